@@ -1,0 +1,260 @@
+"""Every error the gateway can answer with, as one tree of named business facts.
+
+GatewayError                     500 server_error          internal_error
+├── InvalidRequest               400 invalid_request_error invalid_request
+│   ├── UnsupportedParameter     400                       unsupported_parameter
+│   ├── ContextLengthExceeded    400                       context_length_exceeded
+│   ├── ContentBlocked           400                       content_blocked
+│   ├── UpstreamRejected         400                       upstream_rejected   (the vendor calls it the caller's fault)
+│   ├── BodyTooLarge             413                       body_too_large
+│   ├── UnsupportedMediaType     415                       unsupported_media_type
+│   └── ValidationFailed         422                       validation_failed
+├── AuthenticationFailed         401 authentication_error  invalid_credentials
+│   ├── TokenExpired             401                       token_expired
+│   ├── TokenInvalid             401                       token_invalid
+│   ├── TokenReused              401                       token_reused
+│   └── InvalidApiKey            401                       invalid_api_key
+├── PermissionDenied             403 permission_error      forbidden
+│   ├── ScopeMissing             403                       scope_missing
+│   ├── ModelNotAllowed          403                       model_not_allowed
+│   └── AccountDisabled          403                       account_disabled
+├── NotFound                     404 not_found_error       not_found
+│   └── ModelNotFound            404                       model_not_found
+├── MethodNotAllowed             405 invalid_request_error method_not_allowed
+├── Conflict                     409 conflict_error        conflict
+│   ├── EmailTaken               409                       email_taken
+│   └── TurnInProgress           409                       turn_in_progress
+├── RateLimited                  429 rate_limit_error      rate_limited
+│   └── TooManyAttempts          429                       too_many_attempts
+├── UpstreamError                502 upstream_error        upstream_failed
+│   ├── UpstreamUnavailable      502                       (refused, reset, 5xx: nothing was said)
+│   ├── UpstreamBroken           502                       (cut or garbage: it stopped being a valid answer)
+│   ├── UpstreamRateLimited      502                       (the vendor's 429; carries its retry_after)
+│   ├── UpstreamUnauthorized     502                       (our credentials were refused: an operator must act)
+│   └── UpstreamTimeout          504                       upstream_timeout
+└── Unavailable                  503 unavailable_error     overloaded
+    └── CircuitOpen              503                       circuit_open
+
+Raise where the fact is known; `dialects.base.render_error` renders it, in one place. `message` is for
+people and must never hold input, secrets or a vendor's raw answer; `code` is stable.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class GatewayError(Exception):
+    """Base of all named errors.
+
+    Attributes:
+        status: HTTP status of an answer that carries it.
+        type, code: the stable names of CONTRACT §5.
+        message: a sentence for people.
+        param: path of the offending field, where there is one.
+        retryable: whether the same request may succeed later (drives `x-should-retry`).
+        retry_after: seconds to wait, where that is known.
+    """
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+    code: ClassVar[str] = "internal_error"
+    retryable: ClassVar[bool] = False
+    default_message: ClassVar[str] = "The gateway failed to handle this request."
+
+    def __init__(
+        self, message: str | None = None, *, param: str | None = None, retry_after: float | None = None
+    ) -> None:
+        self.message = message or self.default_message
+        self.param = param
+        self.retry_after = retry_after
+        super().__init__(self.message)
+
+
+class InvalidRequest(GatewayError):
+    status = 400
+    type = "invalid_request_error"
+    code = "invalid_request"
+    default_message = "The request is not valid."
+
+
+class UnsupportedParameter(InvalidRequest):
+    code = "unsupported_parameter"
+    default_message = "The chosen model does not support this parameter."
+
+
+class ContextLengthExceeded(InvalidRequest):
+    code = "context_length_exceeded"
+    default_message = "The conversation is longer than the model's context window."
+
+
+class ContentBlocked(InvalidRequest):
+    code = "content_blocked"
+    default_message = "A guardrail blocked this request."
+
+
+class UpstreamRejected(InvalidRequest):
+    code = "upstream_rejected"
+    default_message = "The provider refused the request as invalid."
+
+
+class BodyTooLarge(InvalidRequest):
+    status = 413
+    code = "body_too_large"
+    default_message = "The request body is larger than 10 MiB."
+
+
+class UnsupportedMediaType(InvalidRequest):
+    status = 415
+    code = "unsupported_media_type"
+    default_message = "The request body must be application/json."
+
+
+class ValidationFailed(InvalidRequest):
+    status = 422
+    code = "validation_failed"
+    default_message = "The request body is not valid."
+
+
+class AuthenticationFailed(GatewayError):
+    status = 401
+    type = "authentication_error"
+    code = "invalid_credentials"
+    default_message = "The credentials are missing or wrong."
+
+
+class TokenExpired(AuthenticationFailed):
+    code = "token_expired"
+    default_message = "The access token has expired; refresh it or sign in again."
+
+
+class TokenInvalid(AuthenticationFailed):
+    code = "token_invalid"
+    default_message = "The token is not valid."
+
+
+class TokenReused(AuthenticationFailed):
+    code = "token_reused"
+    default_message = "This refresh token was used before; the session has been ended. Sign in again."
+
+
+class InvalidApiKey(AuthenticationFailed):
+    code = "invalid_api_key"
+    default_message = "The API key is not valid."
+
+
+class PermissionDenied(GatewayError):
+    status = 403
+    type = "permission_error"
+    code = "forbidden"
+    default_message = "This account may not do that."
+
+
+class ScopeMissing(PermissionDenied):
+    code = "scope_missing"
+    default_message = "The API key lacks the scope that this route needs."
+
+
+class ModelNotAllowed(PermissionDenied):
+    code = "model_not_allowed"
+    default_message = "The API key may not use this model."
+
+
+class AccountDisabled(PermissionDenied):
+    code = "account_disabled"
+    default_message = "This account is disabled."
+
+
+class NotFound(GatewayError):
+    status = 404
+    type = "not_found_error"
+    code = "not_found"
+    default_message = "There is no such thing, or it is not yours."
+
+
+class ModelNotFound(NotFound):
+    code = "model_not_found"
+    default_message = "No model or alias has this name; GET /v1/models lists them."
+
+
+class MethodNotAllowed(GatewayError):
+    status = 405
+    type = "invalid_request_error"
+    code = "method_not_allowed"
+    default_message = "This path does not answer to that method."
+
+
+class Conflict(GatewayError):
+    status = 409
+    type = "conflict_error"
+    code = "conflict"
+    default_message = "The request conflicts with the present state."
+
+
+class EmailTaken(Conflict):
+    code = "email_taken"
+    default_message = "An account with this e-mail address exists already."
+
+
+class TurnInProgress(Conflict):
+    code = "turn_in_progress"
+    default_message = "This conversation is still answering; wait for it or cancel it."
+
+
+class RateLimited(GatewayError):
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limited"
+    retryable = True
+    default_message = "Too many requests."
+
+
+class TooManyAttempts(RateLimited):
+    code = "too_many_attempts"
+    default_message = "Too many failed sign-ins; wait before the next one."
+
+
+class UpstreamError(GatewayError):
+    """A model's provider failed; `provider` and `model` are the gateway's names, filled by the llm node."""
+
+    status = 502
+    type = "upstream_error"
+    code = "upstream_failed"
+    retryable = True
+    default_message = "The model's provider failed to answer."
+
+
+class UpstreamUnavailable(UpstreamError):
+    default_message = "The model's provider cannot be reached or is failing."
+
+
+class UpstreamBroken(UpstreamError):
+    default_message = "The model's provider broke off or sent an answer that cannot be read."
+
+
+class UpstreamRateLimited(UpstreamError):
+    default_message = "The model's provider limits our requests at the moment."
+
+
+class UpstreamUnauthorized(UpstreamError):
+    retryable = False
+    default_message = "The model's provider refused the gateway's credentials; an operator has to mend them."
+
+
+class UpstreamTimeout(UpstreamError):
+    status = 504
+    code = "upstream_timeout"
+    default_message = "The model's provider took too long to answer."
+
+
+class Unavailable(GatewayError):
+    status = 503
+    type = "unavailable_error"
+    code = "overloaded"
+    retryable = True
+    default_message = "The gateway cannot serve this request at the moment."
+
+
+class CircuitOpen(Unavailable):
+    code = "circuit_open"
+    default_message = "This model's provider failed repeatedly and is left alone for a while."

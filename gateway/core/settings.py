@@ -1,0 +1,48 @@
+"""Settings from environment variables and `.env`; what concerns models lives in `provider_config.yaml`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """One process's settings; names are those of the environment (CONTRACT §2)."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+
+    environment: Literal["development", "staging", "production"] = "development"
+    data_dir: Path = Path(".gateway")
+
+    database_url: SecretStr = SecretStr("")
+    redis_url: SecretStr = SecretStr("")
+    database_pool_size: int = Field(default=10, ge=1, le=200)
+
+    jwt_secret: SecretStr = SecretStr("")
+    access_token_ttl_seconds: int = Field(default=900, ge=30, le=86_400)
+    refresh_token_ttl_seconds: int = Field(default=1_209_600, ge=300)
+
+    provider_config: Path = Path("provider_config.yaml")
+    # Where `gateway serve` started a small model of its own, the address of its OpenAI-compatible server.
+    local_model_url: str = ""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["json", "console"] = "json"
+    cors_origins: str = ""
+    # Addresses of reverse proxies whose X-Forwarded-For is believed, comma-separated.
+    trusted_proxies: str = ""
+
+    @field_validator("environment", "log_level", "log_format", mode="before")
+    @classmethod
+    def _fold_case(cls, value: object, info: object) -> object:
+        if not isinstance(value, str):
+            return value
+        name = getattr(info, "field_name", "")
+        return value.strip().upper() if name == "log_level" else value.strip().lower()
+
+    @property
+    def allowed_origins(self) -> tuple[str, ...]:
+        return tuple(origin.strip() for origin in self.cors_origins.split(",") if origin.strip())

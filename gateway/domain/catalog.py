@@ -1,0 +1,165 @@
+"""The configuration of providers, models, names and limits, as pure types with the questions asked of them.
+
+`gateway.domain.catalog_file` parses `provider_config.yaml` into a `Catalog`; nothing here reads a file.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.domain.usage import Price
+
+Capability = Literal["tools", "json", "vision", "embeddings", "images", "logprobs"]
+ProviderType = Literal["ollama", "openai", "anthropic", "gemini", "litellm", "local", "mock"]
+AUTO = "auto"
+
+
+class ConfigModel(BaseModel):
+    """Base of every section: an unknown key is a mistake, not a wish."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ProviderConfig(ConfigModel):
+    """`base_url` of an OpenAI-compatible server includes its `/v1`; `options` belong to the provider's type."""
+
+    type: ProviderType
+    base_url: str | None = None
+    api_key: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class PriceConfig(ConfigModel):
+    """US dollars per million tokens."""
+
+    input: Annotated[Decimal, Field(ge=0)] = Decimal(0)
+    output: Annotated[Decimal, Field(ge=0)] = Decimal(0)
+
+
+class ModelConfig(ConfigModel):
+    provider: str
+    model: str
+    context_window: Annotated[int, Field(gt=0)] = 8192
+    capabilities: frozenset[Capability] = frozenset()
+    price: PriceConfig | None = None
+
+    @property
+    def unit_price(self) -> Price:
+        return Price(self.price.input, self.price.output) if self.price else Price()
+
+
+class Timeouts(ConfigModel):
+    """Seconds."""
+
+    mock: Annotated[float, Field(gt=0)] = 5
+    live: Annotated[float, Field(gt=0)] = 180
+    first_token: Annotated[float, Field(gt=0)] = 60
+    connect: Annotated[float, Field(gt=0)] = 5
+
+
+class RoutingRule(ConfigModel):
+    """Matches when every given field holds the turn's value."""
+
+    role: tuple[str, ...] = ()
+    task: tuple[str, ...] = ()
+    mode: Literal["final"] | None = None
+    model: str
+
+
+class Routing(ConfigModel):
+    light: str | None = None
+    heavy: str | None = None
+    threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
+    rules: tuple[RoutingRule, ...] = ()
+
+
+class CircuitBreakerConfig(ConfigModel):
+    failures: Annotated[int, Field(gt=0)] = 5
+    reset_seconds: Annotated[float, Field(gt=0)] = 30
+
+
+class RetryConfig(ConfigModel):
+    """`attempts` counts all calls of one turn's step, the first included."""
+
+    attempts: Annotated[int, Field(ge=1)] = 2
+    budget_ratio: Annotated[float, Field(ge=0, le=1)] = 0.2
+
+
+class ToolsConfig(ConfigModel):
+    enabled: tuple[str, ...] = ("calculator", "current_time")
+    max_rounds: Annotated[int, Field(ge=0, le=64)] = 8
+
+
+class ExactCache(ConfigModel):
+    ttl_seconds: Annotated[int, Field(ge=0)] = 3600
+
+
+class SemanticCache(ConfigModel):
+    enabled: bool = False
+
+
+class CacheConfig(ConfigModel):
+    exact: ExactCache = ExactCache()
+    semantic: SemanticCache = SemanticCache()
+
+
+class GuardSet(ConfigModel):
+    injection: Literal["off", "flag", "block"] = "off"
+
+
+class Guardrails(ConfigModel):
+    people: GuardSet = GuardSet(injection="block")
+    api_keys: GuardSet = GuardSet(injection="off")
+
+
+class OnDisconnect(ConfigModel):
+    people: Literal["continue", "cancel"] = "continue"
+    api_keys: Literal["continue", "cancel"] = "cancel"
+
+
+class Tier(ConfigModel):
+    """None means unlimited."""
+
+    requests_per_minute: Annotated[int, Field(gt=0)] | None = None
+    tokens_per_day: Annotated[int, Field(gt=0)] | None = None
+    usd_per_month: Annotated[Decimal, Field(gt=0)] | None = None
+
+
+class Catalog(ConfigModel):
+    """The whole configuration; names in it have been checked, so a look-up of a known name cannot fail."""
+
+    mode: Literal["live", "mock"] = "live"
+    timeouts: Timeouts = Timeouts()
+    providers: dict[str, ProviderConfig] = Field(default_factory=dict)
+    models: dict[str, ModelConfig] = Field(default_factory=dict)
+    aliases: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    routing: Routing = Routing()
+    fallbacks: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    circuit_breaker: CircuitBreakerConfig = CircuitBreakerConfig()
+    retry: RetryConfig = RetryConfig()
+    tools: ToolsConfig = ToolsConfig()
+    cache: CacheConfig = CacheConfig()
+    guardrails: Guardrails = Guardrails()
+    on_disconnect: OnDisconnect = OnDisconnect()
+    tiers: dict[str, Tier] = Field(default_factory=dict)
+
+    def names(self) -> tuple[str, ...]:
+        """Every name a client may ask for: `auto`, aliases, models."""
+        return (AUTO, *self.aliases, *self.models)
+
+    def fallbacks_of(self, model: str) -> tuple[str, ...]:
+        """The models that may answer for `model`, in order: its own chain, then `*`, without repeats."""
+        chain: list[str] = []
+        queue = list(self.fallbacks.get(model, ()))
+        while queue:
+            name = queue.pop(0)
+            if name != model and name not in chain:
+                chain.append(name)
+                queue.extend(self.fallbacks.get(name, ()))
+        for name in self.fallbacks.get("*", ()):
+            if name != model and name not in chain:
+                chain.append(name)
+        return tuple(chain)

@@ -1,0 +1,105 @@
+"""What is asked: of a provider (`ChatRequest`) and of the gateway (`Turn`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from gateway.domain.messages import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """Generation parameters; None leaves the provider's default."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool a model may call; `parameters` is a JSON Schema object."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+    strict: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChoice:
+    """`name` only with mode `function`."""
+
+    mode: Literal["auto", "none", "required", "function"] = "auto"
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseFormat:
+    """`json_schema` carries `name` and `schema`; `json_object` neither."""
+
+    type: Literal["json_object", "json_schema"]
+    name: str | None = None
+    schema: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One call of one model, as a provider gets it.
+
+    `model` is the provider's own name of it. `incremental` is False where nobody reads increments: the
+    provider then asks its vendor for the whole answer and yields it as one delta. `extra` holds further
+    fields of OpenAI's body, for providers that speak it.
+    """
+
+    model: str
+    messages: tuple[Message, ...]
+    sampling: Sampling = Sampling()
+    tools: tuple[ToolSpec, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    logprobs: bool = False
+    top_logprobs: int | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    incremental: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One request for an answer, as a dialect parsed it; `messages` holds what the body carried.
+
+    For a persisted turn (`persist`) `messages` is the new question alone and the history comes from the
+    conversation. `client_tools` are answered with tool calls for the caller to run; `gateway_tools` names
+    the gateway's own (None: all that are enabled).
+    """
+
+    request_id: str
+    model: str
+    messages: tuple[Message, ...]
+    sampling: Sampling = Sampling()
+    persist: bool = False
+    conversation_id: str | None = None
+    parent_id: str | None = None
+    system: str | None = None
+    client_tools: tuple[ToolSpec, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
+    parallel_tool_calls: bool | None = None
+    gateway_tools: tuple[str, ...] | None = ()
+    response_format: ResponseFormat | None = None
+    logprobs: bool = False
+    top_logprobs: int | None = None
+    role: str | None = None
+    task: str | None = None
+    fallbacks: tuple[str, ...] | None = None
+    use_cache: bool = True
+    metadata: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+    incremental: bool = True
+    guard_injection: str | None = None

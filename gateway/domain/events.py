@@ -1,0 +1,184 @@
+"""The one stream: what providers yield, nodes write, the runner relays and dialects encode.
+
+A provider yields `TextDelta | ReasoningDelta | ToolCallDelta` and ends a good answer with exactly one
+`Completed`. The graph adds the rest. A turn's stream begins with `TurnStarted` and ends with exactly one
+`TurnCompleted` or `TurnFailed`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+from gateway.core.exceptions import GatewayError
+from gateway.domain.messages import ToolCall
+from gateway.domain.usage import Usage
+
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+MessageStatus = Literal["pending", "streaming", "complete", "failed", "cancelled", "interrupted"]
+CacheResult = Literal["hit", "semantic", "miss", "bypass"]
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """More of the answer; `logprobs` holds OpenAI's token entries where they were asked for."""
+
+    text: str
+    logprobs: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """More of the model's thinking, kept apart from the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A piece of a tool call: the first piece of an `index` has `id` and `name`, later ones only arguments."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The provider's end marker; a stream that stops without one was cut.
+
+    `usage` is None where the provider did not count; the gateway then estimates.
+    """
+
+    finish_reason: FinishReason = "stop"
+    usage: Usage | None = None
+
+
+ProviderEvent = TextDelta | ReasoningDelta | ToolCallDelta | Completed
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStarted:
+    """Ids are None where the turn is not persisted (OpenAI's dialect)."""
+
+    request_id: str
+    conversation_id: str | None = None
+    user_message_id: str | None = None
+    message_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RouteChosen:
+    """Which model answers, and why; repeated after a fallback. `complexity` is 0..1."""
+
+    intent: str
+    complexity: float
+    model: str
+    provider: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStarted:
+    call: ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFinished:
+    id: str
+    name: str
+    ok: bool
+    content: str
+    ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class TextReplaced:
+    """Forget the text so far; `text` stands instead."""
+
+    text: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One call of one model; `outcome` is `ok` or the code of the error that ended it."""
+
+    model: str
+    outcome: str
+    ms: float
+    usage: Usage = Usage()
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """How an answer came about; stored with the message as JSON."""
+
+    intent: str
+    complexity: float
+    alias: str
+    model: str
+    reason: str
+    attempts: tuple[Attempt, ...] = ()
+    tools: tuple[dict[str, Any], ...] = ()
+    guardrails: tuple[dict[str, Any], ...] = ()
+    nodes_ms: dict[str, float] = field(default_factory=dict)
+    overhead_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A finished (or ended) turn: what `done` and the JSON answer carry.
+
+    `fallback_from` is the first model's name where another one answered.
+    """
+
+    request_id: str
+    content: str
+    status: MessageStatus
+    model: str
+    provider: str
+    finish_reason: FinishReason | None
+    created_at: datetime
+    usage: Usage
+    cost_usd: Decimal
+    receipt: Receipt
+    conversation_id: str | None = None
+    message_id: str | None = None
+    user_message_id: str | None = None
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    logprobs: tuple[dict[str, Any], ...] = ()
+    cache: CacheResult = "bypass"
+    fallback_from: str | None = None
+    blocked_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnCompleted:
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFailed:
+    """The turn ended in an error; what had been said is kept with the message."""
+
+    error: GatewayError
+    request_id: str
+
+
+ChatEvent = (
+    TurnStarted
+    | RouteChosen
+    | TextDelta
+    | ReasoningDelta
+    | ToolCallDelta
+    | ToolStarted
+    | ToolFinished
+    | TextReplaced
+    | TurnCompleted
+    | TurnFailed
+)

@@ -1,0 +1,30 @@
+"""A guardrail looks at a text and gives a verdict; what follows from it is the graph's business."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+GuardMode = Literal["off", "flag", "block"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one guard found: `score` in 0..1, `flagged` at its threshold, `reason` for people."""
+
+    guard: str
+    flagged: bool
+    score: float
+    reason: str
+    ms: float
+
+
+class Guardrail(ABC):
+    """A check of the input; it never raises for what the text holds, and never sees secrets."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    async def check(self, text: str) -> Verdict:
+        """Judge `text` off the event loop."""

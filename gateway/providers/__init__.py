@@ -1,0 +1,1 @@
+"""Vendors of models: everything shaped by a vendor ends in this package."""

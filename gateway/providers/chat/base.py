@@ -1,0 +1,65 @@
+"""The one interface every chat provider has, and the errors it may end with."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import httpx
+
+from gateway.domain.catalog import ProviderConfig, Timeouts
+from gateway.domain.chat import ChatRequest
+from gateway.domain.events import ProviderEvent
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderHealth:
+    """What a check found; `detail` is a sentence for an operator."""
+
+    reachable: bool
+    detail: str
+
+
+class ChatProvider(ABC):
+    """A vendor of chat models.
+
+    `stream` yields `TextDelta`, `ReasoningDelta` and `ToolCallDelta`, and ends with exactly one
+    `Completed`. Every way a vendor can fail becomes one of:
+
+    - `UpstreamUnavailable`: connection refused or reset before an answer, HTTP 5xx
+    - `UpstreamTimeout`: the vendor was silent for too long
+    - `UpstreamRateLimited`: HTTP 429, with `retry_after` seconds where the vendor gave them
+    - `UpstreamUnauthorized`: HTTP 401 or 403
+    - `UpstreamRejected` / `ContextLengthExceeded`: HTTP 400, 404, 413, 422: the caller's request
+    - `UpstreamBroken`: garbage, a cut before the end marker, an error in the middle of a stream
+
+    No vendor's text is put into a message of an error. Cancelling the iterator closes the vendor's
+    connection. A provider never retries; the graph does.
+    """
+
+    type: ClassVar[str]
+
+    def __init__(self, name: str, config: ProviderConfig, timeouts: Timeouts, http: httpx.AsyncClient) -> None:
+        self.name = name
+        self.config = config
+        self.timeouts = timeouts
+        self.http = http
+
+    @property
+    def configured(self) -> bool:
+        """Whether the configuration holds all that a call needs (an API key, a base URL)."""
+        return True
+
+    @abstractmethod
+    def stream(self, request: ChatRequest) -> AsyncIterator[ProviderEvent]:
+        """Ask the vendor and relay its answer; see the class for events and errors."""
+
+    @abstractmethod
+    async def check(self) -> ProviderHealth:
+        """Whether the vendor answers now, by its cheapest call, within 2 s; never raises."""
+
+    async def aclose(self) -> None:
+        """Let go of what the provider itself opened; the shared HTTP client is not its own."""
+        return

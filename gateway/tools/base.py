@@ -1,0 +1,42 @@
+"""A tool of the gateway's own: a name, a schema for its arguments, and one coroutine."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from gateway.domain.chat import ToolSpec
+
+
+class ToolArguments(BaseModel):
+    """Base of a tool's arguments: unknown fields are refused, so that a model learns of its slip."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+A = TypeVar("A", bound=ToolArguments)
+
+
+class ToolError(Exception):
+    """A tool could not do what was asked; the message goes to the model, so it says what to do instead."""
+
+
+class Tool(ABC, Generic[A]):
+    """One capability that a model may call.
+
+    `description` is written for the model. `timeout_seconds` caps one run; the caller cancels it then.
+    """
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    timeout_seconds: ClassVar[float] = 10.0
+    arguments: type[A]
+
+    def spec(self) -> ToolSpec:
+        return ToolSpec(self.name, self.description, self.arguments.model_json_schema())
+
+    @abstractmethod
+    async def run(self, arguments: A) -> str:
+        """Do it; returns text for the model, or raises `ToolError` with a sentence for it."""
