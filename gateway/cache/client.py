@@ -1,0 +1,129 @@
+"""The door to Valkey: redis-py behind one deadline and a circuit breaker that heals itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar, cast
+
+import structlog
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+# What one command may cost, connecting included: a hanging Valkey must never cost a request more than 300 ms.
+DEADLINE_SECONDS = 0.25
+# How long the breaker waits before its first probe, and at most between two.
+_PROBE_FIRST, _PROBE_MOST = 0.1, 2.0
+_MAX_CONNECTIONS = 512
+_FAILURES = (OSError, RedisConnectionError, RedisTimeoutError)
+
+
+class ValkeyUnavailable(Exception):
+    """Valkey is not configured, does not answer in time, or was found down a moment ago."""
+
+
+class ValkeyClient:
+    """Commands against one Valkey, each within a deadline; an outage of any kind is `ValkeyUnavailable`.
+
+    The first failure opens the breaker, so that a request of many commands pays for one of them; a
+    background probe closes it again, so that no request pays for finding out. A command that is cancelled
+    or late takes its connection with it (redis-py closes it): no reply is left for the next caller.
+    """
+
+    def __init__(self, url: str, *, deadline: float = DEADLINE_SECONDS) -> None:
+        self._deadline = deadline
+        self._redis = _connect(url) if url else None
+        self._open = False
+        self._probe: asyncio.Task[None] | None = None
+
+    @property
+    def configured(self) -> bool:
+        return self._redis is not None
+
+    @property
+    def available(self) -> bool:
+        """Whether a command would be tried at all."""
+        return self._redis is not None and not self._open
+
+    async def execute(self, *command: str | bytes | int | float) -> Any:
+        """One command; strings in the reply are bytes."""
+        return await self.run(lambda redis: _execute(redis, *command))
+
+    async def run(self, work: Callable[[Redis], Awaitable[T]], *, deadline: float | None = None) -> T:
+        """Runs `work` (a pipeline, a script) within `deadline` seconds, the client's own by default."""
+        redis = self._redis
+        if redis is None or self._open:
+            raise ValkeyUnavailable
+        try:
+            async with asyncio.timeout(deadline or self._deadline):
+                return await work(redis)
+        except (ReadOnlyError, OutOfMemoryError) as error:
+            raise ValkeyUnavailable from error  # it answers: nothing is gained by leaving it alone
+        except _FAILURES as error:
+            self._trip(type(error).__name__)
+            raise ValkeyUnavailable from error
+
+    async def ping(self) -> bool:
+        """Whether Valkey answers now, past the breaker: for health checks."""
+        if self._redis is None:
+            return False
+        try:
+            async with asyncio.timeout(self._deadline):
+                await _execute(self._redis, "PING")
+        except _FAILURES:
+            return False
+        return True
+
+    async def aclose(self) -> None:
+        if self._probe is not None:
+            self._probe.cancel()
+            await asyncio.gather(self._probe, return_exceptions=True)
+        if self._redis is not None:
+            await self._redis.aclose()
+            await self._redis.connection_pool.disconnect()
+
+    def _trip(self, reason: str) -> None:
+        if self._open:
+            return
+        self._open = True
+        log.warning("valkey_unavailable", reason=reason)
+        self._probe = asyncio.get_running_loop().create_task(self._heal())
+
+    async def _heal(self) -> None:
+        wait = _PROBE_FIRST
+        while True:
+            await asyncio.sleep(wait)
+            if await self.ping():
+                break
+            wait = min(wait * 2, _PROBE_MOST)
+        self._open = False
+        log.info("valkey_available")
+
+
+def _execute(redis: Redis, *command: str | bytes | int | float) -> Awaitable[Any]:
+    return cast(Awaitable[Any], redis.execute_command(*command))  # type: ignore[no-untyped-call]
+
+
+def _connect(url: str) -> Redis:
+    scheme, separator, rest = url.partition("://")
+    if scheme in ("valkey", "valkeys"):
+        scheme = scheme.replace("valkey", "redis")
+    pool = ConnectionPool.from_url(
+        scheme + separator + rest,
+        max_connections=_MAX_CONNECTIONS,
+        # The deadline around each command stands for these; redis-py's own would start a task for each write.
+        socket_timeout=None,
+        socket_connect_timeout=None,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+        driver_info=None,
+    )
+    return Redis(connection_pool=pool)
