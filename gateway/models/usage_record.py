@@ -1,0 +1,48 @@
+"""Usage: one row for each call of a model or tool, a partition for each month."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from gateway.core.ids import new_id
+from gateway.models.base import Base
+
+
+class UsageRecord(Base):
+    """One call and its cost; never what was said.
+
+    `outcome` is `ok` or the code of the error that ended the call. Rows outlive the account, the key and
+    the message they speak of: sums must not change when someone leaves. Months without a partition of
+    their own go to the default one (`ensure_partitions` makes the coming ones).
+    """
+
+    __tablename__ = "usage_records"
+    __table_args__ = (
+        CheckConstraint("kind IN ('chat', 'tool', 'embedding', 'image', 'guard')", name="kind"),
+        Index("ix_usage_records_user_id_created_at", "user_id", "created_at"),
+        {"postgresql_partition_by": "RANGE (created_at)"},
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    # A partitioned table's key has to hold the column it is split by.
+    created_at: Mapped[datetime] = mapped_column(primary_key=True, server_default=func.now())
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    api_key_id: Mapped[UUID | None]
+    kind: Mapped[str]
+    model: Mapped[str]
+    provider: Mapped[str]
+    request_id: Mapped[str]
+    message_id: Mapped[UUID | None]
+    prompt_tokens: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    completion_tokens: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    cost_usd: Mapped[Decimal] = mapped_column(default=Decimal(0), server_default=text("0"))
+    outcome: Mapped[str] = mapped_column(default="ok", server_default="ok")
+    latency_ms: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+
+    def __repr__(self) -> str:
+        return f"UsageRecord(id={self.id!s}, kind={self.kind!r}, outcome={self.outcome!r})"
