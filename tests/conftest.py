@@ -1,0 +1,58 @@
+"""Engines and addresses that tests of every kind may ask for."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+import redis.asyncio
+
+from tests.engines import RunEngines, truncate_all, worker_database, worker_valkey
+
+_ENGINES = pytest.StashKey[RunEngines]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the engines once, in the process that controls the run; workers inherit their addresses."""
+    if hasattr(config, "workerinput") or config.option.collectonly or config.option.help:
+        return
+    engines = RunEngines()
+    config.stash[_ENGINES] = engines
+    engines.start()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    engines = config.stash.get(_ENGINES, None)
+    if engines is not None:
+        engines.stop()
+
+
+@pytest.fixture(scope="session")
+def database_url(worker_id: str) -> str:
+    """This worker's own migrated database, `postgresql+asyncpg://…`; shared by its tests, so use fresh users."""
+    return worker_database(worker_id)
+
+
+@pytest.fixture(scope="session")
+def redis_url(worker_id: str) -> str:
+    """This worker's own numbered Valkey database, empty at first."""
+    url = worker_valkey(worker_id)
+    client = redis.Redis.from_url(url)
+    client.flushdb()
+    client.close()
+    return url
+
+
+@pytest.fixture
+async def clean_database(database_url: str) -> str:
+    """The worker's database with every table emptied, for a test that counts rows."""
+    await truncate_all(database_url)
+    return database_url
+
+
+@pytest.fixture
+async def clean_redis(redis_url: str) -> str:
+    """The worker's Valkey database, emptied before the test."""
+    client = redis.asyncio.Redis.from_url(redis_url)
+    await client.flushdb()
+    await client.aclose()
+    return redis_url
