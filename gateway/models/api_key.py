@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Integer, LargeBinary, String, Text, Uuid, func
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
-from uuid_utils.compat import uuid7
 
+from gateway.core.ids import new_id
 from gateway.models.base import Base
 
 
@@ -22,7 +22,7 @@ class ApiKey(Base):
     __tablename__ = "api_keys"
     __table_args__ = (CheckConstraint("requests_per_minute > 0", name="requests_per_minute"),)
 
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, default=uuid7)
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, default=new_id)
     user_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("users.id", ondelete="CASCADE"), index=True)
     name: Mapped[str] = mapped_column(String(100))
     prefix: Mapped[str] = mapped_column(String(10))

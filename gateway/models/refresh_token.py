@@ -7,8 +7,8 @@ from uuid import UUID
 
 from sqlalchemy import DateTime, ForeignKey, LargeBinary, String, Uuid, func
 from sqlalchemy.orm import Mapped, mapped_column
-from uuid_utils.compat import uuid7
 
+from gateway.core.ids import new_id
 from gateway.models.base import Base
 
 
@@ -21,7 +21,7 @@ class RefreshToken(Base):
 
     __tablename__ = "refresh_tokens"
 
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, default=uuid7)
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, default=new_id)
     user_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("users.id", ondelete="CASCADE"), index=True)
     family_id: Mapped[UUID] = mapped_column(Uuid, index=True)
     token_hash: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)

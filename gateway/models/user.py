@@ -7,8 +7,8 @@ from uuid import UUID
 
 from sqlalchemy import CheckConstraint, DateTime, Integer, String, Uuid, func, text
 from sqlalchemy.orm import Mapped, mapped_column
-from uuid_utils.compat import uuid7
 
+from gateway.core.ids import new_id
 from gateway.models.base import Base
 
 
@@ -24,7 +24,7 @@ class User(Base):
         CheckConstraint("status IN ('active', 'disabled')", name="status"),
     )
 
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, default=uuid7)
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, default=new_id)
     email: Mapped[str] = mapped_column(String(320), unique=True)
     name: Mapped[str] = mapped_column(String(200), default="", server_default="")
     password_hash: Mapped[str] = mapped_column(String(255))

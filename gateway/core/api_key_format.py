@@ -1,0 +1,41 @@
+"""The form of API keys: `gw_`, 32 random base62 characters and a CRC32 of them in 6 more."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import zlib
+
+PREFIX = "gw_"
+SHOWN = 10  # characters by which an owner recognises a key
+
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_RANDOM, _CHECKSUM = 32, 6
+_FORM = re.compile(rf"gw_([0-9A-Za-z]{{{_RANDOM}}})([0-9A-Za-z]{{{_CHECKSUM}}})")
+
+
+def new_api_key() -> str:
+    """A new secret of 190 random bits; to be shown once and never stored."""
+    body = "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM))
+    return PREFIX + body + _checksum(body)
+
+
+def is_well_formed(key: str) -> bool:
+    """Whether `key` can be a key at all, told without any look-up; typing errors and noise cannot."""
+    match = _FORM.fullmatch(key)
+    return match is not None and _checksum(match[1]) == match[2]
+
+
+def hash_api_key(key: str) -> bytes:
+    """SHA-256 of a well-formed key: what is stored and looked up."""
+    return hashlib.sha256(key.encode("ascii")).digest()
+
+
+def _checksum(body: str) -> str:
+    number = zlib.crc32(body.encode("ascii"))
+    digits = []
+    for _ in range(_CHECKSUM):
+        number, digit = divmod(number, len(_ALPHABET))
+        digits.append(_ALPHABET[digit])
+    return "".join(reversed(digits))

@@ -1,0 +1,30 @@
+"""E-mail addresses: checked, and brought into the one spelling under which an account is found."""
+
+from __future__ import annotations
+
+from email_validator import EmailNotValidError, validate_email
+
+MAX_LENGTH = 254  # RFC 5321's longest path, without its brackets
+
+# Names of private networks, which the library refuses because no mail goes there: here an address is
+# first of all a name to sign in with.
+_PRIVATE = (".localhost", ".test", ".local", ".internal", ".invalid")
+_STAND_IN = ".example.com"
+
+
+def normalise_email(text: str) -> str:
+    """The address in lower case and Unicode's composed form; no DNS is asked.
+
+    Raises:
+        ValueError: it is no address; the message holds nothing of the input.
+    """
+    text = text.strip()
+    private = text.lower().endswith(_PRIVATE)
+    try:
+        checked = validate_email(text + _STAND_IN if private else text, check_deliverability=False)
+    except (EmailNotValidError, UnicodeError):
+        raise ValueError("This is not an e-mail address.") from None
+    address = checked.normalized.removesuffix(_STAND_IN) if private else checked.normalized
+    if len(address) > MAX_LENGTH:
+        raise ValueError("This is not an e-mail address.")
+    return address.lower()

@@ -1,0 +1,106 @@
+"""Passwords: argon2id off the event loop, older bcrypt hashes verified and replaced, one policy."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from passlib.context import CryptContext
+from passlib.exc import PasswordValueError, UnknownHashError
+
+from gateway.core.exceptions import Unavailable, ValidationFailed
+
+T = TypeVar("T")
+
+MIN_LENGTH, MAX_LENGTH = 10, 256  # characters
+# bcrypt reads 72 bytes; hashes that come from elsewhere were made of no more.
+_BCRYPT_BYTES = 72
+# Whoever comes after these would wait for a second or more: better told to come again.
+_MAX_WAITING = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether the password was right, and the hash to store instead of an outdated one."""
+
+    ok: bool
+    new_hash: str | None = None
+
+
+class PasswordHasher:
+    """Hashes and verifies in threads, no more at once than there are cores (19 MiB and 25 ms each).
+
+    Both methods raise `Unavailable` where too many callers wait for a turn already.
+    """
+
+    def __init__(self, concurrency: int | None = None) -> None:
+        self._context = CryptContext(
+            schemes=["argon2", "bcrypt"],
+            deprecated=["bcrypt"],
+            argon2__type="ID",
+            argon2__memory_cost=19_456,  # KiB; with two passes and one lane, OWASP's choice
+            argon2__time_cost=2,
+            argon2__parallelism=1,
+        )
+        self._turns = asyncio.Semaphore(concurrency or min(4, os.cpu_count() or 1))
+        self._waiting = 0
+        self._decoy: str | None = None
+
+    async def hash(self, password: str) -> str:
+        """The hash to store; the password's policy is `check_password`'s matter."""
+        return await self._in_thread(lambda: str(self._context.hash(_normalise(password))))
+
+    async def verify(self, password: str, stored: str | None) -> Verdict:
+        """Checks against `stored`; None stands for an unknown account: as slow, and always wrong."""
+        # Cut rather than refused, so that an overlong password takes no other time than a wrong one.
+        secret = password[: MAX_LENGTH + 1]
+        return await self._in_thread(lambda: self._verify(secret, stored))
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        if self._waiting >= _MAX_WAITING:
+            raise Unavailable(retry_after=2)
+        self._waiting += 1
+        try:
+            async with self._turns:
+                return await asyncio.to_thread(work)
+        finally:
+            self._waiting -= 1
+
+    def _verify(self, password: str, stored: str | None) -> Verdict:
+        if stored is None:
+            self._decoy = self._decoy or str(self._context.hash("nobody's password"))
+            self._context.verify(_normalise(password), self._decoy)
+            return Verdict(ok=False)
+        secret: str | bytes = _normalise(password)
+        if stored.startswith("$2"):
+            secret = _normalise(password).encode()[:_BCRYPT_BYTES]
+        try:
+            if not self._context.verify(secret, stored):
+                return Verdict(ok=False)
+        except (UnknownHashError, PasswordValueError):
+            return Verdict(ok=False)
+        outdated = self._context.needs_update(stored)
+        return Verdict(ok=True, new_hash=str(self._context.hash(_normalise(password))) if outdated else None)
+
+
+def check_password(password: str, email: str, *, param: str = "password") -> None:
+    """The policy for a new password.
+
+    Raises:
+        ValidationFailed: it is too short, too long, or the account's own address.
+    """
+    # The length first: normalising a megabyte is work for nothing.
+    if not MIN_LENGTH <= len(password) <= MAX_LENGTH or len(_normalise(password)) < MIN_LENGTH:
+        raise ValidationFailed(f"A password has {MIN_LENGTH} to {MAX_LENGTH} characters.", param=param)
+    if _normalise(password).casefold().strip() == email.casefold():
+        raise ValidationFailed("A password must not be the e-mail address.", param=param)
+
+
+def _normalise(password: str) -> str:
+    # One character has several spellings, and keyboards differ in which they send. A lone surrogate,
+    # which no encoding takes, can only come from a hostile body.
+    return unicodedata.normalize("NFKC", password).encode("utf-8", "replace").decode()
