@@ -1,0 +1,69 @@
+"""The tool `current_time`: what the clock says in a time zone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field
+
+from gateway.tools.base import Tool, ToolArguments, ToolError
+
+
+class CurrentTimeArguments(ToolArguments):
+    timezone: str = Field(
+        default="UTC",
+        max_length=64,
+        description="IANA name of a time zone, such as UTC, Asia/Seoul or Europe/Berlin.",
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class CurrentTime(Tool[CurrentTimeArguments]):
+    """`clock` returns an aware time; tests give their own."""
+
+    name = "current_time"
+    description = (
+        "The current date, weekday and time. Use it whenever an answer depends on today's date or on the "
+        "present time somewhere. Give an IANA time zone for local time."
+    )
+    timeout_seconds = 2.0
+    arguments = CurrentTimeArguments
+
+    def __init__(self, clock: Callable[[], datetime] = _now) -> None:
+        self._clock = clock
+
+    async def run(self, arguments: CurrentTimeArguments) -> str:
+        zone_name = arguments.timezone.strip() or "UTC"
+        moment = self._clock()
+        local = moment.astimezone(_zone(zone_name))
+        return (
+            f"{local.isoformat(timespec='seconds')} ({_WEEKDAYS[local.weekday()]}, {zone_name}, "
+            f"week {local.isocalendar().week}); UTC {moment.astimezone(UTC).isoformat(timespec='seconds')}"
+        )
+
+
+# Not strftime: its names follow the process's locale.
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+def _zone(name: str) -> tzinfo:
+    if name.upper() in {"UTC", "Z", "GMT"}:
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        # OSError: a name that is a folder of the zone database, such as "Europe", or too long for a file.
+        raise ToolError(_unknown_zone()) from None
+
+
+def _unknown_zone() -> str:
+    try:
+        ZoneInfo("Europe/Berlin")
+    except ZoneInfoNotFoundError:
+        return "This machine has no time zone database, so only UTC is known; ask for timezone UTC."
+    return "There is no such time zone; use an IANA name such as Asia/Seoul, America/New_York or UTC."
