@@ -1,0 +1,113 @@
+"""Writes a `ChatRequest` as the JSON body of OpenAI's `/chat/completions`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from gateway.core.exceptions import UpstreamRejected
+from gateway.domain.chat import ChatRequest, ResponseFormat, ToolChoice, ToolSpec
+from gateway.domain.messages import ImagePart, Message, TextPart
+
+
+def encode(request: ChatRequest, max_tokens_field: str) -> bytes:
+    """The body as bytes; `max_tokens_field` is the vendor's name of the token limit.
+
+    Raises:
+        UpstreamRejected: the request holds text that JSON cannot carry, such as a lone surrogate.
+    """
+    body: dict[str, Any] = {
+        **request.extra,
+        "model": request.model,
+        "messages": [_message(message) for message in request.messages],
+    }
+    _sampling(body, request, max_tokens_field)
+    if request.tools:
+        body["tools"] = [_tool(tool) for tool in request.tools]
+        if request.tool_choice.mode != "auto":
+            body["tool_choice"] = _tool_choice(request.tool_choice)
+        if request.parallel_tool_calls is not None:
+            body["parallel_tool_calls"] = request.parallel_tool_calls
+    if request.response_format is not None:
+        body["response_format"] = response_format(request.response_format)
+    if request.logprobs:
+        body["logprobs"] = True
+        if request.top_logprobs is not None:
+            body["top_logprobs"] = request.top_logprobs
+    body["stream"] = request.incremental
+    if request.incremental:
+        body["stream_options"] = {"include_usage": True}
+    else:
+        body.pop("stream_options", None)
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError as error:
+        raise UpstreamRejected("The request holds text that cannot be written as JSON.") from error
+
+
+def response_format(wanted: ResponseFormat) -> dict[str, Any]:
+    """OpenAI's `response_format` object."""
+    if wanted.type == "json_object":
+        return {"type": "json_object"}
+    schema: dict[str, Any] = {"name": wanted.name or "answer", "schema": wanted.schema or {}}
+    if wanted.strict is not None:
+        schema["strict"] = wanted.strict
+    return {"type": "json_schema", "json_schema": schema}
+
+
+def _sampling(body: dict[str, Any], request: ChatRequest, max_tokens_field: str) -> None:
+    sampling = request.sampling
+    fields = {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        max_tokens_field: sampling.max_tokens,
+        "seed": sampling.seed,
+        "presence_penalty": sampling.presence_penalty,
+        "frequency_penalty": sampling.frequency_penalty,
+    }
+    body.update({field: value for field, value in fields.items() if value is not None})
+    if sampling.stop:
+        body["stop"] = list(sampling.stop)
+
+
+def _message(message: Message) -> dict[str, Any]:
+    content = message.content
+    out: dict[str, Any] = {"role": message.role}
+    if isinstance(content, str):
+        out["content"] = None if message.tool_calls and not content else content
+    else:
+        out["content"] = [_part(part) for part in content]
+    if message.tool_calls:
+        out["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        out["tool_call_id"] = message.tool_call_id
+    if message.name is not None:
+        out["name"] = message.name
+    return out
+
+
+def _part(part: TextPart | ImagePart) -> dict[str, Any]:
+    if isinstance(part, TextPart):
+        return {"type": "text", "text": part.text}
+    return {"type": "image_url", "image_url": {"url": part.url, "detail": part.detail}}
+
+
+def _tool(tool: ToolSpec) -> dict[str, Any]:
+    function: dict[str, Any] = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": tool.parameters,
+    }
+    if tool.strict is not None:
+        function["strict"] = tool.strict
+    return {"type": "function", "function": function}
+
+
+def _tool_choice(choice: ToolChoice) -> str | dict[str, Any]:
+    if choice.mode == "function":
+        return {"type": "function", "function": {"name": choice.name}}
+    return choice.mode

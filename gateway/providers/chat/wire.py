@@ -1,0 +1,196 @@
+"""One HTTP exchange with a vendor: caps what comes back and turns every failure into a named error."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncGenerator, Mapping
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from gateway.core.exceptions import (
+    ContextLengthExceeded,
+    GatewayError,
+    UpstreamBroken,
+    UpstreamRateLimited,
+    UpstreamRejected,
+    UpstreamTimeout,
+    UpstreamUnauthorized,
+    UpstreamUnavailable,
+)
+from gateway.domain.catalog import Timeouts
+from gateway.providers.chat.base import ProviderHealth
+
+MAX_LINE = 4 * 1024 * 1024
+MAX_STREAM = 256 * 1024 * 1024
+MAX_JSON = 32 * 1024 * 1024
+_MAX_ERROR_BODY = 64 * 1024
+_ERROR_BODY_SECONDS = 5.0
+_MAX_RETRY_AFTER = 3600.0
+_CHECK_SECONDS = 2.0
+
+# Vendors' codes, or phrases where they have none: OpenAI, llama.cpp, vLLM, Anthropic, Gemini, Ollama.
+_TOO_LONG = (
+    b"context_length_exceeded",
+    b"exceed_context_size",
+    b"maximum context length",
+    b"prompt is too long",
+    b"exceeds the maximum number of tokens",
+    b"input length exceeds",
+)
+
+
+def timeouts_of(timeouts: Timeouts) -> dict[str, float]:
+    """httpx's `timeout` extension, seconds; the caller enforces first token, idle and total itself."""
+    return {
+        "connect": timeouts.connect,
+        "read": timeouts.live,
+        "write": timeouts.live,
+        "pool": timeouts.connect,
+    }
+
+
+async def send(http: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+    """The vendor's 2xx answer, its body unread; the caller closes it.
+
+    Raises:
+        UpstreamError, UpstreamRejected, ContextLengthExceeded: see `ChatProvider`.
+    """
+    try:
+        response = await http.send(request, stream=True)
+    except httpx.TimeoutException as error:
+        raise UpstreamTimeout from error
+    except httpx.HTTPError as error:
+        raise UpstreamUnavailable from error
+    if response.is_success:
+        return response
+    try:
+        body = await _error_body(response)
+    finally:
+        await response.aclose()
+    raise error_of(response.status_code, response.headers, body)
+
+
+async def chunks(response: httpx.Response, limit: int = MAX_STREAM) -> AsyncGenerator[bytes, None]:
+    """The body as it arrives, decompressed.
+
+    Raises:
+        UpstreamTimeout: silence. UpstreamBroken: a cut, or more than `limit` bytes.
+    """
+    encoded = response.headers.get("content-encoding", "identity") != "identity"
+    source = response.aiter_bytes() if encoded else response.aiter_raw()
+    seen = 0
+    try:
+        async for chunk in source:
+            seen += len(chunk)
+            if seen > limit:
+                raise UpstreamBroken
+            yield chunk
+    except httpx.TimeoutException as error:
+        raise UpstreamTimeout from error
+    except (httpx.HTTPError, httpx.StreamError) as error:
+        raise UpstreamBroken from error
+
+
+async def whole(response: httpx.Response, limit: int = MAX_JSON) -> bytes:
+    """The whole body of at most `limit` bytes; raises as `chunks` does."""
+    return b"".join([chunk async for chunk in chunks(response, limit)])
+
+
+def expect_type(response: httpx.Response, wanted: str) -> None:
+    """Refuse an answer of another content type than `wanted`; one that names none is judged by its bytes."""
+    kind = response.headers.get("content-type", "")
+    if kind and wanted not in kind.lower():
+        raise UpstreamBroken
+
+
+def error_of(status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
+    """The named error for a vendor's HTTP status; `body` only decides between kinds and is never shown."""
+    if status == 429:
+        return UpstreamRateLimited(retry_after=retry_after(headers))
+    if status in (401, 403):
+        return UpstreamUnauthorized()
+    if 400 <= status < 500:
+        if status in (400, 413, 422):
+            folded = body.lower()
+            if any(mark in folded for mark in _TOO_LONG):
+                return ContextLengthExceeded()
+            if b"api_key_invalid" in folded:  # Gemini answers a wrong key with 400
+                return UpstreamUnauthorized()
+        return UpstreamRejected()
+    if status >= 500:
+        return UpstreamUnavailable(retry_after=retry_after(headers))
+    return UpstreamBroken()
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds from `retry-after-ms` or `retry-after` (seconds or an HTTP date), at most an hour."""
+    seconds = _number(headers.get("retry-after-ms"), 0.001)
+    if seconds is None:
+        value = headers.get("retry-after")
+        seconds = _number(value, 1.0)
+        if seconds is None and value:
+            try:
+                seconds = parsedate_to_datetime(value).timestamp() - time.time()
+            except (ValueError, OverflowError):
+                return None
+    if seconds is None or not math.isfinite(seconds) or seconds < 0:
+        return None
+    return min(seconds, _MAX_RETRY_AFTER)
+
+
+def base_url_of(configured: str | None, default: str) -> str:
+    """The base URL without a slash at its end.
+
+    Raises:
+        ValueError: it is not an http(s) address.
+    """
+    text = (configured or default).rstrip("/")
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL as error:
+        raise ValueError("base_url is not a valid address") from error
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ValueError("base_url must begin with http:// or https:// and name a host")
+    return text
+
+
+async def check_url(http: httpx.AsyncClient, url: str, headers: Mapping[str, str]) -> ProviderHealth:
+    """Whether `url` answers a GET with a 2xx within 2 s; never raises."""
+    limits = dict.fromkeys(("connect", "read", "write", "pool"), _CHECK_SECONDS)
+    request = httpx.Request("GET", url, headers=headers, extensions={"timeout": limits})
+    try:
+        async with asyncio.timeout(_CHECK_SECONDS):
+            response = await http.send(request, stream=True)
+            await response.aclose()
+    except (TimeoutError, httpx.TimeoutException):
+        return ProviderHealth(False, "no answer within 2 s")
+    except httpx.HTTPError as error:
+        return ProviderHealth(False, f"cannot be reached ({type(error).__name__})")
+    status = response.status_code
+    if response.is_success:
+        return ProviderHealth(True, "answers")
+    if status in (401, 403):
+        return ProviderHealth(False, f"refuses the credentials (HTTP {status})")
+    return ProviderHealth(False, f"answers with HTTP {status}")
+
+
+async def _error_body(response: httpx.Response) -> bytes:
+    """The beginning of an error's body; what cannot be read in time or at all is left out."""
+    parts: list[bytes] = []
+    try:
+        async with asyncio.timeout(_ERROR_BODY_SECONDS):
+            async for chunk in chunks(response, _MAX_ERROR_BODY):
+                parts.append(chunk)  # noqa: PERF401 - what came before a failure counts
+    except (TimeoutError, UpstreamTimeout, UpstreamBroken):
+        return b"".join(parts)
+    return b"".join(parts)
+
+
+def _number(text: str | None, factor: float) -> float | None:
+    try:
+        return float(text) * factor if text else None
+    except ValueError:
+        return None

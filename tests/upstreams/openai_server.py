@@ -1,0 +1,105 @@
+"""An OpenAI-compatible server: `/v1/chat/completions` as JSON and as SSE, and `/v1/models`.
+
+async with OpenAIUpstream() as up:
+    up.script(Reply(text=("Good", " day")), Refusal(500))   # the next call, then every further one
+    ... base_url=up.url ...                                 # includes /v1
+    assert up.calls[0].body["model"] == "gpt-test"
+    await up.calls[0].disconnected.wait()                   # the client went away
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.upstreams.http_server import Call, Raw, Refusal, Reply, Silence, Tool, UpstreamServer
+
+__all__ = ["OpenAIUpstream", "Raw", "Refusal", "Reply", "Silence", "Tool"]
+
+
+def sse(data: Any) -> bytes:
+    return b"data: " + json.dumps(data).encode() + b"\n\n"
+
+
+class OpenAIUpstream(UpstreamServer):
+    """See the module; `url` includes `/v1`."""
+
+    prefix = "/v1"
+
+    def lookup(self, call: Call) -> bytes | None:
+        if call.method == "GET" and call.path.endswith("/models"):
+            return json.dumps({"object": "list", "data": [{"id": "gpt-test", "object": "model"}]}).encode()
+        return None
+
+    def wants_stream(self, call: Call) -> bool:
+        return bool(call.body.get("stream"))
+
+    def frames(self, reply: Reply, call: Call) -> tuple[list[bytes], list[bytes]]:
+        def chunk(delta: dict[str, Any], finish: str | None = None, logprobs: Any = None) -> bytes:
+            choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
+            return sse(_envelope(call, "chat.completion.chunk") | {"choices": [choice]})
+
+        content = [chunk({"reasoning_content": piece}) for piece in reply.reasoning]
+        content += [
+            chunk({"content": piece}, logprobs=_logprobs([piece]) if reply.logprobs else None)
+            for piece in reply.text
+        ]
+        for index, tool in enumerate(reply.tools):
+            function = {"name": tool.name, "arguments": ""}
+            first = {"index": index, "id": tool.id, "type": "function", "function": function}
+            content.append(chunk({"tool_calls": [first]}))
+            content += [
+                chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
+                for piece in tool.pieces
+            ]
+        end = [chunk({}, reply.finish)]
+        options = call.body.get("stream_options") or {}
+        if reply.usage is not None and options.get("include_usage"):
+            usage = {"choices": [], "usage": _usage(reply.usage)}
+            end.append(sse(_envelope(call, "chat.completion.chunk") | usage))
+        end.append(b"data: [DONE]\n\n")
+        return content, end
+
+    def whole(self, reply: Reply, call: Call) -> bytes:
+        message: dict[str, Any] = {"role": "assistant", "content": "".join(reply.text) or None}
+        if reply.reasoning:
+            message["reasoning_content"] = "".join(reply.reasoning)
+        if reply.tools:
+            message["tool_calls"] = [
+                {
+                    "id": tool.id,
+                    "type": "function",
+                    "function": {"name": tool.name, "arguments": "".join(tool.pieces)},
+                }
+                for tool in reply.tools
+            ]
+        choice = {
+            "index": 0,
+            "message": message,
+            "finish_reason": reply.finish,
+            "logprobs": _logprobs(list(reply.text)) if reply.logprobs else None,
+        }
+        body = _envelope(call, "chat.completion") | {"choices": [choice]}
+        if reply.usage is not None:
+            body["usage"] = _usage(reply.usage)
+        return json.dumps(body).encode()
+
+    def error_frame(self) -> bytes:
+        return sse({"error": {"message": "vendor secret detail", "type": "server_error", "code": None}})
+
+    def error_body(self, status: int, code: str) -> bytes:
+        error = {"message": "vendor secret detail", "type": "some_error", "param": None, "code": code or None}
+        return json.dumps({"error": error}).encode()
+
+
+def _envelope(call: Call, kind: str) -> dict[str, Any]:
+    model = call.body.get("model", "")
+    return {"id": "chatcmpl-1", "object": kind, "created": 1_700_000_000, "model": model}
+
+
+def _usage(usage: tuple[int, int]) -> dict[str, int]:
+    return {"prompt_tokens": usage[0], "completion_tokens": usage[1], "total_tokens": sum(usage)}
+
+
+def _logprobs(pieces: list[str]) -> dict[str, Any]:
+    return {"content": [{"token": p, "logprob": -0.5, "bytes": None, "top_logprobs": []} for p in pieces]}
