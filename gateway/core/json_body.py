@@ -1,0 +1,70 @@
+"""One strict reading of a JSON body: what passes here is text that every later layer can carry."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import orjson
+
+from gateway.core.exceptions import ValidationFailed
+
+MAX_DEPTH: Final = 64
+# An escape for NUL is a real one only behind an even number of backslashes.
+_NUL_ESCAPE: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_CONTAINERS: Final = frozenset((dict, list))
+
+
+def parse_json(body: bytes) -> Any:
+    """The value of a JSON document.
+
+    Refused: anything that is not RFC 8259 (NaN and Infinity, a byte order mark, invalid UTF-8), numbers
+    that overflow a double, lone surrogates, NUL in a string or a key, nesting deeper than `MAX_DEPTH`.
+    An integer beyond 64 bits becomes the nearest double, as RFC 8259 section 6 lets a receiver do; a
+    repeated key's last value stands.
+
+    Raises:
+        ValidationFailed: its message names at most a line and a column, never the input.
+    """
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise ValidationFailed(_explain(error)) from None
+    if b"\\u0000" in body and _NUL_ESCAPE.search(body):
+        raise ValidationFailed("The body has a NUL character in a text, which cannot be stored.")
+    # Few brackets cannot nest deeply, and counting bytes is far cheaper than walking the tree.
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _deeper_than(value, MAX_DEPTH):
+        raise ValidationFailed(f"The body is nested deeper than {MAX_DEPTH} levels.")
+    return value
+
+
+def _deeper_than(value: Any, limit: int) -> bool:
+    """Whether containers nest deeper than `limit`, level by level so that no input recurses."""
+    level = [value] if type(value) in _CONTAINERS else []
+    for _ in range(limit):
+        level = [
+            child
+            for container in level
+            for child in (container.values() if type(container) is dict else container)
+            if type(child) in _CONTAINERS
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _explain(error: orjson.JSONDecodeError) -> str:
+    problem = error.msg
+    if problem.startswith("depth limit"):
+        return f"The body is nested deeper than {MAX_DEPTH} levels."
+    if "surrogate" in problem and "UTF-8" not in problem:
+        reason = "it has half of a surrogate pair in a text"
+    elif "UTF-8 byte order" in problem:
+        reason = "it begins with a byte order mark"
+    elif "UTF-8" in problem:
+        reason = "it is not UTF-8"
+    elif "infinity" in problem:
+        reason = "it has a number out of range"
+    else:
+        reason = "the syntax is wrong"
+    return f"The body is not valid JSON: {reason} at line {error.lineno}, column {error.colno}."

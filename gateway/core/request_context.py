@@ -1,0 +1,58 @@
+"""Who this request is: its ids, carried by a context variable into every task and log line it causes."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+_NO_TRACE = "0" * 32
+_NO_SPAN = "0" * 16
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """The ids of one request; `trace_id`, `span_id` and `trace_flags` are W3C lower-case hex."""
+
+    request_id: str
+    trace_id: str
+    span_id: str
+    trace_flags: str = "00"
+
+    @property
+    def traceparent(self) -> str:
+        """The trace as the next server (or the caller) may continue it."""
+        return f"00-{self.trace_id}-{self.span_id}-{self.trace_flags}"
+
+
+_current: ContextVar[RequestContext | None] = ContextVar("gateway_request", default=None)
+current_request = _current.get
+bind_request = _current.set
+unbind_request = _current.reset
+
+
+def new_context(request_id: str | None = None, traceparent: str | None = None) -> RequestContext:
+    """The context of a request that came with these headers; what is missing or malformed is made anew."""
+    entropy = os.urandom(40).hex()
+    trace_id, flags = _parse_traceparent(traceparent) if traceparent else (None, "00")
+    known = request_id is not None and _REQUEST_ID.fullmatch(request_id) is not None
+    return RequestContext(
+        request_id=request_id if known and request_id else f"req_{entropy[:32]}",
+        trace_id=trace_id or entropy[32:64],
+        span_id=entropy[64:80],
+        trace_flags=flags,
+    )
+
+
+def _parse_traceparent(header: str) -> tuple[str | None, str]:
+    """(trace id, flags); the id is None where the header breaks https://www.w3.org/TR/trace-context/."""
+    match = _TRACEPARENT.fullmatch(header.strip())
+    if match is None:
+        return None, "00"
+    version, trace_id, parent, flags, rest = match.groups()
+    if version == "ff" or (version == "00" and rest) or trace_id == _NO_TRACE or parent == _NO_SPAN:
+        return None, "00"
+    return trace_id, "01" if int(flags, 16) & 1 else "00"

@@ -1,0 +1,103 @@
+"""The one shape of an error on the wire: status, headers and body of CONTRACT §5 and §6."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from gateway.core.exceptions import GatewayError, ValidationFailed
+
+# Where nobody knows how long, a client should still not come back at once.
+_DEFAULT_RETRY_SECONDS = 1.0
+_PLAIN_SEGMENT = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_MAX_PARAM = 200
+
+# pydantic's own sentences for these name a type or a limit, never the value.
+_SAFE_TYPES = frozenset(
+    {
+        "bool_parsing", "bool_type", "bytes_type", "date_type", "datetime_type", "decimal_max_digits",
+        "decimal_max_places", "decimal_parsing", "decimal_type", "decimal_whole_digits", "dict_type", "enum",
+        "finite_number", "float_parsing", "float_type", "frozen_set_type", "greater_than",
+        "greater_than_equal", "int_from_float", "int_parsing", "int_parsing_size", "int_type", "less_than",
+        "less_than_equal", "list_type", "literal_error", "mapping_type", "model_attributes_type",
+        "model_type", "multiple_of", "none_required", "set_type", "string_pattern_mismatch",
+        "string_too_long", "string_too_short", "string_type", "string_unicode", "timezone_aware", "too_long",
+        "too_short", "tuple_type", "union_tag_not_found", "url_too_long", "url_type", "uuid_type",
+    }
+)  # fmt: skip
+_SENTENCES = {
+    "missing": "This field is required.",
+    "extra_forbidden": "This field is not known here.",
+    "json_invalid": "The body is not valid JSON.",
+    "uuid_parsing": "This is not a valid UUID.",
+    "datetime_parsing": "This is not a valid date and time.",
+    "datetime_from_date_parsing": "This is not a valid date and time.",
+    "url_parsing": "This is not a valid URL.",
+    "url_scheme": "This is not a valid URL.",
+    "union_tag_invalid": "This kind is not known here.",
+}
+_ANY = "This value is not valid."
+
+
+def render_error(error: GatewayError, request_id: str | None) -> tuple[int, dict[str, str], dict[str, Any]]:
+    """(HTTP status, headers with lower-case names, body) of an error.
+
+    `x-request-id` is not among the headers: the middleware sets it on every answer.
+    """
+    headers: dict[str, str] = {}
+    wait = error.retry_after
+    if wait is None and error.status in (429, 503):
+        wait = _DEFAULT_RETRY_SECONDS
+    if wait is not None:
+        headers["retry-after"] = str(max(1, math.ceil(wait)))
+        headers["retry-after-ms"] = str(max(1, math.ceil(wait * 1000)))
+    if not error.retryable:
+        headers["x-should-retry"] = "false"
+    if error.status == 401:
+        headers["www-authenticate"] = "Bearer"
+    body = {
+        "type": error.type,
+        "code": error.code,
+        "message": error.message,
+        "param": error.param,
+        "request_id": request_id,
+    }
+    return error.status, headers, {"error": body}
+
+
+def validation_error(errors: Iterable[Mapping[str, Any]]) -> ValidationFailed:
+    """pydantic's `errors()` as one `ValidationFailed` that names the first field and echoes no input."""
+    first = next(iter(errors), None)
+    if first is None:
+        return ValidationFailed()
+    param = _path(first.get("loc", ()))
+    sentence = _sentence(first)
+    return ValidationFailed(f"{param}: {sentence}" if param else sentence, param=param)
+
+
+def _path(loc: Iterable[str | int]) -> str | None:
+    """`messages.0.content`; a segment that is not a plain name came from the input and is left out."""
+    segments = [str(segment) for segment in loc]
+    if segments and segments[0] in ("body", "query", "path", "header", "cookie"):
+        segments = segments[1:]
+    plain: list[str] = []
+    for segment in segments:
+        if not _PLAIN_SEGMENT.fullmatch(segment):
+            break
+        plain.append(segment)
+    return ".".join(plain)[:_MAX_PARAM] or None
+
+
+def _sentence(error: Mapping[str, Any]) -> str:
+    kind = error.get("type", "")
+    if kind in _SENTENCES:
+        return _SENTENCES[kind]
+    context = error.get("ctx") or {}
+    if kind in ("value_error", "assertion_error") and isinstance(context.get("error"), Exception):
+        # One of our own validators said so in its own words.
+        return str(context["error"]) or _ANY
+    if kind == "value_error" and "email" in error.get("msg", ""):
+        return "This is not a valid e-mail address."
+    return f"{error['msg']}." if kind in _SAFE_TYPES else _ANY

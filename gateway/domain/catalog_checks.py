@@ -1,0 +1,97 @@
+"""What a single field cannot know: that every name in the configuration leads somewhere, and in no circle."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from gateway.domain.catalog import AUTO
+from gateway.domain.yaml_lines import Path
+
+Problem = tuple[Path, str]
+ANY_MODEL = "*"
+
+
+def check_names(value: dict[str, Any]) -> Iterator[Problem]:
+    """Problems of a raw configuration, by path; sections of a wrong type are left to the field checks."""
+    providers = _mapping(value, "providers")
+    models = _mapping(value, "models")
+    for name, model in models.items():
+        if name in (AUTO, ANY_MODEL):
+            yield ("models", name), f"no model can be called '{name}'"
+        provider = model.get("provider") if isinstance(model, dict) else None
+        if isinstance(provider, str) and provider not in providers:
+            yield ("models", name, "provider"), _unknown("provider", provider, providers)
+    yield from _check_aliases(_mapping(value, "aliases"), models)
+    yield from _check_routing(_mapping(value, "routing"), models)
+    yield from _check_fallbacks(_mapping(value, "fallbacks"), models)
+
+
+def _check_aliases(aliases: dict[str, Any], models: Collection[str]) -> Iterator[Problem]:
+    for name, targets in aliases.items():
+        if name in (AUTO, ANY_MODEL):
+            yield ("aliases", name), f"no alias can be called '{name}'"
+        elif name in models:
+            yield ("aliases", name), "this alias has the name of a model"
+        if targets == []:
+            yield ("aliases", name), "an alias needs at least one model"
+        yield from _check_models(("aliases", name), targets, models)
+
+
+def _check_routing(routing: dict[str, Any], models: Collection[str]) -> Iterator[Problem]:
+    for key in ("light", "heavy"):
+        target = routing.get(key)
+        if isinstance(target, str) and target not in models:
+            yield ("routing", key), _unknown("model", target, models)
+    rules = routing.get("rules")
+    for index, rule in enumerate(rules if isinstance(rules, list) else ()):
+        target = rule.get("model") if isinstance(rule, dict) else None
+        if isinstance(target, str) and target not in models:
+            yield ("routing", "rules", index, "model"), _unknown("model", target, models)
+
+
+def _check_fallbacks(fallbacks: dict[str, Any], models: Collection[str]) -> Iterator[Problem]:
+    for name, targets in fallbacks.items():
+        if name != ANY_MODEL and name not in models:
+            yield ("fallbacks", name), _unknown("model", name, models)
+        yield from _check_models(("fallbacks", name), targets, models)
+    named: set[str] = set()
+    for start in fallbacks:
+        circle = _circle_from(start, fallbacks) if start not in named else None
+        if circle:
+            named.update(circle)
+            yield ("fallbacks", start), f"these fallbacks go in a circle: {' → '.join(circle)}"
+
+
+def _check_models(path: Path, targets: Any, models: Collection[str]) -> Iterator[Problem]:
+    for index, target in enumerate(targets if isinstance(targets, list) else ()):
+        if isinstance(target, str) and target not in models:
+            yield (*path, index), _unknown("model", target, models)
+
+
+def _circle_from(start: str, fallbacks: dict[str, Any]) -> list[str] | None:
+    """The way from `start` back to itself; `*` is a last resort for all and closes no circle."""
+    ways = [[start]]
+    seen: set[str] = set()
+    while ways:
+        way = ways.pop()
+        targets = fallbacks.get(way[-1])
+        for target in targets if isinstance(targets, list) else ():
+            if target == start:
+                return [*way, start]
+            if isinstance(target, str) and target not in seen:
+                seen.add(target)
+                ways.append([*way, target])
+    return None
+
+
+def _unknown(kind: str, name: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean '{close[0]}'?" if close else ""
+    return f"there is no {kind} called '{name}'{hint}"
+
+
+def _mapping(value: dict[str, Any], key: str) -> dict[str, Any]:
+    section = value.get(key)
+    return section if isinstance(section, dict) else {}

@@ -1,0 +1,147 @@
+"""YAML text as plain values that remember their lines, with `${NAME}` read from an environment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+Path = tuple[str | int, ...]
+
+_STR_TAG = "tag:yaml.org,2002:str"
+_PLACEHOLDER = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_INT = re.compile(r"[-+]?[0-9]+")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_WORDS: dict[str, bool | None] = {
+    "": None, "~": None, "null": None, "Null": None, "NULL": None,
+    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class LinedDocument:
+    """A document's value; `lines` maps each path to its 1-based line.
+
+    `texts` holds what a plain scalar read, by path, where it came from the environment: a field that
+    wants text (a key of digits only) takes this instead of the number it looks like.
+    """
+
+    value: Any = None
+    lines: dict[Path, int] = field(default_factory=dict)
+    texts: dict[Path, str] = field(default_factory=dict)
+    problems: list[tuple[int, str]] = field(default_factory=list)
+
+    def line_of(self, path: Path) -> int:
+        """The line of the deepest part of `path` that the document has."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, 1)
+
+
+def read_lines(text: str, environ: Mapping[str, str]) -> LinedDocument:
+    """Read `text`; whatever is wrong with it is in `problems`, as (line, sentence).
+
+    Scalars follow YAML 1.2's core schema (`off` and `no` are text). Substitution happens in parsed
+    scalars, so a value from the environment can never become a key, a list or a second entry.
+    """
+    document = LinedDocument()
+    try:
+        root = yaml.compose(text, Loader=yaml.BaseLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        document.problems.append((mark.line + 1 if mark else 1, f"not valid YAML: {error.problem}"))
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        document.problems.append((line, "not valid YAML: a character that is not allowed"))
+    except RecursionError:
+        document.problems.append((1, "not valid YAML: nested too deeply"))
+    else:
+        document.value = _Reader(document, environ).read(root, ()) if root is not None else None
+    return document
+
+
+class _Reader:
+    """Turns one tree of nodes into values; `open` holds the nodes above, to see an alias of itself."""
+
+    def __init__(self, document: LinedDocument, environ: Mapping[str, str]) -> None:
+        self.document = document
+        self.environ = environ
+        self.open: set[int] = set()
+
+    def problem(self, node: yaml.Node, sentence: str) -> None:
+        self.document.problems.append((node.start_mark.line + 1, sentence))
+
+    def read(self, node: yaml.Node, path: Path) -> Any:
+        self.document.lines.setdefault(path, node.start_mark.line + 1)
+        if isinstance(node, yaml.ScalarNode):
+            return self.scalar(node, path)
+        if id(node) in self.open:
+            self.problem(node, f"{_dotted(path)}: an alias that contains itself")
+            return None
+        self.open.add(id(node))
+        try:
+            if isinstance(node, yaml.MappingNode):
+                return self.mapping(node, path)
+            return [self.read(child, (*path, index)) for index, child in enumerate(node.value)]
+        finally:
+            self.open.discard(id(node))
+
+    def mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                self.problem(key_node, f"{_dotted(path) or 'file'}: a key has to be a name")
+                continue
+            key = str(key_node.value)
+            here = (*path, key)
+            if key in values:
+                self.problem(key_node, f"{_dotted(here)}: this key stands here twice")
+                continue
+            self.document.lines[here] = key_node.start_mark.line + 1
+            values[key] = self.read(value_node, here)
+        return values
+
+    def scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
+        if node.tag != _STR_TAG:
+            self.problem(node, f"{_dotted(path)}: a YAML tag is not supported here")
+            return None
+        text = str(node.value)
+        if "${" in text:
+            text = self.substitute(node, text, path)
+            if not node.style:
+                self.document.texts[path] = text
+        return text if node.style else resolve_scalar(text)
+
+    def substitute(self, node: yaml.ScalarNode, text: str, path: Path) -> str:
+        if "${" in _PLACEHOLDER.sub("", text):
+            self.problem(node, f"{_dotted(path)}: a ${{…}} that is not ${{NAME}} or ${{NAME:-default}}")
+
+        def value(match: re.Match[str]) -> str:
+            name, default = match.groups()
+            if name is None:
+                return "${"
+            found = self.environ.get(name)
+            if default is not None:
+                return found or default
+            if found is None:
+                self.problem(node, f"{_dotted(path)}: the environment variable {name} is not set")
+                return ""
+            return found
+
+        return _PLACEHOLDER.sub(value, text)
+
+
+def resolve_scalar(text: str) -> str | int | float | bool | None:
+    """What an unquoted scalar means, by YAML 1.2's core schema without hex, octal and infinities."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INT.fullmatch(text) and len(text) < 32:
+        return int(text)
+    return float(text) if _FLOAT.fullmatch(text) else text
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(str(part) for part in path)
