@@ -28,3 +28,11 @@ class Guardrail(ABC):
     @abstractmethod
     async def check(self, text: str) -> Verdict:
         """Judge `text` off the event loop."""
+
+    async def warm_up(self) -> None:
+        """Load what the first check would otherwise wait for."""
+        return
+
+    async def aclose(self) -> None:
+        """Let go of threads and models; no check may follow."""
+        return
