@@ -28,7 +28,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def database_url(worker_id: str) -> str:
-    """This worker's own migrated database, `postgresql+asyncpg://…`; shared by its tests, so use fresh users."""
+    """This worker's own migrated database, `postgresql+asyncpg://…`; its tests share it: use fresh users."""
     return worker_database(worker_id)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import secrets
 import shutil
@@ -13,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-from filelock import FileLock
 from sqlalchemy.engine import URL, make_url
 
 from gateway.embedded.postgres import Postgres
@@ -81,7 +81,8 @@ def worker_database(worker: str) -> str:
     """Create this worker's database as a copy of the migrated template; returns its SQLAlchemy URL."""
     run = os.environ[RUN]
     template = f"{run}_template"
-    with FileLock(_template_lock()):
+    with _template_lock().open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         if not _template_mark().exists():
             run_apart(_execute(f'CREATE DATABASE "{template}"'))
             _migrate(_url_of(template))
@@ -161,8 +162,9 @@ async def _drop_databases(run: str) -> None:
 def _migrate(database_url: str) -> None:
     if not any((PROJECT / "alembic" / "versions").glob("*.py")):
         return
-    from alembic import command
     from alembic.config import Config
+
+    from alembic import command
 
     before = os.environ.get("DATABASE_URL")
     os.environ["DATABASE_URL"] = database_url

@@ -1,1 +1,1 @@
-"""Real engines as supervised child processes, for a machine that has none; only the command line knows them."""
+"""Real engines as supervised child processes, for a machine that has none; only `gateway.cli` knows them."""

@@ -17,12 +17,14 @@ from gateway.embedded.errors import EngineError
 
 START_TIMEOUT_SECONDS: Final = 60.0
 LOG_TAIL_BYTES: Final = 600
+# An engine that lived this long had started well: if it dies later, it is started again.
+SETTLED_SECONDS: Final = 5.0
 
 
 class Engine:
     """A child process that ends when this process ends, whatever ends it.
 
-    `hold` are file descriptors that the shim keeps open until the engine has gone (the data directory's lock).
+    `hold` are file descriptors that the shim keeps open until the engine has gone: the directory's lock.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Engine:
         stop_signal: signal.Signals,
         grace_seconds: float,
         leave_root: str = "",
+        settled_seconds: float = SETTLED_SECONDS,
         hold: Sequence[int] = (),
     ) -> None:
         self.name = name
@@ -45,10 +48,11 @@ class Engine:
             "stop_signal": int(stop_signal),
             "grace_seconds": grace_seconds,
             "leave_root": leave_root,
+            "settled_seconds": settled_seconds,
         }
         with log.open("ab") as output:
             self._log_start = output.tell()
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - our own script and engine
                 [sys.executable, "-I", "-S", shim.__file__, json.dumps(spec)],
                 stdin=subprocess.PIPE,
                 stdout=output,
@@ -68,7 +72,7 @@ class Engine:
         return self._process.poll() is None
 
     def wait_until(self, ready: Callable[[], bool], timeout: float = START_TIMEOUT_SECONDS) -> None:
-        """Block until `ready()` is true; raises EngineError with the end of its log if it dies or is too slow."""
+        """Block until `ready()` is true; raises EngineError with the end of its log if it dies meanwhile."""
         deadline = time.monotonic() + timeout
         pause = 0.005
         while not ready():
@@ -100,3 +104,21 @@ class Engine:
             end = file.seek(0, os.SEEK_END)
             file.seek(max(self._log_start, end - LOG_TAIL_BYTES))
             return file.read().decode(errors="replace").strip() or "(empty)"
+
+
+class Server:
+    """What the engines have in common: a child process that is there between `start` and `stop`."""
+
+    def __init__(self) -> None:
+        self.engine: Engine | None = None
+
+    def ask_to_stop(self) -> None:
+        """Begin an orderly stop without waiting for it."""
+        if self.engine is not None:
+            self.engine.ask_to_stop()
+
+    def stop(self) -> None:
+        """Stop in good order and wait for the end; harmless where nothing runs."""
+        if self.engine is not None:
+            self.engine.stop()
+            self.engine = None

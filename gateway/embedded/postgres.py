@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import Final
 from urllib.parse import quote
 
 from gateway.embedded import shim
-from gateway.embedded.engine import Engine
+from gateway.embedded.engine import Engine, Server
 from gateway.embedded.errors import EngineError
 from gateway.embedded.sockets import accepts, socket_dir
 
@@ -32,15 +33,15 @@ def binaries() -> Path:
     return Path(spec.origin).parent / "pginstall18" / "bin"
 
 
-class Postgres:
+class Postgres(Server):
     """A PostgreSQL server on a Unix socket, its cluster in `directory`."""
 
     def __init__(self, directory: Path, *, durable: bool = True, hold: Sequence[int] = ()) -> None:
         """`durable=False` gives up safety against power loss for speed: for tests only."""
+        super().__init__()
         self.directory = directory.resolve()
         self._durable = durable
         self._hold = hold
-        self._engine: Engine | None = None
         self._sockets = self.directory.parent
 
     def url(self, database: str = DATABASE) -> str:
@@ -53,15 +54,13 @@ class Postgres:
         self.directory.parent.mkdir(parents=True, exist_ok=True)
         self._sockets = socket_dir(self.directory.parent / "run", SOCKET_NAME)
         owner = shim.NOBODY if how == "nobody" else os.getuid()
-        for path in (self.directory, self._sockets):
-            path.mkdir(mode=0o700, exist_ok=True)
-            _give_to(path, owner)
-        fresh = not (self.directory / "PG_VERSION").exists()
-        if fresh:
-            self._initialise(how)
-        else:
+        _give_to(self._sockets, owner)
+        if self.directory.exists():
+            _give_to(self.directory, owner)
             self._forget_a_dead_server()
-        self._engine = Engine(
+        else:
+            self._initialise(how, owner)
+        self.engine = Engine(
             "PostgreSQL",
             [str(binaries() / "postgres"), "-D", str(self.directory), *self._options()],
             cwd=self.directory,
@@ -71,21 +70,7 @@ class Postgres:
             leave_root=how,
             hold=self._hold,
         )
-        self._engine.wait_until(self._ready)
-
-    def stop(self) -> None:
-        """End every session and stop the server in good order."""
-        if self._engine is not None:
-            self._engine.stop()
-            self._engine = None
-
-    def ask_to_stop(self) -> None:
-        if self._engine is not None:
-            self._engine.ask_to_stop()
-
-    @property
-    def engine(self) -> Engine | None:
-        return self._engine
+        self.engine.wait_until(self._ready)
 
     def _ready(self) -> bool:
         pid_file = self.directory / "postmaster.pid"
@@ -109,15 +94,31 @@ class Postgres:
             options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
         return [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
 
-    def _initialise(self, how: str) -> None:
-        arguments = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"]
-        arguments += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"]
+    def _initialise(self, how: str, owner: int) -> None:
+        """Create the cluster beside its final place, so that a broken-off try leaves no half of one."""
+        new = self.directory.with_name(self.directory.name + ".new")
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(mode=0o700)
+        os.chown(new, owner, -1)
+        arguments = [
+            "--username=postgres",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-instructions",
+        ]
+        arguments += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         if not self._durable:
             arguments.append("--no-sync")
-        done = subprocess.run(
-            [str(binaries() / "initdb"), "-D", str(self.directory), *arguments],
-            cwd=self.directory.parent if how != "nobody" else "/",
-            stdin=subprocess.DEVNULL,
+        self._run(how, ["initdb", "-D", str(new), *arguments], b"")
+        self._run(how, ["postgres", "--single", "-D", str(new), "postgres"], b"CREATE DATABASE gateway;\n")
+        new.rename(self.directory)
+
+    def _run(self, how: str, argv: list[str], stdin: bytes) -> None:
+        done = subprocess.run(  # noqa: S603 - the binaries of the wheel
+            [str(binaries() / argv[0]), *argv[1:]],
+            cwd="/",
+            input=stdin,
             capture_output=True,
             check=False,
             preexec_fn=lambda: shim.leave_root(how),
@@ -137,20 +138,20 @@ class Postgres:
             pid = int(pid_file.read_text().split("\n", 1)[0])
         except FileNotFoundError:
             return
-        except ValueError:
-            pid_file.unlink()
-            return
-        if _serves(pid, self.directory):
+        except ValueError:  # it was being written when the machine stopped
+            pid = 0
+        if pid > 0 and _serves(pid, self.directory):
             os.kill(pid, signal.SIGINT)
             _wait_for_end(pid)
-        pid_file.unlink(missing_ok=True)
+        for stale in (pid_file, self._sockets / SOCKET_NAME, self._sockets / f"{SOCKET_NAME}.lock"):
+            stale.unlink(missing_ok=True)
 
     def _way_out_of_root(self) -> str:
         """How to run PostgreSQL, which refuses to be root: empty, `namespace` or `nobody`."""
         if os.getuid() != 0:
             return ""
         if sys.platform == "linux":
-            probe = subprocess.run(
+            probe = subprocess.run(  # noqa: S603 - our own script
                 [sys.executable, "-I", "-S", shim.__file__, "probe"], capture_output=True, check=False
             )
             if probe.returncode == 0:

@@ -21,7 +21,6 @@ from typing import Any
 PR_SET_PDEATHSIG = 1
 CLONE_NEWUSER = 0x10000000
 NOBODY = 65534
-SETTLED_SECONDS = 5.0  # an engine that lived this long had started well, and is worth starting again
 MAX_RESTARTS = 5
 
 
@@ -63,6 +62,7 @@ class Shim:
         self.stop_signal: int = spec["stop_signal"]
         self.grace_seconds: float = spec["grace_seconds"]
         self.leave_root: str = spec["leave_root"]
+        self.settled_seconds: float = spec["settled_seconds"]
         self.stopping = False
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -76,7 +76,9 @@ class Shim:
             if os.getppid() != shim_pid:  # it went before we asked
                 os._exit(0)
 
-        return subprocess.Popen(self.argv, cwd=self.cwd, stdin=subprocess.DEVNULL, preexec_fn=prepare)
+        return subprocess.Popen(  # noqa: S603 - the command line that the gateway gave
+            self.argv, cwd=self.cwd, stdin=subprocess.DEVNULL, preexec_fn=prepare
+        )
 
     def run(self) -> int:
         """Supervise until told to stop; returns the engine's exit code."""
@@ -93,7 +95,7 @@ class Shim:
             engine = self._start()
             code = self._watch(engine, wake_read)
             lived = time.monotonic() - started
-            if self.stopping or lived < SETTLED_SECONDS or restarts >= MAX_RESTARTS:
+            if self.stopping or lived < self.settled_seconds or restarts >= MAX_RESTARTS:
                 return code
             restarts += 1
 

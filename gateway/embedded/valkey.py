@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from gateway.embedded.engine import Engine
+from gateway.embedded.engine import Engine, Server
 from gateway.embedded.errors import EngineError
 from gateway.embedded.sockets import accepts, socket_dir
 
@@ -31,14 +31,14 @@ def binary() -> Path:
     raise EngineError("Valkey's binary is not installed; run `make install` or set REDIS_URL.")
 
 
-class Valkey:
-    """A Valkey server on a Unix socket. It keeps nothing on disk: whatever it holds may be lost at any time."""
+class Valkey(Server):
+    """A Valkey server on a Unix socket. It keeps nothing on disk: what it holds may be lost at any time."""
 
     def __init__(self, directory: Path, *, databases: int = 16, hold: Sequence[int] = ()) -> None:
+        super().__init__()
         self.directory = directory.resolve()
         self._databases = databases
         self._hold = hold
-        self._engine: Engine | None = None
         self._socket = self.directory / SOCKET_NAME
 
     def url(self, database: int = 0) -> str:
@@ -61,7 +61,7 @@ class Valkey:
             "maxmemory": "256mb",
             "maxmemory-policy": "allkeys-lru",
         }
-        self._engine = Engine(
+        self.engine = Engine(
             "Valkey",
             [str(binary()), *(part for name, value in options.items() for part in (f"--{name}", value))],
             cwd=self.directory,
@@ -70,17 +70,4 @@ class Valkey:
             grace_seconds=5,
             hold=self._hold,
         )
-        self._engine.wait_until(lambda: accepts(self._socket))
-
-    def stop(self) -> None:
-        if self._engine is not None:
-            self._engine.stop()
-            self._engine = None
-
-    def ask_to_stop(self) -> None:
-        if self._engine is not None:
-            self._engine.ask_to_stop()
-
-    @property
-    def engine(self) -> Engine | None:
-        return self._engine
+        self.engine.wait_until(lambda: accepts(self._socket))

@@ -1,0 +1,119 @@
+"""The data directory: one gateway at a time, its secrets, and where its engines answer."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import time
+from pathlib import Path
+from typing import Final
+
+from gateway.embedded.errors import EngineError
+
+# Engines of a gateway that was killed need a moment to stop in good order; they hold its lock until then.
+WAIT_FOR_DYING_ENGINES_SECONDS: Final = 30.0
+
+
+class DataDirInUse(EngineError):
+    """Another gateway uses the directory; `pid` is its process."""
+
+    def __init__(self, path: Path, pid: int) -> None:
+        self.pid = pid
+        super().__init__(
+            f"Another gateway (pid {pid}) uses the data directory {path}; stop it first, or choose another "
+            "directory with --data-dir."
+        )
+
+
+class DataDir:
+    """A directory that belongs to one gateway at a time."""
+
+    def __init__(self, path: Path) -> None:
+        """Create it where it is not there; raises EngineError where it cannot be written to."""
+        self.path = path.expanduser().resolve()
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise EngineError(
+                f"The data directory {self.path} cannot be written to ({error.strerror}); "
+                "choose another with --data-dir."
+            ) from error
+
+    @property
+    def lock_descriptor(self) -> int:
+        """For the engines' shims to hold: the lock is free again when the last engine has gone."""
+        return self._lock
+
+    def acquire(self) -> None:
+        """Take the directory for this process; raises DataDirInUse where a living gateway has it."""
+        deadline = time.monotonic() + WAIT_FOR_DYING_ENGINES_SECONDS
+        while True:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                pid = self._owner()
+                if _lives(pid) or time.monotonic() > deadline:
+                    raise DataDirInUse(self.path, pid) from None
+                time.sleep(0.05)
+            else:
+                os.ftruncate(self._lock, 0)
+                os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+                return
+
+    def close(self) -> None:
+        """Give the directory back."""
+        os.close(self._lock)
+
+    def secret(self, name: str) -> str:
+        """The secret kept in the file `name` (mode 0600), made of 48 random bytes the first time."""
+        path = self.path / name
+        try:
+            return path.read_text().strip()
+        except FileNotFoundError:
+            value = secrets.token_urlsafe(48)
+        temporary = path.with_suffix(".new")
+        temporary.unlink(missing_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(value + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)  # whole or not at all, whatever happens meanwhile
+        return value
+
+    def announce(self, addresses: dict[str, str]) -> None:
+        """Leave the engines' addresses for the operator's commands while this gateway runs."""
+        path = self.path / "engines.json"
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(addresses))
+
+    def announced(self) -> dict[str, str]:
+        """The addresses that the running gateway left; empty while it is still starting."""
+        try:
+            found = json.loads((self.path / "engines.json").read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return {str(name): str(value) for name, value in found.items()}
+
+    def withdraw(self) -> None:
+        """Forget the announced addresses."""
+        (self.path / "engines.json").unlink(missing_ok=True)
+
+    def _owner(self) -> int:
+        text = os.pread(self._lock, 32, 0).decode(errors="replace").strip()
+        return int(text) if text.isdigit() else 0
+
+
+def _lives(pid: int) -> bool:
+    if pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

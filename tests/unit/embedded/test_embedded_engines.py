@@ -1,0 +1,97 @@
+"""Real engines on a data directory: kept data, a killed gateway, a stale pid, a path too long."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import asyncpg
+import redis
+from sqlalchemy.engine import make_url
+
+from gateway.embedded.engines import Engines, borrowed_engines
+from gateway.embedded.postgres import Postgres
+from gateway.embedded.valkey import Valkey
+from tests.processes import descendants, still_living
+
+GATEWAY = (
+    "import signal, sys; from pathlib import Path; from gateway.embedded.engines import Engines;"
+    "engines = Engines(Path(sys.argv[1]), database_url='', redis_url=''); engines.start();"
+    "print('up', flush=True); signal.pause()"
+)
+
+
+def query(url: str, statement: str) -> object:
+    parts = make_url(url)
+
+    async def ask() -> object:
+        connection = await asyncpg.connect(
+            host=parts.query["host"], user=parts.username, database=parts.database
+        )
+        try:
+            return await connection.fetchval(statement)
+        finally:
+            await connection.close()
+
+    return asyncio.run(ask())
+
+
+def test_a_killed_gateway_leaves_no_engine_and_the_next_start_finds_its_data(tmp_path: Path) -> None:
+    gateway = subprocess.Popen([sys.executable, "-c", GATEWAY, str(tmp_path)], stdout=subprocess.PIPE)
+    assert gateway.stdout is not None
+    assert gateway.stdout.readline() == b"up\n"
+    with borrowed_engines(tmp_path, database_url="", redis_url="") as found:
+        query(found.database_url, "CREATE TABLE kept AS SELECT 7 AS n")
+        assert redis.Redis.from_url(found.redis_url).ping()
+    family = descendants(gateway.pid)
+    assert len(family) > 4  # two shims, two engines, PostgreSQL's own children
+    gateway.kill()
+    gateway.wait()
+    others = descendants(os.getpid())
+    engines = Engines(tmp_path, database_url="", redis_url="")
+    engines.start()
+    assert still_living(family, 0) == set()
+    assert query(engines.database_url, "SELECT n FROM kept") == 7
+    mine = descendants(os.getpid()) - others
+    assert mine
+    engines.stop()
+    assert still_living(mine, 0) == set()
+
+
+def test_postgres_starts_although_its_pid_file_names_a_living_stranger(tmp_path: Path) -> None:
+    postgres = Postgres(tmp_path / "postgres", durable=False)
+    postgres.start()
+    assert query(postgres.url(), "SELECT current_database()") == "gateway"
+    shim = postgres.engine
+    assert shim is not None
+    family = descendants(shim.pid)
+    pid_file = tmp_path / "postgres" / "postmaster.pid"
+    lines = pid_file.read_text().split("\n")
+    shim._process.send_signal(signal.SIGSTOP)  # it must not start the engine again
+    os.kill(int(lines[0]), signal.SIGKILL)
+    shim._process.kill()
+    assert still_living(family) == set()
+    # A pid file of PostgreSQL's user that now names another process of that user makes PostgreSQL refuse.
+    stranger = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
+    pid_file.write_text("\n".join([str(stranger.pid), *lines[1:]]))
+    second = Postgres(tmp_path / "postgres", durable=False)
+    second.start()
+    assert query(second.url(), "SELECT 1") == 1
+    assert stranger.poll() is None
+    stranger.kill()
+    stranger.wait()
+    second.stop()
+
+
+def test_a_path_too_long_for_a_socket_is_served_from_a_short_one(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 60) / ("e" * 60)
+    valkey = Valkey(deep / "valkey")
+    valkey.start()
+    assert redis.Redis.from_url(valkey.url()).ping()
+    assert str(deep) not in valkey.url()
+    valkey.stop()
+    Path(valkey.url().removeprefix("unix://").partition("?")[0]).parent.rmdir()

@@ -1,0 +1,75 @@
+"""An engine ends with the process that started it, and comes back when it dies by itself."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.embedded.engine import Engine
+from gateway.embedded.errors import EngineError
+from tests.processes import descendants, still_living
+
+SLEEPER = "import signal; print('up', flush=True); signal.pause()"
+
+
+def engine(tmp_path: Path, code: str, **options: float) -> Engine:
+    return Engine(
+        "The engine",
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        log=tmp_path / "log",
+        stop_signal=signal.SIGTERM,
+        grace_seconds=options.get("grace_seconds", 5),
+        settled_seconds=options.get("settled_seconds", 5),
+    )
+
+
+@pytest.fixture
+def sleeper(tmp_path: Path) -> Iterator[Engine]:
+    started = engine(tmp_path, SLEEPER)
+    started.wait_until(lambda: "up" in (tmp_path / "log").read_text())
+    yield started
+    started.stop()
+
+
+def test_stopping_leaves_no_process(sleeper: Engine) -> None:
+    family = descendants(sleeper.pid)
+    assert len(family) == 1
+    sleeper.stop()
+    assert still_living(family, 0) == set()
+
+
+def test_an_engine_that_ignores_its_stop_signal_is_killed(tmp_path: Path) -> None:
+    deaf = engine(
+        tmp_path,
+        "import signal, time; signal.signal(15, signal.SIG_IGN); signal.signal(3, signal.SIG_IGN);"
+        "print('up', flush=True); time.sleep(600)",
+        grace_seconds=0.1,
+    )
+    deaf.wait_until(lambda: "up" in (tmp_path / "log").read_text())
+    family = descendants(deaf.pid)
+    deaf.stop()
+    assert still_living(family, 0) == set()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals a child when its parent is killed")
+def test_killing_the_shim_ends_the_engine(sleeper: Engine) -> None:
+    family = descendants(sleeper.pid)
+    sleeper._process.kill()
+    assert still_living(family) == set()
+
+
+def test_an_engine_that_dies_later_is_started_again(tmp_path: Path) -> None:
+    brief = engine(tmp_path, "print('up', flush=True); import time; time.sleep(0.05)", settled_seconds=0.01)
+    brief.wait_until(lambda: (tmp_path / "log").read_text().count("up") >= 2)
+    brief.stop()
+
+
+def test_an_engine_that_dies_while_starting_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:
+    broken = engine(tmp_path, "import sys; sys.exit('no such option')")
+    with pytest.raises(EngineError, match=r"The engine ended while starting.*no such option"):
+        broken.wait_until(lambda: False)
