@@ -27,6 +27,12 @@ class Conversation(Base):
     __table_args__ = (
         # Read backwards for "newest first".
         Index("ix_conversations_user_id_updated_at_id", "user_id", "updated_at", "id"),
+        # Finds the turns whose process died.
+        Index(
+            "ix_conversations_running_until",
+            "running_until",
+            postgresql_where=text("running_message_id IS NOT NULL"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)

@@ -1,0 +1,71 @@
+"""Runs migrations over asyncpg against DATABASE_URL, one starter at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+from logging.config import fileConfig
+from typing import Any
+
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from alembic import context
+from gateway.models import api_key, conversation, message, refresh_token, usage_record, user  # noqa: F401
+from gateway.models.base import Base
+
+# Any number will do that nothing else in the database locks.
+_LOCK = 0x6C6C6D5F67617465
+_PARTITION = re.compile(r"_(default|\d{4}_\d{2})$")
+
+
+def database_url() -> str:
+    """The URL that the caller put into the configuration's attributes, else that of the environment."""
+    url = context.config.attributes.get("database_url") or os.environ.get("DATABASE_URL")
+    if not url:
+        raise SystemExit("DATABASE_URL is not set: postgresql+asyncpg://user:password@host:5432/name")
+    return str(url)
+
+
+def include_name(name: str | None, kind: str, parents: Any) -> bool:
+    """Partitions come and go with the months; only their parents belong to the schema."""
+    return not (kind == "table" and name is not None and _PARTITION.search(name))
+
+
+def migrate(connection: Connection) -> None:
+    """Run what was asked for, in one transaction; whoever starts second waits and finds it done."""
+    context.configure(connection=connection, target_metadata=Base.metadata, include_name=include_name)
+    with context.begin_transaction():
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        context.run_migrations()
+
+
+async def online() -> None:
+    """Connect and migrate; no pool, no time limit on a statement."""
+    engine = create_async_engine(database_url(), poolclass=NullPool)
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(migrate)
+            await connection.commit()
+    finally:
+        await engine.dispose()
+
+
+def offline() -> None:
+    """Print the statements instead of running them (`alembic upgrade head --sql`)."""
+    context.configure(dialect_name="postgresql", target_metadata=Base.metadata, literal_binds=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+# Only alembic's own command line has no logging yet; a program that runs migrations keeps its own.
+if context.config.config_file_name is not None and not logging.getLogger().handlers:
+    fileConfig(context.config.config_file_name, disable_existing_loggers=False)
+
+if context.is_offline_mode():
+    offline()
+else:
+    asyncio.run(online())
