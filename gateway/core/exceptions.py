@@ -23,6 +23,7 @@ GatewayError                     500 server_error          internal_error
 ├── MethodNotAllowed             405 invalid_request_error method_not_allowed
 ├── Conflict                     409 conflict_error        conflict
 │   ├── EmailTaken               409                       email_taken
+│   ├── LastAdmin                409                       last_admin
 │   └── TurnInProgress           409                       turn_in_progress
 ├── RateLimited                  429 rate_limit_error      rate_limited
 │   └── TooManyAttempts          429                       too_many_attempts
@@ -194,6 +195,11 @@ class Conflict(GatewayError):
 class EmailTaken(Conflict):
     code = "email_taken"
     default_message = "An account with this e-mail address exists already."
+
+
+class LastAdmin(Conflict):
+    code = "last_admin"
+    default_message = "The last active admin cannot be changed or deleted."
 
 
 class TurnInProgress(Conflict):

@@ -47,20 +47,12 @@ class RefreshTokenRepository(Repository):
         )
         return token_id, family_id
 
-    async def spend(self, token_id: UUID, *, replaced_by: UUID) -> bool:
-        """Marks the token as used; False where it was used, revoked or has expired by now."""
-        statement = (
+    async def spend(self, token_id: UUID, *, replaced_by: UUID) -> None:
+        await self._session.execute(
             update(RefreshToken)
-            .where(
-                RefreshToken.id == token_id,
-                RefreshToken.used_at.is_(None),
-                RefreshToken.revoked_at.is_(None),
-                RefreshToken.expires_at > func.now(),
-            )
+            .where(RefreshToken.id == token_id)
             .values(used_at=func.now(), replaced_by=replaced_by)
-            .returning(RefreshToken.id)
         )
-        return await self._session.scalar(statement) is not None
 
     async def revoke_family(self, user_id: UUID, family_id: UUID) -> None:
         await self._revoke(RefreshToken.user_id == user_id, RefreshToken.family_id == family_id)

@@ -1,0 +1,185 @@
+"""What every request has to know of its caller, kept in Valkey; PostgreSQL is the truth.
+
+An entry is written only where none is (`NX`), and a change leaves an empty one behind for a while: a reader
+that asked PostgreSQL just before the change cannot then store what it saw. Entries live for a minute, which
+bounds what a change can be hidden by if Valkey cannot be told of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from uuid import UUID
+
+import orjson
+from redis.asyncio import Redis
+
+from gateway.cache.client import ValkeyClient, ValkeyUnavailable
+from gateway.domain.account import AccountState, KeyGrant
+
+_TTL = 60  # seconds an entry lives
+_TOMBSTONE_TTL = 10  # longer than a read of PostgreSQL and the write after it can lie apart
+_OWNERS = 10_000  # keys whose owner is remembered
+
+
+class AuthCache:
+    """Account states, live sessions and API keys; every method is one round trip and survives an outage.
+
+    Where Valkey is away, reads find nothing. What could not be forgotten then is remembered here as owed:
+    it is not read by this process, and forgotten as soon as Valkey is back.
+    """
+
+    def __init__(self, valkey: ValkeyClient) -> None:
+        self._valkey = valkey
+        self._owed: dict[str, float] = {}
+        # Whose a key is never changes, so that both entries can be asked for at once.
+        self._owners: OrderedDict[bytes, UUID] = OrderedDict()
+
+    async def session(self, user_id: UUID, session_id: UUID) -> tuple[AccountState, bool] | None:
+        """The account's state and whether its session lives; None where either is not known."""
+        account, session = await self._read(_account(user_id), _session(session_id))
+        state = _decode_state(account)
+        if state is None or session not in (b"0", b"1"):
+            return None
+        return state, session == b"1"
+
+    async def keep_session(self, user_id: UUID, session_id: UUID, state: AccountState, lives: bool) -> None:
+        await self._store(
+            {_account(user_id): _encode_state(state), _session(session_id): b"1" if lives else b"0"}
+        )
+
+    async def key(self, key_hash: bytes) -> tuple[KeyGrant, AccountState] | None:
+        """What the key allows and its owner's state; None where either is not known."""
+        owner = self._owners.get(key_hash)
+        if owner is None:
+            return None
+        key, account = await self._read(_key(key_hash), _account(owner))
+        grant, state = _decode_grant(key), _decode_state(account)
+        if grant is None or state is None or grant.user_id != owner:
+            return None
+        return grant, state
+
+    async def keep_key(self, key_hash: bytes, grant: KeyGrant, state: AccountState) -> None:
+        self._owners[key_hash] = grant.user_id
+        if len(self._owners) > _OWNERS:
+            self._owners.popitem(last=False)
+        await self._store(
+            {_key(key_hash): _encode_grant(grant), _account(grant.user_id): _encode_state(state)}
+        )
+
+    async def forget_account(self, user_id: UUID) -> None:
+        """To be called after whatever changes an account's role, tier, status, version or existence."""
+        await self._forget(_account(user_id))
+
+    async def forget_sessions(self, *session_ids: UUID) -> None:
+        """To be called after sessions have been ended."""
+        await self._forget(*map(_session, session_ids))
+
+    async def forget_key(self, key_hash: bytes) -> None:
+        """To be called after a key has been revoked."""
+        await self._forget(_key(key_hash))
+
+    async def _read(self, *names: str) -> list[bytes | None]:
+        nothing: list[bytes | None] = [None] * len(names)
+        if self._owed:
+            await self._settle()
+            if not self._owed.keys().isdisjoint(names):
+                return nothing
+        try:
+            values: list[bytes | None] = await self._valkey.execute("MGET", *names)
+        except ValkeyUnavailable:
+            return nothing
+        return values
+
+    async def _store(self, entries: dict[str, bytes]) -> None:
+        if not self._owed.keys().isdisjoint(entries):
+            return
+
+        async def store(redis: Redis) -> None:
+            pipeline = redis.pipeline(transaction=False)
+            for name, value in entries.items():
+                pipeline.set(name, value, ex=_TTL, nx=True)
+            await pipeline.execute()
+
+        try:
+            await self._valkey.run(store)
+        except ValkeyUnavailable:
+            return  # a cache: the next request asks PostgreSQL again
+
+    async def _forget(self, *names: str) -> None:
+        if not names:
+            return
+        # Owed before it is tried: a cancelled call must not leave an old entry behind.
+        until = time.monotonic() + _TTL
+        self._owed.update(dict.fromkeys(names, until))
+        await self._settle()
+
+    async def _settle(self) -> None:
+        now = time.monotonic()
+        self._owed = {name: until for name, until in self._owed.items() if until > now}
+        names = list(self._owed)
+        if not names:
+            return
+
+        async def bury(redis: Redis) -> None:
+            pipeline = redis.pipeline(transaction=False)
+            for name in names:
+                pipeline.set(name, b"", ex=_TOMBSTONE_TTL)
+            await pipeline.execute()
+
+        try:
+            await self._valkey.run(bury)
+        except ValkeyUnavailable:
+            return  # still owed
+        for name in names:
+            self._owed.pop(name, None)
+
+
+def _account(user_id: UUID) -> str:
+    return f"auth:account:{user_id.hex}"
+
+
+def _session(session_id: UUID) -> str:
+    return f"auth:session:{session_id.hex}"
+
+
+def _key(key_hash: bytes) -> str:
+    return f"auth:key:{key_hash.hex()}"
+
+
+def _encode_state(state: AccountState) -> bytes:
+    return orjson.dumps([state.role, state.tier, state.status, state.token_version])
+
+
+def _decode_state(raw: bytes | None) -> AccountState | None:
+    if not raw:
+        return None
+    role, tier, status, version = orjson.loads(raw)
+    return AccountState(role=role, tier=tier, status=status, token_version=version)
+
+
+def _encode_grant(grant: KeyGrant) -> bytes:
+    return orjson.dumps(
+        [
+            grant.key_id,
+            grant.user_id,
+            sorted(grant.scopes),
+            None if grant.models is None else sorted(grant.models),
+            grant.requests_per_minute,
+            grant.expires_at,
+        ]
+    )
+
+
+def _decode_grant(raw: bytes | None) -> KeyGrant | None:
+    if not raw:
+        return None
+    key_id, user_id, scopes, models, limit, expires_at = orjson.loads(raw)
+    return KeyGrant(
+        key_id=UUID(key_id),
+        user_id=UUID(user_id),
+        scopes=frozenset(scopes),
+        models=None if models is None else frozenset(models),
+        requests_per_minute=limit,
+        expires_at=expires_at,
+    )

@@ -1,0 +1,76 @@
+"""API keys: made, listed and revoked by the owner of the account they act for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from uuid import UUID
+
+import structlog
+from sqlalchemy.exc import IntegrityError
+
+from gateway.cache.auth_cache import AuthCache
+from gateway.core.api_key_format import SHOWN, hash_api_key, new_api_key
+from gateway.core.exceptions import NotFound, ValidationFailed
+from gateway.domain.account import ApiKeyInfo
+from gateway.domain.principal import ALL_SCOPES
+from gateway.repositories.unit_of_work import UnitOfWork
+
+log = structlog.get_logger(__name__)
+
+
+class ApiKeyService:
+    """The secret of a key leaves this class once, from `create`, and is nowhere else."""
+
+    def __init__(self, uow: Callable[[], UnitOfWork], cache: AuthCache) -> None:
+        self._uow = uow
+        self._cache = cache
+
+    async def create(
+        self,
+        user_id: UUID,
+        *,
+        name: str,
+        scopes: Iterable[str] | None = None,
+        models: Iterable[str] | None = None,
+        requests_per_minute: int | None = None,
+        expires_at: datetime | None = None,
+    ) -> tuple[ApiKeyInfo, str]:
+        """A new key and its secret; every scope and model where none are given.
+
+        Raises:
+            ValidationFailed: it would have expired already. NotFound: there is no such account.
+        """
+        if expires_at is not None and expires_at <= datetime.now(UTC):
+            raise ValidationFailed("The key would have expired already.", param="expires_at")
+        secret = new_api_key()
+        try:
+            async with self._uow() as uow:
+                key = await uow.api_keys.add(
+                    user_id=user_id,
+                    name=name,
+                    prefix=secret[:SHOWN],
+                    key_hash=hash_api_key(secret),
+                    scopes=sorted(ALL_SCOPES if scopes is None else set(scopes)),
+                    models=None if models is None else sorted(set(models)),
+                    requests_per_minute=requests_per_minute,
+                    expires_at=expires_at,
+                )
+        except IntegrityError:
+            raise NotFound from None  # the account was deleted a moment ago
+        log.info("api_key_created", user_id=str(user_id), api_key_id=str(key.id))
+        return key, secret
+
+    async def list(self, user_id: UUID) -> list[ApiKeyInfo]:
+        """The account's keys that are not revoked, newest first."""
+        async with self._uow() as uow:
+            return await uow.api_keys.list_of(user_id)
+
+    async def revoke(self, user_id: UUID, key_id: UUID) -> None:
+        """Revokes the key, from its next request on. Raises NotFound where the account has no such key."""
+        async with self._uow() as uow:
+            key_hash = await uow.api_keys.revoke(user_id, key_id)
+        if key_hash is None:
+            raise NotFound
+        await self._cache.forget_key(key_hash)
+        log.info("api_key_revoked", user_id=str(user_id), api_key_id=str(key_id))

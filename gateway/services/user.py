@@ -1,0 +1,146 @@
+"""An account in its owner's hands: profile, password, what is held about it, and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+from sqlalchemy.exc import IntegrityError
+
+from gateway.cache.auth_cache import AuthCache
+from gateway.core.emails import normalise_email
+from gateway.core.exceptions import AuthenticationFailed, EmailTaken, LastAdmin, NotFound, ValidationFailed
+from gateway.core.passwords import PasswordHasher, check_password
+from gateway.domain.account import Account, ApiKeyInfo, Credentials
+from gateway.repositories.unit_of_work import UnitOfWork
+
+log = structlog.get_logger(__name__)
+
+_WRONG_PASSWORD = "The password is wrong."  # noqa: S105 - a sentence
+
+
+@dataclass(frozen=True, slots=True)
+class AccountExport:
+    """What is held about an account."""
+
+    account: Account
+    api_keys: tuple[ApiKeyInfo, ...]
+
+
+class UserService:
+    """What an account's owner, and the operator's command line, may do with accounts."""
+
+    def __init__(self, uow: Callable[[], UnitOfWork], cache: AuthCache, passwords: PasswordHasher) -> None:
+        self._uow = uow
+        self._cache = cache
+        self._passwords = passwords
+
+    async def get(self, user_id: UUID) -> Account:
+        """Raises NotFound where the account is gone."""
+        async with self._uow() as uow:
+            return _found(await uow.users.get(user_id))
+
+    async def count(self) -> int:
+        async with self._uow() as uow:
+            return await uow.users.count()
+
+    async def find_by_email(self, email: str) -> Account:
+        """Raises NotFound where no account has the address; ValidationFailed where it is none."""
+        async with self._uow() as uow:
+            found = await uow.users.credentials_by_email(_address(email))
+            return _found(await uow.users.get(found.user_id) if found else None)
+
+    async def update_profile(
+        self, user_id: UUID, *, name: str | None = None, email: str | None = None
+    ) -> Account:
+        """Changes what is given; `email` is normalised already. Raises EmailTaken, NotFound."""
+        if name is None and email is None:
+            return await self.get(user_id)
+        try:
+            async with self._uow() as uow:
+                return _found(await uow.users.update_profile(user_id, name=name, email=email))
+        except IntegrityError:
+            # The address is the only unique thing here.
+            raise EmailTaken(param="email") from None
+
+    async def change_password(
+        self, user_id: UUID, *, session_id: UUID | None, current: str, new: str
+    ) -> None:
+        """Sets a new password and ends every session but `session_id`, access tokens included.
+
+        Raises:
+            AuthenticationFailed: `current` is wrong. ValidationFailed: `new` breaks the policy.
+        """
+        credentials = await self._checked(user_id, current)
+        check_password(new, credentials.email, param="new_password")
+        new_hash = await self._passwords.hash(new)
+        async with self._uow() as uow:
+            await uow.users.lock(user_id)
+            if not await uow.users.set_password(
+                user_id, old_hash=credentials.password_hash, new_hash=new_hash
+            ):
+                raise AuthenticationFailed(_WRONG_PASSWORD)  # changed while we were hashing
+            ended = await uow.refresh_tokens.revoke_others(user_id, keep=session_id)
+        await self._cache.forget_sessions(*ended)
+        log.info("password_changed", user_id=str(user_id), sessions_ended=len(ended))
+
+    async def delete(self, user_id: UUID, password: str) -> None:
+        """Deletes the account and all that is its.
+
+        Raises:
+            AuthenticationFailed: the password is wrong. LastAdmin: nobody could administer the gateway then.
+        """
+        credentials = await self._checked(user_id, password)
+        async with self._uow() as uow:
+            if credentials.role == "admin" and not await uow.users.other_active_admins(user_id):
+                raise LastAdmin
+            await uow.users.delete(user_id)
+        await self._cache.forget_account(user_id)
+        log.info("account_deleted", user_id=str(user_id))
+
+    async def export(self, user_id: UUID) -> AccountExport:
+        """Raises NotFound where the account is gone."""
+        async with self._uow() as uow:
+            account = _found(await uow.users.get(user_id))
+            return AccountExport(account=account, api_keys=tuple(await uow.api_keys.list_of(user_id)))
+
+    async def create_admin(self, email: str, password: str, name: str = "") -> Account:
+        """A new account that may administer the gateway.
+
+        Raises:
+            ValidationFailed: the address or the password will not do. EmailTaken.
+        """
+        address = _address(email)
+        check_password(password, address)
+        password_hash = await self._passwords.hash(password)
+        async with self._uow() as uow:
+            account = await uow.users.add(
+                email=address, name=name, password_hash=password_hash, role="admin", tier="enterprise"
+            )
+        if account is None:
+            raise EmailTaken(param="email")
+        return account
+
+    async def _checked(self, user_id: UUID, password: str) -> Credentials:
+        async with self._uow() as uow:
+            credentials = await uow.users.credentials(user_id)
+        if credentials is None:
+            raise NotFound
+        if not (await self._passwords.verify(password, credentials.password_hash)).ok:
+            raise AuthenticationFailed(_WRONG_PASSWORD)
+        return credentials
+
+
+def _found(account: Account | None) -> Account:
+    if account is None:
+        raise NotFound
+    return account
+
+
+def _address(email: str) -> str:
+    try:
+        return normalise_email(email)
+    except ValueError as error:
+        raise ValidationFailed(str(error), param="email") from None
