@@ -1,0 +1,1 @@
+"""Where clients' shapes end: each dialect parses its bodies and encodes the one stream of events."""

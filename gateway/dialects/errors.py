@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import orjson
+
 from gateway.core.exceptions import GatewayError, ValidationFailed
 
 # Where nobody knows how long, a client should still not come back at once.
@@ -101,3 +103,10 @@ def _sentence(error: Mapping[str, Any]) -> str:
     if kind == "value_error" and "email" in error.get("msg", ""):
         return "This is not a valid e-mail address."
     return f"{error['msg']}." if kind in _SAFE_TYPES else _ANY
+
+
+def error_response_parts(error: GatewayError, request_id: str | None) -> tuple[int, dict[str, str], bytes]:
+    """`render_error` with its body as JSON and its content type, ready for a `Response`."""
+    status, headers, body = render_error(error, request_id)
+    headers["content-type"] = "application/json"
+    return status, headers, orjson.dumps(body)

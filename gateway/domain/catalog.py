@@ -8,7 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from gateway.domain.usage import Price
 
@@ -20,7 +20,7 @@ AUTO = "auto"
 class ConfigModel(BaseModel):
     """Base of every section: an unknown key is a mistake, not a wish."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ProviderConfig(ConfigModel):
@@ -30,6 +30,11 @@ class ProviderConfig(ConfigModel):
     base_url: str | None = None
     api_key: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("base_url", "api_key", mode="after")
+    @classmethod
+    def _blank_is_none(cls, value: str | None) -> str | None:
+        return value.strip() or None if value is not None else None
 
 
 class PriceConfig(ConfigModel):
@@ -107,11 +112,14 @@ class CacheConfig(ConfigModel):
 
 
 class GuardSet(ConfigModel):
+    """`injection` looks at the question for attacks on the model, `unsafe` at what it asks for."""
+
     injection: Literal["off", "flag", "block"] = "off"
+    unsafe: Literal["off", "flag", "block"] = "off"
 
 
 class Guardrails(ConfigModel):
-    people: GuardSet = GuardSet(injection="block")
+    people: GuardSet = GuardSet(injection="block", unsafe="flag")
     api_keys: GuardSet = GuardSet(injection="off")
 
 
@@ -126,6 +134,15 @@ class Tier(ConfigModel):
     requests_per_minute: Annotated[int, Field(gt=0)] | None = None
     tokens_per_day: Annotated[int, Field(gt=0)] | None = None
     usd_per_month: Annotated[Decimal, Field(gt=0)] | None = None
+
+
+def default_tiers() -> dict[str, Tier]:
+    """The tiers of a configuration that has no `tiers` section (CONTRACT §2)."""
+    return {
+        "free": Tier(requests_per_minute=20, tokens_per_day=200_000, usd_per_month=Decimal(1)),
+        "pro": Tier(requests_per_minute=120, tokens_per_day=5_000_000, usd_per_month=Decimal(50)),
+        "enterprise": Tier(requests_per_minute=2000),
+    }
 
 
 class Catalog(ConfigModel):
@@ -144,7 +161,7 @@ class Catalog(ConfigModel):
     cache: CacheConfig = CacheConfig()
     guardrails: Guardrails = Guardrails()
     on_disconnect: OnDisconnect = OnDisconnect()
-    tiers: dict[str, Tier] = Field(default_factory=dict)
+    tiers: dict[str, Tier] = Field(default_factory=default_tiers)
 
     def names(self) -> tuple[str, ...]:
         """Every name a client may ask for: `auto`, aliases, models."""

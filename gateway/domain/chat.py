@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from uuid import UUID
 
 from gateway.domain.messages import Message
 
@@ -81,12 +82,12 @@ class Turn:
     """
 
     request_id: str
-    model: str
     messages: tuple[Message, ...]
+    model: str | None = None
     sampling: Sampling = Sampling()
     persist: bool = False
-    conversation_id: str | None = None
-    parent_id: str | None = None
+    conversation_id: UUID | None = None
+    parent_id: UUID | None = None
     system: str | None = None
     client_tools: tuple[ToolSpec, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
@@ -102,4 +103,4 @@ class Turn:
     metadata: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
     incremental: bool = True
-    guard_injection: str | None = None
+    guard_injection: Literal["off", "flag", "block"] | None = None

@@ -7,14 +7,14 @@ A provider yields `TextDelta | ReasoningDelta | ToolCallDelta` and ends a good a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
 from gateway.core.exceptions import GatewayError
 from gateway.domain.messages import ToolCall
-from gateway.domain.usage import Usage
+from gateway.domain.usage import Usage, money
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 MessageStatus = Literal["pending", "streaming", "complete", "failed", "cancelled", "interrupted"]
@@ -105,12 +105,14 @@ class TextReplaced:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One call of one model; `outcome` is `ok` or the code of the error that ended it."""
+    """One call of one model; `outcome` is `ok`, `cancelled` or the code of the error that ended it."""
 
     model: str
+    provider: str
     outcome: str
     ms: float
     usage: Usage = Usage()
+    cost_usd: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,13 @@ class Receipt:
     guardrails: tuple[dict[str, Any], ...] = ()
     nodes_ms: dict[str, float] = field(default_factory=dict)
     overhead_ms: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """The receipt as clients see it and as it is stored; money as decimal strings."""
+        body = asdict(self)
+        for attempt in body["attempts"]:
+            attempt["cost_usd"] = money(attempt["cost_usd"])
+        return body
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +173,11 @@ class TurnCompleted:
 
 @dataclass(frozen=True, slots=True)
 class TurnFailed:
-    """The turn ended in an error; what had been said is kept with the message."""
+    """The turn ended in an error; `answer` is what had been said, kept with the message."""
 
     error: GatewayError
     request_id: str
+    answer: Answer | None = None
 
 
 ChatEvent = (

@@ -1,0 +1,22 @@
+"""HTTP routes: each parses with a dialect, asks one service, answers."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+
+def include_all(app: FastAPI) -> None:
+    """Every router; a new one is one line here."""
+    from gateway.routers import (
+        api_keys,
+        auth,
+        catalog,
+        chat,
+        conversations,
+        health,
+        openai_compat,
+        users,
+    )
+
+    for module in (auth, users, api_keys, conversations, chat, catalog, openai_compat, health):
+        app.include_router(module.router)

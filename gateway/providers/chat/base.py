@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -41,7 +41,9 @@ class ChatProvider(ABC):
 
     type: ClassVar[str]
 
-    def __init__(self, name: str, config: ProviderConfig, timeouts: Timeouts, http: httpx.AsyncClient) -> None:
+    def __init__(
+        self, name: str, config: ProviderConfig, timeouts: Timeouts, http: httpx.AsyncClient
+    ) -> None:
         self.name = name
         self.config = config
         self.timeouts = timeouts
@@ -53,7 +55,7 @@ class ChatProvider(ABC):
         return True
 
     @abstractmethod
-    def stream(self, request: ChatRequest) -> AsyncIterator[ProviderEvent]:
+    def stream(self, request: ChatRequest) -> AsyncGenerator[ProviderEvent, None]:
         """Ask the vendor and relay its answer; see the class for events and errors."""
 
     @abstractmethod

@@ -1,0 +1,56 @@
+"""Everything live that the nodes use; it reaches them as LangGraph's context, never through the state."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.agent.intent.classifier import IntentClassifier
+from gateway.domain.catalog import Catalog, GuardSet, ModelConfig
+from gateway.domain.events import Attempt
+from gateway.guardrails.base import Verdict
+from gateway.guardrails.pipeline import GuardrailPipeline
+from gateway.providers.chat.base import ChatProvider
+from gateway.tools.registry import ToolRegistry
+
+
+@dataclass(frozen=True, slots=True)
+class AgentParts:
+    """What all turns share."""
+
+    catalog: Catalog
+    providers: Mapping[str, ChatProvider]
+    classifier: IntentClassifier
+    guards: GuardrailPipeline
+    tools: ToolRegistry
+
+    def provider_of(self, model: ModelConfig) -> ChatProvider:
+        """The provider that answers for `model`; in mock mode the mock answers for all."""
+        if self.catalog.mode == "mock":
+            return next(p for p in self.providers.values() if p.type == "mock")
+        return self.providers[model.provider]
+
+    def total_timeout(self, provider: ChatProvider) -> float:
+        """Seconds one model call may take in all."""
+        return self.catalog.timeouts.mock if provider.type == "mock" else self.catalog.timeouts.live
+
+
+@dataclass(slots=True)
+class AgentContext:
+    """One turn's live things.
+
+    `attempts` is the caller's: each model call is noted there as it ends, also one that is cancelled, so
+    that the ledger misses none. `input_check` runs beside the model call and is awaited before its first
+    word is shown.
+    """
+
+    parts: AgentParts
+    guard: GuardSet
+    attempts: list[Attempt]
+    input_check: asyncio.Task[tuple[Verdict, ...]] | None = None
+
+    def close(self) -> None:
+        """End what the turn left running."""
+        if self.input_check is not None and not self.input_check.done():
+            self.input_check.cancel()

@@ -1,0 +1,39 @@
+"""Where the graph goes next; every function only reads the state."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from gateway.agent.state import AgentState
+from gateway.core.exceptions import UpstreamError
+
+
+def after_intent(state: AgentState) -> Literal["route", "format"]:
+    """A question that a guardrail refuses reaches no model."""
+    return "format" if state["blocked"] is not None else "route"
+
+
+def after_route(state: AgentState) -> Literal["llm", "format"]:
+    """Without a model that fits there is nothing to call."""
+    return "format" if state["failure"] is not None else "llm"
+
+
+def after_llm(state: AgentState) -> Literal["tools", "retry", "guardrail", "format"]:
+    """Tools to run, another model to try, a verdict to weigh, or done.
+
+    Another model never continues a sentence: once a word was shown, a failure ends the turn.
+    """
+    failure = state["failure"]
+    if failure is not None:
+        can_move_on = isinstance(failure, UpstreamError) and not state["spoke"] and bool(state["candidates"])
+        return "retry" if can_move_on else "format"
+    if state["blocked"] is not None or state["verdicts"]:
+        return "guardrail"
+    return after_guardrail(state)
+
+
+def after_guardrail(state: AgentState) -> Literal["tools", "format"]:
+    """Only calls of the gateway's own tools are run here; a caller's are theirs to run."""
+    if state["blocked"] is None and state["tool_calls"] and not state["turn"].client_tools:
+        return "tools"
+    return "format"

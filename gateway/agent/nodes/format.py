@@ -1,0 +1,75 @@
+"""Put the turn's outcome together: one answer with its receipt, or a named failure with what was said."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from langgraph.runtime import Runtime
+
+from gateway.agent.context import AgentContext
+from gateway.agent.state import AgentState, Route
+from gateway.domain.events import Answer, MessageStatus, Receipt, TextReplaced, TurnCompleted, TurnFailed
+from gateway.domain.usage import Usage
+
+
+REFUSAL = "I can't answer this: {reason}"
+
+
+async def format_answer(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
+    """Write the last event of the graph: `TurnCompleted`, or `TurnFailed` with the partial answer.
+
+    A blocked turn is an answer too: one that says why there is no other.
+    """
+    failure = state["failure"]
+    blocked = state["blocked"]
+    if blocked is not None:
+        state = {**state, "text": REFUSAL.format(reason=blocked)}
+        runtime.stream_writer(TextReplaced(state["text"], blocked))
+    answer = _answer(state, "complete" if failure is None else "failed")
+    if failure is None:
+        runtime.stream_writer(TurnCompleted(answer))
+    else:
+        runtime.stream_writer(TurnFailed(failure, state["turn"].request_id, answer))
+    return AgentState()
+
+
+def _answer(state: AgentState, status: MessageStatus) -> Answer:
+    turn = state["turn"]
+    # A turn that never reached a model has no route.
+    route = state.get("route") or Route(model="", provider="", alias=turn.model, reason="")
+    attempts = state["attempts"]
+    blocked = state["blocked"]
+    first = state.get("first_choice", route.model)
+    return Answer(
+        request_id=turn.request_id,
+        content=state["text"],
+        status=status,
+        model=route.model,
+        provider=route.provider,
+        finish_reason="content_filter" if blocked is not None else state["finish_reason"],
+        created_at=datetime.now(UTC),
+        usage=sum((a.usage for a in attempts), Usage()),
+        cost_usd=sum((a.cost_usd for a in attempts), Decimal(0)),
+        receipt=_receipt(state, route),
+        reasoning=state["reasoning"],
+        tool_calls=state["tool_calls"],
+        logprobs=state["logprobs"],
+        fallback_from=first if route.model and first != route.model else None,
+        blocked_reason=blocked,
+    )
+
+
+def _receipt(state: AgentState, route: Route) -> Receipt:
+    found = state["intent"]
+    return Receipt(
+        intent=found.label,
+        complexity=round(found.complexity, 3),
+        alias=route.alias,
+        model=route.model,
+        reason=route.reason,
+        attempts=state["attempts"],
+        tools=state["tool_log"],
+        guardrails=state["verdicts"],
+        nodes_ms={name: round(ms, 3) for name, ms in state["nodes_ms"].items()},
+    )

@@ -1,0 +1,75 @@
+"""What one model call has said so far."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.domain.chat import ChatRequest
+from gateway.domain.events import (
+    Completed,
+    FinishReason,
+    ProviderEvent,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+)
+from gateway.domain.messages import ToolCall
+from gateway.domain.usage import Usage, estimate_tokens
+
+
+class Reply:
+    """Folds a provider's events; strings are joined once, at the end."""
+
+    def __init__(self) -> None:
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._calls: dict[int, list[str]] = {}
+        self.logprobs: list[dict[str, Any]] = []
+        self.finish_reason: FinishReason | None = None
+        self.usage: Usage | None = None
+        self.spoke = False
+
+    def add(self, event: ProviderEvent) -> None:
+        """Take in one event, in order."""
+        if isinstance(event, TextDelta):
+            self.spoke = True
+            self._text.append(event.text)
+            if event.logprobs:
+                self.logprobs.extend(event.logprobs)
+        elif isinstance(event, Completed):
+            self.finish_reason = event.finish_reason
+            self.usage = event.usage
+        elif isinstance(event, ToolCallDelta):
+            self.spoke = True
+            call = self._calls.setdefault(event.index, ["", "", ""])
+            call[0] = event.id or call[0]
+            call[1] = event.name or call[1]
+            call[2] += event.arguments
+        elif isinstance(event, ReasoningDelta):
+            self.spoke = True
+            self._reasoning.append(event.text)
+
+    @property
+    def text(self) -> str:
+        return "".join(self._text)
+
+    @property
+    def reasoning(self) -> str:
+        return "".join(self._reasoning)
+
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The calls in the order of their index; one without an id gets its index as one."""
+        return tuple(
+            ToolCall(call[0] or f"call_{index}", call[1], call[2] or "{}")
+            for index, call in sorted(self._calls.items())
+        )
+
+    def usage_or_estimate(self, request: ChatRequest) -> Usage:
+        """The provider's count; an estimate where it gave none but has said something."""
+        if self.usage is not None:
+            return self.usage
+        if not self.spoke:
+            return Usage()
+        prompt = sum(estimate_tokens(message.text) + 4 for message in request.messages)
+        said = self.text + self.reasoning + "".join(call[2] for call in self._calls.values())
+        return Usage(prompt, estimate_tokens(said))

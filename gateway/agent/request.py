@@ -1,0 +1,103 @@
+"""From a turn's state to one call of one model: what is offered, and what fits its window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.agent.state import AgentState
+from gateway.core.exceptions import ContextLengthExceeded
+from gateway.domain.catalog import ModelConfig
+from gateway.domain.chat import ChatRequest, ToolChoice, ToolSpec, Turn
+from gateway.domain.messages import Message
+from gateway.domain.usage import estimate_tokens
+
+# What a provider's chat template adds to each message, roughly.
+_TOKENS_PER_MESSAGE = 4
+_TOKENS_PER_IMAGE = 800
+# Room for an answer where the caller set no limit.
+_DEFAULT_ANSWER_TOKENS = 256
+
+
+def message_tokens(message: Message) -> int:
+    """Estimate of what a message takes of a context window."""
+    tokens = _TOKENS_PER_MESSAGE + estimate_tokens(message.text)
+    for call in message.tool_calls:
+        tokens += estimate_tokens(call.name) + estimate_tokens(call.arguments)
+    if not isinstance(message.content, str):
+        tokens += _TOKENS_PER_IMAGE * sum(1 for part in message.content if not hasattr(part, "text"))
+    return tokens
+
+
+def irreducible_tokens(turn: Turn, messages: Sequence[Message]) -> int:
+    """What cannot be left out: all that the caller sent; of our own conversations, system and question."""
+    kept = messages if not turn.persist else _system_and_last_question(messages)
+    return sum(map(message_tokens, kept)) + _answer_room(turn)
+
+
+def _system_and_last_question(messages: Sequence[Message]) -> list[Message]:
+    return [m for m in messages if m.role == "system"] + [m for m in messages if m.role == "user"][-1:]
+
+
+def _answer_room(turn: Turn) -> int:
+    return turn.sampling.max_tokens or _DEFAULT_ANSWER_TOKENS
+
+
+def build_request(
+    state: AgentState, model: ModelConfig, offered: Sequence[ToolSpec], *, max_rounds: int
+) -> ChatRequest:
+    """The call of `model` for this state.
+
+    The gateway's tools (`offered`) are left out where the model cannot use tools, and once the turn's
+    rounds are used up, so that it has to answer.
+
+    Raises:
+        ContextLengthExceeded: not even the newest exchange fits.
+    """
+    turn = state["turn"]
+    tools: tuple[ToolSpec, ...] = turn.client_tools
+    tool_choice = turn.tool_choice
+    if not tools and "tools" in model.capabilities and state["rounds"] < max_rounds:
+        tools = tuple(offered)
+    if not tools:
+        tool_choice = ToolChoice()
+    messages = state["messages"]
+    if turn.persist:
+        messages = fit(messages, model.context_window - _answer_room(turn))
+    return ChatRequest(
+        model=model.model,
+        messages=messages,
+        sampling=turn.sampling,
+        tools=tools,
+        tool_choice=tool_choice,
+        parallel_tool_calls=turn.parallel_tool_calls if tools else None,
+        response_format=turn.response_format,
+        logprobs=turn.logprobs,
+        top_logprobs=turn.top_logprobs,
+        extra=turn.extra,
+        incremental=turn.incremental,
+    )
+
+
+def fit(messages: tuple[Message, ...], window: int) -> tuple[Message, ...]:
+    """Leave out the oldest exchanges until the rest fits `window` tokens.
+
+    The system prompt and everything since the last question stay. What remains begins with a question, so
+    that no tool's answer stands without its call.
+
+    Raises:
+        ContextLengthExceeded: what has to stay is too long by itself.
+    """
+    sizes = [message_tokens(m) for m in messages]
+    total = sum(sizes)
+    if total <= window:
+        return messages
+    start = 1 if messages and messages[0].role == "system" else 0
+    questions = [at for at, m in enumerate(messages) if m.role == "user" and at >= start]
+    for question in questions:
+        left_out = sum(sizes[start:question])
+        if total - left_out <= window:
+            return (*messages[:start], *messages[question:])
+    needed = total - (sum(sizes[start : questions[-1]]) if questions else 0)
+    raise ContextLengthExceeded(
+        f"The newest exchange takes about {needed} tokens; the model has room for {window}.", param="message"
+    )

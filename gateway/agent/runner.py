@@ -1,0 +1,54 @@
+"""Runs the graph for one turn and yields its events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from gateway.agent.context import AgentContext, AgentParts
+from gateway.agent.graph import build_graph
+from gateway.agent.state import initial_state
+from gateway.domain.catalog import GuardSet
+from gateway.domain.chat import Turn
+from gateway.domain.events import Attempt, ChatEvent
+from gateway.domain.messages import Message
+
+# intent, route, guardrail and format, with some air.
+_FIXED_STEPS = 8
+
+
+class AgentRunner:
+    """One compiled graph for all turns."""
+
+    def __init__(self, parts: AgentParts) -> None:
+        self.parts = parts
+        self._graph = build_graph()
+        rounds = parts.catalog.tools.max_rounds
+        models = len(parts.catalog.models)
+        # Each round is llm, guardrail and tools, each fallback llm, retry and route; past both caps the
+        # edges end the turn by themselves, so this limit is never what stops one.
+        self._config = {"recursion_limit": _FIXED_STEPS + 3 * (rounds + 1) * (models + 1)}
+
+    async def run(
+        self,
+        turn: Turn,
+        messages: tuple[Message, ...],
+        *,
+        guard: GuardSet,
+        allowed_models: frozenset[str] | None,
+        attempts: list[Attempt],
+    ) -> AsyncGenerator[ChatEvent, None]:
+        """The turn's events, ending with `TurnCompleted` or `TurnFailed` (both without the ids of storage).
+
+        Args:
+            messages: system prompt, history and question, oldest first.
+            attempts: filled with each model call as it ends, also when this iterator is closed early.
+        """
+        context = AgentContext(self.parts, guard, attempts)
+        state = initial_state(turn, messages, allowed_models)
+        try:
+            async for event in self._graph.astream(
+                state, context=context, stream_mode="custom", config=self._config
+            ):
+                yield event
+        finally:
+            context.close()

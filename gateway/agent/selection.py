@@ -1,0 +1,161 @@
+"""Which models may answer a turn, best first: pure decisions over the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from gateway.core.exceptions import (
+    ContextLengthExceeded,
+    GatewayError,
+    ModelNotAllowed,
+    ModelNotFound,
+    UnsupportedParameter,
+    UpstreamUnavailable,
+)
+from gateway.domain.catalog import AUTO, Capability, Catalog, ModelConfig
+from gateway.domain.chat import Turn
+from gateway.domain.intent import Intent
+
+_PARAMS: dict[str, str] = {
+    "tools": "tools",
+    "json": "response_format",
+    "vision": "messages",
+    "logprobs": "logprobs",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """The models a name stands for, in order, and why; `named` where the caller named one model."""
+
+    models: tuple[str, ...]
+    reason: str
+    named: bool = False
+
+
+def resolve(catalog: Catalog, turn: Turn, intent: Intent) -> Wish:
+    """What `turn.model` asks for: a model → an alias → for `auto` a role's rule → light or heavy.
+
+    Raises:
+        ModelNotFound: nothing has this name.
+    """
+    name = turn.model
+    if name in catalog.models:
+        return Wish((name,), f"You asked for {name}.", named=True)
+    if name in catalog.aliases:
+        models = catalog.aliases[name]
+        return Wish(models, f"{name} stands for {', then '.join(models)}.")
+    if name != AUTO:
+        raise ModelNotFound(param="model")
+    for rule in catalog.routing.rules:
+        if _matches(rule.role, turn.role) and _matches(rule.task, turn.task) and rule.mode is None:
+            return Wish((rule.model,), f"The rule for this role or task names {rule.model}.")
+    return _by_complexity(catalog, intent)
+
+
+def _matches(allowed: tuple[str, ...], value: str | None) -> bool:
+    return not allowed or value in allowed
+
+
+def _by_complexity(catalog: Catalog, intent: Intent) -> Wish:
+    routing = catalog.routing
+    hard = intent.complexity >= routing.threshold
+    ordered = (routing.heavy, routing.light) if hard else (routing.light, routing.heavy)
+    models = tuple(name for name in ordered if name is not None) or tuple(catalog.models)
+    words = "hard" if hard else "easy"
+    return Wish(
+        models,
+        f"A {intent.label} that looks {words} (complexity {intent.complexity:.2f}, "
+        f"threshold {routing.threshold:.2f}).",
+    )
+
+
+def needs(turn: Turn, *, has_images: bool) -> tuple[Capability, ...]:
+    """What the turn cannot do without; tools on offer by `tools: auto` are a wish, not a need."""
+    wanted: list[Capability] = []
+    if turn.client_tools or turn.gateway_tools:
+        wanted.append("tools")
+    if turn.response_format is not None:
+        wanted.append("json")
+    if has_images:
+        wanted.append("vision")
+    if turn.logprobs:
+        wanted.append("logprobs")
+    return tuple(wanted)
+
+
+def candidates(
+    catalog: Catalog,
+    turn: Turn,
+    wish: Wish,
+    *,
+    allowed: frozenset[str] | None,
+    needed: tuple[Capability, ...],
+    tokens: int,
+    usable: Callable[[ModelConfig], bool],
+) -> tuple[str, ...]:
+    """The wished models and their fallbacks that can and may answer, in order, without repeats.
+
+    Args:
+        allowed: names the caller's key may use; an allowed alias allows its models.
+        tokens: estimate of what cannot be left out of the prompt.
+        usable: whether a model's provider is configured.
+
+    Raises:
+        ModelNotAllowed, UnsupportedParameter (names the param), ContextLengthExceeded (with the numbers),
+        UpstreamUnavailable: no model is left, for the reason that comes first in this order.
+    """
+    chain = _with_fallbacks(catalog, turn, wish)
+    if allowed is not None and turn.model not in allowed:
+        chain = tuple(name for name in chain if name in allowed)
+        if not chain or (wish.named and wish.models[0] not in allowed):
+            raise ModelNotAllowed(param="model")
+    if wish.named:
+        # Who names a model is told what it cannot do, rather than served by another in silence.
+        _require(catalog.models[wish.models[0]], needed)
+    able = _keep(chain, catalog, lambda m: set(needed) <= m.capabilities)
+    if not able:
+        raise UnsupportedParameter(
+            f"No model behind this name can do what was asked ({', '.join(needed)}).",
+            param=_PARAMS.get(needed[0], needed[0]) if needed else None,
+        )
+    fitting = _keep(able, catalog, lambda m: tokens < m.context_window)
+    if not fitting:
+        raise _too_long(tokens, max(catalog.models[name].context_window for name in able))
+    ready = _keep(fitting, catalog, usable)
+    if not ready:
+        raise UpstreamUnavailable("No provider that could answer this is configured.")
+    return ready
+
+
+def _with_fallbacks(catalog: Catalog, turn: Turn, wish: Wish) -> tuple[str, ...]:
+    chain = list(wish.models)
+    if turn.fallbacks is not None:
+        for name in turn.fallbacks:
+            if name not in catalog.models and name not in catalog.aliases:
+                raise ModelNotFound(param="gateway.fallbacks")
+            chain.extend(catalog.aliases.get(name, (name,)))
+    else:
+        for name in wish.models:
+            chain.extend(catalog.fallbacks_of(name))
+    return tuple(dict.fromkeys(chain))
+
+
+def _require(model: ModelConfig, needed: Iterable[Capability]) -> None:
+    for capability in needed:
+        if capability not in model.capabilities:
+            param = _PARAMS.get(capability, capability)
+            raise UnsupportedParameter(f"This model does not support {capability}.", param=param)
+
+
+def _keep(names: Iterable[str], catalog: Catalog, fits: Callable[[ModelConfig], bool]) -> tuple[str, ...]:
+    return tuple(name for name in names if fits(catalog.models[name]))
+
+
+def _too_long(tokens: int, window: int) -> GatewayError:
+    return ContextLengthExceeded(
+        f"The request takes about {tokens} tokens; the largest context window of the models "
+        f"behind this name is {window}.",
+        param="messages",
+    )

@@ -1,0 +1,87 @@
+"""The graph's state: data that serialises, nothing live."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, TypedDict
+
+from gateway.core.exceptions import GatewayError
+from gateway.domain.chat import Turn
+from gateway.domain.events import Attempt, FinishReason
+from gateway.domain.intent import Intent
+from gateway.domain.messages import Message, ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The model chosen for the next call; `alias` is the name the caller asked for."""
+
+    model: str
+    provider: str
+    alias: str
+    reason: str
+
+
+def add_times(left: dict[str, float], right: dict[str, float]) -> dict[str, float]:
+    """Milliseconds by node; a node that ran twice adds up."""
+    total = dict(left)
+    for name, ms in right.items():
+        total[name] = total.get(name, 0.0) + ms
+    return total
+
+
+class AgentState(TypedDict, total=False):
+    """What the nodes read and return parts of.
+
+    turn: the request, never changed. allowed_models: what the caller's key may use (None: all).
+    messages: what the model is shown; grows with tool rounds. candidates: models not tried yet, best first.
+    text, reasoning, logprobs: what was said so far. tool_calls: what the last model call asked for.
+    failure: why the last model call failed; spoke: whether the caller has seen a word of this turn.
+    blocked: the reason a guardrail gave for withholding the answer.
+    """
+
+    turn: Turn
+    allowed_models: frozenset[str] | None
+    messages: tuple[Message, ...]
+    intent: Intent
+    candidates: tuple[str, ...]
+    first_choice: str
+    route: Route
+    text: str
+    reasoning: str
+    logprobs: tuple[dict[str, Any], ...]
+    tool_calls: tuple[ToolCall, ...]
+    finish_reason: FinishReason | None
+    failure: GatewayError | None
+    spoke: bool
+    rounds: int
+    attempts: tuple[Attempt, ...]
+    tool_log: tuple[dict[str, Any], ...]
+    verdicts: tuple[dict[str, Any], ...]
+    blocked: str | None
+    nodes_ms: Annotated[dict[str, float], add_times]
+
+
+def initial_state(
+    turn: Turn, messages: tuple[Message, ...], allowed_models: frozenset[str] | None
+) -> AgentState:
+    """The state a turn starts with; `messages` holds history, question and system prompt."""
+    return AgentState(
+        turn=turn,
+        allowed_models=allowed_models,
+        messages=messages,
+        candidates=(),
+        text="",
+        reasoning="",
+        logprobs=(),
+        tool_calls=(),
+        finish_reason=None,
+        failure=None,
+        spoke=False,
+        rounds=0,
+        attempts=(),
+        tool_log=(),
+        verdicts=(),
+        blocked=None,
+        nodes_ms={},
+    )

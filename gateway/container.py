@@ -1,0 +1,151 @@
+"""The composition root: everything live is made here, once, and closed here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import httpx
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.agent.context import AgentParts
+from gateway.agent.intent.classifier import IntentClassifier
+from gateway.agent.runner import AgentRunner
+from gateway.cache.auth_cache import AuthCache
+from gateway.cache.client import ValkeyClient
+from gateway.core.database import create_engine, create_session_factory
+from gateway.core.exceptions import GatewayError
+from gateway.core.passwords import PasswordHasher
+from gateway.core.settings import Settings
+from gateway.core.tokens import AccessTokens
+from gateway.domain.catalog import Catalog
+from gateway.guardrails.pipeline import GuardrailPipeline
+from gateway.providers.chat.base import ChatProvider
+from gateway.providers.chat.registry import build_providers
+from gateway.repositories.turn import TurnRepository
+from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.services.api_key import ApiKeyService
+from gateway.services.auth import AuthService
+from gateway.services.authenticator import Authenticator
+from gateway.services.chat import ChatService
+from gateway.services.configuration import load_catalog
+from gateway.services.conversation import ConversationService
+from gateway.services.ledger import Ledger
+from gateway.services.model_catalog import ModelCatalogService
+from gateway.services.turns import TurnTasks
+from gateway.services.user import UserService
+from gateway.tools.registry import ToolRegistry
+
+# Upstream calls under way at once; beyond it a call waits for a connection.
+_UPSTREAM_CONNECTIONS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What routers reach through `request.app.state.container`."""
+
+    settings: Settings
+    catalog: Catalog
+    engine: AsyncEngine
+    valkey: ValkeyClient
+    providers: dict[str, ChatProvider]
+    tasks: TurnTasks
+    authenticator: Authenticator
+    auth: AuthService
+    users: UserService
+    api_keys: ApiKeyService
+    conversations: ConversationService
+    chat: ChatService
+    models: ModelCatalogService
+
+    @property
+    def draining(self) -> bool:
+        """Whether this worker is on its way out and takes no new turns."""
+        return self.tasks.draining
+
+    async def database_ready(self) -> bool:
+        """Whether PostgreSQL answers; never raises."""
+        try:
+            async with self.engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+        except Exception:  # noqa: BLE001 - whatever stands in the way, the answer is no
+            return False
+        return True
+
+    async def valkey_ready(self) -> bool:
+        """Whether Valkey answers; never raises."""
+        return await self.valkey.ping()
+
+
+@asynccontextmanager
+async def open_container(settings: Settings) -> AsyncIterator[Container]:
+    """Make everything; what was opened is closed in reverse, also where opening fails half-way.
+
+    Raises:
+        ConfigError: the provider configuration is wrong.
+    """
+    catalog = load_catalog(settings.provider_config)
+    async with AsyncExitStack() as stack:
+        engine = create_engine(settings.database_url.get_secret_value(), settings.database_pool_size)
+        stack.push_async_callback(engine.dispose)
+        valkey = ValkeyClient(settings.redis_url.get_secret_value())
+        stack.push_async_callback(valkey.aclose)
+        http = await stack.enter_async_context(_upstream_client(catalog))
+        providers = build_providers(catalog, http, settings.local_model_url)
+        for provider in providers.values():
+            stack.push_async_callback(provider.aclose)
+        guards = GuardrailPipeline.of("injection")
+        stack.push_async_callback(guards.aclose)
+        parts = AgentParts(
+            catalog=catalog,
+            providers=providers,
+            classifier=IntentClassifier.load(),
+            guards=guards,
+            tools=ToolRegistry(catalog.tools.enabled),
+        )
+        yield _wire(settings, engine, valkey, parts, stack)
+
+
+def _upstream_client(catalog: Catalog) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        timeout=httpx.Timeout(catalog.timeouts.live, connect=catalog.timeouts.connect),
+        limits=httpx.Limits(max_connections=_UPSTREAM_CONNECTIONS, max_keepalive_connections=100),
+    )
+
+
+def _wire(
+    settings: Settings,
+    engine: AsyncEngine,
+    valkey: ValkeyClient,
+    parts: AgentParts,
+    stack: AsyncExitStack,
+) -> Container:
+    uow = partial(UnitOfWork, create_session_factory(engine))
+    cache = AuthCache(valkey)
+    tokens = AccessTokens(settings.jwt_secret.get_secret_value(), settings.access_token_ttl_seconds)
+    passwords = PasswordHasher()
+    turns = TurnRepository(engine)
+    tasks = TurnTasks()
+    authenticator = Authenticator(uow, cache, tokens)
+    stack.push_async_callback(authenticator.aclose)
+    stack.push_async_callback(tasks.drained)
+    return Container(
+        settings=settings,
+        catalog=parts.catalog,
+        engine=engine,
+        valkey=valkey,
+        providers=dict(parts.providers),
+        tasks=tasks,
+        authenticator=authenticator,
+        auth=AuthService(
+            uow, cache, tokens, passwords, refresh_ttl_seconds=settings.refresh_token_ttl_seconds
+        ),
+        users=UserService(uow, cache, passwords),
+        api_keys=ApiKeyService(uow, cache),
+        conversations=ConversationService(uow),
+        chat=ChatService(AgentRunner(parts), turns, Ledger(turns), tasks),
+        models=ModelCatalogService(parts),
+    )

@@ -1,0 +1,139 @@
+"""The gateway's own dialect: `/api/chat/` in JSON, `/api/chat/stream` as named events."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.dialects.base import parse_body, parse_id
+from gateway.dialects.errors import render_error
+from gateway.dialects.sse import frame
+from gateway.domain.chat import Sampling, Turn
+from gateway.domain.events import (
+    Answer,
+    ChatEvent,
+    ReasoningDelta,
+    RouteChosen,
+    TextDelta,
+    TextReplaced,
+    ToolFinished,
+    ToolStarted,
+    TurnCompleted,
+    TurnFailed,
+    TurnStarted,
+)
+from gateway.domain.messages import Message
+from gateway.domain.usage import money
+
+
+class TurnBody(BaseModel):
+    """One turn; left-out fields take what the conversation has, then the gateway's defaults."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    message: Annotated[str, Field(min_length=1, max_length=1_000_000, description="The question.")]
+    conversation_id: Annotated[str | None, Field(description="Left out: a new conversation starts.")] = None
+    parent_id: Annotated[str | None, Field(description="The message to follow; default: the head.")] = None
+    model: Annotated[str | None, Field(max_length=200, description="A model, an alias or `auto`.")] = None
+    temperature: Annotated[float | None, Field(ge=0, le=2, strict=False)] = None
+    max_tokens: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
+    system: Annotated[str | None, Field(max_length=100_000)] = None
+    tools: Annotated[
+        Literal["auto", "none"] | list[Annotated[str, Field(max_length=200)]],
+        Field(description="`auto`, `none`, or the names of the tools that may be used."),
+    ] = "auto"
+    cache: bool = True
+    metadata: dict[str, Any] = Field(default_factory=dict)
+
+
+def parse_turn(body: bytes, request_id: str, *, incremental: bool) -> Turn:
+    """A turn of a kept conversation.
+
+    Raises:
+        ValidationFailed, NotFound (a malformed id).
+    """
+    parsed = parse_body(TurnBody, body)
+    gateway_tools: tuple[str, ...] | None = None
+    if isinstance(parsed.tools, list):
+        gateway_tools = tuple(parsed.tools)
+    elif parsed.tools == "none":
+        gateway_tools = ()
+    return Turn(
+        request_id=request_id,
+        messages=(Message("user", parsed.message),),
+        model=parsed.model,
+        sampling=Sampling(temperature=parsed.temperature, max_tokens=parsed.max_tokens),
+        persist=True,
+        conversation_id=parse_id(parsed.conversation_id) if parsed.conversation_id is not None else None,
+        parent_id=parse_id(parsed.parent_id) if parsed.parent_id is not None else None,
+        system=parsed.system,
+        gateway_tools=gateway_tools,
+        use_cache=parsed.cache,
+        metadata=parsed.metadata,
+        incremental=incremental,
+    )
+
+
+def answer_body(answer: Answer) -> dict[str, Any]:
+    """The JSON answer, which is also the data of `done`."""
+    return {
+        "conversation_id": answer.conversation_id,
+        "request_id": answer.request_id,
+        "cache": answer.cache,
+        "message": {
+            "id": answer.message_id,
+            "role": "assistant",
+            "content": answer.content,
+            "status": answer.status,
+            "model": answer.model,
+            "provider": answer.provider,
+            "finish_reason": answer.finish_reason,
+            "created_at": answer.created_at,
+            "usage": {
+                "prompt_tokens": answer.usage.prompt_tokens,
+                "completion_tokens": answer.usage.completion_tokens,
+                "total_tokens": answer.usage.total_tokens,
+            },
+            "cost_usd": money(answer.cost_usd),
+        },
+        "receipt": answer.receipt.as_json(),
+    }
+
+
+class NativeEncoder:
+    """Named events whose ids count up from 1."""
+
+    def __init__(self) -> None:
+        self._id = 0
+
+    def encode(self, event: ChatEvent) -> bytes | None:
+        """See `StreamEncoder`."""
+        match event:
+            case TextDelta(text=text):
+                return self._frame("delta", {"text": text})
+            case ReasoningDelta(text=text):
+                return self._frame("reasoning", {"text": text})
+            case TurnStarted():
+                return self._frame("turn", asdict(event))
+            case RouteChosen():
+                return self._frame("route", asdict(event))
+            case ToolStarted(call=call):
+                data = {"id": call.id, "name": call.name, "arguments": call.arguments}
+                return self._frame("tool_call", data)
+            case ToolFinished():
+                return self._frame("tool_result", asdict(event))
+            case TextReplaced():
+                return self._frame("replace", asdict(event))
+            case TurnCompleted(answer=answer):
+                return self._frame("done", answer_body(answer))
+            case TurnFailed(error=error, request_id=request_id):
+                return self._frame("error", render_error(error, request_id)[2])
+            case _:
+                return None
+
+    def _frame(self, name: str, data: dict[str, Any]) -> bytes:
+        self._id += 1
+        return frame(orjson.dumps(data), event=name, event_id=self._id)

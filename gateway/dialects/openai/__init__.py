@@ -1,0 +1,1 @@
+"""OpenAI's dialect, as its official clients parse it."""

@@ -1,0 +1,126 @@
+"""OpenAI's chat completion body, as far as the gateway understands it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Part(BaseModel):
+    """Known fields are checked, others accepted: OpenAI's bodies grow."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class FunctionCall(_Part):
+    name: Annotated[str, Field(max_length=256)]
+    arguments: str = ""
+
+
+class ToolCallBody(_Part):
+    id: str
+    type: Literal["function"] = "function"
+    function: FunctionCall
+
+
+class ImageUrl(_Part):
+    url: str
+    detail: Literal["auto", "low", "high"] = "auto"
+
+
+class ContentPart(_Part):
+    """`type` decides which of the other fields counts."""
+
+    type: str
+    text: str | None = None
+    refusal: str | None = None
+    image_url: ImageUrl | None = None
+
+
+class MessageBody(_Part):
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[ContentPart] | None = None
+    name: str | None = None
+    tool_calls: list[ToolCallBody] | None = None
+    tool_call_id: str | None = None
+
+
+class FunctionSpec(_Part):
+    name: Annotated[str, Field(min_length=1, max_length=256)]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class ToolBody(_Part):
+    type: str
+    function: FunctionSpec | None = None
+
+
+class NamedFunction(_Part):
+    name: str
+
+
+class NamedToolChoice(_Part):
+    type: Literal["function"]
+    function: NamedFunction
+
+
+class JsonSchema(_Part):
+    name: str
+    schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
+    strict: bool | None = None
+
+
+class ResponseFormatBody(_Part):
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+
+class StreamOptions(_Part):
+    include_usage: bool | None = None
+
+
+class GatewayGuardrails(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    injection: Literal["off", "flag", "block"] | None = None
+
+
+class GatewayFields(BaseModel):
+    """The gateway's own fields, under `gateway`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    role: Annotated[str | None, Field(max_length=100)] = None
+    task: Annotated[str | None, Field(max_length=100)] = None
+    tools: list[str] | None = None
+    fallbacks: Annotated[list[str] | None, Field(max_length=16)] = None
+    cache: bool = True
+    guardrails: GatewayGuardrails = GatewayGuardrails()
+
+
+class ChatCompletionBody(_Part):
+    """POST /v1/chat/completions. Unknown fields are accepted and handed to providers that speak OpenAI."""
+
+    model: Annotated[str, Field(min_length=1, max_length=200)]
+    messages: Annotated[list[MessageBody], Field(min_length=1, max_length=10_000)]
+    stream: bool | None = False
+    stream_options: StreamOptions | None = None
+    temperature: Annotated[float | None, Field(ge=0, le=2)] = None
+    top_p: Annotated[float | None, Field(ge=0, le=1)] = None
+    n: Annotated[int | None, Field(ge=1, le=128)] = None
+    max_tokens: Annotated[int | None, Field(ge=1)] = None
+    max_completion_tokens: Annotated[int | None, Field(ge=1)] = None
+    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    seed: int | None = None
+    presence_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
+    frequency_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int | None, Field(ge=0, le=20)] = None
+    response_format: ResponseFormatBody | None = None
+    tools: Annotated[list[ToolBody] | None, Field(max_length=128)] = None
+    tool_choice: Literal["none", "auto", "required"] | NamedToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    gateway: GatewayFields = GatewayFields()

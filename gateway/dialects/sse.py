@@ -1,0 +1,65 @@
+"""Framing of server-sent events, and the response that carries them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+
+import anyio
+from sse_starlette import EventSourceResponse
+
+from gateway.core.exceptions import GatewayError
+from gateway.dialects.base import StreamEncoder
+from gateway.domain.events import ChatEvent
+
+HEARTBEAT_SECONDS = 15
+# How long a stream may go on after the server was told to stop; the turns are ended by then.
+SHUTDOWN_GRACE_SECONDS = 27.0
+
+
+def frame(data: bytes, *, event: str | None = None, event_id: int | None = None) -> bytes:
+    """One event; `data` is JSON and so holds no line break."""
+    head = b""
+    if event_id is not None:
+        head = b"id: %d\n" % event_id
+    if event is not None:
+        head += b"event: " + event.encode() + b"\n"
+    return head + b"data: " + data + b"\n\n"
+
+
+async def open_stream(events: AsyncGenerator[ChatEvent, None], encoder: StreamEncoder) -> EventSourceResponse:
+    """A response whose first bytes are there already, so that what fails earlier gets its true status.
+
+    Raises:
+        GatewayError: the turn failed before there was anything to show.
+    """
+    first: bytes | None = None
+    try:
+        async for event in events:
+            first = encoder.encode(event)
+            if first is not None:
+                break
+    except BaseException:
+        await events.aclose()
+        raise
+    if first is None:
+        raise GatewayError
+    return EventSourceResponse(
+        _encoded(first, events, encoder),
+        ping=HEARTBEAT_SECONDS,
+        sep="\n",
+        headers={"cache-control": "no-cache"},
+        shutdown_event=anyio.Event(),
+        shutdown_grace_period=SHUTDOWN_GRACE_SECONDS,
+    )
+
+
+async def _encoded(
+    first: bytes, events: AsyncGenerator[ChatEvent, None], encoder: StreamEncoder
+) -> AsyncIterator[bytes]:
+    async with aclosing(events):
+        yield first
+        async for event in events:
+            data = encoder.encode(event)
+            if data is not None:
+                yield data

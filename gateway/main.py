@@ -1,0 +1,75 @@
+"""The application: `create_app()` and its lifespan, nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from types import FrameType
+
+from fastapi import FastAPI
+
+from gateway import routers
+from gateway.container import Container, open_container
+from gateway.core.logging import configure_logging
+from gateway.core.settings import Settings
+from gateway.middleware import install_middleware
+from gateway.routers.errors import install_error_handlers
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The ASGI application; settings are read from the environment where none are given."""
+    settings = settings or Settings()
+    configure_logging(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_container(settings) as container:
+            app.state.container = container
+            restore = _drain_on_sigterm(container)
+            try:
+                yield
+            finally:
+                restore()
+
+    app = FastAPI(
+        title="LLM Gateway",
+        version="0.1.0",
+        summary="One self-hosted door to every language model.",
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    routers.include_all(app)
+    install_error_handlers(app)
+    install_middleware(app, settings)
+    return app
+
+
+def _drain_on_sigterm(container: Container) -> Callable[[], None]:
+    """Begin draining in the signal handler: the lifespan's own end comes only after connections close."""
+    loop = asyncio.get_running_loop()
+    undo: list[tuple[signal.Signals, object]] = []
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        before = signal.getsignal(number)
+
+        def handle(
+            signum: int, frame: FrameType | None, before: object = before
+        ) -> None:
+            loop.call_soon_threadsafe(container.tasks.begin_draining)
+            if callable(before):
+                before(signum, frame)
+
+        try:
+            signal.signal(number, handle)
+        except ValueError:
+            # Not the main thread (a test's server): its owner ends the lifespan, which drains as well.
+            return lambda: None
+        undo.append((number, before))
+
+    def restore() -> None:
+        for number, before in undo:
+            signal.signal(number, before)  # type: ignore[arg-type]
+
+    return restore

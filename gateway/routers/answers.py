@@ -1,0 +1,36 @@
+"""The headers that tell how an answer came about, and what the access log is told of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.domain.events import Answer
+from gateway.domain.usage import money
+
+
+def answer_response(request: Request, answer: Answer, body: dict[str, Any]) -> Response:
+    """A JSON answer with the `x-gateway-*` headers of CONTRACT §6."""
+    note_upstream(request, answer)
+    headers = {
+        "x-gateway-model": answer.model,
+        "x-gateway-provider": answer.provider,
+        "x-gateway-cache": answer.cache,
+        "x-gateway-overhead-ms": f"{answer.receipt.overhead_ms:.1f}",
+        "x-gateway-cost-usd": money(answer.cost_usd),
+    }
+    if answer.fallback_from is not None:
+        headers["x-fallback-model"] = answer.model
+    return Response(orjson.dumps(body), media_type="application/json", headers=headers)
+
+
+def note_upstream(request: Request, answer: Answer) -> None:
+    """Leave the model and its provider for the access log."""
+    state = request.state
+    state.upstream = answer.provider
+    state.model = answer.model
+    if answer.fallback_from is not None:
+        state.fallback_model = answer.model

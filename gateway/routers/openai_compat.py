@@ -1,0 +1,66 @@
+"""OpenAI's API: `/v1/models` and `/v1/chat/completions`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.dialects.openai.answer import OpenAIEncoder, completion_body
+from gateway.dialects.openai.body import ChatCompletionBody
+from gateway.dialects.openai.models import model_body
+from gateway.dialects.openai.request import parse_completion
+from gateway.dialects.sse import open_stream
+from gateway.domain.principal import Principal
+from gateway.routers.answers import answer_response
+from gateway.routers.dependencies import api_key_only, get_container
+from gateway.routers.openapi import json_body
+
+router = APIRouter(prefix="/v1", tags=["openai"])
+
+
+@router.get("/models", summary="What this key may ask for")
+async def list_models(
+    request: Request, principal: Annotated[Principal, Depends(api_key_only("models"))]
+) -> dict[str, Any]:
+    """`auto`, aliases and models, with capabilities and prices."""
+    choices = get_container(request).models.choices(principal)
+    return {"object": "list", "data": [model_body(choice) for choice in choices]}
+
+
+@router.get("/models/{name:path}", summary="One model or alias")
+async def get_model(
+    name: str, request: Request, principal: Annotated[Principal, Depends(api_key_only("models"))]
+) -> dict[str, Any]:
+    """As in the list; 404 `model_not_found` for an unknown name."""
+    return model_body(get_container(request).models.choice(name, principal))
+
+
+@router.post(
+    "/chat/completions",
+    summary="A chat completion, as JSON or as a stream",
+    openapi_extra={"requestBody": json_body(ChatCompletionBody)},
+    responses={
+        200: {
+            "content": {
+                "application/json": {"schema": {"type": "object"}},
+                "text/event-stream": {"schema": {"type": "string"}},
+            }
+        }
+    },
+)
+async def chat_completions(
+    request: Request, principal: Annotated[Principal, Depends(api_key_only("chat"))]
+) -> Response:
+    """OpenAI's body; the gateway's own fields are under `gateway`."""
+    request_id = request.state.request_id
+    turn, body = parse_completion(await request.body(), request_id)
+    service = get_container(request).chat
+    if not turn.incremental:
+        answer = await service.answer(turn, principal)
+        return answer_response(request, answer, completion_body(answer))
+    options = body.stream_options
+    encoder = OpenAIEncoder(request_id, include_usage=bool(options and options.include_usage))
+    return await open_stream(service.stream(turn, principal), encoder)

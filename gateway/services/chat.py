@@ -1,0 +1,243 @@
+"""The one chat use case behind every door: open the turn, run the graph, write down what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from time import perf_counter
+from uuid import UUID
+
+import structlog
+
+from gateway.agent.runner import AgentRunner
+from gateway.core.exceptions import GatewayError, ModelNotAllowed, ModelNotFound, Unavailable
+from gateway.core.ids import new_id
+from gateway.domain.catalog import AUTO, Catalog, GuardSet
+from gateway.domain.chat import Turn
+from gateway.domain.events import (
+    Answer,
+    Attempt,
+    ChatEvent,
+    MessageStatus,
+    TurnCompleted,
+    TurnFailed,
+    TurnStarted,
+)
+from gateway.domain.ledger import NewTurn, OpenedTurn
+from gateway.domain.messages import Message
+from gateway.domain.principal import Principal
+from gateway.domain.titles import make_title
+from gateway.repositories.turn import TurnRepository
+from gateway.services.ledger import Ledger
+from gateway.services.progress import Progress
+from gateway.services.turns import INTERRUPTED, EventChannel, TurnTasks
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One admitted turn; `opened`, `question_id` and `answer_id` only where it is persisted."""
+
+    turn: Turn
+    principal: Principal
+    messages: tuple[Message, ...]
+    started: float
+    question_id: UUID | None = None
+    answer_id: UUID | None = None
+    opened: OpenedTurn | None = None
+
+
+class ChatService:
+    """Answers turns; every way out of one ends in a written message, recorded usage and one last event."""
+
+    def __init__(
+        self, runner: AgentRunner, turns: TurnRepository, ledger: Ledger, tasks: TurnTasks
+    ) -> None:
+        self._runner = runner
+        self._turns = turns
+        self._ledger = ledger
+        self._tasks = tasks
+
+    async def answer(self, turn: Turn, principal: Principal) -> Answer:
+        """The whole answer.
+
+        Raises:
+            GatewayError: whatever the turn failed with; what had been said is kept all the same.
+        """
+        async with aclosing(self.stream(turn, principal)) as events:
+            async for event in events:
+                if isinstance(event, TurnCompleted):
+                    return event.answer
+                if isinstance(event, TurnFailed):
+                    raise event.error
+        raise GatewayError
+
+    async def stream(self, turn: Turn, principal: Principal) -> AsyncGenerator[ChatEvent, None]:
+        """The turn's events, from `TurnStarted` to exactly one of `TurnCompleted` and `TurnFailed`.
+
+        Closing the iterator early is a client that went away: by `on_disconnect` the turn then runs on or
+        is cancelled, and is written down either way.
+
+        Raises:
+            GatewayError: before the first event, where the turn cannot start or no model fits it.
+        """
+        started = perf_counter()
+        self._tasks.admit()
+        job = await self._open(turn, principal, started)
+        channel = EventChannel()
+        task = self._tasks.start(lambda: self._drive(job, channel))
+        try:
+            begun = False
+            async for event in channel:
+                if not begun:
+                    if isinstance(event, TurnFailed):
+                        raise event.error
+                    begun = True
+                    yield _turn_started(job)
+                yield event
+        finally:
+            if not task.done() and self._stops_with_client(principal):
+                task.cancel()
+
+    async def _open(self, turn: Turn, principal: Principal, started: float) -> _Job:
+        """Unit of work 1; nothing is written for a name that does not exist."""
+        catalog = self._runner.parts.catalog
+        if turn.model is not None:
+            _check_name(catalog, turn.model, principal)
+        if not turn.persist:
+            return _Job(replace(turn, model=turn.model or AUTO), principal, turn.messages, started)
+        question_id, answer_id = new_id(), new_id()
+        question = turn.messages[-1]
+        opened = await self._turns.begin_turn(
+            NewTurn(
+                user_id=principal.user_id,
+                question=question.text,
+                question_id=question_id,
+                answer_id=answer_id,
+                conversation_id=turn.conversation_id,
+                parent_id=turn.parent_id,
+                title=make_title(question.text),
+                model=turn.model,
+                system=turn.system,
+                metadata=turn.metadata,
+            )
+        )
+        # A conversation's model may have left the configuration since.
+        known = opened.model if opened.model in catalog.models or opened.model in catalog.aliases else None
+        system = turn.system if turn.system is not None else opened.system
+        prompt = (Message("system", system),) if system else ()
+        return _Job(
+            replace(turn, model=turn.model or known or AUTO),
+            principal,
+            (*prompt, *opened.history, question),
+            started,
+            question_id,
+            answer_id,
+            opened,
+        )
+
+    async def _drive(self, job: _Job, channel: EventChannel) -> None:
+        """Run the graph and unit of work 2; a task of its own, so that no client's leaving reaches it."""
+        attempts: list[Attempt] = []
+        progress = Progress()
+        ending: TurnCompleted | TurnFailed | None = None
+        try:
+            async with aclosing(self._events(job, attempts)) as events:
+                async for event in events:
+                    if isinstance(event, (TurnCompleted, TurnFailed)):
+                        ending = event
+                    else:
+                        progress.add(event)
+                        channel.put(event)
+        except asyncio.CancelledError as reason:
+            ending = _called_off(job, progress, attempts, interrupted=INTERRUPTED in reason.args)
+        except Exception:
+            # Whatever a node did not foresee: the client gets an honest 500, the log the traceback.
+            log.exception("turn.crashed", request_id=job.turn.request_id)
+        if ending is None:
+            answer = progress.answer(job.turn.request_id, "failed", attempts)
+            ending = TurnFailed(GatewayError(), job.turn.request_id, answer)
+        channel.put(await self._settle(job, ending, attempts))
+        channel.close()
+
+    def _events(self, job: _Job, attempts: list[Attempt]) -> AsyncGenerator[ChatEvent, None]:
+        return self._runner.run(
+            job.turn,
+            job.messages,
+            guard=self._guard(job),
+            allowed_models=job.principal.models,
+            attempts=attempts,
+        )
+
+    def _guard(self, job: _Job) -> GuardSet:
+        guards = self._runner.parts.catalog.guardrails
+        if job.principal.kind == "person":
+            return guards.people
+        wished = job.turn.guard_injection
+        return guards.api_keys if wished is None else guards.api_keys.model_copy(update={"injection": wished})
+
+    async def _settle(
+        self, job: _Job, ending: TurnCompleted | TurnFailed, attempts: list[Attempt]
+    ) -> TurnCompleted | TurnFailed:
+        """Unit of work 2: the last event is sent only once it is true, that is, written."""
+        answer = ending.answer
+        error = ending.error if isinstance(ending, TurnFailed) else None
+        if answer is not None:
+            answer = _complete(answer, job, attempts)
+        try:
+            await self._ledger.settle(job.principal, job.turn, answer, attempts, job.opened, error)
+        except GatewayError as failure:
+            return TurnFailed(failure, job.turn.request_id, answer)
+        except Exception:
+            log.exception("turn.not_written", request_id=job.turn.request_id)
+            return TurnFailed(GatewayError(), job.turn.request_id, answer)
+        if error is None and answer is not None:
+            return TurnCompleted(answer)
+        return TurnFailed(error or GatewayError(), job.turn.request_id, answer)
+
+    def _stops_with_client(self, principal: Principal) -> bool:
+        policy = self._runner.parts.catalog.on_disconnect
+        return (policy.people if principal.kind == "person" else policy.api_keys) == "cancel"
+
+
+def _check_name(catalog: Catalog, name: str, principal: Principal) -> None:
+    if name != AUTO and name not in catalog.models and name not in catalog.aliases:
+        raise ModelNotFound(param="model")
+    if principal.models is not None and name != AUTO and name not in principal.models:
+        raise ModelNotAllowed(param="model")
+
+
+def _turn_started(job: _Job) -> TurnStarted:
+    if job.opened is None:
+        return TurnStarted(job.turn.request_id)
+    return TurnStarted(
+        job.turn.request_id, str(job.opened.conversation_id), str(job.question_id), str(job.answer_id)
+    )
+
+
+def _called_off(
+    job: _Job, progress: Progress, attempts: list[Attempt], *, interrupted: bool
+) -> TurnCompleted | TurnFailed:
+    status: MessageStatus = "interrupted" if interrupted else "cancelled"
+    answer = progress.answer(job.turn.request_id, status, attempts)
+    if not interrupted:
+        return TurnCompleted(answer)
+    error = Unavailable("The gateway is restarting; what was said is kept. Ask again.", retry_after=5)
+    return TurnFailed(error, job.turn.request_id, answer)
+
+
+def _complete(answer: Answer, job: _Job, attempts: list[Attempt]) -> Answer:
+    """The answer with its ids and with the time that was the gateway's own."""
+    upstream = sum(a.ms for a in attempts) + sum(entry["ms"] for entry in answer.receipt.tools)
+    overhead = max(0.0, (perf_counter() - job.started) * 1000 - upstream)
+    opened = job.opened
+    return replace(
+        answer,
+        conversation_id=str(opened.conversation_id) if opened else None,
+        message_id=str(job.answer_id) if opened else None,
+        user_message_id=str(job.question_id) if opened else None,
+        receipt=replace(answer.receipt, overhead_ms=round(overhead, 3)),
+    )

@@ -1,0 +1,23 @@
+"""Reads the provider configuration from its file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from gateway.domain.catalog import Catalog
+from gateway.domain.catalog_file import ConfigError, parse_catalog
+
+
+def load_catalog(path: Path) -> Catalog:
+    """The catalogue in `path`, with `${NAME}` read from the environment.
+
+    Raises:
+        ConfigError: the file cannot be read, or what is wrong in it, with its lines.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigError(f"{path}: the provider configuration cannot be read: {reason}.") from error
+    return parse_catalog(text, os.environ, source=str(path))

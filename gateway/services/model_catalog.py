@@ -1,0 +1,81 @@
+"""What an account may choose from: models, aliases and tools."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.agent.context import AgentParts
+from gateway.core.exceptions import ModelNotFound
+from gateway.domain.catalog import AUTO, ModelConfig
+from gateway.domain.chat import ToolSpec
+from gateway.domain.principal import Principal
+from gateway.domain.usage import Price
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A name that a request may ask for; `models` are what it stands for, best first."""
+
+    name: str
+    kind: str
+    models: tuple[str, ...]
+    provider: str
+    capabilities: tuple[str, ...]
+    context_window: int
+    price: Price | None
+
+
+class ModelCatalogService:
+    """Reads the catalogue for one caller."""
+
+    def __init__(self, parts: AgentParts) -> None:
+        self._parts = parts
+
+    def choices(self, principal: Principal) -> tuple[Choice, ...]:
+        """`auto`, then aliases, then models: those whose provider is configured and the key allows."""
+        catalog = self._parts.catalog
+        ready = {name for name, model in catalog.models.items() if self._is_ready(model)}
+        routed = tuple(
+            dict.fromkeys(n for n in (catalog.routing.light, catalog.routing.heavy) if n is not None)
+        )
+        names = {
+            AUTO: ("router", routed or tuple(ready)),
+            **{alias: ("alias", models) for alias, models in catalog.aliases.items()},
+            **{name: ("model", (name,)) for name in catalog.models if name in ready},
+        }
+        return tuple(
+            self._choice(name, kind, models)
+            for name, (kind, models) in names.items()
+            if principal.models is None or name in principal.models
+        )
+
+    def choice(self, name: str, principal: Principal) -> Choice:
+        """One of `choices`.
+
+        Raises:
+            ModelNotFound
+        """
+        for choice in self.choices(principal):
+            if choice.name == name:
+                return choice
+        raise ModelNotFound(param="model")
+
+    def tools(self) -> tuple[ToolSpec, ...]:
+        """The gateway's own tools that are enabled."""
+        return self._parts.tools.specs()
+
+    def _is_ready(self, model: ModelConfig) -> bool:
+        return self._parts.provider_of(model).configured
+
+    def _choice(self, name: str, kind: str, models: tuple[str, ...]) -> Choice:
+        configs = [self._parts.catalog.models[model] for model in models]
+        capabilities = frozenset[str]().union(*(config.capabilities for config in configs))
+        return Choice(
+            name=name,
+            kind=kind,
+            models=models,
+            provider=self._parts.provider_of(configs[0]).name if kind == "model" else "gateway",
+            capabilities=tuple(sorted(capabilities)),
+            context_window=max((config.context_window for config in configs), default=0),
+            price=configs[0].unit_price if kind == "model" and configs[0].price is not None else None,
+        )

@@ -1,0 +1,67 @@
+"""What a turn has shown so far, for the turns that do not reach their end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from gateway.domain.events import (
+    Answer,
+    Attempt,
+    ChatEvent,
+    MessageStatus,
+    ReasoningDelta,
+    Receipt,
+    RouteChosen,
+    TextDelta,
+    TextReplaced,
+)
+from gateway.domain.usage import Usage
+
+
+class Progress:
+    """Folds the events that a client was sent."""
+
+    def __init__(self) -> None:
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._route = RouteChosen("", 0.0, "", "", "")
+        self._first_model = ""
+
+    def add(self, event: ChatEvent) -> None:
+        """Take in one event, in order."""
+        if isinstance(event, TextDelta):
+            self._text.append(event.text)
+        elif isinstance(event, ReasoningDelta):
+            self._reasoning.append(event.text)
+        elif isinstance(event, RouteChosen):
+            self._route = event
+            self._first_model = self._first_model or event.model
+        elif isinstance(event, TextReplaced):
+            self._text = [event.text]
+
+    def answer(self, request_id: str, status: MessageStatus, attempts: Sequence[Attempt]) -> Answer:
+        """What there is, as an answer of this status."""
+        route = self._route
+        return Answer(
+            request_id=request_id,
+            content="".join(self._text),
+            status=status,
+            model=route.model,
+            provider=route.provider,
+            finish_reason=None,
+            created_at=datetime.now(UTC),
+            usage=sum((a.usage for a in attempts), Usage()),
+            cost_usd=sum((a.cost_usd for a in attempts), Decimal(0)),
+            receipt=Receipt(
+                intent=route.intent,
+                complexity=route.complexity,
+                alias="",
+                model=route.model,
+                reason=route.reason,
+                attempts=tuple(attempts),
+            ),
+            reasoning="".join(self._reasoning),
+            fallback_from=self._first_model if self._first_model != route.model else None,
+        )
