@@ -24,7 +24,7 @@ class ConfigModel(BaseModel):
 
 
 class ProviderConfig(ConfigModel):
-    """`base_url` of an OpenAI-compatible server includes its `/v1`; `options` belong to the provider's type."""
+    """`base_url` of an OpenAI-compatible server includes its `/v1`; `options` are the provider type's own."""
 
     type: ProviderType
     base_url: str | None = None

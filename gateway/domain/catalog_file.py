@@ -24,7 +24,7 @@ _SENTENCES = {
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used; the message has one line a mistake: `file:line: key: what is wrong`."""
+    """The configuration cannot be used; the message has a line a mistake: `file:line: key: what is wrong`."""
 
 
 def parse_catalog(text: str, environ: Mapping[str, str], *, source: str = "provider_config.yaml") -> Catalog:
@@ -60,7 +60,9 @@ def _named(document: LinedDocument, mistakes: Iterator[tuple[Path, str]]) -> lis
     ]
 
 
-def _validate(value: dict[str, Any], document: LinedDocument) -> tuple[Catalog | None, Iterator[tuple[Path, str]]]:
+def _validate(
+    value: dict[str, Any], document: LinedDocument
+) -> tuple[Catalog | None, Iterator[tuple[Path, str]]]:
     try:
         return Catalog.model_validate(value), iter(())
     except ValidationError as error:

@@ -1,0 +1,113 @@
+"""One way to log for the gateway and for every library in it: structured, joined to its request, redacted."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, BinaryIO
+
+import orjson
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from gateway.core.redaction import redact
+from gateway.core.request_context import current_request
+from gateway.core.settings import Settings
+from gateway.core.tracebacks import format_exception
+
+# The gateway has its own line a request; these libraries would tell addresses with keys in them.
+_QUIET = ("uvicorn.access", "httpx", "httpcore", "httpx2", "asyncio", "watchfiles", "urllib3")
+_MAX_TEXT = 8192
+
+
+def configure_logging(settings: Settings, *, stream: BinaryIO | None = None) -> None:
+    """Send structlog's and the standard library's records to `stream` (standard output), one line each.
+
+    Fields: timestamp, level, event, logger, and request_id and trace_id inside a request. Run uvicorn with
+    `log_config=None`, so that it does not undo this.
+    """
+    level = logging.getLevelNamesMapping()[settings.log_level]
+    out = stream or sys.stdout.buffer
+    shared: list[Processor] = [add_request, structlog.processors.add_log_level, stamp, render_exception]
+    render: Processor = ConsoleLine() if settings.log_format == "console" else render_json
+    structlog.configure(
+        processors=[structlog.stdlib.add_logger_name, *shared, render],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.BytesLoggerFactory(out),
+        cache_logger_on_first_use=stream is None,
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [JoinedHandler(shared, render, structlog.BytesLogger(out))]
+    root.setLevel(level)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        library = logging.getLogger(name)
+        library.handlers.clear()
+        library.propagate = True
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+
+
+class JoinedHandler(logging.Handler):
+    """Gives a standard library record the same fields and the same line as an event of structlog."""
+
+    def __init__(self, shared: list[Processor], render: Processor, out: structlog.BytesLogger) -> None:
+        super().__init__()
+        self.shared = shared
+        self.renderer = render
+        self.out = out
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            event: Any = {"event": record.getMessage()[:_MAX_TEXT], "logger": record.name}
+            if record.exc_info:
+                event["exc_info"] = record.exc_info
+            for processor in (*self.shared, self.renderer):
+                event = processor(None, record.levelname.lower(), event)
+            self.out.msg(event)
+        except Exception:  # noqa: BLE001  a log record must never break what it reports on
+            self.handleError(record)
+
+
+def add_request(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Join the event to the request it happened in."""
+    request = current_request()
+    if request is not None:
+        event.setdefault("request_id", request.request_id)
+        event.setdefault("trace_id", request.trace_id)
+    return event
+
+
+stamp: Processor = structlog.processors.TimeStamper(fmt="iso", utc=True)
+
+
+def render_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """`exc_info` (True, an exception or a triple) as the text `exception`."""
+    info = event.pop("exc_info", None)
+    error = sys.exc_info()[1] if info is True else info[1] if isinstance(info, tuple) else info
+    if isinstance(error, BaseException):
+        event["exception"] = format_exception(error)
+    return event
+
+
+def render_json(_: WrappedLogger, __: str, event: EventDict) -> bytes:
+    """The event as one line of JSON without secrets."""
+    try:
+        line = orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:  # a lone surrogate or an integer beyond 64 bits: told by its escapes, never lost
+        line = orjson.dumps({str(key): _printable(value) for key, value in event.items()})
+    return redact(line.decode()).encode()
+
+
+def _printable(value: object) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return text[:_MAX_TEXT].encode("utf-8", "backslashreplace").decode()
+
+
+class ConsoleLine:
+    """The event for a person at a terminal, without secrets."""
+
+    def __init__(self) -> None:
+        self._render = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
+
+    def __call__(self, logger: WrappedLogger, name: str, event: EventDict) -> bytes:
+        return redact(str(self._render(logger, name, event))).encode(errors="backslashreplace")

@@ -1,0 +1,38 @@
+"""The one line that a request leaves in the log."""
+
+from __future__ import annotations
+
+import structlog
+
+from gateway.middleware.exchange import Exchange
+
+log = structlog.get_logger("gateway.access")
+
+_MAX_PATH = 512
+_NAMED = ("upstream", "model", "fallback_model")
+
+
+def write_access_line(exchange: Exchange) -> None:
+    """Log an exchange.
+
+    Routes put `user_id` (or `principal`), `upstream`, `model` and `fallback_model` in the state. The query is
+    left out: it may hold what should not be kept.
+    """
+    state = exchange.scope["state"]
+    principal = state.get("principal")
+    user_id = state.get("user_id") or getattr(principal, "user_id", None)
+    path = exchange.path
+    fields = {name: state[name] for name in _NAMED if state.get(name) is not None}
+    quiet = path == "/metrics" or path == "/health" or path.startswith("/health/")
+    (log.debug if quiet else log.info)(
+        "request",
+        request_id=exchange.context.request_id,
+        trace_id=exchange.context.trace_id,
+        user_id=str(user_id) if user_id is not None else None,
+        method=exchange.method,
+        path=path if len(path) <= _MAX_PATH else path[:_MAX_PATH] + "…",
+        status=exchange.outcome,
+        duration_ms=round(exchange.seconds() * 1000, 2),
+        client_ip=exchange.client_ip,
+        **fields,
+    )

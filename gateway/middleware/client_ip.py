@@ -1,0 +1,59 @@
+"""Whose address a request came from, believing `X-Forwarded-For` from known proxies alone."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+
+class ClientAddresses:
+    """`trusted` is a comma-separated list of addresses and networks (`10.0.0.0/8`).
+
+    Raises:
+        ValueError: an entry of `trusted` is neither.
+    """
+
+    def __init__(self, trusted: str) -> None:
+        self.networks: tuple[Network, ...] = tuple(
+            ip_network(entry.strip(), strict=False) for entry in trusted.split(",") if entry.strip()
+        )
+        self._is_trusted = lru_cache(maxsize=4096)(self._find)
+
+    def of(self, scope: dict[str, Any]) -> str | None:
+        """The nearest address that is not a trusted proxy; None where the server does not know its peer."""
+        peer = scope.get("client")
+        address: str | None = peer[0] if peer else None
+        if not self.networks or not address or not self._is_trusted(address):
+            return address or None
+        hops = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        # Each proxy appends the peer it saw, so the list is read from its end.
+        for hop in reversed(b",".join(hops).decode("latin-1").split(",")):
+            parsed = _parse(hop)
+            if parsed is None:
+                break
+            address = str(parsed)
+            if not self._is_trusted(address):
+                break
+        return address
+
+    def _find(self, address: str) -> bool:
+        parsed = _parse(address)
+        return parsed is not None and any(parsed in network for network in self.networks)
+
+
+def _parse(text: str) -> Address | None:
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address

@@ -1,0 +1,41 @@
+"""One request and what became of it: what the edge notes down while it passes through."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.core.request_context import RequestContext
+
+CLIENT_GONE = 499
+RawHeaders = list[tuple[bytes, bytes]]
+
+
+@dataclass(slots=True)
+class Exchange:
+    """`status` is None before headers, `complete` set after the last byte, `gone` if the client left before."""
+
+    context: RequestContext
+    scope: dict[str, Any]
+    path: str
+    headers: RawHeaders
+    client_ip: str | None
+    began: float = field(default_factory=time.perf_counter)
+    status: int | None = None
+    complete: bool = False
+    gone: bool = False
+
+    @property
+    def method(self) -> str:
+        return str(self.scope["method"])
+
+    @property
+    def outcome(self) -> int:
+        """The status for logs and metrics: 499 where the client left, or the task was cancelled, too early."""
+        if (self.gone and not self.complete) or self.status is None:
+            return CLIENT_GONE
+        return self.status
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self.began

@@ -1,0 +1,43 @@
+"""Counting requests by route, with labels that no client can multiply."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prometheus_client import Counter, Histogram
+
+from gateway.core import metrics
+from gateway.middleware.exchange import Exchange
+
+UNMATCHED = "unmatched"
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+# A metric's `labels()` locks and hashes; the child it returns does not change.
+_counters: dict[tuple[str, str, int], Counter] = {}
+_histograms: dict[tuple[str, str], Histogram] = {}
+
+
+def observe(exchange: Exchange) -> None:
+    """Count a finished exchange and its latency."""
+    method = exchange.method if exchange.method in _METHODS else "OTHER"
+    path = route_template(exchange.scope)
+    key = (method, path, exchange.outcome)
+    counter = _counters.get(key)
+    if counter is None:
+        counter = _counters[key] = metrics.requests.labels(method, path, str(exchange.outcome))
+    counter.inc()
+    histogram = _histograms.get(key[:2])
+    if histogram is None:
+        histogram = _histograms[key[:2]] = metrics.request_latency.labels(method, path)
+    histogram.observe(exchange.seconds())
+
+
+def route_template(scope: dict[str, Any]) -> str:
+    """`/api/conversations/{id}`: the path of the route that took the request, as it was written.
+
+    FastAPI keeps an included route's full path in a context beside the route, whose own path lacks the
+    prefix it was included under.
+    """
+    context = scope.get("fastapi", {}).get("effective_route_context")
+    route = getattr(context, "starlette_route", None) or context or scope.get("route")
+    path = getattr(route, "path_format", None) or getattr(route, "path", None)
+    return str(path) if path else UNMATCHED

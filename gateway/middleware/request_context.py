@@ -1,0 +1,42 @@
+"""What a request is called: its id and trace, taken from the client where they are well-formed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.core.request_context import new_context
+from gateway.middleware.client_ip import ClientAddresses
+from gateway.middleware.exchange import Exchange
+from gateway.middleware.security_headers import SECURITY_HEADERS
+
+
+def open_exchange(scope: dict[str, Any], addresses: ClientAddresses) -> Exchange:
+    """The exchange of an HTTP scope.
+
+    Sets `request_id`, `trace_id` and `client_ip` in the scope's state, and takes trailing slashes off its
+    path, so that `/x/` and `/x` are one route without a redirect.
+    """
+    request_id = traceparent = None
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            request_id = value.decode("latin-1")
+        elif name == b"traceparent":
+            traceparent = value.decode("latin-1")
+    context = new_context(request_id, traceparent)
+    path: str = scope["path"]
+    if path.endswith("/") and path != "/":
+        scope["path"] = path.rstrip("/") or "/"
+    client_ip = addresses.of(scope)
+    state = scope.setdefault("state", {})
+    state["request_id"] = context.request_id
+    state["trace_id"] = context.trace_id
+    state["client_ip"] = client_ip
+    headers = [
+        (b"x-request-id", context.request_id.encode()),
+        (b"x-trace-id", context.trace_id.encode()),
+        (b"traceparent", context.traceparent.encode()),
+        *SECURITY_HEADERS,
+    ]
+    exchange = Exchange(context=context, scope=scope, path=path, headers=headers, client_ip=client_ip)
+    state["exchange"] = exchange
+    return exchange

@@ -1,0 +1,82 @@
+"""The edge as one pure ASGI wrapper, and the order in which the others stand inside it."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.core.metrics import in_flight
+from gateway.core.request_context import bind_request, unbind_request
+from gateway.core.settings import Settings
+from gateway.middleware.access_log import write_access_line
+from gateway.middleware.body_limit import BodyLimit
+from gateway.middleware.client_ip import ClientAddresses
+from gateway.middleware.failures import Failures
+from gateway.middleware.metrics import observe
+from gateway.middleware.request_context import open_exchange
+from gateway.middleware.security_headers import EXPOSED_HEADERS
+
+
+def install_middleware(app: FastAPI, settings: Settings) -> None:
+    """Put the edge around `app`, outermost first: edge, CORS (where origins are set), failures, body limit.
+
+    Raises:
+        ValueError: `TRUSTED_PROXIES` holds something that is no address and no network.
+    """
+    app.add_middleware(BodyLimit)
+    app.add_middleware(Failures)
+    if settings.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.allowed_origins,
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=EXPOSED_HEADERS,
+            # A wildcard together with credentials would let any page act as the signed-in person.
+            allow_credentials="*" not in settings.allowed_origins,
+            max_age=600,
+        )
+    app.add_middleware(Edge, addresses=ClientAddresses(settings.trusted_proxies))
+    app.router.redirect_slashes = False
+
+
+class Edge:
+    """Names the request, watches its answer pass, and leaves a log line and a count when it is over.
+
+    Bodies go through untouched and unbuffered; only the first message of an answer gets headers.
+    """
+
+    def __init__(self, app: ASGIApp, addresses: ClientAddresses) -> None:
+        self.app = app
+        self.addresses = addresses
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        exchange = open_exchange(scope, self.addresses)  # type: ignore[arg-type]
+
+        async def listen() -> Message:
+            message = await receive()
+            if message["type"] == "http.disconnect" and not exchange.complete:
+                exchange.gone = True
+            return message
+
+        async def speak(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                exchange.status = message["status"]
+                message["headers"] = [*message.get("headers", ()), *exchange.headers]
+            elif message["type"] == "http.response.body" and not message.get("more_body", False):
+                exchange.complete = True
+            await send(message)
+
+        token = bind_request(exchange.context)
+        in_flight.inc()
+        try:
+            await self.app(scope, listen, speak)
+        finally:
+            in_flight.dec()
+            unbind_request(token)
+            observe(exchange)
+            write_access_line(exchange)

@@ -1,0 +1,100 @@
+"""Where errors of every origin become the one shape of CONTRACT §5."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.core.exceptions import (
+    AuthenticationFailed,
+    BodyTooLarge,
+    Conflict,
+    GatewayError,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    Unavailable,
+    UnsupportedMediaType,
+    ValidationFailed,
+)
+from gateway.dialects.errors import error_response_parts, validation_error
+
+_BY_STATUS: dict[int, type[GatewayError]] = {
+    400: InvalidRequest,
+    401: AuthenticationFailed,
+    403: PermissionDenied,
+    404: NotFound,
+    405: MethodNotAllowed,
+    409: Conflict,
+    413: BodyTooLarge,
+    415: UnsupportedMediaType,
+    422: ValidationFailed,
+    429: RateLimited,
+    503: Unavailable,
+}
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Render named errors, validation errors, HTTP errors and the database's data errors.
+
+    Everything else passes on to `middleware.failures`, which logs it and answers 500.
+    """
+    app.add_exception_handler(GatewayError, _named)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(DBAPIError, _database)
+
+
+def error_response(request: Request, error: GatewayError, extra: dict[str, str] | None = None) -> Response:
+    """The answer that carries `error`."""
+    status, headers, body = error_response_parts(error, request.scope["state"].get("request_id"))
+    return Response(body, status, {**headers, **(extra or {})})
+
+
+async def _named(request: Request, error: Exception) -> Response:
+    return error_response(request, cast(GatewayError, error))
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    errors = cast(RequestValidationError, error).errors()
+    # An id that is no id names nothing: the same answer as for one that does not exist.
+    if any(tuple(one.get("loc", ()))[:1] == ("path",) for one in errors):
+        return error_response(request, NotFound())
+    return error_response(request, validation_error(errors))
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    raised = cast(HTTPException, error)
+    # FastAPI wraps what it met while it read a body; the cause is the better news.
+    if isinstance(raised.__cause__, GatewayError):
+        return error_response(request, raised.__cause__)
+    kind = _BY_STATUS.get(raised.status_code)
+    if kind is None:
+        kind = InvalidRequest if 400 <= raised.status_code < 500 else GatewayError
+    allow = {name: value for name, value in (raised.headers or {}).items() if name.lower() == "allow"}
+    extra = {**allow, "connection": "close"} if raised.status_code == 413 else allow
+    return error_response(request, kind(), extra)
+
+
+async def _database(request: Request, error: Exception) -> Response:
+    if _is_data_error(cast(DBAPIError, error)):
+        return error_response(
+            request, ValidationFailed("A value cannot be stored: it is out of range or malformed.")
+        )
+    raise error
+
+
+def _is_data_error(error: DBAPIError) -> bool:
+    """SQLSTATE class 22, or a value that the driver could not encode."""
+    original: Any = error.orig
+    state = str(getattr(original, "sqlstate", "") or "")
+    cause = type(getattr(original, "__cause__", None)).__name__
+    return state.startswith("22") or cause == "DataError" or type(error).__name__ == "DataError"

@@ -1,0 +1,98 @@
+"""Whether this process lives, is ready for traffic, and what it has counted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Protocol
+
+import orjson
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.core import metrics
+
+CHECK_SECONDS = 2.0
+
+
+class Checked(Protocol):
+    """What health asks of the container."""
+
+    draining: bool
+
+    async def database_ready(self) -> bool: ...
+    async def valkey_ready(self) -> bool: ...
+
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/health", summary="What works and what does not")
+async def health(request: Request) -> Response:
+    """200 while the gateway can serve, else 503; `status`: `ok`, `degraded`, `draining`, `unavailable`."""
+    return _answer(await _state(request))
+
+
+@router.get("/health/ready", summary="Whether to send traffic here")
+async def ready(request: Request) -> Response:
+    """200 with the database reachable and no shutdown under way; without Valkey it is ready, but degraded."""
+    return _answer(await _state(request))
+
+
+@router.get("/health/live", summary="Whether the process answers at all")
+async def live() -> Response:
+    return Response(b'{"status":"ok"}', media_type="application/json")
+
+
+@router.get("/metrics", summary="Prometheus metrics", include_in_schema=False)
+async def prometheus() -> Response:
+    return Response(metrics.render(), headers={"content-type": metrics.CONTENT_TYPE})
+
+
+async def _state(request: Request) -> dict[str, Any]:
+    container: Checked | None = getattr(request.app.state, "container", None)
+    if container is None:
+        database, valkey, draining = False, False, False
+    else:
+        database, valkey = await asyncio.gather(
+            _within(container.database_ready()), _within(container.valkey_ready())
+        )
+        draining = container.draining
+    if not database:
+        status = "unavailable"
+    elif draining:
+        status = "draining"
+    else:
+        status = "ok" if valkey else "degraded"
+    checks = {"database": _word(database), "valkey": _word(valkey)}
+    return {"status": status, "version": _VERSION, "checks": checks}
+
+
+async def _within(check: Awaitable[bool]) -> bool:
+    """The check's answer; no answer in time is an answer too."""
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            return await check
+    except TimeoutError:
+        return False
+
+
+def _answer(state: dict[str, Any]) -> Response:
+    serving = state["status"] in ("ok", "degraded")
+    return Response(orjson.dumps(state), 200 if serving else 503, media_type="application/json")
+
+
+def _word(up: bool) -> str:
+    return "up" if up else "down"
+
+
+def _version() -> str:
+    try:
+        return version("llm-gateway")
+    except PackageNotFoundError:
+        return "0"
+
+
+_VERSION = _version()
