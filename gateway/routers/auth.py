@@ -1,0 +1,68 @@
+"""Routes of signing up, in and out."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.security import OAuth2PasswordRequestForm
+
+from gateway.core.exceptions import ValidationFailed
+from gateway.domain.account import TokenPair
+from gateway.routers.dependencies import device_of, document_errors, get_container
+from gateway.routers.edge import EdgeRoute
+from gateway.schemas.auth import LoginBody, RefreshBody, RegisterBody, TokenView
+from gateway.schemas.user import UserView
+
+router = APIRouter(prefix="/api/auth", tags=["accounts"], route_class=EdgeRoute)
+
+_LONGEST_FORM_FIELD = 1024
+
+
+@router.post("/register", status_code=201, responses=document_errors(409, 422))
+async def register(body: RegisterBody, request: Request) -> UserView:
+    """Makes an account."""
+    account = await get_container(request).auth.register(
+        body.email, body.password.get_secret_value(), body.name
+    )
+    return UserView.model_validate(account)
+
+
+@router.post("/login", responses=document_errors(401, 403, 422))
+async def login(body: LoginBody, request: Request, response: Response) -> TokenView:
+    """Begins a session."""
+    pair = await get_container(request).auth.login(
+        body.email, body.password.get_secret_value(), device_of(request)
+    )
+    return _answer(pair, response)
+
+
+@router.post("/token", responses=document_errors(401, 403, 422))
+async def token(
+    form: Annotated[OAuth2PasswordRequestForm, Depends()], request: Request, response: Response
+) -> TokenView:
+    """Begins a session from an OAuth2 form, as Swagger's "Authorize" sends it."""
+    if max(len(form.username), len(form.password)) > _LONGEST_FORM_FIELD:
+        raise ValidationFailed("This is too long.", param="password")
+    pair = await get_container(request).auth.login(form.username, form.password, device_of(request))
+    return _answer(pair, response)
+
+
+@router.post("/refresh", responses=document_errors(401, 403, 422))
+async def refresh(body: RefreshBody, request: Request, response: Response) -> TokenView:
+    """A new pair of tokens; the refresh token is spent."""
+    pair = await get_container(request).auth.refresh(
+        body.refresh_token.get_secret_value(), device_of(request)
+    )
+    return _answer(pair, response)
+
+
+@router.post("/logout", status_code=204, responses=document_errors(422))
+async def logout(body: RefreshBody, request: Request) -> None:
+    """Ends the session, whose access tokens die at once."""
+    await get_container(request).auth.logout(body.refresh_token.get_secret_value())
+
+
+def _answer(pair: TokenPair, response: Response) -> TokenView:
+    response.headers["cache-control"] = "no-store"
+    return TokenView.model_validate(pair)

@@ -1,0 +1,105 @@
+"""Who may call a route: one dependency for each kind of caller, one look-up for each request."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, cast
+
+from fastapi import Request
+from fastapi.openapi.models import HTTPBearer, OAuth2, OAuthFlowPassword, OAuthFlows
+from fastapi.security.base import SecurityBase
+
+from gateway.container import Container
+from gateway.core.database import clean_text
+from gateway.core.exceptions import PermissionDenied, ScopeMissing
+from gateway.domain.account import Device
+from gateway.domain.principal import Principal, Scope
+from gateway.schemas.base import ErrorBody
+
+SERVICE_SCHEME = "API key"
+Kind = Literal["person", "api_key"]
+
+_PERSON_DOCS = OAuth2(
+    flows=OAuthFlows(password=OAuthFlowPassword(tokenUrl="/api/auth/token")),
+    description="An access token of `/api/auth/login`.",
+)
+_SERVICE_DOCS = HTTPBearer(description="`Authorization: Bearer gw_…`, or the same key as `X-API-Key`.")
+
+
+def get_container(request: Request) -> Container:
+    """The composition root of this application."""
+    return cast(Container, request.app.state.container)
+
+
+class Caller(SecurityBase):
+    """A dependency that yields the caller's `Principal` and documents itself as a security scheme.
+
+    One object a rule rather than a chain of dependencies: FastAPI resolves each link anew with every request.
+
+    Raises (from the call):
+        AuthenticationFailed and its kin, AccountDisabled: what `Authenticator.authenticate` raises.
+        PermissionDenied: a good credential of the wrong kind or role. ScopeMissing: a key without `scope`.
+    """
+
+    def __init__(self, *kinds: Kind, scope: Scope | None = None, admin: bool = False) -> None:
+        self._kinds = frozenset(kinds)
+        self._scope = scope
+        self._admin = admin
+        self.model = _SERVICE_DOCS if "api_key" in kinds else _PERSON_DOCS
+        self.scheme_name = SERVICE_SCHEME if "api_key" in kinds else "Access token"
+
+    async def __call__(self, request: Request) -> Principal:
+        principal = await get_container(request).authenticator.authenticate(request.headers)
+        request.state.principal = principal
+        if principal.kind not in self._kinds:
+            raise PermissionDenied(
+                "API keys may not call this route; sign in for an access token."
+                if principal.kind == "api_key"
+                else "Access tokens may not call this route; use an API key."
+            )
+        if self._scope is not None and self._scope not in principal.scopes:
+            raise ScopeMissing
+        if self._admin and not principal.is_admin:
+            raise PermissionDenied
+        return principal
+
+
+require_person = Caller("person")
+require_admin = Caller("person", admin=True)
+current_principal = Caller("person", "api_key")
+
+
+def service_or_person(scope: Scope | None = None) -> Caller:
+    """People, who have every scope, and keys that have `scope`: `/api/chat*` and `/api/v1/*`."""
+    return Caller("person", "api_key", scope=scope)
+
+
+def api_key_only(scope: Scope | None = None) -> Caller:
+    """Keys that have `scope`: `/v1/*`."""
+    return Caller("api_key", scope=scope)
+
+
+def device_of(request: Request) -> Device:
+    """Where a sign-in comes from, cut to what the sessions' table holds."""
+    agent = clean_text(request.headers.get("user-agent", ""))[:400]
+    return Device(user_agent=agent or None, ip=request.client.host[:64] if request.client else None)
+
+
+def document_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """A route's `responses`: the error shape for each status."""
+    return {status: {"model": ErrorBody} for status in statuses}
+
+
+def add_key_header_to_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    """An OpenAPI schema in which every route that takes API keys also takes them as `X-API-Key`.
+
+    FastAPI documents one scheme a dependency; two dependencies would cost every request for the docs' sake.
+    """
+    schemes = schema.get("components", {}).get("securitySchemes", {})
+    if SERVICE_SCHEME in schemes:
+        schemes["X-API-Key"] = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
+        for path in schema["paths"].values():
+            for operation in path.values():
+                security = operation.get("security", [])
+                if {SERVICE_SCHEME: []} in security and {"X-API-Key": []} not in security:
+                    security.append({"X-API-Key": []})
+    return schema

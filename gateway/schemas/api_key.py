@@ -1,0 +1,55 @@
+"""Bodies of API keys; the secret is in one of them, once."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field, StringConstraints
+
+from gateway.domain.principal import Scope
+from gateway.schemas.base import Body, Text, View
+
+
+class CreateApiKeyBody(Body):
+    """Every scope and every model where none are given; `requests_per_minute` only lowers the account's."""
+
+    name: Annotated[Text, StringConstraints(min_length=1, max_length=100, strip_whitespace=True)]
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=10)] | None = None
+    models: (
+        Annotated[
+            list[Annotated[Text, StringConstraints(min_length=1, max_length=200)]],
+            Field(min_length=1, max_length=100),
+        ]
+        | None
+    ) = None
+    requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    expires_at: AwareDatetime | None = None
+
+
+class CreatedApiKeyView(View):
+    id: UUID
+    name: str
+    prefix: str
+    secret: str = Field(repr=False, description="shown this once")
+    scopes: list[str]
+    models: list[str] | None
+    expires_at: datetime | None
+    created_at: datetime
+
+
+class ApiKeyView(View):
+    id: UUID
+    name: str
+    prefix: str
+    scopes: list[str]
+    models: list[str] | None
+    requests_per_minute: int | None
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    created_at: datetime
+
+
+class ApiKeyList(View):
+    items: list[ApiKeyView]
