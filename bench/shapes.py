@@ -1,0 +1,133 @@
+"""The three kinds of request that are measured: how each is written and how its reply is checked."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable
+from itertools import count
+from typing import Protocol
+
+import orjson
+
+from bench import answers, wire
+
+_CONTENT = re.compile(rb'"content": *"([^"]*)"')
+# A conversation of the persisted turn is continued this many times before the next one is begun.
+TURNS_A_CONVERSATION = 5
+
+_SENTENCES = (
+    "The harbour opened its gates at dawn and the first boats came in with the tide.",
+    "Explain why a cache that never forgets becomes slower than no cache at all.",
+    "Our team moved the quarterly review from Tuesday to the following Friday morning.",
+    "What changes in the taste of bread when the dough rests overnight in the cold?",
+    "Compare the two proposals and name the one that costs less over five years.",
+    "A train leaves the northern station at nine and another leaves the southern at ten.",
+    "Write the summary for readers who know nothing of accounting.",
+    "The sensors on the roof report temperature, wind and rain every thirty seconds.",
+    "Give three reasons that speak for the plan and two that speak against it.",
+    "In the older edition the chapter on bridges came before the chapter on tunnels.",
+    "How would you describe the colour of the sea to somebody who has never seen it?",
+    "The library closes early on Saturdays, except in the weeks before the examinations.",
+    "List the steps to restore a database from last night's copy.",
+    "Her grandfather repaired clocks in a small shop behind the market.",
+)
+_serial = count(1)
+_random = random.Random(20)
+
+
+def prompt() -> str:
+    """About 50 words that were never sent before."""
+    return f"Note {next(_serial)}: " + " ".join(_random.sample(_SENTENCES, 4))
+
+
+class Shape(Protocol):
+    """One connection's way of asking; keeps what the next request needs of the last reply."""
+
+    def request(self) -> bytes: ...
+
+    def check(self, reply: wire.Reply) -> bool: ...
+
+
+ShapeFactory = Callable[[str], Shape]
+
+
+class JsonCompletion:
+    """`/v1/chat/completions`, the answer as one body."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def request(self) -> bytes:
+        body = {"model": "static", "messages": [{"role": "user", "content": prompt()}]}
+        return wire.post("/v1/chat/completions", self._key, orjson.dumps(body))
+
+    def check(self, reply: wire.Reply) -> bool:
+        if reply.status != 200:
+            return False
+        content = orjson.loads(reply.body)["choices"][0]["message"]["content"]
+        return bool(content == answers.ANSWER)
+
+
+class StreamedCompletion:
+    """`/v1/chat/completions`, streamed with usage."""
+
+    def __init__(self, key: str, model: str = "static") -> None:
+        self._key = key
+        self._model = model
+        self._answer = (answers.SLOW_ANSWER if model == "slow" else answers.ANSWER).encode()
+
+    def request(self) -> bytes:
+        body = {
+            "model": self._model,
+            "messages": [{"role": "user", "content": prompt()}],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        return wire.post("/v1/chat/completions", self._key, orjson.dumps(body))
+
+    def check(self, reply: wire.Reply) -> bool:
+        if reply.status != 200 or b"data: [DONE]" not in reply.body[-64:]:
+            return False
+        return b"".join(_CONTENT.findall(reply.body)) == self._answer
+
+
+class SlowCompletion(StreamedCompletion):
+    """A stream with a pause before each token."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key, "slow")
+
+
+class PersistedTurn:
+    """`/api/chat/`: a question and its answer written into a conversation that goes on for some turns."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+        self._conversation: str | None = None
+        self._turns = 0
+
+    def request(self) -> bytes:
+        body: dict[str, str] = {"message": prompt(), "model": "static"}
+        if self._conversation is not None:
+            body["conversation_id"] = self._conversation
+        return wire.post("/api/chat/", self._key, orjson.dumps(body))
+
+    def check(self, reply: wire.Reply) -> bool:
+        if reply.status != 200:
+            self._conversation = None
+            return False
+        answer = orjson.loads(reply.body)
+        self._turns += 1
+        go_on = self._turns % TURNS_A_CONVERSATION != 0
+        self._conversation = answer["conversation_id"] if go_on else None
+        message = answer["message"]
+        return bool(message["content"] == answers.ANSWER and message["status"] == "complete")
+
+
+SHAPES: dict[str, ShapeFactory] = {
+    "json": JsonCompletion,
+    "stream": StreamedCompletion,
+    "turn": PersistedTurn,
+    "slow": SlowCompletion,
+}
