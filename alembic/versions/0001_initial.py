@@ -200,7 +200,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_messages")),
         postgresql_with={"fillfactor": "80"},
     )
-    op.create_index("ix_messages_conversation_id_id", "messages", ["conversation_id", "id"])
+    op.create_index("ix_messages_conversation_id_created_at_id", "messages", ["conversation_id", "created_at", "id"])
     op.create_index(op.f("ix_messages_parent_id"), "messages", ["parent_id"])
     op.execute("CREATE TABLE usage_records_default PARTITION OF usage_records DEFAULT")
     op.execute(ENSURE_USAGE_PARTITIONS)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
 from gateway.core.exceptions import NotFound
+
+_CANONICAL = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
 
 def new_id() -> UUID:
@@ -20,11 +23,8 @@ def parse_id(text: str) -> UUID:
     Raises:
         NotFound: it is no such id; nothing can be found under it.
     """
-    # The longest form is 36 characters: an id of 5 KB is refused unread. `UUID()` alone would also take
-    # braces, "urn:uuid:" and digits without dashes, which would give one thing several names.
-    if len(text) != 36 or text[8] != "-":
+    # `UUID()` alone would also take braces, "urn:uuid:", underscores and digits without dashes, which would
+    # give one thing several names.
+    if not _CANONICAL.fullmatch(text):
         raise NotFound()
-    try:
-        return UUID(text)
-    except ValueError:
-        raise NotFound() from None
+    return UUID(text)

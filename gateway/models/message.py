@@ -30,7 +30,7 @@ class Message(Base):
             "status IN ('pending', 'streaming', 'complete', 'failed', 'cancelled', 'interrupted')",
             name="status",
         ),
-        Index("ix_messages_conversation_id_id", "conversation_id", "id"),
+        Index("ix_messages_conversation_id_created_at_id", "conversation_id", "created_at", "id"),
         # An answer is written twice, pending and final; room in the page keeps that off the indexes.
         {"postgresql_with": {"fillfactor": "80"}},
     )

@@ -73,6 +73,11 @@ class TurnRepository:
         async with driver_connection(self._engine) as connection:
             await connection.execute(turn_sql.RECORD_USAGE, *_usage_arguments(owner, calls))
 
+    async def release_expired(self) -> int:
+        """Free the conversations whose turn's process died; its answer becomes `interrupted`. How many."""
+        async with driver_connection(self._engine) as connection:
+            return int(await connection.fetchval(turn_sql.RELEASE_EXPIRED))
+
     async def _start(self, turn: NewTurn, conversation_id: UUID) -> OpenedTurn:
         title = clean_text(turn.title)
         system = None if turn.system is None else clean_text(turn.system)

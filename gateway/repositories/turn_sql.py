@@ -109,3 +109,19 @@ WITH answered AS (
 )
 {_usage(14)}
 """  # noqa: S608 - as above
+
+# Rows that someone holds are being seen to by their holder.
+RELEASE_EXPIRED = """
+WITH expired AS (
+    SELECT id, running_message_id FROM conversations
+    WHERE running_message_id IS NOT NULL AND running_until < now()
+    FOR UPDATE SKIP LOCKED
+), abandoned AS (
+    UPDATE messages m SET status = 'interrupted', completed_at = now()
+    FROM expired WHERE m.id = expired.running_message_id AND m.status IN ('pending', 'streaming')
+), released AS (
+    UPDATE conversations c SET running_message_id = NULL, running_until = NULL
+    FROM expired WHERE c.id = expired.id
+)
+SELECT count(*) FROM expired
+"""

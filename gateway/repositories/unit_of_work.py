@@ -5,29 +5,27 @@ from __future__ import annotations
 import asyncio
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from gateway.core.database import as_unavailable
-
-if TYPE_CHECKING:
-    from gateway.repositories.api_key import ApiKeyRepository
-    from gateway.repositories.conversation import ConversationRepository
-    from gateway.repositories.message import MessageRepository
-    from gateway.repositories.refresh_token import RefreshTokenRepository
-    from gateway.repositories.usage_record import UsageRepository
-    from gateway.repositories.user import UserRepository
+from gateway.repositories.api_key import ApiKeyRepository
+from gateway.repositories.conversation import ConversationRepository
+from gateway.repositories.message import MessageRepository
+from gateway.repositories.refresh_token import RefreshTokenRepository
+from gateway.repositories.usage_record import UsageRepository
+from gateway.repositories.user import UserRepository
 
 
 class UnitOfWork:
     """`async with UnitOfWork(session_factory) as uow:` commits on a clean exit, else rolls back.
 
-    A connection is taken from the pool by the first statement and goes back at exit. Never wait for
-    anything but the database inside.
+    The first statement takes a connection from the pool, the exit gives it back. Wait for nothing but the
+    database inside. An object is used once.
 
     Raises:
-        Unavailable: from the exit, where the database cannot be reached or the pool is exhausted.
+        Unavailable: from the exit, where the database cannot be reached or every connection is taken.
     """
 
     session: AsyncSession
@@ -46,46 +44,42 @@ class UnitOfWork:
             if error is None:
                 await self.session.commit()
         except Exception as failure:
-            error = failure
-            raise (as_unavailable(failure) or failure) from failure
+            if (unavailable := as_unavailable(failure)) is not None:
+                raise unavailable from failure
+            raise
         finally:
-            # A task that is cancelled here must still hand its connection back.
-            await asyncio.shield(self.session.close())
+            await self._close()
         if error is not None and (unavailable := as_unavailable(error)) is not None:
             raise unavailable from error
 
+    async def _close(self) -> None:
+        # Rolls back what was not committed. In a task of its own, so that a caller who is cancelled here
+        # still hands the connection back.
+        if self.session.in_transaction():
+            await asyncio.shield(asyncio.create_task(self.session.close()))
+        else:
+            await self.session.close()
+
     @cached_property
     def users(self) -> UserRepository:
-        from gateway.repositories.user import UserRepository
-
         return UserRepository(self.session)
 
     @cached_property
     def refresh_tokens(self) -> RefreshTokenRepository:
-        from gateway.repositories.refresh_token import RefreshTokenRepository
-
         return RefreshTokenRepository(self.session)
 
     @cached_property
     def api_keys(self) -> ApiKeyRepository:
-        from gateway.repositories.api_key import ApiKeyRepository
-
         return ApiKeyRepository(self.session)
 
     @cached_property
     def conversations(self) -> ConversationRepository:
-        from gateway.repositories.conversation import ConversationRepository
-
         return ConversationRepository(self.session)
 
     @cached_property
     def messages(self) -> MessageRepository:
-        from gateway.repositories.message import MessageRepository
-
         return MessageRepository(self.session)
 
     @cached_property
     def usage(self) -> UsageRepository:
-        from gateway.repositories.usage_record import UsageRepository
-
         return UsageRepository(self.session)

@@ -1,0 +1,45 @@
+"""Conversations and messages as they are kept, for whoever reads them back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """`head_id` ends the branch being read; `running_message_id` is an answer being written."""
+
+    id: UUID
+    title: str
+    model: str | None
+    system: str | None
+    head_id: UUID | None
+    running_message_id: UUID | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """One message; `parent_id` is the one it follows, None for the first of a branch."""
+
+    id: UUID
+    parent_id: UUID | None
+    role: str
+    content: str
+    status: str
+    model: str | None
+    provider: str | None
+    finish_reason: str | None
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: Decimal
+    receipt: dict[str, Any] | None
+    tool_calls: list[Any] | None
+    error: dict[str, Any] | None
+    metadata: dict[str, Any]
+    created_at: datetime

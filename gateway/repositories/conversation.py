@@ -1,0 +1,75 @@
+"""Queries of conversations, each by its owner."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import case, delete, func, insert, literal, null, select, tuple_, update
+
+from gateway.domain.conversation import Conversation
+from gateway.domain.pages import Cursor
+from gateway.models.conversation import Conversation as Table
+from gateway.repositories.base import Repository
+
+# A lease that has run out is nobody's: its turn's process died.
+_RUNNING = case((Table.running_until > func.now(), Table.running_message_id), else_=null())
+
+_COLUMNS = (
+    Table.id,
+    Table.title,
+    Table.model,
+    Table.system,
+    Table.head_id,
+    _RUNNING,
+    Table.created_at,
+    Table.updated_at,
+)
+
+
+class ConversationRepository(Repository):
+    """Conversations of one account; None or False is returned for what is not there or not its."""
+
+    async def add(self, user_id: UUID, *, title: str, model: str | None, system: str | None) -> Conversation:
+        """A new conversation without messages."""
+        statement = (
+            insert(Table)
+            .values(user_id=user_id, title=title, model=model, system=system)
+            .returning(*_COLUMNS)
+        )
+        return Conversation(*(await self._session.execute(statement)).one())
+
+    async def get(self, user_id: UUID, conversation_id: UUID) -> Conversation | None:
+        statement = select(*_COLUMNS).where(Table.id == conversation_id, Table.user_id == user_id)
+        row = (await self._session.execute(statement)).one_or_none()
+        return None if row is None else Conversation(*row)
+
+    async def newest(self, user_id: UUID, after: Cursor | None, limit: int) -> list[Conversation]:
+        """At most `limit` of them, the last changed first, from behind `after`."""
+        statement = select(*_COLUMNS).where(Table.user_id == user_id)
+        if after is not None:
+            # A row comparison is one range of the index, whatever the depth of the page.
+            position = tuple_(literal(after.at), literal(after.id))
+            statement = statement.where(tuple_(Table.updated_at, Table.id) < position)
+        statement = statement.order_by(Table.updated_at.desc(), Table.id.desc()).limit(limit)
+        return [Conversation(*row) for row in await self._session.execute(statement)]
+
+    async def change(
+        self, user_id: UUID, conversation_id: UUID, changes: dict[str, Any]
+    ) -> Conversation | None:
+        """Set the columns in `changes`: title, model, system, head_id."""
+        statement = (
+            update(Table)
+            .where(Table.id == conversation_id, Table.user_id == user_id)
+            .values(**changes, updated_at=func.now())
+            .returning(*_COLUMNS)
+        )
+        row = (await self._session.execute(statement)).one_or_none()
+        return None if row is None else Conversation(*row)
+
+    async def remove(self, user_id: UUID, conversation_id: UUID) -> bool:
+        """The conversation and its messages."""
+        statement = (
+            delete(Table).where(Table.id == conversation_id, Table.user_id == user_id).returning(Table.id)
+        )
+        return await self._session.scalar(statement) is not None

@@ -1,0 +1,89 @@
+"""Routes of a person's conversations."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+
+from gateway.core.ids import parse_id
+from gateway.domain.principal import Principal
+from gateway.routers.dependencies import document_errors, get_container, require_person
+from gateway.routers.edge import EdgeRoute
+from gateway.schemas.conversation import (
+    ConversationCreate,
+    ConversationOut,
+    ConversationPage,
+    ConversationPatch,
+    ConversationRead,
+    MessageOut,
+    MessagePage,
+)
+from gateway.services.conversation import ConversationService
+
+router = APIRouter(prefix="/api/conversations", tags=["conversations"], route_class=EdgeRoute)
+
+Person = Annotated[Principal, Depends(require_person)]
+Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.")]
+Limit = Annotated[int, Query(ge=1, le=100)]
+
+
+def _service(request: Request) -> ConversationService:
+    return get_container(request).conversations
+
+
+Service = Annotated[ConversationService, Depends(_service)]
+
+
+@router.post("", status_code=201, responses=document_errors(401, 403, 404, 422))
+async def create_conversation(body: ConversationCreate, person: Person, service: Service) -> ConversationOut:
+    """Starts a conversation without messages."""
+    conversation = await service.create(
+        person.user_id, title=body.title, model=body.model, system=body.system
+    )
+    return ConversationOut.model_validate(conversation)
+
+
+@router.get("", responses=document_errors(401, 403, 422))
+async def list_conversations(
+    person: Person, service: Service, cursor: Cursor = None, limit: Limit = 20
+) -> ConversationPage:
+    """My conversations, the last changed first."""
+    page = await service.page(person.user_id, cursor=cursor, limit=limit)
+    items = [ConversationOut.model_validate(item) for item in page.items]
+    return ConversationPage(items=items, next_cursor=page.next_cursor)
+
+
+@router.get("/{conversation_id}", responses=document_errors(401, 403, 404))
+async def read_conversation(conversation_id: str, person: Person, service: Service) -> ConversationRead:
+    """A conversation with the branch being read, oldest message first."""
+    conversation, messages = await service.read(person.user_id, parse_id(conversation_id))
+    view = ConversationOut.model_validate(conversation)
+    return ConversationRead.model_construct(
+        **dict(view), messages=[MessageOut.of(message) for message in messages]
+    )
+
+
+@router.patch("/{conversation_id}", responses=document_errors(401, 403, 404, 422))
+async def change_conversation(
+    conversation_id: str, body: ConversationPatch, person: Person, service: Service
+) -> ConversationOut:
+    """Renames it, sets its model or system prompt, or chooses the branch to read."""
+    conversation = await service.change(person.user_id, parse_id(conversation_id), body.changes())
+    return ConversationOut.model_validate(conversation)
+
+
+@router.delete("/{conversation_id}", status_code=204, responses=document_errors(401, 403, 404))
+async def delete_conversation(conversation_id: str, person: Person, service: Service) -> None:
+    """Deletes it with all its messages; what they cost stays in the ledger."""
+    await service.delete(person.user_id, parse_id(conversation_id))
+
+
+@router.get("/{conversation_id}/messages", responses=document_errors(401, 403, 404, 422))
+async def list_messages(
+    conversation_id: str, person: Person, service: Service, cursor: Cursor = None, limit: Limit = 50
+) -> MessagePage:
+    """The messages of every branch, in the order they were written."""
+    page = await service.messages(person.user_id, parse_id(conversation_id), cursor=cursor, limit=limit)
+    items = [MessageOut.of(message) for message in page.items]
+    return MessagePage(items=items, next_cursor=page.next_cursor)

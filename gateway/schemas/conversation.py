@@ -1,0 +1,131 @@
+"""Bodies of `/api/conversations`."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AfterValidator, Field
+
+from gateway.core.ids import parse_id
+from gateway.domain.conversation import StoredMessage
+from gateway.domain.usage import money
+from gateway.schemas.base import Body, Text, View
+
+
+def _one_line(title: str) -> str:
+    title = " ".join(title.split())
+    if not title or any(unicodedata.category(character) == "Cc" for character in title):
+        raise ValueError("A title is one line of text with something in it.")
+    return title
+
+
+Title = Annotated[Text, Field(max_length=200), AfterValidator(_one_line)]
+Model = Annotated[Text, Field(max_length=200, description="A model, an alias or `auto`.")]
+System = Annotated[Text, Field(max_length=100_000, description="The system prompt of its turns.")]
+
+
+class ConversationCreate(Body):
+    """A conversation to be filled; without a title it takes one from its first message."""
+
+    title: Title | None = None
+    model: Model | None = None
+    system: System | None = None
+
+
+class ConversationPatch(Body):
+    """What is to change; what is left out stays. `title` and `head_id` cannot be null."""
+
+    title: Title = ""
+    model: Model | None = None
+    system: System | None = None
+    head_id: Annotated[str, Field(description="The last message of the branch to read.")] = ""
+
+    def changes(self) -> dict[str, Any]:
+        """The columns to set. Raises NotFound for a `head_id` that is no id."""
+        given = self.model_dump(exclude_unset=True)
+        if "head_id" in given:
+            given["head_id"] = parse_id(given["head_id"])
+        return given
+
+
+class UsageOut(View):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class MessageOut(View):
+    """One message, as in the answer of a turn; `cost_usd` is a decimal string of US dollars."""
+
+    id: UUID
+    parent_id: UUID | None
+    role: str
+    content: str
+    status: str
+    model: str | None
+    provider: str | None
+    finish_reason: str | None
+    created_at: datetime
+    usage: UsageOut
+    cost_usd: str
+    receipt: dict[str, Any] | None
+    tool_calls: list[Any] | None
+    error: dict[str, Any] | None
+    metadata: dict[str, Any]
+
+    @classmethod
+    def of(cls, message: StoredMessage) -> MessageOut:
+        """The wire's form of a stored message; what the database holds needs no second validation."""
+        return cls.model_construct(
+            id=message.id,
+            parent_id=message.parent_id,
+            role=message.role,
+            content=message.content,
+            status=message.status,
+            model=message.model,
+            provider=message.provider,
+            finish_reason=message.finish_reason,
+            created_at=message.created_at,
+            usage=UsageOut.model_construct(
+                prompt_tokens=message.prompt_tokens,
+                completion_tokens=message.completion_tokens,
+                total_tokens=message.prompt_tokens + message.completion_tokens,
+            ),
+            cost_usd=money(message.cost_usd),
+            receipt=message.receipt,
+            tool_calls=message.tool_calls,
+            error=message.error,
+            metadata=message.metadata,
+        )
+
+
+class ConversationOut(View):
+    """One conversation; `running_message_id` is the answer being written, null where none is."""
+
+    id: UUID
+    title: str
+    model: str | None
+    system: str | None
+    head_id: UUID | None
+    running_message_id: UUID | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class ConversationRead(ConversationOut):
+    """A conversation with the branch being read, oldest message first."""
+
+    messages: list[MessageOut]
+
+
+class ConversationPage(View):
+    items: list[ConversationOut]
+    next_cursor: str | None
+
+
+class MessagePage(View):
+    items: list[MessageOut]
+    next_cursor: str | None

@@ -1,0 +1,110 @@
+"""Conversations as their owner sees them: create, list, read, change, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+from uuid import UUID
+
+from gateway.core.exceptions import ModelNotFound, NotFound
+from gateway.domain.conversation import Conversation, StoredMessage
+from gateway.domain.pages import Cursor, Page
+from gateway.repositories.unit_of_work import UnitOfWork
+
+
+class ConversationService:
+    """Use cases of conversations; every one takes the owner, and another's thing is not found.
+
+    `model_names` are those that clients may ask for: models, aliases and `auto`.
+    """
+
+    def __init__(self, uow: Callable[[], UnitOfWork], model_names: Collection[str]) -> None:
+        self._uow = uow
+        self._model_names = frozenset(model_names)
+
+    async def create(
+        self, user_id: UUID, *, title: str | None, model: str | None, system: str | None
+    ) -> Conversation:
+        """A conversation without messages.
+
+        Raises:
+            ModelNotFound: no model has this name.
+        """
+        self._check_model(model)
+        async with self._uow() as uow:
+            return await uow.conversations.add(user_id, title=title or "", model=model, system=system)
+
+    async def page(self, user_id: UUID, *, cursor: str | None, limit: int) -> Page[Conversation]:
+        """A page of the list, the last changed first.
+
+        Raises:
+            ValidationFailed: the cursor is broken.
+        """
+        after = None if cursor is None else Cursor.decode(cursor)
+        async with self._uow() as uow:
+            rows = await uow.conversations.newest(user_id, after, limit + 1)
+        return Page.of(rows, limit, lambda row: Cursor(row.updated_at, row.id))
+
+    async def read(self, user_id: UUID, conversation_id: UUID) -> tuple[Conversation, list[StoredMessage]]:
+        """The conversation and the branch being read, oldest message first.
+
+        Raises:
+            NotFound
+        """
+        async with self._uow() as uow:
+            conversation = await self._get(uow, user_id, conversation_id)
+            if conversation.head_id is None:
+                return conversation, []
+            return conversation, await uow.messages.branch(user_id, conversation_id, conversation.head_id)
+
+    async def messages(
+        self, user_id: UUID, conversation_id: UUID, *, cursor: str | None, limit: int
+    ) -> Page[StoredMessage]:
+        """A page of the messages of all branches, in the order they were written.
+
+        Raises:
+            NotFound
+            ValidationFailed: the cursor is broken.
+        """
+        after = None if cursor is None else Cursor.decode(cursor)
+        async with self._uow() as uow:
+            await self._get(uow, user_id, conversation_id)
+            rows = await uow.messages.oldest(user_id, conversation_id, after, limit + 1)
+        return Page.of(rows, limit, lambda row: Cursor(row.created_at, row.id))
+
+    async def change(self, user_id: UUID, conversation_id: UUID, changes: dict[str, Any]) -> Conversation:
+        """Set what `changes` holds of `title`, `model`, `system` and `head_id` (an id of its messages).
+
+        Raises:
+            NotFound: the conversation, or the message that is to be its head.
+            ModelNotFound: no model has this name.
+        """
+        self._check_model(changes.get("model"))
+        async with self._uow() as uow:
+            if not changes:
+                return await self._get(uow, user_id, conversation_id)
+            head_id = changes.get("head_id")
+            if head_id is not None and not await uow.messages.is_in(user_id, conversation_id, head_id):
+                raise NotFound()
+            conversation = await uow.conversations.change(user_id, conversation_id, changes)
+        if conversation is None:
+            raise NotFound()
+        return conversation
+
+    async def delete(self, user_id: UUID, conversation_id: UUID) -> None:
+        """Raises NotFound; what its turns cost stays in the ledger."""
+        async with self._uow() as uow:
+            removed = await uow.conversations.remove(user_id, conversation_id)
+        if not removed:
+            raise NotFound()
+
+    @staticmethod
+    async def _get(uow: UnitOfWork, user_id: UUID, conversation_id: UUID) -> Conversation:
+        conversation = await uow.conversations.get(user_id, conversation_id)
+        if conversation is None:
+            raise NotFound()
+        return conversation
+
+    def _check_model(self, name: str | None) -> None:
+        if name is not None and name not in self._model_names:
+            raise ModelNotFound()
