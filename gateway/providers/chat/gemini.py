@@ -1,0 +1,129 @@
+"""Gemini by `langchain-google-genai`, its answers watched for a finish reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from gateway.core.exceptions import UpstreamBroken
+from gateway.domain.catalog import ProviderConfig, Timeouts
+from gateway.domain.chat import ChatRequest
+from gateway.providers.chat import langchain_bridge as bridge
+from gateway.providers.chat import wire
+from gateway.providers.chat.base import ProviderHealth
+from gateway.providers.chat.guard_httpx import GuardedTransport
+from gateway.providers.chat.langchain_provider import LangChainProvider
+from gateway.providers.chat.openai_body import response_format
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
+_API_VERSION = "v1beta"
+
+
+class GeminiMarks:
+    sse = True
+    stream_type = "text/event-stream"
+
+    def is_end(self, data: dict[str, Any]) -> bool:
+        if "error" in data:
+            raise UpstreamBroken
+        if (data.get("promptFeedback") or {}).get("blockReason"):
+            return True
+        return any(candidate.get("finishReason") for candidate in data.get("candidates") or ())
+
+    def is_answer(self, data: dict[str, Any]) -> bool:
+        return self.is_end(data)
+
+
+class GeminiProvider(LangChainProvider):
+    """`base_url` is without the API's version; `options` go to `ChatGoogleGenerativeAI`."""
+
+    type = "gemini"
+    marks = GeminiMarks()
+    one_system_message = True
+    finish_reasons = {  # noqa: RUF012 - a constant of the class
+        "STOP": "stop",
+        "MAX_TOKENS": "length",
+        "SAFETY": "content_filter",
+        "RECITATION": "content_filter",
+        "LANGUAGE": "content_filter",
+        "BLOCKLIST": "content_filter",
+        "PROHIBITED_CONTENT": "content_filter",
+        "SPII": "content_filter",
+    }
+    failed_reasons = frozenset(
+        {"MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "OTHER", "FINISH_REASON_UNSPECIFIED"}
+    )
+
+    def __init__(
+        self, name: str, config: ProviderConfig, timeouts: Timeouts, http: httpx.AsyncClient
+    ) -> None:
+        super().__init__(name, config, timeouts, http)
+        self._base_url = wire.base_url_of(config.base_url, DEFAULT_BASE_URL)
+        self._key = config.api_key or "none"
+        self._client: Any = None
+
+    @property
+    def configured(self) -> bool:
+        return bool(self.config.api_key or self.config.base_url)
+
+    def build(self, model: str) -> BaseChatModel:
+        from google.genai import Client, types
+        from langchain_google_genai import ChatGoogleGenerativeAI
+
+        if self._client is None:
+            self._client = Client(
+                api_key=self._key,
+                vertexai=False,
+                http_options=types.HttpOptions(
+                    base_url=self._base_url,
+                    api_version=_API_VERSION,
+                    httpx_async_client=httpx.AsyncClient(transport=GuardedTransport(self.guard)),
+                ),
+            )
+        chat = ChatGoogleGenerativeAI(
+            model=model,
+            google_api_key=self._key,
+            base_url=self._base_url,
+            vertexai=False,
+            max_retries=1,  # attempts in all
+            **{"temperature": None, **self.config.options},  # its own default would be sent otherwise
+        )
+        chat.client = self._client
+        return chat
+
+    def arguments(self, request: ChatRequest) -> dict[str, Any]:
+        bridge.refuse(logprobs=request.logprobs, parallel_tool_calls=request.parallel_tool_calls is False)
+        sampling = request.sampling
+        fields = {
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "max_output_tokens": sampling.max_tokens,
+            "seed": sampling.seed,
+            "presence_penalty": sampling.presence_penalty,
+            "frequency_penalty": sampling.frequency_penalty,
+            "stop": list(sampling.stop) or None,
+        }
+        arguments: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
+        if request.response_format is not None:
+            arguments["response_format"] = response_format(request.response_format)
+        if request.tools:
+            arguments["tools"] = bridge.tools(request.tools)
+            if request.tool_choice.mode != "auto":
+                arguments["tool_choice"] = bridge.tool_choice(request.tool_choice)
+        return arguments
+
+    def finish_word(self, metadata: Mapping[str, Any]) -> str | None:
+        if (metadata.get("prompt_feedback") or {}).get("block_reason"):
+            return "SAFETY"
+        return metadata.get("finish_reason")
+
+    async def check(self) -> ProviderHealth:
+        if not self.configured:
+            return ProviderHealth(False, "no API key is configured")
+        url = f"{self._base_url}/{_API_VERSION}/models?pageSize=1"
+        return await wire.check_url(self.http, url, {"x-goog-api-key": self._key})

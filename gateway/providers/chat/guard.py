@@ -1,0 +1,175 @@
+"""Stands between a vendor's SDK and the network, because SDKs swallow cuts, garbage and errors in silence.
+
+The SDK is given a client whose transport is `GuardedExchange`: it sends through the gateway's shared client,
+raises the named errors itself, and reads every line that passes, so that a stream that closes without the
+vendor's end marker ends in `UpstreamBroken` whatever the SDK would make of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import httpx
+import orjson
+
+from gateway.core.exceptions import GatewayError, UpstreamBroken
+from gateway.domain.catalog import Timeouts
+from gateway.providers.chat import wire
+
+# The body is handed on decompressed and re-framed.
+_OURS = frozenset({b"accept-encoding", b"content-length", b"transfer-encoding"})
+_HOP_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding", "connection"})
+
+
+class VendorMarks(Protocol):
+    """What the guard has to know of a vendor's wire format."""
+
+    sse: bool  # server-sent events, else one JSON object a line
+    stream_type: str  # part of the content type of a stream
+
+    def is_end(self, data: dict[str, Any]) -> bool:
+        """Whether this object of a stream is the end marker.
+
+        Raises:
+            UpstreamBroken: it is an error in the middle.
+        """
+
+    def is_answer(self, data: dict[str, Any]) -> bool:
+        """Whether this JSON body is a finished answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A vendor's good answer: its body is watched while it is read."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: AsyncGenerator[bytes, None]
+    response: httpx.Response
+
+    async def aclose(self) -> None:
+        """Close the vendor's connection unless the answer has been read to its end."""
+        await self.body.aclose()
+        await self.response.aclose()
+
+
+@dataclass(slots=True)
+class GuardedCall:
+    """What a provider and the guard share during one call.
+
+    `body` overrides fields of the JSON body (None takes one away) where an SDK loses or bends them;
+    `exchanges` are closed when the
+    call ends in whatever way: SDKs leave that to the garbage collector.
+    """
+
+    body: dict[str, Any] = field(default_factory=dict)
+    exchanges: list[Exchange] = field(default_factory=list)
+
+    async def aclose(self) -> None:
+        for exchange in self.exchanges:
+            await exchange.aclose()
+
+
+current_call: ContextVar[GuardedCall | None] = ContextVar("guarded_call", default=None)
+
+
+class GuardedExchange:
+    """One for each provider; has no state of a call."""
+
+    def __init__(self, http: httpx.AsyncClient, timeouts: Timeouts, marks: VendorMarks) -> None:
+        self._http = http
+        self._timeouts = wire.timeouts_of(timeouts)
+        self._marks = marks
+
+    async def send(
+        self, method: str, url: str, headers: list[tuple[bytes, bytes]], content: bytes
+    ) -> Exchange:
+        """Send and watch; raises the named errors of `ChatProvider`."""
+        call = current_call.get()
+        if call is not None and call.body:
+            merged = {**orjson.loads(content), **call.body}
+            content = orjson.dumps({key: value for key, value in merged.items() if value is not None})
+        kept = [(name, value) for name, value in headers if name.lower() not in _OURS]
+        kept.append((b"accept-encoding", b"identity"))
+        request = httpx.Request(
+            method, url, headers=kept, content=content, extensions={"timeout": self._timeouts}
+        )
+        response = await wire.send(self._http, request)
+        try:
+            body = await self._body(response)
+        except BaseException:
+            await response.aclose()
+            raise
+        passed = [(k, v) for k, v in response.headers.multi_items() if k.lower() not in _HOP_HEADERS]
+        exchange = Exchange(response.status_code, passed, body, response)
+        if call is not None:
+            call.exchanges.append(exchange)
+        return exchange
+
+    async def _body(self, response: httpx.Response) -> AsyncGenerator[bytes, None]:
+        kind = response.headers.get("content-type", "").lower()
+        if self._marks.stream_type in kind:
+            return self._watch(response)
+        wire.expect_type(response, "application/json")
+        body = await wire.whole(response)
+        try:
+            answer = orjson.loads(body)
+            if not self._marks.is_answer(answer):
+                raise UpstreamBroken
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+            raise UpstreamBroken from error
+        return _once(body)
+
+    async def _watch(self, response: httpx.Response) -> AsyncGenerator[bytes, None]:
+        """The stream in whole lines, each checked before the SDK sees it."""
+        tail = b""
+        ended = False
+        async for chunk in wire.chunks(response):
+            lines = (tail + chunk).split(b"\n")
+            tail = lines.pop()
+            if len(tail) > wire.MAX_LINE:
+                raise UpstreamBroken
+            for line in lines:
+                ended = self._line(line) or ended
+            if lines:
+                yield b"\n".join(lines) + b"\n"
+        if tail.strip():
+            ended = self._line(tail) or ended
+            yield tail + b"\n"
+        if not ended:
+            raise UpstreamBroken
+
+    def _line(self, line: bytes) -> bool:
+        """Whether the line holds the end marker; raises UpstreamBroken for garbage and for errors."""
+        line = line.strip()
+        if self._marks.sse:
+            if not line.startswith(b"data:"):
+                if line and not line.startswith((b":", b"event:", b"id:", b"retry:")):
+                    raise UpstreamBroken
+                return False
+            line = line[5:]
+        if not line:
+            return False
+        try:
+            return self._marks.is_end(orjson.loads(line))
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+            raise UpstreamBroken from error
+
+
+def named_error(error: BaseException) -> GatewayError | None:
+    """The named error that an SDK wrapped into its own, if there is one."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        if isinstance(current, GatewayError):
+            return current
+        seen.add(id(current))
+        current = current.__cause__ or current.__context__
+    return None
+
+
+async def _once(body: bytes) -> AsyncGenerator[bytes, None]:
+    yield body

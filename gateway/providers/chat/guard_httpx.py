@@ -1,0 +1,31 @@
+"""The guard as a transport of httpx."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+
+from gateway.providers.chat.guard import Exchange, GuardedExchange
+
+
+class GuardedTransport(httpx.AsyncBaseTransport):
+    def __init__(self, guard: GuardedExchange) -> None:
+        self._guard = guard
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        exchange = await self._guard.send(
+            request.method, str(request.url), request.headers.raw, await request.aread()
+        )
+        return httpx.Response(exchange.status, headers=exchange.headers, stream=_Body(exchange))
+
+
+class _Body(httpx.AsyncByteStream):
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._exchange.body
+
+    async def aclose(self) -> None:
+        await self._exchange.aclose()

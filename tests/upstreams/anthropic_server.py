@@ -1,0 +1,90 @@
+"""An Anthropic server: `/v1/messages` as SSE and as one body, and `/v1/models`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.upstreams.http_server import Call, Reply, UpstreamServer
+
+_STOP = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "content_filter": "refusal",
+}
+
+
+def _event(kind: str, **data: Any) -> bytes:
+    return f"event: {kind}\ndata: {json.dumps({'type': kind, **data})}\n\n".encode()
+
+
+class AnthropicUpstream(UpstreamServer):
+    """Content is a run of blocks, each started, filled by deltas and stopped."""
+
+    def lookup(self, call: Call) -> bytes | None:
+        if call.method == "GET" and call.path == "/v1/models":
+            return b'{"data": [], "has_more": false}'
+        return None
+
+    def wants_stream(self, call: Call) -> bool:
+        return bool(call.body.get("stream"))
+
+    def frames(self, reply: Reply, call: Call) -> tuple[list[bytes], list[bytes]]:
+        usage = reply.usage or (0, 0)
+        blocks: list[tuple[dict[str, Any], list[dict[str, Any]]]] = []
+        if reply.reasoning:
+            deltas = [{"type": "thinking_delta", "thinking": piece} for piece in reply.reasoning]
+            blocks.append(({"type": "thinking", "thinking": "", "signature": ""}, deltas))
+        if reply.text:
+            deltas = [{"type": "text_delta", "text": piece} for piece in reply.text]
+            blocks.append(({"type": "text", "text": ""}, deltas))
+        for tool in reply.tools:
+            deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in tool.pieces]
+            blocks.append(({"type": "tool_use", "id": tool.id, "name": tool.name, "input": {}}, deltas))
+        content: list[bytes] = []
+        start = _event("message_start", message=_message(call, [], None, (usage[0], 1)))
+        for index, (block, deltas) in enumerate(blocks):
+            begin = _event("content_block_start", index=index, content_block=block)
+            pieces = [_event("content_block_delta", index=index, delta=delta) for delta in deltas]
+            pieces[0] = begin + pieces[0]
+            pieces[-1] += _event("content_block_stop", index=index)
+            content += pieces
+        content[0] = start + _event("ping") + content[0]
+        delta = {"stop_reason": _STOP[reply.finish], "stop_sequence": None}
+        counts = {"input_tokens": usage[0], "output_tokens": usage[1]}
+        return content, [_event("message_delta", delta=delta, usage=counts), _event("message_stop")]
+
+    def whole(self, reply: Reply, call: Call) -> bytes:
+        content: list[dict[str, Any]] = []
+        if reply.reasoning:
+            content.append({"type": "thinking", "thinking": "".join(reply.reasoning), "signature": "s"})
+        if reply.text:
+            content.append({"type": "text", "text": "".join(reply.text)})
+        content += [
+            {"type": "tool_use", "id": tool.id, "name": tool.name, "input": json.loads("".join(tool.pieces))}
+            for tool in reply.tools
+        ]
+        return json.dumps(_message(call, content, _STOP[reply.finish], reply.usage or (0, 0))).encode()
+
+    def error_frame(self) -> bytes:
+        return _event("error", error={"type": "overloaded_error", "message": "vendor secret detail"})
+
+    def error_body(self, status: int, code: str) -> bytes:
+        error = {"type": "some_error", "message": f"vendor secret detail {code}"}
+        return json.dumps({"type": "error", "error": error}).encode()
+
+
+def _message(
+    call: Call, content: list[dict[str, Any]], stop: str | None, usage: tuple[int, int]
+) -> dict[str, Any]:
+    return {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": call.body["model"],
+        "content": content,
+        "stop_reason": stop,
+        "stop_sequence": None,
+        "usage": {"input_tokens": usage[0], "output_tokens": usage[1]},
+    }

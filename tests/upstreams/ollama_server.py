@@ -1,0 +1,61 @@
+"""An Ollama server: `/api/chat` as newline-delimited JSON and as one body, and `/api/version`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.upstreams.http_server import Call, Reply, UpstreamServer
+
+
+class OllamaUpstream(UpstreamServer):
+    """Ollama sends a tool call in one piece, and says `done_reason: stop` after it."""
+
+    stream_type = "application/x-ndjson"
+
+    def lookup(self, call: Call) -> bytes | None:
+        return b'{"version": "0.12.0"}' if call.path == "/api/version" else None
+
+    def wants_stream(self, call: Call) -> bool:
+        return bool(call.body.get("stream", True))
+
+    def frames(self, reply: Reply, call: Call) -> tuple[list[bytes], list[bytes]]:
+        content = [_line(call, {"thinking": piece, "content": ""}) for piece in reply.reasoning]
+        content += [_line(call, {"content": piece}) for piece in reply.text]
+        if reply.tools:
+            content.append(_line(call, {"content": "", "tool_calls": _tools(reply)}))
+        return content, [_line(call, {"content": ""}, _end(reply))]
+
+    def whole(self, reply: Reply, call: Call) -> bytes:
+        message: dict[str, Any] = {"content": "".join(reply.text)}
+        if reply.reasoning:
+            message["thinking"] = "".join(reply.reasoning)
+        if reply.tools:
+            message["tool_calls"] = _tools(reply)
+        return _line(call, message, _end(reply))
+
+    def error_frame(self) -> bytes:
+        return b'{"error": "vendor secret detail"}\n'
+
+    def error_body(self, status: int, code: str) -> bytes:
+        return json.dumps({"error": f"vendor secret detail {code}"}).encode()
+
+
+def _line(call: Call, message: dict[str, Any], end: dict[str, Any] | None = None) -> bytes:
+    head = {"model": call.body["model"], "created_at": "2026-01-01T00:00:00Z"}
+    body = {**head, "message": {"role": "assistant", **message}, "done": end is not None, **(end or {})}
+    return json.dumps(body).encode() + b"\n"
+
+
+def _end(reply: Reply) -> dict[str, Any]:
+    end: dict[str, Any] = {"done_reason": "stop" if reply.finish == "tool_calls" else reply.finish}
+    if reply.usage is not None:
+        end |= {"prompt_eval_count": reply.usage[0], "eval_count": reply.usage[1], "total_duration": 1}
+    return end
+
+
+def _tools(reply: Reply) -> list[dict[str, Any]]:
+    return [
+        {"function": {"name": tool.name, "arguments": json.loads("".join(tool.pieces))}}
+        for tool in reply.tools
+    ]
