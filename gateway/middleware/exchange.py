@@ -14,7 +14,7 @@ RawHeaders = list[tuple[bytes, bytes]]
 
 @dataclass(slots=True)
 class Exchange:
-    """`status` is None before headers, `complete` set after the last byte, `gone` if the client left before."""
+    """`status` is None before headers; `complete` after the last byte; `gone`: the client left before it."""
 
     context: RequestContext
     scope: dict[str, Any]
@@ -32,7 +32,7 @@ class Exchange:
 
     @property
     def outcome(self) -> int:
-        """The status for logs and metrics: 499 where the client left, or the task was cancelled, too early."""
+        """The status for logs and metrics: 499 where the client left or the task was cancelled too early."""
         if (self.gone and not self.complete) or self.status is None:
             return CLIENT_GONE
         return self.status
