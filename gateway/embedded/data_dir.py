@@ -31,24 +31,34 @@ class DataDir:
     """A directory that belongs to one gateway at a time."""
 
     def __init__(self, path: Path) -> None:
-        """Create it where it is not there; raises EngineError where it cannot be written to."""
+        """Nothing is created yet: a gateway that embeds nothing needs no directory."""
         self.path = path.expanduser().resolve()
-        try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise EngineError(
-                f"The data directory {self.path} cannot be written to ({error.strerror}); "
-                "choose another with --data-dir."
-            ) from error
+        self._lock = -1
 
     @property
     def lock_descriptor(self) -> int:
         """For the engines' shims to hold: the lock is free again when the last engine has gone."""
         return self._lock
 
+    def create(self) -> None:
+        """Make it where it is not there; raises EngineError where it cannot be written to."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self._lock < 0:
+                self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise EngineError(
+                f"The data directory {self.path} cannot be written to ({(error.strerror or '').lower()}); "
+                "choose another with --data-dir."
+            ) from error
+
     def acquire(self) -> None:
-        """Take the directory for this process; raises DataDirInUse where a living gateway has it."""
+        """Take the directory for this process.
+
+        Raises:
+            DataDirInUse: a living gateway has it. EngineError: it cannot be written to.
+        """
+        self.create()
         deadline = time.monotonic() + WAIT_FOR_DYING_ENGINES_SECONDS
         while True:
             try:
@@ -65,10 +75,13 @@ class DataDir:
 
     def close(self) -> None:
         """Give the directory back."""
-        os.close(self._lock)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     def secret(self, name: str) -> str:
         """The secret kept in the file `name` (mode 0600), made of 48 random bytes the first time."""
+        self.create()
         path = self.path / name
         try:
             return path.read_text().strip()

@@ -23,10 +23,13 @@ class Engines:
         self.data_dir = DataDir(directory)
         self.database_url = database_url
         self.redis_url = redis_url
+        self.local_model_url = ""
         self._children: list[Server] = []
 
     def start(self) -> None:
         """Take the directory and start what is missing; raises EngineError, with nothing left running."""
+        if self.database_url and self.redis_url:
+            return  # nothing of ours is in the directory, so others may use it too
         self.data_dir.acquire()
         with ExitStack() as undo:
             undo.callback(self.stop)
@@ -41,19 +44,32 @@ class Engines:
                 self._children.append(valkey)
                 valkey.start()
                 self.redis_url = valkey.url()
-            self.data_dir.announce({"database_url": self.database_url, "redis_url": self.redis_url})
+            self._announce()
             undo.pop_all()
 
     def start_local_model(self) -> str:
         """Start loading the small model in the background; returns the address where it will answer."""
+        self.data_dir.create()
         llama = Llama(self.data_dir.path, hold=(self.data_dir.lock_descriptor,))
         self._children.append(llama)
         llama.start()
-        return llama.url()
+        self.local_model_url = llama.url()
+        self._announce()
+        return self.local_model_url
+
+    def _announce(self) -> None:
+        self.data_dir.announce(
+            {
+                "database_url": self.database_url,
+                "redis_url": self.redis_url,
+                "local_model_url": self.local_model_url,
+            }
+        )
 
     def stop(self) -> None:
         """Stop every engine in good order, then give the directory back."""
-        self.data_dir.withdraw()
+        if self._children:
+            self.data_dir.withdraw()
         for child in self._children:
             child.ask_to_stop()  # all at once, then wait for each
         for child in self._children:
@@ -68,7 +84,9 @@ class Addresses:
 
     database_url: str
     redis_url: str
+    local_model_url: str
     data_dir: DataDir
+    borrowed: bool = False
 
 
 @contextmanager
@@ -84,12 +102,16 @@ def borrowed_engines(directory: Path, *, database_url: str, redis_url: str) -> I
             raise EngineError("The gateway on this data directory is still starting; try again.") from None
         try:
             yield Addresses(
-                database_url or found["database_url"], redis_url or found["redis_url"], engines.data_dir
+                database_url or found["database_url"],
+                redis_url or found["redis_url"],
+                found["local_model_url"],
+                engines.data_dir,
+                borrowed=True,
             )
         finally:
             engines.data_dir.close()
         return
     try:
-        yield Addresses(engines.database_url, engines.redis_url, engines.data_dir)
+        yield Addresses(engines.database_url, engines.redis_url, "", engines.data_dir)
     finally:
         engines.stop()

@@ -56,7 +56,7 @@ def test_a_killed_gateways_lock_is_waited_for_while_its_engines_stop(tmp_path: P
 def test_a_directory_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(EngineError, match=r"cannot be written to .*--data-dir"):
-        DataDir(tmp_path / "file" / "data")
+        DataDir(tmp_path / "file" / "data").acquire()
 
 
 def test_a_secret_is_made_once_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
@@ -72,6 +72,7 @@ def test_a_secret_is_made_once_and_only_its_owner_may_read_it(tmp_path: Path) ->
 def test_announced_addresses_are_read_back_until_withdrawn(tmp_path: Path) -> None:
     directory = DataDir(tmp_path)
     assert directory.announced() == {}
+    directory.create()
     directory.announce({"redis_url": "unix:///x"})
     assert DataDir(tmp_path).announced() == {"redis_url": "unix:///x"}
     assert stat.S_IMODE((tmp_path / "engines.json").stat().st_mode) == 0o600

@@ -1,0 +1,94 @@
+"""The command line: `gateway serve`, and what an operator does beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli.errors import SpokenErrors
+
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="Where embedded engines keep data (default: DATA_DIR or .gateway)."),
+]
+
+app = typer.Typer(
+    cls=SpokenErrors,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="One self-hosted door to every language model.",
+)
+admin = typer.Typer(no_args_is_help=True, help="Administrators.")
+keys = typer.Typer(no_args_is_help=True, help="API keys.")
+app.add_typer(admin, name="admin")
+app.add_typer(keys, name="keys")
+
+# Each command imports its own module: `--help` need not load a web server.
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(envvar="HOST", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="PORT", min=0, max=65535, help="0 takes a free one.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that answer requests.")] = 1,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Start the gateway, with engines of its own where DATABASE_URL or REDIS_URL is not set."""
+    from gateway.cli.serve import serve as run
+
+    raise typer.Exit(run(host, port, workers, data_dir))
+
+
+@app.command()
+def migrate(data_dir: DataDirOption = None) -> None:
+    """Bring the database to the newest schema."""
+    from gateway.cli.environment import operate
+    from gateway.cli.migrations import upgrade
+
+    with operate(data_dir) as settings:
+        typer.echo(f"The database is at revision {upgrade(settings.database_url.get_secret_value())}.")
+
+
+@admin.command("create")
+def admin_create(
+    email: Annotated[str, typer.Option(help="The administrator's e-mail address.")],
+    password: Annotated[
+        str, typer.Option(envvar="ADMIN_PASSWORD", help="Left out, one is made and printed.")
+    ] = "",
+    data_dir: DataDirOption = None,
+) -> None:
+    """Create an administrator."""
+    from gateway.cli.accounts import create_admin
+    from gateway.cli.environment import operate
+
+    with operate(data_dir) as settings:
+        used = create_admin(settings, email, password)
+    typer.echo(f"admin e-mail: {email}")
+    if not password:
+        typer.echo(f"admin password: {used}")
+
+
+@keys.command("create")
+def keys_create(
+    user: Annotated[str, typer.Option(help="The owner's e-mail address.")],
+    name: Annotated[str, typer.Option(help="What the key is for.")],
+    data_dir: DataDirOption = None,
+) -> None:
+    """Create an API key; it is shown this once."""
+    from gateway.cli.accounts import create_key
+    from gateway.cli.environment import operate
+
+    with operate(data_dir) as settings:
+        secret = create_key(settings, user, name)
+    typer.echo(f"API key: {secret}")
+
+
+@app.command()
+def doctor(data_dir: DataDirOption = None) -> None:
+    """Check everything the gateway stands on, and say how to mend what is wrong."""
+    from gateway.cli.doctor import examine
+
+    raise typer.Exit(examine(data_dir))

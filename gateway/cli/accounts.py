@@ -1,0 +1,85 @@
+"""Accounts and keys made from the command line, through the same services as over the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sqlalchemy import text
+
+from gateway.cli.errors import OperatorError
+from gateway.container import Container, open_container
+from gateway.core.exceptions import EmailTaken, NotFound
+from gateway.core.settings import Settings
+
+T = TypeVar("T")
+
+FIRST_ADMIN = "admin@gateway.localhost"
+# Any number that nothing else in the database locks: two first starts must not make two admins.
+_FIRST_ACCOUNT_LOCK = 0x6669727374
+
+
+@dataclass(frozen=True, slots=True)
+class FirstAccount:
+    """What the first start made, to be shown once."""
+
+    email: str
+    password: str
+    api_key: str
+
+
+def create_admin(settings: Settings, email: str, password: str) -> str:
+    """Create an administrator and return the password, made here where none is given."""
+    used = password or secrets.token_urlsafe(15)
+
+    async def create(container: Container) -> None:
+        try:
+            await container.users.create_admin(email, used)
+        except EmailTaken:
+            raise OperatorError(f"There is an account {email} already.") from None
+
+    _with_container(settings, create)
+    return used
+
+
+def create_key(settings: Settings, email: str, name: str) -> str:
+    """Create an API key for an account and return its secret."""
+
+    async def create(container: Container) -> str:
+        try:
+            owner = await container.users.find_by_email(email)
+        except NotFound:
+            raise OperatorError(f"There is no account {email}.") from None
+        _, secret = await container.api_keys.create(owner.id, name=name)
+        return secret
+
+    return _with_container(settings, create)
+
+
+def create_first_account(settings: Settings) -> FirstAccount | None:
+    """An administrator and a key where there is no account at all; None where there is one."""
+
+    async def create(container: Container) -> FirstAccount | None:
+        async with container.engine.connect() as connection:
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _FIRST_ACCOUNT_LOCK})
+            if await container.users.count():
+                return None
+            email = os.environ.get("ADMIN_EMAIL") or FIRST_ADMIN
+            password = os.environ.get("ADMIN_PASSWORD") or secrets.token_urlsafe(15)
+            account = await container.users.create_admin(email, password)
+            _, secret = await container.api_keys.create(account.id, name="first key")
+            return FirstAccount(account.email, password, secret)
+
+    return _with_container(settings, create)
+
+
+def _with_container(settings: Settings, work: Callable[[Container], Awaitable[T]]) -> T:
+    async def run() -> T:
+        async with open_container(settings) as container:
+            return await work(container)
+
+    return asyncio.run(run())

@@ -1,0 +1,122 @@
+"""`gateway doctor`: everything the gateway stands on, and in words how to mend what is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+import typer
+
+from gateway.cli import migrations
+from gateway.cli.environment import operate
+from gateway.cli.errors import OperatorError, brief, words_for
+from gateway.cli.models import check_providers
+from gateway.core.settings import Settings
+from gateway.domain.catalog import Catalog
+from gateway.domain.catalog_file import ConfigError
+from gateway.embedded.errors import EngineError
+from gateway.services.configuration import load_catalog
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report; `good` is None where it is worth knowing but stops nothing."""
+
+    subject: str
+    good: bool | None
+    sentence: str
+
+
+def examine(data_dir: Path | None) -> int:
+    """Print every finding; returns 1 if anything essential fails, else 0."""
+    essential = True
+    try:
+        with operate(data_dir) as settings:
+            for finding in findings(settings):
+                essential &= finding.good is not False
+                mark = {True: "ok  ", False: "FAIL", None: "note"}[finding.good]
+                typer.echo(f"{mark}  {finding.subject:<12} {finding.sentence}")
+    except (EngineError, OperatorError) as error:
+        typer.echo(f"FAIL  {'engines':<12} {error}")
+        return 1
+    typer.echo("All that is essential works." if essential else "Mend what is marked FAIL, then ask again.")
+    return 0 if essential else 1
+
+
+def findings(settings: Settings) -> Iterator[Finding]:
+    """Look at one thing after the other; a broken one does not keep the next from being looked at."""
+    yield from _database(settings.database_url.get_secret_value())
+    yield _valkey(settings.redis_url.get_secret_value())
+    try:
+        catalog = load_catalog(settings.provider_config)
+    except ConfigError as error:
+        yield Finding("providers", False, str(error))
+    else:
+        yield Finding("config", True, f"{settings.provider_config}: {len(catalog.models)} models.")
+        yield from _providers(catalog, settings)
+    yield _sandbox()
+
+
+def _database(url: str) -> Iterator[Finding]:
+    try:
+        revision = migrations.present(url)
+    except Exception as error:
+        sentence = words_for(error)
+        if not sentence:
+            raise
+        yield Finding("database", False, f"{sentence} Check that it runs and that DATABASE_URL names it.")
+        return
+    yield Finding("database", True, "PostgreSQL answers.")
+    newest = migrations.newest(migrations.configuration(url))
+    if revision == newest:
+        yield Finding("migrations", True, f"The schema is at the newest revision, {newest}.")
+    else:
+        yield Finding(
+            "migrations",
+            False,
+            f"The schema is at {revision or 'nothing'}, the program wants {newest}: run `gateway migrate`.",
+        )
+
+
+def _valkey(url: str) -> Finding:
+    try:
+        with redis.Redis.from_url(url, socket_timeout=3, socket_connect_timeout=3) as client:
+            info = client.info("server")
+    except (redis.RedisError, OSError, ValueError) as error:
+        return Finding(
+            "valkey", False, f"It does not answer ({brief(error)}); check that it runs at REDIS_URL."
+        )
+    name = info.get("server_name", "redis")
+    return Finding("valkey", True, f"{name} {info.get('valkey_version', info['redis_version'])} answers.")
+
+
+def _providers(catalog: Catalog, settings: Settings) -> Iterator[Finding]:
+    found = asyncio.run(check_providers(catalog, settings.local_model_url))
+    for name, config in catalog.providers.items():
+        health = found.get(name)
+        if health is not None:
+            yield Finding(name, True if health.reachable else None, health.detail)
+        elif config.type == "local":
+            yield Finding(name, None, "Not running; `gateway serve` starts it where nothing else answers.")
+        else:
+            yield Finding(name, None, "Not configured; give it its API key to use it.")
+    if not any(health.reachable for health in found.values()):
+        yield Finding(
+            "models",
+            None,
+            "No provider answers. Start Ollama and set OLLAMA_URL, or set OPENAI_API_KEY; until then "
+            "`gateway serve` answers with its small local model.",
+        )
+
+
+def _sandbox() -> Finding:
+    parts = [name for name in ("pydantic_monty",) if importlib.util.find_spec(name) is not None]
+    parts += [name for name in ("bwrap",) if shutil.which(name)]
+    if not parts:
+        return Finding("sandbox", None, "code tool: not in this version")
+    return Finding("sandbox", True, f"There for code: {', '.join(parts)}.")

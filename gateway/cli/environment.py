@@ -1,0 +1,82 @@
+"""Where a command finds its settings and its engines, and how it hands them to the application."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dotenv import load_dotenv
+from pydantic import ValidationError
+
+import gateway
+from gateway.cli.errors import OperatorError
+from gateway.core.logging import configure_logging
+from gateway.core.secrets_policy import WeakSecret, check_jwt_secret
+from gateway.core.settings import Settings
+from gateway.embedded.data_dir import DataDir
+from gateway.embedded.engines import borrowed_engines
+
+
+def read_settings(data_dir: Path | None = None) -> Settings:
+    """The settings of the environment and `.env`, with `--data-dir` before both.
+
+    Raises:
+        OperatorError: a setting has a value that will not do; values are not shown.
+    """
+    if data_dir is not None:
+        os.environ["DATA_DIR"] = str(data_dir)
+    load_dotenv(".env")  # the provider configuration and the libraries read the environment, not our settings
+    if "PROVIDER_CONFIG" not in os.environ and not Settings.model_fields["provider_config"].default.exists():
+        os.environ["PROVIDER_CONFIG"] = str(Path(gateway.__file__).parent.parent / "provider_config.yaml")
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        problems = (
+            f"{'.'.join(map(str, detail['loc'])).upper()}: {detail['msg']}"
+            for detail in error.errors(include_url=False, include_input=False)
+        )
+        raise OperatorError("These settings will not do: " + "; ".join(problems)) from None
+    if settings.environment == "production":
+        try:
+            check_jwt_secret(settings.jwt_secret.get_secret_value())
+        except WeakSecret as error:
+            raise OperatorError(str(error)) from None
+    return settings
+
+
+def hand_over(
+    settings: Settings, data_dir: DataDir, *, database_url: str, redis_url: str, local_model_url: str = ""
+) -> Settings:
+    """Put what was found into this process's environment, where workers read it; returns the new settings."""
+    os.environ["DATABASE_URL"] = database_url
+    os.environ["REDIS_URL"] = redis_url
+    if local_model_url:
+        os.environ["LOCAL_MODEL_URL"] = local_model_url
+    if not settings.jwt_secret.get_secret_value():
+        os.environ["JWT_SECRET"] = data_dir.secret("jwt_secret")
+    return Settings()
+
+
+def configure_command_logging(settings: Settings) -> None:
+    """A command's standard output is its answer: only warnings are logged, on standard error."""
+    configure_logging(settings.model_copy(update={"log_level": "WARNING"}), stream=sys.stderr.buffer)
+
+
+@contextmanager
+def operate(data_dir: Path | None) -> Iterator[Settings]:
+    """Settings for one short command, its engines running: those of the environment, of the gateway that
+    runs on the data directory, or ones started for this command alone."""
+    settings = read_settings(data_dir)
+    configure_command_logging(settings)
+    given = settings.database_url.get_secret_value(), settings.redis_url.get_secret_value()
+    with borrowed_engines(settings.data_dir, database_url=given[0], redis_url=given[1]) as found:
+        yield hand_over(
+            settings,
+            found.data_dir,
+            database_url=found.database_url,
+            redis_url=found.redis_url,
+            local_model_url=settings.local_model_url or found.local_model_url,
+        )

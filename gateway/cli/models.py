@@ -1,0 +1,54 @@
+"""Which providers answer now, and so whether the small local model is needed."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+
+from gateway.core.settings import Settings
+from gateway.domain.catalog import Catalog
+from gateway.providers.chat.base import ChatProvider, ProviderHealth
+from gateway.providers.chat.registry import build_providers
+from gateway.services.configuration import load_catalog
+
+
+def needs_local_model(settings: Settings) -> bool:
+    """Whether the configuration has a local provider without an address and no other provider answers.
+
+    Raises:
+        ConfigError: the provider configuration is wrong.
+    """
+    catalog = load_catalog(settings.provider_config)
+    local = any(config.type == "local" and not config.base_url for config in catalog.providers.values())
+    if not local or settings.local_model_url or catalog.mode == "mock":
+        return False
+    found = asyncio.run(check_providers(catalog, "", live_only=True))
+    return not any(health.reachable for health in found.values())
+
+
+async def check_providers(
+    catalog: Catalog, local_model_url: str, *, live_only: bool = False
+) -> dict[str, ProviderHealth]:
+    """Ask every configured provider at once whether it answers; `live_only` leaves out `local` and `mock`."""
+    async with httpx.AsyncClient() as http:
+        providers = build_providers(catalog, http, local_model_url)
+        asked = {
+            name: provider
+            for name, provider in providers.items()
+            if provider.configured and not (live_only and provider.type in ("local", "mock"))
+        }
+        try:
+            found = await asyncio.gather(*(_check(provider) for provider in asked.values()))
+        finally:
+            for provider in providers.values():
+                await provider.aclose()
+    return dict(zip(asked, found, strict=True))
+
+
+async def _check(provider: ChatProvider) -> ProviderHealth:
+    try:
+        async with asyncio.timeout(3):
+            return await provider.check()
+    except TimeoutError:
+        return ProviderHealth(reachable=False, detail="It did not answer in 3 s.")

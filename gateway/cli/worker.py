@@ -1,0 +1,32 @@
+"""What uvicorn loads in each process that answers requests."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from multiprocessing.connection import wait
+from typing import Final
+
+from fastapi import FastAPI
+
+SECONDS_TO_LEAVE: Final = 5.0
+
+
+def create_app() -> FastAPI:
+    """The application; in one of several workers, ends with the process that started it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_leave_with, args=(parent.sentinel,), daemon=True).start()
+    from gateway.main import create_app as create
+
+    return create()
+
+
+def _leave_with(sentinel: int) -> None:
+    wait([sentinel])
+    os.kill(os.getpid(), signal.SIGTERM)
+    # The engines go as well, so there is nothing left that a longer farewell could save.
+    threading.Event().wait(SECONDS_TO_LEAVE)
+    os._exit(1)
