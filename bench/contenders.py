@@ -19,6 +19,9 @@ ROOT = Path(__file__).parent.parent
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER")
 _LITELLM_KEY = "sk-bench"  # the proxy's master key, chosen here
 
+# The entry point `gateway` of this very interpreter, also where the project is not installed.
+GATEWAY = (sys.executable, "-c", "from gateway.cli import app; app()")
+
 _LITELLM_CONFIG = """\
 model_list:
   - model_name: static
@@ -100,7 +103,7 @@ def gateway(
     upstream_port: int,
     engines: Mapping[str, str],
     guarded: bool,
-    launcher: Sequence[str] = (sys.executable, "-m", "gateway.cli"),
+    launcher: Sequence[str] = GATEWAY,
 ) -> Target:
     """`gateway serve`, one worker, on a database of its own; `engines` are DATABASE_URL, REDIS_URL."""
     name = "guarded" if guarded else "gateway"

@@ -21,9 +21,9 @@ _TEXT = """## How
   cause: the row of the slow streams shows the price of chunks that come one by one.
 - LiteLLM: its own environment, the command `litellm` with a plain configuration (OpenAI-compatible models,
   a master key), no database, one worker, warnings only, its price list read from disk.
-- The gateway: `gateway serve --workers 1`, warnings only, OpenAI-compatible models. On every request the API
-  key is checked and counted, tokens and money are reserved and settled in PostgreSQL with durable commits,
-  and usage is written; LiteLLM does none of this without a database.
+- The gateway: `gateway serve --workers 1`, warnings only, OpenAI-compatible models. On every request the
+  graph runs, the API key is checked and the usage is written to PostgreSQL with a durable commit before the
+  answer ends; LiteLLM keeps no record without a database.
 - The persisted turn also writes question and answer, and goes on with each conversation for {turns} turns.
 - Guardrails on: the injection classifier reads every prompt before anything of the answer is shown."""
 
