@@ -1,0 +1,142 @@
+"""An application with the routes of accounts alone, on real engines, and a client to call it with."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from types import SimpleNamespace
+from typing import Annotated, Any
+
+import httpx
+from fastapi import APIRouter, Depends, FastAPI
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.cache.auth_cache import AuthCache
+from gateway.cache.client import ValkeyClient
+from gateway.core.database import create_engine, create_session_factory
+from gateway.core.passwords import PasswordHasher
+from gateway.core.settings import Settings
+from gateway.core.tokens import AccessTokens
+from gateway.domain.principal import Principal
+from gateway.middleware import install_middleware
+from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.routers import api_keys, auth, users
+from gateway.routers.dependencies import api_key_only, require_admin, service_or_person
+from gateway.routers.errors import install_error_handlers
+from gateway.services.api_key import ApiKeyService
+from gateway.services.auth import AuthService
+from gateway.services.authenticator import Authenticator
+from gateway.services.user import UserService
+
+PASSWORD = "correct horse battery"
+SECRET = "a secret of tests, and long enough"
+
+# Stand-ins for the routes of other callers: what is tested is who gets in.
+probes = APIRouter()
+
+
+@probes.get("/v1/probe")
+async def service_probe(principal: Annotated[Principal, Depends(api_key_only("chat"))]) -> dict[str, Any]:
+    return {"user_id": str(principal.user_id), "kind": principal.kind}
+
+
+@probes.get("/api/chat/probe")
+async def chat_probe(principal: Annotated[Principal, Depends(service_or_person("chat"))]) -> dict[str, Any]:
+    return {"user_id": str(principal.user_id), "kind": principal.kind}
+
+
+@probes.get("/api/admin/probe")
+async def admin_probe(principal: Annotated[Principal, Depends(require_admin)]) -> dict[str, Any]:
+    return {"user_id": str(principal.user_id)}
+
+
+@dataclass
+class AccountApp:
+    """The application's parts and a client without credentials."""
+
+    client: httpx.AsyncClient
+    container: Any
+    engine: AsyncEngine
+    tokens: AccessTokens
+
+    async def person(self, password: str = PASSWORD) -> Person:
+        """A new account, signed in."""
+        email = f"{secrets.token_hex(8)}@example.com"
+        made = await self.client.post("/api/auth/register", json={"email": email, "password": password})
+        assert made.status_code == 201, made.text
+        return Person(self, made.json()["id"], email, await self.login(email, password))
+
+    async def login(self, email: str, password: str = PASSWORD) -> dict[str, Any]:
+        answer = await self.client.post("/api/auth/login", json={"email": email, "password": password})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def sql(self, statement: str, **values: Any) -> list[Any]:
+        async with self.engine.begin() as connection:
+            result = await connection.execute(text(statement), values)
+            return list(result.all()) if result.returns_rows else []
+
+
+@dataclass
+class Person:
+    """Somebody with an account and a session."""
+
+    app: AccountApp
+    id: str
+    email: str
+    tokens: dict[str, Any]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.tokens['access_token']}"}
+
+    async def call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return await self.app.client.request(method, path, headers=self.headers, **options)
+
+    async def new_key(self, **body: Any) -> dict[str, Any]:
+        made = await self.call("POST", "/api/user/api-keys", json={"name": "test", **body})
+        assert made.status_code == 201, made.text
+        return made.json()
+
+
+@asynccontextmanager
+async def account_app(database_url: str, redis_url: str, **options: Any) -> AsyncIterator[AccountApp]:
+    """`options`: access_ttl (900) and refresh_ttl (3600), in seconds."""
+    engine = create_engine(database_url, 10)
+    valkey = ValkeyClient(redis_url)
+    uow = partial(UnitOfWork, create_session_factory(engine))
+    cache = AuthCache(valkey)
+    tokens = AccessTokens(SECRET, options.get("access_ttl", 900))
+    passwords = PasswordHasher()
+    container = SimpleNamespace(
+        valkey=valkey,
+        cache=cache,
+        uow=uow,
+        authenticator=Authenticator(uow, cache, tokens),
+        auth=AuthService(uow, cache, tokens, passwords, refresh_ttl_seconds=options.get("refresh_ttl", 3600)),
+        users=UserService(uow, cache, passwords),
+        api_keys=ApiKeyService(uow, cache),
+    )
+    app = FastAPI()
+    app.state.container = container
+    for router in (auth.router, users.router, api_keys.router, probes):
+        app.include_router(router)
+    install_error_handlers(app)
+    install_middleware(app, Settings(_env_file=None))
+    transport = httpx.ASGITransport(app=app)
+    try:
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway.test") as client:
+            yield AccountApp(client, container, engine, tokens)
+    finally:
+        await container.authenticator.aclose()
+        await valkey.aclose()
+        await engine.dispose()
+
+
+def code_of(answer: httpx.Response) -> tuple[int, str]:
+    """(status, code) of an error answer."""
+    return answer.status_code, answer.json()["error"]["code"]

@@ -1,0 +1,213 @@
+"""API keys, and which callers get in where, on real engines."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gateway.core.api_key_format import is_well_formed, new_api_key
+from tests.account_app import AccountApp, account_app, code_of
+
+KEYS = "/api/user/api-keys"
+
+
+@pytest.fixture
+async def app(database_url: str, redis_url: str) -> AsyncIterator[AccountApp]:
+    async with account_app(database_url, redis_url) as running:
+        yield running
+
+
+def bearer(secret: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {secret}"}
+
+
+async def test_a_new_key_shows_its_secret_once(app: AccountApp) -> None:
+    person = await app.person()
+    key = await person.new_key(name="ci")
+    assert set(key) == {"id", "name", "prefix", "secret", "scopes", "models", "expires_at", "created_at"}
+    assert is_well_formed(key["secret"])
+    assert key["prefix"] == key["secret"][:10]
+    assert key["scopes"] == ["chat", "embeddings", "images", "models", "usage"]
+    assert key["models"] is None
+    listed = await person.call("GET", KEYS)
+    assert [item["id"] for item in listed.json()["items"]] == [key["id"]]
+    assert key["secret"] not in listed.text
+
+
+async def test_both_headers_carry_a_key(app: AccountApp) -> None:
+    person = await app.person()
+    secret = (await person.new_key())["secret"]
+    for headers in (bearer(secret), {"x-api-key": secret}, {"authorization": f"bearer  {secret}"}):
+        answer = await app.client.get("/v1/probe", headers=headers)
+        assert answer.json() == {"user_id": person.id, "kind": "api_key"}
+
+
+async def test_services_and_people_get_in_where_they_may(app: AccountApp) -> None:
+    person = await app.person()
+    service, human = bearer((await person.new_key())["secret"]), person.headers
+    for headers, path, expected in [
+        (service, "/v1/probe", 200),
+        (human, "/v1/probe", 403),
+        (service, "/api/chat/probe", 200),
+        (human, "/api/chat/probe", 200),
+        (service, "/api/user/me", 403),
+        (human, "/api/user/me", 200),
+        (service, KEYS, 403),
+        (service, "/api/admin/probe", 403),
+        (human, "/api/admin/probe", 403),
+    ]:
+        answer = await app.client.get(path, headers=headers)
+        assert answer.status_code == expected, (path, answer.text)
+        if expected == 403:
+            assert answer.json()["error"]["code"] == "forbidden"
+
+
+async def test_a_key_of_an_admin_is_no_admin(app: AccountApp) -> None:
+    person = await app.person()
+    key = await person.new_key()
+    await app.sql("UPDATE users SET role = 'admin' WHERE email = :e", e=person.email)
+    answer = await app.client.get("/api/admin/probe", headers=bearer(key["secret"]))
+    assert code_of(answer) == (403, "forbidden")
+
+
+async def test_a_key_without_the_scope_is_told_so(app: AccountApp) -> None:
+    person = await app.person()
+    key = await person.new_key(scopes=["models"])
+    assert key["scopes"] == ["models"]
+    answer = await app.client.get("/v1/probe", headers=bearer(key["secret"]))
+    assert code_of(answer) == (403, "scope_missing")
+
+
+async def test_a_revoked_key_is_refused_at_the_next_request(app: AccountApp) -> None:
+    person = await app.person()
+    key = await person.new_key()
+    for _ in range(3):
+        assert (await app.client.get("/v1/probe", headers=bearer(key["secret"]))).status_code == 200
+    assert (await person.call("DELETE", f"{KEYS}/{key['id']}")).status_code == 204
+    assert code_of(await app.client.get("/v1/probe", headers=bearer(key["secret"]))) == (
+        401,
+        "invalid_api_key",
+    )
+    assert (await person.call("GET", KEYS)).json()["items"] == []
+    assert code_of(await person.call("DELETE", f"{KEYS}/{key['id']}")) == (404, "not_found")
+
+
+async def test_a_key_of_somebody_else_is_not_found(app: AccountApp) -> None:
+    owner, stranger = await app.person(), await app.person()
+    key = await owner.new_key()
+    assert code_of(await stranger.call("DELETE", f"{KEYS}/{key['id']}")) == (404, "not_found")
+    assert (await app.client.get("/v1/probe", headers=bearer(key["secret"]))).status_code == 200
+
+
+@pytest.mark.parametrize("key_id", ["7", "x" * 5000, "%00", "%ed%a0%80", "0199-not-a-uuid"])
+async def test_an_id_that_is_none_is_not_found(app: AccountApp, key_id: str) -> None:
+    person = await app.person()
+    assert code_of(await person.call("DELETE", f"{KEYS}/{key_id}")) == (404, "not_found")
+
+
+async def test_a_key_dies_when_it_expires(app: AccountApp) -> None:
+    person = await app.person()
+    key = await person.new_key(expires_at=(datetime.now(UTC) + timedelta(hours=1)).isoformat())
+    assert (await app.client.get("/v1/probe", headers=bearer(key["secret"]))).status_code == 200
+    await app.sql(
+        "UPDATE api_keys SET expires_at = now() - interval '1 second' WHERE id = CAST(:id AS uuid)",
+        id=key["id"],
+    )
+    [(key_hash,)] = await app.sql("SELECT key_hash FROM api_keys WHERE id = CAST(:id AS uuid)", id=key["id"])
+    await app.container.cache.forget_key(key_hash)
+    answer = await app.client.get("/v1/probe", headers=bearer(key["secret"]))
+    assert code_of(answer) == (401, "invalid_api_key")
+
+
+async def test_a_cached_key_dies_when_it_expires(app: AccountApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    person = await app.person()
+    key = await person.new_key(expires_at=(datetime.now(UTC) + timedelta(hours=1)).isoformat())
+    assert (await app.client.get("/v1/probe", headers=bearer(key["secret"]))).status_code == 200
+    later = datetime.now(UTC).timestamp() + 3601
+    monkeypatch.setattr("gateway.services.authenticator.time.time", lambda: later)
+    answer = await app.client.get("/v1/probe", headers=bearer(key["secret"]))
+    assert code_of(answer) == (401, "invalid_api_key")
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({}, "name"),
+        ({"name": "   "}, "name"),
+        ({"name": "x", "scopes": []}, "scopes"),
+        ({"name": "x", "scopes": ["root"]}, "scopes.0"),
+        ({"name": "x", "models": []}, "models"),
+        ({"name": "x", "requests_per_minute": 0}, "requests_per_minute"),
+        ({"name": "x", "expires_at": "2001-01-01T00:00:00Z"}, "expires_at"),
+        ({"name": "x", "expires_at": "2999-01-01T00:00:00"}, "expires_at"),
+        ({"name": "x", "expires_at": 1e300}, "expires_at"),
+        ({"name": "x", "user_id": "y"}, "user_id"),
+    ],
+)
+async def test_a_key_that_cannot_be_is_refused(app: AccountApp, body: dict, param: str) -> None:
+    person = await app.person()
+    answer = await person.call("POST", KEYS, json=body)
+    assert code_of(answer) == (422, "validation_failed")
+    assert answer.json()["error"]["param"] == param
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({}, "invalid_credentials"),
+        ({"authorization": "Bearer"}, "invalid_credentials"),
+        ({"authorization": "Basic YTpi"}, "invalid_credentials"),
+        ({"authorization": "Bearer nonsense"}, "token_invalid"),
+        ({"authorization": "Bearer é.é.é".encode()}, "token_invalid"),
+        ({"authorization": "Bearer \xff".encode("latin-1")}, "token_invalid"),
+        ({"authorization": "Bearer " + "[" * 3000}, "token_invalid"),
+        ({"authorization": "Bearer gw_short"}, "invalid_api_key"),
+        ({"x-api-key": "gw_" + "A" * 38}, "invalid_api_key"),
+        ({"x-api-key": "sk-something"}, "invalid_api_key"),
+        ({"x-api-key": "é".encode()}, "invalid_api_key"),
+    ],
+)
+async def test_a_bad_credential_has_its_own_name(app: AccountApp, headers: dict, code: str) -> None:
+    answer = await app.client.get("/v1/probe", headers=headers)
+    assert code_of(answer) == (401, code)
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+async def test_a_well_formed_key_that_nobody_made_is_refused(app: AccountApp) -> None:
+    assert code_of(await app.client.get("/v1/probe", headers=bearer(new_api_key()))) == (
+        401,
+        "invalid_api_key",
+    )
+
+
+async def test_a_malformed_key_is_refused_without_any_look_up(app: AccountApp) -> None:
+    await app.container.valkey.aclose()
+    await app.engine.dispose()
+    app.container.authenticator._uow = None
+    answer = await app.client.get("/v1/probe", headers={"x-api-key": "gw_" + secrets.token_hex(19)})
+    assert code_of(answer) == (401, "invalid_api_key")
+
+
+async def test_the_use_of_a_key_is_noted_off_the_requests_path(app: AccountApp) -> None:
+    person = await app.person()
+    key = await person.new_key()
+    await app.client.get("/v1/probe", headers=bearer(key["secret"]))
+    await app.container.authenticator.aclose()
+    [item] = (await person.call("GET", KEYS)).json()["items"]
+    first = datetime.fromisoformat(item["last_used_at"])
+    assert abs((datetime.now(UTC) - first).total_seconds()) < 30
+    await app.client.get("/v1/probe", headers=bearer(key["secret"]))
+    await app.container.authenticator.aclose()
+    [item] = (await person.call("GET", KEYS)).json()["items"]
+    assert datetime.fromisoformat(item["last_used_at"]) == first
+
+
+async def test_a_disabled_owners_key_is_refused(app: AccountApp) -> None:
+    person = await app.person()
+    key = await person.new_key()
+    await app.sql("UPDATE users SET status = 'disabled' WHERE email = :e", e=person.email)
+    answer = await app.client.get("/v1/probe", headers=bearer(key["secret"]))
+    assert code_of(answer) == (403, "account_disabled")

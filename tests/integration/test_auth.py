@@ -1,0 +1,213 @@
+"""Signing up, in and out, and the life of a session, on real engines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.account_app import PASSWORD, AccountApp, account_app, code_of
+
+
+@pytest.fixture
+async def app(database_url: str, redis_url: str) -> AsyncIterator[AccountApp]:
+    async with account_app(database_url, redis_url) as running:
+        yield running
+
+
+async def refresh(app: AccountApp, token: str):
+    return await app.client.post("/api/auth/refresh", json={"refresh_token": token})
+
+
+async def test_registering_answers_with_the_user_and_nothing_secret(app: AccountApp) -> None:
+    body = {"email": "  New.Person@Example.COM ", "password": PASSWORD, "name": "New"}
+    await app.sql("DELETE FROM users WHERE email = 'new.person@example.com'")
+    answer = await app.client.post("/api/auth/register", json=body)
+    assert answer.status_code == 201
+    user = answer.json()
+    assert set(user) == {"id", "email", "name", "role", "tier", "status", "created_at"}
+    assert (user["email"], user["role"], user["status"]) == ("new.person@example.com", "user", "active")
+    [(stored,)] = await app.sql("SELECT password_hash FROM users WHERE id = CAST(:id AS uuid)", id=user["id"])
+    assert stored.startswith("$argon2id$")
+
+
+async def test_an_address_is_taken_whatever_its_case(app: AccountApp) -> None:
+    person = await app.person()
+    body = {"email": person.email.upper(), "password": PASSWORD}
+    assert code_of(await app.client.post("/api/auth/register", json=body)) == (409, "email_taken")
+
+
+async def test_of_many_who_register_one_address_at_once_one_succeeds(app: AccountApp) -> None:
+    body = {"email": f"race-{id(app)}@example.com", "password": PASSWORD}
+    answers = await asyncio.gather(*(app.client.post("/api/auth/register", json=body) for _ in range(8)))
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 7
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"email": "a@example.com", "password": "short"}, "password"),
+        ({"email": "a@example.com", "password": "x" * 257}, "password"),
+        ({"email": "a@example.com", "password": "x" * 1_000_000}, "password"),
+        ({"email": "somebody@example.com", "password": "Somebody@Example.com"}, "password"),
+        ({"email": "no address", "password": PASSWORD}, "email"),
+        ({"email": "a@example.com"}, "password"),
+        ({"email": 7, "password": PASSWORD}, "email"),
+        ({"email": "a@example.com", "password": PASSWORD, "role": "admin"}, "role"),
+        ({"email": "a@example.com", "password": PASSWORD, "name": "x" * 201}, "name"),
+    ],
+)
+async def test_what_cannot_be_registered_names_the_field(app: AccountApp, body: dict, param: str) -> None:
+    answer = await app.client.post("/api/auth/register", json=body)
+    assert code_of(answer) == (422, "validation_failed")
+    assert answer.json()["error"]["param"] == param
+
+
+async def test_login_answers_with_a_pair_that_no_cache_may_keep(app: AccountApp) -> None:
+    person = await app.person()
+    answer = await app.client.post(
+        "/api/auth/login", json={"email": person.email.title(), "password": PASSWORD}
+    )
+    assert answer.headers["cache-control"] == "no-store"
+    assert set(answer.json()) == {"access_token", "refresh_token", "token_type", "expires_in"}
+    assert (answer.json()["token_type"], answer.json()["expires_in"]) == ("bearer", 900)
+
+
+async def test_the_oauth2_form_signs_in_too(app: AccountApp) -> None:
+    person = await app.person()
+    form = {"username": person.email, "password": PASSWORD}
+    answer = await app.client.post("/api/auth/token", data=form)
+    assert answer.status_code == 200
+    assert set(answer.json()) == {"access_token", "refresh_token", "token_type", "expires_in"}
+    form["password"] = "x" * 2000
+    assert code_of(await app.client.post("/api/auth/token", data=form)) == (422, "validation_failed")
+
+
+@pytest.mark.parametrize("email", ["nobody@example.com", "no address", "\u0130@x.de", ""])
+async def test_an_unknown_address_and_a_wrong_password_read_the_same(app: AccountApp, email: str) -> None:
+    person = await app.person()
+    unknown = await app.client.post("/api/auth/login", json={"email": email, "password": PASSWORD})
+    wrong = await app.client.post("/api/auth/login", json={"email": person.email, "password": "wrong" * 3})
+    assert code_of(unknown) == code_of(wrong) == (401, "invalid_credentials")
+    assert unknown.json()["error"]["message"] == wrong.json()["error"]["message"]
+
+
+async def test_a_disabled_account_cannot_sign_in_nor_refresh(app: AccountApp) -> None:
+    person = await app.person()
+    await app.sql("UPDATE users SET status = 'disabled' WHERE email = :email", email=person.email)
+    login = {"email": person.email, "password": PASSWORD}
+    assert code_of(await app.client.post("/api/auth/login", json=login)) == (403, "account_disabled")
+    assert code_of(await refresh(app, person.tokens["refresh_token"])) == (403, "account_disabled")
+    await app.sql("UPDATE users SET status = 'active' WHERE email = :email", email=person.email)
+    assert (await refresh(app, person.tokens["refresh_token"])).status_code == 200
+
+
+async def test_a_bcrypt_hash_is_replaced_at_sign_in(app: AccountApp) -> None:
+    person = await app.person()
+    old = "$2b$04$oEDn47dVwHJHA0TLFlJTGOUZEvBbLvLoqEG1.gWcZDBBTbsgK5UKq"
+    await app.sql("UPDATE users SET password_hash = :h WHERE email = :e", h=old, e=person.email)
+    await app.login(person.email, "an old password")
+    [(stored,)] = await app.sql("SELECT password_hash FROM users WHERE email = :e", e=person.email)
+    assert stored.startswith("$argon2id$")
+    await app.login(person.email, "an old password")
+
+
+async def test_refreshing_gives_a_new_pair_of_the_same_session(app: AccountApp) -> None:
+    person = await app.person()
+    answer = await refresh(app, person.tokens["refresh_token"])
+    assert answer.status_code == 200
+    assert answer.json()["refresh_token"] != person.tokens["refresh_token"]
+    before = app.tokens.verify(person.tokens["access_token"])
+    assert app.tokens.verify(answer.json()["access_token"]).session_id == before.session_id
+
+
+async def test_a_spent_refresh_token_ends_its_whole_session(app: AccountApp) -> None:
+    person = await app.person()
+    elsewhere = await app.login(person.email)
+    second = (await refresh(app, person.tokens["refresh_token"])).json()
+    assert (await person.call("GET", "/api/user/me")).status_code == 200
+    assert code_of(await refresh(app, person.tokens["refresh_token"])) == (401, "token_reused")
+    assert code_of(await refresh(app, second["refresh_token"])) == (401, "token_invalid")
+    assert code_of(await person.call("GET", "/api/user/me")) == (401, "token_invalid")
+    assert (await refresh(app, elsewhere["refresh_token"])).status_code == 200
+
+
+async def test_of_many_who_spend_one_token_at_once_one_succeeds_and_none_keeps_the_session(
+    app: AccountApp,
+) -> None:
+    person = await app.person()
+    answers = await asyncio.gather(*(refresh(app, person.tokens["refresh_token"]) for _ in range(8)))
+    good = [answer for answer in answers if answer.status_code == 200]
+    assert len(good) == 1
+    assert {code_of(answer) for answer in answers if answer not in good} == {(401, "token_reused")}
+    assert code_of(await refresh(app, good[0].json()["refresh_token"])) == (401, "token_invalid")
+
+
+@pytest.mark.parametrize("token", ["", "rt_", "nonsense", "rt_" + "A" * 43, "rt_" + "é" * 43])
+async def test_a_refresh_token_that_is_none_is_refused(app: AccountApp, token: str) -> None:
+    assert code_of(await refresh(app, token)) == (401, "token_invalid")
+
+
+async def test_an_access_token_does_not_refresh(app: AccountApp) -> None:
+    person = await app.person()
+    assert code_of(await refresh(app, person.tokens["access_token"])) == (401, "token_invalid")
+
+
+async def test_a_refresh_token_does_not_give_access(app: AccountApp) -> None:
+    person = await app.person()
+    person.tokens["access_token"] = person.tokens["refresh_token"]
+    assert code_of(await person.call("GET", "/api/user/me")) == (401, "token_invalid")
+
+
+async def test_an_expired_refresh_token_says_so(app: AccountApp) -> None:
+    person = await app.person()
+    await app.sql(
+        "UPDATE refresh_tokens SET expires_at = now() - interval '1 second'"
+        " WHERE user_id = CAST(:id AS uuid)",
+        id=person.id,
+    )
+    assert code_of(await refresh(app, person.tokens["refresh_token"])) == (401, "token_expired")
+
+
+async def test_logging_out_ends_the_session_and_its_access_tokens_at_once(app: AccountApp) -> None:
+    person = await app.person()
+    assert (await person.call("GET", "/api/user/me")).status_code == 200
+    body = {"refresh_token": person.tokens["refresh_token"]}
+    answer = await app.client.post("/api/auth/logout", json=body)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert code_of(await person.call("GET", "/api/user/me")) == (401, "token_invalid")
+    assert code_of(await refresh(app, person.tokens["refresh_token"])) == (401, "token_invalid")
+
+
+@pytest.mark.parametrize("token", ["nonsense", "rt_" + "A" * 43])
+async def test_logging_out_with_a_token_that_is_none_is_no_error(app: AccountApp, token: str) -> None:
+    answer = await app.client.post("/api/auth/logout", json={"refresh_token": token})
+    assert answer.status_code == 204
+
+
+async def test_no_session_slips_through_while_all_are_being_ended(app: AccountApp) -> None:
+    person = await app.person()
+    others = [await app.login(person.email) for _ in range(4)]
+    change = {"current_password": PASSWORD, "new_password": "another good password"}
+    changed, *refreshed = await asyncio.gather(
+        person.call("PUT", "/api/user/me/password", json=change),
+        *(refresh(app, other["refresh_token"]) for other in others),
+    )
+    assert changed.status_code == 204
+    for answer in refreshed:
+        if answer.status_code == 200:
+            assert code_of(await refresh(app, answer.json()["refresh_token"])) == (401, "token_invalid")
+    assert (await refresh(app, person.tokens["refresh_token"])).status_code == 200
+
+
+async def test_only_hashes_of_secrets_are_stored(app: AccountApp) -> None:
+    person = await app.person()
+    key = await person.new_key()
+    [(stored,)] = await app.sql(
+        "SELECT concat((SELECT string_agg(r::text, ' ') FROM refresh_tokens r),"
+        " (SELECT string_agg(k::text, ' ') FROM api_keys k), (SELECT string_agg(u::text, ' ') FROM users u))"
+    )
+    for secret in (person.tokens["refresh_token"], key["secret"], PASSWORD):
+        assert secret not in stored
+        assert secret.encode().hex() not in stored

@@ -1,0 +1,118 @@
+"""An account in its owner's hands, on real engines."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gateway.core.exceptions import EmailTaken, LastAdmin, ValidationFailed
+from tests.account_app import PASSWORD, AccountApp, account_app, code_of
+
+ME = "/api/user/me"
+
+
+@pytest.fixture
+async def app(database_url: str, redis_url: str) -> AsyncIterator[AccountApp]:
+    async with account_app(database_url, redis_url) as running:
+        yield running
+
+
+async def test_a_person_reads_and_changes_the_own_profile(app: AccountApp) -> None:
+    person = await app.person()
+    assert (await person.call("GET", ME)).json()["email"] == person.email
+    moved = f"moved-{secrets.token_hex(4)}@Example.com"
+    answer = await person.call("PUT", ME, json={"name": "  Ada  ", "email": moved})
+    assert (answer.json()["name"], answer.json()["email"]) == ("Ada", moved.lower())
+    assert (await person.call("PUT", ME, json={})).json() == answer.json()
+    await app.login(moved)
+
+
+async def test_an_address_of_somebody_else_is_taken(app: AccountApp) -> None:
+    person, other = await app.person(), await app.person()
+    answer = await person.call("PUT", ME, json={"email": other.email.upper()})
+    assert code_of(answer) == (409, "email_taken")
+
+
+@pytest.mark.parametrize("body", [{"role": "admin"}, {"email": "x"}, {"name": 7}, [], "text", None])
+async def test_a_profile_that_cannot_be_is_refused(app: AccountApp, body: object) -> None:
+    person = await app.person()
+    assert code_of(await person.call("PUT", ME, json=body)) == (422, "validation_failed")
+
+
+async def test_a_new_password_ends_every_other_session_at_once(app: AccountApp) -> None:
+    person = await app.person()
+    other = await app.login(person.email)
+    other_headers = {"authorization": f"Bearer {other['access_token']}"}
+    assert (await app.client.get(ME, headers=other_headers)).status_code == 200
+    body = {"current_password": PASSWORD, "new_password": "another good password"}
+    assert (await person.call("PUT", f"{ME}/password", json=body)).status_code == 204
+    assert code_of(await app.client.get(ME, headers=other_headers)) == (401, "token_invalid")
+    assert (await person.call("GET", ME)).status_code == 200
+    refused = await app.client.post("/api/auth/login", json={"email": person.email, "password": PASSWORD})
+    assert code_of(refused) == (401, "invalid_credentials")
+    await app.login(person.email, "another good password")
+
+
+async def test_a_new_password_needs_the_old_one_and_a_good_new_one(app: AccountApp) -> None:
+    person = await app.person()
+    wrong = {"current_password": "wrong" * 3, "new_password": "another good password"}
+    assert code_of(await person.call("PUT", f"{ME}/password", json=wrong)) == (401, "invalid_credentials")
+    own = {"current_password": PASSWORD, "new_password": person.email}
+    answer = await person.call("PUT", f"{ME}/password", json=own)
+    assert code_of(answer) == (422, "validation_failed")
+    assert answer.json()["error"]["param"] == "new_password"
+
+
+async def test_a_deleted_account_leaves_nothing_that_gives_access(app: AccountApp) -> None:
+    person = await app.person()
+    key = await person.new_key()
+    probe = {"x-api-key": key["secret"]}
+    assert (await app.client.get("/v1/probe", headers=probe)).status_code == 200
+    refused = await person.call("DELETE", ME, json={"password": "wrong" * 3})
+    assert code_of(refused) == (401, "invalid_credentials")
+    assert (await person.call("DELETE", ME, json={"password": PASSWORD})).status_code == 204
+    assert code_of(await person.call("GET", ME)) == (401, "token_invalid")
+    assert code_of(await app.client.get("/v1/probe", headers=probe)) == (401, "invalid_api_key")
+    [(left,)] = await app.sql(
+        "SELECT count(*) FROM refresh_tokens WHERE user_id = CAST(:id AS uuid)", id=person.id
+    )
+    assert left == 0
+
+
+async def test_an_admin_is_made_with_an_address_of_this_machine(app: AccountApp) -> None:
+    email = f"admin-{secrets.token_hex(4)}@gateway.localhost"
+    admin = await app.container.users.create_admin(email, PASSWORD, "Admin")
+    assert (admin.role, admin.email) == ("admin", email)
+    tokens = await app.login(email)
+    headers = {"authorization": f"Bearer {tokens['access_token']}"}
+    assert (await app.client.get("/api/admin/probe", headers=headers)).status_code == 200
+    assert (await app.container.users.find_by_email(email.upper())).id == admin.id
+    with pytest.raises(EmailTaken):
+        await app.container.users.create_admin(email, PASSWORD, "Again")
+    with pytest.raises(ValidationFailed):
+        await app.container.users.create_admin("no address", PASSWORD, "")
+
+
+async def test_the_last_admin_stays(clean_database: str, redis_url: str) -> None:
+    async with account_app(clean_database, redis_url) as app:
+        users = app.container.users
+        first = await users.create_admin("first@gateway.localhost", PASSWORD)
+        with pytest.raises(LastAdmin):
+            await users.delete(first.id, PASSWORD)
+        await users.create_admin("second@gateway.localhost", PASSWORD)
+        assert await users.count() == 2
+        await users.delete(first.id, PASSWORD)
+        assert await users.count() == 1
+
+
+async def test_what_is_held_about_an_account_has_no_secrets(app: AccountApp) -> None:
+    person = await app.person()
+    key = await person.new_key()
+    account = await app.container.users.find_by_email(person.email)
+    export = await app.container.users.export(account.id)
+    assert export.account == account
+    assert [held.prefix for held in export.api_keys] == [key["prefix"]]
+    assert key["secret"] not in repr(export)
+    assert "argon2" not in repr(export)
