@@ -1,0 +1,78 @@
+"""Health: what is up, what is down, and what that means for traffic."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+from gateway.routers import health
+from tests.upstreams.edge_app import edge_app
+
+
+@dataclass
+class Container:
+    database: bool = True
+    valkey: bool = True
+    draining: bool = False
+    hangs: bool = False
+
+    async def database_ready(self) -> bool:
+        if self.hangs:
+            await asyncio.Event().wait()
+        return self.database
+
+    async def valkey_ready(self) -> bool:
+        return self.valkey
+
+
+async def ask(container: Container | None, path: str) -> httpx.Response:
+    app = edge_app()
+    if container is not None:
+        app.state.container = container
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http:
+        return await http.get(path)
+
+
+@pytest.mark.parametrize(
+    ("container", "status", "word"),
+    [
+        (Container(), 200, "ok"),
+        (Container(valkey=False), 200, "degraded"),
+        (Container(database=False), 503, "unavailable"),
+        (Container(draining=True), 503, "draining"),
+        (None, 503, "unavailable"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/health", "/health/ready", "/health/"])
+async def test_readiness_follows_the_database_and_the_shutdown(
+    container: Container | None, status: int, word: str, path: str
+) -> None:
+    answer = await ask(container, path)
+    assert answer.status_code == status
+    assert answer.json()["status"] == word
+    assert set(answer.json()["checks"]) == {"database", "valkey"}
+
+
+async def test_the_process_lives_whatever_its_engines_do() -> None:
+    assert (await ask(Container(database=False, valkey=False), "/health/live")).json() == {"status": "ok"}
+
+
+async def test_a_check_that_hangs_counts_as_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "CHECK_SECONDS", 0.01)
+    answer = await ask(Container(hangs=True), "/health/ready")
+    assert answer.json()["checks"]["database"] == "down"
+
+
+async def test_metrics_are_prometheus_text_with_every_promised_name() -> None:
+    answer = await ask(None, "/metrics")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    for name in (
+        "gateway_requests_total", "gateway_request_latency_seconds", "gateway_in_flight_requests",
+        "gateway_upstream_requests_total", "gateway_upstream_latency_seconds", "gateway_rate_limited_total",
+        "gateway_circuit_open_total", "gateway_fallback_used_total", "gateway_tokens_total",
+        "gateway_cost_usd_total",
+    ):  # fmt: skip
+        assert f"# TYPE {name} " in answer.text
