@@ -66,10 +66,10 @@ def _database(url: str) -> Iterator[Finding]:
     try:
         revision = migrations.present(url)
     except Exception as error:
-        sentence = words_for(error)
+        sentence = str(error) if isinstance(error, OperatorError) else words_for(error)
         if not sentence:
             raise
-        yield Finding("database", False, f"{sentence} Check that it runs and that DATABASE_URL names it.")
+        yield Finding("database", False, sentence)
         return
     yield Finding("database", True, "PostgreSQL answers.")
     newest = migrations.newest(migrations.configuration(url))

@@ -47,7 +47,7 @@ def words_for(error: Exception) -> str:
     if isinstance(error, GatewayError | ConfigError | ProviderMisconfigured | ToolConfigurationError):
         return str(error)
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    if isinstance(cause, asyncpg.PostgresError | asyncpg.InterfaceError | OSError | SQLAlchemyError):
+    if isinstance(cause, asyncpg.PostgresError | asyncpg.InterfaceError | SQLAlchemyError):
         return f"The database at DATABASE_URL cannot be used: {brief(cause)}"
     if isinstance(error, redis.RedisError):
         return f"Valkey at REDIS_URL cannot be used: {brief(error)}"

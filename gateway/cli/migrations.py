@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 
 from alembic.config import Config
@@ -14,7 +15,7 @@ from sqlalchemy.pool import NullPool
 
 import gateway
 from alembic import command
-from gateway.cli.errors import OperatorError
+from gateway.cli.errors import OperatorError, brief
 
 
 def configuration(database_url: str) -> Config:
@@ -33,6 +34,7 @@ def upgrade(database_url: str) -> str:
     """Migrate to the newest schema and return its revision; two starters wait for one another in `env.py`."""
     config = configuration(database_url)
     if present(database_url) != newest(config):
+        logging.getLogger("alembic").setLevel(logging.WARNING)
         command.upgrade(config, "head")
     return newest(config)
 
@@ -53,6 +55,10 @@ def present(database_url: str) -> str:
         try:
             async with engine.connect() as connection:
                 return await connection.run_sync(ask)
+        except OSError as error:  # refused, no such host, no such socket, too slow
+            raise OperatorError(
+                f"The database at DATABASE_URL cannot be reached: {brief(error)}. Check that it runs there."
+            ) from None
         finally:
             await engine.dispose()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import threading
@@ -50,6 +51,8 @@ def serve(host: str, port: int, workers: int, data_dir: Path | None) -> int:
         redis_url=settings.redis_url.get_secret_value(),
     )
     with signals_raise():
+        if os.environ.get("STOP_WITH_PARENT"):
+            threading.Thread(target=stop_with_parent, args=(os.getppid(),), daemon=True).start()
         try:
             engines.start()
             settings, first = prepare(settings, engines)
@@ -76,12 +79,11 @@ def listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-        listener.listen(2048)
     except OSError as error:
         listener.close()
         raise OperatorError(
-            f"Cannot listen on {host} port {port}: {(error.strerror or str(error)).lower()}. Stop what uses it, "
-            "or choose another with --port (or PORT)."
+            f"Cannot listen on {host} port {port}: {(error.strerror or str(error)).lower()}. Stop what uses"
+            " it, or choose another port with --port (or PORT)."
         ) from None
     listener.set_inheritable(True)
     return listener
@@ -186,6 +188,13 @@ class Herald(threading.Thread):
                 return bool(response.status == 200)
         except (urllib.error.URLError, OSError):
             return False
+
+
+def stop_with_parent(parent: int) -> None:
+    """`make` that was killed cannot pass a signal on: the system gives us another parent, and we stop."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 # A proxy of the environment has no business between this machine and itself.

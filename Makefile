@@ -1,0 +1,70 @@
+# LLM Gateway: `make run` starts everything, `make help` lists the rest.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+HOST ?= 127.0.0.1
+PORT ?= 8000
+DATA_DIR ?= .gateway
+# Test processes; each has its own database in one PostgreSQL.
+JOBS ?= auto
+
+# The newest Python that fits and can make virtual environments; `make PYTHON=… run` names another.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 python3 python; do \
+  if $$python -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' \
+    >/dev/null 2>&1; then echo $$python; break; fi; done)
+
+BIN := .venv/bin
+TOOLS := .venv-tools
+
+.PHONY: help run install install-dev test check static bench lock format clean
+
+help: ## list these commands
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | awk -F '\t' '{printf "make %-12s %s\n", $$1, $$2}'
+
+run: install ## set up and start everything (HOST, PORT, DATA_DIR)
+	@STOP_WITH_PARENT=1 exec $(BIN)/gateway serve --host "$(HOST)" --port "$(PORT)" --data-dir "$(DATA_DIR)"
+
+install: ## create .venv and install the locked requirements
+	@$(call with_python) scripts/set_up.py
+
+install-dev:
+	@$(call with_python) scripts/set_up.py --dev
+
+test: install-dev ## run the whole test suite on real PostgreSQL and Valkey
+	@$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8
+
+check: static test ## everything that has to hold before a change goes in
+
+static: install-dev ## format, lint, types, import rules, migrations match models
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m tests.check_migrations
+
+bench: install-dev ## measure, with the ratios
+	@$(BIN)/python -m bench
+
+format: install-dev ## format and mend what can be mended
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+COMPILE = $(TOOLS)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --custom-compile-command "make lock" --quiet pyproject.toml --group build
+
+lock: $(TOOLS)/bin/uv ## choose versions anew within pyproject.toml (UPGRADE=--upgrade for the newest)
+	@$(COMPILE) $(UPGRADE) -o requirements.txt
+	@$(COMPILE) --group dev -c requirements.txt $(UPGRADE) -o requirements-dev.txt
+
+$(TOOLS)/bin/uv:
+	@$(call with_python) -m venv $(TOOLS)
+	@$(TOOLS)/bin/python -m pip install --quiet uv
+
+clean: ## remove the virtual environments and caches; data stays
+	@rm -rf .venv $(TOOLS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+define with_python
+if [ -z "$(PYTHON)" ]; then echo "No Python 3.11 to 3.14 with venv was found. Install one (on Debian and Ubuntu:\
+ python3 and python3-venv), or name it: make PYTHON=/path/to/python3 run" >&2; exit 1; fi; $(PYTHON)
+endef
