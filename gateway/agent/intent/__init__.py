@@ -1,0 +1,5 @@
+"""The local intent classifier."""
+
+from gateway.agent.intent.classifier import IntentClassifier
+
+__all__ = ["IntentClassifier"]
