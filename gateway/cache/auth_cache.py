@@ -20,6 +20,8 @@ from gateway.domain.account import AccountState, KeyGrant
 _TTL = 60  # seconds an entry lives
 _TOMBSTONE_TTL = 10  # longer than a read of PostgreSQL and the write after it can lie apart
 _OWNERS = 10_000  # keys whose owner is remembered
+# An entry that another version of the gateway wrote in another form is none.
+_NOISE = (ValueError, TypeError, AttributeError)
 
 
 class AuthCache:
@@ -154,15 +156,18 @@ def _encode_state(state: AccountState) -> bytes:
 def _decode_state(raw: bytes | None) -> AccountState | None:
     if not raw:
         return None
-    role, tier, status, version = orjson.loads(raw)
+    try:
+        role, tier, status, version = orjson.loads(raw)
+    except _NOISE:
+        return None
     return AccountState(role=role, tier=tier, status=status, token_version=version)
 
 
 def _encode_grant(grant: KeyGrant) -> bytes:
     return orjson.dumps(
         [
-            grant.key_id,
-            grant.user_id,
+            grant.key_id.hex,
+            grant.user_id.hex,
             sorted(grant.scopes),
             None if grant.models is None else sorted(grant.models),
             grant.requests_per_minute,
@@ -174,12 +179,15 @@ def _encode_grant(grant: KeyGrant) -> bytes:
 def _decode_grant(raw: bytes | None) -> KeyGrant | None:
     if not raw:
         return None
-    key_id, user_id, scopes, models, limit, expires_at = orjson.loads(raw)
-    return KeyGrant(
-        key_id=UUID(key_id),
-        user_id=UUID(user_id),
-        scopes=frozenset(scopes),
-        models=None if models is None else frozenset(models),
-        requests_per_minute=limit,
-        expires_at=expires_at,
-    )
+    try:
+        key_id, user_id, scopes, models, limit, expires_at = orjson.loads(raw)
+        return KeyGrant(
+            key_id=UUID(key_id),
+            user_id=UUID(user_id),
+            scopes=frozenset(scopes),
+            models=None if models is None else frozenset(models),
+            requests_per_minute=limit,
+            expires_at=expires_at,
+        )
+    except _NOISE:
+        return None

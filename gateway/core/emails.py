@@ -10,6 +10,7 @@ MAX_LENGTH = 254  # RFC 5321's longest path, without its brackets
 # first of all a name to sign in with.
 _PRIVATE = (".localhost", ".test", ".local", ".internal", ".invalid")
 _STAND_IN = ".example.com"
+_REFUSAL = "This is not an e-mail address."
 
 
 def normalise_email(text: str) -> str:
@@ -19,12 +20,14 @@ def normalise_email(text: str) -> str:
         ValueError: it is no address; the message holds nothing of the input.
     """
     text = text.strip()
+    if len(text) > 2 * MAX_LENGTH:  # it may still get shorter, but not by so much
+        raise ValueError(_REFUSAL)
     private = text.lower().endswith(_PRIVATE)
     try:
         checked = validate_email(text + _STAND_IN if private else text, check_deliverability=False)
     except (EmailNotValidError, UnicodeError):
-        raise ValueError("This is not an e-mail address.") from None
+        raise ValueError(_REFUSAL) from None
     address = checked.normalized.removesuffix(_STAND_IN) if private else checked.normalized
     if len(address) > MAX_LENGTH:
-        raise ValueError("This is not an e-mail address.")
+        raise ValueError(_REFUSAL)
     return address.lower()

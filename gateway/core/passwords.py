@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from passlib.context import CryptContext
-from passlib.exc import PasswordValueError, UnknownHashError
 
 from gateway.core.exceptions import Unavailable, ValidationFailed
 
@@ -81,8 +80,8 @@ class PasswordHasher:
         try:
             if not self._context.verify(secret, stored):
                 return Verdict(ok=False)
-        except (UnknownHashError, PasswordValueError):
-            return Verdict(ok=False)
+        except ValueError:
+            return Verdict(ok=False)  # a hash that is none, or a password that no hash can be of
         outdated = self._context.needs_update(stored)
         return Verdict(ok=True, new_hash=str(self._context.hash(_normalise(password))) if outdated else None)
 

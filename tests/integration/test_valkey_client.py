@@ -1,0 +1,153 @@
+"""Valkey may hang, vanish and come back: no caller waits long for it, and none gets another's reply."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.exceptions import ResponseError
+
+from gateway.cache.client import DEADLINE_SECONDS, ValkeyClient, ValkeyUnavailable
+from tests.upstreams.slow_proxy import SlowProxy, slow_proxy
+
+
+@pytest.fixture
+async def proxy(redis_url: str) -> AsyncIterator[SlowProxy]:
+    async with slow_proxy(redis_url) as running:
+        yield running
+
+
+@pytest.fixture
+async def valkey(proxy: SlowProxy) -> AsyncIterator[ValkeyClient]:
+    client = ValkeyClient(proxy.url)
+    yield client
+    await client.aclose()
+
+
+async def until_available(client: ValkeyClient) -> None:
+    async with asyncio.timeout(10):
+        while not client.available:  # noqa: ASYNC110 - the breaker has no event, callers just ask
+            await asyncio.sleep(0.01)
+
+
+def name() -> str:
+    return f"test:{secrets.token_hex(8)}"
+
+
+async def test_commands_and_pipelines_reach_valkey(valkey: ValkeyClient) -> None:
+    key = name()
+    await valkey.execute("SET", key, b"value", "EX", 60)
+    assert await valkey.execute("GET", key) == b"value"
+    assert await valkey.run(lambda redis: redis.pipeline().incr(f"{key}:n").get(key).execute()) == [
+        1,
+        b"value",
+    ]
+    assert await valkey.ping()
+
+
+async def test_a_unix_socket_or_an_address_of_the_given_form_serves(redis_url: str) -> None:
+    client = ValkeyClient(redis_url)
+    assert await client.ping()
+    await client.aclose()
+
+
+async def test_without_an_address_it_is_never_there_and_says_so_at_once() -> None:
+    client = ValkeyClient("")
+    assert (client.configured, client.available, await client.ping()) == (False, False, False)
+    with pytest.raises(ValkeyUnavailable):
+        await client.execute("GET", "x")
+    await client.aclose()
+
+
+async def test_a_command_that_valkey_refuses_is_no_outage(valkey: ValkeyClient) -> None:
+    with pytest.raises(ResponseError):
+        await valkey.execute("NOSUCHCOMMAND")
+    assert valkey.available
+
+
+async def test_a_hanging_valkey_costs_the_deadline_once_and_heals(
+    proxy: SlowProxy, valkey: ValkeyClient
+) -> None:
+    await valkey.execute("SET", name(), b"1", "EX", 60)
+    proxy.flowing.clear()
+    began = time.monotonic()
+    with pytest.raises(ValkeyUnavailable):
+        await valkey.execute("GET", name())
+    assert time.monotonic() - began >= DEADLINE_SECONDS
+    assert not valkey.available
+    held = proxy.connections
+    for _ in range(1000):
+        with pytest.raises(ValkeyUnavailable):
+            await valkey.execute("GET", name())
+    assert proxy.connections - held <= 1  # a probe at most: no command was tried
+    proxy.flowing.set()
+    await until_available(valkey)
+    assert await valkey.execute("ECHO", "back") == b"back"
+
+
+async def test_connecting_to_a_hanging_valkey_is_within_the_same_deadline(
+    proxy: SlowProxy, valkey: ValkeyClient
+) -> None:
+    proxy.flowing.clear()
+    async with asyncio.timeout(5):
+        with pytest.raises(ValkeyUnavailable):
+            await valkey.execute("GET", name())
+
+
+async def test_a_valkey_that_is_down_is_left_alone_until_it_is_back(
+    proxy: SlowProxy, valkey: ValkeyClient
+) -> None:
+    await valkey.execute("PING")
+    await proxy.stop()
+    with pytest.raises(ValkeyUnavailable):
+        await valkey.execute("PING")
+    assert not valkey.available
+    await proxy.start()
+    await until_available(valkey)
+    assert await valkey.execute("ECHO", "back") == b"back"
+
+
+@pytest.mark.parametrize("pipelined", [False, True])
+async def test_a_cancelled_command_leaves_no_reply_for_the_next_caller(
+    proxy: SlowProxy, redis_url: str, pipelined: bool
+) -> None:
+    client = ValkeyClient(proxy.url, deadline=30)
+    keys = [name() for _ in range(8)]
+    for key in keys:
+        await client.execute("SET", key, key, "EX", 60)
+
+    def read(key: str) -> asyncio.Task:
+        if pipelined:
+            return asyncio.create_task(client.run(lambda redis: redis.pipeline().get(key).get(key).execute()))
+        return asyncio.create_task(client.execute("GET", key))
+
+    for _ in range(5):
+        proxy.flowing.clear()
+        proxy.held.clear()
+        tasks = [read(key) for key in keys[:4]]
+        await proxy.held.wait()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        proxy.flowing.set()
+        values = await asyncio.gather(*(read(key) for key in keys[4:]))
+        expected = [key.encode() for key in keys[4:]]
+        assert values == ([[value, value] for value in expected] if pipelined else expected)
+    assert client.available
+    await client.aclose()
+
+
+async def test_a_late_reply_is_not_taken_for_that_of_the_next_command(
+    proxy: SlowProxy, valkey: ValkeyClient
+) -> None:
+    first, second = name(), name()
+    await valkey.execute("MSET", first, b"first", second, b"second")
+    proxy.flowing.clear()
+    with pytest.raises(ValkeyUnavailable):
+        await valkey.execute("GET", first)
+    proxy.flowing.set()
+    await until_available(valkey)
+    assert await valkey.execute("GET", second) == b"second"
