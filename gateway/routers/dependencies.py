@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from fastapi import Request
 from fastapi.openapi.models import HTTPBearer, OAuth2, OAuthFlowPassword, OAuthFlows
 from fastapi.security.base import SecurityBase
 
-from gateway.container import Container
 from gateway.core.database import clean_text
 from gateway.core.exceptions import PermissionDenied, ScopeMissing
 from gateway.domain.account import Device
 from gateway.domain.principal import Principal, Scope
 from gateway.schemas.base import ErrorBody
+
+if TYPE_CHECKING:
+    from gateway.container import Container
 
 SERVICE_SCHEME = "API key"
 Kind = Literal["person", "api_key"]
@@ -27,7 +29,7 @@ _SERVICE_DOCS = HTTPBearer(description="`Authorization: Bearer gw_…`, or the s
 
 def get_container(request: Request) -> Container:
     """The composition root of this application."""
-    return cast(Container, request.app.state.container)
+    return cast("Container", request.app.state.container)
 
 
 class Caller(SecurityBase):

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 
 from gateway.core.emails import normalise_email
 from gateway.core.passwords import MAX_LENGTH, MIN_LENGTH
-from gateway.schemas.base import Body, Text, View
+from gateway.schemas.base import Body, Storable, View
 
 # Beyond this nothing is an address, a password or a token, and it is refused before anything reads it.
 _LONGEST = 1024
@@ -19,7 +19,7 @@ Email = Annotated[
     AfterValidator(normalise_email),
     Field(json_schema_extra={"format": "email"}),
 ]
-Name = Annotated[Text, StringConstraints(max_length=200, strip_whitespace=True)]
+Name = Annotated[str, StringConstraints(max_length=200, strip_whitespace=True), Storable]
 NewPassword = Annotated[SecretStr, Field(min_length=MIN_LENGTH, max_length=MAX_LENGTH)]
 Password = Annotated[SecretStr, Field(max_length=_LONGEST)]
 RefreshSecret = Annotated[SecretStr, Field(max_length=_LONGEST)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
@@ -19,7 +17,7 @@ class View(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     if "\x00" in text:
         raise ValueError("NUL characters cannot be stored.")
     if not text.isascii():
@@ -30,7 +28,8 @@ def _storable(text: str) -> str:
     return text
 
 
-Text = Annotated[str, AfterValidator(_storable)]
+# Text that a request brings; constraints go before it: `Annotated[str, StringConstraints(…), Storable]`.
+Storable = AfterValidator(storable)
 
 
 class ErrorDetail(BaseModel):
