@@ -14,7 +14,7 @@ from gateway.providers.chat import langchain_bridge as bridge
 from gateway.providers.chat import wire
 from gateway.providers.chat.base import ProviderHealth
 from gateway.providers.chat.guard_httpx import GuardedTransport
-from gateway.providers.chat.langchain_provider import LangChainProvider
+from gateway.providers.chat.langchain_provider import LangChainProvider, trusting_nobody
 from gateway.providers.chat.openai_body import response_format
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ class GeminiProvider(LangChainProvider):
                 http_options=types.HttpOptions(
                     base_url=self._base_url,
                     api_version=_API_VERSION,
+                    client_args={"verify": trusting_nobody()},
                     httpx_async_client=httpx.AsyncClient(transport=GuardedTransport(self.guard)),
                 ),
             )
@@ -91,6 +92,7 @@ class GeminiProvider(LangChainProvider):
             base_url=self._base_url,
             vertexai=False,
             max_retries=1,  # attempts in all
+            client_args={"verify": trusting_nobody()},
             **{"temperature": None, **self.config.options},  # its own default would be sent otherwise
         )
         chat.client = self._client

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -117,3 +118,8 @@ class LangChainProvider(ChatProvider):
                         "The model's provider is not configured properly; an operator has to mend it."
                     ) from error
             return self._models[model]
+
+
+def trusting_nobody() -> ssl.SSLContext:
+    """For the clients that SDKs make and we never use: no certificates to load, and no way to connect."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

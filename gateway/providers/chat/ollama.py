@@ -14,7 +14,7 @@ from gateway.providers.chat import langchain_bridge as bridge
 from gateway.providers.chat import wire
 from gateway.providers.chat.base import ProviderHealth
 from gateway.providers.chat.guard_httpx import GuardedTransport
-from gateway.providers.chat.langchain_provider import LangChainProvider
+from gateway.providers.chat.langchain_provider import LangChainProvider, trusting_nobody
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -58,7 +58,7 @@ class OllamaProvider(LangChainProvider):
         return ChatOllama(
             model=model,
             base_url=self._base_url,
-            client_kwargs={"trust_env": False, "headers": headers},
+            client_kwargs={"trust_env": False, "headers": headers, "verify": trusting_nobody()},
             async_client_kwargs={"transport": GuardedTransport(self.guard)},
             keep_alive=self.config.options.get("keep_alive"),
             reasoning=True,  # so that thinking is not dropped; what is asked for is set in `body`
@@ -90,7 +90,7 @@ class OllamaProvider(LangChainProvider):
         return arguments
 
     def body(self, request: ChatRequest) -> dict[str, Any]:
-        body: dict[str, Any] = {"think": self.config.options.get("reasoning")}
+        body: dict[str, Any] = {"think": self.config.options.get("reasoning"), "tools": None}
         # The SDK's own type of a tool forgets nested objects, `anyOf` and limits of a schema.
         if request.tools and request.tool_choice.mode != "none":
             body["tools"] = bridge.tools(request.tools)

@@ -1,0 +1,144 @@
+"""Generates a JSON value that fits a JSON Schema, the same for the same schema and seed."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping
+from typing import Any
+
+_WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "harbor")
+_FORMATS = {
+    "date": "2026-01-15",
+    "date-time": "2026-01-15T09:30:00Z",
+    "time": "09:30:00Z",
+    "email": "someone@example.com",
+    "uuid": "01234567-89ab-4cde-8f01-23456789abcd",
+    "uri": "https://example.com/",
+    "url": "https://example.com/",
+    "hostname": "example.com",
+    "ipv4": "192.0.2.1",
+}
+# Below this depth only what is required is generated, so that a schema that contains itself ends.
+_SHALLOW = 4
+_DEEPEST = 24
+
+
+def fitting(schema: Mapping[str, Any], seed: int) -> Any:
+    """A value for `schema`; keywords that say only what is wrong (`pattern`, `not`) are not looked at."""
+    return _Generator(schema, random.Random(seed)).value(schema, 0)  # noqa: S311 - no secret
+
+
+class _Generator:
+    def __init__(self, root: Mapping[str, Any], rng: random.Random) -> None:
+        self._root = root
+        self._rng = rng
+
+    def value(self, schema: Any, depth: int) -> Any:
+        if not isinstance(schema, Mapping) or depth > _DEEPEST:
+            return None
+        schema = self._resolve(schema, depth)
+        if "const" in schema:
+            return schema["const"]
+        if schema.get("enum"):
+            return self._rng.choice(list(schema["enum"]))
+        match self._type(schema):
+            case "object":
+                return self._object(schema, depth)
+            case "array":
+                return self._array(schema, depth)
+            case "string":
+                return self._string(schema)
+            case "integer":
+                return self._number(schema, 1)
+            case "number":
+                return self._number(schema, schema.get("multipleOf") or 0.5)
+            case "boolean":
+                return self._rng.random() < 0.5
+        return None
+
+    def _resolve(self, schema: Mapping[str, Any], depth: int) -> Mapping[str, Any]:
+        """The schema with its references and combinations taken together into one."""
+        for _ in range(_DEEPEST):
+            if "$ref" in schema:
+                rest = {key: value for key, value in schema.items() if key != "$ref"}
+                schema = {**self._look_up(str(schema["$ref"])), **rest}
+            elif choices := schema.get("anyOf") or schema.get("oneOf"):
+                rest = {key: value for key, value in schema.items() if key not in ("anyOf", "oneOf")}
+                # Deep down the simplest choice ends a schema that contains itself.
+                simple = [c for c in choices if isinstance(c, Mapping) and c.get("type") == "null"]
+                choice = simple[0] if simple and depth > _SHALLOW else choices[0]
+                schema = {**choice, **rest}
+            elif "allOf" in schema:
+                merged: dict[str, Any] = {key: value for key, value in schema.items() if key != "allOf"}
+                for part in schema["allOf"]:
+                    merged = _merge(merged, self._resolve(part, depth))
+                schema = merged
+            else:
+                break
+        return schema
+
+    def _look_up(self, reference: str) -> Mapping[str, Any]:
+        found: Any = self._root
+        for step in reference.removeprefix("#").strip("/").split("/"):
+            if step:
+                found = found.get(step.replace("~1", "/").replace("~0", "~"), {})
+        return found if isinstance(found, Mapping) else {}
+
+    @staticmethod
+    def _type(schema: Mapping[str, Any]) -> str:
+        kind = schema.get("type")
+        if isinstance(kind, list):
+            kind = next((item for item in kind if item != "null"), "null")
+        if kind:
+            return str(kind)
+        if "properties" in schema or "required" in schema:
+            return "object"
+        return "array" if "items" in schema else "string"
+
+    def _object(self, schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
+        properties: Mapping[str, Any] = schema.get("properties") or {}
+        required = list(schema.get("required") or ())
+        names = required if depth > _SHALLOW else [*properties, *(n for n in required if n not in properties)]
+        return {name: self.value(properties.get(name, {"type": "string"}), depth + 1) for name in names}
+
+    def _array(self, schema: Mapping[str, Any], depth: int) -> list[Any]:
+        prefix = schema.get("prefixItems") or ()
+        least = int(schema.get("minItems") or 0)
+        wanted = max(least, len(prefix), 0 if depth > _SHALLOW else 2)
+        wanted = max(least, min(wanted, int(schema.get("maxItems", wanted))))
+        items = schema.get("items", {"type": "string"})
+        return [self.value(prefix[i] if i < len(prefix) else items, depth + 1) for i in range(wanted)]
+
+    def _string(self, schema: Mapping[str, Any]) -> str:
+        known = _FORMATS.get(str(schema.get("format")))
+        if known:
+            return known
+        text = self._rng.choice(_WORDS)
+        least = int(schema.get("minLength") or 0)
+        text = (text * (least // len(text) + 1)) if len(text) < least else text
+        return text[: int(schema.get("maxLength", max(len(text), least)))]
+
+    def _number(self, schema: Mapping[str, Any], step: float) -> float:
+        """A multiple of `step` (of `multipleOf` for integers too) within the bounds."""
+        step = schema.get("multipleOf") or step
+        low = schema.get("minimum", -math.inf)
+        high = schema.get("maximum", math.inf)
+        if isinstance(schema.get("exclusiveMinimum"), int | float):
+            low = max(low, schema["exclusiveMinimum"] + step)
+        if isinstance(schema.get("exclusiveMaximum"), int | float):
+            high = min(high, schema["exclusiveMaximum"] - step)
+        if low == -math.inf:
+            low = min(0, high - 100 * step) if high != math.inf else 0
+        high = min(high, low + 100 * step)
+        first, last = math.ceil(low / step), math.floor(high / step)
+        return self._rng.randint(first, last) * step if first <= last else low
+
+
+def _merge(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
+    merged = {**left, **right}
+    if "properties" in left and "properties" in right:
+        merged["properties"] = {**left["properties"], **right["properties"]}
+    if "required" in left and "required" in right:
+        merged["required"] = [*left["required"], *right["required"]]
+    return merged
