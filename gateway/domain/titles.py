@@ -59,8 +59,8 @@ def _shorten(text: str) -> str:
     if len(text) <= MAX_TITLE:
         return text
     cut = text[: MAX_TITLE - 1]
-    head, space, _ = cut.rpartition(" ")
+    head = text[:MAX_TITLE].rpartition(" ")[0]
     # Scripts without spaces, and one endless word, are cut where they stand.
-    if space and len(head) >= MAX_TITLE // 2:
+    if len(head) >= MAX_TITLE // 2:
         cut = head
     return cut.rstrip(" ,;:.-–—" + _JOINERS) + "…"

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 from gateway.core.ids import parse_id
 from gateway.domain.conversation import StoredMessage
 from gateway.domain.usage import money
-from gateway.schemas.base import Body, Text, View
+from gateway.schemas.base import Body, View
 
 
 def _one_line(title: str) -> str:
@@ -22,9 +22,9 @@ def _one_line(title: str) -> str:
     return title
 
 
-Title = Annotated[Text, Field(max_length=200), AfterValidator(_one_line)]
-Model = Annotated[Text, Field(max_length=200, description="A model, an alias or `auto`.")]
-System = Annotated[Text, Field(max_length=100_000, description="The system prompt of its turns.")]
+Title = Annotated[str, Field(max_length=200), AfterValidator(_one_line)]
+Model = Annotated[str, Field(max_length=200, description="A model, an alias or `auto`.")]
+System = Annotated[str, Field(max_length=100_000, description="The system prompt of its turns.")]
 
 
 class ConversationCreate(Body):

@@ -1,0 +1,336 @@
+"""`/api/conversations`, from the request's bytes to the database and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from functools import partial
+from types import SimpleNamespace
+from uuid import UUID
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.datastructures import Headers
+
+from gateway.core.database import create_engine, create_session_factory
+from gateway.core.ids import new_id
+from gateway.core.settings import Settings
+from gateway.domain.principal import Principal
+from gateway.domain.usage import Usage
+from gateway.middleware import install_middleware
+from gateway.repositories.turn import TurnRepository
+from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.routers import conversations
+from gateway.routers.errors import install_error_handlers
+from gateway.services.conversation import ConversationService
+from tests.storage import begin, entry, finish, make_user, rows, say
+
+
+class ByHeader:
+    """Authenticates whoever `x-user` names: who may sign in is tested elsewhere."""
+
+    async def authenticate(self, headers: Headers) -> Principal:
+        kind = "api_key" if headers.get("x-kind") == "key" else "person"
+        return Principal(user_id=UUID(headers["x-user"]), kind=kind)
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = create_engine(database_url, pool_size=3)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+def turns(engine: AsyncEngine) -> TurnRepository:
+    return TurnRepository(engine)
+
+
+@pytest.fixture
+async def user(engine: AsyncEngine) -> UUID:
+    return await make_user(engine)
+
+
+@pytest.fixture
+async def client(engine: AsyncEngine, user: UUID) -> AsyncIterator[httpx.AsyncClient]:
+    app = FastAPI(redirect_slashes=False)
+    app.include_router(conversations.router)
+    install_error_handlers(app)
+    install_middleware(app, Settings(_env_file=None))
+    service = ConversationService(partial(UnitOfWork, create_session_factory(engine)), ("auto", "small"))
+    app.state.container = SimpleNamespace(conversations=service, authenticator=ByHeader())
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://gateway", headers={"x-user": str(user)}
+    ) as client:
+        yield client
+
+
+def code(response: httpx.Response) -> tuple[int, str, str | None]:
+    error = response.json()["error"]
+    return response.status_code, error["code"], error["param"]
+
+
+async def test_a_conversation_is_created_read_renamed_and_deleted(client):
+    created = await client.post("/api/conversations/", json={"title": "  A\n title ", "model": "small"})
+    assert created.status_code == 201
+    body = created.json()
+    assert set(body) == {
+        "id", "title", "model", "system", "head_id", "running_message_id", "created_at", "updated_at",
+    }  # fmt: skip
+    assert (body["title"], body["model"], body["system"], body["head_id"]) == ("A title", "small", None, None)
+    path = f"/api/conversations/{body['id']}"
+    assert (await client.get(path)).json() == {**body, "messages": []}
+    changed = (await client.patch(path, json={"title": "Other", "system": "Be kind.", "model": None})).json()
+    assert (changed["title"], changed["system"], changed["model"]) == ("Other", "Be kind.", None)
+    assert changed["updated_at"] > body["updated_at"]
+    assert (await client.patch(path, json={})).json() == changed
+    deleted = await client.delete(path)
+    assert (deleted.status_code, deleted.content) == (204, b"")
+    assert code(await client.get(path)) == (404, "not_found", None)
+    assert code(await client.delete(path)) == (404, "not_found", None)
+
+
+async def test_the_branch_being_read_comes_with_the_conversation(client, turns, user):
+    first = await say(turns, user, "q1", "a1", title="T")
+    second = await say(turns, user, "q2", "a2", conversation_id=first.conversation_id)
+    edit = await say(
+        turns, user, "q2b", "a2b", conversation_id=first.conversation_id, parent_id=first.answer_id
+    )
+    path = f"/api/conversations/{first.conversation_id}"
+    read = (await client.get(path)).json()
+    assert [message["content"] for message in read["messages"]] == ["q1", "a1", "q2b", "a2b"]
+    assert read["head_id"] == str(edit.answer_id)
+    moved = await client.patch(path, json={"head_id": str(second.answer_id)})
+    assert moved.json()["head_id"] == str(second.answer_id)
+    read = (await client.get(path)).json()
+    assert [message["content"] for message in read["messages"]] == ["q1", "a1", "q2", "a2"]
+
+
+async def test_messages_lists_every_branch_with_parents_in_pages(client, turns, user):
+    first = await say(turns, user, "q1", "a1")
+    again = await say(
+        turns, user, "q2", "a2", conversation_id=first.conversation_id, parent_id=first.question_id
+    )
+    third = await say(
+        turns, user, "q3", "a3", conversation_id=first.conversation_id, parent_id=first.answer_id
+    )
+    path = f"/api/conversations/{first.conversation_id}/messages"
+    found, cursor = [], None
+    for _ in range(3):
+        query = {"limit": 2, **({"cursor": cursor} if cursor else {})}
+        page = (await client.get(path, params=query)).json()
+        found += page["items"]
+        cursor = page["next_cursor"]
+    assert cursor is None
+    assert [(message["content"], message["parent_id"]) for message in found] == [
+        ("q1", None),
+        ("a1", str(first.question_id)),
+        ("q2", str(first.question_id)),
+        ("a2", str(again.question_id)),
+        ("q3", str(first.answer_id)),
+        ("a3", str(third.question_id)),
+    ]
+    everything = (await client.get(path)).json()
+    assert everything["items"] == found
+    assert everything["next_cursor"] is None
+
+
+async def test_a_message_has_the_shape_of_an_answer(client, turns, user):
+    begun = await begin(turns, user, "q1", metadata={"from": "test"})
+    await finish(
+        turns,
+        begun,
+        "a1",
+        model="small",
+        provider="mock",
+        finish_reason="stop",
+        usage=Usage(17, 24),
+        cost_usd=Decimal("0.00012345"),
+        receipt={"intent": "chat"},
+        calls=[entry()],
+    )
+    path = f"/api/conversations/{begun.conversation_id}"
+    question, answer = (await client.get(path)).json()["messages"]
+    created_at = answer.pop("created_at")
+    assert created_at.endswith(("Z", "+00:00"))
+    assert answer == {
+        "id": str(begun.answer_id),
+        "parent_id": str(begun.question_id),
+        "role": "assistant",
+        "content": "a1",
+        "status": "complete",
+        "model": "small",
+        "provider": "mock",
+        "finish_reason": "stop",
+        "usage": {"prompt_tokens": 17, "completion_tokens": 24, "total_tokens": 41},
+        "cost_usd": "0.000123",
+        "receipt": {"intent": "chat"},
+        "tool_calls": None,
+        "error": None,
+        "metadata": {},
+    }
+    assert (question["role"], question["metadata"], question["cost_usd"]) == (
+        "user",
+        {"from": "test"},
+        "0.000000",
+    )
+
+
+async def test_a_turn_under_way_shows_and_a_dead_one_does_not(client, turns, user):
+    alive = await begin(turns, user, "q1")
+    dead = await begin(turns, user, "q1", lease_seconds=0)
+    shown = (await client.get(f"/api/conversations/{alive.conversation_id}")).json()
+    assert shown["running_message_id"] == str(alive.answer_id)
+    assert shown["messages"][-1]["status"] == "pending"
+    shown = (await client.get(f"/api/conversations/{dead.conversation_id}")).json()
+    assert shown["running_message_id"] is None
+
+
+async def test_the_list_pages_newest_first_without_gaps_or_repeats(client, turns, user, engine):
+    made = [(await client.post("/api/conversations", json={"title": f"c{n}"})).json()["id"] for n in range(7)]
+    # Rows of one transaction share their time: the id decides, and no page may stumble over it.
+    await rows(engine, "UPDATE conversations SET updated_at = now() WHERE user_id = :u RETURNING 1", u=user)
+    await say(turns, user, "q", "a", conversation_id=UUID(made[2]))
+    found, cursor, pages = [], None, 0
+    while pages == 0 or cursor:
+        query = {"limit": 3, **({"cursor": cursor} if cursor else {})}
+        page = (await client.get("/api/conversations", params=query)).json()
+        found += [item["id"] for item in page["items"]]
+        cursor, pages = page["next_cursor"], pages + 1
+    assert pages == 3
+    assert found == [made[2], *sorted((set(made) - {made[2]}), reverse=True)]
+
+
+async def test_a_mistyped_cursor_is_refused(client):
+    for _ in range(2):
+        await client.post("/api/conversations", json={})
+    cursor = (await client.get("/api/conversations", params={"limit": 1})).json()["next_cursor"]
+    for place in range(len(cursor)):
+        wrong = cursor[:place] + ("A" if cursor[place] != "A" else "B") + cursor[place + 1 :]
+        response = await client.get("/api/conversations", params={"cursor": wrong})
+        assert code(response) == (422, "validation_failed", "cursor")
+
+
+async def test_a_page_that_ends_the_list_exactly_has_no_next(client):
+    for _ in range(2):
+        await client.post("/api/conversations", json={})
+    page = (await client.get("/api/conversations", params={"limit": 2})).json()
+    assert (len(page["items"]), page["next_cursor"]) == (2, None)
+
+
+async def test_other_peoples_conversations_are_not_found(client, turns, engine, user):
+    theirs = await say(turns, await make_user(engine), "q", "a")
+    mine = await say(turns, user, "q", "a")
+    path = f"/api/conversations/{theirs.conversation_id}"
+    for response in (
+        await client.get(path),
+        await client.get(f"{path}/messages"),
+        await client.patch(path, json={"title": "mine now"}),
+        await client.delete(path),
+        await client.patch(
+            f"/api/conversations/{mine.conversation_id}", json={"head_id": str(theirs.answer_id)}
+        ),
+    ):
+        assert code(response) == (404, "not_found", None)
+    listed = (await client.get("/api/conversations")).json()["items"]
+    assert [item["id"] for item in listed] == [str(mine.conversation_id)]
+    assert await rows(engine, "SELECT 1 FROM conversations WHERE id = :id", id=theirs.conversation_id)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "x",
+        "0" * 32,
+        "{01890000-0000-7000-8000-000000000000}",
+        "a" * 5000,
+        "%00",
+        "1_890000-0000-7000-8000-000000000000",
+    ],
+)
+async def test_a_malformed_id_is_not_found(client, bad):
+    for method, path, body in (
+        ("GET", f"/api/conversations/{bad}", None),
+        ("GET", f"/api/conversations/{bad}/messages", None),
+        ("DELETE", f"/api/conversations/{bad}", None),
+        ("PATCH", f"/api/conversations/{bad}", {"title": "t"}),
+    ):
+        assert code(await client.request(method, path, json=body)) == (404, "not_found", None)
+
+
+@pytest.mark.parametrize("bad", ["", "A" * 35 + "=", "_" * 36, "A" * 35 + "B", "é" * 36, "A" * 999, "';--"])
+async def test_a_broken_cursor_is_a_422_that_names_it(client, user, turns, bad):
+    mine = await say(turns, user, "q", "a")
+    for path in ("/api/conversations", f"/api/conversations/{mine.conversation_id}/messages"):
+        assert code(await client.get(path, params={"cursor": bad})) == (422, "validation_failed", "cursor")
+
+
+@pytest.mark.parametrize("limit", ["0", "101", "-1", "x", "1e9", "99999999999999999999"])
+async def test_a_limit_out_of_range_is_a_422_that_names_it(client, limit):
+    response = await client.get("/api/conversations", params={"limit": limit})
+    assert code(response) == (422, "validation_failed", "limit")
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"titel": "typo"}, "titel"),
+        ({"title": 7}, "title"),
+        ({"title": None}, "title"),
+        ({"title": " \n "}, "title"),
+        ({"title": "a\u0007b"}, "title"),
+        ({"title": "x" * 201}, "title"),
+        ({"system": "x" * 100_001}, "system"),
+        ({"head_id": None}, "head_id"),
+        ({"user_id": str(new_id())}, "user_id"),
+        ([], None),
+        (None, None),
+    ],
+)
+async def test_a_wrong_field_is_a_422_that_names_it(client, body, param):
+    created = (await client.post("/api/conversations", json={})).json()
+    response = await client.patch(f"/api/conversations/{created['id']}", json=body)
+    assert code(response) == (422, "validation_failed", param)
+
+
+@pytest.mark.parametrize("text", [r'{"title": "a\u0000b"}', r'{"title": "a\ud800b"}', '{"title": NaN}', "{"])
+async def test_text_that_cannot_be_kept_is_a_422(client, text):
+    response = await client.post(
+        "/api/conversations", content=text.encode(), headers={"content-type": "application/json"}
+    )
+    assert response.status_code == 422
+
+
+async def test_a_head_that_is_no_message_of_it_is_not_found(client, turns, user):
+    mine, other = await say(turns, user, "q", "a"), await say(turns, user, "q", "a")
+    path = f"/api/conversations/{mine.conversation_id}"
+    for head in (str(other.answer_id), str(new_id()), "x"):
+        assert code(await client.patch(path, json={"head_id": head})) == (404, "not_found", None)
+    assert (await client.get(path)).json()["head_id"] == str(mine.answer_id)
+
+
+async def test_a_model_that_nobody_serves_is_not_found(client):
+    assert code(await client.post("/api/conversations", json={"model": "gpt-9"}))[:2] == (
+        404,
+        "model_not_found",
+    )
+    created = (await client.post("/api/conversations", json={"model": "auto"})).json()
+    response = await client.patch(f"/api/conversations/{created['id']}", json={"model": "gpt-9"})
+    assert code(response)[:2] == (404, "model_not_found")
+
+
+async def test_api_keys_do_not_reach_a_persons_conversations(client):
+    assert code(await client.get("/api/conversations", headers={"x-kind": "key"}))[:2] == (403, "forbidden")
+
+
+async def test_paths_work_with_a_trailing_slash(client, turns, user):
+    mine = await say(turns, user, "q", "a")
+    for path in ("", f"/{mine.conversation_id}", f"/{mine.conversation_id}/messages"):
+        bare = await client.get(f"/api/conversations{path}")
+        slashed = await client.get(f"/api/conversations{path}/")
+        assert bare.status_code == slashed.status_code == 200
+        assert json.loads(bare.content) == json.loads(slashed.content)

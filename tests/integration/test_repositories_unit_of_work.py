@@ -1,0 +1,184 @@
+"""Units of work on the real database: what is kept, where connections go, what failures become."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.core import database
+from gateway.core.database import create_engine, create_session_factory, driver_connection
+from gateway.core.exceptions import Unavailable
+from gateway.repositories.turn import TurnRepository
+from gateway.repositories.unit_of_work import UnitOfWork
+from tests.storage import begin, make_user, rows, until
+
+NOWHERE = "postgresql+asyncpg://nobody@/nothing?host=/nonexistent/directory"
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = create_engine(database_url, pool_size=1)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def other(database_url: str) -> AsyncIterator[AsyncEngine]:
+    """Another client of the same database."""
+    engine = create_engine(database_url, pool_size=2)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def user(other: AsyncEngine) -> UUID:
+    return await make_user(other)
+
+
+def unit(engine: AsyncEngine) -> UnitOfWork:
+    return UnitOfWork(create_session_factory(engine))
+
+
+async def titles(engine: AsyncEngine, user: UUID) -> list[str]:
+    found = await rows(engine, "SELECT title FROM conversations WHERE user_id = :user", user=user)
+    return [row["title"] for row in found]
+
+
+async def backend(engine: AsyncEngine) -> int:
+    async with unit(engine) as uow:
+        return int(await uow.session.scalar(text("SELECT pg_backend_pid()")))
+
+
+async def test_a_clean_exit_commits(engine, other, user):
+    async with unit(engine) as uow:
+        await uow.conversations.add(user, title="kept", model=None, system=None)
+        assert await titles(other, user) == []
+    assert await titles(other, user) == ["kept"]
+
+
+async def test_an_exception_rolls_back_and_passes_on_unchanged(engine, other, user):
+    async def work() -> None:
+        async with unit(engine) as uow:
+            await uow.conversations.add(user, title="lost", model=None, system=None)
+            raise KeyError("mine")
+
+    with pytest.raises(KeyError):
+        await work()
+    assert await titles(other, user) == []
+    assert engine.pool.checkedout() == 0
+
+
+async def test_a_broken_constraint_stays_what_it_is(engine, user):
+    with pytest.raises(IntegrityError):
+        async with unit(engine) as uow:
+            await uow.session.execute(text("INSERT INTO conversations (id) VALUES (NULL)"))
+
+
+async def test_a_cancelled_unit_rolls_back_and_gives_its_connection_back(engine, other, user):
+    inside = asyncio.Event()
+
+    async def work() -> None:
+        async with unit(engine) as uow:
+            await uow.conversations.add(user, title="cancelled", model=None, system=None)
+            inside.set()
+            await uow.session.execute(text("SELECT pg_sleep(60)"))
+
+    task = asyncio.create_task(work())
+    await inside.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert engine.pool.checkedout() == 0
+    assert await titles(other, user) == []
+    assert await backend(engine)
+
+
+async def test_a_cancelled_single_statement_leaves_a_connection_that_the_next_can_use(engine):
+    started = asyncio.Event()
+
+    async def work() -> None:
+        async with driver_connection(engine) as connection:
+            started.set()
+            await connection.execute("SELECT pg_sleep(60)")
+
+    task = asyncio.create_task(work())
+    await started.wait()
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    async with driver_connection(engine) as connection:
+        assert await connection.fetchval("SELECT 7") == 7
+
+
+async def test_a_connection_that_the_server_closed_while_idle_costs_nobody_an_error(engine, other, user):
+    before = await backend(engine)
+    await rows(other, "SELECT pg_terminate_backend(:pid)", pid=before)
+    gone = "SELECT 1 WHERE NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = :pid)"
+    await until(other, gone, pid=before)
+    assert await backend(engine) != before
+    assert (await begin(TurnRepository(engine), user, "q")).said == []
+
+
+@pytest.mark.parametrize("single", [False, True])
+async def test_a_connection_lost_in_a_statement_is_a_503_and_the_next_unit_works(engine, other, single):
+    async def work() -> None:
+        if single:
+            async with driver_connection(engine) as connection:
+                await connection.execute("SELECT pg_sleep(60)")
+        else:
+            async with unit(engine) as uow:
+                await uow.session.execute(text("SELECT pg_sleep(60)"))
+
+    task = asyncio.create_task(work())
+    query = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE query = 'SELECT pg_sleep(60)' AND state = 'active' AND datname = current_database()"
+    )
+    await until(other, query)
+    with pytest.raises(Unavailable) as caught:
+        await task
+    assert (caught.value.status, caught.value.retry_after) == (503, 1)
+    assert engine.pool.checkedout() == 0
+    assert await backend(engine)
+
+
+async def test_an_exhausted_pool_is_a_503(database_url, monkeypatch, user):
+    monkeypatch.setattr(database, "POOL_TIMEOUT", 0.05)
+    engine = create_engine(database_url, pool_size=1)
+    async with driver_connection(engine):
+        with pytest.raises(Unavailable):
+            async with unit(engine) as uow:
+                await uow.conversations.newest(user, None, 1)
+        with pytest.raises(Unavailable):
+            await begin(TurnRepository(engine), user, "q")
+    await engine.dispose()
+
+
+async def test_a_database_that_is_not_there_is_a_503():
+    engine = create_engine(NOWHERE)
+    with pytest.raises(Unavailable):
+        async with unit(engine) as uow:
+            await uow.session.execute(text("SELECT 1"))
+    with pytest.raises(Unavailable):
+        async with driver_connection(engine):
+            pass
+
+
+async def test_a_statement_that_never_ends_is_a_503(database_url, monkeypatch):
+    monkeypatch.setattr(database, "COMMAND_TIMEOUT", 0.05)
+    engine = create_engine(database_url, pool_size=1)
+    with pytest.raises(Unavailable):
+        async with unit(engine) as uow:
+            await uow.session.execute(text("SELECT pg_sleep(60)"))
+    with pytest.raises(Unavailable):
+        async with driver_connection(engine) as connection:
+            await connection.execute("SELECT pg_sleep(60)")
+    assert engine.pool.checkedout() == 0
+    await engine.dispose()

@@ -1,0 +1,110 @@
+"""Shorthand of tests that write to the real database: accounts, turns, and rows as they are stored."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.core.ids import new_id
+from gateway.domain.ledger import FinishedTurn, NewTurn, OpenedTurn, UsageEntry, UsageOwner
+from gateway.domain.usage import Usage
+from gateway.models.user import User
+from gateway.repositories.turn import TurnRepository
+
+
+async def make_user(engine: AsyncEngine) -> UUID:
+    """A fresh account's id."""
+    user_id = new_id()
+    async with engine.begin() as connection:
+        await connection.execute(
+            insert(User).values(id=user_id, email=f"{user_id}@example.com", password_hash="-")
+        )
+    return user_id
+
+
+async def rows(engine: AsyncEngine, statement: str, **arguments: Any) -> list[dict[str, Any]]:
+    """What a statement returns, committed."""
+    async with engine.begin() as connection:
+        return [dict(row) for row in (await connection.execute(text(statement), arguments)).mappings()]
+
+
+async def until(engine: AsyncEngine, statement: str, **arguments: Any) -> None:
+    """Wait until a statement returns a row: what goes on inside the server can only be asked for."""
+    async with asyncio.timeout(20):
+        while not await rows(engine, statement, **arguments):  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A turn that has begun."""
+
+    opened: OpenedTurn
+    question_id: UUID
+    answer_id: UUID
+    user_id: UUID
+
+    @property
+    def conversation_id(self) -> UUID:
+        return self.opened.conversation_id
+
+    @property
+    def said(self) -> list[str]:
+        """The texts of the history that the turn was given."""
+        return [message.text for message in self.opened.history]
+
+
+async def begin(turns: TurnRepository, user_id: UUID, question: str, **fields: Any) -> Begun:
+    """Begin a turn; `fields` are those of `NewTurn`."""
+    question_id, answer_id = new_id(), new_id()
+    opened = await turns.begin_turn(NewTurn(user_id, question, question_id, answer_id, **fields))
+    return Begun(opened, question_id, answer_id, user_id)
+
+
+async def finish(
+    turns: TurnRepository,
+    begun: Begun,
+    content: str,
+    status: str = "complete",
+    calls: Sequence[UsageEntry] = (),
+    **fields: Any,
+) -> FinishedTurn:
+    """End a turn; `fields` are those of `FinishedTurn`."""
+    turn = FinishedTurn(
+        owner=UsageOwner(begun.user_id, "req-1", message_id=begun.answer_id),
+        conversation_id=begun.conversation_id,
+        message_id=begun.answer_id,
+        content=content,
+        status=status,  # type: ignore[arg-type]
+        calls=calls,
+        **fields,
+    )
+    await turns.finish_turn(turn)
+    return turn
+
+
+async def say(turns: TurnRepository, user_id: UUID, question: str, answer: str, **fields: Any) -> Begun:
+    """A whole turn."""
+    begun = await begin(turns, user_id, question, **fields)
+    await finish(turns, begun, answer)
+    return begun
+
+
+def entry(**fields: Any) -> UsageEntry:
+    """One call's cost."""
+    given: dict[str, Any] = {
+        "kind": "chat",
+        "model": "small",
+        "provider": "mock",
+        "usage": Usage(3, 4),
+        "cost_usd": Decimal("0.0000000001"),
+        **fields,
+    }
+    return UsageEntry(**given)
