@@ -17,7 +17,6 @@ from gateway.agent.runner import AgentRunner
 from gateway.cache.auth_cache import AuthCache
 from gateway.cache.client import ValkeyClient
 from gateway.core.database import create_engine, create_session_factory
-from gateway.core.exceptions import GatewayError
 from gateway.core.passwords import PasswordHasher
 from gateway.core.settings import Settings
 from gateway.core.tokens import AccessTokens
@@ -145,7 +144,7 @@ def _wire(
         ),
         users=UserService(uow, cache, passwords),
         api_keys=ApiKeyService(uow, cache),
-        conversations=ConversationService(uow),
+        conversations=ConversationService(uow, parts.catalog.names()),
         chat=ChatService(AgentRunner(parts), turns, Ledger(turns), tasks),
         models=ModelCatalogService(parts),
     )

@@ -54,9 +54,7 @@ def _drain_on_sigterm(container: Container) -> Callable[[], None]:
     for number in (signal.SIGTERM, signal.SIGINT):
         before = signal.getsignal(number)
 
-        def handle(
-            signum: int, frame: FrameType | None, before: object = before
-        ) -> None:
+        def handle(signum: int, frame: FrameType | None, before: object = before) -> None:
             loop.call_soon_threadsafe(container.tasks.begin_draining)
             if callable(before):
                 before(signum, frame)

@@ -12,9 +12,9 @@ An answer that no guardrail has an opinion on goes to `format` directly: a super
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -31,7 +31,12 @@ from gateway.agent.nodes.route import route
 from gateway.agent.nodes.tools import tools
 from gateway.agent.state import AgentState
 
-Node = Callable[[AgentState, Runtime[AgentContext]], Awaitable[AgentState]]
+
+class Node(Protocol):
+    """A coroutine function over state and runtime; LangGraph passes both by these names."""
+
+    def __call__(self, state: AgentState, runtime: Runtime[AgentContext]) -> Awaitable[AgentState]:
+        """A partial update of the state."""
 
 
 def _timed(name: str, node: Node) -> Node:

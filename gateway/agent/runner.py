@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from typing import cast
+
+from langchain_core.runnables import RunnableConfig
 
 from gateway.agent.context import AgentContext, AgentParts
 from gateway.agent.graph import build_graph
@@ -26,7 +29,7 @@ class AgentRunner:
         models = len(parts.catalog.models)
         # Each round is llm, guardrail and tools, each fallback llm, retry and route; past both caps the
         # edges end the turn by themselves, so this limit is never what stops one.
-        self._config = {"recursion_limit": _FIXED_STEPS + 3 * (rounds + 1) * (models + 1)}
+        self._config: RunnableConfig = {"recursion_limit": _FIXED_STEPS + 3 * (rounds + 1) * (models + 1)}
 
     async def run(
         self,
@@ -49,6 +52,6 @@ class AgentRunner:
             async for event in self._graph.astream(
                 state, context=context, stream_mode="custom", config=self._config
             ):
-                yield event
+                yield cast(ChatEvent, event)
         finally:
             context.close()

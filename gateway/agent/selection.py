@@ -107,9 +107,10 @@ def candidates(
         UpstreamUnavailable: no model is left, for the reason that comes first in this order.
     """
     chain = _with_fallbacks(catalog, turn, wish)
-    if allowed is not None and turn.model not in allowed:
-        chain = tuple(name for name in chain if name in allowed)
-        if not chain or (wish.named and wish.models[0] not in allowed):
+    if allowed is not None:
+        permitted = allowed.union(*(catalog.aliases[name] for name in allowed if name in catalog.aliases))
+        chain = tuple(name for name in chain if name in permitted)
+        if not chain or (wish.named and wish.models[0] not in permitted):
             raise ModelNotAllowed(param="model")
     if wish.named:
         # Who names a model is told what it cannot do, rather than served by another in silence.

@@ -5,7 +5,7 @@ GatewayError                     500 server_error          internal_error
 │   ├── UnsupportedParameter     400                       unsupported_parameter
 │   ├── ContextLengthExceeded    400                       context_length_exceeded
 │   ├── ContentBlocked           400                       content_blocked
-│   ├── UpstreamRejected         400                       upstream_rejected   (the vendor calls it the caller's fault)
+│   ├── UpstreamRejected         400                       upstream_rejected   (the vendor blames the caller)
 │   ├── BodyTooLarge             413                       body_too_large
 │   ├── UnsupportedMediaType     415                       unsupported_media_type
 │   └── ValidationFailed         422                       validation_failed
@@ -31,7 +31,7 @@ GatewayError                     500 server_error          internal_error
 │   ├── UpstreamUnavailable      502                       (refused, reset, 5xx: nothing was said)
 │   ├── UpstreamBroken           502                       (cut or garbage: it stopped being a valid answer)
 │   ├── UpstreamRateLimited      502                       (the vendor's 429; carries its retry_after)
-│   ├── UpstreamUnauthorized     502                       (our credentials were refused: an operator must act)
+│   ├── UpstreamUnauthorized     502                       (our credentials were refused)
 │   └── UpstreamTimeout          504                       upstream_timeout
 └── Unavailable                  503 unavailable_error     overloaded
     └── CircuitOpen              503                       circuit_open

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from typing import Protocol, TypeVar
-from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
 
-from gateway.core.exceptions import NotFound
 from gateway.core.json_body import parse_json
 from gateway.dialects.errors import validation_error
 from gateway.domain.events import ChatEvent
@@ -38,13 +36,3 @@ def parse_body(model: type[B], body: bytes) -> B:
         return model.model_validate(data)
     except ValidationError as error:
         raise validation_error(error.errors(include_url=False, include_input=False)) from None
-
-
-def parse_id(value: str) -> UUID:
-    """An id of the wire; a malformed one is as unknown as a stranger's."""
-    if len(value) <= 36:
-        try:
-            return UUID(value)
-        except ValueError:
-            pass
-    raise NotFound

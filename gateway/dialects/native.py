@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.dialects.base import parse_body, parse_id
+from gateway.core.ids import parse_id
+from gateway.dialects.base import parse_body
 from gateway.dialects.errors import render_error
 from gateway.dialects.sse import frame
 from gateway.domain.chat import Sampling, Turn

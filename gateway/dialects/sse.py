@@ -10,7 +10,7 @@ from sse_starlette import EventSourceResponse
 
 from gateway.core.exceptions import GatewayError
 from gateway.dialects.base import StreamEncoder
-from gateway.domain.events import ChatEvent
+from gateway.domain.events import ChatEvent, TurnFailed
 
 HEARTBEAT_SECONDS = 15
 # How long a stream may go on after the server was told to stop; the turns are ended by then.
@@ -36,6 +36,8 @@ async def open_stream(events: AsyncGenerator[ChatEvent, None], encoder: StreamEn
     first: bytes | None = None
     try:
         async for event in events:
+            if isinstance(event, TurnFailed):
+                raise event.error
             first = encoder.encode(event)
             if first is not None:
                 break

@@ -38,7 +38,7 @@ class ReasoningDelta:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallDelta:
-    """A piece of a tool call: the first piece of an `index` has `id` and `name`, later ones only arguments."""
+    """A piece of a tool call: the first of an `index` has `id` and `name`, later ones only arguments."""
 
     index: int
     id: str | None = None
@@ -111,7 +111,7 @@ class Attempt:
     provider: str
     outcome: str
     ms: float
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     cost_usd: Decimal = Decimal(0)
 
 

@@ -13,6 +13,7 @@ from gateway.dialects.sse import open_stream
 from gateway.domain.principal import Principal
 from gateway.routers.answers import answer_response
 from gateway.routers.dependencies import get_container, service_or_person
+from gateway.routers.edge import json_bytes
 from gateway.routers.openapi import json_body
 
 router = APIRouter(prefix="/api/chat", tags=["chat"])
@@ -37,7 +38,7 @@ _REQUEST: dict[str, Any] = {"requestBody": json_body(TurnBody)}
 )
 async def chat(request: Request, principal: Caller) -> Response:
     """Ask a question in a conversation (a new one where `conversation_id` is left out)."""
-    turn = parse_turn(await request.body(), request.state.request_id, incremental=False)
+    turn = parse_turn(await json_bytes(request), request.state.request_id, incremental=False)
     answer = await get_container(request).chat.answer(turn, principal)
     return answer_response(request, answer, answer_body(answer))
 
@@ -50,5 +51,5 @@ async def chat(request: Request, principal: Caller) -> Response:
 )
 async def chat_stream(request: Request, principal: Caller) -> Response:
     """The same turn as named events: turn, route, delta…, then exactly one of done and error."""
-    turn = parse_turn(await request.body(), request.state.request_id, incremental=True)
+    turn = parse_turn(await json_bytes(request), request.state.request_id, incremental=True)
     return await open_stream(get_container(request).chat.stream(turn, principal), NativeEncoder())

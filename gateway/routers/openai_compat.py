@@ -16,6 +16,7 @@ from gateway.dialects.sse import open_stream
 from gateway.domain.principal import Principal
 from gateway.routers.answers import answer_response
 from gateway.routers.dependencies import api_key_only, get_container
+from gateway.routers.edge import json_bytes
 from gateway.routers.openapi import json_body
 
 router = APIRouter(prefix="/v1", tags=["openai"])
@@ -56,7 +57,7 @@ async def chat_completions(
 ) -> Response:
     """OpenAI's body; the gateway's own fields are under `gateway`."""
     request_id = request.state.request_id
-    turn, body = parse_completion(await request.body(), request_id)
+    turn, body = parse_completion(await json_bytes(request), request_id)
     service = get_container(request).chat
     if not turn.incremental:
         answer = await service.answer(turn, principal)

@@ -12,7 +12,13 @@ from uuid import UUID
 import structlog
 
 from gateway.agent.runner import AgentRunner
-from gateway.core.exceptions import GatewayError, ModelNotAllowed, ModelNotFound, Unavailable
+from gateway.core.exceptions import (
+    GatewayError,
+    ModelNotAllowed,
+    ModelNotFound,
+    Unavailable,
+    ValidationFailed,
+)
 from gateway.core.ids import new_id
 from gateway.domain.catalog import AUTO, Catalog, GuardSet
 from gateway.domain.chat import Turn
@@ -53,9 +59,7 @@ class _Job:
 class ChatService:
     """Answers turns; every way out of one ends in a written message, recorded usage and one last event."""
 
-    def __init__(
-        self, runner: AgentRunner, turns: TurnRepository, ledger: Ledger, tasks: TurnTasks
-    ) -> None:
+    def __init__(self, runner: AgentRunner, turns: TurnRepository, ledger: Ledger, tasks: TurnTasks) -> None:
         self._runner = runner
         self._turns = turns
         self._ledger = ledger
@@ -107,6 +111,11 @@ class ChatService:
         catalog = self._runner.parts.catalog
         if turn.model is not None:
             _check_name(catalog, turn.model, principal)
+        if unknown := set(turn.gateway_tools or ()) - set(self._runner.parts.tools.names):
+            raise ValidationFailed(
+                f"{len(unknown)} of the tools asked for are not enabled here; GET /api/tools lists them.",
+                param="tools",
+            )
         if not turn.persist:
             return _Job(replace(turn, model=turn.model or AUTO), principal, turn.messages, started)
         question_id, answer_id = new_id(), new_id()

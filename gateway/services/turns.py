@@ -83,11 +83,15 @@ class TurnTasks:
         self._draining = True
         self._deadline = asyncio.get_running_loop().call_later(grace, self._interrupt)
 
+    async def idle(self) -> None:
+        """Wait until no turn is running."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
     async def drained(self, grace: float = DRAIN_SECONDS) -> None:
         """Wait until every turn has ended and is written down."""
         self.begin_draining(grace)
-        while self._tasks:
-            await asyncio.wait(set(self._tasks))
+        await self.idle()
         if self._deadline is not None:
             self._deadline.cancel()
 

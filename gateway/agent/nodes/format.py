@@ -12,7 +12,6 @@ from gateway.agent.state import AgentState, Route
 from gateway.domain.events import Answer, MessageStatus, Receipt, TextReplaced, TurnCompleted, TurnFailed
 from gateway.domain.usage import Usage
 
-
 REFUSAL = "I can't answer this: {reason}"
 
 
@@ -37,7 +36,7 @@ async def format_answer(state: AgentState, runtime: Runtime[AgentContext]) -> Ag
 def _answer(state: AgentState, status: MessageStatus) -> Answer:
     turn = state["turn"]
     # A turn that never reached a model has no route.
-    route = state.get("route") or Route(model="", provider="", alias=turn.model, reason="")
+    route = state.get("route") or Route(model="", provider="", alias=turn.model or "", reason="")
     attempts = state["attempts"]
     blocked = state["blocked"]
     first = state.get("first_choice", route.model)

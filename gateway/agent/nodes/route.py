@@ -9,6 +9,7 @@ from gateway.agent.request import irreducible_tokens
 from gateway.agent.selection import candidates, needs, resolve
 from gateway.agent.state import AgentState, Route
 from gateway.core.exceptions import GatewayError
+from gateway.domain.catalog import AUTO
 from gateway.domain.events import RouteChosen
 
 
@@ -42,6 +43,6 @@ async def route(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState
     chosen = names[0]
     provider = parts.provider_of(parts.catalog.models[chosen]).name
     runtime.stream_writer(RouteChosen(found.label, round(found.complexity, 3), chosen, provider, reason))
-    update["route"] = Route(chosen, provider, turn.model, reason)
+    update["route"] = Route(chosen, provider, turn.model or AUTO, reason)
     update["candidates"] = names[1:]
     return update

@@ -18,7 +18,9 @@ from gateway.domain.chat import ResponseFormat, Sampling, ToolChoice, ToolSpec, 
 from gateway.domain.messages import Content, ImagePart, Message, TextPart, ToolCall
 
 # Accepted and meant for OpenAI's own bookkeeping; an upstream has no use for them.
-_NOT_PASSED_ON = frozenset({"user", "metadata", "store", "safety_identifier", "prompt_cache_key", "service_tier"})
+_NOT_PASSED_ON = frozenset(
+    {"user", "metadata", "store", "safety_identifier", "prompt_cache_key", "service_tier"}
+)
 # What no provider here can do for the time being; None and the given values ask for nothing.
 _UNSUPPORTED: dict[str, tuple[Any, ...]] = {
     "functions": (),
@@ -88,15 +90,11 @@ def _sampling(body: ChatCompletionBody) -> Sampling:
 def _message(body: MessageBody, at: int) -> Message:
     if body.role == "tool":
         if body.tool_call_id is None:
-            raise ValidationFailed(
-                "A tool message needs tool_call_id.", param=f"messages.{at}.tool_call_id"
-            )
+            raise ValidationFailed("A tool message needs tool_call_id.", param=f"messages.{at}.tool_call_id")
     elif body.content is None and not body.tool_calls:
         raise ValidationFailed("A message needs content.", param=f"messages.{at}.content")
     if body.tool_calls and body.role != "assistant":
-        raise ValidationFailed(
-            "Only an assistant message has tool_calls.", param=f"messages.{at}.tool_calls"
-        )
+        raise ValidationFailed("Only an assistant message has tool_calls.", param=f"messages.{at}.tool_calls")
     return Message(
         role="system" if body.role == "developer" else body.role,
         content=_content(body.content, at),

@@ -1,0 +1,94 @@
+"""An agent over upstream servers on loopback, for tests of the graph and of what stands on it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+
+from gateway.agent.context import AgentParts
+from gateway.agent.intent.classifier import IntentClassifier
+from gateway.agent.runner import AgentRunner
+from gateway.domain.catalog import Catalog, GuardSet
+from gateway.domain.chat import Turn
+from gateway.domain.events import Attempt, ChatEvent
+from gateway.domain.messages import Message
+from gateway.guardrails.base import Guardrail, Verdict
+from gateway.guardrails.pipeline import GuardrailPipeline
+from gateway.providers.chat.registry import build_providers
+from gateway.tools.registry import ToolRegistry
+
+OFF = GuardSet()
+BLOCK = GuardSet(injection="block")
+
+
+class ScriptedGuard(Guardrail):
+    """A guard whose verdict the test gives."""
+
+    name = "injection"
+
+    def __init__(self, *, flagged: bool) -> None:
+        self._flagged = flagged
+
+    async def check(self, text: str) -> Verdict:
+        return Verdict("injection", self._flagged, 0.9, "it tries to change the instructions.", 0.1)
+
+
+def catalog(urls: dict[str, str], **sections: Any) -> Catalog:
+    """A catalogue with one `openai` provider and one model per entry, named alike, all able."""
+    models: dict[str, Any] = {
+        name: {
+            "provider": name,
+            "model": f"vendor-{name}",
+            "context_window": 4096,
+            "capabilities": ["tools", "json", "logprobs"],
+            "price": {"input": "1", "output": "2"},
+        }
+        for name in urls
+    }
+    models.update(sections.pop("models", {}))
+    return Catalog.model_validate(
+        {
+            "providers": {name: {"type": "openai", "base_url": url} for name, url in urls.items()},
+            "models": models,
+            **sections,
+        }
+    )
+
+
+@asynccontextmanager
+async def runner(config: Catalog, *, guard: Guardrail | None = None) -> AsyncIterator[AgentRunner]:
+    async with httpx.AsyncClient() as http:
+        providers = build_providers(config, http, "")
+        yield AgentRunner(
+            AgentParts(
+                catalog=config,
+                providers=providers,
+                classifier=IntentClassifier.load(),
+                guards=GuardrailPipeline([guard] if guard else []),
+                tools=ToolRegistry(config.tools.enabled),
+            )
+        )
+        for provider in providers.values():
+            await provider.aclose()
+
+
+def turn(text: str = "Hello", **fields: Any) -> Turn:
+    fields.setdefault("messages", (Message("user", text),))
+    return Turn(request_id="req_test", **fields)
+
+
+async def run(
+    agent: AgentRunner,
+    asked: Turn,
+    *,
+    guard: GuardSet = OFF,
+    allowed: frozenset[str] | None = None,
+    attempts: list[Attempt] | None = None,
+) -> list[ChatEvent]:
+    """All events of a turn."""
+    noted = attempts if attempts is not None else []
+    stream = agent.run(asked, asked.messages, guard=guard, allowed_models=allowed, attempts=noted)
+    return [event async for event in stream]

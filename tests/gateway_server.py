@@ -1,0 +1,110 @@
+"""A gateway on loopback inside the test's own event loop, over the run's real PostgreSQL and Valkey."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import uvicorn
+import yaml
+from fastapi import FastAPI
+
+from gateway.container import Container
+from gateway.core.settings import Settings
+from gateway.main import create_app
+
+PASSWORD = "correct horse battery staple"
+
+
+@dataclass(slots=True)
+class Person:
+    """A registered account; `headers` sign its requests."""
+
+    id: str
+    email: str
+    access_token: str
+    refresh_token: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.access_token}"}
+
+
+@dataclass(slots=True)
+class Gateway:
+    """The running server; `http` has its address as base URL."""
+
+    url: str
+    app: FastAPI
+    http: httpx.AsyncClient
+
+    @property
+    def container(self) -> Container:
+        container = self.app.state.container
+        assert isinstance(container, Container)
+        return container
+
+    async def sign_up(self) -> Person:
+        """A fresh account, so that tests share a database without meeting."""
+        email = f"{uuid4().hex}@example.org"
+        body = {"email": email, "password": PASSWORD}
+        user = await self.http.post("/api/auth/register", json=body)
+        assert user.status_code == 201, user.text
+        tokens = (await self.http.post("/api/auth/login", json=body)).json()
+        return Person(user.json()["id"], email, tokens["access_token"], tokens["refresh_token"])
+
+    async def new_key(self, person: Person, **fields: object) -> str:
+        """The secret of a new API key."""
+        answer = await self.http.post(
+            "/api/user/api-keys", json={"name": "test", **fields}, headers=person.headers
+        )
+        assert answer.status_code == 201, answer.text
+        secret = answer.json()["secret"]
+        assert isinstance(secret, str)
+        return secret
+
+
+@asynccontextmanager
+async def running_gateway(
+    database_url: str, redis_url: str, directory: Path, config: dict[str, object], **settings: object
+) -> AsyncIterator[Gateway]:
+    """Serve until the block ends; `config` is what `provider_config.yaml` holds."""
+    path = directory / "provider_config.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    app = create_app(
+        Settings(
+            _env_file=None,
+            database_url=database_url,
+            redis_url=redis_url,
+            jwt_secret="test-secret-" + "0" * 32,
+            provider_config=path,
+            data_dir=directory,
+            log_level="WARNING",
+            **settings,
+        )
+    )
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server = uvicorn.Server(
+        uvicorn.Config(app, lifespan="on", log_config=None, access_log=False, timeout_graceful_shutdown=5)
+    )
+    # Not `serve()`: that takes over the signals of the test run.
+    task = asyncio.create_task(server._serve([listener]))
+    try:
+        while not server.started:
+            if task.done():
+                task.result()
+                raise RuntimeError("the server ended before it started")
+            await asyncio.sleep(0.01)
+        async with httpx.AsyncClient(base_url=url, timeout=30) as http:
+            yield Gateway(url, app, http)
+    finally:
+        server.should_exit = True
+        await task

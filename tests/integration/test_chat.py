@@ -1,0 +1,335 @@
+"""Turns through the whole gateway: real PostgreSQL, real Valkey, upstream servers on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from tests.gateway_server import Gateway, Person, running_gateway
+from tests.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Tool
+
+
+def config(first: str, second: str) -> dict[str, Any]:
+    able = {"context_window": 8192, "capabilities": ["tools", "json"]}
+    return {
+        "providers": {
+            "first": {"type": "openai", "base_url": first},
+            "second": {"type": "openai", "base_url": second},
+        },
+        "models": {
+            "small": {"provider": "first", "model": "v-small", "price": {"input": 1, "output": 2}, **able},
+            "spare": {"provider": "second", "model": "v-spare", "price": {"input": 1, "output": 2}, **able},
+        },
+        "aliases": {"fast": ["small"]},
+        "routing": {"light": "small", "heavy": "small"},
+        "fallbacks": {"small": ["spare"]},
+        "guardrails": {"people": {"injection": "off", "unsafe": "off"}},
+    }
+
+
+@pytest.fixture
+async def first() -> AsyncIterator[OpenAIUpstream]:
+    async with OpenAIUpstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture
+async def second() -> AsyncIterator[OpenAIUpstream]:
+    async with OpenAIUpstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture
+async def gateway(
+    database_url: str, redis_url: str, tmp_path: Path, first: OpenAIUpstream, second: OpenAIUpstream
+) -> AsyncIterator[Gateway]:
+    async with running_gateway(database_url, redis_url, tmp_path, config(first.url, second.url)) as running:
+        yield running
+
+
+@pytest.fixture
+async def person(gateway: Gateway) -> Person:
+    return await gateway.sign_up()
+
+
+def parse_sse(body: str) -> list[tuple[int, str, dict[str, Any]]]:
+    events = []
+    for block in body.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if fields:
+            events.append((int(fields["id"]), fields["event"], json.loads(fields["data"])))
+    return events
+
+
+async def ask(gateway: Gateway, person: Person, **body: Any) -> dict[str, Any]:
+    answer = await gateway.http.post("/api/chat/", json=body, headers=person.headers)
+    assert answer.status_code == 200, answer.text
+    parsed = answer.json()
+    assert isinstance(parsed, dict)
+    return parsed
+
+
+async def messages_of(gateway: Gateway, person: Person, conversation_id: str) -> list[dict[str, Any]]:
+    answer = await gateway.http.get(f"/api/conversations/{conversation_id}/messages", headers=person.headers)
+    assert answer.status_code == 200, answer.text
+    items = answer.json()["items"]
+    assert isinstance(items, list)
+    return sorted(items, key=lambda item: item["id"])
+
+
+async def wait_for_status(
+    gateway: Gateway, person: Person, conversation_id: str, status: str
+) -> dict[str, Any]:
+    for _ in range(200):
+        last = (await messages_of(gateway, person, conversation_id))[-1]
+        if last["status"] == status:
+            return last
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"the message never became {status}: {last}")
+
+
+async def test_a_turn_is_answered_kept_and_accounted_for(gateway: Gateway, person: Person) -> None:
+    answer = await gateway.http.post("/api/chat", json={"message": "Hi there"}, headers=person.headers)
+    body = answer.json()
+    message = body["message"]
+    assert answer.status_code == 200
+    assert message["content"] == "Hello, world!"
+    assert (message["status"], message["model"], message["provider"]) == ("complete", "small", "first")
+    assert message["usage"] == {"prompt_tokens": 11, "completion_tokens": 4, "total_tokens": 15}
+    assert message["cost_usd"] == "0.000019"
+    assert body["request_id"] == answer.headers["x-request-id"]
+    assert body["receipt"]["attempts"][0]["outcome"] == "ok"
+    assert answer.headers["x-gateway-model"] == "small"
+    assert answer.headers["x-gateway-cost-usd"] == "0.000019"
+    assert "x-fallback-model" not in answer.headers
+    kept = await messages_of(gateway, person, body["conversation_id"])
+    assert [(m["role"], m["content"], m["status"]) for m in kept] == [
+        ("user", "Hi there", "complete"),
+        ("assistant", "Hello, world!", "complete"),
+    ]
+    async with gateway.container.engine.connect() as db:
+        rows = (
+            await db.execute(
+                text(
+                    "SELECT model, prompt_tokens, completion_tokens, outcome FROM usage_records WHERE user_id = :u"
+                ),
+                {"u": person.id},
+            )
+        ).all()
+    assert [tuple(row) for row in rows] == [("small", 11, 4, "ok")]
+
+
+async def test_the_next_turn_knows_what_was_said(
+    gateway: Gateway, person: Person, first: OpenAIUpstream
+) -> None:
+    opened = await ask(gateway, person, message="My name is Ada.", system="Be brief.")
+    await ask(gateway, person, message="What is my name?", conversation_id=opened["conversation_id"])
+    assert [(m["role"], m["content"]) for m in first.calls[1].body["messages"]] == [
+        ("system", "Be brief."),
+        ("user", "My name is Ada."),
+        ("assistant", "Hello, world!"),
+        ("user", "What is my name?"),
+    ]
+
+
+async def test_following_an_earlier_message_makes_a_sibling_branch(
+    gateway: Gateway, person: Person, first: OpenAIUpstream
+) -> None:
+    opened = await ask(gateway, person, message="One.")
+    conversation = opened["conversation_id"]
+    await ask(gateway, person, message="Two.", conversation_id=conversation)
+    parent = opened["message"]["id"]
+    await ask(gateway, person, message="Two, again.", conversation_id=conversation, parent_id=parent)
+    sent = [m["content"] for m in first.calls[2].body["messages"]]
+    assert sent == ["One.", "Hello, world!", "Two, again."]
+    kept = await messages_of(gateway, person, conversation)
+    assert [m["content"] for m in kept if m["parent_id"] == parent] == ["Two.", "Two, again."]
+
+
+async def test_a_stream_is_the_named_events_of_the_contract(gateway: Gateway, person: Person) -> None:
+    answer = await gateway.http.post("/api/chat/stream", json={"message": "Hi"}, headers=person.headers)
+    events = parse_sse(answer.text)
+    names = [name for _, name, _ in events]
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.headers["cache-control"] == "no-cache"
+    assert answer.headers["x-accel-buffering"] == "no"
+    assert names[:2] == ["turn", "route"]
+    assert names[-1] == "done"
+    assert set(names[2:-1]) == {"delta"}
+    assert [i for i, _, _ in events] == sorted({i for i, _, _ in events})
+    turn, done = events[0][2], events[-1][2]
+    assert set(turn) == {"conversation_id", "user_message_id", "message_id", "request_id"}
+    assert done["message"]["id"] == turn["message_id"]
+    assert done["conversation_id"] == turn["conversation_id"]
+    assert "".join(data["text"] for _, name, data in events if name == "delta") == done["message"]["content"]
+    kept = await messages_of(gateway, person, turn["conversation_id"])
+    assert [m["id"] for m in kept] == [turn["user_message_id"], turn["message_id"]]
+
+
+async def test_tools_of_the_gateway_show_in_the_stream(
+    gateway: Gateway, person: Person, first: OpenAIUpstream
+) -> None:
+    call = Tool("calculator", ('{"expression":"2+2"}',), "call_9")
+    first.script(Reply(text=(), tools=(call,), finish="tool_calls"), Reply(text=("Four.",)))
+    answer = await gateway.http.post("/api/chat/stream", json={"message": "2+2?"}, headers=person.headers)
+    events = parse_sse(answer.text)
+    shown = {name: data for _, name, data in events}
+    assert shown["tool_call"] == {"id": "call_9", "name": "calculator", "arguments": '{"expression":"2+2"}'}
+    assert shown["tool_result"]["ok"] is True
+    assert "4" in shown["tool_result"]["content"]
+    assert shown["done"]["message"]["content"] == "Four."
+
+
+async def test_a_persons_answer_is_written_though_the_client_has_gone(
+    gateway: Gateway, person: Person, first: OpenAIUpstream
+) -> None:
+    gate = asyncio.Event()
+    first.script(Reply(gate=gate, gate_at=2))
+    request = gateway.http.stream("POST", "/api/chat/stream", json={"message": "Hi"}, headers=person.headers)
+    async with request as answer:
+        async for line in answer.aiter_lines():
+            if line.startswith("data:") and "conversation_id" in line:
+                conversation = json.loads(line[6:])["conversation_id"]
+            if line == "event: delta":
+                break
+    gate.set()
+    last = await wait_for_status(gateway, person, conversation, "complete")
+    assert last["content"] == "Hello, world!"
+
+
+async def test_a_services_turn_is_cancelled_with_its_client_and_kept_as_far_as_it_came(
+    gateway: Gateway, person: Person, first: OpenAIUpstream
+) -> None:
+    key = await gateway.new_key(person)
+    first.script(Reply(gate=asyncio.Event(), gate_at=2))
+    headers = {"authorization": f"Bearer {key}"}
+    request = gateway.http.stream("POST", "/api/chat/stream", json={"message": "Hi"}, headers=headers)
+    async with request as answer:
+        async for line in answer.aiter_lines():
+            if line.startswith("data:") and "conversation_id" in line:
+                conversation = json.loads(line[6:])["conversation_id"]
+            if line == "event: delta":
+                break
+    await asyncio.wait_for(first.calls[0].disconnected.wait(), 5)
+    last = await wait_for_status(gateway, person, conversation, "cancelled")
+    assert last["content"] == "Hello, "
+    # The conversation is usable again.
+    first.script(Reply())
+    await ask(gateway, person, message="Again", conversation_id=conversation)
+
+
+async def test_the_next_model_answers_where_the_first_is_down(
+    gateway: Gateway, person: Person, first: OpenAIUpstream
+) -> None:
+    first.script(Refusal(503))
+    answer = await gateway.http.post("/api/chat", json={"message": "Hi"}, headers=person.headers)
+    assert answer.headers["x-fallback-model"] == "spare"
+    assert answer.json()["message"]["model"] == "spare"
+    assert [a["outcome"] for a in answer.json()["receipt"]["attempts"]] == ["upstream_failed", "ok"]
+
+
+async def test_a_failed_turn_is_a_true_status_and_leaves_the_conversation_usable(
+    gateway: Gateway, person: Person, first: OpenAIUpstream, second: OpenAIUpstream
+) -> None:
+    opened = await ask(gateway, person, message="One.")
+    conversation = opened["conversation_id"]
+    first.script(Refusal(500))
+    second.script(Refusal(500))
+    failed = await gateway.http.post(
+        "/api/chat", json={"message": "Two.", "conversation_id": conversation}, headers=person.headers
+    )
+    assert failed.status_code == 502
+    assert failed.json()["error"]["code"] == "upstream_failed"
+    assert "vendor secret detail" not in failed.text
+    kept = await messages_of(gateway, person, conversation)
+    assert [m["status"] for m in kept] == ["complete", "complete", "complete", "failed"]
+    first.script(Reply(text=("Three.",)))
+    again = await ask(gateway, person, message="Three?", conversation_id=conversation)
+    assert again["message"]["content"] == "Three."
+
+
+async def test_a_stream_cut_upstream_ends_with_an_error_event_and_keeps_its_text(
+    gateway: Gateway, person: Person, first: OpenAIUpstream
+) -> None:
+    first.script(Reply(fault="cut", after=2))
+    answer = await gateway.http.post("/api/chat/stream", json={"message": "Hi"}, headers=person.headers)
+    events = parse_sse(answer.text)
+    assert answer.status_code == 200
+    assert events[-1][1] == "error"
+    assert events[-1][2]["error"]["code"] == "upstream_failed"
+    assert "done" not in [name for _, name, _ in events]
+    last = (await messages_of(gateway, person, events[0][2]["conversation_id"]))[-1]
+    assert (last["status"], last["content"]) == ("failed", "Hello, ")
+
+
+async def test_a_second_turn_in_a_busy_conversation_is_refused(
+    gateway: Gateway, person: Person, first: OpenAIUpstream
+) -> None:
+    opened = await ask(gateway, person, message="One.")
+    conversation = opened["conversation_id"]
+    gate = asyncio.Event()
+    first.script(Reply(gate=gate), Reply())
+    running = asyncio.create_task(ask(gateway, person, message="Two.", conversation_id=conversation))
+    await first.wait_for_calls(2)
+    busy = await gateway.http.post(
+        "/api/chat", json={"message": "Three.", "conversation_id": conversation}, headers=person.headers
+    )
+    gate.set()
+    await running
+    assert (busy.status_code, busy.json()["error"]["code"]) == (409, "turn_in_progress")
+    assert busy.headers["x-should-retry"] == "false"
+    kept = await messages_of(gateway, person, conversation)
+    assert [m["content"] for m in kept if m["role"] == "user"] == ["One.", "Two."]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "param"),
+    [
+        ({}, 422, "validation_failed", "message"),
+        ({"message": ""}, 422, "validation_failed", "message"),
+        ({"message": "x", "colour": "red"}, 422, "validation_failed", "colour"),
+        ({"message": "x", "temperature": 3}, 422, "validation_failed", "temperature"),
+        ({"message": "x", "model": "no-such"}, 404, "model_not_found", "model"),
+        ({"message": "x", "conversation_id": "zzz"}, 404, "not_found", None),
+        ({"message": "x", "conversation_id": str(uuid4())}, 404, "not_found", None),
+        ({"message": "x", "parent_id": str(uuid4())}, 404, "not_found", None),
+        ({"message": "x", "tools": ["no_such_tool"]}, 422, "validation_failed", "tools"),
+    ],
+)
+async def test_a_bad_turn_is_refused_and_nothing_is_written(
+    gateway: Gateway,
+    person: Person,
+    body: dict[str, Any],
+    status: int,
+    code: str,
+    param: str | None,
+) -> None:
+    answer = await gateway.http.post("/api/chat/stream", json=body, headers=person.headers)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["param"]) == (status, code, param)
+    assert error["request_id"] == answer.headers["x-request-id"]
+    listed = await gateway.http.get("/api/conversations", headers=person.headers)
+    assert listed.json()["items"] == []
+
+
+async def test_anothers_conversation_is_as_unknown_as_none(gateway: Gateway, person: Person) -> None:
+    mine = await ask(gateway, person, message="Secret.")
+    stranger = await gateway.sign_up()
+    body = {"message": "Tell me", "conversation_id": mine["conversation_id"]}
+    answer = await gateway.http.post("/api/chat", json=body, headers=stranger.headers)
+    assert answer.status_code == 404
+    assert len(await messages_of(gateway, person, mine["conversation_id"])) == 2
+
+
+async def test_no_route_of_chat_answers_without_a_credential(gateway: Gateway) -> None:
+    for path in ("/api/chat", "/api/chat/stream", "/v1/chat/completions"):
+        answer = await gateway.http.post(path, json={"message": "x"})
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"] == "Bearer"

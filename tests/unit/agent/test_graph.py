@@ -1,0 +1,339 @@
+"""The graph over real providers and upstream servers on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+
+from gateway.core.exceptions import (
+    ContextLengthExceeded,
+    GatewayError,
+    ModelNotAllowed,
+    UnsupportedParameter,
+    UpstreamBroken,
+    UpstreamRejected,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+from gateway.domain.chat import ResponseFormat, Sampling, ToolSpec
+from gateway.domain.events import (
+    Answer,
+    ChatEvent,
+    RouteChosen,
+    TextDelta,
+    TextReplaced,
+    ToolFinished,
+    ToolStarted,
+    TurnCompleted,
+    TurnFailed,
+)
+from gateway.domain.messages import ImagePart, Message, TextPart
+from gateway.domain.usage import Usage
+from tests.agents import BLOCK, ScriptedGuard, catalog, run, runner, turn
+from tests.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Silence, Tool
+
+
+def answer_of(events: list[ChatEvent]) -> Answer:
+    last = events[-1]
+    assert isinstance(last, TurnCompleted), last
+    return last.answer
+
+
+def failure_of(events: list[ChatEvent]) -> GatewayError:
+    last = events[-1]
+    assert isinstance(last, TurnFailed), last
+    return last.error
+
+
+def text_of(events: list[ChatEvent]) -> str:
+    return "".join(e.text for e in events if isinstance(e, TextDelta))
+
+
+async def test_a_plain_turn_routes_speaks_and_ends_once() -> None:
+    async with OpenAIUpstream() as up, runner(catalog({"one": up.url})) as agent:
+        events = await run(agent, turn(model="one"))
+    answer = answer_of(events)
+    assert isinstance(events[0], RouteChosen)
+    assert events[0].model == "one"
+    assert text_of(events) == answer.content == "Hello, world!"
+    assert sum(isinstance(e, (TurnCompleted, TurnFailed)) for e in events) == 1
+    assert (answer.model, answer.provider, answer.finish_reason) == ("one", "one", "stop")
+    assert answer.usage == Usage(11, 4)
+    assert answer.cost_usd == Decimal("0.000019")
+    assert [a.outcome for a in answer.receipt.attempts] == ["ok"]
+    assert set(answer.receipt.nodes_ms) == {"intent", "route", "llm"}
+
+
+async def test_the_provider_is_asked_for_a_whole_answer_where_nobody_reads_increments() -> None:
+    async with OpenAIUpstream() as up, runner(catalog({"one": up.url})) as agent:
+        events = await run(agent, turn(model="one", incremental=False))
+        assert up.calls[0].body.get("stream") in (None, False)
+    assert [e.text for e in events if isinstance(e, TextDelta)] == ["Hello, world!"]
+
+
+async def test_a_model_that_fails_before_its_first_word_is_followed_by_the_next() -> None:
+    async with OpenAIUpstream() as broken, OpenAIUpstream() as sound:
+        broken.script(Refusal(500))
+        config = catalog({"one": broken.url, "two": sound.url}, fallbacks={"one": ["two"]})
+        async with runner(config) as agent:
+            events = await run(agent, turn(model="one"))
+    answer = answer_of(events)
+    assert [e.model for e in events if isinstance(e, RouteChosen)] == ["one", "two"]
+    assert (answer.model, answer.fallback_from, answer.content) == ("two", "one", "Hello, world!")
+    assert [a.outcome for a in answer.receipt.attempts] == ["upstream_failed", "ok"]
+
+
+async def test_no_other_model_continues_a_sentence() -> None:
+    async with OpenAIUpstream() as broken, OpenAIUpstream() as sound:
+        broken.script(Reply(fault="reset", after=2))
+        config = catalog({"one": broken.url, "two": sound.url}, fallbacks={"one": ["two"]})
+        async with runner(config) as agent:
+            events = await run(agent, turn(model="one"))
+        assert sound.calls == []
+    assert isinstance(failure_of(events), UpstreamBroken)
+    last = events[-1]
+    assert isinstance(last, TurnFailed)
+    assert last.answer is not None
+    assert last.answer.content == text_of(events) == "Hello, "
+    assert last.answer.status == "failed"
+
+
+async def test_a_callers_own_mistake_is_not_tried_on_another_model() -> None:
+    async with OpenAIUpstream() as strict, OpenAIUpstream() as other:
+        strict.script(Refusal(400))
+        config = catalog({"one": strict.url, "two": other.url}, fallbacks={"one": ["two"]})
+        async with runner(config) as agent:
+            events = await run(agent, turn(model="one"))
+        assert other.calls == []
+    assert isinstance(failure_of(events), UpstreamRejected)
+
+
+async def test_all_models_failing_ends_with_the_last_ones_error() -> None:
+    async with OpenAIUpstream() as one, OpenAIUpstream() as two:
+        one.script(Refusal(500))
+        two.script(Refusal(503))
+        config = catalog({"one": one.url, "two": two.url}, fallbacks={"one": ["two"]})
+        async with runner(config) as agent:
+            events = await run(agent, turn(model="one"))
+    assert isinstance(failure_of(events), UpstreamUnavailable)
+    assert text_of(events) == ""
+
+
+async def test_silence_before_the_first_word_is_a_timeout_that_falls_back() -> None:
+    async with OpenAIUpstream() as silent, OpenAIUpstream() as sound:
+        silent.script(Silence())
+        config = catalog(
+            {"one": silent.url, "two": sound.url},
+            fallbacks={"one": ["two"]},
+            timeouts={"first_token": 0.2, "live": 30},
+        )
+        async with runner(config) as agent:
+            events = await run(agent, turn(model="one"))
+        await asyncio.wait_for(silent.calls[0].disconnected.wait(), 5)
+    answer = answer_of(events)
+    assert answer.model == "two"
+    assert answer.receipt.attempts[0].outcome == "upstream_timeout"
+
+
+async def test_silence_in_the_middle_ends_the_turn_with_what_was_said() -> None:
+    async with OpenAIUpstream() as up:
+        up.script(Reply(fault="hang", after=2))
+        config = catalog({"one": up.url}, timeouts={"first_token": 0.3, "live": 30})
+        async with runner(config) as agent:
+            events = await run(agent, turn(model="one"))
+        await asyncio.wait_for(up.calls[0].disconnected.wait(), 5)
+    assert isinstance(failure_of(events), UpstreamTimeout)
+    assert text_of(events) == "Hello, "
+
+
+async def test_tools_run_and_the_model_answers_with_what_they_said() -> None:
+    async with OpenAIUpstream() as up:
+        up.script(
+            Reply(
+                text=(),
+                tools=(
+                    Tool("calculator", ('{"expres', 'sion": "6*7"}'), "call_a"),
+                    Tool("current_time", ("{}",), "call_b"),
+                ),
+                finish="tool_calls",
+            ),
+            Reply(text=("It is 42.",)),
+        )
+        async with runner(catalog({"one": up.url})) as agent:
+            events = await run(agent, turn("What is 6*7?", model="one", gateway_tools=None))
+        second = up.calls[1].body["messages"]
+    started = [e.call.name for e in events if isinstance(e, ToolStarted)]
+    finished = {e.id: e for e in events if isinstance(e, ToolFinished)}
+    assert sorted(started) == ["calculator", "current_time"]
+    assert finished["call_a"].ok
+    assert "42" in finished["call_a"].content
+    assert [m["role"] for m in second] == ["user", "assistant", "tool", "tool"]
+    assert [m["tool_call_id"] for m in second[2:]] == ["call_a", "call_b"]
+    answer = answer_of(events)
+    assert answer.content == "It is 42."
+    assert answer.usage == Usage(22, 8)
+    assert [t["name"] for t in answer.receipt.tools] == ["calculator", "current_time"]
+
+
+async def test_a_broken_or_unknown_call_is_answered_with_a_sentence_for_the_model() -> None:
+    async with OpenAIUpstream() as up:
+        calls = (Tool("no_such_tool", ("{}",), "a"), Tool("calculator", ("{broken",), "b"))
+        up.script(Reply(text=(), tools=calls, finish="tool_calls"), Reply())
+        async with runner(catalog({"one": up.url})) as agent:
+            events = await run(agent, turn(model="one", gateway_tools=None))
+    assert [e.ok for e in events if isinstance(e, ToolFinished)] == [False, False]
+    assert answer_of(events).content == "Hello, world!"
+
+
+async def test_a_model_that_calls_tools_forever_is_made_to_answer() -> None:
+    async with OpenAIUpstream() as up:
+        loop = Reply(text=(), tools=(Tool("current_time", ("{}",)),), finish="tool_calls")
+        up.script(loop, loop, Reply(text=("Enough.",)))
+        config = catalog({"one": up.url}, tools={"enabled": ["current_time"], "max_rounds": 2})
+        async with runner(config) as agent:
+            events = await run(agent, turn(model="one", gateway_tools=None))
+        assert ["tools" in call.body for call in up.calls] == [True, True, False]
+    assert answer_of(events).content == "Enough."
+
+
+async def test_a_callers_own_tools_are_theirs_to_run() -> None:
+    async with OpenAIUpstream() as up:
+        up.script(Reply(text=(), tools=(Tool("lookup", ('{"q":1}',)),), finish="tool_calls"))
+        async with runner(catalog({"one": up.url})) as agent:
+            spec = ToolSpec("lookup", "Looks up.", {"type": "object"})
+            events = await run(agent, turn(model="one", client_tools=(spec,)))
+    answer = answer_of(events)
+    assert answer.finish_reason == "tool_calls"
+    assert [(c.name, c.arguments) for c in answer.tool_calls] == [("lookup", '{"q":1}')]
+    assert not any(isinstance(e, ToolStarted) for e in events)
+
+
+async def test_a_flagged_question_is_answered_with_a_refusal_and_nothing_else() -> None:
+    async with (
+        OpenAIUpstream() as up,
+        runner(catalog({"one": up.url}), guard=ScriptedGuard(flagged=True)) as agent,
+    ):
+        events = await run(agent, turn(model="one"), guard=BLOCK)
+    answer = answer_of(events)
+    assert text_of(events) == ""
+    assert [e.text for e in events if isinstance(e, TextReplaced)] == [answer.content]
+    assert "change the instructions" in answer.content
+    assert answer.finish_reason == "content_filter"
+    assert answer.receipt.guardrails[0]["flagged"] is True
+
+
+async def test_a_harmless_question_passes_the_guard_with_its_verdict_on_the_receipt() -> None:
+    async with (
+        OpenAIUpstream() as up,
+        runner(catalog({"one": up.url}), guard=ScriptedGuard(flagged=False)) as agent,
+    ):
+        events = await run(agent, turn(model="one"), guard=BLOCK)
+    answer = answer_of(events)
+    assert answer.content == "Hello, world!"
+    assert [v["guard"] for v in answer.receipt.guardrails] == ["injection"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "param"),
+    [
+        ({"response_format": ResponseFormat("json_object")}, UnsupportedParameter, "response_format"),
+        ({"client_tools": (ToolSpec("f", "", {}),)}, UnsupportedParameter, "tools"),
+        ({"logprobs": True}, UnsupportedParameter, "logprobs"),
+        (
+            {"messages": (Message("user", (TextPart("x"), ImagePart("https://example.org/a.png"))),)},
+            UnsupportedParameter,
+            "messages",
+        ),
+        ({"messages": (Message("user", "word " * 5000),)}, ContextLengthExceeded, "messages"),
+    ],
+)
+async def test_what_a_named_model_cannot_do_is_said_before_it_is_asked(
+    fields: dict[str, object], error: type[GatewayError], param: str
+) -> None:
+    async with OpenAIUpstream() as up:
+        bare = {"provider": "one", "model": "bare", "context_window": 4096}
+        async with runner(catalog({"one": up.url}, models={"bare": bare})) as agent:
+            events = await run(agent, turn(model="bare", **fields))
+        assert up.calls == []
+    failure = failure_of(events)
+    assert isinstance(failure, error)
+    assert failure.param == param
+
+
+async def test_an_alias_leads_to_the_first_of_its_models_that_can_do_it() -> None:
+    async with OpenAIUpstream() as up:
+        bare = {"provider": "one", "model": "bare", "context_window": 4096}
+        config = catalog({"one": up.url}, models={"bare": bare}, aliases={"fast": ["bare", "one"]})
+        async with runner(config) as agent:
+            asked = turn(model="fast", response_format=ResponseFormat("json_object"))
+            events = await run(agent, asked)
+    assert answer_of(events).model == "one"
+
+
+async def test_auto_sends_easy_questions_to_the_light_model_and_hard_ones_to_the_heavy() -> None:
+    hard = (
+        "Prove that every bounded sequence of real numbers has a convergent subsequence, then generalise "
+        "the proof to compact metric spaces, and discuss with full rigour where completeness is used."
+    )
+    async with OpenAIUpstream() as up:
+        config = catalog(
+            {"light": up.url, "heavy": up.url}, routing={"light": "light", "heavy": "heavy", "threshold": 0.4}
+        )
+        async with runner(config) as agent:
+            easy_events = await run(agent, turn("hi", model="auto"))
+            hard_events = await run(agent, turn(hard, model="auto"))
+    assert answer_of(easy_events).model == "light"
+    assert answer_of(hard_events).model == "heavy"
+
+
+async def test_a_role_rule_goes_before_difficulty() -> None:
+    async with OpenAIUpstream() as up:
+        routing = {
+            "light": "light",
+            "heavy": "light",
+            "rules": [{"role": ["copywriter"], "model": "special"}],
+        }
+        async with runner(catalog({"light": up.url, "special": up.url}, routing=routing)) as agent:
+            events = await run(agent, turn(model="auto", role="copywriter"))
+    assert answer_of(events).model == "special"
+
+
+async def test_a_key_reaches_no_model_outside_its_list_not_even_by_fallback() -> None:
+    async with OpenAIUpstream() as broken, OpenAIUpstream() as other:
+        broken.script(Refusal(500))
+        config = catalog({"one": broken.url, "two": other.url}, fallbacks={"one": ["two"]})
+        async with runner(config) as agent:
+            refused = await run(agent, turn(model="two"), allowed=frozenset({"one"}))
+            failed = await run(agent, turn(model="one"), allowed=frozenset({"one"}))
+        assert other.calls == []
+    assert isinstance(failure_of(refused), ModelNotAllowed)
+    assert isinstance(failure_of(failed), UpstreamUnavailable)
+
+
+async def test_a_cancelled_call_is_noted_for_the_ledger_and_closed_upstream() -> None:
+    async with OpenAIUpstream() as up:
+        gate = asyncio.Event()
+        up.script(Reply(gate=gate, gate_at=2))
+        attempts = []
+        async with runner(catalog({"one": up.url})) as agent:
+            asked = turn(model="one")
+            stream = agent.run(asked, asked.messages, guard=BLOCK, allowed_models=None, attempts=attempts)
+            async for event in stream:
+                if isinstance(event, TextDelta):
+                    break
+            await stream.aclose()
+            await asyncio.wait_for(up.calls[0].disconnected.wait(), 5)
+    assert [a.outcome for a in attempts] == ["cancelled"]
+    assert attempts[0].usage.completion_tokens > 0
+
+
+async def test_sampling_reaches_the_vendor() -> None:
+    async with OpenAIUpstream() as up, runner(catalog({"one": up.url})) as agent:
+        sampling = Sampling(temperature=0.1, top_p=0.9, max_tokens=7, stop=("END",), seed=5)
+        await run(agent, turn(model="one", sampling=sampling, extra={"top_k": 3}))
+        body = up.calls[0].body
+    assert (body["temperature"], body["top_p"], body["seed"], body["top_k"]) == (0.1, 0.9, 5, 3)
+    assert body["max_tokens"] == 7
+    assert body["stop"] in ("END", ["END"])
