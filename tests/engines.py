@@ -84,12 +84,12 @@ def worker_database(worker: str) -> str:
     with _template_lock().open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not _template_mark().exists():
-            run_apart(_execute(f'CREATE DATABASE "{template}"'))
-            _migrate(_url_of(template))
+            execute(f'CREATE DATABASE "{template}"')
+            _migrate(url_of(template))
             _template_mark().touch()
         name = f"{run}_{worker}"
-        run_apart(_execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
-    return _url_of(name)
+        execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    return url_of(name)
 
 
 def worker_valkey(worker: str) -> str:
@@ -116,7 +116,8 @@ async def truncate_all(database_url: str) -> None:
         await connection.close()
 
 
-def _url_of(database: str) -> str:
+def url_of(database: str) -> str:
+    """The SQLAlchemy URL of a database on this run's server."""
     return (
         make_url(os.environ["DATABASE_URL_TEST"]).set(database=database).render_as_string(hide_password=False)
     )
@@ -138,6 +139,11 @@ async def _connect(url: URL) -> asyncpg.Connection[asyncpg.Record]:
         password=url.password,
         database=url.database,
     )
+
+
+def execute(statement: str) -> None:
+    """Run one statement, as the superuser, outside of any of the run's databases."""
+    run_apart(_execute(statement))
 
 
 async def _execute(statement: str) -> None:
@@ -166,13 +172,7 @@ def _migrate(database_url: str) -> None:
 
     from alembic import command
 
-    before = os.environ.get("DATABASE_URL")
-    os.environ["DATABASE_URL"] = database_url
-    try:
-        with ThreadPoolExecutor(1) as pool:  # env.py has an event loop of its own
-            pool.submit(command.upgrade, Config(PROJECT / "alembic.ini"), "head").result()
-    finally:
-        if before is None:
-            del os.environ["DATABASE_URL"]
-        else:
-            os.environ["DATABASE_URL"] = before
+    config = Config(PROJECT / "alembic.ini")
+    config.attributes["database_url"] = database_url
+    with ThreadPoolExecutor(1) as pool:  # env.py has an event loop of its own
+        pool.submit(command.upgrade, config, "head").result()

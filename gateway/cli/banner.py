@@ -8,9 +8,9 @@ LOCAL_MODEL = (
     "No other provider answers, so a small model on this machine does: SmolLM2, 135 million parameters,\n"
     "on the CPU. It shows that everything works; it is far too small to be relied on."
 )
-LOCAL_MODEL_SILENT = (
-    "No other provider answers, and the small model on this machine does not answer yet; llama.log in the\n"
-    "data directory says why if it stays so."
+LOCAL_MODEL_LOADING = (
+    "No other provider answers. A small model on this machine (SmolLM2, 135 million parameters) is still\n"
+    "loading; llama.log in the data directory says why if it never answers."
 )
 CONNECT = """\
 For a better model, stop this and start it again with one of
@@ -34,7 +34,7 @@ def banner(address: str, first: FirstAccount | None, *, local_model: bool | None
     else:
         parts += [credentials(first), examples(address, first.api_key)]
     if local_model is not None:
-        parts += [LOCAL_MODEL if local_model else LOCAL_MODEL_SILENT, CONNECT]
+        parts += [LOCAL_MODEL if local_model else LOCAL_MODEL_LOADING, CONNECT]
     elif first is not None:
         parts.append(CONNECT)
     rule = "─" * 78

@@ -34,7 +34,6 @@ def upgrade(database_url: str) -> str:
     """Migrate to the newest schema and return its revision; two starters wait for one another in `env.py`."""
     config = configuration(database_url)
     if present(database_url) != newest(config):
-        logging.getLogger("alembic").setLevel(logging.WARNING)
         command.upgrade(config, "head")
     return newest(config)
 
@@ -46,6 +45,8 @@ def newest(config: Config) -> str:
 
 def present(database_url: str) -> str:
     """The revision that the database is at; empty before the first migration."""
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of its own plumbing
 
     def ask(connection: Connection) -> str:
         return MigrationContext.configure(connection).get_current_revision() or ""

@@ -33,7 +33,8 @@ from gateway.embedded.engines import Engines
 GRACEFUL_SHUTDOWN_SECONDS: Final = 30
 # Longer than a proxy in front keeps an idle connection, so that it never sends into a closing one.
 KEEP_ALIVE_SECONDS: Final = 75
-WAIT_FOR_LOCAL_MODEL_SECONDS: Final = 10.0
+# The first banner tells a newcomer what answers, so it waits for that; later ones hardly.
+WAIT_FOR_LOCAL_MODEL_SECONDS: Final = {"first": 15.0, "later": 1.5}
 
 
 class Terminated(KeyboardInterrupt):
@@ -176,7 +177,7 @@ class Herald(threading.Thread):
             typer.echo(credentials(self._first))
 
     def _local_model_answers(self) -> bool:
-        deadline = time.monotonic() + WAIT_FOR_LOCAL_MODEL_SECONDS
+        deadline = time.monotonic() + WAIT_FOR_LOCAL_MODEL_SECONDS["first" if self._first else "later"]
         while not self._answers(f"{self._local_model_url}/models"):
             if time.monotonic() > deadline or self._over.wait(0.05):
                 return False

@@ -1,0 +1,134 @@
+"""`gateway serve` from nothing: its banner, its children, its ends."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import stat
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.processes import descendants, still_living
+from tests.serving import Served, run_gateway
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def get(url: str, key: str = "") -> tuple[int, bytes]:
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"} if key else {})
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return response.status, response.read()
+
+
+def line_after(label: str, text: str) -> str:
+    found = re.search(rf"^{re.escape(label)}: (.+)$", text, re.MULTILINE)
+    assert found is not None, text
+    return found[1]
+
+
+def test_from_an_empty_folder_to_a_kill_and_back(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with Served("--data-dir", str(data), cwd=tmp_path) as served:
+        first = served.banner()
+        key = line_after("API key", first)
+        assert line_after("admin e-mail", first) == "admin@gateway.localhost"
+        assert f"curl -N {served.address}/v1/chat/completions" in first
+        assert "SmolLM2" in first
+        assert get(f"{served.address}/health/ready")[0] == 200
+        assert get(f"{served.address}/v1/models", key)[0] == 200
+        body = json.dumps(
+            {"email": "admin@gateway.localhost", "password": line_after("admin password", first)}
+        )
+        login = urllib.request.Request(
+            f"{served.address}/api/auth/login", body.encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(login, timeout=30) as response:
+            assert "access_token" in json.load(response)
+
+        second = run_gateway("serve", "--port", "0", "--data-dir", str(data), cwd=tmp_path)
+        assert second.returncode == 1
+        assert f"Another gateway (pid {served.pid})" in second.stderr
+        assert "Traceback" not in second.stderr
+        made = run_gateway(
+            *("keys", "create", "--user", "admin@gateway.localhost", "--name", "another"),
+            *("--data-dir", str(data)),
+            cwd=tmp_path,
+        )
+        assert get(f"{served.address}/v1/models", line_after("API key", made.stdout))[0] == 200
+
+        family = descendants(served.pid)
+        assert len(family) > 6
+        assert served.stop(signal.SIGTERM) == 0
+        assert still_living(family, 0) == set()
+    assert stat.S_IMODE((data / "jwt_secret").stat().st_mode) == 0o600
+
+    with Served("--data-dir", str(data), "--workers", "2", cwd=tmp_path) as served:
+        later = served.banner()
+        assert "admin password:" not in later
+        assert "gw_" not in later
+        assert get(f"{served.address}/v1/models", key)[0] == 200
+        family = descendants(served.pid)
+        served.stop(signal.SIGKILL)
+        assert still_living(family) == set()
+
+    with Served("--data-dir", str(data), cwd=tmp_path) as served:
+        served.banner()
+        assert get(f"{served.address}/v1/models", key)[0] == 200
+        family = descendants(served.pid)
+        assert served.stop(signal.SIGINT) in (0, 130)
+        assert still_living(family, 0) == set()
+        assert "Traceback" not in served.output + served.errors
+
+
+def test_given_engines_are_used_and_nothing_is_embedded(
+    tmp_path: Path, database_url: str, redis_url: str
+) -> None:
+    given = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "GENERATOR_MODE": "mock"}
+    data = tmp_path / "data"
+    with Served("--data-dir", str(data), cwd=tmp_path, **given) as served:
+        served.banner()
+        assert get(f"{served.address}/health/ready")[0] == 200
+        assert descendants(served.pid) == set()
+        assert served.stop(signal.SIGTERM) == 0
+    assert {path.name for path in data.iterdir()} <= {"jwt_secret", "lock"}
+
+
+def test_a_taken_port_is_a_sentence_and_nothing_is_started(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = run_gateway("serve", "--port", port, "--data-dir", str(tmp_path / "data"), cwd=tmp_path)
+    assert done.returncode == 1
+    assert port in done.stderr
+    assert "--port" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("secret", ["", "short", "change-me-change-me-change-me-change-me-change-me"])
+def test_production_refuses_a_missing_or_weak_secret(tmp_path: Path, secret: str) -> None:
+    done = run_gateway("serve", "--port", "0", cwd=tmp_path, ENVIRONMENT="production", JWT_SECRET=secret)
+    assert done.returncode == 1
+    assert "JWT_SECRET" in done.stderr
+    assert secret == "" or secret not in done.stderr
+
+
+def test_a_mistake_in_the_provider_configuration_is_told_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "provider_config.yaml").write_text("mode: live\nprovidres: {}\n")
+    done = run_gateway("serve", "--port", "0", "--data-dir", str(tmp_path / "data"), cwd=tmp_path)
+    assert done.returncode == 1
+    assert "provider_config.yaml:2" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_data_directory_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = run_gateway("serve", "--port", "0", "--data-dir", str(tmp_path / "file" / "data"), cwd=tmp_path)
+    assert done.returncode == 1
+    assert "--data-dir" in done.stderr
+    assert "Traceback" not in done.stderr
