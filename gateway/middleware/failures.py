@@ -45,8 +45,6 @@ class Failures:
                 log.error("error_after_headers", code=failure.code, exc_info=error)
             if exchange.status is None:
                 status, headers, body = error_response_parts(failure, exchange.context.request_id)
-                if isinstance(failure, BodyTooLarge):
-                    headers["connection"] = "close"
                 await Response(body, status, headers)(scope, receive, send)
 
 

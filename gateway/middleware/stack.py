@@ -19,13 +19,13 @@ from gateway.middleware.security_headers import EXPOSED_HEADERS
 
 
 def install_middleware(app: FastAPI, settings: Settings) -> None:
-    """Put the edge around `app`, outermost first: edge, CORS (where origins are set), failures, body limit.
+    """Put the edge around `app`, outermost first: edge, CORS (where origins are set), body limit, failures.
 
     Raises:
         ValueError: `TRUSTED_PROXIES` holds something that is no address and no network.
     """
-    app.add_middleware(BodyLimit)
     app.add_middleware(Failures)
+    app.add_middleware(BodyLimit)
     if settings.allowed_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -80,8 +80,7 @@ async def _http(request: Request, error: Exception) -> Response:
     if kind is None:
         kind = InvalidRequest if 400 <= raised.status_code < 500 else GatewayError
     allow = {name: value for name, value in (raised.headers or {}).items() if name.lower() == "allow"}
-    extra = {**allow, "connection": "close"} if raised.status_code == 413 else allow
-    return error_response(request, kind(), extra)
+    return error_response(request, kind(), allow)
 
 
 async def _database(request: Request, error: Exception) -> Response:

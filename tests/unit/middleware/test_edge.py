@@ -291,22 +291,32 @@ async def test_requests_are_counted_by_template(http: httpx.AsyncClient) -> None
         "gateway_requests_total"
     }
     methods = set(re.findall(r'gateway_requests_total\{method="(\w+)"', page))
-    assert methods <= {"GET", "POST", "PUT", "OPTIONS", "OTHER"}
+    assert methods <= {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "OTHER"}
 
 
-async def test_an_announced_body_over_the_limit_is_refused_unread(http: httpx.AsyncClient) -> None:
-    async def body() -> AsyncIterator[bytes]:
-        raise AssertionError("the body was read")
-        yield b""
+@pytest.mark.parametrize("path", ["/api/things/upload", "/nowhere"])
+async def test_an_announced_body_over_the_limit_is_refused_unread(app: FastAPI, path: str) -> None:
+    sent: list[Any] = []
 
-    headers = {**JSON, "content-length": str(MAX_BODY_BYTES + 1)}
-    error_of(await http.post("/api/things", content=body(), headers=headers), 413, "body_too_large")
-    error_of(await http.post("/nowhere", content=body(), headers=headers), 413, "body_too_large")
+    async def receive() -> dict[str, Any]:
+        assert sent, "the body was read before the answer"
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = http_scope(path) | {"method": "POST"}
+    scope["headers"] = [(b"content-length", str(MAX_BODY_BYTES + 1).encode())]
+    await app(scope, receive, send)  # type: ignore[arg-type]
+    assert sent[0]["status"] == 413
+    assert (b"connection", b"close") in sent[0]["headers"]
+    assert b"body_too_large" in sent[1]["body"]
+    assert sent[-1]["more_body"] is False
 
 
 @pytest.mark.parametrize("path", ["/api/things", "/api/things/raw", "/api/things/upload"])
-async def test_a_chunked_body_is_cut_at_the_limit(http: httpx.AsyncClient, path: str) -> None:
-    sent = 0
+async def test_a_chunked_body_is_answered_at_the_limit(app: FastAPI, path: str) -> None:
+    sent = answered_at = 0
 
     async def body() -> AsyncIterator[bytes]:
         nonlocal sent
@@ -314,10 +324,20 @@ async def test_a_chunked_body_is_cut_at_the_limit(http: httpx.AsyncClient, path:
             sent += 65536
             yield b"a" * 65536
 
-    answer = await http.post(path, content=body(), headers=JSON)
+    async def watched(scope: Any, receive: Any, send: Any) -> None:
+        async def watch(message: Any) -> None:
+            nonlocal answered_at
+            if message["type"] == "http.response.start":
+                answered_at = sent
+            await send(message)
+
+        await app(scope, receive, watch)
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(watched), base_url="http://gateway") as http:
+        answer = await http.post(path, content=body(), headers=JSON)
     error_of(answer, 413, "body_too_large")
     assert answer.headers["connection"] == "close"
-    assert sent <= MAX_BODY_BYTES + 65536
+    assert answered_at <= MAX_BODY_BYTES + 65536
 
 
 async def test_a_body_of_exactly_the_limit_is_read(http: httpx.AsyncClient) -> None:
