@@ -19,9 +19,11 @@ from gateway.core.exceptions import GatewayError, UpstreamBroken
 from gateway.domain.catalog import Timeouts
 from gateway.providers.chat import wire
 
-# The body is handed on decompressed and re-framed.
+# The body is handed on decompressed and re-framed; nobody keeps a vendor's cookies.
 _OURS = frozenset({b"accept-encoding", b"content-length", b"transfer-encoding"})
-_HOP_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding", "connection"})
+_HOP_HEADERS = frozenset(
+    {"content-encoding", "content-length", "transfer-encoding", "connection", "set-cookie"}
+)
 
 
 class VendorMarks(Protocol):
@@ -132,8 +134,15 @@ class GuardedExchange:
             tail = lines.pop()
             if len(tail) > wire.MAX_LINE:
                 raise UpstreamBroken
-            for line in lines:
-                ended = self._line(line) or ended
+            good: list[bytes] = []
+            try:
+                for line in lines:
+                    ended = self._line(line) or ended
+                    good.append(line)
+            except UpstreamBroken:
+                if good:
+                    yield b"\n".join(good) + b"\n"  # what was said before is kept
+                raise
             if lines:
                 yield b"\n".join(lines) + b"\n"
         if tail.strip():

@@ -85,6 +85,8 @@ async def _relay(response: httpx.Response) -> AsyncGenerator[ProviderEvent, None
         async for data in chunks:
             for event in reader.feed(data):
                 yield event
+            if reader.broken is not None:
+                raise reader.broken
             if reader.done:
                 await _drain(chunks)
                 break

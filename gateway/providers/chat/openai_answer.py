@@ -40,6 +40,7 @@ class AnswerReader:
 
     def __init__(self) -> None:
         self.done = False
+        self.broken: UpstreamBroken | None = None
         self._tail = b""
         self._finish: str | None = None
         self._usage: Usage | None = None
@@ -51,23 +52,26 @@ class AnswerReader:
     def feed(self, data: bytes) -> list[ProviderEvent]:
         """Parse the complete lines of `data`, bytes of a server-sent stream.
 
-        Raises:
-            UpstreamBroken: garbage, an error event, or a line beyond the limit.
+        Where they turn to garbage, to an error event or to a line beyond the limit, the events before it
+        are returned and `broken` is set.
         """
         if self._tail:
             data = self._tail + data
         lines = data.split(b"\n")
         self._tail = lines.pop()
-        if len(self._tail) > MAX_LINE:
-            raise UpstreamBroken
         try:
             for line in lines:
                 if line.startswith(b"data:"):
                     self._data(line)
                 elif line and line != b"\r" and not line.startswith(_FIELDS):
                     raise UpstreamBroken
+            if len(self._tail) > MAX_LINE:
+                raise UpstreamBroken
+        except UpstreamBroken as error:
+            self.broken = error
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-            raise UpstreamBroken from error
+            self.broken = UpstreamBroken()
+            self.broken.__cause__ = error
         return self._take()
 
     def end(self) -> Completed:
