@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -105,7 +106,15 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
             guards=guards,
             tools=ToolRegistry(catalog.tools.enabled),
         )
+        # Loading the guard's model takes half a second: not at the start, and not out of the first turn.
+        warming = asyncio.create_task(guards.warm_up())
+        stack.push_async_callback(_end, warming)
         yield _wire(settings, engine, valkey, parts, stack)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait({task})
 
 
 def _upstream_client(catalog: Catalog) -> httpx.AsyncClient:

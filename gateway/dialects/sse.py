@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 
 import anyio
@@ -10,7 +10,7 @@ from sse_starlette import EventSourceResponse
 
 from gateway.core.exceptions import GatewayError
 from gateway.dialects.base import StreamEncoder
-from gateway.domain.events import ChatEvent, TurnFailed
+from gateway.domain.events import Answer, ChatEvent, TurnCompleted, TurnFailed
 
 HEARTBEAT_SECONDS = 15
 # How long a stream may go on after the server was told to stop; the turns are ended by then.
@@ -27,8 +27,15 @@ def frame(data: bytes, *, event: str | None = None, event_id: int | None = None)
     return head + b"data: " + data + b"\n\n"
 
 
-async def open_stream(events: AsyncGenerator[ChatEvent, None], encoder: StreamEncoder) -> EventSourceResponse:
+async def open_stream(
+    events: AsyncGenerator[ChatEvent, None],
+    encoder: StreamEncoder,
+    on_answer: Callable[[Answer], None],
+) -> EventSourceResponse:
     """A response whose first bytes are there already, so that what fails earlier gets its true status.
+
+    Args:
+        on_answer: told of the answer at the stream's end, for the access log.
 
     Raises:
         GatewayError: the turn failed before there was anything to show.
@@ -47,7 +54,7 @@ async def open_stream(events: AsyncGenerator[ChatEvent, None], encoder: StreamEn
     if first is None:
         raise GatewayError
     return EventSourceResponse(
-        _encoded(first, events, encoder),
+        _encoded(first, events, encoder, on_answer),
         ping=HEARTBEAT_SECONDS,
         sep="\n",
         headers={"cache-control": "no-cache"},
@@ -57,11 +64,16 @@ async def open_stream(events: AsyncGenerator[ChatEvent, None], encoder: StreamEn
 
 
 async def _encoded(
-    first: bytes, events: AsyncGenerator[ChatEvent, None], encoder: StreamEncoder
+    first: bytes,
+    events: AsyncGenerator[ChatEvent, None],
+    encoder: StreamEncoder,
+    on_answer: Callable[[Answer], None],
 ) -> AsyncIterator[bytes]:
     async with aclosing(events):
         yield first
         async for event in events:
+            if isinstance(event, (TurnCompleted, TurnFailed)) and event.answer is not None:
+                on_answer(event.answer)
             data = encoder.encode(event)
             if data is not None:
                 yield data

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import orjson
@@ -34,3 +36,8 @@ def note_upstream(request: Request, answer: Answer) -> None:
     state.model = answer.model
     if answer.fallback_from is not None:
         state.fallback_model = answer.model
+
+
+def noting(request: Request) -> Callable[[Answer], None]:
+    """`note_upstream` for the end of a stream."""
+    return partial(note_upstream, request)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from gateway.dialects.native import NativeEncoder, TurnBody, answer_body, parse_turn
 from gateway.dialects.sse import open_stream
 from gateway.domain.principal import Principal
-from gateway.routers.answers import answer_response
+from gateway.routers.answers import answer_response, noting
 from gateway.routers.dependencies import get_container, service_or_person
 from gateway.routers.edge import json_bytes
 from gateway.routers.openapi import json_body
@@ -52,4 +52,6 @@ async def chat(request: Request, principal: Caller) -> Response:
 async def chat_stream(request: Request, principal: Caller) -> Response:
     """The same turn as named events: turn, route, delta…, then exactly one of done and error."""
     turn = parse_turn(await json_bytes(request), request.state.request_id, incremental=True)
-    return await open_stream(get_container(request).chat.stream(turn, principal), NativeEncoder())
+    return await open_stream(
+        get_container(request).chat.stream(turn, principal), NativeEncoder(), noting(request)
+    )

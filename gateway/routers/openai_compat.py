@@ -14,7 +14,7 @@ from gateway.dialects.openai.models import model_body
 from gateway.dialects.openai.request import parse_completion
 from gateway.dialects.sse import open_stream
 from gateway.domain.principal import Principal
-from gateway.routers.answers import answer_response
+from gateway.routers.answers import answer_response, noting
 from gateway.routers.dependencies import api_key_only, get_container
 from gateway.routers.edge import json_bytes
 from gateway.routers.openapi import json_body
@@ -64,4 +64,4 @@ async def chat_completions(
         return answer_response(request, answer, completion_body(answer))
     options = body.stream_options
     encoder = OpenAIEncoder(request_id, include_usage=bool(options and options.include_usage))
-    return await open_stream(service.stream(turn, principal), encoder)
+    return await open_stream(service.stream(turn, principal), encoder, noting(request))

@@ -118,7 +118,8 @@ async def test_a_turn_is_answered_kept_and_accounted_for(gateway: Gateway, perso
         rows = (
             await db.execute(
                 text(
-                    "SELECT model, prompt_tokens, completion_tokens, outcome FROM usage_records WHERE user_id = :u"
+                    "SELECT model, prompt_tokens, completion_tokens, outcome "
+                    "FROM usage_records WHERE user_id = :u"
                 ),
                 {"u": person.id},
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from time import perf_counter
 
 from langgraph.runtime import Runtime
@@ -145,4 +145,8 @@ def _new_verdicts(context: AgentContext, state: AgentState) -> tuple[dict[str, o
     known = {entry["guard"] for entry in state["verdicts"]}
     if check is None or not check.done() or check.cancelled() or check.exception() is not None:
         return ()
-    return tuple(asdict(verdict) for verdict in check.result() if verdict.guard not in known)
+    return tuple(
+        asdict(replace(verdict, score=round(verdict.score, 4), ms=round(verdict.ms, 3)))
+        for verdict in check.result()
+        if verdict.guard not in known
+    )
