@@ -14,9 +14,9 @@ from bench.quality.fit_intent import exam_rows, unsafe_rows
 from bench.quality.heads import fit_complexity, fit_labels, fit_unsafe
 from bench.quality.linear import with_bias
 from bench.quality.material import Exemplar, exemplars, inputs
-from bench.quality.metrics import apgr, area_under_roc, folds, near_copies, rank_correlation
+from bench.quality.metrics import Ints, apgr, area_under_roc, folds, near_copies, rank_correlation
 from gateway.agent.intent import IntentClassifier
-from gateway.agent.intent.classifier import LABELS
+from gateway.agent.intent.classifier import LABELS, UNSAFE_FROM
 from gateway.providers.embedding.wordllama import WordLlamaEmbedder
 
 Floats = npt.NDArray[np.float64]
@@ -46,13 +46,13 @@ def routing(data: Path, ours: list[Exemplar], embedder: WordLlamaEmbedder) -> No
     for name, pairs in found.items():
         area, half = np.mean(pairs, axis=0)
         print(f"| {name} | {area:.3f} ± {np.std([a for a, _ in pairs]):.3f} | {100 * half:.1f} |")
-    everyday_complexity(everyday, ratings, exam, strong - weak)
+    everyday_complexity(near_copies([item.text for item in ours]), everyday, ratings, exam, strong - weak)
 
 
-def everyday_complexity(x: Floats, ratings: Floats, exam: Floats, gain: Floats) -> None:
+def everyday_complexity(groups: Ints, x: Floats, ratings: Floats, exam: Floats, gain: Floats) -> None:
     correlations, errors = [], []
     for repeat in range(_REPEATS):
-        fold = folds(np.arange(len(x)), _FOLDS, repeat)
+        fold = folds(groups, _FOLDS, repeat)
         scores = np.empty(len(x))
         for k in range(_FOLDS):
             train = fold != k
@@ -69,11 +69,12 @@ def everyday_complexity(x: Floats, ratings: Floats, exam: Floats, gain: Floats) 
 def labels(ours: list[Exemplar], embedder: WordLlamaEmbedder) -> None:
     safe = [item for item in ours if item.label != "unsafe"]
     x = inputs([item.text for item in safe], embedder)
+    groups = near_copies([item.text for item in safe])
     truth = np.array([item.label for item in safe])
     korean = np.array([any("가" <= c <= "힣" for c in item.text) for item in safe])
     right = np.zeros((_REPEATS, len(safe)))
     for repeat in range(_REPEATS):
-        fold = folds(np.arange(len(safe)), _FOLDS, repeat)
+        fold = folds(groups, _FOLDS, repeat)
         for k in range(_FOLDS):
             train = fold != k
             head = fit_labels(x[train], list(truth[train]))
@@ -81,11 +82,12 @@ def labels(ours: list[Exemplar], embedder: WordLlamaEmbedder) -> None:
             right[repeat, ~train] = guess == truth[~train]
     mean = right.mean(axis=0)
     print(
-        f"\n## Intents, {len(safe)} exemplars, {_REPEATS} x {_FOLDS}-fold\n\n| texts | n | right, % |\n|---|---|---|"
+        f"\n## Intents, {len(safe)} exemplars, {_REPEATS} x {_FOLDS}-fold\n\n"
+        "| texts | n | right, % |\n|---|---|---|"
     )
-    groups = {"all": mean >= 0, "English": ~korean, "Korean": korean}
-    groups |= {label: truth == label for label in LABELS}
-    for name, mask in groups.items():
+    masks = {"all": mean >= 0, "English": ~korean, "Korean": korean}
+    masks |= {label: truth == label for label in LABELS}
+    for name, mask in masks.items():
         print(f"| {name} | {int(mask.sum())} | {100 * mean[mask].mean():.1f} |")
 
 
@@ -97,9 +99,7 @@ def unsafe(data: Path, ours: list[Exemplar], embedder: WordLlamaEmbedder) -> Non
     chance = np.empty(len(x))
     for k in range(_FOLDS):
         chance[fold == k] = _unsafe_chance(x, found.unsafe, found.weights, fold != k)
-    print(
-        f"\n## Unsafe requests, {_FOLDS}-fold, near-copies kept together; then with the whole source left out\n"
-    )
+    print(f"\n## Unsafe requests, {_FOLDS}-fold, near-copies kept together; then a whole source left out\n")
     print(f"Area under ROC {area_under_roc(chance, found.unsafe):.3f}\n")
     print("| source | kind | texts | flagged, % | source left out, % |\n|---|---|---|---|---|")
     for source in dict.fromkeys(found.sources):
@@ -108,9 +108,10 @@ def unsafe(data: Path, ours: list[Exemplar], embedder: WordLlamaEmbedder) -> Non
             if rows_of.any():
                 left_out = _unsafe_chance(x, found.unsafe, found.weights, sources != source)
                 apart = left_out[found.unsafe[sources == source] == kind]
+                shares = [100 * (part >= UNSAFE_FROM).mean() for part in (chance[rows_of], apart)]
                 print(
                     f"| {source} | {'unsafe' if kind else 'ordinary'} | {int(rows_of.sum())} "
-                    f"| {100 * (chance[rows_of] >= 0.5).mean():.1f} | {100 * (apart >= 0.5).mean():.1f} |"
+                    f"| {shares[0]:.1f} | {shares[1]:.1f} |"
                 )
 
 

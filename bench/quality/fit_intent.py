@@ -34,7 +34,7 @@ def unsafe_rows(data: Path, ours: list[Exemplar]) -> UnsafeRows:
     pairs = rows(data, "cache/question_pairs.jsonl")[:_QUESTIONS]
     plain = [row["text"] for row in rows(data, "guard/deepset_train.jsonl") if row["label"] == 0]
     parts: list[tuple[str, bool, float, list[str]]] = [
-        ("ours", True, 5.0, [item.text for item in ours if item.label == "unsafe"]),
+        ("ours", True, 10.0, [item.text for item in ours if item.label == "unsafe"]),
         ("ours", False, 5.0, [item.text for item in ours if item.label != "unsafe"]),
         ("ours", False, 5.0, lines(EXEMPLARS / "benign_triggers.txt")),
         ("ours", False, 5.0, lines(EXEMPLARS / "benign_requests.txt")),

@@ -36,7 +36,8 @@ def texts(data: Path) -> dict[str, tuple[str, list[str]]]:
 
 def report(data: Path) -> None:
     print(
-        "\n## Injection guard (flagged, %)\n\n| set | kind | texts | flagged | median ms |\n|---|---|---|---|---|"
+        "\n## Injection guard (flagged, %)\n\n"
+        "| set | kind | texts | flagged | median ms |\n|---|---|---|---|---|"
     )
     shares: dict[str, list[float]] = {}
     for name, (kind, found) in texts(data).items():

@@ -40,7 +40,8 @@ class Scale:
 
 
 def penalties(surface: float, vector: float) -> Floats:
-    return np.r_[np.full(_SURFACE, surface), np.full(DIMENSIONS, vector), _FREE]
+    values: Floats = np.r_[np.full(_SURFACE, surface), np.full(DIMENSIONS, vector), _FREE]
+    return values
 
 
 def fit_labels(x: Floats, labels: list[str]) -> Floats:

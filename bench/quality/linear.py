@@ -11,15 +11,14 @@ _STEPS = 600
 
 
 def with_bias(x: Floats) -> Floats:
-    return np.hstack([x, np.ones((len(x), 1))])
+    extended: Floats = np.hstack([x, np.ones((len(x), 1))])
+    return extended
 
 
 def ridge(x: Floats, y: Floats, weights: Floats, penalty: Floats) -> Floats:
     """Weighted least squares; `penalty` has one value for each column of `x`."""
-    solved: Floats = np.linalg.solve(
-        (x * weights[:, None]).T @ x + np.diag(penalty), (x * weights[:, None]).T @ y
-    )
-    return solved
+    weighted = (x * weights[:, None]).T
+    return np.asarray(np.linalg.solve(weighted @ x + np.diag(penalty), weighted @ y), dtype=np.float64)
 
 
 def softmax_regression(x: Floats, classes: npt.NDArray[np.int64], count: int, penalty: Floats) -> Floats:
@@ -28,8 +27,8 @@ def softmax_regression(x: Floats, classes: npt.NDArray[np.int64], count: int, pe
 
     def slope(w: Floats) -> Floats:
         scores = x @ w.T
-        chances = np.exp(scores - scores.max(axis=1, keepdims=True))
-        chances /= chances.sum(axis=1, keepdims=True)
+        chances: Floats = np.exp(scores - scores.max(axis=1, keepdims=True))
+        chances = chances / chances.sum(axis=1, keepdims=True)
         result: Floats = (chances - target).T @ x + w * penalty
         return result
 

@@ -72,7 +72,7 @@ def exemplars() -> list[Exemplar]:
 
 
 def lines(path: Path) -> list[str]:
-    return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
 
 
 def rows(data: Path, name: str) -> list[dict[str, Any]]:

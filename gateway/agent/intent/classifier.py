@@ -18,7 +18,7 @@ LABELS = tuple(label for label in INTENTS if label != "unsafe")
 INPUTS = len(NAMES) + DIMENSIONS
 COEFFICIENTS = "coefficients.npz"
 
-_UNSAFE_FROM = 0.5
+UNSAFE_FROM = 0.7
 _NEEDS_FROM = 0.4
 
 
@@ -76,7 +76,7 @@ def _intent(outputs: Array, found: Features) -> Intent:
     label = max(by_label, key=by_label.__getitem__)
     confidence = by_label[label]
     unsafe = float(1.0 / (1.0 + np.exp(-np.clip(outputs[-2], -30, 30))))
-    if unsafe >= _UNSAFE_FROM:
+    if unsafe >= UNSAFE_FROM:
         label, confidence = "unsafe", unsafe
     return Intent(
         label=label,
@@ -90,4 +90,5 @@ def _intent(outputs: Array, found: Features) -> Intent:
 
 def softmax(scores: Array) -> Array:
     shifted: Array = np.exp(scores - scores.max())
-    return shifted / shifted.sum()
+    chances: Array = shifted / shifted.sum()
+    return chances

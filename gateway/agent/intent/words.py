@@ -46,9 +46,10 @@ _ENGLISH = {
     "implications advantages pros cons strategy plan why if then suppose assume given show",
     "not_": "not except least never cannot isn't doesn't without none neither",
     "danger": "bomb bombs explosive explosives explosion kill murder poison hack hacking malware "
-    "ransomware virus steal stealing forge counterfeit weapon weapons gun meth methamphetamine cocaine heroin drugs "
-    "phishing stalk assassinate kidnap terrorist terrorism attack violence violent suicide fraud launder "
-    "racist slur harass blackmail illegal undetected unnoticed caught fake identity theft keylogger ddos",
+    "ransomware virus steal stealing forge counterfeit weapon weapons gun meth methamphetamine cocaine "
+    "heroin drugs phishing stalk assassinate kidnap terrorist terrorism attack violence violent suicide "
+    "fraud launder racist slur harass blackmail illegal undetected unnoticed caught fake identity theft "
+    "keylogger ddos",
 }
 # Korean words carry endings, so these are looked for anywhere in the text.
 _KOREAN = {
