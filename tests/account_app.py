@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -79,6 +80,14 @@ class AccountApp:
         async with self.engine.begin() as connection:
             result = await connection.execute(text(statement), values)
             return list(result.all()) if result.returns_rows else []
+
+    async def until_blocked(self, task: asyncio.Task[Any]) -> None:
+        """Waits until somebody waits for a lock in this database, or the task is over without that."""
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        while not task.done():
+            if (await self.sql(f"{waiting} AND datname = current_database()"))[0][0]:
+                return
+            await asyncio.sleep(0.01)  # the database tells nobody of its locks
 
 
 @dataclass

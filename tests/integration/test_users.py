@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
 
@@ -105,6 +106,20 @@ async def test_the_last_admin_stays(clean_database: str, redis_url: str) -> None
         assert await users.count() == 2
         await users.delete(first.id, PASSWORD)
         assert await users.count() == 1
+
+
+async def test_of_two_admins_who_leave_at_once_one_stays(clean_database: str, redis_url: str) -> None:
+    async with account_app(clean_database, redis_url) as app:
+        first = await app.container.users.create_admin("first@gateway.localhost", PASSWORD)
+        second = await app.container.users.create_admin("second@gateway.localhost", PASSWORD)
+        async with app.container.uow() as uow:  # the first's leaving, stopped before its commit
+            assert await uow.users.other_active_admins(first.id) == 1
+            await uow.users.delete(first.id)
+            leaving = asyncio.create_task(app.container.users.delete(second.id, PASSWORD))
+            await app.until_blocked(leaving)
+        with pytest.raises(LastAdmin):
+            await leaving
+        assert (await app.container.users.get(second.id)).role == "admin"
 
 
 async def test_what_is_held_about_an_account_has_no_secrets(app: AccountApp) -> None:
