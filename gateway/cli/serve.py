@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 import urllib.error
@@ -44,6 +45,9 @@ class Terminated(KeyboardInterrupt):
 def serve(host: str, port: int, workers: int, data_dir: Path | None) -> int:
     """Run until a signal says to stop; returns the exit code."""
     settings = read_settings(data_dir)
+    if "LOG_FORMAT" not in os.environ and sys.stdout.isatty():
+        os.environ["LOG_FORMAT"] = "console"  # a person reads along
+        settings = Settings()
     configure_logging(settings)
     listener = listen(host, port)
     engines = Engines(

@@ -53,7 +53,7 @@ class Postgres(Server):
         how = self._way_out_of_root()
         self.directory.parent.mkdir(parents=True, exist_ok=True)
         self._sockets = socket_dir(self.directory.parent / "run", SOCKET_NAME)
-        owner = shim.NOBODY if how == "nobody" else os.getuid()
+        owner = shim.nobody()[0] if how == "nobody" else os.getuid()
         _give_to(self._sockets, owner)
         if self.directory.exists():
             _give_to(self.directory, owner)
@@ -116,16 +116,16 @@ class Postgres(Server):
 
     def _run(self, how: str, argv: list[str], stdin: bytes) -> None:
         done = subprocess.run(  # noqa: S603 - the binaries of the wheel
-            [str(binaries() / argv[0]), *argv[1:]],
+            [sys.executable, "-I", "-S", shim.__file__, "exec", how, str(binaries() / argv[0]), *argv[1:]],
             cwd="/",
             input=stdin,
             capture_output=True,
             check=False,
-            preexec_fn=lambda: shim.leave_root(how),
         )
         if done.returncode != 0:
             reason = done.stderr.decode(errors="replace").strip()[-600:]
-            raise EngineError(f"PostgreSQL could not create its files in {self.directory}: {reason}")
+            hint = " Run the gateway as another user than root, or set DATABASE_URL." if how else ""
+            raise EngineError(f"PostgreSQL could not create its files in {self.directory}: {reason}{hint}")
 
     def _forget_a_dead_server(self) -> None:
         """Remove a `postmaster.pid` whose process is not this cluster's server.
@@ -152,7 +152,9 @@ class Postgres(Server):
             return ""
         if sys.platform == "linux":
             probe = subprocess.run(  # noqa: S603 - our own script
-                [sys.executable, "-I", "-S", shim.__file__, "probe"], capture_output=True, check=False
+                [sys.executable, "-I", "-S", shim.__file__, "exec", "namespace", "/bin/true"],
+                capture_output=True,
+                check=False,
             )
             if probe.returncode == 0:
                 return "namespace"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import pwd
 import select
 import signal
 import subprocess
@@ -19,8 +20,11 @@ import time
 from typing import Any
 
 PR_SET_PDEATHSIG = 1
+PR_SET_SECUREBITS, NO_SETUID_FIXUP = 28, 1 << 2
+PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 47, 2
+CAP_DAC_OVERRIDE = 1
+CAPABILITY_VERSION_3 = 0x20080522
 CLONE_NEWUSER = 0x10000000
-NOBODY = 65534
 MAX_RESTARTS = 5
 
 
@@ -30,27 +34,44 @@ def die_with_parent(stop_signal: int) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, stop_signal, 0, 0, 0)
 
 
+def nobody() -> tuple[int, int]:
+    """The user and group ids of the user `nobody`."""
+    entry = pwd.getpwnam("nobody")
+    return entry.pw_uid, entry.pw_gid
+
+
 def leave_root(how: str) -> None:
     """Stop being root before `exec`: `namespace` keeps the files root's, `nobody` becomes that user.
 
     In a user namespace root is called nobody, while the files that root owns are still its own: no
-    directory has to be opened to another user. Raises OSError where the kernel does not allow it.
+    directory has to be opened to another user. As nobody, it keeps the capability to pass through root's
+    directories where the kernel grants it. Raises OSError where the kernel allows no namespace.
     """
+    user, group = nobody()
     if how == "namespace":
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.unshare(CLONE_NEWUSER) != 0:
             raise OSError(ctypes.get_errno(), "unshare")
         for name, content in (
             ("setgroups", "deny"),
-            ("uid_map", f"{NOBODY} 0 1"),
-            ("gid_map", f"{NOBODY} 0 1"),
+            ("uid_map", f"{user} 0 1"),
+            ("gid_map", f"{group} 0 1"),
         ):
             with open(f"/proc/self/{name}", "w") as file:
                 file.write(content)
     elif how == "nobody":
+        linux = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+        if linux is not None:
+            linux.prctl(PR_SET_SECUREBITS, NO_SETUID_FIXUP, 0, 0, 0)
         os.setgroups([])
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
+        os.setgid(group)
+        os.setuid(user)
+        if linux is not None:
+            mask = 1 << CAP_DAC_OVERRIDE
+            linux.capset(
+                (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)(mask, mask, mask)
+            )
+            linux.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE, 0, 0)
 
 
 class Shim:
@@ -130,8 +151,11 @@ class Shim:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "probe":
-        leave_root("namespace")
-        sys.exit(0)
+    if sys.argv[1] == "exec":  # run one command to its end, not as root: `exec HOW COMMAND...`
+        try:
+            leave_root(sys.argv[2])
+            os.execv(sys.argv[3], sys.argv[3:])  # noqa: S606 - the command line that the gateway gave
+        except OSError as error:
+            sys.exit(f"{sys.argv[3]}: {error.strerror}")
     code = Shim(json.loads(sys.argv[1])).run()
     sys.exit(code if code >= 0 else 128 - code)

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import asyncpg
+import pytest
 import redis
 from sqlalchemy.engine import make_url
 
@@ -85,6 +86,25 @@ def test_postgres_starts_although_its_pid_file_names_a_living_stranger(tmp_path:
     stranger.kill()
     stranger.wait()
     second.stop()
+
+
+@pytest.mark.skipif(
+    os.getuid() != 0 or sys.platform != "linux", reason="only root has to become another user"
+)
+def test_root_runs_postgres_also_where_user_namespaces_are_forbidden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Postgres, "_way_out_of_root", lambda self: "nobody")
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)  # as root's home is
+    postgres = Postgres(closed / "postgres", durable=False)
+    postgres.start()
+    assert query(postgres.url(), "SELECT 1") == 1
+    shim = postgres.engine
+    assert shim is not None
+    family = descendants(shim.pid)
+    shim._process.kill()
+    assert still_living(family) == set()
 
 
 def test_a_path_too_long_for_a_socket_is_served_from_a_short_one(tmp_path: Path) -> None:
