@@ -17,7 +17,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 pyth
 BIN := .venv/bin
 TOOLS := .venv-tools
 
-.PHONY: help run install install-dev test check static bench lock format clean
+.PHONY: help run install install-dev test check static bench quality lock format clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | awk -F '\t' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ static: install-dev ## format, lint, types, import rules, migrations match model
 
 bench: install-dev ## measure, with the ratios
 	@$(BIN)/python -m bench
+
+quality: install-dev ## measure routing, intents and guard on DATA (a folder of public sets; docs/QUALITY.md)
+	@$(BIN)/python -m bench.quality.evaluate "$(DATA)"
 
 format: install-dev ## format and mend what can be mended
 	@$(BIN)/ruff check --fix .
