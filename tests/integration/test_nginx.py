@@ -1,0 +1,238 @@
+"""The shipped nginx configuration in a real nginx, in front of an upstream that is slow or misbehaves."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import shutil
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+import pytest
+
+CONFIG = Path(__file__).parents[2] / "nginx" / "nginx.conf"
+NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")
+
+pytestmark = pytest.mark.skipif(
+    NGINX is None, reason="nginx is not installed (Debian: apt-get install nginx)"
+)
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\ntransfer-encoding: chunked\r\n%s\r\n"
+
+
+@dataclass
+class Upstream:
+    """A gateway of few words; `requests` are the heads it got, by path."""
+
+    port: int = 0
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+    client_left: asyncio.Event = field(default_factory=asyncio.Event)
+    requests: list[dict[str, str]] = field(default_factory=list)
+    connections: int = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+                headers = dict(line.lower().split(": ", 1) for line in head[1:] if ": " in line)
+                method, path, _ = head[0].split(" ")
+                self.requests.append({"method": method, "path": path, **headers})
+                await reader.readexactly(int(headers.get("content-length", "0")))
+                if path.startswith("/drop"):
+                    return
+                await self.answer(path, reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return
+        finally:
+            writer.close()
+
+    async def answer(self, path: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if "stream" not in path:
+            body = b'{"answer":"' + b"a" * 4000 + b'"}'
+            writer.write(
+                b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
+            )
+            writer.write(body)
+            return
+        extra = b"x-accel-buffering: no\r\n" if path.startswith("/header") else b""
+        writer.write(HEAD % (b"text/event-stream; charset=utf-8", extra))
+        self.event(writer, b"data: first\n\n")
+        left = asyncio.create_task(reader.read(1))
+        went_on = asyncio.create_task(self.go.wait())
+        await asyncio.wait({left, went_on}, return_when=asyncio.FIRST_COMPLETED)
+        if left.done():
+            self.client_left.set()
+            went_on.cancel()
+            raise ConnectionError
+        left.cancel()
+        self.event(writer, b"data: second\n\n")
+        writer.write(b"0\r\n\r\n")
+
+    @staticmethod
+    def event(writer: asyncio.StreamWriter, data: bytes) -> None:
+        writer.write(b"%x\r\n%s\r\n" % (len(data), data))
+
+
+@pytest.fixture
+def prefix() -> Iterator[Path]:
+    with TemporaryDirectory(prefix="nginx-test-") as directory:
+        yield Path(directory)
+
+
+def render(prefix: Path, *, listen: int, upstream: int) -> Path:
+    """The shipped configuration on other ports, with everything it writes below `prefix`."""
+    text = CONFIG.read_text()
+    for old, new in (
+        ("listen 8080 default_server", f"listen 127.0.0.1:{listen} default_server"),
+        ("server 127.0.0.1:8000 ", f"server 127.0.0.1:{upstream} "),
+        (" /tmp/", f" {prefix}/"),
+        ("/dev/stdout", f"{prefix}/access.log"),
+        ("error_log stderr", f"error_log {prefix}/error.log"),
+        ("worker_processes auto", "worker_processes 1"),
+    ):
+        assert old in text, f"{CONFIG.name} no longer has {old!r}"
+        text = text.replace(old, new)
+    path = prefix / "nginx.conf"
+    path.write_text(text)
+    # A master that is root gives its workers to another user, who has to reach the temporary files.
+    prefix.chmod(0o755)
+    return path
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def run(*arguments: str) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        str(NGINX), *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    output, _ = await process.communicate()
+    return process.returncode or 0, output.decode()
+
+
+@asynccontextmanager
+async def in_front_of(prefix: Path, upstream_port: int) -> AsyncIterator[httpx.AsyncClient]:
+    """A running nginx and a client of it."""
+    port = free_port()
+    path = render(prefix, listen=port, upstream=upstream_port)
+    process = await asyncio.create_subprocess_exec(
+        str(NGINX), "-p", str(prefix), "-c", str(path), "-e", str(prefix / "error.log"), "-g", "daemon off;"
+    )
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as http:
+            for _ in range(500):
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                except OSError:
+                    assert process.returncode is None, (prefix / "error.log").read_text()
+                    await asyncio.sleep(0.01)
+                else:
+                    writer.close()
+                    break
+            yield http
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Upstream]:
+    fake = Upstream()
+    server = await asyncio.start_server(fake.serve, "127.0.0.1", 0)
+    fake.port = server.sockets[0].getsockname()[1]
+    yield fake
+    server.close()
+
+
+async def test_the_shipped_file_passes_nginx_t(prefix: Path) -> None:
+    path = render(prefix, listen=free_port(), upstream=free_port())
+    code, output = await run("-t", "-p", str(prefix), "-c", str(path), "-e", str(prefix / "error.log"))
+    assert code == 0, output
+    assert "warn" not in output
+
+
+@pytest.mark.parametrize("path", ["/api/chat/stream", "/v1/chat/completions/?stream", "/header/stream"])
+async def test_the_first_event_arrives_while_the_upstream_still_waits(
+    prefix: Path, upstream: Upstream, path: str
+) -> None:
+    async with in_front_of(prefix, upstream.port) as http:
+        request = http.stream("POST", path, json={"message": "hi"}, headers={"accept-encoding": "gzip"})
+        async with request as answer:
+            assert answer.status_code == 200
+            assert "content-encoding" not in answer.headers
+            pieces = answer.aiter_raw()
+            assert await anext(pieces) == b"data: first\n\n"
+            assert not upstream.go.is_set()
+            upstream.go.set()
+            assert await anext(pieces) == b"data: second\n\n"
+
+
+async def test_the_upstream_hears_at_once_when_the_client_leaves(prefix: Path, upstream: Upstream) -> None:
+    async with in_front_of(prefix, upstream.port) as http:
+        async with http.stream("POST", "/api/chat/stream", json={}) as answer:
+            assert await anext(answer.aiter_raw()) == b"data: first\n\n"
+        await upstream.client_left.wait()
+
+
+async def test_the_gateway_learns_the_client_and_the_request_id(prefix: Path, upstream: Upstream) -> None:
+    async with in_front_of(prefix, upstream.port) as http:
+        forged = {"x-request-id": "mine-1", "x-forwarded-for": "198.51.100.1"}
+        await http.get("/api/models?a=%20b", headers=forged)
+        await http.get("/api/models", headers={"x-request-id": "not an id"})
+    first, second = upstream.requests
+    assert first["x-request-id"] == "mine-1"
+    assert first["x-forwarded-for"] == "198.51.100.1, 127.0.0.1"
+    assert first["path"] == "/api/models?a=%20b"
+    assert len(second["x-request-id"]) == 32
+    assert upstream.connections == 1, "connections to the gateway are kept"
+
+
+async def test_json_is_compressed_for_those_who_take_it(prefix: Path, upstream: Upstream) -> None:
+    async with in_front_of(prefix, upstream.port) as http:
+        async with http.stream("GET", "/api/models", headers={"accept-encoding": "gzip"}) as answer:
+            assert answer.headers["content-encoding"] == "gzip"
+            body = b"".join([piece async for piece in answer.aiter_raw()])
+        assert b"aaaa" in gzip.decompress(body)
+
+
+async def test_a_post_is_never_sent_twice(prefix: Path, upstream: Upstream) -> None:
+    async with in_front_of(prefix, upstream.port) as http:
+        await http.get("/api/models")
+        answer = await http.post("/drop/it", json={"message": "hi"})
+    assert [request["path"] for request in upstream.requests if request["method"] == "POST"] == ["/drop/it"]
+    assert answer.status_code == 503
+    assert answer.json()["error"]["code"] == "overloaded"
+    assert answer.headers["retry-after"] == "1"
+
+
+async def test_what_nginx_refuses_has_the_gateways_shape(prefix: Path, upstream: Upstream) -> None:
+    async with in_front_of(prefix, upstream.port) as http:
+        large = await http.post("/api/chat/", content=b"a" * (10 * 1024 * 1024 + 1))
+        metrics = await http.get("/metrics/")
+        allowed = await http.post("/api/models", content=b"a" * (10 * 1024 * 1024))
+    for answer, status, code in ((large, 413, "body_too_large"), (metrics, 404, "not_found")):
+        assert answer.status_code == status
+        assert answer.headers["content-type"] == "application/json"
+        error = answer.json()["error"]
+        assert set(error) == {"type", "code", "message", "param", "request_id"}
+        assert error["code"] == code
+        assert error["request_id"] == answer.headers["x-request-id"]
+    assert allowed.status_code == 200
+    assert [request["path"] for request in upstream.requests] == ["/api/models"]
+
+
+async def test_without_a_gateway_the_answer_is_a_503_of_the_gateways_shape(prefix: Path) -> None:
+    async with in_front_of(prefix, free_port()) as http:
+        answer = await http.get("/api/models")
+    assert answer.status_code == 503
+    assert answer.json()["error"]["type"] == "unavailable_error"

@@ -1,0 +1,108 @@
+"""docker-compose.yml, the image and .env.example: every part is there, and no secret is written down."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gateway.core.settings import Settings
+
+ROOT = Path(__file__).parents[3]
+COMPOSE = ROOT / "docker-compose.yml"
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())
+    return loaded
+
+
+def test_every_service_is_there(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    assert set(services) == {"postgres", "valkey", "ollama", "ollama-pull", "gateway", "nginx"}
+    assert services["postgres"]["image"] == "pgvector/pgvector:pg18"
+    assert services["valkey"]["image"].startswith("valkey/valkey:9")
+    assert services["ollama"]["image"] == services["ollama-pull"]["image"] == "ollama/ollama"
+    assert services["nginx"]["image"].startswith("nginx:")
+    build = services["gateway"]["build"]
+    assert (ROOT / build["context"] / build["dockerfile"]).is_file()
+
+
+def test_every_lasting_service_has_a_health_check_and_a_restart(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        if name != "ollama-pull":
+            assert service["healthcheck"]["test"], name
+            assert service["restart"] == "unless-stopped", name
+
+
+def test_whatever_is_waited_for_or_mounted_exists(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        for other, wait in service.get("depends_on", {}).items():
+            assert wait["condition"] == "service_healthy"
+            assert "healthcheck" in compose["services"][other], (name, other)
+        for volume in service.get("volumes", ()):
+            source = volume.split(":")[0]
+            known = (ROOT / source).is_file() if source.startswith(".") else source in compose["volumes"]
+            assert known, volume
+
+
+def test_only_nginx_is_published(compose: dict[str, Any]) -> None:
+    assert [name for name, service in compose["services"].items() if "ports" in service] == ["nginx"]
+
+
+def test_secrets_are_asked_for_and_not_written_down() -> None:
+    text = COMPOSE.read_text()
+    for line in text.splitlines():
+        if re.match(r"\s+\w*(PASSWORD|SECRET|API_KEY): ", line):
+            assert re.search(r": (\$\{\w+:\?[^}]+\}|\$\{\w+:-\})$", line), line
+        assert not re.search(r"://\w+:[^$]", line), line
+    assert "${JWT_SECRET:?" in text
+    assert "${POSTGRES_PASSWORD:?" in text
+
+
+def test_the_image_is_locked_by_hash_and_not_root(compose: dict[str, Any]) -> None:
+    lines = (ROOT / compose["services"]["gateway"]["build"]["dockerfile"]).read_text()
+    assert "--require-hashes -r requirements.txt" in lines
+    assert re.search(r"^USER gateway$", lines, re.M)
+    assert re.search(r'^CMD \["gateway", "serve"\]$', lines, re.M)
+    allowed = (ROOT / ".dockerignore").read_text()
+    for source in re.findall(r"^COPY (?!--from)(.+) \S+$", lines, re.M):
+        for name in source.split():
+            assert (ROOT / name).exists(), name
+            assert f"!{name}\n" in allowed, name
+
+
+def test_nginx_is_pointed_at_the_gateways_container(compose: dict[str, Any]) -> None:
+    pattern = re.search(r"s/(.+?)/(.+?)/'", compose["services"]["nginx"]["command"][-1])
+    assert pattern is not None
+    rendered, times = re.subn(pattern[1], pattern[2], (ROOT / "nginx" / "nginx.conf").read_text())
+    assert times == 1
+    assert "server gateway:8000 " in rendered
+
+
+def test_every_setting_is_in_the_example_and_none_is_set() -> None:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    assert [line for line in lines if line and not line.startswith("#")] == []
+    named = {match[1] for line in lines if (match := re.match(r"#([A-Z_]+)=", line))}
+    assert {name.upper() for name in Settings.model_fields} <= named
+    used = set(re.findall(r"\$\{([A-Z_]+)", (ROOT / "provider_config.yaml").read_text()))
+    assert used - {"NAME"} <= named
+    assert set(re.findall(r"\$\{([A-Z_]+)", COMPOSE.read_text())) <= named
+
+
+@pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not installed")
+def test_docker_compose_takes_the_file() -> None:
+    environment = {"PATH": "/usr/bin:/bin:/usr/local/bin", "POSTGRES_PASSWORD": "test", "JWT_SECRET": "test"}
+    command = ["docker-compose", "--file", str(COMPOSE), "config"]
+    good = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert good.returncode == 0, good.stderr
+    del environment["JWT_SECRET"]
+    bad = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert bad.returncode != 0
+    assert "JWT_SECRET" in bad.stderr
