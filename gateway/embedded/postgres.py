@@ -151,8 +151,9 @@ class Postgres(Server):
         if os.getuid() != 0:
             return ""
         if sys.platform == "linux":
+            postgres = str(binaries() / "postgres")
             probe = subprocess.run(  # noqa: S603 - our own script
-                [sys.executable, "-I", "-S", shim.__file__, "exec", "namespace", "/bin/true"],
+                [sys.executable, "-I", "-S", shim.__file__, "exec", "namespace", postgres, "--version"],
                 capture_output=True,
                 check=False,
             )
