@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import httpx
 from sqlalchemy import text
@@ -33,6 +34,7 @@ from gateway.services.authenticator import Authenticator
 from gateway.services.chat import ChatService
 from gateway.services.configuration import load_catalog
 from gateway.services.conversation import ConversationService
+from gateway.services.housekeeping import Housekeeping
 from gateway.services.ledger import Ledger
 from gateway.services.model_catalog import ModelCatalogService
 from gateway.services.turns import TurnTasks
@@ -112,7 +114,7 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
         yield _wire(settings, engine, valkey, parts, stack)
 
 
-async def _end(task: asyncio.Task[None]) -> None:
+async def _end(task: asyncio.Task[Any]) -> None:
     task.cancel()
     await asyncio.wait({task})
 
@@ -139,6 +141,8 @@ def _wire(
     tasks = TurnTasks()
     authenticator = Authenticator(uow, cache, tokens)
     stack.push_async_callback(authenticator.aclose)
+    rounds = asyncio.create_task(Housekeeping(uow, turns).run())
+    stack.push_async_callback(_end, rounds)
     stack.push_async_callback(tasks.drained)
     return Container(
         settings=settings,
@@ -149,9 +153,14 @@ def _wire(
         tasks=tasks,
         authenticator=authenticator,
         auth=AuthService(
-            uow, cache, tokens, passwords, refresh_ttl_seconds=settings.refresh_token_ttl_seconds
+            uow,
+            cache,
+            tokens,
+            passwords,
+            refresh_ttl_seconds=settings.refresh_token_ttl_seconds,
+            default_tier=parts.catalog.newcomer_tier,
         ),
-        users=UserService(uow, cache, passwords),
+        users=UserService(uow, cache, passwords, operator_tier=parts.catalog.operator_tier),
         api_keys=ApiKeyService(uow, cache),
         conversations=ConversationService(uow, parts.catalog.names()),
         chat=ChatService(AgentRunner(parts), turns, Ledger(turns), tasks),

@@ -16,6 +16,7 @@ from gateway.core.logging import configure_logging
 from gateway.core.settings import Settings
 from gateway.middleware import install_middleware
 from gateway.routers.errors import install_error_handlers
+from gateway.routers.openapi import document
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -43,6 +44,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     routers.include_all(app)
     install_error_handlers(app)
     install_middleware(app, settings)
+    document(app)
     return app
 
 

@@ -126,8 +126,15 @@ async def account_app(database_url: str, redis_url: str, **options: Any) -> Asyn
         cache=cache,
         uow=uow,
         authenticator=Authenticator(uow, cache, tokens),
-        auth=AuthService(uow, cache, tokens, passwords, refresh_ttl_seconds=options.get("refresh_ttl", 3600)),
-        users=UserService(uow, cache, passwords),
+        auth=AuthService(
+            uow,
+            cache,
+            tokens,
+            passwords,
+            refresh_ttl_seconds=options.get("refresh_ttl", 3600),
+            default_tier="free",
+        ),
+        users=UserService(uow, cache, passwords, operator_tier="enterprise"),
         api_keys=ApiKeyService(uow, cache),
     )
     app = FastAPI()

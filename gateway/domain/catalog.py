@@ -161,7 +161,17 @@ class Catalog(ConfigModel):
     cache: CacheConfig = CacheConfig()
     guardrails: Guardrails = Guardrails()
     on_disconnect: OnDisconnect = OnDisconnect()
-    tiers: dict[str, Tier] = Field(default_factory=default_tiers)
+    tiers: Annotated[dict[str, Tier], Field(min_length=1)] = Field(default_factory=default_tiers)
+
+    @property
+    def newcomer_tier(self) -> str:
+        """The tier of who registers: the first of the file."""
+        return next(iter(self.tiers))
+
+    @property
+    def operator_tier(self) -> str:
+        """The tier of an admin made from the command line: the last of the file."""
+        return next(reversed(self.tiers))
 
     def names(self) -> tuple[str, ...]:
         """Every name a client may ask for: `auto`, aliases, models."""

@@ -29,7 +29,7 @@ class UserRepository(Repository):
     """Accounts, by id or by normalised address."""
 
     async def add(
-        self, *, email: str, name: str, password_hash: str, role: str = "user", tier: str = "free"
+        self, *, email: str, name: str, password_hash: str, tier: str, role: str = "user"
     ) -> Account | None:
         """A new account; None where the address is taken."""
         statement = (

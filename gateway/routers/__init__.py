@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 
 def include_all(app: FastAPI) -> None:
-    """Every router; a new one is one line here."""
+    """Every router; a new one is one line here. Routes are matched in order, so the busiest come first."""
     from gateway.routers import (
         api_keys,
         auth,
@@ -18,5 +18,5 @@ def include_all(app: FastAPI) -> None:
         users,
     )
 
-    for module in (auth, users, api_keys, conversations, chat, catalog, openai_compat, health):
+    for module in (openai_compat, chat, conversations, catalog, health, auth, users, api_keys):
         app.include_router(module.router)

@@ -1,10 +1,23 @@
-"""What the OpenAPI page says of routes whose bodies a dialect parses."""
+"""What the OpenAPI page says beyond what FastAPI reads off the routes."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from fastapi import FastAPI
 from pydantic import BaseModel
+
+from gateway.routers.dependencies import add_key_header_to_schema
+
+
+def document(app: FastAPI) -> None:
+    """Add to `app.openapi()` that every route for API keys also takes them as `X-API-Key`."""
+    plain = app.openapi
+
+    def complete() -> dict[str, Any]:
+        return add_key_header_to_schema(plain())
+
+    app.openapi = complete  # type: ignore[method-assign]
 
 
 def json_body(model: type[BaseModel]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class AuthService:
         passwords: PasswordHasher,
         *,
         refresh_ttl_seconds: int,
-        default_tier: str = "free",
+        default_tier: str,
     ) -> None:
         self._uow = uow
         self._cache = cache

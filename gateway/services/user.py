@@ -32,7 +32,15 @@ class AccountExport:
 class UserService:
     """What an account's owner, and the operator's command line, may do with accounts."""
 
-    def __init__(self, uow: Callable[[], UnitOfWork], cache: AuthCache, passwords: PasswordHasher) -> None:
+    def __init__(
+        self,
+        uow: Callable[[], UnitOfWork],
+        cache: AuthCache,
+        passwords: PasswordHasher,
+        *,
+        operator_tier: str,
+    ) -> None:
+        self._operator_tier = operator_tier
         self._uow = uow
         self._cache = cache
         self._passwords = passwords
@@ -117,7 +125,7 @@ class UserService:
         password_hash = await self._passwords.hash(password)
         async with self._uow() as uow:
             account = await uow.users.add(
-                email=address, name=name, password_hash=password_hash, role="admin", tier="enterprise"
+                email=address, name=name, password_hash=password_hash, role="admin", tier=self._operator_tier
             )
         if account is None:
             raise EmailTaken(param="email")

@@ -1,0 +1,66 @@
+"""Rounds of housekeeping on the real database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.core.database import create_engine, create_session_factory
+from gateway.repositories.turn import TurnRepository
+from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.services.housekeeping import Housekeeping
+from tests.storage import begin, make_user
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    made = create_engine(database_url)
+    yield made
+    await made.dispose()
+
+
+def housekeeping(engine: AsyncEngine) -> Housekeeping:
+    return Housekeeping(partial(UnitOfWork, create_session_factory(engine)), TurnRepository(engine))
+
+
+async def test_a_crashed_workers_turn_becomes_interrupted(engine: AsyncEngine) -> None:
+    user = await make_user(engine)
+    turns = TurnRepository(engine)
+    dead = await begin(turns, user, "lost?", lease_seconds=-1.0)
+    alive = await begin(turns, user, "still there?")
+    await housekeeping(engine).round(partitions=False)
+    async with engine.connect() as db:
+        rows = (
+            await db.execute(
+                text("SELECT conversation_id, status FROM messages WHERE user_id = :u AND role = 'assistant'"),
+                {"u": user},
+            )
+        ).all()
+    statuses = {row.conversation_id: row.status for row in rows}
+    assert statuses == {dead.conversation_id: "interrupted", alive.conversation_id: "pending"}
+
+
+async def test_a_round_makes_sure_of_the_next_months_partitions(engine: AsyncEngine) -> None:
+    await housekeeping(engine).round(partitions=True)
+    async with engine.connect() as db:
+        count = await db.scalar(
+            text("SELECT count(*) FROM pg_inherits WHERE inhparent = 'usage_records'::regclass")
+        )
+    assert count is not None
+    assert count >= 4
+
+
+async def test_a_database_that_is_away_does_not_end_the_rounds() -> None:
+    engine = create_engine(f"postgresql+asyncpg://nobody@127.0.0.1:1/{uuid4().hex}")
+    rounds = asyncio.create_task(housekeeping(engine).run())
+    done, _ = await asyncio.wait({rounds}, timeout=0.5)
+    assert not done
+    rounds.cancel()
+    await asyncio.wait({rounds})
+    await engine.dispose()
