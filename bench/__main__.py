@@ -65,6 +65,7 @@ def _request(arguments: argparse.Namespace) -> profiling.Request:
         connections=arguments.connections,
         guarded=arguments.guarded,
         calls=arguments.calls,
+        keep=arguments.output,
     )
 
 
@@ -92,7 +93,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--litellm-environment", type=Path, help="an existing environment with litellm[proxy]"
     )
-    parser.add_argument("--output", type=Path, help="where to write the page (default bench/RESULTS.md)")
+    parser.add_argument(
+        "--output", type=Path, help="where to write the page (default bench/RESULTS.md), or the profile"
+    )
     commands = parser.add_subparsers(dest="command")
     profiled = commands.add_parser("profile", help="where the processor time of a request goes")
     profiled.add_argument("shape", choices=("json", "stream", "turn", "slow"), nargs="?", default="json")

@@ -25,7 +25,9 @@ _TEXT = """## How
   graph runs, the API key is checked and the usage is written to PostgreSQL with a durable commit before the
   answer ends; LiteLLM keeps no record without a database.
 - The persisted turn also writes question and answer, and goes on with each conversation for {turns} turns.
-- Guardrails on: the injection classifier reads every prompt before anything of the answer is shown."""
+- Guardrails on: the injection classifier reads every prompt before anything of the answer is shown. The
+  prompts are ones that it lets pass: how often it refuses a harmless one is a question of quality, not of
+  speed."""
 
 
 def render(results: Results, plan: Plan, cores: Cores) -> str:

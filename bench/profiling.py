@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pstats
+import shutil
 import signal
 import sys
 import tempfile
@@ -22,19 +23,20 @@ from bench.contenders import Target
 from bench.measure import Cell, Sample, sample
 from bench.shapes import SHAPES
 
-_TOP = 40
+_TOP = 60
 _ROOT = str(contenders.ROOT)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to profile and how: `calls` is cProfile, else the stack is sampled."""
+    """What to profile and how: `calls` is cProfile, else the stack is sampled; `keep` takes the raw file."""
 
     shape: str
     seconds: float
     connections: int
     guarded: bool
     calls: bool
+    keep: Path | None
 
 
 def main(request: Request) -> int:
@@ -51,6 +53,8 @@ def main(request: Request) -> int:
         target = contenders.gateway(stack, cores, work, upstream.port, engines, request.guarded, launcher)
         plain, failures, requests = uvloop.run(_load(request, upstream, target, cores))
         _wait_for(output)
+        if request.keep is not None:
+            shutil.copy(output, request.keep)
         print(
             f"{request.shape} ×{request.connections}: {plain.rate:.0f} requests/s, "
             f"{plain.cpu_per_request * 1000:.2f} ms of processor time a request without the profiler\n"

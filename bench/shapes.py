@@ -2,43 +2,18 @@
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import Callable
-from itertools import count
 from typing import Protocol
 
 import orjson
 
 from bench import answers, wire
+from bench.prompts import prompt
 
 _CONTENT = re.compile(rb'"content": *"([^"]*)"')
 # A conversation of the persisted turn is continued this many times before the next one is begun.
 TURNS_A_CONVERSATION = 5
-
-_SENTENCES = (
-    "The harbour opened its gates at dawn and the first boats came in with the tide.",
-    "Explain why a cache that never forgets becomes slower than no cache at all.",
-    "Our team moved the quarterly review from Tuesday to the following Friday morning.",
-    "What changes in the taste of bread when the dough rests overnight in the cold?",
-    "Compare the two proposals and name the one that costs less over five years.",
-    "A train leaves the northern station at nine and another leaves the southern at ten.",
-    "Write the summary for readers who know nothing of accounting.",
-    "The sensors on the roof report temperature, wind and rain every thirty seconds.",
-    "Give three reasons that speak for the plan and two that speak against it.",
-    "In the older edition the chapter on bridges came before the chapter on tunnels.",
-    "How would you describe the colour of the sea to somebody who has never seen it?",
-    "The library closes early on Saturdays, except in the weeks before the examinations.",
-    "List the steps to restore a database from last night's copy.",
-    "Her grandfather repaired clocks in a small shop behind the market.",
-)
-_serial = count(1)
-_random = random.Random(20)
-
-
-def prompt() -> str:
-    """About 50 words that were never sent before."""
-    return f"Note {next(_serial)}: " + " ".join(_random.sample(_SENTENCES, 4))
 
 
 class Shape(Protocol):

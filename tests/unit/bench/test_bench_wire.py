@@ -10,7 +10,8 @@ import pytest
 from bench import answers, wire
 from bench.load import burst, closed_loop
 from bench.measure import upstream_counts
-from bench.shapes import JsonCompletion, PersistedTurn, SlowCompletion, StreamedCompletion, prompt
+from bench.prompts import prompt
+from bench.shapes import JsonCompletion, PersistedTurn, SlowCompletion, StreamedCompletion
 from bench.upstream import Counters, StaticServer
 
 
