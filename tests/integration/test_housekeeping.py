@@ -38,7 +38,9 @@ async def test_a_crashed_workers_turn_becomes_interrupted(engine: AsyncEngine) -
     async with engine.connect() as db:
         rows = (
             await db.execute(
-                text("SELECT conversation_id, status FROM messages WHERE user_id = :u AND role = 'assistant'"),
+                text(
+                    "SELECT conversation_id, status FROM messages WHERE user_id = :u AND role = 'assistant'"
+                ),
                 {"u": user},
             )
         ).all()
