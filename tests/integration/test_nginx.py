@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
     NGINX is None, reason="nginx is not installed (Debian: apt-get install nginx)"
 )
 
-HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\ntransfer-encoding: chunked\r\n%s\r\n"
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
 
 
 @dataclass
@@ -60,9 +60,11 @@ class Upstream:
             )
             writer.write(body)
             return
-        extra = b"x-accel-buffering: no\r\n" if path.startswith("/header") else b""
-        writer.write(HEAD % (b"text/event-stream; charset=utf-8", extra))
-        self.event(writer, b"data: first\n\n")
+        # nginx holds back what has no chunks: an answer whose end is the end of the connection.
+        chunked = "until-close" not in path
+        writer.write(HEAD + (b"transfer-encoding: chunked\r\n" if chunked else b"connection: close\r\n"))
+        writer.write(b"x-accel-buffering: no\r\n\r\n" if path.startswith("/header") else b"\r\n")
+        self.event(writer, b"data: first\n\n", chunked)
         left = asyncio.create_task(reader.read(1))
         went_on = asyncio.create_task(self.go.wait())
         await asyncio.wait({left, went_on}, return_when=asyncio.FIRST_COMPLETED)
@@ -71,12 +73,14 @@ class Upstream:
             went_on.cancel()
             raise ConnectionError
         left.cancel()
-        self.event(writer, b"data: second\n\n")
+        self.event(writer, b"data: second\n\n", chunked)
+        if not chunked:
+            raise ConnectionError
         writer.write(b"0\r\n\r\n")
 
     @staticmethod
-    def event(writer: asyncio.StreamWriter, data: bytes) -> None:
-        writer.write(b"%x\r\n%s\r\n" % (len(data), data))
+    def event(writer: asyncio.StreamWriter, data: bytes, chunked: bool) -> None:
+        writer.write(b"%x\r\n%s\r\n" % (len(data), data) if chunked else data)
 
 
 @pytest.fixture
@@ -161,7 +165,17 @@ async def test_the_shipped_file_passes_nginx_t(prefix: Path) -> None:
     assert "warn" not in output
 
 
-@pytest.mark.parametrize("path", ["/api/chat/stream", "/v1/chat/completions/?stream", "/header/stream"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/chat/stream",
+        "/api/chat/stream/until-close",
+        "/v1/chat/completions/?stream",
+        "/v1/chat/completions?stream&until-close",
+        "/header/stream",
+        "/header/stream/until-close",
+    ],
+)
 async def test_the_first_event_arrives_while_the_upstream_still_waits(
     prefix: Path, upstream: Upstream, path: str
 ) -> None:
