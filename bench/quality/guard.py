@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import time
 from pathlib import Path
 
 import numpy as np
 
 from bench.quality.material import EXEMPLARS, exemplars, lines, rows
 from gateway.guardrails import injection
+
+# The maker's operating point: sigmoid(logit / 2.41) >= 0.52.
+_MAKERS_LOGIT = 2.41 * math.log(0.52 / 0.48)
 
 
 def texts(data: Path) -> dict[str, tuple[str, list[str]]]:
@@ -34,17 +39,29 @@ def texts(data: Path) -> dict[str, tuple[str, list[str]]]:
     return sets
 
 
+def judge(text: str) -> tuple[bool, bool, float]:
+    """Flagged by us; by the main head alone at its maker's threshold; our CPU milliseconds."""
+    started = time.process_time()
+    score, _ = injection.judge(text)
+    cost = 1000 * (time.process_time() - started)
+    model = injection.shared_model()
+    alone = max((model.logits(ids)[0] for ids in model.windows(text)), default=-math.inf)
+    return score >= injection.THRESHOLD, alone >= _MAKERS_LOGIT, cost
+
+
 def report(data: Path) -> None:
+    print("\n## Injection guard\n")
     print(
-        "\n## Injection guard (flagged, %)\n\n"
-        "| set | kind | texts | flagged | median ms |\n|---|---|---|---|---|"
+        "| set | kind | texts | flagged, % | main head alone, % | median CPU ms |\n|---|---|---|---|---|---|"
     )
-    shares: dict[str, list[float]] = {}
+    shares: dict[str, list[tuple[float, float]]] = {}
     for name, (kind, found) in texts(data).items():
-        judged = [injection.judge(text) for text in found]
-        share = 100 * float(np.mean([score >= injection.THRESHOLD for score, _ in judged]))
-        shares.setdefault(kind, []).append(share)
-        middle = float(np.median([ms for _, ms in judged]))
-        print(f"| {name} | {kind} | {len(found)} | {share:.1f} | {middle:.1f} |")
+        judged = np.array([judge(text) for text in found], dtype=np.float64)
+        ours, alone = (100 * float(judged[:, column].mean()) for column in (0, 1))
+        shares.setdefault(kind, []).append((ours, alone))
+        print(
+            f"| {name} | {kind} | {len(found)} | {ours:.1f} | {alone:.1f} | {np.median(judged[:, 2]):.1f} |"
+        )
     for kind in ("benign", "attack"):
-        print(f"\nMean over the {kind} sets: {np.mean(shares[kind]):.1f} %")
+        ours, alone = np.mean(shares[kind], axis=0)
+        print(f"\nMean over the {kind} sets: {ours:.1f} % (main head alone {alone:.1f} %)")

@@ -85,7 +85,7 @@ class InjectionGuard(Guardrail):
 def judge(text: str) -> tuple[float, float]:
     """The highest score (0..1) of the windows read, and the milliseconds it took; blocks."""
     started = time.perf_counter()
-    model = _model()
+    model = shared_model()
     margin = margin_for(text)
     highest = 0.0
     for ids in model.windows(text):
@@ -148,7 +148,7 @@ class _Model:
 _loading = Lock()
 
 
-def _model() -> _Model:
+def shared_model() -> _Model:
     with _loading:  # else two first checks would both load it
         return _load()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -88,7 +89,7 @@ async def test_hostile_text_gets_a_verdict(guard: InjectionGuard, text: str) -> 
     ["one two three four five " * 80_000, "하나 둘 셋 넷 " * 80_000, "ﷺ" * 1_000_000, "a b, c d. " * 9_000],
 )
 def test_no_text_costs_more_than_twelve_windows(text: str) -> None:
-    windows = injection._model().windows(text)
+    windows = injection.shared_model().windows(text)
 
     assert 0 < len(windows) <= 12
     assert all(len(ids) <= 256 for ids in windows)
@@ -96,25 +97,26 @@ def test_no_text_costs_more_than_twelve_windows(text: str) -> None:
 
 def test_a_moderate_text_is_read_whole() -> None:
     text = " ".join(str(n) for n in range(900))
-    model = injection._model()
+    model = injection.shared_model()
     read = {token for ids in model.windows(text) for token in ids}
 
     assert set(model._tokenizer.encode(text).ids) == read
 
 
-def test_the_event_loop_runs_on_while_a_text_is_judged() -> None:
-    async def scenario() -> int:
-        guard = InjectionGuard(threads=1)
-        await guard.warm_up()
-        judged = asyncio.create_task(guard.check("word " * 100_000))
-        turns = 0
-        while not judged.done():
-            turns += 1
-            await asyncio.sleep(0)
-        await guard.aclose()
-        return turns
+async def test_the_event_loop_runs_on_while_a_text_is_judged(
+    guard: InjectionGuard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = threading.Event()
 
-    assert asyncio.run(scenario()) > 10
+    def wait_for_the_loop(text: str) -> tuple[float, float]:
+        return (0.25 if released.wait(10) else 1.0), 0.0
+
+    monkeypatch.setattr(injection, "judge", wait_for_the_loop)
+    judged = asyncio.create_task(guard.check("anything"))
+    await asyncio.sleep(0)
+    released.set()
+
+    assert (await judged).score == 0.25
 
 
 def test_a_high_second_head_takes_weight_off_the_first() -> None:
