@@ -10,6 +10,11 @@ import orjson
 from gateway.core.exceptions import ValidationFailed
 
 MAX_DEPTH: Final = 64
+# Ten megabytes of empty lists would hold up everybody else for seconds; no prompt is made like that.
+MAX_CONTAINERS: Final = 500_000
+_LONG: Final = 1_000_000
+_SHORT: Final = 2048
+_NUL_LOOKALIKE: Final = re.compile(rb"\\u0000")
 # An escape for NUL is a real one only behind an even number of backslashes.
 _NUL_ESCAPE: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _CONTAINERS: Final = frozenset((dict, list))
@@ -19,21 +24,27 @@ def parse_json(body: bytes) -> Any:
     """The value of a JSON document.
 
     Refused: anything that is not RFC 8259 (NaN and Infinity, a byte order mark, invalid UTF-8), numbers
-    that overflow a double, lone surrogates, NUL in a string or a key, nesting deeper than `MAX_DEPTH`.
+    that overflow a double, lone surrogates, NUL in a string or a key, nesting deeper than `MAX_DEPTH`,
+    more than about `MAX_CONTAINERS` lists and objects.
     An integer beyond 64 bits becomes the nearest double, as RFC 8259 section 6 lets a receiver do; a
     repeated key's last value stands.
 
     Raises:
         ValidationFailed: its message names at most a line and a column, never the input.
     """
+    if len(body) > _LONG and body.count(b"[") + body.count(b"{") > MAX_CONTAINERS:
+        raise ValidationFailed("The body has too many lists and objects.")
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise ValidationFailed(_explain(error)) from None
-    if b"\\u0000" in body and _NUL_ESCAPE.search(body):
+    # One byte is found many times faster than six, and the pattern that is right slower still.
+    if b"\\" in body and _NUL_LOOKALIKE.search(body) and _NUL_ESCAPE.search(body):
         raise ValidationFailed("The body has a NUL character in a text, which cannot be stored.")
-    # Few brackets cannot nest deeply, and counting bytes is far cheaper than walking the tree.
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _deeper_than(value, MAX_DEPTH):
+    # Few brackets cannot nest deeply. In a short body counting them is cheaper than walking the tree; a long
+    # one is long because of its texts, which the walk does not look at.
+    shallow = len(body) < _SHORT and body.count(b"[") + body.count(b"{") <= MAX_DEPTH
+    if not shallow and _deeper_than(value, MAX_DEPTH):
         raise ValidationFailed(f"The body is nested deeper than {MAX_DEPTH} levels.")
     return value
 

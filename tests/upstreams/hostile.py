@@ -31,6 +31,7 @@ HOSTILE_JSON: dict[str, bytes] = {
     "900 deep": b"[" * 900 + b"]" * 900,
     "one too deep": b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1),
     "deep beside shallow": b"[1, " + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH + b"]",
+    "millions of lists": b"[" + b"[]," * 1_000_000 + b"0]",
     "single quotes": b"{'a': 1}",
     "comment": b'{"a": 1} // x',
 }
