@@ -29,18 +29,21 @@ class Checked(Protocol):
 router = APIRouter(tags=["health"])
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health", summary="What works and what does not")
 async def health(request: Request) -> Response:
     """200 while the gateway can serve, else 503; `status`: `ok`, `degraded`, `draining`, `unavailable`."""
     return _answer(await _state(request))
 
 
+@router.head("/health/ready", include_in_schema=False)
 @router.get("/health/ready", summary="Whether to send traffic here")
 async def ready(request: Request) -> Response:
     """200 with the database reachable and no shutdown under way; without Valkey it is ready, but degraded."""
     return _answer(await _state(request))
 
 
+@router.head("/health/live", include_in_schema=False)
 @router.get("/health/live", summary="Whether the process answers at all")
 async def live() -> Response:
     return Response(b'{"status":"ok"}', media_type="application/json")

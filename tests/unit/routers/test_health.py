@@ -60,6 +60,14 @@ async def test_the_process_lives_whatever_its_engines_do() -> None:
     assert (await ask(Container(database=False, valkey=False), "/health/live")).json() == {"status": "ok"}
 
 
+async def test_a_load_balancer_may_ask_with_head() -> None:
+    app = edge_app()
+    app.state.container = Container()
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http:
+        for path in ("/health", "/health/live", "/health/ready"):
+            assert (await http.head(path)).status_code == 200
+
+
 async def test_a_check_that_hangs_counts_as_down(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "CHECK_SECONDS", 0.01)
     answer = await ask(Container(hangs=True), "/health/ready")
