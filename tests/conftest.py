@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import pytest
 import redis
 import redis.asyncio
@@ -24,6 +26,20 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     engines = config.stash.get(_ENGINES, None)
     if engines is not None:
         engines.stop()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Hostile text that a test logged may hold lone surrogates, which cannot travel from a worker."""
+    report = yield
+    report.sections = [(name, _sendable(text)) for name, text in report.sections]
+    if report.failed and (text := str(report.longrepr)) != _sendable(text):
+        report.longrepr = _sendable(text)
+    return report
+
+
+def _sendable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 @pytest.fixture(scope="session")
