@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command")
     profiled = commands.add_parser("profile", help="where the processor time of a request goes")
     profiled.add_argument("shape", choices=("json", "stream", "turn", "slow"), nargs="?", default="json")
-    profiled.add_argument("--for", dest="profile_seconds", type=float, default=5.0, metavar="SECONDS")
+    profiled.add_argument("--for", dest="profile_seconds", type=float, default=10.0, metavar="SECONDS")
     profiled.add_argument("--connections", type=int, default=8)
     profiled.add_argument("--guarded", action="store_true", help="guardrails on")
     profiled.add_argument("--calls", action="store_true", help="count calls with cProfile, not samples")
