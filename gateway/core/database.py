@@ -36,6 +36,8 @@ def create_engine(url: str, pool_size: int = 10) -> AsyncEngine:
         pool_timeout=POOL_TIMEOUT,
         pool_use_lifo=True,
         json_serializer=dump_json,
+        # What a statement was given is somebody's text: it has no place in an error or a log line.
+        hide_parameters=True,
         json_deserializer=orjson.loads,
         connect_args={
             "timeout": CONNECT_TIMEOUT,

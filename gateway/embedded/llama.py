@@ -74,6 +74,9 @@ def serve(port: int) -> None:
     params.n_parallel = SLOTS
     params.n_ctx = CONTEXT_WINDOW * SLOTS
     params.cpuparams.n_threads = min(os.cpu_count() or 1, 8)
+    # What its makers recommend for it (SmolLM2's model card); a caller's own values go before these.
+    params.sampling.temp = 0.2
+    params.sampling.top_p = 0.9
     params.cache_ram_mib = PROMPT_CACHE_MIB
     params.ui = False
     params.endpoint_slots = False  # it would show one caller's prompts to another
