@@ -34,6 +34,7 @@ from gateway.services.authenticator import Authenticator
 from gateway.services.chat import ChatService
 from gateway.services.configuration import load_catalog
 from gateway.services.conversation import ConversationService
+from gateway.services.endings import Endings
 from gateway.services.housekeeping import Housekeeping
 from gateway.services.ledger import Ledger
 from gateway.services.model_catalog import ModelCatalogService
@@ -56,6 +57,7 @@ class Container:
     providers: dict[str, ChatProvider]
     tasks: TurnTasks
     authenticator: Authenticator
+    endings: Endings
     auth: AuthService
     users: UserService
     api_keys: ApiKeyService
@@ -111,7 +113,10 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
         # Loading the guard's model takes half a second: not at the start, and not out of the first turn.
         warming = asyncio.create_task(guards.warm_up())
         stack.push_async_callback(_end, warming)
-        yield _wire(settings, engine, valkey, parts, stack)
+        container = _wire(settings, engine, valkey, parts, stack)
+        await stack.enter_async_context(container.endings.watching())
+        stack.push_async_callback(container.tasks.drained)
+        yield container
 
 
 async def _end(task: asyncio.Task[Any]) -> None:
@@ -143,7 +148,6 @@ def _wire(
     stack.push_async_callback(authenticator.aclose)
     rounds = asyncio.create_task(Housekeeping(uow, turns).run())
     stack.push_async_callback(_end, rounds)
-    stack.push_async_callback(tasks.drained)
     return Container(
         settings=settings,
         catalog=parts.catalog,
@@ -152,6 +156,7 @@ def _wire(
         providers=dict(parts.providers),
         tasks=tasks,
         authenticator=authenticator,
+        endings=Endings(tasks, valkey, uow),
         auth=AuthService(
             uow,
             cache,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, TypeVar, cast
 
 import structlog
@@ -70,6 +71,24 @@ class ValkeyClient:
         except _FAILURES as error:
             self._trip(type(error).__name__)
             raise ValkeyUnavailable from error
+
+    async def listen(self, channel: str) -> AsyncGenerator[bytes, None]:
+        """Messages published on `channel` from now on, without end, over a connection of its own.
+
+        Raises:
+            ValkeyUnavailable: Valkey is away, or went away; what is published in the meantime is lost.
+        """
+        if self._redis is None:
+            raise ValkeyUnavailable
+        async with aclosing(self._redis.pubsub()) as pubsub:
+            try:
+                async with asyncio.timeout(self._deadline):
+                    await pubsub.subscribe(channel)
+                async for message in pubsub.listen():
+                    if message["type"] == "message":
+                        yield message["data"]
+            except _FAILURES as error:
+                raise ValkeyUnavailable from error
 
     async def ping(self) -> bool:
         """Whether Valkey answers now, past the breaker: for health checks."""

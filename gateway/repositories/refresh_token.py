@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, func, insert, select, text, update
@@ -70,6 +71,15 @@ class RefreshTokenRepository(Repository):
                 RefreshToken.expires_at < func.now() - text("interval '1 day'"),
             )
         )
+
+    async def living_among(self, session_ids: Collection[UUID]) -> set[UUID]:
+        """Those of `session_ids` that have not been ended."""
+        statement = (
+            select(RefreshToken.family_id)
+            .where(RefreshToken.family_id.in_(session_ids), RefreshToken.revoked_at.is_(None))
+            .distinct()
+        )
+        return set((await self._session.scalars(statement)).all())
 
     async def _revoke(self, *which: ColumnElement[bool]) -> list[UUID]:
         statement = (

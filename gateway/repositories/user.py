@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from uuid import UUID
 
 from sqlalchemy import Row, Select, delete, exists, func, select, update
@@ -76,6 +77,11 @@ class UserRepository(Repository):
         )
         row = (await self._session.execute(select(*_STATE, lives).where(User.id == user_id))).one_or_none()
         return None if row is None else (AccountState(*row[:4]), row[4])
+
+    async def active_among(self, user_ids: Collection[UUID]) -> set[UUID]:
+        """Those of `user_ids` that are accounts which may be used."""
+        statement = select(User.id).where(User.id.in_(user_ids), User.status == "active")
+        return set((await self._session.scalars(statement)).all())
 
     async def other_active_admins(self, user_id: UUID) -> int:
         """How many there are besides this one; all are held, so that two cannot leave at the same time."""

@@ -92,7 +92,7 @@ class ChatService:
         self._tasks.admit()
         job = await self._open(turn, principal, started)
         channel = EventChannel()
-        task = self._tasks.start(lambda: self._drive(job, channel))
+        task = self._tasks.start(lambda: self._drive(job, channel), owner=principal)
         try:
             begun = False
             async for event in channel:

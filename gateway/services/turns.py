@@ -6,9 +6,11 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
+from uuid import UUID
 
 from gateway.core.exceptions import Unavailable
 from gateway.domain.events import ChatEvent
+from gateway.domain.principal import Principal
 
 # What a cancelled task is told, and reads again from the CancelledError.
 INTERRUPTED = "interrupted"
@@ -53,7 +55,7 @@ class TurnTasks:
     """All turns of this worker that are running."""
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Principal | None] = {}
         self._draining = False
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -69,12 +71,31 @@ class TurnTasks:
         if self._draining:
             raise Unavailable("The gateway is restarting; try again in a moment.", retry_after=2)
 
-    def start(self, run: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
-        """Run a turn to its end, whoever listens; the worker keeps hold of the task."""
+    def start(
+        self, run: Callable[[], Coroutine[Any, Any, None]], *, owner: Principal | None = None
+    ) -> asyncio.Task[None]:
+        """Run a turn to its end, whoever listens; the worker keeps hold of it and knows whose it is."""
         task = asyncio.create_task(run())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = owner
+        task.add_done_callback(self._tasks.pop)
         return task
+
+    def owners(self) -> set[tuple[UUID, UUID | None]]:
+        """(account, session) of every running turn; a key's turns have no session."""
+        return {(owner.user_id, owner.session_id) for owner in self._tasks.values() if owner is not None}
+
+    def cancel_owner(self, user_id: UUID, sessions: frozenset[UUID] | None = None) -> int:
+        """Cancel the account's turns, or only those of `sessions`; returns how many there were."""
+        ended = [
+            task
+            for task, owner in self._tasks.items()
+            if owner is not None
+            and owner.user_id == user_id
+            and (sessions is None or owner.session_id in sessions)
+        ]
+        for task in ended:
+            task.cancel(CANCELLED)
+        return len(ended)
 
     def begin_draining(self, grace: float = DRAIN_SECONDS) -> None:
         """Admit no new turns and interrupt what still runs after `grace` seconds; returns at once."""

@@ -1,0 +1,117 @@
+"""What ends with a session or an account: its running turns, here at once and on every other worker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import aclosing, asynccontextmanager
+from typing import NoReturn
+from uuid import UUID
+
+import orjson
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from gateway.cache.client import ValkeyClient, ValkeyUnavailable
+from gateway.core.exceptions import GatewayError
+from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.services.turns import TurnTasks
+
+log = structlog.get_logger(__name__)
+
+CHANNEL = "gateway:ended"
+CHECK_SECONDS = 3.0
+_RETRY_SECONDS = 1.0
+
+
+class Endings:
+    """Ends turns whose session or account has ended.
+
+    Three ways, because each alone leaves a gap: this worker's turns are cancelled directly; the others are
+    told through Valkey; and every worker asks PostgreSQL every few seconds whether those it is answering
+    may still be answered, which needs no Valkey and misses nothing.
+    """
+
+    def __init__(
+        self,
+        tasks: TurnTasks,
+        valkey: ValkeyClient,
+        uow: Callable[[], UnitOfWork],
+        *,
+        check_seconds: float = CHECK_SECONDS,
+    ) -> None:
+        self._tasks = tasks
+        self._valkey = valkey
+        self._uow = uow
+        self._check_seconds = check_seconds
+
+    async def account(self, user_id: UUID) -> None:
+        """To be called after an account was disabled or deleted: all its turns end, its keys' too."""
+        await self._end(user_id, None)
+
+    async def sessions(self, user_id: UUID, ended: Iterable[UUID]) -> None:
+        """To be called after sessions of the account have ended."""
+        if sessions := frozenset(ended):
+            await self._end(user_id, sessions)
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """While this is open, turns end here that were ended elsewhere."""
+        watchers = [asyncio.create_task(self._check())]
+        if self._valkey.configured:
+            watchers.append(asyncio.create_task(self._listen()))
+        try:
+            yield
+        finally:
+            for task in watchers:
+                task.cancel()
+            await asyncio.wait(watchers)
+
+    async def check(self) -> int:
+        """End the turns here whose account or session is no more; returns how many those were."""
+        owners = self._tasks.owners()
+        if not owners:
+            return 0
+        users = {user_id for user_id, _ in owners}
+        sessions = {session_id for _, session_id in owners if session_id is not None}
+        async with self._uow() as uow:
+            active = await uow.users.active_among(users)
+            living = await uow.refresh_tokens.living_among(sessions) if sessions else set()
+        ended = sum(self._tasks.cancel_owner(user_id) for user_id in users - active)
+        for user_id, session_id in owners:
+            if user_id in active and session_id is not None and session_id not in living:
+                ended += self._tasks.cancel_owner(user_id, frozenset({session_id}))
+        return ended
+
+    async def _end(self, user_id: UUID, sessions: frozenset[UUID] | None) -> None:
+        self._tasks.cancel_owner(user_id, sessions)
+        named = None if sessions is None else [session.hex for session in sessions]
+        try:
+            await self._valkey.execute("PUBLISH", CHANNEL, orjson.dumps([user_id.hex, named]))
+        except ValkeyUnavailable:
+            return  # the other workers find out by asking PostgreSQL
+
+    async def _listen(self) -> NoReturn:
+        while True:
+            try:
+                async with aclosing(self._valkey.listen(CHANNEL)) as messages:
+                    async for message in messages:
+                        self._hear(message)
+            except ValkeyUnavailable:
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    def _hear(self, message: bytes) -> None:
+        try:
+            user, named = orjson.loads(message)
+            sessions = None if named is None else frozenset(map(UUID, named))
+            self._tasks.cancel_owner(UUID(user), sessions)
+        except (ValueError, TypeError, AttributeError):
+            log.warning("ending_not_understood")  # another version of the gateway wrote it
+
+    async def _check(self) -> NoReturn:
+        while True:
+            await asyncio.sleep(self._check_seconds)
+            try:
+                await self.check()
+            except (GatewayError, SQLAlchemyError, OSError) as error:
+                log.warning("endings_not_checked", error=type(error).__name__)
