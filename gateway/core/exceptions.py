@@ -26,6 +26,8 @@ GatewayError                     500 server_error          internal_error
 │   ├── LastAdmin                409                       last_admin
 │   └── TurnInProgress           409                       turn_in_progress
 ├── RateLimited                  429 rate_limit_error      rate_limited
+│   ├── QuotaExceeded            429                       quota_exceeded      (tokens a day)
+│   ├── BudgetExceeded           429                       budget_exceeded     (money)
 │   └── TooManyAttempts          429                       too_many_attempts
 ├── UpstreamError                502 upstream_error        upstream_failed
 │   ├── UpstreamUnavailable      502                       (refused, reset, 5xx: nothing was said)
@@ -213,6 +215,18 @@ class RateLimited(GatewayError):
     code = "rate_limited"
     retryable = True
     default_message = "Too many requests."
+
+
+class QuotaExceeded(RateLimited):
+    code = "quota_exceeded"
+    retryable = False
+    default_message = "This account's tokens for today are used up or reserved by requests under way."
+
+
+class BudgetExceeded(RateLimited):
+    code = "budget_exceeded"
+    retryable = False
+    default_message = "This account's money for this month is used up or reserved by requests under way."
 
 
 class TooManyAttempts(RateLimited):

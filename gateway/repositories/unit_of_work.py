@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from gateway.core.database import as_unavailable
 from gateway.repositories.api_key import ApiKeyRepository
+from gateway.repositories.budget import BudgetRepository
 from gateway.repositories.conversation import ConversationRepository
 from gateway.repositories.message import MessageRepository
 from gateway.repositories.refresh_token import RefreshTokenRepository
@@ -79,6 +80,10 @@ class UnitOfWork:
     @cached_property
     def messages(self) -> MessageRepository:
         return MessageRepository(self.session)
+
+    @cached_property
+    def budgets(self) -> BudgetRepository:
+        return BudgetRepository(self.session)
 
     @cached_property
     def usage(self) -> UsageRepository:

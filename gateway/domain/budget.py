@@ -1,0 +1,90 @@
+"""What an account may use: requests a minute, tokens a day, dollars a month, and what is left of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from gateway.core.ids import new_id
+
+# How long a reservation (and a conversation's lock) outlives the process that no longer renews it.
+LEASE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How much of a limit is left; `reset` is in how many seconds all of it will be there again.
+
+    `wait` is None where the request was let in, else in how many seconds there will be room for one.
+    """
+
+    limit: int
+    remaining: int
+    reset: float
+    wait: float | None = None
+
+
+@dataclass(slots=True)
+class Allowance:
+    """What a caller's answer tells of its limits; each is None where there is no such limit.
+
+    Filled on the way: `requests` by the authenticator, `tokens` by the ledger.
+    """
+
+    requests: Window | None = None
+    tokens: Window | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """The most that a call is expected to take, in tokens and in dollars."""
+
+    tokens: int
+    usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """An estimate held against an account's budgets (None: unlimited) until it is settled."""
+
+    user_id: UUID
+    tokens: int
+    usd: Decimal
+    tokens_per_day: int | None = None
+    usd_per_month: Decimal | None = None
+    id: UUID = field(default_factory=new_id)
+    lease_seconds: float = LEASE_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetState:
+    """An account's present day and month; what is reserved is not part of what is used."""
+
+    tokens_used: int = 0
+    tokens_reserved: int = 0
+    usd_used: Decimal = Decimal(0)
+    usd_reserved: Decimal = Decimal(0)
+
+
+class OverBudget(Exception):
+    """A reservation does not fit: nothing was written. `state` is the account's budget as it was then."""
+
+    def __init__(self, state: BudgetState) -> None:
+        self.state = state
+        super().__init__()
+
+
+def seconds_left_today(now: datetime | None = None) -> float:
+    """Until the next UTC midnight."""
+    now = now or datetime.now(UTC)
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    return (midnight - now).total_seconds()
+
+
+def seconds_left_this_month(now: datetime | None = None) -> float:
+    """Until the first of the next month, UTC."""
+    now = now or datetime.now(UTC)
+    first = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return ((first + timedelta(days=32)).replace(day=1) - now).total_seconds()

@@ -1,0 +1,58 @@
+"""Budgets: what an account has used of its day's tokens and month's money, and what is reserved of them."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Date, ForeignKey, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from gateway.models.base import Base
+
+_ZERO = text("0")
+
+
+class Budget(Base):
+    """One row an account; there is none before its first reservation.
+
+    `tokens_used` counts for `day`, `usd_used` for the month that begins with `month` (both UTC): read on a
+    later day, they are 0, and the next reservation or settlement makes them so. `*_reserved` is the sum of
+    the account's `reservations`, whenever they were made: a turn is charged to the day on which it ends.
+    """
+
+    __tablename__ = "budgets"
+    # Rewritten twice a turn: with room in the page that stays off the index.
+    __table_args__ = ({"postgresql_with": {"fillfactor": "50"}},)
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    day: Mapped[date] = mapped_column(Date)
+    tokens_used: Mapped[int] = mapped_column(BigInteger, server_default=_ZERO)
+    tokens_reserved: Mapped[int] = mapped_column(BigInteger, server_default=_ZERO)
+    month: Mapped[date] = mapped_column(Date)
+    usd_used: Mapped[Decimal] = mapped_column(server_default=_ZERO)
+    usd_reserved: Mapped[Decimal] = mapped_column(server_default=_ZERO)
+
+    def __repr__(self) -> str:
+        return f"Budget(user_id={self.user_id!s})"
+
+
+class Reservation(Base):
+    """What one running call may still cost, until it is settled: a lease.
+
+    The row is deleted by whoever gives the reservation back, so that it is given back once: the turn's end,
+    or the sweeper, once `expires_at` has passed because the process that renewed it died.
+    """
+
+    # Not indexed by expiry: there are only as many rows as running calls, and each is renewed in place.
+    __tablename__ = "reservations"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    tokens: Mapped[int] = mapped_column(BigInteger)
+    usd: Mapped[Decimal]
+    expires_at: Mapped[datetime]
+
+    def __repr__(self) -> str:
+        return f"Reservation(id={self.id!s}, tokens={self.tokens})"
