@@ -8,13 +8,15 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
 from gateway.domain.usage import Price
 
 Capability = Literal["tools", "json", "vision", "embeddings", "images", "logprobs"]
 ProviderType = Literal["ollama", "openai", "anthropic", "gemini", "litellm", "local", "mock"]
 AUTO = "auto"
+# Providers that send no bill: a model of theirs without a price is free.
+_FREE_TO_RUN: frozenset[ProviderType] = frozenset({"ollama", "local", "mock"})
 
 
 class ConfigModel(BaseModel):
@@ -38,22 +40,20 @@ class ProviderConfig(ConfigModel):
 
 
 class PriceConfig(ConfigModel):
-    """US dollars per million tokens."""
+    """US dollars per million tokens; what is left out is not known."""
 
-    input: Annotated[Decimal, Field(ge=0)] = Decimal(0)
-    output: Annotated[Decimal, Field(ge=0)] = Decimal(0)
+    input: Annotated[Decimal, Field(ge=0)] | None = None
+    output: Annotated[Decimal, Field(ge=0)] | None = None
 
 
 class ModelConfig(ConfigModel):
+    """Without a price it costs what `Catalog.price_of` says."""
+
     provider: str
     model: str
     context_window: Annotated[int, Field(gt=0)] = 8192
     capabilities: frozenset[Capability] = frozenset()
     price: PriceConfig | None = None
-
-    @property
-    def unit_price(self) -> Price:
-        return Price(self.price.input, self.price.output) if self.price else Price()
 
 
 class Timeouts(ConfigModel):
@@ -136,6 +136,30 @@ class Tier(ConfigModel):
     usd_per_month: Annotated[Decimal, Field(gt=0)] | None = None
 
 
+class UnknownPrice(ConfigModel):
+    """US dollars per million tokens."""
+
+    input: Annotated[Decimal, Field(ge=0)] = Decimal(5)
+    output: Annotated[Decimal, Field(ge=0)] = Decimal(15)
+
+
+class Pricing(ConfigModel):
+    """`unknown` is the price of a vendor's model that has none: dear, for what is not known is not free."""
+
+    unknown: UnknownPrice = UnknownPrice()
+
+
+class Limits(ConfigModel):
+    """Of a single turn, whoever asks.
+
+    Past `usd_per_turn` no further model call is begun (None: no such limit). `default_max_tokens` is what is
+    reserved for an answer whose caller set no `max_tokens`.
+    """
+
+    usd_per_turn: Annotated[Decimal, Field(gt=0)] | None = None
+    default_max_tokens: Annotated[int, Field(gt=0)] = 1024
+
+
 def default_tiers() -> dict[str, Tier]:
     """The tiers of a configuration that has no `tiers` section (CONTRACT §2)."""
     return {
@@ -162,6 +186,21 @@ class Catalog(ConfigModel):
     guardrails: Guardrails = Guardrails()
     on_disconnect: OnDisconnect = OnDisconnect()
     tiers: Annotated[dict[str, Tier], Field(min_length=1)] = Field(default_factory=default_tiers)
+    pricing: Pricing = Pricing()
+    limits: Limits = Limits()
+    _prices: dict[str, Price] = PrivateAttr(default_factory=dict)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Price every model once."""
+        for name, model in self.models.items():
+            provider = self.providers.get(model.provider)
+            own = provider is not None and provider.type in _FREE_TO_RUN
+            otherwise = Price() if own else Price(self.pricing.unknown.input, self.pricing.unknown.output)
+            self._prices[name] = _price(model.price or PriceConfig(), otherwise)
+
+    def price_of(self, model: str) -> Price:
+        """What `model` costs: its price; without one nothing on one's own hardware, else `pricing.unknown`."""
+        return self._prices[model]
 
     @property
     def newcomer_tier(self) -> str:
@@ -190,3 +229,10 @@ class Catalog(ConfigModel):
             if name != model and name not in chain:
                 chain.append(name)
         return tuple(chain)
+
+
+def _price(given: PriceConfig, otherwise: Price) -> Price:
+    return Price(
+        otherwise.input if given.input is None else given.input,
+        otherwise.output if given.output is None else given.output,
+    )

@@ -77,5 +77,5 @@ class ModelCatalogService:
             provider=self._parts.provider_of(configs[0]).name if kind == "model" else "gateway",
             capabilities=tuple(sorted(capabilities)),
             context_window=max((config.context_window for config in configs), default=0),
-            price=configs[0].unit_price if kind == "model" and configs[0].price is not None else None,
+            price=self._parts.catalog.price_of(name) if kind == "model" else None,
         )

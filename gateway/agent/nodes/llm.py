@@ -57,7 +57,7 @@ async def llm(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
             outcome=outcome,
             ms=round((perf_counter() - started) * 1000, 3),
             usage=usage,
-            cost_usd=model.unit_price.cost(usage),
+            cost_usd=parts.catalog.price_of(route.model).cost(usage),
         )
         context.attempts.append(attempt)
     return AgentState(

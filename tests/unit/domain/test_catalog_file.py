@@ -43,7 +43,7 @@ def test_the_shipped_file_works_with_nothing_set() -> None:
     assert catalog.tools.enabled == ("calculator", "current_time")
     assert catalog.guardrails.api_keys.injection == "off"
     assert catalog.tiers["enterprise"].tokens_per_day is None
-    assert catalog.models["gpt-4o-mini"].unit_price.input == Decimal("0.15")
+    assert catalog.price_of("gpt-4o-mini").input == Decimal("0.15")
 
 
 def test_the_environment_reaches_the_shipped_file() -> None:
