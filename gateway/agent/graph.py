@@ -12,13 +12,14 @@ An answer that no guardrail has an opinion on goes to `format` directly: a super
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
+from langgraph.types import Command
 
 from gateway.agent import edges
 from gateway.agent.context import AgentContext
@@ -29,7 +30,7 @@ from gateway.agent.nodes.llm import llm
 from gateway.agent.nodes.retry import retry
 from gateway.agent.nodes.route import route
 from gateway.agent.nodes.tools import tools
-from gateway.agent.state import AgentState
+from gateway.agent.state import AgentState, add_times
 
 
 class Node(Protocol):
@@ -39,33 +40,45 @@ class Node(Protocol):
         """A partial update of the state."""
 
 
-def _timed(name: str, node: Node) -> Node:
-    async def run(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
+def _step(
+    name: str, node: Node, after: Callable[[AgentState], str]
+) -> Callable[..., Awaitable[Command[Any]]]:
+    """A node with its edge: the update, how long it took, and where to go with the state as it then is.
+
+    LangGraph's own conditional edges read the state anew and are runnables of their own: 0.06 ms each.
+    """
+
+    async def run(state: AgentState, runtime: Runtime[AgentContext]) -> Command[Any]:
         started = perf_counter()
         update = await node(state, runtime)
-        update["nodes_ms"] = {name: (perf_counter() - started) * 1000}
-        return update
+        update["nodes_ms"] = add_times(state["nodes_ms"], {name: (perf_counter() - started) * 1000})
+        return Command(update=update, goto=after({**state, **update}))
 
     return run
 
 
-def build_graph() -> CompiledStateGraph[AgentState, AgentContext, Any, Any]:
-    """Compile the graph once per process; it holds no state of a turn."""
-    graph = StateGraph(AgentState, context_schema=AgentContext)
-    graph.add_node("intent", _timed("intent", intent))
-    graph.add_node("route", _timed("route", route))
-    graph.add_node("llm", _timed("llm", llm))
-    graph.add_node("tools", _timed("tools", tools))
-    graph.add_node("guardrail", _timed("guardrail", guardrail))
-    graph.add_node("retry", _timed("retry", retry))
-    graph.add_node("format", format_answer)
+def build_graph(
+    entry: Literal["intent", "route"] = "intent",
+) -> CompiledStateGraph[AgentState, AgentContext, Any, Any]:
+    """Compile the graph, once per process: it holds no state of a turn.
 
-    graph.add_edge(START, "intent")
-    graph.add_conditional_edges("intent", edges.after_intent, ["route", "format"])
-    graph.add_conditional_edges("route", edges.after_route, ["llm", "format"])
-    graph.add_conditional_edges("llm", edges.after_llm, ["tools", "retry", "guardrail", "format"])
-    graph.add_conditional_edges("guardrail", edges.after_guardrail, ["tools", "format"])
-    graph.add_edge("tools", "llm")
-    graph.add_edge("retry", "route")
+    With `entry="route"` a turn begins there: for those in which nothing depends on what the question is
+    about. That is decided before the graph, since a conditional edge from START costs 0.1 ms.
+    """
+    graph = StateGraph(AgentState, context_schema=AgentContext)
+    for name, node, after, destinations in _NODES:
+        graph.add_node(name, _step(name, node, after), destinations=destinations)
+    graph.add_node("format", format_answer)
+    graph.add_edge(START, entry)
     graph.add_edge("format", END)
     return graph.compile()
+
+
+_NODES: tuple[tuple[str, Node, Callable[[AgentState], str], tuple[str, ...]], ...] = (
+    ("intent", intent, edges.after_intent, ("route", "format")),
+    ("route", route, edges.after_route, ("llm", "format")),
+    ("llm", llm, edges.after_llm, ("tools", "retry", "guardrail", "format")),
+    ("tools", tools, lambda state: "llm", ("llm",)),
+    ("guardrail", guardrail, edges.after_guardrail, ("tools", "format")),
+    ("retry", retry, lambda state: "route", ("route",)),
+)

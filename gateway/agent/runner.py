@@ -10,21 +10,23 @@ from langchain_core.runnables import RunnableConfig
 from gateway.agent.context import AgentContext, AgentParts
 from gateway.agent.graph import build_graph
 from gateway.agent.state import initial_state
-from gateway.domain.catalog import GuardSet
+from gateway.domain.catalog import AUTO, GuardSet
 from gateway.domain.chat import Turn
 from gateway.domain.events import Attempt, ChatEvent
 from gateway.domain.messages import Message
 
+_NO_GUARD = GuardSet()
 # intent, route, guardrail and format, with some air.
 _FIXED_STEPS = 8
 
 
 class AgentRunner:
-    """One compiled graph for all turns."""
+    """The compiled graph, for all turns."""
 
     def __init__(self, parts: AgentParts) -> None:
         self.parts = parts
-        self._graph = build_graph()
+        self._judging = build_graph("intent")
+        self._plain = build_graph("route")
         rounds = parts.catalog.tools.max_rounds
         models = len(parts.catalog.models)
         # Each round is llm, guardrail and tools, each fallback llm, retry and route; past both caps the
@@ -48,8 +50,11 @@ class AgentRunner:
         """
         context = AgentContext(self.parts, guard, attempts)
         state = initial_state(turn, messages, allowed_models)
+        # Routing, a guardrail or a receipt that is kept may depend on what the question is about.
+        judged = turn.persist or turn.model == AUTO or guard != _NO_GUARD
+        graph = self._judging if judged else self._plain
         try:
-            async for event in self._graph.astream(
+            async for event in graph.astream(
                 state, context=context, stream_mode="custom", config=self._config
             ):
                 yield cast(ChatEvent, event)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, TypedDict
+from typing import Any, TypedDict
 
 from gateway.core.exceptions import GatewayError
 from gateway.domain.chat import Turn
 from gateway.domain.events import Attempt, FinishReason
-from gateway.domain.intent import Intent
+from gateway.domain.intent import NOT_JUDGED, Intent
 from gateway.domain.messages import Message, ToolCall
 
 
@@ -59,15 +59,18 @@ class AgentState(TypedDict, total=False):
     tool_log: tuple[dict[str, Any], ...]
     verdicts: tuple[dict[str, Any], ...]
     blocked: str | None
-    nodes_ms: Annotated[dict[str, float], add_times]
+    nodes_ms: dict[str, float]
 
 
 def initial_state(
-    turn: Turn, messages: tuple[Message, ...], allowed_models: frozenset[str] | None
+    turn: Turn,
+    messages: tuple[Message, ...],
+    allowed_models: frozenset[str] | None,
 ) -> AgentState:
     """The state a turn starts with; `messages` holds history, question and system prompt."""
     return AgentState(
         turn=turn,
+        intent=NOT_JUDGED,
         allowed_models=allowed_models,
         messages=messages,
         candidates=(),

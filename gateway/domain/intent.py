@@ -23,3 +23,9 @@ class Intent:
     needs_code: bool
     needs_fresh: bool
     confidence: float
+
+
+# What stands where no question was judged, since nothing depends on it.
+NOT_JUDGED = Intent(
+    label="", complexity=0.0, needs_tools=False, needs_code=False, needs_fresh=False, confidence=0.0
+)

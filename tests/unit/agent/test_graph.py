@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ from gateway.domain.events import (
 )
 from gateway.domain.messages import ImagePart, Message, TextPart
 from gateway.domain.usage import Usage
-from tests.agents import BLOCK, ScriptedGuard, catalog, run, runner, turn
+from tests.agents import BLOCK, OFF, ScriptedGuard, catalog, run, runner, turn
 from tests.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Silence, Tool
 
 
@@ -63,7 +64,20 @@ async def test_a_plain_turn_routes_speaks_and_ends_once() -> None:
     assert answer.usage == Usage(11, 4)
     assert answer.cost_usd == Decimal("0.000019")
     assert [a.outcome for a in answer.receipt.attempts] == ["ok"]
-    assert set(answer.receipt.nodes_ms) == {"intent", "route", "llm"}
+    assert set(answer.receipt.nodes_ms) == {"route", "llm"}
+
+
+@pytest.mark.parametrize(
+    "fields", [{"model": "auto"}, {"model": "one", "persist": True}, {"model": "one", "guard": BLOCK}]
+)
+async def test_a_question_is_judged_where_something_depends_on_it(fields: dict[str, Any]) -> None:
+    guard = fields.pop("guard", OFF)
+    config_of = {"routing": {"light": "one", "heavy": "one"}}
+    async with OpenAIUpstream() as up, runner(catalog({"one": up.url}, **config_of)) as agent:
+        events = await run(agent, turn("What is 12 * 7?", **fields), guard=guard)
+    answer = answer_of(events)
+    assert answer.receipt.intent == "math"
+    assert "intent" in answer.receipt.nodes_ms
 
 
 async def test_the_provider_is_asked_for_a_whole_answer_where_nobody_reads_increments() -> None:
