@@ -37,7 +37,10 @@ def upgrade() -> None:
         sa.Column("usd", MONEY, nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
-            ["user_id"], ["users.id"], name=op.f("fk_reservations_user_id_users"), ondelete="CASCADE"
+            ["user_id"],
+            ["budgets.user_id"],
+            name=op.f("fk_reservations_user_id_budgets"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_reservations")),
     )

@@ -199,7 +199,7 @@ class Catalog(ConfigModel):
             self._prices[name] = _price(model.price or PriceConfig(), otherwise)
 
     def price_of(self, model: str) -> Price:
-        """What `model` costs: its price; without one nothing on one's own hardware, else `pricing.unknown`."""
+        """Its own price; without one nothing on hardware of one's own, `pricing.unknown` elsewhere."""
         return self._prices[model]
 
     @property

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from gateway.core.ids import new_id
+from gateway.domain.budget import LEASE_SECONDS, BudgetState, Reservation
 from gateway.domain.events import MessageStatus
 from gateway.domain.messages import Message
 from gateway.domain.usage import Usage
@@ -23,7 +24,8 @@ class NewTurn:
 
     `question_id` and `answer_id` are made by the caller. `title`, `model` and `system` go to a new
     conversation (the title also to one that has none yet). `history_limit` counts messages;
-    `lease_seconds` is how long the turn may keep its conversation to itself.
+    `lease_seconds` is how long the turn may keep its conversation and what it reserved, unless renewed.
+    What is reserved (None: nothing) is known by the answer's id.
     """
 
     user_id: UUID
@@ -37,7 +39,8 @@ class NewTurn:
     system: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     history_limit: int = 50
-    lease_seconds: float = 600.0
+    lease_seconds: float = LEASE_SECONDS
+    reservation: Reservation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class OpenedTurn:
     parent_id: UUID | None
     lock_token: int
     created_at: datetime
+    budget: BudgetState
     history: tuple[Message, ...] = ()
 
 

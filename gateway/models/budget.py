@@ -49,7 +49,8 @@ class Reservation(Base):
     __tablename__ = "reservations"
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    # Not the account itself: whoever reserves holds the budget's row already, and waits for nobody's account.
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("budgets.user_id", ondelete="CASCADE"), index=True)
     tokens: Mapped[int] = mapped_column(BigInteger)
     usd: Mapped[Decimal]
     expires_at: Mapped[datetime]

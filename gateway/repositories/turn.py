@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -12,8 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.core.database import clean_text, driver_connection, dump_json
 from gateway.core.exceptions import NotFound, TurnInProgress
 from gateway.core.ids import new_id
+from gateway.domain.budget import LEASE_SECONDS, BudgetState, OverBudget, Reservation
 from gateway.domain.ledger import FinishedTurn, NewTurn, OpenedTurn, UsageEntry, UsageOwner, readable_history
-from gateway.repositories import turn_sql
+from gateway.repositories import budget_sql, turn_sql
+
+_GONE = "The account does not exist any more."
+_NOTHING = Decimal(0)
 
 
 class TurnRepository:
@@ -27,14 +32,15 @@ class TurnRepository:
         self._engine = engine
 
     async def begin_turn(self, turn: NewTurn) -> OpenedTurn:
-        """Write the question and a pending answer down and take the conversation.
+        """Write the question and a pending answer down, take the conversation, reserve the turn's cost.
 
-        The conversation stays taken until `finish_turn`, or until the lease runs out; the answer of a turn
-        whose lease has run out becomes `interrupted`.
+        The conversation stays taken and the reservation held until `finish_turn`, or until the lease runs
+        out; the answer of a turn whose lease has run out becomes `interrupted`.
 
         Raises:
-            NotFound: no such conversation or parent message, or another owner's.
+            NotFound: no such conversation or parent message, or another owner's; or the account has gone.
             TurnInProgress: the conversation is being answered.
+            OverBudget: what would be reserved is more than is left; nothing was written.
         """
         if turn.conversation_id is None:
             if turn.parent_id is not None:
@@ -43,9 +49,9 @@ class TurnRepository:
         return await self._continue(turn, turn.conversation_id)
 
     async def finish_turn(self, turn: FinishedTurn) -> None:
-        """Write the answer and its usage down and release the conversation; safe to repeat.
+        """Write the answer and its usage down, release the conversation, settle the reservation.
 
-        Usage is recorded even where the conversation has been deleted meanwhile.
+        Safe to repeat. Usage is recorded and charged even where the conversation has been deleted meanwhile.
         """
         async with driver_connection(self._engine) as connection:
             await connection.execute(
@@ -66,29 +72,66 @@ class TurnRepository:
                 *_usage_arguments(turn.owner, turn.calls),
             )
 
-    async def record_usage(self, owner: UsageOwner, calls: Sequence[UsageEntry]) -> None:
-        """Record the calls of a request that no conversation keeps; safe to repeat."""
-        if not calls:
+    async def reserve(self, reservation: Reservation) -> BudgetState:
+        """Reserve what a request that no conversation keeps may cost; the state with it.
+
+        Raises:
+            OverBudget: it is more than is left; nothing was written. NotFound: the account has gone.
+        """
+        async with driver_connection(self._engine) as connection:
+            try:
+                row = await connection.fetchrow(
+                    budget_sql.RESERVE,
+                    reservation.user_id,
+                    reservation.lease_seconds,
+                    *_reservation_arguments(reservation.id, reservation),
+                )
+            except asyncpg.ForeignKeyViolationError:
+                raise NotFound(_GONE) from None
+            if row is None:
+                raise await _refusal(connection, reservation.user_id)
+        return _budget(row)
+
+    async def record_usage(
+        self, owner: UsageOwner, calls: Sequence[UsageEntry], reservation_id: UUID | None = None
+    ) -> None:
+        """Record and charge the calls of a request that no conversation keeps, and settle its reservation.
+
+        Safe to repeat.
+        """
+        if not calls and reservation_id is None:
             return
         async with driver_connection(self._engine) as connection:
-            await connection.execute(turn_sql.RECORD_USAGE, *_usage_arguments(owner, calls))
+            await connection.execute(turn_sql.RECORD_USAGE, reservation_id, *_usage_arguments(owner, calls))
+
+    async def renew(self, reservations: Sequence[UUID], lease_seconds: float = LEASE_SECONDS) -> None:
+        """Keep the reservations, and the conversations of persisted turns, for another lease from now."""
+        async with driver_connection(self._engine) as connection:
+            await connection.execute(budget_sql.RENEW, reservations, lease_seconds)
+            await connection.execute(turn_sql.RENEW, reservations, lease_seconds)
 
     async def release_expired(self) -> int:
         """Free the conversations whose turn's process died; its answer becomes `interrupted`. How many."""
         async with driver_connection(self._engine) as connection:
             return int(await connection.fetchval(turn_sql.RELEASE_EXPIRED))
 
+    async def return_expired(self) -> int:
+        """Give back what calls had reserved whose process died. How many."""
+        async with driver_connection(self._engine) as connection:
+            return int(await connection.fetchval(budget_sql.RETURN_EXPIRED))
+
     async def _start(self, turn: NewTurn, conversation_id: UUID) -> OpenedTurn:
         title = clean_text(turn.title)
         system = None if turn.system is None else clean_text(turn.system)
         async with driver_connection(self._engine) as connection:
-            try:
-                created_at = await connection.fetchval(
-                    turn_sql.START, *_common(turn, conversation_id), title, turn.model, system
-                )
-            except asyncpg.ForeignKeyViolationError:
-                raise NotFound("The account does not exist any more.") from None
-        return OpenedTurn(conversation_id, title, turn.model, system, None, 1, created_at)
+            row = await connection.fetchrow(
+                turn_sql.START, *_common(turn, conversation_id), title, turn.model, system
+            )
+            if row is None:
+                raise await _refusal(connection, turn.user_id)
+        return OpenedTurn(
+            conversation_id, title, turn.model, system, None, 1, row["created_at"], _budget(row)
+        )
 
     async def _continue(self, turn: NewTurn, conversation_id: UUID) -> OpenedTurn:
         arguments = (*_common(turn, conversation_id), clean_text(turn.title), turn.parent_id)
@@ -100,6 +143,8 @@ class TurnRepository:
                 raise TurnInProgress()
             if not row["opened"]:
                 raise NotFound()
+            if not row["granted"]:
+                raise await _refusal(connection, turn.user_id)
             branch: asyncpg.Record | None = row
             if not row["fresh"]:
                 # We waited for another writer: the statement's snapshot, and so the branch it read, is
@@ -116,8 +161,19 @@ class TurnRepository:
             row["parent_id"],
             row["lock_token"],
             row["created_at"],
+            _budget(row),
             readable_history(branch["roles"] or (), branch["contents"] or ()),
         )
+
+
+async def _refusal(connection: asyncpg.Connection, user_id: UUID) -> Exception:
+    """Why nothing was reserved, in a look of its own: what was seen before the lock was waited for is old."""
+    row = await connection.fetchrow(budget_sql.STATE, user_id)
+    return NotFound(_GONE) if row is None else OverBudget(_budget(row))
+
+
+def _budget(row: asyncpg.Record) -> BudgetState:
+    return BudgetState(row["tokens_used"], row["tokens_reserved"], row["usd_used"], row["usd_reserved"])
 
 
 def _common(turn: NewTurn, conversation_id: UUID) -> tuple[Any, ...]:
@@ -129,7 +185,14 @@ def _common(turn: NewTurn, conversation_id: UUID) -> tuple[Any, ...]:
         clean_text(turn.question),
         dump_json(turn.metadata),
         turn.lease_seconds,
+        *_reservation_arguments(turn.answer_id, turn.reservation),
     )
+
+
+def _reservation_arguments(id_: UUID, reservation: Reservation | None) -> tuple[Any, ...]:
+    if reservation is None:
+        return (id_, 0, _NOTHING, None, None)
+    return (id_, reservation.tokens, reservation.usd, reservation.tokens_per_day, reservation.usd_per_month)
 
 
 def _json(value: Any) -> str | None:

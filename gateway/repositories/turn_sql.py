@@ -1,23 +1,42 @@
-"""The statements of `TurnRepository`, in PostgreSQL's words."""
+"""The statements of `TurnRepository`, in PostgreSQL's words.
+
+Each takes its locks in one order (account, conversation, message, reservation, budget), so that no two wait
+for one another, nor for the deletion of an account. What only has to come first is counted and compared
+with 0.
+"""
 
 from __future__ import annotations
 
+from gateway.repositories.budget_sql import GRANTED_COLUMNS, granted, leased, settled
+
 # $1 conversation $2 user $3 question id $4 answer id $5 question $6 metadata $7 lease in seconds,
-# then $8 title $9 model $10 system
-START = """
-WITH opened AS (
+# then the reservation: $8 id $9 tokens $10 dollars $11 tokens a day $12 dollars a month
+_RESERVATION = 8
+
+
+def _account(user: str) -> str:
+    """CTE `account`: held against deletion first, as the rows that point at it would do last."""
+    return f"account AS (SELECT id FROM users WHERE id = {user} FOR KEY SHARE)"  # noqa: S608 - as below
+
+
+# then $13 title $14 model $15 system; no row where the budget is used up or the account has gone
+START = f"""
+WITH {_account("$2")}, {granted("$2", _RESERVATION, "account")},
+{leased("$2", "$7", _RESERVATION)}, opened AS (
     INSERT INTO conversations
         (id, user_id, title, model, system, head_id, lock_token, running_message_id, running_until)
-    VALUES ($1, $2, $8, $9, $10, $4, 1, $4, now() + make_interval(secs => $7))
+    SELECT $1, $2, $13, $14, $15, $4, 1, $4, now() + make_interval(secs => $7) FROM granted
     RETURNING created_at
 ), written AS (
     INSERT INTO messages
         (id, conversation_id, user_id, parent_id, role, content, status, metadata, completed_at)
-    VALUES ($3, $1, $2, NULL, 'user', $5, 'complete', $6::jsonb, now()),
-           ($4, $1, $2, $3, 'assistant', '', 'pending', '{}'::jsonb, NULL)
+    SELECT new.id, $1, $2, new.parent_id, new.role, new.content, new.status, new.metadata, new.completed_at
+    FROM granted, (VALUES ($3::uuid, NULL::uuid, 'user', $5, 'complete', $6::jsonb, now()),
+                          ($4::uuid, $3::uuid, 'assistant', '', 'pending', '{{}}'::jsonb, NULL::timestamptz))
+                  AS new (id, parent_id, role, content, status, metadata, completed_at)
 )
-SELECT created_at FROM opened
-"""
+SELECT created_at, {GRANTED_COLUMNS} FROM opened, granted
+"""  # noqa: S608 - as below
 
 _WALK = """
 walk AS (
@@ -33,8 +52,9 @@ _BRANCH_COLUMNS = """
     (SELECT array_agg(role ORDER BY depth DESC) FROM walk) AS roles,
     (SELECT array_agg(content ORDER BY depth DESC) FROM walk) AS contents"""
 
-# As START up to $8, then $9 parent (or NULL for the head) $10 history limit. `seen` reads the statement's
-# snapshot, `locked` the newest version of the row: where they differ, so may the branch.
+# As START up to $13, then $14 parent (or NULL for the head) $15 history limit. `seen` reads the statement's
+# snapshot, `locked` the newest version of the row: where they differ, so may the branch. Where there is a
+# `start` but nothing was `granted`, the budget is used up.
 CONTINUE = f"""
 WITH RECURSIVE seen AS (
     SELECT xmin FROM conversations WHERE id = $1 AND user_id = $2
@@ -43,32 +63,34 @@ WITH RECURSIVE seen AS (
            running_message_id IS NOT NULL AND running_until > clock_timestamp() AS busy
     FROM conversations WHERE id = $1 AND user_id = $2 FOR UPDATE
 ), start AS (
-    SELECT id, running_message_id, coalesce($9::uuid, head_id) AS parent_id
+    SELECT id, running_message_id, coalesce($14::uuid, head_id) AS parent_id
     FROM locked
     WHERE NOT busy
-      AND ($9::uuid IS NULL
-           OR EXISTS (SELECT FROM messages WHERE id = $9 AND conversation_id = $1))
-), {_WALK.format(limit="$10::int")}, abandoned AS (
+      AND ($14::uuid IS NULL
+           OR EXISTS (SELECT FROM messages WHERE id = $14 AND conversation_id = $1))
+), {_WALK.format(limit="$15::int")}, {granted("$2", _RESERVATION, "start")},
+{leased("$2", "$7", _RESERVATION)}, abandoned AS (
     UPDATE messages m SET status = 'interrupted', completed_at = now()
-    FROM start WHERE m.id = start.running_message_id AND m.status IN ('pending', 'streaming')
+    FROM start, granted WHERE m.id = start.running_message_id AND m.status IN ('pending', 'streaming')
 ), taken AS (
     UPDATE conversations c
-    SET title = CASE c.title WHEN '' THEN $8 ELSE c.title END, head_id = $4, lock_token = c.lock_token + 1,
+    SET title = CASE c.title WHEN '' THEN $13 ELSE c.title END, head_id = $4, lock_token = c.lock_token + 1,
         running_message_id = $4, running_until = now() + make_interval(secs => $7), updated_at = now()
-    FROM start WHERE c.id = start.id
+    FROM start, granted WHERE c.id = start.id
 ), written AS (
     INSERT INTO messages
         (id, conversation_id, user_id, parent_id, role, content, status, metadata, completed_at)
     SELECT new.id, $1, $2, coalesce(new.parent_id, start.parent_id), new.role, new.content, new.status,
            new.metadata, new.completed_at
-    FROM start, (VALUES ($3::uuid, NULL::uuid, 'user', $5, 'complete', $6::jsonb, now()),
-                        ($4::uuid, $3::uuid, 'assistant', '', 'pending', '{{}}'::jsonb, NULL::timestamptz))
-                AS new (id, parent_id, role, content, status, metadata, completed_at)
+    FROM start, granted,
+         (VALUES ($3::uuid, NULL::uuid, 'user', $5, 'complete', $6::jsonb, now()),
+                 ($4::uuid, $3::uuid, 'assistant', '', 'pending', '{{}}'::jsonb, NULL::timestamptz))
+         AS new (id, parent_id, role, content, status, metadata, completed_at)
 )
-SELECT CASE locked.title WHEN '' THEN $8 ELSE locked.title END AS title, locked.model, locked.system,
+SELECT CASE locked.title WHEN '' THEN $13 ELSE locked.title END AS title, locked.model, locked.system,
        locked.busy, locked.lock_token + 1 AS lock_token, start.id IS NOT NULL AS opened, start.parent_id,
-       seen.xmin = locked.xmin AS fresh, now() AS created_at, {_BRANCH_COLUMNS}
-FROM locked LEFT JOIN seen ON true LEFT JOIN start ON true
+       seen.xmin = locked.xmin AS fresh, now() AS created_at, {GRANTED_COLUMNS}, {_BRANCH_COLUMNS}
+FROM locked LEFT JOIN seen ON true LEFT JOIN start ON true LEFT JOIN granted ON true
 """  # noqa: S608 - as below
 
 # $1 conversation $2 last message of the branch $3 limit
@@ -78,36 +100,45 @@ SELECT {_BRANCH_COLUMNS}
 """
 
 
-def _usage(first: int) -> str:
-    """The insertion of usage rows whose arguments begin at `$first`; a departed user's go on nobody."""
-    user, key, request, message, *arrays = (f"${first + offset}" for offset in range(14))
+def _spent(first: int) -> str:
+    """CTE `spent`: the usage rows whose arguments begin at `$first`, as far as they were not written before.
+
+    They go on CTE `account`, those of a departed user on nobody.
+    """
+    _, key, request, message, *arrays = (f"${first + offset}" for offset in range(14))
     types = ("uuid", "timestamptz", "text", "text", "text", "int", "int", "numeric", "text", "int")
     columns = ", ".join(f"{name}::{kind}[]" for name, kind in zip(arrays, types, strict=True))
-    return f"""
+    return f"""spent AS (
     INSERT INTO usage_records
         (user_id, api_key_id, request_id, message_id, id, created_at, kind, model, provider,
          prompt_tokens, completion_tokens, cost_usd, outcome, latency_ms)
-    SELECT (SELECT id FROM users WHERE id = {user}), {key}::uuid, {request}::text, {message}::uuid, entry.*
+    SELECT (SELECT id FROM account), {key}::uuid, {request}::text, {message}::uuid, entry.*
     FROM unnest({columns}) AS entry
-    ON CONFLICT DO NOTHING"""  # noqa: S608 - only numbers of arguments are put in
+    ON CONFLICT DO NOTHING
+    RETURNING prompt_tokens + completion_tokens AS tokens, cost_usd
+)"""  # noqa: S608 - only numbers of arguments are put in
 
 
-RECORD_USAGE = _usage(1)
+# $1 reservation, then the usage from $2 (the user)
+RECORD_USAGE = f"""
+WITH {_account("$2")}, {_spent(2)}, {settled("$2", "$1")}
+"""
 
-# $1 message $2 conversation $3 content $4 status $5 model $6 provider $7 finish reason $8, $9 tokens $10 cost
-# $11 receipt $12 tool calls $13 error, then the usage from $14 (the user)
+# $1 message (and reservation) $2 conversation $3 content $4 status $5 model $6 provider $7 finish reason
+# $8, $9 tokens $10 cost $11 receipt $12 tool calls $13 error, then the usage from $14 (the user)
 FINISH = f"""
-WITH answered AS (
+WITH {_account("$14")}, released AS (
+    UPDATE conversations SET running_message_id = NULL, running_until = NULL, updated_at = now()
+    WHERE id = $2 AND user_id = $14 AND running_message_id = $1 AND (SELECT count(*) FROM account) >= 0
+    RETURNING id
+), answered AS (
     UPDATE messages
     SET content = $3, status = $4, model = $5, provider = $6, finish_reason = $7, prompt_tokens = $8,
         completion_tokens = $9, cost_usd = $10, receipt = $11::jsonb, tool_calls = $12::jsonb,
         error = $13::jsonb, completed_at = now()
-    WHERE id = $1 AND conversation_id = $2 AND user_id = $14
-), released AS (
-    UPDATE conversations SET running_message_id = NULL, running_until = NULL, updated_at = now()
-    WHERE id = $2 AND user_id = $14 AND running_message_id = $1
-)
-{_usage(14)}
+    WHERE id = $1 AND conversation_id = $2 AND user_id = $14 AND (SELECT count(*) FROM released) >= 0
+    RETURNING id
+), {_spent(14)}, {settled("$14", "$1", after="answered")}
 """  # noqa: S608 - as above
 
 # Rows that someone holds are being seen to by their holder.
@@ -124,4 +155,10 @@ WITH expired AS (
     FROM expired WHERE c.id = expired.id
 )
 SELECT count(*) FROM expired
+"""
+
+# $1 answers $2 lease in seconds
+RENEW = """
+UPDATE conversations SET running_until = now() + make_interval(secs => $2)
+WHERE running_message_id = ANY($1::uuid[])
 """
