@@ -27,7 +27,7 @@ from gateway.domain.events import Completed, ProviderEvent, ReasoningDelta, Text
 from gateway.domain.messages import ImagePart, Message, TextPart, ToolCall
 from gateway.domain.usage import Usage
 from gateway.providers.chat.base import ChatProvider
-from gateway.providers.chat.bulk_transport import upstream_client
+from gateway.providers.chat.http_client import upstream_client
 from gateway.providers.chat.registry import build_providers
 from tests.upstreams.anthropic_server import AnthropicUpstream
 from tests.upstreams.gemini_server import GeminiUpstream
@@ -37,7 +37,6 @@ from tests.upstreams.openai_server import OpenAIUpstream
 
 SERVERS: dict[str, type[UpstreamServer]] = {
     "openai": OpenAIUpstream,
-    "openai by httpx": OpenAIUpstream,  # the transport that is used behind a proxy
     "local": OpenAIUpstream,
     "ollama": OllamaUpstream,
     "anthropic": AnthropicUpstream,
@@ -77,7 +76,6 @@ def question(text: str = "Say hello.", **fields: object) -> ChatRequest:
 
 
 def build(kind: str, url: str, http: httpx.AsyncClient, **timeouts: float) -> ChatProvider:
-    kind = kind.removesuffix(" by httpx")
     config = ProviderConfig(type=kind, base_url=url, api_key="test-key")  # type: ignore[arg-type]
     catalog = Catalog(providers={"it": config}, timeouts=Timeouts(**timeouts))
     return build_providers(catalog, http, "")["it"]
@@ -89,9 +87,8 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def http(kind: str) -> AsyncIterator[httpx.AsyncClient]:
-    plain = httpx.AsyncClient(trust_env=False, verify=False)  # loopback, without TLS
-    async with plain if kind.endswith("by httpx") else upstream_client(trust_env=False) as client:
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    async with upstream_client(trust_env=False) as client:
         yield client
 
 
@@ -284,7 +281,7 @@ async def test_tools_that_must_not_be_called_are_not_forced(door: Door) -> None:
         (401, UpstreamUnauthorized),
         (403, UpstreamUnauthorized),
         (400, UpstreamRejected),
-        (404, UpstreamRejected),
+        (404, UpstreamUnavailable),
         (413, UpstreamRejected),
         (422, UpstreamRejected),
         (418, UpstreamRejected),
@@ -313,7 +310,6 @@ async def test_the_vendors_limit_carries_its_wait(door: Door) -> None:
 async def test_a_conversation_that_is_too_long_is_told_from_a_bad_request(door: Door) -> None:
     codes = {
         "openai": "context_length_exceeded",
-        "openai by httpx": "This model's maximum context length is 8192 tokens",
         "local": "exceed_context_size_error",
         "ollama": "input length exceeds the context length",
         "anthropic": "prompt is too long: 210000 tokens > 200000 maximum",

@@ -351,7 +351,8 @@ class UpstreamServer(ABC):
 
     @staticmethod
     def _chunk(writer: asyncio.StreamWriter, data: bytes) -> None:
-        writer.write(b"%x\r\n%b\r\n" % (len(data), data))
+        if data:  # an empty chunk would be the end
+            writer.write(b"%x\r\n%b\r\n" % (len(data), data))
 
     @staticmethod
     async def _end(ending: Ending, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:

@@ -28,11 +28,12 @@ class ChatProvider(ABC):
     `stream` yields `TextDelta`, `ReasoningDelta` and `ToolCallDelta`, and ends with exactly one
     `Completed`. Every way a vendor can fail becomes one of:
 
-    - `UpstreamUnavailable`: connection refused or reset before an answer, HTTP 5xx
+    - `UpstreamUnavailable`: connection refused or reset before an answer, HTTP 5xx, and 404: a model or an
+      address that the vendor does not have is the configuration's fault, not the caller's
     - `UpstreamTimeout`: the vendor was silent for too long
     - `UpstreamRateLimited`: HTTP 429, with `retry_after` seconds where the vendor gave them
     - `UpstreamUnauthorized`: HTTP 401 or 403
-    - `UpstreamRejected` / `ContextLengthExceeded`: HTTP 400, 404, 413, 422: the caller's request
+    - `UpstreamRejected` / `ContextLengthExceeded`: HTTP 400, 413, 422 …: the caller's request
     - `UpstreamBroken`: garbage, a cut before the end marker, an error in the middle of a stream
 
     No vendor's text is put into a message of an error. Cancelling the iterator closes the vendor's

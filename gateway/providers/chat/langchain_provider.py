@@ -18,6 +18,7 @@ from gateway.domain.catalog import ProviderConfig, Timeouts
 from gateway.domain.chat import ChatRequest
 from gateway.domain.events import Completed, FinishReason, ProviderEvent
 from gateway.providers.chat import langchain_bridge as bridge
+from gateway.providers.chat import wire
 from gateway.providers.chat.base import ChatProvider
 from gateway.providers.chat.guard import GuardedCall, GuardedExchange, VendorMarks, current_call, named_error
 
@@ -38,6 +39,7 @@ class LangChainProvider(ChatProvider):
         self, name: str, config: ProviderConfig, timeouts: Timeouts, http: httpx.AsyncClient
     ) -> None:
         super().__init__(name, config, timeouts, http)
+        wire.check_header("authorization", config.api_key or "")
         self.guard = GuardedExchange(http, timeouts, self.marks)
         self._models: dict[str, BaseChatModel] = {}
         self._building = asyncio.Lock()

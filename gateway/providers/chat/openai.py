@@ -44,6 +44,8 @@ class OpenAIProvider(ChatProvider):
         if config.api_key:
             headers["authorization"] = f"Bearer {config.api_key}"
         headers.update({str(k): str(v) for k, v in dict(config.options.get("headers") or {}).items()})
+        for header, value in headers.items():
+            wire.check_header(header, value)
         self._headers = httpx.Headers(
             {**headers, "host": self._url.netloc.decode(), "accept-encoding": "identity"}, encoding="utf-8"
         )

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import time
 from collections.abc import AsyncGenerator, Mapping
 from email.utils import parsedate_to_datetime
 
+import aiohttp
 import httpx
 
 from gateway.core.exceptions import (
     ContextLengthExceeded,
     GatewayError,
     UpstreamBroken,
+    UpstreamError,
     UpstreamRateLimited,
     UpstreamRejected,
     UpstreamTimeout,
@@ -30,6 +33,11 @@ _MAX_ERROR_BODY = 64 * 1024
 _ERROR_BODY_SECONDS = 5.0
 _MAX_RETRY_AFTER = 3600.0
 _CHECK_SECONDS = 2.0
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+# httpx-aiohttp translates not all of aiohttp's errors: an answer that is no HTTP keeps its own.
+_FAILURES = (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError)
 
 # Vendors' codes, or phrases where they have none: OpenAI, llama.cpp, vLLM, Anthropic, Gemini, Ollama.
 _TOO_LONG = (
@@ -60,10 +68,8 @@ async def send(http: httpx.AsyncClient, request: httpx.Request) -> httpx.Respons
     """
     try:
         response = await http.send(request, stream=True)
-    except httpx.TimeoutException as error:
-        raise UpstreamTimeout from error
-    except httpx.HTTPError as error:
-        raise UpstreamUnavailable from error
+    except _FAILURES as error:
+        raise _named(error, UpstreamUnavailable) from error
     if response.is_success:
         return response
     try:
@@ -88,10 +94,8 @@ async def chunks(response: httpx.Response, limit: int = MAX_STREAM) -> AsyncGene
             if seen > limit:
                 raise UpstreamBroken
             yield chunk
-    except httpx.TimeoutException as error:
-        raise UpstreamTimeout from error
-    except (httpx.HTTPError, httpx.StreamError) as error:
-        raise UpstreamBroken from error
+    except _FAILURES as error:
+        raise _named(error, UpstreamBroken) from error
 
 
 async def whole(response: httpx.Response, limit: int = MAX_JSON) -> bytes:
@@ -112,6 +116,10 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes) -> GatewayErr
         return UpstreamRateLimited(retry_after=retry_after(headers))
     if status in (401, 403):
         return UpstreamUnauthorized()
+    if status == 404:
+        return UpstreamUnavailable(
+            "The model's provider does not have this model; an operator has to mend it."
+        )
     if 400 <= status < 500:
         if status in (400, 413, 422):
             folded = body.lower()
@@ -154,7 +162,21 @@ def base_url_of(configured: str | None, default: str) -> str:
         raise ValueError("base_url is not a valid address") from error
     if url.scheme not in ("http", "https") or not url.host:
         raise ValueError("base_url must begin with http:// or https:// and name a host")
+    try:
+        url.host.encode("idna")  # as the resolver will
+    except UnicodeError as error:
+        raise ValueError("base_url names a host that cannot exist") from error
     return text
+
+
+def check_header(name: str, value: str) -> None:
+    """See that a header of the configuration can be sent.
+
+    Raises:
+        ValueError: it holds a line break or another character that HTTP forbids there.
+    """
+    if not _HEADER_NAME.fullmatch(name) or _FORBIDDEN.search(value):
+        raise ValueError(f"the header {name!r} holds a character that no header may hold")
 
 
 async def check_url(http: httpx.AsyncClient, url: str, headers: Mapping[str, str]) -> ProviderHealth:
@@ -165,16 +187,31 @@ async def check_url(http: httpx.AsyncClient, url: str, headers: Mapping[str, str
         async with asyncio.timeout(_CHECK_SECONDS):
             response = await http.send(request, stream=True)
             await response.aclose()
-    except (TimeoutError, httpx.TimeoutException):
+    except TimeoutError:
         return ProviderHealth(False, "no answer within 2 s")
-    except httpx.HTTPError as error:
-        return ProviderHealth(False, f"cannot be reached ({type(error).__name__})")
+    except _FAILURES as error:
+        if isinstance(_named(error, UpstreamUnavailable), UpstreamTimeout):
+            return ProviderHealth(False, "no answer within 2 s")
+        return ProviderHealth(False, f"cannot be reached ({type(_origin(error)).__name__})")
     status = response.status_code
     if response.is_success:
         return ProviderHealth(True, "answers")
     if status in (401, 403):
         return ProviderHealth(False, f"refuses the credentials (HTTP {status})")
     return ProviderHealth(False, f"answers with HTTP {status}")
+
+
+def _named(error: Exception, otherwise: type[UpstreamError]) -> UpstreamError:
+    """UpstreamTimeout for too long a silence, UpstreamBroken for what is no HTTP, or `otherwise`."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        return UpstreamBroken()
+    silent = isinstance(_origin(error), httpx.TimeoutException | aiohttp.ServerTimeoutError)
+    return UpstreamTimeout() if silent else otherwise()
+
+
+def _origin(error: Exception) -> BaseException:
+    """What aiohttp said; httpx-aiohttp calls every lost connection, even a refused one, a timeout."""
+    return error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error
 
 
 async def _error_body(response: httpx.Response) -> bytes:

@@ -16,8 +16,8 @@ from gateway.domain.chat import ChatRequest, ResponseFormat, Sampling, ToolChoic
 from gateway.domain.events import Completed, ProviderEvent, ReasoningDelta, TextDelta
 from gateway.domain.messages import ImagePart, Message, TextPart
 from gateway.providers.chat.anthropic import AnthropicProvider
-from gateway.providers.chat.bulk_transport import upstream_client
 from gateway.providers.chat.gemini import GeminiProvider
+from gateway.providers.chat.http_client import upstream_client
 from gateway.providers.chat.langchain_provider import LangChainProvider
 from gateway.providers.chat.ollama import OllamaProvider
 from tests.upstreams.anthropic_server import AnthropicUpstream

@@ -57,6 +57,10 @@ async def test_a_provider_knows_whether_it_can_be_called(config: dict[str, Any],
         ({"type": "litellm"}, "type: openai"),
         ({"type": "openai", "base_url": "localhost:8000"}, "base_url"),
         ({"type": "ollama", "base_url": "http://"}, "base_url"),
+        ({"type": "openai", "api_key": "two\nlines"}, "header 'authorization'"),
+        ({"type": "gemini", "api_key": "two\nlines"}, "header 'authorization'"),
+        ({"type": "openai", "options": {"headers": {"x-key": "a\0b"}}}, "header 'x-key'"),
+        ({"type": "openai", "options": {"headers": {"x key": "ab"}}}, "header 'x key'"),
     ],
 )
 def test_what_cannot_be_built_says_which_and_what_to_do(config: dict[str, Any], words: str) -> None:

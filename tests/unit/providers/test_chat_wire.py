@@ -16,7 +16,7 @@ from gateway.domain.chat import ChatRequest
 from gateway.domain.events import Completed, TextDelta
 from gateway.domain.messages import Message
 from gateway.providers.chat import wire
-from gateway.providers.chat.bulk_transport import upstream_client
+from gateway.providers.chat.http_client import upstream_client
 from gateway.providers.chat.openai import OpenAIProvider
 from tests.upstreams.openai_server import OpenAIUpstream, Raw, Silence
 
@@ -59,7 +59,18 @@ def test_geminis_bad_request_for_a_bad_key_is_about_credentials() -> None:
     assert isinstance(wire.error_of(400, {}, body), UpstreamUnauthorized)
 
 
-@pytest.mark.parametrize("address", ["localhost:11434", "ftp://example.com", "http://", "http://[::1", "x"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "localhost:11434",
+        "ftp://example.com",
+        "http://",
+        "http://[::1",
+        "x",
+        "http://a..b",
+        f"http://{'x' * 64}/",
+    ],
+)
 def test_an_address_that_is_none_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match="base_url"):
         wire.base_url_of(address, "https://example.com")

@@ -1,0 +1,87 @@
+"""The HTTP client that all providers share: httpx's interface over aiohttp's connections (decision 0002)."""
+
+from __future__ import annotations
+
+import ssl
+from functools import cache, partial
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from gateway.providers.chat.registry import ProviderMisconfigured
+
+# Below the five seconds after which common servers close an idle connection, so that none is closed on us.
+_IDLE_SECONDS = 4.0
+# aiohttp gives up beyond 8 KiB, and some servers send longer policies than that.
+_MAX_HEADER = 64 * 1024
+_NO_SUCH_PROXY = (
+    "A proxy that the environment names cannot be used: HTTP_PROXY, HTTPS_PROXY and ALL_PROXY take"
+    " http://host:port or https://host:port, and NO_PROXY makes exceptions."
+)
+
+
+def upstream_client(trust_env: bool = True, verify: ssl.SSLContext | None = None) -> httpx.AsyncClient:
+    """A client without limit of connections, redirects or cookies; use it within one event loop and close it.
+
+    Honours the `connect`, `read` and `pool` timeouts of a request; `connect` is for each address of a host,
+    `pool` for the whole way to a connection. A request without them waits for ever.
+
+    Args:
+        trust_env: go through the proxies that the environment names; it is read once, here.
+        verify: what to trust instead of the usual authorities.
+
+    Raises:
+        ProviderMisconfigured: the environment names a proxy that cannot be used.
+    """
+    try:
+        return _UpstreamClient(trust_env=trust_env, verify=verify or _usual_authorities())
+    except (ValueError, httpx.InvalidURL) as error:
+        raise ProviderMisconfigured(_NO_SUCH_PROXY) from error
+
+
+class _UpstreamClient(httpx.AsyncClient):
+    """httpx reads the environment and chooses the transport; aiohttp would do so anew for every request."""
+
+    def __init__(self, *, trust_env: bool, verify: ssl.SSLContext) -> None:
+        self._context = verify
+        super().__init__(
+            trust_env=trust_env,
+            verify=verify,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+            event_hooks={"request": [_without_credentials_in_the_address]},
+        )
+
+    def _init_transport(self, *args: Any, **kwargs: Any) -> httpx.AsyncBaseTransport:
+        return AiohttpTransport(verify=self._context, client=partial(_session, self._context))
+
+    def _init_proxy_transport(
+        self, proxy: httpx.Proxy, *args: Any, **kwargs: Any
+    ) -> httpx.AsyncBaseTransport:
+        if proxy.url.scheme not in ("http", "https"):
+            raise ValueError("aiohttp does not speak to such a proxy")
+        return AiohttpTransport(verify=self._context, proxy=proxy, client=partial(_session, self._context))
+
+
+def _session(context: ssl.SSLContext) -> aiohttp.ClientSession:
+    """Called at the first request, within the event loop; timeouts come with each request."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS, ssl=context),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"accept-encoding": "identity", "user-agent": "llm-gateway"},
+        max_line_size=_MAX_HEADER,
+        max_field_size=_MAX_HEADER,
+    )
+
+
+async def _without_credentials_in_the_address(request: httpx.Request) -> None:
+    """httpx has made a header of them by now, and aiohttp refuses to be told twice."""
+    if request.url.userinfo:
+        request.url = request.url.copy_with(username=None, password=None)
+
+
+@cache
+def _usual_authorities() -> ssl.SSLContext:
+    return httpx.create_ssl_context()
