@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import httpx
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -25,6 +24,7 @@ from gateway.core.tokens import AccessTokens
 from gateway.domain.catalog import Catalog
 from gateway.guardrails.pipeline import GuardrailPipeline
 from gateway.providers.chat.base import ChatProvider
+from gateway.providers.chat.http_client import upstream_client
 from gateway.providers.chat.registry import build_providers
 from gateway.repositories.turn import TurnRepository
 from gateway.repositories.unit_of_work import UnitOfWork
@@ -41,9 +41,6 @@ from gateway.services.model_catalog import ModelCatalogService
 from gateway.services.turns import TurnTasks
 from gateway.services.user import UserService
 from gateway.tools.registry import ToolRegistry
-
-# Upstream calls under way at once; beyond it a call waits for a connection.
-_UPSTREAM_CONNECTIONS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +86,7 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
     """Make everything; what was opened is closed in reverse, also where opening fails half-way.
 
     Raises:
-        ConfigError: the provider configuration is wrong.
+        ConfigError, ProviderMisconfigured, ToolConfigurationError: the provider configuration is wrong.
     """
     catalog = load_catalog(settings.provider_config)
     async with AsyncExitStack() as stack:
@@ -97,7 +94,7 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
         stack.push_async_callback(engine.dispose)
         valkey = ValkeyClient(settings.redis_url.get_secret_value())
         stack.push_async_callback(valkey.aclose)
-        http = await stack.enter_async_context(_upstream_client(catalog))
+        http = await stack.enter_async_context(upstream_client())
         providers = build_providers(catalog, http, settings.local_model_url)
         for provider in providers.values():
             stack.push_async_callback(provider.aclose)
@@ -122,13 +119,6 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
 async def _end(task: asyncio.Task[Any]) -> None:
     task.cancel()
     await asyncio.wait({task})
-
-
-def _upstream_client(catalog: Catalog) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        timeout=httpx.Timeout(catalog.timeouts.live, connect=catalog.timeouts.connect),
-        limits=httpx.Limits(max_connections=_UPSTREAM_CONNECTIONS, max_keepalive_connections=100),
-    )
 
 
 def _wire(

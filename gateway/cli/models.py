@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-import httpx
-
 from gateway.core.settings import Settings
 from gateway.domain.catalog import Catalog
 from gateway.providers.chat.base import ChatProvider, ProviderHealth
+from gateway.providers.chat.http_client import upstream_client
 from gateway.providers.chat.registry import build_providers
 from gateway.services.configuration import load_catalog
 
@@ -31,7 +30,7 @@ async def check_providers(
     catalog: Catalog, local_model_url: str, *, live_only: bool = False
 ) -> dict[str, ProviderHealth]:
     """Ask every configured provider at once whether it answers; `live_only` leaves out `local` and `mock`."""
-    async with httpx.AsyncClient() as http:
+    async with upstream_client() as http:
         providers = build_providers(catalog, http, local_model_url)
         asked = {
             name: provider
