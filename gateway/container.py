@@ -15,12 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.agent.context import AgentParts
 from gateway.agent.intent.classifier import IntentClassifier
 from gateway.agent.runner import AgentRunner
+from gateway.cache.attempts import Attempts
 from gateway.cache.auth_cache import AuthCache
 from gateway.cache.client import ValkeyClient
 from gateway.core.database import create_engine, create_session_factory
+from gateway.core.mailer import mailer_of
 from gateway.core.passwords import PasswordHasher
 from gateway.core.settings import Settings
-from gateway.core.tokens import AccessTokens
+from gateway.core.tokens import AccessTokens, RefreshTokens
 from gateway.domain.catalog import Catalog
 from gateway.guardrails.pipeline import GuardrailPipeline
 from gateway.providers.chat.base import ChatProvider
@@ -38,6 +40,9 @@ from gateway.services.endings import Endings
 from gateway.services.housekeeping import Housekeeping
 from gateway.services.ledger import Ledger
 from gateway.services.model_catalog import ModelCatalogService
+from gateway.services.password_reset import PasswordResetService
+from gateway.services.session import SessionService
+from gateway.services.throttle import Throttle
 from gateway.services.turns import TurnTasks
 from gateway.services.user import UserService
 from gateway.tools.registry import ToolRegistry
@@ -56,6 +61,9 @@ class Container:
     authenticator: Authenticator
     endings: Endings
     auth: AuthService
+    password_resets: PasswordResetService
+    sessions: SessionService
+    throttle: Throttle
     users: UserService
     api_keys: ApiKeyService
     conversations: ConversationService
@@ -130,10 +138,17 @@ def _wire(
 ) -> Container:
     uow = partial(UnitOfWork, create_session_factory(engine))
     cache = AuthCache(valkey)
-    tokens = AccessTokens(settings.jwt_secret.get_secret_value(), settings.access_token_ttl_seconds)
+    secret = settings.jwt_secret.get_secret_value()
+    tokens = AccessTokens(secret, settings.access_token_ttl_seconds)
     passwords = PasswordHasher()
     turns = TurnRepository(engine)
     tasks = TurnTasks()
+    endings = Endings(tasks, cache, valkey, uow)
+    throttle = Throttle(Attempts(valkey), secret)
+    resets = PasswordResetService(
+        uow, passwords, endings, throttle, mailer_of(settings), page=settings.password_reset_url
+    )
+    stack.push_async_callback(resets.aclose)
     authenticator = Authenticator(uow, cache, tokens)
     stack.push_async_callback(authenticator.aclose)
     rounds = asyncio.create_task(Housekeeping(uow, turns).run())
@@ -146,17 +161,24 @@ def _wire(
         providers=dict(parts.providers),
         tasks=tasks,
         authenticator=authenticator,
-        endings=Endings(tasks, valkey, uow),
+        endings=endings,
+        password_resets=resets,
+        sessions=SessionService(uow, endings),
+        throttle=throttle,
         auth=AuthService(
             uow,
-            cache,
+            endings,
             tokens,
+            RefreshTokens(secret),
             passwords,
+            throttle,
             refresh_ttl_seconds=settings.refresh_token_ttl_seconds,
             default_tier=parts.catalog.newcomer_tier,
         ),
-        users=UserService(uow, cache, passwords, operator_tier=parts.catalog.operator_tier),
-        api_keys=ApiKeyService(uow, cache),
+        users=UserService(
+            uow, cache, passwords, endings, throttle, operator_tier=parts.catalog.operator_tier
+        ),
+        api_keys=ApiKeyService(uow, cache, parts.catalog),
         conversations=ConversationService(uow, parts.catalog.names()),
         chat=ChatService(AgentRunner(parts), turns, Ledger(turns), tasks),
         models=ModelCatalogService(parts),

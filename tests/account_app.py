@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any
 
@@ -16,23 +18,38 @@ from fastapi import APIRouter, Depends, FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.cache.attempts import Attempts
 from gateway.cache.auth_cache import AuthCache
 from gateway.cache.client import ValkeyClient
 from gateway.core.database import create_engine, create_session_factory
+from gateway.core.mailer import MailboxFolder
 from gateway.core.passwords import PasswordHasher
 from gateway.core.settings import Settings
-from gateway.core.tokens import AccessTokens
+from gateway.core.tokens import AccessTokens, RefreshTokens
+from gateway.domain.catalog import Catalog
 from gateway.domain.principal import Principal
 from gateway.middleware import install_middleware
 from gateway.repositories.unit_of_work import UnitOfWork
-from gateway.routers import api_keys, auth, users
+from gateway.routers import api_keys, auth, sessions, users
 from gateway.routers.dependencies import api_key_only, require_admin, service_or_person
 from gateway.routers.errors import install_error_handlers
 from gateway.services.api_key import ApiKeyService
 from gateway.services.auth import AuthService
 from gateway.services.authenticator import Authenticator
+from gateway.services.endings import Endings
+from gateway.services.password_reset import PasswordResetService
+from gateway.services.session import SessionService
+from gateway.services.throttle import Throttle
+from gateway.services.turns import TurnTasks
 from gateway.services.user import UserService
 
+CATALOG = Catalog.model_validate(
+    {
+        "providers": {"mock": {"type": "mock"}},
+        "models": {name: {"provider": "mock", "model": name} for name in ("small", "large")},
+        "aliases": {"fast": ["small"]},
+    }
+)
 PASSWORD = "correct horse battery"
 SECRET = "a secret of tests, and long enough"
 
@@ -112,42 +129,67 @@ class Person:
         return made.json()
 
 
-@asynccontextmanager
-async def account_app(database_url: str, redis_url: str, **options: Any) -> AsyncIterator[AccountApp]:
-    """`options`: access_ttl (900) and refresh_ttl (3600), in seconds."""
-    engine = create_engine(database_url, 10)
-    valkey = ValkeyClient(redis_url)
+def make_container(
+    engine: AsyncEngine, valkey: ValkeyClient, tokens: AccessTokens, options: dict[str, Any]
+) -> SimpleNamespace:
+    """The services of accounts, as `gateway.container` wires them."""
     uow = partial(UnitOfWork, create_session_factory(engine))
-    cache = AuthCache(valkey)
-    tokens = AccessTokens(SECRET, options.get("access_ttl", 900))
-    passwords = PasswordHasher()
-    container = SimpleNamespace(
+    cache, passwords, tasks = AuthCache(valkey), PasswordHasher(), TurnTasks()
+    endings = Endings(tasks, cache, valkey, uow, check_seconds=options.get("check_seconds", 3600))
+    throttle = Throttle(Attempts(valkey), SECRET)
+    nowhere = Path(tempfile.gettempdir()) / f"gateway-mailbox-{secrets.token_hex(8)}"
+    mailer = MailboxFolder(options.get("mailbox", nowhere))
+    return SimpleNamespace(
         valkey=valkey,
         cache=cache,
         uow=uow,
+        tasks=tasks,
+        endings=endings,
+        throttle=throttle,
         authenticator=Authenticator(uow, cache, tokens),
         auth=AuthService(
             uow,
-            cache,
+            endings,
             tokens,
+            RefreshTokens(SECRET),
             passwords,
+            throttle,
             refresh_ttl_seconds=options.get("refresh_ttl", 3600),
             default_tier="free",
         ),
-        users=UserService(uow, cache, passwords, operator_tier="enterprise"),
-        api_keys=ApiKeyService(uow, cache),
+        sessions=SessionService(uow, endings),
+        password_resets=PasswordResetService(uow, passwords, endings, throttle, mailer),
+        users=UserService(uow, cache, passwords, endings, throttle, operator_tier="enterprise"),
+        api_keys=ApiKeyService(uow, cache, CATALOG),
     )
+
+
+@asynccontextmanager
+async def account_app(database_url: str, redis_url: str, **options: Any) -> AsyncIterator[AccountApp]:
+    """`options`: access_ttl (900), refresh_ttl (3600) and check_seconds (never), in seconds; mailbox, a
+    folder; address, of the client (one that no other test has); trusted_proxies.
+    """
+    engine = create_engine(database_url, 10)
+    valkey = ValkeyClient(redis_url)
+    tokens = AccessTokens(SECRET, options.get("access_ttl", 900))
+    container = make_container(engine, valkey, tokens, options)
     app = FastAPI()
     app.state.container = container
-    for router in (auth.router, users.router, api_keys.router, probes):
+    for router in (auth.router, users.router, sessions.router, api_keys.router, probes):
         app.include_router(router)
     install_error_handlers(app)
-    install_middleware(app, Settings(_env_file=None))
-    transport = httpx.ASGITransport(app=app)
+    install_middleware(app, Settings(_env_file=None, trusted_proxies=options.get("trusted_proxies", "")))
+    # Failed sign-ins are counted by address: no test is to be slowed by another's.
+    address = options.get("address") or f"10.{'.'.join(str(secrets.randbelow(256)) for _ in range(3))}"
+    transport = httpx.ASGITransport(app=app, client=(address, 50000))
     try:
-        async with httpx.AsyncClient(transport=transport, base_url="http://gateway.test") as client:
+        async with (
+            container.endings.watching(),
+            httpx.AsyncClient(transport=transport, base_url="http://gateway.test") as client,
+        ):
             yield AccountApp(client, container, engine, tokens)
     finally:
+        await container.password_resets.aclose()
         await container.authenticator.aclose()
         await valkey.aclose()
         await engine.dispose()

@@ -7,6 +7,8 @@ import os
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 from typing import TypeVar
 
 from passlib.context import CryptContext
@@ -15,7 +17,9 @@ from gateway.core.exceptions import Unavailable, ValidationFailed
 
 T = TypeVar("T")
 
-MIN_LENGTH, MAX_LENGTH = 10, 256  # characters
+MIN_LENGTH, MAX_LENGTH = 10, 256  # characters, normalised
+# Before that a password may be longer (an accent of its own, a wide letter); beyond this nothing looks at it.
+MAX_RAW_LENGTH = 1024
 # bcrypt reads 72 bytes; hashes that come from elsewhere were made of no more.
 _BCRYPT_BYTES = 72
 # Whoever comes after these would wait for a second or more: better told to come again.
@@ -56,7 +60,7 @@ class PasswordHasher:
     async def verify(self, password: str, stored: str | None) -> Verdict:
         """Checks against `stored`; None stands for an unknown account: as slow, and always wrong."""
         # Cut rather than refused, so that an overlong password takes no other time than a wrong one.
-        secret = password[: MAX_LENGTH + 1]
+        secret = password[: MAX_RAW_LENGTH + 1]
         return await self._in_thread(lambda: self._verify(secret, stored))
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
@@ -90,13 +94,30 @@ def check_password(password: str, email: str, *, param: str = "password") -> Non
     """The policy for a new password.
 
     Raises:
-        ValidationFailed: it is too short, too long, or the account's own address.
+        ValidationFailed: it is too short, too long, the account's own address or the name in it, among the
+        commonest, or holds a NUL character.
     """
-    # The length first: normalising a megabyte is work for nothing.
-    if not MIN_LENGTH <= len(password) <= MAX_LENGTH or len(_normalise(password)) < MIN_LENGTH:
+    # The raw length first: normalising a megabyte is work for nothing.
+    normal = _normalise(password) if len(password) <= MAX_RAW_LENGTH else ""
+    if not MIN_LENGTH <= len(normal) <= MAX_LENGTH:
         raise ValidationFailed(f"A password has {MIN_LENGTH} to {MAX_LENGTH} characters.", param=param)
-    if _normalise(password).casefold().strip() == email.casefold():
-        raise ValidationFailed("A password must not be the e-mail address.", param=param)
+    if "\x00" in normal:
+        raise ValidationFailed("A password cannot hold a NUL character.", param=param)
+    plain = normal.casefold().strip()
+    address = _normalise(email).casefold()
+    if plain in (address, address.rpartition("@")[0]):
+        raise ValidationFailed("A password must not be the e-mail address, nor the name in it.", param=param)
+    if plain in common_passwords():
+        raise ValidationFailed(
+            "This password is among the commonest, which are tried first; choose another.", param=param
+        )
+
+
+@cache
+def common_passwords() -> frozenset[str]:
+    """Passwords that are tried first, of those that are long enough; normalised and case-folded."""
+    text = resources.files("gateway.core").joinpath("common_passwords.txt").read_text("utf-8")
+    return frozenset(line for line in text.splitlines() if not line.startswith("#"))
 
 
 def _normalise(password: str) -> str:

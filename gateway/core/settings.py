@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -25,6 +25,16 @@ class Settings(BaseSettings):
     access_token_ttl_seconds: int = Field(default=900, ge=30, le=86_400)
     refresh_token_ttl_seconds: int = Field(default=1_209_600, ge=300)
 
+    # Where mail goes out; without a host it is written to `<data_dir>/mailbox`.
+    smtp_host: str = ""
+    smtp_port: int | None = Field(default=None, ge=1, le=65_535)  # by default that of `smtp_tls`
+    smtp_user: str = ""
+    smtp_password: SecretStr = SecretStr("")
+    smtp_from: str = ""
+    smtp_tls: Literal["starttls", "implicit", "none"] = "starttls"
+    # Address of a page that takes a reset token behind `#token=`; without it a mail holds the token alone.
+    password_reset_url: str = ""
+
     provider_config: Path = Path("provider_config.yaml")
     # Where `gateway serve` started a small model of its own, the address of its OpenAI-compatible server.
     local_model_url: str = ""
@@ -35,13 +45,24 @@ class Settings(BaseSettings):
     # Addresses of reverse proxies whose X-Forwarded-For is believed, comma-separated.
     trusted_proxies: str = ""
 
-    @field_validator("environment", "log_level", "log_format", mode="before")
+    @field_validator("environment", "log_level", "log_format", "smtp_tls", mode="before")
     @classmethod
     def _fold_case(cls, value: object, info: object) -> object:
         if not isinstance(value, str):
             return value
         name = getattr(info, "field_name", "")
         return value.strip().upper() if name == "log_level" else value.strip().lower()
+
+    @field_validator("smtp_port", mode="before")
+    @classmethod
+    def _blank_is_none(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @model_validator(mode="after")
+    def _mail_has_a_sender(self) -> Self:
+        if self.smtp_host and not self.smtp_from:
+            raise ValueError("SMTP_HOST is set, but not SMTP_FROM: whom should mail come from?")
+        return self
 
     @property
     def allowed_origins(self) -> tuple[str, ...]:

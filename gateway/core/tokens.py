@@ -1,8 +1,10 @@
-"""Tokens of a session: signed access tokens (JWT, HS256) and opaque refresh tokens."""
+"""Tokens: signed access tokens (JWT, HS256), opaque ones to refresh a session and to reset a password."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import hmac
 import secrets
 import time
 from collections import OrderedDict
@@ -28,7 +30,9 @@ _OPTIONS = {f"require_{claim}": True for claim in ("exp", "iat", "aud", "iss", "
 _GARBAGE = (JOSEError, ValueError, TypeError, KeyError, OverflowError, RecursionError, AttributeError)
 
 REFRESH_PREFIX = "rt_"
-_REFRESH_LENGTH = len(REFRESH_PREFIX) + 43
+RESET_PREFIX = "pr_"
+RESET_INVALID = "The token is not valid, or was used; ask for a new one."
+_SECRET_LENGTH = 43  # characters of 256 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +126,35 @@ def _read(claims: Mapping[str, Any]) -> AccessClaims:
     )
 
 
+def derive_key(secret: str, purpose: str) -> bytes:
+    """A key of 32 bytes for one purpose alone, out of the server's one secret."""
+    return hmac.digest(secret.encode(), purpose.encode(), "sha256")
+
+
+class RefreshTokens:
+    """Refresh tokens: the first of a session is random, each next one derived from the one before it.
+
+    Whoever spends one token twice within a moment (two tabs) can so be given the same successor, though
+    nothing of it is stored but a hash. Without the server's secret no token tells of the next one.
+    """
+
+    def __init__(self, secret: str) -> None:
+        self._key = derive_key(secret, "refresh token successors")
+
+    def __repr__(self) -> str:
+        return "RefreshTokens()"
+
+    def first(self) -> str:
+        return new_refresh_token()
+
+    def after(self, token: str) -> str:
+        """The successor of `token`, the same every time."""
+        return _form(REFRESH_PREFIX, hmac.digest(self._key, token.encode("ascii"), "sha256"))
+
+
 def new_refresh_token() -> str:
     """`rt_` and 43 characters that carry 256 random bits."""
-    return REFRESH_PREFIX + secrets.token_urlsafe(32)
+    return _form(REFRESH_PREFIX, secrets.token_bytes(32))
 
 
 def hash_refresh_token(token: str) -> bytes:
@@ -133,6 +163,24 @@ def hash_refresh_token(token: str) -> bytes:
     Raises:
         TokenInvalid: it has not the form of one.
     """
-    if len(token) != _REFRESH_LENGTH or not token.isascii() or not token.startswith(REFRESH_PREFIX):
-        raise TokenInvalid("The refresh token is not valid.")
+    return _hash(token, REFRESH_PREFIX, "The refresh token is not valid.")
+
+
+def new_reset_token() -> str:
+    """`pr_` and 43 characters that carry 256 random bits."""
+    return _form(RESET_PREFIX, secrets.token_bytes(32))
+
+
+def hash_reset_token(token: str) -> bytes:
+    """SHA-256 of a password reset's token. Raises TokenInvalid where it has not the form of one."""
+    return _hash(token, RESET_PREFIX, RESET_INVALID)
+
+
+def _form(prefix: str, secret: bytes) -> str:
+    return prefix + base64.urlsafe_b64encode(secret).rstrip(b"=").decode("ascii")
+
+
+def _hash(token: str, prefix: str, refusal: str) -> bytes:
+    if len(token) != len(prefix) + _SECRET_LENGTH or not token.isascii() or not token.startswith(prefix):
+        raise TokenInvalid(refusal)
     return hashlib.sha256(token.encode("ascii")).digest()

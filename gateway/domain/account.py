@@ -72,14 +72,30 @@ class ApiKeyInfo:
 
 @dataclass(frozen=True, slots=True)
 class RefreshState:
-    """A stored refresh token, as far as spending it needs to know it."""
+    """A stored refresh token, as far as spending it needs to know it.
+
+    `heir` is the hash of its successor, where this one was spent a moment ago and that one is unspent.
+    """
 
     id: UUID
     user_id: UUID
     family_id: UUID
+    started_at: datetime
     expired: bool
     used: bool
     revoked: bool
+    heir: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Where an account is signed in: what its owner may see of a family of refresh tokens."""
+
+    id: UUID
+    user_agent: str | None
+    address: str | None
+    created_at: datetime
+    last_used_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

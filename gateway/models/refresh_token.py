@@ -16,7 +16,8 @@ class RefreshToken(Base):
     """A refresh token, known by its SHA-256 alone.
 
     `family_id` is the session: the `sid` of its access tokens. A row with `used_at` is spent, `replaced_by`
-    then names its successor; `revoked_at` is set on every row of a family that has ended.
+    then names its successor; `revoked_at` is set on every row of a family that has ended. `started_at` is
+    the session's, `last_used_at` also that of the access tokens made with this one.
     """
 
     __tablename__ = "refresh_tokens"
@@ -26,6 +27,8 @@ class RefreshToken(Base):
     family_id: Mapped[UUID] = mapped_column(Uuid, index=True)
     token_hash: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    started_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    last_used_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
     used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     replaced_by: Mapped[UUID | None] = mapped_column(Uuid)

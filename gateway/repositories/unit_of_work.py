@@ -10,11 +10,16 @@ from typing import Self
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from gateway.core.database import as_unavailable
+from gateway.repositories.account_data import AccountDataRepository
+from gateway.repositories.admin import AdminRepository
 from gateway.repositories.api_key import ApiKeyRepository
+from gateway.repositories.audit import AuditRepository
 from gateway.repositories.budget import BudgetRepository
 from gateway.repositories.conversation import ConversationRepository
 from gateway.repositories.message import MessageRepository
+from gateway.repositories.password_reset import PasswordResetRepository
 from gateway.repositories.refresh_token import RefreshTokenRepository
+from gateway.repositories.stats import StatsRepository
 from gateway.repositories.usage_record import UsageRepository
 from gateway.repositories.user import UserRepository
 
@@ -70,6 +75,10 @@ class UnitOfWork:
         return RefreshTokenRepository(self.session)
 
     @cached_property
+    def password_resets(self) -> PasswordResetRepository:
+        return PasswordResetRepository(self.session)
+
+    @cached_property
     def api_keys(self) -> ApiKeyRepository:
         return ApiKeyRepository(self.session)
 
@@ -88,3 +97,19 @@ class UnitOfWork:
     @cached_property
     def usage(self) -> UsageRepository:
         return UsageRepository(self.session)
+
+    @cached_property
+    def stats(self) -> StatsRepository:
+        return StatsRepository(self.session)
+
+    @cached_property
+    def audit(self) -> AuditRepository:
+        return AuditRepository(self.session)
+
+    @cached_property
+    def admin(self) -> AdminRepository:
+        return AdminRepository(self.session)
+
+    @cached_property
+    def account_data(self) -> AccountDataRepository:
+        return AccountDataRepository(self.session)

@@ -116,6 +116,20 @@ class UserRepository(Repository):
         )
         return await self._session.scalar(statement) is not None
 
+    async def reset_password(self, user_id: UUID, new_hash: str) -> None:
+        """Sets a password whatever the old one was, and voids every access token."""
+        await self._session.execute(
+            update(User)
+            .where(User.id == user_id)
+            .values(password_hash=new_hash, token_version=User.token_version + 1)
+        )
+
+    async def raise_token_version(self, user_id: UUID) -> None:
+        """Voids every access token that was issued so far."""
+        await self._session.execute(
+            update(User).where(User.id == user_id).values(token_version=User.token_version + 1)
+        )
+
     async def delete(self, user_id: UUID) -> None:
         """The account and, by the database's cascades, all that is its."""
         await self._session.execute(delete(User).where(User.id == user_id))

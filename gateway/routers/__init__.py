@@ -15,8 +15,9 @@ def include_all(app: FastAPI) -> None:
         conversations,
         health,
         openai_compat,
+        sessions,
         users,
     )
 
-    for module in (openai_compat, chat, conversations, catalog, health, auth, users, api_keys):
+    for module in (openai_compat, chat, conversations, catalog, health, auth, users, sessions, api_keys):
         app.include_router(module.router)

@@ -9,9 +9,16 @@ from fastapi.security import OAuth2PasswordRequestForm
 
 from gateway.core.exceptions import ValidationFailed
 from gateway.domain.account import TokenPair
-from gateway.routers.dependencies import device_of, document_errors, get_container
+from gateway.routers.dependencies import address_of, device_of, document_errors, get_container
 from gateway.routers.edge import EdgeRoute
-from gateway.schemas.auth import LoginBody, RefreshBody, RegisterBody, TokenView
+from gateway.schemas.auth import (
+    ForgotPasswordBody,
+    LoginBody,
+    RefreshBody,
+    RegisterBody,
+    ResetPasswordBody,
+    TokenView,
+)
 from gateway.schemas.user import UserView
 
 router = APIRouter(prefix="/api/auth", tags=["accounts"], route_class=EdgeRoute)
@@ -28,7 +35,7 @@ async def register(body: RegisterBody, request: Request) -> UserView:
     return UserView.model_validate(account)
 
 
-@router.post("/login", responses=document_errors(401, 403, 422))
+@router.post("/login", responses=document_errors(401, 403, 422, 429))
 async def login(body: LoginBody, request: Request, response: Response) -> TokenView:
     """Begins a session."""
     pair = await get_container(request).auth.login(
@@ -37,7 +44,7 @@ async def login(body: LoginBody, request: Request, response: Response) -> TokenV
     return _answer(pair, response)
 
 
-@router.post("/token", responses=document_errors(401, 403, 422))
+@router.post("/token", responses=document_errors(401, 403, 422, 429))
 async def token(
     form: Annotated[OAuth2PasswordRequestForm, Depends()], request: Request, response: Response
 ) -> TokenView:
@@ -61,6 +68,20 @@ async def refresh(body: RefreshBody, request: Request, response: Response) -> To
 async def logout(body: RefreshBody, request: Request) -> None:
     """Ends the session, whose access tokens die at once."""
     await get_container(request).auth.logout(body.refresh_token.get_secret_value())
+
+
+@router.post("/password/forgot", status_code=202, responses=document_errors(422, 429))
+async def forgot_password(body: ForgotPasswordBody, request: Request) -> None:
+    """Sends a reset token to the address, if it has an account; the answer does not tell."""
+    await get_container(request).password_resets.forgot(body.email, address_of(request))
+
+
+@router.post("/password/reset", status_code=204, responses=document_errors(401, 403, 422))
+async def reset_password(body: ResetPasswordBody, request: Request) -> None:
+    """Sets a new password with a token from a mail; every session ends at once."""
+    await get_container(request).password_resets.reset(
+        body.token.get_secret_value(), body.password.get_secret_value(), address_of(request)
+    )
 
 
 def _answer(pair: TokenPair, response: Response) -> TokenView:

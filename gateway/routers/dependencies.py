@@ -83,7 +83,13 @@ def api_key_only(scope: Scope | None = None) -> Caller:
 def device_of(request: Request) -> Device:
     """Where a sign-in comes from, cut to what the sessions' table holds."""
     agent = clean_text(request.headers.get("user-agent", ""))[:400]
-    return Device(user_agent=agent or None, ip=request.client.host[:64] if request.client else None)
+    return Device(user_agent=agent or None, ip=address_of(request))
+
+
+def address_of(request: Request) -> str | None:
+    """The client's network address, which the edge found out: a proxy's word counts where it is trusted."""
+    address: str | None = request.scope["state"].get("client_ip")
+    return address[:64] if address else None
 
 
 def document_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 
 from gateway.core.emails import normalise_email
-from gateway.core.passwords import MAX_LENGTH, MIN_LENGTH
+from gateway.core.passwords import MAX_LENGTH, MAX_RAW_LENGTH, MIN_LENGTH
 from gateway.schemas.base import Body, Storable, View
 
 # Beyond this nothing is an address, a password or a token, and it is refused before anything reads it.
-_LONGEST = 1024
+_LONGEST = MAX_RAW_LENGTH
 
 Email = Annotated[
     str,
@@ -20,7 +20,11 @@ Email = Annotated[
     Field(json_schema_extra={"format": "email"}),
 ]
 Name = Annotated[str, StringConstraints(max_length=200, strip_whitespace=True), Storable]
-NewPassword = Annotated[SecretStr, Field(min_length=MIN_LENGTH, max_length=MAX_LENGTH)]
+# Its length counts once it is normalised: `check_password` is the judge, and the docs tell its rule.
+NewPassword = Annotated[
+    SecretStr,
+    Field(max_length=_LONGEST, json_schema_extra={"minLength": MIN_LENGTH, "maxLength": MAX_LENGTH}),
+]
 Password = Annotated[SecretStr, Field(max_length=_LONGEST)]
 RefreshSecret = Annotated[SecretStr, Field(max_length=_LONGEST)]
 
@@ -39,6 +43,16 @@ class LoginBody(Body):
 
 class RefreshBody(Body):
     refresh_token: RefreshSecret
+
+
+class ForgotPasswordBody(Body):
+    # As at sign-in: what is no address has no account, and nobody is told.
+    email: Annotated[str, StringConstraints(max_length=_LONGEST)]
+
+
+class ResetPasswordBody(Body):
+    token: Annotated[SecretStr, Field(max_length=_LONGEST)]
+    password: NewPassword
 
 
 class TokenView(View):

@@ -12,7 +12,8 @@ from sqlalchemy.exc import IntegrityError
 from gateway.cache.auth_cache import AuthCache
 from gateway.core.api_key_format import SHOWN, hash_api_key, new_api_key
 from gateway.core.exceptions import NotFound, ValidationFailed
-from gateway.domain.account import ApiKeyInfo
+from gateway.domain.account import Account, ApiKeyInfo
+from gateway.domain.catalog import Catalog
 from gateway.domain.principal import ALL_SCOPES
 from gateway.repositories.unit_of_work import UnitOfWork
 
@@ -22,9 +23,11 @@ log = structlog.get_logger(__name__)
 class ApiKeyService:
     """The secret of a key leaves this class once, from `create`, and is nowhere else."""
 
-    def __init__(self, uow: Callable[[], UnitOfWork], cache: AuthCache) -> None:
+    def __init__(self, uow: Callable[[], UnitOfWork], cache: AuthCache, catalog: Catalog) -> None:
         self._uow = uow
         self._cache = cache
+        self._names = frozenset(catalog.names())
+        self._tiers = catalog.tiers
 
     async def create(
         self,
@@ -39,20 +42,26 @@ class ApiKeyService:
         """A new key and its secret; every scope and model where none are given.
 
         Raises:
-            ValidationFailed: it would have expired already. NotFound: there is no such account.
+            ValidationFailed: it would have expired already, names a model that is not there, or asks for
+            more than its owner may. NotFound: there is no such account.
         """
         if expires_at is not None and expires_at <= datetime.now(UTC):
             raise ValidationFailed("The key would have expired already.", param="expires_at")
+        models = None if models is None else sorted(set(models))
+        if models is not None and not self._names.issuperset(models):
+            raise ValidationFailed("No model or alias has one of these names.", param="models")
         secret = new_api_key()
         try:
             async with self._uow() as uow:
+                if requests_per_minute is not None:
+                    self._check_limit(requests_per_minute, await uow.users.get(user_id))
                 key = await uow.api_keys.add(
                     user_id=user_id,
                     name=name,
                     prefix=secret[:SHOWN],
                     key_hash=hash_api_key(secret),
                     scopes=sorted(ALL_SCOPES if scopes is None else set(scopes)),
-                    models=None if models is None else sorted(set(models)),
+                    models=models,
                     requests_per_minute=requests_per_minute,
                     expires_at=expires_at,
                 )
@@ -60,6 +69,17 @@ class ApiKeyService:
             raise NotFound from None  # the account was deleted a moment ago
         log.info("api_key_created", user_id=str(user_id), api_key_id=str(key.id))
         return key, secret
+
+    def _check_limit(self, wanted: int, owner: Account | None) -> None:
+        """Refuses what its owner may not do; where the tier left the configuration, the first one counts."""
+        if owner is None:
+            raise NotFound
+        tier = self._tiers.get(owner.tier) or next(iter(self._tiers.values()))
+        if tier.requests_per_minute is not None and wanted > tier.requests_per_minute:
+            raise ValidationFailed(
+                f"Your account may make {tier.requests_per_minute} requests a minute; a key no more.",
+                param="requests_per_minute",
+            )
 
     async def list(self, user_id: UUID) -> list[ApiKeyInfo]:
         """The account's keys that are not revoked, newest first."""

@@ -7,7 +7,6 @@ from uuid import UUID
 
 import structlog
 
-from gateway.cache.auth_cache import AuthCache
 from gateway.core.emails import normalise_email
 from gateway.core.exceptions import (
     AccountDisabled,
@@ -16,14 +15,19 @@ from gateway.core.exceptions import (
     TokenExpired,
     TokenInvalid,
     TokenReused,
+    Unavailable,
 )
 from gateway.core.passwords import PasswordHasher, check_password
-from gateway.core.tokens import AccessTokens, hash_refresh_token, new_refresh_token
+from gateway.core.tokens import AccessTokens, RefreshTokens, hash_refresh_token
 from gateway.domain.account import Account, Credentials, Device, RefreshState, TokenPair
 from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.services.endings import Endings
+from gateway.services.throttle import Throttle
 
 log = structlog.get_logger(__name__)
 
+GRACE_SECONDS = 10.0
+_NOBODY = UUID(int=0)
 _WRONG = "The e-mail address or the password is wrong."
 
 
@@ -33,17 +37,21 @@ class AuthService:
     def __init__(
         self,
         uow: Callable[[], UnitOfWork],
-        cache: AuthCache,
+        endings: Endings,
         tokens: AccessTokens,
+        refresh_tokens: RefreshTokens,
         passwords: PasswordHasher,
+        throttle: Throttle,
         *,
         refresh_ttl_seconds: int,
         default_tier: str,
     ) -> None:
         self._uow = uow
-        self._cache = cache
+        self._endings = endings
         self._tokens = tokens
+        self._refresh_tokens = refresh_tokens
         self._passwords = passwords
+        self._throttle = throttle
         self._refresh_ttl = refresh_ttl_seconds
         self._default_tier = default_tier
 
@@ -72,13 +80,20 @@ class AuthService:
 
         Raises:
             AuthenticationFailed: wrong address or password, which of them is not told, nor by the time taken.
+            TooManyAttempts: too many were wrong, whether or not there is such an account.
             AccountDisabled: right ones, of a disabled account.
         """
-        found = await self._find(email)
-        verdict = await self._passwords.verify(password, found.password_hash if found else None)
+        found, known = await self._find(email, device.ip)
+        await self._throttle.sign_in(email, device.ip, known=known)
+        try:
+            verdict = await self._passwords.verify(password, found.password_hash if found else None)
+        except Unavailable:
+            await self._throttle.unanswered(email, device.ip, known=known)
+            raise
         if found is None or not verdict.ok:
             raise AuthenticationFailed(_WRONG)
-        secret, token_hash = _new_secret()
+        await self._throttle.succeeded(email, device.ip, known=known)
+        secret = self._refresh_tokens.first()
         async with self._uow() as uow:
             account = await uow.users.lock(found.user_id)
             if account is None or account.password_hash != found.password_hash:
@@ -92,38 +107,38 @@ class AuthService:
             await uow.refresh_tokens.delete_expired(account.user_id)
             _, session_id = await uow.refresh_tokens.add(
                 user_id=account.user_id,
-                token_hash=token_hash,
+                token_hash=hash_refresh_token(secret),
                 ttl_seconds=self._refresh_ttl,
                 device=device,
-                family_id=None,
             )
         return self._pair(account, session_id, secret)
 
     async def refresh(self, refresh_token: str, device: Device) -> TokenPair:
         """A new pair for an unspent refresh token, which is spent by it.
 
+        Two tabs may refresh at the same time: for `GRACE_SECONDS` the token just spent yields the same
+        successor again, as long as that one is unspent.
+
         Raises:
-            TokenReused: it was spent before; whoever holds its successor is signed out as well.
+            TokenReused: it was spent before that; whoever holds its successor is signed out as well.
             TokenInvalid: unknown, or its session has ended. TokenExpired: too old. AccountDisabled.
         """
         token_hash = hash_refresh_token(refresh_token)
-        secret, next_hash = _new_secret()
+        secret = self._refresh_tokens.after(refresh_token)
+        next_hash = hash_refresh_token(secret)
         async with self._uow() as uow:
             state, account = await self._lock(uow, token_hash)
-            if state.used:
+            stolen = state.used and (state.revoked or state.heir != next_hash)
+            if stolen:
                 await uow.refresh_tokens.revoke_family(state.user_id, state.family_id)
             else:
                 _refuse_dead(state, account)
-                token_id, _ = await uow.refresh_tokens.add(
-                    user_id=state.user_id,
-                    token_hash=next_hash,
-                    ttl_seconds=self._refresh_ttl,
-                    device=device,
-                    family_id=state.family_id,
-                )
-                await uow.refresh_tokens.spend(state.id, replaced_by=token_id)
-        if state.used:
-            await self._cache.forget_sessions(state.family_id)
+                if not state.used:
+                    await uow.refresh_tokens.spend(
+                        state, token_hash=next_hash, ttl_seconds=self._refresh_ttl, device=device
+                    )
+        if stolen:
+            await self._endings.sessions(state.user_id, [state.family_id])
             log.warning("refresh_token_reused", user_id=str(state.user_id), session_id=str(state.family_id))
             raise TokenReused
         return self._pair(account, state.family_id, secret)
@@ -137,21 +152,25 @@ class AuthService:
                 await uow.refresh_tokens.revoke_family(state.user_id, state.family_id)
         except TokenInvalid:
             return
-        await self._cache.forget_sessions(state.family_id)
+        await self._endings.sessions(state.user_id, [state.family_id])
 
-    async def _find(self, email: str) -> Credentials | None:
+    async def _find(self, email: str, address: str | None) -> tuple[Credentials | None, bool]:
+        """The account, and whether it was signed in from `address` lately; as much work for none."""
         try:
-            address = normalise_email(email)
+            spelled = normalise_email(email)
         except ValueError:
-            return None
+            spelled = ""
         async with self._uow() as uow:
-            return await uow.users.credentials_by_email(address)
+            found = await uow.users.credentials_by_email(spelled)
+            user_id = found.user_id if found else _NOBODY
+            known = address is not None and await uow.refresh_tokens.knows_address(user_id, address)
+        return found, known
 
     async def _lock(self, uow: UnitOfWork, token_hash: bytes) -> tuple[RefreshState, Credentials]:
         """The token as it is once its account is held: two who spend it do so one after the other."""
         seen = await uow.refresh_tokens.find(token_hash)
         account = await uow.users.lock(seen.user_id) if seen else None
-        state = await uow.refresh_tokens.find(token_hash) if account else None
+        state = await uow.refresh_tokens.find(token_hash, grace_seconds=GRACE_SECONDS) if account else None
         if state is None or account is None:
             raise TokenInvalid("The refresh token is not valid.")
         return state, account
@@ -165,11 +184,6 @@ class AuthService:
             tier=account.tier,
         )
         return TokenPair(access_token=access, refresh_token=secret, expires_in=self._tokens.ttl_seconds)
-
-
-def _new_secret() -> tuple[str, bytes]:
-    secret = new_refresh_token()
-    return secret, hash_refresh_token(secret)
 
 
 def _refuse_dead(state: RefreshState, account: Credentials) -> None:

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Literal, cast
-from uuid import UUID
-
-import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.cache.auth_cache import AuthCache
 from gateway.core.api_key_format import PREFIX, hash_api_key, is_well_formed
 from gateway.core.exceptions import (
     AccountDisabled,
     AuthenticationFailed,
-    GatewayError,
     InvalidApiKey,
     TokenInvalid,
 )
@@ -25,11 +18,7 @@ from gateway.core.tokens import AccessTokens
 from gateway.domain.account import AccountState
 from gateway.domain.principal import Principal
 from gateway.repositories.unit_of_work import UnitOfWork
-
-log = structlog.get_logger(__name__)
-
-_TOUCH_SECONDS = 60.0
-_TOUCHED = 10_000  # keys whose last use is remembered
+from gateway.services.last_use import LastUse
 
 
 class Authenticator:
@@ -39,8 +28,7 @@ class Authenticator:
         self._uow = uow
         self._cache = cache
         self._tokens = tokens
-        self._touched: OrderedDict[UUID, float] = OrderedDict()
-        self._touching: set[asyncio.Task[None]] = set()
+        self._last_use = LastUse(uow)
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal:
         """The caller of a request with these headers (lower-case names); a bearer goes before `x-api-key`.
@@ -63,7 +51,7 @@ class Authenticator:
 
     async def aclose(self) -> None:
         """Waits for what is still being noted."""
-        await asyncio.gather(*self._touching, return_exceptions=True)
+        await self._last_use.aclose()
 
     async def _person(self, token: str) -> Principal:
         claims = self._tokens.verify(token)
@@ -80,6 +68,7 @@ class Authenticator:
             raise TokenInvalid("This session has ended; sign in again.")
         if state.status != "active":
             raise AccountDisabled
+        self._last_use.session(session_id)
         return Principal(
             user_id=user_id, kind="person", role=_role(state), tier=state.tier, session_id=session_id
         )
@@ -100,7 +89,7 @@ class Authenticator:
             raise InvalidApiKey("The API key has expired.")
         if state.status != "active":
             raise AccountDisabled
-        self._touch(grant.key_id)
+        self._last_use.key(grant.key_id)
         return Principal(
             user_id=grant.user_id,
             kind="api_key",
@@ -111,27 +100,6 @@ class Authenticator:
             models=grant.models,
             requests_per_minute=grant.requests_per_minute,
         )
-
-    def _touch(self, key_id: UUID) -> None:
-        """Notes the key's use in a task of its own, off the request's path, once a minute."""
-        now = time.monotonic()
-        if now - self._touched.get(key_id, -_TOUCH_SECONDS) < _TOUCH_SECONDS:
-            return
-        self._touched[key_id] = now
-        self._touched.move_to_end(key_id)
-        if len(self._touched) > _TOUCHED:
-            self._touched.popitem(last=False)
-        task = asyncio.create_task(self._write_touch(key_id))
-        self._touching.add(task)
-        task.add_done_callback(self._touching.discard)
-
-    async def _write_touch(self, key_id: UUID) -> None:
-        try:
-            async with self._uow() as uow:
-                await uow.api_keys.touch(key_id)
-        except (GatewayError, SQLAlchemyError, OSError) as error:
-            # Nobody waits for it, and the next minute brings another.
-            log.warning("api_key_use_not_noted", error=type(error).__name__)
 
 
 def _role(state: AccountState) -> Literal["user", "admin"]:

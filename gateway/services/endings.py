@@ -1,9 +1,9 @@
-"""What ends with a session or an account: its running turns, here at once and on every other worker."""
+"""What a session or an account takes with it when it ends: its access tokens and its running turns."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import aclosing, asynccontextmanager
 from typing import NoReturn
 from uuid import UUID
@@ -12,6 +12,7 @@ import orjson
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from gateway.cache.auth_cache import AuthCache
 from gateway.cache.client import ValkeyClient, ValkeyUnavailable
 from gateway.core.exceptions import GatewayError
 from gateway.repositories.unit_of_work import UnitOfWork
@@ -25,34 +26,44 @@ _RETRY_SECONDS = 1.0
 
 
 class Endings:
-    """Ends turns whose session or account has ended.
+    """To be told of every session and account that has ended, after that is committed.
 
-    Three ways, because each alone leaves a gap: this worker's turns are cancelled directly; the others are
-    told through Valkey; and every worker asks PostgreSQL every few seconds whether those it is answering
-    may still be answered, which needs no Valkey and misses nothing.
+    What workers remember of it is forgotten, so that no access token is believed any more. Its turns end in
+    three ways, because each alone leaves a gap: those of this worker are cancelled directly; the other
+    workers are told through Valkey; and every worker asks PostgreSQL every few seconds whether those it is
+    answering may still be answered, which needs no Valkey and misses nothing.
     """
 
     def __init__(
         self,
         tasks: TurnTasks,
+        cache: AuthCache,
         valkey: ValkeyClient,
         uow: Callable[[], UnitOfWork],
         *,
         check_seconds: float = CHECK_SECONDS,
     ) -> None:
         self._tasks = tasks
+        self._cache = cache
         self._valkey = valkey
         self._uow = uow
         self._check_seconds = check_seconds
 
     async def account(self, user_id: UUID) -> None:
-        """To be called after an account was disabled or deleted: all its turns end, its keys' too."""
+        """The account was disabled or deleted: all its turns end, its keys' too."""
+        await self._cache.forget_account(user_id)
         await self._end(user_id, None)
 
-    async def sessions(self, user_id: UUID, ended: Iterable[UUID]) -> None:
-        """To be called after sessions of the account have ended."""
-        if sessions := frozenset(ended):
-            await self._end(user_id, sessions)
+    async def sessions(self, user_id: UUID, ended: Collection[UUID], *, kept: UUID | None = None) -> None:
+        """Sessions of the account have ended; so do the turns of `kept`, which lives on itself."""
+        await self._cache.forget_sessions(*ended)
+        if turns := frozenset(ended) | (frozenset() if kept is None else {kept}):
+            await self._end(user_id, turns)
+
+    async def everywhere(self, user_id: UUID, ended: Collection[UUID]) -> None:
+        """All sessions of the account have ended and its `token_version` was raised; its keys live on."""
+        await self._cache.forget_account(user_id)
+        await self.sessions(user_id, ended)
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:

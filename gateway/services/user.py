@@ -15,6 +15,8 @@ from gateway.core.exceptions import AuthenticationFailed, EmailTaken, LastAdmin,
 from gateway.core.passwords import PasswordHasher, check_password
 from gateway.domain.account import Account, ApiKeyInfo, Credentials
 from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.services.endings import Endings
+from gateway.services.throttle import Throttle
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +39,8 @@ class UserService:
         uow: Callable[[], UnitOfWork],
         cache: AuthCache,
         passwords: PasswordHasher,
+        endings: Endings,
+        throttle: Throttle,
         *,
         operator_tier: str,
     ) -> None:
@@ -44,6 +48,8 @@ class UserService:
         self._uow = uow
         self._cache = cache
         self._passwords = passwords
+        self._endings = endings
+        self._throttle = throttle
 
     async def get(self, user_id: UUID) -> Account:
         """Raises NotFound where the account is gone."""
@@ -68,6 +74,9 @@ class UserService:
             return await self.get(user_id)
         try:
             async with self._uow() as uow:
+                if email is not None:  # what was sent to the old address must not open the account
+                    await uow.users.lock(user_id)
+                    await uow.password_resets.delete_of(user_id)
                 return _found(await uow.users.update_profile(user_id, name=name, email=email))
         except IntegrityError:
             # The address is the only unique thing here.
@@ -78,8 +87,11 @@ class UserService:
     ) -> None:
         """Sets a new password and ends every session but `session_id`, access tokens included.
 
+        Running turns of people end in every session; what was sent to reset the old password is void.
+
         Raises:
-            AuthenticationFailed: `current` is wrong. ValidationFailed: `new` breaks the policy.
+            AuthenticationFailed: `current` is wrong. TooManyAttempts: it was too often.
+            ValidationFailed: `new` breaks the policy.
         """
         credentials = await self._checked(user_id, current)
         check_password(new, credentials.email, param="new_password")
@@ -90,8 +102,9 @@ class UserService:
                 user_id, old_hash=credentials.password_hash, new_hash=new_hash
             ):
                 raise AuthenticationFailed(_WRONG_PASSWORD)  # changed while we were hashing
-            ended = await uow.refresh_tokens.revoke_others(user_id, keep=session_id)
-        await self._cache.forget_sessions(*ended)
+            ended = await uow.refresh_tokens.revoke_all(user_id, keep=session_id)
+            await uow.password_resets.delete_of(user_id)
+        await self._endings.sessions(user_id, ended, kept=session_id)
         log.info("password_changed", user_id=str(user_id), sessions_ended=len(ended))
 
     async def delete(self, user_id: UUID, password: str) -> None:
@@ -136,8 +149,10 @@ class UserService:
             credentials = await uow.users.credentials(user_id)
         if credentials is None:
             raise NotFound
+        await self._throttle.confirm(credentials.email)
         if not (await self._passwords.verify(password, credentials.password_hash)).ok:
             raise AuthenticationFailed(_WRONG_PASSWORD)
+        await self._throttle.confirmed(credentials.email)
         return credentials
 
 

@@ -1,0 +1,54 @@
+"""How failed attempts slow down the next one: never for good, and not at all within a free allowance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How many attempts are free, and what the next ones wait.
+
+    After the `free`-th failure the wait is a second, then twice as much each time, `most` seconds at most.
+    One failure is forgiven every `leak` seconds (None: none), all of them after `memory` seconds without any.
+    """
+
+    free: int
+    most: float = 300.0
+    leak: float | None = None
+    memory: int = 3600
+
+    def wait(self, failures: float) -> float:
+        """Seconds that the next attempt waits after so many failures."""
+        beyond = failures - self.free
+        return 0.0 if beyond < 0 else min(self.most, 2.0 ** min(beyond, 30))
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whose attempts are counted, under a name that tells nothing of whom, and by which allowance."""
+
+    name: str
+    allowance: Allowance
+
+
+@dataclass(slots=True)
+class Tally:
+    """The failures of one subject: how many as of `at`, and until when the next attempt waits (seconds)."""
+
+    failures: float = 0.0
+    at: float = 0.0
+    until: float = 0.0
+
+    def forgive(self, allowance: Allowance, now: float) -> None:
+        if now - self.at >= allowance.memory:
+            self.failures = 0.0
+        elif allowance.leak is not None:
+            self.failures = max(0.0, self.failures - (now - self.at) / allowance.leak)
+        self.at = now
+
+    def count(self, allowance: Allowance, now: float) -> None:
+        """One more failure."""
+        self.forgive(allowance, now)
+        self.failures += 1
+        self.until = now + allowance.wait(self.failures) if self.failures >= allowance.free else 0.0
