@@ -3,9 +3,6 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 
-HOST ?= 127.0.0.1
-PORT ?= 8000
-DATA_DIR ?= .gateway
 # Test processes; each has its own database in one PostgreSQL.
 JOBS ?= auto
 
@@ -23,7 +20,8 @@ help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | awk -F '\t' '{printf "make %-12s %s\n", $$1, $$2}'
 
 run: install ## set up and start everything (HOST, PORT, DATA_DIR)
-	@STOP_WITH_PARENT=1 exec $(BIN)/gateway serve --host "$(HOST)" --port "$(PORT)" --data-dir "$(DATA_DIR)"
+	@STOP_WITH_PARENT=1 exec $(BIN)/gateway serve $(if $(HOST),--host "$(HOST)") $(if $(PORT),--port "$(PORT)") \
+	  $(if $(DATA_DIR),--data-dir "$(DATA_DIR)")
 
 install: ## create .venv and install the locked requirements
 	@$(call with_python) scripts/set_up.py

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from dotenv import load_dotenv
 
 from gateway.cli.errors import SpokenErrors
 
@@ -25,6 +26,14 @@ admin = typer.Typer(no_args_is_help=True, help="Administrators.")
 keys = typer.Typer(no_args_is_help=True, help="API keys.")
 app.add_typer(admin, name="admin")
 app.add_typer(keys, name="keys")
+
+
+@app.callback()
+def before() -> None:
+    """One self-hosted door to every language model."""
+    # Before the commands' options are read, since HOST and PORT may stand there too.
+    load_dotenv(".env")
+
 
 # Each command imports its own module: `--help` need not load a web server.
 

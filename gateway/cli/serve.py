@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -68,7 +69,7 @@ def listen(host: str, port: int) -> socket.socket:
         OperatorError: the port is taken, or the address is not this machine's.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
@@ -124,6 +125,7 @@ def run(
     herald.start()
     try:
         if workers > 1:
+            _share_metrics(settings.data_dir)
             Multiprocess(config, sockets=[listener]).run()
             return 0 if herald.said else 1
         server = uvicorn.Server(config)
@@ -132,3 +134,13 @@ def run(
         return 0 if server.started else 1
     finally:
         herald.hush()
+
+
+def _share_metrics(data_dir: Path) -> None:
+    """Let the workers, which begin after this, count into files of one directory: each then shows the sum."""
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        return
+    directory = data_dir / "metrics"
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)

@@ -38,7 +38,7 @@ GatewayError                     500 server_error          internal_error
 └── Unavailable                  503 unavailable_error     overloaded
     └── CircuitOpen              503                       circuit_open
 
-Raise where the fact is known; `dialects.base.render_error` renders it, in one place. `message` is for
+Raise where the fact is known; `dialects.errors.render_error` renders it, in one place. `message` is for
 people and must never hold input, secrets or a vendor's raw answer; `code` is stable.
 """
 
@@ -235,7 +235,7 @@ class TooManyAttempts(RateLimited):
 
 
 class UpstreamError(GatewayError):
-    """A model's provider failed; `provider` and `model` are the gateway's names, filled by the llm node."""
+    """A model's provider failed; which one is on the turn's receipt."""
 
     status = 502
     type = "upstream_error"
