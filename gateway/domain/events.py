@@ -7,7 +7,7 @@ A provider yields `TextDelta | ReasoningDelta | ToolCallDelta` and ends a good a
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -114,6 +114,20 @@ class Attempt:
     usage: Usage = field(default_factory=Usage)
     cost_usd: Decimal = Decimal(0)
 
+    def as_json(self) -> dict[str, Any]:
+        """The attempt as a receipt shows it."""
+        return {
+            "model": self.model,
+            "provider": self.provider,
+            "outcome": self.outcome,
+            "ms": self.ms,
+            "usage": {
+                "prompt_tokens": self.usage.prompt_tokens,
+                "completion_tokens": self.usage.completion_tokens,
+            },
+            "cost_usd": money(self.cost_usd),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
@@ -132,10 +146,18 @@ class Receipt:
 
     def as_json(self) -> dict[str, Any]:
         """The receipt as clients see it and as it is stored; money as decimal strings."""
-        body = asdict(self)
-        for attempt in body["attempts"]:
-            attempt["cost_usd"] = money(attempt["cost_usd"])
-        return body
+        return {
+            "intent": self.intent,
+            "complexity": self.complexity,
+            "alias": self.alias,
+            "model": self.model,
+            "reason": self.reason,
+            "attempts": [attempt.as_json() for attempt in self.attempts],
+            "tools": list(self.tools),
+            "guardrails": list(self.guardrails),
+            "nodes_ms": self.nodes_ms,
+            "overhead_ms": self.overhead_ms,
+        }
 
 
 @dataclass(frozen=True, slots=True)

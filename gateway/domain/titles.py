@@ -38,6 +38,8 @@ def _plain(line: str) -> str:
     line = _BLOCK_MARK.sub("", line)
     for pattern, kept in ((_LINK, r"\1"), (_CODE, r"\1"), (_STRONG, r"\2"), (_EMPHASIS, r"\2")):
         line = pattern.sub(kept, line)
+    if line.isprintable():
+        return " ".join(line.split())
     shown = (
         character
         for character in line
