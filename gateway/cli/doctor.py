@@ -20,7 +20,10 @@ from gateway.core.settings import Settings
 from gateway.domain.catalog import Catalog
 from gateway.domain.catalog_file import ConfigError
 from gateway.embedded.errors import EngineError
+from gateway.providers.chat.base import ProviderHealth
+from gateway.providers.chat.registry import ProviderMisconfigured
 from gateway.services.configuration import load_catalog
+from gateway.tools.registry import ToolConfigurationError, ToolRegistry
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +60,19 @@ def findings(settings: Settings) -> Iterator[Finding]:
     except ConfigError as error:
         yield Finding("providers", False, str(error))
     else:
-        yield Finding("config", True, f"{settings.provider_config}: {len(catalog.models)} models.")
-        yield from _providers(catalog, settings)
+        yield from _configured(catalog, settings)
     yield _sandbox()
+
+
+def _configured(catalog: Catalog, settings: Settings) -> Iterator[Finding]:
+    try:
+        ToolRegistry(catalog.tools.enabled)
+        found = asyncio.run(check_providers(catalog, settings.local_model_url))
+    except (ProviderMisconfigured, ToolConfigurationError) as error:
+        yield Finding("config", False, str(error))
+        return
+    yield Finding("config", True, f"{settings.provider_config}: {len(catalog.models)} models.")
+    yield from _providers(catalog, found)
 
 
 def _database(url: str) -> Iterator[Finding]:
@@ -95,8 +108,7 @@ def _valkey(url: str) -> Finding:
     return Finding("valkey", True, f"{name} {info.get('valkey_version', info['redis_version'])} answers.")
 
 
-def _providers(catalog: Catalog, settings: Settings) -> Iterator[Finding]:
-    found = asyncio.run(check_providers(catalog, settings.local_model_url))
+def _providers(catalog: Catalog, found: dict[str, ProviderHealth]) -> Iterator[Finding]:
     for name, config in catalog.providers.items():
         health = found.get(name)
         if health is not None:

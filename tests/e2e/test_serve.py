@@ -126,6 +126,33 @@ def test_a_mistake_in_the_provider_configuration_is_told_with_its_line(tmp_path:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("sections", "environment", "words"),
+    [
+        ("tools: {enabled: [nonesuch]}", {}, "'nonesuch'"),
+        ("providers: {m: {type: litellm}}", {}, "type: openai"),
+        ("", {"ALL_PROXY": "socks5://127.0.0.1:1080"}, "ALL_PROXY"),
+    ],
+)
+def test_a_part_that_cannot_be_built_is_a_sentence(
+    tmp_path: Path,
+    database_url: str,
+    redis_url: str,
+    sections: str,
+    environment: dict[str, str],
+    words: str,
+) -> None:
+    (tmp_path / "provider_config.yaml").write_text(f"mode: mock\n{sections}\n")
+    given = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, **environment}
+    done = run_gateway("serve", "--port", "0", "--data-dir", str(tmp_path / "data"), cwd=tmp_path, **given)
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    doctor = run_gateway("doctor", "--data-dir", str(tmp_path / "data"), cwd=tmp_path, **given)
+    assert doctor.returncode == 1
+    assert any(line.startswith("FAIL") and words in line for line in doctor.stdout.splitlines())
+
+
 def test_a_data_directory_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = run_gateway("serve", "--port", "0", "--data-dir", str(tmp_path / "file" / "data"), cwd=tmp_path)
