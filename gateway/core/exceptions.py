@@ -30,7 +30,7 @@ GatewayError                     500 server_error          internal_error
 │   ├── BudgetExceeded           429                       budget_exceeded     (money)
 │   └── TooManyAttempts          429                       too_many_attempts
 ├── UpstreamError                502 upstream_error        upstream_failed
-│   ├── UpstreamUnavailable      502                       (refused, reset, 5xx: nothing was said)
+│   ├── UpstreamUnavailable      502                       (refused, reset, 5xx, 404: nothing was said)
 │   ├── UpstreamBroken           502                       (cut or garbage: it stopped being a valid answer)
 │   ├── UpstreamRateLimited      502                       (the vendor's 429; carries its retry_after)
 │   ├── UpstreamUnauthorized     502                       (our credentials were refused)
