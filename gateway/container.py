@@ -151,7 +151,8 @@ def _wire(
     stack.push_async_callback(resets.aclose)
     authenticator = Authenticator(uow, cache, tokens)
     stack.push_async_callback(authenticator.aclose)
-    rounds = asyncio.create_task(Housekeeping(uow, turns).run())
+    ledger = Ledger(turns, parts.catalog)
+    rounds = asyncio.create_task(Housekeeping(uow, turns, ledger).run())
     stack.push_async_callback(_end, rounds)
     return Container(
         settings=settings,
@@ -180,6 +181,6 @@ def _wire(
         ),
         api_keys=ApiKeyService(uow, cache, parts.catalog),
         conversations=ConversationService(uow, parts.catalog.names()),
-        chat=ChatService(AgentRunner(parts), turns, Ledger(turns), tasks),
+        chat=ChatService(AgentRunner(parts), ledger, tasks),
         models=ModelCatalogService(parts),
     )

@@ -16,6 +16,9 @@ from gateway.domain.events import (
 from gateway.domain.messages import ToolCall
 from gateway.domain.usage import Usage, estimate_tokens
 
+# More than any context window holds: a provider that counts so is not charged for, nor believed.
+_PLAUSIBLE_TOKENS = 50_000_000
+
 
 class Reply:
     """Folds a provider's events; strings are joined once, at the end."""
@@ -65,8 +68,8 @@ class Reply:
         )
 
     def usage_or_estimate(self, request: ChatRequest) -> Usage:
-        """The provider's count; an estimate where it gave none but has said something."""
-        if self.usage is not None:
+        """The provider's count; an estimate where it gave none to be believed but has said something."""
+        if self.usage is not None and self.usage.total_tokens <= _PLAUSIBLE_TOKENS:
             return self.usage
         if not self.spoke:
             return Usage()

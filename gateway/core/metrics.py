@@ -56,6 +56,16 @@ upstream_latency: Final = Histogram(
 rate_limited: Final = Counter(
     "gateway_rate_limited", "Requests refused by a limit.", ("code",), registry=registry
 )
+reservations_expired: Final = Counter(
+    "gateway_reservations_expired",
+    "Reservations given back because their process died.",
+    registry=registry,
+)
+settlements_failed: Final = Counter(
+    "gateway_settlements_failed",
+    "Settlements that the database did not take at once; they are in the log and tried again.",
+    registry=registry,
+)
 circuit_open: Final = Counter(
     "gateway_circuit_open", "Times a provider's circuit opened.", ("upstream",), registry=registry
 )

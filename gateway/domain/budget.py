@@ -10,7 +10,7 @@ from uuid import UUID
 from gateway.core.ids import new_id
 
 # How long a reservation (and a conversation's lock) outlives the process that no longer renews it.
-LEASE_SECONDS = 60.0
+LEASE_SECONDS = 40.0
 
 
 @dataclass(frozen=True, slots=True)

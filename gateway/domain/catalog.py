@@ -212,6 +212,10 @@ class Catalog(ConfigModel):
         """The tier of an admin made from the command line: the last of the file."""
         return next(reversed(self.tiers))
 
+    def tier_of(self, name: str) -> Tier:
+        """The tier of an account; one that has left the file means the first, never no limits at all."""
+        return self.tiers.get(name) or self.tiers[self.newcomer_tier]
+
     def names(self) -> tuple[str, ...]:
         """Every name a client may ask for: `auto`, aliases, models."""
         return (AUTO, *self.aliases, *self.models)

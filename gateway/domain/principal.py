@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
+
+from gateway.domain.budget import Allowance
 
 Scope = Literal["chat", "models", "embeddings", "images", "usage"]
 ALL_SCOPES: frozenset[str] = frozenset({"chat", "models", "embeddings", "images", "usage"})
@@ -15,7 +17,8 @@ class Principal:
     """The caller of a request.
 
     `kind` is `person` (an access token) or `api_key`. `models` is None where every model is allowed.
-    `api_key_id` and `scopes` matter for keys only; a person has every scope.
+    `api_key_id` and `scopes` matter for keys only; a person has every scope. `allowance` gathers what the
+    answer tells of the caller's limits.
     """
 
     user_id: UUID
@@ -27,6 +30,7 @@ class Principal:
     models: frozenset[str] | None = None
     requests_per_minute: int | None = None
     session_id: UUID | None = None
+    allowance: Allowance = field(default_factory=Allowance, compare=False, repr=False)
 
     @property
     def is_admin(self) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from time import perf_counter
+from typing import Any, TypeVar
 from uuid import UUID
 
 import structlog
@@ -31,16 +32,19 @@ from gateway.domain.events import (
     TurnFailed,
     TurnStarted,
 )
-from gateway.domain.ledger import NewTurn, OpenedTurn
+from gateway.domain.ledger import NewTurn, OpenedTurn, UsageOwner
 from gateway.domain.messages import Message
 from gateway.domain.principal import Principal
 from gateway.domain.titles import make_title
-from gateway.repositories.turn import TurnRepository
 from gateway.services.ledger import Ledger
+from gateway.services.pricing import Pricing
 from gateway.services.progress import Progress
+from gateway.services.receipts import count, finished_turn, usage_entries
 from gateway.services.turns import INTERRUPTED, EventChannel, TurnTasks
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class _Job:
     principal: Principal
     messages: tuple[Message, ...]
     started: float
+    reservation_id: UUID
     question_id: UUID | None = None
     answer_id: UUID | None = None
     opened: OpenedTurn | None = None
@@ -59,9 +64,9 @@ class _Job:
 class ChatService:
     """Answers turns; every way out of one ends in a written message, recorded usage and one last event."""
 
-    def __init__(self, runner: AgentRunner, turns: TurnRepository, ledger: Ledger, tasks: TurnTasks) -> None:
+    def __init__(self, runner: AgentRunner, ledger: Ledger, tasks: TurnTasks) -> None:
         self._runner = runner
-        self._turns = turns
+        self._pricing = Pricing(runner.parts)
         self._ledger = ledger
         self._tasks = tasks
 
@@ -104,10 +109,11 @@ class ChatService:
                 yield event
         finally:
             if not task.done() and self._stops_with_client(principal):
-                task.cancel()
+                # Not at once: a task that has not begun could not write down that it was called off.
+                asyncio.get_running_loop().call_soon(task.cancel)
 
     async def _open(self, turn: Turn, principal: Principal, started: float) -> _Job:
-        """Unit of work 1; nothing is written for a name that does not exist."""
+        """Unit of work 1; nothing is written or reserved for a name that does not exist."""
         catalog = self._runner.parts.catalog
         if turn.model is not None:
             _check_name(catalog, turn.model, principal)
@@ -116,11 +122,15 @@ class ChatService:
                 f"{len(unknown)} of the tools asked for are not enabled here; GET /api/tools lists them.",
                 param="tools",
             )
+        estimate = self._pricing.estimate(turn)
         if not turn.persist:
-            return _Job(replace(turn, model=turn.model or AUTO), principal, turn.messages, started)
+            reservation_id = await self._ledger.reserve(principal, estimate)
+            turn = replace(turn, model=turn.model or AUTO)
+            return _Job(turn, principal, turn.messages, started, reservation_id)
         question_id, answer_id = new_id(), new_id()
         question = turn.messages[-1]
-        opened = await self._turns.begin_turn(
+        opened = await self._ledger.begin(
+            principal,
             NewTurn(
                 user_id=principal.user_id,
                 question=question.text,
@@ -132,7 +142,8 @@ class ChatService:
                 model=turn.model,
                 system=turn.system,
                 metadata=turn.metadata,
-            )
+            ),
+            estimate,
         )
         # A conversation's model may have left the configuration since.
         known = opened.model if opened.model in catalog.models or opened.model in catalog.aliases else None
@@ -143,6 +154,7 @@ class ChatService:
             principal,
             (*prompt, *opened.history, question),
             started,
+            answer_id,
             question_id,
             answer_id,
             opened,
@@ -162,14 +174,15 @@ class ChatService:
                         progress.add(event)
                         channel.put(event)
         except asyncio.CancelledError as reason:
-            ending = _called_off(job, progress, attempts, interrupted=INTERRUPTED in reason.args)
+            if ending is None:
+                ending = _called_off(job, progress, attempts, interrupted=INTERRUPTED in reason.args)
         except Exception:
             # Whatever a node did not foresee: the client gets an honest 500, the log the traceback.
             log.exception("turn.crashed", request_id=job.turn.request_id)
         if ending is None:
             answer = progress.answer(job.turn.request_id, "failed", attempts)
             ending = TurnFailed(GatewayError(), job.turn.request_id, answer)
-        channel.put(await self._settle(job, ending, attempts))
+        channel.put(await _to_the_end(self._settle(job, ending, attempts)))
         channel.close()
 
     def _events(self, job: _Job, attempts: list[Attempt]) -> AsyncGenerator[ChatEvent, None]:
@@ -197,7 +210,7 @@ class ChatService:
         if answer is not None:
             answer = _complete(answer, job, attempts)
         try:
-            await self._ledger.settle(job.principal, job.turn, answer, attempts, job.opened, error)
+            await self._write(job, answer, attempts, error)
         except GatewayError as failure:
             return TurnFailed(failure, job.turn.request_id, answer)
         except Exception:
@@ -207,9 +220,32 @@ class ChatService:
             return TurnCompleted(answer)
         return TurnFailed(error or GatewayError(), job.turn.request_id, answer)
 
+    async def _write(
+        self, job: _Job, answer: Answer | None, attempts: list[Attempt], error: GatewayError | None
+    ) -> None:
+        count(attempts, answer)
+        principal, opened = job.principal, job.opened
+        owner = UsageOwner(principal.user_id, job.turn.request_id, principal.api_key_id, job.answer_id)
+        calls = usage_entries(attempts, answer, self._runner.parts.tools.names)
+        if opened is None or answer is None or job.answer_id is None:
+            await self._ledger.settle(owner, calls, job.reservation_id)
+            return
+        await self._ledger.finish(
+            finished_turn(owner, opened.conversation_id, job.answer_id, answer, error, calls)
+        )
+
     def _stops_with_client(self, principal: Principal) -> bool:
         policy = self._runner.parts.catalog.on_disconnect
         return (policy.people if principal.kind == "person" else policy.api_keys) == "cancel"
+
+
+async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`, which no cancellation of this task reaches."""
+    task = asyncio.create_task(work)
+    while not task.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({task})
+    return task.result()
 
 
 def _check_name(catalog: Catalog, name: str, principal: Principal) -> None:

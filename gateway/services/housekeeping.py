@@ -1,4 +1,4 @@
-"""What nobody asks for but time itself: turns of crashed workers end, next month's partitions come to be."""
+"""What nobody asks for but time itself: leases are renewed or end, next month's partitions come to be."""
 
 from __future__ import annotations
 
@@ -9,22 +9,25 @@ from typing import NoReturn
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from gateway.core import metrics
 from gateway.core.exceptions import GatewayError
 from gateway.repositories.turn import TurnRepository
 from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.services.ledger import Ledger
 
 log = structlog.get_logger(__name__)
 
-INTERVAL_SECONDS = 15.0
-_ROUNDS_PER_PARTITION_CHECK = 240  # an hour
+INTERVAL_SECONDS = 10.0  # a quarter of a lease
+_ROUNDS_PER_PARTITION_CHECK = 360  # an hour
 
 
 class Housekeeping:
     """Rounds that every worker makes; each step is one statement that is safe to run twice at once."""
 
-    def __init__(self, uow: Callable[[], UnitOfWork], turns: TurnRepository) -> None:
+    def __init__(self, uow: Callable[[], UnitOfWork], turns: TurnRepository, ledger: Ledger) -> None:
         self._uow = uow
         self._turns = turns
+        self._ledger = ledger
 
     async def run(self) -> NoReturn:
         """Make rounds until cancelled; a database that is away is met again on the next one."""
@@ -38,11 +41,17 @@ class Housekeeping:
             await asyncio.sleep(INTERVAL_SECONDS)
 
     async def round(self, *, partitions: bool) -> int:
-        """End what no worker is answering any more; returns how many turns that were."""
+        """Keep this worker's leases, end those of no worker; returns how many turns that were."""
+        # First: after a while without the database, our own leases would be the ones found to have ended.
+        await self._ledger.keep()
         if partitions:
             async with self._uow() as uow:
                 await uow.usage.ensure_partitions()
         ended = await self._turns.release_expired()
         if ended:
             log.warning("housekeeping.turns_interrupted", count=ended)
+        returned = await self._turns.return_expired()
+        if returned:
+            metrics.reservations_expired.inc(returned)
+            log.warning("housekeeping.reservations_returned", count=returned)
         return ended

@@ -1,87 +1,186 @@
-"""What every turn leaves behind: the written answer, a usage row for each model call, the metrics."""
+"""The one ledger: what a turn may cost is reserved before it, what it did cost is settled after it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
 from uuid import UUID
 
+import structlog
+
 from gateway.core import metrics
-from gateway.core.exceptions import GatewayError
-from gateway.domain.chat import Turn
-from gateway.domain.events import Answer, Attempt
-from gateway.domain.ledger import FinishedTurn, OpenedTurn, UsageEntry, UsageOwner
+from gateway.core.exceptions import BudgetExceeded, GatewayError, QuotaExceeded, RateLimited, Unavailable
+from gateway.domain.budget import (
+    BudgetState,
+    Estimate,
+    OverBudget,
+    Reservation,
+    Window,
+    seconds_left_this_month,
+    seconds_left_today,
+)
+from gateway.domain.catalog import Catalog, Tier
+from gateway.domain.ledger import FinishedTurn, NewTurn, OpenedTurn, UsageEntry, UsageOwner
 from gateway.domain.principal import Principal
 from gateway.repositories.turn import TurnRepository
 
+log = structlog.get_logger(__name__)
+
+# Pauses before the next try where the database does not take a settlement, in seconds.
+_PAUSES = (0.05, 0.25, 1.0)
+# Settlements that wait for the database to come back; more than that are only in the log.
+_MOST_OWED = 10_000
+
 
 class Ledger:
-    """Settles turns in one statement each."""
+    """Reserves and settles, each as part of a statement that a turn needs anyway.
 
-    def __init__(self, turns: TurnRepository) -> None:
+    A reservation is a lease that `keep` renews while its turn runs here; where this process dies, another
+    one's housekeeping gives it back.
+    """
+
+    def __init__(self, turns: TurnRepository, catalog: Catalog) -> None:
         self._turns = turns
+        self._catalog = catalog
+        self._open: set[UUID] = set()
+        self._owed: deque[Callable[[], Awaitable[None]]] = deque(maxlen=_MOST_OWED)
 
-    async def settle(
-        self,
-        principal: Principal,
-        turn: Turn,
-        answer: Answer | None,
-        attempts: Sequence[Attempt],
-        opened: OpenedTurn | None,
-        error: GatewayError | None,
-    ) -> None:
-        """Unit of work 2: the answer (of a persisted turn) and its usage, in one transaction.
+    async def reserve(self, principal: Principal, estimate: Estimate) -> UUID:
+        """Hold `estimate` against the account's budgets until `settle` is given the id returned.
 
         Raises:
-            Unavailable: the database cannot be reached; nothing was written.
+            QuotaExceeded, BudgetExceeded: it is more than is left; nothing was written.
         """
-        _count(attempts, answer)
-        message_id = UUID(answer.message_id) if answer is not None and answer.message_id else None
-        owner = UsageOwner(principal.user_id, turn.request_id, principal.api_key_id, message_id)
-        calls = [_entry(attempt) for attempt in attempts]
-        if opened is None or answer is None or message_id is None:
-            await self._turns.record_usage(owner, calls)
-            return
-        await self._turns.finish_turn(
-            FinishedTurn(
-                owner=owner,
-                conversation_id=opened.conversation_id,
-                message_id=message_id,
-                content=answer.content,
-                status=answer.status,
-                model=answer.model or None,
-                provider=answer.provider or None,
-                finish_reason=answer.finish_reason,
-                usage=answer.usage,
-                cost_usd=answer.cost_usd,
-                receipt=answer.receipt.as_json(),
-                tool_calls=[asdict(call) for call in answer.tool_calls] or None,
-                error={"code": error.code, "message": error.message} if error is not None else None,
-                calls=calls,
-            )
+        reservation = self._reservation(principal, estimate)
+        try:
+            state = await self._turns.reserve(reservation)
+        except OverBudget as refusal:
+            raise _refused(principal, reservation, refusal.state) from None
+        self._granted(principal, reservation, state)
+        return reservation.id
+
+    async def begin(self, principal: Principal, turn: NewTurn, estimate: Estimate) -> OpenedTurn:
+        """Open a persisted turn together with its reservation, whose id is the answer's.
+
+        Raises:
+            NotFound, TurnInProgress: as `TurnRepository.begin_turn`. QuotaExceeded, BudgetExceeded: as above.
+        """
+        reservation = replace(self._reservation(principal, estimate), id=turn.answer_id)
+        try:
+            opened = await self._turns.begin_turn(replace(turn, reservation=reservation))
+        except OverBudget as refusal:
+            raise _refused(principal, reservation, refusal.state) from None
+        self._granted(principal, reservation, opened.budget)
+        return opened
+
+    async def settle(
+        self, owner: UsageOwner, calls: Sequence[UsageEntry], reservation_id: UUID | None
+    ) -> None:
+        """Charge the calls of what no conversation keeps, and give its reservation back; safe to repeat.
+
+        Raises:
+            Unavailable: the database cannot be reached. The settlement is in the log and will be tried again.
+        """
+        await self._write(
+            lambda: self._turns.record_usage(owner, calls, reservation_id), owner, calls, reservation_id
         )
 
+    async def finish(self, turn: FinishedTurn) -> None:
+        """The same for a persisted turn, together with its answer."""
+        await self._write(lambda: self._turns.finish_turn(turn), turn.owner, turn.calls, turn.message_id)
 
-def _entry(attempt: Attempt) -> UsageEntry:
-    return UsageEntry(
-        kind="chat",
-        model=attempt.model,
-        provider=attempt.provider,
-        usage=attempt.usage,
-        cost_usd=attempt.cost_usd,
-        outcome=attempt.outcome,
-        latency_ms=round(attempt.ms),
+    async def keep(self) -> None:
+        """Renew the leases of the turns that run here, and make up for settlements that failed.
+
+        Raises:
+            Unavailable: the database is still away.
+        """
+        if self._open:
+            await self._turns.renew(list(self._open))
+        while self._owed:
+            await self._owed[0]()
+            self._owed.popleft()
+            log.info("settlement_made_up_for")
+
+    def _reservation(self, principal: Principal, estimate: Estimate) -> Reservation:
+        tier: Tier = self._catalog.tier_of(principal.tier)
+        return Reservation(
+            principal.user_id, estimate.tokens, estimate.usd, tier.tokens_per_day, tier.usd_per_month
+        )
+
+    def _granted(self, principal: Principal, reservation: Reservation, state: BudgetState) -> None:
+        self._open.add(reservation.id)
+        principal.allowance.tokens = _tokens_left(reservation, state)
+
+    async def _write(
+        self,
+        write: Callable[[], Awaitable[None]],
+        owner: UsageOwner,
+        calls: Sequence[UsageEntry],
+        reservation_id: UUID | None,
+    ) -> None:
+        try:
+            await _patiently(write)
+        except GatewayError:
+            self._owed.append(write)
+            _log_unsettled(owner, calls)
+            raise
+        finally:
+            if reservation_id is not None:
+                self._open.discard(reservation_id)
+
+
+async def _patiently(write: Callable[[], Awaitable[None]]) -> None:
+    for pause in _PAUSES:
+        try:
+            await write()
+        except Unavailable:
+            await asyncio.sleep(pause)
+        else:
+            return
+    await write()
+
+
+def _tokens_left(reservation: Reservation, state: BudgetState) -> Window | None:
+    limit = reservation.tokens_per_day
+    if limit is None:
+        return None
+    left = limit - state.tokens_used - state.tokens_reserved
+    return Window(limit, max(0, left), seconds_left_today())
+
+
+def _refused(principal: Principal, reservation: Reservation, state: BudgetState) -> RateLimited:
+    """The error of a reservation that does not fit, money only where it is not the tokens already.
+
+    What stood in the way may be settled by the time `state` is read: then the limit that there is was it.
+    """
+    principal.allowance.tokens = _tokens_left(reservation, state)
+    tokens, usd = reservation.tokens_per_day, reservation.usd_per_month
+    full = tokens is not None and state.tokens_used + state.tokens_reserved + reservation.tokens > tokens
+    poor = usd is not None and state.usd_used + state.usd_reserved + reservation.usd > usd
+    if full or (tokens is not None and not poor):
+        return QuotaExceeded(retry_after=seconds_left_today())
+    return BudgetExceeded(retry_after=seconds_left_this_month())
+
+
+def _log_unsettled(owner: UsageOwner, calls: Collection[UsageEntry]) -> None:
+    metrics.settlements_failed.inc()
+    log.error(
+        "usage_not_settled",
+        request_id=owner.request_id,
+        user_id=str(owner.user_id),
+        api_key_id=str(owner.api_key_id) if owner.api_key_id else None,
+        calls=[
+            {
+                "id": str(call.id),
+                "kind": call.kind,
+                "model": call.model,
+                "prompt_tokens": call.usage.prompt_tokens,
+                "completion_tokens": call.usage.completion_tokens,
+                "cost_usd": str(call.cost_usd),
+            }
+            for call in calls
+        ],
     )
-
-
-def _count(attempts: Sequence[Attempt], answer: Answer | None) -> None:
-    for attempt in attempts:
-        upstream, model = attempt.provider, attempt.model
-        metrics.upstream_requests.labels(upstream, model, attempt.outcome).inc()
-        metrics.upstream_latency.labels(upstream, model).observe(attempt.ms / 1000)
-        if attempt.usage.total_tokens:
-            metrics.tokens.labels(model, "prompt").inc(attempt.usage.prompt_tokens)
-            metrics.tokens.labels(model, "completion").inc(attempt.usage.completion_tokens)
-            metrics.cost_usd.labels(model).inc(float(attempt.cost_usd))
-    if answer is not None and answer.fallback_from is not None:
-        metrics.fallback_used.labels(answer.fallback_from, answer.model).inc()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 from gateway.domain.events import (
     Answer,
@@ -16,6 +17,7 @@ from gateway.domain.events import (
     RouteChosen,
     TextDelta,
     TextReplaced,
+    ToolFinished,
 )
 from gateway.domain.usage import Usage
 
@@ -28,6 +30,7 @@ class Progress:
         self._reasoning: list[str] = []
         self._route = RouteChosen("", 0.0, "", "", "")
         self._first_model = ""
+        self._tools: list[dict[str, Any]] = []
 
     def add(self, event: ChatEvent) -> None:
         """Take in one event, in order."""
@@ -40,6 +43,9 @@ class Progress:
             self._first_model = self._first_model or event.model
         elif isinstance(event, TextReplaced):
             self._text = [event.text]
+        elif isinstance(event, ToolFinished):
+            run = {"id": event.id, "name": event.name, "ok": event.ok, "ms": round(event.ms, 3)}
+            self._tools.append(run)
 
     def answer(self, request_id: str, status: MessageStatus, attempts: Sequence[Attempt]) -> Answer:
         """What there is, as an answer of this status."""
@@ -61,6 +67,7 @@ class Progress:
                 model=route.model,
                 reason=route.reason,
                 attempts=tuple(attempts),
+                tools=tuple(self._tools),
             ),
             reasoning="".join(self._reasoning),
             fallback_from=self._first_model if self._first_model != route.model else None,

@@ -94,7 +94,7 @@ class TurnTasks:
             and (sessions is None or owner.session_id in sessions)
         ]
         for task in ended:
-            task.cancel(CANCELLED)
+            _cancel(task, CANCELLED)
         return len(ended)
 
     def begin_draining(self, grace: float = DRAIN_SECONDS) -> None:
@@ -118,4 +118,9 @@ class TurnTasks:
 
     def _interrupt(self) -> None:
         for task in self._tasks:
-            task.cancel(INTERRUPTED)
+            _cancel(task, INTERRUPTED)
+
+
+def _cancel(task: asyncio.Task[None], reason: str) -> None:
+    # Not at once: a task that has not begun could not write down that it was called off.
+    asyncio.get_running_loop().call_soon(task.cancel, reason)

@@ -12,9 +12,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.core.database import create_engine, create_session_factory
+from gateway.domain.catalog import Catalog
 from gateway.repositories.turn import TurnRepository
 from gateway.repositories.unit_of_work import UnitOfWork
 from gateway.services.housekeeping import Housekeeping
+from gateway.services.ledger import Ledger
 from tests.storage import begin, make_user
 
 
@@ -26,7 +28,9 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 
 
 def housekeeping(engine: AsyncEngine) -> Housekeeping:
-    return Housekeeping(partial(UnitOfWork, create_session_factory(engine)), TurnRepository(engine))
+    turns = TurnRepository(engine)
+    uow = partial(UnitOfWork, create_session_factory(engine))
+    return Housekeeping(uow, turns, Ledger(turns, Catalog()))
 
 
 async def test_a_crashed_workers_turn_becomes_interrupted(engine: AsyncEngine) -> None:

@@ -1,0 +1,83 @@
+"""From what a turn did to what the ledger writes down of it, and to what the metrics count."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
+from uuid import UUID
+
+from gateway.core import metrics
+from gateway.core.exceptions import GatewayError
+from gateway.domain.events import Answer, Attempt
+from gateway.domain.ledger import FinishedTurn, UsageEntry, UsageOwner
+
+
+def usage_entries(
+    attempts: Sequence[Attempt], answer: Answer | None, tools: Collection[str]
+) -> list[UsageEntry]:
+    """One for each model call, and one for each run of the gateway's own `tools`."""
+    models = [
+        UsageEntry(
+            kind="chat",
+            model=attempt.model,
+            provider=attempt.provider,
+            usage=attempt.usage,
+            cost_usd=attempt.cost_usd,
+            outcome=attempt.outcome,
+            latency_ms=round(attempt.ms),
+        )
+        for attempt in attempts
+    ]
+    runs = [
+        UsageEntry(
+            kind="tool",
+            # A model may ask for a tool by any name.
+            model=run["name"] if run["name"] in tools else "unknown",
+            provider="gateway",
+            outcome="ok" if run["ok"] else "tool_failed",
+            latency_ms=round(run["ms"]),
+        )
+        for run in (answer.receipt.tools if answer is not None else ())
+    ]
+    return models + runs
+
+
+def finished_turn(
+    owner: UsageOwner,
+    conversation_id: UUID,
+    message_id: UUID,
+    answer: Answer,
+    error: GatewayError | None,
+    calls: Sequence[UsageEntry],
+) -> FinishedTurn:
+    """What is written of a persisted turn's answer."""
+    return FinishedTurn(
+        owner=owner,
+        conversation_id=conversation_id,
+        message_id=message_id,
+        content=answer.content,
+        status=answer.status,
+        model=answer.model or None,
+        provider=answer.provider or None,
+        finish_reason=answer.finish_reason,
+        usage=answer.usage,
+        cost_usd=answer.cost_usd,
+        receipt=answer.receipt.as_json(),
+        tool_calls=[asdict(call) for call in answer.tool_calls] or None,
+        error={"code": error.code, "message": error.message} if error is not None else None,
+        calls=calls,
+    )
+
+
+def count(attempts: Sequence[Attempt], answer: Answer | None) -> None:
+    """Tell the metrics of a turn's model calls."""
+    for attempt in attempts:
+        upstream, model = attempt.provider, attempt.model
+        metrics.upstream_requests.labels(upstream, model, attempt.outcome).inc()
+        metrics.upstream_latency.labels(upstream, model).observe(attempt.ms / 1000)
+        if attempt.usage.total_tokens:
+            metrics.tokens.labels(model, "prompt").inc(attempt.usage.prompt_tokens)
+            metrics.tokens.labels(model, "completion").inc(attempt.usage.completion_tokens)
+            metrics.cost_usd.labels(model).inc(float(attempt.cost_usd))
+    if answer is not None and answer.fallback_from is not None:
+        metrics.fallback_used.labels(answer.fallback_from, answer.model).inc()
