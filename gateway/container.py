@@ -30,6 +30,8 @@ from gateway.providers.chat.http_client import upstream_client
 from gateway.providers.chat.registry import build_providers
 from gateway.repositories.turn import TurnRepository
 from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.services.account_data import AccountDataService
+from gateway.services.admin import AdminService
 from gateway.services.api_key import ApiKeyService
 from gateway.services.auth import AuthService
 from gateway.services.authenticator import Authenticator
@@ -44,6 +46,8 @@ from gateway.services.password_reset import PasswordResetService
 from gateway.services.session import SessionService
 from gateway.services.throttle import Throttle
 from gateway.services.turns import TurnTasks
+from gateway.services.usage import UsageService
+from gateway.services.usage_csv import UsageCsv
 from gateway.services.user import UserService
 from gateway.tools.registry import ToolRegistry
 
@@ -69,6 +73,10 @@ class Container:
     conversations: ConversationService
     chat: ChatService
     models: ModelCatalogService
+    usage: UsageService
+    usage_csv: UsageCsv
+    admin: AdminService
+    account_data: AccountDataService
 
     @property
     def draining(self) -> bool:
@@ -154,6 +162,7 @@ def _wire(
     ledger = Ledger(turns, parts.catalog)
     rounds = asyncio.create_task(Housekeeping(uow, turns, ledger).run())
     stack.push_async_callback(_end, rounds)
+    users = UserService(uow, passwords, endings, throttle, operator_tier=parts.catalog.operator_tier)
     return Container(
         settings=settings,
         catalog=parts.catalog,
@@ -176,11 +185,13 @@ def _wire(
             refresh_ttl_seconds=settings.refresh_token_ttl_seconds,
             default_tier=parts.catalog.newcomer_tier,
         ),
-        users=UserService(
-            uow, cache, passwords, endings, throttle, operator_tier=parts.catalog.operator_tier
-        ),
+        users=users,
         api_keys=ApiKeyService(uow, cache, parts.catalog),
         conversations=ConversationService(uow, parts.catalog.names()),
         chat=ChatService(AgentRunner(parts), ledger, tasks),
         models=ModelCatalogService(parts),
+        usage=UsageService(uow, parts.catalog),
+        usage_csv=UsageCsv(uow),
+        admin=AdminService(uow, cache, endings, parts.catalog, parts.providers),
+        account_data=AccountDataService(uow, cache, endings, users.confirm),
     )

@@ -33,6 +33,8 @@ from gateway.repositories.unit_of_work import UnitOfWork
 from gateway.routers import api_keys, auth, sessions, users
 from gateway.routers.dependencies import api_key_only, require_admin, service_or_person
 from gateway.routers.errors import install_error_handlers
+from gateway.services.account_data import AccountDataService
+from gateway.services.admin import AdminService
 from gateway.services.api_key import ApiKeyService
 from gateway.services.auth import AuthService
 from gateway.services.authenticator import Authenticator
@@ -139,6 +141,7 @@ def make_container(
     throttle = Throttle(Attempts(valkey), SECRET)
     nowhere = Path(tempfile.gettempdir()) / f"gateway-mailbox-{secrets.token_hex(8)}"
     mailer = MailboxFolder(options.get("mailbox", nowhere))
+    users = UserService(uow, passwords, endings, throttle, operator_tier="enterprise")
     return SimpleNamespace(
         valkey=valkey,
         cache=cache,
@@ -159,7 +162,9 @@ def make_container(
         ),
         sessions=SessionService(uow, endings),
         password_resets=PasswordResetService(uow, passwords, endings, throttle, mailer),
-        users=UserService(uow, cache, passwords, endings, throttle, operator_tier="enterprise"),
+        users=users,
+        account_data=AccountDataService(uow, cache, endings, users.confirm),
+        admin=AdminService(uow, cache, endings, CATALOG, {}),
         api_keys=ApiKeyService(uow, cache, CATALOG),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
@@ -88,3 +88,38 @@ def render() -> bytes:
     together = CollectorRegistry()
     MultiProcessCollector(together)  # type: ignore[no-untyped-call]
     return generate_latest(together)
+
+
+def in_flight_now() -> int:
+    """Requests that this process is answering."""
+    return int(sum(sample.value for metric in in_flight.collect() for sample in metric.samples))
+
+
+def model_counters() -> dict[str, dict[str, Any]]:
+    """By model: `requests`, `errors`, `prompt_tokens`, `completion_tokens` and `cost_usd` of this process."""
+    found: dict[str, dict[str, Any]] = {}
+
+    def of(model: str) -> dict[str, Any]:
+        empty = {
+            "requests": 0,
+            "errors": 0,
+            "prompt_tokens": 0,
+            "completion_tokens": 0,
+            "cost_usd": "0.000000",
+        }
+        return found.setdefault(model, empty)
+
+    for labels, value in _samples(upstream_requests):
+        counters = of(labels["model"])
+        counters["requests"] += int(value)
+        if labels["status"] not in ("ok", "cancelled"):
+            counters["errors"] += int(value)
+    for labels, value in _samples(tokens):
+        of(labels["model"])[f"{labels['kind']}_tokens"] += int(value)
+    for labels, value in _samples(cost_usd):
+        of(labels["model"])["cost_usd"] = f"{value:.6f}"
+    return found
+
+
+def _samples(counter: Counter) -> list[tuple[dict[str, str], float]]:
+    return [(sample.labels, sample.value) for metric in counter.collect() for sample in metric.samples]

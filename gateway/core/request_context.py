@@ -15,12 +15,16 @@ _NO_SPAN = "0" * 16
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """The ids of one request; `trace_id`, `span_id` and `trace_flags` are W3C lower-case hex."""
+    """The ids of one request; `trace_id`, `span_id` and `trace_flags` are W3C lower-case hex.
+
+    `client_ip` is whose address it came from, None where that is not known.
+    """
 
     request_id: str
     trace_id: str
     span_id: str
     trace_flags: str = "00"
+    client_ip: str | None = None
 
     @property
     def traceparent(self) -> str:
@@ -34,7 +38,9 @@ bind_request = _current.set
 unbind_request = _current.reset
 
 
-def new_context(request_id: str | None = None, traceparent: str | None = None) -> RequestContext:
+def new_context(
+    request_id: str | None = None, traceparent: str | None = None, client_ip: str | None = None
+) -> RequestContext:
     """The context of a request that came with these headers; what is missing or malformed is made anew."""
     entropy = os.urandom(40).hex()
     trace_id, flags = _parse_traceparent(traceparent) if traceparent else (None, "00")
@@ -44,6 +50,7 @@ def new_context(request_id: str | None = None, traceparent: str | None = None) -
         trace_id=trace_id or entropy[32:64],
         span_id=entropy[64:80],
         trace_flags=flags,
+        client_ip=client_ip,
     )
 
 

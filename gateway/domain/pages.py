@@ -7,7 +7,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Generic, TypeVar
 from uuid import UUID
 from zlib import crc32
@@ -19,6 +19,7 @@ T = TypeVar("T")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _FORM = re.compile(r"[A-Za-z0-9_-]{36}")
+_LONG_FORM = re.compile(r"[A-Za-z0-9_-]{31,1000}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,34 @@ class Cursor:
         raise ValidationFailed("cursor: This is not a cursor that this gateway gave out.", param="cursor")
 
 
+@dataclass(frozen=True, slots=True)
+class SumCursor:
+    """Where a list of sums goes on: behind a day, a model and an account (None: who has left)."""
+
+    day: date
+    model: str
+    user_id: UUID | None
+
+    def encode(self) -> str:
+        """Characters that clients hand back as they are."""
+        user = self.user_id.bytes if self.user_id is not None else bytes(16)
+        key = self.day.toordinal().to_bytes(4, "big") + user + self.model.encode()
+        return urlsafe_b64encode(key + _checksum(key)).decode().rstrip("=")
+
+    @classmethod
+    def decode(cls, text: str) -> SumCursor:
+        """Raises `ValidationFailed` with the param `cursor` for anything that `encode` did not make."""
+        if _LONG_FORM.fullmatch(text) and len(text) % 4 != 1:
+            raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            key, sum_given = raw[:-3], raw[-3:]
+            if _checksum(key) == sum_given:
+                with suppress(ValueError, OverflowError):
+                    user = UUID(bytes=key[4:20])
+                    day = date.fromordinal(int.from_bytes(key[:4], "big"))
+                    return cls(day, key[20:].decode().replace("\x00", ""), user if user.int else None)
+        raise ValidationFailed("cursor: This is not a cursor that this gateway gave out.", param="cursor")
+
+
 def _checksum(key: bytes) -> bytes:
     # Against typing and cutting, not against forging: a forged cursor shows nobody more than a page.
     return crc32(key).to_bytes(4, "big")[:3]
@@ -60,7 +89,7 @@ class Page(Generic[T]):
     next_cursor: str | None
 
     @classmethod
-    def of(cls, rows: Sequence[T], limit: int, key: Callable[[T], Cursor]) -> Page[T]:
+    def of(cls, rows: Sequence[T], limit: int, key: Callable[[T], Cursor | SumCursor]) -> Page[T]:
         """A page of `limit` rows out of a query for `limit + 1`, whose last row only tells of a next page."""
         if len(rows) <= limit:
             return cls(rows, None)

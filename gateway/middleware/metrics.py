@@ -7,6 +7,7 @@ from typing import Any
 from prometheus_client import Counter, Histogram
 
 from gateway.core import metrics
+from gateway.core.request_stats import request_stats
 from gateway.middleware.exchange import Exchange
 
 UNMATCHED = "unmatched"
@@ -28,7 +29,9 @@ def observe(exchange: Exchange) -> None:
     histogram = _histograms.get(key[:2])
     if histogram is None:
         histogram = _histograms[key[:2]] = metrics.request_latency.labels(method, path)
-    histogram.observe(exchange.seconds())
+    seconds = exchange.seconds()
+    histogram.observe(seconds)
+    request_stats.add(path, method, key[2], seconds, exchange.context.request_id)
 
 
 def route_template(scope: dict[str, Any]) -> str:

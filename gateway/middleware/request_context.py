@@ -22,11 +22,11 @@ def open_exchange(scope: dict[str, Any], addresses: ClientAddresses) -> Exchange
             request_id = value.decode("latin-1")
         elif name == b"traceparent":
             traceparent = value.decode("latin-1")
-    context = new_context(request_id, traceparent)
+    client_ip = addresses.of(scope)
+    context = new_context(request_id, traceparent, client_ip)
     path: str = scope["path"]
     if path.endswith("/") and path != "/":
         scope["path"] = path.rstrip("/") or "/"
-    client_ip = addresses.of(scope)
     state = scope.setdefault("state", {})
     state["request_id"] = context.request_id
     state["trace_id"] = context.trace_id

@@ -1,15 +1,175 @@
-"""The ledger's partitions; its rows are written by `TurnRepository`."""
+"""The ledger read back: sums of one account, sums by day, model and account, and single rows.
+
+Every query says when: a month's range reads that month's partition alone. Rows are written by
+`TurnRepository`.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
 
+from sqlalchemy import BigInteger, Date, Subquery, cast, func, literal, select, tuple_, update
+
+from gateway.domain.pages import SumCursor
+from gateway.domain.reports import AccountSums, Range, Sums, UsageRow, UsageSum
+from gateway.models.usage_record import UsageRecord as Row
+from gateway.models.user import User
 from gateway.repositories.base import Repository
+
+_NOBODY = UUID(int=0)
+# Which request a row belongs to. Clients may send ids of their own, so another account's is another request;
+# a number is several times cheaper to count than a text.
+_REQUEST = func.hashtextextended(
+    Row.request_id, func.coalesce(cast(func.uuid_hash(Row.user_id), BigInteger), 0)
+).label("request")
+_ROW = (
+    Row.id,
+    Row.created_at,
+    Row.user_id,
+    Row.api_key_id,
+    Row.request_id,
+    Row.kind,
+    Row.model,
+    Row.provider,
+    Row.prompt_tokens,
+    Row.completion_tokens,
+    Row.cost_usd,
+    Row.outcome,
+    Row.latency_ms,
+)
+
+_EVERYTHING: Any = select(*_ROW)
+
+
+def dated(during: Range) -> Subquery:
+    """The rows of a range, each with its `day` in the range's zone and the `request` it belongs to."""
+    day = cast(func.timezone(during.tz, Row.created_at), Date).label("day")
+    statement: Subquery = _within(select(day, _REQUEST, *_ROW), during).subquery()
+    return statement
+
+
+def sums_of(row: Any, *only: Any) -> tuple[Any, ...]:
+    """The columns of `Sums` over the rows for which `only` holds."""
+    requests: Any = func.count(row.request.distinct())
+    sums: list[Any] = [func.sum(row.prompt_tokens), func.sum(row.completion_tokens), func.sum(row.cost_usd)]
+    if only:
+        requests = requests.filter(*only)
+        sums = [column.filter(*only) for column in sums]
+    return (requests, *(func.coalesce(column, 0) for column in sums))
 
 
 class UsageRepository(Repository):
-    """What a running gateway has to do for the ledger besides writing to it."""
+    """Reads and counts usage rows; keeps their partitions, and takes who has left out of them."""
 
     async def ensure_partitions(self, months_ahead: int = 3) -> int:
         """Give this month and the next ones a partition each; how many were made."""
         return int(await self._session.scalar(select(func.ensure_usage_partitions(months_ahead))) or 0)
+
+    async def of_account(self, user_id: UUID, day: datetime, month: datetime) -> AccountSums:
+        """The account's sums since the day and since the month began."""
+        rows = select(_REQUEST, *_ROW).where(Row.user_id == user_id, Row.created_at >= month)
+        row = rows.subquery().c
+        statement = (
+            select(
+                func.grouping(row.model, row.api_key_id),
+                row.model,
+                row.api_key_id,
+                *sums_of(row),
+                *sums_of(row, row.created_at >= day),
+            )
+            .group_by(func.grouping_sets(tuple_(), tuple_(row.model), tuple_(row.api_key_id)))
+            .order_by(func.sum(row.cost_usd).desc(), func.count().desc())
+        )
+        whole = today = Sums()
+        models: list[tuple[str, Sums]] = []
+        keys: list[tuple[UUID | None, Sums]] = []
+        for grouping, model, key_id, *numbers in await self._session.execute(statement):
+            sums = Sums(*numbers[:4])
+            if grouping == 0b11:
+                whole, today = sums, Sums(*numbers[4:])
+            elif grouping == 0b01:
+                models.append((model, sums))
+            else:
+                keys.append((key_id, sums))
+        return AccountSums(today, whole, tuple(models), tuple(keys))
+
+    async def of_accounts(self, user_ids: Sequence[UUID], since: datetime) -> dict[UUID, Sums]:
+        """The sums of those of the accounts that have used anything since then."""
+        rows = select(_REQUEST, *_ROW).where(Row.user_id.in_(user_ids), Row.created_at >= since)
+        row = rows.subquery().c
+        statement = select(row.user_id, *sums_of(row)).group_by(row.user_id)
+        found = await self._session.execute(statement)
+        return {user_id: Sums(*numbers) for user_id, *numbers in found}
+
+    async def sums(
+        self,
+        during: Range,
+        *,
+        after: SumCursor | None,
+        limit: int,
+        user_id: UUID | None = None,
+        model: str | None = None,
+    ) -> list[UsageSum]:
+        """At most `limit` sums by day, model and account, in that order, from behind `after`."""
+        rows = dated(during)
+        row = rows.c
+        # "C" is the order of bytes, the same on every server.
+        name = row.model.collate("C")
+        place = tuple_(row.day, name, func.coalesce(row.user_id, literal(_NOBODY)))
+        statement = (
+            select(row.day, row.model, row.user_id, User.email, *sums_of(row))
+            .select_from(rows.outerjoin(User, User.id == row.user_id))
+            .group_by(row.day, row.model, row.user_id, User.email)
+            .order_by(row.day, name, func.coalesce(row.user_id, literal(_NOBODY)))
+            .limit(limit)
+        )
+        if user_id is not None:
+            statement = statement.where(row.user_id == user_id)
+        if model is not None:
+            statement = statement.where(row.model == model)
+        if after is not None:
+            last = tuple_(literal(after.day), literal(after.model), literal(after.user_id or _NOBODY))
+            statement = statement.where(place > last)
+        found = await self._session.execute(statement)
+        return [UsageSum(day, name, who, mail, Sums(*rest)) for day, name, who, mail, *rest in found]
+
+    async def rows(
+        self,
+        during: Range | None,
+        *,
+        after: UUID | None,
+        limit: int,
+        user_id: UUID | None = None,
+        model: str | None = None,
+    ) -> list[UsageRow]:
+        """At most `limit` calls in the order of their ids, that is, of their times, from behind `after`."""
+        statement = _within(_EVERYTHING, during).order_by(Row.id).limit(limit)
+        if user_id is not None:
+            statement = statement.where(Row.user_id == user_id)
+        if model is not None:
+            statement = statement.where(Row.model == model)
+        if after is not None:
+            statement = statement.where(Row.id > after)
+        return [UsageRow(*row) for row in await self._session.execute(statement)]
+
+    async def forget(self, user_id: UUID, *, salt: str) -> None:
+        """Leaves an account's rows to nobody; they still tell one request from another, not whose it was."""
+        await self._session.execute(
+            update(Row)
+            .where(Row.user_id == user_id)
+            .values(
+                user_id=None,
+                api_key_id=None,
+                message_id=None,
+                request_id=func.concat("gone_", func.md5(func.concat(salt, Row.request_id))),
+            )
+        )
+
+
+def _within(statement: Any, during: Range | None) -> Any:
+    if during is None:
+        return statement
+    return statement.where(Row.created_at >= during.start, Row.created_at < during.end)

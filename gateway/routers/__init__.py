@@ -8,6 +8,8 @@ from fastapi import FastAPI
 def include_all(app: FastAPI) -> None:
     """Every router; a new one is one line here. Routes are matched in order, so the busiest come first."""
     from gateway.routers import (
+        admin,
+        admin_usage,
         api_keys,
         auth,
         catalog,
@@ -16,8 +18,12 @@ def include_all(app: FastAPI) -> None:
         health,
         openai_compat,
         sessions,
+        usage,
         users,
     )
 
-    for module in (openai_compat, chat, conversations, catalog, health, auth, users, sessions, api_keys):
+    for module in (
+        *(openai_compat, chat, conversations, catalog, health, auth, users, usage, sessions, api_keys),
+        *(admin, admin_usage),
+    ):
         app.include_router(module.router)

@@ -45,4 +45,4 @@ async def change_password(body: ChangePasswordBody, person: Person, request: Req
 @router.delete("", status_code=204, responses=document_errors(401, 403, 409, 422))
 async def delete_me(body: DeleteAccountBody, person: Person, request: Request) -> None:
     """Deletes my account and everything that is mine."""
-    await get_container(request).users.delete(person.user_id, body.password.get_secret_value())
+    await get_container(request).account_data.delete(person.user_id, body.password.get_secret_value())

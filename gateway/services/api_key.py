@@ -65,6 +65,13 @@ class ApiKeyService:
                     requests_per_minute=requests_per_minute,
                     expires_at=expires_at,
                 )
+                await uow.audit.add(
+                    "api_key.created",
+                    actor_id=user_id,
+                    target_type="api_key",
+                    target_id=key.id,
+                    details={"scopes": list(key.scopes)},
+                )
         except IntegrityError:
             raise NotFound from None  # the account was deleted a moment ago
         log.info("api_key_created", user_id=str(user_id), api_key_id=str(key.id))
@@ -90,7 +97,8 @@ class ApiKeyService:
         """Revokes the key, from its next request on. Raises NotFound where the account has no such key."""
         async with self._uow() as uow:
             key_hash = await uow.api_keys.revoke(user_id, key_id)
-        if key_hash is None:
-            raise NotFound
+            if key_hash is None:
+                raise NotFound
+            await uow.audit.add("api_key.revoked", actor_id=user_id, target_type="api_key", target_id=key_id)
         await self._cache.forget_key(key_hash)
         log.info("api_key_revoked", user_id=str(user_id), api_key_id=str(key_id))

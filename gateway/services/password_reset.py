@@ -102,6 +102,7 @@ class PasswordResetService:
             if account.status != "active":
                 raise AccountDisabled
             await uow.users.reset_password(user_id, password_hash)
+            await uow.audit.add("password.reset", actor_id=user_id, target_type="user", target_id=user_id)
             return await uow.refresh_tokens.revoke_all(user_id)
 
     async def _send(self, email: str) -> None:

@@ -33,6 +33,9 @@ class SessionService:
             await uow.users.lock(user_id)
             if not await uow.refresh_tokens.revoke_family(user_id, session_id):
                 raise NotFound
+            await uow.audit.add(
+                "sessions.ended", actor_id=user_id, target_type="session", target_id=session_id
+            )
         await self._endings.sessions(user_id, [session_id])
         log.info("session_ended", user_id=str(user_id), session_id=str(session_id))
 
@@ -42,5 +45,6 @@ class SessionService:
             await uow.users.lock(user_id)
             await uow.users.raise_token_version(user_id)
             ended = await uow.refresh_tokens.revoke_all(user_id)
+            await uow.audit.add("sessions.ended", actor_id=user_id, target_type="user", target_id=user_id)
         await self._endings.everywhere(user_id, ended)
         log.info("sessions_ended", user_id=str(user_id), count=len(ended))

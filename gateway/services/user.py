@@ -1,19 +1,17 @@
-"""An account in its owner's hands: profile, password, what is held about it, and its end."""
+"""An account in its owner's hands: its profile and its password."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
 from sqlalchemy.exc import IntegrityError
 
-from gateway.cache.auth_cache import AuthCache
 from gateway.core.emails import normalise_email
-from gateway.core.exceptions import AuthenticationFailed, EmailTaken, LastAdmin, NotFound, ValidationFailed
+from gateway.core.exceptions import AuthenticationFailed, EmailTaken, NotFound, ValidationFailed
 from gateway.core.passwords import PasswordHasher, check_password
-from gateway.domain.account import Account, ApiKeyInfo, Credentials
+from gateway.domain.account import Account, Credentials
 from gateway.repositories.unit_of_work import UnitOfWork
 from gateway.services.endings import Endings
 from gateway.services.throttle import Throttle
@@ -23,21 +21,12 @@ log = structlog.get_logger(__name__)
 _WRONG_PASSWORD = "The password is wrong."  # noqa: S105 - a sentence
 
 
-@dataclass(frozen=True, slots=True)
-class AccountExport:
-    """What is held about an account."""
-
-    account: Account
-    api_keys: tuple[ApiKeyInfo, ...]
-
-
 class UserService:
     """What an account's owner, and the operator's command line, may do with accounts."""
 
     def __init__(
         self,
         uow: Callable[[], UnitOfWork],
-        cache: AuthCache,
         passwords: PasswordHasher,
         endings: Endings,
         throttle: Throttle,
@@ -46,7 +35,6 @@ class UserService:
     ) -> None:
         self._operator_tier = operator_tier
         self._uow = uow
-        self._cache = cache
         self._passwords = passwords
         self._endings = endings
         self._throttle = throttle
@@ -93,7 +81,7 @@ class UserService:
             AuthenticationFailed: `current` is wrong. TooManyAttempts: it was too often.
             ValidationFailed: `new` breaks the policy.
         """
-        credentials = await self._checked(user_id, current)
+        credentials = await self.confirm(user_id, current)
         check_password(new, credentials.email, param="new_password")
         new_hash = await self._passwords.hash(new)
         async with self._uow() as uow:
@@ -104,28 +92,9 @@ class UserService:
                 raise AuthenticationFailed(_WRONG_PASSWORD)  # changed while we were hashing
             ended = await uow.refresh_tokens.revoke_all(user_id, keep=session_id)
             await uow.password_resets.delete_of(user_id)
+            await uow.audit.add("password.changed", actor_id=user_id, target_type="user", target_id=user_id)
         await self._endings.sessions(user_id, ended, kept=session_id)
         log.info("password_changed", user_id=str(user_id), sessions_ended=len(ended))
-
-    async def delete(self, user_id: UUID, password: str) -> None:
-        """Deletes the account and all that is its.
-
-        Raises:
-            AuthenticationFailed: the password is wrong. LastAdmin: nobody could administer the gateway then.
-        """
-        credentials = await self._checked(user_id, password)
-        async with self._uow() as uow:
-            if credentials.role == "admin" and not await uow.users.other_active_admins(user_id):
-                raise LastAdmin
-            await uow.users.delete(user_id)
-        await self._cache.forget_account(user_id)
-        log.info("account_deleted", user_id=str(user_id))
-
-    async def export(self, user_id: UUID) -> AccountExport:
-        """Raises NotFound where the account is gone."""
-        async with self._uow() as uow:
-            account = _found(await uow.users.get(user_id))
-            return AccountExport(account=account, api_keys=tuple(await uow.api_keys.list_of(user_id)))
 
     async def create_admin(self, email: str, password: str, name: str = "") -> Account:
         """A new account that may administer the gateway.
@@ -140,11 +109,18 @@ class UserService:
             account = await uow.users.add(
                 email=address, name=name, password_hash=password_hash, role="admin", tier=self._operator_tier
             )
+            if account is not None:
+                await uow.audit.add("admin.created", actor_id=None, target_type="user", target_id=account.id)
         if account is None:
             raise EmailTaken(param="email")
         return account
 
-    async def _checked(self, user_id: UUID, password: str) -> Credentials:
+    async def confirm(self, user_id: UUID, password: str) -> Credentials:
+        """The account, whose owner gave the password once more.
+
+        Raises:
+            NotFound: it is gone. AuthenticationFailed: the password is wrong. TooManyAttempts.
+        """
         async with self._uow() as uow:
             credentials = await uow.users.credentials(user_id)
         if credentials is None:

@@ -101,10 +101,10 @@ async def test_the_last_admin_stays(clean_database: str, redis_url: str) -> None
         users = app.container.users
         first = await users.create_admin("first@gateway.localhost", PASSWORD)
         with pytest.raises(LastAdmin):
-            await users.delete(first.id, PASSWORD)
+            await app.container.account_data.delete(first.id, PASSWORD)
         await users.create_admin("second@gateway.localhost", PASSWORD)
         assert await users.count() == 2
-        await users.delete(first.id, PASSWORD)
+        await app.container.account_data.delete(first.id, PASSWORD)
         assert await users.count() == 1
 
 
@@ -115,19 +115,8 @@ async def test_of_two_admins_who_leave_at_once_one_stays(clean_database: str, re
         async with app.container.uow() as uow:  # the first's leaving, stopped before its commit
             assert await uow.users.other_active_admins(first.id) == 1
             await uow.users.delete(first.id)
-            leaving = asyncio.create_task(app.container.users.delete(second.id, PASSWORD))
+            leaving = asyncio.create_task(app.container.account_data.delete(second.id, PASSWORD))
             await app.until_blocked(leaving)
         with pytest.raises(LastAdmin):
             await leaving
         assert (await app.container.users.get(second.id)).role == "admin"
-
-
-async def test_what_is_held_about_an_account_has_no_secrets(app: AccountApp) -> None:
-    person = await app.person()
-    key = await person.new_key()
-    account = await app.container.users.find_by_email(person.email)
-    export = await app.container.users.export(account.id)
-    assert export.account == account
-    assert [held.prefix for held in export.api_keys] == [key["prefix"]]
-    assert key["secret"] not in repr(export)
-    assert "argon2" not in repr(export)

@@ -1,0 +1,35 @@
+"""Acts that the audit log keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+Action = Literal[
+    "user.changed",
+    "user.deleted",
+    "password.changed",
+    "password.reset",
+    "sessions.ended",
+    "api_key.created",
+    "api_key.revoked",
+    "admin.created",
+]
+TargetType = Literal["user", "api_key", "session"]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """One act; `actor_id` is None for the command line and for who has left."""
+
+    id: UUID
+    actor_id: UUID | None
+    action: str
+    target_type: str
+    target_id: UUID | None
+    details: dict[str, Any]
+    ip: str | None
+    request_id: str | None
+    created_at: datetime

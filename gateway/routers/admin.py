@@ -1,0 +1,109 @@
+"""Routes of administration: accounts, audit log, models, and this process's figures."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request
+
+from gateway.core.ids import parse_id
+from gateway.domain.principal import Principal
+from gateway.routers.dependencies import document_errors, get_container, require_admin
+from gateway.routers.edge import EdgeRoute
+from gateway.schemas.admin import (
+    AdminModelList,
+    AdminModelView,
+    AuditPage,
+    AuditView,
+    ChangeUserBody,
+    PriceView,
+    UserPage,
+    UserWithUsage,
+)
+from gateway.schemas.usage import SumsView
+from gateway.schemas.user import UserView
+from gateway.services.admin import AdminService, ModelState
+
+router = APIRouter(prefix="/api/admin", tags=["administration"], route_class=EdgeRoute)
+
+Admin = Annotated[Principal, Depends(require_admin)]
+Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.")]
+Limit = Annotated[int, Query(ge=1, le=100)]
+
+
+def _service(request: Request) -> AdminService:
+    return get_container(request).admin
+
+
+Service = Annotated[AdminService, Depends(_service)]
+
+
+@router.get("/users", responses=document_errors(401, 403, 422))
+async def list_users(
+    admin: Admin,
+    service: Service,
+    q: Annotated[str | None, Query(max_length=320, description="a piece of the address or the name")] = None,
+    role: Literal["user", "admin"] | None = None,
+    tier: Annotated[str | None, Query(max_length=64)] = None,
+    status: Literal["active", "disabled"] | None = None,
+    cursor: Cursor = None,
+    limit: Limit = 20,
+) -> UserPage:
+    """Accounts, the newest first, each with its usage of this month (UTC)."""
+    page = await service.users(cursor=cursor, limit=limit, search=q, role=role, tier=tier, status=status)
+    items = [
+        UserWithUsage.model_construct(
+            **UserView.model_validate(account).model_dump(), usage=SumsView.of(sums)
+        )
+        for account, sums in page.items
+    ]
+    return UserPage(items=items, next_cursor=page.next_cursor)
+
+
+@router.patch("/users/{user_id}", responses=document_errors(401, 403, 404, 409, 422))
+async def change_user(user_id: str, body: ChangeUserBody, admin: Admin, service: Service) -> UserView:
+    """Sets role, tier or status, from the account's next request on; who is disabled is signed out."""
+    account = await service.change_user(
+        admin.user_id, parse_id(user_id), role=body.role, tier=body.tier, status=body.status
+    )
+    return UserView.model_validate(account)
+
+
+@router.get("/audit", responses=document_errors(401, 403, 422))
+async def read_audit_log(
+    admin: Admin,
+    service: Service,
+    actor_id: Annotated[UUID | None, Query(description="who did it")] = None,
+    target_id: Annotated[UUID | None, Query(description="to whom or what")] = None,
+    action: Annotated[str | None, Query(max_length=64)] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> AuditPage:
+    """Acts of administrators and security events of accounts, the newest first."""
+    page = await service.audit(
+        cursor=cursor, limit=limit, actor_id=actor_id, target_id=target_id, action=action
+    )
+    return AuditPage(items=[AuditView.of(one) for one in page.items], next_cursor=page.next_cursor)
+
+
+@router.get("/models", responses=document_errors(401, 403))
+async def list_models(admin: Admin, service: Service) -> AdminModelList:
+    """Every model of the configuration, its price, and whether its provider answers now."""
+    return AdminModelList(items=[_model_view(state) for state in await service.models()])
+
+
+def _model_view(state: ModelState) -> AdminModelView:
+    config, health = state.config, state.health
+    return AdminModelView(
+        name=state.name,
+        upstream_model=config.model,
+        provider=config.provider,
+        provider_type=state.provider.type,
+        capabilities=sorted(config.capabilities),
+        context_window=config.context_window,
+        price=PriceView(input=f"{state.price.input:f}", output=f"{state.price.output:f}"),
+        configured=state.provider.configured,
+        reachable=None if health is None else health.reachable,
+        detail="" if health is None else health.detail,
+    )

@@ -1,0 +1,153 @@
+"""Routes of everyone's usage: sums for the dashboard, rows and CSV for the books, figures of the process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import Response, StreamingResponse
+
+from gateway.core.metrics import in_flight_now, model_counters
+from gateway.core.request_stats import request_stats
+from gateway.domain.principal import Principal
+from gateway.domain.reports import Range
+from gateway.routers.dependencies import document_errors, get_container, require_admin
+from gateway.schemas.admin import MetricsView, ModelCounters, Percentiles, SlowRequest
+from gateway.schemas.usage import (
+    DayView,
+    GroupView,
+    KindStats,
+    LatencyView,
+    ModelStats,
+    StatsView,
+    SumsView,
+    UsagePage,
+    UsageRowView,
+    UsageSumView,
+    rate,
+    sums_body,
+)
+from gateway.services.usage import UsageFilter
+
+router = APIRouter(tags=["administration"])
+
+Admin = Annotated[Principal, Depends(require_admin)]
+From = Annotated[
+    str | None,
+    Query(alias="from", max_length=40, description="a date, or a time of RFC 3339; default: 30 days ago"),
+]
+To = Annotated[
+    str | None,
+    Query(
+        alias="to", max_length=40, description="a date, its day included, or a time, itself not; default: now"
+    ),
+]
+Zone = Annotated[str | None, Query(max_length=64, description="an IANA time zone, whose days these are")]
+
+
+def _range(start: From = None, end: To = None, tz: Zone = None) -> Range:
+    return Range.parse(start, end, tz, datetime.now(UTC))
+
+
+During = Annotated[Range, Depends(_range)]
+
+
+@router.get("/api/admin/stats", responses=document_errors(401, 403, 422))
+async def read_stats(admin: Admin, during: During, request: Request) -> StatsView:
+    """Everyone's requests, tokens, costs, errors and latencies: in all, by model, by kind and by day."""
+    report = await get_container(request).usage.stats(during)
+    stats = report.stats
+    return StatsView.model_construct(
+        **sums_body(stats.total),
+        start=during.start.astimezone(during.zone),
+        end=during.end.astimezone(during.zone),
+        tz=during.tz,
+        active_users=stats.active_users,
+        errors=stats.errors,
+        error_rate=rate(stats.errors, stats.total.requests),
+        cache_hits=stats.cache_hits,
+        latency_ms=LatencyView.of(stats.latency),
+        day=SumsView.of(report.day),
+        month=SumsView.of(report.month),
+        by_model=[
+            ModelStats.model_construct(model=group.name, provider=group.provider, **GroupView.body(group))
+            for group in stats.by_model
+        ],
+        by_kind=[
+            KindStats.model_construct(kind=group.name, **GroupView.body(group)) for group in stats.by_kind
+        ],
+        by_day=[DayView.of_day(day) for day in stats.by_day],
+    )
+
+
+@router.get(
+    "/api/admin/usage",
+    response_model=UsagePage,
+    responses={
+        200: {"content": {"text/csv": {"schema": {"type": "string"}}}},
+        **document_errors(401, 403, 422),
+    },
+)
+async def read_usage(
+    admin: Admin,
+    during: During,
+    request: Request,
+    detail: Annotated[
+        Literal["sums", "rows"], Query(description="`sums` by day, model and account, or single calls")
+    ] = "sums",
+    user_id: UUID | None = None,
+    model: Annotated[str | None, Query(max_length=200)] = None,
+    output: Annotated[
+        Literal["json", "csv"] | None,
+        Query(alias="format", description="`csv` (or `Accept: text/csv`) is the whole range at once"),
+    ] = None,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before; of JSON only")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Response | UsagePage:
+    """The ledger for a range, the oldest first."""
+    which = UsageFilter(during, user_id, model)
+    container = get_container(request)
+    if output == "csv" or (output is None and "text/csv" in request.headers.get("accept", "")):
+        lines = container.usage_csv.sums(which) if detail == "sums" else container.usage_csv.rows(which)
+        return await _csv(lines, f"usage-{during.days()[0]}-{during.days()[-1]}.csv")
+    if detail == "rows":
+        rows = await container.usage.rows(which, cursor=cursor, limit=limit)
+        items = [UsageRowView.of_row(row) for row in rows.items]
+        return UsagePage.model_construct(items=items, next_cursor=rows.next_cursor)
+    sums = await container.usage.sums(which, cursor=cursor, limit=limit)
+    views = [UsageSumView.of_sum(one) for one in sums.items]
+    return UsagePage.model_construct(items=views, next_cursor=sums.next_cursor)
+
+
+@router.get("/api/metrics", responses=document_errors(401, 403))
+async def read_metrics(admin: Admin) -> MetricsView:
+    """Figures of the process that answers, since it started; `/metrics` has those of all."""
+    figures = request_stats.figures()
+    return MetricsView(
+        uptime_seconds=figures.uptime_seconds,
+        requests=figures.requests,
+        in_flight=in_flight_now(),
+        status={str(status): count for status, count in figures.status.items()},
+        latency_ms=Percentiles(p50=figures.p50, p95=figures.p95, p99=figures.p99),
+        slowest=[SlowRequest.model_validate(one) for one in figures.slowest],
+        models={name: ModelCounters(**counters) for name, counters in model_counters().items()},
+    )
+
+
+async def _csv(lines: AsyncIterator[bytes], name: str) -> StreamingResponse:
+    """The lines, of which the first ones are there already: what fails early gets its true status."""
+    head = await anext(lines) + await anext(lines, b"")
+
+    async def body() -> AsyncIterator[bytes]:
+        yield head
+        async for piece in lines:
+            yield piece
+
+    return StreamingResponse(
+        body(),
+        media_type="text/csv; charset=utf-8",
+        headers={"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"},
+    )

@@ -1,0 +1,116 @@
+"""Bodies of administration: accounts, the audit log, models, and this process's own figures."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import Field, StringConstraints
+
+from gateway.domain.audit import AuditRecord
+from gateway.schemas.base import Body, Storable, View
+from gateway.schemas.usage import SumsView
+from gateway.schemas.user import UserView
+
+
+class ChangeUserBody(Body):
+    """What is left out, or null, stays as it is."""
+
+    role: Literal["user", "admin"] | None = None
+    tier: Annotated[str, StringConstraints(min_length=1, max_length=64), Storable] | None = None
+    status: Literal["active", "disabled"] | None = None
+
+
+class UserWithUsage(UserView):
+    """An account and what it has used in this month (UTC)."""
+
+    usage: SumsView
+
+
+class UserPage(View):
+    items: list[UserWithUsage]
+    next_cursor: str | None
+
+
+class AuditView(View):
+    """One act; `actor_id` is null for the command line and for accounts that have left."""
+
+    id: UUID
+    actor_id: UUID | None
+    action: str
+    target_type: str
+    target_id: UUID | None
+    details: dict[str, Any]
+    ip: str | None
+    request_id: str | None
+    created_at: datetime
+
+    @classmethod
+    def of(cls, record: AuditRecord) -> AuditView:
+        return cls.model_construct(**{name: getattr(record, name) for name in cls.model_fields})
+
+
+class AuditPage(View):
+    items: list[AuditView]
+    next_cursor: str | None
+
+
+class PriceView(View):
+    """US dollars per million tokens."""
+
+    input: str
+    output: str
+
+
+class AdminModelView(View):
+    """A model, and whether its provider has what it needs and answers now."""
+
+    name: str
+    upstream_model: str
+    provider: str
+    provider_type: str
+    capabilities: list[str]
+    context_window: int
+    price: PriceView = Field(description="what it is charged at")
+    configured: bool
+    reachable: bool | None = Field(description="null where it is not configured and so was not asked")
+    detail: str
+
+
+class AdminModelList(View):
+    items: list[AdminModelView]
+
+
+class SlowRequest(View):
+    path: str
+    method: str
+    status: int
+    duration_ms: float
+    request_id: str
+
+
+class Percentiles(View):
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+
+class ModelCounters(View):
+    requests: int
+    errors: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: str
+
+
+class MetricsView(View):
+    """Figures of the process that answers, since it started; latencies are those of the last requests."""
+
+    uptime_seconds: float
+    requests: int
+    in_flight: int
+    status: dict[str, int]
+    latency_ms: Percentiles
+    slowest: list[SlowRequest]
+    models: dict[str, ModelCounters]

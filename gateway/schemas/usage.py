@@ -1,0 +1,184 @@
+"""Bodies of what was used, by one account and by everyone; money is a decimal string of US dollars."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import Field
+
+from gateway.domain.reports import DayStats, GroupStats, Latency, Sums, UsageRow, UsageSum
+from gateway.domain.usage import money
+from gateway.schemas.base import View
+
+
+class SumsView(View):
+    requests: int = Field(description="what clients sent, however many calls each of it took")
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    cost_usd: str
+
+    @classmethod
+    def of(cls, sums: Sums) -> SumsView:
+        return SumsView.model_construct(**sums_body(sums))
+
+
+def sums_body(sums: Sums) -> dict[str, Any]:
+    return {
+        "requests": sums.requests,
+        "prompt_tokens": sums.prompt_tokens,
+        "completion_tokens": sums.completion_tokens,
+        "total_tokens": sums.total_tokens,
+        "cost_usd": money(sums.cost_usd),
+    }
+
+
+class LimitsView(View):
+    """A tier's limits, or what is left of them; null is no limit."""
+
+    requests_per_minute: int | None
+    tokens_per_day: int | None
+    usd_per_month: str | None
+
+
+class ModelSums(SumsView):
+    model: str
+
+
+class KeySums(SumsView):
+    """`api_key_id`, `name` and `prefix` are null for what was asked signed in."""
+
+    api_key_id: UUID | None
+    name: str | None
+    prefix: str | None
+
+
+class UsageView(View):
+    """Days and months are those of UTC; `by_model` and `by_key` are of the month.
+
+    `remaining` takes off what running turns may still use.
+    """
+
+    tier: str
+    day: SumsView
+    month: SumsView
+    limits: LimitsView
+    remaining: LimitsView
+    by_model: list[ModelSums]
+    by_key: list[KeySums]
+
+
+class LatencyView(View):
+    """Milliseconds of calls of models; null where there were none."""
+
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+    @classmethod
+    def of(cls, latency: Latency) -> LatencyView:
+        return cls.model_construct(p50=latency.p50, p95=latency.p95, p99=latency.p99)
+
+
+class GroupView(SumsView):
+    calls: int = Field(description="calls of models or tools; a request may take several")
+    errors: int = Field(description="calls that ended in an error")
+    error_rate: float = Field(description="errors / calls")
+    latency_ms: LatencyView
+
+    @classmethod
+    def body(cls, group: GroupStats) -> dict[str, Any]:
+        return {
+            **sums_body(group.sums),
+            "calls": group.calls,
+            "errors": group.errors,
+            "error_rate": rate(group.errors, group.calls),
+            "latency_ms": LatencyView.of(group.latency),
+        }
+
+
+class ModelStats(GroupView):
+    model: str
+    provider: str
+
+
+class KindStats(GroupView):
+    kind: str
+
+
+class DayView(SumsView):
+    day: date
+    active_users: int
+    errors: int
+
+    @classmethod
+    def of_day(cls, day: DayStats) -> DayView:
+        return cls.model_construct(
+            day=day.day, active_users=day.active_users, errors=day.errors, **sums_body(day.sums)
+        )
+
+
+class StatsView(SumsView):
+    """Everyone's usage from `from` to before `to`; `day` and `month` are the running ones of `tz`."""
+
+    start: datetime = Field(serialization_alias="from")
+    end: datetime = Field(serialization_alias="to")
+    tz: str
+    active_users: int
+    errors: int = Field(description="requests that ended in an error")
+    error_rate: float = Field(description="errors / requests")
+    cache_hits: int
+    latency_ms: LatencyView
+    day: SumsView
+    month: SumsView
+    by_model: list[ModelStats]
+    by_kind: list[KindStats]
+    by_day: list[DayView]
+
+
+class UsageSumView(SumsView):
+    """One day, model and account; `user_id` and `email` are null for accounts that have left."""
+
+    day: date
+    model: str
+    user_id: UUID | None
+    email: str | None
+
+    @classmethod
+    def of_sum(cls, one: UsageSum) -> UsageSumView:
+        return cls.model_construct(
+            day=one.day, model=one.model, user_id=one.user_id, email=one.email, **sums_body(one.sums)
+        )
+
+
+class UsageRowView(View):
+    id: UUID
+    created_at: datetime
+    user_id: UUID | None
+    api_key_id: UUID | None
+    request_id: str
+    kind: str
+    model: str
+    provider: str
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: str
+    outcome: str
+    latency_ms: int
+
+    @classmethod
+    def of_row(cls, row: UsageRow) -> UsageRowView:
+        fields = {name: getattr(row, name) for name in cls.model_fields}
+        return cls.model_construct(**{**fields, "cost_usd": money(row.cost_usd)})
+
+
+class UsagePage(View):
+    items: list[UsageSumView] | list[UsageRowView]
+    next_cursor: str | None
+
+
+def rate(part: int, whole: int) -> float:
+    """0..1 with four decimals; 0 where there is nothing."""
+    return round(part / whole, 4) if whole else 0.0

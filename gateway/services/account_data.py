@@ -1,0 +1,170 @@
+"""What is held about an account: handed to its owner on request, and taken out of everything at its end."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import asdict
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import orjson
+import structlog
+
+from gateway.cache.auth_cache import AuthCache
+from gateway.core.exceptions import LastAdmin, NotFound
+from gateway.core.ids import new_id
+from gateway.domain.account import Credentials
+from gateway.domain.pages import Cursor
+from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.services.endings import Endings
+
+log = structlog.get_logger(__name__)
+
+PAGE = 500
+
+
+class AccountDataService:
+    """Export and deletion, over every table that names an account.
+
+    `confirm` checks the account's password and raises where it is wrong.
+    """
+
+    def __init__(
+        self,
+        uow: Callable[[], UnitOfWork],
+        cache: AuthCache,
+        endings: Endings,
+        confirm: Callable[[UUID, str], Awaitable[Credentials]],
+        *,
+        page: int = PAGE,
+    ) -> None:
+        self._uow = uow
+        self._cache = cache
+        self._endings = endings
+        self._confirm = confirm
+        self._page = page
+
+    async def delete(self, user_id: UUID, password: str) -> None:
+        """Deletes the account and all that is its; what it used stays in the sums, on nobody's name.
+
+        Raises:
+            AuthenticationFailed: the password is wrong. LastAdmin: nobody could administer the gateway then.
+        """
+        credentials = await self._confirm(user_id, password)
+        async with self._uow() as uow:
+            if credentials.role == "admin" and not await uow.users.other_active_admins(user_id):
+                raise LastAdmin
+        # Turns that run are told to end before what they would write to is gone.
+        await self._endings.account(user_id)
+        tombstone = new_id()
+        async with self._uow() as uow:
+            # Asked again, and held this time: another admin may have left in the meantime.
+            others = await uow.users.other_active_admins(user_id)
+            account = await uow.users.lock(user_id)
+            if account is None:
+                raise NotFound
+            if account.role == "admin" and not others:
+                raise LastAdmin
+            keys, sessions = await uow.account_data.cached_under(user_id)
+            await uow.audit.forget(user_id, tombstone=tombstone)
+            await uow.audit.add("user.deleted", actor_id=None, target_type="user", target_id=tombstone)
+            await uow.usage.forget(user_id, salt=secrets.token_hex(16))
+            await uow.users.delete(user_id)
+        await self._endings.account(user_id)  # turns that began in between
+        await self._cache.forget_sessions(*sessions)
+        for key_hash in keys:
+            await self._cache.forget_key(key_hash)
+        log.info("account_deleted", tombstone=str(tombstone))
+
+    async def export(self, user_id: UUID) -> AsyncIterator[bytes]:
+        """One JSON document in pieces; the first is there before anything is sent.
+
+        Raises:
+            NotFound: the account is gone.
+        """
+        async with self._uow() as uow:
+            held = uow.account_data
+            account = await held.account(user_id)
+            if account is None:
+                raise NotFound
+            small = {
+                "account": account,
+                "sessions": await held.sessions(user_id),
+                "api_keys": await held.api_keys(user_id),
+                "password_resets": await held.password_resets(user_id),
+                "budgets": await held.budgets(user_id),
+            }
+        return self._pieces(user_id, small)
+
+    async def _pieces(self, user_id: UUID, small: dict[str, Any]) -> AsyncIterator[bytes]:
+        yield _json(small)[:-1]
+        for name, pages in (
+            ("conversations", self._conversations(user_id)),
+            ("usage", self._usage(user_id)),
+            ("audit", self._audit(user_id)),
+        ):
+            yield b',"%s":[' % name.encode()
+            first = True
+            async for items in pages:
+                if items:
+                    yield (b"" if first else b",") + b",".join(map(_json, items))
+                    first = False
+            yield b"]"
+        yield b"}"
+
+    async def _conversations(self, user_id: UUID) -> AsyncIterator[list[dict[str, Any]]]:
+        after: Cursor | None = None
+        while True:
+            async with self._uow() as uow:
+                found = await uow.conversations.newest(user_id, after, self._page)
+            for conversation in found:
+                messages = await self._messages(user_id, conversation.id)
+                yield [{**asdict(conversation), "messages": messages}]
+            if len(found) < self._page:
+                return
+            after = Cursor(found[-1].updated_at, found[-1].id)
+
+    async def _messages(self, user_id: UUID, conversation_id: UUID) -> list[dict[str, Any]]:
+        messages: list[dict[str, Any]] = []
+        after: Cursor | None = None
+        while True:
+            async with self._uow() as uow:
+                found = await uow.messages.oldest(user_id, conversation_id, after, self._page)
+            messages += map(asdict, found)
+            if len(found) < self._page:
+                return messages
+            after = Cursor(found[-1].created_at, found[-1].id)
+
+    async def _usage(self, user_id: UUID) -> AsyncIterator[list[dict[str, Any]]]:
+        after: UUID | None = None
+        while True:
+            async with self._uow() as uow:
+                found = await uow.usage.rows(None, after=after, limit=self._page, user_id=user_id)
+            yield [asdict(row) for row in found]
+            if len(found) < self._page:
+                return
+            after = found[-1].id
+
+    async def _audit(self, user_id: UUID) -> AsyncIterator[list[dict[str, Any]]]:
+        before: UUID | None = None
+        while True:
+            async with self._uow() as uow:
+                found = await uow.audit.about(user_id, before=before, limit=self._page)
+            # What others did is the account's to know; where they did it from is theirs.
+            yield [
+                asdict(one) if one.actor_id == user_id else {**asdict(one), "actor_id": None, "ip": None}
+                for one in found
+            ]
+            if len(found) < self._page:
+                return
+            before = found[-1].id
+
+
+def _json(value: Any) -> bytes:
+    return orjson.dumps(value, default=_digits)
+
+
+def _digits(value: Any) -> str:
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)

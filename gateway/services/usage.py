@@ -1,0 +1,105 @@
+"""What was used: by one account, by everyone, and the ledger's rows for whoever has to bill them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from uuid import UUID
+
+from gateway.core.exceptions import NotFound
+from gateway.domain.catalog import Catalog, Tier
+from gateway.domain.pages import Cursor, Page, SumCursor
+from gateway.domain.reports import AccountSums, Range, Stats, Sums, UsageRow, UsageSum, day_and_month
+from gateway.repositories.unit_of_work import UnitOfWork
+
+
+@dataclass(frozen=True, slots=True)
+class AccountUsage:
+    """One account's usage; `tokens_left` and `usd_left` are None where its tier has no such limit."""
+
+    tier: str
+    limits: Tier
+    sums: AccountSums
+    keys: Mapping[UUID, tuple[str, str]]
+    tokens_left: int | None
+    usd_left: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class StatsReport:
+    """A range's stats, and the sums of the running day and month of the same zone."""
+
+    during: Range
+    stats: Stats
+    day: Sums
+    month: Sums
+
+
+@dataclass(frozen=True, slots=True)
+class UsageFilter:
+    """Which part of a range is asked for."""
+
+    during: Range
+    user_id: UUID | None = None
+    model: str | None = None
+
+
+class UsageService:
+    """Reads the ledger: sums of its rows, and what is left of the budgets that limits are kept by."""
+
+    def __init__(self, uow: Callable[[], UnitOfWork], catalog: Catalog) -> None:
+        self._uow = uow
+        self._catalog = catalog
+
+    async def of_account(self, user_id: UUID) -> AccountUsage:
+        """Raises NotFound where the account is gone."""
+        day, month = day_and_month(datetime.now(UTC))
+        async with self._uow() as uow:
+            account = await uow.users.get(user_id)
+            if account is None:
+                raise NotFound
+            sums = await uow.usage.of_account(user_id, day, month)
+            budget = await uow.budgets.get(user_id)
+            keys = await uow.account_data.api_keys(user_id)
+        limits = self._catalog.tier_of(account.tier)
+        tokens, usd = limits.tokens_per_day, limits.usd_per_month
+        return AccountUsage(
+            tier=account.tier,
+            limits=limits,
+            sums=sums,
+            keys={key["id"]: (key["name"], key["prefix"]) for key in keys},
+            tokens_left=None
+            if tokens is None
+            else max(0, tokens - budget.tokens_used - budget.tokens_reserved),
+            usd_left=None if usd is None else max(Decimal(0), usd - budget.usd_used - budget.usd_reserved),
+        )
+
+    async def stats(self, during: Range) -> StatsReport:
+        """Everyone's usage in the range."""
+        day, month = day_and_month(datetime.now(during.zone))
+        now = datetime.now(UTC)
+        async with self._uow() as uow:
+            stats = await uow.stats.of_everyone(during)
+            today = await uow.stats.total(Range(day, max(now, day), during.tz))
+            this_month = await uow.stats.total(Range(month, max(now, month), during.tz))
+        return StatsReport(during, stats, today, this_month)
+
+    async def sums(self, which: UsageFilter, *, cursor: str | None, limit: int) -> Page[UsageSum]:
+        """A page of sums by day, model and account. Raises ValidationFailed for a broken cursor."""
+        after = SumCursor.decode(cursor) if cursor is not None else None
+        async with self._uow() as uow:
+            found = await uow.usage.sums(
+                which.during, after=after, limit=limit + 1, user_id=which.user_id, model=which.model
+            )
+        return Page.of(found, limit, lambda one: SumCursor(one.day, one.model, one.user_id))
+
+    async def rows(self, which: UsageFilter, *, cursor: str | None, limit: int) -> Page[UsageRow]:
+        """A page of single calls, the oldest first. Raises ValidationFailed for a broken cursor."""
+        after = Cursor.decode(cursor).id if cursor is not None else None
+        async with self._uow() as uow:
+            found = await uow.usage.rows(
+                which.during, after=after, limit=limit + 1, user_id=which.user_id, model=which.model
+            )
+        return Page.of(found, limit, lambda row: Cursor(row.created_at, row.id))
