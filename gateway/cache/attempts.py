@@ -30,8 +30,8 @@ for i, key in ipairs(KEYS) do
   local failures = tallies[i][1]
   if leak > 0 then failures = math.max(0, failures - (now - tallies[i][2]) / leak) end
   failures = failures + 1
-  local till = 0
-  if failures >= free then till = now + math.min(most, 2 ^ math.min(failures - free, 30)) end
+  local beyond, till = math.floor(failures + 0.5) - free, 0
+  if beyond >= 0 then till = now + math.min(most, 2 ^ math.min(beyond, 30)) end
   redis.call('HSET', key, 'failures', string.format('%.6f', failures), 'at', string.format('%.6f', now),
              'until', string.format('%.6f', till))
   redis.call('EXPIRE', key, memory)
@@ -44,7 +44,7 @@ local failures = tonumber(redis.call('HGET', KEYS[1], 'failures'))
 if failures then
   failures = math.max(0, failures - 1)
   redis.call('HSET', KEYS[1], 'failures', string.format('%.6f', failures))
-  if failures < tonumber(ARGV[1]) then redis.call('HSET', KEYS[1], 'until', '0') end
+  if math.floor(failures + 0.5) < tonumber(ARGV[1]) then redis.call('HSET', KEYS[1], 'until', '0') end
 end
 """
 
@@ -82,7 +82,7 @@ class Attempts:
         tally = self._tallies.get(subject.name)
         if tally is not None:
             tally.failures = max(0.0, tally.failures - 1)
-            if tally.failures < subject.allowance.free:
+            if not subject.allowance.wait(tally.failures):
                 tally.until = 0.0
         await self._try("EVAL", _REFUND, 1, _key(subject.name), subject.allowance.free)
 

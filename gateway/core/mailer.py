@@ -71,8 +71,9 @@ class SmtpMailer(Mailer):
                 if self._user:
                     server.login(self._user, self._password.get_secret_value())
                 server.send_message(message)
-        except (OSError, smtplib.SMTPException) as error:
-            # The server's own words may hold the address: the kind of failure is all that is told.
+        except (OSError, smtplib.SMTPException, ValueError) as error:
+            # ValueError: an address in letters that the server does not take. The server's own words may hold
+            # the address: the kind of failure is all that is told.
             raise MailNotSent(type(error).__name__) from None
 
     def _connect(self) -> smtplib.SMTP:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import floor
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +20,8 @@ class Allowance:
     memory: int = 3600
 
     def wait(self, failures: float) -> float:
-        """Seconds that the next attempt waits after so many failures."""
-        beyond = failures - self.free
+        """Seconds that the next attempt waits after so many failures, to the nearest whole one."""
+        beyond = floor(failures + 0.5) - self.free
         return 0.0 if beyond < 0 else min(self.most, 2.0 ** min(beyond, 30))
 
 
@@ -51,4 +52,4 @@ class Tally:
         """One more failure."""
         self.forgive(allowance, now)
         self.failures += 1
-        self.until = now + allowance.wait(self.failures) if self.failures >= allowance.free else 0.0
+        self.until = now + allowance.wait(self.failures)

@@ -9,7 +9,7 @@ import pytest
 from passlib.context import CryptContext
 
 from gateway.core.exceptions import Unavailable, ValidationFailed
-from gateway.core.passwords import PasswordHasher, check_password
+from gateway.core.passwords import MIN_LENGTH, PasswordHasher, check_password, common_passwords
 
 EMAIL = "ada@example.com"
 
@@ -121,16 +121,69 @@ async def test_a_crowd_is_told_to_come_again_and_the_places_come_back() -> None:
     assert (await hasher.hash("now there is room")).startswith("$argon2id$")
 
 
-@pytest.mark.parametrize("password", ["x" * 10, "x" * 256, "пароль пароль", "ten chars!"])
+@pytest.mark.parametrize(
+    "password",
+    [
+        "xqzj" * 3,
+        "x" * 256,
+        "пароль пароль",
+        "ten chars!",
+        "\ufb03\ufb03\ufb03!",  # four characters, ten once normalised
+        "e\u0301" * 200,  # four hundred, two hundred once normalised
+        "ada@example.org",
+    ],
+)
 def test_a_good_password_passes(password: str) -> None:
     check_password(password, EMAIL)
 
 
 @pytest.mark.parametrize(
-    "password", ["", "x" * 9, "x" * 257, "x" * 5_000_000, EMAIL, "ADA@Example.com", "ａda@example.com"]
+    "password",
+    [
+        "",
+        "x" * 9,
+        "x" * 257,
+        "x" * 5_000_000,
+        "e\u0301" * 9,  # eighteen characters, nine once normalised
+        "\ufb03" * 100,
+        "a NUL\x00 in the middle",
+        EMAIL,
+        "ADA@Example.com",
+        "ａda@example.com",
+    ],
 )
 def test_a_bad_password_does_not(password: str) -> None:
     with pytest.raises(ValidationFailed) as refused:
         check_password(password, EMAIL, param="new_password")
     assert refused.value.param == "new_password"
     assert not password or password not in refused.value.message
+
+
+def test_the_name_in_the_address_is_no_password() -> None:
+    for password in ("augusta.ada.king", " Augusta.Ada.King "):
+        with pytest.raises(ValidationFailed):
+            check_password(password, "augusta.ada.king@example.com")
+    check_password("augusta.ada.king", EMAIL)
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["1234567890", "Password123", "QWERTYUIOP", "1q2w3e4r5t", "ｐａｓｓｗｏｒｄ１２", " liverpool1"],
+)
+def test_what_everybody_takes_is_refused(password: str) -> None:
+    with pytest.raises(ValidationFailed, match="commonest"):
+        check_password(password, EMAIL)
+
+
+def test_the_list_holds_what_the_length_would_let_through_and_nothing_else() -> None:
+    listed = common_passwords()
+    assert len(listed) > 2000
+    assert all(len(word) >= MIN_LENGTH and word == word.casefold().strip() for word in listed)
+
+
+async def test_a_password_is_verified_as_long_as_it_may_be_set() -> None:
+    hasher = PasswordHasher()
+    long = "e\u0301" * 256
+    stored = await hasher.hash(long)
+    assert (await hasher.verify(long, stored)).ok
+    assert not (await hasher.verify(long[:-2] + "ee", stored)).ok
