@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from hashlib import blake2b
 from uuid import UUID
 
 import orjson
 from redis.asyncio import Redis
 
 from gateway.cache.client import ValkeyClient, ValkeyUnavailable
+from gateway.cache.rate_limit import Counted, RateLimiter
 from gateway.domain.account import AccountState, KeyGrant
 
 _TTL = 60  # seconds an entry lives
@@ -27,39 +29,55 @@ _NOISE = (ValueError, TypeError, AttributeError)
 class AuthCache:
     """Account states, live sessions and API keys; every method is one round trip and survives an outage.
 
-    Where Valkey is away, reads find nothing. What could not be forgotten then is remembered here as owed:
+    A read counts the caller's request at the same time, if it finds the credential to be good; `Counted` says
+    whether it did. Where Valkey is away, reads find nothing. What could not be forgotten then is remembered here as owed:
     it is not read by this process, and forgotten as soon as Valkey is back.
     """
 
-    def __init__(self, valkey: ValkeyClient) -> None:
+    def __init__(self, valkey: ValkeyClient, limiter: RateLimiter) -> None:
         self._valkey = valkey
+        self._limiter = limiter
         self._owed: dict[str, float] = {}
         # Whose a key is never changes, so that both entries can be asked for at once.
         self._owners: OrderedDict[bytes, UUID] = OrderedDict()
 
-    async def session(self, user_id: UUID, session_id: UUID) -> tuple[AccountState, bool] | None:
-        """The account's state and whether its session lives; None where either is not known."""
-        account, session = await self._read(_account(user_id), _session(session_id))
+    async def session(
+        self, user_id: UUID, session_id: UUID, version: int
+    ) -> tuple[AccountState, bool, Counted] | None:
+        """The account's state and whether its session lives; None where either is not known.
+
+        The request is counted if the session lives, the account is active and of this token version.
+        """
+        read = await self._read("session", _account(user_id), _session(session_id), version, user_id)
+        if read is None:
+            return None
+        account, session, counted = read
         state = _decode_state(account)
         if state is None or session not in (b"0", b"1"):
             return None
-        return state, session == b"1"
+        return state, session == b"1", counted
 
     async def keep_session(self, user_id: UUID, session_id: UUID, state: AccountState, lives: bool) -> None:
         await self._store(
             {_account(user_id): _encode_state(state), _session(session_id): b"1" if lives else b"0"}
         )
 
-    async def key(self, key_hash: bytes) -> tuple[KeyGrant, AccountState] | None:
-        """What the key allows and its owner's state; None where either is not known."""
+    async def key(self, key_hash: bytes) -> tuple[KeyGrant, AccountState, Counted] | None:
+        """What the key allows and its owner's state; None where either is not known.
+
+        The request is counted if the key has not expired and its owner is active.
+        """
         owner = self._owners.get(key_hash)
         if owner is None:
             return None
-        key, account = await self._read(_key(key_hash), _account(owner))
+        read = await self._read("key", _account(owner), _key(key_hash), owner.hex, owner, key_hash)
+        if read is None:
+            return None
+        account, key, counted = read
         grant, state = _decode_grant(key), _decode_state(account)
         if grant is None or state is None or grant.user_id != owner:
             return None
-        return grant, state
+        return grant, state, counted
 
     async def keep_key(self, key_hash: bytes, grant: KeyGrant, state: AccountState) -> None:
         self._owners[key_hash] = grant.user_id
@@ -81,17 +99,17 @@ class AuthCache:
         """To be called after a key has been revoked."""
         await self._forget(_key(key_hash))
 
-    async def _read(self, *names: str) -> list[bytes | None]:
-        nothing: list[bytes | None] = [None] * len(names)
+    async def _read(
+        self, kind: str, account: str, other: str, claim: str | int, user_id: UUID, key: bytes = b""
+    ) -> tuple[bytes | None, bytes | None, Counted] | None:
         if self._owed:
             await self._settle()
-            if not self._owed.keys().isdisjoint(names):
-                return nothing
+            if not self._owed.keys().isdisjoint((account, other)):
+                return None
         try:
-            values: list[bytes | None] = await self._valkey.execute("MGET", *names)
+            return await self._limiter.read_and_count(kind, account, other, claim, user_id, key)
         except ValkeyUnavailable:
-            return nothing
-        return values
+            return None
 
     async def _store(self, entries: dict[str, bytes]) -> None:
         if not self._owed.keys().isdisjoint(entries):
@@ -138,7 +156,8 @@ class AuthCache:
 
 
 def _account(user_id: UUID) -> str:
-    return f"auth:account:{user_id.hex}"
+    # Not the id itself: a deleted account's empty entry must not keep it for another ten seconds.
+    return f"auth:account:{blake2b(user_id.bytes, digest_size=16).hexdigest()}"
 
 
 def _session(session_id: UUID) -> str:

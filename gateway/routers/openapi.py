@@ -2,22 +2,87 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi import FastAPI
 from pydantic import BaseModel
 
 from gateway.routers.dependencies import add_key_header_to_schema
+from gateway.schemas.base import ErrorBody
+
+_ERROR_REF = {"$ref": "#/components/schemas/ErrorBody"}
+_MEANINGS = {
+    "401": "No credential, or a bad one",
+    "403": "A good credential that may not do this",
+    "404": "There is no such thing, or it is not yours",
+    "413": "The body is too large",
+    "415": "The body is of another kind than JSON (or, where it says so, a form)",
+    "422": "A field is wrong; `param` names it",
+    "429": "Too much at once; `retry-after` says when to come again",
+    "503": "The gateway cannot serve this at the moment; `retry-after` says when to come again",
+}
 
 
 def document(app: FastAPI) -> None:
-    """Add to `app.openapi()` that every route for API keys also takes them as `X-API-Key`."""
+    """Complete `app.openapi()`: keys as `X-API-Key`, and the errors that a route has by being what it is."""
     plain = app.openapi
 
     def complete() -> dict[str, Any]:
-        return add_key_header_to_schema(plain())
+        if app.openapi_schema is None:
+            add_common_errors(add_key_header_to_schema(plain()))
+        assert app.openapi_schema is not None
+        return app.openapi_schema
 
     app.openapi = complete  # type: ignore[method-assign]
+
+
+def add_common_errors(schema: dict[str, Any]) -> None:
+    """Add to every operation the errors that its credentials, parameters and body bring with them.
+
+    They have the shape of CONTRACT §5; FastAPI would document one of its own, which is never sent.
+    """
+    schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+    error = ErrorBody.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(error.pop("$defs"))
+    schemas["ErrorBody"] = error
+    for operation in operations(schema):
+        responses = operation["responses"]
+        for status in _statuses(operation):
+            if status not in responses or _is_fastapis(responses[status]):
+                content = {"application/json": {"schema": _ERROR_REF}}
+                responses[status] = {"description": _MEANINGS[status], "content": content}
+        if _is_fastapis(responses.get("422", {})):  # a malformed id in a path is a 404
+            del responses["422"]
+        operation["responses"] = dict(sorted(responses.items()))
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+
+
+def operations(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every operation of an OpenAPI document."""
+    for path in schema.get("paths", {}).values():
+        for method, operation in path.items():
+            if method in ("get", "post", "put", "patch", "delete"):
+                yield operation
+
+
+def _statuses(operation: dict[str, Any]) -> Iterator[str]:
+    places = {parameter["in"] for parameter in operation.get("parameters", ())}
+    if operation.get("security"):
+        yield from ("401", "403", "429")
+    if "requestBody" in operation:
+        yield from ("413", "415", "422", "429")
+    if "path" in places:
+        yield "404"
+    if places - {"path"}:
+        yield "422"
+    yield "503"
+
+
+def _is_fastapis(response: dict[str, Any]) -> bool:
+    schema = response.get("content", {}).get("application/json", {}).get("schema", {})
+    return str(schema.get("$ref", "")).endswith("/HTTPValidationError")
 
 
 def json_body(model: type[BaseModel]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from gateway.cache.auth_cache import AuthCache
+from gateway.cache.auth_cache import _account as account_entry
 from gateway.cache.client import ValkeyClient
 from gateway.domain.account import AccountState, KeyGrant
 from tests.account_app import PASSWORD, AccountApp, account_app, code_of
@@ -82,7 +83,7 @@ async def test_every_entry_dies_by_itself(cache: AuthCache, redis_url: str) -> N
     user, session = uuid4(), uuid4()
     await cache.keep_session(user, session, STATE, True)
     client = ValkeyClient(redis_url)
-    for entry in (f"auth:account:{user.hex}", f"auth:session:{session.hex}"):
+    for entry in (account_entry(user), f"auth:session:{session.hex}"):
         assert 0 < await client.execute("TTL", entry) <= 60
     await client.aclose()
 
@@ -177,7 +178,7 @@ async def test_noise_in_valkey_is_not_believed(app: AccountApp) -> None:
     person = await app.person()
     session = app.tokens.verify(person.tokens["access_token"]).session_id
     for noise in (b"\x00\xff", b"[]", b"7", b"{}", b'["user"]', b'["admin","free","active",1,2]'):
-        await app.container.valkey.execute("SET", f"auth:account:{UUID(person.id).hex}", noise, "EX", 60)
+        await app.container.valkey.execute("SET", account_entry(UUID(person.id)), noise, "EX", 60)
         await app.container.valkey.execute("SET", f"auth:session:{session.hex}", b"1", "EX", 60)
         assert (await person.call("GET", ME)).status_code == 200
         assert (await person.call("GET", "/api/admin/probe")).status_code == 403
