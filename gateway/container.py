@@ -18,6 +18,7 @@ from gateway.agent.runner import AgentRunner
 from gateway.cache.attempts import Attempts
 from gateway.cache.auth_cache import AuthCache
 from gateway.cache.client import ValkeyClient
+from gateway.cache.rate_limit import RateLimiter
 from gateway.core.database import create_engine, create_session_factory
 from gateway.core.mailer import mailer_of
 from gateway.core.passwords import PasswordHasher
@@ -145,7 +146,10 @@ def _wire(
     stack: AsyncExitStack,
 ) -> Container:
     uow = partial(UnitOfWork, create_session_factory(engine))
-    cache = AuthCache(valkey)
+    limiter = RateLimiter(
+        valkey, {name: tier.requests_per_minute for name, tier in parts.catalog.tiers.items()}
+    )
+    cache = AuthCache(valkey, limiter)
     secret = settings.jwt_secret.get_secret_value()
     tokens = AccessTokens(secret, settings.access_token_ttl_seconds)
     passwords = PasswordHasher()
@@ -157,7 +161,7 @@ def _wire(
         uow, passwords, endings, throttle, mailer_of(settings), page=settings.password_reset_url
     )
     stack.push_async_callback(resets.aclose)
-    authenticator = Authenticator(uow, cache, tokens)
+    authenticator = Authenticator(uow, cache, tokens, limiter)
     stack.push_async_callback(authenticator.aclose)
     ledger = Ledger(turns, parts.catalog)
     rounds = asyncio.create_task(Housekeeping(uow, turns, ledger).run())

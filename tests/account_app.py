@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.cache.attempts import Attempts
 from gateway.cache.auth_cache import AuthCache
 from gateway.cache.client import ValkeyClient
+from gateway.cache.rate_limit import RateLimiter
 from gateway.core.database import create_engine, create_session_factory
 from gateway.core.mailer import MailboxFolder
 from gateway.core.passwords import PasswordHasher
@@ -136,7 +137,8 @@ def make_container(
 ) -> SimpleNamespace:
     """The services of accounts, as `gateway.container` wires them."""
     uow = partial(UnitOfWork, create_session_factory(engine))
-    cache, passwords, tasks = AuthCache(valkey), PasswordHasher(), TurnTasks()
+    limiter = RateLimiter(valkey, options.get("requests_per_minute", {"free": None}))
+    cache, passwords, tasks = AuthCache(valkey, limiter), PasswordHasher(), TurnTasks()
     endings = Endings(tasks, cache, valkey, uow, check_seconds=options.get("check_seconds", 3600))
     throttle = Throttle(Attempts(valkey), SECRET)
     nowhere = Path(tempfile.gettempdir()) / f"gateway-mailbox-{secrets.token_hex(8)}"
@@ -149,7 +151,7 @@ def make_container(
         tasks=tasks,
         endings=endings,
         throttle=throttle,
-        authenticator=Authenticator(uow, cache, tokens),
+        authenticator=Authenticator(uow, cache, tokens, limiter),
         auth=AuthService(
             uow,
             endings,

@@ -30,8 +30,8 @@ class AuthCache:
     """Account states, live sessions and API keys; every method is one round trip and survives an outage.
 
     A read counts the caller's request at the same time, if it finds the credential to be good; `Counted` says
-    whether it did. Where Valkey is away, reads find nothing. What could not be forgotten then is remembered here as owed:
-    it is not read by this process, and forgotten as soon as Valkey is back.
+    whether it did. Where Valkey is away, reads find nothing. What could not be forgotten then is remembered
+    here as owed: it is not read by this process, and forgotten as soon as Valkey is back.
     """
 
     def __init__(self, valkey: ValkeyClient, limiter: RateLimiter) -> None:

@@ -13,6 +13,7 @@ from gateway.middleware.access_log import write_access_line
 from gateway.middleware.body_limit import BodyLimit
 from gateway.middleware.client_ip import ClientAddresses
 from gateway.middleware.failures import Failures
+from gateway.middleware.limit_headers import limit_headers
 from gateway.middleware.metrics import observe
 from gateway.middleware.request_context import open_exchange
 from gateway.middleware.security_headers import EXPOSED_HEADERS
@@ -66,7 +67,9 @@ class Edge:
         async def speak(message: Message) -> None:
             if message["type"] == "http.response.start":
                 exchange.status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *exchange.headers]
+                principal = scope["state"].get("principal")
+                limits = limit_headers(principal.allowance) if principal is not None else ()
+                message["headers"] = [*message.get("headers", ()), *exchange.headers, *limits]
             elif message["type"] == "http.response.body" and not message.get("more_body", False):
                 exchange.complete = True
             await send(message)

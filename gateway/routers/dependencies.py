@@ -39,6 +39,7 @@ class Caller(SecurityBase):
 
     Raises (from the call):
         AuthenticationFailed and its kin, AccountDisabled: what `Authenticator.authenticate` raises.
+        RateLimited: one request too many, whatever its route would say.
         PermissionDenied: a good credential of the wrong kind or role. ScopeMissing: a key without `scope`.
     """
 
@@ -50,8 +51,10 @@ class Caller(SecurityBase):
         self.scheme_name = SERVICE_SCHEME if "api_key" in kinds else "Access token"
 
     async def __call__(self, request: Request) -> Principal:
-        principal = await get_container(request).authenticator.authenticate(request.headers)
+        authenticator = get_container(request).authenticator
+        principal = await authenticator.authenticate(request.headers)
         request.state.principal = principal
+        authenticator.admit(principal)
         if principal.kind not in self._kinds:
             raise PermissionDenied(
                 "API keys may not call this route; sign in for an access token."

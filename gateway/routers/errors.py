@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.core import metrics
 from gateway.core.exceptions import (
     AuthenticationFailed,
     BodyTooLarge,
@@ -56,6 +57,8 @@ def install_error_handlers(app: FastAPI) -> None:
 def error_response(request: Request, error: GatewayError, extra: dict[str, str] | None = None) -> Response:
     """The answer that carries `error`."""
     status, headers, body = error_response_parts(error, request.scope["state"].get("request_id"))
+    if status == 429:
+        metrics.rate_limited.labels(error.code).inc()
     return Response(body, status, {**headers, **(extra or {})})
 
 

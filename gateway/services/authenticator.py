@@ -7,27 +7,37 @@ from collections.abc import Callable, Mapping
 from typing import Literal, cast
 
 from gateway.cache.auth_cache import AuthCache
+from gateway.cache.rate_limit import NOT_COUNTED, RateLimiter
 from gateway.core.api_key_format import PREFIX, hash_api_key, is_well_formed
 from gateway.core.exceptions import (
     AccountDisabled,
     AuthenticationFailed,
     InvalidApiKey,
+    RateLimited,
     TokenInvalid,
 )
 from gateway.core.tokens import AccessTokens
 from gateway.domain.account import AccountState
+from gateway.domain.budget import Allowance
 from gateway.domain.principal import Principal
 from gateway.repositories.unit_of_work import UnitOfWork
 from gateway.services.last_use import LastUse
 
 
 class Authenticator:
-    """Checks access tokens and API keys against the account's and the session's present state."""
+    """Checks access tokens and API keys against the account's and the session's present state.
 
-    def __init__(self, uow: Callable[[], UnitOfWork], cache: AuthCache, tokens: AccessTokens) -> None:
+    What it lets in is counted against the account's requests a minute; `admit` is what refuses by them, so
+    that the caller is known by then.
+    """
+
+    def __init__(
+        self, uow: Callable[[], UnitOfWork], cache: AuthCache, tokens: AccessTokens, limiter: RateLimiter
+    ) -> None:
         self._uow = uow
         self._cache = cache
         self._tokens = tokens
+        self._limiter = limiter
         self._last_use = LastUse(uow)
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal:
@@ -49,6 +59,12 @@ class Authenticator:
             return await self._service(api_key.strip())
         raise AuthenticationFailed
 
+    def admit(self, principal: Principal) -> None:
+        """Raises RateLimited where the request is one too many for this minute."""
+        window = principal.allowance.requests
+        if window is not None and window.wait is not None:
+            raise RateLimited(f"{window.limit} requests a minute is the limit.", retry_after=window.wait)
+
     async def aclose(self) -> None:
         """Waits for what is still being noted."""
         await self._last_use.aclose()
@@ -56,21 +72,28 @@ class Authenticator:
     async def _person(self, token: str) -> Principal:
         claims = self._tokens.verify(token)
         user_id, session_id = claims.user_id, claims.session_id
-        known = await self._cache.session(user_id, session_id)
+        known = await self._cache.session(user_id, session_id, claims.version)
         if known is None:
             async with self._uow() as uow:
-                known = await uow.users.session_state(user_id, session_id)
-            if known is None:
+                found = await uow.users.session_state(user_id, session_id)
+            if found is None:
                 raise TokenInvalid
-            await self._cache.keep_session(user_id, session_id, *known)
-        state, lives = known
+            await self._cache.keep_session(user_id, session_id, *found)
+            known = (*found, NOT_COUNTED)
+        state, lives, counted = known
         if not lives or claims.version != state.token_version:
             raise TokenInvalid("This session has ended; sign in again.")
         if state.status != "active":
             raise AccountDisabled
         self._last_use.session(session_id)
+        window = counted.window if counted.was else await self._limiter.count(user_id, state.tier)
         return Principal(
-            user_id=user_id, kind="person", role=_role(state), tier=state.tier, session_id=session_id
+            user_id=user_id,
+            kind="person",
+            role=_role(state),
+            tier=state.tier,
+            session_id=session_id,
+            allowance=Allowance(window),
         )
 
     async def _service(self, key: str) -> Principal:
@@ -80,16 +103,22 @@ class Authenticator:
         known = await self._cache.key(key_hash)
         if known is None:
             async with self._uow() as uow:
-                known = await uow.api_keys.grant(key_hash)
-            if known is None:
+                found = await uow.api_keys.grant(key_hash)
+            if found is None:
                 raise InvalidApiKey
-            await self._cache.keep_key(key_hash, *known)
-        grant, state = known
+            await self._cache.keep_key(key_hash, *found)
+            known = (*found, NOT_COUNTED)
+        grant, state, counted = known
         if grant.expires_at is not None and grant.expires_at <= time.time():
             raise InvalidApiKey("The API key has expired.")
         if state.status != "active":
             raise AccountDisabled
         self._last_use.key(grant.key_id)
+        window = (
+            counted.window
+            if counted.was
+            else await self._limiter.count(grant.user_id, state.tier, key_hash, grant.requests_per_minute)
+        )
         return Principal(
             user_id=grant.user_id,
             kind="api_key",
@@ -99,6 +128,7 @@ class Authenticator:
             scopes=grant.scopes,
             models=grant.models,
             requests_per_minute=grant.requests_per_minute,
+            allowance=Allowance(window),
         )
 
 

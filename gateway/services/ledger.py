@@ -100,9 +100,15 @@ class Ledger:
         if self._open:
             await self._turns.renew(list(self._open))
         while self._owed:
-            await self._owed[0]()
+            try:
+                await self._owed[0]()
+            except GatewayError:
+                raise
+            except Exception:
+                log.exception("settlement_given_up")  # it would fail again; its usage is in the log already
+            else:
+                log.info("settlement_made_up_for")
             self._owed.popleft()
-            log.info("settlement_made_up_for")
 
     def _reservation(self, principal: Principal, estimate: Estimate) -> Reservation:
         tier: Tier = self._catalog.tier_of(principal.tier)
@@ -123,8 +129,9 @@ class Ledger:
     ) -> None:
         try:
             await _patiently(write)
-        except GatewayError:
-            self._owed.append(write)
+        except Exception as error:
+            if isinstance(error, GatewayError):
+                self._owed.append(write)
             _log_unsettled(owner, calls)
             raise
         finally:

@@ -11,6 +11,7 @@ import pytest
 from gateway.cache.auth_cache import AuthCache
 from gateway.cache.auth_cache import _account as account_entry
 from gateway.cache.client import ValkeyClient
+from gateway.cache.rate_limit import NOT_COUNTED, Counted, RateLimiter
 from gateway.domain.account import AccountState, KeyGrant
 from tests.account_app import PASSWORD, AccountApp, account_app, code_of
 from tests.upstreams.slow_proxy import SlowProxy, slow_proxy
@@ -22,7 +23,7 @@ STATE = AccountState(role="user", tier="free", status="active", token_version=1)
 @pytest.fixture
 async def cache(redis_url: str) -> AsyncIterator[AuthCache]:
     client = ValkeyClient(redis_url)
-    yield AuthCache(client)
+    yield AuthCache(client, RateLimiter(client, {"free": None}))
     await client.aclose()
 
 
@@ -51,29 +52,33 @@ def grant(user_id: UUID) -> KeyGrant:
 
 async def test_what_is_kept_is_found_again_until_it_is_forgotten(cache: AuthCache) -> None:
     user, session, key_hash = uuid4(), uuid4(), uuid4().bytes
-    assert await cache.session(user, session) is None
+    assert await cache.session(user, session, 1) is None
     await cache.keep_session(user, session, STATE, True)
-    assert await cache.session(user, session) == (STATE, True)
+    assert await cache.session(user, session, 1) == (STATE, True, Counted(None))
     key = grant(user)
     assert await cache.key(key_hash) is None
     await cache.keep_key(key_hash, key, STATE)
-    assert await cache.key(key_hash) == (key, STATE)
+    found = await cache.key(key_hash)
+    assert found is not None
+    assert found[:2] == (key, STATE)
+    assert found[2].window is not None
+    assert (found[2].window.limit, found[2].window.remaining) == (7, 6)
     await cache.forget_account(user)
-    assert await cache.session(user, session) is None
+    assert await cache.session(user, session, 1) is None
     assert await cache.key(key_hash) is None
 
 
 async def test_an_ended_session_is_kept_as_ended(cache: AuthCache) -> None:
     user, session = uuid4(), uuid4()
     await cache.keep_session(user, session, STATE, False)
-    assert await cache.session(user, session) == (STATE, False)
+    assert await cache.session(user, session, 1) == (STATE, False, NOT_COUNTED)
 
 
 async def test_a_reader_cannot_store_what_it_saw_before_the_change(cache: AuthCache) -> None:
     user, session, key_hash = uuid4(), uuid4(), uuid4().bytes
     await cache.forget_sessions(session)
     await cache.keep_session(user, session, STATE, True)  # read before the session was ended
-    assert await cache.session(user, session) is None
+    assert await cache.session(user, session, 1) is None
     await cache.forget_key(key_hash)
     await cache.keep_key(key_hash, grant(user), STATE)
     assert await cache.key(key_hash) is None
@@ -110,17 +115,18 @@ async def test_a_known_caller_costs_one_round_trip_and_no_query(app: AccountApp)
     await app.client.get("/api/chat/probe", headers=person.headers)
     await app.container.authenticator.aclose()
     commands: list[tuple[object, ...]] = []
-    execute = app.container.valkey.execute
+    redis = app.container.valkey._redis
+    execute = redis.execute_command
 
-    async def count(*command: object) -> object:
+    async def count(*command: object, **options: object) -> object:
         commands.append(command)
-        return await execute(*command)
+        return await execute(*command, **options)
 
-    app.container.valkey.execute = count
+    redis.execute_command = count
     app.container.authenticator._uow = None
     assert (await app.client.get("/v1/probe", headers=service)).status_code == 200
     assert (await app.client.get("/api/chat/probe", headers=person.headers)).status_code == 200
-    assert [command[0] for command in commands] == ["MGET", "MGET"]
+    assert [command[0] for command in commands] == ["EVALSHA", "EVALSHA"]
 
 
 async def test_what_ends_while_valkey_is_away_is_not_believed_when_it_is_back(

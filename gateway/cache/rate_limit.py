@@ -1,0 +1,138 @@
+"""Requests a minute: a sliding window in Valkey that all workers share, a stricter one here without it."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b, sha1
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError, ResponseError
+
+from gateway.cache.client import ValkeyClient, ValkeyUnavailable
+from gateway.domain.budget import Window
+
+log = structlog.get_logger(__name__)
+
+_MINUTE = 60.0
+_CALLERS = 10_000  # whose requests are remembered here while Valkey is away
+_SCRIPT = Path(__file__).with_name("admission.lua").read_text(encoding="utf-8")
+_SHA = sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """That a request was counted (or not), and in which window: None where there is no limit."""
+
+    window: Window | None
+    was: bool = True
+
+
+NOT_COUNTED = Counted(None, was=False)
+
+
+class RateLimiter:
+    """Counts requests against the account's limit and a key's own lower one.
+
+    `tiers` holds requests a minute by tier (None: unlimited), the first one for tiers it does not hold.
+    Without Valkey each worker admits half of a limit by itself: strict with one worker, never without limits.
+    """
+
+    def __init__(self, valkey: ValkeyClient, tiers: Mapping[str, int | None]) -> None:
+        self._valkey = valkey
+        self._tiers = dict(tiers)
+        self._first = next(iter(self._tiers.values()), None)
+        self._arguments = tuple(part for name, limit in tiers.items() for part in (name, limit or 0))
+        self._local: OrderedDict[str, deque[float]] = OrderedDict()
+
+    async def read_and_count(
+        self, kind: str, account: str, other: str, claim: str | int, user_id: UUID, key: bytes = b""
+    ) -> tuple[bytes | None, bytes | None, Counted]:
+        """Two entries of the auth cache, and one request counted if they make the caller's claim good.
+
+        Args:
+            kind: `session` or `key`; `claim` is the token's version or the owner's id in hex.
+            account, other: names of the entries. key: the API key's hash.
+
+        Returns:
+            Both entries, and whether the request was counted.
+
+        Raises:
+            ValkeyUnavailable: nothing is known, nothing was counted.
+        """
+        names = (account, other, _window(user_id.bytes), _window(key))
+        reply = await self._run(4, *names, kind, claim, *self._arguments)
+        return reply[0], reply[1], Counted(_as_window(reply[3:])) if reply[2] else NOT_COUNTED
+
+    async def count(
+        self, user_id: UUID, tier: str, key: bytes = b"", key_limit: int | None = None
+    ) -> Window | None:
+        """Count a request of a caller who is known from elsewhere; None where there is no limit."""
+        limit = self._tiers.get(tier, self._first) if self._tiers else None
+        if not limit and not key_limit:
+            return None
+        names = (_window(user_id.bytes), _window(key))
+        try:
+            reply = await self._run(2, *names, "count", limit or 0, key_limit or 0)
+        except ValkeyUnavailable:
+            given = zip(names, (limit, key_limit), strict=True)
+            return self._count_here(*((name, (most + 1) // 2) for name, most in given if most))
+        return _as_window(reply[1:])
+
+    async def _run(self, keys: int, *arguments: str | int) -> Any:
+        async def evaluate(redis: Redis) -> Any:
+            try:
+                return await _execute(redis, "EVALSHA", _SHA, keys, *arguments)
+            except NoScriptError:
+                return await _execute(redis, "EVAL", _SCRIPT, keys, *arguments)
+
+        try:
+            return await self._valkey.run(evaluate)
+        except ResponseError as error:
+            # Something else writes under our names, or the server lacks a command: limit by ourselves.
+            log.warning("rate_limit_script_failed", error=type(error).__name__)
+            raise ValkeyUnavailable from error
+
+    def _count_here(self, *limits: tuple[str, int]) -> Window:
+        now = time.monotonic()
+        windows = [(self._requests(name, now), limit) for name, limit in limits]
+        wait = max(
+            (seen[len(seen) - limit] + _MINUTE - now for seen, limit in windows if len(seen) >= limit),
+            default=None,
+        )
+        if wait is None:
+            for seen, _ in windows:
+                seen.append(now)
+        seen, limit = min(windows, key=lambda window: window[1] - len(window[0]))
+        return Window(limit, max(0, limit - len(seen)), seen[-1] + _MINUTE - now, wait)
+
+    def _requests(self, name: str, now: float) -> deque[float]:
+        seen = self._local.setdefault(name, deque())
+        self._local.move_to_end(name)
+        if len(self._local) > _CALLERS:
+            self._local.popitem(last=False)
+        while seen and seen[0] <= now - _MINUTE:
+            seen.popleft()
+        return seen
+
+
+def _window(caller: bytes) -> str:
+    """A name that tells nobody whose window it is: it may outlive the account by a minute."""
+    return "rate:" + blake2b(caller, digest_size=12).hexdigest()
+
+
+def _as_window(reply: list[int]) -> Window | None:
+    limit, remaining, reset, wait = reply
+    if not limit:
+        return None
+    return Window(limit, remaining, reset / 1e6, wait / 1e6 if wait > 0 else None)
+
+
+async def _execute(redis: Redis, *command: str | int) -> Any:
+    return await redis.execute_command(*command)  # type: ignore[no-untyped-call]
