@@ -90,5 +90,8 @@ async def run(
 ) -> list[ChatEvent]:
     """All events of a turn."""
     noted = attempts if attempts is not None else []
-    stream = agent.run(asked, asked.messages, guard=guard, allowed_models=allowed, attempts=noted)
-    return [event async for event in stream]
+    events: list[ChatEvent] = []
+    await agent.run(
+        asked, asked.messages, guard=guard, allowed_models=allowed, attempts=noted, emit=events.append
+    )
+    return events

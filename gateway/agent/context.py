@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from gateway.agent.intent.classifier import IntentClassifier
 from gateway.domain.catalog import Catalog, GuardSet, ModelConfig
-from gateway.domain.events import Attempt
+from gateway.domain.events import Attempt, ChatEvent
 from gateway.guardrails.base import Verdict
 from gateway.guardrails.pipeline import GuardrailPipeline
 from gateway.providers.chat.base import ChatProvider
@@ -41,13 +41,15 @@ class AgentContext:
     """One turn's live things.
 
     `attempts` is the caller's: each model call is noted there as it ends, also one that is cancelled, so
-    that the ledger misses none. `input_check` runs beside the model call and is awaited before its first
-    word is shown.
+    that the ledger misses none. `emit` hands an event to whoever listens, and never waits: LangGraph's own
+    stream writer would take each one through a queue and a task that waits on it, at 0.1 ms a step.
+    `input_check` runs beside the model call and is awaited before its first word is shown.
     """
 
     parts: AgentParts
     guard: GuardSet
     attempts: list[Attempt]
+    emit: Callable[[ChatEvent], None]
     input_check: asyncio.Task[tuple[Verdict, ...]] | None = None
 
     def close(self) -> None:

@@ -1,9 +1,8 @@
-"""Runs the graph for one turn and yields its events."""
+"""Runs the graph for one turn."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from typing import cast
+from collections.abc import Callable
 
 from langchain_core.runnables import RunnableConfig
 
@@ -41,22 +40,23 @@ class AgentRunner:
         guard: GuardSet,
         allowed_models: frozenset[str] | None,
         attempts: list[Attempt],
-    ) -> AsyncGenerator[ChatEvent, None]:
-        """The turn's events, ending with `TurnCompleted` or `TurnFailed` (both without the ids of storage).
+        emit: Callable[[ChatEvent], None],
+    ) -> None:
+        """Run the turn to its end: its last event is `TurnCompleted` or `TurnFailed`, without storage's ids.
 
         Args:
             messages: system prompt, history and question, oldest first.
-            attempts: filled with each model call as it ends, also when this iterator is closed early.
+            attempts: filled with each model call as it ends, also when this task is cancelled.
+            emit: given each event as it happens; must not wait.
         """
-        context = AgentContext(self.parts, guard, attempts)
+        context = AgentContext(self.parts, guard, attempts, emit)
         state = initial_state(turn, messages, allowed_models)
         # Routing, a guardrail or a receipt that is kept may depend on what the question is about.
         judged = turn.persist or turn.model == AUTO or guard != _NO_GUARD
         graph = self._judging if judged else self._plain
         try:
-            async for event in graph.astream(
-                state, context=context, stream_mode="custom", config=self._config
-            ):
-                yield cast(ChatEvent, event)
+            # No stream mode: what is said goes through `emit`, and the final state says nothing more.
+            async for _ in graph.astream(state, context=context, stream_mode=[], config=self._config):
+                pass
         finally:
             context.close()

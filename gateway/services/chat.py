@@ -165,14 +165,24 @@ class ChatService:
         attempts: list[Attempt] = []
         progress = Progress()
         ending: TurnCompleted | TurnFailed | None = None
+
+        def emit(event: ChatEvent) -> None:
+            nonlocal ending
+            if isinstance(event, (TurnCompleted, TurnFailed)):
+                ending = event
+            else:
+                progress.add(event)
+                channel.put(event)
+
         try:
-            async with aclosing(self._events(job, attempts)) as events:
-                async for event in events:
-                    if isinstance(event, (TurnCompleted, TurnFailed)):
-                        ending = event
-                    else:
-                        progress.add(event)
-                        channel.put(event)
+            await self._runner.run(
+                job.turn,
+                job.messages,
+                guard=self._guard(job),
+                allowed_models=job.principal.models,
+                attempts=attempts,
+                emit=emit,
+            )
         except asyncio.CancelledError as reason:
             if ending is None:
                 ending = _called_off(job, progress, attempts, interrupted=INTERRUPTED in reason.args)
@@ -184,15 +194,6 @@ class ChatService:
             ending = TurnFailed(GatewayError(), job.turn.request_id, answer)
         channel.put(await _to_the_end(self._settle(job, ending, attempts)))
         channel.close()
-
-    def _events(self, job: _Job, attempts: list[Attempt]) -> AsyncGenerator[ChatEvent, None]:
-        return self._runner.run(
-            job.turn,
-            job.messages,
-            guard=self._guard(job),
-            allowed_models=job.principal.models,
-            attempts=attempts,
-        )
 
     def _guard(self, job: _Job) -> GuardSet:
         guards = self._runner.parts.catalog.guardrails

@@ -24,12 +24,12 @@ async def format_answer(state: AgentState, runtime: Runtime[AgentContext]) -> Ag
     blocked = state["blocked"]
     if blocked is not None:
         state = {**state, "text": REFUSAL.format(reason=blocked)}
-        runtime.stream_writer(TextReplaced(state["text"], blocked))
+        runtime.context.emit(TextReplaced(state["text"], blocked))
     answer = _answer(state, "complete" if failure is None else "failed")
     if failure is None:
-        runtime.stream_writer(TurnCompleted(answer))
+        runtime.context.emit(TurnCompleted(answer))
     else:
-        runtime.stream_writer(TurnFailed(failure, state["turn"].request_id, answer))
+        runtime.context.emit(TurnFailed(failure, state["turn"].request_id, answer))
     return AgentState()
 
 

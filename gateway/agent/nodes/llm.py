@@ -86,7 +86,7 @@ async def _relay(
         UpstreamTimeout, UpstreamBroken (no end marker), whatever the provider raises, _Withheld.
     """
     context = runtime.context
-    write = runtime.stream_writer
+    write = context.emit
     loop = asyncio.get_running_loop()
     total = context.parts.total_timeout(provider)
     silence = min(provider.timeouts.first_token, total) if request.incremental else total

@@ -42,7 +42,7 @@ async def route(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState
         reason = f"{earlier.model} failed before its first word; {names[0]} is next in line."
     chosen = names[0]
     provider = parts.provider_of(parts.catalog.models[chosen]).name
-    runtime.stream_writer(RouteChosen(found.label, round(found.complexity, 3), chosen, provider, reason))
+    runtime.context.emit(RouteChosen(found.label, round(found.complexity, 3), chosen, provider, reason))
     update["route"] = Route(chosen, provider, turn.model or AUTO, reason)
     update["candidates"] = names[1:]
     return update

@@ -38,11 +38,11 @@ async def tools(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState
 
 
 async def _run(call: ToolCall, runtime: Runtime[AgentContext], *, refused: bool) -> dict[str, Any]:
-    runtime.stream_writer(ToolStarted(call))
+    runtime.context.emit(ToolStarted(call))
     if refused:
         ok, content, ms = False, _TOO_MANY.format(limit=_MAX_PARALLEL_CALLS), 0.0
     else:
         outcome = await runtime.context.parts.tools.run(call)
         ok, content, ms = outcome.ok, outcome.content, outcome.ms
-    runtime.stream_writer(ToolFinished(call.id, call.name, ok, content, ms))
+    runtime.context.emit(ToolFinished(call.id, call.name, ok, content, ms))
     return {"id": call.id, "name": call.name, "ok": ok, "ms": round(ms, 3), "content": content}

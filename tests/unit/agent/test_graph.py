@@ -21,6 +21,7 @@ from gateway.core.exceptions import (
 from gateway.domain.chat import ResponseFormat, Sampling, ToolSpec
 from gateway.domain.events import (
     Answer,
+    Attempt,
     ChatEvent,
     RouteChosen,
     TextDelta,
@@ -330,14 +331,23 @@ async def test_a_cancelled_call_is_noted_for_the_ledger_and_closed_upstream() ->
     async with OpenAIUpstream() as up:
         gate = asyncio.Event()
         up.script(Reply(gate=gate, gate_at=2))
-        attempts = []
+        attempts: list[Attempt] = []
+        spoke = asyncio.Event()
         async with runner(catalog({"one": up.url})) as agent:
             asked = turn(model="one")
-            stream = agent.run(asked, asked.messages, guard=BLOCK, allowed_models=None, attempts=attempts)
-            async for event in stream:
-                if isinstance(event, TextDelta):
-                    break
-            await stream.aclose()
+            task = asyncio.create_task(
+                agent.run(
+                    asked,
+                    asked.messages,
+                    guard=BLOCK,
+                    allowed_models=None,
+                    attempts=attempts,
+                    emit=lambda event: spoke.set() if isinstance(event, TextDelta) else None,
+                )
+            )
+            await spoke.wait()
+            task.cancel()
+            await asyncio.wait({task})
             await asyncio.wait_for(up.calls[0].disconnected.wait(), 5)
     assert [a.outcome for a in attempts] == ["cancelled"]
     assert attempts[0].usage.completion_tokens > 0
