@@ -141,6 +141,8 @@ async def test_a_cached_key_dies_when_it_expires(app: AccountApp, monkeypatch: p
         ({"name": "x", "scopes": ["root"]}, "scopes.0"),
         ({"name": "x", "models": []}, "models"),
         ({"name": "x", "requests_per_minute": 0}, "requests_per_minute"),
+        ({"name": "x", "requests_per_minute": 21}, "requests_per_minute"),  # the owner's tier has 20
+        ({"name": "x", "models": ["small", "no-such-model"]}, "models"),
         ({"name": "x", "expires_at": "2001-01-01T00:00:00Z"}, "expires_at"),
         ({"name": "x", "expires_at": "2999-01-01T00:00:00"}, "expires_at"),
         ({"name": "x", "expires_at": 1e300}, "expires_at"),
@@ -203,6 +205,41 @@ async def test_the_use_of_a_key_is_noted_off_the_requests_path(app: AccountApp) 
     await app.container.authenticator.aclose()
     [item] = (await person.call("GET", KEYS)).json()["items"]
     assert datetime.fromisoformat(item["last_used_at"]) == first
+
+
+async def test_a_key_may_be_told_what_its_owner_may(app: AccountApp) -> None:
+    person = await app.person()
+    key = await person.new_key(models=["large", "fast", "small", "large"], requests_per_minute=20)
+    assert key["models"] == ["fast", "large", "small"]
+    [item] = (await person.call("GET", KEYS)).json()["items"]
+    fields = {"id", "name", "prefix", "scopes", "models", "requests_per_minute", "expires_at"}
+    assert set(item) == fields | {"last_used_at", "created_at"}
+    assert (item["requests_per_minute"], item["last_used_at"]) == (20, None)
+
+
+async def test_the_limit_of_a_key_follows_the_owners_tier(app: AccountApp) -> None:
+    person = await app.person()
+    for tier, wanted, expected in [
+        ("pro", 120, 201),
+        ("pro", 121, 422),
+        ("gone", 20, 201),
+        ("gone", 21, 422),
+    ]:
+        await app.sql("UPDATE users SET tier = :t WHERE email = :e", t=tier, e=person.email)
+        made = await person.call("POST", KEYS, json={"name": "x", "requests_per_minute": wanted})
+        assert made.status_code == expected, made.text
+
+
+async def test_a_revoked_key_is_refused_on_every_worker(
+    app: AccountApp, database_url: str, redis_url: str
+) -> None:
+    person = await app.person()
+    key = await person.new_key()
+    async with account_app(database_url, redis_url) as other:
+        assert (await other.client.get("/v1/probe", headers=bearer(key["secret"]))).status_code == 200
+        assert (await person.call("DELETE", f"{KEYS}/{key['id']}")).status_code == 204
+        answer = await other.client.get("/v1/probe", headers=bearer(key["secret"]))
+        assert code_of(answer) == (401, "invalid_api_key")
 
 
 async def test_a_disabled_owners_key_is_refused(app: AccountApp) -> None:

@@ -1,0 +1,164 @@
+"""Where an account is signed in, and how that ends, on every worker at once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from uuid import uuid4
+
+import pytest
+
+from tests.account_app import PASSWORD, AccountApp, Person, account_app, code_of
+
+SESSIONS = "/api/user/sessions"
+ME = "/api/user/me"
+
+
+@pytest.fixture
+async def app(database_url: str, redis_url: str) -> AsyncIterator[AccountApp]:
+    async with account_app(database_url, redis_url) as running:
+        yield running
+
+
+@pytest.fixture
+async def other(database_url: str, redis_url: str) -> AsyncIterator[AccountApp]:
+    """Another worker of the same gateway."""
+    async with account_app(database_url, redis_url) as running:
+        yield running
+
+
+def bearer(tokens: dict[str, str]) -> dict[str, str]:
+    return {"authorization": f"Bearer {tokens['access_token']}"}
+
+
+async def login_with(app: AccountApp, person: Person, user_agent: str) -> dict[str, str]:
+    body = {"email": person.email, "password": PASSWORD}
+    answer = await app.client.post("/api/auth/login", json=body, headers={"user-agent": user_agent})
+    return answer.json()
+
+
+async def refresh(app: AccountApp, tokens: dict[str, str]):
+    return await app.client.post("/api/auth/refresh", json={"refresh_token": tokens["refresh_token"]})
+
+
+async def listed(person: Person) -> list[dict[str, object]]:
+    answer = await person.call("GET", SESSIONS)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["items"]
+
+
+async def test_a_person_sees_where_they_are_signed_in(app: AccountApp) -> None:
+    person = await app.person()
+    await login_with(app, person, "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
+    newest, oldest = await listed(person)
+    fields = {"id", "device", "user_agent", "address", "created_at", "last_used_at", "current"}
+    assert set(newest) == set(oldest) == fields
+    assert (newest["device"], newest["current"]) == ("Firefox on Linux", False)
+    assert oldest["current"] is True
+    assert newest["address"] == oldest["address"] == app.client._transport.client[0]
+    assert datetime.fromisoformat(newest["created_at"]).tzinfo is not None
+
+
+async def test_a_session_keeps_its_id_and_age_and_tells_its_last_use(app: AccountApp) -> None:
+    person = await app.person()
+    [before] = await listed(person)
+    person.tokens = (await refresh(app, person.tokens)).json()
+    [after] = await listed(person)
+    assert (after["id"], after["created_at"]) == (before["id"], before["created_at"])
+    assert after["last_used_at"] > before["last_used_at"]
+
+
+async def test_use_is_noted_off_the_requests_path_once_a_minute(app: AccountApp, other: AccountApp) -> None:
+    person = await app.person()
+    await app.sql(
+        "UPDATE refresh_tokens SET last_used_at = now() - interval '1 hour'"
+        " WHERE user_id = CAST(:id AS uuid)",
+        id=person.id,
+    )
+    await app.client.get("/api/chat/probe", headers=person.headers)
+    await app.container.authenticator.aclose()
+    [noted] = await listed(person)
+    assert (datetime.now().astimezone() - datetime.fromisoformat(noted["last_used_at"])).total_seconds() < 60
+    await other.client.get("/api/chat/probe", headers=person.headers)
+    await other.container.authenticator.aclose()
+    assert await listed(person) == [noted]
+
+
+async def test_one_session_is_ended_and_the_others_stay(app: AccountApp, other: AccountApp) -> None:
+    person = await app.person()
+    second = await app.login(person.email)
+    assert (await other.client.get(ME, headers=bearer(second))).status_code == 200
+    ended = next(session["id"] for session in await listed(person) if not session["current"])
+    assert (await person.call("DELETE", f"{SESSIONS}/{ended}")).status_code == 204
+    assert code_of(await other.client.get(ME, headers=bearer(second))) == (401, "token_invalid")
+    assert code_of(await refresh(other, second)) == (401, "token_invalid")
+    assert [session["current"] for session in await listed(person)] == [True]
+    assert code_of(await person.call("DELETE", f"{SESSIONS}/{ended}")) == (404, "not_found")
+
+
+async def test_a_person_may_end_the_session_they_are_in(app: AccountApp) -> None:
+    person = await app.person()
+    [session] = await listed(person)
+    assert (await person.call("DELETE", f"{SESSIONS}/{session['id']}")).status_code == 204
+    assert code_of(await person.call("GET", ME)) == (401, "token_invalid")
+
+
+async def test_logging_out_everywhere_leaves_no_token_on_any_worker(
+    app: AccountApp, other: AccountApp
+) -> None:
+    person = await app.person()
+    tokens = [person.tokens, *[await app.login(person.email) for _ in range(3)]]
+    service = {"x-api-key": (await person.new_key())["secret"]}
+    for pair in tokens:
+        assert (await other.client.get(ME, headers=bearer(pair))).status_code == 200
+    assert (await person.call("DELETE", SESSIONS)).status_code == 204
+    for pair in tokens:
+        for worker in (app, other):
+            assert code_of(await worker.client.get(ME, headers=bearer(pair))) == (401, "token_invalid")
+            assert code_of(await refresh(worker, pair)) == (401, "token_invalid")
+    assert (await app.client.get("/v1/probe", headers=service)).status_code == 200
+    person.tokens = await app.login(person.email)
+    assert len(await listed(person)) == 1
+
+
+async def test_sessions_of_others_are_neither_seen_nor_ended(app: AccountApp) -> None:
+    owner, stranger = await app.person(), await app.person()
+    [session] = await listed(owner)
+    assert session not in await listed(stranger)
+    for wanted in (session["id"], str(uuid4()), "7", "x" * 5000, "%00"):
+        assert code_of(await stranger.call("DELETE", f"{SESSIONS}/{wanted}")) == (404, "not_found")
+    assert (await stranger.call("DELETE", SESSIONS)).status_code == 204
+    assert (await owner.call("GET", ME)).status_code == 200
+
+
+async def test_a_key_has_no_sessions(app: AccountApp) -> None:
+    person = await app.person()
+    service = {"x-api-key": (await person.new_key())["secret"]}
+    for method in ("GET", "DELETE"):
+        answer = await app.client.request(method, SESSIONS, headers=service)
+        assert code_of(answer) == (403, "forbidden")
+
+
+@pytest.mark.parametrize("thief_first", [True, False])
+async def test_a_spent_token_used_again_ends_both_sessions_on_both_workers_at_once(
+    app: AccountApp, other: AccountApp, thief_first: bool
+) -> None:
+    person = await app.person()
+    stolen = person.tokens
+    first, second = (other, app) if thief_first else (app, other)
+    successor = (await refresh(first, stolen)).json()
+    latest = (await refresh(first, successor)).json()
+    for worker in (app, other):  # both have them in their caches
+        for pair in (stolen, successor, latest):
+            assert (await worker.client.get(ME, headers=bearer(pair))).status_code == 200
+    assert code_of(await refresh(second, stolen)) == (401, "token_reused")
+    for worker in (app, other):
+        for pair in (stolen, successor, latest):
+            assert code_of(await worker.client.get(ME, headers=bearer(pair))) == (401, "token_invalid")
+        assert (await refresh(worker, latest)).status_code == 401
+
+
+async def test_two_workers_give_two_tabs_one_successor(app: AccountApp, other: AccountApp) -> None:
+    person = await app.person()
+    here, there = await refresh(app, person.tokens), await refresh(other, person.tokens)
+    assert here.json()["refresh_token"] == there.json()["refresh_token"]
