@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -11,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from gateway.core.exceptions import ValidationFailed
 
 MAX_DAYS = 366
+_FORM = re.compile(r"\d{4}-\d{2}-\d{2}([Tt ]|$)", re.ASCII)
 _FIRST_YEAR, _LAST_YEAR = 2000, 2200
 
 # An answer from the cache: it cost nothing and asked no provider.
@@ -191,13 +193,15 @@ def day_and_month(now: datetime) -> tuple[datetime, datetime]:
 
 def _parse(text: str, zone: ZoneInfo, param: str, *, add_days: int) -> datetime:
     try:
+        if not _FORM.match(text):
+            raise ValueError
         if len(text) == len("2025-01-31"):
             return _midnight(_sane(date.fromisoformat(text), param) + timedelta(days=add_days), zone)
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise ValidationFailed(f"{param}: This is not a date or a time of RFC 3339.", param=param) from None
     _sane(moment.date(), param)
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)).astimezone(UTC)
 
 
 def _sane(day: date, param: str) -> date:
@@ -207,4 +211,5 @@ def _sane(day: date, param: str) -> date:
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=zone)
+    # As an instant: Python subtracts times of one zone by the wall clock, whatever the clocks did in between.
+    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
