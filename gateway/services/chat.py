@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 import structlog
@@ -40,7 +39,7 @@ from gateway.services.ledger import Ledger
 from gateway.services.pricing import Pricing
 from gateway.services.progress import Progress
 from gateway.services.receipts import count, finished_turn, usage_entries
-from gateway.services.turns import INTERRUPTED, EventChannel, TurnTasks
+from gateway.services.turns import INTERRUPTED, EventChannel, RunningTurn, TurnTasks
 
 log = structlog.get_logger(__name__)
 
@@ -76,13 +75,21 @@ class ChatService:
         Raises:
             GatewayError: whatever the turn failed with; what had been said is kept all the same.
         """
-        async with aclosing(self.stream(turn, principal)) as events:
-            async for event in events:
-                if isinstance(event, TurnCompleted):
-                    return event.answer
-                if isinstance(event, TurnFailed):
-                    raise event.error
-        raise GatewayError
+        started = perf_counter()
+        self._tasks.admit()
+        job = await self._open(turn, principal, started)
+        last: list[ChatEvent] = []
+        running = self._tasks.start(lambda me: self._drive(me, job, last.append), owner=principal)
+        try:
+            if running.task is not None:
+                await asyncio.shield(running.task)
+        except asyncio.CancelledError:
+            self._left_alone(running, principal)
+            raise
+        ending = last[-1]
+        if isinstance(ending, TurnCompleted):
+            return ending.answer
+        raise ending.error if isinstance(ending, TurnFailed) else GatewayError()
 
     async def stream(self, turn: Turn, principal: Principal) -> AsyncGenerator[ChatEvent, None]:
         """The turn's events, from `TurnStarted` to exactly one of `TurnCompleted` and `TurnFailed`.
@@ -97,7 +104,7 @@ class ChatService:
         self._tasks.admit()
         job = await self._open(turn, principal, started)
         channel = EventChannel()
-        task = self._tasks.start(lambda: self._drive(job, channel), owner=principal)
+        running = self._tasks.start(lambda me: self._drive(me, job, channel.put), owner=principal)
         try:
             begun = False
             async for event in channel:
@@ -108,9 +115,7 @@ class ChatService:
                     yield _turn_started(job)
                 yield event
         finally:
-            if not task.done() and self._stops_with_client(principal):
-                # Not at once: a task that has not begun could not write down that it was called off.
-                asyncio.get_running_loop().call_soon(task.cancel)
+            self._left_alone(running, principal)
 
     async def _open(self, turn: Turn, principal: Principal, started: float) -> _Job:
         """Unit of work 1; nothing is written or reserved for a name that does not exist."""
@@ -160,7 +165,7 @@ class ChatService:
             opened,
         )
 
-    async def _drive(self, job: _Job, channel: EventChannel) -> None:
+    async def _drive(self, running: RunningTurn, job: _Job, tell: Callable[[ChatEvent], None]) -> None:
         """Run the graph and unit of work 2; a task of its own, so that no client's leaving reaches it."""
         attempts: list[Attempt] = []
         progress = Progress()
@@ -172,7 +177,7 @@ class ChatService:
                 ending = event
             else:
                 progress.add(event)
-                channel.put(event)
+                tell(event)
 
         try:
             await self._runner.run(
@@ -192,8 +197,8 @@ class ChatService:
         if ending is None:
             answer = progress.answer(job.turn.request_id, "failed", attempts)
             ending = TurnFailed(GatewayError(), job.turn.request_id, answer)
-        channel.put(await _to_the_end(self._settle(job, ending, attempts)))
-        channel.close()
+        running.begin_settling()
+        tell(await self._settle(job, ending, attempts))
 
     def _guard(self, job: _Job) -> GuardSet:
         guards = self._runner.parts.catalog.guardrails
@@ -235,18 +240,11 @@ class ChatService:
             finished_turn(owner, opened.conversation_id, job.answer_id, answer, error, calls)
         )
 
-    def _stops_with_client(self, principal: Principal) -> bool:
+    def _left_alone(self, running: RunningTurn, principal: Principal) -> None:
+        """The client is gone: by `on_disconnect` its turn goes on or is called off."""
         policy = self._runner.parts.catalog.on_disconnect
-        return (policy.people if principal.kind == "person" else policy.api_keys) == "cancel"
-
-
-async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`, which no cancellation of this task reaches."""
-    task = asyncio.create_task(work)
-    while not task.done():
-        with suppress(asyncio.CancelledError):
-            await asyncio.wait({task})
-    return task.result()
+        if (policy.people if principal.kind == "person" else policy.api_keys) == "cancel":
+            running.cancel()
 
 
 def _check_name(catalog: Catalog, name: str, principal: Principal) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from gateway.core.exceptions import Unavailable
-from gateway.domain.events import ChatEvent
+from gateway.domain.events import ChatEvent, TurnCompleted, TurnFailed
 from gateway.domain.principal import Principal
 
 # What a cancelled task is told, and reads again from the CancelledError.
@@ -25,37 +25,51 @@ class EventChannel:
     def __init__(self) -> None:
         self._events: deque[ChatEvent] = deque()
         self._wake: asyncio.Future[None] | None = None
-        self._closed = False
 
     def put(self, event: ChatEvent) -> None:
-        """Add an event; never waits, so that a slow listener holds up no turn."""
+        """Add an event; never waits: a slow listener holds up no turn. The turn's last event ends the channel."""
         self._events.append(event)
-        self._notify()
-
-    def close(self) -> None:
-        """No more events come."""
-        self._closed = True
-        self._notify()
-
-    def _notify(self) -> None:
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
     async def __aiter__(self) -> AsyncIterator[ChatEvent]:
         while True:
             while self._events:
-                yield self._events.popleft()
-            if self._closed:
-                return
+                event = self._events.popleft()
+                yield event
+                if isinstance(event, (TurnCompleted, TurnFailed)):
+                    return
             self._wake = asyncio.get_running_loop().create_future()
             await self._wake
+
+
+class RunningTurn:
+    """A turn's task; it can be called off until it begins to write down what came of it."""
+
+    def __init__(self, owner: Principal | None) -> None:
+        self.owner = owner
+        self.task: asyncio.Task[None] | None = None
+        self._settling = False
+
+    def begin_settling(self) -> None:
+        """From here on no cancellation reaches the turn: what it did is written whatever happens."""
+        self._settling = True
+
+    def cancel(self, reason: str = CANCELLED) -> None:
+        """Call the turn off, unless it has said all it has to say."""
+        # Not at once: a task that has not begun could not write down that it was called off.
+        asyncio.get_running_loop().call_soon(self._cancel, reason)
+
+    def _cancel(self, reason: str) -> None:
+        if self.task is not None and not self._settling:
+            self.task.cancel(reason)
 
 
 class TurnTasks:
     """All turns of this worker that are running."""
 
     def __init__(self) -> None:
-        self._tasks: dict[asyncio.Task[None], Principal | None] = {}
+        self._turns: dict[asyncio.Task[None], RunningTurn] = {}
         self._draining = False
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -64,7 +78,7 @@ class TurnTasks:
         return self._draining
 
     def __len__(self) -> int:
-        return len(self._tasks)
+        return len(self._turns)
 
     def admit(self) -> None:
         """Raises Unavailable once the worker is shutting down."""
@@ -72,30 +86,32 @@ class TurnTasks:
             raise Unavailable("The gateway is restarting; try again in a moment.", retry_after=2)
 
     def start(
-        self, run: Callable[[], Coroutine[Any, Any, None]], *, owner: Principal | None = None
-    ) -> asyncio.Task[None]:
+        self, run: Callable[[RunningTurn], Coroutine[Any, Any, None]], *, owner: Principal | None = None
+    ) -> RunningTurn:
         """Run a turn to its end, whoever listens; the worker keeps hold of it and knows whose it is."""
-        task = asyncio.create_task(run())
-        self._tasks[task] = owner
-        task.add_done_callback(self._tasks.pop)
-        return task
+        turn = RunningTurn(owner)
+        turn.task = asyncio.create_task(run(turn))
+        self._turns[turn.task] = turn
+        turn.task.add_done_callback(self._turns.pop)
+        return turn
 
     def owners(self) -> set[tuple[UUID, UUID | None]]:
         """(account, session) of every running turn; a key's turns have no session."""
-        return {(owner.user_id, owner.session_id) for owner in self._tasks.values() if owner is not None}
+        owners = (turn.owner for turn in self._turns.values())
+        return {(owner.user_id, owner.session_id) for owner in owners if owner is not None}
 
-    def cancel_owner(self, user_id: UUID, sessions: frozenset[UUID] | None = None) -> int:
-        """Cancel the account's turns, or only those of `sessions`; returns how many there were."""
-        ended = [
+    def cancel_owner(self, user_id: UUID, sessions: frozenset[UUID] | None = None) -> set[asyncio.Task[None]]:
+        """Cancel the account's turns, or only those of `sessions`; returns them, each about to end."""
+        ended = {
             task
             for task, owner in self._tasks.items()
             if owner is not None
             and owner.user_id == user_id
             and (sessions is None or owner.session_id in sessions)
-        ]
+        }
         for task in ended:
-            _cancel(task, CANCELLED)
-        return len(ended)
+            task.cancel(CANCELLED)
+        return ended
 
     def begin_draining(self, grace: float = DRAIN_SECONDS) -> None:
         """Admit no new turns and interrupt what still runs after `grace` seconds; returns at once."""
@@ -106,8 +122,8 @@ class TurnTasks:
 
     async def idle(self) -> None:
         """Wait until no turn is running."""
-        while self._tasks:
-            await asyncio.wait(set(self._tasks))
+        while self._turns:
+            await asyncio.wait(set(self._turns))
 
     async def drained(self, grace: float = DRAIN_SECONDS) -> None:
         """Wait until every turn has ended and is written down."""
@@ -117,10 +133,5 @@ class TurnTasks:
             self._deadline.cancel()
 
     def _interrupt(self) -> None:
-        for task in self._tasks:
-            _cancel(task, INTERRUPTED)
-
-
-def _cancel(task: asyncio.Task[None], reason: str) -> None:
-    # Not at once: a task that has not begun could not write down that it was called off.
-    asyncio.get_running_loop().call_soon(task.cancel, reason)
+        for turn in self._turns.values():
+            turn.cancel(INTERRUPTED)
