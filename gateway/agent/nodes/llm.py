@@ -13,6 +13,7 @@ from langgraph.runtime import Runtime
 from gateway.agent.context import AgentContext
 from gateway.agent.reply import Reply
 from gateway.agent.request import build_request
+from gateway.agent.spending import within_money
 from gateway.agent.state import AgentState
 from gateway.core.exceptions import GatewayError, UpstreamBroken, UpstreamTimeout
 from gateway.domain.chat import ChatRequest
@@ -60,7 +61,7 @@ async def llm(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
             cost_usd=parts.catalog.price_of(route.model).cost(usage),
         )
         context.attempts.append(attempt)
-    return AgentState(
+    update = AgentState(
         text=state["text"] + reply.text,
         reasoning=state["reasoning"] + reply.reasoning,
         logprobs=(*state["logprobs"], *reply.logprobs),
@@ -72,6 +73,7 @@ async def llm(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
         attempts=(*state["attempts"], attempt),
         verdicts=(*state["verdicts"], *_new_verdicts(context, state)),
     )
+    return within_money(update, state, parts.catalog)
 
 
 async def _relay(

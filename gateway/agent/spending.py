@@ -1,0 +1,40 @@
+"""No turn goes on for ever at somebody's cost: past `limits.usd_per_turn` it stops with what it has."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from gateway.agent.state import AgentState
+from gateway.core.exceptions import BudgetExceeded, UpstreamError
+from gateway.domain.catalog import Catalog
+from gateway.domain.usage import Usage
+
+_MESSAGE = "This turn has used up the money that a single turn may cost here, before it had an answer."
+
+
+def within_money(update: AgentState, state: AgentState, catalog: Catalog) -> AgentState:
+    """The update of a model call, without its wish for another call where that would cost too much.
+
+    Another call sends at least the same prompt again. Text that was said stands, cut (`length`); without any,
+    the turn fails with `BudgetExceeded`.
+    """
+    limit = catalog.limits.usd_per_turn
+    if limit is None or not _wants_more(update, state):
+        return update
+    attempts = update["attempts"]
+    spent = sum((attempt.cost_usd for attempt in attempts), Decimal(0))
+    prompt = Usage(prompt_tokens=attempts[-1].usage.prompt_tokens)
+    if spent + catalog.price_of(attempts[-1].model).cost(prompt) <= limit:
+        return update
+    if update["text"]:
+        return {**update, "tool_calls": (), "finish_reason": "length"}
+    return {**update, "tool_calls": (), "failure": BudgetExceeded(_MESSAGE)}
+
+
+def _wants_more(update: AgentState, state: AgentState) -> bool:
+    """Whether the edges would go on to tools or to another model."""
+    if update["failure"] is not None:
+        return (
+            isinstance(update["failure"], UpstreamError) and not update["spoke"] and bool(state["candidates"])
+        )
+    return update["blocked"] is None and bool(update["tool_calls"]) and not state["turn"].client_tools
