@@ -1,0 +1,265 @@
+"""Requests a minute: of an account, by whatever credential, on every worker, with Valkey and without."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from gateway.cache.client import ValkeyClient
+from gateway.cache.rate_limit import RateLimiter
+from gateway.core.metrics import rate_limited
+from tests.account_app import AccountApp, Person, account_app, code_of
+from tests.upstreams.slow_proxy import SlowProxy, slow_proxy
+
+FREE = {"free": 20, "pro": 50}
+PROBE = "/api/chat/probe"
+
+
+@pytest.fixture
+async def proxy(redis_url: str) -> AsyncIterator[SlowProxy]:
+    async with slow_proxy(redis_url) as running:
+        yield running
+
+
+@pytest.fixture
+async def app(database_url: str, proxy: SlowProxy) -> AsyncIterator[AccountApp]:
+    async with account_app(database_url, proxy.url, requests_per_minute=FREE) as running:
+        yield running
+
+
+@pytest.fixture
+async def limiter(redis_url: str) -> AsyncIterator[RateLimiter]:
+    client = ValkeyClient(redis_url)
+    yield RateLimiter(client, FREE)
+    await client.aclose()
+
+
+async def until_up(app: AccountApp) -> None:
+    async with asyncio.timeout(10):
+        while not app.container.valkey.available:  # noqa: ASYNC110 - the breaker has no event
+            await asyncio.sleep(0.01)
+
+
+async def statuses(app: AccountApp, headers: list[dict[str, str]]) -> list[int]:
+    answers = await asyncio.gather(*(app.client.get(PROBE, headers=one) for one in headers))
+    return sorted(answer.status_code for answer in answers)
+
+
+async def promote(app: AccountApp, person: Person, tier: str) -> None:
+    """A tier is looked up anew once the cached account has been forgotten, as an admin's change does."""
+    await app.sql("UPDATE users SET tier = :t WHERE email = :e", t=tier, e=person.email)
+    await app.container.cache.forget_account(UUID(person.id))
+
+
+async def test_sixty_at_once_on_twenty_a_minute_by_token_and_key_together(app: AccountApp) -> None:
+    person = await app.person()
+    # Made past the limiter: signing up and making a key are requests too.
+    key = (await person.new_key())["secret"]
+    used = 1
+    both = [person.headers, {"x-api-key": key}, {"authorization": f"Bearer {key}"}]
+    found = await statuses(app, both * 20)
+    assert found == [200] * (20 - used) + [429] * (40 + used)
+
+
+async def test_two_workers_share_one_window(app: AccountApp, database_url: str, redis_url: str) -> None:
+    person = await app.person()
+    async with account_app(database_url, redis_url, requests_per_minute=FREE) as other:
+        here, there = await asyncio.gather(
+            statuses(app, [person.headers] * 20), statuses(other, [person.headers] * 20)
+        )
+    assert sorted(here + there) == [200] * 20 + [429] * 20
+
+
+async def test_a_refusal_says_when_to_come_back_and_every_answer_what_is_left(app: AccountApp) -> None:
+    person = await app.person()
+    counted = rate_limited.labels("rate_limited")._value.get()
+    for left in range(19, -1, -1):
+        answer = await person.call("GET", PROBE)
+        assert answer.status_code == 200
+        assert answer.headers["x-ratelimit-limit-requests"] == "20"
+        assert answer.headers["x-ratelimit-remaining-requests"] == str(left)
+        assert answer.headers["x-ratelimit-reset-requests"] == "1m0s"
+    refused = await person.call("GET", PROBE)
+    assert code_of(refused) == (429, "rate_limited")
+    assert refused.json()["error"]["type"] == "rate_limit_error"
+    assert 0 < int(refused.headers["retry-after"]) <= 60
+    assert 0 < int(refused.headers["retry-after-ms"]) <= 60_000
+    assert "x-should-retry" not in refused.headers
+    assert refused.headers["x-ratelimit-remaining-requests"] == "0"
+    assert re.fullmatch(r"\d+s|1m0s", refused.headers["x-ratelimit-reset-requests"])
+    assert rate_limited.labels("rate_limited")._value.get() == counted + 1
+
+
+async def test_a_route_that_refuses_counts_and_tells_as_well(app: AccountApp) -> None:
+    person = await app.person()
+    refused = await person.call("GET", "/api/admin/probe")
+    assert refused.status_code == 403
+    assert refused.headers["x-ratelimit-remaining-requests"] == "19"
+
+
+async def test_a_bad_credential_uses_up_nobodys_window(app: AccountApp) -> None:
+    person = await app.person()
+    old = dict(person.headers)
+    await app.sql("UPDATE users SET token_version = token_version + 1 WHERE email = :e", e=person.email)
+    await app.container.cache.forget_account(UUID(person.id))
+    for _ in range(30):
+        assert (await app.client.get(PROBE, headers=old)).status_code == 401
+    person.tokens = await app.login(person.email)
+    answer = await person.call("GET", PROBE)
+    assert answer.headers["x-ratelimit-remaining-requests"] == "19"
+
+
+async def test_a_revoked_key_uses_up_nobodys_window(app: AccountApp) -> None:
+    person = await app.person()
+    key = await person.new_key()
+    service = {"x-api-key": key["secret"]}
+    assert (await app.client.get(PROBE, headers=service)).status_code == 200
+    assert (await person.call("DELETE", f"/api/user/api-keys/{key['id']}")).status_code == 204
+    for _ in range(30):
+        assert (await app.client.get(PROBE, headers=service)).status_code == 401
+    assert (await person.call("GET", PROBE)).headers["x-ratelimit-remaining-requests"] == "16"
+
+
+async def test_a_keys_own_limit_is_lower_and_the_accounts_holds_as_well(app: AccountApp) -> None:
+    person = await app.person()
+    low = {"x-api-key": (await person.new_key(requests_per_minute=3))["secret"]}
+    high = {"x-api-key": (await person.new_key())["secret"]}
+    first = await app.client.get(PROBE, headers=low)
+    assert first.headers["x-ratelimit-limit-requests"] == "3"
+    assert first.headers["x-ratelimit-remaining-requests"] == "2"
+    assert await statuses(app, [low] * 9) == [200] * 2 + [429] * 7
+    # Two keys were made and three requests answered; what was refused used up nothing of the account's.
+    answer = await app.client.get(PROBE, headers=high)
+    assert answer.headers["x-ratelimit-limit-requests"] == "20"
+    assert answer.headers["x-ratelimit-remaining-requests"] == "14"
+    assert await statuses(app, [high] * 20) == [200] * 14 + [429] * 6
+
+
+async def test_another_account_is_not_limited_by_this_one(app: AccountApp) -> None:
+    one, other = await app.person(), await app.person()
+    await statuses(app, [one.headers] * 25)
+    assert (await other.call("GET", PROBE)).headers["x-ratelimit-remaining-requests"] == "19"
+
+
+async def test_a_new_tier_counts_from_the_next_request(app: AccountApp) -> None:
+    person = await app.person()
+    await statuses(app, [person.headers] * 20)
+    assert (await person.call("GET", PROBE)).status_code == 429
+    await promote(app, person, "pro")
+    answer = await person.call("GET", PROBE)
+    assert (answer.status_code, answer.headers["x-ratelimit-remaining-requests"]) == (200, "29")
+    await promote(app, person, "free")
+    assert (await person.call("GET", PROBE)).status_code == 429
+
+
+async def test_a_tier_that_left_the_configuration_has_the_first_ones_limit(app: AccountApp) -> None:
+    person = await app.person()
+    await promote(app, person, "platinum")
+    for left in ("19", "18"):  # from PostgreSQL, then from the cache
+        assert (await person.call("GET", PROBE)).headers["x-ratelimit-remaining-requests"] == left
+
+
+async def test_no_limit_no_headers(database_url: str, redis_url: str) -> None:
+    async with account_app(database_url, redis_url, requests_per_minute={"free": None}) as app:
+        person = await app.person()
+        assert await statuses(app, [person.headers] * 60) == [200] * 60
+        answer = await person.call("GET", PROBE)
+        assert not [name for name in answer.headers if name.startswith("x-ratelimit")]
+        key = {"x-api-key": (await person.new_key(requests_per_minute=2))["secret"]}
+        assert await statuses(app, [key] * 4) == [200] * 2 + [429] * 2
+
+
+async def test_a_window_slides(clean_redis: str, limiter: RateLimiter) -> None:
+    user = uuid4()
+    for _ in range(20):
+        await limiter.count(user, "free")
+    refused = await limiter.count(user, "free")
+    assert refused is not None
+    assert refused.wait is not None
+    assert 0 < refused.wait <= 60
+    # A minute passes for the five oldest only.
+    client = ValkeyClient(clean_redis)
+    (name,) = await client.execute("KEYS", "rate:*")
+    for member in await client.execute("ZRANGE", name, 0, 4):
+        await client.execute("ZINCRBY", name, -61_000_000, member)
+    assert 0 < await client.execute("PTTL", name) <= 60_000
+    await client.aclose()
+    admitted = [await limiter.count(user, "free") for _ in range(6)]
+    assert [w is not None and w.wait is None for w in admitted] == [True] * 5 + [False]
+
+
+async def test_no_name_in_valkey_tells_whose_window_it_is(app: AccountApp, clean_redis: str) -> None:
+    person = await app.person()
+    await person.call("GET", PROBE)
+    names = await app.container.valkey.execute("KEYS", "*")
+    assert any(name.startswith(b"rate:") for name in names)
+    assert not [n for n in names if person.id.replace("-", "").encode() in n or person.id.encode() in n]
+
+
+async def test_without_valkey_a_worker_admits_half_of_the_limit(app: AccountApp, proxy: SlowProxy) -> None:
+    person = await app.person()
+    key = {"x-api-key": (await person.new_key(requests_per_minute=4))["secret"]}
+    await proxy.stop()
+    assert await statuses(app, [key] * 6) == [200] * 2 + [429] * 4
+    assert await statuses(app, [person.headers] * 30) == [200] * 8 + [429] * 22
+    refused = await person.call("GET", PROBE)
+    assert code_of(refused) == (429, "rate_limited")
+    assert 0 < int(refused.headers["retry-after-ms"]) <= 60_000
+    assert refused.headers["x-ratelimit-limit-requests"] == "10"
+    await proxy.start()
+    await until_up(app)
+    assert (await person.call("GET", PROBE)).headers["x-ratelimit-limit-requests"] == "20"
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+async def test_a_limit_of_one_is_not_none_without_valkey(limit: int) -> None:
+    limiter = RateLimiter(ValkeyClient(""), {"free": limit})
+    user = uuid4()
+    windows = [await limiter.count(user, "free") for _ in range(4)]
+    assert sum(w is not None and w.wait is None for w in windows) == (limit + 1) // 2
+
+
+async def test_a_script_that_the_server_forgot_is_sent_again(limiter: RateLimiter, redis_url: str) -> None:
+    user = uuid4()
+    client = ValkeyClient(redis_url)
+    for left in (19, 18):
+        await client.execute("SCRIPT", "FLUSH")
+        window = await limiter.count(user, "free")
+        assert window is not None
+        assert window.remaining == left
+    await client.aclose()
+
+
+async def test_a_count_that_was_called_off_leaves_no_reply_for_the_next(
+    app: AccountApp, proxy: SlowProxy
+) -> None:
+    one, other = await app.person(), await app.person()
+    await one.call("GET", PROBE)
+    await other.call("GET", PROBE)
+    proxy.flowing.clear()
+    tasks = [asyncio.create_task(one.call("GET", PROBE)) for _ in range(5)]
+    await proxy.held.wait()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    proxy.flowing.set()
+    for left in range(18, 13, -1):
+        answer = await other.call("GET", PROBE)
+        assert answer.json()["user_id"] == other.id
+        assert answer.headers["x-ratelimit-remaining-requests"] == str(left)
+
+
+async def test_a_name_that_something_else_uses_does_not_stop_the_gateway(app: AccountApp) -> None:
+    person = await app.person()
+    await person.call("GET", PROBE)
+    client: Any = app.container.valkey
+    for name in await client.execute("KEYS", "rate:*"):
+        await client.execute("SET", name, "not ours", "EX", 60)
+    answer = await person.call("GET", PROBE)
+    assert answer.status_code == 200
+    assert answer.headers["x-ratelimit-limit-requests"] == "10"
