@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 CHANNEL = "gateway:ended"
 CHECK_SECONDS = 3.0
 _RETRY_SECONDS = 1.0
+_SETTLE_SECONDS = 2.0
 
 
 class Endings:
@@ -88,19 +89,21 @@ class Endings:
         async with self._uow() as uow:
             active = await uow.users.active_among(users)
             living = await uow.refresh_tokens.living_among(sessions) if sessions else set()
-        ended = sum(self._tasks.cancel_owner(user_id) for user_id in users - active)
+        ended = sum(len(self._tasks.cancel_owner(user_id)) for user_id in users - active)
         for user_id, session_id in owners:
             if user_id in active and session_id is not None and session_id not in living:
-                ended += self._tasks.cancel_owner(user_id, frozenset({session_id}))
+                ended += len(self._tasks.cancel_owner(user_id, frozenset({session_id})))
         return ended
 
     async def _end(self, user_id: UUID, sessions: frozenset[UUID] | None) -> None:
-        self._tasks.cancel_owner(user_id, sessions)
+        turns = self._tasks.cancel_owner(user_id, sessions)
         named = None if sessions is None else [session.hex for session in sessions]
         try:
             await self._valkey.execute("PUBLISH", CHANNEL, orjson.dumps([user_id.hex, named]))
         except ValkeyUnavailable:
-            return  # the other workers find out by asking PostgreSQL
+            log.info("ending_not_announced")  # the other workers find out by asking PostgreSQL
+        if turns:  # each writes down how far it came, while its account is still there
+            await asyncio.wait(turns, timeout=_SETTLE_SECONDS)
 
     async def _listen(self) -> NoReturn:
         while True:

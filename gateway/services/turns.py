@@ -103,15 +103,15 @@ class TurnTasks:
     def cancel_owner(self, user_id: UUID, sessions: frozenset[UUID] | None = None) -> set[asyncio.Task[None]]:
         """Cancel the account's turns, or only those of `sessions`; returns them, each about to end."""
         ended = {
-            task
-            for task, owner in self._tasks.items()
-            if owner is not None
-            and owner.user_id == user_id
-            and (sessions is None or owner.session_id in sessions)
+            task: turn
+            for task, turn in self._turns.items()
+            if turn.owner is not None
+            and turn.owner.user_id == user_id
+            and (sessions is None or turn.owner.session_id in sessions)
         }
-        for task in ended:
-            task.cancel(CANCELLED)
-        return ended
+        for turn in ended.values():
+            turn.cancel(CANCELLED)
+        return set(ended)
 
     def begin_draining(self, grace: float = DRAIN_SECONDS) -> None:
         """Admit no new turns and interrupt what still runs after `grace` seconds; returns at once."""
