@@ -27,7 +27,7 @@ class EventChannel:
         self._wake: asyncio.Future[None] | None = None
 
     def put(self, event: ChatEvent) -> None:
-        """Add an event; never waits: a slow listener holds up no turn. The turn's last event ends the channel."""
+        """Add an event; never waits: a slow listener holds up no turn. The turn's last event ends it."""
         self._events.append(event)
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
