@@ -28,7 +28,7 @@ def _of(window: Window, what: bytes) -> tuple[tuple[bytes, bytes], ...]:
 
 def duration(seconds: float) -> str:
     """`12ms`, `2m30s`, `1h0m5s`: rounded up, so that nobody comes too early."""
-    if seconds < 1:
+    if seconds <= 0.999:
         return f"{max(0, math.ceil(seconds * 1000))}ms"
     whole = math.ceil(seconds)
     hours, rest = divmod(whole, 3600)

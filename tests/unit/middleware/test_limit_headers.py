@@ -17,7 +17,7 @@ from gateway.middleware.limit_headers import duration, limit_headers
     [
         (0, "0ms"),
         (0.0115, "12ms"),
-        (0.9991, "1000ms"),
+        (0.9991, "1s"),
         (1, "1s"),
         (59.2, "1m0s"),
         (150, "2m30s"),
