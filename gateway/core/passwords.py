@@ -99,7 +99,8 @@ def check_password(password: str, email: str, *, param: str = "password") -> Non
     """
     # The raw length first: normalising a megabyte is work for nothing.
     normal = _normalise(password) if len(password) <= MAX_RAW_LENGTH else ""
-    if not MIN_LENGTH <= len(normal) <= MAX_LENGTH:
+    # As typed too: normalised, a single character can become eighteen.
+    if not (MIN_LENGTH <= len(normal) <= MAX_LENGTH and len(password) >= MIN_LENGTH):
         raise ValidationFailed(f"A password has {MIN_LENGTH} to {MAX_LENGTH} characters.", param=param)
     if "\x00" in normal:
         raise ValidationFailed("A password cannot hold a NUL character.", param=param)
