@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
+from sse_starlette import EventSourceResponse
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -12,29 +13,25 @@ from gateway.dialects.native import NativeEncoder, TurnBody, answer_body, parse_
 from gateway.dialects.sse import open_stream
 from gateway.domain.principal import Principal
 from gateway.routers.answers import answer_response, noting
-from gateway.routers.dependencies import get_container, service_or_person
+from gateway.routers.dependencies import document_errors, get_container, service_or_person
 from gateway.routers.edge import json_bytes
 from gateway.routers.openapi import json_body
+from gateway.schemas.turn import AnswerView
 
 router = APIRouter(prefix="/api/chat", tags=["chat"])
 
 Caller = Annotated[Principal, Depends(service_or_person("chat"))]
 
-_ANSWER_EXAMPLE = {
-    "conversation_id": "0199…",
-    "request_id": "req_…",
-    "cache": "bypass",
-    "message": {"id": "0199…", "role": "assistant", "content": "…", "status": "complete"},
-    "receipt": {"intent": "question", "complexity": 0.31, "model": "…", "reason": "…"},
-}
 _REQUEST: dict[str, Any] = {"requestBody": json_body(TurnBody)}
+_STREAM = 'id: 3\nevent: delta\ndata: {"text": "Good morning"}\n\n'
+_ERRORS = document_errors(400, 404, 409, 502, 504)
 
 
 @router.post(
     "",
     summary="One turn, as JSON",
     openapi_extra=_REQUEST,
-    responses={200: {"content": {"application/json": {"example": _ANSWER_EXAMPLE}}}},
+    responses={200: {"model": AnswerView}, **_ERRORS},
 )
 async def chat(request: Request, principal: Caller) -> Response:
     """Ask a question in a conversation (a new one where `conversation_id` is left out)."""
@@ -47,7 +44,8 @@ async def chat(request: Request, principal: Caller) -> Response:
     "/stream",
     summary="One turn, as server-sent events",
     openapi_extra=_REQUEST,
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    response_class=EventSourceResponse,
+    responses={200: {"content": {"text/event-stream": {"example": _STREAM}}}, **_ERRORS},
 )
 async def chat_stream(request: Request, principal: Caller) -> Response:
     """The same turn as named events: turn, route, delta…, then exactly one of done and error."""

@@ -15,9 +15,10 @@ from gateway.dialects.openai.request import parse_completion
 from gateway.dialects.sse import open_stream
 from gateway.domain.principal import Principal
 from gateway.routers.answers import answer_response, noting
-from gateway.routers.dependencies import api_key_only, get_container
+from gateway.routers.dependencies import api_key_only, document_errors, get_container
 from gateway.routers.edge import json_bytes
 from gateway.routers.openapi import json_body
+from gateway.schemas.turn import CompletionView
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 
@@ -44,12 +45,8 @@ async def get_model(
     summary="A chat completion, as JSON or as a stream",
     openapi_extra={"requestBody": json_body(ChatCompletionBody)},
     responses={
-        200: {
-            "content": {
-                "application/json": {"schema": {"type": "object"}},
-                "text/event-stream": {"schema": {"type": "string"}},
-            }
-        }
+        200: {"model": CompletionView, "content": {"text/event-stream": {"example": "data: [DONE]\n\n"}}},
+        **document_errors(400, 404, 502, 504),
     },
 )
 async def chat_completions(

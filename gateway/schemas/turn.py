@@ -1,0 +1,78 @@
+"""Answers of turns, as the OpenAPI page shows them; the dialects write them without building these."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from gateway.schemas.base import View
+from gateway.schemas.conversation import UsageOut
+
+
+class AnswerMessage(View):
+    id: UUID
+    role: Literal["assistant"]
+    content: str
+    status: Literal["complete", "failed", "cancelled", "interrupted"]
+    model: str = Field(description="the gateway's name of the model that answered")
+    provider: str
+    finish_reason: str | None
+    created_at: datetime
+    usage: UsageOut
+    cost_usd: str
+
+
+class Attempt(View):
+    """One call of one model; `outcome` is `ok`, `cancelled` or the code of the error that ended it."""
+
+    model: str
+    provider: str
+    outcome: str
+    ms: float
+
+
+class Receipt(View):
+    """How the answer came about."""
+
+    intent: str
+    complexity: float
+    alias: str
+    model: str
+    reason: str
+    attempts: list[Attempt]
+    tools: list[dict[str, Any]]
+    guardrails: list[dict[str, Any]]
+    nodes_ms: dict[str, float]
+    overhead_ms: float
+
+
+class AnswerView(View):
+    """One turn."""
+
+    conversation_id: UUID
+    request_id: str
+    cache: Literal["hit", "semantic", "miss", "bypass"]
+    message: AnswerMessage
+    receipt: Receipt
+
+
+class CompletionChoice(View):
+    index: int
+    message: dict[str, Any]
+    logprobs: dict[str, Any] | None
+    finish_reason: Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+class CompletionView(View):
+    """OpenAI's `chat.completion`."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    system_fingerprint: str | None
+    choices: list[CompletionChoice]
+    usage: UsageOut
