@@ -1,0 +1,356 @@
+"""The statements of the ledger by themselves: what they cost, repeat, race and roll over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg.connection
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.core.database import create_engine
+from gateway.core.exceptions import NotFound
+from gateway.core.ids import new_id
+from gateway.domain.budget import OverBudget, Reservation
+from gateway.domain.ledger import UsageOwner
+from gateway.domain.usage import Usage
+from gateway.repositories.turn import TurnRepository
+from tests.gateway_server import running_gateway
+from tests.ledger_book import book
+from tests.storage import begin, entry, finish, make_user, rows
+from tests.upstreams.openai_server import OpenAIUpstream
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = create_engine(database_url, pool_size=10)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+def turns(engine: AsyncEngine) -> TurnRepository:
+    return TurnRepository(engine)
+
+
+@pytest.fixture
+async def user(engine: AsyncEngine) -> UUID:
+    return await make_user(engine)
+
+
+def wish(user: UUID, tokens: int = 10, usd: str = "0.1", **fields: Any) -> Reservation:
+    return Reservation(user, tokens, Decimal(usd), **fields)
+
+
+def call(tokens: int = 7, usd: str = "0.07") -> Any:
+    return entry(usage=Usage(tokens, 0), cost_usd=Decimal(usd))
+
+
+async def settle(turns: TurnRepository, made: Reservation, *calls: Any) -> None:
+    await turns.record_usage(UsageOwner(made.user_id, "req"), calls, made.id)
+
+
+@contextmanager
+def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Every statement that goes to PostgreSQL, by the first word after its comments and CTEs' beginning."""
+    sent: list[str] = []
+    connection = asyncpg.connection.Connection
+    with monkeypatch.context() as patched:
+        for name in ("_do_execute", "_prepare"):
+            method = getattr(connection, name)
+
+            async def note(self: Any, query: str, *args: Any, method: Any = method, **kwargs: Any) -> Any:
+                sent.append(query)
+                return await method(self, query, *args, **kwargs)
+
+            patched.setattr(connection, name, note)
+        yield sent
+
+
+async def test_a_turn_costs_two_statements_and_its_caller_one_round_trip(
+    database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with OpenAIUpstream() as up:
+        config: dict[str, Any] = {
+            "providers": {"up": {"type": "openai", "base_url": up.url}},
+            "models": {"small": {"provider": "up", "model": "v", "price": {"input": 1, "output": 2}}},
+            "tiers": {"free": {"requests_per_minute": 100, "tokens_per_day": 10**6, "usd_per_month": 9}},
+        }
+        async with running_gateway(database_url, redis_url, tmp_path, config) as gateway:
+            person = await gateway.sign_up()
+            key = {"x-api-key": await gateway.new_key(person)}
+            completion = {"model": "small", "messages": [{"role": "user", "content": "Hi"}]}
+            conversation: dict[str, Any] = {}
+
+            async def ask_v1() -> None:
+                answer = await gateway.http.post("/v1/chat/completions", json=completion, headers=key)
+                assert answer.status_code == 200
+
+            async def ask() -> None:
+                body = {"message": "Hi", **conversation}
+                answer = await gateway.http.post("/api/chat", json=body, headers=person.headers)
+                conversation["conversation_id"] = answer.json()["conversation_id"]
+
+            # Warm: the caller is in the cache, the use of the key is noted for this minute.
+            await ask_v1()
+            await ask()
+            await gateway.container.authenticator.aclose()
+            redis = gateway.container.valkey._redis
+            assert redis is not None
+            commands: list[str] = []
+            execute = redis.execute_command
+
+            async def note(*command: Any, **options: Any) -> Any:
+                commands.append(command[0])
+                return await execute(*command, **options)
+
+            monkeypatch.setattr(redis, "execute_command", note)
+            told = {"v1": (ask_v1, "budgets"), "first": (ask, "INTO messages"), "later": (ask, "FOR UPDATE")}
+            for name, (turn, opening) in told.items():
+                if name == "first":
+                    conversation.clear()
+                commands.clear()
+                with counted(monkeypatch) as sent:
+                    await turn()
+                assert len(sent) == 2, name
+                assert opening in sent[0]
+                assert "budgets" in sent[0]
+                assert "usage_records" in sent[1]
+                assert "UPDATE budgets" in sent[1]
+                assert commands == ["EVALSHA"], name
+
+
+async def test_what_is_reserved_and_used_is_what_the_rows_say(engine, turns, user) -> None:
+    made = wish(user, lease_seconds=30)
+    state = await turns.reserve(made)
+    assert (state.tokens_used, state.tokens_reserved, state.usd_reserved) == (0, 10, Decimal("0.1"))
+    (await book(engine, user)).check()
+    await settle(turns, made, call(), call(2, "0.0000000001"))
+    found = (await book(engine, user)).check()
+    assert (found.tokens_used, found.usd_used) == (9, Decimal("0.0700000001"))
+    assert found.tokens_reserved == 0
+
+
+async def test_settling_twice_charges_once_and_gives_back_once(engine, turns, user) -> None:
+    first, second = wish(user), wish(user)
+    await turns.reserve(first)
+    await turns.reserve(second)
+    calls = (call(),)
+    await asyncio.gather(*(settle(turns, first, *calls) for _ in range(8)))
+    found = (await book(engine, user)).check()
+    assert (found.tokens_used, found.tokens_reserved) == (7, 10)
+
+
+async def test_finishing_a_turn_twice_charges_once(engine, turns, user) -> None:
+    begun = await begin(turns, user, "q", reservation=wish(user))
+    assert (await book(engine, user)).check().tokens_reserved == 10
+    turn = await finish(turns, begun, "a", calls=[call()])
+    await asyncio.gather(*(turns.finish_turn(turn) for _ in range(8)))
+    found = (await book(engine, user)).check()
+    assert (found.tokens_used, found.tokens_reserved) == (7, 0)
+
+
+async def test_a_settlement_after_the_sweeper_still_charges(engine, turns, user) -> None:
+    made = wish(user, lease_seconds=-1)
+    await turns.reserve(made)
+    assert await turns.return_expired() >= 1
+    assert (await book(engine, user)).check().tokens_reserved == 0
+    await settle(turns, made, call())
+    found = (await book(engine, user)).check()
+    assert (found.tokens_used, found.tokens_reserved) == (7, 0)
+
+
+async def test_what_a_dead_process_had_reserved_comes_back_once_though_all_sweep(engine, turns, user) -> None:
+    others = [await make_user(engine) for _ in range(5)]
+    for account in (user, *others):
+        for seconds in (-1, -1, 60):
+            await turns.reserve(wish(account, lease_seconds=seconds))
+    async with asyncio.timeout(10):
+        while (await asyncio.gather(*(turns.return_expired() for _ in range(6)))) != [0] * 6:
+            pass
+    for account in (user, *others):
+        assert (await book(engine, account)).check().tokens_reserved == 10
+
+
+async def test_a_turn_of_a_dead_process_is_interrupted_and_its_reservation_returned(
+    engine, turns, user
+) -> None:
+    begun = await begin(turns, user, "q", reservation=wish(user), lease_seconds=-1)
+    await turns.release_expired()
+    await turns.return_expired()
+    assert (await book(engine, user)).check().tokens_reserved == 0
+    (row,) = await rows(engine, "SELECT status FROM messages WHERE id = :id", id=begun.answer_id)
+    assert row["status"] == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("limits", "fits"),
+    [
+        ({"tokens_per_day": 20}, 2),
+        ({"tokens_per_day": 19}, 1),
+        ({"tokens_per_day": 9}, 0),
+        ({"usd_per_month": Decimal("0.3")}, 3),
+        ({"usd_per_month": Decimal("0.2999999999")}, 2),
+        ({"usd_per_month": Decimal("0.01")}, 0),
+        ({"tokens_per_day": 40, "usd_per_month": Decimal("0.1")}, 1),
+        ({"tokens_per_day": 10, "usd_per_month": Decimal("0.4")}, 1),
+        ({}, 4),
+    ],
+)
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_a_reservation_fits_or_changes_nothing(engine, turns, user, limits, fits, at_once) -> None:
+    asked = [turns.reserve(wish(user, **limits)) for _ in range(4)]
+    if at_once:
+        results = await asyncio.gather(*asked, return_exceptions=True)
+    else:
+        results = [(await asyncio.gather(one, return_exceptions=True))[0] for one in asked]
+    refused = [result for result in results if isinstance(result, OverBudget)]
+    assert len(refused) == 4 - fits
+    found = (await book(engine, user)).check()
+    assert (found.leases, found.tokens_reserved) == (fits, 10 * fits)
+
+
+async def test_a_day_and_a_month_begin_anew_and_running_turns_stay_reserved(engine, turns, user) -> None:
+    limits = {"tokens_per_day": 30, "usd_per_month": Decimal("0.3")}
+    first, running = wish(user, **limits), wish(user, **limits)
+    await turns.reserve(first)
+    await turns.reserve(running)
+    await settle(turns, first, call(20, "0.2"))
+    with pytest.raises(OverBudget):
+        await turns.reserve(wish(user, **limits))
+    await rows(engine, "UPDATE budgets SET day = day - 1 WHERE user_id = :u RETURNING 1", u=user)
+    with pytest.raises(OverBudget) as refusal:  # a new day, the same month
+        await turns.reserve(wish(user, **limits))
+    assert refusal.value.state.tokens_used == 0
+    assert refusal.value.state.usd_used == Decimal("0.2")
+    await rows(
+        engine, "UPDATE budgets SET month = month - interval '1 month' WHERE user_id = :u RETURNING 1", u=user
+    )
+    state = await turns.reserve(wish(user, **limits))
+    assert (state.tokens_used, state.tokens_reserved) == (0, 20)
+    assert (state.usd_used, state.usd_reserved) == (0, Decimal("0.2"))
+    # The turn from before midnight is charged to the day on which it ends.
+    await settle(turns, running, call(5, "0.05"))
+    (row,) = await rows(engine, "SELECT * FROM budgets WHERE user_id = :u", u=user)
+    assert (row["tokens_used"], row["tokens_reserved"]) == (5, 10)
+    assert (row["usd_used"], row["usd_reserved"]) == (Decimal("0.05"), Decimal("0.1"))
+
+
+async def test_a_settlement_is_the_first_thing_of_a_new_day(engine, turns, user) -> None:
+    made = wish(user)
+    await turns.reserve(made)
+    await settle(turns, made, call(100, "1"))
+    late = wish(user)
+    await turns.reserve(late)
+    await rows(
+        engine,
+        "UPDATE budgets SET day = day - 1, month = month - interval '1 month' WHERE user_id = :u RETURNING 1",
+        u=user,
+    )
+    await settle(turns, late, call(5, "0.05"))
+    (row,) = await rows(
+        engine, "SELECT *, (now() AT TIME ZONE 'UTC')::date AS today FROM budgets WHERE user_id = :u", u=user
+    )
+    assert (row["day"], row["month"]) == (row["today"], row["today"].replace(day=1))
+    assert (row["tokens_used"], row["usd_used"]) == (5, Decimal("0.05"))
+    assert row["tokens_reserved"] == 0
+
+
+async def test_no_statement_that_waited_over_midnight_brings_yesterday_back(engine, turns, user) -> None:
+    made = wish(user)
+    await turns.reserve(made)
+    await settle(turns, made, call(100, "1"))
+    # To what follows, the row is from tomorrow.
+    await rows(
+        engine,
+        "UPDATE budgets SET day = day + 1, month = month + interval '1 month' WHERE user_id = :u RETURNING 1",
+        u=user,
+    )
+    (before,) = await rows(engine, "SELECT day, month FROM budgets WHERE user_id = :u", u=user)
+    late = wish(user)
+    state = await turns.reserve(late)
+    assert (state.tokens_used, state.usd_used) == (100, 1)
+    await settle(turns, late, call(5, "0.05"))
+    (after,) = await rows(engine, "SELECT * FROM budgets WHERE user_id = :u", u=user)
+    assert (after["day"], after["month"]) == (before["day"], before["month"])
+    assert (after["tokens_used"], after["usd_used"]) == (105, Decimal("1.05"))
+
+
+async def test_an_account_that_has_gone_reserves_nothing(engine, turns, user) -> None:
+    await rows(engine, "DELETE FROM users WHERE id = :u RETURNING 1", u=user)
+    with pytest.raises(NotFound):
+        await turns.reserve(wish(user))
+    with pytest.raises(NotFound):
+        await begin(turns, user, "q", reservation=wish(user))
+
+
+async def test_anothers_reservation_cannot_be_given_back(engine, turns, user) -> None:
+    mine = wish(user)
+    await turns.reserve(mine)
+    await settle(turns, replace(mine, user_id=await make_user(engine)))
+    assert (await book(engine, user)).check().tokens_reserved == 10
+
+
+async def test_a_busy_or_foreign_conversation_reserves_nothing(engine, turns, user) -> None:
+    begun = await begin(turns, user, "q", reservation=wish(user))
+    other = await make_user(engine)
+    for account, parent in ((user, None), (other, None), (user, new_id())):
+        if parent is not None:
+            await finish(turns, begun, "a")
+        with pytest.raises(Exception, match=r"answering|no such thing"):
+            await begin(
+                turns,
+                account,
+                "q2",
+                conversation_id=begun.conversation_id,
+                parent_id=parent,
+                reservation=wish(account),
+            )
+    assert (await book(engine, user)).check().tokens_reserved == 0
+    assert (await book(engine, other)).check().leases == 0
+
+
+async def test_accounts_are_deleted_while_they_are_used_and_nothing_waits_for_ever(engine, turns) -> None:
+    async def live(account: UUID) -> None:
+        last = None
+        for number in range(10):
+            try:
+                if number % 2:
+                    made = wish(account, tokens_per_day=10**6)
+                    await turns.reserve(made)
+                    await settle(turns, made, call())
+                else:
+                    last = await begin(
+                        turns,
+                        account,
+                        "q",
+                        conversation_id=last.conversation_id if last else None,
+                        reservation=wish(account),
+                        lease_seconds=0,
+                    )
+                    await finish(turns, last, "a", calls=[call()])
+            except NotFound:
+                return
+
+    async def end(account: UUID, after: int) -> None:
+        for _ in range(after):
+            await asyncio.sleep(0)
+            await turns.return_expired()
+            await turns.release_expired()
+        await rows(engine, "DELETE FROM users WHERE id = :u RETURNING 1", u=account)
+
+    accounts = [await make_user(engine) for _ in range(6)]
+    # A deadlock would be an error of one of these after a second.
+    await asyncio.gather(
+        *(live(account) for account in accounts for _ in range(3)),
+        *(end(account, after) for after, account in enumerate(accounts)),
+    )
+    for account in accounts:
+        assert (await book(engine, account)).leases == 0
