@@ -42,13 +42,13 @@ class Endings:
         valkey: ValkeyClient,
         uow: Callable[[], UnitOfWork],
         *,
-        check_seconds: float = CHECK_SECONDS,
+        check_seconds: float | None = None,
     ) -> None:
         self._tasks = tasks
         self._cache = cache
         self._valkey = valkey
         self._uow = uow
-        self._check_seconds = check_seconds
+        self._check_seconds = CHECK_SECONDS if check_seconds is None else check_seconds
 
     async def account(self, user_id: UUID) -> None:
         """The account was disabled or deleted: all its turns end, its keys' too."""
