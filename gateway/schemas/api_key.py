@@ -24,7 +24,7 @@ class CreateApiKeyBody(Body):
         ]
         | None
     ) = None
-    requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] | None = None
     expires_at: AwareDatetime | None = None
 
 
