@@ -1,0 +1,100 @@
+"""What is reserved for a turn: its prompt, its answer, and the dearest model that may give it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from gateway.core.ids import new_id
+from gateway.domain.chat import Sampling, ToolSpec
+from gateway.domain.messages import ImagePart, Message, TextPart
+from gateway.services.pricing import Pricing
+from tests.agents import catalog, runner, turn
+
+NOWHERE = "http://127.0.0.1:9/v1"
+
+
+def model(price: tuple[int, int], provider: str = "up") -> dict[str, Any]:
+    return {"provider": provider, "model": "v", "price": {"input": price[0], "output": price[1]}}
+
+
+@pytest.fixture
+async def pricing() -> AsyncIterator[Pricing]:
+    config = catalog(
+        {"up": NOWHERE},
+        models={
+            "up": model((1, 2)),
+            "wordy": model((0, 9)),
+            "dear": model((50, 50)),
+            "lone": model((7, 7)),
+        },
+        aliases={"fast": ["up"]},
+        routing={"light": "up", "heavy": "lone"},
+        fallbacks={"up": ["wordy"]},
+        limits={"default_max_tokens": 100},
+    )
+    async with runner(config) as agent:
+        yield Pricing(agent.parts)
+
+
+def millionths(prompt: int, answer: int, price: tuple[int, int]) -> Decimal:
+    return Decimal(prompt * price[0] + answer * price[1]) / 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("fields", "price"),
+    [
+        ({"model": "lone"}, (7, 7)),
+        ({"model": "up"}, (1, 9)),  # or its fallback
+        ({"model": "fast"}, (1, 9)),
+        ({"model": "auto"}, (7, 9)),
+        ({"model": None}, (7, 9)),
+        ({"model": "up", "fallbacks": ("dear",)}, (50, 50)),
+        ({"model": "up", "fallbacks": ("fast",)}, (1, 2)),
+        ({"model": "lone", "fallbacks": ()}, (7, 7)),
+        ({"model": None, "persist": True, "conversation_id": new_id()}, (50, 50)),  # its own, not known yet
+    ],
+)
+def test_the_dearest_model_that_may_answer_sets_the_price(
+    pricing: Pricing, fields: dict[str, Any], price: tuple[int, int]
+) -> None:
+    found = pricing.estimate(turn("Hi", **fields))
+    assert found.tokens == 5 + 100
+    assert found.usd == millionths(5, 100, price)
+
+
+def test_max_tokens_is_what_the_answer_may_take(pricing: Pricing) -> None:
+    assert pricing.estimate(turn("Hi", model="lone", sampling=Sampling(max_tokens=7))).tokens == 12
+
+
+def test_everything_that_is_sent_is_part_of_the_prompt(pricing: Pricing) -> None:
+    plain = pricing.estimate(turn("Hi", model="lone")).tokens
+    asked = Message("user", (TextPart("Hi"), ImagePart("data:image/png;base64,AAAA")))
+    tool = ToolSpec("t", "d" * 400, {"type": "object", "description": "p" * 400})
+    bigger = {
+        "several messages": {"messages": (Message("system", "Be brief. " * 10), Message("user", "Hi"))},
+        "an image": {"messages": (asked,)},
+        "tools": {"client_tools": (tool,)},
+        "a system prompt": {"persist": True, "system": "Be brief. " * 10},
+    }
+    for name, fields in bigger.items():
+        assert pricing.estimate(turn("Hi", model="lone", **fields)).tokens > plain + 20, name
+
+
+async def test_a_model_without_a_key_for_its_provider_cannot_answer_and_sets_no_price() -> None:
+    config = catalog(
+        {"up": NOWHERE},
+        models={"up": model((1, 2))},
+        fallbacks={},
+        aliases={"any": ["up"]},
+    )
+    dear = config.model_dump()
+    dear["providers"]["unset"] = {"type": "openai"}
+    dear["models"]["dear"] = model((50, 50), "unset")
+    dear["aliases"]["any"] = ["up", "dear"]
+    async with runner(type(config).model_validate(dear)) as agent:
+        found = Pricing(agent.parts).estimate(turn("Hi", model="any", sampling=Sampling(max_tokens=10)))
+    assert found.usd == millionths(5, 10, (1, 2))
