@@ -98,7 +98,7 @@ def candidates(
     """The wished models and their fallbacks that can and may answer, in order, without repeats.
 
     Args:
-        allowed: names the caller's key may use; an allowed alias allows its models.
+        allowed: names the caller's key may use; an allowed alias allows its models, and `auto` what it picks.
         tokens: estimate of what cannot be left out of the prompt.
         usable: whether a model's provider is configured.
 
@@ -109,6 +109,8 @@ def candidates(
     chain = _with_fallbacks(catalog, turn, wish)
     if allowed is not None:
         permitted = allowed.union(*(catalog.aliases[name] for name in allowed if name in catalog.aliases))
+        if AUTO in allowed and turn.model == AUTO:
+            permitted = permitted.union(wish.models, *map(catalog.fallbacks_of, wish.models))
         chain = tuple(name for name in chain if name in permitted)
         if not chain or (wish.named and wish.models[0] not in permitted):
             raise ModelNotAllowed(param="model")

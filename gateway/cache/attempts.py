@@ -12,7 +12,7 @@ from gateway.domain.attempts import Subject, Tally
 _REMEMBERED = 10_000  # subjects of the local path
 
 # The arithmetic is that of `domain.attempts`; here it is atomic for all workers, by Valkey's one clock.
-# KEYS: subjects. ARGV: free, most, leak (0: none), memory for each. Returns the wait in ms, 0 where counted.
+# KEYS: subjects. ARGV: free, first, most, leak (0: none), memory for each. Returns the wait in ms, 0 where counted.
 _BEGIN = """
 local t = redis.call('TIME')
 local now = tonumber(t[1]) + tonumber(t[2]) / 1000000
@@ -25,13 +25,13 @@ for i, key in ipairs(KEYS) do
 end
 if wait > 0 then return math.ceil(wait * 1000) end
 for i, key in ipairs(KEYS) do
-  local free, most = tonumber(ARGV[4 * i - 3]), tonumber(ARGV[4 * i - 2])
-  local leak, memory = tonumber(ARGV[4 * i - 1]), tonumber(ARGV[4 * i])
+  local free, first, most = tonumber(ARGV[5 * i - 4]), tonumber(ARGV[5 * i - 3]), tonumber(ARGV[5 * i - 2])
+  local leak, memory = tonumber(ARGV[5 * i - 1]), tonumber(ARGV[5 * i])
   local failures = tallies[i][1]
   if leak > 0 then failures = math.max(0, failures - (now - tallies[i][2]) / leak) end
   failures = failures + 1
   local beyond, till = math.floor(failures + 0.5) - free, 0
-  if beyond >= 0 then till = now + math.min(most, 2 ^ math.min(beyond, 30)) end
+  if beyond >= 0 then till = now + math.min(most, first * 2 ^ math.min(beyond, 30)) end
   redis.call('HSET', key, 'failures', string.format('%.6f', failures), 'at', string.format('%.6f', now),
              'until', string.format('%.6f', till))
   redis.call('EXPIRE', key, memory)
@@ -65,7 +65,7 @@ class Attempts:
         arguments: list[str | int | float] = [_key(subject.name) for subject in subjects]
         for subject in subjects:
             rule = subject.allowance
-            arguments += [rule.free, rule.most, rule.leak or 0, rule.memory]
+            arguments += [rule.free, rule.first, rule.most, rule.leak or 0, rule.memory]
         try:
             wait = await self._valkey.execute("EVAL", _BEGIN, len(subjects), *arguments)
         except ValkeyUnavailable:

@@ -10,11 +10,12 @@ from math import floor
 class Allowance:
     """How many attempts are free, and what the next ones wait.
 
-    After the `free`-th failure the wait is a second, then twice as much each time, `most` seconds at most.
+    After the `free`-th failure the wait is `first` seconds, then twice as much each time, `most` at most.
     One failure is forgiven every `leak` seconds (None: none), all of them after `memory` seconds without any.
     """
 
     free: int
+    first: float = 1.0
     most: float = 300.0
     leak: float | None = None
     memory: int = 3600
@@ -22,7 +23,7 @@ class Allowance:
     def wait(self, failures: float) -> float:
         """Seconds that the next attempt waits after so many failures, to the nearest whole one."""
         beyond = floor(failures + 0.5) - self.free
-        return 0.0 if beyond < 0 else min(self.most, 2.0 ** min(beyond, 30))
+        return 0.0 if beyond < 0 else min(self.most, self.first * 2.0 ** min(beyond, 30))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from gateway.domain.attempts import Allowance, Subject
 _BY_ACCOUNT = Allowance(free=5)
 _BY_ADDRESS = Allowance(free=60, leak=10.0)
 # A mail that did not come is asked for again once or twice.
-_MAILS_BY_ACCOUNT = Allowance(free=3, most=1800.0)
+_MAILS_BY_ACCOUNT = Allowance(free=3, first=300.0, most=3600.0, memory=7200)
 _MAILS_BY_ADDRESS = Allowance(free=60, leak=30.0)
 
 

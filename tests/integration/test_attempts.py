@@ -66,6 +66,12 @@ async def test_the_wait_doubles_with_each_failure_up_to_its_most(store: Store) -
         assert await store.attempts.begin(whose) == 0
 
 
+async def test_the_first_wait_may_be_longer_than_a_second(store: Store) -> None:
+    whose = subject(first=60)
+    await spend(store, whose, 3)
+    assert 59 < await store.attempts.begin(whose) <= 60
+
+
 async def test_waiting_in_vain_makes_nothing_worse(store: Store) -> None:
     whose = subject()
     await spend(store, whose, 3)

@@ -100,6 +100,12 @@ class SessionMachine(RuleBasedStateMachine):
         for family in self.known:
             family.fresh = False
 
+    @rule(family=families, worker=WORKERS)
+    def come_late(self, family: Family, worker: int) -> None:
+        """The tab that was asleep while another one refreshed."""
+        self.a_moment_passes()
+        self.refresh(family, worker, back=1)
+
     @rule(family=families, worker=WORKERS, back=st.integers(0, 3))
     def log_out(self, family: Family, worker: int, back: int) -> None:
         token = family.refresh[-1 - min(back, len(family.refresh) - 1)]

@@ -327,6 +327,20 @@ async def test_a_key_reaches_no_model_outside_its_list_not_even_by_fallback() ->
     assert isinstance(failure_of(failed), UpstreamUnavailable)
 
 
+async def test_a_key_for_auto_takes_what_auto_picks_and_nothing_by_name() -> None:
+    async with OpenAIUpstream() as up:
+        config = catalog({"one": up.url, "two": up.url}, routing={"light": "one", "heavy": "one"})
+        async with runner(config) as agent:
+            picked = await run(agent, turn(model="auto"), allowed=frozenset({"auto"}))
+            named = await run(agent, turn(model="two"), allowed=frozenset({"auto"}))
+            up.script(Refusal(500))
+            smuggled = await run(agent, turn(model="auto", fallbacks=("two",)), allowed=frozenset({"auto"}))
+    assert answer_of(picked).model == "one"
+    assert isinstance(failure_of(named), ModelNotAllowed)
+    assert isinstance(failure_of(smuggled), UpstreamUnavailable)
+    assert {call.body["model"] for call in up.calls} == {"vendor-one"}
+
+
 async def test_a_cancelled_call_is_noted_for_the_ledger_and_closed_upstream() -> None:
     async with OpenAIUpstream() as up:
         gate = asyncio.Event()
