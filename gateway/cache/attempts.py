@@ -12,7 +12,7 @@ from gateway.domain.attempts import Subject, Tally
 _REMEMBERED = 10_000  # subjects of the local path
 
 # The arithmetic is that of `domain.attempts`; here it is atomic for all workers, by Valkey's one clock.
-# KEYS: subjects. ARGV: free, first, most, leak (0: none), memory for each. Returns the wait in ms, 0 where counted.
+# KEYS: subjects. ARGV: free, first, most, leak (0: none), memory for each. Returns ms to wait, 0 if counted.
 _BEGIN = """
 local t = redis.call('TIME')
 local now = tonumber(t[1]) + tonumber(t[2]) / 1000000

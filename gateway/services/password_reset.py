@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable
 from uuid import UUID
 
@@ -22,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 LIFE_SECONDS = 3600
 _MAILS_AT_ONCE = 100
+_DELAY_MS = 200
 _RETRIES = (2.0, 10.0)  # seconds before the second and the third try
 
 _SUBJECT = "Reset your password"
@@ -106,6 +108,8 @@ class PasswordResetService:
             return await uow.refresh_tokens.revoke_all(user_id)
 
     async def _send(self, email: str) -> None:
+        # Some time after the answer, or the work would be felt in it and in the next one.
+        await asyncio.sleep(secrets.randbelow(_DELAY_MS) / 1000)
         try:
             letter = await self._prepare(email)
             if letter is not None:

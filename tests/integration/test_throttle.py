@@ -62,7 +62,7 @@ async def test_a_known_and_an_unknown_account_are_slowed_alike(
 
 
 async def test_the_wait_ends_and_the_right_password_ends_the_count(
-    app: AccountApp, elsewhere: AccountApp, monkeypatch: pytest.MonkeyPatch
+    app: AccountApp, elsewhere: AccountApp
 ) -> None:
     person = await app.person()
     for _ in range(5):
