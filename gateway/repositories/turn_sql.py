@@ -103,7 +103,7 @@ SELECT {_BRANCH_COLUMNS}
 def _spent(first: int) -> str:
     """CTE `spent`: the usage rows whose arguments begin at `$first`, as far as they were not written before.
 
-    They go on CTE `account`, those of a departed user on nobody.
+    They go on CTE `account`, those of a departed user on nobody: without key, message and the client's id.
     """
     _, key, request, message, *arrays = (f"${first + offset}" for offset in range(14))
     types = ("uuid", "timestamptz", "text", "text", "text", "int", "int", "numeric", "text", "int")
@@ -112,8 +112,10 @@ def _spent(first: int) -> str:
     INSERT INTO usage_records
         (user_id, api_key_id, request_id, message_id, id, created_at, kind, model, provider,
          prompt_tokens, completion_tokens, cost_usd, outcome, latency_ms)
-    SELECT (SELECT id FROM account), {key}::uuid, {request}::text, {message}::uuid, entry.*
-    FROM unnest({columns}) AS entry
+    SELECT account.id, CASE WHEN account.id IS NOT NULL THEN {key}::uuid END,
+           CASE WHEN account.id IS NOT NULL THEN {request}::text ELSE 'gone_' || ({arrays[0]}::uuid[])[1] END,
+           CASE WHEN account.id IS NOT NULL THEN {message}::uuid END, entry.*
+    FROM unnest({columns}) AS entry LEFT JOIN account ON true
     ON CONFLICT DO NOTHING
     RETURNING prompt_tokens + completion_tokens AS tokens, cost_usd
 )"""  # noqa: S608 - only numbers of arguments are put in

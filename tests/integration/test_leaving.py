@@ -14,7 +14,11 @@ import pytest
 import redis.asyncio
 from sqlalchemy import text
 
+from gateway.core.ids import new_id
+from gateway.domain.ledger import UsageOwner
+from gateway.repositories.turn import TurnRepository
 from tests.gateway_server import PASSWORD, Gateway, Person, running_gateway
+from tests.storage import entry
 
 CONFIG: dict[str, object] = {
     "providers": {"mock": {"type": "mock", "options": {"delay": 0.05}}},
@@ -196,6 +200,18 @@ async def test_running_turns_end_with_their_account_and_leave_no_name(
         gateway, "SELECT count(*) FROM usage_records WHERE num_nonnulls(user_id, api_key_id) = 0"
     )
     assert unnamed == 2
+
+
+async def test_a_turn_that_another_worker_ends_later_leaves_no_name_either(gateway: Gateway) -> None:
+    person = await gateway.sign_up()
+    key_id = new_id()
+    await gateway.http.request("DELETE", ME, json={"password": PASSWORD}, headers=person.headers)
+    owner = UsageOwner(UUID(person.id), person.id, key_id, new_id())
+    await TurnRepository(gateway.container.engine).record_usage(owner, [entry(), entry()])
+    rows = await sql(gateway, "SELECT user_id, api_key_id, message_id, request_id FROM usage_records")
+    assert [row[:3] for row in rows] == [(None, None, None)] * 2
+    assert len({row.request_id for row in rows}) == 1  # still one request
+    assert person.id not in rows[0].request_id
 
 
 async def test_a_wrong_password_deletes_nothing(gateway: Gateway) -> None:

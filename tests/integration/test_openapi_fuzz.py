@@ -33,7 +33,7 @@ CHECKS = [
     checks.response_schema_conformance,
     checks.negative_data_rejection,
 ]
-EXAMPLES = 10
+EXAMPLES = 12
 CONFIG: dict[str, object] = {
     "providers": {"mock": {"type": "mock"}},
     "models": {"mock": {"provider": "mock", "model": "mock", "price": {"input": 1, "output": 2}}},
@@ -135,7 +135,7 @@ class Fuzz:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize(("kind", "welcome"), [("user", 20), ("admin", 27), ("key", 7)])
+@pytest.mark.parametrize(("kind", "welcome"), [("user", 22), ("admin", 29), ("key", 9)])
 async def test_every_answer_is_one_that_the_page_promises(gateway: Gateway, kind: str, welcome: int) -> None:
     headers, ids = await prepare(gateway, kind)
     fuzz = Fuzz(gateway, headers, ids)

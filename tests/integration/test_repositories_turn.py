@@ -302,11 +302,14 @@ async def test_writing_the_end_of_a_turn_twice_charges_once(engine, turns, user)
 async def test_usage_is_recorded_where_the_conversation_or_the_account_has_gone(engine, turns, user):
     begun = await begin(turns, user, "q1")
     await rows(engine, "DELETE FROM conversations WHERE id = :id RETURNING 1", id=begun.conversation_id)
-    await finish(turns, begun, "a1", calls=[entry()])
+    first, second = entry(), entry()
+    await finish(turns, begun, "a1", calls=[first])
     await rows(engine, "DELETE FROM users WHERE id = :id RETURNING 1", id=user)
-    await finish(turns, begun, "a1", calls=[entry()])
-    usage = await rows(engine, "SELECT user_id FROM usage_records WHERE message_id = :id", id=begun.answer_id)
+    await finish(turns, begun, "a1", calls=[second])
+    kept = "SELECT user_id, message_id FROM usage_records WHERE id IN (:first, :second) ORDER BY id"
+    usage = await rows(engine, kept, first=first.id, second=second.id)
     assert [row["user_id"] for row in usage] == [None, None]
+    assert usage[1]["message_id"] is None  # what comes after the account is nobody's altogether
 
 
 async def test_another_accounts_answer_cannot_be_written(engine, turns, user):
