@@ -20,6 +20,9 @@ _QUIET = ("uvicorn.access", "httpx", "httpcore", "httpx2", "asyncio", "watchfile
 _MAX_TEXT = 8192
 
 
+_processors: list[Processor] = []
+
+
 def configure_logging(settings: Settings, *, stream: BinaryIO | None = None) -> None:
     """Send structlog's and the standard library's records to `stream` (standard output), one line each.
 
@@ -30,8 +33,10 @@ def configure_logging(settings: Settings, *, stream: BinaryIO | None = None) -> 
     out = stream or sys.stdout.buffer
     shared: list[Processor] = [add_request, structlog.processors.add_log_level, stamp, render_exception]
     render: Processor = ConsoleLine() if settings.log_format == "console" else render_json
+    # Loggers that were used before keep this very list: changed in place, it serves them too.
+    _processors[:] = [structlog.stdlib.add_logger_name, *shared, render]
     structlog.configure(
-        processors=[structlog.stdlib.add_logger_name, *shared, render],
+        processors=_processors,
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.BytesLoggerFactory(out),
         cache_logger_on_first_use=stream is None,

@@ -59,9 +59,10 @@ def leased(user: str, seconds: str, first: int) -> str:
 
 
 def settled(user: str, reservation: str, after: str | None = None) -> str:
-    """CTEs and the statement that gives a reservation back and charges the rows of CTE `spent`.
+    """CTEs and the statement that gives a reservation back and charges the rows of CTE `spent` to `account`.
 
-    Safe to repeat: what was given back has no row any more, what was charged is not in `spent` again.
+    An account without limits reserves nothing, so its row may be made here. Safe to repeat: what was given
+    back has no row any more, what was charged is not in `spent` again.
 
     Args:
         after: a CTE whose locks have to be taken before the budget's.
@@ -76,11 +77,14 @@ def settled(user: str, reservation: str, after: str | None = None) -> str:
            coalesce((SELECT sum(tokens) FROM returned), 0) AS tokens_back,
            coalesce((SELECT sum(usd) FROM returned), 0) AS usd_back {wait}
 )
-UPDATE budgets b
-SET day = greatest(b.day, {_TODAY}), month = greatest(b.month, {_THIS_MONTH}),
-    tokens_used = {_TOKENS_USED} + charge.tokens, usd_used = {_USD_USED} + charge.usd,
-    tokens_reserved = b.tokens_reserved - charge.tokens_back, usd_reserved = b.usd_reserved - charge.usd_back
-FROM charge WHERE b.user_id = {user}::uuid"""  # noqa: S608 - as above
+INSERT INTO budgets AS b (user_id, day, tokens_used, tokens_reserved, month, usd_used, usd_reserved)
+SELECT account.id, {_TODAY}, charge.tokens, 0, {_THIS_MONTH}, charge.usd, 0
+FROM charge CROSS JOIN account
+ON CONFLICT (user_id) DO UPDATE
+SET day = greatest(b.day, excluded.day), month = greatest(b.month, excluded.month),
+    tokens_used = {_TOKENS_USED} + excluded.tokens_used, usd_used = {_USD_USED} + excluded.usd_used,
+    tokens_reserved = b.tokens_reserved - (SELECT tokens_back FROM charge),
+    usd_reserved = b.usd_reserved - (SELECT usd_back FROM charge)"""  # noqa: S608 - as above
 
 
 # $1 user $2 lease in seconds $3 reservation, then as of `granted`; no row where it does not fit

@@ -54,7 +54,7 @@ class _Job:
     principal: Principal
     messages: tuple[Message, ...]
     started: float
-    reservation_id: UUID
+    reservation_id: UUID | None
     question_id: UUID | None = None
     answer_id: UUID | None = None
     opened: OpenedTurn | None = None

@@ -47,13 +47,18 @@ class Ledger:
         self._open: set[UUID] = set()
         self._owed: deque[Callable[[], Awaitable[None]]] = deque(maxlen=_MOST_OWED)
 
-    async def reserve(self, principal: Principal, estimate: Estimate) -> UUID:
+    async def reserve(self, principal: Principal, estimate: Estimate) -> UUID | None:
         """Hold `estimate` against the account's budgets until `settle` is given the id returned.
+
+        None where the account has no limit: there is nothing to hold, and what is used is charged all the
+        same.
 
         Raises:
             QuotaExceeded, BudgetExceeded: it is more than is left; nothing was written.
         """
         reservation = self._reservation(principal, estimate)
+        if reservation.tokens_per_day is None and reservation.usd_per_month is None:
+            return None
         try:
             state = await self._turns.reserve(reservation)
         except OverBudget as refusal:

@@ -123,7 +123,7 @@ async def test_a_turn_costs_two_statements_and_its_caller_one_round_trip(
                 assert opening in sent[0]
                 assert "budgets" in sent[0]
                 assert "usage_records" in sent[1]
-                assert "UPDATE budgets" in sent[1]
+                assert "INSERT INTO budgets" in sent[1]
                 assert commands == ["EVALSHA"], name
 
 

@@ -318,6 +318,7 @@ async def test_a_client_that_leaves_while_the_turn_is_written_changes_nothing(
             gateway.container.tasks.cancel_owner(UUID(person.id))
             await asyncio.sleep(0)
         go_on.set()
+        await gateway.container.tasks.idle()
         assert (await settled(gateway.container.engine, person.id)).tokens_used == 15
 
 
