@@ -155,11 +155,15 @@ class UsageRepository(Repository):
             statement = statement.where(Row.id > after)
         return [UsageRow(*row) for row in await self._session.execute(statement)]
 
-    async def forget(self, user_id: UUID, *, salt: str) -> None:
-        """Leaves an account's rows to nobody; they still tell one request from another, not whose it was."""
-        await self._session.execute(
+    async def forget(self, user_id: UUID, *, salt: str, limit: int | None = None) -> int:
+        """Leaves an account's rows to nobody, at most `limit` of them; returns how many.
+
+        They still tell one request from another, but not whose it was.
+        """
+        which = select(Row.id, Row.created_at).where(Row.user_id == user_id).limit(limit)
+        changed = await self._session.execute(
             update(Row)
-            .where(Row.user_id == user_id)
+            .where(Row.user_id == user_id, tuple_(Row.id, Row.created_at).in_(which))
             .values(
                 user_id=None,
                 api_key_id=None,
@@ -167,6 +171,7 @@ class UsageRepository(Repository):
                 request_id=func.concat("gone_", func.md5(func.concat(salt, Row.request_id))),
             )
         )
+        return int(changed.rowcount)  # type: ignore[attr-defined]
 
 
 def _within(statement: Any, during: Range | None) -> Any:

@@ -13,7 +13,7 @@ import orjson
 import structlog
 
 from gateway.cache.auth_cache import AuthCache
-from gateway.core.exceptions import LastAdmin, NotFound
+from gateway.core.exceptions import Conflict, LastAdmin, NotFound
 from gateway.core.ids import new_id
 from gateway.domain.account import Credentials
 from gateway.domain.pages import Cursor
@@ -23,6 +23,7 @@ from gateway.services.endings import Endings
 log = structlog.get_logger(__name__)
 
 PAGE = 500
+_USAGE_ROWS = 50_000
 
 
 class AccountDataService:
@@ -51,32 +52,40 @@ class AccountDataService:
 
         Raises:
             AuthenticationFailed: the password is wrong. LastAdmin: nobody could administer the gateway then.
+            Conflict: its role was changed in the meantime.
         """
         credentials = await self._confirm(user_id, password)
         async with self._uow() as uow:
-            if credentials.role == "admin" and not await uow.users.other_active_admins(user_id):
-                raise LastAdmin
+            await _refuse_last_admin(uow, credentials)
         # Turns that run are told to end before what they would write to is gone.
         await self._endings.account(user_id)
-        tombstone = new_id()
+        salt, tombstone = secrets.token_hex(16), new_id()
+        await self._forget_usage(user_id, salt)
         async with self._uow() as uow:
             # Asked again, and held this time: another admin may have left in the meantime.
-            others = await uow.users.other_active_admins(user_id)
+            await _refuse_last_admin(uow, credentials)
             account = await uow.users.lock(user_id)
             if account is None:
                 raise NotFound
-            if account.role == "admin" and not others:
-                raise LastAdmin
+            if account.role != credentials.role:
+                raise Conflict("The account was changed a moment ago; try again.")
             keys, sessions = await uow.account_data.cached_under(user_id)
             await uow.audit.forget(user_id, tombstone=tombstone)
             await uow.audit.add("user.deleted", actor_id=None, target_type="user", target_id=tombstone)
-            await uow.usage.forget(user_id, salt=secrets.token_hex(16))
+            await uow.usage.forget(user_id, salt=salt)
             await uow.users.delete(user_id)
         await self._endings.account(user_id)  # turns that began in between
         await self._cache.forget_sessions(*sessions)
         for key_hash in keys:
             await self._cache.forget_key(key_hash)
         log.info("account_deleted", tombstone=str(tombstone))
+
+    async def _forget_usage(self, user_id: UUID, salt: str) -> None:
+        """The bulk of it, a piece at a time: one statement over years could take longer than allowed."""
+        pending = True
+        while pending:
+            async with self._uow() as uow:
+                pending = await uow.usage.forget(user_id, salt=salt, limit=_USAGE_ROWS) == _USAGE_ROWS
 
     async def export(self, user_id: UUID) -> AsyncIterator[bytes]:
         """One JSON document in pieces; the first is there before anything is sent.
@@ -160,6 +169,11 @@ class AccountDataService:
             if len(found) < self._page:
                 return
             before = found[-1].id
+
+
+async def _refuse_last_admin(uow: UnitOfWork, account: Credentials) -> None:
+    if account.role == "admin" and not await uow.users.other_active_admins(account.user_id):
+        raise LastAdmin
 
 
 def _json(value: Any) -> bytes:

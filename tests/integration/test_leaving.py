@@ -17,6 +17,7 @@ from sqlalchemy import text
 from gateway.core.ids import new_id
 from gateway.domain.ledger import UsageOwner
 from gateway.repositories.turn import TurnRepository
+from gateway.services import account_data
 from tests.gateway_server import PASSWORD, Gateway, Person, running_gateway
 from tests.storage import entry
 
@@ -124,11 +125,12 @@ def needles_of(person: Person) -> tuple[str, ...]:
 
 
 async def test_afterwards_no_table_and_no_key_of_valkey_knows_the_account(
-    gateway: Gateway, clean_redis: str
+    gateway: Gateway, clean_redis: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person = await live(gateway)
     assert await traces(gateway, clean_redis, *needles_of(person))  # the search does find what is there
     before = await sql(gateway, "SELECT sum(cost_usd), count(DISTINCT request_id) FROM usage_records")
+    monkeypatch.setattr(account_data, "_USAGE_ROWS", 2)  # it takes several pieces
     answer = await gateway.http.request("DELETE", ME, json={"password": PASSWORD}, headers=person.headers)
     assert answer.status_code == 204, answer.text
     assert await traces(gateway, clean_redis, *needles_of(person)) == []
