@@ -14,7 +14,17 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from alembic import context
-from gateway.models import api_key, audit_log, budget, conversation, message, password_reset, refresh_token, usage_record, user  # noqa: F401
+from gateway.models import (  # noqa: F401 - each tells the metadata of its tables
+    api_key,
+    audit_log,
+    budget,
+    conversation,
+    message,
+    password_reset,
+    refresh_token,
+    usage_record,
+    user,
+)
 from gateway.models.base import Base
 
 # Any number will do that nothing else in the database locks.
