@@ -21,7 +21,7 @@ from gateway.services.turns import TurnTasks
 log = structlog.get_logger(__name__)
 
 CHANNEL = "gateway:ended"
-CHECK_SECONDS = 3.0
+CHECK_SECONDS = 2.0
 _RETRY_SECONDS = 1.0
 _SETTLE_SECONDS = 2.0
 
@@ -79,9 +79,8 @@ class Endings:
                 task.cancel()
             await asyncio.wait(watchers)
 
-    async def check(self) -> int:
+    async def check(self, owners: Collection[tuple[UUID, UUID | None]]) -> int:
         """End the turns here whose account or session is no more; returns how many those were."""
-        owners = self._tasks.owners()
         if not owners:
             return 0
         users = {user_id for user_id, _ in owners}
@@ -123,9 +122,13 @@ class Endings:
             log.warning("ending_not_understood")  # another version of the gateway wrote it
 
     async def _check(self) -> NoReturn:
+        before: set[tuple[UUID, UUID | None]] = set()
         while True:
             await asyncio.sleep(self._check_seconds)
+            now = self._tasks.owners()
             try:
-                await self.check()
+                # Whoever was not here the last time was let in a moment ago: short turns cost no question.
+                await self.check(now & before)
+                before = now
             except (GatewayError, SQLAlchemyError, OSError) as error:
                 log.warning("endings_not_checked", error=type(error).__name__)
