@@ -45,14 +45,20 @@ def _step(
 ) -> Callable[..., Awaitable[Command[Any]]]:
     """A node with its edge: the update, how long it took, and where to go with the state as it then is.
 
-    LangGraph's own conditional edges read the state anew and are runnables of their own: 0.06 ms each.
+    LangGraph's own conditional edges read the state anew and are runnables of their own: 0.06 ms each. A
+    super-step takes 0.13 ms, so an answer that needs nothing more is formatted in the step that got it.
     """
 
     async def run(state: AgentState, runtime: Runtime[AgentContext]) -> Command[Any]:
         started = perf_counter()
         update = await node(state, runtime)
         update["nodes_ms"] = add_times(state["nodes_ms"], {name: (perf_counter() - started) * 1000})
-        return Command(update=update, goto=after({**state, **update}))
+        now: AgentState = {**state, **update}
+        destination = after(now)
+        if destination == "format" and name == "llm":
+            await format_answer(now, runtime)
+            return Command(goto=END)
+        return Command(update=update, goto=destination)
 
     return run
 
@@ -77,7 +83,7 @@ def build_graph(
 _NODES: tuple[tuple[str, Node, Callable[[AgentState], str], tuple[str, ...]], ...] = (
     ("intent", intent, edges.after_intent, ("route", "format")),
     ("route", route, edges.after_route, ("llm", "format")),
-    ("llm", llm, edges.after_llm, ("tools", "retry", "guardrail", "format")),
+    ("llm", llm, edges.after_llm, ("tools", "retry", "guardrail", END)),
     ("tools", tools, lambda state: "llm", ("llm",)),
     ("guardrail", guardrail, edges.after_guardrail, ("tools", "format")),
     ("retry", retry, lambda state: "route", ("route",)),
