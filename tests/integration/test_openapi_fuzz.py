@@ -11,13 +11,12 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
 
-from tests.gateway_server import PASSWORD, Gateway, running_gateway
+from tests.gateway_server import PASSWORD, Gateway, promote, running_gateway
 
 schemathesis = pytest.importorskip("schemathesis")
 from schemathesis.checks import not_a_server_error  # noqa: E402
@@ -56,9 +55,7 @@ async def prepare(gateway: Gateway, kind: str) -> tuple[dict[str, str], dict[str
     """(headers of the caller, ids of things that are there to be found)."""
     person = await gateway.sign_up()
     if kind == "admin":
-        async with gateway.container.admin._uow() as uow:
-            await uow.admin.change(UUID(person.id), {"role": "admin"}, end_access_tokens=False)
-        await gateway.container.authenticator._cache.forget_account(UUID(person.id))
+        await promote(gateway, person)
     answer = await gateway.http.post("/api/chat", json={"message": "hi"}, headers=person.headers)
     key = await gateway.http.post("/api/user/api-keys", json={"name": "mine"}, headers=person.headers)
     await gateway.http.post("/api/auth/login", json={"email": person.email, "password": PASSWORD})

@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import text
 
-from tests.gateway_server import PASSWORD, Gateway, Person, running_gateway
+from tests.gateway_server import PASSWORD, Gateway, Person, promote, running_gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -337,9 +337,7 @@ async def test_nobody_makes_an_administrator_of_oneself(gateway: Gateway, owner:
 
 async def test_an_administrators_api_key_administers_nothing(gateway: Gateway) -> None:
     person = await gateway.sign_up()
-    async with gateway.container.admin._uow() as uow:
-        await uow.admin.change(UUID(person.id), {"role": "admin"}, end_access_tokens=False)
-    await gateway.container.admin._cache.forget_account(UUID(person.id))
+    await promote(gateway, person)
     assert (await gateway.http.get("/api/admin/users", headers=person.headers)).status_code == 200
     key = {"x-api-key": await gateway.new_key(person)}
     admin_routes = [
