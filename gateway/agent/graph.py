@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from time import perf_counter
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -49,7 +49,7 @@ def _step(
     super-step takes 0.13 ms, so an answer that needs nothing more is formatted in the step that got it.
     """
 
-    async def run(state: AgentState, runtime: Runtime[AgentContext]) -> Command[Any]:
+    async def run(state: Any, runtime: Runtime[AgentContext]) -> Command[Any]:
         started = perf_counter()
         update = await node(state, runtime)
         update["nodes_ms"] = add_times(state["nodes_ms"], {name: (perf_counter() - started) * 1000})
@@ -58,9 +58,14 @@ def _step(
         if destination == "format" and name == "llm":
             await format_answer(now, runtime)
             return Command(goto=END)
-        return Command(update=update, goto=destination)
+        return Command(update=[("__root__", now)], goto=destination)
 
     return run
+
+
+def newest(old: AgentState | None, new: AgentState) -> AgentState:
+    """The state's reducer: a step has merged its update already."""
+    return new
 
 
 def build_graph(
@@ -68,15 +73,16 @@ def build_graph(
 ) -> CompiledStateGraph[AgentState, AgentContext, Any, Any]:
     """Compile the graph, once per process: it holds no state of a turn.
 
+    The state is one channel: a channel for each of its keys would cost 0.05 ms a turn.
     With `entry="route"` a turn begins there: for those in which nothing depends on what the question is
     about. That is decided before the graph, since a conditional edge from START costs 0.1 ms.
     """
-    graph = StateGraph(AgentState, context_schema=AgentContext)
+    whole: Any = Annotated[AgentState, newest]
+    graph: StateGraph[Any, AgentContext, Any, Any] = StateGraph(whole, context_schema=AgentContext)
     for name, node, after, destinations in _NODES:
         graph.add_node(name, _step(name, node, after), destinations=destinations)
-    graph.add_node("format", format_answer)
+    graph.add_node("format", _step("format", format_answer, lambda state: END), destinations=(END,))
     graph.add_edge(START, entry)
-    graph.add_edge("format", END)
     return graph.compile()
 
 

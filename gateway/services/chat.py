@@ -79,13 +79,12 @@ class ChatService:
         self._tasks.admit()
         job = await self._open(turn, principal, started)
         last: list[ChatEvent] = []
-        running = self._tasks.start(lambda me: self._drive(me, job, last.append), owner=principal)
+        # No client's leaving reaches a handler that has not begun to answer, so it may run the turn itself.
+        running = self._tasks.adopt(owner=principal)
         try:
-            if running.task is not None:
-                await asyncio.shield(running.task)
-        except asyncio.CancelledError:
-            self._left_alone(running, principal)
-            raise
+            await self._drive(running, job, last.append)
+        finally:
+            self._tasks.release(running)
         ending = last[-1]
         if isinstance(ending, TurnCompleted):
             return ending.answer
@@ -166,7 +165,7 @@ class ChatService:
         )
 
     async def _drive(self, running: RunningTurn, job: _Job, tell: Callable[[ChatEvent], None]) -> None:
-        """Run the graph and unit of work 2; a task of its own, so that no client's leaving reaches it."""
+        """Run the graph and unit of work 2, in a task that no client's leaving reaches."""
         attempts: list[Attempt] = []
         progress = Progress()
         ending: TurnCompleted | TurnFailed | None = None
@@ -189,6 +188,7 @@ class ChatService:
                 emit=emit,
             )
         except asyncio.CancelledError as reason:
+            running.called_off()
             if ending is None:
                 ending = _called_off(job, progress, attempts, interrupted=INTERRUPTED in reason.args)
         except Exception:

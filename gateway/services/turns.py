@@ -60,6 +60,11 @@ class RunningTurn:
         # Not at once: a task that has not begun could not write down that it was called off.
         asyncio.get_running_loop().call_soon(self._cancel, reason)
 
+    def called_off(self) -> None:
+        """The cancellation was heard: the task goes on, to write down what there is."""
+        if self.task is not None:
+            self.task.uncancel()
+
     def _cancel(self, reason: str) -> None:
         if self.task is not None and not self._settling:
             self.task.cancel(reason)
@@ -94,6 +99,19 @@ class TurnTasks:
         self._turns[turn.task] = turn
         turn.task.add_done_callback(self._turns.pop)
         return turn
+
+    def adopt(self, *, owner: Principal) -> RunningTurn:
+        """Take the present task for a turn's own, until `release`: where nobody can leave before its end."""
+        turn = RunningTurn(owner)
+        turn.task = asyncio.current_task()
+        if turn.task is not None:
+            self._turns[turn.task] = turn
+        return turn
+
+    def release(self, turn: RunningTurn) -> None:
+        """The adopted turn has ended."""
+        if turn.task is not None:
+            self._turns.pop(turn.task, None)
 
     def owners(self) -> set[tuple[UUID, UUID | None]]:
         """(account, session) of every running turn; a key's turns have no session."""
