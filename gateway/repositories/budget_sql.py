@@ -104,12 +104,17 @@ FROM users LEFT JOIN budgets b ON b.user_id = users.id WHERE users.id = $1
 RENEW = "UPDATE reservations SET expires_at = now() + make_interval(secs => $2) WHERE id = ANY($1::uuid[])"
 
 # Two sweepers that update several budgets each could wait for one another: one is enough. Rows that someone
-# holds are being settled.
+# holds are being settled or deleted; nothing here waits for them, so that nobody waits in a circle.
 RETURN_EXPIRED = """
-WITH expired AS MATERIALIZED (
-    SELECT id FROM reservations
-    WHERE (SELECT pg_try_advisory_xact_lock(hashtext('return_expired_reservations'))) AND expires_at < now()
-    FOR UPDATE SKIP LOCKED
+WITH held AS MATERIALIZED (
+    SELECT b.user_id FROM budgets b
+    WHERE (SELECT pg_try_advisory_xact_lock(hashtext('return_expired_reservations')))
+      AND b.user_id IN (SELECT user_id FROM reservations WHERE expires_at < now())
+    FOR NO KEY UPDATE SKIP LOCKED
+), expired AS MATERIALIZED (
+    SELECT r.id FROM reservations r JOIN held ON held.user_id = r.user_id
+    WHERE r.expires_at < now()
+    FOR UPDATE OF r SKIP LOCKED
 ), returned AS (
     DELETE FROM reservations r USING expired WHERE r.id = expired.id RETURNING r.user_id, r.tokens, r.usd
 ), sums AS (
