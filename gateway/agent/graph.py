@@ -7,7 +7,7 @@ START → intent ─ blocked ─────────────────
                  └─────┴──────────────────────────────────────┘
                        └ answered → guardrail → format → END
 
-An answer that no guardrail has an opinion on goes to `format` directly: a super-step costs 0.25 ms.
+An answer that needs nothing more is formatted in the step that got it: a super-step costs 0.13 ms.
 """
 
 from __future__ import annotations

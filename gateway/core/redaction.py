@@ -7,9 +7,9 @@ import re
 MASK = "[redacted]"
 
 # A line with none of these holds no known shape; looking for them is far cheaper than the pattern.
-_MARKERS = ("gw_", "sk-", "rt_", "eyJ", "AIza", "@", "earer ", "asic ", "uthorization", "UTHORIZATION")
+_MARKERS = ("gw_", "sk-", "rt_", "pr_", "eyJ", "AIza", "@", "earer ", "asic ", "uthorization", "UTHORIZATION")
 _SECRET = re.compile(
-    r"\b(?:gw_|sk-|rt_)[A-Za-z0-9_-]{8,}"  # our API keys, vendors' keys, refresh tokens
+    r"\b(?:gw_|sk-|rt_|pr_)[A-Za-z0-9_-]{8,}"  # our API keys, vendors' keys, refresh and reset tokens
     r"|\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)+"  # JSON Web Tokens
     r"|\bAIza[A-Za-z0-9_-]{20,}"  # Google's keys
     r"|(?<=[Bb]earer )[^\s\"'\\,]{4,}|(?<=[Bb]asic )[A-Za-z0-9+/=]{4,}"

@@ -20,6 +20,7 @@ SECRETS = {
     "our key": ("gw_0a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5PqRsTuV", "gw_0a1B"),
     "a vendor's key": ("sk-proj-abcdef0123456789", "abcdef"),
     "a refresh token": ("rt_abcdefghijklmnop", "abcdefgh"),
+    "a reset token": ("pr_abcdefghijklmnop", "abcdefgh"),
     "a JSON Web Token": (JWT, "eyJ"),
     "Google's key": ("AIzaSyA0123456789abcdefghijklmnopqrstu", "SyA01"),
     "a bearer": ("Authorization: Bearer opaque-credential", "opaque"),
