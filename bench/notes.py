@@ -24,6 +24,8 @@ _TEXT = """## How
 - The gateway: `gateway serve --workers 1`, warnings only, OpenAI-compatible models. On every request the
   graph runs, the API key is checked and the usage is written to PostgreSQL with a durable commit before the
   answer ends; LiteLLM keeps no record without a database.
+- Its key belongs to an account without limits of tokens or money, which has nothing to reserve; a limited
+  account's `/v1` answer costs one more statement. Requests a minute are counted for it all the same.
 - The persisted turn also writes question and answer, and goes on with each conversation for {turns} turns.
 - Guardrails on: the injection classifier reads every prompt before anything of the answer is shown. The
   prompts are ones that it lets pass: how often it refuses a harmless one is a question of quality, not of
