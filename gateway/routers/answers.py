@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -36,6 +36,16 @@ def note_upstream(request: Request, answer: Answer) -> None:
     state.model = answer.model
     if answer.fallback_from is not None:
         state.fallback_model = answer.model
+
+
+def leaving(request: Request) -> Callable[[], Awaitable[None]]:
+    """Awaits the client's leaving; to be used once the body has been read."""
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            continue
+
+    return gone
 
 
 def noting(request: Request) -> Callable[[Answer], None]:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from gateway.dialects.native import NativeEncoder, TurnBody, answer_body, parse_turn
 from gateway.dialects.sse import open_stream
 from gateway.domain.principal import Principal
-from gateway.routers.answers import answer_response, noting
+from gateway.routers.answers import answer_response, leaving, noting
 from gateway.routers.dependencies import document_errors, get_container, service_or_person
 from gateway.routers.edge import json_bytes
 from gateway.routers.openapi import json_body
@@ -36,7 +36,7 @@ _ERRORS = document_errors(400, 404, 409, 502, 504)
 async def chat(request: Request, principal: Caller) -> Response:
     """Ask a question in a conversation (a new one where `conversation_id` is left out)."""
     turn = parse_turn(await json_bytes(request), request.state.request_id, incremental=False)
-    answer = await get_container(request).chat.answer(turn, principal)
+    answer = await get_container(request).chat.answer(turn, principal, leaving(request))
     return answer_response(request, answer, answer_body(answer))
 
 

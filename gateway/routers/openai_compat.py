@@ -14,7 +14,7 @@ from gateway.dialects.openai.models import model_body
 from gateway.dialects.openai.request import parse_completion
 from gateway.dialects.sse import open_stream
 from gateway.domain.principal import Principal
-from gateway.routers.answers import answer_response, noting
+from gateway.routers.answers import answer_response, leaving, noting
 from gateway.routers.dependencies import api_key_only, document_errors, get_container
 from gateway.routers.edge import json_bytes
 from gateway.routers.openapi import json_body
@@ -57,7 +57,7 @@ async def chat_completions(
     turn, body = parse_completion(await json_bytes(request), request_id)
     service = get_container(request).chat
     if not turn.incremental:
-        answer = await service.answer(turn, principal)
+        answer = await service.answer(turn, principal, leaving(request))
         return answer_response(request, answer, completion_body(answer))
     options = body.stream_options
     encoder = OpenAIEncoder(request_id, include_usage=bool(options and options.include_usage))

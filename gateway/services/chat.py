@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TypeVar
@@ -35,6 +35,7 @@ from gateway.domain.ledger import NewTurn, OpenedTurn, UsageOwner
 from gateway.domain.messages import Message
 from gateway.domain.principal import Principal
 from gateway.domain.titles import make_title
+from gateway.services.departure import Departure
 from gateway.services.ledger import Ledger
 from gateway.services.pricing import Pricing
 from gateway.services.progress import Progress
@@ -69,8 +70,13 @@ class ChatService:
         self._ledger = ledger
         self._tasks = tasks
 
-    async def answer(self, turn: Turn, principal: Principal) -> Answer:
+    async def answer(
+        self, turn: Turn, principal: Principal, gone: Callable[[], Awaitable[None]] | None = None
+    ) -> Answer:
         """The whole answer.
+
+        Args:
+            gone: returns once the client has gone; by `on_disconnect` the turn is then called off.
 
         Raises:
             GatewayError: whatever the turn failed with; what had been said is kept all the same.
@@ -81,10 +87,13 @@ class ChatService:
         last: list[ChatEvent] = []
         # No client's leaving reaches a handler that has not begun to answer, so it may run the turn itself.
         running = self._tasks.adopt(owner=principal)
+        departure = Departure(running, gone) if gone is not None and self._ends_with(principal) else None
         try:
             await self._drive(running, job, last.append)
         finally:
             self._tasks.release(running)
+            if departure is not None:
+                departure.close()
         ending = last[-1]
         if isinstance(ending, TurnCompleted):
             return ending.answer
@@ -114,7 +123,8 @@ class ChatService:
                     yield _turn_started(job)
                 yield event
         finally:
-            self._left_alone(running, principal)
+            if self._ends_with(principal):
+                running.cancel()
 
     async def _open(self, turn: Turn, principal: Principal, started: float) -> _Job:
         """Unit of work 1; nothing is written or reserved for a name that does not exist."""
@@ -240,11 +250,10 @@ class ChatService:
             finished_turn(owner, opened.conversation_id, job.answer_id, answer, error, calls)
         )
 
-    def _left_alone(self, running: RunningTurn, principal: Principal) -> None:
-        """The client is gone: by `on_disconnect` its turn goes on or is called off."""
+    def _ends_with(self, principal: Principal) -> bool:
+        """Whether a turn of this caller is called off when its client goes."""
         policy = self._runner.parts.catalog.on_disconnect
-        if (policy.people if principal.kind == "person" else policy.api_keys) == "cancel":
-            running.cancel()
+        return (policy.people if principal.kind == "person" else policy.api_keys) == "cancel"
 
 
 def _check_name(catalog: Catalog, name: str, principal: Principal) -> None:

@@ -301,6 +301,23 @@ async def test_a_client_that_goes_away_stops_the_upstream_and_is_charged_for_wha
     assert [tuple(row) for row in rows] == [("cancelled", True)]
 
 
+async def test_a_client_that_goes_away_from_a_whole_answer_stops_the_upstream_too(
+    gateway: Gateway, person: Person, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
+) -> None:
+    upstream.script(Reply(gate=asyncio.Event()))
+    asking = asyncio.create_task(client.chat.completions.create(model="small", messages=HELLO))
+    await upstream.wait_for_calls(1)
+    asking.cancel()
+    await asyncio.wait({asking})
+    await asyncio.wait_for(upstream.calls[0].disconnected.wait(), 5)
+    await gateway.container.tasks.idle()
+    async with gateway.container.engine.connect() as db:
+        outcomes = await db.execute(
+            text("SELECT outcome FROM usage_records WHERE user_id = :u"), {"u": person.id}
+        )
+    assert [row.outcome for row in outcomes] == ["cancelled"]
+
+
 async def test_a_key_without_the_scope_or_the_model_is_refused(gateway: Gateway, person: Person) -> None:
     blind = await gateway.new_key(person, scopes=["models"])
     narrow = await gateway.new_key(person, models=["plain"])
