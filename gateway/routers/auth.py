@@ -26,11 +26,11 @@ router = APIRouter(prefix="/api/auth", tags=["accounts"], route_class=EdgeRoute)
 _LONGEST_FORM_FIELD = 1024
 
 
-@router.post("/register", status_code=201, responses=document_errors(409, 422))
+@router.post("/register", status_code=201, responses=document_errors(409, 422, 429))
 async def register(body: RegisterBody, request: Request) -> UserView:
     """Makes an account."""
     account = await get_container(request).auth.register(
-        body.email, body.password.get_secret_value(), body.name
+        body.email, body.password.get_secret_value(), body.name, device_of(request)
     )
     return UserView.model_validate(account)
 

@@ -55,13 +55,15 @@ class AuthService:
         self._refresh_ttl = refresh_ttl_seconds
         self._default_tier = default_tier
 
-    async def register(self, email: str, password: str, name: str = "") -> Account:
+    async def register(self, email: str, password: str, name: str, device: Device) -> Account:
         """A new account; `email` is normalised already.
 
         Raises:
             ValidationFailed: the password breaks the policy. EmailTaken: the address has an account.
+            TooManyAttempts: too many were made from this network address.
         """
         check_password(password, email)
+        await self._throttle.sign_up(device.ip)
         async with self._uow() as uow:
             if await uow.users.is_taken(email):
                 raise EmailTaken(param="email")

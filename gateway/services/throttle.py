@@ -15,6 +15,9 @@ from gateway.domain.attempts import Allowance, Subject
 # all the time.
 _BY_ACCOUNT = Allowance(free=5)
 _BY_ADDRESS = Allowance(free=60, leak=10.0)
+# Accounts are made once, each with what its tier may spend: an office may come in together, a script may not
+# go on.
+_SIGN_UPS_BY_ADDRESS = Allowance(free=60, leak=60.0)
 # A mail that did not come is asked for again once or twice.
 _MAILS_BY_ACCOUNT = Allowance(free=3, first=300.0, most=3600.0, memory=7200)
 _MAILS_BY_ADDRESS = Allowance(free=60, leak=30.0)
@@ -51,6 +54,11 @@ class Throttle:
         """The password was not checked after all: the attempt is taken back."""
         for subject in self._sign_in(email, address, known):
             await self._attempts.refund(subject)
+
+    async def sign_up(self, address: str | None) -> None:
+        """Raises TooManyAttempts where this network address makes too many accounts; tries count as well."""
+        if address is not None:
+            await self._begin(self._subject("sign-ups-from", _network(address), _SIGN_UPS_BY_ADDRESS))
 
     async def confirm(self, email: str) -> None:
         """As `sign_in`, for the password that somebody who is signed in is asked for again."""

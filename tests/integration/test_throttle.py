@@ -207,3 +207,20 @@ async def test_what_is_counted_tells_of_nobody(app: AccountApp, redis_url: str) 
     address = app.client._transport.client[0]
     for secret in (person.email, person.email.partition("@")[0], person.id, address):
         assert secret not in text
+
+
+async def test_accounts_are_not_made_by_the_dozen_from_one_address(
+    app: AccountApp, elsewhere: AccountApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = throttle.Allowance(free=3, first=60.0, leak=3600.0)
+    monkeypatch.setattr(throttle, "_SIGN_UPS_BY_ADDRESS", few)
+
+    async def sign_up(where: AccountApp) -> httpx.Response:
+        body = {"email": stranger(), "password": PASSWORD}
+        return await where.client.post("/api/auth/register", json=body)
+
+    assert [(await sign_up(app)).status_code for _ in range(3)] == [201, 201, 201]
+    refused = await sign_up(app)
+    assert code_of(refused) == (429, "too_many_attempts")
+    assert int(refused.headers["retry-after"]) > 30
+    assert (await sign_up(elsewhere)).status_code == 201
