@@ -35,7 +35,8 @@ class AgentState(TypedDict, total=False):
 
     turn: the request, never changed. allowed_models: what the caller's key may use (None: all).
     messages: what the model is shown; grows with tool rounds. candidates: models not tried yet, best first.
-    text, reasoning, logprobs: what was said so far. tool_calls: what the last model call asked for.
+    text, reasoning, logprobs: what was said so far. said, tool_calls: what the last model call alone said
+    and asked for.
     failure: why the last model call failed; spoke: whether the caller has seen a word of this turn.
     blocked: the reason a guardrail gave for withholding the answer.
     """
@@ -48,6 +49,7 @@ class AgentState(TypedDict, total=False):
     first_choice: str
     route: Route
     text: str
+    said: str
     reasoning: str
     logprobs: tuple[dict[str, Any], ...]
     tool_calls: tuple[ToolCall, ...]

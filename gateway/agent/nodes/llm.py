@@ -63,6 +63,7 @@ async def llm(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
         context.attempts.append(attempt)
     update = AgentState(
         text=state["text"] + reply.text,
+        said=reply.text,
         reasoning=state["reasoning"] + reply.reasoning,
         logprobs=(*state["logprobs"], *reply.logprobs),
         tool_calls=reply.tool_calls() if failure is None else (),

@@ -23,7 +23,7 @@ async def tools(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState
     entries = await asyncio.gather(
         *(_run(call, runtime, refused=at >= _MAX_PARALLEL_CALLS) for at, call in enumerate(calls))
     )
-    asked = Message(role="assistant", content=state["text"], tool_calls=calls)
+    asked = Message(role="assistant", content=state["said"], tool_calls=calls)
     answers = tuple(
         Message(role="tool", content=entry["content"], tool_call_id=call.id, name=call.name)
         for call, entry in zip(calls, entries, strict=True)

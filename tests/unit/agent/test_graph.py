@@ -192,6 +192,21 @@ async def test_tools_run_and_the_model_answers_with_what_they_said() -> None:
     assert [t["name"] for t in answer.receipt.tools] == ["calculator", "current_time"]
 
 
+async def test_each_round_of_tools_shows_the_model_what_it_said_in_that_round() -> None:
+    async with OpenAIUpstream() as up:
+        call = Tool("current_time", ("{}",))
+        up.script(
+            Reply(text=("First. ",), tools=(call,), finish="tool_calls"),
+            Reply(text=("Second. ",), tools=(call,), finish="tool_calls"),
+            Reply(text=("Done.",)),
+        )
+        async with runner(catalog({"one": up.url})) as agent:
+            events = await run(agent, turn(model="one", gateway_tools=None))
+        sent = up.calls[2].body["messages"]
+    assert [m["content"] for m in sent if m["role"] == "assistant"] == ["First. ", "Second. "]
+    assert answer_of(events).content == "First. Second. Done."
+
+
 async def test_a_broken_or_unknown_call_is_answered_with_a_sentence_for_the_model() -> None:
     async with OpenAIUpstream() as up:
         calls = (Tool("no_such_tool", ("{}",), "a"), Tool("calculator", ("{broken",), "b"))
