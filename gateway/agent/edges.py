@@ -23,13 +23,16 @@ def after_llm(state: AgentState) -> Literal["tools", "retry", "guardrail", "form
 
     Another model never continues a sentence: once a word was shown, a failure ends the turn.
     """
-    failure = state["failure"]
-    if failure is not None:
-        can_move_on = isinstance(failure, UpstreamError) and not state["spoke"] and bool(state["candidates"])
-        return "retry" if can_move_on else "format"
+    if state["failure"] is not None:
+        return "retry" if falls_back(state) else "format"
     if state["blocked"] is not None or state["verdicts"]:
         return "guardrail"
     return after_guardrail(state)
+
+
+def falls_back(state: AgentState) -> bool:
+    """Whether a model failed in a way, and early enough, that the next one may answer in its place."""
+    return isinstance(state["failure"], UpstreamError) and not state["spoke"] and bool(state["candidates"])
 
 
 def after_guardrail(state: AgentState) -> Literal["tools", "format"]:

@@ -108,7 +108,7 @@ def candidates(
     """
     chain = _with_fallbacks(catalog, turn, wish)
     if allowed is not None:
-        permitted = allowed.union(*(catalog.aliases[name] for name in allowed if name in catalog.aliases))
+        permitted = allowed.union(*map(catalog.models_of, allowed))
         if AUTO in allowed and turn.model == AUTO:
             permitted = permitted.union(wish.models, *map(catalog.fallbacks_of, wish.models))
         chain = tuple(name for name in chain if name in permitted)
@@ -136,9 +136,9 @@ def _with_fallbacks(catalog: Catalog, turn: Turn, wish: Wish) -> tuple[str, ...]
     chain = list(wish.models)
     if turn.fallbacks is not None:
         for name in turn.fallbacks:
-            if name not in catalog.models and name not in catalog.aliases:
+            if not (models := catalog.models_of(name)):
                 raise ModelNotFound(param="gateway.fallbacks")
-            chain.extend(catalog.aliases.get(name, (name,)))
+            chain.extend(models)
     else:
         for name in wish.models:
             chain.extend(catalog.fallbacks_of(name))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from gateway.agent import edges
 from gateway.agent.state import AgentState
-from gateway.core.exceptions import BudgetExceeded, UpstreamError
+from gateway.core.exceptions import BudgetExceeded
 from gateway.domain.catalog import Catalog
 from gateway.domain.usage import Usage
 
@@ -19,7 +20,7 @@ def within_money(update: AgentState, state: AgentState, catalog: Catalog) -> Age
     the turn fails with `BudgetExceeded`.
     """
     limit = catalog.limits.usd_per_turn
-    if limit is None or not _wants_more(update, state):
+    if limit is None or not _wants_more({**state, **update}):
         return update
     attempts = update["attempts"]
     spent = sum((attempt.cost_usd for attempt in attempts), Decimal(0))
@@ -31,10 +32,8 @@ def within_money(update: AgentState, state: AgentState, catalog: Catalog) -> Age
     return {**update, "tool_calls": (), "failure": BudgetExceeded(_MESSAGE)}
 
 
-def _wants_more(update: AgentState, state: AgentState) -> bool:
-    """Whether the edges would go on to tools or to another model."""
-    if update["failure"] is not None:
-        return (
-            isinstance(update["failure"], UpstreamError) and not update["spoke"] and bool(state["candidates"])
-        )
-    return update["blocked"] is None and bool(update["tool_calls"]) and not state["turn"].client_tools
+def _wants_more(state: AgentState) -> bool:
+    """Whether the edges would go on to another model or to tools."""
+    if state["failure"] is not None:
+        return edges.falls_back(state)
+    return edges.after_guardrail(state) == "tools"

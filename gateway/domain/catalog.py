@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 from gateway.domain.usage import Price
 
 Capability = Literal["tools", "json", "vision", "embeddings", "images", "logprobs"]
+GuardMode = Literal["off", "flag", "block"]
 ProviderType = Literal["ollama", "openai", "anthropic", "gemini", "litellm", "local", "mock"]
 AUTO = "auto"
 # Providers that send no bill: a model of theirs without a price is free.
@@ -114,8 +115,8 @@ class CacheConfig(ConfigModel):
 class GuardSet(ConfigModel):
     """`injection` looks at the question for attacks on the model, `unsafe` at what it asks for."""
 
-    injection: Literal["off", "flag", "block"] = "off"
-    unsafe: Literal["off", "flag", "block"] = "off"
+    injection: GuardMode = "off"
+    unsafe: GuardMode = "off"
 
 
 class Guardrails(ConfigModel):
@@ -215,6 +216,10 @@ class Catalog(ConfigModel):
     def tier_of(self, name: str) -> Tier:
         """The tier of an account; one that has left the file means the first, never no limits at all."""
         return self.tiers.get(name) or self.tiers[self.newcomer_tier]
+
+    def models_of(self, name: str) -> tuple[str, ...]:
+        """The models that a model's or an alias's name stands for, best first; none for any other name."""
+        return (name,) if name in self.models else self.aliases.get(name, ())
 
     def names(self) -> tuple[str, ...]:
         """Every name a client may ask for: `auto`, aliases, models."""

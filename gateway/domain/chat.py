@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
 
+from gateway.domain.catalog import GuardMode
 from gateway.domain.messages import Message
 
 
@@ -103,4 +104,4 @@ class Turn:
     metadata: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
     incremental: bool = True
-    guard_injection: Literal["off", "flag", "block"] | None = None
+    guard_injection: GuardMode | None = None

@@ -179,7 +179,6 @@ class Answer:
     receipt: Receipt
     conversation_id: str | None = None
     message_id: str | None = None
-    user_message_id: str | None = None
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     logprobs: tuple[dict[str, Any], ...] = ()

@@ -46,14 +46,6 @@ class AccountSums:
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
-    """What counts against the limits of a tier, that which running turns hold included."""
-
-    tokens_today: int = 0
-    usd_this_month: Decimal = Decimal(0)
-
-
-@dataclass(frozen=True, slots=True)
 class UsageSum:
     """The sums of one day, model and account; `user_id` and `email` are None for who has left."""
 

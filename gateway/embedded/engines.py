@@ -86,7 +86,6 @@ class Addresses:
     redis_url: str
     local_model_url: str
     data_dir: DataDir
-    borrowed: bool = False
 
 
 @contextmanager
@@ -106,7 +105,6 @@ def borrowed_engines(directory: Path, *, database_url: str, redis_url: str) -> I
                 redis_url or found["redis_url"],
                 found["local_model_url"],
                 engines.data_dir,
-                borrowed=True,
             )
         finally:
             engines.data_dir.close()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Literal
-
-GuardMode = Literal["off", "flag", "block"]
+from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)

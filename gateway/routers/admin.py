@@ -11,6 +11,7 @@ from gateway.core.ids import parse_id
 from gateway.domain.principal import Principal
 from gateway.routers.dependencies import document_errors, get_container, require_admin
 from gateway.routers.edge import EdgeRoute
+from gateway.routers.paging import Cursor, Limit
 from gateway.schemas.admin import (
     AdminModelList,
     AdminModelView,
@@ -28,8 +29,6 @@ from gateway.services.admin import AdminService, ModelState
 router = APIRouter(prefix="/api/admin", tags=["administration"], route_class=EdgeRoute)
 
 Admin = Annotated[Principal, Depends(require_admin)]
-Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.")]
-Limit = Annotated[int, Query(ge=1, le=100)]
 
 
 def _service(request: Request) -> AdminService:

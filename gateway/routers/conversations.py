@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Request
 
 from gateway.core.ids import parse_id
 from gateway.domain.principal import Principal
 from gateway.routers.dependencies import document_errors, get_container, require_person
 from gateway.routers.edge import EdgeRoute
+from gateway.routers.paging import Cursor, Limit
 from gateway.schemas.conversation import (
     ConversationCreate,
     ConversationOut,
@@ -24,8 +25,6 @@ from gateway.services.conversation import ConversationService
 router = APIRouter(prefix="/api/conversations", tags=["conversations"], route_class=EdgeRoute)
 
 Person = Annotated[Principal, Depends(require_person)]
-Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.")]
-Limit = Annotated[int, Query(ge=1, le=100)]
 
 
 def _service(request: Request) -> ConversationService:

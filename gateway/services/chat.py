@@ -160,7 +160,7 @@ class ChatService:
             estimate,
         )
         # A conversation's model may have left the configuration since.
-        known = opened.model if opened.model in catalog.models or opened.model in catalog.aliases else None
+        known = opened.model if opened.model and catalog.models_of(opened.model) else None
         system = turn.system if turn.system is not None else opened.system
         prompt = (Message("system", system),) if system else ()
         return _Job(
@@ -257,7 +257,7 @@ class ChatService:
 
 
 def _check_name(catalog: Catalog, name: str, principal: Principal) -> None:
-    if name != AUTO and name not in catalog.models and name not in catalog.aliases:
+    if name != AUTO and not catalog.models_of(name):
         raise ModelNotFound(param="model")
     if principal.models is not None and name != AUTO and name not in principal.models:
         raise ModelNotAllowed(param="model")
@@ -291,6 +291,5 @@ def _complete(answer: Answer, job: _Job, attempts: list[Attempt]) -> Answer:
         answer,
         conversation_id=str(opened.conversation_id) if opened else None,
         message_id=str(job.answer_id) if opened else None,
-        user_message_id=str(job.question_id) if opened else None,
         receipt=replace(answer.receipt, overhead_ms=round(overhead, 3)),
     )

@@ -40,8 +40,7 @@ class Pricing:
     def _price(self, turn: Turn) -> Price:
         if turn.fallbacks is not None:
             named = [*_wished(turn.model or AUTO, self._catalog), *turn.fallbacks]
-            models = (self._catalog.aliases.get(name, (name,)) for name in named)
-            return self._dearest(name for group in models for name in group)
+            return self._dearest(model for name in named for model in self._catalog.models_of(name))
         if turn.model is None and turn.conversation_id is not None:
             return self._any  # the conversation's own model, which is read as it is taken
         return self._by_name.get(turn.model or AUTO, self._any)
@@ -62,10 +61,8 @@ def _may_answer(name: str, catalog: Catalog) -> Iterable[str]:
 
 
 def _wished(name: str, catalog: Catalog) -> tuple[str, ...]:
-    if name in catalog.models:
-        return (name,)
-    if name in catalog.aliases:
-        return catalog.aliases[name]
+    if models := catalog.models_of(name):
+        return models
     routing = catalog.routing
     routed = [routing.light, routing.heavy, *(rule.model for rule in routing.rules)]
     return tuple(model for model in routed if model is not None) or tuple(catalog.models)

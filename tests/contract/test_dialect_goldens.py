@@ -50,7 +50,6 @@ def an_answer(**fields: Any) -> Answer:
         "receipt": Receipt("chat", 0.1, "auto", "small", "Because.", (attempt,), nodes_ms={"llm": 12.5}),
         "conversation_id": "c1",
         "message_id": "m2",
-        "user_message_id": "m1",
     }
     return Answer(**{**values, **fields})
 

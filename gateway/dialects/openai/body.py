@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gateway.domain.catalog import GuardMode
+
 
 class _Part(BaseModel):
     """Known fields are checked, others accepted: OpenAI's bodies grow."""
@@ -85,7 +87,7 @@ class StreamOptions(_Part):
 class GatewayGuardrails(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    injection: Literal["off", "flag", "block"] | None = None
+    injection: GuardMode | None = None
 
 
 class GatewayFields(BaseModel):
