@@ -117,12 +117,14 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
             stack.push_async_callback(provider.aclose)
         guards = GuardrailPipeline.of("injection")
         stack.push_async_callback(guards.aclose)
+        tools = ToolRegistry(catalog.tools)
+        stack.push_async_callback(tools.aclose)
         parts = AgentParts(
             catalog=catalog,
             providers=providers,
             classifier=IntentClassifier.load(),
             guards=guards,
-            tools=ToolRegistry(catalog.tools.enabled),
+            tools=tools,
         )
         # Loading the guard's model takes half a second: not at the start, and not out of the first turn.
         warming = asyncio.create_task(guards.warm_up())

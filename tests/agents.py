@@ -11,8 +11,9 @@ import httpx
 from gateway.agent.context import AgentParts
 from gateway.agent.intent.classifier import IntentClassifier
 from gateway.agent.runner import AgentRunner
-from gateway.domain.catalog import Catalog, GuardSet
+from gateway.domain.catalog import Catalog
 from gateway.domain.chat import Turn
+from gateway.domain.config.guardrails import GuardSet
 from gateway.domain.events import Attempt, ChatEvent
 from gateway.domain.messages import Message
 from gateway.guardrails.base import Guardrail, Verdict
@@ -68,7 +69,7 @@ async def runner(config: Catalog, *, guard: Guardrail | None = None) -> AsyncIte
                 providers=providers,
                 classifier=IntentClassifier.load(),
                 guards=GuardrailPipeline([guard] if guard else []),
-                tools=ToolRegistry(config.tools.enabled),
+                tools=ToolRegistry(config.tools),
             )
         )
         for provider in providers.values():

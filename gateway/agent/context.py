@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from gateway.agent.intent.classifier import IntentClassifier
-from gateway.domain.catalog import Catalog, GuardSet, ModelConfig
+from gateway.domain.catalog import Catalog, ModelConfig
+from gateway.domain.config.guardrails import GuardSet
 from gateway.domain.events import Attempt, ChatEvent
 from gateway.guardrails.base import Verdict
 from gateway.guardrails.pipeline import GuardrailPipeline

@@ -9,8 +9,9 @@ from langchain_core.runnables import RunnableConfig
 from gateway.agent.context import AgentContext, AgentParts
 from gateway.agent.graph import build_graph
 from gateway.agent.state import initial_state
-from gateway.domain.catalog import AUTO, GuardSet
+from gateway.domain.catalog import AUTO
 from gateway.domain.chat import Turn
+from gateway.domain.config.guardrails import GuardSet
 from gateway.domain.events import Attempt, ChatEvent
 from gateway.domain.messages import Message
 

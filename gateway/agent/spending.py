@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from gateway.agent import edges
 from gateway.agent.state import AgentState
 from gateway.core.exceptions import BudgetExceeded
 from gateway.domain.catalog import Catalog
+from gateway.domain.events import Attempt
 from gateway.domain.usage import Usage
 
 _MESSAGE = "This turn has used up the money that a single turn may cost here, before it had an answer."
 
 
-def within_money(update: AgentState, state: AgentState, catalog: Catalog) -> AgentState:
+def within_money(
+    update: AgentState, state: AgentState, catalog: Catalog, attempts: Sequence[Attempt]
+) -> AgentState:
     """The update of a model call, without its wish for another call where that would cost too much.
 
     Another call sends at least the same prompt again. Text that was said stands, cut (`length`); without any,
@@ -22,7 +26,6 @@ def within_money(update: AgentState, state: AgentState, catalog: Catalog) -> Age
     limit = catalog.limits.usd_per_turn
     if limit is None or not _wants_more({**state, **update}):
         return update
-    attempts = update["attempts"]
     spent = sum((attempt.cost_usd for attempt in attempts), Decimal(0))
     prompt = Usage(prompt_tokens=attempts[-1].usage.prompt_tokens)
     if spent + catalog.price_of(attempts[-1].model).cost(prompt) <= limit:

@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 from gateway.core.exceptions import GatewayError
 from gateway.domain.chat import Turn
-from gateway.domain.events import Attempt, FinishReason
+from gateway.domain.events import FinishReason
 from gateway.domain.intent import NOT_JUDGED, Intent
 from gateway.domain.messages import Message, ToolCall
 
@@ -57,7 +57,6 @@ class AgentState(TypedDict, total=False):
     failure: GatewayError | None
     spoke: bool
     rounds: int
-    attempts: tuple[Attempt, ...]
     tool_log: tuple[dict[str, Any], ...]
     verdicts: tuple[dict[str, Any], ...]
     blocked: str | None
@@ -84,7 +83,6 @@ def initial_state(
         failure=None,
         spoke=False,
         rounds=0,
-        attempts=(),
         tool_log=(),
         verdicts=(),
         blocked=None,

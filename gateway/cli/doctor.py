@@ -66,7 +66,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
 
 def _configured(catalog: Catalog, settings: Settings) -> Iterator[Finding]:
     try:
-        ToolRegistry(catalog.tools.enabled)
+        ToolRegistry(catalog.tools)
         found = asyncio.run(check_providers(catalog, settings.local_model_url))
     except (ProviderMisconfigured, ToolConfigurationError) as error:
         yield Finding("config", False, str(error))

@@ -8,22 +8,21 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
+from pydantic import Field, PrivateAttr, field_validator
 
+from gateway.domain.config.base import ConfigModel
+from gateway.domain.config.caches import CacheConfig
+from gateway.domain.config.guardrails import Guardrails
+from gateway.domain.config.intent import IntentConfig
+from gateway.domain.config.recovery import CircuitBreakerConfig, RetryConfig
+from gateway.domain.config.tools import ToolsConfig
 from gateway.domain.usage import Price
 
 Capability = Literal["tools", "json", "vision", "embeddings", "images", "logprobs"]
-GuardMode = Literal["off", "flag", "block"]
 ProviderType = Literal["ollama", "openai", "anthropic", "gemini", "litellm", "local", "mock"]
 AUTO = "auto"
 # Providers that send no bill: a model of theirs without a price is free.
 _FREE_TO_RUN: frozenset[ProviderType] = frozenset({"ollama", "local", "mock"})
-
-
-class ConfigModel(BaseModel):
-    """Base of every section: an unknown key is a mistake, not a wish."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ProviderConfig(ConfigModel):
@@ -82,48 +81,6 @@ class Routing(ConfigModel):
     rules: tuple[RoutingRule, ...] = ()
 
 
-class CircuitBreakerConfig(ConfigModel):
-    failures: Annotated[int, Field(gt=0)] = 5
-    reset_seconds: Annotated[float, Field(gt=0)] = 30
-
-
-class RetryConfig(ConfigModel):
-    """`attempts` counts all calls of one turn's step, the first included."""
-
-    attempts: Annotated[int, Field(ge=1)] = 2
-    budget_ratio: Annotated[float, Field(ge=0, le=1)] = 0.2
-
-
-class ToolsConfig(ConfigModel):
-    enabled: tuple[str, ...] = ("calculator", "current_time")
-    max_rounds: Annotated[int, Field(ge=0, le=64)] = 8
-
-
-class ExactCache(ConfigModel):
-    ttl_seconds: Annotated[int, Field(ge=0)] = 3600
-
-
-class SemanticCache(ConfigModel):
-    enabled: bool = False
-
-
-class CacheConfig(ConfigModel):
-    exact: ExactCache = ExactCache()
-    semantic: SemanticCache = SemanticCache()
-
-
-class GuardSet(ConfigModel):
-    """`injection` looks at the question for attacks on the model, `unsafe` at what it asks for."""
-
-    injection: GuardMode = "off"
-    unsafe: GuardMode = "off"
-
-
-class Guardrails(ConfigModel):
-    people: GuardSet = GuardSet(injection="block", unsafe="flag")
-    api_keys: GuardSet = GuardSet(injection="off")
-
-
 class OnDisconnect(ConfigModel):
     people: Literal["continue", "cancel"] = "continue"
     api_keys: Literal["continue", "cancel"] = "cancel"
@@ -178,6 +135,7 @@ class Catalog(ConfigModel):
     providers: dict[str, ProviderConfig] = Field(default_factory=dict)
     models: dict[str, ModelConfig] = Field(default_factory=dict)
     aliases: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    intent: IntentConfig = IntentConfig()
     routing: Routing = Routing()
     fallbacks: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     circuit_breaker: CircuitBreakerConfig = CircuitBreakerConfig()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
 
-from gateway.domain.catalog import GuardMode
+from gateway.domain.config.guardrails import GuardMode
 from gateway.domain.messages import Message
 
 

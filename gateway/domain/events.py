@@ -19,6 +19,8 @@ from gateway.domain.usage import Usage, money
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 MessageStatus = Literal["pending", "streaming", "complete", "failed", "cancelled", "interrupted"]
 CacheResult = Literal["hit", "semantic", "miss", "bypass"]
+# What a model call was made for.
+Step = Literal["answer", "intent", "moderation", "summary", "title"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,10 @@ class TextReplaced:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One call of one model; `outcome` is `ok`, `cancelled` or the code of the error that ended it."""
+    """One call of one model; `outcome` is `ok`, `cancelled` or the code of the error that ended it.
+
+    `step` says what it was for: the answer itself, or one of the gateway's own questions on the way to it.
+    """
 
     model: str
     provider: str
@@ -113,10 +118,12 @@ class Attempt:
     ms: float
     usage: Usage = field(default_factory=Usage)
     cost_usd: Decimal = Decimal(0)
+    step: Step = "answer"
 
     def as_json(self) -> dict[str, Any]:
         """The attempt as a receipt shows it."""
         return {
+            "step": self.step,
             "model": self.model,
             "provider": self.provider,
             "outcome": self.outcome,

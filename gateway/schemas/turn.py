@@ -25,13 +25,23 @@ class AnswerMessage(View):
     cost_usd: str
 
 
+class CallUsage(View):
+    prompt_tokens: int
+    completion_tokens: int
+
+
 class Attempt(View):
     """One call of one model; `outcome` is `ok`, `cancelled` or the code of the error that ended it."""
 
+    step: Literal["answer", "intent", "moderation", "summary", "title"] = Field(
+        description="what it was made for"
+    )
     model: str
     provider: str
     outcome: str
     ms: float
+    usage: CallUsage
+    cost_usd: str
 
 
 class Receipt(View):

@@ -20,8 +20,9 @@ from gateway.core.exceptions import (
     ValidationFailed,
 )
 from gateway.core.ids import new_id
-from gateway.domain.catalog import AUTO, Catalog, GuardSet
+from gateway.domain.catalog import AUTO, Catalog
 from gateway.domain.chat import Turn
+from gateway.domain.config.guardrails import GuardSet
 from gateway.domain.events import (
     Answer,
     Attempt,

@@ -8,6 +8,7 @@ from typing import ClassVar, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from gateway.domain.chat import ToolSpec
+from gateway.domain.config.tools import ToolsConfig
 
 
 class ToolArguments(BaseModel):
@@ -27,12 +28,17 @@ class Tool(ABC, Generic[A]):
     """One capability that a model may call.
 
     `description` is written for the model. `timeout_seconds` caps one run; the caller cancels it then.
+    `untrusted` results come from outside (a page, another server): a guard reads them before a model does.
     """
 
     name: ClassVar[str]
     description: ClassVar[str]
     timeout_seconds: ClassVar[float] = 10.0
+    untrusted: ClassVar[bool] = False
     arguments: type[A]
+
+    def __init__(self, config: ToolsConfig) -> None:
+        """Take what the tool needs of the configuration's `tools` section; opens nothing."""
 
     def spec(self) -> ToolSpec:
         return ToolSpec(self.name, self.description, self.arguments.model_json_schema())
@@ -40,3 +46,7 @@ class Tool(ABC, Generic[A]):
     @abstractmethod
     async def run(self, arguments: A) -> str:
         """Do it; returns text for the model, or raises `ToolError` with a sentence for it."""
+
+    async def aclose(self) -> None:
+        """Let go of what runs have opened."""
+        return

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field
 
+from gateway.domain.config.tools import ToolsConfig
 from gateway.tools.base import Tool, ToolArguments, ToolError
 
 
@@ -34,7 +35,8 @@ class CurrentTime(Tool[CurrentTimeArguments]):
     timeout_seconds = 2.0
     arguments = CurrentTimeArguments
 
-    def __init__(self, clock: Callable[[], datetime] = _now) -> None:
+    def __init__(self, config: ToolsConfig, clock: Callable[[], datetime] = _now) -> None:
+        super().__init__(config)
         self._clock = clock
 
     async def run(self, arguments: CurrentTimeArguments) -> str:

@@ -5,25 +5,25 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import structlog
 from pydantic import ValidationError
 
 from gateway.domain.chat import ToolSpec
+from gateway.domain.config.tools import ToolsConfig
 from gateway.domain.messages import ToolCall
 from gateway.tools.base import Tool, ToolArguments, ToolError
-from gateway.tools.calculator import Calculator
-from gateway.tools.current_time import CurrentTime
 
 log = structlog.get_logger(__name__)
 
-# A new tool is one file and one line here.
-TOOLS: dict[str, Callable[[], Tool[Any]]] = {
-    Calculator.name: Calculator,
-    CurrentTime.name: CurrentTime,
+# A new tool is one file and one line here: name -> module and class; imported only where it is enabled.
+TOOLS: dict[str, tuple[str, str]] = {
+    "calculator": ("gateway.tools.calculator", "Calculator"),
+    "current_time": ("gateway.tools.current_time", "CurrentTime"),
 }
 
 MAX_CONTENT_BYTES = 16 * 1024
@@ -47,16 +47,16 @@ class ToolOutcome:
 class ToolRegistry:
     """The enabled tools by name; immutable, so that all requests may share it."""
 
-    def __init__(self, enabled: Iterable[str]) -> None:
+    def __init__(self, config: ToolsConfig) -> None:
         """Raises ToolConfigurationError for a name that no tool has."""
-        names = list(dict.fromkeys(enabled))
+        names = list(dict.fromkeys(config.enabled))
         unknown = [name for name in names if name not in TOOLS]
         if unknown:
             raise ToolConfigurationError(
                 f"tools.enabled names {', '.join(map(repr, unknown))}, which this gateway does not have; "
                 f"it has {', '.join(sorted(TOOLS))}."
             )
-        self._tools: dict[str, Tool[Any]] = {name: TOOLS[name]() for name in names}
+        self._tools: dict[str, Tool[Any]] = {name: _load(name)(config) for name in names}
         self._specs = {name: tool.spec() for name, tool in self._tools.items()}
 
     @property
@@ -66,6 +66,11 @@ class ToolRegistry:
     def specs(self, names: Collection[str] | None = None) -> tuple[ToolSpec, ...]:
         """What a model is told: of all tools, or of those enabled ones that `names` holds."""
         return tuple(spec for name, spec in self._specs.items() if names is None or name in names)
+
+    async def aclose(self) -> None:
+        """Let go of what the tools have opened."""
+        for tool in self._tools.values():
+            await tool.aclose()
 
     async def run(self, call: ToolCall) -> ToolOutcome:
         """Run one call; whatever a model wrote ends in an outcome, only cancellation passes through."""
@@ -94,6 +99,12 @@ class ToolRegistry:
             # A slip in one tool must not end the turn that asked for it.
             log.error("tool_crashed", tool=tool.name, error=type(error).__name__)
             raise ToolError(f"The tool {tool.name} failed; go on without it.") from error
+
+
+def _load(name: str) -> type[Tool[Any]]:
+    module, attribute = TOOLS[name]
+    tool: type[Tool[Any]] = getattr(import_module(module), attribute)
+    return tool
 
 
 def parse_arguments(tool: Tool[Any], text: str) -> ToolArguments:

@@ -110,6 +110,7 @@ def test_the_native_stream_to_the_letter() -> None:
             "reason": "Because.",
             "attempts": [
                 {
+                    "step": "answer",
                     "model": "small",
                     "provider": "up",
                     "outcome": "ok",

@@ -9,7 +9,15 @@ from langgraph.runtime import Runtime
 
 from gateway.agent.context import AgentContext
 from gateway.agent.state import AgentState, Route
-from gateway.domain.events import Answer, MessageStatus, Receipt, TextReplaced, TurnCompleted, TurnFailed
+from gateway.domain.events import (
+    Answer,
+    Attempt,
+    MessageStatus,
+    Receipt,
+    TextReplaced,
+    TurnCompleted,
+    TurnFailed,
+)
 from gateway.domain.usage import Usage
 
 REFUSAL = "I can't answer this: {reason}"
@@ -25,7 +33,7 @@ async def format_answer(state: AgentState, runtime: Runtime[AgentContext]) -> Ag
     if blocked is not None:
         state = {**state, "text": REFUSAL.format(reason=blocked)}
         runtime.context.emit(TextReplaced(state["text"], blocked))
-    answer = _answer(state, "complete" if failure is None else "failed")
+    answer = _answer(state, tuple(runtime.context.attempts), "complete" if failure is None else "failed")
     if failure is None:
         runtime.context.emit(TurnCompleted(answer))
     else:
@@ -33,11 +41,10 @@ async def format_answer(state: AgentState, runtime: Runtime[AgentContext]) -> Ag
     return AgentState()
 
 
-def _answer(state: AgentState, status: MessageStatus) -> Answer:
+def _answer(state: AgentState, attempts: tuple[Attempt, ...], status: MessageStatus) -> Answer:
     turn = state["turn"]
     # A turn that never reached a model has no route.
     route = state.get("route") or Route(model="", provider="", alias=turn.model or "", reason="")
-    attempts = state["attempts"]
     blocked = state["blocked"]
     first = state.get("first_choice", route.model)
     return Answer(
@@ -50,7 +57,7 @@ def _answer(state: AgentState, status: MessageStatus) -> Answer:
         created_at=datetime.now(UTC),
         usage=sum((a.usage for a in attempts), Usage()),
         cost_usd=sum((a.cost_usd for a in attempts), Decimal(0)),
-        receipt=_receipt(state, route),
+        receipt=_receipt(state, route, attempts),
         reasoning=state["reasoning"],
         tool_calls=state["tool_calls"],
         logprobs=state["logprobs"],
@@ -59,7 +66,7 @@ def _answer(state: AgentState, status: MessageStatus) -> Answer:
     )
 
 
-def _receipt(state: AgentState, route: Route) -> Receipt:
+def _receipt(state: AgentState, route: Route, attempts: tuple[Attempt, ...]) -> Receipt:
     found = state["intent"]
     return Receipt(
         intent=found.label,
@@ -67,7 +74,7 @@ def _receipt(state: AgentState, route: Route) -> Receipt:
         alias=route.alias,
         model=route.model,
         reason=route.reason,
-        attempts=state["attempts"],
+        attempts=attempts,
         tools=state["tool_log"],
         guardrails=state["verdicts"],
         nodes_ms={name: round(ms, 3) for name, ms in state["nodes_ms"].items()},

@@ -52,15 +52,16 @@ async def llm(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
     finally:
         # Also on cancellation: what a vendor has begun to answer is on its bill.
         usage = reply.usage_or_estimate(request) if request is not None else Usage()
-        attempt = Attempt(
-            model=route.model,
-            provider=provider.name,
-            outcome=outcome,
-            ms=round((perf_counter() - started) * 1000, 3),
-            usage=usage,
-            cost_usd=parts.catalog.price_of(route.model).cost(usage),
+        context.attempts.append(
+            Attempt(
+                model=route.model,
+                provider=provider.name,
+                outcome=outcome,
+                ms=round((perf_counter() - started) * 1000, 3),
+                usage=usage,
+                cost_usd=parts.catalog.price_of(route.model).cost(usage),
+            )
         )
-        context.attempts.append(attempt)
     update = AgentState(
         text=state["text"] + reply.text,
         said=reply.text,
@@ -71,10 +72,9 @@ async def llm(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
         failure=failure,
         blocked=blocked,
         spoke=state["spoke"] or reply.spoke,
-        attempts=(*state["attempts"], attempt),
         verdicts=(*state["verdicts"], *_new_verdicts(context, state)),
     )
-    return within_money(update, state, parts.catalog)
+    return within_money(update, state, parts.catalog, context.attempts)
 
 
 async def _relay(

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.domain.catalog import GuardMode
+from gateway.domain.config.guardrails import GuardMode
 
 
 class _Part(BaseModel):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.domain.config.tools import ToolsConfig
 from gateway.domain.messages import ToolCall
 from gateway.tools import current_time, registry
 from gateway.tools.base import Tool, ToolArguments, ToolError
@@ -24,7 +24,7 @@ def call(name: str, arguments: object) -> ToolCall:
 
 @pytest.fixture
 def tools() -> ToolRegistry:
-    return ToolRegistry(["calculator", "current_time"])
+    return ToolRegistry(ToolsConfig(enabled=("calculator", "current_time")))
 
 
 async def test_a_call_is_run_for_real(tools: ToolRegistry) -> None:
@@ -40,7 +40,7 @@ def test_only_enabled_tools_are_offered(tools: ToolRegistry) -> None:
     assert [spec.name for spec in tools.specs()] == ["calculator", "current_time"]
     assert [spec.name for spec in tools.specs(["current_time", "fetch"])] == ["current_time"]
     assert tools.specs([]) == ()
-    assert ToolRegistry([]).specs() == ()
+    assert ToolRegistry(ToolsConfig(enabled=())).specs() == ()
 
 
 def test_a_spec_says_what_the_arguments_are(tools: ToolRegistry) -> None:
@@ -53,7 +53,7 @@ def test_a_spec_says_what_the_arguments_are(tools: ToolRegistry) -> None:
 
 def test_an_unknown_name_in_the_configuration_is_refused_with_what_there_is() -> None:
     with pytest.raises(ToolConfigurationError, match=r"'telepathy'.*calculator, current_time"):
-        ToolRegistry(["calculator", "telepathy"])
+        ToolRegistry(ToolsConfig(enabled=("calculator", "telepathy")))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,9 @@ async def test_a_models_slip_becomes_a_sentence_for_it(
 @given(st.text(max_size=200))
 @settings(max_examples=200, deadline=None)
 def test_no_arguments_make_it_raise(arguments: str) -> None:
-    outcome = asyncio.run(ToolRegistry(["calculator"]).run(ToolCall("1", "calculator", arguments)))
+    outcome = asyncio.run(
+        ToolRegistry(ToolsConfig(enabled=("calculator",))).run(ToolCall("1", "calculator", arguments))
+    )
 
     assert isinstance(outcome.content, str)
 
@@ -113,9 +115,9 @@ class Echo(Tool[EchoArguments]):
 
 @pytest.fixture
 def echo(monkeypatch: pytest.MonkeyPatch) -> ToolRegistry:
-    table: dict[str, Any] = {"echo": Echo}
-    monkeypatch.setattr(registry, "TOOLS", table)
-    return ToolRegistry(["echo", "echo"])
+    monkeypatch.setattr(registry, "TOOLS", {"echo": ("", "")})
+    monkeypatch.setattr(registry, "_load", lambda name: Echo)
+    return ToolRegistry(ToolsConfig(enabled=("echo", "echo")))
 
 
 async def test_a_tool_that_hangs_is_ended_at_its_time_limit(echo: ToolRegistry) -> None:
@@ -166,12 +168,12 @@ def noon() -> datetime:
     ],
 )
 async def test_the_time_is_told_where_it_was_asked_for(zone: str, text: str) -> None:
-    assert await CurrentTime(noon).run(CurrentTimeArguments(timezone=zone)) == text
+    assert await CurrentTime(ToolsConfig(), noon).run(CurrentTimeArguments(timezone=zone)) == text
 
 
 async def test_the_clock_is_the_machines() -> None:
     before = datetime.now(UTC).replace(microsecond=0)
-    told = datetime.fromisoformat((await CurrentTime().run(CurrentTimeArguments())).split()[0])
+    told = datetime.fromisoformat((await CurrentTime(ToolsConfig()).run(CurrentTimeArguments())).split()[0])
 
     assert before <= told <= datetime.now(UTC)
 
@@ -181,7 +183,7 @@ async def test_without_a_zone_database_only_utc_is_offered(monkeypatch: pytest.M
         raise current_time.ZoneInfoNotFoundError(name)
 
     monkeypatch.setattr(current_time, "ZoneInfo", missing)
-    clock = CurrentTime(noon)
+    clock = CurrentTime(ToolsConfig(), noon)
 
     assert (await clock.run(CurrentTimeArguments())).startswith("2024-12-31T15:30:00+00:00")
     with pytest.raises(ToolError, match="no time zone database"):

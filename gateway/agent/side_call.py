@@ -1,0 +1,81 @@
+"""Short questions of the gateway's own to a model, on the way to an answer: bounded, and on the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from time import perf_counter
+from typing import Any
+
+from gateway.agent.context import AgentParts
+from gateway.agent.reply import Reply
+from gateway.core.exceptions import GatewayError, UpstreamBroken, UpstreamTimeout
+from gateway.domain.chat import ChatRequest, ResponseFormat, Sampling
+from gateway.domain.events import Attempt, Step
+from gateway.domain.messages import Message
+
+
+async def side_call(
+    parts: AgentParts,
+    model_name: str,
+    messages: tuple[Message, ...],
+    *,
+    step: Step,
+    attempts: list[Attempt],
+    max_tokens: int,
+    timeout_seconds: float,
+    schema: dict[str, Any] | None = None,
+) -> str:
+    """What `model_name` answers to `messages`, whole, at temperature 0; noted in `attempts` however it ends.
+
+    Args:
+        schema: JSON Schema of the answer, passed on where the model can keep to one.
+
+    Raises:
+        UpstreamError and its kin, as the provider does; UpstreamTimeout after `timeout_seconds`.
+    """
+    model = parts.catalog.models[model_name]
+    provider = parts.provider_of(model)
+    wanted = None
+    if schema is not None and "json" in model.capabilities:
+        wanted = ResponseFormat("json_schema", step, schema, strict=True)
+    request = ChatRequest(
+        model=model.model,
+        messages=messages,
+        sampling=Sampling(temperature=0.0, max_tokens=max_tokens),
+        response_format=wanted,
+        incremental=False,
+    )
+    reply = Reply()
+    outcome = "cancelled"
+    started = perf_counter()
+    try:
+        async with (
+            asyncio.timeout(min(timeout_seconds, parts.total_timeout(provider))),
+            aclosing(provider.stream(request)) as events,
+        ):
+            async for event in events:
+                reply.add(event)
+        if reply.finish_reason is None:
+            raise UpstreamBroken
+        outcome = "ok"
+    except TimeoutError as error:
+        outcome = UpstreamTimeout.code
+        raise UpstreamTimeout from error
+    except GatewayError as error:
+        outcome = error.code
+        raise
+    finally:
+        usage = reply.usage_or_estimate(request)
+        attempts.append(
+            Attempt(
+                model=model_name,
+                provider=provider.name,
+                outcome=outcome,
+                ms=round((perf_counter() - started) * 1000, 3),
+                usage=usage,
+                cost_usd=parts.catalog.price_of(model_name).cost(usage),
+                step=step,
+            )
+        )
+    return reply.text
