@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, func, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gateway.core.ids import new_id
@@ -18,6 +18,8 @@ class Conversation(Base):
     `head_id` is the last message of the branch being read. `running_message_id` is the answer being
     written, until `running_until`: a lease, so that a turn whose process died frees the conversation.
     `lock_token` grows with each turn, so that a writer who lost the lease can be told from its successor.
+    `titled_by` says whose words the title is: cut from the `question`, a model's, or the `owner`'s; `asked`
+    while a model is being asked for one, and for good where it had none to give.
 
     Neither of the two message ids is a foreign key: both are set in the statement that inserts the message,
     and a cycle of keys would be checked on every turn for nothing.
@@ -25,6 +27,7 @@ class Conversation(Base):
 
     __tablename__ = "conversations"
     __table_args__ = (
+        CheckConstraint("titled_by IN ('question', 'asked', 'model', 'owner')", name="titled_by"),
         # Read backwards for "newest first".
         Index("ix_conversations_user_id_updated_at_id", "user_id", "updated_at", "id"),
         # Finds the turns whose process died.
@@ -38,6 +41,7 @@ class Conversation(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     title: Mapped[str] = mapped_column(default="", server_default="")
+    titled_by: Mapped[str] = mapped_column(default="question", server_default="question")
     model: Mapped[str | None]
     system: Mapped[str | None]
     head_id: Mapped[UUID | None]

@@ -19,8 +19,9 @@ class Message(Base):
     """One message; `parent_id` is None for the first of a branch.
 
     `user_id` repeats the conversation's owner, so that every query can name the owner without a join.
-    `receipt` tells how an answer came about, `error` is `{type, code, message}` of a failed one. The
-    attribute `meta` is the column `metadata`, a name that SQLAlchemy keeps for itself.
+    `receipt` tells how an answer came about, `error` is `{type, code, message}` of a failed one. `summary`
+    is what a model reads in place of the branch up to and including this message. The attribute `meta` is
+    the column `metadata`, a name that SQLAlchemy keeps for itself.
     """
 
     __tablename__ = "messages"
@@ -51,6 +52,7 @@ class Message(Base):
     receipt: Mapped[dict[str, Any] | None]
     tool_calls: Mapped[list[Any] | None]
     error: Mapped[dict[str, Any] | None]
+    summary: Mapped[str | None]
     meta: Mapped[dict[str, Any]] = mapped_column(
         "metadata", JSONB, default=dict, server_default=text("'{}'::jsonb")
     )
