@@ -29,6 +29,7 @@ from gateway.guardrails.pipeline import GuardrailPipeline
 from gateway.providers.chat.base import ChatProvider
 from gateway.providers.chat.http_client import upstream_client
 from gateway.providers.chat.registry import build_providers
+from gateway.providers.embedding.wordllama import WordLlamaEmbedder
 from gateway.repositories.turn import TurnRepository
 from gateway.repositories.unit_of_work import UnitOfWork
 from gateway.services.account_data import AccountDataService
@@ -115,14 +116,15 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
         providers = build_providers(catalog, http, settings.local_model_url)
         for provider in providers.values():
             stack.push_async_callback(provider.aclose)
-        guards = GuardrailPipeline.of("injection")
+        embedder = WordLlamaEmbedder.load()
+        guards = GuardrailPipeline.of("injection", embed=embedder.embed)
         stack.push_async_callback(guards.aclose)
         tools = ToolRegistry(catalog.tools)
         stack.push_async_callback(tools.aclose)
         parts = AgentParts(
             catalog=catalog,
             providers=providers,
-            classifier=IntentClassifier.load(),
+            classifier=IntentClassifier.load(embedder),
             guards=guards,
             tools=tools,
         )

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+# Sentence vectors of length 1, a row for each text; the composition root says whose.
+Embed = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +33,10 @@ class Guardrail(ABC):
     @abstractmethod
     async def check(self, text: str) -> Verdict:
         """Judge `text` off the event loop."""
+
+    async def check_tool_result(self, text: str) -> Verdict:
+        """Judge what a tool brought back; as a person's message, where a guard knows no difference."""
+        return await self.check(text)
 
     async def warm_up(self) -> None:
         """Load what the first check would otherwise wait for."""

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gateway.guardrails.base import Guardrail, Verdict
+from gateway.guardrails.base import Embed, Guardrail, Verdict
 
 THRESHOLD = 0.5
 
@@ -59,7 +59,8 @@ class InjectionGuard(Guardrail):
 
     name: ClassVar[str] = "injection"
 
-    def __init__(self, threads: int | None = None) -> None:
+    def __init__(self, embed: Embed, threads: int | None = None) -> None:
+        self._embed = embed
         workers = threads or max(1, min(4, (os.cpu_count() or 2) - 1))
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="guard-injection")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from gateway.guardrails.base import Guardrail, Verdict
+from gateway.guardrails.base import Embed, Guardrail, Verdict
 from gateway.guardrails.injection import InjectionGuard
 
 # A new guard is one file and one line here.
-GUARDS: dict[str, Callable[[], Guardrail]] = {
+GUARDS: dict[str, Callable[[Embed], Guardrail]] = {
     InjectionGuard.name: InjectionGuard,
 }
 
@@ -21,14 +21,14 @@ class GuardrailPipeline:
         self._guards = tuple(guards)
 
     @classmethod
-    def of(cls, *names: str) -> GuardrailPipeline:
+    def of(cls, *names: str, embed: Embed) -> GuardrailPipeline:
         """The guards of these names, made anew; ValueError for a name that no guard has."""
         unknown = sorted(set(names) - set(GUARDS))
         if unknown:
             raise ValueError(
                 f"Unknown guardrails {', '.join(unknown)}; there are {', '.join(sorted(GUARDS))}."
             )
-        return cls([GUARDS[name]() for name in names])
+        return cls([GUARDS[name](embed) for name in names])
 
     async def warm_up(self) -> None:
         """Load what the guards need, so that the first question does not wait for it."""

@@ -13,11 +13,14 @@ from gateway.guardrails import injection
 from gateway.guardrails.base import Guardrail, Verdict
 from gateway.guardrails.injection import InjectionGuard, combine, excerpt, spread
 from gateway.guardrails.pipeline import GUARDS, GuardrailPipeline
+from gateway.providers.embedding.wordllama import WordLlamaEmbedder
+
+EMBED = WordLlamaEmbedder.load().embed
 
 
 @pytest_asyncio.fixture(loop_scope="function")
 async def guard() -> AsyncIterator[InjectionGuard]:
-    made = InjectionGuard(threads=1)
+    made = InjectionGuard(EMBED, threads=1)
     yield made
     await made.aclose()
 
@@ -174,7 +177,7 @@ class FakeGuard(Guardrail):
 async def test_guards_run_side_by_side_and_answer_in_their_order() -> None:
     gate = asyncio.Event()
     waiting, opening = FakeGuard(gate.wait), FakeGuard(gate.set)
-    pipeline = GuardrailPipeline([waiting, opening, InjectionGuard(threads=1)])
+    pipeline = GuardrailPipeline([waiting, opening, InjectionGuard(EMBED, threads=1)])
 
     verdicts = await asyncio.wait_for(pipeline.check_input("bad"), 30)
 
@@ -191,12 +194,12 @@ async def test_a_pipeline_without_guards_has_no_verdicts() -> None:
 def test_guards_are_found_by_name_and_unknown_ones_are_refused() -> None:
     assert set(GUARDS) == {"injection"}
     with pytest.raises(ValueError, match=r"Unknown guardrails telepathy; there are injection"):
-        GuardrailPipeline.of("injection", "telepathy")
+        GuardrailPipeline.of("injection", "telepathy", embed=EMBED)
 
 
 async def test_two_first_checks_load_one_model() -> None:
     injection._load.cache_clear()
-    guard = InjectionGuard(threads=2)
+    guard = InjectionGuard(EMBED, threads=2)
     await asyncio.gather(guard.check("Is the sky blue today?"), guard.check("Is the grass green today?"))
 
     assert injection._load.cache_info().misses == 1
