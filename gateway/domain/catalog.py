@@ -14,15 +14,17 @@ from gateway.domain.config.base import ConfigModel
 from gateway.domain.config.caches import CacheConfig
 from gateway.domain.config.guardrails import Guardrails
 from gateway.domain.config.intent import IntentConfig
+from gateway.domain.config.media import MediaConfig
 from gateway.domain.config.recovery import CircuitBreakerConfig, RetryConfig
+from gateway.domain.config.roles import RoleConfig
 from gateway.domain.config.tools import ToolsConfig
 from gateway.domain.usage import Price
 
 Capability = Literal["tools", "json", "vision", "embeddings", "images", "logprobs"]
-ProviderType = Literal["ollama", "openai", "anthropic", "gemini", "litellm", "local", "mock"]
+ProviderType = Literal["ollama", "openai", "anthropic", "gemini", "litellm", "local", "mock", "comfyui"]
 AUTO = "auto"
 # Providers that send no bill: a model of theirs without a price is free.
-_FREE_TO_RUN: frozenset[ProviderType] = frozenset({"ollama", "local", "mock"})
+_FREE_TO_RUN: frozenset[ProviderType] = frozenset({"ollama", "local", "mock", "comfyui"})
 
 
 class ProviderConfig(ConfigModel):
@@ -137,6 +139,8 @@ class Catalog(ConfigModel):
     aliases: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     intent: IntentConfig = IntentConfig()
     routing: Routing = Routing()
+    roles: dict[str, RoleConfig] = Field(default_factory=dict)
+    media: MediaConfig = MediaConfig()
     fallbacks: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     circuit_breaker: CircuitBreakerConfig = CircuitBreakerConfig()
     retry: RetryConfig = RetryConfig()

@@ -1,0 +1,64 @@
+"""What is asked of an image provider, and what it gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRequest:
+    """`n` pictures of `prompt`; pixels None leave the provider's own size.
+
+    `model` is the provider's name of it; `workflow` names a file of `workflows/` for providers that have
+    them, `placeholders` fills further marks of it.
+    """
+
+    model: str
+    prompt: str
+    negative_prompt: str = ""
+    width: int | None = None
+    height: int | None = None
+    seed: int | None = None
+    n: int = 1
+    workflow: str | None = None
+    placeholders: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageProgress:
+    """How far a picture has come: `fraction` in 0..1, `step` a word for people (a workflow's node)."""
+
+    fraction: float
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDone:
+    """One finished picture: its bytes and media type, as the provider sent them."""
+
+    content: bytes
+    content_type: str
+    seed: int | None = None
+
+
+ImageEvent = ImageProgress | ImageDone
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """A picture that is kept; `digest` is the SHA-256 of its bytes in hex."""
+
+    id: UUID
+    digest: str
+    content_type: str
+    width: int
+    height: int
+    size: int
+    prompt: str
+    model: str
+    provider: str
+    seed: int | None
+    created_at: datetime

@@ -1,0 +1,42 @@
+"""The one interface every image provider has."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator
+from typing import ClassVar
+
+import httpx
+
+from gateway.domain.catalog import ProviderConfig, Timeouts
+from gateway.domain.images import ImageEvent, ImageRequest
+
+
+class ImageProvider(ABC):
+    """A maker of pictures; errors are those of `ChatProvider`, and it never retries either."""
+
+    type: ClassVar[str]
+
+    def __init__(
+        self, name: str, config: ProviderConfig, timeouts: Timeouts, http: httpx.AsyncClient
+    ) -> None:
+        self.name = name
+        self.config = config
+        self.timeouts = timeouts
+        self.http = http
+
+    @property
+    def configured(self) -> bool:
+        """Whether the configuration holds all that a call needs."""
+        return True
+
+    @abstractmethod
+    def generate(self, request: ImageRequest) -> AsyncGenerator[ImageEvent, None]:
+        """Progress where the provider tells it, and one `ImageDone` for each picture.
+
+        Closing the iterator early calls the work off at the provider where that is possible.
+
+        Raises:
+            UpstreamError and its kin, with a sentence that names a workflow's failing node.
+            UnsupportedParameter: what this provider cannot do, by its `param`.
+        """
