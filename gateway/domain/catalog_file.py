@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from gateway.domain.catalog import Catalog
 from gateway.domain.catalog_checks import check_names
+from gateway.domain.overlay import OverlayError, overlay
 from gateway.domain.yaml_lines import LinedDocument, Path, read_lines
 
 _SENTENCES = {
@@ -30,7 +31,7 @@ class ConfigError(Exception):
 def parse_catalog(text: str, environ: Mapping[str, str], *, source: str = "provider_config.yaml") -> Catalog:
     """The catalog that `text` describes, with `${NAME}` and `${NAME:-default}` read from `environ`.
 
-    A section left out takes its defaults.
+    A section left out takes its defaults. `GATEWAY_*` variables are laid over it (`domain.overlay`).
 
     Raises:
         ConfigError: with all mistakes of the file, by line; values are never shown, names are.
@@ -44,6 +45,10 @@ def parse_catalog(text: str, environ: Mapping[str, str], *, source: str = "provi
     elif document.value is not None or not problems:
         # A bare `aliases:` with nothing under it is a section left out.
         value = {key: section for key, section in value.items() if section is not None}
+        try:
+            value = overlay(value, environ)
+        except OverlayError as error:
+            raise ConfigError(str(error)) from None
         problems += _named(document, check_names(value))
         catalog, mistakes = _validate(value, document)
         problems += _named(document, mistakes)

@@ -7,10 +7,13 @@ from pathlib import Path
 
 from gateway.domain.catalog import Catalog
 from gateway.domain.catalog_file import ConfigError, parse_catalog
+from gateway.domain.overlay import UPSTREAMS
 
 
 def load_catalog(path: Path) -> Catalog:
-    """The catalogue in `path`, with `${NAME}` read from the environment.
+    """The catalogue in `path`, with `${NAME}` and `GATEWAY_*` read from the environment.
+
+    Where `GATEWAY_UPSTREAMS` names upstreams, there need be no file.
 
     Raises:
         ConfigError: the file cannot be read, or what is wrong in it, with its lines.
@@ -18,6 +21,9 @@ def load_catalog(path: Path) -> Catalog:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
+        missing = isinstance(error, FileNotFoundError) or path == Path()
+        if missing and os.environ.get(UPSTREAMS):
+            return parse_catalog("", os.environ, source="environment")
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ConfigError(f"{path}: the provider configuration cannot be read: {reason}.") from error
     return parse_catalog(text, os.environ, source=str(path))
