@@ -41,6 +41,7 @@ from gateway.services.chat import ChatService
 from gateway.services.configuration import load_catalog
 from gateway.services.conversation import ConversationService
 from gateway.services.endings import Endings
+from gateway.services.environment_keys import EnvironmentKeys, parse_keys
 from gateway.services.housekeeping import Housekeeping
 from gateway.services.ledger import Ledger
 from gateway.services.model_catalog import ModelCatalogService
@@ -65,6 +66,7 @@ class Container:
     providers: dict[str, ChatProvider]
     tasks: TurnTasks
     authenticator: Authenticator
+    environment_keys: EnvironmentKeys
     endings: Endings
     auth: AuthService
     password_resets: PasswordResetService
@@ -165,7 +167,13 @@ def _wire(
         uow, passwords, endings, throttle, mailer_of(settings), page=settings.password_reset_url
     )
     stack.push_async_callback(resets.aclose)
-    authenticator = Authenticator(uow, cache, tokens, limiter)
+    environment_keys = EnvironmentKeys(
+        parse_keys(settings.gateway_api_keys.get_secret_value()),
+        uow,
+        cache,
+        tier=parts.catalog.operator_tier,
+    )
+    authenticator = Authenticator(uow, cache, tokens, limiter, environment_keys)
     stack.push_async_callback(authenticator.aclose)
     ledger = Ledger(turns, parts.catalog)
     rounds = asyncio.create_task(Housekeeping(uow, turns, ledger).run())
@@ -179,6 +187,7 @@ def _wire(
         providers=dict(parts.providers),
         tasks=tasks,
         authenticator=authenticator,
+        environment_keys=environment_keys,
         endings=endings,
         password_resets=resets,
         sessions=SessionService(uow, endings),

@@ -9,16 +9,20 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import FrameType
 
+import structlog
 from fastapi import FastAPI
 
 from gateway import routers
 from gateway.container import Container, open_container
+from gateway.core.exceptions import Unavailable
 from gateway.core.logging import configure_logging
 from gateway.core.secrets_policy import check_jwt_secret
 from gateway.core.settings import Settings
 from gateway.middleware import install_middleware
 from gateway.routers.errors import install_error_handlers
 from gateway.routers.openapi import document
+
+log = structlog.get_logger(__name__)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -36,6 +40,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_container(settings) as container:
             app.state.container = container
+            await _write_keys_down(container)
             restore = _drain_on_sigterm(container)
             _spare_the_collector()
             try:
@@ -55,6 +60,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     install_middleware(app, settings)
     document(app)
     return app
+
+
+async def _write_keys_down(container: Container) -> None:
+    try:
+        await container.environment_keys.write_down()
+    except Unavailable:
+        # The gateway starts without its database, and these keys are refused like all others until then.
+        log.warning("environment_keys_not_written")
 
 
 def _spare_the_collector() -> None:

@@ -40,6 +40,7 @@ from gateway.services.api_key import ApiKeyService
 from gateway.services.auth import AuthService
 from gateway.services.authenticator import Authenticator
 from gateway.services.endings import Endings
+from gateway.services.environment_keys import EnvironmentKeys
 from gateway.services.password_reset import PasswordResetService
 from gateway.services.session import SessionService
 from gateway.services.throttle import Throttle
@@ -143,6 +144,7 @@ def make_container(
     throttle = Throttle(Attempts(valkey), SECRET)
     nowhere = Path(tempfile.gettempdir()) / f"gateway-mailbox-{secrets.token_hex(8)}"
     mailer = MailboxFolder(options.get("mailbox", nowhere))
+    given = EnvironmentKeys(options.get("environment_keys", ()), uow, cache, tier="enterprise")
     users = UserService(uow, passwords, endings, throttle, operator_tier="enterprise")
     return SimpleNamespace(
         valkey=valkey,
@@ -151,7 +153,8 @@ def make_container(
         tasks=tasks,
         endings=endings,
         throttle=throttle,
-        authenticator=Authenticator(uow, cache, tokens, limiter),
+        authenticator=Authenticator(uow, cache, tokens, limiter, given),
+        environment_keys=given,
         auth=AuthService(
             uow,
             endings,

@@ -32,6 +32,11 @@ def hash_api_key(key: str) -> bytes:
     return hashlib.sha256(key.encode("ascii")).digest()
 
 
+def hash_secret(secret: str) -> bytes:
+    """The same of a credential of any form, as an operator may give one."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
+
+
 def _checksum(body: str) -> str:
     number = zlib.crc32(body.encode("ascii"))
     digits = []

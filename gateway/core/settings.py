@@ -35,6 +35,9 @@ class Settings(BaseSettings):
     # Address of a page that takes a reset token behind `#token=`; without it a mail holds the token alone.
     password_reset_url: str = ""
 
+    # Keys of any form for services, comma-separated; they act for one account of the last tier.
+    gateway_api_keys: SecretStr = SecretStr("")
+
     provider_config: Path = Path("provider_config.yaml")
     # Where `gateway serve` started a small model of its own, the address of its OpenAI-compatible server.
     local_model_url: str = ""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, func, insert, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert as insert_or_update
 
 from gateway.domain.account import AccountState, ApiKeyInfo, KeyGrant
 from gateway.models.api_key import ApiKey
@@ -105,6 +106,37 @@ class ApiKeyRepository(Repository):
             .returning(ApiKey.key_hash)
         )
         return await self._session.scalar(statement)
+
+    async def keep_only(
+        self, user_id: UUID, *, name: str, prefixes: Mapping[bytes, str], scopes: Sequence[str]
+    ) -> list[bytes]:
+        """Make the owner's keys of this name exactly those of these hashes; returns the hashes revoked.
+
+        A hash that another account's key has stays that key's.
+        """
+        statement = (
+            update(ApiKey)
+            .where(
+                ApiKey.user_id == user_id,
+                ApiKey.name == name,
+                ApiKey.revoked_at.is_(None),
+                ApiKey.key_hash.not_in(list(prefixes)),
+            )
+            .values(revoked_at=func.now())
+            .returning(ApiKey.key_hash)
+        )
+        gone = list(await self._session.scalars(statement))
+        for key_hash, prefix in prefixes.items():
+            await self._session.execute(
+                insert_or_update(ApiKey)
+                .values(user_id=user_id, name=name, prefix=prefix, key_hash=key_hash, scopes=list(scopes))
+                .on_conflict_do_update(
+                    index_elements=[ApiKey.key_hash],
+                    set_={"revoked_at": None},
+                    where=(ApiKey.user_id == user_id) & (ApiKey.name == name),
+                )
+            )
+        return gone
 
     async def touch(self, key_id: UUID) -> None:
         """Notes the key's use, at most once a minute whatever the number of processes."""

@@ -8,7 +8,7 @@ from typing import Literal, cast
 
 from gateway.cache.auth_cache import AuthCache
 from gateway.cache.rate_limit import NOT_COUNTED, RateLimiter
-from gateway.core.api_key_format import PREFIX, hash_api_key, is_well_formed
+from gateway.core.api_key_format import PREFIX, hash_api_key, hash_secret, is_well_formed
 from gateway.core.exceptions import (
     AccountDisabled,
     AuthenticationFailed,
@@ -21,6 +21,7 @@ from gateway.domain.account import AccountState
 from gateway.domain.budget import Allowance
 from gateway.domain.principal import Principal
 from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.services.environment_keys import EnvironmentKeys
 from gateway.services.last_use import LastUse
 
 
@@ -32,12 +33,18 @@ class Authenticator:
     """
 
     def __init__(
-        self, uow: Callable[[], UnitOfWork], cache: AuthCache, tokens: AccessTokens, limiter: RateLimiter
+        self,
+        uow: Callable[[], UnitOfWork],
+        cache: AuthCache,
+        tokens: AccessTokens,
+        limiter: RateLimiter,
+        given: EnvironmentKeys,
     ) -> None:
         self._uow = uow
         self._cache = cache
         self._tokens = tokens
         self._limiter = limiter
+        self._given = given
         self._last_use = LastUse(uow)
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal:
@@ -51,7 +58,7 @@ class Authenticator:
         scheme, _, credential = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             credential = credential.strip()
-            if credential.startswith(PREFIX):
+            if credential.startswith(PREFIX) or self._given.known(credential):
                 return await self._service(credential)
             if credential:
                 return await self._person(credential)
@@ -97,9 +104,12 @@ class Authenticator:
         )
 
     async def _service(self, key: str) -> Principal:
-        if not is_well_formed(key):
+        if is_well_formed(key):
+            key_hash = hash_api_key(key)
+        elif self._given.known(key):
+            key_hash = hash_secret(key)
+        else:
             raise InvalidApiKey
-        key_hash = hash_api_key(key)
         known = await self._cache.key(key_hash)
         if known is None:
             async with self._uow() as uow:

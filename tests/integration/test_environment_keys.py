@@ -1,0 +1,68 @@
+"""Keys that the operator gives by the environment, on real engines."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from gateway.services.environment_keys import ACCOUNT, EnvironmentKeys, parse_keys
+from tests.account_app import AccountApp, account_app, code_of
+
+FIRST = "first-key-of-an-operator"
+
+
+async def ask(app: AccountApp, secret: str) -> tuple[int, dict[str, str]]:
+    answer = await app.client.get("/v1/probe", headers={"authorization": f"Bearer {secret}"})
+    return answer.status_code, answer.json()
+
+
+async def test_given_keys_get_in_and_act_for_one_account(database_url: str, redis_url: str) -> None:
+    async with account_app(database_url, redis_url, environment_keys=(FIRST, "k")) as app:
+        await app.container.environment_keys.write_down()
+        await app.container.environment_keys.write_down()
+
+        status, first = await ask(app, FIRST)
+        answer = await app.client.get("/v1/probe", headers={"x-api-key": "k"})
+
+        assert status == 200
+        assert first == {"user_id": answer.json()["user_id"], "kind": "api_key"}
+        assert (await ask(app, "another-key"))[0] == 401
+
+
+async def test_a_key_that_left_the_environment_is_refused_from_the_next_start(
+    database_url: str, redis_url: str
+) -> None:
+    async with account_app(database_url, redis_url, environment_keys=(FIRST, "second")) as app:
+        await app.container.environment_keys.write_down()
+        assert (await ask(app, FIRST))[0] == 200
+        later = EnvironmentKeys(("second",), app.container.uow, app.container.cache, tier="enterprise")
+        await later.write_down()
+
+        assert (await ask(app, FIRST))[0] == 401
+        assert (await ask(app, "second"))[0] == 200
+
+
+async def test_nobody_can_sign_in_as_the_services_account(database_url: str, redis_url: str) -> None:
+    async with account_app(database_url, redis_url, environment_keys=(FIRST,)) as app:
+        await app.container.environment_keys.write_down()
+        sign_in = partial(app.client.post, "/api/auth/login")
+
+        answer = await sign_in(json={"email": ACCOUNT, "password": FIRST})
+
+        assert code_of(answer) == (401, "invalid_credentials")
+
+
+async def test_what_is_stored_shows_nothing_of_the_key(database_url: str, redis_url: str) -> None:
+    async with account_app(database_url, redis_url, environment_keys=("k",)) as app:
+        await app.container.environment_keys.write_down()
+        async with app.container.uow() as uow:
+            account = await uow.users.credentials_by_email(ACCOUNT)
+            assert account is not None
+            (key,) = await uow.api_keys.list_of(account.user_id)
+
+        assert key.prefix.startswith("env:")
+        assert key.name == "GATEWAY_API_KEYS"
+
+
+def test_a_list_of_keys_may_hold_blanks_and_repeats() -> None:
+    assert parse_keys(" a, b,,a ,") == ("a", "b")
+    assert parse_keys("") == ()
