@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Generic, TypeVar
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -21,7 +22,16 @@ A = TypeVar("A", bound=ToolArguments)
 
 
 class ToolError(Exception):
-    """A tool could not do what was asked; the message goes to the model, so it says what to do instead."""
+    """A tool could not do what was asked; the message goes to the model, so it says what to do instead.
+
+    `kind` is a word for the receipt. `outside` says that the message holds words of somebody else's: it is
+    then as untrusted as a result.
+    """
+
+    def __init__(self, message: str, *, kind: str = "failed", outside: bool = False) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.outside = outside
 
 
 class Tool(ABC, Generic[A]):
@@ -31,10 +41,10 @@ class Tool(ABC, Generic[A]):
     `untrusted` results come from outside (a page, another server): a guard reads them before a model does.
     """
 
-    name: ClassVar[str]
-    description: ClassVar[str]
-    timeout_seconds: ClassVar[float] = 10.0
-    untrusted: ClassVar[bool] = False
+    name: str
+    description: str
+    timeout_seconds: float = 10.0
+    untrusted: bool = False
     arguments: type[A]
 
     def __init__(self, config: ToolsConfig) -> None:
@@ -49,4 +59,22 @@ class Tool(ABC, Generic[A]):
 
     async def aclose(self) -> None:
         """Let go of what runs have opened."""
+        return
+
+
+class Toolbox(ABC):
+    """Tools that are known only while the gateway runs, such as another server's; named by `name__tool`."""
+
+    name: str
+
+    @abstractmethod
+    def tools(self) -> Mapping[str, Tool[Any]]:
+        """Those known now, by the name that a model calls; the same object until something changes."""
+
+    def open(self) -> None:
+        """Begin to look for tools, in the background; nothing waits for it, and nothing fails with it."""
+        return
+
+    async def aclose(self) -> None:
+        """Let go of everything that was opened."""
         return

@@ -6,7 +6,6 @@ import asyncio
 import json
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
@@ -14,9 +13,12 @@ import structlog
 from pydantic import ValidationError
 
 from gateway.domain.chat import ToolSpec
-from gateway.domain.config.tools import ToolsConfig
+from gateway.domain.config.tools import MCP_SEPARATOR, ToolsConfig
 from gateway.domain.messages import ToolCall
-from gateway.tools.base import Tool, ToolArguments, ToolError
+from gateway.tools.base import Tool, ToolArguments, Toolbox, ToolError
+from gateway.tools.outcome import MAX_CONTENT_BYTES, ToolOutcome, readable
+
+__all__ = ["MAX_CONTENT_BYTES", "TOOLS", "ToolConfigurationError", "ToolOutcome", "ToolRegistry"]
 
 log = structlog.get_logger(__name__)
 
@@ -26,79 +28,136 @@ TOOLS: dict[str, tuple[str, str]] = {
     "current_time": ("gateway.tools.current_time", "CurrentTime"),
 }
 
-MAX_CONTENT_BYTES = 16 * 1024
 MAX_ARGUMENT_CHARACTERS = 64 * 1024
-_CUT_MARK = "\n[cut: the result was longer than this]"
 
 
 class ToolConfigurationError(ValueError):
     """The configuration names a tool that this gateway does not have."""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolOutcome:
-    """How a call ended; `content` goes to the model, also where `ok` is False: it then says what to mend."""
-
-    ok: bool
-    content: str
-    ms: float
-
-
 class ToolRegistry:
-    """The enabled tools by name; immutable, so that all requests may share it."""
+    """The enabled tools by name, for all requests; those of MCP servers come and go while it is open."""
 
     def __init__(self, config: ToolsConfig) -> None:
         """Raises ToolConfigurationError for a name that no tool has."""
         names = list(dict.fromkeys(config.enabled))
-        unknown = [name for name in names if name not in TOOLS]
-        if unknown:
-            raise ToolConfigurationError(
-                f"tools.enabled names {', '.join(map(repr, unknown))}, which this gateway does not have; "
-                f"it has {', '.join(sorted(TOOLS))}."
-            )
-        self._tools: dict[str, Tool[Any]] = {name: _load(name)(config) for name in names}
+        _check(names, config)
+        self._tools: dict[str, Tool[Any]] = {name: _load(name)(config) for name in names if name in TOOLS}
         self._specs = {name: tool.spec() for name, tool in self._tools.items()}
+        self._toolboxes = _toolboxes(names, config)
+
+    def open(self) -> None:
+        """Let MCP servers be looked for, in the background; needs a running event loop."""
+        for toolbox in self._toolboxes:
+            toolbox.open()
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(self._tools)
+        """Every tool that can be called now."""
+        return (*self._tools, *(name for toolbox in self._toolboxes for name in toolbox.tools()))
+
+    def unknown(self, names: Collection[str]) -> list[str]:
+        """Those of `names` that a request cannot ask for.
+
+        A server's name stands for its tools; a tool of a server that was not reached yet is not unknown.
+        """
+        servers = {toolbox.name for toolbox in self._toolboxes}
+        return [
+            name
+            for name in names
+            if name not in self._tools and name.partition(MCP_SEPARATOR)[0] not in servers
+        ]
 
     def specs(self, names: Collection[str] | None = None) -> tuple[ToolSpec, ...]:
         """What a model is told: of all tools, or of those enabled ones that `names` holds."""
-        return tuple(spec for name, spec in self._specs.items() if names is None or name in names)
+        own = (spec for name, spec in self._specs.items() if names is None or name in names)
+        if not self._toolboxes:
+            return tuple(own)
+        others = (
+            tool.spec()
+            for toolbox in self._toolboxes
+            for name, tool in toolbox.tools().items()
+            if names is None or name in names or toolbox.name in names
+        )
+        return (*own, *others)
 
     async def aclose(self) -> None:
         """Let go of what the tools have opened."""
+        await asyncio.gather(*(toolbox.aclose() for toolbox in self._toolboxes))
         for tool in self._tools.values():
             await tool.aclose()
 
     async def run(self, call: ToolCall) -> ToolOutcome:
         """Run one call; whatever a model wrote ends in an outcome, only cancellation passes through."""
         started = time.perf_counter()
+        tool = self._find(call.name)
+        error: str | None = None
         try:
-            content, ok = await self._run(call), True
-        except ToolError as error:
-            content, ok = str(error), False
-        return ToolOutcome(ok, cap(content), (time.perf_counter() - started) * 1000)
+            raw = await self._run(tool, call)
+            untrusted = tool is not None and tool.untrusted
+        except ToolError as failure:
+            raw, error, untrusted = str(failure), failure.kind, failure.outside
+        content, cut = readable(raw)
+        ms = (time.perf_counter() - started) * 1000
+        return ToolOutcome(error is None, content, ms, untrusted=untrusted, cut=cut, error=error)
 
-    async def _run(self, call: ToolCall) -> str:
-        tool = self._tools.get(call.name)
+    def _find(self, name: str) -> Tool[Any] | None:
+        tool = self._tools.get(name)
         if tool is None:
-            raise ToolError(f"There is no such tool. Available: {', '.join(self._tools) or 'none'}.")
+            for toolbox in self._toolboxes:
+                if (tool := toolbox.tools().get(name)) is not None:
+                    return tool
+        return tool
+
+    async def _run(self, tool: Tool[Any] | None, call: ToolCall) -> str:
+        if tool is None:
+            available = ", ".join(self.names) or "none"
+            raise ToolError(f"There is no such tool. Available: {available}.", kind="unknown_tool")
         arguments = parse_arguments(tool, call.arguments)
         try:
             async with asyncio.timeout(tool.timeout_seconds):
                 return str(await tool.run(arguments))
         except TimeoutError:
             raise ToolError(
-                f"The tool {tool.name} did not finish within {tool.timeout_seconds:g} seconds; ask for less."
+                f"The tool {tool.name} did not finish within {tool.timeout_seconds:g} seconds; ask for less.",
+                kind="timeout",
             ) from None
         except ToolError:
             raise
         except Exception as error:
             # A slip in one tool must not end the turn that asked for it.
             log.error("tool_crashed", tool=tool.name, error=type(error).__name__)
-            raise ToolError(f"The tool {tool.name} failed; go on without it.") from error
+            raise ToolError(f"The tool {tool.name} failed; go on without it.", kind="crashed") from error
+
+
+def _check(names: list[str], config: ToolsConfig) -> None:
+    known = [*TOOLS, *config.mcp]
+    unknown = [
+        name for name in names if name not in TOOLS and name.partition(MCP_SEPARATOR)[0] not in config.mcp
+    ]
+    if unknown:
+        raise ToolConfigurationError(
+            f"tools.enabled names {', '.join(map(repr, unknown))}, which this gateway does not have; "
+            f"it has {', '.join(sorted(known))}."
+        )
+    if twice := [name for name in config.mcp if name in TOOLS]:
+        raise ToolConfigurationError(f"tools.mcp: {twice[0]!r} is the name of a tool of the gateway's own.")
+
+
+def _toolboxes(names: list[str], config: ToolsConfig) -> tuple[Toolbox, ...]:
+    """A toolbox for each MCP server that is enabled, whole or by single tools."""
+    if not config.mcp:
+        return ()
+    from gateway.tools.mcp import McpServer  # half a second of imports, for those who have a server
+
+    chosen: list[Toolbox] = []
+    for name, server in config.mcp.items():
+        single = frozenset(n for n in names if n.startswith(name + MCP_SEPARATOR))
+        if name in names:
+            chosen.append(McpServer(name, server))
+        elif single:
+            chosen.append(McpServer(name, server, only=single))
+    return tuple(chosen)
 
 
 def _load(name: str) -> type[Tool[Any]]:
@@ -110,31 +169,26 @@ def _load(name: str) -> type[Tool[Any]]:
 def parse_arguments(tool: Tool[Any], text: str) -> ToolArguments:
     """The arguments as the tool's own type; ToolError, a sentence for the model, if they do not fit."""
     if len(text) > MAX_ARGUMENT_CHARACTERS:
-        raise ToolError(f"The arguments are longer than {MAX_ARGUMENT_CHARACTERS} characters.")
+        raise _misfit(f"The arguments are longer than {MAX_ARGUMENT_CHARACTERS} characters.")
     try:
         # A model that has nothing to say often sends nothing at all.
         values = json.loads(text) if text.strip() else {}
     except (ValueError, RecursionError):
-        raise ToolError("The arguments are not valid JSON; send one JSON object.") from None
+        raise _misfit("The arguments are not valid JSON; send one JSON object.") from None
     if not isinstance(values, dict):
-        raise ToolError("The arguments must be one JSON object.")
+        raise _misfit("The arguments must be one JSON object.")
     try:
         arguments: ToolArguments = tool.arguments.model_validate(values)
     except ValidationError as error:
-        raise ToolError(f"The arguments do not fit {tool.name}: {_complaints(error)}.") from None
+        raise _misfit(f"The arguments do not fit {tool.name}: {_complaints(error)}.") from None
     return arguments
+
+
+def _misfit(sentence: str) -> ToolError:
+    return ToolError(sentence, kind="bad_arguments")
 
 
 def _complaints(error: ValidationError) -> str:
     """Up to three complaints with their field, without the offending values."""
     found = error.errors(include_url=False, include_input=False, include_context=False)
     return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'arguments'}: {e['msg']}"[:200] for e in found[:3])
-
-
-def cap(content: str) -> str:
-    """`content` as valid UTF-8 text of at most `MAX_CONTENT_BYTES`, with a mark where it was cut."""
-    raw = content.encode("utf-8", "replace")
-    if len(raw) <= MAX_CONTENT_BYTES:
-        return raw.decode("utf-8")
-    kept = raw[: MAX_CONTENT_BYTES - len(_CUT_MARK.encode())]
-    return kept.decode("utf-8", "ignore") + _CUT_MARK

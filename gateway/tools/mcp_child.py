@@ -1,0 +1,91 @@
+"""Stands between the gateway and one MCP server on stdio, so that the server never outlives the gateway.
+
+Run as a script by a bare interpreter (standard library only, so it starts in milliseconds):
+`mcp_child.py <pid of the gateway> <comma-separated names of variables> <command> [<argument> …]`.
+The server gets those variables and PATH, nothing else of the environment, and this standard input. Its
+standard output is passed on; a line without end or a flood ends it. Whatever ends the server or the gateway,
+the server's whole process group ends with it. What it says on standard error is dropped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+
+PR_SET_PDEATHSIG = 1
+LONGEST_LINE = 4 * 1024 * 1024
+MOST_BYTES_A_SECOND = 16 * 1024 * 1024
+GRACE_SECONDS = 1.0
+LOOK_SECONDS = 2.0
+CANNOT_RUN = 127
+
+
+def end_with_parent(parent: int) -> None:
+    """Be told (SIGTERM) when the gateway ends; on systems without that signal `relay` looks for itself."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != parent:  # it went before we asked
+        sys.exit(1)
+
+
+def relay(source: int, parent: int) -> None:
+    """Pass on what the server says, until it ends, floods, or nobody is left to listen."""
+    unended = 0
+    second, passed = time.monotonic(), 0
+    while os.getppid() == parent:
+        if not select.select([source], [], [], LOOK_SECONDS)[0]:
+            continue
+        chunk = os.read(source, 65536)
+        if not chunk:
+            return
+        at = chunk.rfind(b"\n")
+        unended = unended + len(chunk) if at < 0 else len(chunk) - at - 1
+        if time.monotonic() - second > 1:
+            second, passed = time.monotonic(), 0
+        passed += len(chunk)
+        if unended > LONGEST_LINE or passed > MOST_BYTES_A_SECOND:
+            return
+        view = memoryview(chunk)
+        while view:
+            view = view[os.write(1, view) :]
+
+
+def main(argv: list[str]) -> int:
+    parent, names, command = int(argv[1]), argv[2].split(","), argv[3:]
+    end_with_parent(parent)
+    kept = {name: os.environ[name] for name in ("PATH", *names) if name in os.environ}
+    try:
+        server = subprocess.Popen(  # noqa: S603 - the command line that the configuration gave
+            command, env=kept, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+    except OSError:
+        return CANNOT_RUN
+    os.close(0)
+
+    def end(*_: object) -> None:
+        server.terminate()
+        try:
+            server.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            server.kill()
+        if os.getpgrp() == os.getpid():  # what the server has started is in our group as well
+            os.killpg(0, signal.SIGKILL)
+        os._exit(0)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, end)
+    assert server.stdout is not None
+    with contextlib.suppress(BrokenPipeError):  # the gateway listens no more
+        relay(server.stdout.fileno(), parent)
+    end()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
