@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
 
-from gateway.domain.config.guardrails import GuardMode
+from gateway.domain.config.guardrails import GuardKind, GuardMode
 from gateway.domain.messages import Message
 
 
@@ -79,7 +79,9 @@ class Turn:
 
     For a persisted turn (`persist`) `messages` is the new question alone and the history comes from the
     conversation. `client_tools` are answered with tool calls for the caller to run; `gateway_tools` names
-    the gateway's own (None: all that are enabled).
+    the gateway's own (None: all that are enabled). `use_cache` is None where the caller said nothing of
+    caches. `guards` are what the caller wishes beyond what is set; `retractable` is False where text that
+    was shown cannot be taken back.
     """
 
     request_id: str
@@ -100,8 +102,9 @@ class Turn:
     role: str | None = None
     task: str | None = None
     fallbacks: tuple[str, ...] | None = None
-    use_cache: bool = True
+    use_cache: bool | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
     incremental: bool = True
-    guard_injection: GuardMode | None = None
+    guards: dict[GuardKind, GuardMode] = field(default_factory=dict)
+    retractable: bool = True

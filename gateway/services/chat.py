@@ -215,8 +215,7 @@ class ChatService:
         guards = self._runner.parts.catalog.guardrails
         if job.principal.kind == "person":
             return guards.people
-        wished = job.turn.guard_injection
-        return guards.api_keys if wished is None else guards.api_keys.model_copy(update={"injection": wished})
+        return guards.api_keys.at_least(job.turn.guards)
 
     async def _settle(
         self, job: _Job, ending: TurnCompleted | TurnFailed, attempts: list[Attempt]

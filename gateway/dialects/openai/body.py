@@ -85,9 +85,15 @@ class StreamOptions(_Part):
 
 
 class GatewayGuardrails(BaseModel):
+    """What the caller wants checked; the stricter of this and the configuration holds."""
+
     model_config = ConfigDict(extra="forbid")
 
     injection: GuardMode | None = None
+    unsafe: GuardMode | None = None
+    tool_results: GuardMode | None = None
+    leak: GuardMode | None = None
+    personal_data: GuardMode | None = None
 
 
 class GatewayFields(BaseModel):
@@ -99,7 +105,7 @@ class GatewayFields(BaseModel):
     task: Annotated[str | None, Field(max_length=100)] = None
     tools: list[str] | None = None
     fallbacks: Annotated[list[str] | None, Field(max_length=16)] = None
-    cache: bool = True
+    cache: bool | None = None
     guardrails: GatewayGuardrails = GatewayGuardrails()
 
 

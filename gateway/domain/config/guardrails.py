@@ -2,20 +2,61 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field
 
 from gateway.domain.config.base import ConfigModel
 
 GuardMode = Literal["off", "flag", "block"]
+GuardKind = Literal["injection", "unsafe", "tool_results", "leak", "personal_data"]
+_STRICTNESS: tuple[GuardMode, ...] = get_args(GuardMode)
 
 
 class GuardSet(ConfigModel):
-    """`injection` looks at the question for attacks on the model, `unsafe` at what it asks for."""
+    """`flag` leaves a note in the receipt, `block` withholds what was found.
+
+    `injection` looks at the question for attacks on the model, `unsafe` at what it asks for, `tool_results`
+    for attacks in what tools bring from outside, `leak` at the answer for secrets and the system prompt,
+    `personal_data` at the answer for data of people whom the asker has not named.
+    """
 
     injection: GuardMode = "off"
     unsafe: GuardMode = "off"
+    tool_results: GuardMode = "off"
+    leak: GuardMode = "off"
+    personal_data: GuardMode = "off"
+
+    def at_least(self, wished: Mapping[GuardKind, GuardMode]) -> GuardSet:
+        """The stricter of what is set and what is wished for: a caller asks for more, never for less."""
+        stricter = {
+            kind: mode
+            for kind, mode in wished.items()
+            if _STRICTNESS.index(mode) > _STRICTNESS.index(getattr(self, kind))
+        }
+        return self.model_copy(update=stricter) if stricter else self
+
+    def input_guards(self) -> tuple[str, ...]:
+        """Names of the guards that look at the question."""
+        if self.injection != "off":
+            return ("injection", "unsafe") if self.unsafe != "off" else ("injection",)
+        return ("unsafe",) if self.unsafe != "off" else ()
+
+
+class Moderation(ConfigModel):
+    """A model that is asked about a question beside the local `unsafe` guard; it costs a call a turn."""
+
+    model: str
+    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 5
 
 
 class Guardrails(ConfigModel):
-    people: GuardSet = GuardSet(injection="block", unsafe="flag")
-    api_keys: GuardSet = GuardSet(injection="off")
+    """`regenerate` is how often a model may try again after an answer that leaked; 0 refuses at once."""
+
+    people: GuardSet = GuardSet(
+        injection="block", unsafe="flag", tool_results="block", leak="block", personal_data="flag"
+    )
+    api_keys: GuardSet = GuardSet()
+    regenerate: Annotated[int, Field(ge=0, le=1)] = 1
+    moderation: Moderation | None = None
