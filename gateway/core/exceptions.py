@@ -245,7 +245,15 @@ class UpstreamError(GatewayError):
 
 
 class UpstreamUnavailable(UpstreamError):
+    """`transient` is False where the same call cannot succeed a moment later: nobody listens, no such model."""
+
     default_message = "The model's provider cannot be reached or is failing."
+
+    def __init__(
+        self, message: str | None = None, *, retry_after: float | None = None, transient: bool = True
+    ) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.transient = transient
 
 
 class UpstreamBroken(UpstreamError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, field_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from gateway.domain.config.base import ConfigModel
 from gateway.domain.config.caches import CacheConfig
@@ -49,13 +49,28 @@ class PriceConfig(ConfigModel):
 
 
 class ModelConfig(ConfigModel):
-    """Without a price it costs what `Catalog.price_of` says."""
+    """Without a price it costs what `Catalog.price_of` says.
+
+    `provider` may be given as a list: all of `providers` answer for the model, the least busy one first, and
+    `provider` is the first of them.
+    """
 
     provider: str
+    providers: Annotated[tuple[str, ...], Field(min_length=1)] = ()
     model: str
     context_window: Annotated[int, Field(gt=0)] = 8192
     capabilities: frozenset[Capability] = frozenset()
     price: PriceConfig | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or value.get("providers"):
+            return value
+        given = value.get("provider")
+        if isinstance(given, list | tuple) and given:
+            return {**value, "provider": given[0], "providers": tuple(dict.fromkeys(given))}
+        return {**value, "providers": (given,)} if isinstance(given, str) else value
 
 
 class Timeouts(ConfigModel):
@@ -156,8 +171,10 @@ class Catalog(ConfigModel):
     def model_post_init(self, context: Any, /) -> None:
         """Price every model once."""
         for name, model in self.models.items():
-            provider = self.providers.get(model.provider)
-            own = provider is not None and provider.type in _FREE_TO_RUN
+            own = all(
+                name in self.providers and self.providers[name].type in _FREE_TO_RUN
+                for name in model.providers
+            )
             otherwise = Price() if own else Price(self.pricing.unknown.input, self.pricing.unknown.output)
             self._prices[name] = _price(model.price or PriceConfig(), otherwise)
 

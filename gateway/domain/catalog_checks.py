@@ -20,12 +20,25 @@ def check_names(value: dict[str, Any]) -> Iterator[Problem]:
     for name, model in models.items():
         if name in (AUTO, ANY_MODEL):
             yield ("models", name), f"no model can be called '{name}'"
-        provider = model.get("provider") if isinstance(model, dict) else None
-        if isinstance(provider, str) and provider not in providers:
-            yield ("models", name, "provider"), _unknown("provider", provider, providers)
+        if isinstance(model, dict):
+            yield from _check_providers(("models", name, "provider"), model.get("provider"), providers)
+            if "providers" in model:
+                yield ("models", name, "providers"), "unknown key; `provider` takes a list too"
     yield from _check_aliases(_mapping(value, "aliases"), models)
     yield from _check_routing(_mapping(value, "routing"), models)
     yield from _check_fallbacks(_mapping(value, "fallbacks"), models)
+
+
+def _check_providers(path: Path, given: Any, providers: Collection[str]) -> Iterator[Problem]:
+    """A name, or a list of names."""
+    if isinstance(given, str) and given not in providers:
+        yield path, _unknown("provider", given, providers)
+    if isinstance(given, list):
+        if not given or not all(isinstance(one, str) for one in given):
+            yield path, "this has to be a provider's name, or a list of them"
+        for index, one in enumerate(given):
+            if isinstance(one, str) and one not in providers:
+                yield (*path, index), _unknown("provider", one, providers)
 
 
 def _check_aliases(aliases: dict[str, Any], models: Collection[str]) -> Iterator[Problem]:

@@ -29,7 +29,8 @@ class ChatProvider(ABC):
     `Completed`. Every way a vendor can fail becomes one of:
 
     - `UpstreamUnavailable`: connection refused or reset before an answer, HTTP 5xx, and 404: a model or an
-      address that the vendor does not have is the configuration's fault, not the caller's
+      address that the vendor does not have is the configuration's fault, not the caller's; not `transient`
+      for a refused connection and a 404
     - `UpstreamTimeout`: the vendor was silent for too long
     - `UpstreamRateLimited`: HTTP 429, with `retry_after` seconds where the vendor gave them
     - `UpstreamUnauthorized`: HTTP 401 or 403

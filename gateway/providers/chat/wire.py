@@ -118,7 +118,7 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes) -> GatewayErr
         return UpstreamUnauthorized()
     if status == 404:
         return UpstreamUnavailable(
-            "The model's provider does not have this model; an operator has to mend it."
+            "The model's provider does not have this model; an operator has to mend it.", transient=False
         )
     if 400 <= status < 500:
         if status in (400, 413, 422):
@@ -202,11 +202,17 @@ async def check_url(http: httpx.AsyncClient, url: str, headers: Mapping[str, str
 
 
 def _named(error: Exception, otherwise: type[UpstreamError]) -> UpstreamError:
-    """UpstreamTimeout for too long a silence, UpstreamBroken for what is no HTTP, or `otherwise`."""
+    """UpstreamTimeout for too long a silence, UpstreamBroken for what is no HTTP, UpstreamUnavailable
+    (not a transient one) where nobody listens, or `otherwise`.
+    """
     if isinstance(error, aiohttp.ClientResponseError):
         return UpstreamBroken()
-    silent = isinstance(_origin(error), httpx.TimeoutException | aiohttp.ServerTimeoutError)
-    return UpstreamTimeout() if silent else otherwise()
+    origin = _origin(error)
+    if isinstance(origin, httpx.TimeoutException | aiohttp.ServerTimeoutError):
+        return UpstreamTimeout()
+    if isinstance(origin, httpx.ConnectError | aiohttp.ClientConnectorError):
+        return UpstreamUnavailable(transient=False)
+    return otherwise()
 
 
 def _origin(error: Exception) -> BaseException:

@@ -1,0 +1,164 @@
+"""The circuit breakers that all workers share: one hash in Valkey, changed by one script, told to everybody."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+from redis.exceptions import ResponseError
+
+from gateway.cache.client import ValkeyClient, ValkeyUnavailable
+from gateway.domain.breaker import CLOSED, BreakerState, SharedBreaker
+from gateway.domain.config.recovery import CircuitBreakerConfig
+
+KEY = "breakers"
+CHANNEL = "gateway:breakers"
+# A worker that dies during a probe blocks the next one for so long; one that lives renews its probe.
+LEASE_SECONDS = 15.0
+
+Act = Literal["fail", "succeed", "probe", "release", "renew"]
+_STATES: tuple[BreakerState, ...] = ("closed", "open", "half_open")
+
+# Valkey's clock is the one that counts; what leaves here are durations.
+_SHOWN = """
+local function shown(b, now)
+  if b.opened == 0 then return 0, 0 end
+  if now < b.retry then return 1, b.retry - now end
+  if b.probe ~= '' and now < b.lease then return 2, b.lease - now end
+  return 2, 0
+end
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local function read(raw)
+  local fine, b = pcall(cjson.decode, raw or '')
+  if fine and type(b) == 'table' and b.failures and b.opened and b.retry and b.probe and b.lease then
+    return b
+  end
+  return {failures = 0, opened = 0, retry = 0, probe = '', lease = 0}
+end
+"""
+# KEYS: the hash. ARGV: act, upstream, token, failures until open, reset ms, lease ms, seconds to keep, channel.
+# Returns {1 if it opened or the probe is granted, failures, state, ms to wait, opened at (ms)}.
+_ACT = (
+    _SHOWN
+    + """
+local act, upstream, token = ARGV[1], ARGV[2], ARGV[3]
+local b = read(redis.call('HGET', KEYS[1], upstream))
+local mine = token ~= '' and token == b.probe
+local done, changed = 0, false
+if act == 'fail' and (b.opened == 0 or mine) then
+  changed = true
+  if b.opened == 0 then b.failures = b.failures + 1 end
+  if b.opened > 0 or b.failures >= tonumber(ARGV[4]) then
+    b.opened, b.retry, b.probe, b.lease, done = now, now + tonumber(ARGV[5]), '', 0, 1
+  end
+elseif act == 'succeed' and (b.opened == 0 or mine) then
+  changed = b.failures > 0
+  b = read(nil)
+elseif act == 'probe' and b.opened > 0 and now >= b.retry and (b.probe == '' or now >= b.lease) then
+  b.probe, b.lease, done, changed = token, now + tonumber(ARGV[6]), 1, true
+elseif act == 'release' and mine then
+  b.probe, b.lease, changed = '', 0, true
+elseif act == 'renew' and mine then
+  b.lease, changed = now + tonumber(ARGV[6]), true
+end
+local state, wait = shown(b, now)
+if changed then
+  if b.failures == 0 then
+    redis.call('HDEL', KEYS[1], upstream)
+  else
+    redis.call('HSET', KEYS[1], upstream, cjson.encode(b))
+    redis.call('EXPIRE', KEYS[1], ARGV[7])
+  end
+  redis.call('PUBLISH', ARGV[8], cjson.encode({upstream, b.failures, state, wait, b.opened}))
+end
+return {done, b.failures, state, wait, b.opened}
+"""
+)
+# KEYS: the hash. Returns a list of {upstream, failures, state, ms to wait, opened at (ms)}.
+_READ = (
+    _SHOWN
+    + """
+local found = {}
+local all = redis.call('HGETALL', KEYS[1])
+for i = 1, #all, 2 do
+  local b = read(all[i + 1])
+  local state, wait = shown(b, now)
+  found[#found + 1] = {all[i], b.failures, state, wait, b.opened}
+end
+return found
+"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """`done`: the failure opened the breaker, or the probe is granted; `breaker` as it then is."""
+
+    done: bool
+    breaker: SharedBreaker
+
+
+class BreakerStore:
+    """Each act is one round trip; an upstream is named by any text that says provider and model.
+
+    Every method raises ValkeyUnavailable.
+    """
+
+    def __init__(
+        self, valkey: ValkeyClient, rule: CircuitBreakerConfig, *, lease_seconds: float = LEASE_SECONDS
+    ) -> None:
+        self._valkey = valkey
+        self._rule = rule
+        self._lease = lease_seconds
+        self._keep = max(3600, int(rule.reset_seconds * 2))
+
+    @property
+    def configured(self) -> bool:
+        return self._valkey.configured
+
+    @property
+    def available(self) -> bool:
+        """Whether an act would be tried at all."""
+        return self._valkey.available
+
+    async def act(self, act: Act, upstream: str, token: str | None = None) -> Acted:
+        """Tell of a call's end, or ask for, give back or prolong a probe by its token."""
+        rule = self._rule
+        reply = await self._run(
+            *("EVAL", _ACT, 1, KEY, act, upstream, token or "", rule.failures),
+            *(int(rule.reset_seconds * 1000), int(self._lease * 1000), self._keep, CHANNEL),
+        )
+        return Acted(bool(reply[0]), _shared(reply[1:]))
+
+    async def read(self) -> dict[str, SharedBreaker]:
+        """All that is known, by upstream."""
+        rows = await self._run("EVAL", _READ, 1, KEY)
+        return {row[0].decode("utf-8", "replace"): _shared(row[1:]) for row in rows}
+
+    async def changes(self) -> AsyncGenerator[tuple[str, SharedBreaker], None]:
+        """Upstreams as they change, from now on; what changes while Valkey is away is not told."""
+        async with aclosing(self._valkey.listen(CHANNEL)) as messages:
+            async for message in messages:
+                try:
+                    upstream, *row = orjson.loads(message)
+                    shared = _shared(row)
+                except (ValueError, TypeError, IndexError):
+                    continue  # another version of the gateway wrote it; the next reading tells
+                yield str(upstream), shared
+
+    async def _run(self, *command: str | int) -> Any:
+        try:
+            return await self._valkey.execute(*command)
+        except ResponseError as error:  # something else is kept there, or scripts are forbidden
+            raise ValkeyUnavailable from error
+
+
+def _shared(row: list[Any]) -> SharedBreaker:
+    failures, state, wait, opened = (int(value) for value in row)
+    if not state:
+        return SharedBreaker(failures=failures) if failures else CLOSED
+    return SharedBreaker(failures, _STATES[state], wait / 1000, opened / 1000)

@@ -1,0 +1,118 @@
+"""A circuit breaker as a state machine without a clock or a network: what a worker knows of one upstream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+BreakerState = Literal["closed", "open", "half_open"]
+
+
+@dataclass(frozen=True, slots=True)
+class SharedBreaker:
+    """What all workers know of an upstream; one that they know nothing of is closed.
+
+    `wait` is how many seconds are left until somebody may probe it: of being left alone, or of another's
+    probe. `opened_at` is seconds since the epoch.
+    """
+
+    failures: int = 0
+    state: BreakerState = "closed"
+    wait: float = 0.0
+    opened_at: float | None = None
+
+
+CLOSED = SharedBreaker()
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerView:
+    """A breaker as people are shown it; the times are None while it is closed."""
+
+    upstream: str
+    model: str
+    state: BreakerState
+    failures: int
+    opened_at: datetime | None = None
+    retry_at: datetime | None = None
+
+
+class Breaker:
+    """CLOSED until `threshold` failures in a row, OPEN for `reset_seconds`, then HALF_OPEN for one probe.
+
+    Times are seconds of a monotonic clock that the caller reads, except `opened_at`. `probe` is the token of
+    a probe that this worker makes; `alone` says that it opened unbeknownst to the other workers.
+    """
+
+    __slots__ = ("_reset", "_threshold", "alone", "failures", "opened_at", "probe", "probed", "retry_at")
+
+    def __init__(self, threshold: int, reset_seconds: float) -> None:
+        self._threshold = threshold
+        self._reset = reset_seconds
+        self.failures = 0
+        self.opened_at: float | None = None
+        self.retry_at = 0.0
+        self.probe: str | None = None
+        self.probed = False
+        self.alone = False
+
+    @property
+    def closed(self) -> bool:
+        return self.opened_at is None
+
+    def state(self, now: float) -> BreakerState:
+        if self.opened_at is None:
+            return "closed"
+        return "half_open" if self.probed or now >= self.retry_at else "open"
+
+    def due(self, now: float) -> bool:
+        """Whether it is time to ask for a probe, and this worker is not at one."""
+        return self.opened_at is not None and self.probe is None and now >= self.retry_at
+
+    def wait(self, now: float) -> float:
+        """Seconds until it is worth asking again; how long a probe takes nobody knows."""
+        return 1.0 if self.probed or self.probe is not None else max(0.0, self.retry_at - now)
+
+    def fail(self, token: str | None, now: float, wall: float) -> bool:
+        """A call ended badly; whether that opened the breaker (anew)."""
+        if self.opened_at is None:
+            self.failures += 1
+            if self.failures < self._threshold:
+                return False
+        elif token is None or token != self.probe:
+            return False  # it began before the breaker opened: old news
+        self.opened_at, self.retry_at = wall, now + self._reset
+        self.probe, self.probed = None, False
+        return True
+
+    def succeed(self, token: str | None) -> bool:
+        """A call ended well; whether there was something to forget."""
+        if self.opened_at is not None:
+            if token is None or token != self.probe:
+                return False  # it began before the breaker opened: old news
+        elif not self.failures:
+            return False
+        self._close()
+        return True
+
+    def release(self, token: str) -> bool:
+        """The probe ended without telling anything; whether it was this worker's present one."""
+        if token != self.probe:
+            return False
+        self.probe, self.probed = None, False
+        return True
+
+    def adopt(self, shared: SharedBreaker, now: float) -> None:
+        """Take over what all workers know."""
+        if shared.state != "closed":
+            self.failures, self.opened_at = shared.failures, shared.opened_at
+            self.retry_at, self.probed = now + shared.wait, shared.state == "half_open" and shared.wait > 0
+            self.alone = False
+        elif not self.alone:
+            self._close()
+            self.failures = shared.failures
+
+    def _close(self) -> None:
+        self.failures, self.opened_at, self.retry_at = 0, None, 0.0
+        self.probe, self.probed, self.alone = None, False, False
