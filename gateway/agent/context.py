@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from gateway.agent.intent.classifier import IntentClassifier
 from gateway.domain.catalog import Catalog, ModelConfig
@@ -44,7 +45,8 @@ class AgentContext:
     `attempts` is the caller's: each model call is noted there as it ends, also one that is cancelled, so
     that the ledger misses none. `emit` hands an event to whoever listens, and never waits: LangGraph's own
     stream writer would take each one through a queue and a task that waits on it, at 0.1 ms a step.
-    `input_check` runs beside the model call and is awaited before its first word is shown.
+    `input_check` runs beside the model call and is awaited before its first word is shown. `verdicts` are
+    the guards', as the receipt shows them.
     """
 
     parts: AgentParts
@@ -52,8 +54,10 @@ class AgentContext:
     attempts: list[Attempt]
     emit: Callable[[ChatEvent], None]
     input_check: asyncio.Task[tuple[Verdict, ...]] | None = None
+    verdicts: list[dict[str, Any]] = field(default_factory=list)
 
-    def close(self) -> None:
-        """End what the turn left running."""
+    async def aclose(self) -> None:
+        """End what the turn left running; a moderation that it waits for is on the ledger then."""
         if self.input_check is not None and not self.input_check.done():
             self.input_check.cancel()
+            await asyncio.wait({self.input_check})

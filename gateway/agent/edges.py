@@ -25,9 +25,9 @@ def after_llm(state: AgentState) -> Literal["tools", "retry", "guardrail", "form
     """
     if state["failure"] is not None:
         return "retry" if falls_back(state) else "format"
-    if state["blocked"] is not None or state["verdicts"]:
+    if state["blocked"] is not None:
         return "guardrail"
-    return after_guardrail(state)
+    return tools_or_end(state)
 
 
 def falls_back(state: AgentState) -> bool:
@@ -35,7 +35,12 @@ def falls_back(state: AgentState) -> bool:
     return isinstance(state["failure"], UpstreamError) and not state["spoke"] and bool(state["candidates"])
 
 
-def after_guardrail(state: AgentState) -> Literal["tools", "format"]:
+def after_guardrail(state: AgentState) -> Literal["llm", "format"]:
+    """The same model once more, where the guardrail lifted its block for that; else the refusal."""
+    return "llm" if state["blocked"] is None else "format"
+
+
+def tools_or_end(state: AgentState) -> Literal["tools", "format"]:
     """Only calls of the gateway's own tools are run here; a caller's are theirs to run."""
     if state["blocked"] is None and state["tool_calls"] and not state["turn"].client_tools:
         return "tools"

@@ -5,7 +5,9 @@ START → intent ─ blocked ─────────────────
                  ↑     ↑──────────────────────┘
                  │     ├ failed before its first word → retry ─┐
                  └─────┴──────────────────────────────────────┘
-                       └ answered → guardrail → format → END
+                       ├ withheld → guardrail ─ once more → llm
+                       │                └ refused → format → END
+                       └ answered → END
 
 An answer that needs nothing more is formatted in the step that got it: a super-step costs 0.13 ms.
 """
@@ -91,6 +93,6 @@ _NODES: tuple[tuple[str, Node, Callable[[AgentState], str], tuple[str, ...]], ..
     ("route", route, edges.after_route, ("llm", "format")),
     ("llm", llm, edges.after_llm, ("tools", "retry", "guardrail", END)),
     ("tools", tools, lambda state: "llm", ("llm",)),
-    ("guardrail", guardrail, edges.after_guardrail, ("tools", "format")),
+    ("guardrail", guardrail, edges.after_guardrail, ("llm", "format")),
     ("retry", retry, lambda state: "route", ("route",)),
 )

@@ -60,4 +60,4 @@ class AgentRunner:
             async for _ in graph.astream(state, context=context, stream_mode=[], config=self._config):
                 pass
         finally:
-            context.close()
+            await context.aclose()

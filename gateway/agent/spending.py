@@ -23,20 +23,25 @@ def within_money(
     Another call sends at least the same prompt again. Text that was said stands, cut (`length`); without any,
     the turn fails with `BudgetExceeded`.
     """
-    limit = catalog.limits.usd_per_turn
-    if limit is None or not _wants_more({**state, **update}):
-        return update
-    spent = sum((attempt.cost_usd for attempt in attempts), Decimal(0))
-    prompt = Usage(prompt_tokens=attempts[-1].usage.prompt_tokens)
-    if spent + catalog.price_of(attempts[-1].model).cost(prompt) <= limit:
+    if may_call_again(catalog, attempts) or not _wants_more({**state, **update}):
         return update
     if update["text"]:
         return {**update, "tool_calls": (), "finish_reason": "length"}
     return {**update, "tool_calls": (), "failure": BudgetExceeded(_MESSAGE)}
 
 
+def may_call_again(catalog: Catalog, attempts: Sequence[Attempt]) -> bool:
+    """Whether a call like the last one still fits into what a turn may cost."""
+    limit = catalog.limits.usd_per_turn
+    if limit is None:
+        return True
+    spent = sum((attempt.cost_usd for attempt in attempts), Decimal(0))
+    prompt = Usage(prompt_tokens=attempts[-1].usage.prompt_tokens)
+    return spent + catalog.price_of(attempts[-1].model).cost(prompt) <= limit
+
+
 def _wants_more(state: AgentState) -> bool:
     """Whether the edges would go on to another model or to tools."""
     if state["failure"] is not None:
         return edges.falls_back(state)
-    return edges.after_guardrail(state) == "tools"
+    return edges.tools_or_end(state) == "tools"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, TypedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypedDict
 
 from gateway.core.exceptions import GatewayError
 from gateway.domain.chat import Turn
@@ -22,6 +23,18 @@ class Route:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """What a turn's tools have taken: time (parallel calls count once), bytes, how often each call came."""
+
+    seconds: float = 0.0
+    result_bytes: int = 0
+    asked: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+
+NO_TOOL_USE = ToolUse()
+
+
 def add_times(left: dict[str, float], right: dict[str, float]) -> dict[str, float]:
     """Milliseconds by node; a node that ran twice adds up."""
     total = dict(left)
@@ -38,7 +51,8 @@ class AgentState(TypedDict, total=False):
     text, reasoning, logprobs: what was said so far. said, tool_calls: what the last model call alone said
     and asked for.
     failure: why the last model call failed; spoke: whether the caller has seen a word of this turn.
-    blocked: the reason a guardrail gave for withholding the answer.
+    blocked: the reason a guardrail gave for withholding the answer; blocked_at: what that was found in.
+    regenerated: how often a model was asked again because a guardrail withheld what it said.
     """
 
     turn: Turn
@@ -57,9 +71,11 @@ class AgentState(TypedDict, total=False):
     failure: GatewayError | None
     spoke: bool
     rounds: int
+    tool_use: ToolUse
     tool_log: tuple[dict[str, Any], ...]
-    verdicts: tuple[dict[str, Any], ...]
     blocked: str | None
+    blocked_at: Literal["input", "tool", "output"]
+    regenerated: int
     nodes_ms: dict[str, float]
 
 
@@ -83,8 +99,10 @@ def initial_state(
         failure=None,
         spoke=False,
         rounds=0,
+        tool_use=NO_TOOL_USE,
         tool_log=(),
-        verdicts=(),
         blocked=None,
+        blocked_at="input",
+        regenerated=0,
         nodes_ms={},
     )

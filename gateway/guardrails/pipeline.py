@@ -1,9 +1,10 @@
-"""The guards that look at an input, run side by side."""
+"""The guards that read what comes in, run side by side."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from typing import Any
 
 from gateway.guardrails.base import Embed, Guardrail, Verdict
 from gateway.guardrails.injection import InjectionGuard
@@ -12,10 +13,12 @@ from gateway.guardrails.injection import InjectionGuard
 GUARDS: dict[str, Callable[[Embed], Guardrail]] = {
     InjectionGuard.name: InjectionGuard,
 }
+# What a tool brings back asks for nothing, so only attacks are looked for in it.
+_READ_TOOL_RESULTS = frozenset({"injection"})
 
 
 class GuardrailPipeline:
-    """Asks every guard about a text; which verdict blocks is for the caller to decide."""
+    """Asks guards about a text; which verdict blocks is for the caller to decide."""
 
     def __init__(self, guards: Sequence[Guardrail]) -> None:
         self._guards = tuple(guards)
@@ -34,13 +37,23 @@ class GuardrailPipeline:
         """Load what the guards need, so that the first question does not wait for it."""
         await asyncio.gather(*(guard.warm_up() for guard in self._guards))
 
-    async def check_input(self, text: str) -> tuple[Verdict, ...]:
-        """Every guard's verdict, in the guards' order, none waiting for another."""
-        if len(self._guards) == 1:
-            return (await self._guards[0].check(text),)
-        return tuple(await asyncio.gather(*(guard.check(text) for guard in self._guards)))
+    async def check_input(self, text: str, names: Collection[str]) -> tuple[Verdict, ...]:
+        """The verdicts of the guards of these names, in the guards' order, none waiting for another."""
+        return await _all([guard.check(text) for guard in self._guards if guard.name in names])
+
+    async def check_tool_result(self, text: str) -> tuple[Verdict, ...]:
+        """The verdicts on what a tool brought from outside."""
+        return await _all(
+            [guard.check_tool_result(text) for guard in self._guards if guard.name in _READ_TOOL_RESULTS]
+        )
 
     async def aclose(self) -> None:
         """Let go of threads the guards hold."""
         for guard in self._guards:
             await guard.aclose()
+
+
+async def _all(checks: list[Coroutine[Any, Any, Verdict]]) -> tuple[Verdict, ...]:
+    if len(checks) == 1:
+        return (await checks[0],)
+    return tuple(await asyncio.gather(*checks))

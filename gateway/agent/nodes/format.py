@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 from langgraph.runtime import Runtime
 
@@ -33,7 +35,7 @@ async def format_answer(state: AgentState, runtime: Runtime[AgentContext]) -> Ag
     if blocked is not None:
         state = {**state, "text": REFUSAL.format(reason=blocked)}
         runtime.context.emit(TextReplaced(state["text"], blocked))
-    answer = _answer(state, tuple(runtime.context.attempts), "complete" if failure is None else "failed")
+    answer = _answer(state, runtime.context, "complete" if failure is None else "failed")
     if failure is None:
         runtime.context.emit(TurnCompleted(answer))
     else:
@@ -41,8 +43,9 @@ async def format_answer(state: AgentState, runtime: Runtime[AgentContext]) -> Ag
     return AgentState()
 
 
-def _answer(state: AgentState, attempts: tuple[Attempt, ...], status: MessageStatus) -> Answer:
+def _answer(state: AgentState, context: AgentContext, status: MessageStatus) -> Answer:
     turn = state["turn"]
+    attempts = tuple(context.attempts)
     # A turn that never reached a model has no route.
     route = state.get("route") or Route(model="", provider="", alias=turn.model or "", reason="")
     blocked = state["blocked"]
@@ -57,16 +60,18 @@ def _answer(state: AgentState, attempts: tuple[Attempt, ...], status: MessageSta
         created_at=datetime.now(UTC),
         usage=sum((a.usage for a in attempts), Usage()),
         cost_usd=sum((a.cost_usd for a in attempts), Decimal(0)),
-        receipt=_receipt(state, route, attempts),
+        receipt=_receipt(state, route, attempts, context.verdicts),
         reasoning=state["reasoning"],
         tool_calls=state["tool_calls"],
         logprobs=state["logprobs"],
         fallback_from=first if route.model and first != route.model else None,
-        blocked_reason=blocked,
+        blocked_reason=blocked if state["blocked_at"] == "input" else None,
     )
 
 
-def _receipt(state: AgentState, route: Route, attempts: tuple[Attempt, ...]) -> Receipt:
+def _receipt(
+    state: AgentState, route: Route, attempts: tuple[Attempt, ...], verdicts: Sequence[dict[str, Any]]
+) -> Receipt:
     found = state["intent"]
     return Receipt(
         intent=found.label,
@@ -76,6 +81,6 @@ def _receipt(state: AgentState, route: Route, attempts: tuple[Attempt, ...]) -> 
         reason=route.reason,
         attempts=attempts,
         tools=state["tool_log"],
-        guardrails=state["verdicts"],
+        guardrails=tuple(verdicts),
         nodes_ms={name: round(ms, 3) for name, ms in state["nodes_ms"].items()},
     )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import asdict
 from time import perf_counter
-from typing import Any
 
 from langgraph.runtime import Runtime
 
+from gateway.agent.checks import note, screened, start_input_check
 from gateway.agent.context import AgentContext
 from gateway.agent.state import AgentState
 from gateway.domain.intent import Intent
@@ -24,29 +22,23 @@ def last_question(state: AgentState) -> str:
 
 
 async def intent(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
-    """Classify locally, and start the injection check so that it runs beside the model call."""
+    """Classify locally, and start the guards so that they run beside the model call."""
     context = runtime.context
     question = last_question(state)
-    if context.guard.injection != "off" and question:
-        context.input_check = asyncio.create_task(context.parts.guards.check_input(question))
+    start_input_check(context, question)
     started = perf_counter()
     found = context.parts.classifier.classify(question)
     update = AgentState(intent=found)
     if context.guard.unsafe != "off" and found.label == "unsafe":
         verdict = _unsafe_verdict(found, (perf_counter() - started) * 1000)
-        update["verdicts"] = (verdict,)
-        if context.guard.unsafe == "block" and verdict["flagged"]:
-            update["blocked"] = verdict["reason"]
+        if note(context, verdict, "input", context.guard.unsafe):
+            update["blocked"] = verdict.reason
+    if context.guard.tool_results != "off":
+        update["messages"] = await screened(context, state["messages"])
     return update
 
 
-def _unsafe_verdict(found: Intent, ms: float) -> dict[str, Any]:
-    return asdict(
-        Verdict(
-            guard="unsafe",
-            flagged=found.confidence >= _UNSAFE_CONFIDENCE,
-            score=round(found.confidence, 3),
-            reason="The question asks for something that could do harm.",
-            ms=round(ms, 3),
-        )
-    )
+def _unsafe_verdict(found: Intent, ms: float) -> Verdict:
+    flagged = found.confidence >= _UNSAFE_CONFIDENCE
+    reason = "The question asks for something that could do harm."
+    return Verdict("unsafe", flagged, found.confidence, reason, ms)
