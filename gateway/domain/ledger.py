@@ -16,13 +16,17 @@ from gateway.domain.messages import Message
 from gateway.domain.usage import Usage
 
 UsageKind = Literal["chat", "tool", "embedding", "image", "guard"]
+# More of a branch than these is not read: it is summarised long before (`gateway.agent.memory`).
+MOST_ROWS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class NewTurn:
     """A question to be written down; without `conversation_id` it starts a conversation.
 
-    `question_id` and `answer_id` are made by the caller. `title`, `model` and `system` go to a new
+    `question_id` and `answer_id` are made by the caller; where the question is there already (`asked`), its
+    id is given and only another answer to it is written down. Without `parent_id` the question follows the
+    conversation's head, or nothing where it is `rooted`. `title`, `model` and `system` go to a new
     conversation (the title also to one that has none yet). `history_limit` counts messages;
     `lease_seconds` is how long the turn may keep its conversation and what it reserved, unless renewed.
     What is reserved (None: nothing) is known by the answer's id.
@@ -34,18 +38,56 @@ class NewTurn:
     answer_id: UUID
     conversation_id: UUID | None = None
     parent_id: UUID | None = None
+    rooted: bool = False
+    asked: bool = False
     title: str = ""
     model: str | None = None
     system: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
-    history_limit: int = 50
+    history_limit: int = MOST_ROWS
     lease_seconds: float = LEASE_SECONDS
     reservation: Reservation | None = None
 
 
 @dataclass(frozen=True, slots=True)
+class Branch:
+    """What a model should read of the messages before a question, oldest first.
+
+    `summary` stands for all that came before `messages`. A summary of the first n of them belongs to the
+    stored message `marks[n]` (`marks[0]` is None where nothing comes before). `rows` is how many stored
+    messages were read for it.
+    """
+
+    messages: tuple[Message, ...] = ()
+    summary: str | None = None
+    marks: tuple[UUID | None, ...] = (None,)
+    rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What stands for a branch up to and including the message."""
+
+    message_id: UUID
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskedQuestion:
+    """A question that was asked before, and where it stands."""
+
+    id: UUID
+    conversation_id: UUID
+    parent_id: UUID | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class OpenedTurn:
-    """The conversation as the turn found it; `history` is its branch, oldest first, without the question."""
+    """The conversation as the turn found it; `branch` is what comes before the question.
+
+    `untitled`: its title is the beginning of its first question, and no model was asked for a better one.
+    """
 
     conversation_id: UUID
     title: str
@@ -55,7 +97,13 @@ class OpenedTurn:
     lock_token: int
     created_at: datetime
     budget: BudgetState
-    history: tuple[Message, ...] = ()
+    branch: Branch = Branch()
+    untitled: bool = True
+
+    @property
+    def history(self) -> tuple[Message, ...]:
+        """The messages of the branch."""
+        return self.branch.messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +136,10 @@ class UsageOwner:
 
 @dataclass(frozen=True, slots=True)
 class FinishedTurn:
-    """How a persisted turn ended; `content` is whatever text had arrived."""
+    """How a persisted turn ended; `content` is whatever text had arrived.
+
+    `summary` is what the turn made of its branch where that had grown too long.
+    """
 
     owner: UsageOwner
     conversation_id: UUID
@@ -104,23 +155,34 @@ class FinishedTurn:
     tool_calls: list[dict[str, Any]] | None = None
     error: dict[str, Any] | None = None
     calls: Sequence[UsageEntry] = ()
+    summary: Summary | None = None
 
 
-def readable_history(roles: Sequence[str], contents: Sequence[str]) -> tuple[Message, ...]:
-    """A stored branch, oldest first, as a model should read it.
+def readable(
+    ids: Sequence[UUID], roles: Sequence[str], contents: Sequence[str], summary: str | None
+) -> Branch:
+    """A stored branch, oldest first, as a model should read it; `summary` is that of the first message.
 
     A question whose answer has no text goes with it: it failed, was blocked or was called off, and sending
     it again would fail every later turn for the same reason. What comes before the first question (the
     branch is cut to a length) goes too.
     """
     history: list[Message] = []
-    for role, content in zip(roles, contents, strict=True):
-        if role == "user":
+    before: list[UUID | None] = []  # for each of `history`: the stored message that it follows
+    last: UUID | None = None
+    for at, (id_, role, content) in enumerate(zip(ids, roles, contents, strict=True)):
+        if at == 0 and summary is not None:
+            pass  # the summary speaks of this one too
+        elif role == "user":
             history.append(Message("user", content))
+            before.append(last)
         elif not history:
-            continue
+            pass
         elif content:
             history.append(Message("assistant", content))
+            before.append(last)
         elif history[-1].role == "user":
             history.pop()
-    return tuple(history)
+            before.pop()
+        last = id_
+    return Branch(tuple(history), summary, (*before, last), len(ids))

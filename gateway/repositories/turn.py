@@ -14,7 +14,16 @@ from gateway.core.database import clean_text, driver_connection, dump_json
 from gateway.core.exceptions import NotFound, TurnInProgress
 from gateway.core.ids import new_id
 from gateway.domain.budget import LEASE_SECONDS, BudgetState, OverBudget, Reservation
-from gateway.domain.ledger import FinishedTurn, NewTurn, OpenedTurn, UsageEntry, UsageOwner, readable_history
+from gateway.domain.ledger import (
+    AskedQuestion,
+    Branch,
+    FinishedTurn,
+    NewTurn,
+    OpenedTurn,
+    UsageEntry,
+    UsageOwner,
+    readable,
+)
 from gateway.repositories import budget_sql, turn_sql
 
 _GONE = "The account does not exist any more."
@@ -48,14 +57,27 @@ class TurnRepository:
             return await self._start(turn, new_id())
         return await self._continue(turn, turn.conversation_id)
 
+    async def asked(self, user_id: UUID, message_id: UUID) -> AskedQuestion:
+        """The question that the message is, or that it answers.
+
+        Raises:
+            NotFound: no such message, or another owner's.
+        """
+        async with driver_connection(self._engine) as connection:
+            row = await connection.fetchrow(turn_sql.ASKED, user_id, message_id)
+        if row is None:
+            raise NotFound()
+        return AskedQuestion(*row)
+
     async def finish_turn(self, turn: FinishedTurn) -> None:
         """Write the answer and its usage down, release the conversation, settle the reservation.
 
         Safe to repeat. Usage is recorded and charged even where the conversation has been deleted meanwhile.
         """
+        summary = turn.summary
         async with driver_connection(self._engine) as connection:
             await connection.execute(
-                turn_sql.FINISH,
+                turn_sql.FINISH if summary is None else turn_sql.FINISH_AND_SUMMARISE,
                 turn.message_id,
                 turn.conversation_id,
                 clean_text(turn.content),
@@ -70,6 +92,7 @@ class TurnRepository:
                 _json(turn.tool_calls),
                 _json(turn.error),
                 *_usage_arguments(turn.owner, turn.calls),
+                *(() if summary is None else (summary.message_id, clean_text(summary.text))),
             )
 
     async def reserve(self, reservation: Reservation) -> BudgetState:
@@ -134,9 +157,10 @@ class TurnRepository:
         )
 
     async def _continue(self, turn: NewTurn, conversation_id: UUID) -> OpenedTurn:
-        arguments = (*_common(turn, conversation_id), clean_text(turn.title), turn.parent_id)
+        common = (*_common(turn, conversation_id), clean_text(turn.title))
+        where = (turn.parent_id, turn.history_limit, turn.rooted, turn.asked)
         async with driver_connection(self._engine) as connection:
-            row = await connection.fetchrow(turn_sql.CONTINUE, *arguments, turn.history_limit)
+            row = await connection.fetchrow(turn_sql.CONTINUE, *common, *where)
             if row is None:
                 raise NotFound()
             if row["busy"]:
@@ -152,7 +176,6 @@ class TurnRepository:
                 branch = await connection.fetchrow(
                     turn_sql.BRANCH, conversation_id, row["parent_id"], turn.history_limit
                 )
-        assert branch is not None
         return OpenedTurn(
             conversation_id,
             row["title"],
@@ -162,7 +185,8 @@ class TurnRepository:
             row["lock_token"],
             row["created_at"],
             _budget(row),
-            readable_history(branch["roles"] or (), branch["contents"] or ()),
+            _branch(branch),
+            row["untitled"],
         )
 
 
@@ -170,6 +194,12 @@ async def _refusal(connection: asyncpg.Connection, user_id: UUID) -> Exception:
     """Why nothing was reserved, in a look of its own: what was seen before the lock was waited for is old."""
     row = await connection.fetchrow(budget_sql.STATE, user_id)
     return NotFound(_GONE) if row is None else OverBudget(_budget(row))
+
+
+def _branch(row: asyncpg.Record | None) -> Branch:
+    if row is None or row["ids"] is None:
+        return Branch()
+    return readable(row["ids"], row["roles"], row["contents"], row["summary"])
 
 
 def _budget(row: asyncpg.Record) -> BudgetState:

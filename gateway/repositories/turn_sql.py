@@ -40,33 +40,38 @@ SELECT created_at, {GRANTED_COLUMNS} FROM opened, granted
 
 _WALK = """
 walk AS (
-    SELECT m.parent_id, m.role, m.content, 1 AS depth
+    SELECT m.id, m.parent_id, m.role, m.content, m.summary, 1 AS depth
     FROM start JOIN messages m ON m.id = start.parent_id AND m.conversation_id = $1
     UNION ALL
-    SELECT m.parent_id, m.role, m.content, walk.depth + 1
+    SELECT m.id, m.parent_id, m.role, m.content, m.summary, walk.depth + 1
     FROM walk JOIN messages m ON m.id = walk.parent_id
-    WHERE walk.depth < {limit}
+    WHERE walk.depth < {limit} AND walk.summary IS NULL
+), branch AS (
+    SELECT array_agg(id ORDER BY depth DESC) AS ids, array_agg(role ORDER BY depth DESC) AS roles,
+           array_agg(content ORDER BY depth DESC) AS contents, max(summary) AS summary
+    FROM walk
 )"""
 
-_BRANCH_COLUMNS = """
-    (SELECT array_agg(role ORDER BY depth DESC) FROM walk) AS roles,
-    (SELECT array_agg(content ORDER BY depth DESC) FROM walk) AS contents"""
+_BRANCH_COLUMNS = "branch.ids, branch.roles, branch.contents, branch.summary"
 
-# As START up to $13, then $14 parent (or NULL for the head) $15 history limit. `seen` reads the statement's
+# As START up to $13, then $14 parent (NULL for the head, or for none where $16) $15 history limit $16 whether
+# the question begins a branch of its own $17 whether it is there already. `seen` reads the statement's
 # snapshot, `locked` the newest version of the row: where they differ, so may the branch. Where there is a
-# `start` but nothing was `granted`, the budget is used up.
+# `start` but nothing was `granted`, the budget is used up. The walk goes back to the newest message with a
+# summary.
 CONTINUE = f"""
 WITH RECURSIVE seen AS (
     SELECT xmin FROM conversations WHERE id = $1 AND user_id = $2
 ), locked AS (
-    SELECT id, title, model, system, head_id, lock_token, running_message_id, xmin,
+    SELECT id, title, titled_by, model, system, head_id, lock_token, running_message_id, xmin,
            running_message_id IS NOT NULL AND running_until > clock_timestamp() AS busy
     FROM conversations WHERE id = $1 AND user_id = $2 FOR UPDATE
 ), start AS (
-    SELECT id, running_message_id, coalesce($14::uuid, head_id) AS parent_id
+    SELECT id, running_message_id,
+           CASE WHEN $16::bool THEN $14::uuid ELSE coalesce($14, head_id) END AS parent_id
     FROM locked
     WHERE NOT busy
-      AND ($14::uuid IS NULL
+      AND ($14 IS NULL
            OR EXISTS (SELECT FROM messages WHERE id = $14 AND conversation_id = $1))
 ), {_WALK.format(limit="$15::int")}, {granted("$2", _RESERVATION, "start")},
 {leased("$2", "$7", _RESERVATION)}, abandoned AS (
@@ -86,17 +91,26 @@ WITH RECURSIVE seen AS (
          (VALUES ($3::uuid, NULL::uuid, 'user', $5, 'complete', $6::jsonb, now()),
                  ($4::uuid, $3::uuid, 'assistant', '', 'pending', '{{}}'::jsonb, NULL::timestamptz))
          AS new (id, parent_id, role, content, status, metadata, completed_at)
+    WHERE new.role = 'assistant' OR NOT $17::bool
 )
 SELECT CASE locked.title WHEN '' THEN $13 ELSE locked.title END AS title, locked.model, locked.system,
        locked.busy, locked.lock_token + 1 AS lock_token, start.id IS NOT NULL AS opened, start.parent_id,
-       seen.xmin = locked.xmin AS fresh, now() AS created_at, {GRANTED_COLUMNS}, {_BRANCH_COLUMNS}
-FROM locked LEFT JOIN seen ON true LEFT JOIN start ON true LEFT JOIN granted ON true
+       locked.titled_by = 'question' AS untitled, seen.xmin = locked.xmin AS fresh, now() AS created_at,
+       {GRANTED_COLUMNS}, {_BRANCH_COLUMNS}
+FROM locked LEFT JOIN seen ON true LEFT JOIN start ON true LEFT JOIN granted ON true, branch
 """  # noqa: S608 - as below
 
 # $1 conversation $2 last message of the branch $3 limit
 BRANCH = f"""
 WITH RECURSIVE start AS (SELECT $2::uuid AS parent_id), {_WALK.format(limit="$3::int")}
-SELECT {_BRANCH_COLUMNS}
+SELECT {_BRANCH_COLUMNS} FROM branch
+"""  # noqa: S608 - as below
+
+# $1 user $2 a question, or an answer to it
+ASKED = """
+SELECT q.id, q.conversation_id, q.parent_id, q.content
+FROM messages m JOIN messages q ON q.id = CASE m.role WHEN 'user' THEN m.id ELSE m.parent_id END
+WHERE m.id = $2 AND m.user_id = $1 AND q.user_id = $1 AND q.role = 'user'
 """
 
 
@@ -126,9 +140,9 @@ RECORD_USAGE = f"""
 WITH {_account("$2")}, {_spent(2)}, {settled("$2", "$1")}
 """
 
-# $1 message (and reservation) $2 conversation $3 content $4 status $5 model $6 provider $7 finish reason
-# $8, $9 tokens $10 cost $11 receipt $12 tool calls $13 error, then the usage from $14 (the user)
-FINISH = f"""
+
+def _finish(also: str = "") -> str:
+    return f"""
 WITH {_account("$14")}, released AS (
     UPDATE conversations SET running_message_id = NULL, running_until = NULL, updated_at = now()
     WHERE id = $2 AND user_id = $14 AND running_message_id = $1 AND (SELECT count(*) FROM account) >= 0
@@ -140,8 +154,20 @@ WITH {_account("$14")}, released AS (
         error = $13::jsonb, completed_at = now()
     WHERE id = $1 AND conversation_id = $2 AND user_id = $14 AND (SELECT count(*) FROM released) >= 0
     RETURNING id
-), {_spent(14)}, {settled("$14", "$1", after="answered")}
+), {also}{_spent(14)}, {settled("$14", "$1", after="answered")}
 """  # noqa: S608 - as above
+
+
+# $1 message (and reservation) $2 conversation $3 content $4 status $5 model $6 provider $7 finish reason
+# $8, $9 tokens $10 cost $11 receipt $12 tool calls $13 error, then the usage from $14 (the user)
+FINISH = _finish()
+# then $28 the message that a summary goes to $29 the summary
+FINISH_AND_SUMMARISE = _finish(
+    """summarised AS (
+    UPDATE messages SET summary = $29
+    WHERE id = $28 AND conversation_id = $2 AND user_id = $14 AND (SELECT count(*) FROM answered) >= 0
+), """
+)
 
 # Rows that someone holds are being seen to by their holder.
 RELEASE_EXPIRED = """

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.domain.ledger import readable_history
+from gateway.core.ids import new_id
+from gateway.domain.ledger import readable
 
 
 @pytest.mark.parametrize(
@@ -21,4 +22,8 @@ from gateway.domain.ledger import readable_history
 )
 def test_a_question_without_an_answer_goes_with_it_and_the_branch_begins_with_a_question(branch, read):
     roles, contents = [role for role, _ in branch], [content for _, content in branch]
-    assert [message.text for message in readable_history(roles, contents)] == read
+    ids = [new_id() for _ in branch]
+    found = readable(ids, roles, contents, None)
+    assert [message.text for message in found.messages] == read
+    assert found.marks[-1] == (ids[-1] if ids else None)
+    assert len(found.marks) == len(read) + 1
