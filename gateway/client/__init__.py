@@ -1,0 +1,90 @@
+"""The Python client of an LLM Gateway: typed, sync and async, with httpx and pydantic alone.
+
+    from gateway.client import LLMGatewayClient
+
+    with LLMGatewayClient("http://127.0.0.1:8000", api_key="gw_…") as gateway:
+        print(gateway.chat("Good morning").message.content)
+        for event in gateway.stream_chat("Tell me a story"):
+            if event.event == "delta":
+                print(event.text, end="")
+
+Nothing else of `gateway` is imported here.
+"""
+
+from gateway.client.errors import (
+    AuthenticationError,
+    ConflictError,
+    ConnectionLost,
+    GatewayClientError,
+    InvalidRequestError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    ServerError,
+    TurnEnded,
+    UpstreamFailed,
+)
+from gateway.client.llm import AsyncLLMGatewayClient, LLMGatewayClient
+from gateway.client.media import AsyncMediaGatewayClient, MediaGatewayClient
+from gateway.client.models import (
+    Completion,
+    Conversation,
+    Delta,
+    Done,
+    Embedding,
+    Embeddings,
+    Generation,
+    Image,
+    Images,
+    Message,
+    Model,
+    Reasoning,
+    Receipt,
+    Replace,
+    RouteChosen,
+    ToolCallStarted,
+    ToolResult,
+    TurnAnswer,
+    TurnEvent,
+    TurnStarted,
+    Usage,
+)
+
+__all__ = [
+    "AsyncLLMGatewayClient",
+    "AsyncMediaGatewayClient",
+    "AuthenticationError",
+    "Completion",
+    "ConflictError",
+    "ConnectionLost",
+    "Conversation",
+    "Delta",
+    "Done",
+    "Embedding",
+    "Embeddings",
+    "GatewayClientError",
+    "Generation",
+    "Image",
+    "Images",
+    "InvalidRequestError",
+    "LLMGatewayClient",
+    "MediaGatewayClient",
+    "Message",
+    "Model",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "Reasoning",
+    "Receipt",
+    "Replace",
+    "RouteChosen",
+    "ServerError",
+    "ToolCallStarted",
+    "ToolResult",
+    "TurnAnswer",
+    "TurnEnded",
+    "TurnEvent",
+    "TurnStarted",
+    "UpstreamFailed",
+    "Usage",
+]

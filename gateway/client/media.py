@@ -1,0 +1,92 @@
+"""Clients for pictures."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+from uuid import uuid4
+
+import httpx
+
+from gateway.client.models import Image, Images
+from gateway.client.transport import AsyncTransport, Call, SyncTransport, client_options
+
+
+def _generate(prompt: str, options: dict[str, Any]) -> Call:
+    body = {"prompt": prompt, **{name: value for name, value in options.items() if value is not None}}
+    return Call("POST", "/api/v1/media/image/generate", body, {"idempotency-key": uuid4().hex})
+
+
+def _path(image: Image | str) -> Call:
+    return Call("GET", image if isinstance(image, str) else image.url, repeatable=True)
+
+
+class MediaGatewayClient:
+    """Blocking; arguments and errors as `LLMGatewayClient`."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        api_key: str | None = None,
+        token: str | None = None,
+        timeout: float | httpx.Timeout | None = None,
+        max_retries: int = 2,
+        http: httpx.Client | None = None,
+    ) -> None:
+        client = http or httpx.Client(**client_options(base_url, api_key, token, timeout))
+        self._transport = SyncTransport(client, max_retries)
+
+    def generate_image(self, prompt: str, **options: Any) -> Images:
+        """Make pictures; `options`: negative_prompt, width, height, seed, workflow, provider, n."""
+        return Images.model_validate_json(self._transport.request(_generate(prompt, options)).content)
+
+    def fetch(self, image: Image | str) -> bytes:
+        """A stored picture's bytes, by what `generate_image` gave or by its path."""
+        return self._transport.request(_path(image)).content
+
+    def close(self) -> None:
+        self._transport.http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncMediaGatewayClient:
+    """The same, awaited."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        api_key: str | None = None,
+        token: str | None = None,
+        timeout: float | httpx.Timeout | None = None,
+        max_retries: int = 2,
+        http: httpx.AsyncClient | None = None,
+    ) -> None:
+        client = http or httpx.AsyncClient(**client_options(base_url, api_key, token, timeout))
+        self._transport = AsyncTransport(client, max_retries)
+
+    async def generate_image(self, prompt: str, **options: Any) -> Images:
+        response = await self._transport.request(_generate(prompt, options))
+        return Images.model_validate_json(response.content)
+
+    async def fetch(self, image: Image | str) -> bytes:
+        return (await self._transport.request(_path(image))).content
+
+    async def aclose(self) -> None:
+        await self._transport.http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()

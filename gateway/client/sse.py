@@ -1,0 +1,57 @@
+"""Server-sent events out of a stream of bytes, as the HTML standard reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+# More than any event of a turn: a line beyond it is not ours.
+_MOST = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    event: str
+    data: str
+    id: str | None
+
+
+class SseParser:
+    """Fed with chunks of any size; a frame is given out once its empty line has come."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._event = ""
+        self._data: list[str] = []
+        self.last_id: str | None = None
+
+    def feed(self, chunk: bytes) -> Iterator[Frame]:
+        """The frames that `chunk` completes.
+
+        Raises:
+            ValueError: a line is longer than any event can be, or is not UTF-8.
+        """
+        self._buffer += chunk
+        *lines, self._buffer = self._buffer.split(b"\n")
+        if len(self._buffer) > _MOST:
+            raise ValueError("a line without end")
+        for raw in lines:
+            line = raw.removesuffix(b"\r").decode("utf-8")
+            if line:
+                self._field(line)
+            elif self._data:
+                frame = Frame(self._event or "message", "\n".join(self._data), self.last_id)
+                self._event, self._data = "", []
+                yield frame
+            else:
+                self._event = ""
+
+    def _field(self, line: str) -> None:
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if name == "data":
+            self._data.append(value)
+        elif name == "event":
+            self._event = value
+        elif name == "id" and "\0" not in value:
+            self.last_id = value

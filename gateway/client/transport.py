@@ -1,0 +1,156 @@
+"""One call over httpx, tried again where that can help; the same rules for both kinds of client."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from gateway.client.errors import ConnectionLost, GatewayClientError, error_of
+from gateway.client.retries import retry_after, should_retry, wait_seconds
+
+DEFAULT_TIMEOUT = httpx.Timeout(200.0, connect=5.0)
+# Failures in which the request cannot have been taken up.
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request; one that is `repeatable` does no harm twice, so that a lost answer is asked for again."""
+
+    method: str
+    path: str
+    body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    repeatable: bool = False
+
+    def options(self) -> dict[str, Any]:
+        """As httpx takes them."""
+        return {
+            "json": self.body,
+            "headers": dict(self.headers),
+            "params": {name: value for name, value in self.params.items() if value is not None},
+        }
+
+
+def client_options(
+    base_url: str, api_key: str | None, token: str | None, timeout: float | httpx.Timeout | None
+) -> dict[str, Any]:
+    """What both httpx clients are made with; `api_key` or an access `token`, one of them."""
+    if (api_key is None) == (token is None):
+        raise ValueError("Give either api_key or token.")
+    return {
+        "base_url": base_url.rstrip("/"),
+        "headers": {"authorization": f"Bearer {api_key or token}", "user-agent": "llm-gateway-client"},
+        "timeout": DEFAULT_TIMEOUT if timeout is None else timeout,
+        "follow_redirects": False,
+    }
+
+
+def failure_of(response: httpx.Response) -> GatewayClientError:
+    """The error of an answer whose body was read."""
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    return error_of(response.status_code, body, retry_after(response.headers))
+
+
+def next_wait(
+    call: Call, attempt: int, most: int, response: httpx.Response | None, failure: Exception | None
+) -> float | None:
+    """Seconds until the next attempt; None where there is to be none."""
+    if attempt >= most:
+        return None
+    if response is not None:
+        return (
+            wait_seconds(attempt, response.headers)
+            if should_retry(response.status_code, response.headers)
+            else None
+        )
+    if isinstance(failure, _NOT_SENT) or call.repeatable:
+        return wait_seconds(attempt)
+    return None
+
+
+class SyncTransport:
+    """Blocking calls."""
+
+    def __init__(self, http: httpx.Client, max_retries: int) -> None:
+        self.http = http
+        self._most = max_retries
+
+    def request(self, call: Call) -> httpx.Response:
+        """The 2xx answer; raises GatewayClientError for any other end."""
+        return self._send(call, stream=False)
+
+    def open(self, call: Call) -> httpx.Response:
+        """The same with the body unread; the caller closes it."""
+        return self._send(call, stream=True)
+
+    def _send(self, call: Call, *, stream: bool) -> httpx.Response:
+        attempt = 0
+        while True:
+            response: httpx.Response | None = None
+            failure: Exception | None = None
+            try:
+                request = self.http.build_request(call.method, call.path, **call.options())
+                response = self.http.send(request, stream=stream)
+                if response.is_success:
+                    return response
+                response.read()
+            except httpx.TransportError as error:
+                failure, response = error, None
+            wait = next_wait(call, attempt, self._most, response, failure)
+            if wait is None:
+                raise _ended(response, failure)
+            time.sleep(wait)
+            attempt += 1
+
+
+class AsyncTransport:
+    """The same calls, awaited."""
+
+    def __init__(self, http: httpx.AsyncClient, max_retries: int) -> None:
+        self.http = http
+        self._most = max_retries
+
+    async def request(self, call: Call) -> httpx.Response:
+        """As `SyncTransport.request`."""
+        return await self._send(call, stream=False)
+
+    async def open(self, call: Call) -> httpx.Response:
+        """As `SyncTransport.open`."""
+        return await self._send(call, stream=True)
+
+    async def _send(self, call: Call, *, stream: bool) -> httpx.Response:
+        attempt = 0
+        while True:
+            response: httpx.Response | None = None
+            failure: Exception | None = None
+            try:
+                request = self.http.build_request(call.method, call.path, **call.options())
+                response = await self.http.send(request, stream=stream)
+                if response.is_success:
+                    return response
+                await response.aread()
+            except httpx.TransportError as error:
+                failure, response = error, None
+            wait = next_wait(call, attempt, self._most, response, failure)
+            if wait is None:
+                raise _ended(response, failure)
+            await asyncio.sleep(wait)
+            attempt += 1
+
+
+def _ended(response: httpx.Response | None, failure: Exception | None) -> GatewayClientError:
+    if response is not None:
+        return failure_of(response)
+    error = ConnectionLost("The gateway cannot be reached, or broke off before it answered.")
+    error.__cause__ = failure
+    return error
