@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +22,7 @@ from gateway.providers.chat.base import ProviderHealth
 from gateway.providers.chat.registry import ProviderMisconfigured
 from gateway.services.configuration import load_catalog
 from gateway.tools.registry import ToolConfigurationError, ToolRegistry
+from gateway.tools.sandbox.layers import active_layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +126,5 @@ def _providers(catalog: Catalog, found: dict[str, ProviderHealth]) -> Iterator[F
 
 
 def _sandbox() -> Finding:
-    parts = [name for name in ("pydantic_monty",) if importlib.util.find_spec(name) is not None]
-    parts += [name for name in ("bwrap",) if shutil.which(name)]
-    if not parts:
-        return Finding("sandbox", None, "code tool: not in this version")
-    return Finding("sandbox", True, f"There for code: {', '.join(parts)}.")
+    layer = active_layer()
+    return Finding("sandbox", True if layer.name == "bwrap" else None, layer.sentence)

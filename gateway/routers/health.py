@@ -13,6 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.core import metrics
+from gateway.domain.catalog import Catalog
+from gateway.tools.sandbox.layers import active_layer
 
 CHECK_SECONDS = 2.0
 
@@ -21,6 +23,7 @@ class Checked(Protocol):
     """What health asks of the container."""
 
     draining: bool
+    catalog: Catalog
 
     async def database_ready(self) -> bool: ...
     async def valkey_ready(self) -> bool: ...
@@ -70,7 +73,15 @@ async def _state(request: Request) -> dict[str, Any]:
     else:
         status = "ok" if valkey else "degraded"
     checks = {"database": _word(database), "valkey": _word(valkey)}
-    return {"status": status, "version": _VERSION, "checks": checks}
+    return {"status": status, "version": _VERSION, "checks": checks, "sandbox": await _sandbox(container)}
+
+
+async def _sandbox(container: Checked | None) -> str:
+    """What stands around the code tool: `bwrap`, `process`, `none` (it cannot run), `off`; stops no traffic."""
+    if container is None or "code" not in container.catalog.tools.enabled:
+        return "off"
+    layer = await asyncio.to_thread(active_layer)
+    return layer.name
 
 
 async def _within(check: Awaitable[bool]) -> bool:

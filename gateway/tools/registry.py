@@ -25,7 +25,10 @@ log = structlog.get_logger(__name__)
 # A new tool is one file and one line here: name -> module and class; imported only where it is enabled.
 TOOLS: dict[str, tuple[str, str]] = {
     "calculator": ("gateway.tools.calculator", "Calculator"),
+    "code": ("gateway.tools.code", "Code"),
     "current_time": ("gateway.tools.current_time", "CurrentTime"),
+    "fetch": ("gateway.tools.fetch", "Fetch"),
+    "web_search": ("gateway.tools.web_search", "WebSearch"),
 }
 
 MAX_ARGUMENT_CHARACTERS = 64 * 1024

@@ -8,6 +8,8 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from gateway.domain.config.base import ConfigModel
+from gateway.domain.config.code_tool import CodeConfig
+from gateway.domain.config.web_tools import FetchConfig, WebSearchConfig
 
 MCP_SEPARATOR = "__"
 _SERVER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*(?:_[A-Za-z0-9-]+)*")
@@ -65,5 +67,8 @@ class ToolsConfig(ConfigModel):
     enabled: tuple[str, ...] = ("calculator", "current_time")
     max_rounds: Annotated[int, Field(ge=0, le=64)] = 8
     turn_seconds: Annotated[float, Field(gt=0)] = 120
+    web_search: WebSearchConfig = WebSearchConfig()
+    fetch: FetchConfig = FetchConfig()
     turn_bytes: Annotated[int, Field(ge=1024)] = 128 * 1024
     mcp: dict[Annotated[str, AfterValidator(_server_name)], McpServerConfig] = Field(default_factory=dict)
+    code: CodeConfig = CodeConfig()

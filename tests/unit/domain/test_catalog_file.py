@@ -40,7 +40,7 @@ def test_the_shipped_file_works_with_nothing_set() -> None:
     assert all(catalog.providers[name].api_key is None for name in ("openai", "anthropic", "gemini"))
     assert {model.provider for model in catalog.models.values()} == set(catalog.providers)
     assert catalog.fallbacks_of("qwen2.5:7b")[-1] == "local"
-    assert catalog.tools.enabled == ("calculator", "current_time")
+    assert {"calculator", "current_time", "code"} <= set(catalog.tools.enabled)
     assert catalog.guardrails.api_keys.injection == "off"
     assert catalog.tiers["enterprise"].tokens_per_day is None
     assert catalog.price_of("gpt-4o-mini").input == Decimal("0.15")

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx
 import pytest
 
+from gateway.domain.catalog import Catalog
+from gateway.domain.config.tools import ToolsConfig
 from gateway.routers import health
+from gateway.tools.sandbox.layers import Layer, LayerName
 from tests.upstreams.edge_app import edge_app
+
+
+def tooled(*tools: str) -> Catalog:
+    return Catalog(tools=ToolsConfig(enabled=tools))
 
 
 @dataclass
@@ -18,6 +25,7 @@ class Container:
     valkey: bool = True
     draining: bool = False
     hangs: bool = False
+    catalog: Catalog = field(default_factory=lambda: tooled())
 
     async def database_ready(self) -> bool:
         if self.hangs:
@@ -54,6 +62,19 @@ async def test_readiness_follows_the_database_and_the_shutdown(
     assert answer.status_code == status
     assert answer.json()["status"] == word
     assert set(answer.json()["checks"]) == {"database", "valkey"}
+
+
+@pytest.mark.parametrize("name", ["bwrap", "process", "none"])
+async def test_readiness_says_what_stands_around_the_code_tool_and_does_not_depend_on_it(
+    name: LayerName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "active_layer", lambda: Layer(name, "in words"))
+
+    answer = await ask(Container(catalog=tooled("code")), "/health/ready")
+
+    assert answer.status_code == 200
+    assert answer.json()["sandbox"] == name
+    assert (await ask(Container(), "/health/ready")).json()["sandbox"] == "off"
 
 
 async def test_the_process_lives_whatever_its_engines_do() -> None:

@@ -1,0 +1,81 @@
+"""The tool that runs a model's Python: pydantic-monty, an interpreter without files, network or host."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import structlog
+from pydantic import AfterValidator, Field
+
+from gateway.domain.config.tools import ToolsConfig
+from gateway.tools.base import Tool, ToolArguments, ToolError
+from gateway.tools.sandbox.limits import MAX_CODE_BYTES
+from gateway.tools.sandbox.report import Report, SandboxBroken
+from gateway.tools.sandbox.runner import Sandbox, SandboxBusy, SandboxClosed
+
+log = structlog.get_logger(__name__)
+
+
+def _source(code: str) -> str:
+    try:
+        size = len(code.encode())
+    except UnicodeEncodeError:
+        raise ValueError("the code has characters that are no text (lone surrogates)") from None
+    if size > MAX_CODE_BYTES:
+        raise ValueError(f"the code is longer than {MAX_CODE_BYTES} bytes")
+    return code
+
+
+class CodeArguments(ToolArguments):
+    code: Annotated[str, AfterValidator(_source)] = Field(
+        min_length=1,
+        max_length=MAX_CODE_BYTES,
+        description="The whole program, e.g. 'import math\\nmath.comb(52, 5)'; nothing is kept afterwards.",
+    )
+
+
+class Code(Tool[CodeArguments]):
+    name = "code"
+    description = (
+        "Runs a short Python program and returns what it prints, the value of its last expression, or the "
+        "error with its line. Each run starts afresh: no files, no network, no environment, no packages; a "
+        "few seconds of time. It is a subset of Python 3: functions, closures, lambdas, comprehensions, try, "
+        "with, match, async, plain classes and @dataclass work; inheritance, @property, @staticmethod, "
+        "@classmethod, yield and del do not. Importable: asyncio, base64, binascii, bisect, collections, "
+        "copy, csv, dataclasses, datetime, decimal, functools, hashlib, itertools, json, math, random, re, "
+        "time, tomllib, typing, unicodedata."
+    )
+    arguments = CodeArguments
+
+    def __init__(self, config: ToolsConfig) -> None:
+        self._sandbox = Sandbox(config.code)
+        self.timeout_seconds = self._sandbox.longest_seconds
+
+    async def run(self, arguments: CodeArguments) -> str:
+        """The report as text; a Python error is a ToolError that says what to mend."""
+        try:
+            report = await self._sandbox.run(arguments.code)
+        except SandboxBusy:
+            raise ToolError(
+                "Too much code runs at the moment; try again later, or go on without it.", kind="busy"
+            ) from None
+        except SandboxClosed:
+            raise ToolError("The gateway is stopping; no code is run any more.", kind="unavailable") from None
+        except SandboxBroken as error:
+            log.error("sandbox_broken", reason=str(error))
+            raise ToolError(
+                "No code can be run here at the moment; go on without it.", kind="unavailable"
+            ) from error
+        if not report.ok:
+            raise ToolError(_words(report), kind="code_error")
+        return _words(report)
+
+    async def aclose(self) -> None:
+        await self._sandbox.aclose()
+
+
+def _words(report: Report) -> str:
+    """The report as the model reads it."""
+    parts = (("Output", report.output), ("Result", report.result), ("Error", report.error))
+    said = [f"{title}:\n{text.rstrip()}" for title, text in parts if text.strip()]
+    return "\n\n".join(said) or "It ran to its end, printed nothing, and its last line has no value."
