@@ -15,8 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.agent.context import AgentParts
 from gateway.agent.intent.classifier import IntentClassifier
 from gateway.agent.runner import AgentRunner
+from gateway.agent.upstreams import Upstreams
 from gateway.cache.attempts import Attempts
 from gateway.cache.auth_cache import AuthCache
+from gateway.cache.breaker_store import BreakerStore
 from gateway.cache.client import ValkeyClient
 from gateway.cache.rate_limit import RateLimiter
 from gateway.core.database import create_engine, create_session_factory
@@ -123,13 +125,16 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
         stack.push_async_callback(guards.aclose)
         tools = ToolRegistry(catalog.tools)
         stack.push_async_callback(tools.aclose)
+        tools.open()
         parts = AgentParts(
             catalog=catalog,
             providers=providers,
             classifier=IntentClassifier.load(embedder),
             guards=guards,
             tools=tools,
+            upstreams=Upstreams(catalog, providers, BreakerStore(valkey, catalog.circuit_breaker)),
         )
+        await stack.enter_async_context(parts.upstreams.watching())
         # Loading the guard's model takes half a second: not at the start, and not out of the first turn.
         warming = asyncio.create_task(guards.warm_up())
         stack.push_async_callback(_end, warming)

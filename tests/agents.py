@@ -11,6 +11,9 @@ import httpx
 from gateway.agent.context import AgentParts
 from gateway.agent.intent.classifier import IntentClassifier
 from gateway.agent.runner import AgentRunner
+from gateway.agent.upstreams import Upstreams
+from gateway.cache.breaker_store import BreakerStore
+from gateway.cache.client import ValkeyClient
 from gateway.domain.catalog import Catalog
 from gateway.domain.chat import Turn
 from gateway.domain.config.guardrails import GuardSet
@@ -50,6 +53,8 @@ def catalog(urls: dict[str, str], **sections: Any) -> Catalog:
         for name in urls
     }
     models.update(sections.pop("models", {}))
+    # A failure is met by the next model: retries are for the tests of retries.
+    sections.setdefault("retry", {"attempts": 1})
     return Catalog.model_validate(
         {
             "providers": {name: {"type": "openai", "base_url": url} for name, url in urls.items()},
@@ -63,15 +68,19 @@ def catalog(urls: dict[str, str], **sections: Any) -> Catalog:
 async def runner(config: Catalog, *, guard: Guardrail | None = None) -> AsyncIterator[AgentRunner]:
     async with httpx.AsyncClient() as http:
         providers = build_providers(config, http, "")
+        tools = ToolRegistry(config.tools)
+        tools.open()
         yield AgentRunner(
             AgentParts(
                 catalog=config,
                 providers=providers,
                 classifier=IntentClassifier.load(),
                 guards=GuardrailPipeline([guard] if guard else []),
-                tools=ToolRegistry(config.tools),
+                tools=tools,
+                upstreams=Upstreams(config, providers, BreakerStore(ValkeyClient(""), config.circuit_breaker)),
             )
         )
+        await tools.aclose()
         for provider in providers.values():
             await provider.aclose()
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
 from gateway.core.exceptions import GatewayError
+from gateway.domain.breaker import BreakerState
 from gateway.domain.chat import Turn
 from gateway.domain.events import FinishReason
 from gateway.domain.intent import NOT_JUDGED, Intent
@@ -47,9 +48,10 @@ class AgentState(TypedDict, total=False):
     """What the nodes read and return parts of.
 
     turn: the request, never changed. allowed_models: what the caller's key may use (None: all).
-    messages: what the model is shown; grows with tool rounds. candidates: models not tried yet, best first.
+    messages: what the model is shown; grows with tool rounds. candidates: models to try, best first.
     text, reasoning, logprobs: what was said so far. said, tool_calls: what the last model call alone said
     and asked for.
+    breakers: upstreams that were not asked, or only probed, because of earlier failures.
     failure: why the last model call failed; spoke: whether the caller has seen a word of this turn.
     blocked: the reason a guardrail gave for withholding the answer; blocked_at: what that was found in.
     regenerated: how often a model was asked again because a guardrail withheld what it said.
@@ -62,6 +64,7 @@ class AgentState(TypedDict, total=False):
     candidates: tuple[str, ...]
     first_choice: str
     route: Route
+    breakers: Mapping[str, BreakerState]
     text: str
     said: str
     reasoning: str
@@ -91,6 +94,7 @@ def initial_state(
         allowed_models=allowed_models,
         messages=messages,
         candidates=(),
+        breakers={},
         text="",
         reasoning="",
         logprobs=(),

@@ -132,7 +132,7 @@ class ChatService:
         catalog = self._runner.parts.catalog
         if turn.model is not None:
             _check_name(catalog, turn.model, principal)
-        if unknown := set(turn.gateway_tools or ()) - set(self._runner.parts.tools.names):
+        if unknown := self._runner.parts.tools.unknown(turn.gateway_tools or ()):
             raise ValidationFailed(
                 f"{len(unknown)} of the tools asked for are not enabled here; GET /api/tools lists them.",
                 param="tools",

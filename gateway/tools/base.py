@@ -38,7 +38,8 @@ class Tool(ABC, Generic[A]):
     """One capability that a model may call.
 
     `description` is written for the model. `timeout_seconds` caps one run; the caller cancels it then.
-    `untrusted` results come from outside (a page, another server): a guard reads them before a model does.
+    `untrusted` results come from outside (a page, another server): a guard reads them before a model does,
+    and the model gets them in an envelope. The tool itself returns plain text.
     """
 
     name: str

@@ -34,12 +34,17 @@ def end_with_parent(parent: int) -> None:
         sys.exit(1)
 
 
-def relay(source: int, parent: int) -> None:
+def relay(server: subprocess.Popen[bytes], source: int, wake: int, parent: int) -> None:
     """Pass on what the server says, until it ends, floods, or nobody is left to listen."""
     unended = 0
     second, passed = time.monotonic(), 0
     while os.getppid() == parent:
-        if not select.select([source], [], [], LOOK_SECONDS)[0]:
+        ready, _, _ = select.select([source, wake], [], [], LOOK_SECONDS)
+        if wake in ready:
+            os.read(wake, 512)
+        if source not in ready:
+            if server.poll() is not None:  # what it has started may hold the other end for ever
+                return
             continue
         chunk = os.read(source, 65536)
         if not chunk:
@@ -59,6 +64,10 @@ def relay(source: int, parent: int) -> None:
 def main(argv: list[str]) -> int:
     parent, names, command = int(argv[1]), argv[2].split(","), argv[3:]
     end_with_parent(parent)
+    wake, signalled = os.pipe()
+    for pipe_end in (wake, signalled):
+        os.set_blocking(pipe_end, False)
+    signal.set_wakeup_fd(signalled, warn_on_full_buffer=False)
     kept = {name: os.environ[name] for name in ("PATH", *names) if name in os.environ}
     try:
         server = subprocess.Popen(  # noqa: S603 - the command line that the configuration gave
@@ -80,9 +89,10 @@ def main(argv: list[str]) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, end)
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # heard through the pipe
     assert server.stdout is not None
     with contextlib.suppress(BrokenPipeError):  # the gateway listens no more
-        relay(server.stdout.fileno(), parent)
+        relay(server, server.stdout.fileno(), wake, parent)
     end()
     return 0
 

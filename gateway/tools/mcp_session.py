@@ -98,6 +98,7 @@ class McpSession:
         self._task: asyncio.Task[None] | None = None
         self._wanted = asyncio.Event()
         self._settled = asyncio.Event()
+        self._live_since: float | None = None
         self._failed_at = float("-inf")
 
     def open(self) -> None:
@@ -187,14 +188,18 @@ class McpSession:
         pause = SHORTEST_PAUSE
         while True:
             self._wanted.clear()
-            began = loop.time()
+            self._live_since = None
             try:
                 await self._serve()
             except Exception as error:  # noqa: BLE001 - whatever a transport or a server does, it is tried again
                 log.warning("mcp_server_lost", server=self._name, error=_kind(error))
+            lived = 0.0 if self._live_since is None else loop.time() - self._live_since
+            if lived > SHORTEST_PAUSE:  # it was there a moment ago: most are back at once
+                pause = SHORTEST_PAUSE
+                continue
             self._failed_at = loop.time()
             self._settled.set()
-            pause = SHORTEST_PAUSE if loop.time() - began > LONGEST_PAUSE else min(2 * pause, LONGEST_PAUSE)
+            pause = min(2 * pause, LONGEST_PAUSE)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._wanted.wait()
@@ -208,6 +213,7 @@ class McpSession:
                     await live.ask(session.initialize())
                     await live.ask(self._discover(session))
                 self._live = live
+                self._live_since = asyncio.get_running_loop().time()
                 self._settled.set()
                 while not live.gone.done():
                     with suppress(TimeoutError):

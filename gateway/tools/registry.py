@@ -32,6 +32,7 @@ TOOLS: dict[str, tuple[str, str]] = {
 }
 
 MAX_ARGUMENT_CHARACTERS = 64 * 1024
+_MOST_LISTED = 32
 
 
 class ToolConfigurationError(ValueError):
@@ -90,32 +91,40 @@ class ToolRegistry:
         for tool in self._tools.values():
             await tool.aclose()
 
-    async def run(self, call: ToolCall) -> ToolOutcome:
-        """Run one call; whatever a model wrote ends in an outcome, only cancellation passes through."""
+    async def run(self, call: ToolCall, names: Collection[str] | None = None) -> ToolOutcome:
+        """Run one call; whatever a model wrote ends in an outcome, only cancellation passes through.
+
+        Args:
+            names: what the request allows, as in `specs`; for a model any other tool does not exist.
+        """
         started = time.perf_counter()
-        tool = self._find(call.name)
+        tool = self._find(call.name, names)
         error: str | None = None
         try:
+            if tool is None:
+                raise self._unknown(names)
             raw = await self._run(tool, call)
-            untrusted = tool is not None and tool.untrusted
+            untrusted = tool.untrusted
         except ToolError as failure:
             raw, error, untrusted = str(failure), failure.kind, failure.outside
         content, cut = readable(raw)
         ms = (time.perf_counter() - started) * 1000
         return ToolOutcome(error is None, content, ms, untrusted=untrusted, cut=cut, error=error)
 
-    def _find(self, name: str) -> Tool[Any] | None:
-        tool = self._tools.get(name)
-        if tool is None:
-            for toolbox in self._toolboxes:
-                if (tool := toolbox.tools().get(name)) is not None:
-                    return tool
-        return tool
+    def _find(self, name: str, names: Collection[str] | None) -> Tool[Any] | None:
+        if (tool := self._tools.get(name)) is not None:
+            return tool if names is None or name in names else None
+        for toolbox in self._toolboxes:
+            if (tool := toolbox.tools().get(name)) is not None:
+                return tool if names is None or name in names or toolbox.name in names else None
+        return None
 
-    async def _run(self, tool: Tool[Any] | None, call: ToolCall) -> str:
-        if tool is None:
-            available = ", ".join(self.names) or "none"
-            raise ToolError(f"There is no such tool. Available: {available}.", kind="unknown_tool")
+    def _unknown(self, names: Collection[str] | None) -> ToolError:
+        available = [spec.name for spec in self.specs(names)]
+        listed = ", ".join(available[:_MOST_LISTED]) or "none"
+        return ToolError(f"There is no such tool. Available: {listed}.", kind="unknown_tool")
+
+    async def _run(self, tool: Tool[Any], call: ToolCall) -> str:
         arguments = parse_arguments(tool, call.arguments)
         try:
             async with asyncio.timeout(tool.timeout_seconds):

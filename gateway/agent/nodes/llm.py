@@ -28,7 +28,7 @@ async def llm(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
     parts = context.parts
     route = state["route"]
     model = parts.catalog.models[route.model]
-    provider = parts.provider_of(model)
+    provider = parts.upstreams.at(route.model, route.provider).provider
     reply = Reply()
     failure: GatewayError | None = None
     blocked: Withheld | None = None
@@ -38,7 +38,8 @@ async def llm(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
     try:
         offered = offer(parts.tools, state, model)
         request = build_request(state, model, offered, max_rounds=parts.catalog.tools.max_rounds)
-        await _relay(provider, request, reply, runtime)
+        with context.calling(route):
+            await _relay(provider, request, reply, runtime)
         outcome = "ok"
     except Withheld as verdict:
         blocked, outcome = verdict, "content_blocked"

@@ -3,46 +3,88 @@
 from __future__ import annotations
 
 import asyncio
+from time import perf_counter
 from typing import Any
 
 from langgraph.runtime import Runtime
 
 from gateway.agent.context import AgentContext
 from gateway.agent.state import AgentState
+from gateway.agent.tool_rounds import Round, out_of_time, storable
 from gateway.domain.events import ToolFinished, ToolStarted
 from gateway.domain.messages import Message, ToolCall
-
-# A model that asks for more at once is answered, but only these are run.
-_MAX_PARALLEL_CALLS = 16
-_TOO_MANY = "Not run: at most {limit} tools may be called at once. Ask again for what is still needed."
+from gateway.tools.outcome import ToolOutcome, envelope
 
 
 async def tools(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
-    """Every call gets an answer, also one that was not run: no provider accepts a history with a gap."""
-    calls = state["tool_calls"]
-    entries = await asyncio.gather(
-        *(_run(call, runtime, refused=at >= _MAX_PARALLEL_CALLS) for at, call in enumerate(calls))
+    """Every call gets an answer, also one that was not run: no provider accepts a history with a gap.
+
+    What a tool has done stands in the state from here on, so nothing that is retried later runs it again.
+    """
+    context = runtime.context
+    calls = storable(state["tool_calls"])
+    this = Round(context.parts.catalog.tools, state["tool_use"])
+    started = perf_counter()
+    allowed = state["turn"].gateway_tools
+    outcomes = await asyncio.gather(
+        *(_answer(context, call, this, this.refusal(at, call), allowed) for at, call in enumerate(calls))
     )
     asked = Message(role="assistant", content=state["said"], tool_calls=calls)
-    answers = tuple(
-        Message(role="tool", content=entry["content"], tool_call_id=call.id, name=call.name)
-        for call, entry in zip(calls, entries, strict=True)
-    )
-    log = tuple({k: v for k, v in entry.items() if k != "content"} for entry in entries)
     return AgentState(
-        messages=(*state["messages"], asked, *answers),
+        messages=(*state["messages"], asked, *map(_shown, calls, outcomes)),
         tool_calls=(),
         rounds=state["rounds"] + 1,
-        tool_log=(*state["tool_log"], *log),
+        tool_use=this.use(perf_counter() - started),
+        tool_log=(*state["tool_log"], *map(_entry, calls, outcomes)),
     )
 
 
-async def _run(call: ToolCall, runtime: Runtime[AgentContext], *, refused: bool) -> dict[str, Any]:
-    runtime.context.emit(ToolStarted(call))
-    if refused:
-        ok, content, ms = False, _TOO_MANY.format(limit=_MAX_PARALLEL_CALLS), 0.0
+async def _answer(
+    context: AgentContext,
+    call: ToolCall,
+    this: Round,
+    refusal: ToolOutcome | None,
+    allowed: tuple[str, ...] | None,
+) -> ToolOutcome:
+    """What is said to one call; both its events are emitted."""
+    context.emit(ToolStarted(call))
+    if refusal is not None:
+        outcome = refusal
     else:
-        outcome = await runtime.context.parts.tools.run(call)
-        ok, content, ms = outcome.ok, outcome.content, outcome.ms
-    runtime.context.emit(ToolFinished(call.id, call.name, ok, content, ms))
-    return {"id": call.id, "name": call.name, "ok": ok, "ms": round(ms, 3), "content": content}
+        outcome = await _run(context, call, this, allowed)
+        if outcome.untrusted:
+            outcome = await guarded(context, call, outcome)
+        outcome = this.within(outcome)
+    context.emit(ToolFinished(call.id, call.name, outcome.ok, outcome.content, outcome.ms))
+    return outcome
+
+
+async def _run(
+    context: AgentContext, call: ToolCall, this: Round, allowed: tuple[str, ...] | None
+) -> ToolOutcome:
+    started = perf_counter()
+    try:
+        async with asyncio.timeout(this.seconds_left):
+            return await context.parts.tools.run(call, allowed)
+    except TimeoutError:
+        return out_of_time(this.config, (perf_counter() - started) * 1000)
+
+
+async def guarded(context: AgentContext, call: ToolCall, outcome: ToolOutcome) -> ToolOutcome:
+    """What of an untrusted result may be shown; here is where a guard reads it first."""
+    return outcome
+
+
+def _shown(call: ToolCall, outcome: ToolOutcome) -> Message:
+    content = envelope(call.name, outcome.content) if outcome.untrusted else outcome.content
+    return Message(role="tool", content=content, tool_call_id=call.id, name=call.name)
+
+
+def _entry(call: ToolCall, outcome: ToolOutcome) -> dict[str, Any]:
+    """The call's line in the receipt."""
+    entry: dict[str, Any] = {"id": call.id, "name": call.name, "ok": outcome.ok, "ms": round(outcome.ms, 3)}
+    if outcome.error is not None:
+        entry["error"] = outcome.error
+    if outcome.cut:
+        entry["cut"] = True
+    return entry
