@@ -8,6 +8,7 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
+from gateway.agent.checks import guarded
 from gateway.agent.context import AgentContext
 from gateway.agent.state import AgentState
 from gateway.agent.tool_rounds import Round, out_of_time, storable
@@ -34,6 +35,8 @@ async def tools(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState
         messages=(*state["messages"], asked, *map(_shown, calls, outcomes)),
         tool_calls=(),
         rounds=state["rounds"] + 1,
+        # A call is no word of the answer: if no model has said one yet, another may still take over.
+        spoke=bool(state["text"] or state["reasoning"]),
         tool_use=this.use(perf_counter() - started),
         tool_log=(*state["tool_log"], *map(_entry, calls, outcomes)),
     )
@@ -68,11 +71,6 @@ async def _run(
             return await context.parts.tools.run(call, allowed)
     except TimeoutError:
         return out_of_time(this.config, (perf_counter() - started) * 1000)
-
-
-async def guarded(context: AgentContext, call: ToolCall, outcome: ToolOutcome) -> ToolOutcome:
-    """What of an untrusted result may be shown; here is where a guard reads it first."""
-    return outcome
 
 
 def _shown(call: ToolCall, outcome: ToolOutcome) -> Message:
