@@ -1,0 +1,70 @@
+"""Embeddings of Ollama, by its `/api/embed`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import numpy as np
+import orjson
+
+from gateway.core.exceptions import UpstreamBroken
+from gateway.domain.catalog import ProviderConfig, Timeouts
+from gateway.domain.embeddings import EmbeddingRequest, Embeddings
+from gateway.domain.usage import estimate_tokens
+from gateway.providers.chat import wire
+from gateway.providers.embedding.base import EmbeddingProvider
+
+_DEFAULT_BASE_URL = "http://localhost:11434"
+_MAX_ANSWER = 256 * 1024 * 1024
+
+
+class OllamaEmbeddings(EmbeddingProvider):
+    """A text longer than the model's window is an error here, never cut in silence."""
+
+    type = "ollama"
+
+    def __init__(
+        self, name: str, config: ProviderConfig, timeouts: Timeouts, http: httpx.AsyncClient
+    ) -> None:
+        super().__init__(name, config, timeouts, http)
+        self._url = f"{wire.base_url_of(config.base_url, _DEFAULT_BASE_URL)}/api/embed"
+        self._extensions = {"timeout": wire.timeouts_of(timeouts)}
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        body: dict[str, Any] = {"model": request.model, "input": list(request.texts), "truncate": False}
+        if request.dimensions is not None:
+            body["dimensions"] = request.dimensions
+        call = httpx.Request(
+            "POST",
+            self._url,
+            headers={"content-type": "application/json"},
+            content=orjson.dumps(body),
+            extensions=dict(self._extensions),
+        )
+        response = await wire.send(self.http, call)
+        try:
+            wire.expect_type(response, "json")
+            answer = await wire.whole(response, _MAX_ANSWER)
+        finally:
+            await response.aclose()
+        return _read(answer, request)
+
+
+def _read(answer: bytes, request: EmbeddingRequest) -> Embeddings:
+    try:
+        told = orjson.loads(answer)
+        vectors = np.array(told["embeddings"], dtype=np.float64)
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise UpstreamBroken from error
+    if vectors.ndim != 2 or len(vectors) != len(request.texts) or not np.isfinite(vectors).all():
+        raise UpstreamBroken
+    if request.dimensions is not None and vectors.shape[1] > request.dimensions:
+        # Servers before the field existed ignore it; a shortened vector has to be made one of length 1 again.
+        vectors = vectors[:, : request.dimensions]
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        vectors = vectors / np.where(norms == 0, 1, norms)
+    tokens = told.get("prompt_eval_count")
+    if not isinstance(tokens, int) or tokens < 0:
+        tokens = sum(map(estimate_tokens, request.texts))
+    return Embeddings(tuple(vectors.tolist()), tokens)

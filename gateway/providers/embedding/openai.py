@@ -1,0 +1,91 @@
+"""Embeddings of OpenAI and of every server that speaks its `/embeddings`."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+import httpx
+import numpy as np
+import orjson
+
+from gateway.core.exceptions import UpstreamBroken
+from gateway.domain.catalog import ProviderConfig, Timeouts
+from gateway.domain.embeddings import EmbeddingRequest, Embeddings
+from gateway.domain.usage import estimate_tokens
+from gateway.providers.chat import wire
+from gateway.providers.chat.openai import DEFAULT_BASE_URL
+from gateway.providers.embedding.base import EmbeddingProvider
+
+_MAX_ANSWER = 256 * 1024 * 1024
+
+
+class OpenAIEmbeddings(EmbeddingProvider):
+    """`base_url` includes `/v1`. Vectors are asked for in base64: a quarter of the bytes of decimal text."""
+
+    type = "openai"
+
+    def __init__(
+        self, name: str, config: ProviderConfig, timeouts: Timeouts, http: httpx.AsyncClient
+    ) -> None:
+        super().__init__(name, config, timeouts, http)
+        self._url = f"{wire.base_url_of(config.base_url, DEFAULT_BASE_URL)}/embeddings"
+        self._headers = {"content-type": "application/json"}
+        if config.api_key:
+            self._headers["authorization"] = f"Bearer {config.api_key}"
+        self._extensions = {"timeout": wire.timeouts_of(timeouts)}
+
+    @property
+    def configured(self) -> bool:
+        return bool(self.config.api_key or self.config.base_url)
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        body: dict[str, Any] = {
+            "model": request.model,
+            "input": list(request.texts),
+            "encoding_format": "base64",
+        }
+        if request.dimensions is not None:
+            body["dimensions"] = request.dimensions
+        call = httpx.Request(
+            "POST",
+            self._url,
+            headers=self._headers,
+            content=orjson.dumps(body),
+            extensions=dict(self._extensions),
+        )
+        response = await wire.send(self.http, call)
+        try:
+            wire.expect_type(response, "json")
+            answer = await wire.whole(response, _MAX_ANSWER)
+        finally:
+            await response.aclose()
+        return _read(answer, request)
+
+
+def _read(answer: bytes, request: EmbeddingRequest) -> Embeddings:
+    try:
+        told = orjson.loads(answer)
+        items = sorted(told["data"], key=lambda item: item["index"])
+        vectors = tuple(_vector(item["embedding"]) for item in items)
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, binascii.Error) as error:
+        raise UpstreamBroken from error
+    if len(vectors) != len(request.texts) or len({len(vector) for vector in vectors}) > 1:
+        raise UpstreamBroken
+    usage = told.get("usage")
+    tokens = usage.get("prompt_tokens") if isinstance(usage, dict) else None
+    if not isinstance(tokens, int) or tokens < 0:
+        tokens = sum(map(estimate_tokens, request.texts))
+    return Embeddings(vectors, tokens)
+
+
+def _vector(given: Any) -> list[float]:
+    """Base64 of little-endian float32, or numbers from a server that knows nothing else."""
+    if isinstance(given, str):
+        vector: list[float] = np.frombuffer(base64.b64decode(given, validate=True), dtype="<f4").tolist()
+    else:
+        vector = [float(number) for number in given]
+    if not vector or not np.isfinite(vector).all():
+        raise ValueError("not a vector")
+    return vector

@@ -1,0 +1,49 @@
+"""Which models may answer a request that is no chat: those behind a name with the capability it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gateway.core.exceptions import (
+    ModelNotAllowed,
+    ModelNotFound,
+    UnsupportedParameter,
+    UpstreamUnavailable,
+)
+from gateway.domain.catalog import Capability, Catalog
+from gateway.domain.principal import Principal
+
+
+def capable_models(
+    catalog: Catalog,
+    name: str,
+    principal: Principal,
+    capability: Capability,
+    usable: Callable[[str], bool],
+) -> tuple[str, ...]:
+    """The models behind `name`, then their fallbacks, that can and may; best first.
+
+    Args:
+        usable: whether a model's provider is configured and can do this.
+
+    Raises:
+        ModelNotFound, ModelNotAllowed, UnsupportedParameter (`model`): nobody behind the name can.
+        UpstreamUnavailable: who can is not configured.
+    """
+    wished = catalog.models_of(name)
+    if not wished:
+        raise ModelNotFound(param="model")
+    allowed = principal.models
+    if allowed is not None and name not in allowed:
+        raise ModelNotAllowed(param="model")
+    chain = dict.fromkeys((*wished, *(other for model in wished for other in catalog.fallbacks_of(model))))
+    if allowed is not None:
+        permitted = allowed.union(*map(catalog.models_of, allowed))
+        chain = dict.fromkeys(model for model in chain if model in permitted)
+    able = [model for model in chain if capability in catalog.models[model].capabilities]
+    if not able:
+        raise UnsupportedParameter(f"This model has no {capability}.", param="model")
+    ready = tuple(model for model in able if usable(model))
+    if not ready:
+        raise UpstreamUnavailable("No provider that could answer this is configured.")
+    return ready
