@@ -77,7 +77,9 @@ async def runner(config: Catalog, *, guard: Guardrail | None = None) -> AsyncIte
                 classifier=IntentClassifier.load(),
                 guards=GuardrailPipeline([guard] if guard else []),
                 tools=tools,
-                upstreams=Upstreams(config, providers, BreakerStore(ValkeyClient(""), config.circuit_breaker)),
+                upstreams=Upstreams(
+                    config, providers, BreakerStore(ValkeyClient(""), config.circuit_breaker)
+                ),
             )
         )
         await tools.aclose()

@@ -7,7 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.agent.breakers import Upstream
 from gateway.agent.intent.classifier import IntentClassifier
+from gateway.agent.state import Route
+from gateway.agent.upstreams import Call, Upstreams
 from gateway.domain.catalog import Catalog, ModelConfig
 from gateway.domain.config.guardrails import GuardSet
 from gateway.domain.events import Attempt, ChatEvent
@@ -26,12 +29,14 @@ class AgentParts:
     classifier: IntentClassifier
     guards: GuardrailPipeline
     tools: ToolRegistry
+    upstreams: Upstreams
 
     def provider_of(self, model: ModelConfig) -> ChatProvider:
-        """The provider that answers for `model`; in mock mode the mock answers for all."""
+        """The first provider that can answer for `model`; in mock mode the mock answers for all."""
         if self.catalog.mode == "mock":
             return next(p for p in self.providers.values() if p.type == "mock")
-        return self.providers[model.provider]
+        able = (self.providers[name] for name in model.providers if self.providers[name].configured)
+        return next(able, self.providers[model.provider])
 
     def total_timeout(self, provider: ChatProvider) -> float:
         """Seconds one model call may take in all."""
@@ -46,7 +51,7 @@ class AgentContext:
     that the ledger misses none. `emit` hands an event to whoever listens, and never waits: LangGraph's own
     stream writer would take each one through a queue and a task that waits on it, at 0.1 ms a step.
     `input_check` runs beside the model call and is awaited before its first word is shown. `verdicts` are
-    the guards', as the receipt shows them.
+    the guards', as the receipt shows them. `probe` was granted by a breaker and is not begun yet.
     """
 
     parts: AgentParts
@@ -55,9 +60,18 @@ class AgentContext:
     emit: Callable[[ChatEvent], None]
     input_check: asyncio.Task[tuple[Verdict, ...]] | None = None
     verdicts: list[dict[str, Any]] = field(default_factory=list)
+    probe: tuple[Upstream, str] | None = None
+
+    def calling(self, route: Route) -> Call:
+        """To be entered around the call that `route` chose; takes the probe that it was given for that."""
+        probe, self.probe = self.probe, None
+        upstream = self.parts.upstreams.at(route.model, route.provider)
+        return self.parts.upstreams.calling(upstream, probe[1] if probe is not None else None)
 
     async def aclose(self) -> None:
         """End what the turn left running; a moderation that it waits for is on the ledger then."""
+        if self.probe is not None:
+            self.parts.upstreams.give_back(*self.probe)
         if self.input_check is not None and not self.input_check.done():
             self.input_check.cancel()
             await asyncio.wait({self.input_check})

@@ -19,9 +19,9 @@ def after_route(state: AgentState) -> Literal["llm", "format"]:
 
 
 def after_llm(state: AgentState) -> Literal["tools", "retry", "guardrail", "format"]:
-    """Tools to run, another model to try, a verdict to weigh, or done.
+    """Tools to run, a model to ask again or another to try, a verdict to weigh, or done.
 
-    Another model never continues a sentence: once a word was shown, a failure ends the turn.
+    Another answer never continues a sentence: once a word was shown, a failure ends the turn.
     """
     if state["failure"] is not None:
         return "retry" if falls_back(state) else "format"
@@ -31,8 +31,8 @@ def after_llm(state: AgentState) -> Literal["tools", "retry", "guardrail", "form
 
 
 def falls_back(state: AgentState) -> bool:
-    """Whether a model failed in a way, and early enough, that the next one may answer in its place."""
-    return isinstance(state["failure"], UpstreamError) and not state["spoke"] and bool(state["candidates"])
+    """Whether a model failed in a way, and early enough, that another call may answer in its place."""
+    return isinstance(state["failure"], UpstreamError) and not state["spoke"]
 
 
 def after_guardrail(state: AgentState) -> Literal["llm", "format"]:

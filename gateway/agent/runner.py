@@ -28,10 +28,12 @@ class AgentRunner:
         self._judging = build_graph("intent")
         self._plain = build_graph("route")
         rounds = parts.catalog.tools.max_rounds
-        models = len(parts.catalog.models)
-        # Each round is llm, guardrail and tools, each fallback llm, retry and route; past both caps the
+        calls = sum(
+            len(model.providers) + parts.catalog.retry.attempts for model in parts.catalog.models.values()
+        )
+        # Each round is llm, guardrail and tools, each failed call llm, retry and route; past both caps the
         # edges end the turn by themselves, so this limit is never what stops one.
-        self._config: RunnableConfig = {"recursion_limit": _FIXED_STEPS + 3 * (rounds + 1) * (models + 1)}
+        self._config: RunnableConfig = {"recursion_limit": _FIXED_STEPS + 3 * (rounds + 1) * (calls + 1)}
 
     async def run(
         self,

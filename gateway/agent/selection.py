@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from gateway.core.exceptions import (
     ContextLengthExceeded,
@@ -15,6 +16,7 @@ from gateway.core.exceptions import (
 )
 from gateway.domain.catalog import AUTO, Capability, Catalog, ModelConfig
 from gateway.domain.chat import Turn
+from gateway.domain.events import Attempt
 from gateway.domain.intent import Intent
 
 _PARAMS: dict[str, str] = {
@@ -93,14 +95,14 @@ def candidates(
     allowed: frozenset[str] | None,
     needed: tuple[Capability, ...],
     tokens: int,
-    usable: Callable[[ModelConfig], bool],
+    usable: Callable[[str], bool],
 ) -> tuple[str, ...]:
     """The wished models and their fallbacks that can and may answer, in order, without repeats.
 
     Args:
         allowed: names the caller's key may use; an allowed alias allows its models, and `auto` what it picks.
         tokens: estimate of what cannot be left out of the prompt.
-        usable: whether a model's provider is configured.
+        usable: whether a provider of the model is configured.
 
     Raises:
         ModelNotAllowed, UnsupportedParameter (names the param), ContextLengthExceeded (with the numbers),
@@ -126,10 +128,17 @@ def candidates(
     fitting = _keep(able, catalog, lambda m: tokens < m.context_window)
     if not fitting:
         raise _too_long(tokens, max(catalog.models[name].context_window for name in able))
-    ready = _keep(fitting, catalog, usable)
+    ready = tuple(filter(usable, fitting))
     if not ready:
         raise UpstreamUnavailable("No provider that could answer this is configured.")
     return ready
+
+
+def failed_calls(attempts: Sequence[Attempt]) -> list[tuple[str, str]]:
+    """(model, provider) of the answer's calls that failed since the last good one, oldest first."""
+    answers = [attempt for attempt in attempts if attempt.step == "answer"]
+    failed = list(takewhile(lambda attempt: attempt.outcome != "ok", reversed(answers)))
+    return [(attempt.model, attempt.provider) for attempt in reversed(failed)]
 
 
 def _with_fallbacks(catalog: Catalog, turn: Turn, wish: Wish) -> tuple[str, ...]:

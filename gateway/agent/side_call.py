@@ -7,9 +7,10 @@ from contextlib import aclosing
 from time import perf_counter
 from typing import Any
 
+from gateway.agent.breakers import Upstream
 from gateway.agent.context import AgentParts
 from gateway.agent.reply import Reply
-from gateway.core.exceptions import GatewayError, UpstreamBroken, UpstreamTimeout
+from gateway.core.exceptions import GatewayError, UpstreamBroken, UpstreamTimeout, UpstreamUnavailable
 from gateway.domain.chat import ChatRequest, ResponseFormat, Sampling
 from gateway.domain.events import Attempt, Step
 from gateway.domain.messages import Message
@@ -32,10 +33,10 @@ async def side_call(
         schema: JSON Schema of the answer, passed on where the model can keep to one.
 
     Raises:
-        UpstreamError and its kin, as the provider does; UpstreamTimeout after `timeout_seconds`.
+        UpstreamError and its kin, as the provider does; UpstreamTimeout after `timeout_seconds`;
+        UpstreamUnavailable without a call where all its upstreams are left alone.
     """
     model = parts.catalog.models[model_name]
-    provider = parts.provider_of(model)
     wanted = None
     if schema is not None and "json" in model.capabilities:
         wanted = ResponseFormat("json_schema", step, schema, strict=True)
@@ -47,17 +48,21 @@ async def side_call(
         incremental=False,
     )
     reply = Reply()
+    upstream, probe = await _take(parts, model_name)
+    provider = upstream.provider
     outcome = "cancelled"
     started = perf_counter()
     try:
-        async with (
-            asyncio.timeout(min(timeout_seconds, parts.total_timeout(provider))),
-            aclosing(provider.stream(request)) as events,
-        ):
-            async for event in events:
-                reply.add(event)
-        if reply.finish_reason is None:
-            raise UpstreamBroken
+        # Our own time limit, shorter than an answer's, tells nothing of the upstream.
+        with parts.upstreams.calling(upstream, probe):
+            async with (
+                asyncio.timeout(min(timeout_seconds, parts.total_timeout(provider))),
+                aclosing(provider.stream(request)) as events,
+            ):
+                async for event in events:
+                    reply.add(event)
+            if reply.finish_reason is None:
+                raise UpstreamBroken
         outcome = "ok"
     except TimeoutError as error:
         outcome = UpstreamTimeout.code
@@ -79,3 +84,13 @@ async def side_call(
             )
         )
     return reply.text
+
+
+async def _take(parts: AgentParts, model: str) -> tuple[Upstream, str | None]:
+    """An upstream to ask, with the token of the probe that this may be."""
+    if not parts.upstreams.of(model):
+        raise UpstreamUnavailable("No provider of this model is configured.", transient=False)
+    choice = parts.upstreams.ready((model,)) or await parts.upstreams.choose((model,))
+    if choice.upstream is None:
+        raise UpstreamUnavailable(retry_after=choice.wait, transient=False)
+    return choice.upstream, choice.probe

@@ -1,4 +1,4 @@
-"""The circuit breakers that all workers share: one hash in Valkey, changed by one script, told to everybody."""
+"""The circuit breakers that all workers share: a hash in Valkey, changed by one script, told to everybody."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ local function read(raw)
   return {failures = 0, opened = 0, retry = 0, probe = '', lease = 0}
 end
 """
-# KEYS: the hash. ARGV: act, upstream, token, failures until open, reset ms, lease ms, seconds to keep, channel.
+# KEYS: the hash. ARGV: act, upstream, token, failures until open, reset ms, lease ms, TTL in s, channel.
 # Returns {1 if it opened or the probe is granted, failures, state, ms to wait, opened at (ms)}.
 _ACT = (
     _SHOWN

@@ -245,7 +245,7 @@ class UpstreamError(GatewayError):
 
 
 class UpstreamUnavailable(UpstreamError):
-    """`transient` is False where the same call cannot succeed a moment later: nobody listens, no such model."""
+    """Not `transient` where the same call cannot succeed a moment later: nobody listens, no such model."""
 
     default_message = "The model's provider cannot be reached or is failing."
 

@@ -7,12 +7,14 @@ A provider yields `TextDelta | ReasoningDelta | ToolCallDelta` and ends a good a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
 from gateway.core.exceptions import GatewayError
+from gateway.domain.breaker import BreakerState
 from gateway.domain.messages import ToolCall
 from gateway.domain.usage import Usage, money
 
@@ -138,7 +140,10 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """How an answer came about; stored with the message as JSON."""
+    """How an answer came about; stored with the message as JSON.
+
+    `breakers` are those not closed of the upstreams that were in question, by `provider/model`.
+    """
 
     intent: str
     complexity: float
@@ -150,6 +155,8 @@ class Receipt:
     guardrails: tuple[dict[str, Any], ...] = ()
     nodes_ms: dict[str, float] = field(default_factory=dict)
     overhead_ms: float = 0.0
+    breakers: Mapping[str, BreakerState] = field(default_factory=dict)
+    cache: dict[str, Any] = field(default_factory=lambda: {"result": "bypass"})
 
     def as_json(self) -> dict[str, Any]:
         """The receipt as clients see it and as it is stored; money as decimal strings."""
@@ -164,6 +171,8 @@ class Receipt:
             "guardrails": list(self.guardrails),
             "nodes_ms": self.nodes_ms,
             "overhead_ms": self.overhead_ms,
+            "breakers": self.breakers,
+            "cache": self.cache,
         }
 
 

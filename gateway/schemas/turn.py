@@ -57,6 +57,12 @@ class Receipt(View):
     guardrails: list[dict[str, Any]]
     nodes_ms: dict[str, float]
     overhead_ms: float
+    breakers: dict[str, Literal["closed", "open", "half_open"]] = Field(
+        description="by `provider/model`: those that were not closed of the upstreams in question"
+    )
+    cache: dict[str, Any] = Field(
+        description="`result`; of an answer from a cache also `request_id` and `age_seconds` of its making"
+    )
 
 
 class AnswerView(View):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gateway.agent.context import AgentParts
 from gateway.core.exceptions import ModelNotFound
-from gateway.domain.catalog import AUTO, ModelConfig
+from gateway.domain.catalog import AUTO
 from gateway.domain.chat import ToolSpec
 from gateway.domain.principal import Principal
 from gateway.domain.usage import Price
@@ -34,7 +34,7 @@ class ModelCatalogService:
     def choices(self, principal: Principal) -> tuple[Choice, ...]:
         """`auto`, then aliases, then models: those whose provider is configured and the key allows."""
         catalog = self._parts.catalog
-        ready = {name for name, model in catalog.models.items() if self._is_ready(model)}
+        ready = {name for name in catalog.models if self._parts.upstreams.of(name)}
         routed = tuple(
             dict.fromkeys(n for n in (catalog.routing.light, catalog.routing.heavy) if n is not None)
         )
@@ -64,9 +64,6 @@ class ModelCatalogService:
         """The gateway's own tools that are enabled."""
         return self._parts.tools.specs()
 
-    def _is_ready(self, model: ModelConfig) -> bool:
-        return self._parts.provider_of(model).configured
-
     def _choice(self, name: str, kind: str, models: tuple[str, ...]) -> Choice:
         configs = [self._parts.catalog.models[model] for model in models]
         capabilities = frozenset[str]().union(*(config.capabilities for config in configs))
@@ -74,7 +71,7 @@ class ModelCatalogService:
             name=name,
             kind=kind,
             models=models,
-            provider=self._parts.provider_of(configs[0]).name if kind == "model" else "gateway",
+            provider=self._parts.upstreams.of(name)[0].provider.name if kind == "model" else "gateway",
             capabilities=tuple(sorted(capabilities)),
             context_window=max((config.context_window for config in configs), default=0),
             price=self._parts.catalog.price_of(name) if kind == "model" else None,

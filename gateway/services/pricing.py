@@ -19,9 +19,7 @@ class Pricing:
 
     def __init__(self, parts: AgentParts) -> None:
         self._catalog = parts.catalog
-        self._ready = frozenset(
-            name for name, model in parts.catalog.models.items() if parts.provider_of(model).configured
-        )
+        self._ready = frozenset(name for name in parts.catalog.models if parts.upstreams.of(name))
         self._any = self._dearest(parts.catalog.models)
         self._by_name = {
             name: self._dearest(_may_answer(name, self._catalog)) for name in self._catalog.names()

@@ -123,6 +123,8 @@ def test_the_native_stream_to_the_letter() -> None:
             "guardrails": [],
             "nodes_ms": {"llm": 12.5},
             "overhead_ms": 0.0,
+            "breakers": {},
+            "cache": {"result": "bypass"},
         },
     }
     assert lines[8:] == [""]

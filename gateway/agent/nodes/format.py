@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
 
 from langgraph.runtime import Runtime
 
+from gateway.agent.checks import note_input
 from gateway.agent.context import AgentContext
 from gateway.agent.state import AgentState, Route
+from gateway.domain.breaker import BreakerState
 from gateway.domain.events import (
     Answer,
-    Attempt,
     MessageStatus,
     Receipt,
     TextReplaced,
@@ -32,6 +32,8 @@ async def format_answer(state: AgentState, runtime: Runtime[AgentContext]) -> Ag
     """
     failure = state["failure"]
     blocked = state["blocked"]
+    if runtime.context.input_check is not None:
+        note_input(runtime.context)
     if blocked is not None:
         state = {**state, "text": REFUSAL.format(reason=blocked)}
         runtime.context.emit(TextReplaced(state["text"], blocked))
@@ -60,7 +62,7 @@ def _answer(state: AgentState, context: AgentContext, status: MessageStatus) -> 
         created_at=datetime.now(UTC),
         usage=sum((a.usage for a in attempts), Usage()),
         cost_usd=sum((a.cost_usd for a in attempts), Decimal(0)),
-        receipt=_receipt(state, route, attempts, context.verdicts),
+        receipt=_receipt(state, route, context),
         reasoning=state["reasoning"],
         tool_calls=state["tool_calls"],
         logprobs=state["logprobs"],
@@ -69,9 +71,7 @@ def _answer(state: AgentState, context: AgentContext, status: MessageStatus) -> 
     )
 
 
-def _receipt(
-    state: AgentState, route: Route, attempts: tuple[Attempt, ...], verdicts: Sequence[dict[str, Any]]
-) -> Receipt:
+def _receipt(state: AgentState, route: Route, context: AgentContext) -> Receipt:
     found = state["intent"]
     return Receipt(
         intent=found.label,
@@ -79,8 +79,15 @@ def _receipt(
         alias=route.alias,
         model=route.model,
         reason=route.reason,
-        attempts=attempts,
+        attempts=tuple(context.attempts),
         tools=state["tool_log"],
-        guardrails=tuple(verdicts),
+        guardrails=tuple(context.verdicts),
         nodes_ms={name: round(ms, 3) for name, ms in state["nodes_ms"].items()},
+        breakers=_breakers(state, context),
     )
+
+
+def _breakers(state: AgentState, context: AgentContext) -> Mapping[str, BreakerState]:
+    """Those that kept upstreams from being asked, and those that the calls left open."""
+    asked = ((attempt.model, attempt.provider) for attempt in context.attempts)
+    return {**state["breakers"], **context.parts.upstreams.states(asked)}

@@ -68,7 +68,8 @@ async def llm(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
         failure=failure,
         blocked=blocked.reason if blocked is not None else None,
         blocked_at=blocked.where if blocked is not None else state["blocked_at"],
-        spoke=state["spoke"] or reply.spoke,
+        # Calls of tools that arrived whole are no words: another model may go on from what the tools said.
+        spoke=state["spoke"] or (reply.spoke if failure is not None else bool(reply.text or reply.reasoning)),
     )
     return within_money(update, state, parts.catalog, context.attempts)
 

@@ -1,13 +1,31 @@
-"""Make way for the next model of the chain after one failed without a word."""
+"""Make way after a call that failed without a word: for another of the same model, or for the next model."""
 
 from __future__ import annotations
+
+import asyncio
 
 from langgraph.runtime import Runtime
 
 from gateway.agent.context import AgentContext
+from gateway.agent.selection import failed_calls
 from gateway.agent.state import AgentState
 
 
 async def retry(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
-    """Forget the failure; `route` then takes the next candidate."""
-    return AgentState(failure=None)
+    """Put the model before the candidates again, where another upstream of it or a little time may help.
+
+    Another upstream is asked at once; the same one within the budget for retries, after a pause that holds
+    nothing and ends with the turn.
+    """
+    context = runtime.context
+    upstreams, failure, model = context.parts.upstreams, state["failure"], state["route"].model
+    failed = failed_calls(context.attempts)
+    if failure is None or not failed:
+        return AgentState()
+    tried = [upstreams.at(*call) for call in failed]
+    if not upstreams.another(model, tried):
+        pause = upstreams.pause(failure, model, sum(upstream.model == model for upstream in tried))
+        if pause is None:
+            return AgentState()
+        await asyncio.sleep(pause)
+    return AgentState(candidates=(model, *state["candidates"]))

@@ -1,0 +1,61 @@
+"""When the same model is asked again after a failure, how long after, and how often in all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import uniform
+
+from gateway.core.exceptions import (
+    GatewayError,
+    UpstreamBroken,
+    UpstreamRateLimited,
+    UpstreamUnavailable,
+)
+from gateway.domain.config.recovery import RetryConfig
+
+# What a quiet gateway may spend on retries at once, and what the busiest may have saved up.
+_RESERVE, _MOST = 3.0, 10.0
+
+
+class RetryBudget:
+    """Of each call a share is put aside, and a retry costs a whole: so retries add at most that share."""
+
+    def __init__(self, ratio: float) -> None:
+        self._ratio = ratio
+        self._saved = _RESERVE if ratio else 0.0
+
+    def called(self) -> None:
+        if self._saved < _MOST:
+            self._saved += self._ratio
+
+    def take(self) -> bool:
+        """Whether there is enough for one retry; if so, it is spent."""
+        if self._saved < 1.0:
+            return False
+        self._saved -= 1.0
+        return True
+
+
+def pause_before_retry(
+    failure: GatewayError, calls: int, rule: RetryConfig, draw: Callable[[float, float], float] = uniform
+) -> float | None:
+    """Seconds to wait before the same model is asked again; None where that cannot help, or not soon enough.
+
+    Helped are lost connections, 5xx and broken answers, and limits that end soon: not time-outs, refused
+    connections or credentials, nor what the caller got wrong. The back-off is random in all of its range, so
+    that those who failed together do not come back together.
+
+    Args:
+        calls: how often the model was asked, at least 1. draw: a number between two.
+    """
+    if isinstance(failure, UpstreamRateLimited):
+        helps = failure.retry_after is not None
+    else:
+        helps = isinstance(failure, UpstreamBroken) or (
+            isinstance(failure, UpstreamUnavailable) and failure.transient
+        )
+    asked = failure.retry_after or 0.0
+    if not helps or calls >= rule.attempts or asked > rule.max_wait_seconds:
+        return None
+    backoff = min(rule.max_wait_seconds, rule.backoff_seconds * 2.0 ** (calls - 1))
+    return asked + draw(0.0, backoff)
