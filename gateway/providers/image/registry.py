@@ -1,0 +1,39 @@
+"""Builds the image side of the configured providers; a module is imported only where it is needed."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import httpx
+
+from gateway.domain.catalog import Catalog, ProviderConfig
+from gateway.providers.image.base import ImageProvider
+
+# A new provider is one module and one line here: type -> module and class.
+PROVIDERS: dict[str, tuple[str, str]] = {
+    "comfyui": ("gateway.providers.image.comfyui", "ComfyUIProvider"),
+    "openai": ("gateway.providers.image.openai", "OpenAIImages"),
+    "gemini": ("gateway.providers.image.gemini", "GeminiImages"),
+    "mock": ("gateway.providers.image.mock", "MockImages"),
+}
+
+
+def build_image_providers(catalog: Catalog, http: httpx.AsyncClient) -> dict[str, ImageProvider]:
+    """One object for each provider that a model with the capability `images` names."""
+    wanted = {
+        name
+        for model in catalog.models.values()
+        if "images" in model.capabilities
+        for name in model.providers
+    }
+    return {
+        name: _build(name, config, catalog, http)
+        for name, config in catalog.providers.items()
+        if name in wanted and config.type in PROVIDERS
+    }
+
+
+def _build(name: str, config: ProviderConfig, catalog: Catalog, http: httpx.AsyncClient) -> ImageProvider:
+    module, attribute = PROVIDERS[config.type]
+    factory: type[ImageProvider] = getattr(import_module(module), attribute)
+    return factory(name, config, catalog.timeouts, http)
