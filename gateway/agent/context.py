@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.agent.breakers import Upstream
 from gateway.agent.intent.classifier import IntentClassifier
+from gateway.agent.memory import Memory
 from gateway.agent.state import Route
 from gateway.agent.upstreams import Call, Upstreams
 from gateway.domain.catalog import Catalog, ModelConfig
@@ -52,6 +53,7 @@ class AgentContext:
     stream writer would take each one through a queue and a task that waits on it, at 0.1 ms a step.
     `input_check` runs beside the model call and is awaited before its first word is shown. `verdicts` are
     the guards', as the receipt shows them. `probe` was granted by a breaker and is not begun yet.
+    `memory` is of a kept conversation: what it can show of it, and the notes it made on the rest.
     """
 
     parts: AgentParts
@@ -61,6 +63,7 @@ class AgentContext:
     input_check: asyncio.Task[tuple[Verdict, ...]] | None = None
     verdicts: list[dict[str, Any]] = field(default_factory=list)
     probe: tuple[Upstream, str] | None = None
+    memory: Memory | None = None
 
     def calling(self, route: Route) -> Call:
         """To be entered around the call that `route` chose; takes the probe that it was given for that."""

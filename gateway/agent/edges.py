@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 from gateway.agent.state import AgentState
-from gateway.core.exceptions import UpstreamError
+from gateway.core.exceptions import ContextLengthExceeded, UpstreamError
+
+# How often a prompt that an upstream found too long is made shorter.
+MOST_SHRUNK = 2
 
 
 def after_intent(state: AgentState) -> Literal["route", "format"]:
@@ -18,12 +21,14 @@ def after_route(state: AgentState) -> Literal["llm", "format"]:
     return "format" if state["failure"] is not None else "llm"
 
 
-def after_llm(state: AgentState) -> Literal["tools", "retry", "guardrail", "format"]:
+def after_llm(state: AgentState) -> Literal["llm", "tools", "retry", "guardrail", "format"]:
     """Tools to run, a model to ask again or another to try, a verdict to weigh, or done.
 
     Another answer never continues a sentence: once a word was shown, a failure ends the turn.
     """
     if state["failure"] is not None:
+        if shrinks(state):
+            return "llm"
         return "retry" if falls_back(state) else "format"
     if state["blocked"] is not None:
         return "guardrail"
@@ -33,6 +38,11 @@ def after_llm(state: AgentState) -> Literal["tools", "retry", "guardrail", "form
 def falls_back(state: AgentState) -> bool:
     """Whether a model failed in a way, and early enough, that another call may answer in its place."""
     return isinstance(state["failure"], UpstreamError) and not state["spoke"]
+
+
+def shrinks(state: AgentState) -> bool:
+    """Whether the same call is made again with less: an upstream's tokenizer counted more than ours."""
+    return isinstance(state["failure"], ContextLengthExceeded) and 0 < state["shrunk"] <= MOST_SHRUNK
 
 
 def after_guardrail(state: AgentState) -> Literal["llm", "format"]:

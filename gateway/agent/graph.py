@@ -91,7 +91,7 @@ def build_graph(
 _NODES: tuple[tuple[str, Node, Callable[[AgentState], str], tuple[str, ...]], ...] = (
     ("intent", intent, edges.after_intent, ("route", "format")),
     ("route", route, edges.after_route, ("llm", "format")),
-    ("llm", llm, edges.after_llm, ("tools", "retry", "guardrail", END)),
+    ("llm", llm, edges.after_llm, ("llm", "tools", "retry", "guardrail", END)),
     ("tools", tools, lambda state: "llm", ("llm",)),
     ("guardrail", guardrail, edges.after_guardrail, ("llm", "format")),
     ("retry", retry, lambda state: "route", ("route",)),

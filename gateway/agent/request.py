@@ -1,11 +1,10 @@
-"""From a turn's state to one call of one model: what is offered, and what fits its window."""
+"""From a turn's state to one call of one model: what it is shown, offered and asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from gateway.agent.state import AgentState
-from gateway.core.exceptions import ContextLengthExceeded
 from gateway.domain.catalog import ModelConfig
 from gateway.domain.chat import ChatRequest, ToolChoice, ToolSpec, Turn
 from gateway.domain.messages import Message
@@ -49,9 +48,6 @@ def build_request(
 
     The gateway's tools (`offered`) are left out where the model cannot use tools, and once the turn's
     rounds are used up, so that it has to answer.
-
-    Raises:
-        ContextLengthExceeded: not even the newest exchange fits.
     """
     turn = state["turn"]
     tools: tuple[ToolSpec, ...] = turn.client_tools
@@ -60,12 +56,9 @@ def build_request(
         tools = tuple(offered)
     if not tools:
         tool_choice = ToolChoice()
-    messages = state["messages"]
-    if turn.persist:
-        messages = fit(messages, model.context_window - _answer_room(turn))
     return ChatRequest(
         model=model.model,
-        messages=messages,
+        messages=state["messages"],
         sampling=turn.sampling,
         tools=tools,
         tool_choice=tool_choice,
@@ -75,29 +68,4 @@ def build_request(
         top_logprobs=turn.top_logprobs,
         extra=turn.extra,
         incremental=turn.incremental,
-    )
-
-
-def fit(messages: tuple[Message, ...], window: int) -> tuple[Message, ...]:
-    """Leave out the oldest exchanges until the rest fits `window` tokens.
-
-    The system prompt and everything since the last question stay. What remains begins with a question, so
-    that no tool's answer stands without its call.
-
-    Raises:
-        ContextLengthExceeded: what has to stay is too long by itself.
-    """
-    sizes = [message_tokens(m) for m in messages]
-    total = sum(sizes)
-    if total <= window:
-        return messages
-    start = 1 if messages and messages[0].role == "system" else 0
-    questions = [at for at, m in enumerate(messages) if m.role == "user" and at >= start]
-    for question in questions:
-        left_out = sum(sizes[start:question])
-        if total - left_out <= window:
-            return (*messages[:start], *messages[question:])
-    needed = total - (sum(sizes[start : questions[-1]]) if questions else 0)
-    raise ContextLengthExceeded(
-        f"The newest exchange takes about {needed} tokens; the model has room for {window}.", param="message"
     )

@@ -8,6 +8,7 @@ from langchain_core.runnables import RunnableConfig
 
 from gateway.agent.context import AgentContext, AgentParts
 from gateway.agent.graph import build_graph
+from gateway.agent.memory import Memory
 from gateway.agent.state import initial_state
 from gateway.domain.catalog import AUTO
 from gateway.domain.chat import Turn
@@ -44,6 +45,7 @@ class AgentRunner:
         allowed_models: frozenset[str] | None,
         attempts: list[Attempt],
         emit: Callable[[ChatEvent], None],
+        memory: Memory | None = None,
     ) -> None:
         """Run the turn to its end: its last event is `TurnCompleted` or `TurnFailed`, without storage's ids.
 
@@ -51,8 +53,10 @@ class AgentRunner:
             messages: system prompt, history and question, oldest first.
             attempts: filled with each model call as it ends, also when this task is cancelled.
             emit: given each event as it happens; must not wait.
+            memory: of a kept conversation, which made `messages`; left with the notes to be stored. Nothing
+                is left out of other turns.
         """
-        context = AgentContext(self.parts, guard, attempts, emit)
+        context = AgentContext(self.parts, guard, attempts, emit, memory=memory)
         state = initial_state(turn, messages, allowed_models)
         # Routing, a guardrail or a receipt that is kept may depend on what the question is about.
         judged = turn.persist or turn.model == AUTO or guard != _NO_GUARD

@@ -41,7 +41,7 @@ def may_call_again(catalog: Catalog, attempts: Sequence[Attempt]) -> bool:
 
 
 def _wants_more(state: AgentState) -> bool:
-    """Whether the edges would go on to another model or to tools."""
+    """Whether the edges would go on to another call of a model or to tools."""
     if state["failure"] is not None:
-        return edges.falls_back(state)
+        return edges.falls_back(state) or edges.shrinks(state)
     return edges.tools_or_end(state) == "tools"

@@ -55,6 +55,8 @@ class AgentState(TypedDict, total=False):
     failure: why the last model call failed; spoke: whether the caller has seen a word of this turn.
     blocked: the reason a guardrail gave for withholding the answer; blocked_at: what that was found in.
     regenerated: how often a model was asked again because a guardrail withheld what it said.
+    room: what messages may take since an upstream found too long what should have fitted; shrunk: how often
+    that was so.
     """
 
     turn: Turn
@@ -79,6 +81,8 @@ class AgentState(TypedDict, total=False):
     blocked: str | None
     blocked_at: Literal["input", "tool", "output"]
     regenerated: int
+    room: int | None
+    shrunk: int
     nodes_ms: dict[str, float]
 
 
@@ -108,5 +112,7 @@ def initial_state(
         blocked=None,
         blocked_at="input",
         regenerated=0,
+        room=None,
+        shrunk=0,
         nodes_ms={},
     )

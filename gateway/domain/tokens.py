@@ -7,7 +7,7 @@ from __future__ import annotations
 # languages (docs/decisions/0019-memory.md has the figures). Both take every digit by itself and most Korean
 # syllables by their bytes; newer ones need fewer.
 _LOWER, _UPPER, _DIGIT, _MARK, _BREAK, _SPACE = 23, 50, 102, 76, 50, 27
-_TWO_BYTES, _THREE_BYTES, _HAN, _HANGUL, _FOUR_BYTES = 160, 200, 180, 260, 400
+_ACCENTED, _TWO_BYTES, _THREE_BYTES, _HAN, _HANGUL, _FOUR_BYTES = 240, 115, 210, 180, 260, 400
 # Letters among digits stand alone, and letters beyond four a word are no words of English.
 _LETTER_BY_DIGIT, _LETTER_PAST_WORD = 56, 58
 _LETTERS_OF_A_WORD = 4
@@ -15,7 +15,9 @@ _LETTERS_OF_A_WORD = 4
 
 def _classes() -> bytes:
     """The class of every byte of UTF-8: of a character's first byte its own, of all others none."""
-    table = bytearray(b"p" * 128 + b"c" * 64 + b"2" * 32 + b"3" * 4 + b"h" * 6 + b"k" * 5 + b"3" + b"4" * 16)
+    table = bytearray(
+        b"p" * 128 + b"c" * 64 + b"a" * 12 + b"2" * 20 + b"3" * 4 + b"h" * 6 + b"k" * 5 + b"3" + b"4" * 16
+    )
     for byte in range(128):
         character = chr(byte)
         if character.islower():
@@ -56,7 +58,8 @@ def most_tokens(text: str) -> int:
     )
     if not text.isascii():
         hundredths += (
-            _TWO_BYTES * count(b"2")
+            _ACCENTED * count(b"a")
+            + _TWO_BYTES * count(b"2")
             + _THREE_BYTES * count(b"3")
             + _HAN * count(b"h")
             + _HANGUL * count(b"k")

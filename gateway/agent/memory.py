@@ -1,0 +1,71 @@
+"""What one turn remembers of its conversation: the messages it can show, and notes on the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gateway.agent import notes
+from gateway.agent.fitting import Messages
+from gateway.domain.ledger import MOST_ROWS, Branch, Summary
+from gateway.domain.messages import Message
+
+# A branch of more stored messages is summarised though it may fit: what lies beyond MOST_ROWS is not read.
+CROWDED_ROWS = MOST_ROWS * 4 // 5
+KEPT_ROWS = MOST_ROWS * 2 // 5
+
+
+@dataclass(slots=True)
+class Memory:
+    """The branch before a question, and how much of it notes stand for by now.
+
+    `first` is the place of the history in the state's messages; `moved` that the notes are to be stored
+    further on in any case. `notes` cover the first `covered` messages of the branch and all that came
+    before it. The state's messages are always those of `prompt`, and tool rounds after them.
+    """
+
+    branch: Branch = field(default_factory=Branch)
+    notes: str | None = None
+    covered: int = 0
+    first: int = 0
+    moved: bool = False
+
+    def __post_init__(self) -> None:
+        self.notes = self.branch.summary
+
+    def prompt(self, system: str | None, question: Message) -> Messages:
+        """The messages that a turn starts with."""
+        head = (Message("system", system),) if system else ()
+        before = (*head, *notes.shown(self.branch.summary))
+        self.first = len(before)
+        return (*before, *self.branch.messages, question)
+
+    @classmethod
+    def of(cls, messages: Messages) -> Memory:
+        """A memory of messages that come from nowhere: system prompt, history and question."""
+        first = 1 if messages and messages[0].role == "system" else 0
+        history = messages[first:-1]
+        return cls(Branch(history, None, (None,) * (len(history) + 1), len(history)), first=first)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the branch is near the number of messages that are read at all."""
+        return self.branch.rows >= CROWDED_ROWS and not (self.covered or self.moved)
+
+    def parts(self, messages: Messages) -> tuple[Messages, Messages, Messages]:
+        """(system prompt, what notes do not cover of the history, question and tool rounds)."""
+        head = messages[:1] if messages and messages[0].role == "system" else ()
+        question_at = self.first + len(self.branch.messages)
+        return head, messages[self.first + self.covered : question_at], messages[question_at:]
+
+    def cover(self, count: int, text: str) -> None:
+        """Let notes stand for `count` more messages."""
+        self.covered += count
+        self.notes = text
+
+    @property
+    def summary(self) -> Summary | None:
+        """What is to be stored: the notes that this turn made, with the message they go up to."""
+        mark = self.branch.marks[self.covered]
+        if not (self.covered or self.moved) or not self.notes or mark is None:
+            return None
+        return Summary(mark, self.notes)

@@ -1,0 +1,130 @@
+"""A kept conversation's turn in a model's window: tools' results cut, older exchanges summarised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import orjson
+import structlog
+
+from gateway.agent import notes
+from gateway.agent.context import AgentContext
+from gateway.agent.edges import MOST_SHRUNK
+from gateway.agent.fitting import (
+    Messages,
+    fit,
+    newest_exchanges,
+    shorten,
+    surely_fits,
+    too_long,
+    total,
+)
+from gateway.agent.memory import KEPT_ROWS, Memory
+from gateway.agent.request import message_tokens
+from gateway.agent.state import AgentState
+from gateway.agent.summary import new_notes
+from gateway.domain.catalog import ModelConfig
+from gateway.domain.chat import ChatRequest, ToolSpec, Turn
+from gateway.domain.tokens import most_tokens
+
+log = structlog.get_logger(__name__)
+
+# Room kept for an answer whose caller set no limit: a share of the window, within bounds.
+_ANSWER_SHARE = 8
+_LEAST_ANSWER, _MOST_ANSWER = 128, 2048
+# Of a window, what notes may take, within bounds.
+_NOTES_SHARE = 8
+_LEAST_NOTES, _MOST_NOTES = 96, 1536
+# After an upstream found a prompt too long that we thought would fit, the next holds this share of it.
+_SHRINK = 0.7
+
+
+def needs_room(
+    state: AgentState, model: ModelConfig, tools: Sequence[ToolSpec], context: AgentContext
+) -> bool:
+    """Whether `make_room` has something to do; of what a caller's own body holds nothing is ever left out."""
+    memory = context.memory
+    if memory is None:
+        return False
+    room = _room(state, model, tools)
+    messages = state["messages"]
+    return memory.crowded or not (surely_fits(messages, room) or total(messages) <= room)
+
+
+async def make_room(
+    state: AgentState, model: ModelConfig, tools: Sequence[ToolSpec], context: AgentContext
+) -> Messages:
+    """What the model is shown: within its window, with notes on what it is not shown any more.
+
+    Tools' results are cut first. Where older exchanges have to go, so many go that the rest takes half of
+    the window, and the light model is asked to sum them up: seldom, then.
+
+    Raises:
+        ContextLengthExceeded: system prompt, question and the last tool round are too long by themselves.
+    """
+    memory = context.memory
+    assert memory is not None
+    room = _room(state, model, tools)
+    head, history, tail = memory.parts(state["messages"])
+    before = (*head, *notes.shown(memory.notes))
+    shown = fit(before, history, tail, room)
+    if memory.crowded or shown[len(before) : len(before) + len(history)] != history:
+        history = await _condensed(
+            memory, context, history, room, total(head) + total(shorten(tail, room // 2))
+        )
+        shown = fit((*head, *notes.shown(memory.notes)), history, tail, room)
+    needed = total(shown)
+    # By the tokenizer that needs the most; it may still fit by another, and nothing else is left to try.
+    if needed > room and (history or state["room"] is not None or sum(map(message_tokens, shown)) > room):
+        raise too_long(needed, room)
+    return shown
+
+
+def after_too_long(state: AgentState, request: ChatRequest | None, context: AgentContext) -> AgentState:
+    """What follows from "too long": where an upstream said it, a kept conversation's turn tries with less.
+
+    Our own count errs on the safe side, so either the model's window is smaller than the configuration says,
+    or its tokenizer is one of a kind.
+    """
+    shrunk = state["shrunk"] + 1
+    if request is None or context.memory is None or shrunk > MOST_SHRUNK:
+        return AgentState(shrunk=MOST_SHRUNK + 1)
+    sent = total(request.messages)
+    log.warning("prompt.longer_than_estimated", model=request.model, estimated_tokens=sent)
+    return AgentState(room=int(sent * _SHRINK), shrunk=shrunk)
+
+
+async def _condensed(
+    memory: Memory, context: AgentContext, history: Messages, room: int, fixed: int
+) -> Messages:
+    """The newest exchanges, after notes were made of all before them; the last one stays if it can."""
+    allowed = max(_LEAST_NOTES, min(_MOST_NOTES, room // _NOTES_SHARE))
+    around = total(notes.shown("-"))
+    kept = newest_exchanges(history, room // 2 - fixed - allowed - around)
+    if not kept:
+        last = max((at for at, m in enumerate(history) if m.role == "user"), default=0)
+        kept = newest_exchanges(history[last:], room - fixed - allowed - around)
+    if memory.crowded:
+        few = len(history) <= KEPT_ROWS  # the branch is long of questions that were never answered
+        kept = () if few else newest_exchanges(kept[-KEPT_ROWS:], room)
+        memory.moved = True
+    gone = history[: len(history) - len(kept)]
+    if gone:
+        memory.cover(len(gone), await new_notes(context, memory.notes, gone, allowed))
+    return kept
+
+
+def _room(state: AgentState, model: ModelConfig, tools: Sequence[ToolSpec]) -> int:
+    """Tokens that messages may take: of the window, without the tools' schemas and an answer."""
+    turn = state["turn"]
+    room = model.context_window - _answer_room(turn, model.context_window)
+    for tool in tools:
+        room -= most_tokens(tool.name) + most_tokens(tool.description)
+        room -= most_tokens(orjson.dumps(tool.parameters).decode())
+    least = state["room"]
+    return room if least is None else min(room, least)
+
+
+def _answer_room(turn: Turn, window: int) -> int:
+    wished = turn.sampling.max_tokens
+    return wished or max(_LEAST_ANSWER, min(_MOST_ANSWER, window // _ANSWER_SHARE))
