@@ -117,11 +117,17 @@ def obey_input(context: AgentContext) -> None:
     check, context.input_check = context.input_check, None
     if check is None:
         return
-    blocking = [
-        verdict for verdict in check.result() if note(context, verdict, "input", _mode(context, verdict))
-    ]
+    blocking = [v for v in check.result() if note(context, v, "input", _mode(context, v))]
     if blocking:
         raise Withheld(blocking[0].reason, "input")
+
+
+def note_input(context: AgentContext) -> None:
+    """Note what is known of the input of a turn that ends without an answer to withhold."""
+    check = context.input_check
+    if check is not None and check.done() and not check.cancelled() and check.exception() is None:
+        for verdict in check.result():
+            note(context, verdict, "input", _mode(context, verdict))
 
 
 def _mode(context: AgentContext, verdict: Verdict) -> GuardMode:
@@ -155,4 +161,5 @@ async def _withheld(context: AgentContext, tool: str, content: str) -> bool:
     if mode == "off" or not content.strip():
         return False
     verdicts = await context.parts.guards.check_tool_result(content)
-    return any([note(context, verdict, "tool", mode, tool) for verdict in verdicts])
+    blocking = [verdict for verdict in verdicts if note(context, verdict, "tool", mode, tool)]
+    return bool(blocking)

@@ -31,6 +31,8 @@ class Reply:
         self.finish_reason: FinishReason | None = None
         self.usage: Usage | None = None
         self.spoke = False
+        # What was said and withheld: nobody reads it, and the vendor counts it.
+        self.unseen = ""
 
     def add(self, event: ProviderEvent) -> None:
         """Take in one event, in order."""
@@ -71,8 +73,8 @@ class Reply:
         """The provider's count; an estimate where it gave none to be believed but has said something."""
         if self.usage is not None and self.usage.total_tokens <= _PLAUSIBLE_TOKENS:
             return self.usage
-        if not self.spoke:
+        if not self.spoke and not self.unseen:
             return Usage()
         prompt = sum(estimate_tokens(message.text) + 4 for message in request.messages)
-        said = self.text + self.reasoning + "".join(call[2] for call in self._calls.values())
+        said = self.text + self.reasoning + self.unseen + "".join(call[2] for call in self._calls.values())
         return Usage(prompt, estimate_tokens(said))

@@ -13,12 +13,13 @@ from gateway.agent.context import AgentContext
 from gateway.agent.offer import offer
 from gateway.agent.reply import Reply
 from gateway.agent.request import build_request
+from gateway.agent.screen import OutputScreen, screen_of
 from gateway.agent.spending import within_money
 from gateway.agent.state import AgentState
-from gateway.core.exceptions import GatewayError, UpstreamBroken, UpstreamTimeout
+from gateway.agent.window import after_too_long, make_room, needs_room
+from gateway.core.exceptions import ContextLengthExceeded, GatewayError, UpstreamBroken, UpstreamTimeout
 from gateway.domain.chat import ChatRequest
 from gateway.domain.events import Attempt, Completed
-from gateway.domain.usage import Usage
 from gateway.providers.chat.base import ChatProvider
 
 
@@ -30,6 +31,7 @@ async def llm(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
     model = parts.catalog.models[route.model]
     provider = parts.upstreams.at(route.model, route.provider).provider
     reply = Reply()
+    screen = screen_of(context, state["messages"])
     failure: GatewayError | None = None
     blocked: Withheld | None = None
     outcome = "cancelled"
@@ -37,9 +39,11 @@ async def llm(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
     request: ChatRequest | None = None
     try:
         offered = offer(parts.tools, state, model)
+        if needs_room(state, model, offered, context):
+            state = {**state, "messages": await make_room(state, model, offered, context)}
         request = build_request(state, model, offered, max_rounds=parts.catalog.tools.max_rounds)
         with context.calling(route):
-            await _relay(provider, request, reply, runtime)
+            await _relay(provider, request, reply, context, screen)
         outcome = "ok"
     except Withheld as verdict:
         blocked, outcome = verdict, "content_blocked"
@@ -47,17 +51,32 @@ async def llm(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
         failure, outcome = error, error.code
     finally:
         # Also on cancellation: what a vendor has begun to answer is on its bill.
-        usage = reply.usage_or_estimate(request) if request is not None else Usage()
-        context.attempts.append(
-            Attempt(
-                model=route.model,
-                provider=provider.name,
-                outcome=outcome,
-                ms=round((perf_counter() - started) * 1000, 3),
-                usage=usage,
-                cost_usd=parts.catalog.price_of(route.model).cost(usage),
+        if screen is not None:
+            reply.unseen = screen.held
+        if request is not None:
+            usage = reply.usage_or_estimate(request)
+            context.attempts.append(
+                Attempt(
+                    model=route.model,
+                    provider=provider.name,
+                    outcome=outcome,
+                    ms=round((perf_counter() - started) * 1000, 3),
+                    usage=usage,
+                    cost_usd=parts.catalog.price_of(route.model).cost(usage),
+                )
             )
+    if blocked is not None:
+        return AgentState(
+            said="",
+            tool_calls=(),
+            finish_reason=None,
+            failure=None,
+            blocked=blocked.reason,
+            blocked_at=blocked.where,
+            spoke=state["spoke"] or reply.spoke,
         )
+    if screen is not None and failure is None:
+        screen.finish(reply)
     update = AgentState(
         text=state["text"] + reply.text,
         said=reply.text,
@@ -66,16 +85,20 @@ async def llm(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
         tool_calls=reply.tool_calls() if failure is None else (),
         finish_reason=reply.finish_reason,
         failure=failure,
-        blocked=blocked.reason if blocked is not None else None,
-        blocked_at=blocked.where if blocked is not None else state["blocked_at"],
         # Calls of tools that arrived whole are no words: another model may go on from what the tools said.
         spoke=state["spoke"] or (reply.spoke if failure is not None else bool(reply.text or reply.reasoning)),
     )
+    if isinstance(failure, ContextLengthExceeded):
+        update.update(after_too_long(state, request, context))
     return within_money(update, state, parts.catalog, context.attempts)
 
 
 async def _relay(
-    provider: ChatProvider, request: ChatRequest, reply: Reply, runtime: Runtime[AgentContext]
+    provider: ChatProvider,
+    request: ChatRequest,
+    reply: Reply,
+    context: AgentContext,
+    screen: OutputScreen | None,
 ) -> None:
     """Write the provider's events as they come.
 
@@ -85,7 +108,6 @@ async def _relay(
     Raises:
         UpstreamTimeout, UpstreamBroken (no end marker), whatever the provider raises, Withheld.
     """
-    context = runtime.context
     write = context.emit
     loop = asyncio.get_running_loop()
     total = context.parts.total_timeout(provider)
@@ -98,9 +120,16 @@ async def _relay(
         ):
             async for event in events:
                 limit.reschedule(min(deadline, loop.time() + silence))
-                reply.add(event)
-                if not isinstance(event, Completed):
-                    write(event)
+                if screen is None:
+                    reply.add(event)
+                    if not isinstance(event, Completed):
+                        write(event)
+                    continue
+                for passed in screen.through(event):
+                    reply.add(passed)
+                    if not isinstance(passed, Completed):
+                        write(passed)
+                screen.obey()
     except TimeoutError as error:
         raise UpstreamTimeout from error
     if reply.finish_reason is None:
