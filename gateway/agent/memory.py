@@ -18,15 +18,15 @@ KEPT_ROWS = MOST_ROWS * 2 // 5
 class Memory:
     """The branch before a question, and how much of it notes stand for by now.
 
-    `first` is the place of the history in the state's messages; `moved` that the notes are to be stored
-    further on in any case. `notes` cover the first `covered` messages of the branch and all that came
-    before it. The state's messages are always those of `prompt`, and tool rounds after them.
+    `before` is how many messages of notes stand before the history in the state's messages; `moved` that the
+    notes are to be stored further on in any case. `notes` cover the first `covered` messages of the branch
+    and all that came before it. The state's messages are always those of `prompt`, and tool rounds after them.
     """
 
     branch: Branch = field(default_factory=Branch)
     notes: str | None = None
     covered: int = 0
-    first: int = 0
+    before: int = 0
     moved: bool = False
 
     def __post_init__(self) -> None:
@@ -35,16 +35,16 @@ class Memory:
     def prompt(self, system: str | None, question: Message) -> Messages:
         """The messages that a turn starts with."""
         head = (Message("system", system),) if system else ()
-        before = (*head, *notes.shown(self.branch.summary))
-        self.first = len(before)
-        return (*before, *self.branch.messages, question)
+        before = notes.shown(self.branch.summary)
+        self.before = len(before)
+        return (*head, *before, *self.branch.messages, question)
 
     @classmethod
     def of(cls, messages: Messages) -> Memory:
         """A memory of messages that come from nowhere: system prompt, history and question."""
         first = 1 if messages and messages[0].role == "system" else 0
         history = messages[first:-1]
-        return cls(Branch(history, None, (None,) * (len(history) + 1), len(history)), first=first)
+        return cls(Branch(history, None, (None,) * (len(history) + 1), len(history)))
 
     @property
     def crowded(self) -> bool:
@@ -54,8 +54,9 @@ class Memory:
     def parts(self, messages: Messages) -> tuple[Messages, Messages, Messages]:
         """(system prompt, what notes do not cover of the history, question and tool rounds)."""
         head = messages[:1] if messages and messages[0].role == "system" else ()
-        question_at = self.first + len(self.branch.messages)
-        return head, messages[self.first + self.covered : question_at], messages[question_at:]
+        first = len(head) + self.before
+        question_at = first + len(self.branch.messages)
+        return head, messages[first + self.covered : question_at], messages[question_at:]
 
     def cover(self, count: int, text: str) -> None:
         """Let notes stand for `count` more messages."""

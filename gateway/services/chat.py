@@ -4,23 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import perf_counter
-from typing import TypeVar
-from uuid import UUID
 
 import structlog
 
-from gateway.agent.runner import AgentRunner
-from gateway.core.exceptions import (
-    GatewayError,
-    ModelNotAllowed,
-    ModelNotFound,
-    Unavailable,
-    ValidationFailed,
-)
-from gateway.core.ids import new_id
-from gateway.domain.catalog import AUTO, Catalog
+from gateway.core.exceptions import GatewayError, Unavailable
 from gateway.domain.chat import Turn
 from gateway.domain.config.guardrails import GuardSet
 from gateway.domain.events import (
@@ -32,42 +21,25 @@ from gateway.domain.events import (
     TurnFailed,
     TurnStarted,
 )
-from gateway.domain.ledger import NewTurn, OpenedTurn, UsageOwner
-from gateway.domain.messages import Message
+from gateway.domain.ledger import UsageOwner
 from gateway.domain.principal import Principal
-from gateway.domain.titles import make_title
+from gateway.services.caching import CachedRunner
 from gateway.services.departure import Departure
 from gateway.services.ledger import Ledger
-from gateway.services.pricing import Pricing
+from gateway.services.opening import Job, Opening
 from gateway.services.progress import Progress
 from gateway.services.receipts import count, finished_turn, usage_entries
 from gateway.services.turns import INTERRUPTED, EventChannel, RunningTurn, TurnTasks
 
 log = structlog.get_logger(__name__)
 
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """One admitted turn; `opened`, `question_id` and `answer_id` only where it is persisted."""
-
-    turn: Turn
-    principal: Principal
-    messages: tuple[Message, ...]
-    started: float
-    reservation_id: UUID | None
-    question_id: UUID | None = None
-    answer_id: UUID | None = None
-    opened: OpenedTurn | None = None
-
 
 class ChatService:
     """Answers turns; every way out of one ends in a written message, recorded usage and one last event."""
 
-    def __init__(self, runner: AgentRunner, ledger: Ledger, tasks: TurnTasks) -> None:
+    def __init__(self, runner: CachedRunner, ledger: Ledger, tasks: TurnTasks) -> None:
         self._runner = runner
-        self._pricing = Pricing(runner.parts)
+        self._opening = Opening(runner.parts, ledger)
         self._ledger = ledger
         self._tasks = tasks
 
@@ -84,7 +56,7 @@ class ChatService:
         """
         started = perf_counter()
         self._tasks.admit()
-        job = await self._open(turn, principal, started)
+        job = await self._opening.open(turn, principal, started)
         last: list[ChatEvent] = []
         # No client's leaving reaches a handler that has not begun to answer, so it may run the turn itself.
         running = self._tasks.adopt(owner=principal)
@@ -111,7 +83,7 @@ class ChatService:
         """
         started = perf_counter()
         self._tasks.admit()
-        job = await self._open(turn, principal, started)
+        job = await self._opening.open(turn, principal, started)
         channel = EventChannel()
         running = self._tasks.start(lambda me: self._drive(me, job, channel.put), owner=principal)
         try:
@@ -127,55 +99,7 @@ class ChatService:
             if self._ends_with(principal):
                 running.cancel()
 
-    async def _open(self, turn: Turn, principal: Principal, started: float) -> _Job:
-        """Unit of work 1; nothing is written or reserved for a name that does not exist."""
-        catalog = self._runner.parts.catalog
-        if turn.model is not None:
-            _check_name(catalog, turn.model, principal)
-        if unknown := self._runner.parts.tools.unknown(turn.gateway_tools or ()):
-            raise ValidationFailed(
-                f"{len(unknown)} of the tools asked for are not enabled here; GET /api/tools lists them.",
-                param="tools",
-            )
-        estimate = self._pricing.estimate(turn)
-        if not turn.persist:
-            reservation_id = await self._ledger.reserve(principal, estimate)
-            turn = replace(turn, model=turn.model or AUTO)
-            return _Job(turn, principal, turn.messages, started, reservation_id)
-        question_id, answer_id = new_id(), new_id()
-        question = turn.messages[-1]
-        opened = await self._ledger.begin(
-            principal,
-            NewTurn(
-                user_id=principal.user_id,
-                question=question.text,
-                question_id=question_id,
-                answer_id=answer_id,
-                conversation_id=turn.conversation_id,
-                parent_id=turn.parent_id,
-                title=make_title(question.text),
-                model=turn.model,
-                system=turn.system,
-                metadata=turn.metadata,
-            ),
-            estimate,
-        )
-        # A conversation's model may have left the configuration since.
-        known = opened.model if opened.model and catalog.models_of(opened.model) else None
-        system = turn.system if turn.system is not None else opened.system
-        prompt = (Message("system", system),) if system else ()
-        return _Job(
-            replace(turn, model=turn.model or known or AUTO),
-            principal,
-            (*prompt, *opened.history, question),
-            started,
-            answer_id,
-            question_id,
-            answer_id,
-            opened,
-        )
-
-    async def _drive(self, running: RunningTurn, job: _Job, tell: Callable[[ChatEvent], None]) -> None:
+    async def _drive(self, running: RunningTurn, job: Job, tell: Callable[[ChatEvent], None]) -> None:
         """Run the graph and unit of work 2, in a task that no client's leaving reaches."""
         attempts: list[Attempt] = []
         progress = Progress()
@@ -193,10 +117,12 @@ class ChatService:
             await self._runner.run(
                 job.turn,
                 job.messages,
+                account=job.principal.user_id,
                 guard=self._guard(job),
                 allowed_models=job.principal.models,
                 attempts=attempts,
                 emit=emit,
+                memory=job.memory,
             )
         except asyncio.CancelledError as reason:
             running.called_off()
@@ -211,14 +137,14 @@ class ChatService:
         running.begin_settling()
         tell(await self._settle(job, ending, attempts))
 
-    def _guard(self, job: _Job) -> GuardSet:
+    def _guard(self, job: Job) -> GuardSet:
         guards = self._runner.parts.catalog.guardrails
         if job.principal.kind == "person":
             return guards.people
         return guards.api_keys.at_least(job.turn.guards)
 
     async def _settle(
-        self, job: _Job, ending: TurnCompleted | TurnFailed, attempts: list[Attempt]
+        self, job: Job, ending: TurnCompleted | TurnFailed, attempts: list[Attempt]
     ) -> TurnCompleted | TurnFailed:
         """Unit of work 2: the last event is sent only once it is true, that is, written."""
         answer = ending.answer
@@ -237,7 +163,7 @@ class ChatService:
         return TurnFailed(error or GatewayError(), job.turn.request_id, answer)
 
     async def _write(
-        self, job: _Job, answer: Answer | None, attempts: list[Attempt], error: GatewayError | None
+        self, job: Job, answer: Answer | None, attempts: list[Attempt], error: GatewayError | None
     ) -> None:
         count(attempts, answer)
         principal, opened = job.principal, job.opened
@@ -246,9 +172,10 @@ class ChatService:
         if opened is None or answer is None or job.answer_id is None:
             await self._ledger.settle(owner, calls, job.reservation_id)
             return
-        await self._ledger.finish(
-            finished_turn(owner, opened.conversation_id, job.answer_id, answer, error, calls)
-        )
+        finished = finished_turn(owner, opened.conversation_id, job.answer_id, answer, error, calls)
+        if job.memory is not None and (summary := job.memory.summary) is not None:
+            finished = replace(finished, summary=summary)
+        await self._ledger.finish(finished)
 
     def _ends_with(self, principal: Principal) -> bool:
         """Whether a turn of this caller is called off when its client goes."""
@@ -256,14 +183,7 @@ class ChatService:
         return (policy.people if principal.kind == "person" else policy.api_keys) == "cancel"
 
 
-def _check_name(catalog: Catalog, name: str, principal: Principal) -> None:
-    if name != AUTO and not catalog.models_of(name):
-        raise ModelNotFound(param="model")
-    if principal.models is not None and name != AUTO and name not in principal.models:
-        raise ModelNotAllowed(param="model")
-
-
-def _turn_started(job: _Job) -> TurnStarted:
+def _turn_started(job: Job) -> TurnStarted:
     if job.opened is None:
         return TurnStarted(job.turn.request_id)
     return TurnStarted(
@@ -272,7 +192,7 @@ def _turn_started(job: _Job) -> TurnStarted:
 
 
 def _called_off(
-    job: _Job, progress: Progress, attempts: list[Attempt], *, interrupted: bool
+    job: Job, progress: Progress, attempts: list[Attempt], *, interrupted: bool
 ) -> TurnCompleted | TurnFailed:
     status: MessageStatus = "interrupted" if interrupted else "cancelled"
     answer = progress.answer(job.turn.request_id, status, attempts)
@@ -282,7 +202,7 @@ def _called_off(
     return TurnFailed(error, job.turn.request_id, answer)
 
 
-def _complete(answer: Answer, job: _Job, attempts: list[Attempt]) -> Answer:
+def _complete(answer: Answer, job: Job, attempts: list[Attempt]) -> Answer:
     """The answer with its ids and with the time that was the gateway's own."""
     upstream = sum(a.ms for a in attempts) + sum(entry["ms"] for entry in answer.receipt.tools)
     overhead = max(0.0, (perf_counter() - job.started) * 1000 - upstream)

@@ -22,7 +22,7 @@ from gateway.domain.budget import (
     seconds_left_today,
 )
 from gateway.domain.catalog import Catalog, Tier
-from gateway.domain.ledger import FinishedTurn, NewTurn, OpenedTurn, UsageEntry, UsageOwner
+from gateway.domain.ledger import AskedQuestion, FinishedTurn, NewTurn, OpenedTurn, UsageEntry, UsageOwner
 from gateway.domain.principal import Principal
 from gateway.repositories.turn import TurnRepository
 
@@ -65,6 +65,10 @@ class Ledger:
             raise _refused(principal, reservation, refusal.state) from None
         self._granted(principal, reservation, state)
         return reservation.id
+
+    async def asked(self, principal: Principal, message_id: UUID) -> AskedQuestion:
+        """The question that is to be answered once more, as `TurnRepository.asked`."""
+        return await self._turns.asked(principal.user_id, message_id)
 
     async def begin(self, principal: Principal, turn: NewTurn, estimate: Estimate) -> OpenedTurn:
         """Open a persisted turn together with its reservation, whose id is the answer's.

@@ -1,0 +1,117 @@
+"""Unit of work 1 of a turn: what is asked for is checked, written down and reserved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from gateway.agent.context import AgentParts
+from gateway.agent.memory import Memory
+from gateway.core.exceptions import ModelNotAllowed, ModelNotFound, ValidationFailed
+from gateway.core.ids import new_id
+from gateway.domain.catalog import AUTO, Catalog
+from gateway.domain.chat import Turn
+from gateway.domain.ledger import NewTurn, OpenedTurn
+from gateway.domain.messages import Message
+from gateway.domain.principal import Principal
+from gateway.domain.titles import make_title
+from gateway.services.ledger import Ledger
+from gateway.services.pricing import Pricing
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One admitted turn; `opened`, `memory`, `question_id` and `answer_id` only where it is persisted."""
+
+    turn: Turn
+    principal: Principal
+    messages: tuple[Message, ...]
+    started: float
+    reservation_id: UUID | None
+    question_id: UUID | None = None
+    answer_id: UUID | None = None
+    opened: OpenedTurn | None = None
+    memory: Memory | None = None
+
+
+class Opening:
+    """Opens turns of every door."""
+
+    def __init__(self, parts: AgentParts, ledger: Ledger) -> None:
+        self._parts = parts
+        self._pricing = Pricing(parts)
+        self._ledger = ledger
+
+    async def open(self, turn: Turn, principal: Principal, started: float) -> Job:
+        """Nothing is written or reserved for a name that does not exist.
+
+        Raises:
+            ModelNotFound, ModelNotAllowed, ValidationFailed: names of models and tools.
+            NotFound, TurnInProgress, QuotaExceeded, BudgetExceeded: as `Ledger.begin` and `Ledger.reserve`.
+        """
+        if turn.model is not None:
+            _check_name(self._parts.catalog, turn.model, principal)
+        if unknown := self._parts.tools.unknown(turn.gateway_tools or ()):
+            raise ValidationFailed(
+                f"{len(unknown)} of the tools asked for are not enabled here; GET /api/tools lists them.",
+                param="tools",
+            )
+        if turn.persist:
+            return await self._open_kept(turn, principal, started)
+        reservation_id = await self._ledger.reserve(principal, self._pricing.estimate(turn))
+        turn = replace(turn, model=turn.model or AUTO)
+        return Job(turn, principal, turn.messages, started, reservation_id)
+
+    async def _open_kept(self, turn: Turn, principal: Principal, started: float) -> Job:
+        question_id, answer_id = new_id(), new_id()
+        if turn.again is not None:
+            asked = await self._ledger.asked(principal, turn.again)
+            question_id = asked.id
+            turn = replace(
+                turn,
+                messages=(Message("user", asked.text),),
+                conversation_id=asked.conversation_id,
+                parent_id=asked.parent_id,
+                rooted=True,
+                use_cache=False,
+            )
+        question = turn.messages[-1]
+        opened = await self._ledger.begin(
+            principal,
+            NewTurn(
+                user_id=principal.user_id,
+                question=question.text,
+                question_id=question_id,
+                answer_id=answer_id,
+                conversation_id=turn.conversation_id,
+                parent_id=turn.parent_id,
+                rooted=turn.rooted,
+                asked=turn.again is not None,
+                title=make_title(question.text),
+                model=turn.model,
+                system=turn.system,
+                metadata=turn.metadata,
+            ),
+            self._pricing.estimate(turn),
+        )
+        # A conversation's model may have left the configuration since.
+        known = opened.model if opened.model and self._parts.catalog.models_of(opened.model) else None
+        memory = Memory(opened.branch)
+        return Job(
+            replace(turn, model=turn.model or known or AUTO),
+            principal,
+            memory.prompt(turn.system if turn.system is not None else opened.system, question),
+            started,
+            answer_id,
+            question_id,
+            answer_id,
+            opened,
+            memory,
+        )
+
+
+def _check_name(catalog: Catalog, name: str, principal: Principal) -> None:
+    if name != AUTO and not catalog.models_of(name):
+        raise ModelNotFound(param="model")
+    if principal.models is not None and name != AUTO and name not in principal.models:
+        raise ModelNotAllowed(param="model")
