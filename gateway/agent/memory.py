@@ -20,7 +20,7 @@ class Memory:
 
     `before` is how many messages of notes stand before the history in the state's messages; `moved` that the
     notes are to be stored further on in any case. `notes` cover the first `covered` messages of the branch
-    and all that came before it. The state's messages are always those of `prompt`, and tool rounds after them.
+    and all that came before it. The state's messages are always those of `prompt`, then tool rounds.
     """
 
     branch: Branch = field(default_factory=Branch)

@@ -17,6 +17,7 @@ from gateway.domain.config.intent import IntentConfig
 from gateway.domain.config.media import MediaConfig
 from gateway.domain.config.recovery import CircuitBreakerConfig, RetryConfig
 from gateway.domain.config.roles import RoleConfig
+from gateway.domain.config.titles import TitlesConfig
 from gateway.domain.config.tools import ToolsConfig
 from gateway.domain.usage import Price
 
@@ -42,10 +43,11 @@ class ProviderConfig(ConfigModel):
 
 
 class PriceConfig(ConfigModel):
-    """US dollars per million tokens; what is left out is not known."""
+    """US dollars per million tokens, and for each picture; what is left out is not known."""
 
     input: Annotated[Decimal, Field(ge=0)] | None = None
     output: Annotated[Decimal, Field(ge=0)] | None = None
+    image: Annotated[Decimal, Field(ge=0)] | None = None
 
 
 class ModelConfig(ConfigModel):
@@ -112,10 +114,11 @@ class Tier(ConfigModel):
 
 
 class UnknownPrice(ConfigModel):
-    """US dollars per million tokens."""
+    """US dollars per million tokens, and for each picture."""
 
     input: Annotated[Decimal, Field(ge=0)] = Decimal(5)
     output: Annotated[Decimal, Field(ge=0)] = Decimal(15)
+    image: Annotated[Decimal, Field(ge=0)] = Decimal("0.2")
 
 
 class Pricing(ConfigModel):
@@ -166,6 +169,7 @@ class Catalog(ConfigModel):
     tiers: Annotated[dict[str, Tier], Field(min_length=1)] = Field(default_factory=default_tiers)
     pricing: Pricing = Pricing()
     limits: Limits = Limits()
+    titles: TitlesConfig = TitlesConfig()
     _prices: dict[str, Price] = PrivateAttr(default_factory=dict)
 
     def model_post_init(self, context: Any, /) -> None:
@@ -175,7 +179,8 @@ class Catalog(ConfigModel):
                 name in self.providers and self.providers[name].type in _FREE_TO_RUN
                 for name in model.providers
             )
-            otherwise = Price() if own else Price(self.pricing.unknown.input, self.pricing.unknown.output)
+            unknown = self.pricing.unknown
+            otherwise = Price() if own else Price(unknown.input, unknown.output, unknown.image)
             self._prices[name] = _price(model.price or PriceConfig(), otherwise)
 
     def price_of(self, model: str) -> Price:
@@ -223,4 +228,5 @@ def _price(given: PriceConfig, otherwise: Price) -> Price:
     return Price(
         otherwise.input if given.input is None else given.input,
         otherwise.output if given.output is None else given.output,
+        otherwise.image if given.image is None else given.image,
     )

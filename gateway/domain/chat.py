@@ -80,9 +80,9 @@ class Turn:
     For a persisted turn (`persist`) `messages` is the new question alone and the history comes from the
     conversation: what `parent_id` ends (None: its head; nothing at all where the turn is `rooted`). `again`
     is a question of it, or an answer to one, that is to be answered once more. `client_tools` are answered
-    with tool calls for the caller to run; `gateway_tools` names the gateway's own (None: all that are enabled). `use_cache` is None where the caller said nothing of
-    caches. `guards` are what the caller wishes beyond what is set; `retractable` is False where text that
-    was shown cannot be taken back.
+    with tool calls for the caller to run; `gateway_tools` names the gateway's own (None: all that are
+    enabled). `use_cache` is None where the caller said nothing of caches. `guards` are what the caller
+    wishes beyond what is set; `retractable` is False where text that was shown cannot be taken back.
     """
 
     request_id: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -25,7 +26,11 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
-    """One message; `parent_id` is the one it follows, None for the first of a branch."""
+    """One message; `parent_id` is the one it follows, None for the first of a branch.
+
+    `siblings` are all that follow the same one, itself among them, in the order they were written; only
+    where a branch was read.
+    """
 
     id: UUID
     parent_id: UUID | None
@@ -43,3 +48,4 @@ class StoredMessage:
     error: dict[str, Any] | None
     metadata: dict[str, Any]
     created_at: datetime
+    siblings: Sequence[UUID] = ()

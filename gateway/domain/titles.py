@@ -1,4 +1,4 @@
-"""A conversation's title, made from its first message without asking a model."""
+"""A conversation's title: made from its first message, or what a model said when asked for one."""
 
 from __future__ import annotations
 
@@ -23,6 +23,15 @@ _CODE = re.compile(r"`+([^`]*)`+")
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])")
 _JOINERS = "\u200c\u200d"
 
+# Of a model's answer: more words than this are no title but a text, and a title of more than some is cut.
+_RAMBLING_WORDS = 24
+_MOST_WORDS = 12
+_MOST_CHARACTERS = 100
+_LABEL = re.compile(r"^(?:conversation\s+)?(?:title|titel|titre|título|제목)\s*[:：]\s*", re.IGNORECASE)
+_QUOTES = "\"'“”‘’„‚«»‹›「」『』`"
+_THINKING = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
+_REFUSAL = re.compile(r"^(?:i['’]?m sorry|sorry\b|i can(?:no|['’])t\b|as an ai\b)", re.IGNORECASE)
+
 
 def make_title(question: str) -> str:
     """The first sentence of the first line that says something; at most 60 characters, one line, plain."""
@@ -31,6 +40,23 @@ def make_title(question: str) -> str:
         if not _FENCE.match(line) and not _RULE.match(line) and (text := _plain(line)):
             break
     return _shorten(_first_sentence(text)) or UNTITLED
+
+
+def read_title(said: str) -> str | None:
+    """The title in a model's answer: one line, at most 12 words, without quotes; None where there is none."""
+    lines = _THINKING.sub("", said[:_WINDOW]).splitlines()
+    text = next((plain for line in lines if (plain := _plain(line))), "")
+    text = _LABEL.sub("", text.strip(_QUOTES + " ")).strip(_QUOTES + " .。,;:：")
+    words = text.split()
+    if (
+        not any(character.isalnum() for character in text)
+        or len(words) > _RAMBLING_WORDS
+        or _REFUSAL.match(text)
+        or (len(words) > 1 and len(set(words)) == 1)
+    ):
+        return None
+    text = " ".join(words[:_MOST_WORDS])
+    return text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 1].rstrip() + "…"
 
 
 def _plain(line: str) -> str:

@@ -34,7 +34,13 @@ class ConversationRepository(Repository):
         """A new conversation without messages."""
         statement = (
             insert(Table)
-            .values(user_id=user_id, title=title, model=model, system=system)
+            .values(
+                user_id=user_id,
+                title=title,
+                titled_by="owner" if title else "question",
+                model=model,
+                system=system,
+            )
             .returning(*_COLUMNS)
         )
         return Conversation(*(await self._session.execute(statement)).one())
@@ -54,10 +60,30 @@ class ConversationRepository(Repository):
         statement = statement.order_by(Table.updated_at.desc(), Table.id.desc()).limit(limit)
         return [Conversation(*row) for row in await self._session.execute(statement)]
 
+    async def claim_title(self, user_id: UUID, conversation_id: UUID) -> bool:
+        """Whether a model may be asked for its title: said once, and not where the owner gave one."""
+        statement = (
+            update(Table)
+            .where(Table.id == conversation_id, Table.user_id == user_id, Table.titled_by == "question")
+            .values(titled_by="asked")
+            .returning(Table.id)
+        )
+        return await self._session.scalar(statement) is not None
+
+    async def give_title(self, user_id: UUID, conversation_id: UUID, title: str) -> None:
+        """A model's title, unless the owner has given one meanwhile; the list keeps its order."""
+        await self._session.execute(
+            update(Table)
+            .where(Table.id == conversation_id, Table.user_id == user_id, Table.titled_by == "asked")
+            .values(title=title, titled_by="model")
+        )
+
     async def change(
         self, user_id: UUID, conversation_id: UUID, changes: dict[str, Any]
     ) -> Conversation | None:
-        """Set the columns in `changes`: title, model, system, head_id."""
+        """Set the columns in `changes`: title (the owner's from then on), model, system, head_id."""
+        if "title" in changes:
+            changes = {**changes, "titled_by": "owner"}
         statement = (
             update(Table)
             .where(Table.id == conversation_id, Table.user_id == user_id)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import exists, literal, select, tuple_
+from sqlalchemy import case, func, literal, select, tuple_
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import aliased
 
 from gateway.domain.conversation import StoredMessage
@@ -31,21 +32,43 @@ _COLUMNS = (
     Message.created_at,
 )
 
+_OTHER = aliased(Message)
+_IN_ORDER = func.array_agg(aggregate_order_by(_OTHER.id, _OTHER.created_at, _OTHER.id))
+# All that follow the same message, in the order they were written; a look-up of its own for those that
+# follow none, since no index finds what is "not distinct" from null.
+_SIBLINGS = case(
+    (
+        Message.parent_id.is_(None),
+        select(_IN_ORDER)
+        .where(_OTHER.conversation_id == Message.conversation_id, _OTHER.parent_id.is_(None))
+        .correlate(Message)
+        .scalar_subquery(),
+    ),
+    else_=select(_IN_ORDER).where(_OTHER.parent_id == Message.parent_id).correlate(Message).scalar_subquery(),
+).label("siblings")
+
 
 class MessageRepository(Repository):
     """Messages of one account's conversations; empty for what is not there or not its."""
 
-    async def is_in(self, user_id: UUID, conversation_id: UUID, message_id: UUID) -> bool:
-        """Whether the message belongs to that conversation of that user."""
-        found = exists().where(
-            Message.id == message_id,
-            Message.conversation_id == conversation_id,
-            Message.user_id == user_id,
+    async def last_of(self, user_id: UUID, conversation_id: UUID, message_id: UUID) -> UUID | None:
+        """The newest message that follows the given one, or that one itself; None where it is not there."""
+        walk = (
+            select(Message.id, Message.created_at)
+            .where(
+                Message.id == message_id,
+                Message.conversation_id == conversation_id,
+                Message.user_id == user_id,
+            )
+            .cte("walk", recursive=True)
         )
-        return bool(await self._session.scalar(select(found)))
+        child = aliased(Message)
+        walk = walk.union_all(select(child.id, child.created_at).where(child.parent_id == walk.c.id))
+        newest = select(walk.c.id).order_by(walk.c.created_at.desc(), walk.c.id.desc()).limit(1)
+        return await self._session.scalar(newest)
 
     async def branch(self, user_id: UUID, conversation_id: UUID, last_id: UUID) -> list[StoredMessage]:
-        """The messages from the first to `last_id`, oldest first."""
+        """The messages from the first to `last_id`, oldest first, each with its siblings."""
         walk = (
             select(Message.id, Message.parent_id, literal(1).label("depth"))
             .where(
@@ -59,7 +82,9 @@ class MessageRepository(Repository):
         walk = walk.union_all(
             select(parent.id, parent.parent_id, walk.c.depth + 1).where(parent.id == walk.c.parent_id)
         )
-        statement = select(*_COLUMNS).join(walk, walk.c.id == Message.id).order_by(walk.c.depth.desc())
+        statement = (
+            select(*_COLUMNS, _SIBLINGS).join(walk, walk.c.id == Message.id).order_by(walk.c.depth.desc())
+        )
         return [StoredMessage(*row) for row in await self._session.execute(statement)]
 
     async def oldest(

@@ -12,6 +12,7 @@ from gateway.routers.dependencies import document_errors, get_container, require
 from gateway.routers.edge import EdgeRoute
 from gateway.routers.paging import Cursor, Limit
 from gateway.schemas.conversation import (
+    BranchMessageOut,
     ConversationCreate,
     ConversationOut,
     ConversationPage,
@@ -59,7 +60,7 @@ async def read_conversation(conversation_id: str, person: Person, service: Servi
     conversation, messages = await service.read(person.user_id, parse_id(conversation_id))
     view = ConversationOut.model_validate(conversation)
     return ConversationRead.model_construct(
-        **dict(view), messages=[MessageOut.of(message) for message in messages]
+        **dict(view), messages=[BranchMessageOut.of_branch(message) for message in messages]
     )
 
 

@@ -41,7 +41,10 @@ class ConversationPatch(Body):
     title: Title = ""
     model: Model | None = None
     system: System | None = None
-    head_id: Annotated[str, Field(description="The last message of the branch to read.")] = ""
+    head_id: Annotated[
+        str,
+        Field(description="A message of the branch to read; the newest that follows it becomes its head."),
+    ] = ""
 
     def changes(self) -> dict[str, Any]:
         """The columns to set. Raises NotFound for a `head_id` that is no id."""
@@ -102,6 +105,21 @@ class MessageOut(View):
         )
 
 
+class BranchMessageOut(MessageOut):
+    """A message of the branch being read, and which others stand in the same place."""
+
+    siblings: list[UUID] = Field(
+        description="All messages that follow the same one, this one among them, oldest first: more than one "
+        "where a question was edited or an answer regenerated. PATCH the conversation's `head_id` with one "
+        "to read its branch."
+    )
+
+    @classmethod
+    def of_branch(cls, message: StoredMessage) -> BranchMessageOut:
+        """The same of a message that was read with its branch."""
+        return cls.model_construct(**dict(MessageOut.of(message)), siblings=list(message.siblings))
+
+
 class ConversationOut(View):
     """One conversation; `running_message_id` is the answer being written, null where none is."""
 
@@ -118,7 +136,7 @@ class ConversationOut(View):
 class ConversationRead(ConversationOut):
     """A conversation with the branch being read, oldest message first."""
 
-    messages: list[MessageOut]
+    messages: list[BranchMessageOut]
 
 
 class ConversationPage(View):

@@ -75,6 +75,8 @@ class ConversationService:
     async def change(self, user_id: UUID, conversation_id: UUID, changes: dict[str, Any]) -> Conversation:
         """Set what `changes` holds of `title`, `model`, `system` and `head_id` (an id of its messages).
 
+        A head that others follow stands for its branch: the newest that follows it becomes the head.
+
         Raises:
             NotFound: the conversation, or the message that is to be its head.
             ModelNotFound: no model has this name.
@@ -83,9 +85,11 @@ class ConversationService:
         async with self._uow() as uow:
             if not changes:
                 return await self._get(uow, user_id, conversation_id)
-            head_id = changes.get("head_id")
-            if head_id is not None and not await uow.messages.is_in(user_id, conversation_id, head_id):
-                raise NotFound()
+            if (wished := changes.get("head_id")) is not None:
+                last = await uow.messages.last_of(user_id, conversation_id, wished)
+                if last is None:
+                    raise NotFound()
+                changes = {**changes, "head_id": last}
             conversation = await uow.conversations.change(user_id, conversation_id, changes)
         if conversation is None:
             raise NotFound()

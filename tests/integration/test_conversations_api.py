@@ -175,6 +175,7 @@ async def test_a_message_has_the_shape_of_an_answer(client, turns, user):
         "tool_calls": None,
         "error": None,
         "metadata": {},
+        "siblings": [str(begun.answer_id)],
     }
     assert (question["role"], question["metadata"], question["cost_usd"]) == (
         "user",
