@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager
+from hashlib import blake2b
 from typing import Literal, NoReturn
 from uuid import uuid4
 
@@ -38,10 +39,12 @@ class Upstream:
 
     __slots__ = ("breaker", "cool_until", "in_flight", "key", "model", "provider", "told_at", "untold")
 
-    def __init__(self, provider: ChatProvider, model: str, breaker: Breaker) -> None:
+    def __init__(self, provider: ChatProvider, model: str, vendor_model: str, breaker: Breaker) -> None:
         self.provider = provider
         self.model = model
-        self.key = f"{provider.name}\x1f{model}"
+        # A provider that has moved, or is asked for another model of its own, starts afresh.
+        place = f"{provider.config.base_url}\x1f{vendor_model}".encode("utf-8", "replace")
+        self.key = f"{provider.name}\x1f{model}\x1f{blake2b(place, digest_size=8).hexdigest()}"
         self.breaker = breaker
         self.in_flight = 0
         self.cool_until = 0.0

@@ -66,7 +66,7 @@ class Upstreams:
         rule = catalog.circuit_breaker
         self._of = {
             name: tuple(
-                Upstream(provider, name, Breaker(rule.failures, rule.reset_seconds))
+                Upstream(provider, name, model.model, Breaker(rule.failures, rule.reset_seconds))
                 for provider in _providers_of(model, catalog, providers)
             )
             for name, model in catalog.models.items()
