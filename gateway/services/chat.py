@@ -29,6 +29,7 @@ from gateway.services.ledger import Ledger
 from gateway.services.opening import Job, Opening
 from gateway.services.progress import Progress
 from gateway.services.receipts import count, finished_turn, usage_entries
+from gateway.services.titles import Titles
 from gateway.services.turns import INTERRUPTED, EventChannel, RunningTurn, TurnTasks
 
 log = structlog.get_logger(__name__)
@@ -37,11 +38,12 @@ log = structlog.get_logger(__name__)
 class ChatService:
     """Answers turns; every way out of one ends in a written message, recorded usage and one last event."""
 
-    def __init__(self, runner: CachedRunner, ledger: Ledger, tasks: TurnTasks) -> None:
+    def __init__(self, runner: CachedRunner, ledger: Ledger, tasks: TurnTasks, titles: Titles) -> None:
         self._runner = runner
         self._opening = Opening(runner.parts, ledger)
         self._ledger = ledger
         self._tasks = tasks
+        self.titles = titles
 
     async def answer(
         self, turn: Turn, principal: Principal, gone: Callable[[], Awaitable[None]] | None = None
@@ -159,6 +161,8 @@ class ChatService:
             log.exception("turn.not_written", request_id=job.turn.request_id)
             return TurnFailed(GatewayError(), job.turn.request_id, answer)
         if error is None and answer is not None:
+            if (first := job.untitled(answer)) is not None:
+                self.titles.wish(job.principal, first)
             return TurnCompleted(answer)
         return TurnFailed(error or GatewayError(), job.turn.request_id, answer)
 

@@ -11,12 +11,14 @@ from gateway.core.exceptions import ModelNotAllowed, ModelNotFound, ValidationFa
 from gateway.core.ids import new_id
 from gateway.domain.catalog import AUTO, Catalog
 from gateway.domain.chat import Turn
+from gateway.domain.events import Answer
 from gateway.domain.ledger import NewTurn, OpenedTurn
 from gateway.domain.messages import Message
 from gateway.domain.principal import Principal
 from gateway.domain.titles import make_title
 from gateway.services.ledger import Ledger
 from gateway.services.pricing import Pricing
+from gateway.services.titles import FirstExchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,13 @@ class Job:
     answer_id: UUID | None = None
     opened: OpenedTurn | None = None
     memory: Memory | None = None
+
+    def untitled(self, answer: Answer) -> FirstExchange | None:
+        """What a title may be made of, where the conversation has none but its question's."""
+        opened = self.opened
+        if opened is None or not opened.untitled or answer.status != "complete" or not answer.content:
+            return None
+        return FirstExchange(opened.conversation_id, self.turn.messages[-1].text, answer.content)
 
 
 class Opening:
