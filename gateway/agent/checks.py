@@ -10,7 +10,7 @@ from typing import Literal
 
 from gateway.agent.context import AgentContext
 from gateway.agent.moderation import moderated
-from gateway.domain.config.guardrails import GuardMode
+from gateway.domain.config.guardrails import GuardMode, GuardSet
 from gateway.domain.events import ProviderEvent
 from gateway.domain.messages import Message, ToolCall
 from gateway.guardrails.base import Verdict
@@ -57,6 +57,16 @@ def note(context: AgentContext, verdict: Verdict, where: Where, mode: GuardMode,
                 return False
     context.verdicts.append(entry)
     return blocks
+
+
+def reads_what_comes_in(guard: GuardSet, messages: tuple[Message, ...]) -> bool:
+    """Whether a guard has anything to read before a model is asked."""
+    return guard.injection != "off" or guard.unsafe != "off" or brings_results(guard, messages)
+
+
+def brings_results(guard: GuardSet, messages: tuple[Message, ...]) -> bool:
+    """Whether the messages end with results of the caller's own tools that may have to be withheld."""
+    return guard.tool_results == "block" and bool(messages) and messages[-1].role == "tool"
 
 
 def start_input_check(context: AgentContext, question: str) -> None:
@@ -142,9 +152,10 @@ async def guarded(context: AgentContext, call: ToolCall, outcome: ToolOutcome) -
 
 
 async def screened(context: AgentContext, messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """The messages with the newest results of a caller's own tools checked like those of the gateway's."""
-    if context.guard.tool_results == "off" or not messages or messages[-1].role != "tool":
-        return messages
+    """The messages with the newest results of a caller's own tools checked like those of the gateway's.
+
+    In mode `block` alone: their caller had these results before us, and no receipt to read a note in.
+    """
     at = len(messages)
     while at and messages[at - 1].role == "tool":
         at -= 1

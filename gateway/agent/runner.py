@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from langchain_core.runnables import RunnableConfig
 
+from gateway.agent.checks import reads_what_comes_in
 from gateway.agent.context import AgentContext, AgentParts
 from gateway.agent.graph import build_graph
 from gateway.agent.memory import Memory
@@ -16,7 +17,6 @@ from gateway.domain.config.guardrails import GuardSet
 from gateway.domain.events import Attempt, ChatEvent
 from gateway.domain.messages import Message
 
-_NO_GUARD = GuardSet()
 # intent, route, guardrail and format, with some air.
 _FIXED_STEPS = 8
 
@@ -59,7 +59,7 @@ class AgentRunner:
         context = AgentContext(self.parts, guard, attempts, emit, memory=memory)
         state = initial_state(turn, messages, allowed_models)
         # Routing, a guardrail or a receipt that is kept may depend on what the question is about.
-        judged = turn.persist or turn.model == AUTO or guard != _NO_GUARD
+        judged = turn.persist or turn.model == AUTO or reads_what_comes_in(guard, messages)
         graph = self._judging if judged else self._plain
         try:
             # No stream mode: what is said goes through `emit`, and the final state says nothing more.

@@ -78,7 +78,21 @@ fallback_used: Final = Counter(
 tokens: Final = Counter(
     "gateway_tokens", "Tokens; kind is prompt or completion.", ("model", "kind"), registry=registry
 )
+guardrail: Final = Counter(
+    "gateway_guardrail",
+    "Verdicts of guards; verdict is pass, flag or block.",
+    ("guard", "verdict"),
+    registry=registry,
+)
 cost_usd: Final = Counter("gateway_cost_usd", "US dollars spent on models.", ("model",), registry=registry)
+
+
+cache: Final = Counter(
+    "gateway_cache",
+    "Turns by what the response caches had for them: hit, semantic, miss, bypass (not asked).",
+    ("result",),
+    registry=registry,
+)
 
 
 def render() -> bytes:

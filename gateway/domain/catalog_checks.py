@@ -27,6 +27,9 @@ def check_names(value: dict[str, Any]) -> Iterator[Problem]:
     yield from _check_aliases(_mapping(value, "aliases"), models)
     yield from _check_routing(_mapping(value, "routing"), models)
     yield from _check_fallbacks(_mapping(value, "fallbacks"), models)
+    moderator = _mapping(_mapping(value, "guardrails"), "moderation").get("model")
+    if isinstance(moderator, str) and moderator not in models:
+        yield ("guardrails", "moderation", "model"), _unknown("model", moderator, models)
 
 
 def _check_providers(path: Path, given: Any, providers: Collection[str]) -> Iterator[Problem]:

@@ -10,6 +10,7 @@ from gateway.core import metrics
 from gateway.core.exceptions import GatewayError
 from gateway.domain.events import Answer, Attempt
 from gateway.domain.ledger import FinishedTurn, UsageEntry, UsageOwner
+from gateway.domain.reports import CACHED
 
 
 def usage_entries(
@@ -70,8 +71,10 @@ def finished_turn(
 
 
 def count(attempts: Sequence[Attempt], answer: Answer | None) -> None:
-    """Tell the metrics of a turn's model calls."""
+    """Tell the metrics of a turn's model calls and verdicts; an answer from a cache called no model."""
     for attempt in attempts:
+        if attempt.outcome == CACHED:
+            continue
         upstream, model = attempt.provider, attempt.model
         metrics.upstream_requests.labels(upstream, model, attempt.outcome).inc()
         metrics.upstream_latency.labels(upstream, model).observe(attempt.ms / 1000)
@@ -79,5 +82,9 @@ def count(attempts: Sequence[Attempt], answer: Answer | None) -> None:
             metrics.tokens.labels(model, "prompt").inc(attempt.usage.prompt_tokens)
             metrics.tokens.labels(model, "completion").inc(attempt.usage.completion_tokens)
             metrics.cost_usd.labels(model).inc(float(attempt.cost_usd))
-    if answer is not None and answer.fallback_from is not None:
+    if answer is None:
+        return
+    if answer.fallback_from is not None:
         metrics.fallback_used.labels(answer.fallback_from, answer.model).inc()
+    for verdict in answer.receipt.guardrails:
+        metrics.guardrail.labels(verdict["guard"], verdict["verdict"]).inc()

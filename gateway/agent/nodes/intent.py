@@ -6,7 +6,7 @@ from time import perf_counter
 
 from langgraph.runtime import Runtime
 
-from gateway.agent.checks import note, screened, start_input_check
+from gateway.agent.checks import brings_results, note, screened, start_input_check
 from gateway.agent.context import AgentContext
 from gateway.agent.state import AgentState
 from gateway.domain.intent import Intent
@@ -33,7 +33,7 @@ async def intent(state: AgentState, runtime: Runtime[AgentContext]) -> AgentStat
         verdict = _unsafe_verdict(found, (perf_counter() - started) * 1000)
         if note(context, verdict, "input", context.guard.unsafe):
             update["blocked"] = verdict.reason
-    if context.guard.tool_results != "off":
+    if brings_results(context.guard, state["messages"]):
         update["messages"] = await screened(context, state["messages"])
     return update
 

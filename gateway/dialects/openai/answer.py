@@ -139,6 +139,9 @@ class OpenAIEncoder:
             _refuse_blocked(answer)
             self._head["model"] = answer.model
             lead = self._begin()
+            if answer.finish_reason == "content_filter" and answer.content:
+                # Withheld before a word of it had left: there is room for the reason.
+                lead += self._delta(b'{"content":' + orjson.dumps(answer.content) + b"}")
         last: dict[str, Any] = {
             **self._head,
             "choices": [

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.domain.config.guardrails import GuardMode
+from gateway.domain.config.guardrails import GuardKind, GuardMode
+
+_KINDS: tuple[GuardKind, ...] = get_args(GuardKind)
 
 
 class _Part(BaseModel):
@@ -94,6 +96,11 @@ class GatewayGuardrails(BaseModel):
     tool_results: GuardMode | None = None
     leak: GuardMode | None = None
     personal_data: GuardMode | None = None
+
+    def wishes(self) -> dict[GuardKind, GuardMode]:
+        if not self.model_fields_set:
+            return {}
+        return {kind: mode for kind in _KINDS if (mode := getattr(self, kind)) is not None}
 
 
 class GatewayFields(BaseModel):

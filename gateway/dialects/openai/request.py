@@ -67,7 +67,7 @@ def parse_completion(body: bytes, request_id: str) -> tuple[Turn, ChatCompletion
         task=own.task,
         fallbacks=tuple(own.fallbacks) if own.fallbacks is not None else None,
         use_cache=own.cache,
-        guards=own.guardrails.model_dump(exclude_none=True) if own.guardrails.model_fields_set else {},
+        guards=own.guardrails.wishes(),
         retractable=not parsed.stream,
         extra={name: value for name, value in extra.items() if name not in _NOT_PASSED_ON},
         incremental=bool(parsed.stream),

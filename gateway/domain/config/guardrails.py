@@ -57,6 +57,6 @@ class Guardrails(ConfigModel):
     people: GuardSet = GuardSet(
         injection="block", unsafe="flag", tool_results="block", leak="block", personal_data="flag"
     )
-    api_keys: GuardSet = GuardSet()
+    api_keys: GuardSet = GuardSet(tool_results="flag")
     regenerate: Annotated[int, Field(ge=0, le=1)] = 1
     moderation: Moderation | None = None
