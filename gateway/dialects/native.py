@@ -30,14 +30,15 @@ from gateway.domain.messages import Message
 from gateway.domain.usage import money
 
 
-class TurnBody(BaseModel):
-    """One turn; left-out fields take what the conversation has, then the gateway's defaults."""
+# Instead of a message's id: the question follows none, as an edited first question does.
+ROOT = "root"
+
+
+class AgainBody(BaseModel):
+    """How a question is to be answered once more; left-out fields are taken as in a turn."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    message: Annotated[str, Field(min_length=1, max_length=1_000_000, description="The question.")]
-    conversation_id: Annotated[str | None, Field(description="Left out: a new conversation starts.")] = None
-    parent_id: Annotated[str | None, Field(description="The message to follow; default: the head.")] = None
     model: Annotated[str | None, Field(max_length=200, description="A model, an alias or `auto`.")] = None
     temperature: Annotated[float | None, Field(ge=0, le=2, strict=False)] = None
     max_tokens: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
@@ -46,6 +47,17 @@ class TurnBody(BaseModel):
         Literal["auto", "none"] | list[Annotated[str, Field(max_length=200)]],
         Field(description="`auto`, `none`, or the names of the tools that may be used."),
     ] = "auto"
+
+
+class TurnBody(AgainBody):
+    """One turn; left-out fields take what the conversation has, then the gateway's defaults."""
+
+    message: Annotated[str, Field(min_length=1, max_length=1_000_000, description="The question.")]
+    conversation_id: Annotated[str | None, Field(description="Left out: a new conversation starts.")] = None
+    parent_id: Annotated[
+        str | None,
+        Field(description="The message to follow; default: the head. `root`: none, to edit a first question."),
+    ] = None
     cache: bool = True
     metadata: dict[str, Any] = Field(default_factory=dict)
 
@@ -57,11 +69,7 @@ def parse_turn(body: bytes, request_id: str, *, incremental: bool) -> Turn:
         ValidationFailed, NotFound (a malformed id).
     """
     parsed = parse_body(TurnBody, body)
-    gateway_tools: tuple[str, ...] | None = None
-    if isinstance(parsed.tools, list):
-        gateway_tools = tuple(parsed.tools)
-    elif parsed.tools == "none":
-        gateway_tools = ()
+    rooted = parsed.parent_id == ROOT
     return Turn(
         request_id=request_id,
         messages=(Message("user", parsed.message),),
@@ -69,13 +77,42 @@ def parse_turn(body: bytes, request_id: str, *, incremental: bool) -> Turn:
         sampling=Sampling(temperature=parsed.temperature, max_tokens=parsed.max_tokens),
         persist=True,
         conversation_id=parse_id(parsed.conversation_id) if parsed.conversation_id is not None else None,
-        parent_id=parse_id(parsed.parent_id) if parsed.parent_id is not None else None,
+        parent_id=None if parsed.parent_id is None or rooted else parse_id(parsed.parent_id),
+        rooted=rooted,
         system=parsed.system,
-        gateway_tools=gateway_tools,
+        gateway_tools=_gateway_tools(parsed),
         use_cache=parsed.cache,
         metadata=parsed.metadata,
         incremental=incremental,
     )
+
+
+def parse_again(message_id: str, body: bytes, request_id: str, *, incremental: bool) -> Turn:
+    """Another answer to a question of a kept conversation, which `message_id` is or answers.
+
+    Raises:
+        ValidationFailed, NotFound (a malformed id).
+    """
+    again = parse_id(message_id)
+    parsed = parse_body(AgainBody, body or b"{}")
+    return Turn(
+        request_id=request_id,
+        messages=(),
+        model=parsed.model,
+        sampling=Sampling(temperature=parsed.temperature, max_tokens=parsed.max_tokens),
+        persist=True,
+        again=again,
+        system=parsed.system,
+        gateway_tools=_gateway_tools(parsed),
+        use_cache=False,
+        incremental=incremental,
+    )
+
+
+def _gateway_tools(body: AgainBody) -> tuple[str, ...] | None:
+    if isinstance(body.tools, list):
+        return tuple(body.tools)
+    return () if body.tools == "none" else None
 
 
 def answer_body(answer: Answer) -> dict[str, Any]:

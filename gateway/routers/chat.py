@@ -9,11 +9,19 @@ from sse_starlette import EventSourceResponse
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.dialects.native import NativeEncoder, TurnBody, answer_body, parse_turn
+from gateway.dialects.native import (
+    AgainBody,
+    NativeEncoder,
+    TurnBody,
+    answer_body,
+    parse_again,
+    parse_turn,
+)
 from gateway.dialects.sse import open_stream
 from gateway.domain.principal import Principal
 from gateway.routers.answers import answer_response, leaving, noting
 from gateway.routers.dependencies import document_errors, get_container, service_or_person
+from gateway.domain.chat import Turn
 from gateway.routers.edge import json_bytes
 from gateway.routers.openapi import json_body
 from gateway.schemas.turn import AnswerView
@@ -36,8 +44,7 @@ _ERRORS = document_errors(400, 404, 409, 502, 504)
 async def chat(request: Request, principal: Caller) -> Response:
     """Ask a question in a conversation (a new one where `conversation_id` is left out)."""
     turn = parse_turn(await json_bytes(request), request.state.request_id, incremental=False)
-    answer = await get_container(request).chat.answer(turn, principal, leaving(request))
-    return answer_response(request, answer, answer_body(answer))
+    return await _whole(request, turn, principal)
 
 
 @router.post(
@@ -50,6 +57,37 @@ async def chat(request: Request, principal: Caller) -> Response:
 async def chat_stream(request: Request, principal: Caller) -> Response:
     """The same turn as named events: turn, route, delta…, then exactly one of done and error."""
     turn = parse_turn(await json_bytes(request), request.state.request_id, incremental=True)
-    return await open_stream(
-        get_container(request).chat.stream(turn, principal), NativeEncoder(), noting(request)
+    return await _streamed(request, turn, principal)
+
+
+@router.post(
+    "/{message_id}/regenerate",
+    summary="Another answer to the same question",
+    openapi_extra={"requestBody": {**json_body(AgainBody), "required": False}},
+    responses={
+        200: {"model": AnswerView, "content": {"text/event-stream": {"example": _STREAM}}},
+        **_ERRORS,
+    },
+)
+async def regenerate(message_id: str, request: Request, principal: Caller) -> Response:
+    """Answers a question of a conversation once more, past the caches.
+
+    `message_id` is the question or an answer to it. The new answer stands beside the others (`siblings`) and
+    becomes the conversation's head. As server-sent events where `Accept` names `text/event-stream`, else JSON.
+    """
+    streamed = "text/event-stream" in request.headers.get("accept", "")
+    body = await request.body()
+    turn = parse_again(
+        message_id, await json_bytes(request) if body else b"", request.state.request_id, incremental=streamed
     )
+    return await (_streamed if streamed else _whole)(request, turn, principal)
+
+
+async def _whole(request: Request, turn: Turn, principal: Principal) -> Response:
+    answer = await get_container(request).chat.answer(turn, principal, leaving(request))
+    return answer_response(request, answer, answer_body(answer))
+
+
+async def _streamed(request: Request, turn: Turn, principal: Principal) -> Response:
+    events = get_container(request).chat.stream(turn, principal)
+    return await open_stream(events, NativeEncoder(), noting(request))
