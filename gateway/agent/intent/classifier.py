@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
 
 import numpy as np
 import numpy.typing as npt
 
 from gateway.agent.intent.features import NAMES, Features, extract
+from gateway.agent.intent.own import OwnIntents
+from gateway.domain.config.intent import IntentConfig
 from gateway.domain.intent import INTENTS, Intent
 from gateway.providers.embedding.wordllama import DIMENSIONS, WordLlamaEmbedder
 
@@ -44,20 +46,24 @@ class Heads:
 class IntentClassifier:
     """Thread-safe; a short text takes well under half a millisecond, the longest about one."""
 
-    def __init__(self, heads: Heads, embedder: WordLlamaEmbedder) -> None:
+    def __init__(self, heads: Heads, embedder: WordLlamaEmbedder, config: IntentConfig | None = None) -> None:
         self._everyday = np.vstack([heads.labels, heads.unsafe, heads.everyday])
         self._exam = np.vstack([heads.labels, heads.unsafe, heads.exam])
         self._embedder = embedder
+        self._own = OwnIntents(config.exemplars, embedder) if config and config.exemplars else None
+        self._likeness = config.likeness if config else 1.0
 
     @classmethod
-    def load(cls, embedder: WordLlamaEmbedder | None = None) -> IntentClassifier:
-        """The fitted classifier; `embedder` shares one that is loaded already."""
+    def load(
+        cls, embedder: WordLlamaEmbedder | None = None, config: IntentConfig | None = None
+    ) -> IntentClassifier:
+        """The fitted classifier with the configuration's own intents; `embedder` shares a loaded one."""
         with (
             as_file(files("gateway.agent.intent") / COEFFICIENTS) as path,
             np.load(path, allow_pickle=False) as data,
         ):
             heads = Heads(data["labels"], data["unsafe"], data["everyday"], data["exam"])
-        return cls(heads, embedder or WordLlamaEmbedder.load())
+        return cls(heads, embedder or WordLlamaEmbedder.load(), config)
 
     def classify(self, text: str) -> Intent:
         """Judge `text`; of a long one its beginning and end."""
@@ -67,7 +73,16 @@ class IntentClassifier:
         inputs[len(NAMES) : INPUTS] = self._embedder.embed([found.stem])[0]
         inputs[INPUTS] = 1.0
         outputs = (self._exam if found.exam else self._everyday) @ inputs
-        return _intent(outputs, found)
+        return self._as_own(_intent(outputs, found), inputs[len(NAMES) : INPUTS])
+
+    def _as_own(self, judged: Intent, vector: Array) -> Intent:
+        """The same, with an own intent's name where the text is alike; what looks unsafe stays so."""
+        if self._own is None or judged.label == "unsafe":
+            return judged
+        name, likeness = self._own.nearest(vector)
+        if likeness < self._likeness:
+            return judged
+        return replace(judged, label=name, confidence=round(min(likeness, 1.0), 4), judged_by="exemplars")
 
 
 def _intent(outputs: Array, found: Features) -> Intent:

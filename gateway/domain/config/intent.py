@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
 
 from gateway.domain.config.base import ConfigModel
+from gateway.domain.intent import INTENTS
+
+FEWEST_EXEMPLARS = 3
+
+
+def _own_name(name: str) -> str:
+    if name in INTENTS:
+        raise ValueError("the gateway has an intent of this name already")
+    return name
+
+
+Exemplar = Annotated[str, Field(min_length=1, max_length=1000)]
+IntentName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=32), AfterValidator(_own_name)]
 
 
 class IntentConfig(ConfigModel):
-    """`fast` judges on this machine, `llm` asks the light model, `hybrid` asks it only where unsure."""
+    """`fast` judges on this machine, `llm` asks the light model, `hybrid` asks it only where unsure.
+
+    Unsure is a label whose probability is below `min_confidence`; the light model has `timeout_seconds`.
+    `exemplars` are intents of one's own, each by sentences that mean it (five do); a question that is at
+    least `likeness` alike, 0..1, belongs to one.
+    """
 
     mode: Literal["fast", "llm", "hybrid"] = "fast"
+    min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.55
+    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 3
+    exemplars: dict[IntentName, Annotated[tuple[Exemplar, ...], Field(min_length=FEWEST_EXEMPLARS)]] = Field(
+        default_factory=dict, max_length=64
+    )
+    likeness: Annotated[float, Field(ge=0, le=1)] = 0.38
