@@ -1,0 +1,1 @@
+"""A product detail page made by six agents over the gateway: no model, no vendor, only roles."""

@@ -1,0 +1,50 @@
+"""The six agents as a LangGraph: each is a node, and each hands the whole work to the next."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from operator import or_
+from typing import Annotated, Any
+
+from langgraph.graph import END, START, StateGraph
+
+from examples.product_detail.agents import RoleAgent
+
+Work = dict[str, Any]
+
+
+class AgentFailed(Exception):
+    """An agent could not do its part; `agent` is its name, `__cause__` why."""
+
+    def __init__(self, agent: str, cause: Exception) -> None:
+        super().__init__(f"{agent}: {cause}")
+        self.agent = agent
+
+
+async def run_flow(agents: Sequence[RoleAgent], start: Work) -> AsyncIterator[tuple[str, Work]]:
+    """The agents' names with what each has added, as they finish.
+
+    Raises:
+        AgentFailed: the work of those before it has been given out by then.
+    """
+    whole: Any = Annotated[Work, or_]
+    graph: StateGraph[Any, Any, Any, Any] = StateGraph(whole)
+    before = START
+    for agent in agents:
+        graph.add_node(agent.name, _node(agent))
+        graph.add_edge(before, agent.name)
+        before = agent.name
+    graph.add_edge(before, END)
+    async for step in graph.compile().astream(start, stream_mode="updates"):
+        for name, added in step.items():
+            yield name, added
+
+
+def _node(agent: RoleAgent) -> Any:
+    async def run(work: Work) -> Work:
+        try:
+            return await agent.run(work)
+        except Exception as error:
+            raise AgentFailed(agent.name, error) from error
+
+    return run
