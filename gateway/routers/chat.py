@@ -18,10 +18,10 @@ from gateway.dialects.native import (
     parse_turn,
 )
 from gateway.dialects.sse import open_stream
+from gateway.domain.chat import Turn
 from gateway.domain.principal import Principal
 from gateway.routers.answers import answer_response, leaving, noting
 from gateway.routers.dependencies import document_errors, get_container, service_or_person
-from gateway.domain.chat import Turn
 from gateway.routers.edge import json_bytes
 from gateway.routers.openapi import json_body
 from gateway.schemas.turn import AnswerView
@@ -73,7 +73,7 @@ async def regenerate(message_id: str, request: Request, principal: Caller) -> Re
     """Answers a question of a conversation once more, past the caches.
 
     `message_id` is the question or an answer to it. The new answer stands beside the others (`siblings`) and
-    becomes the conversation's head. As server-sent events where `Accept` names `text/event-stream`, else JSON.
+    becomes the conversation's head. Server-sent events where `Accept` names `text/event-stream`, else JSON.
     """
     streamed = "text/event-stream" in request.headers.get("accept", "")
     body = await request.body()
