@@ -81,7 +81,11 @@ async def promote(gateway: Gateway, person: Person) -> None:
 async def running_gateway(
     database_url: str, redis_url: str, directory: Path, config: dict[str, object], **settings: object
 ) -> AsyncIterator[Gateway]:
-    """Serve until the block ends; `config` is what `provider_config.yaml` holds."""
+    """Serve until the block ends; `config` is what `provider_config.yaml` holds.
+
+    Titles are off where it says nothing of them: the calls that upstreams see are those of the turns.
+    """
+    config = {"titles": {"enabled": False}, **config}
     path = directory / "provider_config.yaml"
     path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     app = create_app(
