@@ -14,6 +14,7 @@ def include_all(app: FastAPI) -> None:
         auth,
         catalog,
         chat,
+        circuit_breakers,
         conversations,
         health,
         openai_compat,
@@ -24,6 +25,6 @@ def include_all(app: FastAPI) -> None:
 
     for module in (
         *(openai_compat, chat, conversations, catalog, health, auth, users, usage, sessions, api_keys),
-        *(admin, admin_usage),
+        *(admin, admin_usage, circuit_breakers),
     ):
         app.include_router(module.router)

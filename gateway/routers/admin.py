@@ -93,16 +93,19 @@ async def list_models(admin: Admin, service: Service) -> AdminModelList:
 
 
 def _model_view(state: ModelState) -> AdminModelView:
-    config, health = state.config, state.health
+    config = state.config
+    # Where several providers answer for a model, it is reachable by any; what ails one is worth knowing.
+    health = min(state.health, key=lambda one: one.reachable, default=None)
     return AdminModelView(
         name=state.name,
         upstream_model=config.model,
         provider=config.provider,
-        provider_type=state.provider.type,
+        providers=list(config.providers),
+        provider_type=state.providers[0].type,
         capabilities=sorted(config.capabilities),
         context_window=config.context_window,
         price=PriceView(input=f"{state.price.input:f}", output=f"{state.price.output:f}"),
-        configured=state.provider.configured,
-        reachable=None if health is None else health.reachable,
+        configured=any(provider.configured for provider in state.providers),
+        reachable=None if health is None else any(one.reachable for one in state.health),
         detail="" if health is None else health.detail,
     )

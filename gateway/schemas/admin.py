@@ -69,6 +69,7 @@ class AdminModelView(View):
     name: str
     upstream_model: str
     provider: str
+    providers: list[str] = Field(description="all that answer for it; `provider` is the first of them")
     provider_type: str
     capabilities: list[str]
     context_window: int

@@ -27,13 +27,16 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """A model, what it is charged at, and its provider; `health` is None where that lacks what it needs."""
+    """A model, what it is charged at, and its providers, the first of the configuration first.
+
+    `health` holds those that have what they need and so were asked.
+    """
 
     name: str
     config: ModelConfig
     price: Price
-    provider: ChatProvider
-    health: ProviderHealth | None
+    providers: tuple[ChatProvider, ...]
+    health: tuple[ProviderHealth, ...]
 
 
 class AdminService:
@@ -137,7 +140,7 @@ class AdminService:
 
     async def models(self) -> list[ModelState]:
         """Every model of the configuration; each provider that could answer is asked once, all at a time."""
-        used = {model.provider for model in self._catalog.models.values()}
+        used = {name for model in self._catalog.models.values() for name in model.providers}
         asked = [name for name in used if self._providers[name].configured]
         answers = await asyncio.gather(*(self._providers[name].check() for name in asked))
         health = dict(zip(asked, answers, strict=True))
@@ -146,8 +149,8 @@ class AdminService:
                 name,
                 model,
                 self._catalog.price_of(name),
-                self._providers[model.provider],
-                health.get(model.provider),
+                tuple(self._providers[provider] for provider in model.providers),
+                tuple(health[provider] for provider in model.providers if provider in health),
             )
             for name, model in self._catalog.models.items()
         ]

@@ -89,6 +89,7 @@ def calls(owner: Owner) -> dict[str, Call]:
         "GET /v1/models": Call(open=(200,)),
         "GET /v1/models/{name}": Call(open=(200,)),
         "GET /api/models": Call(open=(200,)),
+        "GET /v1/circuit-breakers": Call(open=(200,)),
         "GET /api/tools": Call(open=(200,)),
         "POST /v1/chat/completions": Call(
             {**completion, "user": owner.person.id, "metadata": {"conversation_id": owner.conversation_id}},
@@ -131,6 +132,7 @@ def calls(owner: Owner) -> dict[str, Call]:
         "PATCH /api/admin/users/{user_id}": Call({"role": "admin", "status": "disabled"}),
         "GET /api/admin/audit": Call(query={"actor_id": owner.person.id}),
         "GET /api/admin/models": Call(),
+        "GET /api/admin/circuit-breakers": Call(),
         "GET /api/admin/stats": Call(),
         "GET /api/admin/usage": Call(query={**everyone, "format": "csv"}),
         "GET /api/metrics": Call(),

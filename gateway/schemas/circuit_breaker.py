@@ -1,0 +1,55 @@
+"""Bodies of circuit breakers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from gateway.domain.breaker import BreakerView
+from gateway.schemas.base import View
+
+
+class CircuitBreakerView(View):
+    """The breaker of one provider and model."""
+
+    upstream: str = Field(description="the provider's name")
+    model: str = Field(description="the gateway's name of the model")
+    state: Literal["closed", "open", "half_open"] = Field(
+        description="`open`: left alone; `half_open`: a single request finds out whether it answers again"
+    )
+    failures: int = Field(description="in a row")
+    opened_at: datetime | None
+    retry_at: datetime | None = Field(description="when it may be probed")
+
+
+class CircuitBreakerList(View):
+    object: Literal["list"] = "list"
+    data: list[CircuitBreakerView]
+
+    @classmethod
+    def of(cls, breakers: Sequence[BreakerView]) -> CircuitBreakerList:
+        return cls(data=[CircuitBreakerView.model_validate(one) for one in breakers])
+
+
+class BreakerTotals(View):
+    closed: int
+    open: int
+    half_open: int
+
+
+class AdminCircuitBreakerList(CircuitBreakerList):
+    """Every breaker, and how many there are of each state."""
+
+    totals: BreakerTotals
+
+    @classmethod
+    def of(cls, breakers: Sequence[BreakerView]) -> AdminCircuitBreakerList:
+        count = Counter(one.state for one in breakers)
+        return cls(
+            data=[CircuitBreakerView.model_validate(one) for one in breakers],
+            totals=BreakerTotals(closed=count["closed"], open=count["open"], half_open=count["half_open"]),
+        )

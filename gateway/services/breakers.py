@@ -1,0 +1,31 @@
+"""Which upstreams are left alone at the moment, for those who may ask for their models."""
+
+from __future__ import annotations
+
+from gateway.agent.context import AgentParts
+from gateway.domain.breaker import BreakerView
+from gateway.domain.catalog import AUTO
+from gateway.domain.principal import Principal
+
+
+class BreakerService:
+    """Reads this worker's memory, which follows what all workers know."""
+
+    def __init__(self, parts: AgentParts) -> None:
+        self._parts = parts
+
+    def all(self) -> list[BreakerView]:
+        """One for each provider of each model that is configured, in the order of the catalogue."""
+        return self._parts.upstreams.view()
+
+    def visible_to(self, principal: Principal) -> list[BreakerView]:
+        """Those of the models that the caller may ask for, by whatever name."""
+        if principal.models is None:
+            return self.all()
+        catalog = self._parts.catalog
+        names = set(principal.models).union(*map(catalog.models_of, principal.models))
+        if AUTO in names:
+            routing = catalog.routing
+            routed = (routing.light, routing.heavy, *(rule.model for rule in routing.rules))
+            names.update(name for name in routed if name is not None)
+        return [view for view in self.all() if view.model in names]
