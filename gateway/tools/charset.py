@@ -48,14 +48,18 @@ _SAMPLE = 16 * 1024
 _CONTROLS = bytes(set(range(0x20)) - set(b"\t\n\r\x0c\x08\x1b")) + b"\x7f"
 
 
-def decode(body: bytes, content_type: str) -> str:
-    """Text without errors: what does not fit its character set becomes U+FFFD. May take 100 ms; no I/O."""
+def decode(body: bytes, content_type: str, *, cut: bool = False) -> str:
+    """Text without errors: what does not fit its character set becomes U+FFFD. May take 100 ms; no I/O.
+
+    Args:
+        cut: the body may end within a character.
+    """
     for mark, codec in _MARKS:
         if body.startswith(mark):
             return body[len(mark) :].decode(codec, "replace")
     declared = _declared(body, content_type)
     # Text of another set is hardly ever valid UTF-8, and servers that declare everything Latin-1 are many.
-    if (not body.isascii() or declared is None) and _is_utf_8(body):
+    if (not body.isascii() or declared is None) and _is_utf_8(body, cut):
         return body.decode("utf-8", "replace")
     if declared is None or declared == "utf-8":
         return _guessed(body)
@@ -72,12 +76,11 @@ def _declared(body: bytes, content_type: str) -> str | None:
     return None
 
 
-def _is_utf_8(body: bytes) -> bool:
-    """Also where its last character was cut."""
+def _is_utf_8(body: bytes, cut: bool) -> bool:
     try:
         body.decode("utf-8")
     except UnicodeDecodeError as error:
-        return error.start >= len(body) - 3 and error.start > 0
+        return cut and error.start >= len(body) - 3
     return True
 
 

@@ -92,7 +92,7 @@ class Fetch(Tool[FetchArguments]):
             raise ToolError(f"This is {what}, not a page of text; try another page.", kind="not_text")
         if is_binary(page.body):
             raise ToolError("This is a file and not text; try another page.", kind="not_text")
-        text = await asyncio.to_thread(decode, page.body, page.content_type)
+        text = await asyncio.to_thread(decode, page.body, page.content_type, cut=page.cut)
         if kind in _HTML or (kind in _UNKNOWN and _LOOKS_LIKE_HTML.match(text)):
             return await self._reader.read(text)
         return Readable("", text)

@@ -1,8 +1,8 @@
-"""HTML on standard input, its readable text as JSON on standard output: a program of its own for one page.
+"""HTML on standard input, two lines of JSON on standard output: all of its text, then its main text.
 
-It imports nothing of the gateway and is started with an empty environment and limits of its own, because a
-page may be made to break whatever parses it: neither a crash nor an endless loop nor its memory are the
-gateway's then.
+A program of its own for one page: it imports nothing of the gateway and is started with an empty environment
+and limits of its own, because a page may be made to break whatever parses it. Neither a crash nor an endless
+loop nor its memory are the gateway's then, and the first line is there before the second one is tried.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ import resource
 import sys
 from html.parser import HTMLParser
 
-CPU_SECONDS = 10
+CPU_SECONDS = 8
 MEMORY_BYTES = 1024 * 1024 * 1024
 MAX_CHARACTERS = 1_000_000
-_SHORT = 300  # less than this of a page with more in it may be a wrong guess at what its main text is
 
 _SKIPPED = frozenset({"script", "style", "noscript", "template", "svg", "head", "title", "iframe", "object"})
 _BLOCKS = frozenset(
@@ -77,37 +76,27 @@ class _Plain(HTMLParser):
         return "\n".join(line for line in lines if line)
 
 
-def read(html: str) -> dict[str, str]:
-    """`title`, `text`, `date`, `site`; any of them may be empty."""
-    plain = _Plain()
-    plain.feed(html)
-    plain.close()
-    whole = plain.text()
-    article = _article(html)
-    text = article.get("text", "")
-    if len(text) < _SHORT and len(whole) > 2 * len(text):
-        text = whole
-    return {
-        "title": article.get("title") or plain.title,
-        "text": text[:MAX_CHARACTERS],
-        "date": article.get("date", ""),
-        "site": article.get("site", ""),
-    }
+def plain(html: str) -> dict[str, str]:
+    """`title` and `text` of the whole page, menus and all."""
+    parser = _Plain()
+    parser.feed(html)
+    parser.close()
+    return {"title": parser.title, "text": parser.text()[:MAX_CHARACTERS]}
 
 
-def _article(html: str) -> dict[str, str]:
-    """The main text as Markdown, without menus and the like; empty where none is found."""
+def article(html: str) -> dict[str, str]:
+    """`title`, `text` as Markdown, `date` and `site` of the main text; what is not found is left out."""
     from trafilatura import bare_extraction
 
     try:
         found = bare_extraction(html, with_metadata=True, include_comments=False, include_formatting=True)
-    except Exception as error:  # noqa: BLE001 - hostile pages break parsers in any way; the plain text remains
+    except Exception as error:  # noqa: BLE001 - hostile pages break parsers in any way; the whole text remains
         print(type(error).__name__, file=sys.stderr)  # noqa: T201
         return {}
     if found is None or isinstance(found, dict):
         return {}
     values = {"title": found.title, "text": found.text, "date": found.date, "site": found.sitename}
-    return {name: str(value) for name, value in values.items() if value}
+    return {name: str(value)[:MAX_CHARACTERS] for name, value in values.items() if value}
 
 
 def _limit() -> None:
@@ -128,7 +117,9 @@ def _limit() -> None:
 def main() -> None:
     _limit()
     html = sys.stdin.buffer.read().decode("utf-8", "replace")
-    sys.stdout.write(json.dumps(read(html)))
+    for take in (plain, article):
+        sys.stdout.write(json.dumps(take(html)) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -58,6 +59,9 @@ class DdgsEngine:
         self._backend = config.backend
         self._safesearch = config.safesearch
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="web-search")
+        # What they have to say quotes the query.
+        for name in ("ddgs", "primp"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
     async def search(self, kind: Kind, query: Query) -> list[Row]:
         # From here on and not from its thread's begin: a query may have waited for a thread.
