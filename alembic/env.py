@@ -19,6 +19,7 @@ from gateway.models import (  # noqa: F401 - each tells the metadata of its tabl
     audit_log,
     budget,
     conversation,
+    image,
     message,
     password_reset,
     refresh_token,
@@ -26,6 +27,7 @@ from gateway.models import (  # noqa: F401 - each tells the metadata of its tabl
     user,
 )
 from gateway.models.base import Base
+from gateway.models.response_embedding import TABLE as OPTIONAL
 
 # Any number will do that nothing else in the database locks.
 _LOCK = 0x6C6C6D5F67617465
@@ -41,8 +43,8 @@ def database_url() -> str:
 
 
 def include_name(name: str | None, kind: str, parents: Any) -> bool:
-    """Partitions come and go with the months; only their parents belong to the schema."""
-    return not (kind == "table" and name is not None and _PARTITION.search(name))
+    """Partitions come and go with the months, and a table of pgvector's is not in every database."""
+    return not (kind == "table" and name is not None and (name == OPTIONAL or _PARTITION.search(name)))
 
 
 def migrate(connection: Connection) -> None:

@@ -21,6 +21,7 @@ from gateway.cache.auth_cache import AuthCache
 from gateway.cache.breaker_store import BreakerStore
 from gateway.cache.client import ValkeyClient
 from gateway.cache.rate_limit import RateLimiter
+from gateway.cache.response_cache import ResponseCache
 from gateway.core.database import create_engine, create_session_factory
 from gateway.core.mailer import mailer_of
 from gateway.core.passwords import PasswordHasher
@@ -39,10 +40,13 @@ from gateway.services.admin import AdminService
 from gateway.services.api_key import ApiKeyService
 from gateway.services.auth import AuthService
 from gateway.services.authenticator import Authenticator
+from gateway.services.breakers import BreakerService
+from gateway.services.caching import CachedRunner
 from gateway.services.chat import ChatService
 from gateway.services.configuration import load_catalog
 from gateway.services.conversation import ConversationService
 from gateway.services.endings import Endings
+from gateway.services.flights import Flights
 from gateway.services.environment_keys import EnvironmentKeys, parse_keys
 from gateway.services.housekeeping import Housekeeping
 from gateway.services.ledger import Ledger
@@ -50,6 +54,7 @@ from gateway.services.model_catalog import ModelCatalogService
 from gateway.services.password_reset import PasswordResetService
 from gateway.services.session import SessionService
 from gateway.services.throttle import Throttle
+from gateway.services.titles import Titles
 from gateway.services.turns import TurnTasks
 from gateway.services.usage import UsageService
 from gateway.services.usage_csv import UsageCsv
@@ -79,6 +84,7 @@ class Container:
     conversations: ConversationService
     chat: ChatService
     models: ModelCatalogService
+    breakers: BreakerService
     usage: UsageService
     usage_csv: UsageCsv
     admin: AdminService
@@ -129,7 +135,7 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
         parts = AgentParts(
             catalog=catalog,
             providers=providers,
-            classifier=IntentClassifier.load(embedder),
+            classifier=IntentClassifier.load(embedder, catalog.intent),
             guards=guards,
             tools=tools,
             upstreams=Upstreams(catalog, providers, BreakerStore(valkey, catalog.circuit_breaker)),
@@ -181,6 +187,11 @@ def _wire(
     authenticator = Authenticator(uow, cache, tokens, limiter, environment_keys)
     stack.push_async_callback(authenticator.aclose)
     ledger = Ledger(turns, parts.catalog)
+    responses = ResponseCache(valkey, parts.catalog.cache.exact)
+    flights = Flights(responses)
+    stack.push_async_callback(flights.aclose)
+    titles = Titles(parts, uow, ledger)
+    stack.push_async_callback(titles.aclose)
     rounds = asyncio.create_task(Housekeeping(uow, turns, ledger).run())
     stack.push_async_callback(_end, rounds)
     users = UserService(uow, passwords, endings, throttle, operator_tier=parts.catalog.operator_tier)
@@ -210,10 +221,11 @@ def _wire(
         users=users,
         api_keys=ApiKeyService(uow, cache, parts.catalog),
         conversations=ConversationService(uow, parts.catalog.names()),
-        chat=ChatService(AgentRunner(parts), ledger, tasks),
+        chat=ChatService(CachedRunner(AgentRunner(parts), flights), ledger, tasks, titles),
         models=ModelCatalogService(parts),
+        breakers=BreakerService(parts),
         usage=UsageService(uow, parts.catalog),
         usage_csv=UsageCsv(uow),
         admin=AdminService(uow, cache, endings, parts.catalog, parts.providers),
-        account_data=AccountDataService(uow, cache, endings, users.confirm),
+        account_data=AccountDataService(uow, cache, responses, endings, users.confirm),
     )

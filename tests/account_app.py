@@ -22,12 +22,14 @@ from gateway.cache.attempts import Attempts
 from gateway.cache.auth_cache import AuthCache
 from gateway.cache.client import ValkeyClient
 from gateway.cache.rate_limit import RateLimiter
+from gateway.cache.response_cache import ResponseCache
 from gateway.core.database import create_engine, create_session_factory
 from gateway.core.mailer import MailboxFolder
 from gateway.core.passwords import PasswordHasher
 from gateway.core.settings import Settings
 from gateway.core.tokens import AccessTokens, RefreshTokens
 from gateway.domain.catalog import Catalog
+from gateway.domain.config.caches import ExactCache
 from gateway.domain.principal import Principal
 from gateway.middleware import install_middleware
 from gateway.repositories.unit_of_work import UnitOfWork
@@ -146,6 +148,7 @@ def make_container(
     mailer = MailboxFolder(options.get("mailbox", nowhere))
     given = EnvironmentKeys(options.get("environment_keys", ()), uow, cache, tier="enterprise")
     users = UserService(uow, passwords, endings, throttle, operator_tier="enterprise")
+    responses = ResponseCache(valkey, ExactCache())
     return SimpleNamespace(
         valkey=valkey,
         cache=cache,
@@ -168,7 +171,7 @@ def make_container(
         sessions=SessionService(uow, endings),
         password_resets=PasswordResetService(uow, passwords, endings, throttle, mailer),
         users=users,
-        account_data=AccountDataService(uow, cache, endings, users.confirm),
+        account_data=AccountDataService(uow, cache, responses, endings, users.confirm),
         admin=AdminService(uow, cache, endings, CATALOG, {}),
         api_keys=ApiKeyService(uow, cache, CATALOG),
     )

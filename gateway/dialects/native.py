@@ -29,7 +29,6 @@ from gateway.domain.events import (
 from gateway.domain.messages import Message
 from gateway.domain.usage import money
 
-
 # Instead of a message's id: the question follows none, as an edited first question does.
 ROOT = "root"
 
@@ -56,9 +55,14 @@ class TurnBody(AgainBody):
     conversation_id: Annotated[str | None, Field(description="Left out: a new conversation starts.")] = None
     parent_id: Annotated[
         str | None,
-        Field(description="The message to follow; default: the head. `root`: none, to edit a first question."),
+        Field(
+            description="The message to follow; default: the head. `root`: none, to edit a first question."
+        ),
     ] = None
-    cache: bool = True
+    cache: Annotated[
+        bool | None,
+        Field(description="`false`: past the caches; `true`: by them also where `temperature` is left out."),
+    ] = None
     metadata: dict[str, Any] = Field(default_factory=dict)
 
 

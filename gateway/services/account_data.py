@@ -13,6 +13,7 @@ import orjson
 import structlog
 
 from gateway.cache.auth_cache import AuthCache
+from gateway.cache.response_cache import ResponseCache
 from gateway.core.exceptions import Conflict, LastAdmin, NotFound
 from gateway.core.ids import new_id
 from gateway.domain.account import Credentials
@@ -36,6 +37,7 @@ class AccountDataService:
         self,
         uow: Callable[[], UnitOfWork],
         cache: AuthCache,
+        responses: ResponseCache,
         endings: Endings,
         confirm: Callable[[UUID, str], Awaitable[Credentials]],
         *,
@@ -43,6 +45,7 @@ class AccountDataService:
     ) -> None:
         self._uow = uow
         self._cache = cache
+        self._responses = responses
         self._endings = endings
         self._confirm = confirm
         self._page = page
@@ -78,6 +81,7 @@ class AccountDataService:
         await self._cache.forget_sessions(*sessions)
         for key_hash in keys:
             await self._cache.forget_key(key_hash)
+        await self._responses.forget(user_id)
         log.info("account_deleted", tombstone=str(tombstone))
 
     async def _forget_usage(self, user_id: UUID, salt: str) -> None:

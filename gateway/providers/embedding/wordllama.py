@@ -57,6 +57,11 @@ class WordLlamaEmbedder:
                     vectors[row] = mean / norm
         return vectors
 
+    def token_vectors(self, text: str) -> Vectors:
+        """Shape (tokens, 256), in order, as they stand in the table: the rarer a token, the longer."""
+        found: Vectors = self._table[self._token_ids(text)].astype(np.float32)
+        return found
+
     def count_tokens(self, texts: Sequence[str]) -> int:
         """Tokens of all texts together, as this table's tokenizer counts them."""
         return sum(len(self._token_ids(text)) for text in texts)

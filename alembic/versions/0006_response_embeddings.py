@@ -1,0 +1,21 @@
+"""The semantic cache, where pgvector is there and may be used; elsewhere nothing."""
+
+from __future__ import annotations
+
+from alembic import op
+
+from gateway.models.response_embedding import CREATE, TABLE
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute(CREATE)
+
+
+def downgrade() -> None:
+    # The extension stays: something else may use it.
+    op.execute(f"DROP TABLE IF EXISTS {TABLE}")

@@ -1,0 +1,133 @@
+"""Answers to the same question in other words: found by its vector, believed only after a second look."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from gateway.core.exceptions import GatewayError
+from gateway.domain.cache_key import single_question
+from gateway.domain.cached_answer import CachedAnswer
+from gateway.domain.chat import Turn
+from gateway.domain.config.caches import SemanticCache
+from gateway.domain.messages import Message
+from gateway.domain.same_question import SameQuestion
+from gateway.providers.embedding.wordllama import WordLlamaEmbedder
+from gateway.repositories.response_embedding import ResponseEmbeddingRepository, Vector
+from gateway.services.flights import Shared
+
+log = structlog.get_logger(__name__)
+
+# Longer texts carry their own material; what is the same question about it is not judged here.
+MAX_CHARACTERS = 500
+# The nearest questions that are given the second look.
+NEAREST = 4
+# Neighbours further away than this are not the same question, whatever a second look would say.
+MIN_SIMILARITY = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question that stands by itself; `scope` is all else that its answer depends on."""
+
+    account: UUID
+    scope: bytes
+    text: str
+
+    @classmethod
+    def of(
+        cls,
+        turn: Turn,
+        messages: tuple[Message, ...],
+        account: UUID,
+        key_of: Callable[[Turn, tuple[Message, ...]], bytes],
+    ) -> Question | None:
+        """None where the turn has a history, tools of its caller's choice, an image or a form to keep to."""
+        if turn.client_tools or turn.gateway_tools or turn.response_format is not None or turn.logprobs:
+            return None
+        text = single_question(messages)
+        if text is None or len(text) > MAX_CHARACTERS:
+            return None
+        system = tuple(message for message in messages if message.role == "system")
+        return cls(account, key_of(replace(turn, messages=()), system), text)
+
+
+class SemanticAnswers:
+    """Finds and keeps answers of one account; a database that is away costs a hit, never a turn."""
+
+    def __init__(
+        self,
+        answers: ResponseEmbeddingRepository,
+        embedder: WordLlamaEmbedder,
+        verifier: SameQuestion,
+        config: SemanticCache,
+    ) -> None:
+        self._answers = answers
+        self._embedder = embedder
+        self._verifier = verifier
+        self._config = config
+        self._least = verifier.threshold if config.min_score is None else config.min_score
+        self._writing: set[asyncio.Task[None]] = set()
+
+    async def find(self, question: Question) -> Shared | None:
+        """The answer to the nearest question that is the same one, None where there is none."""
+        vector = self._embedder.embed([question.text])[0]
+        if not vector.any():
+            return None
+        try:
+            found = await self._answers.nearest(
+                question.account, question.scope, vector, limit=NEAREST, at_least=MIN_SIMILARITY
+            )
+        except GatewayError:
+            return None  # as if nothing had been kept
+        best = 0.0
+        for near in found:
+            score = self._verifier.score(near.question, question.text)
+            if score < max(self._least, best):
+                continue
+            answer = CachedAnswer.from_bytes(near.answer)
+            if answer is None:
+                continue
+            best = score
+            chosen = Shared(answer, "semantic", _details(near.question, near.similarity, score), keep=False)
+        return chosen if best else None
+
+    def keep(self, question: Question, answer: CachedAnswer) -> None:
+        """Write a whole answer down, beside whatever comes next."""
+        data = answer.to_bytes() if answer.finish_reason == "stop" else None
+        vector = self._embedder.embed([question.text])[0]
+        if data is not None and vector.any():
+            self._beside(self._keep(question, vector, data))
+
+    async def aclose(self) -> None:
+        """Finish writing what was to be kept."""
+        while self._writing:
+            await asyncio.wait(self._writing)
+
+    async def _keep(self, question: Question, vector: Vector, data: bytes) -> None:
+        try:
+            await self._answers.keep(
+                question.account,
+                question.scope,
+                question.text,
+                vector,
+                data,
+                ttl_seconds=self._config.ttl_seconds,
+                most=self._config.max_entries,
+            )
+        except GatewayError as error:
+            log.info("semantic_answer_not_kept", error=error.code)
+
+    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+
+
+def _details(question: str, similarity: float, score: float) -> dict[str, Any]:
+    return {"question": question, "similarity": round(similarity, 4), "score": round(score, 4)}
