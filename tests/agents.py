@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -65,7 +66,10 @@ def catalog(urls: dict[str, str], **sections: Any) -> Catalog:
 
 
 @asynccontextmanager
-async def runner(config: Catalog, *, guard: Guardrail | None = None) -> AsyncIterator[AgentRunner]:
+async def runner(
+    config: Catalog, *, guard: Guardrail | None = None, clock: Callable[[], float] = time.monotonic
+) -> AsyncIterator[AgentRunner]:
+    """`clock` is the one that breakers go by."""
     async with httpx.AsyncClient() as http:
         providers = build_providers(config, http, "")
         tools = ToolRegistry(config.tools)
@@ -74,11 +78,11 @@ async def runner(config: Catalog, *, guard: Guardrail | None = None) -> AsyncIte
             AgentParts(
                 catalog=config,
                 providers=providers,
-                classifier=IntentClassifier.load(),
+                classifier=IntentClassifier.load(config=config.intent),
                 guards=GuardrailPipeline([guard] if guard else []),
                 tools=tools,
                 upstreams=Upstreams(
-                    config, providers, BreakerStore(ValkeyClient(""), config.circuit_breaker)
+                    config, providers, BreakerStore(ValkeyClient(""), config.circuit_breaker), clock=clock
                 ),
             )
         )

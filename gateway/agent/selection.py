@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
+from gateway.agent.reasons import difficulty_reason, rule_reason
 from gateway.core.exceptions import (
     ContextLengthExceeded,
     GatewayError,
@@ -51,8 +52,9 @@ def resolve(catalog: Catalog, turn: Turn, intent: Intent) -> Wish:
     if name != AUTO:
         raise ModelNotFound(param="model")
     for rule in catalog.routing.rules:
-        if _matches(rule.role, turn.role) and _matches(rule.task, turn.task) and rule.mode is None:
-            return Wish((rule.model,), f"The rule for this role or task names {rule.model}.")
+        asked = _matches(rule.role, turn.role) and _matches(rule.task, turn.task) and rule.mode is None
+        if asked and _matches(rule.intent, intent.label):
+            return Wish((rule.model,), rule_reason(rule, intent))
     return _by_complexity(catalog, intent)
 
 
@@ -65,12 +67,7 @@ def _by_complexity(catalog: Catalog, intent: Intent) -> Wish:
     hard = intent.complexity >= routing.threshold
     ordered = (routing.heavy, routing.light) if hard else (routing.light, routing.heavy)
     models = tuple(name for name in ordered if name is not None) or tuple(catalog.models)
-    words = "hard" if hard else "easy"
-    return Wish(
-        models,
-        f"A {intent.label} that looks {words} (complexity {intent.complexity:.2f}, "
-        f"threshold {routing.threshold:.2f}).",
-    )
+    return Wish(models, difficulty_reason(intent, routing.threshold, models[0]))
 
 
 def needs(turn: Turn, *, has_images: bool) -> tuple[Capability, ...]:

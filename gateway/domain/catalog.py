@@ -89,6 +89,7 @@ class RoutingRule(ConfigModel):
 
     role: tuple[str, ...] = ()
     task: tuple[str, ...] = ()
+    intent: tuple[str, ...] = ()
     mode: Literal["final"] | None = None
     model: str
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from gateway.domain.catalog import AUTO
+from gateway.domain.intent import INTENTS
 from gateway.domain.yaml_lines import Path
 
 Problem = tuple[Path, str]
@@ -26,6 +27,8 @@ def check_names(value: dict[str, Any]) -> Iterator[Problem]:
                 yield ("models", name, "providers"), "unknown key; `provider` takes a list too"
     yield from _check_aliases(_mapping(value, "aliases"), models)
     yield from _check_routing(_mapping(value, "routing"), models)
+    own = _mapping(_mapping(value, "intent"), "exemplars")
+    yield from _check_rules_intents(_mapping(value, "routing").get("rules"), (*INTENTS, *own))
     yield from _check_fallbacks(_mapping(value, "fallbacks"), models)
     moderator = _mapping(_mapping(value, "guardrails"), "moderation").get("model")
     if isinstance(moderator, str) and moderator not in models:
@@ -65,6 +68,14 @@ def _check_routing(routing: dict[str, Any], models: Collection[str]) -> Iterator
         target = rule.get("model") if isinstance(rule, dict) else None
         if isinstance(target, str) and target not in models:
             yield ("routing", "rules", index, "model"), _unknown("model", target, models)
+
+
+def _check_rules_intents(rules: Any, intents: Collection[str]) -> Iterator[Problem]:
+    for index, rule in enumerate(rules if isinstance(rules, list) else ()):
+        given = rule.get("intent") if isinstance(rule, dict) else None
+        for at, intent in enumerate(given if isinstance(given, list) else ()):
+            if isinstance(intent, str) and intent not in intents:
+                yield ("routing", "rules", index, "intent", at), _unknown("intent", intent, intents)
 
 
 def _check_fallbacks(fallbacks: dict[str, Any], models: Collection[str]) -> Iterator[Problem]:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from gateway.core.exceptions import GatewayError
 from gateway.domain.breaker import BreakerState
+from gateway.domain.intent import JudgedBy
 from gateway.domain.messages import ToolCall
 from gateway.domain.usage import Usage, money
 
@@ -157,11 +158,15 @@ class Receipt:
     overhead_ms: float = 0.0
     breakers: Mapping[str, BreakerState] = field(default_factory=dict)
     cache: dict[str, Any] = field(default_factory=lambda: {"result": "bypass"})
+    intent_score: float = 0.0
+    intent_by: JudgedBy = ""
 
     def as_json(self) -> dict[str, Any]:
         """The receipt as clients see it and as it is stored; money as decimal strings."""
         return {
             "intent": self.intent,
+            "intent_score": self.intent_score,
+            "intent_by": self.intent_by,
             "complexity": self.complexity,
             "alias": self.alias,
             "model": self.model,

@@ -48,6 +48,10 @@ class Receipt(View):
     """How the answer came about."""
 
     intent: str
+    intent_score: float = Field(description="the label's probability, or how alike its exemplars are")
+    intent_by: Literal["", "fast", "exemplars", "light", "unconfirmed"] = Field(
+        description="who judged it; `unconfirmed`: the light model was asked and said nothing usable"
+    )
     complexity: float
     alias: str
     model: str

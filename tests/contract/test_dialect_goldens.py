@@ -104,6 +104,8 @@ def test_the_native_stream_to_the_letter() -> None:
         },
         "receipt": {
             "intent": "chat",
+            "intent_score": 0.0,
+            "intent_by": "",
             "complexity": 0.1,
             "alias": "auto",
             "model": "small",

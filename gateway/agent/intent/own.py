@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +25,8 @@ class OwnIntents:
     """Tells which own intent a text's vector belongs to, in some ten microseconds.
 
     All sentences share what makes them sentences: their language, politeness, "how do I". Directions in which
-    ordinary texts differ count less, so that what is left is mostly what a text is about. A text is as alike as
-    the mean of its likeness to the nearest exemplar and to their centre.
+    ordinary texts differ count less, so that what is left is mostly what a text is about. How alike a text is
+    is the mean of its likeness to the nearest exemplar and to their centre.
     """
 
     def __init__(self, exemplars: Mapping[str, Sequence[str]], embedder: WordLlamaEmbedder) -> None:
@@ -58,7 +59,7 @@ def vectors(texts: list[str], embedder: WordLlamaEmbedder) -> Array:
     return embedder.embed([extract(text).stem for text in texts])
 
 
-def _unit(x: Array) -> Array:
+def _unit(x: npt.NDArray[Any]) -> Array:
     result: Array = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-9)
     return result
 

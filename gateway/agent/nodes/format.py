@@ -75,6 +75,8 @@ def _receipt(state: AgentState, route: Route, context: AgentContext) -> Receipt:
     found = state["intent"]
     return Receipt(
         intent=found.label,
+        intent_score=round(found.confidence, 3),
+        intent_by=found.judged_by,
         complexity=round(found.complexity, 3),
         alias=route.alias,
         model=route.model,

@@ -8,6 +8,7 @@ from langgraph.runtime import Runtime
 
 from gateway.agent.checks import brings_results, note, screened, start_input_check
 from gateway.agent.context import AgentContext
+from gateway.agent.intent.ask import ask_light, to_be_asked
 from gateway.agent.state import AgentState
 from gateway.domain.intent import Intent
 from gateway.guardrails.base import Verdict
@@ -22,12 +23,14 @@ def last_question(state: AgentState) -> str:
 
 
 async def intent(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
-    """Classify locally, and start the guards so that they run beside the model call."""
+    """Classify, by default on this machine alone, and start the guards beside the model call."""
     context = runtime.context
     question = last_question(state)
     start_input_check(context, question)
     started = perf_counter()
     found = context.parts.classifier.classify(question)
+    if to_be_asked(context.parts.catalog.intent, state["turn"], found, question):
+        found = await ask_light(context, question, found)
     update = AgentState(intent=found)
     if context.guard.unsafe != "off" and found.label == "unsafe":
         verdict = _unsafe_verdict(found, (perf_counter() - started) * 1000)
