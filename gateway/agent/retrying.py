@@ -32,7 +32,7 @@ class RetryBudget:
         """Whether there is enough for one retry; if so, it is spent."""
         if self._saved < 1.0:
             return False
-        self._saved -= 1.0
+        self._saved -= 1.0 + self._ratio  # what it is about to put aside itself is none of the others' share
         return True
 
 
