@@ -25,7 +25,7 @@ _TAG = re.compile(r"<(/?)\s*(notes|new)\b", re.IGNORECASE)
 # Of the room for notes: the first exchange's share, and in it the question's.
 _OPENING_SHARE = 3
 _QUESTION_SHARE = (3, 4)
-_SHORTEST_LINE = 10
+_SHORTEST_LINE = 16
 _LEFT_OUT = "(… {count} more, left out …)"
 
 
@@ -81,12 +81,14 @@ def line(message: Message) -> str:
 def extract(since: str, lines: Sequence[str], tokens: int) -> str:
     """What can be told without a model: each line's beginning, as long as all of them together allow.
 
-    Where even short lines are too many, those in the middle go.
+    Where even short lines are too many, answers go, and then what stands in the middle.
     """
     told = [*filter(None, since.split("\n")), *lines]
     if not told:
         return ""
     most = max(1, tokens // (_SHORTEST_LINE + 2))
+    if len(told) > most:
+        told = [text for text in told if not text.startswith("Assistant:")]
     if len(told) > most:
         first = most // 3
         rest = most - first - 1

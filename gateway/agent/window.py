@@ -23,6 +23,7 @@ from gateway.agent.memory import KEPT_ROWS, Memory
 from gateway.agent.request import message_tokens
 from gateway.agent.state import AgentState
 from gateway.agent.summary import new_notes
+from gateway.core.exceptions import ContextLengthExceeded
 from gateway.domain.catalog import ModelConfig
 from gateway.domain.chat import ChatRequest, ToolSpec, Turn
 from gateway.domain.tokens import most_tokens
@@ -73,11 +74,22 @@ async def make_room(
             memory, context, history, room, total(head) + total(shorten(tail, room // 2))
         )
         shown = fit((*head, *notes.shown(memory.notes)), history, tail, room)
+    if total(shown) > room and memory.notes:
+        shown = fit(head, history, tail, room)  # better an answer without the notes than none
     needed = total(shown)
     # By the tokenizer that needs the most; it may still fit by another, and nothing else is left to try.
     if needed > room and (history or state["room"] is not None or sum(map(message_tokens, shown)) > room):
-        raise too_long(needed, room)
+        raise too_long(needed, room) if state["room"] is None else refused(needed, model)
     return shown
+
+
+def refused(tokens: int, model: ModelConfig) -> ContextLengthExceeded:
+    """The refusal that is an upstream's, with the numbers."""
+    return ContextLengthExceeded(
+        f"The model's provider finds this too long: about {tokens} tokens of messages, for a window of "
+        f"{model.context_window} by the gateway's configuration.",
+        param="messages",
+    )
 
 
 def after_too_long(state: AgentState, request: ChatRequest | None, context: AgentContext) -> AgentState:
@@ -87,9 +99,12 @@ def after_too_long(state: AgentState, request: ChatRequest | None, context: Agen
     or its tokenizer is one of a kind.
     """
     shrunk = state["shrunk"] + 1
-    if request is None or context.memory is None or shrunk > MOST_SHRUNK:
+    if request is None:
         return AgentState(shrunk=MOST_SHRUNK + 1)
     sent = total(request.messages)
+    if context.memory is None or shrunk > MOST_SHRUNK:
+        model = context.parts.catalog.models[state["route"].model]
+        return AgentState(shrunk=MOST_SHRUNK + 1, failure=refused(sent, model))
     log.warning("prompt.longer_than_estimated", model=request.model, estimated_tokens=sent)
     return AgentState(room=int(sent * _SHRINK), shrunk=shrunk)
 
