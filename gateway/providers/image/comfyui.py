@@ -81,14 +81,15 @@ class ComfyUIProvider(ImageProvider):
 
     async def _run(self, workflow: Workflow, graph: dict[str, Any]) -> AsyncGenerator[ImageEvent, None]:
         """One run of one graph; called off at ComfyUI where this iterator is closed early."""
-        client_id = uuid4().hex
-        prompt_id = ""
-        ended = False
+        # The id is ours, so that a run can be called off before its queueing was confirmed.
+        client_id, prompt_id = uuid4().hex, str(uuid4())
+        queued = ended = False
         deadline = asyncio.get_running_loop().time() + self.timeouts.live
         try:
             async with aiohttp.ClientSession() as session:
                 socket = await self._listen(session, client_id)
-                prompt_id = await self._queue(workflow, graph, client_id)
+                queued = True
+                prompt_id = await self._queue(workflow, graph, client_id, prompt_id)
                 async with aclosing(_Follower(workflow, prompt_id, deadline).events(socket)) as events:
                     async for event in events:
                         yield event
@@ -96,7 +97,7 @@ class ComfyUIProvider(ImageProvider):
             outputs = await self._outputs(workflow, prompt_id, deadline)
             ended = True
         finally:
-            if prompt_id and not ended:
+            if queued and not ended:
                 await asyncio.shield(asyncio.ensure_future(self._call_off(prompt_id)))
         for output in outputs:
             yield await self._view(output)
@@ -113,8 +114,9 @@ class ComfyUIProvider(ImageProvider):
         except (aiohttp.ClientError, OSError) as error:
             raise UpstreamUnavailable("ComfyUI cannot be reached.") from error
 
-    async def _queue(self, workflow: Workflow, graph: dict[str, Any], client_id: str) -> str:
-        body = json.dumps({"prompt": graph, "client_id": client_id}).encode()
+    async def _queue(self, workflow: Workflow, graph: dict[str, Any], client_id: str, prompt_id: str) -> str:
+        """Queue the graph; the id it then has, which an older ComfyUI makes itself."""
+        body = json.dumps({"prompt": graph, "client_id": client_id, "prompt_id": prompt_id}).encode()
         request = httpx.Request(
             "POST",
             f"{self._base}/prompt",
@@ -132,10 +134,10 @@ class ComfyUIProvider(ImageProvider):
             await response.aclose()
         if response.status_code == 400:
             raise UpstreamError(_refusal(workflow, answer))
-        prompt_id = answer.get("prompt_id")
-        if not response.is_success or not isinstance(prompt_id, str):
+        told = answer.get("prompt_id")
+        if not response.is_success or not isinstance(told, str):
             raise wire.error_of(response.status_code, response.headers, b"")
-        return prompt_id
+        return told
 
     async def _outputs(self, workflow: Workflow, prompt_id: str, deadline: float) -> list[dict[str, str]]:
         """The pictures that the run saved; waits for it where its socket was lost half-way."""

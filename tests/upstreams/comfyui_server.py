@@ -1,0 +1,192 @@
+"""A ComfyUI: queue, WebSocket, history and views, with the messages that version 0.3.64 was seen to send."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+from aiohttp import WSMsgType, web
+from PIL import Image
+
+_CLASSES = {"EmptyImage", "ImageScale", "SaveImage", "ImageToMask", "KSampler"}
+
+
+class ComfyUIUpstream:
+    """Runs graphs by walking their nodes; `misbehaviour` makes it fail in one of the ways it does.
+
+    `misbehaviour`: "" | refuse (400, as for a bad input) | error (a node raises) | drop (the socket closes
+    half-way, the run goes on) | empty (no picture) | cut (half of the picture) | html (a page instead) |
+    hang (never ends) | interrupted | garbage (a socket message that is no JSON).
+    """
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.misbehaviour = ""
+        self.prompts: list[dict[str, Any]] = []
+        self.called_off: list[tuple[str, str]] = []
+        self.queued = asyncio.Event()
+        self._sockets: dict[str, web.WebSocketResponse] = {}
+        self._history: dict[str, dict[str, Any]] = {}
+        self._files: dict[str, bytes] = {}
+        self._seen: set[str] = set()
+        self._runs: set[asyncio.Task[None]] = set()
+
+    def application(self) -> web.Application:
+        app = web.Application()
+        app.router.add_get("/ws", self._socket)
+        app.router.add_post("/prompt", self._prompt)
+        app.router.add_get("/history/{id}", self._read_history)
+        app.router.add_get("/view", self._view)
+        app.router.add_post("/queue", self._delete)
+        app.router.add_post("/interrupt", self._interrupt)
+        return app
+
+    async def aclose(self) -> None:
+        for run in list(self._runs):
+            run.cancel()
+        await asyncio.gather(*self._runs, return_exceptions=True)
+
+    async def _socket(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        client = request.query["clientId"]
+        self._sockets[client] = socket
+        await socket.send_json(
+            {"type": "status", "data": {"status": {"exec_info": {"queue_remaining": 0}}, "sid": client}}
+        )
+        async for message in socket:
+            if message.type is WSMsgType.ERROR:
+                break
+        return socket
+
+    async def _prompt(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        graph = body["prompt"]
+        self.prompts.append(graph)
+        for node_id, node in graph.items():
+            if node["class_type"] not in _CLASSES:
+                return web.json_response(
+                    {
+                        "error": {
+                            "type": "invalid_prompt",
+                            "message": f"Cannot execute because node {node['class_type']} does not exist.",
+                            "details": f"Node ID '#{node_id}'",
+                            "extra_info": {},
+                        },
+                        "node_errors": {},
+                    },
+                    status=400,
+                )
+        if self.misbehaviour == "refuse":
+            errors = [{"type": "value_smaller_than_min", "message": "vendor secret", "details": "width"}]
+            node_errors = {"2": {"errors": errors, "dependent_outputs": ["3"], "class_type": "ImageScale"}}
+            error = {"type": "prompt_outputs_failed_validation", "message": "vendor secret", "details": ""}
+            return web.json_response({"error": error, "node_errors": node_errors}, status=400)
+        prompt_id = str(body.get("prompt_id") or uuid4())
+        run = asyncio.create_task(self._run(prompt_id, graph, self._sockets[body["client_id"]]))
+        self._runs.add(run)
+        run.add_done_callback(self._runs.discard)
+        self.queued.set()
+        return web.json_response({"prompt_id": prompt_id, "number": len(self.prompts), "node_errors": {}})
+
+    async def _run(self, prompt_id: str, graph: dict[str, Any], socket: web.WebSocketResponse) -> None:
+        async def tell(kind: str, **data: Any) -> None:
+            if not socket.closed:
+                await socket.send_json({"type": kind, "data": {**data, "prompt_id": prompt_id}})
+
+        await tell("execution_start", timestamp=1)
+        cached = [node for node in graph if repr(graph[node]) in self._seen]
+        await tell("execution_cached", nodes=cached, timestamp=1)
+        outputs: dict[str, Any] = {}
+        messages: list[Any] = [["execution_start", {"prompt_id": prompt_id}]]
+        if self.misbehaviour == "garbage":
+            await socket.send_str("{not json")
+        for at, (node_id, node) in enumerate(graph.items()):
+            if self.misbehaviour == "hang":
+                await asyncio.Event().wait()
+            if at == 1 and self.misbehaviour == "drop":
+                await socket.close()
+            if at == 1 and self.misbehaviour in ("error", "interrupted"):
+                kind = "execution_error" if self.misbehaviour == "error" else "execution_interrupted"
+                data = {
+                    "node_id": node_id,
+                    "node_type": node["class_type"],
+                    "executed": ["1"],
+                    "exception_message": "vendor secret",
+                    "exception_type": "IndexError",
+                    "traceback": ["vendor secret"],
+                }
+                messages.append([kind, data])
+                self._record(prompt_id, {}, messages, "error")
+                await tell(kind, **data)
+                return
+            if node_id not in cached:
+                state = {"value": 0.0, "max": 1.0, "state": "running", "node_id": node_id}
+                await tell("progress_state", nodes={node_id: state})
+                await tell("executing", node=node_id, display_node=node_id)
+                await tell("progress_state", nodes={node_id: {**state, "value": 1.0, "state": "finished"}})
+                self._seen.add(repr(node))
+            if node["class_type"] == "SaveImage" and self.misbehaviour != "empty":
+                images = [self._save(graph)]
+                outputs[node_id] = {"images": images}
+                await tell("executed", node=node_id, display_node=node_id, output={"images": images})
+        self._record(prompt_id, outputs, messages, "success")
+        await tell("execution_success", timestamp=2)
+
+    def _record(self, prompt_id: str, outputs: Any, messages: list[Any], status: str) -> None:
+        told = {"status_str": status, "completed": status == "success", "messages": messages}
+        self._history[prompt_id] = {"outputs": outputs, "status": told}
+
+    def _save(self, graph: dict[str, Any]) -> dict[str, str]:
+        scale = next((n["inputs"] for n in graph.values() if n["class_type"] == "ImageScale"), {})
+        buffer = io.BytesIO()
+        size = (int(scale.get("width", 64)), int(scale.get("height", 64)))
+        Image.new("RGB", size, (len(self._files) % 255, 80, 120)).save(buffer, "PNG")
+        name = f"gateway_{len(self._files) + 1:05}_.png"
+        content = buffer.getvalue()
+        if self.misbehaviour == "cut":
+            content = content[: len(content) // 2]
+        elif self.misbehaviour == "html":
+            content = b"<html><script>alert(1)</script></html>"
+        self._files[name] = content
+        return {"filename": name, "subfolder": "", "type": "output"}
+
+    async def _read_history(self, request: web.Request) -> web.Response:
+        prompt_id = request.match_info["id"]
+        found = self._history.get(prompt_id)
+        return web.json_response({} if found is None else {prompt_id: found})
+
+    async def _view(self, request: web.Request) -> web.Response:
+        name = request.query["filename"]
+        if not re.fullmatch(r"[\w.]+", name) or name not in self._files:
+            return web.Response(status=404)
+        return web.Response(body=self._files[name], content_type="image/png")
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        self.called_off += [("queue", prompt) for prompt in (await request.json())["delete"]]
+        return web.Response()
+
+    async def _interrupt(self, request: web.Request) -> web.Response:
+        self.called_off.append(("interrupt", (await request.json())["prompt_id"]))
+        return web.Response()
+
+
+@asynccontextmanager
+async def comfyui_server() -> AsyncIterator[ComfyUIUpstream]:
+    """One on a free port of loopback."""
+    upstream = ComfyUIUpstream()
+    runner = web.AppRunner(upstream.application(), shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    upstream.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield upstream
+    finally:
+        await upstream.aclose()
+        await runner.cleanup()
