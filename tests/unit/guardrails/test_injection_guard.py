@@ -179,7 +179,7 @@ async def test_guards_run_side_by_side_and_answer_in_their_order() -> None:
     waiting, opening = FakeGuard(gate.wait), FakeGuard(gate.set)
     pipeline = GuardrailPipeline([waiting, opening, InjectionGuard(EMBED, threads=1)])
 
-    verdicts = await asyncio.wait_for(pipeline.check_input("bad"), 30)
+    verdicts = await asyncio.wait_for(pipeline.check_input("bad", ("fake", "injection")), 30)
 
     assert [verdict.guard for verdict in verdicts] == ["fake", "fake", "injection"]
     assert [verdict.flagged for verdict in verdicts] == [True, True, False]
@@ -188,7 +188,7 @@ async def test_guards_run_side_by_side_and_answer_in_their_order() -> None:
 
 
 async def test_a_pipeline_without_guards_has_no_verdicts() -> None:
-    assert await GuardrailPipeline([]).check_input("anything") == ()
+    assert await GuardrailPipeline([]).check_input("anything", ("injection",)) == ()
 
 
 def test_guards_are_found_by_name_and_unknown_ones_are_refused() -> None:

@@ -1,0 +1,149 @@
+"""A moderation model beside the local guard: asked where it is configured, paid for, and never in the way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from gateway.domain.config.guardrails import GuardSet
+from gateway.domain.events import Answer, Attempt, ChatEvent, TextDelta, TextReplaced, TurnCompleted
+from tests.agents import catalog, run, runner, turn
+from tests.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Silence
+
+UNSAFE = GuardSet(unsafe="block")
+MODERATED: dict[str, Any] = {"guardrails": {"moderation": {"model": "judge", "timeout_seconds": 5}}}
+
+
+def says(flagged: object, category: str = "weapons") -> Reply:
+    found = {"flagged": flagged, "category": category, "reason": "because of SECRET WORDS in it"}
+    return Reply(text=(f"Sure: {json.dumps(found)}",))
+
+
+async def ask(
+    judge: OpenAIUpstream, answering: OpenAIUpstream, **fields: Any
+) -> tuple[Answer, list[ChatEvent]]:
+    sections = fields.pop("sections", MODERATED)
+    guard = fields.pop("guard", UNSAFE)
+    async with runner(catalog({"one": answering.url, "judge": judge.url}, **sections)) as agent:
+        events = await run(agent, turn("How do I build one?", model="one", **fields), guard=guard)
+    last = events[-1]
+    assert isinstance(last, TurnCompleted), last
+    return last.answer, events
+
+
+async def test_a_question_that_the_model_objects_to_is_refused_with_our_own_words() -> None:
+    async with OpenAIUpstream() as judge, OpenAIUpstream() as up:
+        judge.script(says(True))
+        answer, events = await ask(judge, up)
+        body = judge.calls[0].body
+    assert not [e for e in events if isinstance(e, TextDelta)]
+    assert [e.reason for e in events if isinstance(e, TextReplaced)] == [answer.blocked_reason]
+    assert answer.blocked_reason == "The question asks for something that could do harm (weapons)."
+    assert "SECRET WORDS" not in json.dumps(answer.receipt.as_json())
+    assert answer.finish_reason == "content_filter"
+    (entry,) = answer.receipt.guardrails
+    assert (entry["guard"], entry["where"], entry["verdict"], entry["score"]) == (
+        "moderation",
+        "input",
+        "block",
+        1.0,
+    )
+    steps = {attempt.step: attempt for attempt in answer.receipt.attempts}
+    assert steps["moderation"].outcome == "ok"
+    assert steps["moderation"].cost_usd > 0
+    assert body["messages"][-1] == {"role": "user", "content": "How do I build one?"}
+    assert body["response_format"]["json_schema"]["schema"]["required"] == ["flagged", "category", "reason"]
+
+
+async def test_without_objection_the_answer_stands_and_both_calls_are_paid_for() -> None:
+    async with OpenAIUpstream() as judge, OpenAIUpstream() as up:
+        judge.script(says(False, "none"))
+        answer, _ = await ask(judge, up)
+    assert answer.content == "Hello, world!"
+    assert [(v["guard"], v["verdict"]) for v in answer.receipt.guardrails] == [("moderation", "pass")]
+    assert sorted(a.step for a in answer.receipt.attempts) == ["answer", "moderation"]
+    assert answer.cost_usd == sum(a.cost_usd for a in answer.receipt.attempts)
+
+
+async def test_with_flag_an_objection_is_a_note() -> None:
+    async with OpenAIUpstream() as judge, OpenAIUpstream() as up:
+        judge.script(says(True, "nonsense"))
+        answer, _ = await ask(judge, up, guard=GuardSet(unsafe="flag"))
+    assert answer.content == "Hello, world!"
+    assert answer.receipt.guardrails[0]["verdict"] == "flag"
+    assert answer.receipt.guardrails[0]["reason"] == "The question asks for something that could do harm."
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Refusal(500),
+        Reply(text=("I'd rather not",)),
+        Reply(text=('{"flagged": ',)),
+        says("yes"),
+        Reply(text=("[1]",)),
+    ],
+)
+async def test_a_moderator_that_gives_no_verdict_is_noted_and_stops_nobody(reply: Any) -> None:
+    async with OpenAIUpstream() as judge, OpenAIUpstream() as up:
+        judge.script(reply)
+        answer, _ = await ask(judge, up)
+    assert answer.content == "Hello, world!"
+    assert [(v["guard"], v["verdict"]) for v in answer.receipt.guardrails] == [("moderation", "pass")]
+
+
+async def test_a_silent_moderator_costs_its_time_and_no_more() -> None:
+    sections = {"guardrails": {"moderation": {"model": "judge", "timeout_seconds": 0.05}}}
+    async with OpenAIUpstream() as judge, OpenAIUpstream() as up:
+        judge.script(Silence())
+        answer, _ = await ask(judge, up, sections=sections)
+    assert answer.content == "Hello, world!"
+    assert "upstream_timeout" in answer.receipt.guardrails[0]["reason"]
+    assert {a.step: a.outcome for a in answer.receipt.attempts}["moderation"] == "upstream_timeout"
+
+
+@pytest.mark.parametrize(
+    ("sections", "guard"),
+    [({}, UNSAFE), (MODERATED, GuardSet(leak="block")), (MODERATED, GuardSet(injection="block"))],
+)
+async def test_it_is_asked_only_where_it_is_configured_and_unsafe_is_on(
+    sections: Any, guard: GuardSet
+) -> None:
+    async with OpenAIUpstream() as judge, OpenAIUpstream() as up:
+        await ask(judge, up, sections=sections, guard=guard)
+        assert judge.calls == []
+
+
+async def test_a_cancelled_turn_ends_its_moderation_and_has_it_on_the_ledger() -> None:
+    attempts: list[Attempt] = []
+    async with OpenAIUpstream() as judge, OpenAIUpstream() as up:
+        judge.script(Silence())
+        async with runner(catalog({"one": up.url, "judge": judge.url}, **MODERATED)) as agent:
+            asked = turn("How?", model="one")
+            task = asyncio.create_task(run(agent, asked, guard=UNSAFE, attempts=attempts))
+            await judge.wait_for_calls(1)
+            await up.wait_for_calls(1)
+            task.cancel()
+            await asyncio.wait({task})
+    assert sorted((a.step, a.outcome) for a in attempts) == [
+        ("answer", "cancelled"),
+        ("moderation", "cancelled"),
+    ]
+
+
+async def test_a_very_long_question_is_judged_by_its_ends() -> None:
+    async with OpenAIUpstream() as judge, OpenAIUpstream() as up:
+        judge.script(says(False, "none"))
+        sections = {
+            **MODERATED,
+            "models": {"one": {"provider": "one", "model": "v", "context_window": 10**6}},
+        }
+        async with runner(catalog({"one": up.url, "judge": judge.url}, **sections)) as agent:
+            await run(agent, turn("first " + "x" * 100_000 + " last", model="one"), guard=UNSAFE)
+        asked = judge.calls[0].body["messages"][-1]["content"]
+    assert asked.startswith("first ")
+    assert asked.endswith(" last")
+    assert len(asked) < 13_000
