@@ -53,8 +53,13 @@ async def open_stream(
         raise
     if first is None:
         raise GatewayError
+    return stream_response(_encoded(first, events, encoder, on_answer))
+
+
+def stream_response(frames: AsyncIterator[bytes]) -> EventSourceResponse:
+    """The response that carries `frames`, with heartbeats and a grace at shutdown."""
     return EventSourceResponse(
-        _encoded(first, events, encoder, on_answer),
+        frames,
         ping=HEARTBEAT_SECONDS,
         sep="\n",
         headers={"cache-control": "no-cache"},

@@ -28,10 +28,11 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars per million tokens."""
+    """US dollars per million tokens, and for each picture."""
 
     input: Decimal = Decimal(0)
     output: Decimal = Decimal(0)
+    image: Decimal = Decimal(0)
 
     def cost(self, usage: Usage) -> Decimal:
         """Cost of `usage` in dollars, unrounded."""

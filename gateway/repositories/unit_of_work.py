@@ -16,6 +16,7 @@ from gateway.repositories.api_key import ApiKeyRepository
 from gateway.repositories.audit import AuditRepository
 from gateway.repositories.budget import BudgetRepository
 from gateway.repositories.conversation import ConversationRepository
+from gateway.repositories.image import ImageRepository
 from gateway.repositories.message import MessageRepository
 from gateway.repositories.password_reset import PasswordResetRepository
 from gateway.repositories.refresh_token import RefreshTokenRepository
@@ -85,6 +86,10 @@ class UnitOfWork:
     @cached_property
     def conversations(self) -> ConversationRepository:
         return ConversationRepository(self.session)
+
+    @cached_property
+    def images(self) -> ImageRepository:
+        return ImageRepository(self.session)
 
     @cached_property
     def messages(self) -> MessageRepository:

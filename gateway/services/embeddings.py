@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from time import perf_counter
 
 from gateway.agent.upstreams import Upstreams
-from gateway.core import metrics
-from gateway.core.exceptions import CircuitOpen, GatewayError, UpstreamError
 from gateway.domain.budget import Estimate
 from gateway.domain.catalog import Catalog
 from gateway.domain.embeddings import EmbeddingRequest, Embeddings
-from gateway.domain.ledger import UsageEntry, UsageOwner
+from gateway.domain.ledger import UsageOwner
 from gateway.domain.principal import Principal
 from gateway.domain.usage import Usage, estimate_tokens
 from gateway.providers.embedding.base import EmbeddingProvider
+from gateway.services.asking import Asking
 from gateway.services.capable import capable_models
 from gateway.services.ledger import Ledger
 
@@ -62,72 +61,32 @@ class EmbeddingService:
         tokens = sum(map(estimate_tokens, texts))
         dearest = max(self._catalog.price_of(model).cost(Usage(tokens)) for model in models)
         reservation = await self._ledger.reserve(principal, Estimate(tokens, dearest))
-        calls: list[UsageEntry] = []
+        asking = Asking(self._upstreams, "embedding")
+
+        async def ask(model: str, provider: str) -> tuple[Embeddings, Usage, Decimal]:
+            request = EmbeddingRequest(self._catalog.models[model].model, texts, dimensions)
+            result = await self._providers[provider].embed(request)
+            usage = Usage(result.prompt_tokens)
+            return result, usage, self._catalog.price_of(model).cost(usage)
+
         try:
-            result = await self._ask(list(models), EmbeddingRequest("", texts, dimensions), calls)
+            result = await asking.first_answer(models, ask)
         finally:
-            _count(calls)
+            asking.count()
             owner = UsageOwner(principal.user_id, request_id, principal.api_key_id)
-            await self._ledger.settle(owner, calls, reservation)
-        answered = calls[-1]
-        elsewhere = sum(call.latency_ms for call in calls)
+            await self._ledger.settle(owner, asking.calls, reservation)
+        answered = asking.calls[-1]
         return Embedded(
             result,
             answered.model,
             answered.provider,
             answered.cost_usd,
-            max(0.0, (perf_counter() - started) * 1000 - elsewhere),
+            max(0.0, (perf_counter() - started) * 1000 - asking.elsewhere_ms),
             fallback_from=models[0] if answered.model != models[0] else None,
         )
-
-    async def _ask(self, models: list[str], request: EmbeddingRequest, calls: list[UsageEntry]) -> Embeddings:
-        """The first answer of `models`; each call is added to `calls`, the one that answered last."""
-        failure: GatewayError = CircuitOpen()
-        while models:
-            choice = await self._upstreams.choose(models)
-            if choice.upstream is None:
-                raise failure if calls else CircuitOpen(retry_after=choice.wait)
-            model, provider = choice.upstream.model, choice.upstream.provider.name
-            begun = perf_counter()
-            usage, outcome = Usage(), "cancelled"
-            try:
-                with self._upstreams.calling(choice.upstream, choice.probe):
-                    vendors_name = self._catalog.models[model].model
-                    result = await self._providers[provider].embed(replace(request, model=vendors_name))
-                usage, outcome = Usage(result.prompt_tokens), "ok"
-                return result
-            except GatewayError as error:
-                outcome = error.code
-                if not isinstance(error, UpstreamError):
-                    raise
-                failure = error
-                models.remove(model)
-            finally:
-                calls.append(self._entry(model, provider, usage, outcome, begun))
-        raise failure
 
     def _usable(self, model: str) -> bool:
         return any(
             name in self._providers and self._providers[name].configured
             for name in self._catalog.models[model].providers
         )
-
-    def _entry(self, model: str, provider: str, usage: Usage, outcome: str, begun: float) -> UsageEntry:
-        return UsageEntry(
-            kind="embedding",
-            model=model,
-            provider=provider,
-            usage=usage,
-            cost_usd=self._catalog.price_of(model).cost(usage),
-            outcome=outcome,
-            latency_ms=round((perf_counter() - begun) * 1000),
-        )
-
-
-def _count(calls: list[UsageEntry]) -> None:
-    for call in calls:
-        metrics.upstream_requests.labels(call.provider, call.model, call.outcome).inc()
-        metrics.upstream_latency.labels(call.provider, call.model).observe(call.latency_ms / 1000)
-        if call.usage.prompt_tokens:
-            metrics.tokens.labels(call.model, "prompt").inc(call.usage.prompt_tokens)
-            metrics.cost_usd.labels(call.model).inc(float(call.cost_usd))

@@ -1,0 +1,74 @@
+"""Files named by what is in them: written whole or not at all, and checked when they are read."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import re
+from pathlib import Path
+from uuid import uuid4
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class BlobStore:
+    """`<folder>/ab/abcdef…`; several processes, and machines over a shared folder, may use one at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def put(self, content: bytes) -> str:
+        """Keep `content` and return its SHA-256 in hex; durable once this returns.
+
+        Raises:
+            OSError: the disk is full, or not writable.
+        """
+        return await asyncio.to_thread(self._put, content)
+
+    async def get(self, digest: str) -> bytes | None:
+        """The content of this digest; None where it is not there, or not whole."""
+        return await asyncio.to_thread(self._get, digest)
+
+    async def remove(self, digest: str) -> None:
+        """Forget the content; it need not be there."""
+        await asyncio.to_thread(self._path(digest).unlink, missing_ok=True)
+
+    def _path(self, digest: str) -> Path:
+        if not _DIGEST.fullmatch(digest):
+            raise ValueError("not a SHA-256 in hex")
+        return self._folder / digest[:2] / digest
+
+    def _put(self, content: bytes) -> str:
+        digest = hashlib.sha256(content).hexdigest()
+        path = self._path(digest)
+        if self._get(digest) is not None:
+            return digest
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Beside its place, since only within one file system is renaming one step.
+        half = path.with_name(f".{digest}.{uuid4().hex}")
+        try:
+            with half.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            half.replace(path)
+        finally:
+            half.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+        return digest
+
+    def _get(self, digest: str) -> bytes | None:
+        try:
+            content = self._path(digest).read_bytes()
+        except FileNotFoundError:
+            return None
+        return content if hashlib.sha256(content).hexdigest() == digest else None
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

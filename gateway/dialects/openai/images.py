@@ -1,0 +1,62 @@
+"""OpenAI's images: the body, and pictures as base64 or as addresses."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway.core.exceptions import UnsupportedParameter, ValidationFailed
+from gateway.dialects.base import parse_body
+from gateway.domain.images import ImageRequest, StoredImage
+from gateway.schemas.media import GenerationsBody
+from gateway.services.media import Order
+
+_SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
+# What says nothing of the picture, or asks for what is done anyway.
+_HARMLESS: dict[str, tuple[Any, ...]] = {
+    "quality": (None, "auto", "standard"),
+    "style": (None,),
+    "background": (None, "auto"),
+    "moderation": (None, "auto"),
+    "output_format": (None, "png"),
+    "output_compression": (None, 100),
+    "partial_images": (None, 0),
+    "stream": (None, False),
+}
+
+
+def parse_generations(body: bytes) -> tuple[Order, bool]:
+    """The order, and whether pictures are wanted as base64.
+
+    Raises:
+        ValidationFailed, UnsupportedParameter: each names the `param`.
+    """
+    parsed = parse_body(GenerationsBody, body)
+    for name, value in (parsed.model_extra or {}).items():
+        if name not in _HARMLESS or value not in _HARMLESS[name]:
+            raise UnsupportedParameter("This cannot be honoured here.", param=name[:100])
+    width = height = None
+    if parsed.size not in (None, "auto"):
+        found = _SIZE.fullmatch(parsed.size or "")
+        if found is None:
+            raise ValidationFailed("A size looks like 1024x1024.", param="size")
+        width, height = int(found[1]), int(found[2])
+    if parsed.response_format not in (None, "url", "b64_json"):
+        raise ValidationFailed("Either url or b64_json.", param="response_format")
+    request = ImageRequest(model="", prompt=parsed.prompt, width=width, height=height, n=parsed.n or 1)
+    return Order(request, parsed.model), parsed.response_format != "url"
+
+
+def generations_body(
+    images: Sequence[StoredImage], contents: Sequence[bytes] | None, addresses: Sequence[str]
+) -> dict[str, Any]:
+    """OpenAI's answer: `b64_json` where `contents` are given, else `url`."""
+    if contents is not None:
+        data = [{"b64_json": base64.b64encode(content).decode("ascii")} for content in contents]
+    else:
+        data = [{"url": address} for address in addresses]
+    created = images[0].created_at if images else datetime.now(UTC)
+    return {"created": int(created.timestamp()), "data": data}

@@ -1,0 +1,72 @@
+"""OpenAI's API beside chats: `/v1/embeddings` and `/v1/images/generations`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Depends
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.dialects.openai.embeddings import EmbeddingsBody, embeddings_body, parse_embeddings
+from gateway.dialects.openai.images import generations_body, parse_generations
+from gateway.domain.principal import Principal
+from gateway.domain.usage import money
+from gateway.routers.dependencies import api_key_only, document_errors, get_container
+from gateway.routers.edge import json_bytes
+from gateway.routers.media import address_of, headers_of, last_of
+from gateway.routers.openapi import json_body
+from gateway.schemas.media import GenerationsBody, GenerationView
+
+router = APIRouter(prefix="/v1", tags=["openai"])
+
+
+@router.post(
+    "/embeddings",
+    summary="Vectors for texts",
+    openapi_extra={"requestBody": json_body(EmbeddingsBody)},
+    responses=document_errors(400, 404, 502, 503, 504),
+)
+async def embeddings(
+    request: Request, principal: Annotated[Principal, Depends(api_key_only("embeddings"))]
+) -> Response:
+    """OpenAI's body; vectors as numbers, or as base64 of float32."""
+    body, texts = parse_embeddings(await json_bytes(request))
+    made = await get_container(request).embeddings.embed(
+        body.model, texts, body.dimensions, principal, request.state.request_id
+    )
+    request.state.upstream, request.state.model = made.provider, made.model
+    headers = {
+        "x-gateway-model": made.model,
+        "x-gateway-provider": made.provider,
+        "x-gateway-cost-usd": money(made.cost_usd),
+        "x-gateway-overhead-ms": f"{made.overhead_ms:.1f}",
+    }
+    if made.fallback_from is not None:
+        headers["x-fallback-model"] = request.state.fallback_model = made.model
+    answer = embeddings_body(made.result, made.model, body.encoding_format)
+    return Response(orjson.dumps(answer), media_type="application/json", headers=headers)
+
+
+@router.post(
+    "/images/generations",
+    summary="Pictures in OpenAI's dialect",
+    openapi_extra={"requestBody": json_body(GenerationsBody)},
+    responses={200: {"model": GenerationView}, **document_errors(400, 404, 422, 502, 503, 504)},
+)
+async def image_generations(
+    request: Request, principal: Annotated[Principal, Depends(api_key_only("images"))]
+) -> Response:
+    """`b64_json` unless `url` is asked for; an address asks for the account's credential."""
+    order, inline = parse_generations(await json_bytes(request))
+    container = get_container(request)
+    made = await last_of(container.media.generate(order, principal, request.state.request_id))
+    request.state.upstream, request.state.model = made.provider, made.model
+    contents = None
+    if inline:
+        contents = [(await container.images.read(principal.user_id, image.id))[1] for image in made.images]
+    base = str(request.base_url).rstrip("/")
+    addresses = [base + address_of(image) for image in made.images]
+    answer = generations_body(made.images, contents, addresses)
+    return Response(orjson.dumps(answer), media_type="application/json", headers=headers_of(made))

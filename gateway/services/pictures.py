@@ -1,0 +1,42 @@
+"""What a provider sent, looked at before it is kept: is it a picture, which kind, how large."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+from PIL import Image, UnidentifiedImageError
+
+from gateway.core.exceptions import UpstreamBroken
+
+# What browsers show, and nothing that can hold a script.
+_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif"}
+_MOST_PIXELS = 64 * 1024 * 1024
+
+
+def inspect(content: bytes, most_bytes: int) -> tuple[str, int, int]:
+    """Media type, width and height of a whole picture; takes tens of milliseconds: not on the event loop.
+
+    Raises:
+        UpstreamBroken: it is no picture, is cut, or is larger than may be kept.
+    """
+    if len(content) > most_bytes:
+        raise UpstreamBroken("The provider's picture is larger than may be kept here.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content), formats=tuple(_TYPES)) as picture:
+                kind, (width, height) = picture.format, picture.size
+                if width * height > _MOST_PIXELS:
+                    raise UpstreamBroken("The provider's picture is larger than may be kept here.")
+                picture.load()  # a cut one fails here
+    except (
+        UnidentifiedImageError,
+        OSError,
+        ValueError,
+        SyntaxError,
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    ) as error:
+        raise UpstreamBroken("What the provider sent is not a picture, or not a whole one.") from error
+    return _TYPES[str(kind)], width, height
