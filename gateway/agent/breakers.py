@@ -69,7 +69,7 @@ class SharedBreakers:
         wall: Callable[[], float],
     ) -> None:
         self._store = store
-        self._upstreams = {upstream.key: upstream for upstream in upstreams}
+        self._upstreams = tuple(upstreams)
         self._clock = clock
         self._wall = wall
         self._acts: deque[tuple[Act, Upstream, str | None, bool]] = deque()
@@ -135,17 +135,25 @@ class SharedBreakers:
             await asyncio.wait({self._telling})
 
     async def poll(self) -> None:
-        """Learn what all workers know, whatever messages were lost.
+        """Hold on to the probes that this worker makes, and learn what all know, whatever messages were lost.
+
+        Raises:
+            ValkeyUnavailable
+        """
+        for upstream in self._upstreams:
+            if upstream.breaker.probe is not None:
+                await self._store.act("renew", upstream.key, upstream.breaker.probe)
+        await self.read()
+
+    async def read(self) -> None:
+        """Learn what all workers know.
 
         Raises:
             ValkeyUnavailable
         """
         began = self._clock()
-        for upstream in self._upstreams.values():
-            if upstream.breaker.probe is not None:
-                await self._store.act("renew", upstream.key, upstream.breaker.probe)
         known = await self._store.read()
-        for upstream in self._upstreams.values():
+        for upstream in self._upstreams:
             if not upstream.untold and upstream.told_at < began:
                 self._adopt(upstream, known.get(upstream.key, CLOSED))
 
@@ -187,16 +195,14 @@ class SharedBreakers:
         self._look()
 
     def _look(self) -> None:
-        self.quiet = all(upstream.breaker.closed for upstream in self._upstreams.values())
+        self.quiet = all(upstream.breaker.closed for upstream in self._upstreams)
 
     async def _listen(self) -> NoReturn:
         while True:
             try:
                 async with aclosing(self._store.changes()) as changes:
-                    async for key, shared in changes:
-                        upstream = self._upstreams.get(key)
-                        if upstream is not None and not upstream.untold:
-                            self._adopt(upstream, shared)
+                    async for _ in changes:
+                        await self.read()
             except ValkeyUnavailable:
                 await asyncio.sleep(_RETRY_SECONDS)
 
