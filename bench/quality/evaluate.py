@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bench.quality import guard
+from bench.quality import guard, understanding
 from bench.quality.fit_intent import exam_rows, unsafe_rows
 from bench.quality.heads import fit_complexity, fit_labels, fit_unsafe
 from bench.quality.linear import with_bias
@@ -157,6 +157,9 @@ def main() -> None:
     ours, embedder = exemplars(), WordLlamaEmbedder.load()
     routing(data, ours, embedder)
     labels(ours, embedder)
+    understanding.doubt(ours, embedder)
+    understanding.held_out(IntentClassifier.load(embedder))
+    understanding.own_intents(data, ours, embedder)
     unsafe(data, ours, embedder)
     guard.report(data)
 

@@ -61,11 +61,20 @@ class Exemplar:
     text: str
 
 
-def exemplars() -> list[Exemplar]:
-    """Our own sentences, rated by hand, and a few long ones put together."""
+def short_exemplars() -> list[Exemplar]:
+    """Our own sentences, rated by hand."""
     rows = [line.split("\t") for line in lines(EXEMPLARS / "intents.tsv")]
-    short = [Exemplar(label, float(complexity), text) for label, complexity, text in rows]
-    return short + [
+    return [Exemplar(label, float(complexity), text) for label, complexity, text in rows]
+
+
+def ordinary() -> list[str]:
+    """What own intents are told apart from: our sentences, and everyday requests in polite forms."""
+    return [item.text for item in short_exemplars()] + lines(EXEMPLARS / "ordinary.txt")
+
+
+def exemplars() -> list[Exemplar]:
+    """Our own sentences, and a few long ones put together."""
+    return short_exemplars() + [
         Exemplar(label, complexity, f"{ask}\n\n{filler * times}")
         for label, complexity, ask, filler, times in _LONG
     ]

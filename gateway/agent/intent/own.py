@@ -30,13 +30,14 @@ class OwnIntents:
     """
 
     def __init__(self, exemplars: Mapping[str, Sequence[str]], embedder: WordLlamaEmbedder) -> None:
-        self.names = tuple(exemplars)
         self._mean, self._whitening = _fitted(embedder)
-        self._exemplars = [self._whitened(vectors(list(texts), embedder)) for texts in exemplars.values()]
-        centres = [_unit(e.mean(axis=0, keepdims=True))[0] for e in self._exemplars]
-        self._stacked = np.vstack(self._exemplars)
-        self._ends = np.cumsum([len(e) for e in self._exemplars])[:-1]
-        self._centres = np.array(centres)
+        # Sentences in two scripts have no centre that either is near to.
+        groups = [(name, part) for name, texts in exemplars.items() for part in _by_script(texts)]
+        parts = [self._whitened(vectors(part, embedder)) for _, part in groups]
+        self._names = [name for name, _ in groups]
+        self._stacked = np.vstack(parts)
+        self._starts = np.cumsum([0, *(len(part) for part in parts[:-1])])
+        self._centres = np.vstack([_unit(part.mean(axis=0, keepdims=True)) for part in parts])
 
     def nearest(self, vector: Array) -> tuple[str, float]:
         """The likeliest of the own intents, and how alike, up to 1.
@@ -45,13 +46,20 @@ class OwnIntents:
             vector: the text's, of length 1, shape (dimensions,).
         """
         x = self._whitened(vector[None])[0]
-        to_exemplars = np.array([part.max() for part in np.split(self._stacked @ x, self._ends)])
+        to_exemplars = np.maximum.reduceat(self._stacked @ x, self._starts)
         likeness = 0.5 * to_exemplars + 0.5 * (self._centres @ x)
         best = int(likeness.argmax())
-        return self.names[best], float(likeness[best])
+        return self._names[best], float(likeness[best])
 
     def _whitened(self, x: Array) -> Array:
         return _unit((x - self._mean) @ self._whitening)
+
+
+def _by_script(texts: Sequence[str]) -> list[list[str]]:
+    """The sentences in two lists, those mostly in ASCII and the others; none of them empty."""
+    plain = [text for text in texts if 2 * len(text.encode("ascii", "ignore")) > len(text)]
+    others = [text for text in texts if text not in plain]
+    return [part for part in (plain, others) if part]
 
 
 def vectors(texts: list[str], embedder: WordLlamaEmbedder) -> Array:
