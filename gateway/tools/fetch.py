@@ -28,6 +28,7 @@ _LOOKS_LIKE_HTML = re.compile(
     r"\s*(?:<!--.{0,999}?-->\s*)?<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
 )
 _KINDS = {"image": "an image", "audio": "a sound", "video": "a video", "font": "a font"}
+_MOST_CHARACTERS = 400_000  # more would hold up the event loop, and take 27 calls to read
 _COUNT_BYTES = 200  # the line that says which characters are shown
 
 
@@ -39,7 +40,7 @@ class FetchArguments(ToolArguments):
     )
     max_characters: int = Field(default=8000, ge=100, le=15000, description="How much of the text to return.")
     start: int = Field(
-        default=0, ge=0, le=1_000_000, description="Character to begin at, to read on in a long page."
+        default=0, ge=0, le=_MOST_CHARACTERS, description="Character to begin at, to read on in a long page."
     )
 
 
@@ -109,7 +110,7 @@ def _status(code: int) -> str:
 
 
 def _told(page: Page, found: Readable, arguments: FetchArguments) -> str:
-    text = clean(found.text)
+    text = clean(found.text[:_MOST_CHARACTERS])
     if not text:
         raise ToolError("There is no text on this page; it may need scripts or a sign-in. Try another page.")
     if arguments.start >= len(text):
@@ -127,6 +128,6 @@ def _told(page: Page, found: Readable, arguments: FetchArguments) -> str:
     count = f"{arguments.start} to {end} of {len(text)}"
     if end < len(text):
         count += f"; to read on, use start={end}"
-    if page.cut:
+    if page.cut or len(found.text) > _MOST_CHARACTERS:
         count += "; the page is longer than what is read of it"
     return f"{head}Characters: {count}\n\n{shown}"

@@ -14,7 +14,7 @@ from html.parser import HTMLParser
 
 CPU_SECONDS = 8
 MEMORY_BYTES = 1024 * 1024 * 1024
-MAX_CHARACTERS = 1_000_000
+MAX_CHARACTERS = 500_000
 
 _SKIPPED = frozenset({"script", "style", "noscript", "template", "svg", "head", "title", "iframe", "object"})
 _BLOCKS = frozenset(

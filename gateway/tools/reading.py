@@ -15,7 +15,7 @@ from gateway.tools.base import ToolError
 _PROGRAM = str(Path(__file__).with_name("readable.py"))
 READING_SECONDS = 10.0  # of which the program may compute for 8
 _AT_ONCE = max(2, os.cpu_count() or 2)
-_LONGEST_LINE = 16 * 1024 * 1024  # a million characters, each of them escaped, and more
+_LONGEST_LINE = 8 * 1024 * 1024  # half a million characters, each of them escaped, and more
 _SHORT = 300  # a main text below this may be a wrong guess, if the page has much more
 
 

@@ -184,6 +184,14 @@ async def test_a_long_page_of_wide_characters_keeps_to_its_bytes_and_says_where_
     assert "to read on, use start=" in outcome.content
 
 
+async def test_more_text_than_can_be_read_on_to_is_said_to_be_there(site: PageServer) -> None:
+    site.pages["/"] = Answer((b"word " * 100_000,), "text/plain")
+
+    outcome = await run(site, start=399_000)
+
+    assert "399000 to 399999 of 399999; the page is longer than what is read of it" in outcome.content
+
+
 async def test_an_endless_page_is_cut_at_its_size(site: PageServer) -> None:
     site.pages["/"] = Answer((b"word " * 1000,), "text/plain", forever=True)
 
