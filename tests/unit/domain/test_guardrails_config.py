@@ -1,0 +1,47 @@
+"""The `guardrails` section: its defaults, the stricter of two sets, and names that lead nowhere."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import get_args
+
+import pytest
+
+from gateway.domain.catalog_file import ConfigError, parse_catalog
+from gateway.domain.config.guardrails import GuardMode, Guardrails, GuardSet
+
+MODES: tuple[GuardMode, ...] = get_args(GuardMode)
+
+
+def test_people_are_guarded_and_services_are_left_alone_by_default() -> None:
+    guards = Guardrails()
+    assert (guards.people.injection, guards.people.leak, guards.people.tool_results) == ("block",) * 3
+    assert (guards.people.unsafe, guards.people.personal_data) == ("flag", "flag")
+    assert guards.api_keys == GuardSet(tool_results="flag")
+
+
+@pytest.mark.parametrize(("set_", "wished"), list(product(MODES, MODES)))
+def test_of_two_modes_the_stricter_holds(set_: GuardMode, wished: GuardMode) -> None:
+    found = GuardSet(leak=set_, unsafe="flag").at_least({"leak": wished})
+    assert found.leak == max(set_, wished, key=MODES.index)
+    assert found.unsafe == "flag"
+
+
+def test_without_a_wish_the_set_is_the_very_same() -> None:
+    guards = GuardSet(leak="block")
+    assert guards.at_least({}) is guards
+    assert guards.at_least({"leak": "off"}) is guards
+
+
+@pytest.mark.parametrize(
+    ("section", "mistake"),
+    [
+        ("{moderation: {model: nobody}}", "nobody"),
+        ("{people: {telepathy: block}}", "telepathy"),
+        ("{people: {leak: perhaps}}", "leak"),
+        ("{regenerate: 2}", "regenerate"),
+    ],
+)
+def test_a_mistake_in_the_section_is_named(section: str, mistake: str) -> None:
+    with pytest.raises(ConfigError, match=mistake):
+        parse_catalog(f"guardrails: {section}\n", {}, source="conf.yaml")
