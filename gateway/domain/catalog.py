@@ -64,6 +64,11 @@ class ModelConfig(ConfigModel):
     capabilities: frozenset[Capability] = frozenset()
     price: PriceConfig | None = None
 
+    @property
+    def chats(self) -> bool:
+        """Whether the model answers in words: not, where all it can do is make vectors or pictures."""
+        return not self.capabilities or bool(self.capabilities - {"embeddings", "images"})
+
     @model_validator(mode="before")
     @classmethod
     def _one_or_several(cls, value: Any) -> Any:

@@ -17,6 +17,7 @@ PROVIDERS: dict[str, tuple[str, str]] = {
     "anthropic": ("gateway.providers.chat.anthropic", "AnthropicProvider"),
     "gemini": ("gateway.providers.chat.gemini", "GeminiProvider"),
     "mock": ("gateway.providers.chat.mock", "MockProvider"),
+    "comfyui": ("gateway.providers.chat.comfyui", "ComfyUIPresence"),
 }
 
 LITELLM_HINT = (
