@@ -77,7 +77,7 @@ async def _state(request: Request) -> dict[str, Any]:
 
 
 async def _sandbox(container: Checked | None) -> str:
-    """What stands around the code tool: `bwrap`, `process`, `none` (it cannot run), `off`; stops no traffic."""
+    """What stands around the code tool: `bwrap`, `process`, `none` (it cannot run) or `off`."""
     if container is None or "code" not in container.catalog.tools.enabled:
         return "off"
     layer = await asyncio.to_thread(active_layer)

@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import structlog
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from gateway.domain.config.tools import ToolsConfig
 from gateway.tools.base import Tool, ToolArguments, ToolError
-from gateway.tools.sandbox.limits import MAX_CODE_BYTES
+from gateway.tools.sandbox.limits import MAX_CODE_CHARACTERS
 from gateway.tools.sandbox.report import Report, SandboxBroken
 from gateway.tools.sandbox.runner import Sandbox, SandboxBusy, SandboxClosed
 
 log = structlog.get_logger(__name__)
 
 
-def _source(code: str) -> str:
-    try:
-        size = len(code.encode())
-    except UnicodeEncodeError:
-        raise ValueError("the code has characters that are no text (lone surrogates)") from None
-    if size > MAX_CODE_BYTES:
-        raise ValueError(f"the code is longer than {MAX_CODE_BYTES} bytes")
-    return code
-
-
 class CodeArguments(ToolArguments):
-    code: Annotated[str, AfterValidator(_source)] = Field(
+    code: str = Field(
         min_length=1,
-        max_length=MAX_CODE_BYTES,
+        max_length=MAX_CODE_CHARACTERS,
         description="The whole program, e.g. 'import math\\nmath.comb(52, 5)'; nothing is kept afterwards.",
     )
 

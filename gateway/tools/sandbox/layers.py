@@ -74,11 +74,28 @@ def candidates(interpreter: str) -> Iterator[Layer]:
     """All ways to start it, the strictest first."""
     bwrap = shutil.which("bwrap")
     if bwrap is not None:
-        yield bwrap_layer(bwrap, interpreter)
-    yield from process_layers(interpreter, bwrap is not None)
+        for given_up in _privileges():
+            yield bwrap_layer(given_up, bwrap, interpreter)
+    for given_up in _privileges():
+        yield process_layer(given_up, interpreter, has_bwrap=bwrap is not None)
 
 
-def bwrap_layer(bwrap: str, interpreter: str) -> Layer:
+def _privileges() -> Iterator[tuple[str, ...]]:
+    """What to start with so that there is less to lose: as nobody where we are root, with no new privileges.
+
+    The kernel counts no processes of root, and kills with the gateway only what asked for it.
+    """
+    setpriv = shutil.which("setpriv")
+    if setpriv is not None:
+        bound = (setpriv, "--no-new-privs", "--pdeathsig", "KILL")
+        if os.geteuid() == 0:
+            nobody = ("--reuid", _NOBODY, "--regid", _NOBODY, "--clear-groups", "--bounding-set", "-all")
+            yield (*bound, *nobody, "--inh-caps", "-all")
+        yield bound
+    yield ()
+
+
+def bwrap_layer(given_up: tuple[str, ...], bwrap: str, interpreter: str) -> Layer:
     """Namespaces of its own, and of the machine's files only the interpreter, a shell and their libraries."""
     seen = ((interpreter, "/monty"), ("/bin/sh", "/bin/sh"), *((lib, lib) for lib in _libraries(interpreter)))
     binds = [word for source, target in seen for word in ("--ro-bind", source, target)]
@@ -86,6 +103,7 @@ def bwrap_layer(bwrap: str, interpreter: str) -> Layer:
         "bwrap",
         "The code tool runs pydantic-monty inside bwrap: no network, and no files or processes but its own.",
         prefix=(
+            *given_up,
             *(bwrap, "--unshare-all", "--die-with-parent", "--clearenv", "--cap-drop", "ALL"),
             *("--uid", _NOBODY, "--gid", _NOBODY, "--hostname", "sandbox", "--chdir", "/"),
             *binds,
@@ -94,22 +112,19 @@ def bwrap_layer(bwrap: str, interpreter: str) -> Layer:
     )
 
 
-def process_layers(interpreter: str, has_bwrap: bool) -> Iterator[Layer]:
-    """A limited process: as nobody where we are root, without new privileges, gone when the gateway goes."""
+def process_layer(given_up: tuple[str, ...], interpreter: str, *, has_bwrap: bool) -> Layer:
+    """A process that can do little, but sees the machine as any other does."""
     advice = (
         "bwrap is here but may make no namespaces: allow unprivileged user namespaces"
         if has_bwrap
         else "for namespaces too, install bubblewrap"
     )
-    sentence = f"The code tool runs pydantic-monty in a limited process of its own; {advice}."
-    setpriv = shutil.which("setpriv")
-    if setpriv is not None:
-        bound = (setpriv, "--no-new-privs", "--pdeathsig", "KILL")
-        if os.geteuid() == 0:
-            drop = ("--reuid", _NOBODY, "--regid", _NOBODY, "--clear-groups", "--bounding-set", "-all")
-            yield Layer("process", sentence, (*bound, *drop, "--inh-caps", "-all"), interpreter=interpreter)
-        yield Layer("process", sentence, bound, interpreter=interpreter)
-    yield Layer("process", sentence, interpreter=interpreter)
+    return Layer(
+        "process",
+        f"The code tool runs pydantic-monty in a limited process of its own; {advice}.",
+        given_up,
+        interpreter,
+    )
 
 
 def works(layer: Layer) -> bool:
@@ -123,11 +138,14 @@ def works(layer: Layer) -> bool:
 
 
 def _libraries(interpreter: str) -> tuple[str, ...]:
-    """The shared libraries of the interpreter and the shell, as the dynamic loader lists them."""
+    """The shared libraries of the interpreter and the shell, as the loader lists them; none if it cannot."""
     found: set[str] = set()
     for command in ([interpreter, "--version"], ["/bin/sh", "-c", ":"]):
-        listed = subprocess.run(  # noqa: S603 - the loader answers, the program does not run
-            command, env={"LD_TRACE_LOADED_OBJECTS": "1"}, capture_output=True, timeout=10, check=False
-        )
+        try:
+            listed = subprocess.run(  # noqa: S603 - the loader answers, the program does not run
+                command, env={"LD_TRACE_LOADED_OBJECTS": "1"}, capture_output=True, timeout=10, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return ()
         found.update(path.decode() for path in _LIBRARY.findall(listed.stdout))
     return tuple(sorted(found))

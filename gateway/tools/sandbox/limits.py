@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gateway.domain.config.code_tool import CodeConfig
 
-MAX_CODE_BYTES = 32 * 1024
+MAX_CODE_CHARACTERS = 32 * 1024
 MAX_STREAM_BYTES = 64 * 1024  # of each of stdout and stderr; a run that writes more is ended
 SLEEP_SECONDS = 1.0  # of all sleeps together; they do not count as running time
 _GRACE_SECONDS = 1.0  # for the interpreter to say itself that its time is up

@@ -17,7 +17,7 @@ from gateway.tools.sandbox.limits import MAX_STREAM_BYTES
 
 Why = Literal["exited", "time", "output", "cancelled"]
 
-_NICENESS = 15  # what answers people comes first
+_NICENESS = 10  # what answers people comes first
 _REAP_SECONDS = 1.0
 _CHUNK = 1 << 16
 

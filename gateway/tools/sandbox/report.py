@@ -13,11 +13,13 @@ MAX_RESULT = 4 * 1024
 MAX_ERROR = 3 * 1024
 
 # The interpreter ends stderr with the time it took, an arrow, and the last value or `error: ` and why.
-_ARROW = re.compile(r"[0-9.]+(?:ns|[µμ]s|ms|s|m|h) ❯ ")
+_ARROW = " ❯ "
+_DURATION = re.compile(r"[0-9.]{1,12}(?:ns|[µμ]s|ms|s|m|h)\Z")
+_LONGEST_DURATION = 16
 _ERROR = re.compile(r"\Aerror:\s*")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _CODE_FILE = re.compile(r'File "/(?:code\.py|proc/self/fd/\d+)"')
-_UNKNOWN_CALL = re.compile(r"\A(?:RuntimeError: )?unknown external function: (\w+)\(")
+_UNKNOWN_CALL = re.compile(r"\A(?:RuntimeError: )?unknown external function: (\w{1,100})\(")
 _NO_MEMORY = "allocation of"
 _CUT = "\n[cut: there was more]"
 
@@ -41,9 +43,9 @@ class Report:
 
 def read(ended: Ended, code: str = "") -> Report:
     """The report of a run; `code` helps to say in which line something is. SandboxBroken if there is none."""
-    stderr = _clean(ended.stderr)
-    said, verdict = _split(stderr)
-    output = _clean(ended.stdout) + said
+    said, verdict = _split(ended.stderr.decode("utf-8", "replace"))
+    printed = ended.stdout.decode("utf-8", "replace")
+    output = printed + said
     failed = ended.returncode == 1 or (ended.why == "output" and _ERROR.match(verdict) is not None)
     if ended.why == "time":
         return _report(output, error="It took too long and was ended; ask for less in one go.")
@@ -54,9 +56,7 @@ def read(ended: Ended, code: str = "") -> Report:
     if ended.returncode == 0:
         return _report(output, "" if verdict == "None" else verdict)
     if _NO_MEMORY in said:
-        return _report(
-            _clean(ended.stdout), error="It needed more memory than there is; ask for less in one go."
-        )
+        return _report(printed, error="It needed more memory than there is; ask for less in one go.")
     if ended.returncode < 0 or ended.returncode > 128:
         return _report(output, error="The interpreter gave up on this code; write it in a simpler way.")
     raise SandboxBroken(f"the interpreter ended with {ended.returncode}")
@@ -64,9 +64,14 @@ def read(ended: Ended, code: str = "") -> Report:
 
 def _split(stderr: str) -> tuple[str, str]:
     """What the code wrote to stderr, and the interpreter's last word; a syntax error comes without arrow."""
-    arrows = list(_ARROW.finditer(stderr))
-    if arrows:
-        return stderr[: arrows[-1].start()], stderr[arrows[-1].end() :].removesuffix("\n")
+    # From the end, in time linear in what hostile code may have written.
+    arrow = stderr.rfind(_ARROW)
+    while arrow >= 0:
+        duration = _DURATION.search(stderr[max(0, arrow - _LONGEST_DURATION) : arrow])
+        if duration is not None:
+            said = stderr[: arrow - len(duration[0])]
+            return said, stderr[arrow + len(_ARROW) :].removesuffix("\n")
+        arrow = stderr.rfind(_ARROW, 0, arrow)
     if _ERROR.match(stderr):
         return "", stderr.removesuffix("\n")
     return stderr, ""
@@ -88,21 +93,21 @@ def _report(output: str, result: str = "", error: str = "") -> Report:
     return Report(_head(output, MAX_OUTPUT), _head(result, MAX_RESULT), _both_ends(error, MAX_ERROR))
 
 
-def _clean(raw: bytes) -> str:
-    """Text without what is not text: invalid UTF-8 and control characters become U+FFFD."""
-    return _CONTROL.sub("\ufffd", raw.decode("utf-8", "replace").replace("\r\n", "\n"))
-
-
 def _head(text: str, limit: int) -> str:
     """The first `limit` bytes."""
     raw = text.encode()
-    return text if len(raw) <= limit else raw[:limit].decode("utf-8", "ignore") + _CUT
+    return _clean(text) if len(raw) <= limit else _clean(raw[:limit].decode("utf-8", "ignore")) + _CUT
 
 
 def _both_ends(text: str, limit: int) -> str:
     """As `_head`, but half from the end: a traceback says where at its beginning and what at its end."""
     raw = text.encode()
     if len(raw) <= limit:
-        return text
+        return _clean(text)
     first, last = raw[: limit // 2], raw[-(limit // 2) :]
-    return f"{first.decode('utf-8', 'ignore')}\n[…]\n{last.decode('utf-8', 'ignore')}"
+    return _clean(f"{first.decode('utf-8', 'ignore')}\n[…]\n{last.decode('utf-8', 'ignore')}")
+
+
+def _clean(text: str) -> str:
+    """`text` without control characters; what was no UTF-8 is U+FFFD already."""
+    return _CONTROL.sub("", text)

@@ -9,7 +9,7 @@ from functools import partial
 from gateway.domain.config.code_tool import CodeConfig
 from gateway.tools.sandbox.layers import Layer, active_layer
 from gateway.tools.sandbox.limits import RunLimits
-from gateway.tools.sandbox.process import Ended, Run
+from gateway.tools.sandbox.process import Run
 from gateway.tools.sandbox.report import Report, SandboxBroken, read
 
 _MARGIN_SECONDS = 5.0
@@ -32,7 +32,7 @@ class Sandbox:
         self._require_bwrap = config.require_bwrap
         self._places = asyncio.Semaphore(config.processes)
         self._threads = ThreadPoolExecutor(config.processes, thread_name_prefix="sandbox")
-        self._runs: dict[Run, asyncio.Future[Ended]] = {}
+        self._runs: dict[Run, asyncio.Future[Report]] = {}
         self._layer: Layer | None = None
         self._closed = False
 
@@ -56,7 +56,7 @@ class Sandbox:
         except BaseException:
             self._places.release()
             raise
-        return read(await self._attend(run, future), code)
+        return await self._attend(run, future)
 
     async def aclose(self) -> None:
         """Kill what runs, wait until it is gone; nothing runs afterwards."""
@@ -77,29 +77,34 @@ class Sandbox:
         self._layer = layer
         return layer
 
-    def _begin(self, layer: Layer, code: str) -> tuple[Run, asyncio.Future[Ended]]:
+    def _begin(self, layer: Layer, code: str) -> tuple[Run, asyncio.Future[Report]]:
         if self._closed:
             raise SandboxClosed
         run = Run(partial(layer.command, self._limits), self._limits.wall_seconds, code.encode())
-        future = asyncio.get_running_loop().run_in_executor(self._threads, run.finish)
+        future = asyncio.get_running_loop().run_in_executor(self._threads, _report, run, code)
         self._runs[run] = future
         future.add_done_callback(partial(self._end, run))
         return run, future
 
-    def _end(self, run: Run, future: asyncio.Future[Ended]) -> None:
+    def _end(self, run: Run, future: asyncio.Future[Report]) -> None:
         if not future.cancelled():
             future.exception()  # whoever waited may be gone
         del self._runs[run]
         self._places.release()
 
-    async def _attend(self, run: Run, future: asyncio.Future[Ended]) -> Ended:
+    async def _attend(self, run: Run, future: asyncio.Future[Report]) -> Report:
         try:
-            ended = await asyncio.shield(future)
+            return await asyncio.shield(future)
         except asyncio.CancelledError:
             run.cancel()
             raise
         except OSError as error:
             raise SandboxBroken(f"the interpreter cannot be started: {type(error).__name__}") from error
-        if ended.why == "cancelled":
-            raise SandboxClosed
-        return ended
+
+
+def _report(run: Run, code: str) -> Report:
+    """All of a run that takes time, for a thread: what hostile code writes takes time to read, too."""
+    ended = run.finish()
+    if ended.why == "cancelled":
+        raise SandboxClosed
+    return read(ended, code)
