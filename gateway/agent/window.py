@@ -57,8 +57,8 @@ async def make_room(
 ) -> Messages:
     """What the model is shown: within its window, with notes on what it is not shown any more.
 
-    Tools' results are cut first. Where older exchanges have to go, so many go that the rest takes half of
-    the window, and the light model is asked to sum them up: seldom, then.
+    Tools' results are cut first, to half of the window. Where older exchanges have to go, so many go that
+    the rest takes half of the room there is for them, and the light model sums them up: seldom, then.
 
     Raises:
         ContextLengthExceeded: system prompt, question and the last tool round are too long by themselves.
@@ -114,11 +114,11 @@ async def _condensed(
 ) -> Messages:
     """The newest exchanges, after notes were made of all before them; the last one stays if it can."""
     allowed = max(_LEAST_NOTES, min(_MOST_NOTES, room // _NOTES_SHARE))
-    around = total(notes.shown("-"))
-    kept = newest_exchanges(history, room // 2 - fixed - allowed - around)
+    left = room - fixed - allowed - total(notes.shown("-"))
+    kept = newest_exchanges(history, left // 2)
     if not kept:
         last = max((at for at, m in enumerate(history) if m.role == "user"), default=0)
-        kept = newest_exchanges(history[last:], room - fixed - allowed - around)
+        kept = newest_exchanges(history[last:], left)
     if memory.crowded:
         few = len(history) <= KEPT_ROWS  # the branch is long of questions that were never answered
         kept = () if few else newest_exchanges(kept[-KEPT_ROWS:], room)

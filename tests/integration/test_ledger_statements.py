@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import asyncpg.connection
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -24,6 +22,7 @@ from gateway.domain.usage import Usage
 from gateway.repositories.turn import TurnRepository
 from tests.gateway_server import running_gateway
 from tests.ledger_book import book
+from tests.statements import counted
 from tests.storage import begin, entry, finish, make_user, rows
 from tests.upstreams.openai_server import OpenAIUpstream
 
@@ -55,23 +54,6 @@ def call(tokens: int = 7, usd: str = "0.07") -> Any:
 
 async def settle(turns: TurnRepository, made: Reservation, *calls: Any) -> None:
     await turns.record_usage(UsageOwner(made.user_id, "req"), calls, made.id)
-
-
-@contextmanager
-def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Every statement that goes to PostgreSQL, by the first word after its comments and CTEs' beginning."""
-    sent: list[str] = []
-    connection = asyncpg.connection.Connection
-    with monkeypatch.context() as patched:
-        for name in ("_do_execute", "_prepare"):
-            method = getattr(connection, name)
-
-            async def note(self: Any, query: str, *args: Any, method: Any = method, **kwargs: Any) -> Any:
-                sent.append(query)
-                return await method(self, query, *args, **kwargs)
-
-            patched.setattr(connection, name, note)
-        yield sent
 
 
 async def test_a_turn_costs_two_statements_and_its_caller_one_round_trip(

@@ -1,0 +1,27 @@
+"""What goes to PostgreSQL, statement by statement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import asyncpg.connection
+import pytest
+
+
+@contextmanager
+def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Every statement that is sent while this is open, in order."""
+    sent: list[str] = []
+    connection = asyncpg.connection.Connection
+    with monkeypatch.context() as patched:
+        for name in ("_do_execute", "_prepare"):
+            method = getattr(connection, name)
+
+            async def note(self: Any, query: str, *args: Any, method: Any = method, **kwargs: Any) -> Any:
+                sent.append(query)
+                return await method(self, query, *args, **kwargs)
+
+            patched.setattr(connection, name, note)
+        yield sent
