@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.domain.titles import MAX_TITLE, UNTITLED, make_title
+from gateway.domain.titles import MAX_TITLE, UNTITLED, make_title, read_title
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,28 @@ def test_hostile_markdown_costs_no_more_than_other_text(piece):
     # Quadratic patterns would run into the time limit of the test long before the window ends.
     for _ in range(50):
         make_title(piece * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("said", "title"),
+    [
+        ("Tides and the moon", "Tides and the moon"),
+        ('"Tides and the moon."', "Tides and the moon"),
+        ("Title: **Tides and the moon**", "Tides and the moon"),
+        ("# Tides\n\nHere is why I chose it …", "Tides"),
+        ("<think>Hmm, the moon?</think>\nTides", "Tides"),
+        ("«Gezeiten und Mond»", "Gezeiten und Mond"),
+        ("제목: 밀물과 달", "밀물과 달"),
+        ("  C++ or Rust?  ", "C++ or Rust?"),
+        (" ".join(f"word{n}" for n in range(20)), " ".join(f"word{n}" for n in range(12))),
+        ("x" * 300, "x" * 99 + "…"),
+        ("", None),
+        ("- - -", None),
+        ("<think>forever and ever", None),
+        ("I'm sorry, but I cannot do that.", None),
+        ("tides tides tides tides", None),
+        (" ".join(f"word{n}" for n in range(60)), None),
+    ],
+)
+def test_a_models_title_is_one_plain_line_or_none(said: str, title: str | None) -> None:
+    assert read_title(said) == title
