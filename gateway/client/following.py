@@ -72,7 +72,9 @@ class TurnFollower:
         ):
             raise cause
         message_id = self._turn.message_id if self._turn is not None else None
-        if message_id is None or now - self._lost_at > self._resume_seconds:
+        if message_id is None and isinstance(cause, GatewayClientError):
+            raise cause
+        if message_id is None or now - self._lost_at >= self._resume_seconds:
             raise ConnectionLost(
                 "The stream broke off and could not be taken up again.", partial=self.text
             ) from cause
