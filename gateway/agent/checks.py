@@ -14,6 +14,7 @@ from gateway.domain.config.guardrails import GuardMode, GuardSet
 from gateway.domain.events import ProviderEvent
 from gateway.domain.messages import Message, ToolCall
 from gateway.guardrails.base import Verdict
+from gateway.guardrails.pipeline import switch_of
 from gateway.tools.outcome import ToolOutcome
 
 Where = Literal["input", "tool", "output"]
@@ -71,16 +72,18 @@ def brings_results(guard: GuardSet, messages: tuple[Message, ...]) -> bool:
 
 def start_input_check(context: AgentContext, question: str) -> None:
     """Have the question judged beside the model call, where anything is to judge it."""
-    names = context.guard.input_guards()
-    if names and question:
-        context.input_check = asyncio.create_task(_check_input(context, question, names))
+    switches = context.guard.input_switches()
+    if switches and question:
+        context.input_check = asyncio.create_task(_check_input(context, question, switches))
 
 
-async def _check_input(context: AgentContext, question: str, names: tuple[str, ...]) -> tuple[Verdict, ...]:
+async def _check_input(
+    context: AgentContext, question: str, switches: tuple[str, ...]
+) -> tuple[Verdict, ...]:
     parts = context.parts
     config = parts.catalog.guardrails.moderation
-    local = parts.guards.check_input(question, names)
-    if config is None or "unsafe" not in names:
+    local = parts.guards.check_input(question, switches)
+    if config is None or "unsafe" not in switches:
         return await local
     verdicts, asked = await asyncio.gather(
         local, moderated(parts, config, question, attempts=context.attempts)
@@ -141,7 +144,7 @@ def note_input(context: AgentContext) -> None:
 
 
 def _mode(context: AgentContext, verdict: Verdict) -> GuardMode:
-    return context.guard.injection if verdict.guard == "injection" else context.guard.unsafe
+    return context.guard.injection if switch_of(verdict.guard) == "injection" else context.guard.unsafe
 
 
 async def guarded(context: AgentContext, call: ToolCall, outcome: ToolOutcome) -> ToolOutcome:

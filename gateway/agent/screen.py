@@ -52,10 +52,15 @@ class OutputScreen:
         self._seconds += perf_counter() - started
         return passed
 
-    def _pass(self, event: ProviderEvent) -> list[ProviderEvent]:
+    def _pass(self, event: ProviderEvent) -> Iterable[ProviderEvent]:
         match event:
             case TextDelta(text=text):
-                return self._text(self._window("text").feed(text), event)
+                out = self._window("text").feed(text)
+                if out == text and not event.logprobs and not self._logprobs:
+                    self._came += len(out)
+                    self._left += len(out)
+                    return (event,)
+                return self._text(out, event)
             case ReasoningDelta(text=text):
                 out = self._window("thinking").feed(text)
                 return [ReasoningDelta(out)] if out else []

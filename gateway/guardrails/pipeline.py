@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from gateway.guardrails.base import Embed, Guardrail, Verdict
 from gateway.guardrails.injection import InjectionGuard
@@ -17,11 +17,17 @@ GUARDS: dict[str, Callable[[Embed], Guardrail]] = {
 _READ_TOOL_RESULTS = frozenset({"injection"})
 
 
+def switch_of(guard: str) -> Literal["injection", "unsafe"]:
+    """Which mode of the configuration decides about this guard of the question."""
+    return "unsafe" if guard in ("unsafe", "moderation") else "injection"
+
+
 class GuardrailPipeline:
     """Asks guards about a text; which verdict blocks is for the caller to decide."""
 
     def __init__(self, guards: Sequence[Guardrail]) -> None:
         self._guards = tuple(guards)
+        self.names = frozenset(guard.name for guard in guards)
 
     @classmethod
     def of(cls, *names: str, embed: Embed) -> GuardrailPipeline:
@@ -37,9 +43,9 @@ class GuardrailPipeline:
         """Load what the guards need, so that the first question does not wait for it."""
         await asyncio.gather(*(guard.warm_up() for guard in self._guards))
 
-    async def check_input(self, text: str, names: Collection[str]) -> tuple[Verdict, ...]:
-        """The verdicts of the guards of these names, in the guards' order, none waiting for another."""
-        return await _all([guard.check(text) for guard in self._guards if guard.name in names])
+    async def check_input(self, text: str, switches: Collection[str]) -> tuple[Verdict, ...]:
+        """The verdicts of the guards that these switches turn on, in order, none waiting for another."""
+        return await _all([guard.check(text) for guard in self._guards if switch_of(guard.name) in switches])
 
     async def check_tool_result(self, text: str) -> tuple[Verdict, ...]:
         """The verdicts on what a tool brought from outside."""

@@ -32,7 +32,11 @@ async def intent(state: AgentState, runtime: Runtime[AgentContext]) -> AgentStat
     if to_be_asked(context.parts.catalog.intent, state["turn"], found, question):
         found = await ask_light(context, question, found)
     update = AgentState(intent=found)
-    if context.guard.unsafe != "off" and found.label == "unsafe":
+    if (
+        found.label == "unsafe"
+        and context.guard.unsafe != "off"
+        and "unsafe" not in context.parts.guards.names
+    ):
         verdict = _unsafe_verdict(found, (perf_counter() - started) * 1000)
         if note(context, verdict, "input", context.guard.unsafe):
             update["blocked"] = verdict.reason

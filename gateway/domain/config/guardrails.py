@@ -30,15 +30,15 @@ class GuardSet(ConfigModel):
 
     def at_least(self, wished: Mapping[GuardKind, GuardMode]) -> GuardSet:
         """The stricter of what is set and what is wished for: a caller asks for more, never for less."""
-        stricter = {
+        stricter: dict[str, GuardMode] = {
             kind: mode
             for kind, mode in wished.items()
             if _STRICTNESS.index(mode) > _STRICTNESS.index(getattr(self, kind))
         }
         return self.model_copy(update=stricter) if stricter else self
 
-    def input_guards(self) -> tuple[str, ...]:
-        """Names of the guards that look at the question."""
+    def input_switches(self) -> tuple[str, ...]:
+        """Which guards of the question are on."""
         if self.injection != "off":
             return ("injection", "unsafe") if self.unsafe != "off" else ("injection",)
         return ("unsafe",) if self.unsafe != "off" else ()
