@@ -15,7 +15,7 @@ from gateway.core.exceptions import NotFound, TurnInProgress
 from gateway.core.ids import new_id
 from gateway.domain.ledger import NewTurn, Summary
 from gateway.repositories.turn import TurnRepository
-from tests.storage import begin, finish, make_user, rows, say
+from tests.storage import begin, finish, make_user, rows, say, until
 
 
 @pytest.fixture
@@ -79,12 +79,11 @@ async def test_a_turn_that_waited_reads_the_summary_that_was_written_meanwhile(e
         await holder.exec_driver_sql(f"UPDATE conversations SET title = 'x' WHERE id = '{conversation_id}'")
         await holder.exec_driver_sql(f"UPDATE messages SET summary = 'all' WHERE id = '{ids[2][1]}'")
         waiting = asyncio.create_task(begin(turns, user, "q3", conversation_id=conversation_id))
-        async with asyncio.timeout(20):
-            while not await rows(
-                engine,
-                "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()",
-            ):
-                await asyncio.sleep(0.005)
+        await until(
+            engine,
+            "SELECT 1 AS waits FROM pg_stat_activity "
+            "WHERE wait_event_type = 'Lock' AND datname = current_database()",
+        )
         await holder.commit()
     turn = await waiting
     assert (turn.opened.branch.summary, turn.said) == ("all", [])
