@@ -116,10 +116,11 @@ def _plain_cosine(
     nearest = [exemplars[at].intent for at in scores.argmax(axis=1)]
     right = np.array([name == row.intent for name, row in zip(nearest, asked, strict=True)])
     hit = scores.max(axis=1) >= cut
+    ours = likeness(others).max(axis=1) >= cut
     print(
         "\nPlain cosine to the nearest exemplar, seen intents in both languages, cut where "
-        f"{100 * _CAUGHT:.1f} % of the ordinary texts are caught: found {_percent(right & hit)} %, taken for another own one "
-        f"{_percent(~right & hit)} %, of our exemplars {_percent(likeness(others).max(axis=1) >= cut)} %."
+        f"{100 * _CAUGHT:.1f} % of the ordinary texts are caught: found {_percent(right & hit)} %, "
+        f"taken for another own one {_percent(~right & hit)} %, of our exemplars {_percent(ours)} %."
     )
 
 
