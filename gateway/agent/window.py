@@ -47,9 +47,16 @@ def needs_room(
     memory = context.memory
     if memory is None:
         return False
+    messages, window = state["messages"], model.context_window
+    if memory.crowded:
+        return True
+    # Most conversations are short: they are known to fit without counting, neither what is said nor the tools
+    # on offer by `auto`, whose schemas take no more than half of a window by any tokenizer.
+    spare = window // 2 if tools else 0
+    if state["turn"].gateway_tools is None and surely_fits(messages, _room(state, model, ()) - spare):
+        return False
     room = _room(state, model, tools)
-    messages = state["messages"]
-    return memory.crowded or not (surely_fits(messages, room) or total(messages) <= room)
+    return not (surely_fits(messages, room) or total(messages) <= room)
 
 
 async def make_room(

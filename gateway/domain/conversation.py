@@ -28,8 +28,7 @@ class Conversation:
 class StoredMessage:
     """One message; `parent_id` is the one it follows, None for the first of a branch.
 
-    `siblings` are all that follow the same one, itself among them, in the order they were written; only
-    where a branch was read.
+    `summary` is what a model may be shown in place of the branch up to and including it.
     """
 
     id: UUID
@@ -48,4 +47,11 @@ class StoredMessage:
     error: dict[str, Any] | None
     metadata: dict[str, Any]
     created_at: datetime
-    siblings: Sequence[UUID] = ()
+    summary: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BranchMessage(StoredMessage):
+    """One of a branch; `siblings` are all that follow the same message, itself among them, oldest first."""
+
+    siblings: Sequence[UUID]

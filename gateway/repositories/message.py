@@ -8,7 +8,7 @@ from sqlalchemy import case, func, literal, select, tuple_
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import aliased
 
-from gateway.domain.conversation import StoredMessage
+from gateway.domain.conversation import BranchMessage, StoredMessage
 from gateway.domain.pages import Cursor
 from gateway.models.message import Message
 from gateway.repositories.base import Repository
@@ -30,6 +30,7 @@ _COLUMNS = (
     Message.error,
     Message.meta,
     Message.created_at,
+    Message.summary,
 )
 
 _OTHER = aliased(Message)
@@ -67,7 +68,7 @@ class MessageRepository(Repository):
         newest = select(walk.c.id).order_by(walk.c.created_at.desc(), walk.c.id.desc()).limit(1)
         return await self._session.scalar(newest)
 
-    async def branch(self, user_id: UUID, conversation_id: UUID, last_id: UUID) -> list[StoredMessage]:
+    async def branch(self, user_id: UUID, conversation_id: UUID, last_id: UUID) -> list[BranchMessage]:
         """The messages from the first to `last_id`, oldest first, each with its siblings."""
         walk = (
             select(Message.id, Message.parent_id, literal(1).label("depth"))
@@ -85,7 +86,7 @@ class MessageRepository(Repository):
         statement = (
             select(*_COLUMNS, _SIBLINGS).join(walk, walk.c.id == Message.id).order_by(walk.c.depth.desc())
         )
-        return [StoredMessage(*row) for row in await self._session.execute(statement)]
+        return [BranchMessage(*row) for row in await self._session.execute(statement)]
 
     async def oldest(
         self, user_id: UUID, conversation_id: UUID, after: Cursor | None, limit: int

@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field
 
 from gateway.core.ids import parse_id
-from gateway.domain.conversation import StoredMessage
+from gateway.domain.conversation import BranchMessage, StoredMessage
 from gateway.domain.usage import money
 from gateway.schemas.base import Body, View
 
@@ -115,7 +115,7 @@ class BranchMessageOut(MessageOut):
     )
 
     @classmethod
-    def of_branch(cls, message: StoredMessage) -> BranchMessageOut:
+    def of_branch(cls, message: BranchMessage) -> BranchMessageOut:
         """The same of a message that was read with its branch."""
         return cls.model_construct(**dict(MessageOut.of(message)), siblings=list(message.siblings))
 

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from gateway.core.exceptions import ModelNotFound, NotFound
-from gateway.domain.conversation import Conversation, StoredMessage
+from gateway.domain.conversation import BranchMessage, Conversation, StoredMessage
 from gateway.domain.pages import Cursor, Page
 from gateway.repositories.unit_of_work import UnitOfWork
 
@@ -45,7 +45,7 @@ class ConversationService:
             rows = await uow.conversations.newest(user_id, after, limit + 1)
         return Page.of(rows, limit, lambda row: Cursor(row.updated_at, row.id))
 
-    async def read(self, user_id: UUID, conversation_id: UUID) -> tuple[Conversation, list[StoredMessage]]:
+    async def read(self, user_id: UUID, conversation_id: UUID) -> tuple[Conversation, list[BranchMessage]]:
         """The conversation and the branch being read, oldest message first.
 
         Raises:
