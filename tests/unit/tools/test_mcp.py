@@ -218,15 +218,17 @@ async def test_no_child_is_left_when_the_gateway_is_killed() -> None:
     gateway = await asyncio.create_subprocess_exec(
         sys.executable, "-c", GATEWAY, *STDIO, stdout=asyncio.subprocess.PIPE
     )
-    assert gateway.stdout is not None
-    line = b""
-    async with asyncio.timeout(60):
-        while not line.strip().isdigit():  # its log goes there as well
-            line = await gateway.stdout.readline()
-    grandchild = int(line)
-    server = parent_of(grandchild)
-    gateway.send_signal(signal.SIGKILL)
-    await gateway.wait()
+    try:
+        assert gateway.stdout is not None
+        line = b""
+        async with asyncio.timeout(60):
+            while not line.strip().isdigit():  # its log goes there as well
+                line = await gateway.stdout.readline()
+        grandchild = int(line)
+        server = parent_of(grandchild)
+    finally:
+        gateway.send_signal(signal.SIGKILL)
+        await gateway.wait()
     await eventually(lambda: not alive(server) and not alive(grandchild))
 
 
