@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import httpx
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -22,17 +23,22 @@ from gateway.cache.breaker_store import BreakerStore
 from gateway.cache.client import ValkeyClient
 from gateway.cache.rate_limit import RateLimiter
 from gateway.cache.response_cache import ResponseCache
+from gateway.core.blob_store import BlobStore
 from gateway.core.database import create_engine, create_session_factory
 from gateway.core.mailer import mailer_of
 from gateway.core.passwords import PasswordHasher
 from gateway.core.settings import Settings
 from gateway.core.tokens import AccessTokens, RefreshTokens
 from gateway.domain.catalog import Catalog
+from gateway.domain.same_question import SameQuestion
 from gateway.guardrails.pipeline import GuardrailPipeline
 from gateway.providers.chat.base import ChatProvider
 from gateway.providers.chat.http_client import upstream_client
 from gateway.providers.chat.registry import build_providers
+from gateway.providers.embedding.registry import build_embedding_providers
 from gateway.providers.embedding.wordllama import WordLlamaEmbedder
+from gateway.providers.image.registry import build_image_providers
+from gateway.repositories.response_embedding import ResponseEmbeddingRepository
 from gateway.repositories.turn import TurnRepository
 from gateway.repositories.unit_of_work import UnitOfWork
 from gateway.services.account_data import AccountDataService
@@ -45,13 +51,19 @@ from gateway.services.caching import CachedRunner
 from gateway.services.chat import ChatService
 from gateway.services.configuration import load_catalog
 from gateway.services.conversation import ConversationService
+from gateway.services.embeddings import EmbeddingService
 from gateway.services.endings import Endings
-from gateway.services.flights import Flights
 from gateway.services.environment_keys import EnvironmentKeys, parse_keys
+from gateway.services.flights import Flights
+from gateway.services.generate import GenerateService
 from gateway.services.housekeeping import Housekeeping
+from gateway.services.images import ImageService
 from gateway.services.ledger import Ledger
+from gateway.services.media import MediaService
 from gateway.services.model_catalog import ModelCatalogService
 from gateway.services.password_reset import PasswordResetService
+from gateway.services.roles import RoleBook
+from gateway.services.semantic import SemanticAnswers
 from gateway.services.session import SessionService
 from gateway.services.throttle import Throttle
 from gateway.services.titles import Titles
@@ -83,6 +95,10 @@ class Container:
     api_keys: ApiKeyService
     conversations: ConversationService
     chat: ChatService
+    generate: GenerateService
+    embeddings: EmbeddingService
+    media: MediaService
+    images: ImageService
     models: ModelCatalogService
     breakers: BreakerService
     usage: UsageService
@@ -144,10 +160,29 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
         # Loading the guard's model takes half a second: not at the start, and not out of the first turn.
         warming = asyncio.create_task(guards.warm_up())
         stack.push_async_callback(_end, warming)
-        container = _wire(settings, engine, valkey, parts, stack)
+        semantic = await _semantic(catalog, engine, embedder)
+        if semantic is not None:
+            stack.push_async_callback(semantic.aclose)
+        container = _wire(settings, engine, valkey, parts, stack, semantic, http)
         await stack.enter_async_context(container.endings.watching())
         stack.push_async_callback(container.tasks.drained)
         yield container
+
+
+async def _semantic(
+    catalog: Catalog, engine: AsyncEngine, embedder: WordLlamaEmbedder
+) -> SemanticAnswers | None:
+    """The semantic cache where it is wanted; without pgvector it stays, finds nothing, and has said so."""
+    if not catalog.cache.semantic.enabled:
+        return None
+    semantic = SemanticAnswers(
+        ResponseEmbeddingRepository(engine),
+        embedder,
+        SameQuestion.load(embedder.token_vectors),
+        catalog.cache.semantic,
+    )
+    await semantic.open()
+    return semantic
 
 
 async def _end(task: asyncio.Task[Any]) -> None:
@@ -161,6 +196,8 @@ def _wire(
     valkey: ValkeyClient,
     parts: AgentParts,
     stack: AsyncExitStack,
+    semantic: SemanticAnswers | None,
+    http: httpx.AsyncClient,
 ) -> Container:
     uow = partial(UnitOfWork, create_session_factory(engine))
     limiter = RateLimiter(
@@ -195,6 +232,10 @@ def _wire(
     rounds = asyncio.create_task(Housekeeping(uow, turns, ledger).run())
     stack.push_async_callback(_end, rounds)
     users = UserService(uow, passwords, endings, throttle, operator_tier=parts.catalog.operator_tier)
+    store = BlobStore(settings.data_dir / "media")
+    images = ImageService(uow, store)
+    chat = ChatService(CachedRunner(AgentRunner(parts), flights, semantic), ledger, tasks, titles)
+    roles = RoleBook.load(parts.catalog.roles, settings.provider_config.parent / "prompts")
     return Container(
         settings=settings,
         catalog=parts.catalog,
@@ -221,11 +262,25 @@ def _wire(
         users=users,
         api_keys=ApiKeyService(uow, cache, parts.catalog),
         conversations=ConversationService(uow, parts.catalog.names()),
-        chat=ChatService(CachedRunner(AgentRunner(parts), flights), ledger, tasks, titles),
+        chat=chat,
+        generate=GenerateService(parts.catalog, roles, chat),
+        embeddings=EmbeddingService(
+            parts.catalog, build_embedding_providers(parts.catalog, http), parts.upstreams, ledger
+        ),
+        media=MediaService(
+            parts.catalog,
+            build_image_providers(parts.catalog, http),
+            parts.upstreams,
+            ledger,
+            tasks,
+            uow,
+            store,
+        ),
+        images=images,
         models=ModelCatalogService(parts),
         breakers=BreakerService(parts),
         usage=UsageService(uow, parts.catalog),
         usage_csv=UsageCsv(uow),
         admin=AdminService(uow, cache, endings, parts.catalog, parts.providers),
-        account_data=AccountDataService(uow, cache, responses, endings, users.confirm),
+        account_data=AccountDataService(uow, cache, responses, endings, users.confirm, images),
     )

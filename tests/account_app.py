@@ -23,6 +23,7 @@ from gateway.cache.auth_cache import AuthCache
 from gateway.cache.client import ValkeyClient
 from gateway.cache.rate_limit import RateLimiter
 from gateway.cache.response_cache import ResponseCache
+from gateway.core.blob_store import BlobStore
 from gateway.core.database import create_engine, create_session_factory
 from gateway.core.mailer import MailboxFolder
 from gateway.core.passwords import PasswordHasher
@@ -43,6 +44,7 @@ from gateway.services.auth import AuthService
 from gateway.services.authenticator import Authenticator
 from gateway.services.endings import Endings
 from gateway.services.environment_keys import EnvironmentKeys
+from gateway.services.images import ImageService
 from gateway.services.password_reset import PasswordResetService
 from gateway.services.session import SessionService
 from gateway.services.throttle import Throttle
@@ -171,7 +173,9 @@ def make_container(
         sessions=SessionService(uow, endings),
         password_resets=PasswordResetService(uow, passwords, endings, throttle, mailer),
         users=users,
-        account_data=AccountDataService(uow, cache, responses, endings, users.confirm),
+        account_data=AccountDataService(
+            uow, cache, responses, endings, users.confirm, ImageService(uow, BlobStore(nowhere))
+        ),
         admin=AdminService(uow, cache, endings, CATALOG, {}),
         api_keys=ApiKeyService(uow, cache, CATALOG),
     )

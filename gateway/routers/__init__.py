@@ -16,15 +16,32 @@ def include_all(app: FastAPI) -> None:
         chat,
         circuit_breakers,
         conversations,
+        generate,
         health,
+        media,
         openai_compat,
+        openai_more,
         sessions,
         usage,
         users,
     )
 
     for module in (
-        *(openai_compat, chat, conversations, catalog, health, auth, users, usage, sessions, api_keys),
+        *(
+            openai_compat,
+            chat,
+            openai_more,
+            generate,
+            media,
+            conversations,
+            catalog,
+            health,
+            auth,
+            users,
+            usage,
+            sessions,
+            api_keys,
+        ),
         *(admin, admin_usage, circuit_breakers),
     ):
         app.include_router(module.router)

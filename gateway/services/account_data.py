@@ -20,6 +20,7 @@ from gateway.domain.account import Credentials
 from gateway.domain.pages import Cursor
 from gateway.repositories.unit_of_work import UnitOfWork
 from gateway.services.endings import Endings
+from gateway.services.images import ImageService
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +41,7 @@ class AccountDataService:
         responses: ResponseCache,
         endings: Endings,
         confirm: Callable[[UUID, str], Awaitable[Credentials]],
+        images: ImageService,
         *,
         page: int = PAGE,
     ) -> None:
@@ -48,6 +50,7 @@ class AccountDataService:
         self._responses = responses
         self._endings = endings
         self._confirm = confirm
+        self._images = images
         self._page = page
 
     async def delete(self, user_id: UUID, password: str) -> None:
@@ -63,6 +66,7 @@ class AccountDataService:
         # Turns that run are told to end before what they would write to is gone.
         await self._endings.account(user_id)
         salt, tombstone = secrets.token_hex(16), new_id()
+        digests = await self._images.digests_of(user_id)
         await self._forget_usage(user_id, salt)
         async with self._uow() as uow:
             # Asked again, and held this time: another admin may have left in the meantime.
@@ -78,6 +82,7 @@ class AccountDataService:
             await uow.usage.forget(user_id, salt=salt)
             await uow.users.delete(user_id)
         await self._endings.account(user_id)  # turns that began in between
+        await self._images.sweep(digests)
         await self._cache.forget_sessions(*sessions)
         for key_hash in keys:
             await self._cache.forget_key(key_hash)
@@ -108,6 +113,7 @@ class AccountDataService:
                 "api_keys": await held.api_keys(user_id),
                 "password_resets": await held.password_resets(user_id),
                 "budgets": await held.budgets(user_id),
+                "cached_questions": await held.cached_questions(user_id),
             }
         return self._pieces(user_id, small)
 
@@ -115,6 +121,7 @@ class AccountDataService:
         yield _json(small)[:-1]
         for name, pages in (
             ("conversations", self._conversations(user_id)),
+            ("images", self._pictures(user_id)),
             ("usage", self._usage(user_id)),
             ("audit", self._audit(user_id)),
         ):
@@ -148,6 +155,17 @@ class AccountDataService:
             messages += map(asdict, found)
             if len(found) < self._page:
                 return messages
+            after = Cursor(found[-1].created_at, found[-1].id)
+
+    async def _pictures(self, user_id: UUID) -> AsyncIterator[list[dict[str, Any]]]:
+        """What is known of each; the pictures themselves are fetched one by one."""
+        after: Cursor | None = None
+        while True:
+            async with self._uow() as uow:
+                found = await uow.images.newest(user_id, after, self._page)
+            yield [asdict(image) for image in found]
+            if len(found) < self._page:
+                return
             after = Cursor(found[-1].created_at, found[-1].id)
 
     async def _usage(self, user_id: UUID) -> AsyncIterator[list[dict[str, Any]]]:

@@ -274,6 +274,8 @@ async def test_no_table_that_names_accounts_is_forgotten_by_the_export(gateway: 
         "budgets": "budgets",
         "conversations": "conversations",
         "messages": "conversations",
+        "images": "images",
+        "response_embeddings": "cached_questions",
         "usage_records": "usage",
         "audit_log": "audit",
     }

@@ -22,7 +22,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CONFIG: dict[str, object] = {
     "providers": {"mock": {"type": "mock"}},
-    "models": {"mock": {"provider": "mock", "model": "mock"}},
+    "models": {
+        "mock": {"provider": "mock", "model": "mock"},
+        "picture": {"provider": "mock", "model": "mock", "capabilities": ["images"]},
+        "vector": {"provider": "mock", "model": "mock", "capabilities": ["embeddings"]},
+    },
+    "roles": {"echo": {"prompt": "Say it again."}},
     "routing": {"light": "mock", "heavy": "mock"},
     "guardrails": {"people": {"injection": "off"}},
     "tiers": {"free": {}, "pro": {}},
@@ -42,6 +47,7 @@ class Owner:
     key_id: str
     key: str
     session_id: str
+    image_id: str
 
     @property
     def path(self) -> dict[str, str]:
@@ -51,6 +57,7 @@ class Owner:
             "message_id": self.message_id,
             "key_id": self.key_id,
             "session_id": self.session_id,
+            "image_id": self.image_id,
             "user_id": self.person.id,
             "name": "mock",
         }
@@ -59,7 +66,7 @@ class Owner:
     def secrets(self) -> tuple[str, ...]:
         """What no answer to anybody else may hold."""
         ids = (self.conversation_id, self.question_id, self.message_id, self.key_id, self.session_id)
-        return (MARK, self.person.id, self.person.email, self.key[:12], *ids)
+        return (MARK, self.person.id, self.person.email, self.key[:12], self.image_id, *ids)
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,13 @@ def calls(owner: Owner) -> dict[str, Call]:
             {**completion, "user": owner.person.id, "metadata": {"conversation_id": owner.conversation_id}},
             open=(200,),
         ),
+        "POST /v1/embeddings": Call({"model": "vector", "input": "hi", "user": owner.person.id}, open=(200,)),
+        "POST /v1/images/generations": Call({"model": "picture", "prompt": "a cat"}, open=(200,)),
+        "POST /api/v1/llm/generate": Call({"role": "echo", "payload": "hi"}, open=(200,)),
+        "POST /api/v1/media/image/generate": Call(
+            {"prompt": "a cat", "width": 16, "height": 16}, open=(200,)
+        ),
+        "GET /api/v1/media/images": Call(open=(200,)),
         "GET /api/conversations": Call(open=(200,)),
         "POST /api/conversations": Call({"title": "mine"}, open=(201,)),
         "GET /api/user/me": Call(open=(200,)),
@@ -112,6 +126,8 @@ def calls(owner: Owner) -> dict[str, Call]:
         "PATCH /api/conversations/{conversation_id}": Call({"title": "stolen", "head_id": owner.question_id}),
         "DELETE /api/conversations/{conversation_id}": Call(),
         "GET /api/conversations/{conversation_id}/messages": Call(),
+        "GET /api/v1/media/images/{image_id}": Call(),
+        "DELETE /api/v1/media/images/{image_id}": Call(),
         "DELETE /api/user/api-keys/{key_id}": Call(),
         "DELETE /api/user/sessions/{session_id}": Call(),
         # The owner's address, password and tokens, as far as an intruder could come by them.
@@ -171,6 +187,11 @@ async def owner(gateway: Gateway) -> Owner:
     ).json()["items"]
     key = (await gateway.http.post("/api/user/api-keys", json={"name": MARK}, headers=person.headers)).json()
     [session] = (await gateway.http.get("/api/user/sessions", headers=person.headers)).json()["items"]
+    pictures = await gateway.http.post(
+        "/api/v1/media/image/generate",
+        json={"prompt": MARK, "width": 16, "height": 16},
+        headers=person.headers,
+    )
     return Owner(
         person,
         conversation_id,
@@ -179,6 +200,7 @@ async def owner(gateway: Gateway) -> Owner:
         key["id"],
         key["secret"],
         session["id"],
+        pictures.json()["images"][0]["id"],
     )
 
 
@@ -190,6 +212,7 @@ async def holdings(gateway: Gateway, owner: Owner) -> dict[str, list[Any]]:
         "api_keys": "user_id",
         "conversations": "user_id",
         "messages": "user_id",
+        "images": "user_id",
         "budgets": "user_id",
         "usage_records": "user_id",
         "audit_log": "actor_id",
@@ -274,6 +297,7 @@ async def test_the_owner_is_let_in_where_strangers_are_not(gateway: Gateway, own
         "GET /api/user/me",
         "GET /api/user/sessions",
         "GET /api/user/api-keys",
+        "GET /api/v1/media/images",
     ]
     for route in reads:
         answer = await send(gateway, route, Call(), owner, headers)

@@ -58,6 +58,10 @@ class ComfyUIProvider(ImageProvider):
         self._usual = str(config.options.get("workflow", "smoke"))
         self._extensions = {"timeout": wire.timeouts_of(timeouts)}
 
+    @property
+    def configured(self) -> bool:
+        return self.config.base_url is not None
+
     async def generate(self, request: ImageRequest) -> AsyncGenerator[ImageEvent, None]:
         workflow = self._workflow(request)
         seed = secrets.randbelow(_MAX_SEED) if request.seed is None else request.seed

@@ -20,14 +20,16 @@ def price(model: str, more: str = "") -> Price:
 
 
 def test_a_vendors_model_without_a_price_is_charged_as_dear() -> None:
-    assert price("provider: vendor") == Price(Decimal(5), Decimal(15))
-    assert price("provider: vendor", "pricing: {unknown: {input: 7, output: 21}}") == Price(
+    assert price("provider: vendor") == Price(Decimal(5), Decimal(15), Decimal("0.2"))
+    assert price("provider: vendor", "pricing: {unknown: {input: 7, output: 21, image: 0}}") == Price(
         Decimal(7), Decimal(21)
     )
 
 
 def test_half_a_price_leaves_the_other_half_unknown() -> None:
-    assert price("provider: vendor, price: {input: 0.5}") == Price(Decimal("0.5"), Decimal(15))
+    assert price("provider: vendor, price: {input: 0.5}") == Price(
+        Decimal("0.5"), Decimal(15), Decimal("0.2")
+    )
 
 
 @pytest.mark.parametrize("provider", ["home", "toy", "tiny"])
@@ -37,7 +39,7 @@ def test_what_runs_on_ones_own_hardware_is_free_unless_it_has_a_price(provider: 
 
 
 def test_a_price_of_nothing_is_believed() -> None:
-    assert price("provider: vendor, price: {input: 0, output: 0}") == Price()
+    assert price("provider: vendor, price: {input: 0, output: 0, image: 0}") == Price()
 
 
 @pytest.mark.parametrize(

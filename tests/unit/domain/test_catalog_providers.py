@@ -48,4 +48,6 @@ def test_a_mistake_is_told_with_its_line(given: str, sentence: str) -> None:
 def test_a_model_is_free_only_where_all_its_providers_are() -> None:
     assert parse_catalog(FILE % "[b, c]", {}).price_of("m") == Price()
     dear = parse_catalog(FILE % "[b, a]", {})
-    assert dear.price_of("m") == Price(dear.pricing.unknown.input, dear.pricing.unknown.output)
+    assert dear.price_of("m") == Price(
+        *(getattr(dear.pricing.unknown, kind) for kind in ("input", "output", "image"))
+    )
