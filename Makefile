@@ -44,7 +44,7 @@ static: install-dev ## format, lint, types, import rules, migrations match model
 bench: install-dev ## measure, with the ratios
 	@$(BIN)/python -m bench
 
-quality: install-dev ## measure routing, intents and guard on DATA (a folder of public sets; docs/QUALITY.md)
+quality: install-dev ## measure routing, intents, guard and semantic cache on DATA (a folder of public sets; docs/QUALITY.md)
 	@$(BIN)/python -m bench.quality.evaluate "$(DATA)"
 
 format: install-dev ## format and mend what can be mended

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bench.quality import guard, understanding
+from bench.quality import cache, guard, understanding
 from bench.quality.fit_intent import exam_rows, unsafe_rows
 from bench.quality.heads import fit_complexity, fit_labels, fit_unsafe
 from bench.quality.linear import with_bias
@@ -162,6 +162,7 @@ def main() -> None:
     understanding.own_intents(data, ours, embedder)
     unsafe(data, ours, embedder)
     guard.report(data)
+    cache.report(data, embedder)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from gateway.core.settings import Settings
 from gateway.domain.catalog import Catalog
 from gateway.domain.catalog_file import ConfigError
 from gateway.embedded.errors import EngineError
+from gateway.models.response_embedding import TABLE as SEMANTIC_TABLE
 from gateway.providers.chat.base import ProviderHealth
 from gateway.providers.chat.registry import ProviderMisconfigured
 from gateway.services.configuration import load_catalog
@@ -72,6 +73,8 @@ def _configured(catalog: Catalog, settings: Settings) -> Iterator[Finding]:
         return
     yield Finding("config", True, f"{settings.provider_config}: {len(catalog.models)} models.")
     yield from _providers(catalog, found)
+    if catalog.cache.semantic.enabled:
+        yield _semantic_cache(settings.database_url.get_secret_value())
 
 
 def _database(url: str) -> Iterator[Finding]:
@@ -93,6 +96,21 @@ def _database(url: str) -> Iterator[Finding]:
             False,
             f"The schema is at {revision or 'nothing'}, the program wants {newest}: run `gateway migrate`.",
         )
+
+
+def _semantic_cache(url: str) -> Finding:
+    try:
+        there = migrations.has_table(url, SEMANTIC_TABLE)
+    except OperatorError as error:
+        return Finding("semantic", None, str(error))
+    if there:
+        return Finding("semantic", True, "The semantic cache has its table.")
+    return Finding(
+        "semantic",
+        None,
+        "cache.semantic is enabled, but the database has no pgvector, so nothing is found by likeness. "
+        "Install pgvector there, let a superuser run CREATE EXTENSION vector, and restart the gateway.",
+    )
 
 
 def _valkey(url: str) -> Finding:

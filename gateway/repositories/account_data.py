@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, column, func, select, table
 
 from gateway.models.api_key import ApiKey
 from gateway.models.budget import Budget
 from gateway.models.password_reset import PasswordReset
 from gateway.models.refresh_token import RefreshToken
+from gateway.models.response_embedding import TABLE
 from gateway.models.user import User
 from gateway.repositories.base import Repository
 
@@ -56,6 +57,14 @@ class AccountDataRepository(Repository):
             *(Budget.day, Budget.tokens_used, Budget.tokens_reserved),
             *(Budget.month, Budget.usd_used, Budget.usd_reserved),
         )
+
+    async def cached_questions(self, user_id: UUID) -> list[dict[str, Any]]:
+        """The questions whose answers the semantic cache keeps."""
+        if not await self._session.scalar(select(func.to_regclass(TABLE))):
+            return []
+        kept = table(TABLE, *map(column, ("user_id", "question", "created_at", "expires_at")))
+        which = kept.c.user_id == user_id
+        return await self._rows(which, kept.c.created_at, kept.c.question, kept.c.expires_at)
 
     async def cached_under(self, user_id: UUID) -> tuple[list[bytes], list[UUID]]:
         """What caches know the account's keys and sessions by: hashes of keys, ids of sessions."""

@@ -16,7 +16,7 @@ from gateway.models.response_embedding import CREATE, TABLE
 
 Vector = npt.NDArray[np.float32]
 
-_THERE = f"SELECT to_regclass('{TABLE}') IS NOT NULL"  # noqa: S608 - a constant of ours
+_THERE = f"SELECT to_regclass('{TABLE}') IS NOT NULL"
 
 # $1 account $2 scope $3 vector $4 limit $5 least similarity. Every row of the scope is looked at: an account
 # has a few thousand at most, and an index of neighbours over all accounts would miss those of this one.
@@ -30,7 +30,7 @@ SELECT question, answer, similarity FROM (
 WHERE similarity >= $5 ORDER BY similarity DESC
 """
 # $1 id $2 account $3 scope $4 question $5 vector $6 answer $7 ttl in seconds $8 most entries. The same
-# question is kept once; what has expired and what is too much goes, the oldest first.
+# question is kept once; what is too much goes, the oldest first, and what has expired, of whomever.
 _KEEP = """
 WITH kept AS (
     INSERT INTO response_embeddings (id, user_id, scope, question, embedding, answer, expires_at)
@@ -39,10 +39,12 @@ WITH kept AS (
     SET id = excluded.id, answer = excluded.answer, expires_at = excluded.expires_at
 )
 DELETE FROM response_embeddings
-WHERE user_id = $2 AND (
-    expires_at <= now()
-    OR id IN (SELECT id FROM response_embeddings WHERE user_id = $2 ORDER BY id DESC OFFSET $8 - 1)
-) AND NOT (scope = $3 AND question = $4)
+WHERE (
+    id IN (SELECT id FROM response_embeddings
+           WHERE user_id = $2 AND NOT (scope = $3 AND question = $4)
+           ORDER BY id DESC OFFSET $8 - 1 FOR UPDATE SKIP LOCKED)
+    OR id IN (SELECT id FROM response_embeddings WHERE expires_at <= now() LIMIT 100 FOR UPDATE SKIP LOCKED)
+) AND NOT (user_id = $2 AND scope = $3 AND question = $4)
 """
 
 

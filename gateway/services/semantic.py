@@ -73,11 +73,23 @@ class SemanticAnswers:
         self._config = config
         self._least = verifier.threshold if config.min_score is None else config.min_score
         self._writing: set[asyncio.Task[None]] = set()
+        self._there: bool | None = None
+
+    async def open(self) -> bool:
+        """Whether there is a table to ask; says once in the log where there is none. Never raises."""
+        if self._there is None:
+            try:
+                self._there = await self._answers.prepare()
+            except GatewayError:
+                return False  # the database is away; asked again with the next question
+            if not self._there:
+                log.warning("semantic_cache_unavailable", reason="the database has no pgvector")
+        return self._there
 
     async def find(self, question: Question) -> Shared | None:
         """The answer to the nearest question that is the same one, None where there is none."""
         vector = self._embedder.embed([question.text])[0]
-        if not vector.any():
+        if not vector.any() or not await self.open():
             return None
         try:
             found = await self._answers.nearest(
@@ -85,7 +97,7 @@ class SemanticAnswers:
             )
         except GatewayError:
             return None  # as if nothing had been kept
-        best = 0.0
+        best, chosen = 0.0, None
         for near in found:
             score = self._verifier.score(near.question, question.text)
             if score < max(self._least, best):
@@ -95,11 +107,11 @@ class SemanticAnswers:
                 continue
             best = score
             chosen = Shared(answer, "semantic", _details(near.question, near.similarity, score), keep=False)
-        return chosen if best else None
+        return chosen
 
     def keep(self, question: Question, answer: CachedAnswer) -> None:
         """Write a whole answer down, beside whatever comes next."""
-        data = answer.to_bytes() if answer.finish_reason == "stop" else None
+        data = answer.to_bytes() if self._there and answer.finish_reason == "stop" else None
         vector = self._embedder.embed([question.text])[0]
         if data is not None and vector.any():
             self._beside(self._keep(question, vector, data))

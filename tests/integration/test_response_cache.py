@@ -241,9 +241,7 @@ async def test_a_failed_turn_and_one_that_ran_tools_are_not_kept(
 
 async def test_a_question_asked_anew_is_answered_anew(gateway: Gateway, person: Person) -> None:
     made = await chat(gateway, person)
-    again = await gateway.http.post(
-        f"/api/chat/{made['message']['id']}/regenerate", headers=person.headers
-    )
+    again = await gateway.http.post(f"/api/chat/{made['message']['id']}/regenerate", headers=person.headers)
     assert (again.status_code, again.json()["cache"]) == (200, "bypass")
 
 

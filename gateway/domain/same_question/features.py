@@ -11,23 +11,20 @@ import numpy.typing as npt
 from gateway.domain.same_question.lexicon import (
     KOREAN_HARMLESS,
     OPPOSITES,
+    PERSONS,
+    PREFIXES,
     STOP,
+    SUPERLATIVES,
     TURNING,
+    WH,
+    YES_NO,
 )
 from gateway.domain.same_question.reading import Reading
+from gateway.domain.same_question.reading import stem as stem_of
 
 Array = npt.NDArray[np.float32]
 
 BUCKETS = 4096
-_PREFIXES = ("un", "in", "im", "ir", "il", "dis", "non", "anti", "de")
-_WH = frozenset(
-    "what how which why who when where is can should do does did are was were will would could has have".split()
-)
-
-_YES_NO = _WH - frozenset("what how which why who when where".split())
-_PERSONS = frozenset("i me my you your he she his her we our they their".split())
-_SUPERLATIVES = frozenset("best most top greatest good great ideal better".split())
-
 NAMES = (
     "cosine",
     "aligned_less",
@@ -68,6 +65,9 @@ NAMES = (
     "numbers_shared",
 )
 
+_TENSES = {"은", "는"}
+_OPPOSED = frozenset((stem_of(one), stem_of(other)) for one, other in OPPOSITES)
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -89,6 +89,16 @@ def bucket(stem: str) -> int:
 def left_over(a: Reading, b: Reading) -> tuple[list[str], list[str]]:
     """The stems that only one of the two has, grammar's little words left out."""
     return _only(a, b), _only(b, a)
+
+
+def alike(a: Reading, b: Reading) -> bool:
+    """Whether both say the same word by word: but for case, or in Korean but for particles and politeness."""
+    if a.words == b.words:
+        return bool(a.words)
+    if all(word.isascii() for word in (*a.words, *b.words)):
+        return False
+    one, other = ([s for s in reading.stems if s not in KOREAN_HARMLESS] for reading in (a, b))
+    return one == other and bool(one)
 
 
 def grammar_left(a: Reading, b: Reading) -> list[str]:
@@ -131,7 +141,7 @@ def differ(a: Reading, b: Reading) -> str | None:
     left, right = left_over(a, b)
     if (a.names & set(left)) or (b.names & set(right)):
         return "name"
-    if _opposed(a, b, left, right):
+    if _opposed(a, b):
         return "opposite"
     if _turned(a, b):
         return "order"
@@ -145,20 +155,39 @@ def _foreign(stem: str) -> bool:
     return not stem.isascii() and stem not in KOREAN_HARMLESS and any(c > "\u024f" for c in stem)
 
 
-def _opposed(a: Reading, b: Reading, left: list[str], right: list[str]) -> bool:
-    mine, theirs = set(a.words) - set(b.words), set(b.words) - set(a.words)
-    mine_stems, their_stems = mine | set(a.stems) - set(b.stems), theirs | set(b.stems) - set(a.stems)
-    if any((x, y) in OPPOSITES for x in mine_stems for y in their_stems):
+def _opposed(a: Reading, b: Reading) -> bool:
+    mine_stems, their_stems = set(a.stems) - set(b.stems), set(b.stems) - set(a.stems)
+    if any((x, y) in _OPPOSED for x in mine_stems for y in their_stems):
         return True
     return any(
-        y == prefix + x or x == prefix + y for x in mine_stems for y in their_stems for prefix in _PREFIXES
+        y == prefix + x or x == prefix + y
+        for x in mine_stems
+        for y in their_stems
+        if x not in STOP and y not in STOP
+        for prefix in PREFIXES
     )
 
 
 def _turned(a: Reading, b: Reading) -> bool:
     """Whether two things stand around "to", "than", … the one way here and the other way there."""
+    roles = dict(b.roles)
+    if any(roles.get(stem, role) != role for stem, role in a.roles):
+        return True
+    # Of a noun only one of the two is right: where both are used, they are a verb's tenses.
+    if any({x, y} == _TENSES for x, y in _endings(a, b)):
+        return True
     theirs = _around(b)
     return any((y, turn, x) in theirs for x, turn, y in _around(a))
+
+
+def _endings(a: Reading, b: Reading) -> list[tuple[str, str]]:
+    """What words of the same stem end with here and there."""
+    theirs = dict(zip(b.stems, b.words, strict=True))
+    return [
+        (word[len(stem) :], theirs[stem][len(stem) :])
+        for word, stem in zip(a.words, a.stems, strict=True)
+        if theirs.get(stem, word) != word
+    ]
 
 
 def _around(reading: Reading) -> set[tuple[str, str, str]]:
@@ -220,9 +249,9 @@ def features(a: Seen, b: Seen, harm: Array) -> Array:
             float(opening_a == opening_b),
             float(("why" in a.reading.words) != ("why" in b.reading.words)),
             float((opening_a == "how") != (opening_b == "how")),
-            float((opening_a in _YES_NO) != (opening_b in _YES_NO)),
-            float(_PERSONS & set(a.reading.words) == _PERSONS & set(b.reading.words)),
-            float(bool(_SUPERLATIVES & set(a.reading.words)) != bool(_SUPERLATIVES & set(b.reading.words))),
+            float((opening_a in YES_NO) != (opening_b in YES_NO)),
+            float(PERSONS & set(a.reading.words) == PERSONS & set(b.reading.words)),
+            float(bool(SUPERLATIVES & set(a.reading.words)) != bool(SUPERLATIVES & set(b.reading.words))),
             float(a.reading.kinds == b.reading.kinds),
             float(len(a.reading.names & b.reading.names)),
             float(a.reading.numbers.total()),
@@ -260,7 +289,7 @@ def _alignment(
 
 
 def _opening(reading: Reading) -> str:
-    return next((word for word in reading.words if word in _WH), "")
+    return next((word for word in reading.words if word in WH or word in YES_NO), "")
 
 
 def _grams(text: str) -> Counter[str]:

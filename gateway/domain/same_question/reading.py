@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from gateway.domain.same_question.lexicon import (
-    CLASSES,
+    CLASSED,
     KINDS,
     KOREAN_ENDINGS,
     KOREAN_NEGATIONS,
     KOREAN_NEGATIVE_PARTS,
+    KOREAN_ROLES,
     NEGATIONS,
     NUMBERS,
     STOP,
@@ -21,7 +22,7 @@ from gateway.domain.same_question.lexicon import (
 
 _TOKEN = re.compile(r"\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)?[+#]*")
 # Signs that change what is asked; a dash does only before a digit.
-_SIGNS = re.compile(r"[%*/@#\\\[\]{}]|-(?=\d)")
+_SIGNS = re.compile(r"[%*@\\{}]|[-/](?=\s?\d)")
 _NOT = re.compile(r"(?i)\b(?:(ca)|(wo)|(sha))n't\b|n't\b")
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "`": "'", "´": "'"})
 _SUFFIXES = ("'s", "ies", "ing", "ied", "ers", "est", "ed", "es", "er", "ly", "s", "e")
@@ -38,6 +39,9 @@ _IRREGULAR = {
     "isnt": "is not",
     "cant": "can not",
     "cannot": "can not",
+}
+_SHORT_FOR_IS = {
+    f"{word}'s" for word in ("what", "who", "where", "when", "how", "it", "that", "there", "here")
 }
 _QUANTITIES = {
     "many",
@@ -72,6 +76,7 @@ class Reading:
     classes: frozenset[str]
     negations: int
     kinds: frozenset[str]
+    roles: frozenset[tuple[str, str]]
 
 
 def read(text: str) -> Reading:
@@ -87,10 +92,7 @@ def read(text: str) -> Reading:
         c for c in text if not c.isalnum() and unicodedata.category(c)[0] in "SM" and c not in "`´"
     )
     classes = frozenset(
-        s
-        for word, s in zip(words, stems, strict=True)
-        for members in CLASSES
-        if word in members or _bare(word) in members
+        s for word, s in zip(words, stems, strict=True) if word in CLASSED or _bare(word) in CLASSED
     )
     return Reading(
         words=words,
@@ -103,6 +105,7 @@ def read(text: str) -> Reading:
         classes=classes,
         negations=sum(map(_negates, words)),
         kinds=frozenset(_kinds(words)),
+        roles=frozenset(_roles(words, stems)),
     )
 
 
@@ -117,6 +120,8 @@ def _expand(text: str) -> list[str]:
             found.extend(_IRREGULAR[low].split())
         else:
             found.append(token[:-2] if low.endswith("'s") else token)
+            if low in _SHORT_FOR_IS:
+                found.append("is")
     return found
 
 
@@ -159,7 +164,9 @@ def _number(word: str) -> str:
 
 
 def _names(written: list[str], words: tuple[str, ...], stems: tuple[str, ...]) -> frozenset[str]:
-    shouting = sum(word[0].isupper() for word in written) > 0.7 * len(written)
+    # Where even little words have capitals, capitals say nothing.
+    little = [token[0].isupper() for token, word in zip(written[1:], words[1:], strict=True) if word in STOP]
+    shouting = sum(little) > len(little) / 2 or all(token.isupper() for token in written)
     return frozenset(
         s
         for at, (token, word, s) in enumerate(zip(written, words, stems, strict=True))
@@ -167,7 +174,7 @@ def _names(written: list[str], words: tuple[str, ...], stems: tuple[str, ...]) -
         and (
             (len(token) > 1 and token.isupper())
             or (word not in STOP and (token[1:] != token[1:].lower() or (at > 0 and token[0].isupper())))
-            or (token == "May" and at > 0)
+            or (word == "may" and token[0].isupper() and at > 0)
         )
     )
 
@@ -185,3 +192,11 @@ def _kinds(words: tuple[str, ...]) -> list[str]:
     found += [KINDS[word] for word in words if word in KINDS and _bare(word) not in KINDS]
     found += [f"amount:{after}" for how, after in pairwise(words) if how == "how" and after in _QUANTITIES]
     return found
+
+
+def _roles(words: tuple[str, ...], stems: tuple[str, ...]) -> list[tuple[str, str]]:
+    return [
+        (stem, KOREAN_ROLES[word[len(stem) :]])
+        for word, stem in zip(words, stems, strict=True)
+        if word.startswith(stem) and word[len(stem) :] in KOREAN_ROLES
+    ]

@@ -8,11 +8,15 @@ from typing import Protocol
 
 import numpy as np
 
-from gateway.domain.same_question.features import BUCKETS, NAMES, Array, Seen, differ, features
+from gateway.domain.same_question.features import BUCKETS, NAMES, Array, Seen, alike, differ, features
 from gateway.domain.same_question.forest import Forest
 from gateway.domain.same_question.reading import read
 
 COEFFICIENTS = "coefficients.npz"
+# The harm of a word that was never seen to make no difference. One that only one question has may be a name
+# that somebody wrote without its capital.
+UNKNOWN = 1.09
+_HARM_WORST = NAMES.index("harm_worst")
 _REMEMBERED = 512
 
 
@@ -45,17 +49,20 @@ class SameQuestion:
             as_file(files("gateway.domain.same_question") / COEFFICIENTS) as path,
             np.load(path, allow_pickle=False) as data,
         ):
-            forest = Forest(data["column"], data["cut"], data["leaf"], float(data["start"]))
+            forest = Forest(data["column"].astype(np.int32), data["cut"], data["leaf"], float(data["start"]))
             return cls(forest, data["harm"].astype(np.float32), float(data["threshold"]), vectors)
 
     def score(self, one: str, other: str) -> float:
         """How surely (0..1) both ask the same; 0 where a number, a name, a date or a negation differs."""
         a, b = self._see(one), self._see(other)
-        if a.reading.words == b.reading.words and a.reading.words:
-            return 1.0
         if not len(a.vectors) or not len(b.vectors) or differ(a.reading, b.reading) is not None:
             return 0.0
-        odds = float(self._forest.score(features(a, b, self._harm)[None, :])[0])
+        if alike(a.reading, b.reading):
+            return 1.0
+        row = features(a, b, self._harm)
+        if row[_HARM_WORST] >= UNKNOWN:
+            return 0.0
+        odds = float(self._forest.score(row[None, :])[0])
         return 1.0 / (1.0 + float(np.exp(-np.clip(odds, -30, 30))))
 
     def _look(self, text: str) -> Seen:
