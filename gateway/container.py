@@ -62,6 +62,7 @@ from gateway.services.ledger import Ledger
 from gateway.services.media import MediaService
 from gateway.services.model_catalog import ModelCatalogService
 from gateway.services.password_reset import PasswordResetService
+from gateway.services.resumption import Resumption
 from gateway.services.roles import RoleBook
 from gateway.services.semantic import SemanticAnswers
 from gateway.services.session import SessionService
@@ -95,6 +96,7 @@ class Container:
     api_keys: ApiKeyService
     conversations: ConversationService
     chat: ChatService
+    resumption: Resumption
     generate: GenerateService
     embeddings: EmbeddingService
     media: MediaService
@@ -263,6 +265,7 @@ def _wire(
         api_keys=ApiKeyService(uow, cache, parts.catalog),
         conversations=ConversationService(uow, parts.catalog.names()),
         chat=chat,
+        resumption=Resumption(uow),
         generate=GenerateService(parts.catalog, roles, chat),
         embeddings=EmbeddingService(
             parts.catalog, build_embedding_providers(parts.catalog, http), parts.upstreams, ledger

@@ -68,6 +68,14 @@ class MessageRepository(Repository):
         newest = select(walk.c.id).order_by(walk.c.created_at.desc(), walk.c.id.desc()).limit(1)
         return await self._session.scalar(newest)
 
+    async def get(self, user_id: UUID, message_id: UUID) -> tuple[UUID, StoredMessage] | None:
+        """The message and its conversation's id."""
+        statement = select(Message.conversation_id, *_COLUMNS).where(
+            Message.id == message_id, Message.user_id == user_id
+        )
+        row = (await self._session.execute(statement)).one_or_none()
+        return None if row is None else (row[0], StoredMessage(*row[1:]))
+
     async def branch(self, user_id: UUID, conversation_id: UUID, last_id: UUID) -> list[BranchMessage]:
         """The messages from the first to `last_id`, oldest first, each with its siblings."""
         walk = (

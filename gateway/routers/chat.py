@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
+import orjson
 from fastapi import APIRouter, Depends
 from sse_starlette import EventSourceResponse
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.core.exceptions import GatewayError
+from gateway.core.ids import parse_id
+from gateway.dialects.errors import render_error
 from gateway.dialects.native import (
     AgainBody,
     NativeEncoder,
@@ -17,7 +22,8 @@ from gateway.dialects.native import (
     parse_again,
     parse_turn,
 )
-from gateway.dialects.sse import open_stream
+from gateway.dialects.native_stored import ending_frames, turn_frame
+from gateway.dialects.sse import frame, open_stream, stream_response
 from gateway.domain.chat import Turn
 from gateway.domain.principal import Principal
 from gateway.routers.answers import answer_response, leaving, noting
@@ -81,6 +87,43 @@ async def regenerate(message_id: str, request: Request, principal: Caller) -> Re
         message_id, await json_bytes(request) if body else b"", request.state.request_id, incremental=streamed
     )
     return await (_streamed if streamed else _whole)(request, turn, principal)
+
+
+@router.get(
+    "/stream/{message_id}",
+    summary="The end of a turn whose stream was lost",
+    response_class=EventSourceResponse,
+    responses={200: {"content": {"text/event-stream": {"example": _STREAM}}}, **document_errors(404)},
+)
+async def resume(message_id: str, request: Request, principal: Caller) -> Response:
+    """Waits for the turn's end and tells it: turn, replace (the whole text), then one of done and error.
+
+    `Last-Event-ID` makes the ids go on where the lost stream had come to.
+    """
+    resumption = get_container(request).resumption
+    user_id, answer_id = principal.user_id, parse_id(message_id)
+    conversation_id, message = await resumption.find(user_id, answer_id)
+    request_id = request.state.request_id
+    after = _last_event_id(request)
+
+    async def frames() -> AsyncIterator[bytes]:
+        if not after:
+            yield turn_frame(conversation_id, message, request_id)
+        try:
+            ended = await resumption.ended(user_id, answer_id)
+        except GatewayError as error:
+            _, _, body = render_error(error, request_id)
+            yield frame(orjson.dumps(body), event="error", event_id=after + 1)
+            return
+        for data in ending_frames(conversation_id, ended, request_id, after or 1):
+            yield data
+
+    return stream_response(frames())
+
+
+def _last_event_id(request: Request) -> int:
+    text = request.headers.get("last-event-id", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
 async def _whole(request: Request, turn: Turn, principal: Principal) -> Response:

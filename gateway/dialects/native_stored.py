@@ -1,0 +1,79 @@
+"""A stored answer as the events of the native stream, for those who come back to it."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from gateway.core.exceptions import GatewayError, Unavailable
+from gateway.dialects.errors import render_error
+from gateway.dialects.sse import frame
+from gateway.domain.conversation import StoredMessage
+from gateway.domain.usage import money
+
+_INTERRUPTED = "The gateway was restarted before the answer was finished; what was said is kept. Ask again."
+_REASON = "The connection was taken up again; this is the text so far."
+
+
+def turn_frame(conversation_id: UUID, message: StoredMessage, request_id: str) -> bytes:
+    """The first event."""
+    data = {
+        "conversation_id": str(conversation_id),
+        "user_message_id": str(message.parent_id) if message.parent_id is not None else None,
+        "message_id": str(message.id),
+        "request_id": request_id,
+    }
+    return frame(orjson.dumps(data), event="turn", event_id=1)
+
+
+def ending_frames(conversation_id: UUID, message: StoredMessage, request_id: str, after: int) -> list[bytes]:
+    """The whole text, then `done` or `error`; ids go on behind `after`."""
+    text = {"text": message.content, "reason": _REASON}
+    frames = [frame(orjson.dumps(text), event="replace", event_id=after + 1)]
+    if message.status in ("complete", "cancelled"):
+        data = orjson.dumps(stored_body(conversation_id, message, request_id))
+        return [*frames, frame(data, event="done", event_id=after + 2)]
+    _, _, body = render_error(_error_of(message), request_id)
+    return [*frames, frame(orjson.dumps(body), event="error", event_id=after + 2)]
+
+
+def stored_body(conversation_id: UUID, message: StoredMessage, request_id: str) -> dict[str, Any]:
+    """The JSON answer, as `answer_body` makes it of one that has just ended."""
+    return {
+        "conversation_id": str(conversation_id),
+        "request_id": request_id,
+        "cache": (message.receipt or {}).get("cache", "bypass"),
+        "message": {
+            "id": str(message.id),
+            "role": message.role,
+            "content": message.content,
+            "status": message.status,
+            "model": message.model or "",
+            "provider": message.provider or "",
+            "finish_reason": message.finish_reason,
+            "created_at": message.created_at,
+            "usage": {
+                "prompt_tokens": message.prompt_tokens,
+                "completion_tokens": message.completion_tokens,
+                "total_tokens": message.prompt_tokens + message.completion_tokens,
+            },
+            "cost_usd": money(message.cost_usd),
+        },
+        "receipt": message.receipt or {},
+    }
+
+
+def _error_of(message: StoredMessage) -> GatewayError:
+    """What the turn ended with, by the code that is kept of it."""
+    told = message.error or {}
+    kinds = {kind.code: kind for kind in _kinds(GatewayError)}
+    if message.status == "interrupted" or told.get("code") not in kinds:
+        return Unavailable(_INTERRUPTED, retry_after=1)
+    return kinds[told["code"]](told.get("message"))
+
+
+def _kinds(of: type[GatewayError]) -> list[type[GatewayError]]:
+    """The tree of errors, the base of each code last, so that it is what the code stands for."""
+    return [kind for child in of.__subclasses__() for kind in _kinds(child)] + [of]
