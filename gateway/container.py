@@ -231,13 +231,15 @@ def _wire(
     stack.push_async_callback(flights.aclose)
     titles = Titles(parts, uow, ledger)
     stack.push_async_callback(titles.aclose)
-    rounds = asyncio.create_task(Housekeeping(uow, turns, ledger).run())
+    images = ImageService(
+        uow, BlobStore(settings.data_dir / "media"), most_bytes=parts.catalog.media.max_bytes
+    )
+    rounds = asyncio.create_task(Housekeeping(uow, turns, ledger, [images.tidy]).run())
     stack.push_async_callback(_end, rounds)
     users = UserService(uow, passwords, endings, throttle, operator_tier=parts.catalog.operator_tier)
-    store = BlobStore(settings.data_dir / "media")
-    images = ImageService(uow, store)
+    beside = settings.provider_config.parent
     chat = ChatService(CachedRunner(AgentRunner(parts), flights, semantic), ledger, tasks, titles)
-    roles = RoleBook.load(parts.catalog.roles, settings.provider_config.parent / "prompts")
+    roles = RoleBook.load(parts.catalog.roles, beside / "prompts")
     return Container(
         settings=settings,
         catalog=parts.catalog,
@@ -268,16 +270,15 @@ def _wire(
         resumption=Resumption(uow),
         generate=GenerateService(parts.catalog, roles, chat),
         embeddings=EmbeddingService(
-            parts.catalog, build_embedding_providers(parts.catalog, http), parts.upstreams, ledger
+            parts.catalog, build_embedding_providers(parts.catalog, http), parts.upstreams, ledger, tasks
         ),
         media=MediaService(
             parts.catalog,
-            build_image_providers(parts.catalog, http),
+            build_image_providers(parts.catalog, http, beside),
             parts.upstreams,
             ledger,
             tasks,
-            uow,
-            store,
+            images,
         ),
         images=images,
         models=ModelCatalogService(parts),

@@ -224,7 +224,7 @@ def _providers_of(
     """Those that lack nothing; in mock mode the mock answers for all."""
     if catalog.mode == "mock":
         return [provider for provider in providers.values() if provider.type == "mock"][:1]
-    return [providers[name] for name in model.providers if providers[name].configured]
+    return [providers[name] for name in model.providers if providers[name].serves(model)]
 
 
 def _not_closed(upstreams: Iterable[Upstream], now: float) -> dict[str, BreakerState]:

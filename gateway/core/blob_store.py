@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import re
+import time
 from pathlib import Path
 from uuid import uuid4
 
@@ -30,9 +31,28 @@ class BlobStore:
         """The content of this digest; None where it is not there, or not whole."""
         return await asyncio.to_thread(self._get, digest)
 
+    async def left_over(self, seconds: float) -> list[str]:
+        """The digests of files that are older than that; half-written ones of that age are deleted."""
+        return await asyncio.to_thread(self._left_over, seconds)
+
     async def remove(self, digest: str) -> None:
         """Forget the content; it need not be there."""
         await asyncio.to_thread(self._path(digest).unlink, missing_ok=True)
+
+    def _left_over(self, seconds: float) -> list[str]:
+        before = time.time() - seconds
+        found = []
+        for path in self._folder.glob("[0-9a-f][0-9a-f]/*"):
+            try:
+                if path.stat().st_mtime > before:
+                    continue
+                if _DIGEST.fullmatch(path.name):
+                    found.append(path.name)
+                elif path.name.startswith("."):
+                    path.unlink()
+            except FileNotFoundError:
+                continue  # another worker was faster
+        return found
 
     def _path(self, digest: str) -> Path:
         if not _DIGEST.fullmatch(digest):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Vectors = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +21,10 @@ class EmbeddingRequest:
 
 @dataclass(frozen=True, slots=True)
 class Embeddings:
-    """One vector for each text, in order; `prompt_tokens` as counted, or estimated, by the provider."""
+    """One vector for each text, in order: shape (texts, dimensions), finite, C-contiguous.
 
-    vectors: tuple[Sequence[float], ...]
+    `prompt_tokens` as counted, or estimated, by the provider.
+    """
+
+    vectors: Vectors
     prompt_tokens: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import delete, insert, literal, select, tuple_
+from sqlalchemy import ARRAY, BigInteger, cast, delete, func, insert, literal, select, tuple_
 
 from gateway.domain.images import StoredImage
 from gateway.domain.pages import Cursor
@@ -74,6 +74,12 @@ class ImageRepository(Repository):
             delete(Table).where(Table.id == image_id, Table.user_id == user_id).returning(Table.digest)
         )
         return await self._session.scalar(statement)
+
+    async def hold(self, digests: Collection[str]) -> None:
+        """Wait until nobody else writes or deletes files of these digests, and keep them off until commit."""
+        keys = sorted(int.from_bytes(bytes.fromhex(digest[:16]), "big", signed=True) for digest in digests)
+        key = func.unnest(cast(keys, ARRAY(BigInteger))).column_valued("key")
+        await self._session.execute(select(func.pg_advisory_xact_lock(key)))
 
     async def digests_of(self, user_id: UUID) -> set[str]:
         """The digests of all the account's pictures."""

@@ -18,6 +18,7 @@ from gateway.dialects.sse import frame, stream_response
 from gateway.domain.images import ImageProgress, ImageRequest, StoredImage
 from gateway.domain.principal import Principal
 from gateway.domain.usage import money
+from gateway.routers.answers import leaving
 from gateway.routers.dependencies import document_errors, get_container, service_or_person
 from gateway.routers.edge import EdgeRoute
 from gateway.routers.paging import Cursor, Limit
@@ -63,15 +64,16 @@ async def generate_image(request: Request, body: ImageIn, principal: Caller) -> 
         body.provider,
     )
     request_id = request.state.request_id
-    events = get_container(request).media.generate(order, principal, request_id)
+    events = get_container(request).media.generate(order, principal, request_id, leaving(request))
     if "text/event-stream" in request.headers.get("accept", ""):
         try:
             first = await anext(events)
         except BaseException:
             await events.aclose()
             raise
-        return stream_response(_frames(first, events, request_id))
+        return stream_response(_frames(first, events, request))
     made = await last_of(events)
+    note_pictures(request, made)
     return Response(orjson.dumps(made_body(made)), media_type="application/json", headers=headers_of(made))
 
 
@@ -94,7 +96,8 @@ async def list_images(
 )
 async def read_image(request: Request, image_id: str, principal: Caller) -> Response:
     """The picture itself; what is in it never changes."""
-    image, content = await get_container(request).images.read(principal.user_id, parse_id(image_id))
+    images = get_container(request).images
+    image = await images.find(principal.user_id, parse_id(image_id))
     etag = f'"{image.digest}"'
     headers = {
         "etag": etag,
@@ -103,9 +106,9 @@ async def read_image(request: Request, image_id: str, principal: Caller) -> Resp
         "content-disposition": f'inline; filename="{image.id}.{image.content_type.partition("/")[2]}"',
         "content-security-policy": "default-src 'none'; sandbox",
     }
-    if request.headers.get("if-none-match") == etag:
+    if _has(request.headers.get("if-none-match", ""), etag):
         return Response(status_code=304, headers=headers)
-    return Response(content, media_type=image.content_type, headers=headers)
+    return Response(await images.content(image), media_type=image.content_type, headers=headers)
 
 
 @router.delete("/images/{image_id}", status_code=204, responses=document_errors(401, 403, 404))
@@ -123,8 +126,15 @@ async def last_of(events: AsyncGenerator[MediaEvent, None]) -> PicturesMade:
     raise GatewayError
 
 
+def note_pictures(request: Request, made: PicturesMade) -> None:
+    """Leave the model and its provider for the access log."""
+    request.state.upstream, request.state.model = made.provider, made.model
+    if made.fallback_from is not None:
+        request.state.fallback_model = made.model
+
+
 async def _frames(
-    first: MediaEvent, events: AsyncGenerator[MediaEvent, None], request_id: str
+    first: MediaEvent, events: AsyncGenerator[MediaEvent, None], request: Request
 ) -> AsyncGenerator[bytes, None]:
     number = 1
     async with aclosing(events):
@@ -132,10 +142,18 @@ async def _frames(
         try:
             async for event in events:
                 number += 1
+                if isinstance(event, PicturesMade):
+                    note_pictures(request, event)
                 yield _frame(event, number)
         except GatewayError as error:
-            _, _, body = render_error(error, request_id)
+            _, _, body = render_error(error, request.state.request_id)
             yield frame(orjson.dumps(body), event="error", event_id=number + 1)
+
+
+def _has(header: str, etag: str) -> bool:
+    """Whether an `If-None-Match` names the picture, also weakly or among others."""
+    tags = [tag.strip().removeprefix("W/") for tag in header.split(",")]
+    return etag in tags or "*" in tags
 
 
 def _frame(event: MediaEvent, number: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 import orjson
@@ -13,9 +14,10 @@ from gateway.dialects.openai.embeddings import EmbeddingsBody, embeddings_body, 
 from gateway.dialects.openai.images import generations_body, parse_generations
 from gateway.domain.principal import Principal
 from gateway.domain.usage import money
+from gateway.routers.answers import leaving
 from gateway.routers.dependencies import api_key_only, document_errors, get_container
 from gateway.routers.edge import json_bytes
-from gateway.routers.media import address_of, headers_of, last_of
+from gateway.routers.media import address_of, headers_of, last_of, note_pictures
 from gateway.routers.openapi import json_body
 from gateway.schemas.media import GenerationsBody, GenerationView
 
@@ -34,7 +36,7 @@ async def embeddings(
     """OpenAI's body; vectors as numbers, or as base64 of float32."""
     body, texts = parse_embeddings(await json_bytes(request))
     made = await get_container(request).embeddings.embed(
-        body.model, texts, body.dimensions, principal, request.state.request_id
+        body.model, texts, body.dimensions, principal, request.state.request_id, leaving(request)
     )
     request.state.upstream, request.state.model = made.provider, made.model
     headers = {
@@ -45,8 +47,8 @@ async def embeddings(
     }
     if made.fallback_from is not None:
         headers["x-fallback-model"] = request.state.fallback_model = made.model
-    answer = embeddings_body(made.result, made.model, body.encoding_format)
-    return Response(orjson.dumps(answer), media_type="application/json", headers=headers)
+    answer = await asyncio.to_thread(embeddings_body, made.result, made.model, body.encoding_format)
+    return Response(answer, media_type="application/json", headers=headers)
 
 
 @router.post(
@@ -61,11 +63,13 @@ async def image_generations(
     """`b64_json` unless `url` is asked for; an address asks for the account's credential."""
     order, inline = parse_generations(await json_bytes(request))
     container = get_container(request)
-    made = await last_of(container.media.generate(order, principal, request.state.request_id))
-    request.state.upstream, request.state.model = made.provider, made.model
+    made = await last_of(
+        container.media.generate(order, principal, request.state.request_id, leaving(request))
+    )
+    note_pictures(request, made)
     contents = None
     if inline:
-        contents = [(await container.images.read(principal.user_id, image.id))[1] for image in made.images]
+        contents = [await container.images.content(image) for image in made.images]
     base = str(request.base_url).rstrip("/")
     addresses = [base + address_of(image) for image in made.images]
     answer = generations_body(made.images, contents, addresses)

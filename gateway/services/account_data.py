@@ -66,7 +66,6 @@ class AccountDataService:
         # Turns that run are told to end before what they would write to is gone.
         await self._endings.account(user_id)
         salt, tombstone = secrets.token_hex(16), new_id()
-        digests = await self._images.digests_of(user_id)
         await self._forget_usage(user_id, salt)
         async with self._uow() as uow:
             # Asked again, and held this time: another admin may have left in the meantime.
@@ -80,9 +79,10 @@ class AccountDataService:
             await uow.audit.forget(user_id, tombstone=tombstone)
             await uow.audit.add("user.deleted", actor_id=None, target_type="user", target_id=tombstone)
             await uow.usage.forget(user_id, salt=salt)
+            digests = await uow.images.digests_of(user_id)
             await uow.users.delete(user_id)
         await self._endings.account(user_id)  # turns that began in between
-        await self._images.sweep(digests)
+        await self._images.sweep_if_possible(digests)
         await self._cache.forget_sessions(*sessions)
         for key_hash in keys:
             await self._cache.forget_key(key_hash)

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from time import perf_counter
 from typing import TypeVar
+from uuid import UUID
+
+import structlog
 
 from gateway.agent.upstreams import Upstreams
 from gateway.core import metrics
-from gateway.core.exceptions import CircuitOpen, GatewayError, UpstreamError
-from gateway.domain.ledger import UsageEntry, UsageKind
+from gateway.core.exceptions import CircuitOpen, GatewayError, InvalidRequest, Unavailable, UpstreamError
+from gateway.domain.ledger import UsageEntry, UsageKind, UsageOwner
 from gateway.domain.usage import Usage
+from gateway.services.ledger import Ledger
+from gateway.services.turns import INTERRUPTED
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
 
 class Asking:
-    """One request's way along its models; `calls` has a row for each, the one that answered last."""
+    """One request's way along its models; `calls` has a row for each, the one that answered last.
 
-    def __init__(self, upstreams: Upstreams, kind: UsageKind) -> None:
+    `first` is the model that was asked for, whether or not it could be asked.
+    """
+
+    def __init__(self, upstreams: Upstreams, kind: UsageKind, first: str) -> None:
         self._upstreams = upstreams
         self._kind: UsageKind = kind
+        self._first = first
         self.calls: list[UsageEntry] = []
 
     async def first_answer(
@@ -35,10 +48,11 @@ class Asking:
             ask: given a model and its provider's name; returns the answer, its tokens and its cost.
 
         Raises:
-            CircuitOpen: all of them are left alone. UpstreamError: the last one's failure.
+            CircuitOpen: all of them are left alone. InvalidRequest: the first one's word on the request.
+            UpstreamError: the last one's failure.
         """
         left = list(models)
-        failure: GatewayError | None = None
+        failure: UpstreamError | None = None
         while left:
             choice = await self._upstreams.choose(left)
             if choice.upstream is None:
@@ -51,11 +65,14 @@ class Asking:
                     answer, usage, cost = await ask(model, provider)
                 outcome = "ok"
                 return answer
-            except GatewayError as error:
+            except UpstreamError as error:
+                failure, outcome = error, error.code
+                left.remove(model)
+            except InvalidRequest as error:
                 outcome = error.code
-                if not isinstance(error, UpstreamError):
+                if failure is None:
                     raise
-                failure = error
+                # What a stand-in cannot do says nothing of the model that was asked for.
                 left.remove(model)
             finally:
                 ms = round((perf_counter() - begun) * 1000)
@@ -66,12 +83,21 @@ class Asking:
         raise failure or CircuitOpen()
 
     @property
+    def fallback_from(self) -> str | None:
+        """The model that was asked for, where another one answered."""
+        return self._first if self.calls[-1].model != self._first else None
+
+    @property
     def elsewhere_ms(self) -> float:
         """Milliseconds that the calls took together."""
         return sum(call.latency_ms for call in self.calls)
 
-    def count(self) -> None:
-        """Tell the metrics of the calls."""
+    def forgive(self) -> None:
+        """What was made is not delivered: it costs nothing."""
+        self.calls = [replace(call, cost_usd=Decimal(0)) for call in self.calls]
+
+    async def settle(self, ledger: Ledger, owner: UsageOwner, reservation: UUID | None) -> None:
+        """Charge the calls, give the reservation back, tell the metrics; raises as `Ledger.settle`."""
         for call in self.calls:
             metrics.upstream_requests.labels(call.provider, call.model, call.outcome).inc()
             metrics.upstream_latency.labels(call.provider, call.model).observe(call.latency_ms / 1000)
@@ -79,3 +105,21 @@ class Asking:
                 metrics.tokens.labels(call.model, "prompt").inc(call.usage.prompt_tokens)
             if call.cost_usd:
                 metrics.cost_usd.labels(call.model).inc(float(call.cost_usd))
+            if call.outcome == "ok" and call.model != self._first:
+                metrics.fallback_used.labels(self._first, call.model).inc()
+        await ledger.settle(owner, self.calls, reservation)
+
+
+def named(error: BaseException) -> GatewayError:
+    """Whatever ended a request's work, as an error for who waits for it.
+
+    A cancellation comes from outside: the gateway stops, the account ended, the client left.
+    """
+    if isinstance(error, GatewayError):
+        return error
+    if isinstance(error, asyncio.CancelledError):
+        if INTERRUPTED in error.args:
+            return Unavailable("The gateway is restarting; ask again.", retry_after=5)
+        return Unavailable("The request was called off.")
+    log.error("request_crashed", exc_info=error)
+    return GatewayError()

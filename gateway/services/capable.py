@@ -40,9 +40,11 @@ def capable_models(
     if allowed is not None:
         permitted = allowed.union(*map(catalog.models_of, allowed))
         chain = dict.fromkeys(model for model in chain if model in permitted)
+    if not any(capability in catalog.models[model].capabilities for model in wished):
+        raise UnsupportedParameter(f"This model has no {capability}.", param="model")
     able = [model for model in chain if capability in catalog.models[model].capabilities]
     if not able:
-        raise UnsupportedParameter(f"This model has no {capability}.", param="model")
+        raise ModelNotAllowed(param="model")
     ready = tuple(model for model in able if usable(model))
     if not ready:
         raise UpstreamUnavailable("No provider that could answer this is configured.")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from time import perf_counter
 
 from gateway.agent.upstreams import Upstreams
+from gateway.core.exceptions import UpstreamTimeout
 from gateway.domain.budget import Estimate
 from gateway.domain.catalog import Catalog
 from gateway.domain.embeddings import EmbeddingRequest, Embeddings
@@ -15,9 +17,11 @@ from gateway.domain.ledger import UsageOwner
 from gateway.domain.principal import Principal
 from gateway.domain.usage import Usage, estimate_tokens
 from gateway.providers.embedding.base import EmbeddingProvider
-from gateway.services.asking import Asking
+from gateway.services.asking import Asking, named
 from gateway.services.capable import capable_models
+from gateway.services.departure import Departure
 from gateway.services.ledger import Ledger
+from gateway.services.turns import TurnTasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,40 +45,59 @@ class EmbeddingService:
         providers: Mapping[str, EmbeddingProvider],
         upstreams: Upstreams,
         ledger: Ledger,
+        tasks: TurnTasks,
     ) -> None:
         self._catalog = catalog
         self._providers = providers
         self._upstreams = upstreams
         self._ledger = ledger
+        self._tasks = tasks
 
     async def embed(
-        self, name: str, texts: tuple[str, ...], dimensions: int | None, principal: Principal, request_id: str
+        self,
+        name: str,
+        texts: tuple[str, ...],
+        dimensions: int | None,
+        principal: Principal,
+        request_id: str,
+        gone: Callable[[], Awaitable[None]] | None = None,
     ) -> Embedded:
-        """A vector for each of `texts`.
+        """A vector for each of `texts`; called off once `gone` returns, since the client has left.
 
         Raises:
             ModelNotFound, ModelNotAllowed, UnsupportedParameter: see `capable_models`.
             QuotaExceeded, BudgetExceeded: nothing was asked. CircuitOpen, UpstreamError: nobody answered.
         """
         started = perf_counter()
+        self._tasks.admit()
         models = capable_models(self._catalog, name, principal, "embeddings", self._usable)
         tokens = sum(map(estimate_tokens, texts))
         dearest = max(self._catalog.price_of(model).cost(Usage(tokens)) for model in models)
         reservation = await self._ledger.reserve(principal, Estimate(tokens, dearest))
-        asking = Asking(self._upstreams, "embedding")
+        asking = Asking(self._upstreams, "embedding", self._catalog.models_of(name)[0])
 
         async def ask(model: str, provider: str) -> tuple[Embeddings, Usage, Decimal]:
             request = EmbeddingRequest(self._catalog.models[model].model, texts, dimensions)
-            result = await self._providers[provider].embed(request)
+            result = await self._asked(self._providers[provider], request)
             usage = Usage(result.prompt_tokens)
             return result, usage, self._catalog.price_of(model).cost(usage)
 
+        running = self._tasks.adopt(owner=principal)
+        departure = Departure(running, gone) if gone is not None else None
         try:
             result = await asking.first_answer(models, ask)
+        except asyncio.CancelledError as reason:
+            running.called_off()
+            raise named(reason) from None
         finally:
-            asking.count()
+            if departure is not None:
+                departure.close()
+            running.begin_settling()
             owner = UsageOwner(principal.user_id, request_id, principal.api_key_id)
-            await self._ledger.settle(owner, asking.calls, reservation)
+            try:
+                await asking.settle(self._ledger, owner, reservation)
+            finally:
+                self._tasks.release(running)
         answered = asking.calls[-1]
         return Embedded(
             result,
@@ -82,11 +105,16 @@ class EmbeddingService:
             answered.provider,
             answered.cost_usd,
             max(0.0, (perf_counter() - started) * 1000 - asking.elsewhere_ms),
-            fallback_from=models[0] if answered.model != models[0] else None,
+            fallback_from=asking.fallback_from,
         )
 
+    async def _asked(self, provider: EmbeddingProvider, request: EmbeddingRequest) -> Embeddings:
+        limits = self._catalog.timeouts
+        try:
+            async with asyncio.timeout(limits.mock if provider.type == "mock" else limits.live):
+                return await provider.embed(request)
+        except TimeoutError as error:
+            raise UpstreamTimeout from error
+
     def _usable(self, model: str) -> bool:
-        return any(
-            name in self._providers and self._providers[name].configured
-            for name in self._catalog.models[model].providers
-        )
+        return bool(self._upstreams.of(model))

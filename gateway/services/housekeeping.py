@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn
 
 import structlog
@@ -24,10 +24,17 @@ _ROUNDS_PER_PARTITION_CHECK = 360  # an hour
 class Housekeeping:
     """Rounds that every worker makes; each step is one statement that is safe to run twice at once."""
 
-    def __init__(self, uow: Callable[[], UnitOfWork], turns: TurnRepository, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        uow: Callable[[], UnitOfWork],
+        turns: TurnRepository,
+        ledger: Ledger,
+        hourly: Sequence[Callable[[], Awaitable[None]]] = (),
+    ) -> None:
         self._uow = uow
         self._turns = turns
         self._ledger = ledger
+        self._hourly = hourly
 
     async def run(self) -> NoReturn:
         """Make rounds until cancelled; a database that is away is met again on the next one."""
@@ -47,6 +54,8 @@ class Housekeeping:
         if partitions:
             async with self._uow() as uow:
                 await uow.usage.ensure_partitions()
+            for chore in self._hourly:
+                await chore()
         ended = await self._turns.release_expired()
         if ended:
             log.warning("housekeeping.turns_interrupted", count=ended)

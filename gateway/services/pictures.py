@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import warnings
+from dataclasses import dataclass
 
 from PIL import Image, UnidentifiedImageError
 
@@ -14,8 +16,18 @@ _TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF":
 _MOST_PIXELS = 64 * 1024 * 1024
 
 
-def inspect(content: bytes, most_bytes: int) -> tuple[str, int, int]:
-    """Media type, width and height of a whole picture; takes tens of milliseconds: not on the event loop.
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What is seen of a picture; `digest` is the SHA-256 of its bytes in hex, sizes are in pixels."""
+
+    digest: str
+    content_type: str
+    width: int
+    height: int
+
+
+def inspect(content: bytes, most_bytes: int) -> Picture:
+    """What a whole picture is; takes tens of milliseconds: not on the event loop.
 
     Raises:
         UpstreamBroken: it is no picture, is cut, or is larger than may be kept.
@@ -39,4 +51,4 @@ def inspect(content: bytes, most_bytes: int) -> tuple[str, int, int]:
         Image.DecompressionBombWarning,
     ) as error:
         raise UpstreamBroken("What the provider sent is not a picture, or not a whole one.") from error
-    return _TYPES[str(kind)], width, height
+    return Picture(hashlib.sha256(content).hexdigest(), _TYPES[str(kind)], width, height)

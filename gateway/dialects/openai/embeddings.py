@@ -6,11 +6,12 @@ import base64
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.core.exceptions import UnsupportedParameter, ValidationFailed
 from gateway.dialects.base import parse_body
-from gateway.domain.embeddings import Embeddings
+from gateway.domain.embeddings import Embeddings, Vectors
 
 _MOST_TEXTS = 2048
 
@@ -47,24 +48,26 @@ def parse_embeddings(body: bytes) -> tuple[EmbeddingsBody, tuple[str, ...]]:
     return parsed, tuple(given)
 
 
-def embeddings_body(
-    result: Embeddings, model: str, encoding: Literal["float", "base64"] | None
-) -> dict[str, Any]:
-    """OpenAI's `list` of embeddings; base64 is that of little-endian float32."""
-    return {
+def embeddings_body(result: Embeddings, model: str, encoding: Literal["float", "base64"] | None) -> bytes:
+    """OpenAI's `list` of embeddings as JSON; base64 is that of little-endian float32.
+
+    Takes milliseconds for a large batch: not on the event loop.
+    """
+    answer = {
         "object": "list",
         "data": [
             {
                 "object": "embedding",
                 "index": index,
-                "embedding": _base64(vector) if encoding == "base64" else list(vector),
+                "embedding": _base64(vector) if encoding == "base64" else vector,
             }
             for index, vector in enumerate(result.vectors)
         ],
         "model": model,
         "usage": {"prompt_tokens": result.prompt_tokens, "total_tokens": result.prompt_tokens},
     }
+    return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _base64(vector: Any) -> str:
+def _base64(vector: Vectors) -> str:
     return base64.b64encode(np.asarray(vector, dtype="<f4").tobytes()).decode("ascii")

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import httpx
 
-from gateway.domain.catalog import ProviderConfig, Timeouts
+from gateway.domain.catalog import ModelConfig, ProviderConfig, Timeouts
 from gateway.domain.chat import ChatRequest
 from gateway.domain.events import ProviderEvent
 
@@ -55,6 +55,10 @@ class ChatProvider(ABC):
     def configured(self) -> bool:
         """Whether the configuration holds all that a call needs (an API key, a base URL)."""
         return True
+
+    def serves(self, model: ModelConfig) -> bool:
+        """Whether this provider can be asked for `model`, as far as the configuration goes."""
+        return self.configured
 
     @abstractmethod
     def stream(self, request: ChatRequest) -> AsyncGenerator[ProviderEvent, None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.domain.catalog import ModelConfig
 from gateway.providers.chat.openai import OpenAIProvider
 
 
@@ -13,3 +14,7 @@ class LocalProvider(OpenAIProvider):
     @property
     def configured(self) -> bool:
         return bool(self.config.base_url)
+
+    def serves(self, model: ModelConfig) -> bool:
+        # Vectors are made in this process, with or without a server.
+        return self.configured or not model.chats

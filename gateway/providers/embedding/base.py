@@ -6,9 +6,10 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import httpx
+import numpy as np
 
 from gateway.domain.catalog import ProviderConfig, Timeouts
-from gateway.domain.embeddings import EmbeddingRequest, Embeddings
+from gateway.domain.embeddings import EmbeddingRequest, Embeddings, Vectors
 
 
 class EmbeddingProvider(ABC):
@@ -36,3 +37,12 @@ class EmbeddingProvider(ABC):
         Raises:
             UnsupportedParameter: `dimensions` that the model cannot give. UpstreamError and its kin.
         """
+
+
+def shortened(vectors: Vectors, dimensions: int | None) -> Vectors:
+    """The first `dimensions` numbers of each vector, made a vector of length 1 again."""
+    if dimensions is None or vectors.shape[1] <= dimensions:
+        return np.ascontiguousarray(vectors)
+    cut = vectors[:, :dimensions]
+    norms = np.linalg.norm(cut, axis=1, keepdims=True)
+    return np.ascontiguousarray(cut / np.where(norms == 0, np.float32(1), norms))

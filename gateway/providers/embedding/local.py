@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 from functools import cache
 
-import numpy as np
-
 from gateway.core.exceptions import UnsupportedParameter
 from gateway.domain.embeddings import EmbeddingRequest, Embeddings
-from gateway.providers.embedding.base import EmbeddingProvider
+from gateway.providers.embedding.base import EmbeddingProvider, shortened
 from gateway.providers.embedding.wordllama import DIMENSIONS, WordLlamaEmbedder
 
 
@@ -30,10 +28,8 @@ class LocalEmbeddings(EmbeddingProvider):
 
 def _embed(texts: tuple[str, ...], dimensions: int) -> Embeddings:
     embedder = _shared()
-    vectors = embedder.embed(texts)[:, :dimensions].astype(np.float64)
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    vectors = vectors / np.where(norms == 0, 1, norms)
-    return Embeddings(tuple(vectors.tolist()), embedder.count_tokens(texts))
+    vectors = shortened(embedder.embed(texts), dimensions)
+    return Embeddings(vectors, embedder.count_tokens(texts))
 
 
 @cache

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 
 import numpy as np
 
-from gateway.core.exceptions import UpstreamUnavailable
-from gateway.domain.embeddings import EmbeddingRequest, Embeddings
+from gateway.core.exceptions import UnsupportedParameter, UpstreamUnavailable
+from gateway.domain.embeddings import EmbeddingRequest, Embeddings, Vectors
 from gateway.domain.usage import estimate_tokens
 from gateway.providers.embedding.base import EmbeddingProvider
 
 _DIMENSIONS = 384
+_MOST_DIMENSIONS = 4096
 
 
 class MockEmbeddings(EmbeddingProvider):
@@ -23,12 +25,18 @@ class MockEmbeddings(EmbeddingProvider):
         if request.model == "fail":
             raise UpstreamUnavailable
         length = request.dimensions or _DIMENSIONS
-        vectors = tuple(_vector(text, length) for text in request.texts)
+        if length > _MOST_DIMENSIONS:
+            raise UnsupportedParameter(
+                f"This model's vectors have at most {_MOST_DIMENSIONS} dimensions.", param="dimensions"
+            )
+        vectors = await asyncio.to_thread(_vectors, request.texts, length)
         return Embeddings(vectors, sum(map(estimate_tokens, request.texts)))
 
 
-def _vector(text: str, length: int) -> list[float]:
-    seed = zlib.crc32(text.encode("utf-8", "surrogatepass"))
-    drawn = np.random.default_rng(seed).standard_normal(length)
-    vector: list[float] = (drawn / np.linalg.norm(drawn)).tolist()
-    return vector
+def _vectors(texts: tuple[str, ...], length: int) -> Vectors:
+    vectors = np.empty((len(texts), length), dtype=np.float32)
+    for row, text in enumerate(texts):
+        seed = zlib.crc32(text.encode("utf-8", "surrogatepass"))
+        drawn = np.random.default_rng(seed).standard_normal(length, dtype=np.float32)
+        vectors[row] = drawn / np.linalg.norm(drawn)
+    return vectors

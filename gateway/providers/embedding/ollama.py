@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -13,7 +14,7 @@ from gateway.domain.catalog import ProviderConfig, Timeouts
 from gateway.domain.embeddings import EmbeddingRequest, Embeddings
 from gateway.domain.usage import estimate_tokens
 from gateway.providers.chat import wire
-from gateway.providers.embedding.base import EmbeddingProvider
+from gateway.providers.embedding.base import EmbeddingProvider, shortened
 
 _DEFAULT_BASE_URL = "http://localhost:11434"
 _MAX_ANSWER = 256 * 1024 * 1024
@@ -48,23 +49,21 @@ class OllamaEmbeddings(EmbeddingProvider):
             answer = await wire.whole(response, _MAX_ANSWER)
         finally:
             await response.aclose()
-        return _read(answer, request)
+        return await asyncio.to_thread(_read, answer, request)  # megabytes of decimal numbers
 
 
 def _read(answer: bytes, request: EmbeddingRequest) -> Embeddings:
     try:
         told = orjson.loads(answer)
-        vectors = np.array(told["embeddings"], dtype=np.float64)
+        vectors = np.array(told["embeddings"], dtype=np.float32)
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise UpstreamBroken from error
-    if vectors.ndim != 2 or len(vectors) != len(request.texts) or not np.isfinite(vectors).all():
+    if vectors.ndim != 2 or vectors.shape[0] != len(request.texts) or not vectors.shape[1]:
         raise UpstreamBroken
-    if request.dimensions is not None and vectors.shape[1] > request.dimensions:
-        # Servers before the field existed ignore it; a shortened vector has to be made one of length 1 again.
-        vectors = vectors[:, : request.dimensions]
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        vectors = vectors / np.where(norms == 0, 1, norms)
+    if not np.isfinite(vectors).all():
+        raise UpstreamBroken
     tokens = told.get("prompt_eval_count")
     if not isinstance(tokens, int) or tokens < 0:
         tokens = sum(map(estimate_tokens, request.texts))
-    return Embeddings(tuple(vectors.tolist()), tokens)
+    # Servers from before the field existed give the whole vector.
+    return Embeddings(shortened(vectors, request.dimensions), tokens)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 from typing import Any
@@ -12,7 +13,7 @@ import orjson
 
 from gateway.core.exceptions import UpstreamBroken
 from gateway.domain.catalog import ProviderConfig, Timeouts
-from gateway.domain.embeddings import EmbeddingRequest, Embeddings
+from gateway.domain.embeddings import EmbeddingRequest, Embeddings, Vectors
 from gateway.domain.usage import estimate_tokens
 from gateway.providers.chat import wire
 from gateway.providers.chat.openai import DEFAULT_BASE_URL
@@ -61,17 +62,20 @@ class OpenAIEmbeddings(EmbeddingProvider):
             answer = await wire.whole(response, _MAX_ANSWER)
         finally:
             await response.aclose()
-        return _read(answer, request)
+        return await asyncio.to_thread(_read, answer, request)
 
 
 def _read(answer: bytes, request: EmbeddingRequest) -> Embeddings:
     try:
         told = orjson.loads(answer)
         items = sorted(told["data"], key=lambda item: item["index"])
-        vectors = tuple(_vector(item["embedding"]) for item in items)
+        # Raises ValueError where they are not all of one length.
+        vectors = np.stack([_vector(item["embedding"]) for item in items])
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, binascii.Error) as error:
         raise UpstreamBroken from error
-    if len(vectors) != len(request.texts) or len({len(vector) for vector in vectors}) > 1:
+    if vectors.ndim != 2 or vectors.shape[0] != len(request.texts) or not vectors.shape[1]:
+        raise UpstreamBroken
+    if not np.isfinite(vectors).all():
         raise UpstreamBroken
     usage = told.get("usage")
     tokens = usage.get("prompt_tokens") if isinstance(usage, dict) else None
@@ -80,12 +84,8 @@ def _read(answer: bytes, request: EmbeddingRequest) -> Embeddings:
     return Embeddings(vectors, tokens)
 
 
-def _vector(given: Any) -> list[float]:
+def _vector(given: Any) -> Vectors:
     """Base64 of little-endian float32, or numbers from a server that knows nothing else."""
     if isinstance(given, str):
-        vector: list[float] = np.frombuffer(base64.b64decode(given, validate=True), dtype="<f4").tolist()
-    else:
-        vector = [float(number) for number in given]
-    if not vector or not np.isfinite(vector).all():
-        raise ValueError("not a vector")
-    return vector
+        return np.frombuffer(base64.b64decode(given, validate=True), dtype="<f4")
+    return np.array(given, dtype=np.float32)

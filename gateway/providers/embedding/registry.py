@@ -19,7 +19,7 @@ PROVIDERS: dict[str, tuple[str, str]] = {
 
 
 def build_embedding_providers(catalog: Catalog, http: httpx.AsyncClient) -> dict[str, EmbeddingProvider]:
-    """One object for each provider that a model with the capability `embeddings` names."""
+    """One object for each provider of a model with the capability `embeddings`; in mock mode the mock too."""
     wanted = {
         name
         for model in catalog.models.values()
@@ -29,7 +29,7 @@ def build_embedding_providers(catalog: Catalog, http: httpx.AsyncClient) -> dict
     return {
         name: _build(name, config, catalog, http)
         for name, config in catalog.providers.items()
-        if name in wanted and config.type in PROVIDERS
+        if config.type in PROVIDERS and (name in wanted or (catalog.mode == "mock" and config.type == "mock"))
     }
 
 

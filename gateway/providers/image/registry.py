@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 
 import httpx
 
@@ -18,8 +19,14 @@ PROVIDERS: dict[str, tuple[str, str]] = {
 }
 
 
-def build_image_providers(catalog: Catalog, http: httpx.AsyncClient) -> dict[str, ImageProvider]:
-    """One object for each provider that a model with the capability `images` names."""
+def build_image_providers(
+    catalog: Catalog, http: httpx.AsyncClient, beside: Path
+) -> dict[str, ImageProvider]:
+    """One object for each provider of a model with the capability `images`; in mock mode the mock too.
+
+    Args:
+        beside: the folder of the configuration, from which a relative `options.workflows` is taken.
+    """
     wanted = {
         name
         for model in catalog.models.values()
@@ -27,10 +34,17 @@ def build_image_providers(catalog: Catalog, http: httpx.AsyncClient) -> dict[str
         for name in model.providers
     }
     return {
-        name: _build(name, config, catalog, http)
+        name: _build(name, _with_folder(config, beside), catalog, http)
         for name, config in catalog.providers.items()
-        if name in wanted and config.type in PROVIDERS
+        if config.type in PROVIDERS and (name in wanted or (catalog.mode == "mock" and config.type == "mock"))
     }
+
+
+def _with_folder(config: ProviderConfig, beside: Path) -> ProviderConfig:
+    if config.type != "comfyui":
+        return config
+    folder = beside / str(config.options.get("workflows", "workflows"))
+    return config.model_copy(update={"options": {**config.options, "workflows": str(folder)}})
 
 
 def _build(name: str, config: ProviderConfig, catalog: Catalog, http: httpx.AsyncClient) -> ImageProvider:
