@@ -152,9 +152,7 @@ async def test_a_leader_renews_its_lease_as_long_as_it_lives(valkey: ValkeyClien
     await ask.until(1)
     await valkey.execute("PEXPIRE", f"answering:{KEY.hex()}", 60_000)
     waiting = asyncio.create_task(there.fly(account, KEY, ask, patience=30))
-    async with asyncio.timeout(20):
-        while await valkey.execute("PTTL", f"answering:{KEY.hex()}") > 3000:
-            await asyncio.sleep(0.02)
+    assert await shortened(valkey, f"answering:{KEY.hex()}", 3000)
     assert len(ask.calls) == 1
     ask.calls[0].set_result(Shared(ANSWER))
     assert await leader is None
@@ -162,6 +160,15 @@ async def test_a_leader_renews_its_lease_as_long_as_it_lives(valkey: ValkeyClien
     assert told is not None
     assert told.answer == ANSWER
     await here.aclose()
+
+
+async def shortened(valkey: ValkeyClient, name: str, most_ms: int) -> bool:
+    """Whether somebody set the expiry anew before long; Valkey tells nobody that it was."""
+    for _ in range(1000):
+        if await valkey.execute("PTTL", name) <= most_ms:
+            return True
+        await asyncio.sleep(0.02)
+    return False
 
 
 async def test_what_is_kept_expires_is_bounded_and_goes_with_its_account(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -113,13 +114,14 @@ def _worst_and_sum(values: list[float]) -> tuple[float, float]:
 
 def _only(a: Reading, b: Reading) -> list[str]:
     theirs = Counter(b.stems)
-    joined = "".join(b.words)
+    # "smart phone" and "smartphone" are one.
+    whole, joined = set(b.words), {one + other for one, other in pairwise(b.words)}
+    parts = {part for pair in pairwise(a.words) if "".join(pair) in whole for part in pair}
     found = []
     for word, stem in zip(a.words, a.stems, strict=True):
         if theirs[stem] > 0:
             theirs[stem] -= 1
-        # "smart phone" and "smartphone" are one.
-        elif word not in STOP and not (len(word) > 3 and word in joined):
+        elif word not in STOP and word not in joined and word not in parts:
             found.append(stem)
     return found
 
