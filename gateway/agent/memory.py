@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.agent import notes
 from gateway.agent.fitting import Messages
@@ -12,6 +12,11 @@ from gateway.domain.messages import Message
 # A branch of more stored messages is summarised though it may fit: what lies beyond MOST_ROWS is not read.
 CROWDED_ROWS = MOST_ROWS * 4 // 5
 KEPT_ROWS = MOST_ROWS * 2 // 5
+
+
+def _leading(messages: Messages) -> int:
+    """How many messages there are before the first that is not the system's."""
+    return next((at for at, m in enumerate(messages) if m.role != "system"), len(messages))
 
 
 @dataclass(slots=True)
@@ -32,12 +37,27 @@ class Memory:
     def __post_init__(self) -> None:
         self.notes = self.branch.summary
 
-    def prompt(self, system: str | None, question: Message) -> Messages:
-        """The messages that a turn starts with."""
+    def prompt(self, system: str | None, *question: Message) -> Messages:
+        """The messages that a turn starts with.
+
+        What a conversation begins with in the system's name belongs to the system prompt: not every vendor
+        takes a second one further down.
+        """
+        first = _leading(self.branch.messages)
+        texts = [system, *(m.text for m in self.branch.messages[:first])]
+        if first:
+            self.branch = replace(
+                self.branch, messages=self.branch.messages[first:], marks=self.branch.marks[first:]
+            )
+        if not self.branch.messages:
+            first = _leading(question)
+            texts += [m.text for m in question[:first]]
+            question = question[first:]
+        system = "\n\n".join(filter(None, texts))
         head = (Message("system", system),) if system else ()
         before = notes.shown(self.branch.summary)
         self.before = len(before)
-        return (*head, *before, *self.branch.messages, question)
+        return (*head, *before, *self.branch.messages, *question)
 
     @classmethod
     def of(cls, messages: Messages) -> Memory:

@@ -28,6 +28,7 @@ _APART = frozenset(
         "conversation_id",
         "parent_id",
         "metadata",
+        "request",
         "use_cache",
         "incremental",
         "guards",

@@ -43,12 +43,16 @@ class ToolChoice:
 
 @dataclass(frozen=True, slots=True)
 class ResponseFormat:
-    """`json_schema` carries `name` and `schema`; `json_object` neither."""
+    """`json_schema` carries `name` and `schema`; `json_object` neither.
+
+    Not `required`: a model without the capability is asked all the same, by the prompt alone.
+    """
 
     type: Literal["json_object", "json_schema"]
     name: str | None = None
     schema: dict[str, Any] | None = None
     strict: bool | None = None
+    required: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +81,14 @@ class ChatRequest:
 class Turn:
     """One request for an answer, as a dialect parsed it; `messages` holds what the body carried.
 
-    For a persisted turn (`persist`) `messages` is the new question alone and the history comes from the
-    conversation: what `parent_id` ends (None: its head; nothing at all where the turn is `rooted`). `again`
-    is a question of it, or an answer to one, that is to be answered once more. `client_tools` are answered
-    with tool calls for the caller to run; `gateway_tools` names the gateway's own (None: all that are
-    enabled). `use_cache` is None where the caller said nothing of caches. `guards` are what the caller
-    wishes beyond what is set; `retractable` is False where text that was shown cannot be taken back.
+    For a persisted turn (`persist`) `messages` is the new question alone (results of calls are part of one),
+    and the history comes from the conversation: what `parent_id` ends (None: its head; nothing at all where
+    the turn is `rooted`). `again` is a question of it, or an answer to one, that is to be answered once more.
+    `client_tools` are answered with tool calls for the caller to run; `gateway_tools` names the gateway's own
+    (None: all that are enabled). `use_cache` is None where the caller said nothing of caches. `guards` are
+    what the caller wishes beyond what is set; `retractable` is False where text that was shown cannot be taken
+    back. `request` is what is kept with a program's question: `messages`, where a text is not all of it, and
+    `parameters`.
     """
 
     request_id: str
@@ -107,6 +113,7 @@ class Turn:
     fallbacks: tuple[str, ...] | None = None
     use_cache: bool | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    request: dict[str, Any] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     incremental: bool = True
     guards: dict[GuardKind, GuardMode] = field(default_factory=dict)

@@ -28,7 +28,8 @@ class Conversation:
 class StoredMessage:
     """One message; `parent_id` is the one it follows, None for the first of a branch.
 
-    `summary` is what a model may be shown in place of the branch up to and including it.
+    `summary` is what a model may be shown in place of the branch up to and including it. `request` is what a
+    program asked beyond a question's text.
     """
 
     id: UUID
@@ -48,6 +49,7 @@ class StoredMessage:
     metadata: dict[str, Any]
     created_at: datetime
     summary: str | None
+    request: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)

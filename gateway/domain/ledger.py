@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, Literal
 from uuid import UUID
 
 from gateway.core.ids import new_id
 from gateway.domain.budget import LEASE_SECONDS, BudgetState, Reservation
 from gateway.domain.events import MessageStatus
-from gateway.domain.messages import Message
+from gateway.domain.kept_messages import no_result, open_calls, paired
+from gateway.domain.messages import Message, ToolCall
 from gateway.domain.usage import Usage
 
 UsageKind = Literal["chat", "tool", "embedding", "image", "guard"]
@@ -29,7 +31,8 @@ class NewTurn:
     conversation's head, or nothing where it is `rooted`. `title`, `model` and `system` go to a new
     conversation (the title also to one that has none yet). `history_limit` counts messages;
     `lease_seconds` is how long the turn may keep its conversation and what it reserved, unless renewed.
-    What is reserved (None: nothing) is known by the answer's id.
+    What is reserved (None: nothing) is known by the answer's id. `request` is kept with the question:
+    `messages`, where a model is shown others than its text, and `parameters`.
     """
 
     user_id: UUID
@@ -47,6 +50,7 @@ class NewTurn:
     history_limit: int = MOST_ROWS
     lease_seconds: float = LEASE_SECONDS
     reservation: Reservation | None = None
+    request: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,20 @@ class Branch:
     marks: tuple[UUID | None, ...] = (None,)
     rows: int = 0
 
+    def followed_by(self, question: tuple[Message, ...]) -> tuple[Branch, tuple[Message, ...]]:
+        """What comes before, and the question with the calls that it answers and what these were made for.
+
+        So an exchange that is still going on stays whole, however much has to be left out before it.
+        """
+        calls = open_calls(self.messages)
+        if not calls:
+            return self, question
+        answered = {message.tool_call_id for message in question if message.role == "tool"}
+        missing = (no_result(call) for call in calls if call.id not in answered)
+        begin = max((at for at, m in enumerate(self.messages) if m.role == "user"), default=0)
+        before = replace(self, messages=self.messages[:begin], marks=self.marks[: begin + 1])
+        return before, (*self.messages[begin:], *missing, *question)
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -74,12 +92,16 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class AskedQuestion:
-    """A question that was asked before, and where it stands."""
+    """A question that was asked before, and where it stands; `messages` is what a model is shown of it."""
 
     id: UUID
     conversation_id: UUID
     parent_id: UUID | None
-    text: str
+    messages: tuple[Message, ...]
+
+    @property
+    def text(self) -> str:
+        return "\n\n".join(message.text for message in self.messages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,31 +180,53 @@ class FinishedTurn:
     summary: Summary | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a stored message holds beside its text: of a question its messages, of an answer its calls."""
+
+    messages: tuple[Message, ...] = ()
+    calls: tuple[ToolCall, ...] = ()
+
+
+_NOTHING_BESIDE = Said()
+
+
 def readable(
-    ids: Sequence[UUID], roles: Sequence[str], contents: Sequence[str], summary: str | None
+    ids: Sequence[UUID],
+    roles: Sequence[str],
+    contents: Sequence[str],
+    summary: str | None,
+    beside: Mapping[int, Said] = MappingProxyType({}),
 ) -> Branch:
     """A stored branch, oldest first, as a model should read it; `summary` is that of the first message.
 
-    A question whose answer has no text goes with it: it failed, was blocked or was called off, and sending
-    it again would fail every later turn for the same reason. What comes before the first question (the
-    branch is cut to a length) goes too.
+    A question whose answer has neither text nor calls goes with it: it failed, was blocked or was called off,
+    and sending it again would fail every later turn for the same reason. What comes before the first question
+    (the branch is cut to a length) goes too, and so do results whose calls are gone. `beside` is by the place
+    in the branch.
     """
     history: list[Message] = []
     before: list[UUID | None] = []  # for each of `history`: the stored message that it follows
     last: UUID | None = None
+    asked = 0  # how many messages the last question is, while it has no answer
     for at, (id_, role, content) in enumerate(zip(ids, roles, contents, strict=True)):
+        said = beside.get(at, _NOTHING_BESIDE)
         if at == 0 and summary is not None:
-            pass  # the summary speaks of this one too
+            # The summary speaks of this one too, but not of the calls that the next one may answer.
+            shown: tuple[Message, ...] = (Message("assistant", "", said.calls),) if said.calls else ()
+            last = id_
         elif role == "user":
-            history.append(Message("user", content))
-            before.append(last)
-        elif not history:
-            pass
-        elif content:
-            history.append(Message("assistant", content))
-            before.append(last)
-        elif history[-1].role == "user":
-            history.pop()
-            before.pop()
+            shown = said.messages or (Message("user", content),)
+        elif history and (content or said.calls):
+            shown = (Message("assistant", content, said.calls),)
+        else:
+            shown = ()
+            del history[len(history) - asked :], before[len(before) - asked :]
+        history.extend(shown)
+        before.extend([last] * len(shown))
+        asked = len(shown) if role == "user" else 0
         last = id_
+    if beside:
+        kept = paired(history)
+        history, before = [message for _, message in kept], [before[at] for at, _ in kept]
     return Branch(tuple(history), summary, (*before, last), len(ids))

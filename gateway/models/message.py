@@ -20,8 +20,9 @@ class Message(Base):
 
     `user_id` repeats the conversation's owner, so that every query can name the owner without a join.
     `receipt` tells how an answer came about, `error` is `{type, code, message}` of a failed one. `summary`
-    is what a model reads in place of the branch up to and including this message. The attribute `meta` is
-    the column `metadata`, a name that SQLAlchemy keeps for itself.
+    is what a model reads in place of the branch up to and including this message. `request` is what a program
+    asked beyond a question's text: `messages`, shown to a model in its place, and `parameters`. The attribute
+    `meta` is the column `metadata`, a name that SQLAlchemy keeps for itself.
     """
 
     __tablename__ = "messages"
@@ -53,6 +54,7 @@ class Message(Base):
     tool_calls: Mapped[list[Any] | None]
     error: Mapped[dict[str, Any] | None]
     summary: Mapped[str | None]
+    request: Mapped[dict[str, Any] | None]
     meta: Mapped[dict[str, Any]] = mapped_column(
         "metadata", JSONB, default=dict, server_default=text("'{}'::jsonb")
     )

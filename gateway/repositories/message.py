@@ -31,6 +31,7 @@ _COLUMNS = (
     Message.meta,
     Message.created_at,
     Message.summary,
+    Message.request,
 )
 
 _OTHER = aliased(Message)

@@ -8,22 +8,26 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import orjson
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.core.database import clean_text, driver_connection, dump_json
 from gateway.core.exceptions import NotFound, TurnInProgress
 from gateway.core.ids import new_id
 from gateway.domain.budget import LEASE_SECONDS, BudgetState, OverBudget, Reservation
+from gateway.domain.kept_messages import kept_calls, read_back
 from gateway.domain.ledger import (
     AskedQuestion,
     Branch,
     FinishedTurn,
     NewTurn,
     OpenedTurn,
+    Said,
     UsageEntry,
     UsageOwner,
     readable,
 )
+from gateway.domain.messages import Message
 from gateway.repositories import budget_sql, turn_sql
 
 _GONE = "The account does not exist any more."
@@ -67,7 +71,7 @@ class TurnRepository:
             row = await connection.fetchrow(turn_sql.ASKED, user_id, message_id)
         if row is None:
             raise NotFound()
-        return AskedQuestion(*row)
+        return AskedQuestion(row["id"], row["conversation_id"], row["parent_id"], _asked(row))
 
     async def finish_turn(self, turn: FinishedTurn) -> None:
         """Write the answer and its usage down, release the conversation, settle the reservation.
@@ -148,7 +152,12 @@ class TurnRepository:
         system = None if turn.system is None else clean_text(turn.system)
         async with driver_connection(self._engine) as connection:
             row = await connection.fetchrow(
-                turn_sql.START, *_common(turn, conversation_id), title, turn.model, system
+                turn_sql.START,
+                *_common(turn, conversation_id),
+                title,
+                turn.model,
+                system,
+                _json(turn.request),
             )
             if row is None:
                 raise await _refusal(connection, turn.user_id)
@@ -158,7 +167,7 @@ class TurnRepository:
 
     async def _continue(self, turn: NewTurn, conversation_id: UUID) -> OpenedTurn:
         common = (*_common(turn, conversation_id), clean_text(turn.title))
-        where = (turn.parent_id, turn.history_limit, turn.rooted, turn.asked)
+        where = (turn.parent_id, turn.history_limit, turn.rooted, turn.asked, _json(turn.request))
         async with driver_connection(self._engine) as connection:
             row = await connection.fetchrow(turn_sql.CONTINUE, *common, *where)
             if row is None:
@@ -199,7 +208,20 @@ async def _refusal(connection: asyncpg.Connection, user_id: UUID) -> Exception:
 def _branch(row: asyncpg.Record | None) -> Branch:
     if row is None or row["ids"] is None:
         return Branch()
-    return readable(row["ids"], row["roles"], row["contents"], row["summary"])
+    beside = {
+        at: Said(messages=read_back(orjson.loads(text)))
+        if row["roles"][at] == "user"
+        else Said(calls=kept_calls(orjson.loads(text)))
+        for at, text in enumerate(row["beside"])
+        if text is not None
+    }
+    return readable(row["ids"], row["roles"], row["contents"], row["summary"], beside)
+
+
+def _asked(row: asyncpg.Record) -> tuple[Message, ...]:
+    if row["messages"] is None:
+        return (Message("user", row["content"]),)
+    return read_back(orjson.loads(row["messages"]))
 
 
 def _budget(row: asyncpg.Record) -> BudgetState:

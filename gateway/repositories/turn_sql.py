@@ -19,7 +19,7 @@ def _account(user: str) -> str:
     return f"account AS (SELECT id FROM users WHERE id = {user} FOR KEY SHARE)"  # noqa: S608 - as below
 
 
-# then $13 title $14 model $15 system; no row where the budget is used up or the account has gone
+# then $13 title $14 model $15 system $16 request; no row where the budget is used up or the account has gone
 START = f"""
 WITH {_account("$2")}, {granted("$2", _RESERVATION, "account")},
 {leased("$2", "$7", _RESERVATION)}, opened AS (
@@ -29,36 +29,39 @@ WITH {_account("$2")}, {granted("$2", _RESERVATION, "account")},
     RETURNING created_at
 ), written AS (
     INSERT INTO messages
-        (id, conversation_id, user_id, parent_id, role, content, status, metadata, completed_at)
-    SELECT new.id, $1, $2, new.parent_id, new.role, new.content, new.status, new.metadata, new.completed_at
-    FROM granted, (VALUES ($3::uuid, NULL::uuid, 'user', $5, 'complete', $6::jsonb, now()),
-                          ($4::uuid, $3::uuid, 'assistant', '', 'pending', '{{}}'::jsonb, NULL::timestamptz))
-                  AS new (id, parent_id, role, content, status, metadata, completed_at)
+        (id, conversation_id, user_id, parent_id, role, content, status, metadata, completed_at, request)
+    SELECT new.id, $1, $2, new.parent_id, new.role, new.content, new.status, new.metadata, new.completed_at,
+           new.request
+    FROM granted,
+         (VALUES ($3::uuid, NULL::uuid, 'user', $5, 'complete', $6::jsonb, now(), $16::jsonb),
+                 ($4::uuid, $3::uuid, 'assistant', '', 'pending', '{{}}'::jsonb, NULL::timestamptz, NULL))
+         AS new (id, parent_id, role, content, status, metadata, completed_at, request)
 )
 SELECT created_at, {GRANTED_COLUMNS} FROM opened, granted
 """  # noqa: S608 - as below
 
 _WALK = """
 walk AS (
-    SELECT m.id, m.parent_id, m.role, m.content, m.summary, 1 AS depth
+    SELECT m.id, m.parent_id, m.role, m.content, m.summary, m.request, m.tool_calls, 1 AS depth
     FROM start JOIN messages m ON m.id = start.parent_id AND m.conversation_id = $1
     UNION ALL
-    SELECT m.id, m.parent_id, m.role, m.content, m.summary, walk.depth + 1
+    SELECT m.id, m.parent_id, m.role, m.content, m.summary, m.request, m.tool_calls, walk.depth + 1
     FROM walk JOIN messages m ON m.id = walk.parent_id
     WHERE walk.depth < {limit} AND walk.summary IS NULL
 ), branch AS (
     SELECT array_agg(id ORDER BY depth DESC) AS ids, array_agg(role ORDER BY depth DESC) AS roles,
-           array_agg(content ORDER BY depth DESC) AS contents, max(summary) AS summary
+           array_agg(content ORDER BY depth DESC) AS contents, max(summary) AS summary,
+           array_agg(coalesce(request -> 'messages', tool_calls) ORDER BY depth DESC) AS beside
     FROM walk
 )"""
 
-_BRANCH_COLUMNS = "branch.ids, branch.roles, branch.contents, branch.summary"
+_BRANCH_COLUMNS = "branch.ids, branch.roles, branch.contents, branch.summary, branch.beside"
 
 # As START up to $13, then $14 parent (NULL for the head, or for none where $16) $15 history limit $16 whether
-# the question begins a branch of its own $17 whether it is there already. `seen` reads the statement's
-# snapshot, `locked` the newest version of the row: where they differ, so may the branch. Where there is a
-# `start` but nothing was `granted`, the budget is used up. The walk goes back to the newest message with a
-# summary.
+# the question begins a branch of its own $17 whether it is there already $18 request. `seen` reads the
+# statement's snapshot, `locked` the newest version of the row: where they differ, so may the branch. Where
+# there is a `start` but nothing was `granted`, the budget is used up. The walk goes back to the newest
+# message with a summary.
 CONTINUE = f"""
 WITH RECURSIVE seen AS (
     SELECT xmin FROM conversations WHERE id = $1 AND user_id = $2
@@ -84,13 +87,13 @@ WITH RECURSIVE seen AS (
     FROM start, granted WHERE c.id = start.id
 ), written AS (
     INSERT INTO messages
-        (id, conversation_id, user_id, parent_id, role, content, status, metadata, completed_at)
+        (id, conversation_id, user_id, parent_id, role, content, status, metadata, completed_at, request)
     SELECT new.id, $1, $2, coalesce(new.parent_id, start.parent_id), new.role, new.content, new.status,
-           new.metadata, new.completed_at
+           new.metadata, new.completed_at, new.request
     FROM start, granted,
-         (VALUES ($3::uuid, NULL::uuid, 'user', $5, 'complete', $6::jsonb, now()),
-                 ($4::uuid, $3::uuid, 'assistant', '', 'pending', '{{}}'::jsonb, NULL::timestamptz))
-         AS new (id, parent_id, role, content, status, metadata, completed_at)
+         (VALUES ($3::uuid, NULL::uuid, 'user', $5, 'complete', $6::jsonb, now(), $18::jsonb),
+                 ($4::uuid, $3::uuid, 'assistant', '', 'pending', '{{}}'::jsonb, NULL::timestamptz, NULL))
+         AS new (id, parent_id, role, content, status, metadata, completed_at, request)
     WHERE new.role = 'assistant' OR NOT $17::bool
 )
 SELECT CASE locked.title WHEN '' THEN $13 ELSE locked.title END AS title, locked.model, locked.system,
@@ -108,7 +111,7 @@ SELECT {_BRANCH_COLUMNS} FROM branch
 
 # $1 user $2 a question, or an answer to it
 ASKED = """
-SELECT q.id, q.conversation_id, q.parent_id, q.content
+SELECT q.id, q.conversation_id, q.parent_id, q.content, q.request -> 'messages' AS messages
 FROM messages m JOIN messages q ON q.id = CASE m.role WHEN 'user' THEN m.id ELSE m.parent_id END
 WHERE m.id = $2 AND m.user_id = $1 AND q.user_id = $1 AND q.role = 'user'
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -40,6 +41,8 @@ class Job:
         opened = self.opened
         if opened is None or not opened.untitled or answer.status != "complete" or not answer.content:
             return None
+        if self.turn.request is not None:
+            return None  # a program's: who would read it, and who asked for another call
         return FirstExchange(opened.conversation_id, self.turn.messages[-1].text, answer.content)
 
 
@@ -78,38 +81,40 @@ class Opening:
             question_id = asked.id
             turn = replace(
                 turn,
-                messages=(Message("user", asked.text),),
+                messages=asked.messages,
                 conversation_id=asked.conversation_id,
                 parent_id=asked.parent_id,
                 rooted=True,
                 use_cache=False,
             )
-        question = turn.messages[-1]
+        text = _text_of(turn.messages)
         opened = await self._ledger.begin(
             principal,
             NewTurn(
                 user_id=principal.user_id,
-                question=question.text,
+                question=text,
                 question_id=question_id,
                 answer_id=answer_id,
                 conversation_id=turn.conversation_id,
                 parent_id=turn.parent_id,
                 rooted=turn.rooted,
                 asked=turn.again is not None,
-                title=make_title(question.text),
+                title=make_title(text),
                 model=turn.model,
-                system=turn.system,
+                system=turn.system or None,
                 metadata=turn.metadata,
+                request=turn.request,
             ),
             self._pricing.estimate(turn),
         )
         # A conversation's model may have left the configuration since.
         known = opened.model if opened.model and self._parts.catalog.models_of(opened.model) else None
-        memory = Memory(opened.branch)
+        branch, question = opened.branch.followed_by(turn.messages)
+        memory = Memory(branch)
         return Job(
             replace(turn, model=turn.model or known or AUTO),
             principal,
-            memory.prompt(turn.system if turn.system is not None else opened.system, question),
+            memory.prompt(turn.system if turn.system is not None else opened.system, *question),
             started,
             answer_id,
             question_id,
@@ -117,6 +122,12 @@ class Opening:
             opened,
             memory,
         )
+
+
+def _text_of(question: Sequence[Message]) -> str:
+    """What people read of a question: what its user says, or the results that it brings."""
+    said = [m.text for m in question if m.role == "user"] or [m.text for m in question if m.role == "tool"]
+    return "\n\n".join(filter(None, said)) or question[-1].text
 
 
 def _check_name(catalog: Catalog, name: str, principal: Principal) -> None:

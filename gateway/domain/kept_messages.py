@@ -1,0 +1,95 @@
+"""Messages as they are kept where a text alone would not say it all, and as a model is shown them again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gateway.domain.messages import ImagePart, Message, TextPart, ToolCall
+
+# What stands for the result of a call that nobody answered: no provider accepts a history with a gap.
+NO_RESULT = "[no result: this call was never answered]"
+
+
+def kept(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """The messages as JSON."""
+    return [_kept(message) for message in messages]
+
+
+def read_back(rows: Sequence[dict[str, Any]]) -> tuple[Message, ...]:
+    """What `kept` wrote."""
+    return tuple(_read(row) for row in rows)
+
+
+def kept_calls(calls: Sequence[dict[str, Any]] | None) -> tuple[ToolCall, ...]:
+    """The calls of a stored answer."""
+    return tuple(ToolCall(call["id"], call["name"], call["arguments"]) for call in calls or ())
+
+
+def open_calls(messages: Sequence[Message]) -> tuple[ToolCall, ...]:
+    """The calls that the messages end with and do not answer."""
+    answered: set[str] = set()
+    for message in reversed(messages):
+        if message.role == "tool" and message.tool_call_id is not None:
+            answered.add(message.tool_call_id)
+        else:
+            return tuple(call for call in message.tool_calls if call.id not in answered)
+    return ()
+
+
+def paired(messages: Sequence[Message]) -> list[tuple[int, Message]]:
+    """The messages with their places, such that every result follows its call and every call has a result.
+
+    A result without its call is left out, a call without a result gets `NO_RESULT`; but calls that stand at
+    the end stay open: what follows may answer them.
+    """
+    shown: list[tuple[int, Message]] = []
+    missing: dict[str, ToolCall] = {}
+    for at, message in enumerate(messages):
+        if message.role == "tool":
+            if missing.pop(message.tool_call_id or "", None) is not None:
+                shown.append((at, message))
+            continue
+        shown.extend((at, no_result(call)) for call in missing.values())
+        missing = {call.id: call for call in message.tool_calls}
+        shown.append((at, message))
+    return shown
+
+
+def no_result(call: ToolCall) -> Message:
+    """What is shown for a call that nobody answered."""
+    return Message("tool", NO_RESULT, tool_call_id=call.id, name=call.name)
+
+
+def _kept(message: Message) -> dict[str, Any]:
+    row: dict[str, Any] = {"role": message.role, "content": message.content}
+    if not isinstance(message.content, str):
+        row["content"] = [
+            {"text": part.text} if isinstance(part, TextPart) else {"url": part.url, "detail": part.detail}
+            for part in message.content
+        ]
+    if message.tool_calls:
+        row["tool_calls"] = [
+            {"id": call.id, "name": call.name, "arguments": call.arguments} for call in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        row["tool_call_id"] = message.tool_call_id
+    if message.name is not None:
+        row["name"] = message.name
+    return row
+
+
+def _read(row: dict[str, Any]) -> Message:
+    content = row["content"]
+    if not isinstance(content, str):
+        content = tuple(
+            TextPart(part["text"]) if "text" in part else ImagePart(part["url"], part["detail"])
+            for part in content
+        )
+    return Message(
+        role=row["role"],
+        content=content,
+        tool_calls=kept_calls(row.get("tool_calls")),
+        tool_call_id=row.get("tool_call_id"),
+        name=row.get("name"),
+    )
