@@ -31,6 +31,7 @@ class Reply:
         self.finish_reason: FinishReason | None = None
         self.usage: Usage | None = None
         self.spoke = False
+        self.refused = False
         # What was said and withheld: nobody reads it, and the vendor counts it.
         self.unseen = ""
 
@@ -39,6 +40,7 @@ class Reply:
         if isinstance(event, TextDelta):
             self.spoke = True
             self._text.append(event.text)
+            self.refused = self.refused or event.refusal
             if event.logprobs:
                 self.logprobs.extend(event.logprobs)
         elif isinstance(event, Completed):

@@ -63,7 +63,7 @@ def build_request(
         tools=tools,
         tool_choice=tool_choice,
         parallel_tool_calls=turn.parallel_tool_calls if tools else None,
-        response_format=turn.response_format,
+        response_format=turn.response_format if "json" in model.capabilities else None,
         logprobs=turn.logprobs,
         top_logprobs=turn.top_logprobs,
         extra=turn.extra,

@@ -42,6 +42,7 @@ class OutputScreen:
         self._came = 0
         self._left = 0
         self._logprobs: list[tuple[int, TextDelta]] = []
+        self._refused = False
 
     def through(self, event: ProviderEvent) -> Iterable[ProviderEvent]:
         """The events that may leave now that `event` has come; `obey` is to be called behind them."""
@@ -74,12 +75,13 @@ class OutputScreen:
         self._left += len(out)
         if event is not None:
             self._came += len(event.text)
+            self._refused = event.refusal
             if event.logprobs:
                 self._logprobs.append((self._came, event))
         due: list[dict[str, Any]] = []
         while self._logprobs and self._logprobs[0][0] <= self._left:
             due.extend(self._logprobs.pop(0)[1].logprobs)
-        return [TextDelta(out, tuple(due))] if out or due else []
+        return [TextDelta(out, tuple(due), self._refused)] if out or due else []
 
     def _rest(self) -> Iterable[ProviderEvent]:
         """What was held to the end, thinking first."""

@@ -66,7 +66,11 @@ def _by_complexity(catalog: Catalog, intent: Intent) -> Wish:
     routing = catalog.routing
     hard = intent.complexity >= routing.threshold
     ordered = (routing.heavy, routing.light) if hard else (routing.light, routing.heavy)
-    models = tuple(name for name in ordered if name is not None) or tuple(catalog.models)
+    models = tuple(name for name in ordered if name is not None) or tuple(
+        name for name, model in catalog.models.items() if model.chats
+    )
+    if not models:
+        raise UpstreamUnavailable("No model of the configuration answers in words.")
     return Wish(models, difficulty_reason(intent, routing.threshold, models[0]))
 
 
@@ -75,7 +79,7 @@ def needs(turn: Turn, *, has_images: bool) -> tuple[Capability, ...]:
     wanted: list[Capability] = []
     if turn.client_tools or turn.gateway_tools:
         wanted.append("tools")
-    if turn.response_format is not None:
+    if turn.response_format is not None and turn.response_format.required:
         wanted.append("json")
     if has_images:
         wanted.append("vision")
@@ -116,6 +120,9 @@ def candidates(
     if wish.named:
         # Who names a model is told what it cannot do, rather than served by another in silence.
         _require(catalog.models[wish.models[0]], needed)
+    chain = _keep(chain, catalog, lambda m: m.chats)
+    if not chain:
+        raise UnsupportedParameter("No model behind this name answers in words.", param="model")
     able = _keep(chain, catalog, lambda m: set(needed) <= m.capabilities)
     if not able:
         raise UnsupportedParameter(
@@ -152,6 +159,8 @@ def _with_fallbacks(catalog: Catalog, turn: Turn, wish: Wish) -> tuple[str, ...]
 
 
 def _require(model: ModelConfig, needed: Iterable[Capability]) -> None:
+    if not model.chats:
+        raise UnsupportedParameter("This model does not answer in words.", param="model")
     for capability in needed:
         if capability not in model.capabilities:
             param = _PARAMS.get(capability, capability)

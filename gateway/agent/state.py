@@ -50,7 +50,7 @@ class AgentState(TypedDict, total=False):
     turn: the request, never changed. allowed_models: what the caller's key may use (None: all).
     messages: what the model is shown; grows with tool rounds. candidates: models to try, best first.
     text, reasoning, logprobs: what was said so far. said, tool_calls: what the last model call alone said
-    and asked for.
+    and asked for. refused: whether that was the model's refusal to answer.
     breakers: upstreams that were not asked, or only probed, because of earlier failures.
     failure: why the last model call failed; spoke: whether the caller has seen a word of this turn.
     blocked: the reason a guardrail gave for withholding the answer; blocked_at: what that was found in.
@@ -71,6 +71,7 @@ class AgentState(TypedDict, total=False):
     said: str
     reasoning: str
     logprobs: tuple[dict[str, Any], ...]
+    refused: bool
     tool_calls: tuple[ToolCall, ...]
     finish_reason: FinishReason | None
     failure: GatewayError | None
@@ -102,6 +103,7 @@ def initial_state(
         text="",
         reasoning="",
         logprobs=(),
+        refused=False,
         tool_calls=(),
         finish_reason=None,
         failure=None,

@@ -59,6 +59,7 @@ class CachedAnswer:
             or answer.finish_reason is None
             or answer.finish_reason not in _WHOLE
             or answer.blocked_reason is not None
+            or answer.refused
             or answer.fallback_from is not None
             or answer.receipt.tools
             or any(verdict.get("flagged") for verdict in answer.receipt.guardrails)

@@ -86,9 +86,9 @@ class Turn:
     the turn is `rooted`). `again` is a question of it, or an answer to one, that is to be answered once more.
     `client_tools` are answered with tool calls for the caller to run; `gateway_tools` names the gateway's own
     (None: all that are enabled). `use_cache` is None where the caller said nothing of caches. `guards` are
-    what the caller wishes beyond what is set; `retractable` is False where text that was shown cannot be taken
-    back. `request` is what is kept with a program's question: `messages`, where a text is not all of it, and
-    `parameters`.
+    what the caller wishes beyond what is set; `retractable` is False where text that was shown cannot be
+    taken back. `request` is what is kept with a program's question: `messages`, where a text is not all of
+    it, and `parameters`.
     """
 
     request_id: str

@@ -28,10 +28,14 @@ Step = Literal["answer", "intent", "moderation", "summary", "title"]
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """More of the answer; `logprobs` holds OpenAI's token entries where they were asked for."""
+    """More of the answer; `logprobs` holds OpenAI's token entries where they were asked for.
+
+    `refusal`: the vendor says that it is not an answer but the model's refusal to give one.
+    """
 
     text: str
     logprobs: tuple[dict[str, Any], ...] = ()
+    refusal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +189,8 @@ class Receipt:
 class Answer:
     """A finished (or ended) turn: what `done` and the JSON answer carry.
 
-    `fallback_from` is the first model's name where another one answered.
+    `fallback_from` is the first model's name where another one answered. `refused`: the content is a model's
+    refusal, by its vendor's word.
     """
 
     request_id: str
@@ -206,6 +211,7 @@ class Answer:
     cache: CacheResult = "bypass"
     fallback_from: str | None = None
     blocked_reason: str | None = None
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

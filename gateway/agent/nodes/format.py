@@ -67,6 +67,7 @@ def _answer(state: AgentState, context: AgentContext, status: MessageStatus) -> 
         tool_calls=state["tool_calls"],
         logprobs=state["logprobs"],
         fallback_from=first if route.model and first != route.model else None,
+        refused=blocked is None and state["refused"],
         blocked_reason=blocked if state["blocked_at"] == "input" else None,
     )
 

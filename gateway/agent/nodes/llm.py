@@ -82,6 +82,7 @@ async def llm(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
         said=reply.text,
         reasoning=state["reasoning"] + reply.reasoning,
         logprobs=(*state["logprobs"], *reply.logprobs),
+        refused=reply.refused,
         tool_calls=reply.tool_calls() if failure is None else (),
         finish_reason=reply.finish_reason,
         failure=failure,

@@ -47,6 +47,7 @@ class AnswerReader:
         self._events: list[ProviderEvent] = []
         self._text: list[str] = []
         self._logprobs: list[dict[str, Any]] = []
+        self._refusing = False
         self._calls = ToolCallPieces()
 
     def feed(self, data: bytes) -> list[ProviderEvent]:
@@ -136,11 +137,14 @@ class AnswerReader:
         if reasoning:
             self._flush()
             self._events.append(ReasoningDelta(_text(reasoning)))
-        content = delta.get("content") or delta.get("refusal")
+        content = delta.get("content")
+        if not content and (content := delta.get("refusal")) and not self._refusing:
+            self._flush()
+            self._refusing = True
         if content:
             self._text.append(content if type(content) is str else _text(content))
         if logprobs:
-            entries = logprobs.get("content") or ()
+            entries = logprobs.get("content") or logprobs.get("refusal") or ()
             if not all(type(entry) is dict for entry in entries):
                 raise UpstreamBroken
             self._logprobs.extend(entries)
@@ -178,7 +182,7 @@ class AnswerReader:
     def _flush(self) -> None:
         """Close the run of text pieces into one event."""
         if self._text or self._logprobs:
-            self._events.append(TextDelta("".join(self._text), tuple(self._logprobs)))
+            self._events.append(TextDelta("".join(self._text), tuple(self._logprobs), self._refusing))
             self._text.clear()
             self._logprobs.clear()
 
