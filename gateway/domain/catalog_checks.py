@@ -12,6 +12,11 @@ from gateway.domain.yaml_lines import Path
 
 Problem = tuple[Path, str]
 ANY_MODEL = "*"
+# Which types of providers make what is no chat.
+_MAKERS = {
+    "images": frozenset({"comfyui", "openai", "gemini", "mock"}),
+    "embeddings": frozenset({"openai", "ollama", "local", "mock"}),
+}
 
 
 def check_names(value: dict[str, Any]) -> Iterator[Problem]:
@@ -23,6 +28,7 @@ def check_names(value: dict[str, Any]) -> Iterator[Problem]:
             yield ("models", name), f"no model can be called '{name}'"
         if isinstance(model, dict):
             yield from _check_providers(("models", name, "provider"), model.get("provider"), providers)
+            yield from _check_abilities(("models", name, "capabilities"), model, providers)
             if "providers" in model:
                 yield ("models", name, "providers"), "unknown key; `provider` takes a list too"
     yield from _check_aliases(_mapping(value, "aliases"), models)
@@ -30,6 +36,10 @@ def check_names(value: dict[str, Any]) -> Iterator[Problem]:
     own = _mapping(_mapping(value, "intent"), "exemplars")
     yield from _check_rules_intents(_mapping(value, "routing").get("rules"), (*INTENTS, *own))
     yield from _check_fallbacks(_mapping(value, "fallbacks"), models)
+    yield from _check_roles(_mapping(value, "roles"), (AUTO, *models, *_mapping(value, "aliases")))
+    painter = _mapping(value, "media").get("default")
+    if isinstance(painter, str) and painter not in models and painter not in _mapping(value, "aliases"):
+        yield ("media", "default"), _unknown("model", painter, models)
     moderator = _mapping(_mapping(value, "guardrails"), "moderation").get("model")
     if isinstance(moderator, str) and moderator not in models:
         yield ("guardrails", "moderation", "model"), _unknown("model", moderator, models)
@@ -45,6 +55,32 @@ def _check_providers(path: Path, given: Any, providers: Collection[str]) -> Iter
         for index, one in enumerate(given):
             if isinstance(one, str) and one not in providers:
                 yield (*path, index), _unknown("provider", one, providers)
+
+
+def _check_abilities(path: Path, model: dict[str, Any], providers: dict[str, Any]) -> Iterator[Problem]:
+    """Vectors and pictures come from some types of providers only, and ComfyUI gives nothing else."""
+    given = model.get("provider")
+    able = model.get("capabilities")
+    able = able if isinstance(able, list | tuple | frozenset) else ()
+    for name in given if isinstance(given, list) else [given]:
+        provider = providers.get(name) if isinstance(name, str) else None
+        kind = provider.get("type") if isinstance(provider, dict) else None
+        for capability, types in _MAKERS.items():
+            if kind is not None and capability in able and kind not in types:
+                yield path, f"a provider of type {kind} has no {capability}"
+        if kind == "comfyui" and list(able) != ["images"]:
+            yield path, "a model of ComfyUI has the one capability `images`"
+
+
+def _check_roles(roles: dict[str, Any], names: Collection[str]) -> Iterator[Problem]:
+    for role, entry in roles.items():
+        if not isinstance(entry, dict):
+            continue
+        tasks = _mapping(entry, "tasks")
+        for path, part in [((role,), entry), *(((role, "tasks", task), tasks[task]) for task in tasks)]:
+            model = part.get("model") if isinstance(part, dict) else None
+            if isinstance(model, str) and model not in names:
+                yield ("roles", *path, "model"), _unknown("model", model, names)
 
 
 def _check_aliases(aliases: dict[str, Any], models: Collection[str]) -> Iterator[Problem]:

@@ -8,9 +8,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal
 
-from jsonschema import Draft202012Validator
-
-from gateway.core.exceptions import UnsupportedParameter, UpstreamBroken
+from gateway.core.exceptions import ContentBlocked, Unavailable, UnsupportedParameter, UpstreamBroken
 from gateway.domain.catalog import AUTO, Catalog
 from gateway.domain.chat import ResponseFormat, Sampling, Turn
 from gateway.domain.events import Answer
@@ -19,12 +17,12 @@ from gateway.domain.principal import Principal
 from gateway.domain.usage import Usage
 from gateway.services.chat import ChatService
 from gateway.services.roles import Payload, RoleBook, RoleTask
+from gateway.services.shapes import Shape
 
 Mode = Literal["live", "mock", "final"]
 
-_ONLY_JSON = "Answer with one JSON object that fits this JSON Schema, and with nothing else:\n{schema}"
 _AGAIN = "That is not what was asked for: {complaint}. Send the whole JSON object again, and nothing else."
-_MOST_COMPLAINTS = 3
+_MOCK = "mock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,41 +64,45 @@ class GenerateService:
             UpstreamBroken: the second answer does not fit either. Otherwise as `ChatService.answer`.
         """
         entry = self._book.find(role, task)
-        used: Mode = mode or self._catalog.mode
+        # Where the gateway itself runs on mocks, nothing else answers.
+        used: Mode = "mock" if self._catalog.mode == "mock" else mode or "live"
         turn = self._turn(entry, payload, used, request_id)
-        answer = await self._chat.answer(turn, principal, gone)
+        answer = await self._answer(turn, principal, gone)
         usage, cost = answer.usage, answer.cost_usd
         data = None
-        if entry.schema is not None:
-            data, complaint = read_object(answer.content, entry.schema)
+        if (shape := entry.shape) is not None:
+            data, complaint = _read(answer, shape)
             if data is None:
-                second = (
-                    *turn.messages,
-                    Message("assistant", answer.content),
-                    Message("user", _AGAIN.format(complaint=complaint)),
-                )
-                answer = await self._chat.answer(replace(turn, messages=second), principal, gone)
+                answer = await self._answer(_once_more(turn, answer, complaint), principal, gone)
                 usage, cost = usage + answer.usage, cost + answer.cost_usd
-                data, complaint = read_object(answer.content, entry.schema)
+                data, complaint = _read(answer, shape)
             if data is None:
                 raise UpstreamBroken(
                     f"The model's answer, asked for twice, does not fit the role {role}: {complaint}."
                 )
         return Generated(role, task, used, answer.content, data, answer, usage, cost)
 
+    async def _answer(
+        self, turn: Turn, principal: Principal, gone: Callable[[], Awaitable[None]] | None
+    ) -> Answer:
+        answer = await self._chat.answer(turn, principal, gone)
+        if answer.status != "complete":
+            raise Unavailable("The request was called off.")
+        if answer.blocked_reason is not None and turn.response_format is not None:
+            raise ContentBlocked
+        return answer
+
     def _turn(self, entry: RoleTask, payload: Payload, mode: Mode, request_id: str) -> Turn:
         system = entry.render(payload)
         said = payload if isinstance(payload, str) else json.dumps(payload, ensure_ascii=False, indent=1)
-        name = self._model(entry, mode)
         wanted = None
-        if entry.schema is not None:
-            system += "\n\n" + _ONLY_JSON.format(schema=json.dumps(entry.schema, ensure_ascii=False))
-            if self._keeps_to_schemas(name):
-                wanted = ResponseFormat("json_schema", entry.role, entry.schema)
+        if entry.shape is not None:
+            system += f"\n\n{entry.shape.request}"
+            wanted = ResponseFormat("json_schema", entry.role, entry.shape.schema, required=False)
         return Turn(
             request_id=request_id,
             messages=(Message("system", system), Message("user", said or "…")),
-            model=name,
+            model=self._model(entry, mode),
             sampling=Sampling(temperature=entry.temperature, max_tokens=entry.max_tokens),
             response_format=wanted,
             role=entry.role,
@@ -109,42 +111,43 @@ class GenerateService:
         )
 
     def _model(self, entry: RoleTask, mode: Mode) -> str:
-        if mode == "mock" and self._catalog.mode != "mock":
-            for name, model in self._catalog.models.items():
-                if self._catalog.providers[model.provider].type == "mock":
-                    return name
-            raise UnsupportedParameter("No model of the configuration is a mock.", param="mode")
+        if mode == "mock":
+            return self._mock()
         if mode == "final":
-            for rule in self._catalog.routing.rules:
-                fits = (not rule.role or entry.role in rule.role) and (
-                    not rule.task or entry.task in rule.task
-                )
-                if rule.mode == "final" and fits:
-                    return rule.model
+            return self._best(entry)
         return entry.model or AUTO
 
-    def _keeps_to_schemas(self, name: str) -> bool:
-        """Whether every model that may answer first can be held to a schema; else the prompt alone asks."""
-        routing = self._catalog.routing
-        models = self._catalog.models_of(name) or tuple(
-            model for model in (routing.light, routing.heavy) if model is not None
-        )
-        return bool(models) and all("json" in self._catalog.models[model].capabilities for model in models)
+    def _best(self, entry: RoleTask) -> str:
+        """What the first rule with `mode: final` says that fits; without one the role's own, or `heavy`."""
+        for rule in self._catalog.routing.rules:
+            fits = (not rule.role or entry.role in rule.role) and (not rule.task or entry.task in rule.task)
+            if rule.mode == "final" and fits and not rule.intent:
+                return rule.model
+        return entry.model or self._catalog.routing.heavy or AUTO
+
+    def _mock(self) -> str:
+        """A mock that answers; where the gateway runs on mocks, any model that keeps to schemas is one."""
+        models = self._catalog.models.items()
+        mocks = [
+            (name, model.model)
+            for name, model in models
+            if model.chats and self._catalog.providers[model.provider].type == "mock"
+        ]
+        if mocks:
+            # The others are drills.
+            return next((name for name, own in mocks if own == _MOCK), mocks[0][0])
+        if self._catalog.mode == "mock":
+            return next((name for name, model in models if "json" in model.capabilities), AUTO)
+        raise UnsupportedParameter("No model of the configuration is a mock.", param="mode")
 
 
-def read_object(text: str, schema: dict[str, Any]) -> tuple[dict[str, Any] | None, str]:
-    """The JSON object in `text` if it fits `schema`, else None and what is wrong, in the schema's words."""
-    start = text.find("{")
-    if start < 0:
-        return None, "it holds no JSON object"
-    try:
-        value, _ = json.JSONDecoder().raw_decode(text, start)
-    except (ValueError, RecursionError):
-        return None, "it is not valid JSON"
-    complaints = [
-        f"{'.'.join(map(str, error.absolute_path)) or 'the object'} breaks «{error.validator}»"
-        for error in Draft202012Validator(schema).iter_errors(value)
-    ]
-    if complaints:
-        return None, "; ".join(complaints[:_MOST_COMPLAINTS])
-    return value, ""
+def _read(answer: Answer, shape: Shape) -> tuple[dict[str, Any] | None, str]:
+    data, complaint = shape.read(answer.content)
+    if data is None and answer.finish_reason == "length":
+        complaint = "it was longer than it may be, and cut off"
+    return data, complaint
+
+
+def _once_more(turn: Turn, answer: Answer, complaint: str) -> Turn:
+    again = (Message("assistant", answer.content or "…"), Message("user", _AGAIN.format(complaint=complaint)))
+    return replace(turn, messages=(*turn.messages, *again))

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
-
 from gateway.core.exceptions import NotFound, ValidationFailed
 from gateway.domain.catalog_file import ConfigError
 from gateway.domain.config.roles import RoleConfig, TaskConfig
+from gateway.services.shapes import Shape
 
 _MARK = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_.]*)(\?)?\s*\}\}")
 _FILE = re.compile(r"[A-Za-z0-9][\w-]{0,100}(\.(md|txt|json))?")
@@ -30,7 +28,7 @@ class RoleTask:
     task: str | None
     prompt: str
     model: str | None
-    schema: dict[str, Any] | None
+    shape: Shape | None
     temperature: float | None
     max_tokens: int | None
 
@@ -94,7 +92,7 @@ def _entry(name: str, task: str | None, role: RoleConfig, own: TaskConfig, folde
         task=task,
         prompt=_text(prompt, folder, place),
         model=own.model or role.model,
-        schema=_schema(schema, folder, place),
+        shape=_shape(schema, folder, place),
         temperature=own.temperature if own.temperature is not None else role.temperature,
         max_tokens=own.max_tokens or role.max_tokens,
     )
@@ -112,7 +110,7 @@ def _text(given: str, folder: Path, place: str) -> str:
         raise ConfigError(f"{place}.prompt: {path} cannot be read.") from error
 
 
-def _schema(given: dict[str, Any] | str | None, folder: Path, place: str) -> dict[str, Any] | None:
+def _shape(given: dict[str, Any] | str | None, folder: Path, place: str) -> Shape | None:
     if isinstance(given, str):
         try:
             given = json.loads(_text(given if "." in given else f"{given}.json", folder, place))
@@ -120,13 +118,10 @@ def _schema(given: dict[str, Any] | str | None, folder: Path, place: str) -> dic
             raise ConfigError(f"{place}.schema: the file is not JSON.") from error
     if given is None:
         return None
-    if not isinstance(given, dict) or given.get("type") != "object":
-        raise ConfigError(f"{place}.schema: a role answers with an object (type: object).")
     try:
-        Draft202012Validator.check_schema(given)
-    except SchemaError as error:
-        raise ConfigError(f"{place}.schema: not a JSON Schema ({error.validator}).") from error
-    return given
+        return Shape(given)
+    except ValueError as error:
+        raise ConfigError(f"{place}.schema: {error}.") from error
 
 
 def _inside(payload: Payload, path: list[str]) -> Any:

@@ -21,7 +21,8 @@ class ComfyUIUpstream:
 
     `misbehaviour`: "" | refuse (400, as for a bad input) | error (a node raises) | drop (the socket closes
     half-way, the run goes on) | empty (no picture) | cut (half of the picture) | html (a page instead) |
-    hang (never ends) | interrupted | garbage (a socket message that is no JSON).
+    hang (never ends) | interrupted | garbage (a socket message that is no JSON) | die (the socket and the run
+    are gone half-way, as after a restart).
     """
 
     def __init__(self) -> None:
@@ -34,6 +35,7 @@ class ComfyUIUpstream:
         self._history: dict[str, dict[str, Any]] = {}
         self._files: dict[str, bytes] = {}
         self._seen: set[str] = set()
+        self._running: set[str] = set()
         self._runs: set[asyncio.Task[None]] = set()
 
     def application(self) -> web.Application:
@@ -42,6 +44,7 @@ class ComfyUIUpstream:
         app.router.add_post("/prompt", self._prompt)
         app.router.add_get("/history/{id}", self._read_history)
         app.router.add_get("/view", self._view)
+        app.router.add_get("/queue", self._read_queue)
         app.router.add_post("/queue", self._delete)
         app.router.add_post("/interrupt", self._interrupt)
         return app
@@ -91,6 +94,7 @@ class ComfyUIUpstream:
         run = asyncio.create_task(self._run(prompt_id, graph, self._sockets[body["client_id"]]))
         self._runs.add(run)
         run.add_done_callback(self._runs.discard)
+        self._running.add(prompt_id)
         self.queued.set()
         return web.json_response({"prompt_id": prompt_id, "number": len(self.prompts), "node_errors": {}})
 
@@ -109,8 +113,11 @@ class ComfyUIUpstream:
         for at, (node_id, node) in enumerate(graph.items()):
             if self.misbehaviour == "hang":
                 await asyncio.Event().wait()
-            if at == 1 and self.misbehaviour == "drop":
+            if at == 1 and self.misbehaviour in ("drop", "die"):
                 await socket.close()
+            if at == 1 and self.misbehaviour == "die":
+                self._running.discard(prompt_id)
+                return
             if at == 1 and self.misbehaviour in ("error", "interrupted"):
                 kind = "execution_error" if self.misbehaviour == "error" else "execution_interrupted"
                 data = {
@@ -140,6 +147,7 @@ class ComfyUIUpstream:
 
     def _record(self, prompt_id: str, outputs: Any, messages: list[Any], status: str) -> None:
         told = {"status_str": status, "completed": status == "success", "messages": messages}
+        self._running.discard(prompt_id)
         self._history[prompt_id] = {"outputs": outputs, "status": told}
 
     def _save(self, graph: dict[str, Any]) -> dict[str, str]:
@@ -160,6 +168,10 @@ class ComfyUIUpstream:
         prompt_id = request.match_info["id"]
         found = self._history.get(prompt_id)
         return web.json_response({} if found is None else {prompt_id: found})
+
+    async def _read_queue(self, request: web.Request) -> web.Response:
+        running = [[number, prompt_id, {}, {}, []] for number, prompt_id in enumerate(self._running)]
+        return web.json_response({"queue_running": running, "queue_pending": []})
 
     async def _view(self, request: web.Request) -> web.Response:
         name = request.query["filename"]

@@ -1,40 +1,39 @@
-"""Generates a JSON value that fits a JSON Schema, the same for the same schema and seed."""
+"""Generates a JSON value that fits a JSON Schema and reads well, the same for the same schema and seed."""
 
 from __future__ import annotations
 
 import math
 import random
+import re
 from collections.abc import Mapping
 from typing import Any
 
-_WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "harbor")
-_FORMATS = {
-    "date": "2026-01-15",
-    "date-time": "2026-01-15T09:30:00Z",
-    "time": "09:30:00Z",
-    "email": "someone@example.com",
-    "uuid": "01234567-89ab-4cde-8f01-23456789abcd",
-    "uri": "https://example.com/",
-    "url": "https://example.com/",
-    "hostname": "example.com",
-    "ipv4": "192.0.2.1",
-}
+from gateway.providers.chat.mock_pattern import matching
+from gateway.providers.chat.mock_text import FORMATS, PLAIN, text_for
+
+# Of a list, where the schema leaves it open.
+_ITEMS = 3
+# Fields that are better false; fields that are better high.
+_NEGATIVE = re.compile(r"(?i)error|fail|reject|block|missing|spam|broken|invalid|deleted|disabled")
+_GRADE = re.compile(r"(?i)score|rating|grade|confidence|quality")
 # Below this depth only what is required is generated, so that a schema that contains itself ends.
 _SHALLOW = 4
 _DEEPEST = 24
 
 
 def fitting(schema: Mapping[str, Any], seed: int) -> Any:
-    """A value for `schema`; keywords that say only what is wrong (`pattern`, `not`) are not looked at."""
-    return _Generator(schema, random.Random(seed)).value(schema, 0)  # noqa: S311 - no secret
+    """A value for `schema`; keywords that say only what is wrong (`not`, `if`) are not looked at."""
+    return _Generator(schema, random.Random(seed)).value(schema, 0, "")  # noqa: S311 - no secret
 
 
 class _Generator:
     def __init__(self, root: Mapping[str, Any], rng: random.Random) -> None:
         self._root = root
         self._rng = rng
+        self._start = rng.randrange(1000)
 
-    def value(self, schema: Any, depth: int) -> Any:
+    def value(self, schema: Any, depth: int, name: str, nth: int = 0) -> Any:
+        """A value for the field `name`, or for the `nth` entry of the list of that name."""
         if not isinstance(schema, Mapping) or depth > _DEEPEST:
             return None
         schema = self._resolve(schema, depth)
@@ -44,17 +43,17 @@ class _Generator:
             return self._rng.choice(list(schema["enum"]))
         match self._type(schema):
             case "object":
-                return self._object(schema, depth)
+                return self._object(schema, depth, nth)
             case "array":
-                return self._array(schema, depth)
+                return self._array(schema, depth, name, nth)
             case "string":
-                return self._string(schema)
+                return self._string(schema, name, nth)
             case "integer":
-                return self._number(schema, 1)
+                return self._number(schema, 1, name)
             case "number":
-                return self._number(schema, schema.get("multipleOf") or 0.5)
+                return self._number(schema, schema.get("multipleOf") or 0.5, name)
             case "boolean":
-                return self._rng.random() < 0.5
+                return not _NEGATIVE.search(name)
         return None
 
     def _resolve(self, schema: Mapping[str, Any], depth: int) -> Mapping[str, Any]:
@@ -96,30 +95,54 @@ class _Generator:
             return "object"
         return "array" if "items" in schema else "string"
 
-    def _object(self, schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
+    def _object(self, schema: Mapping[str, Any], depth: int, nth: int) -> dict[str, Any]:
         properties: Mapping[str, Any] = schema.get("properties") or {}
         required = list(schema.get("required") or ())
         names = required if depth > _SHALLOW else [*properties, *(n for n in required if n not in properties)]
-        return {name: self.value(properties.get(name, {"type": "string"}), depth + 1) for name in names}
+        return {
+            name: self.value(properties.get(name, {"type": "string"}), depth + 1, name, nth) for name in names
+        }
 
-    def _array(self, schema: Mapping[str, Any], depth: int) -> list[Any]:
+    def _array(self, schema: Mapping[str, Any], depth: int, name: str, nth: int) -> list[Any]:
         prefix = schema.get("prefixItems") or ()
         least = int(schema.get("minItems") or 0)
-        wanted = max(least, len(prefix), 0 if depth > _SHALLOW else 2)
+        wanted = max(least, len(prefix), 0 if depth > _SHALLOW else _ITEMS)
         wanted = max(least, min(wanted, int(schema.get("maxItems", wanted))))
         items = schema.get("items", {"type": "string"})
-        return [self.value(prefix[i] if i < len(prefix) else items, depth + 1) for i in range(wanted)]
+        # Lists within a list begin with other texts each.
+        return [
+            self.value(prefix[i] if i < len(prefix) else items, depth + 1, name, nth + i)
+            for i in range(wanted)
+        ]
 
-    def _string(self, schema: Mapping[str, Any]) -> str:
-        known = _FORMATS.get(str(schema.get("format")))
+    def _string(self, schema: Mapping[str, Any], name: str, nth: int) -> str:
+        known = FORMATS.get(str(schema.get("format")))
         if known:
             return known
-        text = self._rng.choice(_WORDS)
         least = int(schema.get("minLength") or 0)
-        text = (text * (least // len(text) + 1)) if len(text) < least else text
-        return text[: int(schema.get("maxLength", max(len(text), least)))]
+        most = int(schema["maxLength"]) if "maxLength" in schema else None
+        text = text_for(name, nth, self._start, least, most)
+        pattern = schema.get("pattern")
+        if not isinstance(pattern, str):
+            return text
+        return self._patterned(pattern, text, nth, least, most) or text
 
-    def _number(self, schema: Mapping[str, Any], step: float) -> float:
+    def _patterned(self, pattern: str, text: str, nth: int, least: int, most: int | None) -> str | None:
+        """The text itself if it passes, else one that people know, else one made for the pattern."""
+        try:
+            wanted = re.compile(pattern)
+        except re.error:
+            return None
+        known = [
+            plain
+            for plain in PLAIN
+            if wanted.search(plain) and len(plain) >= least and (most is None or len(plain) <= most)
+        ]
+        if wanted.search(text):
+            return text
+        return known[nth % len(known)] if known else matching(pattern, self._rng, least, most)
+
+    def _number(self, schema: Mapping[str, Any], step: float, name: str) -> float:
         """A multiple of `step` (of `multipleOf` for integers too) within the bounds."""
         step = schema.get("multipleOf") or step
         low = schema.get("minimum", -math.inf)
@@ -131,6 +154,8 @@ class _Generator:
         if low == -math.inf:
             low = min(0, high - 100 * step) if high != math.inf else 0
         high = min(high, low + 100 * step)
+        if _GRADE.search(name):
+            low = max(low, low + 0.75 * (high - low))  # a good one, but not the best
         first, last = math.ceil(low / step), math.floor(high / step)
         return self._rng.randint(first, last) * step if first <= last else low
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -31,14 +30,16 @@ from gateway.domain.catalog import ProviderConfig, Timeouts
 from gateway.domain.images import ImageDone, ImageEvent, ImageProgress, ImageRequest
 from gateway.providers.chat import wire
 from gateway.providers.image.base import ImageProvider
+from gateway.providers.image.comfyui_events import Follower, mapping, outcome, refusal
 from gateway.providers.image.workflow import Workflow, WorkflowError, load_workflow
 
 _DEFAULT_URL = "http://localhost:8188"
 _MAX_IMAGE = 64 * 1024 * 1024
 _MAX_MESSAGE = 16 * 1024 * 1024  # previews come as binary messages
+_HEARTBEAT_SECONDS = 30.0
 _MAX_SEED = 2**63
 _POLL_SECONDS = 0.5
-_KIND = re.compile(r"[A-Za-z]{1,60}")
+_CALL_OFF_SECONDS = 2.0
 
 
 class ComfyUIProvider(ImageProvider):
@@ -94,12 +95,16 @@ class ComfyUIProvider(ImageProvider):
                 socket = await self._listen(session, client_id)
                 queued = True
                 prompt_id = await self._queue(workflow, graph, client_id, prompt_id)
-                async with aclosing(_Follower(workflow, prompt_id, deadline).events(socket)) as events:
+                async with aclosing(Follower(workflow, prompt_id, deadline).events(socket)) as events:
                     async for event in events:
                         yield event
                 await socket.close()
             outputs = await self._outputs(workflow, prompt_id, deadline)
             ended = True
+        except UpstreamError as error:
+            # It was refused, or has ended by itself: what else runs there now is somebody else's.
+            ended = type(error) is UpstreamError
+            raise
         finally:
             if queued and not ended:
                 await asyncio.shield(asyncio.ensure_future(self._call_off(prompt_id)))
@@ -112,7 +117,7 @@ class ComfyUIProvider(ImageProvider):
         url = f"{self._base.replace('http', 'ws', 1)}/ws?clientId={client_id}"
         try:
             async with asyncio.timeout(self.timeouts.connect):
-                return await session.ws_connect(url, max_msg_size=_MAX_MESSAGE)
+                return await session.ws_connect(url, max_msg_size=_MAX_MESSAGE, heartbeat=_HEARTBEAT_SECONDS)
         except TimeoutError as error:
             raise UpstreamTimeout from error
         except (aiohttp.ClientError, OSError) as error:
@@ -120,47 +125,39 @@ class ComfyUIProvider(ImageProvider):
 
     async def _queue(self, workflow: Workflow, graph: dict[str, Any], client_id: str, prompt_id: str) -> str:
         """Queue the graph; the id it then has, which an older ComfyUI makes itself."""
-        body = json.dumps({"prompt": graph, "client_id": client_id, "prompt_id": prompt_id}).encode()
-        request = httpx.Request(
-            "POST",
-            f"{self._base}/prompt",
-            content=body,
-            headers={"content-type": "application/json"},
-            extensions=dict(self._extensions),
-        )
+        body = {"prompt": graph, "client_id": client_id, "prompt_id": prompt_id}
         try:
-            response = await self.http.send(request, stream=True)
+            response = await self.http.send(self._post("/prompt", body, self._extensions), stream=True)
         except (httpx.HTTPError, aiohttp.ClientError) as error:
             raise UpstreamUnavailable("ComfyUI cannot be reached.") from error
         try:
-            answer = _mapping(await wire.whole(response))
+            if response.status_code not in (200, 400):
+                raise wire.error_of(response.status_code, response.headers, b"")
+            answer = mapping(await wire.whole(response))
         finally:
             await response.aclose()
         if response.status_code == 400:
-            raise UpstreamError(_refusal(workflow, answer))
+            raise UpstreamError(refusal(workflow, answer))
         told = answer.get("prompt_id")
-        if not response.is_success or not isinstance(told, str):
-            raise wire.error_of(response.status_code, response.headers, b"")
+        if not isinstance(told, str):
+            raise UpstreamBroken
         return told
 
     async def _outputs(self, workflow: Workflow, prompt_id: str, deadline: float) -> list[dict[str, str]]:
         """The pictures that the run saved; waits for it where its socket was lost half-way."""
         loop = asyncio.get_running_loop()
+        known = True
         while True:
-            history = _mapping(await self._get(f"/history/{prompt_id}")).get(prompt_id)
+            history = mapping(await self._get(f"/history/{prompt_id}")).get(prompt_id)
             if isinstance(history, dict):
-                break
+                return outcome(workflow, history)
+            if not known:
+                raise UpstreamBroken("ComfyUI has lost the run; was it restarted?")
             if loop.time() > deadline:
                 raise UpstreamTimeout
             await asyncio.sleep(_POLL_SECONDS)
-        status = history.get("status")
-        for kind, data in _pairs(status.get("messages") if isinstance(status, dict) else None):
-            if kind in ("execution_error", "execution_interrupted"):
-                raise _failed(workflow, kind, data)
-        found = _pictures(history.get("outputs"))
-        if not found:
-            raise UpstreamBroken("The workflow ran, but saved no picture; does it end in a SaveImage node?")
-        return found
+            # It leaves the queue in the moment in which it enters the history: once more, then it is lost.
+            known = prompt_id in (await self._get("/queue")).decode("utf-8", "replace")
 
     async def _view(self, output: dict[str, str]) -> ImageDone:
         content = await self._get(f"/view?{urlencode(output)}", _MAX_IMAGE)
@@ -176,80 +173,24 @@ class ComfyUIProvider(ImageProvider):
 
     async def _call_off(self, prompt_id: str) -> None:
         """Take the run off the queue, or stop it; a ComfyUI that is gone has nothing to stop."""
+        limits = dict.fromkeys(("connect", "read", "write", "pool"), _CALL_OFF_SECONDS)
         for path, body in (
             ("/queue", {"delete": [prompt_id]}),
             ("/interrupt", {"prompt_id": prompt_id}),
         ):
-            request = httpx.Request(
-                "POST",
-                self._base + path,
-                content=json.dumps(body).encode(),
-                headers={"content-type": "application/json"},
-                extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), 2.0)},
-            )
             try:
-                await (await wire.send(self.http, request)).aclose()
+                await (await wire.send(self.http, self._post(path, body, {"timeout": limits}))).aclose()
             except GatewayError:
                 return
 
-
-class _Follower:
-    """Reads a run's events until it has ended, or until the socket is lost: the history then tells."""
-
-    def __init__(self, workflow: Workflow, prompt_id: str, deadline: float) -> None:
-        self._workflow = workflow
-        self._prompt_id = prompt_id
-        self._deadline = deadline
-        self._done: set[str] = set()
-
-    async def events(self, socket: aiohttp.ClientWebSocketResponse) -> AsyncGenerator[ImageProgress, None]:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                async with asyncio.timeout_at(self._deadline):
-                    message = await socket.receive()
-            except TimeoutError as error:
-                raise UpstreamTimeout from error
-            if message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSING):
-                return
-            if message.type is aiohttp.WSMsgType.ERROR:
-                return
-            if loop.time() > self._deadline:
-                raise UpstreamTimeout
-            if message.type is not aiohttp.WSMsgType.TEXT:
-                continue
-            told = _mapping(message.data)
-            kind, data = told.get("type"), told.get("data")
-            if not isinstance(data, dict) or data.get("prompt_id") != self._prompt_id:
-                continue
-            if kind == "execution_success" or (kind == "executing" and data.get("node") is None):
-                return
-            if kind in ("execution_error", "execution_interrupted"):
-                raise _failed(self._workflow, kind, data)
-            progress = self._progress(str(kind), data)
-            if progress is not None:
-                yield progress
-
-    def _progress(self, kind: str, data: dict[str, Any]) -> ImageProgress | None:
-        node, part = "", 0.0
-        if kind == "execution_cached" and isinstance(data.get("nodes"), list):
-            self._done.update(map(str, data["nodes"]))
-        elif kind == "executed":
-            self._done.add(str(data.get("node")))
-        elif kind == "executing":
-            node = str(data.get("node"))
-        elif kind == "progress_state" and isinstance(data.get("nodes"), dict):
-            for id_, state in data["nodes"].items():
-                if isinstance(state, dict) and state.get("state") == "finished":
-                    self._done.add(id_)
-                elif isinstance(state, dict) and state.get("state") == "running":
-                    node, part = id_, _share(state.get("value"), state.get("max"))
-        elif kind == "progress":
-            node, part = str(data.get("node")), _share(data.get("value"), data.get("max"))
-        if not node:
-            return None
-        fraction = min(1.0, (len(self._done - {node}) + part) / self._workflow.size)
-        return ImageProgress(round(fraction, 4), self._workflow.title_of(node))
+    def _post(self, path: str, body: dict[str, Any], extensions: dict[str, Any]) -> httpx.Request:
+        return httpx.Request(
+            "POST",
+            self._base + path,
+            content=json.dumps(body).encode(),
+            headers={"content-type": "application/json"},
+            extensions=dict(extensions),
+        )
 
 
 def _fill(workflow: Workflow, request: ImageRequest, seed: int) -> dict[str, Any]:
@@ -265,60 +206,3 @@ def _fill(workflow: Workflow, request: ImageRequest, seed: int) -> dict[str, Any
         return workflow.fill(values)
     except WorkflowError as error:
         raise UnsupportedParameter(str(error), param="placeholders") from None
-
-
-def _refusal(workflow: Workflow, answer: dict[str, Any]) -> str:
-    """Which node ComfyUI would not take; its own words may hold what was asked and stay out."""
-    nodes = answer.get("node_errors")
-    error = answer.get("error")
-    named = list(nodes) if isinstance(nodes, dict) else []
-    if not named and isinstance(error, dict) and (found := re.search(r"#(\w+)", str(error.get("details")))):
-        named = [found[1]]
-    if not named:
-        return f"ComfyUI refused the workflow {workflow.name}."
-    titles = ", ".join(workflow.title_of(node) for node in named[:3])
-    return f"ComfyUI refused the workflow {workflow.name} at node {titles}."
-
-
-def _failed(workflow: Workflow, kind: str, data: dict[str, Any]) -> UpstreamError:
-    if kind == "execution_interrupted":
-        return UpstreamBroken("The workflow was interrupted at ComfyUI.")
-    node = workflow.title_of(str(data.get("node_id")))
-    name = data.get("exception_type")
-    why = f": {name}" if isinstance(name, str) and _KIND.fullmatch(name) else ""
-    return UpstreamBroken(f"The workflow {workflow.name} failed at node {node}{why}.")
-
-
-def _pictures(outputs: Any) -> list[dict[str, str]]:
-    """What was saved; only where nothing was, the previews."""
-    found: list[dict[str, str]] = []
-    for node in outputs.values() if isinstance(outputs, dict) else ():
-        for image in node.get("images") or () if isinstance(node, dict) else ():
-            if isinstance(image, dict) and isinstance(image.get("filename"), str):
-                keys = ("filename", "subfolder", "type")
-                found.append({key: str(image.get(key, "")) for key in keys})
-    return [image for image in found if image["type"] == "output"] or found
-
-
-def _share(value: Any, most: Any) -> float:
-    if isinstance(value, int | float) and isinstance(most, int | float) and most > 0:
-        return min(1.0, max(0.0, value / most))
-    return 0.0
-
-
-def _mapping(text: str | bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UpstreamBroken from error
-    if not isinstance(value, dict):
-        raise UpstreamBroken
-    return value
-
-
-def _pairs(messages: Any) -> list[tuple[str, dict[str, Any]]]:
-    return [
-        (message[0], message[1])
-        for message in (messages if isinstance(messages, list) else ())
-        if isinstance(message, list) and len(message) == 2 and isinstance(message[1], dict)
-    ]

@@ -63,8 +63,8 @@ class GeminiImages(ImageProvider):
 
 
 def _body(request: ImageRequest) -> dict[str, Any]:
-    for field in ("workflow", "seed"):
-        if getattr(request, field):
+    for field in ("workflow", "seed", "placeholders"):
+        if getattr(request, field) not in (None, "", {}):
             raise UnsupportedParameter(f"This provider takes no {field}.", param=field)
     prompt = request.prompt
     if request.negative_prompt:

@@ -58,8 +58,8 @@ class OpenAIImages(ImageProvider):
 
 
 def _body(request: ImageRequest) -> dict[str, Any]:
-    for field in ("negative_prompt", "workflow", "seed"):
-        if getattr(request, field):
+    for field in ("negative_prompt", "workflow", "seed", "placeholders"):
+        if getattr(request, field) not in (None, "", {}):
             raise UnsupportedParameter(f"This provider takes no {field}.", param=field)
     body: dict[str, Any] = {"model": request.model, "prompt": request.prompt, "n": request.n}
     if request.width and request.height:

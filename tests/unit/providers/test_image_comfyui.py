@@ -85,8 +85,9 @@ async def test_a_socket_lost_half_way_does_not_lose_the_picture(comfyui: ComfyUI
     ("misbehaviour", "error", "sentence"),
     [
         ("refuse", UpstreamError, "refused the workflow smoke at node 2 (ImageScale)"),
-        ("error", UpstreamBroken, "failed at node 2 (ImageScale): IndexError"),
-        ("interrupted", UpstreamBroken, "was interrupted"),
+        ("error", UpstreamError, "failed at node 2 (ImageScale): IndexError"),
+        ("interrupted", UpstreamError, "was interrupted"),
+        ("die", UpstreamBroken, "has lost the run"),
         ("empty", UpstreamBroken, "no picture"),
         ("garbage", UpstreamBroken, ""),
     ],
@@ -127,7 +128,7 @@ async def test_a_caller_who_leaves_calls_the_run_off(comfyui: ComfyUIUpstream) -
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 
-    assert ("interrupt" in dict(comfyui.called_off)) is True
+    assert [where for where, _ in comfyui.called_off] == ["queue", "interrupt"]
 
 
 async def test_a_comfyui_that_is_down_is_unavailable() -> None:
@@ -135,10 +136,22 @@ async def test_a_comfyui_that_is_down_is_unavailable() -> None:
         await run("http://127.0.0.1:9", request())
 
 
-@pytest.mark.parametrize("name", ["../smoke", "no-such", "smoke.json", "", "a/b", ".."])
+@pytest.mark.parametrize("misbehaviour", ["refuse", "error", "interrupted"])
+async def test_a_run_that_ended_by_itself_is_not_called_off(
+    comfyui: ComfyUIUpstream, misbehaviour: str
+) -> None:
+    comfyui.misbehaviour = misbehaviour
+
+    with pytest.raises(UpstreamError):
+        await run(comfyui.url, request(width=16, height=16))
+
+    assert comfyui.called_off == []
+
+
+@pytest.mark.parametrize(
+    "name", ["../smoke", "no-such", "smoke.json", "a/b", "..", "%2e%2e/smoke", "smoke\0"]
+)
 async def test_only_files_of_the_folder_are_workflows(comfyui: ComfyUIUpstream, name: str) -> None:
-    if not name:
-        return
     with pytest.raises(UnsupportedParameter):
         await run(comfyui.url, request(workflow=name))
     assert comfyui.prompts == []

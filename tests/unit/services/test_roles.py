@@ -11,8 +11,8 @@ import pytest
 from gateway.core.exceptions import NotFound, ValidationFailed
 from gateway.domain.catalog_file import ConfigError
 from gateway.domain.config.roles import RoleConfig
-from gateway.services.generate import read_object
 from gateway.services.roles import RoleBook
+from gateway.services.shapes import Shape
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 
@@ -42,7 +42,8 @@ def test_a_task_takes_from_its_role_what_it_has_not(tmp_path: Path) -> None:
     task = book(tmp_path, writer=role).find("writer", "short")
 
     assert (task.prompt, task.model, task.temperature, task.max_tokens) == ("Of the task.", "fast", 0.2, 50)
-    assert task.schema == SCHEMA
+    assert task.shape is not None
+    assert task.shape.schema == SCHEMA
 
 
 @pytest.mark.parametrize(("role", "task", "param"), [("nobody", None, "role"), ("writer", "nothing", "task")])
@@ -88,10 +89,17 @@ def test_a_name_with_slashes_is_text_and_never_a_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ['{"a": 1}', '```json\n{"a": 1}\n```', 'Here it is: {"a": 1}. Anything else?', json.dumps({"a": 1})],
+    [
+        '{"a": 1}',
+        '```json\n{"a": 1}\n```',
+        'Here it is: {"a": 1}. Anything else?',
+        json.dumps({"a": 1}),
+        'It looks like {a: number}, so: {"a": 1}',
+        '{"b": {"a": 2}} was wrong; {"a": 1} is right.',
+    ],
 )
 def test_an_object_is_found_in_what_surrounds_it(text: str) -> None:
-    assert read_object(text, SCHEMA) == ({"a": 1}, "")
+    assert Shape(SCHEMA).read(text) == ({"a": 1}, "")
 
 
 @pytest.mark.parametrize(
@@ -102,10 +110,14 @@ def test_an_object_is_found_in_what_surrounds_it(text: str) -> None:
         ('{"a": "secret"}', "a breaks «type»"),
         ("{}", "the object breaks «required»"),
         ("{" * 100_000, "not valid JSON"),
+        ('{"a": NaN}', "not valid JSON"),
+        ('{"a": 1e999}', "not valid JSON"),
+        ('{"a": 1, "b": "\\ud800"}', "not valid JSON"),
+        ('{"b": {"a": 1}}', "the object breaks «required»"),
     ],
 )
 def test_what_is_wrong_is_said_in_the_schemas_words(text: str, complaint: str) -> None:
-    data, said = read_object(text, SCHEMA)
+    data, said = Shape(SCHEMA).read(text)
 
     assert data is None
     assert complaint in said

@@ -1,0 +1,160 @@
+"""What ComfyUI tells of a run: its progress, its end, what it refused, which node failed, what was saved."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import aiohttp
+
+from gateway.core.exceptions import UpstreamBroken, UpstreamError, UpstreamTimeout
+from gateway.domain.images import ImageProgress
+from gateway.providers.image.workflow import Workflow
+
+_KIND = re.compile(r"[A-Za-z]{1,60}")
+_ENDED = (
+    aiohttp.WSMsgType.CLOSE,
+    aiohttp.WSMsgType.CLOSED,
+    aiohttp.WSMsgType.CLOSING,
+    aiohttp.WSMsgType.ERROR,
+)
+
+
+class Follower:
+    """Reads a run's messages until it has ended, or until the socket is lost: the history then tells.
+
+    `deadline` is of the event loop's clock.
+    """
+
+    def __init__(self, workflow: Workflow, prompt_id: str, deadline: float) -> None:
+        self._workflow = workflow
+        self._prompt_id = prompt_id
+        self._deadline = deadline
+        self._done: set[str] = set()
+
+    async def events(self, socket: aiohttp.ClientWebSocketResponse) -> AsyncGenerator[ImageProgress, None]:
+        """Progress as it is told.
+
+        Raises:
+            UpstreamTimeout. UpstreamError: a node failed, and which. UpstreamBroken: no JSON.
+        """
+        while True:
+            try:
+                async with asyncio.timeout_at(self._deadline):
+                    message = await socket.receive()
+            except TimeoutError as error:
+                raise UpstreamTimeout from error
+            if message.type in _ENDED:
+                return
+            if message.type is not aiohttp.WSMsgType.TEXT:
+                continue  # previews
+            told = mapping(message.data)
+            kind, data = told.get("type"), told.get("data")
+            if not isinstance(data, dict) or data.get("prompt_id") != self._prompt_id:
+                continue
+            if kind == "execution_success" or (kind == "executing" and data.get("node") is None):
+                return
+            if kind in ("execution_error", "execution_interrupted"):
+                raise failed(self._workflow, kind, data)
+            progress = self._progress(str(kind), data)
+            if progress is not None:
+                yield progress
+
+    def _progress(self, kind: str, data: dict[str, Any]) -> ImageProgress | None:
+        node, part = "", 0.0
+        if kind == "execution_cached" and isinstance(data.get("nodes"), list):
+            self._done.update(map(str, data["nodes"]))
+        elif kind == "executed":
+            self._done.add(str(data.get("node")))
+        elif kind == "executing":
+            node = str(data.get("node"))
+        elif kind == "progress_state" and isinstance(data.get("nodes"), dict):
+            for id_, state in data["nodes"].items():
+                if isinstance(state, dict) and state.get("state") == "finished":
+                    self._done.add(id_)
+                elif isinstance(state, dict) and state.get("state") == "running":
+                    node, part = id_, _share(state.get("value"), state.get("max"))
+        elif kind == "progress":
+            node, part = str(data.get("node")), _share(data.get("value"), data.get("max"))
+        if not node:
+            return None
+        fraction = min(1.0, (len(self._done - {node}) + part) / self._workflow.size)
+        return ImageProgress(round(fraction, 4), self._workflow.title_of(node))
+
+
+def refusal(workflow: Workflow, answer: dict[str, Any]) -> str:
+    """Which node ComfyUI would not take; its own words may hold what was asked and stay out."""
+    nodes = answer.get("node_errors")
+    error = answer.get("error")
+    named = list(nodes) if isinstance(nodes, dict) else []
+    if not named and isinstance(error, dict) and (found := re.search(r"#(\w+)", str(error.get("details")))):
+        named = [found[1]]
+    if not named:
+        return f"ComfyUI refused the workflow {workflow.name}."
+    titles = ", ".join(workflow.title_of(node) for node in named[:3])
+    return f"ComfyUI refused the workflow {workflow.name} at node {titles}."
+
+
+def failed(workflow: Workflow, kind: str, data: dict[str, Any]) -> UpstreamError:
+    """Which node of the workflow failed. ComfyUI itself did not: nobody else's pictures wait for that."""
+    if kind == "execution_interrupted":
+        return UpstreamError("The workflow was interrupted at ComfyUI.")
+    node = workflow.title_of(str(data.get("node_id")))
+    name = data.get("exception_type")
+    why = f": {name}" if isinstance(name, str) and _KIND.fullmatch(name) else ""
+    return UpstreamError(f"The workflow {workflow.name} failed at node {node}{why}.")
+
+
+def _pictures(outputs: Any) -> list[dict[str, str]]:
+    """What was saved; only where nothing was, the previews."""
+    found: list[dict[str, str]] = []
+    for node in outputs.values() if isinstance(outputs, dict) else ():
+        for image in node.get("images") or () if isinstance(node, dict) else ():
+            if isinstance(image, dict) and isinstance(image.get("filename"), str):
+                keys = ("filename", "subfolder", "type")
+                found.append({key: str(image.get(key, "")) for key in keys})
+    return [image for image in found if image["type"] == "output"] or found
+
+
+def _share(value: Any, most: Any) -> float:
+    if isinstance(value, int | float) and isinstance(most, int | float) and most > 0:
+        return min(1.0, max(0.0, value / most))
+    return 0.0
+
+
+def outcome(workflow: Workflow, history: dict[str, Any]) -> list[dict[str, str]]:
+    """The pictures of a run that has ended, as `/view` is asked for them.
+
+    Raises:
+        UpstreamError: a node failed, and which. UpstreamBroken: nothing was saved.
+    """
+    status = history.get("status")
+    for kind, data in _pairs(status.get("messages") if isinstance(status, dict) else None):
+        if kind in ("execution_error", "execution_interrupted"):
+            raise failed(workflow, kind, data)
+    found = _pictures(history.get("outputs"))
+    if not found:
+        raise UpstreamBroken("The workflow ran, but saved no picture; does it end in a SaveImage node?")
+    return found
+
+
+def mapping(text: str | bytes) -> dict[str, Any]:
+    """A JSON object; UpstreamBroken where it is none."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UpstreamBroken from error
+    if not isinstance(value, dict):
+        raise UpstreamBroken
+    return value
+
+
+def _pairs(messages: Any) -> list[tuple[str, dict[str, Any]]]:
+    return [
+        (message[0], message[1])
+        for message in (messages if isinstance(messages, list) else ())
+        if isinstance(message, list) and len(message) == 2 and isinstance(message[1], dict)
+    ]
