@@ -98,6 +98,7 @@ class Container:
     chat: ChatService
     resumption: Resumption
     generate: GenerateService
+    roles: RoleBook
     embeddings: EmbeddingService
     media: MediaService
     images: ImageService
@@ -269,6 +270,7 @@ def _wire(
         chat=chat,
         resumption=Resumption(uow),
         generate=GenerateService(parts.catalog, roles, chat),
+        roles=roles,
         embeddings=EmbeddingService(
             parts.catalog, build_embedding_providers(parts.catalog, http), parts.upstreams, ledger, tasks
         ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
@@ -10,15 +12,19 @@ from starlette.responses import Response
 
 from gateway.dialects.openai.answer import OpenAIEncoder, completion_body
 from gateway.dialects.openai.body import ChatCompletionBody
+from gateway.dialects.openai.choices import ChoicesEncoder, open_choices
 from gateway.dialects.openai.models import model_body
 from gateway.dialects.openai.request import parse_completion
 from gateway.dialects.sse import open_stream
+from gateway.domain.chat import Turn
 from gateway.domain.principal import Principal
 from gateway.routers.answers import answer_response, leaving, noting
 from gateway.routers.dependencies import api_key_only, document_errors, get_container
 from gateway.routers.edge import json_bytes
 from gateway.routers.openapi import json_body
 from gateway.schemas.turn import CompletionView
+from gateway.services.choices import answer_choices, stream_choices
+from gateway.services.in_role import in_role
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 
@@ -55,10 +61,28 @@ async def chat_completions(
     """OpenAI's body; the gateway's own fields are under `gateway`."""
     request_id = request.state.request_id
     turn, body = parse_completion(await json_bytes(request), request_id)
-    service = get_container(request).chat
+    container = get_container(request)
+    service = container.chat
+    if turn.role is not None:
+        turn = in_role(turn, container.roles, container.catalog)
+    several = (body.n or 1) > 1
     if not turn.incremental:
+        if several:
+            return await _choices(request, turn, body, principal)
         answer = await service.answer(turn, principal, leaving(request))
         return answer_response(request, answer, completion_body(answer))
-    options = body.stream_options
-    encoder = OpenAIEncoder(request_id, include_usage=bool(options and options.include_usage))
+    usage, tools = bool(body.stream_options and body.stream_options.include_usage), bool(turn.client_tools)
+    if several:
+        numbered = stream_choices(service, turn, body.n or 1, principal)
+        together = ChoicesEncoder(request_id, body.n or 1, include_usage=usage, tools=tools)
+        return await open_choices(numbered, together, noting(request))
+    encoder = OpenAIEncoder(request_id, include_usage=usage, tools=tools)
     return await open_stream(service.stream(turn, principal), encoder, noting(request))
+
+
+async def _choices(request: Request, turn: Turn, body: ChatCompletionBody, principal: Principal) -> Response:
+    """Several answers as one; the headers name the first one's model, and what all of them cost."""
+    service = get_container(request).chat
+    answers = await answer_choices(service, turn, body.n or 1, principal, leaving(request))
+    cost = sum((answer.cost_usd for answer in answers), Decimal(0))
+    return answer_response(request, replace(answers[0], cost_usd=cost), completion_body(*answers))

@@ -187,7 +187,7 @@ async def test_fallback_is_told_in_a_header(client: openai.AsyncOpenAI, upstream
     ("fields", "kind", "code", "param"),
     [
         ({"model": "no-such"}, openai.NotFoundError, "model_not_found", "model"),
-        ({"n": 2}, openai.BadRequestError, "unsupported_parameter", "n"),
+        ({"n": 9}, openai.UnprocessableEntityError, "validation_failed", "n"),
         (
             {"model": "plain", "response_format": {"type": "json_object"}},
             openai.BadRequestError,

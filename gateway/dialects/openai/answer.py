@@ -25,17 +25,31 @@ from gateway.domain.usage import Usage
 _DONE = b"data: [DONE]\n\n"
 
 
-def completion_body(answer: Answer) -> dict[str, Any]:
-    """A `chat.completion`.
+def completion_body(*answers: Answer) -> dict[str, Any]:
+    """A `chat.completion` with a choice for each answer; usage is of all of them.
 
     Raises:
-        ContentBlocked: a guardrail withheld the answer.
+        ContentBlocked: a guardrail withheld an answer.
     """
+    first = answers[0]
+    return {
+        "id": completion_id(first.request_id),
+        "object": "chat.completion",
+        "created": int(first.created_at.timestamp()),
+        "model": first.model,
+        "system_fingerprint": None,
+        "choices": [_choice(index, answer) for index, answer in enumerate(answers)],
+        "usage": usage_body(sum((answer.usage for answer in answers), Usage())),
+    }
+
+
+def _choice(index: int, answer: Answer) -> dict[str, Any]:
     _refuse_blocked(answer)
+    said = answer.content if answer.content or not answer.tool_calls else None
     message: dict[str, Any] = {
         "role": "assistant",
-        "content": answer.content if answer.content or not answer.tool_calls else None,
-        "refusal": None,
+        "content": None if answer.refused else said,
+        "refusal": said if answer.refused else None,
     }
     if answer.reasoning:
         message["reasoning_content"] = answer.reasoning
@@ -45,20 +59,10 @@ def completion_body(answer: Answer) -> dict[str, Any]:
             for c in answer.tool_calls
         ]
     return {
-        "id": completion_id(answer.request_id),
-        "object": "chat.completion",
-        "created": int(answer.created_at.timestamp()),
-        "model": answer.model,
-        "system_fingerprint": None,
-        "choices": [
-            {
-                "index": 0,
-                "message": message,
-                "logprobs": {"content": list(answer.logprobs), "refusal": None} if answer.logprobs else None,
-                "finish_reason": answer.finish_reason or "stop",
-            }
-        ],
-        "usage": usage_body(answer.usage),
+        "index": index,
+        "message": message,
+        "logprobs": _logprobs(answer.logprobs, answer.refused) if answer.logprobs else None,
+        "finish_reason": answer.finish_reason or "stop",
     }
 
 
@@ -82,10 +86,25 @@ def _refuse_blocked(answer: Answer) -> None:
 
 
 class OpenAIEncoder:
-    """Encodes `chat.completion.chunk`s; the parts that never change are serialised once a stream."""
+    """Encodes `chat.completion.chunk`s; the parts that never change are serialised once a stream.
 
-    def __init__(self, request_id: str, *, include_usage: bool) -> None:
+    `tools`: whether calls are the client's to run; of the gateway's own tools it sees nothing. One that is
+    not `alone` leaves the stream's end to whoever knows of the other choices.
+    """
+
+    def __init__(
+        self,
+        request_id: str,
+        *,
+        include_usage: bool,
+        tools: bool = True,
+        index: int = 0,
+        alone: bool = True,
+    ) -> None:
         self._include_usage = include_usage
+        self._tools = tools
+        self._index = index
+        self._alone = alone
         self._head: dict[str, Any] = {
             "id": completion_id(request_id),
             "object": "chat.completion.chunk",
@@ -100,13 +119,16 @@ class OpenAIEncoder:
     def encode(self, event: ChatEvent) -> bytes | None:
         """See `StreamEncoder`."""
         match event:
-            case TextDelta(text=text, logprobs=logprobs):
+            case TextDelta(text=text, logprobs=logprobs, refusal=refusal):
+                said = (b'{"refusal":' if refusal else b'{"content":') + orjson.dumps(text) + b"}"
                 if not logprobs:
-                    return self._delta(b'{"content":' + orjson.dumps(text) + b"}")
-                return self._delta(b'{"content":' + orjson.dumps(text) + b"}", _logprobs(logprobs))
+                    return self._delta(said)
+                return self._delta(said, orjson.dumps(_logprobs(logprobs, refusal)))
             case ReasoningDelta(text=text):
                 return self._delta(b'{"reasoning_content":' + orjson.dumps(text) + b"}")
             case ToolCallDelta():
+                if not self._tools:
+                    return None
                 return self._delta(orjson.dumps({"tool_calls": [_tool_call_delta(event)]}))
             case RouteChosen(model=model):
                 self._head["model"] = model
@@ -127,7 +149,7 @@ class OpenAIEncoder:
     def _begin(self) -> bytes:
         self._begun = True
         head = orjson.dumps(self._head)
-        self._before = b"data: " + head[:-1] + b',"choices":[{"index":0,"delta":'
+        self._before = b"data: " + head[:-1] + b',"choices":[{"index":%d,"delta":' % self._index
         usage = b',"usage":null' if self._include_usage else b""
         self._after = b',"finish_reason":null}]' + usage + b"}\n\n"
         role = b'{"role":"assistant","content":"","refusal":null}'
@@ -146,27 +168,28 @@ class OpenAIEncoder:
             **self._head,
             "choices": [
                 {
-                    "index": 0,
+                    "index": self._index,
                     "delta": {},
                     "logprobs": None,
                     "finish_reason": answer.finish_reason or "stop",
                 }
             ],
         }
-        chunks = [lead]
         if self._include_usage:
-            chunks.append(frame(orjson.dumps({**last, "usage": None})))
-            chunks.append(
-                frame(orjson.dumps({**self._head, "choices": [], "usage": usage_body(answer.usage)}))
-            )
-        else:
-            chunks.append(frame(orjson.dumps(last)))
-        chunks.append(_DONE)
-        return b"".join(chunks)
+            last["usage"] = None
+        end = frame(orjson.dumps(last))
+        return lead + end + (self.last(answer.usage) if self._alone else b"")
+
+    def last(self, usage: Usage) -> bytes:
+        """What ends a good stream: the usage, where it was asked for, and `[DONE]`."""
+        if not self._include_usage:
+            return _DONE
+        return frame(orjson.dumps({**self._head, "choices": [], "usage": usage_body(usage)})) + _DONE
 
 
-def _logprobs(entries: tuple[dict[str, Any], ...]) -> bytes:
-    return orjson.dumps({"content": list(entries), "refusal": None})
+def _logprobs(entries: tuple[dict[str, Any], ...], refusal: bool) -> dict[str, Any]:
+    content, refused = (None, list(entries)) if refusal else (list(entries), None)
+    return {"content": content, "refusal": refused}
 
 
 def _tool_call_delta(event: ToolCallDelta) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from gateway.domain.config.guardrails import GuardKind, GuardMode
 
 _KINDS: tuple[GuardKind, ...] = get_args(GuardKind)
+# Each choice is a turn of its own.
+MOST_CHOICES = 8
 
 
 class _Part(BaseModel):
@@ -125,7 +127,7 @@ class ChatCompletionBody(_Part):
     stream_options: StreamOptions | None = None
     temperature: Annotated[float | None, Field(ge=0, le=2)] = None
     top_p: Annotated[float | None, Field(ge=0, le=1)] = None
-    n: Annotated[int | None, Field(ge=1, le=128)] = None
+    n: Annotated[int | None, Field(ge=1, le=MOST_CHOICES)] = None
     max_tokens: Annotated[int | None, Field(ge=1)] = None
     max_completion_tokens: Annotated[int | None, Field(ge=1)] = None
     stop: str | Annotated[list[str], Field(max_length=4)] | None = None

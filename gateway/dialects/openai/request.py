@@ -19,7 +19,7 @@ from gateway.domain.messages import Content, ImagePart, Message, TextPart, ToolC
 
 # Accepted and meant for OpenAI's own bookkeeping; an upstream has no use for them.
 _NOT_PASSED_ON = frozenset(
-    {"user", "metadata", "store", "safety_identifier", "prompt_cache_key", "service_tier"}
+    {"user", "metadata", "store", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"}
 )
 # What no provider here can do for the time being; None and the given values ask for nothing.
 _UNSUPPORTED: dict[str, tuple[Any, ...]] = {
@@ -29,6 +29,7 @@ _UNSUPPORTED: dict[str, tuple[Any, ...]] = {
     "modalities": (["text"],),
     "web_search_options": (),
 }
+_UNSUPPORTED_OF_MESSAGES = ("function_call", "audio")
 
 
 def parse_completion(body: bytes, request_id: str) -> tuple[Turn, ChatCompletionBody]:
@@ -42,8 +43,6 @@ def parse_completion(body: bytes, request_id: str) -> tuple[Turn, ChatCompletion
     for name, harmless in _UNSUPPORTED.items():
         if extra.get(name) is not None and extra[name] not in harmless:
             raise UnsupportedParameter(f"{name} is not supported here.", param=name)
-    if parsed.n not in (None, 1):
-        raise UnsupportedParameter("Only one choice per request is supported.", param="n")
     if parsed.top_logprobs is not None and not parsed.logprobs:
         raise ValidationFailed("top_logprobs needs logprobs: true.", param="top_logprobs")
     own = parsed.gateway
@@ -89,6 +88,9 @@ def _sampling(body: ChatCompletionBody) -> Sampling:
 
 
 def _message(body: MessageBody, at: int) -> Message:
+    for name in _UNSUPPORTED_OF_MESSAGES:
+        if (body.model_extra or {}).get(name) is not None:
+            raise UnsupportedParameter(f"{name} is not supported here.", param=f"messages.{at}.{name}")
     if body.role == "tool":
         if body.tool_call_id is None:
             raise ValidationFailed("A tool message needs tool_call_id.", param=f"messages.{at}.tool_call_id")
@@ -151,6 +153,10 @@ def _tool_choice(body: ChatCompletionBody) -> ToolChoice:
     if not body.tools and not body.gateway.tools and choice not in ("none", "auto"):
         raise ValidationFailed("tool_choice needs tools.", param="tool_choice")
     if isinstance(choice, NamedToolChoice):
+        if body.tools and all(
+            tool.function is None or tool.function.name != choice.function.name for tool in body.tools
+        ):
+            raise ValidationFailed("tool_choice names none of the tools.", param="tool_choice")
         return ToolChoice("function", choice.function.name)
     return ToolChoice(choice)
 

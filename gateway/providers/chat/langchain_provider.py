@@ -21,6 +21,7 @@ from gateway.providers.chat import langchain_bridge as bridge
 from gateway.providers.chat import wire
 from gateway.providers.chat.base import ChatProvider
 from gateway.providers.chat.guard import GuardedCall, GuardedExchange, VendorMarks, current_call, named_error
+from gateway.providers.chat.openai_extras import refuse_extras
 
 
 class LangChainProvider(ChatProvider):
@@ -65,6 +66,7 @@ class LangChainProvider(ChatProvider):
         return {}
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ProviderEvent, None]:
+        refuse_extras(request.extra)
         arguments = self.arguments(request)
         history = bridge.messages(request, self.one_system_message)
         model = self._models.get(request.model) or await self._first_use(request.model)
