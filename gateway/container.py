@@ -146,7 +146,7 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
         for provider in providers.values():
             stack.push_async_callback(provider.aclose)
         embedder = WordLlamaEmbedder.load()
-        guards = GuardrailPipeline.of("injection", embed=embedder.embed)
+        guards = GuardrailPipeline.of("injection", "unsafe", embed=embedder.embed)
         stack.push_async_callback(guards.aclose)
         tools = ToolRegistry(catalog.tools)
         stack.push_async_callback(tools.aclose)

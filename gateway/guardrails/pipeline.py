@@ -8,10 +8,12 @@ from typing import Any, Literal
 
 from gateway.guardrails.base import Embed, Guardrail, Verdict
 from gateway.guardrails.injection import InjectionGuard
+from gateway.guardrails.unsafe import UnsafeGuard
 
 # A new guard is one file and one line here.
 GUARDS: dict[str, Callable[[Embed], Guardrail]] = {
     InjectionGuard.name: InjectionGuard,
+    UnsafeGuard.name: UnsafeGuard,
 }
 # What a tool brings back asks for nothing, so only attacks are looked for in it.
 _READ_TOOL_RESULTS = frozenset({"injection"})

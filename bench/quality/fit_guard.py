@@ -1,0 +1,153 @@
+"""Fit the guards' heads and choose their thresholds: python -m bench.quality.fit_guard DATA_DIR."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.quality.guard_documents import (
+    FOLDS,
+    Document,
+    Passages,
+    Planted,
+    documents,
+    passage_rows,
+    planted,
+)
+from bench.quality.guard_material import Table, injection_sources, table, unsafe_sources
+from bench.quality.metrics import folds
+from bench.quality.networks import Block, Floats, Rows, fit_head, highest
+from gateway.guardrails.encoder import WIDTH
+from gateway.guardrails.features import LOGITS, MARKS, VECTOR
+from gateway.guardrails.heads import COEFFICIENTS, Head
+from gateway.guardrails.passages import CONTEXT, SKIMMED
+
+TARGET = Path(__file__).parents[2] / "gateway" / "guardrails" / COEFFICIENTS
+
+_VECTOR, _LOGIT = 0.63, 2.8
+WINDOW_BLOCKS = (
+    Block(len(MARKS), 1.0, False),
+    Block(2 * VECTOR, _VECTOR, True),
+    Block(LOGITS, _LOGIT, False),
+    Block(2 * WIDTH, _VECTOR, True),
+)
+SKIM_BLOCKS = (
+    Block(len(MARKS), 1.0, False),
+    Block(VECTOR, _VECTOR, True),
+    Block(CONTEXT, 1.0, False),
+)
+PASSAGE_BLOCKS = (*SKIM_BLOCKS, Block(2, _LOGIT, False), Block(WIDTH, _VECTOR, True))
+
+# What may be flagged of held out harmless material: texts full of an attack's words; all texts; documents.
+_HARD = 0.08
+_ORDINARY = 0.02
+_DOCUMENTS = 0.05
+
+
+def out_of_fold(found: Table, seed: int = 0) -> Floats:
+    """Each text's logit by a head that saw neither it nor a near-copy of it."""
+    fold = folds(found.group, FOLDS, seed)
+    logits = np.empty(len(found.texts), dtype=np.float32)
+    for k in range(FOLDS):
+        logits[fold == k] = judged_without(found, fold == k)
+    return logits
+
+
+def judged_without(
+    found: Table, held: npt.NDArray[np.bool_], also: npt.NDArray[np.bool_] | None = None
+) -> Floats:
+    """The logits of the texts `held` by a head fitted on the others (and not on `also` either)."""
+    left = ~held if also is None else ~(held | also)
+    head = Head(fit_head(found.rows.of(left), WINDOW_BLOCKS))
+    mine = found.rows.of(held)
+    return highest(head.logits(mine.x), mine.text, int(held.sum()))
+
+
+def threshold(found: Table, logits: Floats, kinds: tuple[str, ...], share: float) -> float:
+    """The lowest at which, on the mean over the sources of these kinds, at most `share` is flagged."""
+    names = dict.fromkeys(found.source[np.isin(found.kind, kinds)])
+    parts = [logits[found.source == name] for name in names]
+    grid = np.linspace(-8, 8, 801)
+    flagged = np.array([np.mean([(part >= cut).mean() for part in parts]) for cut in grid])
+    return float(grid[int(np.argmax(flagged <= share))])
+
+
+def injection_threshold(found: Table, logits: Floats) -> float:
+    return threshold(found, logits, ("hard",), _HARD)
+
+
+def unsafe_threshold(found: Table, logits: Floats) -> float:
+    return threshold(found, logits, ("hard", "benign"), _ORDINARY)
+
+
+@dataclass(frozen=True)
+class InDocuments:
+    """Out-of-fold logits of harmless documents and of those with something planted, and what they were."""
+
+    hosts: list[Document]
+    attacks: list[Planted]
+    rows: Rows
+    harmless: Floats
+    harmful: Floats
+
+    @property
+    def threshold(self) -> float:
+        return float(np.quantile(self.harmless, 1 - _DOCUMENTS))
+
+
+def in_documents(data: Path) -> InDocuments:
+    prepared, hosts = Passages(), documents(data)
+    attacks = planted(data, hosts)
+    rows, fold = passage_rows(hosts, attacks, prepared)
+    harmless, harmful = np.zeros(len(hosts), dtype=np.float32), np.zeros(len(attacks), dtype=np.float32)
+    for k in range(FOLDS):
+        skimmer, closer = passage_heads(rows.of(fold != k))
+        heads = Head(skimmer), Head(closer)
+        for i in (i for i, one in enumerate(hosts) if one.fold == k):
+            harmless[i] = prepared.score(hosts[i].text, *heads)
+        for i in (i for i, one in enumerate(attacks) if one.fold == k):
+            harmful[i] = prepared.score(attacks[i].text, *heads)
+    prepared.keep()
+    return InDocuments(hosts, attacks, rows, harmless, harmful)
+
+
+def passage_heads(rows: Rows) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """The head that picks passages worth a look, and the one that looks."""
+    skimmed = Rows(rows.x[:, :SKIMMED], rows.text, rows.label, rows.weight)
+    return fit_head(skimmed, SKIM_BLOCKS, networks=0), fit_head(rows, PASSAGE_BLOCKS)
+
+
+def main() -> None:
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m bench.quality.fit_guard DATA_DIR")
+    data = Path(sys.argv[1])
+    parts: dict[str, npt.NDArray[np.floating]] = {}
+
+    def keep(name: str, head: dict[str, Floats], cut: float) -> None:
+        for part, value in head.items():
+            small = value.astype(np.float16) if part in ("hidden", "out") else value
+            parts[f"{name}_{part}"] = np.asarray(cut, dtype=np.float32) if part == "threshold" else small
+
+    injection = table(injection_sources(data))
+    keep(
+        "injection",
+        fit_head(injection.rows, WINDOW_BLOCKS),
+        injection_threshold(injection, out_of_fold(injection)),
+    )
+    unsafe = table(unsafe_sources(data))
+    keep("unsafe", fit_head(unsafe.rows, WINDOW_BLOCKS), unsafe_threshold(unsafe, out_of_fold(unsafe)))
+    inside = in_documents(data)
+    skimmer, closer = passage_heads(inside.rows)
+    keep("skim", skimmer, 0.0)
+    keep("passage", closer, inside.threshold)
+    np.savez_compressed(TARGET, allow_pickle=False, **parts)
+    cuts = {name: round(float(value), 2) for name, value in parts.items() if name.endswith("threshold")}
+    print(f"wrote {TARGET.name}, {TARGET.stat().st_size / 1024:.0f} KiB, {cuts}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""Requests that ask for help with harm: a fitted head on the same reading as the injection guard's."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import ClassVar
+
+from gateway.guardrails.base import Embed, Guardrail, Verdict
+from gateway.guardrails.heads import heads
+from gateway.guardrails.injection import THRESHOLD, reading_pool
+from gateway.guardrails.reading import Reader, reader_for
+
+_FOUND = "The message looks like a request for help with something harmful."
+_NOTHING = "Nothing in the message looks like a request for help with something harmful."
+
+
+class UnsafeGuard(Guardrail):
+    """Looks at what a person asks for; where the injection guard reads the same text, it is read once."""
+
+    name: ClassVar[str] = "unsafe"
+
+    def __init__(self, embed: Embed, threads: int | None = None) -> None:
+        self._reader = reader_for(embed)
+        self._pool = reading_pool(self.name, threads)
+
+    async def warm_up(self) -> None:
+        """Load the model and run it once, in the pool."""
+        await self._run("Is the model awake?")
+
+    async def check(self, text: str) -> Verdict:
+        """Judge a person's message; the first check loads the model unless `warm_up` has."""
+        score, ms = await self._run(text)
+        flagged = score >= THRESHOLD
+        return Verdict(self.name, flagged, score, _FOUND if flagged else _NOTHING, ms)
+
+    async def _run(self, text: str) -> tuple[float, float]:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, judge, self._reader, text)
+
+    async def aclose(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def judge(reader: Reader, text: str) -> tuple[float, float]:
+    """The highest score (0..1) of a message's windows, and the milliseconds it took; blocks."""
+    started = time.perf_counter()
+    score = heads()["unsafe"].score(reader.windows(text))
+    return score, (time.perf_counter() - started) * 1000
