@@ -27,6 +27,8 @@ async def tools(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState
     this = Round(context.parts.catalog.tools, state["tool_use"])
     started = perf_counter()
     allowed = state["turn"].gateway_tools
+    for call in calls:
+        context.emit(ToolStarted(call))
     outcomes = await asyncio.gather(
         *(_answer(context, call, this, this.refusal(at, call), allowed) for at, call in enumerate(calls))
     )
@@ -49,8 +51,7 @@ async def _answer(
     refusal: ToolOutcome | None,
     allowed: tuple[str, ...] | None,
 ) -> ToolOutcome:
-    """What is said to one call; both its events are emitted."""
-    context.emit(ToolStarted(call))
+    """What is said to one call; told as it is known, whatever the others still do."""
     if refusal is not None:
         outcome = refusal
     else:
