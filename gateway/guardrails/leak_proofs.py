@@ -118,9 +118,15 @@ def email(text: str) -> bool:
 
 
 def phone(text: str) -> bool:
-    """9 to 15 digits, with a country's code also where nothing parts them; 555-01xx is for films."""
+    """9 to 15 digits, with a country's code also where nothing parts them; 555-01xx is for films.
+
+    Other digits may stand behind one: of what begins with a country's code, the first groups are enough.
+    """
     found = digits(text)
-    if not 9 <= len(found) <= 15 or len(set(found)) < 3 or found[-10:][3:8] == "55501":
+    if not 9 <= len(found) <= 15:
+        rest = text.rstrip("0123456789").rstrip(" .()-") if text.startswith("+") and len(found) > 15 else ""
+        return bool(rest) and phone(rest)
+    if len(set(found)) < 3 or found[-10:][3:8] == "55501":
         return False
     return text[1:] != found or len(found) in (11, 12, 13) or text[0] == "0"
 
