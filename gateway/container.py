@@ -62,6 +62,7 @@ from gateway.services.ledger import Ledger
 from gateway.services.media import MediaService
 from gateway.services.model_catalog import ModelCatalogService
 from gateway.services.password_reset import PasswordResetService
+from gateway.services.responses import ResponseService
 from gateway.services.resumption import Resumption
 from gateway.services.roles import RoleBook
 from gateway.services.semantic import SemanticAnswers
@@ -99,6 +100,7 @@ class Container:
     resumption: Resumption
     generate: GenerateService
     roles: RoleBook
+    responses: ResponseService
     embeddings: EmbeddingService
     media: MediaService
     images: ImageService
@@ -271,6 +273,7 @@ def _wire(
         resumption=Resumption(uow),
         generate=GenerateService(parts.catalog, roles, chat),
         roles=roles,
+        responses=ResponseService(uow),
         embeddings=EmbeddingService(
             parts.catalog, build_embedding_providers(parts.catalog, http), parts.upstreams, ledger, tasks
         ),

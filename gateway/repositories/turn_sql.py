@@ -51,7 +51,7 @@ walk AS (
 ), branch AS (
     SELECT array_agg(id ORDER BY depth DESC) AS ids, array_agg(role ORDER BY depth DESC) AS roles,
            array_agg(content ORDER BY depth DESC) AS contents, max(summary) AS summary,
-           array_agg(coalesce(request -> 'messages', tool_calls) ORDER BY depth DESC) AS beside
+           array_agg(coalesce(request -> 'messages', tool_calls)::text ORDER BY depth DESC) AS beside
     FROM walk
 )"""
 
@@ -111,7 +111,7 @@ SELECT {_BRANCH_COLUMNS} FROM branch
 
 # $1 user $2 a question, or an answer to it
 ASKED = """
-SELECT q.id, q.conversation_id, q.parent_id, q.content, q.request -> 'messages' AS messages
+SELECT q.id, q.conversation_id, q.parent_id, q.content, (q.request -> 'messages')::text AS messages
 FROM messages m JOIN messages q ON q.id = CASE m.role WHEN 'user' THEN m.id ELSE m.parent_id END
 WHERE m.id = $2 AND m.user_id = $1 AND q.user_id = $1 AND q.role = 'user'
 """

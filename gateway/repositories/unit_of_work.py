@@ -20,6 +20,7 @@ from gateway.repositories.image import ImageRepository
 from gateway.repositories.message import MessageRepository
 from gateway.repositories.password_reset import PasswordResetRepository
 from gateway.repositories.refresh_token import RefreshTokenRepository
+from gateway.repositories.response import ResponseRepository
 from gateway.repositories.stats import StatsRepository
 from gateway.repositories.usage_record import UsageRepository
 from gateway.repositories.user import UserRepository
@@ -90,6 +91,10 @@ class UnitOfWork:
     @cached_property
     def images(self) -> ImageRepository:
         return ImageRepository(self.session)
+
+    @cached_property
+    def responses(self) -> ResponseRepository:
+        return ResponseRepository(self.session)
 
     @cached_property
     def messages(self) -> MessageRepository:

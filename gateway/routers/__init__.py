@@ -21,6 +21,7 @@ def include_all(app: FastAPI) -> None:
         media,
         openai_compat,
         openai_more,
+        responses,
         sessions,
         usage,
         users,
@@ -30,6 +31,7 @@ def include_all(app: FastAPI) -> None:
         *(
             openai_compat,
             chat,
+            responses,
             openai_more,
             generate,
             media,

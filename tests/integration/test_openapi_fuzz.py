@@ -70,6 +70,7 @@ async def prepare(gateway: Gateway, kind: str) -> tuple[dict[str, str], dict[str
         "user_id": (await gateway.sign_up()).id,
         "name": "mock",
     }
+    ids["response_id"] = "resp_" + ids["message_id"].replace("-", "")
     return ({"x-api-key": key.json()["secret"]} if kind == "key" else person.headers), ids
 
 

@@ -60,7 +60,13 @@ class Owner:
             "image_id": self.image_id,
             "user_id": self.person.id,
             "name": "mock",
+            "response_id": self.response_id,
         }
+
+    @property
+    def response_id(self) -> str:
+        """The answer as `/v1/responses` knows it."""
+        return f"resp_{UUID(self.message_id).hex}"
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -102,6 +108,12 @@ def calls(owner: Owner) -> dict[str, Call]:
             {**completion, "user": owner.person.id, "metadata": {"conversation_id": owner.conversation_id}},
             open=(200,),
         ),
+        "POST /v1/responses": Call(
+            {"model": "mock", "input": "What did we say?", "previous_response_id": owner.response_id}
+        ),
+        "GET /v1/responses/{response_id}": Call(),
+        "GET /v1/responses/{response_id}/input_items": Call(),
+        "DELETE /v1/responses/{response_id}": Call(),
         "POST /v1/embeddings": Call({"model": "vector", "input": "hi", "user": owner.person.id}, open=(200,)),
         "POST /v1/images/generations": Call({"model": "picture", "prompt": "a cat"}, open=(200,)),
         "POST /api/v1/llm/generate": Call({"role": "echo", "payload": "hi"}, open=(200,)),

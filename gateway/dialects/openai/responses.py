@@ -1,0 +1,189 @@
+"""Answers as OpenAI's `response` objects: of a turn that has just ended, and of one that is read back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from gateway.core.exceptions import ContentBlocked, GatewayError, UpstreamRateLimited
+from gateway.dialects.openai.responses_request import response_id
+from gateway.domain.conversation import StoredMessage
+from gateway.domain.events import Answer
+from gateway.domain.kept_messages import kept_calls
+from gateway.domain.messages import ToolCall
+from gateway.domain.usage import Usage
+
+_STATUS = {
+    "pending": "in_progress",
+    "streaming": "in_progress",
+    "complete": "completed",
+    "cancelled": "cancelled",
+}
+_INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
+
+
+def response_body(
+    id_: UUID,
+    created_at: float,
+    model: str,
+    parameters: dict[str, Any],
+    *,
+    status: str,
+    output: Sequence[dict[str, Any]] = (),
+    usage: Usage | None = None,
+    error: dict[str, Any] | None = None,
+    incomplete: str | None = None,
+) -> dict[str, Any]:
+    """A `response`; `incomplete` is the reason where the answer was cut short."""
+    return {
+        "id": response_id(id_),
+        "object": "response",
+        "created_at": int(created_at),
+        "status": status,
+        "error": error,
+        "incomplete_details": None if incomplete is None else {"reason": incomplete},
+        "model": model,
+        "output": list(output),
+        **parameters,
+        "usage": None if usage is None else _usage(usage),
+    }
+
+
+def answered(answer: Answer, id_: UUID, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The `response` of a turn that has ended well.
+
+    Raises:
+        ContentBlocked: a guardrail withheld the answer.
+    """
+    refuse_blocked(answer)
+    reason = _INCOMPLETE.get(answer.finish_reason or "")
+    return response_body(
+        id_,
+        answer.created_at.timestamp(),
+        answer.model,
+        parameters,
+        status="incomplete" if reason else _STATUS.get(answer.status, "failed"),
+        output=_output(
+            id_,
+            "incomplete" if reason else "completed",
+            answer.content,
+            answer.tool_calls,
+            reasoning=answer.reasoning,
+            refused=answer.refused,
+            logprobs=answer.logprobs,
+        ),
+        usage=answer.usage,
+        incomplete=reason,
+    )
+
+
+def stored(answer: StoredMessage, question: StoredMessage | None) -> dict[str, Any]:
+    """The `response` that is kept as this answer; thoughts and logprobs are not kept."""
+    reason = _INCOMPLETE.get(answer.finish_reason or "")
+    status = _STATUS.get(answer.status, "failed")
+    if status == "completed" and reason:
+        status = "incomplete"
+    error = answer.error
+    known = (question.request or {}).get("parameters") if question is not None else None
+    return response_body(
+        answer.id,
+        answer.created_at.timestamp(),
+        answer.model or "",
+        known or _OF_A_CHAT,
+        status=status,
+        output=_output(
+            answer.id,
+            "completed" if status == "completed" else "incomplete",
+            answer.content,
+            kept_calls(answer.tool_calls),
+        ),
+        usage=Usage(answer.prompt_tokens, answer.completion_tokens),
+        error={"code": "server_error", "message": error["message"]} if error is not None else None,
+        incomplete=reason if status == "incomplete" else None,
+    )
+
+
+# What is told of an answer that was no response when it was made.
+_OF_A_CHAT: dict[str, Any] = {
+    "instructions": None,
+    "metadata": {},
+    "parallel_tool_calls": True,
+    "previous_response_id": None,
+    "store": True,
+    "temperature": None,
+    "text": {"format": {"type": "text"}},
+    "tool_choice": "auto",
+    "tools": [],
+    "top_p": None,
+    "truncation": "auto",
+}
+
+
+def refuse_blocked(answer: Answer) -> None:
+    """Raises ContentBlocked where a guardrail refused the question."""
+    if answer.blocked_reason is not None:
+        raise ContentBlocked(f"A guardrail blocked this request: {answer.blocked_reason}", param="input")
+
+
+def error_of(error: GatewayError) -> dict[str, Any]:
+    """A failed response's `error`, in the words that OpenAI has for it."""
+    limited = isinstance(error, UpstreamRateLimited)
+    return {"code": "rate_limit_exceeded" if limited else "server_error", "message": error.message}
+
+
+def reasoning_item(id_: str, text: str, status: str) -> dict[str, Any]:
+    content = [{"type": "reasoning_text", "text": text}] if text else []
+    return {"id": id_, "type": "reasoning", "summary": [], "content": content, "status": status}
+
+
+def message_item(id_: str, parts: list[dict[str, Any]], status: str) -> dict[str, Any]:
+    return {"id": id_, "type": "message", "role": "assistant", "status": status, "content": parts}
+
+
+def call_item(id_: str, call: ToolCall, status: str) -> dict[str, Any]:
+    return {
+        "id": id_,
+        "type": "function_call",
+        "call_id": call.id,
+        "name": call.name,
+        "arguments": call.arguments,
+        "status": status,
+    }
+
+
+def text_part(text: str, refused: bool, logprobs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A part of a message: text, or a refusal."""
+    if refused:
+        return {"type": "refusal", "refusal": text}
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": list(logprobs)}
+
+
+def _output(
+    id_: UUID,
+    status: str,
+    content: str,
+    calls: Sequence[ToolCall],
+    *,
+    reasoning: str = "",
+    refused: bool = False,
+    logprobs: Sequence[dict[str, Any]] = (),
+) -> list[dict[str, Any]]:
+    output = [reasoning_item(f"rs_{id_.hex}_0", reasoning, status)] if reasoning else []
+    if content:
+        parts = [text_part(content, refused, logprobs)]
+        output.append(message_item(f"msg_{id_.hex}_{len(output)}", parts, status))
+    for call in calls:
+        output.append(call_item(f"fc_{id_.hex}_{len(output)}", call, status))
+    return output
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    """What a provider counts of its own caches and thoughts is not told apart here."""
+    return {
+        "input_tokens": usage.prompt_tokens,
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens": usage.completion_tokens,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": usage.total_tokens,
+    }

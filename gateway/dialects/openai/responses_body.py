@@ -1,0 +1,113 @@
+"""OpenAI's `/v1/responses` body, as far as the gateway understands it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from gateway.dialects.openai.body import GatewayFields, _Part
+
+
+class InputPart(_Part):
+    """`type` decides which of the other fields counts."""
+
+    type: str
+    text: str | None = None
+    refusal: str | None = None
+    image_url: str | None = None
+    file_id: str | None = None
+    detail: Literal["auto", "low", "high"] | None = None
+
+
+def _parts(value: Any) -> Any:
+    return [{"type": "input_text", "text": value}] if isinstance(value, str) else value
+
+
+def _items(value: Any) -> Any:
+    return [{"role": "user", "content": value}] if isinstance(value, str) else value
+
+
+# A text stands for its parts: one shape from here on, and one path in errors.
+Parts = Annotated[list[InputPart], BeforeValidator(_parts, json_schema_input_type=str | list[InputPart])]
+
+
+class InputItem(_Part):
+    """A message (which may leave its `type` out), a call or its output; `type` decides what counts."""
+
+    type: str | None = None
+    role: Literal["user", "assistant", "system", "developer"] | None = None
+    content: Parts | None = None
+    call_id: Annotated[str | None, Field(max_length=256)] = None
+    name: Annotated[str | None, Field(max_length=256)] = None
+    arguments: str | None = None
+    output: Parts | None = None
+
+
+class FunctionTool(_Part):
+    type: str
+    name: Annotated[str | None, Field(min_length=1, max_length=256)] = None
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class NamedChoice(_Part):
+    type: str
+    name: str | None = None
+
+
+class TextFormat(_Part):
+    type: Literal["text", "json_object", "json_schema"]
+    name: str | None = None
+    schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
+    strict: bool | None = None
+
+
+class TextConfig(_Part):
+    format: TextFormat | None = None
+    verbosity: str | None = None
+
+
+class ReasoningConfig(_Part):
+    effort: str | None = None
+    summary: str | None = None
+
+
+class ResponsesBody(_Part):
+    """POST /v1/responses. Unknown fields are accepted and handed to providers that speak OpenAI."""
+
+    model: Annotated[str, Field(min_length=1, max_length=200)]
+    input: Annotated[
+        list[InputItem],
+        Field(min_length=1, max_length=10_000),
+        BeforeValidator(
+            _items,
+            json_schema_input_type=str | Annotated[list[InputItem], Field(min_length=1, max_length=10_000)],
+        ),
+    ]
+    instructions: str | None = None
+    previous_response_id: str | None = None
+    store: bool | None = True
+    stream: bool | None = False
+    temperature: Annotated[float | None, Field(ge=0, le=2)] = None
+    top_p: Annotated[float | None, Field(ge=0, le=1)] = None
+    max_output_tokens: Annotated[int | None, Field(ge=1)] = None
+    top_logprobs: Annotated[int | None, Field(ge=0, le=20)] = None
+    include: list[str] | None = None
+    text: TextConfig | None = None
+    reasoning: ReasoningConfig | None = None
+    tools: Annotated[list[FunctionTool] | None, Field(max_length=128)] = None
+    tool_choice: Literal["none", "auto", "required"] | NamedChoice | None = None
+    parallel_tool_calls: bool | None = None
+    truncation: Literal["auto", "disabled"] | None = None
+    metadata: Annotated[
+        dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]] | None,
+        Field(max_length=16),
+    ] = None
+    # Of chat completions, and honoured here too.
+    seed: int | None = None
+    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    presence_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
+    frequency_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
+    gateway: GatewayFields = GatewayFields()

@@ -1,0 +1,47 @@
+"""OpenAI's `response` objects, as the OpenAPI page shows them; the dialect writes them without these."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from gateway.schemas.base import View
+
+
+class ResponseUsage(View):
+    input_tokens: int
+    input_tokens_details: dict[str, int]
+    output_tokens: int
+    output_tokens_details: dict[str, int]
+    total_tokens: int
+
+
+class ResponseView(View):
+    """A response with the parameters it was asked for with."""
+
+    id: str
+    object: Literal["response"]
+    created_at: int
+    status: Literal["in_progress", "completed", "incomplete", "failed", "cancelled"]
+    error: dict[str, Any] | None
+    incomplete_details: dict[str, Any] | None
+    model: str
+    output: list[dict[str, Any]]
+    previous_response_id: str | None
+    store: bool
+    usage: ResponseUsage | None
+
+
+class DeletedResponse(View):
+    id: str
+    object: Literal["response"]
+    deleted: Literal[True]
+
+
+class InputItems(View):
+    """What a response was asked, as items; all of them on one page."""
+
+    object: Literal["list"]
+    data: list[dict[str, Any]]
+    first_id: str | None
+    last_id: str | None
+    has_more: Literal[False]

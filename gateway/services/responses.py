@@ -1,0 +1,132 @@
+"""Responses that are kept: each is an answer of a conversation, and is followed, read and deleted as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from gateway.core.exceptions import Conflict, InvalidRequest, NotFound, TurnInProgress
+from gateway.domain.chat import Turn
+from gateway.domain.conversation import BranchMessage, StoredMessage
+from gateway.domain.kept_messages import kept, kept_calls, read_back
+from gateway.domain.ledger import Said, readable
+from gateway.domain.messages import Message
+from gateway.repositories.unit_of_work import UnitOfWork
+
+_PREVIOUS = "previous_response_id"
+_RUNNING = ("pending", "streaming")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResponse:
+    """An answer, and the question that it answers with what a model was shown of it."""
+
+    answer: StoredMessage
+    question: StoredMessage | None
+    messages: tuple[Message, ...]
+
+
+class ResponseService:
+    """Every use case takes the owner, and another's response is not found."""
+
+    def __init__(self, uow: Callable[[], UnitOfWork]) -> None:
+        self._uow = uow
+
+    async def follow(
+        self, turn: Turn, previous: UUID | None, parameters: dict[str, Any], user_id: UUID, *, store: bool
+    ) -> Turn:
+        """The turn with what it follows: as the next of a conversation, or with its history told in full.
+
+        Raises:
+            NotFound: no such answer. TurnInProgress: it is still being written.
+            InvalidRequest: an output without its call, or a call of the previous answer without its output.
+        """
+        calls: tuple[str, ...] = ()
+        branch: Sequence[BranchMessage] = ()
+        if previous is not None:
+            conversation_id, answer = await self._answer(user_id, previous, param=_PREVIOUS)
+            if answer.status in _RUNNING:
+                raise TurnInProgress("The previous response is still being written.", param=_PREVIOUS)
+            calls = tuple(call.id for call in kept_calls(answer.tool_calls))
+            if store:
+                turn = replace(turn, conversation_id=conversation_id, parent_id=previous)
+            else:
+                async with self._uow() as uow:
+                    branch = await uow.messages.branch(user_id, conversation_id, previous)
+        _check_calls(turn.messages, calls)
+        if store:
+            request: dict[str, Any] = {"parameters": parameters}
+            if len(turn.messages) > 1 or turn.messages[0] != Message("user", turn.messages[0].text):
+                request["messages"] = kept(turn.messages)
+            return replace(turn, persist=True, request=request)
+        return replace(turn, messages=_in_full(turn, branch), system=None)
+
+    async def read(self, user_id: UUID, response_id: UUID) -> StoredResponse:
+        """Raises NotFound."""
+        _, answer = await self._answer(user_id, response_id)
+        question = None
+        if answer.parent_id is not None:
+            async with self._uow() as uow:
+                found = await uow.messages.get(user_id, answer.parent_id)
+            question = found[1] if found is not None else None
+        return StoredResponse(answer, question, _messages(question) if question is not None else ())
+
+    async def delete(self, user_id: UUID, response_id: UUID) -> None:
+        """The answer; its question where that has no other; the conversation where nothing is left of it.
+
+        Raises:
+            NotFound: no such answer. TurnInProgress: its conversation is being answered.
+            Conflict: other messages follow it.
+        """
+        conversation_id, answer = await self._answer(user_id, response_id)
+        async with self._uow() as uow:
+            outcome = await uow.responses.remove(user_id, conversation_id, answer.id, answer.parent_id)
+        if outcome == "gone":
+            raise NotFound()
+        if outcome == "busy":
+            raise TurnInProgress()
+        if outcome == "followed":
+            raise Conflict("Other responses follow this one; delete them first.")
+
+    async def _answer(self, user_id: UUID, id_: UUID, param: str | None = None) -> tuple[UUID, StoredMessage]:
+        async with self._uow() as uow:
+            found = await uow.messages.get(user_id, id_)
+        if found is None or found[1].role != "assistant":
+            raise NotFound(param=param)
+        return found
+
+
+def _check_calls(messages: Sequence[Message], open_calls: Sequence[str]) -> None:
+    """As OpenAI does: who gives an output gives its call, who was asked for an output gives it."""
+    known = set(open_calls)
+    answered: set[str] = set()
+    for message in messages:
+        known |= {call.id for call in message.tool_calls}
+        if message.role == "tool" and message.tool_call_id is not None:
+            if message.tool_call_id not in known:
+                raise InvalidRequest("An output answers no call of this conversation.", param="input")
+            answered.add(message.tool_call_id)
+    if known - answered:
+        raise InvalidRequest("A function call has no output.", param="input")
+
+
+def _in_full(turn: Turn, branch: Sequence[BranchMessage]) -> tuple[Message, ...]:
+    """Instructions, all that was said before, and the question."""
+    beside = {
+        at: Said(messages=_messages(message), calls=kept_calls(message.tool_calls))
+        for at, message in enumerate(branch)
+    }
+    before = readable(
+        [m.id for m in branch], [m.role for m in branch], [m.content for m in branch], None, beside
+    )
+    head = (Message("system", turn.system),) if turn.system else ()
+    return (*head, *before.messages, *turn.messages)
+
+
+def _messages(question: StoredMessage) -> tuple[Message, ...]:
+    given = (question.request or {}).get("messages")
+    if given is not None:
+        return read_back(given)
+    return (Message("user", question.content),) if question.role == "user" else ()
