@@ -12,8 +12,6 @@ print(" ".join(sorted({name.split(".")[0] for name in sys.modules})))
 print(" ".join(sorted(name for name in sys.modules if name.startswith("gateway"))))
 """
 _SERVERS = "fastapi starlette sqlalchemy asyncpg redis langgraph numpy structlog orjson aiohttp"
-    "fastapi starlette sqlalchemy asyncpg redis langgraph langchain_core numpy structlog orjson aiohttp"
-)
 
 
 def test_importing_it_loads_httpx_and_pydantic_and_nothing_of_the_server() -> None:
