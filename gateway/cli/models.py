@@ -29,13 +29,18 @@ def needs_local_model(settings: Settings) -> bool:
 async def check_providers(
     catalog: Catalog, local_model_url: str, *, live_only: bool = False
 ) -> dict[str, ProviderHealth]:
-    """Ask every configured provider at once whether it answers; `live_only` leaves out `local` and `mock`."""
+    """Ask every configured provider at once whether it answers.
+
+    `live_only` leaves out `local`, `mock` and those that answer no chats.
+    """
+    chatting = {name for model in catalog.models.values() if model.chats for name in model.providers}
     async with upstream_client() as http:
         providers = build_providers(catalog, http, local_model_url)
         asked = {
             name: provider
             for name, provider in providers.items()
-            if provider.configured and not (live_only and provider.type in ("local", "mock"))
+            if provider.configured
+            and not (live_only and (provider.type in ("local", "mock") or name not in chatting))
         }
         try:
             found = await asyncio.gather(*(_check(provider) for provider in asked.values()))

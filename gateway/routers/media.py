@@ -102,7 +102,6 @@ async def read_image(request: Request, image_id: str, principal: Caller) -> Resp
     headers = {
         "etag": etag,
         "cache-control": "private, max-age=31536000, immutable",
-        "x-content-type-options": "nosniff",
         "content-disposition": f'inline; filename="{image.id}.{image.content_type.partition("/")[2]}"',
         "content-security-policy": "default-src 'none'; sandbox",
     }

@@ -14,7 +14,7 @@ from gateway.domain.catalog_file import ConfigError
 from gateway.domain.config.roles import RoleConfig, TaskConfig
 from gateway.services.shapes import Shape
 
-_MARK = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_.]*)(\?)?\s*\}\}")
+_MARK = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_.]*)(!)?(\?)?\s*\}\}")
 _FILE = re.compile(r"[A-Za-z0-9][\w-]{0,100}(\.(md|txt|json))?")
 _MAX_PROMPT = 256 * 1024
 Payload = dict[str, Any] | str
@@ -33,7 +33,10 @@ class RoleTask:
     max_tokens: int | None
 
     def render(self, payload: Payload) -> str:
-        """The prompt with `{{name}}` taken from `payload` (`{{name?}}` may be missing, dots go inwards).
+        """The prompt with `{{name}}` taken from `payload`; dots go inwards.
+
+        `{{name?}}` may be missing. `{{name!}}` has to be there and stays its name: the model is given the
+        payload itself in the message that follows.
 
         Raises:
             ValidationFailed: what the prompt needs is not in the payload; `param` says which.
@@ -41,8 +44,10 @@ class RoleTask:
 
         def value(mark: re.Match[str]) -> str:
             found = payload if mark[1] == "payload" else _inside(payload, mark[1].split("."))
+            if mark[2] and (found is not None or mark[3]):
+                return f"`{mark[1]}`"
             if found is None:
-                if mark[2]:
+                if mark[3]:
                     return ""
                 raise ValidationFailed(
                     f"The role {self.role} needs {mark[1]} in the payload.", param=f"payload.{mark[1]}"

@@ -34,6 +34,7 @@ class Follower:
         self._prompt_id = prompt_id
         self._deadline = deadline
         self._done: set[str] = set()
+        self._told: ImageProgress | None = None
 
     async def events(self, socket: aiohttp.ClientWebSocketResponse) -> AsyncGenerator[ImageProgress, None]:
         """Progress as it is told.
@@ -60,7 +61,9 @@ class Follower:
             if kind in ("execution_error", "execution_interrupted"):
                 raise failed(self._workflow, kind, data)
             progress = self._progress(str(kind), data)
-            if progress is not None:
+            # ComfyUI tells most of it twice.
+            if progress is not None and progress != self._told:
+                self._told = progress
                 yield progress
 
     def _progress(self, kind: str, data: dict[str, Any]) -> ImageProgress | None:
