@@ -1,4 +1,4 @@
-"""LangChain's `ChatOpenAI` pointed at `/v1`: invoke, stream, tools, structured output, by both of its APIs."""
+"""LangChain's `ChatOpenAI` at `/v1`: invoke, stream, tools, structured output, by both of OpenAI's APIs."""
 
 from __future__ import annotations
 
