@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.agent.context import AgentParts
 from gateway.agent.intent.classifier import IntentClassifier
+from gateway.agent.recovery.upstreams import Upstreams
 from gateway.agent.runner import AgentRunner
-from gateway.agent.upstreams import Upstreams
 from gateway.cache.attempts import Attempts
 from gateway.cache.auth_cache import AuthCache
 from gateway.cache.breaker_store import BreakerStore

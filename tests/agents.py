@@ -11,8 +11,8 @@ import httpx
 
 from gateway.agent.context import AgentParts
 from gateway.agent.intent.classifier import IntentClassifier
+from gateway.agent.recovery.upstreams import Upstreams
 from gateway.agent.runner import AgentRunner
-from gateway.agent.upstreams import Upstreams
 from gateway.cache.breaker_store import BreakerStore
 from gateway.cache.client import ValkeyClient
 from gateway.domain.catalog import Catalog

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.agent.breakers import Upstream
 from gateway.agent.intent.classifier import IntentClassifier
-from gateway.agent.memory import Memory
+from gateway.agent.recovery.breakers import Upstream
+from gateway.agent.recovery.upstreams import Call, Upstreams
+from gateway.agent.remembering.memory import Memory
 from gateway.agent.state import Route
-from gateway.agent.upstreams import Call, Upstreams
 from gateway.domain.catalog import Catalog, ModelConfig
 from gateway.domain.config.guardrails import GuardSet
 from gateway.domain.events import Attempt, ChatEvent

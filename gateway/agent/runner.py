@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from langchain_core.runnables import RunnableConfig
 
-from gateway.agent.checks import reads_what_comes_in
 from gateway.agent.context import AgentContext, AgentParts
 from gateway.agent.graph import build_graph
-from gateway.agent.memory import Memory
+from gateway.agent.guarding.checks import reads_what_comes_in
+from gateway.agent.remembering.memory import Memory
 from gateway.agent.state import initial_state
 from gateway.domain.catalog import AUTO
 from gateway.domain.chat import Turn

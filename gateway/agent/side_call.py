@@ -7,8 +7,8 @@ from contextlib import aclosing
 from time import perf_counter
 from typing import Any
 
-from gateway.agent.breakers import Upstream
 from gateway.agent.context import AgentParts
+from gateway.agent.recovery.breakers import Upstream
 from gateway.agent.reply import Reply
 from gateway.core.exceptions import GatewayError, UpstreamBroken, UpstreamTimeout, UpstreamUnavailable
 from gateway.domain.chat import ChatRequest, ResponseFormat, Sampling

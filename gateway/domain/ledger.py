@@ -18,7 +18,7 @@ from gateway.domain.messages import Message, ToolCall
 from gateway.domain.usage import Usage
 
 UsageKind = Literal["chat", "tool", "embedding", "image", "guard"]
-# More of a branch than these is not read: it is summarised long before (`gateway.agent.memory`).
+# More of a branch than these is not read: it is summarised long before (`gateway.agent.remembering.memory`).
 MOST_ROWS = 100
 
 

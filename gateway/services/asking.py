@@ -12,7 +12,7 @@ from uuid import UUID
 
 import structlog
 
-from gateway.agent.upstreams import Upstreams
+from gateway.agent.recovery.upstreams import Upstreams
 from gateway.core import metrics
 from gateway.core.exceptions import CircuitOpen, GatewayError, InvalidRequest, Unavailable, UpstreamError
 from gateway.domain.ledger import UsageEntry, UsageKind, UsageOwner

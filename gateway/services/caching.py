@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Protocol
 from uuid import UUID
 
-from gateway.agent.memory import Memory
+from gateway.agent.remembering.memory import Memory
 from gateway.agent.runner import AgentRunner
 from gateway.core import metrics
 from gateway.domain.cache_key import answer_key, fingerprint, may_repeat

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from time import perf_counter
 
-from gateway.agent.upstreams import Upstreams
+from gateway.agent.recovery.upstreams import Upstreams
 from gateway.core.exceptions import UpstreamTimeout
 from gateway.domain.budget import Estimate
 from gateway.domain.catalog import Catalog

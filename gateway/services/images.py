@@ -70,14 +70,14 @@ class ImageService:
             async with self._uow() as uow:
                 await uow.images.hold(digests)
                 for picture in pictures:
-                    await self._store.put(picture.content)
+                    await self._put(picture.content)
                 await uow.images.add(user_id, request_id, images)
-        except (GatewayError, OSError, IntegrityError) as error:
+        except GatewayError:
             await self.sweep_if_possible(digests)
-            if isinstance(error, GatewayError):
-                raise
-            log.error("image_not_stored", error=type(error).__name__)
-            raise Unavailable("The picture cannot be stored at the moment.") from error
+            raise
+        except IntegrityError as error:
+            await self.sweep_if_possible(digests)
+            raise Unavailable("The account ended while the picture was made.") from error
         return tuple(images)
 
     async def page(self, user_id: UUID, *, cursor: str | None, limit: int) -> Page[StoredImage]:
@@ -131,6 +131,13 @@ class ImageService:
                 await uow.images.hold(batch)
                 for digest in batch - await uow.images.in_use(batch):
                     await self._store.remove(digest)
+
+    async def _put(self, content: bytes) -> None:
+        try:
+            await self._store.put(content)
+        except OSError as error:
+            log.error("image_not_stored", error=type(error).__name__, errno=error.errno)
+            raise Unavailable("The picture cannot be stored at the moment.") from error
 
     async def sweep_if_possible(self, digests: Collection[str]) -> None:
         """What cannot be deleted now is left to `tidy`."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from uuid import UUID
 
-from gateway.agent.upstreams import Upstreams
+from gateway.agent.recovery.upstreams import Upstreams
 from gateway.core.exceptions import (
     GatewayError,
     UnsupportedParameter,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from gateway.agent.context import AgentParts
-from gateway.agent.memory import Memory
+from gateway.agent.remembering.memory import Memory
 from gateway.core.exceptions import ModelNotAllowed, ModelNotFound, ValidationFailed
 from gateway.core.ids import new_id
 from gateway.domain.catalog import AUTO, Catalog

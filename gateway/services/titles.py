@@ -10,8 +10,8 @@ from uuid import UUID
 import structlog
 
 from gateway.agent.context import AgentParts
-from gateway.agent.fitting import clip
 from gateway.agent.light import light_model
+from gateway.agent.remembering.fitting import clip
 from gateway.agent.side_call import side_call
 from gateway.core.exceptions import GatewayError, RateLimited
 from gateway.core.request_context import new_context

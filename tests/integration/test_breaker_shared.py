@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import httpx
 import pytest
 
-from gateway.agent.breakers import Upstream
-from gateway.agent.upstreams import Upstreams
+from gateway.agent.recovery.breakers import Upstream
+from gateway.agent.recovery.upstreams import Upstreams
 from gateway.cache.breaker_store import CHANNEL, KEY, BreakerStore
 from gateway.cache.client import ValkeyClient
 from gateway.core import metrics

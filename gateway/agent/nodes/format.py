@@ -8,8 +8,8 @@ from decimal import Decimal
 
 from langgraph.runtime import Runtime
 
-from gateway.agent.checks import note_input
 from gateway.agent.context import AgentContext
+from gateway.agent.guarding.checks import note_input
 from gateway.agent.state import AgentState, Route
 from gateway.domain.breaker import BreakerState
 from gateway.domain.events import (

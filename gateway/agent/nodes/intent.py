@@ -6,8 +6,8 @@ from time import perf_counter
 
 from langgraph.runtime import Runtime
 
-from gateway.agent.checks import brings_results, note, screened, start_input_check
 from gateway.agent.context import AgentContext
+from gateway.agent.guarding.checks import brings_results, note, screened, start_input_check
 from gateway.agent.intent.ask import ask_light, to_be_asked
 from gateway.agent.state import AgentState
 from gateway.domain.intent import Intent

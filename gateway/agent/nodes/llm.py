@@ -8,15 +8,15 @@ from time import perf_counter
 
 from langgraph.runtime import Runtime
 
-from gateway.agent.checks import Withheld, after_verdict
 from gateway.agent.context import AgentContext
-from gateway.agent.offer import offer
+from gateway.agent.guarding.checks import Withheld, after_verdict
+from gateway.agent.guarding.screen import OutputScreen, screen_of
+from gateway.agent.remembering.window import after_too_long, make_room, needs_room
 from gateway.agent.reply import Reply
 from gateway.agent.request import build_request
-from gateway.agent.screen import OutputScreen, screen_of
 from gateway.agent.spending import within_money
 from gateway.agent.state import AgentState
-from gateway.agent.window import after_too_long, make_room, needs_room
+from gateway.agent.tooluse.offer import offer
 from gateway.core.exceptions import ContextLengthExceeded, GatewayError, UpstreamBroken, UpstreamTimeout
 from gateway.domain.chat import ChatRequest
 from gateway.domain.events import Attempt, Completed

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from langgraph.runtime import Runtime
 
-from gateway.agent.breakers import Upstream
 from gateway.agent.context import AgentContext, AgentParts
+from gateway.agent.recovery.breakers import Upstream
+from gateway.agent.recovery.upstreams import Choice
 from gateway.agent.request import irreducible_tokens
 from gateway.agent.selection import Wish, candidates, failed_calls, needs, resolve
 from gateway.agent.state import AgentState, Route
-from gateway.agent.upstreams import Choice
 from gateway.core.exceptions import CircuitOpen, GatewayError
 from gateway.domain.catalog import AUTO
 from gateway.domain.events import RouteChosen

@@ -8,10 +8,10 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from gateway.agent.checks import guarded
 from gateway.agent.context import AgentContext
+from gateway.agent.guarding.checks import guarded
 from gateway.agent.state import AgentState
-from gateway.agent.tool_rounds import Round, out_of_time, storable
+from gateway.agent.tooluse.rounds import Round, out_of_time, storable
 from gateway.domain.events import ToolFinished, ToolStarted
 from gateway.domain.messages import Message, ToolCall
 from gateway.tools.outcome import ToolOutcome, envelope

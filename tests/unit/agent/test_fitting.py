@@ -7,7 +7,7 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.agent.fitting import Messages, clip, fit, size, surely_fits, total
+from gateway.agent.remembering.fitting import Messages, clip, fit, size, surely_fits, total
 from gateway.domain.messages import ImagePart, Message, TextPart, ToolCall
 from gateway.domain.tokens import most_tokens
 

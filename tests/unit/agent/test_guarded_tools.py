@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from gateway.agent.checks import WITHHELD
+from gateway.agent.guarding.checks import WITHHELD
 from gateway.domain.chat import ToolSpec
 from gateway.domain.config.guardrails import GuardMode, GuardSet
 from gateway.domain.events import Answer, ToolFinished, TurnCompleted

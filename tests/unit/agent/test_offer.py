@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.agent.offer import offer, schema_tokens
 from gateway.agent.state import initial_state
+from gateway.agent.tooluse.offer import offer, schema_tokens
 from gateway.domain.catalog import ModelConfig
 from gateway.domain.config.tools import ToolsConfig
 from gateway.domain.intent import NOT_JUDGED, Intent

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.agent.retrying import RetryBudget, pause_before_retry
+from gateway.agent.recovery.retrying import RetryBudget, pause_before_retry
 from gateway.core.exceptions import (
     GatewayError,
     UpstreamBroken,

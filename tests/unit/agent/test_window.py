@@ -10,8 +10,8 @@ from uuid import UUID
 
 import pytest
 
-from gateway.agent import notes
-from gateway.agent.memory import CROWDED_ROWS, KEPT_ROWS, Memory
+from gateway.agent.remembering import notes
+from gateway.agent.remembering.memory import CROWDED_ROWS, KEPT_ROWS, Memory
 from gateway.core.exceptions import ContextLengthExceeded
 from gateway.core.ids import new_id
 from gateway.domain.chat import Sampling

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Literal
 
 from gateway.agent.context import AgentContext
-from gateway.agent.moderation import moderated
+from gateway.agent.guarding.moderation import moderated
 from gateway.domain.config.guardrails import GuardMode, GuardSet
 from gateway.domain.events import ProviderEvent
 from gateway.domain.messages import Message, ToolCall

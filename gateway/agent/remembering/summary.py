@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 
 import structlog
 
-from gateway.agent import notes
 from gateway.agent.context import AgentContext
-from gateway.agent.fitting import Messages, clip
 from gateway.agent.light import light_model
+from gateway.agent.remembering import notes
+from gateway.agent.remembering.fitting import Messages, clip
 from gateway.agent.side_call import side_call
 from gateway.core.exceptions import GatewayError
 from gateway.domain.messages import Message

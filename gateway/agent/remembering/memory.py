@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from gateway.agent import notes
-from gateway.agent.fitting import Messages
+from gateway.agent.remembering import notes
+from gateway.agent.remembering.fitting import Messages
 from gateway.domain.ledger import MOST_ROWS, Branch, Summary
 from gateway.domain.messages import Message
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from gateway.agent.fitting import Messages, clip
+from gateway.agent.remembering.fitting import Messages, clip
 from gateway.domain.messages import Message
 from gateway.domain.tokens import most_tokens
 

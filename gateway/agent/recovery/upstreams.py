@@ -11,8 +11,8 @@ from types import TracebackType
 
 import structlog
 
-from gateway.agent.breakers import Ending, SharedBreakers, Upstream
-from gateway.agent.retrying import RetryBudget, pause_before_retry
+from gateway.agent.recovery.breakers import Ending, SharedBreakers, Upstream
+from gateway.agent.recovery.retrying import RetryBudget, pause_before_retry
 from gateway.cache.breaker_store import BreakerStore
 from gateway.core.exceptions import (
     GatewayError,

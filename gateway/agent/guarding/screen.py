@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from time import perf_counter
 from typing import Any
 
-from gateway.agent.checks import Withheld, note
 from gateway.agent.context import AgentContext
+from gateway.agent.guarding.checks import Withheld, note
 from gateway.agent.reply import Reply
 from gateway.domain.config.guardrails import GuardMode
 from gateway.domain.events import Completed, ProviderEvent, ReasoningDelta, TextDelta, ToolCallDelta

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import orjson
 import structlog
 
-from gateway.agent import notes
 from gateway.agent.context import AgentContext
 from gateway.agent.edges import MOST_SHRUNK
-from gateway.agent.fitting import (
+from gateway.agent.remembering import notes
+from gateway.agent.remembering.fitting import (
     Messages,
     fit,
     newest_exchanges,
@@ -19,10 +19,10 @@ from gateway.agent.fitting import (
     too_long,
     total,
 )
-from gateway.agent.memory import KEPT_ROWS, Memory
+from gateway.agent.remembering.memory import KEPT_ROWS, Memory
+from gateway.agent.remembering.summary import new_notes
 from gateway.agent.request import message_tokens
 from gateway.agent.state import AgentState
-from gateway.agent.summary import new_notes
 from gateway.core.exceptions import ContextLengthExceeded
 from gateway.domain.catalog import ModelConfig
 from gateway.domain.chat import ChatRequest, ToolSpec, Turn

@@ -1,0 +1,1 @@
+"""What guards are shown of a turn, and what follows from their verdicts."""

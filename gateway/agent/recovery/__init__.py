@@ -1,0 +1,1 @@
+"""Which upstream is asked, which is left alone, and when one is asked again."""

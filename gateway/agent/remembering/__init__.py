@@ -1,0 +1,1 @@
+"""What a model is shown of a conversation: fitted to its window, the rest summed up."""
