@@ -93,6 +93,11 @@ async def test_calls_are_told_with_their_arguments_in_pieces(
         assert "".join(pieces) == arguments
         assert told[-1].type == "response.function_call_arguments.done"
         assert told[-1].arguments == call.arguments
+    begun = [e.item for e in events if e.type == "response.output_item.added"][1:]
+    assert [(c.call_id, c.name, c.arguments, c.status) for c in begun] == [
+        ("call_a", "lookup", "", "in_progress"),
+        ("call_b", "lookup", "", "in_progress"),
+    ]
     # An item ends before the next of the message's kind begins, and every one that was added is done.
     added = [e.item.id for e in events if e.type == "response.output_item.added"]
     assert sorted(added) == sorted(e.item.id for e in events if e.type == "response.output_item.done")

@@ -140,22 +140,21 @@ class ResponsesEncoder:
         item = self._calls.get(event.index)
         if item is None:
             lead = self._begin() + self._end_speaking("completed")
-            item = self._calls[event.index] = self._item("call")
-            item.call_id, item.name = event.id or f"call_{event.index}", event.name or ""
+            item = self._item("call", event.id or f"call_{event.index}", event.name or "")
+            self._calls[event.index] = item
             lead += self._added(item)
         if not event.arguments:
             return lead
         item.said.append(event.arguments)
         return lead + self._delta(item, event.arguments)
 
-    def _item(self, kind: str) -> _Item:
+    def _item(self, kind: str, call_id: str = "", name: str = "") -> _Item:
         index = len(self._output)
-        item = _Item(kind, f"{_PREFIX[kind]}_{self._id.hex}_{index}", index)
+        item = _Item(kind, f"{_PREFIX[kind]}_{self._id.hex}_{index}", index, call_id=call_id, name=name)
         place: dict[str, Any] = {"item_id": item.id, "output_index": index}
         if kind != "call":
             place["content_index"] = 0
-        name = _DELTA[kind]
-        item.before = orjson.dumps({"type": name, **place})[:-1]
+        item.before = orjson.dumps({"type": _DELTA[kind], **place})[:-1]
         self._output.append(item.body("in_progress", ""))
         return item
 
