@@ -51,8 +51,8 @@ def new_picture(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def serve(database_url: str, redis_url: str, tmp_path: Path) -> Serve:
-    return lambda: running_gateway(database_url, redis_url, tmp_path, CONFIG)
+def serve(database_url: str, clean_redis: str, tmp_path: Path) -> Serve:
+    return lambda: running_gateway(database_url, clean_redis, tmp_path, CONFIG)
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ async def comfyui() -> AsyncIterator[ComfyUIUpstream]:
 
 
 @pytest.fixture
-def serve(database_url: str, redis_url: str, tmp_path: Path, comfyui: ComfyUIUpstream) -> Serve:
+def serve(database_url: str, clean_redis: str, tmp_path: Path, comfyui: ComfyUIUpstream) -> Serve:
     shutil.copytree(WORKFLOWS, tmp_path / "workflows")
 
     def start(url: str = "", **sections: Any) -> AbstractAsyncContextManager[Gateway]:
@@ -62,7 +62,7 @@ def serve(database_url: str, redis_url: str, tmp_path: Path, comfyui: ComfyUIUps
             "media": {"max_side": 256},
             **sections,
         }
-        return running_gateway(database_url, redis_url, tmp_path, config)
+        return running_gateway(database_url, clean_redis, tmp_path, config)
 
     return start
 

@@ -1,4 +1,4 @@
-"""An Ollama server: `/api/chat` as newline-delimited JSON and as one body, and `/api/version`."""
+"""An Ollama server: `/api/chat` as newline-delimited JSON and as one body, `/api/embed`, `/api/version`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class OllamaUpstream(UpstreamServer):
         return b'{"version": "0.12.0"}' if call.path == "/api/version" else None
 
     def wants_stream(self, call: Call) -> bool:
-        return bool(call.body.get("stream", True))
+        return call.path != "/api/embed" and bool(call.body.get("stream", True))
 
     def frames(self, reply: Reply, call: Call) -> tuple[list[bytes], list[bytes]]:
         content = [_line(call, {"thinking": piece, "content": ""}) for piece in reply.reasoning]
@@ -27,6 +27,12 @@ class OllamaUpstream(UpstreamServer):
         return content, [_line(call, {"content": ""}, _end(reply))]
 
     def whole(self, reply: Reply, call: Call) -> bytes:
+        if call.path == "/api/embed":
+            vectors = [[float(len(text)), 3.0, 4.0] for text in call.body["input"]]
+            answer: dict[str, Any] = {"model": call.body["model"], "embeddings": vectors}
+            if reply.usage is not None:
+                answer["prompt_eval_count"] = reply.usage[0]
+            return json.dumps(answer).encode()
         message: dict[str, Any] = {"content": "".join(reply.text)}
         if reply.reasoning:
             message["thinking"] = "".join(reply.reasoning)

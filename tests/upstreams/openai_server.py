@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server: `/v1/chat/completions` as JSON and as SSE, and `/v1/models`.
+"""An OpenAI-compatible server: `/v1/chat/completions` as JSON and as SSE, `/v1/embeddings`, `/v1/models`.
 
 async with OpenAIUpstream() as up:
     up.script(Reply(text=("Good", " day")), Refusal(500))   # the next call, then every further one
@@ -9,7 +9,9 @@ async with OpenAIUpstream() as up:
 
 from __future__ import annotations
 
+import base64
 import json
+import struct
 from typing import Any
 
 from tests.upstreams.http_server import Call, Raw, Refusal, Reply, Silence, Tool, UpstreamServer
@@ -61,6 +63,8 @@ class OpenAIUpstream(UpstreamServer):
         return content, end
 
     def whole(self, reply: Reply, call: Call) -> bytes:
+        if call.path.endswith("/embeddings"):
+            return json.dumps(_embeddings(reply, call)).encode()
         message: dict[str, Any] = {"role": "assistant", "content": "".join(reply.text) or None}
         if reply.reasoning:
             message["reasoning_content"] = "".join(reply.reasoning)
@@ -90,6 +94,25 @@ class OpenAIUpstream(UpstreamServer):
     def error_body(self, status: int, code: str) -> bytes:
         error = {"message": "vendor secret detail", "type": "some_error", "param": None, "code": code or None}
         return json.dumps({"error": error}).encode()
+
+
+def vector_of(text: str, dimensions: int = 4) -> list[float]:
+    """What this server gives for a text, as decimal numbers; float32 does not hold them exactly."""
+    return [len(text) + at / 10 for at in range(dimensions)]
+
+
+def _embeddings(reply: Reply, call: Call) -> dict[str, Any]:
+    """In base64 where that is asked for, and last text first, for `index` is what counts."""
+    data: list[dict[str, Any]] = []
+    for index, text in enumerate(call.body["input"]):
+        vector: Any = vector_of(text, call.body.get("dimensions", 4))
+        if call.body.get("encoding_format") == "base64":
+            vector = base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+        data.insert(0, {"object": "embedding", "index": index, "embedding": vector})
+    answer: dict[str, Any] = {"object": "list", "data": data, "model": call.body["model"]}
+    if reply.usage is not None:
+        answer["usage"] = {"prompt_tokens": reply.usage[0], "total_tokens": reply.usage[0]}
+    return answer
 
 
 def _envelope(call: Call, kind: str) -> dict[str, Any]:

@@ -1,0 +1,348 @@
+"""Vectors for texts: every provider, both encodings, what they cost, and what cannot be done."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import numpy as np
+import openai
+import pytest
+
+from tests.gateway_server import Gateway, Person, running_gateway
+from tests.ledger_book import settled
+from tests.storage import rows
+from tests.upstreams.http_server import Raw, Refusal, Reply, Silence
+from tests.upstreams.ollama_server import OllamaUpstream
+from tests.upstreams.openai_server import OpenAIUpstream, vector_of
+
+PATH = "/v1/embeddings"
+ABLE: dict[str, Any] = {"capabilities": ["embeddings"]}
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[OpenAIUpstream]:
+    async with OpenAIUpstream() as server:
+        yield server
+
+
+@pytest.fixture
+async def ollama() -> AsyncIterator[OllamaUpstream]:
+    async with OllamaUpstream() as server:
+        yield server
+
+
+@pytest.fixture
+async def gateway(
+    database_url: str, clean_redis: str, tmp_path: Path, upstream: OpenAIUpstream, ollama: OllamaUpstream
+) -> AsyncIterator[Gateway]:
+    config: dict[str, Any] = {
+        "providers": {
+            "up": {"type": "openai", "base_url": upstream.url},
+            "unset": {"type": "openai", "api_key": ""},
+            "ollama": {"type": "ollama", "base_url": ollama.url},
+            "local": {"type": "local"},
+            "mock": {"type": "mock"},
+        },
+        "models": {
+            "small": {"provider": "up", "model": "v-small", "price": {"input": 100, "output": 0}, **ABLE},
+            "nomic": {"provider": "ollama", "model": "nomic-embed-text", **ABLE},
+            "wordllama": {"provider": "local", "model": "wordllama", **ABLE},
+            "random": {"provider": "mock", "model": "mock", **ABLE},
+            "bad": {"provider": "mock", "model": "fail", **ABLE},
+            "cloud": {"provider": "unset", "model": "v-cloud", **ABLE},
+            "chat": {"provider": "mock", "model": "mock"},
+        },
+        "aliases": {"vectors": ["bad", "wordllama"]},
+        "fallbacks": {"small": ["random"], "chat": ["random"]},
+        "routing": {"light": "chat", "heavy": "chat"},
+        "timeouts": {"live": 2},
+        "circuit_breaker": {"failures": 2, "reset_seconds": 60},
+        "tiers": {"free": {"tokens_per_day": 10_000}},
+    }
+    async with running_gateway(database_url, clean_redis, tmp_path, config) as running:
+        yield running
+
+
+@pytest.fixture
+async def person(gateway: Gateway) -> Person:
+    return await gateway.sign_up()
+
+
+@pytest.fixture
+async def client(gateway: Gateway, person: Person) -> AsyncIterator[openai.AsyncOpenAI]:
+    key = await gateway.new_key(person)
+    async with openai.AsyncOpenAI(api_key=key, base_url=f"{gateway.url}/v1", max_retries=0) as made:
+        yield made
+
+
+async def ask(client: openai.AsyncOpenAI, body: dict[str, Any]) -> httpx.Response:
+    """Past the client's own checks and decoding."""
+    headers = {"authorization": f"Bearer {client.api_key}"}
+    async with httpx.AsyncClient() as http:
+        return await http.post(f"{client.base_url}embeddings", json=body, headers=headers, timeout=30)
+
+
+async def ledger(gateway: Gateway, person: Person) -> list[dict[str, Any]]:
+    return await rows(
+        gateway.container.engine,
+        "SELECT kind, model, prompt_tokens, cost_usd, outcome FROM usage_records"
+        " WHERE user_id = :u ORDER BY id",
+        u=UUID(person.id),
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "length"), [("small", 4), ("nomic", 3), ("wordllama", 256), ("random", 384)]
+)
+async def test_every_provider_gives_a_vector_for_each_text_in_order(
+    client: openai.AsyncOpenAI, model: str, length: int
+) -> None:
+    both = await client.embeddings.create(model=model, input=["one text", "another"])
+    assert [item.index for item in both.data] == [0, 1]
+    assert {len(item.embedding) for item in both.data} == {length}
+    alone = await client.embeddings.create(model=model, input="another")
+    assert alone.data[0].embedding == both.data[1].embedding
+    assert alone.data[0].embedding != both.data[0].embedding
+    assert both.model == model
+    assert both.usage.total_tokens == both.usage.prompt_tokens > 0
+
+
+@pytest.mark.parametrize("model", ["small", "nomic", "wordllama", "random"])
+async def test_base64_is_float32_of_the_numbers(client: openai.AsyncOpenAI, model: str) -> None:
+    texts = ["Grüße, 안녕하세요", "x"]
+    numbers = (await ask(client, {"model": model, "input": texts, "encoding_format": "float"})).json()
+    encoded = (await ask(client, {"model": model, "input": texts, "encoding_format": "base64"})).json()
+    for plain, packed in zip(numbers["data"], encoded["data"], strict=True):
+        decoded = np.frombuffer(base64.b64decode(packed["embedding"]), dtype="<f4")
+        assert np.array_equal(decoded, np.array(plain["embedding"], dtype=np.float32))
+    assert {key: encoded[key] for key in ("object", "model", "usage")} == {
+        key: numbers[key] for key in ("object", "model", "usage")
+    }
+
+
+async def test_the_vendor_is_asked_for_base64_and_for_the_dimensions(
+    client: openai.AsyncOpenAI, upstream: OpenAIUpstream
+) -> None:
+    made = await client.embeddings.create(model="small", input=["ab", "abc"], dimensions=7, user="somebody")
+    assert [len(item.embedding) for item in made.data] == [7, 7]
+    assert made.data[1].embedding == pytest.approx(vector_of("abc", 7), rel=1e-6)
+    assert upstream.calls[0].path == "/v1/embeddings"
+    assert upstream.calls[0].body == {
+        "model": "v-small",
+        "input": ["ab", "abc"],
+        "encoding_format": "base64",
+        "dimensions": 7,
+    }
+
+
+@pytest.mark.parametrize(("model", "dimensions"), [("wordllama", 64), ("nomic", 2), ("random", 12)])
+async def test_a_shortened_vector_has_length_one(
+    client: openai.AsyncOpenAI, ollama: OllamaUpstream, model: str, dimensions: int
+) -> None:
+    made = await client.embeddings.create(model=model, input="shorter", dimensions=dimensions)
+    vector = np.array(made.data[0].embedding)
+    assert vector.shape == (dimensions,)
+    assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-6)
+    if model == "nomic":
+        assert ollama.calls[0].body == {
+            "model": "nomic-embed-text",
+            "input": ["shorter"],
+            "truncate": False,
+            "dimensions": 2,
+        }
+
+
+async def test_likeness_shows_in_the_local_vectors(client: openai.AsyncOpenAI) -> None:
+    texts = ["The cat sleeps on the sofa.", "A kitten naps on the couch.", "Interest rates rose in March."]
+    made = await client.embeddings.create(model="wordllama", input=texts)
+    cat, kitten, rates = (np.array(item.embedding) for item in made.data)
+    assert cat @ kitten > cat @ rates + 0.2
+
+
+async def test_a_batch_of_the_most_texts_works_and_one_more_is_refused(client: openai.AsyncOpenAI) -> None:
+    made = await client.embeddings.create(model="wordllama", input=["x"] * 2048)
+    assert len(made.data) == 2048
+    answer = await ask(client, {"model": "wordllama", "input": ["x"] * 2049})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (422, "input")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "param"),
+    [
+        ({"input": []}, 422, "validation_failed", "input"),
+        ({"input": ""}, 422, "validation_failed", "input.0"),
+        ({"input": ["a", ""]}, 422, "validation_failed", "input.1"),
+        ({"input": ["a", None]}, 422, "validation_failed", "input.1"),
+        ({"input": ["a", True]}, 422, "validation_failed", "input.1"),
+        ({"input": ["a", {}]}, 422, "validation_failed", "input.1"),
+        ({"input": 3}, 422, "validation_failed", "input"),
+        ({"input": [1, 2, 3]}, 400, "unsupported_parameter", "input"),
+        ({"input": [[1, 2], [3]]}, 400, "unsupported_parameter", "input"),
+        ({"encoding_format": "hex"}, 422, "validation_failed", "encoding_format"),
+        ({"dimensions": 0}, 422, "validation_failed", "dimensions"),
+        ({"dimensions": "4"}, 422, "validation_failed", "dimensions"),
+        ({"dimensions": 257}, 400, "unsupported_parameter", "dimensions"),
+        ({"model": "random", "dimensions": 5000}, 400, "unsupported_parameter", "dimensions"),
+        ({"model": "nobody"}, 404, "model_not_found", "model"),
+        ({"model": "auto"}, 404, "model_not_found", "model"),
+        ({"model": "chat"}, 400, "unsupported_parameter", "model"),
+        ({"model": ""}, 422, "validation_failed", "model"),
+        ({"model": "cloud"}, 502, "upstream_failed", None),
+    ],
+)
+async def test_what_cannot_be_done_is_named_and_costs_nothing(
+    gateway: Gateway,
+    person: Person,
+    client: openai.AsyncOpenAI,
+    body: dict[str, Any],
+    status: int,
+    code: str,
+    param: str | None,
+) -> None:
+    answer = await ask(client, {"model": "wordllama", "input": "text", **body})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (status, code)
+    assert (error["param"] or "").startswith(param or "")
+    assert (await settled(gateway.container.engine, person.id)).tokens_used == 0
+
+
+@pytest.mark.parametrize("vendor", ["openai", "ollama"])
+async def test_a_text_that_is_too_long_is_the_callers_error(
+    client: openai.AsyncOpenAI, upstream: OpenAIUpstream, ollama: OllamaUpstream, vendor: str
+) -> None:
+    upstream.script(Refusal(400, "context_length_exceeded"))
+    ollama.script(Refusal(400, body=b'{"error": "the input length exceeds the context length"}'))
+    with pytest.raises(openai.BadRequestError) as refused:
+        await client.embeddings.create(model="small" if vendor == "openai" else "nomic", input="long")
+    assert refused.value.code == "context_length_exceeded"
+
+
+async def test_vectors_are_in_the_ledger_and_in_the_headers(
+    gateway: Gateway, person: Person, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
+) -> None:
+    upstream.script(Reply(usage=(50, 0)))
+    raw = await client.embeddings.with_raw_response.create(model="small", input="text")
+    assert raw.parse().usage.prompt_tokens == 50
+    assert raw.headers["x-gateway-model"] == "small"
+    assert raw.headers["x-gateway-provider"] == "up"
+    assert raw.headers["x-gateway-cost-usd"] == "0.005000"
+    assert float(raw.headers["x-gateway-overhead-ms"]) >= 0
+    assert "x-fallback-model" not in raw.headers
+    assert await ledger(gateway, person) == [
+        {
+            "kind": "embedding",
+            "model": "small",
+            "prompt_tokens": 50,
+            "cost_usd": Decimal("0.005"),
+            "outcome": "ok",
+        }
+    ]
+    assert (await settled(gateway.container.engine, person.id)).tokens_used == 50
+
+
+async def test_a_vendor_that_counts_nothing_is_counted_for(
+    gateway: Gateway, person: Person, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
+) -> None:
+    upstream.script(Reply(usage=None))
+    made = await client.embeddings.create(model="small", input="four words of text")
+    assert made.usage.prompt_tokens > 0
+    assert (await settled(gateway.container.engine, person.id)).tokens_used == made.usage.prompt_tokens
+
+
+async def test_a_budget_holds_for_vectors_too(
+    gateway: Gateway, person: Person, client: openai.AsyncOpenAI
+) -> None:
+    with pytest.raises(openai.RateLimitError) as refused:
+        await client.embeddings.create(model="wordllama", input=["many words " * 500] * 20)
+    assert refused.value.code == "quota_exceeded"
+    assert await ledger(gateway, person) == []
+    assert (await settled(gateway.container.engine, person.id)).tokens_used == 0
+
+
+async def test_another_model_stands_in_and_says_so(
+    gateway: Gateway, person: Person, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
+) -> None:
+    raw = await client.embeddings.with_raw_response.create(model="vectors", input="text")
+    assert raw.headers["x-fallback-model"] == "wordllama" == raw.parse().model
+    upstream.script(Refusal(500))
+    raw = await client.embeddings.with_raw_response.create(model="small", input="text")
+    assert raw.headers["x-fallback-model"] == "random"
+    assert [row["outcome"] for row in await ledger(gateway, person)] == ["upstream_failed", "ok"] * 2
+
+
+async def test_a_stand_ins_objection_does_not_hide_the_failure(
+    client: openai.AsyncOpenAI, upstream: OpenAIUpstream
+) -> None:
+    upstream.script(Refusal(500))
+    answer = await ask(client, {"model": "small", "input": "text", "dimensions": 5000})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_failed")
+
+
+async def test_an_upstream_that_keeps_failing_is_left_alone(client: openai.AsyncOpenAI) -> None:
+    codes = [(await ask(client, {"model": "bad", "input": "text"})).status_code for _ in range(3)]
+    assert codes == [502, 502, 503]
+
+
+@pytest.mark.parametrize(
+    ("step", "code"),
+    [
+        (Raw([b'{"data": []}'], "application/json"), "upstream_failed"),
+        (Raw([b'{"data": [{"index": 0, "embedding": []}]}'], "application/json"), "upstream_failed"),
+        (Raw([b'{"data": [{"index": 0, "embedding": "AAA"}]}'], "application/json"), "upstream_failed"),
+        (Raw([b'{"data": [{"index": 0, "embedding": "AADAfw=="}]}'], "application/json"), "upstream_failed"),
+        (Raw([b'{"data": [{"index": 0, "embedding": [1e999]}]}'], "application/json"), "upstream_failed"),
+        (Raw([b"<html>"], "text/html"), "upstream_failed"),
+        (Reply(fault="cut"), "upstream_failed"),
+        (Reply(fault="reset"), "upstream_failed"),
+        (Refusal(401), "upstream_failed"),
+        (Silence(), "upstream_timeout"),
+    ],
+)
+async def test_a_broken_answer_is_an_error_and_no_vector(
+    gateway: Gateway,
+    person: Person,
+    client: openai.AsyncOpenAI,
+    upstream: OpenAIUpstream,
+    step: Any,
+    code: str,
+) -> None:
+    upstream.script(step)
+    key = await gateway.new_key(person, models=["small"])  # and so no stand-in
+    answer = await gateway.http.post(
+        PATH, json={"model": "small", "input": "text"}, headers={"x-api-key": key}
+    )
+    assert (answer.json()["error"]["code"], answer.json()["error"]["type"]) == (code, "upstream_error")
+    assert "secret" not in answer.text
+    assert (await settled(gateway.container.engine, person.id)).usd_used == 0
+
+
+async def test_a_key_needs_the_scope_and_the_model(gateway: Gateway, person: Person) -> None:
+    body = {"model": "wordllama", "input": "text"}
+    for fields, code in (
+        ({"scopes": ["chat"]}, "scope_missing"),
+        ({"models": ["random"]}, "model_not_allowed"),
+    ):
+        headers = {"x-api-key": await gateway.new_key(person, **fields)}
+        refused = await gateway.http.post(PATH, json=body, headers=headers)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, code)
+    assert (await gateway.http.post(PATH, json=body, headers=person.headers)).status_code == 403
+
+
+async def test_a_caller_who_leaves_is_not_waited_for(
+    gateway: Gateway, person: Person, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
+) -> None:
+    upstream.script(Silence())
+    asking = asyncio.create_task(client.embeddings.create(model="small", input="text"))
+    await asyncio.wait_for(upstream.wait_for_calls(1), 10)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    await asyncio.wait_for(upstream.calls[0].disconnected.wait(), 10)
+    await settled(gateway.container.engine, person.id)
+    assert [row["outcome"] for row in await ledger(gateway, person)] == ["cancelled"]
