@@ -42,10 +42,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             app.state.container = container
             await _write_keys_down(container)
             restore = _drain_on_sigterm(container)
+            before = gc.get_threshold()
             _spare_the_collector()
             try:
                 yield
             finally:
+                gc.unfreeze()
+                gc.set_threshold(*before)
                 restore()
 
     app = FastAPI(
