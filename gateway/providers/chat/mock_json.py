@@ -8,11 +8,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.providers.chat.mock_pattern import matching
+from gateway.providers.chat.mock_pattern import Pattern
 from gateway.providers.chat.mock_text import FORMATS, PLAIN, text_for
 
-# Of a list, where the schema leaves it open.
+# Of a list, where the schema leaves it open; and what no schema gets more of.
 _ITEMS = 3
+_MOST_ITEMS = 1000
+_MOST_CHARACTERS = 100_000
 # Fields that are better false; fields that are better high.
 _NEGATIVE = re.compile(r"(?i)error|fail|reject|block|missing|spam|broken|invalid|deleted|disabled")
 _GRADE = re.compile(r"(?i)score|rating|grade|confidence|quality")
@@ -105,7 +107,7 @@ class _Generator:
 
     def _array(self, schema: Mapping[str, Any], depth: int, name: str, nth: int) -> list[Any]:
         prefix = schema.get("prefixItems") or ()
-        least = int(schema.get("minItems") or 0)
+        least = min(int(schema.get("minItems") or 0), _MOST_ITEMS)
         wanted = max(least, len(prefix), 0 if depth > _SHALLOW else _ITEMS)
         wanted = max(least, min(wanted, int(schema.get("maxItems", wanted))))
         items = schema.get("items", {"type": "string"})
@@ -116,31 +118,27 @@ class _Generator:
         ]
 
     def _string(self, schema: Mapping[str, Any], name: str, nth: int) -> str:
-        known = FORMATS.get(str(schema.get("format")))
-        if known:
-            return known
-        least = int(schema.get("minLength") or 0)
+        if formatted := FORMATS.get(str(schema.get("format"))):
+            return formatted
+        least = min(int(schema.get("minLength") or 0), _MOST_CHARACTERS)
         most = int(schema["maxLength"]) if "maxLength" in schema else None
         text = text_for(name, nth, self._start, least, most)
-        pattern = schema.get("pattern")
-        if not isinstance(pattern, str):
+        if not isinstance(schema.get("pattern"), str):
             return text
-        return self._patterned(pattern, text, nth, least, most) or text
-
-    def _patterned(self, pattern: str, text: str, nth: int, least: int, most: int | None) -> str | None:
-        """The text itself if it passes, else one that people know, else one made for the pattern."""
         try:
-            wanted = re.compile(pattern)
-        except re.error:
-            return None
+            pattern = Pattern(schema["pattern"])
+        except ValueError:
+            return text
+        if pattern.passes(text):
+            return text
+        # One that people know, else one made for the pattern.
         known = [
             plain
             for plain in PLAIN
-            if wanted.search(plain) and len(plain) >= least and (most is None or len(plain) <= most)
+            if len(plain) >= least and (most is None or len(plain) <= most) and pattern.passes(plain)
         ]
-        if wanted.search(text):
-            return text
-        return known[nth % len(known)] if known else matching(pattern, self._rng, least, most)
+        made = known[nth % len(known)] if known else pattern.make(self._rng, least, most)
+        return text if made is None else made
 
     def _number(self, schema: Mapping[str, Any], step: float, name: str) -> float:
         """A multiple of `step` (of `multipleOf` for integers too) within the bounds."""

@@ -12,6 +12,10 @@ from typing import Any
 _parser: Any = importlib.import_module("re._parser")
 _MOST_REPEATS = 8
 _TRIES = 20
+_MOST_CHOICES = 3
+# Characters of a text that is tried, on a pattern with one repetition and with more of them.
+_LONG, _SHORT = 4000, 64
+_MOST_TIMES = 10_000
 _CATEGORIES = {
     "CATEGORY_DIGIT": string.digits,
     "CATEGORY_WORD": string.ascii_lowercase,
@@ -22,19 +26,64 @@ _CATEGORIES = {
 }
 
 
-def matching(pattern: str, rng: random.Random, least: int, most: int | None) -> str | None:
-    """A text of `least` to `most` characters; None where none is found."""
-    try:
-        wanted = re.compile(pattern)
-        tree = _parser.parse(pattern)
-    except (re.error, RecursionError, OverflowError):
+class Pattern:
+    """A pattern that texts can be tried on and made for.
+
+    One that could take very long over a text (repetitions within or beside each other, references back) is
+    not tried: what is made for it is taken as it is.
+
+    Raises:
+        ValueError: it is no regular expression.
+    """
+
+    def __init__(self, pattern: str) -> None:
+        try:
+            self._tree = _parser.parse(pattern)
+            choices = _choices(self._tree, inside=False)
+            self._compiled = re.compile(pattern) if choices <= _MOST_CHOICES else None
+        except (re.error, RecursionError, OverflowError) as error:
+            raise ValueError("not a regular expression") from error
+        self._longest = _LONG if choices <= 1 else _SHORT
+
+    def passes(self, text: str) -> bool:
+        """Whether the pattern is known to let `text` pass."""
+        if self._compiled is None or len(text) > self._longest:
+            return False
+        return self._compiled.search(text) is not None
+
+    def make(self, rng: random.Random, least: int, most: int | None) -> str | None:
+        """A text of `least` to `most` characters; None where none is found."""
+        for repeats in (0, 1, 2, 4, _MOST_REPEATS, least):
+            for _ in range(_TRIES):
+                text = _sequence(self._tree, rng, repeats)
+                fits = len(text) >= least and (most is None or len(text) <= most)
+                untried = self._compiled is None or len(text) > self._longest
+                if fits and (untried or self.passes(text)):
+                    return text
         return None
-    for repeats in (0, 1, 2, 4, _MOST_REPEATS, least):
-        for _ in range(_TRIES):
-            text = _sequence(tree, rng, repeats)
-            if len(text) >= least and (most is None or len(text) <= most) and wanted.search(text):
-                return text
-    return None
+
+
+def _choices(tree: Any, *, inside: bool) -> int:
+    """How many repetitions may be longer or shorter; one within another counts as too many."""
+    found = 0
+    for kind, value in tree:
+        match str(kind):
+            case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
+                low, high, inner = value
+                several = int(high) > 1
+                found += int(low != high and several) * (_MOST_CHOICES + 1 if inside else 1)
+                found += _choices(inner, inside=inside or several)
+            case "SUBPATTERN":
+                found += _choices(value[3], inside=inside)
+            case "ATOMIC_GROUP":
+                found += _choices(value, inside=inside)
+            case "BRANCH":
+                found += sum(_choices(branch, inside=inside) for branch in value[1])
+            case "ASSERT" | "ASSERT_NOT":
+                found += _choices(value[1], inside=inside)
+            case "GROUPREF" | "GROUPREF_EXISTS":
+                found += _MOST_CHOICES + 1
+    return found
 
 
 def _sequence(tree: Any, rng: random.Random, repeats: int) -> str:
@@ -53,7 +102,7 @@ def _one(kind: str, value: Any, rng: random.Random, repeats: int) -> str:
             return rng.choice(_members(value) or "a")
         case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
             low, high, inner = value
-            times = min(int(high), max(low, repeats))
+            times = min(int(high), max(int(low), repeats), _MOST_TIMES)
             return "".join(_sequence(inner, rng, repeats) for _ in range(times))
         case "SUBPATTERN":
             return _sequence(value[3], rng, repeats)

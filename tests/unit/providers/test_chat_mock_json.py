@@ -1,0 +1,117 @@
+"""What the mock puts into a schema: it fits, it reads well, and it is the same every time."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from gateway.providers.chat.mock_json import fitting
+
+PROMPTS = sorted((Path(__file__).parents[3] / "prompts").glob("*.json"))
+
+
+def strings(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [text for part in value.values() for text in strings(part)]
+    if isinstance(value, list):
+        return [text for part in value for text in strings(part)]
+    return [value] if isinstance(value, str) else []
+
+
+@pytest.mark.parametrize("path", PROMPTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("seed", [0, 1, 2**32 - 1])
+def test_the_shipped_schemas_are_filled_with_readable_text(path: Path, seed: int) -> None:
+    schema = json.loads(path.read_text(encoding="utf-8"))
+    value = fitting(schema, seed)
+    Draft202012Validator(schema).validate(value)
+    assert fitting(schema, seed) == value
+    for text in strings(value):
+        assert text == text.strip()
+        assert not re.search(r"(\b\w+\b)( \1){2}", text)
+        assert text.isascii()
+
+
+def test_lists_hold_entries_that_differ() -> None:
+    schema = json.loads((PROMPTS[0].parent / "copywriter.json").read_text(encoding="utf-8"))
+    sections = fitting(schema, 5)["sections"]
+    for field in ("id", "title", "body"):
+        assert len({section[field] for section in sections}) == len(sections) == 3
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"^[a-z]{2,20}$",
+        r"^[A-Z]{3}-\d{4}$",
+        r"^#[0-9a-fA-F]{6}$",
+        r"^(cat|dog)s?$",
+        r"^\S{40}$",
+        r"^[^@ ]+@[^@ ]+\.[a-z]+$",
+        r"^(?:v\d+\.)+\w*$",
+        r"^\d{4}-\d{2}-\d{2}$",
+        r"[xyz]{3}",
+        r"^$|^none$",
+        r"^(?!a)[a-c]{2}$",
+    ],
+)
+def test_a_pattern_is_kept_to(pattern: str) -> None:
+    text = fitting({"type": "string", "pattern": pattern}, 3)
+    assert re.search(pattern, text)
+    assert fitting({"type": "string", "pattern": pattern}, 3) == text
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "[",
+        "(" * 500,
+        r"(?=b)a",
+        r"(a+)+\1{60}b",
+        r"^(a|aa)+$x",
+        ".*" * 9 + "=",
+        "(x{1,20}){1,20}y" * 3,
+        "a{99999}",
+    ],
+)
+def test_a_hostile_pattern_is_neither_a_failure_nor_a_delay(pattern: str) -> None:
+    assert isinstance(fitting({"type": "string", "pattern": pattern}, 3), str)
+
+
+@pytest.mark.parametrize(("least", "most"), [(0, 0), (1, 1), (5, 9), (50, 50), (300, 400), (2000, 2000)])
+@pytest.mark.parametrize("name", ["title", "anything", "id"])
+def test_lengths_are_kept(name: str, least: int, most: int) -> None:
+    schema = {
+        "type": "object",
+        "properties": {name: {"type": "string", "minLength": least, "maxLength": most}},
+    }
+    assert least <= len(fitting(schema, 1)[name]) <= most
+
+
+def test_a_schema_that_asks_for_too_much_gets_less() -> None:
+    assert len(fitting({"type": "string", "minLength": 10**12}, 1)) < 10**6
+    assert len(fitting({"type": "array", "items": {"type": "integer"}, "minItems": 10**12}, 1)) < 10**4
+
+
+def test_names_and_formats_decide_what_is_said() -> None:
+    names = ("email", "brandName", "call_to_action", "url", "colour", "reply-to")
+    schema = {
+        "type": "object",
+        "properties": {
+            **{name: {"type": "string"} for name in names},
+            "when": {"type": "string", "format": "date-time"},
+            "approved": {"type": "boolean"},
+            "has_errors": {"type": "boolean"},
+            "score": {"type": "number", "minimum": 0, "maximum": 10},
+        },
+    }
+    value = fitting(schema, 1)
+    assert "@" in value["email"]
+    assert value["url"].startswith("https://")
+    assert value["when"].endswith("Z")
+    assert (value["approved"], value["has_errors"]) == (True, False)
+    assert 7 <= value["score"] <= 10
