@@ -24,7 +24,7 @@ from gateway.client import AsyncLLMGatewayClient, AsyncMediaGatewayClient
 
 
 def six_agents(
-    llm: AsyncLLMGatewayClient, media: AsyncMediaGatewayClient, mode: Mode | None, **image: Any
+    llm: AsyncLLMGatewayClient, media: AsyncMediaGatewayClient, mode: Mode | None = None, **image: Any
 ) -> list[RoleAgent]:
     """Those of the flow, in order; `image` goes to the one that has the picture made."""
     return [
