@@ -1,7 +1,8 @@
 """An OpenAI-compatible upstream that does what LangChain's conformance suite asks a model to do.
 
 The suite judges a model as well as the wire that it is reached by. With this one behind the gateway, what
-fails is the gateway's. `python -m tests.compat.obliging_model` prints its address and serves until it is stopped.
+fails is the gateway's. `python -m tests.compat.obliging_model` prints its address and serves until it is
+stopped.
 """
 
 from __future__ import annotations
