@@ -174,7 +174,12 @@ def make_container(
         password_resets=PasswordResetService(uow, passwords, endings, throttle, mailer),
         users=users,
         account_data=AccountDataService(
-            uow, cache, responses, endings, users.confirm, ImageService(uow, BlobStore(nowhere))
+            uow,
+            cache,
+            responses,
+            endings,
+            users.confirm,
+            ImageService(uow, BlobStore(nowhere), most_bytes=1024),
         ),
         admin=AdminService(uow, cache, endings, CATALOG, {}),
         api_keys=ApiKeyService(uow, cache, CATALOG),
