@@ -71,7 +71,8 @@ def _configured(catalog: Catalog, settings: Settings) -> Iterator[Finding]:
     except (ProviderMisconfigured, ToolConfigurationError) as error:
         yield Finding("config", False, str(error))
         return
-    yield Finding("config", True, f"{settings.provider_config}: {len(catalog.models)} models.")
+    source = "environment" if settings.provider_config == Path() else settings.provider_config
+    yield Finding("config", True, f"{source}: {len(catalog.models)} models.")
     yield from _providers(catalog, found)
     if catalog.cache.semantic.enabled:
         yield _semantic_cache(settings.database_url.get_secret_value())
