@@ -38,7 +38,8 @@ _MAX_IMAGE = 64 * 1024 * 1024
 _MAX_MESSAGE = 16 * 1024 * 1024  # previews come as binary messages
 _HEARTBEAT_SECONDS = 30.0
 _MAX_SEED = 2**63
-_POLL_SECONDS = 0.5
+# A run is told to have ended a moment before its history is there.
+_FIRST_POLL_SECONDS, _POLL_SECONDS = 0.01, 0.5
 _CALL_OFF_SECONDS = 2.0
 
 
@@ -146,7 +147,7 @@ class ComfyUIProvider(ImageProvider):
     async def _outputs(self, workflow: Workflow, prompt_id: str, deadline: float) -> list[dict[str, str]]:
         """The pictures that the run saved; waits for it where its socket was lost half-way."""
         loop = asyncio.get_running_loop()
-        known = True
+        known, pause = True, _FIRST_POLL_SECONDS
         while True:
             history = mapping(await self._get(f"/history/{prompt_id}")).get(prompt_id)
             if isinstance(history, dict):
@@ -155,7 +156,8 @@ class ComfyUIProvider(ImageProvider):
                 raise UpstreamBroken("ComfyUI has lost the run; was it restarted?")
             if loop.time() > deadline:
                 raise UpstreamTimeout
-            await asyncio.sleep(_POLL_SECONDS)
+            await asyncio.sleep(pause)
+            pause = min(_POLL_SECONDS, 2 * pause)
             # It leaves the queue in the moment in which it enters the history: once more, then it is lost.
             known = prompt_id in (await self._get("/queue")).decode("utf-8", "replace")
 
