@@ -63,7 +63,10 @@ def fit_head(
     share = np.bincount(rows.text, minlength=len(rows.label))[rows.text]
     w = rows.weight[rows.text] / np.sqrt(share)
     w = w / w.mean()
-    linear = ridge(with_bias(z.astype(np.float64)), 2.0 * y - 1.0, w, np.r_[np.full(z.shape[1], 30.0), 1e-3])
+    penalty = np.r_[np.full(z.shape[1], 30.0), 1e-3].astype(np.float64)
+    linear = ridge(
+        with_bias(z.astype(np.float64)), (2.0 * y - 1.0).astype(np.float64), w.astype(np.float64), penalty
+    )
     parts = {"centre": centre, "scale": scale, "threshold": np.float32(0.0)}
     if networks == 0:
         parts |= {"hidden": np.zeros(0), "hidden_bias": np.zeros(0)}
@@ -100,13 +103,13 @@ def _network(z: Floats, y: Floats, w: Floats, units: int, seed: int) -> list[Flo
     """Weights and biases of the hidden layer and of the output."""
     rng = np.random.default_rng(seed)
     columns = z.shape[1]
-    params = [
+    drawn = [
         rng.normal(0, 1 / np.sqrt(columns), (columns, units)),
         np.zeros(units),
         rng.normal(0, 1 / np.sqrt(units), units),
         np.zeros(1),
     ]
-    params = [value.astype(np.float32) for value in params]
+    params: list[Floats] = [value.astype(np.float32) for value in drawn]
     mean = [np.zeros_like(value) for value in params]
     square = [np.zeros_like(value) for value in params]
     step = 0
