@@ -43,17 +43,17 @@ SKIM_BLOCKS = (
 PASSAGE_BLOCKS = (*SKIM_BLOCKS, Block(2, _LOGIT, False), Block(WIDTH, _VECTOR, True))
 
 # What may be flagged of held out harmless material: texts full of an attack's words; all texts; documents.
-_HARD = 0.08
+_HARD = 0.06
 _ORDINARY = 0.02
 _DOCUMENTS = 0.05
 
 
-def out_of_fold(found: Table, seed: int = 0) -> Floats:
-    """Each text's logit by a head that saw neither it nor a near-copy of it."""
-    fold = folds(found.group, FOLDS, seed)
+def out_of_fold(found: Table, never: npt.NDArray[np.bool_] | None = None) -> Floats:
+    """Each text's logit by a head that saw neither it nor a near-copy of it, nor any text of `never`."""
+    fold = folds(found.group, FOLDS, 0)
     logits = np.empty(len(found.texts), dtype=np.float32)
     for k in range(FOLDS):
-        logits[fold == k] = judged_without(found, fold == k)
+        logits[fold == k] = judged_without(found, fold == k, also=never)
     return logits
 
 
@@ -99,10 +99,11 @@ class InDocuments:
         return float(np.quantile(self.harmless, 1 - _DOCUMENTS))
 
 
-def in_documents(data: Path) -> InDocuments:
+def in_documents(data: Path, *, our_attacks: bool = True) -> InDocuments:
+    """Four folds; without `our_attacks` the heads see BIPIA's rows alone and are still asked about ours."""
     prepared, hosts = Passages(), documents(data)
     attacks = planted(data, hosts)
-    rows, fold = passage_rows(hosts, attacks, prepared)
+    rows, fold = passage_rows(hosts, attacks, prepared, our_attacks=our_attacks)
     harmless, harmful = np.zeros(len(hosts), dtype=np.float32), np.zeros(len(attacks), dtype=np.float32)
     for k in range(FOLDS):
         skimmer, closer = passage_heads(rows.of(fold != k))

@@ -51,7 +51,9 @@ def report(data: Path) -> None:
     logits = out_of_fold(requests)
     print("\n## Unsafe requests, as above\n")
     _sources(requests, logits, unsafe_threshold(requests, logits), alone=False)
-    _documents(in_documents(data))
+    found = in_documents(data)
+    _documents(found)
+    _without_ours(found, in_documents(data, our_attacks=False))
     _speed()
 
 
@@ -62,6 +64,9 @@ def _sources(found: Table, logits: Floats, cut: float, *, alone: bool) -> None:
     columns = {"flagged": logits >= cut, "words alone": words > 0}
     if alone:
         columns["main head alone"] = main >= _MAKERS_LOGIT
+        ours = np.isin(found.kind, ["joined"]) | np.char.startswith(found.source, "our attacks")
+        bare = out_of_fold(found, never=ours)
+        columns["without our attacks"] = bare >= injection_threshold(found, bare)
     columns["source left out"] = _left_out(found) >= cut
     print("| set | kind | texts | " + " | ".join(f"{name}, %" for name in columns) + " |")
     print("|---|---|---|" + "---|" * len(columns))
@@ -124,6 +129,21 @@ def _documents(found: InDocuments) -> None:
     where = np.array([one.kind.partition("-")[0] for one in found.attacks])
     for kind in ("wiki", "news", "search", "email", "table", "json", "code", "readme", "forum", "package"):
         _line(f"in: {kind}", where == kind, caught, plain)
+
+
+def _without_ours(full: InDocuments, bare: InDocuments) -> None:
+    """What BIPIA's held out categories owe to lines of ours, which resemble them."""
+    bipia = np.array([one.source == "BIPIA" for one in full.attacks])
+    task = np.array([one.category in _BIPIA_TASKS for one in full.attacks])
+    print("\n| planted | all fitted, % | without our attacks in the fit, % |\n|---|---|---|")
+    for name, mask in {
+        "BIPIA": bipia,
+        "BIPIA, speaks of the answer or of code": bipia & ~task,
+        "BIPIA, a request like any other": bipia & task,
+        "ours": ~bipia,
+    }.items():
+        shares = [100 * float((one.harmful[mask] >= one.threshold).mean()) for one in (full, bare)]
+        print(f"| {name} | {shares[0]:.1f} | {shares[1]:.1f} |")
 
 
 def _line(

@@ -71,7 +71,8 @@ def _question_lists(data: Path) -> list[str]:
 def planted(data: Path, hosts: list[Document]) -> list[Planted]:
     """Each attack at the start, in the middle and at the end of a document of its own fold.
 
-    Folds are drawn for whole categories of BIPIA: none of a tested attack's category was seen in fitting.
+    Folds are drawn for whole categories of BIPIA: no row of a tested category was seen in fitting. Our own
+    lines were written by somebody who had seen such rows, and are of much the same kinds.
     """
     attacks = [
         ("BIPIA", row["category"], row["text"]) for row in rows(data, "guard/bipia_train_attacks.jsonl")
@@ -149,10 +150,11 @@ def _family(kind: str) -> str:
 
 
 def passage_rows(
-    hosts: list[Document], attacks: list[Planted], prepared: Passages
+    hosts: list[Document], attacks: list[Planted], prepared: Passages, *, our_attacks: bool = True
 ) -> tuple[Rows, npt.NDArray[np.int64]]:
     """Every harmless passage and every planted one, and the fold of each text of `Rows`."""
-    x, text, label, weight, fold = [], [], [], [], []
+    x, text, weight, fold = [], [], [], []
+    label: list[bool] = []
 
     def add(values: npt.NDArray[np.float32], guilty: bool, mass: float, of: int) -> None:
         x.append(values)
@@ -171,6 +173,8 @@ def passage_rows(
     masses = {"BIPIA": 500.0, "ours": 600.0, "as a message": 500.0}
     counts = {name: sum(one.source == name for one in attacks) for name in masses}
     for one in attacks:
+        if one.source != "BIPIA" and not our_attacks:
+            continue
         found, skimmed = prepared.of(one.text)
         guilty = prepared.guilty(found, one.attack)
         if len(guilty):
