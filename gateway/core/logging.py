@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import orjson
 import structlog
@@ -23,6 +23,26 @@ _MAX_TEXT = 8192
 _processors: list[Processor] = []
 
 
+class Output:
+    """Where lines go: the stream that was configured last, or what standard output is at the time.
+
+    Loggers keep what they were first given. Were that a stream, they would go on writing to one that has been
+    replaced or closed since.
+    """
+
+    def __init__(self) -> None:
+        self.stream: BinaryIO | None = None
+
+    def write(self, line: bytes) -> int:
+        return (self.stream or sys.stdout.buffer).write(line)
+
+    def flush(self) -> None:
+        (self.stream or sys.stdout.buffer).flush()
+
+
+_output = Output()
+
+
 def configure_logging(settings: Settings, *, stream: BinaryIO | None = None) -> None:
     """Send structlog's and the standard library's records to `stream` (standard output), one line each.
 
@@ -30,7 +50,8 @@ def configure_logging(settings: Settings, *, stream: BinaryIO | None = None) -> 
     `log_config=None`, so that it does not undo this.
     """
     level = logging.getLevelNamesMapping()[settings.log_level]
-    out = stream or sys.stdout.buffer
+    _output.stream = stream
+    out = cast(BinaryIO, _output)
     shared: list[Processor] = [add_request, structlog.processors.add_log_level, stamp, render_exception]
     render: Processor = ConsoleLine() if settings.log_format == "console" else render_json
     # Loggers that were used before keep this very list: changed in place, it serves them too.

@@ -38,12 +38,30 @@ def lines() -> Iterator[io.BytesIO]:
     before = root.handlers[:], root.level
     configure_logging(Settings(_env_file=None, log_level="DEBUG"), stream=stream)  # type: ignore[call-arg]
     yield stream
+    configure_logging(Settings(_env_file=None))  # type: ignore[call-arg]
     root.handlers[:], root.level = before
     structlog.reset_defaults()
 
 
 def read(stream: io.BytesIO) -> list[dict[str, object]]:
     return [orjson.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_a_logger_in_use_follows_standard_output_when_that_is_replaced(
+    lines: io.BytesIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure_logging(Settings(_env_file=None))  # type: ignore[call-arg]
+    log = structlog.get_logger("kept")
+    first, second = (io.TextIOWrapper(io.BytesIO()) for _ in range(2))
+    monkeypatch.setattr("sys.stdout", first)
+    log.info("one")
+    first_lines = first.buffer.getvalue()  # type: ignore[attr-defined]
+    first.close()
+    monkeypatch.setattr("sys.stdout", second)
+    log.info("two")
+    assert b"one" in first_lines
+    assert b"two" in second.buffer.getvalue()  # type: ignore[attr-defined]
+    assert lines.getvalue() == b""
 
 
 def test_both_kinds_of_logger_write_the_same_fields(lines: io.BytesIO) -> None:
