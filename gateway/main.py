@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from gateway import routers
 from gateway.container import Container, open_container
 from gateway.core.exceptions import Unavailable
 from gateway.core.logging import configure_logging
+from gateway.core.secret_files import take_secret_files
 from gateway.core.secrets_policy import check_jwt_secret
 from gateway.core.settings import Settings
 from gateway.middleware import install_middleware
@@ -29,9 +31,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """The ASGI application; settings are read from the environment where none are given.
 
     Raises:
+        SecretFileError: a `NAME_FILE` of the environment cannot be read.
         WeakSecret: production without a secret that deserves the name.
     """
-    settings = settings or Settings()
+    if settings is None:
+        take_secret_files(os.environ)
+        settings = Settings()
     if settings.environment == "production":
         check_jwt_secret(settings.jwt_secret.get_secret_value())
     configure_logging(settings)

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 import gateway
 from gateway.cli.errors import OperatorError
 from gateway.core.logging import configure_logging
+from gateway.core.secret_files import SecretFileError, take_secret_files
 from gateway.core.secrets_policy import WeakSecret, check_jwt_secret
 from gateway.core.settings import Settings
 from gateway.embedded.data_dir import DataDir
@@ -29,6 +30,10 @@ def read_settings(data_dir: Path | None = None) -> Settings:
     if data_dir is not None:
         os.environ["DATA_DIR"] = str(data_dir)
     load_dotenv(".env")  # the provider configuration and the libraries read the environment, not our settings
+    try:
+        take_secret_files(os.environ)
+    except SecretFileError as error:
+        raise OperatorError(str(error)) from None
     if "PROVIDER_CONFIG" not in os.environ and not Settings.model_fields["provider_config"].default.exists():
         os.environ["PROVIDER_CONFIG"] = str(Path(gateway.__file__).parent.parent / "provider_config.yaml")
     try:
