@@ -6,16 +6,22 @@ import asyncio
 import gzip
 import shutil
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
-CONFIG = Path(__file__).parents[2] / "nginx" / "nginx.conf"
+CONFIG = Path(__file__).parents[2] / "nginx"
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")
 
 pytestmark = pytest.mark.skipif(
@@ -89,24 +95,53 @@ def prefix() -> Iterator[Path]:
         yield Path(directory)
 
 
-def render(prefix: Path, *, listen: int, upstream: int) -> Path:
+def render(prefix: Path, *, listen: int, upstream: int, tls: int | None = None) -> Path:
     """The shipped configuration on other ports, with everything it writes below `prefix`."""
-    text = CONFIG.read_text()
-    for old, new in (
+    folder = prefix / "nginx"
+    shutil.copytree(CONFIG, folder, ignore=shutil.ignore_patterns("*.pem"))
+    replacements = [
         ("listen 8080 default_server", f"listen 127.0.0.1:{listen} default_server"),
         ("server 127.0.0.1:8000 ", f"server 127.0.0.1:{upstream} "),
         (" /tmp/", f" {prefix}/"),
         ("/dev/stdout", f"{prefix}/access.log"),
         ("error_log stderr", f"error_log {prefix}/error.log"),
         ("worker_processes auto", "worker_processes 1"),
-    ):
-        assert old in text, f"{CONFIG.name} no longer has {old!r}"
-        text = text.replace(old, new)
-    path = prefix / "nginx.conf"
-    path.write_text(text)
+    ]
+    if tls is not None:
+        replacements.append(("listen 8443 ", f"listen 127.0.0.1:{tls} "))
+        certify(folder / "certs")
+    path = folder / ("nginx.conf" if tls is None else "nginx-tls.conf")
+    files = [path, *(folder / "snippets").glob("*.conf")]
+    text = {file: file.read_text() for file in files}
+    for old, new in replacements:
+        assert any(old in content for content in text.values()), f"{path.name} no longer has {old!r}"
+        text = {file: content.replace(old, new) for file, content in text.items()}
+    for file, content in text.items():
+        file.write_text(content)
     # A master that is root gives its workers to another user, who has to reach the temporary files.
     prefix.chmod(0o755)
     return path
+
+
+def certify(folder: Path) -> None:
+    """A key and a certificate for localhost, good for a day."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    (folder / "fullchain.pem").write_bytes(certificate.public_bytes(pem))
+    (folder / "privkey.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
 
 
 def free_port() -> int:
@@ -125,10 +160,12 @@ async def run(*arguments: str) -> tuple[int, str]:
 
 
 @asynccontextmanager
-async def in_front_of(prefix: Path, upstream_port: int) -> AsyncIterator[httpx.AsyncClient]:
-    """A running nginx and a client of it."""
+async def in_front_of(
+    prefix: Path, upstream_port: int, *, tls: int | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A running nginx and a client of its plain port."""
     port = free_port()
-    path = render(prefix, listen=port, upstream=upstream_port)
+    path = render(prefix, listen=port, upstream=upstream_port, tls=tls)
     process = await asyncio.create_subprocess_exec(
         str(NGINX), "-p", str(prefix), "-c", str(path), "-e", str(prefix / "error.log"), "-g", "daemon off;"
     )
@@ -158,8 +195,9 @@ async def upstream() -> AsyncIterator[Upstream]:
     server.close()
 
 
-async def test_the_shipped_file_passes_nginx_t(prefix: Path) -> None:
-    path = render(prefix, listen=free_port(), upstream=free_port())
+@pytest.mark.parametrize("tls", [False, True])
+async def test_the_shipped_file_passes_nginx_t(prefix: Path, tls: bool) -> None:
+    path = render(prefix, listen=free_port(), upstream=free_port(), tls=free_port() if tls else None)
     code, output = await run("-t", "-p", str(prefix), "-c", str(path), "-e", str(prefix / "error.log"))
     assert code == 0, output
     assert "warn" not in output
@@ -250,3 +288,45 @@ async def test_without_a_gateway_the_answer_is_a_503_of_the_gateways_shape(prefi
         answer = await http.get("/api/models")
     assert answer.status_code == 503
     assert answer.json()["error"]["type"] == "unavailable_error"
+
+
+async def test_by_tls_streams_arrive_event_by_event_and_browsers_are_told_to_stay(
+    prefix: Path, upstream: Upstream
+) -> None:
+    port = free_port()
+    async with in_front_of(prefix, upstream.port, tls=port):
+        trust = ssl.create_default_context(cafile=str(prefix / "nginx" / "certs" / "fullchain.pem"))
+        async with (
+            httpx.AsyncClient(base_url=f"https://localhost:{port}", verify=trust) as http,
+            http.stream("POST", "/api/chat/stream", json={}) as answer,
+        ):
+            assert answer.headers["strict-transport-security"] == "max-age=31536000"
+            pieces = answer.aiter_raw()
+            assert await anext(pieces) == b"data: first\n\n"
+            upstream.go.set()
+            assert await anext(pieces) == b"data: second\n\n"
+    assert upstream.requests[0]["x-forwarded-proto"] == "https"
+
+
+async def test_the_plain_port_sends_everybody_but_health_checks_to_tls(
+    prefix: Path, upstream: Upstream
+) -> None:
+    async with in_front_of(prefix, upstream.port, tls=free_port()) as http:
+        sent_on = await http.post("/api/auth/login?a=b", json={"password": "secret"})
+        assert sent_on.status_code == 308
+        assert sent_on.headers["location"] == "https://127.0.0.1/api/auth/login?a=b"
+        assert (await http.get("/health/live")).status_code == 200
+    assert [request["path"] for request in upstream.requests] == ["/health/live"]
+
+
+async def test_a_flood_of_sign_ins_from_one_address_is_refused_in_the_gateways_shape(
+    prefix: Path, upstream: Upstream
+) -> None:
+    async with in_front_of(prefix, upstream.port) as http:
+        answers = [await http.post("/api/auth/login", json={}) for _ in range(80)]
+        assert (await http.get("/api/models")).status_code == 200, "other routes are not concerned"
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert 10 <= len(refused) <= 30
+    assert refused[0].json()["error"]["code"] == "rate_limited"
+    assert refused[0].headers["retry-after"] == "1"
+    assert len([request for request in upstream.requests if "login" in request["path"]]) == 80 - len(refused)

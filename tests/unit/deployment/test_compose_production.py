@@ -1,0 +1,84 @@
+"""docker-compose.prod.yml: replicas behind TLS, nothing writable that need not be, secrets in files alone."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[3]
+COMPOSE = ROOT / "docker-compose.prod.yml"
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, dict[str, Any]]:
+    loaded: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE.read_text())["services"]
+    return loaded
+
+
+def test_there_are_replicas_behind_tls_and_a_migration_before_them(services: dict[str, Any]) -> None:
+    assert services["gateway"]["deploy"]["replicas"] >= 2
+    assert services["gateway"]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
+    assert services["migrate"]["command"] == ["gateway", "migrate"]
+    assert services["migrate"]["restart"] == "no"
+    assert services["nginx"]["command"][2].endswith("/nginx-tls.conf")
+
+
+def test_containers_are_read_only_without_privileges_and_not_root(services: dict[str, Any]) -> None:
+    image = (ROOT / "gateway" / "Dockerfile").read_text()
+    assert re.search(r"^USER gateway$", image, re.M)
+    for name, service in services.items():
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        if name != "postgres":  # its entry point changes the owner of its data, then its user
+            assert service["read_only"] is True, name
+            assert service["cap_drop"] == ["ALL"], name
+
+
+def test_every_lasting_service_has_limits_a_health_check_and_a_restart(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        if name == "migrate":
+            continue
+        limits = service["deploy"]["resources"]["limits"]
+        assert set(limits) == {"cpus", "memory"}, name
+        assert service["healthcheck"]["test"], name
+        assert service["restart"] == "unless-stopped", name
+
+
+def test_secrets_come_from_files_and_nowhere_else(services: dict[str, Any]) -> None:
+    declared = yaml.safe_load(COMPOSE.read_text())["secrets"]
+    for name, service in services.items():
+        given = set(service.get("secrets", ()))
+        assert given <= set(declared), name
+        for variable, value in service.get("environment", {}).items():
+            if re.search(r"(_KEY|_PASSWORD|_SECRET|DATABASE_URL)$", variable):
+                pytest.fail(f"{name}: {variable} is a secret in the environment")
+            if variable.endswith("_FILE"):
+                assert value.removeprefix("/run/secrets/") in given, variable
+
+
+def test_only_nginx_is_published_to_the_world(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        for port in service.get("ports", ()):
+            assert name == "nginx" or port.startswith("127.0.0.1:"), name
+
+
+def test_whatever_is_mounted_exists(services: dict[str, Any]) -> None:
+    for service in services.values():
+        for volume in service.get("volumes", ()):
+            source = re.sub(r"^\$\{\w+:-(.+?)\}", r"\1", volume).split(":")[0]
+            if source.startswith("."):
+                assert (ROOT / source).exists(), source
+
+
+@pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not installed")
+def test_docker_compose_takes_the_file() -> None:
+    command = ["docker-compose", "--file", str(COMPOSE), "config", "--quiet"]
+    done = subprocess.run(
+        command, env={"PATH": "/usr/bin:/bin:/usr/local/bin"}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
