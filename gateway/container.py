@@ -73,6 +73,7 @@ from gateway.services.turns import TurnTasks
 from gateway.services.usage import UsageService
 from gateway.services.usage_csv import UsageCsv
 from gateway.services.user import UserService
+from gateway.services.vitals import Vitals
 from gateway.tools.registry import ToolRegistry
 
 
@@ -170,6 +171,14 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
             stack.push_async_callback(semantic.aclose)
         container = _wire(settings, engine, valkey, parts, stack, semantic, http)
         await stack.enter_async_context(container.endings.watching())
+        vitals = Vitals(
+            engine,
+            container.tasks,
+            container.breakers.all,
+            database=container.database_ready,
+            valkey=container.valkey_ready,
+        )
+        stack.push_async_callback(_end, asyncio.create_task(vitals.run()))
         stack.push_async_callback(container.tasks.drained)
         yield container
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import Any
 
 from gateway.domain.chat import ChatRequest
@@ -30,7 +31,8 @@ class Reply:
         self.logprobs: list[dict[str, Any]] = []
         self.finish_reason: FinishReason | None = None
         self.usage: Usage | None = None
-        self.spoke = False
+        # When the first piece came, by `perf_counter`.
+        self.first_at: float | None = None
         self.refused = False
         # What was said and withheld: nobody reads it, and the vendor counts it.
         self.unseen = ""
@@ -38,7 +40,8 @@ class Reply:
     def add(self, event: ProviderEvent) -> None:
         """Take in one event, in order."""
         if isinstance(event, TextDelta):
-            self.spoke = True
+            if self.first_at is None:
+                self.first_at = perf_counter()
             self._text.append(event.text)
             self.refused = self.refused or event.refusal
             if event.logprobs:
@@ -47,14 +50,20 @@ class Reply:
             self.finish_reason = event.finish_reason
             self.usage = event.usage
         elif isinstance(event, ToolCallDelta):
-            self.spoke = True
+            if self.first_at is None:
+                self.first_at = perf_counter()
             call = self._calls.setdefault(event.index, ["", "", ""])
             call[0] = event.id or call[0]
             call[1] = event.name or call[1]
             call[2] += event.arguments
         elif isinstance(event, ReasoningDelta):
-            self.spoke = True
+            if self.first_at is None:
+                self.first_at = perf_counter()
             self._reasoning.append(event.text)
+
+    @property
+    def spoke(self) -> bool:
+        return self.first_at is not None
 
     @property
     def text(self) -> str:

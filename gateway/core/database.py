@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
@@ -12,6 +13,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.pool import QueuePool
 from sqlalchemy.util import greenlet_spawn
 
 from gateway.core.exceptions import Unavailable
@@ -49,6 +51,23 @@ def create_engine(url: str, pool_size: int = 10) -> AsyncEngine:
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
     return engine
+
+
+@dataclass(frozen=True, slots=True)
+class PoolFigures:
+    """Connections of one pool: lent out, kept at most, and beyond that."""
+
+    in_use: int
+    size: int
+    overflow: int
+
+
+def pool_figures(engine: AsyncEngine) -> PoolFigures:
+    """What the engine's pool is doing now; noughts for one that keeps no connections."""
+    pool = engine.pool
+    if not isinstance(pool, QueuePool):
+        return PoolFigures(0, 0, 0)
+    return PoolFigures(pool.checkedout(), pool.size(), max(0, pool.overflow()))
 
 
 def create_session_factory(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:

@@ -1,19 +1,21 @@
-"""Every Prometheus metric of the gateway, in one registry of its own."""
+"""Every Prometheus metric of the gateway, in one registry of its own.
+
+A label's values are names of routes, of the configuration and of the program, never what a client or a model
+made up. Gauges are of one worker; their mode says how those of several become one.
+"""
 
 from __future__ import annotations
 
-import os
-from typing import Any, Final
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 # From a cached answer to a long stream, in seconds.
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 180)
+# What the gateway itself takes: from half a millisecond to a retry's pause.
+_OWN_BUCKETS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
 
 # A `_created` sample beside each counter would double the page and tell nothing here.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -53,6 +55,19 @@ upstream_latency: Final = Histogram(
     registry=registry,
     buckets=_BUCKETS,
 )
+time_to_first_token: Final = Histogram(
+    "gateway_time_to_first_token_seconds",
+    "From a streamed model call's start to the first piece of its answer, in seconds.",
+    ("upstream", "model"),
+    registry=registry,
+    buckets=_BUCKETS,
+)
+overhead: Final = Histogram(
+    "gateway_overhead_seconds",
+    "What a turn took beside its model calls and tools, in seconds.",
+    registry=registry,
+    buckets=_OWN_BUCKETS,
+)
 rate_limited: Final = Counter(
     "gateway_rate_limited", "Requests refused by a limit.", ("code",), registry=registry
 )
@@ -67,7 +82,17 @@ settlements_failed: Final = Counter(
     registry=registry,
 )
 circuit_open: Final = Counter(
-    "gateway_circuit_open", "Times a provider's circuit opened.", ("upstream",), registry=registry
+    "gateway_circuit_open",
+    "Times a circuit of this provider opened; each opening is counted by one worker.",
+    ("upstream",),
+    registry=registry,
+)
+circuits_not_closed: Final = Gauge(
+    "gateway_circuit_breakers_not_closed",
+    "Models of this provider that are left alone or probed now.",
+    ("upstream",),
+    registry=registry,
+    multiprocess_mode="livemax",
 )
 fallback_used: Final = Counter(
     "gateway_fallback_used",
@@ -84,56 +109,52 @@ guardrail: Final = Counter(
     ("guard", "verdict"),
     registry=registry,
 )
+tool_calls: Final = Counter(
+    "gateway_tool_calls",
+    "Calls of the gateway's tools; outcome is ok or a word for the failure.",
+    ("tool", "outcome"),
+    registry=registry,
+)
 cost_usd: Final = Counter("gateway_cost_usd", "US dollars spent on models.", ("model",), registry=registry)
-
-
 cache: Final = Counter(
     "gateway_cache",
     "Turns by what the response caches had for them: hit, semantic, miss, bypass (not asked).",
     ("result",),
     registry=registry,
 )
+for _result in ("hit", "semantic", "miss", "bypass"):
+    cache.labels(_result)
 
-
-def render() -> bytes:
-    """All metrics in Prometheus' text format; of all workers where `PROMETHEUS_MULTIPROC_DIR` is set."""
-    if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        return generate_latest(registry)
-    together = CollectorRegistry()
-    MultiProcessCollector(together)  # type: ignore[no-untyped-call]
-    return generate_latest(together)
-
-
-def in_flight_now() -> int:
-    """Requests that this process is answering."""
-    return int(sum(sample.value for metric in in_flight.collect() for sample in metric.samples))
-
-
-def model_counters() -> dict[str, dict[str, Any]]:
-    """By model: `requests`, `errors`, `prompt_tokens`, `completion_tokens` and `cost_usd` of this process."""
-    found: dict[str, dict[str, Any]] = {}
-
-    def of(model: str) -> dict[str, Any]:
-        empty = {
-            "requests": 0,
-            "errors": 0,
-            "prompt_tokens": 0,
-            "completion_tokens": 0,
-            "cost_usd": "0.000000",
-        }
-        return found.setdefault(model, empty)
-
-    for labels, value in _samples(upstream_requests):
-        counters = of(labels["model"])
-        counters["requests"] += int(value)
-        if labels["status"] not in ("ok", "cancelled"):
-            counters["errors"] += int(value)
-    for labels, value in _samples(tokens):
-        of(labels["model"])[f"{labels['kind']}_tokens"] += int(value)
-    for labels, value in _samples(cost_usd):
-        of(labels["model"])["cost_usd"] = f"{value:.6f}"
-    return found
-
-
-def _samples(counter: Counter) -> list[tuple[dict[str, str], float]]:
-    return [(sample.labels, sample.value) for metric in counter.collect() for sample in metric.samples]
+running_turns: Final = Gauge(
+    "gateway_running_turns", "Turns under way now.", registry=registry, multiprocess_mode="livesum"
+)
+database_pool_in_use: Final = Gauge(
+    "gateway_database_pool_in_use",
+    "Connections to PostgreSQL that are lent out now.",
+    registry=registry,
+    multiprocess_mode="livesum",
+)
+database_pool_size: Final = Gauge(
+    "gateway_database_pool_size",
+    "Connections to PostgreSQL that all pools together may keep.",
+    registry=registry,
+    multiprocess_mode="livesum",
+)
+database_pool_overflow: Final = Gauge(
+    "gateway_database_pool_overflow",
+    "Connections to PostgreSQL beyond the pools' size.",
+    registry=registry,
+    multiprocess_mode="livesum",
+)
+database_up: Final = Gauge(
+    "gateway_database_up",
+    "1 while PostgreSQL answers every worker, else 0.",
+    registry=registry,
+    multiprocess_mode="livemin",
+)
+valkey_up: Final = Gauge(
+    "gateway_valkey_up",
+    "1 while Valkey answers every worker, else 0.",
+    registry=registry,
+    multiprocess_mode="livemin",
+)

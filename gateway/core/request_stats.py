@@ -1,16 +1,27 @@
-"""The last requests of this process, for a look without Prometheus: bounded, and cheap to add to."""
+"""The last requests, for a look without Prometheus: bounded, cheap to add to, readable by other workers."""
 
 from __future__ import annotations
 
 import heapq
+import mmap
+import os
 import time
-from array import array
-from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Final
+
+import orjson
+
+from gateway.core.exposition import shared_directory
 
 KEPT: Final = 4096
 SLOWEST: Final = 5
+# Two numbers (when it began, how many were added), the ring of durations, the slowest requests as JSON.
+_RING = 16
+_SLOWEST = _RING + 8 * KEPT
+_SIZE = _SLOWEST + 8192
+_PREFIX = "requests_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +37,9 @@ class SlowRequest:
 
 @dataclass(frozen=True, slots=True)
 class RequestFigures:
-    """What was counted; percentiles are of the last `KEPT` requests, None before the first."""
+    """Percentiles in milliseconds are of each worker's last `KEPT` requests, None before the first."""
 
     uptime_seconds: float
-    requests: int
-    status: dict[int, int]
     p50: float | None
     p95: float | None
     p99: float | None
@@ -38,42 +47,72 @@ class RequestFigures:
 
 
 class RequestStats:
-    """A ring of durations, a counter of statuses and the slowest requests since the start."""
+    """A ring of durations and the slowest requests since the start.
 
-    def __init__(self) -> None:
-        self._began = time.monotonic()
-        self._status: Counter[int] = Counter()
-        self._ring = array("d")
-        self._next = 0
-        self._slowest: list[tuple[float, int, SlowRequest]] = []
+    With a `directory` both lie in a mapped file there, and `figures` are those of every such file in it.
+    """
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self._directory = directory
+        self._memory = _map(directory / f"{_PREFIX}{os.getpid()}") if directory else mmap.mmap(-1, _SIZE)
+        self._numbers = memoryview(self._memory)[:_SLOWEST].cast("d")
+        self._numbers[0] = time.time()
+        self._numbers[1] = 0.0
         self._added = 0
+        self._slowest: list[tuple[float, int, SlowRequest]] = []
 
     def add(self, path: str, method: str, status: int, seconds: float, request_id: str) -> None:
-        """Count a finished request."""
+        """Note a finished request."""
+        self._numbers[2 + self._added % KEPT] = seconds
         self._added += 1
-        self._status[status] += 1
-        if len(self._ring) < KEPT:
-            self._ring.append(seconds)
-        else:
-            self._ring[self._next] = seconds
-            self._next = (self._next + 1) % KEPT
+        self._numbers[1] = self._added
         if len(self._slowest) < SLOWEST or seconds > self._slowest[0][0]:
             request = SlowRequest(path, method, status, round(seconds * 1000, 2), request_id)
             place = heapq.heappush if len(self._slowest) < SLOWEST else heapq.heapreplace
             place(self._slowest, (seconds, self._added, request))
+            told = orjson.dumps([asdict(one) for _, _, one in self._slowest])
+            self._memory[_SLOWEST:] = told[: _SIZE - _SLOWEST].ljust(_SIZE - _SLOWEST, b"\0")
 
     def figures(self) -> RequestFigures:
         """All of it, as it is now."""
-        durations = sorted(self._ring)
+        began, durations, slowest = time.time(), list[float](), list[SlowRequest]()
+        for memory in self._memories():
+            numbers = memoryview(memory)[:_SLOWEST].cast("d")
+            began = min(began, numbers[0])
+            durations += numbers[2 : 2 + min(KEPT, int(numbers[1]))]
+            slowest += _read_slowest(memory[_SLOWEST:])
+        durations.sort()
+        slowest.sort(key=lambda one: one.duration_ms, reverse=True)
         return RequestFigures(
-            uptime_seconds=round(time.monotonic() - self._began, 1),
-            requests=self._added,
-            status=dict(sorted(self._status.items())),
+            uptime_seconds=round(time.time() - began, 1),
             p50=_percentile(durations, 0.50),
             p95=_percentile(durations, 0.95),
             p99=_percentile(durations, 0.99),
-            slowest=tuple(request for _, _, request in sorted(self._slowest, reverse=True)),
+            slowest=tuple(slowest[:SLOWEST]),
         )
+
+    def _memories(self) -> Iterator[bytes]:
+        if self._directory is None:
+            yield self._memory[:]
+            return
+        for file in self._directory.glob(f"{_PREFIX}*"):
+            content = file.read_bytes()
+            if len(content) == _SIZE:  # else its worker is just making it
+                yield content
+
+
+def _map(path: Path) -> mmap.mmap:
+    with path.open("w+b") as file:
+        file.truncate(_SIZE)
+        return mmap.mmap(file.fileno(), _SIZE)
+
+
+def _read_slowest(told: bytes) -> list[SlowRequest]:
+    told = told.rstrip(b"\0")
+    try:
+        return [SlowRequest(**one) for one in orjson.loads(told)] if told else []
+    except orjson.JSONDecodeError:
+        return []  # another worker is writing it at this moment
 
 
 def _percentile(durations: list[float], share: float) -> float | None:
@@ -84,4 +123,4 @@ def _percentile(durations: list[float], share: float) -> float | None:
     return round(durations[place] * 1000, 2)
 
 
-request_stats: Final = RequestStats()
+request_stats: Final = RequestStats(shared_directory())

@@ -117,6 +117,7 @@ class Attempt:
     """One call of one model; `outcome` is `ok`, `cancelled` or the code of the error that ended it.
 
     `step` says what it was for: the answer itself, or one of the gateway's own questions on the way to it.
+    `first_ms` is how long a streamed answer's first piece took; None for whole answers and without a piece.
     """
 
     model: str
@@ -126,6 +127,7 @@ class Attempt:
     usage: Usage = field(default_factory=Usage)
     cost_usd: Decimal = Decimal(0)
     step: Step = "answer"
+    first_ms: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The attempt as a receipt shows it."""
@@ -135,6 +137,7 @@ class Attempt:
             "provider": self.provider,
             "outcome": self.outcome,
             "ms": self.ms,
+            "first_ms": self.first_ms,
             "usage": {
                 "prompt_tokens": self.usage.prompt_tokens,
                 "completion_tokens": self.usage.completion_tokens,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -10,7 +11,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from gateway.core.metrics import in_flight_now, model_counters
+from gateway.core import exposition
 from gateway.core.request_stats import request_stats
 from gateway.domain.principal import Principal
 from gateway.domain.reports import Range
@@ -124,16 +125,17 @@ async def read_usage(
 
 @router.get("/api/metrics", responses=document_errors(401, 403))
 async def read_metrics(admin: Admin) -> MetricsView:
-    """Figures of the process that answers, since it started; `/metrics` has those of all."""
-    figures = request_stats.figures()
+    """Figures of all workers of this gateway since it started; the same counts as `/metrics`."""
+    counted = await asyncio.to_thread(exposition.counted)
+    figures = await asyncio.to_thread(request_stats.figures)
     return MetricsView(
         uptime_seconds=figures.uptime_seconds,
-        requests=figures.requests,
-        in_flight=in_flight_now(),
-        status={str(status): count for status, count in figures.status.items()},
+        requests=sum(counted.status.values()),
+        in_flight=counted.in_flight,
+        status={str(status): count for status, count in counted.status.items()},
         latency_ms=Percentiles(p50=figures.p50, p95=figures.p95, p99=figures.p99),
         slowest=[SlowRequest.model_validate(one) for one in figures.slowest],
-        models={name: ModelCounters(**counters) for name, counters in model_counters().items()},
+        models={name: ModelCounters(**counters) for name, counters in counted.models.items()},
     )
 
 

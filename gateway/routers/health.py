@@ -12,7 +12,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.core import metrics
+from gateway.core import exposition
 from gateway.domain.catalog import Catalog
 from gateway.tools.sandbox.layers import active_layer
 
@@ -54,7 +54,8 @@ async def live() -> Response:
 
 @router.get("/metrics", summary="Prometheus metrics", include_in_schema=False)
 async def prometheus() -> Response:
-    return Response(metrics.render(), headers={"content-type": metrics.CONTENT_TYPE})
+    page = await asyncio.to_thread(exposition.render)
+    return Response(page, headers={"content-type": exposition.CONTENT_TYPE})
 
 
 async def _state(request: Request) -> dict[str, Any]:

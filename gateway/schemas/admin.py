@@ -1,4 +1,4 @@
-"""Bodies of administration: accounts, the audit log, models, and this process's own figures."""
+"""Bodies of administration: accounts, the audit log, models, and the gateway's own figures."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class ModelCounters(View):
 
 
 class MetricsView(View):
-    """Figures of the process that answers, since it started; latencies are those of the last requests."""
+    """Figures of all workers of one gateway; latencies are those of each one's last 4,096 requests."""
 
     uptime_seconds: float
     requests: int

@@ -169,10 +169,11 @@ class ChatService:
     async def _write(
         self, job: Job, answer: Answer | None, attempts: list[Attempt], error: GatewayError | None
     ) -> None:
-        count(attempts, answer)
+        tools = self._runner.parts.tools.names
+        count(attempts, answer, tools)
         principal, opened = job.principal, job.opened
         owner = UsageOwner(principal.user_id, job.turn.request_id, principal.api_key_id, job.answer_id)
-        calls = usage_entries(attempts, answer, self._runner.parts.tools.names)
+        calls = usage_entries(attempts, answer, tools)
         if opened is None or answer is None or job.answer_id is None:
             await self._ledger.settle(owner, calls, job.reservation_id)
             return

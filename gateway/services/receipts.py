@@ -32,8 +32,7 @@ def usage_entries(
     runs = [
         UsageEntry(
             kind="tool",
-            # A model may ask for a tool by any name.
-            model=run["name"] if run["name"] in tools else "unknown",
+            model=_known(run["name"], tools),
             provider="gateway",
             outcome="ok" if run["ok"] else "tool_failed",
             latency_ms=round(run["ms"]),
@@ -70,14 +69,16 @@ def finished_turn(
     )
 
 
-def count(attempts: Sequence[Attempt], answer: Answer | None) -> None:
-    """Tell the metrics of a turn's model calls and verdicts; an answer from a cache called no model."""
+def count(attempts: Sequence[Attempt], answer: Answer | None, tools: Collection[str] = ()) -> None:
+    """Tell the metrics of a turn: calls of models (a cached answer made none), runs of `tools`, verdicts."""
     for attempt in attempts:
         if attempt.outcome == CACHED:
             continue
         upstream, model = attempt.provider, attempt.model
         metrics.upstream_requests.labels(upstream, model, attempt.outcome).inc()
         metrics.upstream_latency.labels(upstream, model).observe(attempt.ms / 1000)
+        if attempt.first_ms is not None:
+            metrics.time_to_first_token.labels(upstream, model).observe(attempt.first_ms / 1000)
         if attempt.usage.total_tokens:
             metrics.tokens.labels(model, "prompt").inc(attempt.usage.prompt_tokens)
             metrics.tokens.labels(model, "completion").inc(attempt.usage.completion_tokens)
@@ -86,5 +87,14 @@ def count(attempts: Sequence[Attempt], answer: Answer | None) -> None:
         return
     if answer.fallback_from is not None:
         metrics.fallback_used.labels(answer.fallback_from, answer.model).inc()
+    metrics.overhead.observe(answer.receipt.overhead_ms / 1000)
+    for run in answer.receipt.tools:
+        outcome = "ok" if run["ok"] else run.get("error", "failed")
+        metrics.tool_calls.labels(_known(run["name"], tools), outcome).inc()
     for verdict in answer.receipt.guardrails:
         metrics.guardrail.labels(verdict["guard"], verdict["verdict"]).inc()
+
+
+def _known(tool: str, tools: Collection[str]) -> str:
+    """A model may ask for a tool by any name."""
+    return tool if tool in tools else "unknown"

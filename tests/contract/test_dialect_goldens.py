@@ -117,6 +117,7 @@ def test_the_native_stream_to_the_letter() -> None:
                     "provider": "up",
                     "outcome": "ok",
                     "ms": 12.5,
+                    "first_ms": None,
                     "usage": {"prompt_tokens": 3, "completion_tokens": 2},
                     "cost_usd": "0.000007",
                 }

@@ -61,6 +61,7 @@ async def llm(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
                     provider=provider.name,
                     outcome=outcome,
                     ms=round((perf_counter() - started) * 1000, 3),
+                    first_ms=_first_ms(reply, started) if request.incremental else None,
                     usage=usage,
                     cost_usd=parts.catalog.price_of(route.model).cost(usage),
                 )
@@ -92,6 +93,10 @@ async def llm(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
     if isinstance(failure, ContextLengthExceeded):
         update.update(after_too_long(state, request, context))
     return within_money(update, state, parts.catalog, context.attempts)
+
+
+def _first_ms(reply: Reply, started: float) -> float | None:
+    return None if reply.first_at is None else round((reply.first_at - started) * 1000, 3)
 
 
 async def _relay(

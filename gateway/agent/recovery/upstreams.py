@@ -14,6 +14,7 @@ import structlog
 from gateway.agent.recovery.breakers import Ending, SharedBreakers, Upstream
 from gateway.agent.recovery.retrying import RetryBudget, pause_before_retry
 from gateway.cache.breaker_store import BreakerStore
+from gateway.core import metrics
 from gateway.core.exceptions import (
     GatewayError,
     UpstreamBroken,
@@ -77,6 +78,8 @@ class Upstreams:
         self._turns = dict.fromkeys(self._of, 0)
         self._cool_until = 0.0
         self._complained: dict[str, float] = {}
+        for name in providers:
+            metrics.circuit_open.labels(name)  # so that its first opening is seen as a rise from zero
 
     def of(self, model: str) -> tuple[Upstream, ...]:
         """Those that can answer for a model of the catalogue; none where no provider of it is configured."""
