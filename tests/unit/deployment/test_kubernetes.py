@@ -1,0 +1,98 @@
+"""deploy/kubernetes: complete, restricted, drained in order, and taken by the schemas of Kubernetes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gateway.core.settings import Settings
+
+ROOT = Path(__file__).parents[3]
+FOLDER = ROOT / "deploy" / "kubernetes"
+
+
+def manifests() -> dict[tuple[str, str], dict[str, Any]]:
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for path in FOLDER.glob("*.yaml"):
+        for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+            found[document["kind"], document.get("metadata", {}).get("name", "")] = document
+    return found
+
+
+def pods() -> dict[str, dict[str, Any]]:
+    return {
+        kind: manifest["spec"]["template"]["spec"]
+        for (kind, _), manifest in manifests().items()
+        if kind in ("Deployment", "Job")
+    }
+
+
+def test_the_kustomization_names_every_file_but_the_example_and_the_job() -> None:
+    named = set(yaml.safe_load((FOLDER / "kustomization.yaml").read_text())["resources"])
+    there = {path.name for path in FOLDER.glob("*.yaml")}
+    assert named == there - {"kustomization.yaml", "secret.example.yaml", "migration-job.yaml"}
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "Job"])
+def test_pods_keep_to_the_restricted_standard(kind: str) -> None:
+    pod = pods()[kind]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in pod["containers"]:
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+
+
+def test_the_pod_is_probed_drained_and_given_longer_than_its_answers() -> None:
+    pod = pods()["Deployment"]
+    (container,) = pod["containers"]
+    assert container["readinessProbe"]["httpGet"]["path"] == "/health/ready"
+    assert container["livenessProbe"]["httpGet"]["path"] == "/health/live"
+    assert "preStop" in container["lifecycle"]
+    assert pod["terminationGracePeriodSeconds"] >= 60
+    rollout = manifests()["Deployment", "gateway"]["spec"]["strategy"]["rollingUpdate"]
+    assert rollout["maxUnavailable"] == 0
+
+
+def test_selectors_ports_and_names_fit_together() -> None:
+    found = manifests()
+    deployment = found["Deployment", "gateway"]["spec"]
+    labels = deployment["template"]["metadata"]["labels"]
+    assert deployment["selector"]["matchLabels"] == labels
+    assert found["Service", "gateway"]["spec"]["selector"] == labels
+    assert found["PodDisruptionBudget", "gateway"]["spec"]["selector"]["matchLabels"] == labels
+    (container,) = deployment["template"]["spec"]["containers"]
+    assert [port["targetPort"] for port in found["Service", "gateway"]["spec"]["ports"]] == [
+        port["name"] for port in container["ports"]
+    ]
+    target = found["HorizontalPodAutoscaler", "gateway"]["spec"]["scaleTargetRef"]
+    assert (target["kind"], target["name"]) == ("Deployment", "gateway")
+
+
+def test_every_variable_is_one_that_the_gateway_knows_and_no_secret_is_written_down() -> None:
+    known = {name.upper() for name in Settings.model_fields} | {
+        "ADMIN_EMAIL",
+        "ADMIN_PASSWORD",
+        "OPENAI_API_KEY",
+        "ANTHROPIC_API_KEY",
+        "GOOGLE_API_KEY",
+    }
+    settings = manifests()["ConfigMap", "gateway"]["data"]
+    secret = manifests()["Secret", "gateway"]["stringData"]
+    assert set(settings) | set(secret) <= known
+    assert not [
+        name for name, value in secret.items() if value and name.endswith(("_KEY", "_SECRET", "_PASSWORD"))
+    ]
+
+
+def test_the_schemas_of_kubernetes_take_every_manifest() -> None:
+    validate = pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate")
+    for (kind, _), manifest in manifests().items():
+        if kind != "Kustomization":
+            validate.validate(manifest, "1.33", strict=True)
