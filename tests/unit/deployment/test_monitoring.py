@@ -1,0 +1,102 @@
+"""monitoring/: every query names metrics that exist, and the dashboards are those of their script."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client import Histogram
+from prometheus_client.metrics import MetricWrapperBase
+
+from gateway.core import metrics
+
+ROOT = Path(__file__).parents[3]
+RULES = ROOT / "monitoring" / "prometheus" / "alerts.yml"
+PROMTOOL = shutil.which("promtool")
+# What is not a metric in a query: functions, operators, labels and label values go before.
+_WORDS = re.compile(r"\b[a-z][a-z0-9_]*_[a-z0-9_]+\b")
+_FROM_OUTSIDE = {"process_resident_memory_bytes"}
+
+
+def exposed() -> set[str]:
+    """Every sample that `/metrics` may have."""
+    found: set[str] = set()
+    for metric in vars(metrics).values():
+        if isinstance(metric, MetricWrapperBase):
+            (family,) = metric.describe()
+            ends = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}.get(
+                family.type, ("",)
+            )
+            found |= {family.name + end for end in ends}
+            assert (family.type == "histogram") == isinstance(metric, Histogram)
+    return found
+
+
+def named(query: str) -> set[str]:
+    """The metrics of a query: what is left without label values, matchers and aggregations' labels."""
+    query = re.sub(r"\{[^}]*\}", "", query)
+    query = re.sub(r"\b(by|without|on|ignoring) ?\([^)]*\)", "", query)
+    return {word for word in _WORDS.findall(query) if word not in ("histogram_quantile", "rate_interval")}
+
+
+def alerts() -> list[dict[str, Any]]:
+    (group,) = yaml.safe_load(RULES.read_text())["groups"]
+    rules: list[dict[str, Any]] = group["rules"]
+    return rules
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("dashboards", ROOT / "scripts" / "dashboards.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_dashboards_are_those_of_their_script(script: ModuleType) -> None:
+    files = {path.stem: path.read_text(encoding="utf-8") for path in script.TARGET.glob("*.json")}
+    made = {name: script.rendered(name) for name in script.DASHBOARDS}
+    assert files == made, "run `python scripts/dashboards.py`"
+
+
+def test_every_query_of_a_dashboard_names_metrics_that_exist(script: ModuleType) -> None:
+    known = exposed() | _FROM_OUTSIDE
+    for name in script.DASHBOARDS:
+        for panel in script.dashboard(name)["panels"]:
+            for target in panel["targets"]:
+                names = named(target["expr"])
+                assert names <= known, (name, panel["title"])
+                assert names or "up{" in target["expr"]
+
+
+def test_every_alert_names_metrics_that_exist_and_says_what_to_do() -> None:
+    known = exposed()
+    for rule in alerts():
+        assert named(rule["expr"]) <= known, rule["alert"]
+        assert {"summary", "action"} <= set(rule["annotations"]), rule["alert"]
+        assert rule["labels"]["severity"] in ("info", "warning", "critical")
+
+
+def test_every_alarm_is_in_the_operators_page() -> None:
+    page = (ROOT / "docs" / "OPERATIONS.md").read_text(encoding="utf-8")
+    assert [rule["alert"] for rule in alerts() if rule["alert"] not in page] == []
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed (Debian: apt-get install prometheus)")
+def test_promtool_takes_configuration_and_rules() -> None:
+    config = ROOT / "monitoring" / "prometheus" / "prometheus.yml"
+    done = subprocess.run(
+        [str(PROMTOOL), "check", "config", str(config)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
