@@ -14,7 +14,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 pyth
 BIN := .venv/bin
 TOOLS := .venv-tools
 
-.PHONY: help run install install-dev test check static bench quality lock format clean
+.PHONY: help run install install-dev test check static bench quality load lock format clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | awk -F '\t' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -47,6 +47,16 @@ bench: install-dev ## measure, with the ratios
 quality: install-dev ## measure routing, intents, guard and semantic cache on DATA (a folder of public sets; docs/QUALITY.md)
 	@$(BIN)/python -m bench.quality.evaluate "$(DATA)"
 
+LOAD := .venv-load
+USERS ?= 50
+SECONDS ?= 120
+load: ## a realistic mix on a gateway that runs (ADMIN_EMAIL, ADMIN_PASSWORD, API_KEY, HOST_URL, USERS, SECONDS)
+	@test -x $(LOAD)/bin/locust || { $(call with_python) -m venv $(LOAD) && \
+	  $(LOAD)/bin/python -m pip install --quiet --no-deps --require-hashes -r tests/load/requirements.txt; }
+	@ADMIN_EMAIL="$(ADMIN_EMAIL)" ADMIN_PASSWORD="$(ADMIN_PASSWORD)" API_KEY="$(API_KEY)" \
+	  $(LOAD)/bin/locust --locustfile tests/load/locustfile.py --headless --only-summary \
+	  --host "$(or $(HOST_URL),http://127.0.0.1:8000)" --users $(USERS) --spawn-rate 10 --run-time $(SECONDS)s
+
 format: install-dev ## format and mend what can be mended
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
@@ -57,13 +67,14 @@ COMPILE = $(TOOLS)/bin/uv pip compile --universal --python-version 3.11 --genera
 lock: $(TOOLS)/bin/uv ## choose versions anew within pyproject.toml (UPGRADE=--upgrade for the newest)
 	@$(COMPILE) $(UPGRADE) -o requirements.txt
 	@$(COMPILE) --group dev -c requirements.txt $(UPGRADE) -o requirements-dev.txt
+	@$(subst pyproject.toml --group build,tests/load/requirements.in,$(COMPILE)) $(UPGRADE) -o tests/load/requirements.txt
 
 $(TOOLS)/bin/uv:
 	@$(call with_python) -m venv $(TOOLS)
 	@$(TOOLS)/bin/python -m pip install --quiet uv
 
 clean: ## remove the virtual environments and caches; data stays
-	@rm -rf .venv $(TOOLS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf .venv $(TOOLS) $(LOAD) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 define with_python
 if [ -z "$(PYTHON)" ]; then echo "No Python 3.11 to 3.14 with venv was found. Install one (on Debian and Ubuntu:\
