@@ -21,6 +21,7 @@ from gateway.cache.attempts import Attempts
 from gateway.cache.auth_cache import AuthCache
 from gateway.cache.breaker_store import BreakerStore
 from gateway.cache.client import ValkeyClient
+from gateway.cache.event_log import EventLog
 from gateway.cache.rate_limit import RateLimiter
 from gateway.cache.response_cache import ResponseCache
 from gateway.core.blob_store import BlobStore
@@ -62,6 +63,7 @@ from gateway.services.ledger import Ledger
 from gateway.services.media import MediaService
 from gateway.services.model_catalog import ModelCatalogService
 from gateway.services.password_reset import PasswordResetService
+from gateway.services.recording import Recorder
 from gateway.services.responses import ResponseService
 from gateway.services.resumption import Resumption
 from gateway.services.roles import RoleBook
@@ -224,6 +226,7 @@ def _wire(
     turns = TurnRepository(engine)
     tasks = TurnTasks()
     endings = Endings(tasks, cache, valkey, uow)
+    events = EventLog(valkey)
     throttle = Throttle(Attempts(valkey), secret)
     resets = PasswordResetService(
         uow, passwords, endings, throttle, mailer_of(settings), page=settings.password_reset_url
@@ -246,6 +249,9 @@ def _wire(
     images = ImageService(
         uow, BlobStore(settings.data_dir / "media"), most_bytes=parts.catalog.media.max_bytes
     )
+    recorder = Recorder(tasks, events)
+    stack.push_async_callback(recorder.aclose)
+    stack.push_async_callback(_end, asyncio.create_task(recorder.run()))
     rounds = asyncio.create_task(Housekeeping(uow, turns, ledger, [images.tidy]).run())
     stack.push_async_callback(_end, rounds)
     users = UserService(uow, passwords, endings, throttle, operator_tier=parts.catalog.operator_tier)
@@ -279,7 +285,7 @@ def _wire(
         api_keys=ApiKeyService(uow, cache, parts.catalog),
         conversations=ConversationService(uow, parts.catalog.names()),
         chat=chat,
-        resumption=Resumption(uow),
+        resumption=Resumption(uow, tasks, events),
         generate=GenerateService(parts.catalog, roles, chat),
         roles=roles,
         responses=ResponseService(uow),

@@ -83,6 +83,7 @@ async def finish(
         message_id=begun.answer_id,
         content=content,
         status=status,  # type: ignore[arg-type]
+        lock_token=begun.opened.lock_token,
         calls=calls,
         **fields,
     )

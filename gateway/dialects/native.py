@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
+from gateway.core.exceptions import GatewayError
 from gateway.core.ids import parse_id
 from gateway.dialects.base import parse_body
 from gateway.dialects.errors import render_error
@@ -145,14 +146,24 @@ def answer_body(answer: Answer) -> dict[str, Any]:
     }
 
 
+def error_frame(error: GatewayError, request_id: str | None, number: int) -> bytes:
+    """The event `error`."""
+    return frame(orjson.dumps(render_error(error, request_id)[2]), event="error", event_id=number)
+
+
 class NativeEncoder:
-    """Named events whose ids count up from 1."""
+    """Named events whose ids are their numbers in the turn, those that are not shown counted too."""
 
     def __init__(self) -> None:
         self._id = 0
 
     def encode(self, event: ChatEvent) -> bytes | None:
         """See `StreamEncoder`."""
+        return self.encode_as(self._id + 1, event)
+
+    def encode_as(self, number: int, event: ChatEvent) -> bytes | None:
+        """The event as number `number` of its turn."""
+        self._id = number
         match event:
             case TextDelta(text=text):
                 return self._frame("delta", {"text": text})
@@ -172,10 +183,9 @@ class NativeEncoder:
             case TurnCompleted(answer=answer):
                 return self._frame("done", answer_body(answer))
             case TurnFailed(error=error, request_id=request_id):
-                return self._frame("error", render_error(error, request_id)[2])
+                return error_frame(error, request_id, number)
             case _:
                 return None
 
     def _frame(self, name: str, data: dict[str, Any]) -> bytes:
-        self._id += 1
         return frame(orjson.dumps(data), event=name, event_id=self._id)

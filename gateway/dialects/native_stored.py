@@ -1,4 +1,4 @@
-"""A stored answer as the events of the native stream, for those who come back to it."""
+"""How a stored answer ended, as the last event of the native stream."""
 
 from __future__ import annotations
 
@@ -8,35 +8,20 @@ from uuid import UUID
 import orjson
 
 from gateway.core.exceptions import GatewayError, Unavailable
-from gateway.dialects.errors import render_error
+from gateway.dialects.native import error_frame
 from gateway.dialects.sse import frame
 from gateway.domain.conversation import StoredMessage
 from gateway.domain.usage import money
 
 _INTERRUPTED = "The gateway was restarted before the answer was finished; what was said is kept. Ask again."
-_REASON = "The connection was taken up again; this is the text so far."
 
 
-def turn_frame(conversation_id: UUID, message: StoredMessage, request_id: str) -> bytes:
-    """The first event."""
-    data = {
-        "conversation_id": str(conversation_id),
-        "user_message_id": str(message.parent_id) if message.parent_id is not None else None,
-        "message_id": str(message.id),
-        "request_id": request_id,
-    }
-    return frame(orjson.dumps(data), event="turn", event_id=1)
-
-
-def ending_frames(conversation_id: UUID, message: StoredMessage, request_id: str, after: int) -> list[bytes]:
-    """The whole text, then `done` or `error`; ids go on behind `after`."""
-    text = {"text": message.content, "reason": _REASON}
-    frames = [frame(orjson.dumps(text), event="replace", event_id=after + 1)]
+def ending_frame(conversation_id: UUID, message: StoredMessage, request_id: str, number: int) -> bytes:
+    """`done` or `error`, as its message tells it."""
     if message.status in ("complete", "cancelled"):
         data = orjson.dumps(stored_body(conversation_id, message, request_id))
-        return [*frames, frame(data, event="done", event_id=after + 2)]
-    _, _, body = render_error(_error_of(message), request_id)
-    return [*frames, frame(orjson.dumps(body), event="error", event_id=after + 2)]
+        return frame(data, event="done", event_id=number)
+    return error_frame(_error_of(message), request_id, number)
 
 
 def stored_body(conversation_id: UUID, message: StoredMessage, request_id: str) -> dict[str, Any]:
@@ -44,7 +29,7 @@ def stored_body(conversation_id: UUID, message: StoredMessage, request_id: str) 
     return {
         "conversation_id": str(conversation_id),
         "request_id": request_id,
-        "cache": (message.receipt or {}).get("cache", "bypass"),
+        "cache": ((message.receipt or {}).get("cache") or {}).get("result", "bypass"),
         "message": {
             "id": str(message.id),
             "role": message.role,

@@ -29,7 +29,8 @@ class StoredMessage:
     """One message; `parent_id` is the one it follows, None for the first of a branch.
 
     `summary` is what a model may be shown in place of the branch up to and including it. `request` is what a
-    program asked beyond a question's text.
+    program asked beyond a question's text. `events` is how many events of its stream `content` stands for,
+    the last one (`done` or `error`) not among them; 0 where that is not known.
     """
 
     id: UUID
@@ -50,6 +51,7 @@ class StoredMessage:
     created_at: datetime
     summary: str | None
     request: dict[str, Any] | None
+    events: int
 
 
 @dataclass(frozen=True, slots=True)

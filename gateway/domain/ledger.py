@@ -158,8 +158,9 @@ class UsageOwner:
 
 @dataclass(frozen=True, slots=True)
 class FinishedTurn:
-    """How a persisted turn ended; `content` is whatever text had arrived.
+    """How a persisted turn ended; `content` is whatever text had arrived, in `events` events of its stream.
 
+    `lock_token` is that of `OpenedTurn`: nothing is written over what came after it.
     `summary` is what the turn made of its branch where that had grown too long.
     """
 
@@ -168,6 +169,8 @@ class FinishedTurn:
     message_id: UUID
     content: str
     status: MessageStatus
+    lock_token: int
+    events: int = 0
     model: str | None = None
     provider: str | None = None
     finish_reason: str | None = None

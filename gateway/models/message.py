@@ -21,8 +21,10 @@ class Message(Base):
     `user_id` repeats the conversation's owner, so that every query can name the owner without a join.
     `receipt` tells how an answer came about, `error` is `{type, code, message}` of a failed one. `summary`
     is what a model reads in place of the branch up to and including this message. `request` is what a program
-    asked beyond a question's text: `messages`, shown to a model in its place, and `parameters`. The attribute
-    `meta` is the column `metadata`, a name that SQLAlchemy keeps for itself.
+    asked beyond a question's text: `messages`, shown to a model in its place, and `parameters`. `events`
+    counts the events of the stream that `content` stands for; `cancel_asked_at` tells the worker that writes
+    the answer to stop. The attribute `meta` is the column `metadata`, a name that SQLAlchemy keeps for
+    itself.
     """
 
     __tablename__ = "messages"
@@ -55,6 +57,8 @@ class Message(Base):
     error: Mapped[dict[str, Any] | None]
     summary: Mapped[str | None]
     request: Mapped[dict[str, Any] | None]
+    events: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    cancel_asked_at: Mapped[datetime | None]
     meta: Mapped[dict[str, Any]] = mapped_column(
         "metadata", JSONB, default=dict, server_default=text("'{}'::jsonb")
     )

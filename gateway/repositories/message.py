@@ -32,6 +32,7 @@ _COLUMNS = (
     Message.created_at,
     Message.summary,
     Message.request,
+    Message.events,
 )
 
 _OTHER = aliased(Message)

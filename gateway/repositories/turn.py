@@ -73,14 +73,15 @@ class TurnRepository:
             raise NotFound()
         return AskedQuestion(row["id"], row["conversation_id"], row["parent_id"], _asked(row))
 
-    async def finish_turn(self, turn: FinishedTurn) -> None:
+    async def finish_turn(self, turn: FinishedTurn) -> bool:
         """Write the answer and its usage down, release the conversation, settle the reservation.
 
-        Safe to repeat. Usage is recorded and charged even where the conversation has been deleted meanwhile.
+        Safe to repeat. Usage is recorded and charged even where the conversation has been deleted meanwhile,
+        or the turn has lost it. False where it has: the answer that others have ended stays as they left it.
         """
         summary = turn.summary
         async with driver_connection(self._engine) as connection:
-            await connection.execute(
+            stands = await connection.fetchval(
                 turn_sql.FINISH if summary is None else turn_sql.FINISH_AND_SUMMARISE,
                 turn.message_id,
                 turn.conversation_id,
@@ -95,9 +96,16 @@ class TurnRepository:
                 _json(turn.receipt),
                 _json(turn.tool_calls),
                 _json(turn.error),
+                turn.lock_token,
+                turn.events,
                 *_usage_arguments(turn.owner, turn.calls),
                 *(() if summary is None else (summary.message_id, clean_text(summary.text))),
             )
+            if stands:
+                return True
+            # Written by an earlier try, deleted, or ended by whoever took it over.
+            status = await connection.fetchval(turn_sql.STATUS, turn.message_id, turn.owner.user_id)
+        return status is None or status == turn.status
 
     async def reserve(self, reservation: Reservation) -> BudgetState:
         """Reserve what a request that no conversation keeps may cost; the state with it.

@@ -146,31 +146,36 @@ WITH {_account("$2")}, {_spent(2)}, {settled("$2", "$1")}
 
 def _finish(also: str = "") -> str:
     return f"""
-WITH {_account("$14")}, released AS (
+WITH {_account("$16")}, released AS (
     UPDATE conversations SET running_message_id = NULL, running_until = NULL, updated_at = now()
-    WHERE id = $2 AND user_id = $14 AND running_message_id = $1 AND (SELECT count(*) FROM account) >= 0
+    WHERE id = $2 AND user_id = $16 AND running_message_id = $1 AND lock_token = $14
+      AND (SELECT count(*) FROM account) >= 0
     RETURNING id
 ), answered AS (
     UPDATE messages
     SET content = $3, status = $4, model = $5, provider = $6, finish_reason = $7, prompt_tokens = $8,
         completion_tokens = $9, cost_usd = $10, receipt = $11::jsonb, tool_calls = $12::jsonb,
-        error = $13::jsonb, completed_at = now()
-    WHERE id = $1 AND conversation_id = $2 AND user_id = $14 AND (SELECT count(*) FROM released) >= 0
+        error = $13::jsonb, events = $15, completed_at = now()
+    WHERE id = $1 AND conversation_id = $2 AND user_id = $16 AND EXISTS (SELECT FROM released)
     RETURNING id
-), {also}{_spent(14)}, {settled("$14", "$1", after="answered")}
+), {also}{_spent(16)}, {settled("$16", "$1", after="answered")}
+RETURNING EXISTS (SELECT FROM answered) AS stands
 """  # noqa: S608 - as above
 
 
 # $1 message (and reservation) $2 conversation $3 content $4 status $5 model $6 provider $7 finish reason
-# $8, $9 tokens $10 cost $11 receipt $12 tool calls $13 error, then the usage from $14 (the user)
+# $8, $9 tokens $10 cost $11 receipt $12 tool calls $13 error $14 lock token $15 events, then the usage from
+# $16 (the user). The answer is written only by whoever still holds the conversation; usage is in any case.
 FINISH = _finish()
-# then $28 the message that a summary goes to $29 the summary
+# then $30 the message that a summary goes to $31 the summary
 FINISH_AND_SUMMARISE = _finish(
     """summarised AS (
-    UPDATE messages SET summary = $29
-    WHERE id = $28 AND conversation_id = $2 AND user_id = $14 AND (SELECT count(*) FROM answered) >= 0
+    UPDATE messages SET summary = $31
+    WHERE id = $30 AND conversation_id = $2 AND user_id = $16 AND (SELECT count(*) FROM answered) >= 0
 ), """
 )
+# $1 message $2 user
+STATUS = "SELECT status FROM messages WHERE id = $1 AND user_id = $2"
 
 # Rows that someone holds are being seen to by their holder.
 RELEASE_EXPIRED = """

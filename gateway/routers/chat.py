@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Annotated, Any
 
-import orjson
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from sse_starlette import EventSourceResponse
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.core.exceptions import GatewayError
 from gateway.core.ids import parse_id
-from gateway.dialects.errors import render_error
 from gateway.dialects.native import (
     AgainBody,
     NativeEncoder,
     TurnBody,
     answer_body,
+    error_frame,
     parse_again,
     parse_turn,
 )
-from gateway.dialects.native_stored import ending_frames, turn_frame
-from gateway.dialects.sse import frame, open_stream, stream_response
+from gateway.dialects.native_stored import ending_frame
+from gateway.dialects.sse import open_stream, stream_response
 from gateway.domain.chat import Turn
+from gateway.domain.conversation import StoredMessage
+from gateway.domain.events import TurnCompleted, TurnFailed
 from gateway.domain.principal import Principal
 from gateway.routers.answers import answer_response, leaving, noting
 from gateway.routers.dependencies import document_errors, get_container, service_or_person
 from gateway.routers.edge import json_bytes
 from gateway.routers.openapi import json_body
 from gateway.schemas.turn import AnswerView
+from gateway.services.resumption import Found, Resumption
 
 router = APIRouter(prefix="/api/chat", tags=["chat"])
 
@@ -91,39 +94,50 @@ async def regenerate(message_id: str, request: Request, principal: Caller) -> Re
 
 @router.get(
     "/stream/{message_id}",
-    summary="The end of a turn whose stream was lost",
+    summary="A turn's stream again, and on",
     response_class=EventSourceResponse,
     responses={200: {"content": {"text/event-stream": {"example": _STREAM}}}, **document_errors(404)},
 )
-async def resume(message_id: str, request: Request, principal: Caller) -> Response:
-    """Waits for the turn's end and tells it: turn, replace (the whole text), then one of done and error.
+async def resume(
+    message_id: str,
+    request: Request,
+    principal: Caller,
+    last_event_id: Annotated[
+        str | None, Query(description="As the header, for clients that cannot set one.")
+    ] = None,
+) -> Response:
+    """The events of a turn behind `Last-Event-ID` (all, without it), then those to come, to its end.
 
-    `Last-Event-ID` makes the ids go on where the lost stream had come to.
+    Ids are those of the first stream, on every worker. What is not at hand any more, `replace` makes up for
+    with the text so far. Any number of clients may follow a turn.
     """
     resumption = get_container(request).resumption
-    user_id, answer_id = principal.user_id, parse_id(message_id)
-    conversation_id, message = await resumption.find(user_id, answer_id)
-    request_id = request.state.request_id
-    after = _last_event_id(request)
-
-    async def frames() -> AsyncIterator[bytes]:
-        if not after:
-            yield turn_frame(conversation_id, message, request_id)
-        try:
-            ended = await resumption.ended(user_id, answer_id)
-        except GatewayError as error:
-            _, _, body = render_error(error, request_id)
-            yield frame(orjson.dumps(body), event="error", event_id=after + 1)
-            return
-        for data in ending_frames(conversation_id, ended, request_id, after or 1):
-            yield data
-
-    return stream_response(frames())
+    found = await resumption.find(principal.user_id, parse_id(message_id))
+    after = max(_event_id(request.headers.get("last-event-id")), _event_id(last_event_id))
+    return stream_response(_again(resumption, found, after, request))
 
 
-def _last_event_id(request: Request) -> int:
-    text = request.headers.get("last-event-id", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+async def _again(resumption: Resumption, found: Found, after: int, request: Request) -> AsyncIterator[bytes]:
+    encoder, note, request_id = NativeEncoder(), noting(request), request.state.request_id
+    number = after
+    try:
+        async with aclosing(resumption.follow(found, after, request_id)) as events:
+            async for number, event in events:
+                if isinstance(event, StoredMessage):
+                    assert found.conversation_id is not None
+                    yield ending_frame(found.conversation_id, event, request_id, number)
+                    return
+                if isinstance(event, (TurnCompleted, TurnFailed)) and event.answer is not None:
+                    note(event.answer)
+                if (data := encoder.encode_as(number, event)) is not None:
+                    yield data
+    except GatewayError as error:
+        yield error_frame(error, request_id, number + 1)
+
+
+def _event_id(text: str | None) -> int:
+    """What a client says it has been told; nothing where that is no number of ours."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
 async def _whole(request: Request, turn: Turn, principal: Principal) -> Response:

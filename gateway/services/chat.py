@@ -34,6 +34,9 @@ from gateway.services.turns import INTERRUPTED, EventChannel, RunningTurn, TurnT
 
 log = structlog.get_logger(__name__)
 
+_RETRY_SECONDS = 5.0
+_TAKEN_OVER = "This worker was out of reach for too long, and the turn was ended without it. Ask again."
+
 
 class ChatService:
     """Answers turns; every way out of one ends in a written message, recorded usage and one last event."""
@@ -59,20 +62,19 @@ class ChatService:
         started = perf_counter()
         self._tasks.admit()
         job = await self._opening.open(turn, principal, started)
-        last: list[ChatEvent] = []
+        live = job.live
         # No client's leaving reaches a handler that has not begun to answer, so it may run the turn itself.
-        running = self._tasks.adopt(owner=principal)
+        running = self._tasks.adopt(owner=principal, live=live)
         departure = Departure(running, gone) if gone is not None and self._ends_with(principal) else None
         try:
-            await self._drive(running, job, last.append)
+            ending = await self._drive(running, job, _nobody if live is None else live.feed.put)
         finally:
             self._tasks.release(running)
             if departure is not None:
                 departure.close()
-        ending = last[-1]
         if isinstance(ending, TurnCompleted):
             return ending.answer
-        raise ending.error if isinstance(ending, TurnFailed) else GatewayError()
+        raise ending.error
 
     async def stream(self, turn: Turn, principal: Principal) -> AsyncGenerator[ChatEvent, None]:
         """The turn's events, from `TurnStarted` to exactly one of `TurnCompleted` and `TurnFailed`.
@@ -86,25 +88,32 @@ class ChatService:
         started = perf_counter()
         self._tasks.admit()
         job = await self._opening.open(turn, principal, started)
-        channel = EventChannel()
-        running = self._tasks.start(lambda me: self._drive(me, job, channel.put), owner=principal)
+        live = job.live
+        if live is None:
+            channel = EventChannel()
+            put, events = channel.put, channel.follow()
+        else:
+            put, events = live.feed.put, live.feed.follow(1)
+        running = self._tasks.start(lambda me: self._drive(me, job, put), owner=principal, live=live)
         try:
             begun = False
-            async for event in channel:
+            async for event in events:
                 if not begun:
                     if isinstance(event, TurnFailed):
                         raise event.error
                     begun = True
-                    yield _turn_started(job)
+                    yield TurnStarted(turn.request_id) if live is None else live.feed.first
                 yield event
         finally:
             if self._ends_with(principal):
                 running.cancel()
 
-    async def _drive(self, running: RunningTurn, job: Job, tell: Callable[[ChatEvent], None]) -> None:
-        """Run the graph and unit of work 2, in a task that no client's leaving reaches."""
+    async def _drive(
+        self, running: RunningTurn, job: Job, tell: Callable[[ChatEvent], None]
+    ) -> TurnCompleted | TurnFailed:
+        """Run the graph and unit of work 2, in a task that no client's leaving reaches; the last event."""
         attempts: list[Attempt] = []
-        progress = Progress()
+        progress = Progress() if running.live is None else running.live.progress
         ending: TurnCompleted | TurnFailed | None = None
 
         def emit(event: ChatEvent) -> None:
@@ -137,7 +146,9 @@ class ChatService:
             answer = progress.answer(job.turn.request_id, "failed", attempts)
             ending = TurnFailed(GatewayError(), job.turn.request_id, answer)
         running.begin_settling()
-        tell(await self._settle(job, ending, attempts))
+        ending = await self._settle(job, ending, attempts)
+        tell(ending)
+        return ending
 
     def _guard(self, job: Job) -> GuardSet:
         guards = self._runner.parts.catalog.guardrails
@@ -171,16 +182,17 @@ class ChatService:
     ) -> None:
         tools = self._runner.parts.tools.names
         count(attempts, answer, tools)
-        principal, opened = job.principal, job.opened
+        principal = job.principal
         owner = UsageOwner(principal.user_id, job.turn.request_id, principal.api_key_id, job.answer_id)
         calls = usage_entries(attempts, answer, tools)
-        if opened is None or answer is None or job.answer_id is None:
+        if job.live is None or answer is None:
             await self._ledger.settle(owner, calls, job.reservation_id)
             return
-        finished = finished_turn(owner, opened.conversation_id, job.answer_id, answer, error, calls)
+        finished = finished_turn(owner, job.live, answer, error, calls)
         if job.memory is not None and (summary := job.memory.summary) is not None:
             finished = replace(finished, summary=summary)
-        await self._ledger.finish(finished)
+        if not await self._ledger.finish(finished):
+            raise Unavailable(_TAKEN_OVER, retry_after=_RETRY_SECONDS)
 
     def _ends_with(self, principal: Principal) -> bool:
         """Whether a turn of this caller is called off when its client goes."""
@@ -188,12 +200,8 @@ class ChatService:
         return (policy.people if principal.kind == "person" else policy.api_keys) == "cancel"
 
 
-def _turn_started(job: Job) -> TurnStarted:
-    if job.opened is None:
-        return TurnStarted(job.turn.request_id)
-    return TurnStarted(
-        job.turn.request_id, str(job.opened.conversation_id), str(job.question_id), str(job.answer_id)
-    )
+def _nobody(event: ChatEvent) -> None:
+    """Takes the events of a whole answer, which only its end is wanted of."""
 
 
 def _called_off(
@@ -203,7 +211,9 @@ def _called_off(
     answer = progress.answer(job.turn.request_id, status, attempts)
     if not interrupted:
         return TurnCompleted(answer)
-    error = Unavailable("The gateway is restarting; what was said is kept. Ask again.", retry_after=5)
+    error = Unavailable(
+        "The gateway is restarting; what was said is kept. Ask again.", retry_after=_RETRY_SECONDS
+    )
     return TurnFailed(error, job.turn.request_id, answer)
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 from uuid import UUID
 
 import structlog
@@ -34,6 +35,13 @@ _PAUSES = (0.05, 0.25, 1.0)
 _MOST_OWED = 10_000
 
 
+class _Owed(NamedTuple):
+    """A settlement that waits for the database, and the lease that goes with it."""
+
+    write: Callable[[], Awaitable[bool | None]]
+    reservation_id: UUID | None
+
+
 class Ledger:
     """Reserves and settles, each as part of a statement that a turn needs anyway.
 
@@ -45,7 +53,7 @@ class Ledger:
         self._turns = turns
         self._catalog = catalog
         self._open: set[UUID] = set()
-        self._owed: deque[Callable[[], Awaitable[None]]] = deque(maxlen=_MOST_OWED)
+        self._owed: deque[_Owed] = deque()
 
     async def reserve(self, principal: Principal, estimate: Estimate) -> UUID | None:
         """Hold `estimate` against the account's budgets until `settle` is given the id returned.
@@ -96,9 +104,12 @@ class Ledger:
             lambda: self._turns.record_usage(owner, calls, reservation_id), owner, calls, reservation_id
         )
 
-    async def finish(self, turn: FinishedTurn) -> None:
-        """The same for a persisted turn, together with its answer."""
-        await self._write(lambda: self._turns.finish_turn(turn), turn.owner, turn.calls, turn.message_id)
+    async def finish(self, turn: FinishedTurn) -> bool:
+        """The same for a persisted turn, with its answer; False where it had lost its conversation."""
+        stands = await self._write(
+            lambda: self._turns.finish_turn(turn), turn.owner, turn.calls, turn.message_id
+        )
+        return stands is not False
 
     async def keep(self) -> None:
         """Renew the leases of the turns that run here, and make up for settlements that failed.
@@ -110,14 +121,14 @@ class Ledger:
             await self._turns.renew(list(self._open))
         while self._owed:
             try:
-                await self._owed[0]()
+                await self._owed[0].write()
             except GatewayError:
                 raise
             except Exception:
                 log.exception("settlement_given_up")  # it would fail again; its usage is in the log already
             else:
                 log.info("settlement_made_up_for")
-            self._owed.popleft()
+            self._close(self._owed.popleft().reservation_id)
 
     def _reservation(self, principal: Principal, estimate: Estimate) -> Reservation:
         tier: Tier = self._catalog.tier_of(principal.tier)
@@ -131,32 +142,41 @@ class Ledger:
 
     async def _write(
         self,
-        write: Callable[[], Awaitable[None]],
+        write: Callable[[], Awaitable[bool | None]],
         owner: UsageOwner,
         calls: Sequence[UsageEntry],
         reservation_id: UUID | None,
-    ) -> None:
+    ) -> bool | None:
         try:
-            await _patiently(write)
+            written = await _patiently(write)
         except Exception as error:
             if isinstance(error, GatewayError):
-                self._owed.append(write)
+                self._owe(_Owed(write, reservation_id))
+            else:
+                self._close(reservation_id)
             _log_unsettled(owner, calls)
             raise
-        finally:
-            if reservation_id is not None:
-                self._open.discard(reservation_id)
+        self._close(reservation_id)
+        return written
+
+    def _owe(self, owed: _Owed) -> None:
+        """Try again later; the lease is kept until then, so that nobody ends the turn for us."""
+        if len(self._owed) == _MOST_OWED:
+            self._close(self._owed.popleft().reservation_id)
+        self._owed.append(owed)
+
+    def _close(self, reservation_id: UUID | None) -> None:
+        if reservation_id is not None:
+            self._open.discard(reservation_id)
 
 
-async def _patiently(write: Callable[[], Awaitable[None]]) -> None:
+async def _patiently(write: Callable[[], Awaitable[bool | None]]) -> bool | None:
     for pause in _PAUSES:
         try:
-            await write()
+            return await write()
         except Unavailable:
             await asyncio.sleep(pause)
-        else:
-            return
-    await write()
+    return await write()
 
 
 def _tokens_left(reservation: Reservation, state: BudgetState) -> Window | None:

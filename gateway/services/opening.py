@@ -12,19 +12,20 @@ from gateway.core.exceptions import ModelNotAllowed, ModelNotFound, ValidationFa
 from gateway.core.ids import new_id
 from gateway.domain.catalog import AUTO, Catalog
 from gateway.domain.chat import Turn
-from gateway.domain.events import Answer
+from gateway.domain.events import Answer, TurnStarted
 from gateway.domain.ledger import NewTurn, OpenedTurn
 from gateway.domain.messages import Message
 from gateway.domain.principal import Principal
 from gateway.domain.titles import make_title
 from gateway.services.ledger import Ledger
+from gateway.services.live import LiveTurn
 from gateway.services.pricing import Pricing
 from gateway.services.titles import FirstExchange
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One admitted turn; `opened`, `memory`, `question_id` and `answer_id` only where it is persisted."""
+    """One admitted turn; `opened`, `memory`, `live` and the ids only where it is persisted."""
 
     turn: Turn
     principal: Principal
@@ -35,6 +36,7 @@ class Job:
     answer_id: UUID | None = None
     opened: OpenedTurn | None = None
     memory: Memory | None = None
+    live: LiveTurn | None = None
 
     def untitled(self, answer: Answer) -> FirstExchange | None:
         """What a title may be made of, where the conversation has none but its question's."""
@@ -121,6 +123,13 @@ class Opening:
             answer_id,
             opened,
             memory,
+            LiveTurn(
+                principal.user_id,
+                opened.conversation_id,
+                answer_id,
+                opened.lock_token,
+                TurnStarted(turn.request_id, str(opened.conversation_id), str(question_id), str(answer_id)),
+            ),
         )
 
 

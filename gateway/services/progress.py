@@ -47,6 +47,11 @@ class Progress:
             run = {"id": event.id, "name": event.name, "ok": event.ok, "ms": round(event.ms, 3)}
             self._tools.append(run)
 
+    @property
+    def text(self) -> str:
+        """The answer so far."""
+        return "".join(self._text)
+
     def answer(self, request_id: str, status: MessageStatus, attempts: Sequence[Attempt]) -> Answer:
         """What there is, as an answer of this status."""
         route = self._route

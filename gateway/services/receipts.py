@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
-from uuid import UUID
 
 from gateway.core import metrics
 from gateway.core.exceptions import GatewayError
 from gateway.domain.events import Answer, Attempt
 from gateway.domain.ledger import FinishedTurn, UsageEntry, UsageOwner
 from gateway.domain.reports import CACHED
+from gateway.services.live import LiveTurn
 
 
 def usage_entries(
@@ -44,8 +44,7 @@ def usage_entries(
 
 def finished_turn(
     owner: UsageOwner,
-    conversation_id: UUID,
-    message_id: UUID,
+    live: LiveTurn,
     answer: Answer,
     error: GatewayError | None,
     calls: Sequence[UsageEntry],
@@ -53,10 +52,12 @@ def finished_turn(
     """What is written of a persisted turn's answer."""
     return FinishedTurn(
         owner=owner,
-        conversation_id=conversation_id,
-        message_id=message_id,
+        conversation_id=live.conversation_id,
+        message_id=live.message_id,
         content=answer.content,
         status=answer.status,
+        lock_token=live.lock_token,
+        events=live.feed.count,
         model=answer.model or None,
         provider=answer.provider or None,
         finish_reason=answer.finish_reason,

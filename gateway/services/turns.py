@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine
 from typing import Any
 from uuid import UUID
 
 from gateway.core.exceptions import Unavailable
 from gateway.domain.events import ChatEvent, TurnCompleted, TurnFailed
 from gateway.domain.principal import Principal
+from gateway.services.live import LiveTurn
 
 # What a cancelled task is told, and reads again from the CancelledError.
 INTERRUPTED = "interrupted"
@@ -32,7 +33,8 @@ class EventChannel:
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
-    async def __aiter__(self) -> AsyncIterator[ChatEvent]:
+    async def follow(self) -> AsyncGenerator[ChatEvent, None]:
+        """The events, to the turn's last one."""
         while True:
             while self._events:
                 event = self._events.popleft()
@@ -44,11 +46,15 @@ class EventChannel:
 
 
 class RunningTurn:
-    """A turn's task; it can be called off until it begins to write down what came of it."""
+    """A turn's task; it can be called off until it begins to write down what came of it.
 
-    def __init__(self, owner: Principal | None) -> None:
+    `live` is what others may follow of it, where a conversation keeps it.
+    """
+
+    def __init__(self, owner: Principal | None, live: LiveTurn | None = None) -> None:
         self.owner = owner
-        self.task: asyncio.Task[None] | None = None
+        self.live = live
+        self.task: asyncio.Task[Any] | None = None
         self._settling = False
 
     def begin_settling(self) -> None:
@@ -74,7 +80,9 @@ class TurnTasks:
     """All turns of this worker that are running."""
 
     def __init__(self) -> None:
-        self._turns: dict[asyncio.Task[None], RunningTurn] = {}
+        self._turns: dict[asyncio.Task[Any], RunningTurn] = {}
+        self._kept: dict[UUID, RunningTurn] = {}
+        self.stirred = asyncio.Event()  # set when a kept turn begins; whoever waits for one clears it
         self._draining = False
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -91,34 +99,54 @@ class TurnTasks:
             raise Unavailable("The gateway is restarting; try again in a moment.", retry_after=2)
 
     def start(
-        self, run: Callable[[RunningTurn], Coroutine[Any, Any, None]], *, owner: Principal | None = None
+        self,
+        run: Callable[[RunningTurn], Coroutine[Any, Any, Any]],
+        *,
+        owner: Principal | None = None,
+        live: LiveTurn | None = None,
     ) -> RunningTurn:
         """Run a turn to its end, whoever listens; the worker keeps hold of it and knows whose it is."""
-        turn = RunningTurn(owner)
+        turn = RunningTurn(owner, live)
         turn.task = asyncio.create_task(run(turn))
-        self._turns[turn.task] = turn
-        turn.task.add_done_callback(self._turns.pop)
+        self._hold(turn.task, turn)
+        turn.task.add_done_callback(lambda _: self.release(turn))
         return turn
 
-    def adopt(self, *, owner: Principal) -> RunningTurn:
+    def adopt(self, *, owner: Principal, live: LiveTurn | None = None) -> RunningTurn:
         """Take the present task for a turn's own, until `release`: where nobody can leave before its end."""
-        turn = RunningTurn(owner)
+        turn = RunningTurn(owner, live)
         turn.task = asyncio.current_task()
         if turn.task is not None:
-            self._turns[turn.task] = turn
+            self._hold(turn.task, turn)
         return turn
 
     def release(self, turn: RunningTurn) -> None:
-        """The adopted turn has ended."""
+        """The turn has ended."""
         if turn.task is not None:
             self._turns.pop(turn.task, None)
+        if turn.live is not None:
+            self._kept.pop(turn.live.message_id, None)
+
+    def kept(self) -> Collection[RunningTurn]:
+        """The running turns that conversations keep."""
+        return self._kept.values()
+
+    def answering(self, message_id: UUID) -> RunningTurn | None:
+        """The running turn that writes this message, if it runs here."""
+        return self._kept.get(message_id)
+
+    def _hold(self, task: asyncio.Task[Any], turn: RunningTurn) -> None:
+        self._turns[task] = turn
+        if turn.live is not None:
+            self._kept[turn.live.message_id] = turn
+            self.stirred.set()
 
     def owners(self) -> set[tuple[UUID, UUID | None]]:
         """(account, session) of every running turn; a key's turns have no session."""
         owners = (turn.owner for turn in self._turns.values())
         return {(owner.user_id, owner.session_id) for owner in owners if owner is not None}
 
-    def cancel_owner(self, user_id: UUID, sessions: frozenset[UUID] | None = None) -> set[asyncio.Task[None]]:
+    def cancel_owner(self, user_id: UUID, sessions: frozenset[UUID] | None = None) -> set[asyncio.Task[Any]]:
         """Cancel the account's turns, or only those of `sessions`; returns them, each about to end."""
         ended = {
             task: turn

@@ -179,9 +179,9 @@ async def test_a_turn_whose_process_died_frees_the_conversation_when_its_lease_e
     after = await begin(turns, user, "q2", conversation_id=dead.conversation_id)
     assert after.said == []
     assert (await stored(engine, dead.answer_id))["status"] == "interrupted"
-    # The dead one comes back: its text is kept, the conversation stays with its successor.
+    # The dead one comes back: what others have ended stays ended, the conversation with its successor.
     await finish(turns, dead, "late")
-    assert (await stored(engine, dead.answer_id))["content"] == "late"
+    assert (await stored(engine, dead.answer_id))["content"] == ""
     with pytest.raises(TurnInProgress):
         await begin(turns, user, "q3", conversation_id=dead.conversation_id)
 
