@@ -1,4 +1,4 @@
-"""The composition root: everything live is made here, once, and closed here."""
+"""The composition root: all that goes by the provider configuration is made here, anew for each one."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
-import httpx
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -17,31 +14,26 @@ from gateway.agent.context import AgentParts
 from gateway.agent.intent.classifier import IntentClassifier
 from gateway.agent.recovery.upstreams import Upstreams
 from gateway.agent.runner import AgentRunner
-from gateway.cache.attempts import Attempts
-from gateway.cache.auth_cache import AuthCache
 from gateway.cache.breaker_store import BreakerStore
 from gateway.cache.client import ValkeyClient
+<<<<<<< Updated upstream
 from gateway.cache.event_log import EventLog
 from gateway.cache.rate_limit import RateLimiter
+=======
+>>>>>>> Stashed changes
 from gateway.cache.response_cache import ResponseCache
-from gateway.core.blob_store import BlobStore
-from gateway.core.database import create_engine, create_session_factory
-from gateway.core.mailer import mailer_of
-from gateway.core.passwords import PasswordHasher
+from gateway.core.in_use import InUse
 from gateway.core.settings import Settings
-from gateway.core.tokens import AccessTokens, RefreshTokens
+from gateway.core.tokens import RefreshTokens
 from gateway.domain.catalog import Catalog
 from gateway.domain.same_question import SameQuestion
-from gateway.guardrails.pipeline import GuardrailPipeline
+from gateway.foundation import Foundation, open_foundation
 from gateway.providers.chat.base import ChatProvider
-from gateway.providers.chat.http_client import upstream_client
 from gateway.providers.chat.registry import build_providers
 from gateway.providers.embedding.registry import build_embedding_providers
 from gateway.providers.embedding.wordllama import WordLlamaEmbedder
 from gateway.providers.image.registry import build_image_providers
 from gateway.repositories.response_embedding import ResponseEmbeddingRepository
-from gateway.repositories.turn import TurnRepository
-from gateway.repositories.unit_of_work import UnitOfWork
 from gateway.services.account_data import AccountDataService
 from gateway.services.admin import AdminService
 from gateway.services.api_key import ApiKeyService
@@ -54,12 +46,10 @@ from gateway.services.configuration import load_catalog
 from gateway.services.conversation import ConversationService
 from gateway.services.embeddings import EmbeddingService
 from gateway.services.endings import Endings
-from gateway.services.environment_keys import EnvironmentKeys, parse_keys
+from gateway.services.environment_keys import EnvironmentKeys
 from gateway.services.flights import Flights
 from gateway.services.generate import GenerateService
-from gateway.services.housekeeping import Housekeeping
 from gateway.services.images import ImageService
-from gateway.services.ledger import Ledger
 from gateway.services.media import MediaService
 from gateway.services.model_catalog import ModelCatalogService
 from gateway.services.password_reset import PasswordResetService
@@ -75,13 +65,15 @@ from gateway.services.turns import TurnTasks
 from gateway.services.usage import UsageService
 from gateway.services.usage_csv import UsageCsv
 from gateway.services.user import UserService
-from gateway.services.vitals import Vitals
 from gateway.tools.registry import ToolRegistry
 
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """What routers reach through `request.app.state.container`."""
+    """What routers reach through `get_container`: all that one configuration makes, on a shared foundation.
+
+    Another configuration is another container. `in_use` counts the requests that hold this one.
+    """
 
     settings: Settings
     catalog: Catalog
@@ -113,6 +105,7 @@ class Container:
     usage_csv: UsageCsv
     admin: AdminService
     account_data: AccountDataService
+    in_use: InUse
 
     @property
     def draining(self) -> bool:
@@ -135,54 +128,45 @@ class Container:
 
 @asynccontextmanager
 async def open_container(settings: Settings) -> AsyncIterator[Container]:
-    """Make everything; what was opened is closed in reverse, also where opening fails half-way.
+    """Make everything, for a configuration that stays; see `reloading` for one that changes.
 
     Raises:
         ConfigError, ProviderMisconfigured, ToolConfigurationError: the provider configuration is wrong.
     """
     catalog = load_catalog(settings.provider_config)
-    async with AsyncExitStack() as stack:
-        engine = create_engine(settings.database_url.get_secret_value(), settings.database_pool_size)
-        stack.push_async_callback(engine.dispose)
-        valkey = ValkeyClient(settings.redis_url.get_secret_value())
-        stack.push_async_callback(valkey.aclose)
-        http = await stack.enter_async_context(upstream_client())
-        providers = build_providers(catalog, http, settings.local_model_url)
-        for provider in providers.values():
-            stack.push_async_callback(provider.aclose)
-        embedder = WordLlamaEmbedder.load()
-        guards = GuardrailPipeline.of("injection", "unsafe", embed=embedder.embed)
-        stack.push_async_callback(guards.aclose)
-        tools = ToolRegistry(catalog.tools)
-        stack.push_async_callback(tools.aclose)
-        tools.open()
-        parts = AgentParts(
-            catalog=catalog,
-            providers=providers,
-            classifier=IntentClassifier.load(embedder, catalog.intent),
-            guards=guards,
-            tools=tools,
-            upstreams=Upstreams(catalog, providers, BreakerStore(valkey, catalog.circuit_breaker)),
-        )
-        await stack.enter_async_context(parts.upstreams.watching())
-        # Loading the guard's model takes half a second: not at the start, and not out of the first turn.
-        warming = asyncio.create_task(guards.warm_up())
-        stack.push_async_callback(_end, warming)
-        semantic = await _semantic(catalog, engine, embedder)
-        if semantic is not None:
-            stack.push_async_callback(semantic.aclose)
-        container = _wire(settings, engine, valkey, parts, stack, semantic, http)
-        await stack.enter_async_context(container.endings.watching())
-        vitals = Vitals(
-            engine,
-            container.tasks,
-            container.breakers.all,
-            database=container.database_ready,
-            valkey=container.valkey_ready,
-        )
-        stack.push_async_callback(_end, asyncio.create_task(vitals.run()))
-        stack.push_async_callback(container.tasks.drained)
-        yield container
+    async with open_foundation(settings, catalog) as foundation, AsyncExitStack() as stack:
+        yield await make_container(foundation, catalog, stack)
+
+
+async def make_container(foundation: Foundation, catalog: Catalog, stack: AsyncExitStack) -> Container:
+    """All that `catalog` makes; what it opens is closed by `stack`.
+
+    Raises:
+        ConfigError, ProviderMisconfigured, ToolConfigurationError: something of it cannot be made.
+    """
+    settings = foundation.settings
+    roles = RoleBook.load(catalog.roles, settings.provider_config.parent / "prompts")
+    providers = build_providers(catalog, foundation.http, settings.local_model_url)
+    for provider in providers.values():
+        stack.push_async_callback(provider.aclose)
+    tools = ToolRegistry(catalog.tools)
+    stack.push_async_callback(tools.aclose)
+    parts = AgentParts(
+        catalog=catalog,
+        providers=providers,
+        # Half a second with exemplars of one's own: other turns run meanwhile.
+        classifier=await asyncio.to_thread(IntentClassifier.load, foundation.embedder, catalog.intent),
+        guards=foundation.guards,
+        tools=tools,
+        upstreams=Upstreams(catalog, providers, BreakerStore(foundation.valkey, catalog.circuit_breaker)),
+    )
+    semantic = await _semantic(catalog, foundation.engine, foundation.embedder)
+    if semantic is not None:
+        stack.push_async_callback(semantic.aclose)
+    container = _wire(foundation, parts, roles, semantic, stack)
+    tools.open()
+    await stack.enter_async_context(parts.upstreams.watching())
+    return container
 
 
 async def _semantic(
@@ -201,20 +185,14 @@ async def _semantic(
     return semantic
 
 
-async def _end(task: asyncio.Task[Any]) -> None:
-    task.cancel()
-    await asyncio.wait({task})
-
-
 def _wire(
-    settings: Settings,
-    engine: AsyncEngine,
-    valkey: ValkeyClient,
+    shared: Foundation,
     parts: AgentParts,
-    stack: AsyncExitStack,
+    roles: RoleBook,
     semantic: SemanticAnswers | None,
-    http: httpx.AsyncClient,
+    stack: AsyncExitStack,
 ) -> Container:
+<<<<<<< Updated upstream
     uow = partial(UnitOfWork, create_session_factory(engine))
     limiter = RateLimiter(
         valkey, {name: tier.requests_per_minute for name, tier in parts.catalog.tiers.items()}
@@ -242,13 +220,19 @@ def _wire(
     stack.push_async_callback(authenticator.aclose)
     ledger = Ledger(turns, parts.catalog)
     responses = ResponseCache(valkey, parts.catalog.cache.exact)
+=======
+    settings, catalog, uow, ledger = shared.settings, parts.catalog, shared.uow, shared.ledger
+    responses = ResponseCache(shared.valkey, catalog.cache.exact)
+>>>>>>> Stashed changes
     flights = Flights(responses)
     stack.push_async_callback(flights.aclose)
     titles = Titles(parts, uow, ledger)
     stack.push_async_callback(titles.aclose)
-    images = ImageService(
-        uow, BlobStore(settings.data_dir / "media"), most_bytes=parts.catalog.media.max_bytes
+    images = ImageService(uow, shared.blobs, most_bytes=catalog.media.max_bytes)
+    users = UserService(
+        uow, shared.passwords, shared.endings, shared.throttle, operator_tier=catalog.operator_tier
     )
+<<<<<<< Updated upstream
     recorder = Recorder(tasks, events)
     stack.push_async_callback(recorder.aclose)
     stack.push_async_callback(_end, asyncio.create_task(recorder.run()))
@@ -258,53 +242,62 @@ def _wire(
     beside = settings.provider_config.parent
     chat = ChatService(CachedRunner(AgentRunner(parts), flights, semantic), ledger, tasks, titles)
     roles = RoleBook.load(parts.catalog.roles, beside / "prompts")
+=======
+    chat = ChatService(CachedRunner(AgentRunner(parts), flights, semantic), ledger, shared.tasks, titles)
+>>>>>>> Stashed changes
     return Container(
         settings=settings,
-        catalog=parts.catalog,
-        engine=engine,
-        valkey=valkey,
+        catalog=catalog,
+        engine=shared.engine,
+        valkey=shared.valkey,
         providers=dict(parts.providers),
-        tasks=tasks,
-        authenticator=authenticator,
-        environment_keys=environment_keys,
-        endings=endings,
-        password_resets=resets,
-        sessions=SessionService(uow, endings),
-        throttle=throttle,
+        tasks=shared.tasks,
+        authenticator=shared.authenticator,
+        environment_keys=shared.environment_keys,
+        endings=shared.endings,
+        password_resets=shared.password_resets,
+        sessions=SessionService(uow, shared.endings),
+        throttle=shared.throttle,
         auth=AuthService(
             uow,
-            endings,
-            tokens,
-            RefreshTokens(secret),
-            passwords,
-            throttle,
+            shared.endings,
+            shared.tokens,
+            RefreshTokens(settings.jwt_secret.get_secret_value()),
+            shared.passwords,
+            shared.throttle,
             refresh_ttl_seconds=settings.refresh_token_ttl_seconds,
-            default_tier=parts.catalog.newcomer_tier,
+            default_tier=catalog.newcomer_tier,
         ),
         users=users,
-        api_keys=ApiKeyService(uow, cache, parts.catalog),
-        conversations=ConversationService(uow, parts.catalog.names()),
+        api_keys=ApiKeyService(uow, shared.cache, catalog),
+        conversations=ConversationService(uow, catalog.names()),
         chat=chat,
+<<<<<<< Updated upstream
         resumption=Resumption(uow, tasks, events),
         generate=GenerateService(parts.catalog, roles, chat),
+=======
+        resumption=Resumption(uow),
+        generate=GenerateService(catalog, roles, chat),
+>>>>>>> Stashed changes
         roles=roles,
         responses=ResponseService(uow),
         embeddings=EmbeddingService(
-            parts.catalog, build_embedding_providers(parts.catalog, http), parts.upstreams, ledger, tasks
+            catalog, build_embedding_providers(catalog, shared.http), parts.upstreams, ledger, shared.tasks
         ),
         media=MediaService(
-            parts.catalog,
-            build_image_providers(parts.catalog, http, beside),
+            catalog,
+            build_image_providers(catalog, shared.http, settings.provider_config.parent),
             parts.upstreams,
             ledger,
-            tasks,
+            shared.tasks,
             images,
         ),
         images=images,
         models=ModelCatalogService(parts),
         breakers=BreakerService(parts),
-        usage=UsageService(uow, parts.catalog),
+        usage=UsageService(uow, catalog),
         usage_csv=UsageCsv(uow),
-        admin=AdminService(uow, cache, endings, parts.catalog, parts.providers),
-        account_data=AccountDataService(uow, cache, responses, endings, users.confirm, images),
+        admin=AdminService(uow, shared.cache, shared.endings, catalog, parts.providers),
+        account_data=AccountDataService(uow, shared.cache, responses, shared.endings, users.confirm, images),
+        in_use=InUse(),
     )

@@ -14,15 +14,17 @@ import structlog
 from fastapi import FastAPI
 
 from gateway import routers
-from gateway.container import Container, open_container
+from gateway.container import Container
 from gateway.core.exceptions import Unavailable
 from gateway.core.logging import configure_logging
 from gateway.core.secret_files import take_secret_files
 from gateway.core.secrets_policy import check_jwt_secret
 from gateway.core.settings import Settings
 from gateway.middleware import install_middleware
+from gateway.reloading import open_gateway
 from gateway.routers.errors import install_error_handlers
 from gateway.routers.openapi import document
+from gateway.services.reloads import ReloadService
 
 log = structlog.get_logger(__name__)
 
@@ -43,10 +45,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_container(settings) as container:
+        def adopt(container: Container) -> None:
             app.state.container = container
+
+        async with open_gateway(settings, adopt) as (container, app.state.reloads):
             await _write_keys_down(container)
             restore = _drain_on_sigterm(container)
+            restore_hang_up = _reload_on_sighup(app.state.reloads)
             before = gc.get_threshold()
             _spare_the_collector()
             try:
@@ -54,6 +59,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             finally:
                 gc.unfreeze()
                 gc.set_threshold(*before)
+                restore_hang_up()
                 restore()
 
     app = FastAPI(
@@ -112,5 +118,32 @@ def _drain_on_sigterm(container: Container) -> Callable[[], None]:
     def restore() -> None:
         for number, before in undo:
             signal.signal(number, before)  # type: ignore[arg-type]
+
+    return restore
+
+
+def _reload_on_sighup(reloads: ReloadService) -> Callable[[], None]:
+    """Read the provider configuration anew on SIGHUP; whoever listened before is told first."""
+    loop = asyncio.get_running_loop()
+    before = signal.getsignal(signal.SIGHUP)
+    running: set[asyncio.Task[None]] = set()
+
+    def begin() -> None:
+        task = loop.create_task(reloads.by_signal())
+        running.add(task)
+        task.add_done_callback(running.discard)
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        if callable(before):
+            before(signum, frame)
+        loop.call_soon_threadsafe(begin)
+
+    try:
+        signal.signal(signal.SIGHUP, handle)
+    except ValueError:
+        return lambda: None  # not the main thread: see `_drain_on_sigterm`
+
+    def restore() -> None:
+        signal.signal(signal.SIGHUP, before)
 
     return restore

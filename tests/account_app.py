@@ -25,6 +25,7 @@ from gateway.cache.rate_limit import RateLimiter
 from gateway.cache.response_cache import ResponseCache
 from gateway.core.blob_store import BlobStore
 from gateway.core.database import create_engine, create_session_factory
+from gateway.core.in_use import InUse
 from gateway.core.mailer import MailboxFolder
 from gateway.core.passwords import PasswordHasher
 from gateway.core.settings import Settings
@@ -152,6 +153,7 @@ def make_container(
     users = UserService(uow, passwords, endings, throttle, operator_tier="enterprise")
     responses = ResponseCache(valkey, ExactCache())
     return SimpleNamespace(
+        in_use=InUse(),
         valkey=valkey,
         cache=cache,
         uow=uow,

@@ -46,10 +46,14 @@ class RateLimiter:
 
     def __init__(self, valkey: ValkeyClient, tiers: Mapping[str, int | None]) -> None:
         self._valkey = valkey
+        self._local: OrderedDict[str, deque[float]] = OrderedDict()
+        self.adopt(tiers)
+
+    def adopt(self, tiers: Mapping[str, int | None]) -> None:
+        """Count by these limits from now on; what was counted stays."""
         self._tiers = dict(tiers)
         self._first = next(iter(self._tiers.values()), None)
         self._arguments = tuple(part for name, limit in tiers.items() for part in (name, limit or 0))
-        self._local: OrderedDict[str, deque[float]] = OrderedDict()
 
     async def read_and_count(
         self, kind: str, account: str, other: str, claim: str | int, user_id: UUID, key: bytes = b""

@@ -8,11 +8,11 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import uvicorn
-from uvicorn.supervisors.multiprocess import Multiprocess
 
 from gateway.cli.accounts import FirstAccount, create_first_account
 from gateway.cli.environment import hand_over, read_settings
@@ -20,7 +20,14 @@ from gateway.cli.errors import OperatorError
 from gateway.cli.herald import Herald, address_of
 from gateway.cli.migrations import upgrade
 from gateway.cli.models import needs_local_model
-from gateway.cli.signals import Terminated, signals_pass, signals_raise, stop_with_parent
+from gateway.cli.signals import (
+    Terminated,
+    signals_pass,
+    signals_raise,
+    stop_with_parent,
+    watch_terminal,
+)
+from gateway.cli.supervisor import Supervisor
 from gateway.core.logging import configure_logging
 from gateway.core.settings import Settings
 from gateway.embedded.engines import Engines
@@ -44,13 +51,21 @@ def serve(host: str, port: int, workers: int, data_dir: Path | None) -> int:
         database_url=settings.database_url.get_secret_value(),
         redis_url=settings.redis_url.get_secret_value(),
     )
+    terminal_closed = watch_terminal()
     with signals_raise():
         if os.environ.get("STOP_WITH_PARENT"):
             threading.Thread(target=stop_with_parent, args=(os.getppid(),), daemon=True).start()
         try:
             engines.start()
             settings, first = prepare(settings, engines)
-            return run(listener, workers, settings, first, local=engines.local_model_url)
+            return run(
+                listener,
+                workers,
+                settings,
+                first,
+                local=engines.local_model_url,
+                terminal_closed=terminal_closed,
+            )
         except Terminated:
             return 0
         except KeyboardInterrupt:
@@ -103,9 +118,18 @@ def prepare(settings: Settings, engines: Engines) -> tuple[Settings, FirstAccoun
 
 
 def run(
-    listener: socket.socket, workers: int, settings: Settings, first: FirstAccount | None, *, local: str
+    listener: socket.socket,
+    workers: int,
+    settings: Settings,
+    first: FirstAccount | None,
+    *,
+    local: str,
+    terminal_closed: Callable[[], bool],
 ) -> int:
-    """Serve on the socket; the banner comes when the first request could be answered."""
+    """Serve on the socket; the banner comes when the first request could be answered.
+
+    A hang-up reads the provider configuration anew, or ends the gateway where its terminal has gone.
+    """
     config = uvicorn.Config(
         "gateway.cli.worker:create_app",
         factory=True,
@@ -126,10 +150,10 @@ def run(
     try:
         if workers > 1:
             _share_metrics(settings.data_dir)
-            Multiprocess(config, sockets=[listener]).run()
+            Supervisor(config, [listener], terminal_closed).run()
             return 0 if herald.said else 1
         server = uvicorn.Server(config)
-        with signals_pass():
+        with signals_pass(terminal_closed):
             server.run(sockets=[listener])
         return 0 if server.started else 1
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -39,14 +39,39 @@ def signals_raise() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def watch_terminal() -> Callable[[], bool]:
+    """Tells whether the terminal that this process belongs to has gone; False where it never had one.
+
+    The system hangs up on all that were started from a terminal when it closes, and says no more.
+    """
+    if not _has_terminal() or signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # `nohup`
+        return lambda: False
+    return lambda: not _has_terminal()
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
 @contextmanager
-def signals_pass() -> Iterator[None]:
-    """uvicorn stops on a signal and then raises it again for whoever was there before: for nobody."""
+def signals_pass(terminal_closed: Callable[[], bool]) -> Iterator[None]:
+    """uvicorn stops on a signal and then raises it again for whoever was there before: for nobody.
+
+    A hang-up is the application's own matter, unless the terminal has gone.
+    """
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, lambda *_: None) for number in numbers}
     hang_up = signal.getsignal(signal.SIGHUP)
-    if hang_up is not signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        if terminal_closed():
+            signal.raise_signal(signal.SIGTERM)
+
+    signal.signal(signal.SIGHUP, hear)
     try:
         yield
     finally:

@@ -19,6 +19,7 @@ def create_app() -> FastAPI:
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_leave_with, args=(parent.sentinel,), daemon=True).start()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what a worker reads at its start is new anyway
     from gateway.main import create_app as create
 
     return create()

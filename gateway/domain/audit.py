@@ -16,8 +16,10 @@ Action = Literal[
     "api_key.created",
     "api_key.revoked",
     "admin.created",
+    "configuration.reloaded",
+    "configuration.rejected",
 ]
-TargetType = Literal["user", "api_key", "session"]
+TargetType = Literal["user", "api_key", "session", "configuration"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,5 +81,7 @@ class Edge:
         finally:
             in_flight.dec()
             unbind_request(token)
+            if (afterwards := scope["state"].get("afterwards")) is not None:
+                afterwards()
             observe(exchange)
             write_access_line(exchange)

@@ -21,6 +21,7 @@ def include_all(app: FastAPI) -> None:
         media,
         openai_compat,
         openai_more,
+        reloads,
         responses,
         sessions,
         usage,
@@ -44,6 +45,6 @@ def include_all(app: FastAPI) -> None:
             sessions,
             api_keys,
         ),
-        *(admin, admin_usage, circuit_breakers),
+        *(admin, admin_usage, circuit_breakers, reloads),
     ):
         app.include_router(module.router)

@@ -16,6 +16,7 @@ from gateway.schemas.base import ErrorBody
 
 if TYPE_CHECKING:
     from gateway.container import Container
+    from gateway.services.reloads import ReloadService
 
 SERVICE_SCHEME = "API key"
 Kind = Literal["person", "api_key"]
@@ -28,8 +29,19 @@ _SERVICE_DOCS = HTTPBearer(description="`Authorization: Bearer gw_…`, or the s
 
 
 def get_container(request: Request) -> Container:
-    """The composition root of this application."""
-    return cast("Container", request.app.state.container)
+    """The container that was in force when this request first asked; it stays open as long as the request."""
+    state = request.scope["state"]
+    held: Container | None = state.get("container")
+    if held is None:
+        held = state["container"] = cast("Container", request.app.state.container)
+        held.in_use.take()
+        state["afterwards"] = held.in_use.give_back  # called by the edge
+    return held
+
+
+def get_reloads(request: Request) -> ReloadService:
+    """What reads the provider configuration anew; it is of no single configuration."""
+    return cast("ReloadService", request.app.state.reloads)
 
 
 class Caller(SecurityBase):

@@ -83,6 +83,17 @@ class AdminModelList(View):
     items: list[AdminModelView]
 
 
+class ReloadView(View):
+    """What is in force now in the worker that answers."""
+
+    digest: str = Field(description="SHA-256 of the file")
+    models: int
+    providers: int
+    told: Literal["valkey", "parent"] | None = Field(
+        description="by whom the other workers hear of it; null where nobody could tell them"
+    )
+
+
 class SlowRequest(View):
     path: str
     method: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from hashlib import sha256
 from pathlib import Path
 
 from gateway.domain.catalog import Catalog
@@ -27,3 +28,8 @@ def load_catalog(path: Path) -> Catalog:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ConfigError(f"{path}: the provider configuration cannot be read: {reason}.") from error
     return parse_catalog(text, os.environ, source=str(path))
+
+
+def fingerprint_of(path: Path) -> str:
+    """SHA-256 of the file, in hex; of nothing where there is none."""
+    return sha256(path.read_bytes() if path.is_file() else b"").hexdigest()

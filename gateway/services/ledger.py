@@ -55,6 +55,10 @@ class Ledger:
         self._open: set[UUID] = set()
         self._owed: deque[_Owed] = deque()
 
+    def adopt(self, catalog: Catalog) -> None:
+        """Reserve by the tiers of this configuration from now on."""
+        self._catalog = catalog
+
     async def reserve(self, principal: Principal, estimate: Estimate) -> UUID | None:
         """Hold `estimate` against the account's budgets until `settle` is given the id returned.
 

@@ -171,6 +171,11 @@ class TurnTasks:
         while self._turns:
             await asyncio.wait(set(self._turns))
 
+    async def ended(self) -> None:
+        """Wait until those that are running now have ended."""
+        if self._turns:
+            await asyncio.wait(set(self._turns))
+
     async def drained(self, grace: float = DRAIN_SECONDS) -> None:
         """Wait until every turn has ended and is written down."""
         self.begin_draining(grace)

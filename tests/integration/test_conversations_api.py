@@ -17,6 +17,7 @@ from starlette.datastructures import Headers
 
 from gateway.core.database import create_engine, create_session_factory
 from gateway.core.ids import new_id
+from gateway.core.in_use import InUse
 from gateway.core.settings import Settings
 from gateway.domain.principal import Principal
 from gateway.domain.usage import Usage
@@ -64,7 +65,7 @@ async def client(engine: AsyncEngine, user: UUID) -> AsyncIterator[httpx.AsyncCl
     install_error_handlers(app)
     install_middleware(app, Settings(_env_file=None))
     service = ConversationService(partial(UnitOfWork, create_session_factory(engine)), ("auto", "small"))
-    app.state.container = SimpleNamespace(conversations=service, authenticator=ByHeader())
+    app.state.container = SimpleNamespace(conversations=service, authenticator=ByHeader(), in_use=InUse())
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(
         transport=transport, base_url="http://gateway", headers={"x-user": str(user)}

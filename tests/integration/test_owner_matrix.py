@@ -165,6 +165,7 @@ def calls(owner: Owner) -> dict[str, Call]:
         "GET /api/admin/stats": Call(),
         "GET /api/admin/usage": Call(query={**everyone, "format": "csv"}),
         "GET /api/metrics": Call(),
+        "POST /api/admin/reload": Call(),
     }
 
 
