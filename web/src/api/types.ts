@@ -1,0 +1,33 @@
+/** Names for the bodies of the gateway's OpenAPI page. */
+import type { components } from "./schema";
+
+type Schemas = components["schemas"];
+
+export type User = Schemas["UserView"];
+export type Session = Schemas["SessionView"];
+export type ApiKey = Schemas["ApiKeyView"];
+export type CreatedApiKey = Schemas["CreatedApiKeyView"];
+export type Usage = Schemas["UsageView"];
+export type Conversation = Schemas["ConversationOut"];
+export type ConversationPage = Schemas["ConversationPage"];
+export type ConversationRead = Schemas["ConversationRead"];
+export type Message = Schemas["BranchMessageOut"];
+export type Answer = Schemas["AnswerView"];
+export type Receipt = Schemas["Receipt"];
+export type Attempt = Schemas["Attempt"];
+
+/** A name that a request may ask for (`/api/models`); prices are US dollars per million tokens. */
+export interface ModelChoice {
+  name: string;
+  kind: "router" | "alias" | "model";
+  models: string[];
+  provider: string;
+  capabilities: string[];
+  context_window: number;
+  price: { input?: string | number; output?: string | number; image?: string | number } | null;
+}
+
+export interface ToolChoice {
+  name: string;
+  description: string;
+}

@@ -1,0 +1,87 @@
+import { QueryClientProvider } from "@tanstack/react-query";
+import { useState } from "react";
+import { useTranslation } from "react-i18next";
+import { createBrowserRouter, RouterProvider } from "react-router";
+import { AccountNav } from "./account/nav";
+import { AdminNav } from "./admin/nav";
+import { makeQueryClient } from "./api/query-client";
+import ChatPage from "./chat/page";
+import { ChatSide } from "./chat/side";
+import { Crashed, NotFound } from "./layout/failures";
+import { Shell } from "./layout/shell";
+import { BASENAME } from "./lib/root";
+import Forgot from "./session/forgot";
+import { OnlySignedOut, RequireAdmin, RequireSession } from "./session/guards";
+import Reset from "./session/reset";
+import { SessionProvider } from "./session/session";
+import SignIn from "./session/sign-in";
+import SignUp from "./session/sign-up";
+import { Announcer } from "./ui/announcer";
+import { Toasts } from "./ui/toast";
+
+const router = createBrowserRouter(
+  [
+    {
+      errorElement: <Crashed />,
+      children: [
+        {
+          element: <OnlySignedOut />,
+          children: [
+            { path: "/sign-in", element: <SignIn /> },
+            { path: "/sign-up", element: <SignUp /> },
+            { path: "/forgot", element: <Forgot /> },
+            { path: "/reset", element: <Reset /> },
+          ],
+        },
+        {
+          element: <RequireSession />,
+          children: [
+            {
+              element: <Shell side={<ChatSide />} />,
+              children: [
+                { path: "/", element: <ChatPage /> },
+                { path: "/c/:conversationId", element: <ChatPage /> },
+              ],
+            },
+            {
+              path: "/account",
+              element: <Shell side={<AccountNav />} />,
+              children: [
+                { path: "*", lazy: async () => ({ Component: (await import("./account/pages")).default }) },
+              ],
+            },
+            {
+              path: "/admin",
+              element: <RequireAdmin />,
+              children: [
+                {
+                  element: <Shell side={<AdminNav />} />,
+                  children: [
+                    { path: "*", lazy: async () => ({ Component: (await import("./admin/pages")).default }) },
+                  ],
+                },
+              ],
+            },
+          ],
+        },
+        { path: "*", element: <NotFound /> },
+      ],
+    },
+  ],
+  { basename: BASENAME || "/" },
+);
+
+export function App() {
+  const [queries] = useState(makeQueryClient);
+  // The words' language is part of everything below.
+  useTranslation();
+  return (
+    <QueryClientProvider client={queries}>
+      <SessionProvider>
+        <RouterProvider router={router} />
+        <Toasts />
+        <Announcer />
+      </SessionProvider>
+    </QueryClientProvider>
+  );
+}

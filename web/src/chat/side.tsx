@@ -1,0 +1,3 @@
+export function ChatSide() {
+  return null;
+}

@@ -1,0 +1,32 @@
+import type { Translation } from "..";
+import type { session as english } from "../en/session";
+
+export const session: Translation<typeof english> = {
+  signIn: "로그인",
+  signUp: "계정 만들기",
+  signOut: "로그아웃",
+  email: "이메일 주소",
+  password: "비밀번호",
+  newPassword: "새 비밀번호",
+  name: "이름 (선택)",
+  passwordRule: "10자 이상이며, 흔한 비밀번호는 쓸 수 없습니다.",
+  toSignUp: "아직 계정이 없나요?",
+  toSignIn: "이미 계정이 있나요?",
+  signUpClosed: "새 계정은 관리자가 만듭니다.",
+  forgot: "비밀번호를 잊으셨나요?",
+  forgotTitle: "비밀번호 재설정",
+  forgotHint: "이메일 주소를 알려 주세요. 계정이 있으면 링크가 담긴 메일을 보냅니다.",
+  sendLink: "링크 보내기",
+  linkSent: "{{email}} 계정이 있으면 메일을 보냈습니다. 링크는 한 시간 동안 한 번만 쓸 수 있습니다.",
+  noMail: "메일이 오지 않나요? 게이트웨이에 메일 서버가 없다면 관리자에게 문의해 주세요.",
+  resetTitle: "새 비밀번호 정하기",
+  resetHint: "비밀번호를 바꾸면 모든 세션이 끝나며, 새 비밀번호로 로그인합니다.",
+  resetCode: "메일에 적힌 코드",
+  setPassword: "비밀번호 바꾸기",
+  passwordSet: "비밀번호를 바꿨습니다. 새 비밀번호로 로그인해 주세요.",
+  backToSignIn: "로그인으로 돌아가기",
+  ended: "로그아웃되었습니다.",
+  tagline: "모든 언어 모델로 통하는 하나의 문",
+  checking: "잠시만 기다려 주세요…",
+  cannotTell: "지금은 로그인 상태를 확인할 수 없습니다.",
+};

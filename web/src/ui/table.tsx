@@ -1,0 +1,64 @@
+import type { ReactNode } from "react";
+import { cx } from "./cx";
+
+export interface Column<Row> {
+  key: string;
+  title: string;
+  cell: (row: Row) => ReactNode;
+  /** Numbers stand at the right, figure under figure. */
+  numeric?: boolean;
+}
+
+interface TableProps<Row> {
+  caption: string;
+  columns: Column<Row>[];
+  rows: Row[];
+  rowKey: (row: Row) => string;
+  /** The caption is heard alone where a heading says it already. */
+  showCaption?: boolean;
+}
+
+/** A table that scrolls by itself where the page is narrow. */
+export function Table<Row>({ caption, columns, rows, rowKey, showCaption }: TableProps<Row>) {
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls has to be reached by keyboard.
+    <section className="panel overflow-x-auto" aria-label={caption} tabIndex={0}>
+      <table className="w-full border-collapse text-sm">
+        <caption className={showCaption ? "px-3 py-2 text-left font-medium" : "unseen"}>{caption}</caption>
+        <thead>
+          <tr className="border-b border-line">
+            {columns.map((column) => (
+              <th
+                key={column.key}
+                scope="col"
+                className={cx(
+                  "px-3 py-2 font-medium whitespace-nowrap text-ink-soft",
+                  column.numeric ? "text-right" : "text-left",
+                )}
+              >
+                {column.title}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map((row) => (
+            <tr key={rowKey(row)} className="border-b border-line last:border-0">
+              {columns.map((column) => (
+                <td
+                  key={column.key}
+                  className={cx(
+                    "px-3 py-2 align-top",
+                    column.numeric && "text-right whitespace-nowrap tabular-nums",
+                  )}
+                >
+                  {column.cell(row)}
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
+  );
+}
