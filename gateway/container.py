@@ -16,11 +16,6 @@ from gateway.agent.recovery.upstreams import Upstreams
 from gateway.agent.runner import AgentRunner
 from gateway.cache.breaker_store import BreakerStore
 from gateway.cache.client import ValkeyClient
-<<<<<<< Updated upstream
-from gateway.cache.event_log import EventLog
-from gateway.cache.rate_limit import RateLimiter
-=======
->>>>>>> Stashed changes
 from gateway.cache.response_cache import ResponseCache
 from gateway.core.in_use import InUse
 from gateway.core.settings import Settings
@@ -53,7 +48,6 @@ from gateway.services.images import ImageService
 from gateway.services.media import MediaService
 from gateway.services.model_catalog import ModelCatalogService
 from gateway.services.password_reset import PasswordResetService
-from gateway.services.recording import Recorder
 from gateway.services.responses import ResponseService
 from gateway.services.resumption import Resumption
 from gateway.services.roles import RoleBook
@@ -192,38 +186,8 @@ def _wire(
     semantic: SemanticAnswers | None,
     stack: AsyncExitStack,
 ) -> Container:
-<<<<<<< Updated upstream
-    uow = partial(UnitOfWork, create_session_factory(engine))
-    limiter = RateLimiter(
-        valkey, {name: tier.requests_per_minute for name, tier in parts.catalog.tiers.items()}
-    )
-    cache = AuthCache(valkey, limiter)
-    secret = settings.jwt_secret.get_secret_value()
-    tokens = AccessTokens(secret, settings.access_token_ttl_seconds)
-    passwords = PasswordHasher()
-    turns = TurnRepository(engine)
-    tasks = TurnTasks()
-    endings = Endings(tasks, cache, valkey, uow)
-    events = EventLog(valkey)
-    throttle = Throttle(Attempts(valkey), secret)
-    resets = PasswordResetService(
-        uow, passwords, endings, throttle, mailer_of(settings), page=settings.password_reset_url
-    )
-    stack.push_async_callback(resets.aclose)
-    environment_keys = EnvironmentKeys(
-        parse_keys(settings.gateway_api_keys.get_secret_value()),
-        uow,
-        cache,
-        tier=parts.catalog.operator_tier,
-    )
-    authenticator = Authenticator(uow, cache, tokens, limiter, environment_keys)
-    stack.push_async_callback(authenticator.aclose)
-    ledger = Ledger(turns, parts.catalog)
-    responses = ResponseCache(valkey, parts.catalog.cache.exact)
-=======
     settings, catalog, uow, ledger = shared.settings, parts.catalog, shared.uow, shared.ledger
     responses = ResponseCache(shared.valkey, catalog.cache.exact)
->>>>>>> Stashed changes
     flights = Flights(responses)
     stack.push_async_callback(flights.aclose)
     titles = Titles(parts, uow, ledger)
@@ -232,19 +196,7 @@ def _wire(
     users = UserService(
         uow, shared.passwords, shared.endings, shared.throttle, operator_tier=catalog.operator_tier
     )
-<<<<<<< Updated upstream
-    recorder = Recorder(tasks, events)
-    stack.push_async_callback(recorder.aclose)
-    stack.push_async_callback(_end, asyncio.create_task(recorder.run()))
-    rounds = asyncio.create_task(Housekeeping(uow, turns, ledger, [images.tidy]).run())
-    stack.push_async_callback(_end, rounds)
-    users = UserService(uow, passwords, endings, throttle, operator_tier=parts.catalog.operator_tier)
-    beside = settings.provider_config.parent
-    chat = ChatService(CachedRunner(AgentRunner(parts), flights, semantic), ledger, tasks, titles)
-    roles = RoleBook.load(parts.catalog.roles, beside / "prompts")
-=======
     chat = ChatService(CachedRunner(AgentRunner(parts), flights, semantic), ledger, shared.tasks, titles)
->>>>>>> Stashed changes
     return Container(
         settings=settings,
         catalog=catalog,
@@ -272,13 +224,8 @@ def _wire(
         api_keys=ApiKeyService(uow, shared.cache, catalog),
         conversations=ConversationService(uow, catalog.names()),
         chat=chat,
-<<<<<<< Updated upstream
-        resumption=Resumption(uow, tasks, events),
-        generate=GenerateService(parts.catalog, roles, chat),
-=======
-        resumption=Resumption(uow),
+        resumption=Resumption(uow, shared.tasks, shared.events),
         generate=GenerateService(catalog, roles, chat),
->>>>>>> Stashed changes
         roles=roles,
         responses=ResponseService(uow),
         embeddings=EmbeddingService(

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.cache.attempts import Attempts
 from gateway.cache.auth_cache import AuthCache
 from gateway.cache.client import ValkeyClient
+from gateway.cache.event_log import EventLog
 from gateway.cache.rate_limit import RateLimiter
 from gateway.core.blob_store import BlobStore
 from gateway.core.database import create_engine, create_session_factory
@@ -35,6 +36,7 @@ from gateway.services.housekeeping import Housekeeping
 from gateway.services.images import ImageService
 from gateway.services.ledger import Ledger
 from gateway.services.password_reset import PasswordResetService
+from gateway.services.recording import Recorder
 from gateway.services.throttle import Throttle
 from gateway.services.turns import TurnTasks
 
@@ -55,6 +57,7 @@ class Foundation:
     tokens: AccessTokens
     passwords: PasswordHasher
     tasks: TurnTasks
+    events: EventLog
     endings: Endings
     throttle: Throttle
     password_resets: PasswordResetService
@@ -91,6 +94,10 @@ async def open_foundation(settings: Settings, catalog: Catalog) -> AsyncIterator
         passwords = PasswordHasher()
         tasks = TurnTasks()
         endings = Endings(tasks, cache, valkey, uow)
+        events = EventLog(valkey)
+        recorder = Recorder(tasks, events)
+        stack.push_async_callback(recorder.aclose)
+        in_background(stack, recorder.run())
         throttle = Throttle(Attempts(valkey), secret)
         resets = PasswordResetService(
             uow, passwords, endings, throttle, mailer_of(settings), page=settings.password_reset_url
@@ -123,6 +130,7 @@ async def open_foundation(settings: Settings, catalog: Catalog) -> AsyncIterator
             tokens=tokens,
             passwords=passwords,
             tasks=tasks,
+            events=events,
             endings=endings,
             throttle=throttle,
             password_resets=resets,
