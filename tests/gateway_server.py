@@ -38,18 +38,11 @@ class Person:
 
 
 @dataclass(slots=True)
-class Gateway:
-    """The running server; `http` has its address as base URL."""
+class Door:
+    """A server as its callers know it; `http` has its address as base URL."""
 
     url: str
-    app: FastAPI
     http: httpx.AsyncClient
-
-    @property
-    def container(self) -> Container:
-        container = self.app.state.container
-        assert isinstance(container, Container)
-        return container
 
     async def sign_up(self) -> Person:
         """A fresh account, so that tests share a database without meeting."""
@@ -69,6 +62,19 @@ class Gateway:
         secret = answer.json()["secret"]
         assert isinstance(secret, str)
         return secret
+
+
+@dataclass(slots=True)
+class Gateway(Door):
+    """A server that runs here, with what is inside."""
+
+    app: FastAPI
+
+    @property
+    def container(self) -> Container:
+        container = self.app.state.container
+        assert isinstance(container, Container)
+        return container
 
 
 async def promote(gateway: Gateway, person: Person) -> None:
@@ -97,8 +103,7 @@ async def running_gateway(
             jwt_secret="test-secret-" + "0" * 32,
             provider_config=path,
             data_dir=directory,
-            log_level="WARNING",
-            **settings,
+            **{"log_level": "WARNING", **settings},
         )
     )
     # Named as TCP, or asyncio leaves Nagle's delay on and every answer takes 40 ms.
@@ -116,7 +121,7 @@ async def running_gateway(
                 task.result()
                 raise RuntimeError("the server ended before it started")
             await asyncio.sleep(0.01)
-        gateway = Gateway(url, app, httpx.AsyncClient(base_url=url, timeout=30))
+        gateway = Gateway(url, httpx.AsyncClient(base_url=url, timeout=30), app)
         await _forget_attempts(gateway)
         async with gateway.http:
             yield gateway

@@ -14,7 +14,7 @@ from gateway.cache.client import ValkeyClient
 from gateway.cache.rate_limit import NOT_COUNTED, Counted, RateLimiter
 from gateway.domain.account import AccountState, KeyGrant
 from tests.account_app import PASSWORD, AccountApp, account_app, code_of
-from tests.upstreams.slow_proxy import SlowProxy, slow_proxy
+from tests.tcp_proxy import TcpProxy, tcp_proxy
 
 ME = "/api/user/me"
 STATE = AccountState(role="user", tier="free", status="active", token_version=1)
@@ -28,13 +28,13 @@ async def cache(redis_url: str) -> AsyncIterator[AuthCache]:
 
 
 @pytest.fixture
-async def proxy(redis_url: str) -> AsyncIterator[SlowProxy]:
-    async with slow_proxy(redis_url) as running:
+async def proxy(redis_url: str) -> AsyncIterator[TcpProxy]:
+    async with tcp_proxy(redis_url) as running:
         yield running
 
 
 @pytest.fixture
-async def app(database_url: str, proxy: SlowProxy) -> AsyncIterator[AccountApp]:
+async def app(database_url: str, proxy: TcpProxy) -> AsyncIterator[AccountApp]:
     async with account_app(database_url, proxy.url) as running:
         yield running
 
@@ -130,7 +130,7 @@ async def test_a_known_caller_costs_one_round_trip_and_no_query(app: AccountApp)
 
 
 async def test_what_ends_while_valkey_is_away_is_not_believed_when_it_is_back(
-    app: AccountApp, proxy: SlowProxy
+    app: AccountApp, proxy: TcpProxy
 ) -> None:
     person = await app.person()
     key = await person.new_key()

@@ -14,20 +14,20 @@ from gateway.cache.client import ValkeyClient
 from gateway.cache.rate_limit import RateLimiter
 from gateway.core.metrics import rate_limited
 from tests.account_app import AccountApp, Person, account_app, code_of
-from tests.upstreams.slow_proxy import SlowProxy, slow_proxy
+from tests.tcp_proxy import TcpProxy, tcp_proxy
 
 FREE = {"free": 20, "pro": 50}
 PROBE = "/api/chat/probe"
 
 
 @pytest.fixture
-async def proxy(redis_url: str) -> AsyncIterator[SlowProxy]:
-    async with slow_proxy(redis_url) as running:
+async def proxy(redis_url: str) -> AsyncIterator[TcpProxy]:
+    async with tcp_proxy(redis_url) as running:
         yield running
 
 
 @pytest.fixture
-async def app(database_url: str, proxy: SlowProxy) -> AsyncIterator[AccountApp]:
+async def app(database_url: str, proxy: TcpProxy) -> AsyncIterator[AccountApp]:
     async with account_app(database_url, proxy.url, requests_per_minute=FREE) as running:
         yield running
 
@@ -201,7 +201,7 @@ async def test_no_name_in_valkey_tells_whose_window_it_is(app: AccountApp, clean
     assert not [n for n in names if person.id.replace("-", "").encode() in n or person.id.encode() in n]
 
 
-async def test_without_valkey_a_worker_admits_half_of_the_limit(app: AccountApp, proxy: SlowProxy) -> None:
+async def test_without_valkey_a_worker_admits_half_of_the_limit(app: AccountApp, proxy: TcpProxy) -> None:
     person = await app.person()
     key = {"x-api-key": (await person.new_key(requests_per_minute=4))["secret"]}
     await proxy.stop()
@@ -236,20 +236,20 @@ async def test_a_script_that_the_server_forgot_is_sent_again(limiter: RateLimite
 
 
 async def test_a_count_that_was_called_off_leaves_no_reply_for_the_next(
-    app: AccountApp, proxy: SlowProxy
+    app: AccountApp, proxy: TcpProxy
 ) -> None:
     one, other = await app.person(), await app.person()
     await one.call("GET", PROBE)
     await other.call("GET", PROBE)
     valkey: Any = app.container.valkey
     valkey._deadline = 30  # here the client goes first, on a busy machine too
-    proxy.flowing.clear()
+    proxy.hold_answers()
     tasks = [asyncio.create_task(one.call("GET", PROBE)) for _ in range(5)]
     await proxy.held.wait()
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    proxy.flowing.set()
+    proxy.flow()
     for left in range(18, 13, -1):
         answer = await other.call("GET", PROBE)
         assert answer.json()["user_id"] == other.id

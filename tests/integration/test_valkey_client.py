@@ -11,17 +11,17 @@ import pytest
 from redis.exceptions import ResponseError
 
 from gateway.cache.client import DEADLINE_SECONDS, ValkeyClient, ValkeyUnavailable
-from tests.upstreams.slow_proxy import SlowProxy, slow_proxy
+from tests.tcp_proxy import TcpProxy, tcp_proxy
 
 
 @pytest.fixture
-async def proxy(redis_url: str) -> AsyncIterator[SlowProxy]:
-    async with slow_proxy(redis_url) as running:
+async def proxy(redis_url: str) -> AsyncIterator[TcpProxy]:
+    async with tcp_proxy(redis_url) as running:
         yield running
 
 
 @pytest.fixture
-async def valkey(proxy: SlowProxy) -> AsyncIterator[ValkeyClient]:
+async def valkey(proxy: TcpProxy) -> AsyncIterator[ValkeyClient]:
     client = ValkeyClient(proxy.url)
     yield client
     await client.aclose()
@@ -69,10 +69,10 @@ async def test_a_command_that_valkey_refuses_is_no_outage(valkey: ValkeyClient) 
 
 
 async def test_a_hanging_valkey_costs_the_deadline_once_and_heals(
-    proxy: SlowProxy, valkey: ValkeyClient
+    proxy: TcpProxy, valkey: ValkeyClient
 ) -> None:
     await valkey.execute("SET", name(), b"1", "EX", 60)
-    proxy.flowing.clear()
+    proxy.hold_answers()
     began = time.monotonic()
     with pytest.raises(ValkeyUnavailable):
         await valkey.execute("GET", name())
@@ -83,22 +83,22 @@ async def test_a_hanging_valkey_costs_the_deadline_once_and_heals(
         with pytest.raises(ValkeyUnavailable):
             await valkey.execute("GET", name())
     assert proxy.connections - held <= 1  # a probe at most: no command was tried
-    proxy.flowing.set()
+    proxy.flow()
     await until_available(valkey)
     assert await valkey.execute("ECHO", "back") == b"back"
 
 
 async def test_connecting_to_a_hanging_valkey_is_within_the_same_deadline(
-    proxy: SlowProxy, valkey: ValkeyClient
+    proxy: TcpProxy, valkey: ValkeyClient
 ) -> None:
-    proxy.flowing.clear()
+    proxy.hold_answers()
     async with asyncio.timeout(5):
         with pytest.raises(ValkeyUnavailable):
             await valkey.execute("GET", name())
 
 
 async def test_a_valkey_that_is_down_is_left_alone_until_it_is_back(
-    proxy: SlowProxy, valkey: ValkeyClient
+    proxy: TcpProxy, valkey: ValkeyClient
 ) -> None:
     await valkey.execute("PING")
     await proxy.stop()
@@ -112,7 +112,7 @@ async def test_a_valkey_that_is_down_is_left_alone_until_it_is_back(
 
 @pytest.mark.parametrize("pipelined", [False, True])
 async def test_a_cancelled_command_leaves_no_reply_for_the_next_caller(
-    proxy: SlowProxy, redis_url: str, pipelined: bool
+    proxy: TcpProxy, redis_url: str, pipelined: bool
 ) -> None:
     client = ValkeyClient(proxy.url, deadline=30)
     keys = [name() for _ in range(8)]
@@ -125,14 +125,14 @@ async def test_a_cancelled_command_leaves_no_reply_for_the_next_caller(
         return asyncio.create_task(client.execute("GET", key))
 
     for _ in range(5):
-        proxy.flowing.clear()
+        proxy.hold_answers()
         proxy.held.clear()
         tasks = [read(key) for key in keys[:4]]
         await proxy.held.wait()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        proxy.flowing.set()
+        proxy.flow()
         values = await asyncio.gather(*(read(key) for key in keys[4:]))
         expected = [key.encode() for key in keys[4:]]
         assert values == ([[value, value] for value in expected] if pipelined else expected)
@@ -141,13 +141,13 @@ async def test_a_cancelled_command_leaves_no_reply_for_the_next_caller(
 
 
 async def test_a_late_reply_is_not_taken_for_that_of_the_next_command(
-    proxy: SlowProxy, valkey: ValkeyClient
+    proxy: TcpProxy, valkey: ValkeyClient
 ) -> None:
     first, second = name(), name()
     await valkey.execute("MSET", first, b"first", second, b"second")
-    proxy.flowing.clear()
+    proxy.hold_answers()
     with pytest.raises(ValkeyUnavailable):
         await valkey.execute("GET", first)
-    proxy.flowing.set()
+    proxy.flow()
     await until_available(valkey)
     assert await valkey.execute("GET", second) == b"second"

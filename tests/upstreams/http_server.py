@@ -19,7 +19,10 @@ Ending = Literal["clean", "cut", "reset", "hang"]
 
 @dataclass(slots=True)
 class Call:
-    """One request as it arrived; `disconnected` is set when the client goes away before the answer's end."""
+    """One request as it arrived; `disconnected` is set when the client goes away before the answer's end.
+
+    `reported` is the usage, (prompt, completion) tokens, of an answer that was sent to its end.
+    """
 
     method: str
     path: str
@@ -29,6 +32,7 @@ class Call:
     disconnected: asyncio.Event = field(default_factory=asyncio.Event)
     finished: asyncio.Event = field(default_factory=asyncio.Event)
     sent: int = 0
+    reported: tuple[int, int] | None = None
 
     @property
     def body(self) -> Any:
@@ -299,6 +303,7 @@ class UpstreamServer(ABC):
             await writer.drain()
             return await self._end(reply.fault, reader, writer)
         await self._send_whole(writer, 200, "application/json", body, reply.headers)
+        call.reported = reply.usage if reply.fault is None else None
         return True
 
     async def _send_stream(
@@ -328,6 +333,7 @@ class UpstreamServer(ABC):
             self._chunk(writer, frame)
             call.sent += 1
             await writer.drain()
+        call.reported = reply.usage if reply.fault is None else None
         return await self._end(ending, reader, writer)
 
     async def _send_raw(

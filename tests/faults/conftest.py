@@ -1,0 +1,5 @@
+"""What the tests of faults share."""
+
+from tests.faults.summary import seen
+
+__all__ = ["seen"]
