@@ -45,6 +45,7 @@ from gateway.services.environment_keys import EnvironmentKeys
 from gateway.services.flights import Flights
 from gateway.services.generate import GenerateService
 from gateway.services.images import ImageService
+from gateway.services.keeping import Keeper
 from gateway.services.media import MediaService
 from gateway.services.model_catalog import ModelCatalogService
 from gateway.services.password_reset import PasswordResetService
@@ -78,6 +79,7 @@ class Container:
     authenticator: Authenticator
     environment_keys: EnvironmentKeys
     endings: Endings
+    keeper: Keeper
     auth: AuthService
     password_resets: PasswordResetService
     sessions: SessionService
@@ -207,6 +209,7 @@ def _wire(
         authenticator=shared.authenticator,
         environment_keys=shared.environment_keys,
         endings=shared.endings,
+        keeper=shared.keeper,
         password_resets=shared.password_resets,
         sessions=SessionService(uow, shared.endings),
         throttle=shared.throttle,

@@ -27,16 +27,20 @@ from gateway.domain.catalog import Catalog
 from gateway.guardrails.pipeline import GuardrailPipeline
 from gateway.providers.chat.http_client import upstream_client
 from gateway.providers.embedding.wordllama import WordLlamaEmbedder
+from gateway.repositories.running_turn import RunningTurnRepository
 from gateway.repositories.turn import TurnRepository
 from gateway.repositories.unit_of_work import UnitOfWork
 from gateway.services.authenticator import Authenticator
+from gateway.services.bus import Bus
 from gateway.services.endings import Endings
 from gateway.services.environment_keys import EnvironmentKeys, parse_keys
 from gateway.services.housekeeping import Housekeeping
 from gateway.services.images import ImageService
+from gateway.services.keeping import Keeper
 from gateway.services.ledger import Ledger
 from gateway.services.password_reset import PasswordResetService
 from gateway.services.recording import Recorder
+from gateway.services.rescue import Rescue
 from gateway.services.throttle import Throttle
 from gateway.services.turns import TurnTasks
 
@@ -59,6 +63,7 @@ class Foundation:
     tasks: TurnTasks
     events: EventLog
     endings: Endings
+    keeper: Keeper
     throttle: Throttle
     password_resets: PasswordResetService
     environment_keys: EnvironmentKeys
@@ -98,6 +103,9 @@ async def open_foundation(settings: Settings, catalog: Catalog) -> AsyncIterator
         recorder = Recorder(tasks, events)
         stack.push_async_callback(recorder.aclose)
         in_background(stack, recorder.run())
+        running, bus = RunningTurnRepository(engine), Bus(valkey)
+        keeper = Keeper(tasks, running, bus)
+        in_background(stack, keeper.run())
         throttle = Throttle(Attempts(valkey), secret)
         resets = PasswordResetService(
             uow, passwords, endings, throttle, mailer_of(settings), page=settings.password_reset_url
@@ -112,11 +120,16 @@ async def open_foundation(settings: Settings, catalog: Catalog) -> AsyncIterator
         authenticator = Authenticator(uow, cache, tokens, limiter, environment_keys)
         stack.push_async_callback(authenticator.aclose)
         turns = TurnRepository(engine)
-        ledger = Ledger(turns, catalog)
+        lease = settings.turn_lease_seconds
+        ledger = Ledger(turns, catalog, lease_seconds=lease)
         blobs = BlobStore(settings.data_dir / "media")
         tidying = ImageService(uow, blobs, most_bytes=catalog.media.max_bytes).tidy
-        in_background(stack, Housekeeping(uow, turns, ledger, [tidying]).run())
+        housekeeping = Housekeeping(
+            uow, turns, ledger, Rescue(running, events), tasks, [tidying], interval=lease / 4
+        )
+        in_background(stack, housekeeping.run())
         await stack.enter_async_context(endings.watching())
+        await stack.enter_async_context(bus.watching())
         yield Foundation(
             settings=settings,
             engine=engine,
@@ -132,6 +145,7 @@ async def open_foundation(settings: Settings, catalog: Catalog) -> AsyncIterator
             tasks=tasks,
             events=events,
             endings=endings,
+            keeper=keeper,
             throttle=throttle,
             password_resets=resets,
             environment_keys=environment_keys,

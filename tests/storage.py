@@ -13,7 +13,7 @@ from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.core.ids import new_id
-from gateway.domain.ledger import FinishedTurn, NewTurn, OpenedTurn, UsageEntry, UsageOwner
+from gateway.domain.ledger import FinishedTurn, Held, NewTurn, OpenedTurn, UsageEntry, UsageOwner
 from gateway.domain.usage import Usage
 from gateway.models.user import User
 from gateway.repositories.turn import TurnRepository
@@ -54,6 +54,11 @@ class Begun:
     @property
     def conversation_id(self) -> UUID:
         return self.opened.conversation_id
+
+    @property
+    def held(self) -> Held:
+        """What it holds of its conversation."""
+        return Held(self.opened.conversation_id, self.opened.lock_token)
 
     @property
     def said(self) -> list[str]:

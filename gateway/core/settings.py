@@ -42,6 +42,10 @@ class Settings(BaseSettings):
     # Where `gateway serve` started a small model of its own, the address of its OpenAI-compatible server.
     local_model_url: str = ""
 
+    # How long a turn outlives a worker that died, and how long running ones may go on after SIGTERM.
+    turn_lease_seconds: float = Field(default=20.0, ge=1, le=600)
+    shutdown_grace_seconds: float = Field(default=25.0, ge=0, le=600)
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"
     cors_origins: str = ""

@@ -9,8 +9,9 @@ from uuid import UUID
 
 from gateway.core.ids import new_id
 
-# How long a reservation (and a conversation's lock) outlives the process that no longer renews it.
-LEASE_SECONDS = 40.0
+# How long a reservation (and a conversation's lock) outlives the process that no longer renews it: with the
+# next round of another's housekeeping it is given back within 30 s, and PostgreSQL may be away for 15.
+LEASE_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)

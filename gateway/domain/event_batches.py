@@ -55,6 +55,11 @@ def pack_snapshot(started: TurnStarted, number: int, text: str) -> bytes:
     return _dumps([1, [*_runs([started]), ["s", number, text]]])
 
 
+def pack_end(number: int) -> bytes:
+    """The turn's end, told by somebody else."""
+    return _dumps([number, [["e"]]])
+
+
 def unpack(data: bytes) -> Iterator[tuple[int, Logged]]:
     """Each event with its number.
 

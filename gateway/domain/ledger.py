@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from gateway.core.ids import new_id
@@ -126,6 +126,13 @@ class OpenedTurn:
     def history(self) -> tuple[Message, ...]:
         """The messages of the branch."""
         return self.branch.messages
+
+
+class Held(NamedTuple):
+    """What a running turn holds of its conversation: nobody has taken it over while the token is the same."""
+
+    conversation_id: UUID
+    lock_token: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,9 +100,6 @@ SELECT coalesce({_TOKENS_USED}, 0) AS tokens_used, coalesce(b.tokens_reserved, 0
 FROM users LEFT JOIN budgets b ON b.user_id = users.id WHERE users.id = $1
 """  # noqa: S608 - as above
 
-# $1 reservations $2 lease in seconds
-RENEW = "UPDATE reservations SET expires_at = now() + make_interval(secs => $2) WHERE id = ANY($1::uuid[])"
-
 # Two sweepers that update several budgets each could wait for one another: one is enough. Rows that someone
 # holds are being settled or deleted; nothing here waits for them, so that nobody waits in a circle.
 RETURN_EXPIRED = """

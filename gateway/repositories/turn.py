@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -20,6 +20,7 @@ from gateway.domain.ledger import (
     AskedQuestion,
     Branch,
     FinishedTurn,
+    Held,
     NewTurn,
     OpenedTurn,
     Said,
@@ -139,16 +140,22 @@ class TurnRepository:
         async with driver_connection(self._engine) as connection:
             await connection.execute(turn_sql.RECORD_USAGE, reservation_id, *_usage_arguments(owner, calls))
 
-    async def renew(self, reservations: Sequence[UUID], lease_seconds: float = LEASE_SECONDS) -> None:
-        """Keep the reservations, and the conversations of persisted turns, for another lease from now."""
-        async with driver_connection(self._engine) as connection:
-            await connection.execute(budget_sql.RENEW, reservations, lease_seconds)
-            await connection.execute(turn_sql.RENEW, reservations, lease_seconds)
+    async def renew(
+        self, leases: Mapping[UUID, Held | None], lease_seconds: float = LEASE_SECONDS
+    ) -> list[UUID]:
+        """Keep the reservations, and the conversations that persisted turns hold, for another lease from now.
 
-    async def release_expired(self) -> int:
-        """Free the conversations whose turn's process died; its answer becomes `interrupted`. How many."""
+        Returns:
+            The answers whose turns hold their conversations no more: taken over, or deleted.
+        """
+        reservations = list(leases)
+        held = [(answer_id, *held) for answer_id, held in leases.items() if held is not None]
+        answers, conversations, tokens = zip(*held, strict=True) if held else ((), (), ())
         async with driver_connection(self._engine) as connection:
-            return int(await connection.fetchval(turn_sql.RELEASE_EXPIRED))
+            rows = await connection.fetch(
+                turn_sql.RENEW, reservations, lease_seconds, answers, conversations, tokens
+            )
+        return [row["answer_id"] for row in rows]
 
     async def return_expired(self) -> int:
         """Give back what calls had reserved whose process died. How many."""

@@ -177,24 +177,26 @@ FINISH_AND_SUMMARISE = _finish(
 # $1 message $2 user
 STATUS = "SELECT status FROM messages WHERE id = $1 AND user_id = $2"
 
-# Rows that someone holds are being seen to by their holder.
-RELEASE_EXPIRED = """
-WITH expired AS (
-    SELECT id, running_message_id FROM conversations
-    WHERE running_message_id IS NOT NULL AND running_until < now()
-    FOR UPDATE SKIP LOCKED
-), abandoned AS (
-    UPDATE messages m SET status = 'interrupted', completed_at = now()
-    FROM expired WHERE m.id = expired.running_message_id AND m.status IN ('pending', 'streaming')
-), released AS (
-    UPDATE conversations c SET running_message_id = NULL, running_until = NULL
-    FROM expired WHERE c.id = expired.id
-)
-SELECT count(*) FROM expired
-"""
-
-# $1 answers $2 lease in seconds
+# $1 reservations $2 lease in seconds, then of persisted turns $3 answers $4 conversations $5 lock tokens; the
+# answers that have lost their conversation. Rows that someone holds are being ended, or it is their turn the
+# next time.
 RENEW = """
-UPDATE conversations SET running_until = now() + make_interval(secs => $2)
-WHERE running_message_id = ANY($1::uuid[])
+WITH mine AS (
+    SELECT * FROM unnest($3::uuid[], $4::uuid[], $5::bigint[]) AS m (answer_id, conversation_id, token)
+), held AS (
+    SELECT c.id FROM mine JOIN conversations c ON c.id = mine.conversation_id
+    WHERE c.running_message_id = mine.answer_id AND c.lock_token = mine.token
+    FOR UPDATE OF c SKIP LOCKED
+), kept AS (
+    UPDATE conversations c SET running_until = now() + make_interval(secs => $2)
+    FROM held WHERE c.id = held.id RETURNING c.id
+), leased AS (
+    SELECT id FROM reservations WHERE id = ANY($1::uuid[]) AND (SELECT count(*) FROM kept) >= 0
+    FOR UPDATE SKIP LOCKED
+), extended AS (
+    UPDATE reservations r SET expires_at = now() + make_interval(secs => $2)
+    FROM leased WHERE r.id = leased.id
+)
+SELECT mine.answer_id FROM mine LEFT JOIN conversations c ON c.id = mine.conversation_id
+WHERE c.id IS NULL OR c.running_message_id IS DISTINCT FROM mine.answer_id OR c.lock_token <> mine.token
 """

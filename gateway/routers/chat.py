@@ -32,7 +32,7 @@ from gateway.routers.answers import answer_response, leaving, noting
 from gateway.routers.dependencies import document_errors, get_container, service_or_person
 from gateway.routers.edge import json_bytes
 from gateway.routers.openapi import json_body
-from gateway.schemas.turn import AnswerView
+from gateway.schemas.turn import AnswerView, CancelView
 from gateway.services.resumption import Found, Resumption
 
 router = APIRouter(prefix="/api/chat", tags=["chat"])
@@ -115,6 +115,22 @@ async def resume(
     found = await resumption.find(principal.user_id, parse_id(message_id))
     after = max(_event_id(request.headers.get("last-event-id")), _event_id(last_event_id))
     return stream_response(_again(resumption, found, after, request))
+
+
+@router.post(
+    "/{message_id}/cancel",
+    summary="Call a running turn off",
+    status_code=202,
+    responses=document_errors(404),
+)
+async def cancel(message_id: str, request: Request, principal: Caller) -> CancelView:
+    """Stops the turn on whichever worker it runs; its stream ends with `done`, its text so far is kept.
+
+    `status` is the answer's as it was. Of a turn that has ended nothing changes.
+    """
+    answer_id = parse_id(message_id)
+    status = await get_container(request).keeper.cancel(principal.user_id, answer_id)
+    return CancelView(message_id=answer_id, status=status)
 
 
 async def _again(resumption: Resumption, found: Found, after: int, request: Request) -> AsyncIterator[bytes]:

@@ -79,6 +79,13 @@ class AnswerView(View):
     receipt: Receipt
 
 
+class CancelView(View):
+    """An answer whose turn was called off; `status` is what it was until then."""
+
+    message_id: UUID
+    status: Literal["pending", "streaming", "complete", "failed", "cancelled", "interrupted"]
+
+
 class CompletionChoice(View):
     index: int
     message: dict[str, Any]

@@ -14,11 +14,13 @@ from gateway.core.exceptions import GatewayError
 from gateway.repositories.turn import TurnRepository
 from gateway.repositories.unit_of_work import UnitOfWork
 from gateway.services.ledger import Ledger
+from gateway.services.rescue import Rescue
+from gateway.services.turns import TurnTasks
 
 log = structlog.get_logger(__name__)
 
-INTERVAL_SECONDS = 10.0  # a quarter of a lease
-_ROUNDS_PER_PARTITION_CHECK = 360  # an hour
+INTERVAL_SECONDS = 5.0  # a quarter of a lease
+_ROUNDS_PER_PARTITION_CHECK = 720  # an hour
 
 
 class Housekeeping:
@@ -29,34 +31,53 @@ class Housekeeping:
         uow: Callable[[], UnitOfWork],
         turns: TurnRepository,
         ledger: Ledger,
+        rescue: Rescue,
+        tasks: TurnTasks,
         hourly: Sequence[Callable[[], Awaitable[None]]] = (),
+        *,
+        interval: float = INTERVAL_SECONDS,
     ) -> None:
         self._uow = uow
         self._turns = turns
         self._ledger = ledger
+        self._rescue = rescue
+        self._tasks = tasks
         self._hourly = hourly
+        self._interval = interval
 
     async def run(self) -> NoReturn:
         """Make rounds until cancelled; a database that is away is met again on the next one."""
         rounds = 0
+        away = False
         while True:
             try:
-                await self.round(partitions=rounds % _ROUNDS_PER_PARTITION_CHECK == 0)
+                await self.round(partitions=rounds % _ROUNDS_PER_PARTITION_CHECK == 0, sweep=not away)
                 rounds += 1
+                away = False
             except (GatewayError, SQLAlchemyError, OSError) as error:
                 log.warning("housekeeping.postponed", error=type(error).__name__)
-            await asyncio.sleep(INTERVAL_SECONDS)
+                away = True
+            await asyncio.sleep(self._interval)
 
-    async def round(self, *, partitions: bool) -> int:
-        """Keep this worker's leases, end those of no worker; returns how many turns that were."""
+    async def round(self, *, partitions: bool, sweep: bool = True) -> int:
+        """Keep this worker's leases, end those of no worker; returns how many turns that were.
+
+        Args:
+            sweep: False where the database has been away: the others are to keep their leases first.
+        """
         # First: after a while without the database, our own leases would be the ones found to have ended.
-        await self._ledger.keep()
+        for message_id in await self._ledger.keep():
+            if (lost := self._tasks.answering(message_id)) is not None:
+                log.warning("housekeeping.turn_lost")
+                lost.cancel()
         if partitions:
             async with self._uow() as uow:
                 await uow.usage.ensure_partitions()
             for chore in self._hourly:
                 await chore()
-        ended = await self._turns.release_expired()
+        if not sweep:
+            return 0
+        ended = await self._rescue.end_abandoned()
         if ended:
             log.warning("housekeeping.turns_interrupted", count=ended)
         returned = await self._turns.return_expired()

@@ -14,6 +14,7 @@ import structlog
 from gateway.core import metrics
 from gateway.core.exceptions import BudgetExceeded, GatewayError, QuotaExceeded, RateLimited, Unavailable
 from gateway.domain.budget import (
+    LEASE_SECONDS,
     BudgetState,
     Estimate,
     OverBudget,
@@ -23,7 +24,15 @@ from gateway.domain.budget import (
     seconds_left_today,
 )
 from gateway.domain.catalog import Catalog, Tier
-from gateway.domain.ledger import AskedQuestion, FinishedTurn, NewTurn, OpenedTurn, UsageEntry, UsageOwner
+from gateway.domain.ledger import (
+    AskedQuestion,
+    FinishedTurn,
+    Held,
+    NewTurn,
+    OpenedTurn,
+    UsageEntry,
+    UsageOwner,
+)
 from gateway.domain.principal import Principal
 from gateway.repositories.turn import TurnRepository
 
@@ -49,10 +58,13 @@ class Ledger:
     one's housekeeping gives it back.
     """
 
-    def __init__(self, turns: TurnRepository, catalog: Catalog) -> None:
+    def __init__(
+        self, turns: TurnRepository, catalog: Catalog, *, lease_seconds: float = LEASE_SECONDS
+    ) -> None:
         self._turns = turns
         self._catalog = catalog
-        self._open: set[UUID] = set()
+        self._lease_seconds = lease_seconds
+        self._open: dict[UUID, Held | None] = {}
         self._owed: deque[_Owed] = deque()
 
     def adopt(self, catalog: Catalog) -> None:
@@ -75,7 +87,7 @@ class Ledger:
             state = await self._turns.reserve(reservation)
         except OverBudget as refusal:
             raise _refused(principal, reservation, refusal.state) from None
-        self._granted(principal, reservation, state)
+        self._granted(principal, reservation, state, None)
         return reservation.id
 
     async def asked(self, principal: Principal, message_id: UUID) -> AskedQuestion:
@@ -90,10 +102,13 @@ class Ledger:
         """
         reservation = replace(self._reservation(principal, estimate), id=turn.answer_id)
         try:
-            opened = await self._turns.begin_turn(replace(turn, reservation=reservation))
+            opened = await self._turns.begin_turn(
+                replace(turn, reservation=reservation, lease_seconds=self._lease_seconds)
+            )
         except OverBudget as refusal:
             raise _refused(principal, reservation, refusal.state) from None
-        self._granted(principal, reservation, opened.budget)
+        held = Held(opened.conversation_id, opened.lock_token)
+        self._granted(principal, reservation, opened.budget, held)
         return opened
 
     async def settle(
@@ -115,14 +130,16 @@ class Ledger:
         )
         return stands is not False
 
-    async def keep(self) -> None:
+    async def keep(self) -> list[UUID]:
         """Renew the leases of the turns that run here, and make up for settlements that failed.
+
+        Returns:
+            Answers of turns that run here and have lost their conversations.
 
         Raises:
             Unavailable: the database is still away.
         """
-        if self._open:
-            await self._turns.renew(list(self._open))
+        lost = await self._turns.renew(self._open, self._lease_seconds) if self._open else []
         while self._owed:
             try:
                 await self._owed[0].write()
@@ -133,15 +150,23 @@ class Ledger:
             else:
                 log.info("settlement_made_up_for")
             self._close(self._owed.popleft().reservation_id)
+        return lost
 
     def _reservation(self, principal: Principal, estimate: Estimate) -> Reservation:
         tier: Tier = self._catalog.tier_of(principal.tier)
         return Reservation(
-            principal.user_id, estimate.tokens, estimate.usd, tier.tokens_per_day, tier.usd_per_month
+            principal.user_id,
+            estimate.tokens,
+            estimate.usd,
+            tier.tokens_per_day,
+            tier.usd_per_month,
+            lease_seconds=self._lease_seconds,
         )
 
-    def _granted(self, principal: Principal, reservation: Reservation, state: BudgetState) -> None:
-        self._open.add(reservation.id)
+    def _granted(
+        self, principal: Principal, reservation: Reservation, state: BudgetState, held: Held | None
+    ) -> None:
+        self._open[reservation.id] = held
         principal.allowance.tokens = _tokens_left(reservation, state)
 
     async def _write(
@@ -171,7 +196,7 @@ class Ledger:
 
     def _close(self, reservation_id: UUID | None) -> None:
         if reservation_id is not None:
-            self._open.discard(reservation_id)
+            self._open.pop(reservation_id, None)
 
 
 async def _patiently(write: Callable[[], Awaitable[bool | None]]) -> bool | None:

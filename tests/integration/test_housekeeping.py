@@ -11,12 +11,17 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.cache.client import ValkeyClient
+from gateway.cache.event_log import EventLog
 from gateway.core.database import create_engine, create_session_factory
 from gateway.domain.catalog import Catalog
+from gateway.repositories.running_turn import RunningTurnRepository
 from gateway.repositories.turn import TurnRepository
 from gateway.repositories.unit_of_work import UnitOfWork
 from gateway.services.housekeeping import Housekeeping
 from gateway.services.ledger import Ledger
+from gateway.services.rescue import Rescue
+from gateway.services.turns import TurnTasks
 from tests.storage import begin, make_user
 
 
@@ -30,7 +35,8 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 def housekeeping(engine: AsyncEngine) -> Housekeeping:
     turns = TurnRepository(engine)
     uow = partial(UnitOfWork, create_session_factory(engine))
-    return Housekeeping(uow, turns, Ledger(turns, Catalog()))
+    rescue = Rescue(RunningTurnRepository(engine), EventLog(ValkeyClient("")))
+    return Housekeeping(uow, turns, Ledger(turns, Catalog()), rescue, TurnTasks())
 
 
 async def test_a_crashed_workers_turn_becomes_interrupted(engine: AsyncEngine) -> None:

@@ -135,7 +135,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule()
     def renew_and_sweep(self) -> None:
-        self.run(self.turns.renew(list(self.leases)))
+        self.run(self.turns.renew(dict.fromkeys(self.leases)))
         self.run(self.turns.return_expired())
 
     @rule()

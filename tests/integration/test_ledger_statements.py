@@ -19,6 +19,7 @@ from gateway.core.ids import new_id
 from gateway.domain.budget import OverBudget, Reservation
 from gateway.domain.ledger import UsageOwner
 from gateway.domain.usage import Usage
+from gateway.repositories.running_turn import RunningTurnRepository
 from gateway.repositories.turn import TurnRepository
 from tests.gateway_server import running_gateway
 from tests.ledger_book import book
@@ -168,7 +169,7 @@ async def test_a_turn_of_a_dead_process_is_interrupted_and_its_reservation_retur
     engine, turns, user
 ) -> None:
     begun = await begin(turns, user, "q", reservation=wish(user), lease_seconds=-1)
-    await turns.release_expired()
+    await RunningTurnRepository(engine).release_expired()
     await turns.return_expired()
     assert (await book(engine, user)).check().tokens_reserved == 0
     (row,) = await rows(engine, "SELECT status FROM messages WHERE id = :id", id=begun.answer_id)
@@ -328,7 +329,7 @@ async def test_accounts_are_deleted_while_they_are_used_and_nothing_waits_for_ev
         for _ in range(after):
             await asyncio.sleep(0)
             await turns.return_expired()
-            await turns.release_expired()
+            await RunningTurnRepository(engine).release_expired()
         await rows(engine, "DELETE FROM users WHERE id = :u RETURNING 1", u=account)
 
     accounts = [await make_user(engine) for _ in range(6)]

@@ -383,7 +383,7 @@ async def test_a_long_turns_leases_are_renewed_while_it_runs(serve: Serve, upstr
         )
         await ledger.keep()
         await ledger._turns.return_expired()
-        await ledger._turns.release_expired()
+        await gateway.container.keeper._turns.release_expired()
         assert (await book(engine, person.id)).check().tokens_reserved == 15
         gate.set()
         assert (await asked).json()["message"]["status"] == "complete"

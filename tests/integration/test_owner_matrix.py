@@ -135,6 +135,7 @@ def calls(owner: Owner) -> dict[str, Call]:
         "POST /api/chat/stream": Call(turn),
         "POST /api/chat/{message_id}/regenerate": Call({}),
         "GET /api/chat/stream/{message_id}": Call(),
+        "POST /api/chat/{message_id}/cancel": Call(),
         "GET /api/conversations/{conversation_id}": Call(),
         "PATCH /api/conversations/{conversation_id}": Call({"title": "stolen", "head_id": owner.question_id}),
         "DELETE /api/conversations/{conversation_id}": Call(),
