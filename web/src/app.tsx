@@ -39,8 +39,8 @@ const router = createBrowserRouter(
             {
               element: <Shell side={<ChatSide />} />,
               children: [
-                { path: "/", element: <ChatPage /> },
-                { path: "/c/:conversationId", element: <ChatPage /> },
+                // One page for both, so that a conversation that gets its id keeps the field and what is in it.
+                { element: <ChatPage />, children: [{ path: "/" }, { path: "/c/:conversationId" }] },
               ],
             },
             {

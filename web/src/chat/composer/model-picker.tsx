@@ -1,0 +1,115 @@
+import * as Ariakit from "@ariakit/react";
+import { useQuery } from "@tanstack/react-query";
+import { useMemo, useState } from "react";
+import { useTranslation } from "react-i18next";
+import type { ModelChoice } from "../../api/types";
+import { formatCompact, formatMoney } from "../../lib/format";
+import { Icon } from "../../ui/icon";
+import { chatModels } from "../queries";
+
+interface ModelPickerProps {
+  value: string;
+  onChange: (name: string) => void;
+}
+
+const KINDS = ["router", "alias", "model"] as const;
+
+/** Models and aliases with what they can and cost, found by name. */
+export function ModelPicker({ value, onChange }: ModelPickerProps) {
+  const { t } = useTranslation();
+  const models = useQuery(chatModels);
+  const [words, setWords] = useState("");
+  const found = useMemo(() => {
+    const wanted = words.trim().toLowerCase();
+    return (models.data ?? []).filter(({ name, provider }) =>
+      `${name} ${provider}`.toLowerCase().includes(wanted),
+    );
+  }, [models.data, words]);
+  return (
+    <Ariakit.ComboboxProvider resetValueOnHide setValue={setWords}>
+      <Ariakit.SelectProvider value={value} setValue={onChange} placement="top-start">
+        <Ariakit.Select className="inline-flex min-h-8 max-w-52 items-center gap-2 rounded-sm px-2 text-sm text-ink-soft hover:bg-hover hover:text-ink">
+          <Icon name="model" />
+          <span className="unseen">{t("chat.model")}:</span>
+          <span className="truncate">{value === "auto" ? t("chat.auto") : value}</span>
+          <Icon name="down" size={14} />
+        </Ariakit.Select>
+        <Ariakit.SelectPopover
+          portal
+          gutter={6}
+          aria-label={t("chat.model")}
+          className="floating z-40 flex max-h-[min(28rem,var(--popover-available-height))] w-96 max-w-[calc(100vw-2rem)] flex-col"
+        >
+          <Ariakit.Combobox
+            autoSelect
+            placeholder={t("chat.searchModels")}
+            aria-label={t("chat.searchModels")}
+            className="mb-1 min-h-9 w-full rounded-sm border border-line bg-page px-3 text-sm placeholder:text-ink-soft"
+          />
+          <Ariakit.ComboboxList className="overflow-y-auto">
+            {KINDS.map((kind) => (
+              <Choices key={kind} kind={kind} choices={found.filter((choice) => choice.kind === kind)} />
+            ))}
+            {found.length === 0 && <p className="px-3 py-4 text-sm text-ink-soft">{t("chat.noModels")}</p>}
+          </Ariakit.ComboboxList>
+        </Ariakit.SelectPopover>
+      </Ariakit.SelectProvider>
+    </Ariakit.ComboboxProvider>
+  );
+}
+
+function Choices({ kind, choices }: { kind: ModelChoice["kind"]; choices: ModelChoice[] }) {
+  const { t } = useTranslation();
+  if (choices.length === 0) return null;
+  return (
+    <Ariakit.SelectGroup>
+      <Ariakit.SelectGroupLabel className="px-3 pt-2 pb-1 text-xs text-ink-soft">
+        {t(`chat.kinds.${kind}`)}
+      </Ariakit.SelectGroupLabel>
+      {choices.map((choice) => (
+        <Ariakit.SelectItem
+          key={choice.name}
+          value={choice.name}
+          render={<Ariakit.ComboboxItem />}
+          className="flex items-start gap-2 rounded-sm px-3 py-2 text-sm data-active-item:bg-hover"
+        >
+          <Ariakit.SelectItemCheck className="mt-0.5 w-4 shrink-0">
+            <Icon name="check" size={16} />
+          </Ariakit.SelectItemCheck>
+          <span className="min-w-0 flex-1">
+            <span className="block font-medium">{choice.name === "auto" ? t("chat.auto") : choice.name}</span>
+            <Facts choice={choice} />
+          </span>
+        </Ariakit.SelectItem>
+      ))}
+    </Ariakit.SelectGroup>
+  );
+}
+
+function Facts({ choice }: { choice: ModelChoice }) {
+  const { t } = useTranslation();
+  if (choice.kind === "router") return <Line>{t("chat.autoHint")}</Line>;
+  if (choice.kind === "alias") return <Line>{t("chat.stands", { models: choice.models.join(", ") })}</Line>;
+  const facts = [
+    choice.provider,
+    t("chat.context", { size: formatCompact(choice.context_window) }),
+    ...choice.capabilities.map((name) => t(`chat.capabilities.${name}` as "chat.capabilities.tools")),
+  ];
+  return (
+    <>
+      <Line>{facts.join(" · ")}</Line>
+      <Line>{priceOf(choice, t)}</Line>
+    </>
+  );
+}
+
+function Line({ children }: { children: string }) {
+  return <span className="block text-xs text-ink-soft">{children}</span>;
+}
+
+function priceOf({ price }: ModelChoice, t: ReturnType<typeof useTranslation>["t"]): string {
+  const input = Number(price?.input ?? 0);
+  const output = Number(price?.output ?? 0);
+  if (input === 0 && output === 0) return t("chat.free");
+  return t("chat.price", { input: formatMoney(input), output: formatMoney(output) });
+}

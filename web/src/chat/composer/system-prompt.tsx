@@ -1,0 +1,62 @@
+import { type FormEvent, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { Button } from "../../ui/button";
+import { Dialog } from "../../ui/dialog";
+import { Field, INPUT } from "../../ui/field";
+import { Icon } from "../../ui/icon";
+
+interface SystemPromptProps {
+  value: string;
+  onChange: (text: string) => Promise<unknown>;
+}
+
+export function SystemPrompt({ value, onChange }: SystemPromptProps) {
+  const { t } = useTranslation();
+  const [open, setOpen] = useState(false);
+  const [busy, setBusy] = useState(false);
+  const submit = async (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    setBusy(true);
+    try {
+      await onChange(String(new FormData(event.currentTarget).get("system")).trim());
+      setOpen(false);
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <>
+      <button
+        type="button"
+        onClick={() => setOpen(true)}
+        className="inline-flex min-h-8 items-center gap-2 rounded-sm px-2 text-sm text-ink-soft hover:bg-hover hover:text-ink"
+      >
+        <Icon name="edit" />
+        {value ? t("chat.systemOn") : t("chat.system")}
+      </button>
+      <Dialog open={open} title={t("chat.systemTitle")} onClose={() => setOpen(false)} wide>
+        <form onSubmit={submit} className="flex flex-col gap-4">
+          <Field label={t("chat.system")} hint={t("chat.systemHint")}>
+            {(wiring) => (
+              <textarea
+                {...wiring}
+                name="system"
+                rows={8}
+                maxLength={100_000}
+                defaultValue={value}
+                placeholder={t("chat.systemPlaceholder")}
+                className={INPUT}
+              />
+            )}
+          </Field>
+          <div className="flex justify-end gap-2">
+            <Button onClick={() => setOpen(false)}>{t("common.cancel")}</Button>
+            <Button kind="primary" type="submit" busy={busy}>
+              {t("common.save")}
+            </Button>
+          </div>
+        </form>
+      </Dialog>
+    </>
+  );
+}

@@ -1,0 +1,72 @@
+import * as Ariakit from "@ariakit/react";
+import { useQuery } from "@tanstack/react-query";
+import { useTranslation } from "react-i18next";
+import { Button } from "../../ui/button";
+import { Checkbox } from "../../ui/field";
+import { Icon } from "../../ui/icon";
+import { chatTools } from "../queries";
+
+/** Null: all that there are. */
+export type ToolNames = readonly string[] | null;
+
+interface ToolPickerProps {
+  value: ToolNames;
+  onChange: (names: ToolNames) => void;
+}
+
+/** Which of the gateway's tools a model may use. */
+export function ToolPicker({ value, onChange }: ToolPickerProps) {
+  const { t } = useTranslation();
+  const tools = useQuery(chatTools).data ?? [];
+  const known = tools.map((tool) => tool.name);
+  const on = value?.filter((name) => known.includes(name)) ?? known;
+  const label =
+    value === null || (known.length > 0 && on.length === known.length)
+      ? t("chat.toolsAll")
+      : on.length === 0
+        ? t("chat.toolsNone")
+        : t("chat.toolsSome", { count: on.length });
+  const turn = (name: string, use: boolean) => {
+    const names = known.filter((one) => (one === name ? use : on.includes(one)));
+    onChange(names.length === known.length ? null : names);
+  };
+  return (
+    <Ariakit.PopoverProvider placement="top-start">
+      <Ariakit.PopoverDisclosure className="inline-flex min-h-8 items-center gap-2 rounded-sm px-2 text-sm text-ink-soft hover:bg-hover hover:text-ink">
+        <Icon name="tool" />
+        {label}
+      </Ariakit.PopoverDisclosure>
+      <Ariakit.Popover
+        portal
+        gutter={6}
+        aria-label={t("chat.tools")}
+        className="floating z-40 flex max-h-[min(28rem,var(--popover-available-height))] w-80 max-w-[calc(100vw-2rem)] flex-col gap-3 overflow-y-auto p-3"
+      >
+        <p className="text-sm text-ink-soft">{known.length > 0 ? t("chat.toolsHint") : t("chat.noTools")}</p>
+        {tools.map((tool) => (
+          <Checkbox
+            key={tool.name}
+            label={<span className="font-medium">{tool.name}</span>}
+            hint={firstSentence(tool.description)}
+            checked={on.includes(tool.name)}
+            onChange={(event) => turn(tool.name, event.target.checked)}
+          />
+        ))}
+        {known.length > 0 && (
+          <div className="flex gap-2">
+            <Button small onClick={() => onChange(null)}>
+              {t("chat.useAll")}
+            </Button>
+            <Button small onClick={() => onChange([])}>
+              {t("chat.useNone")}
+            </Button>
+          </div>
+        )}
+      </Ariakit.Popover>
+    </Ariakit.PopoverProvider>
+  );
+}
+
+function firstSentence(text: string): string {
+  return /^.*?[.!?](?=\s|$)/s.exec(text)?.[0] ?? text;
+}

@@ -1,0 +1,106 @@
+import { type FormEvent, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { NavLink, useMatch, useNavigate } from "react-router";
+import type { Conversation } from "../../api/types";
+import { plainLine } from "../../lib/text";
+import { Button } from "../../ui/button";
+import { cx } from "../../ui/cx";
+import { ConfirmDialog, Dialog } from "../../ui/dialog";
+import { TextField } from "../../ui/field";
+import { Menu, MenuItem } from "../../ui/menu";
+import { toastError } from "../../ui/toast";
+import { useChangeConversation, useDeleteConversation } from "../queries";
+
+export function Item({ conversation }: { conversation: Conversation }) {
+  const { t } = useTranslation();
+  const [asking, setAsking] = useState<"rename" | "delete" | null>(null);
+  const title = plainLine(conversation.title) || t("chat.untitled");
+  return (
+    <li className="group relative">
+      <NavLink
+        to={`/c/${conversation.id}`}
+        title={title}
+        className={({ isActive }) =>
+          cx(
+            "flex min-h-9 items-center rounded-sm py-1.5 pr-9 pl-3 text-sm hover:bg-hover",
+            isActive && "bg-hover font-medium",
+          )
+        }
+      >
+        <span className="truncate">{title}</span>
+      </NavLink>
+      <Menu
+        label={t("chat.actionsOf", { title })}
+        className={cx(
+          "absolute top-0.5 right-0.5 opacity-0 group-hover:opacity-100 group-focus-within:opacity-100",
+          "aria-expanded:opacity-100 pointer-coarse:opacity-100",
+        )}
+      >
+        <MenuItem icon="edit" onClick={() => setAsking("rename")}>
+          {t("common.rename")}
+        </MenuItem>
+        <MenuItem icon="close" danger onClick={() => setAsking("delete")}>
+          {t("common.delete")}
+        </MenuItem>
+      </Menu>
+      {asking === "rename" && <Rename conversation={conversation} onClose={() => setAsking(null)} />}
+      {asking === "delete" && <Delete id={conversation.id} title={title} onClose={() => setAsking(null)} />}
+    </li>
+  );
+}
+
+function Rename({ conversation, onClose }: { conversation: Conversation; onClose: () => void }) {
+  const { t } = useTranslation();
+  const change = useChangeConversation(conversation.id);
+  const submit = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    const title = plainLine(String(new FormData(event.currentTarget).get("title")));
+    if (title) change.mutate({ title }, { onSuccess: onClose, onError: toastError });
+  };
+  return (
+    <Dialog open title={t("chat.renameTitle")} onClose={onClose}>
+      <form onSubmit={submit} className="flex flex-col gap-4">
+        <TextField
+          label={t("chat.name")}
+          name="title"
+          defaultValue={plainLine(conversation.title)}
+          maxLength={200}
+          autoComplete="off"
+          required
+        />
+        <div className="flex justify-end gap-2">
+          <Button onClick={onClose}>{t("common.cancel")}</Button>
+          <Button kind="primary" type="submit" busy={change.isPending}>
+            {t("common.save")}
+          </Button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+function Delete({ id, title, onClose }: { id: string; title: string; onClose: () => void }) {
+  const { t } = useTranslation();
+  const remove = useDeleteConversation(id);
+  const navigate = useNavigate();
+  const open = useMatch(`/c/${id}`) !== null;
+  return (
+    <ConfirmDialog
+      open
+      title={t("chat.deleteTitle")}
+      text={t("chat.deleteText", { title })}
+      action={t("common.delete")}
+      busy={remove.isPending}
+      onClose={onClose}
+      onConfirm={() =>
+        remove.mutate(undefined, {
+          onSuccess: () => {
+            onClose();
+            if (open) navigate("/", { replace: true });
+          },
+          onError: toastError,
+        })
+      }
+    />
+  );
+}

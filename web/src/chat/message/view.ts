@@ -1,0 +1,108 @@
+/** One shape for what is shown of an answer, whether it is being made or was read. */
+import type { Message, Receipt } from "../../api/types";
+import type { Failure, ToolStep, Turn } from "../stream/turn";
+
+export type State =
+  | "waiting"
+  | "writing"
+  | "reconnecting"
+  | "complete"
+  | "failed"
+  | "cancelled"
+  | "interrupted";
+
+export interface AnswerView {
+  id: string | null;
+  state: State;
+  text: string;
+  reasoning: string;
+  steps: readonly ToolStep[];
+  model: string;
+  provider: string;
+  reason: string;
+  finishReason: string | null;
+  failure: Failure | null;
+  replaced: string | null;
+  tokens: number;
+  costUsd: string | null;
+  receipt: Receipt | null;
+  siblings: Pick<Message, "id" | "siblings"> | null;
+}
+
+export function viewOfTurn(turn: Turn): AnswerView {
+  const { answer, route } = turn;
+  return {
+    id: turn.ids?.message_id ?? null,
+    state: stateOfTurn(turn),
+    text: turn.text,
+    reasoning: turn.reasoning,
+    steps: turn.steps,
+    model: answer?.message.model ?? route?.model ?? "",
+    provider: answer?.message.provider ?? route?.provider ?? "",
+    reason: answer?.receipt.reason ?? route?.reason ?? "",
+    finishReason: answer?.message.finish_reason ?? null,
+    failure: turn.failure,
+    replaced: turn.replaced,
+    tokens: answer?.message.usage.total_tokens ?? 0,
+    costUsd: answer?.message.cost_usd ?? null,
+    receipt: answer?.receipt ?? null,
+    siblings: null,
+  };
+}
+
+/** `seen` is what this tab saw of its making, if it did. */
+export function viewOfMessage(message: Message, seen: Turn | undefined): AnswerView {
+  const receipt = message.receipt as Receipt | null;
+  const error = message.error as { code?: string; message?: string } | null;
+  return {
+    id: message.id,
+    state: stateOfMessage(message.status),
+    text: message.content,
+    reasoning: seen?.reasoning ?? "",
+    steps: seen?.steps ?? keptSteps(receipt),
+    model: message.model ?? "",
+    provider: message.provider ?? "",
+    reason: receipt?.reason ?? "",
+    finishReason: message.finish_reason,
+    failure: error ? { code: error.code ?? "", message: error.message ?? "", requestId: null } : null,
+    replaced: seen?.replaced ?? null,
+    tokens: message.usage.total_tokens,
+    costUsd: message.cost_usd,
+    receipt,
+    siblings: message,
+  };
+}
+
+function stateOfTurn(turn: Turn): State {
+  if (turn.phase === "reconnecting") return "reconnecting";
+  if (turn.phase === "failed") return turn.failure?.code === "overloaded" ? "interrupted" : "failed";
+  if (turn.phase === "done") return stateOfMessage(turn.answer?.message.status ?? "complete");
+  return turn.text || turn.reasoning || turn.steps.length > 0 ? "writing" : "waiting";
+}
+
+function stateOfMessage(status: string): State {
+  switch (status) {
+    case "failed":
+    case "cancelled":
+    case "interrupted":
+    case "complete":
+      return status;
+    default:
+      return "waiting";
+  }
+}
+
+/** Tools' names and times are in the receipt; what they said is not kept. */
+function keptSteps(receipt: Receipt | null): ToolStep[] {
+  return (receipt?.tools ?? []).map((run, index) => ({
+    id: String(run.id ?? index),
+    name: String(run.name ?? ""),
+    arguments: "",
+    result: { ok: run.ok === true, content: "", ms: Number(run.ms ?? 0) },
+  }));
+}
+
+/** How long the calls of models took. */
+export function duration(receipt: Receipt): number {
+  return Object.values(receipt.nodes_ms).reduce((sum, ms) => sum + ms, 0);
+}

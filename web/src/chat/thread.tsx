@@ -1,0 +1,99 @@
+import { type ReactNode, useEffect, useRef } from "react";
+import { useTranslation } from "react-i18next";
+import type { Message } from "../api/types";
+import { announce } from "../ui/announcer";
+import { IconButton } from "../ui/button";
+import { beforeTurn } from "./branches";
+import { Answer } from "./message/answer";
+import { Question } from "./message/question";
+import { type AnswerView, viewOfMessage, viewOfTurn } from "./message/view";
+import { ended, type Turn } from "./stream/turn";
+import { recall, useTurn } from "./stream/turns";
+import { useFollow } from "./use-follow";
+
+interface ThreadProps {
+  place: string;
+  messages: readonly Message[];
+  onEdit: (message: Message, text: string) => void;
+  onRegenerate: (messageId: string) => void;
+  onRead: (messageId: string) => void;
+  /** What stands where there is no message. */
+  empty: ReactNode;
+}
+
+/** The branch being read, and below it the turn under way. */
+export function Thread({ place, messages, empty, ...acts }: ThreadProps) {
+  const { t } = useTranslation();
+  const turn = useTurn(place);
+  const scroller = useRef<HTMLDivElement>(null);
+  const { away, jump } = useFollow(scroller, turn ?? messages);
+  useAnnouncements(turn);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another conversation is read from its end.
+  useEffect(jump, [place, turn?.question, jump]);
+  const busy = turn !== undefined;
+  const shown: ReactNode[] = beforeTurn(messages, turn).map((message) =>
+    message.role === "user" ? (
+      <Question key={message.id} text={message.content} message={message} busy={busy} {...acts} />
+    ) : (
+      <Answer key={message.id} view={viewOf(message)} busy={busy} {...acts} />
+    ),
+  );
+  if (turn) shown.push(...ofTurn(turn, acts));
+  return (
+    <div className="relative min-h-0 flex-1">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls has to be reached by keyboard. */}
+      <section ref={scroller} tabIndex={0} aria-label={t("chat.title")} className="h-full overflow-y-auto">
+        {shown.length === 0 ? (
+          <div className="flex min-h-full flex-col justify-center">{empty}</div>
+        ) : (
+          <div className="mx-auto flex w-full max-w-3xl flex-col gap-6 px-4 py-6">{shown}</div>
+        )}
+      </section>
+      {away && (
+        <IconButton
+          icon="bottom"
+          label={t("chat.jump")}
+          kind="plain"
+          className="absolute bottom-3 left-1/2 size-9 -translate-x-1/2 rounded-full shadow-float"
+          onClick={jump}
+        />
+      )}
+    </div>
+  );
+}
+
+function ofTurn(turn: Turn, acts: Pick<ThreadProps, "onEdit" | "onRegenerate" | "onRead">): ReactNode[] {
+  const answer = <Answer key={turn.ids?.message_id ?? "answer"} view={viewOfTurn(turn)} busy {...acts} />;
+  if (turn.question === null) return [answer];
+  const key = turn.ids?.user_message_id ?? "question";
+  return [<Question key={key} text={turn.question} message={null} busy {...acts} />, answer];
+}
+
+const views = new WeakMap<Message, AnswerView>();
+
+/** The same view for the same message, so that what has not changed is not drawn again. */
+function viewOf(message: Message): AnswerView {
+  let view = views.get(message);
+  if (!view) {
+    view = viewOfMessage(message, recall(message.id));
+    views.set(message, view);
+  }
+  return view;
+}
+
+/** Screen readers hear that an answer begins and how it ended, not every word of it. */
+function useAnnouncements(turn: Turn | undefined): void {
+  const { t } = useTranslation();
+  const begun = Boolean(turn?.text);
+  const over = turn !== undefined && ended(turn);
+  useEffect(() => {
+    if (begun) announce(t("chat.started"));
+  }, [begun, t]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: said once, when it is over.
+  useEffect(() => {
+    if (!over || !turn) return;
+    if (turn.phase === "failed") announce(t("chat.failed"));
+    else if (turn.answer?.message.status === "cancelled") announce(t("chat.stopped"));
+    else announce(t("chat.finished", { count: turn.text.split(/\s+/).filter(Boolean).length }));
+  }, [over]);
+}

@@ -1,0 +1,65 @@
+import { type RefObject, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
+
+const NEAR = 24;
+
+/**
+ * Keeps a scrolled element at its end while what is in it grows. Any move upwards lets go; to come back to the end, or to
+ * `jump`, holds on again.
+ */
+export function useFollow(scroller: RefObject<HTMLElement | null>, content: unknown) {
+  const held = useRef(true);
+  const last = useRef(0);
+  const [away, setAway] = useState(false);
+
+  useEffect(() => {
+    const element = scroller.current;
+    if (!element) return;
+    const letGo = () => {
+      held.current = false;
+      setAway(!atEnd(element));
+    };
+    const onWheel = (event: WheelEvent) =>
+      event.deltaY < 0 && element.scrollHeight > element.clientHeight && letGo();
+    const onScroll = () => {
+      const top = element.scrollTop;
+      if (top < last.current && !atEnd(element)) letGo();
+      else if (atEnd(element)) {
+        held.current = true;
+        setAway(false);
+      }
+      last.current = top;
+    };
+    element.addEventListener("wheel", onWheel, { passive: true });
+    element.addEventListener("scroll", onScroll, { passive: true });
+    // What is loaded late (pictures, colours of code) grows without React.
+    const grown = new ResizeObserver(() => held.current && toEnd(element));
+    for (const child of element.children) grown.observe(child);
+    return () => {
+      element.removeEventListener("wheel", onWheel);
+      element.removeEventListener("scroll", onScroll);
+      grown.disconnect();
+    };
+  }, [scroller]);
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: whenever the content is another.
+  useLayoutEffect(() => {
+    const element = scroller.current;
+    if (element && held.current) toEnd(element);
+  }, [content, scroller]);
+
+  const jump = useCallback(() => {
+    held.current = true;
+    setAway(false);
+    if (scroller.current) toEnd(scroller.current);
+  }, [scroller]);
+
+  return { away, jump };
+}
+
+function atEnd(element: HTMLElement): boolean {
+  return element.scrollHeight - element.clientHeight - element.scrollTop < NEAR;
+}
+
+function toEnd(element: HTMLElement): void {
+  element.scrollTop = element.scrollHeight;
+}
