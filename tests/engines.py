@@ -85,7 +85,7 @@ def worker_database(worker: str) -> str:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not _template_mark().exists():
             execute(f'CREATE DATABASE "{template}"')
-            _migrate(url_of(template))
+            migrate(url_of(template))
             _template_mark().touch()
         name = f"{run}_{worker}"
         execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
@@ -165,7 +165,8 @@ async def _drop_databases(run: str) -> None:
         await connection.close()
 
 
-def _migrate(database_url: str) -> None:
+def migrate(database_url: str) -> None:
+    """Bring a database to the newest schema; from a thread where an event loop runs."""
     if not any((PROJECT / "alembic" / "versions").glob("*.py")):
         return
     from alembic.config import Config

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,17 +12,20 @@ from typing import Any
 import asyncpg
 import orjson
 from sqlalchemy import event
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, QueuePool
 from sqlalchemy.util import greenlet_spawn
 
 from gateway.core.exceptions import Unavailable
 
 CONNECT_TIMEOUT = 5.0  # seconds
 POOL_TIMEOUT = 2.0  # seconds; a caller that waits longer is better told to come again
-COMMAND_TIMEOUT = 20.0  # seconds; a server that hangs must not keep our connections for ever
+STUCK_AFTER = 1.0  # seconds without a connection coming back, after which nobody waits for one any more
+COMMAND_TIMEOUT = 10.0  # seconds; a server that hangs must not keep our connections for ever
+TURN_TIMEOUT = 5.0  # seconds for all of a turn's statement: the connection, the statement, its answer
 
 # SQLSTATE classes of a server that cannot serve now, though the statement may be sound: connection lost,
 # no resources left, stopped by an operator, serialisation failure or deadlock.
@@ -34,6 +39,7 @@ def create_engine(url: str, pool_size: int = 10) -> AsyncEngine:
     """
     engine = create_async_engine(
         url,
+        poolclass=ConnectionPool,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT,
@@ -50,7 +56,30 @@ def create_engine(url: str, pool_size: int = 10) -> AsyncEngine:
         },
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    event.listen(engine.sync_engine, "handle_error", _give_up_late)
     return engine
+
+
+class ConnectionPool(AsyncAdaptedQueuePool):
+    """Refuses at once where every connection is out and none came back for a while: waiting cannot help.
+
+    In a rush connections come back all the time, and a short wait for one is right.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._moved = time.monotonic()
+
+    def _do_get(self) -> ConnectionPoolEntry:
+        if self.checkedout() >= self.size() and time.monotonic() - self._moved > STUCK_AFTER:
+            raise PoolTimeout("every connection is in use, and none comes back")
+        record = super()._do_get()
+        self._moved = time.monotonic()
+        return record
+
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        self._moved = time.monotonic()
+        super()._do_return_conn(record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +112,23 @@ async def driver_connection(engine: AsyncEngine) -> AsyncIterator[asyncpg.Connec
     and two thirds of the CPU of a session. Arguments of type json are JSON text here (`dump_json`).
 
     Raises:
-        Unavailable: the database cannot be reached, or every connection is taken.
+        Unavailable: the database cannot be reached or does not answer in time, or every connection is taken.
     """
     try:
-        # Straight from the pool: SQLAlchemy's own connection around it costs as much again as the statement.
-        pooled = await engine.raw_connection()
-        raw = pooled.driver_connection
-        assert raw is not None
-        try:
-            yield raw
-        finally:
-            # Nothing is awaited in giving it back, so that no cancellation can keep it.
-            await greenlet_spawn(pooled.invalidate if raw.is_closed() else pooled.close)
+        async with asyncio.timeout(TURN_TIMEOUT):
+            # Straight from the pool: SQLAlchemy's own connection costs as much again as the statement.
+            pooled = await engine.raw_connection()
+            raw = pooled.driver_connection
+            assert raw is not None
+            try:
+                yield raw
+            except (asyncio.CancelledError, TimeoutError):
+                # Its answer is still to come, and would keep whoever had this connection next.
+                raw.terminate()
+                raise
+            finally:
+                # Nothing is awaited in giving it back, so that no cancellation can keep it.
+                await greenlet_spawn(pooled.invalidate if raw.is_closed() else pooled.close)
     except Exception as error:
         if (unavailable := as_unavailable(error)) is not None:
             raise unavailable from error
@@ -136,6 +170,12 @@ def _refuse_closed(connection: Any, record: Any, proxy: Any) -> None:
     # error, and a sound one costs no ping.
     if connection.driver_connection.is_closed():
         raise DisconnectionError("the server closed this connection")
+
+
+def _give_up_late(context: ExceptionContext) -> None:
+    # SQLAlchemy takes a time-out of the driver for no fault of the connection's, and would roll back on it.
+    if isinstance(context.original_exception, TimeoutError):
+        context.is_disconnect = True
 
 
 def _cleaned(value: Any) -> Any:

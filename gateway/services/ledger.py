@@ -38,8 +38,9 @@ from gateway.repositories.turn import TurnRepository
 
 log = structlog.get_logger(__name__)
 
-# Pauses before the next try where the database does not take a settlement, in seconds.
-_PAUSES = (0.05, 0.25, 1.0)
+# Pauses before the next try where the database does not take a settlement, in seconds: as long as its restart
+# takes, so that an answer that is there already ends well.
+_PAUSES = (0.05, 0.25, 0.7, 1.0, 1.0, 1.0)
 # Settlements that wait for the database to come back; more than that are only in the log.
 _MOST_OWED = 10_000
 

@@ -1,0 +1,105 @@
+"""Valkey killed, hung and back: turns go on, hardly later, within limits, and nobody has to mend it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from gateway.embedded.valkey import Valkey
+from tests.faults.ledgers import Heard
+from tests.faults.own_engines import kill, own_valkey, process_of
+from tests.faults.stage import Caller, Stage, complete, containers, hear, openai_config, say, stage, until
+from tests.faults.summary import Seen
+from tests.upstreams.http_server import Reply
+
+ROW = "Valkey killed, hung (SIGSTOP), back"
+ADDED = 0.3  # what an outage may cost a turn, in seconds
+MARGIN = 1.0  # what a busy machine may add
+PER_MINUTE = 20
+
+
+def _limited(**providers: str) -> dict[str, object]:
+    config = openai_config(**providers)
+    config["tiers"] = {"free": {"usd_per_month": 1000}, "tight": {"requests_per_minute": PER_MINUTE}}
+    return config
+
+
+async def _turns(one: Stage, caller: Caller, count: int = 6) -> list[Heard]:
+    """Turns of both kinds by both workers, one after the other, each good."""
+    heard = []
+    for number in range(count):
+        door = one.doors[number % 2]
+        heard.append(await (say(door, caller) if number % 3 else complete(door, caller)))
+        assert heard[-1].honest() in ("done", "200"), heard[-1].body
+    return heard
+
+
+async def _break(how: str, valkey: Valkey) -> None:
+    if how == "hung":
+        os.kill(process_of(valkey), signal.SIGSTOP)
+    else:
+        await kill(valkey)
+
+
+async def _mend(how: str, valkey: Valkey) -> None:
+    if how == "hung":
+        os.kill(process_of(valkey), signal.SIGCONT)
+    else:
+        await asyncio.to_thread(valkey.start)
+
+
+@pytest.mark.parametrize("how", ["hung", "killed"])
+async def test_turns_go_on_without_valkey_and_it_heals_by_itself(
+    database_url: str, tmp_path: Path, how: str, seen: Seen
+) -> None:
+    async with own_valkey(tmp_path) as valkey, stage(database_url, valkey.url(), tmp_path, _limited) as one:
+        caller = await one.caller()
+        before = await _turns(one, caller)
+        gate = asyncio.Event()
+        one.upstream.script(Reply(gate=gate, gate_at=2), Reply())
+        halfway = Heard()
+        running = asyncio.create_task(hear(one.here, caller.as_person, {"message": "Hello?"}, heard=halfway))
+        await until(lambda: halfway.text == "Hello, ")
+
+        await _break(how, valkey)
+        during = await _turns(one, caller, 12)
+        gate.set()
+        assert (await running).honest() == "done"
+        assert halfway.text == "Hello, world!"
+        ready = await one.here.http.get("/health/ready")
+        assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
+
+        await _mend(how, valkey)
+        async with asyncio.timeout(5):
+            while any(not worker.container.valkey.available for worker in containers(one)):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        after = await _turns(one, caller)
+        assert (await one.here.http.get("/health/ready")).json()["status"] == "ok"
+        await one.ledgers.check()
+    usual = median(heard.seconds for heard in before + after)
+    added = max(heard.seconds for heard in during) - usual
+    assert added < ADDED + MARGIN
+    assert median(heard.seconds for heard in during) - usual < ADDED  # the breaker spares all but the first
+    seen(ROW, times=len(during) + 1, what="every turn was answered whole", added=added)
+
+
+async def test_limits_hold_while_valkey_is_away(database_url: str, tmp_path: Path, seen: Seen) -> None:
+    async with own_valkey(tmp_path) as valkey, stage(database_url, valkey.url(), tmp_path, _limited) as one:
+        caller = await one.caller()
+        async with one.ledgers.engine.begin() as connection:
+            await connection.exec_driver_sql(
+                f"UPDATE users SET tier = 'tight' WHERE id = '{caller.person.id}'"
+            )
+        await _break("hung", valkey)
+        heard = await asyncio.gather(*(complete(one.doors[n % 2], caller) for n in range(3 * PER_MINUTE)))
+        admitted = sum(one.status == 200 for one in heard)
+        assert 0 < admitted <= PER_MINUTE  # each worker half of it
+        assert {one.honest() for one in heard} == {"200", "429"}
+        await _mend("hung", valkey)
+        await one.ledgers.check()
+    seen(ROW, times=len(heard), what=f"limits held: at most {PER_MINUTE} of {len(heard)} were let in")
