@@ -6,7 +6,15 @@ export function AccountNav() {
   return (
     <SectionNav
       label={t("account.title")}
-      entries={[{ to: "/", icon: "left", label: t("common.toChat"), end: true }]}
+      entries={[
+        { to: "/", icon: "left", label: t("common.toChat"), end: true },
+        { to: "/account", icon: "user", label: t("account.nav.profile"), end: true },
+        { to: "/account/password", icon: "shield", label: t("account.nav.security") },
+        { to: "/account/sessions", icon: "settings", label: t("account.nav.sessions") },
+        { to: "/account/keys", icon: "key", label: t("account.nav.keys") },
+        { to: "/account/usage", icon: "chart", label: t("account.nav.usage") },
+        { to: "/account/data", icon: "receipt", label: t("account.nav.data") },
+      ]}
     />
   );
 }

@@ -1,0 +1,179 @@
+import { queryOptions, useQuery } from "@tanstack/react-query";
+import { useTranslation } from "react-i18next";
+import { call } from "../api/client";
+import type { Usage } from "../api/types";
+import { formatMoney, formatNumber } from "../lib/format";
+import { plainLine } from "../lib/text";
+import { Empty, ErrorNotice, Loading } from "../ui/notice";
+import { Page, Section, Stat } from "../ui/page";
+import { Table } from "../ui/table";
+
+const ownUsage = queryOptions({
+  queryKey: ["usage"],
+  queryFn: ({ signal }) => call<Usage>("/api/user/me/usage", { signal }),
+});
+
+export function UsagePage() {
+  const { t } = useTranslation();
+  const usage = useQuery(ownUsage);
+  return (
+    <Page title={t("account.usage.title")}>
+      {usage.error && <ErrorNotice error={usage.error} onRetry={() => void usage.refetch()} />}
+      {usage.isPending && <Loading />}
+      {usage.data && (
+        <>
+          <p className="text-sm text-ink-soft">{t("account.usage.hint", { tier: usage.data.tier })}</p>
+          <Limits usage={usage.data} />
+          <Sums title={t("account.usage.today")} sums={usage.data.day} />
+          <Sums title={t("account.usage.month")} sums={usage.data.month} />
+          <Breakdown usage={usage.data} />
+        </>
+      )}
+    </Page>
+  );
+}
+
+function Limits({ usage: { day, month, limits, remaining } }: { usage: Usage }) {
+  const { t } = useTranslation();
+  return (
+    <div className="grid gap-4 sm:grid-cols-3">
+      <Gauge
+        label={t("account.usage.tokensToday")}
+        used={day.total_tokens}
+        limit={limits.tokens_per_day}
+        left={remaining.tokens_per_day}
+        format={formatNumber}
+      />
+      <Gauge
+        label={t("account.usage.moneyMonth")}
+        used={Number(month.cost_usd)}
+        limit={limits.usd_per_month === null ? null : Number(limits.usd_per_month)}
+        left={remaining.usd_per_month === null ? null : Number(remaining.usd_per_month)}
+        format={formatMoney}
+      />
+      <div className="panel flex flex-col gap-1 px-4 py-3">
+        <p className="text-sm text-ink-soft">{t("account.usage.perMinute")}</p>
+        <p className="font-medium">
+          {limits.requests_per_minute === null
+            ? t("account.usage.unlimited")
+            : t("account.usage.perMinuteLimit", { count: limits.requests_per_minute })}
+        </p>
+      </div>
+    </div>
+  );
+}
+
+interface GaugeProps {
+  label: string;
+  used: number;
+  limit: number | null;
+  left: number | null;
+  format: (value: number) => string;
+}
+
+function Gauge({ label, used, limit, left, format }: GaugeProps) {
+  const { t } = useTranslation();
+  return (
+    <div className="panel flex flex-col gap-1.5 px-4 py-3">
+      <p className="text-sm text-ink-soft">{label}</p>
+      <p className="font-medium tabular-nums">
+        {limit === null
+          ? t("account.usage.noLimit", { used: format(used) })
+          : t("account.usage.ofLimit", { used: format(used), limit: format(limit) })}
+      </p>
+      {limit !== null && (
+        <>
+          <meter
+            className="h-2 w-full"
+            min={0}
+            max={limit}
+            high={limit * 0.9}
+            value={used}
+            aria-label={label}
+          />
+          {left !== null && (
+            <p className="text-xs text-ink-soft">
+              {t("account.usage.left", { left: format(Math.max(left, 0)) })}
+            </p>
+          )}
+        </>
+      )}
+    </div>
+  );
+}
+
+function Sums({ title, sums }: { title: string; sums: Usage["day"] }) {
+  const { t } = useTranslation();
+  return (
+    <Section title={title}>
+      <dl className="grid grid-cols-2 gap-4 sm:grid-cols-4">
+        <Stat label={t("account.usage.requests")} value={formatNumber(sums.requests)} />
+        <Stat label={t("account.usage.prompt")} value={formatNumber(sums.prompt_tokens)} />
+        <Stat label={t("account.usage.completion")} value={formatNumber(sums.completion_tokens)} />
+        <Stat label={t("account.usage.cost")} value={formatMoney(sums.cost_usd)} />
+      </dl>
+    </Section>
+  );
+}
+
+function Breakdown({ usage: { by_model, by_key } }: { usage: Usage }) {
+  const { t } = useTranslation();
+  if (by_model.length === 0)
+    return (
+      <Empty icon="chart" title={t("account.usage.nothing")}>
+        {t("account.usage.nothingHint")}
+      </Empty>
+    );
+  const figures = [
+    {
+      key: "requests",
+      title: t("account.usage.requests"),
+      numeric: true,
+      cell: (row: Usage["day"]) => formatNumber(row.requests),
+    },
+    {
+      key: "tokens",
+      title: t("account.usage.tokens"),
+      numeric: true,
+      cell: (row: Usage["day"]) => formatNumber(row.total_tokens),
+    },
+    {
+      key: "cost",
+      title: t("account.usage.cost"),
+      numeric: true,
+      cell: (row: Usage["day"]) => formatMoney(row.cost_usd),
+    },
+  ];
+  return (
+    <>
+      <Section title={t("account.usage.byModel")}>
+        <Table
+          caption={t("account.usage.byModel")}
+          rows={by_model}
+          rowKey={(row) => row.model}
+          columns={[
+            { key: "model", title: t("account.usage.model"), cell: ({ model }) => model },
+            ...figures,
+          ]}
+        />
+      </Section>
+      <Section title={t("account.usage.byKey")}>
+        <Table
+          caption={t("account.usage.byKey")}
+          rows={by_key}
+          rowKey={(row) => row.api_key_id ?? "signed-in"}
+          columns={[
+            { key: "key", title: t("account.usage.key"), cell: (row) => keyName(row, t) },
+            ...figures,
+          ]}
+        />
+      </Section>
+    </>
+  );
+}
+
+function keyName(row: Usage["by_key"][number], t: ReturnType<typeof useTranslation>["t"]): string {
+  if (row.api_key_id === null) return t("account.usage.signedIn");
+  if (row.name === null) return t("account.usage.deletedKey");
+  return `${plainLine(row.name)} (${row.prefix}…)`;
+}
