@@ -10,8 +10,9 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.core.exceptions import ValidationFailed
 from gateway.dialects.openai.embeddings import EmbeddingsBody, embeddings_body, parse_embeddings
-from gateway.dialects.openai.images import generations_body, parse_generations
+from gateway.dialects.openai.images import generations_body, in_its_words, parse_generations
 from gateway.domain.principal import Principal
 from gateway.domain.usage import money
 from gateway.routers.answers import leaving
@@ -63,9 +64,12 @@ async def image_generations(
     """`b64_json` unless `url` is asked for; an address asks for the account's credential."""
     order, inline = parse_generations(await json_bytes(request))
     container = get_container(request)
-    made = await last_of(
-        container.media.generate(order, principal, request.state.request_id, leaving(request))
-    )
+    try:
+        made = await last_of(
+            container.media.generate(order, principal, request.state.request_id, leaving(request))
+        )
+    except ValidationFailed as error:
+        raise in_its_words(error) from None
     note_pictures(request, made)
     contents = None
     if inline:

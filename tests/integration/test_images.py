@@ -430,7 +430,7 @@ async def test_openais_client_gets_pictures_in_both_forms(gateway: Gateway, pers
         with pytest.raises(openai.BadRequestError) as refused:
             await client.images.generate(model="draw", prompt="a cat", style="vivid")
         assert refused.value.param == "style"
-        for size in ("0x0", "12", "64x"):
+        for size in ("0x0", "12", "64x", "9999x9999"):
             with pytest.raises(openai.UnprocessableEntityError) as wrong:
                 await client.images.generate(model="draw", prompt="a cat", size=size)  # type: ignore[call-overload]
             assert wrong.value.body["param"] == "size"  # type: ignore[index]

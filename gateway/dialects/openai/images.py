@@ -50,6 +50,11 @@ def parse_generations(body: bytes) -> tuple[Order, bool]:
     return Order(request, parsed.model), parsed.response_format != "url"
 
 
+def in_its_words(error: ValidationFailed) -> ValidationFailed:
+    """The error with the name that the parameter has here: width and height are one `size`."""
+    return ValidationFailed(str(error), param="size") if error.param in ("width", "height") else error
+
+
 def generations_body(
     images: Sequence[StoredImage], contents: Sequence[bytes] | None, addresses: Sequence[str]
 ) -> dict[str, Any]:
