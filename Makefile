@@ -14,17 +14,21 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 pyth
 BIN := .venv/bin
 TOOLS := .venv-tools
 
-.PHONY: help run install install-dev test check static bench quality load lock format clean
+.PHONY: help run install console install-dev test check static bench quality load lock format clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | awk -F '\t' '{printf "make %-12s %s\n", $$1, $$2}'
 
 run: install ## set up and start everything (HOST, PORT, DATA_DIR)
+	@$(BIN)/python scripts/build_console.py --optional
 	@STOP_WITH_PARENT=1 exec $(BIN)/gateway serve $(if $(HOST),--host "$(HOST)") $(if $(PORT),--port "$(PORT)") \
 	  $(if $(DATA_DIR),--data-dir "$(DATA_DIR)")
 
 install: ## create .venv and install the locked requirements
 	@$(call with_python) scripts/set_up.py
+
+console: install ## build the browser console (`make run` does it where it can)
+	@$(BIN)/python scripts/build_console.py
 
 install-dev:
 	@$(call with_python) scripts/set_up.py --dev
@@ -68,13 +72,14 @@ lock: $(TOOLS)/bin/uv ## choose versions anew within pyproject.toml (UPGRADE=--u
 	@$(COMPILE) $(UPGRADE) -o requirements.txt
 	@$(COMPILE) --group dev -c requirements.txt $(UPGRADE) -o requirements-dev.txt
 	@$(subst pyproject.toml --group build,tests/load/requirements.in,$(COMPILE)) $(UPGRADE) -o tests/load/requirements.txt
+	@$(subst pyproject.toml --group build,requirements-web.in,$(COMPILE)) $(UPGRADE) -o requirements-web.txt
 
 $(TOOLS)/bin/uv:
 	@$(call with_python) -m venv $(TOOLS)
 	@$(TOOLS)/bin/python -m pip install --quiet uv
 
 clean: ## remove the virtual environments and caches; data stays
-	@rm -rf .venv $(TOOLS) $(LOAD) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .venv-web $(TOOLS) $(LOAD) web/node_modules gateway/console/dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 define with_python
 if [ -z "$(PYTHON)" ]; then echo "No Python 3.11 to 3.14 with venv was found. Install one (on Debian and Ubuntu:\

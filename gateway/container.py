@@ -222,6 +222,7 @@ def _wire(
             shared.throttle,
             refresh_ttl_seconds=settings.refresh_token_ttl_seconds,
             default_tier=catalog.newcomer_tier,
+            sign_up_open=settings.sign_up_open,
         ),
         users=users,
         api_keys=ApiKeyService(uow, shared.cache, catalog),

@@ -14,12 +14,15 @@ import structlog
 from fastapi import FastAPI
 
 from gateway import routers
+from gateway.console.fallback import ConsoleFallback
+from gateway.console.site import Site
 from gateway.container import Container
 from gateway.core.exceptions import Unavailable
 from gateway.core.logging import configure_logging
 from gateway.core.secret_files import take_secret_files
 from gateway.core.secrets_policy import check_jwt_secret
 from gateway.core.settings import Settings
+from gateway.core.version import VERSION
 from gateway.middleware import install_middleware
 from gateway.reloading import open_gateway
 from gateway.routers.errors import install_error_handlers
@@ -64,12 +67,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     app = FastAPI(
         title="LLM Gateway",
-        version="0.1.0",
+        version=VERSION,
+        docs_url=None,
+        redoc_url=None,
         summary="One self-hosted door to every language model.",
         lifespan=lifespan,
         redirect_slashes=False,
     )
     routers.include_all(app)
+    app.router.default = ConsoleFallback(app.router.default, Site.built())
     install_error_handlers(app)
     install_middleware(app, settings)
     document(app)

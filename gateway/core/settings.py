@@ -25,6 +25,9 @@ class Settings(BaseSettings):
     access_token_ttl_seconds: int = Field(default=900, ge=30, le=86_400)
     refresh_token_ttl_seconds: int = Field(default=1_209_600, ge=300)
 
+    # Whether anybody may make an account; administrators make them on the command line in any case.
+    sign_up_open: bool = True
+
     # Where mail goes out; without a host it is written to `<data_dir>/mailbox`.
     smtp_host: str = ""
     smtp_port: int | None = Field(default=None, ge=1, le=65_535)  # by default that of `smtp_tls`

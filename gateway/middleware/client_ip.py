@@ -1,13 +1,16 @@
-"""Whose address a request came from, believing `X-Forwarded-For` from known proxies alone."""
+"""Where a request came from and what for, believing `X-Forwarded-*` from known proxies alone."""
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+
+_PREFIX = re.compile(rb"(/[A-Za-z0-9._~-]{1,64}){0,8}/?")
 
 
 class ClientAddresses:
@@ -39,6 +42,21 @@ class ClientAddresses:
             if not self._is_trusted(address):
                 break
         return address
+
+    def adopt_outside(self, scope: dict[str, Any]) -> None:
+        """Set the scope's `scheme` and `root_path` to what the client sees in front of a trusted proxy.
+
+        A proxy that speaks TLS says so in `X-Forwarded-Proto`; one that takes a prefix off the path names it
+        in `X-Forwarded-Prefix`.
+        """
+        peer = scope.get("client")
+        if not self.networks or not peer or not self._is_trusted(peer[0]):
+            return
+        for name, value in scope["headers"]:
+            if name == b"x-forwarded-proto" and value in (b"http", b"https"):
+                scope["scheme"] = value.decode()
+            elif name == b"x-forwarded-prefix" and _PREFIX.fullmatch(value):
+                scope["root_path"] = value.decode().rstrip("/")
 
     def _find(self, address: str) -> bool:
         parsed = _parse(address)

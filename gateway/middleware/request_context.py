@@ -23,6 +23,7 @@ def open_exchange(scope: dict[str, Any], addresses: ClientAddresses) -> Exchange
         elif name == b"traceparent":
             traceparent = value.decode("latin-1")
     client_ip = addresses.of(scope)
+    addresses.adopt_outside(scope)
     context = new_context(request_id, traceparent, client_ip)
     path: str = scope["path"]
     if path.endswith("/") and path != "/":

@@ -26,9 +26,9 @@ router = APIRouter(prefix="/api/auth", tags=["accounts"], route_class=EdgeRoute)
 _LONGEST_FORM_FIELD = 1024
 
 
-@router.post("/register", status_code=201, responses=document_errors(409, 422, 429))
+@router.post("/register", status_code=201, responses=document_errors(403, 409, 422, 429))
 async def register(body: RegisterBody, request: Request) -> UserView:
-    """Makes an account."""
+    """Makes an account, where sign-up is open (`GET /api/console`)."""
     account = await get_container(request).auth.register(
         body.email, body.password.get_secret_value(), body.name, device_of(request)
     )

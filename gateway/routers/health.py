@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
 
 import orjson
@@ -13,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.core import exposition
+from gateway.core.version import VERSION
 from gateway.domain.catalog import Catalog
 from gateway.tools.sandbox.layers import active_layer
 
@@ -74,7 +74,7 @@ async def _state(request: Request) -> dict[str, Any]:
     else:
         status = "ok" if valkey else "degraded"
     checks = {"database": _word(database), "valkey": _word(valkey)}
-    return {"status": status, "version": _VERSION, "checks": checks, "sandbox": await _sandbox(container)}
+    return {"status": status, "version": VERSION, "checks": checks, "sandbox": await _sandbox(container)}
 
 
 async def _sandbox(container: Checked | None) -> str:
@@ -101,13 +101,3 @@ def _answer(state: dict[str, Any]) -> Response:
 
 def _word(up: bool) -> str:
     return "up" if up else "down"
-
-
-def _version() -> str:
-    try:
-        return version("llm-gateway")
-    except PackageNotFoundError:
-        return "0"
-
-
-_VERSION = _version()

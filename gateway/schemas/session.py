@@ -1,8 +1,9 @@
-"""Bodies of the list of sessions."""
+"""Bodies of sessions: the list of them, and the console's own."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -22,3 +23,18 @@ class SessionView(View):
 
 class SessionList(View):
     items: list[SessionView]
+
+
+class ConsoleTokenView(View):
+    """The console's access token; `expires_in` seconds until it is void. The refresh token is in a cookie."""
+
+    access_token: str = Field(repr=False)
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - RFC 6749's word, no secret
+    expires_in: int
+
+
+class ConsoleView(View):
+    """What anybody may know of the gateway before signing in."""
+
+    version: str
+    sign_up_open: bool

@@ -12,6 +12,7 @@ from gateway.core.exceptions import (
     AccountDisabled,
     AuthenticationFailed,
     EmailTaken,
+    PermissionDenied,
     TokenExpired,
     TokenInvalid,
     TokenReused,
@@ -45,6 +46,7 @@ class AuthService:
         *,
         refresh_ttl_seconds: int,
         default_tier: str,
+        sign_up_open: bool = True,
     ) -> None:
         self._uow = uow
         self._endings = endings
@@ -54,6 +56,7 @@ class AuthService:
         self._throttle = throttle
         self._refresh_ttl = refresh_ttl_seconds
         self._default_tier = default_tier
+        self._sign_up_open = sign_up_open
 
     async def register(self, email: str, password: str, name: str, device: Device) -> Account:
         """A new account; `email` is normalised already.
@@ -61,7 +64,10 @@ class AuthService:
         Raises:
             ValidationFailed: the password breaks the policy. EmailTaken: the address has an account.
             TooManyAttempts: too many were made from this network address.
+            PermissionDenied: nobody may make an account here.
         """
+        if not self._sign_up_open:
+            raise PermissionDenied("Nobody may sign up here; ask an administrator for an account.")
         check_password(password, email)
         await self._throttle.sign_up(device.ip)
         async with self._uow() as uow:

@@ -1,0 +1,107 @@
+"""What no route takes: the console's pages and files on GET, and for everything else the API's own 404."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.console.site import Page, Site
+
+# Nothing inline, nothing from elsewhere, no HTML made of text; libraries set styles property by property.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "connect-src 'self'; font-src 'self'; base-uri 'self'; form-action 'self'; "
+    "frame-ancestors 'none'; trusted-types 'none'; require-trusted-types-for 'script'"
+)
+# Swagger UI puts styles into the page; it gets no more than that.
+DOCS_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+# Of the API, also where no route has this very path.
+_API = ("api", "v1", "health", "metrics", "openapi.json")
+_HERE = Path(__file__).parent
+
+
+class ConsoleFallback:
+    """Stands where the router would say 404, so that no route has to step aside for the console."""
+
+    def __init__(self, not_found: ASGIApp, site: Site | None) -> None:
+        self._not_found = not_found
+        self._site = site
+        self._unbuilt = (_HERE / "unbuilt.html").read_bytes()
+        self._docs = (_HERE / "docs.html").read_bytes()
+        self._docs_script = (_HERE / "docs.js").read_bytes()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
+            await self._not_found(scope, receive, send)
+            return
+        response = self._answer(Request(scope))
+        await (response or self._not_found)(scope, receive, send)
+
+    def _answer(self, request: Request) -> Response | None:
+        path: str = request.scope["path"]
+        first, _, rest = path.removeprefix("/").partition("/")
+        if first in _API:
+            return None
+        if first == "docs":
+            return self._reference(request, rest)
+        if self._site is None:
+            return self._not_built() if path == "/" else None
+        found = self._site.asset(path.removeprefix("/"), request.headers.get("accept-encoding", ""))
+        if found is not None:
+            return _page(found, request, POLICY)
+        if "." in path.rpartition("/")[2] or first == "assets":
+            return None  # a file that is not there, never a page in its place
+        return _page(self._site.index(_asked(request)), request, POLICY)
+
+    def _reference(self, request: Request, rest: str) -> Response | None:
+        """Swagger UI, from the console's build; without one a page that says where the description is."""
+        if rest == "":
+            # Seen from `/docs/` everything is a step further up.
+            below = _asked(request).endswith("/")
+            return _html(self._docs.replace(b'"./', b'"../') if below else self._docs, DOCS_POLICY)
+        if rest == "init.js":
+            return Response(self._docs_script, media_type="text/javascript", headers=_headers(DOCS_POLICY))
+        if self._site is None:
+            return None
+        found = self._site.asset(f"docs/{rest}", request.headers.get("accept-encoding", ""))
+        return None if found is None else _page(found, request, DOCS_POLICY)
+
+    def _not_built(self) -> Response:
+        return _html(
+            self._unbuilt, "default-src 'none'; style-src 'none'; frame-ancestors 'none'", status=503
+        )
+
+
+def _asked(request: Request) -> str:
+    """The path as the client wrote it: the edge has taken slashes off its end."""
+    exchange = request.scope["state"].get("exchange")
+    return str(exchange.path if exchange is not None else request.scope["path"])
+
+
+def _html(body: bytes, policy: str, status: int = 200) -> Response:
+    return Response(body, status, media_type="text/html", headers=_headers(policy))
+
+
+def _headers(policy: str) -> dict[str, str]:
+    return {"content-security-policy": policy, "cache-control": "no-cache"}
+
+
+def _page(page: Page, request: Request, policy: str) -> Response:
+    headers = {
+        "content-security-policy": policy,
+        "cache-control": "public, max-age=31536000, immutable" if page.immutable else "no-cache",
+        "etag": page.etag,
+        "vary": "accept-encoding",
+        "content-type": page.content_type,
+    }
+    if page.encoding is not None:
+        headers["content-encoding"] = page.encoding
+    if request.headers.get("if-none-match") == page.etag:
+        return Response(status_code=304, headers=headers)
+    return Response(page.body, headers=headers)
