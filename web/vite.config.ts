@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import tailwind from "@tailwindcss/vite";
 import react from "@vitejs/plugin-react";
 import { defineConfig, type Plugin } from "vite";
@@ -34,9 +36,34 @@ const oneFontFormat: Plugin = {
       : null,
 };
 
+/** The console's root seen from a page's path: one `../` for each step down, as the gateway puts it in. */
+function rootFrom(path: string): string {
+  return "../".repeat(path.split("/").length - 2) || "./";
+}
+
+/** Pages below the root, as the gateway serves them, for `vite dev` and `vite preview`. */
+const pagesBelowRoot: Plugin = {
+  name: "pages-below-root",
+  transformIndexHtml: (html, { originalUrl, server }) =>
+    server
+      ? html.replace('href="./"', `href="${rootFrom((originalUrl ?? "/").split("?")[0] ?? "/")}"`)
+      : html,
+  configurePreviewServer: ({ config, middlewares }) => {
+    middlewares.use((request, response, next) => {
+      const path = request.url?.split("?")[0] ?? "/";
+      if (!request.headers.accept?.includes("text/html") || /^\/(assets|api|v1|docs)\//.test(path))
+        return next();
+      const html = readFileSync(resolve(config.root, config.build.outDir, "index.html"), "utf8");
+      response.setHeader("content-security-policy", POLICY);
+      response.setHeader("content-type", "text/html");
+      response.end(html.replace('href="./"', `href="${rootFrom(path)}"`));
+    });
+  },
+};
+
 export default defineConfig({
   base: "./",
-  plugins: [oneFontFormat, react(), tailwind()],
+  plugins: [oneFontFormat, pagesBelowRoot, react(), tailwind()],
   build: {
     outDir: "../gateway/console/dist",
     emptyOutDir: true,

@@ -28,10 +28,12 @@ export function ModelPicker({ value, onChange }: ModelPickerProps) {
   return (
     <Ariakit.ComboboxProvider resetValueOnHide setValue={setWords}>
       <Ariakit.SelectProvider value={value} setValue={onChange} placement="top-start">
-        <Ariakit.Select className="inline-flex min-h-8 max-w-52 items-center gap-2 rounded-sm px-2 text-sm text-ink-soft hover:bg-hover hover:text-ink">
+        <Ariakit.Select
+          aria-label={`${t("chat.model")}: ${nameOf(value, t)}`}
+          className="inline-flex min-h-8 max-w-52 items-center gap-2 rounded-sm px-2 text-sm text-ink-soft hover:bg-hover hover:text-ink"
+        >
           <Icon name="model" />
-          <span className="unseen">{t("chat.model")}:</span>
-          <span className="truncate">{value === "auto" ? t("chat.auto") : value}</span>
+          <span className="truncate">{nameOf(value, t)}</span>
           <Icon name="down" size={14} />
         </Ariakit.Select>
         <Ariakit.SelectPopover
@@ -77,7 +79,7 @@ function Choices({ kind, choices }: { kind: ModelChoice["kind"]; choices: ModelC
             <Icon name="check" size={16} />
           </Ariakit.SelectItemCheck>
           <span className="min-w-0 flex-1">
-            <span className="block font-medium">{choice.name === "auto" ? t("chat.auto") : choice.name}</span>
+            <span className="block font-medium">{nameOf(choice.name, t)}</span>
             <Facts choice={choice} />
           </span>
         </Ariakit.SelectItem>
@@ -105,6 +107,10 @@ function Facts({ choice }: { choice: ModelChoice }) {
 
 function Line({ children }: { children: string }) {
   return <span className="block text-xs text-ink-soft">{children}</span>;
+}
+
+function nameOf(name: string, t: ReturnType<typeof useTranslation>["t"]): string {
+  return name === "auto" ? t("chat.auto") : name;
 }
 
 function priceOf({ price }: ModelChoice, t: ReturnType<typeof useTranslation>["t"]): string {
