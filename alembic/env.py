@@ -19,6 +19,7 @@ from gateway.models import (  # noqa: F401 - each tells the metadata of its tabl
     audit_log,
     budget,
     conversation,
+    idempotency_key,
     image,
     message,
     password_reset,

@@ -44,6 +44,7 @@ from gateway.services.endings import Endings
 from gateway.services.environment_keys import EnvironmentKeys
 from gateway.services.flights import Flights
 from gateway.services.generate import GenerateService
+from gateway.services.idempotency import Idempotency
 from gateway.services.images import ImageService
 from gateway.services.keeping import Keeper
 from gateway.services.media import MediaService
@@ -80,6 +81,7 @@ class Container:
     environment_keys: EnvironmentKeys
     endings: Endings
     keeper: Keeper
+    idempotency: Idempotency
     auth: AuthService
     password_resets: PasswordResetService
     sessions: SessionService
@@ -210,6 +212,7 @@ def _wire(
         environment_keys=shared.environment_keys,
         endings=shared.endings,
         keeper=shared.keeper,
+        idempotency=shared.idempotency,
         password_resets=shared.password_resets,
         sessions=SessionService(uow, shared.endings),
         throttle=shared.throttle,

@@ -21,12 +21,14 @@ from gateway.core.blob_store import BlobStore
 from gateway.core.database import create_engine, create_session_factory
 from gateway.core.mailer import mailer_of
 from gateway.core.passwords import PasswordHasher
+from gateway.core.sealing import Sealer
 from gateway.core.settings import Settings
 from gateway.core.tokens import AccessTokens
 from gateway.domain.catalog import Catalog
 from gateway.guardrails.pipeline import GuardrailPipeline
 from gateway.providers.chat.http_client import upstream_client
 from gateway.providers.embedding.wordllama import WordLlamaEmbedder
+from gateway.repositories.idempotency import IdempotencyRepository
 from gateway.repositories.running_turn import RunningTurnRepository
 from gateway.repositories.turn import TurnRepository
 from gateway.repositories.unit_of_work import UnitOfWork
@@ -35,6 +37,7 @@ from gateway.services.bus import Bus
 from gateway.services.endings import Endings
 from gateway.services.environment_keys import EnvironmentKeys, parse_keys
 from gateway.services.housekeeping import Housekeeping
+from gateway.services.idempotency import Idempotency
 from gateway.services.images import ImageService
 from gateway.services.keeping import Keeper
 from gateway.services.ledger import Ledger
@@ -62,6 +65,7 @@ class Foundation:
     passwords: PasswordHasher
     tasks: TurnTasks
     events: EventLog
+    idempotency: Idempotency
     endings: Endings
     keeper: Keeper
     throttle: Throttle
@@ -106,6 +110,9 @@ async def open_foundation(settings: Settings, catalog: Catalog) -> AsyncIterator
         running, bus = RunningTurnRepository(engine), Bus(valkey)
         keeper = Keeper(tasks, running, bus)
         in_background(stack, keeper.run())
+        lease = settings.turn_lease_seconds
+        idempotency = Idempotency(IdempotencyRepository(engine), Sealer(secret), tasks, lease_seconds=lease)
+        stack.push_async_callback(idempotency.aclose)
         throttle = Throttle(Attempts(valkey), secret)
         resets = PasswordResetService(
             uow, passwords, endings, throttle, mailer_of(settings), page=settings.password_reset_url
@@ -120,12 +127,17 @@ async def open_foundation(settings: Settings, catalog: Catalog) -> AsyncIterator
         authenticator = Authenticator(uow, cache, tokens, limiter, environment_keys)
         stack.push_async_callback(authenticator.aclose)
         turns = TurnRepository(engine)
-        lease = settings.turn_lease_seconds
         ledger = Ledger(turns, catalog, lease_seconds=lease)
         blobs = BlobStore(settings.data_dir / "media")
         tidying = ImageService(uow, blobs, most_bytes=catalog.media.max_bytes).tidy
         housekeeping = Housekeeping(
-            uow, turns, ledger, Rescue(running, events), tasks, [tidying], interval=lease / 4
+            uow,
+            turns,
+            ledger,
+            Rescue(running, events),
+            tasks,
+            [tidying, idempotency.tidy],
+            interval=lease / 4,
         )
         in_background(stack, housekeeping.run())
         await stack.enter_async_context(endings.watching())
@@ -144,6 +156,7 @@ async def open_foundation(settings: Settings, catalog: Catalog) -> AsyncIterator
             passwords=passwords,
             tasks=tasks,
             events=events,
+            idempotency=idempotency,
             endings=endings,
             keeper=keeper,
             throttle=throttle,

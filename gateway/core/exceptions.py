@@ -8,7 +8,8 @@ GatewayError                     500 server_error          internal_error
 │   ├── UpstreamRejected         400                       upstream_rejected   (the vendor blames the caller)
 │   ├── BodyTooLarge             413                       body_too_large
 │   ├── UnsupportedMediaType     415                       unsupported_media_type
-│   └── ValidationFailed         422                       validation_failed
+│   ├── ValidationFailed         422                       validation_failed
+│   └── IdempotencyMismatch      422                       idempotency_mismatch
 ├── AuthenticationFailed         401 authentication_error  invalid_credentials
 │   ├── TokenExpired             401                       token_expired
 │   ├── TokenInvalid             401                       token_invalid
@@ -57,6 +58,7 @@ class GatewayError(Exception):
         param: path of the offending field, where there is one.
         retryable: whether the same request may succeed later (drives `x-should-retry`).
         retry_after: seconds to wait, where that is known.
+        charged: whether something was charged before it failed.
     """
 
     status: ClassVar[int] = 500
@@ -71,6 +73,7 @@ class GatewayError(Exception):
         self.message = message or self.default_message
         self.param = param
         self.retry_after = retry_after
+        self.charged = False
         super().__init__(self.message)
 
 
@@ -117,6 +120,12 @@ class ValidationFailed(InvalidRequest):
     status = 422
     code = "validation_failed"
     default_message = "The request body is not valid."
+
+
+class IdempotencyMismatch(InvalidRequest):
+    status = 422
+    code = "idempotency_mismatch"
+    default_message = "This Idempotency-Key was used for another request; take a new one."
 
 
 class AuthenticationFailed(GatewayError):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
 import orjson
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -29,9 +31,15 @@ def answer_response(request: Request, answer: Answer, body: dict[str, Any]) -> R
     return Response(orjson.dumps(body), media_type="application/json", headers=headers)
 
 
+def json_response(view: BaseModel, status: int, headers: dict[str, str] | None = None) -> Response:
+    """The JSON of a view, as FastAPI would answer it."""
+    return Response(view.model_dump_json(), status, headers, "application/json")
+
+
 def note_upstream(request: Request, answer: Answer) -> None:
     """Leave the model and its provider for the access log."""
     state = request.state
+    state.ended_as = answer.status
     state.upstream = answer.provider
     state.model = answer.model
     if answer.fallback_from is not None:
@@ -39,9 +47,14 @@ def note_upstream(request: Request, answer: Answer) -> None:
 
 
 def leaving(request: Request) -> Callable[[], Awaitable[None]]:
-    """Awaits the client's leaving; to be used once the body has been read."""
+    """Awaits the client's leaving; to be used once the body has been read.
+
+    Never, where the answer is not for this client alone (`routers.once`).
+    """
 
     async def gone() -> None:
+        if getattr(request.state, "outlives", False):
+            await asyncio.Future()
         while (await request.receive())["type"] != "http.disconnect":
             continue
 

@@ -8,8 +8,11 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from gateway.core.ids import parse_id
 from gateway.domain.principal import Principal
+from gateway.routers.answers import json_response
 from gateway.routers.dependencies import document_errors, get_container, require_person
 from gateway.routers.edge import EdgeRoute
+from gateway.routers.once import once
+from gateway.routers.openapi import KEYED
 from gateway.schemas.api_key import ApiKeyList, ApiKeyView, CreateApiKeyBody, CreatedApiKeyView
 
 router = APIRouter(prefix="/api/user/api-keys", tags=["accounts"], route_class=EdgeRoute)
@@ -17,11 +20,19 @@ router = APIRouter(prefix="/api/user/api-keys", tags=["accounts"], route_class=E
 Person = Annotated[Principal, Depends(require_person)]
 
 
-@router.post("", status_code=201, responses=document_errors(401, 403, 422))
-async def create_api_key(
-    body: CreateApiKeyBody, person: Person, request: Request, response: Response
-) -> CreatedApiKeyView:
-    """Makes an API key; its secret is in this answer and nowhere else."""
+@router.post(
+    "",
+    status_code=201,
+    openapi_extra=KEYED,
+    response_model=CreatedApiKeyView,
+    responses=document_errors(401, 403, 422, 503),
+)
+async def create_api_key(body: CreateApiKeyBody, person: Person, request: Request) -> Response:
+    """Makes an API key; its secret is in this answer alone, and in those to the same `Idempotency-Key`."""
+    return await once(request, person, lambda: _created(body, person, request))
+
+
+async def _created(body: CreateApiKeyBody, person: Principal, request: Request) -> Response:
     key, secret = await get_container(request).api_keys.create(
         person.user_id,
         name=body.name,
@@ -30,8 +41,7 @@ async def create_api_key(
         requests_per_minute=body.requests_per_minute,
         expires_at=body.expires_at,
     )
-    response.headers["cache-control"] = "no-store"
-    return CreatedApiKeyView(
+    created = CreatedApiKeyView(
         id=key.id,
         name=key.name,
         prefix=key.prefix,
@@ -41,6 +51,7 @@ async def create_api_key(
         expires_at=key.expires_at,
         created_at=key.created_at,
     )
+    return json_response(created, 201, {"cache-control": "no-store"})
 
 
 @router.get("", responses=document_errors(401, 403))

@@ -9,8 +9,11 @@ from fastapi.security import OAuth2PasswordRequestForm
 
 from gateway.core.exceptions import ValidationFailed
 from gateway.domain.account import TokenPair
+from gateway.routers.answers import json_response
 from gateway.routers.dependencies import address_of, device_of, document_errors, get_container
 from gateway.routers.edge import EdgeRoute
+from gateway.routers.once import once_for
+from gateway.routers.openapi import KEYED
 from gateway.schemas.auth import (
     ForgotPasswordBody,
     LoginBody,
@@ -26,13 +29,24 @@ router = APIRouter(prefix="/api/auth", tags=["accounts"], route_class=EdgeRoute)
 _LONGEST_FORM_FIELD = 1024
 
 
-@router.post("/register", status_code=201, responses=document_errors(403, 409, 422, 429))
-async def register(body: RegisterBody, request: Request) -> UserView:
-    """Makes an account, where sign-up is open (`GET /api/console`)."""
+@router.post(
+    "/register",
+    status_code=201,
+    openapi_extra=KEYED,
+    response_model=UserView,
+    responses=document_errors(403, 409, 422, 429, 503),
+)
+async def register(body: RegisterBody, request: Request) -> Response:
+    """Makes an account, where sign-up is open (`GET /api/console`); an `Idempotency-Key` is the address's."""
+    return await once_for(request, b"register:" + body.email.encode(), lambda: _registered(body, request))
+
+
+async def _registered(body: RegisterBody, request: Request) -> Response:
     account = await get_container(request).auth.register(
         body.email, body.password.get_secret_value(), body.name, device_of(request)
     )
-    return UserView.model_validate(account)
+    request.state.made_account = account.id
+    return json_response(UserView.model_validate(account), 201)
 
 
 @router.post("/login", responses=document_errors(401, 403, 422, 429))

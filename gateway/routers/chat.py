@@ -31,7 +31,8 @@ from gateway.domain.principal import Principal
 from gateway.routers.answers import answer_response, leaving, noting
 from gateway.routers.dependencies import document_errors, get_container, service_or_person
 from gateway.routers.edge import json_bytes
-from gateway.routers.openapi import json_body
+from gateway.routers.once import once
+from gateway.routers.openapi import KEYED, json_body
 from gateway.schemas.turn import AnswerView, CancelView
 from gateway.services.resumption import Found, Resumption
 
@@ -39,7 +40,7 @@ router = APIRouter(prefix="/api/chat", tags=["chat"])
 
 Caller = Annotated[Principal, Depends(service_or_person("chat"))]
 
-_REQUEST: dict[str, Any] = {"requestBody": json_body(TurnBody)}
+_REQUEST: dict[str, Any] = {"requestBody": json_body(TurnBody), **KEYED}
 _STREAM = 'id: 3\nevent: delta\ndata: {"text": "Good morning"}\n\n'
 _ERRORS = document_errors(400, 404, 409, 502, 504)
 
@@ -53,7 +54,7 @@ _ERRORS = document_errors(400, 404, 409, 502, 504)
 async def chat(request: Request, principal: Caller) -> Response:
     """Ask a question in a conversation (a new one where `conversation_id` is left out)."""
     turn = parse_turn(await json_bytes(request), request.state.request_id, incremental=False)
-    return await _whole(request, turn, principal)
+    return await once(request, principal, lambda: _whole(request, turn, principal))
 
 
 @router.post(
@@ -66,13 +67,13 @@ async def chat(request: Request, principal: Caller) -> Response:
 async def chat_stream(request: Request, principal: Caller) -> Response:
     """The same turn as named events: turn, route, delta…, then exactly one of done and error."""
     turn = parse_turn(await json_bytes(request), request.state.request_id, incremental=True)
-    return await _streamed(request, turn, principal)
+    return await once(request, principal, lambda: _streamed(request, turn, principal))
 
 
 @router.post(
     "/{message_id}/regenerate",
     summary="Another answer to the same question",
-    openapi_extra={"requestBody": {**json_body(AgainBody), "required": False}},
+    openapi_extra={"requestBody": {**json_body(AgainBody), "required": False}, **KEYED},
     responses={
         200: {"model": AnswerView, "content": {"text/event-stream": {"example": _STREAM}}},
         **_ERRORS,
@@ -89,7 +90,8 @@ async def regenerate(message_id: str, request: Request, principal: Caller) -> Re
     turn = parse_again(
         message_id, await json_bytes(request) if body else b"", request.state.request_id, incremental=streamed
     )
-    return await (_streamed if streamed else _whole)(request, turn, principal)
+    answer = _streamed if streamed else _whole
+    return await once(request, principal, lambda: answer(request, turn, principal), variant=streamed)
 
 
 @router.get(

@@ -14,6 +14,8 @@ from gateway.domain.usage import money
 from gateway.routers.answers import answer_response, leaving
 from gateway.routers.dependencies import document_errors, get_container, service_or_person
 from gateway.routers.edge import EdgeRoute
+from gateway.routers.once import once
+from gateway.routers.openapi import KEYED
 from gateway.schemas.generate import GenerateIn, GenerateOut
 
 router = APIRouter(prefix="/api/v1/llm", tags=["roles"], route_class=EdgeRoute)
@@ -22,6 +24,7 @@ router = APIRouter(prefix="/api/v1/llm", tags=["roles"], route_class=EdgeRoute)
 @router.post(
     "/generate",
     summary="What a role makes of a payload",
+    openapi_extra=KEYED,
     responses={200: {"model": GenerateOut}, **document_errors(400, 404, 422, 502, 503, 504)},
 )
 async def generate(
@@ -29,6 +32,10 @@ async def generate(
 ) -> Response:
     """Role and task choose model, prompt, schema and parameters; an answer that breaks the schema is asked
     for once more."""
+    return await once(request, principal, lambda: _generated(request, body, principal))
+
+
+async def _generated(request: Request, body: GenerateIn, principal: Principal) -> Response:
     made = await get_container(request).generate.generate(
         body.role,
         body.task,

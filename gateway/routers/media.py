@@ -21,6 +21,8 @@ from gateway.domain.usage import money
 from gateway.routers.answers import leaving
 from gateway.routers.dependencies import document_errors, get_container, service_or_person
 from gateway.routers.edge import EdgeRoute
+from gateway.routers.once import once
+from gateway.routers.openapi import KEYED
 from gateway.routers.paging import Cursor, Limit
 from gateway.schemas.media import ImageIn, ImagePage, ImagesOut, StoredImageOut
 from gateway.services.media import MediaEvent, Order, PicturesMade
@@ -33,6 +35,7 @@ Caller = Annotated[Principal, Depends(service_or_person("images"))]
 @router.post(
     "/image/generate",
     summary="Make pictures",
+    openapi_extra=KEYED,
     response_class=Response,
     responses={
         200: {
@@ -63,9 +66,16 @@ async def generate_image(request: Request, body: ImageIn, principal: Caller) -> 
         body.model,
         body.provider,
     )
+    streamed = "text/event-stream" in request.headers.get("accept", "")
+    return await once(
+        request, principal, lambda: _generated(request, order, principal, streamed), variant=streamed
+    )
+
+
+async def _generated(request: Request, order: Order, principal: Principal, streamed: bool) -> Response:
     request_id = request.state.request_id
     events = get_container(request).media.generate(order, principal, request_id, leaving(request))
-    if "text/event-stream" in request.headers.get("accept", ""):
+    if streamed:
         try:
             first = await anext(events)
         except BaseException:
@@ -146,6 +156,7 @@ async def _frames(
                 yield _frame(event, number)
         except GatewayError as error:
             _, _, body = render_error(error, request.state.request_id)
+            request.state.ended_as = "no_pictures"
             yield frame(orjson.dumps(body), event="error", event_id=number + 1)
 
 

@@ -21,7 +21,8 @@ from gateway.domain.principal import Principal
 from gateway.routers.answers import answer_response, leaving, noting
 from gateway.routers.dependencies import api_key_only, document_errors, get_container
 from gateway.routers.edge import json_bytes
-from gateway.routers.openapi import json_body
+from gateway.routers.once import once
+from gateway.routers.openapi import KEYED, json_body
 from gateway.schemas.turn import CompletionView
 from gateway.services.choices import answer_choices, stream_choices
 from gateway.services.in_role import in_role
@@ -49,7 +50,7 @@ async def get_model(
 @router.post(
     "/chat/completions",
     summary="A chat completion, as JSON or as a stream",
-    openapi_extra={"requestBody": json_body(ChatCompletionBody)},
+    openapi_extra={"requestBody": json_body(ChatCompletionBody), **KEYED},
     responses={
         200: {"model": CompletionView, "content": {"text/event-stream": {"example": "data: [DONE]\n\n"}}},
         **document_errors(400, 404, 502, 504),
@@ -59,12 +60,17 @@ async def chat_completions(
     request: Request, principal: Annotated[Principal, Depends(api_key_only("chat"))]
 ) -> Response:
     """OpenAI's body; the gateway's own fields are under `gateway`."""
-    request_id = request.state.request_id
-    turn, body = parse_completion(await json_bytes(request), request_id)
+    turn, body = parse_completion(await json_bytes(request), request.state.request_id)
     container = get_container(request)
-    service = container.chat
     if turn.role is not None:
         turn = in_role(turn, container.roles, container.catalog)
+    return await once(request, principal, lambda: _completed(request, turn, body, principal))
+
+
+async def _completed(
+    request: Request, turn: Turn, body: ChatCompletionBody, principal: Principal
+) -> Response:
+    service, request_id = get_container(request).chat, turn.request_id
     several = (body.n or 1) > 1
     if not turn.incremental:
         if several:

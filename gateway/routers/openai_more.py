@@ -19,8 +19,10 @@ from gateway.routers.answers import leaving
 from gateway.routers.dependencies import api_key_only, document_errors, get_container
 from gateway.routers.edge import json_bytes
 from gateway.routers.media import address_of, headers_of, last_of, note_pictures
-from gateway.routers.openapi import json_body
+from gateway.routers.once import once
+from gateway.routers.openapi import KEYED, json_body
 from gateway.schemas.media import GenerationsBody, GenerationView
+from gateway.services.media import Order
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 
@@ -28,7 +30,7 @@ router = APIRouter(prefix="/v1", tags=["openai"])
 @router.post(
     "/embeddings",
     summary="Vectors for texts",
-    openapi_extra={"requestBody": json_body(EmbeddingsBody)},
+    openapi_extra={"requestBody": json_body(EmbeddingsBody), **KEYED},
     responses=document_errors(400, 404, 502, 503, 504),
 )
 async def embeddings(
@@ -36,6 +38,12 @@ async def embeddings(
 ) -> Response:
     """OpenAI's body; vectors as numbers, or as base64 of float32."""
     body, texts = parse_embeddings(await json_bytes(request))
+    return await once(request, principal, lambda: _embedded(request, body, texts, principal))
+
+
+async def _embedded(
+    request: Request, body: EmbeddingsBody, texts: tuple[str, ...], principal: Principal
+) -> Response:
     made = await get_container(request).embeddings.embed(
         body.model, texts, body.dimensions, principal, request.state.request_id, leaving(request)
     )
@@ -55,7 +63,7 @@ async def embeddings(
 @router.post(
     "/images/generations",
     summary="Pictures in OpenAI's dialect",
-    openapi_extra={"requestBody": json_body(GenerationsBody)},
+    openapi_extra={"requestBody": json_body(GenerationsBody), **KEYED},
     responses={200: {"model": GenerationView}, **document_errors(400, 404, 422, 502, 503, 504)},
 )
 async def image_generations(
@@ -63,6 +71,10 @@ async def image_generations(
 ) -> Response:
     """`b64_json` unless `url` is asked for; an address asks for the account's credential."""
     order, inline = parse_generations(await json_bytes(request))
+    return await once(request, principal, lambda: _generated(request, order, inline, principal))
+
+
+async def _generated(request: Request, order: Order, inline: bool, principal: Principal) -> Response:
     container = get_container(request)
     try:
         made = await last_of(

@@ -24,6 +24,20 @@ _MEANINGS = {
 }
 
 
+# Of the routes that do a request once (`routers.once`), in their `openapi_extra`.
+KEYED: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
+            "description": "The same key and body within 24 hours: the same answer, charged once.",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+        }
+    ]
+}
+
+
 def document(app: FastAPI) -> None:
     """Complete `app.openapi()`: keys as `X-API-Key`, and the errors that a route has by being what it is."""
     plain = app.openapi

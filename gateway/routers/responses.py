@@ -15,14 +15,15 @@ from gateway.core.ids import new_id
 from gateway.dialects.openai.responses import answered, stored
 from gateway.dialects.openai.responses_body import ResponsesBody
 from gateway.dialects.openai.responses_input import input_items
-from gateway.dialects.openai.responses_request import parse_response, parse_response_id
+from gateway.dialects.openai.responses_request import ResponseOrder, parse_response, parse_response_id
 from gateway.dialects.openai.responses_stream import ResponsesEncoder
 from gateway.dialects.sse import open_stream
 from gateway.domain.principal import Principal
 from gateway.routers.answers import answer_response, leaving, noting
 from gateway.routers.dependencies import api_key_only, document_errors, get_container
 from gateway.routers.edge import json_bytes
-from gateway.routers.openapi import json_body
+from gateway.routers.once import once
+from gateway.routers.openapi import KEYED, json_body
 from gateway.schemas.response import DeletedResponse, InputItems, ResponseView
 from gateway.services.in_role import in_role
 
@@ -35,7 +36,7 @@ _STREAM = 'event: response.created\ndata: {"type": "response.created", "sequence
 @router.post(
     "",
     summary="A response, as JSON or as a stream",
-    openapi_extra={"requestBody": json_body(ResponsesBody)},
+    openapi_extra={"requestBody": json_body(ResponsesBody), **KEYED},
     responses={
         200: {"model": ResponseView, "content": {"text/event-stream": {"example": _STREAM}}},
         **document_errors(400, 404, 409, 502, 504),
@@ -48,6 +49,10 @@ async def create_response(request: Request, principal: Service) -> Response:
     `/api/conversations`; `previous_response_id` goes on with it.
     """
     order = parse_response(await json_bytes(request), request.state.request_id)
+    return await once(request, principal, lambda: _created(request, order, principal))
+
+
+async def _created(request: Request, order: ResponseOrder, principal: Principal) -> Response:
     container = get_container(request)
     turn = await container.responses.follow(
         order.turn, order.previous, order.parameters, principal.user_id, store=order.store

@@ -167,6 +167,7 @@ class ChatService:
         try:
             await self._write(job, answer, attempts, error)
         except GatewayError as failure:
+            failure.charged = _has_cost(answer)  # it will be, once it can be written
             return TurnFailed(failure, job.turn.request_id, answer)
         except Exception:
             log.exception("turn.not_written", request_id=job.turn.request_id)
@@ -175,7 +176,10 @@ class ChatService:
             if (first := job.untitled(answer)) is not None:
                 self.titles.wish(job.principal, first)
             return TurnCompleted(answer)
-        return TurnFailed(error or GatewayError(), job.turn.request_id, answer)
+        error = error or GatewayError()
+        # Of an interrupted turn as well, but it was the gateway that asked to be asked again.
+        error.charged = _has_cost(answer) and answer is not None and answer.status != "interrupted"
+        return TurnFailed(error, job.turn.request_id, answer)
 
     async def _write(
         self, job: Job, answer: Answer | None, attempts: list[Attempt], error: GatewayError | None
@@ -198,6 +202,10 @@ class ChatService:
         """Whether a turn of this caller is called off when its client goes."""
         policy = self._runner.parts.catalog.on_disconnect
         return (policy.people if principal.kind == "person" else policy.api_keys) == "cancel"
+
+
+def _has_cost(answer: Answer | None) -> bool:
+    return answer is not None and (answer.usage.total_tokens > 0 or answer.cost_usd > 0)
 
 
 def _nobody(event: ChatEvent) -> None:

@@ -1,0 +1,131 @@
+"""Who is at a keyed request, and what was answered: each call one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.core.database import driver_connection
+from gateway.core.exceptions import NotFound
+from gateway.domain.budget import LEASE_SECONDS
+
+# $1 id $2 user $3 fingerprint $4 holder $5 request id $6 lease and $7 time kept, in seconds. A row is taken
+# over where its time is up, or where whoever held it has died at the same request. A row that another
+# transaction wrote a moment ago is not in this statement's snapshot: then nothing comes back.
+_CLAIM = """
+WITH claimed AS (
+    INSERT INTO idempotency_keys AS k (id, user_id, fingerprint, holder, request_id, held_until, expires_at)
+    VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6), now() + make_interval(secs => $7))
+    ON CONFLICT (id) DO UPDATE
+    SET user_id = excluded.user_id, fingerprint = excluded.fingerprint, holder = excluded.holder,
+        request_id = excluded.request_id, held_until = excluded.held_until, answer = NULL,
+        created_at = now(), expires_at = excluded.expires_at
+    WHERE (k.answer IS NULL AND k.held_until < clock_timestamp() AND k.fingerprint = excluded.fingerprint)
+       OR (k.expires_at < clock_timestamp() AND (k.answer IS NOT NULL OR k.held_until < clock_timestamp()))
+    RETURNING holder
+)
+SELECT true AS claimed, NULL::bytea AS fingerprint, NULL::bytea AS answer, false AS abandoned FROM claimed
+UNION ALL
+SELECT false, fingerprint, answer, answer IS NULL AND held_until < clock_timestamp()
+FROM idempotency_keys WHERE id = $1 AND NOT EXISTS (SELECT FROM claimed)
+"""
+_LOOK = """
+SELECT false AS claimed, fingerprint, answer, answer IS NULL AND held_until < clock_timestamp() AS abandoned
+FROM idempotency_keys WHERE id = $1
+"""
+# $1 id $2 holder $3 answer $4 account
+_KEEP = """
+UPDATE idempotency_keys SET answer = $3, held_until = NULL, user_id = coalesce($4::uuid, user_id)
+WHERE id = $1 AND holder = $2
+"""
+_FREE = "DELETE FROM idempotency_keys WHERE id = $1 AND holder = $2 AND answer IS NULL"
+# $1 holders $2 ids $3 lease in seconds
+_RENEW = """
+UPDATE idempotency_keys SET held_until = now() + make_interval(secs => $3)
+WHERE id = ANY($2::bytea[]) AND holder = ANY($1::uuid[]) AND answer IS NULL
+"""
+_TIDY = """
+DELETE FROM idempotency_keys
+WHERE id IN (SELECT id FROM idempotency_keys
+             WHERE expires_at < now() AND (answer IS NOT NULL OR held_until < now())
+             LIMIT 1000 FOR UPDATE SKIP LOCKED)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyState:
+    """What is known of a key: that it is ours now, or of which request it is and what that was answered.
+
+    `abandoned`: whoever was at it has not been heard of for a lease.
+    """
+
+    claimed: bool
+    fingerprint: bytes | None = None
+    answer: bytes | None = None
+    abandoned: bool = False
+
+
+class IdempotencyRepository:
+    """All methods raise `Unavailable` where the database cannot be reached."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def claim(
+        self,
+        id_: bytes,
+        fingerprint: bytes,
+        holder: UUID,
+        *,
+        user_id: UUID | None,
+        request_id: str,
+        kept_seconds: float,
+        lease_seconds: float = LEASE_SECONDS,
+    ) -> KeyState | None:
+        """Take the key for a lease, unless somebody has it; None where that is not known yet: ask again.
+
+        Raises:
+            NotFound: the account has gone.
+        """
+        arguments = (id_, user_id, fingerprint, holder, request_id, lease_seconds, kept_seconds)
+        async with driver_connection(self._engine) as connection:
+            try:
+                row = await connection.fetchrow(_CLAIM, *arguments)
+            except asyncpg.ForeignKeyViolationError:
+                raise NotFound("The account does not exist any more.") from None
+        return _state(row)
+
+    async def look(self, id_: bytes) -> KeyState | None:
+        """The key as it stands, without taking it; None where it is nobody's."""
+        async with driver_connection(self._engine) as connection:
+            return _state(await connection.fetchrow(_LOOK, id_))
+
+    async def keep(self, id_: bytes, holder: UUID, answer: bytes, owner: UUID | None = None) -> None:
+        """Keep the answer for who asks again; `owner` is the account that it made. Safe to repeat."""
+        async with driver_connection(self._engine) as connection:
+            await connection.execute(_KEEP, id_, holder, answer, owner)
+
+    async def free(self, id_: bytes, holder: UUID) -> None:
+        """Let the next one with this key try it. Safe to repeat."""
+        async with driver_connection(self._engine) as connection:
+            await connection.execute(_FREE, id_, holder)
+
+    async def renew(self, held: Collection[tuple[bytes, UUID]], lease_seconds: float = LEASE_SECONDS) -> None:
+        """Keep (id, holder) for another lease from now."""
+        holders, ids = [holder for _, holder in held], [id_ for id_, _ in held]
+        async with driver_connection(self._engine) as connection:
+            await connection.execute(_RENEW, holders, ids, lease_seconds)
+
+    async def tidy(self) -> None:
+        """Delete what has been kept for its time."""
+        async with driver_connection(self._engine) as connection:
+            while (await connection.execute(_TIDY)) == "DELETE 1000":
+                continue
+
+
+def _state(row: asyncpg.Record | None) -> KeyState | None:
+    return None if row is None else KeyState(**row)
