@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, column, func, select, table
 
 from gateway.models.api_key import ApiKey
 from gateway.models.budget import Budget
+from gateway.models.idempotency_key import IdempotencyKey
 from gateway.models.password_reset import PasswordReset
 from gateway.models.refresh_token import RefreshToken
 from gateway.models.response_embedding import TABLE
@@ -50,6 +51,13 @@ class AccountDataRepository(Repository):
         """When resets were asked for."""
         which = PasswordReset.user_id == user_id
         return await self._rows(which, PasswordReset.created_at, PasswordReset.expires_at)
+
+    async def idempotency_keys(self, user_id: UUID) -> list[dict[str, Any]]:
+        """When requests with such keys came; what was answered only who has the key can read."""
+        return await self._rows(
+            IdempotencyKey.user_id == user_id,
+            *(IdempotencyKey.created_at, IdempotencyKey.request_id, IdempotencyKey.expires_at),
+        )
 
     async def budgets(self, user_id: UUID) -> list[dict[str, Any]]:
         return await self._rows(

@@ -112,6 +112,7 @@ class AccountDataService:
                 "sessions": await held.sessions(user_id),
                 "api_keys": await held.api_keys(user_id),
                 "password_resets": await held.password_resets(user_id),
+                "idempotency_keys": await held.idempotency_keys(user_id),
                 "budgets": await held.budgets(user_id),
                 "cached_questions": await held.cached_questions(user_id),
             }

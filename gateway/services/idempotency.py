@@ -175,6 +175,8 @@ class Idempotency:
         try:
             done = await work(tape)
         finally:
+            if not done.keep:  # who comes now does not hear of it, but waits until the key is free
+                self._tapes.pop((ask.id, ask.fingerprint), None)
             await self._patiently(ask, tape, done)
             self._held.pop((ask.id, ask.holder), None)
 

@@ -271,6 +271,7 @@ async def test_no_table_that_names_accounts_is_forgotten_by_the_export(gateway: 
         "refresh_tokens": "sessions",
         "api_keys": "api_keys",
         "password_resets": "password_resets",
+        "idempotency_keys": "idempotency_keys",
         "budgets": "budgets",
         "conversations": "conversations",
         "messages": "conversations",
