@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.core.database import driver_connection
 from gateway.core.exceptions import NotFound
-from gateway.domain.budget import LEASE_SECONDS
 
 # $1 id $2 user $3 fingerprint $4 holder $5 request id $6 lease and $7 time kept, in seconds. A row is taken
 # over where its time is up, or where whoever held it has died at the same request. A row that another
@@ -84,7 +83,7 @@ class IdempotencyRepository:
         user_id: UUID | None,
         request_id: str,
         kept_seconds: float,
-        lease_seconds: float = LEASE_SECONDS,
+        lease_seconds: float,
     ) -> KeyState | None:
         """Take the key for a lease, unless somebody has it; None where that is not known yet: ask again.
 
@@ -114,7 +113,7 @@ class IdempotencyRepository:
         async with driver_connection(self._engine) as connection:
             await connection.execute(_FREE, id_, holder)
 
-    async def renew(self, held: Collection[tuple[bytes, UUID]], lease_seconds: float = LEASE_SECONDS) -> None:
+    async def renew(self, held: Collection[tuple[bytes, UUID]], lease_seconds: float) -> None:
         """Keep (id, holder) for another lease from now."""
         holders, ids = [holder for _, holder in held], [id_ for id_, _ in held]
         async with driver_connection(self._engine) as connection:

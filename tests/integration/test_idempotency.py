@@ -331,7 +331,7 @@ async def test_a_holder_that_died_is_followed_after_its_lease(
     claim = table.IdempotencyRepository.claim
 
     async def brief(self: Any, *given: Any, **named: Any) -> Any:
-        return await claim(self, *given, **named, lease_seconds=0.5)
+        return await claim(self, *given, **{**named, "lease_seconds": 0.5})
 
     gate = asyncio.Event()
     upstream.script(Reply(gate=gate), Reply())
