@@ -30,6 +30,9 @@ TURN_TIMEOUT = 5.0  # seconds for all of a turn's statement: the connection, the
 # SQLSTATE classes of a server that cannot serve now, though the statement may be sound: connection lost,
 # no resources left, stopped by an operator, serialisation failure or deadlock.
 _UNAVAILABLE_STATES = ("08", "53", "57", "40")
+# After these a connection is good for nothing: its answer is still to come, or asyncpg has lost the thread,
+# as it does where the server says goodbye to a connection that was just taken up.
+_SPOILT = (TimeoutError, asyncpg.InternalClientError)
 
 
 def create_engine(url: str, pool_size: int = 10) -> AsyncEngine:
@@ -56,7 +59,7 @@ def create_engine(url: str, pool_size: int = 10) -> AsyncEngine:
         },
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
-    event.listen(engine.sync_engine, "handle_error", _give_up_late)
+    event.listen(engine.sync_engine, "handle_error", _let_go_of_spoilt)
     return engine
 
 
@@ -122,8 +125,7 @@ async def driver_connection(engine: AsyncEngine) -> AsyncIterator[asyncpg.Connec
             assert raw is not None
             try:
                 yield raw
-            except (asyncio.CancelledError, TimeoutError):
-                # Its answer is still to come, and would keep whoever had this connection next.
+            except (asyncio.CancelledError, *_SPOILT):
                 raw.terminate()
                 raise
             finally:
@@ -158,7 +160,7 @@ def as_unavailable(error: BaseException) -> Unavailable | None:
     state = getattr(cause, "sqlstate", None) or ""
     if (
         (isinstance(error, DBAPIError) and error.connection_invalidated)
-        or isinstance(cause, (PoolTimeout, OSError, asyncpg.InterfaceError, DisconnectionError))
+        or isinstance(cause, (PoolTimeout, OSError, asyncpg.InterfaceError, DisconnectionError, *_SPOILT))
         or state.startswith(_UNAVAILABLE_STATES)
     ):
         return Unavailable(retry_after=1)
@@ -172,9 +174,9 @@ def _refuse_closed(connection: Any, record: Any, proxy: Any) -> None:
         raise DisconnectionError("the server closed this connection")
 
 
-def _give_up_late(context: ExceptionContext) -> None:
-    # SQLAlchemy takes a time-out of the driver for no fault of the connection's, and would roll back on it.
-    if isinstance(context.original_exception, TimeoutError):
+def _let_go_of_spoilt(context: ExceptionContext) -> None:
+    # SQLAlchemy takes these for no fault of the connection's, and would roll back on it.
+    if isinstance(context.original_exception, _SPOILT):
         context.is_disconnect = True
 
 

@@ -51,8 +51,8 @@ async def own_valkey(directory: Path) -> AsyncIterator[Valkey]:
 
 @asynccontextmanager
 async def own_postgres(directory: Path) -> AsyncIterator[Postgres]:
-    """A migrated PostgreSQL; its database is `postgres.url()`."""
-    postgres = Postgres(directory / "postgres", durable=False)
+    """A migrated PostgreSQL that keeps what it has committed; its database is `postgres.url()`."""
+    postgres = Postgres(directory / "postgres")
     await asyncio.to_thread(postgres.start)
     try:
         await asyncio.to_thread(migrate, postgres.url())

@@ -1,0 +1,111 @@
+"""Whoever leaves half-way takes no answer along that another one then gets: behind networks that delay."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from uuid import UUID
+
+from tests.faults.stage import Caller, Stage, complete, containers, hear, stage
+from tests.faults.summary import Seen
+from tests.gateway_server import Gateway
+from tests.upstreams.http_server import Reply
+
+ROW = "200 cancellations behind a delaying proxy"
+DELAY = 0.004  # seconds each way; a call takes a few round trips
+
+
+async def _cancel_some(
+    ask: Callable[[int], Awaitable[None]], count: int, draw: random.Random, at_once: int = 40
+) -> int:
+    """Ask so often; half of them are called off at some moment. How many really were."""
+    cancelled = 0
+    limit = asyncio.Semaphore(at_once)
+
+    async def one(number: int) -> None:
+        nonlocal cancelled
+        async with limit:
+            task = asyncio.create_task(ask(number))
+            if number % 2:
+                await asyncio.wait({task}, timeout=draw.uniform(0, 12 * DELAY))
+                task.cancel()
+            await asyncio.wait({task})
+            cancelled += task.cancelled()
+            if not task.cancelled():
+                task.result()
+
+    await asyncio.gather(*(one(number) for number in range(count)))
+    return cancelled
+
+
+async def test_no_answer_of_valkey_or_postgresql_reaches_another_account(
+    database_url: str, redis_url: str, tmp_path: Path, seen: Seen
+) -> None:
+    async with stage(database_url, redis_url, tmp_path) as one:
+        callers = [await one.caller() for _ in range(4)]
+        one.database.latency = one.valkey.latency = DELAY
+        draw = random.Random(6)
+        workers = containers(one)
+
+        async def ask(number: int) -> None:
+            caller, worker = callers[number % 4], workers[number % 2]
+            await (_who(worker, caller) if number % 3 else _profile(worker, caller))
+
+        cancelled = 0
+        while cancelled < 200:
+            cancelled += await _cancel_some(ask, 200, draw)
+        for number in range(40):
+            await ask(number)
+        for worker in workers:
+            assert worker.container.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+        await one.ledgers.check()
+    seen(ROW, times=cancelled, what="every answer was its asker's, and every connection came back")
+
+
+async def test_no_answer_reaches_another_client_where_clients_hang_up(
+    database_url: str, redis_url: str, tmp_path: Path, seen: Seen
+) -> None:
+    async with stage(database_url, redis_url, tmp_path) as one:
+        callers = [await one.caller() for _ in range(4)]
+        one.upstream.script(Reply(pause=0.005))
+        one.database.latency = one.valkey.latency = DELAY
+        for number, caller in enumerate(callers):
+            await complete(one.here, caller, f"I am caller {number}")
+
+        async def ask(number: int) -> None:
+            await _over_http(one, callers, number)
+
+        cancelled = await _cancel_some(ask, 200, random.Random(7), at_once=24)
+        for number in range(16):
+            await ask(number)
+        entries = await one.ledgers.check()
+        for row in entries.messages:
+            if row["role"] == "user":
+                assert row["content"] == f"I am {row['user_id']}"
+    seen(ROW, times=cancelled, what="every answer was its asker's, and every connection came back")
+
+
+async def _who(worker: Gateway, caller: Caller) -> None:
+    principal = await worker.container.authenticator.authenticate(caller.as_key)
+    assert principal.user_id == UUID(caller.person.id)
+    principal = await worker.container.authenticator.authenticate(caller.as_person)
+    assert principal.user_id == UUID(caller.person.id)
+
+
+async def _profile(worker: Gateway, caller: Caller) -> None:
+    user = await worker.container.users.get(UUID(caller.person.id))
+    assert user.email == caller.person.email
+
+
+async def _over_http(one: Stage, callers: list[Caller], number: int) -> None:
+    caller, door = callers[number % 4], one.doors[number % 2]
+    if number % 5 == 0:
+        heard = await hear(door, caller.as_person, {"message": f"I am {caller.person.id}"})
+        assert heard.honest() == "done"
+    elif number % 5 == 1:
+        assert (await complete(door, caller, stream=True)).honest() == "done"
+    else:
+        me = await door.http.get("/api/user/me", headers=caller.as_person)
+        assert me.json()["id"] == caller.person.id
