@@ -13,6 +13,10 @@ from types import FrameType
 import structlog
 from fastapi import FastAPI
 
+from gateway.core import sdk_on_demand  # noqa: F401 - before those who would load it
+
+# isort: split
+
 from gateway import routers
 from gateway.console.fallback import ConsoleFallback
 from gateway.console.site import Site
@@ -22,6 +26,7 @@ from gateway.core.logging import configure_logging
 from gateway.core.secret_files import take_secret_files
 from gateway.core.secrets_policy import check_jwt_secret
 from gateway.core.settings import Settings
+from gateway.core.tracing import configure_tracing, content_captured, stop_tracing
 from gateway.core.version import VERSION
 from gateway.middleware import install_middleware
 from gateway.reloading import open_gateway
@@ -45,6 +50,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if settings.environment == "production":
         check_jwt_secret(settings.jwt_secret.get_secret_value())
     configure_logging(settings)
+    if configure_tracing():
+        log.info("tracing", content_captured=content_captured())
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -64,6 +71,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 gc.set_threshold(*before)
                 restore_hang_up()
                 restore()
+        # After the turns have ended, whose spans these are; it may have to wait for a collector.
+        await asyncio.to_thread(stop_tracing)
 
     app = FastAPI(
         title="LLM Gateway",

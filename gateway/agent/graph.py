@@ -33,6 +33,7 @@ from gateway.agent.nodes.retry import retry
 from gateway.agent.nodes.route import route
 from gateway.agent.nodes.tools import tools
 from gateway.agent.state import AgentState, add_times
+from gateway.core.tracing import span
 
 
 class Node(Protocol):
@@ -51,9 +52,12 @@ def _step(
     super-step takes 0.13 ms, so an answer that needs nothing more is formatted in the step that got it.
     """
 
+    label = f"node {name}"
+
     async def run(state: Any, runtime: Runtime[AgentContext]) -> Command[Any]:
         started = perf_counter()
-        update = await node(state, runtime)
+        with span(label):
+            update = await node(state, runtime)
         update["nodes_ms"] = add_times(state["nodes_ms"], {name: (perf_counter() - started) * 1000})
         now: AgentState = {**state, **update}
         destination = after(now)

@@ -10,6 +10,7 @@ from typing import Any
 from gateway.agent.context import AgentParts
 from gateway.agent.recovery.breakers import Upstream
 from gateway.agent.reply import Reply
+from gateway.agent.spans import end_model_span, model_span
 from gateway.core.exceptions import GatewayError, UpstreamBroken, UpstreamTimeout, UpstreamUnavailable
 from gateway.domain.chat import ChatRequest, ResponseFormat, Sampling
 from gateway.domain.events import Attempt, Step
@@ -52,28 +53,28 @@ async def side_call(
     provider = upstream.provider
     outcome = "cancelled"
     started = perf_counter()
-    try:
-        # Our own time limit, shorter than an answer's, tells nothing of the upstream.
-        with parts.upstreams.calling(upstream, probe):
-            async with (
-                asyncio.timeout(min(timeout_seconds, parts.total_timeout(provider))),
-                aclosing(provider.stream(request)) as events,
-            ):
-                async for event in events:
-                    reply.add(event)
-            if reply.finish_reason is None:
-                raise UpstreamBroken
-        outcome = "ok"
-    except TimeoutError as error:
-        outcome = UpstreamTimeout.code
-        raise UpstreamTimeout from error
-    except GatewayError as error:
-        outcome = error.code
-        raise
-    finally:
-        usage = reply.usage_or_estimate(request)
-        attempts.append(
-            Attempt(
+    with model_span(provider, model_name, request) as it:
+        try:
+            # Our own time limit, shorter than an answer's, tells nothing of the upstream.
+            with parts.upstreams.calling(upstream, probe):
+                async with (
+                    asyncio.timeout(min(timeout_seconds, parts.total_timeout(provider))),
+                    aclosing(provider.stream(request)) as events,
+                ):
+                    async for event in events:
+                        reply.add(event)
+                if reply.finish_reason is None:
+                    raise UpstreamBroken
+            outcome = "ok"
+        except TimeoutError as error:
+            outcome = UpstreamTimeout.code
+            raise UpstreamTimeout from error
+        except GatewayError as error:
+            outcome = error.code
+            raise
+        finally:
+            usage = reply.usage_or_estimate(request)
+            attempt = Attempt(
                 model=model_name,
                 provider=provider.name,
                 outcome=outcome,
@@ -82,7 +83,8 @@ async def side_call(
                 cost_usd=parts.catalog.price_of(model_name).cost(usage),
                 step=step,
             )
-        )
+            attempts.append(attempt)
+            end_model_span(it, attempt, reply)
     return reply.text
 
 

@@ -15,6 +15,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from gateway.core.tracing import span
+
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
@@ -24,6 +26,7 @@ DEADLINE_SECONDS = 0.25
 # How long the breaker waits before its first probe, and at most between two.
 _PROBE_FIRST, _PROBE_MOST = 0.1, 2.0
 _MAX_CONNECTIONS = 512
+_SPAN = {"db.system.name": "redis"}
 _FAILURES = (OSError, RedisConnectionError, RedisTimeoutError)
 
 
@@ -56,10 +59,20 @@ class ValkeyClient:
 
     async def execute(self, *command: str | bytes | int | float) -> Any:
         """One command; strings in the reply are bytes."""
-        return await self.run(lambda redis: _execute(redis, *command))
+        return await self.run(lambda redis: _execute(redis, *command), operation=str(command[0]))
 
-    async def run(self, work: Callable[[Redis], Awaitable[T]], *, deadline: float | None = None) -> T:
+    async def run(
+        self,
+        work: Callable[[Redis], Awaitable[T]],
+        *,
+        deadline: float | None = None,
+        operation: str = "EVALSHA",
+    ) -> T:
         """Runs `work` (a pipeline, a script) within `deadline` seconds, the client's own by default."""
+        with span(operation, "client", _SPAN):
+            return await self._run(work, deadline)
+
+    async def _run(self, work: Callable[[Redis], Awaitable[T]], deadline: float | None) -> T:
         redis = self._redis
         if redis is None or self._open:
             raise ValkeyUnavailable

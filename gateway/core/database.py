@@ -20,12 +20,14 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, QueuePoo
 from sqlalchemy.util import greenlet_spawn
 
 from gateway.core.exceptions import Unavailable
+from gateway.core.tracing import past_span, tracing_on
 
 CONNECT_TIMEOUT = 5.0  # seconds
 POOL_TIMEOUT = 2.0  # seconds; a caller that waits longer is better told to come again
 STUCK_AFTER = 1.0  # seconds without a connection coming back, after which nobody waits for one any more
 COMMAND_TIMEOUT = 10.0  # seconds; a server that hangs must not keep our connections for ever
 TURN_TIMEOUT = 5.0  # seconds for all of a turn's statement: the connection, the statement, its answer
+_LONGEST_QUERY = 4096
 
 # SQLSTATE classes of a server that cannot serve now, though the statement may be sound: connection lost,
 # no resources left, stopped by an operator, serialisation failure or deadlock.
@@ -60,6 +62,8 @@ def create_engine(url: str, pool_size: int = 10) -> AsyncEngine:
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
     event.listen(engine.sync_engine, "handle_error", _let_go_of_spoilt)
+    if tracing_on():
+        event.listen(engine.sync_engine, "connect", _trace_queries)
     return engine
 
 
@@ -165,6 +169,28 @@ def as_unavailable(error: BaseException) -> Unavailable | None:
     ):
         return Unavailable(retry_after=1)
     return None
+
+
+def _trace_queries(connection: Any, record: Any) -> None:
+    """asyncpg tells of each statement once it is done: SQLAlchemy's and those of the hot path alike."""
+    connection.driver_connection.add_query_logger(_query_span)
+
+
+def _query_span(query: asyncpg.connection.LoggedQuery) -> None:
+    # Statements hold no values: those travel beside them.
+    text = query.query.strip()
+    operation = text.partition(" ")[0].upper()[:16]
+    error = query.exception
+    past_span(
+        operation,
+        query.elapsed,
+        {
+            "db.system.name": "postgresql",
+            "db.operation.name": operation,
+            "db.query.text": text[:_LONGEST_QUERY],
+        },
+        None if error is None else getattr(error, "sqlstate", None) or type(error).__name__,
+    )
 
 
 def _refuse_closed(connection: Any, record: Any, proxy: Any) -> None:

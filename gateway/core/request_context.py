@@ -17,7 +17,8 @@ _NO_SPAN = "0" * 16
 class RequestContext:
     """The ids of one request; `trace_id`, `span_id` and `trace_flags` are W3C lower-case hex.
 
-    `client_ip` is whose address it came from, None where that is not known.
+    `client_ip` is whose address it came from, None where that is not known. `continued`: the client sent the
+    trace.
     """
 
     request_id: str
@@ -25,6 +26,7 @@ class RequestContext:
     span_id: str
     trace_flags: str = "00"
     client_ip: str | None = None
+    continued: bool = False
 
     @property
     def traceparent(self) -> str:
@@ -51,6 +53,7 @@ def new_context(
         span_id=entropy[64:80],
         trace_flags=flags,
         client_ip=client_ip,
+        continued=trace_id is not None,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from gateway.middleware.exchange import Exchange
+from gateway.middleware.exchange import Exchange, is_quiet
 
 log = structlog.get_logger("gateway.access")
 
@@ -23,8 +23,7 @@ def write_access_line(exchange: Exchange) -> None:
     user_id = state.get("user_id") or getattr(principal, "user_id", None)
     path = exchange.path
     fields = {name: state[name] for name in _NAMED if state.get(name) is not None}
-    quiet = path == "/metrics" or path == "/health" or path.startswith("/health/")
-    (log.debug if quiet else log.info)(
+    (log.debug if is_quiet(path) else log.info)(
         "request",
         request_id=exchange.context.request_id,
         trace_id=exchange.context.trace_id,

@@ -7,9 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.core.request_context import RequestContext
+from gateway.core.tracing import NOTHING, Span
 
 CLIENT_GONE = 499
 RawHeaders = list[tuple[bytes, bytes]]
+
+
+def is_quiet(path: str) -> bool:
+    """Whether a machine asks this every few seconds: such requests are neither logged nor traced."""
+    return path == "/metrics" or path == "/health" or path.startswith("/health/")
 
 
 @dataclass(slots=True)
@@ -25,6 +31,7 @@ class Exchange:
     status: int | None = None
     complete: bool = False
     gone: bool = False
+    span: Span = NOTHING
 
     @property
     def method(self) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from gateway.core.request_context import new_context
+from gateway.core.tracing import NOTHING, server_span
 from gateway.middleware.client_ip import ClientAddresses
-from gateway.middleware.exchange import Exchange
+from gateway.middleware.exchange import Exchange, is_quiet
 from gateway.middleware.security_headers import SECURITY_HEADERS
 
 
@@ -16,16 +18,22 @@ def open_exchange(scope: dict[str, Any], addresses: ClientAddresses) -> Exchange
     Sets `request_id`, `trace_id` and `client_ip` in the scope's state, and takes trailing slashes off its
     path, so that `/x/` and `/x` are one route without a redirect.
     """
-    request_id = traceparent = None
+    request_id = traceparent = tracestate = None
     for name, value in scope["headers"]:
         if name == b"x-request-id":
             request_id = value.decode("latin-1")
         elif name == b"traceparent":
             traceparent = value.decode("latin-1")
+        elif name == b"tracestate":
+            tracestate = value.decode("latin-1")
     client_ip = addresses.of(scope)
     addresses.adopt_outside(scope)
     context = new_context(request_id, traceparent, client_ip)
     path: str = scope["path"]
+    span = NOTHING
+    if not is_quiet(path) and (traced := server_span(traceparent, tracestate)) is not None:
+        span, trace_id, span_id, flags = traced
+        context = replace(context, trace_id=trace_id, span_id=span_id, trace_flags=flags)
     if path.endswith("/") and path != "/":
         scope["path"] = path.rstrip("/") or "/"
     state = scope.setdefault("state", {})
@@ -38,6 +46,8 @@ def open_exchange(scope: dict[str, Any], addresses: ClientAddresses) -> Exchange
         (b"traceparent", context.traceparent.encode()),
         *SECURITY_HEADERS,
     ]
-    exchange = Exchange(context=context, scope=scope, path=path, headers=headers, client_ip=client_ip)
+    exchange = Exchange(
+        context=context, scope=scope, path=path, headers=headers, client_ip=client_ip, span=span
+    )
     state["exchange"] = exchange
     return exchange

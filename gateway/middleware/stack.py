@@ -17,6 +17,7 @@ from gateway.middleware.limit_headers import limit_headers
 from gateway.middleware.metrics import observe
 from gateway.middleware.request_context import open_exchange
 from gateway.middleware.security_headers import EXPOSED_HEADERS
+from gateway.middleware.tracing import describe_span
 
 
 def install_middleware(app: FastAPI, settings: Settings) -> None:
@@ -77,7 +78,11 @@ class Edge:
         token = bind_request(exchange.context)
         in_flight.inc()
         try:
-            await self.app(scope, listen, speak)
+            with exchange.span:
+                try:
+                    await self.app(scope, listen, speak)
+                finally:
+                    describe_span(exchange)
         finally:
             in_flight.dec()
             unbind_request(token)

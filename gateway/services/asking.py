@@ -18,6 +18,7 @@ from gateway.core.exceptions import CircuitOpen, GatewayError, InvalidRequest, U
 from gateway.domain.ledger import UsageEntry, UsageKind, UsageOwner
 from gateway.domain.usage import Usage
 from gateway.services.ledger import Ledger
+from gateway.services.spans import call_span, end_call_span
 from gateway.services.turns import INTERRUPTED
 
 log = structlog.get_logger(__name__)
@@ -60,26 +61,36 @@ class Asking:
             model, provider = choice.upstream.model, choice.upstream.provider.name
             begun = perf_counter()
             usage, cost, outcome = Usage(), Decimal(0), "cancelled"
-            try:
-                with self._upstreams.calling(choice.upstream, choice.probe):
-                    answer, usage, cost = await ask(model, provider)
-                outcome = "ok"
-                return answer
-            except UpstreamError as error:
-                failure, outcome = error, error.code
-                left.remove(model)
-            except InvalidRequest as error:
-                outcome = error.code
-                if failure is None:
-                    raise
-                # What a stand-in cannot do says nothing of the model that was asked for.
-                left.remove(model)
-            finally:
-                ms = round((perf_counter() - begun) * 1000)
-                entry = UsageEntry(
-                    self._kind, model, provider, usage=usage, cost_usd=cost, outcome=outcome, latency_ms=ms
-                )
-                self.calls.append(entry)
+            with call_span(self._kind, model, provider) as it:
+                try:
+                    with self._upstreams.calling(choice.upstream, choice.probe):
+                        answer, usage, cost = await ask(model, provider)
+                    outcome = "ok"
+                    return answer
+                except UpstreamError as error:
+                    failure, outcome = error, error.code
+                    it.fail(outcome)
+                    left.remove(model)
+                except InvalidRequest as error:
+                    outcome = error.code
+                    it.fail(outcome)
+                    if failure is None:
+                        raise
+                    # What a stand-in cannot do says nothing of the model that was asked for.
+                    left.remove(model)
+                finally:
+                    ms = round((perf_counter() - begun) * 1000)
+                    entry = UsageEntry(
+                        self._kind,
+                        model,
+                        provider,
+                        usage=usage,
+                        cost_usd=cost,
+                        outcome=outcome,
+                        latency_ms=ms,
+                    )
+                    self.calls.append(entry)
+                    end_call_span(it, entry)
         raise failure or CircuitOpen()
 
     @property

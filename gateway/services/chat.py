@@ -29,6 +29,7 @@ from gateway.services.ledger import Ledger
 from gateway.services.opening import Job, Opening
 from gateway.services.progress import Progress
 from gateway.services.receipts import count, finished_turn, usage_entries
+from gateway.services.spans import end_turn_span, turn_span
 from gateway.services.titles import Titles
 from gateway.services.turns import INTERRUPTED, EventChannel, RunningTurn, TurnTasks
 
@@ -111,7 +112,16 @@ class ChatService:
     async def _drive(
         self, running: RunningTurn, job: Job, tell: Callable[[ChatEvent], None]
     ) -> TurnCompleted | TurnFailed:
-        """Run the graph and unit of work 2, in a task that no client's leaving reaches; the last event."""
+        """Run the turn to its end, in a task that no client's leaving reaches; the last event."""
+        with turn_span(job) as it:
+            ending = await self._run(running, job, tell)
+            end_turn_span(it, ending)
+        return ending
+
+    async def _run(
+        self, running: RunningTurn, job: Job, tell: Callable[[ChatEvent], None]
+    ) -> TurnCompleted | TurnFailed:
+        """The graph and unit of work 2."""
         attempts: list[Attempt] = []
         progress = Progress() if running.live is None else running.live.progress
         ending: TurnCompleted | TurnFailed | None = None

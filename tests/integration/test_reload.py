@@ -125,8 +125,9 @@ async def test_a_running_turn_ends_on_the_old_configuration_which_is_closed_behi
         closed.set()
 
     monkeypatch.setattr(OpenAIProvider, "aclose", close)
-    await reload(gateway, admin)  # of which the provider's end is watched
-    await asyncio.wait_for(closed.wait(), 5)  # the first one had nobody to wait for
+    await reload(gateway, admin)  # the first whose provider's end is watched
+    await reload(gateway, admin)
+    await asyncio.wait_for(closed.wait(), 5)  # it had nobody to wait for
     closed.clear()
 
     gate = asyncio.Event()

@@ -14,8 +14,9 @@ from gateway.agent.guarding.screen import OutputScreen, screen_of
 from gateway.agent.remembering.window import after_too_long, make_room, needs_room
 from gateway.agent.reply import Reply
 from gateway.agent.request import build_request
+from gateway.agent.spans import end_model_span, model_span
 from gateway.agent.spending import within_money
-from gateway.agent.state import AgentState
+from gateway.agent.state import AgentState, Route
 from gateway.agent.tooluse.offer import offer
 from gateway.core.exceptions import ContextLengthExceeded, GatewayError, UpstreamBroken, UpstreamTimeout
 from gateway.domain.chat import ChatRequest
@@ -34,38 +35,17 @@ async def llm(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
     screen = screen_of(context, state["messages"])
     failure: GatewayError | None = None
     blocked: Withheld | None = None
-    outcome = "cancelled"
-    started = perf_counter()
     request: ChatRequest | None = None
     try:
         offered = offer(parts.tools, state, model)
         if needs_room(state, model, offered, context):
             state = {**state, "messages": await make_room(state, model, offered, context)}
         request = build_request(state, model, offered, max_rounds=parts.catalog.tools.max_rounds)
-        with context.calling(route):
-            await _relay(provider, request, reply, context, screen)
-        outcome = "ok"
+        await _call(provider, route, request, reply, context, screen)
     except Withheld as verdict:
-        blocked, outcome = verdict, "content_blocked"
+        blocked = verdict
     except GatewayError as error:
-        failure, outcome = error, error.code
-    finally:
-        # Also on cancellation: what a vendor has begun to answer is on its bill.
-        if screen is not None:
-            reply.unseen = screen.held
-        if request is not None:
-            usage = reply.usage_or_estimate(request)
-            context.attempts.append(
-                Attempt(
-                    model=route.model,
-                    provider=provider.name,
-                    outcome=outcome,
-                    ms=round((perf_counter() - started) * 1000, 3),
-                    first_ms=_first_ms(reply, started) if request.incremental else None,
-                    usage=usage,
-                    cost_usd=parts.catalog.price_of(route.model).cost(usage),
-                )
-            )
+        failure = error
     if blocked is not None:
         return AgentState(
             said="",
@@ -93,6 +73,46 @@ async def llm(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
     if isinstance(failure, ContextLengthExceeded):
         update.update(after_too_long(state, request, context))
     return within_money(update, state, parts.catalog, context.attempts)
+
+
+async def _call(
+    provider: ChatProvider,
+    route: Route,
+    request: ChatRequest,
+    reply: Reply,
+    context: AgentContext,
+    screen: OutputScreen | None,
+) -> None:
+    """Ask, and note the attempt however it ends; raises as `_relay`."""
+    outcome = "cancelled"
+    started = perf_counter()
+    with model_span(provider, route.model, request) as it:
+        try:
+            with context.calling(route):
+                await _relay(provider, request, reply, context, screen)
+            outcome = "ok"
+        except Withheld:
+            outcome = "content_blocked"
+            raise
+        except GatewayError as error:
+            outcome = error.code
+            raise
+        finally:
+            # Also on cancellation: what a vendor has begun to answer is on its bill.
+            if screen is not None:
+                reply.unseen = screen.held
+            usage = reply.usage_or_estimate(request)
+            attempt = Attempt(
+                model=route.model,
+                provider=provider.name,
+                outcome=outcome,
+                ms=round((perf_counter() - started) * 1000, 3),
+                first_ms=_first_ms(reply, started) if request.incremental else None,
+                usage=usage,
+                cost_usd=context.parts.catalog.price_of(route.model).cost(usage),
+            )
+            context.attempts.append(attempt)
+            end_model_span(it, attempt, reply)
 
 
 def _first_ms(reply: Reply, started: float) -> float | None:

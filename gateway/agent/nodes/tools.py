@@ -10,6 +10,7 @@ from langgraph.runtime import Runtime
 
 from gateway.agent.context import AgentContext
 from gateway.agent.guarding.checks import guarded
+from gateway.agent.spans import end_tool_span, tool_span
 from gateway.agent.state import AgentState
 from gateway.agent.tooluse.rounds import Round, out_of_time, storable
 from gateway.domain.events import ToolFinished, ToolStarted
@@ -67,11 +68,14 @@ async def _run(
     context: AgentContext, call: ToolCall, this: Round, allowed: tuple[str, ...] | None
 ) -> ToolOutcome:
     started = perf_counter()
-    try:
-        async with asyncio.timeout(this.seconds_left):
-            return await context.parts.tools.run(call, allowed)
-    except TimeoutError:
-        return out_of_time(this.config, (perf_counter() - started) * 1000)
+    with tool_span(call, context.parts.tools.names) as it:
+        try:
+            async with asyncio.timeout(this.seconds_left):
+                outcome = await context.parts.tools.run(call, allowed)
+        except TimeoutError:
+            outcome = out_of_time(this.config, (perf_counter() - started) * 1000)
+        end_tool_span(it, outcome)
+    return outcome
 
 
 def _shown(call: ToolCall, outcome: ToolOutcome) -> Message:

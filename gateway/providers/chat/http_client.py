@@ -11,6 +11,7 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
+from gateway.core.tracing import outgoing_traceparent
 from gateway.providers.chat.registry import ProviderMisconfigured
 
 # Below the five seconds after which common servers close an idle connection, so that none is closed on us.
@@ -59,6 +60,8 @@ class _UpstreamClient(httpx.AsyncClient):
 
         Credentials in an address, and whatever asks for one of those flows, take httpx's own way.
         """
+        if (trace := outgoing_traceparent()) is not None:
+            request.headers["traceparent"] = trace
         plain = options.pop("stream", False)
         if options or not plain or request.url.userinfo:
             return await super().send(request, stream=plain, **options)

@@ -1,0 +1,157 @@
+"""Spans by OpenTelemetry's SDK, sent by OTLP over HTTP; imported only where tracing is configured.
+
+The provider is not made the global one: libraries that trace by themselves would send prompts through it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from types import TracebackType
+from typing import Final, Self
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.trace import Status, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from gateway.core.tracing import NOTHING, Attributes, Kind, Span
+
+_KINDS: Final = {
+    "internal": trace.SpanKind.INTERNAL,
+    "server": trace.SpanKind.SERVER,
+    "client": trace.SpanKind.CLIENT,
+}
+_LANGSMITH_URL = "https://api.smith.langchain.com"
+_SECONDS_TO_LEAVE = 5.0
+_propagator = TraceContextTextMapPropagator()
+
+
+class OpenTelemetry:
+    """One process's tracer. Sampling, limits, batches and headers are the SDK's own variables' matter."""
+
+    def __init__(self, *exporters: SpanExporter, content: bool = False) -> None:
+        named = "OTEL_SERVICE_NAME" in os.environ or "service.name" in os.environ.get(
+            "OTEL_RESOURCE_ATTRIBUTES", ""
+        )
+        resource = Resource.create({} if named else {SERVICE_NAME: "llm-gateway"})
+        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        for exporter in exporters:
+            self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        self._tracer = self._provider.get_tracer("llm-gateway")
+        self.content_captured = content
+
+    @classmethod
+    def of_environment(cls, *, otlp: bool, langsmith: bool, content: bool) -> Self:
+        """To the collector of `OTEL_EXPORTER_OTLP_*`, to LangSmith by `LANGSMITH_*`, or to both."""
+        exporters: list[SpanExporter] = []
+        if otlp:
+            exporters.append(OTLPSpanExporter())
+        if langsmith:
+            exporters.append(_langsmith())
+        return cls(*exporters, content=content)
+
+    def span(self, name: str, kind: Kind, attributes: Attributes | None) -> Span:
+        if not self.within():
+            return NOTHING
+        started = self._tracer.start_span(name, kind=_KINDS[kind], attributes=_given(attributes))
+        return _Active(started)
+
+    def server_span(self, traceparent: str | None, tracestate: str | None) -> tuple[Span, str, str, str]:
+        carrier = {"traceparent": traceparent or "", "tracestate": tracestate or ""}
+        parent = _propagator.extract(carrier, otel_context.Context())
+        started = self._tracer.start_span("HTTP", parent, kind=trace.SpanKind.SERVER)
+        ids = started.get_span_context()
+        return (
+            _Active(started),
+            trace.format_trace_id(ids.trace_id),
+            trace.format_span_id(ids.span_id),
+            f"{int(ids.trace_flags):02x}",
+        )
+
+    def within(self) -> bool:
+        """Also of a span that has ended, as a stream's turn outlives the request it came with."""
+        return trace.get_current_span().get_span_context().trace_flags.sampled
+
+    def past(self, name: str, seconds: float, attributes: Attributes, failure: str | None) -> None:
+        if not self.within():
+            return
+        now = time.time_ns()
+        done = self._tracer.start_span(
+            name,
+            kind=trace.SpanKind.CLIENT,
+            attributes=_given(attributes),
+            start_time=now - int(seconds * 1e9),
+        )
+        if failure is not None:
+            done.set_attribute("error.type", failure)
+            done.set_status(Status(StatusCode.ERROR))
+        done.end(now)
+
+    def traceparent(self) -> str | None:
+        carrier: dict[str, str] = {}
+        _propagator.inject(carrier)
+        return carrier.get("traceparent")
+
+    def shutdown(self) -> None:
+        self._provider.force_flush(int(_SECONDS_TO_LEAVE * 1000))
+        self._provider.shutdown()
+
+
+class _Active:
+    """A span that is the parent of what happens inside its block."""
+
+    __slots__ = ("_failed", "_span", "_token", "recording")
+
+    def __init__(self, started: trace.Span) -> None:
+        self._span = started
+        self._token: object | None = None
+        self._failed = False
+        self.recording = started.is_recording()
+
+    def __enter__(self) -> Self:
+        self._token = otel_context.attach(trace.set_span_in_context(self._span))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace_: TracebackType | None
+    ) -> None:
+        otel_context.detach(self._token)  # type: ignore[arg-type]
+        # Being cancelled is no error of its own.
+        if isinstance(error, Exception) and self.recording and not self._failed:
+            # The class alone: an exception's text may quote what somebody said.
+            self.fail(str(getattr(error, "code", None) or type(error).__name__))
+        self._span.end()
+
+    def set(self, attributes: Attributes) -> None:
+        self._span.set_attributes(_given(attributes))
+
+    def name(self, name: str) -> None:
+        self._span.update_name(name)
+
+    def fail(self, kind: str) -> None:
+        self._failed = True
+        self._span.set_attribute("error.type", kind)
+        self._span.set_status(Status(StatusCode.ERROR))
+
+
+def _given(attributes: Attributes | None) -> dict[str, str | bool | int | float | list[str]]:
+    return {name: value for name, value in (attributes or {}).items() if value is not None}
+
+
+def _langsmith() -> OTLPSpanExporter:
+    """LangSmith takes OTLP and reads the GenAI conventions: a turn is one tree of runs there."""
+    base = (
+        os.environ.get("LANGSMITH_ENDPOINT") or os.environ.get("LANGCHAIN_ENDPOINT") or _LANGSMITH_URL
+    ).rstrip("/")
+    headers = {
+        "x-api-key": os.environ.get("LANGSMITH_API_KEY") or os.environ.get("LANGCHAIN_API_KEY") or "",
+        "Langsmith-Project": os.environ.get("LANGSMITH_PROJECT")
+        or os.environ.get("LANGCHAIN_PROJECT")
+        or "default",
+    }
+    return OTLPSpanExporter(endpoint=f"{base}/otel/v1/traces", headers=headers)

@@ -1,0 +1,158 @@
+"""Spans of what happens: a facade that costs nothing and imports nothing where no exporter is configured.
+
+    with span("execute_tool", kind="internal") as it:
+        ...
+        if it.recording:
+            it.set({"gen_ai.tool.name": name})
+
+A span's parent is the one that is open around it, across awaits and tasks. Attributes are names, numbers and
+ids; what people and models said is among them only where `content_captured` says so.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Final, Literal, Protocol, Self
+
+from gateway.core import sdk_on_demand
+from gateway.core.request_context import current_request
+
+Kind = Literal["internal", "server", "client"]
+Value = str | bool | int | float | list[str]
+Attributes = Mapping[str, Value | None]
+
+_ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_LANGSMITH: Final = ("LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING")
+_CONTENT: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+
+
+class Span(Protocol):
+    """Entered around what it measures; an exception that passes through is its error."""
+
+    recording: bool
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+    def set(self, attributes: Attributes) -> None:
+        """Add attributes; None is left out."""
+
+    def name(self, name: str) -> None:
+        """Call it otherwise than it began."""
+
+    def fail(self, kind: str) -> None:
+        """It went wrong; `kind` is a code or a class, of few values."""
+
+
+class Backend(Protocol):
+    """What makes real spans; see `otel`."""
+
+    content_captured: bool
+
+    def span(self, name: str, kind: Kind, attributes: Attributes | None) -> Span: ...
+    def server_span(self, traceparent: str | None, tracestate: str | None) -> tuple[Span, str, str, str]: ...
+    def past(self, name: str, seconds: float, attributes: Attributes, failure: str | None) -> None: ...
+    def traceparent(self) -> str | None: ...
+    def shutdown(self) -> None: ...
+
+
+class _Nothing:
+    """The span where nothing is traced."""
+
+    __slots__ = ()
+    recording = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def set(self, attributes: Attributes) -> None:
+        return None
+
+    def name(self, name: str) -> None:
+        return None
+
+    def fail(self, kind: str) -> None:
+        return None
+
+
+NOTHING: Final[Span] = _Nothing()
+_backend: Backend | None = None
+
+
+def configure_tracing() -> bool:
+    """Trace from here on if the standard variables of OpenTelemetry or LangSmith's ask for it.
+
+    Returns whether they do. LangChain's own tracer is switched off: it would send every prompt.
+    """
+    global _backend
+    langsmith = any(_is_on(name) for name in _LANGSMITH)
+    for name in _LANGSMITH:
+        os.environ.pop(name, None)
+    if _backend is not None:
+        return True
+    wanted = any(os.environ.get(name) for name in _ENDPOINTS) or langsmith
+    if not wanted or _is_on("OTEL_SDK_DISABLED") or os.environ.get("OTEL_TRACES_EXPORTER") == "none":
+        return False
+    sdk_on_demand.allow()
+    from gateway.core.otel import OpenTelemetry
+
+    _backend = OpenTelemetry.of_environment(
+        otlp=any(os.environ.get(name) for name in _ENDPOINTS),
+        langsmith=langsmith,
+        content=os.environ.get(_CONTENT, "").lower() in ("true", "1", "span_only", "span_and_event"),
+    )
+    return True
+
+
+def stop_tracing() -> None:
+    """Send what has not been sent yet; waits some seconds for that at most."""
+    global _backend
+    if _backend is not None:
+        backend, _backend = _backend, None
+        backend.shutdown()
+
+
+def span(name: str, kind: Kind = "internal", attributes: Attributes | None = None) -> Span:
+    """A span to be entered. Where nothing is traced, or it lies within no request, it is none."""
+    return NOTHING if _backend is None else _backend.span(name, kind, attributes)
+
+
+def server_span(traceparent: str | None, tracestate: str | None) -> tuple[Span, str, str, str] | None:
+    """The span of a request that came with these headers, and its trace id, span id and flags in hex."""
+    return None if _backend is None else _backend.server_span(traceparent, tracestate)
+
+
+def tracing_on() -> bool:
+    """Whether spans are made at all."""
+    return _backend is not None
+
+
+def past_span(name: str, seconds: float, attributes: Attributes, failure: str | None = None) -> None:
+    """A client's span of something that ended just now and took `seconds`."""
+    if _backend is not None:
+        _backend.past(name, seconds, attributes, failure)
+
+
+def content_captured() -> bool:
+    """Whether what people and models said is to be among the attributes."""
+    return _backend is not None and _backend.content_captured
+
+
+def outgoing_traceparent() -> str | None:
+    """The header for a server that is asked on behalf of this request; None where nobody follows a trace."""
+    if _backend is not None:
+        return _backend.traceparent()
+    request = current_request()
+    return request.traceparent if request is not None and request.continued else None
+
+
+def _is_on(name: str) -> bool:
+    return os.environ.get(name, "").strip().lower() in ("true", "1")
