@@ -115,7 +115,7 @@ def set_up(*, dev: bool) -> None:
     there = mark.read_text() if mark.is_file() else ""
     if there in (wanted, wanted + " dev"):
         return
-    npm("ci", *(() if dev else ("--omit=dev",)), "--no-audit", "--loglevel=error")
+    npm("ci", "--include=dev" if dev else "--omit=dev", "--no-audit", "--loglevel=error")
     mark.write_text(wanted)
 
 

@@ -6,7 +6,15 @@ export function AdminNav() {
   return (
     <SectionNav
       label={t("admin.title")}
-      entries={[{ to: "/", icon: "left", label: t("common.toChat"), end: true }]}
+      entries={[
+        { to: "/", icon: "left", label: t("common.toChat"), end: true },
+        { to: "/admin", icon: "chart", label: t("admin.nav.overview"), end: true },
+        { to: "/admin/usage", icon: "receipt", label: t("admin.nav.usage") },
+        { to: "/admin/users", icon: "user", label: t("admin.nav.users") },
+        { to: "/admin/models", icon: "model", label: t("admin.nav.models") },
+        { to: "/admin/breakers", icon: "shield", label: t("admin.nav.breakers") },
+        { to: "/admin/audit", icon: "info", label: t("admin.nav.audit") },
+      ]}
     />
   );
 }

@@ -1,0 +1,19 @@
+/** Names for the bodies that administrators read. */
+import type { components } from "../api/schema";
+
+type Schemas = components["schemas"];
+
+export type Stats = Schemas["StatsView"];
+export type Metrics = Schemas["MetricsView"];
+export type Account = Schemas["UserWithUsage"];
+export type AccountPage = Schemas["UserPage"];
+export type Breakers = Schemas["AdminCircuitBreakerList"];
+export type Breaker = Schemas["CircuitBreakerView"];
+export type AdminModel = Schemas["AdminModelView"];
+export type AuditEntry = Schemas["AuditView"];
+export type AuditPage = Schemas["AuditPage"];
+export type UsageSum = Schemas["UsageSumView"];
+export interface UsageSumPage {
+  items: UsageSum[];
+  next_cursor: string | null;
+}

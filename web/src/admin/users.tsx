@@ -1,0 +1,175 @@
+import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
+import { useDeferredValue, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { Link } from "react-router";
+import { call } from "../api/client";
+import { formatDate, formatMoney, formatNumber } from "../lib/format";
+import { plainLine } from "../lib/text";
+import { Button } from "../ui/button";
+import { SelectField, TextField } from "../ui/field";
+import { Empty, ErrorNotice, Loading } from "../ui/notice";
+import { Page } from "../ui/page";
+import { Table } from "../ui/table";
+import type { Account, AccountPage } from "./types";
+import { UserDialog } from "./user-dialog";
+
+interface Filters {
+  q: string;
+  role: string;
+  status: string;
+}
+
+/** Accounts: found, looked at, changed. */
+export function UsersPage() {
+  const { t } = useTranslation();
+  const [filters, setFilters] = useState<Filters>({ q: "", role: "", status: "" });
+  return (
+    <Page title={t("admin.nav.users")}>
+      <search className="grid gap-3 sm:grid-cols-[2fr_1fr_1fr]">
+        <TextField
+          label={t("admin.users.search")}
+          type="search"
+          value={filters.q}
+          maxLength={320}
+          onChange={(event) => setFilters({ ...filters, q: event.target.value })}
+        />
+        <SelectField
+          label={t("admin.users.role")}
+          value={filters.role}
+          onChange={(event) => setFilters({ ...filters, role: event.target.value })}
+        >
+          <option value="">{t("admin.users.any")}</option>
+          <option value="user">{t("account.profile.roles.user")}</option>
+          <option value="admin">{t("account.profile.roles.admin")}</option>
+        </SelectField>
+        <SelectField
+          label={t("admin.users.status")}
+          value={filters.status}
+          onChange={(event) => setFilters({ ...filters, status: event.target.value })}
+        >
+          <option value="">{t("admin.users.any")}</option>
+          <option value="active">{t("admin.users.active")}</option>
+          <option value="disabled">{t("admin.users.disabled")}</option>
+        </SelectField>
+      </search>
+      <Accounts filters={filters} />
+    </Page>
+  );
+}
+
+function Accounts({ filters }: { filters: Filters }) {
+  const { t } = useTranslation();
+  const asked = useDeferredValue(filters);
+  const [chosen, setChosen] = useState<Account | null>(null);
+  const accounts = useInfiniteQuery({
+    queryKey: ["admin", "users", asked],
+    queryFn: ({ pageParam, signal }) =>
+      call<AccountPage>("/api/admin/users", { query: { ...asked, cursor: pageParam, limit: 50 }, signal }),
+    initialPageParam: null as string | null,
+    getNextPageParam: (page) => page.next_cursor,
+    placeholderData: keepPreviousData,
+  });
+  if (accounts.error) return <ErrorNotice error={accounts.error} onRetry={() => void accounts.refetch()} />;
+  if (!accounts.data) return <Loading />;
+  const rows = accounts.data.pages.flatMap((page) => page.items);
+  if (rows.length === 0)
+    return (
+      <Empty icon="search" title={t("admin.users.none")}>
+        {t("admin.users.noneHint")}
+      </Empty>
+    );
+  return (
+    <>
+      <AccountTable rows={rows} onChoose={setChosen} />
+      {accounts.hasNextPage && (
+        <Button
+          className="self-center"
+          busy={accounts.isFetchingNextPage}
+          onClick={() => void accounts.fetchNextPage()}
+        >
+          {t("common.more")}
+        </Button>
+      )}
+      {chosen && (
+        <UserDialog
+          account={chosen}
+          tiers={[...new Set(rows.map((row) => row.tier))]}
+          onClose={() => setChosen(null)}
+        />
+      )}
+    </>
+  );
+}
+
+function AccountTable({ rows, onChoose }: { rows: Account[]; onChoose: (account: Account) => void }) {
+  const { t } = useTranslation();
+  return (
+    <Table
+      caption={t("admin.nav.users")}
+      rows={rows}
+      rowKey={(account) => account.id}
+      columns={[
+        {
+          key: "account",
+          title: t("admin.users.account"),
+          cell: (account) => (
+            <>
+              <span className="font-medium">{plainLine(account.email)}</span>
+              {account.name && <span className="block text-ink-soft">{plainLine(account.name)}</span>}
+            </>
+          ),
+        },
+        {
+          key: "role",
+          title: t("admin.users.role"),
+          cell: ({ role }) => t(`account.profile.roles.${role}`),
+        },
+        { key: "tier", title: t("admin.users.tier"), cell: ({ tier }) => tier },
+        {
+          key: "status",
+          title: t("admin.users.status"),
+          cell: ({ status }) =>
+            status === "active" ? (
+              t("admin.users.active")
+            ) : (
+              <span className="text-danger">{t("admin.users.disabled")}</span>
+            ),
+        },
+        {
+          key: "tokens",
+          title: t("admin.users.tokensMonth"),
+          numeric: true,
+          cell: ({ usage }) => formatNumber(usage.total_tokens),
+        },
+        {
+          key: "cost",
+          title: t("admin.users.costMonth"),
+          numeric: true,
+          cell: (account) => (
+            <Link
+              className="text-accent underline"
+              to={`/admin/usage?user_id=${account.id}`}
+              aria-label={t("admin.users.usageOf", { email: plainLine(account.email) })}
+            >
+              {formatMoney(account.usage.cost_usd)}
+            </Link>
+          ),
+        },
+        { key: "since", title: t("admin.users.since"), cell: ({ created_at }) => formatDate(created_at) },
+        {
+          key: "change",
+          title: t("admin.users.change"),
+          cell: (account) => (
+            <Button
+              small
+              aria-label={t("admin.users.changeNamed", { email: plainLine(account.email) })}
+              onClick={() => onChoose(account)}
+            >
+              {t("admin.users.change")}
+            </Button>
+          ),
+        },
+      ]}
+    />
+  );
+}
