@@ -26,6 +26,7 @@ from gateway.models import (  # noqa: F401 - each tells the metadata of its tabl
     refresh_token,
     usage_record,
     user,
+    waiting_turn,
 )
 from gateway.models.base import Base
 from gateway.models.response_embedding import TABLE as OPTIONAL

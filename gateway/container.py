@@ -200,7 +200,9 @@ def _wire(
     users = UserService(
         uow, shared.passwords, shared.endings, shared.throttle, operator_tier=catalog.operator_tier
     )
-    chat = ChatService(CachedRunner(AgentRunner(parts), flights, semantic), ledger, shared.tasks, titles)
+    chat = ChatService(
+        CachedRunner(AgentRunner(parts), flights, semantic), ledger, shared.tasks, titles, shared.waiting
+    )
     return Container(
         settings=settings,
         catalog=catalog,

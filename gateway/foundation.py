@@ -32,6 +32,7 @@ from gateway.repositories.idempotency import IdempotencyRepository
 from gateway.repositories.running_turn import RunningTurnRepository
 from gateway.repositories.turn import TurnRepository
 from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.repositories.waiting_turn import WaitingTurnRepository
 from gateway.services.authenticator import Authenticator
 from gateway.services.bus import Bus
 from gateway.services.endings import Endings
@@ -42,6 +43,7 @@ from gateway.services.images import ImageService
 from gateway.services.keeping import Keeper
 from gateway.services.ledger import Ledger
 from gateway.services.password_reset import PasswordResetService
+from gateway.services.queueing import Waiting
 from gateway.services.recording import Recorder
 from gateway.services.rescue import Rescue
 from gateway.services.throttle import Throttle
@@ -68,6 +70,7 @@ class Foundation:
     idempotency: Idempotency
     endings: Endings
     keeper: Keeper
+    waiting: Waiting
     throttle: Throttle
     password_resets: PasswordResetService
     environment_keys: EnvironmentKeys
@@ -113,6 +116,7 @@ async def open_foundation(settings: Settings, catalog: Catalog) -> AsyncIterator
         lease = settings.turn_lease_seconds
         idempotency = Idempotency(IdempotencyRepository(engine), Sealer(secret), tasks, lease_seconds=lease)
         stack.push_async_callback(idempotency.aclose)
+        waiting = Waiting(WaitingTurnRepository(engine), tasks, bus)
         throttle = Throttle(Attempts(valkey), secret)
         resets = PasswordResetService(
             uow, passwords, endings, throttle, mailer_of(settings), page=settings.password_reset_url
@@ -159,6 +163,7 @@ async def open_foundation(settings: Settings, catalog: Catalog) -> AsyncIterator
             idempotency=idempotency,
             endings=endings,
             keeper=keeper,
+            waiting=waiting,
             throttle=throttle,
             password_resets=resets,
             environment_keys=environment_keys,

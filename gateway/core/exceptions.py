@@ -46,6 +46,7 @@ people and must never hold input, secrets or a vendor's raw answer; `code` is st
 from __future__ import annotations
 
 from typing import ClassVar
+from uuid import UUID
 
 
 class GatewayError(Exception):
@@ -59,6 +60,7 @@ class GatewayError(Exception):
         retryable: whether the same request may succeed later (drives `x-should-retry`).
         retry_after: seconds to wait, where that is known.
         charged: whether something was charged before it failed.
+        details: further fields of the error's body.
     """
 
     status: ClassVar[int] = 500
@@ -74,6 +76,7 @@ class GatewayError(Exception):
         self.param = param
         self.retry_after = retry_after
         self.charged = False
+        self.details: dict[str, str] = {}
         super().__init__(self.message)
 
 
@@ -216,6 +219,14 @@ class LastAdmin(Conflict):
 class TurnInProgress(Conflict):
     code = "turn_in_progress"
     default_message = "This conversation is still answering; wait for it or cancel it."
+
+    def __init__(
+        self, message: str | None = None, *, param: str | None = None, message_id: UUID | None = None
+    ) -> None:
+        """`message_id` is the answer that is being written, as far as there is one."""
+        super().__init__(message, param=param)
+        if message_id is not None:
+            self.details["message_id"] = str(message_id)
 
 
 class RateLimited(GatewayError):

@@ -65,6 +65,7 @@ def render_error(error: GatewayError, request_id: str | None) -> tuple[int, dict
         "message": error.message,
         "param": error.param,
         "request_id": request_id,
+        **error.details,
     }
     return error.status, headers, {"error": body}
 

@@ -47,6 +47,10 @@ class AgainBody(BaseModel):
         Literal["auto", "none"] | list[Annotated[str, Field(max_length=200)]],
         Field(description="`auto`, `none`, or the names of the tools that may be used."),
     ] = "auto"
+    on_busy: Annotated[
+        Literal["refuse", "queue"],
+        Field(description="Where the conversation is being answered: 409 at once, or wait for it."),
+    ] = "refuse"
 
 
 class TurnBody(AgainBody):
@@ -88,6 +92,7 @@ def parse_turn(body: bytes, request_id: str, *, incremental: bool) -> Turn:
         gateway_tools=_gateway_tools(parsed),
         use_cache=parsed.cache,
         metadata=parsed.metadata,
+        on_busy=parsed.on_busy,
         incremental=incremental,
     )
 
@@ -110,6 +115,7 @@ def parse_again(message_id: str, body: bytes, request_id: str, *, incremental: b
         system=parsed.system,
         gateway_tools=_gateway_tools(parsed),
         use_cache=False,
+        on_busy=parsed.on_busy,
         incremental=incremental,
     )
 
@@ -147,8 +153,11 @@ def answer_body(answer: Answer) -> dict[str, Any]:
 
 
 def error_frame(error: GatewayError, request_id: str | None, number: int) -> bytes:
-    """The event `error`."""
-    return frame(orjson.dumps(render_error(error, request_id)[2]), event="error", event_id=number)
+    """The event `error`; the seconds to wait, which have no header here, are in its body."""
+    _, _, body = render_error(error, request_id)
+    if error.retry_after is not None:
+        body["error"]["retry_after"] = error.retry_after
+    return frame(orjson.dumps(body), event="error", event_id=number)
 
 
 class NativeEncoder:

@@ -56,7 +56,7 @@ def fingerprint(catalog: Catalog) -> bytes:
     providers = {
         name: provider.model_dump(exclude={"api_key"}) for name, provider in catalog.providers.items()
     }
-    rest = catalog.model_dump(exclude={"providers", "tiers", "on_disconnect"})
+    rest = catalog.model_dump(exclude={"providers", "tiers", "on_disconnect", "conversation_queue"})
     return _digest([providers, rest])
 
 

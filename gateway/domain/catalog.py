@@ -15,6 +15,7 @@ from gateway.domain.config.caches import CacheConfig
 from gateway.domain.config.guardrails import Guardrails
 from gateway.domain.config.intent import IntentConfig
 from gateway.domain.config.media import MediaConfig
+from gateway.domain.config.queue import ConversationQueue
 from gateway.domain.config.recovery import CircuitBreakerConfig, RetryConfig
 from gateway.domain.config.roles import RoleConfig
 from gateway.domain.config.titles import TitlesConfig
@@ -172,6 +173,7 @@ class Catalog(ConfigModel):
     cache: CacheConfig = CacheConfig()
     guardrails: Guardrails = Guardrails()
     on_disconnect: OnDisconnect = OnDisconnect()
+    conversation_queue: ConversationQueue = ConversationQueue()
     tiers: Annotated[dict[str, Tier], Field(min_length=1)] = Field(default_factory=default_tiers)
     pricing: Pricing = Pricing()
     limits: Limits = Limits()

@@ -87,8 +87,8 @@ class Turn:
     `client_tools` are answered with tool calls for the caller to run; `gateway_tools` names the gateway's own
     (None: all that are enabled). `use_cache` is None where the caller said nothing of caches. `guards` are
     what the caller wishes beyond what is set; `retractable` is False where text that was shown cannot be
-    taken back. `request` is what is kept with a program's question: `messages`, where a text is not all of
-    it, and `parameters`.
+    taken back. `on_busy` says whether to wait for a conversation that is being answered. `request` is what is
+    kept with a program's question: `messages`, where a text is not all of it, and `parameters`.
     """
 
     request_id: str
@@ -118,3 +118,4 @@ class Turn:
     incremental: bool = True
     guards: dict[GuardKind, GuardMode] = field(default_factory=dict)
     retractable: bool = True
+    on_busy: Literal["refuse", "queue"] = "refuse"

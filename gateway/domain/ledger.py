@@ -31,6 +31,7 @@ class NewTurn:
     conversation's head, or nothing where it is `rooted`. `title`, `model` and `system` go to a new
     conversation (the title also to one that has none yet). `history_limit` counts messages;
     `lease_seconds` is how long the turn may keep its conversation and what it reserved, unless renewed.
+    `ticket` is its place among those that wait for the conversation (None: it did not wait, and comes last).
     What is reserved (None: nothing) is known by the answer's id. `request` is kept with the question:
     `messages`, where a model is shown others than its text, and `parameters`.
     """
@@ -51,6 +52,7 @@ class NewTurn:
     lease_seconds: float = LEASE_SECONDS
     reservation: Reservation | None = None
     request: dict[str, Any] | None = None
+    ticket: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,13 @@ class OpenedTurn:
     def history(self) -> tuple[Message, ...]:
         """The messages of the branch."""
         return self.branch.messages
+
+
+class Finished(NamedTuple):
+    """How the end of a turn was taken: whether its answer `stands`, and whether others wait for its place."""
+
+    stands: bool
+    waiting: bool = False
 
 
 class Held(NamedTuple):

@@ -19,6 +19,7 @@ from gateway.domain.kept_messages import kept_calls, read_back
 from gateway.domain.ledger import (
     AskedQuestion,
     Branch,
+    Finished,
     FinishedTurn,
     Held,
     NewTurn,
@@ -74,15 +75,15 @@ class TurnRepository:
             raise NotFound()
         return AskedQuestion(row["id"], row["conversation_id"], row["parent_id"], _asked(row))
 
-    async def finish_turn(self, turn: FinishedTurn) -> bool:
+    async def finish_turn(self, turn: FinishedTurn) -> Finished:
         """Write the answer and its usage down, release the conversation, settle the reservation.
 
         Safe to repeat. Usage is recorded and charged even where the conversation has been deleted meanwhile,
-        or the turn has lost it. False where it has: the answer that others have ended stays as they left it.
+        or the turn has lost it: then an answer that others have ended stays as they left it.
         """
         summary = turn.summary
         async with driver_connection(self._engine) as connection:
-            stands = await connection.fetchval(
+            row = await connection.fetchrow(
                 turn_sql.FINISH if summary is None else turn_sql.FINISH_AND_SUMMARISE,
                 turn.message_id,
                 turn.conversation_id,
@@ -102,11 +103,11 @@ class TurnRepository:
                 *_usage_arguments(turn.owner, turn.calls),
                 *(() if summary is None else (summary.message_id, clean_text(summary.text))),
             )
-            if stands:
-                return True
+            if row is not None and row["stands"]:
+                return Finished(True, row["waiting"])
             # Written by an earlier try, deleted, or ended by whoever took it over.
             status = await connection.fetchval(turn_sql.STATUS, turn.message_id, turn.owner.user_id)
-        return status is None or status == turn.status
+        return Finished(status is None or status == turn.status)
 
     async def reserve(self, reservation: Reservation) -> BudgetState:
         """Reserve what a request that no conversation keeps may cost; the state with it.
@@ -182,13 +183,20 @@ class TurnRepository:
 
     async def _continue(self, turn: NewTurn, conversation_id: UUID) -> OpenedTurn:
         common = (*_common(turn, conversation_id), clean_text(turn.title))
-        where = (turn.parent_id, turn.history_limit, turn.rooted, turn.asked, _json(turn.request))
+        where = (
+            turn.parent_id,
+            turn.history_limit,
+            turn.rooted,
+            turn.asked,
+            _json(turn.request),
+            turn.ticket,
+        )
         async with driver_connection(self._engine) as connection:
             row = await connection.fetchrow(turn_sql.CONTINUE, *common, *where)
             if row is None:
                 raise NotFound()
             if row["busy"]:
-                raise TurnInProgress()
+                raise TurnInProgress(message_id=row["running"])
             if not row["opened"]:
                 raise NotFound()
             if not row["granted"]:

@@ -58,7 +58,8 @@ walk AS (
 _BRANCH_COLUMNS = "branch.ids, branch.roles, branch.contents, branch.summary, branch.beside"
 
 # As START up to $13, then $14 parent (NULL for the head, or for none where $16) $15 history limit $16 whether
-# the question begins a branch of its own $17 whether it is there already $18 request. `seen` reads the
+# the question begins a branch of its own $17 whether it is there already $18 request $19 ticket: who came
+# earlier goes first. `seen` reads the
 # statement's snapshot, `locked` the newest version of the row: where they differ, so may the branch. Where
 # there is a `start` but nothing was `granted`, the budget is used up. The walk goes back to the newest
 # message with a summary.
@@ -67,7 +68,12 @@ WITH RECURSIVE seen AS (
     SELECT xmin FROM conversations WHERE id = $1 AND user_id = $2
 ), locked AS (
     SELECT id, title, titled_by, model, system, head_id, lock_token, running_message_id, xmin,
-           running_message_id IS NOT NULL AND running_until > clock_timestamp() AS busy
+           (running_message_id IS NOT NULL AND running_until > clock_timestamp())
+           OR EXISTS (
+               SELECT FROM waiting_turns
+               WHERE conversation_id = $1 AND expires_at > clock_timestamp()
+                 AND ($19::bigint IS NULL OR ticket < $19)
+           ) AS busy
     FROM conversations WHERE id = $1 AND user_id = $2 FOR UPDATE
 ), start AS (
     SELECT id, running_message_id,
@@ -97,7 +103,8 @@ WITH RECURSIVE seen AS (
     WHERE new.role = 'assistant' OR NOT $17::bool
 )
 SELECT CASE locked.title WHEN '' THEN $13 ELSE locked.title END AS title, locked.model, locked.system,
-       locked.busy, locked.lock_token + 1 AS lock_token, start.id IS NOT NULL AS opened, start.parent_id,
+       locked.busy, locked.running_message_id AS running, locked.lock_token + 1 AS lock_token,
+       start.id IS NOT NULL AS opened, start.parent_id,
        locked.titled_by = 'question' AS untitled, seen.xmin = locked.xmin AS fresh, now() AS created_at,
        {GRANTED_COLUMNS}, {_BRANCH_COLUMNS}
 FROM locked LEFT JOIN seen ON true LEFT JOIN start ON true LEFT JOIN granted ON true, branch
@@ -159,7 +166,8 @@ WITH {_account("$16")}, released AS (
     WHERE id = $1 AND conversation_id = $2 AND user_id = $16 AND EXISTS (SELECT FROM released)
     RETURNING id
 ), {also}{_spent(16)}, {settled("$16", "$1", after="answered")}
-RETURNING EXISTS (SELECT FROM answered) AS stands
+RETURNING EXISTS (SELECT FROM answered) AS stands,
+          EXISTS (SELECT FROM waiting_turns WHERE conversation_id = $2) AS waiting
 """  # noqa: S608 - as above
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
@@ -40,6 +42,7 @@ class ErrorDetail(BaseModel):
     message: str = Field(description="a sentence, for people")
     param: str | None = Field(description="path of the offending field")
     request_id: str | None
+    message_id: UUID | None = Field(None, description="of `turn_in_progress`: the answer being written")
 
 
 class ErrorBody(BaseModel):

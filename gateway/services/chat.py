@@ -28,6 +28,7 @@ from gateway.services.departure import Departure
 from gateway.services.ledger import Ledger
 from gateway.services.opening import Job, Opening
 from gateway.services.progress import Progress
+from gateway.services.queueing import Waiting
 from gateway.services.receipts import count, finished_turn, usage_entries
 from gateway.services.spans import end_turn_span, turn_span
 from gateway.services.titles import Titles
@@ -42,9 +43,12 @@ _TAKEN_OVER = "This worker was out of reach for too long, and the turn was ended
 class ChatService:
     """Answers turns; every way out of one ends in a written message, recorded usage and one last event."""
 
-    def __init__(self, runner: CachedRunner, ledger: Ledger, tasks: TurnTasks, titles: Titles) -> None:
+    def __init__(
+        self, runner: CachedRunner, ledger: Ledger, tasks: TurnTasks, titles: Titles, waiting: Waiting
+    ) -> None:
         self._runner = runner
-        self._opening = Opening(runner.parts, ledger)
+        self._opening = Opening(runner.parts, ledger, waiting)
+        self._waiting = waiting
         self._ledger = ledger
         self._tasks = tasks
         self.titles = titles
@@ -205,7 +209,10 @@ class ChatService:
         finished = finished_turn(owner, job.live, answer, error, calls)
         if job.memory is not None and (summary := job.memory.summary) is not None:
             finished = replace(finished, summary=summary)
-        if not await self._ledger.finish(finished):
+        end = await self._ledger.finish(finished)
+        if end.waiting:
+            self._waiting.freed(finished.conversation_id)
+        if not end.stands:
             raise Unavailable(_TAKEN_OVER, retry_after=_RETRY_SECONDS)
 
     def _ends_with(self, principal: Principal) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 import structlog
@@ -26,6 +26,7 @@ from gateway.domain.budget import (
 from gateway.domain.catalog import Catalog, Tier
 from gateway.domain.ledger import (
     AskedQuestion,
+    Finished,
     FinishedTurn,
     Held,
     NewTurn,
@@ -38,6 +39,8 @@ from gateway.repositories.turn import TurnRepository
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 # Pauses before the next try where the database does not take a settlement, in seconds: as long as its restart
 # takes, so that an answer that is there already ends well.
 _PAUSES = (0.05, 0.25, 0.7, 1.0, 1.0, 1.0)
@@ -48,7 +51,7 @@ _MOST_OWED = 10_000
 class _Owed(NamedTuple):
     """A settlement that waits for the database, and the lease that goes with it."""
 
-    write: Callable[[], Awaitable[bool | None]]
+    write: Callable[[], Awaitable[object]]
     reservation_id: UUID | None
 
 
@@ -124,12 +127,11 @@ class Ledger:
             lambda: self._turns.record_usage(owner, calls, reservation_id), owner, calls, reservation_id
         )
 
-    async def finish(self, turn: FinishedTurn) -> bool:
-        """The same for a persisted turn, with its answer; False where it had lost its conversation."""
-        stands = await self._write(
+    async def finish(self, turn: FinishedTurn) -> Finished:
+        """The same for a persisted turn, with its answer; which does not stand where it was taken over."""
+        return await self._write(
             lambda: self._turns.finish_turn(turn), turn.owner, turn.calls, turn.message_id
         )
-        return stands is not False
 
     async def keep(self) -> list[UUID]:
         """Renew the leases of the turns that run here, and make up for settlements that failed.
@@ -172,11 +174,11 @@ class Ledger:
 
     async def _write(
         self,
-        write: Callable[[], Awaitable[bool | None]],
+        write: Callable[[], Awaitable[T]],
         owner: UsageOwner,
         calls: Sequence[UsageEntry],
         reservation_id: UUID | None,
-    ) -> bool | None:
+    ) -> T:
         try:
             written = await _patiently(write)
         except Exception as error:
@@ -200,7 +202,7 @@ class Ledger:
             self._open.pop(reservation_id, None)
 
 
-async def _patiently(write: Callable[[], Awaitable[bool | None]]) -> bool | None:
+async def _patiently(write: Callable[[], Awaitable[T]]) -> T:
     for pause in _PAUSES:
         try:
             return await write()

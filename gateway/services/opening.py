@@ -8,7 +8,7 @@ from uuid import UUID
 
 from gateway.agent.context import AgentParts
 from gateway.agent.remembering.memory import Memory
-from gateway.core.exceptions import ModelNotAllowed, ModelNotFound, ValidationFailed
+from gateway.core.exceptions import ModelNotAllowed, ModelNotFound, TurnInProgress, ValidationFailed
 from gateway.core.ids import new_id
 from gateway.domain.catalog import AUTO, Catalog
 from gateway.domain.chat import Turn
@@ -20,6 +20,7 @@ from gateway.domain.titles import make_title
 from gateway.services.ledger import Ledger
 from gateway.services.live import LiveTurn
 from gateway.services.pricing import Pricing
+from gateway.services.queueing import Waiting
 from gateway.services.titles import FirstExchange
 
 
@@ -51,8 +52,9 @@ class Job:
 class Opening:
     """Opens turns of every door."""
 
-    def __init__(self, parts: AgentParts, ledger: Ledger) -> None:
+    def __init__(self, parts: AgentParts, ledger: Ledger, waiting: Waiting) -> None:
         self._parts = parts
+        self._waiting = waiting
         self._pricing = Pricing(parts)
         self._ledger = ledger
 
@@ -90,7 +92,8 @@ class Opening:
                 use_cache=False,
             )
         text = _text_of(turn.messages)
-        opened = await self._ledger.begin(
+        opened = await self._begin(
+            turn,
             principal,
             NewTurn(
                 user_id=principal.user_id,
@@ -107,7 +110,6 @@ class Opening:
                 metadata=turn.metadata,
                 request=turn.request,
             ),
-            self._pricing.estimate(turn),
         )
         # A conversation's model may have left the configuration since.
         known = opened.model if opened.model and self._parts.catalog.models_of(opened.model) else None
@@ -131,6 +133,22 @@ class Opening:
                 TurnStarted(turn.request_id, str(opened.conversation_id), str(question_id), str(answer_id)),
             ),
         )
+
+    async def _begin(self, turn: Turn, principal: Principal, new: NewTurn) -> OpenedTurn:
+        """Write it down now, or when its turn has come."""
+        estimate = self._pricing.estimate(turn)
+        try:
+            return await self._ledger.begin(principal, new, estimate)
+        except TurnInProgress as busy:
+            if turn.on_busy == "refuse" or new.conversation_id is None:
+                raise
+            return await self._waiting.begin(
+                lambda ticket: self._ledger.begin(principal, replace(new, ticket=ticket), estimate),
+                principal.user_id,
+                new.conversation_id,
+                self._parts.catalog.conversation_queue,
+                busy,
+            )
 
 
 def _text_of(question: Sequence[Message]) -> str:

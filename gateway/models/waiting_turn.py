@@ -1,0 +1,25 @@
+"""Turns that wait for a conversation that is being answered."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from gateway.models.base import Base
+
+
+class WaitingTurn(Base):
+    """One that waits: a lower ticket came earlier. Its waiter renews it, until it is dead."""
+
+    __tablename__ = "waiting_turns"
+    __table_args__ = (Index("ix_waiting_turns_conversation_id_ticket", "conversation_id", "ticket"),)
+
+    ticket: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    conversation_id: Mapped[UUID] = mapped_column(ForeignKey("conversations.id", ondelete="CASCADE"))
+    expires_at: Mapped[datetime]
+
+    def __repr__(self) -> str:
+        return f"WaitingTurn(ticket={self.ticket})"

@@ -1,0 +1,61 @@
+"""The queue before a conversation: places in the order they were taken, seen alike by all workers."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.core.database import driver_connection
+
+# How long a place outlives a waiter that does not ask any more.
+TICKET_SECONDS = 10.0
+
+_HOLD = "SELECT 1 FROM conversations WHERE id = $1 AND user_id = $2 FOR UPDATE"
+_TIDY = "DELETE FROM waiting_turns WHERE conversation_id = $1 AND expires_at < now()"
+# $1 conversation $2 seconds $3 most
+_JOIN = """
+INSERT INTO waiting_turns (conversation_id, expires_at)
+SELECT $1, now() + make_interval(secs => $2)
+WHERE (SELECT count(*) FROM waiting_turns WHERE conversation_id = $1) < $3
+RETURNING ticket
+"""
+# $1 ticket $2 seconds
+_READY = """
+UPDATE waiting_turns w SET expires_at = now() + make_interval(secs => $2)
+FROM conversations c WHERE w.ticket = $1 AND c.id = w.conversation_id
+RETURNING (c.running_message_id IS NULL OR c.running_until <= clock_timestamp())
+      AND NOT EXISTS (
+          SELECT FROM waiting_turns o
+          WHERE o.conversation_id = c.id AND o.ticket < w.ticket AND o.expires_at > clock_timestamp()
+      ) AS ready
+"""
+_LEAVE = "DELETE FROM waiting_turns WHERE ticket = $1"
+
+
+class WaitingTurnRepository:
+    """All methods raise `Unavailable` where the database cannot be reached."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def join(self, user_id: UUID, conversation_id: UUID, most: int) -> int | None:
+        """A place behind all others; None where `most` wait already, or there is no such conversation."""
+        async with driver_connection(self._engine) as connection, connection.transaction():
+            # One after the other, so that nobody counts while somebody else joins.
+            if await connection.fetchval(_HOLD, conversation_id, user_id) is None:
+                return None
+            await connection.execute(_TIDY, conversation_id)
+            ticket: int | None = await connection.fetchval(_JOIN, conversation_id, TICKET_SECONDS, most)
+        return ticket
+
+    async def ready(self, ticket: int) -> bool | None:
+        """Keep the place, and say whether it is the first and the conversation free; None: it is lost."""
+        async with driver_connection(self._engine) as connection:
+            ready: bool | None = await connection.fetchval(_READY, ticket, TICKET_SECONDS)
+        return ready
+
+    async def leave(self, ticket: int) -> None:
+        """Give the place up."""
+        async with driver_connection(self._engine) as connection:
+            await connection.execute(_LEAVE, ticket)
