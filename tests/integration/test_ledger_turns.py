@@ -343,12 +343,12 @@ async def test_a_database_that_does_not_take_the_settlement_gets_it_later(
             for name in ("finish_turn", "record_usage"):
                 write = getattr(ledger._turns, name)
 
-                async def hiccup(*args: Any, write: Any = write) -> None:
+                async def hiccup(*args: Any, write: Any = write) -> Any:
                     nonlocal left
                     if left:
                         left -= 1
                         raise Unavailable
-                    await write(*args)
+                    return await write(*args)
 
                 broken.setattr(ledger._turns, name, hiccup)
             with capture_logs() as logs:
