@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, delete, func, insert, literal, null, select, tuple_, update
+from sqlalchemy import case, delete, exists, func, insert, literal, null, or_, select, tuple_, update
 
 from gateway.domain.conversation import Conversation
 from gateway.domain.pages import Cursor
 from gateway.models.conversation import Conversation as Table
+from gateway.models.message import Message
 from gateway.repositories.base import Repository
 
 # A lease that has run out is nobody's: its turn's process died.
@@ -50,9 +51,21 @@ class ConversationRepository(Repository):
         row = (await self._session.execute(statement)).one_or_none()
         return None if row is None else Conversation(*row)
 
-    async def newest(self, user_id: UUID, after: Cursor | None, limit: int) -> list[Conversation]:
-        """At most `limit` of them, the last changed first, from behind `after`."""
+    async def newest(
+        self, user_id: UUID, after: Cursor | None, limit: int, words: str = ""
+    ) -> list[Conversation]:
+        """At most `limit` of them, the last changed first, from behind `after`.
+
+        `words` have to stand, as they are but for their case, in the title or in a message.
+        """
         statement = select(*_COLUMNS).where(Table.user_id == user_id)
+        if words:
+            said = exists().where(
+                Message.conversation_id == Table.id,
+                Message.user_id == user_id,
+                Message.content.icontains(words, autoescape=True),
+            )
+            statement = statement.where(or_(Table.title.icontains(words, autoescape=True), said))
         if after is not None:
             # A row comparison is one range of the index, whatever the depth of the page.
             position = tuple_(literal(after.at), literal(after.id))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 
 from gateway.core.ids import parse_id
 from gateway.domain.principal import Principal
 from gateway.routers.dependencies import document_errors, get_container, require_person
 from gateway.routers.edge import EdgeRoute
 from gateway.routers.paging import Cursor, Limit
+from gateway.schemas.base import Storable
 from gateway.schemas.conversation import (
     BranchMessageOut,
     ConversationCreate,
@@ -25,6 +26,7 @@ from gateway.services.conversation import ConversationService
 
 router = APIRouter(prefix="/api/conversations", tags=["conversations"], route_class=EdgeRoute)
 
+Words = Annotated[str, Query(max_length=200, description="Words to be found, as they are."), Storable]
 Person = Annotated[Principal, Depends(require_person)]
 
 
@@ -46,10 +48,10 @@ async def create_conversation(body: ConversationCreate, person: Person, service:
 
 @router.get("", responses=document_errors(401, 403, 422))
 async def list_conversations(
-    person: Person, service: Service, cursor: Cursor = None, limit: Limit = 20
+    person: Person, service: Service, q: Words = "", cursor: Cursor = None, limit: Limit = 20
 ) -> ConversationPage:
-    """My conversations, the last changed first."""
-    page = await service.page(person.user_id, cursor=cursor, limit=limit)
+    """My conversations, the last changed first; with `q`, those whose title or messages have these words."""
+    page = await service.page(person.user_id, cursor=cursor, limit=limit, words=q)
     items = [ConversationOut.model_validate(item) for item in page.items]
     return ConversationPage(items=items, next_cursor=page.next_cursor)
 

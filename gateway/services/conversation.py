@@ -34,15 +34,17 @@ class ConversationService:
         async with self._uow() as uow:
             return await uow.conversations.add(user_id, title=title or "", model=model, system=system)
 
-    async def page(self, user_id: UUID, *, cursor: str | None, limit: int) -> Page[Conversation]:
-        """A page of the list, the last changed first.
+    async def page(
+        self, user_id: UUID, *, cursor: str | None, limit: int, words: str = ""
+    ) -> Page[Conversation]:
+        """A page of the list, the last changed first; with `words`, of those that have them.
 
         Raises:
             ValidationFailed: the cursor is broken.
         """
         after = None if cursor is None else Cursor.decode(cursor)
         async with self._uow() as uow:
-            rows = await uow.conversations.newest(user_id, after, limit + 1)
+            rows = await uow.conversations.newest(user_id, after, limit + 1, words.strip())
         return Page.of(rows, limit, lambda row: Cursor(row.updated_at, row.id))
 
     async def read(self, user_id: UUID, conversation_id: UUID) -> tuple[Conversation, list[BranchMessage]]:

@@ -210,6 +210,27 @@ async def test_the_list_pages_newest_first_without_gaps_or_repeats(client, turns
     assert found == [made[2], *sorted((set(made) - {made[2]}), reverse=True)]
 
 
+async def test_words_find_conversations_by_title_and_message_of_their_owner_alone(
+    client, turns, engine, user
+):
+    by_title = (await client.post("/api/conversations", json={"title": "Über 100% Wolle_"})).json()["id"]
+    by_answer = await say(turns, user, "What is it?", "A bird of Wool.")
+    await say(turns, await make_user(engine), "wool", "wool")
+    await client.post("/api/conversations", json={"title": "cotton"})
+
+    async def found(words: str) -> set[str]:
+        page = (await client.get("/api/conversations", params={"q": words})).json()
+        return {item["id"] for item in page["items"]}
+
+    assert await found("WOLLE") == {by_title}
+    assert await found(" wool ") == {str(by_answer.conversation_id)}
+    assert await found("100%") == await found("_") == {by_title}
+    assert await found("%") == {by_title}
+    assert await found("silk") == set()
+    assert len(await found("")) == 3
+    assert code(await client.get("/api/conversations?q=a%00b"))[:2] == (422, "validation_failed")
+
+
 async def test_a_mistyped_cursor_is_refused(client):
     for _ in range(2):
         await client.post("/api/conversations", json={})

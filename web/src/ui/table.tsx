@@ -23,7 +23,7 @@ export function Table<Row>({ caption, columns, rows, rowKey, showCaption }: Tabl
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls has to be reached by keyboard.
     <section className="panel overflow-x-auto" aria-label={caption} tabIndex={0}>
-      <table className="w-full border-collapse text-sm">
+      <table className="w-full border-collapse text-sm wrap-break-word">
         <caption className={showCaption ? "px-3 py-2 text-left font-medium" : "unseen"}>{caption}</caption>
         <thead>
           <tr className="border-b border-line">

@@ -124,7 +124,7 @@ function Guardrails({ receipt }: { receipt: Receipt }) {
       rows={verdicts.map((verdict, index) => ({ ...verdict, index }))}
       rowKey={({ index }) => String(index)}
       columns={[
-        { key: "guard", title: t("chat.guardrails"), cell: ({ guard }) => guard },
+        { key: "guard", title: t("chat.guard"), cell: ({ guard }) => guard },
         {
           key: "where",
           title: t("chat.where"),
@@ -132,7 +132,7 @@ function Guardrails({ receipt }: { receipt: Receipt }) {
         },
         { key: "verdict", title: t("chat.verdict"), cell: ({ verdict }) => verdict },
         { key: "score", title: t("chat.score"), numeric: true, cell: ({ score }) => formatNumber(score, 2) },
-        { key: "reason", title: t("chat.reason"), cell: ({ reason }) => plainLine(reason) },
+        { key: "reason", title: t("chat.why"), cell: ({ reason }) => plainLine(reason) },
       ]}
     />
   );

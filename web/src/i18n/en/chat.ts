@@ -108,7 +108,6 @@ export const chat = {
     blocked: "Blocked by a guardrail.",
     length: "Cut off: the model's limit of words was reached.",
     replaced: "The text that stood here was withdrawn: {{reason}}",
-    lost: "The answer is being written elsewhere.",
   },
   noText: "No text came.",
   // Tools and pictures in answers.
@@ -156,6 +155,8 @@ export const chat = {
   time: "Time",
   firstWord: "First word",
   guardrails: "Guardrails",
+  guard: "Guardrail",
+  why: "Why",
   verdict: "Verdict",
   where: "Of",
   score: "Score",
