@@ -44,20 +44,24 @@ const router = createBrowserRouter(
               ],
             },
             {
-              path: "/account",
               element: <Shell side={<AccountNav />} />,
               children: [
-                { path: "*", lazy: async () => ({ Component: (await import("./account/pages")).default }) },
+                {
+                  path: "/account/*",
+                  lazy: async () => ({ Component: (await import("./account/pages")).default }),
+                },
               ],
             },
             {
-              path: "/admin",
               element: <RequireAdmin />,
               children: [
                 {
                   element: <Shell side={<AdminNav />} />,
                   children: [
-                    { path: "*", lazy: async () => ({ Component: (await import("./admin/pages")).default }) },
+                    {
+                      path: "/admin/*",
+                      lazy: async () => ({ Component: (await import("./admin/pages")).default }),
+                    },
                   ],
                 },
               ],
