@@ -104,7 +104,7 @@ async def open_foundation(settings: Settings, catalog: Catalog) -> AsyncIterator
         secret = settings.jwt_secret.get_secret_value()
         tokens = AccessTokens(secret, settings.access_token_ttl_seconds)
         passwords = PasswordHasher()
-        tasks = TurnTasks()
+        tasks = TurnTasks(settings.shutdown_grace_seconds)
         endings = Endings(tasks, cache, valkey, uow)
         events = EventLog(valkey)
         recorder = Recorder(tasks, events)

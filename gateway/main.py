@@ -9,6 +9,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import FrameType
+from typing import Any
 
 import structlog
 from fastapi import FastAPI
@@ -111,17 +112,37 @@ def _spare_the_collector() -> None:
 
 
 def _drain_on_sigterm(container: Container) -> Callable[[], None]:
-    """Begin draining in the signal handler: the lifespan's own end comes only after connections close."""
+    """Begin draining in the signal handler: the lifespan's own end comes only after connections close.
+
+    The server is told to stop when the running turns have ended, so that whoever asks meanwhile is told so,
+    or at once where a proxy in front has other workers to turn to (`SHUTDOWN_LISTENING`). A second signal
+    does not wait.
+    """
     loop = asyncio.get_running_loop()
-    undo: list[tuple[signal.Signals, object]] = []
+    undo: list[tuple[signal.Signals, Any]] = []
+    leaving: list[asyncio.Task[None]] = []
+
+    async def leave(stop: Callable[[], None]) -> None:
+        await container.tasks.idle()
+        stop()
+
+    def begin(stop: Callable[[], None]) -> None:
+        again = container.draining
+        container.tasks.begin_draining()
+        if again or not container.settings.shutdown_listening:
+            stop()
+        else:
+            leaving.append(loop.create_task(leave(stop)))
 
     for number in (signal.SIGTERM, signal.SIGINT):
         before = signal.getsignal(number)
 
-        def handle(signum: int, frame: FrameType | None, before: object = before) -> None:
-            loop.call_soon_threadsafe(container.tasks.begin_draining)
-            if callable(before):
-                before(signum, frame)
+        def handle(signum: int, frame: FrameType | None, before: Any = before) -> None:
+            def stop() -> None:
+                if callable(before):
+                    before(signum, None)
+
+            loop.call_soon_threadsafe(begin, stop)
 
         try:
             signal.signal(number, handle)
@@ -132,7 +153,7 @@ def _drain_on_sigterm(container: Container) -> Callable[[], None]:
 
     def restore() -> None:
         for number, before in undo:
-            signal.signal(number, before)  # type: ignore[arg-type]
+            signal.signal(number, before)
 
     return restore
 

@@ -40,7 +40,7 @@ def text_of(events: list[Event]) -> str:
 
 
 async def read(
-    gateway: Gateway,
+    gateway: Gateway | httpx.AsyncClient,
     person: Person | dict[str, str],
     path: str,
     *,
@@ -56,8 +56,9 @@ async def read(
     if after is not None:
         headers["last-event-id"] = str(after)
     method = "GET" if body is None else "POST"
+    http = gateway if isinstance(gateway, httpx.AsyncClient) else gateway.http
     told: list[Event] = []
-    async with gateway.http.stream(method, path, json=body, headers=headers) as answer:
+    async with http.stream(method, path, json=body, headers=headers) as answer:
         if answer.status_code != 200:
             raise httpx.HTTPStatusError(
                 (await answer.aread()).decode(), request=answer.request, response=answer

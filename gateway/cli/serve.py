@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import signal
@@ -32,8 +33,8 @@ from gateway.core.logging import configure_logging
 from gateway.core.settings import Settings
 from gateway.embedded.engines import Engines
 
-# Streams get 25 s to finish after SIGTERM; then uvicorn cuts what is left.
-GRACEFUL_SHUTDOWN_SECONDS: Final = 30
+# What uvicorn waits beyond the grace of running turns, before it cuts what is left.
+SPARE_SECONDS: Final = 5
 # Longer than a proxy in front keeps an idle connection, so that it never sends into a closing one.
 KEEP_ALIVE_SECONDS: Final = 75
 
@@ -143,7 +144,7 @@ def run(
         proxy_headers=False,  # whom to believe is a setting of ours
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_SECONDS,
+        timeout_graceful_shutdown=math.ceil(settings.shutdown_grace_seconds) + SPARE_SECONDS,
     )
     herald = Herald(address_of(listener), first, local)
     herald.start()

@@ -48,6 +48,8 @@ class Settings(BaseSettings):
     # How long a turn outlives a worker that died, and how long running ones may go on after SIGTERM.
     turn_lease_seconds: float = Field(default=20.0, ge=1, le=600)
     shutdown_grace_seconds: float = Field(default=25.0, ge=0, le=600)
+    # Whether requests are answered meanwhile; where not, a proxy in front turns to another gateway.
+    shutdown_listening: bool = True
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"

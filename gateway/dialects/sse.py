@@ -13,8 +13,8 @@ from gateway.dialects.base import StreamEncoder
 from gateway.domain.events import Answer, ChatEvent, TurnCompleted, TurnFailed
 
 HEARTBEAT_SECONDS = 15
-# How long a stream may go on after the server was told to stop; the turns are ended by then.
-SHUTDOWN_GRACE_SECONDS = 27.0
+# How long a stream may go on after the server was told to stop: its turn ends it, and after that the server.
+SHUTDOWN_GRACE_SECONDS = 660.0
 
 
 def frame(data: bytes, *, event: str | None = None, event_id: int | None = None) -> bytes:

@@ -85,6 +85,8 @@ class Resumption:
     async def follow(self, found: Found, after: int, request_id: str) -> AsyncGenerator[Told, None]:
         """What came behind event `after`, then what comes; the last one is given out once, and in any case.
 
+        Where this worker shuts down before, it just stops: the turn runs on elsewhere, and is told there.
+
         Raises:
             NotFound: the answer was deleted meanwhile. Unavailable: the database is away.
         """
@@ -110,7 +112,7 @@ class Resumption:
         message = found.message
         position = b"0-0"
         try:
-            while True:
+            while not self._tasks.draining:
                 running = message is not None and message.status in _RUNNING
                 wait = PATIENCE_SECONDS if running else 0.0
                 entries = await self._events.read(found.message_id, position, wait=wait)
@@ -129,7 +131,7 @@ class Resumption:
 
     async def _from_message(self, found: Found, told: int, text: str | None) -> AsyncGenerator[Told, None]:
         """The text as it is flushed, then how the turn ended; one whose process died ends with its lease."""
-        while True:
+        while not self._tasks.draining:
             current = await self.find(found.user_id, found.message_id)
             if current.feed is not None:  # it had only just begun, and runs here
                 async for following in _from(current.feed, told):

@@ -77,9 +77,10 @@ class RunningTurn:
 
 
 class TurnTasks:
-    """All turns of this worker that are running."""
+    """All turns of this worker that are running; they may go on for `grace` seconds when it ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, grace: float = DRAIN_SECONDS) -> None:
+        self._grace = grace
         self._turns: dict[asyncio.Task[Any], RunningTurn] = {}
         self._kept: dict[UUID, RunningTurn] = {}
         self.stirred = asyncio.Event()  # set when a kept turn begins; whoever waits for one clears it
@@ -159,12 +160,13 @@ class TurnTasks:
             turn.cancel(CANCELLED)
         return set(ended)
 
-    def begin_draining(self, grace: float = DRAIN_SECONDS) -> None:
-        """Admit no new turns and interrupt what still runs after `grace` seconds; returns at once."""
+    def begin_draining(self, grace: float | None = None) -> None:
+        """Admit no new turns and interrupt what still runs after the grace; returns at once."""
         if self._draining:
             return
         self._draining = True
-        self._deadline = asyncio.get_running_loop().call_later(grace, self._interrupt)
+        seconds = self._grace if grace is None else grace
+        self._deadline = asyncio.get_running_loop().call_later(seconds, self._interrupt)
 
     async def idle(self) -> None:
         """Wait until no turn is running."""
@@ -176,7 +178,7 @@ class TurnTasks:
         if self._turns:
             await asyncio.wait(set(self._turns))
 
-    async def drained(self, grace: float = DRAIN_SECONDS) -> None:
+    async def drained(self, grace: float | None = None) -> None:
         """Wait until every turn has ended and is written down."""
         self.begin_draining(grace)
         await self.idle()
