@@ -51,6 +51,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if settings.environment == "production":
         check_jwt_secret(settings.jwt_secret.get_secret_value())
     configure_logging(settings)
+    if settings.log_prompts:
+        log.warning("prompts_are_logged", why="LOG_PROMPTS=true")
     if configure_tracing():
         log.info("tracing", content_captured=content_captured())
 

@@ -125,6 +125,7 @@ async def open_gateway(
         vitals = Vitals(
             foundation.engine,
             foundation.tasks,
+            foundation.waiting,
             lambda: generations.container.breakers.all(),
             database=first.database_ready,
             valkey=first.valkey_ready,

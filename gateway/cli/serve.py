@@ -42,7 +42,7 @@ KEEP_ALIVE_SECONDS: Final = 75
 def serve(host: str, port: int, workers: int, data_dir: Path | None) -> int:
     """Run until a signal says to stop; returns the exit code."""
     settings = read_settings(data_dir)
-    if "LOG_FORMAT" not in os.environ and sys.stdout.isatty():
+    if "LOG_FORMAT" not in os.environ and sys.stdout.isatty() and settings.environment == "development":
         os.environ["LOG_FORMAT"] = "console"  # a person reads along
         settings = Settings()
     configure_logging(settings)

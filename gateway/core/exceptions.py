@@ -61,6 +61,7 @@ class GatewayError(Exception):
         retry_after: seconds to wait, where that is known.
         charged: whether something was charged before it failed.
         details: further fields of the error's body.
+        asked: the provider and the model that were asked last, for the log; None where none was.
     """
 
     status: ClassVar[int] = 500
@@ -77,6 +78,7 @@ class GatewayError(Exception):
         self.retry_after = retry_after
         self.charged = False
         self.details: dict[str, str] = {}
+        self.asked: tuple[str, str] | None = None
         super().__init__(self.message)
 
 

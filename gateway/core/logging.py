@@ -10,6 +10,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from gateway.core.log_sampling import Sampler, parse_sampling
 from gateway.core.redaction import redact
 from gateway.core.request_context import current_request
 from gateway.core.settings import Settings
@@ -21,6 +22,12 @@ _MAX_TEXT = 8192
 
 
 _processors: list[Processor] = []
+_prompts = False
+
+
+def prompts_logged() -> bool:
+    """Whether the operator wants what people and models say in the log (`LOG_PROMPTS`)."""
+    return _prompts
 
 
 class Output:
@@ -52,7 +59,11 @@ def configure_logging(settings: Settings, *, stream: BinaryIO | None = None) -> 
     level = logging.getLevelNamesMapping()[settings.log_level]
     _output.stream = stream
     out = cast(BinaryIO, _output)
+    global _prompts
+    _prompts = settings.log_prompts
     shared: list[Processor] = [add_request, structlog.processors.add_log_level, stamp, render_exception]
+    if rules := parse_sampling(settings.log_sampling):
+        shared.insert(2, Sampler(rules))
     render: Processor = ConsoleLine() if settings.log_format == "console" else render_json
     # Loggers that were used before keep this very list: changed in place, it serves them too.
     _processors[:] = [structlog.stdlib.add_logger_name, *shared, render]
@@ -64,11 +75,16 @@ def configure_logging(settings: Settings, *, stream: BinaryIO | None = None) -> 
     )
     root = logging.getLogger()
     root.handlers[:] = [JoinedHandler(shared, render, structlog.BytesLogger(out))]
-    root.setLevel(level)
+    # Below INFO libraries tell whole bodies: what people said, and keys.
+    root.setLevel(max(level, logging.INFO))
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         library = logging.getLogger(name)
         library.handlers.clear()
         library.propagate = True
+    # Each statement, without its values: more than anybody wants to read who does not look for a fault.
+    logging.getLogger("sqlalchemy.engine").setLevel(
+        logging.INFO if level <= logging.DEBUG else logging.WARNING
+    )
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
 
@@ -90,6 +106,8 @@ class JoinedHandler(logging.Handler):
             for processor in (*self.shared, self.renderer):
                 event = processor(None, record.levelname.lower(), event)
             self.out.msg(event)
+        except structlog.DropEvent:
+            return
         except Exception:  # noqa: BLE001  a log record must never break what it reports on
             self.handleError(record)
 
@@ -107,11 +125,11 @@ stamp: Processor = structlog.processors.TimeStamper(fmt="iso", utc=True)
 
 
 def render_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """`exc_info` (True, an exception or a triple) as the text `exception`."""
+    """`exc_info` (True, an exception or a triple) as text that says nothing of what was said."""
     info = event.pop("exc_info", None)
     error = sys.exc_info()[1] if info is True else info[1] if isinstance(info, tuple) else info
     if isinstance(error, BaseException):
-        event["exception"] = format_exception(error)
+        event["exc_info"] = format_exception(error)
     return event
 
 

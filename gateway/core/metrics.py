@@ -128,6 +128,12 @@ for _result in ("hit", "semantic", "miss", "bypass"):
 running_turns: Final = Gauge(
     "gateway_running_turns", "Turns under way now.", registry=registry, multiprocess_mode="livesum"
 )
+waiting_turns: Final = Gauge(
+    "gateway_waiting_turns",
+    "Turns that wait for their conversation's running one now.",
+    registry=registry,
+    multiprocess_mode="livesum",
+)
 database_pool_in_use: Final = Gauge(
     "gateway_database_pool_in_use",
     "Connections to PostgreSQL that are lent out now.",

@@ -8,6 +8,8 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from gateway.core.log_sampling import parse_sampling
+
 
 class Settings(BaseSettings):
     """One process's settings; names are those of the environment (CONTRACT §2)."""
@@ -53,6 +55,9 @@ class Settings(BaseSettings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"
+    # Which lines are kept, as `core.log_sampling` reads them; all where it is empty.
+    log_sampling: str = ""
+    log_prompts: bool = False
     cors_origins: str = ""
     # Addresses of reverse proxies whose X-Forwarded-For is believed, comma-separated.
     trusted_proxies: str = ""
@@ -64,6 +69,12 @@ class Settings(BaseSettings):
             return value
         name = getattr(info, "field_name", "")
         return value.strip().upper() if name == "log_level" else value.strip().lower()
+
+    @field_validator("log_sampling")
+    @classmethod
+    def _rules(cls, value: str) -> str:
+        parse_sampling(value)
+        return value
 
     @field_validator("smtp_port", mode="before")
     @classmethod

@@ -56,7 +56,11 @@ def install_error_handlers(app: FastAPI) -> None:
 
 def error_response(request: Request, error: GatewayError, extra: dict[str, str] | None = None) -> Response:
     """The answer that carries `error`."""
-    status, headers, body = error_response_parts(error, request.scope["state"].get("request_id"))
+    state = request.scope["state"]
+    status, headers, body = error_response_parts(error, state.get("request_id"))
+    state["code"] = error.code
+    if error.asked is not None:
+        state["upstream"], state["model"] = error.asked
     if status == 429:
         metrics.rate_limited.labels(error.code).inc()
     return Response(body, status, {**headers, **(extra or {})})

@@ -30,6 +30,7 @@ from gateway.services.opening import Job, Opening
 from gateway.services.progress import Progress
 from gateway.services.queueing import Waiting
 from gateway.services.receipts import count, finished_turn, usage_entries
+from gateway.services.said import log_what_was_said
 from gateway.services.spans import end_turn_span, turn_span
 from gateway.services.titles import Titles
 from gateway.services.turns import INTERRUPTED, EventChannel, RunningTurn, TurnTasks
@@ -178,6 +179,9 @@ class ChatService:
         error = ending.error if isinstance(ending, TurnFailed) else None
         if answer is not None:
             answer = _complete(answer, job, attempts)
+        if error is not None and attempts:
+            error.asked = (attempts[-1].provider, attempts[-1].model)
+        log_what_was_said(job, answer)
         try:
             await self._write(job, answer, attempts, error)
         except GatewayError as failure:

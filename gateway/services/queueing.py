@@ -29,6 +29,9 @@ class Waiting:
         self._words: set[asyncio.Task[None]] = set()
         bus.on("freed", self._wake)
 
+    def __len__(self) -> int:
+        return sum(map(len, self._wakes.values()))
+
     def freed(self, conversation_id: UUID) -> None:
         """A turn has ended for which others wait; returns at once."""
         task = asyncio.create_task(self._bus.say("freed", conversation_id))

@@ -20,8 +20,8 @@ _ANSWER_SECONDS = 2.0
 Check = Callable[[], Awaitable[bool]]
 
 
-class Turns(Protocol):
-    """The running ones of this worker."""
+class Counted(Protocol):
+    """Turns of this worker."""
 
     def __len__(self) -> int: ...
 
@@ -32,14 +32,16 @@ class Vitals:
     def __init__(
         self,
         engine: AsyncEngine,
-        turns: Turns,
+        running: Counted,
+        waiting: Counted,
         breakers: Callable[[], list[BreakerView]],
         *,
         database: Check,
         valkey: Check,
     ) -> None:
         self._engine = engine
-        self._turns = turns
+        self._running = running
+        self._waiting = waiting
         self._breakers = breakers
         self._checks = ((metrics.database_up, database), (metrics.valkey_up, valkey))
 
@@ -57,7 +59,8 @@ class Vitals:
         metrics.database_pool_in_use.set(pool.in_use)
         metrics.database_pool_size.set(pool.size)
         metrics.database_pool_overflow.set(pool.overflow)
-        metrics.running_turns.set(len(self._turns))
+        metrics.running_turns.set(len(self._running))
+        metrics.waiting_turns.set(len(self._waiting))
         counts: Counter[str] = Counter()
         for breaker in self._breakers():
             counts[breaker.upstream] += breaker.state != "closed"

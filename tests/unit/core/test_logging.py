@@ -108,7 +108,7 @@ def test_a_traceback_tells_where_but_not_what_was_said(lines: io.BytesIO) -> Non
         structlog.get_logger("a").exception("failed")
         logging.getLogger("b").exception("failed")
     for entry in read(lines):
-        text = str(entry["exception"])
+        text = str(entry["exc_info"])
         assert "KeyError" in text
         assert "a person's words" not in text
         assert "RuntimeError: the pool is closed" in text
