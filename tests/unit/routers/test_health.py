@@ -103,8 +103,9 @@ async def test_metrics_are_prometheus_text_with_every_promised_name() -> None:
         "gateway_upstream_requests_total", "gateway_upstream_latency_seconds", "gateway_rate_limited_total",
         "gateway_circuit_open_total", "gateway_fallback_used_total", "gateway_tokens_total",
         "gateway_cost_usd_total", "gateway_time_to_first_token_seconds", "gateway_overhead_seconds",
-        "gateway_cache_total", "gateway_guardrail_total", "gateway_tool_calls_total", "gateway_running_turns", "gateway_waiting_turns",
+        "gateway_cache_total", "gateway_guardrail_total", "gateway_tool_calls_total", "gateway_running_turns",
         "gateway_database_pool_in_use", "gateway_database_pool_size", "gateway_database_pool_overflow",
         "gateway_database_up", "gateway_valkey_up", "gateway_circuit_breakers_not_closed",
+        "gateway_waiting_turns",
     ):  # fmt: skip
         assert f"# TYPE {name} " in answer.text
