@@ -23,6 +23,8 @@ const router = createBrowserRouter(
   [
     {
       errorElement: <Crashed />,
+      // Until a part is loaded: nothing, for a moment.
+      hydrateFallbackElement: <span />,
       children: [
         {
           element: <OnlySignedOut />,

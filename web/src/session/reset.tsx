@@ -1,6 +1,6 @@
 import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { Link, useNavigate, useSearchParams } from "react-router";
+import { Link, useLocation, useNavigate } from "react-router";
 import { callPublic } from "../api/client";
 import { Button } from "../ui/button";
 import { TextField } from "../ui/field";
@@ -12,12 +12,13 @@ import { useForm } from "./use-form";
 export default function Reset() {
   const { t } = useTranslation();
   const navigate = useNavigate();
-  const [search, setSearch] = useSearchParams();
-  const [mailed] = useState(() => search.get("token") ?? "");
-  // The token must not stay in the address, where history and screenshots keep it.
+  const { hash } = useLocation();
+  // Mails put it behind `#`, which no server is told of.
+  const [mailed] = useState(() => new URLSearchParams(hash.slice(1)).get("token") ?? "");
+  // It must not stay in the address either, where history and screenshots keep it.
   useEffect(() => {
-    if (search.has("token")) setSearch({}, { replace: true });
-  }, [search, setSearch]);
+    if (hash) navigate({ hash: "" }, { replace: true });
+  }, [hash, navigate]);
   const form = useForm(async ({ token = "", password = "" }) => {
     await callPublic("/api/auth/password/reset", { method: "POST", body: { token: token.trim(), password } });
     navigate("/sign-in", { replace: true, state: { passwordSet: true } });

@@ -19,13 +19,13 @@ const WHOLE = [
   event(8, "done", { message: { content: "It is 42.", status: "complete" }, receipt: {} }),
 ];
 
-function after(events: StreamEvent[], start: Turn = newTurn("question", null)): Turn {
+function outcome(events: StreamEvent[], start: Turn = newTurn("question", null)): Turn {
   return events.reduce(apply, start);
 }
 
 describe("a turn's events", () => {
   it("add up to the answer", () => {
-    const turn = after(WHOLE);
+    const turn = outcome(WHOLE);
     expect(turn).toMatchObject({
       phase: "done",
       text: "It is 42.",
@@ -42,21 +42,24 @@ describe("a turn's events", () => {
   it("told again from any point, in whole or in part, lose and repeat nothing", () => {
     for (let cut = 0; cut <= WHOLE.length; cut += 1)
       for (let from = 0; from <= cut; from += 1)
-        expect(after([...WHOLE.slice(0, cut), ...WHOLE.slice(from)])).toEqual(after(WHOLE));
+        expect(outcome([...WHOLE.slice(0, cut), ...WHOLE.slice(from)])).toEqual(outcome(WHOLE));
   });
 
   it("after the end change nothing", () => {
-    expect(after([...WHOLE, event(9, "delta", { text: "more" })])).toEqual(after(WHOLE));
+    expect(outcome([...WHOLE, event(9, "delta", { text: "more" })])).toEqual(outcome(WHOLE));
   });
 
   it("that replace the text say why, and forget what was shown", () => {
-    const turn = after([...WHOLE.slice(0, 6), event(7, "replace", { text: "I cannot.", reason: "a leak" })]);
+    const turn = outcome([
+      ...WHOLE.slice(0, 6),
+      event(7, "replace", { text: "I cannot.", reason: "a leak" }),
+    ]);
     expect(turn).toMatchObject({ text: "I cannot.", replaced: "a leak" });
-    expect(after([event(8, "delta", { text: " Really." })], turn).text).toBe("I cannot. Really.");
+    expect(outcome([event(8, "delta", { text: " Really." })], turn).text).toBe("I cannot. Really.");
   });
 
   it("that make up for a cut with the text so far take nothing back", () => {
-    const turn = after([
+    const turn = outcome([
       ...WHOLE.slice(0, 6),
       event(9, "replace", { text: "It is", reason: "taken up again" }),
     ]);
@@ -67,7 +70,7 @@ describe("a turn's events", () => {
     const error = {
       error: { type: "upstream_error", code: "upstream_failed", message: "It broke.", request_id: "r" },
     };
-    expect(after([...WHOLE.slice(0, 6), event(7, "error", error)])).toMatchObject({
+    expect(outcome([...WHOLE.slice(0, 6), event(7, "error", error)])).toMatchObject({
       phase: "failed",
       text: "It ",
       failure: { code: "upstream_failed", message: "It broke.", requestId: "r" },
@@ -75,7 +78,7 @@ describe("a turn's events", () => {
   });
 
   it("of a tool's result without its call still show it", () => {
-    const turn = after([WHOLE[0] as StreamEvent, WHOLE[4] as StreamEvent]);
+    const turn = outcome([WHOLE[0] as StreamEvent, WHOLE[4] as StreamEvent]);
     expect(turn.steps).toMatchObject([{ id: "t", result: { content: "42" } }]);
   });
 });

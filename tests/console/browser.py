@@ -1,0 +1,113 @@
+"""A Chromium for the console's tests, and a watch over what a page must never do.
+
+Whichever is found first is used: `CHROMIUM`, one on the PATH, or the build that the npm package
+`@sparticuz/chromium` carries (`web/node_modules`), which runs where no package manager has one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, async_playwright
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+_ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+_VIOLATION = "POLICY VIOLATION"
+_WATCH = f"""
+addEventListener("securitypolicyviolation", (event) =>
+  console.error("{_VIOLATION}", event.violatedDirective, event.blockedURI, event.sample));
+globalThis.__ran = [];
+"""
+
+
+def executable() -> str | None:
+    """The browser to be used; None where there is none."""
+    named = os.environ.get("CHROMIUM")
+    return named or next((found for name in _NAMES if (found := shutil.which(name))), None)
+
+
+@asynccontextmanager
+async def running_browser(path: str) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=list(_ARGUMENTS))
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@dataclass
+class Watch:
+    """What pages of a context did that they must not; `assert_clean` at a test's end."""
+
+    host: str
+    violations: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
+
+    def assert_clean(self) -> None:
+        assert not self.violations, self.violations
+        assert not self.foreign, self.foreign
+        assert not self.errors, self.errors
+
+    def count(self, method: str, path: str) -> int:
+        return sum(one.method == method and urlsplit(one.url).path == path for one in self.requests)
+
+    def on_console(self, message: ConsoleMessage) -> None:
+        if message.text.startswith(_VIOLATION) or "Content Security Policy" in message.text:
+            self.violations.append(message.text)
+
+    def on_request(self, request: Request) -> None:
+        self.requests.append(request)
+        address = urlsplit(request.url)
+        if address.scheme in ("http", "https", "ws", "wss") and address.netloc != self.host:
+            self.foreign.append(request.url)
+
+
+@asynccontextmanager
+async def watched(
+    browser: Browser, url: str, **options: object
+) -> AsyncIterator[tuple[BrowserContext, Watch]]:
+    """A fresh browser profile at a gateway's address; its end asserts that nothing forbidden was done."""
+    context = await browser.new_context(
+        base_url=url, **{"locale": "en-US", "viewport": {"width": 1280, "height": 800}, **options}
+    )
+    context.set_default_timeout(10_000)
+    watch = Watch(urlsplit(url).netloc)
+    await context.add_init_script(_WATCH)
+    context.on("console", watch.on_console)
+    context.on("request", watch.on_request)
+    context.on("weberror", lambda error: watch.errors.append(str(error.error)))
+    try:
+        yield context, watch
+        watch.assert_clean()
+    finally:
+        await context.close()
+
+
+async def sign_in(page: Page, email: str, password: str) -> None:
+    """From the sign-in page to the chat."""
+    await page.goto("/sign-in")
+    await page.get_by_label("E-mail address").fill(email)
+    await page.get_by_label("Password").fill(password)
+    await page.get_by_role("button", name="Sign in").click()
+    await page.get_by_label("Message", exact=True).wait_for()
+
+
+async def ask(page: Page, text: str) -> None:
+    field = page.get_by_label("Message", exact=True)
+    await field.fill(text)
+    await field.press("Enter")

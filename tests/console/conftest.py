@@ -1,0 +1,120 @@
+"""One gateway, one browser and one scripted upstream for the console's tests of a worker."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Page
+
+from gateway.console.site import DIST
+from tests.console.browser import Watch, executable, running_browser, sign_in, watched
+from tests.gateway_server import PASSWORD, Gateway, Person, running_gateway
+from tests.upstreams.openai_server import OpenAIUpstream
+
+PROJECT = Path(__file__).parent.parent.parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All share the worker's event loop, since they share its gateway and browser."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and item.get_closest_marker("asyncio") is not None:
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest.fixture(scope="session")
+def console() -> Path:
+    """The built console, as new as its sources."""
+    built = subprocess.run(
+        [sys.executable, PROJECT / "scripts" / "build_console.py"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=PROJECT,
+    )
+    if built.returncode != 0:
+        pytest.skip(f"The console cannot be built here: {built.stderr.strip()[-500:]}")
+    return DIST
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser(console: Path) -> AsyncIterator[Browser]:
+    path = executable()
+    if path is None:
+        if os.environ.get("REQUIRE_BROWSER"):
+            pytest.fail("REQUIRE_BROWSER is set, and there is no Chromium")
+        pytest.skip("There is no Chromium here: install Debian's `chromium`, or name one in CHROMIUM.")
+    async with running_browser(path) as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def upstream() -> AsyncIterator[OpenAIUpstream]:
+    async with OpenAIUpstream() as upstream:
+        yield upstream
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def gateway(
+    database_url: str,
+    redis_url: str,
+    upstream: OpenAIUpstream,
+    console: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Gateway]:
+    config: dict[str, object] = {
+        "providers": {
+            "scripted": {"type": "openai", "api_key": "sk-test", "base_url": upstream.url},
+            "mock": {"type": "mock"},
+            "slow": {"type": "mock", "options": {"delay": 0.05}},
+        },
+        "models": {
+            "scripted": {
+                "provider": "scripted",
+                "model": "gpt-test",
+                "context_window": 100_000,
+                "capabilities": ["tools"],
+                "price": {"input": 1, "output": 2},
+            },
+            "mock": {"provider": "mock", "model": "mock", "capabilities": ["tools"]},
+            "slow": {"provider": "slow", "model": "slow"},
+        },
+        "routing": {"light": "scripted", "heavy": "scripted"},
+        "tools": {"enabled": ["calculator", "current_time"]},
+        "retry": {"attempts": 1},
+        "cache": {"exact": {"ttl_seconds": 0}},
+        "guardrails": {
+            "people": {"injection": "off", "unsafe": "off", "leak": "off", "personal_data": "off"}
+        },
+        "tiers": {
+            "free": {"requests_per_minute": 100_000, "tokens_per_day": 10_000_000, "usd_per_month": 50}
+        },
+    }
+    directory = tmp_path_factory.mktemp("console")
+    async with running_gateway(database_url, redis_url, directory, config) as gateway:
+        yield gateway
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def profile(browser: Browser, gateway: Gateway) -> AsyncIterator[tuple[BrowserContext, Watch]]:
+    """A fresh browser profile, and the watch over it."""
+    async with watched(browser, gateway.url) as profile:
+        yield profile
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def person(gateway: Gateway) -> Person:
+    return await gateway.sign_up()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(profile: tuple[BrowserContext, Watch], person: Person) -> Page:
+    """A tab in which `person` is signed in, on an empty chat."""
+    page = await profile[0].new_page()
+    await sign_in(page, person.email, PASSWORD)
+    return page

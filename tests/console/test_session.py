@@ -1,0 +1,170 @@
+"""Signing up, in and out in the browser: where tokens are and are not, and what tabs share."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+from uuid import uuid4
+
+from playwright.async_api import BrowserContext, Page, expect
+
+from tests.console.browser import Watch, sign_in
+from tests.gateway_server import PASSWORD, Gateway, Person, promote
+
+REFRESH = "/api/auth/session/refresh"
+Profile = tuple[BrowserContext, Watch]
+_STORED = """async () => {
+  const databases = await indexedDB.databases();
+  const caches_ = "caches" in globalThis ? await caches.keys() : [];
+  return JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie, databases, caches_]);
+}"""
+
+
+async def mailed_token(mailbox: Path, email: str) -> str:
+    """The token of the mail to this address, which is written once the request is answered."""
+    while True:
+        for path in mailbox.glob("*"):
+            text = path.read_text(encoding="utf-8")
+            if email in text and (found := re.search(r"pr_[\w-]+", text)):
+                return found[0]
+        await asyncio.sleep(0.02)
+
+
+async def test_who_signs_up_is_signed_in_and_no_token_is_where_a_script_could_find_it(
+    profile: Profile, gateway: Gateway
+) -> None:
+    context, watch = profile
+    page = await context.new_page()
+    await page.goto("/")
+    await page.get_by_role("link", name="Create an account").click()
+    email = f"{uuid4().hex}@example.org"
+    await page.get_by_label("Name").fill("Ada")
+    await page.get_by_label("E-mail address").fill(email)
+    await page.get_by_label("Password").fill("short")
+    await page.get_by_role("button", name="Create an account").click()
+    await expect(page.get_by_label("Password")).to_be_focused()
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("button", name="Create an account").click()
+    await page.get_by_label("Message", exact=True).wait_for()
+    await expect(page.get_by_role("button", name="Ada")).to_be_visible()
+
+    [cookie] = await context.cookies(f"{gateway.url}/api/auth/session")
+    assert cookie["name"] == "gw_refresh"
+    assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Strict", "/api/auth/session")
+    stored = await page.evaluate(_STORED)
+    assert cookie["value"] not in stored
+    assert "eyJ" not in stored
+    for request in watch.requests:
+        if "/api/auth/session" not in request.url:
+            assert "cookie" not in await request.all_headers()
+
+
+async def test_a_wrong_password_is_said_plainly(profile: Profile, person: Person) -> None:
+    page = await profile[0].new_page()
+    await page.goto("/")
+    await page.get_by_label("E-mail address").fill(person.email)
+    await page.get_by_label("Password").fill("not this one at all")
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("alert")).to_contain_text("E-mail address or password is wrong.")
+
+
+async def test_a_new_tab_has_the_token_of_another_and_a_lone_one_refreshes(
+    profile: Profile, page: Page
+) -> None:
+    context, watch = profile
+    before = watch.count("POST", REFRESH)
+    second = await context.new_page()
+    await second.goto("/account/usage")
+    await expect(second.get_by_role("heading", name="Usage")).to_be_visible()
+    assert watch.count("POST", REFRESH) == before
+    await page.close()
+    await second.reload()
+    await expect(second.get_by_role("heading", name="Usage")).to_be_visible()
+    assert watch.count("POST", REFRESH) == before + 1
+
+
+async def test_tabs_whose_token_runs_out_share_one_refresh(profile: Profile, page: Page) -> None:
+    context, watch = profile
+    tabs = [page, *[await context.new_page() for _ in range(3)]]
+    for tab in tabs:
+        await tab.clock.install()
+        await tab.goto("/account/sessions")
+        await expect(tab.get_by_role("table")).to_be_visible()
+    before = watch.count("POST", REFRESH)
+    for tab in tabs:
+        # Fourteen minutes and fifty seconds: what is left is too little to be used.
+        await tab.clock.fast_forward(890_000)
+    for tab in tabs:
+        await tab.get_by_role("link", name="Usage").click()
+    for tab in tabs:
+        await expect(tab.get_by_text("Tokens today")).to_be_visible()
+    assert watch.count("POST", REFRESH) == before + 1
+
+
+async def test_signing_out_ends_the_session_in_every_tab(
+    profile: Profile, page: Page, gateway: Gateway, person: Person
+) -> None:
+    context, _ = profile
+    other = await context.new_page()
+    await other.goto("/account/keys")
+    await expect(other.get_by_text("No keys yet")).to_be_visible()
+    await page.get_by_role("button", name=person.email).click()
+    await page.get_by_role("menuitem", name="Sign out").click()
+    for tab in (page, other):
+        await expect(tab.get_by_text("You are signed out.")).to_be_visible()
+        await expect(tab.get_by_role("button", name="Sign in")).to_be_visible()
+    assert await context.cookies(f"{gateway.url}/api/auth/session") == []
+    await other.reload()
+    await expect(other.get_by_role("button", name="Sign in")).to_be_visible()
+
+
+async def test_signing_out_everywhere_ends_other_sessions_too(
+    page: Page, gateway: Gateway, person: Person
+) -> None:
+    await page.goto("/account/sessions")
+    await page.get_by_role("button", name="Sign out everywhere").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Sign out everywhere").click()
+    await expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    elsewhere = await gateway.http.get("/api/user/me", headers=person.headers)
+    assert elsewhere.status_code == 401
+
+
+async def test_a_forgotten_password_is_set_anew_by_the_mails_link(
+    profile: Profile, gateway: Gateway, person: Person
+) -> None:
+    page = await profile[0].new_page()
+    await page.goto("/forgot")
+    await page.get_by_label("E-mail address").fill(person.email)
+    await page.get_by_role("button", name="Send the link").click()
+    await expect(page.get_by_text("a mail is on its way")).to_be_visible()
+    token = await mailed_token(gateway.container.settings.data_dir / "mailbox", person.email)
+    await page.goto(f"/reset#token={token}")
+    await expect(page).to_have_url(f"{gateway.url}/reset")
+    await page.get_by_label("New password").fill("sixteen grey herons")
+    await page.get_by_role("button", name="Set the password").click()
+    await expect(page.get_by_text("The password is set.")).to_be_visible()
+    await sign_in(page, person.email, "sixteen grey herons")
+
+
+async def test_administration_is_for_administrators(profile: Profile, page: Page, gateway: Gateway) -> None:
+    _, watch = profile
+    await page.goto("/admin")
+    await expect(page.get_by_label("Message", exact=True)).to_be_visible()
+    assert not any("/api/admin" in request.url for request in watch.requests)
+
+    admin = await gateway.sign_up()
+    await promote(gateway, admin)
+    await page.get_by_role("navigation", name="Conversations").wait_for()
+    await page.evaluate("fetch('/api/auth/session', {method: 'DELETE', headers: {'x-gateway-console': '1'}})")
+    await page.context.clear_cookies()
+    await sign_in(page, admin.email, PASSWORD)
+    await page.goto("/admin")
+    await expect(page.get_by_role("navigation", name="Administration")).to_be_visible()
+
+
+async def test_a_page_that_is_not_there_says_so(page: Page) -> None:
+    await page.goto("/nowhere/at/all")
+    await expect(page.get_by_text("There is no such page")).to_be_visible()
+    await page.goto("/c/01a1f842-0000-7000-8000-000000000000")
+    await expect(page.get_by_text("This conversation is not there")).to_be_visible()
