@@ -10,12 +10,15 @@
 -- there is none; `wait` is above 0 where the request is refused. Times in microseconds.
 
 local MINUTE = 60000000
+local SLACK = 1000000
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 
 -- Room in a window: how many requests it holds, and when the next one may come (0: now).
 local function look(name, limit)
   redis.call('ZREMRANGEBYSCORE', name, '-inf', now - MINUTE)
+  -- What seems to come was counted before the clock was set back: it would fill the window until then.
+  redis.call('ZREMRANGEBYSCORE', name, now + SLACK, '+inf')
   local used = redis.call('ZCARD', name)
   if used < limit then return used, 0 end
   local leaving = redis.call('ZRANGE', name, used - limit, used - limit, 'WITHSCORES')

@@ -21,14 +21,15 @@ local tallies = {}
 for i, key in ipairs(KEYS) do
   local kept = redis.call('HMGET', key, 'failures', 'at', 'until')
   tallies[i] = {tonumber(kept[1]) or 0, tonumber(kept[2]) or now}
-  wait = math.max(wait, (tonumber(kept[3]) or 0) - now)
+  -- Never longer than the longest wait, though the clock be set back.
+  wait = math.max(wait, math.min((tonumber(kept[3]) or 0) - now, tonumber(ARGV[5 * i - 2])))
 end
 if wait > 0 then return math.ceil(wait * 1000) end
 for i, key in ipairs(KEYS) do
   local free, first, most = tonumber(ARGV[5 * i - 4]), tonumber(ARGV[5 * i - 3]), tonumber(ARGV[5 * i - 2])
   local leak, memory = tonumber(ARGV[5 * i - 1]), tonumber(ARGV[5 * i])
   local failures = tallies[i][1]
-  if leak > 0 then failures = math.max(0, failures - (now - tallies[i][2]) / leak) end
+  if leak > 0 then failures = math.max(0, failures - math.max(0, now - tallies[i][2]) / leak) end
   failures = failures + 1
   local beyond, till = math.floor(failures + 0.5) - free, 0
   if beyond >= 0 then till = now + math.min(most, first * 2 ^ math.min(beyond, 30)) end

@@ -34,6 +34,8 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local function read(raw)
   local fine, b = pcall(cjson.decode, raw or '')
   if fine and type(b) == 'table' and b.failures and b.opened and b.retry and b.probe and b.lease then
+    -- Opened in the future: the clock was set back since. Probed early is better than left alone for long.
+    if b.opened > now then b.opened, b.retry, b.probe, b.lease = now, now, '', 0 end
     return b
   end
   return {failures = 0, opened = 0, retry = 0, probe = '', lease = 0}

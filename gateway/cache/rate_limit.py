@@ -42,6 +42,7 @@ class RateLimiter:
 
     `tiers` holds requests a minute by tier (None: unlimited), the first one for tiers it does not hold.
     Without Valkey each worker admits half of a limit by itself: strict with one worker, never without limits.
+    What it let in by Valkey's word in the last minute is part of that half: an outage is no new minute.
     """
 
     def __init__(self, valkey: ValkeyClient, tiers: Mapping[str, int | None]) -> None:
@@ -72,7 +73,11 @@ class RateLimiter:
         """
         names = (account, other, _window(user_id.bytes), _window(key))
         reply = await self._run(4, *names, kind, claim, *self._arguments)
-        return reply[0], reply[1], Counted(_as_window(reply[3:])) if reply[2] else NOT_COUNTED
+        if not reply[2]:
+            return reply[0], reply[1], NOT_COUNTED
+        window = _as_window(reply[3:])
+        self._remember(window, names[2], names[3] if key else "")
+        return reply[0], reply[1], Counted(window)
 
     async def count(
         self, user_id: UUID, tier: str, key: bytes = b"", key_limit: int | None = None
@@ -87,7 +92,9 @@ class RateLimiter:
         except ValkeyUnavailable:
             given = zip(names, (limit, key_limit), strict=True)
             return self._count_here(*((name, (most + 1) // 2) for name, most in given if most))
-        return _as_window(reply[1:])
+        window = _as_window(reply[1:])
+        self._remember(window, names[0], names[1] if key else "")
+        return window
 
     async def _run(self, keys: int, *arguments: str | int) -> Any:
         async def evaluate(redis: Redis) -> Any:
@@ -102,6 +109,14 @@ class RateLimiter:
             # Something else writes under our names, or the server lacks a command: limit by ourselves.
             log.warning("rate_limit_script_failed", error=type(error).__name__)
             raise ValkeyUnavailable from error
+
+    def _remember(self, window: Window | None, *names: str) -> None:
+        """Note down what Valkey let in: it counts here as well, should Valkey go away."""
+        if window is None or window.wait is not None:
+            return
+        now = time.monotonic()
+        for name in filter(None, names):
+            self._requests(name, now).append(now)
 
     def _count_here(self, *limits: tuple[str, int]) -> Window:
         now = time.monotonic()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -46,6 +48,7 @@ def serve(host: str, port: int, workers: int, data_dir: Path | None) -> int:
         os.environ["LOG_FORMAT"] = "console"  # a person reads along
         settings = Settings()
     configure_logging(settings)
+    raise_file_limit()
     listener = listen(host, port)
     engines = Engines(
         settings.data_dir,
@@ -76,6 +79,15 @@ def serve(host: str, port: int, workers: int, data_dir: Path | None) -> int:
                 signal.signal(number, signal.SIG_IGN)  # engines stop in good order, however often one asks
             listener.close()
             engines.stop()
+
+
+def raise_file_limit() -> None:
+    """Take all the file descriptors that this process may have: a stream takes two, usual limits are low."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == hard:
+        return
+    with contextlib.suppress(ValueError, OSError):  # macOS says unlimited and means less: what there is stays
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -35,6 +36,9 @@ _UNAVAILABLE_STATES = ("08", "53", "57", "40")
 # After these a connection is good for nothing: its answer is still to come, or asyncpg has lost the thread,
 # as it does where the server says goodbye to a connection that was just taken up.
 _SPOILT = (TimeoutError, asyncpg.InternalClientError)
+
+# SQLAlchemy gives a pool a logger by its class, and would tell of its own plumbing.
+logging.getLogger(f"{__name__}.ConnectionPool").setLevel(logging.WARNING)
 
 
 def create_engine(url: str, pool_size: int = 10) -> AsyncEngine:

@@ -6,19 +6,21 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
+import yaml
 
 from gateway.core.database import create_engine
 from gateway.core.logging import configure_logging
 from gateway.core.settings import Settings
 from tests.faults.ledgers import Heard, Ledgers, Log
 from tests.gateway_server import PASSWORD, Door, Gateway, Person, running_gateway
+from tests.serving import Served
 from tests.tcp_proxy import TcpProxy, tcp_proxy
 from tests.upstreams.http_server import UpstreamServer
 from tests.upstreams.openai_server import OpenAIUpstream
@@ -52,7 +54,6 @@ class Stage:
     valkey: TcpProxy
     upstreams: dict[str, UpstreamServer]
     ledgers: Ledgers
-    log: BytesIO = field(default_factory=BytesIO)
 
     @property
     def here(self) -> Door:
@@ -83,7 +84,12 @@ def openai_config(**providers: str) -> dict[str, Any]:
             for name, url in providers.items()
         },
         "models": {
-            name: {"provider": name, "model": f"v-{name}", "price": {"input": 1, "output": 2}}
+            name: {
+                "provider": name,
+                "model": f"v-{name}",
+                "context_window": 1_000_000,
+                "price": {"input": 1, "output": 2},
+            }
             for name in providers
         },
         "routing": {"light": next(iter(providers)), "heavy": next(iter(providers))},
@@ -101,39 +107,78 @@ async def stage(
     directory: Path,
     config: Callable[..., dict[str, Any]] = openai_config,
     upstreams: dict[str, UpstreamServer] | None = None,
+    processes: bool = False,
+    environment: dict[str, str] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Stage]:
-    """Two workers in this process. `config` is given the upstreams' addresses by name: `main` by default."""
+    """Two workers, in this process or in two of their own, where `environment` is theirs.
+
+    `config` is given the upstreams' addresses by name: `main` by default.
+    """
     async with AsyncExitStack() as stack:
         ups = upstreams or {"main": OpenAIUpstream()}
         for up in ups.values():
             await stack.enter_async_context(up)
         database = await stack.enter_async_context(tcp_proxy(database_url))
         valkey = await stack.enter_async_context(tcp_proxy(redis_url))
-        doors: list[Door] = []
-        filled = config(**{name: up.url for name, up in ups.items()})
-        for name in ("here", "there"):
-            (directory / name).mkdir(exist_ok=True)
-            doors.append(
-                await stack.enter_async_context(
-                    running_gateway(
-                        database.url,
-                        valkey.url,
-                        directory / name,
-                        filled,
-                        **{"log_level": "INFO", **settings},
-                    )
-                )
-            )
-        log = BytesIO()
-        configure_logging(Settings(_env_file=None, log_level="INFO"), stream=log)
-        stack.callback(configure_logging, Settings(_env_file=None, log_level="WARNING"))
         engine = create_engine(database_url, 4)
         stack.push_async_callback(engine.dispose)
+        filled = config(**{name: up.url for name, up in ups.items()})
+        log = BytesIO()
         ledgers = Ledgers(
             engine, list(ups.values()), Log.of(log), secrets=[UPSTREAM_KEY, JWT_SECRET, PASSWORD]
         )
-        yield Stage(doors, database, valkey, ups, ledgers, log)
+        one = Stage([], database, valkey, ups, ledgers)
+        if processes:
+            given = {"DATABASE_URL": database.url, "REDIS_URL": valkey.url, "JWT_SECRET": JWT_SECRET}
+            started = [
+                stack.enter_async_context(
+                    worker_process(directory / name, filled, given | (environment or {}))
+                )
+                for name in ("here", "there")
+            ]
+            one.doors += await asyncio.gather(*started)
+            ledgers.log.read = lambda: "".join(door.said for door in one.doors if isinstance(door, Worker))
+        else:
+            for name in ("here", "there"):
+                (directory / name).mkdir(exist_ok=True)
+                given = {"log_level": "INFO", **settings}
+                one.doors.append(
+                    await stack.enter_async_context(
+                        running_gateway(database.url, valkey.url, directory / name, filled, **given)
+                    )
+                )
+            configure_logging(Settings(_env_file=None, log_level="INFO"), stream=log)
+            stack.callback(configure_logging, Settings(_env_file=None, log_level="WARNING"))
+        yield one
+
+
+@dataclass(slots=True)
+class Worker(Door):
+    """A worker in a process of its own, `gateway serve`."""
+
+    served: Served
+
+    @property
+    def said(self) -> str:
+        return self.served.output + self.served.errors
+
+
+@asynccontextmanager
+async def worker_process(
+    directory: Path, config: dict[str, Any], environment: dict[str, str]
+) -> AsyncIterator[Worker]:
+    """A worker that serves until the block ends, or until it is stopped or killed."""
+    _write(directory, {"titles": {"enabled": False}, **config})
+    with Served("--data-dir", str(directory / "data"), cwd=directory, **environment) as served:
+        await asyncio.to_thread(served.banner)
+        async with httpx.AsyncClient(base_url=served.address, timeout=60) as http:
+            yield Worker(served.address, http, served)
+
+
+def _write(directory: Path, config: dict[str, Any]) -> None:
+    directory.mkdir(exist_ok=True)
+    (directory / "provider_config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 
 
 async def hear(
@@ -185,3 +230,8 @@ async def until(what: Callable[[], object], seconds: float = 10) -> None:
 def containers(one: Stage) -> list[Gateway]:
     """The workers that run in this process."""
     return [door for door in one.doors if isinstance(door, Gateway)]
+
+
+def processes(one: Stage) -> list[Worker]:
+    """The workers that have processes of their own."""
+    return [door for door in one.doors if isinstance(door, Worker)]

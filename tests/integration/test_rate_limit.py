@@ -206,7 +206,8 @@ async def test_without_valkey_a_worker_admits_half_of_the_limit(app: AccountApp,
     key = {"x-api-key": (await person.new_key(requests_per_minute=4))["secret"]}
     await proxy.stop()
     assert await statuses(app, [key] * 6) == [200] * 2 + [429] * 4
-    assert await statuses(app, [person.headers] * 30) == [200] * 8 + [429] * 22
+    # That the key was made counts as well, though Valkey had let it in: an outage is no new minute.
+    assert await statuses(app, [person.headers] * 30) == [200] * 7 + [429] * 23
     refused = await person.call("GET", PROBE)
     assert code_of(refused) == (429, "rate_limited")
     assert 0 < int(refused.headers["retry-after-ms"]) <= 60_000

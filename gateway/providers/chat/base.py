@@ -37,6 +37,8 @@ class ChatProvider(ABC):
     - `UpstreamRejected` / `ContextLengthExceeded`: HTTP 400, 413, 422 …: the caller's request
     - `UpstreamBroken`: garbage, a cut before the end marker, an error in the middle of a stream
 
+    and `Unavailable` where this machine has no socket left to ask with, for which no vendor is to blame.
+
     No vendor's text is put into a message of an error. Cancelling the iterator closes the vendor's
     connection. A provider never retries; the graph does.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import math
 import re
 import time
@@ -11,10 +12,12 @@ from email.utils import parsedate_to_datetime
 
 import aiohttp
 import httpx
+import structlog
 
 from gateway.core.exceptions import (
     ContextLengthExceeded,
     GatewayError,
+    Unavailable,
     UpstreamBroken,
     UpstreamError,
     UpstreamRateLimited,
@@ -25,6 +28,8 @@ from gateway.core.exceptions import (
 )
 from gateway.domain.catalog import Timeouts
 from gateway.providers.chat.base import ProviderHealth
+
+log = structlog.get_logger(__name__)
 
 MAX_LINE = 4 * 1024 * 1024
 MAX_STREAM = 256 * 1024 * 1024
@@ -38,6 +43,8 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # httpx-aiohttp translates not all of aiohttp's errors: an answer that is no HTTP keeps its own.
 _FAILURES = (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError)
+
+_OURS_TO_MEND = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 
 # Vendors' codes, or phrases where they have none: OpenAI, llama.cpp, vLLM, Anthropic, Gemini, Ollama.
 _TOO_LONG = (
@@ -64,7 +71,7 @@ async def send(http: httpx.AsyncClient, request: httpx.Request) -> httpx.Respons
     """The vendor's 2xx answer, its body unread; the caller closes it.
 
     Raises:
-        UpstreamError, UpstreamRejected, ContextLengthExceeded: see `ChatProvider`.
+        UpstreamError, UpstreamRejected, ContextLengthExceeded, Unavailable: see `ChatProvider`.
     """
     try:
         response = await http.send(request, stream=True)
@@ -201,13 +208,17 @@ async def check_url(http: httpx.AsyncClient, url: str, headers: Mapping[str, str
     return ProviderHealth(False, f"answers with HTTP {status}")
 
 
-def _named(error: Exception, otherwise: type[UpstreamError]) -> UpstreamError:
+def _named(error: Exception, otherwise: type[UpstreamError]) -> UpstreamError | Unavailable:
     """UpstreamTimeout for too long a silence, UpstreamBroken for what is no HTTP, UpstreamUnavailable
-    (not a transient one) where nobody listens, or `otherwise`.
+    (not a transient one) where nobody listens, Unavailable where it is our own machine that has no socket to
+    give, which is no upstream's fault, or `otherwise`.
     """
     if isinstance(error, aiohttp.ClientResponseError):
         return UpstreamBroken()
     origin = _origin(error)
+    if isinstance(origin, OSError) and origin.errno in _OURS_TO_MEND:
+        log.error("no_socket_left", errno=origin.errno)
+        return Unavailable("The gateway has no connection left to ask a model with.", retry_after=1)
     if isinstance(origin, httpx.TimeoutException | aiohttp.ServerTimeoutError):
         return UpstreamTimeout()
     if isinstance(origin, httpx.ConnectError | aiohttp.ClientConnectorError):

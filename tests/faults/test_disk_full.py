@@ -1,0 +1,95 @@
+"""A full disk: writing is refused in plain words, reading goes on, and nothing is left half done."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.own_engines import own_postgres
+from tests.faults.small_disk import small_disk
+from tests.faults.stage import hear, openai_config, say, stage
+from tests.faults.summary import Seen
+
+ROW = "disk full"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_postgresql_on_a_full_disk_refuses_turns_and_goes_on_reading(
+    redis_url: str, tmp_path: Path, seen: Seen
+) -> None:
+    with small_disk(tmp_path / "disk", 220) as disk:
+        async with (
+            own_postgres(disk.folder) as postgres,
+            stage(postgres.url(), redis_url, tmp_path) as one,
+        ):
+            caller = await one.caller()
+            first = await say(one.here, caller, "Before")
+            conversation = first.ids["conversation_id"]
+            disk.fill()
+            refused = accepted = 0
+            long = random.Random(8).randbytes(40_000).hex()  # so that pages with room run out soon
+            async with asyncio.timeout(60):
+                while refused < 20:
+                    heard = await say(one.doors[accepted % 2], caller, long, system=f"{accepted} {long}")
+                    if heard.honest() == "done":
+                        accepted += 1
+                        continue
+                    assert heard.honest() in ("503", "error"), heard.body
+                    assert heard.code == "overloaded"
+                    refused += 1
+            for door in one.doors:
+                read = await door.http.get(
+                    f"/api/conversations/{conversation}/messages", headers=caller.as_person
+                )
+                assert read.status_code == 200
+                assert {item["content"] for item in read.json()["items"]} == {"Before", "Hello, world!"}
+            disk.free()
+            async with asyncio.timeout(15):
+                while (await say(one.here, caller, "After")).honest() != "done":  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
+            await one.ledgers.check(seconds=60)
+    seen(ROW, times=refused, what="PostgreSQL: 503, reading went on, all well with room again")
+
+
+def _with_pictures(**providers: str) -> dict[str, Any]:
+    config = openai_config(**providers)
+    config["providers"]["painter"] = {"type": "mock"}
+    config["models"]["picture"] = {
+        "provider": "painter",
+        "model": "mock-image",
+        "capabilities": ["images"],
+        "price": {"image": "0.01"},
+    }
+    return config
+
+
+async def test_pictures_that_find_no_room_are_refused_and_not_charged(
+    database_url: str, redis_url: str, tmp_path: Path, seen: Seen
+) -> None:
+    with small_disk(tmp_path / "here" / "media", 1) as disk:
+        async with stage(database_url, redis_url, tmp_path, _with_pictures) as one:
+            caller = await one.caller()
+            path, body = "/api/v1/media/image/generate", {"width": 64, "height": 64}
+            first = await hear(one.here, caller.as_key, {"prompt": "a lighthouse", **body}, path)
+            assert first.status == 200, first.body
+            url = first.json["images"][0]["url"]
+            disk.fill()
+            for number in range(5):
+                heard = await hear(one.here, caller.as_key, {"prompt": f"ship {number}", **body}, path)
+                assert heard.honest() == "503", heard.body
+                assert heard.code == "overloaded"
+            kept = await one.here.http.get(url, headers=caller.as_key)
+            assert kept.status_code == 200
+            assert kept.content
+            disk.free()
+            again = await hear(one.here, caller.as_key, {"prompt": "ship", **body}, path)
+            assert again.status == 200, again.body
+            usage = await one.here.http.get("/api/user/me/usage", headers=caller.as_person)
+            assert float(usage.json()["day"]["cost_usd"]) == 0.02
+            await one.ledgers.check()
+    seen(ROW, times=5, what="picture store: 503, not charged, reading went on, all well with room again")
