@@ -50,6 +50,7 @@ from gateway.services.keeping import Keeper
 from gateway.services.media import MediaService
 from gateway.services.model_catalog import ModelCatalogService
 from gateway.services.password_reset import PasswordResetService
+from gateway.services.rejoining import Rejoining
 from gateway.services.responses import ResponseService
 from gateway.services.resumption import Resumption
 from gateway.services.roles import RoleBook
@@ -82,6 +83,7 @@ class Container:
     endings: Endings
     keeper: Keeper
     idempotency: Idempotency
+    rejoining: Rejoining
     auth: AuthService
     password_resets: PasswordResetService
     sessions: SessionService
@@ -215,6 +217,7 @@ def _wire(
         endings=shared.endings,
         keeper=shared.keeper,
         idempotency=shared.idempotency,
+        rejoining=shared.rejoining,
         password_resets=shared.password_resets,
         sessions=SessionService(uow, shared.endings),
         throttle=shared.throttle,

@@ -45,6 +45,7 @@ from gateway.services.ledger import Ledger
 from gateway.services.password_reset import PasswordResetService
 from gateway.services.queueing import Waiting
 from gateway.services.recording import Recorder
+from gateway.services.rejoining import Rejoining
 from gateway.services.rescue import Rescue
 from gateway.services.throttle import Throttle
 from gateway.services.turns import TurnTasks
@@ -68,6 +69,7 @@ class Foundation:
     tasks: TurnTasks
     events: EventLog
     idempotency: Idempotency
+    rejoining: Rejoining
     endings: Endings
     keeper: Keeper
     waiting: Waiting
@@ -116,6 +118,8 @@ async def open_foundation(settings: Settings, catalog: Catalog) -> AsyncIterator
         lease = settings.turn_lease_seconds
         idempotency = Idempotency(IdempotencyRepository(engine), Sealer(secret), tasks, lease_seconds=lease)
         stack.push_async_callback(idempotency.aclose)
+        rejoining = Rejoining(idempotency, bus)
+        stack.push_async_callback(rejoining.aclose)
         waiting = Waiting(WaitingTurnRepository(engine), tasks, bus)
         throttle = Throttle(Attempts(valkey), secret)
         resets = PasswordResetService(
@@ -161,6 +165,7 @@ async def open_foundation(settings: Settings, catalog: Catalog) -> AsyncIterator
             tasks=tasks,
             events=events,
             idempotency=idempotency,
+            rejoining=rejoining,
             endings=endings,
             keeper=keeper,
             waiting=waiting,

@@ -34,7 +34,7 @@ FROM idempotency_keys WHERE id = $1 AND NOT EXISTS (SELECT FROM claimed)
 """
 _LOOK = """
 SELECT false AS claimed, fingerprint, answer, answer IS NULL AND held_until < clock_timestamp() AS abandoned
-FROM idempotency_keys WHERE id = $1
+FROM idempotency_keys WHERE id = $1 AND (answer IS NULL OR expires_at > clock_timestamp())
 """
 # $1 id $2 holder $3 answer $4 account
 _KEEP = """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -49,14 +48,14 @@ def note_upstream(request: Request, answer: Answer) -> None:
 def leaving(request: Request) -> Callable[[], Awaitable[None]]:
     """Awaits the client's leaving; to be used once the body has been read.
 
-    Never, where the answer is not for this client alone (`routers.once`).
+    Later than it leaves, or never, where somebody else may want the answer (`routers.once`).
     """
 
     async def gone() -> None:
-        if getattr(request.state, "outlives", False):
-            await asyncio.Future()
         while (await request.receive())["type"] != "http.disconnect":
             continue
+        if (left := getattr(request.state, "left", None)) is not None:
+            await left()
 
     return gone
 

@@ -18,11 +18,13 @@ log = structlog.get_logger(__name__)
 CHANNEL = "gateway:turns"
 _RETRY_SECONDS = 1.0
 
-Word = Literal["cancel", "freed"]
+Word = Literal["cancel", "freed", "retried"]
 
 
 class Bus:
-    """`cancel` names an answer whose turn is to stop, `freed` a conversation whose turn has ended."""
+    """`cancel` names an answer whose turn is to stop, `freed` a conversation whose turn has ended,
+    `retried` a request that a client sends once more.
+    """
 
     def __init__(self, valkey: ValkeyClient) -> None:
         self._valkey = valkey
@@ -32,13 +34,14 @@ class Bus:
         """Have `listener` called for each such word of any worker."""
         self._listeners[word] = listener
 
-    async def say(self, word: Word, about: UUID) -> None:
-        """Tell this worker at once and the others through Valkey, if it is there."""
+    async def say(self, word: Word, about: UUID) -> int:
+        """Tell this worker at once and the others through Valkey, if it is there; how many listen there."""
         self._listeners[word](about)
         try:
-            await self._valkey.execute("PUBLISH", CHANNEL, orjson.dumps([word, about.hex]))
+            return int(await self._valkey.execute("PUBLISH", CHANNEL, orjson.dumps([word, about.hex])))
         except ValkeyUnavailable:
             log.info("word_not_spread", word=word)
+            return 0
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:

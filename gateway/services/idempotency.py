@@ -89,8 +89,7 @@ class Idempotency:
             NotFound: the account has gone. Unavailable: the database cannot be reached; nothing was done.
             whatever `work` raised.
         """
-        id_ = self._sealer.name(b"key", keyed.scope, keyed.key.encode())
-        ask = _Ask(keyed, id_, self._sealer.name(b"request", keyed.content), new_id())
+        ask = _Ask(keyed, self._id(keyed), self._sealer.name(b"request", keyed.content), new_id())
         place = (ask.id, ask.fingerprint)
         if (tape := self._tapes.get(place)) is not None:
             await tape.head()
@@ -100,6 +99,10 @@ class Idempotency:
         self._start(self._conduct(ask, tape, work, doing))
         await tape.head()
         return tape, not (doing.done() and doing.result())
+
+    async def knows(self, keyed: Keyed) -> bool:
+        """Whether somebody is at the request, or it has an answer."""
+        return await self._keys.look(self._id(keyed)) is not None
 
     async def tidy(self) -> None:
         """Forget what was kept for its time."""
@@ -111,6 +114,9 @@ class Idempotency:
             await asyncio.wait(set(self._tasks))
         if self._renewing is not None:
             self._renewing.cancel()
+
+    def _id(self, keyed: Keyed) -> bytes:
+        return self._sealer.name(b"key", keyed.scope, keyed.key.encode())
 
     def _start(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
