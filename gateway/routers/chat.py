@@ -164,5 +164,5 @@ async def _whole(request: Request, turn: Turn, principal: Principal) -> Response
 
 
 async def _streamed(request: Request, turn: Turn, principal: Principal) -> Response:
-    events = get_container(request).chat.stream(turn, principal)
+    events = get_container(request).chat.stream(turn, principal, leaving(request))
     return await open_stream(events, NativeEncoder(), noting(request))

@@ -79,11 +79,11 @@ async def _completed(
         return answer_response(request, answer, completion_body(answer))
     usage, tools = bool(body.stream_options and body.stream_options.include_usage), bool(turn.client_tools)
     if several:
-        numbered = stream_choices(service, turn, body.n or 1, principal)
+        numbered = stream_choices(service, turn, body.n or 1, principal, leaving(request))
         together = ChoicesEncoder(request_id, body.n or 1, include_usage=usage, tools=tools)
         return await open_choices(numbered, together, noting(request))
     encoder = OpenAIEncoder(request_id, include_usage=usage, tools=tools)
-    return await open_stream(service.stream(turn, principal), encoder, noting(request))
+    return await open_stream(service.stream(turn, principal, leaving(request)), encoder, noting(request))
 
 
 async def _choices(request: Request, turn: Turn, body: ChatCompletionBody, principal: Principal) -> Response:

@@ -82,11 +82,16 @@ class ChatService:
             return ending.answer
         raise ending.error
 
-    async def stream(self, turn: Turn, principal: Principal) -> AsyncGenerator[ChatEvent, None]:
+    async def stream(
+        self, turn: Turn, principal: Principal, gone: Callable[[], Awaitable[None]] | None = None
+    ) -> AsyncGenerator[ChatEvent, None]:
         """The turn's events, from `TurnStarted` to exactly one of `TurnCompleted` and `TurnFailed`.
 
         Closing the iterator early is a client that went away: by `on_disconnect` the turn then runs on or
         is cancelled, and is written down either way.
+
+        Args:
+            gone: returns once the client has gone; until something is sent to it nothing else would tell.
 
         Raises:
             GatewayError: before the first event, where the turn cannot start or no model fits it.
@@ -101,6 +106,7 @@ class ChatService:
         else:
             put, events = live.feed.put, live.feed.follow(1)
         running = self._tasks.start(lambda me: self._drive(me, job, put), owner=principal, live=live)
+        departure = Departure(running, gone) if gone is not None and self._ends_with(principal) else None
         try:
             begun = False
             async for event in events:
@@ -111,6 +117,8 @@ class ChatService:
                     yield TurnStarted(turn.request_id) if live is None else live.feed.first
                 yield event
         finally:
+            if departure is not None:
+                departure.close()
             if self._ends_with(principal):
                 running.cancel()
 

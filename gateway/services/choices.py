@@ -17,7 +17,11 @@ Numbered = tuple[int, ChatEvent]
 
 
 async def stream_choices(
-    chat: ChatService, turn: Turn, count: int, principal: Principal
+    chat: ChatService,
+    turn: Turn,
+    count: int,
+    principal: Principal,
+    gone: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncGenerator[Numbered, None]:
     """The events of `count` turns, each with its choice's number, until all have ended or one has failed.
 
@@ -30,7 +34,7 @@ async def stream_choices(
 
     async def follow(number: int) -> None:
         try:
-            async with aclosing(chat.stream(_choice(turn, number), principal)) as own:
+            async with aclosing(chat.stream(_choice(turn, number), principal, gone)) as own:
                 async for event in own:
                     begun[number] = True
                     events.put_nowait((number, event))

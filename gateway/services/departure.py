@@ -1,4 +1,4 @@
-"""Notices that the client of a whole answer has gone: no stream is there that would break."""
+"""Notices that a client has gone to whom nothing is sent: no stream is there that would break."""
 
 from __future__ import annotations
 
