@@ -32,6 +32,7 @@ from gateway.repositories.response_embedding import ResponseEmbeddingRepository
 from gateway.services.account_data import AccountDataService
 from gateway.services.admin import AdminService
 from gateway.services.api_key import ApiKeyService
+from gateway.services.artist import Artist, draws
 from gateway.services.auth import AuthService
 from gateway.services.authenticator import Authenticator
 from gateway.services.breakers import BreakerService
@@ -149,7 +150,7 @@ async def make_container(foundation: Foundation, catalog: Catalog, stack: AsyncE
     providers = build_providers(catalog, foundation.http, settings.local_model_url)
     for provider in providers.values():
         stack.push_async_callback(provider.aclose)
-    tools = ToolRegistry(catalog.tools)
+    tools = ToolRegistry(catalog.tools, without=() if draws(catalog, providers) else ("image",))
     stack.push_async_callback(tools.aclose)
     parts = AgentParts(
         catalog=catalog,
@@ -202,9 +203,16 @@ def _wire(
     users = UserService(
         uow, shared.passwords, shared.endings, shared.throttle, operator_tier=catalog.operator_tier
     )
-    chat = ChatService(
-        CachedRunner(AgentRunner(parts), flights, semantic), ledger, shared.tasks, titles, shared.waiting
+    media = MediaService(
+        catalog,
+        build_image_providers(catalog, shared.http, settings.provider_config.parent),
+        parts.upstreams,
+        ledger,
+        shared.tasks,
+        images,
     )
+    runner = CachedRunner(AgentRunner(parts), flights, semantic)
+    chat = ChatService(runner, ledger, shared.tasks, titles, shared.waiting, Artist(media))
     return Container(
         settings=settings,
         catalog=catalog,
@@ -243,14 +251,7 @@ def _wire(
         embeddings=EmbeddingService(
             catalog, build_embedding_providers(catalog, shared.http), parts.upstreams, ledger, shared.tasks
         ),
-        media=MediaService(
-            catalog,
-            build_image_providers(catalog, shared.http, settings.provider_config.parent),
-            parts.upstreams,
-            ledger,
-            shared.tasks,
-            images,
-        ),
+        media=media,
         images=images,
         models=ModelCatalogService(parts),
         breakers=BreakerService(parts),

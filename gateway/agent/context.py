@@ -18,6 +18,7 @@ from gateway.domain.events import Attempt, ChatEvent
 from gateway.guardrails.base import Verdict
 from gateway.guardrails.pipeline import GuardrailPipeline
 from gateway.providers.chat.base import ChatProvider
+from gateway.tools.base import TurnServices
 from gateway.tools.registry import ToolRegistry
 
 
@@ -54,6 +55,7 @@ class AgentContext:
     `input_check` runs beside the model call and is awaited before its first word is shown. `verdicts` are
     the guards', as the receipt shows them. `probe` was granted by a breaker and is not begun yet.
     `memory` is of a kept conversation: what it can show of it, and the notes it made on the rest.
+    `services` is what tools may have done on the turn's account.
     """
 
     parts: AgentParts
@@ -64,6 +66,7 @@ class AgentContext:
     verdicts: list[dict[str, Any]] = field(default_factory=list)
     probe: tuple[Upstream, str] | None = None
     memory: Memory | None = None
+    services: TurnServices = field(default_factory=TurnServices)
 
     def calling(self, route: Route) -> Call:
         """To be entered around the call that `route` chose; takes the probe that it was given for that."""

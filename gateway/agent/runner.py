@@ -16,9 +16,11 @@ from gateway.domain.chat import Turn
 from gateway.domain.config.guardrails import GuardSet
 from gateway.domain.events import Attempt, ChatEvent
 from gateway.domain.messages import Message
+from gateway.tools.base import TurnServices
 
 # intent, route, guardrail and format, with some air.
 _FIXED_STEPS = 8
+_NOBODYS = TurnServices()
 
 
 class AgentRunner:
@@ -46,6 +48,7 @@ class AgentRunner:
         attempts: list[Attempt],
         emit: Callable[[ChatEvent], None],
         memory: Memory | None = None,
+        services: TurnServices = _NOBODYS,
     ) -> None:
         """Run the turn to its end: its last event is `TurnCompleted` or `TurnFailed`, without storage's ids.
 
@@ -55,8 +58,9 @@ class AgentRunner:
             emit: given each event as it happens; must not wait.
             memory: of a kept conversation, which made `messages`; left with the notes to be stored. Nothing
                 is left out of other turns.
+            services: what tools may have done on the turn's account.
         """
-        context = AgentContext(self.parts, guard, attempts, emit, memory=memory)
+        context = AgentContext(self.parts, guard, attempts, emit, memory=memory, services=services)
         state = initial_state(turn, messages, allowed_models)
         # Routing, a guardrail or a receipt that is kept may depend on what the question is about.
         judged = turn.persist or turn.model == AUTO or reads_what_comes_in(guard, messages)

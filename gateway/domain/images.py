@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -45,6 +47,20 @@ class ImageDone:
 
 
 ImageEvent = ImageProgress | ImageDone
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A picture that was made for a turn and is kept: where its owner finds it, and what it cost."""
+
+    address: str
+    width: int
+    height: int
+    model: str
+    cost_usd: Decimal
+
+
+Draw = Callable[[ImageRequest], Awaitable[Drawing]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,9 @@ from gateway.domain.events import Attempt, ChatEvent, TurnCompleted, TurnFailed
 from gateway.domain.messages import Message
 from gateway.services.flights import Flights, Landed, Outcome, Shared
 from gateway.services.semantic import Question, SemanticAnswers
+from gateway.tools.base import TurnServices
 
+_NOBODYS = TurnServices()
 _BYPASSED = metrics.cache.labels("bypass")
 
 
@@ -55,6 +57,7 @@ class CachedRunner:
         attempts: list[Attempt],
         emit: Callable[[ChatEvent], None],
         memory: Memory | None = None,
+        services: TurnServices = _NOBODYS,
     ) -> None:
         """As `AgentRunner.run`; `account` is whose answers may be told again."""
         run = partial(
@@ -65,6 +68,7 @@ class CachedRunner:
             allowed_models=allowed_models,
             attempts=attempts,
             memory=memory,
+            services=services,
         )
         if not self._on or not may_repeat(turn):
             _BYPASSED.inc()

@@ -23,6 +23,7 @@ from gateway.domain.events import (
 )
 from gateway.domain.ledger import UsageOwner
 from gateway.domain.principal import Principal
+from gateway.services.artist import Artist
 from gateway.services.caching import CachedRunner
 from gateway.services.departure import Departure
 from gateway.services.ledger import Ledger
@@ -45,13 +46,20 @@ class ChatService:
     """Answers turns; every way out of one ends in a written message, recorded usage and one last event."""
 
     def __init__(
-        self, runner: CachedRunner, ledger: Ledger, tasks: TurnTasks, titles: Titles, waiting: Waiting
+        self,
+        runner: CachedRunner,
+        ledger: Ledger,
+        tasks: TurnTasks,
+        titles: Titles,
+        waiting: Waiting,
+        artist: Artist,
     ) -> None:
         self._runner = runner
         self._opening = Opening(runner.parts, ledger, waiting)
         self._waiting = waiting
         self._ledger = ledger
         self._tasks = tasks
+        self._artist = artist
         self.titles = titles
 
     async def answer(
@@ -157,6 +165,7 @@ class ChatService:
                 attempts=attempts,
                 emit=emit,
                 memory=job.memory,
+                services=self._artist.for_turn(job.principal, job.turn.request_id),
             )
         except asyncio.CancelledError as reason:
             running.called_off()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from gateway.domain.chat import ToolSpec
 from gateway.domain.config.tools import ToolsConfig
+from gateway.domain.images import Draw
 
 
 class ToolArguments(BaseModel):
@@ -61,6 +64,33 @@ class Tool(ABC, Generic[A]):
     async def aclose(self) -> None:
         """Let go of what runs have opened."""
         return
+
+
+@dataclass(frozen=True, slots=True)
+class TurnServices:
+    """What a tool may have done on the account of the turn it is called in; None where it may not."""
+
+    draw: Draw | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a tool that costs something returns: text for the model, and US dollars for the receipt."""
+
+    text: str
+    cost_usd: Decimal
+
+
+class TurnTool(Tool[A]):
+    """A tool that acts for the account of its turn, and is charged to it."""
+
+    async def run(self, arguments: A) -> str:
+        """Refuses: without a turn there is nobody to act for."""
+        raise ToolError("This tool works in a conversation only.", kind="unavailable")
+
+    @abstractmethod
+    async def run_for(self, arguments: A, services: TurnServices) -> Made:
+        """As `Tool.run`, with what the turn's account may have done."""
 
 
 class Toolbox(ABC):

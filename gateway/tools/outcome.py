@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 
 MAX_CONTENT_BYTES = 16 * 1024
 _CUT_MARK = "\n[cut: the result was longer than this]"
@@ -24,6 +25,7 @@ class ToolOutcome:
     """How a call ended; `content` goes to the model, also where `ok` is False: it then says what to mend.
 
     `untrusted`: the content came from outside. `cut`: there was more. `error` is a word for why it failed.
+    `cost_usd` is what the tool has put on the ledger.
     """
 
     ok: bool
@@ -32,6 +34,7 @@ class ToolOutcome:
     untrusted: bool = False
     cut: bool = False
     error: str | None = None
+    cost_usd: Decimal = Decimal(0)
 
 
 def refused(sentence: str, error: str) -> ToolOutcome:

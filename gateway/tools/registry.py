@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Collection
+from decimal import Decimal
 from importlib import import_module
 from typing import Any
 
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 from gateway.domain.chat import ToolSpec
 from gateway.domain.config.tools import MCP_SEPARATOR, ToolsConfig
 from gateway.domain.messages import ToolCall
-from gateway.tools.base import Tool, ToolArguments, Toolbox, ToolError
+from gateway.tools.base import Made, Tool, ToolArguments, Toolbox, ToolError, TurnServices, TurnTool
 from gateway.tools.outcome import MAX_CONTENT_BYTES, ToolOutcome, readable
 
 __all__ = ["MAX_CONTENT_BYTES", "TOOLS", "ToolConfigurationError", "ToolOutcome", "ToolRegistry"]
@@ -28,11 +29,14 @@ TOOLS: dict[str, tuple[str, str]] = {
     "code": ("gateway.tools.code", "Code"),
     "current_time": ("gateway.tools.current_time", "CurrentTime"),
     "fetch": ("gateway.tools.fetch", "Fetch"),
+    "image": ("gateway.tools.image", "Image"),
     "web_search": ("gateway.tools.web_search", "WebSearch"),
 }
 
 MAX_ARGUMENT_CHARACTERS = 64 * 1024
 _MOST_LISTED = 32
+_NOTHING = Decimal(0)
+_NOBODYS = TurnServices()
 
 
 class ToolConfigurationError(ValueError):
@@ -42,9 +46,13 @@ class ToolConfigurationError(ValueError):
 class ToolRegistry:
     """The enabled tools by name, for all requests; those of MCP servers come and go while it is open."""
 
-    def __init__(self, config: ToolsConfig) -> None:
-        """Raises ToolConfigurationError for a name that no tool has."""
-        names = list(dict.fromkeys(config.enabled))
+    def __init__(self, config: ToolsConfig, *, without: Collection[str] = ()) -> None:
+        """The tools that `config` enables, but for those `without` what they need.
+
+        Raises:
+            ToolConfigurationError: for a name that no tool has.
+        """
+        names = [name for name in dict.fromkeys(config.enabled) if name not in without]
         _check(names, config)
         self._tools: dict[str, Tool[Any]] = {name: _load(name)(config) for name in names if name in TOOLS}
         self._specs = {name: tool.spec() for name, tool in self._tools.items()}
@@ -91,25 +99,34 @@ class ToolRegistry:
         for tool in self._tools.values():
             await tool.aclose()
 
-    async def run(self, call: ToolCall, names: Collection[str] | None = None) -> ToolOutcome:
+    async def run(
+        self,
+        call: ToolCall,
+        names: Collection[str] | None = None,
+        services: TurnServices = _NOBODYS,
+    ) -> ToolOutcome:
         """Run one call; whatever a model wrote ends in an outcome, only cancellation passes through.
 
         Args:
             names: what the request allows, as in `specs`; for a model any other tool does not exist.
+            services: what tools may have done on the turn's account.
         """
         started = time.perf_counter()
         tool = self._find(call.name, names)
         error: str | None = None
+        cost = _NOTHING
         try:
             if tool is None:
                 raise self._unknown(names)
-            raw = await self._run(tool, call)
-            untrusted = tool.untrusted
+            made = await self._run(tool, call, services)
+            raw, cost, untrusted = made.text, made.cost_usd, tool.untrusted
         except ToolError as failure:
             raw, error, untrusted = str(failure), failure.kind, failure.outside
         content, cut = readable(raw)
         ms = (time.perf_counter() - started) * 1000
-        return ToolOutcome(error is None, content, ms, untrusted=untrusted, cut=cut, error=error)
+        return ToolOutcome(
+            error is None, content, ms, untrusted=untrusted, cut=cut, error=error, cost_usd=cost
+        )
 
     def _find(self, name: str, names: Collection[str] | None) -> Tool[Any] | None:
         if (tool := self._tools.get(name)) is not None:
@@ -124,11 +141,13 @@ class ToolRegistry:
         listed = ", ".join(available[:_MOST_LISTED]) or "none"
         return ToolError(f"There is no such tool. Available: {listed}.", kind="unknown_tool")
 
-    async def _run(self, tool: Tool[Any], call: ToolCall) -> str:
+    async def _run(self, tool: Tool[Any], call: ToolCall, services: TurnServices) -> Made:
         arguments = parse_arguments(tool, call.arguments)
         try:
             async with asyncio.timeout(tool.timeout_seconds):
-                return str(await tool.run(arguments))
+                if isinstance(tool, TurnTool):
+                    return await tool.run_for(arguments, services)
+                return Made(str(await tool.run(arguments)), _NOTHING)
         except TimeoutError:
             raise ToolError(
                 f"The tool {tool.name} did not finish within {tool.timeout_seconds:g} seconds; ask for less.",

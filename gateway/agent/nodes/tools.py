@@ -15,6 +15,7 @@ from gateway.agent.state import AgentState
 from gateway.agent.tooluse.rounds import Round, out_of_time, storable
 from gateway.domain.events import ToolFinished, ToolStarted
 from gateway.domain.messages import Message, ToolCall
+from gateway.domain.usage import money
 from gateway.tools.outcome import ToolOutcome, envelope
 
 
@@ -71,7 +72,7 @@ async def _run(
     with tool_span(call, context.parts.tools.names) as it:
         try:
             async with asyncio.timeout(this.seconds_left):
-                outcome = await context.parts.tools.run(call, allowed)
+                outcome = await context.parts.tools.run(call, allowed, context.services)
         except TimeoutError:
             outcome = out_of_time(this.config, (perf_counter() - started) * 1000)
         end_tool_span(it, outcome)
@@ -86,6 +87,8 @@ def _shown(call: ToolCall, outcome: ToolOutcome) -> Message:
 def _entry(call: ToolCall, outcome: ToolOutcome) -> dict[str, Any]:
     """The call's line in the receipt."""
     entry: dict[str, Any] = {"id": call.id, "name": call.name, "ok": outcome.ok, "ms": round(outcome.ms, 3)}
+    if outcome.cost_usd:
+        entry["cost_usd"] = money(outcome.cost_usd)
     if outcome.error is not None:
         entry["error"] = outcome.error
     if outcome.cut:

@@ -1,0 +1,99 @@
+"""The tool `image`: a chat has a picture made on its own account, within its budget, shown by its address."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.core.ids import new_id
+from tests.gateway_server import Gateway, running_gateway
+from tests.storage import rows
+
+CONFIG: dict[str, Any] = {
+    "providers": {"mock": {"type": "mock"}},
+    "models": {
+        "talk": {"provider": "mock", "model": "mock", "context_window": 32768, "capabilities": ["tools"]},
+        "draw": {"provider": "mock", "model": "mock", "capabilities": ["images"], "price": {"image": "0.02"}},
+    },
+    "media": {"default": "draw", "max_side": 256},
+    "tools": {"enabled": ["calculator", "image"]},
+    "routing": {"light": "talk", "heavy": "talk"},
+    "guardrails": {"people": {"injection": "off", "unsafe": "off"}},
+    "tiers": {"free": {"usd_per_month": "0.03"}},
+}
+
+
+@pytest.fixture
+async def gateway(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Gateway]:
+    async with running_gateway(database_url, redis_url, tmp_path, CONFIG) as running:
+        yield running
+
+
+async def ask(gateway: Gateway, headers: dict[str, str], **arguments: Any) -> httpx.Response:
+    call = json.dumps({"prompt": f"a lighthouse {new_id()}", **arguments})
+    body = {"message": f"call tool image {call}", "model": "talk"}
+    return await gateway.http.post("/api/chat/", json=body, headers=headers)
+
+
+async def test_a_chat_makes_a_picture_that_its_owner_opens_and_that_is_charged_once(gateway: Gateway) -> None:
+    person, stranger = await gateway.sign_up(), await gateway.sign_up()
+    answer = (await ask(gateway, person.headers, width=64, height=32)).json()
+    (entry,) = answer["receipt"]["tools"]
+    assert (entry["name"], entry["ok"], entry["cost_usd"]) == ("image", True, "0.020000")
+    address = answer["message"]["content"].partition("](")[2].partition(")")[0]
+    assert address.startswith("/api/v1/media/images/")
+    shown = await gateway.http.get(address, headers=person.headers)
+    assert (shown.status_code, shown.headers["content-type"]) == (200, "image/png")
+    assert (await gateway.http.get(address, headers=stranger.headers)).status_code == 404
+    charged = await rows(
+        gateway.container.engine,
+        "SELECT kind, cost_usd FROM usage_records WHERE request_id = :id AND kind = 'image'",
+        id=answer["request_id"],
+    )
+    assert [(row["kind"], row["cost_usd"]) for row in charged] == [("image", Decimal("0.020000"))]
+
+
+async def test_a_picture_beyond_the_budget_is_refused_and_the_turn_goes_on(gateway: Gateway) -> None:
+    person = await gateway.sign_up()
+    first, second = [(await ask(gateway, person.headers)).json() for _ in range(2)]
+    assert first["receipt"]["tools"][0]["ok"] is True
+    (entry,) = second["receipt"]["tools"]
+    assert (entry["ok"], entry["error"]) == (False, "budget_exceeded")
+    assert second["message"]["status"] == "complete"
+
+
+async def test_sizes_out_of_bounds_are_told_to_the_model(gateway: Gateway) -> None:
+    person = await gateway.sign_up()
+    for arguments, error in (({"width": 257}, "validation_failed"), ({"width": "wide"}, "bad_arguments")):
+        answer = (await ask(gateway, person.headers, **arguments)).json()
+        assert answer["receipt"]["tools"][0]["error"] == error
+
+
+async def test_a_key_needs_the_scope_for_pictures(gateway: Gateway) -> None:
+    person = await gateway.sign_up()
+    made = await gateway.http.post(
+        "/api/user/api-keys", json={"name": "k", "scopes": ["chat"]}, headers=person.headers
+    )
+    answer = (await ask(gateway, {"x-api-key": made.json()["secret"]})).json()
+    assert answer["receipt"]["tools"][0]["error"] == "not_allowed"
+
+
+async def test_it_is_offered_only_where_something_makes_pictures(
+    gateway: Gateway, database_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    async def names(running: Gateway) -> set[str]:
+        person = await running.sign_up()
+        listed = (await running.http.get("/api/tools", headers=person.headers)).json()
+        return {tool["name"] for tool in listed.get("items", listed.get("data", ()))}
+
+    assert "image" in await names(gateway)
+    nobody = {**CONFIG, "media": {"max_side": 256}}
+    folder = tmp_path_factory.mktemp("nobody")
+    async with running_gateway(database_url, redis_url, folder, nobody) as without:
+        assert await names(without) == {"calculator"}
