@@ -25,11 +25,14 @@ def banner(address: str, first: FirstAccount | None, *, local_model: bool | None
     Args:
         local_model: whether the small model answers; None where it was not started.
     """
-    parts = [f"LLM Gateway answers at {address}  (API reference: {address}/docs)"]
+    parts = [
+        f"LLM Gateway answers at {address}  (API reference: {address}/docs)\n"
+        "Open it in a browser to chat and to administer it."
+    ]
     if first is None:
         parts.append(
-            f"Sign in with POST {address}/api/auth/login; the admin and the first key were shown at the\n"
-            "first start. More: `gateway admin create --email E`, `gateway keys create --user E --name N`."
+            "The admin and the first key were shown at the first start. More:\n"
+            "`gateway admin create --email E`, `gateway keys create --user E --name N`."
         )
     else:
         parts += [credentials(first), examples(address, first.api_key)]
