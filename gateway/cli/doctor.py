@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import redis
 import typer
 
 from gateway.cli import migrations
+from gateway.cli.checks import surroundings
+from gateway.cli.checks.finding import Finding
+from gateway.cli.database import has_table
 from gateway.cli.environment import operate
 from gateway.cli.errors import OperatorError, brief, words_for
-from gateway.cli.models import check_providers
+from gateway.cli.models import check_providers, lacking_models
 from gateway.core.settings import Settings
-from gateway.domain.catalog import Catalog
+from gateway.domain.catalog import Catalog, ProviderConfig
 from gateway.domain.catalog_file import ConfigError
 from gateway.embedded.errors import EngineError
 from gateway.models.response_embedding import TABLE as SEMANTIC_TABLE
@@ -24,15 +26,6 @@ from gateway.providers.chat.registry import ProviderMisconfigured
 from gateway.services.configuration import load_catalog
 from gateway.tools.registry import ToolConfigurationError, ToolRegistry
 from gateway.tools.sandbox.layers import active_layer
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the report; `good` is None where it is worth knowing but stops nothing."""
-
-    subject: str
-    good: bool | None
-    sentence: str
 
 
 def examine(data_dir: Path | None) -> int:
@@ -54,6 +47,8 @@ def examine(data_dir: Path | None) -> int:
 def findings(settings: Settings) -> Iterator[Finding]:
     """Look at one thing after the other; a broken one does not keep the next from being looked at."""
     yield from _database(settings.database_url.get_secret_value())
+    if (clock := surroundings.clocks(settings)) is not None:
+        yield clock
     yield _valkey(settings.redis_url.get_secret_value())
     try:
         catalog = load_catalog(settings.provider_config)
@@ -62,6 +57,11 @@ def findings(settings: Settings) -> Iterator[Finding]:
     else:
         yield from _configured(catalog, settings)
     yield _sandbox()
+    yield surroundings.disk(settings)
+    yield surroundings.mail(settings)
+    yield from surroundings.traces()
+    if settings.log_prompts:
+        yield Finding("log", None, "LOG_PROMPTS: what people say is in the log; unset it to end that.")
 
 
 def _configured(catalog: Catalog, settings: Settings) -> Iterator[Finding]:
@@ -74,6 +74,7 @@ def _configured(catalog: Catalog, settings: Settings) -> Iterator[Finding]:
     source = "environment" if settings.provider_config == Path() else settings.provider_config
     yield Finding("config", True, f"{source}: {len(catalog.models)} models.")
     yield from _providers(catalog, found)
+    yield from _lacking(asyncio.run(lacking_models(catalog, found)))
     if catalog.cache.semantic.enabled:
         yield _semantic_cache(settings.database_url.get_secret_value())
 
@@ -101,7 +102,7 @@ def _database(url: str) -> Iterator[Finding]:
 
 def _semantic_cache(url: str) -> Finding:
     try:
-        there = migrations.has_table(url, SEMANTIC_TABLE)
+        there = has_table(url, SEMANTIC_TABLE)
     except OperatorError as error:
         return Finding("semantic", None, str(error))
     if there:
@@ -129,12 +130,15 @@ def _valkey(url: str) -> Finding:
 def _providers(catalog: Catalog, found: dict[str, ProviderHealth]) -> Iterator[Finding]:
     for name, config in catalog.providers.items():
         health = found.get(name)
-        if health is not None:
-            yield Finding(name, True if health.reachable else None, health.detail)
+        if health is not None and health.reachable:
+            yield Finding(name, True, health.detail)
+        elif health is not None:
+            yield Finding(name, None, f"{health.detail}: {_cure(name, config, health)}")
         elif config.type == "local":
             yield Finding(name, None, "Not running; `gateway serve` starts it where nothing else answers.")
         else:
-            yield Finding(name, None, "Not configured; give it its API key to use it.")
+            what = "COMFYUI_URL" if config.type == "comfyui" else "its API key"
+            yield Finding(name, None, f"Not configured; give it {what} to use it.")
     if not any(health.reachable for health in found.values()):
         yield Finding(
             "models",
@@ -142,6 +146,28 @@ def _providers(catalog: Catalog, found: dict[str, ProviderHealth]) -> Iterator[F
             "No provider answers. Start Ollama and set OLLAMA_URL, or set OPENAI_API_KEY; until then "
             "`gateway serve` answers with its small local model.",
         )
+
+
+def _cure(name: str, config: ProviderConfig, health: ProviderHealth) -> str:
+    if "credentials" in health.detail:
+        return f"check providers.{name}.api_key."
+    if config.type == "ollama":
+        return "start it (`ollama serve`), or set OLLAMA_URL to where it runs."
+    if config.type == "comfyui":
+        return "start it, or set COMFYUI_URL to where it runs."
+    return f"check providers.{name}.base_url, and HTTPS_PROXY and NO_PROXY where a proxy is in between."
+
+
+def _lacking(lacking: dict[str, list[str]]) -> Iterator[Finding]:
+    for name, models in lacking.items():
+        if not models:
+            yield Finding(f"{name} models", True, "All that the configuration names are there.")
+        for model in models:
+            yield Finding(
+                f"{name} models",
+                None,
+                f"{model} is configured and was not pulled there: run `ollama pull {model}`, or take it out.",
+            )
 
 
 def _sandbox() -> Finding:

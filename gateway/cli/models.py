@@ -50,6 +50,21 @@ async def check_providers(
     return dict(zip(asked, found, strict=True))
 
 
+async def lacking_models(catalog: Catalog, found: dict[str, ProviderHealth]) -> dict[str, list[str]]:
+    """By provider that answers and can tell: the configured models, by its own names, that it lacks."""
+    async with upstream_client() as http:
+        providers = build_providers(catalog, http, "")
+        wanted = {
+            name: sorted({model.model for model in catalog.models.values() if name in model.providers})
+            for name, health in found.items()
+            if health.reachable
+        }
+        told = {name: await providers[name].lacking(models) for name, models in wanted.items()}
+        for provider in providers.values():
+            await provider.aclose()
+    return {name: models for name, models in told.items() if models is not None}
+
+
 async def _check(provider: ChatProvider) -> ProviderHealth:
     try:
         async with asyncio.timeout(3):

@@ -63,24 +63,32 @@ class SmtpMailer(Mailer):
         self._user = settings.smtp_user
         self._password = settings.smtp_password
 
+    def greet(self, seconds: float = _TIMEOUT) -> None:
+        """Sign in as for a mail, and send none; blocking. Raises what `smtplib` raises, and OSError."""
+        with self._connect(seconds) as server:
+            self._sign_in(server)
+
     def _deliver(self, message: EmailMessage) -> None:
         try:
-            with self._connect() as server:
-                if self._tls == "starttls":
-                    server.starttls(context=ssl.create_default_context())
-                if self._user:
-                    server.login(self._user, self._password.get_secret_value())
+            with self._connect(_TIMEOUT) as server:
+                self._sign_in(server)
                 server.send_message(message)
         except (OSError, smtplib.SMTPException, ValueError) as error:
             # ValueError: an address in letters that the server does not take. The server's own words may hold
             # the address: the kind of failure is all that is told.
             raise MailNotSent(type(error).__name__) from None
 
-    def _connect(self) -> smtplib.SMTP:
+    def _sign_in(self, server: smtplib.SMTP) -> None:
+        if self._tls == "starttls":
+            server.starttls(context=ssl.create_default_context())
+        if self._user:
+            server.login(self._user, self._password.get_secret_value())
+
+    def _connect(self, seconds: float) -> smtplib.SMTP:
         if self._tls == "implicit":
             context = ssl.create_default_context()
-            return smtplib.SMTP_SSL(self._host, self._port, timeout=_TIMEOUT, context=context)
-        return smtplib.SMTP(self._host, self._port, timeout=_TIMEOUT)
+            return smtplib.SMTP_SSL(self._host, self._port, timeout=seconds, context=context)
+        return smtplib.SMTP(self._host, self._port, timeout=seconds)
 
 
 class MailboxFolder(Mailer):

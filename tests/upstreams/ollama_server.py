@@ -13,7 +13,12 @@ class OllamaUpstream(UpstreamServer):
 
     stream_type = "application/x-ndjson"
 
+    # What `ollama list` would show.
+    pulled: tuple[str, ...] = ("llama3.2:3b",)
+
     def lookup(self, call: Call) -> bytes | None:
+        if call.path == "/api/tags":
+            return json.dumps({"models": [{"name": name, "size": 1} for name in self.pulled]}).encode()
         return b'{"version": "0.12.0"}' if call.path == "/api/version" else None
 
     def wants_stream(self, call: Call) -> bool:

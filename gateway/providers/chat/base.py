@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -69,6 +69,10 @@ class ChatProvider(ABC):
     @abstractmethod
     async def check(self) -> ProviderHealth:
         """Whether the vendor answers now, by its cheapest call, within 2 s; never raises."""
+
+    async def lacking(self, models: Collection[str]) -> list[str] | None:
+        """Those of the vendor's `models` that it does not have at hand; None where it cannot tell."""
+        return None
 
     async def aclose(self) -> None:
         """Let go of what the provider itself opened; the shared HTTP client is not its own."""

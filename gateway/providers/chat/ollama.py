@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import orjson
 
-from gateway.core.exceptions import UpstreamBroken
+from gateway.core.exceptions import GatewayError, UpstreamBroken
 from gateway.domain.catalog import ProviderConfig, Timeouts
 from gateway.domain.chat import ChatRequest
 from gateway.providers.chat import langchain_bridge as bridge
@@ -98,6 +99,21 @@ class OllamaProvider(LangChainProvider):
 
     def finish_word(self, metadata: Mapping[str, Any]) -> str | None:
         return metadata.get("done_reason") or ("stop" if metadata.get("done") else None)
+
+    async def lacking(self, models: Collection[str]) -> list[str] | None:
+        """Those that were not pulled; a name without a tag is its `latest`."""
+        limits = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), 5.0)}
+        request = httpx.Request("GET", f"{self._base_url}/api/tags", extensions=limits)
+        try:
+            response = await wire.send(self.http, request)
+            try:
+                told = orjson.loads(await wire.whole(response))
+            finally:
+                await response.aclose()
+            pulled = {str(model["name"]) for model in told["models"]}
+        except (GatewayError, ValueError, KeyError, TypeError):
+            return None
+        return [name for name in models if (name if ":" in name else f"{name}:latest") not in pulled]
 
     async def check(self) -> ProviderHealth:
         return await wire.check_url(self.http, f"{self._base_url}/api/version", {})

@@ -1,0 +1,14 @@
+"""One line of the doctor's report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`good` is None where it is worth knowing but stops nothing; the sentence says how to mend it."""
+
+    subject: str
+    good: bool | None
+    sentence: str

@@ -1,0 +1,165 @@
+"""What the doctor finds around the gateway, and the cure that it names."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+
+from gateway.cli.checks import surroundings
+from gateway.cli.checks.finding import Finding
+from gateway.cli.doctor import _lacking
+from gateway.cli.models import check_providers, lacking_models
+from gateway.core.settings import Settings
+from gateway.domain.catalog import Catalog
+from tests.upstreams.ollama_server import OllamaUpstream
+from tests.upstreams.otlp_server import OtlpCollector
+from tests.upstreams.smtp_server import SmtpServer, certificate_for_localhost, smtp_server
+
+
+def settings(**given: Any) -> Settings:
+    return Settings(_env_file=None, **given)
+
+
+def closed_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+class Usage(NamedTuple):
+    total: int
+    used: int
+    free: int
+
+
+@pytest.mark.parametrize(
+    ("free", "good", "cure"),
+    [(50 * 1024**3, True, ""), (1024**3, None, "Make room"), (100 * 1024**2, False, "larger disk")],
+)
+def test_a_disk_that_fills_is_told_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, good: bool | None, cure: str
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, free))
+    found = surroundings.disk(settings(data_dir=tmp_path / "not" / "there" / "yet"))
+    assert found.good is good
+    assert cure in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("ahead", "good", "words"),
+    [(0.2, True, "agrees"), (-3.0, None, "behind"), (40.0, False, "ahead of"), (-40.0, False, "NTP")],
+)
+def test_clocks_that_differ_are_told(
+    monkeypatch: pytest.MonkeyPatch, ahead: float, good: bool | None, words: str
+) -> None:
+    monkeypatch.setattr(surroundings, "clock_ahead", lambda url: ahead)
+    found = surroundings.clocks(settings())
+    assert found is not None
+    assert (found.good, words in found.sentence) == (good, True)
+
+
+async def test_the_databases_own_clock_is_asked(database_url: str) -> None:
+    found = await asyncio.to_thread(surroundings.clocks, settings(database_url=database_url))
+    assert found is not None
+    assert found.good is True, found
+    nowhere = "postgresql+asyncpg://nobody@127.0.0.1:1/none"
+    assert await asyncio.to_thread(surroundings.clocks, settings(database_url=nowhere)) is None
+
+
+async def mail_finding(port: int, **given: Any) -> Finding:
+    made = settings(smtp_host="localhost", smtp_port=port, smtp_from="a@example.org", **given)
+    return await asyncio.to_thread(surroundings.mail, made)
+
+
+async def test_a_mail_server_is_greeted_and_sent_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, trusted = certificate_for_localhost(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    async with smtp_server(SmtpServer(context=context)) as server:
+        found = await mail_finding(server.port, smtp_user="me", smtp_password="secret")
+        assert (found.good, server.mails, len(server.logins)) == (True, [], 1)
+
+
+async def test_each_fault_of_a_mail_server_has_its_cure(tmp_path: Path) -> None:
+    assert "SMTP_PORT" in (await mail_finding(closed_port())).sentence
+    async with smtp_server(SmtpServer()) as bare:
+        assert "SMTP_TLS=implicit" in (await mail_finding(bare.port)).sentence
+        assert "port 587 is starttls" in (await mail_finding(bare.port, smtp_tls="implicit")).sentence
+        assert (await mail_finding(bare.port, smtp_tls="none")).good is True
+    context: ssl.SSLContext = certificate_for_localhost(tmp_path)[0]  # which nobody trusts
+    async with smtp_server(SmtpServer(context=context)) as server:
+        assert "certificate" in (await mail_finding(server.port)).sentence
+
+
+def test_without_a_mail_server_the_folder_is_named(tmp_path: Path) -> None:
+    found = surroundings.mail(settings(data_dir=tmp_path))
+    assert (found.good, "mailbox" in found.sentence, "SMTP_HOST" in found.sentence) == (None, True, True)
+
+
+@pytest.fixture
+def untraced(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in ("ENDPOINT", "TRACES_ENDPOINT", "HEADERS", "PROTOCOL"):
+        monkeypatch.delenv(f"OTEL_EXPORTER_OTLP_{name}", raising=False)
+    for name in ("TRACING", "API_KEY"):
+        monkeypatch.delenv(f"LANGSMITH_{name}", raising=False)
+    return monkeypatch
+
+
+def test_a_collector_is_asked_with_its_headers(untraced: pytest.MonkeyPatch) -> None:
+    assert [found.good for found in surroundings.traces()] == [None]
+    with OtlpCollector() as collector:
+        untraced.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        untraced.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Basic%20abc,x-more=1")
+        [found] = surroundings.traces()
+        assert found.good is True
+        [(path, headers)] = collector.posts
+        assert (path, headers["authorization"], headers["x-more"]) == ("/v1/traces", "Basic abc", "1")
+
+
+def test_a_collector_that_will_not_do_is_told_with_its_cure(untraced: pytest.MonkeyPatch) -> None:
+    untraced.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{closed_port()}")
+    assert "4318" in next(iter(surroundings.traces())).sentence
+    answers: dict[int, str] = {401: "OTEL_EXPORTER_OTLP_HEADERS", 404: "/v1/traces is added", 500: "HTTP 500"}
+    for status, cure in answers.items():
+        untraced.setattr(httpx, "post", _answering(status))
+        assert cure in next(iter(surroundings.traces())).sentence
+    untraced.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+    assert "http/protobuf" in next(iter(surroundings.traces())).sentence
+    untraced.delenv("OTEL_EXPORTER_OTLP_ENDPOINT")
+    untraced.setenv("LANGSMITH_TRACING", "true")
+    assert "LANGSMITH_API_KEY" in next(iter(surroundings.traces())).sentence
+
+
+def _answering(status: int) -> Callable[..., httpx.Response]:
+    return lambda url, **options: httpx.Response(status)
+
+
+async def test_ollama_is_asked_for_each_model_that_is_configured() -> None:
+    async with OllamaUpstream() as up:
+        up.pulled = ("llama3.2:3b", "mistral:latest")
+        catalog = Catalog.model_validate(
+            {
+                "providers": {"ollama": {"type": "ollama", "base_url": up.url}},
+                "models": {
+                    name: {"provider": "ollama", "model": name}
+                    for name in ("llama3.2:3b", "mistral", "qwen2.5:7b")
+                },
+            }
+        )
+        found = await check_providers(catalog, "")
+        lacking = await lacking_models(catalog, found)
+        assert lacking == {"ollama": ["qwen2.5:7b"]}
+        [finding] = _lacking(lacking)
+        assert "`ollama pull qwen2.5:7b`" in finding.sentence
+        up.pulled = (*up.pulled, "qwen2.5:7b")
+        [finding] = _lacking(await lacking_models(catalog, found))
+        assert finding.good is True
