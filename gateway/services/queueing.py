@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 from uuid import UUID
 
 from gateway.core.exceptions import TurnInProgress, Unavailable
@@ -26,7 +27,7 @@ class Waiting:
         self._tasks = tasks
         self._bus = bus
         self._wakes: dict[UUID, set[asyncio.Event]] = {}
-        self._words: set[asyncio.Task[None]] = set()
+        self._words: set[asyncio.Task[Any]] = set()
         bus.on("freed", self._wake)
 
     def __len__(self) -> int:
