@@ -34,6 +34,7 @@ install-dev:
 	@$(call with_python) scripts/set_up.py --dev
 
 test: install-dev ## run the whole test suite on real PostgreSQL and Valkey
+	@$(BIN)/python scripts/build_console.py --optional
 	@$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8
 
 check: static test ## everything that has to hold before a change goes in
@@ -44,6 +45,7 @@ static: install-dev ## format, lint, types, import rules, migrations match model
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m tests.check_migrations
+	@$(BIN)/python scripts/build_console.py --check --optional
 
 bench: install-dev ## measure, with the ratios
 	@$(BIN)/python -m bench

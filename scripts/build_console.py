@@ -10,6 +10,7 @@ well, and says what is missing.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import gzip
 import hashlib
 import json
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -33,6 +35,8 @@ NPM = NODE_HOME / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 _LEFT_OUT = {"node_modules", "dist", "coverage", ".vite"}
 _COMPRESSED = {".css", ".html", ".js", ".json", ".svg", ".ttf", ".txt"}
 _WORTH_IT = 1024  # bytes
+# Of npm: who has no way to the registry should not wait for minutes to be told.
+_PATIENCE = ("--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=60000")
 _SWAGGER = ("swagger-ui.css", "swagger-ui-bundle.js", "LICENSE", "NOTICE")
 _BROTLI = """
 const fs = require("node:fs"), zlib = require("node:zlib");
@@ -44,30 +48,55 @@ for (const name of JSON.parse(fs.readFileSync(0, "utf8")))
 
 
 class BuildFailed(Exception):
-    """The console cannot be built here; the message says what to do."""
+    """The console cannot be built here; `missing`: something could not be fetched, it is not at fault."""
+
+    def __init__(self, message: str, *, missing: bool) -> None:
+        super().__init__(message)
+        self.missing = missing
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--optional", action="store_true", help="end well where it cannot be built")
-    parser.add_argument("--dev", action="store_true", help="with what the console's checks need")
+    parser.add_argument("--check", action="store_true", help="lint, types and unit tests in place of a build")
     given = parser.parse_args()
     try:
-        if given.dev:
-            set_up(dev=True)
-        state = fingerprint()
-        if read_stamp() == state:
-            return
-        began = time.monotonic()
-        print("Building the console; the first time this takes about half a minute ...", flush=True)
-        build()
-        STAMP.write_text(json.dumps({"state": state}))
-        print(f"The console was built in {time.monotonic() - began:.0f} s.", flush=True)
+        with alone():
+            check() if given.check else bring_up_to_date()
     except BuildFailed as failure:
-        print(f"The console was not built: {failure}", file=sys.stderr, flush=True)
-        if not given.optional:
+        what = "checked" if given.check else "built"
+        print(f"The console was not {what}: {failure}", file=sys.stderr, flush=True)
+        if not (given.optional and failure.missing):
             sys.exit(1)
         print("The gateway works without it; `make console` tries again.", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """One at a time: whoever comes second finds the work done."""
+    with (PROJECT / ".web.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def check() -> None:
+    """What has to hold before a change of the console goes in."""
+    set_up(dev=True)
+    npx("biome", "ci", ".", "--log-level=error", package="@biomejs/biome")
+    npx("tsc", "--noEmit", package="typescript")
+    npx("vitest", "run", "--reporter=dot")
+
+
+def bring_up_to_date() -> None:
+    """Build, unless that was done from these very sources."""
+    state = fingerprint()
+    if read_stamp() == state:
+        return
+    began = time.monotonic()
+    print("Building the console; the first time this takes about half a minute ...", flush=True)
+    build()
+    STAMP.write_text(json.dumps({"state": state}))
+    print(f"The console was built in {time.monotonic() - began:.0f} s.", flush=True)
 
 
 def fingerprint() -> str:
@@ -115,7 +144,7 @@ def set_up(*, dev: bool) -> None:
     there = mark.read_text() if mark.is_file() else ""
     if there in (wanted, wanted + " dev"):
         return
-    npm("ci", "--include=dev" if dev else "--omit=dev", "--no-audit", "--loglevel=error")
+    npm("ci", "--include=dev" if dev else "--omit=dev", "--no-audit", "--loglevel=error", *_PATIENCE)
     mark.write_text(wanted)
 
 
@@ -126,6 +155,7 @@ def install_node() -> None:
     run(
         [*pip, "--no-deps", "--require-hashes", "--target", str(TOOLS), "-r", str(LOCK)],
         "Node could not be installed from the Python package index.",
+        missing=True,
     )
 
 
@@ -135,17 +165,26 @@ def npm(*arguments: str) -> None:
         "npm could not install the console's libraries; can the npm registry be reached from here? "
         "(HTTPS_PROXY and NPM_CONFIG_REGISTRY are heeded.)",
         cwd=WEB,
+        missing=True,
     )
 
 
-def npx(tool: str, *arguments: str) -> None:
-    script = json.loads((WEB / "node_modules" / tool / "package.json").read_text())["bin"]
+def npx(tool: str, *arguments: str, package: str | None = None) -> None:
+    folder = WEB / "node_modules" / (package or tool)
+    script = json.loads((folder / "package.json").read_text())["bin"]
     entry = script if isinstance(script, str) else script[tool]
-    command = [str(NODE_HOME / "bin" / "node"), str(WEB / "node_modules" / tool / entry), *arguments]
+    command = [str(NODE_HOME / "bin" / "node"), str(folder / entry), *arguments]
     run(command, f"{tool} failed; what it said is above.", cwd=WEB)
 
 
-def run(command: list[str], complaint: str, *, cwd: Path = PROJECT, given: str | None = None) -> None:
+def run(
+    command: list[str],
+    complaint: str,
+    *,
+    cwd: Path = PROJECT,
+    given: str | None = None,
+    missing: bool = False,
+) -> None:
     environment = {
         **os.environ,
         "PATH": f"{NODE_HOME / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
@@ -155,9 +194,9 @@ def run(command: list[str], complaint: str, *, cwd: Path = PROJECT, given: str |
     try:
         done = subprocess.run(command, cwd=cwd, env=environment, check=False, input=given, text=True)
     except OSError as error:
-        raise BuildFailed(f"{complaint} ({error.strerror})") from None
+        raise BuildFailed(f"{complaint} ({error.strerror})", missing=True) from None
     if done.returncode != 0:
-        raise BuildFailed(complaint)
+        raise BuildFailed(complaint, missing=missing)
 
 
 def add_swagger(folder: Path) -> None:
