@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import NoReturn, Protocol
 
@@ -43,6 +42,7 @@ class Vitals:
         self._running = running
         self._waiting = waiting
         self._breakers = breakers
+        self._upstreams: dict[str, int] = {}
         self._checks = ((metrics.database_up, database), (metrics.valkey_up, valkey))
 
     async def run(self) -> NoReturn:
@@ -61,10 +61,12 @@ class Vitals:
         metrics.database_pool_overflow.set(pool.overflow)
         metrics.running_turns.set(len(self._running))
         metrics.waiting_turns.set(len(self._waiting))
-        counts: Counter[str] = Counter()
+        # Those that a reload has taken out have nothing open any more.
+        self._upstreams = dict.fromkeys(self._upstreams, 0)
         for breaker in self._breakers():
-            counts[breaker.upstream] += breaker.state != "closed"
-        for upstream, count in counts.items():
+            before = self._upstreams.get(breaker.upstream, 0)
+            self._upstreams[breaker.upstream] = before + (breaker.state != "closed")
+        for upstream, count in self._upstreams.items():
             metrics.circuits_not_closed.labels(upstream).set(count)
 
     async def ask(self) -> None:
