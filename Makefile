@@ -47,6 +47,10 @@ static: install-dev ## format, lint, types, import rules, migrations match model
 	@$(BIN)/python -m tests.check_migrations
 	@$(BIN)/python scripts/build_console.py --check --optional
 
+faults: install-dev ## break everything around two workers and look at what they did (SOAK_SECONDS; docs/RELIABILITY.md)
+	@$(BIN)/python -m pytest tests/faults -m "" -n 1 -p tests.faults.summary --faults-summary faults.json; \
+	  status=$$?; $(BIN)/python -m tests.faults.report faults.json; exit $$status
+
 bench: install-dev ## measure, with the ratios
 	@$(BIN)/python -m bench
 

@@ -21,6 +21,8 @@ from gateway.core.settings import Settings
 from gateway.main import create_app
 
 PASSWORD = "correct horse battery staple"
+# httpx lets the 101st caller wait for one of the first hundred.
+ALL_AT_ONCE = httpx.Limits(max_connections=None)
 
 
 @dataclass(slots=True)
@@ -121,7 +123,7 @@ async def running_gateway(
                 task.result()
                 raise RuntimeError("the server ended before it started")
             await asyncio.sleep(0.01)
-        gateway = Gateway(url, httpx.AsyncClient(base_url=url, timeout=30), app)
+        gateway = Gateway(url, httpx.AsyncClient(base_url=url, timeout=30, limits=ALL_AT_ONCE), app)
         await _forget_attempts(gateway)
         async with gateway.http:
             yield gateway

@@ -68,6 +68,12 @@ class Entries:
         (row,) = [row for row in self.messages if str(row["id"]) == message_id]
         return row
 
+    def calls(self) -> list[dict[str, Any]]:
+        """What was asked of models; answers from the cache are no calls, and cost nothing."""
+        cached = [row for row in self.usage if row["outcome"] == "cached"]
+        assert not any(row["cost_usd"] or row["completion_tokens"] for row in cached)
+        return [row for row in self.usage if row["outcome"] != "cached"]
+
     def good(self) -> list[tuple[int, int]]:
         """(prompt, completion) tokens of every call that ended well."""
         return [
@@ -139,7 +145,7 @@ class Ledgers:
         reported = [call.reported for up in self.upstreams for call in up.calls if call.reported]
         if calls:
             made = sum(len(up.calls) for up in self.upstreams)
-            assert len(found.usage) == made, f"{len(found.usage)} rows for {made} calls"
+            assert len(found.calls()) == made, f"{len(found.calls())} rows for {made} calls"
             assert Counter(found.good()) == Counter(reported)
         else:
             assert not Counter(found.good()) - Counter(reported), "more was charged than upstreams reported"

@@ -19,7 +19,7 @@ from gateway.core.database import create_engine
 from gateway.core.logging import configure_logging
 from gateway.core.settings import Settings
 from tests.faults.ledgers import Heard, Ledgers, Log
-from tests.gateway_server import PASSWORD, Door, Gateway, Person, running_gateway
+from tests.gateway_server import ALL_AT_ONCE, PASSWORD, Door, Gateway, Person, running_gateway
 from tests.serving import Served
 from tests.tcp_proxy import TcpProxy, tcp_proxy
 from tests.upstreams.http_server import UpstreamServer
@@ -172,7 +172,7 @@ async def worker_process(
     _write(directory, {"titles": {"enabled": False}, **config})
     with Served("--data-dir", str(directory / "data"), cwd=directory, **environment) as served:
         await asyncio.to_thread(served.banner)
-        async with httpx.AsyncClient(base_url=served.address, timeout=60) as http:
+        async with httpx.AsyncClient(base_url=served.address, timeout=60, limits=ALL_AT_ONCE) as http:
             yield Worker(served.address, http, served)
 
 

@@ -1,0 +1,211 @@
+"""Clients that leave, that come at the same time, that ask twice: each thing is done once and kept whole."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.faults.ledgers import Heard
+from tests.faults.stage import Caller, Stage, complete, hear, openai_config, say, stage, until
+from tests.faults.summary import Seen
+from tests.upstreams.http_server import Reply
+
+GONE = "client gone after 5 events"
+AT_ONCE = "8 posts at once into one conversation"
+KEYED = "50 requests with one `Idempotency-Key`"
+COLD = "100 callers on a cold cache key, the leader leaves"
+WORDS = tuple(f"word{n} " for n in range(20))
+CLOSED = 2.0  # within which an upstream has to be let go of
+
+
+async def _leave_after(heard: Heard, task: asyncio.Task[Heard], events: int) -> None:
+    await until(lambda: len(heard.events) >= events or task.done())
+    task.cancel()
+    await asyncio.wait({task})
+
+
+async def test_a_person_who_leaves_finds_the_whole_answer_and_pays_once(
+    database_url: str, redis_url: str, tmp_path: Path, seen: Seen
+) -> None:
+    async with stage(database_url, redis_url, tmp_path) as one:
+        caller = await one.caller()
+        one.upstream.script(Reply(text=WORDS, pause=0.01))
+        streams = [Heard() for _ in range(10)]
+        tasks = [
+            asyncio.create_task(
+                hear(one.doors[n % 2], caller.as_person, {"message": f"Number {n}"}, heard=heard)
+            )
+            for n, heard in enumerate(streams)
+        ]
+        await asyncio.gather(*(_leave_after(h, t, 5) for h, t in zip(streams, tasks, strict=True)))
+        entries = await one.ledgers.check()
+        assert {row["content"] for row in entries.answers(status="complete")} == {"".join(WORDS)}
+        assert len(entries.good()) == len(one.upstream.calls) == len(streams)
+    seen(GONE, times=len(streams), what="person: the answer was stored whole, charged once")
+
+
+async def test_a_key_that_leaves_stops_its_upstream_and_pays_for_what_was_said(
+    database_url: str, redis_url: str, tmp_path: Path, seen: Seen
+) -> None:
+    async with stage(database_url, redis_url, tmp_path) as one:
+        caller = await one.caller()
+        one.upstream.script(Reply(text=WORDS, gate=asyncio.Event(), gate_at=10))
+        streams = [Heard() for _ in range(10)]
+        body = {"model": "main", "stream": True, "messages": [{"role": "user", "content": "Hello?"}]}
+        tasks = [
+            asyncio.create_task(
+                hear(one.doors[n % 2], caller.as_key, body, "/v1/chat/completions", heard=heard)
+            )
+            for n, heard in enumerate(streams)
+        ]
+        await until(lambda: all(heard.text == "".join(WORDS[:10]) for heard in streams))
+        left = time.monotonic()
+        for task in tasks:
+            task.cancel()
+        async with asyncio.timeout(CLOSED + 3):
+            for call in one.upstream.calls:
+                await call.disconnected.wait()
+        closed = time.monotonic() - left
+        entries = await one.ledgers.settled()
+        assert [row["outcome"] for row in entries.usage] == ["cancelled"] * len(streams)
+        assert all(row["completion_tokens"] > 0 for row in entries.usage)
+        await one.ledgers.check()
+    seen(
+        GONE,
+        times=len(streams),
+        what="key: the upstream was let go of, what was said was charged once",
+        closed=closed,
+    )
+
+
+async def test_of_posts_at_once_into_one_conversation_each_is_whole_or_refused(
+    database_url: str, redis_url: str, tmp_path: Path, seen: Seen
+) -> None:
+    async with stage(database_url, redis_url, tmp_path) as one:
+        caller = await one.caller()
+        rounds, refused = 3, 0
+        for _ in range(rounds):
+            await one.ledgers.begin()
+            conversation = (await say(one.here, caller, "First")).ids["conversation_id"]
+            one.upstream.script(Reply(pause=0.05))
+            at = {"conversation_id": conversation}
+            posts = [say(one.doors[n % 2], caller, f"Post {n}", **at) for n in range(8)]
+            heard = await asyncio.gather(*posts)
+            ends = Counter(each.honest() for each in heard)
+            assert set(ends) <= {"done", "409"}
+            assert ends["done"] >= 1
+            refused += ends["409"]
+            for each in heard:
+                if each.status == 409:
+                    assert each.code == "turn_in_progress"
+            queued = [say(one.doors[n % 2], caller, f"Queued {n}", on_busy="queue", **at) for n in range(8)]
+            assert {each.honest() for each in await asyncio.gather(*queued)} == {"done"}
+            entries = await one.ledgers.check()
+            read = await one.here.http.get(f"/api/conversations/{conversation}", headers=caller.as_person)
+            branch = [message["role"] for message in read.json()["messages"]]
+            assert branch == ["user", "assistant"] * (len(branch) // 2)
+            assert len(branch) == 2 * (1 + ends["done"] + 8) == len(entries.messages)
+            assert {row["content"] for row in entries.answers(status="complete")} == {"Hello, world!"}
+    seen(
+        AT_ONCE,
+        times=16 * rounds,
+        what="accepted ones whole, the others 409 (or queued and whole); reading alternates",
+        refused=refused,
+    )
+
+
+async def test_a_key_for_one_thing_does_it_once_for_all_who_ask(
+    database_url: str, redis_url: str, tmp_path: Path, seen: Seen
+) -> None:
+    async with stage(database_url, redis_url, tmp_path) as one:
+        caller = await one.caller()
+        one.upstream.script(Reply(pause=0.05))
+        kinds: list[tuple[str, dict[str, str], dict[str, Any]]] = [
+            ("/api/chat/", caller.as_person, {"message": "Hello?"}),
+            (
+                "/v1/chat/completions",
+                caller.as_key,
+                {"model": "main", "messages": [{"role": "user", "content": "Hello?"}]},
+            ),
+        ]
+        for path, who, body in kinds:
+            await one.ledgers.begin()
+            headers = who | {"idempotency-key": uuid4().hex}
+            heard = await asyncio.gather(*(hear(one.doors[n % 2], headers, body, path) for n in range(50)))
+            assert {each.honest() for each in heard} == {"200"}, Counter(each.body for each in heard)
+            assert len({each.body for each in heard}) == 1
+            later = await hear(one.there, headers, body, path)
+            assert later.body == heard[0].body
+            entries = await one.ledgers.check()
+            assert len(one.upstream.calls) == len(entries.usage) == 1
+    seen(KEYED, times=50 * len(kinds), what="one upstream call, one charge, fifty same answers")
+
+
+def _cached(**providers: str) -> dict[str, Any]:
+    return openai_config(**providers) | {"cache": {"exact": {"ttl_seconds": 60}}}
+
+
+async def test_a_cold_cache_key_is_asked_for_once_though_the_leader_leaves(
+    database_url: str, redis_url: str, tmp_path: Path, seen: Seen
+) -> None:
+    async with stage(database_url, redis_url, tmp_path, _cached) as one:
+        caller = await one.caller()
+        question = f"What is {uuid4().hex}?"
+        leader, task = await _leading(one, caller, question)
+        others = [
+            asyncio.create_task(complete(one.doors[n % 2], caller, question, temperature=0))
+            for n in range(99)
+        ]
+        await asyncio.sleep(0.5)
+        one.upstream.script(Reply())
+        task.cancel()
+        heard = await asyncio.gather(*others)
+        assert not leader.whole
+        assert {each.honest() for each in heard} == {"200"}, Counter(each.body for each in heard)
+        assert {each.json["choices"][0]["message"]["content"] for each in heard} == {"Hello, world!"}
+        entries = await one.ledgers.check()
+        # The leader's call, which was called off, and the one that answered.
+        outcomes = Counter(row["outcome"] for row in entries.usage)
+        assert outcomes == {"cancelled": 1, "ok": 1, "cached": 98}
+        assert len(one.upstream.calls) == 2
+    seen(COLD, times=100, what="one call was answered, for 99 who waited; the leader's was called off")
+
+
+async def _leading(one: Stage, caller: Caller, question: str) -> tuple[Heard, asyncio.Task[Heard]]:
+    """Somebody who asked first, and whose answer does not come to its end."""
+    one.upstream.script(Reply(gate=asyncio.Event(), gate_at=1))
+    heard = Heard()
+    body = {"model": "main", "stream": True, "temperature": 0}
+    body["messages"] = [{"role": "user", "content": question}]
+    task = asyncio.create_task(hear(one.here, caller.as_key, body, "/v1/chat/completions", heard=heard))
+    await until(lambda: heard.text == "Hello")
+    return heard, task
+
+
+@pytest.mark.slow
+async def test_one_account_that_floods_does_not_keep_others_waiting(
+    database_url: str, redis_url: str, tmp_path: Path, seen: Seen
+) -> None:
+    async with stage(database_url, redis_url, tmp_path) as one:
+        flooding, quiet = await one.caller(), await one.caller()
+        one.upstream.script(Reply(pause=0.02))
+        for _ in range(10):
+            await complete(one.here, quiet)
+        flood = [asyncio.create_task(say(one.doors[n % 2], flooding)) for n in range(200)]
+        heard = [await complete(one.doors[n % 2], quiet) for n in range(20)]
+        assert {each.honest() for each in heard} == {"200"}
+        told = await asyncio.gather(*flood)
+        assert {each.honest() for each in told} <= {"done", "429", "503"}
+        await one.ledgers.check(seconds=60)
+    seen(
+        "one account floods",
+        times=200,
+        what="others went on being answered",
+        slowest_other=max(h.seconds for h in heard),
+    )

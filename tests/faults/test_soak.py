@@ -1,0 +1,182 @@
+"""Ten minutes (or `SOAK_SECONDS`) of ordinary life: no memory, descriptor or task is left over."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+
+from tests.faults.ledgers import Heard
+from tests.faults.stage import Caller, Stage, Worker, complete, hear, openai_config, processes, say, stage
+from tests.faults.summary import Seen
+from tests.upstreams.http_server import Refusal, Reply
+
+SECONDS = float(os.environ.get("SOAK_SECONDS", "600"))
+WARM = min(60.0, SECONDS / 4)  # what comes before is no steady state
+SHARE = 0.6  # of what the workers can do
+MEMORY_PERCENT = 5.0
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(SECONDS + 240)]
+
+ROW = "a soak of 10 minutes at 60 % of capacity, mixed traffic"
+
+
+def _config(**providers: str) -> dict[str, Any]:
+    config = openai_config(**providers)
+    return config | {"cache": {"exact": {"ttl_seconds": 30, "max_entries": 100}}}
+
+
+def _mix(count: int) -> list[Any]:
+    """What the upstream does, mostly good."""
+    draw = random.Random(9)
+    words = tuple(f"word{n} " for n in range(30))
+    good = Reply(text=words, pause=0.002)
+    bad = [Refusal(500), Reply(fault="cut"), Reply(fault="reset"), Refusal(429, headers={"retry-after": "1"})]
+    return [good if draw.random() < 0.97 else draw.choice(bad) for _ in range(count)]
+
+
+@dataclass(slots=True)
+class Soak:
+    one: Stage
+    callers: list[Caller]
+    draw: random.Random = field(default_factory=lambda: random.Random(10))
+    ends: Counter[str] = field(default_factory=Counter)
+
+    async def turn(self, number: int) -> None:
+        """One of the things that callers do; in small shares they leave half-way, or read what there is."""
+        door, caller = self.one.doors[number % 2], self.callers[number % len(self.callers)]
+        kind = self.draw.random()
+        if kind < 0.35:
+            heard = await say(door, caller, f"Question {number}")
+        elif kind < 0.55:
+            heard = await complete(door, caller, f"Question {number}", stream=True)
+        elif kind < 0.75:
+            heard = await complete(door, caller, f"Question {number % 50}", temperature=0)
+        elif kind < 0.85:
+            heard = await hear(door, caller.as_person, {}, "/api/conversations/", "GET")
+        elif kind < 0.93:
+            heard = await hear(door, caller.as_person, {}, "/api/user/me/usage", "GET")
+        else:
+            heard = Heard()
+            leaving = asyncio.create_task(
+                hear(door, caller.as_person, {"message": f"Question {number}"}, heard=heard)
+            )
+            await asyncio.wait({leaving}, timeout=0.03)
+            leaving.cancel()
+            await asyncio.wait({leaving})
+            self.ends["left"] += 1
+            return
+        self.ends[heard.honest()] += 1
+
+    async def at_full(self, seconds: float, callers: int = 16) -> float:
+        """Turns a second with so many callers who ask without a pause: the capacity."""
+        loop, done = asyncio.get_running_loop(), 0
+        until = loop.time() + seconds
+
+        async def one_caller(first: int) -> None:
+            nonlocal done
+            number = first
+            while loop.time() < until:
+                await self.turn(number)
+                number += callers
+                done += 1
+
+        await asyncio.gather(*(one_caller(first) for first in range(callers)))
+        return done / seconds
+
+    async def at(self, rate: float, seconds: float, look: list[list[_Look]]) -> None:
+        """So many turns a second for so long, with a look at the workers every second."""
+        loop = asyncio.get_running_loop()
+        began, number = loop.time(), 0
+        tasks: set[asyncio.Task[None]] = set()
+        failures: list[BaseException] = []
+
+        def over(task: asyncio.Task[None]) -> None:
+            tasks.discard(task)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                failures.append(error)
+
+        while (now := loop.time() - began) < seconds:
+            task = asyncio.create_task(self.turn(number))
+            tasks.add(task)
+            task.add_done_callback(over)
+            number += 1
+            if len(look) < now:
+                look.append([_look(worker) for worker in processes(self.one)])
+            await asyncio.sleep(max(0.0, number / rate - (loop.time() - began)))
+            if failures:
+                raise failures[0]
+        await asyncio.gather(*tasks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    memory: int
+    descriptors: int
+
+
+def _look(worker: Worker) -> _Look:
+    """Resident bytes and open descriptors of the process."""
+    folder = Path(f"/proc/{worker.served.pid}")
+    pages = int((folder / "statm").read_text().split()[1])
+    return _Look(pages * os.sysconf("SC_PAGE_SIZE"), len(list((folder / "fd").iterdir())))
+
+
+def _drift(looks: list[_Look]) -> float:
+    """Per cent by which memory grew from the first fifth of the looks to the last."""
+    fifth = max(1, len(looks) // 5)
+    first, last = median(x.memory for x in looks[:fifth]), median(x.memory for x in looks[-fifth:])
+    return (last - first) / first * 100
+
+
+async def _tasks_of(worker: Worker) -> float:
+    """What the worker's own metrics say of requests under way."""
+    text = (await worker.http.get("/metrics")).text
+    (line,) = [line for line in text.splitlines() if line.startswith("gateway_in_flight_requests ")]
+    return float(line.split()[1]) - 1  # this one
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
+async def test_nothing_grows_while_ordinary_life_goes_on(
+    database_url: str, redis_url: str, tmp_path: Path, seen: Seen
+) -> None:
+    async with stage(database_url, redis_url, tmp_path, _config, processes=True) as one:
+        one.upstream.script(*_mix(1_000_000))
+        soak = Soak(one, [await one.caller() for _ in range(8)])
+        await soak.at_full(2)
+        capacity = await soak.at_full(4)
+        before = [_look(worker) for worker in processes(one)]
+        looks: list[list[_Look]] = []
+        await soak.at(SHARE * capacity, SECONDS, looks)
+        assert set(soak.ends) <= {"done", "200", "error", "502", "left"}, soak.ends
+        assert soak.ends["error"] + soak.ends["502"] < 0.1 * soak.ends.total()
+
+        steady = looks[int(WARM * len(looks) / SECONDS) :]
+        drifts = [_drift([look[at] for look in steady]) for at in range(len(one.doors))]
+        await one.ledgers.check(calls=False, seconds=60)
+        async with asyncio.timeout(20):
+            while any([await _tasks_of(worker) for worker in processes(one)]):  # noqa: ASYNC110
+                await asyncio.sleep(0.2)
+        left = [
+            _look(worker).descriptors - start.descriptors
+            for worker, start in zip(processes(one), before, strict=True)
+        ]
+        print(f"capacity {capacity:.0f}/s, memory {drifts} %, descriptors {left}, ends {soak.ends}")
+        assert max(map(abs, drifts)) < MEMORY_PERCENT
+        assert max(left) <= 10  # connections that are kept for the next caller
+    seen(
+        f"a soak of {SECONDS:.0f} s at {SHARE:.0%} of capacity, mixed traffic",
+        times=soak.ends.total(),
+        what="memory flat after the first minute, nothing left over",
+        memory_percent=max(map(abs, drifts)),
+        descriptors=max(0, *left),
+        tasks=0,
+        turns_a_second=SHARE * capacity,
+    )
