@@ -29,7 +29,12 @@ export function Thread({ place, messages, empty, ...acts }: ThreadProps) {
   const { away, jump } = useFollow(scroller, turn ?? messages);
   useAnnouncements(turn);
   // biome-ignore lint/correctness/useExhaustiveDependencies: another conversation is read from its end.
-  useEffect(jump, [place, turn?.question, jump]);
+  useEffect(jump, [place, jump]);
+  const asked = turn !== undefined;
+  // Who asks wants to see the answer; who reads above when it ends stays there.
+  useEffect(() => {
+    if (asked) jump();
+  }, [asked, jump]);
   const busy = turn !== undefined;
   const shown: ReactNode[] = beforeTurn(messages, turn).map((message) =>
     message.role === "user" ? (

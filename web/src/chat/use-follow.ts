@@ -8,7 +8,7 @@ const NEAR = 24;
  */
 export function useFollow(scroller: RefObject<HTMLElement | null>, content: unknown) {
   const held = useRef(true);
-  const last = useRef(0);
+  const last = useRef({ top: 0, height: 0 });
   const [away, setAway] = useState(false);
 
   useEffect(() => {
@@ -21,13 +21,14 @@ export function useFollow(scroller: RefObject<HTMLElement | null>, content: unkn
     const onWheel = (event: WheelEvent) =>
       event.deltaY < 0 && element.scrollHeight > element.clientHeight && letGo();
     const onScroll = () => {
-      const top = element.scrollTop;
-      if (top < last.current && !atEnd(element)) letGo();
-      else if (atEnd(element)) {
+      const before = last.current;
+      last.current = { top: element.scrollTop, height: element.scrollHeight };
+      // A text that got shorter moves what is shown upwards, too, and nobody has moved it.
+      if (element.scrollTop < before.top && element.scrollHeight >= before.height) letGo();
+      else if (element.scrollTop > before.top && atEnd(element)) {
         held.current = true;
         setAway(false);
       }
-      last.current = top;
     };
     element.addEventListener("wheel", onWheel, { passive: true });
     element.addEventListener("scroll", onScroll, { passive: true });
@@ -44,7 +45,9 @@ export function useFollow(scroller: RefObject<HTMLElement | null>, content: unkn
   // biome-ignore lint/correctness/useExhaustiveDependencies: whenever the content is another.
   useLayoutEffect(() => {
     const element = scroller.current;
-    if (element && held.current) toEnd(element);
+    if (!element) return;
+    if (held.current) toEnd(element);
+    else setAway(!atEnd(element));
   }, [content, scroller]);
 
   const jump = useCallback(() => {

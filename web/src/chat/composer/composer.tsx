@@ -45,13 +45,7 @@ export function Composer({ ref, place, running, stopping, onSend, onStop, childr
     if (!matchMedia("(pointer: coarse)").matches) field.current?.focus();
   }, []);
   return (
-    <form
-      className="rounded-lg border border-line-strong bg-raised focus-within:border-accent"
-      onSubmit={(event) => {
-        event.preventDefault();
-        send();
-      }}
-    >
+    <div className="rounded-lg border border-line-strong bg-raised focus-within:border-accent">
       <textarea
         ref={field}
         aria-label={t("chat.message")}
@@ -84,12 +78,12 @@ export function Composer({ ref, place, running, stopping, onSend, onStop, childr
             label={t("chat.send")}
             kind="primary"
             className="size-9"
-            type="submit"
             disabled={empty}
+            onClick={send}
           />
         )}
       </div>
-    </form>
+    </div>
   );
 }
 

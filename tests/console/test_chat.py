@@ -1,0 +1,351 @@
+"""Chatting in the browser: what streams, what is stopped, cut, taken up again, branched and typed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
+
+from tests.console.browser import Watch, ask, sign_in, watched
+from tests.gateway_server import PASSWORD, Gateway, Person
+from tests.tcp_proxy import TcpProxy, tcp_proxy
+from tests.upstreams.openai_server import OpenAIUpstream, Reply, Tool
+
+Profile = tuple[BrowserContext, Watch]
+# Words of several bytes, so that a piece lost or told twice shows.
+PIECES = [f"낱말{number} " for number in range(40)]
+WHOLE = "".join(PIECES).strip()
+
+
+def answers(page: Page) -> Locator:
+    return page.get_by_role("article", name="Answer")
+
+
+def text_of(answer: Locator) -> Locator:
+    return answer.locator(".markdown")
+
+
+def gated(at: int) -> tuple[Reply, asyncio.Event]:
+    """An answer that waits half-way until it may go on."""
+    gate = asyncio.Event()
+    return Reply(text=PIECES, gate=gate, gate_at=at), gate
+
+
+async def stored(gateway: Gateway, person: Person) -> list[str]:
+    """The contents of the branch being read of the newest conversation."""
+    listed = await gateway.http.get("/api/conversations", headers=person.headers)
+    path = f"/api/conversations/{listed.json()['items'][0]['id']}"
+    read = await gateway.http.get(path, headers=person.headers)
+    return [message["content"] for message in read.json()["messages"]]
+
+
+async def test_an_answer_streams_in_and_tells_what_it_took(page: Page, upstream: OpenAIUpstream) -> None:
+    reply, gate = gated(at=10)
+    upstream.script(reply)
+    await ask(page, "Tell me words.")
+    await expect(text_of(answers(page))).to_have_text("".join(PIECES[:10]).strip())
+    await expect(answers(page)).to_have_attribute("aria-busy", "true")
+    await expect(page.get_by_role("status").filter(has_text="The answer has begun.")).to_have_count(1)
+    gate.set()
+    await expect(text_of(answers(page))).to_have_text(WHOLE)
+    await expect(answers(page)).to_contain_text("scripted · ")
+    await expect(page.get_by_role("status").filter(has_text="complete: 40 words")).to_have_count(1)
+    await expect(page.get_by_label("Message", exact=True)).to_be_focused()
+    await page.get_by_role("button", name="How this answer came about").click()
+    receipt = page.get_by_role("dialog")
+    await expect(receipt.get_by_role("table", name="Calls of models")).to_contain_text("11 + 4")
+    await receipt.get_by_text("The whole receipt").click()
+    await expect(receipt).to_contain_text('"overhead_ms"')
+    await page.keyboard.press("Escape")
+    await expect(receipt).to_have_count(0)
+
+
+async def test_stopping_keeps_what_came(
+    page: Page, upstream: OpenAIUpstream, gateway: Gateway, person: Person
+) -> None:
+    reply, gate = gated(at=7)
+    upstream.script(reply, Reply())
+    await ask(page, "Go on and on.")
+    await expect(text_of(answers(page))).to_have_text("".join(PIECES[:7]).strip())
+    await page.get_by_role("button", name="Stop").click()
+    await expect(answers(page)).to_contain_text("Stopped. What had come until then is kept.")
+    gate.set()
+    await expect(text_of(answers(page))).to_have_text("".join(PIECES[:7]).strip())
+    assert (await stored(gateway, person))[1] == "".join(PIECES[:7])
+    await ask(page, "And now?")
+    await expect(text_of(answers(page).nth(1))).to_have_text("Hello, world!")
+
+
+async def test_a_reload_in_the_middle_takes_the_answer_up_without_a_letter_twice_or_lost(
+    profile: Profile, page: Page, upstream: OpenAIUpstream, gateway: Gateway, person: Person
+) -> None:
+    reply, gate = gated(at=15)
+    upstream.script(reply)
+    await ask(page, "Tell me words.")
+    await expect(text_of(answers(page))).to_have_text("".join(PIECES[:15]).strip())
+    await page.reload()
+    await expect(text_of(answers(page))).to_have_text("".join(PIECES[:15]).strip())
+    await expect(page.get_by_role("article", name="You")).to_have_count(1)
+    gate.set()
+    await expect(page.get_by_role("button", name="Answer again")).to_be_visible()
+    await expect(text_of(answers(page))).to_have_text(WHOLE)
+    assert (await stored(gateway, person))[1].strip() == WHOLE
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def proxied(
+    browser: Browser, gateway: Gateway, person: Person
+) -> AsyncIterator[tuple[Page, Watch, TcpProxy]]:
+    """A tab whose wire to the gateway can be cut."""
+    async with tcp_proxy(gateway.url) as proxy, watched(browser, proxy.url) as (context, watch):
+        page = await context.new_page()
+        await sign_in(page, person.email, PASSWORD)
+        yield page, watch, proxy
+
+
+async def test_cut_wires_are_taken_up_behind_the_last_event(
+    proxied: tuple[Page, Watch, TcpProxy], upstream: OpenAIUpstream, gateway: Gateway, person: Person
+) -> None:
+    page, watch, proxy = proxied
+    reply, gate = gated(at=15)
+    upstream.script(reply)
+    await ask(page, "Tell me words.")
+    await expect(text_of(answers(page))).to_have_text("".join(PIECES[:15]).strip())
+    for _ in range(2):
+        async with page.expect_request(lambda one: "/api/chat/stream/" in one.url) as resumed:
+            proxy.reset()
+        # The turn, the route, and at least one piece.
+        assert int((await resumed.value).headers["last-event-id"]) > 2
+    gate.set()
+    await expect(page.get_by_role("button", name="Answer again")).to_be_visible()
+    await expect(text_of(answers(page))).to_have_text(WHOLE)
+    assert watch.count("POST", "/api/chat/stream") == 1
+    assert (await stored(gateway, person))[1].strip() == WHOLE
+
+
+async def test_a_question_that_is_not_taken_goes_back_into_the_field(
+    proxied: tuple[Page, Watch, TcpProxy],
+) -> None:
+    page, _, proxy = proxied
+    await proxy.stop()
+    await ask(page, "Is anybody there?")
+    await expect(page.get_by_role("main").get_by_role("alert")).to_contain_text("cannot be reached")
+    await expect(page.get_by_label("Message", exact=True)).to_have_value("Is anybody there?")
+    await proxy.start()
+
+
+async def test_answers_and_questions_have_versions_to_go_through(
+    page: Page, upstream: OpenAIUpstream
+) -> None:
+    upstream.script(*(Reply(text=[text]) for text in ("first", "again", "follow", "edited")))
+    await ask(page, "One?")
+    await expect(text_of(answers(page))).to_have_text(["first"])
+    await page.get_by_role("button", name="Answer again").click()
+    await expect(text_of(answers(page))).to_have_text(["again"])
+    await expect(page.get_by_text("Version 2 of 2")).to_be_attached()
+    await ask(page, "More?")
+    await expect(text_of(answers(page))).to_have_text(["again", "follow"])
+
+    await answers(page).first.get_by_role("button", name="Previous version").click()
+    await expect(text_of(answers(page))).to_have_text(["first"])
+    await page.get_by_role("button", name="Next version").click()
+    await expect(text_of(answers(page))).to_have_text(["again", "follow"])
+
+    await page.get_by_role("button", name="Edit the question").first.click()
+    editor = page.get_by_role("textbox", name="Edit the question")
+    await expect(editor).to_be_focused()
+    await editor.fill("Uno?")
+    await editor.press("Enter")
+    await expect(text_of(answers(page))).to_have_text(["edited"])
+    question = page.get_by_role("article", name="You")
+    await expect(question).to_contain_text("Uno?")
+    await question.get_by_role("button", name="Previous version").click()
+    await expect(text_of(answers(page))).to_have_text(["again", "follow"])
+    await page.reload()
+    await expect(text_of(answers(page).first)).to_have_text("again")
+
+
+async def test_enter_while_a_syllable_is_composed_does_not_send_it(
+    page: Page, upstream: OpenAIUpstream
+) -> None:
+    upstream.script(Reply(text=["네."]))
+    field = page.get_by_label("Message", exact=True)
+    await field.focus()
+    keyboard = await page.context.new_cdp_session(page)
+
+    async def compose(text: str) -> None:
+        await keyboard.send(
+            "Input.imeSetComposition", {"text": text, "selectionStart": len(text), "selectionEnd": len(text)}
+        )
+
+    async def key(kind: str, **fields: object) -> None:
+        await keyboard.send(
+            "Input.dispatchKeyEvent", {"type": kind, "key": "Enter", "code": "Enter", **fields}
+        )
+
+    await keyboard.send("Input.insertText", {"text": "안녕하세"})
+    for piece in ("ㅇ", "요"):
+        await compose(piece)
+    # An input method takes this Enter for itself: key code 229, and nothing is typed.
+    await key("rawKeyDown", windowsVirtualKeyCode=229)
+    await key("keyUp", windowsVirtualKeyCode=13)
+    await keyboard.send("Input.insertText", {"text": "요"})
+    await expect(field).to_have_value("안녕하세요")
+    assert await page.get_by_role("article").count() == 0
+    await page.keyboard.press("Shift+Enter")
+    # This one ends the syllable and then breaks the line, as with Korean on most systems: sent, and whole.
+    for piece in ("ㅂ", "바", "반"):
+        await compose(piece)
+    await key("rawKeyDown", windowsVirtualKeyCode=229)
+    await key("char", text="\r", windowsVirtualKeyCode=13)
+    await key("keyUp", windowsVirtualKeyCode=13)
+    await expect(text_of(answers(page))).to_have_text("네.")
+    assert upstream.calls[-1].body["messages"][-1]["content"] == "안녕하세요\n반"
+    await expect(field).to_have_value("")
+
+
+async def test_tools_show_what_was_asked_and_said_as_it_happens(page: Page, upstream: OpenAIUpstream) -> None:
+    reply, gate = gated(at=1)
+    upstream.script(Reply(text=(), tools=[Tool("calculator", ('{"expression":', '"6*7"}'))]), reply)
+    await ask(page, "What is 6 times 7?")
+    step = answers(page).locator("summary", has_text="calculator")
+    await step.click()
+    await expect(answers(page)).to_contain_text('"expression": "6*7"')
+    await expect(answers(page)).to_contain_text("Result42")
+    gate.set()
+    await expect(text_of(answers(page))).to_have_text(WHOLE)
+    await expect(step).to_be_visible()
+
+
+async def test_tools_that_are_switched_off_are_not_offered(page: Page, upstream: OpenAIUpstream) -> None:
+    upstream.script(Reply())
+    await page.get_by_role("button", name="All tools").click()
+    await page.get_by_role("checkbox", name="calculator").uncheck()
+    await page.keyboard.press("Escape")
+    await ask(page, "What is 6 times 7?")
+    await expect(text_of(answers(page))).to_have_text("Hello, world!")
+    offered = [tool["function"]["name"] for tool in upstream.calls[-1].body.get("tools", [])]
+    assert offered == ["current_time"]
+    await page.reload()
+    await expect(page.get_by_role("button", name="1 tool")).to_be_visible()
+
+
+async def test_instructions_and_model_belong_to_the_conversation(
+    page: Page, upstream: OpenAIUpstream
+) -> None:
+    upstream.script(Reply())
+    await page.get_by_role("combobox", name="Model").click()
+    await page.keyboard.type("script")
+    await expect(page.get_by_role("option", name="scripted")).to_contain_text("$1.00 in, $2.00 out")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("combobox", name="Model: scripted")).to_be_visible()
+    await page.get_by_role("button", name="Instructions").click()
+    await page.get_by_role("dialog").get_by_label("Instructions").fill("Answer in rhyme.")
+    await page.get_by_role("button", name="Save").click()
+    await ask(page, "Hello")
+    await expect(text_of(answers(page))).to_have_text("Hello, world!")
+    assert upstream.calls[-1].body["messages"][0]["content"].startswith("Answer in rhyme.")
+    await page.reload()
+    await expect(page.get_by_role("button", name="Instructions set")).to_be_visible()
+    await page.get_by_role("link", name="LLM Gateway").click()
+    await expect(page.get_by_role("button", name="Instructions", exact=True)).to_be_visible()
+
+
+async def test_what_breaks_half_way_keeps_its_text_and_says_so(page: Page, upstream: OpenAIUpstream) -> None:
+    upstream.script(Reply(text=PIECES, fault="reset", after=5))
+    await ask(page, "Break.")
+    await expect(page.get_by_role("alert")).to_contain_text("The answer failed.")
+    await expect(text_of(answers(page))).to_have_text("".join(PIECES[:5]).strip())
+    await page.reload()
+    await expect(page.get_by_role("alert")).to_contain_text("The answer failed.")
+    await expect(text_of(answers(page))).to_have_text("".join(PIECES[:5]).strip())
+
+
+async def test_scrolling_up_lets_go_and_the_end_holds_on_again(page: Page, upstream: OpenAIUpstream) -> None:
+    gate = asyncio.Event()
+    lines = [f"Line {number}\n\n" for number in range(120)]
+    upstream.script(Reply(text=lines, gate=gate, gate_at=60))
+    await ask(page, "Many lines.")
+    await expect(page.get_by_text("Line 59", exact=True)).to_be_in_viewport()
+    await text_of(answers(page)).hover()
+    await page.mouse.wheel(0, -300)
+    jump = page.get_by_role("button", name="To the latest")
+    await expect(jump).to_be_visible()
+    gate.set()
+    await expect(page.get_by_role("button", name="Answer again")).to_be_attached()
+    await expect(page.get_by_text("Line 119", exact=True)).not_to_be_in_viewport()
+    await jump.click()
+    await expect(page.get_by_text("Line 119", exact=True)).to_be_in_viewport()
+    await expect(jump).to_have_count(0)
+
+
+async def test_conversations_are_found_renamed_and_deleted(page: Page, upstream: OpenAIUpstream) -> None:
+    upstream.script(Reply(text=["A heron."]), Reply(text=["A whale."]))
+    await ask(page, "Which bird?")
+    await expect(text_of(answers(page))).to_have_text("A heron.")
+    await page.get_by_role("button", name="New chat").click()
+    await ask(page, "Which fish?")
+    await expect(text_of(answers(page))).to_have_text("A whale.")
+    side = page.get_by_role("navigation", name="Conversations")
+    await expect(side.get_by_role("listitem")).to_have_count(2)
+    await page.get_by_role("searchbox").fill("HERON")
+    await expect(side.get_by_role("listitem")).to_have_count(1)
+    await side.get_by_role("listitem").hover()
+    await side.get_by_role("button", name="Actions of Which bird?").click()
+    await page.get_by_role("menuitem", name="Rename").click()
+    await page.get_by_label("Title").fill("Birds")
+    await page.keyboard.press("Enter")
+    await side.get_by_role("link", name="Birds").click()
+    await expect(page.get_by_role("heading", name="Birds")).to_be_visible()
+    await side.get_by_role("button", name="Actions of Birds").click()
+    await page.get_by_role("menuitem", name="Delete").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    await expect(page.get_by_role("heading", name="What is on your mind?")).to_be_visible()
+    await expect(side).to_contain_text("No conversation has these words.")
+    await page.get_by_role("searchbox").fill("")
+    await expect(side.get_by_role("listitem")).to_have_count(1)
+
+
+async def test_all_of_it_works_by_keyboard_alone(
+    profile: Profile, gateway: Gateway, person: Person, upstream: OpenAIUpstream
+) -> None:
+    upstream.script(Reply(text=["one"]), Reply(text=["two"]))
+    page = await profile[0].new_page()
+    await page.goto("/")
+    keys = page.keyboard
+    await page.get_by_label("E-mail address").wait_for()
+
+    async def tab_to(target: Locator) -> None:
+        for _ in range(40):
+            await keys.press("Tab")
+            if await target.evaluate("element => element === document.activeElement"):
+                return
+        raise AssertionError(f"not reached by Tab: {target}")
+
+    await tab_to(page.get_by_label("E-mail address"))
+    await keys.type(person.email)
+    await tab_to(page.get_by_label("Password"))
+    await keys.type(PASSWORD)
+    await keys.press("Enter")
+    field = page.get_by_label("Message", exact=True)
+    await expect(field).to_be_focused()
+    await keys.type("Say one.")
+    await keys.press("Enter")
+    await expect(text_of(answers(page))).to_have_text("one")
+    await expect(field).to_be_focused()
+    await tab_to(page.get_by_role("combobox", name="Model"))
+    await keys.press("Enter")
+    await keys.type("mock")
+    await keys.press("Enter")
+    await expect(page.get_by_role("combobox", name="Model: mock")).to_be_focused()
+    await tab_to(page.get_by_role("button", name="Edit the question"))
+    await keys.press("Enter")
+    await keys.type(" Or two?")
+    await keys.press("Escape")
+    await tab_to(page.get_by_role("button", name=person.email))
+    await keys.press("Enter")
+    await keys.press("End")
+    await keys.press("Enter")
+    await expect(page.get_by_text("You are signed out.")).to_be_visible()
