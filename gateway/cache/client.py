@@ -25,6 +25,8 @@ T = TypeVar("T")
 DEADLINE_SECONDS = 0.25
 # How long the breaker waits before its first probe, and at most between two.
 _PROBE_FIRST, _PROBE_MOST = 0.1, 2.0
+# A listener hears nothing from a connection that was lost without a word; so after a while it asks.
+_QUIET_SECONDS, _ANSWER_SECONDS = 10.0, 2.0
 _MAX_CONNECTIONS = 512
 _SPAN = {"db.system.name": "redis"}
 _FAILURES = (OSError, RedisConnectionError, RedisTimeoutError)
@@ -97,9 +99,17 @@ class ValkeyClient:
             try:
                 async with asyncio.timeout(self._deadline):
                     await pubsub.subscribe(channel)
-                async for message in pubsub.listen():
-                    if message["type"] == "message":
+                asked = False
+                while True:
+                    message = await pubsub.get_message(timeout=_ANSWER_SECONDS if asked else _QUIET_SECONDS)
+                    if message is None and asked:
+                        raise ValkeyUnavailable
+                    if message is None:
+                        async with asyncio.timeout(self._deadline):
+                            await pubsub.ping()
+                    elif message["type"] == "message":
                         yield message["data"]
+                    asked = message is None
             except _FAILURES as error:
                 raise ValkeyUnavailable from error
 

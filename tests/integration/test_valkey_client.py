@@ -151,3 +151,26 @@ async def test_a_late_reply_is_not_taken_for_that_of_the_next_command(
     proxy.flow()
     await until_available(valkey)
     assert await valkey.execute("GET", second) == b"second"
+
+
+async def test_a_listener_notices_a_connection_that_was_lost_without_a_word(
+    proxy: TcpProxy, valkey: ValkeyClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.cache.client._QUIET_SECONDS", 0.05)
+    monkeypatch.setattr("gateway.cache.client._ANSWER_SECONDS", 0.2)
+    channel = name()
+    heard: list[bytes] = []
+
+    async def listen() -> None:
+        async for message in valkey.listen(channel):
+            heard.append(message)  # noqa: PERF401 - what came before the end counts
+
+    listening = asyncio.create_task(listen())
+    async with asyncio.timeout(10):
+        while not heard:  # whoever is not there yet hears nothing
+            await valkey.execute("PUBLISH", channel, b"one")
+            await asyncio.sleep(0.3)  # longer than it is quiet: it asks, and is answered
+    assert not listening.done()
+    proxy.black_hole()
+    with pytest.raises(ValkeyUnavailable):
+        await asyncio.wait_for(listening, 10)
