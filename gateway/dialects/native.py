@@ -185,8 +185,11 @@ class NativeEncoder:
             case ToolStarted(call=call):
                 data = {"id": call.id, "name": call.name, "arguments": call.arguments}
                 return self._frame("tool_call", data)
-            case ToolFinished():
-                return self._frame("tool_result", asdict(event))
+            case ToolFinished(id=id_, name=name, ok=ok, content=content, ms=ms):
+                # Costs are in the receipt.
+                return self._frame(
+                    "tool_result", {"id": id_, "name": name, "ok": ok, "content": content, "ms": ms}
+                )
             case TextReplaced():
                 return self._frame("replace", asdict(event))
             case TurnCompleted(answer=answer):

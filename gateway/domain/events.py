@@ -7,7 +7,7 @@ A provider yields `TextDelta | ReasoningDelta | ToolCallDelta` and ends a good a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -97,11 +97,14 @@ class ToolStarted:
 
 @dataclass(frozen=True, slots=True)
 class ToolFinished:
+    """`cost_usd` is what the tool itself has put on the ledger; clients read it in the receipt."""
+
     id: str
     name: str
     ok: bool
     content: str
     ms: float
+    cost_usd: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +149,16 @@ class Attempt:
         }
 
 
+def cost_of(attempts: Iterable[Attempt], tools: Iterable[Mapping[str, Any]]) -> Decimal:
+    """What a turn has cost: its model calls, and those of the receipt's tools that have a price."""
+    return sum((Decimal(run["cost_usd"]) for run in tools if "cost_usd" in run), Decimal(0)) + sum(
+        (attempt.cost_usd for attempt in attempts), Decimal(0)
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """How an answer came about; stored with the message as JSON.
+    """How an answer came about; stored with the message as JSON. Its costs are those on the ledger.
 
     `breakers` are those not closed of the upstreams that were in question, by `provider/model`.
     """

@@ -11,9 +11,10 @@ from gateway.domain.images import Draw, Drawing, ImageRequest
 from gateway.domain.principal import Principal
 from gateway.providers.chat.base import ChatProvider
 from gateway.services.media import MediaService, Order, PicturesMade
-from gateway.tools.base import TurnServices
+from gateway.tools.base import ToolError, TurnServices
 
 ADDRESS = "/api/v1/media/images/{}"
+MOST_A_TURN = 4
 
 
 def draws(catalog: Catalog, providers: Mapping[str, ChatProvider]) -> bool:
@@ -28,7 +29,10 @@ def draws(catalog: Catalog, providers: Mapping[str, ChatProvider]) -> bool:
 
 
 class Artist:
-    """Says what the tools of one turn may have done; keys need the scope `images` for it."""
+    """Says what the tools of one turn may have done; keys need the scope `images` for it.
+
+    A turn has at most `MOST_A_TURN` pictures, those that failed counted too.
+    """
 
     def __init__(self, media: MediaService) -> None:
         self._media = media
@@ -40,7 +44,17 @@ class Artist:
         return TurnServices(draw=self._draw(principal, request_id))
 
     def _draw(self, principal: Principal, request_id: str) -> Draw:
+        ordered = 0
+
         async def draw(request: ImageRequest) -> Drawing:
+            nonlocal ordered
+            if ordered >= MOST_A_TURN:
+                # A model that goes on and on would spend a month's money in one turn.
+                raise ToolError(
+                    f"At most {MOST_A_TURN} pictures are made in one turn; answer with what there is.",
+                    kind="too_many",
+                )
+            ordered += 1
             made = await self._made(Order(request, None), principal, request_id)
             image = made.images[0]
             return Drawing(ADDRESS.format(image.id), image.width, image.height, made.model, made.cost_usd)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
 from gateway.domain.events import (
@@ -18,8 +17,9 @@ from gateway.domain.events import (
     TextDelta,
     TextReplaced,
     ToolFinished,
+    cost_of,
 )
-from gateway.domain.usage import Usage
+from gateway.domain.usage import Usage, money
 
 
 class Progress:
@@ -45,6 +45,8 @@ class Progress:
             self._text = [event.text]
         elif isinstance(event, ToolFinished):
             run = {"id": event.id, "name": event.name, "ok": event.ok, "ms": round(event.ms, 3)}
+            if event.cost_usd:
+                run["cost_usd"] = money(event.cost_usd)
             self._tools.append(run)
 
     @property
@@ -64,7 +66,7 @@ class Progress:
             finish_reason=None,
             created_at=datetime.now(UTC),
             usage=sum((a.usage for a in attempts), Usage()),
-            cost_usd=sum((a.cost_usd for a in attempts), Decimal(0)),
+            cost_usd=cost_of(attempts, self._tools),
             receipt=Receipt(
                 intent=route.intent,
                 complexity=route.complexity,

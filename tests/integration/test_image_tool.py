@@ -18,7 +18,13 @@ from tests.storage import rows
 CONFIG: dict[str, Any] = {
     "providers": {"mock": {"type": "mock"}},
     "models": {
-        "talk": {"provider": "mock", "model": "mock", "context_window": 32768, "capabilities": ["tools"]},
+        "talk": {
+            "provider": "mock",
+            "model": "mock",
+            "context_window": 32768,
+            "capabilities": ["tools"],
+            "price": {"input": "1", "output": "2"},
+        },
         "draw": {"provider": "mock", "model": "mock", "capabilities": ["images"], "price": {"image": "0.02"}},
     },
     "media": {"default": "draw", "max_side": 256},
@@ -53,10 +59,38 @@ async def test_a_chat_makes_a_picture_that_its_owner_opens_and_that_is_charged_o
     assert (await gateway.http.get(address, headers=stranger.headers)).status_code == 404
     charged = await rows(
         gateway.container.engine,
-        "SELECT kind, cost_usd FROM usage_records WHERE request_id = :id AND kind = 'image'",
+        "SELECT kind, cost_usd FROM usage_records WHERE request_id = :id",
         id=answer["request_id"],
     )
-    assert [(row["kind"], row["cost_usd"]) for row in charged] == [("image", Decimal("0.020000"))]
+    assert [row["cost_usd"] for row in charged if row["kind"] == "image"] == [Decimal("0.020000")]
+    total = sum((row["cost_usd"] for row in charged), Decimal(0))
+    parts = [*answer["receipt"]["attempts"], *answer["receipt"]["tools"]]
+    assert sum(Decimal(part.get("cost_usd", "0")) for part in parts) == total
+    assert Decimal(answer["message"]["cost_usd"]) == total > Decimal("0.02")
+
+
+async def test_a_streamed_turn_tells_of_its_picture_as_of_any_tool(gateway: Gateway) -> None:
+    person = await gateway.sign_up()
+    body = {"message": f'call tool image {{"prompt": "a boat {new_id()}"}}', "model": "talk"}
+    answer = await gateway.http.post("/api/chat/stream", json=body, headers=person.headers)
+    told = [line.removeprefix("data: ") for line in answer.text.splitlines() if line.startswith("data: ")]
+    result = next(data for data in map(json.loads, told) if "content" in data)
+    assert set(result) == {"id", "name", "ok", "content", "ms"}
+    assert json.loads(told[-1])["receipt"]["tools"][0]["cost_usd"] == "0.020000"
+
+
+async def test_a_turn_has_four_pictures_made_and_no_more(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    async with running_gateway(database_url, redis_url, tmp_path, {**CONFIG, "tiers": {"free": {}}}) as rich:
+        person = await rich.sign_up()
+        calls = " ".join(f'call tool image {{"prompt": "a boat {new_id()}"}}' for _ in range(6))
+        body = {"message": calls, "model": "talk"}
+        answer = (await rich.http.post("/api/chat/", json=body, headers=person.headers)).json()
+        errors = [run.get("error", "") for run in answer["receipt"]["tools"]]
+        assert sorted(errors) == ["", "", "", "", "too_many", "too_many"]
+        listed = await rich.http.get("/api/v1/media/images", headers=person.headers)
+        assert len(listed.json()["items"]) == 4
 
 
 async def test_a_picture_beyond_the_budget_is_refused_and_the_turn_goes_on(gateway: Gateway) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
 
 from langgraph.runtime import Runtime
 
@@ -19,6 +18,7 @@ from gateway.domain.events import (
     TextReplaced,
     TurnCompleted,
     TurnFailed,
+    cost_of,
 )
 from gateway.domain.usage import Usage
 
@@ -61,7 +61,7 @@ def _answer(state: AgentState, context: AgentContext, status: MessageStatus) -> 
         finish_reason="content_filter" if blocked is not None else state["finish_reason"],
         created_at=datetime.now(UTC),
         usage=sum((a.usage for a in attempts), Usage()),
-        cost_usd=sum((a.cost_usd for a in attempts), Decimal(0)),
+        cost_usd=cost_of(attempts, state["tool_log"]),
         receipt=_receipt(state, route, context),
         reasoning=state["reasoning"],
         tool_calls=state["tool_calls"],

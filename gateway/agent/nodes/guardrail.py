@@ -44,7 +44,7 @@ def _may_try_again(state: AgentState, context: AgentContext) -> bool:
         state["blocked_at"] == "output"
         and state["regenerated"] < catalog.guardrails.regenerate
         and (state["turn"].retractable or not state["spoke"])
-        and may_call_again(catalog, context.attempts)
+        and may_call_again(catalog, context.attempts, state["tool_log"])
     )
 
 

@@ -18,6 +18,7 @@ from gateway.agent.spans import end_model_span, model_span
 from gateway.agent.spending import within_money
 from gateway.agent.state import AgentState, Route
 from gateway.agent.tooluse.offer import offer
+from gateway.agent.tooluse.rounds import within_rounds
 from gateway.core.exceptions import ContextLengthExceeded, GatewayError, UpstreamBroken, UpstreamTimeout
 from gateway.domain.chat import ChatRequest
 from gateway.domain.events import Attempt, Completed
@@ -72,6 +73,7 @@ async def llm(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
     )
     if isinstance(failure, ContextLengthExceeded):
         update.update(after_too_long(state, request, context))
+    update = within_rounds(update, state, parts.catalog.tools.max_rounds)
     return within_money(update, state, parts.catalog, context.attempts)
 
 

@@ -61,7 +61,7 @@ async def _answer(
         if outcome.untrusted:
             outcome = await guarded(context, call, outcome)
         outcome = this.within(outcome)
-    context.emit(ToolFinished(call.id, call.name, outcome.ok, outcome.content, outcome.ms))
+    context.emit(ToolFinished(call.id, call.name, outcome.ok, outcome.content, outcome.ms, outcome.cost_usd))
     return outcome
 
 

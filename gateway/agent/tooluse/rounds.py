@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from gateway.agent.state import ToolUse
+from gateway.agent.state import AgentState, ToolUse
+from gateway.core.exceptions import UpstreamError
 from gateway.domain.config.tools import ToolsConfig
 from gateway.domain.messages import ToolCall
 from gateway.tools.outcome import ToolOutcome, refused
@@ -87,6 +88,23 @@ class Round:
     def use(self, seconds: float) -> ToolUse:
         """What the turn has used, after this round took `seconds`."""
         return ToolUse(self._before.seconds + seconds, self.config.turn_bytes - self._bytes_left, self._asked)
+
+
+def within_rounds(update: AgentState, state: AgentState, max_rounds: int) -> AgentState:
+    """The update of a model call, without calls of tools that the turn has no round for.
+
+    None was offered any more, and it asked all the same. Text that was said stands, cut (`length`); without
+    any the model has failed, and the next one may answer from what the tools said.
+    """
+    calls = update["tool_calls"] and not state["turn"].client_tools
+    if not calls or state["rounds"] < max_rounds:
+        return update
+    if update["text"]:
+        return {**update, "tool_calls": (), "finish_reason": "length"}
+    failure = UpstreamError(
+        f"The model asked for tools beyond this turn's {max_rounds} rounds and gave no answer."
+    )
+    return {**update, "tool_calls": (), "failure": failure}
 
 
 def out_of_time(config: ToolsConfig, ms: float = 0.0) -> ToolOutcome:

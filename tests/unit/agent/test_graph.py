@@ -228,6 +228,50 @@ async def test_a_model_that_calls_tools_forever_is_made_to_answer() -> None:
     assert answer_of(events).content == "Enough."
 
 
+async def test_a_model_that_calls_tools_it_is_not_offered_gives_way_to_the_next() -> None:
+    async with OpenAIUpstream() as up, OpenAIUpstream() as other:
+        up.script(Reply(text=(), tools=(Tool("current_time", ("{}",)),), finish="tool_calls"))
+        config = catalog(
+            {"one": up.url, "two": other.url},
+            tools={"enabled": ["current_time"], "max_rounds": 2},
+            fallbacks={"one": ["two"]},
+        )
+        async with runner(config) as agent:
+            events = await run(agent, turn(model="one", gateway_tools=None))
+        assert (len(up.calls), len(other.calls)) == (3, 1)
+        assert "tools" not in other.calls[0].body
+    answer = answer_of(events)
+    assert (answer.content, answer.fallback_from) == ("Hello, world!", "one")
+    assert len(answer.receipt.tools) == 2
+
+
+@pytest.mark.parametrize("gateway_tools", [None, ()], ids=["offered at first", "never offered"])
+async def test_a_model_that_never_stops_calling_tools_is_stopped(
+    gateway_tools: tuple[str, ...] | None,
+) -> None:
+    async with OpenAIUpstream() as up:
+        up.script(Reply(text=(), tools=(Tool("current_time", ("{}",)),), finish="tool_calls"))
+        config = catalog({"one": up.url}, tools={"enabled": ["current_time"], "max_rounds": 2})
+        async with runner(config) as agent:
+            events = await run(agent, turn(model="one", gateway_tools=gateway_tools))
+        assert len(up.calls) == 3
+    last = events[-1]
+    assert isinstance(last, TurnFailed)
+    assert "beyond this turn's 2 rounds" in last.error.message
+    assert last.answer is not None
+    assert len(last.answer.receipt.attempts) == 3
+
+
+async def test_what_a_model_said_beside_its_endless_calls_stands() -> None:
+    async with OpenAIUpstream() as up:
+        up.script(Reply(text=("Well. ",), tools=(Tool("current_time", ("{}",)),), finish="tool_calls"))
+        config = catalog({"one": up.url}, tools={"enabled": ["current_time"], "max_rounds": 2})
+        async with runner(config) as agent:
+            answer = answer_of(await run(agent, turn(model="one", gateway_tools=None)))
+        assert len(up.calls) == 3
+    assert (answer.content, answer.finish_reason, answer.tool_calls) == ("Well. Well. Well. ", "length", ())
+
+
 async def test_a_callers_own_tools_are_theirs_to_run() -> None:
     async with OpenAIUpstream() as up:
         up.script(Reply(text=(), tools=(Tool("lookup", ('{"q":1}',)),), finish="tool_calls"))
