@@ -183,7 +183,7 @@ def _trace_queries(connection: Any, record: Any) -> None:
 def _query_span(query: asyncpg.connection.LoggedQuery) -> None:
     # Statements hold no values: those travel beside them.
     text = query.query.strip()
-    operation = text.partition(" ")[0].upper()[:16]
+    operation = (text.split(None, 1) or [""])[0].rstrip(";").upper()[:16]
     error = query.exception
     past_span(
         operation,

@@ -164,3 +164,6 @@ valkey_up: Final = Gauge(
     registry=registry,
     multiprocess_mode="livemin",
 )
+# Until a worker has asked, which it does at its start: nobody is to be woken by one that begins.
+database_up.set(1)
+valkey_up.set(1)
