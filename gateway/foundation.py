@@ -47,6 +47,7 @@ from gateway.services.queueing import Waiting
 from gateway.services.recording import Recorder
 from gateway.services.rejoining import Rejoining
 from gateway.services.rescue import Rescue
+from gateway.services.slots import Slots
 from gateway.services.throttle import Throttle
 from gateway.services.turns import TurnTasks
 
@@ -84,6 +85,7 @@ class Foundation:
         """From now on limits are those of `catalog`; reservations that are held are settled all the same."""
         self.limiter.adopt(_requests_per_minute(catalog))
         self.ledger.adopt(catalog)
+        self.tasks.slots.adopt(catalog.concurrency, _turns_at_once(catalog))
 
 
 @asynccontextmanager
@@ -106,7 +108,8 @@ async def open_foundation(settings: Settings, catalog: Catalog) -> AsyncIterator
         secret = settings.jwt_secret.get_secret_value()
         tokens = AccessTokens(secret, settings.access_token_ttl_seconds)
         passwords = PasswordHasher()
-        tasks = TurnTasks(settings.shutdown_grace_seconds)
+        slots = Slots(catalog.concurrency, _turns_at_once(catalog))
+        tasks = TurnTasks(settings.shutdown_grace_seconds, slots)
         endings = Endings(tasks, cache, valkey, uow)
         events = EventLog(valkey)
         recorder = Recorder(tasks, events)
@@ -190,3 +193,7 @@ async def _end(task: asyncio.Task[Any]) -> None:
 
 def _requests_per_minute(catalog: Catalog) -> dict[str, int | None]:
     return {name: tier.requests_per_minute for name, tier in catalog.tiers.items()}
+
+
+def _turns_at_once(catalog: Catalog) -> dict[str, int | None]:
+    return {name: tier.concurrent_turns for name, tier in catalog.tiers.items()}

@@ -12,6 +12,7 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from gateway.domain.config.base import ConfigModel
 from gateway.domain.config.caches import CacheConfig
+from gateway.domain.config.concurrency import ConcurrencyConfig
 from gateway.domain.config.guardrails import Guardrails
 from gateway.domain.config.intent import IntentConfig
 from gateway.domain.config.media import MediaConfig
@@ -118,6 +119,7 @@ class Tier(ConfigModel):
     requests_per_minute: Annotated[int, Field(gt=0)] | None = None
     tokens_per_day: Annotated[int, Field(gt=0)] | None = None
     usd_per_month: Annotated[Decimal, Field(gt=0)] | None = None
+    concurrent_turns: Annotated[int, Field(gt=0)] | None = None
 
 
 class UnknownPrice(ConfigModel):
@@ -177,6 +179,7 @@ class Catalog(ConfigModel):
     tiers: Annotated[dict[str, Tier], Field(min_length=1)] = Field(default_factory=default_tiers)
     pricing: Pricing = Pricing()
     limits: Limits = Limits()
+    concurrency: ConcurrencyConfig = ConcurrencyConfig()
     titles: TitlesConfig = TitlesConfig()
     _prices: dict[str, Price] = PrivateAttr(default_factory=dict)
 

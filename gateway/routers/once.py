@@ -38,7 +38,12 @@ Handler = Callable[[], Awaitable[Response]]
 
 
 async def once(
-    request: Request, principal: Principal, handler: Handler, *, variant: object = None
+    request: Request,
+    principal: Principal,
+    handler: Handler,
+    *,
+    variant: object = None,
+    retries: bool = True,
 ) -> Response:
     """The answer of `handler`, or what was answered to the same `Idempotency-Key` of the account.
 
@@ -47,6 +52,7 @@ async def once(
 
     Args:
         variant: what else than method, path and body the answer depends on.
+        retries: whether such a client's retries are worth joining.
 
     Raises:
         ValidationFailed: a bad key. IdempotencyMismatch: it is another request's. Whatever `handler` raises.
@@ -56,7 +62,7 @@ async def once(
         allowed = None if principal.models is None else sorted(principal.models)
         user_id = principal.user_id
         return await _keyed(request, key, user_id.bytes, handler, variant=[variant, allowed], user_id=user_id)
-    count = request.headers.get(RETRY_COUNT)
+    count = request.headers.get(RETRY_COUNT) if retries else None
     if count is not None:
         return await _counted(
             request, principal, handler, variant, again=count.isdecimal() and int(count) > 0

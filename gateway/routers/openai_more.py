@@ -38,7 +38,8 @@ async def embeddings(
 ) -> Response:
     """OpenAI's body; vectors as numbers, or as base64 of float32."""
     body, texts = parse_embeddings(await json_bytes(request))
-    return await once(request, principal, lambda: _embedded(request, body, texts, principal))
+    # What it costs is not worth keeping a caller's work who may come again.
+    return await once(request, principal, lambda: _embedded(request, body, texts, principal), retries=False)
 
 
 async def _embedded(

@@ -74,7 +74,19 @@ class ChatService:
             GatewayError: whatever the turn failed with; what had been said is kept all the same.
         """
         started = perf_counter()
-        self._tasks.admit()
+        slot = await self._tasks.slot(principal)
+        try:
+            return await self._answer(turn, principal, gone, started)
+        finally:
+            slot.release()
+
+    async def _answer(
+        self,
+        turn: Turn,
+        principal: Principal,
+        gone: Callable[[], Awaitable[None]] | None,
+        started: float,
+    ) -> Answer:
         job = await self._opening.open(turn, principal, started)
         live = job.live
         # No client's leaving reaches a handler that has not begun to answer, so it may run the turn itself.
@@ -105,15 +117,21 @@ class ChatService:
             GatewayError: before the first event, where the turn cannot start or no model fits it.
         """
         started = perf_counter()
-        self._tasks.admit()
-        job = await self._opening.open(turn, principal, started)
+        slot = await self._tasks.slot(principal)
+        try:
+            job = await self._opening.open(turn, principal, started)
+        except BaseException:
+            slot.release()
+            raise
         live = job.live
         if live is None:
             channel = EventChannel()
             put, events = channel.put, channel.follow()
         else:
             put, events = live.feed.put, live.feed.follow(1)
-        running = self._tasks.start(lambda me: self._drive(me, job, put), owner=principal, live=live)
+        running = self._tasks.start(
+            lambda me: self._drive(me, job, put), owner=principal, live=live, slot=slot
+        )
         departure = Departure(running, gone) if gone is not None and self._ends_with(principal) else None
         try:
             begun = False

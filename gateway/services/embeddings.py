@@ -69,7 +69,22 @@ class EmbeddingService:
             QuotaExceeded, BudgetExceeded: nothing was asked. CircuitOpen, UpstreamError: nobody answered.
         """
         started = perf_counter()
-        self._tasks.admit()
+        slot = await self._tasks.slot(principal)
+        try:
+            return await self._embed(name, texts, dimensions, principal, request_id, gone, started)
+        finally:
+            slot.release()
+
+    async def _embed(
+        self,
+        name: str,
+        texts: tuple[str, ...],
+        dimensions: int | None,
+        principal: Principal,
+        request_id: str,
+        gone: Callable[[], Awaitable[None]] | None,
+        started: float,
+    ) -> Embedded:
         models = capable_models(self._catalog, name, principal, "embeddings", self._usable)
         tokens = sum(map(estimate_tokens, texts))
         dearest = max(self._catalog.price_of(model).cost(Usage(tokens)) for model in models)

@@ -104,8 +104,12 @@ class MediaService:
             QuotaExceeded, BudgetExceeded: nothing was asked. CircuitOpen, UpstreamError: nobody did it.
             Unavailable: the pictures cannot be stored, or the work was called off.
         """
-        self._tasks.admit()
-        job = await self._admitted(order, principal, request_id)
+        slot = await self._tasks.slot(principal)
+        try:
+            job = await self._admitted(order, principal, request_id)
+        except BaseException:
+            slot.release()
+            raise
         events: asyncio.Queue[MediaEvent | GatewayError] = asyncio.Queue()
 
         async def work(running: RunningTurn) -> None:
@@ -114,7 +118,7 @@ class MediaService:
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - handed to who waits for it
                 events.put_nowait(named(error))
 
-        running = self._tasks.start(work, owner=principal)
+        running = self._tasks.start(work, owner=principal, slot=slot)
         departure = Departure(running, gone) if gone is not None else None
         try:
             while True:

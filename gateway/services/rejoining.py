@@ -19,8 +19,8 @@ from gateway.services.bus import Bus
 from gateway.services.idempotency import Done, Idempotency
 from gateway.services.tape import Tape
 
-# How long what nobody waits for any more is kept for a retry: the clients' first two pauses are shorter.
-GRACE_SECONDS = 1.5
+# How long what nobody waits for any more is kept for a retry: the clients' first pause is half of it.
+GRACE_SECONDS = 1.0
 # How long a retry waits for another worker to say that it has the attempt, looking at these times.
 _LOOKS = (0.03, 0.05, 0.1, 0.15)
 _KEPT_SECONDS = 10.0

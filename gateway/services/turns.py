@@ -12,6 +12,7 @@ from gateway.core.exceptions import Unavailable
 from gateway.domain.events import ChatEvent, TurnCompleted, TurnFailed
 from gateway.domain.principal import Principal
 from gateway.services.live import LiveTurn
+from gateway.services.slots import Slot, Slots
 
 # What a cancelled task is told, and reads again from the CancelledError.
 INTERRUPTED = "interrupted"
@@ -79,8 +80,9 @@ class RunningTurn:
 class TurnTasks:
     """All turns of this worker that are running; they may go on for `grace` seconds when it ends."""
 
-    def __init__(self, grace: float = DRAIN_SECONDS) -> None:
+    def __init__(self, grace: float = DRAIN_SECONDS, slots: Slots | None = None) -> None:
         self._grace = grace
+        self.slots = slots or Slots()
         self._turns: dict[asyncio.Task[Any], RunningTurn] = {}
         self._kept: dict[UUID, RunningTurn] = {}
         self.stirred = asyncio.Event()  # set when a kept turn begins; whoever waits for one clears it
@@ -97,7 +99,16 @@ class TurnTasks:
     def admit(self) -> None:
         """Raises Unavailable once the worker is shutting down."""
         if self._draining:
-            raise Unavailable("The gateway is restarting; try again in a moment.", retry_after=2)
+            raise _restarting()
+
+    async def slot(self, principal: Principal) -> Slot:
+        """The right to run a turn; waits for it in a queue where too many run.
+
+        Raises:
+            Unavailable: the worker is shutting down. Otherwise as `Slots.take`.
+        """
+        self.admit()
+        return await self.slots.take(principal)
 
     def start(
         self,
@@ -105,12 +116,22 @@ class TurnTasks:
         *,
         owner: Principal | None = None,
         live: LiveTurn | None = None,
+        slot: Slot | None = None,
     ) -> RunningTurn:
-        """Run a turn to its end, whoever listens; the worker keeps hold of it and knows whose it is."""
+        """Run a turn to its end, whoever listens; the worker keeps hold of it and knows whose it is.
+
+        Its `slot` is given back when it has ended.
+        """
         turn = RunningTurn(owner, live)
         turn.task = asyncio.create_task(run(turn))
         self._hold(turn.task, turn)
-        turn.task.add_done_callback(lambda _: self.release(turn))
+
+        def ended(_: asyncio.Task[Any]) -> None:
+            self.release(turn)
+            if slot is not None:
+                slot.release()
+
+        turn.task.add_done_callback(ended)
         return turn
 
     def adopt(self, *, owner: Principal, live: LiveTurn | None = None) -> RunningTurn:
@@ -165,6 +186,7 @@ class TurnTasks:
         if self._draining:
             return
         self._draining = True
+        self.slots.close(_restarting())
         seconds = self._grace if grace is None else grace
         self._deadline = asyncio.get_running_loop().call_later(seconds, self._interrupt)
 
@@ -188,3 +210,7 @@ class TurnTasks:
     def _interrupt(self) -> None:
         for turn in self._turns.values():
             turn.cancel(INTERRUPTED)
+
+
+def _restarting() -> Unavailable:
+    return Unavailable("The gateway is restarting; try again in a moment.", retry_after=2)
