@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
+import pytest
+
+from gateway.core.exceptions import Unavailable
 from tests.faults.stage import Caller, Stage, complete, containers, hear, stage
 from tests.faults.summary import Seen
 from tests.gateway_server import Gateway
@@ -57,13 +61,15 @@ async def test_no_answer_of_valkey_or_postgresql_reaches_another_account(
         while cancelled < 200:
             cancelled += await _cancel_some(ask, 200, draw)
         for number in range(40):
-            await ask(number)
+            caller, worker = callers[number % 4], workers[number % 2]
+            await _who_indeed(worker, caller)
         for worker in workers:
             assert worker.container.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
         await one.ledgers.check()
     seen(ROW, times=cancelled, what="every answer was its asker's, and every connection came back")
 
 
+@pytest.mark.slow
 async def test_no_answer_reaches_another_client_where_clients_hang_up(
     database_url: str, redis_url: str, tmp_path: Path, seen: Seen
 ) -> None:
@@ -88,6 +94,12 @@ async def test_no_answer_reaches_another_client_where_clients_hang_up(
 
 
 async def _who(worker: Gateway, caller: Caller) -> None:
+    """A refusal is an honest answer, too: those who leave cost connections, which are made anew."""
+    with suppress(Unavailable):
+        await _who_indeed(worker, caller)
+
+
+async def _who_indeed(worker: Gateway, caller: Caller) -> None:
     principal = await worker.container.authenticator.authenticate(caller.as_key)
     assert principal.user_id == UUID(caller.person.id)
     principal = await worker.container.authenticator.authenticate(caller.as_person)
@@ -95,17 +107,18 @@ async def _who(worker: Gateway, caller: Caller) -> None:
 
 
 async def _profile(worker: Gateway, caller: Caller) -> None:
-    user = await worker.container.users.get(UUID(caller.person.id))
-    assert user.email == caller.person.email
+    with suppress(Unavailable):
+        user = await worker.container.users.get(UUID(caller.person.id))
+        assert user.email == caller.person.email
 
 
 async def _over_http(one: Stage, callers: list[Caller], number: int) -> None:
     caller, door = callers[number % 4], one.doors[number % 2]
     if number % 5 == 0:
         heard = await hear(door, caller.as_person, {"message": f"I am {caller.person.id}"})
-        assert heard.honest() == "done"
+        assert heard.honest() in ("done", "503")
     elif number % 5 == 1:
-        assert (await complete(door, caller, stream=True)).honest() == "done"
+        assert (await complete(door, caller, stream=True)).honest() in ("done", "503")
     else:
         me = await door.http.get("/api/user/me", headers=caller.as_person)
-        assert me.json()["id"] == caller.person.id
+        assert me.status_code == 503 or me.json()["id"] == caller.person.id

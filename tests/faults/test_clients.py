@@ -21,6 +21,7 @@ AT_ONCE = "8 posts at once into one conversation"
 KEYED = "50 requests with one `Idempotency-Key`"
 COLD = "100 callers on a cold cache key, the leader leaves"
 WORDS = tuple(f"word{n} " for n in range(20))
+POOL = 30  # connections a worker: what is looked at is not how many wait for one
 CLOSED = 2.0  # within which an upstream has to be let go of
 
 
@@ -87,7 +88,7 @@ async def test_a_key_that_leaves_stops_its_upstream_and_pays_for_what_was_said(
 async def test_of_posts_at_once_into_one_conversation_each_is_whole_or_refused(
     database_url: str, redis_url: str, tmp_path: Path, seen: Seen
 ) -> None:
-    async with stage(database_url, redis_url, tmp_path) as one:
+    async with stage(database_url, redis_url, tmp_path, database_pool_size=POOL) as one:
         caller = await one.caller()
         rounds, refused = 3, 0
         for _ in range(rounds):
@@ -123,7 +124,7 @@ async def test_of_posts_at_once_into_one_conversation_each_is_whole_or_refused(
 async def test_a_key_for_one_thing_does_it_once_for_all_who_ask(
     database_url: str, redis_url: str, tmp_path: Path, seen: Seen
 ) -> None:
-    async with stage(database_url, redis_url, tmp_path) as one:
+    async with stage(database_url, redis_url, tmp_path, database_pool_size=POOL) as one:
         caller = await one.caller()
         one.upstream.script(Reply(pause=0.05))
         kinds: list[tuple[str, dict[str, str], dict[str, Any]]] = [
@@ -154,7 +155,7 @@ def _cached(**providers: str) -> dict[str, Any]:
 async def test_a_cold_cache_key_is_asked_for_once_though_the_leader_leaves(
     database_url: str, redis_url: str, tmp_path: Path, seen: Seen
 ) -> None:
-    async with stage(database_url, redis_url, tmp_path, _cached) as one:
+    async with stage(database_url, redis_url, tmp_path, _cached, database_pool_size=POOL) as one:
         caller = await one.caller()
         question = f"What is {uuid4().hex}?"
         leader, task = await _leading(one, caller, question)
@@ -192,7 +193,7 @@ async def _leading(one: Stage, caller: Caller, question: str) -> tuple[Heard, as
 async def test_one_account_that_floods_does_not_keep_others_waiting(
     database_url: str, redis_url: str, tmp_path: Path, seen: Seen
 ) -> None:
-    async with stage(database_url, redis_url, tmp_path) as one:
+    async with stage(database_url, redis_url, tmp_path, database_pool_size=POOL) as one:
         flooding, quiet = await one.caller(), await one.caller()
         one.upstream.script(Reply(pause=0.02))
         for _ in range(10):
