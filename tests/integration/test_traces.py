@@ -269,6 +269,7 @@ async def test_without_a_tracer_a_clients_trace_is_passed_on_and_nobody_elses_ma
     assert not collector.posts
 
 
+@pytest.mark.timeout(120)  # two interpreters that import everything
 def test_nothing_of_opentelemetrys_sdk_is_loaded_without_its_variables(tmp_path: Path) -> None:
     program = (
         "import sys\n"
