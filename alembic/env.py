@@ -25,6 +25,7 @@ from gateway.models import (  # noqa: F401 - each tells the metadata of its tabl
     password_reset,
     refresh_token,
     usage_record,
+    usage_rollup,
     user,
     waiting_turn,
 )

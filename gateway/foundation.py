@@ -47,6 +47,7 @@ from gateway.services.queueing import Waiting
 from gateway.services.recording import Recorder
 from gateway.services.rejoining import Rejoining
 from gateway.services.rescue import Rescue
+from gateway.services.rollup import RollUp
 from gateway.services.slots import Slots
 from gateway.services.throttle import Throttle
 from gateway.services.turns import TurnTasks
@@ -151,6 +152,7 @@ async def open_foundation(settings: Settings, catalog: Catalog) -> AsyncIterator
             interval=lease / 4,
         )
         in_background(stack, housekeeping.run())
+        in_background(stack, RollUp(uow).run())
         await stack.enter_async_context(endings.watching())
         await stack.enter_async_context(bus.watching())
         yield Foundation(

@@ -93,6 +93,7 @@ class GroupStats:
     sums: Sums
     calls: int
     errors: int
+    cache_hits: int
     latency: Latency
 
 
@@ -104,6 +105,8 @@ class DayStats:
     sums: Sums
     active_users: int
     errors: int
+    cache_hits: int
+    latency: Latency
 
 
 @dataclass(frozen=True, slots=True)

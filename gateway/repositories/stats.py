@@ -1,199 +1,187 @@
-"""Everyone's usage in a range, summed up in PostgreSQL.
-
-Several plain statements rather than one clever one: each groups by hashing or sorts what it alone needs,
-which for a million rows takes half the time of all sets with all aggregates.
-"""
+"""Everyone's usage in a range: what has been added up already, and the rest from the ledger's rows."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlalchemy import Float, Text, cast, distinct, exists, func, null, select, text, tuple_
-from sqlalchemy.dialects.postgresql import ARRAY, array
+from sqlalchemy import Date, DateTime, Interval, bindparam, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
 
-from gateway.domain.reports import CACHED, GOOD_OUTCOMES, DayStats, GroupStats, Latency, Range, Stats, Sums
+from gateway.domain.latencies import BUCKETS, percentiles
+from gateway.domain.reports import DayStats, GroupStats, Range, Stats, Sums
+from gateway.domain.rollup import GAP, SLOT, Division, divide
+from gateway.models.usage_rollup import UsageLate, UsageRolled
+from gateway.repositories import usage_rollup_sql as sql
 from gateway.repositories.base import Repository
-from gateway.repositories.usage_record import dated, sums_of
 
-# What a part is of: ("day", day), ("model", model, provider), ("kind", kind), or () for the whole.
-Key = tuple[Any, ...]
+_MOMENT = DateTime(timezone=True)
+_LEDGER = text(sql.OF_LEDGER).bindparams(
+    *(bindparam(name, type_=_MOMENT) for name in ("start", "end", "before", "after")),
+    bindparam("gap", type_=Interval()),
+)
+_SLOTS = text(sql.OF_SLOTS).bindparams(
+    bindparam("start", type_=_MOMENT),
+    bindparam("end", type_=_MOMENT),
+    bindparam("broken", type_=ARRAY(_MOMENT)),
+)
+_USERS = text(sql.USERS).bindparams(
+    bindparam("days", type_=ARRAY(Date())),
+    bindparam("utc_days", type_=ARRAY(Date())),
+    bindparam("starts", type_=ARRAY(_MOMENT)),
+    bindparam("ends", type_=ARRAY(_MOMENT)),
+)
 
 
-class _Part(NamedTuple):
-    """Calls of one day, model, provider and kind, added up."""
+@dataclass(slots=True)
+class _Part:
+    """Calls added up; `counts` are of their latencies, by bucket."""
 
-    day: date
-    model: str
-    provider: str
-    kind: str
-    prompt_tokens: int
-    completion_tokens: int
-    cost_usd: Decimal
-    calls: int
-    failed: int
-    cached: int
+    calls: int = 0
+    failed: int = 0
+    cached: int = 0
+    requests: int = 0
+    requests_of_model: int = 0
+    requests_of_kind: int = 0
+    errors: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: Decimal = Decimal(0)
+    counts: list[int] = field(default_factory=lambda: [0] * BUCKETS)
+
+    def add(self, numbers: Iterable[Any]) -> None:
+        for name, number in zip(_NUMBERS, numbers, strict=True):
+            setattr(self, name, getattr(self, name) + number)
+
+    def sums(self, requests: int) -> Sums:
+        return Sums(requests, int(self.prompt_tokens), int(self.completion_tokens), self.cost_usd)
+
+
+_NUMBERS = _Part.__slots__[:-1]
+# Day, model, provider and kind.
+_Place = tuple[date, str, str, str]
+_Parts = dict[_Place, _Part]
 
 
 class StatsRepository(Repository):
     """To be called in a unit of work of its own: it gives its transaction one view of all the rows."""
 
+    async def begin(self) -> None:
+        """Comes first: statements have to speak of the same rows, or parts would not add up to the whole."""
+        await self._session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+        # Compiling the many sums takes longer than adding.
+        await self._session.execute(text("SET LOCAL jit = off"))
+
     async def of_everyone(self, during: Range) -> Stats:
         """The sums of every row in the range, whoever it belongs to."""
-        # The statements have to speak of the same rows, or the parts would not add up to the whole.
-        await self._session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
-        parts = await self._parts(during)
-        requests = await self._requests(during)
-        latency = await self._latencies(during)
-        users = await self._users(during)
-        errors = await self._errors(during)
-
-        def groups(name: str, *columns: str) -> tuple[GroupStats, ...]:
-            found = defaultdict(list)
-            for part in parts:
-                found[(name, *(getattr(part, column) for column in columns))].append(part)
-            made = [_group(key, some, requests, latency) for key, some in found.items()]
-            return tuple(sorted(made, key=lambda one: (-one.sums.cost_usd, -one.calls, one.name)))
-
-        by_day = defaultdict(list)
-        for part in parts:
-            by_day[part.day].append(part)
+        division = await self._divide(during)
+        parts = await self._parts(division, during.tz)
+        users = await self._users(division, during.tz)
+        whole = _joined(parts, lambda place: ())[()]
+        by_day = _joined(parts, lambda place: place[0])
         return Stats(
-            total=_sums(parts, requests.get((), 0)),
+            total=whole.sums(whole.requests),
             active_users=users.get(None, 0),
-            errors=sum(errors.values()),
-            cache_hits=sum(part.cached for part in parts),
-            latency=latency.get((), Latency()),
-            by_model=groups("model", "model", "provider"),
-            by_kind=groups("kind", "kind"),
-            by_day=tuple(
-                DayStats(
-                    day,
-                    _sums(by_day[day], requests.get(("day", day), 0)),
-                    users.get(day, 0),
-                    errors.get(day, 0),
-                )
-                for day in during.days()
-            ),
+            errors=whole.errors,
+            cache_hits=whole.cached,
+            latency=percentiles(whole.counts),
+            by_model=_groups(_joined(parts, lambda place: place[1:3]), lambda part: part.requests_of_model),
+            by_kind=_groups(_joined(parts, lambda place: (place[3], "")), lambda part: part.requests_of_kind),
+            by_day=tuple(_of_day(day, by_day[day], users.get(day, 0)) for day in during.days()),
         )
 
     async def total(self, during: Range) -> Sums:
         """The sums of every row in the range."""
-        row = dated(during).c
-        return Sums(*(await self._session.execute(select(*sums_of(row)))).one())
+        if during.start >= during.end:
+            return Sums()
+        whole = _joined(await self._parts(await self._divide(during), during.tz), lambda place: ())[()]
+        return whole.sums(whole.requests)
 
-    async def _parts(self, during: Range) -> list[_Part]:
-        row = dated(during).c
-        by = (row.day, row.model, row.provider, row.kind)
-        statement = select(
-            *by,
-            func.sum(row.prompt_tokens),
-            func.sum(row.completion_tokens),
-            func.sum(row.cost_usd),
-            func.count(),
-            func.count().filter(row.outcome.not_in(GOOD_OUTCOMES)),
-            func.count().filter(row.outcome == CACHED),
-        ).group_by(*by)
-        return [_Part(*found) for found in await self._session.execute(statement)]
+    async def _divide(self, during: Range) -> Division:
+        until = await self._session.scalar(select(UsageRolled.until))
+        noted = select(UsageLate.slot).distinct()
+        late = [
+            slot + step for slot in await self._session.scalars(noted) for step in (-SLOT, 0 * SLOT, SLOT)
+        ]
+        return divide(during, until, late)
 
-    async def _requests(self, during: Range) -> dict[Key, int]:
-        """How many requests there were; one that went on past midnight is there on both days."""
-        row = dated(during).c
-        statement = select(*_by(row), func.count(distinct(row.request))).group_by(
-            func.grouping_sets(tuple_(), tuple_(row.day), tuple_(row.model, row.provider), tuple_(row.kind))
-        )
-        return {_key(found): found[-1] for found in await self._session.execute(statement)}
+    async def _parts(self, division: Division, tz: str) -> _Parts:
+        parts: _Parts = defaultdict(_Part)
+        if division.start < division.end:
+            within = {"start": division.start, "end": division.end, "broken": list(division.broken), "tz": tz}
+            for row in await self._session.execute(_SLOTS, within):
+                _add(parts, row[:4], row[4:-1], row[-1])
+        for start, end in division.pieces:
+            near: dict[str, Any] = {"start": start, "end": end, "before": start - GAP, "after": end + GAP}
+            found = await self._session.execute(_LEDGER, {**near, "gap": GAP, "tz": tz})
+            for row in found:
+                _add(parts, row[:4], row[4:-1], row[-1])
+        return parts
 
-    async def _latencies(self, during: Range) -> dict[Key, Latency]:
-        """Of calls that a client waits for; a tool's or a guard's time is part of its request's."""
-        row = dated(during).c
-        percentiles = func.percentile_cont(cast(array([0.5, 0.95, 0.99]), ARRAY(Float)))
-        statement = (
-            select(*_by(row, days=False), percentiles.within_group(row.latency_ms))
-            .where(_asks_a_model(row))
-            .group_by(func.grouping_sets(tuple_(), tuple_(row.model, row.provider), tuple_(row.kind)))
-        )
-        return {
-            _key(found): Latency(*(round(ms, 1) for ms in found[-1]))
-            for found in await self._session.execute(statement)
-            if found[-1] is not None
-        }
-
-    async def _users(self, during: Range) -> dict[date | None, int]:
+    async def _users(self, division: Division, tz: str) -> dict[date | None, int]:
         """Accounts that used anything, by day; under None those of the whole range."""
-        row = dated(during).c
-        seen = select(row.day, row.user_id).where(row.user_id.is_not(None)).distinct().subquery().c
-        statement = select(seen.day, func.count(distinct(seen.user_id)).label("users")).group_by(
-            func.grouping_sets(tuple_(), tuple_(seen.day))
+        given = {
+            "days": [one.day for one in division.days],
+            "utc_days": [one.utc_day for one in division.days],
+            "masks": [one.mask for one in division.days],
+            "starts": [start for start, _ in division.pieces],
+            "ends": [end for _, end in division.pieces],
+        }
+        found = await self._session.execute(_USERS, {**given, "tz": tz})
+        return {row[0]: row[1] for row in found}
+
+
+def _add(
+    parts: _Parts, place: Iterable[Any], numbers: Iterable[Any], latencies: list[int] | int | None
+) -> None:
+    """`numbers` in the order of `_Part`; of the ledger's calls all are in one bucket."""
+    day, model, provider, kind = place
+    part = parts[day, model, provider, kind]
+    told = list(numbers)
+    part.add(told)
+    if isinstance(latencies, int):
+        part.counts[latencies] += told[0]
+    elif latencies is not None:
+        part.counts = [one + other for one, other in zip(part.counts, latencies, strict=True)]
+
+
+def _joined(parts: _Parts, by: Callable[[_Place], Any]) -> dict[Any, _Part]:
+    """The parts that `by` takes for the same, added up."""
+    joined: dict[Any, _Part] = defaultdict(_Part)
+    for place, part in parts.items():
+        into = joined[by(place)]
+        into.add(getattr(part, name) for name in _NUMBERS)
+        into.counts = [one + other for one, other in zip(into.counts, part.counts, strict=True)]
+    return joined
+
+
+def _groups(joined: dict[tuple[str, str], _Part], requests: Callable[[_Part], int]) -> tuple[GroupStats, ...]:
+    """By name and provider; the dearest first."""
+    made = [
+        GroupStats(
+            name=name,
+            provider=provider,
+            sums=part.sums(requests(part)),
+            calls=part.calls,
+            errors=part.failed,
+            cache_hits=part.cached,
+            latency=percentiles(part.counts),
         )
-        return {found.day: found.users for found in await self._session.execute(statement)}
-
-    async def _errors(self, during: Range) -> dict[date, int]:
-        """Requests that ended in an error, by its day: those whose last call of a model failed.
-
-        Few calls fail, so those are looked at first; ids are made in the order of calls.
-        """
-        row = dated(during).c
-        bad = (
-            select(
-                row.request,
-                func.max(row.day).label("day"),
-                func.max(cast(row.id, Text).collate("C")).label("id"),
-            )
-            .where(_asks_a_model(row), row.outcome.not_in(GOOD_OUTCOMES))
-            .group_by(row.request)
-            .subquery()
-            .c
-        )
-        later = dated(during).c
-        made_good = exists().where(
-            _asks_a_model(later),
-            later.outcome.in_(GOOD_OUTCOMES),
-            later.request == bad.request,
-            cast(later.id, Text).collate("C") > bad.id,
-        )
-        statement = select(bad.day, func.count().label("errors")).where(~made_good).group_by(bad.day)
-        return {found.day: found.errors for found in await self._session.execute(statement)}
+        for (name, provider), part in joined.items()
+    ]
+    return tuple(sorted(made, key=lambda one: (-one.sums.cost_usd, -one.calls, one.name)))
 
 
-def _by(row: Any, *, days: bool = True) -> tuple[Any, ...]:
-    """Columns that tell `_key` of which set a result is: a bit is 0 where the set groups by that column."""
-    sets = func.grouping(row.day, row.model, row.kind) if days else 0b100 + func.grouping(row.model, row.kind)
-    return (sets, row.day if days else null(), row.model, row.provider, row.kind)
-
-
-def _key(found: Any) -> Key:
-    sets: dict[int, Key] = {
-        0b011: ("day", found[1]),
-        0b101: ("model", found[2], found[3]),
-        0b110: ("kind", found[4]),
-    }
-    return sets.get(found[0], ())
-
-
-def _asks_a_model(row: Any) -> Any:
-    return row.kind.in_(("chat", "embedding", "image"))
-
-
-def _sums(parts: Iterable[_Part], requests: int) -> Sums:
-    some = list(parts)
-    return Sums(
-        requests,
-        sum(part.prompt_tokens for part in some),
-        sum(part.completion_tokens for part in some),
-        sum((part.cost_usd for part in some), Decimal(0)),
-    )
-
-
-def _group(key: Key, parts: list[_Part], requests: dict[Key, int], latency: dict[Key, Latency]) -> GroupStats:
-    return GroupStats(
-        name=key[1],
-        provider=key[2] if len(key) > 2 else "",
-        sums=_sums(parts, requests.get(key, 0)),
-        calls=sum(part.calls for part in parts),
-        errors=sum(part.failed for part in parts),
-        latency=latency.get(key, Latency()),
+def _of_day(day: date, part: _Part, users: int) -> DayStats:
+    return DayStats(
+        day=day,
+        sums=part.sums(part.requests),
+        active_users=users,
+        errors=part.errors,
+        cache_hits=part.cached,
+        latency=percentiles(part.counts),
     )

@@ -23,6 +23,7 @@ from gateway.repositories.refresh_token import RefreshTokenRepository
 from gateway.repositories.response import ResponseRepository
 from gateway.repositories.stats import StatsRepository
 from gateway.repositories.usage_record import UsageRepository
+from gateway.repositories.usage_rollup import UsageRollupRepository
 from gateway.repositories.user import UserRepository
 
 
@@ -107,6 +108,10 @@ class UnitOfWork:
     @cached_property
     def usage(self) -> UsageRepository:
         return UsageRepository(self.session)
+
+    @cached_property
+    def usage_rollup(self) -> UsageRollupRepository:
+        return UsageRollupRepository(self.session)
 
     @cached_property
     def stats(self) -> StatsRepository:

@@ -71,7 +71,7 @@ class UsageView(View):
 
 
 class LatencyView(View):
-    """Milliseconds of calls of models; null where there were none."""
+    """Milliseconds of calls of models, to within a few hundredths; null where there were none."""
 
     p50: float | None
     p95: float | None
@@ -86,6 +86,7 @@ class GroupView(SumsView):
     calls: int = Field(description="calls of models or tools; a request may take several")
     errors: int = Field(description="calls that ended in an error")
     error_rate: float = Field(description="errors / calls")
+    cache_hits: int
     latency_ms: LatencyView
 
     @classmethod
@@ -95,6 +96,7 @@ class GroupView(SumsView):
             "calls": group.calls,
             "errors": group.errors,
             "error_rate": rate(group.errors, group.calls),
+            "cache_hits": group.cache_hits,
             "latency_ms": LatencyView.of(group.latency),
         }
 
@@ -111,12 +113,21 @@ class KindStats(GroupView):
 class DayView(SumsView):
     day: date
     active_users: int
-    errors: int
+    errors: int = Field(description="requests that ended in an error")
+    error_rate: float = Field(description="errors / requests")
+    cache_hits: int
+    latency_ms: LatencyView
 
     @classmethod
     def of_day(cls, day: DayStats) -> DayView:
         return cls.model_construct(
-            day=day.day, active_users=day.active_users, errors=day.errors, **sums_body(day.sums)
+            day=day.day,
+            active_users=day.active_users,
+            errors=day.errors,
+            error_rate=rate(day.errors, day.sums.requests),
+            cache_hits=day.cache_hits,
+            latency_ms=LatencyView.of(day.latency),
+            **sums_body(day.sums),
         )
 
 

@@ -81,6 +81,7 @@ class UsageService:
         day, month = day_and_month(datetime.now(during.zone))
         now = datetime.now(UTC)
         async with self._uow() as uow:
+            await uow.stats.begin()
             stats = await uow.stats.of_everyone(during)
             today = await uow.stats.total(Range(day, max(now, day), during.tz))
             this_month = await uow.stats.total(Range(month, max(now, month), during.tz))

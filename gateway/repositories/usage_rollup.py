@@ -1,0 +1,71 @@
+"""Adds the ledger up by half hours, each once it is over, and again where a row came late."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import DateTime, Interval, bindparam, delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+
+from gateway.domain.rollup import GAP, LAG, SLOT, floor
+from gateway.models.usage_record import UsageRecord
+from gateway.models.usage_rollup import UsageLate, UsageRolled, UsageSlot
+from gateway.repositories import usage_rollup_sql as sql
+from gateway.repositories.base import Repository
+
+# As much as one transaction adds up: some seconds of work at ten million rows a month.
+_AT_ONCE = timedelta(hours=12)
+_MOMENT = DateTime(timezone=True)
+_ROLL = text(sql.ROLL).bindparams(
+    *(bindparam(name, type_=_MOMENT) for name in ("start", "end", "before", "after")),
+    bindparam("gap", type_=Interval()),
+)
+_ROLL_DAYS = text(sql.ROLL_DAYS).bindparams(
+    bindparam("start", type_=_MOMENT), bindparam("end", type_=_MOMENT)
+)
+
+
+class UsageRollupRepository(Repository):
+    """One worker at a time; whoever comes meanwhile has nothing to do. Safe to repeat."""
+
+    async def step(self, now: datetime) -> bool:
+        """Add up the next part of what is over; whether there is more.
+
+        `now` is at most the present: what is younger than `LAG` may still change.
+        """
+        if not await self._session.scalar(
+            select(func.pg_try_advisory_xact_lock(func.hashtext("usage_slots")))
+        ):
+            return False
+        until = await self._session.scalar(select(UsageRolled.until))
+        if until is None:
+            first = await self._session.scalar(select(func.min(UsageRecord.created_at)))
+            if first is None:
+                return False
+            # What comes before the first row from now on is late.
+            until = floor(min(first, now))
+            await self._session.execute(insert(UsageRolled).values(id=1, until=until))
+        more = await self._again(until)
+        end = min(floor(now - LAG), until + _AT_ONCE)
+        if end > until:
+            await self._roll(until, end)
+            await self._session.execute(update(UsageRolled).values(until=end))
+        return more or end < floor(now - LAG)
+
+    async def _again(self, until: datetime) -> bool:
+        """The half hours that got a row late, and their neighbours, whose requests may go on in them."""
+        noted = select(UsageLate.id).order_by(UsageLate.id).limit(10_000)
+        gone = delete(UsageLate).where(UsageLate.id.in_(noted)).returning(UsageLate.slot)
+        noted_slots = list(await self._session.scalars(gone))
+        late = sorted({slot + step for slot in noted_slots for step in (-SLOT, timedelta(), SLOT)})
+        for slot in late:
+            if slot < until:
+                await self._session.execute(delete(UsageSlot).where(UsageSlot.slot == slot))
+                await self._roll(slot, slot + SLOT)
+        return len(noted_slots) == 10_000
+
+    async def _roll(self, start: datetime, end: datetime) -> None:
+        await self._session.execute(
+            _ROLL, {"start": start, "end": end, "before": start - GAP, "after": end + GAP, "gap": GAP}
+        )
+        await self._session.execute(_ROLL_DAYS, {"start": start, "end": end})
