@@ -83,6 +83,7 @@ async def gateway(
             },
             "mock": {"provider": "mock", "model": "mock", "capabilities": ["tools"]},
             "slow": {"provider": "slow", "model": "slow"},
+            "picture": {"provider": "mock", "model": "mock", "capabilities": ["images"]},
         },
         "routing": {"light": "scripted", "heavy": "scripted"},
         "tools": {"enabled": ["calculator", "current_time"]},

@@ -11,19 +11,24 @@ export interface CallOptions {
   signal?: AbortSignal | null;
 }
 
+/** Refusals of the token itself; another 401 is about what was sent with it, such as a password to confirm by. */
+const OF_THE_TOKEN = new Set(["token_expired", "token_invalid", "token_reused"]);
+
 /** The answer to an authorised request; one that was refused for its token is sent once more with another. */
 export async function request(path: string, options: CallOptions = {}): Promise<Response> {
   const token = await accessToken();
   if (token === null) throw signedOut();
-  let response = await once(path, options, token);
-  if (response.status === 401) {
-    const other = await tokenInsteadOf(token);
-    if (other === null) throw signedOut();
-    response = await once(path, options, other);
-    if (response.status === 401) end();
-  }
-  if (!response.ok) throw await errorOf(response);
-  return response;
+  const response = await once(path, options, token);
+  if (response.ok) return response;
+  const refusal = await errorOf(response);
+  if (!OF_THE_TOKEN.has(refusal.code)) throw refusal;
+  const other = await tokenInsteadOf(token);
+  if (other === null) throw signedOut();
+  const second = await once(path, options, other);
+  if (second.ok) return second;
+  const final = await errorOf(second);
+  if (OF_THE_TOKEN.has(final.code)) end();
+  throw final;
 }
 
 /** The JSON of an authorised request; undefined where there is no body. */

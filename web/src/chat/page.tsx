@@ -135,7 +135,7 @@ function Missing() {
   return (
     <>
       <TopBar />
-      <Empty icon="chat" title={t("chat.missing")}>
+      <Empty page icon="chat" title={t("chat.missing")}>
         <p>{t("chat.missingHint")}</p>
         <Link to="/" className="mt-3 inline-block font-medium text-accent underline underline-offset-2">
           {t("chat.startNew")}

@@ -93,8 +93,10 @@ function useHooks(onRefused: (error: unknown, question: string | null) => void):
 async function settle(queries: QueryClient, turn: Turn): Promise<void> {
   if (!turn.ids) return;
   setTimeout(() => void refreshList(queries), TITLE_MS);
-  const id = turn.ids.conversation_id;
-  await Promise.all([queries.fetchQuery({ ...conversationRead(id), staleTime: 0 }), refreshList(queries)]);
+  const read = conversationRead(turn.ids.conversation_id);
+  // One that is still on its way began before the answer's end, and may not tell of it.
+  await queries.cancelQueries({ queryKey: read.queryKey });
+  await Promise.all([queries.fetchQuery({ ...read, staleTime: 0 }), refreshList(queries)]);
   void queries.invalidateQueries({ queryKey: ["usage"] });
 }
 

@@ -13,7 +13,7 @@ export function NotFound() {
   useTitle(t("common.notFound"));
   return (
     <main className="pt-16">
-      <Empty icon="search" title={t("common.notFound")}>
+      <Empty page icon="search" title={t("common.notFound")}>
         <p>{t("common.notFoundHint")}</p>
         <Link to="/" className="mt-3 inline-block font-medium text-accent underline underline-offset-2">
           {t("common.toChat")}
@@ -34,7 +34,7 @@ export function Crashed() {
   if (stale) return null;
   return (
     <main className="pt-16">
-      <Empty icon="warning" title={t("common.crashed")}>
+      <Empty page icon="warning" title={t("common.crashed")}>
         <p>{t("common.crashedHint")}</p>
         <Button className="mt-3" onClick={() => location.reload()}>
           {t("common.reload")}

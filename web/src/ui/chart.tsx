@@ -33,7 +33,7 @@ export function Chart(props: ChartProps) {
   return (
     <section className="panel flex flex-col gap-3 p-4" aria-label={title}>
       <header className="flex items-center justify-between gap-3">
-        <h3 className="font-medium">{title}</h3>
+        <h2 className="font-medium">{title}</h2>
         <Button kind="quiet" small onClick={() => setAsTable(!asTable)}>
           {asTable ? t("common.showChart") : t("common.showTable")}
         </Button>

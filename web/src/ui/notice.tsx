@@ -44,14 +44,23 @@ export function ErrorNotice({ error, onRetry }: { error: unknown; onRetry?: () =
   );
 }
 
+interface EmptyProps {
+  icon: IconName;
+  title: string;
+  /** It is all that the page has. */
+  page?: boolean;
+  children?: ReactNode;
+}
+
 /** A place where there is nothing yet, and what to do about it. */
-export function Empty({ icon, title, children }: { icon: IconName; title: string; children?: ReactNode }) {
+export function Empty({ icon, title, page, children }: EmptyProps) {
+  const Title = page ? "h1" : "p";
   return (
     <div className="flex flex-col items-center gap-2 px-4 py-10 text-center">
       <span className="text-ink-soft">
         <Icon name={icon} size={28} />
       </span>
-      <p className="font-medium">{title}</p>
+      <Title className="font-medium">{title}</Title>
       {children && <div className="max-w-md text-sm text-ink-soft">{children}</div>}
     </div>
   );

@@ -1,9 +1,10 @@
 import type { Token, Tokens } from "marked";
 import { memo, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
+import { LongText } from "../../ui/long-text";
 import { CodeBlock } from "./code";
 import { Inline } from "./inline";
-import { type MathToken, PLAIN } from "./lex";
+import type { MathToken } from "./lex";
 import { MathText } from "./math";
 
 const DEEPEST = 24;
@@ -13,12 +14,18 @@ interface BlockProps {
   /** No more of it is coming. */
   whole: boolean;
   depth?: number;
+  /** The depth of the text's first heading, which stands right below those of the page. */
+  top?: number;
 }
 
 /** One block; it is drawn anew only where its text is another. */
 export const Block = memo(
-  function Block({ token, whole, depth = 0 }: BlockProps) {
-    return block(token, whole, depth);
+  function Block({ token, whole, depth = 0, top = 1 }: BlockProps) {
+    return token.type === "heading" ? (
+      <Heading token={token as Tokens.Heading} top={top} />
+    ) : (
+      block(token, whole, depth)
+    );
   },
   (before, now) =>
     before.token.raw === now.token.raw && before.token.type === now.token.type && before.whole === now.whole,
@@ -33,8 +40,6 @@ function block(token: Token, whole: boolean, depth: number): ReactNode {
           <Inline tokens={token.tokens} />
         </p>
       );
-    case "heading":
-      return <Heading token={token as Tokens.Heading} />;
     case "code":
       return <CodeBlock code={token.text} language={(token.lang ?? "").split(/\s/)[0] ?? ""} whole={whole} />;
     case "list":
@@ -56,10 +61,13 @@ function block(token: Token, whole: boolean, depth: number): ReactNode {
       return null;
     case "text":
       return <Inline tokens={token.tokens ?? [token]} />;
-    case PLAIN:
-      return <p className="whitespace-pre-wrap">{token.raw}</p>;
     default:
-      return <p className="whitespace-pre-wrap">{token.raw}</p>;
+      // HTML, text that is no Markdown, and whatever marked may learn.
+      return (
+        <p className="whitespace-pre-wrap">
+          <LongText text={token.raw} />
+        </p>
+      );
   }
 }
 
@@ -68,9 +76,9 @@ function Blocks({ tokens, whole, depth }: { tokens: Token[] | undefined; whole: 
   return tokens?.map((token, index) => <Block key={index} token={token} whole={whole} depth={depth} />);
 }
 
-/** Headings of an answer stand below those of the page. */
-function Heading({ token }: { token: Tokens.Heading }) {
-  const Tag = `h${Math.min(token.depth + 2, 6)}` as "h3";
+/** Headings of an answer stand below the page's own, and skip no level because a model began with a small one. */
+function Heading({ token, top }: { token: Tokens.Heading; top: number }) {
+  const Tag = `h${Math.min(3 + Math.max(token.depth - top, 0), 6)}` as "h3";
   return (
     <Tag className={token.depth <= 2 ? "text-lg" : undefined}>
       <Inline tokens={token.tokens} />

@@ -3,6 +3,7 @@ import { type ReactNode, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { plainLine, showTricks } from "../../lib/text";
 import { CopyButton } from "../../ui/copy-button";
+import { LongText } from "../../ui/long-text";
 
 interface CodeProps {
   code: string;
@@ -25,7 +26,7 @@ export function CodeBlock({ code, language, whole }: CodeProps) {
       </figcaption>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls has to be reached by keyboard. */}
       <pre tabIndex={0}>
-        <code>{tree ? nodes(tree.children as ElementContent[]) : shown}</code>
+        <code>{tree ? nodes(tree.children as ElementContent[]) : <LongText text={shown} />}</code>
       </pre>
     </figure>
   );

@@ -56,10 +56,8 @@ export function normalise(text: string): string {
   return text.includes("\r") ? text.replace(/\r\n?/g, "\n") : text;
 }
 
-export const PLAIN = "plain";
-
 function plain(text: string): Token {
-  return { type: PLAIN, raw: text, text };
+  return { type: "plain", raw: text, text };
 }
 
 function hasLongLine(text: string): boolean {

@@ -1,3 +1,4 @@
+import type { Tokens } from "marked";
 import { memo, useRef } from "react";
 import { Block } from "./block";
 import { NOTHING, type Parsed, parseOn, parseWhole } from "./growing";
@@ -11,11 +12,14 @@ interface MarkdownProps {
 /** A model's text. While it grows, only its last blocks are parsed and drawn. */
 export const Markdown = memo(function Markdown({ text, growing = false }: MarkdownProps) {
   const parsed = useParsed(text, growing);
+  const blocks = [...parsed.finished, ...parsed.open];
+  const heading = blocks.find((token): token is Tokens.Heading => token.type === "heading");
+  const top = heading?.depth ?? 1;
   return (
     <div className="markdown">
-      {[...parsed.finished, ...parsed.open].map((token, index) => (
+      {blocks.map((token, index) => (
         // biome-ignore lint/suspicious/noArrayIndexKey: blocks keep their place while the text grows.
-        <Block key={index} token={token} whole={!growing || index < parsed.finished.length} />
+        <Block key={index} token={token} whole={!growing || index < parsed.finished.length} top={top} />
       ))}
     </div>
   );

@@ -25,6 +25,7 @@ export const Answer = memo(function Answer({ view, busy, onRegenerate, onRead }:
   const live = LIVE.has(view.state);
   return (
     <article aria-label={t("chat.assistant")} aria-busy={live} className="flex flex-col">
+      <h2 className="unseen">{t("chat.assistant")}</h2>
       {view.reasoning && (
         <details className="mb-3 rounded-sm border border-line bg-panel text-sm" open={live && !view.text}>
           <summary className="min-h-9 px-3 py-1.5 text-ink-soft">

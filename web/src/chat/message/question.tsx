@@ -4,6 +4,7 @@ import type { Message } from "../../api/types";
 import { Button, IconButton } from "../../ui/button";
 import { CopyButton } from "../../ui/copy-button";
 import { INPUT } from "../../ui/field";
+import { LongText } from "../../ui/long-text";
 import { useEnter } from "../composer/use-enter";
 import { Versions } from "./versions";
 
@@ -31,7 +32,9 @@ export const Question = memo(function Question({ text, message, busy, onEdit, on
           }}
         />
       ) : (
-        <div className="max-w-[85%] rounded-lg bg-accent-soft px-4 py-2.5 whitespace-pre-wrap">{text}</div>
+        <div className="max-w-[85%] rounded-lg bg-accent-soft px-4 py-2.5 whitespace-pre-wrap">
+          <LongText text={text} />
+        </div>
       )}
       {message && !editing && (
         <div className="flex items-center">

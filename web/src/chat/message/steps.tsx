@@ -2,6 +2,7 @@ import { useTranslation } from "react-i18next";
 import { formatDuration } from "../../lib/format";
 import { plainLine, showTricks } from "../../lib/text";
 import { Icon } from "../../ui/icon";
+import { LongText } from "../../ui/long-text";
 import type { ToolStep } from "../stream/turn";
 
 /** What tools were asked for and what they said. */
@@ -51,7 +52,7 @@ function Text({ label, text }: { label: string; text: string }) {
       <p className="text-xs text-ink-soft">{label}</p>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls has to be reached by keyboard. */}
       <pre tabIndex={0} className="max-h-64 overflow-auto text-xs whitespace-pre-wrap">
-        {showTricks(text)}
+        <LongText text={showTricks(text)} />
       </pre>
     </div>
   );

