@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from time import perf_counter
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from gateway.agent.remembering.memory import Memory
@@ -45,6 +46,10 @@ class CachedRunner:
         self._semantic = semantic
         self._on = runner.parts.catalog.cache.exact.ttl_seconds > 0
         self._configuration = fingerprint(runner.parts.catalog)
+
+    def wanted(self, task: asyncio.Task[Any] | None) -> bool:
+        """Whether others wait for the call that the turn of this task makes."""
+        return self._flights.awaited(task)
 
     async def run(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
 
 import structlog
@@ -25,6 +26,7 @@ from gateway.domain.ledger import UsageOwner
 from gateway.domain.principal import Principal
 from gateway.services.artist import Artist
 from gateway.services.caching import CachedRunner
+from gateway.services.channel import EventChannel
 from gateway.services.departure import Departure
 from gateway.services.ledger import Ledger
 from gateway.services.opening import Job, Opening
@@ -34,7 +36,7 @@ from gateway.services.receipts import count, finished_turn, usage_entries
 from gateway.services.said import log_what_was_said
 from gateway.services.spans import end_turn_span, turn_span
 from gateway.services.titles import Titles
-from gateway.services.turns import INTERRUPTED, EventChannel, RunningTurn, TurnTasks
+from gateway.services.turns import INTERRUPTED, RunningTurn, TurnTasks
 
 log = structlog.get_logger(__name__)
 
@@ -125,7 +127,7 @@ class ChatService:
             raise
         live = job.live
         if live is None:
-            channel = EventChannel()
+            channel = EventChannel(turn.request_id)
             put, events = channel.put, channel.follow()
         else:
             put, events = live.feed.put, live.feed.follow(1)
@@ -146,12 +148,13 @@ class ChatService:
             if departure is not None:
                 departure.close()
             if self._ends_with(principal):
-                running.cancel()
+                running.abandon()
 
     async def _drive(
         self, running: RunningTurn, job: Job, tell: Callable[[ChatEvent], None]
     ) -> TurnCompleted | TurnFailed:
         """Run the turn to its end, in a task that no client's leaving reaches; the last event."""
+        running.wanted = partial(self._runner.wanted, running.task)
         with turn_span(job) as it:
             ending = await self._run(running, job, tell)
             end_turn_span(it, ending)

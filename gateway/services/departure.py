@@ -12,7 +12,7 @@ PATIENCE_SECONDS = 0.5
 
 
 class Departure:
-    """Calls a turn off once `gone` returns; to be closed when the turn has ended."""
+    """Has a turn called off once `gone` returns; to be closed when the turn has ended."""
 
     def __init__(self, running: RunningTurn, gone: Callable[[], Awaitable[None]]) -> None:
         self._running = running
@@ -31,4 +31,4 @@ class Departure:
 
     async def _wait(self) -> None:
         await self._gone()
-        self._running.cancel()
+        self._running.abandon()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -55,6 +56,13 @@ class Flights:
         self._responses = responses
         self._flights: dict[bytes, asyncio.Future[Landed]] = {}
         self._writing: set[asyncio.Task[None]] = set()
+        self._leaders: dict[asyncio.Task[Any] | None, bytes] = {}
+        self._waiting: Counter[bytes] = Counter()
+
+    def awaited(self, task: asyncio.Task[Any] | None) -> bool:
+        """Whether this task makes a call that others of this worker wait for: it had better end it."""
+        key = self._leaders.get(task)
+        return key is not None and self._waiting[key] > 0
 
     async def fly(
         self, account: UUID, key: bytes, ask: Callable[[], Awaitable[Landed]], *, patience: float
@@ -70,7 +78,7 @@ class Flights:
             landing = self._flights.get(key)
             if landing is None:
                 return await self._lead(account, key, ask, deadline)
-            await asyncio.wait({landing}, timeout=max(0.0, deadline - asyncio.get_running_loop().time()))
+            await self._land_in_time(key, landing, deadline)
             landed = landing.result() if landing.done() else Outcome.UNSHARED
             if isinstance(landed, Shared):
                 return landed
@@ -78,6 +86,15 @@ class Flights:
                 break
         await ask()
         return None
+
+    async def _land_in_time(self, key: bytes, landing: asyncio.Future[Landed], deadline: float) -> None:
+        self._waiting[key] += 1
+        try:
+            await asyncio.wait({landing}, timeout=max(0.0, deadline - asyncio.get_running_loop().time()))
+        finally:
+            self._waiting[key] -= 1
+            if not self._waiting[key]:
+                del self._waiting[key]
 
     async def aclose(self) -> None:
         """Finish writing what was to be kept."""
@@ -89,6 +106,8 @@ class Flights:
     ) -> Shared | None:
         landing: asyncio.Future[Landed] = asyncio.get_running_loop().create_future()
         self._flights[key] = landing
+        me = asyncio.current_task()
+        self._leaders[me] = key
         holder = secrets.token_bytes(12)
         landed: Landed = Outcome.FAILED
         # A look that is cancelled may have taken the lease all the same.
@@ -103,6 +122,7 @@ class Flights:
                 landed = await ask()
             return None
         finally:
+            self._leaders.pop(me, None)
             # Whoever waits goes on now, however this ended; what is left to write is written beside it.
             landing.set_result(landed)
             data = landed.answer.to_bytes() if isinstance(landed, Shared) and landed.keep else None

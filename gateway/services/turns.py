@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 from uuid import UUID
 
 from gateway.core.exceptions import Unavailable
-from gateway.domain.events import ChatEvent, TurnCompleted, TurnFailed
 from gateway.domain.principal import Principal
 from gateway.services.live import LiveTurn
 from gateway.services.slots import Slot, Slots
@@ -21,41 +19,18 @@ CANCELLED = "cancelled"
 DRAIN_SECONDS = 25.0
 
 
-class EventChannel:
-    """The events of one turn on their way to one listener; holds at most what the turn says."""
-
-    def __init__(self) -> None:
-        self._events: deque[ChatEvent] = deque()
-        self._wake: asyncio.Future[None] | None = None
-
-    def put(self, event: ChatEvent) -> None:
-        """Add an event; never waits: a slow listener holds up no turn. The turn's last event ends it."""
-        self._events.append(event)
-        if self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
-
-    async def follow(self) -> AsyncGenerator[ChatEvent, None]:
-        """The events, to the turn's last one."""
-        while True:
-            while self._events:
-                event = self._events.popleft()
-                yield event
-                if isinstance(event, (TurnCompleted, TurnFailed)):
-                    return
-            self._wake = asyncio.get_running_loop().create_future()
-            await self._wake
-
-
 class RunningTurn:
     """A turn's task; it can be called off until it begins to write down what came of it.
 
-    `live` is what others may follow of it, where a conversation keeps it.
+    `live` is what others may follow of it, where a conversation keeps it; `wanted` says whether others than
+    its client wait for it.
     """
 
     def __init__(self, owner: Principal | None, live: LiveTurn | None = None) -> None:
         self.owner = owner
         self.live = live
         self.task: asyncio.Task[Any] | None = None
+        self.wanted: Callable[[], bool] = _by_nobody
         self._settling = False
 
     def begin_settling(self) -> None:
@@ -66,6 +41,11 @@ class RunningTurn:
         """Call the turn off, unless it has said all it has to say."""
         # Not at once: a task that has not begun could not write down that it was called off.
         asyncio.get_running_loop().call_soon(self._cancel, reason)
+
+    def abandon(self) -> None:
+        """Its client has gone: call it off, unless others wait for what it makes."""
+        if not self.wanted():
+            self.cancel()
 
     def called_off(self) -> None:
         """The cancellation was heard: the task goes on, to write down what there is."""
@@ -214,3 +194,7 @@ class TurnTasks:
 
 def _restarting() -> Unavailable:
     return Unavailable("The gateway is restarting; try again in a moment.", retry_after=2)
+
+
+def _by_nobody() -> bool:
+    return False
