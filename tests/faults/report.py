@@ -1,6 +1,6 @@
-"""The table of faults, made of what a run saw.
+"""The table of faults, made of what one run saw, or several together.
 
-`python -m tests.faults.report SUMMARY [--write]` prints it, and puts it into docs/RELIABILITY.md if told to.
+`python -m tests.faults.report SUMMARY… [--write]` prints it, and puts it into docs/RELIABILITY.md if told to.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import argparse
 import json
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,22 @@ def table(summary: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def together(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One summary of several: tries are added, the worst of figures stays."""
+    found: dict[str, Any] = {"faults": {}, "failed": [], "skipped": []}
+    for summary in summaries:
+        found["failed"] += summary["failed"]
+        found["skipped"] += summary["skipped"]
+        for fault, row in summary["faults"].items():
+            into = found["faults"].setdefault(fault, {"times": 0, "what": {}, "figures": {}})
+            into["times"] += row["times"]
+            for what, times in row["what"].items():
+                into["what"][what] = into["what"].get(what, 0) + times
+            for name, value in row["figures"].items():
+                into["figures"][name] = max(value, into["figures"].get(name, value))
+    return found
+
+
 def _told(name: str, value: float) -> str:
     shown = str(int(value)) if value == int(value) else f"{value:.2f}".rstrip("0")
     return _FIGURES.get(name, f"{name}: {{}}").format(shown)
@@ -57,12 +74,12 @@ def _told(name: str, value: float) -> str:
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("summary", type=Path)
+    parser.add_argument("summaries", type=Path, nargs="+")
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args(arguments)
-    summary = json.loads(given.summary.read_text(encoding="utf-8"))
+    summary = together([json.loads(path.read_text(encoding="utf-8")) for path in given.summaries])
     made = table(summary)
-    print(made)
+    print(made)  # whoever ran it wants to see it
     for kind in ("failed", "skipped"):
         for name in summary[kind]:
             print(f"{kind}: {name}", file=sys.stderr)

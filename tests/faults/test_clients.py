@@ -90,7 +90,7 @@ async def test_of_posts_at_once_into_one_conversation_each_is_whole_or_refused(
 ) -> None:
     async with stage(database_url, redis_url, tmp_path, database_pool_size=POOL) as one:
         caller = await one.caller()
-        rounds, refused = 3, 0
+        rounds, refused = 2, 0
         for _ in range(rounds):
             await one.ledgers.begin()
             conversation = (await say(one.here, caller, "First")).ids["conversation_id"]
