@@ -142,7 +142,7 @@ async def test_silence_before_the_first_word_is_a_timeout_that_falls_back() -> N
         config = catalog(
             {"one": silent.url, "two": sound.url},
             fallbacks={"one": ["two"]},
-            timeouts={"first_token": 0.2, "live": 30},
+            timeouts={"first_token": 1, "live": 30},
         )
         async with runner(config) as agent:
             events = await run(agent, turn(model="one"))
