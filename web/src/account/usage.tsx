@@ -56,7 +56,7 @@ function Limits({ usage: { day, month, limits, remaining } }: { usage: Usage }) 
         <p className="font-medium">
           {limits.requests_per_minute === null
             ? t("account.usage.unlimited")
-            : t("account.usage.perMinuteLimit", { count: limits.requests_per_minute })}
+            : t("account.usage.perMinuteLimit", { limit: formatNumber(limits.requests_per_minute) })}
         </p>
       </div>
     </div>

@@ -22,6 +22,7 @@ export function formatMoney(usd: string | number): string {
   return new Intl.NumberFormat(language(), {
     style: "currency",
     currency: "USD",
+    currencyDisplay: "narrowSymbol",
     minimumFractionDigits: 2,
     maximumFractionDigits: digits,
   }).format(value);

@@ -43,7 +43,7 @@ export default function ChartDrawing({ kind, x, series, points, format }: ChartP
             axisLine={{ stroke: "var(--color-line)" }}
             minTickGap={24}
           />
-          <YAxis tick={TICK} tickLine={false} axisLine={false} width={56} tickFormatter={format} />
+          <YAxis tick={TICK} tickLine={false} axisLine={false} width="auto" tickFormatter={format} />
           <Tooltip
             contentStyle={BOX}
             cursor={{ fill: "var(--color-hover)", stroke: "var(--color-line)" }}

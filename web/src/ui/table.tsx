@@ -62,3 +62,21 @@ export function Table<Row>({ caption, columns, rows, rowKey, showCaption }: Tabl
     </section>
   );
 }
+
+/** Texts up to this length (a time, a name) stay on one line. */
+const SHORT = 24;
+
+function Cell({ numeric, children }: { numeric: boolean; children: ReactNode }) {
+  const short = typeof children === "string" && children.length <= SHORT;
+  return (
+    <td
+      className={cx(
+        "px-3 py-2 align-top",
+        (numeric || short) && "whitespace-nowrap",
+        numeric && "text-right tabular-nums",
+      )}
+    >
+      {children}
+    </td>
+  );
+}

@@ -14,6 +14,7 @@ export function SystemPrompt({ value, onChange }: SystemPromptProps) {
   const { t } = useTranslation();
   const [open, setOpen] = useState(false);
   const [busy, setBusy] = useState(false);
+  const label = value ? t("chat.systemOn") : t("chat.system");
   const submit = async (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
     setBusy(true);
@@ -28,11 +29,14 @@ export function SystemPrompt({ value, onChange }: SystemPromptProps) {
     <>
       <button
         type="button"
+        aria-label={label}
+        title={label}
         onClick={() => setOpen(true)}
         className="inline-flex min-h-8 items-center gap-2 rounded-sm px-2 text-sm text-ink-soft hover:bg-hover hover:text-ink"
       >
         <Icon name="edit" />
-        {value ? t("chat.systemOn") : t("chat.system")}
+        <span className="max-sm:hidden">{label}</span>
+        {value && <span className="size-1.5 rounded-full bg-accent sm:hidden" />}
       </button>
       <Dialog open={open} title={t("chat.systemTitle")} onClose={() => setOpen(false)} wide>
         <form onSubmit={submit} className="flex flex-col gap-4">

@@ -32,9 +32,13 @@ export function ToolPicker({ value, onChange }: ToolPickerProps) {
   };
   return (
     <Ariakit.PopoverProvider placement="top-start">
-      <Ariakit.PopoverDisclosure className="inline-flex min-h-8 items-center gap-2 rounded-sm px-2 text-sm text-ink-soft hover:bg-hover hover:text-ink">
+      <Ariakit.PopoverDisclosure
+        aria-label={label}
+        title={label}
+        className="inline-flex min-h-8 items-center gap-2 rounded-sm px-2 text-sm text-ink-soft hover:bg-hover hover:text-ink"
+      >
         <Icon name="tool" />
-        {label}
+        <span className="max-sm:hidden">{label}</span>
       </Ariakit.PopoverDisclosure>
       <Ariakit.Popover
         portal

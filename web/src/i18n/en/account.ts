@@ -98,7 +98,7 @@ export const account = {
     noLimit: "{{used}}, without a limit",
     left: "{{left}} left",
     perMinute: "Requests a minute",
-    perMinuteLimit: "up to {{count}}",
+    perMinuteLimit: "up to {{limit}}",
     unlimited: "without a limit",
     byModel: "By model, this month",
     byKey: "By key, this month",

@@ -101,7 +101,7 @@ export const account: Translation<typeof english> = {
     noLimit: "{{used}}, 한도 없음",
     left: "{{left}} 남음",
     perMinute: "분당 요청",
-    perMinuteLimit: "최대 {{count}}회",
+    perMinuteLimit: "최대 {{limit}}회",
     unlimited: "한도 없음",
     byModel: "이번 달, 모델별",
     byKey: "이번 달, 키별",
