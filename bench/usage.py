@@ -13,6 +13,7 @@ from pathlib import Path
 
 from alembic.config import Config
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from alembic import command
 from gateway.core.database import create_engine, create_session_factory
@@ -66,23 +67,22 @@ async def _measure(rows: int) -> None:
 
 
 async def _on(url: str, rows: int) -> None:
-    engine = create_engine(url)
+    filling, engine = create_async_engine(url), create_engine(url)
     now = datetime.now(UTC)
     start, step = now - timedelta(days=_DAYS), timedelta(days=_DAYS) / rows
-    async with engine.begin() as connection:
+    async with filling.begin() as connection:
         await connection.execute(text(_PEOPLE_SQL), {"people": _PEOPLE})
         # The ledger as it is found when adding up begins: nothing of it was late.
         await connection.execute(text("ALTER TABLE usage_records DISABLE TRIGGER note_late_usage"))
     for first in range(1, rows, 500_000):
         last = min(rows, first + 499_999)
         given = {"start": start, "step": step, "people": _PEOPLE, "first": first, "last": last}
-        async with engine.begin() as connection:
-            await connection.execute(text("SET LOCAL statement_timeout = 0"))
+        async with filling.begin() as connection:
             await connection.execute(text(_ROWS_SQL), given)
-    async with engine.connect() as connection:
+    async with filling.connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
-        await connection.execute(text("SET statement_timeout = 0"))
         await connection.execute(text("VACUUM ANALYZE usage_records"))
+    await filling.dispose()
     _say(f"{rows} rows written")
     uow = partial(UnitOfWork, create_session_factory(engine))
     roll_up, usage = RollUp(uow), UsageService(uow, Catalog())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -10,10 +11,13 @@ from typing import Any, Literal
 from redis.exceptions import ResponseError
 
 from gateway.cache.client import ValkeyClient, ValkeyUnavailable
-from gateway.domain.breaker import CLOSED, BreakerState, SharedBreaker
+from gateway.domain.breaker import CLOSED, BreakerEvent, BreakerState, SharedBreaker
 from gateway.domain.config.recovery import CircuitBreakerConfig
 
 KEY = "breakers"
+# What they have done, the newest first.
+HISTORY = "breakers:history"
+KEPT = 500
 CHANNEL = "gateway:breakers"
 # A worker that dies during a probe blocks the next one for so long; one that lives renews its probe.
 LEASE_SECONDS = 15.0
@@ -41,7 +45,8 @@ local function read(raw)
   return {failures = 0, opened = 0, retry = 0, probe = '', lease = 0}
 end
 """
-# KEYS: the hash. ARGV: act, upstream, token, failures until open, reset ms, lease ms, TTL in s, channel.
+# KEYS: the hash, the history. ARGV: act, upstream, token, failures until open, reset ms, lease ms, TTL in s,
+# channel, entries of history that are kept.
 # Returns {1 if it opened or the probe is granted, failures, state, ms to wait, opened at (ms)}.
 _ACT = (
     _SHOWN
@@ -50,14 +55,20 @@ local act, upstream, token = ARGV[1], ARGV[2], ARGV[3]
 local b = read(redis.call('HGET', KEYS[1], upstream))
 local mine = token ~= '' and token == b.probe
 local done, changed = 0, false
+local function note(event)
+  redis.call('LPUSH', KEYS[2], cjson.encode({at = now, upstream = upstream, event = event}))
+  redis.call('LTRIM', KEYS[2], 0, ARGV[9] - 1)
+end
 if act == 'fail' and (b.opened == 0 or mine) then
   changed = true
   if b.opened == 0 then b.failures = b.failures + 1 end
   if b.opened > 0 or b.failures >= tonumber(ARGV[4]) then
+    note(b.opened > 0 and 'reopened' or 'opened')
     b.opened, b.retry, b.probe, b.lease, done = now, now + tonumber(ARGV[5]), '', 0, 1
   end
 elseif act == 'succeed' and (b.opened == 0 or mine) then
   changed = b.failures > 0
+  if b.opened > 0 then note('closed') end
   b = read(nil)
 elseif act == 'probe' and b.opened > 0 and now >= b.retry and (b.probe == '' or now >= b.lease) then
   b.probe, b.lease, done, changed = token, now + tonumber(ARGV[6]), 1, true
@@ -130,8 +141,8 @@ class BreakerStore:
         """Tell of a call's end, or ask for, give back or prolong a probe by its token."""
         rule = self._rule
         reply = await self._run(
-            *("EVAL", _ACT, 1, KEY, act, upstream, token or "", rule.failures),
-            *(int(rule.reset_seconds * 1000), int(self._lease * 1000), self._keep, CHANNEL),
+            *("EVAL", _ACT, 2, KEY, HISTORY, act, upstream, token or "", rule.failures),
+            *(int(rule.reset_seconds * 1000), int(self._lease * 1000), self._keep, CHANNEL, KEPT),
         )
         return Acted(bool(reply[0]), _shared(reply[1:]))
 
@@ -139,6 +150,11 @@ class BreakerStore:
         """All that is known, by upstream."""
         rows = await self._run("EVAL", _READ, 1, KEY)
         return {row[0].decode("utf-8", "replace"): _shared(row[1:]) for row in rows}
+
+    async def history(self, limit: int) -> list[tuple[float, str, BreakerEvent]]:
+        """When (seconds since the epoch) which upstream did what, the newest first; `KEPT` at most."""
+        entries = [json.loads(entry) for entry in await self._run("LRANGE", HISTORY, 0, limit - 1)]
+        return [(one["at"] / 1000, one["upstream"], one["event"]) for one in entries]
 
     async def changes(self) -> AsyncGenerator[None, None]:
         """A tick with every change from now on; what changes while Valkey is away is not told.

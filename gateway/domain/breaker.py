@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Literal
 
 BreakerState = Literal["closed", "open", "half_open"]
+# `reopened`: the probe failed.
+BreakerEvent = Literal["opened", "reopened", "closed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,16 @@ class BreakerView:
     failures: int
     opened_at: datetime | None = None
     retry_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerChange:
+    """What a breaker did at a time."""
+
+    at: datetime
+    upstream: str
+    model: str
+    event: BreakerEvent
 
 
 class Breaker:

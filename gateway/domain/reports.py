@@ -76,6 +76,14 @@ class UsageRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SlowCall:
+    """One of the slowest calls of models; `email` is None for who has left."""
+
+    row: UsageRow
+    email: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Latency:
     """Milliseconds of calls of models; None where there were none."""
 

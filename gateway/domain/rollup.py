@@ -13,6 +13,8 @@ SLOT = timedelta(minutes=30)
 GAP = timedelta(minutes=15)
 # How old a slot is before it is added up: calls after it, and their rows, can still change what ended in it.
 LAG = timedelta(minutes=30)
+# So many of the slowest calls of a slot are kept apart: more of a range cannot be asked for.
+MOST_SLOWEST = 20
 _SECONDS = int(SLOT.total_seconds())
 _A_DAY = 48
 _EPOCH = date(1970, 1, 1).toordinal()

@@ -43,6 +43,17 @@ class UsageSlot(Base):
     latencies: Mapped[list[int] | None] = mapped_column(ARRAY(Integer))
 
 
+class UsageSlowest(Base):
+    """One of the slowest calls of models in a half hour: where its row is in the ledger."""
+
+    __tablename__ = "usage_slowest"
+
+    slot: Mapped[datetime] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime]
+    latency_ms: Mapped[int]
+
+
 class UsageDay(Base):
     """In which half hours of a day (UTC) an account used anything: bit 0 of `slots` is the first of 48."""
 

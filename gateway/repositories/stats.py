@@ -13,7 +13,7 @@ from sqlalchemy import Date, DateTime, Interval, bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from gateway.domain.latencies import BUCKETS, percentiles
-from gateway.domain.reports import DayStats, GroupStats, Range, Stats, Sums
+from gateway.domain.reports import DayStats, GroupStats, Range, SlowCall, Stats, Sums, UsageRow
 from gateway.domain.rollup import GAP, SLOT, Division, divide
 from gateway.models.usage_rollup import UsageLate, UsageRolled
 from gateway.repositories import usage_rollup_sql as sql
@@ -32,6 +32,15 @@ _SLOTS = text(sql.OF_SLOTS).bindparams(
 _USERS = text(sql.USERS).bindparams(
     bindparam("days", type_=ARRAY(Date())),
     bindparam("utc_days", type_=ARRAY(Date())),
+    bindparam("starts", type_=ARRAY(_MOMENT)),
+    bindparam("ends", type_=ARRAY(_MOMENT)),
+)
+
+
+_SLOWEST = text(sql.SLOWEST).bindparams(
+    bindparam("start", type_=_MOMENT),
+    bindparam("end", type_=_MOMENT),
+    bindparam("broken", type_=ARRAY(_MOMENT)),
     bindparam("starts", type_=ARRAY(_MOMENT)),
     bindparam("ends", type_=ARRAY(_MOMENT)),
 )
@@ -100,6 +109,17 @@ class StatsRepository(Repository):
             return Sums()
         whole = _joined(await self._parts(await self._divide(during), during.tz), lambda place: ())[()]
         return whole.sums(whole.requests)
+
+    async def slowest(self, during: Range, limit: int) -> list[SlowCall]:
+        """At most `limit` (up to `MOST_SLOWEST`) calls of models in the range, the slowest first."""
+        division = await self._divide(during)
+        given = {"start": division.start, "end": division.end, "broken": list(division.broken)}
+        pieces = {
+            "starts": [start for start, _ in division.pieces],
+            "ends": [end for _, end in division.pieces],
+        }
+        found = await self._session.execute(_SLOWEST, {**given, **pieces, "most": limit})
+        return [SlowCall(UsageRow(*row[:-1]), row[-1]) for row in found]
 
     async def _divide(self, during: Range) -> Division:
         until = await self._session.scalar(select(UsageRolled.until))

@@ -7,14 +7,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import DateTime, Interval, bindparam, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
-from gateway.domain.rollup import GAP, LAG, SLOT, floor
+from gateway.domain.rollup import GAP, LAG, MOST_SLOWEST, SLOT, floor
 from gateway.models.usage_record import UsageRecord
-from gateway.models.usage_rollup import UsageLate, UsageRolled, UsageSlot
+from gateway.models.usage_rollup import UsageLate, UsageRolled, UsageSlot, UsageSlowest
 from gateway.repositories import usage_rollup_sql as sql
 from gateway.repositories.base import Repository
 
-# As much as one transaction adds up: some seconds of work at ten million rows a month.
-_AT_ONCE = timedelta(hours=12)
 _MOMENT = DateTime(timezone=True)
 _ROLL = text(sql.ROLL).bindparams(
     *(bindparam(name, type_=_MOMENT) for name in ("start", "end", "before", "after")),
@@ -23,13 +21,16 @@ _ROLL = text(sql.ROLL).bindparams(
 _ROLL_DAYS = text(sql.ROLL_DAYS).bindparams(
     bindparam("start", type_=_MOMENT), bindparam("end", type_=_MOMENT)
 )
+_ROLL_SLOWEST = text(sql.ROLL_SLOWEST).bindparams(
+    bindparam("start", type_=_MOMENT), bindparam("end", type_=_MOMENT)
+)
 
 
 class UsageRollupRepository(Repository):
     """One worker at a time; whoever comes meanwhile has nothing to do. Safe to repeat."""
 
-    async def step(self, now: datetime) -> bool:
-        """Add up the next part of what is over; whether there is more.
+    async def step(self, now: datetime, at_once: timedelta) -> bool:
+        """Add up the next part of what is over, at most `at_once`; whether there is more.
 
         `now` is at most the present: what is younger than `LAG` may still change.
         """
@@ -46,7 +47,7 @@ class UsageRollupRepository(Repository):
             until = floor(min(first, now))
             await self._session.execute(insert(UsageRolled).values(id=1, until=until))
         more = await self._again(until)
-        end = min(floor(now - LAG), until + _AT_ONCE)
+        end = min(floor(now - LAG), until + at_once)
         if end > until:
             await self._roll(until, end)
             await self._session.execute(update(UsageRolled).values(until=end))
@@ -61,6 +62,7 @@ class UsageRollupRepository(Repository):
         for slot in late:
             if slot < until:
                 await self._session.execute(delete(UsageSlot).where(UsageSlot.slot == slot))
+                await self._session.execute(delete(UsageSlowest).where(UsageSlowest.slot == slot))
                 await self._roll(slot, slot + SLOT)
         return len(noted_slots) == 10_000
 
@@ -69,3 +71,4 @@ class UsageRollupRepository(Repository):
             _ROLL, {"start": start, "end": end, "before": start - GAP, "after": end + GAP, "gap": GAP}
         )
         await self._session.execute(_ROLL_DAYS, {"start": start, "end": end})
+        await self._session.execute(_ROLL_SLOWEST, {"start": start, "end": end, "most": MOST_SLOWEST})

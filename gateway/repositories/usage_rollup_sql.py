@@ -130,3 +130,36 @@ WITH seen AS (
 )
 SELECT day, count(DISTINCT user_id) FROM seen GROUP BY GROUPING SETS ((), (day))
 """  # noqa: S608 - as above
+
+# :start :end :most
+ROLL_SLOWEST = f"""
+INSERT INTO usage_slowest (slot, id, created_at, latency_ms)
+SELECT slot, id, created_at, latency_ms
+FROM (SELECT *, row_number() OVER (PARTITION BY slot ORDER BY latency_ms DESC, id) AS place
+      FROM (SELECT date_bin('30 minutes', created_at, 'epoch') AS slot, id, created_at, latency_ms
+            FROM usage_records
+            WHERE created_at >= :start AND created_at < :end AND {_ASKS}) AS calls) AS ranked
+WHERE place <= :most
+"""  # noqa: S608 - as above
+
+# :start :end :broken :starts :ends :most
+SLOWEST = f"""
+WITH found AS (
+    SELECT id, created_at, latency_ms FROM usage_slowest
+    WHERE slot >= :start AND slot < :end AND slot <> ALL(:broken)
+    UNION ALL
+    SELECT row.*
+    FROM unnest(CAST(:starts AS timestamptz[]), CAST(:ends AS timestamptz[])) AS piece (start, ending),
+        LATERAL (SELECT id, created_at, latency_ms FROM usage_records
+                 WHERE created_at >= piece.start AND created_at < piece.ending AND {_ASKS}
+                 ORDER BY latency_ms DESC LIMIT :most) AS row
+), slowest AS MATERIALIZED (
+    SELECT id, created_at FROM found ORDER BY latency_ms DESC, id LIMIT :most
+)
+SELECT call.id, call.created_at, call.user_id, call.api_key_id, call.request_id, call.kind, call.model,
+       call.provider, call.prompt_tokens, call.completion_tokens, call.cost_usd, call.outcome,
+       call.latency_ms, users.email
+FROM slowest JOIN usage_records call ON call.id = slowest.id AND call.created_at = slowest.created_at
+LEFT JOIN users ON users.id = call.user_id
+ORDER BY call.latency_ms DESC, call.id
+"""  # noqa: S608 - as above

@@ -15,6 +15,7 @@ from gateway.core import exposition
 from gateway.core.request_stats import request_stats
 from gateway.domain.principal import Principal
 from gateway.domain.reports import Range
+from gateway.domain.rollup import MOST_SLOWEST
 from gateway.routers.dependencies import document_errors, get_container, require_admin
 from gateway.schemas.admin import MetricsView, ModelCounters, Percentiles, SlowRequest
 from gateway.schemas.usage import (
@@ -23,6 +24,8 @@ from gateway.schemas.usage import (
     KindStats,
     LatencyView,
     ModelStats,
+    SlowCallList,
+    SlowCallView,
     StatsView,
     SumsView,
     UsagePage,
@@ -82,6 +85,18 @@ async def read_stats(admin: Admin, during: During, request: Request) -> StatsVie
         ],
         by_day=[DayView.of_day(day) for day in stats.by_day],
     )
+
+
+@router.get("/api/admin/slowest", responses=document_errors(401, 403, 422))
+async def read_slowest(
+    admin: Admin,
+    during: During,
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=MOST_SLOWEST)] = 10,
+) -> SlowCallList:
+    """The slowest calls of models in a range, the slowest first."""
+    calls = await get_container(request).usage.slowest(during, limit)
+    return SlowCallList(items=[SlowCallView.of_call(call) for call in calls])
 
 
 @router.get(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
 
 from gateway.domain.principal import Principal
 from gateway.routers.dependencies import current_principal, document_errors, get_container, require_admin
-from gateway.schemas.circuit_breaker import AdminCircuitBreakerList, CircuitBreakerList
+from gateway.schemas.circuit_breaker import AdminCircuitBreakerList, BreakerHistory, CircuitBreakerList
 
 router = APIRouter()
 
@@ -38,3 +38,18 @@ async def list_all_circuit_breakers(
 ) -> AdminCircuitBreakerList:
     """The state of every provider of every model, and how many there are of each."""
     return AdminCircuitBreakerList.of(get_container(request).breakers.all())
+
+
+@router.get(
+    "/api/admin/circuit-breakers/history",
+    tags=["administration"],
+    summary="What circuit breakers have done",
+    responses=document_errors(401, 403, 422),
+)
+async def read_breaker_history(
+    request: Request,
+    admin: Annotated[Principal, Depends(require_admin)],
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> BreakerHistory:
+    """When breakers opened and closed, the newest first."""
+    return BreakerHistory.of(await get_container(request).breakers.history(limit))

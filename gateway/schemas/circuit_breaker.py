@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from gateway.domain.breaker import BreakerView
+from gateway.domain.breaker import BreakerChange, BreakerView
 from gateway.schemas.base import View
 
 
@@ -53,3 +53,24 @@ class AdminCircuitBreakerList(CircuitBreakerList):
             data=[CircuitBreakerView.model_validate(one) for one in breakers],
             totals=BreakerTotals(closed=count["closed"], open=count["open"], half_open=count["half_open"]),
         )
+
+
+class BreakerChangeView(View):
+    """What the breaker of one provider and model did."""
+
+    at: datetime
+    upstream: str = Field(description="the provider's name")
+    model: str = Field(description="the gateway's name of the model")
+    event: Literal["opened", "reopened", "closed"] = Field(description="`reopened`: it was tried, and failed")
+
+
+class BreakerHistory(View):
+    """The newest first, of all workers; the last 500 are kept in Valkey, and gone with it."""
+
+    available: bool = Field(description="false while Valkey is away, or there is none")
+    items: list[BreakerChangeView]
+
+    @classmethod
+    def of(cls, changes: Sequence[BreakerChange] | None) -> BreakerHistory:
+        items = [BreakerChangeView.model_validate(one) for one in changes or ()]
+        return cls(available=changes is not None, items=items)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from gateway.domain.reports import DayStats, GroupStats, Latency, Sums, UsageRow, UsageSum
+from gateway.domain.reports import DayStats, GroupStats, Latency, SlowCall, Sums, UsageRow, UsageSum
 from gateway.domain.usage import money
 from gateway.schemas.base import View
 
@@ -183,6 +183,22 @@ class UsageRowView(View):
     def of_row(cls, row: UsageRow) -> UsageRowView:
         fields = {name: getattr(row, name) for name in cls.model_fields}
         return cls.model_construct(**{**fields, "cost_usd": money(row.cost_usd)})
+
+
+class SlowCallView(UsageRowView):
+    """A call of a model; `email` is null for accounts that have left."""
+
+    email: str | None
+
+    @classmethod
+    def of_call(cls, call: SlowCall) -> SlowCallView:
+        return cls.model_construct(email=call.email, **dict(UsageRowView.of_row(call.row)))
+
+
+class SlowCallList(View):
+    """The slowest first."""
+
+    items: list[SlowCallView]
 
 
 class UsagePage(View):

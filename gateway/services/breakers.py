@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gateway.agent.context import AgentParts
-from gateway.domain.breaker import BreakerView
+from gateway.cache.client import ValkeyUnavailable
+from gateway.domain.breaker import BreakerChange, BreakerView
 from gateway.domain.catalog import AUTO
 from gateway.domain.principal import Principal
 
@@ -17,6 +18,13 @@ class BreakerService:
     def all(self) -> list[BreakerView]:
         """One for each provider of each model that is configured, in the order of the catalogue."""
         return self._parts.upstreams.view()
+
+    async def history(self, limit: int) -> list[BreakerChange] | None:
+        """What breakers have done, the newest first; None while Valkey, which keeps it, is away."""
+        try:
+            return await self._parts.upstreams.history(limit)
+        except ValkeyUnavailable:
+            return None
 
     def visible_to(self, principal: Principal) -> list[BreakerView]:
         """Those of the models that the caller may ask for, by whatever name."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NoReturn
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.core.exceptions import GatewayError
+from gateway.domain.rollup import SLOT
 from gateway.repositories.unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)
@@ -18,6 +19,8 @@ log = structlog.get_logger(__name__)
 EVERY_SECONDS = 60.0
 # Between two parts of what has piled up, so that nobody else waits for the disk.
 _PAUSE_SECONDS = 0.2
+# As much as one transaction adds up: some seconds of work at ten million rows a month.
+_MOST_AT_ONCE = timedelta(hours=12)
 
 
 class RollUp:
@@ -25,6 +28,7 @@ class RollUp:
 
     def __init__(self, uow: Callable[[], UnitOfWork]) -> None:
         self._uow = uow
+        self._at_once = _MOST_AT_ONCE
 
     async def run(self) -> NoReturn:
         """Add up what is over until cancelled; what failed is met again the next time."""
@@ -44,5 +48,11 @@ class RollUp:
 
     async def step(self, now: datetime) -> bool:
         """The next part; whether there is more."""
-        async with self._uow() as uow:
-            return await uow.usage_rollup.step(now)
+        try:
+            async with self._uow() as uow:
+                more = await uow.usage_rollup.step(now, self._at_once)
+        except BaseException:
+            self._at_once = max(SLOT, self._at_once / 2)  # where so much takes longer than a statement may
+            raise
+        self._at_once = min(_MOST_AT_ONCE, self._at_once * 2)
+        return more

@@ -11,7 +11,16 @@ from uuid import UUID
 from gateway.core.exceptions import NotFound
 from gateway.domain.catalog import Catalog, Tier
 from gateway.domain.pages import Cursor, Page, SumCursor
-from gateway.domain.reports import AccountSums, Range, Stats, Sums, UsageRow, UsageSum, day_and_month
+from gateway.domain.reports import (
+    AccountSums,
+    Range,
+    SlowCall,
+    Stats,
+    Sums,
+    UsageRow,
+    UsageSum,
+    day_and_month,
+)
 from gateway.repositories.unit_of_work import UnitOfWork
 
 
@@ -86,6 +95,12 @@ class UsageService:
             today = await uow.stats.total(Range(day, max(now, day), during.tz))
             this_month = await uow.stats.total(Range(month, max(now, month), during.tz))
         return StatsReport(during, stats, today, this_month)
+
+    async def slowest(self, during: Range, limit: int) -> list[SlowCall]:
+        """The slowest calls of models in the range, at most 20."""
+        async with self._uow() as uow:
+            await uow.stats.begin()
+            return await uow.stats.slowest(during, limit)
 
     async def sums(self, which: UsageFilter, *, cursor: str | None, limit: int) -> Page[UsageSum]:
         """A page of sums by day, model and account. Raises ValidationFailed for a broken cursor."""

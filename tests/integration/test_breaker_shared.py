@@ -14,7 +14,7 @@ from gateway.agent.recovery.upstreams import Upstreams
 from gateway.cache.breaker_store import CHANNEL, KEY, BreakerStore
 from gateway.cache.client import ValkeyClient
 from gateway.core import metrics
-from gateway.core.exceptions import UpstreamUnavailable
+from gateway.core.exceptions import CircuitOpen, UpstreamUnavailable
 from gateway.domain.breaker import BreakerState
 from gateway.domain.catalog import Catalog
 from gateway.providers.chat.registry import build_providers
@@ -47,6 +47,13 @@ class Worker:
 
     async def probe(self) -> str | None:
         return (await self.upstreams.choose(("one",))).probe
+
+    async def probe_where_open(self) -> str | None:
+        """As `probe`; None also while there is nothing to ask, or somebody else asks."""
+        try:
+            return await self.probe()
+        except CircuitOpen:
+            return None
 
     async def until(self, state: BreakerState, failures: int | None = None) -> None:
         """What the others found out arrives by itself."""
@@ -225,3 +232,25 @@ async def test_a_key_of_another_kind_leaves_the_worker_to_itself(clean_redis: st
         await here.fail(3)
         assert not here.upstream.breaker.closed
         await here.valkey.execute("DEL", KEY)
+
+
+async def granted(worker_: Worker) -> str:
+    """A probe, once it is time for one."""
+    async with asyncio.timeout(10):
+        while (probe := await worker_.probe_where_open()) is None:
+            await asyncio.sleep(0.01)
+    return probe
+
+
+async def test_what_breakers_did_is_kept_once_for_all_workers(pair: tuple[Worker, Worker]) -> None:
+    one, two = pair
+    await one.fail(2)
+    await two.fail(1)  # opens
+    await one.call(well=False, probe=await granted(one))  # reopens
+    await two.call(well=True, probe=await granted(two))  # closes
+    for worker_ in pair:
+        history = await worker_.upstreams.history(10)
+        assert [change.event for change in history] == ["closed", "reopened", "opened"]
+        assert {(change.upstream, change.model) for change in history} == {("one", "one")}
+        assert history[0].at > history[-1].at
+    assert len(await one.upstreams.history(1)) == 1

@@ -167,6 +167,8 @@ def calls(owner: Owner) -> dict[str, Call]:
         "GET /api/admin/audit": Call(query={"actor_id": owner.person.id}),
         "GET /api/admin/models": Call(),
         "GET /api/admin/circuit-breakers": Call(),
+        "GET /api/admin/circuit-breakers/history": Call(),
+        "GET /api/admin/slowest": Call(),
         "GET /api/admin/stats": Call(),
         "GET /api/admin/usage": Call(query={**everyone, "format": "csv"}),
         "GET /api/metrics": Call(),

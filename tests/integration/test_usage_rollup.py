@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.core.database import create_engine, create_session_factory
 from gateway.core.ids import new_id
-from gateway.domain.reports import Range, Stats
+from gateway.domain.reports import Range, SlowCall, Stats
 from gateway.models.usage_record import UsageRecord
 from gateway.repositories.unit_of_work import UnitOfWork
 from gateway.services.rollup import RollUp
@@ -52,6 +52,11 @@ class Books:
         async with self._uow() as uow:
             await uow.stats.begin()
             return await uow.stats.of_everyone(Range(start, end, tz))
+
+    async def slowest(self, start: datetime, end: datetime) -> list[SlowCall]:
+        async with self._uow() as uow:
+            await uow.stats.begin()
+            return await uow.stats.slowest(Range(start, end, "UTC"), 20)
 
     async def forget(self, user_id: UUID) -> None:
         async with self._uow() as uow:
@@ -183,7 +188,27 @@ async def test_who_left_is_gone_from_the_days_and_no_sum_changes(books: Books) -
 async def test_two_workers_do_not_add_up_at_once(books: Books) -> None:
     await books.write({"created_at": FIRST})
     async with books._uow() as uow:
-        assert await uow.usage_rollup.step(AFTER)
+        assert await uow.usage_rollup.step(AFTER, timedelta(hours=12))
         assert not await books.roll_up.step(AFTER)
     await books.rolled()
     assert len(await books.sql("SELECT 1 FROM usage_slots")) == 1
+
+
+async def test_the_slowest_calls_are_found_wherever_they_are(books: Books) -> None:
+    person = await make_user(books._engine)
+    await days_of_trade(books, [person])
+    half_past = (FIRST + timedelta(days=1), FIRST + timedelta(days=7, minutes=11))
+    before = [await books.slowest(FIRST, AFTER), await books.slowest(*half_past)]
+    await books.rolled()
+    assert [await books.slowest(FIRST, AFTER), await books.slowest(*half_past)] == before
+    times = [call.row.latency_ms for call in before[0]]
+    assert times == sorted(times, reverse=True)
+    [(most,)] = await books.sql("SELECT max(latency_ms) FROM usage_records WHERE kind = 'chat'")
+    assert (len(times), times[0]) == (20, most)
+    assert {call.email is None for call in before[0]} == {call.row.user_id is None for call in before[0]}
+    # One that comes late is there at once, and after the next round.
+    await books.write({"created_at": FIRST + timedelta(days=2), "latency_ms": 10**6})
+    late = await books.slowest(FIRST, AFTER)
+    await books.rolled()
+    assert late[0].row.latency_ms == 10**6
+    assert await books.slowest(FIRST, AFTER) == late

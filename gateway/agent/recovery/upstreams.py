@@ -23,7 +23,7 @@ from gateway.core.exceptions import (
     UpstreamUnauthorized,
     UpstreamUnavailable,
 )
-from gateway.domain.breaker import Breaker, BreakerState, BreakerView
+from gateway.domain.breaker import Breaker, BreakerChange, BreakerState, BreakerView
 from gateway.domain.catalog import Catalog, ModelConfig
 from gateway.providers.chat.base import ChatProvider
 
@@ -62,6 +62,7 @@ class Upstreams:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._clock = clock
+        self._store = store
         self._retry = catalog.retry
         self._budget = RetryBudget(catalog.retry.budget_ratio)
         rule = catalog.circuit_breaker
@@ -158,6 +159,18 @@ class Upstreams:
         if self._breakers.quiet:
             return {}
         return _not_closed((self._at[pair] for pair in asked if pair in self._at), self._clock())
+
+    async def history(self, limit: int) -> list[BreakerChange]:
+        """What breakers have done, the newest first, those of all workers and of models that have gone since.
+
+        Raises:
+            ValkeyUnavailable: it is kept there.
+        """
+        changes = []
+        for at, key, event in await self._store.history(limit):
+            provider, model, _ = key.split("\x1f")
+            changes.append(BreakerChange(datetime.fromtimestamp(at, UTC), provider, model, event))
+        return changes
 
     def view(self) -> list[BreakerView]:
         """Every breaker, in the order of the catalogue."""
