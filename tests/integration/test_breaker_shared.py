@@ -237,9 +237,11 @@ async def test_a_key_of_another_kind_leaves_the_worker_to_itself(clean_redis: st
 async def granted(worker_: Worker) -> str:
     """A probe, once it is time for one."""
     async with asyncio.timeout(10):
-        while (probe := await worker_.probe_where_open()) is None:
+        while True:
+            probe = await worker_.probe_where_open()
+            if probe is not None:
+                return probe
             await asyncio.sleep(0.01)
-    return probe
 
 
 async def test_what_breakers_did_is_kept_once_for_all_workers(pair: tuple[Worker, Worker]) -> None:
