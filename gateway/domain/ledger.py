@@ -31,7 +31,7 @@ class NewTurn:
     conversation's head, or nothing where it is `rooted`. `title`, `model` and `system` go to a new
     conversation (the title also to one that has none yet). `history_limit` counts messages;
     `lease_seconds` is how long the turn may keep its conversation and what it reserved, unless renewed.
-    `ticket` is its place among those that wait for the conversation (None: it did not wait, and comes last).
+    `waited`: it has waited for the conversation, and its turn has come; else those that wait go first.
     What is reserved (None: nothing) is known by the answer's id. `request` is kept with the question:
     `messages`, where a model is shown others than its text, and `parameters`.
     """
@@ -52,7 +52,7 @@ class NewTurn:
     lease_seconds: float = LEASE_SECONDS
     reservation: Reservation | None = None
     request: dict[str, Any] | None = None
-    ticket: int | None = None
+    waited: bool = False
 
 
 @dataclass(frozen=True, slots=True)

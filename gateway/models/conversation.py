@@ -18,6 +18,7 @@ class Conversation(Base):
     `head_id` is the last message of the branch being read. `running_message_id` is the answer being
     written, until `running_until`: a lease, so that a turn whose process died frees the conversation.
     `lock_token` grows with each turn, so that a writer who lost the lease can be told from its successor.
+    `waiting_until` is when the last place among those that wait for it (`waiting_turns`) runs out.
     `titled_by` says whose words the title is: cut from the `question`, a model's, or the `owner`'s; `asked`
     while a model is being asked for one, and for good where it had none to give.
 
@@ -48,6 +49,7 @@ class Conversation(Base):
     lock_token: Mapped[int] = mapped_column(BigInteger, default=0, server_default=text("0"))
     running_message_id: Mapped[UUID | None]
     running_until: Mapped[datetime | None]
+    waiting_until: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 

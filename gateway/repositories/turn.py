@@ -189,7 +189,7 @@ class TurnRepository:
             turn.rooted,
             turn.asked,
             _json(turn.request),
-            turn.ticket,
+            turn.waited,
         )
         async with driver_connection(self._engine) as connection:
             row = await connection.fetchrow(turn_sql.CONTINUE, *common, *where)

@@ -58,8 +58,8 @@ walk AS (
 _BRANCH_COLUMNS = "branch.ids, branch.roles, branch.contents, branch.summary, branch.beside"
 
 # As START up to $13, then $14 parent (NULL for the head, or for none where $16) $15 history limit $16 whether
-# the question begins a branch of its own $17 whether it is there already $18 request $19 ticket: who came
-# earlier goes first. `seen` reads the
+# the question begins a branch of its own $17 whether it is there already $18 request $19 whether its
+# turn has come: others that wait go first. `seen` reads the
 # statement's snapshot, `locked` the newest version of the row: where they differ, so may the branch. Where
 # there is a `start` but nothing was `granted`, the budget is used up. The walk goes back to the newest
 # message with a summary.
@@ -69,11 +69,7 @@ WITH RECURSIVE seen AS (
 ), locked AS (
     SELECT id, title, titled_by, model, system, head_id, lock_token, running_message_id, xmin,
            (running_message_id IS NOT NULL AND running_until > clock_timestamp())
-           OR EXISTS (
-               SELECT FROM waiting_turns
-               WHERE conversation_id = $1 AND expires_at > clock_timestamp()
-                 AND ($19::bigint IS NULL OR ticket < $19)
-           ) AS busy
+           OR (waiting_until > clock_timestamp() AND NOT $19::bool) IS TRUE AS busy
     FROM conversations WHERE id = $1 AND user_id = $2 FOR UPDATE
 ), start AS (
     SELECT id, running_message_id,
@@ -157,7 +153,7 @@ WITH {_account("$16")}, released AS (
     UPDATE conversations SET running_message_id = NULL, running_until = NULL, updated_at = now()
     WHERE id = $2 AND user_id = $16 AND running_message_id = $1 AND lock_token = $14
       AND (SELECT count(*) FROM account) >= 0
-    RETURNING id
+    RETURNING waiting_until > now() AS waiting
 ), answered AS (
     UPDATE messages
     SET content = $3, status = $4, model = $5, provider = $6, finish_reason = $7, prompt_tokens = $8,
@@ -167,7 +163,7 @@ WITH {_account("$16")}, released AS (
     RETURNING id
 ), {also}{_spent(16)}, {settled("$16", "$1", after="answered")}
 RETURNING EXISTS (SELECT FROM answered) AS stands,
-          EXISTS (SELECT FROM waiting_turns WHERE conversation_id = $2) AS waiting
+          (SELECT waiting FROM released) IS TRUE AS waiting
 """  # noqa: S608 - as above
 
 

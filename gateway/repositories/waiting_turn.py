@@ -20,21 +20,42 @@ SELECT $1, now() + make_interval(secs => $2)
 WHERE (SELECT count(*) FROM waiting_turns WHERE conversation_id = $1) < $3
 RETURNING ticket
 """
-# $1 ticket $2 seconds
+# $1 conversation $2 seconds: the conversation's own row says that somebody waits
+_SHOW = "UPDATE conversations SET waiting_until = now() + make_interval(secs => $2) WHERE id = $1"
+# $1 ticket $2 seconds. The conversation's row is written only when it is due, for turns lock it.
 _READY = """
+WITH shown AS (
+    UPDATE conversations c SET waiting_until = now() + make_interval(secs => $2)
+    FROM waiting_turns w
+    WHERE w.ticket = $1 AND c.id = w.conversation_id
+      AND c.waiting_until < now() + make_interval(secs => $2 / 2)
+)
 UPDATE waiting_turns w SET expires_at = now() + make_interval(secs => $2)
-FROM conversations c WHERE w.ticket = $1 AND c.id = w.conversation_id
+FROM conversations c
+WHERE w.ticket = $1 AND c.id = w.conversation_id AND (SELECT count(*) FROM shown) >= 0
 RETURNING (c.running_message_id IS NULL OR c.running_until <= clock_timestamp())
       AND NOT EXISTS (
           SELECT FROM waiting_turns o
           WHERE o.conversation_id = c.id AND o.ticket < w.ticket AND o.expires_at > clock_timestamp()
       ) AS ready
 """
+_HOLD_ITS = """
+SELECT c.id FROM conversations c JOIN waiting_turns w ON w.conversation_id = c.id
+WHERE w.ticket = $1 FOR UPDATE OF c
+"""
 _LEAVE = "DELETE FROM waiting_turns WHERE ticket = $1"
+# $1 conversation
+_HIDE = """
+UPDATE conversations c
+SET waiting_until = (SELECT max(expires_at) FROM waiting_turns WHERE conversation_id = c.id) WHERE id = $1
+"""
 
 
 class WaitingTurnRepository:
-    """All methods raise `Unavailable` where the database cannot be reached."""
+    """All methods raise `Unavailable` where the database cannot be reached.
+
+    Locks are taken in one order, the conversation's row and then places in its queue.
+    """
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -47,6 +68,8 @@ class WaitingTurnRepository:
                 return None
             await connection.execute(_TIDY, conversation_id)
             ticket: int | None = await connection.fetchval(_JOIN, conversation_id, TICKET_SECONDS, most)
+            if ticket is not None:
+                await connection.execute(_SHOW, conversation_id, TICKET_SECONDS)
         return ticket
 
     async def ready(self, ticket: int) -> bool | None:
@@ -57,5 +80,8 @@ class WaitingTurnRepository:
 
     async def leave(self, ticket: int) -> None:
         """Give the place up."""
-        async with driver_connection(self._engine) as connection:
-            await connection.execute(_LEAVE, ticket)
+        async with driver_connection(self._engine) as connection, connection.transaction():
+            conversation_id = await connection.fetchval(_HOLD_ITS, ticket)
+            if conversation_id is not None:
+                await connection.execute(_LEAVE, ticket)
+                await connection.execute(_HIDE, conversation_id)

@@ -143,7 +143,7 @@ class Opening:
             if turn.on_busy == "refuse" or new.conversation_id is None:
                 raise
             return await self._waiting.begin(
-                lambda ticket: self._ledger.begin(principal, replace(new, ticket=ticket), estimate),
+                lambda: self._ledger.begin(principal, replace(new, waited=True), estimate),
                 principal.user_id,
                 new.conversation_id,
                 self._parts.catalog.conversation_queue,

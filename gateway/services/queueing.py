@@ -41,13 +41,13 @@ class Waiting:
 
     async def begin(
         self,
-        begin: Callable[[int], Awaitable[OpenedTurn]],
+        begin: Callable[[], Awaitable[OpenedTurn]],
         user_id: UUID,
         conversation_id: UUID,
         limits: ConversationQueue,
         busy: TurnInProgress,
     ) -> OpenedTurn:
-        """Call `begin` with a ticket when it is its turn.
+        """Call `begin` when its turn has come.
 
         Args:
             busy: what it was refused with.
@@ -64,12 +64,11 @@ class Waiting:
         self._wakes.setdefault(conversation_id, set()).add(wake)
         try:
             while True:
+                await self._come_first(ticket, wake, deadline, busy)
                 try:
-                    # At once as well: the conversation may have been freed before there was a ticket.
-                    return await begin(ticket)
+                    return await begin()
                 except TurnInProgress as still:
                     busy = still
-                await self._come_first(ticket, wake, deadline, busy)
         finally:
             self._forget(conversation_id, wake)
             with suppress(Unavailable):  # it runs out by itself
@@ -79,19 +78,20 @@ class Waiting:
         self, ticket: int, wake: asyncio.Event, deadline: float, busy: TurnInProgress
     ) -> None:
         while True:
+            wake.clear()
+            self._tasks.admit()
+            # At once as well: the conversation may have been freed before there was a ticket.
+            ready = await self._turns.ready(ticket)
+            if ready is None:
+                raise busy
+            if ready:
+                return
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0:
                 raise busy
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(POLL_SECONDS, left)):
                     await wake.wait()
-            wake.clear()
-            self._tasks.admit()
-            ready = await self._turns.ready(ticket)
-            if ready is None:
-                raise busy
-            if ready:
-                return
 
     def _wake(self, conversation_id: UUID) -> None:
         for wake in self._wakes.get(conversation_id, ()):
