@@ -45,15 +45,9 @@ export function Table<Row>({ caption, columns, rows, rowKey, showCaption }: Tabl
           {rows.map((row) => (
             <tr key={rowKey(row)} className="border-b border-line last:border-0">
               {columns.map((column) => (
-                <td
-                  key={column.key}
-                  className={cx(
-                    "px-3 py-2 align-top",
-                    column.numeric && "text-right whitespace-nowrap tabular-nums",
-                  )}
-                >
+                <Cell key={column.key} numeric={column.numeric ?? false}>
                   {column.cell(row)}
-                </td>
+                </Cell>
               ))}
             </tr>
           ))}
