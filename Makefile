@@ -14,7 +14,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 pyth
 BIN := .venv/bin
 TOOLS := .venv-tools
 
-.PHONY: help run install console install-dev test check static bench quality load lock format clean
+.PHONY: help run install console console-types install-dev test check static bench quality load lock format clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | awk -F '\t' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ install: ## create .venv and install the locked requirements
 
 console: install ## build the browser console (`make run` does it where it can)
 	@$(BIN)/python scripts/build_console.py
+
+console-types: install-dev ## write the console's types of the API anew (after a change of its bodies)
+	@$(BIN)/python scripts/build_console.py --types
 
 install-dev:
 	@$(call with_python) scripts/set_up.py --dev

@@ -59,10 +59,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--optional", action="store_true", help="end well where it cannot be built")
     parser.add_argument("--check", action="store_true", help="lint, types and unit tests in place of a build")
+    parser.add_argument(
+        "--types", action="store_true", help="write the API's types anew, from its OpenAPI page"
+    )
     given = parser.parse_args()
     try:
         with alone():
-            check() if given.check else bring_up_to_date()
+            if given.types:
+                write_types(check=False)
+            else:
+                check() if given.check else bring_up_to_date()
     except BuildFailed as failure:
         what = "checked" if given.check else "built"
         print(f"The console was not {what}: {failure}", file=sys.stderr, flush=True)
@@ -82,9 +88,28 @@ def alone() -> Iterator[None]:
 def check() -> None:
     """What has to hold before a change of the console goes in."""
     set_up(dev=True)
+    write_types(check=True)
     npx("biome", "ci", ".", "--log-level=error", package="@biomejs/biome")
     npx("tsc", "--noEmit", package="typescript")
     npx("vitest", "run", "--reporter=dot")
+
+
+def write_types(*, check: bool) -> None:
+    """The types of the API's bodies; with `check`, fails where those that are there are of another page."""
+    set_up(dev=True)
+    page = WEB / "node_modules" / ".openapi.json"
+    run([sys.executable, "-m", "scripts.console_api", str(page)], "The OpenAPI page could not be written.")
+    types = ("openapi-typescript", str(page), "--output", "src/api/schema.d.ts", "--alphabetize")
+    if not check:
+        npx(*types)
+        return
+    try:
+        npx(*types, "--check")
+    except BuildFailed:
+        raise BuildFailed(
+            "web/src/api/schema.d.ts is of another OpenAPI page. `make console-types` writes it anew.",
+            missing=False,
+        ) from None
 
 
 def bring_up_to_date() -> None:

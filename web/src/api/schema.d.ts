@@ -288,6 +288,46 @@ export interface components {
             tool_calls: unknown[] | null;
             usage: components["schemas"]["UsageOut"];
         };
+        /**
+         * BreakerChangeView
+         * @description What the breaker of one provider and model did.
+         */
+        BreakerChangeView: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /**
+             * Event
+             * @description `reopened`: it was tried, and failed
+             * @enum {string}
+             */
+            event: "opened" | "reopened" | "closed";
+            /**
+             * Model
+             * @description the gateway's name of the model
+             */
+            model: string;
+            /**
+             * Upstream
+             * @description the provider's name
+             */
+            upstream: string;
+        };
+        /**
+         * BreakerHistory
+         * @description The newest first, of all workers; the last 500 are kept in Valkey, and gone with it.
+         */
+        BreakerHistory: {
+            /**
+             * Available
+             * @description false while Valkey is away, or there is none
+             */
+            available: boolean;
+            /** Items */
+            items: components["schemas"]["BreakerChangeView"][];
+        };
         /** BreakerTotals */
         BreakerTotals: {
             /** Closed */
@@ -303,6 +343,22 @@ export interface components {
             completion_tokens: number;
             /** Prompt Tokens */
             prompt_tokens: number;
+        };
+        /**
+         * CancelView
+         * @description An answer whose turn was called off; `status` is what it was until then.
+         */
+        CancelView: {
+            /**
+             * Message Id
+             * Format: uuid
+             */
+            message_id: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "pending" | "streaming" | "complete" | "failed" | "cancelled" | "interrupted";
         };
         /** ChangePasswordBody */
         ChangePasswordBody: {
@@ -362,6 +418,32 @@ export interface components {
              * @description the provider's name
              */
             upstream: string;
+        };
+        /**
+         * ConsoleTokenView
+         * @description The console's access token; `expires_in` seconds until it is void. The refresh token is in a cookie.
+         */
+        ConsoleTokenView: {
+            /** Access Token */
+            access_token: string;
+            /** Expires In */
+            expires_in: number;
+            /**
+             * Token Type
+             * @default bearer
+             * @constant
+             */
+            token_type: "bearer";
+        };
+        /**
+         * ConsoleView
+         * @description What anybody may know of the gateway before signing in.
+         */
+        ConsoleView: {
+            /** Sign Up Open */
+            sign_up_open: boolean;
+            /** Version */
+            version: string;
         };
         /**
          * ConversationCreate
@@ -515,6 +597,8 @@ export interface components {
         DayView: {
             /** Active Users */
             active_users: number;
+            /** Cache Hits */
+            cache_hits: number;
             /** Completion Tokens */
             completion_tokens: number;
             /** Cost Usd */
@@ -524,8 +608,17 @@ export interface components {
              * Format: date
              */
             day: string;
-            /** Errors */
+            /**
+             * Error Rate
+             * @description errors / requests
+             */
+            error_rate: number;
+            /**
+             * Errors
+             * @description requests that ended in an error
+             */
             errors: number;
+            latency_ms: components["schemas"]["LatencyView"];
             /** Prompt Tokens */
             prompt_tokens: number;
             /**
@@ -566,6 +659,12 @@ export interface components {
              * @description a sentence, for people
              */
             message: string;
+            /**
+             * Message Id
+             * @description of `turn_in_progress`: the answer being written
+             * @default null
+             */
+            message_id: string | null;
             /**
              * Param
              * @description path of the offending field
@@ -608,6 +707,8 @@ export interface components {
         };
         /** KindStats */
         KindStats: {
+            /** Cache Hits */
+            cache_hits: number;
             /**
              * Calls
              * @description calls of models or tools; a request may take several
@@ -642,7 +743,7 @@ export interface components {
         };
         /**
          * LatencyView
-         * @description Milliseconds of calls of models; null where there were none.
+         * @description Milliseconds of calls of models, to within a few hundredths; null where there were none.
          */
         LatencyView: {
             /** P50 */
@@ -766,6 +867,8 @@ export interface components {
         };
         /** ModelStats */
         ModelStats: {
+            /** Cache Hits */
+            cache_hits: number;
             /**
              * Calls
              * @description calls of models or tools; a request may take several
@@ -930,6 +1033,26 @@ export interface components {
              */
             password: string;
         };
+        /**
+         * ReloadView
+         * @description What is in force now in the worker that answers.
+         */
+        ReloadView: {
+            /**
+             * Digest
+             * @description SHA-256 of the file
+             */
+            digest: string;
+            /** Models */
+            models: number;
+            /** Providers */
+            providers: number;
+            /**
+             * Told
+             * @description by whom the other workers hear of it; null where nobody could tell them
+             */
+            told: ("valkey" | "parent") | null;
+        };
         /** ResetPasswordBody */
         ResetPasswordBody: {
             /**
@@ -979,6 +1102,54 @@ export interface components {
             last_used_at: string;
             /** User Agent */
             user_agent: string | null;
+        };
+        /**
+         * SlowCallList
+         * @description The slowest first.
+         */
+        SlowCallList: {
+            /** Items */
+            items: components["schemas"]["SlowCallView"][];
+        };
+        /**
+         * SlowCallView
+         * @description A call of a model; `email` is null for accounts that have left.
+         */
+        SlowCallView: {
+            /** Api Key Id */
+            api_key_id: string | null;
+            /** Completion Tokens */
+            completion_tokens: number;
+            /** Cost Usd */
+            cost_usd: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Email */
+            email: string | null;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Kind */
+            kind: string;
+            /** Latency Ms */
+            latency_ms: number;
+            /** Model */
+            model: string;
+            /** Outcome */
+            outcome: string;
+            /** Prompt Tokens */
+            prompt_tokens: number;
+            /** Provider */
+            provider: string;
+            /** Request Id */
+            request_id: string;
+            /** User Id */
+            user_id: string | null;
         };
         /** SlowRequest */
         SlowRequest: {
