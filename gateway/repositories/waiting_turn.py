@@ -29,6 +29,7 @@ WITH shown AS (
     FROM waiting_turns w
     WHERE w.ticket = $1 AND c.id = w.conversation_id
       AND c.waiting_until < now() + make_interval(secs => $2 / 2)
+    RETURNING 1
 )
 UPDATE waiting_turns w SET expires_at = now() + make_interval(secs => $2)
 FROM conversations c
