@@ -46,6 +46,7 @@ from gateway.services.password_reset import PasswordResetService
 from gateway.services.queueing import Waiting
 from gateway.services.recording import Recorder
 from gateway.services.rejoining import Rejoining
+from gateway.services.relaying import Relay
 from gateway.services.rescue import Rescue
 from gateway.services.rollup import RollUp
 from gateway.services.slots import Slots
@@ -120,7 +121,10 @@ async def open_foundation(settings: Settings, catalog: Catalog) -> AsyncIterator
         keeper = Keeper(tasks, running, bus)
         in_background(stack, keeper.run())
         lease = settings.turn_lease_seconds
-        idempotency = Idempotency(IdempotencyRepository(engine), Sealer(secret), tasks, lease_seconds=lease)
+        relay = Relay(events, bus)
+        idempotency = Idempotency(
+            IdempotencyRepository(engine), Sealer(secret), tasks, relay, lease_seconds=lease
+        )
         stack.push_async_callback(idempotency.aclose)
         rejoining = Rejoining(idempotency, bus)
         stack.push_async_callback(rejoining.aclose)

@@ -27,13 +27,15 @@ WITH claimed AS (
        OR (k.expires_at < clock_timestamp() AND (k.answer IS NOT NULL OR k.held_until < clock_timestamp()))
     RETURNING holder
 )
-SELECT true AS claimed, NULL::bytea AS fingerprint, NULL::bytea AS answer, false AS abandoned FROM claimed
+SELECT true AS claimed, NULL::bytea AS fingerprint, NULL::bytea AS answer, false AS abandoned, holder
+FROM claimed
 UNION ALL
-SELECT false, fingerprint, answer, answer IS NULL AND held_until < clock_timestamp()
+SELECT false, fingerprint, answer, answer IS NULL AND held_until < clock_timestamp(), holder
 FROM idempotency_keys WHERE id = $1 AND NOT EXISTS (SELECT FROM claimed)
 """
 _LOOK = """
-SELECT false AS claimed, fingerprint, answer, answer IS NULL AND held_until < clock_timestamp() AS abandoned
+SELECT false AS claimed, fingerprint, answer, answer IS NULL AND held_until < clock_timestamp() AS abandoned,
+       holder
 FROM idempotency_keys WHERE id = $1 AND (answer IS NULL OR expires_at > clock_timestamp())
 """
 # $1 id $2 holder $3 answer $4 account
@@ -63,6 +65,7 @@ class KeyState:
     """
 
     claimed: bool
+    holder: UUID
     fingerprint: bytes | None = None
     answer: bytes | None = None
     abandoned: bool = False

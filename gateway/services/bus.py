@@ -18,12 +18,12 @@ log = structlog.get_logger(__name__)
 CHANNEL = "gateway:turns"
 _RETRY_SECONDS = 1.0
 
-Word = Literal["cancel", "freed", "retried"]
+Word = Literal["cancel", "freed", "retried", "followed"]
 
 
 class Bus:
     """`cancel` names an answer whose turn is to stop, `freed` a conversation whose turn has ended,
-    `retried` a request that a client sends once more.
+    `retried` a request that a client sends once more, `followed` an attempt whose stream is wanted elsewhere.
     """
 
     def __init__(self, valkey: ValkeyClient) -> None:

@@ -15,6 +15,7 @@ from gateway.core.sealing import Sealer
 from gateway.domain.budget import LEASE_SECONDS
 from gateway.domain.idempotency import Keyed
 from gateway.repositories.idempotency import IdempotencyRepository, KeyState
+from gateway.services.relaying import Relay
 from gateway.services.tape import Tape
 from gateway.services.turns import TurnTasks
 
@@ -23,6 +24,7 @@ log = structlog.get_logger(__name__)
 # Pauses between two looks at what another worker does, and between tries to write down an answer, in seconds.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25
 _TRIES = (0.05, 0.25, 1.0, 3.0)
+_LOST = "The worker that made this answer has gone; ask again."
 _UNREADABLE = "What this key was answered cannot be read any more; take a new one."
 
 
@@ -69,12 +71,14 @@ class Idempotency:
         keys: IdempotencyRepository,
         sealer: Sealer,
         tasks: TurnTasks,
+        relay: Relay,
         *,
         lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         self._keys = keys
         self._sealer = sealer
         self._worker = tasks
+        self._relay = relay
         self._lease_seconds = lease_seconds
         self._tapes: dict[tuple[bytes, bytes], Tape] = {}
         self._held: dict[tuple[bytes, UUID], float] = {}
@@ -126,10 +130,10 @@ class Idempotency:
     async def _conduct(self, ask: _Ask, tape: Tape, work: Work, doing: asyncio.Future[bool]) -> None:
         """Do the work, unless it is done or being done; whatever happens, the tape ends."""
         try:
-            kept = await self._claimed(ask)
+            kept = await self._claimed(ask, tape)
             doing.set_result(kept is None)
             if kept is not None:
-                tape.play(kept)
+                tape.finish(kept)
                 return
             await self._do(ask, tape, work)
         except BaseException as error:
@@ -140,9 +144,14 @@ class Idempotency:
         finally:
             self._tapes.pop((ask.id, ask.fingerprint), None)
 
-    async def _claimed(self, ask: _Ask) -> bytes | None:
-        """None once the key is ours, or the answer that it has."""
+    async def _claimed(self, ask: _Ask, tape: Tape) -> bytes | None:
+        """None once the key is ours, or the answer that it has.
+
+        A stream that another worker makes is told on the tape meanwhile.
+        """
         pause = _FIRST_PAUSE
+        place = b"0-0"
+        asked: UUID | None = None
         while True:
             state = await self._claim(ask)
             while state is not None and not state.claimed:
@@ -153,9 +162,19 @@ class Idempotency:
                 if state.abandoned:
                     break
                 self._worker.admit()
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                if pause < _LONGEST_PAUSE:
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, _LONGEST_PAUSE)
+                elif asked != state.holder:
+                    if tape.begun:
+                        raise Unavailable(_LOST, retry_after=1)
+                    place, asked = b"0-0", state.holder
+                    await self._relay.ask(state.holder)
+                else:
+                    place = await self._relay.read(state.holder, place, tape)
                 state = await self._keys.look(ask.id)
+            if tape.begun:
+                raise Unavailable(_LOST, retry_after=1)
             if state is not None and state.claimed:
                 return None
 
@@ -179,12 +198,14 @@ class Idempotency:
     async def _do(self, ask: _Ask, tape: Tape, work: Work) -> None:
         done = Done(keep=False)
         try:
+            self._relay.offer(ask.holder, tape)
             done = await work(tape)
         finally:
             if not done.keep:  # who comes now does not hear of it, but waits until the key is free
                 self._tapes.pop((ask.id, ask.fingerprint), None)
             await self._patiently(ask, tape, done)
             self._held.pop((ask.id, ask.holder), None)
+            self._relay.withdraw(ask.holder)
 
     async def _patiently(self, ask: _Ask, tape: Tape, done: Done) -> None:
         """Write down what became of the key; until then nobody else may have it."""

@@ -78,13 +78,30 @@ class Tape:
         """Head and body as they are kept; of a tape that has ended well."""
         return self._head.result().with_body(b"".join(self._chunks))
 
-    def play(self, kept: bytes) -> None:
-        """Tell all of an answer that `whole` gave."""
+    def finish(self, kept: bytes) -> None:
+        """Tell all of an answer that `whole` gave, or what is left of it."""
         head, body = Head.and_body(kept)
-        self.begin(head)
-        if body:
-            self.add(body)
+        if self.ended:
+            return
+        if not self.begun:
+            self.begin(head)
+        if rest := body[sum(map(len, self._chunks)) :]:
+            self.add(rest)
         self.end()
+
+    def since(self, number: int) -> bytes:
+        """The body behind the chunk of this number, as far as there is any."""
+        return b"".join(self._chunks[number:])
+
+    @property
+    def count(self) -> int:
+        """How many chunks there are."""
+        return len(self._chunks)
+
+    async def more(self, number: int) -> None:
+        """Return once there are more chunks than `number`, or all."""
+        while len(self._chunks) <= number and not self.ended:
+            await self._next()
 
     async def _next(self) -> None:
         if self._more is None or self._more.done():

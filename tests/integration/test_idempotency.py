@@ -259,6 +259,27 @@ async def test_a_stream_that_is_half_told_is_joined_from_its_beginning(
     assert len(upstream.calls) == 1
 
 
+async def test_a_stream_is_joined_on_another_worker_while_it_is_made(
+    serve: Serve, gateway: Gateway, person: Person, upstream: OpenAIUpstream
+) -> None:
+    gate = asyncio.Event()
+    upstream.script(Reply(gate=gate, gate_at=2))
+    headers = {**person.headers, "idempotency-key": "k-1"}
+    body = {"message": "Hi"}
+    async with serve() as other:
+        first = asyncio.create_task(post(gateway, STREAM, body, person.headers))
+        await upstream.wait_for_calls(1)
+        async with other.http.stream("POST", STREAM, json=body, headers=headers) as joined:
+            said = ""
+            async for text in joined.aiter_text():
+                said += text
+                if '"text":' in said:
+                    gate.set()  # it is told what there is before there is all
+        assert joined.headers["idempotent-replayed"] == "true"
+        assert said.encode() == (await first).content
+    assert len(upstream.calls) == 1
+
+
 async def test_a_keyed_turn_goes_on_without_its_client_and_is_told_when_it_comes_back(
     gateway: Gateway, person: Person, service: dict[str, str], upstream: OpenAIUpstream
 ) -> None:
