@@ -79,10 +79,10 @@ class Gateway(Door):
         return container
 
 
-async def promote(gateway: Gateway, person: Person) -> None:
-    """Make an administrator of an account, as nobody could over the wire."""
+async def promote(gateway: Gateway, person: Person, *, role: str = "admin") -> None:
+    """Make an administrator of an account (or a user again), as nobody could over the wire."""
     async with gateway.container.admin._uow() as uow:
-        await uow.admin.change(UUID(person.id), {"role": "admin"}, end_access_tokens=False)
+        await uow.admin.change(UUID(person.id), {"role": role}, end_access_tokens=False)
     await gateway.container.admin._cache.forget_account(UUID(person.id))
 
 

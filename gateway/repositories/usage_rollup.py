@@ -47,11 +47,13 @@ class UsageRollupRepository(Repository):
             until = floor(min(first, now))
             await self._session.execute(insert(UsageRolled).values(id=1, until=until))
         more = await self._again(until)
-        end = min(floor(now - LAG), until + at_once)
+        over, end, found = floor(now - LAG), until, False
+        while end < over and not found:  # where nobody used anything, it goes on at once
+            start, end = end, min(over, end + at_once)
+            found = await self._roll(start, end)
         if end > until:
-            await self._roll(until, end)
             await self._session.execute(update(UsageRolled).values(until=end))
-        return more or end < floor(now - LAG)
+        return more or end < over
 
     async def _again(self, until: datetime) -> bool:
         """The half hours that got a row late, and their neighbours, whose requests may go on in them."""
@@ -66,9 +68,13 @@ class UsageRollupRepository(Repository):
                 await self._roll(slot, slot + SLOT)
         return len(noted_slots) == 10_000
 
-    async def _roll(self, start: datetime, end: datetime) -> None:
-        await self._session.execute(
+    async def _roll(self, start: datetime, end: datetime) -> bool:
+        """Whether there was anything."""
+        made = await self._session.execute(
             _ROLL, {"start": start, "end": end, "before": start - GAP, "after": end + GAP, "gap": GAP}
         )
+        if not made.rowcount:  # type: ignore[attr-defined]
+            return False
         await self._session.execute(_ROLL_DAYS, {"start": start, "end": end})
         await self._session.execute(_ROLL_SLOWEST, {"start": start, "end": end, "most": MOST_SLOWEST})
+        return True

@@ -2,10 +2,10 @@ import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { call } from "../api/client";
 import { formatNumber, formatTime } from "../lib/format";
-import { ErrorNotice, Loading } from "../ui/notice";
-import { Page, Stat } from "../ui/page";
+import { Empty, ErrorNotice, Loading, Notice } from "../ui/notice";
+import { Page, Section, Stat } from "../ui/page";
 import { Table } from "../ui/table";
-import type { Breaker, Breakers } from "./types";
+import type { Breaker, BreakerHistory, Breakers } from "./types";
 
 const EVERY_MS = 5_000;
 const ORDER: Breaker["state"][] = ["open", "half_open", "closed"];
@@ -32,6 +32,7 @@ export function BreakersPage() {
         </dl>
       )}
       {rows && <BreakerTable rows={rows} />}
+      <History />
     </Page>
   );
 }
@@ -66,5 +67,46 @@ function BreakerTable({ rows }: { rows: Breaker[] }) {
         { key: "retry", title: t("admin.breakers.retry"), cell: ({ retry_at }) => time(retry_at) },
       ]}
     />
+  );
+}
+
+/** When breakers opened and closed, of all workers. */
+function History() {
+  const { t } = useTranslation();
+  const history = useQuery({
+    queryKey: ["admin", "breakers", "history"],
+    queryFn: ({ signal }) =>
+      call<BreakerHistory>("/api/admin/circuit-breakers/history", { query: { limit: 100 }, signal }),
+    refetchInterval: EVERY_MS,
+  });
+  if (history.error) return <ErrorNotice error={history.error} onRetry={() => void history.refetch()} />;
+  if (!history.data) return <Loading />;
+  const { available, items } = history.data;
+  return (
+    <Section title={t("admin.breakers.history")} hint={t("admin.breakers.historyHint")}>
+      {!available && <Notice kind="warning">{t("admin.breakers.historyAway")}</Notice>}
+      {available && items.length === 0 && <Empty icon="shield" title={t("admin.breakers.historyNone")} />}
+      {items.length > 0 && (
+        <Table
+          caption={t("admin.breakers.history")}
+          rows={items}
+          rowKey={(row) => `${row.at} ${row.upstream} ${row.model} ${row.event}`}
+          columns={[
+            { key: "at", title: t("admin.audit.time"), cell: ({ at }) => formatTime(at) },
+            { key: "upstream", title: t("admin.overview.provider"), cell: (row) => row.upstream },
+            { key: "model", title: t("admin.overview.model"), cell: (row) => row.model },
+            {
+              key: "event",
+              title: t("admin.breakers.event"),
+              cell: ({ event }) => (
+                <span className={event === "closed" ? "text-accent" : "text-danger"}>
+                  {t(`admin.breakers.${event}Event`)}
+                </span>
+              ),
+            },
+          ]}
+        />
+      )}
+    </Section>
   );
 }

@@ -9,6 +9,7 @@ import { LiveFigures } from "./live";
 import { ByKind, ByModel } from "./parts";
 import { type Days, useDays } from "./range";
 import { RangePicker } from "./range-picker";
+import { Slowest } from "./slowest";
 import type { Stats } from "./types";
 
 // Fresh enough to follow what happens; a page that nobody looks at asks nothing.
@@ -29,6 +30,7 @@ export function Overview() {
       {stats.error && <ErrorNotice error={stats.error} onRetry={() => void stats.refetch()} />}
       {stats.isPending && <Loading />}
       {stats.data && <Figures stats={stats.data} days={days} />}
+      <Slowest days={days} />
       <LiveFigures />
     </Page>
   );
@@ -94,7 +96,11 @@ function ByDay({ stats }: { stats: Stats }) {
     completion: day.completion_tokens,
     cost: Number(day.cost_usd),
     users: day.active_users,
-    errorRate: day.requests ? day.errors / day.requests : 0,
+    errorRate: day.error_rate,
+    cacheHits: day.cache_hits,
+    p50: day.latency_ms.p50,
+    p95: day.latency_ms.p95,
+    p99: day.latency_ms.p99,
   }));
   const common = { x: "day", xTitle: t("admin.overview.day"), points };
   return (
@@ -132,6 +138,31 @@ function ByDay({ stats }: { stats: Stats }) {
         kind="line"
         series={[{ key: "errorRate", title: t("admin.overview.errors") }]}
         format={formatPercent}
+      />
+      <Chart
+        {...common}
+        title={t("admin.overview.latencyByDay")}
+        kind="line"
+        series={[
+          { key: "p50", title: "p50" },
+          { key: "p95", title: "p95" },
+          { key: "p99", title: "p99" },
+        ]}
+        format={formatDuration}
+      />
+      <Chart
+        {...common}
+        title={t("admin.overview.usersByDay")}
+        kind="bar"
+        series={[{ key: "users", title: t("admin.overview.users") }]}
+        format={formatCompact}
+      />
+      <Chart
+        {...common}
+        title={t("admin.overview.cacheByDay")}
+        kind="bar"
+        series={[{ key: "cacheHits", title: t("admin.overview.cacheHits") }]}
+        format={formatCompact}
       />
     </div>
   );

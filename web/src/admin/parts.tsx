@@ -57,6 +57,12 @@ function useFigures(): Column<Part>[] {
   const time = (ms: number | null) => (ms === null ? "–" : formatDuration(ms));
   const numeric = true;
   return [
+    {
+      key: "requests",
+      title: t("admin.overview.requests"),
+      numeric,
+      cell: (row) => formatNumber(row.requests),
+    },
     { key: "calls", title: t("admin.overview.calls"), numeric, cell: (row) => formatNumber(row.calls) },
     {
       key: "tokens",
@@ -70,6 +76,12 @@ function useFigures(): Column<Part>[] {
       title: t("admin.overview.errors"),
       numeric,
       cell: (row) => formatPercent(row.error_rate),
+    },
+    {
+      key: "cache",
+      title: t("admin.overview.cacheHits"),
+      numeric,
+      cell: (row) => formatNumber(row.cache_hits),
     },
     { key: "p50", title: "p50", numeric, cell: (row) => time(row.latency_ms.p50) },
     { key: "p95", title: "p95", numeric, cell: (row) => time(row.latency_ms.p95) },

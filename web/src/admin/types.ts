@@ -4,6 +4,9 @@ import type { components } from "../api/schema";
 type Schemas = components["schemas"];
 
 export type Stats = Schemas["StatsView"];
+export type SlowCall = Schemas["SlowCallView"];
+export type SlowCalls = Schemas["SlowCallList"];
+export type BreakerHistory = Schemas["BreakerHistory"];
 export type Metrics = Schemas["MetricsView"];
 export type Account = Schemas["UserWithUsage"];
 export type AccountPage = Schemas["UserPage"];

@@ -16,16 +16,17 @@ import { UserDialog } from "./user-dialog";
 interface Filters {
   q: string;
   role: string;
+  tier: string;
   status: string;
 }
 
 /** Accounts: found, looked at, changed. */
 export function UsersPage() {
   const { t } = useTranslation();
-  const [filters, setFilters] = useState<Filters>({ q: "", role: "", status: "" });
+  const [filters, setFilters] = useState<Filters>({ q: "", role: "", tier: "", status: "" });
   return (
     <Page title={t("admin.nav.users")}>
-      <search className="grid gap-3 sm:grid-cols-[2fr_1fr_1fr]">
+      <search className="grid gap-3 sm:grid-cols-[2fr_1fr_1fr_1fr]">
         <TextField
           label={t("admin.users.search")}
           type="search"
@@ -42,6 +43,13 @@ export function UsersPage() {
           <option value="user">{t("account.profile.roles.user")}</option>
           <option value="admin">{t("account.profile.roles.admin")}</option>
         </SelectField>
+        <TextField
+          label={t("admin.users.tier")}
+          placeholder={t("admin.users.tierFilterHint")}
+          value={filters.tier}
+          maxLength={64}
+          onChange={(event) => setFilters({ ...filters, tier: event.target.value })}
+        />
         <SelectField
           label={t("admin.users.status")}
           value={filters.status}

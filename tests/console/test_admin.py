@@ -1,0 +1,122 @@
+"""Administration in the browser: figures of days in a zone, slow calls, breakers' history, accounts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest_asyncio
+from playwright.async_api import BrowserContext, Page, expect
+from sqlalchemy import insert
+
+from gateway.core.ids import new_id
+from gateway.models.usage_record import UsageRecord
+from gateway.services.rollup import RollUp
+from tests.console.browser import Watch, sign_in
+from tests.gateway_server import PASSWORD, Gateway, Person, promote
+
+NOON = datetime(2026, 2, 10, 12, tzinfo=UTC)
+
+
+async def write(gateway: Gateway, *rows: dict[str, Any]) -> None:
+    plain = {"kind": "chat", "model": "m", "provider": "p", "prompt_tokens": 100, "completion_tokens": 20}
+    plain |= {"outcome": "ok", "latency_ms": 400, "cost_usd": "0.5", "user_id": None}
+    full = [{**plain, "id": (made := new_id()), "request_id": str(made), **row} for row in rows]
+    async with gateway.container.engine.begin() as connection:
+        await connection.execute(insert(UsageRecord), full)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def desk(
+    profile: tuple[BrowserContext, Watch], gateway: Gateway, person: Person
+) -> AsyncIterator[Page]:
+    """A tab of an administrator."""
+    await promote(gateway, person)
+    page = await profile[0].new_page()
+    await sign_in(page, person.email, PASSWORD)
+    yield page
+    await promote(gateway, person, role="user")
+
+
+async def test_figures_are_those_of_the_days_and_the_zone(
+    desk: Page, gateway: Gateway, person: Person
+) -> None:
+    who = {"user_id": UUID(person.id)}
+    await write(
+        gateway,
+        *({"created_at": NOON, "latency_ms": ms, **who} for ms in (100, 200, 300)),
+        {"created_at": NOON, "outcome": "cached", "latency_ms": 1},
+        {"created_at": NOON + timedelta(hours=4), "outcome": "upstream_failed", "latency_ms": 60_000, **who},
+    )
+    await RollUp(gateway.container.usage._uow).catch_up(datetime.now(UTC))
+    await desk.goto("/admin?from=2026-02-10&to=2026-02-11&tz=UTC")
+    figures = desk.get_by_role("main")
+    await expect(figures.get_by_text("5", exact=True).first).to_be_visible()
+    await expect(figures.get_by_text("1 request failed")).to_be_visible()
+    await expect(figures.get_by_text("1 answer", exact=True)).to_be_visible()
+
+    for chart, row in (
+        ("Requests by day", ["2026-02-10", "5", "1"]),
+        ("Told from a cache, by day", ["2026-02-10", "1"]),
+        ("Active users by day", ["2026-02-10", "1"]),
+    ):
+        panel = desk.get_by_role("region", name=chart, exact=True).first
+        await panel.get_by_role("button", name="table").click()
+        cells = panel.get_by_role("row").filter(has_text="2026-02-10").get_by_role("cell")
+        await expect(cells).to_have_text(row)
+    times = desk.get_by_role("region", name="Times of calls by day", exact=True).first
+    await times.get_by_role("button", name="table").click()
+    await expect(times.get_by_role("row").filter(has_text="2026-02-11")).to_contain_text("–")
+
+    slowest = desk.get_by_role("table", name="Slowest calls of these days")
+    first = slowest.get_by_role("row").nth(1)
+    await expect(first).to_contain_text("60 sec")
+    await expect(first).to_contain_text("upstream_failed")
+    await expect(first).to_contain_text(person.email)
+
+    # Four hours after noon it is the next day in Seoul.
+    await desk.get_by_label("Time zone").select_option("Asia/Seoul")
+    panel = desk.get_by_role("region", name="Requests by day", exact=True).first
+    cells = panel.get_by_role("row").filter(has_text="2026-02-11").get_by_role("cell")
+    await expect(cells).to_have_text(["2026-02-11", "1", "1"])
+
+
+async def test_breakers_show_what_happened(desk: Page, gateway: Gateway) -> None:
+    upstreams = gateway.container.breakers._parts.upstreams
+    await desk.goto("/admin/breakers")
+    await expect(desk.get_by_text("No upstream has been left alone yet")).to_be_visible()
+    upstream = upstreams.at("slow", "slow")
+    for _ in range(5):
+        upstreams._breakers.ended(upstream, "badly", None)
+        await upstreams._breakers.told()
+    history = desk.get_by_role("table", name="What happened")
+    await expect(history).to_contain_text("left alone", timeout=20_000)
+    upstreams._breakers.ended(upstream, "well", None)
+    states = desk.get_by_role("table", name="Circuit breakers")
+    await expect(states.get_by_role("row").filter(has_text="slow")).to_contain_text("Left alone")
+
+
+async def test_accounts_are_found_by_tier_and_disabled(desk: Page, gateway: Gateway) -> None:
+    other = await gateway.sign_up()
+    await desk.goto("/admin/users")
+    table = desk.get_by_role("table", name="Users")
+    await desk.get_by_label("Tier").fill("nonesuch")
+    await expect(desk.get_by_text("No such account")).to_be_visible()
+    await desk.get_by_label("Tier").fill("free")
+    await desk.get_by_label("Address or name").fill(other.email)
+    await expect(table.get_by_role("row")).to_have_count(2)
+    await table.get_by_role("button", name=f"Change {other.email}").click()
+    dialog = desk.get_by_role("dialog")
+    await dialog.get_by_label("Status").select_option("disabled")
+    await dialog.get_by_role("button", name="Save").click()
+    await expect(table.get_by_role("row").nth(1)).to_contain_text("Disabled")
+    refused = await gateway.http.get("/api/user/me", headers=other.headers)
+    assert refused.status_code in (401, 403)
+
+
+async def test_a_user_is_refused(page: Page) -> None:
+    await page.goto("/admin")
+    await expect(page.get_by_text("Administration", exact=True)).to_have_count(0)
+    await expect(page.get_by_role("table")).to_have_count(0)

@@ -1,0 +1,78 @@
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { useTranslation } from "react-i18next";
+import { call } from "../api/client";
+import { formatDuration, formatNumber, formatTime } from "../lib/format";
+import { plainLine } from "../lib/text";
+import { Empty, ErrorNotice, Loading } from "../ui/notice";
+import { Section } from "../ui/page";
+import { Table } from "../ui/table";
+import type { Days } from "./range";
+import type { SlowCall, SlowCalls } from "./types";
+
+const EVERY_MS = 60_000;
+const GOOD = ["ok", "cached", "cancelled"];
+
+/** Which calls of models took longest, with what it takes to find them in the log. */
+export function Slowest({ days }: { days: Days }) {
+  const { t } = useTranslation();
+  const calls = useQuery({
+    queryKey: ["admin", "slowest", days],
+    queryFn: async ({ signal }) =>
+      (await call<SlowCalls>("/api/admin/slowest", { query: { ...days, limit: 10 }, signal })).items,
+    placeholderData: keepPreviousData,
+    refetchInterval: EVERY_MS,
+  });
+  return (
+    <Section title={t("admin.slowest.title")} hint={t("admin.slowest.hint")}>
+      {calls.error && <ErrorNotice error={calls.error} onRetry={() => void calls.refetch()} />}
+      {calls.isPending && <Loading />}
+      {calls.data &&
+        (calls.data.length ? <Calls rows={calls.data} /> : <Empty icon="chart" title={t("common.noData")} />)}
+    </Section>
+  );
+}
+
+function Calls({ rows }: { rows: SlowCall[] }) {
+  const { t } = useTranslation();
+  return (
+    <Table
+      caption={t("admin.slowest.title")}
+      rows={rows}
+      rowKey={(row) => row.id}
+      columns={[
+        {
+          key: "took",
+          title: t("admin.live.time"),
+          numeric: true,
+          cell: (row) => formatDuration(row.latency_ms),
+        },
+        { key: "when", title: t("admin.audit.time"), cell: (row) => formatTime(row.created_at) },
+        { key: "model", title: t("admin.overview.model"), cell: (row) => row.model },
+        { key: "provider", title: t("admin.overview.provider"), cell: (row) => row.provider },
+        {
+          key: "account",
+          title: t("admin.usage.account"),
+          cell: (row) => (row.email ? plainLine(row.email) : t("admin.usage.left")),
+        },
+        {
+          key: "tokens",
+          title: t("admin.overview.tokens"),
+          numeric: true,
+          cell: (row) => formatNumber(row.prompt_tokens + row.completion_tokens),
+        },
+        {
+          key: "outcome",
+          title: t("admin.slowest.outcome"),
+          cell: ({ outcome }) => (
+            <span className={GOOD.includes(outcome) ? "" : "text-danger"}>{outcome}</span>
+          ),
+        },
+        {
+          key: "request",
+          title: t("admin.live.request"),
+          cell: (row) => <span className="font-mono text-xs">{plainLine(row.request_id)}</span>,
+        },
+      ]}
+    />
+  );
+}
