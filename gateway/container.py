@@ -258,6 +258,8 @@ def _wire(
         usage=UsageService(uow, catalog),
         usage_csv=UsageCsv(uow),
         admin=AdminService(uow, shared.cache, shared.endings, catalog, parts.providers),
-        account_data=AccountDataService(uow, shared.cache, responses, shared.endings, users.confirm, images),
+        account_data=AccountDataService(
+            uow, shared.cache, responses, shared.events, shared.endings, users.confirm, images
+        ),
         in_use=InUse(),
     )

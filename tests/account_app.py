@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.cache.attempts import Attempts
 from gateway.cache.auth_cache import AuthCache
 from gateway.cache.client import ValkeyClient
+from gateway.cache.event_log import EventLog
 from gateway.cache.rate_limit import RateLimiter
 from gateway.cache.response_cache import ResponseCache
 from gateway.core.blob_store import BlobStore
@@ -179,6 +180,7 @@ def make_container(
             uow,
             cache,
             responses,
+            EventLog(valkey),
             endings,
             users.confirm,
             ImageService(uow, BlobStore(nowhere), most_bytes=1024),

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from redis.asyncio import Redis
 
-from gateway.cache.client import DEADLINE_SECONDS, ValkeyClient
+from gateway.cache.client import DEADLINE_SECONDS, ValkeyClient, ValkeyUnavailable
 
 TTL_SECONDS = 3600
 # Readers that wait for more, each on a connection of its own; further ones look again and again.
@@ -34,7 +34,7 @@ class LogEntry:
 
 
 class EventLog:
-    """Every method raises `ValkeyUnavailable` where Valkey is away."""
+    """Every method but `forget` raises `ValkeyUnavailable` where Valkey is away."""
 
     def __init__(self, valkey: ValkeyClient) -> None:
         self._valkey = valkey
@@ -62,6 +62,14 @@ class EventLog:
                 await pipe.execute()
 
         await self._valkey.run(write)
+
+    async def forget(self, message_ids: Sequence[UUID]) -> None:
+        """Drop the turns' events; what cannot be dropped now goes by itself within the hour."""
+        for at in range(0, len(message_ids), _PER_READ):
+            try:
+                await self._valkey.execute("UNLINK", *map(_key, message_ids[at : at + _PER_READ]))
+            except ValkeyUnavailable:
+                return
 
     async def read(
         self, message_id: UUID, after: bytes = b"0-0", *, wait: float = 0.0

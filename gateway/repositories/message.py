@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import case, func, literal, select, tuple_
@@ -77,6 +78,15 @@ class MessageRepository(Repository):
         )
         row = (await self._session.execute(statement)).one_or_none()
         return None if row is None else (row[0], StoredMessage(*row[1:]))
+
+    async def answers_since(self, user_id: UUID, since: datetime) -> list[UUID]:
+        """The answers that were written, or are, since then."""
+        statement = select(Message.id).where(
+            Message.user_id == user_id,
+            Message.role == "assistant",
+            func.coalesce(Message.completed_at, func.now()) > since,
+        )
+        return list(await self._session.scalars(statement))
 
     async def branch(self, user_id: UUID, conversation_id: UUID, last_id: UUID) -> list[BranchMessage]:
         """The messages from the first to `last_id`, oldest first, each with its siblings."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -13,6 +14,7 @@ import orjson
 import structlog
 
 from gateway.cache.auth_cache import AuthCache
+from gateway.cache.event_log import TTL_SECONDS, EventLog
 from gateway.cache.response_cache import ResponseCache
 from gateway.core.exceptions import Conflict, LastAdmin, NotFound
 from gateway.core.ids import new_id
@@ -39,6 +41,7 @@ class AccountDataService:
         uow: Callable[[], UnitOfWork],
         cache: AuthCache,
         responses: ResponseCache,
+        events: EventLog,
         endings: Endings,
         confirm: Callable[[UUID, str], Awaitable[Credentials]],
         images: ImageService,
@@ -48,6 +51,7 @@ class AccountDataService:
         self._uow = uow
         self._cache = cache
         self._responses = responses
+        self._events = events
         self._endings = endings
         self._confirm = confirm
         self._images = images
@@ -80,6 +84,8 @@ class AccountDataService:
             await uow.audit.add("user.deleted", actor_id=None, target_type="user", target_id=tombstone)
             await uow.usage.forget(user_id, salt=salt)
             digests = await uow.images.digests_of(user_id)
+            logged_since = datetime.now(UTC) - timedelta(seconds=2 * TTL_SECONDS)
+            answers = await uow.messages.answers_since(user_id, logged_since)
             await uow.users.delete(user_id)
         await self._endings.account(user_id)  # turns that began in between
         await self._images.sweep_if_possible(digests)
@@ -87,6 +93,7 @@ class AccountDataService:
         for key_hash in keys:
             await self._cache.forget_key(key_hash)
         await self._responses.forget(user_id)
+        await self._events.forget(answers)
         log.info("account_deleted", tombstone=str(tombstone))
 
     async def _forget_usage(self, user_id: UUID, salt: str) -> None:

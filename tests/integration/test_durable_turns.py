@@ -19,7 +19,7 @@ from gateway.repositories.running_turn import RunningTurnRepository, TextSoFar
 from gateway.repositories.turn import TurnRepository
 from gateway.services.live import LiveTurn
 from gateway.services.rescue import Rescue
-from tests.gateway_server import Gateway, Person
+from tests.gateway_server import PASSWORD, Gateway, Person
 from tests.ledger_book import book, settled
 from tests.statements import counted
 from tests.storage import Begun, begin, finish, rows
@@ -278,3 +278,16 @@ async def test_a_dead_workers_turn_without_a_log_ends_with_what_was_flushed(
     assert (row["status"], row["content"], row["events"]) == ("interrupted", "The ", 3)
     assert (await book(engine, person.id)).check().tokens_reserved == 0
     await valkey.aclose()
+
+
+async def test_an_account_that_goes_takes_the_logs_of_its_turns_along(
+    workers: tuple[Gateway, Gateway], person: Person
+) -> None:
+    container = workers[0].container
+    begun = await begin(TurnRepository(container.engine), UUID(person.id), "q")
+    await EventLog(container.valkey).append([LogEntry(begun.answer_id, pack(1, [TextDelta("secret")]))])
+    gone = await workers[1].http.request(
+        "DELETE", "/api/user/me", json={"password": PASSWORD}, headers=person.headers
+    )
+    assert gone.status_code == 204
+    assert await EventLog(container.valkey).read(begun.answer_id) == []
