@@ -227,6 +227,13 @@ async def until(what: Callable[[], object], seconds: float = 10) -> None:
             await asyncio.sleep(0.01)
 
 
+async def connections_are_back(one: Stage) -> None:
+    """Wait until no worker's pool misses a connection: rounds of housekeeping borrow one for a moment."""
+    for worker in containers(one):
+        pool: Any = worker.container.engine.pool
+        await until(lambda pool=pool: pool.checkedout() == 0)  # type: ignore[misc]
+
+
 def containers(one: Stage) -> list[Gateway]:
     """The workers that run in this process."""
     return [door for door in one.doors if isinstance(door, Gateway)]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.ledgers import Heard
-from tests.faults.stage import complete, containers, hear, say, stage, until
+from tests.faults.stage import complete, connections_are_back, containers, hear, say, stage, until
 from tests.faults.summary import Seen
 from tests.upstreams.http_server import Reply
 
@@ -66,8 +66,7 @@ async def test_a_database_that_hangs_costs_a_bounded_time_and_nobody_else_anythi
         assert halfway.text == "Hello, world!"
         entries = await one.ledgers.check(seconds=60, calls=False)
         assert entries.answer(halfway.ids["message_id"])["content"] == "Hello, world!"
-        for worker in containers(one):
-            assert worker.container.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+        await connections_are_back(one)
     seen(HUNG, times=len(heard) + len(late), what="503 with Retry-After, and nothing but that", back=back)
     seen(HUNG, times=1, what="the turn under way was kept whole", waited=max(h.seconds for h in heard))
 
