@@ -61,7 +61,7 @@ async def test_no_answer_of_valkey_or_postgresql_reaches_another_account(
         cancelled = 0
         while cancelled < fewest:
             cancelled += await _cancel_some(ask, fewest, draw)
-        for number in range(40):
+        for number in range(12):
             caller, worker = callers[number % 3], workers[number % 2]
             await _who_indeed(worker, caller)
         await connections_are_back(one)
