@@ -137,8 +137,9 @@ async def driver_connection(engine: AsyncEngine) -> AsyncIterator[asyncpg.Connec
                 raw.terminate()
                 raise
             finally:
-                # Nothing is awaited in giving it back, so that no cancellation can keep it.
-                await greenlet_spawn(pooled.invalidate if raw.is_closed() else pooled.close)
+                # Nothing is awaited in giving it back, so that no cancellation can keep it: not even that a
+                # closed one ends in good order. Whoever is handed such a one is given a new one instead.
+                await greenlet_spawn(pooled.close)
     except Exception as error:
         if (unavailable := as_unavailable(error)) is not None:
             raise unavailable from error
