@@ -68,7 +68,7 @@ def together(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _told(name: str, value: float) -> str:
-    shown = str(int(value)) if value == int(value) else f"{value:.2f}".rstrip("0")
+    shown = str(int(value)) if value == int(value) else f"{value:.2f}".rstrip("0").rstrip(".")
     return _FIGURES.get(name, f"{name}: {{}}").format(shown)
 
 

@@ -174,7 +174,7 @@ async def test_nothing_grows_while_ordinary_life_goes_on(
     seen(
         f"a soak of {SECONDS:.0f} s at {SHARE:.0%} of capacity, mixed traffic",
         times=soak.ends.total(),
-        what="memory flat after the first minute, nothing left over",
+        what=f"memory flat after the first {WARM:.0f} s, nothing left over",
         memory_percent=max(map(abs, drifts)),
         descriptors=max(0, *left),
         tasks=0,
