@@ -52,7 +52,7 @@ function BreakerTable({ rows }: { rows: Breaker[] }) {
           key: "state",
           title: t("admin.models.state"),
           cell: ({ state }) => (
-            <span className={state === "closed" ? "" : "font-medium text-danger"}>
+            <span className={`whitespace-nowrap ${state === "closed" ? "" : "font-medium text-danger"}`}>
               {t(`admin.breakers.${state}`)}
             </span>
           ),
@@ -99,7 +99,7 @@ function History() {
               key: "event",
               title: t("admin.breakers.event"),
               cell: ({ event }) => (
-                <span className={event === "closed" ? "text-accent" : "text-danger"}>
+                <span className={`whitespace-nowrap ${event === "closed" ? "text-accent" : "text-danger"}`}>
                   {t(`admin.breakers.${event}Event`)}
                 </span>
               ),

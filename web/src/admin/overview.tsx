@@ -104,11 +104,12 @@ function ByDay({ stats }: { stats: Stats }) {
   }));
   const common = { x: "day", xTitle: t("admin.overview.day"), points };
   return (
-    <div className="grid gap-4 lg:grid-cols-2">
+    <div className="grid gap-4 lg:grid-cols-2 lg:[&>:last-child:nth-child(odd)]:col-span-2">
       <Chart
         {...common}
         title={t("admin.overview.requestsByDay")}
         kind="bar"
+        whole
         series={[
           { key: "requests", title: t("admin.overview.requests") },
           { key: "errors", title: t("admin.overview.errors") },
@@ -154,6 +155,7 @@ function ByDay({ stats }: { stats: Stats }) {
         {...common}
         title={t("admin.overview.usersByDay")}
         kind="bar"
+        whole
         series={[{ key: "users", title: t("admin.overview.users") }]}
         format={formatCompact}
       />
@@ -161,6 +163,7 @@ function ByDay({ stats }: { stats: Stats }) {
         {...common}
         title={t("admin.overview.cacheByDay")}
         kind="bar"
+        whole
         series={[{ key: "cacheHits", title: t("admin.overview.cacheHits") }]}
         format={formatCompact}
       />

@@ -42,23 +42,19 @@ function Calls({ rows }: { rows: SlowCall[] }) {
       columns={[
         {
           key: "took",
-          title: t("admin.live.time"),
+          title: t("admin.slowest.took"),
           numeric: true,
           cell: (row) => formatDuration(row.latency_ms),
         },
-        { key: "when", title: t("admin.audit.time"), cell: (row) => formatTime(row.created_at) },
-        { key: "model", title: t("admin.overview.model"), cell: (row) => row.model },
-        { key: "provider", title: t("admin.overview.provider"), cell: (row) => row.provider },
         {
-          key: "account",
-          title: t("admin.usage.account"),
-          cell: (row) => (row.email ? plainLine(row.email) : t("admin.usage.left")),
-        },
-        {
-          key: "tokens",
-          title: t("admin.overview.tokens"),
-          numeric: true,
-          cell: (row) => formatNumber(row.prompt_tokens + row.completion_tokens),
+          key: "model",
+          title: t("admin.overview.model"),
+          cell: (row) => (
+            <>
+              {row.model}
+              <span className="block text-xs text-ink-soft">{row.provider}</span>
+            </>
+          ),
         },
         {
           key: "outcome",
@@ -68,9 +64,27 @@ function Calls({ rows }: { rows: SlowCall[] }) {
           ),
         },
         {
+          key: "tokens",
+          title: t("admin.overview.tokens"),
+          numeric: true,
+          cell: (row) => formatNumber(row.prompt_tokens + row.completion_tokens),
+        },
+        {
+          key: "when",
+          title: t("admin.audit.time"),
+          cell: (row) => <span className="whitespace-nowrap">{formatTime(row.created_at)}</span>,
+        },
+        {
+          key: "account",
+          title: t("admin.usage.account"),
+          cell: (row) => (row.email ? plainLine(row.email) : t("admin.usage.left")),
+        },
+        {
           key: "request",
           title: t("admin.live.request"),
-          cell: (row) => <span className="font-mono text-xs">{plainLine(row.request_id)}</span>,
+          cell: (row) => (
+            <span className="font-mono text-xs whitespace-nowrap">{plainLine(row.request_id)}</span>
+          ),
         },
       ]}
     />

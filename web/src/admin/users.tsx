@@ -45,7 +45,6 @@ export function UsersPage() {
         </SelectField>
         <TextField
           label={t("admin.users.tier")}
-          placeholder={t("admin.users.tierFilterHint")}
           value={filters.tier}
           maxLength={64}
           onChange={(event) => setFilters({ ...filters, tier: event.target.value })}

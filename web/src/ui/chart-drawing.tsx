@@ -29,7 +29,7 @@ const BOX = {
   color: "var(--color-ink)",
 };
 
-export default function ChartDrawing({ kind, x, series, points, format }: ChartProps) {
+export default function ChartDrawing({ kind, x, series, points, format, whole }: ChartProps) {
   const Whole = kind === "bar" ? BarChart : LineChart;
   return (
     <div className="h-64" aria-hidden="true">
@@ -43,7 +43,14 @@ export default function ChartDrawing({ kind, x, series, points, format }: ChartP
             axisLine={{ stroke: "var(--color-line)" }}
             minTickGap={24}
           />
-          <YAxis tick={TICK} tickLine={false} axisLine={false} width="auto" tickFormatter={format} />
+          <YAxis
+            tick={TICK}
+            tickLine={false}
+            axisLine={false}
+            width="auto"
+            tickFormatter={format}
+            allowDecimals={!whole}
+          />
           <Tooltip
             contentStyle={BOX}
             cursor={{ fill: "var(--color-hover)", stroke: "var(--color-line)" }}

@@ -20,6 +20,8 @@ export interface ChartProps {
   series: Series[];
   points: Point[];
   format: (value: number) => string;
+  /** What is counted comes in whole numbers, and so do the steps of the axis. */
+  whole?: boolean;
 }
 
 // Recharts is a third of all the code, and most people never open a dashboard.

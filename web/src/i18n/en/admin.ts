@@ -59,6 +59,7 @@ export const admin = {
   slowest: {
     title: "Slowest calls of these days",
     hint: "Look for the request id in the log.",
+    took: "Took",
     outcome: "Outcome",
   },
   live: {
@@ -97,7 +98,6 @@ export const admin = {
     noneHint: "Try a shorter piece of the address or the name.",
     account: "Account",
     tier: "Tier",
-    tierFilterHint: "exactly as it is called",
     tierHint: "One of the tiers of provider_config.yaml.",
     tokensMonth: "Tokens this month",
     costMonth: "Cost this month",

@@ -59,6 +59,7 @@ export const admin: Translation<typeof english> = {
   slowest: {
     title: "이 기간에 가장 느린 호출",
     hint: "요청 ID로 로그에서 찾을 수 있습니다.",
+    took: "걸린 시간",
     outcome: "결과",
   },
   live: {
@@ -95,7 +96,6 @@ export const admin: Translation<typeof english> = {
     noneHint: "주소나 이름의 일부만 입력해 보세요.",
     account: "계정",
     tier: "등급",
-    tierFilterHint: "이름 그대로",
     tierHint: "provider_config.yaml에 있는 등급 가운데 하나입니다.",
     tokensMonth: "이번 달 토큰",
     costMonth: "이번 달 비용",
