@@ -1,12 +1,10 @@
 import { QueryClientProvider } from "@tanstack/react-query";
-import { useState } from "react";
+import { lazy, Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { createBrowserRouter, RouterProvider } from "react-router";
 import { AccountNav } from "./account/nav";
 import { AdminNav } from "./admin/nav";
 import { makeQueryClient } from "./api/query-client";
-import ChatPage from "./chat/page";
-import { ChatSide } from "./chat/side";
 import { Crashed, NotFound } from "./layout/failures";
 import { Shell } from "./layout/shell";
 import { BASENAME } from "./lib/root";
@@ -18,6 +16,10 @@ import SignIn from "./session/sign-in";
 import SignUp from "./session/sign-up";
 import { Announcer } from "./ui/announcer";
 import { Toasts } from "./ui/toast";
+
+// Not part of what the sign-in page waits for; `main.tsx` fetches it beside the session.
+const ChatFrame = lazy(async () => ({ default: (await import("./chat/area")).ChatFrame }));
+const ChatPage = lazy(async () => ({ default: (await import("./chat/area")).ChatPage }));
 
 const router = createBrowserRouter(
   [
@@ -39,7 +41,11 @@ const router = createBrowserRouter(
           element: <RequireSession />,
           children: [
             {
-              element: <Shell side={<ChatSide />} />,
+              element: (
+                <Suspense>
+                  <ChatFrame />
+                </Suspense>
+              ),
               children: [
                 // One page for both, so that a conversation that gets its id keeps the field and what is in it.
                 { element: <ChatPage />, children: [{ path: "/" }, { path: "/c/:conversationId" }] },

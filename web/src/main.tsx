@@ -11,6 +11,7 @@ applyTheme(currentTheme());
 window.addEventListener("vite:preloadError", (event) => {
   if (reloadOnce()) event.preventDefault();
 });
+if (!/\/(?:sign-in|sign-up|forgot|reset|account|admin)\b/.test(location.pathname)) void import("./chat/area");
 await startWords();
 const root = document.getElementById("root");
 if (root)
