@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, async_playwright
 
+from tests.console.carried import carried_browser, carried_environment
+
 _NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 _ARGUMENTS = (
     "--no-sandbox",
@@ -32,16 +34,23 @@ globalThis.__ran = [];
 """
 
 
-def executable() -> str | None:
-    """The browser to be used; None where there is none."""
-    named = os.environ.get("CHROMIUM")
-    return named or next((found for name in _NAMES if (found := shutil.which(name))), None)
+def executable() -> tuple[str, dict[str, str]] | None:
+    """The browser to be used and its environment; None where there is none."""
+    named = os.environ.get("CHROMIUM") or next(
+        (found for name in _NAMES if (found := shutil.which(name))), None
+    )
+    if named is not None:
+        return named, dict(os.environ)
+    carried = carried_browser()
+    return None if carried is None else (str(carried), carried_environment())
 
 
 @asynccontextmanager
-async def running_browser(path: str) -> AsyncIterator[Browser]:
+async def running_browser(path: str, environment: dict[str, str]) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=list(_ARGUMENTS))
+        browser = await playwright.chromium.launch(
+            executable_path=path, args=list(_ARGUMENTS), env=dict(environment)
+        )
         try:
             yield browser
         finally:
@@ -85,7 +94,7 @@ async def watched(
     context = await browser.new_context(
         base_url=url, **{"locale": "en-US", "viewport": {"width": 1280, "height": 800}, **options}
     )
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(20_000)
     watch = Watch(urlsplit(url).netloc)
     await context.add_init_script(_WATCH)
     context.on("console", watch.on_console)

@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from gateway.console.site import DIST
 from tests.console.browser import Watch, executable, running_browser, sign_in, watched
 from tests.gateway_server import PASSWORD, Gateway, Person, running_gateway
 from tests.upstreams.openai_server import OpenAIUpstream
+
+# Events are awaited, not time; this is only for what never comes, on a machine that has much else to do.
+expect.set_options(timeout=20_000)
 
 PROJECT = Path(__file__).parent.parent.parent
 
@@ -44,12 +47,15 @@ def console() -> Path:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser(console: Path) -> AsyncIterator[Browser]:
-    path = executable()
-    if path is None:
+    found = executable()
+    if found is None:
         if os.environ.get("REQUIRE_BROWSER"):
             pytest.fail("REQUIRE_BROWSER is set, and there is no Chromium")
-        pytest.skip("There is no Chromium here: install Debian's `chromium`, or name one in CHROMIUM.")
-    async with running_browser(path) as browser:
+        pytest.skip(
+            "There is no Chromium here: install Debian's `chromium`, name one in CHROMIUM, "
+            "or have npm bring one: scripts/build_console.py --check"
+        )
+    async with running_browser(*found) as browser:
         yield browser
 
 

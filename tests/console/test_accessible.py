@@ -65,10 +65,9 @@ async def complaints(page: Page, axe: str, *, popup: bool = False) -> list[Any]:
     return found
 
 
-async def test_every_page_is_accessible_in_both_themes(
+async def test_signing_in_and_chatting_are_accessible_in_both_themes(
     browser: Browser, gateway: Gateway, person: Person, upstream: OpenAIUpstream, axe: str
 ) -> None:
-    await promote(gateway, person)
     upstream.script(Reply(text=[_MARKDOWN]))
     found: list[Any] = []
     async with watched(browser, gateway.url, reduced_motion="reduce") as (context, _):
@@ -93,10 +92,23 @@ async def test_every_page_is_accessible_in_both_themes(
             await opener.click()
             found += await complaints(page, axe, popup=True)
             await page.keyboard.press("Escape")
-        await page.goto("/account/keys")
-        await page.get_by_role("button", name="New key").click()
-        found += await complaints(page, axe)
-        for path in SIGNED_IN:
+    assert not found, "\n".join(map(str, found))
+
+
+@pytest.mark.parametrize("part", ["/account", "/admin"])
+async def test_pages_behind_the_sign_in_are_accessible_in_both_themes(
+    part: str, browser: Browser, gateway: Gateway, person: Person, axe: str
+) -> None:
+    await promote(gateway, person)
+    found: list[Any] = []
+    async with watched(browser, gateway.url, reduced_motion="reduce") as (context, _):
+        page = await context.new_page()
+        await sign_in(page, person.email, PASSWORD)
+        if part == "/account":
+            await page.goto("/account/keys")
+            await page.get_by_role("button", name="New key").click()
+            found += await complaints(page, axe, popup=True)
+        for path in (path for path in SIGNED_IN if path.startswith((part, "/nowhere"))):
             await page.goto(path)
             await expect(page.get_by_role("heading").first).to_be_visible()
             await expect(page.get_by_text("Loading…")).to_have_count(0)
