@@ -21,12 +21,14 @@ import { Toasts } from "./ui/toast";
 const ChatFrame = lazy(async () => ({ default: (await import("./chat/area")).ChatFrame }));
 const ChatPage = lazy(async () => ({ default: (await import("./chat/area")).ChatPage }));
 
+// Parts rather than routes are loaded late: the address changes first, and a page loaded anew comes to it.
+const AccountPages = lazy(() => import("./account/pages"));
+const AdminPages = lazy(() => import("./admin/pages"));
+
 const router = createBrowserRouter(
   [
     {
       errorElement: <Crashed />,
-      // Until a part is loaded: nothing, for a moment.
-      hydrateFallbackElement: <span />,
       children: [
         {
           element: <OnlySignedOut />,
@@ -56,7 +58,7 @@ const router = createBrowserRouter(
               children: [
                 {
                   path: "/account/*",
-                  lazy: async () => ({ Component: (await import("./account/pages")).default }),
+                  element: <AccountPages />,
                 },
               ],
             },
@@ -65,12 +67,7 @@ const router = createBrowserRouter(
               children: [
                 {
                   element: <Shell side={<AdminNav />} />,
-                  children: [
-                    {
-                      path: "/admin/*",
-                      lazy: async () => ({ Component: (await import("./admin/pages")).default }),
-                    },
-                  ],
+                  children: [{ path: "/admin/*", element: <AdminPages /> }],
                 },
               ],
             },

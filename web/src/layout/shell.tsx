@@ -1,4 +1,4 @@
-import { createContext, type ReactNode, useContext, useEffect, useRef, useState } from "react";
+import { createContext, type ReactNode, Suspense, useContext, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Outlet, useLocation } from "react-router";
 import { useNarrow } from "../lib/use-narrow";
@@ -40,7 +40,9 @@ export function Shell({ side }: { side: ReactNode }) {
           <aside className="w-72 shrink-0 border-r border-line bg-panel">{column}</aside>
         )}
         <main id="main" tabIndex={-1} className="relative min-w-0 flex-1 overflow-y-auto outline-none">
-          <Outlet />
+          <Suspense>
+            <Outlet />
+          </Suspense>
         </main>
       </div>
     </Drawer>
