@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from gateway.domain.reports import Latency
 
 # Milliseconds at which a bucket begins, each about a fifth longer than the one before: a percentile is off by
-# a fifth of itself at worst (mostly a few hundredths), and by nothing below 7 ms. What is stored speaks of these
-# numbers: they stay.
+# a fifth of itself at worst (mostly a few hundredths), and by nothing below 7 ms. What is stored speaks of
+# these numbers: they stay.
 EDGES = tuple(sorted({round(1.2**step) for step in range(79)}))
 BUCKETS = len(EDGES) + 1
 

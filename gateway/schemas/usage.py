@@ -71,7 +71,7 @@ class UsageView(View):
 
 
 class LatencyView(View):
-    """Milliseconds of calls of models, right to a fifth at worst, mostly better; null where there were none."""
+    """Milliseconds of calls of models, right to a fifth at worst; null where there were none."""
 
     p50: float | None
     p95: float | None

@@ -743,7 +743,7 @@ export interface components {
         };
         /**
          * LatencyView
-         * @description Milliseconds of calls of models, right to a fifth at worst, mostly better; null where there were none.
+         * @description Milliseconds of calls of models, right to a fifth at worst; null where there were none.
          */
         LatencyView: {
             /** P50 */
