@@ -167,7 +167,7 @@ async def test_metrics_of_two_workers_equal_what_was_sent_and_what_the_ledger_ho
         pytest.fail(f"one of the workers was never asked: {world.counted_by()}")
     async with httpx.AsyncClient(base_url=world.address, timeout=30) as http:
         for number in range(5):
-            assert (await http.get(f"/no/such/path/{number}")).status_code == 404
+            assert (await http.get(f"/api/no/such/path/{number}")).status_code == 404
             world.sent.requests["GET", "unmatched", "404"] += 1
     sent = world.sent
 
