@@ -21,7 +21,8 @@ import asyncio
 import json
 import re
 import zlib
-from collections.abc import AsyncGenerator
+from bisect import bisect_right
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 import orjson
@@ -29,6 +30,7 @@ import orjson
 from gateway.core.exceptions import (
     UpstreamBroken,
     UpstreamRateLimited,
+    UpstreamRejected,
     UpstreamTimeout,
     UpstreamUnauthorized,
     UpstreamUnavailable,
@@ -127,7 +129,7 @@ def _answer(request: ChatRequest) -> str:
     seed = _seed(request)
     wanted = request.response_format
     if wanted is not None and wanted.schema is not None:
-        return orjson.dumps(fitting(wanted.schema, seed)).decode()
+        return _filled(wanted.schema, seed, "response_format")
     last = request.messages[-1] if request.messages else Message("user")
     topic = " ".join(last.text.split()[:40]) or "nothing at all"
     if last.role == "tool":
@@ -147,12 +149,8 @@ def _limited(text: str, request: ChatRequest) -> tuple[list[str], FinishReason]:
     limit = request.sampling.max_tokens
     if limit is None or estimate_tokens(text) <= limit:
         return words, "stop"
-    kept: list[str] = []
-    for word in words:
-        if estimate_tokens("".join((*kept, word))) > limit:
-            break
-        kept.append(word)
-    return kept, "length"
+    kept = bisect_right(range(len(words)), limit, key=lambda n: estimate_tokens("".join(words[: n + 1])))
+    return words[:kept], "length"
 
 
 def _tool_calls(request: ChatRequest) -> list[tuple[str, str]]:
@@ -182,8 +180,17 @@ def _arguments(text: str, start: int, tool: ToolSpec, request: ChatRequest) -> s
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        value = fitting({"type": "object", **tool.parameters}, _seed(request))
+        return _filled({"type": "object", **tool.parameters}, _seed(request), "tools")
     return orjson.dumps(value).decode()
+
+
+def _filled(schema: Mapping[str, Any], seed: int, param: str) -> str:
+    """JSON that fits `schema`, which `param` of the request holds."""
+    try:
+        return orjson.dumps(fitting(schema, seed)).decode()
+    except (ValueError, TypeError) as error:
+        why = "it holds what JSON cannot" if isinstance(error, TypeError) else str(error)
+        raise UpstreamRejected(f"The mock cannot fill this schema: {why}.", param=param) from error
 
 
 def _logprob(word: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.providers.chat.mock_pattern import Pattern
+from gateway.providers.chat.mock_pattern import Budget, Pattern, TooMuch
 from gateway.providers.chat.mock_text import FORMATS, PLAIN, text_for
 
 # Of a list, where the schema leaves it open; and what no schema gets more of.
@@ -21,11 +21,24 @@ _GRADE = re.compile(r"(?i)score|rating|grade|confidence|quality")
 # Below this depth only what is required is generated, so that a schema that contains itself ends.
 _SHALLOW = 4
 _DEEPEST = 24
+# Of one value, all parts together: a list of lists of lists grows by powers.
+_MOST_PARTS = 5_000
+_MOST_TEXT = 1_000_000
 
 
 def fitting(schema: Mapping[str, Any], seed: int) -> Any:
-    """A value for `schema`; keywords that say only what is wrong (`not`, `if`) are not looked at."""
-    return _Generator(schema, random.Random(seed)).value(schema, 0, "")  # noqa: S311 - no secret
+    """A value for `schema`; keywords that say only what is wrong (`not`, `if`) are not looked at.
+
+    Raises:
+        ValueError: it asks for too much, or is no schema; the message says which.
+    """
+    try:
+        return _Generator(schema, random.Random(seed)).value(schema, 0, "")  # noqa: S311 - no secret
+    except TooMuch:
+        raise
+    except (TypeError, AttributeError, LookupError, ArithmeticError, RecursionError, ValueError) as error:
+        # Whoever wrote the schema is to mend it: every keyword may hold anything.
+        raise ValueError("it cannot be read as a JSON Schema") from error
 
 
 class _Generator:
@@ -33,6 +46,9 @@ class _Generator:
         self._root = root
         self._rng = rng
         self._start = rng.randrange(1000)
+        self._parts = Budget(_MOST_PARTS)
+        self._text = Budget(_MOST_TEXT)
+        self._patterns: dict[str, Pattern | None] = {}
 
     def value(self, schema: Any, depth: int, name: str, nth: int = 0) -> Any:
         """A value for the field `name`, or for the `nth` entry of the list of that name."""
@@ -61,6 +77,8 @@ class _Generator:
     def _resolve(self, schema: Mapping[str, Any], depth: int) -> Mapping[str, Any]:
         """The schema with its references and combinations taken together into one."""
         for _ in range(_DEEPEST):
+            self._parts.take()
+            self._text.take(len(schema))
             if "$ref" in schema:
                 rest = {key: value for key, value in schema.items() if key != "$ref"}
                 schema = {**self._look_up(str(schema["$ref"])), **rest}
@@ -122,14 +140,10 @@ class _Generator:
             return formatted
         least = min(int(schema.get("minLength") or 0), _MOST_CHARACTERS)
         most = int(schema["maxLength"]) if "maxLength" in schema else None
+        self._text.take(least)
         text = text_for(name, nth, self._start, least, most)
-        if not isinstance(schema.get("pattern"), str):
-            return text
-        try:
-            pattern = Pattern(schema["pattern"])
-        except ValueError:
-            return text
-        if pattern.passes(text):
+        pattern = self._pattern(schema.get("pattern"))
+        if pattern is None or pattern.passes(text):
             return text
         # One that people know, else one made for the pattern.
         known = [
@@ -137,8 +151,19 @@ class _Generator:
             for plain in PLAIN
             if len(plain) >= least and (most is None or len(plain) <= most) and pattern.passes(plain)
         ]
-        made = known[nth % len(known)] if known else pattern.make(self._rng, least, most)
+        made = known[nth % len(known)] if known else pattern.make(self._rng, least, most, self._text)
         return text if made is None else made
+
+    def _pattern(self, given: Any) -> Pattern | None:
+        """None where there is none, or none that can be read."""
+        if not isinstance(given, str):
+            return None
+        if given not in self._patterns:
+            try:
+                self._patterns[given] = Pattern(given)
+            except ValueError:
+                self._patterns[given] = None
+        return self._patterns[given]
 
     def _number(self, schema: Mapping[str, Any], step: float, name: str) -> float:
         """A multiple of `step` (of `multipleOf` for integers too) within the bounds."""

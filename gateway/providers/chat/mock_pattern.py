@@ -16,6 +16,7 @@ _MOST_CHOICES = 3
 # Characters of a text that is tried, on a pattern with one repetition and with more of them.
 _LONG, _SHORT = 4000, 64
 _MOST_TIMES = 10_000
+_MOST_PATTERN = 1000
 _CATEGORIES = {
     "CATEGORY_DIGIT": string.digits,
     "CATEGORY_WORD": string.ascii_lowercase,
@@ -26,6 +27,23 @@ _CATEGORIES = {
 }
 
 
+class TooMuch(ValueError):
+    """A schema asks for more than is made."""
+
+
+class Budget:
+    """What may still be made, by whatever counts against it."""
+
+    def __init__(self, left: int) -> None:
+        self._left = left
+
+    def take(self, amount: int = 1) -> None:
+        """Raises TooMuch where there is not so much left."""
+        self._left -= amount
+        if self._left < 0:
+            raise TooMuch("it asks for more than the mock makes")
+
+
 class Pattern:
     """A pattern that texts can be tried on and made for.
 
@@ -33,10 +51,12 @@ class Pattern:
     not tried: what is made for it is taken as it is.
 
     Raises:
-        ValueError: it is no regular expression.
+        ValueError: it is no regular expression, or a very long one.
     """
 
     def __init__(self, pattern: str) -> None:
+        if len(pattern) > _MOST_PATTERN:
+            raise ValueError("too long")
         try:
             self._tree = _parser.parse(pattern)
             choices = _choices(self._tree, inside=False)
@@ -51,11 +71,15 @@ class Pattern:
             return False
         return self._compiled.search(text) is not None
 
-    def make(self, rng: random.Random, least: int, most: int | None) -> str | None:
-        """A text of `least` to `most` characters; None where none is found."""
+    def make(self, rng: random.Random, least: int, most: int | None, budget: Budget) -> str | None:
+        """A text of `least` to `most` characters; None where none is found.
+
+        Raises:
+            TooMuch: `budget`, of characters that are tried, is used up.
+        """
         for repeats in (0, 1, 2, 4, _MOST_REPEATS, least):
             for _ in range(_TRIES):
-                text = _sequence(self._tree, rng, repeats)
+                text = _sequence(self._tree, rng, repeats, budget)
                 fits = len(text) >= least and (most is None or len(text) <= most)
                 untried = self._compiled is None or len(text) > self._longest
                 if fits and (untried or self.passes(text)):
@@ -86,11 +110,12 @@ def _choices(tree: Any, *, inside: bool) -> int:
     return found
 
 
-def _sequence(tree: Any, rng: random.Random, repeats: int) -> str:
-    return "".join(_one(str(kind), value, rng, repeats) for kind, value in tree)
+def _sequence(tree: Any, rng: random.Random, repeats: int, budget: Budget) -> str:
+    return "".join(_one(str(kind), value, rng, repeats, budget) for kind, value in tree)
 
 
-def _one(kind: str, value: Any, rng: random.Random, repeats: int) -> str:
+def _one(kind: str, value: Any, rng: random.Random, repeats: int, budget: Budget) -> str:
+    budget.take()
     match kind:
         case "LITERAL":
             return chr(value)
@@ -103,13 +128,13 @@ def _one(kind: str, value: Any, rng: random.Random, repeats: int) -> str:
         case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
             low, high, inner = value
             times = min(int(high), max(int(low), repeats), _MOST_TIMES)
-            return "".join(_sequence(inner, rng, repeats) for _ in range(times))
+            return "".join(_sequence(inner, rng, repeats, budget) for _ in range(times))
         case "SUBPATTERN":
-            return _sequence(value[3], rng, repeats)
+            return _sequence(value[3], rng, repeats, budget)
         case "ATOMIC_GROUP":
-            return _sequence(value, rng, repeats)
+            return _sequence(value, rng, repeats, budget)
         case "BRANCH":
-            return _sequence(rng.choice(value[1]), rng, repeats)
+            return _sequence(rng.choice(value[1]), rng, repeats, budget)
     return ""  # anchors, looks to the side, references: what comes of it is checked against the pattern
 
 

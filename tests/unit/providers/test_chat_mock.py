@@ -12,6 +12,7 @@ from gateway.core.exceptions import (
     UpstreamBroken,
     UpstreamError,
     UpstreamRateLimited,
+    UpstreamRejected,
     UpstreamTimeout,
     UpstreamUnauthorized,
     UpstreamUnavailable,
@@ -71,6 +72,16 @@ async def test_the_token_limit_ends_it_with_length() -> None:
     assert isinstance(end, Completed)
     assert end.finish_reason == "length"
     assert 0 < estimate_tokens(text_of(events)) <= 4
+
+
+@pytest.mark.timeout(10)
+async def test_a_long_answer_is_cut_in_no_time() -> None:
+    schema = {"type": "string", "minLength": 90_000}
+    wanted = ResponseFormat("json_schema", "s", {"type": "array", "items": schema, "minItems": 10})
+    text = text_of(
+        await ask(response_format=wanted, sampling=Sampling(max_tokens=200_000), incremental=False)
+    )
+    assert 199_990 <= estimate_tokens(text) <= 200_000
 
 
 async def test_a_stop_word_ends_it_before_the_word() -> None:
@@ -224,3 +235,21 @@ async def test_it_is_always_there() -> None:
     provider = MockProvider("mock", ProviderConfig(type="mock"), Timeouts(), httpx.AsyncClient())
     assert provider.configured
     assert (await provider.check()).reachable
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "array", "items": {"$ref": "#"}, "minItems": 3},
+        {"type": "array", "minItems": "many"},
+        {"const": 10**30},
+    ],
+)
+async def test_a_schema_that_cannot_be_filled_is_the_callers_to_mend(schema: dict[str, Any]) -> None:
+    with pytest.raises(UpstreamRejected) as raised:
+        await ask(response_format=ResponseFormat("json_schema", "s", schema))
+    assert raised.value.param == "response_format"
+    tool = ToolSpec("add", "", {"type": "object", "properties": {"a": schema}, "required": ["a"]})
+    with pytest.raises(UpstreamRejected) as raised:
+        await ask(tools=(tool,), tool_choice=ToolChoice("required"))
+    assert raised.value.param == "tools"

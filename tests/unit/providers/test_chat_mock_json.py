@@ -115,3 +115,51 @@ def test_names_and_formats_decide_what_is_said() -> None:
     assert value["when"].endswith("Z")
     assert (value["approved"], value["has_errors"]) == (True, False)
     assert 7 <= value["score"] <= 10
+
+
+def _tree(levels: int) -> dict[str, Any]:
+    """Each level is all of the next one, twice."""
+    parts = {f"l{n}": {"allOf": [{"$ref": f"#/$defs/l{n + 1}"}] * 2} for n in range(levels)}
+    return {"$ref": "#/$defs/l0", "$defs": {**parts, f"l{levels}": {"type": "string"}}}
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "array", "items": {"$ref": "#"}, "minItems": 3},
+        {
+            "type": "array",
+            "items": {"type": "array", "items": {"type": "string"}, "minItems": 900},
+            "minItems": 900,
+        },
+        {"type": "array", "items": {"type": "string", "minLength": 100_000}, "minItems": 1000},
+        {"type": "string", "pattern": "^((a{1000}){1000}){1000}$"},
+        {"type": "array", "items": {"$ref": "#"}, "minItems": 30, **{f"x{n}": n for n in range(20_000)}},
+        {"allOf": [{"$ref": "#"}, {"$ref": "#"}]},
+        _tree(40),
+    ],
+    ids=["itself", "lists", "texts", "pattern", "keywords", "allOf", "tree"],
+)
+def test_a_schema_that_asks_for_too_much_is_refused_in_no_time(schema: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"more than the mock makes|cannot be read"):
+        fitting(schema, 1)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "array", "minItems": "many"},
+        {"type": "number", "minimum": "low"},
+        {"type": "number", "multipleOf": [1]},
+        {"properties": 7, "required": [1]},
+        {"enum": 5},
+        {"anyOf": [7]},
+        {"allOf": 3},
+        {"$ref": "#/properties/a/b", "properties": {"a": 1}},
+        {"type": "integer", "minimum": 1e308, "multipleOf": 1e-308},
+    ],
+)
+def test_what_is_no_schema_is_refused_by_name(schema: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="cannot be read as a JSON Schema"):
+        fitting(schema, 1)
