@@ -152,6 +152,7 @@ def _cached(**providers: str) -> dict[str, Any]:
     return openai_config(**providers) | {"cache": {"exact": {"ttl_seconds": 60}}}
 
 
+@pytest.mark.slow
 async def test_a_cold_cache_key_is_asked_for_once_though_the_leader_leaves(
     database_url: str, redis_url: str, tmp_path: Path, seen: Seen
 ) -> None:
