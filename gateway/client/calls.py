@@ -14,11 +14,12 @@ Mode = Literal["live", "mock", "final"]
 
 
 def turn(path: str, message: str | None, options: dict[str, Any]) -> Call:
-    """A turn; what was left out stays out of the body. The key makes asking again safe for the gateway."""
+    """A turn; what was left out stays out of the body. By its key, asked again it is the same turn."""
     body = {name: value for name, value in options.items() if value is not None}
     if message is not None:
         body["message"] = message
-    return Call("POST", path, body, {"idempotency-key": uuid4().hex, "accept": _accept(path)})
+    headers = {"idempotency-key": uuid4().hex, "accept": _accept(path)}
+    return Call("POST", path, body, headers, repeatable=True)
 
 
 def _accept(path: str) -> str:
@@ -41,6 +42,7 @@ def generate(role: str, payload: dict[str, Any] | str, task: str | None, mode: M
         "/api/v1/llm/generate",
         {name: value for name, value in body.items() if value is not None},
         {"idempotency-key": uuid4().hex},
+        repeatable=True,
     )
 
 
@@ -50,6 +52,7 @@ def complete(messages: list[dict[str, Any]], model: str, options: dict[str, Any]
         "/v1/chat/completions",
         {"model": model, "messages": messages, **options},
         {"idempotency-key": uuid4().hex},
+        repeatable=True,
     )
 
 

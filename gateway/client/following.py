@@ -13,19 +13,23 @@ from gateway.client.retries import wait_seconds
 from gateway.client.sse import Frame, SseParser
 from gateway.client.transport import Call
 
-_UNFINISHED = frozenset({"interrupted", "cancelled"})
+# Of a turn, what holds for another answer to its question too.
+_FOR_ANOTHER = ("model", "temperature", "max_tokens", "system", "tools", "on_busy")
 
 
 class TurnFollower:
     """What has been seen of a turn, and what to do when its connection is gone; does no I/O itself.
 
-    A lost stream is taken up where it broke off, for `resume_seconds` at most. A turn that the gateway
-    itself had to break off (it was restarted) is asked for once more, as another answer to the same
-    question: its text so far is then replaced.
+    A lost stream is taken up where it broke off, for `resume_seconds` at most; one that was lost before the
+    turn had told its name is asked for again under the same key, which is the same turn. A turn that the
+    gateway itself had to break off (it was restarted, or it took the lost connection for a client that had
+    left) is asked for once more, as another answer to the same question: its text so far is then replaced.
+    One that somebody called off is not.
     """
 
     def __init__(self, first: Call, *, resume_seconds: float, ask_again: bool) -> None:
         self._call = first
+        self._options = {name: first.body.get(name) for name in _FOR_ANOTHER}
         self._resume_seconds = resume_seconds
         self._ask_again = ask_again
         self._parser = SseParser()
@@ -34,6 +38,7 @@ class TurnFollower:
         self._lost_at: float | None = None
         self._tries = 0
         self._asking_again = False
+        self._was_lost = False
         self.finished = False
 
     @property
@@ -74,11 +79,14 @@ class TurnFollower:
         message_id = self._turn.message_id if self._turn is not None else None
         if message_id is None and isinstance(cause, GatewayClientError):
             raise cause
-        if message_id is None or now - self._lost_at >= self._resume_seconds:
+        if now - self._lost_at >= self._resume_seconds or (message_id is None and self._turn is not None):
             raise ConnectionLost(
                 "The stream broke off and could not be taken up again.", partial=self.text
             ) from cause
-        if not self._asking_again:
+        self._was_lost = True
+        if message_id is None:
+            self._parser = SseParser()
+        elif not self._asking_again:
             self._open(calls.resume(message_id, self._parser.last_id))
         self._tries += 1
         return wait_seconds(self._tries - 1) if self._tries > 1 else 0.0
@@ -107,7 +115,7 @@ class TurnFollower:
         event = event_of(frame.event, data)
         if event is None:
             return
-        if isinstance(event, Done) and event.message.status in _UNFINISHED and self._may_ask_again():
+        if isinstance(event, Done) and self._broken_off(event.message.status) and self._may_ask_again():
             self._regenerate()
             yield Replace(text="", reason="The answer was broken off; the question is asked once more.")
             return
@@ -145,6 +153,10 @@ class TurnFollower:
             request_id=error.request_id,
         )
 
+    def _broken_off(self, status: str) -> bool:
+        """Whether the gateway, and no person, ended the turn."""
+        return status == "interrupted" or (status == "cancelled" and self._was_lost)
+
     def _may_ask_again(self) -> bool:
         return self._ask_again and self._turn is not None and self._turn.message_id is not None
 
@@ -154,4 +166,4 @@ class TurnFollower:
         self._text = []
         self._asking_again = True
         self._parser.last_id = None
-        self._open(calls.turn(f"/api/chat/{self._turn.message_id}/regenerate", None, {}))
+        self._open(calls.turn(f"/api/chat/{self._turn.message_id}/regenerate", None, self._options))

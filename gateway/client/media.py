@@ -14,7 +14,9 @@ from gateway.client.transport import AsyncTransport, Call, SyncTransport, client
 
 def _generate(prompt: str, options: dict[str, Any]) -> Call:
     body = {"prompt": prompt, **{name: value for name, value in options.items() if value is not None}}
-    return Call("POST", "/api/v1/media/image/generate", body, {"idempotency-key": uuid4().hex})
+    return Call(
+        "POST", "/api/v1/media/image/generate", body, {"idempotency-key": uuid4().hex}, repeatable=True
+    )
 
 
 def _path(image: Image | str) -> Call:

@@ -15,6 +15,10 @@ from gateway.core.exceptions import GatewayError, ValidationFailed
 _DEFAULT_RETRY_SECONDS = 1.0
 _PLAIN_SEGMENT = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MAX_PARAM = 200
+# What pydantic calls the alternatives of a union: `str`, `list[ContentPart]`, `NamedToolChoice`.
+_ALTERNATIVE = re.compile(
+    r"(?:str|int|float|bool|none|any)|.*\[.*|(?:function|constrained)-.*|[A-Z]\w*", re.S
+)
 
 # pydantic's own sentences for these name a type or a limit, never the value.
 _SAFE_TYPES = frozenset(
@@ -72,17 +76,32 @@ def render_error(error: GatewayError, request_id: str | None) -> tuple[int, dict
 
 def validation_error(errors: Iterable[Mapping[str, Any]]) -> ValidationFailed:
     """pydantic's `errors()` as one `ValidationFailed` that names the first field and echoes no input."""
-    first = next(iter(errors), None)
-    if first is None:
+    given = list(errors)
+    if not given:
         return ValidationFailed()
+    first = _nearest(given)
     param = _path(first.get("loc", ()))
     sentence = _sentence(first)
     return ValidationFailed(f"{param}: {sentence}" if param else sentence, param=param)
 
 
+def _nearest(errors: list[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The first error; of a union, whose alternatives all complain, that of the one which got furthest."""
+    field = _fields(errors[0]["loc"])
+    if len(field) == len(errors[0]["loc"]):
+        return errors[0]
+    rivals = [error for error in errors if _fields(error["loc"])[: len(field)] == field]
+    return max(rivals, key=lambda e: (len(_fields(e["loc"])), not str(e["type"]).endswith("_type")))
+
+
+def _fields(loc: Iterable[str | int]) -> list[str | int]:
+    """A path without the names of alternatives."""
+    return [part for part in loc if not (isinstance(part, str) and _ALTERNATIVE.fullmatch(part))]
+
+
 def _path(loc: Iterable[str | int]) -> str | None:
     """`messages.0.content`; a segment that is not a plain name came from the input and is left out."""
-    segments = [str(segment) for segment in loc]
+    segments = [str(segment) for segment in _fields(loc)]
     if segments and segments[0] in ("body", "query", "path", "header", "cookie"):
         segments = segments[1:]
     plain: list[str] = []

@@ -83,6 +83,8 @@ async def _http(request: Request, error: Exception) -> Response:
     # FastAPI wraps what it met while it read a body; the cause is the better news.
     if isinstance(raised.__cause__, GatewayError):
         return error_response(request, raised.__cause__)
+    if raised.status_code == 404:  # the router's: no route has this path
+        return error_response(request, NotFound("Nothing answers at this address; /docs shows what does."))
     kind = _BY_STATUS.get(raised.status_code)
     if kind is None:
         kind = InvalidRequest if 400 <= raised.status_code < 500 else GatewayError

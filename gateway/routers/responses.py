@@ -10,12 +10,17 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.core.exceptions import UnsupportedParameter
+from gateway.core.exceptions import GatewayError, UnsupportedParameter
 from gateway.core.ids import new_id
 from gateway.dialects.openai.responses import answered, stored
 from gateway.dialects.openai.responses_body import ResponsesBody
 from gateway.dialects.openai.responses_input import input_items
-from gateway.dialects.openai.responses_request import ResponseOrder, parse_response, parse_response_id
+from gateway.dialects.openai.responses_request import (
+    PARAMS,
+    ResponseOrder,
+    parse_response,
+    parse_response_id,
+)
 from gateway.dialects.openai.responses_stream import ResponsesEncoder
 from gateway.dialects.sse import open_stream
 from gateway.domain.principal import Principal
@@ -49,7 +54,11 @@ async def create_response(request: Request, principal: Service) -> Response:
     `/api/conversations`; `previous_response_id` goes on with it.
     """
     order = parse_response(await json_bytes(request), request.state.request_id)
-    return await once(request, principal, lambda: _created(request, order, principal))
+    try:
+        return await once(request, principal, lambda: _created(request, order, principal))
+    except GatewayError as error:
+        error.param = PARAMS.get(error.param or "", error.param)
+        raise
 
 
 async def _created(request: Request, order: ResponseOrder, principal: Principal) -> Response:

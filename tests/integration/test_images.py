@@ -223,6 +223,15 @@ async def test_what_is_out_of_bounds_is_named(
     await nothing_came_of_it(gateway, person, tmp_path)
 
 
+async def test_the_greatest_seed_has_pictures_after_it(gateway: Gateway, person: Person) -> None:
+    answer = await gateway.http.post(
+        GENERATE, json={**SMALL, "seed": 2**63 - 1, "n": 2}, headers=person.headers
+    )
+    assert answer.status_code == 200
+    listed = (await gateway.http.get(IMAGES, headers=person.headers)).json()["items"]
+    assert sorted(image["seed"] for image in listed) == [0, 2**63 - 1]
+
+
 async def test_text_that_nothing_can_store_is_refused(
     gateway: Gateway, person: Person, tmp_path: Path
 ) -> None:

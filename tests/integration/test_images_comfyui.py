@@ -179,6 +179,7 @@ async def test_a_workflow_or_a_mark_that_is_not_there_is_the_callers_to_mend(
         ({"workflow": "nobody"}, "workflow"),
         ({"workflow": "../provider_config"}, "workflow"),
         ({"workflow": "own"}, "placeholders"),
+        ({"workflow": "own", "placeholders": {"style": "x", "colour": "red"}}, "placeholders"),
     ):
         answer = await ask(gateway, person, **fields)
         error = answer.json()["error"]
@@ -295,7 +296,9 @@ async def test_openais_pictures_are_kept_and_charged(serve: Serve, vendor: Pictu
         assert vendor.calls[0].body == {"model": "gpt-image-1", "prompt": "a cat", "n": 1, "size": "40x30"}
         read = await gateway.http.get(body["images"][0]["url"], headers=person.headers)
         assert (read.content, read.headers["content-type"]) == (buffer.getvalue(), "image/webp")
-        for field, value in (("seed", 0), ("negative_prompt", "dogs"), ("workflow", "smoke")):
+        assert (await ask(gateway, person, negative_prompt="dogs")).status_code == 200
+        assert vendor.calls[1].body["prompt"] == "a cat\n\nNot in the picture: dogs"
+        for field, value in (("seed", 0), ("workflow", "smoke"), ("placeholders", {"a": 1})):
             refused = await ask(gateway, person, **{field: value})
             assert (refused.status_code, refused.json()["error"]["param"]) == (400, field)
 

@@ -386,6 +386,9 @@ async def test_a_role_stands_before_the_instructions(
     assert sent(upstream)[0] == ("system", "Talk like a pirate.")
 
 
+PICTURE = [{"role": "user", "content": [{"type": "input_image", "image_url": "data:image/png;base64,AAAA"}]}]
+
+
 @pytest.mark.parametrize(
     ("fields", "kind", "param"),
     [
@@ -411,6 +414,13 @@ async def test_a_role_stands_before_the_instructions(
         ),
         ({"tool_choice": "required"}, openai.UnprocessableEntityError, "tool_choice"),
         ({"model": "plain", "tools": [LOOKUP]}, openai.BadRequestError, "tools"),
+        ({"model": "plain", "top_logprobs": 2}, openai.BadRequestError, "top_logprobs"),
+        (
+            {"model": "plain", "text": {"format": {"type": "json_object"}}},
+            openai.BadRequestError,
+            "text.format",
+        ),
+        ({"model": "plain", "input": PICTURE}, openai.BadRequestError, "input"),
         ({"model": "vector"}, openai.BadRequestError, "model"),
         ({"model": "no-such"}, openai.NotFoundError, "model"),
         ({"previous_response_id": "resp_1"}, openai.NotFoundError, "previous_response_id"),

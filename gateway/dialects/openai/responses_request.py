@@ -36,6 +36,16 @@ _UNSUPPORTED: dict[str, tuple[Any, ...]] = {
     ),
 }
 
+# What chat completions call by another name; a refusal names what the caller wrote.
+PARAMS = {
+    "messages": "input",
+    "response_format": "text.format",
+    "logprobs": "top_logprobs",
+    "max_tokens": "max_output_tokens",
+    "reasoning_effort": "reasoning.effort",
+    "verbosity": "text.verbosity",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class ResponseOrder:

@@ -40,3 +40,10 @@ class ImageProvider(ABC):
             UpstreamError and its kin, with a sentence that names a workflow's failing node.
             UnsupportedParameter: what this provider cannot do, by its `param`.
         """
+
+
+def in_one(request: ImageRequest) -> str:
+    """The prompt for models that take one text: with what shall not be seen as its last sentence."""
+    if not request.negative_prompt:
+        return request.prompt
+    return f"{request.prompt}\n\nNot in the picture: {request.negative_prompt}"

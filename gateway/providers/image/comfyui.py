@@ -196,6 +196,12 @@ class ComfyUIProvider(ImageProvider):
 
 
 def _fill(workflow: Workflow, request: ImageRequest, seed: int) -> dict[str, Any]:
+    for mark in request.placeholders:
+        if mark not in workflow.marks:
+            known = ", ".join(sorted(workflow.marks)) or "none"
+            raise UnsupportedParameter(
+                f"The workflow {workflow.name} has no such placeholder; it has {known}.", param="placeholders"
+            )
     values = {
         **request.placeholders,
         "prompt": request.prompt,

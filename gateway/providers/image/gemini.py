@@ -14,7 +14,7 @@ from gateway.core.exceptions import UnsupportedParameter, UpstreamBroken
 from gateway.domain.catalog import ProviderConfig, Timeouts
 from gateway.domain.images import ImageDone, ImageEvent, ImageProgress, ImageRequest
 from gateway.providers.chat import wire
-from gateway.providers.image.base import ImageProvider
+from gateway.providers.image.base import ImageProvider, in_one
 
 _DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
 _MAX_ANSWER = 96 * 1024 * 1024
@@ -66,14 +66,11 @@ def _body(request: ImageRequest) -> dict[str, Any]:
     for field in ("workflow", "seed", "placeholders"):
         if getattr(request, field) not in (None, "", {}):
             raise UnsupportedParameter(f"This provider takes no {field}.", param=field)
-    prompt = request.prompt
-    if request.negative_prompt:
-        prompt += f"\n\nNot in the picture: {request.negative_prompt}"
     config: dict[str, Any] = {"responseModalities": ["IMAGE"]}
     if request.width and request.height:
         wanted = request.width / request.height
         config["imageConfig"] = {"aspectRatio": min(_RATIOS, key=lambda name: abs(_RATIOS[name] - wanted))}
-    return {"contents": [{"role": "user", "parts": [{"text": prompt}]}], "generationConfig": config}
+    return {"contents": [{"role": "user", "parts": [{"text": in_one(request)}]}], "generationConfig": config}
 
 
 def _picture(answer: bytes) -> ImageDone:

@@ -19,6 +19,7 @@ from gateway.providers.image.base import ImageProvider
 
 _SIDE = 512
 _MARGIN = 0.08
+_MAX_SEED = 2**63
 
 
 class MockImages(ImageProvider):
@@ -38,8 +39,9 @@ class MockImages(ImageProvider):
         )
         for number in range(request.n):
             yield ImageProgress(number / request.n, "drawing")
-            content = await asyncio.to_thread(_draw, request, seed + number)
-            yield ImageDone(content, "image/png", seed + number)
+            own = (seed + number) % _MAX_SEED
+            content = await asyncio.to_thread(_draw, request, own)
+            yield ImageDone(content, "image/png", own)
 
 
 def _draw(request: ImageRequest, seed: int) -> bytes:

@@ -15,7 +15,7 @@ from gateway.domain.catalog import ProviderConfig, Timeouts
 from gateway.domain.images import ImageDone, ImageEvent, ImageRequest
 from gateway.providers.chat import wire
 from gateway.providers.chat.openai import DEFAULT_BASE_URL
-from gateway.providers.image.base import ImageProvider
+from gateway.providers.image.base import ImageProvider, in_one
 
 _MAX_ANSWER = 192 * 1024 * 1024
 
@@ -58,10 +58,10 @@ class OpenAIImages(ImageProvider):
 
 
 def _body(request: ImageRequest) -> dict[str, Any]:
-    for field in ("negative_prompt", "workflow", "seed", "placeholders"):
+    for field in ("workflow", "seed", "placeholders"):
         if getattr(request, field) not in (None, "", {}):
             raise UnsupportedParameter(f"This provider takes no {field}.", param=field)
-    body: dict[str, Any] = {"model": request.model, "prompt": request.prompt, "n": request.n}
+    body: dict[str, Any] = {"model": request.model, "prompt": in_one(request), "n": request.n}
     if request.width and request.height:
         body["size"] = f"{request.width}x{request.height}"
     elif request.width or request.height:

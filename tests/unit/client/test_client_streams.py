@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -42,10 +43,14 @@ class Server:
     def __init__(self, *scripts: list[bytes] | int) -> None:
         self.scripts = list(scripts)
         self.requests: list[tuple[str, str, str | None]] = []
+        self.keys: list[str | None] = []
+        self.bodies: list[Any] = []
         self.url = ""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.requests.append((request.method, request.path, request.headers.get("last-event-id")))
+        self.bodies.append(await request.json() if request.can_read_body else None)
+        self.keys.append(request.headers.get("idempotency-key"))
         script = self.scripts.pop(0)
         if isinstance(script, int):
             error = {"type": "t", "code": "c", "message": "No.", "param": None, "request_id": "r"}
@@ -124,10 +129,12 @@ async def test_a_turn_that_a_restart_broke_off_is_asked_for_once_more() -> None:
         frame(2, "delta", {"text": "Whole"}),
         frame(3, "done", done("Whole")),
     ]
+    wishes = {"model": "fast", "max_tokens": 7, "tools": "none"}
     async with serving(first, second) as server:
-        events = await follow(server.url)
+        events = await follow(server.url, **wishes, metadata={"a": "b"})
 
     assert server.requests[1][:2] == ("POST", "/api/chat/m/regenerate")
+    assert server.bodies[1] == wishes
     assert [event.event for event in events] == ["turn", "delta", "replace", "delta", "done"]
     assert isinstance(events[2], Replace)
 
@@ -154,6 +161,46 @@ async def test_a_failed_turn_is_not_asked_for_again() -> None:
 
     assert raised.value.turn_status == "failed"
     assert len(server.requests) == 1
+
+
+async def test_a_turn_that_somebody_called_off_is_not_asked_for_again() -> None:
+    script = [frame(1, "turn", TURN), frame(2, "done", done("Half", "cancelled"))]
+    async with serving(script) as server:
+        with pytest.raises(TurnEnded) as raised:
+            await follow(server.url)
+
+    assert (raised.value.turn_status, raised.value.text) == ("cancelled", "Half")
+    assert len(server.requests) == 1
+
+
+async def test_a_turn_that_was_called_off_because_its_stream_was_lost_is_asked_for_once_more() -> None:
+    first = [frame(1, "turn", TURN), frame(2, "delta", {"text": "Half"}), b"CUT"]
+    second = [frame(3, "done", done("Half", "cancelled"))]
+    third = [frame(1, "turn", TURN | {"message_id": "m2"}), frame(2, "done", done("Whole"))]
+    async with serving(first, second, third) as server:
+        events = await follow(server.url)
+
+    assert [path for _, path, _ in server.requests[1:]] == ["/api/chat/stream/m", "/api/chat/m/regenerate"]
+    assert isinstance(events[-1], Done)
+    assert events[-1].message.content == "Whole"
+
+
+async def test_a_stream_lost_before_its_first_event_is_asked_for_under_the_same_key() -> None:
+    whole = [frame(1, "turn", TURN), frame(2, "done", done("Hi"))]
+    async with serving([b": ping\n\n", b"CUT"], whole) as server:
+        events = await follow(server.url)
+
+    assert [event.event for event in events] == ["turn", "done"]
+    assert [path for _, path, _ in server.requests] == ["/api/chat/stream"] * 2
+    assert server.keys[0] == server.keys[1] is not None
+
+
+async def test_an_answer_that_was_lost_is_asked_for_under_the_same_key() -> None:
+    async with serving([b"CUT"], 404) as server:
+        with LLMGatewayClient(server.url, api_key="k", max_retries=1) as client, pytest.raises(NotFoundError):
+            await asyncio.to_thread(client.generate, "brand", {})
+
+    assert server.keys[0] == server.keys[1] is not None
 
 
 async def test_what_failed_before_it_began_is_the_gateways_own_error() -> None:
