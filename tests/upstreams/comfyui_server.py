@@ -13,7 +13,7 @@ from uuid import uuid4
 from aiohttp import WSMsgType, web
 from PIL import Image
 
-_CLASSES = {"EmptyImage", "ImageScale", "SaveImage", "ImageToMask", "KSampler"}
+_CLASSES = {"EmptyImage", "ImageScale", "SaveImage", "ImageToMask", "MaskToImage", "KSampler"}
 
 
 class ComfyUIUpstream:
@@ -103,11 +103,22 @@ class ComfyUIUpstream:
             if not socket.closed:
                 await socket.send_json({"type": kind, "data": {**data, "prompt_id": prompt_id}})
 
-        await tell("execution_start", timestamp=1)
-        cached = [node for node in graph if repr(graph[node]) in self._seen]
-        await tell("execution_cached", nodes=cached, timestamp=1)
+        async def show(node_id: str, state: str, value: float) -> None:
+            nodes[node_id] = {
+                "value": value, "max": 1.0, "state": state, "node_id": node_id, "prompt_id": prompt_id,
+                "display_node_id": node_id, "parent_node_id": None, "real_node_id": node_id,
+            }  # fmt: skip
+            await tell("progress_state", nodes=nodes)
+
+        nodes: dict[str, Any] = {}
+        cached = [node for node in graph if self._key(graph, node) in self._seen]
         outputs: dict[str, Any] = {}
-        messages: list[Any] = [["execution_start", {"prompt_id": prompt_id}]]
+        messages: list[Any] = [
+            ["execution_start", {"prompt_id": prompt_id, "timestamp": 1}],
+            ["execution_cached", {"nodes": cached, "prompt_id": prompt_id, "timestamp": 1}],
+        ]
+        for kind, data in messages:
+            await tell(kind, **{name: value for name, value in data.items() if name != "prompt_id"})
         if self.misbehaviour == "garbage":
             await socket.send_str("{not json")
         for at, (node_id, node) in enumerate(graph.items()):
@@ -118,32 +129,59 @@ class ComfyUIUpstream:
             if at == 1 and self.misbehaviour == "die":
                 self._running.discard(prompt_id)
                 return
-            if at == 1 and self.misbehaviour in ("error", "interrupted"):
-                kind = "execution_error" if self.misbehaviour == "error" else "execution_interrupted"
-                data = {
-                    "node_id": node_id,
-                    "node_type": node["class_type"],
-                    "executed": ["1"],
-                    "exception_message": "vendor secret",
-                    "exception_type": "IndexError",
-                    "traceback": ["vendor secret"],
-                }
-                messages.append([kind, data])
-                self._record(prompt_id, {}, messages, "error")
-                await tell(kind, **data)
-                return
             if node_id not in cached:
-                state = {"value": 0.0, "max": 1.0, "state": "running", "node_id": node_id}
-                await tell("progress_state", nodes={node_id: state})
+                await show(node_id, "running", 0.0)
                 await tell("executing", node=node_id, display_node=node_id)
-                await tell("progress_state", nodes={node_id: {**state, "value": 1.0, "state": "finished"}})
-                self._seen.add(repr(node))
-            if node["class_type"] == "SaveImage" and self.misbehaviour != "empty":
+            if self._raises(at, node):
+                await self._failed(prompt_id, node_id, node, messages, tell)
+                return
+            saves = node["class_type"] == "SaveImage"
+            if saves and self.misbehaviour != "empty":
                 images = [self._save(graph)]
                 outputs[node_id] = {"images": images}
                 await tell("executed", node=node_id, display_node=node_id, output={"images": images})
+            if saves or node_id not in cached:
+                await show(node_id, "finished", 1.0)
+            self._seen.add(self._key(graph, node_id))
+        messages.append(["execution_success", {"prompt_id": prompt_id, "timestamp": 2}])
         self._record(prompt_id, outputs, messages, "success")
         await tell("execution_success", timestamp=2)
+        await tell("executing", node=None)
+
+    def _raises(self, at: int, node: dict[str, Any]) -> bool:
+        """A picture of three channels has no alpha."""
+        if self.misbehaviour in ("error", "interrupted"):
+            return at == 1
+        return node["class_type"] == "ImageToMask" and node["inputs"].get("channel") == "alpha"
+
+    async def _failed(
+        self, prompt_id: str, node_id: str, node: dict[str, Any], messages: list[Any], tell: Any
+    ) -> None:
+        kind = "execution_interrupted" if self.misbehaviour == "interrupted" else "execution_error"
+        data = {
+            "node_id": node_id,
+            "node_type": node["class_type"],
+            "executed": ["1"],
+            "exception_message": "vendor secret",
+            "exception_type": "IndexError",
+            "traceback": ["vendor secret"],
+            "current_inputs": {"channel": ["vendor secret"]},
+            "current_outputs": ["1"],
+            "timestamp": 2,
+        }
+        messages.append([kind, {**data, "prompt_id": prompt_id}])
+        self._record(prompt_id, {}, messages, "error")
+        await tell(kind, **data)
+        await tell("executing", node=None)
+
+    @staticmethod
+    def _key(graph: dict[str, Any], node_id: str) -> str:
+        """What a node's result depends on: its inputs, and those of the nodes before it."""
+        inputs = graph[node_id]["inputs"]
+        before = [value[0] for value in inputs.values() if isinstance(value, list)]
+        return repr(
+            (graph[node_id]["class_type"], inputs, [ComfyUIUpstream._key(graph, node) for node in before])
+        )
 
     def _record(self, prompt_id: str, outputs: Any, messages: list[Any], status: str) -> None:
         told = {"status_str": status, "completed": status == "success", "messages": messages}

@@ -23,6 +23,7 @@ from gateway.core.exceptions import (
 from gateway.domain.catalog import ProviderConfig, Timeouts
 from gateway.domain.images import ImageDone, ImageEvent, ImageProgress, ImageRequest
 from gateway.providers.image.comfyui import ComfyUIProvider
+from tests.upstreams.comfyui_recording import RECORDING, record
 from tests.upstreams.comfyui_server import ComfyUIUpstream, comfyui_server
 
 WORKFLOWS = Path(__file__).parents[3] / "workflows"
@@ -45,6 +46,12 @@ async def run(
         config = ProviderConfig(type="comfyui", base_url=url, options={"workflows": str(folder)})
         provider = ComfyUIProvider("comfy", config, Timeouts(live=live, connect=2), http)
         return [event async for event in provider.generate(asked)]
+
+
+async def test_the_server_of_these_tests_sends_what_the_real_one_was_seen_to_send(
+    comfyui: ComfyUIUpstream,
+) -> None:
+    assert await record(comfyui.url) == json.loads(RECORDING.read_text(encoding="utf-8"))
 
 
 async def test_a_workflow_is_followed_and_its_picture_fetched(comfyui: ComfyUIUpstream) -> None:
