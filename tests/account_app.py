@@ -196,7 +196,7 @@ async def account_app(database_url: str, redis_url: str, **options: Any) -> Asyn
     folder; address, of the client (one that no other test has); trusted_proxies.
     """
     engine = create_engine(database_url, 10)
-    valkey = ValkeyClient(redis_url)
+    valkey = ValkeyClient(redis_url, deadline=5)  # these tests are about limits that hold, not about outages
     tokens = AccessTokens(SECRET, options.get("access_ttl", 900))
     container = make_container(engine, valkey, tokens, options)
     app = FastAPI()

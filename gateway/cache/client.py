@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, TypeVar, cast
 
 import structlog
@@ -25,6 +25,7 @@ T = TypeVar("T")
 DEADLINE_SECONDS = 0.25
 # How long the breaker waits before its first probe, and at most between two.
 _PROBE_FIRST, _PROBE_MOST = 0.1, 2.0
+_FOLLOW_AGAIN_SECONDS = 1.0
 # A listener hears nothing from a connection that was lost without a word; so after a while it asks.
 _QUIET_SECONDS, _ANSWER_SECONDS = 10.0, 2.0
 _MAX_CONNECTIONS = 512
@@ -79,13 +80,23 @@ class ValkeyClient:
         if redis is None or self._open:
             raise ValkeyUnavailable
         try:
-            async with asyncio.timeout(deadline or self._deadline):
+            async with _timeout(deadline or self._deadline):
                 return await work(redis)
         except (ReadOnlyError, OutOfMemoryError) as error:
             raise ValkeyUnavailable from error  # it answers: nothing is gained by leaving it alone
         except _FAILURES as error:
             self._trip(type(error).__name__)
             raise ValkeyUnavailable from error
+
+    async def follow(self, channel: str) -> AsyncGenerator[bytes, None]:
+        """As `listen`, and again after every outage: for ever, without what is published in the meantime."""
+        while True:
+            try:
+                async with aclosing(self.listen(channel)) as messages:
+                    async for message in messages:
+                        yield message
+            except ValkeyUnavailable:
+                await asyncio.sleep(_FOLLOW_AGAIN_SECONDS)
 
     async def listen(self, channel: str) -> AsyncGenerator[bytes, None]:
         """Messages published on `channel` from now on, without end, over a connection of its own.
@@ -148,6 +159,26 @@ class ValkeyClient:
             wait = min(wait * 2, _PROBE_MOST)
         self._open = False
         log.info("valkey_available")
+
+
+@asynccontextmanager
+async def _timeout(seconds: float) -> AsyncIterator[None]:
+    """`asyncio.timeout` that counts nobody else's time: by as much as the event loop itself came late to
+    look, at most as long again, the other end has longer. A stall of this process is no outage of Valkey.
+    """
+    loop, limit = asyncio.get_running_loop(), asyncio.timeout(None)
+    due = loop.time() + seconds
+
+    def end() -> None:
+        now = loop.time()
+        limit.reschedule(now + min(now - due, seconds))
+
+    timer = loop.call_at(due, end)
+    try:
+        async with limit:
+            yield
+    finally:
+        timer.cancel()
 
 
 def _execute(redis: Redis, *command: str | bytes | int | float) -> Awaitable[Any]:

@@ -88,6 +88,18 @@ async def test_a_hanging_valkey_costs_the_deadline_once_and_heals(
     assert await valkey.execute("ECHO", "back") == b"back"
 
 
+async def test_a_stall_of_this_process_is_no_outage_of_valkey(redis_url: str) -> None:
+    client = ValkeyClient(redis_url)
+    key = name()
+    await client.execute("SET", key, b"value", "EX", 60)
+    reading = asyncio.create_task(client.execute("GET", key))
+    await asyncio.sleep(0)
+    time.sleep(2 * DEADLINE_SECONDS)  # noqa: ASYNC251 - the reply is there before anybody looks
+    assert await reading == b"value"
+    assert client.available
+    await client.aclose()
+
+
 async def test_connecting_to_a_hanging_valkey_is_within_the_same_deadline(
     proxy: TcpProxy, valkey: ValkeyClient
 ) -> None:
