@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
-from typing import Literal, NoReturn
+from typing import Literal
 from uuid import UUID
 
 import orjson
@@ -16,7 +16,6 @@ from gateway.cache.client import ValkeyClient, ValkeyUnavailable
 log = structlog.get_logger(__name__)
 
 CHANNEL = "gateway:turns"
-_RETRY_SECONDS = 1.0
 
 Word = Literal["cancel", "freed", "retried", "followed"]
 
@@ -56,14 +55,10 @@ class Bus:
             task.cancel()
             await asyncio.wait({task})
 
-    async def _listen(self) -> NoReturn:
-        while True:
-            try:
-                async with aclosing(self._valkey.listen(CHANNEL)) as messages:
-                    async for message in messages:
-                        self._hear(message)
-            except ValkeyUnavailable:
-                await asyncio.sleep(_RETRY_SECONDS)
+    async def _listen(self) -> None:
+        async with aclosing(self._valkey.follow(CHANNEL)) as messages:
+            async for message in messages:
+                self._hear(message)
 
     def _hear(self, message: bytes) -> None:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import aclosing, asynccontextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 from uuid import UUID
 
 import orjson
@@ -22,7 +22,6 @@ log = structlog.get_logger(__name__)
 
 CHANNEL = "gateway:ended"
 CHECK_SECONDS = 2.0
-_RETRY_SECONDS = 1.0
 _SETTLE_SECONDS = 2.0
 
 
@@ -69,7 +68,7 @@ class Endings:
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
         """While this is open, turns end here that were ended elsewhere."""
-        watchers = [asyncio.create_task(self._check())]
+        watchers: list[asyncio.Task[Any]] = [asyncio.create_task(self._check())]
         if self._valkey.configured:
             watchers.append(asyncio.create_task(self._listen()))
         try:
@@ -104,14 +103,10 @@ class Endings:
         if turns:  # each writes down how far it came, while its account is still there
             await asyncio.wait(turns, timeout=_SETTLE_SECONDS)
 
-    async def _listen(self) -> NoReturn:
-        while True:
-            try:
-                async with aclosing(self._valkey.listen(CHANNEL)) as messages:
-                    async for message in messages:
-                        self._hear(message)
-            except ValkeyUnavailable:
-                await asyncio.sleep(_RETRY_SECONDS)
+    async def _listen(self) -> None:
+        async with aclosing(self._valkey.follow(CHANNEL)) as messages:
+            async for message in messages:
+                self._hear(message)
 
     def _hear(self, message: bytes) -> None:
         try:

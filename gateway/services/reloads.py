@@ -9,7 +9,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 from uuid import UUID
 
 import structlog
@@ -24,7 +24,6 @@ log = structlog.get_logger(__name__)
 CHANNEL: Final = "gateway:reload"
 KEY: Final = "gateway:reload:last"
 POLL_SECONDS = 10.0
-_RETRY_SECONDS = 1.0
 # `gateway serve --workers` names itself here: nobody else's parent knows what a hang-up means to us.
 SUPERVISOR: Final = "GATEWAY_SUPERVISOR_PID"
 
@@ -94,7 +93,7 @@ class ReloadService:
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
         """While this is open, reloads that were wished elsewhere are made here too."""
-        watchers: list[asyncio.Task[NoReturn]] = []
+        watchers: list[asyncio.Task[Any]] = []
         if self._valkey.configured:
             watchers = [asyncio.create_task(self._listen()), asyncio.create_task(self._poll())]
         try:
@@ -131,14 +130,10 @@ class ReloadService:
                 details=details,
             )
 
-    async def _listen(self) -> NoReturn:
-        while True:
-            try:
-                async with aclosing(self._valkey.listen(CHANNEL)) as messages:
-                    async for message in messages:
-                        await self._hear(message)
-            except ValkeyUnavailable:
-                await asyncio.sleep(_RETRY_SECONDS)
+    async def _listen(self) -> None:
+        async with aclosing(self._valkey.follow(CHANNEL)) as messages:
+            async for message in messages:
+                await self._hear(message)
 
     async def _poll(self) -> NoReturn:
         """Of what was wished before this worker began it has read the outcome already."""
