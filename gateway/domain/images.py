@@ -78,3 +78,8 @@ class StoredImage:
     provider: str
     seed: int | None
     created_at: datetime
+
+    @property
+    def address(self) -> str:
+        """Where it is fetched from, with the credential of the account it was made for."""
+        return f"/api/v1/media/images/{self.id}"

@@ -197,15 +197,10 @@ def headers_of(made: PicturesMade) -> dict[str, str]:
     return headers
 
 
-def address_of(image: StoredImage) -> str:
-    """Where the picture is fetched from, with the credential of the account it was made for."""
-    return f"/api/v1/media/images/{image.id}"
-
-
 def _image(image: StoredImage) -> dict[str, Any]:
     return {
         "id": str(image.id),
-        "url": address_of(image),
+        "url": image.address,
         "width": image.width,
         "height": image.height,
         "content_type": image.content_type,
@@ -215,7 +210,7 @@ def _image(image: StoredImage) -> dict[str, Any]:
 def _stored(image: StoredImage) -> StoredImageOut:
     return StoredImageOut.model_construct(
         id=image.id,
-        url=address_of(image),
+        url=image.address,
         width=image.width,
         height=image.height,
         content_type=image.content_type,

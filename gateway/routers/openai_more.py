@@ -18,7 +18,7 @@ from gateway.domain.usage import money
 from gateway.routers.answers import leaving
 from gateway.routers.dependencies import api_key_only, document_errors, get_container
 from gateway.routers.edge import json_bytes
-from gateway.routers.media import address_of, headers_of, last_of, note_pictures
+from gateway.routers.media import headers_of, last_of, note_pictures
 from gateway.routers.once import once
 from gateway.routers.openapi import KEYED, json_body
 from gateway.schemas.media import GenerationsBody, GenerationView
@@ -88,6 +88,6 @@ async def _generated(request: Request, order: Order, inline: bool, principal: Pr
     if inline:
         contents = [await container.images.content(image) for image in made.images]
     base = str(request.base_url).rstrip("/")
-    addresses = [base + address_of(image) for image in made.images]
+    addresses = [base + image.address for image in made.images]
     answer = generations_body(made.images, contents, addresses)
     return Response(orjson.dumps(answer), media_type="application/json", headers=headers_of(made))

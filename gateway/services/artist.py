@@ -13,7 +13,6 @@ from gateway.providers.chat.base import ChatProvider
 from gateway.services.media import MediaService, Order, PicturesMade
 from gateway.tools.base import ToolError, TurnServices
 
-ADDRESS = "/api/v1/media/images/{}"
 MOST_A_TURN = 4
 
 
@@ -57,7 +56,7 @@ class Artist:
             ordered += 1
             made = await self._made(Order(request, None), principal, request_id)
             image = made.images[0]
-            return Drawing(ADDRESS.format(image.id), image.width, image.height, made.model, made.cost_usd)
+            return Drawing(image.address, image.width, image.height, made.model, made.cost_usd)
 
         return draw
 
