@@ -2,6 +2,7 @@ import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { call, request } from "../api/client";
+import { saveAs } from "../lib/download";
 import { end } from "../session/token";
 import { useForm } from "../session/use-form";
 import { Button } from "../ui/button";
@@ -33,12 +34,7 @@ export function DataPage() {
 }
 
 async function downloadExport(): Promise<void> {
-  const address = URL.createObjectURL(await (await request("/api/user/me/export")).blob());
-  const link = document.createElement("a");
-  link.href = address;
-  link.download = "llm-gateway-export.json";
-  link.click();
-  URL.revokeObjectURL(address);
+  await saveAs("llm-gateway-export.json", await request("/api/user/me/export"));
 }
 
 function DeleteAccount({ onClose }: { onClose: () => void }) {

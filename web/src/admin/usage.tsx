@@ -2,6 +2,7 @@ import { useInfiniteQuery, useMutation } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { useSearchParams } from "react-router";
 import { call, request } from "../api/client";
+import { saveAs } from "../lib/download";
 import { formatMoney, formatNumber } from "../lib/format";
 import { plainLine } from "../lib/text";
 import { Button } from "../ui/button";
@@ -118,10 +119,5 @@ function filled(asked: Asked): Record<string, string> {
 
 async function download(asked: Asked): Promise<void> {
   const query = new URLSearchParams({ ...filled(asked), format: "csv" });
-  const address = URL.createObjectURL(await (await request(`/api/admin/usage?${query}`)).blob());
-  const link = document.createElement("a");
-  link.href = address;
-  link.download = `usage-${asked.from}-${asked.to}.csv`;
-  link.click();
-  URL.revokeObjectURL(address);
+  await saveAs(`usage-${asked.from}-${asked.to}.csv`, await request(`/api/admin/usage?${query}`));
 }
