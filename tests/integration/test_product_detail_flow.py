@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import json
 import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -21,6 +20,7 @@ from examples.product_detail.agents import RoleAgent
 from examples.product_detail.page import six_agents
 from gateway.client import AsyncLLMGatewayClient, AsyncMediaGatewayClient
 from tests.gateway_server import Gateway, running_gateway
+from tests.scripts import load_script
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "product_detail"
@@ -52,14 +52,7 @@ async def on_mocks(
 
 @pytest.fixture
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location(
-        "flow_script", ROOT / "scripts/run_p0_product_detail_flow.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("run_p0_product_detail_flow")
 
 
 def half_written(folder: Path) -> list[Path]:
