@@ -11,7 +11,6 @@ import sys
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import IO
 
 GATEWAY = Path(sys.executable).with_name("gateway")
 # Whatever the developer's own shell has set would make a test another one.
@@ -53,16 +52,25 @@ class Served:
             stderr=subprocess.PIPE,
             text=True,
         )
-        self.output = ""
-        self.errors = ""
         self.address = ""
+        # A text that grew by the line would be copied with each: a long run has no time for that.
+        self._said: list[str] = []
+        self._complained: list[str] = []
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._readers = [
-            threading.Thread(target=self._read, args=(self._process.stdout, self._lines), daemon=True),
-            threading.Thread(target=self._read, args=(self._process.stderr, None), daemon=True),
+            threading.Thread(target=self._listen, daemon=True),
+            threading.Thread(target=self._hear_errors, daemon=True),
         ]
         for reader in self._readers:
             reader.start()
+
+    @property
+    def output(self) -> str:
+        return "".join(self._said)
+
+    @property
+    def errors(self) -> str:
+        return "".join(self._complained)
 
     @property
     def pid(self) -> int:
@@ -102,12 +110,15 @@ class Served:
         if self._process.poll() is None:
             self.stop(signal.SIGKILL)
 
-    def _read(self, stream: IO[str], lines: queue.Queue[str | None] | None) -> None:
-        for line in stream:
-            if lines is None:
-                self.errors += line
-            else:
-                self.output += line
-                lines.put(line)
-        if lines is not None:
-            lines.put(None)
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._said.append(line)
+            if not self.address:
+                self._lines.put(line)
+        self._lines.put(None)
+
+    def _hear_errors(self) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self._complained.append(line)
