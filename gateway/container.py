@@ -147,7 +147,7 @@ async def make_container(foundation: Foundation, catalog: Catalog, stack: AsyncE
     """
     settings = foundation.settings
     roles = RoleBook.load(catalog.roles, settings.provider_config.parent / "prompts")
-    providers = build_providers(catalog, foundation.http, settings.local_model_url)
+    providers = build_providers(catalog, foundation.models.http, settings.local_model_url)
     for provider in providers.values():
         stack.push_async_callback(provider.aclose)
     tools = ToolRegistry(catalog.tools, without=() if draws(catalog, providers) else ("image",))
@@ -156,12 +156,14 @@ async def make_container(foundation: Foundation, catalog: Catalog, stack: AsyncE
         catalog=catalog,
         providers=providers,
         # Half a second with exemplars of one's own: other turns run meanwhile.
-        classifier=await asyncio.to_thread(IntentClassifier.load, foundation.embedder, catalog.intent),
-        guards=foundation.guards,
+        classifier=await asyncio.to_thread(IntentClassifier.load, foundation.models.embedder, catalog.intent),
+        guards=foundation.models.guards,
         tools=tools,
-        upstreams=Upstreams(catalog, providers, BreakerStore(foundation.valkey, catalog.circuit_breaker)),
+        upstreams=Upstreams(
+            catalog, providers, BreakerStore(foundation.stores.valkey, catalog.circuit_breaker)
+        ),
     )
-    semantic = await _semantic(catalog, foundation.engine, foundation.embedder)
+    semantic = await _semantic(catalog, foundation.stores.engine, foundation.models.embedder)
     if semantic is not None:
         stack.push_async_callback(semantic.aclose)
     container = _wire(foundation, parts, roles, semantic, stack)
@@ -193,63 +195,58 @@ def _wire(
     semantic: SemanticAnswers | None,
     stack: AsyncExitStack,
 ) -> Container:
-    settings, catalog, uow, ledger = shared.settings, parts.catalog, shared.uow, shared.ledger
-    responses = ResponseCache(shared.valkey, catalog.cache.exact)
+    settings, catalog, uow = shared.settings, parts.catalog, shared.stores.uow
+    accounts, turns = shared.accounts, shared.turns
+    responses = ResponseCache(shared.stores.valkey, catalog.cache.exact)
     flights = Flights(responses)
     stack.push_async_callback(flights.aclose)
-    titles = Titles(parts, uow, ledger)
+    titles = Titles(parts, uow, turns.ledger)
     stack.push_async_callback(titles.aclose)
-    images = ImageService(uow, shared.blobs, most_bytes=catalog.media.max_bytes)
+    images = ImageService(uow, shared.stores.blobs, most_bytes=catalog.media.max_bytes)
     users = UserService(
-        uow, shared.passwords, shared.endings, shared.throttle, operator_tier=catalog.operator_tier
+        uow, accounts.passwords, accounts.endings, accounts.throttle, operator_tier=catalog.operator_tier
     )
     media = MediaService(
         catalog,
-        build_image_providers(catalog, shared.http, settings.provider_config.parent),
+        build_image_providers(catalog, shared.models.http, settings.provider_config.parent),
         parts.upstreams,
-        ledger,
-        shared.tasks,
+        turns.ledger,
+        turns.tasks,
         images,
     )
     runner = CachedRunner(AgentRunner(parts), flights, semantic)
-    chat = ChatService(runner, ledger, shared.tasks, titles, shared.waiting, Artist(media))
+    chat = ChatService(runner, turns.ledger, turns.tasks, titles, turns.waiting, Artist(media))
     return Container(
         settings=settings,
         catalog=catalog,
-        engine=shared.engine,
-        valkey=shared.valkey,
+        engine=shared.stores.engine,
+        valkey=shared.stores.valkey,
         providers=dict(parts.providers),
-        tasks=shared.tasks,
-        authenticator=shared.authenticator,
-        environment_keys=shared.environment_keys,
-        endings=shared.endings,
-        keeper=shared.keeper,
-        idempotency=shared.idempotency,
-        rejoining=shared.rejoining,
-        password_resets=shared.password_resets,
-        sessions=SessionService(uow, shared.endings),
-        throttle=shared.throttle,
-        auth=AuthService(
-            uow,
-            shared.endings,
-            shared.tokens,
-            RefreshTokens(settings.jwt_secret.get_secret_value()),
-            shared.passwords,
-            shared.throttle,
-            refresh_ttl_seconds=settings.refresh_token_ttl_seconds,
-            default_tier=catalog.newcomer_tier,
-            sign_up_open=settings.sign_up_open,
-        ),
+        tasks=turns.tasks,
+        authenticator=accounts.authenticator,
+        environment_keys=accounts.environment_keys,
+        endings=accounts.endings,
+        keeper=turns.keeper,
+        idempotency=turns.idempotency,
+        rejoining=turns.rejoining,
+        password_resets=accounts.password_resets,
+        sessions=SessionService(uow, accounts.endings),
+        throttle=accounts.throttle,
+        auth=_auth(shared, catalog),
         users=users,
-        api_keys=ApiKeyService(uow, shared.cache, catalog),
+        api_keys=ApiKeyService(uow, accounts.cache, catalog),
         conversations=ConversationService(uow, catalog.names()),
         chat=chat,
-        resumption=Resumption(uow, shared.tasks, shared.events),
+        resumption=Resumption(uow, turns.tasks, turns.events),
         generate=GenerateService(catalog, roles, chat),
         roles=roles,
         responses=ResponseService(uow),
         embeddings=EmbeddingService(
-            catalog, build_embedding_providers(catalog, shared.http), parts.upstreams, ledger, shared.tasks
+            catalog,
+            build_embedding_providers(catalog, shared.models.http),
+            parts.upstreams,
+            turns.ledger,
+            turns.tasks,
         ),
         media=media,
         images=images,
@@ -257,9 +254,24 @@ def _wire(
         breakers=BreakerService(parts),
         usage=UsageService(uow, catalog),
         usage_csv=UsageCsv(uow),
-        admin=AdminService(uow, shared.cache, shared.endings, catalog, parts.providers),
+        admin=AdminService(uow, accounts.cache, accounts.endings, catalog, parts.providers),
         account_data=AccountDataService(
-            uow, shared.cache, responses, shared.events, shared.endings, users.confirm, images
+            uow, accounts.cache, responses, turns.events, accounts.endings, users.confirm, images
         ),
         in_use=InUse(),
+    )
+
+
+def _auth(shared: Foundation, catalog: Catalog) -> AuthService:
+    settings, accounts = shared.settings, shared.accounts
+    return AuthService(
+        shared.stores.uow,
+        accounts.endings,
+        accounts.tokens,
+        RefreshTokens(settings.jwt_secret.get_secret_value()),
+        accounts.passwords,
+        accounts.throttle,
+        refresh_ttl_seconds=settings.refresh_token_ttl_seconds,
+        default_tier=catalog.newcomer_tier,
+        sign_up_open=settings.sign_up_open,
     )

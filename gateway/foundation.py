@@ -55,136 +55,183 @@ from gateway.services.turns import TurnTasks
 
 
 @dataclass(frozen=True, slots=True)
-class Foundation:
-    """Made once; what of it goes by the configuration is told of another one by `adopt`."""
+class Stores:
+    """Where things are kept."""
 
-    settings: Settings
     engine: AsyncEngine
+    uow: Callable[[], UnitOfWork]
     valkey: ValkeyClient
+    blobs: BlobStore
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """What calls and judges models, whichever are configured."""
+
     http: httpx.AsyncClient
     embedder: WordLlamaEmbedder
     guards: GuardrailPipeline
-    uow: Callable[[], UnitOfWork]
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """The turns that run in this worker, and what makes them last."""
+
+    tasks: TurnTasks
+    events: EventLog
+    bus: Bus
+    running: RunningTurnRepository
+    keeper: Keeper
+    waiting: Waiting
+    idempotency: Idempotency
+    rejoining: Rejoining
+    repository: TurnRepository
+    ledger: Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """Who is who, and what they may."""
+
     limiter: RateLimiter
     cache: AuthCache
     tokens: AccessTokens
     passwords: PasswordHasher
-    tasks: TurnTasks
-    events: EventLog
-    idempotency: Idempotency
-    rejoining: Rejoining
     endings: Endings
-    keeper: Keeper
-    waiting: Waiting
     throttle: Throttle
     password_resets: PasswordResetService
     environment_keys: EnvironmentKeys
     authenticator: Authenticator
-    ledger: Ledger
-    blobs: BlobStore
+
+
+@dataclass(frozen=True, slots=True)
+class Foundation:
+    """Made once; what of it goes by the configuration is told of another one by `adopt`."""
+
+    settings: Settings
+    stores: Stores
+    models: Models
+    turns: Turns
+    accounts: Accounts
 
     def adopt(self, catalog: Catalog) -> None:
         """From now on limits are those of `catalog`; reservations that are held are settled all the same."""
-        self.limiter.adopt(_requests_per_minute(catalog))
-        self.ledger.adopt(catalog)
-        self.tasks.slots.adopt(catalog.concurrency, _turns_at_once(catalog))
+        self.accounts.limiter.adopt(_requests_per_minute(catalog))
+        self.turns.ledger.adopt(catalog)
+        self.turns.tasks.slots.adopt(catalog.concurrency, _turns_at_once(catalog))
 
 
 @asynccontextmanager
 async def open_foundation(settings: Settings, catalog: Catalog) -> AsyncIterator[Foundation]:
     """Make it; what was opened is closed in reverse, also where opening fails half-way."""
     async with AsyncExitStack() as stack:
-        engine = create_engine(settings.database_url.get_secret_value(), settings.database_pool_size)
-        stack.push_async_callback(engine.dispose)
-        valkey = ValkeyClient(settings.redis_url.get_secret_value())
-        stack.push_async_callback(valkey.aclose)
-        http = await stack.enter_async_context(upstream_client())
-        embedder = WordLlamaEmbedder.load()
-        guards = GuardrailPipeline.of("injection", "unsafe", embed=embedder.embed)
-        stack.push_async_callback(guards.aclose)
-        # Loading the guard's model takes half a second: not at the start, and not out of the first turn.
-        in_background(stack, guards.warm_up())
-        uow = partial(UnitOfWork, create_session_factory(engine))
-        limiter = RateLimiter(valkey, _requests_per_minute(catalog))
-        cache = AuthCache(valkey, limiter)
-        secret = settings.jwt_secret.get_secret_value()
-        tokens = AccessTokens(secret, settings.access_token_ttl_seconds)
-        passwords = PasswordHasher()
-        slots = Slots(catalog.concurrency, _turns_at_once(catalog))
-        tasks = TurnTasks(settings.shutdown_grace_seconds, slots)
-        endings = Endings(tasks, cache, valkey, uow)
-        events = EventLog(valkey)
-        recorder = Recorder(tasks, events)
-        stack.push_async_callback(recorder.aclose)
-        in_background(stack, recorder.run())
-        running, bus = RunningTurnRepository(engine), Bus(valkey)
-        keeper = Keeper(tasks, running, bus)
-        in_background(stack, keeper.run())
-        lease = settings.turn_lease_seconds
-        relay = Relay(events, bus)
-        idempotency = Idempotency(
-            IdempotencyRepository(engine), Sealer(secret), tasks, relay, lease_seconds=lease
-        )
-        stack.push_async_callback(idempotency.aclose)
-        rejoining = Rejoining(idempotency, bus)
-        stack.push_async_callback(rejoining.aclose)
-        waiting = Waiting(WaitingTurnRepository(engine), tasks, bus)
-        throttle = Throttle(Attempts(valkey), secret)
-        resets = PasswordResetService(
-            uow, passwords, endings, throttle, mailer_of(settings), page=settings.password_reset_url
-        )
-        stack.push_async_callback(resets.aclose)
-        environment_keys = EnvironmentKeys(
-            parse_keys(settings.gateway_api_keys.get_secret_value()),
-            uow,
-            cache,
-            tier=catalog.operator_tier,
-        )
-        authenticator = Authenticator(uow, cache, tokens, limiter, environment_keys)
-        stack.push_async_callback(authenticator.aclose)
-        turns = TurnRepository(engine)
-        ledger = Ledger(turns, catalog, lease_seconds=lease)
-        blobs = BlobStore(settings.data_dir / "media")
-        tidying = ImageService(uow, blobs, most_bytes=catalog.media.max_bytes).tidy
-        housekeeping = Housekeeping(
-            uow,
-            turns,
-            ledger,
-            Rescue(running, events),
-            tasks,
-            [tidying, idempotency.tidy],
-            interval=lease / 4,
-        )
-        in_background(stack, housekeeping.run())
-        in_background(stack, RollUp(uow).run())
-        await stack.enter_async_context(endings.watching())
-        await stack.enter_async_context(bus.watching())
-        yield Foundation(
-            settings=settings,
-            engine=engine,
-            valkey=valkey,
-            http=http,
-            embedder=embedder,
-            guards=guards,
-            uow=uow,
-            limiter=limiter,
-            cache=cache,
-            tokens=tokens,
-            passwords=passwords,
-            tasks=tasks,
-            events=events,
-            idempotency=idempotency,
-            rejoining=rejoining,
-            endings=endings,
-            keeper=keeper,
-            waiting=waiting,
-            throttle=throttle,
-            password_resets=resets,
-            environment_keys=environment_keys,
-            authenticator=authenticator,
-            ledger=ledger,
-            blobs=blobs,
-        )
+        stores = _open_stores(settings, stack)
+        models = await _open_models(stack)
+        turns = _open_turns(settings, catalog, stores, stack)
+        accounts = _open_accounts(settings, catalog, stores, turns.tasks, stack)
+        _keep_house(settings, catalog, stores, turns, stack)
+        await stack.enter_async_context(accounts.endings.watching())
+        await stack.enter_async_context(turns.bus.watching())
+        yield Foundation(settings, stores, models, turns, accounts)
+
+
+def _open_stores(settings: Settings, stack: AsyncExitStack) -> Stores:
+    engine = create_engine(settings.database_url.get_secret_value(), settings.database_pool_size)
+    stack.push_async_callback(engine.dispose)
+    valkey = ValkeyClient(settings.redis_url.get_secret_value())
+    stack.push_async_callback(valkey.aclose)
+    uow = partial(UnitOfWork, create_session_factory(engine))
+    return Stores(engine, uow, valkey, BlobStore(settings.data_dir / "media"))
+
+
+async def _open_models(stack: AsyncExitStack) -> Models:
+    http = await stack.enter_async_context(upstream_client())
+    embedder = WordLlamaEmbedder.load()
+    guards = GuardrailPipeline.of("injection", "unsafe", embed=embedder.embed)
+    stack.push_async_callback(guards.aclose)
+    # Loading the guard's model takes half a second: not at the start, and not out of the first turn.
+    in_background(stack, guards.warm_up())
+    return Models(http, embedder, guards)
+
+
+def _open_turns(settings: Settings, catalog: Catalog, stores: Stores, stack: AsyncExitStack) -> Turns:
+    lease = settings.turn_lease_seconds
+    slots = Slots(catalog.concurrency, _turns_at_once(catalog))
+    tasks = TurnTasks(settings.shutdown_grace_seconds, slots)
+    events, bus = EventLog(stores.valkey), Bus(stores.valkey)
+    recorder = Recorder(tasks, events)
+    stack.push_async_callback(recorder.aclose)
+    in_background(stack, recorder.run())
+    running, repository = RunningTurnRepository(stores.engine), TurnRepository(stores.engine)
+    keeper = Keeper(tasks, running, bus)
+    in_background(stack, keeper.run())
+    keys = IdempotencyRepository(stores.engine)
+    sealer = Sealer(settings.jwt_secret.get_secret_value())
+    idempotency = Idempotency(keys, sealer, tasks, Relay(events, bus), lease_seconds=lease)
+    stack.push_async_callback(idempotency.aclose)
+    rejoining = Rejoining(idempotency, bus)
+    stack.push_async_callback(rejoining.aclose)
+    return Turns(
+        tasks=tasks,
+        events=events,
+        bus=bus,
+        running=running,
+        keeper=keeper,
+        waiting=Waiting(WaitingTurnRepository(stores.engine), tasks, bus),
+        idempotency=idempotency,
+        rejoining=rejoining,
+        repository=repository,
+        ledger=Ledger(repository, catalog, lease_seconds=lease),
+    )
+
+
+def _open_accounts(
+    settings: Settings, catalog: Catalog, stores: Stores, tasks: TurnTasks, stack: AsyncExitStack
+) -> Accounts:
+    uow, secret = stores.uow, settings.jwt_secret.get_secret_value()
+    limiter = RateLimiter(stores.valkey, _requests_per_minute(catalog))
+    cache = AuthCache(stores.valkey, limiter)
+    tokens = AccessTokens(secret, settings.access_token_ttl_seconds)
+    passwords = PasswordHasher()
+    endings = Endings(tasks, cache, stores.valkey, uow)
+    throttle = Throttle(Attempts(stores.valkey), secret)
+    resets = PasswordResetService(
+        uow, passwords, endings, throttle, mailer_of(settings), page=settings.password_reset_url
+    )
+    stack.push_async_callback(resets.aclose)
+    keys = parse_keys(settings.gateway_api_keys.get_secret_value())
+    environment_keys = EnvironmentKeys(keys, uow, cache, tier=catalog.operator_tier)
+    authenticator = Authenticator(uow, cache, tokens, limiter, environment_keys)
+    stack.push_async_callback(authenticator.aclose)
+    return Accounts(
+        limiter=limiter,
+        cache=cache,
+        tokens=tokens,
+        passwords=passwords,
+        endings=endings,
+        throttle=throttle,
+        password_resets=resets,
+        environment_keys=environment_keys,
+        authenticator=authenticator,
+    )
+
+
+def _keep_house(
+    settings: Settings, catalog: Catalog, stores: Stores, turns: Turns, stack: AsyncExitStack
+) -> None:
+    """What is put in order again and again, while the stack is open."""
+    images = ImageService(stores.uow, stores.blobs, most_bytes=catalog.media.max_bytes)
+    housekeeping = Housekeeping(
+        stores.uow,
+        turns.repository,
+        turns.ledger,
+        Rescue(turns.running, turns.events),
+        turns.tasks,
+        [images.tidy, turns.idempotency.tidy],
+        interval=settings.turn_lease_seconds / 4,
+    )
+    in_background(stack, housekeeping.run())
+    in_background(stack, RollUp(stores.uow).run())
 
 
 def in_background(stack: AsyncExitStack, work: Any) -> None:

@@ -76,7 +76,7 @@ class Generations:
 
     async def aclose(self) -> None:
         """Let the turns end, then close what is in force and what has not been closed yet."""
-        await self._foundation.tasks.drained()
+        await self._foundation.turns.tasks.drained()
         for task, stack in list(self._retiring.items()):
             task.cancel()
             await asyncio.wait({task})
@@ -99,7 +99,7 @@ class Generations:
     async def _retire(self, old: _Generation) -> None:
         """Close what nobody uses any more: after its last request, its last turn and that one's title."""
         await old.container.in_use.unused()
-        await self._foundation.tasks.ended()
+        await self._foundation.turns.tasks.ended()
         await old.container.chat.titles.idle()
         await old.stack.aclose()
         log.info("configuration_retired")
@@ -119,13 +119,13 @@ async def open_gateway(
         generations = Generations(foundation, adopt)
         await generations.begin(catalog)
         stack.push_async_callback(generations.aclose)
-        reloads = ReloadService(generations.reload, foundation.uow, foundation.valkey)
+        reloads = ReloadService(generations.reload, foundation.stores.uow, foundation.stores.valkey)
         await stack.enter_async_context(reloads.watching())
         first = generations.container
         vitals = Vitals(
-            foundation.engine,
-            foundation.tasks,
-            foundation.waiting,
+            foundation.stores.engine,
+            foundation.turns.tasks,
+            foundation.turns.waiting,
             lambda: generations.container.breakers.all(),
             database=first.database_ready,
             valkey=first.valkey_ready,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from time import perf_counter
 from typing import Any
@@ -13,7 +14,7 @@ from gateway.agent.reply import Reply
 from gateway.agent.spans import end_model_span, model_span
 from gateway.core.exceptions import GatewayError, UpstreamBroken, UpstreamTimeout, UpstreamUnavailable
 from gateway.domain.chat import ChatRequest, ResponseFormat, Sampling
-from gateway.domain.events import Attempt, Step
+from gateway.domain.events import Attempt, ProviderEvent, Step
 from gateway.domain.messages import Message
 
 
@@ -37,15 +38,15 @@ async def side_call(
         UpstreamError and its kin, as the provider does; UpstreamTimeout after `timeout_seconds`;
         UpstreamUnavailable without a call where all its upstreams are left alone.
     """
-    model = parts.catalog.models[model_name]
-    wanted = None
-    if schema is not None and "json" in model.capabilities:
-        wanted = ResponseFormat("json_schema", step, schema, strict=True)
+    if "json" not in parts.catalog.models[model_name].capabilities:
+        schema = None
     request = ChatRequest(
-        model=model.model,
+        model=parts.catalog.models[model_name].model,
         messages=messages,
         sampling=Sampling(temperature=0.0, max_tokens=max_tokens),
-        response_format=wanted,
+        response_format=ResponseFormat("json_schema", step, schema, strict=True)
+        if schema is not None
+        else None,
         incremental=False,
     )
     reply = Reply()
@@ -57,14 +58,8 @@ async def side_call(
         try:
             # Our own time limit, shorter than an answer's, tells nothing of the upstream.
             with parts.upstreams.calling(upstream, probe):
-                async with (
-                    asyncio.timeout(min(timeout_seconds, parts.total_timeout(provider))),
-                    aclosing(provider.stream(request)) as events,
-                ):
-                    async for event in events:
-                        reply.add(event)
-                if reply.finish_reason is None:
-                    raise UpstreamBroken
+                async with asyncio.timeout(min(timeout_seconds, parts.total_timeout(provider))):
+                    await _whole(provider.stream(request), reply)
             outcome = "ok"
         except TimeoutError as error:
             outcome = UpstreamTimeout.code
@@ -86,6 +81,14 @@ async def side_call(
             attempts.append(attempt)
             end_model_span(it, attempt, reply)
     return reply.text
+
+
+async def _whole(stream: AsyncGenerator[ProviderEvent, None], reply: Reply) -> None:
+    async with aclosing(stream) as events:
+        async for event in events:
+            reply.add(event)
+    if reply.finish_reason is None:
+        raise UpstreamBroken
 
 
 async def _take(parts: AgentParts, model: str) -> tuple[Upstream, str | None]:
