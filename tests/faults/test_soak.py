@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -49,6 +50,7 @@ class Soak:
     callers: list[Caller]
     draw: random.Random = field(default_factory=lambda: random.Random(10))
     ends: Counter[str] = field(default_factory=Counter)
+    most_at_once: int = 0
 
     async def turn(self, number: int) -> None:
         """One of the things that callers do; in small shares they leave half-way, or read what there is."""
@@ -92,7 +94,7 @@ class Soak:
         await asyncio.gather(*(one_caller(first) for first in range(callers)))
         return done / seconds
 
-    async def at(self, rate: float, seconds: float, look: list[list[_Look]]) -> None:
+    async def at(self, rate: float, seconds: float, look: list[list[int]]) -> None:
         """So many turns a second for so long, with a look at the workers every second."""
         loop = asyncio.get_running_loop()
         began, number = loop.time(), 0
@@ -108,37 +110,38 @@ class Soak:
             task = asyncio.create_task(self.turn(number))
             tasks.add(task)
             task.add_done_callback(over)
+            self.most_at_once = max(self.most_at_once, len(tasks))
             number += 1
             if len(look) < now:
-                look.append([_look(worker) for worker in processes(self.one)])
+                look.append([_resident(worker) for worker in processes(self.one)])
             await asyncio.sleep(max(0.0, number / rate - (loop.time() - began)))
             if failures:
                 raise failures[0]
         await asyncio.gather(*tasks)
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    memory: int
-    descriptors: int
+def _resident(worker: Worker) -> int:
+    """Bytes."""
+    pages = int(Path(f"/proc/{worker.served.pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def _look(worker: Worker) -> _Look:
-    """Resident bytes and open descriptors of the process."""
-    folder = Path(f"/proc/{worker.served.pid}")
-    pages = int((folder / "statm").read_text().split()[1])
-    return _Look(pages * os.sysconf("SC_PAGE_SIZE"), len(list((folder / "fd").iterdir())))
-
-
-def _descriptors(worker: Worker) -> Counter[str]:
-    """What the process has open: connections by the port of the other end, the rest by its kind."""
-    folder, own = Path(f"/proc/{worker.served.pid}"), int(worker.url.rpartition(":")[2])
+def _descriptors(one: Stage, worker: Worker) -> Counter[str]:
+    """What the process has open, by what is at the other end or by its kind."""
+    folder, own = Path(f"/proc/{worker.served.pid}"), _port(worker.url)
+    names = {_port(one.valkey.url): "valkey", _port(one.database.url): "postgresql", own: "callers"}
     ends = dict[str, str]()
     for line in (folder / "net" / "tcp").read_text().splitlines()[1:]:
         fields = line.split()
         near, far = (int(end.rpartition(":")[2], 16) for end in fields[1:3])
-        ends[f"socket:[{fields[9]}]"] = "callers" if near == own else f"to port {far}"
-    return Counter(ends.get(one, one.partition(":")[0]) for one in _open(folder))
+        ends[f"socket:[{fields[9]}]"] = names.get(own if near == own else far, "upstream")
+    return Counter(ends.get(each, each.partition(":")[0]) for each in _open(folder))
+
+
+def _port(address: str) -> int:
+    port = urlsplit(address).port
+    assert port is not None, address
+    return port
 
 
 def _open(process: Path) -> list[str]:
@@ -162,6 +165,18 @@ async def _tasks_of(worker: Worker) -> float:
     return float(line.split()[1]) - 1  # this one
 
 
+async def _left_open(one: Stage, before: list[Counter[str]]) -> list[Counter[str]]:
+    """What each worker has open beyond `before`, once connections that nobody uses had time to be closed."""
+    for _ in range(20):
+        more = [
+            _descriptors(one, worker) - start for worker, start in zip(processes(one), before, strict=True)
+        ]
+        if not any(kinds["upstream"] + kinds["callers"] for kinds in more):
+            break
+        await asyncio.sleep(1)
+    return more
+
+
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
 async def test_nothing_grows_while_ordinary_life_goes_on(
     database_url: str, redis_url: str, tmp_path: Path, seen: Seen
@@ -171,33 +186,35 @@ async def test_nothing_grows_while_ordinary_life_goes_on(
         soak = Soak(one, [await one.caller() for _ in range(8)])
         await soak.at_full(2)
         capacity = await soak.at_full(4)
-        before = [_descriptors(worker) for worker in processes(one)]
-        looks: list[list[_Look]] = []
+        before = [_descriptors(one, worker) for worker in processes(one)]
+        for kinds in before:
+            del kinds["upstream"], kinds["callers"]  # in the end nobody calls, and nobody is called
+        looks: list[list[int]] = []
         await soak.at(SHARE * capacity, SECONDS, looks)
         assert set(soak.ends) <= {"done", "200", "error", "502", "left"}, soak.ends
         assert soak.ends["error"] + soak.ends["502"] < 0.1 * soak.ends.total()
 
-        steady = looks[int(WARM * len(looks) / SECONDS) :]
-        by_worker = list(zip(*steady, strict=True))
-        memory = [_drift([x.memory for x in looks]) / looks[0].memory * 100 for looks in by_worker]
-        descriptors = [_drift([x.descriptors for x in looks]) for looks in by_worker]
+        steady = list(zip(*looks[int(WARM * len(looks) / SECONDS) :], strict=True))
+        memory = [_drift(list(bytes_)) / bytes_[0] * 100 for bytes_ in steady]
         await one.ledgers.check(calls=False, seconds=60)
         async with asyncio.timeout(20):
             while any([await _tasks_of(worker) for worker in processes(one)]):  # noqa: ASYNC110
                 await asyncio.sleep(0.2)
-        more = [_descriptors(worker) - start for worker, start in zip(processes(one), before, strict=True)]
-        # Pools keep as many connections as the busiest moment needed; nothing else is open.
-        left = [sum(n for kind, n in kinds.items() if not kind.startswith("to port")) for kinds in more]
-        print(f"{capacity:.0f}/s, memory {memory} %, descriptors {descriptors}, more {more}, {soak.ends}")
+        more = await _left_open(one, before)
+        print(
+            f"{capacity:.0f}/s, memory {memory} %, more open {more}, at most {soak.most_at_once}, {soak.ends}"
+        )
         assert max(map(abs, memory)) < MEMORY_PERCENT
-        assert max(descriptors) <= 10, more
-        assert max(left) <= 0, more
+        # The engines' pools keep as many connections as the busiest moment took.
+        assert max(kinds.pop("valkey", 0) for kinds in more) <= soak.most_at_once
+        assert max(kinds.pop("postgresql", 0) for kinds in more) <= 10
+        assert not any(kinds.total() for kinds in more), more
     seen(
         f"a soak of {SECONDS:.0f} s at {SHARE:.0%} of capacity, mixed traffic",
         times=soak.ends.total(),
         what=f"memory flat after the first {WARM:.0f} s, nothing left over",
         memory_percent=max(map(abs, memory)),
-        descriptors=max(0.0, *descriptors),
+        descriptors=0,
         tasks=0,
         turns_a_second=SHARE * capacity,
     )
