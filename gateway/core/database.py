@@ -41,6 +41,16 @@ _SPOILT = (TimeoutError, asyncpg.InternalClientError)
 logging.getLogger(f"{__name__}.ConnectionPool").setLevel(logging.WARNING)
 
 
+def _not_called_off(record: logging.LogRecord) -> bool:
+    # asyncpg awaits nothing of a connection that is called off while it is being made, so that asyncio would
+    # report what became of it as somebody's forgotten error.
+    error = record.exc_info[1] if record.exc_info else None
+    return not (isinstance(error, ConnectionError) and str(error) == "unexpected connection_lost() call")
+
+
+logging.getLogger("asyncio").addFilter(_not_called_off)
+
+
 def create_engine(url: str, pool_size: int = 10) -> AsyncEngine:
     """An engine for `postgresql+asyncpg://` with at most `pool_size` connections; nothing connects yet.
 

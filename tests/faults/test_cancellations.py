@@ -44,8 +44,7 @@ async def _cancel_some(
     return cancelled
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("fewest", [30, 200])
+@pytest.mark.parametrize("fewest", [30, pytest.param(200, marks=pytest.mark.slow)])
 async def test_no_answer_of_valkey_or_postgresql_reaches_another_account(
     database_url: str, redis_url: str, tmp_path: Path, fewest: int, seen: Seen
 ) -> None:
