@@ -38,8 +38,10 @@ install-dev:
 
 test: install-dev ## run the whole test suite on real PostgreSQL and Valkey
 	@$(BIN)/python scripts/build_console.py --optional
-	@$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8
+	@$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 $(EXAMPLES)
 
+# Property tests look for new examples whenever they run; a change is judged by the same ones each time.
+check: EXAMPLES := --hypothesis-profile=ci
 check: static test ## everything that has to hold before a change goes in
 
 static: install-dev ## format, lint, types, import rules, migrations match models
