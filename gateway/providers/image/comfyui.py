@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from gateway.domain.catalog import ProviderConfig, Timeouts
 from gateway.domain.images import ImageDone, ImageEvent, ImageProgress, ImageRequest
 from gateway.providers.chat import wire
 from gateway.providers.image.base import ImageProvider
-from gateway.providers.image.comfyui_events import Follower, mapping, outcome, refusal
+from gateway.providers.image.comfyui_events import Follower, mapping, outcome, refusal, refused_value
 from gateway.providers.image.workflow import Workflow, WorkflowError, load_workflow
 
 _DEFAULT_URL = "http://localhost:8188"
@@ -41,6 +41,26 @@ _MAX_SEED = 2**63
 # A run is told to have ended a moment before its history is there.
 _FIRST_POLL_SECONDS, _POLL_SECONDS = 0.01, 0.5
 _CALL_OFF_SECONDS = 2.0
+# Placeholders that fields of the request fill.
+_FIELDS = ("prompt", "negative_prompt", "width", "height", "seed")
+
+
+class _Refused(Exception):
+    """ComfyUI has looked at a graph and does not take it."""
+
+    def __init__(self, answer: dict[str, Any]) -> None:
+        super().__init__()
+        self._answer = answer
+
+    def by(self, workflow: Workflow, given: Collection[str]) -> GatewayError:
+        """The error of whoever is at fault: the caller, by a value of its own, or the workflow."""
+        name = refused_value(workflow, self._answer, given)
+        if name is None:
+            return UpstreamError(refusal(workflow, self._answer))
+        return UnsupportedParameter(
+            f"The workflow {workflow.name} does not take this value of {name}.",
+            param=name if name in _FIELDS else "placeholders",
+        )
 
 
 class ComfyUIProvider(ImageProvider):
@@ -69,7 +89,7 @@ class ComfyUIProvider(ImageProvider):
         seed = secrets.randbelow(_MAX_SEED) if request.seed is None else request.seed
         for number in range(request.n):
             graph = _fill(workflow, request, (seed + number) % _MAX_SEED)
-            async with aclosing(self._run(workflow, graph)) as events:
+            async with aclosing(self._run(workflow, graph, _given(request))) as events:
                 async for event in events:
                     if isinstance(event, ImageProgress):
                         yield ImageProgress((number + event.fraction) / request.n, event.step)
@@ -85,8 +105,12 @@ class ComfyUIProvider(ImageProvider):
         except (WorkflowError, OSError) as error:
             raise UpstreamError(f"The workflow {name} cannot be used; an operator has to mend it.") from error
 
-    async def _run(self, workflow: Workflow, graph: dict[str, Any]) -> AsyncGenerator[ImageEvent, None]:
-        """One run of one graph; called off at ComfyUI where this iterator is closed early."""
+    async def _run(
+        self, workflow: Workflow, graph: dict[str, Any], given: Collection[str]
+    ) -> AsyncGenerator[ImageEvent, None]:
+        """One run of one graph, called off at ComfyUI where this iterator is closed early; `given` are the
+        placeholders that the caller has filled.
+        """
         # The id is ours, so that a run can be called off before its queueing was confirmed.
         client_id, prompt_id = uuid4().hex, str(uuid4())
         queued = ended = False
@@ -95,16 +119,19 @@ class ComfyUIProvider(ImageProvider):
             async with aiohttp.ClientSession() as session:
                 socket = await self._listen(session, client_id)
                 queued = True
-                prompt_id = await self._queue(workflow, graph, client_id, prompt_id)
+                try:
+                    prompt_id = await self._queue(graph, client_id, prompt_id)
+                except _Refused as refused:
+                    raise refused.by(workflow, given) from None
                 async with aclosing(Follower(workflow, prompt_id, deadline).events(socket)) as events:
                     async for event in events:
                         yield event
                 await socket.close()
             outputs = await self._outputs(workflow, prompt_id, deadline)
             ended = True
-        except UpstreamError as error:
+        except (UpstreamError, UnsupportedParameter) as error:
             # It was refused, or has ended by itself: what else runs there now is somebody else's.
-            ended = type(error) is UpstreamError
+            ended = type(error) in (UpstreamError, UnsupportedParameter)
             raise
         finally:
             if queued and not ended:
@@ -124,7 +151,7 @@ class ComfyUIProvider(ImageProvider):
         except (aiohttp.ClientError, OSError) as error:
             raise UpstreamUnavailable("ComfyUI cannot be reached.") from error
 
-    async def _queue(self, workflow: Workflow, graph: dict[str, Any], client_id: str, prompt_id: str) -> str:
+    async def _queue(self, graph: dict[str, Any], client_id: str, prompt_id: str) -> str:
         """Queue the graph; the id it then has, which an older ComfyUI makes itself."""
         body = {"prompt": graph, "client_id": client_id, "prompt_id": prompt_id}
         try:
@@ -138,7 +165,7 @@ class ComfyUIProvider(ImageProvider):
         finally:
             await response.aclose()
         if response.status_code == 400:
-            raise UpstreamError(refusal(workflow, answer))
+            raise _Refused(answer)
         told = answer.get("prompt_id")
         if not isinstance(told, str):
             raise UpstreamBroken
@@ -214,3 +241,8 @@ def _fill(workflow: Workflow, request: ImageRequest, seed: int) -> dict[str, Any
         return workflow.fill(values)
     except WorkflowError as error:
         raise UnsupportedParameter(str(error), param="placeholders") from None
+
+
+def _given(request: ImageRequest) -> Collection[str]:
+    """The placeholders that have the caller's own values."""
+    return {*request.placeholders, *(name for name in _FIELDS if getattr(request, name) is not None)}

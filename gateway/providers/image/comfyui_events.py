@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from typing import Any
 
 import aiohttp
@@ -99,6 +99,19 @@ def refusal(workflow: Workflow, answer: dict[str, Any]) -> str:
         return f"ComfyUI refused the workflow {workflow.name}."
     titles = ", ".join(workflow.title_of(node) for node in named[:3])
     return f"ComfyUI refused the workflow {workflow.name} at node {titles}."
+
+
+def refused_value(workflow: Workflow, answer: dict[str, Any], given: Collection[str]) -> str | None:
+    """The first of the `given` placeholders whose value ComfyUI would not take; None where that was none."""
+    nodes = answer.get("node_errors")
+    for node_id, node in nodes.items() if isinstance(nodes, dict) else ():
+        errors = node.get("errors") if isinstance(node, dict) else None
+        for error in errors if isinstance(errors, list) else ():
+            about = error.get("extra_info") if isinstance(error, dict) else None
+            field = about.get("input_name") if isinstance(about, dict) else None
+            if blamed := workflow.marks_of(node_id, str(field)).intersection(given):
+                return min(blamed)
+    return None
 
 
 def failed(workflow: Workflow, kind: str, data: dict[str, Any]) -> UpstreamError:

@@ -30,6 +30,11 @@ class Workflow:
         node = self._graph.get(node_id) or self._graph.get(node_id.split(":")[0])
         return f"{node_id} ({node['class_type']})" if node else node_id
 
+    def marks_of(self, node_id: str, field: str) -> frozenset[str]:
+        """The placeholders that one input of a node is made of."""
+        inputs = self._graph.get(node_id, {}).get("inputs", {})
+        return frozenset(found[1] for found in _MARK.finditer(json.dumps(inputs.get(field))))
+
     def fill(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The graph with its placeholders filled; what has neither value nor default raises WorkflowError.
 

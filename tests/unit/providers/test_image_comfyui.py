@@ -111,6 +111,31 @@ async def test_a_failing_run_says_where(
     assert "secret" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("given", "param"),
+    [({"placeholders": {"color": "red"}}, "placeholders"), ({"width": 20_000}, "width")],
+)
+async def test_a_value_that_comfyui_does_not_take_is_its_senders_mistake(
+    comfyui: ComfyUIUpstream, given: dict[str, Any], param: str
+) -> None:
+    with pytest.raises(UnsupportedParameter) as raised:
+        await run(comfyui.url, request(**given))
+
+    assert raised.value.param == param
+    assert "secret" not in str(raised.value)
+    assert comfyui.called_off == []
+
+
+async def test_a_value_of_the_workflows_own_is_the_operators_mistake(
+    comfyui: ComfyUIUpstream, tmp_path: Path
+) -> None:
+    graph = {"1": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "color": "{{color:red}}"}}}
+    (tmp_path / "own.json").write_text(json.dumps(graph))
+
+    with pytest.raises(UpstreamError, match=r"1 \(EmptyImage\)"):
+        await run(comfyui.url, request(workflow="own"), folder=tmp_path)
+
+
 async def test_a_node_that_comfyui_does_not_have_is_named(comfyui: ComfyUIUpstream, tmp_path: Path) -> None:
     graph = {"9": {"class_type": "Nope", "inputs": {}}}
     (tmp_path / "own.json").write_text(json.dumps(graph))
