@@ -134,7 +134,8 @@ def _descriptors(one: Stage, worker: Worker) -> Counter[str]:
     for line in (folder / "net" / "tcp").read_text().splitlines()[1:]:
         fields = line.split()
         near, far = (int(end.rpartition(":")[2], 16) for end in fields[1:3])
-        ends[f"socket:[{fields[9]}]"] = names.get(own if near == own else far, "upstream")
+        name = names.get(own if near == own else far, "upstream")
+        ends[f"socket:[{fields[9]}]"] = name if far else "listener"
     return Counter(ends.get(each, each.partition(":")[0]) for each in _open(folder))
 
 
