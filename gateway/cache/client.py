@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, TypeVar, cast
 
 import structlog
@@ -79,14 +79,20 @@ class ValkeyClient:
         redis = self._redis
         if redis is None or self._open:
             raise ValkeyUnavailable
+        seconds = deadline or self._deadline
+        limit, loop = asyncio.timeout(None), asyncio.get_running_loop()
+        due = loop.time() + seconds
+        timer = loop.call_at(due, _end, limit, due, seconds)
         try:
-            async with _timeout(deadline or self._deadline):
+            async with limit:
                 return await work(redis)
         except (ReadOnlyError, OutOfMemoryError) as error:
             raise ValkeyUnavailable from error  # it answers: nothing is gained by leaving it alone
         except _FAILURES as error:
             self._trip(type(error).__name__)
             raise ValkeyUnavailable from error
+        finally:
+            timer.cancel()
 
     async def follow(self, channel: str) -> AsyncGenerator[bytes, None]:
         """As `listen`, and again after every outage: for ever, without what is published in the meantime."""
@@ -161,24 +167,13 @@ class ValkeyClient:
         log.info("valkey_available")
 
 
-@asynccontextmanager
-async def _timeout(seconds: float) -> AsyncIterator[None]:
-    """`asyncio.timeout` that counts nobody else's time: by as much as the event loop itself came late to
-    look, at most as long again, the other end has longer. A stall of this process is no outage of Valkey.
+def _end(limit: asyncio.Timeout, due: float, seconds: float) -> None:
+    """End `limit`, later by as much as this process itself came late to look, at most by `seconds`.
+
+    A reply that came while it was held up has to be read first: its own stall is no outage of Valkey.
     """
-    loop, limit = asyncio.get_running_loop(), asyncio.timeout(None)
-    due = loop.time() + seconds
-
-    def end() -> None:
-        now = loop.time()
-        limit.reschedule(now + min(now - due, seconds))
-
-    timer = loop.call_at(due, end)
-    try:
-        async with limit:
-            yield
-    finally:
-        timer.cancel()
+    now = asyncio.get_running_loop().time()
+    limit.reschedule(now + min(now - due, seconds))
 
 
 def _execute(redis: Redis, *command: str | bytes | int | float) -> Awaitable[Any]:

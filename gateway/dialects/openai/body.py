@@ -91,7 +91,7 @@ class StreamOptions(_Part):
 class GatewayGuardrails(BaseModel):
     """What the caller wants checked; the stricter of this and the configuration holds."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     injection: GuardMode | None = None
     unsafe: GuardMode | None = None
@@ -108,7 +108,7 @@ class GatewayGuardrails(BaseModel):
 class GatewayFields(BaseModel):
     """The gateway's own fields, under `gateway`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     role: Annotated[str | None, Field(max_length=100)] = None
     task: Annotated[str | None, Field(max_length=100)] = None

@@ -65,7 +65,10 @@ class _UpstreamClient(httpx.AsyncClient):
         plain = options.pop("stream", False)
         if options or not plain or request.url.userinfo:
             return await super().send(request, stream=plain, **options)
+        # Told, lest httpx try them out on every header of every call.
+        request.headers.encoding = "ascii"
         response = await self._transport_for_url(request.url).handle_async_request(request)
+        response.headers.encoding = "iso-8859-1"
         response.request = request
         return response
 
