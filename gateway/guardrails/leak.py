@@ -100,7 +100,7 @@ class LeakWindow:
         coming = None if last else table.coming.search(text, self._out)
         free = coming.start() if coming is not None else len(text)
         if len(text) - self._out >= table.shortest:
-            at = next(leaks(table, text, self._out, last, self._known), None)
+            at = first_leak(table, text, self._out, last, self._known)
             if at is not None:
                 self.leak = at[1]
                 return min(free, at[0])
@@ -124,8 +124,8 @@ def echoes_of(prompts: Sequence[str], known: Known) -> list[PromptEcho]:
     return [echo for echo in echoes if not echo.too_short]
 
 
-def leaks(table: Shapes, text: str, start: int, last: bool, known: Known) -> Iterator[tuple[int, Leak]]:
-    """Where leaks begin and what they are, in order; one that the next character could undo is none yet."""
+def first_leak(table: Shapes, text: str, start: int, last: bool, known: Known) -> tuple[int, Leak] | None:
+    """Where the first leak begins and what it is; one that the next character could undo is none yet."""
     while (candidate := table.candidate.search(text, start)) is not None:
         start = candidate.start()
         for shape, pattern in table.shapes:
@@ -133,8 +133,9 @@ def leaks(table: Shapes, text: str, start: int, last: bool, known: Known) -> Ite
             if match is None or (match.end() == len(text) and not last):
                 continue
             if shape.proof(match.group()) and not known.has(shape, match.group()):
-                yield start, Leak(_GUARDS[shape.kind], shape.label)
+                return start, Leak(_GUARDS[shape.kind], shape.label)
         start += 1
+    return None
 
 
 _GUARDS: dict[LeakKind, LeakGuard] = {"secret": "leak", "personal": "personal_data"}
@@ -145,8 +146,11 @@ def find_leaks(guard: LeakGuard, text: str, prompts: Sequence[str], known: Known
     found: dict[str, None] = {}
     if guard == "leak" and any(echo.follow(letters(text)) for echo in echoes_of(prompts, known)):
         found[ITS_PROMPT] = None
-    for _, leak in leaks(_TABLES[guard], text, 0, True, known):
-        found[leak.what] = None
+    table = _TABLES[guard]
+    start = 0
+    while (leak := first_leak(table, text, start, True, known)) is not None:
+        found[leak[1].what] = None
+        start = leak[0] + 1
     return list(found)
 
 
