@@ -38,15 +38,15 @@ async def side_call(
         UpstreamError and its kin, as the provider does; UpstreamTimeout after `timeout_seconds`;
         UpstreamUnavailable without a call where all its upstreams are left alone.
     """
-    if "json" not in parts.catalog.models[model_name].capabilities:
-        schema = None
+    model = parts.catalog.models[model_name]
+    wanted = None
+    if schema is not None and "json" in model.capabilities:
+        wanted = ResponseFormat("json_schema", step, schema, strict=True)
     request = ChatRequest(
-        model=parts.catalog.models[model_name].model,
+        model=model.model,
         messages=messages,
         sampling=Sampling(temperature=0.0, max_tokens=max_tokens),
-        response_format=ResponseFormat("json_schema", step, schema, strict=True)
-        if schema is not None
-        else None,
+        response_format=wanted,
         incremental=False,
     )
     reply = Reply()

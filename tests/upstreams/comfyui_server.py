@@ -86,12 +86,11 @@ class ComfyUIUpstream:
                     },
                     status=400,
                 )
-        if node_errors := _not_valid(graph):
-            error = {"type": "prompt_outputs_failed_validation", "message": "vendor secret", "details": ""}
-            return web.json_response({"error": error, "node_errors": node_errors}, status=400)
+        node_errors = _not_valid(graph)
         if self.misbehaviour == "refuse":
             errors = [{"type": "value_smaller_than_min", "message": "vendor secret", "details": "width"}]
             node_errors = {"2": {"errors": errors, "dependent_outputs": ["3"], "class_type": "ImageScale"}}
+        if node_errors:
             error = {"type": "prompt_outputs_failed_validation", "message": "vendor secret", "details": ""}
             return web.json_response({"error": error, "node_errors": node_errors}, status=400)
         prompt_id = str(body.get("prompt_id") or uuid4())

@@ -30,8 +30,8 @@ from gateway.domain.catalog import ProviderConfig, Timeouts
 from gateway.domain.images import ImageDone, ImageEvent, ImageProgress, ImageRequest
 from gateway.providers.chat import wire
 from gateway.providers.image.base import ImageProvider
-from gateway.providers.image.comfyui_events import Follower, mapping, outcome, refusal, refused_value
-from gateway.providers.image.workflow import Workflow, WorkflowError, load_workflow
+from gateway.providers.image.comfyui_events import Follower, mapping, outcome, refused
+from gateway.providers.image.workflow import FIELDS, Workflow, WorkflowError, load_workflow
 
 _DEFAULT_URL = "http://localhost:8188"
 _MAX_IMAGE = 64 * 1024 * 1024
@@ -41,26 +41,6 @@ _MAX_SEED = 2**63
 # A run is told to have ended a moment before its history is there.
 _FIRST_POLL_SECONDS, _POLL_SECONDS = 0.01, 0.5
 _CALL_OFF_SECONDS = 2.0
-# Placeholders that fields of the request fill.
-_FIELDS = ("prompt", "negative_prompt", "width", "height", "seed")
-
-
-class _Refused(Exception):
-    """ComfyUI has looked at a graph and does not take it."""
-
-    def __init__(self, answer: dict[str, Any]) -> None:
-        super().__init__()
-        self._answer = answer
-
-    def by(self, workflow: Workflow, given: Collection[str]) -> GatewayError:
-        """The error of whoever is at fault: the caller, by a value of its own, or the workflow."""
-        name = refused_value(workflow, self._answer, given)
-        if name is None:
-            return UpstreamError(refusal(workflow, self._answer))
-        return UnsupportedParameter(
-            f"The workflow {workflow.name} does not take this value of {name}.",
-            param=name if name in _FIELDS else "placeholders",
-        )
 
 
 class ComfyUIProvider(ImageProvider):
@@ -119,10 +99,7 @@ class ComfyUIProvider(ImageProvider):
             async with aiohttp.ClientSession() as session:
                 socket = await self._listen(session, client_id)
                 queued = True
-                try:
-                    prompt_id = await self._queue(graph, client_id, prompt_id)
-                except _Refused as refused:
-                    raise refused.by(workflow, given) from None
+                prompt_id = await self._queue(workflow, graph, given, client_id, prompt_id)
                 async with aclosing(Follower(workflow, prompt_id, deadline).events(socket)) as events:
                     async for event in events:
                         yield event
@@ -151,7 +128,14 @@ class ComfyUIProvider(ImageProvider):
         except (aiohttp.ClientError, OSError) as error:
             raise UpstreamUnavailable("ComfyUI cannot be reached.") from error
 
-    async def _queue(self, graph: dict[str, Any], client_id: str, prompt_id: str) -> str:
+    async def _queue(
+        self,
+        workflow: Workflow,
+        graph: dict[str, Any],
+        given: Collection[str],
+        client_id: str,
+        prompt_id: str,
+    ) -> str:
         """Queue the graph; the id it then has, which an older ComfyUI makes itself."""
         body = {"prompt": graph, "client_id": client_id, "prompt_id": prompt_id}
         try:
@@ -165,7 +149,7 @@ class ComfyUIProvider(ImageProvider):
         finally:
             await response.aclose()
         if response.status_code == 400:
-            raise _Refused(answer)
+            raise refused(workflow, answer, given)
         told = answer.get("prompt_id")
         if not isinstance(told, str):
             raise UpstreamBroken
@@ -231,10 +215,7 @@ def _fill(workflow: Workflow, request: ImageRequest, seed: int) -> dict[str, Any
             )
     values = {
         **request.placeholders,
-        "prompt": request.prompt,
-        "negative_prompt": request.negative_prompt,
-        "width": request.width,
-        "height": request.height,
+        **{name: getattr(request, name) for name in FIELDS},
         "seed": seed,
     }
     try:
@@ -245,4 +226,4 @@ def _fill(workflow: Workflow, request: ImageRequest, seed: int) -> dict[str, Any
 
 def _given(request: ImageRequest) -> Collection[str]:
     """The placeholders that have the caller's own values."""
-    return {*request.placeholders, *(name for name in _FIELDS if getattr(request, name) is not None)}
+    return {*request.placeholders, *(name for name in FIELDS if getattr(request, name) is not None)}

@@ -10,9 +10,15 @@ from typing import Any
 
 import aiohttp
 
-from gateway.core.exceptions import UpstreamBroken, UpstreamError, UpstreamTimeout
+from gateway.core.exceptions import (
+    GatewayError,
+    UnsupportedParameter,
+    UpstreamBroken,
+    UpstreamError,
+    UpstreamTimeout,
+)
 from gateway.domain.images import ImageProgress
-from gateway.providers.image.workflow import Workflow
+from gateway.providers.image.workflow import FIELDS, Workflow
 
 _KIND = re.compile(r"[A-Za-z]{1,60}")
 _ENDED = (
@@ -88,7 +94,18 @@ class Follower:
         return ImageProgress(round(fraction, 4), self._workflow.title_of(node))
 
 
-def refusal(workflow: Workflow, answer: dict[str, Any]) -> str:
+def refused(workflow: Workflow, answer: dict[str, Any], given: Collection[str]) -> GatewayError:
+    """The error of whoever is at fault: the caller, by one of the `given` placeholders, or the workflow."""
+    name = _refused_value(workflow, answer, given)
+    if name is None:
+        return UpstreamError(_refusal(workflow, answer))
+    return UnsupportedParameter(
+        f"The workflow {workflow.name} does not take this value of {name}.",
+        param=name if name in FIELDS else "placeholders",
+    )
+
+
+def _refusal(workflow: Workflow, answer: dict[str, Any]) -> str:
     """Which node ComfyUI would not take; its own words may hold what was asked and stay out."""
     nodes = answer.get("node_errors")
     error = answer.get("error")
@@ -101,7 +118,7 @@ def refusal(workflow: Workflow, answer: dict[str, Any]) -> str:
     return f"ComfyUI refused the workflow {workflow.name} at node {titles}."
 
 
-def refused_value(workflow: Workflow, answer: dict[str, Any], given: Collection[str]) -> str | None:
+def _refused_value(workflow: Workflow, answer: dict[str, Any], given: Collection[str]) -> str | None:
     """The first of the `given` placeholders whose value ComfyUI would not take; None where that was none."""
     nodes = answer.get("node_errors")
     for node_id, node in nodes.items() if isinstance(nodes, dict) else ():

@@ -11,6 +11,8 @@ from typing import Any
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _MARK = re.compile(r"\{\{\s*([a-z_][a-z0-9_]*)\s*(?::([^{}]*))?\}\}")
 _MAX_BYTES = 4 * 1024 * 1024
+# Placeholders that a request has fields of its own for.
+FIELDS = ("prompt", "negative_prompt", "width", "height", "seed")
 
 
 class WorkflowError(ValueError):
