@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -43,9 +44,10 @@ def run_gateway(*arguments: str, cwd: Path, **given: str) -> subprocess.Complete
 class Served:
     """`gateway serve` on a free port; the context's end kills what a test has not stopped."""
 
-    def __init__(self, *arguments: str, cwd: Path, **given: str) -> None:
+    def __init__(self, *arguments: str, cwd: Path, prefix: Sequence[str] = (), **given: str) -> None:
+        """`prefix` is a program that becomes the gateway, such as `strace -D`; `given` are variables."""
         self._process = subprocess.Popen(
-            [GATEWAY, "serve", "--port", "0", *arguments],
+            [*prefix, GATEWAY, "serve", "--port", "0", *arguments],
             cwd=cwd,
             env=gateway_environment(given),
             stdout=subprocess.PIPE,
