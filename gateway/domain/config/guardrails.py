@@ -55,7 +55,7 @@ class Guardrails(ConfigModel):
     """`regenerate` is how often a model may try again after an answer that leaked; 0 refuses at once."""
 
     people: GuardSet = GuardSet(
-        injection="block", unsafe="flag", tool_results="block", leak="block", personal_data="flag"
+        injection="flag", unsafe="flag", tool_results="block", leak="block", personal_data="flag"
     )
     api_keys: GuardSet = GuardSet(tool_results="flag")
     regenerate: Annotated[int, Field(ge=0, le=1)] = 1

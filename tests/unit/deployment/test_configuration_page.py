@@ -28,4 +28,4 @@ def test_every_setting_and_every_section_is_on_it(script: ModuleType) -> None:
     page = script.page()
     assert [name for name in Settings.model_fields if f"| `{name.upper()}` |" not in page] == []
     assert [name for name in Catalog.model_fields if f"### `{name}`\n" not in page] == []
-    assert "| `guardrails.people.injection` | `off` \\| `flag` \\| `block` | `block` |" in page
+    assert "| `guardrails.people.injection` | `off` \\| `flag` \\| `block` | `flag` |" in page

@@ -15,8 +15,9 @@ MODES: tuple[GuardMode, ...] = get_args(GuardMode)
 
 def test_people_are_guarded_and_services_are_left_alone_by_default() -> None:
     guards = Guardrails()
-    assert (guards.people.injection, guards.people.leak, guards.people.tool_results) == ("block",) * 3
-    assert (guards.people.unsafe, guards.people.personal_data) == ("flag", "flag")
+    assert (guards.people.leak, guards.people.tool_results) == ("block", "block")
+    # What reads the question only leaves a note: it mistakes too many harmless questions for attacks.
+    assert (guards.people.injection, guards.people.unsafe, guards.people.personal_data) == ("flag",) * 3
     assert guards.api_keys == GuardSet(tool_results="flag")
 
 
