@@ -39,7 +39,9 @@ def _can_trace() -> bool:
     """Whether strace is installed and this process may use it."""
     if shutil.which("strace") is None:
         return False
-    tried = subprocess.run(["strace", "-f", "--seccomp-bpf", "-e", "trace=connect", "true"], capture_output=True)
+    tried = subprocess.run(
+        ["strace", "-f", "--seccomp-bpf", "-e", "trace=connect", "true"], capture_output=True
+    )
     return tried.returncode == 0
 
 

@@ -34,7 +34,9 @@ def test_a_variable_that_enables_telemetry_is_overruled() -> None:
     program = "import os, gateway; print(os.environ['ORT_DISABLE_TELEMETRY'])"
     given = {**os.environ, "ORT_DISABLE_TELEMETRY": "0"}
 
-    done = subprocess.run([sys.executable, "-c", program], env=given, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=given, capture_output=True, text=True, check=True
+    )
 
     assert done.stdout.strip() == "1"
 
