@@ -16,6 +16,7 @@ from gateway.agent.recovery.upstreams import Upstreams
 from gateway.agent.runner import AgentRunner
 from gateway.cache.breaker_store import BreakerStore
 from gateway.cache.client import ValkeyClient
+from gateway.cache.probe import ValkeyState
 from gateway.cache.response_cache import ResponseCache
 from gateway.core.in_use import InUse
 from gateway.core.settings import Settings
@@ -122,9 +123,13 @@ class Container:
             return False
         return True
 
+    async def valkey_state(self) -> ValkeyState:
+        """Whether Valkey does what is asked of it; never raises."""
+        return await self.valkey.state()
+
     async def valkey_ready(self) -> bool:
-        """Whether Valkey answers; never raises."""
-        return await self.valkey.ping()
+        """Whether Valkey answers, without errors; never raises."""
+        return await self.valkey_state() == "up"
 
 
 @asynccontextmanager

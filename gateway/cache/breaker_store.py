@@ -8,9 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from redis.exceptions import ResponseError
-
-from gateway.cache.client import ValkeyClient, ValkeyUnavailable
+from gateway.cache.client import ValkeyClient
 from gateway.domain.breaker import CLOSED, BreakerEvent, BreakerState, SharedBreaker
 from gateway.domain.config.recovery import CircuitBreakerConfig
 
@@ -140,7 +138,7 @@ class BreakerStore:
     async def act(self, act: Act, upstream: str, token: str | None = None) -> Acted:
         """Tell of a call's end, or ask for, give back or prolong a probe by its token."""
         rule = self._rule
-        reply = await self._run(
+        reply = await self._valkey.execute(
             *("EVAL", _ACT, 2, KEY, HISTORY, act, upstream, token or "", rule.failures),
             *(int(rule.reset_seconds * 1000), int(self._lease * 1000), self._keep, CHANNEL, KEPT),
         )
@@ -148,12 +146,12 @@ class BreakerStore:
 
     async def read(self) -> dict[str, SharedBreaker]:
         """All that is known, by upstream."""
-        rows = await self._run("EVAL", _READ, 1, KEY)
+        rows = await self._valkey.execute("EVAL", _READ, 1, KEY)
         return {row[0].decode("utf-8", "replace"): _shared(row[1:]) for row in rows}
 
     async def history(self, limit: int) -> list[tuple[float, str, BreakerEvent]]:
         """When (seconds since the epoch) which upstream did what, the newest first; `KEPT` at most."""
-        entries = [json.loads(entry) for entry in await self._run("LRANGE", HISTORY, 0, limit - 1)]
+        entries = [json.loads(entry) for entry in await self._valkey.execute("LRANGE", HISTORY, 0, limit - 1)]
         return [(one["at"] / 1000, one["upstream"], one["event"]) for one in entries]
 
     async def changes(self) -> AsyncGenerator[None, None]:
@@ -164,12 +162,6 @@ class BreakerStore:
         async with aclosing(self._valkey.listen(CHANNEL)) as messages:
             async for _ in messages:
                 yield
-
-    async def _run(self, *command: str | int) -> Any:
-        try:
-            return await self._valkey.execute(*command)
-        except ResponseError as error:  # something else is kept there, or scripts are forbidden
-            raise ValkeyUnavailable from error
 
 
 def _shared(row: list[Any]) -> SharedBreaker:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, TypeVar, cast
@@ -12,9 +13,11 @@ from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError, ReadOnlyError
+from redis.exceptions import InvalidResponse, NoScriptError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from gateway.cache import probe
+from gateway.core.service_urls import valkey_url
 from gateway.core.tracing import span
 
 log = structlog.get_logger(__name__)
@@ -30,11 +33,13 @@ _FOLLOW_AGAIN_SECONDS = 1.0
 _QUIET_SECONDS, _ANSWER_SECONDS = 10.0, 2.0
 _MAX_CONNECTIONS = 512
 _SPAN = {"db.system.name": "redis"}
-_FAILURES = (OSError, RedisConnectionError, RedisTimeoutError)
+# A server that answers with errors logs a warning at most this often.
+_WARN_SECONDS = 60.0
+_FAILURES = (OSError, RedisConnectionError, RedisTimeoutError, InvalidResponse)
 
 
 class ValkeyUnavailable(Exception):
-    """Valkey is not configured, does not answer in time, or was found down a moment ago."""
+    """Valkey is not configured, does not answer in time, refused the command, or was down a moment ago."""
 
 
 class ValkeyClient:
@@ -43,6 +48,9 @@ class ValkeyClient:
     The first failure opens the breaker, so that a request of many commands pays for one of them; a
     background probe closes it again, so that no request pays for finding out. A command that is cancelled
     or late takes its connection with it (redis-py closes it): no reply is left for the next caller.
+
+    An error reply (MISCONF, NOPERM, CROSSSLOT, a foreign type) is `ValkeyUnavailable` as well. It does not
+    open the breaker: other commands may still work, and a refusal costs no waiting.
     """
 
     def __init__(self, url: str, *, deadline: float = DEADLINE_SECONDS) -> None:
@@ -50,6 +58,7 @@ class ValkeyClient:
         self._redis = _connect(url) if url else None
         self._open = False
         self._probe: asyncio.Task[None] | None = None
+        self._warned: dict[str, float] = {}
 
     @property
     def configured(self) -> bool:
@@ -86,8 +95,9 @@ class ValkeyClient:
         try:
             async with limit:
                 return await work(redis)
-        except (ReadOnlyError, OutOfMemoryError) as error:
-            raise ValkeyUnavailable from error  # it answers: nothing is gained by leaving it alone
+        except ResponseError as error:
+            self._refused(error)
+            raise ValkeyUnavailable from error
         except _FAILURES as error:
             self._trip(type(error).__name__)
             raise ValkeyUnavailable from error
@@ -127,19 +137,36 @@ class ValkeyClient:
                     elif message["type"] == "message":
                         yield message["data"]
                     asked = message is None
+            except ResponseError as error:
+                self._refused(error)
+                raise ValkeyUnavailable from error
             except _FAILURES as error:
                 raise ValkeyUnavailable from error
 
     async def ping(self) -> bool:
-        """Whether Valkey answers now, past the breaker: for health checks."""
+        """Whether Valkey answers PING now, past the breaker."""
         if self._redis is None:
             return False
         try:
             async with asyncio.timeout(self._deadline):
                 await _execute(self._redis, "PING")
-        except _FAILURES:
+        except (ResponseError, *_FAILURES):
             return False
         return True
+
+    async def state(self) -> probe.ValkeyState:
+        """Whether Valkey does now what the gateway asks of it, past the breaker: for health checks."""
+        if self._redis is None:
+            return "down"
+        try:
+            async with asyncio.timeout(self._deadline):
+                await _execute(self._redis, *probe.COMMAND)
+        except ResponseError as error:
+            self._refused(error)
+            return "refusing"
+        except _FAILURES:
+            return "down"
+        return "up"
 
     async def aclose(self) -> None:
         if self._probe is not None:
@@ -148,6 +175,16 @@ class ValkeyClient:
         if self._redis is not None:
             await self._redis.aclose()
             await self._redis.connection_pool.disconnect()
+
+    def _refused(self, error: ResponseError) -> None:
+        """Log the kind of error reply; never its text, which may repeat what was sent."""
+        if isinstance(error, NoScriptError):
+            return  # the script is sent whole next
+        reason, now = probe.error_code(error), time.monotonic()
+        if now - self._warned.get(reason, -_WARN_SECONDS) < _WARN_SECONDS:
+            return
+        self._warned[reason] = now
+        log.warning("valkey_refused", reason=reason)
 
     def _trip(self, reason: str) -> None:
         if self._open:
@@ -181,11 +218,8 @@ def _execute(redis: Redis, *command: str | bytes | int | float) -> Awaitable[Any
 
 
 def _connect(url: str) -> Redis:
-    scheme, separator, rest = url.partition("://")
-    if scheme in ("valkey", "valkeys"):
-        scheme = scheme.replace("valkey", "redis")
     pool = ConnectionPool.from_url(
-        scheme + separator + rest,
+        valkey_url(url),
         max_connections=_MAX_CONNECTIONS,
         # The deadline around each command stands for these; redis-py's own would start a task for each write.
         socket_timeout=None,

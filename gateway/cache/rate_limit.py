@@ -11,14 +11,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import structlog
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError
 
 from gateway.cache.client import ValkeyClient, ValkeyUnavailable
 from gateway.domain.budget import Window
-
-log = structlog.get_logger(__name__)
 
 _MINUTE = 60.0
 _CALLERS = 10_000  # whose requests are remembered here while Valkey is away
@@ -103,12 +100,7 @@ class RateLimiter:
             except NoScriptError:
                 return await _execute(redis, "EVAL", _SCRIPT, keys, *arguments)
 
-        try:
-            return await self._valkey.run(evaluate)
-        except ResponseError as error:
-            # Something else writes under our names, or the server lacks a command: limit by ourselves.
-            log.warning("rate_limit_script_failed", error=type(error).__name__)
-            raise ValkeyUnavailable from error
+        return await self._valkey.run(evaluate)
 
     def _remember(self, window: Window | None, *names: str) -> None:
         """Note down what Valkey let in: it counts here as well, should Valkey go away."""

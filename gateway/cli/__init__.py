@@ -28,8 +28,21 @@ app.add_typer(admin, name="admin")
 app.add_typer(keys, name="keys")
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        from gateway.core.version import VERSION
+
+        typer.echo(f"llm-gateway {VERSION}")
+        raise typer.Exit
+
+
 @app.callback()
-def before() -> None:
+def before(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and stop."),
+    ] = False,
+) -> None:
     """One self-hosted door to every language model."""
     # Before the commands' options are read, since HOST and PORT may stand there too.
     load_dotenv(".env")
@@ -52,13 +65,19 @@ def serve(
 
 
 @app.command()
-def migrate(data_dir: DataDirOption = None) -> None:
+def migrate(
+    data_dir: DataDirOption = None,
+    wait: Annotated[
+        float, typer.Option(min=0, help="Seconds to try again while other sessions lock the tables.")
+    ] = 600,
+) -> None:
     """Bring the database to the newest schema."""
     from gateway.cli.environment import operate
     from gateway.cli.migrations import upgrade
 
     with operate(data_dir) as settings:
-        typer.echo(f"The database is at revision {upgrade(settings.database_url.get_secret_value())}.")
+        revision = upgrade(settings.database_url.get_secret_value(), wait)
+        typer.echo(f"The database is at revision {revision}.")
 
 
 @admin.command("create")

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from gateway.cli.errors import OperatorError, brief
+from gateway.core.service_urls import database_address
 
 T = TypeVar("T")
 
@@ -24,7 +25,9 @@ def ask(database_url: str, question: Callable[[Connection], T]) -> T:
     """
 
     async def connect() -> T:
-        engine = create_async_engine(database_url, poolclass=NullPool, connect_args={"timeout": 10})
+        address = database_address(database_url)
+        arguments = {**address.connect_args, "timeout": 10}
+        engine = create_async_engine(address.url, poolclass=NullPool, connect_args=arguments)
         try:
             async with engine.connect() as connection:
                 return await connection.run_sync(question)

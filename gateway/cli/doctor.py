@@ -6,15 +6,14 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
-import redis
 import typer
 
 from gateway.cli import migrations
-from gateway.cli.checks import surroundings
+from gateway.cli.checks import surroundings, valkey
 from gateway.cli.checks.finding import Finding
 from gateway.cli.database import has_table
 from gateway.cli.environment import operate
-from gateway.cli.errors import OperatorError, brief, words_for
+from gateway.cli.errors import OperatorError, words_for
 from gateway.cli.models import check_providers, lacking_models
 from gateway.core.settings import Settings
 from gateway.domain.catalog import Catalog, ProviderConfig
@@ -49,7 +48,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
     yield from _database(settings.database_url.get_secret_value())
     if (clock := surroundings.clocks(settings)) is not None:
         yield clock
-    yield _valkey(settings.redis_url.get_secret_value())
+    yield valkey.examine(settings.redis_url.get_secret_value())
     try:
         catalog = load_catalog(settings.provider_config)
     except ConfigError as error:
@@ -89,15 +88,32 @@ def _database(url: str) -> Iterator[Finding]:
         yield Finding("database", False, sentence)
         return
     yield Finding("database", True, "PostgreSQL answers.")
-    newest = migrations.newest(migrations.configuration(url))
+    yield _schema(url, revision)
+
+
+def _schema(url: str, revision: str) -> Finding:
+    config = migrations.configuration(url)
+    newest = migrations.newest(config)
     if revision == newest:
-        yield Finding("migrations", True, f"The schema is at the newest revision, {newest}.")
-    else:
-        yield Finding(
+        return Finding("migrations", True, f"The schema is at the newest revision, {newest}.")
+    try:
+        ahead = migrations.is_ahead(config, revision)
+        if ahead:
+            migrations.check_compatible(url, config, revision)
+    except OperatorError as error:
+        return Finding("migrations", False, str(error))
+    if ahead:
+        return Finding(
             "migrations",
-            False,
-            f"The schema is at {revision or 'nothing'}, the program wants {newest}: run `gateway migrate`.",
+            None,
+            f"The schema is at {revision}, made by a newer release; this program knows {newest} and works "
+            "with it. There is nothing to migrate.",
         )
+    return Finding(
+        "migrations",
+        False,
+        f"The schema is at {revision or 'nothing'}, the program wants {newest}: run `gateway migrate`.",
+    )
 
 
 def _semantic_cache(url: str) -> Finding:
@@ -113,18 +129,6 @@ def _semantic_cache(url: str) -> Finding:
         "cache.semantic is enabled, but the database has no pgvector, so nothing is found by likeness. "
         "Install pgvector there, let a superuser run CREATE EXTENSION vector, and restart the gateway.",
     )
-
-
-def _valkey(url: str) -> Finding:
-    try:
-        with redis.Redis.from_url(url, socket_timeout=3, socket_connect_timeout=3) as client:
-            info = client.info("server")
-    except (redis.RedisError, OSError, ValueError) as error:
-        return Finding(
-            "valkey", False, f"It does not answer ({brief(error)}); check that it runs at REDIS_URL."
-        )
-    name = info.get("server_name", "redis")
-    return Finding("valkey", True, f"{name} {info.get('valkey_version', info['redis_version'])} answers.")
 
 
 def _providers(catalog: Catalog, found: dict[str, ProviderHealth]) -> Iterator[Finding]:

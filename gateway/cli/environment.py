@@ -40,7 +40,7 @@ def read_settings(data_dir: Path | None = None) -> Settings:
         settings = Settings()
     except ValidationError as error:
         problems = (
-            f"{'.'.join(map(str, detail['loc'])).upper()}: {detail['msg']}"
+            f"{'.'.join(map(str, detail['loc'])).upper()}: {detail['msg'].removeprefix('Value error, ')}"
             for detail in error.errors(include_url=False, include_input=False)
         )
         raise OperatorError("These settings will not do: " + "; ".join(problems)) from None

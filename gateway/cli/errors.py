@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import typer
@@ -35,7 +36,7 @@ def words_for(error: Exception) -> str:
     # Imported only when something went wrong: each of these costs time.
     import asyncpg
     import redis
-    from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+    from sqlalchemy.exc import SQLAlchemyError
 
     from gateway.core.exceptions import GatewayError, Unavailable
     from gateway.domain.catalog_file import ConfigError
@@ -46,12 +47,43 @@ def words_for(error: Exception) -> str:
         return "The database cannot be reached; `gateway doctor` says more."
     if isinstance(error, GatewayError | ConfigError | ProviderMisconfigured | ToolConfigurationError):
         return str(error)
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    if isinstance(cause, asyncpg.PostgresError | asyncpg.InterfaceError | SQLAlchemyError):
-        return f"The database at DATABASE_URL cannot be used: {brief(cause)}"
+    for cause in _causes(error):
+        if isinstance(cause, asyncpg.PostgresError | asyncpg.InterfaceError):
+            said = f"{_sentence(brief(cause))}{_database_cure(cause)}"
+            return f"The database at DATABASE_URL cannot be used: {said}"
+    if isinstance(error, SQLAlchemyError):
+        return f"The database at DATABASE_URL cannot be used: {brief(error)}"
     if isinstance(error, redis.RedisError):
         return f"Valkey at REDIS_URL cannot be used: {brief(error)}"
     return ""
+
+
+# By the beginning of PostgreSQL's SQLSTATE.
+_DATABASE_CURES = {
+    "28": "Check the user name and the password in DATABASE_URL, and the server's pg_hba.conf.",
+    "3D": "Create that database (`createdb`), or correct the name in DATABASE_URL.",
+    "42501": "Grant the user CREATE on the database and its schema `public`, or make it their owner.",
+    "53300": "Raise max_connections, or lower DATABASE_POOL_SIZE or the number of workers.",
+    "57P03": "It starts or stops at the moment: try again.",
+    "55P03": "Another session holds a lock: end it, or try again when it has finished.",
+}
+
+
+def _database_cure(cause: BaseException) -> str:
+    state = getattr(cause, "sqlstate", None) or ""
+    return next((f" {cure}" for code, cure in _DATABASE_CURES.items() if state.startswith(code)), "")
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, and what it wraps: SQLAlchemy keeps the driver's own error two steps below."""
+    following: BaseException | None = error
+    while following is not None:
+        yield following
+        following = getattr(following, "orig", None) or following.__cause__
 
 
 def brief(error: BaseException) -> str:

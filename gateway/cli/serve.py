@@ -15,9 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import structlog
 import uvicorn
 
 from gateway.cli.accounts import FirstAccount, create_first_account
+from gateway.cli.checks import valkey
 from gateway.cli.environment import hand_over, read_settings
 from gateway.cli.errors import OperatorError
 from gateway.cli.herald import Herald, address_of
@@ -34,6 +36,8 @@ from gateway.cli.supervisor import Supervisor
 from gateway.core.logging import configure_logging
 from gateway.core.settings import Settings
 from gateway.embedded.engines import Engines
+
+log = structlog.get_logger(__name__)
 
 # What uvicorn waits beyond the grace of running turns, before it cuts what is left.
 SPARE_SECONDS: Final = 5
@@ -127,7 +131,15 @@ def prepare(settings: Settings, engines: Engines) -> tuple[Settings, FirstAccoun
             local_model_url=url,
         )
     upgrade(engines.database_url)
+    _look_at_valkey(engines.redis_url)
     return settings, create_first_account(settings)
+
+
+def _look_at_valkey(url: str) -> None:
+    """Log a sentence where Valkey is away or refuses commands: the gateway serves all the same, degraded."""
+    found = valkey.examine(url)
+    if not found.good:
+        log.warning("valkey_not_usable", sentence=found.sentence)
 
 
 def run(

@@ -21,6 +21,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, QueuePoo
 from sqlalchemy.util import greenlet_spawn
 
 from gateway.core.exceptions import Unavailable
+from gateway.core.service_urls import database_address
 from gateway.core.tracing import past_span, tracing_on
 
 CONNECT_TIMEOUT = 5.0  # seconds
@@ -52,12 +53,14 @@ logging.getLogger("asyncio").addFilter(_not_called_off)
 
 
 def create_engine(url: str, pool_size: int = 10) -> AsyncEngine:
-    """An engine for `postgresql+asyncpg://` with at most `pool_size` connections; nothing connects yet.
+    """An engine with at most `pool_size` connections; nothing connects yet.
 
-    A Unix socket is given as `postgresql+asyncpg://user@/name?host=/directory`.
+    `url` is an address in any form that `service_urls.database_address` reads. A Unix socket is given as
+    `postgresql://user@/name?host=/directory`.
     """
+    address = database_address(url)
     engine = create_async_engine(
-        url,
+        address.url,
         poolclass=ConnectionPool,
         pool_size=pool_size,
         max_overflow=0,
@@ -68,10 +71,11 @@ def create_engine(url: str, pool_size: int = 10) -> AsyncEngine:
         hide_parameters=True,
         json_deserializer=orjson.loads,
         connect_args={
+            **address.connect_args,
             "timeout": CONNECT_TIMEOUT,
             "command_timeout": COMMAND_TIMEOUT,
             # Compiling a plan would cost more than any of our statements takes.
-            "server_settings": {"jit": "off", "application_name": "llm-gateway", "timezone": "UTC"},
+            "server_settings": {"jit": "off", "timezone": "UTC"},
         },
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed)

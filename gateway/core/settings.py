@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.core.log_sampling import parse_sampling
+from gateway.core.service_urls import check_valkey_url, database_address
 
 
 class Settings(BaseSettings):
@@ -69,6 +70,20 @@ class Settings(BaseSettings):
             return value
         name = getattr(info, "field_name", "")
         return value.strip().upper() if name == "log_level" else value.strip().lower()
+
+    @field_validator("database_url")
+    @classmethod
+    def _readable_database(cls, value: SecretStr) -> SecretStr:
+        if url := value.get_secret_value().strip():
+            database_address(url)
+        return SecretStr(url)
+
+    @field_validator("redis_url")
+    @classmethod
+    def _readable_valkey(cls, value: SecretStr) -> SecretStr:
+        if url := value.get_secret_value().strip():
+            check_valkey_url(url)
+        return SecretStr(url)
 
     @field_validator("log_sampling")
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import orjson
 from fastapi import APIRouter
@@ -18,6 +18,8 @@ from gateway.tools.sandbox.layers import active_layer
 
 CHECK_SECONDS = 2.0
 
+T = TypeVar("T")
+
 
 class Checked(Protocol):
     """What health asks of the container."""
@@ -26,7 +28,7 @@ class Checked(Protocol):
     catalog: Catalog
 
     async def database_ready(self) -> bool: ...
-    async def valkey_ready(self) -> bool: ...
+    async def valkey_state(self) -> str: ...
 
 
 router = APIRouter(tags=["health"])
@@ -42,7 +44,10 @@ async def health(request: Request) -> Response:
 @router.head("/health/ready", include_in_schema=False)
 @router.get("/health/ready", summary="Whether to send traffic here")
 async def ready(request: Request) -> Response:
-    """200 with the database reachable and no shutdown under way; without Valkey it is ready, but degraded."""
+    """200 with the database reachable and no shutdown under way; without Valkey it is ready, but degraded.
+
+    `checks.valkey` is `up`, `down`, or `refusing` where Valkey answers with errors.
+    """
     return _answer(await _state(request))
 
 
@@ -61,10 +66,10 @@ async def prometheus() -> Response:
 async def _state(request: Request) -> dict[str, Any]:
     container: Checked | None = getattr(request.app.state, "container", None)
     if container is None:
-        database, valkey, draining = False, False, False
+        database, valkey, draining = False, "down", False
     else:
         database, valkey = await asyncio.gather(
-            _within(container.database_ready()), _within(container.valkey_ready())
+            _within(container.database_ready(), False), _within(container.valkey_state(), "down")
         )
         draining = container.draining
     if not database:
@@ -72,8 +77,8 @@ async def _state(request: Request) -> dict[str, Any]:
     elif draining:
         status = "draining"
     else:
-        status = "ok" if valkey else "degraded"
-    checks = {"database": _word(database), "valkey": _word(valkey)}
+        status = "ok" if valkey == "up" else "degraded"
+    checks = {"database": "up" if database else "down", "valkey": valkey}
     return {"status": status, "version": VERSION, "checks": checks, "sandbox": await _sandbox(container)}
 
 
@@ -85,19 +90,15 @@ async def _sandbox(container: Checked | None) -> str:
     return layer.name
 
 
-async def _within(check: Awaitable[bool]) -> bool:
-    """The check's answer; no answer in time is an answer too."""
+async def _within(check: Awaitable[T], late: T) -> T:
+    """The check's answer, or `late` where none comes in time."""
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             return await check
     except TimeoutError:
-        return False
+        return late
 
 
 def _answer(state: dict[str, Any]) -> Response:
     serving = state["status"] in ("ok", "degraded")
     return Response(orjson.dumps(state), 200 if serving else 503, media_type="application/json")
-
-
-def _word(up: bool) -> str:
-    return "up" if up else "down"

@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
-from redis.exceptions import ResponseError
 
 from gateway.cache.client import DEADLINE_SECONDS, ValkeyClient, ValkeyUnavailable
 from tests.tcp_proxy import TcpProxy, tcp_proxy
@@ -62,10 +61,16 @@ async def test_without_an_address_it_is_never_there_and_says_so_at_once() -> Non
     await client.aclose()
 
 
-async def test_a_command_that_valkey_refuses_is_no_outage(valkey: ValkeyClient) -> None:
-    with pytest.raises(ResponseError):
-        await valkey.execute("NOSUCHCOMMAND")
+async def test_a_command_that_valkey_refuses_is_unavailable_and_does_not_open_the_breaker(
+    valkey: ValkeyClient,
+) -> None:
+    key = name()
+    await valkey.execute("SET", key, b"value", "EX", 60)
+    for command in (("NOSUCHCOMMAND",), ("HGET", key, "field"), ("EVAL", "return redis.call('X')", 0)):
+        with pytest.raises(ValkeyUnavailable):
+            await valkey.execute(*command)
     assert valkey.available
+    assert await valkey.state() == "up"
 
 
 async def test_a_hanging_valkey_costs_the_deadline_once_and_heals(

@@ -22,7 +22,7 @@ def tooled(*tools: str) -> Catalog:
 @dataclass
 class Container:
     database: bool = True
-    valkey: bool = True
+    valkey: str = "up"
     draining: bool = False
     hangs: bool = False
     catalog: Catalog = field(default_factory=lambda: tooled())
@@ -32,7 +32,7 @@ class Container:
             await asyncio.Event().wait()
         return self.database
 
-    async def valkey_ready(self) -> bool:
+    async def valkey_state(self) -> str:
         return self.valkey
 
 
@@ -48,7 +48,8 @@ async def ask(container: Container | None, path: str) -> httpx.Response:
     ("container", "status", "word"),
     [
         (Container(), 200, "ok"),
-        (Container(valkey=False), 200, "degraded"),
+        (Container(valkey="down"), 200, "degraded"),
+        (Container(valkey="refusing"), 200, "degraded"),
         (Container(database=False), 503, "unavailable"),
         (Container(draining=True), 503, "draining"),
         (None, 503, "unavailable"),
@@ -62,6 +63,8 @@ async def test_readiness_follows_the_database_and_the_shutdown(
     assert answer.status_code == status
     assert answer.json()["status"] == word
     assert set(answer.json()["checks"]) == {"database", "valkey"}
+    if container is not None:
+        assert answer.json()["checks"]["valkey"] == container.valkey
 
 
 @pytest.mark.parametrize("name", ["bwrap", "process", "none"])
@@ -78,7 +81,7 @@ async def test_readiness_says_what_stands_around_the_code_tool_and_does_not_depe
 
 
 async def test_the_process_lives_whatever_its_engines_do() -> None:
-    assert (await ask(Container(database=False, valkey=False), "/health/live")).json() == {"status": "ok"}
+    assert (await ask(Container(database=False, valkey="down"), "/health/live")).json() == {"status": "ok"}
 
 
 async def test_a_load_balancer_may_ask_with_head() -> None:

@@ -1,0 +1,41 @@
+"""Whether Valkey or Redis answers at REDIS_URL, and does what the gateway asks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import redis
+
+from gateway.cache import probe
+from gateway.cli.checks.finding import Finding
+from gateway.cli.errors import brief
+from gateway.core.service_urls import valkey_url
+
+_SECONDS = 3.0
+
+
+def examine(url: str) -> Finding:
+    """Ask for its version and try each kind of command once."""
+    try:
+        with redis.Redis.from_url(
+            valkey_url(url), socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS
+        ) as client:
+            client.execute_command(*probe.COMMAND)
+            return Finding("valkey", True, f"{_name(client)} answers.")
+    except redis.ResponseError as error:
+        code = probe.error_code(error)
+        return Finding("valkey", False, f"It answers with errors ({code}). {probe.cure_for(code)}")
+    except (redis.RedisError, OSError, ValueError) as error:
+        return Finding(
+            "valkey", False, f"It does not answer ({brief(error)}); check that it runs at REDIS_URL."
+        )
+
+
+def _name(client: redis.Redis) -> str:
+    try:
+        info: Mapping[str, Any] = client.info("server")
+    except redis.ResponseError:  # INFO is an administrative command, which the user need not have
+        return "It"
+    name = info.get("server_name", "redis")
+    return f"{name} {info.get('valkey_version', info['redis_version'])}"

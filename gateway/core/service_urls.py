@@ -1,0 +1,147 @@
+"""DATABASE_URL and REDIS_URL as vendors write them, turned into what the drivers accept."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+
+_POSTGRES = re.compile(r"postgres(ql)?(\+[a-z0-9_]+)?", re.IGNORECASE)
+_DATABASE_FORM: Final = "postgresql://user:password@host:5432/name"
+_VALKEY_FORM: Final = "redis://:password@host:6379/0 (or rediss://, valkey://, unix://)"
+# Parameters of asyncpg and of SQLAlchemy's dialect, which are no part of libpq's addresses.
+_DRIVER: Final = {
+    "prepared_statement_cache_size",
+    "prepared_statement_name_func",
+    "statement_cache_size",
+    "max_cached_statement_lifetime",
+    "max_cacheable_statement_size",
+    "async_fallback",
+    "direct_tls",
+}
+# Parameters of libpq that change nothing for asyncpg, or that the gateway sets itself.
+_WITHOUT_EFFECT: Final = {
+    "channel_binding",
+    "client_encoding",
+    "connect_timeout",
+    "fallback_application_name",
+    "gssencmode",
+    "keepalives",
+    "keepalives_count",
+    "keepalives_idle",
+    "keepalives_interval",
+    "load_balance_hosts",
+    "pgbouncer",
+    "pool_timeout",
+    "connection_limit",
+    "schema",
+    "sslcompression",
+    "sslnegotiation",
+    "sslsni",
+    "tcp_user_timeout",
+    "timeout",
+    "command_timeout",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseAddress:
+    """What SQLAlchemy's `create_async_engine` needs: `url`, and `connect_args` for asyncpg."""
+
+    url: str
+    connect_args: Mapping[str, Any]
+
+
+def database_address(url: str) -> DatabaseAddress:
+    """Translate an address in any form that libpq, SQLAlchemy and hosting vendors use.
+
+    asyncpg reads the address itself: several hosts, `sslmode`, `sslrootcert` and settings of the session
+    (`application_name`) mean the same as for `psql`.
+
+    Raises:
+        ValueError: it is not an address of a PostgreSQL; the message says what one looks like.
+    """
+    scheme, separator, _ = url.partition("://")
+    if not separator:
+        raise ValueError(f"it has no scheme; an address looks like {_DATABASE_FORM}")
+    if not _POSTGRES.fullmatch(scheme):
+        raise ValueError(f"the gateway needs PostgreSQL; an address looks like {_DATABASE_FORM}")
+    try:
+        parts = urlsplit(_encoded(url))
+        pairs = parse_qsl(parts.query, keep_blank_values=True)
+        for host in parts.netloc.rpartition("@")[2].split(","):
+            urlsplit(f"//{host}").port  # noqa: B018 - raises where it is no number
+    except ValueError:
+        raise ValueError(
+            f"its host or port cannot be read; an address looks like {_DATABASE_FORM}, and "
+            "special characters in the password are percent-encoded"
+        ) from None
+    for repeated in ("host", "port"):  # SQLAlchemy's way to name several hosts
+        values = [value for name, value in pairs if name == repeated]
+        if len(values) > 1:
+            pairs = [pair for pair in pairs if pair[0] != repeated] + [(repeated, ",".join(values))]
+    driver = [(name, value) for name, value in pairs if name in _DRIVER]
+    rest = [
+        ("sslmode" if name == "ssl" else name, _system_roots(name, value))
+        for name, value in pairs
+        if name not in _DRIVER and name not in _WITHOUT_EFFECT
+    ]
+    if not any(name == "application_name" for name, _ in rest):
+        rest.append(("application_name", "llm-gateway"))
+    dsn = f"postgresql://{parts.netloc}{parts.path}?{urlencode(rest)}"
+    return DatabaseAddress(
+        "postgresql+asyncpg://" + (f"?{urlencode(driver)}" if driver else ""), {"dsn": dsn}
+    )
+
+
+def valkey_url(url: str) -> str:
+    """The address as redis-py reads it: `valkey://` is `redis://`.
+
+    Raises:
+        ValueError: redis-py cannot use it; the message says what an address looks like.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        raise ValueError(f"it has no scheme; an address looks like {_VALKEY_FORM}")
+    scheme = scheme.lower()
+    if "sentinel" in scheme or "cluster" in scheme:
+        raise ValueError(
+            f"{scheme}:// is not supported; give the address of the primary, which looks like {_VALKEY_FORM}"
+        )
+    if scheme in ("valkey", "valkeys"):
+        scheme = scheme.replace("valkey", "redis")
+    if scheme not in ("redis", "rediss", "unix"):
+        raise ValueError(f"{scheme}:// is not known; an address looks like {_VALKEY_FORM}")
+    return f"{scheme}{separator}{rest}"
+
+
+def check_valkey_url(url: str) -> None:
+    """Raises ValueError with a sentence where a client could not be made for this address."""
+    from redis.asyncio import ConnectionPool
+
+    known = valkey_url(url)
+    try:
+        ConnectionPool.from_url(known).make_connection()  # type: ignore[no-untyped-call]
+    except (ValueError, TypeError):
+        raise ValueError(
+            f"its port, database number or an option cannot be read; an address looks like {_VALKEY_FORM}"
+        ) from None
+
+
+def _encoded(url: str) -> str:
+    """The address with its password percent-encoded, which may hold `/`, `?` or `#` as they are."""
+    scheme, _, rest = url.partition("://")
+    found = re.match(r"([^:/?#@]*):([^@]*)@", rest)
+    if found is None or re.search(r"/[^/?]*\?\w+=", found[2]):  # the `@` stands in a parameter
+        return url
+    return f"{scheme}://{found[1]}:{quote(unquote(found[2]), safe='')}@{rest[found.end() :]}"
+
+
+def _system_roots(name: str, value: str) -> str:
+    """`sslrootcert=system` as the file of this machine's certificate authorities, which asyncpg wants."""
+    if name == "sslrootcert" and value == "system":
+        return ssl.get_default_verify_paths().cafile or value
+    return value

@@ -1,0 +1,125 @@
+"""DATABASE_URL and REDIS_URL in the forms that vendors give, and sentences for those that are wrong."""
+
+from __future__ import annotations
+
+import pytest
+from asyncpg.connect_utils import _parse_connect_dsn_and_args
+
+from gateway.core.service_urls import check_valkey_url, database_address, valkey_url
+
+
+def parsed(url: str) -> tuple[list[tuple[str, int] | str], dict[str, object], dict[str, str]]:
+    """Hosts, (user, password, database, ssl mode) and session settings, as asyncpg reads them."""
+    hosts, params, *_ = _parse_connect_dsn_and_args(
+        dsn=database_address(url).connect_args["dsn"],
+        host=None,
+        port=None,
+        user=None,
+        password=None,
+        passfile=None,
+        database=None,
+        ssl=None,
+        direct_tls=None,
+        server_settings=None,
+        target_session_attrs=None,
+        krbsrvname=None,
+        gsslib=None,
+        service=None,
+        servicefile=None,
+    )
+    settings = dict(params.server_settings or {})
+    return hosts, vars(params) if hasattr(params, "__dict__") else params._asdict(), settings
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+asyncpg", "postgresql+psycopg2"])
+def test_every_scheme_of_postgresql_means_the_same(scheme: str) -> None:
+    hosts, params, settings = parsed(f"{scheme}://ann:s3cret@db.example:6543/shop")
+    assert hosts == [("db.example", 6543)]
+    assert (params["user"], params["password"], params["database"]) == ("ann", "s3cret", "shop")
+    assert settings == {"application_name": "llm-gateway"}
+    assert database_address(f"{scheme}://a@b/c").url == "postgresql+asyncpg://"
+
+
+@pytest.mark.parametrize("parameter", ["sslmode", "ssl"])
+@pytest.mark.parametrize("mode", ["require", "prefer", "disable"])
+def test_sslmode_is_read_as_psql_reads_it(parameter: str, mode: str) -> None:
+    params = parsed(f"postgresql://a:b@h/d?{parameter}={mode}&channel_binding=require")[1]
+    assert params["sslmode"].name == mode
+    assert bool(params["ssl"]) == (mode != "disable")
+
+
+def test_several_hosts_and_session_settings_are_passed_on() -> None:
+    for url in (
+        "postgres://a:b@h1:5432,h2:5433/d?application_name=mine&target_session_attrs=read-write",
+        "postgresql+asyncpg://a:b@/d?host=h1:5432&host=h2:5433&application_name=mine",
+        "postgresql://a:b@/d?host=h1,h2&port=5432,5433&application_name=mine",
+    ):
+        hosts, _, settings = parsed(url)
+        assert hosts == [("h1", 5432), ("h2", 5433)]
+        assert settings == {"application_name": "mine"}
+
+
+def test_a_unix_socket_and_options_of_the_driver_keep_their_meaning() -> None:
+    hosts, params, _ = parsed("postgresql+asyncpg://postgres@/gateway?host=/run/postgresql")
+    assert hosts == ["/run/postgresql/.s.PGSQL.5432"]
+    assert params["database"] == "gateway"
+    address = database_address("postgresql+asyncpg://a@h/d?prepared_statement_cache_size=0")
+    assert address.url == "postgresql+asyncpg://?prepared_statement_cache_size=0"
+
+
+@pytest.mark.parametrize("password", ["a/b?c#d", "p[1]", "a:b", "per%25cent", "a%40b"])
+def test_a_password_may_hold_what_an_address_uses(password: str) -> None:
+    expected = password.replace("%25", "%").replace("%40", "@")
+    assert parsed(f"postgresql://ann:{password}@h:5432/d?sslmode=require")[1]["password"] == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("mysql://a:secret@h/d", "needs PostgreSQL"),
+        ("sqlite:///file.db", "needs PostgreSQL"),
+        ("h:5432/secret", "no scheme"),
+        ("postgresql://a:secret@h:port/d", "host or port"),
+        ("postgresql://a:secret@h1:1,h2:x/d", "host or port"),
+    ],
+)
+def test_a_wrong_database_address_gets_a_sentence_without_its_secret(url: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says) as caught:
+        database_address(url)
+    assert "secret" not in str(caught.value)
+    assert "postgresql://user:password@host:5432/name" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "read"),
+    [
+        ("valkey://:p@h:6379/1", "redis://:p@h:6379/1"),
+        ("valkeys://h", "rediss://h"),
+        ("REDIS://h", "redis://h"),
+        ("unix:///run/valkey.sock?db=1", "unix:///run/valkey.sock?db=1"),
+        ("rediss://h?ssl_cert_reqs=none", "rediss://h?ssl_cert_reqs=none"),
+    ],
+)
+def test_every_scheme_of_valkey_is_read(url: str, read: str) -> None:
+    assert valkey_url(url) == read
+    check_valkey_url(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("nonsense", "no scheme"),
+        ("localhost:6379", "no scheme"),
+        ("http://secret@h", "not known"),
+        ("redis+sentinel://:secret@h:26379/mymaster", "not supported"),
+        ("redis-cluster://h", "not supported"),
+        ("redis://:secret@h:port/0", "cannot be read"),
+        ("redis://h/0?db=secret", "cannot be read"),
+        ("redis://h/0?nosuchoption=secret", "cannot be read"),
+    ],
+)
+def test_a_wrong_valkey_address_gets_a_sentence_without_its_secret(url: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says) as caught:
+        check_valkey_url(url)
+    assert "secret" not in str(caught.value)
+    assert "redis://" in str(caught.value)
