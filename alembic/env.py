@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from alembic import context
+from gateway.core.service_urls import database_address
 from gateway.models import (  # noqa: F401 - each tells the metadata of its tables
     api_key,
     audit_log,
@@ -34,6 +35,9 @@ from gateway.models.response_embedding import TABLE as OPTIONAL
 
 # Any number will do that nothing else in the database locks.
 _LOCK = 0x6C6C6D5F67617465
+# Whoever waits for a lock of a table makes all later callers of that table wait. So a migration waits for a
+# moment only, shorter than PostgreSQL takes to look for deadlocks (1 s); `gateway migrate` then tries again.
+_LOCK_TIMEOUT = "200ms"
 _PARTITION = re.compile(r"_(default|\d{4}_\d{2})$")
 
 
@@ -41,7 +45,7 @@ def database_url() -> str:
     """The URL that the caller put into the configuration's attributes, else that of the environment."""
     url = context.config.attributes.get("database_url") or os.environ.get("DATABASE_URL")
     if not url:
-        raise SystemExit("DATABASE_URL is not set: postgresql+asyncpg://user:password@host:5432/name")
+        raise SystemExit("DATABASE_URL is not set: postgresql://user:password@host:5432/name")
     return str(url)
 
 
@@ -51,16 +55,21 @@ def include_name(name: str | None, kind: str, parents: Any) -> bool:
 
 
 def migrate(connection: Connection) -> None:
-    """Run what was asked for, in one transaction; whoever starts second waits and finds it done."""
+    """Run what was asked for, in one transaction; whoever starts second waits and finds it done.
+
+    `gateway.cli.migrations` asks for one revision at a time.
+    """
     context.configure(connection=connection, target_metadata=Base.metadata, include_name=include_name)
     with context.begin_transaction():
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'"))
         context.run_migrations()
 
 
 async def online() -> None:
     """Connect and migrate; no pool, no time limit on a statement."""
-    engine = create_async_engine(database_url(), poolclass=NullPool)
+    address = database_address(database_url())
+    engine = create_async_engine(address.url, poolclass=NullPool, connect_args=dict(address.connect_args))
     try:
         async with engine.connect() as connection:
             await connection.run_sync(migrate)

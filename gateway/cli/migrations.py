@@ -1,18 +1,46 @@
-"""Alembic's migrations, run by the program itself."""
+"""Alembic's migrations, run by the program itself: one revision a transaction, beside running gateways."""
 
 from __future__ import annotations
 
 import logging
+import random
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
+import structlog
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 import gateway
 from alembic import command
 from gateway.cli.database import ask
 from gateway.cli.errors import OperatorError
+
+log = structlog.get_logger(__name__)
+
+# How long a revision is tried again while other sessions (a dump, a long query) hold locks of its tables.
+WAIT_SECONDS: Final = 600.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+# lock_not_available, deadlock_detected: nothing was changed, and a later try may succeed.
+_TRY_AGAIN = ("55P03", "40P01")
+# Who holds locks of the gateway's tables, the longest transaction first.
+_HOLDERS = """
+SELECT DISTINCT a.pid, coalesce(nullif(a.application_name, ''), 'no name') AS name,
+       extract(epoch FROM now() - a.xact_start)::int AS seconds
+FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE l.granted AND n.nspname = 'public' AND a.pid <> pg_backend_pid()
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND a.xact_start < now() - interval '1 second'
+ORDER BY seconds DESC LIMIT 3
+"""
+# A migration that older programs cannot work with leaves `oldest program: NNNN` as the comment of this table.
+_OLDEST = "SELECT obj_description(to_regclass('alembic_version'), 'pg_class')"
 
 
 def configuration(database_url: str) -> Config:
@@ -27,11 +55,24 @@ def configuration(database_url: str) -> Config:
     return config
 
 
-def upgrade(database_url: str) -> str:
-    """Migrate to the newest schema and return its revision; two starters wait for one another in `env.py`."""
+def upgrade(database_url: str, wait: float = WAIT_SECONDS) -> str:
+    """Migrate to the newest revision of this program; returns the one that the database is at.
+
+    Each revision has a transaction of its own. Where other sessions are in its way it is tried again for
+    `wait` seconds, and no running turn waits for it longer than a moment. A newer schema stays as it is.
+
+    Raises:
+        OperatorError: locks were held all the time, or the schema is not one that this program can use.
+    """
     config = configuration(database_url)
-    if present(database_url) != newest(config):
-        command.upgrade(config, "head")
+    revision = present(database_url)
+    if is_ahead(config, revision):
+        check_compatible(database_url, config, revision)
+        log.warning("schema_is_newer", schema=revision, program=newest(config))
+        return revision
+    deadline = time.monotonic() + wait
+    for step in _steps(config, revision):
+        _run(database_url, deadline, step, lambda step=step: command.upgrade(config, step))  # type: ignore[misc]
     return newest(config)
 
 
@@ -40,9 +81,81 @@ def newest(config: Config) -> str:
     return ScriptDirectory.from_config(config).get_current_head() or ""
 
 
+def is_ahead(config: Config, revision: str) -> bool:
+    """Whether a newer program has migrated the database beyond what this one knows.
+
+    Raises:
+        OperatorError: the revision is no later one of this program's either.
+    """
+    scripts = ScriptDirectory.from_config(config)
+    if not revision or any(script.revision == revision for script in scripts.walk_revisions()):
+        return False
+    last = newest(config)
+    if revision.isdigit() and last.isdigit() and int(revision) > int(last):
+        return True
+    raise OperatorError(
+        f"The database is at revision {revision}, which this program does not know: DATABASE_URL may name "
+        "the database of another program."
+    )
+
+
 def present(database_url: str) -> str:
     """The revision that the database is at; empty before the first migration."""
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of its own plumbing
     return ask(
         database_url, lambda connection: MigrationContext.configure(connection).get_current_revision() or ""
+    )
+
+
+def oldest_program(database_url: str) -> str:
+    """The newest revision that a program has to know to use this schema; empty where any will do."""
+    comment: str | None = ask(database_url, lambda connection: connection.execute(text(_OLDEST)).scalar_one())
+    label, _, revision = (comment or "").partition(":")
+    return revision.strip() if label == "oldest program" else ""
+
+
+def check_compatible(database_url: str, config: Config, revision: str) -> None:
+    """Raises OperatorError where a newer schema says that this program is too old for it."""
+    oldest = oldest_program(database_url)
+    if oldest.isdigit() and int(oldest) > int(newest(config)):
+        raise OperatorError(
+            f"The schema is at {revision}, and programs older than {oldest} cannot use it; this one is at "
+            f"{newest(config)}. Start the newer release, or restore the backup made before the upgrade."
+        )
+
+
+def _steps(config: Config, revision: str) -> list[str]:
+    scripts = ScriptDirectory.from_config(config)
+    known = [script.revision for script in scripts.walk_revisions()]
+    return list(reversed(known[: known.index(revision)] if revision else known))
+
+
+def _run(database_url: str, deadline: float, step: str, work: Callable[[], None]) -> None:
+    """Run one revision, again and again while locks are held."""
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            work()
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) not in _TRY_AGAIN:
+                raise
+            if time.monotonic() + pause > deadline:
+                raise OperatorError(_in_the_way(database_url, step)) from None
+            log.warning("migration_waits", revision=step, seconds=round(pause, 1))
+            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads those who try again
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        else:
+            return
+
+
+def _in_the_way(database_url: str, step: str) -> str:
+    def look(connection: Connection) -> str:
+        rows = connection.execute(text(_HOLDERS)).all()
+        return ", ".join(f"{row.name} (pid {row.pid}, {row.seconds} s)" for row in rows)
+
+    holders = ask(database_url, look)
+    whose = f" by {holders}" if holders else ""
+    return (
+        f"Revision {step} could not be applied: its tables are locked{whose}. It changed nothing. Wait "
+        "until that has ended (a dump?), or end it with pg_terminate_backend; then run `gateway migrate`."
     )

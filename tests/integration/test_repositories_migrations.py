@@ -15,6 +15,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from alembic import command
+from gateway.cli import migrations
+from gateway.cli.doctor import _schema
+from gateway.cli.errors import OperatorError
 from gateway.core.database import create_engine
 from gateway.core.ids import new_id
 from tests.storage import rows
@@ -71,3 +74,81 @@ async def test_two_that_start_at_once_migrate_once(empty_database):
     assert [process.returncode for process in processes] == [0, 0]
     assert sum(log.count("Running upgrade  -> 0001") for log in logs) == 1
     assert "messages" in await tables(empty_database)
+
+
+async def test_a_migration_gives_way_to_a_dump_and_goes_on_after_it(empty_database):
+    await asyncio.to_thread(command.upgrade, config(empty_database), "0007")
+    engine = create_engine(empty_database, 2)
+    async with engine.connect() as dump:
+        await dump.execute(text("SELECT count(*) FROM messages"))  # holds its lock until the end
+        migrating = asyncio.create_task(asyncio.to_thread(migrations.upgrade, empty_database))
+        async with asyncio.timeout(60), engine.connect() as reader:
+            for _ in range(30):  # a turn may wait for one try, never for the dump
+                await reader.execute(text("SET LOCAL statement_timeout = '5s'"))
+                await reader.execute(text("SELECT count(*) FROM messages"))
+                await reader.rollback()
+                await asyncio.sleep(0.02)
+        assert not migrating.done()
+        assert await migrations_revision(engine) == "0007"
+    assert await migrating == migrations.newest(config(empty_database))
+    await engine.dispose()
+
+
+async def migrations_revision(engine):
+    return (await rows(engine, "SELECT version_num FROM alembic_version"))[0]["version_num"]
+
+
+async def test_a_migration_that_stays_locked_out_changes_nothing_and_names_who_is_in_the_way(empty_database):
+    await asyncio.to_thread(command.upgrade, config(empty_database), "0007")
+    engine = create_engine(empty_database, 2)
+    async with engine.connect() as dump:
+        await dump.execute(text("SET application_name = 'pg_dump'"))
+        await dump.commit()
+        await dump.execute(text("SELECT count(*) FROM messages, pg_sleep(1.1)"))
+        with pytest.raises(
+            OperatorError, match=r"Revision 0008 .*pg_dump \(pid \d+, \d+ s\).*gateway migrate"
+        ):
+            await asyncio.to_thread(migrations.upgrade, empty_database, 0.5)
+    assert await migrations_revision(engine) == "0007"
+    await engine.dispose()
+
+
+async def test_each_revision_is_committed_by_itself(empty_database):
+    """Where a later one is locked out, the earlier ones stay, and no lock of theirs is held meanwhile."""
+    await asyncio.to_thread(command.upgrade, config(empty_database), "0010")
+    engine = create_engine(empty_database, 2)
+    async with engine.connect() as dump:
+        await dump.execute(text("SELECT count(*) FROM conversations"))
+        with pytest.raises(OperatorError, match=r"Revision 0014"):
+            await asyncio.to_thread(migrations.upgrade, empty_database, 0.5)
+        reached = await migrations_revision(engine)
+    assert reached == "0013"  # adding a reference to conversations waits for no reader, a column does
+    await engine.dispose()
+
+
+async def test_a_newer_schema_is_used_as_it_is_unless_it_says_that_older_programs_cannot(empty_database):
+    newest = await asyncio.to_thread(migrations.upgrade, empty_database)
+    engine = create_engine(empty_database, 1)
+
+    async def run(statement):
+        async with engine.begin() as connection:
+            await connection.execute(text(statement))
+
+    await run("UPDATE alembic_version SET version_num = '9001'")
+    assert await asyncio.to_thread(migrations.upgrade, empty_database) == "9001"
+    found = await asyncio.to_thread(_schema, empty_database, "9001")
+    assert found.good is None
+    assert "nothing to migrate" in found.sentence
+
+    await run("COMMENT ON TABLE alembic_version IS 'oldest program: 9001'")
+    with pytest.raises(OperatorError, match=f"older than 9001 .* this one is at {newest}"):
+        await asyncio.to_thread(migrations.upgrade, empty_database)
+    assert (await asyncio.to_thread(_schema, empty_database, "9001")).good is False
+
+    await run(f"COMMENT ON TABLE alembic_version IS 'oldest program: {newest}'")
+    assert await asyncio.to_thread(migrations.upgrade, empty_database) == "9001"
+
+    await run("UPDATE alembic_version SET version_num = 'abc'")
+    with pytest.raises(OperatorError, match="another program"):
+        await asyncio.to_thread(migrations.upgrade, empty_database)
+    await engine.dispose()
