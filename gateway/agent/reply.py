@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from time import perf_counter
 from typing import Any
 
-from gateway.domain.chat import ChatRequest
+from gateway.agent.request import prompt_tokens, request_bytes
+from gateway.domain.chat import ChatRequest, ToolSpec
 from gateway.domain.events import (
     Completed,
     FinishReason,
@@ -15,10 +17,11 @@ from gateway.domain.events import (
     ToolCallDelta,
 )
 from gateway.domain.messages import ToolCall
+from gateway.domain.tokens import bytes_at_most
 from gateway.domain.usage import Usage, estimate_tokens
 
-# More than any context window holds: a provider that counts so is not charged for, nor believed.
-_PLAUSIBLE_TOKENS = 50_000_000
+# Tokens that some vendors count beyond `max_tokens`, such as the end of the text.
+_SLACK = 16
 
 
 class Reply:
@@ -80,12 +83,32 @@ class Reply:
             for index, call in sorted(self._calls.items())
         )
 
-    def usage_or_estimate(self, request: ChatRequest) -> Usage:
-        """The provider's count; an estimate where it gave none to be believed but has said something."""
-        if self.usage is not None and self.usage.total_tokens <= _PLAUSIBLE_TOKENS:
-            return self.usage
-        if not self.spoke and not self.unseen:
+    def usage_or_estimate(self, request: ChatRequest, window: int, tools: Sequence[ToolSpec] = ()) -> Usage:
+        """The provider's counts, each replaced by an estimate where it cannot be true of this request.
+
+        A prompt is never 0 tokens, nor is an answer that said something. A prompt is no larger than the
+        model's context `window` (or than the bytes that were sent, where that is configured too small); an
+        answer is no larger than `max_tokens` and its reasoning together, or than the bytes that were said.
+
+        An estimate of the prompt counts its messages and the caller's own `tools`; the definitions of the
+        gateway's tools are not charged by guess.
+        """
+        if self.usage is None and not self.spoke and not self.unseen:
             return Usage()
-        prompt = sum(estimate_tokens(message.text) + 4 for message in request.messages)
-        said = self.text + self.reasoning + self.unseen + "".join(call[2] for call in self._calls.values())
-        return Usage(prompt, estimate_tokens(said))
+        given = self.usage or Usage()
+        prompt, completion = given.prompt_tokens, given.completion_tokens
+        if prompt <= 0 or (prompt > window and prompt > request_bytes(request)):
+            prompt = prompt_tokens(request.messages, tools)
+        said = self._said()
+        limit = request.sampling.max_tokens
+        most = window if limit is None else min(window, limit + given.reasoning_tokens + _SLACK)
+        if completion > max(most, bytes_at_most(said)) or (completion <= 0 and said):
+            completion = estimate_tokens(said)
+        cached = min(given.cached_tokens, prompt)
+        written = min(given.cache_write_tokens, prompt - cached)
+        return Usage(prompt, completion, cached, written, min(given.reasoning_tokens, completion))
+
+    def _said(self) -> str:
+        """Everything that the model produced, shown or not."""
+        calls = (call[1] + call[2] for call in self._calls.values())
+        return "".join((*self._text, *self._reasoning, self.unseen, *calls))

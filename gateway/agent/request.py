@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+import orjson
 
 from gateway.agent.state import AgentState
 from gateway.domain.catalog import ModelConfig
 from gateway.domain.chat import ChatRequest, ToolChoice, ToolSpec, Turn
 from gateway.domain.messages import Message
+from gateway.domain.tokens import bytes_at_most
 from gateway.domain.usage import estimate_tokens
 
 # What a provider's chat template adds to each message, roughly.
@@ -25,6 +28,27 @@ def message_tokens(message: Message) -> int:
     if not isinstance(message.content, str):
         tokens += _TOKENS_PER_IMAGE * sum(1 for part in message.content if not hasattr(part, "text"))
     return tokens
+
+
+def tool_tokens(tool: ToolSpec) -> int:
+    """Estimate of what the definition of a tool takes of a context window."""
+    return estimate_tokens(tool.description) + len(orjson.dumps(tool.parameters)) // 4
+
+
+def prompt_tokens(messages: Iterable[Message], tools: Iterable[ToolSpec]) -> int:
+    """Estimate of a prompt of these messages and tools."""
+    return sum(map(message_tokens, messages)) + sum(map(tool_tokens, tools))
+
+
+def request_bytes(request: ChatRequest) -> int:
+    """The most tokens that the text of a request can be, images left out."""
+    total = 0
+    for message in request.messages:
+        total += _TOKENS_PER_MESSAGE + bytes_at_most(message.text)
+        total += sum(bytes_at_most(call.name + call.arguments) for call in message.tool_calls)
+    for tool in request.tools:
+        total += bytes_at_most(tool.name + tool.description) + len(orjson.dumps(tool.parameters))
+    return total
 
 
 def irreducible_tokens(turn: Turn, messages: Sequence[Message]) -> int:

@@ -68,7 +68,7 @@ async def side_call(
             outcome = error.code
             raise
         finally:
-            usage = reply.usage_or_estimate(request)
+            usage = reply.usage_or_estimate(request, model.context_window)
             attempt = Attempt(
                 model=model_name,
                 provider=provider.name,

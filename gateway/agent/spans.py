@@ -46,6 +46,8 @@ def end_model_span(it: Span, attempt: Attempt, reply: Reply) -> None:
             else attempt.first_ms / 1000,
             "gen_ai.usage.input_tokens": attempt.usage.prompt_tokens,
             "gen_ai.usage.output_tokens": attempt.usage.completion_tokens,
+            "gen_ai.usage.cache_read.input_tokens": attempt.usage.cached_tokens or None,
+            "gen_ai.usage.cache_creation.input_tokens": attempt.usage.cache_write_tokens or None,
             "gateway.cost_usd": float(attempt.cost_usd),
         }
     )

@@ -16,11 +16,17 @@ class Shape(BaseModel):
 
 
 class Usage(Shape):
-    """Tokens; an answer out of a cache has none."""
+    """Tokens; an answer out of a cache has none.
+
+    Cached and cache-write tokens are part of the prompt, reasoning tokens part of the completion.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     total_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
 
 
 class Receipt(Shape):

@@ -103,6 +103,12 @@ fallback_used: Final = Counter(
 tokens: Final = Counter(
     "gateway_tokens", "Tokens; kind is prompt or completion.", ("model", "kind"), registry=registry
 )
+token_details: Final = Counter(
+    "gateway_token_details",
+    "Parts of gateway_tokens; kind is cached, cache_write (of prompts) or reasoning (of completions).",
+    ("model", "kind"),
+    registry=registry,
+)
 guardrail: Final = Counter(
     "gateway_guardrail",
     "Verdicts of guards; verdict is pass, flag or block.",

@@ -141,11 +141,7 @@ def answer_body(answer: Answer) -> dict[str, Any]:
             "provider": answer.provider,
             "finish_reason": answer.finish_reason,
             "created_at": answer.created_at,
-            "usage": {
-                "prompt_tokens": answer.usage.prompt_tokens,
-                "completion_tokens": answer.usage.completion_tokens,
-                "total_tokens": answer.usage.total_tokens,
-            },
+            "usage": answer.usage.as_json(),
             "cost_usd": money(answer.cost_usd),
         },
         "receipt": answer.receipt.as_json(),

@@ -39,11 +39,7 @@ def stored_body(conversation_id: UUID, message: StoredMessage, request_id: str) 
             "provider": message.provider or "",
             "finish_reason": message.finish_reason,
             "created_at": message.created_at,
-            "usage": {
-                "prompt_tokens": message.prompt_tokens,
-                "completion_tokens": message.completion_tokens,
-                "total_tokens": message.prompt_tokens + message.completion_tokens,
-            },
+            "usage": message.usage.as_json(),
             "cost_usd": money(message.cost_usd),
         },
         "receipt": message.receipt or {},

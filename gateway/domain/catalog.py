@@ -45,10 +45,16 @@ class ProviderConfig(ConfigModel):
 
 
 class PriceConfig(ConfigModel):
-    """US dollars per million tokens, and for each picture; what is left out is not known."""
+    """US dollars per million tokens, and for each picture; what is left out is not known.
+
+    Without `cached_input` or `cache_write`, prompt tokens read from or written to the provider's cache cost
+    as much as `input`.
+    """
 
     input: Annotated[Decimal, Field(ge=0)] | None = None
     output: Annotated[Decimal, Field(ge=0)] | None = None
+    cached_input: Annotated[Decimal, Field(ge=0)] | None = None
+    cache_write: Annotated[Decimal, Field(ge=0)] | None = None
     image: Annotated[Decimal, Field(ge=0)] | None = None
 
 
@@ -240,4 +246,6 @@ def _price(given: PriceConfig, otherwise: Price) -> Price:
         otherwise.input if given.input is None else given.input,
         otherwise.output if given.output is None else given.output,
         otherwise.image if given.image is None else given.image,
+        given.cached_input,
+        given.cache_write,
     )

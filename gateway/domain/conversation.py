@@ -9,6 +9,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from gateway.domain.usage import Usage
+
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
@@ -52,6 +54,16 @@ class StoredMessage:
     summary: str | None
     request: dict[str, Any] | None
     events: int
+
+    @property
+    def usage(self) -> Usage:
+        """The answer's tokens; how many of them were cached or reasoning is read from its receipt."""
+        calls = [call.get("usage") or {} for call in (self.receipt or {}).get("attempts", ())]
+        cached, written, reasoning = (
+            sum(call.get(name, 0) for call in calls)
+            for name in ("cached_tokens", "cache_write_tokens", "reasoning_tokens")
+        )
+        return Usage(self.prompt_tokens, self.completion_tokens, cached, written, reasoning)
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,10 +141,7 @@ class Attempt:
             "outcome": self.outcome,
             "ms": self.ms,
             "first_ms": self.first_ms,
-            "usage": {
-                "prompt_tokens": self.usage.prompt_tokens,
-                "completion_tokens": self.usage.completion_tokens,
-            },
+            "usage": self.usage.as_json(),
             "cost_usd": money(self.cost_usd),
         }
 

@@ -11,10 +11,17 @@ _MICRO = Decimal("0.000001")
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one or several model calls, as the providers counted them."""
+    """Tokens of one or several model calls, as the providers counted them.
+
+    `cached_tokens` were read from the provider's prompt cache and `cache_write_tokens` were written to it;
+    both are part of `prompt_tokens`. `reasoning_tokens` are part of `completion_tokens`.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:
@@ -22,21 +29,47 @@ class Usage:
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
-            self.prompt_tokens + other.prompt_tokens, self.completion_tokens + other.completion_tokens
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
         )
+
+    def as_json(self) -> dict[str, int]:
+        """The counts as the native API shows them."""
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "total_tokens": self.total_tokens,
+            "cached_tokens": self.cached_tokens,
+            "cache_write_tokens": self.cache_write_tokens,
+            "reasoning_tokens": self.reasoning_tokens,
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars per million tokens, and for each picture."""
+    """US dollars per million tokens, and for each picture.
+
+    `cached_input` and `cache_write` are for prompt tokens read from and written to the provider's cache; None
+    means that they cost as much as `input`.
+    """
 
     input: Decimal = Decimal(0)
     output: Decimal = Decimal(0)
     image: Decimal = Decimal(0)
+    cached_input: Decimal | None = None
+    cache_write: Decimal | None = None
 
     def cost(self, usage: Usage) -> Decimal:
         """Cost of `usage` in dollars, unrounded."""
-        return (self.input * usage.prompt_tokens + self.output * usage.completion_tokens) / _MILLION
+        dollars = self.input * usage.prompt_tokens + self.output * usage.completion_tokens
+        if usage.cached_tokens and self.cached_input is not None:
+            dollars += (self.cached_input - self.input) * usage.cached_tokens
+        if usage.cache_write_tokens and self.cache_write is not None:
+            dollars += (self.cache_write - self.input) * usage.cache_write_tokens
+        return dollars / _MILLION
 
 
 def money(amount: Decimal) -> str:

@@ -50,6 +50,10 @@ class UsageRecord(Base):
     cost_usd: Mapped[Decimal] = mapped_column(default=Decimal(0), server_default=text("0"))
     outcome: Mapped[str] = mapped_column(default="ok", server_default="ok")
     latency_ms: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    # The first two are parts of the prompt, the third is a part of the completion.
+    cached_tokens: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    cache_write_tokens: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    reasoning_tokens: Mapped[int] = mapped_column(default=0, server_default=text("0"))
 
     def __repr__(self) -> str:
         return f"UsageRecord(id={self.id!s}, kind={self.kind!r}, outcome={self.outcome!r})"

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Date, ForeignKey, Identity, Integer, SmallInteger
+from sqlalchemy import BigInteger, CheckConstraint, Date, ForeignKey, Identity, Integer, SmallInteger, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -41,6 +41,9 @@ class UsageSlot(Base):
     completion_tokens: Mapped[int] = mapped_column(BigInteger)
     cost_usd: Mapped[Decimal]
     latencies: Mapped[list[int] | None] = mapped_column(ARRAY(Integer))
+    cached_tokens: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    cache_write_tokens: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    reasoning_tokens: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
 
 
 class UsageSlowest(Base):

@@ -60,6 +60,9 @@ class _Part:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost_usd: Decimal = Decimal(0)
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
     counts: list[int] = field(default_factory=lambda: [0] * BUCKETS)
 
     def add(self, numbers: Iterable[Any]) -> None:
@@ -67,7 +70,15 @@ class _Part:
             setattr(self, name, getattr(self, name) + number)
 
     def sums(self, requests: int) -> Sums:
-        return Sums(requests, int(self.prompt_tokens), int(self.completion_tokens), self.cost_usd)
+        return Sums(
+            requests,
+            int(self.prompt_tokens),
+            int(self.completion_tokens),
+            self.cost_usd,
+            int(self.cached_tokens),
+            int(self.cache_write_tokens),
+            int(self.reasoning_tokens),
+        )
 
 
 _NUMBERS = _Part.__slots__[:-1]

@@ -290,4 +290,7 @@ def _usage_arguments(owner: UsageOwner, calls: Sequence[UsageEntry]) -> tuple[An
         [call.cost_usd for call in calls],
         [call.outcome for call in calls],
         [call.latency_ms for call in calls],
+        [call.usage.cached_tokens for call in calls],
+        [call.usage.cache_write_tokens for call in calls],
+        [call.usage.reasoning_tokens for call in calls],
     )

@@ -120,18 +120,27 @@ WHERE m.id = $2 AND m.user_id = $1 AND q.user_id = $1 AND q.role = 'user'
 """
 
 
+# How many arguments `_spent` takes: four of the owner, and an array for each column of a call.
+_USAGE_ARGUMENTS = 17
+_USAGE_OF_A_TURN = 16
+
+
 def _spent(first: int) -> str:
     """CTE `spent`: the usage rows whose arguments begin at `$first`, as far as they were not written before.
 
     They go on CTE `account`, those of a departed user on nobody: without key, message and the client's id.
     """
-    _, key, request, message, *arrays = (f"${first + offset}" for offset in range(14))
-    types = ("uuid", "timestamptz", "text", "text", "text", "int", "int", "numeric", "text", "int")
+    _, key, request, message, *arrays = (f"${first + offset}" for offset in range(_USAGE_ARGUMENTS))
+    types = (
+        *("uuid", "timestamptz", "text", "text", "text", "int", "int", "numeric", "text", "int"),
+        *("int", "int", "int"),
+    )
     columns = ", ".join(f"{name}::{kind}[]" for name, kind in zip(arrays, types, strict=True))
     return f"""spent AS (
     INSERT INTO usage_records
         (user_id, api_key_id, request_id, message_id, id, created_at, kind, model, provider,
-         prompt_tokens, completion_tokens, cost_usd, outcome, latency_ms)
+         prompt_tokens, completion_tokens, cost_usd, outcome, latency_ms,
+         cached_tokens, cache_write_tokens, reasoning_tokens)
     SELECT account.id, CASE WHEN account.id IS NOT NULL THEN {key}::uuid END,
            CASE WHEN account.id IS NOT NULL THEN {request}::text ELSE 'gone_' || ({arrays[0]}::uuid[])[1] END,
            CASE WHEN account.id IS NOT NULL THEN {message}::uuid END, entry.*
@@ -161,7 +170,7 @@ WITH {_account("$16")}, released AS (
         error = $13::jsonb, events = $15, completed_at = now()
     WHERE id = $1 AND conversation_id = $2 AND user_id = $16 AND EXISTS (SELECT FROM released)
     RETURNING id
-), {also}{_spent(16)}, {settled("$16", "$1", after="answered")}
+), {also}{_spent(_USAGE_OF_A_TURN)}, {settled("$16", "$1", after="answered")}
 RETURNING EXISTS (SELECT FROM answered) AS stands,
           (SELECT waiting FROM released) IS TRUE AS waiting
 """  # noqa: S608 - as above
@@ -169,14 +178,16 @@ RETURNING EXISTS (SELECT FROM answered) AS stands,
 
 # $1 message (and reservation) $2 conversation $3 content $4 status $5 model $6 provider $7 finish reason
 # $8, $9 tokens $10 cost $11 receipt $12 tool calls $13 error $14 lock token $15 events, then the usage from
-# $16 (the user). The answer is written only by whoever still holds the conversation; usage is in any case.
+# $16 (the user) on. The answer is written only by whoever still holds the conversation; usage is in any case.
 FINISH = _finish()
-# then $30 the message that a summary goes to $31 the summary
+# then the message that a summary goes to, and the summary
+_SUMMARISED = _USAGE_OF_A_TURN + _USAGE_ARGUMENTS
 FINISH_AND_SUMMARISE = _finish(
-    """summarised AS (
-    UPDATE messages SET summary = $31
-    WHERE id = $30 AND conversation_id = $2 AND user_id = $16 AND (SELECT count(*) FROM answered) >= 0
-), """
+    f"""summarised AS (
+    UPDATE messages SET summary = ${_SUMMARISED + 1}
+    WHERE id = ${_SUMMARISED} AND conversation_id = $2 AND user_id = $16
+      AND (SELECT count(*) FROM answered) >= 0
+), """  # noqa: S608 - as above
 )
 # $1 message $2 user
 STATUS = "SELECT status FROM messages WHERE id = $1 AND user_id = $2"

@@ -39,6 +39,9 @@ _ROW = (
     Row.cost_usd,
     Row.outcome,
     Row.latency_ms,
+    Row.cached_tokens,
+    Row.cache_write_tokens,
+    Row.reasoning_tokens,
 )
 
 _EVERYTHING: Any = select(*_ROW)
@@ -54,7 +57,11 @@ def dated(during: Range) -> Subquery:
 def sums_of(row: Any, *only: Any) -> tuple[Any, ...]:
     """The columns of `Sums` over the rows for which `only` holds."""
     requests: Any = func.count(row.request.distinct())
-    sums: list[Any] = [func.sum(row.prompt_tokens), func.sum(row.completion_tokens), func.sum(row.cost_usd)]
+    summed = (
+        *(row.prompt_tokens, row.completion_tokens, row.cost_usd),
+        *(row.cached_tokens, row.cache_write_tokens, row.reasoning_tokens),
+    )
+    sums: list[Any] = [func.sum(column) for column in summed]
     if only:
         requests = requests.filter(*only)
         sums = [column.filter(*only) for column in sums]
@@ -87,9 +94,10 @@ class UsageRepository(Repository):
         models: list[tuple[str, Sums]] = []
         keys: list[tuple[UUID | None, Sums]] = []
         for grouping, model, key_id, *numbers in await self._session.execute(statement):
-            sums = Sums(*numbers[:4])
+            half = len(numbers) // 2
+            sums = Sums(*numbers[:half])
             if grouping == 0b11:
-                whole, today = sums, Sums(*numbers[4:])
+                whole, today = sums, Sums(*numbers[half:])
             elif grouping == 0b01:
                 models.append((model, sums))
             else:

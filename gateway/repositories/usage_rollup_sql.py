@@ -30,7 +30,8 @@ def _counted(place: str) -> str:
     return f"""
 near AS (
     SELECT created_at, id, model, provider, kind, prompt_tokens, completion_tokens, cost_usd, outcome,
-           latency_ms, {_REQUEST} AS request, {_ASKS} AS asks
+           latency_ms, cached_tokens, cache_write_tokens, reasoning_tokens,
+           {_REQUEST} AS request, {_ASKS} AS asks
     FROM usage_records WHERE created_at >= :before AND created_at < :after
 ), marked AS (
     SELECT *, {_first()} AS begins, {_first("model", "provider")} AS begins_model,
@@ -49,7 +50,8 @@ near AS (
            count(*) FILTER (WHERE begins_kind) AS requests_of_kind,
            count(*) FILTER (WHERE asks AND ends AND outcome NOT IN ({_GOOD})) AS errors,
            sum(prompt_tokens) AS prompt_tokens, sum(completion_tokens) AS completion_tokens,
-           sum(cost_usd) AS cost_usd
+           sum(cost_usd) AS cost_usd, sum(cached_tokens) AS cached_tokens,
+           sum(cache_write_tokens) AS cache_write_tokens, sum(reasoning_tokens) AS reasoning_tokens
     FROM marked WHERE created_at >= :start AND created_at < :end
     GROUP BY 1, 2, 3, 4, 5
 )"""  # noqa: S608 - only this module's own words are put in
@@ -66,6 +68,9 @@ _NUMBERS = (
     "prompt_tokens",
     "completion_tokens",
     "cost_usd",
+    "cached_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
 )
 _DAY = "timezone(:tz, {})::date"
 _SUMS = ", ".join(f"sum({name})" for name in _NUMBERS)
@@ -158,7 +163,7 @@ WITH found AS (
 )
 SELECT call.id, call.created_at, call.user_id, call.api_key_id, call.request_id, call.kind, call.model,
        call.provider, call.prompt_tokens, call.completion_tokens, call.cost_usd, call.outcome,
-       call.latency_ms, users.email
+       call.latency_ms, call.cached_tokens, call.cache_write_tokens, call.reasoning_tokens, users.email
 FROM slowest JOIN usage_records call ON call.id = slowest.id AND call.created_at = slowest.created_at
 LEFT JOIN users ON users.id = call.user_id
 ORDER BY call.latency_ms DESC, call.id

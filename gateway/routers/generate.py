@@ -57,11 +57,7 @@ async def _generated(request: Request, body: GenerateIn, principal: Principal) -
             "provider": answer.provider,
             "content": made.content,
             "data": made.data,
-            "usage": {
-                "prompt_tokens": made.usage.prompt_tokens,
-                "completion_tokens": made.usage.completion_tokens,
-                "total_tokens": made.usage.total_tokens,
-            },
+            "usage": made.usage.as_json(),
             "cost_usd": money(made.cost_usd),
             "request_id": answer.request_id,
         },

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from gateway.core.ids import parse_id
 from gateway.domain.conversation import BranchMessage, StoredMessage
-from gateway.domain.usage import money
+from gateway.domain.usage import Usage, money
 from gateway.schemas.base import Body, View
 
 
@@ -58,6 +58,13 @@ class UsageOut(View):
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+    cached_tokens: int = Field(description="of the prompt: read from the provider's cache")
+    cache_write_tokens: int = Field(description="of the prompt: written to the provider's cache")
+    reasoning_tokens: int = Field(description="of the completion: the model's thinking")
+
+    @classmethod
+    def of(cls, usage: Usage) -> UsageOut:
+        return cls.model_construct(_fields_set=None, **usage.as_json())
 
 
 class MessageOut(View):
@@ -92,11 +99,7 @@ class MessageOut(View):
             provider=message.provider,
             finish_reason=message.finish_reason,
             created_at=message.created_at,
-            usage=UsageOut.model_construct(
-                prompt_tokens=message.prompt_tokens,
-                completion_tokens=message.completion_tokens,
-                total_tokens=message.prompt_tokens + message.completion_tokens,
-            ),
+            usage=UsageOut.of(message.usage),
             cost_usd=money(message.cost_usd),
             receipt=message.receipt,
             tool_calls=message.tool_calls,

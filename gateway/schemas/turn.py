@@ -25,11 +25,6 @@ class AnswerMessage(View):
     cost_usd: str
 
 
-class CallUsage(View):
-    prompt_tokens: int
-    completion_tokens: int
-
-
 class Attempt(View):
     """One call of one model; `outcome` is `ok`, `cancelled` or the code of the error that ended it."""
 
@@ -40,7 +35,7 @@ class Attempt(View):
     provider: str
     outcome: str
     ms: float
-    usage: CallUsage
+    usage: UsageOut
     cost_usd: str
 
 
@@ -93,6 +88,23 @@ class CompletionChoice(View):
     finish_reason: Literal["stop", "length", "tool_calls", "content_filter"]
 
 
+class PromptTokensDetails(View):
+    cached_tokens: int
+    cache_write_tokens: int
+
+
+class CompletionTokensDetails(View):
+    reasoning_tokens: int
+
+
+class CompletionUsage(View):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptTokensDetails
+    completion_tokens_details: CompletionTokensDetails
+
+
 class CompletionView(View):
     """OpenAI's `chat.completion`."""
 
@@ -102,4 +114,4 @@ class CompletionView(View):
     model: str
     system_fingerprint: str | None
     choices: list[CompletionChoice]
-    usage: UsageOut
+    usage: CompletionUsage

@@ -18,6 +18,9 @@ class SumsView(View):
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+    cached_tokens: int = Field(description="of the prompts: read from providers' caches")
+    cache_write_tokens: int = Field(description="of the prompts: written to providers' caches")
+    reasoning_tokens: int = Field(description="of the completions: the models' thinking")
     cost_usd: str
 
     @classmethod
@@ -31,6 +34,9 @@ def sums_body(sums: Sums) -> dict[str, Any]:
         "prompt_tokens": sums.prompt_tokens,
         "completion_tokens": sums.completion_tokens,
         "total_tokens": sums.total_tokens,
+        "cached_tokens": sums.cached_tokens,
+        "cache_write_tokens": sums.cache_write_tokens,
+        "reasoning_tokens": sums.reasoning_tokens,
         "cost_usd": money(sums.cost_usd),
     }
 
@@ -178,6 +184,9 @@ class UsageRowView(View):
     cost_usd: str
     outcome: str
     latency_ms: int
+    cached_tokens: int
+    cache_write_tokens: int
+    reasoning_tokens: int
 
     @classmethod
     def of_row(cls, row: UsageRow) -> UsageRowView:

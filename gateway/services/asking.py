@@ -18,6 +18,7 @@ from gateway.core.exceptions import CircuitOpen, GatewayError, InvalidRequest, U
 from gateway.domain.ledger import UsageEntry, UsageKind, UsageOwner
 from gateway.domain.usage import Usage
 from gateway.services.ledger import Ledger
+from gateway.services.receipts import count_usage
 from gateway.services.spans import call_span, end_call_span
 from gateway.services.turns import INTERRUPTED
 
@@ -112,10 +113,8 @@ class Asking:
         for call in self.calls:
             metrics.upstream_requests.labels(call.provider, call.model, call.outcome).inc()
             metrics.upstream_latency.labels(call.provider, call.model).observe(call.latency_ms / 1000)
-            if call.usage.prompt_tokens:
-                metrics.tokens.labels(call.model, "prompt").inc(call.usage.prompt_tokens)
-            if call.cost_usd:
-                metrics.cost_usd.labels(call.model).inc(float(call.cost_usd))
+            if call.usage.prompt_tokens or call.cost_usd:
+                count_usage(call.model, call.usage, call.cost_usd)
             if call.outcome == "ok" and call.model != self._first:
                 metrics.fallback_used.labels(self._first, call.model).inc()
         await ledger.settle(owner, self.calls, reservation)

@@ -245,8 +245,7 @@ def _log_unsettled(owner: UsageOwner, calls: Collection[UsageEntry]) -> None:
                 "id": str(call.id),
                 "kind": call.kind,
                 "model": call.model,
-                "prompt_tokens": call.usage.prompt_tokens,
-                "completion_tokens": call.usage.completion_tokens,
+                **call.usage.as_json(),
                 "cost_usd": str(call.cost_usd),
             }
             for call in calls

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import orjson
-
 from gateway.agent.context import AgentParts
-from gateway.agent.request import message_tokens
+from gateway.agent.request import prompt_tokens
 from gateway.domain.budget import Estimate
 from gateway.domain.catalog import AUTO, Catalog
 from gateway.domain.chat import Turn
@@ -27,11 +25,9 @@ class Pricing:
 
     def estimate(self, turn: Turn) -> Estimate:
         """What to reserve for `turn`; a kept conversation's history is not known yet and left out."""
-        prompt = sum(map(message_tokens, turn.messages))
+        prompt = prompt_tokens(turn.messages, turn.client_tools)
         if turn.persist and turn.system:
             prompt += estimate_tokens(turn.system)
-        for tool in turn.client_tools:
-            prompt += estimate_tokens(tool.description) + len(orjson.dumps(tool.parameters)) // 4
         answer = turn.sampling.max_tokens or self._catalog.limits.default_max_tokens
         return Estimate(prompt + answer, self._price(turn).cost(Usage(prompt, answer)))
 

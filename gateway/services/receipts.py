@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
+from decimal import Decimal
 
 from gateway.core import metrics
 from gateway.core.exceptions import GatewayError
 from gateway.domain.events import Answer, Attempt
 from gateway.domain.ledger import FinishedTurn, UsageEntry, UsageOwner
 from gateway.domain.reports import CACHED
+from gateway.domain.usage import Usage
 from gateway.services.live import LiveTurn
 
 
@@ -81,9 +83,7 @@ def count(attempts: Sequence[Attempt], answer: Answer | None, tools: Collection[
         if attempt.first_ms is not None:
             metrics.time_to_first_token.labels(upstream, model).observe(attempt.first_ms / 1000)
         if attempt.usage.total_tokens:
-            metrics.tokens.labels(model, "prompt").inc(attempt.usage.prompt_tokens)
-            metrics.tokens.labels(model, "completion").inc(attempt.usage.completion_tokens)
-            metrics.cost_usd.labels(model).inc(float(attempt.cost_usd))
+            count_usage(model, attempt.usage, attempt.cost_usd)
     if answer is None:
         return
     if answer.fallback_from is not None:
@@ -94,6 +94,21 @@ def count(attempts: Sequence[Attempt], answer: Answer | None, tools: Collection[
         metrics.tool_calls.labels(_known(run["name"], tools), outcome).inc()
     for verdict in answer.receipt.guardrails:
         metrics.guardrail.labels(verdict["guard"], verdict["verdict"]).inc()
+
+
+def count_usage(model: str, usage: Usage, cost_usd: Decimal) -> None:
+    """Add the tokens and the cost of one call to the metrics."""
+    metrics.tokens.labels(model, "prompt").inc(usage.prompt_tokens)
+    metrics.tokens.labels(model, "completion").inc(usage.completion_tokens)
+    metrics.cost_usd.labels(model).inc(float(cost_usd))
+    details = (
+        ("cached", usage.cached_tokens),
+        ("cache_write", usage.cache_write_tokens),
+        ("reasoning", usage.reasoning_tokens),
+    )
+    for kind, tokens in details:
+        if tokens:
+            metrics.token_details.labels(model, kind).inc(tokens)
 
 
 def _known(tool: str, tools: Collection[str]) -> str:

@@ -15,10 +15,12 @@ PAGE = 5000
 SUM_COLUMNS = (
     *("day", "model", "user_id", "email", "requests"),
     *("prompt_tokens", "completion_tokens", "total_tokens", "cost_usd"),
+    *("cached_tokens", "cache_write_tokens", "reasoning_tokens"),
 )
 ROW_COLUMNS = (
     *("id", "created_at", "user_id", "api_key_id", "request_id", "kind", "model", "provider"),
     *("prompt_tokens", "completion_tokens", "cost_usd", "outcome", "latency_ms"),
+    *("cached_tokens", "cache_write_tokens", "reasoning_tokens"),
 )
 # https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -76,7 +78,9 @@ def cell(value: object) -> str:
 def _sum_cells(one: UsageSum) -> Sequence[str]:
     sums = one.sums
     numbers = (sums.requests, sums.prompt_tokens, sums.completion_tokens, sums.total_tokens)
-    return [cell(v) for v in (one.day, one.model, one.user_id, one.email, *numbers, f"{sums.cost_usd:f}")]
+    parts = (sums.cached_tokens, sums.cache_write_tokens, sums.reasoning_tokens)
+    cells = (one.day, one.model, one.user_id, one.email, *numbers, f"{sums.cost_usd:f}", *parts)
+    return [cell(value) for value in cells]
 
 
 def _row_cells(row: UsageRow) -> Sequence[str]:

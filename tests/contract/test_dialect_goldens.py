@@ -34,9 +34,19 @@ from gateway.domain.usage import Usage
 
 WHEN = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
+USED = Usage(3, 2, cached_tokens=2, reasoning_tokens=1)
+NATIVE_USAGE = {
+    "prompt_tokens": 3,
+    "completion_tokens": 2,
+    "total_tokens": 5,
+    "cached_tokens": 2,
+    "cache_write_tokens": 0,
+    "reasoning_tokens": 1,
+}
+
 
 def an_answer(**fields: Any) -> Answer:
-    attempt = Attempt("small", "up", "ok", 12.5, Usage(3, 2), Decimal("0.000007"))
+    attempt = Attempt("small", "up", "ok", 12.5, USED, Decimal("0.000007"))
     values: dict[str, Any] = {
         "request_id": "req_1",
         "content": "Hi é",
@@ -45,7 +55,7 @@ def an_answer(**fields: Any) -> Answer:
         "provider": "up",
         "finish_reason": "stop",
         "created_at": WHEN,
-        "usage": Usage(3, 2),
+        "usage": USED,
         "cost_usd": Decimal("0.000007"),
         "receipt": Receipt("chat", 0.1, "auto", "small", "Because.", (attempt,), nodes_ms={"llm": 12.5}),
         "conversation_id": "c1",
@@ -99,7 +109,7 @@ def test_the_native_stream_to_the_letter() -> None:
             "provider": "up",
             "finish_reason": "stop",
             "created_at": "2026-11-20T12:00:00+00:00",
-            "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
+            "usage": NATIVE_USAGE,
             "cost_usd": "0.000007",
         },
         "receipt": {
@@ -118,7 +128,7 @@ def test_the_native_stream_to_the_letter() -> None:
                     "outcome": "ok",
                     "ms": 12.5,
                     "first_ms": None,
-                    "usage": {"prompt_tokens": 3, "completion_tokens": 2},
+                    "usage": NATIVE_USAGE,
                     "cost_usd": "0.000007",
                 }
             ],
@@ -151,7 +161,9 @@ def test_openais_stream_to_the_letter(monkeypatch: pytest.MonkeyPatch) -> None:
         + chunk('{"content":"é"}')
         + chunk("{}", '"stop"')
         + f'data: {{{head},"choices":[],'
-        + '"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}\n\n'
+        + '"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5,'
+        + '"prompt_tokens_details":{"cached_tokens":2,"cache_write_tokens":0},'
+        + '"completion_tokens_details":{"reasoning_tokens":1}}}\n\n'
         + "data: [DONE]\n\n"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import aclosing
 from time import perf_counter
 
@@ -20,7 +21,7 @@ from gateway.agent.state import AgentState, Route
 from gateway.agent.tooluse.offer import offer
 from gateway.agent.tooluse.rounds import within_rounds
 from gateway.core.exceptions import ContextLengthExceeded, GatewayError, UpstreamBroken, UpstreamTimeout
-from gateway.domain.chat import ChatRequest
+from gateway.domain.chat import ChatRequest, ToolSpec
 from gateway.domain.events import Attempt, Completed
 from gateway.providers.chat.base import ChatProvider
 
@@ -42,7 +43,8 @@ async def llm(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
         if needs_room(state, model, offered, context):
             state = {**state, "messages": await make_room(state, model, offered, context)}
         request = build_request(state, model, offered, max_rounds=parts.catalog.tools.max_rounds)
-        await _call(provider, route, request, reply, context, screen)
+        own_tools = state["turn"].client_tools
+        await _call(provider, route, request, reply, context, screen, own_tools)
     except Withheld as verdict:
         blocked = verdict
     except GatewayError as error:
@@ -84,6 +86,7 @@ async def _call(
     reply: Reply,
     context: AgentContext,
     screen: OutputScreen | None,
+    tools: Sequence[ToolSpec],
 ) -> None:
     """Ask, and note the attempt however it ends; raises as `_relay`."""
     outcome = "cancelled"
@@ -103,7 +106,9 @@ async def _call(
             # Also on cancellation: what a vendor has begun to answer is on its bill.
             if screen is not None:
                 reply.unseen = screen.held
-            usage = reply.usage_or_estimate(request)
+            catalog = context.parts.catalog
+            window = catalog.models[route.model].context_window
+            usage = reply.usage_or_estimate(request, window, tools)
             attempt = Attempt(
                 model=route.model,
                 provider=provider.name,
@@ -111,7 +116,7 @@ async def _call(
                 ms=round((perf_counter() - started) * 1000, 3),
                 first_ms=_first_ms(reply, started) if request.incremental else None,
                 usage=usage,
-                cost_usd=context.parts.catalog.price_of(route.model).cost(usage),
+                cost_usd=catalog.price_of(route.model).cost(usage),
             )
             context.attempts.append(attempt)
             end_model_span(it, attempt, reply)

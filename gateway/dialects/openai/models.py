@@ -29,4 +29,9 @@ def price_body(price: Price | None) -> dict[str, str] | None:
     """US dollars per million tokens, as decimal strings."""
     if price is None:
         return None
-    return {"input": f"{price.input:f}", "output": f"{price.output:f}"}
+    body = {"input": f"{price.input:f}", "output": f"{price.output:f}"}
+    if price.cached_input is not None:
+        body["cached_input"] = f"{price.cached_input:f}"
+    if price.cache_write is not None:
+        body["cache_write"] = f"{price.cache_write:f}"
+    return body

@@ -98,7 +98,7 @@ def stored(answer: StoredMessage, question: StoredMessage | None) -> dict[str, A
             answer.content,
             kept_calls(answer.tool_calls),
         ),
-        usage=Usage(answer.prompt_tokens, answer.completion_tokens),
+        usage=answer.usage,
         error={"code": "server_error", "message": error["message"]} if error is not None else None,
         incomplete=reason if status == "incomplete" else None,
     )
@@ -179,11 +179,14 @@ def _output(
 
 
 def _usage(usage: Usage) -> dict[str, Any]:
-    """What a provider counts of its own caches and thoughts is not told apart here."""
+    """OpenAI's usage object of responses."""
     return {
         "input_tokens": usage.prompt_tokens,
-        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "input_tokens_details": {
+            "cached_tokens": usage.cached_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+        },
         "output_tokens": usage.completion_tokens,
-        "output_tokens_details": {"reasoning_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
         "total_tokens": usage.total_tokens,
     }

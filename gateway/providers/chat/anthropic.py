@@ -15,6 +15,7 @@ from gateway.providers.chat import wire
 from gateway.providers.chat.base import ProviderHealth
 from gateway.providers.chat.langchain_provider import LangChainProvider
 from gateway.providers.chat.openai_body import response_format
+from gateway.providers.chat.token_counts import TokenCounts
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -34,6 +35,13 @@ class AnthropicMarks:
 
     def is_answer(self, data: dict[str, Any]) -> bool:
         return data["type"] == "message" and isinstance(data["content"], list) and bool(data["stop_reason"])
+
+    def count(self, data: dict[str, Any], counts: TokenCounts) -> None:
+        kind = data["type"]
+        if kind == "message_start":
+            counts.anthropic(data["message"].get("usage"))
+        elif kind in ("message", "message_delta"):
+            counts.anthropic(data.get("usage"))
 
 
 class AnthropicProvider(LangChainProvider):

@@ -16,6 +16,7 @@ from gateway.providers.chat.base import ProviderHealth
 from gateway.providers.chat.guard_httpx import GuardedTransport
 from gateway.providers.chat.langchain_provider import LangChainProvider, trusting_nobody
 from gateway.providers.chat.openai_body import response_format
+from gateway.providers.chat.token_counts import TokenCounts
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -37,6 +38,9 @@ class GeminiMarks:
 
     def is_answer(self, data: dict[str, Any]) -> bool:
         return self.is_end(data)
+
+    def count(self, data: dict[str, Any], counts: TokenCounts) -> None:
+        counts.gemini(data.get("usageMetadata"))
 
 
 class GeminiProvider(LangChainProvider):

@@ -18,6 +18,7 @@ import orjson
 from gateway.core.exceptions import GatewayError, UpstreamBroken
 from gateway.domain.catalog import Timeouts
 from gateway.providers.chat import wire
+from gateway.providers.chat.token_counts import TokenCounts
 
 # The body is handed on decompressed and re-framed; nobody keeps a vendor's cookies.
 _OURS = frozenset({b"accept-encoding", b"content-length", b"transfer-encoding"})
@@ -42,6 +43,9 @@ class VendorMarks(Protocol):
     def is_answer(self, data: dict[str, Any]) -> bool:
         """Whether this JSON body is a finished answer."""
 
+    def count(self, data: dict[str, Any], counts: TokenCounts) -> None:
+        """Note the tokens that this object of a stream, or this whole answer, tells of."""
+
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
@@ -64,11 +68,13 @@ class GuardedCall:
 
     `body` overrides fields of the JSON body (None takes one away) where an SDK loses or bends them;
     `exchanges` are closed when the
-    call ends in whatever way: SDKs leave that to the garbage collector.
+    call ends in whatever way: SDKs leave that to the garbage collector. `counts` are read from the vendor's
+    own objects, since SDKs lose some.
     """
 
     body: dict[str, Any] = field(default_factory=dict)
     exchanges: list[Exchange] = field(default_factory=list)
+    counts: TokenCounts = field(default_factory=TokenCounts)
 
     async def aclose(self) -> None:
         for exchange in self.exchanges:
@@ -101,7 +107,7 @@ class GuardedExchange:
         )
         response = await wire.send(self._http, request)
         try:
-            body = await self._body(response)
+            body = await self._body(response, call.counts if call is not None else TokenCounts())
         except BaseException:
             await response.aclose()
             raise
@@ -111,21 +117,22 @@ class GuardedExchange:
             call.exchanges.append(exchange)
         return exchange
 
-    async def _body(self, response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    async def _body(self, response: httpx.Response, counts: TokenCounts) -> AsyncGenerator[bytes, None]:
         kind = response.headers.get("content-type", "").lower()
         if self._marks.stream_type in kind:
-            return self._watch(response)
+            return self._watch(response, counts)
         wire.expect_type(response, "application/json")
         body = await wire.whole(response)
         try:
             answer = orjson.loads(body)
             if not self._marks.is_answer(answer):
                 raise UpstreamBroken
+            self._marks.count(answer, counts)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             raise UpstreamBroken from error
         return _once(body)
 
-    async def _watch(self, response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    async def _watch(self, response: httpx.Response, counts: TokenCounts) -> AsyncGenerator[bytes, None]:
         """The stream in whole lines, each checked before the SDK sees it."""
         tail = b""
         ended = False
@@ -137,7 +144,7 @@ class GuardedExchange:
             good: list[bytes] = []
             try:
                 for line in lines:
-                    ended = self._line(line) or ended
+                    ended = self._line(line, counts) or ended
                     good.append(line)
             except UpstreamBroken:
                 if good:
@@ -146,12 +153,12 @@ class GuardedExchange:
             if lines:
                 yield b"\n".join(lines) + b"\n"
         if tail.strip():
-            ended = self._line(tail) or ended
+            ended = self._line(tail, counts) or ended
             yield tail + b"\n"
         if not ended:
             raise UpstreamBroken
 
-    def _line(self, line: bytes) -> bool:
+    def _line(self, line: bytes, counts: TokenCounts) -> bool:
         """Whether the line holds the end marker; raises UpstreamBroken for garbage and for errors."""
         line = line.strip()
         if self._marks.sse:
@@ -163,9 +170,12 @@ class GuardedExchange:
         if not line:
             return False
         try:
-            return self._marks.is_end(orjson.loads(line))
+            data = orjson.loads(line)
+            ended = self._marks.is_end(data)
+            self._marks.count(data, counts)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             raise UpstreamBroken from error
+        return ended
 
 
 def named_error(error: BaseException) -> GatewayError | None:

@@ -18,7 +18,6 @@ from gateway.core.exceptions import UnsupportedParameter, UpstreamBroken
 from gateway.domain.chat import ChatRequest, ToolChoice, ToolSpec
 from gateway.domain.events import ProviderEvent, ReasoningDelta, TextDelta
 from gateway.domain.messages import Message, TextPart, ToolCall
-from gateway.domain.usage import Usage
 from gateway.providers.chat.tool_calls import ToolCallPieces
 
 # How base64 of a PNG, JPEG, GIF and WebP begins.
@@ -72,21 +71,14 @@ def tool_choice(choice: ToolChoice) -> str:
 
 
 class ChunkReader:
-    """Turns LangChain's chunks (or its one whole message) into events and keeps usage and finish reason.
+    """Turns LangChain's chunks (or its one whole message) into events and keeps the finish reason.
 
     `metadata` gathers the vendor's response metadata; the provider reads its finish reason there.
     """
 
     def __init__(self) -> None:
         self.metadata: dict[str, Any] = {}
-        self._prompt = 0
-        self._completion = 0
-        self._counted = False
         self.calls = ToolCallPieces()
-
-    @property
-    def usage(self) -> Usage | None:
-        return Usage(self._prompt, self._completion) if self._counted else None
 
     def read(self, message: AIMessage) -> list[ProviderEvent]:
         """The events of one chunk or whole message.
@@ -95,10 +87,6 @@ class ChunkReader:
             UpstreamBroken: its content has a shape that no vendor documents.
         """
         self.metadata.update(message.response_metadata)
-        if message.usage_metadata:
-            self._counted = True
-            self._prompt += message.usage_metadata["input_tokens"]
-            self._completion += message.usage_metadata["output_tokens"]
         events: list[ProviderEvent] = []
         reasoning, text = _split(message.content)
         reasoning += message.additional_kwargs.get("reasoning_content") or ""

@@ -83,7 +83,7 @@ class LangChainProvider(ChatProvider):
         if word is None or word in self.failed_reasons or reader.calls.unnamed:
             raise UpstreamBroken
         finish = self.finish_reasons.get(word, "stop")
-        yield Completed("tool_calls" if finish == "stop" and len(reader.calls) else finish, reader.usage)
+        yield Completed("tool_calls" if finish == "stop" and len(reader.calls) else finish, call.counts.usage)
 
     @staticmethod
     async def _answer(

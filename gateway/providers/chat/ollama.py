@@ -16,6 +16,7 @@ from gateway.providers.chat import wire
 from gateway.providers.chat.base import ProviderHealth
 from gateway.providers.chat.guard_httpx import GuardedTransport
 from gateway.providers.chat.langchain_provider import LangChainProvider, trusting_nobody
+from gateway.providers.chat.token_counts import TokenCounts
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -35,6 +36,10 @@ class OllamaMarks:
 
     def is_answer(self, data: dict[str, Any]) -> bool:
         return self.is_end(data)
+
+    def count(self, data: dict[str, Any], counts: TokenCounts) -> None:
+        if data.get("done"):
+            counts.ollama(data)
 
 
 class OllamaProvider(LangChainProvider):

@@ -14,7 +14,7 @@ from gateway.domain.events import (
     ReasoningDelta,
     TextDelta,
 )
-from gateway.domain.usage import Usage
+from gateway.providers.chat.token_counts import TokenCounts
 from gateway.providers.chat.tool_calls import ToolCallPieces
 from gateway.providers.chat.wire import MAX_LINE
 
@@ -43,7 +43,8 @@ class AnswerReader:
         self.broken: UpstreamBroken | None = None
         self._tail = b""
         self._finish: str | None = None
-        self._usage: Usage | None = None
+        self._counts = TokenCounts()
+        self._counted = False
         self._events: list[ProviderEvent] = []
         self._text: list[str] = []
         self._logprobs: list[dict[str, Any]] = []
@@ -86,12 +87,12 @@ class AnswerReader:
         finish = _FINISH.get(self._finish, "stop")
         if finish == "stop" and self._calls:
             finish = "tool_calls"  # several compatible servers say `stop` here
-        return Completed(finish, self._usage)
+        return Completed(finish, self._counts.usage)
 
     @property
     def complete(self) -> bool:
         """Whether nothing more is needed: a cut now loses nothing."""
-        return self.done or (self._finish is not None and self._usage is not None)
+        return self.done or (self._finish is not None and self._counted)
 
     def whole(self, body: bytes) -> list[ProviderEvent]:
         """All events of an unstreamed answer, `Completed` last; raises UpstreamBroken for anything else."""
@@ -130,6 +131,7 @@ class AnswerReader:
             finish = choice.get("finish_reason")
             if finish is not None:
                 self._read_finish(finish)
+                self._read_usage(choice.get("usage"))  # Moonshot's place for it
 
     def _piece(self, delta: dict[str, Any], logprobs: Any) -> None:
         """One `delta` of a stream, or the `message` of a whole answer."""
@@ -172,12 +174,9 @@ class AnswerReader:
         self._finish = finish
 
     def _read_usage(self, usage: Any) -> None:
-        if not usage:
-            return
-        prompt, completion = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
-        if type(prompt) is not int or type(completion) is not int or prompt < 0 or completion < 0:
-            raise UpstreamBroken
-        self._usage = Usage(prompt, completion)
+        if usage:
+            self._counted = True
+            self._counts.openai(usage)
 
     def _flush(self) -> None:
         """Close the run of text pieces into one event."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 import httpx
@@ -10,6 +11,11 @@ import numpy as np
 
 from gateway.domain.catalog import ProviderConfig, Timeouts
 from gateway.domain.embeddings import EmbeddingRequest, Embeddings, Vectors
+from gateway.domain.tokens import bytes_at_most
+from gateway.domain.usage import estimate_tokens
+
+# Of each text: its beginning, its end, and an instruction that a server may put before it.
+_TOKENS_AROUND = 512
 
 
 class EmbeddingProvider(ABC):
@@ -37,6 +43,12 @@ class EmbeddingProvider(ABC):
         Raises:
             UnsupportedParameter: `dimensions` that the model cannot give. UpstreamError and its kin.
         """
+
+
+def believed_tokens(counted: int, texts: Sequence[str]) -> int:
+    """A server's count of tokens; an estimate where it is 0 or more than the texts can be."""
+    most = sum(bytes_at_most(text) + _TOKENS_AROUND for text in texts)
+    return counted if 0 < counted <= most else sum(map(estimate_tokens, texts))
 
 
 def shortened(vectors: Vectors, dimensions: int | None) -> Vectors:

@@ -12,9 +12,9 @@ import orjson
 from gateway.core.exceptions import UpstreamBroken
 from gateway.domain.catalog import ProviderConfig, Timeouts
 from gateway.domain.embeddings import EmbeddingRequest, Embeddings
-from gateway.domain.usage import estimate_tokens
 from gateway.providers.chat import wire
-from gateway.providers.embedding.base import EmbeddingProvider, shortened
+from gateway.providers.chat.token_counts import count
+from gateway.providers.embedding.base import EmbeddingProvider, believed_tokens, shortened
 
 _DEFAULT_BASE_URL = "http://localhost:11434"
 _MAX_ANSWER = 256 * 1024 * 1024
@@ -62,8 +62,6 @@ def _read(answer: bytes, request: EmbeddingRequest) -> Embeddings:
         raise UpstreamBroken
     if not np.isfinite(vectors).all():
         raise UpstreamBroken
-    tokens = told.get("prompt_eval_count")
-    if not isinstance(tokens, int) or tokens < 0:
-        tokens = sum(map(estimate_tokens, request.texts))
+    tokens = believed_tokens(count(told.get("prompt_eval_count")), request.texts)
     # Servers from before the field existed give the whole vector.
     return Embeddings(shortened(vectors, request.dimensions), tokens)

@@ -14,10 +14,10 @@ import orjson
 from gateway.core.exceptions import UpstreamBroken
 from gateway.domain.catalog import ProviderConfig, Timeouts
 from gateway.domain.embeddings import EmbeddingRequest, Embeddings, Vectors
-from gateway.domain.usage import estimate_tokens
 from gateway.providers.chat import wire
 from gateway.providers.chat.openai import DEFAULT_BASE_URL
-from gateway.providers.embedding.base import EmbeddingProvider
+from gateway.providers.chat.token_counts import count
+from gateway.providers.embedding.base import EmbeddingProvider, believed_tokens
 
 _MAX_ANSWER = 256 * 1024 * 1024
 
@@ -78,10 +78,8 @@ def _read(answer: bytes, request: EmbeddingRequest) -> Embeddings:
     if not np.isfinite(vectors).all():
         raise UpstreamBroken
     usage = told.get("usage")
-    tokens = usage.get("prompt_tokens") if isinstance(usage, dict) else None
-    if not isinstance(tokens, int) or tokens < 0:
-        tokens = sum(map(estimate_tokens, request.texts))
-    return Embeddings(vectors, tokens)
+    tokens = count(usage.get("prompt_tokens")) if isinstance(usage, dict) else 0
+    return Embeddings(vectors, believed_tokens(tokens, request.texts))
 
 
 def _vector(given: Any) -> Vectors:

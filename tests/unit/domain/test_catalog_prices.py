@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from gateway.domain.catalog_file import ConfigError, parse_catalog
-from gateway.domain.usage import Price
+from gateway.domain.usage import Price, Usage
 
 PROVIDERS = (
     "providers: {vendor: {type: openai}, home: {type: ollama}, toy: {type: mock}, tiny: {type: local}}\n"
@@ -30,6 +30,17 @@ def test_half_a_price_leaves_the_other_half_unknown() -> None:
     assert price("provider: vendor, price: {input: 0.5}") == Price(
         Decimal("0.5"), Decimal(15), Decimal("0.2")
     )
+
+
+def test_cached_and_cache_write_tokens_have_their_own_prices() -> None:
+    claude = price("provider: vendor, price: {input: 3, cached_input: 0.3, cache_write: 3.75, output: 15}")
+    used = Usage(1_000_000, 100_000, cached_tokens=700_000, cache_write_tokens=200_000)
+    assert claude.cost(used) == Decimal("0.3") + Decimal("0.21") + Decimal("0.75") + Decimal("1.5")
+
+
+def test_without_a_price_of_their_own_cached_tokens_cost_as_much_as_others() -> None:
+    plain = price("provider: vendor, price: {input: 3, output: 15}")
+    assert plain.cost(Usage(1000, 10, 700, 200)) == plain.cost(Usage(1000, 10))
 
 
 @pytest.mark.parametrize("provider", ["home", "toy", "tiny"])

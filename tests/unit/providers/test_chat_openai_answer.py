@@ -96,6 +96,17 @@ def test_usage_is_read_from_its_own_chunk_and_from_the_last_choices_chunk() -> N
     assert read(b"data: " + json.dumps(shared).encode() + b"\n\n")[-1] == Completed("stop", Usage(3, 2))
 
 
+@pytest.mark.parametrize("usage", [{"prompt_tokens": "many"}, {"prompt_tokens": -5}, "much", [1], 7])
+def test_usage_that_cannot_be_read_does_not_fail_the_answer(usage: Any) -> None:
+    own = b"data: " + json.dumps({"choices": [], "usage": usage}).encode() + b"\n\n"
+    assert read(chunk({"content": "Hi"}) + END + own + DONE) == [TextDelta("Hi"), Completed("stop")]
+
+
+def test_moonshots_usage_is_read_from_the_last_choice() -> None:
+    last = chunk({}, "stop", usage=USAGE | {"cached_tokens": 1})
+    assert read(last + DONE)[-1] == Completed("stop", Usage(3, 2, cached_tokens=1))
+
+
 def test_what_was_said_before_an_error_in_the_same_packet_is_kept() -> None:
     reader = AnswerReader()
     events = reader.feed(chunk({"content": "kept"}) + b'data: {"error": {"message": "no"}}\n\n')
@@ -152,8 +163,6 @@ def test_a_finish_reason_that_means_failure_is_no_end(finish: Any) -> None:
         b'data: {"choices": [{"delta": {"content": [5]}}]}\n',
         b'data: {"choices": [{"delta": {"tool_calls": [{"index": [], "function": {"name": "f"}}]}}]}\n',
         b'data: {"choices": [{"delta": {"tool_calls": [{"function": {"name": 5}}]}}]}\n',
-        b'data: {"choices": [], "usage": {"prompt_tokens": "many"}}\n',
-        b'data: {"choices": [], "usage": {"prompt_tokens": -5}}\n',
         b'{"error": "without data:"}\n',
         b"data: " + b"[" * 100_000 + b"\n",
     ],

@@ -171,7 +171,7 @@ export interface components {
              * @enum {string}
              */
             step: "answer" | "intent" | "moderation" | "summary" | "title";
-            usage: components["schemas"]["CallUsage"];
+            usage: components["schemas"]["UsageOut"];
         };
         /** AuditPage */
         AuditPage: {
@@ -336,13 +336,6 @@ export interface components {
             half_open: number;
             /** Open */
             open: number;
-        };
-        /** CallUsage */
-        CallUsage: {
-            /** Completion Tokens */
-            completion_tokens: number;
-            /** Prompt Tokens */
-            prompt_tokens: number;
         };
         /**
          * CancelView
@@ -599,6 +592,16 @@ export interface components {
             active_users: number;
             /** Cache Hits */
             cache_hits: number;
+            /**
+             * Cache Write Tokens
+             * @description of the prompts: written to providers' caches
+             */
+            cache_write_tokens: number;
+            /**
+             * Cached Tokens
+             * @description of the prompts: read from providers' caches
+             */
+            cached_tokens: number;
             /** Completion Tokens */
             completion_tokens: number;
             /** Cost Usd */
@@ -621,6 +624,11 @@ export interface components {
             latency_ms: components["schemas"]["LatencyView"];
             /** Prompt Tokens */
             prompt_tokens: number;
+            /**
+             * Reasoning Tokens
+             * @description of the completions: the models' thinking
+             */
+            reasoning_tokens: number;
             /**
              * Requests
              * @description what clients sent, however many calls each of it took
@@ -687,6 +695,16 @@ export interface components {
         KeySums: {
             /** Api Key Id */
             api_key_id: string | null;
+            /**
+             * Cache Write Tokens
+             * @description of the prompts: written to providers' caches
+             */
+            cache_write_tokens: number;
+            /**
+             * Cached Tokens
+             * @description of the prompts: read from providers' caches
+             */
+            cached_tokens: number;
             /** Completion Tokens */
             completion_tokens: number;
             /** Cost Usd */
@@ -697,6 +715,11 @@ export interface components {
             prefix: string | null;
             /** Prompt Tokens */
             prompt_tokens: number;
+            /**
+             * Reasoning Tokens
+             * @description of the completions: the models' thinking
+             */
+            reasoning_tokens: number;
             /**
              * Requests
              * @description what clients sent, however many calls each of it took
@@ -709,6 +732,16 @@ export interface components {
         KindStats: {
             /** Cache Hits */
             cache_hits: number;
+            /**
+             * Cache Write Tokens
+             * @description of the prompts: written to providers' caches
+             */
+            cache_write_tokens: number;
+            /**
+             * Cached Tokens
+             * @description of the prompts: read from providers' caches
+             */
+            cached_tokens: number;
             /**
              * Calls
              * @description calls of models or tools; a request may take several
@@ -733,6 +766,11 @@ export interface components {
             latency_ms: components["schemas"]["LatencyView"];
             /** Prompt Tokens */
             prompt_tokens: number;
+            /**
+             * Reasoning Tokens
+             * @description of the completions: the models' thinking
+             */
+            reasoning_tokens: number;
             /**
              * Requests
              * @description what clients sent, however many calls each of it took
@@ -870,6 +908,16 @@ export interface components {
             /** Cache Hits */
             cache_hits: number;
             /**
+             * Cache Write Tokens
+             * @description of the prompts: written to providers' caches
+             */
+            cache_write_tokens: number;
+            /**
+             * Cached Tokens
+             * @description of the prompts: read from providers' caches
+             */
+            cached_tokens: number;
+            /**
              * Calls
              * @description calls of models or tools; a request may take several
              */
@@ -896,6 +944,11 @@ export interface components {
             /** Provider */
             provider: string;
             /**
+             * Reasoning Tokens
+             * @description of the completions: the models' thinking
+             */
+            reasoning_tokens: number;
+            /**
              * Requests
              * @description what clients sent, however many calls each of it took
              */
@@ -905,6 +958,16 @@ export interface components {
         };
         /** ModelSums */
         ModelSums: {
+            /**
+             * Cache Write Tokens
+             * @description of the prompts: written to providers' caches
+             */
+            cache_write_tokens: number;
+            /**
+             * Cached Tokens
+             * @description of the prompts: read from providers' caches
+             */
+            cached_tokens: number;
             /** Completion Tokens */
             completion_tokens: number;
             /** Cost Usd */
@@ -913,6 +976,11 @@ export interface components {
             model: string;
             /** Prompt Tokens */
             prompt_tokens: number;
+            /**
+             * Reasoning Tokens
+             * @description of the completions: the models' thinking
+             */
+            reasoning_tokens: number;
             /**
              * Requests
              * @description what clients sent, however many calls each of it took
@@ -1118,6 +1186,10 @@ export interface components {
         SlowCallView: {
             /** Api Key Id */
             api_key_id: string | null;
+            /** Cache Write Tokens */
+            cache_write_tokens: number;
+            /** Cached Tokens */
+            cached_tokens: number;
             /** Completion Tokens */
             completion_tokens: number;
             /** Cost Usd */
@@ -1146,6 +1218,8 @@ export interface components {
             prompt_tokens: number;
             /** Provider */
             provider: string;
+            /** Reasoning Tokens */
+            reasoning_tokens: number;
             /** Request Id */
             request_id: string;
             /** User Id */
@@ -1179,6 +1253,16 @@ export interface components {
             by_model: components["schemas"]["ModelStats"][];
             /** Cache Hits */
             cache_hits: number;
+            /**
+             * Cache Write Tokens
+             * @description of the prompts: written to providers' caches
+             */
+            cache_write_tokens: number;
+            /**
+             * Cached Tokens
+             * @description of the prompts: read from providers' caches
+             */
+            cached_tokens: number;
             /** Completion Tokens */
             completion_tokens: number;
             /** Cost Usd */
@@ -1204,6 +1288,11 @@ export interface components {
             /** Prompt Tokens */
             prompt_tokens: number;
             /**
+             * Reasoning Tokens
+             * @description of the completions: the models' thinking
+             */
+            reasoning_tokens: number;
+            /**
              * Requests
              * @description what clients sent, however many calls each of it took
              */
@@ -1220,12 +1309,27 @@ export interface components {
         };
         /** SumsView */
         SumsView: {
+            /**
+             * Cache Write Tokens
+             * @description of the prompts: written to providers' caches
+             */
+            cache_write_tokens: number;
+            /**
+             * Cached Tokens
+             * @description of the prompts: read from providers' caches
+             */
+            cached_tokens: number;
             /** Completion Tokens */
             completion_tokens: number;
             /** Cost Usd */
             cost_usd: string;
             /** Prompt Tokens */
             prompt_tokens: number;
+            /**
+             * Reasoning Tokens
+             * @description of the completions: the models' thinking
+             */
+            reasoning_tokens: number;
             /**
              * Requests
              * @description what clients sent, however many calls each of it took
@@ -1254,10 +1358,25 @@ export interface components {
         };
         /** UsageOut */
         UsageOut: {
+            /**
+             * Cache Write Tokens
+             * @description of the prompt: written to the provider's cache
+             */
+            cache_write_tokens: number;
+            /**
+             * Cached Tokens
+             * @description of the prompt: read from the provider's cache
+             */
+            cached_tokens: number;
             /** Completion Tokens */
             completion_tokens: number;
             /** Prompt Tokens */
             prompt_tokens: number;
+            /**
+             * Reasoning Tokens
+             * @description of the completion: the model's thinking
+             */
+            reasoning_tokens: number;
             /** Total Tokens */
             total_tokens: number;
         };
@@ -1272,6 +1391,10 @@ export interface components {
         UsageRowView: {
             /** Api Key Id */
             api_key_id: string | null;
+            /** Cache Write Tokens */
+            cache_write_tokens: number;
+            /** Cached Tokens */
+            cached_tokens: number;
             /** Completion Tokens */
             completion_tokens: number;
             /** Cost Usd */
@@ -1298,6 +1421,8 @@ export interface components {
             prompt_tokens: number;
             /** Provider */
             provider: string;
+            /** Reasoning Tokens */
+            reasoning_tokens: number;
             /** Request Id */
             request_id: string;
             /** User Id */
@@ -1308,6 +1433,16 @@ export interface components {
          * @description One day, model and account; `user_id` and `email` are null for accounts that have left.
          */
         UsageSumView: {
+            /**
+             * Cache Write Tokens
+             * @description of the prompts: written to providers' caches
+             */
+            cache_write_tokens: number;
+            /**
+             * Cached Tokens
+             * @description of the prompts: read from providers' caches
+             */
+            cached_tokens: number;
             /** Completion Tokens */
             completion_tokens: number;
             /** Cost Usd */
@@ -1323,6 +1458,11 @@ export interface components {
             model: string;
             /** Prompt Tokens */
             prompt_tokens: number;
+            /**
+             * Reasoning Tokens
+             * @description of the completions: the models' thinking
+             */
+            reasoning_tokens: number;
             /**
              * Requests
              * @description what clients sent, however many calls each of it took

@@ -1,0 +1,119 @@
+"""Reads the vendors' usage objects. A number that cannot be a count never fails an answer."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from gateway.domain.usage import Usage
+
+_MOST = 2**53
+
+
+class TokenCounts:
+    """The counts of one answer, by what its vendor has sent so far.
+
+    Vendors may send usage several times. The last count of each kind holds; zeros, nulls and unreadable
+    numbers do not replace a count that came before.
+    """
+
+    __slots__ = ("_counts",)
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+
+    def openai(self, usage: Any) -> None:
+        """Read the `usage` of a chat completion, cached tokens by the names of compatible servers too."""
+        if not isinstance(usage, dict):
+            return
+        prompt = _mapping(usage.get("prompt_tokens_details"))
+        completion = _mapping(usage.get("completion_tokens_details"))
+        self._note("prompt", usage.get("prompt_tokens"))
+        self._note("completion", usage.get("completion_tokens"))
+        self._note("total", usage.get("total_tokens"))
+        self._note(
+            "cached",
+            prompt.get("cached_tokens"),
+            usage.get("prompt_cache_hit_tokens"),  # DeepSeek
+            usage.get("cached_tokens"),  # Moonshot
+            usage.get("cache_read_input_tokens"),  # LiteLLM
+        )
+        self._note(
+            "written",
+            prompt.get("cache_write_tokens"),
+            prompt.get("cache_creation_tokens"),
+            usage.get("cache_creation_input_tokens"),
+        )
+        self._note("reasoning", completion.get("reasoning_tokens"), usage.get("reasoning_tokens"))
+
+    def anthropic(self, usage: Any) -> None:
+        """Read the `usage` of a message, of `message_start` or of `message_delta`."""
+        if not isinstance(usage, dict):
+            return
+        self._note("fresh", usage.get("input_tokens"))
+        self._note("completion", usage.get("output_tokens"))
+        self._note("cached", usage.get("cache_read_input_tokens"))
+        self._note("written", usage.get("cache_creation_input_tokens"))
+        self._note("reasoning", _mapping(usage.get("output_tokens_details")).get("thinking_tokens"))
+
+    def gemini(self, usage: Any) -> None:
+        """Read the `usageMetadata` of one chunk or of a whole answer."""
+        if not isinstance(usage, dict):
+            return
+        self._note("prompt", usage.get("promptTokenCount"))
+        self._note("tool_prompt", usage.get("toolUsePromptTokenCount"))
+        self._note("spoken", usage.get("candidatesTokenCount"))
+        self._note("cached", usage.get("cachedContentTokenCount"))
+        self._note("reasoning", usage.get("thoughtsTokenCount"))
+
+    def ollama(self, line: dict[str, Any]) -> None:
+        """Read the counts of a line whose `done` is true."""
+        self._note("prompt", line.get("prompt_eval_count"))
+        self._note("completion", line.get("eval_count"))
+
+    @property
+    def usage(self) -> Usage | None:
+        """The counts as usage, with 0 for what was not counted; None where nothing was."""
+        counts = self._counts
+        if not counts:
+            return None
+        cached, written = counts.get("cached", 0), counts.get("written", 0)
+        reasoning = counts.get("reasoning", 0)
+        prompt = counts.get("prompt", 0) + counts.get("tool_prompt", 0)
+        if "fresh" in counts:
+            prompt = counts["fresh"] + cached + written
+        completion = counts.get("completion", 0)
+        if "spoken" in counts or "completion" not in counts:
+            completion = counts.get("spoken", 0) + reasoning
+        total = counts.get("total", 0)
+        if not prompt:
+            prompt = max(0, total - completion)
+        # xAI and Google count reasoning in the total and nowhere else.
+        completion = max(completion, total - prompt)
+        if reasoning > completion:
+            completion += reasoning
+        cached = min(cached, prompt)
+        return Usage(prompt, completion, cached, min(written, prompt - cached), reasoning)
+
+    def _note(self, kind: str, *given: Any) -> None:
+        """Keep the first of `given` that is a count."""
+        for value in given:
+            if (number := count(value)) > 0:
+                self._counts[kind] = number
+                return
+
+
+def count(value: Any) -> int:
+    """A number of tokens as an integer, also if it was sent as a float or a string; 0 for anything else."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return 0
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return 0
+    return int(value) if 0 < value < _MOST else 0
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
