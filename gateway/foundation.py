@@ -24,6 +24,7 @@ from gateway.core.passwords import PasswordHasher
 from gateway.core.sealing import Sealer
 from gateway.core.settings import Settings
 from gateway.core.tokens import AccessTokens
+from gateway.domain.budget import PerMinute
 from gateway.domain.catalog import Catalog
 from gateway.guardrails.pipeline import GuardrailPipeline
 from gateway.providers.chat.http_client import upstream_client
@@ -116,7 +117,7 @@ class Foundation:
 
     def adopt(self, catalog: Catalog) -> None:
         """From now on limits are those of `catalog`; reservations that are held are settled all the same."""
-        self.accounts.limiter.adopt(_requests_per_minute(catalog))
+        self.accounts.limiter.adopt(_per_minute(catalog))
         self.turns.ledger.adopt(catalog)
         self.turns.tasks.slots.adopt(catalog.concurrency, _turns_at_once(catalog))
 
@@ -189,7 +190,7 @@ def _open_accounts(
     settings: Settings, catalog: Catalog, stores: Stores, tasks: TurnTasks, stack: AsyncExitStack
 ) -> Accounts:
     uow, secret = stores.uow, settings.jwt_secret.get_secret_value()
-    limiter = RateLimiter(stores.valkey, _requests_per_minute(catalog))
+    limiter = RateLimiter(stores.valkey, _per_minute(catalog))
     cache = AuthCache(stores.valkey, limiter)
     tokens = AccessTokens(secret, settings.access_token_ttl_seconds)
     passwords = PasswordHasher()
@@ -244,8 +245,11 @@ async def _end(task: asyncio.Task[Any]) -> None:
     await asyncio.wait({task})
 
 
-def _requests_per_minute(catalog: Catalog) -> dict[str, int | None]:
-    return {name: tier.requests_per_minute for name, tier in catalog.tiers.items()}
+def _per_minute(catalog: Catalog) -> dict[str, PerMinute]:
+    return {
+        name: PerMinute(tier.requests_per_minute, tier.reads_per_minute)
+        for name, tier in catalog.tiers.items()
+    }
 
 
 def _turns_at_once(catalog: Catalog) -> dict[str, int | None]:

@@ -31,6 +31,7 @@ from gateway.core.mailer import MailboxFolder
 from gateway.core.passwords import PasswordHasher
 from gateway.core.settings import Settings
 from gateway.core.tokens import AccessTokens, RefreshTokens
+from gateway.domain.budget import PerMinute
 from gateway.domain.catalog import Catalog
 from gateway.domain.config.caches import ExactCache
 from gateway.domain.principal import Principal
@@ -73,7 +74,9 @@ async def service_probe(principal: Annotated[Principal, Depends(api_key_only("ch
 
 
 @probes.get("/api/chat/probe")
-async def chat_probe(principal: Annotated[Principal, Depends(service_or_person("chat"))]) -> dict[str, Any]:
+async def chat_probe(
+    principal: Annotated[Principal, Depends(service_or_person("chat", counts="turn"))],
+) -> dict[str, Any]:
     return {"user_id": str(principal.user_id), "kind": principal.kind}
 
 
@@ -144,7 +147,9 @@ def make_container(
 ) -> SimpleNamespace:
     """The services of accounts, as `gateway.container` wires them."""
     uow = partial(UnitOfWork, create_session_factory(engine))
-    limiter = RateLimiter(valkey, options.get("requests_per_minute", {"free": None}))
+    limits = options.get("requests_per_minute", {"free": None})
+    reads = options.get("reads_per_minute")
+    limiter = RateLimiter(valkey, {name: PerMinute(turns, reads) for name, turns in limits.items()})
     cache, passwords, tasks = AuthCache(valkey, limiter), PasswordHasher(), TurnTasks()
     endings = Endings(tasks, cache, valkey, uow, check_seconds=options.get("check_seconds", 3600))
     throttle = Throttle(Attempts(valkey), SECRET)

@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 from gateway.cache.client import ValkeyClient, ValkeyUnavailable
 from gateway.cache.rate_limit import Counted, RateLimiter
 from gateway.domain.account import AccountState, KeyGrant
+from gateway.domain.budget import Counts
 
 _TTL = 60  # seconds an entry lives
 _TOMBSTONE_TTL = 10  # longer than a read of PostgreSQL and the write after it can lie apart
@@ -42,13 +43,14 @@ class AuthCache:
         self._owners: OrderedDict[bytes, UUID] = OrderedDict()
 
     async def session(
-        self, user_id: UUID, session_id: UUID, version: int
+        self, user_id: UUID, session_id: UUID, version: int, counts: Counts = "read"
     ) -> tuple[AccountState, bool, Counted] | None:
         """The account's state and whether its session lives; None where either is not known.
 
         The request is counted if the session lives, the account is active and of this token version.
         """
-        read = await self._read("session", _account(user_id), _session(session_id), version, user_id)
+        names = _account(user_id), _session(session_id)
+        read = await self._read("session", *names, version, user_id, counts=counts)
         if read is None:
             return None
         account, session, counted = read
@@ -100,14 +102,21 @@ class AuthCache:
         await self._forget(_key(key_hash))
 
     async def _read(
-        self, kind: str, account: str, other: str, claim: str | int, user_id: UUID, key: bytes = b""
+        self,
+        kind: str,
+        account: str,
+        other: str,
+        claim: str | int,
+        user_id: UUID,
+        key: bytes = b"",
+        counts: Counts = "turn",
     ) -> tuple[bytes | None, bytes | None, Counted] | None:
         if self._owed:
             await self._settle()
             if not self._owed.keys().isdisjoint((account, other)):
                 return None
         try:
-            return await self._limiter.read_and_count(kind, account, other, claim, user_id, key)
+            return await self._limiter.read_and_count(kind, account, other, claim, user_id, key, counts)
         except ValkeyUnavailable:
             return None
 

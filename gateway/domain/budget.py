@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Literal
 from uuid import UUID
 
 from gateway.core.ids import new_id
@@ -12,6 +13,10 @@ from gateway.core.ids import new_id
 # How long a reservation (and a conversation's lock) outlives the process that no longer renews it: with the
 # next round of another's housekeeping it is given back within 30 s, and PostgreSQL may be away for 15.
 LEASE_SECONDS = 20.0
+
+# What a request counts as: a turn (and any call with an API key), another request of a signed-in person,
+# or nothing.
+Counts = Literal["turn", "read", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +32,29 @@ class Window:
     wait: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PerMinute:
+    """A tier's limits of requests a minute; None is no limit.
+
+    `turns` bounds what asks a model and every call with an API key, `reads` the other requests of a signed-in
+    person.
+    """
+
+    turns: int | None = None
+    reads: int | None = None
+
+
 @dataclass(slots=True)
 class Allowance:
     """What a caller's answer tells of its limits; each is None where there is no such limit.
 
-    Filled on the way: `requests` by the authenticator, `tokens` by the ledger.
+    Filled on the way: `requests` and `turns_left` by the authenticator, `tokens` by the ledger. `requests` is
+    the window that the request was counted in; `turns_left` is what remains of the account's turns a minute.
     """
 
     requests: Window | None = None
     tokens: Window | None = None
+    turns_left: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,9 +120,14 @@ class OnDisconnect(ConfigModel):
 
 
 class Tier(ConfigModel):
-    """None means unlimited."""
+    """None means unlimited.
+
+    `requests_per_minute` counts turns and every call with an API key. `reads_per_minute` counts the other
+    requests of a signed-in person, such as those of the console.
+    """
 
     requests_per_minute: Annotated[int, Field(gt=0)] | None = None
+    reads_per_minute: Annotated[int, Field(gt=0)] | None = 600
     tokens_per_day: Annotated[int, Field(gt=0)] | None = None
     usd_per_month: Annotated[Decimal, Field(gt=0)] | None = None
     concurrent_turns: Annotated[int, Field(gt=0)] | None = None

@@ -38,7 +38,8 @@ from gateway.services.resumption import Found, Resumption
 
 router = APIRouter(prefix="/api/chat", tags=["chat"])
 
-Caller = Annotated[Principal, Depends(service_or_person("chat"))]
+Caller = Annotated[Principal, Depends(service_or_person("chat", counts="turn"))]
+Follower = Annotated[Principal, Depends(service_or_person("chat"))]
 
 _REQUEST: dict[str, Any] = {"requestBody": json_body(TurnBody), **KEYED}
 _STREAM = 'id: 3\nevent: delta\ndata: {"text": "Good morning"}\n\n'
@@ -103,7 +104,7 @@ async def regenerate(message_id: str, request: Request, principal: Caller) -> Re
 async def resume(
     message_id: str,
     request: Request,
-    principal: Caller,
+    principal: Follower,
     last_event_id: Annotated[
         str | None, Query(description="As the header, for clients that cannot set one.")
     ] = None,
@@ -125,7 +126,7 @@ async def resume(
     status_code=202,
     responses=document_errors(404),
 )
-async def cancel(message_id: str, request: Request, principal: Caller) -> CancelView:
+async def cancel(message_id: str, request: Request, principal: Follower) -> CancelView:
     """Stops the turn on whichever worker it runs; its stream ends with `done`, its text so far is kept.
 
     `status` is the answer's as it was. Of a turn that has ended nothing changes.

@@ -11,6 +11,7 @@ from fastapi.security.base import SecurityBase
 from gateway.core.database import clean_text
 from gateway.core.exceptions import PermissionDenied, ScopeMissing
 from gateway.domain.account import Device
+from gateway.domain.budget import Counts
 from gateway.domain.principal import Principal, Scope
 from gateway.schemas.base import ErrorBody
 
@@ -55,8 +56,12 @@ class Caller(SecurityBase):
         PermissionDenied: a good credential of the wrong kind or role. ScopeMissing: a key without `scope`.
     """
 
-    def __init__(self, *kinds: Kind, scope: Scope | None = None, admin: bool = False) -> None:
+    def __init__(
+        self, *kinds: Kind, scope: Scope | None = None, admin: bool = False, counts: Counts = "read"
+    ) -> None:
+        """`counts`: which limit a signed-in person's request counts against; with a key always `turn`."""
         self._kinds = frozenset(kinds)
+        self._counts = counts
         self._scope = scope
         self._admin = admin
         self.model = _SERVICE_DOCS if "api_key" in kinds else _PERSON_DOCS
@@ -64,7 +69,7 @@ class Caller(SecurityBase):
 
     async def __call__(self, request: Request) -> Principal:
         authenticator = get_container(request).authenticator
-        principal = await authenticator.authenticate(request.headers)
+        principal = await authenticator.authenticate(request.headers, self._counts)
         request.state.principal = principal
         authenticator.admit(principal)
         if principal.kind not in self._kinds:
@@ -81,13 +86,18 @@ class Caller(SecurityBase):
 
 
 require_person = Caller("person")
+# What the console asks before it can show anything, and what ends a session: no limit may stand in its way.
+require_person_unlimited = Caller("person", counts="none")
 require_admin = Caller("person", admin=True)
 current_principal = Caller("person", "api_key")
 
 
-def service_or_person(scope: Scope | None = None) -> Caller:
-    """People, who have every scope, and keys that have `scope`: `/api/chat*` and `/api/v1/*`."""
-    return Caller("person", "api_key", scope=scope)
+def service_or_person(scope: Scope | None = None, *, counts: Counts = "read") -> Caller:
+    """People, who have every scope, and keys that have `scope`: `/api/chat*` and `/api/v1/*`.
+
+    `counts="turn"` for a route that asks a model.
+    """
+    return Caller("person", "api_key", scope=scope, counts=counts)
 
 
 def api_key_only(scope: Scope | None = None) -> Caller:

@@ -20,6 +20,8 @@ from gateway.schemas.generate import GenerateIn, GenerateOut
 
 router = APIRouter(prefix="/api/v1/llm", tags=["roles"], route_class=EdgeRoute)
 
+Caller = Annotated[Principal, Depends(service_or_person("chat", counts="turn"))]
+
 
 @router.post(
     "/generate",
@@ -28,7 +30,9 @@ router = APIRouter(prefix="/api/v1/llm", tags=["roles"], route_class=EdgeRoute)
     responses={200: {"model": GenerateOut}, **document_errors(400, 404, 422, 502, 503, 504)},
 )
 async def generate(
-    request: Request, body: GenerateIn, principal: Annotated[Principal, Depends(service_or_person("chat"))]
+    request: Request,
+    body: GenerateIn,
+    principal: Annotated[Principal, Depends(service_or_person("chat", counts="turn"))],
 ) -> Response:
     """Role and task choose model, prompt, schema and parameters; an answer that breaks the schema is asked
     for once more."""

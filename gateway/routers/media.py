@@ -30,6 +30,7 @@ from gateway.services.media import MediaEvent, Order, PicturesMade
 router = APIRouter(prefix="/api/v1/media", tags=["media"], route_class=EdgeRoute)
 
 Caller = Annotated[Principal, Depends(service_or_person("images"))]
+Maker = Annotated[Principal, Depends(service_or_person("images", counts="turn"))]
 
 
 @router.post(
@@ -49,7 +50,7 @@ Caller = Annotated[Principal, Depends(service_or_person("images"))]
         **document_errors(400, 404, 422, 502, 503, 504),
     },
 )
-async def generate_image(request: Request, body: ImageIn, principal: Caller) -> Response:
+async def generate_image(request: Request, body: ImageIn, principal: Maker) -> Response:
     """All pictures or none. With `Accept: text/event-stream` as events: progress…, then done or error."""
     order = Order(
         ImageRequest(

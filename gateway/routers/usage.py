@@ -21,7 +21,7 @@ Person = Annotated[Principal, Depends(require_person)]
 async def read_usage(person: Person, request: Request) -> UsageView:
     """What I have used today and this month, by model and by key, and what is left."""
     usage = await get_container(request).usage.of_account(person.user_id)
-    limits, sums, minute = usage.limits, usage.sums, person.allowance.requests
+    limits, sums, turns_left = usage.limits, usage.sums, person.allowance.turns_left
     keys = [(key_id, *usage.keys.get(key_id, (None, None)), part) for key_id, part in sums.by_key]  # type: ignore[arg-type]
     return UsageView.model_construct(
         tier=usage.tier,
@@ -33,7 +33,7 @@ async def read_usage(person: Person, request: Request) -> UsageView:
             usd_per_month=None if limits.usd_per_month is None else money(limits.usd_per_month),
         ),
         remaining=LimitsView.model_construct(
-            requests_per_minute=limits.requests_per_minute if minute is None else minute.remaining,
+            requests_per_minute=limits.requests_per_minute if turns_left is None else turns_left,
             tokens_per_day=usage.tokens_left,
             usd_per_month=None if usage.usd_left is None else money(usage.usd_left),
         ),

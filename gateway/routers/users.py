@@ -7,17 +7,23 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 
 from gateway.domain.principal import Principal
-from gateway.routers.dependencies import document_errors, get_container, require_person
+from gateway.routers.dependencies import (
+    document_errors,
+    get_container,
+    require_person,
+    require_person_unlimited,
+)
 from gateway.routers.edge import EdgeRoute
 from gateway.schemas.user import ChangePasswordBody, DeleteAccountBody, ProfileBody, UserView
 
 router = APIRouter(prefix="/api/user/me", tags=["accounts"], route_class=EdgeRoute)
 
 Person = Annotated[Principal, Depends(require_person)]
+Unlimited = Annotated[Principal, Depends(require_person_unlimited)]
 
 
 @router.get("", responses=document_errors(401, 403))
-async def read_me(person: Person, request: Request) -> UserView:
+async def read_me(person: Unlimited, request: Request) -> UserView:
     """My account."""
     return UserView.model_validate(await get_container(request).users.get(person.user_id))
 

@@ -18,7 +18,7 @@ from gateway.core.exceptions import (
 )
 from gateway.core.tokens import AccessTokens
 from gateway.domain.account import AccountState
-from gateway.domain.budget import Allowance
+from gateway.domain.budget import Allowance, Counts
 from gateway.domain.principal import Principal
 from gateway.repositories.unit_of_work import UnitOfWork
 from gateway.services.environment_keys import EnvironmentKeys
@@ -28,7 +28,7 @@ from gateway.services.last_use import LastUse
 class Authenticator:
     """Checks access tokens and API keys against the account's and the session's present state.
 
-    What it lets in is counted against the account's requests a minute; `admit` is what refuses by them, so
+    What it lets in is counted against the account's limits a minute; `admit` is what refuses by them, so
     that the caller is known by then.
     """
 
@@ -47,8 +47,10 @@ class Authenticator:
         self._given = given
         self._last_use = LastUse(uow)
 
-    async def authenticate(self, headers: Mapping[str, str]) -> Principal:
+    async def authenticate(self, headers: Mapping[str, str], counts: Counts = "read") -> Principal:
         """The caller of a request with these headers (lower-case names); a bearer goes before `x-api-key`.
+
+        `counts` is what the request counts as for a signed-in person; with an API key it counts as a turn.
 
         Raises:
             AuthenticationFailed: no credential. TokenExpired, TokenInvalid, InvalidApiKey: a bad one.
@@ -61,7 +63,7 @@ class Authenticator:
             if credential.startswith(PREFIX) or self._given.known(credential):
                 return await self._service(credential)
             if credential:
-                return await self._person(credential)
+                return await self._person(credential, counts)
         if api_key := headers.get("x-api-key"):
             return await self._service(api_key.strip())
         raise AuthenticationFailed
@@ -76,10 +78,10 @@ class Authenticator:
         """Waits for what is still being noted."""
         await self._last_use.aclose()
 
-    async def _person(self, token: str) -> Principal:
+    async def _person(self, token: str, counts: Counts) -> Principal:
         claims = self._tokens.verify(token)
         user_id, session_id = claims.user_id, claims.session_id
-        known = await self._cache.session(user_id, session_id, claims.version)
+        known = await self._cache.session(user_id, session_id, claims.version, counts)
         if known is None:
             async with self._uow() as uow:
                 found = await uow.users.session_state(user_id, session_id)
@@ -93,14 +95,15 @@ class Authenticator:
         if state.status != "active":
             raise AccountDisabled
         self._last_use.session(session_id)
-        window = counted.window if counted.was else await self._limiter.count(user_id, state.tier)
+        if not counted.was:
+            counted = await self._limiter.count(user_id, state.tier, counts=counts)
         return Principal(
             user_id=user_id,
             kind="person",
             role=_role(state),
             tier=state.tier,
             session_id=session_id,
-            allowance=Allowance(window),
+            allowance=Allowance(counted.window, turns_left=counted.turns_left),
         )
 
     async def _service(self, key: str) -> Principal:
@@ -124,11 +127,9 @@ class Authenticator:
         if state.status != "active":
             raise AccountDisabled
         self._last_use.key(grant.key_id)
-        window = (
-            counted.window
-            if counted.was
-            else await self._limiter.count(grant.user_id, state.tier, key_hash, grant.requests_per_minute)
-        )
+        if not counted.was:
+            limit = grant.requests_per_minute
+            counted = await self._limiter.count(grant.user_id, state.tier, key_hash, limit)
         return Principal(
             user_id=grant.user_id,
             kind="api_key",
@@ -138,7 +139,7 @@ class Authenticator:
             scopes=grant.scopes,
             models=grant.models,
             requests_per_minute=grant.requests_per_minute,
-            allowance=Allowance(window),
+            allowance=Allowance(counted.window, turns_left=counted.turns_left),
         )
 
 

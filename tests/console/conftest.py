@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+import yaml
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from gateway.console.site import DIST
@@ -98,9 +99,8 @@ async def gateway(
         "guardrails": {
             "people": {"injection": "off", "unsafe": "off", "leak": "off", "personal_data": "off"}
         },
-        "tiers": {
-            "free": {"requests_per_minute": 100_000, "tokens_per_day": 10_000_000, "usd_per_month": 50}
-        },
+        # What everybody who registers gets: the console has to work within it.
+        "tiers": yaml.safe_load((PROJECT / "provider_config.yaml").read_text(encoding="utf-8"))["tiers"],
     }
     directory = tmp_path_factory.mktemp("console")
     async with running_gateway(database_url, redis_url, directory, config) as gateway:

@@ -13,6 +13,7 @@ from gateway.cache.auth_cache import _account as account_entry
 from gateway.cache.client import ValkeyClient
 from gateway.cache.rate_limit import NOT_COUNTED, Counted, RateLimiter
 from gateway.domain.account import AccountState, KeyGrant
+from gateway.domain.budget import PerMinute
 from tests.account_app import PASSWORD, AccountApp, account_app, code_of
 from tests.tcp_proxy import TcpProxy, tcp_proxy
 
@@ -23,7 +24,7 @@ STATE = AccountState(role="user", tier="free", status="active", token_version=1)
 @pytest.fixture
 async def cache(redis_url: str) -> AsyncIterator[AuthCache]:
     client = ValkeyClient(redis_url)
-    yield AuthCache(client, RateLimiter(client, {"free": None}))
+    yield AuthCache(client, RateLimiter(client, {"free": PerMinute()}))
     await client.aclose()
 
 

@@ -13,11 +13,14 @@ import pytest
 from gateway.cache.client import ValkeyClient
 from gateway.cache.rate_limit import RateLimiter
 from gateway.core.metrics import rate_limited
+from gateway.domain.budget import PerMinute
 from tests.account_app import AccountApp, Person, account_app, code_of
 from tests.tcp_proxy import TcpProxy, tcp_proxy
 
 FREE = {"free": 20, "pro": 50}
-PROBE = "/api/chat/probe"
+READS = 30
+PROBE = "/api/chat/probe"  # counts as a turn
+READ = "/api/user/api-keys"
 
 
 @pytest.fixture
@@ -28,14 +31,16 @@ async def proxy(redis_url: str) -> AsyncIterator[TcpProxy]:
 
 @pytest.fixture
 async def app(database_url: str, proxy: TcpProxy) -> AsyncIterator[AccountApp]:
-    async with account_app(database_url, proxy.url, requests_per_minute=FREE) as running:
+    async with account_app(
+        database_url, proxy.url, requests_per_minute=FREE, reads_per_minute=READS
+    ) as running:
         yield running
 
 
 @pytest.fixture
 async def limiter(redis_url: str) -> AsyncIterator[RateLimiter]:
     client = ValkeyClient(redis_url)
-    yield RateLimiter(client, FREE)
+    yield RateLimiter(client, {name: PerMinute(turns, READS) for name, turns in FREE.items()})
     await client.aclose()
 
 
@@ -58,12 +63,10 @@ async def promote(app: AccountApp, person: Person, tier: str) -> None:
 
 async def test_sixty_at_once_on_twenty_a_minute_by_token_and_key_together(app: AccountApp) -> None:
     person = await app.person()
-    # Made past the limiter: signing up and making a key are requests too.
     key = (await person.new_key())["secret"]
-    used = 1
     both = [person.headers, {"x-api-key": key}, {"authorization": f"Bearer {key}"}]
     found = await statuses(app, both * 20)
-    assert found == [200] * (20 - used) + [429] * (40 + used)
+    assert found == [200] * 20 + [429] * 40
 
 
 async def test_two_workers_share_one_window(app: AccountApp, database_url: str, redis_url: str) -> None:
@@ -97,9 +100,9 @@ async def test_a_refusal_says_when_to_come_back_and_every_answer_what_is_left(ap
 
 async def test_a_route_that_refuses_counts_and_tells_as_well(app: AccountApp) -> None:
     person = await app.person()
-    refused = await person.call("GET", "/api/admin/probe")
+    refused = await app.client.get("/v1/probe", headers=person.headers)
     assert refused.status_code == 403
-    assert refused.headers["x-ratelimit-remaining-requests"] == "19"
+    assert refused.headers["x-ratelimit-remaining-requests"] == str(READS - 1)
 
 
 async def test_a_bad_credential_uses_up_nobodys_window(app: AccountApp) -> None:
@@ -122,7 +125,7 @@ async def test_a_revoked_key_uses_up_nobodys_window(app: AccountApp) -> None:
     assert (await person.call("DELETE", f"/api/user/api-keys/{key['id']}")).status_code == 204
     for _ in range(30):
         assert (await app.client.get(PROBE, headers=service)).status_code == 401
-    assert (await person.call("GET", PROBE)).headers["x-ratelimit-remaining-requests"] == "16"
+    assert (await person.call("GET", PROBE)).headers["x-ratelimit-remaining-requests"] == "18"
 
 
 async def test_a_keys_own_limit_is_lower_and_the_accounts_holds_as_well(app: AccountApp) -> None:
@@ -133,11 +136,11 @@ async def test_a_keys_own_limit_is_lower_and_the_accounts_holds_as_well(app: Acc
     assert first.headers["x-ratelimit-limit-requests"] == "3"
     assert first.headers["x-ratelimit-remaining-requests"] == "2"
     assert await statuses(app, [low] * 9) == [200] * 2 + [429] * 7
-    # Two keys were made and three requests answered; what was refused used up nothing of the account's.
+    # Three requests were answered; what was refused used up nothing of the account's.
     answer = await app.client.get(PROBE, headers=high)
     assert answer.headers["x-ratelimit-limit-requests"] == "20"
-    assert answer.headers["x-ratelimit-remaining-requests"] == "14"
-    assert await statuses(app, [high] * 20) == [200] * 14 + [429] * 6
+    assert answer.headers["x-ratelimit-remaining-requests"] == "16"
+    assert await statuses(app, [high] * 20) == [200] * 16 + [429] * 4
 
 
 async def test_another_account_is_not_limited_by_this_one(app: AccountApp) -> None:
@@ -178,7 +181,7 @@ async def test_a_window_slides(clean_redis: str, limiter: RateLimiter) -> None:
     user = uuid4()
     for _ in range(20):
         await limiter.count(user, "free")
-    refused = await limiter.count(user, "free")
+    refused = (await limiter.count(user, "free")).window
     assert refused is not None
     assert refused.wait is not None
     assert 0 < refused.wait <= 60
@@ -189,7 +192,7 @@ async def test_a_window_slides(clean_redis: str, limiter: RateLimiter) -> None:
         await client.execute("ZINCRBY", name, -61_000_000, member)
     assert 0 < await client.execute("PTTL", name) <= 60_000
     await client.aclose()
-    admitted = [await limiter.count(user, "free") for _ in range(6)]
+    admitted = [(await limiter.count(user, "free")).window for _ in range(6)]
     assert [w is not None and w.wait is None for w in admitted] == [True] * 5 + [False]
 
 
@@ -204,9 +207,10 @@ async def test_no_name_in_valkey_tells_whose_window_it_is(app: AccountApp, clean
 async def test_without_valkey_a_worker_admits_half_of_the_limit(app: AccountApp, proxy: TcpProxy) -> None:
     person = await app.person()
     key = {"x-api-key": (await person.new_key(requests_per_minute=4))["secret"]}
+    assert (await person.call("GET", PROBE)).status_code == 200
     await proxy.stop()
     assert await statuses(app, [key] * 6) == [200] * 2 + [429] * 4
-    # That the key was made counts as well, though Valkey had let it in: an outage is no new minute.
+    # What the key asked counts as well, and what Valkey had let in before: an outage is no new minute.
     assert await statuses(app, [person.headers] * 30) == [200] * 7 + [429] * 23
     refused = await person.call("GET", PROBE)
     assert code_of(refused) == (429, "rate_limited")
@@ -219,9 +223,9 @@ async def test_without_valkey_a_worker_admits_half_of_the_limit(app: AccountApp,
 
 @pytest.mark.parametrize("limit", [1, 2, 3])
 async def test_a_limit_of_one_is_not_none_without_valkey(limit: int) -> None:
-    limiter = RateLimiter(ValkeyClient(""), {"free": limit})
+    limiter = RateLimiter(ValkeyClient(""), {"free": PerMinute(limit)})
     user = uuid4()
-    windows = [await limiter.count(user, "free") for _ in range(4)]
+    windows = [(await limiter.count(user, "free")).window for _ in range(4)]
     assert sum(w is not None and w.wait is None for w in windows) == (limit + 1) // 2
 
 
@@ -230,7 +234,7 @@ async def test_a_script_that_the_server_forgot_is_sent_again(limiter: RateLimite
     client = ValkeyClient(redis_url)
     for left in (19, 18):
         await client.execute("SCRIPT", "FLUSH")
-        window = await limiter.count(user, "free")
+        window = (await limiter.count(user, "free")).window
         assert window is not None
         assert window.remaining == left
     await client.aclose()
@@ -266,3 +270,60 @@ async def test_a_name_that_something_else_uses_does_not_stop_the_gateway(app: Ac
     answer = await person.call("GET", PROBE)
     assert answer.status_code == 200
     assert answer.headers["x-ratelimit-limit-requests"] == "10"
+
+
+async def test_reads_of_a_signed_in_person_use_up_no_turns(app: AccountApp) -> None:
+    person = await app.person()
+    for left in range(READS - 1, -1, -1):
+        read = await person.call("GET", READ)
+        assert read.status_code == 200
+        assert read.headers["x-ratelimit-limit-requests"] == str(READS)
+        assert read.headers["x-ratelimit-remaining-requests"] == str(left)
+    refused = await person.call("GET", READ)
+    assert code_of(refused) == (429, "rate_limited")
+    assert 0 < int(refused.headers["retry-after-ms"]) <= 60_000
+    turn = await person.call("GET", PROBE)
+    assert (turn.status_code, turn.headers["x-ratelimit-remaining-requests"]) == (200, "19")
+
+
+async def test_turns_use_up_no_reads(app: AccountApp) -> None:
+    person = await app.person()
+    assert await statuses(app, [person.headers] * 25) == [200] * 20 + [429] * 5
+    read = await person.call("GET", READ)
+    assert (read.status_code, read.headers["x-ratelimit-remaining-requests"]) == (200, str(READS - 1))
+
+
+async def test_a_minute_without_turns_and_reads_left_still_shows_the_account_and_ends_sessions(
+    app: AccountApp,
+) -> None:
+    person = await app.person()
+    await statuses(app, [person.headers] * 20)
+    await asyncio.gather(*(person.call("GET", READ) for _ in range(READS)))
+    assert [(await person.call("GET", path)).status_code for path in (PROBE, READ)] == [429, 429]
+    for path in ("/api/user/me", "/api/user/sessions"):
+        answer = await person.call("GET", path)
+        assert answer.status_code == 200
+        assert not [name for name in answer.headers if name.startswith("x-ratelimit")]
+    assert (await person.call("DELETE", "/api/user/sessions")).status_code == 204
+
+
+async def test_without_valkey_reads_and_turns_have_half_of_their_limits_apart(
+    app: AccountApp, proxy: TcpProxy
+) -> None:
+    person = await app.person()
+    await proxy.stop()
+    assert await statuses(app, [person.headers] * 15) == [200] * 10 + [429] * 5
+    reads = await asyncio.gather(*(person.call("GET", READ) for _ in range(READS)))
+    assert sorted(read.status_code for read in reads) == [200] * (READS // 2) + [429] * (READS // 2)
+    assert (await person.call("GET", "/api/user/me")).status_code == 200
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_a_read_tells_how_many_turns_are_left(limiter: RateLimiter, away: bool) -> None:
+    if away:
+        limiter = RateLimiter(ValkeyClient(""), {"free": PerMinute(20, READS)})
+    user, most = uuid4(), 10 if away else 20
+    for _ in range(3):
+        await limiter.count(user, "free")
+    for counts in ("read", "none", "read"):
+        assert (await limiter.count(user, "free", counts=counts)).turns_left == most - 3

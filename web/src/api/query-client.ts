@@ -8,7 +8,11 @@ const FIRST_PAUSE_MS = 1000;
 /** Reads are tried again where that can help; what was read is taken for true for half a minute. */
 export function makeQueryClient(): QueryClient {
   return new QueryClient({
-    defaultOptions: { queries: { staleTime: 30_000, retry: isWorthRetrying, retryDelay: pauseOf } },
+    // `always`: without a network a request fails and says so, in place of waiting unseen.
+    defaultOptions: {
+      queries: { staleTime: 30_000, retry: isWorthRetrying, retryDelay: pauseOf, networkMode: "always" },
+      mutations: { networkMode: "always" },
+    },
   });
 }
 

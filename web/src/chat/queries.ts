@@ -54,6 +54,19 @@ export function refreshList(queries: QueryClient): Promise<void> {
   return queries.invalidateQueries({ queryKey: LIST });
 }
 
+/** Shows a conversation at the head of the list, without reading the list anew. */
+export function showInList(queries: QueryClient, conversation: Conversation): void {
+  queries.setQueryData<InfiniteData<ConversationPage>>([...LIST, ""], (old) => {
+    const [first, ...rest] =
+      old?.pages.map(({ items, ...page }) => ({
+        ...page,
+        items: items.filter(({ id }) => id !== conversation.id),
+      })) ?? [];
+    if (!old || !first) return old;
+    return { ...old, pages: [{ ...first, items: [conversation, ...first.items] }, ...rest] };
+  });
+}
+
 export type Patch = Partial<{ title: string; model: string | null; system: string | null; head_id: string }>;
 
 /** Changes a conversation; the list shows a new title at once. */

@@ -2,11 +2,12 @@
 import { type QueryClient, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { useLocation, useNavigate } from "react-router";
-import type { ConversationRead, Message } from "../api/types";
+import type { Conversation, ConversationRead, Message } from "../api/types";
+import { plainLine } from "../lib/text";
 import { followedBy } from "./branches";
 import { moveDraft } from "./composer/drafts";
 import type { ToolNames } from "./composer/tool-picker";
-import { conversationRead, refreshList } from "./queries";
+import { conversationRead, refreshList, showInList } from "./queries";
 import { newTurn, type Turn } from "./stream/turn";
 import { type Hooks, isRunning, NEW, recall, start, stop, takeUp } from "./stream/turns";
 
@@ -76,12 +77,12 @@ function useHooks(onRefused: (error: unknown, question: string | null) => void):
   now.current = { pathname, onRefused };
   return useMemo<Hooks>(
     () => ({
-      onStart: ({ conversation_id: id }, place) => {
-        if (place === NEW) {
-          moveDraft(NEW, id);
-          if (now.current.pathname === "/") navigate(`/c/${id}`, { replace: true });
-        }
-        void refreshList(queries);
+      onStart: ({ conversation_id: id }, place, turn) => {
+        if (place !== NEW) return;
+        untitled.add(id);
+        moveDraft(NEW, id);
+        showInList(queries, begun(id, turn.question ?? ""));
+        if (now.current.pathname === "/") navigate(`/c/${id}`, { replace: true });
       },
       onEnd: (turn) => settle(queries, turn),
       onRefused: (error, turn) => now.current.onRefused(error, turn.question),
@@ -90,13 +91,28 @@ function useHooks(onRefused: (error: unknown, question: string | null) => void):
   );
 }
 
+/** Conversations that began in this tab and have their first question as a title. */
+const untitled = new Set<string>();
+
+/** What the list shows of a conversation until it is read. */
+function begun(id: string, question: string): Conversation {
+  const now = new Date().toISOString();
+  const title = plainLine(question.slice(0, 200));
+  const times = { created_at: now, updated_at: now };
+  return { id, title, model: null, system: null, head_id: null, running_message_id: null, ...times };
+}
+
+/** Reads the conversation that has changed, and the list once: of a new conversation, when it has its title. */
 async function settle(queries: QueryClient, turn: Turn): Promise<void> {
   if (!turn.ids) return;
-  setTimeout(() => void refreshList(queries), TITLE_MS);
-  const read = conversationRead(turn.ids.conversation_id);
+  const id = turn.ids.conversation_id;
+  const read = conversationRead(id);
   // One that is still on its way began before the answer's end, and may not tell of it.
   await queries.cancelQueries({ queryKey: read.queryKey });
-  await Promise.all([queries.fetchQuery({ ...read, staleTime: 0 }), refreshList(queries)]);
+  const { messages: _, ...conversation } = await queries.fetchQuery({ ...read, staleTime: 0 });
+  showInList(queries, conversation);
+  if (untitled.delete(id)) setTimeout(() => void refreshList(queries), TITLE_MS);
+  else void refreshList(queries);
   void queries.invalidateQueries({ queryKey: ["usage"] });
 }
 

@@ -3,6 +3,7 @@ import { useTranslation } from "react-i18next";
 import { Outlet, useLocation } from "react-router";
 import { useNarrow } from "../lib/use-narrow";
 import { IconButton } from "../ui/button";
+import { InsideModal, useModal } from "../ui/layers";
 import { AccountMenu } from "./account-menu";
 
 const Drawer = createContext<() => void>(() => undefined);
@@ -12,9 +13,9 @@ export function Shell({ side }: { side: ReactNode }) {
   const narrow = useNarrow();
   const [open, setOpen] = useState(false);
   const { t } = useTranslation();
-  const { pathname } = useLocation();
+  const { key } = useLocation();
   // biome-ignore lint/correctness/useExhaustiveDependencies: to have gone somewhere closes it.
-  useEffect(() => setOpen(false), [pathname]);
+  useEffect(() => setOpen(false), [key]);
   const column = (
     <div className="flex h-full flex-col">
       <div className="min-h-0 flex-1">{side}</div>
@@ -60,20 +61,16 @@ function SideDrawer({
 }) {
   const element = useRef<HTMLDialogElement>(null);
   const { t } = useTranslation();
-  useEffect(() => {
-    if (open) element.current?.showModal();
-    else element.current?.close();
-  }, [open]);
+  useModal(element, open, onClose);
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: Escape is the keyboard's way out; the click is on the backdrop.
     <dialog
       ref={element}
       aria-label={t("common.menu")}
-      onClose={onClose}
       onClick={(event) => event.target === element.current && onClose()}
       className="m-0 h-dvh max-h-none w-80 max-w-[85vw] border-r border-line bg-panel text-ink"
     >
-      {open && children}
+      {open && <InsideModal dialog={element}>{children}</InsideModal>}
     </dialog>
   );
 }

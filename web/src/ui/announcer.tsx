@@ -1,4 +1,5 @@
 import { useSyncExternalStore } from "react";
+import { OnTop } from "./layers";
 
 let said = "";
 const listeners = new Set<() => void>();
@@ -17,8 +18,10 @@ function subscribe(listener: () => void): () => void {
 export function Announcer() {
   const text = useSyncExternalStore(subscribe, () => said);
   return (
-    <p role="status" aria-live="polite" className="unseen">
-      {text}
-    </p>
+    <OnTop>
+      <p role="status" aria-live="polite" className="unseen">
+        {text}
+      </p>
+    </OnTop>
   );
 }

@@ -1,7 +1,8 @@
-import { type ReactNode, useEffect, useId, useRef } from "react";
+import { type ReactNode, useId, useRef } from "react";
 import { useTranslation } from "react-i18next";
 import { Button, IconButton } from "./button";
 import { cx } from "./cx";
+import { InsideModal, useModal } from "./layers";
 
 interface DialogProps {
   open: boolean;
@@ -16,21 +17,13 @@ export function Dialog({ open, title, onClose, wide, children }: DialogProps) {
   const element = useRef<HTMLDialogElement>(null);
   const titleId = useId();
   const { t } = useTranslation();
-  useEffect(() => {
-    const dialog = element.current;
-    if (open && dialog && !dialog.open) dialog.showModal();
-    return () => dialog?.close();
-  }, [open]);
+  useModal(element, open, onClose);
   if (!open) return null;
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: Escape is the keyboard's way out; the click is on the backdrop.
     <dialog
       ref={element}
       aria-labelledby={titleId}
-      onCancel={(event) => {
-        event.preventDefault();
-        onClose();
-      }}
       onClick={(event) => event.target === element.current && onClose()}
       className={cx(
         "m-auto w-full rounded-lg border border-line bg-raised text-ink shadow-float",
@@ -45,7 +38,7 @@ export function Dialog({ open, title, onClose, wide, children }: DialogProps) {
           </h2>
           <IconButton icon="close" label={t("common.close")} onClick={onClose} className="-mt-1 -mr-1" />
         </header>
-        {children}
+        <InsideModal dialog={element}>{children}</InsideModal>
       </div>
     </dialog>
   );

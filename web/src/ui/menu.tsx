@@ -28,6 +28,7 @@ export function Menu({ label, button, className, children }: MenuProps) {
       </Ariakit.MenuButton>
       <Ariakit.Menu
         portal
+        fixed
         gutter={4}
         aria-label={label}
         className="floating z-40 max-h-(--popover-available-height) min-w-48 overflow-auto text-sm"

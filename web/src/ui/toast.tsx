@@ -3,6 +3,7 @@ import { useTranslation } from "react-i18next";
 import { sayError } from "../api/errors";
 import { IconButton } from "./button";
 import { cx } from "./cx";
+import { OnTop } from "./layers";
 
 interface Toast {
   id: number;
@@ -42,14 +43,16 @@ function subscribe(listener: () => void): () => void {
 export function Toasts() {
   const shown = useSyncExternalStore(subscribe, () => toasts);
   return (
-    <section
-      aria-live="polite"
-      className="pointer-events-none fixed inset-x-0 top-3 z-50 flex flex-col items-center gap-2 px-3"
-    >
-      {shown.map((one) => (
-        <ToastLine key={one.id} toast={one} />
-      ))}
-    </section>
+    <OnTop>
+      <section
+        aria-live="polite"
+        className="pointer-events-none fixed inset-x-0 top-3 z-50 flex flex-col items-center gap-2 px-3"
+      >
+        {shown.map((one) => (
+          <ToastLine key={one.id} toast={one} />
+        ))}
+      </section>
+    </OnTop>
   );
 }
 

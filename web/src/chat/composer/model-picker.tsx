@@ -38,6 +38,7 @@ export function ModelPicker({ value, onChange }: ModelPickerProps) {
         </Ariakit.Select>
         <Ariakit.SelectPopover
           portal
+          fixed
           gutter={6}
           aria-label={t("chat.model")}
           className="floating z-40 flex max-h-[min(28rem,var(--popover-available-height))] w-96 max-w-[calc(100vw-2rem)] flex-col"

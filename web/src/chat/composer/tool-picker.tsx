@@ -42,6 +42,7 @@ export function ToolPicker({ value, onChange }: ToolPickerProps) {
       </Ariakit.PopoverDisclosure>
       <Ariakit.Popover
         portal
+        fixed
         gutter={6}
         aria-label={t("chat.tools")}
         className="floating z-40 flex max-h-[min(28rem,var(--popover-available-height))] w-80 max-w-[calc(100vw-2rem)] flex-col gap-3 overflow-y-auto p-3"

@@ -13,7 +13,7 @@ export const NEW = "new";
 
 export interface Hooks {
   /** The gateway has taken the question; `place` is where the turn was until then. */
-  onStart: (ids: TurnIds, place: string) => void;
+  onStart: (ids: TurnIds, place: string, turn: Turn) => void;
   /** The turn has ended and is written down. What it shows stays until the promise is settled. */
   onEnd: (turn: Turn) => Promise<unknown>;
   /** The question was not taken: nothing is written down. */
@@ -139,7 +139,7 @@ function take(one: Running, event: StreamEvent, hooks: Hooks): void {
       running.set(one.place, one);
       publishNow();
     }
-    hooks.onStart(one.turn.ids, place);
+    hooks.onStart(one.turn.ids, place, one.turn);
     if (one.turn.stopping) void cancel(one, one.turn.ids);
   }
   publish();

@@ -1,0 +1,135 @@
+"""The console on a phone, by touch alone, within the limits of the shipped tier `free`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Locator, Page, expect
+
+from tests.console.browser import Watch, watched
+from tests.gateway_server import PASSWORD, Gateway, Person
+from tests.upstreams.openai_server import OpenAIUpstream, Reply
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def phone(browser: Browser, gateway: Gateway) -> AsyncIterator[tuple[Page, Watch]]:
+    """A phone's browser on the sign-in page."""
+    async with watched(browser, gateway.url, **PHONE) as (context, watch):
+        page = await context.new_page()
+        await page.goto("/sign-in")
+        yield page, watch
+
+
+async def sign_in_by_touch(page: Page, person: Person) -> None:
+    await page.get_by_label("E-mail address").tap()
+    await page.keyboard.type(person.email)
+    await page.get_by_label("Password").tap()
+    await page.keyboard.type(PASSWORD)
+    await page.get_by_role("button", name="Sign in").tap()
+    await page.get_by_label("Message", exact=True).wait_for()
+
+
+async def drawer_of(page: Page) -> Locator:
+    await page.get_by_role("button", name="Open navigation").tap()
+    drawer = page.get_by_role("dialog", name="Menu", exact=True)
+    await expect(drawer).to_be_visible()
+    return drawer
+
+
+async def choose(page: Page, drawer: Locator, button: str, item: str, role: str = "menuitem") -> None:
+    """Tap an item of one of the drawer's menus; a tap reaches what lies on top at that point."""
+    await drawer.get_by_role("button", name=button).tap()
+    await page.get_by_role(role, name=item, exact=True).tap()  # type: ignore[arg-type]
+
+
+async def test_twelve_questions_and_every_menu_of_the_drawer_by_touch(
+    phone: tuple[Page, Watch], person: Person, upstream: OpenAIUpstream
+) -> None:
+    page, watch = phone
+    await sign_in_by_touch(page, person)
+    upstream.script(*(Reply(text=[f"Answer {number}."]) for number in range(12)))
+    for number in range(12):
+        await page.get_by_label("Message", exact=True).tap()
+        await page.keyboard.type(f"Question {number}?")
+        await page.get_by_role("button", name="Send").tap()
+        await expect(page.get_by_text(f"Answer {number}.", exact=True)).to_be_visible()
+        await expect(page.get_by_role("button", name="Answer again")).to_have_count(number + 1)
+    assert watch.count("POST", "/api/chat/stream") == 12
+    # One when signing in, and one for each question.
+    assert watch.count("GET", "/api/conversations") <= 13
+
+    drawer = await drawer_of(page)
+    await choose(page, drawer, "Actions of Question 0?", "Rename")
+    rename = page.get_by_role("dialog", name="Rename the conversation")
+    await rename.get_by_label("Title").fill("Twelve")
+    await rename.get_by_role("button", name="Save").tap()
+    await expect(rename).to_have_count(0)
+    await expect(drawer.get_by_role("link", name="Twelve")).to_be_visible()
+
+    await drawer.get_by_role("button", name=person.email).tap()
+    await page.get_by_role("menuitemradio", name="Dark").tap()
+    await expect(page.locator("html[data-theme=dark]")).to_be_attached()
+    await page.get_by_role("menuitem", name="Account", exact=True).tap()
+    await expect(page.get_by_role("heading", name="Profile")).to_be_visible()
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+
+    drawer = await drawer_of(page)
+    await choose(page, drawer, person.email, "Sign out")
+    await expect(page.get_by_text("You are signed out.")).to_be_visible()
+
+
+async def test_a_conversation_is_deleted_and_its_refusal_seen_in_the_drawer(
+    phone: tuple[Page, Watch], person: Person, upstream: OpenAIUpstream
+) -> None:
+    page, _ = phone
+    await sign_in_by_touch(page, person)
+    upstream.script(Reply(text=["Gone."]))
+    await page.get_by_label("Message", exact=True).fill("Delete me.")
+    await page.get_by_role("button", name="Send").tap()
+    await expect(page.get_by_role("button", name="Answer again")).to_be_visible()
+    drawer = await drawer_of(page)
+    await page.context.set_offline(True)
+    await choose(page, drawer, "Actions of Delete me.", "Delete")
+    confirm = page.get_by_role("dialog", name="Delete the conversation?")
+    await confirm.get_by_role("button", name="Delete").tap()
+    refusal = page.get_by_text("The gateway cannot be reached.")
+    await expect(refusal).to_be_visible()
+    # Over the dialog that is open, where it can be read and dismissed.
+    await page.get_by_role("button", name="Dismiss").tap()
+    await expect(refusal).to_have_count(0)
+    await page.context.set_offline(False)
+    await confirm.get_by_role("button", name="Delete").tap()
+    await expect(page.get_by_role("heading", name="What is on your mind?")).to_be_visible()
+
+
+@pytest.mark.parametrize("opener", ["Model: Auto", "All tools"])
+async def test_lists_of_the_field_open_where_they_can_be_tapped(
+    opener: str, phone: tuple[Page, Watch], person: Person
+) -> None:
+    page, _ = phone
+    await sign_in_by_touch(page, person)
+    if opener == "All tools":
+        await page.get_by_role("button", name=opener).tap()
+        await page.get_by_role("checkbox", name="calculator").tap()
+        await expect(page.get_by_role("checkbox", name="calculator")).not_to_be_checked()
+    else:
+        await page.get_by_role("combobox", name=opener).tap()
+        await page.get_by_role("option", name="mock").tap()
+        await expect(page.get_by_role("combobox", name="Model: mock")).to_be_visible()
+
+
+async def test_escape_closes_the_menu_before_the_drawer(phone: tuple[Page, Watch], person: Person) -> None:
+    page, _ = phone
+    await sign_in_by_touch(page, person)
+    drawer = await drawer_of(page)
+    await drawer.get_by_role("button", name=person.email).tap()
+    await expect(page.get_by_role("menu")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("menu")).to_have_count(0)
+    await expect(drawer).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(drawer).to_have_count(0)
