@@ -60,7 +60,7 @@ class GenerateService:
         """What the role makes of `payload`; an answer that breaks the schema is asked for once more.
 
         Raises:
-            NotFound: no such role or task. ValidationFailed: the payload lacks what the prompt needs.
+            NotFound: no such role. ValidationFailed: the payload lacks what the prompt needs.
             UpstreamBroken: the second answer does not fit either. Otherwise as `ChatService.answer`.
         """
         entry = self._book.find(role, task)

@@ -17,7 +17,7 @@ def in_role(turn: Turn, book: RoleBook, catalog: Catalog) -> Turn:
     A role that has no prompt but is named by a rule of the router changes nothing here.
 
     Raises:
-        NotFound: no such role or task.
+        NotFound: no such role.
         ValidationFailed: the prompt needs a payload that a chat does not have.
     """
     if turn.role is None:

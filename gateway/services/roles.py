@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,13 +79,17 @@ class RoleBook:
         return cls(entries)
 
     def find(self, role: str, task: str | None) -> RoleTask:
-        """Raises NotFound with `param` for a role or a task that is not configured."""
+        """The entry of a task; a task that the role does not define uses the role's own prompt and schema.
+
+        The name of such a task still counts for the router's rules and is returned to the caller.
+
+        Raises:
+            NotFound: no such role; `param` is `role`.
+        """
         if role not in self.roles:
             raise NotFound("There is no role of this name in the configuration.", param="role")
         entry = self._entries.get((role, task))
-        if entry is None:
-            raise NotFound("This role has no task of this name.", param="task")
-        return entry
+        return entry if entry is not None else replace(self._entries[role, None], task=task)
 
 
 def _entry(name: str, task: str | None, role: RoleConfig, own: TaskConfig, folder: Path) -> RoleTask:

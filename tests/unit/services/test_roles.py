@@ -11,9 +11,11 @@ import pytest
 from gateway.core.exceptions import NotFound, ValidationFailed
 from gateway.domain.catalog_file import ConfigError
 from gateway.domain.config.roles import RoleConfig
-from gateway.services.roles import RoleBook
+from gateway.services.configuration import load_catalog
+from gateway.services.roles import Payload, RoleBook
 from gateway.services.shapes import Shape
 
+PROJECT = Path(__file__).resolve().parents[3]
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 
 
@@ -46,12 +48,35 @@ def test_a_task_takes_from_its_role_what_it_has_not(tmp_path: Path) -> None:
     assert task.shape.schema == SCHEMA
 
 
-@pytest.mark.parametrize(("role", "task", "param"), [("nobody", None, "role"), ("writer", "nothing", "task")])
-def test_what_is_not_configured_is_not_found(tmp_path: Path, role: str, task: str | None, param: str) -> None:
+def test_a_role_that_is_not_configured_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFound) as raised:
-        book(tmp_path, writer={"prompt": "Say it."}).find(role, task)
+        book(tmp_path, writer={"prompt": "Say it."}).find("nobody", None)
 
-    assert raised.value.param == param
+    assert raised.value.param == "role"
+
+
+def test_a_task_that_the_role_does_not_define_uses_the_roles_own_prompt(tmp_path: Path) -> None:
+    role = {"prompt": "Of the role.", "max_tokens": 9, "tasks": {"short": {"prompt": "Of the task."}}}
+
+    entry = book(tmp_path, writer=role).find("writer", "marketing_brief")
+
+    assert (entry.task, entry.prompt, entry.max_tokens) == ("marketing_brief", "Of the role.", 9)
+
+
+@pytest.mark.parametrize(
+    ("role", "task"),
+    [("brief", "marketing_brief"), ("copywriter", "product_copy"), ("vision", "image_prompt")],
+)
+@pytest.mark.parametrize(
+    "payload", [{"product": "Stoneware mug"}, {"campaign": "Spring"}, "A mug of stoneware."]
+)
+def test_the_shipped_tasks_take_any_payload(role: str, task: str, payload: Payload) -> None:
+    catalog = load_catalog(PROJECT / "provider_config.yaml")
+
+    entry = RoleBook.load(catalog.roles, PROJECT / "prompts").find(role, task)
+
+    assert entry.shape is not None
+    assert "{{" not in entry.render(payload)
 
 
 def test_what_the_prompt_needs_has_to_be_in_the_payload(tmp_path: Path) -> None:
