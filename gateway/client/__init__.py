@@ -2,7 +2,7 @@
 
     from gateway.client import LLMGatewayClient
 
-    with LLMGatewayClient("http://127.0.0.1:8000", api_key="gw_…") as gateway:
+    with LLMGatewayClient() as gateway:  # LLM_GATEWAY_URL and LLM_GATEWAY_API_KEY, or named here
         print(gateway.chat("Good morning").message.content)
         for event in gateway.stream_chat("Tell me a story"):
             if event.event == "delta":

@@ -32,8 +32,8 @@ class LLMGatewayClient:
     """Blocking; use it as a context manager, or `close` it.
 
     Args:
-        base_url: the gateway's address, without `/v1`.
-        api_key, token: a service's key or a person's access token, one of them.
+        base_url: the gateway's address, without `/v1`; default `LLM_GATEWAY_URL`, else `http://127.0.0.1:8000`.
+        api_key, token: a service's key or a person's access token; default the key `LLM_GATEWAY_API_KEY`.
         timeout: of one request, in seconds.
         max_retries: further tries where `x-should-retry` and the kind of failure allow them.
         http: a client of your own instead; its address, headers and time-outs are then yours too.
@@ -43,7 +43,7 @@ class LLMGatewayClient:
 
     def __init__(
         self,
-        base_url: str,
+        base_url: str | None = None,
         *,
         api_key: str | None = None,
         token: str | None = None,
@@ -86,7 +86,7 @@ class LLMGatewayClient:
     def generate(
         self,
         role: str,
-        payload: dict[str, Any] | str,
+        payload: dict[str, Any] | str = "",
         *,
         task: str | None = None,
         mode: Mode | None = None,
@@ -151,7 +151,7 @@ class AsyncLLMGatewayClient:
 
     def __init__(
         self,
-        base_url: str,
+        base_url: str | None = None,
         *,
         api_key: str | None = None,
         token: str | None = None,
@@ -185,7 +185,7 @@ class AsyncLLMGatewayClient:
     async def generate(
         self,
         role: str,
-        payload: dict[str, Any] | str,
+        payload: dict[str, Any] | str = "",
         *,
         task: str | None = None,
         mode: Mode | None = None,

@@ -28,7 +28,7 @@ class MediaGatewayClient:
 
     def __init__(
         self,
-        base_url: str,
+        base_url: str | None = None,
         *,
         api_key: str | None = None,
         token: str | None = None,
@@ -64,7 +64,7 @@ class AsyncMediaGatewayClient:
 
     def __init__(
         self,
-        base_url: str,
+        base_url: str | None = None,
         *,
         api_key: str | None = None,
         token: str | None = None,

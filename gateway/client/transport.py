@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,9 @@ import httpx
 from gateway.client.errors import ConnectionLost, GatewayClientError, error_of
 from gateway.client.retries import retry_after, should_retry, wait_seconds
 
+URL_VARIABLE = "LLM_GATEWAY_URL"
+API_KEY_VARIABLE = "LLM_GATEWAY_API_KEY"
+DEFAULT_URL = "http://127.0.0.1:8000"
 DEFAULT_TIMEOUT = httpx.Timeout(200.0, connect=5.0)
 # Failures in which the request cannot have been taken up.
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -39,11 +43,20 @@ class Call:
 
 
 def client_options(
-    base_url: str, api_key: str | None, token: str | None, timeout: float | httpx.Timeout | None
+    base_url: str | None, api_key: str | None, token: str | None, timeout: float | httpx.Timeout | None
 ) -> dict[str, Any]:
-    """What both httpx clients are made with; `api_key` or an access `token`, one of them."""
-    if (api_key is None) == (token is None):
+    """Arguments of both httpx clients; what is None comes from the environment.
+
+    Raises:
+        ValueError: an `api_key` and a `token` are given, or neither and `LLM_GATEWAY_API_KEY` is not set.
+    """
+    if api_key is None and token is None:
+        api_key = os.environ.get(API_KEY_VARIABLE) or None
+        if api_key is None:
+            raise ValueError(f"Give an api_key or a token, or set {API_KEY_VARIABLE}.")
+    elif api_key is not None and token is not None:
         raise ValueError("Give either api_key or token.")
+    base_url = base_url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
     return {
         "base_url": base_url.rstrip("/"),
         "headers": {"authorization": f"Bearer {api_key or token}", "user-agent": "llm-gateway-client"},
