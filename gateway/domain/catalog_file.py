@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -28,10 +28,19 @@ class ConfigError(Exception):
     """The configuration cannot be used; the message has a line a mistake: `file:line: key: what is wrong`."""
 
 
-def parse_catalog(text: str, environ: Mapping[str, str], *, source: str = "provider_config.yaml") -> Catalog:
+def parse_catalog(
+    text: str,
+    environ: Mapping[str, str],
+    *,
+    source: str = "provider_config.yaml",
+    type_problem: Callable[[str], str | None] = lambda _: None,
+) -> Catalog:
     """The catalog that `text` describes, with `${NAME}` and `${NAME:-default}` read from `environ`.
 
     A section left out takes its defaults. `GATEWAY_*` variables are laid over it (`domain.overlay`).
+
+    Args:
+        type_problem: what is wrong with the type of a provider, as a sentence; None if nothing is.
 
     Raises:
         ConfigError: with all mistakes of the file, by line; values are never shown, names are.
@@ -52,10 +61,21 @@ def parse_catalog(text: str, environ: Mapping[str, str], *, source: str = "provi
         problems += _named(document, check_names(value))
         catalog, mistakes = _validate(value, document)
         problems += _named(document, mistakes)
+        problems += _named(document, _wrong_types(value, type_problem))
     if problems or catalog is None:
         lines = dict.fromkeys(f"{source}:{line}: {sentence}" for line, sentence in sorted(problems))
         raise ConfigError("\n".join(lines))
     return catalog
+
+
+def _wrong_types(
+    value: Mapping[str, Any], type_problem: Callable[[str], str | None]
+) -> Iterator[tuple[Path, str]]:
+    providers = value.get("providers")
+    for name, provider in providers.items() if isinstance(providers, dict) else ():
+        type_ = provider.get("type") if isinstance(provider, dict) else None
+        if isinstance(type_, str) and (problem := type_problem(type_)) is not None:
+            yield ("providers", name, "type"), problem
 
 
 def _named(document: LinedDocument, mistakes: Iterator[tuple[Path, str]]) -> list[tuple[int, str]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from gateway.domain.catalog import Catalog
 from gateway.domain.catalog_file import ConfigError, parse_catalog
 from gateway.domain.overlay import UPSTREAMS
+from gateway.providers.discovery import type_problem
 
 
 def load_catalog(path: Path) -> Catalog:
@@ -24,10 +25,10 @@ def load_catalog(path: Path) -> Catalog:
     except (OSError, UnicodeDecodeError) as error:
         missing = isinstance(error, FileNotFoundError) or path == Path()
         if missing and os.environ.get(UPSTREAMS):
-            return parse_catalog("", os.environ, source="environment")
+            return parse_catalog("", os.environ, source="environment", type_problem=type_problem)
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ConfigError(f"{path}: the provider configuration cannot be read: {reason}.") from error
-    return parse_catalog(text, os.environ, source=str(path))
+    return parse_catalog(text, os.environ, source=str(path), type_problem=type_problem)
 
 
 def fingerprint_of(path: Path) -> str:

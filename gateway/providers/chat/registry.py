@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import httpx
 
 from gateway.domain.catalog import Catalog, ProviderConfig, Timeouts
 from gateway.providers.chat.base import ChatProvider
-
-# A new provider is one module and one line here: type -> module and class.
-PROVIDERS: dict[str, tuple[str, str]] = {
-    "openai": ("gateway.providers.chat.openai", "OpenAIProvider"),
-    "local": ("gateway.providers.chat.local", "LocalProvider"),
-    "ollama": ("gateway.providers.chat.ollama", "OllamaProvider"),
-    "anthropic": ("gateway.providers.chat.anthropic", "AnthropicProvider"),
-    "gemini": ("gateway.providers.chat.gemini", "GeminiProvider"),
-    "mock": ("gateway.providers.chat.mock", "MockProvider"),
-    "comfyui": ("gateway.providers.chat.comfyui", "ComfyUIPresence"),
-}
-
-LITELLM_HINT = (
-    "The provider type `litellm` is not part of this installation. Run a LiteLLM proxy of your own and "
-    "name it as `type: openai` with `base_url: http://…/v1`."
-)
+from gateway.providers.discovery import CHAT, find_provider, type_problem
 
 
 class ProviderMisconfigured(ValueError):
@@ -55,12 +38,9 @@ def _with_local_url(config: ProviderConfig, url: str) -> ProviderConfig:
 
 
 def _build(name: str, config: ProviderConfig, timeouts: Timeouts, http: httpx.AsyncClient) -> ChatProvider:
-    entry = PROVIDERS.get(config.type)
-    if entry is None:
-        hint = LITELLM_HINT if config.type == "litellm" else f"There is no provider type `{config.type}`."
-        raise ProviderMisconfigured(f"providers.{name}: {hint}")
-    module, attribute = entry
-    factory: type[ChatProvider] = getattr(import_module(module), attribute)
+    factory = find_provider(CHAT, config.type, ChatProvider)  # type: ignore[type-abstract]
+    if factory is None:
+        raise ProviderMisconfigured(f"providers.{name}.type: {type_problem(config.type)}.")
     try:
         return factory(name, config, timeouts, http)
     except ValueError as error:

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import httpx
 
 from gateway.domain.catalog import Catalog, ProviderConfig
+from gateway.providers.chat.registry import ProviderMisconfigured
+from gateway.providers.discovery import EMBEDDING, find_provider, has_module
 from gateway.providers.embedding.base import EmbeddingProvider
-
-# A new provider is one module and one line here: type -> module and class.
-PROVIDERS: dict[str, tuple[str, str]] = {
-    "openai": ("gateway.providers.embedding.openai", "OpenAIEmbeddings"),
-    "ollama": ("gateway.providers.embedding.ollama", "OllamaEmbeddings"),
-    "local": ("gateway.providers.embedding.local", "LocalEmbeddings"),
-    "mock": ("gateway.providers.embedding.mock", "MockEmbeddings"),
-}
 
 
 def build_embedding_providers(catalog: Catalog, http: httpx.AsyncClient) -> dict[str, EmbeddingProvider]:
@@ -29,11 +21,16 @@ def build_embedding_providers(catalog: Catalog, http: httpx.AsyncClient) -> dict
     return {
         name: _build(name, config, catalog, http)
         for name, config in catalog.providers.items()
-        if config.type in PROVIDERS and (name in wanted or (catalog.mode == "mock" and config.type == "mock"))
+        if has_module(EMBEDDING, config.type)
+        and (name in wanted or (catalog.mode == "mock" and config.type == "mock"))
     }
 
 
 def _build(name: str, config: ProviderConfig, catalog: Catalog, http: httpx.AsyncClient) -> EmbeddingProvider:
-    module, attribute = PROVIDERS[config.type]
-    factory: type[EmbeddingProvider] = getattr(import_module(module), attribute)
-    return factory(name, config, catalog.timeouts, http)
+    factory = find_provider(EMBEDDING, config.type, EmbeddingProvider)  # type: ignore[type-abstract]
+    if factory is None:
+        raise ProviderMisconfigured(f"providers.{name}.type: this type has no embedding provider.")
+    try:
+        return factory(name, config, catalog.timeouts, http)
+    except ValueError as error:
+        raise ProviderMisconfigured(f"providers.{name}: {error}") from error

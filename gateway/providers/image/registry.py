@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 
 import httpx
 
 from gateway.domain.catalog import Catalog, ProviderConfig
+from gateway.providers.chat.registry import ProviderMisconfigured
+from gateway.providers.discovery import IMAGE, find_provider, has_module
 from gateway.providers.image.base import ImageProvider
-
-# A new provider is one module and one line here: type -> module and class.
-PROVIDERS: dict[str, tuple[str, str]] = {
-    "comfyui": ("gateway.providers.image.comfyui", "ComfyUIProvider"),
-    "openai": ("gateway.providers.image.openai", "OpenAIImages"),
-    "gemini": ("gateway.providers.image.gemini", "GeminiImages"),
-    "mock": ("gateway.providers.image.mock", "MockImages"),
-}
 
 
 def build_image_providers(
@@ -36,7 +29,8 @@ def build_image_providers(
     return {
         name: _build(name, _with_folder(config, beside), catalog, http)
         for name, config in catalog.providers.items()
-        if config.type in PROVIDERS and (name in wanted or (catalog.mode == "mock" and config.type == "mock"))
+        if has_module(IMAGE, config.type)
+        and (name in wanted or (catalog.mode == "mock" and config.type == "mock"))
     }
 
 
@@ -48,6 +42,10 @@ def _with_folder(config: ProviderConfig, beside: Path) -> ProviderConfig:
 
 
 def _build(name: str, config: ProviderConfig, catalog: Catalog, http: httpx.AsyncClient) -> ImageProvider:
-    module, attribute = PROVIDERS[config.type]
-    factory: type[ImageProvider] = getattr(import_module(module), attribute)
-    return factory(name, config, catalog.timeouts, http)
+    factory = find_provider(IMAGE, config.type, ImageProvider)  # type: ignore[type-abstract]
+    if factory is None:
+        raise ProviderMisconfigured(f"providers.{name}.type: this type has no image provider.")
+    try:
+        return factory(name, config, catalog.timeouts, http)
+    except ValueError as error:
+        raise ProviderMisconfigured(f"providers.{name}: {error}") from error

@@ -170,7 +170,9 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_lines() -> None:
 
 
 def test_a_mistake_never_shows_a_secret() -> None:
-    text = 'providers:\n  p: {type: openai, api_key: ["${K}"]}\n  q: {type: "${K}"}\nmode: ${K}'
+    text = (
+        'providers:\n  p: {type: openai, api_key: ["${K}"]}\n  q: {type: openai, options: "${K}"}\nmode: ${K}'
+    )
     found = "\n".join(mistakes(text, K="sk-this-is-a-secret"))
     assert "sk-this" not in found
     assert found.count("conf.yaml:") == 3
