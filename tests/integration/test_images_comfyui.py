@@ -44,7 +44,11 @@ def serve(database_url: str, clean_redis: str, tmp_path: Path, comfyui: ComfyUIU
     def start(url: str = "", **sections: Any) -> AbstractAsyncContextManager[Gateway]:
         config: dict[str, Any] = {
             "providers": {
-                "comfy": {"type": "comfyui", "base_url": url or comfyui.url},
+                "comfy": {
+                    "type": "comfyui",
+                    "base_url": url or comfyui.url,
+                    "options": {"workflow": "smoke"},
+                },
                 "mock": {"type": "mock"},
             },
             "models": {
@@ -238,11 +242,13 @@ async def test_a_caller_who_leaves_calls_the_run_off(
             while len(comfyui.called_off) < 2:  # noqa: ASYNC110 - the server's own list
                 await asyncio.sleep(0.01)
         assert [where for where, _ in comfyui.called_off] == ["queue", "interrupt"]
-    await nothing_came_of_it(gateway, person, tmp_path)
-    recorded = await rows(
-        gateway.container.engine, "SELECT outcome FROM usage_records WHERE user_id = :u", u=UUID(person.id)
-    )
+    outcomes = "SELECT outcome FROM usage_records WHERE user_id = :u"
+    async with asyncio.timeout(10):
+        # ComfyUI hears of it before the ledger does.
+        while len(recorded := await rows(gateway.container.engine, outcomes, u=UUID(person.id))) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
     assert [row["outcome"] for row in recorded] == ["cancelled", "cancelled"]
+    await nothing_came_of_it(gateway, person, tmp_path)
 
 
 async def test_a_run_that_takes_too_long_is_called_off(serve: Serve, comfyui: ComfyUIUpstream) -> None:

@@ -14,7 +14,10 @@ from aiohttp import WSMsgType, web
 from PIL import Image
 
 _NUMBERS = {"EmptyImage": {"color": 0xFFFFFF}, "ImageScale": {"width": 16384, "height": 16384}}
-_CLASSES = {"EmptyImage", "ImageScale", "SaveImage", "ImageToMask", "MaskToImage", "KSampler"}
+_CLASSES = {
+    "EmptyImage", "ImageScale", "SaveImage", "ImageToMask", "MaskToImage",
+    "CheckpointLoaderSimple", "CLIPTextEncode", "EmptyLatentImage", "KSampler", "VAEDecode",
+}  # fmt: skip
 
 
 class ComfyUIUpstream:
@@ -29,6 +32,7 @@ class ComfyUIUpstream:
     def __init__(self) -> None:
         self.url = ""
         self.misbehaviour = ""
+        self.checkpoints: tuple[str, ...] = ()
         self.prompts: list[dict[str, Any]] = []
         self.called_off: list[tuple[str, str]] = []
         self.queued = asyncio.Event()
@@ -86,7 +90,7 @@ class ComfyUIUpstream:
                     },
                     status=400,
                 )
-        node_errors = _not_valid(graph)
+        node_errors = _not_valid(graph, self.checkpoints)
         if self.misbehaviour == "refuse":
             errors = [{"type": "value_smaller_than_min", "message": "vendor secret", "details": "width"}]
             node_errors = {"2": {"errors": errors, "dependent_outputs": ["3"], "class_type": "ImageScale"}}
@@ -245,10 +249,17 @@ async def comfyui_server() -> AsyncIterator[ComfyUIUpstream]:
         await runner.cleanup()
 
 
-def _not_valid(graph: dict[str, Any]) -> dict[str, Any]:
-    """`node_errors` for numbers that are none, or too large: as execution.py of 0.3.64 words them."""
+def _not_valid(graph: dict[str, Any], checkpoints: tuple[str, ...]) -> dict[str, Any]:
+    """`node_errors` for wrong numbers and missing checkpoints, as execution.py of 0.3.64 words them."""
     found = dict[str, Any]()
     for node_id, node in graph.items():
+        name = node["inputs"].get("ckpt_name")
+        if node["class_type"] == "CheckpointLoaderSimple" and name not in checkpoints:
+            about = {"input_name": "ckpt_name", "input_config": [list(checkpoints)], "received_value": name}
+            details = f"ckpt_name: '{name}' not in {list(checkpoints)}"
+            error = {"type": "value_not_in_list", "message": "Value not in list", "details": details}
+            error["extra_info"] = about
+            found[node_id] = {"errors": [error], "dependent_outputs": ["8"], "class_type": node["class_type"]}
         for field, most in _NUMBERS.get(node["class_type"], {}).items():
             value = node["inputs"].get(field, 0)
             kind = None

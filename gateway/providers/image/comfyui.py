@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,8 @@ _CALL_OFF_SECONDS = 2.0
 class ComfyUIProvider(ImageProvider):
     """`options.workflows` is the folder of workflow files (`workflows`), `options.workflow` the usual one.
 
-    A model's `model` in the configuration names its workflow too, unless it is `default`.
+    `options.placeholders` are values for placeholders that a request leaves out, such as `checkpoint`. A
+    model's `model` in the configuration names its workflow too, unless it is `default`.
     """
 
     type = "comfyui"
@@ -57,7 +58,8 @@ class ComfyUIProvider(ImageProvider):
         super().__init__(name, config, timeouts, http)
         self._base = wire.base_url_of(config.base_url, _DEFAULT_URL)
         self._folder = Path(str(config.options.get("workflows", "workflows")))
-        self._usual = str(config.options.get("workflow", "smoke"))
+        self._usual = str(config.options.get("workflow", "product_shot_v1"))
+        self._placeholders = _placeholders(config.options.get("placeholders"))
         self._extensions = {"timeout": wire.timeouts_of(timeouts)}
 
     @property
@@ -68,7 +70,7 @@ class ComfyUIProvider(ImageProvider):
         workflow = self._workflow(request)
         seed = secrets.randbelow(_MAX_SEED) if request.seed is None else request.seed
         for number in range(request.n):
-            graph = _fill(workflow, request, (seed + number) % _MAX_SEED)
+            graph = _fill(workflow, request, (seed + number) % _MAX_SEED, self._placeholders)
             async with aclosing(self._run(workflow, graph, _given(request))) as events:
                 async for event in events:
                     if isinstance(event, ImageProgress):
@@ -206,7 +208,18 @@ class ComfyUIProvider(ImageProvider):
         )
 
 
-def _fill(workflow: Workflow, request: ImageRequest, seed: int) -> dict[str, Any]:
+def _placeholders(given: Any) -> dict[str, Any]:
+    """The values of `options.placeholders`; an empty one, as of a variable that is not set, is left out."""
+    if given is None:
+        return {}
+    if not isinstance(given, dict):
+        raise ValueError("options.placeholders has to be a mapping of placeholders and their values")
+    return {str(name): value for name, value in given.items() if value not in (None, "")}
+
+
+def _fill(
+    workflow: Workflow, request: ImageRequest, seed: int, defaults: Mapping[str, Any]
+) -> dict[str, Any]:
     for mark in request.placeholders:
         if mark not in workflow.marks:
             known = ", ".join(sorted(workflow.marks)) or "none"
@@ -214,6 +227,7 @@ def _fill(workflow: Workflow, request: ImageRequest, seed: int) -> dict[str, Any
                 f"The workflow {workflow.name} has no such placeholder; it has {known}.", param="placeholders"
             )
     values = {
+        **defaults,
         **request.placeholders,
         **{name: getattr(request, name) for name in FIELDS},
         "seed": seed,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Collection, Iterator
 from typing import Any
 
 import aiohttp
@@ -20,6 +20,7 @@ from gateway.core.exceptions import (
 from gateway.domain.images import ImageProgress
 from gateway.providers.image.workflow import FIELDS, Workflow
 
+_MODEL_FILE = re.compile(r"[\w .()+/\\-]{1,200}\.(safetensors|ckpt|pt|pth|bin|gguf|sft)", re.IGNORECASE)
 _KIND = re.compile(r"[A-Za-z]{1,60}")
 _ENDED = (
     aiohttp.WSMsgType.CLOSE,
@@ -107,6 +108,9 @@ def refused(workflow: Workflow, answer: dict[str, Any], given: Collection[str]) 
 
 def _refusal(workflow: Workflow, answer: dict[str, Any]) -> str:
     """Which node ComfyUI would not take; its own words may hold what was asked and stay out."""
+    missing = _missing_file(workflow, answer)
+    if missing is not None:
+        return missing
     nodes = answer.get("node_errors")
     error = answer.get("error")
     named = list(nodes) if isinstance(nodes, dict) else []
@@ -118,17 +122,45 @@ def _refusal(workflow: Workflow, answer: dict[str, Any]) -> str:
     return f"ComfyUI refused the workflow {workflow.name} at node {titles}."
 
 
+def _missing_file(workflow: Workflow, answer: dict[str, Any]) -> str | None:
+    """A sentence about a model file that the workflow names and ComfyUI does not have; None without one.
+
+    The name is the operator's: `refused` has ruled out a value of the caller.
+    """
+    for node_id, kind, field, value in _input_errors(answer):
+        if kind == "value_not_in_list" and field.endswith("_name") and _MODEL_FILE.fullmatch(value):
+            marks = sorted(workflow.marks_of(node_id, field))
+            named = (
+                f", or name another by the placeholder `{marks[0]}` in `options.placeholders`"
+                if marks
+                else ""
+            )
+            return (
+                f"The workflow {workflow.name} needs the model file {value} at node"
+                f" {workflow.title_of(node_id)}, and ComfyUI does not have it. Put the file into"
+                f" ComfyUI's models folder{named}."
+            )
+    return None
+
+
 def _refused_value(workflow: Workflow, answer: dict[str, Any], given: Collection[str]) -> str | None:
     """The first of the `given` placeholders whose value ComfyUI would not take; None where that was none."""
+    for node_id, _, field, _ in _input_errors(answer):
+        if blamed := workflow.marks_of(node_id, field).intersection(given):
+            return min(blamed)
+    return None
+
+
+def _input_errors(answer: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    """Each refused input: the node's id, the kind of error, the input's name and the value as text."""
     nodes = answer.get("node_errors")
     for node_id, node in nodes.items() if isinstance(nodes, dict) else ():
         errors = node.get("errors") if isinstance(node, dict) else None
         for error in errors if isinstance(errors, list) else ():
             about = error.get("extra_info") if isinstance(error, dict) else None
-            field = about.get("input_name") if isinstance(about, dict) else None
-            if blamed := workflow.marks_of(node_id, str(field)).intersection(given):
-                return min(blamed)
-    return None
+            if isinstance(about, dict):
+                value = about.get("received_value")
+                yield node_id, str(error.get("type")), str(about.get("input_name")), str(value)
 
 
 def failed(workflow: Workflow, kind: str, data: dict[str, Any]) -> UpstreamError:

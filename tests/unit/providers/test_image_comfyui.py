@@ -40,10 +40,12 @@ def request(**fields: Any) -> ImageRequest:
 
 
 async def run(
-    url: str, asked: ImageRequest, *, folder: Path = WORKFLOWS, live: float = 20
+    url: str, asked: ImageRequest, *, folder: Path = WORKFLOWS, live: float = 20, **options: Any
 ) -> list[ImageEvent]:
     async with httpx.AsyncClient() as http:
-        config = ProviderConfig(type="comfyui", base_url=url, options={"workflows": str(folder)})
+        config = ProviderConfig(
+            type="comfyui", base_url=url, options={"workflows": str(folder), "workflow": "smoke", **options}
+        )
         provider = ComfyUIProvider("comfy", config, Timeouts(live=live, connect=2), http)
         return [event async for event in provider.generate(asked)]
 
@@ -142,6 +144,44 @@ async def test_a_node_that_comfyui_does_not_have_is_named(comfyui: ComfyUIUpstre
 
     with pytest.raises(UpstreamError, match=r"9 \(Nope\)"):
         await run(comfyui.url, request(workflow="own"), folder=tmp_path)
+
+
+async def test_the_default_workflow_sends_the_prompts_size_seed_and_checkpoint(
+    comfyui: ComfyUIUpstream,
+) -> None:
+    comfyui.checkpoints = ("house.safetensors",)
+    asked = request(prompt="a mug", negative_prompt="steam", width=300, height=200, seed=9)
+
+    events = await run(
+        comfyui.url, asked, workflow="product_shot_v1", placeholders={"checkpoint": "house.safetensors"}
+    )
+
+    done = events[-1]
+    assert isinstance(done, ImageDone)
+    assert Image.open(io.BytesIO(done.content)).size == (300, 200)
+    inputs = {node["class_type"]: node["inputs"] for node in comfyui.prompts[0].values()}
+    texts = [n["inputs"]["text"] for n in comfyui.prompts[0].values() if n["class_type"] == "CLIPTextEncode"]
+    assert texts == ["a mug", "steam"]
+    assert inputs["CheckpointLoaderSimple"]["ckpt_name"] == "house.safetensors"
+    assert (inputs["EmptyLatentImage"]["width"], inputs["EmptyLatentImage"]["height"]) == (300, 200)
+    assert inputs["KSampler"]["seed"] == 9
+
+
+async def test_a_checkpoint_that_comfyui_does_not_have_is_named(comfyui: ComfyUIUpstream) -> None:
+    with pytest.raises(UpstreamError, match=r"sd_xl_base_1\.0\.safetensors .* does not have it") as raised:
+        await run(comfyui.url, request(), workflow="product_shot_v1", placeholders={"checkpoint": ""})
+
+    assert "`checkpoint`" in str(raised.value)
+
+
+async def test_a_checkpoint_of_the_callers_choice_is_the_callers_mistake(comfyui: ComfyUIUpstream) -> None:
+    asked = request(placeholders={"checkpoint": "mine.safetensors"})
+
+    with pytest.raises(UnsupportedParameter) as raised:
+        await run(comfyui.url, asked, workflow="product_shot_v1")
+
+    assert raised.value.param == "placeholders"
+    assert "mine" not in str(raised.value)
 
 
 async def test_a_run_that_never_ends_is_called_off(comfyui: ComfyUIUpstream) -> None:
