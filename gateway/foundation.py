@@ -201,7 +201,13 @@ def _open_accounts(
     )
     stack.push_async_callback(resets.aclose)
     keys = parse_keys(settings.gateway_api_keys.get_secret_value())
-    environment_keys = EnvironmentKeys(keys, uow, cache, tier=catalog.operator_tier)
+    environment_keys = EnvironmentKeys(
+        keys,
+        uow,
+        cache,
+        tier=catalog.operator_tier,
+        requests_per_minute=catalog.limits.environment_key_requests_per_minute,
+    )
     authenticator = Authenticator(uow, cache, tokens, limiter, environment_keys)
     stack.push_async_callback(authenticator.aclose)
     return Accounts(

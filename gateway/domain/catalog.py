@@ -24,16 +24,18 @@ from gateway.domain.config.tools import ToolsConfig
 from gateway.domain.usage import Price
 
 Capability = Literal["tools", "json", "vision", "embeddings", "images", "logprobs"]
-ProviderType = Literal["ollama", "openai", "anthropic", "gemini", "litellm", "local", "mock", "comfyui"]
 AUTO = "auto"
 # Providers that send no bill: a model of theirs without a price is free.
-_FREE_TO_RUN: frozenset[ProviderType] = frozenset({"ollama", "local", "mock", "comfyui"})
+_FREE_TO_RUN = frozenset({"ollama", "local", "mock", "comfyui"})
 
 
 class ProviderConfig(ConfigModel):
-    """`base_url` of an OpenAI-compatible server includes its `/v1`; `options` are the provider type's own."""
+    """`type` is the name of a module of `gateway.providers.chat`; `options` are that type's own.
 
-    type: ProviderType
+    `base_url` of an OpenAI-compatible server includes its `/v1`.
+    """
+
+    type: str
     base_url: str | None = None
     api_key: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
@@ -148,14 +150,16 @@ class Pricing(ConfigModel):
 
 
 class Limits(ConfigModel):
-    """Of a single turn, whoever asks.
+    """Limits of single turns, and of the keys that `GATEWAY_API_KEYS` gives.
 
     Past `usd_per_turn` no further model call is begun (None: no such limit). `default_max_tokens` is what is
-    reserved for an answer whose caller set no `max_tokens`.
+    reserved for an answer whose caller set no `max_tokens`. Each key of `GATEWAY_API_KEYS` may send
+    `environment_key_requests_per_minute` (None: as many as its tier allows).
     """
 
     usd_per_turn: Annotated[Decimal, Field(gt=0)] | None = None
     default_max_tokens: Annotated[int, Field(gt=0)] = 1024
+    environment_key_requests_per_minute: Annotated[int, Field(gt=0)] | None = 60
 
 
 def default_tiers() -> dict[str, Tier]:

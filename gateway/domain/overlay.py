@@ -148,6 +148,7 @@ def _add_fallbacks(result: dict[str, Any], environ: Mapping[str, str]) -> None:
 
 def _add_limits(result: dict[str, Any], environ: Mapping[str, str]) -> None:
     if (limit := _number(RATE_LIMIT, environ, int)) is not None:
+        result["limits"] = {**(result.get("limits") or {}), "environment_key_requests_per_minute": limit}
         tiers = result.get("tiers") or {
             name: tier.model_dump(mode="json") for name, tier in default_tiers().items()
         }

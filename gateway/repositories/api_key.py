@@ -108,7 +108,13 @@ class ApiKeyRepository(Repository):
         return await self._session.scalar(statement)
 
     async def keep_only(
-        self, user_id: UUID, *, name: str, prefixes: Mapping[bytes, str], scopes: Sequence[str]
+        self,
+        user_id: UUID,
+        *,
+        name: str,
+        prefixes: Mapping[bytes, str],
+        scopes: Sequence[str],
+        requests_per_minute: int | None,
     ) -> list[bytes]:
         """Make the owner's keys of this name exactly those of these hashes; returns the hashes revoked.
 
@@ -129,10 +135,17 @@ class ApiKeyRepository(Repository):
         for key_hash, prefix in prefixes.items():
             await self._session.execute(
                 insert_or_update(ApiKey)
-                .values(user_id=user_id, name=name, prefix=prefix, key_hash=key_hash, scopes=list(scopes))
+                .values(
+                    user_id=user_id,
+                    name=name,
+                    prefix=prefix,
+                    key_hash=key_hash,
+                    scopes=list(scopes),
+                    requests_per_minute=requests_per_minute,
+                )
                 .on_conflict_do_update(
                     index_elements=[ApiKey.key_hash],
-                    set_={"revoked_at": None},
+                    set_={"revoked_at": None, "requests_per_minute": requests_per_minute},
                     where=(ApiKey.user_id == user_id) & (ApiKey.name == name),
                 )
             )

@@ -57,7 +57,12 @@ async def live() -> Response:
     return Response(b'{"status":"ok"}', media_type="application/json")
 
 
-@router.get("/metrics", summary="Prometheus metrics", include_in_schema=False)
+@router.get(
+    "/metrics",
+    summary="Prometheus metrics",
+    response_class=Response,
+    responses={200: {"description": "The Prometheus text format.", "content": {"text/plain": {}}}},
+)
 async def prometheus() -> Response:
     page = await asyncio.to_thread(exposition.render)
     return Response(page, headers={"content-type": exposition.CONTENT_TYPE})

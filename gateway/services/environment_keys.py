@@ -30,11 +30,21 @@ class EnvironmentKeys:
 
     The account is an ordinary one of the operator's tier that nobody can sign in to. A key that has left
     the environment is revoked at the next start.
+
+    Args:
+        requests_per_minute: the limit of each key; None leaves the tier's alone.
     """
 
     def __init__(
-        self, keys: Iterable[str], uow: Callable[[], UnitOfWork], cache: AuthCache, *, tier: str
+        self,
+        keys: Iterable[str],
+        uow: Callable[[], UnitOfWork],
+        cache: AuthCache,
+        *,
+        tier: str,
+        requests_per_minute: int | None = None,
     ) -> None:
+        self._requests_per_minute = requests_per_minute
         self._hashes = {hash_secret(key): key for key in keys}
         self._uow = uow
         self._cache = cache
@@ -71,6 +81,7 @@ class EnvironmentKeys:
                 name=_NAME,
                 prefixes={hash_: f"env:{hash_.hex()[:6]}" for hash_ in self._hashes},
                 scopes=sorted(ALL_SCOPES),
+                requests_per_minute=self._requests_per_minute,
             )
         for hash_ in {*gone, *self._hashes}:
             await self._cache.forget_key(hash_)

@@ -41,6 +41,26 @@ async def test_a_key_that_left_the_environment_is_refused_from_the_next_start(
         assert (await ask(app, "second"))[0] == 200
 
 
+async def test_each_given_key_has_the_configured_limit_also_after_it_changed(
+    database_url: str, redis_url: str
+) -> None:
+    async with account_app(database_url, redis_url, environment_keys=(FIRST,)) as app:
+        for limit in (60, 7, None):
+            keys = EnvironmentKeys(
+                (FIRST,),
+                app.container.uow,
+                app.container.cache,
+                tier="enterprise",
+                requests_per_minute=limit,
+            )
+            await keys.write_down()
+            async with app.container.uow() as uow:
+                account = await uow.users.credentials_by_email(ACCOUNT)
+                assert account is not None
+                (key,) = await uow.api_keys.list_of(account.user_id)
+            assert key.requests_per_minute == limit
+
+
 async def test_nobody_can_sign_in_as_the_services_account(database_url: str, redis_url: str) -> None:
     async with account_app(database_url, redis_url, environment_keys=(FIRST,)) as app:
         await app.container.environment_keys.write_down()

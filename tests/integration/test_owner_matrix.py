@@ -99,6 +99,7 @@ def calls(owner: Owner) -> dict[str, Call]:
         "GET /health": Call(open=(200,)),
         "GET /health/ready": Call(open=(200,)),
         "GET /health/live": Call(open=(200,)),
+        "GET /metrics": Call(open=(200,)),
         "GET /api/console": Call(open=(200,)),
         "GET /v1/models": Call(open=(200,)),
         "GET /v1/models/{name}": Call(open=(200,)),

@@ -52,6 +52,7 @@ def test_limits_are_laid_over_the_files_own() -> None:
 
     assert catalog.tier_of("only").requests_per_minute == 7
     assert catalog.tier_of("only").tokens_per_day == 100
+    assert catalog.limits.environment_key_requests_per_minute == 7
     assert (catalog.circuit_breaker.failures, catalog.circuit_breaker.reset_seconds) == (2, 1.5)
     assert (catalog.timeouts.live, catalog.timeouts.first_token, catalog.timeouts.connect) == (9, 9, 2)
 
