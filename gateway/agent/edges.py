@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Literal
 
 from gateway.agent.state import AgentState
-from gateway.core.exceptions import ContextLengthExceeded, UpstreamError
+from gateway.core.exceptions import (
+    ContextLengthExceeded,
+    UnsupportedParameter,
+    UpstreamError,
+    UpstreamRejected,
+    UpstreamTooLarge,
+)
 
 # How often a prompt that an upstream found too long is made shorter.
 MOST_SHRUNK = 2
@@ -36,8 +42,18 @@ def after_llm(state: AgentState) -> Literal["llm", "tools", "retry", "guardrail"
 
 
 def falls_back(state: AgentState) -> bool:
-    """Whether a model failed in a way, and early enough, that another call may answer in its place."""
-    return isinstance(state["failure"], UpstreamError) and not state["spoke"]
+    """Whether a model failed in a way, and early enough, that another call may answer in its place.
+
+    A model that was asked for and refuses the request itself ends the turn. A fallback that refuses it gives
+    way to the next one.
+    """
+    failure = state["failure"]
+    if state["spoke"]:
+        return False
+    if isinstance(failure, UpstreamError | ContextLengthExceeded | UpstreamTooLarge):
+        return True
+    is_fallback = len(state["failures"]) > 1
+    return is_fallback and isinstance(failure, UpstreamRejected | UnsupportedParameter)
 
 
 def shrinks(state: AgentState) -> bool:

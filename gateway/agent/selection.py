@@ -9,7 +9,6 @@ from itertools import takewhile
 from gateway.agent.reasons import difficulty_reason, rule_reason
 from gateway.core.exceptions import (
     ContextLengthExceeded,
-    GatewayError,
     ModelNotAllowed,
     ModelNotFound,
     UnsupportedParameter,
@@ -131,7 +130,8 @@ def candidates(
         )
     fitting = _keep(able, catalog, lambda m: tokens < m.context_window)
     if not fitting:
-        raise _too_long(tokens, max(catalog.models[name].context_window for name in able))
+        window = max(catalog.models[name].context_window for name in able)
+        raise ContextLengthExceeded.of(tokens, window)
     ready = tuple(filter(usable, fitting))
     if not ready:
         raise UpstreamUnavailable("No provider that could answer this is configured.")
@@ -169,11 +169,3 @@ def _require(model: ModelConfig, needed: Iterable[Capability]) -> None:
 
 def _keep(names: Iterable[str], catalog: Catalog, fits: Callable[[ModelConfig], bool]) -> tuple[str, ...]:
     return tuple(name for name in names if fits(catalog.models[name]))
-
-
-def _too_long(tokens: int, window: int) -> GatewayError:
-    return ContextLengthExceeded(
-        f"The request takes about {tokens} tokens; the largest context window of the models "
-        f"behind this name is {window}.",
-        param="messages",
-    )

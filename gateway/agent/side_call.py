@@ -16,6 +16,7 @@ from gateway.core.exceptions import GatewayError, UpstreamBroken, UpstreamTimeou
 from gateway.domain.chat import ChatRequest, ResponseFormat, Sampling
 from gateway.domain.events import Attempt, ProviderEvent, Step
 from gateway.domain.messages import Message
+from gateway.providers.chat.reasons import explain, texts_of
 
 
 async def side_call(
@@ -52,7 +53,7 @@ async def side_call(
     reply = Reply()
     upstream, probe = await _take(parts, model_name)
     provider = upstream.provider
-    outcome = "cancelled"
+    outcome, told = "cancelled", None
     started = perf_counter()
     with model_span(provider, model_name, request) as it:
         try:
@@ -65,7 +66,8 @@ async def side_call(
             outcome = UpstreamTimeout.code
             raise UpstreamTimeout from error
         except GatewayError as error:
-            outcome = error.code
+            explain(error, provider.config, texts_of(messages))
+            outcome, told = error.code, error.upstream
             raise
         finally:
             usage = reply.usage_or_estimate(request, model.context_window)
@@ -77,6 +79,7 @@ async def side_call(
                 usage=usage,
                 cost_usd=parts.catalog.price_of(model_name).cost(usage),
                 step=step,
+                upstream=told,
             )
             attempts.append(attempt)
             end_model_span(it, attempt, reply)

@@ -52,7 +52,8 @@ class AgentState(TypedDict, total=False):
     text, reasoning, logprobs: what was said so far. said, tool_calls: what the last model call alone said
     and asked for. refused: whether that was the model's refusal to answer.
     breakers: upstreams that were not asked, or only probed, because of earlier failures.
-    failure: why the last model call failed; spoke: whether the caller has seen a word of this turn.
+    failure: why the last model call failed; failures: those since the last good one, oldest first; spoke:
+    whether the caller has seen a word of this turn.
     blocked: the reason a guardrail gave for withholding the answer; blocked_at: what that was found in.
     regenerated: how often a model was asked again because a guardrail withheld what it said.
     room: what messages may take since an upstream found too long what should have fitted; shrunk: how often
@@ -75,6 +76,7 @@ class AgentState(TypedDict, total=False):
     tool_calls: tuple[ToolCall, ...]
     finish_reason: FinishReason | None
     failure: GatewayError | None
+    failures: tuple[GatewayError, ...]
     spoke: bool
     rounds: int
     tool_use: ToolUse
@@ -107,6 +109,7 @@ def initial_state(
         tool_calls=(),
         finish_reason=None,
         failure=None,
+        failures=(),
         spoke=False,
         rounds=0,
         tool_use=NO_TOOL_USE,

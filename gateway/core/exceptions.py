@@ -6,6 +6,7 @@ GatewayError                     500 server_error          internal_error
 │   ├── ContextLengthExceeded    400                       context_length_exceeded
 │   ├── ContentBlocked           400                       content_blocked
 │   ├── UpstreamRejected         400                       upstream_rejected   (the vendor blames the caller)
+│   │   └── UpstreamTooLarge     400                       (its limit of bytes; another may have a larger one)
 │   ├── BodyTooLarge             413                       body_too_large
 │   ├── UnsupportedMediaType     415                       unsupported_media_type
 │   ├── ValidationFailed         422                       validation_failed
@@ -33,8 +34,8 @@ GatewayError                     500 server_error          internal_error
 ├── UpstreamError                502 upstream_error        upstream_failed
 │   ├── UpstreamUnavailable      502                       (refused, reset, 5xx, 404: nothing was said)
 │   ├── UpstreamBroken           502                       (cut or garbage: it stopped being a valid answer)
-│   ├── UpstreamRateLimited      502                       (the vendor's 429; carries its retry_after)
-│   ├── UpstreamUnauthorized     502                       (our credentials were refused)
+│   ├── UpstreamRateLimited      429 rate_limit_error      upstream_rate_limited (carries its retry_after)
+│   ├── UpstreamUnauthorized     502                       (our credentials, balance or region were refused)
 │   └── UpstreamTimeout          504                       upstream_timeout
 └── Unavailable                  503 unavailable_error     overloaded
     └── CircuitOpen              503                       circuit_open
@@ -45,8 +46,25 @@ people and must never hold input, secrets or a vendor's raw answer; `code` is st
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamReply:
+    """What a provider said when it failed, for operators: never part of a message as it is.
+
+    Attributes:
+        status: HTTP status; None where there was no HTTP answer.
+        reason: the provider's own words, or the network's; may hold input and keys until it is redacted
+            (`providers.chat.reasons.redacted`).
+        param: the field that the provider names.
+    """
+
+    status: int | None = None
+    reason: str = ""
+    param: str | None = None
 
 
 class GatewayError(Exception):
@@ -62,6 +80,7 @@ class GatewayError(Exception):
         charged: whether something was charged before it failed.
         details: further fields of the error's body.
         asked: the provider and the model that were asked last, for the log; None where none was.
+        upstream: what the provider said, for the log and the ledger; None where no provider failed.
     """
 
     status: ClassVar[int] = 500
@@ -79,6 +98,7 @@ class GatewayError(Exception):
         self.charged = False
         self.details: dict[str, str] = {}
         self.asked: tuple[str, str] | None = None
+        self.upstream: UpstreamReply | None = None
         super().__init__(self.message)
 
 
@@ -95,8 +115,29 @@ class UnsupportedParameter(InvalidRequest):
 
 
 class ContextLengthExceeded(InvalidRequest):
+    """The message holds the words and the code by which clients recognise that they have to shorten."""
+
     code = "context_length_exceeded"
-    default_message = "The conversation is longer than the model's context window."
+    default_message = (
+        "This model's maximum context length is exceeded. Shorten the input and try again. "
+        "(context_length_exceeded)"
+    )
+
+    @classmethod
+    def of(cls, tokens: int, window: int, *, param: str = "messages") -> ContextLengthExceeded:
+        """The error with its numbers.
+
+        Args:
+            tokens: estimate of what the request needs. window: tokens that the model has room for.
+        """
+        needs = f"needs about {tokens} tokens"
+        if tokens <= window:  # the provider counts more than the gateway does
+            needs = f"is too long for the provider, though about {tokens} tokens by the gateway's count"
+        return cls(
+            f"This model's maximum context length is {window} tokens. However, the request {needs}. "
+            "Shorten the messages and try again. (context_length_exceeded)",
+            param=param,
+        )
 
 
 class ContentBlocked(InvalidRequest):
@@ -107,6 +148,12 @@ class ContentBlocked(InvalidRequest):
 class UpstreamRejected(InvalidRequest):
     code = "upstream_rejected"
     default_message = "The provider refused the request as invalid."
+
+
+class UpstreamTooLarge(UpstreamRejected):
+    """The provider's own limit of a body's size; another provider may have a larger one."""
+
+    default_message = "The provider refused the request as too large. Send a smaller request."
 
 
 class BodyTooLarge(InvalidRequest):
@@ -283,12 +330,20 @@ class UpstreamBroken(UpstreamError):
 
 
 class UpstreamRateLimited(UpstreamError):
-    default_message = "The model's provider limits our requests at the moment."
+    status = 429
+    type = "rate_limit_error"
+    code = "upstream_rate_limited"
+    default_message = "The model's provider limits the gateway's requests. Try again later."
 
 
 class UpstreamUnauthorized(UpstreamError):
+    """The provider refuses the gateway itself: its key, its balance, its region. An operator solves it."""
+
     retryable = False
-    default_message = "The model's provider refused the gateway's credentials; an operator has to mend them."
+    default_message = (
+        "The model's provider refused the gateway's account. "
+        "Ask an administrator to check its key and its balance."
+    )
 
 
 class UpstreamTimeout(UpstreamError):

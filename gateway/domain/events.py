@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-from gateway.core.exceptions import GatewayError
+from gateway.core.exceptions import GatewayError, UpstreamReply
 from gateway.domain.breaker import BreakerState
 from gateway.domain.intent import JudgedBy
 from gateway.domain.messages import ToolCall
@@ -121,6 +121,7 @@ class Attempt:
 
     `step` says what it was for: the answer itself, or one of the gateway's own questions on the way to it.
     `first_ms` is how long a streamed answer's first piece took; None for whole answers and without a piece.
+    `upstream` is what the provider said when it failed, redacted: for ledger and log, not for the receipt.
     """
 
     model: str
@@ -131,6 +132,7 @@ class Attempt:
     cost_usd: Decimal = Decimal(0)
     step: Step = "answer"
     first_ms: float | None = None
+    upstream: UpstreamReply | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The attempt as a receipt shows it."""

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
+from gateway.core.exceptions import UpstreamReply
 from gateway.core.ids import new_id
 from gateway.domain.budget import LEASE_SECONDS, BudgetState, Reservation
 from gateway.domain.events import MessageStatus
@@ -148,7 +149,8 @@ class Held(NamedTuple):
 class UsageEntry:
     """One call of a model, tool or guard; `outcome` is `ok` or the code of the error that ended it.
 
-    `id` and `created_at` are made here, so that writing an entry twice leaves one row.
+    `upstream` is what the provider said of a failure, redacted. `id` and `created_at` are made here, so that
+    writing an entry twice leaves one row.
     """
 
     kind: UsageKind
@@ -158,6 +160,7 @@ class UsageEntry:
     cost_usd: Decimal = Decimal(0)
     outcome: str = "ok"
     latency_ms: int = 0
+    upstream: UpstreamReply | None = None
     id: UUID = field(default_factory=new_id)
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 

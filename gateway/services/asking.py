@@ -12,11 +12,20 @@ from uuid import UUID
 
 import structlog
 
+from gateway.agent.recovery.outcome import reported
 from gateway.agent.recovery.upstreams import Upstreams
 from gateway.core import metrics
-from gateway.core.exceptions import CircuitOpen, GatewayError, InvalidRequest, Unavailable, UpstreamError
+from gateway.core.exceptions import (
+    CircuitOpen,
+    GatewayError,
+    InvalidRequest,
+    Unavailable,
+    UpstreamError,
+    UpstreamTooLarge,
+)
 from gateway.domain.ledger import UsageEntry, UsageKind, UsageOwner
 from gateway.domain.usage import Usage
+from gateway.providers.chat.reasons import explain
 from gateway.services.ledger import Ledger
 from gateway.services.receipts import count_usage
 from gateway.services.spans import call_span, end_call_span
@@ -30,11 +39,13 @@ T = TypeVar("T")
 class Asking:
     """One request's way along its models; `calls` has a row for each, the one that answered last.
 
-    `first` is the model that was asked for, whether or not it could be asked.
+    `first` is the model that was asked for, whether or not it could be asked. `inputs` are the request's
+    texts, which are left out of the providers' words.
     """
 
-    def __init__(self, upstreams: Upstreams, kind: UsageKind, first: str) -> None:
+    def __init__(self, upstreams: Upstreams, kind: UsageKind, first: str, inputs: Sequence[str] = ()) -> None:
         self._upstreams = upstreams
+        self._inputs = inputs
         self._kind: UsageKind = kind
         self._first = first
         self.calls: list[UsageEntry] = []
@@ -51,33 +62,32 @@ class Asking:
 
         Raises:
             CircuitOpen: all of them are left alone. InvalidRequest: the first one's word on the request.
-            UpstreamError: the last one's failure.
+            UpstreamError: the failure that `reported` chooses.
         """
         left = list(models)
-        failure: UpstreamError | None = None
+        failures: list[GatewayError] = []
         while left:
             choice = await self._upstreams.choose(left)
             if choice.upstream is None:
-                raise failure or CircuitOpen(retry_after=choice.wait)
+                break
             model, provider = choice.upstream.model, choice.upstream.provider.name
             begun = perf_counter()
-            usage, cost, outcome = Usage(), Decimal(0), "cancelled"
+            usage, cost, outcome, told = Usage(), Decimal(0), "cancelled", None
             with call_span(self._kind, model, provider) as it:
                 try:
                     with self._upstreams.calling(choice.upstream, choice.probe):
                         answer, usage, cost = await ask(model, provider)
                     outcome = "ok"
                     return answer
-                except UpstreamError as error:
-                    failure, outcome = error, error.code
+                except (UpstreamError, InvalidRequest) as error:
+                    explain(error, choice.upstream.provider.config, self._inputs)
+                    outcome, told = error.code, error.upstream
                     it.fail(outcome)
-                    left.remove(model)
-                except InvalidRequest as error:
-                    outcome = error.code
-                    it.fail(outcome)
-                    if failure is None:
+                    of_the_caller = isinstance(error, InvalidRequest) and type(error) is not UpstreamTooLarge
+                    if of_the_caller and not failures:
                         raise
-                    # What a stand-in cannot do says nothing of the model that was asked for.
+                    # What a fallback cannot do says nothing about the model that was asked for.
+                    failures.append(error)
                     left.remove(model)
                 finally:
                     ms = round((perf_counter() - begun) * 1000)
@@ -89,10 +99,11 @@ class Asking:
                         cost_usd=cost,
                         outcome=outcome,
                         latency_ms=ms,
+                        upstream=told,
                     )
                     self.calls.append(entry)
                     end_call_span(it, entry)
-        raise failure or CircuitOpen()
+        raise reported(failures) if failures else CircuitOpen(retry_after=choice.wait)
 
     @property
     def fallback_from(self) -> str | None:

@@ -89,7 +89,7 @@ class EmbeddingService:
         tokens = sum(map(estimate_tokens, texts))
         dearest = max(self._catalog.price_of(model).cost(Usage(tokens)) for model in models)
         reservation = await self._ledger.reserve(principal, Estimate(tokens, dearest))
-        asking = Asking(self._upstreams, "embedding", self._catalog.models_of(name)[0])
+        asking = Asking(self._upstreams, "embedding", self._catalog.models_of(name)[0], texts)
 
         async def ask(model: str, provider: str) -> tuple[Embeddings, Usage, Decimal]:
             request = EmbeddingRequest(self._catalog.models[model].model, texts, dimensions)

@@ -184,8 +184,9 @@ class MediaService:
         self, job: _Job, running: RunningTurn, tell: Callable[[ImageProgress], None]
     ) -> PicturesMade:
         """Ask, keep, charge; every way out settles the reservation."""
-        asking = Asking(self._upstreams, "image", job.first)
         asked = job.order.request
+        texts = [asked.prompt, asked.negative_prompt or "", *map(str, asked.placeholders.values())]
+        asking = Asking(self._upstreams, "image", job.first, texts)
 
         async def ask(model: str, provider: str) -> tuple[list[ImageDone], Usage, Decimal]:
             request = replace(asked, model=self._catalog.models[model].model)

@@ -18,6 +18,7 @@ from gateway.core.exceptions import (
     UpstreamRateLimited,
     UpstreamRejected,
     UpstreamTimeout,
+    UpstreamTooLarge,
     UpstreamUnauthorized,
     UpstreamUnavailable,
 )
@@ -282,9 +283,9 @@ async def test_tools_that_must_not_be_called_are_not_forced(door: Door) -> None:
         (403, UpstreamUnauthorized),
         (400, UpstreamRejected),
         (404, UpstreamUnavailable),
-        (413, UpstreamRejected),
+        (413, UpstreamTooLarge),
         (422, UpstreamRejected),
-        (418, UpstreamRejected),
+        (418, UpstreamUnavailable),
         (302, UpstreamBroken),
     ],
 )

@@ -9,7 +9,9 @@ from langgraph.runtime import Runtime
 
 from gateway.agent.context import AgentContext
 from gateway.agent.guarding.checks import note_input
+from gateway.agent.recovery.outcome import reported
 from gateway.agent.state import AgentState, Route
+from gateway.core.exceptions import GatewayError
 from gateway.domain.breaker import BreakerState
 from gateway.domain.events import (
     Answer,
@@ -30,7 +32,7 @@ async def format_answer(state: AgentState, runtime: Runtime[AgentContext]) -> Ag
 
     A blocked turn is an answer too: one that says why there is no other.
     """
-    failure = state["failure"]
+    failure = _failure(state)
     blocked = state["blocked"]
     if runtime.context.input_check is not None:
         note_input(runtime.context)
@@ -43,6 +45,14 @@ async def format_answer(state: AgentState, runtime: Runtime[AgentContext]) -> Ag
     else:
         runtime.context.emit(TurnFailed(failure, state["turn"].request_id, answer))
     return AgentState()
+
+
+def _failure(state: AgentState) -> GatewayError | None:
+    """Why the turn failed: after a chain of models that failed before a word, what `reported` says."""
+    failure, failures = state["failure"], state["failures"]
+    if failure is None or state["spoke"] or failure not in failures:
+        return failure
+    return reported(failures)
 
 
 def _answer(state: AgentState, context: AgentContext, status: MessageStatus) -> Answer:

@@ -10,6 +10,7 @@ from time import perf_counter
 from langgraph.runtime import Runtime
 
 from gateway.agent.context import AgentContext
+from gateway.agent.edges import shrinks
 from gateway.agent.guarding.checks import Withheld, after_verdict
 from gateway.agent.guarding.screen import OutputScreen, screen_of
 from gateway.agent.remembering.window import after_too_long, make_room, needs_room
@@ -24,6 +25,7 @@ from gateway.core.exceptions import ContextLengthExceeded, GatewayError, Upstrea
 from gateway.domain.chat import ChatRequest, ToolSpec
 from gateway.domain.events import Attempt, Completed
 from gateway.providers.chat.base import ChatProvider
+from gateway.providers.chat.reasons import explain, texts_of
 
 
 async def llm(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
@@ -75,8 +77,19 @@ async def llm(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
     )
     if isinstance(failure, ContextLengthExceeded):
         update.update(after_too_long(state, request, context))
+        if update["failure"] is not None:
+            update["failure"].upstream = failure.upstream
+    update["failures"] = _failures(state, update)
     update = within_rounds(update, state, parts.catalog.tools.max_rounds)
     return within_money(update, state, parts.catalog, context.attempts)
+
+
+def _failures(state: AgentState, update: AgentState) -> tuple[GatewayError, ...]:
+    """Those since the last good call; a prompt that is tried again with less has not failed yet."""
+    failure = update["failure"]
+    if failure is None:
+        return ()
+    return state["failures"] if shrinks({**state, **update}) else (*state["failures"], failure)
 
 
 async def _call(
@@ -89,7 +102,7 @@ async def _call(
     tools: Sequence[ToolSpec],
 ) -> None:
     """Ask, and note the attempt however it ends; raises as `_relay`."""
-    outcome = "cancelled"
+    outcome, told = "cancelled", None
     started = perf_counter()
     with model_span(provider, route.model, request) as it:
         try:
@@ -100,7 +113,8 @@ async def _call(
             outcome = "content_blocked"
             raise
         except GatewayError as error:
-            outcome = error.code
+            explain(error, provider.config, texts_of(request.messages))
+            outcome, told = error.code, error.upstream
             raise
         finally:
             # Also on cancellation: what a vendor has begun to answer is on its bill.
@@ -117,6 +131,7 @@ async def _call(
                 first_ms=_first_ms(reply, started) if request.incremental else None,
                 usage=usage,
                 cost_usd=catalog.price_of(route.model).cost(usage),
+                upstream=told,
             )
             context.attempts.append(attempt)
             end_model_span(it, attempt, reply)

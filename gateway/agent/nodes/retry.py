@@ -9,6 +9,8 @@ from langgraph.runtime import Runtime
 from gateway.agent.context import AgentContext
 from gateway.agent.selection import failed_calls
 from gateway.agent.state import AgentState
+from gateway.core.exceptions import ContextLengthExceeded, InvalidRequest
+from gateway.domain.catalog import Catalog
 
 
 async def retry(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
@@ -19,6 +21,8 @@ async def retry(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState
     """
     context = runtime.context
     upstreams, failure, model = context.parts.upstreams, state["failure"], state["route"].model
+    if isinstance(failure, InvalidRequest):
+        return _past_refusal(failure, model, state["candidates"], context.parts.catalog)
     failed = failed_calls(context.attempts)
     if failure is None or not failed:
         return AgentState()
@@ -29,3 +33,16 @@ async def retry(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState
             return AgentState()
         await asyncio.sleep(pause)
     return AgentState(candidates=(model, *state["candidates"]))
+
+
+def _past_refusal(
+    failure: InvalidRequest, model: str, names: tuple[str, ...], catalog: Catalog
+) -> AgentState:
+    """The same model refuses the same request again: only the next ones are left.
+
+    After a context overflow these are the ones with a larger window, and the whole history is tried there.
+    """
+    if isinstance(failure, ContextLengthExceeded):
+        window = catalog.models[model].context_window
+        names = tuple(name for name in names if catalog.models[name].context_window > window)
+    return AgentState(candidates=names, room=None, shrunk=0)

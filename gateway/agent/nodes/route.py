@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from langgraph.runtime import Runtime
 
 from gateway.agent.context import AgentContext, AgentParts
 from gateway.agent.recovery.breakers import Upstream
 from gateway.agent.recovery.upstreams import Choice
-from gateway.agent.request import irreducible_tokens
+from gateway.agent.request import build_request, irreducible_tokens
 from gateway.agent.selection import Wish, candidates, failed_calls, needs, resolve
 from gateway.agent.state import AgentState, Route
-from gateway.core.exceptions import CircuitOpen, GatewayError
+from gateway.core.exceptions import CircuitOpen, ContextLengthExceeded, GatewayError
 from gateway.domain.catalog import AUTO
+from gateway.domain.chat import Sampling
 from gateway.domain.events import RouteChosen
 
 
@@ -26,6 +29,8 @@ async def route(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState
         names = _candidates(state, wish, parts)
     except GatewayError as failure:
         return AgentState(failure=failure)
+    if not wish.named:
+        names = _from_first_able(names, state, parts) or names
     choice = parts.upstreams.ready(names) or await parts.upstreams.choose(names)
     if choice.upstream is None:
         return AgentState(failure=CircuitOpen(retry_after=choice.wait), breakers=choice.passed)
@@ -39,6 +44,8 @@ async def route(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState
 async def _next(state: AgentState, earlier: Route, context: AgentContext) -> AgentState:
     """After a failure; where nobody is left to ask, it stands."""
     upstreams, names = context.parts.upstreams, state["candidates"]
+    if names and names[0] != earlier.model:
+        names = _from_first_able(names, state, context.parts)
     if not names:
         return AgentState()
     tried = [upstreams.at(*call) for call in failed_calls(context.attempts)]
@@ -46,7 +53,9 @@ async def _next(state: AgentState, earlier: Route, context: AgentContext) -> Age
     if choice.upstream is None:
         return AgentState(breakers={**state["breakers"], **choice.passed})
     model, provider = choice.upstream.model, choice.upstream.provider.name
-    if model != earlier.model:
+    if model != earlier.model and isinstance(state["failure"], ContextLengthExceeded):
+        reason = f"The request is too long for {earlier.model}; {model} has a larger context window."
+    elif model != earlier.model:
         reason = f"{earlier.model} failed before its first word; {model} is next in line."
     elif provider != earlier.provider:
         reason = f"{model} failed at {earlier.provider} before its first word; {provider} is asked for it."
@@ -65,6 +74,30 @@ def _candidates(state: AgentState, wish: Wish, parts: AgentParts) -> tuple[str, 
         needed=needs(turn, has_images=any(m.has_images for m in state["messages"])),
         tokens=irreducible_tokens(turn, state["messages"]),
         usable=lambda name: bool(parts.upstreams.of(name)),
+    )
+
+
+def _from_first_able(names: tuple[str, ...], state: AgentState, parts: AgentParts) -> tuple[str, ...]:
+    """`names` without the leading ones whose providers lack a parameter of the request; empty if all do."""
+    if not _has_particulars(state):
+        return names
+    for at, name in enumerate(names):
+        model = parts.catalog.models[name]
+        request = build_request(state, model, (), max_rounds=parts.catalog.tools.max_rounds)
+        if any(upstream.provider.refusal(request) is None for upstream in parts.upstreams.of(name)):
+            return names[at:]
+    return ()
+
+
+def _has_particulars(state: AgentState) -> bool:
+    """Whether the request has anything that some provider lacks; most have nothing of it."""
+    turn = state["turn"]
+    sampling = replace(turn.sampling, temperature=None, max_tokens=None)
+    return (
+        sampling != Sampling()
+        or bool(turn.extra or turn.client_tools or turn.response_format or turn.logprobs)
+        or turn.parallel_tool_calls is not None
+        or any(message.has_images for message in state["messages"])
     )
 
 

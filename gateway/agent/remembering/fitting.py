@@ -106,10 +106,7 @@ def shorten(tail: Messages, room: int, *, hard: bool = False) -> Messages:
 
 def too_long(needed: int, room: int) -> ContextLengthExceeded:
     """The refusal, with the numbers."""
-    return ContextLengthExceeded(
-        f"What cannot be left out takes about {needed} tokens; the model has room for {room}.",
-        param="message",
-    )
+    return ContextLengthExceeded.of(needed, room, param="message")
 
 
 def _cut_results(tail: Messages, room: int, floor: int, where: Callable[[int], bool]) -> Messages:

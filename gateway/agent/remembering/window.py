@@ -92,11 +92,7 @@ async def make_room(
 
 def refused(tokens: int, model: ModelConfig) -> ContextLengthExceeded:
     """The refusal that is an upstream's, with the numbers."""
-    return ContextLengthExceeded(
-        f"The model's provider finds this too long: about {tokens} tokens of messages, for a window of "
-        f"{model.context_window} by the gateway's configuration.",
-        param="messages",
-    )
+    return ContextLengthExceeded.of(tokens, model.context_window)
 
 
 def after_too_long(state: AgentState, request: ChatRequest | None, context: AgentContext) -> AgentState:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from gateway.core.exceptions import UpstreamBroken
 from gateway.domain.catalog import ProviderConfig, Timeouts
 from gateway.domain.chat import ChatRequest
 from gateway.providers.chat import langchain_bridge as bridge
@@ -15,6 +14,7 @@ from gateway.providers.chat import wire
 from gateway.providers.chat.base import ProviderHealth
 from gateway.providers.chat.langchain_provider import LangChainProvider
 from gateway.providers.chat.openai_body import response_format
+from gateway.providers.chat.refusals import error_in_stream
 from gateway.providers.chat.token_counts import TokenCounts
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class AnthropicMarks:
 
     def is_end(self, data: dict[str, Any]) -> bool:
         if data["type"] == "error":
-            raise UpstreamBroken
+            raise error_in_stream(data)
         return bool(data["type"] == "message_stop")
 
     def is_answer(self, data: dict[str, Any]) -> bool:

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import httpx
 
+from gateway.core.exceptions import UnsupportedParameter
 from gateway.domain.catalog import ModelConfig, ProviderConfig, Timeouts
 from gateway.domain.chat import ChatRequest
 from gateway.domain.events import ProviderEvent
@@ -28,13 +29,14 @@ class ChatProvider(ABC):
     `stream` yields `TextDelta`, `ReasoningDelta` and `ToolCallDelta`, and ends with exactly one
     `Completed`. Every way a vendor can fail becomes one of:
 
-    - `UpstreamUnavailable`: connection refused or reset before an answer, HTTP 5xx, and 404: a model or an
-      address that the vendor does not have is the configuration's fault, not the caller's; not `transient`
-      for a refused connection and a 404
+    - `UpstreamUnavailable`: connection refused or reset before an answer, HTTP 5xx, 408, 409, 425, 498 and
+      499, and every other 4xx that no caller can cause, such as 404, 405 and 410 (not `transient`, nor is a
+      refused connection)
     - `UpstreamTimeout`: the vendor was silent for too long
     - `UpstreamRateLimited`: HTTP 429, with `retry_after` seconds where the vendor gave them
-    - `UpstreamUnauthorized`: HTTP 401 or 403
-    - `UpstreamRejected` / `ContextLengthExceeded`: HTTP 400, 413, 422 …: the caller's request
+    - `UpstreamUnauthorized`: HTTP 401, 402, 403, 407 or 451: the account's key, balance or region
+    - `UpstreamRejected`, `ContextLengthExceeded`, `UpstreamTooLarge`: HTTP 400, 422, 413: the caller's
+      request, unless the body says otherwise (`refusals`)
     - `UpstreamBroken`: garbage, a cut before the end marker, an error in the middle of a stream
 
     and `Unavailable` where this machine has no socket left to ask with, for which no vendor is to blame.
@@ -61,6 +63,10 @@ class ChatProvider(ABC):
     def serves(self, model: ModelConfig) -> bool:
         """Whether this provider can be asked for `model`, as far as the configuration goes."""
         return self.configured
+
+    def refusal(self, request: ChatRequest) -> UnsupportedParameter | None:
+        """What this vendor cannot do of `request`, found without asking it; None where it may be asked."""
+        return None
 
     @abstractmethod
     def stream(self, request: ChatRequest) -> AsyncGenerator[ProviderEvent, None]:

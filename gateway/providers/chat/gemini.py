@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from gateway.core.exceptions import UpstreamBroken
 from gateway.domain.catalog import ProviderConfig, Timeouts
 from gateway.domain.chat import ChatRequest
 from gateway.providers.chat import langchain_bridge as bridge
@@ -16,6 +15,7 @@ from gateway.providers.chat.base import ProviderHealth
 from gateway.providers.chat.guard_httpx import GuardedTransport
 from gateway.providers.chat.langchain_provider import LangChainProvider, trusting_nobody
 from gateway.providers.chat.openai_body import response_format
+from gateway.providers.chat.refusals import error_in_stream
 from gateway.providers.chat.token_counts import TokenCounts
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class GeminiMarks:
 
     def is_end(self, data: dict[str, Any]) -> bool:
         if "error" in data:
-            raise UpstreamBroken
+            raise error_in_stream(data)
         if (data.get("promptFeedback") or {}).get("blockReason"):
             return True
         return any(candidate.get("finishReason") for candidate in data.get("candidates") or ())

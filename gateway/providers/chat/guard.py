@@ -37,7 +37,7 @@ class VendorMarks(Protocol):
         """Whether this object of a stream is the end marker.
 
         Raises:
-            UpstreamBroken: it is an error in the middle.
+            GatewayError: it is an error in the middle (`refusals.error_in_stream`).
         """
 
     def is_answer(self, data: dict[str, Any]) -> bool:
@@ -146,7 +146,7 @@ class GuardedExchange:
                 for line in lines:
                     ended = self._line(line, counts) or ended
                     good.append(line)
-            except UpstreamBroken:
+            except GatewayError:
                 if good:
                     yield b"\n".join(good) + b"\n"  # what was said before is kept
                 raise
@@ -159,7 +159,7 @@ class GuardedExchange:
             raise UpstreamBroken
 
     def _line(self, line: bytes, counts: TokenCounts) -> bool:
-        """Whether the line holds the end marker; raises UpstreamBroken for garbage and for errors."""
+        """Whether the line holds the end marker; raises UpstreamBroken for garbage, or an error's name."""
         line = line.strip()
         if self._marks.sse:
             if not line.startswith(b"data:"):

@@ -13,7 +13,13 @@ import httpx
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 
-from gateway.core.exceptions import GatewayError, UpstreamBroken, UpstreamRejected, UpstreamUnavailable
+from gateway.core.exceptions import (
+    GatewayError,
+    UnsupportedParameter,
+    UpstreamBroken,
+    UpstreamRejected,
+    UpstreamUnavailable,
+)
 from gateway.domain.catalog import ProviderConfig, Timeouts
 from gateway.domain.chat import ChatRequest
 from gateway.domain.events import Completed, FinishReason, ProviderEvent
@@ -64,6 +70,15 @@ class LangChainProvider(ChatProvider):
     def body(self, request: ChatRequest) -> dict[str, Any]:
         """Fields of the vendor's JSON body that its SDK would lose or bend."""
         return {}
+
+    def refusal(self, request: ChatRequest) -> UnsupportedParameter | None:
+        try:
+            refuse_extras(request.extra)
+            self.arguments(request)
+            bridge.messages(request, self.one_system_message)
+        except UnsupportedParameter as error:
+            return error
+        return None
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ProviderEvent, None]:
         refuse_extras(request.extra)

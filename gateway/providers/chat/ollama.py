@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import orjson
 
-from gateway.core.exceptions import GatewayError, UpstreamBroken
+from gateway.core.exceptions import GatewayError
 from gateway.domain.catalog import ProviderConfig, Timeouts
 from gateway.domain.chat import ChatRequest
 from gateway.providers.chat import langchain_bridge as bridge
@@ -16,6 +16,7 @@ from gateway.providers.chat import wire
 from gateway.providers.chat.base import ProviderHealth
 from gateway.providers.chat.guard_httpx import GuardedTransport
 from gateway.providers.chat.langchain_provider import LangChainProvider, trusting_nobody
+from gateway.providers.chat.refusals import error_in_stream
 from gateway.providers.chat.token_counts import TokenCounts
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class OllamaMarks:
 
     def is_end(self, data: dict[str, Any]) -> bool:
         if data.get("error"):
-            raise UpstreamBroken
+            raise error_in_stream(data)
         return data.get("done") is True
 
     def is_answer(self, data: dict[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import httpx
 
-from gateway.core.exceptions import GatewayError, UpstreamBroken
+from gateway.core.exceptions import GatewayError
 from gateway.domain.catalog import ProviderConfig, Timeouts
 from gateway.domain.chat import ChatRequest
 from gateway.domain.events import ProviderEvent
@@ -92,7 +92,7 @@ async def _relay(response: httpx.Response) -> AsyncGenerator[ProviderEvent, None
             if reader.done:
                 await _drain(chunks)
                 break
-    except UpstreamBroken:
+    except GatewayError:
         if not reader.complete:
             raise
     finally:

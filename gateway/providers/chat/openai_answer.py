@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from gateway.core.exceptions import UpstreamBroken
+from gateway.core.exceptions import GatewayError, UpstreamBroken
 from gateway.domain.events import (
     Completed,
     FinishReason,
@@ -14,6 +14,7 @@ from gateway.domain.events import (
     ReasoningDelta,
     TextDelta,
 )
+from gateway.providers.chat.refusals import error_in_stream
 from gateway.providers.chat.token_counts import TokenCounts
 from gateway.providers.chat.tool_calls import ToolCallPieces
 from gateway.providers.chat.wire import MAX_LINE
@@ -40,7 +41,7 @@ class AnswerReader:
 
     def __init__(self) -> None:
         self.done = False
-        self.broken: UpstreamBroken | None = None
+        self.broken: GatewayError | None = None
         self._tail = b""
         self._finish: str | None = None
         self._counts = TokenCounts()
@@ -69,7 +70,7 @@ class AnswerReader:
                     raise UpstreamBroken
             if len(self._tail) > MAX_LINE:
                 raise UpstreamBroken
-        except UpstreamBroken as error:
+        except GatewayError as error:
             self.broken = error
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             self.broken = UpstreamBroken()
@@ -99,7 +100,7 @@ class AnswerReader:
         try:
             answer = orjson.loads(body)
             if answer.get("error"):
-                raise UpstreamBroken
+                raise error_in_stream(answer)
             choice = answer["choices"][0]
             message = choice["message"]
             self._piece(message, choice.get("logprobs"))
@@ -118,7 +119,7 @@ class AnswerReader:
             return
         chunk = orjson.loads(payload)
         if chunk.get("error"):
-            raise UpstreamBroken
+            raise error_in_stream(chunk)
         usage = chunk.get("usage")
         if usage is not None:
             self._read_usage(usage)

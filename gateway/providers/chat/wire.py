@@ -15,18 +15,16 @@ import httpx
 import structlog
 
 from gateway.core.exceptions import (
-    ContextLengthExceeded,
     GatewayError,
     Unavailable,
     UpstreamBroken,
     UpstreamError,
-    UpstreamRateLimited,
-    UpstreamRejected,
+    UpstreamReply,
     UpstreamTimeout,
-    UpstreamUnauthorized,
     UpstreamUnavailable,
 )
 from gateway.domain.catalog import Timeouts
+from gateway.providers.chat import refusals
 from gateway.providers.chat.base import ProviderHealth
 
 log = structlog.get_logger(__name__)
@@ -36,7 +34,6 @@ MAX_STREAM = 256 * 1024 * 1024
 MAX_JSON = 32 * 1024 * 1024
 _MAX_ERROR_BODY = 64 * 1024
 _ERROR_BODY_SECONDS = 5.0
-_MAX_RETRY_AFTER = 3600.0
 _CHECK_SECONDS = 2.0
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -45,16 +42,6 @@ _FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _FAILURES = (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError)
 
 _OURS_TO_MEND = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
-
-# Vendors' codes, or phrases where they have none: OpenAI, llama.cpp, vLLM, Anthropic, Gemini, Ollama.
-_TOO_LONG = (
-    b"context_length_exceeded",
-    b"exceed_context_size",
-    b"maximum context length",
-    b"prompt is too long",
-    b"exceeds the maximum number of tokens",
-    b"input length exceeds",
-)
 
 
 def timeouts_of(timeouts: Timeouts) -> dict[str, float]:
@@ -118,26 +105,8 @@ def expect_type(response: httpx.Response, wanted: str) -> None:
 
 
 def error_of(status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
-    """The named error for a vendor's HTTP status; `body` only decides between kinds and is never shown."""
-    if status == 429:
-        return UpstreamRateLimited(retry_after=retry_after(headers))
-    if status in (401, 403):
-        return UpstreamUnauthorized()
-    if status == 404:
-        return UpstreamUnavailable(
-            "The model's provider does not have this model; an operator has to mend it.", transient=False
-        )
-    if 400 <= status < 500:
-        if status in (400, 413, 422):
-            folded = body.lower()
-            if any(mark in folded for mark in _TOO_LONG):
-                return ContextLengthExceeded()
-            if b"api_key_invalid" in folded:  # Gemini answers a wrong key with 400
-                return UpstreamUnauthorized()
-        return UpstreamRejected()
-    if status >= 500:
-        return UpstreamUnavailable(retry_after=retry_after(headers))
-    return UpstreamBroken()
+    """The named error for a provider's HTTP error (`refusals.error_of`), with the wait that it asks for."""
+    return refusals.error_of(status, body, retry_after(headers))
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -153,7 +122,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
                 return None
     if seconds is None or not math.isfinite(seconds) or seconds < 0:
         return None
-    return min(seconds, _MAX_RETRY_AFTER)
+    return min(seconds, refusals.MAX_RETRY_AFTER)
 
 
 def base_url_of(configured: str | None, default: str) -> str:
@@ -213,9 +182,17 @@ def _named(error: Exception, otherwise: type[UpstreamError]) -> UpstreamError | 
     (not a transient one) where nobody listens, Unavailable where it is our own machine that has no socket to
     give, which is no upstream's fault, or `otherwise`.
     """
+    origin = _origin(error)
+    named = _named_by(error, origin, otherwise)
+    named.upstream = UpstreamReply(reason=f"{type(origin).__name__}: {origin}".rstrip(": "))
+    return named
+
+
+def _named_by(
+    error: Exception, origin: BaseException, otherwise: type[UpstreamError]
+) -> UpstreamError | Unavailable:
     if isinstance(error, aiohttp.ClientResponseError):
         return UpstreamBroken()
-    origin = _origin(error)
     if isinstance(origin, OSError) and origin.errno in _OURS_TO_MEND:
         log.error("no_socket_left", errno=origin.errno)
         return Unavailable("The gateway has no connection left to ask a model with.", retry_after=1)

@@ -125,10 +125,10 @@ async def test_a_callers_own_mistake_is_not_tried_on_another_model() -> None:
     assert isinstance(failure_of(events), UpstreamRejected)
 
 
-async def test_all_models_failing_ends_with_the_last_ones_error() -> None:
+async def test_all_models_failing_ends_with_the_first_ones_error() -> None:
     async with OpenAIUpstream() as one, OpenAIUpstream() as two:
         one.script(Refusal(500))
-        two.script(Refusal(503))
+        two.script(Reply(fault="cut", after=0))
         config = catalog({"one": one.url, "two": two.url}, fallbacks={"one": ["two"]})
         async with runner(config) as agent:
             events = await run(agent, turn(model="one"))

@@ -114,7 +114,7 @@ async def test_a_limit_that_ends_soon_is_waited_for() -> None:
         started = asyncio.get_running_loop().time()
         answer = answer_of(await ask(agent))
         assert asyncio.get_running_loop().time() - started >= 0.02
-    assert [outcome for _, outcome in outcomes(answer)] == ["upstream_failed", "ok"]
+    assert [outcome for _, outcome in outcomes(answer)] == ["upstream_rate_limited", "ok"]
 
 
 @pytest.mark.parametrize("header", ["3600", "9" * 400, "soon", "Fri, 31 Dec 2099 23:59:59 GMT", "-5", "nan"])
@@ -173,7 +173,7 @@ async def test_a_turn_that_is_called_off_does_not_wait_on() -> None:
         task.cancel()
         await asyncio.wait_for(asyncio.wait({task}), 5)
         assert len(up.calls) == 1
-    assert [a.outcome for a in attempts] == ["upstream_failed"]
+    assert [a.outcome for a in attempts] == ["upstream_rate_limited"]
 
 
 async def test_refused_credentials_are_told_to_the_operator_once() -> None:

@@ -24,6 +24,7 @@ export const errors = {
       "This is too long for the model. Shorten it, or choose a model with a larger context.",
     content_blocked: "The question was blocked by a guardrail.",
     upstream_failed: "The model's provider failed.",
+    upstream_rate_limited: "The model's provider is limiting requests. Try again in a moment.",
     upstream_timeout: "The model's provider took too long.",
     circuit_open: "The model's provider is failing and is being left alone for a moment.",
     overloaded: "The gateway is busy or restarting.",

@@ -25,6 +25,7 @@ export const errors: Translation<typeof english> = {
     context_length_exceeded: "모델이 받기에 너무 깁니다. 줄이거나 문맥이 더 큰 모델을 선택해 주세요.",
     content_blocked: "안전 장치가 질문을 차단했습니다.",
     upstream_failed: "모델 제공자가 응답에 실패했습니다.",
+    upstream_rate_limited: "모델 제공자가 요청 수를 제한하고 있습니다. 잠시 후 다시 시도해 주세요.",
     upstream_timeout: "모델 제공자의 응답이 너무 늦습니다.",
     circuit_open: "모델 제공자에 문제가 있어 잠시 요청을 보내지 않고 있습니다.",
     overloaded: "게이트웨이가 바쁘거나 다시 시작하는 중입니다.",
