@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import orjson
 
 from gateway.agent.state import AgentState
+from gateway.agent.tooluse.rounds import calls_left
 from gateway.domain.catalog import ModelConfig
 from gateway.domain.chat import ChatRequest, ToolChoice, ToolSpec, Turn
 from gateway.domain.messages import Message
@@ -53,7 +54,7 @@ def request_bytes(request: ChatRequest) -> int:
 
 def irreducible_tokens(turn: Turn, messages: Sequence[Message]) -> int:
     """What cannot be left out: all that the caller sent; of our own conversations, system and question."""
-    kept = messages if not turn.persist else _system_and_last_question(messages)
+    kept = _system_and_last_question(messages) if turn.may_truncate else messages
     return sum(map(message_tokens, kept)) + _answer_room(turn)
 
 
@@ -71,12 +72,13 @@ def build_request(
     """The call of `model` for this state.
 
     The gateway's tools (`offered`) are left out where the model cannot use tools, and once the turn's
-    rounds are used up, so that it has to answer.
+    rounds or the caller's limit of calls are used up, so that it has to answer.
     """
     turn = state["turn"]
     tools: tuple[ToolSpec, ...] = turn.client_tools
     tool_choice = turn.tool_choice
-    if not tools and "tools" in model.capabilities and state["rounds"] < max_rounds:
+    may_call = state["rounds"] < max_rounds and calls_left(state) != 0
+    if not tools and may_call and "tools" in model.capabilities:
         tools = tuple(offered)
     if not tools:
         tool_choice = ToolChoice()

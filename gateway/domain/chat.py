@@ -89,6 +89,8 @@ class Turn:
     what the caller wishes beyond what is set; `retractable` is False where text that was shown cannot be
     taken back. `on_busy` says whether to wait for a conversation that is being answered. `request` is what is
     kept with a program's question: `messages`, where a text is not all of it, and `parameters`.
+    `max_tool_calls` limits the calls of the gateway's tools. `truncation` says whether older messages may be
+    left out where all do not fit; None: those of a conversation that is kept.
     """
 
     request_id: str
@@ -105,6 +107,7 @@ class Turn:
     tool_choice: ToolChoice = ToolChoice()
     parallel_tool_calls: bool | None = None
     gateway_tools: tuple[str, ...] | None = ()
+    max_tool_calls: int | None = None
     response_format: ResponseFormat | None = None
     logprobs: bool = False
     top_logprobs: int | None = None
@@ -119,3 +122,9 @@ class Turn:
     guards: dict[GuardKind, GuardMode] = field(default_factory=dict)
     retractable: bool = True
     on_busy: Literal["refuse", "queue"] = "refuse"
+    truncation: Literal["auto", "disabled"] | None = None
+
+    @property
+    def may_truncate(self) -> bool:
+        """Whether older messages may be left out where all do not fit the model's window."""
+        return self.persist if self.truncation is None else self.truncation == "auto"

@@ -18,7 +18,7 @@ class ImagePart:
     """An image in a question; `url` is `https:` or `data:image/...;base64,...`."""
 
     url: str
-    detail: Literal["auto", "low", "high"] = "auto"
+    detail: Literal["auto", "low", "high", "original"] = "auto"
 
 
 Content = str | tuple[TextPart | ImagePart, ...]
@@ -53,3 +53,15 @@ class Message:
     @property
     def has_images(self) -> bool:
         return not isinstance(self.content, str) and any(isinstance(p, ImagePart) for p in self.content)
+
+
+def one_system_prompt(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """The messages with those that a system begins with joined into one.
+
+    Several servers' chat templates take a system message in the first place only.
+    """
+    first = next((at for at, m in enumerate(messages) if m.role != "system"), len(messages))
+    if first < 2:
+        return messages
+    text = "\n\n".join(filter(None, (m.text for m in messages[:first])))
+    return (Message("system", text), *messages[first:])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import case, func, literal, select, tuple_
+from sqlalchemy import case, func, literal, select, tuple_, union
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import aliased
 
@@ -78,6 +79,19 @@ class MessageRepository(Repository):
         )
         row = (await self._session.execute(statement)).one_or_none()
         return None if row is None else (row[0], StoredMessage(*row[1:]))
+
+    async def exchanges(self, user_id: UUID, message_ids: Collection[UUID]) -> list[StoredMessage]:
+        """The messages with these ids, and the questions and answers that belong to them."""
+        ids = list(message_ids)
+        mine = Message.user_id == user_id
+        # A union, since neither index is used for an `or` over a subselect.
+        wanted = union(
+            select(Message.id).where(Message.id.in_(ids), mine),
+            select(Message.parent_id).where(Message.id.in_(ids), mine, Message.role == "assistant"),
+            select(Message.id).where(Message.parent_id.in_(ids), mine, Message.role == "assistant"),
+        ).subquery()
+        statement = select(*_COLUMNS).where(Message.id.in_(select(wanted.c.id)), mine)
+        return [StoredMessage(*row) for row in await self._session.execute(statement)]
 
     async def answers_since(self, user_id: UUID, since: datetime) -> list[UUID]:
         """The answers that were written, or are, since then."""

@@ -28,7 +28,7 @@ class ResponseView(View):
     output: list[dict[str, Any]]
     previous_response_id: str | None
     store: bool
-    usage: ResponseUsage | None
+    usage: ResponseUsage | None = None
 
 
 class DeletedResponse(View):

@@ -64,6 +64,15 @@ class ModelCatalogService:
         """The gateway's own tools that are enabled."""
         return self._parts.tools.specs()
 
+    def offers_tool(self, tool: str, name: str | None, principal: Principal) -> bool:
+        """Whether a model behind this name may be offered this tool of the gateway."""
+        if all(spec.name != tool for spec in self.tools()):
+            return False
+        try:
+            return "tools" in self.choice(name or AUTO, principal).capabilities
+        except ModelNotFound:
+            return False
+
     def _choice(self, name: str, kind: str, models: tuple[str, ...]) -> Choice:
         configs = [self._parts.catalog.models[model] for model in models]
         capabilities = frozenset[str]().union(*(config.capabilities for config in configs))

@@ -26,7 +26,10 @@ from gateway.services.titles import FirstExchange
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One admitted turn; `opened`, `memory`, `live` and the ids only where it is persisted."""
+    """One admitted turn; `opened`, `live` and the ids only where it is persisted.
+
+    `memory` is given where the turn is persisted or older messages of its body may be left out.
+    """
 
     turn: Turn
     principal: Principal
@@ -76,7 +79,8 @@ class Opening:
             return await self._open_kept(turn, principal, started)
         reservation_id = await self._ledger.reserve(principal, self._pricing.estimate(turn))
         turn = replace(turn, model=turn.model or AUTO)
-        return Job(turn, principal, turn.messages, started, reservation_id)
+        memory = Memory.of(turn.messages) if turn.may_truncate else None
+        return Job(turn, principal, turn.messages, started, reservation_id, memory=memory)
 
     async def _open_kept(self, turn: Turn, principal: Principal, started: float) -> Job:
         question_id, answer_id = new_id(), new_id()
@@ -124,7 +128,7 @@ class Opening:
             question_id,
             answer_id,
             opened,
-            memory,
+            memory if turn.may_truncate else None,
             LiveTurn(
                 principal.user_id,
                 opened.conversation_id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -12,7 +12,7 @@ from gateway.domain.chat import Turn
 from gateway.domain.conversation import BranchMessage, StoredMessage
 from gateway.domain.kept_messages import kept, kept_calls, read_back
 from gateway.domain.ledger import Said, readable
-from gateway.domain.messages import Message
+from gateway.domain.messages import Message, one_system_prompt
 from gateway.repositories.unit_of_work import UnitOfWork
 
 _PREVIOUS = "previous_response_id"
@@ -26,6 +26,12 @@ class StoredResponse:
     answer: StoredMessage
     question: StoredMessage | None
     messages: tuple[Message, ...]
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What the response was asked for with; empty where the question was no program's."""
+        known = (self.question.request or {}).get("parameters") if self.question is not None else None
+        return known or {}
 
 
 class ResponseService:
@@ -73,6 +79,18 @@ class ResponseService:
             question = found[1] if found is not None else None
         return StoredResponse(answer, question, _messages(question) if question is not None else ())
 
+    async def named(self, user_id: UUID, message_ids: Collection[UUID]) -> list[StoredResponse]:
+        """The answers among these messages, and those of the questions among them; others are left out."""
+        async with self._uow() as uow:
+            rows = await uow.messages.exchanges(user_id, message_ids)
+        questions = {row.id: row for row in rows if row.role == "user"}
+        found: list[StoredResponse] = []
+        for row in rows:
+            if row.role == "assistant":
+                question = questions.get(row.parent_id) if row.parent_id is not None else None
+                found.append(StoredResponse(row, question, _messages(question) if question else ()))
+        return found
+
     async def delete(self, user_id: UUID, response_id: UUID) -> None:
         """The answer; its question where that has no other; the conversation where nothing is left of it.
 
@@ -113,7 +131,7 @@ def _check_calls(messages: Sequence[Message], open_calls: Sequence[str]) -> None
 
 
 def _in_full(turn: Turn, branch: Sequence[BranchMessage]) -> tuple[Message, ...]:
-    """Instructions, all that was said before, and the question."""
+    """Instructions, all that was said before, and the question; with one system message at the beginning."""
     beside = {
         at: Said(messages=_messages(message), calls=kept_calls(message.tool_calls))
         for at, message in enumerate(branch)
@@ -122,7 +140,7 @@ def _in_full(turn: Turn, branch: Sequence[BranchMessage]) -> tuple[Message, ...]
         [m.id for m in branch], [m.role for m in branch], [m.content for m in branch], None, beside
     )
     head = (Message("system", turn.system),) if turn.system else ()
-    return (*head, *before.messages, *turn.messages)
+    return one_system_prompt((*head, *before.messages, *turn.messages))
 
 
 def _messages(question: StoredMessage) -> tuple[Message, ...]:

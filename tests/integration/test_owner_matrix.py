@@ -116,6 +116,7 @@ def calls(owner: Owner) -> dict[str, Call]:
         "GET /v1/responses/{response_id}": Call(),
         "GET /v1/responses/{response_id}/input_items": Call(),
         "DELETE /v1/responses/{response_id}": Call(),
+        "POST /v1/responses/{response_id}/cancel": Call(),
         "POST /v1/embeddings": Call({"model": "vector", "input": "hi", "user": owner.person.id}, open=(200,)),
         "POST /v1/images/generations": Call({"model": "picture", "prompt": "a cat"}, open=(200,)),
         "POST /api/v1/llm/generate": Call({"role": "echo", "payload": "hi"}, open=(200,)),

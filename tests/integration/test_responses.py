@@ -392,15 +392,37 @@ PICTURE = [{"role": "user", "content": [{"type": "input_image", "image_url": "da
 @pytest.mark.parametrize(
     ("fields", "kind", "param"),
     [
-        ({"tools": [{"type": "web_search_preview"}]}, openai.BadRequestError, "tools.0.type"),
+        ({"tools": [{"type": "teleport"}]}, openai.BadRequestError, "tools.0.type"),
         ({"background": True}, openai.BadRequestError, "background"),
         ({"conversation": "conv_1"}, openai.BadRequestError, "conversation"),
-        ({"max_tool_calls": 3}, openai.BadRequestError, "max_tool_calls"),
-        ({"include": ["reasoning.encrypted_content"]}, openai.BadRequestError, "include"),
-        ({"reasoning": {"summary": "auto"}}, openai.BadRequestError, "reasoning.summary"),
-        ({"truncation": "disabled"}, openai.BadRequestError, "truncation"),
+        ({"max_tool_calls": 0}, openai.UnprocessableEntityError, "max_tool_calls"),
+        ({"include": ["reasoning.secrets"]}, openai.BadRequestError, "include"),
+        ({"reasoning": {"summary": "poem"}}, openai.BadRequestError, "reasoning.summary"),
+        (
+            {"instructions": [{"role": "user", "content": "Hi"}]},
+            openai.BadRequestError,
+            "instructions.0.role",
+        ),
+        (
+            {"tools": [{"type": "web_search"}], "tool_choice": "required"},
+            openai.BadRequestError,
+            "tool_choice",
+        ),
+        (
+            {
+                "tools": [LOOKUP],
+                "tool_choice": {
+                    "type": "allowed_tools",
+                    "mode": "auto",
+                    "tools": [{"type": "function", "name": "other"}],
+                },
+            },
+            openai.UnprocessableEntityError,
+            "tool_choice.tools",
+        ),
         ({"extra_body": {"n": 2}}, openai.BadRequestError, "n"),
-        ({"input": [{"type": "item_reference", "id": "x"}]}, openai.BadRequestError, "input.0.type"),
+        ({"input": [{"type": "item_reference", "id": "x"}]}, openai.NotFoundError, "input.0.id"),
+        ({"input": [{"id": f"msg_{'0' * 32}_0"}]}, openai.NotFoundError, "input.0.id"),
         (
             {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "x"}]}]},
             openai.BadRequestError,

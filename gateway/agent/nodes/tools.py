@@ -12,7 +12,7 @@ from gateway.agent.context import AgentContext
 from gateway.agent.guarding.checks import guarded
 from gateway.agent.spans import end_tool_span, tool_span
 from gateway.agent.state import AgentState
-from gateway.agent.tooluse.rounds import Round, out_of_time, storable
+from gateway.agent.tooluse.rounds import Round, calls_left, out_of_time, storable
 from gateway.domain.events import ToolFinished, ToolStarted
 from gateway.domain.messages import Message, ToolCall
 from gateway.domain.usage import money
@@ -26,7 +26,7 @@ async def tools(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState
     """
     context = runtime.context
     calls = storable(state["tool_calls"])
-    this = Round(context.parts.catalog.tools, state["tool_use"])
+    this = Round(context.parts.catalog.tools, state["tool_use"], calls_left(state))
     started = perf_counter()
     allowed = state["turn"].gateway_tools
     for call in calls:

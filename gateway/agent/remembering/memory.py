@@ -25,7 +25,8 @@ class Memory:
 
     `before` is how many messages of notes stand before the history in the state's messages; `moved` that the
     notes are to be stored further on in any case. `notes` cover the first `covered` messages of the branch
-    and all that came before it. The state's messages are always those of `prompt`, then tool rounds.
+    and all that came before it; there are none
+    unless it `summarises`. The state's messages are always those of `prompt`, then tool rounds.
     """
 
     branch: Branch = field(default_factory=Branch)
@@ -33,6 +34,7 @@ class Memory:
     covered: int = 0
     before: int = 0
     moved: bool = False
+    summarises: bool = True
 
     def __post_init__(self) -> None:
         self.notes = self.branch.summary
@@ -61,10 +63,14 @@ class Memory:
 
     @classmethod
     def of(cls, messages: Messages) -> Memory:
-        """A memory of messages that come from nowhere: system prompt, history and question."""
+        """A memory of a caller's own messages: system prompt, history, and all from the last question on.
+
+        What does not fit is left out without notes: nobody stores them, so each call would make them again.
+        """
         first = 1 if messages and messages[0].role == "system" else 0
-        history = messages[first:-1]
-        return cls(Branch(history, None, (None,) * (len(history) + 1), len(history)))
+        asked = max((at for at, m in enumerate(messages) if m.role == "user"), default=len(messages) - 1)
+        history = messages[first : max(first, asked)]
+        return cls(Branch(history, None, (None,) * (len(history) + 1)), summarises=False)
 
     @property
     def crowded(self) -> bool:
@@ -78,8 +84,8 @@ class Memory:
         question_at = first + len(self.branch.messages)
         return head, messages[first + self.covered : question_at], messages[question_at:]
 
-    def cover(self, count: int, text: str) -> None:
-        """Let notes stand for `count` more messages."""
+    def cover(self, count: int, text: str | None) -> None:
+        """Let notes (None: nothing) stand for `count` more messages."""
         self.covered += count
         self.notes = text
 

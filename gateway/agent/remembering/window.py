@@ -128,7 +128,8 @@ async def _condensed(
         memory.moved = True
     gone = history[: len(history) - len(kept)]
     if gone:
-        memory.cover(len(gone), await new_notes(context, memory.notes, gone, allowed))
+        text = await new_notes(context, memory.notes, gone, allowed) if memory.summarises else None
+        memory.cover(len(gone), text)
     return kept
 
 

@@ -48,8 +48,9 @@ def key_of(call: ToolCall) -> tuple[str, str]:
 class Round:
     """One round of calls against what the turn has left; `use` tells what is used after it."""
 
-    def __init__(self, config: ToolsConfig, use: ToolUse) -> None:
+    def __init__(self, config: ToolsConfig, use: ToolUse, calls_left: int | None = None) -> None:
         self.config = config
+        self._calls_left = calls_left
         self.seconds_left = config.turn_seconds - use.seconds
         self._before = use
         self._bytes_left = config.turn_bytes - use.result_bytes
@@ -61,6 +62,12 @@ class Round:
             return refused(
                 f"Not run: at most {MAX_PARALLEL_CALLS} tools may be called at once. "
                 "Ask again for what is still needed.",
+                "too_many",
+            )
+        if self._calls_left is not None and at >= self._calls_left:
+            return refused(
+                "Not run: the caller's limit of tool calls (max_tool_calls) is reached. "
+                "Answer with what there is.",
                 "too_many",
             )
         if self.seconds_left <= 0:
@@ -88,6 +95,12 @@ class Round:
     def use(self, seconds: float) -> ToolUse:
         """What the turn has used, after this round took `seconds`."""
         return ToolUse(self._before.seconds + seconds, self.config.turn_bytes - self._bytes_left, self._asked)
+
+
+def calls_left(state: AgentState) -> int | None:
+    """How many more calls of the gateway's tools the caller allows; None without a limit of its own."""
+    limit = state["turn"].max_tool_calls
+    return None if limit is None else max(0, limit - len(state["tool_log"]))
 
 
 def within_rounds(update: AgentState, state: AgentState, max_rounds: int) -> AgentState:

@@ -13,6 +13,9 @@ _KINDS: tuple[GuardKind, ...] = get_args(GuardKind)
 MOST_CHOICES = 8
 
 
+ImageDetail = Literal["auto", "low", "high", "original"]
+
+
 class _Part(BaseModel):
     """Known fields are checked, others accepted: OpenAI's bodies grow."""
 

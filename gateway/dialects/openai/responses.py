@@ -7,6 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from gateway.core.exceptions import ContentBlocked, GatewayError, UpstreamRateLimited
+from gateway.dialects.openai.client_tools import ClientTools, client_tools
+from gateway.dialects.openai.responses_input import call_fields
 from gateway.dialects.openai.responses_request import response_id
 from gateway.domain.conversation import StoredMessage
 from gateway.domain.events import Answer
@@ -36,7 +38,7 @@ def response_body(
     incomplete: str | None = None,
 ) -> dict[str, Any]:
     """A `response`; `incomplete` is the reason where the answer was cut short."""
-    return {
+    body = {
         "id": response_id(id_),
         "object": "response",
         "created_at": int(created_at),
@@ -46,8 +48,10 @@ def response_body(
         "model": model,
         "output": list(output),
         **parameters,
-        "usage": None if usage is None else _usage(usage),
     }
+    if usage is not None:  # OpenAI's schema knows no null here
+        body["usage"] = _usage(usage)
+    return body
 
 
 def answered(answer: Answer, id_: UUID, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -69,6 +73,7 @@ def answered(answer: Answer, id_: UUID, parameters: dict[str, Any]) -> dict[str,
             "incomplete" if reason else "completed",
             answer.content,
             answer.tool_calls,
+            client_tools(parameters.get("tools") or ()),
             reasoning=answer.reasoning,
             refused=answer.refused,
             logprobs=answer.logprobs,
@@ -86,17 +91,19 @@ def stored(answer: StoredMessage, question: StoredMessage | None) -> dict[str, A
         status = "incomplete"
     error = answer.error
     known = (question.request or {}).get("parameters") if question is not None else None
+    parameters = known or OF_A_CHAT
     return response_body(
         answer.id,
         answer.created_at.timestamp(),
         answer.model or "",
-        known or _OF_A_CHAT,
+        parameters,
         status=status,
         output=_output(
             answer.id,
             "completed" if status == "completed" else "incomplete",
             answer.content,
             kept_calls(answer.tool_calls),
+            client_tools(parameters.get("tools") or ()),
         ),
         usage=answer.usage,
         error={"code": "server_error", "message": error["message"]} if error is not None else None,
@@ -105,7 +112,7 @@ def stored(answer: StoredMessage, question: StoredMessage | None) -> dict[str, A
 
 
 # What is told of an answer that was no response when it was made.
-_OF_A_CHAT: dict[str, Any] = {
+OF_A_CHAT: dict[str, Any] = {
     "instructions": None,
     "metadata": {},
     "parallel_tool_calls": True,
@@ -141,15 +148,12 @@ def message_item(id_: str, parts: list[dict[str, Any]], status: str) -> dict[str
     return {"id": id_, "type": "message", "role": "assistant", "status": status, "content": parts}
 
 
-def call_item(id_: str, call: ToolCall, status: str) -> dict[str, Any]:
-    return {
-        "id": id_,
-        "type": "function_call",
-        "call_id": call.id,
-        "name": call.name,
-        "arguments": call.arguments,
-        "status": status,
-    }
+def call_item(number: str, call: ToolCall, status: str, tools: ClientTools) -> dict[str, Any]:
+    """A call; `number` is what follows the kind in its id."""
+    fields = call_fields(call, tools)
+    if fields["type"] == "custom_tool_call":
+        return {"id": f"ctc_{number}", **fields, "status": status}
+    return {"id": f"fc_{number}", **fields, "status": status}
 
 
 def text_part(text: str, refused: bool, logprobs: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -164,17 +168,18 @@ def _output(
     status: str,
     content: str,
     calls: Sequence[ToolCall],
+    tools: ClientTools,
     *,
     reasoning: str = "",
     refused: bool = False,
     logprobs: Sequence[dict[str, Any]] = (),
 ) -> list[dict[str, Any]]:
+    """The items, numbered by their kind: an item has the same id where others are not told."""
     output = [reasoning_item(f"rs_{id_.hex}_0", reasoning, status)] if reasoning else []
     if content:
         parts = [text_part(content, refused, logprobs)]
-        output.append(message_item(f"msg_{id_.hex}_{len(output)}", parts, status))
-    for call in calls:
-        output.append(call_item(f"fc_{id_.hex}_{len(output)}", call, status))
+        output.append(message_item(f"msg_{id_.hex}_0", parts, status))
+    output += [call_item(f"{id_.hex}_{at}", call, status, tools) for at, call in enumerate(calls)]
     return output
 
 

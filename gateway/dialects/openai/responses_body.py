@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from gateway.dialects.openai.body import GatewayFields, _Part
+from gateway.dialects.openai.body import GatewayFields, ImageDetail, _Part
 
 
 class InputPart(_Part):
@@ -17,7 +17,7 @@ class InputPart(_Part):
     refusal: str | None = None
     image_url: str | None = None
     file_id: str | None = None
-    detail: Literal["auto", "low", "high"] | None = None
+    detail: ImageDetail | None = None
 
 
 def _parts(value: Any) -> Any:
@@ -33,28 +33,48 @@ Parts = Annotated[list[InputPart], BeforeValidator(_parts, json_schema_input_typ
 
 
 class InputItem(_Part):
-    """A message (which may leave its `type` out), a call or its output; `type` decides what counts."""
+    """A message or a reference (which may omit `type`), a call or its output; `type` decides what counts."""
 
     type: str | None = None
+    id: Annotated[str | None, Field(max_length=256)] = None
     role: Literal["user", "assistant", "system", "developer"] | None = None
     content: Parts | None = None
     call_id: Annotated[str | None, Field(max_length=256)] = None
     name: Annotated[str | None, Field(max_length=256)] = None
+    namespace: Annotated[str | None, Field(max_length=256)] = None
     arguments: str | None = None
+    input: str | None = None
     output: Parts | None = None
 
 
 class FunctionTool(_Part):
+    """A function, a custom tool or a hosted one; `type` decides what counts."""
+
     type: str
     name: Annotated[str | None, Field(min_length=1, max_length=256)] = None
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
+    format: dict[str, Any] | None = None
 
 
-class NamedChoice(_Part):
+class ClientTool(FunctionTool):
+    """A tool, or a namespace of tools."""
+
+    tools: Annotated[list[FunctionTool] | None, Field(max_length=128)] = None
+
+
+class AllowedTool(_Part):
     type: str
     name: str | None = None
+    namespace: str | None = None
+
+
+class NamedChoice(AllowedTool):
+    """One tool, or with the type `allowed_tools` the tools that the model may choose from."""
+
+    mode: Literal["auto", "required"] = "auto"
+    tools: Annotated[list[AllowedTool] | None, Field(max_length=1024)] = None
 
 
 class TextFormat(_Part):
@@ -75,7 +95,7 @@ class ReasoningConfig(_Part):
 
 
 class ResponsesBody(_Part):
-    """POST /v1/responses. Unknown fields are accepted and handed to providers that speak OpenAI."""
+    """POST /v1/responses. Unknown fields are accepted; what chat completions know of them goes upstream."""
 
     model: Annotated[str, Field(min_length=1, max_length=200)]
     input: Annotated[
@@ -86,7 +106,7 @@ class ResponsesBody(_Part):
             json_schema_input_type=str | Annotated[list[InputItem], Field(min_length=1, max_length=10_000)],
         ),
     ]
-    instructions: str | None = None
+    instructions: str | Annotated[list[InputItem], Field(max_length=1000)] | None = None
     previous_response_id: str | None = None
     store: bool | None = True
     stream: bool | None = False
@@ -97,9 +117,10 @@ class ResponsesBody(_Part):
     include: list[str] | None = None
     text: TextConfig | None = None
     reasoning: ReasoningConfig | None = None
-    tools: Annotated[list[FunctionTool] | None, Field(max_length=128)] = None
+    tools: Annotated[list[ClientTool] | None, Field(max_length=128)] = None
     tool_choice: Literal["none", "auto", "required"] | NamedChoice | None = None
     parallel_tool_calls: bool | None = None
+    max_tool_calls: Annotated[int | None, Field(ge=1)] = None
     truncation: Literal["auto", "disabled"] | None = None
     metadata: Annotated[
         dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]] | None,

@@ -8,46 +8,64 @@ from typing import Any
 from uuid import UUID
 
 from gateway.core.exceptions import UnsupportedParameter, ValidationFailed
+from gateway.dialects.openai.client_tools import ClientTools, custom_call, custom_input
 from gateway.dialects.openai.responses_body import InputItem, InputPart
 from gateway.domain.messages import Content, ImagePart, Message, TextPart, ToolCall
 
 _TEXTS = ("input_text", "output_text", "text")
+# Items that say nothing to a model of another vendor: thoughts, and what OpenAI's hosted tools did.
+_LEFT_OUT = frozenset(
+    {
+        *("reasoning", "web_search_call", "file_search_call", "image_generation_call"),
+        *("code_interpreter_call", "tool_search_call", "tool_search_output", "mcp_list_tools"),
+    }
+)
 
 
-def input_messages(given: Sequence[InputItem]) -> tuple[Message, ...]:
+def input_messages(given: Sequence[InputItem], tools: ClientTools) -> tuple[Message, ...]:
     """What a model is shown of the input; calls that follow one another are one message of its own.
 
-    Thoughts of earlier answers are left out: no provider here takes them back.
+    Thoughts of earlier answers and records of hosted tools are left out: no provider here takes them back.
 
     Raises:
         ValidationFailed, UnsupportedParameter: `param` is the path of the item.
     """
     messages: list[Message] = []
     for at, item in enumerate(given):
-        kind = item.type or "message"
+        path, kind = f"input.{at}", kind_of(item)
         if kind == "message":
-            messages.append(_said(item, f"input.{at}"))
-        elif kind == "function_call":
-            _add_call(messages, _call(item, f"input.{at}"))
-        elif kind == "function_call_output":
-            messages.append(_result(item, messages, f"input.{at}"))
-        elif kind != "reasoning":
-            raise UnsupportedParameter("Input of this type is not supported here.", param=f"input.{at}.type")
-    if not messages:
-        raise ValidationFailed("The input has nothing to answer.", param="input")
+            messages.append(_said(item, path))
+        elif kind in ("function_call", "custom_tool_call"):
+            _add_call(messages, _call(item, path, tools))
+        elif kind in ("function_call_output", "custom_tool_call_output"):
+            messages.append(_result(item, messages, path))
+        elif kind == "item_reference":
+            if not item.id:
+                raise ValidationFailed("A reference needs the id of its item.", param=f"{path}.id")
+        elif kind not in _LEFT_OUT:
+            raise UnsupportedParameter("Input of this type is not supported here.", param=f"{path}.type")
     return tuple(messages)
 
 
-def input_items(messages: Sequence[Message], of: UUID) -> list[dict[str, Any]]:
+def kind_of(item: InputItem) -> str:
+    """The item's type; a message and a reference may omit theirs."""
+    if item.type is not None:
+        return item.type
+    return "item_reference" if item.role is None and item.content is None and item.id else "message"
+
+
+def input_items(messages: Sequence[Message], of: UUID, tools: ClientTools) -> list[dict[str, Any]]:
     """The messages as OpenAI's input items; their ids begin with that of the message `of`."""
-    return [{"id": f"item_{of.hex}_{at}", **item} for at, item in enumerate(_items(messages))]
+    return [{"id": f"item_{of.hex}_{at}", **item} for at, item in enumerate(_items(messages, tools))]
 
 
-def _items(messages: Sequence[Message]) -> Iterator[dict[str, Any]]:
+def _items(messages: Sequence[Message], tools: ClientTools) -> Iterator[dict[str, Any]]:
+    custom: set[str] = set()
     for message in messages:
         if message.role == "tool":
+            kind = "custom_tool_call_output" if message.tool_call_id in custom else "function_call_output"
             yield {
-                "type": "function_call_output",
+                "type": kind,
                 "call_id": message.tool_call_id,
                 "output": message.content if isinstance(message.content, str) else _parts(message),
                 "status": "completed",
@@ -61,13 +79,23 @@ def _items(messages: Sequence[Message]) -> Iterator[dict[str, Any]]:
                 "status": "completed",
             }
         for call in message.tool_calls:
-            yield {
-                "type": "function_call",
-                "call_id": call.id,
-                "name": call.name,
-                "arguments": call.arguments,
-                "status": "completed",
-            }
+            item = call_fields(call, tools)
+            if item["type"] == "custom_tool_call":
+                custom.add(call.id)
+            yield {**item, "status": "completed"}
+
+
+def call_fields(call: ToolCall, tools: ClientTools) -> dict[str, Any]:
+    """A call in the kind and by the name under which the client declared its tool."""
+    tool = tools.called(call.name)
+    item: dict[str, Any] = {"type": "function_call", "call_id": call.id, "name": call.name}
+    if tool is not None and tool.kind == "custom":
+        item |= {"type": "custom_tool_call", "name": tool.name, "input": custom_input(call.arguments)}
+    else:
+        item |= {"name": tool.name if tool is not None else call.name, "arguments": call.arguments}
+    if tool is not None and tool.namespace is not None:
+        item["namespace"] = tool.namespace
+    return item
 
 
 def _parts(message: Message) -> list[dict[str, Any]]:
@@ -90,12 +118,16 @@ def _said(item: InputItem, path: str) -> Message:
     return Message(role, _content(item.content, f"{path}.content"))
 
 
-def _call(item: InputItem, path: str) -> ToolCall:
+def _call(item: InputItem, path: str, tools: ClientTools) -> ToolCall:
     if not item.call_id:
         raise ValidationFailed("A call needs its call_id.", param=f"{path}.call_id")
     if not item.name:
         raise ValidationFailed("A call needs its name.", param=f"{path}.name")
-    return ToolCall(item.call_id, item.name, item.arguments or "{}")
+    if item.type == "custom_tool_call":
+        name = tools.model_name(item.name, "custom", item.namespace)
+        return custom_call(item.call_id, name, item.input or "")
+    name = tools.model_name(item.name, "function", item.namespace)
+    return ToolCall(item.call_id, name, item.arguments or "{}")
 
 
 def _add_call(messages: list[Message], call: ToolCall) -> None:

@@ -3,28 +3,54 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 from gateway.core.exceptions import NotFound, UnsupportedParameter, ValidationFailed
 from gateway.dialects.base import parse_body
-from gateway.dialects.openai.responses_body import FunctionTool, NamedChoice, ResponsesBody, TextFormat
-from gateway.dialects.openai.responses_input import input_messages
+from gateway.dialects.openai.client_tools import ClientTools, client_tools
+from gateway.dialects.openai.responses_body import (
+    InputItem,
+    NamedChoice,
+    ResponsesBody,
+    TextFormat,
+)
+from gateway.dialects.openai.responses_echo import echo
+from gateway.dialects.openai.responses_input import input_messages, kind_of
 from gateway.domain.chat import ResponseFormat, Sampling, ToolChoice, ToolSpec, Turn
+from gateway.domain.messages import Message
 
 _ID = re.compile(r"resp_([0-9a-f]{32})")
 _LOGPROBS = "message.output_text.logprobs"
-# Accepted and meant for OpenAI's own bookkeeping; an upstream has no use for them.
-_NOT_PASSED_ON = frozenset(
-    {"user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "stream_options"}
+# All that OpenAI knows. Each asks for what may be there: an answer has it or does not.
+_INCLUDABLE = frozenset(
+    {
+        _LOGPROBS,
+        "code_interpreter_call.outputs",
+        "computer_call_output.output.image_url",
+        "file_search_call.results",
+        "message.input_image.image_url",
+        "reasoning.encrypted_content",
+        "web_search_call.action.sources",
+        "web_search_call.results",
+    }
+)
+_SUMMARIES = (None, "auto", "concise", "detailed", "none")
+# Parameters that chat completions know by the same name; no other unknown field goes upstream.
+_PASSED_ON = frozenset(
+    {
+        *("chat_template_kwargs", "logit_bias", "min_p", "prediction", "prompt_cache_key"),
+        *("prompt_cache_retention", "reasoning_effort", "repetition_penalty", "safety_identifier"),
+        *("service_tier", "top_k", "verbosity"),
+    }
 )
 # What the gateway does not do; None and the given values ask for nothing. The last are of chat completions.
 _UNSUPPORTED: dict[str, tuple[Any, ...]] = {
     "background": (False,),
     "conversation": (),
     "prompt": (),
-    "max_tool_calls": (),
     "context_management": ([],),
     "moderation": (),
     **dict.fromkeys(
@@ -38,6 +64,7 @@ _UNSUPPORTED: dict[str, tuple[Any, ...]] = {
 
 # What chat completions call by another name; a refusal names what the caller wrote.
 PARAMS = {
+    "message": "input",
     "messages": "input",
     "response_format": "text.format",
     "logprobs": "top_logprobs",
@@ -51,13 +78,30 @@ PARAMS = {
 class ResponseOrder:
     """A response that is asked for: its turn as yet without what it follows.
 
-    `parameters` are those of the body that an answer tells again.
+    `parameters` are those of the body that an answer tells again. `given` are the items of the input, whose
+    references are to stored items (`references.resolved`). `web_search`: OpenAI's own was among the tools.
     """
 
     turn: Turn
     previous: UUID | None
     store: bool
     parameters: dict[str, Any]
+    given: tuple[InputItem, ...]
+    tools: ClientTools
+
+    @property
+    def web_search(self) -> bool:
+        """Whether the gateway's own search may stand for OpenAI's: there are no other tools beside it."""
+        return self.tools.web_search and not self.turn.client_tools and not self.turn.gateway_tools
+
+    @property
+    def refers(self) -> bool:
+        """Whether the input names stored items by their ids."""
+        return any(kind_of(item) == "item_reference" for item in self.given)
+
+    def with_items(self, given: Sequence[InputItem]) -> ResponseOrder:
+        """The order with other items as its input."""
+        return replace(self, turn=replace(self.turn, messages=_messages(given, self.tools)))
 
 
 def response_id(message_id: UUID) -> str:
@@ -84,22 +128,27 @@ def parse_response(body: bytes, request_id: str) -> ResponseOrder:
     _refuse(parsed, extra)
     store = parsed.store is not False
     own = parsed.gateway
-    choice = _tool_choice(parsed)
-    passed_on = {name: value for name, value in extra.items() if name not in {*_NOT_PASSED_ON, *_UNSUPPORTED}}
+    tools = client_tools([tool.model_dump() for tool in parsed.tools or ()])
+    choice, offered = _tool_choice(parsed, tools)
+    passed_on = {name: value for name, value in extra.items() if name in _PASSED_ON}
     if parsed.reasoning is not None and parsed.reasoning.effort is not None:
         passed_on["reasoning_effort"] = parsed.reasoning.effort
     if parsed.text is not None and parsed.text.verbosity is not None:
         passed_on["verbosity"] = parsed.text.verbosity
+    system = _instructions(parsed.instructions)
+    given = tuple(parsed.input)
+    references = any(kind_of(item) == "item_reference" for item in given)
     turn = Turn(
         request_id=request_id,
-        messages=input_messages(parsed.input),
+        messages=input_messages(given, tools) if references else _messages(given, tools),
         model=parsed.model,
         sampling=_sampling(parsed),
-        system=parsed.instructions or "",
-        client_tools=tuple(_tool(tool, at) for at, tool in enumerate(parsed.tools or ())),
+        system=system,
+        client_tools=offered,
         tool_choice=choice,
         parallel_tool_calls=parsed.parallel_tool_calls,
         gateway_tools=tuple(own.tools or ()),
+        max_tool_calls=parsed.max_tool_calls,
         response_format=_format(parsed.text.format if parsed.text is not None else None),
         logprobs=_LOGPROBS in (parsed.include or ()) or bool(parsed.top_logprobs),
         top_logprobs=parsed.top_logprobs,
@@ -110,30 +159,53 @@ def parse_response(body: bytes, request_id: str) -> ResponseOrder:
         metadata=dict(parsed.metadata or {}),
         guards=own.guardrails.wishes(),
         retractable=not parsed.stream,
+        truncation=parsed.truncation,
         extra=passed_on,
         incremental=bool(parsed.stream),
     )
     previous = None
     if parsed.previous_response_id is not None:
         previous = parse_response_id(parsed.previous_response_id, "previous_response_id")
-    return ResponseOrder(turn, previous, store, _told_again(parsed, turn, store))
+    return ResponseOrder(turn, previous, store, echo(parsed, turn, store), given, tools)
+
+
+def _messages(given: Sequence[InputItem], tools: ClientTools) -> tuple[Message, ...]:
+    messages = input_messages(given, tools)
+    if not messages:
+        raise ValidationFailed("The input has nothing to answer.", param="input")
+    return messages
+
+
+def _instructions(given: str | list[InputItem] | None) -> str:
+    """The instructions as one text.
+
+    Raises:
+        UnsupportedParameter: an item that is no system or developer message.
+    """
+    if given is None or isinstance(given, str):
+        return given or ""
+    for at, item in enumerate(given):
+        if kind_of(item) != "message" or item.role not in ("system", "developer"):
+            raise UnsupportedParameter(
+                "Instructions are text, or messages of the roles system and developer.",
+                param=f"instructions.{at}.role",
+            )
+    return "\n\n".join(filter(None, (message.text for message in input_messages(given, ClientTools()))))
 
 
 def _refuse(body: ResponsesBody, extra: dict[str, Any]) -> None:
     for name, harmless in _UNSUPPORTED.items():
         if extra.get(name) is not None and extra[name] not in harmless:
             raise UnsupportedParameter(f"{name} is not supported here.", param=name)
-    if set(body.include or ()) - {_LOGPROBS}:
-        raise UnsupportedParameter(f"Only {_LOGPROBS} can be included.", param="include")
-    if body.reasoning is not None and body.reasoning.summary is not None:
-        raise UnsupportedParameter("Thoughts are told as they are, not summed up.", param="reasoning.summary")
-    if body.truncation == "disabled" and body.store is not False:
+    if set(body.include or ()) - _INCLUDABLE:
         raise UnsupportedParameter(
-            "A stored conversation is fitted to its model's window; with store: false nothing is left out.",
-            param="truncation",
+            "One of these cannot be included. Use: " + ", ".join(sorted(_INCLUDABLE)) + ".", param="include"
         )
-    if body.truncation == "auto" and body.store is False:
-        raise UnsupportedParameter("Nothing is left out of what is not stored.", param="truncation")
+    if body.reasoning is not None and body.reasoning.summary not in _SUMMARIES:
+        raise UnsupportedParameter(
+            "A summary is auto, concise or detailed; thoughts are returned as they are.",
+            param="reasoning.summary",
+        )
     if body.tools and body.gateway.tools:
         raise UnsupportedParameter(
             "A request has either tools of its own or the gateway's.", param="gateway.tools"
@@ -153,35 +225,36 @@ def _sampling(body: ResponsesBody) -> Sampling:
     )
 
 
-def _tool(tool: FunctionTool, at: int) -> ToolSpec:
-    if tool.type != "function":
-        raise UnsupportedParameter(
-            "Only function tools are supported; the gateway's own are named in gateway.tools.",
-            param=f"tools.{at}.type",
-        )
-    if tool.name is None:
-        raise ValidationFailed("A function tool needs its name.", param=f"tools.{at}.name")
-    return ToolSpec(
-        tool.name,
-        tool.description or "",
-        tool.parameters or {"type": "object", "properties": {}},
-        tool.strict,
-    )
-
-
-def _tool_choice(body: ResponsesBody) -> ToolChoice:
+def _tool_choice(body: ResponsesBody, tools: ClientTools) -> tuple[ToolChoice, tuple[ToolSpec, ...]]:
+    """What the model may or has to call, and the tools that it is offered."""
     choice = body.tool_choice
     if choice is None or choice in ("none", "auto"):
-        return ToolChoice() if choice != "none" else ToolChoice("none")
+        return ToolChoice() if choice != "none" else ToolChoice("none"), tools.specs
     if not body.tools and not body.gateway.tools:
         raise ValidationFailed("tool_choice needs tools.", param="tool_choice")
+    if isinstance(choice, NamedChoice) and choice.type == "allowed_tools":
+        return _allowed(choice, tools)
+    if not tools.tools and not body.gateway.tools:
+        raise UnsupportedParameter(
+            "OpenAI's hosted tools are not offered here, and no other tool is left to choose.",
+            param="tool_choice",
+        )
     if not isinstance(choice, NamedChoice):
-        return ToolChoice("required")
-    if choice.type != "function":
-        raise UnsupportedParameter("Only functions can be chosen.", param="tool_choice.type")
-    if choice.name is None or (body.tools and all(tool.name != choice.name for tool in body.tools)):
+        return ToolChoice("required"), tools.specs
+    if choice.type not in ("function", "custom"):
+        raise UnsupportedParameter("Only functions and custom tools can be chosen.", param="tool_choice.type")
+    name = choice.name
+    if name is not None and body.tools:
+        found = tools.find(name, choice.type, choice.namespace) or tools.only(name, choice.type)
+        name = found.spec.name if found is not None else None
+    if name is None:
         raise ValidationFailed("tool_choice names none of the tools.", param="tool_choice")
-    return ToolChoice("function", choice.name)
+    return ToolChoice("function", name), tools.specs
+
+
+def _allowed(choice: NamedChoice, tools: ClientTools) -> tuple[ToolChoice, tuple[ToolSpec, ...]]:
+    """The tools that the model may choose from; the others are not offered."""
+    return tools.allowed([(one.type, one.name, one.namespace) for one in choice.tools or ()], choice.mode)
 
 
 def _format(wanted: TextFormat | None) -> ResponseFormat | None:
@@ -192,30 +265,3 @@ def _format(wanted: TextFormat | None) -> ResponseFormat | None:
     if not wanted.name or wanted.schema_ is None:
         raise ValidationFailed("json_schema needs its name and schema.", param="text.format")
     return ResponseFormat("json_schema", wanted.name, wanted.schema_, wanted.strict)
-
-
-def _told_again(body: ResponsesBody, turn: Turn, store: bool) -> dict[str, Any]:
-    text = body.text.model_dump(by_alias=True, exclude_none=True) if body.text is not None else {}
-    choice = body.tool_choice
-    return {
-        "background": False,
-        "instructions": body.instructions,
-        "max_output_tokens": body.max_output_tokens,
-        "metadata": turn.metadata,
-        "parallel_tool_calls": body.parallel_tool_calls is not False,
-        "previous_response_id": body.previous_response_id,
-        "reasoning": {
-            "effort": body.reasoning.effort if body.reasoning is not None else None,
-            "summary": None,
-        },
-        "store": store,
-        "temperature": body.temperature,
-        "text": {"format": {"type": "text"}, **text},
-        "tool_choice": choice.model_dump(exclude_none=True)
-        if isinstance(choice, NamedChoice)
-        else choice or "auto",
-        "tools": [tool.model_dump() for tool in body.tools or ()],
-        "top_logprobs": body.top_logprobs or 0,
-        "top_p": body.top_p,
-        "truncation": "auto" if store else "disabled",
-    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ import orjson
 
 from gateway.core.exceptions import GatewayError
 from gateway.dialects.errors import render_error
+from gateway.dialects.openai.client_tools import ClientTools, client_tools, custom_input
 from gateway.dialects.openai.responses import (
     answered,
     call_item,
@@ -21,6 +23,7 @@ from gateway.dialects.openai.responses import (
     response_body,
     text_part,
 )
+from gateway.dialects.openai.responses_input import call_fields
 from gateway.dialects.sse import frame
 from gateway.domain.events import (
     Answer,
@@ -35,27 +38,37 @@ from gateway.domain.events import (
 )
 from gateway.domain.messages import ToolCall
 
-_PREFIX = {"text": "msg", "refusal": "msg", "reasoning": "rs", "call": "fc"}
+_PREFIX = {"text": "msg", "refusal": "msg", "reasoning": "rs", "call": "fc", "custom": "ctc"}
 _DELTA = {
     "text": "response.output_text.delta",
     "refusal": "response.refusal.delta",
     "reasoning": "response.reasoning_text.delta",
     "call": "response.function_call_arguments.delta",
+    "custom": "response.custom_tool_call_input.delta",
 }
+_CALLS = ("call", "custom")
 
 
 @dataclass(slots=True)
 class _Item:
-    """An item of the output while it is being said; `call` of a function call alone."""
+    """An item of the output while it is being said; `call_id` and `name` of a call alone.
+
+    `number` is what follows the kind in the item's id.
+    """
 
     kind: str
-    id: str
+    number: str
     index: int
+    tools: ClientTools
     said: list[str] = field(default_factory=list)
     logprobs: list[dict[str, Any]] = field(default_factory=list)
     call_id: str = ""
     name: str = ""
     before: bytes = b""
+
+    @property
+    def id(self) -> str:
+        return f"{_PREFIX[self.kind]}_{self.number}"
 
     @property
     def text(self) -> str:
@@ -67,8 +80,8 @@ class _Item:
         return text_part(text, self.kind == "refusal", self.logprobs if text else ())
 
     def body(self, status: str, text: str) -> dict[str, Any]:
-        if self.kind == "call":
-            return call_item(self.id, ToolCall(self.call_id, self.name, text), status)
+        if self.kind in _CALLS:
+            return call_item(self.number, ToolCall(self.call_id, self.name, text), status, self.tools)
         if self.kind == "reasoning":
             return reasoning_item(self.id, text, status)
         return message_item(self.id, [self.part(text)] if text else [], status)
@@ -78,18 +91,29 @@ class ResponsesEncoder:
     """Nothing is encoded before the answer's first word, so that what fails earlier has a true status.
 
     `id_` is the response's where nothing is stored; `tools`: whether calls are the client's to run.
+    `created` (now, if omitted) and `model` are of a response that was begun before.
     """
 
-    def __init__(self, id_: UUID, parameters: dict[str, Any], *, tools: bool) -> None:
+    def __init__(
+        self,
+        id_: UUID,
+        parameters: dict[str, Any],
+        *,
+        tools: bool,
+        created: float | None = None,
+        model: str = "",
+    ) -> None:
         self._id = id_
         self._parameters = parameters
         self._tools = tools
-        self._created = time.time()
-        self._model = ""
+        self._declared = client_tools(parameters.get("tools") or ())
+        self._created = time.time() if created is None else created
+        self._model = model
         self._number = -1
         self._speaking: _Item | None = None
         self._calls: dict[int, _Item] = {}
         self._output: list[dict[str, Any]] = []
+        self._counts: Counter[str] = Counter()
 
     def encode(self, event: ChatEvent) -> bytes | None:
         """See `StreamEncoder`."""
@@ -140,19 +164,27 @@ class ResponsesEncoder:
         item = self._calls.get(event.index)
         if item is None:
             lead = self._begin() + self._end_speaking("completed")
-            item = self._item("call", event.id or f"call_{event.index}", event.name or "")
+            name = event.name or ""
+            tool = self._declared.called(name)
+            kind = "custom" if tool is not None and tool.kind == "custom" else "call"
+            item = self._item(kind, event.id or f"call_{event.index}", name)
             self._calls[event.index] = item
             lead += self._added(item)
         if not event.arguments:
             return lead
         item.said.append(event.arguments)
+        if item.kind == "custom":  # JSON around the input that its client asked for; read at the end
+            return lead
         return lead + self._delta(item, event.arguments)
 
     def _item(self, kind: str, call_id: str = "", name: str = "") -> _Item:
         index = len(self._output)
-        item = _Item(kind, f"{_PREFIX[kind]}_{self._id.hex}_{index}", index, call_id=call_id, name=name)
+        counted = "call" if kind in _CALLS else _PREFIX[kind]
+        number = f"{self._id.hex}_{self._counts[counted]}"
+        self._counts[counted] += 1
+        item = _Item(kind, number, index, self._declared, call_id=call_id, name=name)
         place: dict[str, Any] = {"item_id": item.id, "output_index": index}
-        if kind != "call":
+        if kind not in _CALLS:
             place["content_index"] = 0
         item.before = orjson.dumps({"type": _DELTA[kind], **place})[:-1]
         self._output.append(item.body("in_progress", ""))
@@ -193,16 +225,21 @@ class ResponsesEncoder:
     def _end_calls(self, status: str) -> bytes:
         frames = b""
         for item in self._calls.values():
-            text = item.text or "{}"
-            frames += self._event(
-                "response.function_call_arguments.done",
-                item_id=item.id,
-                output_index=item.index,
-                name=item.name,
-                arguments=text,
-            ) + self._done(item, status, text)
+            frames += self._end_call(item, status)
         self._calls.clear()
         return frames
+
+    def _end_call(self, item: _Item, status: str) -> bytes:
+        text = item.text or "{}"
+        place = {"item_id": item.id, "output_index": item.index}
+        if item.kind == "custom":
+            given = custom_input(text)
+            lead = self._delta(item, given) if given else b""
+            lead += self._event("response.custom_tool_call_input.done", **place, input=given)
+        else:
+            name = call_fields(ToolCall(item.call_id, item.name, text), self._declared)["name"]
+            lead = self._event("response.function_call_arguments.done", **place, name=name, arguments=text)
+        return lead + self._done(item, status, text)
 
     def _done(self, item: _Item, status: str, text: str) -> bytes:
         body = self._output[item.index] = item.body(status, text)
@@ -223,6 +260,13 @@ class ResponsesEncoder:
         body |= {"output": self._output, "created_at": int(self._created)}
         name = "response.completed" if body["status"] == "completed" else "response.incomplete"
         return lead + self._event(name, response=body)
+
+    def finish(self, body: dict[str, Any]) -> bytes:
+        """The end of a response that is stored as `body`, with its items as they were told."""
+        status = "completed" if body["status"] == "completed" else "incomplete"
+        lead = self._begin() + self._end_speaking(status) + self._end_calls(status)
+        name = body["status"] if body["status"] in ("completed", "failed") else "incomplete"
+        return lead + self._event(f"response.{name}", response=body | {"output": self._output})
 
     def _failed(self, error: GatewayError, request_id: str, answer: Answer | None) -> bytes:
         """`response.failed` for who follows the response, then an `error` that clients raise."""
