@@ -42,7 +42,7 @@ def stored_body(conversation_id: UUID, message: StoredMessage, request_id: str) 
             "usage": message.usage.as_json(),
             "cost_usd": money(message.cost_usd),
         },
-        "receipt": message.receipt or {},
+        "receipt": message.shown_receipt or {},
     }
 
 

@@ -11,6 +11,9 @@ from uuid import UUID
 
 from gateway.domain.usage import Usage
 
+# Where a stored receipt says which request it is of.
+REQUEST_ID = "request_id"
+
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
@@ -54,6 +57,18 @@ class StoredMessage:
     summary: str | None
     request: dict[str, Any] | None
     events: int
+
+    @property
+    def request_id(self) -> str | None:
+        """The request that this answer was made for; None of questions and where there is no receipt."""
+        return (self.receipt or {}).get(REQUEST_ID)
+
+    @property
+    def shown_receipt(self) -> dict[str, Any] | None:
+        """The receipt as the turn's own answer had it."""
+        if self.receipt is None:
+            return None
+        return {name: value for name, value in self.receipt.items() if name != REQUEST_ID}
 
     @property
     def usage(self) -> Usage:

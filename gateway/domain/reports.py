@@ -19,6 +19,8 @@ _FIRST_YEAR, _LAST_YEAR = 2000, 2200
 CACHED = "cached"
 # A call that ended in one of these is no error of anybody's.
 GOOD_OUTCOMES = ("ok", "cancelled", CACHED)
+# Asks for every outcome but these.
+FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class UsageSum:
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
-    """One call as the ledger holds it."""
+    """One call as the ledger holds it; `email` is of the account, None where it was not read or has left."""
 
     id: UUID
     created_at: datetime
@@ -79,6 +81,9 @@ class UsageRow:
     cached_tokens: int = 0
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
+    upstream_status: int | None = None
+    upstream_reason: str | None = None
+    email: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

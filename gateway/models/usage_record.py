@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, func, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gateway.core.ids import new_id
@@ -16,7 +16,8 @@ from gateway.models.base import Base
 class UsageRecord(Base):
     """One call and its cost; never what was said.
 
-    `outcome` is `ok` or the code of the error that ended the call. Rows outlive the account, the key and
+    `outcome` is `ok` or the code of the error that ended the call; `upstream_status` and `upstream_reason`
+    are the provider's HTTP status and its redacted words. Rows outlive the account, the key and
     the message they speak of: sums must not change when someone leaves. Months without a partition of
     their own go to the default one (`ensure_partitions` makes the coming ones).
     """
@@ -25,6 +26,7 @@ class UsageRecord(Base):
     __table_args__ = (
         CheckConstraint("kind IN ('chat', 'tool', 'embedding', 'image', 'guard')", name="kind"),
         Index("ix_usage_records_user_id_created_at", "user_id", "created_at"),
+        Index("ix_usage_records_request_id", "request_id"),
         # Rows lie in the order of their time, so a few bytes for each range of pages find a day in a month.
         Index(
             "ix_usage_records_created_at",
@@ -54,6 +56,9 @@ class UsageRecord(Base):
     cached_tokens: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     cache_write_tokens: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     reasoning_tokens: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+
+    upstream_status: Mapped[int | None] = mapped_column(SmallInteger)
+    upstream_reason: Mapped[str | None]
 
     def __repr__(self) -> str:
         return f"UsageRecord(id={self.id!s}, kind={self.kind!r}, outcome={self.outcome!r})"

@@ -293,4 +293,6 @@ def _usage_arguments(owner: UsageOwner, calls: Sequence[UsageEntry]) -> tuple[An
         [call.usage.cached_tokens for call in calls],
         [call.usage.cache_write_tokens for call in calls],
         [call.usage.reasoning_tokens for call in calls],
+        [call.upstream.status if call.upstream is not None else None for call in calls],
+        [clean_text(call.upstream.reason) or None if call.upstream is not None else None for call in calls],
     )

@@ -121,7 +121,7 @@ WHERE m.id = $2 AND m.user_id = $1 AND q.user_id = $1 AND q.role = 'user'
 
 
 # How many arguments `_spent` takes: four of the owner, and an array for each column of a call.
-_USAGE_ARGUMENTS = 17
+_USAGE_ARGUMENTS = 19
 _USAGE_OF_A_TURN = 16
 
 
@@ -133,14 +133,14 @@ def _spent(first: int) -> str:
     _, key, request, message, *arrays = (f"${first + offset}" for offset in range(_USAGE_ARGUMENTS))
     types = (
         *("uuid", "timestamptz", "text", "text", "text", "int", "int", "numeric", "text", "int"),
-        *("int", "int", "int"),
+        *("int", "int", "int", "smallint", "text"),
     )
     columns = ", ".join(f"{name}::{kind}[]" for name, kind in zip(arrays, types, strict=True))
     return f"""spent AS (
     INSERT INTO usage_records
         (user_id, api_key_id, request_id, message_id, id, created_at, kind, model, provider,
          prompt_tokens, completion_tokens, cost_usd, outcome, latency_ms,
-         cached_tokens, cache_write_tokens, reasoning_tokens)
+         cached_tokens, cache_write_tokens, reasoning_tokens, upstream_status, upstream_reason)
     SELECT account.id, CASE WHEN account.id IS NOT NULL THEN {key}::uuid END,
            CASE WHEN account.id IS NOT NULL THEN {request}::text ELSE 'gone_' || ({arrays[0]}::uuid[])[1] END,
            CASE WHEN account.id IS NOT NULL THEN {message}::uuid END, entry.*

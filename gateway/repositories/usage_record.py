@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Date, Subquery, cast, func, literal, select, tuple_, update
 
 from gateway.domain.pages import SumCursor
-from gateway.domain.reports import AccountSums, Range, Sums, UsageRow, UsageSum
+from gateway.domain.reports import FAILED, GOOD_OUTCOMES, AccountSums, Range, Sums, UsageRow, UsageSum
 from gateway.models.usage_record import UsageRecord as Row
 from gateway.models.user import User
 from gateway.repositories.base import Repository
@@ -42,9 +42,11 @@ _ROW = (
     Row.cached_tokens,
     Row.cache_write_tokens,
     Row.reasoning_tokens,
+    Row.upstream_status,
+    Row.upstream_reason,
 )
 
-_EVERYTHING: Any = select(*_ROW)
+_EVERYTHING: Any = select(*_ROW, User.email).select_from(Row).outerjoin(User, User.id == Row.user_id)
 
 
 def dated(during: Range) -> Subquery:
@@ -152,15 +154,28 @@ class UsageRepository(Repository):
         limit: int,
         user_id: UUID | None = None,
         model: str | None = None,
+        outcome: str | None = None,
+        request_id: str | None = None,
+        newest_first: bool = False,
     ) -> list[UsageRow]:
-        """At most `limit` calls in the order of their ids, that is, of their times, from behind `after`."""
-        statement = _within(_EVERYTHING, during).order_by(Row.id).limit(limit)
+        """At most `limit` calls in the order of their ids, that is, of their times, from behind `after`.
+
+        `outcome` is one of the ledger's, or `failed` for every error.
+        """
+        statement = _within(_EVERYTHING, during).limit(limit)
+        statement = statement.order_by(Row.id.desc() if newest_first else Row.id)
         if user_id is not None:
             statement = statement.where(Row.user_id == user_id)
         if model is not None:
             statement = statement.where(Row.model == model)
+        if outcome == FAILED:
+            statement = statement.where(Row.outcome.not_in(GOOD_OUTCOMES))
+        elif outcome is not None:
+            statement = statement.where(Row.outcome == outcome)
+        if request_id is not None:
+            statement = statement.where(Row.request_id == request_id)
         if after is not None:
-            statement = statement.where(Row.id > after)
+            statement = statement.where(Row.id < after if newest_first else Row.id > after)
         return [UsageRow(*row) for row in await self._session.execute(statement)]
 
     async def forget(self, user_id: UUID, *, salt: str, limit: int | None = None) -> int:

@@ -163,7 +163,8 @@ WITH found AS (
 )
 SELECT call.id, call.created_at, call.user_id, call.api_key_id, call.request_id, call.kind, call.model,
        call.provider, call.prompt_tokens, call.completion_tokens, call.cost_usd, call.outcome,
-       call.latency_ms, call.cached_tokens, call.cache_write_tokens, call.reasoning_tokens, users.email
+       call.latency_ms, call.cached_tokens, call.cache_write_tokens, call.reasoning_tokens,
+       call.upstream_status, call.upstream_reason, users.email
 FROM slowest JOIN usage_records call ON call.id = slowest.id AND call.created_at = slowest.created_at
 LEFT JOIN users ON users.id = call.user_id
 ORDER BY call.latency_ms DESC, call.id

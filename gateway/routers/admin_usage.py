@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from gateway.core import exposition
+from gateway.core.exceptions import ValidationFailed
 from gateway.core.request_stats import request_stats
 from gateway.domain.principal import Principal
 from gateway.domain.reports import Range
@@ -116,6 +117,19 @@ async def read_usage(
     ] = "sums",
     user_id: UUID | None = None,
     model: Annotated[str | None, Query(max_length=200)] = None,
+    outcome: Annotated[
+        str | None,
+        Query(
+            max_length=64,
+            description="of rows: `ok`, `cancelled`, an error's code, or `failed` for every error",
+        ),
+    ] = None,
+    request_id: Annotated[
+        str | None, Query(max_length=128, description="of rows: those of one request")
+    ] = None,
+    order: Annotated[
+        Literal["oldest", "newest"], Query(description="of JSON rows: which come first")
+    ] = "oldest",
     output: Annotated[
         Literal["json", "csv"] | None,
         Query(alias="format", description="`csv` (or `Accept: text/csv`) is the whole range at once"),
@@ -123,14 +137,16 @@ async def read_usage(
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before; of JSON only")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Response | UsagePage:
-    """The ledger for a range, the oldest first."""
-    which = UsageFilter(during, user_id, model)
+    """The ledger for a range. Failed calls have the provider's status and its redacted words."""
+    if detail == "sums" and (outcome is not None or request_id is not None):
+        raise ValidationFailed("Only detail=rows can be filtered by outcome and request_id.", param="detail")
+    which = UsageFilter(during, user_id, model, outcome, request_id)
     container = get_container(request)
     if output == "csv" or (output is None and "text/csv" in request.headers.get("accept", "")):
         lines = container.usage_csv.sums(which) if detail == "sums" else container.usage_csv.rows(which)
         return await _csv(lines, f"usage-{during.days()[0]}-{during.days()[-1]}.csv")
     if detail == "rows":
-        rows = await container.usage.rows(which, cursor=cursor, limit=limit)
+        rows = await container.usage.rows(which, cursor=cursor, limit=limit, newest_first=order == "newest")
         items = [UsageRowView.of_row(row) for row in rows.items]
         return UsagePage.model_construct(items=items, next_cursor=rows.next_cursor)
     sums = await container.usage.sums(which, cursor=cursor, limit=limit)

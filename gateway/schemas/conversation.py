@@ -82,6 +82,7 @@ class MessageOut(View):
     usage: UsageOut
     cost_usd: str
     receipt: dict[str, Any] | None
+    request_id: str | None = Field(description="of the request that an answer was made for; it is in the log")
     tool_calls: list[Any] | None
     error: dict[str, Any] | None
     metadata: dict[str, Any]
@@ -101,7 +102,8 @@ class MessageOut(View):
             created_at=message.created_at,
             usage=UsageOut.of(message.usage),
             cost_usd=money(message.cost_usd),
-            receipt=message.receipt,
+            receipt=message.shown_receipt,
+            request_id=message.request_id,
             tool_calls=message.tool_calls,
             error=message.error,
             metadata=message.metadata,

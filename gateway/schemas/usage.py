@@ -187,6 +187,9 @@ class UsageRowView(View):
     cached_tokens: int
     cache_write_tokens: int
     reasoning_tokens: int
+    upstream_status: int | None = Field(description="the provider's HTTP status, where the call failed")
+    upstream_reason: str | None = Field(description="the provider's words, redacted, where the call failed")
+    email: str | None = Field(description="of the account; null where it has left")
 
     @classmethod
     def of_row(cls, row: UsageRow) -> UsageRowView:
@@ -195,13 +198,11 @@ class UsageRowView(View):
 
 
 class SlowCallView(UsageRowView):
-    """A call of a model; `email` is null for accounts that have left."""
-
-    email: str | None
+    """A call of a model."""
 
     @classmethod
     def of_call(cls, call: SlowCall) -> SlowCallView:
-        return cls.model_construct(email=call.email, **dict(UsageRowView.of_row(call.row)))
+        return cls.model_construct(**{**dict(UsageRowView.of_row(call.row)), "email": call.email})
 
 
 class SlowCallList(View):

@@ -26,6 +26,7 @@ from gateway.core.exceptions import (
 from gateway.domain.ledger import UsageEntry, UsageKind, UsageOwner
 from gateway.domain.usage import Usage
 from gateway.providers.chat.reasons import explain
+from gateway.services.failures import log_failure
 from gateway.services.ledger import Ledger
 from gateway.services.receipts import count_usage
 from gateway.services.spans import call_span, end_call_span
@@ -49,6 +50,7 @@ class Asking:
         self._kind: UsageKind = kind
         self._first = first
         self.calls: list[UsageEntry] = []
+        self._failure: GatewayError | None = None
 
     async def first_answer(
         self,
@@ -81,10 +83,12 @@ class Asking:
                     return answer
                 except (UpstreamError, InvalidRequest) as error:
                     explain(error, choice.upstream.provider.config, self._inputs)
+                    error.asked = (provider, model)
                     outcome, told = error.code, error.upstream
                     it.fail(outcome)
                     of_the_caller = isinstance(error, InvalidRequest) and type(error) is not UpstreamTooLarge
                     if of_the_caller and not failures:
+                        self._failure = error
                         raise
                     # What a fallback cannot do says nothing about the model that was asked for.
                     failures.append(error)
@@ -103,7 +107,8 @@ class Asking:
                     )
                     self.calls.append(entry)
                     end_call_span(it, entry)
-        raise reported(failures) if failures else CircuitOpen(retry_after=choice.wait)
+        self._failure = reported(failures) if failures else CircuitOpen(retry_after=choice.wait)
+        raise self._failure
 
     @property
     def fallback_from(self) -> str | None:
@@ -128,6 +133,8 @@ class Asking:
                 count_usage(call.model, call.usage, call.cost_usd)
             if call.outcome == "ok" and call.model != self._first:
                 metrics.fallback_used.labels(self._first, call.model).inc()
+        if self._failure is not None:
+            log_failure("request.failed", self._failure, owner.request_id)
         await ledger.settle(owner, self.calls, reservation)
 
 

@@ -28,6 +28,7 @@ from gateway.services.artist import Artist
 from gateway.services.caching import CachedRunner
 from gateway.services.channel import EventChannel
 from gateway.services.departure import Departure
+from gateway.services.failures import log_failure
 from gateway.services.ledger import Ledger
 from gateway.services.opening import Job, Opening
 from gateway.services.progress import Progress
@@ -217,8 +218,10 @@ class ChatService:
         error = ending.error if isinstance(ending, TurnFailed) else None
         if answer is not None:
             answer = _complete(answer, job, attempts)
-        if error is not None and attempts:
-            error.asked = (attempts[-1].provider, attempts[-1].model)
+        if error is not None:
+            if error.asked is None and attempts:
+                error.asked = (attempts[-1].provider, attempts[-1].model)
+            log_failure("turn.failed", error, job.turn.request_id)
         log_what_was_said(job, answer)
         try:
             await self._write(job, answer, attempts, error)

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from gateway.core import metrics
 from gateway.core.exceptions import GatewayError
+from gateway.domain.conversation import REQUEST_ID
 from gateway.domain.events import Answer, Attempt
 from gateway.domain.ledger import FinishedTurn, UsageEntry, UsageOwner
 from gateway.domain.reports import CACHED
@@ -28,6 +29,7 @@ def usage_entries(
             cost_usd=attempt.cost_usd,
             outcome=attempt.outcome,
             latency_ms=round(attempt.ms),
+            upstream=attempt.upstream,
         )
         for attempt in attempts
     ]
@@ -65,7 +67,7 @@ def finished_turn(
         finish_reason=answer.finish_reason,
         usage=answer.usage,
         cost_usd=answer.cost_usd,
-        receipt=answer.receipt.as_json(),
+        receipt=answer.receipt.as_json() | {REQUEST_ID: owner.request_id},
         tool_calls=[asdict(call) for call in answer.tool_calls] or None,
         error={"code": error.code, "message": error.message} if error is not None else None,
         calls=calls,

@@ -48,11 +48,13 @@ class StatsReport:
 
 @dataclass(frozen=True, slots=True)
 class UsageFilter:
-    """Which part of a range is asked for."""
+    """Which part of a range is asked for; `outcome` and `request_id` are of single calls alone."""
 
     during: Range
     user_id: UUID | None = None
     model: str | None = None
+    outcome: str | None = None
+    request_id: str | None = None
 
 
 class UsageService:
@@ -111,11 +113,20 @@ class UsageService:
             )
         return Page.of(found, limit, lambda one: SumCursor(one.day, one.model, one.user_id))
 
-    async def rows(self, which: UsageFilter, *, cursor: str | None, limit: int) -> Page[UsageRow]:
-        """A page of single calls, the oldest first. Raises ValidationFailed for a broken cursor."""
+    async def rows(
+        self, which: UsageFilter, *, cursor: str | None, limit: int, newest_first: bool = False
+    ) -> Page[UsageRow]:
+        """A page of single calls, by default oldest first. Raises ValidationFailed for a broken cursor."""
         after = Cursor.decode(cursor).id if cursor is not None else None
         async with self._uow() as uow:
             found = await uow.usage.rows(
-                which.during, after=after, limit=limit + 1, user_id=which.user_id, model=which.model
+                which.during,
+                after=after,
+                limit=limit + 1,
+                user_id=which.user_id,
+                model=which.model,
+                outcome=which.outcome,
+                request_id=which.request_id,
+                newest_first=newest_first,
             )
         return Page.of(found, limit, lambda row: Cursor(row.created_at, row.id))

@@ -20,7 +20,7 @@ SUM_COLUMNS = (
 ROW_COLUMNS = (
     *("id", "created_at", "user_id", "api_key_id", "request_id", "kind", "model", "provider"),
     *("prompt_tokens", "completion_tokens", "cost_usd", "outcome", "latency_ms"),
-    *("cached_tokens", "cache_write_tokens", "reasoning_tokens"),
+    *("cached_tokens", "cache_write_tokens", "reasoning_tokens", "upstream_status", "upstream_reason"),
 )
 # https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -60,7 +60,13 @@ class UsageCsv:
         while True:
             async with self._uow() as uow:
                 found = await uow.usage.rows(
-                    which.during, after=after, limit=self._page, user_id=which.user_id, model=which.model
+                    which.during,
+                    after=after,
+                    limit=self._page,
+                    user_id=which.user_id,
+                    model=which.model,
+                    outcome=which.outcome,
+                    request_id=which.request_id,
                 )
             if found:
                 yield _lines(map(_row_cells, found))

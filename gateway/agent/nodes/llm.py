@@ -78,7 +78,7 @@ async def llm(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
     if isinstance(failure, ContextLengthExceeded):
         update.update(after_too_long(state, request, context))
         if update["failure"] is not None:
-            update["failure"].upstream = failure.upstream
+            update["failure"].upstream, update["failure"].asked = failure.upstream, failure.asked
     update["failures"] = _failures(state, update)
     update = within_rounds(update, state, parts.catalog.tools.max_rounds)
     return within_money(update, state, parts.catalog, context.attempts)
@@ -114,6 +114,7 @@ async def _call(
             raise
         except GatewayError as error:
             explain(error, provider.config, texts_of(request.messages))
+            error.asked = (provider.name, route.model)
             outcome, told = error.code, error.upstream
             raise
         finally:

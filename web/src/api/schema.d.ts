@@ -275,6 +275,11 @@ export interface components {
             receipt: {
                 [key: string]: unknown;
             } | null;
+            /**
+             * Request Id
+             * @description of the request that an answer was made for; it is in the log
+             */
+            request_id: string | null;
             /** Role */
             role: string;
             /**
@@ -852,6 +857,11 @@ export interface components {
             receipt: {
                 [key: string]: unknown;
             } | null;
+            /**
+             * Request Id
+             * @description of the request that an answer was made for; it is in the log
+             */
+            request_id: string | null;
             /** Role */
             role: string;
             /** Status */
@@ -1181,7 +1191,7 @@ export interface components {
         };
         /**
          * SlowCallView
-         * @description A call of a model; `email` is null for accounts that have left.
+         * @description A call of a model.
          */
         SlowCallView: {
             /** Api Key Id */
@@ -1199,7 +1209,10 @@ export interface components {
              * Format: date-time
              */
             created_at: string;
-            /** Email */
+            /**
+             * Email
+             * @description of the account; null where it has left
+             */
             email: string | null;
             /**
              * Id
@@ -1222,6 +1235,16 @@ export interface components {
             reasoning_tokens: number;
             /** Request Id */
             request_id: string;
+            /**
+             * Upstream Reason
+             * @description the provider's words, redacted, where the call failed
+             */
+            upstream_reason: string | null;
+            /**
+             * Upstream Status
+             * @description the provider's HTTP status, where the call failed
+             */
+            upstream_status: number | null;
             /** User Id */
             user_id: string | null;
         };
@@ -1405,6 +1428,11 @@ export interface components {
              */
             created_at: string;
             /**
+             * Email
+             * @description of the account; null where it has left
+             */
+            email: string | null;
+            /**
              * Id
              * Format: uuid
              */
@@ -1425,6 +1453,16 @@ export interface components {
             reasoning_tokens: number;
             /** Request Id */
             request_id: string;
+            /**
+             * Upstream Reason
+             * @description the provider's words, redacted, where the call failed
+             */
+            upstream_reason: string | null;
+            /**
+             * Upstream Status
+             * @description the provider's HTTP status, where the call failed
+             */
+            upstream_status: number | null;
             /** User Id */
             user_id: string | null;
         };
