@@ -159,7 +159,7 @@ class UpstreamTooLarge(UpstreamRejected):
 class BodyTooLarge(InvalidRequest):
     status = 413
     code = "body_too_large"
-    default_message = "The request body is larger than 10 MiB."
+    default_message = "The request body is larger than this route accepts. Send a smaller one."
 
 
 class UnsupportedMediaType(InvalidRequest):

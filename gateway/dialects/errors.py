@@ -80,7 +80,7 @@ def validation_error(errors: Iterable[Mapping[str, Any]]) -> ValidationFailed:
     if not given:
         return ValidationFailed()
     first = _nearest(given)
-    param = _path(first.get("loc", ()))
+    param = plain_path(first.get("loc", ()))
     sentence = _sentence(first)
     return ValidationFailed(f"{param}: {sentence}" if param else sentence, param=param)
 
@@ -99,7 +99,7 @@ def _fields(loc: Iterable[str | int]) -> list[str | int]:
     return [part for part in loc if not (isinstance(part, str) and _ALTERNATIVE.fullmatch(part))]
 
 
-def _path(loc: Iterable[str | int]) -> str | None:
+def plain_path(loc: Iterable[str | int]) -> str | None:
     """`messages.0.content`; a segment that is not a plain name came from the input and is left out."""
     segments = [str(segment) for segment in _fields(loc)]
     if segments and segments[0] in ("body", "query", "path", "header", "cookie"):

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from gateway.core.exceptions import GatewayError
 from gateway.core.ids import parse_id
@@ -29,22 +29,24 @@ from gateway.domain.events import (
 )
 from gateway.domain.messages import Message
 from gateway.domain.usage import money
+from gateway.schemas.base import Body, Metadata, items
 
 # Instead of a message's id: the question follows none, as an edited first question does.
 ROOT = "root"
+MOST_TOOLS = 128
 
 
-class AgainBody(BaseModel):
+class AgainBody(Body):
     """How a question is to be answered once more; left-out fields are taken as in a turn."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, strict=True)
 
     model: Annotated[str | None, Field(max_length=200, description="A model, an alias or `auto`.")] = None
     temperature: Annotated[float | None, Field(ge=0, le=2, strict=False)] = None
     max_tokens: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
     system: Annotated[str | None, Field(max_length=100_000)] = None
     tools: Annotated[
-        Literal["auto", "none"] | list[Annotated[str, Field(max_length=200)]],
+        Literal["auto", "none"] | Annotated[list[Annotated[str, Field(max_length=200)]], items(MOST_TOOLS)],
         Field(description="`auto`, `none`, or the names of the tools that may be used."),
     ] = "auto"
     on_busy: Annotated[
@@ -68,7 +70,7 @@ class TurnBody(AgainBody):
         bool | None,
         Field(description="`false`: past the caches; `true`: by them also where `temperature` is left out."),
     ] = None
-    metadata: dict[str, Any] = Field(default_factory=dict)
+    metadata: Metadata = Field(default_factory=dict)
 
 
 def parse_turn(body: bytes, request_id: str, *, incremental: bool) -> Turn:

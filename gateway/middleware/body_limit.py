@@ -1,4 +1,4 @@
-"""No request body beyond 10 MiB, whether its length is announced or not."""
+"""No request body beyond 10 MiB, or its route's own limit, whether its length is announced or not."""
 
 from __future__ import annotations
 
@@ -6,25 +6,24 @@ import asyncio
 import contextlib
 from typing import Final
 
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.core.body_allowance import LARGE_BODY, BodyAllowance, keep_allowance
 from gateway.core.exceptions import BodyTooLarge
 from gateway.dialects.errors import error_response_parts
 
-MAX_BODY_BYTES: Final = 10 * 1024 * 1024
 LINGER_SECONDS: Final = 10.0
 
 
 class BodyLimit:
     """Answers 413 as soon as a request's announced or received body passes `limit` bytes.
 
-    Nothing is buffered here. A body that grows past the limit fails in the route's `receive`, with an
-    `HTTPException`: the one class that FastAPI's own reading of a body lets through.
+    Nothing is buffered here. A body that grows past the limit fails in the route's `receive`. A route lowers
+    the limit before it reads (`core.body_allowance`).
     """
 
-    def __init__(self, app: ASGIApp, limit: int = MAX_BODY_BYTES) -> None:
+    def __init__(self, app: ASGIApp, limit: int = LARGE_BODY) -> None:
         self.app = app
         self.limit = limit
 
@@ -37,6 +36,8 @@ class BodyLimit:
             status, headers, body = error_response_parts(BodyTooLarge(), scope["state"]["request_id"])
             await Response(body, status, headers)(scope, receive, lingering(receive, send))
             return
+        allowance = BodyAllowance(self.limit, announced)
+        keep_allowance(scope, allowance)
         received = 0
         refuse = lingering(receive, send)
 
@@ -45,12 +46,11 @@ class BodyLimit:
             message = await receive()
             if message["type"] == "http.request":
                 received += len(message.get("body", b""))
-                if received > self.limit:
-                    raise HTTPException(413)
+                allowance.receive(received)
             return message
 
         async def answer(message: Message) -> None:
-            await (refuse if received > self.limit else send)(message)
+            await (refuse if allowance.exceeded else send)(message)
 
         await self.app(scope, limited, answer)
 

@@ -18,6 +18,7 @@ from gateway.domain.principal import Principal
 from gateway.domain.reports import Range
 from gateway.domain.rollup import MOST_SLOWEST
 from gateway.routers.dependencies import document_errors, get_container, require_admin
+from gateway.routers.edge import EdgeRoute
 from gateway.schemas.admin import MetricsView, ModelCounters, Percentiles, SlowRequest
 from gateway.schemas.usage import (
     DayView,
@@ -37,7 +38,7 @@ from gateway.schemas.usage import (
 )
 from gateway.services.usage import UsageFilter
 
-router = APIRouter(tags=["administration"])
+router = APIRouter(tags=["administration"], route_class=EdgeRoute)
 
 Admin = Annotated[Principal, Depends(require_admin)]
 From = Annotated[

@@ -10,8 +10,9 @@ from starlette.requests import Request
 from gateway.dialects.openai.models import price_body
 from gateway.domain.principal import Principal
 from gateway.routers.dependencies import current_principal, get_container
+from gateway.routers.edge import EdgeRoute
 
-router = APIRouter(prefix="/api", tags=["catalogue"])
+router = APIRouter(prefix="/api", tags=["catalogue"], route_class=EdgeRoute)
 
 
 @router.get("/models", summary="Models and aliases")

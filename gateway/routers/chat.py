@@ -11,6 +11,7 @@ from sse_starlette import EventSourceResponse
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.core.body_allowance import MEDIUM_BODY
 from gateway.core.exceptions import GatewayError
 from gateway.core.ids import parse_id
 from gateway.dialects.native import (
@@ -30,13 +31,13 @@ from gateway.domain.events import TurnCompleted, TurnFailed
 from gateway.domain.principal import Principal
 from gateway.routers.answers import answer_response, leaving, noting
 from gateway.routers.dependencies import document_errors, get_container, service_or_person
-from gateway.routers.edge import json_bytes
+from gateway.routers.edge import EdgeRoute, body_limit, json_bytes, large_body
 from gateway.routers.once import once
 from gateway.routers.openapi import KEYED, json_body
 from gateway.schemas.turn import AnswerView, CancelView
 from gateway.services.resumption import Found, Resumption
 
-router = APIRouter(prefix="/api/chat", tags=["chat"])
+router = APIRouter(prefix="/api/chat", tags=["chat"], route_class=EdgeRoute)
 
 Caller = Annotated[Principal, Depends(service_or_person("chat", counts="turn"))]
 Follower = Annotated[Principal, Depends(service_or_person("chat"))]
@@ -52,6 +53,7 @@ _ERRORS = document_errors(400, 404, 409, 502, 504)
     openapi_extra=_REQUEST,
     responses={200: {"model": AnswerView}, **_ERRORS},
 )
+@large_body
 async def chat(request: Request, principal: Caller) -> Response:
     """Ask a question in a conversation (a new one where `conversation_id` is left out)."""
     turn = parse_turn(await json_bytes(request), request.state.request_id, incremental=False)
@@ -65,6 +67,7 @@ async def chat(request: Request, principal: Caller) -> Response:
     response_class=EventSourceResponse,
     responses={200: {"content": {"text/event-stream": {"example": _STREAM}}}, **_ERRORS},
 )
+@large_body
 async def chat_stream(request: Request, principal: Caller) -> Response:
     """The same turn as named events: turn, route, delta…, then exactly one of done and error."""
     turn = parse_turn(await json_bytes(request), request.state.request_id, incremental=True)
@@ -80,6 +83,7 @@ async def chat_stream(request: Request, principal: Caller) -> Response:
         **_ERRORS,
     },
 )
+@body_limit(MEDIUM_BODY)
 async def regenerate(message_id: str, request: Request, principal: Caller) -> Response:
     """Answers a question of a conversation once more, past the caches.
 

@@ -9,9 +9,10 @@ from starlette.requests import Request
 
 from gateway.domain.principal import Principal
 from gateway.routers.dependencies import current_principal, document_errors, get_container, require_admin
+from gateway.routers.edge import EdgeRoute
 from gateway.schemas.circuit_breaker import AdminCircuitBreakerList, BreakerHistory, CircuitBreakerList
 
-router = APIRouter()
+router = APIRouter(route_class=EdgeRoute)
 
 
 @router.get(

@@ -6,10 +6,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 
+from gateway.core.body_allowance import MEDIUM_BODY
 from gateway.core.ids import parse_id
 from gateway.domain.principal import Principal
 from gateway.routers.dependencies import document_errors, get_container, require_person
-from gateway.routers.edge import EdgeRoute
+from gateway.routers.edge import EdgeRoute, body_limit
 from gateway.routers.paging import Cursor, Limit
 from gateway.schemas.base import Storable
 from gateway.schemas.conversation import (
@@ -38,6 +39,7 @@ Service = Annotated[ConversationService, Depends(_service)]
 
 
 @router.post("", status_code=201, responses=document_errors(401, 403, 404, 422))
+@body_limit(MEDIUM_BODY)
 async def create_conversation(body: ConversationCreate, person: Person, service: Service) -> ConversationOut:
     """Starts a conversation without messages."""
     conversation = await service.create(
@@ -67,6 +69,7 @@ async def read_conversation(conversation_id: str, person: Person, service: Servi
 
 
 @router.patch("/{conversation_id}", responses=document_errors(401, 403, 404, 422))
+@body_limit(MEDIUM_BODY)
 async def change_conversation(
     conversation_id: str, body: ConversationPatch, person: Person, service: Service
 ) -> ConversationOut:

@@ -68,6 +68,13 @@ class Caller(SecurityBase):
         self.scheme_name = SERVICE_SCHEME if "api_key" in kinds else "Access token"
 
     async def __call__(self, request: Request) -> Principal:
+        # A route authenticates before it reads a body (`routers.edge`), and FastAPI asks again after that.
+        admitted: dict[Caller, Principal] = request.scope["state"].setdefault("admitted", {})
+        if (known := admitted.get(self)) is None:
+            known = admitted[self] = await self._admit(request)
+        return known
+
+    async def _admit(self, request: Request) -> Principal:
         authenticator = get_container(request).authenticator
         principal = await authenticator.authenticate(request.headers, self._counts)
         request.state.principal = principal

@@ -1,20 +1,43 @@
-"""How a route reads its body: JSON of the strict kind, of the right content type, and text without NUL."""
+"""How a route reads a request: who calls first, then known query parameters, then a body of its size.
+
+A body is JSON of the strict kind, of the right content type, and text without NUL.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl
 
 from fastapi import params
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.core.body_allowance import LARGE_BODY, SMALL_BODY, lower_limit
 from gateway.core.exceptions import UnsupportedMediaType, ValidationFailed
 from gateway.core.json_body import parse_json
+from gateway.dialects.errors import plain_path
+from gateway.routers.dependencies import Caller
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+_LIMIT: Final = "body_limit"
+
+
+def body_limit(limit: int) -> Callable[[Endpoint], Endpoint]:
+    """Declare how large the body of a route may be; without it 64 KiB, or 10 MiB outside `EdgeRoute`."""
+
+    def declare(endpoint: Endpoint) -> Endpoint:
+        setattr(endpoint, _LIMIT, limit)
+        return endpoint
+
+    return declare
+
+
+large_body = body_limit(LARGE_BODY)
 
 
 class EdgeRequest(Request):
@@ -29,36 +52,62 @@ class EdgeRequest(Request):
 
 
 class EdgeRoute(APIRoute):
-    """The class of every route that takes a body: `APIRouter(route_class=EdgeRoute)`.
+    """The class of every route under `/api`: `APIRouter(route_class=EdgeRoute)`.
 
     A route with a declared body gets it checked before FastAPI looks at it (which would answer 400 for
-    what it cannot read); one that takes the `Request` itself calls `await request.json()`.
+    what it cannot read); one that takes the `Request` itself calls `await request.json()`. The caller is
+    authenticated before that: a body that nobody may send is not read. Unknown query parameters are refused.
     """
 
     def get_route_handler(self) -> Handler:
         handler = super().get_route_handler()
         field = self.body_field
-        if field is None:
+        is_form = field is not None and isinstance(field.field_info, params.Form)
+        limit: int = getattr(self.endpoint, _LIMIT, SMALL_BODY)
+        callers = [call for call in _calls(self.dependant) if isinstance(call, Caller)]
+        known = _query_names(self.dependant)
 
-            async def plain(request: Request) -> Response:
-                return await handler(EdgeRequest(request.scope, request.receive))
-
-            return plain
-        if isinstance(field.field_info, params.Form):
-
-            async def form(request: Request) -> Response:
+        async def edge(request: Request) -> Response:
+            lower_limit(request.scope, limit)
+            query = request.scope["query_string"]
+            if query or field is not None:
+                for caller in callers:
+                    await caller(request)
+            if query:
+                _check_query(query, known)
+            if is_form:
                 await _check_form(request)
                 return await handler(request)
+            read = EdgeRequest(request.scope, request.receive)
+            if field is not None and await read.body():
+                await read.json()
+            return await handler(read)
 
-            return form
+        return edge
 
-        async def body(request: Request) -> Response:
-            edge = EdgeRequest(request.scope, request.receive)
-            if await edge.body():
-                await edge.json()
-            return await handler(edge)
 
-        return body
+def _calls(dependant: Dependant) -> list[Callable[..., Any]]:
+    """What a route depends on, dependencies of dependencies included."""
+    found = [] if dependant.call is None else [dependant.call]
+    for part in dependant.dependencies:
+        found += _calls(part)
+    return found
+
+
+def _query_names(dependant: Dependant) -> frozenset[str]:
+    """The query parameters that a route and what it depends on declare."""
+    names = {parameter.alias for parameter in dependant.query_params}
+    return frozenset(names.union(*map(_query_names, dependant.dependencies)))
+
+
+def _check_query(query: bytes, known: frozenset[str]) -> None:
+    """Raise ValidationFailed at the first parameter that the route does not know: it would be ignored."""
+    for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        if name not in known:
+            takes = f"It takes {', '.join(sorted(known))}." if known else "It takes none."
+            raise ValidationFailed(
+                f"This route does not know a query parameter of this name. {takes}", param=plain_path((name,))
+            )
 
 
 def require_json(request: Request) -> None:

@@ -13,7 +13,7 @@ from gateway.domain.principal import Principal
 from gateway.domain.usage import money
 from gateway.routers.answers import answer_response, leaving
 from gateway.routers.dependencies import document_errors, get_container, service_or_person
-from gateway.routers.edge import EdgeRoute
+from gateway.routers.edge import EdgeRoute, large_body
 from gateway.routers.once import once
 from gateway.routers.openapi import KEYED
 from gateway.schemas.generate import GenerateIn, GenerateOut
@@ -29,6 +29,7 @@ Caller = Annotated[Principal, Depends(service_or_person("chat", counts="turn"))]
     openapi_extra=KEYED,
     responses={200: {"model": GenerateOut}, **document_errors(400, 404, 422, 502, 503, 504)},
 )
+@large_body
 async def generate(
     request: Request,
     body: GenerateIn,

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.core.body_allowance import MEDIUM_BODY
 from gateway.core.exceptions import GatewayError
 from gateway.core.ids import parse_id
 from gateway.dialects.errors import render_error
@@ -20,7 +21,7 @@ from gateway.domain.principal import Principal
 from gateway.domain.usage import money
 from gateway.routers.answers import leaving
 from gateway.routers.dependencies import document_errors, get_container, service_or_person
-from gateway.routers.edge import EdgeRoute
+from gateway.routers.edge import EdgeRoute, body_limit
 from gateway.routers.once import once
 from gateway.routers.openapi import KEYED
 from gateway.routers.paging import Cursor, Limit
@@ -50,7 +51,12 @@ Maker = Annotated[Principal, Depends(service_or_person("images", counts="turn"))
         **document_errors(400, 404, 422, 502, 503, 504),
     },
 )
+<<<<<<< HEAD
 async def generate_image(request: Request, body: ImageIn, principal: Maker) -> Response:
+=======
+@body_limit(MEDIUM_BODY)
+async def generate_image(request: Request, body: ImageIn, principal: Caller) -> Response:
+>>>>>>> 7be5364 (core, routers: bound bodies by route, values and errors before validation)
     """All pictures or none. With `Accept: text/event-stream` as events: progress…, then done or error."""
     order = Order(
         ImageRequest(

@@ -65,7 +65,7 @@ async def once(
     count = request.headers.get(RETRY_COUNT) if retries else None
     if count is not None:
         return await _counted(
-            request, principal, handler, variant, again=count.isdecimal() and int(count) > 0
+            request, principal, handler, variant, again=count.isdecimal() and bool(count.strip("0"))
         )
     return await handler()
 

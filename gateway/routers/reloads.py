@@ -9,9 +9,10 @@ from starlette.requests import Request
 
 from gateway.domain.principal import Principal
 from gateway.routers.dependencies import document_errors, get_reloads, require_admin
+from gateway.routers.edge import EdgeRoute
 from gateway.schemas.admin import ReloadView
 
-router = APIRouter(tags=["administration"])
+router = APIRouter(tags=["administration"], route_class=EdgeRoute)
 
 
 @router.post(

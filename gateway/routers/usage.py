@@ -10,9 +10,10 @@ from starlette.responses import StreamingResponse
 from gateway.domain.principal import Principal
 from gateway.domain.usage import money
 from gateway.routers.dependencies import document_errors, get_container, require_person
+from gateway.routers.edge import EdgeRoute
 from gateway.schemas.usage import KeySums, LimitsView, ModelSums, SumsView, UsageView, sums_body
 
-router = APIRouter(prefix="/api/user/me", tags=["accounts"])
+router = APIRouter(prefix="/api/user/me", tags=["accounts"], route_class=EdgeRoute)
 
 Person = Annotated[Principal, Depends(require_person)]
 

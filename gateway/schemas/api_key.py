@@ -9,18 +9,18 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from gateway.domain.principal import Scope
-from gateway.schemas.base import Body, Storable, View
+from gateway.schemas.base import Body, Storable, View, items
 
 
 class CreateApiKeyBody(Body):
     """Every scope and every model where none are given; `requests_per_minute` only lowers the account's."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True), Storable]
-    scopes: Annotated[list[Scope], Field(min_length=1, max_length=10)] | None = None
+    scopes: Annotated[list[Scope], items(10, least=1)] | None = None
     models: (
         Annotated[
             list[Annotated[str, StringConstraints(min_length=1, max_length=200), Storable]],
-            Field(min_length=1, max_length=100),
+            items(100, least=1),
         ]
         | None
     ) = None

@@ -2,15 +2,71 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any, ClassVar, Final
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+import orjson
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticKnownError
+
+MOST_METADATA_CHARACTERS: Final = 512
 
 
 class Body(BaseModel):
     """A request's body; unknown fields are refused, and no value shows in a validation error's text."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    _names: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        cls._names = frozenset(field.alias or name for name, field in cls.model_fields.items())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_unknown_field(cls, value: Any) -> Any:
+        """Keep one unknown field to complain about: an error for each of a million takes gigabytes."""
+        if cls.model_config.get("extra") != "forbid" or not isinstance(value, dict):
+            return value
+        unknown = next((name for name in value if name not in cls._names), None)
+        if unknown is None:
+            return value
+        return {name: value[name] for name in (*cls._names, unknown) if name in value}
+
+
+def at_most(most: int) -> BeforeValidator:
+    """A limit on the members of an object that holds before any of them is validated.
+
+    pydantic counts a dictionary only when all of its members are valid, and keeps an error for each.
+    """
+
+    def check(value: Any) -> Any:
+        if isinstance(value, dict) and len(value) > most:
+            limit = {"field_type": "Dictionary", "max_length": most, "actual_length": len(value)}
+            raise PydanticKnownError("too_long", limit)
+        return value
+
+    return BeforeValidator(check)
+
+
+def _small(value: Any) -> Any:
+    if (len(value) if isinstance(value, str) else len(orjson.dumps(value))) > MOST_METADATA_CHARACTERS:
+        raise ValueError(f"A value of metadata has at most {MOST_METADATA_CHARACTERS} characters.")
+    return value
+
+
+# As OpenAI's, except that a value may be any JSON that is as short.
+Metadata = Annotated[
+    dict[Annotated[str, Field(max_length=64)], Annotated[Any, AfterValidator(_small)]],
+    Field(max_length=16, description="At most 16 pairs; names of 64 characters, values of 512."),
+    at_most(16),
+]
+
+
+def items(most: int, least: int = 0) -> Any:
+    """Constraints of a list in a body: how many items, and validation ends at the first wrong one."""
+    return Field(min_length=least or None, max_length=most, fail_fast=True)
 
 
 class View(BaseModel):

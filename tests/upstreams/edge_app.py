@@ -23,7 +23,7 @@ from gateway.core.exceptions import (
 from gateway.core.settings import Settings
 from gateway.middleware import install_middleware
 from gateway.routers import health
-from gateway.routers.edge import EdgeRoute
+from gateway.routers.edge import EdgeRoute, large_body
 from gateway.routers.errors import install_error_handlers
 
 ERRORS: dict[str, GatewayError] = {
@@ -64,6 +64,7 @@ inner = APIRouter(prefix="/things", route_class=EdgeRoute)
 
 
 @inner.post("")
+@large_body
 async def create(body: Body) -> dict[str, object]:
     return {"message": body.message}
 
@@ -78,6 +79,7 @@ async def read(
 
 
 @inner.post("/raw")
+@large_body
 async def raw(request: Request) -> Response:
     return JSONResponse({"size": len(str(await request.json()))})
 
@@ -88,6 +90,7 @@ async def form(username: Annotated[str, Form()]) -> dict[str, int]:
 
 
 @inner.post("/upload")
+@large_body
 async def upload(request: Request) -> dict[str, int]:
     request.app.state.seen = 0
     async for chunk in request.stream():

@@ -6,7 +6,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from gateway.dialects.openai.body import GatewayFields, ImageDetail, _Part
+from gateway.dialects.openai.body import (
+    MOST_TOKENS,
+    MOST_TOOLS,
+    GatewayFields,
+    ImageDetail,
+    Seed,
+    Stop,
+    _Part,
+)
+from gateway.schemas.base import at_most, items
 
 
 class InputPart(_Part):
@@ -29,7 +38,8 @@ def _items(value: Any) -> Any:
 
 
 # A text stands for its parts: one shape from here on, and one path in errors.
-Parts = Annotated[list[InputPart], BeforeValidator(_parts, json_schema_input_type=str | list[InputPart])]
+_Parts = Annotated[list[InputPart], items(10_000)]
+Parts = Annotated[_Parts, BeforeValidator(_parts, json_schema_input_type=str | _Parts)]
 
 
 class InputItem(_Part):
@@ -61,7 +71,7 @@ class FunctionTool(_Part):
 class ClientTool(FunctionTool):
     """A tool, or a namespace of tools."""
 
-    tools: Annotated[list[FunctionTool] | None, Field(max_length=128)] = None
+    tools: Annotated[list[FunctionTool] | None, items(MOST_TOOLS)] = None
 
 
 class AllowedTool(_Part):
@@ -74,7 +84,7 @@ class NamedChoice(AllowedTool):
     """One tool, or with the type `allowed_tools` the tools that the model may choose from."""
 
     mode: Literal["auto", "required"] = "auto"
-    tools: Annotated[list[AllowedTool] | None, Field(max_length=1024)] = None
+    tools: Annotated[list[AllowedTool] | None, items(1024)] = None
 
 
 class TextFormat(_Part):
@@ -94,41 +104,38 @@ class ReasoningConfig(_Part):
     summary: str | None = None
 
 
+_Items = Annotated[list[InputItem], items(10_000, least=1)]
+
+
 class ResponsesBody(_Part):
     """POST /v1/responses. Unknown fields are accepted; what chat completions know of them goes upstream."""
 
     model: Annotated[str, Field(min_length=1, max_length=200)]
-    input: Annotated[
-        list[InputItem],
-        Field(min_length=1, max_length=10_000),
-        BeforeValidator(
-            _items,
-            json_schema_input_type=str | Annotated[list[InputItem], Field(min_length=1, max_length=10_000)],
-        ),
-    ]
-    instructions: str | Annotated[list[InputItem], Field(max_length=1000)] | None = None
+    input: Annotated[_Items, BeforeValidator(_items, json_schema_input_type=str | _Items)]
+    instructions: str | Annotated[list[InputItem], items(1000)] | None = None
     previous_response_id: str | None = None
     store: bool | None = True
     stream: bool | None = False
     temperature: Annotated[float | None, Field(ge=0, le=2)] = None
     top_p: Annotated[float | None, Field(ge=0, le=1)] = None
-    max_output_tokens: Annotated[int | None, Field(ge=1)] = None
+    max_output_tokens: Annotated[int | None, Field(ge=1, le=MOST_TOKENS)] = None
     top_logprobs: Annotated[int | None, Field(ge=0, le=20)] = None
-    include: list[str] | None = None
+    include: Annotated[list[str] | None, items(100)] = None
     text: TextConfig | None = None
     reasoning: ReasoningConfig | None = None
-    tools: Annotated[list[ClientTool] | None, Field(max_length=128)] = None
+    tools: Annotated[list[ClientTool] | None, items(MOST_TOOLS)] = None
     tool_choice: Literal["none", "auto", "required"] | NamedChoice | None = None
     parallel_tool_calls: bool | None = None
-    max_tool_calls: Annotated[int | None, Field(ge=1)] = None
+    max_tool_calls: Annotated[int | None, Field(ge=1, le=MOST_TOKENS)] = None
     truncation: Literal["auto", "disabled"] | None = None
     metadata: Annotated[
         dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]] | None,
         Field(max_length=16),
+        at_most(16),
     ] = None
     # Of chat completions, and honoured here too.
-    seed: int | None = None
-    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    seed: Seed | None = None
+    stop: Stop | None = None
     presence_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
     frequency_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
     gateway: GatewayFields = GatewayFields()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import tracemalloc
 
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.core import json_body
 from gateway.core.exceptions import ValidationFailed
-from gateway.core.json_body import MAX_DEPTH, parse_json
+from gateway.core.json_body import MAX_DEPTH, MAX_VALUES, parse_json
 from tests.upstreams.hostile import HOSTILE_JSON
 
 
@@ -74,3 +76,67 @@ def test_whatever_json_can_say_comes_through(value: object) -> None:
 def test_any_bytes_are_a_value_or_a_named_error(body: bytes) -> None:
     with contextlib.suppress(ValidationFailed):
         orjson.dumps(parse_json(body))
+
+
+def _wide(members: int) -> bytes:
+    return b"{" + b",".join(b'"%d":1' % at for at in range(members)) + b"}"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        _wide(MAX_VALUES + 1),
+        b"[" + b"1," * MAX_VALUES + b"1]",
+        b"[" + b"[]," * MAX_VALUES + b"[]]",
+        b'["' + b"\\\\" * 70_000 + b'"' + b",1" * (MAX_VALUES + 1) + b"]",
+        b'["' + b'\\"' * 70_001 + b'"' + b",1" * (MAX_VALUES + 1) + b"]",
+        b"[" + b'"a,",' * MAX_VALUES + b'""]',
+    ],
+    ids=["members", "items", "lists", "behind backslashes", "behind quotes", "texts with commas"],
+)
+def test_more_values_than_allowed_are_refused_before_they_are_parsed(
+    body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orjson, "loads", None)
+    with pytest.raises(ValidationFailed, match="more than 200,000 values"):
+        parse_json(body)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a, b, [c], {d} " * 100_000, '\\"' + "," * 300_000, "\\" + "[" * 300_000, 'say "," ' * 100_000],
+    ids=["prose", "quotes", "a backslash", "quoted commas"],
+)
+def test_commas_and_brackets_in_texts_are_no_values(text: str) -> None:
+    body = {"messages": [{"role": "user", "content": text}] * 3}
+    assert parse_json(orjson.dumps(body)) == body
+
+
+def test_as_many_values_as_allowed_pass() -> None:
+    assert len(parse_json(b"[" + b"1," * (MAX_VALUES - 1) + b"1]")) == MAX_VALUES
+
+
+def test_values_are_counted_across_windows_in_little_memory() -> None:
+    # One string for every three bytes, each beginning in another place of a window.
+    body = b'["' + b'","'.join([b","] * 150_000) + b'"]'
+    tracemalloc.start()
+    value = json_body._more_values_than(body, 150_001)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert not value
+    assert json_body._more_values_than(body, 149_999)
+    assert peak < 4 * len(body)
+
+
+@settings(max_examples=100, deadline=None)
+@given(values, st.integers(0, 30), st.integers(1, 9))
+def test_values_are_counted_as_a_walk_counts_them(value: object, limit: int, window: int) -> None:
+    def count(one: object) -> int:
+        if isinstance(one, dict | list):
+            inner = one.values() if isinstance(one, dict) else one
+            return 1 + max(0, len(one) - 1) + sum(map(count, inner))
+        return 0
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_body, "_WINDOW", window)
+        assert json_body._more_values_than(json.dumps(value).encode(), limit) == (count(value) > limit)

@@ -14,9 +14,9 @@ import structlog
 from fastapi import FastAPI
 
 from gateway.core import metrics
+from gateway.core.body_allowance import LARGE_BODY as MAX_BODY_BYTES
 from gateway.core.settings import Settings
 from gateway.middleware import access_log, failures
-from gateway.middleware.body_limit import MAX_BODY_BYTES
 from tests.upstreams.edge_app import edge_app
 from tests.upstreams.hostile import HOSTILE_JSON
 

@@ -1,0 +1,208 @@
+"""Every route that takes a body does a bounded amount of work for a hostile one, whatever its shape."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, NamedTuple
+
+import httpx
+import orjson
+import pytest
+
+from gateway.core.body_allowance import LARGE_BODY, MEDIUM_BODY, SMALL_BODY
+from gateway.core.json_body import MAX_VALUES
+from gateway.core.settings import Settings
+from gateway.dialects import base, errors
+from gateway.main import create_app
+from gateway.routers import errors as router_errors
+from tests.upstreams.stand_in import stand_in_app
+
+# Errors that are made for one request, however many of its values are wrong.
+MOST_ERRORS = 60
+MANY = 2000
+# Memory for each byte of a body (its text, the parsed value, one error), beside what any request takes.
+MOST_BYTES_EACH = 60
+MOST_BYTES = 4 * 1024 * 1024
+
+# JSON Schemas, a role's payload and OpenAI's unknown fields take any members.
+ACCEPTED = 503
+
+Json = dict[str, Any]
+Step = str | int
+
+
+class Case(NamedTuple):
+    """A body for a route; `limit` is how large the route's bodies may be."""
+
+    method: str
+    path: str
+    limit: int
+    name: str
+    body: bytes
+
+
+@cache
+def _document() -> Json:
+    return create_app(Settings()).openapi()
+
+
+def _resolved(schema: Json) -> Json:
+    if "$ref" in schema:
+        return _resolved(_document()["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]])
+    return schema
+
+
+def _alternatives(schema: Json) -> list[Json]:
+    schema = _resolved(schema)
+    return [one for part in schema.get("anyOf", [schema]) for one in [_resolved(part)]]
+
+
+def _sample(schema: Json) -> Any:
+    """A small value that the schema accepts."""
+    one = _alternatives(schema)[0]
+    if "enum" in one or "const" in one:
+        return one["enum"][0] if "enum" in one else one["const"]
+    match one.get("type"):
+        case "string" if one.get("format") == "email":
+            return "a@example.org"
+        case "string":
+            return "correct horse battery staple"[: one.get("maxLength", 99)]
+        case "integer" | "number":
+            return 1
+        case "boolean":
+            return True
+        case "array":
+            return [_sample(one["items"])] if one.get("minItems") else []
+        case "object" | None:
+            return {name: _sample(one["properties"][name]) for name in one.get("required", ())}
+    raise AssertionError(one)
+
+
+def _places(schema: Json, at: tuple[Step, ...] = ()) -> Iterator[tuple[tuple[Step, ...], Json]]:
+    """Every list and object in a body, by its path."""
+    for one in _alternatives(schema):
+        if one.get("type") == "array":
+            yield at, one
+            yield from _places(one.get("items", {}), (*at, 0))
+        elif one.get("type") == "object" or "properties" in one:
+            yield at, one
+            for name, part in one.get("properties", {}).items():
+                yield from _places(part, (*at, name))
+
+
+def _put(schema: Json, at: tuple[Step, ...], value: Any) -> Any:
+    """A body in which `value` is at the path, and everything else is as it should be."""
+    if not at:
+        return value
+    step, *rest = at
+    for one in _alternatives(schema):
+        if step == 0 and one.get("type") == "array":
+            return [_put(one["items"], tuple(rest), value)]
+        if isinstance(step, str) and step in one.get("properties", {}):
+            return {**_sample(one), step: _put(one["properties"][step], tuple(rest), value)}
+    raise AssertionError(at)
+
+
+def _shapes(one: Json) -> Iterator[tuple[str, Any]]:
+    if one.get("type") == "array":
+        for name, item in (("numbers", 1), ("objects", {}), ("lists", []), ("texts", ""), ("nulls", None)):
+            yield f"many {name}", [item] * MANY
+        return
+    for name, item in (("numbers", 1), ("objects", {}), ("long texts", "x" * 600)):
+        wide = {f"k{at}": item for at in range(MANY if item != "x" * 600 else 70)}
+        yield f"many members, {name}", {**_sample(one), **wide}
+        yield f"many members before the known ones, {name}", {**wide, **_sample(one)}
+
+
+def _limit_of(path: str) -> int:
+    if path.startswith("/v1/") or path in ("/api/chat", "/api/chat/stream", "/api/v1/llm/generate"):
+        return LARGE_BODY
+    if path.startswith(("/api/conversations", "/api/v1/media", "/api/chat/")):
+        return MEDIUM_BODY
+    return SMALL_BODY
+
+
+def _bodies() -> Iterator[tuple[str, str, Json]]:
+    for path, operations in _document()["paths"].items():
+        for method, operation in operations.items():
+            content = operation.get("requestBody", {}).get("content", {})
+            if "application/json" in content:
+                yield method, path, content["application/json"]["schema"]
+
+
+def _cases(method: str, path: str, schema: Json) -> Iterator[Case]:
+    limit = _limit_of(path)
+    for at, one in _places(schema):
+        for name, value in _shapes(one):
+            body = orjson.dumps(_put(schema, at, value))
+            yield Case(method, path, limit, f"{'.'.join(map(str, at)) or 'body'}: {name}", body)
+    yield Case(method, path, limit, "a list", orjson.dumps([1] * MANY))
+    yield Case(method, path, limit, "deep", b"[" * MANY + b"]" * MANY)
+
+
+ROUTES = [pytest.param(*route, id=f"{route[0].upper()} {route[1]}") for route in _bodies()]
+
+
+@contextmanager
+def _counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """The number of validation errors that each refusal is made from."""
+    counts: list[int] = []
+
+    def count(given: Any) -> Any:
+        given = list(given)
+        counts.append(len(given))
+        return errors.validation_error(given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(base, "validation_error", count)
+        patch.setattr(router_errors, "validation_error", count)
+        yield counts
+
+
+async def _ask(http: httpx.AsyncClient, case: Case) -> httpx.Response:
+    path = case.path.replace("{", "").replace("}", "")
+    origin = {"origin": "http://gateway", "x-gateway-console": "1"}
+    headers = {"content-type": "application/json", **origin}
+    return await http.request(case.method, path, content=case.body, headers=headers)
+
+
+@pytest.mark.parametrize(("method", "path", "schema"), ROUTES)
+async def test_a_wide_or_deep_body_is_refused_with_few_errors_and_little_memory(
+    method: str, path: str, schema: Json, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transport = httpx.ASGITransport(stand_in_app(path))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+        for case in _cases(method, path, schema):
+            tracemalloc.start()
+            with _counted(monkeypatch) as counts:
+                answer = await _ask(http, case)
+            _, peak = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            assert 400 <= answer.status_code < 500 or answer.status_code == ACCEPTED, (case.name, answer.text)
+            assert max(counts, default=0) <= MOST_ERRORS, case.name
+            assert peak < MOST_BYTES + MOST_BYTES_EACH * len(case.body), case.name
+
+
+@pytest.mark.parametrize(("method", "path", "schema"), ROUTES)
+async def test_a_body_beyond_the_limit_of_its_route_is_refused_before_it_is_parsed(
+    method: str, path: str, schema: Json, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = _limit_of(path)
+    body = b"{" + b",".join(b'"%d":1' % at for at in range(900_000)) + b"}"
+    case = Case(method, path, limit, "wide", body)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(stand_in_app(path)), base_url="http://gateway"
+    ) as http:
+        with _counted(monkeypatch) as counts:
+            answer = await _ask(http, case)
+        assert len(body) < LARGE_BODY
+        assert body.count(b",") > MAX_VALUES
+        assert answer.status_code == (422 if limit == LARGE_BODY else 413), answer.text
+        assert counts == []
+        exact = Case(method, path, limit, "at the limit", b" " * limit)
+        assert (await _ask(http, exact)).status_code != 413
+        beyond = Case(method, path, limit, "beyond the limit", b" " * (limit + 1))
+        assert (await _ask(http, beyond)).status_code == 413
