@@ -82,6 +82,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version=VERSION,
         docs_url=None,
         redoc_url=None,
+        openapi_url=None,  # `document` serves it
         summary="One self-hosted door to every language model.",
         lifespan=lifespan,
         redirect_slashes=False,

@@ -160,7 +160,7 @@ def run(
         factory=True,
         workers=workers,
         loop="uvloop",
-        http="httptools",
+        http="gateway.cli.http_protocol:BoundedProtocol",
         ws="none",
         lifespan="on",
         log_config=None,

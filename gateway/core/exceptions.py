@@ -7,10 +7,12 @@ GatewayError                     500 server_error          internal_error
 │   ├── ContentBlocked           400                       content_blocked
 │   ├── UpstreamRejected         400                       upstream_rejected   (the vendor blames the caller)
 │   │   └── UpstreamTooLarge     400                       (its limit of bytes; another may have a larger one)
+│   ├── RequestTimeout           408                       request_timeout
 │   ├── BodyTooLarge             413                       body_too_large
 │   ├── UnsupportedMediaType     415                       unsupported_media_type
 │   ├── ValidationFailed         422                       validation_failed
-│   └── IdempotencyMismatch      422                       idempotency_mismatch
+│   ├── IdempotencyMismatch      422                       idempotency_mismatch
+│   └── HeadersTooLarge          431                       headers_too_large
 ├── AuthenticationFailed         401 authentication_error  invalid_credentials
 │   ├── TokenExpired             401                       token_expired
 │   ├── TokenInvalid             401                       token_invalid
@@ -156,6 +158,13 @@ class UpstreamTooLarge(UpstreamRejected):
     default_message = "The provider refused the request as too large. Send a smaller request."
 
 
+class RequestTimeout(InvalidRequest):
+    status = 408
+    code = "request_timeout"
+    retryable = True
+    default_message = "The request did not arrive completely in time. Send it again."
+
+
 class BodyTooLarge(InvalidRequest):
     status = 413
     code = "body_too_large"
@@ -178,6 +187,12 @@ class IdempotencyMismatch(InvalidRequest):
     status = 422
     code = "idempotency_mismatch"
     default_message = "This Idempotency-Key was used for another request; take a new one."
+
+
+class HeadersTooLarge(InvalidRequest):
+    status = 431
+    code = "headers_too_large"
+    default_message = "The request's address and headers are larger than 64 KiB. Send fewer or shorter ones."
 
 
 class AuthenticationFailed(GatewayError):

@@ -12,11 +12,15 @@ Vectors = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingRequest:
-    """Texts for one model; `model` is the provider's own name of it, `dimensions` None its full length."""
+    """Texts for one model; `model` is the provider's own name of it, `dimensions` None its full length.
+
+    `context_window` is the most tokens of each text, for providers that count them themselves.
+    """
 
     model: str
     texts: tuple[str, ...]
     dimensions: int | None = None
+    context_window: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

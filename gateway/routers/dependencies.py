@@ -69,9 +69,11 @@ class Caller(SecurityBase):
 
     async def __call__(self, request: Request) -> Principal:
         # A route authenticates before it reads a body (`routers.edge`), and FastAPI asks again after that.
-        admitted: dict[Caller, Principal] = request.scope["state"].setdefault("admitted", {})
-        if (known := admitted.get(self)) is None:
-            known = admitted[self] = await self._admit(request)
+        # By rule: FastAPI evaluates an annotation more than once, and each time there is another object.
+        rule = (self._kinds, self._counts, self._scope, self._admin)
+        admitted: dict[object, Principal] = request.scope["state"].setdefault("admitted", {})
+        if (known := admitted.get(rule)) is None:
+            known = admitted[rule] = await self._admit(request)
         return known
 
     async def _admit(self, request: Request) -> Principal:

@@ -51,12 +51,8 @@ Maker = Annotated[Principal, Depends(service_or_person("images", counts="turn"))
         **document_errors(400, 404, 422, 502, 503, 504),
     },
 )
-<<<<<<< HEAD
-async def generate_image(request: Request, body: ImageIn, principal: Maker) -> Response:
-=======
 @body_limit(MEDIUM_BODY)
-async def generate_image(request: Request, body: ImageIn, principal: Caller) -> Response:
->>>>>>> 7be5364 (core, routers: bound bodies by route, values and errors before validation)
+async def generate_image(request: Request, body: ImageIn, principal: Maker) -> Response:
     """All pictures or none. With `Accept: text/event-stream` as events: progress…, then done or error."""
     order = Order(
         ImageRequest(

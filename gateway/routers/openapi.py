@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
+import orjson
 from fastapi import FastAPI
 from pydantic import BaseModel
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from gateway.routers.dependencies import add_key_header_to_schema
 from gateway.schemas.base import ErrorBody
 
+PATH: Final = "/openapi.json"
 _ERROR_REF = {"$ref": "#/components/schemas/ErrorBody"}
 _MEANINGS = {
     "401": "No credential, or a bad one",
@@ -49,6 +54,26 @@ def document(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = complete  # type: ignore[method-assign]
+    app.add_route(PATH, _Page(app), methods=["GET"], include_in_schema=False)  # type: ignore[arg-type]
+
+
+class _Page:
+    """The document as JSON, encoded once: encoding takes longer than a turn, and anybody may ask."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._encoded: bytes | None = None
+        self._building = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._building:
+            if self._encoded is None:
+                # Building takes half a second; other requests are answered meanwhile.
+                self._encoded = orjson.dumps(await asyncio.to_thread(self._app.openapi))
+        body, prefix = self._encoded, scope.get("root_path", "")
+        if prefix:
+            body = b'{"servers":' + orjson.dumps([{"url": prefix}]) + b"," + body[1:]
+        await Response(body, media_type="application/json")(scope, receive, send)
 
 
 def add_common_errors(schema: dict[str, Any]) -> None:

@@ -18,8 +18,16 @@ def load_catalog(path: Path) -> Catalog:
     Where `GATEWAY_UPSTREAMS` names upstreams, there need be no file.
 
     Raises:
-        ConfigError: the file cannot be read, or what is wrong in it, with its lines.
+        ConfigError: the file cannot be read, or what is wrong in it, with its lines; or it has no model, as
+            an empty or truncated file has none.
     """
+    catalog = _parsed(path)
+    if not catalog.models:
+        raise ConfigError(f"{path}:1: models: no model is configured. Add at least one.")
+    return catalog
+
+
+def _parsed(path: Path) -> Catalog:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

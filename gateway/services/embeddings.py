@@ -9,7 +9,7 @@ from decimal import Decimal
 from time import perf_counter
 
 from gateway.agent.recovery.upstreams import Upstreams
-from gateway.core.exceptions import UpstreamTimeout
+from gateway.core.exceptions import ContextLengthExceeded, UpstreamTimeout
 from gateway.domain.budget import Estimate
 from gateway.domain.catalog import Catalog
 from gateway.domain.embeddings import EmbeddingRequest, Embeddings
@@ -22,6 +22,9 @@ from gateway.services.capable import capable_models
 from gateway.services.departure import Departure
 from gateway.services.ledger import Ledger
 from gateway.services.turns import TurnTasks
+
+# Above what texts have in any tokenizer, runs of spaces aside. Longer ones are refused before any counting.
+_MOST_CHARACTERS_A_TOKEN = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class EmbeddingService:
 
         Raises:
             ModelNotFound, ModelNotAllowed, UnsupportedParameter: see `capable_models`.
+            ContextLengthExceeded: a text is longer than any of the models can take.
             QuotaExceeded, BudgetExceeded: nothing was asked. CircuitOpen, UpstreamError: nobody answered.
         """
         started = perf_counter()
@@ -86,13 +90,15 @@ class EmbeddingService:
         started: float,
     ) -> Embedded:
         models = capable_models(self._catalog, name, principal, "embeddings", self._usable)
+        models = self._long_enough(models, max(map(len, texts)))
         tokens = sum(map(estimate_tokens, texts))
         dearest = max(self._catalog.price_of(model).cost(Usage(tokens)) for model in models)
         reservation = await self._ledger.reserve(principal, Estimate(tokens, dearest))
         asking = Asking(self._upstreams, "embedding", self._catalog.models_of(name)[0], texts)
 
         async def ask(model: str, provider: str) -> tuple[Embeddings, Usage, Decimal]:
-            request = EmbeddingRequest(self._catalog.models[model].model, texts, dimensions)
+            config = self._catalog.models[model]
+            request = EmbeddingRequest(config.model, texts, dimensions, config.context_window)
             result = await self._asked(self._providers[provider], request)
             usage = Usage(result.prompt_tokens)
             return result, usage, self._catalog.price_of(model).cost(usage)
@@ -130,6 +136,17 @@ class EmbeddingService:
                 return await provider.embed(request)
         except TimeoutError as error:
             raise UpstreamTimeout from error
+
+    def _long_enough(self, models: tuple[str, ...], longest: int) -> tuple[str, ...]:
+        """The models whose window may hold a text of `longest` characters; the provider counts exactly."""
+        windows = {model: self._catalog.models[model].context_window for model in models}
+        able = tuple(model for model in models if longest <= windows[model] * _MOST_CHARACTERS_A_TOKEN)
+        if not able:
+            raise ContextLengthExceeded(
+                f"A text is longer than the model's window of {max(windows.values()):,} tokens. Split it.",
+                param="input",
+            )
+        return able
 
     def _usable(self, model: str) -> bool:
         return bool(self._upstreams.of(model))

@@ -2,7 +2,8 @@
 
 The answer is a readable paraphrase of the last message, seeded by its hash, with usage as estimated from
 the texts. `max_tokens`, `stop`, `response_format`, `logprobs` and tools are obeyed: a question that holds
-`call tool NAME {json}` calls that tool, if it is offered, and the result is used in the next answer.
+`call tool NAME {json}` calls that tool, if it is offered (up to 128 times), and the result is used in the
+next answer.
 
 Drills, by the model's name in the configuration (`model: fail`):
 
@@ -23,6 +24,7 @@ import re
 import zlib
 from bisect import bisect_right
 from collections.abc import AsyncGenerator, Mapping
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -42,6 +44,8 @@ from gateway.domain.usage import Usage, estimate_tokens
 from gateway.providers.chat.base import ChatProvider, ProviderHealth
 from gateway.providers.chat.mock_json import fitting
 
+# As many as a request may offer tools.
+_MOST_CALLS = 128
 _WORD = re.compile(r"\s*\S+")
 _CALL = re.compile(r"call tool ([\w.-]+)\s*")
 _FAIL_AFTER = re.compile(r"fail-after-(\d+)")
@@ -162,10 +166,10 @@ def _tool_calls(request: ChatRequest) -> list[tuple[str, str]]:
     if request.tool_choice.mode == "function":
         offered = {name: tool for name, tool in offered.items() if name == request.tool_choice.name}
     text = last.text
+    asked = (found for found in _CALL.finditer(text) if found[1] in offered)
     calls = [
         (found[1], _arguments(text, found.end(), offered[found[1]], request))
-        for found in _CALL.finditer(text)
-        if found[1] in offered
+        for found in islice(asked, _MOST_CALLS)
     ]
     if not calls and offered and request.tool_choice.mode in ("required", "function"):
         tool = next(iter(offered.values()))

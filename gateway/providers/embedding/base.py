@@ -41,7 +41,8 @@ class EmbeddingProvider(ABC):
         """A vector for each text, in order, all of one length.
 
         Raises:
-            UnsupportedParameter: `dimensions` that the model cannot give. UpstreamError and its kin.
+            UnsupportedParameter: `dimensions` that the model cannot give.
+            ContextLengthExceeded: a text has more tokens than the model's window. UpstreamError and its kin.
         """
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import cache
 
-from gateway.core.exceptions import UnsupportedParameter
+from gateway.core.exceptions import ContextLengthExceeded, UnsupportedParameter
 from gateway.domain.embeddings import EmbeddingRequest, Embeddings
 from gateway.providers.embedding.base import EmbeddingProvider, shortened
 from gateway.providers.embedding.wordllama import DIMENSIONS, WordLlamaEmbedder
@@ -23,13 +23,17 @@ class LocalEmbeddings(EmbeddingProvider):
                 f"This model's vectors have {DIMENSIONS} dimensions.", param="dimensions"
             )
         # A batch of long texts takes tens of milliseconds, which is too long for the event loop.
-        return await asyncio.to_thread(_embed, request.texts, dimensions)
+        return await asyncio.to_thread(_embed, request.texts, dimensions, request.context_window)
 
 
-def _embed(texts: tuple[str, ...], dimensions: int) -> Embeddings:
+def _embed(texts: tuple[str, ...], dimensions: int, window: int | None) -> Embeddings:
     embedder = _shared()
-    vectors = shortened(embedder.embed(texts), dimensions)
-    return Embeddings(vectors, embedder.count_tokens(texts))
+    counts = [embedder.count_tokens((text,)) for text in texts]
+    if window is not None and max(counts) > window:
+        raise ContextLengthExceeded(
+            f"A text has {max(counts):,} tokens; this model takes {window:,}. Split it.", param="input"
+        )
+    return Embeddings(shortened(embedder.embed(texts), dimensions), sum(counts))
 
 
 @cache

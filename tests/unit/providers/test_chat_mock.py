@@ -110,6 +110,8 @@ async def test_it_calls_the_tools_it_is_told_to_call() -> None:
 
 async def test_one_call_at_a_time_is_one_call() -> None:
     text = "call tool add {} call tool add {}"
+    many = await ask("call tool add {} " * 5000, tools=(ADD,))
+    assert len({event.index for event in many if isinstance(event, ToolCallDelta)}) == 128
     events = await ask(text, tools=(ADD,), parallel_tool_calls=False)
     assert {e.index for e in events if isinstance(e, ToolCallDelta)} == {0}
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
 from fastapi.routing import APIRoute
 
+from gateway.core.exceptions import InvalidApiKey
 from gateway.core.settings import Settings
 from gateway.main import create_app
 from tests.upstreams.stand_in import stand_in_app
@@ -71,3 +72,47 @@ def test_every_route_under_api_checks_its_query() -> None:
     app = create_app(Settings())
     plain = [route.path for route in app.routes if type(route) is APIRoute and route.path.startswith("/api/")]
     assert plain == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/api/v1/llm/generate", {"role": "writer", "payload": "text"}),
+        ("POST", "/api/v1/media/image/generate", {"prompt": "a chair"}),
+        ("PUT", "/api/user/me", {"name": "A"}),
+        ("GET", "/api/conversations?limit=5", None),
+    ],
+)
+async def test_a_request_is_counted_once_although_its_caller_is_known_before_its_body_is_read(
+    method: str, path: str, body: dict[str, str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = stand_in_app(path)
+    counted: list[object] = []
+    monkeypatch.setattr(app.state.container.authenticator, "admit", counted.append)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http:
+        assert (await http.request(method, path, json=body)).status_code == 503
+    assert len(counted) == 1
+
+
+async def test_a_body_of_a_caller_who_is_refused_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = stand_in_app("/api/")
+    read: list[int] = []
+
+    async def refuse(*_: object) -> None:
+        raise InvalidApiKey
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            read.append(1)
+            yield b"x" * 1000
+
+    monkeypatch.setattr(app.state.container.authenticator, "authenticate", refuse)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http:
+        for method, path in (
+            ("POST", "/api/v1/llm/generate"),
+            ("PUT", "/api/user/me"),
+            ("POST", "/api/chat"),
+        ):
+            answer = await http.post(path, content=pieces())
+            assert answer.status_code == 401
+    assert read == []

@@ -1,0 +1,166 @@
+"""uvicorn's HTTP protocol with bounds on requests that are not complete, for use without a proxy in front.
+
+uvicorn limits neither the size of headers nor the time that headers and bodies take. The values are those of
+common proxies, so that what passes nginx passes here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import TimerHandle
+from typing import Any, ClassVar, Final
+from uuid import uuid4
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from gateway.core.exceptions import GatewayError, HeadersTooLarge, RequestTimeout, Unavailable
+from gateway.dialects.errors import error_response_parts
+
+# Bytes of a body that are always accepted; only what is beyond them counts against `large_bytes`.
+SMALL_PART: Final = 64 * 1024
+_FULL: Final = "Too many large request bodies are being received at the moment. Send this one again later."
+
+
+class Unfinished:
+    """Incomplete requests of this process: connections that send headers, and bytes of large bodies."""
+
+    def __init__(self) -> None:
+        self.heads: dict[BoundedProtocol, None] = {}
+        self.bytes = 0
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Answers 431, 408 or 503 and closes the connection of a request that passes a bound."""
+
+    header_bytes: ClassVar[int] = 64 * 1024
+    header_seconds: ClassVar[float] = 20.0
+    body_idle_seconds: ClassVar[float] = 30.0
+    # Of all incomplete bodies of this process together.
+    large_bytes: ClassVar[int] = 128 * 1024 * 1024
+    # Connections whose headers are incomplete; beyond that the one that has waited longest is closed.
+    most_heads: ClassVar[int] = 1000
+    unfinished: ClassVar[Unfinished] = Unfinished()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._unparsed = 0
+        self._body_bytes = 0
+        self._held = 0
+        self._head_timer: TimerHandle | None = None
+        self._body_timer: TimerHandle | None = None
+        self._last_byte = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_done()
+        self._body_done()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._unparsed += len(data)
+        self._last_byte = self.loop.time()
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._unparsed > self.header_bytes:
+            # Headers or trailers without an end; the parser keeps them until then.
+            self._refuse(HeadersTooLarge())
+        elif self._body_expected():
+            if self._body_timer is None:
+                self._body_timer = self.loop.call_later(self.body_idle_seconds, self._check_body)
+        elif self._unparsed and self._head_timer is None:
+            self._expect_head()
+
+    def on_headers_complete(self) -> None:
+        self._unparsed = 0
+        self._head_done()
+        self._body_done()
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > self.header_bytes:
+            self._refuse(HeadersTooLarge())
+            return
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._unparsed = 0
+        if self.transport.is_closing():
+            return
+        super().on_body(body)
+        if self.cycle.response_complete:
+            return
+        self._body_bytes += len(body)
+        large = max(0, self._body_bytes - SMALL_PART)
+        self.unfinished.bytes += large - self._held
+        self._held = large
+        if large and self.unfinished.bytes > self.large_bytes:
+            self._refuse(Unavailable(_FULL))
+
+    def on_message_complete(self) -> None:
+        self._unparsed = 0
+        self._body_done()
+        if not self.transport.is_closing():
+            super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        if not self._body_expected():
+            self._body_done()
+        super().on_response_complete()
+
+    def _expect_head(self) -> None:
+        heads = self.unfinished.heads
+        heads[self] = None
+        self._head_timer = self.loop.call_later(self.header_seconds, self._refuse, RequestTimeout())
+        if len(heads) > self.most_heads:
+            next(iter(heads)).transport.abort()
+
+    def _head_done(self) -> None:
+        self.unfinished.heads.pop(self, None)
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _body_expected(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and cycle.more_body and not cycle.response_complete
+
+    def _body_done(self) -> None:
+        self.unfinished.bytes -= self._held
+        self._held = self._body_bytes = 0
+        if self._body_timer is not None:
+            self._body_timer.cancel()
+            self._body_timer = None
+
+    def _check_body(self) -> None:
+        """Time out a body whose sender pauses; not one that waits for the application to read."""
+        left = self._last_byte + self.body_idle_seconds - self.loop.time()
+        if self.flow.read_paused:
+            left = self.body_idle_seconds
+        if left <= 0:
+            self._body_timer = None
+            self._refuse(RequestTimeout())
+        else:
+            self._body_timer = self.loop.call_later(left, self._check_body)
+
+    def _refuse(self, error: GatewayError) -> None:
+        """Answer with the error, unless an answer has begun, and close the connection."""
+        if self.transport.is_closing():
+            return
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete or not cycle.response_started:
+            self.transport.write(_answer(error))
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self.transport.close()
+
+
+def _answer(error: GatewayError) -> bytes:
+    """A whole HTTP answer, in the one shape of errors."""
+    request_id = f"req_{uuid4().hex}"
+    status, headers, body = error_response_parts(error, request_id)
+    headers |= {"x-request-id": request_id, "content-length": str(len(body)), "connection": "close"}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return STATUS_LINE[status] + lines.encode("latin-1") + b"\r\n" + body

@@ -1,0 +1,221 @@
+"""Requests that are not complete are bounded in size, time and number without a proxy in front."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+import pytest
+import uvicorn
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
+
+from gateway.cli.http_protocol import SMALL_PART, BoundedProtocol, Unfinished
+
+Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
+HEAD = b"POST / HTTP/1.1\r\nhost: gateway\r\n"
+LONG = 8 * 1024 * 1024
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers with the length of the body; `/unread` does so without reading it."""
+    size = 0
+    try:
+        if scope["path"] != "/unread":
+            async for chunk in Request(scope, receive).stream():
+                size += len(chunk)
+                scope["state"]["received"].put_nowait(size)
+    except ClientDisconnect:
+        return
+    await Response(str(size))(scope, receive, send)
+
+
+@asynccontextmanager
+async def served(
+    received: asyncio.Queue[int] | None = None, **bounds: Any
+) -> AsyncIterator[tuple[type[BoundedProtocol], Callable[[], Awaitable[Any]]]]:
+    """The protocol with other bounds on a port of loopback, and how to connect to it.
+
+    `received` gets how much of a body the application has read so far.
+    """
+    protocol = type("Small", (BoundedProtocol,), {"unfinished": Unfinished(), **bounds})
+    config = uvicorn.Config(app, http=protocol, lifespan="off", log_config=None, access_log=False, ws="none")
+    config.load()
+    state = ServerState()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: protocol(
+            config=config, server_state=state, app_state={"received": received or asyncio.Queue()}
+        ),
+        "127.0.0.1",
+        0,
+    )
+    port = server.sockets[0].getsockname()[1]
+    try:
+        yield protocol, lambda: asyncio.open_connection("127.0.0.1", port)
+    finally:
+        server.close()
+        for connection in list(state.connections):
+            connection.transport.abort()
+        await asyncio.gather(*state.tasks)
+        await server.wait_closed()
+
+
+async def everything(reader: Reader) -> bytes:
+    """What the server says until it closes the connection."""
+    try:
+        return await reader.read()
+    except ConnectionResetError:
+        return b""
+
+
+async def answer(reader: Reader) -> tuple[int, bytes]:
+    """One answer of a connection that stays open."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    return int(head.split(b" ")[1]), await reader.readexactly(length)
+
+
+def code_of(said: bytes) -> tuple[int, str]:
+    head, _, body = said.partition(b"\r\n\r\n")
+    error = orjson.loads(body)["error"]
+    assert f"x-request-id: {error['request_id']}".encode() in head
+    assert b"connection: close" in head
+    return int(head.split(b" ")[1]), error["code"]
+
+
+async def send_all(writer: Writer, data: bytes, size: int = 65_536) -> None:
+    """Send as much as the other side takes before it closes."""
+    try:
+        for start in range(0, len(data), size):
+            writer.write(data[start : start + size])
+            await writer.drain()
+    except ConnectionError:
+        pass
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        HEAD + b"x: " + b"a" * LONG,
+        HEAD + b"x" * LONG,
+        b"GET /" + b"a" * LONG,
+        HEAD + b"x: " + b"a" * 100_000 + b"\r\n\r\n",
+        HEAD + b"a: b\r\n" * 20_000 + b"\r\n",
+        HEAD + b"transfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nx: " + b"a" * LONG,
+        HEAD + b"transfer-encoding: chunked\r\n\r\n2;x=" + b"a" * LONG,
+    ],
+    ids=["a value", "a name", "an address", "complete", "many", "a trailer", "a chunk's extension"],
+)
+async def test_large_headers_are_refused_while_they_are_received(request_: bytes) -> None:
+    async with served() as (_, connect):
+        reader, writer = await connect()
+        sending = asyncio.create_task(send_all(writer, request_))
+        said = await everything(reader)
+        await sending
+        writer.close()
+    # A client that goes on sending may see a reset instead of the answer.
+    assert not said or code_of(said) == (431, "headers_too_large")
+
+
+async def test_headers_of_64_kib_and_a_large_body_in_the_same_segment_are_accepted() -> None:
+    cookie = b"cookie: " + b"a" * 60_000 + b"\r\n"
+    body = b"b" * 300_000
+    async with served() as (_, connect):
+        reader, writer = await connect()
+        for _ in range(2):  # the second on the same connection
+            writer.write(HEAD + cookie + b"content-length: %d\r\n\r\n" % len(body) + body)
+            assert await answer(reader) == (200, b"300000")
+        writer.close()
+
+
+@pytest.mark.parametrize("begun", [b"", b"POST / HTTP/1.1\r\nhost: g"], ids=["nothing", "a part"])
+async def test_a_connection_whose_headers_do_not_arrive_is_timed_out(begun: bytes) -> None:
+    async with served(header_seconds=0.05) as (protocol, connect):
+        reader, writer = await connect()
+        writer.write(begun)
+        assert code_of(await everything(reader)) == (408, "request_timeout")
+        writer.close()
+        assert protocol.unfinished.heads == {}
+
+
+async def test_a_later_request_on_the_connection_is_timed_out_too() -> None:
+    async with served(header_seconds=0.05) as (_, connect):
+        reader, writer = await connect()
+        writer.write(HEAD + b"content-length: 2\r\n\r\nhi")
+        assert await answer(reader) == (200, b"2")
+        writer.write(b"GET / HTT")
+        assert code_of(await everything(reader)) == (408, "request_timeout")
+        writer.close()
+
+
+async def test_a_body_that_pauses_is_timed_out_and_its_bytes_are_released() -> None:
+    async with served(body_idle_seconds=0.05) as (protocol, connect):
+        reader, writer = await connect()
+        writer.write(HEAD + b"content-length: 900000\r\n\r\n" + b"b" * 200_000)
+        assert code_of(await everything(reader)) == (408, "request_timeout")
+        writer.close()
+        assert protocol.unfinished.bytes == 0
+
+
+async def test_a_body_that_arrives_slowly_is_accepted() -> None:
+    async with served(body_idle_seconds=0.5) as (_, connect):
+        reader, writer = await connect()
+        writer.write(HEAD + b"content-length: 30\r\n\r\n")
+        for _ in range(30):
+            writer.write(b"b")
+            await asyncio.sleep(0.03)  # longer in all than the idle time
+        assert await answer(reader) == (200, b"30")
+        writer.close()
+
+
+async def test_large_bodies_together_are_bounded_and_small_ones_go_on() -> None:
+    received: asyncio.Queue[int] = asyncio.Queue()
+    async with served(received, large_bytes=1_300_000) as (protocol, connect):
+        held = [await connect() for _ in range(3)]
+        for _, writer in held[:2]:
+            await send_all(writer, HEAD + b"content-length: 900000\r\n\r\n" + b"b" * 450_000)
+            while await received.get() < 450_000:
+                continue
+        assert protocol.unfinished.bytes == 2 * (450_000 - SMALL_PART)
+        reader, writer = held[2]
+        await send_all(writer, HEAD + b"content-length: 900000\r\n\r\n" + b"b" * 700_000)
+        said = await everything(reader)
+        assert not said or code_of(said) == (503, "overloaded")
+        small = await connect()
+        small[1].write(HEAD + b"content-length: 60000\r\n\r\n" + b"b" * 60_000)
+        assert await answer(small[0]) == (200, b"60000")
+        await send_all(held[0][1], b"b" * 450_000)
+        assert await answer(held[0][0]) == (200, b"900000")
+        for _, writer in (*held, small):
+            writer.close()
+    assert protocol.unfinished.bytes == 0
+
+
+async def test_an_answer_before_the_body_is_complete_is_no_unfinished_body() -> None:
+    async with served(body_idle_seconds=0.05, large_bytes=100_000) as (protocol, connect):
+        reader, writer = await connect()
+        writer.write(b"POST /unread HTTP/1.1\r\nhost: g\r\ncontent-length: 900000\r\n\r\n" + b"b" * 30_000)
+        assert await answer(reader) == (200, b"0")
+        await send_all(writer, b"b" * 870_000 + HEAD + b"content-length: 1\r\n\r\nb")
+        assert await answer(reader) == (200, b"1")
+        writer.close()
+        assert protocol.unfinished.bytes == 0
+
+
+async def test_of_too_many_connections_without_headers_the_oldest_is_closed() -> None:
+    async with served(most_heads=3) as (protocol, connect):
+        waiting = [await connect() for _ in range(4)]
+        assert await everything(waiting[0][0]) == b""
+        assert len(protocol.unfinished.heads) == 3
+        reader, writer = waiting[3]
+        writer.write(HEAD + b"content-length: 2\r\n\r\nhi")
+        assert await answer(reader) == (200, b"2")
+        assert len(protocol.unfinished.heads) == 2
+        for _, writer in waiting:
+            writer.close()
