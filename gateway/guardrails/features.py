@@ -26,7 +26,7 @@ _HANGUL = re.compile(r"[가-힣]")
 _UMLAUT = re.compile(r"[äöüß]|\b(?:der|die|das|und|ist|nicht|ich|sie|du|mir|wie|ein|eine)\b")
 _ODD = re.compile(r"[^\w\s.,;:!?'\"()\-…가-힣]")
 _SPACED = re.compile(r"\b(?:\w ){4,}\w\b")
-_MIXED = re.compile(r"\b[a-z]+[0-9@$]+[a-z]+[a-z0-9@$]*\b|\b[0-9][a-z]{2,}[0-9]\w*\b")
+_MIXED = re.compile(r"\b[a-z]+[0-9@$]+[a-z][a-z0-9@$]*\b|\b[0-9][a-z]{2,}[0-9]\w*\b")
 _JOINED = re.compile(r"[a-zäöü] [A-ZÄÖÜ]{4,} [A-ZÄÖÜ]{2,}|\w  ?[A-Z](?: [a-z]){3,}")
 _FENCE = re.compile(r"```|\b(?:import|def|return|print)\b|[{};]\s")
 # Concepts that mean more where they stand in one sentence.

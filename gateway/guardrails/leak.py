@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from gateway.domain.messages import Message
 from gateway.guardrails.leak_prompt import PromptEcho, letters
 from gateway.guardrails.leak_proofs import digits
+from gateway.guardrails.leak_rows import Rows
 from gateway.guardrails.leak_shapes import LeakKind, Shape, Shapes
 from gateway.guardrails.leak_tables import PERSONAL, SECRETS
 
@@ -17,6 +18,8 @@ LeakGuard = Literal["leak", "personal_data"]
 _TABLES: dict[LeakGuard, Shapes] = {"leak": SECRETS, "personal_data": PERSONAL}
 # Characters before what is searched that a shape may look back at.
 _LOOK_BACK = 1
+# Characters of messages that are searched for what was found in one answer: about a tenth of a second.
+_MOST_SEARCHED = 300_000_000
 ITS_PROMPT = "a part of its instructions"
 _LETTER = re.compile(r"[^\W_]")
 
@@ -29,32 +32,48 @@ class Leak:
     what: str
 
 
-@dataclass(frozen=True, slots=True)
 class Known:
     """What may be said: secrets that the asker wrote, and people's data that anybody in the turn wrote.
 
-    The messages are read only where something was found.
+    The messages are read only where something was found, and prepared once.
     """
 
-    messages: Sequence[Message]
+    def __init__(self, messages: Sequence[Message]) -> None:
+        self._messages = messages
+        self._asked = [m.text for m in messages if m.role == "user"]
+        self._others: tuple[list[str], list[str]] | None = None
+        self._asked_rows: dict[int, Rows] = {}
+        self._characters_left = _MOST_SEARCHED
 
     def has(self, shape: Shape, value: str) -> bool:
         """Whether the value stands there already; numbers are compared without what parts them."""
         if shape.kind == "secret":
-            return any(value in text for text in self._asked())
-        texts = (m.text for m in self.messages if m.role != "assistant")
+            return self._stands(value, self._asked)
+        if self._others is None:
+            texts = [m.text for m in self._messages if m.role != "assistant"]
+            self._others = [text.lower() for text in texts], [digits(text) for text in texts]
+        low, numbers = self._others
         if "@" in value:
-            address = value.lower().rstrip(".-")
-            return any(address in text.lower() for text in texts)
-        number = digits(value)
-        return any(number in digits(text) for text in texts)
+            return self._stands(value.lower().rstrip(".-"), low)
+        return self._stands(digits(value), numbers)
 
-    def _asked(self) -> Iterator[str]:
-        return (m.text for m in self.messages if m.role == "user")
+    def letter_rows(self, width: int) -> Rows:
+        """The rows of so many letters that the asker wrote."""
+        rows = self._asked_rows.get(width)
+        if rows is None:
+            # A space is no letter, so no row goes from one message into the next.
+            rows = self._asked_rows[width] = Rows(" ".join(map(letters, self._asked)), width)
+        return rows
 
-    def has_letters(self, row: str) -> bool:
-        """Whether the asker wrote this row of letters."""
-        return any(row in letters(text) for text in self._asked())
+    def _stands(self, value: str, texts: Sequence[str]) -> bool:
+        """Whether one of `texts` has the value; never, once `_MOST_SEARCHED` characters were searched."""
+        for text in texts:
+            self._characters_left -= len(text)
+            if self._characters_left < 0:
+                return False
+            if value in text:
+                return True
+        return False
 
 
 class LeakWindow:
@@ -120,7 +139,7 @@ class LeakWindow:
 
 def echoes_of(prompts: Sequence[str], known: Known) -> list[PromptEcho]:
     """A follower for each prompt that is long enough to be known again."""
-    echoes = (PromptEcho(prompt, known.has_letters) for prompt in prompts)
+    echoes = (PromptEcho(prompt, known.letter_rows) for prompt in prompts)
     return [echo for echo in echoes if not echo.too_short]
 
 
@@ -128,7 +147,7 @@ def first_leak(table: Shapes, text: str, start: int, last: bool, known: Known) -
     """Where the first leak begins and what it is; one that the next character could undo is none yet."""
     while (candidate := table.candidate.search(text, start)) is not None:
         start = candidate.start()
-        for shape, pattern in table.shapes:
+        for shape, pattern in table.beginning_with(text[start]):
             match = pattern.match(text, start)
             if match is None or (match.end() == len(text) and not last):
                 continue

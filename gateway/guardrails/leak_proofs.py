@@ -18,6 +18,7 @@ _PLACEHOLDER = re.compile(
 _NO_DIGIT = re.compile("[^0-9]+")
 _PARTS = re.compile(r"[A-Za-z0-9]+")
 _LONG_PART = 12
+_LONG_ENOUGH = re.compile(f"[A-Za-z0-9]{{{_LONG_PART}}}")
 _VARIED = 8
 _NO_SECRETS = """
     password passwort passwd pass pwd pw secret user username admin root test guest postgres mysql redis mongo
@@ -58,8 +59,10 @@ def digits(text: str) -> str:
 
 def random_token(text: str) -> bool:
     """Whether a key made by a machine, rather than a name with hyphens or a placeholder."""
+    if _LONG_ENOUGH.search(text) is None:
+        return False
     longest = max(_PARTS.findall(text), key=len, default="")
-    if len(longest) < _LONG_PART or len(set(longest)) < _VARIED or _PLACEHOLDER.search(text):
+    if len(set(longest)) < _VARIED or _PLACEHOLDER.search(text):
         return False
     mixed = any(c.isdigit() for c in longest) and any(c.isalpha() for c in longest)
     both_cases = not longest.islower() and not longest.isupper() and not longest.istitle()

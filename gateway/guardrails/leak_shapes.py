@@ -58,6 +58,16 @@ class Shape:
             text = f"(?:{_whole(piece)}{text}|{_beginning(piece)})" if text else _beginning(piece)
         return f"(?i:{text})" if self.any_case else text
 
+    def may_begin_with(self, char: str) -> bool:
+        """Whether a match may begin with this character."""
+        for piece in self.pieces:
+            first = f"[{piece.chars}]" if isinstance(piece, Run) else _first_characters(piece)
+            if first and re.match(first, char, re.IGNORECASE):
+                return True
+            if _shortest(piece):
+                return False
+        return True
+
     def shortest(self) -> int:
         return sum(_shortest(piece) for piece in self.pieces)
 
@@ -70,6 +80,7 @@ class Shapes:
 
     def __init__(self, shapes: Sequence[Shape]) -> None:
         self.shapes = tuple((shape, re.compile(_guarded(shape) + shape.whole())) for shape in shapes)
+        self._by_first: dict[str, tuple[tuple[Shape, re.Pattern[str]], ...]] = {}
         self.shortest = min(shape.shortest() for shape in shapes)
         self.longest = max(shape.longest() for shape in shapes)
         by_before: dict[str, list[Shape]] = {}
@@ -85,6 +96,17 @@ class Shapes:
             )
             + r")\Z"
         )
+
+    def beginning_with(self, char: str) -> tuple[tuple[Shape, re.Pattern[str]], ...]:
+        """The shapes that may begin with this character, in the table's order."""
+        if char > "\x7f":
+            return self.shapes  # also K, the Kelvin sign, which ignoring case makes a k
+        found = self._by_first.get(char)
+        if found is None:
+            found = self._by_first[char] = tuple(
+                (shape, pattern) for shape, pattern in self.shapes if shape.may_begin_with(char)
+            )
+        return found
 
 
 def _guarded(shape: Shape) -> str:
@@ -110,6 +132,11 @@ def _beginning(piece: Piece) -> str:
             return f"(?:{'|'.join(_beginning(text) for text in texts if text)})"
     first, *others = map(re.escape, piece)
     return first + "".join(f"(?:{c}" for c in others) + ")?" * len(others)
+
+
+def _first_characters(piece: str | AnyOf) -> str:
+    texts = piece.texts if isinstance(piece, AnyOf) else (piece,)
+    return "|".join(re.escape(text[0]) for text in texts if text)
 
 
 def _shortest(piece: Piece) -> int:

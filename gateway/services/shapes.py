@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
 import orjson
-from jsonschema import Draft202012Validator
+import regex  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.exceptions import SchemaError
+from jsonschema.validators import extend
+from referencing import Registry
+
+from gateway.core.bounded_pattern import BoundedPattern
 
 _ASK = "Answer with one JSON object that fits this JSON Schema, and with nothing else:\n{schema}"
 _MOST_COMPLAINTS = 3
 _MOST_TRIES = 20
 _BRACE = re.compile(r"\{")
 _DECODER = json.JSONDecoder()
+# Of a search by a pattern whose cost cannot be bounded beforehand.
+_PATTERN_SECONDS = 0.5
+# A name of a property that `patternProperties` has to judge within bounds.
+_NAME_CHARACTERS = 64
 
 
 class Shape:
@@ -32,9 +43,11 @@ class Shape:
             Draft202012Validator.check_schema(schema)
         except SchemaError as error:
             raise ValueError(f"not a JSON Schema ({error.validator})") from error
+        _check_references(schema)
         self.schema: dict[str, Any] = schema
         self.request = _ASK.format(schema=json.dumps(schema, ensure_ascii=False))
-        self._validator = Draft202012Validator(schema)
+        # An empty registry: the library's own would fetch what a reference names.
+        self._validator = _Validator(schema, registry=Registry())
 
     def read(self, text: str) -> tuple[dict[str, Any] | None, str]:
         """The first object in `text` that fits, else None and what is wrong, in the schema's words."""
@@ -62,3 +75,49 @@ class Shape:
             for error in self._validator.iter_errors(value)
         )
         return "; ".join(islice(complaints, _MOST_COMPLAINTS))
+
+
+def _check_references(schema: Any) -> None:
+    """References stay inside the document, and patterns of names are cheap.
+
+    Raises:
+        ValueError: one does not; the message says which.
+    """
+    waiting = [schema]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, list):
+            waiting.extend(part)
+        if not isinstance(part, dict):
+            continue
+        waiting.extend(part.values())
+        for keyword in ("$ref", "$dynamicRef"):
+            reference = part.get(keyword, "#")
+            if isinstance(reference, str) and not reference.startswith("#"):
+                raise ValueError(f"{keyword} names another document")
+        names = part.get("patternProperties")
+        for pattern in names if isinstance(names, dict) else ():
+            if _bounded(pattern).search("a" * _NAME_CHARACTERS) is None:
+                raise ValueError("a pattern in patternProperties could take very long")
+
+
+@lru_cache(maxsize=256)
+def _bounded(pattern: str) -> BoundedPattern:
+    return BoundedPattern(pattern)
+
+
+def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    """The keyword `pattern`, within bounds: a model's words decide how long `re` would search."""
+    if not isinstance(instance, str):
+        return
+    try:
+        found = _bounded(pattern).search(instance)
+        if found is None:
+            found = regex.search(pattern, instance, timeout=_PATTERN_SECONDS) is not None
+    except (ValueError, TimeoutError, regex.error):
+        found = False
+    if not found:
+        yield ValidationError("the pattern is not found")
+
+
+_Validator: Any = extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]

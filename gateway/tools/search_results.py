@@ -18,7 +18,7 @@ _TRACKING = re.compile(
 )
 _WEB = re.compile(r"https?://[^\s/]", re.I)
 _UNSAFE = re.compile(r"[\x00-\x20\x7f-\x9f<>\"\ud800-\udfff\u2028\u2029]")
-_SITE_SUFFIX = re.compile(r"\s+[-–—|·:]\s+[^-–—|·:]{1,40}$")
+_SITE_SUFFIX = re.compile(r"(?<!\s)\s+[-–—|·:]\s+[^-–—|·:]{1,40}$")
 _WORDS = re.compile(r"\w+")
 _DIGITS = re.compile(r"\d+")
 _SHORTEST_TITLE = 16  # shorter ones ("Home", "Python") are alike by chance

@@ -42,13 +42,13 @@ from gateway.domain.events import Completed, FinishReason, ProviderEvent, TextDe
 from gateway.domain.messages import Message
 from gateway.domain.usage import Usage, estimate_tokens
 from gateway.providers.chat.base import ChatProvider, ProviderHealth
-from gateway.providers.chat.mock_json import fitting
+from gateway.providers.chat.mock_json import Allowance, fitting
 
-# As many as a request may offer tools.
-_MOST_CALLS = 128
-_WORD = re.compile(r"\s*\S+")
+_WORD = re.compile(r"(?:(?<!\s)\s+)?\S+")
 _CALL = re.compile(r"call tool ([\w.-]+)\s*")
 _FAIL_AFTER = re.compile(r"fail-after-(\d+)")
+# As many as a request may offer tools.
+_MOST_CALLS = 128
 _OPENINGS = ("You asked:", "The question was:", "I understood:", "Here is what I read:")
 _CLOSINGS = (
     "In short, it depends on what you want to do with it.",
@@ -133,7 +133,7 @@ def _answer(request: ChatRequest) -> str:
     seed = _seed(request)
     wanted = request.response_format
     if wanted is not None and wanted.schema is not None:
-        return _filled(wanted.schema, seed, "response_format")
+        return _filled(wanted.schema, seed, "response_format", Allowance())
     last = request.messages[-1] if request.messages else Message("user")
     topic = " ".join(last.text.split()[:40]) or "nothing at all"
     if last.role == "tool":
@@ -166,32 +166,33 @@ def _tool_calls(request: ChatRequest) -> list[tuple[str, str]]:
     if request.tool_choice.mode == "function":
         offered = {name: tool for name, tool in offered.items() if name == request.tool_choice.name}
     text = last.text
-    asked = (found for found in _CALL.finditer(text) if found[1] in offered)
+    allowance = Allowance()
+    wanted = (found for found in _CALL.finditer(text) if found[1] in offered)
     calls = [
-        (found[1], _arguments(text, found.end(), offered[found[1]], request))
-        for found in islice(asked, _MOST_CALLS)
+        (found[1], _arguments(text, found.end(), offered[found[1]], request, allowance))
+        for found in islice(wanted, 1 if request.parallel_tool_calls is False else _MOST_CALLS)
     ]
     if not calls and offered and request.tool_choice.mode in ("required", "function"):
         tool = next(iter(offered.values()))
-        calls = [(tool.name, _arguments("", 0, tool, request))]
-    return calls[:1] if request.parallel_tool_calls is False else calls
+        calls = [(tool.name, _arguments("", 0, tool, request, allowance))]
+    return calls
 
 
-def _arguments(text: str, start: int, tool: ToolSpec, request: ChatRequest) -> str:
+def _arguments(text: str, start: int, tool: ToolSpec, request: ChatRequest, allowance: Allowance) -> str:
     """The JSON object that stands at `start`, or one that fits the tool's schema."""
     try:
         value, _ = json.JSONDecoder().raw_decode(text, start)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        return _filled({"type": "object", **tool.parameters}, _seed(request), "tools")
+        return _filled({"type": "object", **tool.parameters}, _seed(request), "tools", allowance)
     return orjson.dumps(value).decode()
 
 
-def _filled(schema: Mapping[str, Any], seed: int, param: str) -> str:
+def _filled(schema: Mapping[str, Any], seed: int, param: str, allowance: Allowance) -> str:
     """JSON that fits `schema`, which `param` of the request holds."""
     try:
-        return orjson.dumps(fitting(schema, seed)).decode()
+        return orjson.dumps(fitting(schema, seed, allowance)).decode()
     except (ValueError, TypeError) as error:
         why = "it holds what JSON cannot" if isinstance(error, TypeError) else str(error)
         raise UpstreamRejected(f"The mock cannot fill this schema: {why}.", param=param) from error

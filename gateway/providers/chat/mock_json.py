@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from gateway.providers.chat.mock_pattern import Budget, Pattern, TooMuch
 from gateway.providers.chat.mock_text import FORMATS, PLAIN, text_for
 
@@ -24,16 +26,30 @@ _DEEPEST = 24
 # Of one value, all parts together: a list of lists of lists grows by powers.
 _MOST_PARTS = 5_000
 _MOST_TEXT = 1_000_000
+# Steps of regular expressions: some hundred milliseconds at worst.
+_MOST_STEPS = 10_000_000
 
 
-def fitting(schema: Mapping[str, Any], seed: int) -> Any:
+class Allowance:
+    """What the values of one answer may cost, all together."""
+
+    def __init__(self) -> None:
+        self.parts = Budget(_MOST_PARTS)
+        self.text = Budget(_MOST_TEXT)
+        self.steps = Budget(_MOST_STEPS)
+
+
+def fitting(schema: Mapping[str, Any], seed: int, allowance: Allowance | None = None) -> Any:
     """A value for `schema`; keywords that say only what is wrong (`not`, `if`) are not looked at.
+
+    Several values of one answer share an `allowance`.
 
     Raises:
         ValueError: it asks for too much, or is no schema; the message says which.
     """
     try:
-        return _Generator(schema, random.Random(seed)).value(schema, 0, "")  # noqa: S311 - no secret
+        rng = random.Random(seed)  # noqa: S311 - no secret
+        return _Generator(schema, rng, allowance or Allowance()).value(schema, 0, "")
     except TooMuch:
         raise
     except (TypeError, AttributeError, LookupError, ArithmeticError, RecursionError, ValueError) as error:
@@ -42,12 +58,14 @@ def fitting(schema: Mapping[str, Any], seed: int) -> Any:
 
 
 class _Generator:
-    def __init__(self, root: Mapping[str, Any], rng: random.Random) -> None:
+    def __init__(self, root: Mapping[str, Any], rng: random.Random, allowance: Allowance) -> None:
         self._root = root
         self._rng = rng
         self._start = rng.randrange(1000)
-        self._parts = Budget(_MOST_PARTS)
-        self._text = Budget(_MOST_TEXT)
+        self._parts = allowance.parts
+        self._text = allowance.text
+        self._steps = allowance.steps
+        self._sizes: dict[int, int] = {}
         self._patterns: dict[str, Pattern | None] = {}
 
     def value(self, schema: Any, depth: int, name: str, nth: int = 0) -> Any:
@@ -56,9 +74,10 @@ class _Generator:
             return None
         schema = self._resolve(schema, depth)
         if "const" in schema:
-            return schema["const"]
+            return self._copied(schema["const"])
         if schema.get("enum"):
-            return self._rng.choice(list(schema["enum"]))
+            self._text.take(len(schema["enum"]))
+            return self._copied(self._rng.choice(list(schema["enum"])))
         match self._type(schema):
             case "object":
                 return self._object(schema, depth, nth)
@@ -74,6 +93,14 @@ class _Generator:
                 return not _NEGATIVE.search(name)
         return None
 
+    def _copied(self, value: Any) -> Any:
+        """A value out of the schema, which may be large and asked for many times."""
+        size = self._sizes.get(id(value))
+        if size is None:
+            size = self._sizes[id(value)] = len(orjson.dumps(value))
+        self._text.take(size)
+        return value
+
     def _resolve(self, schema: Mapping[str, Any], depth: int) -> Mapping[str, Any]:
         """The schema with its references and combinations taken together into one."""
         for _ in range(_DEEPEST):
@@ -81,9 +108,10 @@ class _Generator:
             self._text.take(len(schema))
             if "$ref" in schema:
                 rest = {key: value for key, value in schema.items() if key != "$ref"}
-                schema = {**self._look_up(str(schema["$ref"])), **rest}
+                schema = {**self._look_up(schema["$ref"]), **rest}
             elif choices := schema.get("anyOf") or schema.get("oneOf"):
                 rest = {key: value for key, value in schema.items() if key not in ("anyOf", "oneOf")}
+                self._text.take(len(choices))
                 # Deep down the simplest choice ends a schema that contains itself.
                 simple = [c for c in choices if isinstance(c, Mapping) and c.get("type") == "null"]
                 choice = simple[0] if simple and depth > _SHALLOW else choices[0]
@@ -91,13 +119,14 @@ class _Generator:
             elif "allOf" in schema:
                 merged: dict[str, Any] = {key: value for key, value in schema.items() if key != "allOf"}
                 for part in schema["allOf"]:
-                    merged = _merge(merged, self._resolve(part, depth))
+                    merged = self._merge(merged, self._resolve(part, depth))
                 schema = merged
             else:
                 break
         return schema
 
     def _look_up(self, reference: str) -> Mapping[str, Any]:
+        self._text.take(len(reference))
         found: Any = self._root
         for step in reference.removeprefix("#").strip("/").split("/"):
             if step:
@@ -110,7 +139,7 @@ class _Generator:
         if isinstance(kind, list):
             kind = next((item for item in kind if item != "null"), "null")
         if kind:
-            return str(kind)
+            return kind if isinstance(kind, str) else "string"
         if "properties" in schema or "required" in schema:
             return "object"
         return "array" if "items" in schema else "string"
@@ -118,6 +147,7 @@ class _Generator:
     def _object(self, schema: Mapping[str, Any], depth: int, nth: int) -> dict[str, Any]:
         properties: Mapping[str, Any] = schema.get("properties") or {}
         required = list(schema.get("required") or ())
+        self._text.take(len(required) + len(properties) + sum(map(len, (*required, *properties))))
         names = required if depth > _SHALLOW else [*properties, *(n for n in required if n not in properties)]
         return {
             name: self.value(properties.get(name, {"type": "string"}), depth + 1, name, nth) for name in names
@@ -136,22 +166,27 @@ class _Generator:
         ]
 
     def _string(self, schema: Mapping[str, Any], name: str, nth: int) -> str:
-        if formatted := FORMATS.get(str(schema.get("format"))):
+        form = schema.get("format")
+        if isinstance(form, str) and (formatted := FORMATS.get(form)):
             return formatted
         least = min(int(schema.get("minLength") or 0), _MOST_CHARACTERS)
         most = int(schema["maxLength"]) if "maxLength" in schema else None
         self._text.take(least)
         text = text_for(name, nth, self._start, least, most)
         pattern = self._pattern(schema.get("pattern"))
-        if pattern is None or pattern.passes(text):
+        if pattern is None or pattern.passes(text, self._steps):
             return text
         # One that people know, else one made for the pattern.
         known = [
             plain
             for plain in PLAIN
-            if len(plain) >= least and (most is None or len(plain) <= most) and pattern.passes(plain)
+            if len(plain) >= least
+            and (most is None or len(plain) <= most)
+            and pattern.passes(plain, self._steps)
         ]
-        made = known[nth % len(known)] if known else pattern.make(self._rng, least, most, self._text)
+        if known:
+            return known[nth % len(known)]
+        made = pattern.make(self._rng, least, most, self._text, self._steps)
         return text if made is None else made
 
     def _pattern(self, given: Any) -> Pattern | None:
@@ -182,11 +217,12 @@ class _Generator:
         first, last = math.ceil(low / step), math.floor(high / step)
         return self._rng.randint(first, last) * step if first <= last else low
 
-
-def _merge(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
-    merged = {**left, **right}
-    if "properties" in left and "properties" in right:
-        merged["properties"] = {**left["properties"], **right["properties"]}
-    if "required" in left and "required" in right:
-        merged["required"] = [*left["required"], *right["required"]]
-    return merged
+    def _merge(self, left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
+        merged = {**left, **right}
+        if "properties" in left and "properties" in right:
+            merged["properties"] = {**left["properties"], **right["properties"]}
+            self._text.take(len(merged["properties"]))
+        if "required" in left and "required" in right:
+            merged["required"] = [*left["required"], *right["required"]]
+            self._text.take(len(merged["required"]))
+        return merged

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import random
-import re
 import string
 from typing import Any
 
-# Python's own reading of a pattern; private, but the same from 3.11 to 3.14, and only the mock leans on it.
-_parser: Any = importlib.import_module("re._parser")
+from gateway.core.bounded_pattern import MOST_STEPS, BoundedPattern
+
 _MOST_REPEATS = 8
 _TRIES = 20
-_MOST_CHOICES = 3
-# Characters of a text that is tried, on a pattern with one repetition and with more of them.
-_LONG, _SHORT = 4000, 64
 _MOST_TIMES = 10_000
-_MOST_PATTERN = 1000
 _CATEGORIES = {
     "CATEGORY_DIGIT": string.digits,
     "CATEGORY_WORD": string.ascii_lowercase,
@@ -37,6 +31,10 @@ class Budget:
     def __init__(self, left: int) -> None:
         self._left = left
 
+    def has(self, amount: int) -> bool:
+        """Whether so much is left."""
+        return self._left >= amount
+
     def take(self, amount: int = 1) -> None:
         """Raises TooMuch where there is not so much left."""
         self._left -= amount
@@ -47,31 +45,22 @@ class Budget:
 class Pattern:
     """A pattern that texts can be tried on and made for.
 
-    One that could take very long over a text (repetitions within or beside each other, references back) is
-    not tried: what is made for it is taken as it is.
+    One that could take long over a text is not tried: what is made for it is taken as it is.
 
     Raises:
         ValueError: it is no regular expression, or a very long one.
     """
 
     def __init__(self, pattern: str) -> None:
-        if len(pattern) > _MOST_PATTERN:
-            raise ValueError("too long")
-        try:
-            self._tree = _parser.parse(pattern)
-            choices = _choices(self._tree, inside=False)
-            self._compiled = re.compile(pattern) if choices <= _MOST_CHOICES else None
-        except (re.error, RecursionError, OverflowError) as error:
-            raise ValueError("not a regular expression") from error
-        self._longest = _LONG if choices <= 1 else _SHORT
+        self._bounded = BoundedPattern(pattern)
 
-    def passes(self, text: str) -> bool:
+    def passes(self, text: str, steps: Budget) -> bool:
         """Whether the pattern is known to let `text` pass."""
-        if self._compiled is None or len(text) > self._longest:
-            return False
-        return self._compiled.search(text) is not None
+        return self._try(text, steps) is True
 
-    def make(self, rng: random.Random, least: int, most: int | None, budget: Budget) -> str | None:
+    def make(
+        self, rng: random.Random, least: int, most: int | None, budget: Budget, steps: Budget
+    ) -> str | None:
         """A text of `least` to `most` characters; None where none is found.
 
         Raises:
@@ -79,35 +68,19 @@ class Pattern:
         """
         for repeats in (0, 1, 2, 4, _MOST_REPEATS, least):
             for _ in range(_TRIES):
-                text = _sequence(self._tree, rng, repeats, budget)
+                text = _sequence(self._bounded.tree, rng, repeats, budget)
                 fits = len(text) >= least and (most is None or len(text) <= most)
-                untried = self._compiled is None or len(text) > self._longest
-                if fits and (untried or self.passes(text)):
+                if fits and self._try(text, steps) is not False:
                     return text
         return None
 
-
-def _choices(tree: Any, *, inside: bool) -> int:
-    """How many repetitions may be longer or shorter; one within another counts as too many."""
-    found = 0
-    for kind, value in tree:
-        match str(kind):
-            case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
-                low, high, inner = value
-                several = int(high) > 1
-                found += int(low != high and several) * (_MOST_CHOICES + 1 if inside else 1)
-                found += _choices(inner, inside=inside or several)
-            case "SUBPATTERN":
-                found += _choices(value[3], inside=inside)
-            case "ATOMIC_GROUP":
-                found += _choices(value, inside=inside)
-            case "BRANCH":
-                found += sum(_choices(branch, inside=inside) for branch in value[1])
-            case "ASSERT" | "ASSERT_NOT":
-                found += _choices(value[1], inside=inside)
-            case "GROUPREF" | "GROUPREF_EXISTS":
-                found += _MOST_CHOICES + 1
-    return found
+    def _try(self, text: str, steps: Budget) -> bool | None:
+        """Whether `text` passes; None where trying it costs more than there is left of `steps`."""
+        needed = self._bounded.steps(len(text))
+        if needed > MOST_STEPS or not steps.has(needed):
+            return None
+        steps.take(needed)
+        return self._bounded.search(text)
 
 
 def _sequence(tree: Any, rng: random.Random, repeats: int, budget: Budget) -> str:
@@ -128,6 +101,7 @@ def _one(kind: str, value: Any, rng: random.Random, repeats: int, budget: Budget
         case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
             low, high, inner = value
             times = min(int(high), max(int(low), repeats), _MOST_TIMES)
+            budget.take(times)  # also where nothing is repeated
             return "".join(_sequence(inner, rng, repeats, budget) for _ in range(times))
         case "SUBPATTERN":
             return _sequence(value[3], rng, repeats, budget)

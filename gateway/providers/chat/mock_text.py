@@ -98,6 +98,7 @@ PLAIN = (
     "someone@example.com", "https://example.com/", "true", "A quiet start", "Morning Hour",
 )  # fmt: skip
 _RULES = tuple((re.compile(rf"(?:.* )?(?:{words})"), texts) for words, texts in _BY_NAME)
+_LONGEST_NAME = 100  # characters of a field's name that are looked at
 _HUMPS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
 
 
@@ -106,7 +107,7 @@ def text_for(name: str, nth: int, start: int, least: int, most: int | None) -> s
 
     `start` is where texts for fields of no known name begin.
     """
-    words = " ".join(part.lower() for part in _HUMPS.split(name) if part)
+    words = " ".join(part.lower() for part in _HUMPS.split(name[:_LONGEST_NAME]) if part)
     texts = next((texts for rule, texts in _RULES if rule.fullmatch(words)), _SENTENCES)
     fitting = [text for text in texts if most is None or len(text) <= most] or [min(texts, key=len)]
     at = nth

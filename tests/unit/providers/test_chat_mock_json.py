@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,11 @@ def test_a_pattern_is_kept_to(pattern: str) -> None:
         ".*" * 9 + "=",
         "(x{1,20}){1,20}y" * 3,
         "a{99999}",
+        r"^(?:.?){60}!$",
+        r"^(?:a?){60}a{60}$",
+        r"^(?:a|b|ab)*!$",
+        r"^(?:(?=a)){100000000}b$",
+        r"(?i)[\u0000-\U0010ffff]" * 40 + "!",
     ],
 )
 def test_a_hostile_pattern_is_neither_a_failure_nor_a_delay(pattern: str) -> None:
@@ -138,8 +144,22 @@ def _tree(levels: int) -> dict[str, Any]:
         {"type": "array", "items": {"$ref": "#"}, "minItems": 30, **{f"x{n}": n for n in range(20_000)}},
         {"allOf": [{"$ref": "#"}, {"$ref": "#"}]},
         _tree(40),
+        {"type": "string", "pattern": "^(?:(?:){10000}){10000}$"},
+        {"type": "array", "items": {"$ref": "#/" + "a/" * 300_000}, "minItems": 100},
+        {"type": "array", "items": {"const": "x" * 100_000}, "minItems": 1000},
+        {"type": "array", "items": {"enum": [0] * 100_000}, "minItems": 1000},
+        {"type": "array", "items": {"anyOf": [{"type": "null"}] * 100_000}, "minItems": 1000},
+        {
+            "type": "array",
+            "items": {"type": "object", "properties": {"n" * 100_000: {"type": "null"}}},
+            "minItems": 1000,
+        },
+        {"allOf": [{"properties": {f"p{n}": {"type": "null"}}} for n in range(4_000)]},
     ],
-    ids=["itself", "lists", "texts", "pattern", "keywords", "allOf", "tree"],
+    ids=[
+        *("itself", "lists", "texts", "pattern", "keywords", "allOf", "tree", "empty", "reference", "const"),
+        *("enum", "anyOf", "names", "merged"),
+    ],
 )
 def test_a_schema_that_asks_for_too_much_is_refused_in_no_time(schema: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"more than the mock makes|cannot be read"):
@@ -163,3 +183,14 @@ def test_a_schema_that_asks_for_too_much_is_refused_in_no_time(schema: dict[str,
 def test_what_is_no_schema_is_refused_by_name(schema: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="cannot be read as a JSON Schema"):
         fitting(schema, 1)
+
+
+@pytest.mark.timeout(20)
+def test_many_hostile_patterns_cost_no_more_than_one() -> None:
+    fields = {f"f{n}": {"type": "string", "pattern": f"^(?:[a-z]+x?){{1,3}}{n}$"} for n in range(2_000)}
+    with_kinds = {"type": "object", "properties": fields}
+
+    started = time.thread_time()
+    assert set(fitting(with_kinds, 1)) == set(fields)
+    # Minutes, if each pattern had its own allowance.
+    assert time.thread_time() - started < 10
