@@ -25,7 +25,9 @@ log = structlog.get_logger(__name__)
 
 # How long a revision is tried again while other sessions (a dump, a long query) hold locks of its tables.
 WAIT_SECONDS: Final = 600.0
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
+# Between two revisions: turns that waited for the locks of the first are through before the next takes some.
+_BETWEEN_SECONDS: Final = 1.0
 # lock_not_available, deadlock_detected: nothing was changed, and a later try may succeed.
 _TRY_AGAIN = ("55P03", "40P01")
 # Who holds locks of the gateway's tables, the longest transaction first.
@@ -71,7 +73,9 @@ def upgrade(database_url: str, wait: float = WAIT_SECONDS) -> str:
         log.warning("schema_is_newer", schema=revision, program=newest(config))
         return revision
     deadline = time.monotonic() + wait
-    for step in _steps(config, revision):
+    for number, step in enumerate(_steps(config, revision)):
+        if number and revision:  # nobody uses a database that was empty
+            time.sleep(_BETWEEN_SECONDS)
         _run(database_url, deadline, step, lambda step=step: command.upgrade(config, step))  # type: ignore[misc]
     return newest(config)
 
