@@ -17,7 +17,7 @@ from gateway.embedded.errors import EngineError
 
 START_TIMEOUT_SECONDS: Final = 60.0
 LOG_TAIL_BYTES: Final = 600
-# An engine that lived this long had started well: if it dies later, it is started again.
+# An engine that lived this long had started well, as one that was ready: if it dies later, it is started again.
 SETTLED_SECONDS: Final = 5.0
 
 
@@ -83,6 +83,18 @@ class Engine:
                 raise EngineError(f"{self.name} was not ready in {timeout:.0f} s; its log is {self.log}.")
             time.sleep(pause)
             pause = min(pause * 1.5, 0.1)
+        self._say_ready()
+
+    def _say_ready(self) -> None:
+        """Tell the shim that it started well, so that it starts it again should it die."""
+        stdin = self._process.stdin
+        if stdin is None or stdin.closed:
+            return
+        try:
+            stdin.write(b"r")
+            stdin.flush()
+        except BrokenPipeError:
+            raise EngineError(f"{self.name} ended while starting; its log is {self.log}.") from None
 
     def ask_to_stop(self) -> None:
         """Begin an orderly stop without waiting for it."""

@@ -2,7 +2,9 @@
 
 Run as a script by a bare interpreter (standard library only, so it starts in milliseconds). Standard input
 is a pipe whose other end only the gateway holds: when the gateway ends, however it ends, the pipe closes
-and the shim stops the engine in its own proper way. An engine that dies by itself is started again.
+and the shim stops the engine in its own proper way. A byte in the pipe says that the engine is ready: one that
+dies by itself after that is started again, until it stays (PostgreSQL cannot start while processes of a killed
+server still hold its shared memory). One that dies before it is reported to the gateway.
 On Linux the kernel also signals the engine if the shim itself is killed.
 """
 
@@ -25,7 +27,7 @@ PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 47, 2
 CAP_DAC_OVERRIDE = 1
 CAPABILITY_VERSION_3 = 0x20080522
 CLONE_NEWUSER = 0x10000000
-MAX_RESTARTS = 5
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 
 
 def die_with_parent(stop_signal: int) -> None:
@@ -85,6 +87,7 @@ class Shim:
         self.leave_root: str = spec["leave_root"]
         self.settled_seconds: float = spec["settled_seconds"]
         self.stopping = False
+        self.started_well = False
 
     def _start(self) -> subprocess.Popen[bytes]:
         shim_pid = os.getpid()
@@ -110,15 +113,21 @@ class Shim:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._ask_to_stop)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        restarts = 0
+        pause = 0.0
         while True:
             started = time.monotonic()
             engine = self._start()
             code = self._watch(engine, wake_read)
-            lived = time.monotonic() - started
-            if self.stopping or lived < self.settled_seconds or restarts >= MAX_RESTARTS:
+            settled = time.monotonic() - started >= self.settled_seconds
+            self.started_well |= settled
+            if self.stopping or not self.started_well:
                 return code
-            restarts += 1
+            pause = 0.0 if settled else min(max(2 * pause, FIRST_PAUSE), LONGEST_PAUSE)
+            if pause:
+                print(f"shim: the engine ended with {code}; starting it again in {pause:.1f} s", file=sys.stderr)
+            self._wait(pause, wake_read)
+            if self.stopping:
+                return code
 
     def _ask_to_stop(self, *_: object) -> None:
         self.stopping = True
@@ -130,10 +139,23 @@ class Shim:
                 return code
             if self.stopping:
                 return self._stop(engine)
-            ready, _, _ = select.select([0, wake_read], [], [])
-            if wake_read in ready:
-                os.read(wake_read, 512)
-            if 0 in ready and not os.read(0, 512):
+            self._listen(wake_read, None)
+
+    def _wait(self, seconds: float, wake_read: int) -> None:
+        """Wait between two starts, unless the gateway ends meanwhile."""
+        until = time.monotonic() + seconds
+        while not self.stopping and (left := until - time.monotonic()) > 0:
+            self._listen(wake_read, left)
+
+    def _listen(self, wake_read: int, seconds: float | None) -> None:
+        """Wait for a signal, or for the pipe: a byte says ready, its end says stop."""
+        ready, _, _ = select.select([0, wake_read], [], [], seconds)
+        if wake_read in ready:
+            os.read(wake_read, 512)
+        if 0 in ready:
+            if os.read(0, 512):
+                self.started_well = True
+            else:
                 self.stopping = True
 
     def _stop(self, engine: subprocess.Popen[bytes]) -> int:

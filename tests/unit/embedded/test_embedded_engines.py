@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
@@ -115,3 +118,48 @@ def test_a_path_too_long_for_a_socket_is_served_from_a_short_one(tmp_path: Path)
     assert str(deep) not in valkey.url()
     valkey.stop()
     Path(valkey.url().removeprefix("unix://").partition("?")[0]).parent.rmdir()
+
+
+async def _busy(url: str, begun: asyncio.Event) -> None:
+    """A client whose statement is running when the server dies."""
+    parts = make_url(url)
+    connection = await asyncpg.connect(
+        host=parts.query["host"], user=parts.username, database=parts.database
+    )
+    begun.set()
+    with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        await connection.fetchval("SELECT count(*) FROM generate_series(1, 3000000)")
+
+
+def test_postgres_and_valkey_that_are_killed_under_load_come_back(tmp_path: Path) -> None:
+    engines = Engines(tmp_path, database_url="", redis_url="")
+    engines.start()
+    try:
+        query(engines.database_url, "CREATE TABLE kept AS SELECT 7 AS n")
+
+        async def kill_under_load() -> None:
+            begun = [asyncio.Event() for _ in range(12)]
+            clients = [asyncio.create_task(_busy(engines.database_url, event)) for event in begun]
+            await asyncio.gather(*(event.wait() for event in begun))
+            os.kill(int((tmp_path / "postgres" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+            await asyncio.wait(clients)
+
+        asyncio.run(kill_under_load())
+        valkey = redis.Redis.from_url(engines.redis_url)
+        os.kill(int(valkey.info("server")["process_id"]), signal.SIGKILL)
+
+        _until(lambda: query(engines.database_url, "SELECT n FROM kept") == 7)
+        _until(lambda: redis.Redis.from_url(engines.redis_url).ping())
+    finally:
+        engines.stop()
+
+
+def _until(good: Callable[[], object], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if good():
+                return
+        except (OSError, asyncpg.PostgresError, redis.RedisError):
+            assert time.monotonic() < deadline
+        time.sleep(0.05)

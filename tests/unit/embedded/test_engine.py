@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -67,6 +68,37 @@ def test_an_engine_that_dies_later_is_started_again(tmp_path: Path) -> None:
     brief = engine(tmp_path, "print('up', flush=True); import time; time.sleep(0.05)", settled_seconds=0.01)
     brief.wait_until(lambda: (tmp_path / "log").read_text().count("up") >= 2)
     brief.stop()
+
+
+def test_an_engine_that_was_ready_is_tried_again_until_it_stays(tmp_path: Path) -> None:
+    """As PostgreSQL, which cannot start while processes of a killed server hold its shared memory."""
+    flaky = engine(
+        tmp_path,
+        "import pathlib, signal, sys; starts = pathlib.Path('starts');"
+        "n = len(starts.read_text()) if starts.exists() else 0; starts.write_text('x' * (n + 1));"
+        "sys.exit(1) if 0 < n < 4 else print('up', n, flush=True); signal.pause()",
+    )
+    log = tmp_path / "log"
+    flaky.wait_until(lambda: "up 0" in log.read_text())
+    (victim,) = [pid for pid, _ in descendants(flaky.pid)]
+    os.kill(victim, signal.SIGKILL)
+    flaky.wait_until(lambda: "up 4" in log.read_text())
+    assert "starting it again in" in log.read_text()
+    flaky.stop()
+    assert not flaky.alive
+
+
+def test_stopping_does_not_wait_for_the_pause_between_two_starts(tmp_path: Path) -> None:
+    dying = engine(
+        tmp_path,
+        "import pathlib, sys, time; first = not pathlib.Path('again').exists();"
+        "pathlib.Path('again').touch(); print('up', flush=True); time.sleep(0.3 if first else 0)",
+    )
+    log = tmp_path / "log"
+    dying.wait_until(lambda: "up" in log.read_text())
+    dying.wait_until(lambda: "again in 1.6 s" in log.read_text())
+    dying.ask_to_stop()
+    dying._process.wait(1.5)
 
 
 def test_an_engine_that_dies_while_starting_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:
