@@ -37,6 +37,11 @@ from gateway.services.reloads import ReloadService
 
 log = structlog.get_logger(__name__)
 
+# Where a proxy in front has other workers to turn to: how long requests are still served as usual, each
+# answer closing its connection, and how long turns are admitted after the listener has been closed.
+LEAVE_SECONDS = 0.5
+ADMIT_SECONDS = 1.0
+
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The ASGI application; settings are read from the environment where none are given.
@@ -63,7 +68,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
         async with open_gateway(settings, adopt) as (container, app.state.reloads):
             await _write_keys_down(container)
-            restore = _drain_on_sigterm(container)
+            restore = _drain_on_sigterm(app, container)
             restore_hang_up = _reload_on_sighup(app.state.reloads)
             before = gc.get_threshold()
             _spare_the_collector()
@@ -114,27 +119,35 @@ def _spare_the_collector() -> None:
     gc.set_threshold(100_000, 20, 20)
 
 
-def _drain_on_sigterm(container: Container) -> Callable[[], None]:
+def _drain_on_sigterm(app: FastAPI, container: Container) -> Callable[[], None]:
     """Begin draining in the signal handler: the lifespan's own end comes only after connections close.
 
-    The server is told to stop when the running turns have ended, so that whoever asks meanwhile is told so,
-    or at once where a proxy in front has other workers to turn to (`SHUTDOWN_LISTENING`). A second signal
-    does not wait.
+    The server stops when the running turns have ended, and refuses new ones with 503 meanwhile. Where a
+    proxy in front has other workers to turn to (`SHUTDOWN_LISTENING=false`), the listener is closed first
+    and turns are admitted until no request can be on its way any more: a rolling restart refuses nothing. A
+    second signal does not wait.
     """
     loop = asyncio.get_running_loop()
     undo: list[tuple[signal.Signals, Any]] = []
     leaving: list[asyncio.Task[None]] = []
 
     async def leave(stop: Callable[[], None]) -> None:
-        await container.tasks.idle()
+        if container.settings.shutdown_listening:
+            container.tasks.begin_draining()
+            await container.tasks.idle()
+            stop()
+            return
+        await asyncio.sleep(LEAVE_SECONDS)
         stop()
+        await asyncio.sleep(ADMIT_SECONDS)
+        container.tasks.begin_draining()
 
     def begin(stop: Callable[[], None]) -> None:
-        again = container.draining
-        container.tasks.begin_draining()
-        if again or not container.settings.shutdown_listening:
+        if app.state.leaving:
+            container.tasks.begin_draining()
             stop()
         else:
+            app.state.leaving = True
             leaving.append(loop.create_task(leave(stop)))
 
     for number in (signal.SIGTERM, signal.SIGINT):

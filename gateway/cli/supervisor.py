@@ -25,6 +25,19 @@ class Supervisor(Multiprocess):
         self._terminal_closed = terminal_closed
         os.environ[SUPERVISOR] = str(os.getpid())
 
+    def handle_int(self) -> None:
+        self._close_listener()
+        super().handle_int()
+
+    def handle_term(self) -> None:
+        self._close_listener()
+        super().handle_term()
+
+    def _close_listener(self) -> None:
+        """The workers have the listener as well; what only this process held open nobody would answer."""
+        for listener in self.sockets:
+            listener.close()
+
     def handle_hup(self) -> None:
         if self._terminal_closed():
             self.handle_term()

@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     cors_origins: str = ""
     # Addresses of reverse proxies whose X-Forwarded-For is believed, comma-separated.
     trusted_proxies: str = ""
+    # Names in the Host header that are answered, comma-separated; `*` for all. Where it is empty, a gateway
+    # on a loopback address answers to local names alone: any web page can have its own name lead there.
+    allowed_hosts: str = ""
 
     @field_validator("environment", "log_level", "log_format", "smtp_tls", mode="before")
     @classmethod

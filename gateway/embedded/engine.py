@@ -17,7 +17,7 @@ from gateway.embedded.errors import EngineError
 
 START_TIMEOUT_SECONDS: Final = 60.0
 LOG_TAIL_BYTES: Final = 600
-# An engine that lived this long had started well, as one that was ready: if it dies later, it is started again.
+# An engine that was ready, or lived this long, had started well: if it dies later, it is started again.
 SETTLED_SECONDS: Final = 5.0
 
 

@@ -2,9 +2,9 @@
 
 Run as a script by a bare interpreter (standard library only, so it starts in milliseconds). Standard input
 is a pipe whose other end only the gateway holds: when the gateway ends, however it ends, the pipe closes
-and the shim stops the engine in its own proper way. A byte in the pipe says that the engine is ready: one that
-dies by itself after that is started again, until it stays (PostgreSQL cannot start while processes of a killed
-server still hold its shared memory). One that dies before it is reported to the gateway.
+and the shim stops the engine in its own proper way. A byte in the pipe says that the engine is ready: one
+that dies by itself after that is started again, until it stays (PostgreSQL cannot start while processes of a
+killed server still hold its shared memory). One that dies before that is reported to the gateway.
 On Linux the kernel also signals the engine if the shim itself is killed.
 """
 
@@ -124,7 +124,9 @@ class Shim:
                 return code
             pause = 0.0 if settled else min(max(2 * pause, FIRST_PAUSE), LONGEST_PAUSE)
             if pause:
-                print(f"shim: the engine ended with {code}; starting it again in {pause:.1f} s", file=sys.stderr)
+                said = f"shim: the engine ended with {code}; starting it again in {pause:.1f} s\n"
+                sys.stderr.write(said)
+                sys.stderr.flush()
             self._wait(pause, wake_read)
             if self.stopping:
                 return code

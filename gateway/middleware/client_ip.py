@@ -47,16 +47,24 @@ class ClientAddresses:
         """Set the scope's `scheme` and `root_path` to what the client sees in front of a trusted proxy.
 
         A proxy that speaks TLS says so in `X-Forwarded-Proto`; one that takes a prefix off the path names it
-        in `X-Forwarded-Prefix`.
+        in `X-Forwarded-Prefix`. A path that still begins with that prefix contradicts it, and the prefix is
+        ignored: it would take the prefix off again, and route a request elsewhere than its path says to the
+        proxy's rules, to the limits, to the log and to the trace.
         """
-        peer = scope.get("client")
-        if not self.networks or not peer or not self._is_trusted(peer[0]):
+        if not self.trusts(scope):
             return
         for name, value in scope["headers"]:
             if name == b"x-forwarded-proto" and value in (b"http", b"https"):
                 scope["scheme"] = value.decode()
             elif name == b"x-forwarded-prefix" and _PREFIX.fullmatch(value):
-                scope["root_path"] = value.decode().rstrip("/")
+                prefix = value.decode().rstrip("/")
+                if not f"{scope['path']}/".startswith(f"{prefix}/"):
+                    scope["root_path"] = prefix
+
+    def trusts(self, scope: dict[str, Any]) -> bool:
+        """Whether the request comes from a trusted proxy."""
+        peer = scope.get("client")
+        return bool(self.networks and peer and self._is_trusted(peer[0]))
 
     def _find(self, address: str) -> bool:
         parsed = _parse(address)

@@ -13,19 +13,22 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.core.exceptions import BodyTooLarge, GatewayError, NotFound, ValidationFailed
 from gateway.dialects.errors import error_response_parts
 from gateway.middleware.exchange import Exchange
+from gateway.middleware.hosts import AllowedHosts
 
 log = structlog.get_logger(__name__)
 
 
 class Failures:
-    """Answers for errors outside the routes, and refuses what no route can mean: NUL in an address.
+    """Answers for errors outside the routes, and refuses what no route can mean: NUL in an address, and
+    names in the Host header that are not this gateway's.
 
     An error after the headers cannot be answered any more; the connection then ends without its end
     marker, which is what tells the client.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, hosts: AllowedHosts | None = None) -> None:
         self.app = app
+        self.hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -34,6 +37,8 @@ class Failures:
         exchange = cast(Exchange, scope["state"]["exchange"])
         try:
             refuse_nul(scope)
+            if self.hosts is not None:
+                self.hosts.check(scope)  # type: ignore[arg-type]
             await self.app(scope, receive, send)
         except ClientDisconnect:
             exchange.gone = True

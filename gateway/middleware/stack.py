@@ -13,20 +13,26 @@ from gateway.middleware.access_log import write_access_line
 from gateway.middleware.body_limit import BodyLimit
 from gateway.middleware.client_ip import ClientAddresses
 from gateway.middleware.failures import Failures
+from gateway.middleware.hosts import AllowedHosts
 from gateway.middleware.limit_headers import limit_headers
 from gateway.middleware.metrics import observe
 from gateway.middleware.request_context import open_exchange
 from gateway.middleware.security_headers import EXPOSED_HEADERS
 from gateway.middleware.tracing import describe_span
 
+_CLOSE = (b"connection", b"close")
+
 
 def install_middleware(app: FastAPI, settings: Settings) -> None:
     """Put the edge around `app`, outermost first: edge, CORS (where origins are set), body limit, failures.
 
     Raises:
-        ValueError: `TRUSTED_PROXIES` holds something that is no address and no network.
+        ValueError: `TRUSTED_PROXIES` holds something that is no address and no network, or `ALLOWED_HOSTS`
+            something that is no host name.
     """
-    app.add_middleware(Failures)
+    app.state.leaving = False  # set on SIGTERM where a proxy in front has other workers to turn to
+    addresses = ClientAddresses(settings.trusted_proxies)
+    app.add_middleware(Failures, hosts=AllowedHosts(settings.allowed_hosts, addresses))
     app.add_middleware(BodyLimit)
     if settings.allowed_origins:
         app.add_middleware(
@@ -39,7 +45,7 @@ def install_middleware(app: FastAPI, settings: Settings) -> None:
             allow_credentials="*" not in settings.allowed_origins,
             max_age=600,
         )
-    app.add_middleware(Edge, addresses=ClientAddresses(settings.trusted_proxies))
+    app.add_middleware(Edge, addresses=addresses)
     app.router.redirect_slashes = False
 
 
@@ -71,6 +77,8 @@ class Edge:
                 principal = scope["state"].get("principal")
                 limits = limit_headers(principal.allowance) if principal is not None else ()
                 message["headers"] = [*message.get("headers", ()), *exchange.headers, *limits]
+                if scope["app"].state.leaving:
+                    message["headers"].append(_CLOSE)
             elif message["type"] == "http.response.body" and not message.get("more_body", False):
                 exchange.complete = True
             await send(message)

@@ -76,7 +76,7 @@ async def _state(request: Request) -> dict[str, Any]:
         database, valkey = await asyncio.gather(
             _within(container.database_ready(), False), _within(container.valkey_state(), "down")
         )
-        draining = container.draining
+        draining = container.draining or getattr(request.app.state, "leaving", False)
     if not database:
         status = "unavailable"
     elif draining:

@@ -95,8 +95,13 @@ def prefix() -> Iterator[Path]:
         yield Path(directory)
 
 
-def render(prefix: Path, *, listen: int, upstream: int, tls: int | None = None) -> Path:
-    """The shipped configuration on other ports, with everything it writes below `prefix`."""
+def render(
+    prefix: Path, *, listen: int, upstream: int, tls: int | None = None, second: int | None = None
+) -> Path:
+    """The shipped configuration on other ports, with everything it writes below `prefix`.
+
+    `second` is the port of a second replica.
+    """
     folder = prefix / "nginx"
     shutil.copytree(CONFIG, folder, ignore=shutil.ignore_patterns("*.pem"))
     replacements = [
@@ -107,6 +112,8 @@ def render(prefix: Path, *, listen: int, upstream: int, tls: int | None = None) 
         ("error_log stderr", f"error_log {prefix}/error.log"),
         ("worker_processes auto", "worker_processes 1"),
     ]
+    if second is not None:
+        replacements.append(("# server 10.0.0.12:8000 ", f"server 127.0.0.1:{second} "))
     if tls is not None:
         replacements.append(("listen 8443 ", f"listen 127.0.0.1:{tls} "))
         certify(folder / "certs")
@@ -161,11 +168,20 @@ async def run(*arguments: str) -> tuple[int, str]:
 
 @asynccontextmanager
 async def in_front_of(
-    prefix: Path, upstream_port: int, *, tls: int | None = None
+    prefix: Path,
+    upstream_port: int,
+    *,
+    tls: int | None = None,
+    second: int | None = None,
+    change: tuple[str, str] | None = None,
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A running nginx and a client of its plain port."""
+    """A running nginx and a client of its plain port; `change` replaces a line of its snippet for servers."""
     port = free_port()
-    path = render(prefix, listen=port, upstream=upstream_port, tls=tls)
+    path = render(prefix, listen=port, upstream=upstream_port, tls=tls, second=second)
+    if change is not None:
+        snippet = path.parent / "snippets" / "server.conf"
+        assert change[0] in snippet.read_text()
+        snippet.write_text(snippet.read_text().replace(*change))
     process = await asyncio.create_subprocess_exec(
         str(NGINX), "-p", str(prefix), "-c", str(path), "-e", str(prefix / "error.log"), "-g", "daemon off;"
     )
@@ -238,12 +254,19 @@ async def test_the_upstream_hears_at_once_when_the_client_leaves(prefix: Path, u
 
 async def test_the_gateway_learns_the_client_and_the_request_id(prefix: Path, upstream: Upstream) -> None:
     async with in_front_of(prefix, upstream.port) as http:
-        forged = {"x-request-id": "mine-1", "x-forwarded-for": "198.51.100.1"}
+        forged = {
+            "x-request-id": "mine-1",
+            "x-forwarded-for": "198.51.100.1",
+            "x-forwarded-prefix": "/health",
+            "forwarded": "for=198.51.100.1",
+        }
         await http.get("/api/models?a=%20b", headers=forged)
         await http.get("/api/models", headers={"x-request-id": "not an id"})
     first, second = upstream.requests
     assert first["x-request-id"] == "mine-1"
-    assert first["x-forwarded-for"] == "198.51.100.1, 127.0.0.1"
+    assert first["x-forwarded-for"] == "127.0.0.1", "a client does not choose its address"
+    assert "x-forwarded-prefix" not in first
+    assert "forwarded" not in first
     assert first["path"] == "/api/models?a=%20b"
     assert len(second["x-request-id"]) == 32
     assert upstream.connections == 1, "connections to the gateway are kept"
@@ -330,3 +353,55 @@ async def test_a_flood_of_sign_ins_from_one_address_is_refused_in_the_gateways_s
     assert refused[0].json()["error"]["code"] == "rate_limited"
     assert refused[0].headers["retry-after"] == "1"
     assert len([request for request in upstream.requests if "login" in request["path"]]) == 80 - len(refused)
+
+
+@pytest.mark.parametrize("size", [20_000, 3_000_000])
+@pytest.mark.parametrize("where", ["path", "query"])
+async def test_an_address_that_is_too_long_is_414_in_the_gateways_shape(
+    prefix: Path, upstream: Upstream, where: str, size: int
+) -> None:
+    async with in_front_of(prefix, upstream.port) as http:
+        assert http.base_url.port is not None
+        reader, writer = await asyncio.open_connection("127.0.0.1", http.base_url.port)
+        target = "/" + "a" * size if where == "path" else "/api/models?" + "a" * size
+        writer.write(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 414 ")
+        assert b"application/json" in head
+        assert b'"code":"invalid_request"' in await reader.readuntil(b"}}")
+        writer.close()
+        assert (await http.get("/.nginx/uri_too_long")).status_code == 404
+
+
+async def test_a_replica_that_hangs_is_left_out_and_what_only_reads_goes_to_the_other(
+    prefix: Path, upstream: Upstream
+) -> None:
+    hanging = asyncio.Event()
+    asked = 0
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        await reader.readuntil(b"\r\n\r\n")
+        asked += 1
+        await hanging.wait()
+        writer.close()
+
+    hung = await asyncio.start_server(hang, "127.0.0.1", 0)
+    port = hung.sockets[0].getsockname()[1]
+    shorter = ("proxy_read_timeout 30s;", "proxy_read_timeout 300ms;")
+    async with in_front_of(prefix, upstream.port, second=port, change=shorter) as http:
+        for _ in range(20):
+            assert (await http.get("/api/models")).status_code == 200
+        assert 1 <= asked <= 3  # one finds out; more only where it took longer than 10 s
+        answers = [await http.post("/api/chat", json={}) for _ in range(20)]
+        assert [answer.status_code for answer in answers] == [200] * 20
+        assert asked <= 3
+    hanging.set()
+    hung.close()
+
+
+async def test_a_replica_that_is_away_costs_no_request_of_any_kind(prefix: Path, upstream: Upstream) -> None:
+    async with in_front_of(prefix, upstream.port, second=free_port()) as http:
+        for _ in range(10):
+            assert (await http.post("/api/chat", json={})).status_code == 200
+            assert (await http.get("/api/models")).status_code == 200

@@ -123,9 +123,7 @@ def test_a_path_too_long_for_a_socket_is_served_from_a_short_one(tmp_path: Path)
 async def _busy(url: str, begun: asyncio.Event) -> None:
     """A client whose statement is running when the server dies."""
     parts = make_url(url)
-    connection = await asyncpg.connect(
-        host=parts.query["host"], user=parts.username, database=parts.database
-    )
+    connection = await asyncpg.connect(host=parts.query["host"], user=parts.username, database=parts.database)
     begun.set()
     with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
         await connection.fetchval("SELECT count(*) FROM generate_series(1, 3000000)")

@@ -42,3 +42,35 @@ def test_the_nearest_untrusted_address_is_the_client(
 def test_a_proxy_that_is_no_address_is_refused() -> None:
     with pytest.raises(ValueError, match="proxy"):
         ClientAddresses("10.0.0.1, proxy.example")
+
+
+def root_path(path: str, prefix: str, peer: str = "10.0.0.1") -> str:
+    scope = {
+        "client": (peer, 1),
+        "path": path,
+        "root_path": "",
+        "headers": [(b"x-forwarded-prefix", prefix.encode())],
+    }
+    ClientAddresses(PROXIES).adopt_outside(scope)
+    return str(scope["root_path"])
+
+
+def test_the_prefix_that_a_trusted_proxy_took_off_is_known() -> None:
+    assert root_path("/api/chat", "/llm") == "/llm"
+    assert root_path("/llmx/chat", "/llm/") == "/llm"
+    assert root_path("/api/chat", "/llm", peer="203.0.113.9") == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "prefix"),
+    [
+        ("/x/metrics", "/x"),
+        ("/health/api/auth/login", "/health"),
+        ("/health/api/admin/users", "/health/"),
+        ("/metrics", "/metrics"),
+        ("/api/chat", "/"),
+        ("/a/b/api/auth/login", "/a/b"),
+    ],
+)
+def test_a_prefix_never_leads_a_request_elsewhere_than_its_path_says(path: str, prefix: str) -> None:
+    assert root_path(path, prefix) == ""
