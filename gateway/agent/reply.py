@@ -16,7 +16,7 @@ from gateway.domain.events import (
     TextDelta,
     ToolCallDelta,
 )
-from gateway.domain.messages import ToolCall
+from gateway.domain.messages import ToolCall, VendorData
 from gateway.domain.tokens import bytes_at_most
 from gateway.domain.usage import Usage, estimate_tokens
 
@@ -34,6 +34,8 @@ class Reply:
         self.logprobs: list[dict[str, Any]] = []
         self.finish_reason: FinishReason | None = None
         self.usage: Usage | None = None
+        self.vendor: VendorData | None = None
+        self._extra: dict[int, dict[str, Any]] = {}
         # When the first piece came, by `perf_counter`.
         self.first_at: float | None = None
         self.refused = False
@@ -52,6 +54,7 @@ class Reply:
         elif isinstance(event, Completed):
             self.finish_reason = event.finish_reason
             self.usage = event.usage
+            self.vendor = event.vendor
         elif isinstance(event, ToolCallDelta):
             if self.first_at is None:
                 self.first_at = perf_counter()
@@ -59,6 +62,8 @@ class Reply:
             call[0] = event.id or call[0]
             call[1] = event.name or call[1]
             call[2] += event.arguments
+            if event.extra:
+                self._extra.setdefault(event.index, {}).update(event.extra)
         elif isinstance(event, ReasoningDelta):
             if self.first_at is None:
                 self.first_at = perf_counter()
@@ -79,7 +84,7 @@ class Reply:
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """The calls in the order of their index; one without an id gets its index as one."""
         return tuple(
-            ToolCall(call[0] or f"call_{index}", call[1], call[2] or "{}")
+            ToolCall(call[0] or f"call_{index}", call[1], call[2] or "{}", self._extra.get(index, {}))
             for index, call in sorted(self._calls.items())
         )
 

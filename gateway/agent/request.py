@@ -10,7 +10,7 @@ from gateway.agent.state import AgentState
 from gateway.agent.tooluse.rounds import calls_left
 from gateway.domain.catalog import ModelConfig
 from gateway.domain.chat import ChatRequest, ToolChoice, ToolSpec, Turn
-from gateway.domain.messages import Message
+from gateway.domain.messages import Message, VendorData
 from gateway.domain.tokens import bytes_at_most
 from gateway.domain.usage import estimate_tokens
 
@@ -26,6 +26,8 @@ def message_tokens(message: Message) -> int:
     tokens = _TOKENS_PER_MESSAGE + estimate_tokens(message.text)
     for call in message.tool_calls:
         tokens += estimate_tokens(call.name) + estimate_tokens(call.arguments)
+    if message.vendor is not None:
+        tokens += vendor_tokens(message.vendor)
     if not isinstance(message.content, str):
         tokens += _TOKENS_PER_IMAGE * sum(1 for part in message.content if not hasattr(part, "text"))
     return tokens
@@ -47,9 +49,20 @@ def request_bytes(request: ChatRequest) -> int:
     for message in request.messages:
         total += _TOKENS_PER_MESSAGE + bytes_at_most(message.text)
         total += sum(bytes_at_most(call.name + call.arguments) for call in message.tool_calls)
+        if message.vendor is not None:
+            total += sum(bytes_at_most(text) for text in _vendor_texts(message.vendor))
     for tool in request.tools:
         total += bytes_at_most(tool.name + tool.description) + len(orjson.dumps(tool.parameters))
     return total
+
+
+def vendor_tokens(vendor: VendorData) -> int:
+    """Estimate of what a vendor's own fields of a message take; its own form of the message says the same."""
+    return sum(map(estimate_tokens, _vendor_texts(vendor)))
+
+
+def _vendor_texts(vendor: VendorData) -> list[str]:
+    return [value if isinstance(value, str) else repr(value) for value in vendor.fields.values()]
 
 
 def irreducible_tokens(turn: Turn, messages: Sequence[Message]) -> int:
@@ -94,4 +107,6 @@ def build_request(
         top_logprobs=turn.top_logprobs,
         extra=turn.extra,
         incremental=turn.incremental,
+        context_window=model.context_window,
+        max_output_tokens=model.max_output_tokens,
     )

@@ -49,6 +49,8 @@ async def side_call(
         sampling=Sampling(temperature=0.0, max_tokens=max_tokens),
         response_format=wanted,
         incremental=False,
+        context_window=model.context_window,
+        max_output_tokens=model.max_output_tokens,
     )
     reply = Reply()
     upstream, probe = await _take(parts, model_name)

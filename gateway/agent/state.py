@@ -11,7 +11,7 @@ from gateway.domain.breaker import BreakerState
 from gateway.domain.chat import Turn
 from gateway.domain.events import FinishReason
 from gateway.domain.intent import NOT_JUDGED, Intent
-from gateway.domain.messages import Message, ToolCall
+from gateway.domain.messages import Message, ToolCall, VendorData
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,8 @@ class AgentState(TypedDict, total=False):
     turn: the request, never changed. allowed_models: what the caller's key may use (None: all).
     messages: what the model is shown; grows with tool rounds. candidates: models to try, best first.
     text, reasoning, logprobs: what was said so far. said, tool_calls: what the last model call alone said
-    and asked for. refused: whether that was the model's refusal to answer.
+    and asked for; vendor: what its vendor wants back with that. refused: whether that was
+    the model's refusal to answer.
     breakers: upstreams that were not asked, or only probed, because of earlier failures.
     failure: why the last model call failed; failures: those since the last good one, oldest first; spoke:
     whether the caller has seen a word of this turn.
@@ -74,6 +75,7 @@ class AgentState(TypedDict, total=False):
     logprobs: tuple[dict[str, Any], ...]
     refused: bool
     tool_calls: tuple[ToolCall, ...]
+    vendor: VendorData | None
     finish_reason: FinishReason | None
     failure: GatewayError | None
     failures: tuple[GatewayError, ...]
@@ -107,6 +109,7 @@ def initial_state(
         logprobs=(),
         refused=False,
         tool_calls=(),
+        vendor=None,
         finish_reason=None,
         failure=None,
         failures=(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from decimal import Decimal
 from typing import Any
@@ -35,6 +35,8 @@ _APART = frozenset(
         "retractable",
     }
 )
+# What tells a vendor's cache or its abuse control who asks: no answer depends on it.
+_OF_THE_VENDORS_CACHE = frozenset({"prompt_cache_key", "prompt_cache_retention", "safety_identifier"})
 # All else counts, also what is added to `Turn` one day: a field forgotten here costs a miss, no wrong answer.
 _COUNTED = tuple(field.name for field in fields(Turn) if field.name not in _APART)
 
@@ -78,7 +80,7 @@ def answer_key(
             _LAYOUT,
             account.hex,
             configuration.hex(),
-            {name: getattr(turn, name) for name in _COUNTED},
+            {name: getattr(turn, name) for name in _COUNTED} | {"extra": _counted(turn.extra)},
             guard,
             allowed_models,
             list(messages),
@@ -92,6 +94,10 @@ def single_question(messages: Sequence[Message]) -> str | None:
     if len(asked) != 1 or asked[0].role != "user" or asked[0].has_images:
         return None
     return asked[0].text.strip() or None
+
+
+def _counted(extra: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in extra.items() if name not in _OF_THE_VENDORS_CACHE}
 
 
 def _digest(value: Any) -> bytes:

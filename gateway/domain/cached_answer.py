@@ -16,13 +16,14 @@ from gateway.domain.events import (
     CacheResult,
     ChatEvent,
     FinishReason,
+    MessageFields,
     ReasoningDelta,
     Receipt,
     RouteChosen,
     TextDelta,
     ToolCallDelta,
 )
-from gateway.domain.messages import ToolCall
+from gateway.domain.messages import ToolCall, VendorData
 from gateway.domain.reports import CACHED
 from gateway.domain.usage import Usage
 
@@ -46,6 +47,7 @@ class CachedAnswer:
     complexity: float
     alias: str
     reason: str
+    vendor: VendorData | None = None
 
     @classmethod
     def of(cls, answer: Answer) -> CachedAnswer | None:
@@ -81,6 +83,7 @@ class CachedAnswer:
             complexity=receipt.complexity,
             alias=receipt.alias,
             reason=receipt.reason,
+            vendor=answer.vendor,
         )
 
     def events(self) -> list[ChatEvent]:
@@ -92,8 +95,10 @@ class CachedAnswer:
             events.append(ReasoningDelta(self.reasoning))
         if self.content:
             events.append(TextDelta(self.content, self.logprobs))
+        if self.vendor is not None and self.vendor.fields:
+            events.append(MessageFields(self.vendor.fields))
         events.extend(
-            ToolCallDelta(index, call.id, call.name, call.arguments)
+            ToolCallDelta(index, call.id, call.name, call.arguments, call.extra)
             for index, call in enumerate(self.tool_calls)
         )
         return events
@@ -133,6 +138,7 @@ class CachedAnswer:
             reasoning=self.reasoning,
             tool_calls=self.tool_calls,
             logprobs=self.logprobs,
+            vendor=self.vendor,
             cache=result,
         )
 
@@ -150,6 +156,8 @@ class CachedAnswer:
             values = orjson.loads(data)
             values["tool_calls"] = tuple(ToolCall(**call) for call in values["tool_calls"])
             values["logprobs"] = tuple(values["logprobs"])
+            if values.get("vendor") is not None:
+                values["vendor"] = VendorData(**values["vendor"])
             return cls(**values)
         except (ValueError, TypeError, KeyError):
             return None

@@ -22,6 +22,7 @@ from gateway.domain.config.roles import RoleConfig
 from gateway.domain.config.titles import TitlesConfig
 from gateway.domain.config.tools import ToolsConfig
 from gateway.domain.usage import Price
+from gateway.domain.windows import bounded
 
 Capability = Literal["tools", "json", "vision", "embeddings", "images", "logprobs"]
 AUTO = "auto"
@@ -63,6 +64,9 @@ class PriceConfig(ConfigModel):
 class ModelConfig(ConfigModel):
     """Without a price it costs what `Catalog.price_of` says.
 
+    `max_output_tokens` is the length of an answer that the model can give. It is sent to vendors that demand
+    a limit (`anthropic`) where a request has none.
+
     `provider` may be given as a list: all of `providers` answer for the model, the least busy one first, and
     `provider` is the first of them.
     """
@@ -71,6 +75,7 @@ class ModelConfig(ConfigModel):
     providers: Annotated[tuple[str, ...], Field(min_length=1)] = ()
     model: str
     context_window: Annotated[int, Field(gt=0)] = 8192
+    max_output_tokens: Annotated[int, Field(gt=0)] | None = None
     capabilities: frozenset[Capability] = frozenset()
     price: PriceConfig | None = None
 
@@ -199,7 +204,8 @@ class Catalog(ConfigModel):
     _prices: dict[str, Price] = PrivateAttr(default_factory=dict)
 
     def model_post_init(self, context: Any, /) -> None:
-        """Price every model once."""
+        """Price every model once, and bound the windows of Ollama's (`windows.bounded`)."""
+        self.models.update(bounded(self.models, self.providers))
         for name, model in self.models.items():
             own = all(
                 name in self.providers and self.providers[name].type in _FREE_TO_RUN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
@@ -25,12 +26,13 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """A tool a model may call; `parameters` is a JSON Schema object."""
+    """A tool a model may call; `parameters` is a JSON Schema object, `extra` more fields of OpenAI's tool."""
 
     name: str
     description: str
     parameters: dict[str, Any]
     strict: bool | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class ResponseFormat:
     schema: dict[str, Any] | None = None
     strict: bool | None = None
     required: bool = True
+    description: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,8 @@ class ChatRequest:
 
     `model` is the provider's own name of it. `incremental` is False where nobody reads increments: the
     provider then asks its vendor for the whole answer and yields it as one delta. `extra` holds further
-    fields of OpenAI's body, for providers that speak it.
+    fields of OpenAI's body, for providers that speak it. `context_window` and `max_output_tokens` are the
+    model's, by the configuration, for vendors that have to be given them.
     """
 
     model: str
@@ -75,6 +79,8 @@ class ChatRequest:
     top_logprobs: int | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     incremental: bool = True
+    context_window: int | None = None
+    max_output_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The one stream: what providers yield, nodes write, the runner relays and dialects encode.
 
-A provider yields `TextDelta | ReasoningDelta | ToolCallDelta` and ends a good answer with exactly one
-`Completed`. The graph adds the rest. A turn's stream begins with `TurnStarted` and ends with exactly one
-`TurnCompleted` or `TurnFailed`.
+A provider yields `TextDelta | ReasoningDelta | ToolCallDelta | MessageFields` and ends a good answer with
+exactly one `Completed`. The graph adds the rest. A turn's stream begins with `TurnStarted` and ends with
+exactly one `TurnCompleted` or `TurnFailed`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Literal
 from gateway.core.exceptions import GatewayError, UpstreamReply
 from gateway.domain.breaker import BreakerState
 from gateway.domain.intent import JudgedBy
-from gateway.domain.messages import ToolCall
+from gateway.domain.messages import ToolCall, VendorData
 from gateway.domain.usage import Usage, money
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
@@ -47,26 +47,39 @@ class ReasoningDelta:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallDelta:
-    """A piece of a tool call: the first of an `index` has `id` and `name`, later ones only arguments."""
+    """A piece of a tool call: the first of an `index` has `id` and `name`, later ones only arguments.
+
+    `extra` holds further fields of OpenAI's tool call, which clients see and send back.
+    """
 
     index: int
     id: str | None = None
     name: str | None = None
     arguments: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFields:
+    """Further fields of OpenAI's message or delta, such as `annotations`, for clients that know them."""
+
+    fields: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Completed:
     """The provider's end marker; a stream that stops without one was cut.
 
-    `usage` is None where the provider did not count; the gateway then estimates.
+    `usage` is None where the provider did not count; the gateway then estimates. `vendor` is what the vendor
+    wants back with this answer.
     """
 
     finish_reason: FinishReason = "stop"
     usage: Usage | None = None
+    vendor: VendorData | None = field(default=None, compare=False)
 
 
-ProviderEvent = TextDelta | ReasoningDelta | ToolCallDelta | Completed
+ProviderEvent = TextDelta | ReasoningDelta | ToolCallDelta | MessageFields | Completed
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +237,7 @@ class Answer:
     fallback_from: str | None = None
     blocked_reason: str | None = None
     refused: bool = False
+    vendor: VendorData | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +260,7 @@ ChatEvent = (
     | TextDelta
     | ReasoningDelta
     | ToolCallDelta
+    | MessageFields
     | ToolStarted
     | ToolFinished
     | TextReplaced

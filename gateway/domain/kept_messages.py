@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
-from gateway.domain.messages import ImagePart, Message, TextPart, ToolCall
+from gateway.domain.messages import ImagePart, Message, TextPart, ToolCall, VendorData
 
 # What stands for the result of a call that nobody answered: no provider accepts a history with a gap.
 NO_RESULT = "[no result: this call was never answered]"
+_INTERNAL = frozenset({"vendor", "extra"})
 
 
 def kept(messages: Sequence[Message]) -> list[dict[str, Any]]:
@@ -23,7 +25,41 @@ def read_back(rows: Sequence[dict[str, Any]]) -> tuple[Message, ...]:
 
 def kept_calls(calls: Sequence[dict[str, Any]] | None) -> tuple[ToolCall, ...]:
     """The calls of a stored answer."""
-    return tuple(ToolCall(call["id"], call["name"], call["arguments"]) for call in calls or ())
+    return tuple(
+        ToolCall(call["id"], call["name"], call["arguments"], call.get("extra", {})) for call in calls or ()
+    )
+
+
+def stored_calls(calls: Sequence[ToolCall], vendor: VendorData | None = None) -> list[dict[str, Any]]:
+    """The calls of an answer as JSON; what the vendor wants back with the answer is kept with the first one.
+
+    It is wanted back with the calls' results and never after that, so an answer without calls keeps nothing.
+    """
+    rows: list[dict[str, Any]] = [
+        {
+            "id": call.id,
+            "name": call.name,
+            "arguments": call.arguments,
+            **({"extra": call.extra} if call.extra else {}),
+        }
+        for call in calls
+    ]
+    if rows and vendor is not None:
+        rows[0]["vendor"] = _data(vendor)
+    return rows
+
+
+def stored_vendor(calls: Sequence[dict[str, Any]] | None) -> VendorData | None:
+    """What `stored_calls` kept of the vendor's."""
+    data = calls[0].get("vendor") if calls else None
+    return VendorData(**data) if data is not None else None
+
+
+def shown_calls(calls: Sequence[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
+    """The calls of a stored answer as its owner sees them."""
+    if calls is None:
+        return None
+    return [{name: value for name, value in call.items() if name not in _INTERNAL} for call in calls]
 
 
 def open_calls(messages: Sequence[Message]) -> tuple[ToolCall, ...]:
@@ -65,13 +101,20 @@ def _kept(message: Message) -> dict[str, Any]:
     row: dict[str, Any] = {"role": message.role, "content": message.content}
     if not isinstance(message.content, str):
         row["content"] = [
-            {"text": part.text} if isinstance(part, TextPart) else {"url": part.url, "detail": part.detail}
+            {
+                **(
+                    {"text": part.text}
+                    if isinstance(part, TextPart)
+                    else {"url": part.url, "detail": part.detail}
+                ),
+                **({"extra": part.extra} if part.extra else {}),
+            }
             for part in message.content
         ]
     if message.tool_calls:
-        row["tool_calls"] = [
-            {"id": call.id, "name": call.name, "arguments": call.arguments} for call in message.tool_calls
-        ]
+        row["tool_calls"] = stored_calls(message.tool_calls)
+    if message.vendor is not None:
+        row["vendor"] = _data(message.vendor)
     if message.tool_call_id is not None:
         row["tool_call_id"] = message.tool_call_id
     if message.name is not None:
@@ -83,7 +126,9 @@ def _read(row: dict[str, Any]) -> Message:
     content = row["content"]
     if not isinstance(content, str):
         content = tuple(
-            TextPart(part["text"]) if "text" in part else ImagePart(part["url"], part["detail"])
+            TextPart(part["text"], part.get("extra", {}))
+            if "text" in part
+            else ImagePart(part["url"], part["detail"], part.get("extra", {}))
             for part in content
         )
     return Message(
@@ -92,4 +137,9 @@ def _read(row: dict[str, Any]) -> Message:
         tool_calls=kept_calls(row.get("tool_calls")),
         tool_call_id=row.get("tool_call_id"),
         name=row.get("name"),
+        vendor=VendorData(**row["vendor"]) if "vendor" in row else None,
     )
+
+
+def _data(vendor: VendorData) -> dict[str, Any]:
+    return {name: value for name, value in asdict(vendor).items() if value}

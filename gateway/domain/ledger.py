@@ -15,7 +15,7 @@ from gateway.core.ids import new_id
 from gateway.domain.budget import LEASE_SECONDS, BudgetState, Reservation
 from gateway.domain.events import MessageStatus
 from gateway.domain.kept_messages import no_result, open_calls, paired
-from gateway.domain.messages import Message, ToolCall
+from gateway.domain.messages import Message, ToolCall, VendorData
 from gateway.domain.usage import Usage
 
 UsageKind = Literal["chat", "tool", "embedding", "image", "guard"]
@@ -204,10 +204,14 @@ class FinishedTurn:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a stored message holds beside its text: of a question its messages, of an answer its calls."""
+    """What a stored message holds beside its text: of a question its messages, of an answer its calls.
+
+    `vendor` is what the answer's vendor wants back with its calls.
+    """
 
     messages: tuple[Message, ...] = ()
     calls: tuple[ToolCall, ...] = ()
+    vendor: VendorData | None = None
 
 
 _NOTHING_BESIDE = Said()
@@ -235,12 +239,14 @@ def readable(
         said = beside.get(at, _NOTHING_BESIDE)
         if at == 0 and summary is not None:
             # The summary speaks of this one too, but not of the calls that the next one may answer.
-            shown: tuple[Message, ...] = (Message("assistant", "", said.calls),) if said.calls else ()
+            shown: tuple[Message, ...] = ()
+            if said.calls:
+                shown = (Message("assistant", "", said.calls, vendor=said.vendor),)
             last = id_
         elif role == "user":
             shown = said.messages or (Message("user", content),)
         elif history and (content or said.calls):
-            shown = (Message("assistant", content, said.calls),)
+            shown = (Message("assistant", content, said.calls, vendor=said.vendor),)
         else:
             shown = ()
             del history[len(history) - asked :], before[len(before) - asked :]

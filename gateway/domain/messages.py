@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
+# Fields of an answer that only clients read; no vendor takes them back.
+CLIENT_FIELDS = frozenset({"annotations", "citations", "images", "search_results", "videos"})
 Role = Literal["system", "user", "assistant", "tool"]
 
 
 @dataclass(frozen=True, slots=True)
 class TextPart:
+    """A piece of text; `extra` holds further fields of OpenAI's part, such as `cache_control`."""
+
     text: str
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +25,7 @@ class ImagePart:
 
     url: str
     detail: Literal["auto", "low", "high", "original"] = "auto"
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 Content = str | tuple[TextPart | ImagePart, ...]
@@ -26,22 +33,48 @@ Content = str | tuple[TextPart | ImagePart, ...]
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A model's wish to run a tool; `arguments` is the JSON text as the model wrote it."""
+    """A model's wish to run a tool; `arguments` is the JSON text as the model wrote it.
+
+    `extra` holds further fields of OpenAI's tool call, such as `extra_content`.
+    """
 
     id: str
     name: str
     arguments: str
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class VendorData:
+    """What a vendor wants back with a message that it wrote (decision 36); nothing else reads it.
+
+    `type`, `provider` and `model` name its origin: a provider type, the configured provider, the vendor's
+    name of the model. They are empty where a client sent the fields. `fields` are further fields of OpenAI's
+    message: clients see them and send them back. `content` is the whole message in the vendor's own format;
+    it stays inside the gateway.
+    """
+
+    type: str = ""
+    provider: str = ""
+    model: str = ""
+    fields: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    content: list[Any] | None = field(default=None, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message; `tool_calls` only on `assistant`, `tool_call_id` only on `tool`."""
+    """One message; `tool_calls` only on `assistant`, `tool_call_id` only on `tool`.
+
+    `vendor` is what the vendor of an `assistant` message wants back with it, or what a client sent beside the
+    fields that the gateway knows.
+    """
 
     role: Role
     content: Content = ""
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     name: str | None = None
+    vendor: VendorData | None = None
 
     @property
     def text(self) -> str:

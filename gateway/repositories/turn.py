@@ -15,7 +15,7 @@ from gateway.core.database import clean_text, driver_connection, dump_json
 from gateway.core.exceptions import NotFound, TurnInProgress
 from gateway.core.ids import new_id
 from gateway.domain.budget import LEASE_SECONDS, BudgetState, OverBudget, Reservation
-from gateway.domain.kept_messages import kept_calls, read_back
+from gateway.domain.kept_messages import kept_calls, read_back, stored_vendor
 from gateway.domain.ledger import (
     AskedQuestion,
     Branch,
@@ -228,13 +228,17 @@ async def _refusal(connection: asyncpg.Connection, user_id: UUID) -> Exception:
     return NotFound(_GONE) if row is None else OverBudget(_budget(row))
 
 
+def _said(calls: list[dict[str, Any]]) -> Said:
+    return Said(calls=kept_calls(calls), vendor=stored_vendor(calls))
+
+
 def _branch(row: asyncpg.Record | None) -> Branch:
     if row is None or row["ids"] is None:
         return Branch()
     beside = {
         at: Said(messages=read_back(orjson.loads(text)))
         if row["roles"][at] == "user"
-        else Said(calls=kept_calls(orjson.loads(text)))
+        else _said(orjson.loads(text))
         for at, text in enumerate(row["beside"])
         if text is not None
     }

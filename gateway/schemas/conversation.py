@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 
 from gateway.core.ids import parse_id
 from gateway.domain.conversation import BranchMessage, StoredMessage
+from gateway.domain.kept_messages import shown_calls
 from gateway.domain.usage import Usage, money
 from gateway.schemas.base import Body, View
 
@@ -104,7 +105,7 @@ class MessageOut(View):
             cost_usd=money(message.cost_usd),
             receipt=message.shown_receipt,
             request_id=message.request_id,
-            tool_calls=message.tool_calls,
+            tool_calls=shown_calls(message.tool_calls),
             error=message.error,
             metadata=message.metadata,
         )

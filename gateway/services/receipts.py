@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
 from decimal import Decimal
 
 from gateway.core import metrics
 from gateway.core.exceptions import GatewayError
 from gateway.domain.conversation import REQUEST_ID
 from gateway.domain.events import Answer, Attempt
+from gateway.domain.kept_messages import stored_calls
 from gateway.domain.ledger import FinishedTurn, UsageEntry, UsageOwner
 from gateway.domain.reports import CACHED
 from gateway.domain.usage import Usage
@@ -68,7 +68,7 @@ def finished_turn(
         usage=answer.usage,
         cost_usd=answer.cost_usd,
         receipt=answer.receipt.as_json() | {REQUEST_ID: owner.request_id},
-        tool_calls=[asdict(call) for call in answer.tool_calls] or None,
+        tool_calls=stored_calls(answer.tool_calls, answer.vendor) or None,
         error={"code": error.code, "message": error.message} if error is not None else None,
         calls=calls,
     )

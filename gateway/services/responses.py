@@ -10,7 +10,7 @@ from uuid import UUID
 from gateway.core.exceptions import Conflict, InvalidRequest, NotFound, TurnInProgress
 from gateway.domain.chat import Turn
 from gateway.domain.conversation import BranchMessage, StoredMessage
-from gateway.domain.kept_messages import kept, kept_calls, read_back
+from gateway.domain.kept_messages import kept, kept_calls, read_back, stored_vendor
 from gateway.domain.ledger import Said, readable
 from gateway.domain.messages import Message, one_system_prompt
 from gateway.repositories.unit_of_work import UnitOfWork
@@ -133,7 +133,7 @@ def _check_calls(messages: Sequence[Message], open_calls: Sequence[str]) -> None
 def _in_full(turn: Turn, branch: Sequence[BranchMessage]) -> tuple[Message, ...]:
     """Instructions, all that was said before, and the question; with one system message at the beginning."""
     beside = {
-        at: Said(messages=_messages(message), calls=kept_calls(message.tool_calls))
+        at: Said(_messages(message), kept_calls(message.tool_calls), stored_vendor(message.tool_calls))
         for at, message in enumerate(branch)
     }
     before = readable(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.upstreams.http_server import Call, Reply, UpstreamServer
+from tests.upstreams.anthropic_rules import refused, signature
+from tests.upstreams.http_server import Call, Refusal, Reply, UpstreamServer
 
 _STOP = {
     "stop": "end_turn",
@@ -20,7 +21,20 @@ def _event(kind: str, **data: Any) -> bytes:
 
 
 class AnthropicUpstream(UpstreamServer):
-    """Content is a run of blocks, each started, filled by deltas and stopped."""
+    """Content is a run of blocks, each started, filled by deltas and stopped.
+
+    It refuses what the vendor refuses (`anthropic_rules`), among it thoughts that do not come back as they
+    were. `redacted` is put before the thoughts of each answer that has some.
+    """
+
+    redacted: str | None = None
+
+    def refusal(self, call: Call) -> Refusal | None:
+        sentence = refused(call.body)
+        if sentence is None:
+            return None
+        error = {"type": "invalid_request_error", "message": sentence}
+        return Refusal(400, body=json.dumps({"type": "error", "error": error}).encode())
 
     def lookup(self, call: Call) -> bytes | None:
         if call.method == "GET" and call.path == "/v1/models":
@@ -33,8 +47,11 @@ class AnthropicUpstream(UpstreamServer):
     def frames(self, reply: Reply, call: Call) -> tuple[list[bytes], list[bytes]]:
         usage = reply.usage or (0, 0)
         blocks: list[tuple[dict[str, Any], list[dict[str, Any]]]] = []
+        if reply.reasoning and self.redacted is not None:
+            blocks.append(({"type": "redacted_thinking", "data": self.redacted}, []))
         if reply.reasoning:
             deltas = [{"type": "thinking_delta", "thinking": piece} for piece in reply.reasoning]
+            deltas.append({"type": "signature_delta", "signature": signature("".join(reply.reasoning))})
             blocks.append(({"type": "thinking", "thinking": "", "signature": ""}, deltas))
         if reply.text:
             deltas = [{"type": "text_delta", "text": piece} for piece in reply.text]
@@ -47,6 +64,7 @@ class AnthropicUpstream(UpstreamServer):
         for index, (block, deltas) in enumerate(blocks):
             begin = _event("content_block_start", index=index, content_block=block)
             pieces = [_event("content_block_delta", index=index, delta=delta) for delta in deltas]
+            pieces = pieces or [b""]
             pieces[0] = begin + pieces[0]
             pieces[-1] += _event("content_block_stop", index=index)
             content += pieces
@@ -57,8 +75,11 @@ class AnthropicUpstream(UpstreamServer):
 
     def whole(self, reply: Reply, call: Call) -> bytes:
         content: list[dict[str, Any]] = []
+        if reply.reasoning and self.redacted is not None:
+            content.append({"type": "redacted_thinking", "data": self.redacted})
         if reply.reasoning:
-            content.append({"type": "thinking", "thinking": "".join(reply.reasoning), "signature": "s"})
+            thought = "".join(reply.reasoning)
+            content.append({"type": "thinking", "thinking": thought, "signature": signature(thought)})
         if reply.text:
             content.append({"type": "text", "text": "".join(reply.text)})
         content += [

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from typing import Any
 
-from tests.upstreams.http_server import Call, Reply, UpstreamServer
+from tests.upstreams.http_server import Call, Refusal, Reply, UpstreamServer
 
 _FINISH = {"stop": "STOP", "length": "MAX_TOKENS", "tool_calls": "STOP", "content_filter": "SAFETY"}
 
 
+# Models that sign their calls and demand the signatures back; the others do neither.
+_SIGNING = ("gemini-3", "gemini-flash-latest", "gemini-pro-latest")
+_PLACEHOLDERS = ("skip_thought_signature_validator", "context_engineering_is_the_way_to_go")
+
+
 class GeminiUpstream(UpstreamServer):
-    """Gemini sends a tool call in one piece, and says `STOP` after it."""
+    """Gemini sends a tool call in one piece, and says `STOP` after it.
+
+    A model that signs refuses the calls of the turn under way whose first one is not signed.
+    """
+
+    def refusal(self, call: Call) -> Refusal | None:
+        if not _signs(call) or not _unsigned(call.body["contents"]):
+            return None
+        sentence = "Function call is missing a thought_signature in functionCall parts."
+        error = {"code": 400, "message": sentence, "status": "INVALID_ARGUMENT"}
+        return Refusal(400, body=json.dumps({"error": error}).encode())
 
     def lookup(self, call: Call) -> bytes | None:
         if call.method == "GET" and call.path == "/v1beta/models":
@@ -24,7 +41,7 @@ class GeminiUpstream(UpstreamServer):
     def frames(self, reply: Reply, call: Call) -> tuple[list[bytes], list[bytes]]:
         content = [_sse(_chunk([{"text": piece, "thought": True}])) for piece in reply.reasoning]
         content += [_sse(_chunk([{"text": piece}])) for piece in reply.text]
-        content += [_sse(_chunk([part])) for part in _tools(reply)]
+        content += [_sse(_chunk([part])) for part in _tools(reply, call)]
         return content, [_sse(_chunk([{"text": ""}], reply))]
 
     def whole(self, reply: Reply, call: Call) -> bytes:
@@ -32,7 +49,7 @@ class GeminiUpstream(UpstreamServer):
         parts = parts if reply.reasoning else []
         if reply.text:
             parts.append({"text": "".join(reply.text)})
-        return json.dumps(_chunk([*parts, *_tools(reply)], reply)).encode()
+        return json.dumps(_chunk([*parts, *_tools(reply, call)], reply)).encode()
 
     def error_frame(self) -> bytes:
         return _sse({"error": {"code": 503, "message": "vendor secret detail", "status": "UNAVAILABLE"}})
@@ -61,8 +78,34 @@ def _chunk(parts: list[dict[str, Any]], end: Reply | None = None) -> dict[str, A
     return body
 
 
-def _tools(reply: Reply) -> list[dict[str, Any]]:
-    return [
+def _tools(reply: Reply, call: Call) -> list[dict[str, Any]]:
+    parts: list[dict[str, Any]] = [
         {"functionCall": {"name": tool.name, "args": json.loads("".join(tool.pieces))}}
         for tool in reply.tools
     ]
+    if parts and _signs(call):
+        parts[0]["thoughtSignature"] = signature(parts[0]["functionCall"])
+    return parts
+
+
+def signature(function_call: dict[str, Any]) -> str:
+    """What the vendor signs a call with."""
+    text = json.dumps([function_call["name"], function_call.get("args")], sort_keys=True)
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _signs(call: Call) -> bool:
+    return any(f"/models/{name}" in call.path for name in _SIGNING)
+
+
+def _unsigned(contents: list[dict[str, Any]]) -> bool:
+    """Whether a step of the turn under way has a first call without a good signature."""
+    for content in reversed(contents):
+        parts = content["parts"]
+        if content["role"] == "user" and not any("functionResponse" in part for part in parts):
+            return False
+        calls = [part for part in parts if "functionCall" in part]
+        good = (signature(calls[0]["functionCall"]), *_PLACEHOLDERS) if calls else ()
+        if calls and calls[0].get("thoughtSignature") not in good:
+            return True
+    return False

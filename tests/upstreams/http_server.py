@@ -148,6 +148,10 @@ class UpstreamServer(ABC):
     def lookup(self, call: Call) -> bytes | None:
         """The JSON for a call that asks for no answer of a model; None for any other call."""
 
+    def refusal(self, call: Call) -> Refusal | None:
+        """The vendor's refusal of this call, if its body breaks a rule of the vendor's."""
+        return None
+
     # What a test uses.
 
     def script(self, *steps: Step) -> None:
@@ -213,7 +217,9 @@ class UpstreamServer(ABC):
                 return await self._answer(step, call, reader, writer)
             await self._send_whole(writer, 200, "application/json", found, {})
             return True
-        step = self._steps.pop(0) if len(self._steps) > 1 else (self._steps or [Reply()])[0]
+        step: Step | None = self.refusal(call)
+        if step is None:
+            step = self._steps.pop(0) if len(self._steps) > 1 else (self._steps or [Reply()])[0]
         async with self._called:
             self.calls.append(call)
             self._called.notify_all()

@@ -7,9 +7,15 @@ from typing import Any
 
 from tests.upstreams.http_server import Call, Reply, UpstreamServer
 
+# The window that most machines load a model with where a call names none.
+_LOADED = 4096
+
 
 class OllamaUpstream(UpstreamServer):
-    """Ollama sends a tool call in one piece, and says `done_reason: stop` after it."""
+    """Ollama sends a tool call in one piece, and says `done_reason: stop` after it.
+
+    It never refuses a long prompt: the beginning of what is beyond the loaded window is not `read`.
+    """
 
     stream_type = "application/x-ndjson"
 
@@ -50,6 +56,13 @@ class OllamaUpstream(UpstreamServer):
 
     def error_body(self, status: int, code: str) -> bytes:
         return json.dumps({"error": f"vendor secret detail {code}"}).encode()
+
+
+def read(call: Call) -> str:
+    """What of the prompt the model has read, at four characters a token."""
+    window = call.body["options"].get("num_ctx", _LOADED)
+    prompt = "".join(message["content"] for message in call.body["messages"])
+    return prompt[-4 * window :]
 
 
 def _line(call: Call, message: dict[str, Any], end: dict[str, Any] | None = None) -> bytes:

@@ -19,14 +19,37 @@ from tests.upstreams.http_server import Call, Raw, Refusal, Reply, Silence, Tool
 __all__ = ["OpenAIUpstream", "Raw", "Refusal", "Reply", "Silence", "Tool"]
 
 
+SIGNATURE = "Ep0BCpoBAb4+/w=="
+
+
 def sse(data: Any) -> bytes:
     return b"data: " + json.dumps(data).encode() + b"\n\n"
 
 
 class OpenAIUpstream(UpstreamServer):
-    """See the module; `url` includes `/v1`."""
+    """See the module; `url` includes `/v1`.
+
+    `wants_thoughts`: as DeepSeek does in its thinking mode, it refuses calls of the turn under way whose
+    message came back without its `reasoning_content`. `signs`: as Gemini's endpoint for OpenAI's API does,
+    its calls have an `extra_content` that has to come back.
+    """
 
     prefix = "/v1"
+    wants_thoughts = False
+    signs = False
+
+    def refusal(self, call: Call) -> Refusal | None:
+        if not (self.wants_thoughts or self.signs) or not call.path.endswith("/chat/completions"):
+            return None
+        for message in reversed(call.body["messages"]):
+            if message["role"] == "user":
+                return None
+            calls = message.get("tool_calls") or ()
+            if self.wants_thoughts and calls and not message.get("reasoning_content"):
+                return Refusal(400, "the `reasoning_content` in the thinking mode must be passed back")
+            if self.signs and calls and "extra_content" not in calls[0]:
+                return Refusal(400, "missing a thought_signature")
+        return None
 
     def lookup(self, call: Call) -> bytes | None:
         if call.method == "GET" and call.path.endswith("/models"):
@@ -48,7 +71,13 @@ class OpenAIUpstream(UpstreamServer):
         ]
         for index, tool in enumerate(reply.tools):
             function = {"name": tool.name, "arguments": ""}
-            first = {"index": index, "id": tool.id, "type": "function", "function": function}
+            first = {
+                "index": index,
+                "id": tool.id,
+                "type": "function",
+                "function": function,
+                **self._signed(),
+            }
             content.append(chunk({"tool_calls": [first]}))
             content += [
                 chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
@@ -74,6 +103,7 @@ class OpenAIUpstream(UpstreamServer):
                     "id": tool.id,
                     "type": "function",
                     "function": {"name": tool.name, "arguments": "".join(tool.pieces)},
+                    **self._signed(),
                 }
                 for tool in reply.tools
             ]
@@ -87,6 +117,9 @@ class OpenAIUpstream(UpstreamServer):
         if reply.usage is not None:
             body["usage"] = _usage(reply.usage)
         return json.dumps(body).encode()
+
+    def _signed(self) -> dict[str, Any]:
+        return {"extra_content": {"google": {"thought_signature": SIGNATURE}}} if self.signs else {}
 
     def error_frame(self) -> bytes:
         return sse({"error": {"message": "vendor secret detail", "type": "server_error", "code": None}})

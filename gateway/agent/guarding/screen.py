@@ -10,7 +10,14 @@ from gateway.agent.context import AgentContext
 from gateway.agent.guarding.checks import Withheld, note
 from gateway.agent.reply import Reply
 from gateway.domain.config.guardrails import GuardMode
-from gateway.domain.events import Completed, ProviderEvent, ReasoningDelta, TextDelta, ToolCallDelta
+from gateway.domain.events import (
+    Completed,
+    MessageFields,
+    ProviderEvent,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+)
 from gateway.domain.messages import Message
 from gateway.guardrails.base import Verdict
 from gateway.guardrails.leak import Known, Leak, LeakGuard, LeakWindow, find_leaks
@@ -65,9 +72,11 @@ class OutputScreen:
             case ReasoningDelta(text=text):
                 out = self._window("thinking").feed(text)
                 return [ReasoningDelta(out)] if out else []
-            case ToolCallDelta(index=index, id=id_, name=name, arguments=arguments):
+            case ToolCallDelta(index=index, id=id_, name=name, arguments=arguments, extra=extra):
                 out = self._window(index).feed(arguments)
-                return [ToolCallDelta(index, id_, name, out)] if out or id_ or name else []
+                return [ToolCallDelta(index, id_, name, out, extra)] if out or id_ or name or extra else []
+            case MessageFields():
+                return []  # no window looks into a vendor's own fields
             case Completed():
                 return [*self._rest(), event]
 

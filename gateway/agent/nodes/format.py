@@ -75,6 +75,8 @@ def _answer(state: AgentState, context: AgentContext, status: MessageStatus) -> 
         receipt=_receipt(state, route, context),
         reasoning=state["reasoning"],
         tool_calls=state["tool_calls"],
+        # The fields repeat what was said, and a guard that withholds parts of an answer has not read them.
+        vendor=None if "block" in (context.guard.leak, context.guard.personal_data) else state["vendor"],
         logprobs=state["logprobs"],
         fallback_from=first if route.model and first != route.model else None,
         refused=blocked is None and state["refused"],

@@ -25,7 +25,7 @@ async def guardrail(state: AgentState, runtime: Runtime[AgentContext]) -> AgentS
     """
     context = runtime.context
     if not _may_try_again(state, context):
-        return AgentState(text="", reasoning="", logprobs=(), tool_calls=())
+        return AgentState(text="", reasoning="", logprobs=(), tool_calls=(), vendor=None)
     if state["spoke"]:
         context.emit(TextReplaced(state["text"], state["blocked"] or ""))
     return AgentState(

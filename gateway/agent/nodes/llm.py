@@ -55,6 +55,7 @@ async def llm(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
         return AgentState(
             said="",
             tool_calls=(),
+            vendor=None,
             finish_reason=None,
             failure=None,
             blocked=blocked.reason,
@@ -70,6 +71,7 @@ async def llm(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
         logprobs=(*state["logprobs"], *reply.logprobs),
         refused=reply.refused,
         tool_calls=reply.tool_calls() if failure is None else (),
+        vendor=reply.vendor,
         finish_reason=reply.finish_reason,
         failure=failure,
         # Calls of tools that arrived whole are no words: another model may go on from what the tools said.

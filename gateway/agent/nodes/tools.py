@@ -34,7 +34,7 @@ async def tools(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState
     outcomes = await asyncio.gather(
         *(_answer(context, call, this, this.refusal(at, call), allowed) for at, call in enumerate(calls))
     )
-    asked = Message(role="assistant", content=state["said"], tool_calls=calls)
+    asked = Message(role="assistant", content=state["said"], tool_calls=calls, vendor=state["vendor"])
     return AgentState(
         messages=(*state["messages"], asked, *map(_shown, calls, outcomes)),
         tool_calls=(),

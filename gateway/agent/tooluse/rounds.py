@@ -33,7 +33,9 @@ def storable(calls: Iterable[ToolCall]) -> tuple[ToolCall, ...]:
             call_id = f"{call_id or 'call'}_{at}"
         seen.add(call_id)
         name = _UNSTORABLE.sub("\ufffd", call.name)[:_LONGEST_NAME]
-        kept.append(ToolCall(call_id, name, _LONE_SURROGATE.sub("\ufffd", call.arguments)))
+        kept.append(
+            replace(call, id=call_id, name=name, arguments=_LONE_SURROGATE.sub("\ufffd", call.arguments))
+        )
     return tuple(kept)
 
 

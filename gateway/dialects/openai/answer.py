@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -13,6 +14,7 @@ from gateway.dialects.sse import frame
 from gateway.domain.events import (
     Answer,
     ChatEvent,
+    MessageFields,
     ReasoningDelta,
     RouteChosen,
     TextDelta,
@@ -20,9 +22,11 @@ from gateway.domain.events import (
     TurnCompleted,
     TurnFailed,
 )
+from gateway.domain.messages import CLIENT_FIELDS
 from gateway.domain.usage import Usage
 
 _DONE = b"data: [DONE]\n\n"
+_THOUGHTS = frozenset({"reasoning", "reasoning_content"})
 
 
 def completion_body(*answers: Answer) -> dict[str, Any]:
@@ -55,15 +59,27 @@ def _choice(index: int, answer: Answer) -> dict[str, Any]:
         message["reasoning_content"] = answer.reasoning
     if answer.tool_calls:
         message["tool_calls"] = [
-            {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}}
+            {
+                **c.extra,
+                "id": c.id,
+                "type": "function",
+                "function": {"name": c.name, "arguments": c.arguments},
+            }
             for c in answer.tool_calls
         ]
+    if answer.vendor is not None:
+        message = {**_shown(answer.vendor.fields), **message}
     return {
         "index": index,
         "message": message,
         "logprobs": _logprobs(answer.logprobs, answer.refused) if answer.logprobs else None,
         "finish_reason": answer.finish_reason or "stop",
     }
+
+
+def _shown(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A vendor's own fields of an answer; its thoughts have one name here, whatever the vendor's is."""
+    return {name: value for name, value in fields.items() if name not in _THOUGHTS}
 
 
 def completion_id(request_id: str) -> str:
@@ -135,6 +151,10 @@ class OpenAIEncoder:
                 if not self._tools:
                     return None
                 return self._delta(orjson.dumps({"tool_calls": [_tool_call_delta(event)]}))
+            case MessageFields(fields=fields):
+                # Without calls to run, a client sends nothing back; it still reads what is meant for it.
+                shown = {n: v for n, v in fields.items() if self._tools or n in CLIENT_FIELDS}
+                return self._delta(orjson.dumps(shown)) if shown else None
             case RouteChosen(model=model):
                 self._head["model"] = model
                 return None
@@ -198,7 +218,7 @@ def _logprobs(entries: tuple[dict[str, Any], ...], refusal: bool) -> dict[str, A
 
 
 def _tool_call_delta(event: ToolCallDelta) -> dict[str, Any]:
-    delta: dict[str, Any] = {"index": event.index}
+    delta: dict[str, Any] = {**event.extra, "index": event.index}
     if event.id is not None:
         delta["id"] = event.id
         delta["type"] = "function"

@@ -84,6 +84,7 @@ class NamedToolChoice(_Part):
 
 class JsonSchema(_Part):
     name: str
+    description: str | None = None
     schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
     strict: bool | None = None
 

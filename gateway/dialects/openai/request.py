@@ -15,12 +15,10 @@ from gateway.dialects.openai.body import (
     ToolBody,
 )
 from gateway.domain.chat import ResponseFormat, Sampling, ToolChoice, ToolSpec, Turn
-from gateway.domain.messages import Content, ImagePart, Message, TextPart, ToolCall
+from gateway.domain.messages import CLIENT_FIELDS, Content, ImagePart, Message, TextPart, ToolCall, VendorData
 
 # Accepted and meant for OpenAI's own bookkeeping; an upstream has no use for them.
-_NOT_PASSED_ON = frozenset(
-    {"user", "metadata", "store", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"}
-)
+_NOT_PASSED_ON = frozenset({"user", "metadata", "store"})
 # What no provider here can do for the time being; None and the given values ask for nothing.
 _UNSUPPORTED: dict[str, tuple[Any, ...]] = {
     "functions": (),
@@ -29,6 +27,8 @@ _UNSUPPORTED: dict[str, tuple[Any, ...]] = {
     "modalities": (["text"],),
     "web_search_options": (),
 }
+# Fields of the gateway's own answers that clients send back and no upstream takes.
+_ANSWERS_ONLY = frozenset({*CLIENT_FIELDS, "refusal"})
 _UNSUPPORTED_OF_MESSAGES = ("function_call", "audio")
 
 
@@ -102,31 +102,42 @@ def _message(body: MessageBody, at: int) -> Message:
         role="system" if body.role == "developer" else body.role,
         content=_content(body.content, at),
         tool_calls=tuple(
-            ToolCall(call.id, call.function.name, call.function.arguments) for call in body.tool_calls or ()
+            ToolCall(call.id, call.function.name, call.function.arguments, _given(call.model_extra))
+            for call in body.tool_calls or ()
         ),
         tool_call_id=body.tool_call_id,
         name=body.name,
+        vendor=VendorData(fields=fields) if (fields := _given(body.model_extra)) else None,
     )
+
+
+def _given(extra: dict[str, Any] | None) -> dict[str, Any]:
+    """Fields that are not known here and say something: upstreams that speak OpenAI's API get them."""
+    return {
+        name: value
+        for name, value in (extra or {}).items()
+        if value is not None and name not in _ANSWERS_ONLY
+    }
 
 
 def _content(content: str | list[ContentPart] | None, at: int) -> Content:
     if content is None or isinstance(content, str):
         return content or ""
     parts = tuple(_part(part, f"messages.{at}.content.{i}") for i, part in enumerate(content))
-    if all(isinstance(part, TextPart) for part in parts):
+    if all(isinstance(part, TextPart) and not part.extra for part in parts):
         return "".join(part.text for part in parts if isinstance(part, TextPart))
     return parts
 
 
 def _part(part: ContentPart, path: str) -> TextPart | ImagePart:
     if part.type == "text" and part.text is not None:
-        return TextPart(part.text)
+        return TextPart(part.text, _given(part.model_extra))
     if part.type == "refusal" and part.refusal is not None:
         return TextPart(part.refusal)
     if part.type == "image_url" and part.image_url is not None:
         if not part.image_url.url.startswith(("https://", "http://", "data:image/")):
             raise ValidationFailed("An image is an http(s) or data:image URL.", param=f"{path}.image_url.url")
-        return ImagePart(part.image_url.url, part.image_url.detail)
+        return ImagePart(part.image_url.url, part.image_url.detail, _given(part.model_extra))
     if part.type in ("text", "refusal", "image_url"):
         raise ValidationFailed(f"A part of this type needs its {part.type}.", param=path)
     raise UnsupportedParameter("Only text and image_url parts are supported.", param=f"{path}.type")
@@ -143,6 +154,7 @@ def _tool(tool: ToolBody, at: int) -> ToolSpec:
         function.description or "",
         function.parameters or {"type": "object", "properties": {}},
         function.strict,
+        _given(tool.model_extra),
     )
 
 
@@ -169,4 +181,6 @@ def _response_format(body: ResponseFormatBody | None) -> ResponseFormat | None:
     if body.json_schema is None:
         raise ValidationFailed("json_schema is missing.", param="response_format.json_schema")
     spec = body.json_schema
-    return ResponseFormat("json_schema", spec.name, spec.schema_ or {}, spec.strict)
+    return ResponseFormat(
+        "json_schema", spec.name, spec.schema_ or {}, spec.strict, description=spec.description
+    )

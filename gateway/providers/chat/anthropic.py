@@ -1,144 +1,99 @@
-"""Anthropic by `langchain-anthropic`, its answers watched for `message_stop`."""
+"""Anthropic's `/v1/messages`, straight on the wire (decision 36)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
 
 import httpx
 
+from gateway.core.exceptions import UnsupportedParameter
 from gateway.domain.catalog import ProviderConfig, Timeouts
 from gateway.domain.chat import ChatRequest
-from gateway.providers.chat import langchain_bridge as bridge
+from gateway.domain.events import ProviderEvent
+from gateway.domain.messages import VendorData
 from gateway.providers.chat import wire
-from gateway.providers.chat.base import ProviderHealth
-from gateway.providers.chat.langchain_provider import LangChainProvider
-from gateway.providers.chat.openai_body import response_format
-from gateway.providers.chat.refusals import error_in_stream
-from gateway.providers.chat.token_counts import TokenCounts
-
-if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
+from gateway.providers.chat.anthropic_answer import AnthropicReader
+from gateway.providers.chat.anthropic_body import check, encode
+from gateway.providers.chat.base import ChatProvider, ProviderHealth
+from gateway.providers.chat.openai_extras import refuse_extras
+from gateway.providers.chat.relay import relay
+from gateway.providers.chat.vendor_data import given_back
 
 DEFAULT_BASE_URL = "https://api.anthropic.com"
 _VERSION = "2023-06-01"
+_OURS = frozenset({"headers", "default_headers", "betas"})
 
 
-class AnthropicMarks:
-    sse = True
-    stream_type = "text/event-stream"
+class AnthropicProvider(ChatProvider):
+    """`base_url` is without `/v1`.
 
-    def is_end(self, data: dict[str, Any]) -> bool:
-        if data["type"] == "error":
-            raise error_in_stream(data)
-        return bool(data["type"] == "message_stop")
-
-    def is_answer(self, data: dict[str, Any]) -> bool:
-        return data["type"] == "message" and isinstance(data["content"], list) and bool(data["stop_reason"])
-
-    def count(self, data: dict[str, Any], counts: TokenCounts) -> None:
-        kind = data["type"]
-        if kind == "message_start":
-            counts.anthropic(data["message"].get("usage"))
-        elif kind in ("message", "message_delta"):
-            counts.anthropic(data.get("usage"))
-
-
-class AnthropicProvider(LangChainProvider):
-    """`options` are further arguments of `ChatAnthropic`, such as `thinking`."""
+    `options`: `headers` are sent with every call, `betas` are names for the header `anthropic-beta`; the rest
+    are fields of the body, such as `thinking` and `max_tokens`, which a request's own come before.
+    """
 
     type = "anthropic"
-    marks = AnthropicMarks()
-    one_system_message = True
-    finish_reasons = {  # noqa: RUF012 - a constant of the class
-        "end_turn": "stop",
-        "stop_sequence": "stop",
-        "max_tokens": "length",
-        "model_context_window_exceeded": "length",
-        "tool_use": "tool_calls",
-        "refusal": "content_filter",
-    }
 
     def __init__(
         self, name: str, config: ProviderConfig, timeouts: Timeouts, http: httpx.AsyncClient
     ) -> None:
         super().__init__(name, config, timeouts, http)
-        self._base_url = wire.base_url_of(config.base_url, DEFAULT_BASE_URL)
-        self._client: Any = None
+        base = wire.base_url_of(config.base_url, DEFAULT_BASE_URL)
+        self._url = httpx.URL(f"{base}/v1/messages")
+        self._models_url = f"{base}/v1/models"
+        self._options = {name: value for name, value in config.options.items() if name not in _OURS}
+        headers = {
+            "content-type": "application/json",
+            "user-agent": "llm-gateway",
+            "x-api-key": config.api_key or "none",
+            "anthropic-version": _VERSION,
+            **_headers(config.options),
+        }
+        for header, value in headers.items():
+            wire.check_header(header, value)
+        self._headers = httpx.Headers(
+            {**headers, "host": self._url.netloc.decode(), "accept-encoding": "identity"}, encoding="utf-8"
+        )
+        self._extensions = {"timeout": wire.timeouts_of(timeouts)}
 
     @property
     def configured(self) -> bool:
         return bool(self.config.api_key or self.config.base_url)
 
-    def build(self, model: str) -> BaseChatModel:
-        import anthropic
-        import httpx2
-        from langchain_anthropic import ChatAnthropic
+    def refusal(self, request: ChatRequest) -> UnsupportedParameter | None:
+        try:
+            refuse_extras(request.extra)
+            check(request)
+        except UnsupportedParameter as error:
+            return error
+        return None
 
-        from gateway.providers.chat.guard_httpx2 import GuardedTransport
-
-        key = self.config.api_key or "none"
-        if self._client is None:
-            self._client = anthropic.AsyncAnthropic(
-                api_key=key,
-                base_url=self._base_url,
-                max_retries=0,
-                http_client=httpx2.AsyncClient(transport=GuardedTransport(self.guard)),
-            )
-        chat = ChatAnthropic(
-            model_name=model, api_key=key, base_url=self._base_url, max_retries=0, **self.config.options
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[ProviderEvent, None]:
+        refuse_extras(request.extra)
+        messages = given_back(request.messages, self.type, self.name, request.model, one_vendor=True)
+        if messages is not request.messages:
+            request = replace(request, messages=messages)
+        body = encode(request, self._options)
+        call = httpx.Request(
+            "POST", self._url, headers=self._headers, content=body, extensions=dict(self._extensions)
         )
-        chat.__dict__["_async_client"] = self._client  # a cached property, filled before its first use
-        return chat
-
-    def arguments(self, request: ChatRequest) -> dict[str, Any]:
-        sampling = request.sampling
-        wanted = request.response_format
-        bridge.refuse(
-            logprobs=request.logprobs,
-            seed=sampling.seed,
-            presence_penalty=sampling.presence_penalty or None,
-            frequency_penalty=sampling.frequency_penalty or None,
-            response_format=wanted is not None and wanted.type == "json_object",
-        )
-        arguments: dict[str, Any] = {}
-        if sampling.temperature is not None:
-            arguments["temperature"] = min(sampling.temperature, 1.0)  # OpenAI's scale goes to 2
-        if sampling.top_p is not None:
-            arguments["top_p"] = sampling.top_p
-        if sampling.max_tokens is not None:
-            arguments["max_tokens"] = sampling.max_tokens
-        if sampling.stop:
-            arguments["stop"] = list(sampling.stop)
-        if wanted is not None:
-            arguments["response_format"] = response_format(wanted)
-        if request.tools:
-            arguments["tools"] = [
-                {"name": tool.name, "description": tool.description, "input_schema": tool.parameters}
-                for tool in request.tools
-            ]
-            choice = _tool_choice(request)
-            if choice:
-                arguments["tool_choice"] = choice
-        return arguments
-
-    def finish_word(self, metadata: Mapping[str, Any]) -> str | None:
-        return metadata.get("stop_reason")
+        reader = AnthropicReader(VendorData(self.type, self.name, request.model))
+        response = await wire.send(self.http, call)
+        async with aclosing(relay(response, reader, incremental=request.incremental)) as events:
+            async for event in events:
+                yield event
 
     async def check(self) -> ProviderHealth:
         if not self.configured:
             return ProviderHealth(False, "no API key is configured")
-        headers = {"x-api-key": self.config.api_key or "none", "anthropic-version": _VERSION}
-        return await wire.check_url(self.http, f"{self._base_url}/v1/models", headers)
+        return await wire.check_url(self.http, self._models_url, self._headers)
 
 
-def _tool_choice(request: ChatRequest) -> dict[str, Any]:
-    choice = request.tool_choice
-    out: dict[str, Any] = {}
-    if choice.mode == "function":
-        out = {"type": "tool", "name": choice.name}
-    elif choice.mode != "auto":
-        out = {"type": "any" if choice.mode == "required" else "none"}
-    if request.parallel_tool_calls is not None and choice.mode != "none":
-        out = {"type": "auto", **out, "disable_parallel_tool_use": not request.parallel_tool_calls}
-    return out
+def _headers(options: Mapping[str, Any]) -> dict[str, str]:
+    given = {**(options.get("default_headers") or {}), **(options.get("headers") or {})}
+    headers = {str(name).lower(): str(value) for name, value in given.items()}
+    if options.get("betas"):
+        headers["anthropic-beta"] = ",".join(map(str, options["betas"]))
+    return headers

@@ -9,12 +9,15 @@ import httpx
 
 from gateway.domain.catalog import ProviderConfig, Timeouts
 from gateway.domain.chat import ChatRequest
-from gateway.providers.chat import langchain_bridge as bridge
+from gateway.domain.messages import VendorData
 from gateway.providers.chat import wire
 from gateway.providers.chat.base import ProviderHealth
+from gateway.providers.chat.gemini_body import Recorder, fields
+from gateway.providers.chat.guard import GuardedCall
 from gateway.providers.chat.guard_httpx import GuardedTransport
 from gateway.providers.chat.langchain_provider import LangChainProvider, trusting_nobody
 from gateway.providers.chat.openai_body import response_format
+from gateway.providers.chat.openai_extras import refuse_parameters
 from gateway.providers.chat.refusals import error_in_stream
 from gateway.providers.chat.token_counts import TokenCounts
 
@@ -44,24 +47,14 @@ class GeminiMarks:
 
 
 class GeminiProvider(LangChainProvider):
-    """`base_url` is without the API's version; `options` go to `ChatGoogleGenerativeAI`."""
+    """`base_url` is without the API's version.
+
+    `options`: with `placeholder_signature: false`, calls without a thought signature are sent as they are.
+    The rest go to `ChatGoogleGenerativeAI`.
+    """
 
     type = "gemini"
     marks = GeminiMarks()
-    one_system_message = True
-    finish_reasons = {  # noqa: RUF012 - a constant of the class
-        "STOP": "stop",
-        "MAX_TOKENS": "length",
-        "SAFETY": "content_filter",
-        "RECITATION": "content_filter",
-        "LANGUAGE": "content_filter",
-        "BLOCKLIST": "content_filter",
-        "PROHIBITED_CONTENT": "content_filter",
-        "SPII": "content_filter",
-    }
-    failed_reasons = frozenset(
-        {"MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "OTHER", "FINISH_REASON_UNSPECIFIED"}
-    )
 
     def __init__(
         self, name: str, config: ProviderConfig, timeouts: Timeouts, http: httpx.AsyncClient
@@ -70,6 +63,8 @@ class GeminiProvider(LangChainProvider):
         self._base_url = wire.base_url_of(config.base_url, DEFAULT_BASE_URL)
         self._key = config.api_key or "none"
         self._client: Any = None
+        self._placeholder = config.options.get("placeholder_signature") is not False
+        self._options = {k: v for k, v in config.options.items() if k != "placeholder_signature"}
 
     @property
     def configured(self) -> bool:
@@ -97,13 +92,13 @@ class GeminiProvider(LangChainProvider):
             vertexai=False,
             max_retries=1,  # attempts in all
             client_args={"verify": trusting_nobody()},
-            **{"temperature": None, **self.config.options},  # its own default would be sent otherwise
+            **{"temperature": None, **self._options},  # its own default would be sent otherwise
         )
         chat.client = self._client
         return chat
 
     def arguments(self, request: ChatRequest) -> dict[str, Any]:
-        bridge.refuse(logprobs=request.logprobs, parallel_tool_calls=request.parallel_tool_calls is False)
+        refuse_parameters(logprobs=request.logprobs, parallel_tool_calls=request.parallel_tool_calls is False)
         sampling = request.sampling
         fields = {
             "temperature": sampling.temperature,
@@ -117,19 +112,30 @@ class GeminiProvider(LangChainProvider):
         arguments: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
         if request.response_format is not None:
             arguments["response_format"] = response_format(request.response_format)
-        if request.tools:
-            arguments["tools"] = bridge.tools(request.tools)
-            if request.tool_choice.mode != "auto":
-                arguments["tool_choice"] = bridge.tool_choice(request.tool_choice)
         return arguments
 
-    def finish_word(self, metadata: Mapping[str, Any]) -> str | None:
+    def call(self, request: ChatRequest) -> GuardedCall:
+        return GuardedCall(fields(request, placeholder=self._placeholder), record=Recorder())
+
+    def finish_word(self, metadata: Mapping[str, Any], call: GuardedCall) -> str | None:
         if (metadata.get("prompt_feedback") or {}).get("block_reason"):
             return "SAFETY"
-        return metadata.get("finish_reason")
+        return _recorder(call).finish
+
+    def extra_of(self, call: GuardedCall, index: int) -> Mapping[str, Any]:
+        return _recorder(call).call_field(index)
+
+    def wanted_back(self, call: GuardedCall, reasoning: str) -> VendorData | None:
+        content = _recorder(call).signed
+        return VendorData(content=content) if content is not None else None
 
     async def check(self) -> ProviderHealth:
         if not self.configured:
             return ProviderHealth(False, "no API key is configured")
         url = f"{self._base_url}/{_API_VERSION}/models?pageSize=1"
         return await wire.check_url(self.http, url, {"x-goog-api-key": self._key})
+
+
+def _recorder(call: GuardedCall) -> Recorder:
+    assert isinstance(call.record, Recorder)
+    return call.record

@@ -7,6 +7,8 @@ vendor's end marker ends in `UpstreamBroken` whatever the SDK would make of it.
 
 from __future__ import annotations
 
+import codecs
+import json
 from collections.abc import AsyncGenerator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -18,10 +20,12 @@ import orjson
 from gateway.core.exceptions import GatewayError, UpstreamBroken
 from gateway.domain.catalog import Timeouts
 from gateway.providers.chat import wire
+from gateway.providers.chat.sse import EventReader, LineReader, loads
 from gateway.providers.chat.token_counts import TokenCounts
 
 # The body is handed on decompressed and re-framed; nobody keeps a vendor's cookies.
 _OURS = frozenset({b"accept-encoding", b"content-length", b"transfer-encoding"})
+_SHAPES = (ValueError, TypeError, KeyError, IndexError, AttributeError)
 _HOP_HEADERS = frozenset(
     {"content-encoding", "content-length", "transfer-encoding", "connection", "set-cookie"}
 )
@@ -47,6 +51,11 @@ class VendorMarks(Protocol):
         """Note the tokens that this object of a stream, or this whole answer, tells of."""
 
 
+class Record(Protocol):
+    def record(self, data: dict[str, Any]) -> None:
+        """Take in one object of a stream, or a whole answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """A vendor's good answer: its body is watched while it is read."""
@@ -68,13 +77,20 @@ class GuardedCall:
 
     `body` overrides fields of the JSON body (None takes one away) where an SDK loses or bends them;
     `exchanges` are closed when the
-    call ends in whatever way: SDKs leave that to the garbage collector. `counts` are read from the vendor's
-    own objects, since SDKs lose some.
+    call ends in whatever way: SDKs leave that to the garbage collector. `record` is given each object of the
+    answer, as the vendor wrote it. `counts` are read from the same objects, since SDKs lose some.
     """
 
     body: dict[str, Any] = field(default_factory=dict)
     exchanges: list[Exchange] = field(default_factory=list)
+    record: Record | None = None
     counts: TokenCounts = field(default_factory=TokenCounts)
+
+    def note(self, data: dict[str, Any], marks: VendorMarks) -> None:
+        """Take in one object of the answer."""
+        marks.count(data, self.counts)
+        if self.record is not None:
+            self.record.record(data)
 
     async def aclose(self) -> None:
         for exchange in self.exchanges:
@@ -107,7 +123,7 @@ class GuardedExchange:
         )
         response = await wire.send(self._http, request)
         try:
-            body = await self._body(response, call.counts if call is not None else TokenCounts())
+            body = await self._body(response, call or GuardedCall())
         except BaseException:
             await response.aclose()
             raise
@@ -117,65 +133,59 @@ class GuardedExchange:
             call.exchanges.append(exchange)
         return exchange
 
-    async def _body(self, response: httpx.Response, counts: TokenCounts) -> AsyncGenerator[bytes, None]:
+    async def _body(self, response: httpx.Response, call: GuardedCall) -> AsyncGenerator[bytes, None]:
         kind = response.headers.get("content-type", "").lower()
         if self._marks.stream_type in kind:
-            return self._watch(response, counts)
+            return self._watch(response, call)
         wire.expect_type(response, "application/json")
-        body = await wire.whole(response)
+        body = (await wire.whole(response)).removeprefix(codecs.BOM_UTF8)
         try:
-            answer = orjson.loads(body)
+            answer = loads(body)
             if not self._marks.is_answer(answer):
                 raise UpstreamBroken
-            self._marks.count(answer, counts)
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+            call.note(answer, self._marks)
+        except _SHAPES as error:
             raise UpstreamBroken from error
         return _once(body)
 
-    async def _watch(self, response: httpx.Response, counts: TokenCounts) -> AsyncGenerator[bytes, None]:
-        """The stream in whole lines, each checked before the SDK sees it."""
-        tail = b""
+    async def _watch(self, response: httpx.Response, call: GuardedCall) -> AsyncGenerator[bytes, None]:
+        """The stream's objects, each checked before the SDK sees it, in the plainest form of the stream."""
+        reader: EventReader | LineReader = EventReader() if self._marks.sse else LineReader()
         ended = False
+        failure: GatewayError | None = None
         async for chunk in wire.chunks(response):
-            lines = (tail + chunk).split(b"\n")
-            tail = lines.pop()
-            if len(tail) > wire.MAX_LINE:
-                raise UpstreamBroken
+            objects = reader.feed(chunk)
             good: list[bytes] = []
             try:
-                for line in lines:
-                    ended = self._line(line, counts) or ended
-                    good.append(line)
-            except GatewayError:
-                if good:
-                    yield b"\n".join(good) + b"\n"  # what was said before is kept
-                raise
-            if lines:
-                yield b"\n".join(lines) + b"\n"
-        if tail.strip():
-            ended = self._line(tail, counts) or ended
-            yield tail + b"\n"
-        if not ended:
-            raise UpstreamBroken
+                for data in objects:
+                    ended = self._look(data, call) or ended
+                    good.append(self._framed(data))
+            except GatewayError as error:
+                failure = error
+            if good:
+                yield b"".join(good)  # what was said before a failure is kept
+            failure = failure or reader.broken
+            if failure is not None:
+                raise failure
+        for data in reader.end():
+            ended = self._look(data, call) or ended
+            yield self._framed(data)
+        if reader.broken is not None or not ended:
+            raise reader.broken or UpstreamBroken()
 
-    def _line(self, line: bytes, counts: TokenCounts) -> bool:
-        """Whether the line holds the end marker; raises UpstreamBroken for garbage, or an error's name."""
-        line = line.strip()
-        if self._marks.sse:
-            if not line.startswith(b"data:"):
-                if line and not line.startswith((b":", b"event:", b"id:", b"retry:")):
-                    raise UpstreamBroken
-                return False
-            line = line[5:]
-        if not line:
-            return False
+    def _look(self, data: Any, call: GuardedCall) -> bool:
+        """Whether the object is the end marker; raises UpstreamBroken for garbage, or an error's name."""
         try:
-            data = orjson.loads(line)
             ended = self._marks.is_end(data)
-            self._marks.count(data, counts)
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+            call.note(data, self._marks)
+        except _SHAPES as error:
             raise UpstreamBroken from error
         return ended
+
+    def _framed(self, data: Any) -> bytes:
+        # Not orjson: a half of a surrogate pair has no form in it.
+        line = json.dumps(data).encode()
+        return b"data: " + line + b"\n\n" if self._marks.sse else line + b"\n"
 
 
 def named_error(error: BaseException) -> GatewayError | None:

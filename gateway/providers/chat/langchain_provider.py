@@ -7,27 +7,41 @@ import ssl
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar, cast
 
 import httpx
+import structlog
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, HumanMessage
 
 from gateway.core.exceptions import (
     GatewayError,
     UnsupportedParameter,
     UpstreamBroken,
-    UpstreamRejected,
+    UpstreamError,
     UpstreamUnavailable,
 )
 from gateway.domain.catalog import ProviderConfig, Timeouts
 from gateway.domain.chat import ChatRequest
-from gateway.domain.events import Completed, FinishReason, ProviderEvent
+from gateway.domain.events import Completed, FinishReason, ProviderEvent, ToolCallDelta
+from gateway.domain.messages import VendorData
 from gateway.providers.chat import langchain_bridge as bridge
 from gateway.providers.chat import wire
 from gateway.providers.chat.base import ChatProvider
+from gateway.providers.chat.finish import FAILED, finish_of
 from gateway.providers.chat.guard import GuardedCall, GuardedExchange, VendorMarks, current_call, named_error
 from gateway.providers.chat.openai_extras import refuse_extras
+from gateway.providers.chat.vendor_data import given_back
+
+log = structlog.get_logger(__name__)
+
+_NOT_SENT = (
+    "The gateway could not write this request for the model's provider; nothing was sent. Ask another model,"
+    " or report the request id to the operator."
+)
+# The messages are written into the body by the provider itself; an SDK has to be given some.
+_IN_THE_BODY = [HumanMessage("-")]
 
 
 class LangChainProvider(ChatProvider):
@@ -38,9 +52,6 @@ class LangChainProvider(ChatProvider):
     """
 
     marks: ClassVar[VendorMarks]
-    finish_reasons: ClassVar[Mapping[str, FinishReason]]
-    failed_reasons: ClassVar[frozenset[str]] = frozenset()
-    one_system_message: ClassVar[bool] = False
 
     def __init__(
         self, name: str, config: ProviderConfig, timeouts: Timeouts, http: httpx.AsyncClient
@@ -64,46 +75,68 @@ class LangChainProvider(ChatProvider):
         """
 
     @abstractmethod
-    def finish_word(self, metadata: Mapping[str, Any]) -> str | None:
-        """The vendor's finish reason in LangChain's response metadata."""
+    def call(self, request: ChatRequest) -> GuardedCall:
+        """The call, with all fields of the vendor's JSON body that its SDK would lose, bend or refuse.
 
-    def body(self, request: ChatRequest) -> dict[str, Any]:
-        """Fields of the vendor's JSON body that its SDK would lose or bend."""
+        Messages and tools are among them.
+        """
+
+    @abstractmethod
+    def finish_word(self, metadata: Mapping[str, Any], call: GuardedCall) -> str | None:
+        """The vendor's finish reason, from LangChain's response metadata or from what was recorded."""
+
+    def extra_of(self, call: GuardedCall, index: int) -> Mapping[str, Any]:
+        """Further fields of OpenAI's tool call for the call of this number."""
         return {}
+
+    def wanted_back(self, call: GuardedCall, reasoning: str) -> VendorData | None:
+        """What the vendor wants back with the answer, its origin still left out."""
+        return None
 
     def refusal(self, request: ChatRequest) -> UnsupportedParameter | None:
         try:
             refuse_extras(request.extra)
             self.arguments(request)
-            bridge.messages(request, self.one_system_message)
+            self.call(request)
         except UnsupportedParameter as error:
             return error
         return None
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ProviderEvent, None]:
         refuse_extras(request.extra)
+        messages = given_back(request.messages, self.type, self.name, request.model, one_vendor=True)
+        if messages is not request.messages:
+            request = replace(request, messages=messages)
         arguments = self.arguments(request)
-        history = bridge.messages(request, self.one_system_message)
+        call = self.call(request)
         model = self._models.get(request.model) or await self._first_use(request.model)
         reader = bridge.ChunkReader()
-        call = GuardedCall(self.body(request))
         try:
-            async with aclosing(self._answer(model, history, request.incremental, arguments, call)) as answer:
+            async with aclosing(self._answer(model, request.incremental, arguments, call)) as answer:
                 async for message in answer:
                     for event in reader.read(message):
-                        yield event
+                        yield self._with_extra(event, call)
         finally:
             await call.aclose()
-        word = self.finish_word(reader.metadata)
-        if word is None or word in self.failed_reasons or reader.calls.unnamed:
+        finish = finish_of(self.finish_word(reader.metadata, call))
+        if finish is None or finish == FAILED or reader.calls.unnamed:
             raise UpstreamBroken
-        finish = self.finish_reasons.get(word, "stop")
-        yield Completed("tool_calls" if finish == "stop" and len(reader.calls) else finish, call.counts.usage)
+        for event in reader.rest():
+            yield event
+        vendor = self.wanted_back(call, reader.reasoning)
+        if vendor is not None:
+            vendor = replace(vendor, type=self.type, provider=self.name, model=request.model)
+        finish = "tool_calls" if finish == "stop" and len(reader.calls) else finish
+        yield Completed(cast("FinishReason", finish), call.counts.usage, vendor)
+
+    def _with_extra(self, event: ProviderEvent, call: GuardedCall) -> ProviderEvent:
+        if isinstance(event, ToolCallDelta) and event.id and (extra := self.extra_of(call, event.index)):
+            return replace(event, extra=extra)
+        return event
 
     @staticmethod
     async def _answer(
         model: BaseChatModel,
-        history: list[BaseMessage],
         incremental: bool,
         arguments: dict[str, Any],
         call: GuardedCall,
@@ -112,9 +145,9 @@ class LangChainProvider(ChatProvider):
         current_call.set(call)
         try:
             if not incremental:
-                yield await model.ainvoke(history, **arguments)
+                yield await model.ainvoke(_IN_THE_BODY, **arguments)
                 return
-            async for chunk in model.astream(history, **arguments):
+            async for chunk in model.astream(_IN_THE_BODY, **arguments):
                 yield chunk
         except GatewayError:
             raise
@@ -125,7 +158,9 @@ class LangChainProvider(ChatProvider):
                 raise named from error
             if call.exchanges:
                 raise UpstreamBroken from error
-            raise UpstreamRejected from error  # nothing was sent: the SDK found fault with the request
+            # Nothing was sent: neither the vendor nor the caller has refused anything.
+            log.error("provider.request_not_sent", error=type(error).__name__, exc_info=True)
+            raise UpstreamError(_NOT_SENT) from error
 
     async def _first_use(self, model: str) -> BaseChatModel:
         async with self._building:

@@ -11,13 +11,17 @@ import orjson
 from gateway.core.exceptions import GatewayError
 from gateway.domain.catalog import ProviderConfig, Timeouts
 from gateway.domain.chat import ChatRequest
-from gateway.providers.chat import langchain_bridge as bridge
+from gateway.domain.messages import ImagePart, Message, VendorData
 from gateway.providers.chat import wire
 from gateway.providers.chat.base import ProviderHealth
+from gateway.providers.chat.guard import GuardedCall
 from gateway.providers.chat.guard_httpx import GuardedTransport
+from gateway.providers.chat.images import image_data
 from gateway.providers.chat.langchain_provider import LangChainProvider, trusting_nobody
+from gateway.providers.chat.openai_extras import refuse_parameters
 from gateway.providers.chat.refusals import error_in_stream
 from gateway.providers.chat.token_counts import TokenCounts
+from gateway.providers.chat.tool_calls import arguments_of
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -44,18 +48,23 @@ class OllamaMarks:
 
 
 class OllamaProvider(LangChainProvider):
-    """`options`: `reasoning` and `keep_alive`, the rest are Ollama's model options (`num_ctx` …)."""
+    """`options`: `reasoning` and `keep_alive`, the rest are Ollama's model options (`num_ctx` …).
+
+    Ollama cuts a prompt in silence to the window that it has loaded the model with, so each call names it:
+    the model's `context_window`, which `num_ctx` bounds for all models (`Catalog`).
+    """
 
     type = "ollama"
     marks = OllamaMarks()
-    finish_reasons = {"stop": "stop", "length": "length"}  # noqa: RUF012 - a constant of the class
-    failed_reasons = frozenset({"load", "unload"})  # a model was loaded, and nothing generated
 
     def __init__(
         self, name: str, config: ProviderConfig, timeouts: Timeouts, http: httpx.AsyncClient
     ) -> None:
         super().__init__(name, config, timeouts, http)
         self._base_url = wire.base_url_of(config.base_url, DEFAULT_BASE_URL)
+        window = config.options.get("num_ctx")
+        if window is not None and (type(window) is not int or window < 1):
+            raise ValueError("options.num_ctx is a whole number above 0")
         self._options = {k: v for k, v in config.options.items() if k not in _REQUEST_FIELDS}
 
     def build(self, model: str) -> BaseChatModel:
@@ -72,8 +81,8 @@ class OllamaProvider(LangChainProvider):
         )
 
     def arguments(self, request: ChatRequest) -> dict[str, Any]:
-        bridge.refuse(logprobs=request.logprobs, parallel_tool_calls=request.parallel_tool_calls is False)
-        bridge.refuse(
+        refuse_parameters(logprobs=request.logprobs, parallel_tool_calls=request.parallel_tool_calls is False)
+        refuse_parameters(
             tool_choice=bool(request.tools) and request.tool_choice.mode in ("required", "function")
         )
         sampling = request.sampling
@@ -87,6 +96,8 @@ class OllamaProvider(LangChainProvider):
             "stop": list(sampling.stop) or None,
         }
         set_options = {name: value for name, value in options.items() if value is not None}
+        if request.context_window is not None:
+            set_options["num_ctx"] = request.context_window
         arguments: dict[str, Any] = {
             "options": {**self._options, **set_options},
             "stream": request.incremental,
@@ -96,15 +107,29 @@ class OllamaProvider(LangChainProvider):
             arguments["format"] = wanted.schema if wanted.type == "json_schema" else "json"
         return arguments
 
-    def body(self, request: ChatRequest) -> dict[str, Any]:
-        body: dict[str, Any] = {"think": self.config.options.get("reasoning"), "tools": None}
+    def call(self, request: ChatRequest) -> GuardedCall:
+        names = {call.id: call.name for message in request.messages for call in message.tool_calls}
+        body: dict[str, Any] = {
+            "messages": [_message(message, names) for message in request.messages],
+            "think": self.config.options.get("reasoning"),
+            "tools": None,
+        }
         # The SDK's own type of a tool forgets nested objects, `anyOf` and limits of a schema.
         if request.tools and request.tool_choice.mode != "none":
-            body["tools"] = bridge.tools(request.tools)
-        return body
+            body["tools"] = [
+                {
+                    "type": "function",
+                    "function": {"name": s.name, "description": s.description, "parameters": s.parameters},
+                }
+                for s in request.tools
+            ]
+        return GuardedCall(body)
 
-    def finish_word(self, metadata: Mapping[str, Any]) -> str | None:
+    def finish_word(self, metadata: Mapping[str, Any], call: GuardedCall) -> str | None:
         return metadata.get("done_reason") or ("stop" if metadata.get("done") else None)
+
+    def wanted_back(self, call: GuardedCall, reasoning: str) -> VendorData | None:
+        return VendorData(fields={"reasoning_content": reasoning}) if reasoning else None
 
     async def lacking(self, models: Collection[str]) -> list[str] | None:
         """Those that were not pulled; a name without a tag is its `latest`."""
@@ -123,3 +148,21 @@ class OllamaProvider(LangChainProvider):
 
     async def check(self) -> ProviderHealth:
         return await wire.check_url(self.http, f"{self._base_url}/api/version", {})
+
+
+def _message(message: Message, names: Mapping[str, str]) -> dict[str, Any]:
+    out: dict[str, Any] = {"role": message.role, "content": message.text}
+    if message.has_images:
+        out["images"] = [image_data(part.url)[1] for part in message.content if isinstance(part, ImagePart)]
+    if message.role == "tool":
+        out["tool_name"] = message.name or names.get(message.tool_call_id or "", "")
+        out["tool_call_id"] = message.tool_call_id
+    if message.tool_calls:
+        out["tool_calls"] = [
+            {"id": call.id, "function": {"name": call.name, "arguments": arguments_of(call)}}
+            for call in message.tool_calls
+        ]
+        thoughts = message.vendor.fields.get("reasoning_content") if message.vendor is not None else None
+        if isinstance(thoughts, str):
+            out["thinking"] = thoughts
+    return out

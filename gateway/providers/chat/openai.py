@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import Any
 
 import httpx
 
-from gateway.core.exceptions import GatewayError
 from gateway.domain.catalog import ProviderConfig, Timeouts
 from gateway.domain.chat import ChatRequest
 from gateway.domain.events import ProviderEvent
+from gateway.domain.messages import VendorData
 from gateway.providers.chat import wire
 from gateway.providers.chat.base import ChatProvider, ProviderHealth
 from gateway.providers.chat.openai_answer import AnswerReader
 from gateway.providers.chat.openai_body import encode
+from gateway.providers.chat.relay import relay
+from gateway.providers.chat.vendor_data import given_back
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
-# How long to wait for the close after the end marker, so that the connection can serve the next call.
-_DRAIN_SECONDS = 0.25
 
 
 class OpenAIProvider(ChatProvider):
-    """`base_url` includes `/v1`; `options.headers` are sent with every call.
+    """`base_url` includes `/v1`; URL and headers are built once.
 
-    URL and headers are built once; a call costs one request object and one body.
+    `options`: `headers` are sent with every call. `max_tokens_field` is the vendor's name of the token limit,
+    or a mapping of patterns of models to it. `message_fields` is `all` or `known`: whether fields of messages
+    that OpenAI's own API does not document are sent.
     """
 
     type = "openai"
@@ -37,9 +41,12 @@ class OpenAIProvider(ChatProvider):
         base = wire.base_url_of(config.base_url, DEFAULT_BASE_URL)
         self._url = httpx.URL(f"{base}/chat/completions")
         self._models_url = f"{base}/models"
-        # api.openai.com has renamed the field, and its reasoning models refuse the old name.
         official = self._url.host == "api.openai.com"
-        self._max_tokens_field = "max_completion_tokens" if official else "max_tokens"
+        self._max_tokens_fields = _max_tokens_fields(config.options.get("max_tokens_field"), official)
+        wanted = config.options.get("message_fields") or ("known" if official else "all")
+        if wanted not in ("all", "known"):
+            raise ValueError("options.message_fields is `all` or `known`")
+        self._known_only = wanted == "known"
         headers = {"content-type": "application/json", "user-agent": "llm-gateway"}
         if config.api_key:
             headers["authorization"] = f"Bearer {config.api_key}"
@@ -56,23 +63,21 @@ class OpenAIProvider(ChatProvider):
         return bool(self.config.api_key or self.config.base_url)
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ProviderEvent, None]:
-        body = encode(request, self._max_tokens_field)
+        messages = given_back(request.messages, self.type, self.name, request.model, one_vendor=False)
+        if messages is not request.messages:
+            request = replace(request, messages=messages)
+        body = encode(request, self._max_tokens_field(request.model), known_only=self._known_only)
+        reader = AnswerReader(VendorData(self.type, self.name, request.model))
         call = httpx.Request(
             "POST", self._url, headers=self._headers, content=body, extensions=dict(self._extensions)
         )
         response = await wire.send(self.http, call)
-        try:
-            if not request.incremental:
-                wire.expect_type(response, "json")
-                for event in AnswerReader().whole(await wire.whole(response)):
-                    yield event
-                return
-            wire.expect_type(response, "text/event-stream")
-            async with aclosing(_relay(response)) as events:
-                async for event in events:
-                    yield event
-        finally:
-            await response.aclose()
+        async with aclosing(relay(response, reader, incremental=request.incremental)) as events:
+            async for event in events:
+                yield event
+
+    def _max_tokens_field(self, model: str) -> str:
+        return next(field for pattern, field in self._max_tokens_fields if fnmatchcase(model, pattern))
 
     async def check(self) -> ProviderHealth:
         if not self.configured:
@@ -80,31 +85,17 @@ class OpenAIProvider(ChatProvider):
         return await wire.check_url(self.http, self._models_url, self._headers)
 
 
-async def _relay(response: httpx.Response) -> AsyncGenerator[ProviderEvent, None]:
-    reader = AnswerReader()
-    chunks = wire.chunks(response)
-    try:
-        async for data in chunks:
-            for event in reader.feed(data):
-                yield event
-            if reader.broken is not None:
-                raise reader.broken
-            if reader.done:
-                await _drain(chunks)
-                break
-    except GatewayError:
-        if not reader.complete:
-            raise
-    finally:
-        await chunks.aclose()
-    yield reader.end()
+def _max_tokens_fields(option: Any, official: bool) -> list[tuple[str, str]]:
+    """Patterns of model names, each with the name of the token limit; the last one matches every model.
 
-
-async def _drain(chunks: AsyncGenerator[bytes, None]) -> None:
-    """Read what follows the end marker; a server that does not close in time loses its connection."""
-    try:
-        async with asyncio.timeout(_DRAIN_SECONDS):
-            async for _ in chunks:
-                pass
-    except (TimeoutError, GatewayError):
-        return  # the answer is complete already
+    Raises:
+        ValueError: the option is neither a name nor a mapping of patterns to names.
+    """
+    # api.openai.com has renamed the field, and its reasoning models refuse the old name.
+    otherwise = "max_completion_tokens" if official else "max_tokens"
+    if option is None:
+        return [("*", otherwise)]
+    given = {"*": option} if isinstance(option, str) else option
+    if not isinstance(given, dict) or not all(isinstance(field, str) and field for field in given.values()):
+        raise ValueError("options.max_tokens_field is a field's name, or maps patterns of models to one")
+    return [*((str(pattern), field) for pattern, field in given.items()), ("*", otherwise)]

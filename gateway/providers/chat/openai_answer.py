@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import orjson
 
@@ -10,26 +11,26 @@ from gateway.core.exceptions import GatewayError, UpstreamBroken
 from gateway.domain.events import (
     Completed,
     FinishReason,
+    MessageFields,
     ProviderEvent,
     ReasoningDelta,
     TextDelta,
 )
+from gateway.domain.messages import CLIENT_FIELDS, VendorData
+from gateway.providers.chat.finish import FAILED, finish_of
 from gateway.providers.chat.refusals import error_in_stream
+from gateway.providers.chat.sse import DONE, EventReader, WholeText, loads, whole_text
 from gateway.providers.chat.token_counts import TokenCounts
 from gateway.providers.chat.tool_calls import ToolCallPieces
-from gateway.providers.chat.wire import MAX_LINE
+from gateway.providers.chat.vendor_data import joined
 
-_FINISH: dict[str, FinishReason] = {
-    "stop": "stop",
-    "length": "length",
-    "max_tokens": "length",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "content_filter",
-}
-# Servers that end a stream politely after they failed.
-_FAILED = frozenset({"error", "abort", "cancelled"})
-_FIELDS = (b":", b"event:", b"id:", b"retry:")
+# The fields of a message that have a place of their own, or say nothing.
+_READ = frozenset(
+    {"role", "content", "refusal", "reasoning_content", "reasoning", "tool_calls", "function_call", "audio"}
+)
+
+
+_CALL = frozenset({"id", "index", "type", "function"})
 
 
 class AnswerReader:
@@ -39,11 +40,12 @@ class AnswerReader:
     `TextDelta`: the more is waiting, the less a token costs. `done` is True once the end marker came.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, vendor: VendorData | None = None) -> None:
+        """`vendor` names who answers; what it wants back goes into a copy of it."""
         self.done = False
         self.broken: GatewayError | None = None
-        self._tail = b""
-        self._finish: str | None = None
+        self._stream = EventReader()
+        self._finish: FinishReason | None = None
         self._counts = TokenCounts()
         self._counted = False
         self._events: list[ProviderEvent] = []
@@ -51,6 +53,9 @@ class AnswerReader:
         self._logprobs: list[dict[str, Any]] = []
         self._refusing = False
         self._calls = ToolCallPieces()
+        self._said, self._thought = WholeText(), WholeText()
+        self._vendor = vendor or VendorData()
+        self._back: dict[str, Any] = {}
 
     def feed(self, data: bytes) -> list[ProviderEvent]:
         """Parse the complete lines of `data`, bytes of a server-sent stream.
@@ -58,37 +63,29 @@ class AnswerReader:
         Where they turn to garbage, to an error event or to a line beyond the limit, the events before it
         are returned and `broken` is set.
         """
-        if self._tail:
-            data = self._tail + data
-        lines = data.split(b"\n")
-        self._tail = lines.pop()
-        try:
-            for line in lines:
-                if line.startswith(b"data:"):
-                    self._data(line)
-                elif line and line != b"\r" and not line.startswith(_FIELDS):
-                    raise UpstreamBroken
-            if len(self._tail) > MAX_LINE:
-                raise UpstreamBroken
-        except GatewayError as error:
-            self.broken = error
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-            self.broken = UpstreamBroken()
-            self.broken.__cause__ = error
-        return self._take()
+        return self._read(self._stream.feed(data))
 
-    def end(self) -> Completed:
-        """The end of the answer, once the stream has closed or `done` is set.
+    def close(self) -> list[ProviderEvent]:
+        """The events of a last line without a line break, once the stream has closed."""
+        return self._read(self._stream.end())
+
+    def end(self) -> list[ProviderEvent]:
+        """What ends the answer, once the stream has closed or `done` is set; `Completed` last.
 
         Raises:
             UpstreamBroken: it closed before the vendor said why it stopped, or inside a line.
         """
-        if self._finish is None or self._calls.unnamed or (self._tail.strip() and not self.done):
+        if self._finish is None or self._calls.unnamed or (self.broken is not None and not self.complete):
             raise UpstreamBroken
-        finish = _FINISH.get(self._finish, "stop")
+        self._text.append(self._said.rest())
+        self._flush()
+        self._events.extend(self._calls.finish())
+        finish = self._finish
         if finish == "stop" and self._calls:
             finish = "tool_calls"  # several compatible servers say `stop` here
-        return Completed(finish, self._counts.usage)
+        # With the origin alone it says whose the further fields of the calls are.
+        vendor = replace(self._vendor, fields=self._back) if self._back or self._calls.extra else None
+        return [*self._take(), Completed(finish, self._counts.usage, vendor)]
 
     @property
     def complete(self) -> bool:
@@ -98,26 +95,36 @@ class AnswerReader:
     def whole(self, body: bytes) -> list[ProviderEvent]:
         """All events of an unstreamed answer, `Completed` last; raises UpstreamBroken for anything else."""
         try:
-            answer = orjson.loads(body)
+            answer = loads(body)
             if answer.get("error"):
                 raise error_in_stream(answer)
             choice = answer["choices"][0]
             message = choice["message"]
             self._piece(message, choice.get("logprobs"))
+            self._top_level(answer)
             self._read_finish(choice.get("finish_reason"))
             self._read_usage(answer.get("usage"))
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             raise UpstreamBroken from error
-        return [*self._take(), self.end()]
+        return self.end()
 
-    def _data(self, line: bytes) -> None:
-        payload = line[5:].strip()
-        if not payload or self.done:
-            return
-        if payload == b"[DONE]":
-            self.done = True
-            return
-        chunk = orjson.loads(payload)
+    def _read(self, payloads: list[Any]) -> list[ProviderEvent]:
+        try:
+            for payload in payloads:
+                if payload is DONE:
+                    self.done = True
+                elif not self.done:
+                    self._chunk(payload)
+        except GatewayError as error:
+            self.broken = error
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+            self.broken = UpstreamBroken()
+            self.broken.__cause__ = error
+        else:
+            self.broken = self.broken or self._stream.broken
+        return self._take()
+
+    def _chunk(self, chunk: dict[str, Any]) -> None:
         if chunk.get("error"):
             raise error_in_stream(chunk)
         usage = chunk.get("usage")
@@ -133,19 +140,25 @@ class AnswerReader:
             if finish is not None:
                 self._read_finish(finish)
                 self._read_usage(choice.get("usage"))  # Moonshot's place for it
+                self._top_level(chunk)
+
+    def _top_level(self, answer: dict[str, Any]) -> None:
+        """Sources that some servers name beside the choices."""
+        if answer.get("citations"):
+            self._fields({"citations": answer["citations"]})
 
     def _piece(self, delta: dict[str, Any], logprobs: Any) -> None:
         """One `delta` of a stream, or the `message` of a whole answer."""
-        reasoning = delta.get("reasoning_content") or delta.get("reasoning")
-        if reasoning:
-            self._flush()
-            self._events.append(ReasoningDelta(_text(reasoning)))
+        for field in ("reasoning_content", "reasoning"):
+            if delta.get(field):
+                self._reasoning(field, self._thought.feed(_text(delta[field])))
+                break
         content = delta.get("content")
         if not content and (content := delta.get("refusal")) and not self._refusing:
             self._flush()
             self._refusing = True
         if content:
-            self._text.append(content if type(content) is str else _text(content))
+            self._text.append(self._said.feed(content if type(content) is str else _text(content)))
         if logprobs:
             entries = logprobs.get("content") or logprobs.get("refusal") or ()
             if not all(type(entry) is dict for entry in entries):
@@ -153,6 +166,24 @@ class AnswerReader:
             self._logprobs.extend(entries)
         for call in delta.get("tool_calls") or ():
             self._tool_call(call)
+        if not _READ.issuperset(delta):
+            self._fields({name: value for name, value in delta.items() if name not in _READ and value})
+
+    def _reasoning(self, field: str, text: str) -> None:
+        if text:
+            self._flush()
+            self._events.append(ReasoningDelta(text))
+            self._back[field] = self._back.get(field, "") + text
+
+    def _fields(self, fields: dict[str, Any]) -> None:
+        """Fields of the message that are the vendor's own: for the client, and to be given back."""
+        if not fields:
+            return
+        self._flush()
+        self._events.append(MessageFields(fields))
+        for name, value in fields.items():
+            if name not in CLIENT_FIELDS:
+                self._back[name] = joined(self._back.get(name), value)
 
     def _tool_call(self, call: dict[str, Any]) -> None:
         function = call.get("function") or {}
@@ -164,15 +195,19 @@ class AnswerReader:
         call_id = call.get("id")
         if not isinstance(name, str | None) or not isinstance(call_id, str | None):
             raise UpstreamBroken
-        piece = self._calls.piece(call.get("index"), call_id, name, arguments)
+        extra = {field: value for field, value in call.items() if field not in _CALL and value is not None}
+        piece = self._calls.piece(call.get("index"), call_id, name, whole_text(arguments), extra)
         if piece is not None:
             self._flush()
             self._events.append(piece)
 
     def _read_finish(self, finish: Any) -> None:
-        if type(finish) is not str or finish in _FAILED:
+        if type(finish) is not str:
             raise UpstreamBroken
-        self._finish = finish
+        word = finish_of(finish)
+        if word == FAILED:
+            raise UpstreamBroken
+        self._finish = cast("FinishReason | None", word) or self._finish
 
     def _read_usage(self, usage: Any) -> None:
         if usage:
@@ -182,7 +217,9 @@ class AnswerReader:
     def _flush(self) -> None:
         """Close the run of text pieces into one event."""
         if self._text or self._logprobs:
-            self._events.append(TextDelta("".join(self._text), tuple(self._logprobs), self._refusing))
+            text = "".join(self._text)
+            if text or self._logprobs:
+                self._events.append(TextDelta(text, tuple(self._logprobs), self._refusing))
             self._text.clear()
             self._logprobs.clear()
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from gateway.core.exceptions import UpstreamRejected
 from gateway.domain.chat import ChatRequest, ResponseFormat, ToolChoice, ToolSpec
-from gateway.domain.messages import ImagePart, Message, TextPart
+from gateway.domain.messages import ImagePart, Message, TextPart, ToolCall
+
+_NOTHING: Mapping[str, Any] = {}
 
 
-def encode(request: ChatRequest, max_tokens_field: str) -> bytes:
-    """The body as bytes; `max_tokens_field` is the vendor's name of the token limit.
+def encode(request: ChatRequest, max_tokens_field: str, *, known_only: bool = False) -> bytes:
+    """The body as bytes.
+
+    Args:
+        max_tokens_field: the vendor's name of the token limit.
+        known_only: leave out fields of messages that OpenAI's own API does not document.
 
     Raises:
         UpstreamRejected: the request holds text that JSON cannot carry, such as a lone surrogate.
@@ -20,7 +27,7 @@ def encode(request: ChatRequest, max_tokens_field: str) -> bytes:
     body: dict[str, Any] = {
         **request.extra,
         "model": request.model,
-        "messages": [_message(message) for message in request.messages],
+        "messages": [_message(message, known_only) for message in request.messages],
     }
     _sampling(body, request, max_tokens_field)
     if request.tools:
@@ -51,6 +58,8 @@ def response_format(wanted: ResponseFormat) -> dict[str, Any]:
     if wanted.type == "json_object":
         return {"type": "json_object"}
     schema: dict[str, Any] = {"name": wanted.name or "answer", "schema": wanted.schema or {}}
+    if wanted.description is not None:
+        schema["description"] = wanted.description
     if wanted.strict is not None:
         schema["strict"] = wanted.strict
     return {"type": "json_schema", "json_schema": schema}
@@ -71,18 +80,16 @@ def _sampling(body: dict[str, Any], request: ChatRequest, max_tokens_field: str)
         body["stop"] = list(sampling.stop)
 
 
-def _message(message: Message) -> dict[str, Any]:
+def _message(message: Message, known_only: bool) -> dict[str, Any]:
     content = message.content
-    out: dict[str, Any] = {"role": message.role}
+    own = message.vendor.fields if message.vendor is not None and not known_only else _NOTHING
+    out: dict[str, Any] = {**own, "role": message.role}
     if isinstance(content, str):
         out["content"] = None if message.tool_calls and not content else content
     else:
-        out["content"] = [_part(part) for part in content]
+        out["content"] = [_part(part, known_only) for part in content]
     if message.tool_calls:
-        out["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-            for call in message.tool_calls
-        ]
+        out["tool_calls"] = [_call(call, known_only) for call in message.tool_calls]
     if message.tool_call_id is not None:
         out["tool_call_id"] = message.tool_call_id
     if message.name is not None:
@@ -90,10 +97,17 @@ def _message(message: Message) -> dict[str, Any]:
     return out
 
 
-def _part(part: TextPart | ImagePart) -> dict[str, Any]:
+def _call(call: ToolCall, known_only: bool) -> dict[str, Any]:
+    function = {"name": call.name, "arguments": call.arguments if call.arguments.strip() else "{}"}
+    own = _NOTHING if known_only else call.extra
+    return {**own, "id": call.id, "type": "function", "function": function}
+
+
+def _part(part: TextPart | ImagePart, known_only: bool) -> dict[str, Any]:
+    own = _NOTHING if known_only else part.extra
     if isinstance(part, TextPart):
-        return {"type": "text", "text": part.text}
-    return {"type": "image_url", "image_url": {"url": part.url, "detail": part.detail}}
+        return {**own, "type": "text", "text": part.text}
+    return {**own, "type": "image_url", "image_url": {"url": part.url, "detail": part.detail}}
 
 
 def _tool(tool: ToolSpec) -> dict[str, Any]:
@@ -104,7 +118,7 @@ def _tool(tool: ToolSpec) -> dict[str, Any]:
     }
     if tool.strict is not None:
         function["strict"] = tool.strict
-    return {"type": "function", "function": function}
+    return {**tool.extra, "type": "function", "function": function}
 
 
 def _tool_choice(choice: ToolChoice) -> str | dict[str, Any]:

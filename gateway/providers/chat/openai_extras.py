@@ -17,6 +17,17 @@ _HARMLESS: dict[str, tuple[Any, ...]] = {
 }
 
 
+def refuse_parameters(**parameters: object) -> None:
+    """Refuse parameters that a vendor does not have: each that is set is named.
+
+    Raises:
+        UnsupportedParameter: for the first that is neither None, False nor empty.
+    """
+    for name, value in parameters.items():
+        if value is not None and value is not False and value != ():
+            raise UnsupportedParameter(param=name)
+
+
 def refuse_extras(extra: Mapping[str, Any]) -> None:
     """For providers of another wire format.
 

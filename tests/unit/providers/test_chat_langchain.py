@@ -16,6 +16,7 @@ from gateway.domain.chat import ChatRequest, ResponseFormat, Sampling, ToolChoic
 from gateway.domain.events import Completed, ProviderEvent, ReasoningDelta, TextDelta
 from gateway.domain.messages import ImagePart, Message, TextPart
 from gateway.providers.chat.anthropic import AnthropicProvider
+from gateway.providers.chat.base import ChatProvider
 from gateway.providers.chat.gemini import GeminiProvider
 from gateway.providers.chat.http_client import upstream_client
 from gateway.providers.chat.langchain_provider import LangChainProvider
@@ -26,7 +27,7 @@ from tests.upstreams.http_server import Raw, Reply, UpstreamServer
 from tests.upstreams.ollama_server import OllamaUpstream
 
 HELLO = (Message("user", "Hello"),)
-KINDS: dict[str, tuple[type[LangChainProvider], type[UpstreamServer]]] = {
+KINDS: dict[str, tuple[type[ChatProvider], type[UpstreamServer]]] = {
     "ollama": (OllamaProvider, OllamaUpstream),
     "anthropic": (AnthropicProvider, AnthropicUpstream),
     "gemini": (GeminiProvider, GeminiUpstream),
@@ -39,12 +40,12 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-def build(kind: str, up: UpstreamServer, http: httpx.AsyncClient, **options: Any) -> LangChainProvider:
+def build(kind: str, up: UpstreamServer, http: httpx.AsyncClient, **options: Any) -> ChatProvider:
     config = ProviderConfig(type=kind, base_url=up.url, api_key="k", options=options)  # type: ignore[arg-type]
     return KINDS[kind][0]("it", config, Timeouts(), http)
 
 
-async def ask(provider: LangChainProvider, **fields: Any) -> list[ProviderEvent]:
+async def ask(provider: ChatProvider, **fields: Any) -> list[ProviderEvent]:
     request = ChatRequest("m", fields.pop("messages", HELLO), **fields)
     return [event async for event in provider.stream(request)]
 
@@ -209,7 +210,7 @@ async def test_one_connection_and_one_client_serve_every_model(kind: str, http: 
         for model in ("a", "b", "a"):
             request = ChatRequest(model, HELLO)
             assert [event async for event in provider.stream(request)]
-        assert len(provider._models) == 2
+        assert not isinstance(provider, LangChainProvider) or len(provider._models) == 2
         assert up.connections == 1
 
 

@@ -29,9 +29,11 @@ DONE = b"data: [DONE]\n\n"
 def read(*pieces: bytes) -> list[ProviderEvent]:
     reader = AnswerReader()
     events = [event for piece in pieces for event in reader.feed(piece)]
+    if reader.broken is None:
+        events += reader.close()
     if reader.broken is not None:
         raise reader.broken
-    return [*events, reader.end()]
+    return [*events, *reader.end()]
 
 
 def tool(index: int | None, call_id: str | None, name: str | None, arguments: Any) -> dict[str, Any]:

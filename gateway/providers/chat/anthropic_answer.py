@@ -1,0 +1,197 @@
+"""Reads Anthropic's answers, streamed or whole, into provider events; trusts nothing of their shape."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, cast
+
+import orjson
+
+from gateway.core.exceptions import GatewayError, UpstreamBroken
+from gateway.domain.events import (
+    Completed,
+    FinishReason,
+    MessageFields,
+    ProviderEvent,
+    ReasoningDelta,
+    TextDelta,
+)
+from gateway.domain.messages import VendorData
+from gateway.providers.chat.finish import FAILED, finish_of
+from gateway.providers.chat.refusals import error_in_stream
+from gateway.providers.chat.sse import EventReader, WholeText, loads, whole_text
+from gateway.providers.chat.token_counts import TokenCounts
+from gateway.providers.chat.tool_calls import ToolCallPieces
+
+_THOUGHTS = frozenset({"thinking", "redacted_thinking"})
+_PLAIN = frozenset({"text", "tool_use"})
+_SHAPES = (ValueError, TypeError, KeyError, IndexError, AttributeError)
+
+
+class AnthropicReader:
+    """Turns bytes of one answer into events; `done` is True once `message_stop` came."""
+
+    def __init__(self, vendor: VendorData) -> None:
+        """`vendor` names who answers; what it wants back goes into a copy of it."""
+        self.done = False
+        self.broken: GatewayError | None = None
+        self._vendor = vendor
+        self._stream = EventReader()
+        self._blocks: dict[int, dict[str, Any]] = {}
+        self._inputs: dict[int, list[str]] = {}
+        self._whole_text = WholeText()
+        self._calls = ToolCallPieces()
+        self._counts = TokenCounts()
+        self._finish: FinishReason | None = None
+        self._events: list[ProviderEvent] = []
+
+    def feed(self, data: bytes) -> list[ProviderEvent]:
+        """Parse the complete lines of `data`; what came before garbage, with `broken` set."""
+        return self._read(self._stream.feed(data))
+
+    def close(self) -> list[ProviderEvent]:
+        """The events of a last line without a line break, once the stream has closed."""
+        return self._read(self._stream.end())
+
+    def whole(self, body: bytes) -> list[ProviderEvent]:
+        """All events of an unstreamed answer, `Completed` last; raises UpstreamBroken for anything else."""
+        try:
+            answer = loads(body)
+            if answer["type"] != "message" or not isinstance(answer["content"], list):
+                raise UpstreamBroken
+            for index, block in enumerate(answer["content"]):
+                self._start(index, block)
+                self._stop(index)
+            self._counts.anthropic(answer.get("usage"))
+            self._ended(answer["stop_reason"])
+        except _SHAPES as error:
+            raise UpstreamBroken from error
+        self.done = True
+        return self.end()
+
+    def end(self) -> list[ProviderEvent]:
+        """What ends the answer, `Completed` last.
+
+        Raises:
+            UpstreamBroken: it closed before its end marker, or the vendor did not say why it stopped.
+        """
+        if not self.done or self._finish is None or self._calls.unnamed:
+            raise UpstreamBroken
+        self._text(self._whole_text.rest())
+        self._events.extend(self._calls.finish())
+        finish = "tool_calls" if self._finish == "stop" and len(self._calls) else self._finish
+        return [*self._take(), Completed(finish, self._counts.usage, self._wanted_back())]
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing more is needed: a cut now loses nothing."""
+        return self.done
+
+    def _read(self, payloads: list[Any]) -> list[ProviderEvent]:
+        try:
+            for payload in payloads:
+                if not self.done:
+                    self._event(payload)
+        except GatewayError as error:
+            self.broken = error
+        except _SHAPES as error:
+            self.broken = UpstreamBroken()
+            self.broken.__cause__ = error
+        else:
+            self.broken = self.broken or self._stream.broken
+        return self._take()
+
+    def _event(self, event: dict[str, Any]) -> None:
+        match event["type"]:
+            case "message_start":
+                self._counts.anthropic(event["message"].get("usage"))
+            case "content_block_start":
+                self._start(event["index"], event["content_block"])
+            case "content_block_delta":
+                self._delta(event["index"], event["delta"])
+            case "content_block_stop":
+                self._stop(event["index"])
+            case "message_delta":
+                self._counts.anthropic(event.get("usage"))
+                self._ended(event["delta"].get("stop_reason"))
+            case "message_stop":
+                self.done = True
+            case "error":
+                raise error_in_stream(event)
+
+    def _start(self, index: int, block: dict[str, Any]) -> None:
+        self._blocks[index] = dict(block)
+        if block["type"] == "text":
+            self._text(self._whole_text.feed(block["text"]))
+        elif block["type"] == "thinking":
+            self._think(block.get("thinking") or "")
+        elif block["type"] == "tool_use":
+            given = block.get("input")
+            self._inputs[index] = []
+            self._call(index, block["id"], block["name"], orjson.dumps(given).decode() if given else "")
+
+    def _delta(self, index: int, delta: dict[str, Any]) -> None:
+        block = self._blocks[index]
+        match delta["type"]:
+            case "text_delta":
+                block["text"] += delta["text"]
+                self._text(self._whole_text.feed(delta["text"]))
+            case "thinking_delta":
+                block["thinking"] = block.get("thinking", "") + delta["thinking"]
+                self._think(delta["thinking"])
+            case "signature_delta":
+                block["signature"] = block.get("signature", "") + delta["signature"]
+            case "citations_delta":
+                block["citations"] = [*(block.get("citations") or ()), delta["citation"]]
+            case "input_json_delta" if index in self._inputs:
+                self._inputs[index].append(delta["partial_json"])
+                self._call(index, None, None, delta["partial_json"])
+
+    def _stop(self, index: int) -> None:
+        block = self._blocks[index]
+        for field in ("text", "thinking"):
+            if field in block:
+                block[field] = whole_text(block[field])
+        if block["type"] in _THOUGHTS:
+            self._events.append(MessageFields({"thinking_blocks": [block]}))
+        elif self._inputs.get(index):
+            try:
+                block["input"] = orjson.loads("".join(self._inputs[index]) or "{}")
+            except orjson.JSONDecodeError:
+                block["input"] = None  # cut by the limit of tokens; such a message is not sent back as it is
+
+    def _text(self, text: str) -> None:
+        if text:
+            self._events.append(TextDelta(text))
+
+    def _think(self, text: str) -> None:
+        if text:
+            self._events.append(ReasoningDelta(text))
+
+    def _call(self, index: int, call_id: str | None, name: str | None, arguments: str) -> None:
+        if not isinstance(call_id, str | None) or not isinstance(name, str | None):
+            raise UpstreamBroken
+        piece = self._calls.piece(index, call_id, name, arguments)
+        if piece is not None:
+            self._events.append(piece)
+
+    def _ended(self, word: str | None) -> None:
+        finish = finish_of(word)
+        if finish == FAILED:
+            raise UpstreamBroken
+        self._finish = cast("FinishReason | None", finish) or self._finish
+
+    def _wanted_back(self) -> VendorData | None:
+        blocks = [self._blocks[index] for index in sorted(self._blocks)]
+        if all(block["type"] in _PLAIN for block in blocks):
+            return None
+        thoughts = [block for block in blocks if block["type"] in _THOUGHTS]
+        whole = all(block.get("input", {}) is not None for block in blocks)
+        content = [block for block in blocks if block.get("text") != ""] if whole else None
+        return replace(
+            self._vendor, fields={"thinking_blocks": thoughts} if thoughts else {}, content=content
+        )
+
+    def _take(self) -> list[ProviderEvent]:
+        events, self._events = self._events, []
+        return events

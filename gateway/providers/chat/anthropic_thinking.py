@@ -1,0 +1,51 @@
+"""What Anthropic's extended thinking forbids: each call is made such that the vendor takes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# The smallest budget that the vendor takes.
+_LEAST_BUDGET = 1024
+_LEAST_TOP_P = 0.95
+_FORCED = frozenset({"any", "tool"})
+_THOUGHTS = frozenset({"thinking", "redacted_thinking"})
+
+
+def apply_thinking(body: dict[str, Any]) -> None:
+    """Fit the body to its `thinking`, which the operator has asked for; without it nothing changes.
+
+    A caller's `temperature`, `top_p` and `top_k` are left out: the model thinks at its own. A limit of tokens
+    that is no larger than the budget halves it. Thinking is left out where it cannot be: the limit is too
+    small, a tool call is forced, or the calls that are being answered came without their thoughts (from
+    another vendor, or from a client that has dropped them).
+    """
+    thinking = body.get("thinking")
+    if not isinstance(thinking, dict) or thinking.get("type") not in ("enabled", "adaptive"):
+        return
+    budget = thinking.get("budget_tokens")
+    if isinstance(budget, int) and body["max_tokens"] <= budget:
+        budget = body["max_tokens"] // 2
+        body["thinking"] = {**thinking, "budget_tokens": budget}
+    too_small = isinstance(budget, int) and budget < _LEAST_BUDGET
+    forced = (body.get("tool_choice") or {}).get("type") in _FORCED
+    if too_small or forced or (thinking["type"] == "enabled" and _thoughts_are_gone(body["messages"])):
+        del body["thinking"]
+        return
+    body.pop("temperature", None)
+    body.pop("top_k", None)
+    if (body.get("top_p") or 1) < _LEAST_TOP_P:
+        body.pop("top_p", None)
+
+
+def _thoughts_are_gone(messages: list[dict[str, Any]]) -> bool:
+    """Whether the turn under way has calls of the model that do not begin with its thoughts."""
+    for message in reversed(messages):
+        content = message["content"]
+        if isinstance(content, str):
+            return False
+        if message["role"] == "user":
+            if not any(block["type"] == "tool_result" for block in content):
+                return False
+        elif any(block["type"] == "tool_use" for block in content):
+            return content[0]["type"] not in _THOUGHTS
+    return False

@@ -1,0 +1,172 @@
+"""Messages and tools of a `ChatRequest` as Gemini's `contents` and `functionDeclarations`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from gateway.domain.chat import ChatRequest, ToolChoice
+from gateway.domain.messages import ImagePart, Message, ToolCall
+from gateway.providers.chat.images import image_data
+from gateway.providers.chat.tool_calls import arguments_of
+
+# The vendor's own word for calls that it has not made: a history from elsewhere is taken with it.
+PLACEHOLDER_SIGNATURE = "skip_thought_signature_validator"
+
+
+def fields(request: ChatRequest, *, placeholder: bool) -> dict[str, Any]:
+    """Fields of the body that the vendor's SDK would lose or bend; None takes one of the SDK's away.
+
+    Args:
+        placeholder: sign calls that came without a signature; models that demand one refuse them otherwise.
+    """
+    system = "\n\n".join(message.text for message in request.messages if message.role == "system")
+    body: dict[str, Any] = {
+        "contents": _contents(request.messages, placeholder),
+        "systemInstruction": {"parts": [{"text": system}]} if system else None,
+        "tools": None,
+        "toolConfig": None,
+    }
+    if request.tools:
+        declarations = [
+            {"name": tool.name, "description": tool.description, "parametersJsonSchema": tool.parameters}
+            for tool in request.tools
+        ]
+        body["tools"] = [{"functionDeclarations": declarations}]
+        body["toolConfig"] = _tool_config(request.tool_choice)
+    return body
+
+
+def signature_field(signature: str) -> dict[str, Any]:
+    """The further field of OpenAI's tool call in which the vendor's own compatible endpoint gives it."""
+    return {"extra_content": {"google": {"thought_signature": signature}}}
+
+
+def _tool_config(choice: ToolChoice) -> dict[str, Any] | None:
+    if choice.mode == "auto":
+        return None
+    config: dict[str, Any] = {"mode": "NONE" if choice.mode == "none" else "ANY"}
+    if choice.mode == "function":
+        config["allowedFunctionNames"] = [choice.name]
+    return {"functionCallingConfig": config}
+
+
+def _contents(messages: tuple[Message, ...], placeholder: bool) -> list[dict[str, Any]]:
+    """Neighbours of one side become one content: the results of parallel calls have to be."""
+    out: list[dict[str, Any]] = []
+    calls: dict[str, tuple[str, str | None]] = {}  # by our id: name, the vendor's id
+    for message in messages:
+        if message.role == "system":
+            continue
+        role = "model" if message.role == "assistant" else "user"
+        if role == "model":
+            parts = _model_parts(message, placeholder)
+            made = [part["functionCall"] for part in parts if "functionCall" in part]
+            for call, sent in zip(message.tool_calls, made, strict=True):
+                calls[call.id] = (call.name, sent.get("id"))
+        else:
+            parts = [_result(message, calls)] if message.role == "tool" else _parts(message)
+        if not parts:
+            continue
+        if out and out[-1]["role"] == role:
+            out[-1]["parts"] += parts
+        else:
+            out.append({"role": role, "parts": parts})
+    return out
+
+
+def _model_parts(message: Message, placeholder: bool) -> list[dict[str, Any]]:
+    """As the vendor wrote them, where it did; else text and calls, with signatures that a client sent."""
+    own = message.vendor
+    if own is not None and own.content is not None:
+        names = [part["functionCall"].get("name") for part in own.content if "functionCall" in part]
+        if names == [call.name for call in message.tool_calls]:
+            return list(own.content)
+    calls = [_call(call) for call in message.tool_calls]
+    if placeholder and calls and not any("thoughtSignature" in call for call in calls):
+        calls[0]["thoughtSignature"] = PLACEHOLDER_SIGNATURE
+    return [*_parts(message), *calls]
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    part: dict[str, Any] = {"functionCall": {"name": call.name, "args": arguments_of(call)}}
+    google = _mapping(_mapping(call.extra.get("extra_content")).get("google"))
+    signature = google.get("thought_signature")
+    if isinstance(signature, str) and signature:
+        part["thoughtSignature"] = signature
+    return part
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _result(message: Message, calls: Mapping[str, tuple[str, str | None]]) -> dict[str, Any]:
+    call_id = message.tool_call_id or ""
+    name, vendors_id = calls.get(call_id, (message.name or "tool", None))
+    try:
+        response = orjson.loads(message.text)
+    except orjson.JSONDecodeError:
+        response = None
+    answer: dict[str, Any] = {
+        "name": name,
+        "response": response if isinstance(response, dict) else {"output": message.text},
+    }
+    if vendors_id is not None:
+        answer["id"] = vendors_id
+    return {"functionResponse": answer}
+
+
+def _parts(message: Message) -> list[dict[str, Any]]:
+    if isinstance(message.content, str):
+        return [{"text": message.content}] if message.content else []
+    return [
+        _image(part) if isinstance(part, ImagePart) else {"text": part.text}
+        for part in message.content
+        if isinstance(part, ImagePart) or part.text
+    ]
+
+
+def _image(part: ImagePart) -> dict[str, Any]:
+    kind, data = image_data(part.url)
+    return {"inlineData": {"mimeType": kind, "data": data}}
+
+
+class Recorder:
+    """The parts of one answer as they came: what the vendor wants back, and its own finish reason."""
+
+    def __init__(self) -> None:
+        self.finish: str | None = None
+        self._parts: list[dict[str, Any]] = []
+
+    def record(self, data: dict[str, Any]) -> None:
+        """Take in one object of the stream, or the whole answer."""
+        for candidate in data.get("candidates") or ():
+            if candidate.get("index"):
+                continue
+            self.finish = candidate.get("finishReason") or self.finish
+            for part in (candidate.get("content") or {}).get("parts") or ():
+                self._add(part)
+
+    @property
+    def signed(self) -> list[dict[str, Any]] | None:
+        """All parts, where one of them is signed; otherwise the vendor needs none of them back."""
+        return self._parts if any("thoughtSignature" in part for part in self._parts) else None
+
+    def call_field(self, index: int) -> dict[str, Any]:
+        """The further field of the call of this number: its signature, where it has one."""
+        calls = [part for part in self._parts if "functionCall" in part]
+        signature = calls[index].get("thoughtSignature") if index < len(calls) else None
+        return signature_field(signature) if signature else {}
+
+    def _add(self, part: dict[str, Any]) -> None:
+        last = self._parts[-1] if self._parts else None
+        text = {"text", "thought"}
+        plain = last is not None and text >= part.keys() and text >= last.keys()
+        if plain and last is not None and last.get("thought") == part.get("thought"):
+            last["text"] = last.get("text", "") + part.get("text", "")
+            return
+        if part.get("text") != "" or len(part) > 1:
+            self._parts.append(dict(part))

@@ -1,0 +1,98 @@
+"""Ollama reads what the gateway believes it reads: each call names its window."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.domain.catalog import Catalog, ProviderConfig, Timeouts
+from gateway.domain.catalog_file import parse_catalog
+from gateway.domain.chat import ChatRequest
+from gateway.domain.events import Completed
+from gateway.domain.messages import Message, ToolCall, VendorData
+from gateway.providers.chat.http_client import upstream_client
+from gateway.providers.chat.ollama import OllamaProvider
+from tests.agents import run, runner, turn
+from tests.upstreams.http_server import Reply
+from tests.upstreams.ollama_server import OllamaUpstream, read
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    async with upstream_client(trust_env=False) as client:
+        yield client
+
+
+def shipped(**environ: str) -> Catalog:
+    return parse_catalog(Path("provider_config.yaml").read_text(), environ)
+
+
+@pytest.mark.parametrize(
+    ("environ", "windows"),
+    [
+        ({}, {"llama3.2:3b": 16384, "qwen2.5:7b": 16384}),
+        ({"OLLAMA_NUM_CTX": "4096"}, {"llama3.2:3b": 4096, "qwen2.5:7b": 4096}),
+        ({"OLLAMA_NUM_CTX": "262144"}, {"llama3.2:3b": 131072, "qwen2.5:7b": 32768}),
+    ],
+)
+async def test_the_shipped_models_are_asked_for_with_the_window_that_is_counted_with(
+    http: httpx.AsyncClient, environ: dict[str, str], windows: dict[str, int]
+) -> None:
+    async with OllamaUpstream() as up:
+        config = shipped(**environ, OLLAMA_URL=up.url)
+        it = OllamaProvider("ollama", config.providers["ollama"], Timeouts(), http)
+        for name, window in windows.items():
+            model = config.models[name]
+            assert model.context_window == window
+            request = ChatRequest(
+                model.model, (Message("user", "Hi"),), context_window=model.context_window, incremental=False
+            )
+            assert isinstance([e async for e in it.stream(request)][-1], Completed)
+            assert up.calls[-1].body["options"] == {"num_ctx": window}
+    assert config.models["claude-haiku-4-5"].context_window == 200_000
+
+
+async def test_a_turn_within_the_window_is_read_from_its_beginning(http: httpx.AsyncClient) -> None:
+    async with OllamaUpstream() as up:
+        up.script(Reply())
+        config = shipped(OLLAMA_URL=up.url)
+        async with runner(config) as agent:
+            text = "The word is nightingale. " + "and so on " * 2500  # about 6,250 tokens
+            await run(agent, turn(text, model="llama3.2:3b"))
+    assert "nightingale" in read(up.calls[0])
+
+
+@pytest.mark.parametrize("window", [0, -1, "many", True, 1.5])
+def test_a_window_that_is_no_number_of_tokens_is_named(http: httpx.AsyncClient, window: Any) -> None:
+    with pytest.raises(ValueError, match="num_ctx"):
+        OllamaProvider("o", ProviderConfig(type="ollama", options={"num_ctx": window}), Timeouts(), http)
+
+
+async def test_thoughts_come_back_with_the_calls_they_led_to(http: httpx.AsyncClient) -> None:
+    own = VendorData("ollama", "o", "m", {"reasoning_content": "hm"})
+    calls = (ToolCall("c1", "f", '{"a": 1}'),)
+    async with OllamaUpstream() as up:
+        it = OllamaProvider("o", ProviderConfig(type="ollama", base_url=up.url), Timeouts(), http)
+        up.script(Reply(reasoning=("h", "m")))
+        end = [e async for e in it.stream(ChatRequest("m", (Message("user", "Hi"),)))][-1]
+        assert isinstance(end, Completed)
+        assert end.vendor == own
+        history = (
+            Message("user", "Hi"),
+            Message("assistant", "", calls, vendor=own),
+            Message("tool", "x", tool_call_id="c1"),
+        )
+        [e async for e in it.stream(ChatRequest("m", history))]
+    assert up.calls[1].body["messages"][1:] == [
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [{"id": "c1", "function": {"name": "f", "arguments": {"a": 1}}}],
+            "thinking": "hm",
+        },
+        {"role": "tool", "content": "x", "tool_name": "f", "tool_call_id": "c1"},
+    ]

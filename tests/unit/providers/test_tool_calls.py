@@ -1,0 +1,118 @@
+"""Pieces of tool calls: which belong together, whatever indices, ids and names a vendor gives."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.domain.events import ToolCallDelta
+from gateway.providers.chat.openai_answer import AnswerReader
+from gateway.providers.chat.tool_calls import ToolCallPieces
+
+Piece = tuple[Any, str | None, str | None, str]
+
+
+def assembled(*pieces: Piece) -> list[tuple[str | None, str | None, str]]:
+    """(id, name, arguments) of each call, in the order of their index."""
+    calls = ToolCallPieces()
+    events = [event for piece in pieces if (event := calls.piece(*piece)) is not None] + calls.finish()
+    found: dict[int, list[Any]] = {}
+    for event in events:
+        assert (event.id is None) == (event.name is None)
+        call = found.setdefault(event.index, [event.id, event.name, ""])
+        call[2] += event.arguments
+    assert list(found) == sorted(found)
+    return [(id_, name, arguments) for id_, name, arguments in found.values()]
+
+
+SEOUL, BUSAN = '{"city":"Seoul"}', '{"city":"Busan"}'
+BOTH = [("a1", "w", SEOUL), ("b1", "w", BUSAN)]
+
+
+@pytest.mark.parametrize("index", [0, -1, 3, None])
+def test_a_new_id_begins_a_new_call_whatever_the_index(index: int | None) -> None:
+    assert assembled((index, "a1", "w", SEOUL), (index, "b1", "w", BUSAN)) == BOTH
+
+
+@pytest.mark.parametrize("index", [0, -1])
+def test_fragments_without_an_id_belong_to_the_latest_call_of_their_index(index: int) -> None:
+    pieces: list[Piece] = [
+        (index, "a1", "w", ""),
+        (index, None, None, '{"city":'),
+        (index, None, None, '"Seoul"}'),
+        (index, "b1", "w", '{"city":'),
+        (index, None, None, '"Busan"}'),
+    ]
+    assert assembled(*pieces) == BOTH
+
+
+@pytest.mark.parametrize("index", [0, None])
+@pytest.mark.parametrize("repeated", ["w", None])
+def test_interleaved_pieces_are_told_apart_by_their_ids(index: int | None, repeated: str | None) -> None:
+    pieces: list[Piece] = [
+        (index, "a1", "w", '{"city":'),
+        (index, "b1", "w", '{"city":'),
+        (index, "a1", repeated, '"Seoul"}'),
+        (index, "b1", repeated, '"Busan"}'),
+    ]
+    assert assembled(*pieces) == BOTH
+
+
+@pytest.mark.parametrize("index", [0, None])
+def test_a_repeated_id_and_name_go_on_with_the_call(index: int | None) -> None:
+    pieces: list[Piece] = [(index, "a1", "w", part) for part in ("{", '"city":', '"Seoul"', "}", "")]
+    assert assembled(*pieces) == BOTH[:1]
+
+
+def test_a_server_that_counts_its_fragments_makes_one_call_of_one_id() -> None:
+    assert assembled((0, "a1", "w", '{"city":'), (1, "a1", None, '"Seoul"}')) == BOTH[:1]
+
+
+def test_whole_calls_that_share_index_or_id_stay_several() -> None:
+    assert [c[2] for c in assembled((0, None, "w", SEOUL), (0, None, "w", BUSAN))] == [SEOUL, BUSAN]
+    assert [c[2] for c in assembled((0, "x", "w", SEOUL), (1, "x", "w", BUSAN))] == [SEOUL, BUSAN]
+    assert [c[2] for c in assembled((None, "x", "w", SEOUL), (None, "x", "w", BUSAN))] == [SEOUL, BUSAN]
+
+
+def test_an_id_that_comes_late_is_the_calls_own() -> None:
+    assert [c[1:] for c in assembled((0, None, "w", "{"), (0, "a1", None, "}"))] == [("w", "{}")]
+    assert assembled((0, "a1", None, "{"), (0, None, "w", "}")) == [("a1", "w", "{}")]
+    assert assembled((0, "", "w", "{}"))[0][0]
+
+
+@pytest.mark.parametrize("arguments", ["", " ", "\n"])
+def test_a_call_without_arguments_has_an_empty_object(arguments: str) -> None:
+    (call,) = assembled((0, "a1", "now", arguments))
+    assert json.loads(call[2]) == {}
+
+
+def test_an_empty_call_among_others_is_completed_alone() -> None:
+    calls = assembled((0, "a1", "now", ""), (1, "b1", "w", SEOUL), (2, "c1", "now", "{}"))
+    assert [call[2] for call in calls] == ["{}", SEOUL, "{}"]
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_an_answer_of_two_calls_at_one_index_has_two(streamed: bool) -> None:
+    calls = [
+        {"index": 0, "id": id_, "type": "function", "function": {"name": "w", "arguments": arguments}}
+        for id_, arguments in (("a1", SEOUL), ("b1", BUSAN))
+    ]
+    reader = AnswerReader()
+    if streamed:
+        choice: dict[str, Any] = {"index": 0, "delta": {"tool_calls": calls}, "finish_reason": "tool_calls"}
+        events = reader.feed(b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n") + reader.end()
+    else:
+        choice = {"message": {"tool_calls": calls}, "finish_reason": "tool_calls"}
+        events = reader.whole(json.dumps({"choices": [choice]}).encode())
+    found = [(e.index, e.id, e.arguments) for e in events if isinstance(e, ToolCallDelta)]
+    assert found == [(0, "a1", SEOUL), (1, "b1", BUSAN)]
+
+
+def test_further_fields_of_a_call_are_given_out_once() -> None:
+    calls = ToolCallPieces()
+    extra = {"extra_content": {"google": {"thought_signature": "s"}}}
+    assert calls.piece(0, "a1", "w", "{", extra) == ToolCallDelta(0, "a1", "w", "{", extra)
+    assert calls.piece(0, None, None, "}") == ToolCallDelta(0, arguments="}")
+    assert calls.piece(0, None, None, "", {"late": 1}) == ToolCallDelta(0, arguments="", extra={"late": 1})
