@@ -33,6 +33,12 @@ _FREE_TO_RUN = frozenset({"ollama", "local", "mock", "comfyui"})
 class ProviderConfig(ConfigModel):
     """`type` is the name of a module of `gateway.providers.chat`; `options` are that type's own.
 
+    Options of `openai`: `headers`; `max_tokens_field`, the vendor's name of the token limit, or patterns
+    of models with such names; `message_fields`, `all` or `known`: whether fields of messages that OpenAI
+    does not document are sent (`known` for api.openai.com, else `all`; strict servers need `known`). Of
+    `anthropic`: `headers`, `betas`, and fields of the body such as `thinking`. Of `gemini`: arguments of
+    `ChatGoogleGenerativeAI`, and `placeholder_signature`. Of `ollama`: `num_ctx`, the largest context
+    window that its models are asked for, `reasoning`, `keep_alive`, and Ollama's own model options.
     `base_url` of an OpenAI-compatible server includes its `/v1`.
     """
 

@@ -87,7 +87,7 @@ async def test_calls_are_told_with_their_arguments_in_pieces(
         ("call_a", "lookup", '{"q":1}', "completed"),
         ("call_b", "lookup", "{}", "completed"),
     ]
-    for call, arguments in zip(done.output[1:], ('{"q":1}', ""), strict=True):
+    for call, arguments in zip(done.output[1:], ('{"q":1}', "{}"), strict=True):
         told = [e for e in events if getattr(e, "item_id", None) == call.id]
         pieces = [e.delta for e in told if e.type == "response.function_call_arguments.delta"]
         assert "".join(pieces) == arguments
