@@ -82,6 +82,14 @@ def _checksum(key: bytes) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
+class Chunk(Generic[T]):
+    """A part of a list; `more` tells whether other rows follow."""
+
+    items: Sequence[T]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
     """One page; `next_cursor` is None on the last one."""
 
@@ -94,3 +102,8 @@ class Page(Generic[T]):
         if len(rows) <= limit:
             return cls(rows, None)
         return cls(rows[:limit], key(rows[limit - 1]).encode())
+
+    @classmethod
+    def of_chunk(cls, chunk: Chunk[T], key: Callable[[T], Cursor]) -> Page[T]:
+        """The page that a chunk of a list is; it may be shorter than asked for."""
+        return cls(chunk.items, key(chunk.items[-1]).encode() if chunk.more else None)

@@ -8,10 +8,11 @@ from uuid import UUID
 from sqlalchemy import case, delete, exists, func, insert, literal, null, or_, select, tuple_, update
 
 from gateway.domain.conversation import Conversation
-from gateway.domain.pages import Cursor
+from gateway.domain.pages import Chunk, Cursor
 from gateway.models.conversation import Conversation as Table
 from gateway.models.message import Message
 from gateway.repositories.base import Repository
+from gateway.repositories.chunks import bounded
 
 # A lease that has run out is nobody's: its turn's process died.
 _RUNNING = case((Table.running_until > func.now(), Table.running_message_id), else_=null())
@@ -53,25 +54,34 @@ class ConversationRepository(Repository):
 
     async def newest(
         self, user_id: UUID, after: Cursor | None, limit: int, words: str = ""
-    ) -> list[Conversation]:
-        """At most `limit` of them, the last changed first, from behind `after`.
+    ) -> Chunk[Conversation]:
+        """At most `limit` of them, the last changed first, from behind `after`; fewer where they are long.
 
         `words` have to stand, as they are but for their case, in the title or in a message.
         """
-        statement = select(*_COLUMNS).where(Table.user_id == user_id)
+        size = (1 + func.coalesce(func.octet_length(Table.system), 0)).label("size")
+        rows = select(Table.id, Table.updated_at.label("at"), size).where(Table.user_id == user_id)
         if words:
             said = exists().where(
                 Message.conversation_id == Table.id,
                 Message.user_id == user_id,
                 Message.content.icontains(words, autoescape=True),
             )
-            statement = statement.where(or_(Table.title.icontains(words, autoescape=True), said))
+            rows = rows.where(or_(Table.title.icontains(words, autoescape=True), said))
         if after is not None:
             # A row comparison is one range of the index, whatever the depth of the page.
             position = tuple_(literal(after.at), literal(after.id))
-            statement = statement.where(tuple_(Table.updated_at, Table.id) < position)
-        statement = statement.order_by(Table.updated_at.desc(), Table.id.desc()).limit(limit)
-        return [Conversation(*row) for row in await self._session.execute(statement)]
+            rows = rows.where(tuple_(Table.updated_at, Table.id) < position)
+        order = (Table.updated_at.desc(), Table.id.desc())
+        wanted = bounded(rows.order_by(*order), limit, newest_first=True)
+        statement = (
+            select(*_COLUMNS, wanted.c.more)
+            .join(wanted, wanted.c.id == Table.id)
+            .where(Table.user_id == user_id)
+            .order_by(*order)
+        )
+        found = (await self._session.execute(statement)).all()
+        return Chunk([Conversation(*row[:-1]) for row in found], bool(found) and found[0][-1])
 
     async def claim_title(self, user_id: UUID, conversation_id: UUID) -> bool:
         """Whether a model may be asked for its title: said once, and not where the owner gave one."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import case, func, literal, select, tuple_, union
+from sqlalchemy import CTE, case, func, literal, null, select, tuple_, union
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import aliased
 
 from gateway.domain.conversation import BranchMessage, StoredMessage
-from gateway.domain.pages import Cursor
+from gateway.domain.pages import Chunk, Cursor
 from gateway.models.message import Message
 from gateway.repositories.base import Repository
+from gateway.repositories.chunks import bounded
 
 _COLUMNS = (
     Message.id,
@@ -36,6 +37,16 @@ _COLUMNS = (
     Message.request,
     Message.events,
 )
+
+# What readers are shown: `summary` and `request` are for models.
+_SHOWN = (*_COLUMNS[:-3], null(), null(), Message.events)
+# About the bytes that a message takes in memory; a compressed JSON value is larger than it is on disk.
+_SIZE = func.octet_length(Message.content) + 4 * (
+    func.coalesce(func.pg_column_size(Message.receipt), 0)
+    + func.coalesce(func.pg_column_size(Message.tool_calls), 0)
+    + func.coalesce(func.pg_column_size(Message.meta), 0)
+)
+_WHOLE_SIZE = _SIZE + 4 * func.coalesce(func.pg_column_size(Message.request), 0)
 
 _OTHER = aliased(Message)
 _IN_ORDER = func.array_agg(aggregate_order_by(_OTHER.id, _OTHER.created_at, _OTHER.id))
@@ -104,6 +115,29 @@ class MessageRepository(Repository):
 
     async def branch(self, user_id: UUID, conversation_id: UUID, last_id: UUID) -> list[BranchMessage]:
         """The messages from the first to `last_id`, oldest first, each with its siblings."""
+        walk = self._walk(user_id, conversation_id, last_id)
+        statement = (
+            select(*_COLUMNS, _SIBLINGS).join(walk, walk.c.id == Message.id).order_by(walk.c.depth.desc())
+        )
+        return [BranchMessage(*row) for row in await self._session.execute(statement)]
+
+    async def branch_sizes(
+        self, user_id: UUID, conversation_id: UUID, last_id: UUID, *, whole: bool = False
+    ) -> list[tuple[UUID, int]]:
+        """The ids of the same messages, each with about its bytes; with `whole`, those of `request` too."""
+        walk = self._walk(user_id, conversation_id, last_id)
+        size = _WHOLE_SIZE if whole else _SIZE
+        statement = select(Message.id, size).join(walk, walk.c.id == Message.id).order_by(walk.c.depth.desc())
+        return [(id_, size) for id_, size in await self._session.execute(statement)]
+
+    async def shown(self, user_id: UUID, ids: Sequence[UUID]) -> list[BranchMessage]:
+        """These messages in this order, without `summary` and `request`; deleted ones are left out."""
+        statement = select(*_SHOWN, _SIBLINGS).where(Message.id.in_(ids), Message.user_id == user_id)
+        found = {row[0]: BranchMessage(*row) for row in await self._session.execute(statement)}
+        return [found[id_] for id_ in ids if id_ in found]
+
+    @staticmethod
+    def _walk(user_id: UUID, conversation_id: UUID, last_id: UUID) -> CTE:
         walk = (
             select(Message.id, Message.parent_id, literal(1).label("depth"))
             .where(
@@ -114,23 +148,36 @@ class MessageRepository(Repository):
             .cte("walk", recursive=True)
         )
         parent = aliased(Message)
-        walk = walk.union_all(
+        return walk.union_all(
             select(parent.id, parent.parent_id, walk.c.depth + 1).where(parent.id == walk.c.parent_id)
         )
-        statement = (
-            select(*_COLUMNS, _SIBLINGS).join(walk, walk.c.id == Message.id).order_by(walk.c.depth.desc())
-        )
-        return [BranchMessage(*row) for row in await self._session.execute(statement)]
 
     async def oldest(
-        self, user_id: UUID, conversation_id: UUID, after: Cursor | None, limit: int
-    ) -> list[StoredMessage]:
-        """At most `limit` messages of all branches in the order they were written, from behind `after`."""
-        statement = select(*_COLUMNS).where(
+        self,
+        user_id: UUID,
+        conversation_id: UUID,
+        after: Cursor | None,
+        limit: int,
+        *,
+        whole: bool = False,
+    ) -> Chunk[StoredMessage]:
+        """At most `limit` messages of all branches in the order they were written, from behind `after`.
+
+        Fewer where they are long. With `whole`, `summary` and `request` too.
+        """
+        size = (_WHOLE_SIZE if whole else _SIZE).label("size")
+        rows = select(Message.id, Message.created_at.label("at"), size).where(
             Message.conversation_id == conversation_id, Message.user_id == user_id
         )
         if after is not None:
             position = tuple_(literal(after.at), literal(after.id))
-            statement = statement.where(tuple_(Message.created_at, Message.id) > position)
-        statement = statement.order_by(Message.created_at, Message.id).limit(limit)
-        return [StoredMessage(*row) for row in await self._session.execute(statement)]
+            rows = rows.where(tuple_(Message.created_at, Message.id) > position)
+        wanted = bounded(rows.order_by(Message.created_at, Message.id), limit)
+        statement = (
+            select(*(_COLUMNS if whole else _SHOWN), wanted.c.more)
+            .join(wanted, wanted.c.id == Message.id)
+            .where(Message.user_id == user_id)
+            .order_by(Message.created_at, Message.id)
+        )
+        found = (await self._session.execute(statement)).all()
+        return Chunk([StoredMessage(*row[:-1]) for row in found], bool(found) and found[0][-1])

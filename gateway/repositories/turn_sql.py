@@ -40,20 +40,29 @@ WITH {_account("$2")}, {granted("$2", _RESERVATION, "account")},
 SELECT created_at, {GRANTED_COLUMNS} FROM opened, granted
 """  # noqa: S608 - as below
 
-_WALK = """
+# More than any model's window holds; images of a program's inputs are what takes most of it. Sizes are read
+# without the values.
+_HISTORY_BYTES = 32 * 1024 * 1024
+_BYTES = (
+    "octet_length(m.content)"
+    " + 4 * (coalesce(pg_column_size(m.request), 0) + coalesce(pg_column_size(m.tool_calls), 0))"
+)
+_WALK = f"""
 walk AS (
-    SELECT m.id, m.parent_id, m.role, m.content, m.summary, m.request, m.tool_calls, 1 AS depth
+    SELECT m.id, m.parent_id, m.role, m.content, m.summary, m.request, m.tool_calls, 1 AS depth,
+           {_BYTES} AS bytes
     FROM start JOIN messages m ON m.id = start.parent_id AND m.conversation_id = $1
     UNION ALL
-    SELECT m.id, m.parent_id, m.role, m.content, m.summary, m.request, m.tool_calls, walk.depth + 1
+    SELECT m.id, m.parent_id, m.role, m.content, m.summary, m.request, m.tool_calls, walk.depth + 1,
+           walk.bytes + {_BYTES}
     FROM walk JOIN messages m ON m.id = walk.parent_id
-    WHERE walk.depth < {limit} AND walk.summary IS NULL
+    WHERE walk.depth < {{limit}} AND walk.summary IS NULL AND walk.bytes < {_HISTORY_BYTES}
 ), branch AS (
     SELECT array_agg(id ORDER BY depth DESC) AS ids, array_agg(role ORDER BY depth DESC) AS roles,
            array_agg(content ORDER BY depth DESC) AS contents, max(summary) AS summary,
            array_agg(coalesce(request -> 'messages', tool_calls)::text ORDER BY depth DESC) AS beside
     FROM walk
-)"""
+)"""  # noqa: S608 - as below
 
 _BRANCH_COLUMNS = "branch.ids, branch.roles, branch.contents, branch.summary, branch.beside"
 

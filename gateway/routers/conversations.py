@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request, Response
+from starlette.responses import StreamingResponse
 
 from gateway.core.body_allowance import MEDIUM_BODY
 from gateway.core.ids import parse_id
+from gateway.domain.conversation import BranchMessage
 from gateway.domain.principal import Principal
 from gateway.routers.dependencies import document_errors, get_container, require_person
 from gateway.routers.edge import EdgeRoute, body_limit
@@ -58,14 +62,32 @@ async def list_conversations(
     return ConversationPage(items=items, next_cursor=page.next_cursor)
 
 
-@router.get("/{conversation_id}", responses=document_errors(401, 403, 404))
-async def read_conversation(conversation_id: str, person: Person, service: Service) -> ConversationRead:
+@router.get("/{conversation_id}", response_model=ConversationRead, responses=document_errors(401, 403, 404))
+async def read_conversation(conversation_id: str, person: Person, service: Service) -> Response:
     """A conversation with the branch being read, oldest message first."""
-    conversation, messages = await service.read(person.user_id, parse_id(conversation_id))
-    view = ConversationOut.model_validate(conversation)
-    return ConversationRead.model_construct(
-        **dict(view), messages=[BranchMessageOut.of_branch(message) for message in messages]
-    )
+    conversation, batches = await service.read(person.user_id, parse_id(conversation_id))
+    head = ConversationOut.model_validate(conversation).model_dump_json().encode()
+    # The first batch is read before anything is sent: what fails until then gets its true status.
+    first: list[BranchMessage] = await anext(batches, [])
+    return StreamingResponse(_read(head, first, batches), media_type="application/json")
+
+
+async def _read(
+    head: bytes, first: list[BranchMessage], batches: AsyncGenerator[list[BranchMessage], None]
+) -> AsyncIterator[bytes]:
+    """The JSON of a `ConversationRead`, a batch of messages at a time."""
+    async with aclosing(batches):
+        yield head[:-1] + b',"messages":[' + _messages(first)
+        begun = bool(first)
+        async for batch in batches:
+            if batch:
+                yield (b"," if begun else b"") + _messages(batch)
+                begun = True
+    yield b"]}"
+
+
+def _messages(batch: list[BranchMessage]) -> bytes:
+    return ",".join(BranchMessageOut.of_branch(one).model_dump_json() for one in batch).encode()
 
 
 @router.patch("/{conversation_id}", responses=document_errors(401, 403, 404, 422))

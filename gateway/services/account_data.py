@@ -127,8 +127,11 @@ class AccountDataService:
 
     async def _pieces(self, user_id: UUID, small: dict[str, Any]) -> AsyncIterator[bytes]:
         yield _json(small)[:-1]
+        yield b',"conversations":['
+        async for piece in self._conversations(user_id):
+            yield piece
+        yield b"]"
         for name, pages in (
-            ("conversations", self._conversations(user_id)),
             ("images", self._pictures(user_id)),
             ("usage", self._usage(user_id)),
             ("audit", self._audit(user_id)),
@@ -142,28 +145,31 @@ class AccountDataService:
             yield b"]"
         yield b"}"
 
-    async def _conversations(self, user_id: UUID) -> AsyncIterator[list[dict[str, Any]]]:
+    async def _conversations(self, user_id: UUID) -> AsyncIterator[bytes]:
         after: Cursor | None = None
-        while True:
+        more, first = True, True
+        while more:
             async with self._uow() as uow:
                 found = await uow.conversations.newest(user_id, after, self._page)
-            for conversation in found:
-                messages = await self._messages(user_id, conversation.id)
-                yield [{**asdict(conversation), "messages": messages}]
-            if len(found) < self._page:
-                return
-            after = Cursor(found[-1].updated_at, found[-1].id)
+            for conversation in found.items:
+                yield (b"" if first else b",") + _json(asdict(conversation))[:-1] + b',"messages":['
+                first = False
+                async for piece in self._messages(user_id, conversation.id):
+                    yield piece
+                yield b"]}"
+            if more := found.more:
+                after = Cursor(found.items[-1].updated_at, found.items[-1].id)
 
-    async def _messages(self, user_id: UUID, conversation_id: UUID) -> list[dict[str, Any]]:
-        messages: list[dict[str, Any]] = []
+    async def _messages(self, user_id: UUID, conversation_id: UUID) -> AsyncIterator[bytes]:
         after: Cursor | None = None
-        while True:
+        more = True
+        while more:
             async with self._uow() as uow:
-                found = await uow.messages.oldest(user_id, conversation_id, after, self._page)
-            messages += map(asdict, found)
-            if len(found) < self._page:
-                return messages
-            after = Cursor(found[-1].created_at, found[-1].id)
+                found = await uow.messages.oldest(user_id, conversation_id, after, self._page, whole=True)
+            for at, message in enumerate(found.items):
+                yield (b"," if after is not None or at else b"") + _json(asdict(message))
+            if more := found.more:
+                after = Cursor(found.items[-1].created_at, found.items[-1].id)
 
     async def _pictures(self, user_id: UUID) -> AsyncIterator[list[dict[str, Any]]]:
         """What is known of each; the pictures themselves are fetched one by one."""

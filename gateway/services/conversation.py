@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Sequence
+from typing import Any, Final
 from uuid import UUID
 
 from gateway.core.exceptions import ModelNotFound, NotFound
 from gateway.domain.conversation import BranchMessage, Conversation, StoredMessage
 from gateway.domain.pages import Cursor, Page
 from gateway.repositories.unit_of_work import UnitOfWork
+
+# Messages that are read from the database at a time, and about how many bytes.
+BATCH: Final = 200
+BATCH_BYTES: Final = 4 * 1024 * 1024
 
 
 class ConversationService:
@@ -44,20 +48,31 @@ class ConversationService:
         """
         after = None if cursor is None else Cursor.decode(cursor)
         async with self._uow() as uow:
-            rows = await uow.conversations.newest(user_id, after, limit + 1, words.strip())
-        return Page.of(rows, limit, lambda row: Cursor(row.updated_at, row.id))
+            found = await uow.conversations.newest(user_id, after, limit, words.strip())
+        return Page.of_chunk(found, lambda row: Cursor(row.updated_at, row.id))
 
-    async def read(self, user_id: UUID, conversation_id: UUID) -> tuple[Conversation, list[BranchMessage]]:
-        """The conversation and the branch being read, oldest message first.
+    async def read(
+        self, user_id: UUID, conversation_id: UUID
+    ) -> tuple[Conversation, AsyncGenerator[list[BranchMessage], None]]:
+        """The conversation and the branch being read, oldest message first, a few megabytes at a time.
 
         Raises:
             NotFound
         """
         async with self._uow() as uow:
             conversation = await self._get(uow, user_id, conversation_id)
-            if conversation.head_id is None:
-                return conversation, []
-            return conversation, await uow.messages.branch(user_id, conversation_id, conversation.head_id)
+            sizes: list[tuple[UUID, int]] = []
+            if conversation.head_id is not None:
+                sizes = await uow.messages.branch_sizes(user_id, conversation_id, conversation.head_id)
+        return conversation, self._branch(user_id, sizes)
+
+    async def _branch(
+        self, user_id: UUID, sizes: Sequence[tuple[UUID, int]]
+    ) -> AsyncGenerator[list[BranchMessage], None]:
+        for ids in _packed(sizes):
+            async with self._uow() as uow:
+                found = await uow.messages.shown(user_id, ids)
+            yield found
 
     async def messages(
         self, user_id: UUID, conversation_id: UUID, *, cursor: str | None, limit: int
@@ -71,8 +86,8 @@ class ConversationService:
         after = None if cursor is None else Cursor.decode(cursor)
         async with self._uow() as uow:
             await self._get(uow, user_id, conversation_id)
-            rows = await uow.messages.oldest(user_id, conversation_id, after, limit + 1)
-        return Page.of(rows, limit, lambda row: Cursor(row.created_at, row.id))
+            found = await uow.messages.oldest(user_id, conversation_id, after, limit)
+        return Page.of_chunk(found, lambda row: Cursor(row.created_at, row.id))
 
     async def change(self, user_id: UUID, conversation_id: UUID, changes: dict[str, Any]) -> Conversation:
         """Set what `changes` holds of `title`, `model`, `system` and `head_id` (an id of its messages).
@@ -114,3 +129,17 @@ class ConversationService:
     def _check_model(self, name: str | None) -> None:
         if name is not None and name not in self._model_names:
             raise ModelNotFound()
+
+
+def _packed(sizes: Sequence[tuple[UUID, int]]) -> Iterator[list[UUID]]:
+    """The ids in batches of `BATCH`, or fewer where these are larger than `BATCH_BYTES`."""
+    batch: list[UUID] = []
+    held = 0
+    for id_, size in sizes:
+        if batch and (len(batch) == BATCH or held + size > BATCH_BYTES):
+            yield batch
+            batch, held = [], 0
+        batch.append(id_)
+        held += size
+    if batch:
+        yield batch

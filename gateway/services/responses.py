@@ -7,7 +7,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from gateway.core.exceptions import Conflict, InvalidRequest, NotFound, TurnInProgress
+from gateway.core.body_allowance import LARGE_BODY
+from gateway.core.database import dump_json
+from gateway.core.exceptions import (
+    Conflict,
+    ContextLengthExceeded,
+    InvalidRequest,
+    NotFound,
+    TurnInProgress,
+    ValidationFailed,
+)
 from gateway.domain.chat import Turn
 from gateway.domain.conversation import BranchMessage, StoredMessage
 from gateway.domain.kept_messages import kept, kept_calls, read_back, stored_vendor
@@ -15,6 +24,8 @@ from gateway.domain.ledger import Said, readable
 from gateway.domain.messages import Message, one_system_prompt
 from gateway.repositories.unit_of_work import UnitOfWork
 
+# Instructions, tools and schema of one stored response, as JSON.
+MOST_PARAMETERS = 1024 * 1024
 _PREVIOUS = "previous_response_id"
 _RUNNING = ("pending", "streaming")
 
@@ -48,6 +59,8 @@ class ResponseService:
         Raises:
             NotFound: no such answer. TurnInProgress: it is still being written.
             InvalidRequest: an output without its call, or a call of the previous answer without its output.
+            ValidationFailed: `parameters` are too large to be stored.
+            ContextLengthExceeded: the history is larger than a request could bring.
         """
         calls: tuple[str, ...] = ()
         branch: Sequence[BranchMessage] = ()
@@ -59,10 +72,10 @@ class ResponseService:
             if store:
                 turn = replace(turn, conversation_id=conversation_id, parent_id=previous)
             else:
-                async with self._uow() as uow:
-                    branch = await uow.messages.branch(user_id, conversation_id, previous)
+                branch = await self._history(user_id, conversation_id, previous)
         _check_calls(turn.messages, calls)
         if store:
+            _check_parameters(parameters)
             request: dict[str, Any] = {"parameters": parameters}
             if len(turn.messages) > 1 or turn.messages[0] != Message("user", turn.messages[0].text):
                 request["messages"] = kept(turn.messages)
@@ -108,12 +121,35 @@ class ResponseService:
         if outcome == "followed":
             raise Conflict("Other responses follow this one; delete them first.")
 
+    async def _history(self, user_id: UUID, conversation_id: UUID, last: UUID) -> Sequence[BranchMessage]:
+        async with self._uow() as uow:
+            sizes = await uow.messages.branch_sizes(user_id, conversation_id, last, whole=True)
+            if sum(size for _, size in sizes) > LARGE_BODY:
+                raise ContextLengthExceeded(
+                    "The previous responses are too large to be sent to a model whole. Send store: true, or a"
+                    " shorter input of your own.",
+                    param=_PREVIOUS,
+                )
+            return await uow.messages.branch(user_id, conversation_id, last)
+
     async def _answer(self, user_id: UUID, id_: UUID, param: str | None = None) -> tuple[UUID, StoredMessage]:
         async with self._uow() as uow:
             found = await uow.messages.get(user_id, id_)
         if found is None or found[1].role != "assistant":
             raise NotFound(param=param)
         return found
+
+
+def _check_parameters(parameters: dict[str, Any]) -> None:
+    """Refuse what would be kept and told again beside the input, where it is larger than any prompt needs."""
+    sizes = {name: len(dump_json(value)) for name, value in parameters.items()}
+    if sum(sizes.values()) > MOST_PARAMETERS:
+        largest = max(sizes, key=sizes.__getitem__)
+        raise ValidationFailed(
+            f"The parameters of a stored response are larger than {MOST_PARAMETERS // 1024} KiB. Send less,"
+            " or store: false.",
+            param=largest,
+        )
 
 
 def _check_calls(messages: Sequence[Message], open_calls: Sequence[str]) -> None:

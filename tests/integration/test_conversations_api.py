@@ -22,10 +22,12 @@ from gateway.core.settings import Settings
 from gateway.domain.principal import Principal
 from gateway.domain.usage import Usage
 from gateway.middleware import install_middleware
+from gateway.repositories import chunks
 from gateway.repositories.turn import TurnRepository
 from gateway.repositories.unit_of_work import UnitOfWork
 from gateway.routers import conversations
 from gateway.routers.errors import install_error_handlers
+from gateway.services import conversation as conversation_service
 from gateway.services.conversation import ConversationService
 from tests.storage import begin, entry, finish, make_user, rows, say
 
@@ -33,7 +35,7 @@ from tests.storage import begin, entry, finish, make_user, rows, say
 class ByHeader:
     """Authenticates whoever `x-user` names: who may sign in is tested elsewhere."""
 
-    async def authenticate(self, headers: Headers) -> Principal:
+    async def authenticate(self, headers: Headers, counts: str) -> Principal:
         kind = "api_key" if headers.get("x-kind") == "key" else "person"
         return Principal(user_id=UUID(headers["x-user"]), kind=kind)
 
@@ -360,3 +362,47 @@ async def test_paths_work_with_a_trailing_slash(client, turns, user):
         slashed = await client.get(f"/api/conversations{path}/")
         assert bare.status_code == slashed.status_code == 200
         assert json.loads(bare.content) == json.loads(slashed.content)
+
+
+async def _long_conversation(turns: TurnRepository, user: UUID) -> str:
+    first = await say(turns, user, "q1", "안녕 " * 500)
+    for at in range(4):
+        await say(turns, user, f"q{at + 2}", "long " * 800, conversation_id=first.conversation_id)
+    return f"/api/conversations/{first.conversation_id}"
+
+
+async def test_a_conversation_is_the_same_however_small_its_batches_are(client, turns, user, monkeypatch):
+    path = await _long_conversation(turns, user)
+    at_once = (await client.get(path)).json()
+    assert len(at_once["messages"]) == 10
+    monkeypatch.setattr(conversation_service, "BATCH_BYTES", 1)
+    assert (await client.get(path)).json() == at_once
+    monkeypatch.setattr(conversation_service, "BATCH", 3)
+    monkeypatch.setattr(conversation_service, "BATCH_BYTES", 10**9)
+    assert (await client.get(path)).json() == at_once
+
+
+async def test_a_page_of_long_messages_is_shorter_and_the_next_one_goes_on(client, turns, user, monkeypatch):
+    path = await _long_conversation(turns, user) + "/messages"
+    whole = (await client.get(path)).json()["items"]
+    monkeypatch.setattr(chunks, "MOST_BYTES", 1000)
+    read, query, pages = [], {}, 0
+    while query is not None:
+        page = (await client.get(path, params=query)).json()
+        assert page["items"]
+        read, pages = read + page["items"], pages + 1
+        query = {"cursor": page["next_cursor"]} if page["next_cursor"] else None
+    assert read == whole
+    assert pages == 5
+
+
+async def test_a_list_of_long_conversations_comes_in_shorter_pages(client, monkeypatch):
+    for at in range(3):
+        body = {"title": f"No. {at}", "system": "s" * 900}
+        assert (await client.post("/api/conversations", json=body)).status_code == 201
+    whole = (await client.get("/api/conversations")).json()["items"]
+    monkeypatch.setattr(chunks, "MOST_BYTES", 1000)
+    page = (await client.get("/api/conversations")).json()
+    assert page["items"] == whole[:2]
+    rest = (await client.get("/api/conversations", params={"cursor": page["next_cursor"]})).json()
+    assert (page["items"] + rest["items"], rest["next_cursor"]) == (whole, None)

@@ -1,0 +1,104 @@
+"""What an account stores is bounded, and is read back in parts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import openai
+import pytest
+
+from gateway.repositories import chunks
+from gateway.services import responses as response_service
+from tests.gateway_server import Gateway, Person, running_gateway
+
+CONFIG = {
+    "providers": {"mock": {"type": "mock"}},
+    "models": {"mock": {"provider": "mock", "model": "mock", "capabilities": ["tools", "json"]}},
+    "routing": {"light": "mock", "heavy": "mock"},
+    "titles": {"enabled": False},
+}
+
+
+@pytest.fixture
+async def gateway(database_url: str, clean_redis: str, tmp_path: Path) -> AsyncIterator[Gateway]:
+    async with running_gateway(database_url, clean_redis, tmp_path, CONFIG) as running:
+        yield running
+
+
+@pytest.fixture
+async def person(gateway: Gateway) -> Person:
+    return await gateway.sign_up()
+
+
+@pytest.fixture
+async def client(gateway: Gateway, person: Person) -> AsyncIterator[openai.AsyncOpenAI]:
+    key = await gateway.new_key(person)
+    async with openai.AsyncOpenAI(api_key=key, base_url=f"{gateway.url}/v1", max_retries=0) as made:
+        yield made
+
+
+async def _turn(gateway: Gateway, person: Person, message: str, **fields: object) -> dict[str, object]:
+    body = {"message": message, "model": "mock", **fields}
+    answer = await gateway.http.post("/api/chat", json=body, headers=person.headers)
+    assert answer.status_code == 200, answer.text
+    made: dict[str, object] = answer.json()
+    return made
+
+
+async def test_an_export_is_the_same_however_small_its_parts_are(
+    gateway: Gateway, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await _turn(gateway, person, "One " * 300)
+    await _turn(gateway, person, "Two", conversation_id=first["conversation_id"])
+    await _turn(gateway, person, "Three")
+    await gateway.http.post("/api/conversations", json={"title": "Empty"}, headers=person.headers)
+    path = "/api/user/me/export"
+    whole = (await gateway.http.get(path, headers=person.headers)).json()
+    assert sorted(len(one["messages"]) for one in whole["conversations"]) == [0, 2, 4]
+    monkeypatch.setattr(chunks, "MOST_BYTES", 1)
+    parts = (await gateway.http.get(path, headers=person.headers)).json()
+    assert parts["conversations"] == whole["conversations"]
+
+
+@pytest.mark.parametrize("large", ["text", "tools", "instructions"])
+async def test_a_stored_response_with_large_parameters_is_refused_by_name(
+    client: openai.AsyncOpenAI, monkeypatch: pytest.MonkeyPatch, large: str
+) -> None:
+    schema = {"type": "object", "properties": {}, "description": "d" * 5000}
+    fields: dict[str, object] = {
+        "text": {"format": {"type": "json_schema", "name": "x", "schema": schema}},
+        "tools": [{"type": "function", "name": "x", "parameters": schema}],
+        "instructions": "i" * 5000,
+    }
+    monkeypatch.setattr(response_service, "MOST_PARAMETERS", 4000)
+    body = {"model": "mock", "input": "Hi", large: fields[large]}
+    with pytest.raises(openai.UnprocessableEntityError) as refused:
+        await client.responses.create(**body)  # type: ignore[call-overload]
+    assert refused.value.param == large
+    kept = await client.responses.create(**body, store=False)  # type: ignore[call-overload]
+    assert kept.status == "completed"
+
+
+async def test_a_history_larger_than_a_request_is_no_history_of_a_response_that_is_not_stored(
+    client: openai.AsyncOpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await client.responses.create(model="mock", input="Hello " * 100)
+    follow = {"model": "mock", "input": "Go on", "previous_response_id": first.id}
+    assert (await client.responses.create(**follow, store=False)).status == "completed"  # type: ignore[call-overload]
+    monkeypatch.setattr(response_service, "LARGE_BODY", 500)
+    with pytest.raises(openai.BadRequestError) as refused:
+        await client.responses.create(**follow, store=False)  # type: ignore[call-overload]
+    assert refused.value.code == "context_length_exceeded"
+
+
+@pytest.mark.parametrize("number", [2**31 - 1, 10**9])
+@pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
+async def test_a_large_number_of_tokens_is_no_failure_of_the_gateway(
+    gateway: Gateway, client: openai.AsyncOpenAI, field: str, number: int
+) -> None:
+    messages = [{"role": "user", "content": "Hi"}]
+    headers = {"authorization": f"Bearer {client.api_key}"}
+    body = {"model": "mock", "messages": messages, field: number}
+    answer = await gateway.http.post("/v1/chat/completions", json=body, headers=headers)
+    assert answer.status_code in (200, 400, 429), answer.text
