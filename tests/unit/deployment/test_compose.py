@@ -25,10 +25,11 @@ def compose() -> dict[str, Any]:
 
 def test_every_service_is_there(compose: dict[str, Any]) -> None:
     services = compose["services"]
-    assert set(services) == {"postgres", "valkey", "ollama", "ollama-pull", "gateway", "nginx"}
-    assert services["postgres"]["image"] == "pgvector/pgvector:pg18"
+    assert set(services) == {*("postgres", "valkey", "ollama", "ollama-pull", "gateway", "nginx", "adminer")}
+    assert re.fullmatch(r"pgvector/pgvector:[\d.]+-pg18", services["postgres"]["image"])
     assert services["valkey"]["image"].startswith("valkey/valkey:9")
-    assert services["ollama"]["image"] == services["ollama-pull"]["image"] == "ollama/ollama"
+    assert services["ollama"]["image"] == services["ollama-pull"]["image"]
+    assert services["ollama"]["image"].startswith("ollama/ollama:")
     assert services["nginx"]["image"].startswith("nginx:")
     build = services["gateway"]["build"]
     assert (ROOT / build["context"] / build["dockerfile"]).is_file()
@@ -53,7 +54,12 @@ def test_whatever_is_waited_for_or_mounted_exists(compose: dict[str, Any]) -> No
 
 
 def test_only_nginx_is_published(compose: dict[str, Any]) -> None:
-    assert [name for name, service in compose["services"].items() if "ports" in service] == ["nginx"]
+    published = {
+        name: service["ports"] for name, service in compose["services"].items() if "ports" in service
+    }
+    assert set(published) == {"nginx", "adminer"}
+    assert compose["services"]["adminer"]["profiles"] == ["tools"], "only for those who ask for it"
+    assert all(port.startswith("127.0.0.1:") for port in published["adminer"])
 
 
 def test_secrets_are_asked_for_and_not_written_down() -> None:
@@ -97,6 +103,63 @@ def test_every_setting_is_in_the_example_and_none_is_set() -> None:
     assert used - {"NAME"} <= named
     for file in (COMPOSE, ROOT / "docker-compose.prod.yml"):
         assert set(re.findall(r"\$\{([A-Z_]+)", file.read_text())) <= named
+
+
+# What the containers fix: where the others are, what the image needs, and how nginx is in front.
+FIXED = {
+    *(
+        "DATABASE_URL",
+        "REDIS_URL",
+        "JWT_SECRET",
+        "DATA_DIR",
+        "HOST",
+        "PORT",
+        "OLLAMA_URL",
+        "SHUTDOWN_LISTENING",
+    ),
+    *("ENVIRONMENT", "LOG_FORMAT"),
+}
+
+
+@pytest.mark.parametrize(
+    ("file", "service"),
+    [
+        ("docker-compose.yml", "gateway"),
+        ("docker-compose.prod.yml", "gateway"),
+        ("docker-compose.prod.yml", "migrate"),
+    ],
+)
+def test_every_setting_of_the_example_reaches_the_gateway(file: str, service: str) -> None:
+    """And every variable that a provider configuration of one's own reads, such as `${VLLM_API_KEY}`."""
+    found = yaml.safe_load((ROOT / file).read_text())["services"][service]
+    assert found["env_file"] == [{"path": ".env", "required": False}]
+    environment: dict[str, str] = found["environment"]
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    named = {match[1] for line in lines if (match := re.match(r"#([A-Z_]+)=", line))}
+    named |= {name.upper() for name in Settings.model_fields}
+    kept_from_the_operator = [
+        name
+        for name in named
+        if name in environment
+        and not (name in FIXED or f"${{{name}" in str(environment[name]))
+        and not {name.removesuffix("_FILE"), f"{name}_FILE"} & environment.keys() - {name}
+    ]
+    assert kept_from_the_operator == []
+    hidden = {name for name, value in environment.items() if value == ""}
+    assert {f"{name}_FILE" for name in hidden} <= environment.keys(), "an empty value hides that of .env"
+
+
+@pytest.mark.parametrize("file", ["docker-compose.yml", "docker-compose.prod.yml"])
+def test_images_and_actions_are_named_by_their_exact_version(file: str) -> None:
+    for name, service in yaml.safe_load((ROOT / file).read_text())["services"].items():
+        if "build" not in service:
+            assert re.search(r":v?\d+\.\d+\.\d+(-[\w.]+)?$", service["image"]), name
+    for line in (ROOT / "gateway" / "Dockerfile").read_text().splitlines():
+        if line.startswith("FROM "):
+            assert re.match(r"FROM python:\d+\.\d+\.\d+-slim-\w+( AS \w+)?$", line)
+    for workflow in (ROOT / ".github" / "workflows").glob("*.yml"):
+        for used in re.findall(r"uses: (\S+)", workflow.read_text()):
+            assert re.search(r"@v\d+\.\d+\.\d+$", used), used
 
 
 @pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not installed")

@@ -55,7 +55,9 @@ def test_secrets_come_from_files_and_nowhere_else(services: dict[str, Any]) -> N
         given = set(service.get("secrets", ()))
         assert given <= set(declared), name
         for variable, value in service.get("environment", {}).items():
-            if re.search(r"(_KEY|_PASSWORD|_SECRET|DATABASE_URL)$", variable):
+            if value == "":  # whatever .env says, the file is meant
+                assert service["environment"][f"{variable}_FILE"].startswith("/run/secrets/"), variable
+            elif re.search(r"(_KEY|_PASSWORD|_SECRET|DATABASE_URL)$", variable):
                 pytest.fail(f"{name}: {variable} is a secret in the environment")
             if variable.endswith("_FILE"):
                 assert value.removeprefix("/run/secrets/") in given, variable
