@@ -99,6 +99,27 @@ def admin_create(
         typer.echo(f"admin password: {used}")
 
 
+@admin.command("password")
+def admin_password(
+    email: Annotated[
+        str, typer.Option(help="The account's e-mail address; it need not be an administrator's.")
+    ],
+    password: Annotated[
+        str, typer.Option(envvar="NEW_PASSWORD", help="Left out, one is made and printed.")
+    ] = "",
+    data_dir: DataDirOption = None,
+) -> None:
+    """Set the password of an account that has lost it; its sessions end."""
+    from gateway.cli.accounts import set_password
+    from gateway.cli.environment import operate
+
+    with operate(data_dir) as settings:
+        used = set_password(settings, email, password)
+    typer.echo(f"e-mail: {email}")
+    if not password:
+        typer.echo(f"password: {used}")
+
+
 @keys.command("create")
 def keys_create(
     user: Annotated[str, typer.Option(help="The owner's e-mail address.")],

@@ -40,9 +40,28 @@ def create_admin(settings: Settings, email: str, password: str) -> str:
         try:
             await container.users.create_admin(email, used)
         except EmailTaken:
-            raise OperatorError(f"There is an account {email} already.") from None
+            raise OperatorError(
+                f"There is an account {email} already. `gateway admin password --email {email}` gives it a "
+                "new password."
+            ) from None
 
     _with_container(settings, create)
+    return used
+
+
+def set_password(settings: Settings, email: str, password: str) -> str:
+    """Give an account a new password, made here where none is given, and end its sessions."""
+    used = password or secrets.token_urlsafe(15)
+
+    async def change(container: Container) -> None:
+        try:
+            await container.users.set_password(email, used)
+        except NotFound:
+            raise OperatorError(
+                f"There is no account {email}. `gateway admin create --email {email}` makes an administrator."
+            ) from None
+
+    _with_container(settings, change)
     return used
 
 

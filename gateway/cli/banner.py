@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+from pathlib import Path
+
 from gateway.cli.accounts import FirstAccount
+from gateway.console.site import Site
 
 LOCAL_MODEL = (
     "No other provider answers, so a small model on this machine does: SmolLM2, 135 million parameters,\n"
@@ -25,14 +30,19 @@ def banner(address: str, first: FirstAccount | None, *, local_model: bool | None
     Args:
         local_model: whether the small model answers; None where it was not started.
     """
-    parts = [
-        f"LLM Gateway answers at {address}  (API reference: {address}/docs)\n"
+    program = _program()
+    opening = (
         "Open it in a browser to chat and to administer it."
-    ]
+        if Site.built() is not None
+        else "The console was not built (it needs Node); the API works, and `make console` builds it later."
+    )
+    parts = [f"LLM Gateway answers at {address}  (API reference: {address}/docs)\n{opening}"]
     if first is None:
         parts.append(
             "The admin and the first key were shown at the first start. More:\n"
-            "`gateway admin create --email E`, `gateway keys create --user E --name N`."
+            f"{program} admin create --email E       an administrator\n"
+            f"{program} admin password --email E     a new password for an account\n"
+            f"{program} keys create --user E --name N     an API key"
         )
     else:
         parts += [credentials(first), examples(address, first.api_key)]
@@ -42,6 +52,12 @@ def banner(address: str, first: FirstAccount | None, *, local_model: bool | None
         parts.append(CONNECT)
     rule = "─" * 78
     return "\n" + rule + "\n" + "\n\n".join(parts) + "\n" + rule + "\n"
+
+
+def _program() -> str:
+    """How this program was called, as far as a shell would find it again."""
+    called = sys.argv[0] if sys.argv else ""
+    return called if Path(called).name == "gateway" and not shutil.which("gateway") else "gateway"
 
 
 def credentials(first: FirstAccount) -> str:

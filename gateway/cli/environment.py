@@ -11,12 +11,12 @@ from pathlib import Path
 from dotenv import load_dotenv
 from pydantic import ValidationError
 
-import gateway
 from gateway.cli.errors import OperatorError
 from gateway.core.logging import configure_logging
 from gateway.core.secret_files import SecretFileError, take_secret_files
 from gateway.core.secrets_policy import WeakSecret, check_jwt_secret
 from gateway.core.settings import Settings
+from gateway.core.shipped import shipped_folder
 from gateway.embedded.data_dir import DataDir
 from gateway.embedded.engines import borrowed_engines
 
@@ -35,7 +35,7 @@ def read_settings(data_dir: Path | None = None) -> Settings:
     except SecretFileError as error:
         raise OperatorError(str(error)) from None
     if "PROVIDER_CONFIG" not in os.environ and not Settings.model_fields["provider_config"].default.exists():
-        os.environ["PROVIDER_CONFIG"] = str(Path(gateway.__file__).parent.parent / "provider_config.yaml")
+        os.environ["PROVIDER_CONFIG"] = str(shipped_folder() / "provider_config.yaml")
     try:
         settings = Settings()
     except ValidationError as error:

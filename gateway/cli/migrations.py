@@ -6,7 +6,6 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 import structlog
@@ -16,10 +15,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-import gateway
 from alembic import command
 from gateway.cli.database import ask
 from gateway.cli.errors import OperatorError
+from gateway.core.shipped import shipped_folder
 
 log = structlog.get_logger(__name__)
 
@@ -47,11 +46,9 @@ _OLDEST = "SELECT obj_description(to_regclass('alembic_version'), 'pg_class')"
 
 def configuration(database_url: str) -> Config:
     """Alembic's configuration of the installed project, for one database."""
-    folder = Path(gateway.__file__).parent.parent
+    folder = shipped_folder()
     if not (folder / "alembic" / "versions").is_dir():
-        raise OperatorError(
-            f"The migrations are not beside the program in {folder}; install from a checkout."
-        )
+        raise OperatorError(f"The migrations are missing in {folder}: install the gateway again.")
     config = Config(folder / "alembic.ini")
     config.attributes["database_url"] = database_url
     return config

@@ -6,7 +6,6 @@ import contextlib
 import math
 import os
 import resource
-import shutil
 import signal
 import socket
 import sys
@@ -33,6 +32,7 @@ from gateway.cli.signals import (
     watch_terminal,
 )
 from gateway.cli.supervisor import Supervisor
+from gateway.cli.worker_metrics import shared_metrics
 from gateway.core.logging import configure_logging
 from gateway.core.settings import Settings
 from gateway.embedded.engines import Engines
@@ -174,8 +174,8 @@ def run(
     herald.start()
     try:
         if workers > 1:
-            _share_metrics(settings.data_dir)
-            Supervisor(config, [listener], terminal_closed).run()
+            with shared_metrics(settings.data_dir):
+                Supervisor(config, [listener], terminal_closed).run()
             return 0 if herald.said else 1
         server = uvicorn.Server(config)
         with signals_pass(terminal_closed):
@@ -183,13 +183,3 @@ def run(
         return 0 if server.started else 1
     finally:
         herald.hush()
-
-
-def _share_metrics(data_dir: Path) -> None:
-    """Let the workers, which begin after this, count into files of one directory: each then shows the sum."""
-    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        return
-    directory = data_dir / "metrics"
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)

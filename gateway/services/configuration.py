@@ -34,6 +34,10 @@ def _parsed(path: Path) -> Catalog:
         missing = isinstance(error, FileNotFoundError) or path == Path()
         if missing and os.environ.get(UPSTREAMS):
             return parse_catalog("", os.environ, source="environment", type_problem=type_problem)
+        if path == Path():
+            raise ConfigError(
+                "PROVIDER_CONFIG is empty, and GATEWAY_UPSTREAMS names no upstream: set one of them."
+            ) from error
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ConfigError(f"{path}: the provider configuration cannot be read: {reason}.") from error
     return parse_catalog(text, os.environ, source=str(path), type_problem=type_problem)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import NoReturn
+from uuid import UUID
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,6 +21,8 @@ from gateway.services.turns import TurnTasks
 log = structlog.get_logger(__name__)
 
 INTERVAL_SECONDS = 5.0  # a quarter of a lease
+# A turn that has written its end may still be on its way out of this process when its lease is asked for.
+_JUST_ENDED_SECONDS = 1.0
 _ROUNDS_PER_PARTITION_CHECK = 720  # an hour
 
 
@@ -59,6 +62,17 @@ class Housekeeping:
                 away = True
             await asyncio.sleep(self._interval)
 
+    async def _end_lost(self, message_ids: Collection[UUID]) -> None:
+        """End the turns whose conversations another worker took; most have just ended by themselves."""
+        suspects = [(each, turn) for each in message_ids if (turn := self._tasks.answering(each)) is not None]
+        if not suspects:
+            return
+        await asyncio.sleep(_JUST_ENDED_SECONDS)
+        for message_id, turn in suspects:
+            if self._tasks.answering(message_id) is turn:
+                log.warning("housekeeping.turn_lost", message_id=str(message_id))
+                turn.cancel()
+
     async def round(self, *, partitions: bool, sweep: bool = True) -> int:
         """Keep this worker's leases, end those of no worker; returns how many turns that were.
 
@@ -66,10 +80,8 @@ class Housekeeping:
             sweep: False where the database has been away: the others are to keep their leases first.
         """
         # First: after a while without the database, our own leases would be the ones found to have ended.
-        for message_id in await self._ledger.keep():
-            if (lost := self._tasks.answering(message_id)) is not None:
-                log.warning("housekeeping.turn_lost")
-                lost.cancel()
+        if lost := await self._ledger.keep():
+            await self._end_lost(lost)
         if partitions:
             async with self._uow() as uow:
                 await uow.usage.ensure_partitions()

@@ -115,6 +115,26 @@ class UserService:
             raise EmailTaken(param="email")
         return account
 
+    async def set_password(self, email: str, password: str) -> None:
+        """Set an account's password and end all its sessions: for the operator's command line.
+
+        Raises:
+            NotFound: no account has the address. ValidationFailed: the address or the password will not do.
+        """
+        account = await self.find_by_email(email)
+        check_password(password, account.email)
+        new_hash = await self._passwords.hash(password)
+        async with self._uow() as uow:
+            if await uow.users.lock(account.id) is None:
+                raise NotFound
+            await uow.users.reset_password(account.id, new_hash)
+            ended = await uow.refresh_tokens.revoke_all(account.id)
+            await uow.password_resets.delete_of(account.id)
+            await uow.audit.add("password.reset", actor_id=None, target_type="user", target_id=account.id)
+        await self._endings.everywhere(account.id, ended)
+        await self._throttle.forget(account.email, None)
+        log.info("password_set_by_operator", user_id=str(account.id), sessions_ended=len(ended))
+
     async def confirm(self, user_id: UUID, password: str) -> Credentials:
         """The account, whose owner gave the password once more.
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.testing import capture_logs
 
 from gateway.cache.client import ValkeyClient
 from gateway.cache.event_log import EventLog
@@ -76,3 +77,39 @@ async def test_a_database_that_is_away_does_not_end_the_rounds() -> None:
     rounds.cancel()
     await asyncio.wait({rounds})
     await engine.dispose()
+
+
+class _Tasks:
+    """Turns that answer, by message; each is cancelled at most once."""
+
+    def __init__(self) -> None:
+        self.running: dict[UUID, _Turn] = {}
+
+    def answering(self, message_id: UUID) -> _Turn | None:
+        return self.running.get(message_id)
+
+
+class _Turn:
+    cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+async def test_a_turn_that_has_just_ended_is_not_taken_for_a_lost_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.services.housekeeping._JUST_ENDED_SECONDS", 0.01)
+    tasks = _Tasks()
+    ending, lost = uuid4(), uuid4()
+    tasks.running = {ending: _Turn(), lost: _Turn()}
+    rounds = Housekeeping(None, None, None, None, tasks)  # type: ignore[arg-type]
+    before = dict(tasks.running)
+    with capture_logs() as logs:
+        round_ = asyncio.create_task(rounds._end_lost([ending, lost, uuid4()]))
+        await asyncio.sleep(0)
+        del tasks.running[ending]
+        await round_
+    assert not before[ending].cancelled
+    assert before[lost].cancelled
+    assert [entry["message_id"] for entry in logs] == [str(lost)]

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.core.exceptions import EmailTaken, LastAdmin, ValidationFailed
+from gateway.core.exceptions import EmailTaken, LastAdmin, NotFound, ValidationFailed
 from tests.account_app import PASSWORD, AccountApp, account_app, code_of
 
 ME = "/api/user/me"
@@ -120,3 +120,20 @@ async def test_of_two_admins_who_leave_at_once_one_stays(clean_database: str, re
         with pytest.raises(LastAdmin):
             await leaving
         assert (await app.container.users.get(second.id)).role == "admin"
+
+
+async def test_the_operator_sets_a_lost_password_and_every_session_ends(app: AccountApp) -> None:
+    person = await app.person()
+    users, new = app.container.users, "another long pass phrase"
+    with pytest.raises(ValidationFailed):
+        await users.set_password(person.email, "short")
+    with pytest.raises(NotFound):
+        await users.set_password(f"nobody-{person.email}", new)
+    assert (await person.call("GET", ME)).status_code == 200
+
+    await users.set_password(person.email.upper(), new)
+
+    assert (await person.call("GET", ME)).status_code == 401
+    for password, status in ((PASSWORD, 401), (new, 200)):
+        body = {"email": person.email, "password": password}
+        assert (await app.client.post("/api/auth/login", json=body)).status_code == status

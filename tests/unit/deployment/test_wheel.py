@@ -1,0 +1,58 @@
+"""The wheel has all that `gateway serve` needs, so that it serves from an empty folder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    done = subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_every_file_that_is_read_beside_the_program_is_in_the_wheel(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for folder in ("alembic", "prompts", "workflows"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts:
+                assert f"gateway/shipped/{path.relative_to(ROOT)}" in names
+    assert {"gateway/shipped/alembic.ini", "gateway/shipped/provider_config.yaml"} <= names
+
+
+def test_an_installed_wheel_finds_its_own_files(wheel: Path, tmp_path: Path) -> None:
+    installed, empty = tmp_path / "site", tmp_path / "empty"
+    empty.mkdir()
+    zipfile.ZipFile(wheel).extractall(installed)
+    code = (
+        f"import sys; sys.path.insert(0, {str(installed)!r})\n"
+        "import gateway; from gateway.core.shipped import shipped_folder\n"
+        "from gateway.cli import migrations\n"
+        "from gateway.services.configuration import load_catalog\n"
+        "print(shipped_folder()); print(migrations.newest(migrations.configuration('postgresql://x@y/z')))\n"
+        "print(len(load_catalog(shipped_folder() / 'provider_config.yaml').models))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=empty, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    folder, newest, models = done.stdout.split()
+    assert folder == str(installed / "gateway" / "shipped")
+    assert newest == max(path.name[:4] for path in (ROOT / "alembic" / "versions").glob("[0-9]*.py"))
+    assert int(models) > 5
