@@ -12,6 +12,7 @@ from gateway.agent.recovery.breakers import Upstream
 from gateway.agent.recovery.upstreams import Call, Upstreams
 from gateway.agent.remembering.memory import Memory
 from gateway.agent.state import Route
+from gateway.agent.turn_budget import TurnBudget
 from gateway.domain.catalog import Catalog, ModelConfig
 from gateway.domain.config.guardrails import GuardSet
 from gateway.domain.events import Attempt, ChatEvent
@@ -55,6 +56,8 @@ class AgentContext:
     `input_check` runs beside the model call and is awaited before its first word is shown. `verdicts` are
     the guards', as the receipt shows them. `probe` was granted by a breaker and is not begun yet.
     `memory` is of a kept conversation: what it can show of it, and the notes it made on the rest.
+    `sent` tells whether the present model call has been begun at its provider, which may charge for it.
+    `budget` is what the turn may spend, None where nothing limits it.
     `services` is what tools may have done on the turn's account.
     """
 
@@ -66,6 +69,8 @@ class AgentContext:
     verdicts: list[dict[str, Any]] = field(default_factory=list)
     probe: tuple[Upstream, str] | None = None
     memory: Memory | None = None
+    sent: bool = False
+    budget: TurnBudget | None = None
     services: TurnServices = field(default_factory=TurnServices)
 
     def calling(self, route: Route) -> Call:

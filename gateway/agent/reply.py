@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import Any
 
 from gateway.agent.request import prompt_tokens, request_bytes
+from gateway.core.exceptions import GatewayError, UpstreamError
 from gateway.domain.chat import ChatRequest, ToolSpec
 from gateway.domain.events import (
     Completed,
@@ -41,6 +42,8 @@ class Reply:
         self.refused = False
         # What was said and withheld: nobody reads it, and the vendor counts it.
         self.unseen = ""
+        # Whether the request has gone to the provider, which then counts its prompt at least.
+        self.sent = False
 
     def add(self, event: ProviderEvent) -> None:
         """Take in one event, in order."""
@@ -98,13 +101,16 @@ class Reply:
         An estimate of the prompt counts its messages and the caller's own `tools`; the definitions of the
         gateway's tools are not charged by guess.
         """
-        if self.usage is None and not self.spoke and not self.unseen:
+        if self.usage is None and not self.spoke and not self.unseen and not self.sent:
             return Usage()
         given = self.usage or Usage()
         prompt, completion = given.prompt_tokens, given.completion_tokens
         if prompt <= 0 or (prompt > window and prompt > request_bytes(request)):
             prompt = prompt_tokens(request.messages, tools)
         said = self._said()
+        if self.finish_reason is None:
+            # Cut or cancelled: what was counted until then was counted at the beginning.
+            completion = max(completion, estimate_tokens(said))
         limit = request.sampling.max_tokens
         most = window if limit is None else min(window, limit + given.reasoning_tokens + _SLACK)
         if completion > max(most, bytes_at_most(said)) or (completion <= 0 and said):
@@ -112,6 +118,12 @@ class Reply:
         cached = min(given.cached_tokens, prompt)
         written = min(given.cache_write_tokens, prompt - cached)
         return Usage(prompt, completion, cached, written, min(given.reasoning_tokens, completion))
+
+    def failed(self, error: GatewayError) -> None:
+        """Note what the failure says of the bill: a provider that refused or was not reached sends none."""
+        self.sent = isinstance(error, UpstreamError) and error.sent
+        if isinstance(error, UpstreamError) and self.usage is None:
+            self.usage = error.counted
 
     def _said(self) -> str:
         """Everything that the model produced, shown or not."""

@@ -11,6 +11,7 @@ from gateway.agent.graph import build_graph
 from gateway.agent.guarding.checks import reads_what_comes_in
 from gateway.agent.remembering.memory import Memory
 from gateway.agent.state import initial_state
+from gateway.agent.turn_budget import TurnBudget
 from gateway.domain.catalog import AUTO
 from gateway.domain.chat import Turn
 from gateway.domain.config.guardrails import GuardSet
@@ -49,6 +50,7 @@ class AgentRunner:
         emit: Callable[[ChatEvent], None],
         memory: Memory | None = None,
         services: TurnServices = _NOBODYS,
+        budget: TurnBudget | None = None,
     ) -> None:
         """Run the turn to its end: its last event is `TurnCompleted` or `TurnFailed`, without storage's ids.
 
@@ -59,8 +61,11 @@ class AgentRunner:
             memory: of a kept conversation, which made `messages`; left with the notes to be stored. Nothing
                 is left out of other turns.
             services: what tools may have done on the turn's account.
+            budget: what the turn may spend; None where nothing limits it.
         """
-        context = AgentContext(self.parts, guard, attempts, emit, memory=memory, services=services)
+        context = AgentContext(
+            self.parts, guard, attempts, emit, memory=memory, services=services, budget=budget
+        )
         state = initial_state(turn, messages, allowed_models)
         # Routing, a guardrail or a receipt that is kept may depend on what the question is about.
         judged = turn.persist or turn.model == AUTO or reads_what_comes_in(guard, messages)

@@ -11,11 +11,14 @@ from typing import Any
 from gateway.agent.context import AgentParts
 from gateway.agent.recovery.breakers import Upstream
 from gateway.agent.reply import Reply
+from gateway.agent.request import prompt_tokens
 from gateway.agent.spans import end_model_span, model_span
+from gateway.agent.turn_budget import TurnBudget
 from gateway.core.exceptions import GatewayError, UpstreamBroken, UpstreamTimeout, UpstreamUnavailable
 from gateway.domain.chat import ChatRequest, ResponseFormat, Sampling
 from gateway.domain.events import Attempt, ProviderEvent, Step
 from gateway.domain.messages import Message
+from gateway.domain.usage import Usage
 from gateway.providers.chat.reasons import explain, texts_of
 
 
@@ -29,14 +32,17 @@ async def side_call(
     max_tokens: int,
     timeout_seconds: float,
     schema: dict[str, Any] | None = None,
+    budget: TurnBudget | None = None,
 ) -> str:
     """What `model_name` answers to `messages`, whole, at temperature 0; noted in `attempts` however it ends.
 
     Args:
         schema: JSON Schema of the answer, passed on where the model can keep to one.
+        budget: the turn's, which the call has to fit into.
 
     Raises:
-        UpstreamError and its kin, as the provider does; UpstreamTimeout after `timeout_seconds`;
+        QuotaExceeded, BudgetExceeded: it does not fit. UpstreamError and its kin, as the provider does;
+        UpstreamTimeout after `timeout_seconds`;
         UpstreamUnavailable without a call where all its upstreams are left alone.
     """
     model = parts.catalog.models[model_name]
@@ -53,6 +59,27 @@ async def side_call(
         max_output_tokens=model.max_output_tokens,
     )
     reply = Reply()
+    price = parts.catalog.price_of(model_name)
+    covered = None
+    if budget is not None:
+        covered = await budget.cover(attempts, prompt_tokens(messages, ()), max_tokens, price)
+    try:
+        return await _asked(parts, model_name, request, reply, step, attempts, timeout_seconds)
+    finally:
+        if budget is not None and covered is not None:
+            budget.end(covered, Usage())
+
+
+async def _asked(
+    parts: AgentParts,
+    model_name: str,
+    request: ChatRequest,
+    reply: Reply,
+    step: Step,
+    attempts: list[Attempt],
+    timeout_seconds: float,
+) -> str:
+    """The call, once it is paid for."""
     upstream, probe = await _take(parts, model_name)
     provider = upstream.provider
     outcome, told = "cancelled", None
@@ -61,6 +88,7 @@ async def side_call(
         try:
             # Our own time limit, shorter than an answer's, tells nothing of the upstream.
             with parts.upstreams.calling(upstream, probe):
+                reply.sent = True
                 async with asyncio.timeout(min(timeout_seconds, parts.total_timeout(provider))):
                     await _whole(provider.stream(request), reply)
             outcome = "ok"
@@ -68,11 +96,12 @@ async def side_call(
             outcome = UpstreamTimeout.code
             raise UpstreamTimeout from error
         except GatewayError as error:
-            explain(error, provider.config, texts_of(messages))
+            explain(error, provider.config, texts_of(request.messages))
             outcome, told = error.code, error.upstream
+            reply.failed(error)
             raise
         finally:
-            usage = reply.usage_or_estimate(request, model.context_window)
+            usage = reply.usage_or_estimate(request, parts.catalog.models[model_name].context_window)
             attempt = Attempt(
                 model=model_name,
                 provider=provider.name,

@@ -49,7 +49,7 @@ people and must never hold input, secrets or a vendor's raw answer; `code` is st
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 
@@ -319,7 +319,14 @@ class TooManyAttempts(RateLimited):
 
 
 class UpstreamError(GatewayError):
-    """A model's provider failed; which one is on the turn's receipt."""
+    """A model's provider failed; which one is on the turn's receipt.
+
+    `sent` tells whether the provider may charge for the prompt though it gave no answer. `counted` is the
+    usage (`gateway.domain.usage.Usage`) that it had told of before it failed.
+    """
+
+    sent = False
+    counted: Any = None
 
     status = 502
     type = "upstream_error"
@@ -362,6 +369,7 @@ class UpstreamUnauthorized(UpstreamError):
 
 
 class UpstreamTimeout(UpstreamError):
+    sent = True
     status = 504
     code = "upstream_timeout"
     default_message = "The model's provider took too long to answer."

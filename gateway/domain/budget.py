@@ -59,15 +59,24 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """The most that a call is expected to take, in tokens and in dollars."""
+    """What a call is expected to take at least, in tokens and in dollars.
+
+    `spare_tokens` and `spare_usd` are what it may take beyond that: reserved as far as half of what is left
+    allows, so that one call does not keep others out. A stored conversation's history is counted where it is
+    read: at most `history_tokens` of it, at `history_price` dollars each.
+    """
 
     tokens: int
     usd: Decimal
+    spare_tokens: int = 0
+    spare_usd: Decimal = Decimal(0)
+    history_tokens: int = 0
+    history_price: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """An estimate held against an account's budgets (None: unlimited) until it is settled."""
+    """An estimate held against an account's budgets (None: unlimited) until it is settled; see `Estimate`."""
 
     user_id: UUID
     tokens: int
@@ -76,16 +85,27 @@ class Reservation:
     usd_per_month: Decimal | None = None
     id: UUID = field(default_factory=new_id)
     lease_seconds: float = LEASE_SECONDS
+    spare_tokens: int = 0
+    spare_usd: Decimal = Decimal(0)
+    history_tokens: int = 0
+    history_price: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetState:
-    """An account's present day and month; what is reserved is not part of what is used."""
+    """An account's present day and month; what is reserved is not part of what is used.
+
+    `granted_tokens` and `granted_usd` are what the reservation that was just made holds, of which
+    `spare_tokens` are spare.
+    """
 
     tokens_used: int = 0
     tokens_reserved: int = 0
     usd_used: Decimal = Decimal(0)
     usd_reserved: Decimal = Decimal(0)
+    granted_tokens: int = 0
+    granted_usd: Decimal = Decimal(0)
+    spare_tokens: int = 0
 
 
 class OverBudget(Exception):

@@ -26,6 +26,9 @@ from gateway.domain.windows import bounded
 
 Capability = Literal["tools", "json", "vision", "embeddings", "images", "logprobs"]
 AUTO = "auto"
+# Tokens of an answer that nobody set a length for: of a model whose longest is not configured, and of any.
+_USUAL_ANSWER = 4096
+_LONGEST_RECKONED = 16_384
 # Providers that send no bill: a model of theirs without a price is free.
 _FREE_TO_RUN = frozenset({"ollama", "local", "mock", "comfyui"})
 
@@ -84,6 +87,11 @@ class ModelConfig(ConfigModel):
     max_output_tokens: Annotated[int, Field(gt=0)] | None = None
     capabilities: frozenset[Capability] = frozenset()
     price: PriceConfig | None = None
+
+    @property
+    def longest_answer(self) -> int:
+        """How long an answer may be that nobody set a length for, as far as a limit has to reckon with it."""
+        return min(self.max_output_tokens or _USUAL_ANSWER, _LONGEST_RECKONED, self.context_window)
 
     @property
     def chats(self) -> bool:

@@ -13,29 +13,52 @@ _USD_USED = f"CASE WHEN b.month < {_THIS_MONTH} THEN 0 ELSE b.usd_used END"
 
 GRANTED_COLUMNS = (
     "granted.tokens_used, granted.tokens_reserved, granted.usd_used, granted.usd_reserved,"
-    " granted.user_id IS NOT NULL AS granted"
+    " granted.user_id IS NOT NULL AS granted, wanted.tokens AS granted_tokens, wanted.usd AS granted_usd,"
+    " wanted.spare_tokens"
 )
+# Of a reservation: its id, tokens, dollars, tokens a day and dollars a month (NULL: unlimited), spare tokens
+# and spare dollars.
+_TYPES = ("uuid", "bigint", "numeric", "bigint", "numeric", "bigint", "numeric")
 
 
-def granted(user: str, first: int, source: str | None = None) -> str:
-    """CTE `granted`: the budget's row once a reservation fits into it, else no row and no change.
+def granted(user: str, first: int, source: str | None = None, history: str | None = None) -> str:
+    """CTEs `wanted` and `granted`: the budget's row once a reservation fits into it, else no row or change.
 
-    One conditional statement on one row, so that no race can reserve more than there is.
+    One conditional statement on one row, so that no race can reserve more than there is. What is spare is
+    reserved up to half of what is left; an account without a row has all of its limit left.
 
     Args:
         user: the argument that holds the account.
-        first: number of the first of five: reservation's id, tokens, dollars, tokens a day and dollars a
-            month (NULL: unlimited).
+        first: number of the first of a reservation's arguments.
         source: a CTE; nothing is reserved where it has no row.
+        history: a CTE of one row, whose `tokens` and `usd` are reserved as well.
     """
-    tokens, usd, token_limit, usd_limit = (f"${first + offset}" for offset in range(1, 5))
-    types = (tokens, "bigint"), (usd, "numeric"), (token_limit, "bigint"), (usd_limit, "numeric")
-    tokens, usd, token_limit, usd_limit = (f"{name}::{kind}" for name, kind in types)
-    return f"""granted AS (
+    _, tokens, usd, token_limit, usd_limit, more_tokens, more_usd = (
+        f"${first + offset}::{kind}" for offset, kind in enumerate(_TYPES)
+    )
+    there = f"AND (SELECT count(*) FROM {source}) > 0" if source else ""  # noqa: S608 - as below
+    earlier = f"{history}.tokens AS tokens, {history}.usd AS usd" if history else "0 AS tokens, 0 AS usd"
+    tables = ", ".join(name for name in (source, history) if name)
+    return f"""budget AS MATERIALIZED (
+    SELECT {_TOKENS_USED} + b.tokens_reserved AS tokens, {_USD_USED} + b.usd_reserved AS usd
+    FROM budgets b WHERE b.user_id = {user} {there} FOR NO KEY UPDATE
+), needed AS MATERIALIZED (
+    SELECT {tokens} + earlier.tokens AS tokens, {usd} + earlier.usd AS usd
+    FROM (SELECT {earlier} {f"FROM {tables}" if tables else ""}) AS earlier
+), wanted AS MATERIALIZED (
+    SELECT needed.tokens + spare.tokens AS tokens, needed.usd + spare.usd AS usd,
+           spare.tokens AS spare_tokens
+    FROM needed LEFT JOIN budget ON true CROSS JOIN LATERAL (
+        SELECT greatest(0, least({more_tokens},
+                                 ({token_limit} - coalesce(budget.tokens, 0) - needed.tokens) / 2)) AS tokens,
+               greatest(0, least({more_usd},
+                                 ({usd_limit} - coalesce(budget.usd, 0) - needed.usd) / 2)) AS usd
+    ) AS spare
+), granted AS (
     INSERT INTO budgets AS b (user_id, day, tokens_used, tokens_reserved, month, usd_used, usd_reserved)
-    SELECT {user}, {_TODAY}, 0, {tokens}, {_THIS_MONTH}, 0, {usd} {f"FROM {source}" if source else ""}
-    WHERE ({token_limit} IS NULL OR {tokens} <= {token_limit})
-      AND ({usd_limit} IS NULL OR {usd} <= {usd_limit})
+    SELECT {user}, {_TODAY}, 0, wanted.tokens, {_THIS_MONTH}, 0, wanted.usd FROM wanted
+    WHERE ({token_limit} IS NULL OR wanted.tokens <= {token_limit})
+      AND ({usd_limit} IS NULL OR wanted.usd <= {usd_limit})
     ON CONFLICT (user_id) DO UPDATE
     SET day = greatest(b.day, excluded.day), month = greatest(b.month, excluded.month),
         tokens_used = {_TOKENS_USED}, usd_used = {_USD_USED},
@@ -52,9 +75,8 @@ def leased(user: str, seconds: str, first: int) -> str:
     """CTE `leased`: the reservation's own row, where it was granted; arguments as of `granted`."""
     return f"""leased AS (
     INSERT INTO reservations (id, user_id, tokens, usd, expires_at)
-    SELECT ${first}, {user}, ${first + 1}::bigint, ${first + 2}::numeric,
-           now() + make_interval(secs => {seconds})
-    FROM granted
+    SELECT ${first}, {user}, wanted.tokens, wanted.usd, now() + make_interval(secs => {seconds})
+    FROM granted, wanted
 )"""  # noqa: S608 - as above
 
 
@@ -90,7 +112,19 @@ SET day = greatest(b.day, excluded.day), month = greatest(b.month, excluded.mont
 # $1 user $2 lease in seconds $3 reservation, then as of `granted`; no row where it does not fit
 RESERVE = f"""
 WITH {granted("$1", 3)}, {leased("$1", "$2", 3)}
-SELECT {GRANTED_COLUMNS} FROM granted
+SELECT {GRANTED_COLUMNS} FROM granted, wanted
+"""  # noqa: S608 - as above
+
+# $1 user, then of a reservation that there is and what it is to hold more, as of `granted`; no row where that
+# does not fit, or where the reservation has been given back
+EXTEND = f"""
+WITH mine AS (
+    SELECT id FROM reservations WHERE id = $2 AND user_id = $1 FOR UPDATE
+), {granted("$1", 2, "mine")}, extended AS (
+    UPDATE reservations r SET tokens = r.tokens + wanted.tokens, usd = r.usd + wanted.usd
+    FROM mine, granted, wanted WHERE r.id = mine.id
+)
+SELECT {GRANTED_COLUMNS} FROM granted, wanted
 """  # noqa: S608 - as above
 
 # $1 user; no row where the account has gone

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -127,7 +128,23 @@ class TurnRepository:
                 raise NotFound(_GONE) from None
             if row is None:
                 raise await _refusal(connection, reservation.user_id)
-        return _budget(row)
+        return _granted(row)
+
+    async def extend(self, reservation: Reservation) -> BudgetState:
+        """Add to the reservation of this id; the state with what was added.
+
+        Raises:
+            OverBudget: it is more than is left, or the reservation has been given back; nothing was written.
+        """
+        async with driver_connection(self._engine) as connection:
+            row = await connection.fetchrow(
+                budget_sql.EXTEND,
+                reservation.user_id,
+                *_reservation_arguments(reservation.id, reservation),
+            )
+            if row is None:
+                raise await _refusal(connection, reservation.user_id)
+        return _granted(row)
 
     async def record_usage(
         self, owner: UsageOwner, calls: Sequence[UsageEntry], reservation_id: UUID | None = None
@@ -178,7 +195,7 @@ class TurnRepository:
             if row is None:
                 raise await _refusal(connection, turn.user_id)
         return OpenedTurn(
-            conversation_id, title, turn.model, system, None, 1, row["created_at"], _budget(row)
+            conversation_id, title, turn.model, system, None, 1, row["created_at"], _granted(row)
         )
 
     async def _continue(self, turn: NewTurn, conversation_id: UUID) -> OpenedTurn:
@@ -190,6 +207,8 @@ class TurnRepository:
             turn.asked,
             _json(turn.request),
             turn.waited,
+            turn.reservation.history_tokens if turn.reservation is not None else 0,
+            turn.reservation.history_price if turn.reservation is not None else _NOTHING,
         )
         async with driver_connection(self._engine) as connection:
             row = await connection.fetchrow(turn_sql.CONTINUE, *common, *where)
@@ -216,7 +235,7 @@ class TurnRepository:
             row["parent_id"],
             row["lock_token"],
             row["created_at"],
-            _budget(row),
+            _granted(row),
             _branch(branch),
             row["untitled"],
         )
@@ -255,6 +274,15 @@ def _budget(row: asyncpg.Record) -> BudgetState:
     return BudgetState(row["tokens_used"], row["tokens_reserved"], row["usd_used"], row["usd_reserved"])
 
 
+def _granted(row: asyncpg.Record) -> BudgetState:
+    return replace(
+        _budget(row),
+        granted_tokens=row["granted_tokens"],
+        granted_usd=row["granted_usd"],
+        spare_tokens=row["spare_tokens"],
+    )
+
+
 def _common(turn: NewTurn, conversation_id: UUID) -> tuple[Any, ...]:
     return (
         conversation_id,
@@ -270,8 +298,16 @@ def _common(turn: NewTurn, conversation_id: UUID) -> tuple[Any, ...]:
 
 def _reservation_arguments(id_: UUID, reservation: Reservation | None) -> tuple[Any, ...]:
     if reservation is None:
-        return (id_, 0, _NOTHING, None, None)
-    return (id_, reservation.tokens, reservation.usd, reservation.tokens_per_day, reservation.usd_per_month)
+        return (id_, 0, _NOTHING, None, None, 0, _NOTHING)
+    return (
+        id_,
+        reservation.tokens,
+        reservation.usd,
+        reservation.tokens_per_day,
+        reservation.usd_per_month,
+        reservation.spare_tokens,
+        reservation.spare_usd,
+    )
 
 
 def _json(value: Any) -> str | None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from gateway.repositories.budget_sql import GRANTED_COLUMNS, granted, leased, settled
 
 # $1 conversation $2 user $3 question id $4 answer id $5 question $6 metadata $7 lease in seconds,
-# then the reservation: $8 id $9 tokens $10 dollars $11 tokens a day $12 dollars a month
+# then the reservation: $8 id $9 tokens $10 dollars $11 tokens a day $12 dollars a month $13 spare tokens
+# $14 spare dollars
 _RESERVATION = 8
 
 
@@ -19,13 +20,13 @@ def _account(user: str) -> str:
     return f"account AS (SELECT id FROM users WHERE id = {user} FOR KEY SHARE)"  # noqa: S608 - as below
 
 
-# then $13 title $14 model $15 system $16 request; no row where the budget is used up or the account has gone
+# then $15 title $16 model $17 system $18 request; no row where the budget is used up or the account has gone
 START = f"""
 WITH {_account("$2")}, {granted("$2", _RESERVATION, "account")},
 {leased("$2", "$7", _RESERVATION)}, opened AS (
     INSERT INTO conversations
         (id, user_id, title, model, system, head_id, lock_token, running_message_id, running_until)
-    SELECT $1, $2, $13, $14, $15, $4, 1, $4, now() + make_interval(secs => $7) FROM granted
+    SELECT $1, $2, $15, $16, $17, $4, 1, $4, now() + make_interval(secs => $7) FROM granted
     RETURNING created_at
 ), written AS (
     INSERT INTO messages
@@ -33,11 +34,11 @@ WITH {_account("$2")}, {granted("$2", _RESERVATION, "account")},
     SELECT new.id, $1, $2, new.parent_id, new.role, new.content, new.status, new.metadata, new.completed_at,
            new.request
     FROM granted,
-         (VALUES ($3::uuid, NULL::uuid, 'user', $5, 'complete', $6::jsonb, now(), $16::jsonb),
+         (VALUES ($3::uuid, NULL::uuid, 'user', $5, 'complete', $6::jsonb, now(), $18::jsonb),
                  ($4::uuid, $3::uuid, 'assistant', '', 'pending', '{{}}'::jsonb, NULL::timestamptz, NULL))
          AS new (id, parent_id, role, content, status, metadata, completed_at, request)
 )
-SELECT created_at, {GRANTED_COLUMNS} FROM opened, granted
+SELECT created_at, {GRANTED_COLUMNS} FROM opened, granted, wanted
 """  # noqa: S608 - as below
 
 # More than any model's window holds; images of a program's inputs are what takes most of it. Sizes are read
@@ -66,9 +67,17 @@ walk AS (
 
 _BRANCH_COLUMNS = "branch.ids, branch.roles, branch.contents, branch.summary, branch.beside"
 
-# As START up to $13, then $14 parent (NULL for the head, or for none where $16) $15 history limit $16 whether
-# the question begins a branch of its own $17 whether it is there already $18 request $19 whether its
-# turn has come: others that wait go first. `seen` reads the
+# About how many tokens a text is, rather too many than too few: as `estimate_tokens`, and half a token for
+# each byte beyond the first of a character.
+_LENGTH = "octet_length({0}) / 2 - char_length({0}) / 4 + 5"
+_SIZE = _LENGTH.format(
+    "coalesce(summary, (request -> 'messages')::text, content || coalesce(tool_calls::text, ''))"
+)
+
+# As START up to $15, then $16 parent (NULL for the head, or for none where $18) $17 history limit $18 whether
+# the question begins a branch of its own $19 whether it is there already $20 request $21 whether its
+# turn has come: others that wait go first $22 how many tokens of history are reserved at most $23 dollars
+# for each of them. `seen` reads the
 # statement's snapshot, `locked` the newest version of the row: where they differ, so may the branch. Where
 # there is a `start` but nothing was `granted`, the budget is used up. The walk goes back to the newest
 # message with a summary.
@@ -78,22 +87,27 @@ WITH RECURSIVE seen AS (
 ), locked AS (
     SELECT id, title, titled_by, model, system, head_id, lock_token, running_message_id, xmin,
            (running_message_id IS NOT NULL AND running_until > clock_timestamp())
-           OR (waiting_until > clock_timestamp() AND NOT $19::bool) IS TRUE AS busy
+           OR (waiting_until > clock_timestamp() AND NOT $21::bool) IS TRUE AS busy
     FROM conversations WHERE id = $1 AND user_id = $2 FOR UPDATE
 ), start AS (
     SELECT id, running_message_id,
-           CASE WHEN $16::bool THEN $14::uuid ELSE coalesce($14, head_id) END AS parent_id
+           CASE WHEN $18::bool THEN $16::uuid ELSE coalesce($16, head_id) END AS parent_id
     FROM locked
     WHERE NOT busy
-      AND ($14 IS NULL
-           OR EXISTS (SELECT FROM messages WHERE id = $14 AND conversation_id = $1))
-), {_WALK.format(limit="$15::int")}, {granted("$2", _RESERVATION, "start")},
+      AND ($16 IS NULL
+           OR EXISTS (SELECT FROM messages WHERE id = $16 AND conversation_id = $1))
+), {_WALK.format(limit="$17::int")}, history AS (
+    SELECT sized.tokens, sized.tokens * $23::numeric AS usd
+    FROM (SELECT least($22::bigint, coalesce((SELECT sum({_SIZE}) FROM walk), 0)
+                                    + coalesce((SELECT {_LENGTH.format("system")} FROM locked), 0))
+          AS tokens) AS sized
+), {granted("$2", _RESERVATION, "start", "history")},
 {leased("$2", "$7", _RESERVATION)}, abandoned AS (
     UPDATE messages m SET status = 'interrupted', completed_at = now()
     FROM start, granted WHERE m.id = start.running_message_id AND m.status IN ('pending', 'streaming')
 ), taken AS (
     UPDATE conversations c
-    SET title = CASE c.title WHEN '' THEN $13 ELSE c.title END, head_id = $4, lock_token = c.lock_token + 1,
+    SET title = CASE c.title WHEN '' THEN $15 ELSE c.title END, head_id = $4, lock_token = c.lock_token + 1,
         running_message_id = $4, running_until = now() + make_interval(secs => $7), updated_at = now()
     FROM start, granted WHERE c.id = start.id
 ), written AS (
@@ -102,17 +116,18 @@ WITH RECURSIVE seen AS (
     SELECT new.id, $1, $2, coalesce(new.parent_id, start.parent_id), new.role, new.content, new.status,
            new.metadata, new.completed_at, new.request
     FROM start, granted,
-         (VALUES ($3::uuid, NULL::uuid, 'user', $5, 'complete', $6::jsonb, now(), $18::jsonb),
+         (VALUES ($3::uuid, NULL::uuid, 'user', $5, 'complete', $6::jsonb, now(), $20::jsonb),
                  ($4::uuid, $3::uuid, 'assistant', '', 'pending', '{{}}'::jsonb, NULL::timestamptz, NULL))
          AS new (id, parent_id, role, content, status, metadata, completed_at, request)
-    WHERE new.role = 'assistant' OR NOT $17::bool
+    WHERE new.role = 'assistant' OR NOT $19::bool
 )
-SELECT CASE locked.title WHEN '' THEN $13 ELSE locked.title END AS title, locked.model, locked.system,
+SELECT CASE locked.title WHEN '' THEN $15 ELSE locked.title END AS title, locked.model, locked.system,
        locked.busy, locked.running_message_id AS running, locked.lock_token + 1 AS lock_token,
        start.id IS NOT NULL AS opened, start.parent_id,
        locked.titled_by = 'question' AS untitled, seen.xmin = locked.xmin AS fresh, now() AS created_at,
        {GRANTED_COLUMNS}, {_BRANCH_COLUMNS}
-FROM locked LEFT JOIN seen ON true LEFT JOIN start ON true LEFT JOIN granted ON true, branch
+FROM locked LEFT JOIN seen ON true LEFT JOIN start ON true LEFT JOIN granted ON true
+     LEFT JOIN wanted ON true, branch
 """  # noqa: S608 - as below
 
 # $1 conversation $2 last message of the branch $3 limit

@@ -40,15 +40,24 @@ T = TypeVar("T")
 class Asking:
     """One request's way along its models; `calls` has a row for each, the one that answered last.
 
-    `first` is the model that was asked for, whether or not it could be asked. `inputs` are the request's
-    texts, which are left out of the providers' words.
+    `first` is the model that was asked for, whether or not it could be asked. `begun` estimates what a call
+    of a model costs that was cancelled after it was sent, by model and provider: most charge for it. `inputs`
+    are the request's texts, which are left out of the providers' words.
     """
 
-    def __init__(self, upstreams: Upstreams, kind: UsageKind, first: str, inputs: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        upstreams: Upstreams,
+        kind: UsageKind,
+        first: str,
+        begun: Callable[[str, str], tuple[Usage, Decimal]],
+        inputs: Sequence[str] = (),
+    ) -> None:
         self._upstreams = upstreams
         self._inputs = inputs
         self._kind: UsageKind = kind
         self._first = first
+        self._begun = begun
         self.calls: list[UsageEntry] = []
         self._failure: GatewayError | None = None
 
@@ -81,6 +90,9 @@ class Asking:
                         answer, usage, cost = await ask(model, provider)
                     outcome = "ok"
                     return answer
+                except asyncio.CancelledError:
+                    usage, cost = self._begun(model, provider)
+                    raise
                 except (UpstreamError, InvalidRequest) as error:
                     explain(error, choice.upstream.provider.config, self._inputs)
                     error.asked = (provider, model)
@@ -121,8 +133,10 @@ class Asking:
         return sum(call.latency_ms for call in self.calls)
 
     def forgive(self) -> None:
-        """What was made is not delivered: it costs nothing."""
-        self.calls = [replace(call, cost_usd=Decimal(0)) for call in self.calls]
+        """Charge nothing for an answer that the gateway itself could not deliver."""
+        self.calls = [
+            replace(call, cost_usd=Decimal(0)) if call.outcome == "ok" else call for call in self.calls
+        ]
 
     async def settle(self, ledger: Ledger, owner: UsageOwner, reservation: UUID | None) -> None:
         """Charge the calls, give the reservation back, tell the metrics; raises as `Ledger.settle`."""

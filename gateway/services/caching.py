@@ -12,6 +12,7 @@ from uuid import UUID
 
 from gateway.agent.remembering.memory import Memory
 from gateway.agent.runner import AgentRunner
+from gateway.agent.turn_budget import TurnBudget
 from gateway.core import metrics
 from gateway.domain.cache_key import answer_key, fingerprint, may_repeat
 from gateway.domain.cached_answer import CachedAnswer
@@ -63,6 +64,7 @@ class CachedRunner:
         emit: Callable[[ChatEvent], None],
         memory: Memory | None = None,
         services: TurnServices = _NOBODYS,
+        budget: TurnBudget | None = None,
     ) -> None:
         """As `AgentRunner.run`; `account` is whose answers may be told again."""
         run = partial(
@@ -74,6 +76,7 @@ class CachedRunner:
             attempts=attempts,
             memory=memory,
             services=services,
+            budget=budget,
         )
         if not self._on or not may_repeat(turn):
             _BYPASSED.inc()

@@ -188,6 +188,7 @@ class ChatService:
                 emit=emit,
                 memory=job.memory,
                 services=self._artist.for_turn(job.principal, job.turn.request_id),
+                budget=job.budget,
             )
         except asyncio.CancelledError as reason:
             running.called_off()

@@ -94,7 +94,11 @@ class EmbeddingService:
         tokens = sum(map(estimate_tokens, texts))
         dearest = max(self._catalog.price_of(model).cost(Usage(tokens)) for model in models)
         reservation = await self._ledger.reserve(principal, Estimate(tokens, dearest))
-        asking = Asking(self._upstreams, "embedding", self._catalog.models_of(name)[0], texts)
+
+        def begun(model: str, provider: str) -> tuple[Usage, Decimal]:
+            return Usage(tokens), self._catalog.price_of(model).cost(Usage(tokens))
+
+        asking = Asking(self._upstreams, "embedding", self._catalog.models_of(name)[0], begun, texts)
 
         async def ask(model: str, provider: str) -> tuple[Embeddings, Usage, Decimal]:
             config = self._catalog.models[model]

@@ -6,11 +6,13 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 import structlog
 
+from gateway.agent.turn_budget import Granted, TurnBudget
 from gateway.core import metrics
 from gateway.core.exceptions import BudgetExceeded, GatewayError, QuotaExceeded, RateLimited, Unavailable
 from gateway.domain.budget import (
@@ -69,6 +71,7 @@ class Ledger:
         self._catalog = catalog
         self._lease_seconds = lease_seconds
         self._open: dict[UUID, Held | None] = {}
+        self._amounts: dict[UUID, Granted] = {}
         self._owed: deque[_Owed] = deque()
 
     def adopt(self, catalog: Catalog) -> None:
@@ -87,12 +90,26 @@ class Ledger:
         reservation = self._reservation(principal, estimate)
         if reservation.tokens_per_day is None and reservation.usd_per_month is None:
             return None
-        try:
-            state = await self._turns.reserve(reservation)
-        except OverBudget as refusal:
-            raise _refused(principal, reservation, refusal.state) from None
+        state = await _fitting(principal, reservation, self._turns.reserve)
         self._granted(principal, reservation, state, None)
         return reservation.id
+
+    def turn_budget(self, principal: Principal, reservation_id: UUID | None) -> TurnBudget | None:
+        """What the turn of this reservation may spend, with more to be had; None where nothing limits it."""
+        granted = self._amounts.get(reservation_id) if reservation_id is not None else None
+        if granted is None or reservation_id is None:
+            return None
+        return TurnBudget(
+            granted,
+            lambda more: self._extend(principal, reservation_id, more),
+            spare_answer=self._catalog.limits.default_max_tokens,
+        )
+
+    async def _extend(self, principal: Principal, reservation_id: UUID, more: Estimate) -> Granted:
+        """Raises QuotaExceeded, BudgetExceeded: there is not as much left."""
+        reservation = replace(self._reservation(principal, more), id=reservation_id)
+        state = await _fitting(principal, reservation, self._turns.extend)
+        return Granted(state.granted_tokens, state.granted_usd)
 
     async def asked(self, principal: Principal, message_id: UUID) -> AskedQuestion:
         """The question that is to be answered once more, as `TurnRepository.asked`."""
@@ -105,12 +122,13 @@ class Ledger:
             NotFound, TurnInProgress: as `TurnRepository.begin_turn`. QuotaExceeded, BudgetExceeded: as above.
         """
         reservation = replace(self._reservation(principal, estimate), id=turn.answer_id)
-        try:
-            opened = await self._turns.begin_turn(
-                replace(turn, reservation=reservation, lease_seconds=self._lease_seconds)
-            )
-        except OverBudget as refusal:
-            raise _refused(principal, reservation, refusal.state) from None
+        opened = await _fitting(
+            principal,
+            reservation,
+            lambda fitted: self._turns.begin_turn(
+                replace(turn, reservation=fitted, lease_seconds=self._lease_seconds)
+            ),
+        )
         held = Held(opened.conversation_id, opened.lock_token)
         self._granted(principal, reservation, opened.budget, held)
         return opened
@@ -164,12 +182,24 @@ class Ledger:
             tier.tokens_per_day,
             tier.usd_per_month,
             lease_seconds=self._lease_seconds,
+            spare_tokens=0 if tier.tokens_per_day is None else estimate.spare_tokens,
+            spare_usd=Decimal(0) if tier.usd_per_month is None else estimate.spare_usd,
+            history_tokens=estimate.history_tokens,
+            history_price=estimate.history_price,
         )
 
     def _granted(
         self, principal: Principal, reservation: Reservation, state: BudgetState, held: Held | None
     ) -> None:
         self._open[reservation.id] = held
+        limited_tokens, limited_usd = (
+            reservation.tokens_per_day is not None,
+            reservation.usd_per_month is not None,
+        )
+        if limited_tokens or limited_usd:
+            self._amounts[reservation.id] = Granted(
+                state.granted_tokens if limited_tokens else None, state.granted_usd if limited_usd else None
+            )
         principal.allowance.tokens = _tokens_left(reservation, state)
 
     async def _write(
@@ -200,6 +230,27 @@ class Ledger:
     def _close(self, reservation_id: UUID | None) -> None:
         if reservation_id is not None:
             self._open.pop(reservation_id, None)
+            self._amounts.pop(reservation_id, None)
+
+
+async def _fitting(
+    principal: Principal, reservation: Reservation, write: Callable[[Reservation], Awaitable[T]]
+) -> T:
+    """Reserve with what is spare, or without it where that does not fit.
+
+    Raises:
+        QuotaExceeded, BudgetExceeded: neither fits; nothing was written.
+    """
+    try:
+        return await write(reservation)
+    except OverBudget as refusal:
+        if not reservation.spare_tokens and not reservation.spare_usd:
+            raise _refused(principal, reservation, refusal.state) from None
+    reservation = replace(reservation, spare_tokens=0, spare_usd=Decimal(0))
+    try:
+        return await write(reservation)
+    except OverBudget as refusal:
+        raise _refused(principal, reservation, refusal.state) from None
 
 
 async def _patiently(write: Callable[[], Awaitable[T]]) -> T:
@@ -215,7 +266,7 @@ def _tokens_left(reservation: Reservation, state: BudgetState) -> Window | None:
     limit = reservation.tokens_per_day
     if limit is None:
         return None
-    left = limit - state.tokens_used - state.tokens_reserved
+    left = limit - state.tokens_used - state.tokens_reserved + state.spare_tokens
     return Window(limit, max(0, left), seconds_left_today())
 
 

@@ -186,7 +186,13 @@ class MediaService:
         """Ask, keep, charge; every way out settles the reservation."""
         asked = job.order.request
         texts = [asked.prompt, asked.negative_prompt or "", *map(str, asked.placeholders.values())]
-        asking = Asking(self._upstreams, "image", job.first, texts)
+
+        def begun(model: str, provider: str) -> tuple[Usage, Decimal]:
+            if self._providers[provider].stops_when_cancelled:
+                return Usage(), Decimal(0)
+            return Usage(), self._catalog.price_of(model).image * asked.n
+
+        asking = Asking(self._upstreams, "image", job.first, begun, texts)
 
         async def ask(model: str, provider: str) -> tuple[list[ImageDone], Usage, Decimal]:
             request = replace(asked, model=self._catalog.models[model].model)

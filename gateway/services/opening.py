@@ -8,6 +8,7 @@ from uuid import UUID
 
 from gateway.agent.context import AgentParts
 from gateway.agent.remembering.memory import Memory
+from gateway.agent.turn_budget import TurnBudget
 from gateway.core.exceptions import ModelNotAllowed, ModelNotFound, TurnInProgress, ValidationFailed
 from gateway.core.ids import new_id
 from gateway.domain.catalog import AUTO, Catalog
@@ -41,6 +42,7 @@ class Job:
     opened: OpenedTurn | None = None
     memory: Memory | None = None
     live: LiveTurn | None = None
+    budget: TurnBudget | None = None
 
     def untitled(self, answer: Answer) -> FirstExchange | None:
         """What a title may be made of, where the conversation has none but its question's."""
@@ -80,7 +82,8 @@ class Opening:
         reservation_id = await self._ledger.reserve(principal, self._pricing.estimate(turn))
         turn = replace(turn, model=turn.model or AUTO)
         memory = Memory.of(turn.messages) if turn.may_truncate else None
-        return Job(turn, principal, turn.messages, started, reservation_id, memory=memory)
+        budget = self._ledger.turn_budget(principal, reservation_id)
+        return Job(turn, principal, turn.messages, started, reservation_id, memory=memory, budget=budget)
 
     async def _open_kept(self, turn: Turn, principal: Principal, started: float) -> Job:
         question_id, answer_id = new_id(), new_id()
@@ -136,6 +139,7 @@ class Opening:
                 opened.lock_token,
                 TurnStarted(turn.request_id, str(opened.conversation_id), str(question_id), str(answer_id)),
             ),
+            self._ledger.turn_budget(principal, answer_id),
         )
 
     async def _begin(self, turn: Turn, principal: Principal, new: NewTurn) -> OpenedTurn:

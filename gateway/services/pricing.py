@@ -1,8 +1,10 @@
-"""The most that a turn is expected to take: its prompt as sent, its `max_tokens`, the dearest model."""
+"""What a turn is expected to take: its prompt as sent, its `max_tokens`, the dearest model for it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
+from typing import NamedTuple
 
 from gateway.agent.context import AgentParts
 from gateway.agent.request import prompt_tokens
@@ -10,6 +12,18 @@ from gateway.domain.budget import Estimate
 from gateway.domain.catalog import AUTO, Catalog
 from gateway.domain.chat import Turn
 from gateway.domain.usage import Price, Usage, estimate_tokens
+
+# Definitions of the gateway's tools, which people's models are offered.
+_TOOLS_TOKENS = 2048
+_MILLION = Decimal(1_000_000)
+
+
+class _Most(NamedTuple):
+    """What the models that may answer take at most: prices, the longest answer, the largest window."""
+
+    price: Price
+    answer: int
+    window: int
 
 
 class Pricing:
@@ -24,14 +38,28 @@ class Pricing:
         }
 
     def estimate(self, turn: Turn) -> Estimate:
-        """What to reserve for `turn`; a kept conversation's history is not known yet and left out."""
+        """What to reserve for `turn`; a stored conversation's history is counted where it is read."""
         prompt = prompt_tokens(turn.messages, turn.client_tools)
         if turn.persist and turn.system:
             prompt += estimate_tokens(turn.system)
-        answer = turn.sampling.max_tokens or self._catalog.limits.default_max_tokens
-        return Estimate(prompt + answer, self._price(turn).cost(Usage(prompt, answer)))
+        most = self._most(turn)
+        price, asked = most.price, turn.sampling.max_tokens
+        answer = asked or self._catalog.limits.default_max_tokens
+        spare = Usage()
+        if asked is None:
+            spare = Usage(
+                _TOOLS_TOKENS if turn.persist and not turn.client_tools else 0, max(0, most.answer - answer)
+            )
+        return Estimate(
+            prompt + answer,
+            price.cost(Usage(prompt, answer)),
+            spare.total_tokens,
+            price.cost(spare),
+            most.window,
+            price.input / _MILLION,
+        )
 
-    def _price(self, turn: Turn) -> Price:
+    def _most(self, turn: Turn) -> _Most:
         if turn.fallbacks is not None:
             named = [*_wished(turn.model or AUTO, self._catalog), *turn.fallbacks]
             return self._dearest(model for name in named for model in self._catalog.models_of(name))
@@ -39,12 +67,18 @@ class Pricing:
             return self._any  # the conversation's own model, which is read as it is taken
         return self._by_name.get(turn.model or AUTO, self._any)
 
-    def _dearest(self, models: Iterable[str]) -> Price:
-        """The higher of each price among those models that can answer at all."""
-        prices = [self._catalog.price_of(name) for name in models if name in self._ready]
-        return Price(
-            max((price.input for price in prices), default=Price().input),
-            max((price.output for price in prices), default=Price().output),
+    def _dearest(self, models: Iterable[str]) -> _Most:
+        """The higher of each price, and the most tokens, among those models that can answer at all."""
+        ready = [name for name in models if name in self._ready]
+        prices = [self._catalog.price_of(name) for name in ready]
+        configured = [self._catalog.models[name] for name in ready]
+        return _Most(
+            Price(
+                max((price.input for price in prices), default=Price().input),
+                max((price.output for price in prices), default=Price().output),
+            ),
+            max((model.longest_answer for model in configured), default=0),
+            max((model.context_window for model in configured), default=0),
         )
 
 

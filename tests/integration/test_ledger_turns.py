@@ -199,7 +199,7 @@ async def stream_until_it_speaks(gateway: Gateway, path: str, body: dict[str, An
 
 
 # Each way out of a turn: the upstream's part, what is done meanwhile, and the tokens that are charged
-# (None: an estimate of what had been said).
+# (a range: an estimate of the prompt and of what had been said).
 async def just_ask(gateway: Gateway, person: Person, headers: Any) -> None:
     await gateway.http.post("/api/chat", json={**ASKED, "message": "Hi"}, headers=headers)
 
@@ -238,6 +238,8 @@ def crash(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
 
 GATED = Reply(gate=asyncio.Event(), gate_at=2)
 HELD = Reply(gate=asyncio.Event(), gate_at=0)
+SENT = range(1, 20)
+MAYBE_SENT = range(20)
 
 
 @pytest.mark.parametrize(
@@ -246,17 +248,17 @@ HELD = Reply(gate=asyncio.Event(), gate_at=0)
         pytest.param(EXACT, just_ask, 15, id="done"),
         pytest.param(Refusal(500), just_ask, 0, id="failed before a word"),
         pytest.param(Refusal(401), just_ask, 0, id="refused by the vendor"),
-        pytest.param(Silence(), just_ask, 0, id="timed out"),
-        pytest.param(Reply(fault="cut", after=2), leave, None, id="cut in the middle"),
-        pytest.param(Reply(fault="reset", after=2), leave, None, id="reset in the middle"),
-        pytest.param(GATED, leave, None, id="a person left and the turn timed out"),
-        pytest.param(GATED, leave_v1, None, id="a service left"),
-        pytest.param(HELD, end_account_turns, 0, id="cancelled with its account"),
-        pytest.param(HELD, drain, 0, id="interrupted by the worker's end"),
+        pytest.param(Silence(), just_ask, SENT, id="timed out"),
+        pytest.param(Reply(fault="cut", after=2), leave, SENT, id="cut in the middle"),
+        pytest.param(Reply(fault="reset", after=2), leave, SENT, id="reset in the middle"),
+        pytest.param(GATED, leave, SENT, id="a person left and the turn timed out"),
+        pytest.param(GATED, leave_v1, SENT, id="a service left"),
+        pytest.param(HELD, end_account_turns, MAYBE_SENT, id="cancelled with its account"),
+        pytest.param(HELD, drain, SENT, id="interrupted by the worker's end"),
     ],
 )
 async def test_every_way_out_of_a_turn_settles_it(
-    serve: Serve, upstream: OpenAIUpstream, script: Any, act: Any, charged: int | None
+    serve: Serve, upstream: OpenAIUpstream, script: Any, act: Any, charged: int | range
 ) -> None:
     upstream.script(script)
     timeouts = {"live": 1, "first_token": 1, "connect": 1, "mock": 1}
@@ -264,10 +266,7 @@ async def test_every_way_out_of_a_turn_settles_it(
         person = await gateway.sign_up()
         await act(gateway, person, person.headers)
         found = await settled(gateway.container.engine, person.id)
-        if charged is None:
-            assert 0 < found.tokens_used < 20
-        else:
-            assert found.tokens_used == charged
+        assert found.tokens_used in (charged if isinstance(charged, range) else (charged,))
         assert found.usd_used < Decimal("0.000030")
         assert not gateway.container.chat._ledger._open
 

@@ -86,7 +86,8 @@ async def _check_input(
     if config is None or "unsafe" not in switches:
         return await local
     verdicts, asked = await asyncio.gather(
-        local, moderated(parts, config, question, attempts=context.attempts)
+        local,
+        moderated(parts, config, question, attempts=context.attempts, budget=context.budget),
     )
     return (*verdicts, asked)
 
@@ -102,6 +103,7 @@ async def after_verdict(
     check = context.input_check
     async with aclosing(events):
         if check is not None and not check.done():
+            context.sent = True
             first = asyncio.ensure_future(anext(events, None))
             try:
                 await asyncio.wait({first, check}, return_when=asyncio.FIRST_COMPLETED)
@@ -117,6 +119,7 @@ async def after_verdict(
             yield event
         elif check is not None:
             obey_input(context)
+        context.sent = True
         async for event in events:
             yield event
 

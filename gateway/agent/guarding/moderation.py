@@ -9,6 +9,7 @@ import orjson
 
 from gateway.agent.context import AgentParts
 from gateway.agent.side_call import side_call
+from gateway.agent.turn_budget import TurnBudget
 from gateway.core.exceptions import GatewayError
 from gateway.domain.config.guardrails import Moderation
 from gateway.domain.events import Attempt
@@ -38,7 +39,12 @@ _SCHEMA: dict[str, Any] = {
 
 
 async def moderated(
-    parts: AgentParts, config: Moderation, question: str, *, attempts: list[Attempt]
+    parts: AgentParts,
+    config: Moderation,
+    question: str,
+    *,
+    attempts: list[Attempt],
+    budget: TurnBudget | None = None,
 ) -> Verdict:
     """The model's verdict; where it gives none, the question passes and the verdict says so.
 
@@ -57,6 +63,7 @@ async def moderated(
             max_tokens=_MAX_TOKENS,
             timeout_seconds=config.timeout_seconds,
             schema=_SCHEMA,
+            budget=budget,
         )
     except GatewayError as error:
         flagged, reason = False, f"The moderation model did not answer ({error.code})."

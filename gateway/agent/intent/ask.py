@@ -90,6 +90,7 @@ async def ask_light(context: AgentContext, question: str, found: Intent) -> Inte
             max_tokens=_MAX_TOKENS,
             timeout_seconds=config.timeout_seconds,
             schema=_schema(labels),
+            budget=context.budget,
         )
         opinion = read(said, labels)
     except GatewayError as error:

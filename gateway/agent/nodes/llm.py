@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from time import perf_counter
 
 from langgraph.runtime import Runtime
@@ -15,13 +16,20 @@ from gateway.agent.guarding.checks import Withheld, after_verdict
 from gateway.agent.guarding.screen import OutputScreen, screen_of
 from gateway.agent.remembering.window import after_too_long, make_room, needs_room
 from gateway.agent.reply import Reply
-from gateway.agent.request import build_request
+from gateway.agent.request import build_request, prompt_tokens
 from gateway.agent.spans import end_model_span, model_span
 from gateway.agent.spending import within_money
 from gateway.agent.state import AgentState, Route
 from gateway.agent.tooluse.offer import offer
 from gateway.agent.tooluse.rounds import within_rounds
-from gateway.core.exceptions import ContextLengthExceeded, GatewayError, UpstreamBroken, UpstreamTimeout
+from gateway.agent.turn_budget import Covered
+from gateway.core.exceptions import (
+    ContextLengthExceeded,
+    GatewayError,
+    RateLimited,
+    UpstreamBroken,
+    UpstreamTimeout,
+)
 from gateway.domain.chat import ChatRequest, ToolSpec
 from gateway.domain.events import Attempt, Completed
 from gateway.providers.chat.base import ChatProvider
@@ -46,9 +54,12 @@ async def llm(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
             state = {**state, "messages": await make_room(state, model, offered, context)}
         request = build_request(state, model, offered, max_rounds=parts.catalog.tools.max_rounds)
         own_tools = state["turn"].client_tools
-        await _call(provider, route, request, reply, context, screen, own_tools)
+        request, covered = await _covered(context, route, request, own_tools)
+        await _call(provider, route, request, reply, context, screen, own_tools, covered)
     except Withheld as verdict:
         blocked = verdict
+    except RateLimited as refusal:
+        return _unaffordable(state, refusal)
     except GatewayError as error:
         failure = error
     if blocked is not None:
@@ -94,6 +105,36 @@ def _failures(state: AgentState, update: AgentState) -> tuple[GatewayError, ...]
     return state["failures"] if shrinks({**state, **update}) else (*state["failures"], failure)
 
 
+async def _covered(
+    context: AgentContext, route: Route, request: ChatRequest, tools: Sequence[ToolSpec]
+) -> tuple[ChatRequest, Covered | None]:
+    """The request with its answer cut to what the turn may still spend, and its part of that.
+
+    Raises:
+        QuotaExceeded, BudgetExceeded: the account has nothing left for this call.
+    """
+    if context.budget is None:
+        return request, None
+    catalog = context.parts.catalog
+    model, asked = catalog.models[route.model], request.sampling.max_tokens
+    covered = await context.budget.cover(
+        context.attempts,
+        prompt_tokens(request.messages, tools),
+        min(asked or catalog.limits.default_max_tokens, model.context_window),
+        catalog.price_of(route.model),
+    )
+    if covered.answer < (asked or model.longest_answer):
+        request = replace(request, sampling=replace(request.sampling, max_tokens=covered.answer))
+    return request, covered
+
+
+def _unaffordable(state: AgentState, refusal: RateLimited) -> AgentState:
+    """End a turn whose account has nothing left: its text stands, cut; without a word it fails."""
+    if state["text"]:
+        return AgentState(said="", tool_calls=(), failure=None, finish_reason="length")
+    return AgentState(said="", tool_calls=(), failure=refusal)
+
+
 async def _call(
     provider: ChatProvider,
     route: Route,
@@ -102,9 +143,12 @@ async def _call(
     context: AgentContext,
     screen: OutputScreen | None,
     tools: Sequence[ToolSpec],
+    covered: Covered | None,
 ) -> None:
     """Ask, and note the attempt however it ends; raises as `_relay`."""
     outcome, told = "cancelled", None
+    failure: GatewayError | None = None
+    context.sent = False
     started = perf_counter()
     with model_span(provider, route.model, request) as it:
         try:
@@ -117,12 +161,15 @@ async def _call(
         except GatewayError as error:
             explain(error, provider.config, texts_of(request.messages))
             error.asked = (provider.name, route.model)
-            outcome, told = error.code, error.upstream
+            outcome, told, failure = error.code, error.upstream, error
             raise
         finally:
             # Also on cancellation: what a vendor has begun to answer is on its bill.
             if screen is not None:
                 reply.unseen = screen.held
+            reply.sent = context.sent
+            if failure is not None:
+                reply.failed(failure)
             catalog = context.parts.catalog
             window = catalog.models[route.model].context_window
             usage = reply.usage_or_estimate(request, window, tools)
@@ -137,6 +184,8 @@ async def _call(
                 upstream=told,
             )
             context.attempts.append(attempt)
+            if context.budget is not None and covered is not None:
+                context.budget.end(covered, usage)
             end_model_span(it, attempt, reply)
 
 

@@ -73,6 +73,7 @@ async def _summarised(context: AgentContext, since: str, lines: Sequence[str], t
                 attempts=context.attempts,
                 max_tokens=answer,
                 timeout_seconds=min(_CALL_SECONDS, max(0.1, deadline - asyncio.get_running_loop().time())),
+                budget=context.budget,
             )
             said = said.strip()
             if len(said) < min(_SHORTEST, len(piece) // 4):

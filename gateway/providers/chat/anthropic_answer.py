@@ -17,6 +17,7 @@ from gateway.domain.events import (
     TextDelta,
 )
 from gateway.domain.messages import VendorData
+from gateway.domain.usage import Usage
 from gateway.providers.chat.finish import FAILED, finish_of
 from gateway.providers.chat.refusals import error_in_stream
 from gateway.providers.chat.sse import EventReader, WholeText, loads, whole_text
@@ -81,6 +82,11 @@ class AnthropicReader:
         self._events.extend(self._calls.finish())
         finish = "tool_calls" if self._finish == "stop" and len(self._calls) else self._finish
         return [*self._take(), Completed(finish, self._counts.usage, self._wanted_back())]
+
+    @property
+    def counted(self) -> Usage | None:
+        """The usage that has been told of so far."""
+        return self._counts.usage
 
     @property
     def complete(self) -> bool:

@@ -116,11 +116,14 @@ class LangChainProvider(ChatProvider):
                 async for message in answer:
                     for event in reader.read(message):
                         yield self._with_extra(event, call)
+            finish = finish_of(self.finish_word(reader.metadata, call))
+            if finish is None or finish == FAILED or reader.calls.unnamed:
+                raise UpstreamBroken
+        except UpstreamError as error:
+            error.counted = call.counts.usage
+            raise
         finally:
             await call.aclose()
-        finish = finish_of(self.finish_word(reader.metadata, call))
-        if finish is None or finish == FAILED or reader.calls.unnamed:
-            raise UpstreamBroken
         for event in reader.rest():
             yield event
         vendor = self.wanted_back(call, reader.reasoning)

@@ -17,6 +17,7 @@ from gateway.domain.events import (
     TextDelta,
 )
 from gateway.domain.messages import CLIENT_FIELDS, VendorData
+from gateway.domain.usage import Usage
 from gateway.providers.chat.finish import FAILED, finish_of
 from gateway.providers.chat.refusals import error_in_stream
 from gateway.providers.chat.sse import DONE, EventReader, WholeText, loads, whole_text
@@ -88,6 +89,11 @@ class AnswerReader:
         return [*self._take(), Completed(finish, self._counts.usage, vendor)]
 
     @property
+    def counted(self) -> Usage | None:
+        """The usage that has been told of so far."""
+        return self._counts.usage
+
+    @property
     def complete(self) -> bool:
         """Whether nothing more is needed: a cut now loses nothing."""
         return self.done or (self._finish is not None and self._counted)
@@ -98,12 +104,12 @@ class AnswerReader:
             answer = loads(body)
             if answer.get("error"):
                 raise error_in_stream(answer)
+            self._read_usage(answer.get("usage"))
             choice = answer["choices"][0]
             message = choice["message"]
             self._piece(message, choice.get("logprobs"))
             self._top_level(answer)
             self._read_finish(choice.get("finish_reason"))
-            self._read_usage(answer.get("usage"))
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             raise UpstreamBroken from error
         return self.end()

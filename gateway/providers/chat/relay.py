@@ -8,8 +8,9 @@ from typing import Protocol
 
 import httpx
 
-from gateway.core.exceptions import GatewayError
+from gateway.core.exceptions import GatewayError, UpstreamError
 from gateway.domain.events import ProviderEvent
+from gateway.domain.usage import Usage
 from gateway.providers.chat import wire
 
 # How long to wait for the close after the end marker, so that the connection can serve the next call.
@@ -24,6 +25,8 @@ class Reader(Protocol):
 
     @property
     def complete(self) -> bool: ...
+    @property
+    def counted(self) -> Usage | None: ...
     def feed(self, data: bytes) -> list[ProviderEvent]: ...
     def close(self) -> list[ProviderEvent]: ...
     def end(self) -> list[ProviderEvent]: ...
@@ -67,6 +70,9 @@ async def relay(
             await chunks.aclose()
         for event in reader.end():
             yield event
+    except UpstreamError as error:
+        error.counted = reader.counted
+        raise
     finally:
         await response.aclose()
 

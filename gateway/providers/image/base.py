@@ -16,6 +16,8 @@ class ImageProvider(ABC):
     """A maker of pictures; errors are those of `ChatProvider`, and it never retries either."""
 
     type: ClassVar[str]
+    # Whether a cancelled request makes nothing any more; vendors go on and charge for the images.
+    stops_when_cancelled: ClassVar[bool] = False
 
     def __init__(
         self, name: str, config: ProviderConfig, timeouts: Timeouts, http: httpx.AsyncClient

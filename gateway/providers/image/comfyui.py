@@ -51,6 +51,7 @@ class ComfyUIProvider(ImageProvider):
     """
 
     type = "comfyui"
+    stops_when_cancelled = True
 
     def __init__(
         self, name: str, config: ProviderConfig, timeouts: Timeouts, http: httpx.AsyncClient

@@ -1,0 +1,121 @@
+"""What a turn may still spend of its reservation. It asks for more before a call that does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from gateway.core.exceptions import RateLimited
+from gateway.domain.budget import Estimate
+from gateway.domain.events import Attempt
+from gateway.domain.usage import Price, Usage
+
+_MILLION = Decimal(1_000_000)
+# Estimates of a stored history, by the database and here, may differ by this much before the first call.
+_TOLERANCE = 64
+_SLIGHT = Usage(_TOLERANCE)
+# An answer of fewer tokens than these is not worth a call.
+_SHORTEST = 16
+_UNLIMITED = 2**31
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What a reservation holds; None where the account has no such limit."""
+
+    tokens: int | None
+    usd: Decimal | None
+
+
+Extend = Callable[[Estimate], Awaitable[Granted]]
+
+
+@dataclass(slots=True, eq=False)
+class Covered:
+    """A call that fits into the reservation, until it has ended; `answer` is how long its answer may be."""
+
+    prompt: int
+    tokens: int
+    usd: Decimal
+    answer: int
+
+
+class TurnBudget:
+    """The reservation of one turn. `attempts` are what it has spent, calls that still run are held apart."""
+
+    def __init__(self, granted: Granted, extend: Extend, *, spare_answer: int = 0) -> None:
+        """`extend` adds to the reservation, or raises QuotaExceeded or BudgetExceeded."""
+        self._tokens = granted.tokens
+        self._usd = granted.usd
+        self._extend = extend
+        self._spare_answer = spare_answer
+        self._running: list[Covered] = []
+        self._uncounted = 0
+
+    async def cover(self, attempts: Sequence[Attempt], prompt: int, answer: int, price: Price) -> Covered:
+        """Make sure that a call fits before it is made.
+
+        Args:
+            prompt: estimate of the prompt's tokens. answer: tokens that the answer should have at least.
+
+        Raises:
+            QuotaExceeded, BudgetExceeded: not even a short answer fits, and there is no more to reserve.
+        """
+        estimate, prompt = prompt, prompt + self._uncounted
+        need = Usage(prompt, answer)
+        tokens, usd = self._left(attempts)
+        missing_tokens = 0 if tokens is None else max(0, need.total_tokens - tokens)
+        missing_usd = Decimal(0) if usd is None else max(Decimal(0), price.cost(need) - usd)
+        slight = not attempts and missing_tokens <= _TOLERANCE and missing_usd <= price.cost(_SLIGHT)
+        if (missing_tokens or missing_usd) and not slight:
+            await self._ask_for(missing_tokens, missing_usd, price, self._room(tokens, usd, prompt, price))
+            tokens, usd = self._left(attempts)
+        room = max(answer if slight else 1, self._room(tokens, usd, prompt, price))
+        held = Usage(prompt, min(answer, room))
+        covered = Covered(estimate, held.total_tokens, price.cost(held), room)
+        self._running.append(covered)
+        return covered
+
+    def end(self, covered: Covered, usage: Usage) -> None:
+        """The call has ended and is among the attempts; `usage` shows how far the estimate was off."""
+        self._running.remove(covered)
+        self._uncounted = max(self._uncounted, usage.prompt_tokens - covered.prompt)
+
+    async def _ask_for(self, missing_tokens: int, missing_usd: Decimal, price: Price, room: int) -> None:
+        """Have the reservation extended; a refusal does not matter where an answer of `room` will do."""
+        spare = Usage(0, self._spare_answer)
+        wanted = Estimate(missing_tokens, missing_usd, spare.total_tokens, price.cost(spare))
+        try:
+            more = await self._extend(wanted)
+        except RateLimited:
+            if room < _SHORTEST:
+                raise
+            return
+        if self._tokens is not None:
+            self._tokens += more.tokens or 0
+        if self._usd is not None:
+            self._usd += more.usd or Decimal(0)
+
+    def _left(self, attempts: Sequence[Attempt]) -> tuple[int | None, Decimal | None]:
+        tokens, usd = self._tokens, self._usd
+        if tokens is not None:
+            tokens -= sum(attempt.usage.total_tokens for attempt in attempts)
+            tokens -= sum(covered.tokens for covered in self._running)
+        if usd is not None:
+            usd -= sum((attempt.cost_usd for attempt in attempts), Decimal(0))
+            usd -= sum((covered.usd for covered in self._running), Decimal(0))
+        return tokens, usd
+
+    @staticmethod
+    def _room(tokens: int | None, usd: Decimal | None, prompt: int, price: Price) -> int:
+        """How many tokens of an answer fit behind the prompt."""
+        rooms = []
+        if tokens is not None:
+            rooms.append(tokens - prompt)
+        if usd is not None:
+            left = usd - price.cost(Usage(prompt))
+            rooms.append(
+                int(left * _MILLION / price.output) if price.output else _UNLIMITED if left >= 0 else 0
+            )
+        return min(rooms, default=_UNLIMITED)

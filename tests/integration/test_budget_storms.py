@@ -1,0 +1,137 @@
+"""Many turns at once against one account's limits: whatever is asked, none is passed by more than 5 %."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.gateway_server import Gateway, running_gateway
+from tests.ledger_book import settled
+from tests.upstreams.metered import WORD, MeteredUpstream
+from tests.upstreams.openai_server import OpenAIUpstream
+
+LIMIT = 20_000
+DOLLARS = Decimal("0.02")
+Serve = Callable[..., AbstractAsyncContextManager[Gateway]]
+
+
+@pytest.fixture
+def serve(database_url: str, redis_url: str, tmp_path: Path) -> Serve:
+    def start(upstream: OpenAIUpstream, **tier: Any) -> AbstractAsyncContextManager[Gateway]:
+        config: dict[str, Any] = {
+            "providers": {"up": {"type": "openai", "base_url": upstream.url}},
+            "models": {
+                "small": {
+                    "provider": "up",
+                    "model": "v",
+                    "context_window": 32_768,
+                    "capabilities": ["tools"],
+                    "price": {"input": 1, "output": 2},
+                }
+            },
+            "routing": {"light": "small", "heavy": "small"},
+            "titles": {"enabled": False},
+            "guardrails": {"people": {"injection": "off", "unsafe": "off"}},
+            "tools": {"enabled": ["calculator"]},
+            "cache": {"exact": {"ttl_seconds": 0}},
+            "tiers": {"free": {"requests_per_minute": 100_000, **tier}},
+        }
+        return running_gateway(database_url, redis_url, tmp_path, config)
+
+    return start
+
+
+def codes(answers: list[httpx.Response]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for answer in answers:
+        found[answer.status_code] = found.get(answer.status_code, 0) + 1
+    return found
+
+
+@pytest.mark.parametrize("limits", [{"tokens_per_day": LIMIT}, {"usd_per_month": str(DOLLARS)}])
+@pytest.mark.parametrize("counted", [None, 1000])
+async def test_twelve_loops_of_tools_at_once_stay_within_the_limit(
+    serve: Serve, limits: dict[str, Any], counted: int | None
+) -> None:
+    up = MeteredUpstream(answer=100, loops=True, prompt=counted)
+    async with up, serve(up, **limits) as gateway:
+        person = await gateway.sign_up()
+        asked = [
+            gateway.http.post("/api/chat", json={"message": "Count to ten."}, headers=person.headers)
+            for _ in range(12)
+        ]
+        answers = await asyncio.gather(*asked)
+        book = (await settled(gateway.container.engine, person.id)).check()
+    assert set(codes(answers)) <= {200, 429}
+    assert book.tokens_used == up.billed
+    assert book.tokens_used <= LIMIT * 1.05
+    assert book.usd_used <= DOLLARS * Decimal("1.05") or "tokens_per_day" in limits
+    assert up.billed > LIMIT // 4, "the limit is there to be used"
+
+
+@pytest.mark.parametrize("limits", [{"tokens_per_day": LIMIT}, {"usd_per_month": str(DOLLARS)}])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_forty_long_answers_at_once_stay_within_the_limit(
+    serve: Serve, limits: dict[str, Any], stream: bool
+) -> None:
+    async with MeteredUpstream(answer=3000) as up, serve(up, **limits) as gateway:
+        person = await gateway.sign_up()
+        headers = {"x-api-key": await gateway.new_key(person)}
+        body = {"model": "small", "messages": [{"role": "user", "content": "Tell me all."}], "stream": stream}
+        asked = [gateway.http.post("/v1/chat/completions", json=body, headers=headers) for _ in range(40)]
+        answers = await asyncio.gather(*asked)
+        book = (await settled(gateway.container.engine, person.id)).check()
+    assert book.tokens_used == up.billed
+    assert book.tokens_used <= LIMIT * 1.05
+    assert book.usd_used <= DOLLARS * Decimal("1.05") or "tokens_per_day" in limits
+    assert codes(answers)[429] > 0
+    assert codes(answers)[200] >= 2
+
+
+async def test_one_long_answer_of_an_account_with_much_left_is_not_cut(serve: Serve) -> None:
+    async with MeteredUpstream(answer=9000) as up, serve(up, tokens_per_day=200_000) as gateway:
+        person = await gateway.sign_up()
+        answer = await gateway.http.post("/api/chat", json={"message": "All."}, headers=person.headers)
+    assert answer.json()["message"]["finish_reason"] == "stop"
+    assert "max_tokens" not in up.calls[0].body
+
+
+async def test_the_history_of_stored_conversations_is_reserved(serve: Serve) -> None:
+    async with MeteredUpstream(answer=50) as up, serve(up, tokens_per_day=LIMIT) as gateway:
+        person = await gateway.sign_up()
+
+        async def ask(text: str, **more: Any) -> httpx.Response:
+            return await gateway.http.post(
+                "/api/chat", json={"message": text, "max_tokens": 50, **more}, headers=person.headers
+            )
+
+        begun = [await ask(WORD * 2000) for _ in range(4)]
+        ids = [answer.json()["conversation_id"] for answer in begun]
+        spent = up.billed
+        assert LIMIT // 3 < spent < LIMIT // 2
+        # What each sends now is short; what it is sent with is not.
+        rounds = [
+            await asyncio.gather(*(ask("And now?", conversation_id=one) for one in ids)) for _ in range(4)
+        ]
+        book = (await settled(gateway.container.engine, person.id)).check()
+    answers = [answer for asked in rounds for answer in asked]
+    assert book.tokens_used == up.billed <= LIMIT * 1.05
+    assert codes(answers)[429] > 0
+    assert codes(answers)[200] >= 2
+
+
+async def test_a_turn_that_runs_out_between_rounds_fails_by_name_or_keeps_what_it_said(serve: Serve) -> None:
+    async with MeteredUpstream(answer=100, loops=True) as up, serve(up, tokens_per_day=2500) as gateway:
+        person = await gateway.sign_up()
+        answer = await gateway.http.post("/api/chat", json={"message": "Count."}, headers=person.headers)
+        book = (await settled(gateway.container.engine, person.id)).check()
+    assert (answer.status_code, answer.json()["error"]["code"]) == (429, "quota_exceeded")
+    assert 1 < len(up.calls) < 9
+    assert book.tokens_used == up.billed <= 2500 * 1.05

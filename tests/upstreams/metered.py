@@ -1,0 +1,54 @@
+"""An OpenAI-compatible server that counts what it is sent, keeps to `max_tokens`, and keeps a log of both.
+
+A token is four characters, of messages and of definitions of tools alike. It wants to say `answer` tokens;
+with `loops` it asks for the calculator first, as often as the caller lets it. `prompt` is what it counts of
+each prompt, whatever it was sent.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from tests.upstreams.http_server import Call, Reply
+from tests.upstreams.openai_server import OpenAIUpstream, Tool
+
+WORD = "tok "
+
+
+class MeteredUpstream(OpenAIUpstream):
+    """`log` has (prompt, completion) tokens of each answer."""
+
+    def __init__(self, *, answer: int = 3000, loops: bool = False, prompt: int | None = None) -> None:
+        super().__init__()
+        self.answer = answer
+        self.loops = loops
+        self.log: list[tuple[int, int]] = []
+        self.prompt = prompt
+
+    @property
+    def billed(self) -> int:
+        """All tokens of all answers."""
+        return sum(map(sum, self.log))
+
+    def frames(self, reply: Reply, call: Call) -> tuple[list[bytes], list[bytes]]:
+        return super().frames(self._metered(reply, call), call)
+
+    def whole(self, reply: Reply, call: Call) -> bytes:
+        return super().whole(self._metered(reply, call), call)
+
+    def _metered(self, reply: Reply, call: Call) -> Reply:
+        body = call.body
+        prompt = (len(json.dumps(body["messages"])) + len(json.dumps(body.get("tools", "")))) // 4
+        if self.prompt is not None:
+            prompt = self.prompt
+        if self.loops and body.get("tools"):
+            arguments = json.dumps({"expression": f"{len(self.log)}+1"})
+            self.log.append((prompt, 20))
+            tool = Tool("calculator", (arguments,), id=f"call_{len(self.log)}")
+            return replace(reply, text=(), tools=(tool,), finish="tool_calls", usage=(prompt, 20))
+        most = body.get("max_tokens") or body.get("max_completion_tokens") or self.answer
+        said = min(self.answer, most)
+        self.log.append((prompt, said))
+        finish = "length" if said < self.answer else "stop"
+        return replace(reply, text=(WORD * said,), usage=(prompt, said), finish=finish)
