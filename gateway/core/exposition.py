@@ -26,10 +26,11 @@ _NOTHING = {"requests": 0, "errors": 0, "prompt_tokens": 0, "completion_tokens":
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Requests by status, those under way, and by model `requests`, `errors`, tokens and `cost_usd`."""
+    """Requests by status, requests and turns under way; by model `requests`, `errors`, tokens, `cost_usd`."""
 
     status: dict[int, int]
     in_flight: int
+    running_turns: int
     models: dict[str, dict[str, Any]]
 
 
@@ -52,7 +53,8 @@ def counted() -> Counted:
         code = int(labels["status"])
         status[code] = status.get(code, 0) + int(value)
     in_flight = sum(value for _, value in _samples(families, "gateway_in_flight_requests"))
-    return Counted(dict(sorted(status.items())), int(in_flight), _models(families))
+    turns = sum(value for _, value in _samples(families, "gateway_running_turns"))
+    return Counted(dict(sorted(status.items())), int(in_flight), int(turns), _models(families))
 
 
 def _models(families: dict[str, Metric]) -> dict[str, dict[str, Any]]:

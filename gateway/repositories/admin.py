@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -45,6 +45,11 @@ class AdminRepository(Repository):
             statement = statement.where(User.id < before)
         statement = statement.order_by(User.id.desc()).limit(limit)
         return [Account(*row) for row in await self._session.execute(statement)]
+
+    async def addresses(self, user_ids: Collection[UUID]) -> dict[UUID, str]:
+        """E-mail addresses by id, of those that there are."""
+        statement = select(User.id, User.email).where(User.id.in_(user_ids))
+        return {row.id: row.email for row in await self._session.execute(statement)}
 
     async def hold(self, user_id: UUID) -> Account | None:
         """The account, held until the unit of work ends."""

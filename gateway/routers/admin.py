@@ -8,7 +8,9 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request
 
 from gateway.core.ids import parse_id
+from gateway.domain.catalog import Tier
 from gateway.domain.principal import Principal
+from gateway.domain.usage import money
 from gateway.routers.dependencies import document_errors, get_container, require_admin
 from gateway.routers.edge import EdgeRoute
 from gateway.routers.paging import Cursor, Limit
@@ -19,6 +21,8 @@ from gateway.schemas.admin import (
     AuditView,
     ChangeUserBody,
     PriceView,
+    TierList,
+    TierView,
     UserPage,
     UserWithUsage,
 )
@@ -83,7 +87,22 @@ async def read_audit_log(
     page = await service.audit(
         cursor=cursor, limit=limit, actor_id=actor_id, target_id=target_id, action=action
     )
-    return AuditPage(items=[AuditView.of(one) for one in page.items], next_cursor=page.next_cursor)
+    emails = await service.addresses(
+        {id_ for one in page.items for id_ in (one.actor_id, one.target_id) if id_ is not None}
+    )
+    return AuditPage(items=[AuditView.of(one, emails) for one in page.items], next_cursor=page.next_cursor)
+
+
+@router.get("/tiers", responses=document_errors(401, 403))
+async def list_tiers(admin: Admin, request: Request) -> TierList:
+    """The tiers of the configuration and their limits, in the file's order."""
+    tiers = get_container(request).catalog.tiers
+    return TierList(items=[_tier_view(name, tier) for name, tier in tiers.items()])
+
+
+def _tier_view(name: str, tier: Tier) -> TierView:
+    usd = tier.usd_per_month
+    return TierView(name=name, **{**tier.model_dump(), "usd_per_month": None if usd is None else money(usd)})
 
 
 @router.get("/models", responses=document_errors(401, 403))

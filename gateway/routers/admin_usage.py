@@ -164,6 +164,7 @@ async def read_metrics(admin: Admin) -> MetricsView:
         uptime_seconds=figures.uptime_seconds,
         requests=sum(counted.status.values()),
         in_flight=counted.in_flight,
+        running_turns=counted.running_turns,
         status={str(status): count for status, count in counted.status.items()},
         latency_ms=Percentiles(p50=figures.p50, p95=figures.p95, p99=figures.p99),
         slowest=[SlowRequest.model_validate(one) for one in figures.slowest],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -38,17 +40,24 @@ class AuditView(View):
 
     id: UUID
     actor_id: UUID | None
+    actor_email: str | None = Field(description="null where the account is gone")
     action: str
     target_type: str
     target_id: UUID | None
+    target_email: str | None = Field(description="null where the target is no account, or one that is gone")
     details: dict[str, Any]
     ip: str | None
     request_id: str | None
     created_at: datetime
 
     @classmethod
-    def of(cls, record: AuditRecord) -> AuditView:
-        return cls.model_construct(**{name: getattr(record, name) for name in cls.model_fields})
+    def of(cls, record: AuditRecord, emails: Mapping[UUID, str]) -> AuditView:
+        """`emails` holds the addresses of accounts by their ids."""
+        return cls.model_construct(
+            **asdict(record),
+            actor_email=emails.get(record.actor_id) if record.actor_id else None,
+            target_email=emails.get(record.target_id) if record.target_id else None,
+        )
 
 
 class AuditPage(View):
@@ -81,6 +90,21 @@ class AdminModelView(View):
 
 class AdminModelList(View):
     items: list[AdminModelView]
+
+
+class TierView(View):
+    """A tier of the configuration; null is no limit."""
+
+    name: str
+    requests_per_minute: int | None
+    reads_per_minute: int | None
+    tokens_per_day: int | None
+    usd_per_month: str | None
+    concurrent_turns: int | None
+
+
+class TierList(View):
+    items: list[TierView]
 
 
 class ReloadView(View):
@@ -121,7 +145,8 @@ class MetricsView(View):
 
     uptime_seconds: float
     requests: int
-    in_flight: int
+    in_flight: int = Field(description="HTTP requests, this one among them")
+    running_turns: int = Field(description="turns that are being answered now")
     status: dict[str, int]
     latency_ms: Percentiles
     slowest: list[SlowRequest]

@@ -72,6 +72,13 @@ class AdminService:
         rows = [(account, usage.get(account.id, Sums())) for account in found]
         return Page.of(rows, limit, lambda row: Cursor(row[0].created_at, row[0].id))
 
+    async def addresses(self, user_ids: Collection[UUID]) -> dict[UUID, str]:
+        """E-mail addresses of accounts by id; an account that is gone has none."""
+        if not user_ids:
+            return {}
+        async with self._uow() as uow:
+            return await uow.admin.addresses(user_ids)
+
     async def change_user(
         self,
         actor_id: UUID,

@@ -34,7 +34,7 @@ def f(x: int) -> str:
 PUBLIC = ("/sign-in", "/sign-up", "/forgot", "/reset")
 SIGNED_IN = (
     "/account", "/account/password", "/account/sessions", "/account/keys", "/account/usage", "/account/data",
-    "/admin", "/admin/usage", "/admin/users", "/admin/models", "/admin/breakers", "/admin/audit", "/nowhere",
+    "/admin", "/admin/usage", "/admin/users", "/admin/models", "/admin/audit", "/nowhere",
 )  # fmt: skip
 THEMES: dict[Literal["light", "dark"], str] = {"light": "", "dark": "runOnly: ['color-contrast']"}
 
@@ -86,7 +86,7 @@ async def test_signing_in_and_chatting_are_accessible_in_both_themes(
         for opener in (
             page.get_by_role("combobox", name="Model"),
             page.get_by_role("button", name="All tools"),
-            page.get_by_role("button", name="How this answer"),
+            page.get_by_role("button", name="Details of this answer"),
             page.get_by_role("button", name=person.email),
         ):
             await opener.click()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -58,61 +59,122 @@ async def test_figures_are_those_of_the_days_and_the_zone(
     await expect(figures.get_by_text("1 answer", exact=True)).to_be_visible()
 
     for chart, row in (
-        ("Requests by day", ["2026-02-10", "5", "1"]),
-        ("Told from a cache, by day", ["2026-02-10", "1"]),
-        ("Active users by day", ["2026-02-10", "1"]),
+        ("Requests by day", ["Feb 10", "5", "1"]),
+        ("Cache hits by day", ["Feb 10", "1"]),
+        ("Active users by day", ["Feb 10", "1"]),
     ):
         panel = desk.get_by_role("region", name=chart, exact=True).first
         await panel.get_by_role("button", name="table").click()
-        cells = panel.get_by_role("row").filter(has_text="2026-02-10").get_by_role("cell")
+        cells = panel.get_by_role("row").filter(has_text="Feb 10").get_by_role("cell")
         await expect(cells).to_have_text(row)
-    times = desk.get_by_role("region", name="Times of calls by day", exact=True).first
+    times = desk.get_by_role("region", name="Latency by day", exact=True).first
     await times.get_by_role("button", name="table").click()
-    await expect(times.get_by_role("row").filter(has_text="2026-02-11")).to_contain_text("–")
+    await expect(times.get_by_role("row").filter(has_text="Feb 11")).to_contain_text("–")
 
-    slowest = desk.get_by_role("table", name="Slowest calls of these days")
+    slowest = desk.get_by_role("table", name="Slowest model calls in this period")
     first = slowest.get_by_role("row").nth(1)
     await expect(first).to_contain_text("60 sec")
-    await expect(first).to_contain_text("upstream_failed")
+    await expect(first).to_contain_text("The model's provider returned an error.")
     await expect(first).to_contain_text(person.email)
 
     # Four hours after noon it is the next day in Seoul.
     await desk.get_by_label("Time zone").select_option("Asia/Seoul")
     panel = desk.get_by_role("region", name="Requests by day", exact=True).first
-    cells = panel.get_by_role("row").filter(has_text="2026-02-11").get_by_role("cell")
-    await expect(cells).to_have_text(["2026-02-11", "1", "1"])
+    cells = panel.get_by_role("row").filter(has_text="Feb 11").get_by_role("cell")
+    await expect(cells).to_have_text(["Feb 11", "1", "1"])
 
 
 async def test_breakers_show_what_happened(desk: Page, gateway: Gateway) -> None:
     upstreams = gateway.container.breakers._parts.upstreams
-    await desk.goto("/admin/breakers")
+    await desk.goto("/admin/breakers")  # its old address
     upstream = upstreams.at("slow", "slow")
     for _ in range(5):
         upstreams._breakers.ended(upstream, "badly", None)
         await upstreams._breakers.told()
-    history = desk.get_by_role("table", name="What happened")
-    await expect(history).to_contain_text("left alone", timeout=20_000)
+    history = desk.get_by_role("table", name="Circuit breaker history")
+    await expect(history).to_contain_text("paused", timeout=20_000)
+    # Its provider answers a check all the while: one page, and one truth.
+    states = desk.get_by_role("table", name="Models")
+    await expect(states.get_by_role("row").filter(has_text="slow")).to_contain_text("Paused")
     upstreams._breakers.ended(upstream, "well", None)
-    states = desk.get_by_role("table", name="Circuit breakers")
-    await expect(states.get_by_role("row").filter(has_text="slow")).to_contain_text("Left alone")
 
 
 async def test_accounts_are_found_by_tier_and_disabled(desk: Page, gateway: Gateway) -> None:
     other = await gateway.sign_up()
     await desk.goto("/admin/users")
     table = desk.get_by_role("table", name="Users")
-    await desk.get_by_label("Tier").fill("nonesuch")
-    await expect(desk.get_by_text("No such account")).to_be_visible()
-    await desk.get_by_label("Tier").fill("free")
     await desk.get_by_label("Address or name").fill(other.email)
+    await desk.get_by_label("Tier").select_option("enterprise")
+    await expect(desk.get_by_text("No such account")).to_be_visible()
+    await desk.get_by_label("Tier").select_option("free")
     await expect(table.get_by_role("row")).to_have_count(2)
     await table.get_by_role("button", name=f"Change {other.email}").click()
     dialog = desk.get_by_role("dialog")
+    await dialog.get_by_label("Tier").select_option("pro")
+    await expect(dialog).to_contain_text("120 requests a minute")
     await dialog.get_by_label("Status").select_option("disabled")
     await dialog.get_by_role("button", name="Save").click()
+    await expect(desk.get_by_text("No such account")).to_be_visible()
+    await desk.get_by_label("Tier").select_option("pro")
     await expect(table.get_by_role("row").nth(1)).to_contain_text("Disabled")
     refused = await gateway.http.get("/api/user/me", headers=other.headers)
     assert refused.status_code in (401, 403)
+
+
+async def test_a_time_zone_that_there_is_not_is_refused_and_the_page_lives(desk: Page) -> None:
+    for path in ("/admin", "/admin/usage"):
+        await desk.goto(f"{path}?tz=Nowhere/Atlantis")
+        await expect(desk.get_by_role("alert").first).to_be_visible()
+        await desk.get_by_role("button", name="7 days").click()
+        await expect(desk.get_by_role("alert")).to_have_count(0)
+        await expect(desk.get_by_label("Time zone")).to_have_value("UTC")
+
+
+async def test_who_spent_most_comes_first_and_leads_to_what_it_was_spent_on(
+    desk: Page, gateway: Gateway, person: Person
+) -> None:
+    other = await gateway.sign_up()
+    day = datetime(2026, 1, 5, 12, tzinfo=UTC)
+    for who, cost in ((person, "0.002"), (other, "0.14")):
+        user_id = UUID(who.id)
+        await write(
+            gateway, *({"created_at": day, "cost_usd": Decimal(cost), "user_id": user_id} for _ in "ab")
+        )
+    await desk.goto("/admin/usage?from=2026-01-05&to=2026-01-05&tz=UTC")
+    rows = desk.get_by_role("table", name="Usage").get_by_role("row")
+    await expect(rows.nth(1)).to_contain_text(other.email)
+    await expect(rows.nth(1)).to_contain_text("$0.2800")
+    await expect(rows.nth(2)).to_contain_text("$0.0040")
+    await expect(rows.nth(3)).to_contain_text("$0.2840")  # the total
+    await rows.nth(1).get_by_role("link").click()
+    await expect(desk.get_by_text("Only one account")).to_be_visible()
+    await expect(rows.nth(2)).to_contain_text("$0.28")
+
+
+async def test_the_configuration_is_reloaded_and_its_mistakes_are_said(desk: Page, gateway: Gateway) -> None:
+    path = gateway.container.settings.provider_config
+    before = path.read_text(encoding="utf-8")
+    await desk.goto("/admin/models")
+    button = desk.get_by_role("button", name="Reload configuration")
+    try:
+        path.write_text(before + "\nnonsense: true\n", encoding="utf-8")
+        await button.click()
+        await expect(desk.get_by_role("dialog")).to_contain_text("nonsense")
+        await desk.keyboard.press("Escape")
+    finally:
+        path.write_text(before, encoding="utf-8")
+    await button.click()
+    await expect(desk.get_by_text("provider_config.yaml is in force: 4 models")).to_be_visible()
+
+
+async def test_the_audit_log_names_people(desk: Page, gateway: Gateway, person: Person) -> None:
+    other = await gateway.sign_up()
+    await gateway.http.patch(f"/api/admin/users/{other.id}", json={"tier": "pro"}, headers=person.headers)
+    await desk.goto("/admin/audit")
+    row = desk.get_by_role("row").filter(has_text=other.email)
+    await expect(row).to_contain_text(person.email)
+    await expect(row).to_contain_text("Account changed")
+    await expect(row).to_contain_text("tier: free → pro")
 
 
 async def test_a_user_is_refused(page: Page) -> None:

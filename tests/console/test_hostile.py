@@ -80,7 +80,7 @@ async def test_titles_names_keys_and_tools_results_stay_text(
     side = page.get_by_role("navigation", name="Conversations")
     await expect(side.get_by_role("listitem")).to_have_count(len(lines))
     await ask(page, "Use it.")
-    await page.locator("summary", has_text="calculator").click()
+    await page.locator("summary", has_text="Calculator").click()
     await expect(page.get_by_role("article", name="Answer")).to_contain_text("onerror=__ran.push(50)")
     await assert_nothing_ran(page)
     assert "\u202e" not in await page.locator("body").inner_text()

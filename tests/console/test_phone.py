@@ -114,8 +114,8 @@ async def test_lists_of_the_field_open_where_they_can_be_tapped(
     await sign_in_by_touch(page, person)
     if opener == "All tools":
         await page.get_by_role("button", name=opener).tap()
-        await page.get_by_role("checkbox", name="calculator").tap()
-        await expect(page.get_by_role("checkbox", name="calculator")).not_to_be_checked()
+        await page.get_by_role("checkbox", name="Calculator").tap()
+        await expect(page.get_by_role("checkbox", name="Calculator")).not_to_be_checked()
     else:
         await page.get_by_role("combobox", name=opener).tap()
         await page.get_by_role("option", name="mock").tap()

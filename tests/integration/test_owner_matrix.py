@@ -168,6 +168,7 @@ def calls(owner: Owner) -> dict[str, Call]:
         "PATCH /api/admin/users/{user_id}": Call({"role": "admin", "status": "disabled"}),
         "GET /api/admin/audit": Call(query={"actor_id": owner.person.id}),
         "GET /api/admin/models": Call(),
+        "GET /api/admin/tiers": Call(),
         "GET /api/admin/circuit-breakers": Call(),
         "GET /api/admin/circuit-breakers/history": Call(),
         "GET /api/admin/slowest": Call(),

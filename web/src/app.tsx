@@ -7,6 +7,7 @@ import { AdminNav } from "./admin/nav";
 import { makeQueryClient } from "./api/query-client";
 import { Crashed, NotFound } from "./layout/failures";
 import { Shell } from "./layout/shell";
+import { useNoFiles } from "./layout/use-no-files";
 import { BASENAME } from "./lib/root";
 import Forgot from "./session/forgot";
 import { OnlySignedOut, RequireAdmin, RequireSession } from "./session/guards";
@@ -84,6 +85,7 @@ export function App() {
   const [queries] = useState(makeQueryClient);
   // The words' language is part of everything below.
   useTranslation();
+  useNoFiles();
   return (
     <QueryClientProvider client={queries}>
       <SessionProvider>

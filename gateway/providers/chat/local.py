@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-from gateway.domain.catalog import ModelConfig
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+
+import httpx
+
+from gateway.domain.catalog import ModelConfig, ProviderConfig, Timeouts
+from gateway.domain.chat import ChatRequest
+from gateway.domain.events import ProviderEvent
 from gateway.providers.chat.openai import OpenAIProvider
 
 
 class LocalProvider(OpenAIProvider):
-    """Without an address (no embedded server was started) it is not configured."""
+    """Without an address (no embedded server was started) it is not configured.
+
+    `options` are default fields of llama.cpp's request body (`max_tokens`, `repeat_penalty` …): a small model
+    repeats itself without end where nothing stops it. A caller's own values win.
+    """
 
     type = "local"
+
+    def __init__(
+        self, name: str, config: ProviderConfig, timeouts: Timeouts, http: httpx.AsyncClient
+    ) -> None:
+        super().__init__(name, config, timeouts, http)
+        self._defaults = {field: value for field, value in config.options.items() if field != "headers"}
 
     @property
     def configured(self) -> bool:
@@ -18,3 +36,9 @@ class LocalProvider(OpenAIProvider):
     def serves(self, model: ModelConfig) -> bool:
         # Vectors are made in this process, with or without a server.
         return self.configured or not model.chats
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[ProviderEvent, None]:
+        request = replace(request, extra={**self._defaults, **request.extra})
+        async with aclosing(super().stream(request)) as events:
+            async for event in events:
+                yield event

@@ -1,3 +1,4 @@
+import { useTranslation } from "react-i18next";
 import { Route, Routes } from "react-router";
 import { NotFound } from "../layout/failures";
 import { TopBar } from "../layout/shell";
@@ -10,9 +11,10 @@ import { UsagePage } from "./usage";
 
 /** The pages of one's own account; one chunk, loaded when the first of them is opened. */
 export default function AccountPages() {
+  const { t } = useTranslation();
   return (
     <>
-      <TopBar />
+      <TopBar part={t("account.title")} />
       <Routes>
         <Route index element={<ProfilePage />} />
         <Route path="password" element={<PasswordPage />} />

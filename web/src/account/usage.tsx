@@ -2,7 +2,7 @@ import { queryOptions, useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { call } from "../api/client";
 import type { Usage } from "../api/types";
-import { formatMoney, formatNumber } from "../lib/format";
+import { formatMoney, formatNumber, moneyColumn } from "../lib/format";
 import { plainLine } from "../lib/text";
 import { Empty, ErrorNotice, Loading } from "../ui/notice";
 import { Page, Section, Stat } from "../ui/page";
@@ -124,6 +124,7 @@ function Breakdown({ usage: { by_model, by_key } }: { usage: Usage }) {
         {t("account.usage.nothingHint")}
       </Empty>
     );
+  const money = moneyColumn([...by_model, ...by_key].map((row) => row.cost_usd));
   const figures = [
     {
       key: "requests",
@@ -141,7 +142,7 @@ function Breakdown({ usage: { by_model, by_key } }: { usage: Usage }) {
       key: "cost",
       title: t("account.usage.cost"),
       numeric: true,
-      cell: (row: Usage["day"]) => formatMoney(row.cost_usd),
+      cell: (row: Usage["day"]) => money(row.cost_usd),
     },
   ];
   return (

@@ -4,7 +4,7 @@ import { call } from "../api/client";
 import { formatDuration, formatNumber } from "../lib/format";
 import { ErrorNotice } from "../ui/notice";
 import { Section, Stat } from "../ui/page";
-import { Table } from "../ui/table";
+import { Clip, Table } from "../ui/table";
 import type { Metrics } from "./types";
 
 const EVERY_MS = 10_000;
@@ -19,7 +19,13 @@ export function LiveFigures() {
   });
   if (metrics.error) return <ErrorNotice error={metrics.error} onRetry={() => void metrics.refetch()} />;
   if (!metrics.data) return null;
-  const { latency_ms: latency, slowest, status, in_flight: running, uptime_seconds: uptime } = metrics.data;
+  const {
+    latency_ms: latency,
+    slowest,
+    status,
+    running_turns: running,
+    uptime_seconds: uptime,
+  } = metrics.data;
   const time = (ms: number | null) => (ms === null ? "–" : formatDuration(ms));
   const failed = Object.entries(status)
     .filter(([code]) => code.startsWith("5"))
@@ -48,11 +54,7 @@ export function LiveFigures() {
           {
             key: "route",
             title: t("admin.live.route"),
-            cell: (row) => (
-              <span className="font-mono text-xs">
-                {row.method} {row.path}
-              </span>
-            ),
+            cell: (row) => <Clip mono text={`${row.method} ${row.path}`} />,
           },
           { key: "status", title: t("admin.live.status"), numeric: true, cell: (row) => row.status },
           {
@@ -64,7 +66,7 @@ export function LiveFigures() {
           {
             key: "id",
             title: t("admin.live.request"),
-            cell: (row) => <span className="font-mono text-xs">{row.request_id}</span>,
+            cell: (row) => <Clip mono text={row.request_id} />,
           },
         ]}
       />

@@ -1,14 +1,21 @@
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { call } from "../api/client";
-import { formatNumber } from "../lib/format";
+import { formatDuration, formatMoney, formatNumber, formatPercent, formatTime } from "../lib/format";
 import { Button } from "../ui/button";
+import { cx } from "../ui/cx";
 import { ErrorNotice, Loading } from "../ui/notice";
 import { Page } from "../ui/page";
 import { Table } from "../ui/table";
-import type { AdminModel } from "./types";
+import { BreakerHistory } from "./breaker-history";
+import { type ModelState, type Standing, standingOf } from "./model-state";
+import { lastDays } from "./range";
+import { ReloadConfiguration } from "./reload";
+import type { AdminModel, Breakers, Stats } from "./types";
 
-/** The models of the configuration, what they are charged at, and whether they answer. */
+const EVERY_MS = 10_000;
+
+/** The models of the configuration: what they cost, how they do now, and when they were paused. */
 export function ModelsPage() {
   const { t } = useTranslation();
   const models = useQuery({
@@ -16,29 +23,54 @@ export function ModelsPage() {
     queryFn: async ({ signal }) =>
       (await call<{ items: AdminModel[] }>("/api/admin/models", { signal })).items,
   });
+  const breakers = useQuery({
+    queryKey: ["admin", "breakers"],
+    queryFn: ({ signal }) => call<Breakers>("/api/admin/circuit-breakers", { signal }),
+    refetchInterval: EVERY_MS,
+  });
+  const today = lastDays(1, "UTC");
+  const stats = useQuery({
+    queryKey: ["admin", "stats", today],
+    queryFn: ({ signal }) => call<Stats>("/api/admin/stats", { query: { ...today }, signal }),
+    refetchInterval: 3 * EVERY_MS,
+  });
+  const error = models.error ?? breakers.error ?? stats.error;
+  const again = () => void Promise.all([models.refetch(), breakers.refetch(), stats.refetch()]);
   return (
     <Page
+      wide
       title={t("admin.nav.models")}
       actions={
-        <Button icon="again" busy={models.isFetching} onClick={() => void models.refetch()}>
-          {t("admin.models.ask")}
-        </Button>
+        <div className="flex flex-wrap gap-2">
+          <Button icon="again" busy={models.isFetching} onClick={again}>
+            {t("admin.models.ask")}
+          </Button>
+          <ReloadConfiguration />
+        </div>
       }
     >
       <p className="text-sm text-ink-soft">{t("admin.models.hint")}</p>
-      {models.error && <ErrorNotice error={models.error} onRetry={() => void models.refetch()} />}
+      {error && <ErrorNotice error={error} onRetry={again} />}
       {models.isPending && <Loading />}
-      {models.data && <ModelTable models={models.data} />}
+      {models.data && (
+        <ModelTable
+          models={models.data}
+          standings={models.data.map((model) =>
+            standingOf(model, breakers.data?.data ?? [], stats.data?.by_model ?? []),
+          )}
+        />
+      )}
+      <BreakerHistory />
     </Page>
   );
 }
 
-function ModelTable({ models }: { models: AdminModel[] }) {
+function ModelTable({ models, standings }: { models: AdminModel[]; standings: Standing[] }) {
   const { t } = useTranslation();
   return (
     <Table
       caption={t("admin.nav.models")}
-      rows={models}
+      rows={models.map((model, index) => ({ ...model, standing: standings[index] as Standing }))}
       rowKey={(model) => model.name}
       columns={[
         {
@@ -58,11 +90,30 @@ function ModelTable({ models }: { models: AdminModel[] }) {
           title: t("admin.overview.provider"),
           cell: (model) => model.providers.join(", "),
         },
-        { key: "state", title: t("admin.models.state"), cell: (model) => <State model={model} /> },
+        {
+          key: "state",
+          title: t("admin.models.state"),
+          cell: (model) => <State model={model} standing={model.standing} />,
+        },
+        {
+          key: "errors",
+          title: t("admin.models.errors"),
+          numeric: true,
+          cell: ({ standing: { errorRate } }) => (errorRate === null ? "–" : formatPercent(errorRate)),
+        },
+        {
+          key: "p95",
+          title: t("admin.models.p95"),
+          numeric: true,
+          cell: ({ standing: { p95 } }) => (p95 === null ? "–" : formatDuration(p95)),
+        },
         {
           key: "can",
           title: t("admin.models.can"),
-          cell: ({ capabilities }) => capabilities.join(", ") || t("admin.models.chatOnly"),
+          cell: ({ capabilities }) =>
+            capabilities
+              .map((name) => t(`chat.capabilities.${name}` as "chat.capabilities.tools"))
+              .join(", ") || t("admin.models.chatOnly"),
         },
         {
           key: "window",
@@ -74,21 +125,39 @@ function ModelTable({ models }: { models: AdminModel[] }) {
           key: "price",
           title: t("admin.models.price"),
           numeric: true,
-          cell: ({ price }) => `${price.input} / ${price.output}`,
+          cell: ({ price }) => `${formatMoney(price.input)} / ${formatMoney(price.output)}`,
         },
       ]}
     />
   );
 }
 
-function State({ model }: { model: AdminModel }) {
+const BAD: ReadonlySet<ModelState> = new Set<ModelState>(["paused", "down", "failing"]);
+const DOUBTFUL: ReadonlySet<ModelState> = new Set<ModelState>(["degraded", "testing"]);
+
+function State({ model, standing: { state, retryAt } }: { model: AdminModel; standing: Standing }) {
   const { t } = useTranslation();
-  if (!model.configured) return <span className="text-ink-soft">{t("admin.models.noKey")}</span>;
-  if (model.reachable) return <span className="text-accent">{t("admin.models.answers")}</span>;
   return (
     <>
-      <span className="text-danger">{t("admin.models.silent")}</span>
-      {model.detail && <span className="block text-xs text-ink-soft">{model.detail}</span>}
+      <span
+        className={cx(
+          "font-medium whitespace-nowrap",
+          BAD.has(state) && "text-danger",
+          DOUBTFUL.has(state) && "text-warning",
+          state === "up" && "text-accent",
+          (state === "unset" || state === "unchecked") && "font-normal text-ink-soft",
+        )}
+      >
+        {t(`admin.models.states.${state}`)}
+      </span>
+      {retryAt && (
+        <span className="block text-xs text-ink-soft">
+          {t("admin.models.retryAt", { time: formatTime(retryAt) })}
+        </span>
+      )}
+      {state === "down" && model.detail && (
+        <span className="block text-xs text-ink-soft">{model.detail}</span>
+      )}
     </>
   );
 }

@@ -11,8 +11,8 @@ export function AdminNav() {
         { to: "/admin", icon: "chart", label: t("admin.nav.overview"), end: true },
         { to: "/admin/usage", icon: "receipt", label: t("admin.nav.usage") },
         { to: "/admin/users", icon: "user", label: t("admin.nav.users") },
+        { to: "/admin/requests", icon: "search", label: t("admin.nav.requests") },
         { to: "/admin/models", icon: "model", label: t("admin.nav.models") },
-        { to: "/admin/breakers", icon: "shield", label: t("admin.nav.breakers") },
         { to: "/admin/audit", icon: "info", label: t("admin.nav.audit") },
       ]}
     />

@@ -1,5 +1,6 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
+import { Link } from "react-router";
 import { call } from "../api/client";
 import { formatCompact, formatDuration, formatMoney, formatNumber, formatPercent } from "../lib/format";
 import { Chart } from "../ui/chart";
@@ -10,6 +11,7 @@ import { ByKind, ByModel } from "./parts";
 import { type Days, useDays } from "./range";
 import { RangePicker } from "./range-picker";
 import { Slowest } from "./slowest";
+import { TopAccounts } from "./top-accounts";
 import type { Stats } from "./types";
 
 // Fresh enough to follow what happens; a page that nobody looks at asks nothing.
@@ -25,11 +27,12 @@ export function Overview() {
     refetchInterval: EVERY_MS,
   });
   return (
-    <Page title={t("admin.nav.overview")}>
+    <Page title={t("admin.nav.overview")} wide>
       <RangePicker days={days} onChange={setDays} />
       {stats.error && <ErrorNotice error={stats.error} onRetry={() => void stats.refetch()} />}
       {stats.isPending && <Loading />}
       {stats.data && <Figures stats={stats.data} days={days} />}
+      <TopAccounts days={days} />
       <Slowest days={days} />
       <LiveFigures />
     </Page>
@@ -40,7 +43,7 @@ function Figures({ stats, days }: { stats: Stats; days: Days }) {
   const { t } = useTranslation();
   return (
     <>
-      <Headline stats={stats} />
+      <Headline stats={stats} days={days} />
       <p className="text-sm text-ink-soft">{t("admin.overview.latencyHint")}</p>
       <ByDay stats={stats} />
       <Section title={t("admin.overview.byModel")}>
@@ -53,7 +56,7 @@ function Figures({ stats, days }: { stats: Stats; days: Days }) {
   );
 }
 
-function Headline({ stats }: { stats: Stats }) {
+function Headline({ stats, days }: { stats: Stats; days: Days }) {
   const { t } = useTranslation();
   const time = (ms: number | null) => (ms === null ? "–" : formatDuration(ms));
   const { p50, p95, p99 } = stats.latency_ms;
@@ -73,7 +76,14 @@ function Headline({ stats }: { stats: Stats }) {
       <Stat
         label={t("admin.overview.errors")}
         value={formatPercent(stats.error_rate)}
-        hint={t("admin.overview.errorCount", { count: stats.errors })}
+        hint={
+          <Link
+            className="text-accent underline"
+            to={`/admin/requests?${new URLSearchParams({ ...days, outcome: "failed" })}`}
+          >
+            {t("admin.overview.errorCount", { count: stats.errors })}
+          </Link>
+        }
       />
       <Stat
         label={t("admin.overview.cacheHits")}
@@ -112,7 +122,7 @@ function ByDay({ stats }: { stats: Stats }) {
         whole
         series={[
           { key: "requests", title: t("admin.overview.requests") },
-          { key: "errors", title: t("admin.overview.errors") },
+          { key: "errors", title: t("admin.overview.errors"), bad: true },
         ]}
         format={formatCompact}
       />
@@ -137,7 +147,7 @@ function ByDay({ stats }: { stats: Stats }) {
         {...common}
         title={t("admin.overview.errorsByDay")}
         kind="line"
-        series={[{ key: "errorRate", title: t("admin.overview.errors") }]}
+        series={[{ key: "errorRate", title: t("admin.overview.errors"), bad: true }]}
         format={formatPercent}
       />
       <Chart

@@ -1,6 +1,6 @@
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
-import { formatDuration, formatMoney, formatNumber, formatPercent } from "../lib/format";
+import { formatDuration, formatNumber, formatPercent, moneyColumn } from "../lib/format";
 import { type Column, Table } from "../ui/table";
 import type { Days } from "./range";
 import type { Stats } from "./types";
@@ -10,7 +10,7 @@ type Part = Stats["by_model"][number] | Stats["by_kind"][number];
 /** The range by model; a model leads to its days. */
 export function ByModel({ rows, days }: { rows: Stats["by_model"]; days: Days }) {
   const { t } = useTranslation();
-  const figures = useFigures();
+  const figures = useFigures(rows);
   return (
     <Table
       caption={t("admin.overview.byModel")}
@@ -38,7 +38,7 @@ export function ByModel({ rows, days }: { rows: Stats["by_model"]; days: Days })
 
 export function ByKind({ rows }: { rows: Stats["by_kind"] }) {
   const { t } = useTranslation();
-  const figures = useFigures();
+  const figures = useFigures(rows);
   return (
     <Table
       caption={t("admin.overview.byKind")}
@@ -52,8 +52,9 @@ export function ByKind({ rows }: { rows: Stats["by_kind"] }) {
   );
 }
 
-function useFigures(): Column<Part>[] {
+function useFigures(rows: readonly Part[]): Column<Part>[] {
   const { t } = useTranslation();
+  const money = moneyColumn(rows.map((row) => row.cost_usd));
   const time = (ms: number | null) => (ms === null ? "–" : formatDuration(ms));
   const numeric = true;
   return [
@@ -70,7 +71,7 @@ function useFigures(): Column<Part>[] {
       numeric,
       cell: (row) => formatNumber(row.total_tokens),
     },
-    { key: "cost", title: t("admin.overview.cost"), numeric, cell: (row) => formatMoney(row.cost_usd) },
+    { key: "cost", title: t("admin.overview.cost"), numeric, cell: (row) => money(row.cost_usd) },
     {
       key: "errors",
       title: t("admin.overview.errors"),

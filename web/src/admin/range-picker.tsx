@@ -7,8 +7,24 @@ import { type Days, LENGTHS, lastDays, zones } from "./range";
 export function RangePicker({ days, onChange }: { days: Days; onChange: (days: Days) => void }) {
   const { t } = useTranslation();
   return (
-    <fieldset className="panel flex flex-wrap items-end gap-3 p-4">
+    <fieldset className="panel grid grid-cols-2 items-end gap-3 p-4 sm:flex sm:flex-wrap">
       <legend className="unseen">{t("admin.range.title")}</legend>
+      <div className="col-span-2 flex flex-wrap gap-1">
+        {LENGTHS.map((length) => {
+          const choice = lastDays(length, days.tz);
+          const chosen = choice.from === days.from && choice.to === days.to;
+          return (
+            <Button
+              key={length}
+              kind={chosen ? "plain" : "quiet"}
+              aria-pressed={chosen}
+              onClick={() => onChange(choice)}
+            >
+              {length === 1 ? t("admin.range.today") : t("admin.range.lastDays", { count: length })}
+            </Button>
+          );
+        })}
+      </div>
       <TextField
         label={t("admin.range.from")}
         type="date"
@@ -26,6 +42,7 @@ export function RangePicker({ days, onChange }: { days: Days; onChange: (days: D
         onChange={(event) => event.target.value && onChange({ ...days, to: event.target.value })}
       />
       <SelectField
+        className="max-sm:max-w-full sm:max-w-56"
         label={t("admin.range.zone")}
         value={days.tz}
         onChange={(event) => onChange({ ...days, tz: event.target.value })}
@@ -36,22 +53,6 @@ export function RangePicker({ days, onChange }: { days: Days; onChange: (days: D
           </option>
         ))}
       </SelectField>
-      <div className="flex flex-wrap gap-1">
-        {LENGTHS.map((length) => {
-          const choice = lastDays(length, days.tz);
-          const chosen = choice.from === days.from && choice.to === days.to;
-          return (
-            <Button
-              key={length}
-              kind={chosen ? "plain" : "quiet"}
-              aria-pressed={chosen}
-              onClick={() => onChange(choice)}
-            >
-              {length === 1 ? t("admin.range.today") : t("admin.range.lastDays", { count: length })}
-            </Button>
-          );
-        })}
-      </div>
     </fieldset>
   );
 }

@@ -19,7 +19,14 @@ export function dayIn(zone: string, moment: Date): string {
 /** The last `length` days of a zone, today among them. */
 export function lastDays(length: number, zone: string, now = new Date()): Days {
   const start = new Date(now.getTime() - (length - 1) * DAY);
-  return { from: dayIn(zone, start), to: dayIn(zone, now), tz: zone };
+  const known = safeZone(zone);
+  return { from: dayIn(known, start), to: dayIn(known, now), tz: known };
+}
+
+/** The first and the present day of this month, UTC: the month that budgets are of. */
+export function thisMonth(now = new Date()): Days {
+  const today = dayIn("UTC", now);
+  return { from: `${today.slice(0, 8)}01`, to: today, tz: "UTC" };
 }
 
 export function ownZone(): string {
@@ -34,14 +41,14 @@ export function zones(): string[] {
 export function useDays(): [Days, (days: Days) => void] {
   const [params, setParams] = useSearchParams();
   const tz = params.get("tz") ?? ownZone();
-  const fallback = lastDays(DEFAULT_LENGTH, safeZone(tz));
+  const fallback = lastDays(DEFAULT_LENGTH, tz);
   const days = { from: params.get("from") ?? fallback.from, to: params.get("to") ?? fallback.to, tz };
   const choose = (next: Days) => setParams({ ...next }, { replace: true });
   return [days, choose];
 }
 
 /** The zone, or UTC where the address holds one that there is not; the server then says what is wrong. */
-function safeZone(zone: string): string {
+export function safeZone(zone: string): string {
   try {
     new Intl.DateTimeFormat("en", { timeZone: zone });
     return zone;

@@ -1,11 +1,13 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
+import { Link } from "react-router";
 import { call } from "../api/client";
+import { sayOutcome } from "../lib/codes";
 import { formatDuration, formatNumber, formatTime } from "../lib/format";
 import { plainLine } from "../lib/text";
 import { Empty, ErrorNotice, Loading } from "../ui/notice";
 import { Section } from "../ui/page";
-import { Table } from "../ui/table";
+import { Clip, Table } from "../ui/table";
 import type { Days } from "./range";
 import type { SlowCall, SlowCalls } from "./types";
 
@@ -60,7 +62,7 @@ function Calls({ rows }: { rows: SlowCall[] }) {
           key: "outcome",
           title: t("admin.slowest.outcome"),
           cell: ({ outcome }) => (
-            <span className={GOOD.includes(outcome) ? "" : "text-danger"}>{outcome}</span>
+            <span className={GOOD.includes(outcome) ? "" : "text-danger"}>{sayOutcome(outcome)}</span>
           ),
         },
         {
@@ -77,13 +79,18 @@ function Calls({ rows }: { rows: SlowCall[] }) {
         {
           key: "account",
           title: t("admin.usage.account"),
-          cell: (row) => (row.email ? plainLine(row.email) : t("admin.usage.left")),
+          cell: (row) => (row.email ? <Clip text={plainLine(row.email)} /> : t("admin.usage.left")),
         },
         {
           key: "request",
           title: t("admin.live.request"),
           cell: (row) => (
-            <span className="font-mono text-xs whitespace-nowrap">{plainLine(row.request_id)}</span>
+            <Link
+              className="text-accent underline"
+              to={`/admin/requests?${new URLSearchParams({ request_id: row.request_id })}`}
+            >
+              <Clip mono text={plainLine(row.request_id)} />
+            </Link>
           ),
         },
       ]}

@@ -13,8 +13,15 @@ export type AccountPage = Schemas["UserPage"];
 export type Breakers = Schemas["AdminCircuitBreakerList"];
 export type Breaker = Schemas["CircuitBreakerView"];
 export type AdminModel = Schemas["AdminModelView"];
+export type Tier = Schemas["TierView"];
+export type Reloaded = Schemas["ReloadView"];
 export type AuditEntry = Schemas["AuditView"];
 export type AuditPage = Schemas["AuditPage"];
+export type Call = Schemas["UsageRowView"];
+export interface CallPage {
+  items: Call[];
+  next_cursor: string | null;
+}
 export type UsageSum = Schemas["UsageSumView"];
 export interface UsageSumPage {
   items: UsageSum[];

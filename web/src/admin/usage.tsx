@@ -1,34 +1,32 @@
-import { useInfiniteQuery, useMutation } from "@tanstack/react-query";
+import { useMutation, useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { useSearchParams } from "react-router";
-import { call, request } from "../api/client";
+import { request } from "../api/client";
 import { saveAs } from "../lib/download";
-import { formatMoney, formatNumber } from "../lib/format";
-import { plainLine } from "../lib/text";
 import { Button } from "../ui/button";
-import { Empty, ErrorNotice, Loading } from "../ui/notice";
+import { Empty, ErrorNotice, Loading, Notice } from "../ui/notice";
 import { Page } from "../ui/page";
-import { Table } from "../ui/table";
 import { toastError } from "../ui/toast";
-import { type Days, useDays } from "./range";
+import { useDays } from "./range";
 import { RangePicker } from "./range-picker";
-import type { UsageSumPage } from "./types";
+import { type Asked, allSums } from "./sums";
+import { GROUPS, type Group, totalsBy } from "./totals";
+import { TotalsTable } from "./totals-table";
 
-interface Asked extends Days {
-  model: string | null;
-  user_id: string | null;
-}
-
-/** Who used which model on which day; whole as a file for other programs. */
+/** Who used how much of what, the dearest first; whole as a file for other programs. */
 export function UsagePage() {
   const { t } = useTranslation();
-  const [days, setDays] = useDays();
+  const [days] = useDays();
   const [params, setParams] = useSearchParams();
   const asked: Asked = { ...days, model: params.get("model"), user_id: params.get("user_id") };
+  const group = GROUPS.find((one) => one === params.get("by")) ?? "account";
+  const change = (next: Partial<Asked & { by: Group }>) =>
+    setParams(filled({ ...asked, by: group, ...next }), { replace: true });
   const file = useMutation({ mutationFn: download, onError: toastError });
   const narrowed = asked.model ?? (asked.user_id ? t("admin.usage.oneAccount") : null);
   return (
     <Page
+      wide
       title={t("admin.nav.usage")}
       actions={
         <Button busy={file.isPending} onClick={() => file.mutate(asked)}>
@@ -36,88 +34,61 @@ export function UsagePage() {
         </Button>
       }
     >
-      <RangePicker
-        days={days}
-        onChange={(next) => (narrowed ? setParams(filled({ ...asked, ...next })) : setDays(next))}
-      />
+      <RangePicker days={days} onChange={change} />
+      <fieldset aria-label={t("admin.usage.by")} className="flex flex-wrap items-center gap-1">
+        <span className="mr-1 text-sm text-ink-soft" aria-hidden="true">
+          {t("admin.usage.by")}
+        </span>
+        {GROUPS.map((one) => (
+          <Button
+            key={one}
+            kind={one === group ? "plain" : "quiet"}
+            aria-pressed={one === group}
+            onClick={() => change({ by: one })}
+          >
+            {t(`admin.usage.groups.${one}`)}
+          </Button>
+        ))}
+      </fieldset>
       {narrowed && (
         <p className="flex flex-wrap items-center gap-2 text-sm">
           {t("admin.usage.only", { name: narrowed })}
-          <Button small kind="quiet" icon="close" onClick={() => setDays(days)}>
+          <Button small kind="quiet" icon="close" onClick={() => change({ model: null, user_id: null })}>
             {t("admin.usage.all")}
           </Button>
         </p>
       )}
-      <Sums asked={asked} />
+      <Sums asked={asked} group={group} />
     </Page>
   );
 }
 
-function Sums({ asked }: { asked: Asked }) {
+function Sums({ asked, group }: { asked: Asked; group: Group }) {
   const { t } = useTranslation();
-  const sums = useInfiniteQuery({
-    queryKey: ["admin", "usage", asked],
-    queryFn: ({ pageParam, signal }) =>
-      call<UsageSumPage>("/api/admin/usage", { query: { ...asked, cursor: pageParam }, signal }),
-    initialPageParam: null as string | null,
-    getNextPageParam: (page) => page.next_cursor,
-  });
+  const sums = useQuery(allSums(asked));
   if (sums.error) return <ErrorNotice error={sums.error} onRetry={() => void sums.refetch()} />;
   if (!sums.data) return <Loading />;
-  const rows = sums.data.pages.flatMap((page) => page.items);
+  const { rows, whole } = sums.data;
   if (rows.length === 0) return <Empty icon="chart" title={t("common.noData")} />;
   return (
     <>
-      <Table
+      {!whole && <Notice kind="warning">{t("admin.usage.notWhole")}</Notice>}
+      <TotalsTable
         caption={t("admin.nav.usage")}
-        rows={rows}
-        rowKey={(row) => `${row.day} ${row.model} ${row.user_id}`}
-        columns={[
-          { key: "day", title: t("admin.overview.day"), cell: (row) => row.day },
-          { key: "model", title: t("admin.overview.model"), cell: (row) => row.model },
-          {
-            key: "user",
-            title: t("admin.usage.account"),
-            cell: (row) => (row.email ? plainLine(row.email) : t("admin.usage.left")),
-          },
-          {
-            key: "requests",
-            title: t("admin.overview.requests"),
-            numeric: true,
-            cell: (row) => formatNumber(row.requests),
-          },
-          {
-            key: "tokens",
-            title: t("admin.overview.tokens"),
-            numeric: true,
-            cell: (row) => formatNumber(row.total_tokens),
-          },
-          {
-            key: "cost",
-            title: t("admin.overview.cost"),
-            numeric: true,
-            cell: (row) => formatMoney(row.cost_usd),
-          },
-        ]}
+        group={group}
+        totals={totalsBy(group, rows)}
+        days={asked}
+        withTotal
       />
-      {sums.hasNextPage && (
-        <Button
-          className="self-center"
-          busy={sums.isFetchingNextPage}
-          onClick={() => void sums.fetchNextPage()}
-        >
-          {t("common.more")}
-        </Button>
-      )}
     </>
   );
 }
 
-function filled(asked: Asked): Record<string, string> {
+function filled(asked: Record<string, string | null>): Record<string, string> {
   return Object.fromEntries(Object.entries(asked).filter((entry): entry is [string, string] => !!entry[1]));
 }
 
 async function download(asked: Asked): Promise<void> {
-  const query = new URLSearchParams({ ...filled(asked), format: "csv" });
+  const query = new URLSearchParams({ ...filled({ ...asked }), format: "csv" });
   await saveAs(`usage-${asked.from}-${asked.to}.csv`, await request(`/api/admin/usage?${query}`));
 }

@@ -1,28 +1,29 @@
-import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { type FormEvent, useId, useState } from "react";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { call } from "../api/client";
 import type { User } from "../api/types";
 import { plainLine } from "../lib/text";
 import { Button } from "../ui/button";
 import { Dialog } from "../ui/dialog";
-import { SelectField, TextField } from "../ui/field";
+import { SelectField } from "../ui/field";
 import { ErrorNotice, Notice } from "../ui/notice";
 import { toast } from "../ui/toast";
+import { allTiers, limitsOf } from "./tiers";
 import type { Account } from "./types";
 
 interface UserDialogProps {
   account: Account;
-  /** Tiers that are in use, to choose from; the configuration may have more. */
-  tiers: string[];
   onClose: () => void;
 }
 
 /** Role, tier and status of one account. */
-export function UserDialog({ account, tiers, onClose }: UserDialogProps) {
+export function UserDialog({ account, onClose }: UserDialogProps) {
   const { t } = useTranslation();
   const queries = useQueryClient();
-  const known = useId();
+  const tiers = useQuery(allTiers).data ?? [];
+  const [tier, setTier] = useState(account.tier);
+  const chosen = tiers.find(({ name }) => name === tier);
   const [status, setStatus] = useState(account.status);
   const change = useMutation({
     mutationFn: (body: Record<string, unknown>) =>
@@ -36,7 +37,7 @@ export function UserDialog({ account, tiers, onClose }: UserDialogProps) {
   const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
-    change.mutate({ role: form.get("role"), tier: String(form.get("tier")).trim(), status });
+    change.mutate({ role: form.get("role"), tier, status });
   };
   return (
     <Dialog open title={plainLine(account.email)} onClose={onClose}>
@@ -45,20 +46,18 @@ export function UserDialog({ account, tiers, onClose }: UserDialogProps) {
           <option value="user">{t("account.profile.roles.user")}</option>
           <option value="admin">{t("account.profile.roles.admin")}</option>
         </SelectField>
-        <TextField
+        <SelectField
           label={t("admin.users.tier")}
-          hint={t("admin.users.tierHint")}
-          name="tier"
-          list={known}
-          required
-          maxLength={64}
-          defaultValue={account.tier}
-        />
-        <datalist id={known}>
-          {tiers.map((tier) => (
-            <option key={tier} value={tier} />
+          hint={chosen ? limitsOf(chosen, t) : t("admin.users.tierGone")}
+          value={tier}
+          onChange={(event) => setTier(event.target.value)}
+        >
+          {[...new Set([account.tier, ...tiers.map(({ name }) => name)])].map((name) => (
+            <option key={name} value={name}>
+              {name}
+            </option>
           ))}
-        </datalist>
+        </SelectField>
         <SelectField
           label={t("admin.users.status")}
           value={status}

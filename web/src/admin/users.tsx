@@ -1,15 +1,17 @@
-import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
+import { keepPreviousData, useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useDeferredValue, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import { call } from "../api/client";
-import { formatDate, formatMoney, formatNumber } from "../lib/format";
+import { formatDate, formatNumber, moneyColumn } from "../lib/format";
 import { plainLine } from "../lib/text";
 import { Button } from "../ui/button";
 import { SelectField, TextField } from "../ui/field";
 import { Empty, ErrorNotice, Loading } from "../ui/notice";
 import { Page } from "../ui/page";
-import { Table } from "../ui/table";
+import { Clip, Table } from "../ui/table";
+import { thisMonth } from "./range";
+import { allTiers } from "./tiers";
 import type { Account, AccountPage } from "./types";
 import { UserDialog } from "./user-dialog";
 
@@ -24,9 +26,10 @@ interface Filters {
 export function UsersPage() {
   const { t } = useTranslation();
   const [filters, setFilters] = useState<Filters>({ q: "", role: "", tier: "", status: "" });
+  const tiers = useQuery(allTiers).data ?? [];
   return (
-    <Page title={t("admin.nav.users")}>
-      <search className="grid gap-3 sm:grid-cols-[2fr_1fr_1fr_1fr]">
+    <Page title={t("admin.nav.users")} wide>
+      <search className="grid grid-cols-2 gap-3 max-sm:*:first:col-span-2 sm:grid-cols-[2fr_1fr_1fr_1fr]">
         <TextField
           label={t("admin.users.search")}
           type="search"
@@ -43,12 +46,18 @@ export function UsersPage() {
           <option value="user">{t("account.profile.roles.user")}</option>
           <option value="admin">{t("account.profile.roles.admin")}</option>
         </SelectField>
-        <TextField
+        <SelectField
           label={t("admin.users.tier")}
           value={filters.tier}
-          maxLength={64}
           onChange={(event) => setFilters({ ...filters, tier: event.target.value })}
-        />
+        >
+          <option value="">{t("admin.users.any")}</option>
+          {tiers.map(({ name }) => (
+            <option key={name} value={name}>
+              {name}
+            </option>
+          ))}
+        </SelectField>
         <SelectField
           label={t("admin.users.status")}
           value={filters.status}
@@ -97,19 +106,14 @@ function Accounts({ filters }: { filters: Filters }) {
           {t("common.more")}
         </Button>
       )}
-      {chosen && (
-        <UserDialog
-          account={chosen}
-          tiers={[...new Set(rows.map((row) => row.tier))]}
-          onClose={() => setChosen(null)}
-        />
-      )}
+      {chosen && <UserDialog account={chosen} onClose={() => setChosen(null)} />}
     </>
   );
 }
 
 function AccountTable({ rows, onChoose }: { rows: Account[]; onChoose: (account: Account) => void }) {
   const { t } = useTranslation();
+  const money = moneyColumn(rows.map(({ usage }) => usage.cost_usd));
   return (
     <Table
       caption={t("admin.nav.users")}
@@ -121,8 +125,14 @@ function AccountTable({ rows, onChoose }: { rows: Account[]; onChoose: (account:
           title: t("admin.users.account"),
           cell: (account) => (
             <>
-              <span className="font-medium">{plainLine(account.email)}</span>
-              {account.name && <span className="block text-ink-soft">{plainLine(account.name)}</span>}
+              <span className="block font-medium">
+                <Clip text={plainLine(account.email)} />
+              </span>
+              {account.name && (
+                <span className="block text-ink-soft">
+                  <Clip text={plainLine(account.name)} />
+                </span>
+              )}
             </>
           ),
         },
@@ -155,10 +165,10 @@ function AccountTable({ rows, onChoose }: { rows: Account[]; onChoose: (account:
           cell: (account) => (
             <Link
               className="text-accent underline"
-              to={`/admin/usage?user_id=${account.id}`}
+              to={`/admin/usage?${new URLSearchParams({ ...thisMonth(), user_id: account.id, by: "model" })}`}
               aria-label={t("admin.users.usageOf", { email: plainLine(account.email) })}
             >
-              {formatMoney(account.usage.cost_usd)}
+              {money(account.usage.cost_usd)}
             </Link>
           ),
         },
@@ -166,6 +176,7 @@ function AccountTable({ rows, onChoose }: { rows: Account[]; onChoose: (account:
         {
           key: "change",
           title: t("admin.users.change"),
+          sticky: true,
           cell: (account) => (
             <Button
               small

@@ -53,8 +53,17 @@ export interface ErrorBody {
 /** A sentence for people: ours where we have one for the code, else the gateway's. */
 export function sayError(error: unknown): string {
   if (!(error instanceof ApiError)) return i18next.t("errors.unknown");
-  return sayCode(error.code, error.message, error.retryAfter);
+  return sayCode(error.code, inWords(error), error.retryAfter);
 }
+
+/** What is wrong with a field: the gateway's own sentence in English, else ours for the field. */
+function inWords({ code, message, param }: ApiError): string {
+  if (i18next.resolvedLanguage === "en" || !VALIDATION.has(code)) return message;
+  const key = `errors.fields.${param?.split(".").at(-1) ?? ""}`;
+  return i18next.exists(key) ? i18next.t(key as "errors.unknown") : i18next.t("errors.invalid", { param });
+}
+
+const VALIDATION = new Set(["validation_failed", "invalid_request"]);
 
 export function sayCode(code: string, message: string, retryAfter: number | null = null): string {
   const key = `errors.codes.${code}`;

@@ -187,6 +187,11 @@ export interface components {
         AuditView: {
             /** Action */
             action: string;
+            /**
+             * Actor Email
+             * @description null where the account is gone
+             */
+            actor_email: string | null;
             /** Actor Id */
             actor_id: string | null;
             /**
@@ -207,6 +212,11 @@ export interface components {
             ip: string | null;
             /** Request Id */
             request_id: string | null;
+            /**
+             * Target Email
+             * @description null where the target is no account, or one that is gone
+             */
+            target_email: string | null;
             /** Target Id */
             target_id: string | null;
             /** Target Type */
@@ -882,7 +892,10 @@ export interface components {
          * @description Figures of all workers of one gateway; latencies are those of each one's last 4,096 requests.
          */
         MetricsView: {
-            /** In Flight */
+            /**
+             * In Flight
+             * @description HTTP requests, this one among them
+             */
             in_flight: number;
             latency_ms: components["schemas"]["Percentiles"];
             /** Models */
@@ -891,6 +904,11 @@ export interface components {
             };
             /** Requests */
             requests: number;
+            /**
+             * Running Turns
+             * @description turns that are being answered now
+             */
+            running_turns: number;
             /** Slowest */
             slowest: components["schemas"]["SlowRequest"][];
             /** Status */
@@ -1360,6 +1378,29 @@ export interface components {
             requests: number;
             /** Total Tokens */
             total_tokens: number;
+        };
+        /** TierList */
+        TierList: {
+            /** Items */
+            items: components["schemas"]["TierView"][];
+        };
+        /**
+         * TierView
+         * @description A tier of the configuration; null is no limit.
+         */
+        TierView: {
+            /** Concurrent Turns */
+            concurrent_turns: number | null;
+            /** Name */
+            name: string;
+            /** Reads Per Minute */
+            reads_per_minute: number | null;
+            /** Requests Per Minute */
+            requests_per_minute: number | null;
+            /** Tokens Per Day */
+            tokens_per_day: number | null;
+            /** Usd Per Month */
+            usd_per_month: string | null;
         };
         /**
          * TokenView

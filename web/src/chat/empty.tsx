@@ -3,7 +3,8 @@ import { useTranslation } from "react-i18next";
 import { Icon } from "../ui/icon";
 import { chatModels } from "./queries";
 
-const SUGGESTIONS = ["explain", "write", "compare", "compute"] as const;
+// What a model of any size can answer: the first click should succeed.
+const SUGGESTIONS = ["explain", "write", "ideas", "poem"] as const;
 
 /** A page without a conversation: what could be asked, and what answers here. */
 export function EmptyChat({ onAsk }: { onAsk: (text: string) => void }) {

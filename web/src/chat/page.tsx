@@ -65,7 +65,7 @@ export default function ChatPage() {
         onRead={onRead}
         empty={id === undefined ? <EmptyChat onAsk={chat.ask} /> : null}
       />
-      <div className="mx-auto flex w-full max-w-3xl flex-col gap-2 px-4 pb-4">
+      <div className="unprinted mx-auto flex w-full max-w-3xl flex-col gap-2 px-4 pb-4">
         {read.error && !missing ? (
           <ErrorNotice error={read.error} onRetry={() => void read.refetch()} />
         ) : null}

@@ -1,8 +1,10 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
-import { useDeferredValue, useState } from "react";
+import { memo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { NavLink, useNavigate } from "react-router";
+import { useSettled } from "../lib/use-settled";
 import { Button } from "../ui/button";
+import { cx } from "../ui/cx";
 import { Icon } from "../ui/icon";
 import { ErrorNotice } from "../ui/notice";
 import { grouped } from "./list/groups";
@@ -14,9 +16,7 @@ export function ChatSide() {
   const { t } = useTranslation();
   const navigate = useNavigate();
   const [words, setWords] = useState("");
-  const searched = useDeferredValue(words.trim());
-  const list = useInfiniteQuery({ ...conversationPages(searched), placeholderData: (old) => old });
-  const items = list.data?.pages.flatMap((page) => page.items) ?? [];
+  const searched = useSettled(words.trim());
   return (
     <div className="flex h-full flex-col">
       <div className="flex flex-col gap-2 p-3">
@@ -24,7 +24,12 @@ export function ChatSide() {
           <img src="./icon.svg" alt="" width="24" height="24" />
           {t("common.product")}
         </NavLink>
-        <Button icon="plus" onClick={() => navigate("/")}>
+        <Button
+          icon="plus"
+          data-shortcut="new"
+          aria-keyshortcuts="Control+Shift+O"
+          onClick={() => navigate("/")}
+        >
           {t("chat.new")}
         </Button>
         <div className="relative">
@@ -33,6 +38,8 @@ export function ChatSide() {
           </span>
           <input
             type="search"
+            data-shortcut="search"
+            aria-keyshortcuts="Control+K"
             aria-label={t("chat.searchConversations")}
             placeholder={t("common.search")}
             value={words}
@@ -41,35 +48,56 @@ export function ChatSide() {
           />
         </div>
       </div>
-      <nav aria-label={t("chat.conversations")} className="min-h-0 flex-1 overflow-y-auto px-2 pb-3">
-        {list.error && <ErrorNotice error={list.error} onRetry={() => void list.refetch()} />}
-        {list.data && items.length === 0 && (
-          <p className="px-3 py-6 text-center text-sm text-ink-soft">
-            {searched ? t("chat.nothingFound") : t("chat.noConversations")}
-          </p>
-        )}
-        {grouped(items, new Date()).map((group) => (
-          <section key={group.name} className="mt-3">
-            <h2 className="px-3 pb-1 text-xs font-medium text-ink-soft">{t(`chat.groups.${group.name}`)}</h2>
-            <ul>
-              {group.items.map((item) => (
-                <Item key={item.id} conversation={item} />
-              ))}
-            </ul>
-          </section>
-        ))}
-        {list.hasNextPage && (
-          <Button
-            kind="quiet"
-            small
-            className="mt-2 w-full"
-            busy={list.isFetchingNextPage}
-            onClick={() => void list.fetchNextPage()}
-          >
-            {t("common.more")}
-          </Button>
-        )}
-      </nav>
+      <List searched={searched} />
     </div>
   );
 }
+
+/** Apart from the field, so that a key typed there draws no row anew. */
+const List = memo(function List({ searched }: { searched: string }) {
+  const { t } = useTranslation();
+  const list = useInfiniteQuery({ ...conversationPages(searched), placeholderData: (old) => old });
+  const items = list.data?.pages.flatMap((page) => page.items) ?? [];
+  // What is shown is of other words than those that are searched for.
+  const old = list.isPlaceholderData;
+  return (
+    <nav
+      aria-label={t("chat.conversations")}
+      aria-busy={old}
+      className={cx("min-h-0 flex-1 overflow-y-auto px-2 pb-3", old && "[&_section]:opacity-50")}
+    >
+      {old && (
+        <p role="status" className="px-3 py-2 text-sm text-ink-soft">
+          {t("chat.searching")}
+        </p>
+      )}
+      {list.error && <ErrorNotice error={list.error} onRetry={() => void list.refetch()} />}
+      {list.data && !old && items.length === 0 && (
+        <p className="px-3 py-6 text-center text-sm text-ink-soft">
+          {searched ? t("chat.nothingFound") : t("chat.noConversations")}
+        </p>
+      )}
+      {grouped(items, new Date()).map((group) => (
+        <section key={group.name} className="mt-3">
+          <h2 className="px-3 pb-1 text-xs font-medium text-ink-soft">{t(`chat.groups.${group.name}`)}</h2>
+          <ul>
+            {group.items.map((item) => (
+              <Item key={item.id} conversation={item} />
+            ))}
+          </ul>
+        </section>
+      ))}
+      {list.hasNextPage && (
+        <Button
+          kind="quiet"
+          small
+          className="mt-2 w-full"
+          busy={list.isFetchingNextPage}
+          onClick={() => void list.fetchNextPage()}
+        >
+          {t("common.more")}
+        </Button>
+      )}
+    </nav>
+  );
+});

@@ -1,4 +1,4 @@
-import { type ReactNode, useEffect, useRef } from "react";
+import { type ReactNode, type RefObject, useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
 import type { Message } from "../api/types";
 import { announce } from "../ui/announcer";
@@ -28,8 +28,7 @@ export function Thread({ place, messages, empty, ...acts }: ThreadProps) {
   const scroller = useRef<HTMLDivElement>(null);
   const { away, jump } = useFollow(scroller, turn ?? messages);
   useAnnouncements(turn);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another conversation is read from its end.
-  useEffect(jump, [place, jump]);
+  useReadingPlace(scroller, place, jump);
   const asked = turn !== undefined;
   // Who asks wants to see the answer; who reads above when it ends stays there.
   useEffect(() => {
@@ -65,6 +64,27 @@ export function Thread({ place, messages, empty, ...acts }: ThreadProps) {
       )}
     </div>
   );
+}
+
+/** Where each conversation was read when it was left; those that were read at their end are not here. */
+const left = new Map<string, number>();
+
+/** A conversation that is come back to is read on where it was left, another one from its end. */
+function useReadingPlace(scroller: RefObject<HTMLElement | null>, place: string, jump: () => void): void {
+  useEffect(() => {
+    const element = scroller.current;
+    if (!element) return;
+    const before = left.get(place);
+    if (before === undefined) jump();
+    else element.scrollTop = before;
+    const note = () => {
+      const below = element.scrollHeight - element.clientHeight - element.scrollTop;
+      if (below < 24) left.delete(place);
+      else left.set(place, element.scrollTop);
+    };
+    element.addEventListener("scroll", note, { passive: true });
+    return () => element.removeEventListener("scroll", note);
+  }, [scroller, place, jump]);
 }
 
 function ofTurn(turn: Turn, acts: Pick<ThreadProps, "onEdit" | "onRegenerate" | "onRead">): ReactNode[] {

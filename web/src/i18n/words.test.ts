@@ -42,9 +42,10 @@ describe("the words", () => {
   });
 });
 
-/** `t(`chat.steps.${step}`)` uses all of `chat.steps`; a word read as an object uses all below it. */
+/** `t(`chat.steps.${step}`)` uses all of `chat.steps`, and `sayName("tools", …)` all of `codes.tools`; a word read as an object uses all below it. */
 function usedByPattern(source: string, key: string): boolean {
   const parts = key.split(".");
+  if (parts[0] === "codes") return source.includes(`sayName("${parts[1]}"`);
   return parts.some((_, count) => {
     const start = parts.slice(0, count + 1).join(".");
     const within = count > 0 && count < parts.length - 1;

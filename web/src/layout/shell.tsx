@@ -75,8 +75,8 @@ function SideDrawer({
   );
 }
 
-/** A page's own bar; on a phone it opens the navigation. */
-export function TopBar({ children }: { children?: ReactNode }) {
+/** A page's own bar; on a phone it opens the navigation and says which part of the console this is. */
+export function TopBar({ part, children }: { part?: string; children?: ReactNode }) {
   const openDrawer = useContext(Drawer);
   const narrow = useNarrow();
   const { t } = useTranslation();
@@ -84,6 +84,7 @@ export function TopBar({ children }: { children?: ReactNode }) {
   return (
     <div className="sticky top-0 z-10 flex min-h-13 items-center gap-1 border-b border-line bg-page px-2 sm:px-4">
       {narrow && <IconButton icon="menu" label={t("common.openNavigation")} onClick={openDrawer} />}
+      {narrow && part && <p className="min-w-0 flex-1 truncate font-medium">{part}</p>}
       {children}
     </div>
   );

@@ -18,14 +18,34 @@ export function formatPercent(share: number): string {
 /** US dollars from the wire's decimal string; small amounts keep what makes them differ from nothing. */
 export function formatMoney(usd: string | number): string {
   const value = Number(usd);
-  const digits = value !== 0 && Math.abs(value) < 0.01 ? 6 : 2;
+  return money(value, value !== 0 && Math.abs(value) < 0.01 ? 6 : 2, 2);
+}
+
+/** The same for a column of amounts: all with as many digits as the smallest needs. */
+export function moneyColumn(amounts: readonly (string | number)[]): (usd: string | number) => string {
+  const smallest = Math.min(...amounts.map((usd) => Math.abs(Number(usd))).filter((value) => value > 0));
+  const digits = smallest >= 0.01 ? 2 : smallest >= 0.0001 ? 4 : 6;
+  const fixed = amounts.some((usd) => Number(usd) !== 0) ? digits : 2;
+  return (usd) => money(Number(usd), fixed, fixed);
+}
+
+function money(value: number, most: number, least: number): string {
   return new Intl.NumberFormat(language(), {
     style: "currency",
     currency: "USD",
     currencyDisplay: "narrowSymbol",
-    minimumFractionDigits: 2,
-    maximumFractionDigits: digits,
+    minimumFractionDigits: least,
+    maximumFractionDigits: most,
   }).format(value);
+}
+
+/** A day without its year, for the axis of a chart; `day` is `YYYY-MM-DD`. */
+export function formatDay(day: string): string {
+  const date = new Date(`${day}T00:00:00Z`);
+  if (Number.isNaN(date.getTime())) return day;
+  return new Intl.DateTimeFormat(language(), { month: "short", day: "numeric", timeZone: "UTC" }).format(
+    date,
+  );
 }
 
 export function formatDate(iso: string): string {

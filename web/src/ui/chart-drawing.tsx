@@ -10,16 +10,14 @@ import {
   XAxis,
   YAxis,
 } from "recharts";
-import type { ChartProps } from "./chart";
+import { formatDay } from "../lib/format";
+import type { ChartProps, Series } from "./chart";
+import { stepsTo } from "./steps-to";
 
 // One accent; further series differ in lightness and, as lines, in their dashes.
-const COLORS = [
-  "var(--color-accent)",
-  "var(--color-line-strong)",
-  "var(--color-warning)",
-  "var(--color-danger)",
-];
-const DASHES = ["", "6 3", "2 3", "8 3 2 3"];
+const COLORS = ["var(--color-accent)", "var(--color-warning)", "var(--color-ink-soft)"];
+const BAD = "var(--color-danger)";
+const DASHES = ["", "6 3", "2 3"];
 const TICK = { fill: "var(--color-ink-soft)", fontSize: 12 };
 const BOX = {
   background: "var(--color-raised)",
@@ -31,6 +29,10 @@ const BOX = {
 
 export default function ChartDrawing({ kind, x, series, points, format, whole }: ChartProps) {
   const Whole = kind === "bar" ? BarChart : LineChart;
+  const steps = stepsTo(
+    Math.max(0, ...points.flatMap((point) => series.map(({ key }) => Number(point[key] ?? 0)))),
+    whole ?? false,
+  );
   return (
     <div className="h-64" aria-hidden="true">
       <ResponsiveContainer width="100%" height="100%">
@@ -42,6 +44,7 @@ export default function ChartDrawing({ kind, x, series, points, format, whole }:
             tickLine={false}
             axisLine={{ stroke: "var(--color-line)" }}
             minTickGap={24}
+            tickFormatter={formatDay}
           />
           <YAxis
             tick={TICK}
@@ -49,21 +52,26 @@ export default function ChartDrawing({ kind, x, series, points, format, whole }:
             axisLine={false}
             width="auto"
             tickFormatter={format}
-            allowDecimals={!whole}
+            ticks={steps}
+            domain={[0, steps.at(-1) ?? 1]}
+            interval={0}
           />
           <Tooltip
             contentStyle={BOX}
             cursor={{ fill: "var(--color-hover)", stroke: "var(--color-line)" }}
+            labelFormatter={(day) => formatDay(String(day))}
             formatter={(value) => (typeof value === "number" ? format(value) : String(value))}
           />
-          {series.length > 1 && <Legend wrapperStyle={{ fontSize: 14 }} />}
+          {series.length > 1 && <Legend wrapperStyle={{ fontSize: 14 }} itemSorter={null} />}
           {series.map((one, index) =>
             kind === "bar" ? (
               <Bar
                 key={one.key}
                 dataKey={one.key}
                 name={one.title}
-                fill={COLORS[index % COLORS.length] as string}
+                fill={colorOf(one, index)}
+                minPointSize={(value) => (value ? 2 : 0)}
+                maxBarSize={48}
                 isAnimationActive={false}
               />
             ) : (
@@ -71,10 +79,10 @@ export default function ChartDrawing({ kind, x, series, points, format, whole }:
                 key={one.key}
                 dataKey={one.key}
                 name={one.title}
-                stroke={COLORS[index % COLORS.length] as string}
+                stroke={colorOf(one, index)}
                 strokeDasharray={DASHES[index % DASHES.length] as string}
                 strokeWidth={2}
-                dot={false}
+                dot={points.length < 3}
                 isAnimationActive={false}
               />
             ),
@@ -83,4 +91,8 @@ export default function ChartDrawing({ kind, x, series, points, format, whole }:
       </ResponsiveContainer>
     </div>
   );
+}
+
+function colorOf({ bad }: Series, index: number): string {
+  return bad ? BAD : (COLORS[index % COLORS.length] as string);
 }

@@ -1,5 +1,6 @@
 import { lazy, Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { formatDay } from "../lib/format";
 import { Button } from "./button";
 import { Loading } from "./notice";
 import { Table } from "./table";
@@ -7,6 +8,8 @@ import { Table } from "./table";
 export interface Series {
   key: string;
   title: string;
+  /** What should not be: it stands out. */
+  bad?: boolean;
 }
 
 export type Point = Record<string, string | number | null>;
@@ -48,7 +51,7 @@ export function Chart(props: ChartProps) {
           rows={points}
           rowKey={(point) => String(point[x])}
           columns={[
-            { key: x, title: xTitle, cell: (point) => point[x] },
+            { key: x, title: xTitle, cell: (point) => formatDay(String(point[x])) },
             ...series.map((one) => ({
               key: one.key,
               title: one.title,

@@ -2,7 +2,7 @@ import { type InputHTMLAttributes, type ReactNode, type Ref, type SelectHTMLAttr
 import { cx } from "./cx";
 
 export const INPUT =
-  "w-full min-h-10 rounded-sm border border-line-strong bg-raised px-3 py-2 text-base placeholder:text-ink-soft " +
+  "w-full min-h-11 rounded-sm border border-line-strong bg-raised px-3 py-2 text-base placeholder:text-ink-soft " +
   "aria-invalid:border-danger disabled:opacity-60";
 
 interface FieldProps {

@@ -38,7 +38,8 @@ export function useModal(
       event.preventDefault();
       if (!inside) act.current();
     };
-    const close = () => act.current();
+    // The event comes late: by then it may have been opened again.
+    const close = () => !element.open && act.current();
     addEventListener("keydown", look, true);
     element.addEventListener("cancel", cancel);
     element.addEventListener("close", close);

@@ -4,6 +4,7 @@ import { ApiError, sayError } from "../api/errors";
 import { Button } from "./button";
 import { cx } from "./cx";
 import { Icon, type IconName } from "./icon";
+import { RequestId } from "./request-id";
 
 type Kind = "info" | "warning" | "danger";
 
@@ -34,13 +35,20 @@ export function ErrorNotice({ error, onRetry }: { error: unknown; onRetry?: () =
   return (
     <Notice kind="danger">
       <p>{sayError(error)}</p>
-      {id && <p className="mt-1 font-mono text-xs">{t("errors.requestId", { id })}</p>}
+      {id && worthTelling(error) && <RequestId id={id} />}
       {onRetry && (
         <Button small className="mt-2 text-ink" onClick={onRetry}>
           {t("common.retry")}
         </Button>
       )}
     </Notice>
+  );
+}
+
+/** Not of what its sender can put right, such as a wrong password. */
+function worthTelling(error: unknown): boolean {
+  return (
+    error instanceof ApiError && (error.status === 0 || error.status >= 500 || error.code === "bad_answer")
   );
 }
 

@@ -1,19 +1,28 @@
 import { type ReactNode, useEffect } from "react";
 import { useTranslation } from "react-i18next";
+import { cx } from "./cx";
 
 /** A page of forms and figures: its heading, and room to read. */
 export function Page({
   title,
   actions,
+  wide,
   children,
 }: {
   title: string;
   actions?: ReactNode;
+  /** Tables of many columns use what a large screen has. */
+  wide?: boolean;
   children: ReactNode;
 }) {
   useTitle(title);
   return (
-    <div className="mx-auto flex w-full max-w-5xl flex-col gap-6 px-4 py-6 sm:px-8">
+    <div
+      className={cx(
+        "mx-auto flex w-full flex-col gap-6 px-4 py-6 sm:px-8",
+        wide ? "max-w-[110rem]" : "max-w-5xl",
+      )}
+    >
       <header className="flex flex-wrap items-center justify-between gap-3">
         <h1 className="text-xl font-semibold">{title}</h1>
         {actions}

@@ -50,6 +50,7 @@ export function Composer({ ref, place, running, stopping, onSend, onStop, childr
         ref={field}
         aria-label={t("chat.message")}
         aria-describedby="enter-hint"
+        data-shortcut="message"
         placeholder={t("chat.placeholder")}
         rows={1}
         maxLength={1_000_000}
@@ -70,6 +71,7 @@ export function Composer({ ref, place, running, stopping, onSend, onStop, childr
             kind="primary"
             className="size-9"
             disabled={stopping}
+            data-shortcut="stop"
             onClick={onStop}
           />
         ) : (

@@ -1,6 +1,8 @@
 import * as Ariakit from "@ariakit/react";
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
+import type { ToolChoice } from "../../api/types";
+import { sayName } from "../../lib/codes";
 import { Button } from "../../ui/button";
 import { Checkbox } from "../../ui/field";
 import { Icon } from "../../ui/icon";
@@ -51,8 +53,8 @@ export function ToolPicker({ value, onChange }: ToolPickerProps) {
         {tools.map((tool) => (
           <Checkbox
             key={tool.name}
-            label={<span className="font-medium">{tool.name}</span>}
-            hint={firstSentence(tool.description)}
+            label={<span className="font-medium">{sayName("tools", tool.name)}</span>}
+            hint={textOf(tool)}
             checked={on.includes(tool.name)}
             onChange={(event) => turn(tool.name, event.target.checked)}
           />
@@ -72,6 +74,8 @@ export function ToolPicker({ value, onChange }: ToolPickerProps) {
   );
 }
 
-function firstSentence(text: string): string {
-  return /^.*?[.!?](?=\s|$)/s.exec(text)?.[0] ?? text;
+/** Ours for the gateway's own tools; of others the first sentence of what they say of themselves. */
+function textOf({ name, description }: ToolChoice): string {
+  const said = sayName("toolTexts", name);
+  return said === name ? (/^.*?[.!?](?=\s|$)/s.exec(description)?.[0] ?? description) : said;
 }

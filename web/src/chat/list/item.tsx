@@ -1,4 +1,4 @@
-import { type FormEvent, useState } from "react";
+import { type FormEvent, memo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { NavLink, useMatch, useNavigate } from "react-router";
 import type { Conversation } from "../../api/types";
@@ -11,7 +11,7 @@ import { Menu, MenuItem } from "../../ui/menu";
 import { toastError } from "../../ui/toast";
 import { useChangeConversation, useDeleteConversation } from "../queries";
 
-export function Item({ conversation }: { conversation: Conversation }) {
+export const Item = memo(function Item({ conversation }: { conversation: Conversation }) {
   const { t } = useTranslation();
   const [asking, setAsking] = useState<"rename" | "delete" | null>(null);
   const title = plainLine(conversation.title) || t("chat.untitled");
@@ -47,7 +47,7 @@ export function Item({ conversation }: { conversation: Conversation }) {
       {asking === "delete" && <Delete id={conversation.id} title={title} onClose={() => setAsking(null)} />}
     </li>
   );
-}
+});
 
 function Rename({ conversation, onClose }: { conversation: Conversation; onClose: () => void }) {
   const { t } = useTranslation();

@@ -16,7 +16,7 @@ export const Markdown = memo(function Markdown({ text, growing = false }: Markdo
   const heading = blocks.find((token): token is Tokens.Heading => token.type === "heading");
   const top = heading?.depth ?? 1;
   return (
-    <div className="markdown">
+    <div className={growing ? "markdown growing" : "markdown"}>
       {blocks.map((token, index) => (
         // biome-ignore lint/suspicious/noArrayIndexKey: blocks keep their place while the text grows.
         <Block key={index} token={token} whole={!growing || index < parsed.finished.length} top={top} />

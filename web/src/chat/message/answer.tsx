@@ -8,7 +8,7 @@ import { ReceiptDialog } from "./receipt-dialog";
 import { Standing } from "./standing";
 import { Steps } from "./steps";
 import { Versions } from "./versions";
-import type { AnswerView } from "./view";
+import { type AnswerView, LIVE } from "./view";
 
 interface AnswerProps {
   view: AnswerView;
@@ -16,8 +16,6 @@ interface AnswerProps {
   onRegenerate: (messageId: string) => void;
   onRead: (messageId: string) => void;
 }
-
-const LIVE = new Set(["waiting", "writing", "reconnecting"]);
 
 export const Answer = memo(function Answer({ view, busy, onRegenerate, onRead }: AnswerProps) {
   const { t } = useTranslation();

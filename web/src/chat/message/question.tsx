@@ -44,6 +44,7 @@ export const Question = memo(function Question({ text, message, busy, onEdit, on
             icon="edit"
             label={t("chat.editQuestion")}
             disabled={busy}
+            data-shortcut="edit"
             onClick={() => setEditing(true)}
           />
         </div>

@@ -1,10 +1,12 @@
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import type { Attempt, Receipt } from "../../api/types";
-import { formatDuration, formatMoney, formatNumber, formatPercent } from "../../lib/format";
+import { sayName, sayOutcome } from "../../lib/codes";
+import { formatDuration, formatMoney, formatNumber, formatPercent, moneyColumn } from "../../lib/format";
 import { plainLine } from "../../lib/text";
 import { CopyButton } from "../../ui/copy-button";
 import { Dialog } from "../../ui/dialog";
+import { RequestId } from "../../ui/request-id";
 import { Table } from "../../ui/table";
 import type { AnswerView } from "./view";
 
@@ -25,19 +27,22 @@ export function ReceiptDialog({ view, receipt, onClose }: ReceiptProps) {
     { prompt: 0, completion: 0 },
   );
   const cache = String(receipt.cache?.result ?? "bypass") as "bypass";
+  const judged = receipt.intent && receipt.intent_by;
   return (
     <Dialog open wide title={t("chat.details")} onClose={onClose}>
       <dl className="grid gap-x-6 gap-y-2 text-sm sm:grid-cols-[auto_1fr]">
         <Fact label={t("chat.model")}>
           {view.model} {view.provider && <span className="text-ink-soft">({view.provider})</span>}
         </Fact>
-        <Fact label={t("chat.reason")}>{plainLine(receipt.reason)}</Fact>
-        {receipt.intent && (
+        <Fact label={t("chat.reason")}>
+          <Why receipt={receipt} model={view.model} />
+        </Fact>
+        {judged && (
           <Fact label={t("chat.intent")}>
-            {receipt.intent} · {formatPercent(receipt.intent_score)}
+            {sayName("intents", receipt.intent)} · {formatPercent(receipt.intent_score)}
           </Fact>
         )}
-        <Fact label={t("chat.complexity")}>{formatPercent(receipt.complexity)}</Fact>
+        {judged && <Fact label={t("chat.complexity")}>{formatPercent(receipt.complexity)}</Fact>}
         <Fact label={t("chat.usage")}>
           {t("chat.usageParts", {
             prompt: formatNumber(usage.prompt),
@@ -45,14 +50,16 @@ export function ReceiptDialog({ view, receipt, onClose }: ReceiptProps) {
           })}
         </Fact>
         <Fact label={t("chat.cost")}>{formatMoney(view.costUsd ?? 0)}</Fact>
+        {view.took !== null && <Fact label={t("chat.took")}>{formatDuration(view.took)}</Fact>}
         <Fact label={t("chat.cache")}>{t(`chat.caches.${cache}`)}</Fact>
         <Fact label={t("chat.overhead")}>{formatDuration(receipt.overhead_ms)}</Fact>
         <Fact label={t("chat.nodes")}>
           {Object.entries(receipt.nodes_ms)
-            .map(([name, ms]) => `${name} ${formatDuration(ms)}`)
+            .map(([name, ms]) => `${sayName("nodes", name)} ${formatDuration(ms)}`)
             .join(" · ")}
         </Fact>
       </dl>
+      {view.requestId && <RequestId id={view.requestId} />}
       <Attempts attempts={receipt.attempts} />
       <Guardrails receipt={receipt} />
       <details className="text-sm">
@@ -69,6 +76,42 @@ export function ReceiptDialog({ view, receipt, onClose }: ReceiptProps) {
   );
 }
 
+/** Why this model, from what the receipt holds: what was asked for, what was judged, which calls failed. */
+function Why({
+  receipt: { alias, intent, complexity, attempts },
+  model,
+}: {
+  receipt: Receipt;
+  model: string;
+}) {
+  const { t } = useTranslation();
+  const why =
+    alias === model
+      ? t("chat.why.named", { model })
+      : alias !== "auto"
+        ? t("chat.why.alias", { alias, model })
+        : intent
+          ? t("chat.why.judged", {
+              intent: sayName("intents", intent),
+              complexity: formatPercent(complexity),
+            })
+          : t("chat.why.auto");
+  const failed = attempts.filter(({ step, outcome }) => step === "answer" && !GOOD.has(outcome));
+  return (
+    <>
+      {why}
+      {failed.map(({ model: one, outcome }, index) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: the calls of an answer that has ended.
+        <span key={index} className="block text-ink-soft">
+          {t("chat.why.failed", { model: one, outcome: sayOutcome(outcome) })}
+        </span>
+      ))}
+    </>
+  );
+}
+
+const GOOD = new Set(["ok", "cached", "cancelled"]);
+
 function Fact({ label, children }: { label: string; children: ReactNode }) {
   return (
     <>
@@ -81,6 +124,7 @@ function Fact({ label, children }: { label: string; children: ReactNode }) {
 function Attempts({ attempts }: { attempts: Attempt[] }) {
   const { t } = useTranslation();
   if (attempts.length === 0) return null;
+  const money = moneyColumn(attempts.map(({ cost_usd }) => cost_usd));
   return (
     <Table
       caption={t("chat.attempts")}
@@ -90,14 +134,14 @@ function Attempts({ attempts }: { attempts: Attempt[] }) {
       columns={[
         { key: "model", title: t("chat.model"), cell: ({ model }) => model },
         { key: "step", title: t("chat.step"), cell: ({ step }) => t(`chat.steps.${step}`) },
-        { key: "outcome", title: t("chat.outcome"), cell: ({ outcome }) => outcome },
+        { key: "outcome", title: t("chat.outcome"), cell: ({ outcome }) => sayOutcome(outcome) },
         {
           key: "tokens",
           title: t("chat.usage"),
           numeric: true,
           cell: ({ usage }) => `${usage.prompt_tokens} + ${usage.completion_tokens}`,
         },
-        { key: "cost", title: t("chat.cost"), numeric: true, cell: ({ cost_usd }) => formatMoney(cost_usd) },
+        { key: "cost", title: t("chat.cost"), numeric: true, cell: ({ cost_usd }) => money(cost_usd) },
         { key: "ms", title: t("chat.time"), numeric: true, cell: ({ ms }) => formatDuration(ms) },
       ]}
     />
@@ -110,7 +154,6 @@ interface Verdict {
   tool?: string;
   verdict: string;
   score: number;
-  reason: string;
 }
 
 function Guardrails({ receipt }: { receipt: Receipt }) {
@@ -124,15 +167,14 @@ function Guardrails({ receipt }: { receipt: Receipt }) {
       rows={verdicts.map((verdict, index) => ({ ...verdict, index }))}
       rowKey={({ index }) => String(index)}
       columns={[
-        { key: "guard", title: t("chat.guard"), cell: ({ guard }) => guard },
+        { key: "guard", title: t("chat.guard"), cell: ({ guard }) => sayName("guards", guard) },
         {
           key: "where",
           title: t("chat.where"),
-          cell: ({ where, tool }) => (tool ? `${where}: ${plainLine(tool)}` : where),
+          cell: ({ where, tool }) => sayName("places", where) + (tool ? `: ${plainLine(tool)}` : ""),
         },
-        { key: "verdict", title: t("chat.verdict"), cell: ({ verdict }) => verdict },
+        { key: "verdict", title: t("chat.verdict"), cell: ({ verdict }) => sayName("verdicts", verdict) },
         { key: "score", title: t("chat.score"), numeric: true, cell: ({ score }) => formatNumber(score, 2) },
-        { key: "reason", title: t("chat.why"), cell: ({ reason }) => plainLine(reason) },
       ]}
     />
   );

@@ -1,20 +1,17 @@
 import { useTranslation } from "react-i18next";
 import { sayCode } from "../../api/errors";
 import { Notice } from "../../ui/notice";
-import type { AnswerView } from "./view";
+import { RequestId } from "../../ui/request-id";
+import { Alive } from "./alive";
+import { type AnswerView, LIVE } from "./view";
 
 /** What an answer is while it is none yet, and what became of one that did not end well. */
 export function Standing({ view }: { view: AnswerView }) {
   const { t } = useTranslation();
   return (
     <div className="flex flex-col gap-2 text-sm text-ink-soft empty:hidden [&:not(:first-child)]:mt-3">
-      {view.state === "waiting" && (
-        <p className="animate-pulse">{t(view.id ? "chat.waiting" : "chat.sending")}</p>
-      )}
-      {view.state === "reconnecting" && <p className="animate-pulse">{t("chat.reconnecting")}</p>}
-      {view.replaced && (
-        <Notice kind="warning">{t("chat.status.replaced", { reason: view.replaced })}</Notice>
-      )}
+      {LIVE.has(view.state) && <Alive view={view} />}
+      {view.replaced && <Notice kind="warning">{t("chat.status.replaced")}</Notice>}
       {view.state === "cancelled" && <Notice>{t("chat.status.cancelled")}</Notice>}
       {view.state === "interrupted" && <Notice kind="warning">{t("chat.status.interrupted")}</Notice>}
       {view.state === "failed" && <Failed view={view} />}
@@ -34,9 +31,7 @@ function Failed({ view: { failure } }: { view: AnswerView }) {
       <p>
         {t("chat.status.failed")} {failure && sayCode(failure.code, failure.message)}
       </p>
-      {failure?.requestId && (
-        <p className="mt-1 font-mono text-xs">{t("errors.requestId", { id: failure.requestId })}</p>
-      )}
+      {failure?.requestId && <RequestId id={failure.requestId} />}
     </Notice>
   );
 }

@@ -1,4 +1,5 @@
 import { useTranslation } from "react-i18next";
+import { sayName } from "../../lib/codes";
 import { formatDuration } from "../../lib/format";
 import { plainLine, showTricks } from "../../lib/text";
 import { Icon } from "../../ui/icon";
@@ -20,7 +21,7 @@ export function Steps({ steps }: { steps: readonly ToolStep[] }) {
 function Step({ step }: { step: ToolStep }) {
   const { t } = useTranslation();
   const { result } = step;
-  const name = plainLine(step.name);
+  const name = sayName("tools", plainLine(step.name));
   const title = !result
     ? t("chat.calling", { name })
     : t(result.ok ? "chat.called" : "chat.toolFailed", { name });

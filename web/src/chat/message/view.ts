@@ -11,6 +11,9 @@ export type State =
   | "cancelled"
   | "interrupted";
 
+/** States of an answer that is being made. */
+export const LIVE: ReadonlySet<State> = new Set<State>(["waiting", "writing", "reconnecting"]);
+
 export interface AnswerView {
   id: string | null;
   state: State;
@@ -26,6 +29,12 @@ export interface AnswerView {
   tokens: number;
   costUsd: string | null;
   receipt: Receipt | null;
+  requestId: string | null;
+  /** Milliseconds from the question to the end; null where nobody measured it. */
+  took: number | null;
+  /** Where it is being made: when it was sent, and when something of it came last. */
+  sentAt: number;
+  heardAt: number;
   siblings: Pick<Message, "id" | "siblings"> | null;
 }
 
@@ -46,6 +55,10 @@ export function viewOfTurn(turn: Turn): AnswerView {
     tokens: answer?.message.usage.total_tokens ?? 0,
     costUsd: answer?.message.cost_usd ?? null,
     receipt: answer?.receipt ?? null,
+    requestId: turn.ids?.request_id || turn.failure?.requestId || null,
+    took: tookOf(turn, answer?.receipt ?? null),
+    sentAt: turn.sentAt,
+    heardAt: turn.heardAt,
     siblings: null,
   };
 }
@@ -64,11 +77,17 @@ export function viewOfMessage(message: Message, seen: Turn | undefined): AnswerV
     provider: message.provider ?? "",
     reason: receipt?.reason ?? "",
     finishReason: message.finish_reason,
-    failure: error ? { code: error.code ?? "", message: error.message ?? "", requestId: null } : null,
+    failure: error
+      ? { code: error.code ?? "", message: error.message ?? "", requestId: message.request_id }
+      : null,
     replaced: seen?.replaced ?? null,
     tokens: message.usage.total_tokens,
     costUsd: message.cost_usd,
     receipt,
+    requestId: message.request_id ?? seen?.ids?.request_id ?? null,
+    took: tookOf(seen, receipt),
+    sentAt: 0,
+    heardAt: 0,
     siblings: message,
   };
 }
@@ -102,7 +121,11 @@ function keptSteps(receipt: Receipt | null): ToolStep[] {
   }));
 }
 
-/** How long the calls of models took. */
-export function duration(receipt: Receipt): number {
-  return Object.values(receipt.nodes_ms).reduce((sum, ms) => sum + ms, 0);
+/** By the clock of the tab that saw it; else what the gateway measured of its steps, or of its calls. */
+function tookOf(seen: Turn | undefined, receipt: Receipt | null): number | null {
+  if (seen?.sentAt && seen.endedAt) return seen.endedAt - seen.sentAt;
+  if (!receipt) return null;
+  const steps = Object.values(receipt.nodes_ms).reduce((sum, ms) => sum + ms, 0);
+  const calls = receipt.attempts.reduce((sum, { ms }) => sum + ms, 0);
+  return Math.max(steps, calls) || null;
 }

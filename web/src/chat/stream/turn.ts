@@ -35,6 +35,10 @@ export interface Turn {
   answer: Answer | null;
   failure: Failure | null;
   stopping: boolean;
+  /** When it was sent, when its last event came and when it ended, by this browser's clock; 0: not known. */
+  sentAt: number;
+  heardAt: number;
+  endedAt: number;
 }
 
 export function newTurn(question: string | null, follows: string | null): Turn {
@@ -52,6 +56,9 @@ export function newTurn(question: string | null, follows: string | null): Turn {
     answer: null,
     failure: null,
     stopping: false,
+    sentAt: 0,
+    heardAt: 0,
+    endedAt: 0,
   };
 }
 

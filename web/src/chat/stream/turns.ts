@@ -67,12 +67,19 @@ export function recall(messageId: string): Turn | undefined {
 
 /** Sends a question (or asks for another answer) and follows it. */
 export function start(place: string, turn: Turn, sending: Sending, hooks: Hooks): void {
-  void drive({ turn, place, abort: new AbortController() }, sending, hooks);
+  const now = Date.now();
+  const sent = { ...turn, sentAt: now, heardAt: now };
+  void drive({ turn: sent, place, abort: new AbortController() }, sending, hooks);
 }
 
 /** Follows an answer that is being written, from its first event. */
 export function takeUp(place: string, ids: TurnIds, hooks: Hooks): void {
-  const turn: Turn = { ...newTurn(null, ids.user_message_id), ids, phase: "reconnecting" };
+  const turn: Turn = {
+    ...newTurn(null, ids.user_message_id),
+    ids,
+    phase: "reconnecting",
+    heardAt: Date.now(),
+  };
   void drive({ turn, place, abort: new AbortController() }, null, hooks);
 }
 
@@ -130,7 +137,7 @@ async function drive(one: Running, sending: Sending | null, hooks: Hooks): Promi
 
 function take(one: Running, event: StreamEvent, hooks: Hooks): void {
   const before = one.turn;
-  one.turn = apply(before, event);
+  one.turn = { ...apply(before, event), heardAt: Date.now() };
   if (one.turn.ids && !before.ids) {
     const place = one.place;
     if (place === NEW) {
@@ -146,6 +153,7 @@ function take(one: Running, event: StreamEvent, hooks: Hooks): void {
 }
 
 async function conclude(one: Running, hooks: Hooks): Promise<void> {
+  one.turn = { ...one.turn, endedAt: Date.now() };
   publishNow();
   if (one.turn.ids) {
     remembered.set(one.turn.ids.message_id, one.turn);

@@ -16,7 +16,7 @@ export const common = {
   openNavigation: "Open navigation",
   skip: "Skip to content",
   theme: "Theme",
-  themes: { system: "As the system", light: "Light", dark: "Dark" },
+  themes: { system: "System", light: "Light", dark: "Dark" },
   language: "Language",
   notFound: "There is no such page",
   notFoundHint: "The address may be mistyped, or what it showed was deleted.",
@@ -30,4 +30,5 @@ export const common = {
   rest_one: "Show {{size}} more character",
   rest_other: "Show {{size}} more characters",
   dismiss: "Dismiss",
+  noFiles: "Files and images cannot be attached. Paste their text instead.",
 };

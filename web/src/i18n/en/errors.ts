@@ -3,6 +3,16 @@ export const errors = {
   retryAfter_one: "Try again in {{count}} second.",
   retryAfter_other: "Try again in {{count}} seconds.",
   requestId: "Request {{id}}",
+  copyRequestId: "Copy the request id",
+  invalid: "The value of {{param}} is not valid.",
+  fields: {
+    password: "This password cannot be used. Choose one of 10 characters or more that is not common.",
+    new_password: "This password cannot be used. Choose one of 10 characters or more that is not common.",
+    email: "This is not a valid e-mail address.",
+    name: "This name cannot be used.",
+    tier: "There is no such tier.",
+    tz: "There is no such time zone.",
+  },
   codes: {
     unreachable: "The gateway cannot be reached. Check the connection and try again.",
     bad_answer: "What answered is not the gateway. A proxy in between may be misconfigured.",
@@ -23,12 +33,16 @@ export const errors = {
     context_length_exceeded:
       "This is too long for the model. Shorten it, or choose a model with a larger context.",
     content_blocked: "The question was blocked by a guardrail.",
-    upstream_failed: "The model's provider failed.",
-    upstream_rate_limited: "The model's provider is limiting requests. Try again in a moment.",
+    upstream_failed: "The model's provider returned an error.",
+    upstream_rate_limited:
+      "The model's provider limits how often it may be asked. Wait a moment, or choose another model.",
+    upstream_rejected: "The model's provider refused the request.",
+    unsupported_parameter: "The model cannot do what was asked. Choose another model.",
     upstream_timeout: "The model's provider took too long.",
-    circuit_open: "The model's provider is failing and is being left alone for a moment.",
+    circuit_open:
+      "The model's provider keeps failing and is paused for a moment. Try again soon, or choose another model.",
     overloaded: "The gateway is busy or restarting.",
-    internal_error: "The gateway made a mistake. It has been written to its log.",
+    internal_error: "Something went wrong in the gateway. The details are in its log.",
     body_too_large: "That is too large to be sent.",
   },
 };

@@ -32,4 +32,5 @@ export const common: Translation<typeof english> = {
   noData: "이 기간에는 데이터가 없습니다",
   rest_other: "나머지 {{size}}자 보기",
   dismiss: "닫기",
+  noFiles: "파일과 이미지는 첨부할 수 없습니다. 내용을 텍스트로 붙여 넣어 주세요.",
 };

@@ -12,7 +12,7 @@ export const session: Translation<typeof english> = {
   passwordRule: "10자 이상이며, 흔한 비밀번호는 쓸 수 없습니다.",
   toSignUp: "아직 계정이 없나요?",
   toSignIn: "이미 계정이 있나요?",
-  signUpClosed: "새 계정은 관리자가 만듭니다.",
+  signUpClosed: "가입이 닫혀 있습니다. 계정이 필요하면 관리자에게 문의해 주세요.",
   forgot: "비밀번호를 잊으셨나요?",
   forgotTitle: "비밀번호 재설정",
   forgotHint: "이메일 주소를 알려 주세요. 계정이 있으면 링크가 담긴 메일을 보냅니다.",
@@ -28,5 +28,5 @@ export const session: Translation<typeof english> = {
   ended: "로그아웃되었습니다.",
   tagline: "모든 언어 모델로 통하는 하나의 문",
   checking: "잠시만 기다려 주세요…",
-  cannotTell: "지금은 로그인 상태를 확인할 수 없습니다.",
+  cannotTell: "로그인 상태를 확인하지 못했습니다.",
 };

@@ -1,0 +1,23 @@
+import { queryOptions } from "@tanstack/react-query";
+import type { TFunction } from "i18next";
+import { call } from "../api/client";
+import { formatCompact, formatMoney, formatNumber } from "../lib/format";
+import type { Tier } from "./types";
+
+/** The tiers of the configuration, with their limits. */
+export const allTiers = queryOptions({
+  queryKey: ["admin", "tiers"],
+  queryFn: async ({ signal }) => (await call<{ items: Tier[] }>("/api/admin/tiers", { signal })).items,
+  staleTime: 60_000,
+});
+
+/** A tier's limits in a line. */
+export function limitsOf(tier: Tier, t: TFunction): string {
+  const { requests_per_minute: requests, tokens_per_day: tokens, usd_per_month: usd } = tier;
+  const limits = [
+    requests !== null && t("admin.users.perMinute", { limit: formatNumber(requests) }),
+    tokens !== null && t("admin.users.perDay", { limit: formatCompact(tokens) }),
+    usd !== null && t("admin.users.perMonth", { limit: formatMoney(usd) }),
+  ].filter(Boolean);
+  return limits.join(", ") || t("admin.users.unlimited");
+}
