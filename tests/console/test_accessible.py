@@ -34,7 +34,7 @@ def f(x: int) -> str:
 PUBLIC = ("/sign-in", "/sign-up", "/forgot", "/reset")
 SIGNED_IN = (
     "/account", "/account/password", "/account/sessions", "/account/keys", "/account/usage", "/account/data",
-    "/admin", "/admin/usage", "/admin/users", "/admin/models", "/admin/audit", "/nowhere",
+    "/admin", "/admin/usage", "/admin/users", "/admin/requests", "/admin/models", "/admin/audit", "/nowhere",
 )  # fmt: skip
 THEMES: dict[Literal["light", "dark"], str] = {"light": "", "dark": "runOnly: ['color-contrast']"}
 

@@ -17,6 +17,8 @@ from gateway.models.usage_record import UsageRecord
 from gateway.services.rollup import RollUp
 from tests.console.browser import Watch, sign_in
 from tests.gateway_server import PASSWORD, Gateway, Person, promote
+from tests.upstreams.http_server import Refusal
+from tests.upstreams.openai_server import OpenAIUpstream
 
 NOON = datetime(2026, 2, 10, 12, tzinfo=UTC)
 
@@ -128,6 +130,32 @@ async def test_a_time_zone_that_there_is_not_is_refused_and_the_page_lives(desk:
         await desk.get_by_role("button", name="7 days").click()
         await expect(desk.get_by_role("alert")).to_have_count(0)
         await expect(desk.get_by_label("Time zone")).to_have_value("UTC")
+
+
+async def test_a_failed_request_is_found_with_what_its_provider_said(
+    desk: Page, gateway: Gateway, upstream: OpenAIUpstream
+) -> None:
+    other = await gateway.sign_up()
+    upstream.script(Refusal(500, body=b'{"error": {"message": "the upstream has burnt down"}}'))
+    asked = await gateway.http.post("/api/chat", json={"message": "Hello"}, headers=other.headers)
+    assert asked.status_code == 502
+    request_id = asked.headers["x-request-id"]
+    await desk.goto("/admin/requests")
+    await desk.get_by_label("Outcome").select_option("failed")
+    await desk.get_by_label("Account").fill(other.email)
+    rows = desk.get_by_role("table", name="Requests").get_by_role("row")
+    await expect(rows).to_have_count(2)
+    await expect(rows.nth(1)).to_contain_text("500")
+    await expect(rows.nth(1)).to_contain_text("burnt down")
+    await rows.nth(1).get_by_role("button", name=request_id).click()
+    dialog = desk.get_by_role("dialog", name="Request")
+    await expect(dialog).to_contain_text(other.email)
+    await expect(dialog.get_by_role("table", name="Model calls")).to_contain_text("burnt down")
+    await desk.keyboard.press("Escape")
+    await desk.goto(f"/admin/requests?request_id={request_id}")
+    await expect(rows).to_have_count(2)
+    await desk.get_by_label("Outcome").select_option("ok")
+    await expect(desk.get_by_text("No calls with these filters")).to_be_visible()
 
 
 async def test_who_spent_most_comes_first_and_leads_to_what_it_was_spent_on(

@@ -93,7 +93,8 @@ function Calls({ filters, days }: { filters: Filters; days: Days }) {
       call<AccountPage>("/api/admin/users", { query: { q: account, limit: 2 }, signal }),
     enabled: account !== "",
   });
-  const found = whose.data?.items.find(({ email }) => email === account.toLowerCase()) ?? whose.data?.items[0];
+  const found =
+    whose.data?.items.find(({ email }) => email === account.toLowerCase()) ?? whose.data?.items[0];
   const range = rest.request_id ? lastDays(FAR, days.tz) : days;
   const query = { ...range, ...rest, user_id: account ? found?.id : null, detail: "rows", order: "newest" };
   const calls = useInfiniteQuery({
