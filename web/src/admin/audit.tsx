@@ -130,7 +130,7 @@ function Entries({ rows, onChoose }: { rows: AuditEntry[]; onChoose: (id: string
         {
           key: "request",
           title: t("admin.live.request"),
-          cell: ({ request_id: id }) => (id ? <Clip mono text={id} /> : "–"),
+          cell: ({ request_id: id }) => (id ? <Clip mono short text={id} /> : "–"),
         },
       ]}
     />

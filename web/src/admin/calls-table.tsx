@@ -29,7 +29,7 @@ export function CallsTable({ caption, rows, onChoose }: CallsProps) {
       title: t("admin.live.request"),
       cell: (row) => (
         <button type="button" className="text-accent underline" onClick={() => onChoose?.(row)}>
-          <Clip mono text={plainLine(row.request_id)} />
+          <Clip mono short text={plainLine(row.request_id)} />
         </button>
       ),
     },

@@ -66,7 +66,7 @@ export function LiveFigures() {
           {
             key: "id",
             title: t("admin.live.request"),
-            cell: (row) => <Clip mono text={row.request_id} />,
+            cell: (row) => <Clip mono short text={row.request_id} />,
           },
         ]}
       />

@@ -9,7 +9,7 @@ export function RangePicker({ days, onChange }: { days: Days; onChange: (days: D
   return (
     <fieldset className="panel grid grid-cols-2 items-end gap-3 p-4 sm:flex sm:flex-wrap">
       <legend className="unseen">{t("admin.range.title")}</legend>
-      <div className="col-span-2 flex flex-wrap gap-1">
+      <div className="col-span-2 flex flex-wrap gap-1 sm:order-last">
         {LENGTHS.map((length) => {
           const choice = lastDays(length, days.tz);
           const chosen = choice.from === days.from && choice.to === days.to;

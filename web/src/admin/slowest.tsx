@@ -89,7 +89,7 @@ function Calls({ rows }: { rows: SlowCall[] }) {
               className="text-accent underline"
               to={`/admin/requests?${new URLSearchParams({ request_id: row.request_id })}`}
             >
-              <Clip mono text={plainLine(row.request_id)} />
+              <Clip mono short text={plainLine(row.request_id)} />
             </Link>
           ),
         },

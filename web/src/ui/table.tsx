@@ -95,11 +95,15 @@ function Cell<Row>({ column, children }: { column: Column<Row>; children: ReactN
 }
 
 /** A text that may be long, such as an address: cut where it would push other columns out of sight. */
-export function Clip({ text, mono }: { text: string; mono?: boolean }) {
+export function Clip({ text, mono, short }: { text: string; mono?: boolean; short?: boolean }) {
   return (
     <span
       title={text}
-      className={cx("inline-block max-w-64 truncate align-bottom", mono && "font-mono text-xs leading-5")}
+      className={cx(
+        "inline-block truncate align-bottom",
+        short ? "max-w-32" : "max-w-64",
+        mono && "font-mono text-xs leading-5",
+      )}
     >
       {text}
     </span>

@@ -24,12 +24,13 @@ export function Standing({ view }: { view: AnswerView }) {
   );
 }
 
-function Failed({ view: { failure } }: { view: AnswerView }) {
+function Failed({ view: { failure, model } }: { view: AnswerView }) {
   const { t } = useTranslation();
   return (
     <Notice kind="danger">
       <p>
-        {t("chat.status.failed")} {failure && sayCode(failure.code, failure.message)}
+        {t("chat.status.failed")} {failure && model && `${model}: `}
+        {failure && sayCode(failure.code, failure.message)}
       </p>
       {failure?.requestId && <RequestId id={failure.requestId} />}
     </Notice>
