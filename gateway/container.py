@@ -209,7 +209,12 @@ def _wire(
     stack.push_async_callback(titles.aclose)
     images = ImageService(uow, shared.stores.blobs, most_bytes=catalog.media.max_bytes)
     users = UserService(
-        uow, accounts.passwords, accounts.endings, accounts.throttle, operator_tier=catalog.operator_tier
+        uow,
+        accounts.passwords,
+        accounts.endings,
+        accounts.throttle,
+        accounts.notices,
+        operator_tier=catalog.operator_tier,
     )
     media = MediaService(
         catalog,
@@ -261,7 +266,14 @@ def _wire(
         usage_csv=UsageCsv(uow),
         admin=AdminService(uow, accounts.cache, accounts.endings, catalog, parts.providers),
         account_data=AccountDataService(
-            uow, accounts.cache, responses, turns.events, accounts.endings, users.confirm, images
+            uow,
+            accounts.cache,
+            responses,
+            turns.events,
+            accounts.endings,
+            users.confirm,
+            images,
+            accounts.notices,
         ),
         in_use=InUse(),
     )

@@ -43,6 +43,7 @@ from gateway.services.idempotency import Idempotency
 from gateway.services.images import ImageService
 from gateway.services.keeping import Keeper
 from gateway.services.ledger import Ledger
+from gateway.services.letters import AccountNotices
 from gateway.services.password_reset import PasswordResetService
 from gateway.services.queueing import Waiting
 from gateway.services.recording import Recorder
@@ -101,6 +102,7 @@ class Accounts:
     endings: Endings
     throttle: Throttle
     password_resets: PasswordResetService
+    notices: AccountNotices
     environment_keys: EnvironmentKeys
     authenticator: Authenticator
 
@@ -196,10 +198,11 @@ def _open_accounts(
     passwords = PasswordHasher()
     endings = Endings(tasks, cache, stores.valkey, uow)
     throttle = Throttle(Attempts(stores.valkey), secret)
-    resets = PasswordResetService(
-        uow, passwords, endings, throttle, mailer_of(settings), page=settings.password_reset_url
-    )
+    mailer = mailer_of(settings)
+    resets = PasswordResetService(uow, passwords, endings, throttle, mailer, page=settings.password_reset_url)
     stack.push_async_callback(resets.aclose)
+    notices = AccountNotices(mailer)
+    stack.push_async_callback(notices.aclose)
     keys = parse_keys(settings.gateway_api_keys.get_secret_value())
     environment_keys = EnvironmentKeys(
         keys,
@@ -218,6 +221,7 @@ def _open_accounts(
         endings=endings,
         throttle=throttle,
         password_resets=resets,
+        notices=notices,
         environment_keys=environment_keys,
         authenticator=authenticator,
     )

@@ -48,6 +48,7 @@ from gateway.services.authenticator import Authenticator
 from gateway.services.endings import Endings
 from gateway.services.environment_keys import EnvironmentKeys
 from gateway.services.images import ImageService
+from gateway.services.letters import AccountNotices
 from gateway.services.password_reset import PasswordResetService
 from gateway.services.session import SessionService
 from gateway.services.throttle import Throttle
@@ -156,7 +157,8 @@ def make_container(
     nowhere = Path(tempfile.gettempdir()) / f"gateway-mailbox-{secrets.token_hex(8)}"
     mailer = MailboxFolder(options.get("mailbox", nowhere))
     given = EnvironmentKeys(options.get("environment_keys", ()), uow, cache, tier="enterprise")
-    users = UserService(uow, passwords, endings, throttle, operator_tier="enterprise")
+    notices = AccountNotices(mailer)
+    users = UserService(uow, passwords, endings, throttle, notices, operator_tier="enterprise")
     responses = ResponseCache(valkey, ExactCache())
     return SimpleNamespace(
         in_use=InUse(),
@@ -189,6 +191,7 @@ def make_container(
             endings,
             users.confirm,
             ImageService(uow, BlobStore(nowhere), most_bytes=1024),
+            notices,
         ),
         admin=AdminService(uow, cache, endings, CATALOG, {}),
         api_keys=ApiKeyService(uow, cache, CATALOG),

@@ -10,6 +10,9 @@ MAX_LENGTH = 254  # RFC 5321's longest path, without its brackets
 # first of all a name to sign in with.
 _PRIVATE = (".localhost", ".test", ".local", ".internal", ".invalid")
 _STAND_IN = ".example.com"
+# RFC 6761: such names mean this machine. Here the gateway's own accounts have them.
+_OWN_DOMAINS = ".localhost"
+RESERVED = "Addresses that end in .localhost are reserved. Use another address."
 _REFUSAL = "This is not an e-mail address."
 
 
@@ -31,3 +34,8 @@ def normalise_email(text: str) -> str:
     if len(address) > MAX_LENGTH:
         raise ValueError(_REFUSAL)
     return address.lower()
+
+
+def is_reserved(address: str) -> bool:
+    """Whether a normalised address belongs to the gateway itself, so that nobody may take it."""
+    return address.endswith(_OWN_DOMAINS)

@@ -9,6 +9,7 @@ import smtplib
 import ssl
 from abc import ABC, abstractmethod
 from datetime import UTC, datetime
+from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTPUTF8
 from email.utils import format_datetime, make_msgid
@@ -46,6 +47,10 @@ class Mailer(ABC):
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday note in return
         message.set_content(text)
         await asyncio.to_thread(self._deliver, message)
+
+    def forget(self, address: str) -> None:
+        """Delete what is kept of mails to an address; blocking. A mail server keeps nothing here."""
+        return
 
     @abstractmethod
     def _deliver(self, message: EmailMessage) -> None:
@@ -109,6 +114,15 @@ class MailboxFolder(Mailer):
         except OSError as error:
             raise MailNotSent(type(error).__name__) from None
         log.info("mail_written", folder=str(self._folder.resolve()))
+
+    def forget(self, address: str) -> None:
+        for file in self._folder.glob("*.eml"):
+            try:
+                to = message_from_bytes(file.read_bytes(), policy=SMTPUTF8)["To"]
+                if to is not None and str(to).lower() == address:
+                    file.unlink()
+            except FileNotFoundError:
+                continue  # the operator has taken it
 
 
 def mailer_of(settings: Settings) -> Mailer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,19 @@ MAX_RAW_LENGTH = 1024
 _BCRYPT_BYTES = 72
 # Whoever comes after these would wait for a second or more: better told to come again.
 _MAX_WAITING = 64
+
+# No hash begins with it, so no password opens an account that has it in a hash's place.
+_NO_PASSWORD = "!"  # noqa: S105 - a mark
+
+
+def no_password() -> str:
+    """What to store for an account that nobody signs in to; different each time."""
+    return f"{_NO_PASSWORD}{secrets.token_hex(8)}"
+
+
+def has_no_password(stored: str) -> bool:
+    """Whether `stored` is what `no_password` gave."""
+    return stored.startswith(_NO_PASSWORD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +88,24 @@ class PasswordHasher:
             self._waiting -= 1
 
     def _verify(self, password: str, stored: str | None) -> Verdict:
-        if stored is None:
+        if stored is None or has_no_password(stored):
             self._decoy = self._decoy or str(self._context.hash("nobody's password"))
-            self._context.verify(_normalise(password), self._decoy)
+            self._matches(password, self._decoy)
             return Verdict(ok=False)
+        if not self._matches(password, stored):
+            return Verdict(ok=False)
+        outdated = self._context.needs_update(stored)
+        return Verdict(ok=True, new_hash=str(self._context.hash(_normalise(password))) if outdated else None)
+
+    def _matches(self, password: str, stored: str) -> bool:
+        """Whether `stored` is the password's hash; the same for a password that no hash can be of."""
         secret: str | bytes = _normalise(password)
         if stored.startswith("$2"):
             secret = _normalise(password).encode()[:_BCRYPT_BYTES]
         try:
-            if not self._context.verify(secret, stored):
-                return Verdict(ok=False)
-        except ValueError:
-            return Verdict(ok=False)  # a hash that is none, or a password that no hash can be of
-        outdated = self._context.needs_update(stored)
-        return Verdict(ok=True, new_hash=str(self._context.hash(_normalise(password))) if outdated else None)
+            return bool(self._context.verify(secret, stored))
+        except ValueError:  # `stored` is no hash, or the password is too long for one or holds a NUL
+            return False
 
 
 def check_password(password: str, email: str, *, param: str = "password") -> None:

@@ -22,6 +22,7 @@ ISSUER = "llm-gateway"
 AUDIENCE = "llm-gateway-api"
 _ALGORITHM = "HS256"
 _USE = "access"
+_HEADERS = frozenset({"alg", "typ"})
 _MAX_LENGTH = 2048
 _CACHED = 4096
 # Without these python-jose accepts a token that lacks the claim.
@@ -103,6 +104,9 @@ class AccessTokens:
         if len(token) > _MAX_LENGTH:
             raise TokenInvalid
         try:
+            # `crit` names extensions that have to be understood (RFC 7515, RFC 7797): none is here.
+            if not _HEADERS.issuperset(jwt.get_unverified_header(token)):
+                raise TokenInvalid
             claims = jwt.decode(
                 token, self._key, algorithms=[_ALGORITHM], options=_OPTIONS, audience=AUDIENCE, issuer=ISSUER
             )

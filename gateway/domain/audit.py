@@ -10,6 +10,7 @@ from uuid import UUID
 Action = Literal[
     "user.changed",
     "user.deleted",
+    "email.changed",
     "password.changed",
     "password.reset",
     "sessions.ended",

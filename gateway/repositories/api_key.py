@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, insert, or_, select, text, update
+from sqlalchemy import Row, delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_update
 
 from gateway.domain.account import AccountState, ApiKeyInfo, KeyGrant
@@ -106,6 +106,25 @@ class ApiKeyRepository(Repository):
             .returning(ApiKey.key_hash)
         )
         return await self._session.scalar(statement)
+
+    async def delete_hashes(self, user_id: UUID, hashes: Sequence[bytes]) -> list[bytes]:
+        """Delete the owner's keys of these hashes; returns those that there were."""
+        statement = (
+            delete(ApiKey)
+            .where(ApiKey.user_id == user_id, ApiKey.key_hash.in_(hashes))
+            .returning(ApiKey.key_hash)
+        )
+        return list(await self._session.scalars(statement))
+
+    async def revoke_named(self, user_id: UUID, name: str) -> list[bytes]:
+        """Revoke the owner's keys of this name; returns their hashes."""
+        statement = (
+            update(ApiKey)
+            .where(ApiKey.user_id == user_id, ApiKey.name == name, ApiKey.revoked_at.is_(None))
+            .values(revoked_at=func.now())
+            .returning(ApiKey.key_hash)
+        )
+        return list(await self._session.scalars(statement))
 
     async def keep_only(
         self,

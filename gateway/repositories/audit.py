@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, insert, or_, select, update
+from sqlalchemy import and_, case, insert, or_, select, update
 
 from gateway.core.database import clean_text
 from gateway.core.ids import new_id
@@ -14,6 +14,7 @@ from gateway.domain.audit import Action, AuditRecord, TargetType
 from gateway.models.audit_log import AuditEntry
 from gateway.repositories.base import Repository
 
+_ITS_THINGS: tuple[TargetType, ...] = ("api_key", "session")
 _COLUMNS = (
     AuditEntry.id,
     AuditEntry.actor_id,
@@ -96,7 +97,14 @@ class AuditRepository(Repository):
             .where(or_(its_own, entry.target_id == user_id))
             .values(
                 actor_id=case((its_own, None), else_=entry.actor_id),
-                target_id=case((entry.target_id == user_id, tombstone), else_=entry.target_id),
+                # Also the ids of its keys and sessions, which are gone with it.
+                target_id=case(
+                    (
+                        or_(entry.target_id == user_id, and_(its_own, entry.target_type.in_(_ITS_THINGS))),
+                        tombstone,
+                    ),
+                    else_=entry.target_id,
+                ),
                 # Of another's act upon it, address and request are the other's.
                 ip=case((its_own, None), else_=entry.ip),
                 request_id=case((its_own, None), else_=entry.request_id),

@@ -30,9 +30,13 @@ async def read_me(person: Unlimited, request: Request) -> UserView:
 
 @router.put("", responses=document_errors(401, 403, 409, 422))
 async def update_me(body: ProfileBody, person: Person, request: Request) -> UserView:
-    """Changes my name or address."""
+    """Changes my name or address; another address needs the password and ends every other session."""
     account = await get_container(request).users.update_profile(
-        person.user_id, name=body.name, email=body.email
+        person.user_id,
+        session_id=person.session_id,
+        name=body.name,
+        email=body.email,
+        password=body.current_password.get_secret_value() if body.current_password else None,
     )
     return UserView.model_validate(account)
 

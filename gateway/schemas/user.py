@@ -25,6 +25,8 @@ class ProfileBody(Body):
 
     name: Name | None = None
     email: Email | None = None
+    # Needed where `email` is another address than the account's.
+    current_password: Password | None = None
 
 
 class ChangePasswordBody(Body):

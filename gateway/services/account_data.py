@@ -23,6 +23,7 @@ from gateway.domain.pages import Cursor
 from gateway.repositories.unit_of_work import UnitOfWork
 from gateway.services.endings import Endings
 from gateway.services.images import ImageService
+from gateway.services.letters import AccountNotices
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +46,7 @@ class AccountDataService:
         endings: Endings,
         confirm: Callable[[UUID, str], Awaitable[Credentials]],
         images: ImageService,
+        notices: AccountNotices,
         *,
         page: int = PAGE,
     ) -> None:
@@ -55,6 +57,7 @@ class AccountDataService:
         self._endings = endings
         self._confirm = confirm
         self._images = images
+        self._notices = notices
         self._page = page
 
     async def delete(self, user_id: UUID, password: str) -> None:
@@ -94,6 +97,7 @@ class AccountDataService:
             await self._cache.forget_key(key_hash)
         await self._responses.forget(user_id)
         await self._events.forget(answers)
+        await self._notices.forget(account.email)
         log.info("account_deleted", tombstone=str(tombstone))
 
     async def _forget_usage(self, user_id: UUID, salt: str) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import structlog
 
-from gateway.core.emails import normalise_email
+from gateway.core.emails import RESERVED, is_reserved, normalise_email
 from gateway.core.exceptions import (
     AccountDisabled,
     AuthenticationFailed,
@@ -17,6 +17,7 @@ from gateway.core.exceptions import (
     TokenInvalid,
     TokenReused,
     Unavailable,
+    ValidationFailed,
 )
 from gateway.core.passwords import PasswordHasher, check_password
 from gateway.core.tokens import AccessTokens, RefreshTokens, hash_refresh_token
@@ -62,12 +63,15 @@ class AuthService:
         """A new account; `email` is normalised already.
 
         Raises:
-            ValidationFailed: the password breaks the policy. EmailTaken: the address has an account.
+            ValidationFailed: the password breaks the policy, or the address is reserved.
+            EmailTaken: the address has an account.
             TooManyAttempts: too many were made from this network address.
             PermissionDenied: nobody may make an account here.
         """
         if not self._sign_up_open:
             raise PermissionDenied("Nobody may sign up here; ask an administrator for an account.")
+        if is_reserved(email):
+            raise ValidationFailed(RESERVED, param="email")
         check_password(password, email)
         await self._throttle.sign_up(device.ip)
         async with self._uow() as uow:

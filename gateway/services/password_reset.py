@@ -12,11 +12,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.core.emails import normalise_email
 from gateway.core.exceptions import AccountDisabled, GatewayError, TokenInvalid, Unavailable
-from gateway.core.mailer import Mailer, MailNotSent
-from gateway.core.passwords import PasswordHasher, check_password
+from gateway.core.mailer import Mailer
+from gateway.core.passwords import PasswordHasher, check_password, has_no_password
 from gateway.core.tokens import RESET_INVALID, hash_reset_token, new_reset_token
 from gateway.repositories.unit_of_work import UnitOfWork
 from gateway.services.endings import Endings
+from gateway.services.letters import deliver
 from gateway.services.throttle import Throttle
 
 log = structlog.get_logger(__name__)
@@ -24,7 +25,6 @@ log = structlog.get_logger(__name__)
 LIFE_SECONDS = 3600
 _MAILS_AT_ONCE = 100
 _DELAY_MS = 200
-_RETRIES = (2.0, 10.0)  # seconds before the second and the third try
 
 _SUBJECT = "Reset your password"
 _TEXT = """Somebody, you I hope, asked to reset the password of your account at LLM Gateway.
@@ -132,6 +132,8 @@ class PasswordResetService:
             account = await uow.users.lock(found.user_id) if found else None
             if account is None or account.status != "active" or account.email != address:
                 return None
+            if has_no_password(account.password_hash):
+                return None  # nobody signs in to it
             await uow.password_resets.add(account.user_id, hash_reset_token(token), LIFE_SECONDS)
         return address, token
 
@@ -139,12 +141,4 @@ class PasswordResetService:
         how = f"Your token: {token}"
         if self._page:
             how = f"Open {self._page}#token={token}\n\nor use the token itself: {token}"
-        for pause in (*_RETRIES, None):
-            try:
-                await self._mailer.send(address, _SUBJECT, _TEXT.format(how=how))
-            except MailNotSent as error:
-                log.warning("reset_not_sent", error=str(error), last_try=pause is None)
-                if pause is not None:
-                    await asyncio.sleep(pause)
-            else:
-                return
+        await deliver(self._mailer, address, _SUBJECT, _TEXT.format(how=how), failure="reset_not_sent")

@@ -8,16 +8,19 @@ from uuid import UUID
 import structlog
 from sqlalchemy.exc import IntegrityError
 
-from gateway.core.emails import normalise_email
+from gateway.core.emails import RESERVED, is_reserved, normalise_email
 from gateway.core.exceptions import AuthenticationFailed, EmailTaken, NotFound, ValidationFailed
 from gateway.core.passwords import PasswordHasher, check_password
 from gateway.domain.account import Account, Credentials
 from gateway.repositories.unit_of_work import UnitOfWork
 from gateway.services.endings import Endings
+from gateway.services.environment_keys import ACCOUNT
+from gateway.services.letters import AccountNotices
 from gateway.services.throttle import Throttle
 
 log = structlog.get_logger(__name__)
 
+_PASSWORD_NEEDED = "Give the current password to change the e-mail address."  # noqa: S105 - a sentence
 _WRONG_PASSWORD = "The password is wrong."  # noqa: S105 - a sentence
 
 
@@ -30,9 +33,11 @@ class UserService:
         passwords: PasswordHasher,
         endings: Endings,
         throttle: Throttle,
+        notices: AccountNotices,
         *,
         operator_tier: str,
     ) -> None:
+        self._notices = notices
         self._operator_tier = operator_tier
         self._uow = uow
         self._passwords = passwords
@@ -55,20 +60,56 @@ class UserService:
             return _found(await uow.users.get(found.user_id) if found else None)
 
     async def update_profile(
-        self, user_id: UUID, *, name: str | None = None, email: str | None = None
+        self,
+        user_id: UUID,
+        *,
+        session_id: UUID | None = None,
+        name: str | None = None,
+        email: str | None = None,
+        password: str | None = None,
     ) -> Account:
-        """Changes what is given; `email` is normalised already. Raises EmailTaken, NotFound."""
-        if name is None and email is None:
-            return await self.get(user_id)
+        """Changes what is given; `email` is normalised already.
+
+        Another address takes the password, ends every session but `session_id`, makes resets void and is told
+        to the old address.
+
+        Raises:
+            ValidationFailed: the password is missing, or the address is reserved.
+            AuthenticationFailed: the password is wrong. TooManyAttempts. EmailTaken. NotFound.
+        """
+        account = await self.get(user_id)
+        if email is not None and email != account.email:
+            account = await self._change_address(user_id, session_id, email, password)
+        if name is None:
+            return account
+        async with self._uow() as uow:
+            return _found(await uow.users.update_profile(user_id, name=name, email=None))
+
+    async def _change_address(
+        self, user_id: UUID, session_id: UUID | None, email: str, password: str | None
+    ) -> Account:
+        if is_reserved(email):
+            raise ValidationFailed(RESERVED, param="email")
+        if password is None:
+            raise ValidationFailed(_PASSWORD_NEEDED, param="current_password")
+        credentials = await self.confirm(user_id, password)
         try:
             async with self._uow() as uow:
-                if email is not None:  # what was sent to the old address must not open the account
-                    await uow.users.lock(user_id)
-                    await uow.password_resets.delete_of(user_id)
-                return _found(await uow.users.update_profile(user_id, name=name, email=email))
+                held = await uow.users.lock(user_id)
+                if held is None or held.password_hash != credentials.password_hash:
+                    raise AuthenticationFailed(_WRONG_PASSWORD)  # changed while we were looking
+                account = _found(await uow.users.update_profile(user_id, name=None, email=email))
+                ended = await uow.refresh_tokens.revoke_all(user_id, keep=session_id)
+                # What was sent to the old address must not open the account.
+                await uow.password_resets.delete_of(user_id)
+                await uow.audit.add("email.changed", actor_id=user_id, target_type="user", target_id=user_id)
         except IntegrityError:
             # The address is the only unique thing here.
             raise EmailTaken(param="email") from None
+        await self._endings.sessions(user_id, ended, kept=session_id)
+        self._notices.address_changed(credentials.email)
+        log.info("email_changed", user_id=str(user_id), sessions_ended=len(ended))
+        return account
 
     async def change_password(
         self, user_id: UUID, *, session_id: UUID | None, current: str, new: str
@@ -103,6 +144,8 @@ class UserService:
             ValidationFailed: the address or the password will not do. EmailTaken.
         """
         address = _address(email)
+        if address == ACCOUNT:
+            raise ValidationFailed(f"{ACCOUNT} is reserved for GATEWAY_API_KEYS.", param="email")
         check_password(password, address)
         password_hash = await self._passwords.hash(password)
         async with self._uow() as uow:

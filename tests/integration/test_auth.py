@@ -51,7 +51,7 @@ async def test_of_many_who_register_one_address_at_once_one_succeeds(app: Accoun
     [
         ({"email": "a@example.com", "password": "short"}, "password"),
         ({"email": "a@example.com", "password": "x" * 257}, "password"),
-        ({"email": "a@example.com", "password": "x" * 1_000_000}, "password"),
+        ({"email": "a@example.com", "password": "x" * 60_000}, "password"),
         ({"email": "somebody@example.com", "password": "Somebody@Example.com"}, "password"),
         ({"email": "no address", "password": PASSWORD}, "email"),
         ({"email": "a@example.com"}, "password"),

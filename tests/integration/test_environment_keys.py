@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
+from uuid import UUID
 
+from gateway.core.api_key_format import hash_secret
+from gateway.core.passwords import has_no_password
 from gateway.services.environment_keys import ACCOUNT, EnvironmentKeys, parse_keys
 from tests.account_app import AccountApp, account_app, code_of
 
@@ -59,6 +63,62 @@ async def test_each_given_key_has_the_configured_limit_also_after_it_changed(
                 assert account is not None
                 (key,) = await uow.api_keys.list_of(account.user_id)
             assert key.requests_per_minute == limit
+
+
+async def test_keys_never_act_for_an_account_that_somebody_signs_in_to(
+    database_url: str, redis_url: str
+) -> None:
+    """The address could be registered in earlier releases; the keys were given to that account."""
+    async with account_app(database_url, redis_url, environment_keys=(FIRST,)) as app:
+        await _make_room(app)
+        person = await app.person()
+        async with app.container.uow() as uow:
+            await uow.users.update_profile(UUID(person.id), name=None, email=ACCOUNT)
+            await uow.api_keys.keep_only(
+                UUID(person.id),
+                name="GATEWAY_API_KEYS",
+                prefixes={hash_secret(FIRST): "env:1", hash_secret("gone"): "env:2"},
+                scopes=["chat"],
+                requests_per_minute=None,
+            )
+
+        await app.container.environment_keys.write_down()
+        await app.container.environment_keys.write_down()
+
+        status, found = await ask(app, FIRST)
+        assert status == 200
+        assert found["user_id"] != person.id
+        assert (await ask(app, "gone"))[0] == 401
+        async with app.container.uow() as uow:
+            account = await uow.users.credentials_by_email(ACCOUNT)
+            former = await uow.users.get(UUID(person.id))
+        assert str(account.user_id) == found["user_id"]
+        assert has_no_password(account.password_hash)
+        assert former is not None
+        assert former.email == f"{person.id}@moved.gateway.localhost"
+        keys = await person.call("GET", "/api/user/api-keys")
+        assert all(key["revoked_at"] for key in keys.json()["items"])
+
+
+async def test_no_reset_is_sent_for_the_services_account(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    async with account_app(database_url, redis_url, environment_keys=(FIRST,), mailbox=tmp_path) as app:
+        await app.container.environment_keys.write_down()
+        await app.client.post("/api/auth/password/forgot", json={"email": ACCOUNT})
+        await app.container.password_resets.aclose()
+        assert mails_in(tmp_path) == []
+
+
+def mails_in(folder: Path) -> list[Path]:
+    return list(folder.glob("*.eml"))
+
+
+async def _make_room(app: AccountApp) -> None:
+    """Other tests of this database may have made the account already."""
+    async with app.container.uow() as uow:
+        if (known := await uow.users.credentials_by_email(ACCOUNT)) is not None:
+            await uow.users.delete(known.user_id)
 
 
 async def test_nobody_can_sign_in_as_the_services_account(database_url: str, redis_url: str) -> None:

@@ -154,6 +154,8 @@ async def test_the_audit_log_keeps_the_act_without_the_person(gateway: Gateway) 
     assert all(act.actor_id is None for act in acts)
     assert all((act.ip, act.request_id) == (None, None) for act in acts[:-1])
     assert acts[-1].target_id not in (None, UUID(person.id))
+    # The ids of its keys are gone as well.
+    assert {act.target_id for act in acts} == {acts[-1].target_id}
 
 
 async def test_another_admins_act_stays_that_admins(gateway: Gateway) -> None:
@@ -284,3 +286,20 @@ async def test_no_table_that_names_accounts_is_forgotten_by_the_export(gateway: 
     person = await gateway.sign_up()
     held = (await gateway.http.get(f"{ME}/export", headers=person.headers)).json()
     assert set(held) == {"account", *named_in_export.values()}
+
+
+async def test_mails_that_lie_in_the_mailbox_leave_with_their_account(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    leaving, staying = await gateway.sign_up(), await gateway.sign_up()
+    for person in (leaving, staying):
+        await gateway.http.post("/api/auth/password/forgot", json={"email": person.email})
+    await gateway.container.password_resets.aclose()
+    mailbox = gateway.container.settings.data_dir / "mailbox"
+    assert len(list(mailbox.glob("*.eml"))) == 2
+
+    answer = await gateway.http.request("DELETE", ME, json={"password": PASSWORD}, headers=leaving.headers)
+
+    assert answer.status_code == 204
+    [left] = mailbox.glob("*.eml")
+    assert staying.email in left.read_text()

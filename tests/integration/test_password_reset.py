@@ -14,7 +14,7 @@ import pytest
 from structlog.testing import CapturingLogger
 
 from gateway.core.mailer import MailNotSent
-from gateway.services import password_reset, throttle
+from gateway.services import letters, throttle
 from tests.account_app import PASSWORD, AccountApp, Person, account_app, code_of
 
 NEW = "another good password"
@@ -98,7 +98,7 @@ async def test_a_token_lives_for_an_hour(app: AccountApp, tmp_path: Path) -> Non
 async def test_a_bad_password_does_not_cost_the_token(app: AccountApp, tmp_path: Path) -> None:
     person = await app.person()
     token = await token_for(app, person, tmp_path)
-    for bad in ("short", "password123", person.email, "x" * 257, "x" * 1_000_000):
+    for bad in ("short", "password123", person.email, "x" * 257, "x" * 60_000):
         refused = await reset(app, token, bad)
         assert code_of(refused) == (422, "validation_failed")
         assert refused.json()["error"]["param"] == "password"
@@ -113,7 +113,7 @@ async def test_a_token_is_void_once_its_reason_is_gone(app: AccountApp, tmp_path
         body = {"current_password": PASSWORD, "new_password": "yet another password"}
         assert (await person.call("PUT", f"{ME}/password", json=body)).status_code == 204
     elif what == "address":
-        moved = {"email": f"{secrets.token_hex(8)}@example.com"}
+        moved = {"email": f"{secrets.token_hex(8)}@example.com", "current_password": PASSWORD}
         assert (await person.call("PUT", ME, json=moved)).status_code == 200
     else:
         assert (await reset(app, await token_for(app, person, tmp_path))).status_code == 204
@@ -204,7 +204,7 @@ async def test_a_mail_that_did_not_get_away_is_tried_again(
     app: AccountApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person = await app.person()
-    monkeypatch.setattr(password_reset, "_RETRIES", (0.0, 0.0))
+    monkeypatch.setattr(letters, "_RETRIES", (0.0, 0.0))
     send, tries = app.container.password_resets._mailer.send, 0
 
     async def fails_twice(*letter: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -24,7 +25,8 @@ async def test_a_person_reads_and_changes_the_own_profile(app: AccountApp) -> No
     person = await app.person()
     assert (await person.call("GET", ME)).json()["email"] == person.email
     moved = f"moved-{secrets.token_hex(4)}@Example.com"
-    answer = await person.call("PUT", ME, json={"name": "  Ada  ", "email": moved})
+    body = {"name": "  Ada  ", "email": moved, "current_password": PASSWORD}
+    answer = await person.call("PUT", ME, json=body)
     assert (answer.json()["name"], answer.json()["email"]) == ("Ada", moved.lower())
     assert (await person.call("PUT", ME, json={})).json() == answer.json()
     await app.login(moved)
@@ -32,8 +34,65 @@ async def test_a_person_reads_and_changes_the_own_profile(app: AccountApp) -> No
 
 async def test_an_address_of_somebody_else_is_taken(app: AccountApp) -> None:
     person, other = await app.person(), await app.person()
-    answer = await person.call("PUT", ME, json={"email": other.email.upper()})
+    body = {"email": other.email.upper(), "current_password": PASSWORD}
+    answer = await person.call("PUT", ME, json=body)
     assert code_of(answer) == (409, "email_taken")
+
+
+async def test_another_address_needs_the_password(app: AccountApp) -> None:
+    person = await app.person()
+    moved = f"{secrets.token_hex(6)}@example.org"
+
+    missing = await person.call("PUT", ME, json={"email": moved})
+    assert code_of(missing) == (422, "validation_failed")
+    assert missing.json()["error"]["param"] == "current_password"
+    wrong = await person.call("PUT", ME, json={"email": moved, "current_password": "wrong" * 3})
+    assert code_of(wrong) == (401, "invalid_credentials")
+    assert (await person.call("GET", ME)).json()["email"] == person.email
+    # The page sends the address also where only the name is another one.
+    same = await person.call("PUT", ME, json={"name": "Ada", "email": person.email.upper()})
+    assert (same.status_code, same.json()["name"]) == (200, "Ada")
+
+
+async def test_another_address_ends_other_sessions_and_is_told_to_the_old_one(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    async with account_app(database_url, redis_url, mailbox=tmp_path) as app:
+        person = await app.person()
+        other = await app.login(person.email)
+        other_headers = {"authorization": f"Bearer {other['access_token']}"}
+        moved = f"{secrets.token_hex(6)}@example.org"
+        body = {"email": moved, "current_password": PASSWORD}
+
+        assert (await person.call("PUT", ME, json=body)).status_code == 200
+
+        assert code_of(await app.client.get(ME, headers=other_headers)) == (401, "token_invalid")
+        assert (await person.call("GET", ME)).status_code == 200
+        await app.container.users._notices.aclose()
+        [mail] = mails_in(tmp_path)
+        assert f"To: {person.email}" in mail
+        assert moved not in mail
+
+
+def mails_in(folder: Path) -> list[str]:
+    return [path.read_text() for path in folder.glob("*.eml")]
+
+
+@pytest.mark.parametrize("address", ["services@gateway.localhost", "Me@GATEWAY.Localhost", "a@b.localhost"])
+async def test_nobody_takes_an_address_of_the_gateway_itself(app: AccountApp, address: str) -> None:
+    person = await app.person()
+    body = {"email": address, "current_password": PASSWORD}
+    for answer in (
+        await person.call("PUT", ME, json=body),
+        await app.client.post("/api/auth/register", json={"email": address, "password": PASSWORD}),
+    ):
+        assert code_of(answer) == (422, "validation_failed")
+        assert answer.json()["error"]["param"] == "email"
+
+
+async def test_no_administrator_takes_the_address_of_the_environments_keys(app: AccountApp) -> None:
+    with pytest.raises(ValidationFailed, match="reserved"):
+        await app.container.users.create_admin("Services@gateway.localhost", PASSWORD)
 
 
 @pytest.mark.parametrize("body", [{"role": "admin"}, {"email": "x"}, {"name": 7}, [], "text", None])

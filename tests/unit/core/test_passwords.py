@@ -9,7 +9,13 @@ import pytest
 from passlib.context import CryptContext
 
 from gateway.core.exceptions import Unavailable, ValidationFailed
-from gateway.core.passwords import MIN_LENGTH, PasswordHasher, check_password, common_passwords
+from gateway.core.passwords import (
+    MIN_LENGTH,
+    PasswordHasher,
+    check_password,
+    common_passwords,
+    no_password,
+)
 
 EMAIL = "ada@example.com"
 
@@ -188,3 +194,42 @@ async def test_a_password_is_verified_as_long_as_it_may_be_set() -> None:
     stored = await hasher.hash(long)
     assert (await hasher.verify(long, stored)).ok
     assert not (await hasher.verify(long[:-2] + "ee", stored)).ok
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "\ufdfa" * 228,
+        "\ufdfa" * 1024,
+        "x" * 5000,
+        "a\0b",
+        "\ud800" * 9,
+        "",
+        "e\u0301" * 500,
+        "\U0001d400" * 999,
+    ],
+)
+async def test_an_odd_password_is_as_wrong_for_nobody_as_for_somebody(password: str) -> None:
+    """Once a password that grows by normalising was an error for an unknown account alone."""
+    hasher = PasswordHasher()
+    old = CryptContext(["bcrypt"], bcrypt__rounds=4).hash("an old password")
+    for stored in (None, no_password(), await hasher.hash("another password"), old, "!", "garbage"):
+        verdict = await hasher.verify(password, stored)
+        assert (verdict.ok, verdict.new_hash) == (False, None)
+
+
+async def test_an_account_without_a_password_takes_as_much_work_as_one_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hasher = PasswordHasher()
+    verified: list[str] = []
+    real = hasher._context.verify
+
+    def verify(secret: str, stored: str) -> bool:
+        verified.append(stored)
+        return bool(real(secret, stored))
+
+    monkeypatch.setattr(hasher._context, "verify", verify)
+    for stored in (None, no_password(), await hasher.hash("another password")):
+        await hasher.verify("some password", stored)
+    assert [stored.split("$")[1:4] for stored in verified] == [["argon2id", "v=19", "m=19456,t=2,p=1"]] * 3

@@ -184,3 +184,23 @@ def test_refresh_tokens_are_long_and_never_the_same() -> None:
 def test_what_is_no_refresh_token_is_refused(token: str) -> None:
     with pytest.raises(TokenInvalid):
         hash_refresh_token(token)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"crit": ["b64"], "b64": False},
+        {"crit": ["exp"]},
+        {"crit": []},
+        {"b64": False},
+        {"b64": True},
+        {"jwk": {"kty": "oct", "k": "AAAA"}},
+        {"zip": "DEF"},
+        {"kid": "../../etc/passwd"},
+    ],
+)
+def test_a_signed_token_with_a_header_that_is_not_ours_is_refused(headers: dict[str, Any]) -> None:
+    """RFC 7515 has a critical header that is not understood refused."""
+    token = jwt.encode(claims(), SECRET, algorithm="HS256", headers=headers)
+    with pytest.raises(TokenInvalid):
+        TOKENS.verify(token)

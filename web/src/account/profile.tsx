@@ -1,3 +1,4 @@
+import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { call } from "../api/client";
 import type { User } from "../api/types";
@@ -15,8 +16,11 @@ export function ProfilePage() {
   const { t } = useTranslation();
   const user = useUser();
   const { changed } = useSession();
-  const form = useForm(async ({ name = "", email = "" }) => {
-    changed(await call<User>("/api/user/me", { method: "PUT", body: { name, email } }));
+  const [email, setEmail] = useState(user.email);
+  const moves = email.trim().toLowerCase() !== user.email;
+  const form = useForm(async ({ name = "", email = "", password = "" }) => {
+    const body = { name, email, ...(password ? { current_password: password } : {}) };
+    changed(await call<User>("/api/user/me", { method: "PUT", body }));
     toast(t("common.saved"));
   });
   return (
@@ -33,10 +37,21 @@ export function ProfilePage() {
           label={t("account.profile.email")}
           name="email"
           type="email"
-          defaultValue={user.email}
+          value={email}
+          onChange={(event) => setEmail(event.target.value)}
           autoComplete="email"
           required
         />
+        {moves ? (
+          <TextField
+            label={t("account.profile.password")}
+            hint={t("account.profile.moves")}
+            name="password"
+            type="password"
+            autoComplete="current-password"
+            required
+          />
+        ) : null}
         {form.error ? <ErrorNotice error={form.error} /> : null}
         <Button kind="primary" type="submit" busy={form.busy} className="self-start">
           {t("common.save")}

@@ -16,6 +16,7 @@ import type { AuditEntry, AuditPage } from "./types";
 const ACTIONS = [
   "user.changed",
   "user.deleted",
+  "email.changed",
   "password.changed",
   "password.reset",
   "sessions.ended",

@@ -1041,6 +1041,8 @@ export interface components {
          * @description What is left out, or null, stays as it is.
          */
         ProfileBody: {
+            /** Current Password */
+            current_password?: string | null;
             /** Email */
             email?: string | null;
             /** Name */

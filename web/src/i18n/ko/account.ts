@@ -15,6 +15,8 @@ export const account: Translation<typeof english> = {
     title: "프로필",
     name: "이름",
     email: "이메일 주소",
+    password: "현재 비밀번호",
+    moves: "주소를 바꾸려면 비밀번호가 필요합니다. 다른 모든 세션이 끝나고 이전 주소로 알림이 갑니다.",
     tier: "등급",
     role: "역할",
     roles: { user: "사용자", admin: "관리자" },
