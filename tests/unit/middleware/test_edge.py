@@ -184,7 +184,7 @@ async def test_headers_of_errors_tell_a_client_what_to_do(http: httpx.AsyncClien
     error_of(closed, 503, "circuit_open")
     assert closed.headers["retry-after"] == "1"
     vendor = await http.get("/api/things/errors/vendor")
-    error_of(vendor, 502, "upstream_failed")
+    error_of(vendor, 429, "upstream_rate_limited")
     assert vendor.headers["retry-after-ms"] == "500"
     busy = await http.get("/api/things/errors/busy")
     error_of(busy, 409, "turn_in_progress")
