@@ -22,7 +22,7 @@ DOCS_POLICY = (
     "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 # Of the API, also where no route has this very path.
-_API = ("api", "v1", "health", "metrics", "openapi.json")
+_API = ("api", "v1", "v1beta", "v2", "openai", "health", "metrics", "openapi.json")
 _HERE = Path(__file__).parent
 
 
@@ -51,7 +51,7 @@ class ConsoleFallback:
         if first == "docs":
             return self._reference(request, rest)
         if self._site is None:
-            return self._not_built() if path == "/" else None
+            return self._not_built(request.method) if path == "/" else None
         found = self._site.asset(path.removeprefix("/"), request.headers.get("accept-encoding", ""))
         if found is not None:
             return _page(found, request, POLICY)
@@ -72,10 +72,11 @@ class ConsoleFallback:
         found = self._site.asset(f"docs/{rest}", request.headers.get("accept-encoding", ""))
         return None if found is None else _page(found, request, DOCS_POLICY)
 
-    def _not_built(self) -> Response:
-        return _html(
-            self._unbuilt, "default-src 'none'; style-src 'none'; frame-ancestors 'none'", status=503
-        )
+    def _not_built(self, method: str) -> Response:
+        # Clients probe with HEAD whether anything answers: the API does.
+        status = 200 if method == "HEAD" else 503
+        policy = "default-src 'none'; style-src 'none'; frame-ancestors 'none'"
+        return _html(self._unbuilt, policy, status=status)
 
 
 def _asked(request: Request) -> str:

@@ -251,6 +251,14 @@ class NotFound(GatewayError):
     default_message = "There is no such thing, or it is not yours."
 
 
+class UnsupportedEndpoint(NotFound):
+    """A path of a vendor's API that the gateway does not offer."""
+
+    code = "unsupported_endpoint"
+    default_message = "This endpoint is not offered here. GET /docs shows what is."
+    retryable = False
+
+
 class ModelNotFound(NotFound):
     code = "model_not_found"
     default_message = "No model or alias has this name; GET /v1/models lists them."

@@ -55,6 +55,14 @@ class ProviderConfig(ConfigModel):
     def _blank_is_none(cls, value: str | None) -> str | None:
         return value.strip() or None if value is not None else None
 
+    @field_validator("base_url", mode="after")
+    @classmethod
+    def _is_a_base(cls, value: str | None) -> str | None:
+        """A path is put behind it, which a query or a fragment would swallow."""
+        if value is not None and ("?" in value or "#" in value):
+            raise ValueError("base_url takes no ?query and no #fragment; paths are put behind it")
+        return value
+
 
 class PriceConfig(ConfigModel):
     """US dollars per million tokens, and for each picture; what is left out is not known.

@@ -15,7 +15,8 @@ class ImageRequest:
     """`n` pictures of `prompt`; pixels None leave the provider's own size.
 
     `model` is the provider's name of it; `workflow` names a file of `workflows/` for providers that have
-    them, `placeholders` fills further marks of it.
+    them, `placeholders` fills further marks of it. `rendering` holds OpenAI's words for how it is made:
+    `quality`, `output_format`, `output_compression`, `background`, `style`.
     """
 
     model: str
@@ -27,6 +28,7 @@ class ImageRequest:
     n: int = 1
     workflow: str | None = None
     placeholders: dict[str, Any] = field(default_factory=dict)
+    rendering: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,10 +167,14 @@ def _add_limits(result: dict[str, Any], environ: Mapping[str, str]) -> None:
 
 
 def _pairs(variable: str, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    names: set[str] = set()
     for entry in filter(None, (part.strip() for part in environ.get(variable, "").split(";"))):
         name, separator, rest = (part.strip() for part in entry.partition("="))
         if not separator or not rest or not _NAME.fullmatch(name):
             raise OverlayError(f"{variable}: each entry has to be name=value, entries apart by ';'")
+        if name in names:
+            raise OverlayError(f"{variable}: {name} stands there twice; give each entry a name of its own")
+        names.add(name)
         yield name, rest
 
 

@@ -12,7 +12,9 @@ import yaml
 Path = tuple[str | int, ...]
 
 _STR_TAG = "tag:yaml.org,2002:str"
-_PLACEHOLDER = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}$]*(?:\$(?!\{)[^}$]*)*))?\}")
+# `${NAME}`, or the beginning of `${NAME:-default}`.
+_NAMED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?:\}|(:-))")
+_BRACES = re.compile(r"\$\$\{|\$\{|\}")
 _INT = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _WORDS: dict[str, bool | None] = {
@@ -116,22 +118,54 @@ class _Reader:
         return text if node.style else resolve_scalar(text)
 
     def substitute(self, node: yaml.ScalarNode, text: str, path: Path) -> str:
-        if "${" in _PLACEHOLDER.sub("", text):
-            self.problem(node, f"{_dotted(path)}: a ${{…}} that is not ${{NAME}} or ${{NAME:-default}}")
+        """The text with its placeholders replaced; a default may hold placeholders of its own."""
+        parts: list[str] = []
+        at = 0
+        while (start := text.find("$", at)) >= 0:
+            parts.append(text[at:start])
+            if text.startswith("$${", start):
+                parts.append("${")
+                at = start + 3
+                continue
+            found = _NAMED.match(text, start)
+            end = _end_of(text, found.end()) if found is not None and found[2] else -1
+            if found is not None and not found[2]:
+                parts.append(self.variable(node, found[1], None, path))
+                at = found.end()
+            elif found is not None and end >= 0:
+                parts.append(self.variable(node, found[1], text[found.end() : end], path))
+                at = end + 1
+            else:
+                if text.startswith("${", start):
+                    self.problem(
+                        node, f"{_dotted(path)}: a ${{…}} that is not ${{NAME}} or ${{NAME:-default}}"
+                    )
+                parts.append("$")
+                at = start + 1
+        return "".join((*parts, text[at:]))
 
-        def value(match: re.Match[str]) -> str:
-            name, default = match.groups()
-            if name is None:
-                return "${"
-            found = self.environ.get(name)
-            if default is not None:
-                return found or default
-            if found is None:
-                self.problem(node, f"{_dotted(path)}: the environment variable {name} is not set")
-                return ""
-            return found
+    def variable(self, node: yaml.ScalarNode, name: str, default: str | None, path: Path) -> str:
+        """The variable's value; a default is read only where it is needed."""
+        found = self.environ.get(name)
+        if default is not None:
+            return found or self.substitute(node, default, path)
+        if found is None:
+            self.problem(node, f"{_dotted(path)}: the environment variable {name} is not set")
+            return ""
+        return found
 
-        return _PLACEHOLDER.sub(value, text)
+
+def _end_of(text: str, at: int) -> int:
+    """Where the brace is that ends a default beginning at `at`; -1 where there is none."""
+    depth = 0
+    for match in _BRACES.finditer(text, at):
+        if match[0] == "${":
+            depth += 1
+        elif match[0] == "}":
+            if not depth:
+                return match.start()
+            depth -= 1
+    return -1
 
 
 def resolve_scalar(text: str) -> str | int | float | bool | None:

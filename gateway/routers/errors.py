@@ -23,10 +23,12 @@ from gateway.core.exceptions import (
     PermissionDenied,
     RateLimited,
     Unavailable,
+    UnsupportedEndpoint,
     UnsupportedMediaType,
     ValidationFailed,
 )
 from gateway.dialects.errors import error_response_parts, validation_error
+from gateway.routers.elsewhere import elsewhere
 
 _BY_STATUS: dict[int, type[GatewayError]] = {
     400: InvalidRequest,
@@ -83,6 +85,10 @@ async def _http(request: Request, error: Exception) -> Response:
     # FastAPI wraps what it met while it read a body; the cause is the better news.
     if isinstance(raised.__cause__, GatewayError):
         return error_response(request, raised.__cause__)
+    if raised.status_code in (404, 405) and (name := elsewhere(request.method, request.scope["path"])):
+        return error_response(
+            request, UnsupportedEndpoint(f"{name}: this is not offered here. GET /docs shows what is.")
+        )
     if raised.status_code == 404:  # the router's: no route has this path
         return error_response(request, NotFound("Nothing answers at this address; /docs shows what does."))
     kind = _BY_STATUS.get(raised.status_code)

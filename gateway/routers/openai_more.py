@@ -13,6 +13,7 @@ from starlette.responses import Response
 from gateway.core.exceptions import ValidationFailed
 from gateway.dialects.openai.embeddings import EmbeddingsBody, embeddings_body, parse_embeddings
 from gateway.dialects.openai.images import generations_body, in_its_words, parse_generations
+from gateway.domain.embeddings import EmbeddingRequest
 from gateway.domain.principal import Principal
 from gateway.domain.usage import money
 from gateway.routers.answers import leaving
@@ -37,16 +38,16 @@ async def embeddings(
     request: Request, principal: Annotated[Principal, Depends(api_key_only("embeddings"))]
 ) -> Response:
     """OpenAI's body; vectors as numbers, or as base64 of float32."""
-    body, texts = parse_embeddings(await json_bytes(request))
+    body, wanted = parse_embeddings(await json_bytes(request))
     # What it costs is not worth keeping a caller's work who may come again.
-    return await once(request, principal, lambda: _embedded(request, body, texts, principal), retries=False)
+    return await once(request, principal, lambda: _embedded(request, body, wanted, principal), retries=False)
 
 
 async def _embedded(
-    request: Request, body: EmbeddingsBody, texts: tuple[str, ...], principal: Principal
+    request: Request, body: EmbeddingsBody, wanted: EmbeddingRequest, principal: Principal
 ) -> Response:
     made = await get_container(request).embeddings.embed(
-        body.model, texts, body.dimensions, principal, request.state.request_id, leaving(request)
+        body.model, wanted, principal, request.state.request_id, leaving(request)
     )
     request.state.upstream, request.state.model = made.provider, made.model
     headers = {

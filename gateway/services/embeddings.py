@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from time import perf_counter
 
 from gateway.agent.recovery.upstreams import Upstreams
-from gateway.core.exceptions import ContextLengthExceeded, UpstreamTimeout
+from gateway.core.exceptions import ContextLengthExceeded, UnsupportedParameter, UpstreamTimeout
 from gateway.domain.budget import Estimate
 from gateway.domain.catalog import Catalog
 from gateway.domain.embeddings import EmbeddingRequest, Embeddings
@@ -59,13 +59,12 @@ class EmbeddingService:
     async def embed(
         self,
         name: str,
-        texts: tuple[str, ...],
-        dimensions: int | None,
+        wanted: EmbeddingRequest,
         principal: Principal,
         request_id: str,
         gone: Callable[[], Awaitable[None]] | None = None,
     ) -> Embedded:
-        """A vector for each of `texts`; called off once `gone` returns, since the client has left.
+        """A vector for each input of `wanted`, whose model is chosen here; called off once `gone` returns.
 
         Raises:
             ModelNotFound, ModelNotAllowed, UnsupportedParameter: see `capable_models`.
@@ -75,34 +74,35 @@ class EmbeddingService:
         started = perf_counter()
         slot = await self._tasks.slot(principal)
         try:
-            return await self._embed(name, texts, dimensions, principal, request_id, gone, started)
+            return await self._embed(name, wanted, principal, request_id, gone, started)
         finally:
             slot.release()
 
     async def _embed(
         self,
         name: str,
-        texts: tuple[str, ...],
-        dimensions: int | None,
+        wanted: EmbeddingRequest,
         principal: Principal,
         request_id: str,
         gone: Callable[[], Awaitable[None]] | None,
         started: float,
     ) -> Embedded:
         models = capable_models(self._catalog, name, principal, "embeddings", self._usable)
-        models = self._long_enough(models, max(map(len, texts)))
-        tokens = sum(map(estimate_tokens, texts))
+        models = self._able(models, wanted)
+        if wanted.texts:
+            models = self._long_enough(models, max(map(len, wanted.texts)))
+        tokens = sum(map(len, wanted.tokens)) or sum(map(estimate_tokens, wanted.texts))
         dearest = max(self._catalog.price_of(model).cost(Usage(tokens)) for model in models)
         reservation = await self._ledger.reserve(principal, Estimate(tokens, dearest))
 
         def begun(model: str, provider: str) -> tuple[Usage, Decimal]:
             return Usage(tokens), self._catalog.price_of(model).cost(Usage(tokens))
 
-        asking = Asking(self._upstreams, "embedding", self._catalog.models_of(name)[0], begun, texts)
+        asking = Asking(self._upstreams, "embedding", self._catalog.models_of(name)[0], begun, wanted.texts)
 
         async def ask(model: str, provider: str) -> tuple[Embeddings, Usage, Decimal]:
             config = self._catalog.models[model]
-            request = EmbeddingRequest(config.model, texts, dimensions, config.context_window)
+            request = replace(wanted, model=config.model, context_window=config.context_window)
             result = await self._asked(self._providers[provider], request)
             usage = Usage(result.prompt_tokens)
             return result, usage, self._catalog.price_of(model).cost(usage)
@@ -148,6 +148,23 @@ class EmbeddingService:
         if not able:
             raise ContextLengthExceeded(
                 f"A text is longer than the model's window of {max(windows.values()):,} tokens. Split it.",
+                param="input",
+            )
+        return able
+
+    def _able(self, models: tuple[str, ...], wanted: EmbeddingRequest) -> tuple[str, ...]:
+        """The models that can take this kind of input."""
+        if not wanted.tokens:
+            return models
+        able = tuple(
+            model
+            for model in models
+            if all(self._providers[up.provider.name].takes_tokens for up in self._upstreams.of(model))
+        )
+        if not able:
+            raise UnsupportedParameter(
+                "This model takes texts, not lists of tokens. "
+                "Send texts (LangChain: check_embedding_ctx_length=False).",
                 param="input",
             )
         return able

@@ -196,6 +196,8 @@ class MediaService:
 
         async def ask(model: str, provider: str) -> tuple[list[ImageDone], Usage, Decimal]:
             request = replace(asked, model=self._catalog.models[model].model)
+            if lacking := sorted(asked.rendering.keys() - self._providers[provider].renders):
+                raise UnsupportedParameter("This model's provider does not take this.", param=lacking[0])
             pictures = await self._collect(self._providers[provider], request, tell)
             return pictures, Usage(), self._catalog.price_of(model).image * len(pictures)
 

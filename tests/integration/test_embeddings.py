@@ -142,6 +142,27 @@ async def test_the_vendor_is_asked_for_base64_and_for_the_dimensions(
     }
 
 
+async def test_lists_of_tokens_and_unknown_fields_are_passed_on_to_openais_api(
+    client: openai.AsyncOpenAI, upstream: OpenAIUpstream
+) -> None:
+    more = {"input_type": "query", "api_base": "http://attacker.example", "metadata": {"a": "b"}}
+    for given in ([[5, 6], [7]], [5, 6, 7]):
+        answer = await ask(client, {"model": "small", "input": given, **more})
+        assert answer.status_code == 200, answer.text
+    assert [call.body for call in upstream.calls] == [
+        {"model": "v-small", "input": [[5, 6], [7]], "input_type": "query"},
+        {"model": "v-small", "input": [[5, 6, 7]], "input_type": "query"},
+    ]
+
+
+@pytest.mark.parametrize("model", ["wordllama", "nomic", "random"])
+async def test_lists_of_tokens_are_refused_by_who_reads_texts(client: openai.AsyncOpenAI, model: str) -> None:
+    answer = await ask(client, {"model": model, "input": [[1, 2], [3]]})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["param"]) == (400, "unsupported_parameter", "input")
+    assert "check_embedding_ctx_length=False" in error["message"]
+
+
 @pytest.mark.parametrize(("model", "dimensions"), [("wordllama", 64), ("nomic", 2), ("random", 12)])
 async def test_a_shortened_vector_has_length_one(
     client: openai.AsyncOpenAI, ollama: OllamaUpstream, model: str, dimensions: int
@@ -184,6 +205,11 @@ async def test_a_batch_of_the_most_texts_works_and_one_more_is_refused(client: o
         ({"input": ["a", {}]}, 422, "validation_failed", "input.1"),
         ({"input": 3}, 422, "validation_failed", "input"),
         ({"input": [1, 2, 3]}, 400, "unsupported_parameter", "input"),
+        ({"input": [[1], "a"]}, 422, "validation_failed", "input.1"),
+        ({"input": ["a", [1]]}, 422, "validation_failed", "input.1"),
+        ({"input": [[]]}, 422, "validation_failed", "input.0"),
+        ({"input": [[-1]]}, 422, "validation_failed", "input.0"),
+        ({"input": [[1.5]]}, 422, "validation_failed", "input.0"),
         ({"input": [[1, 2], [3]]}, 400, "unsupported_parameter", "input"),
         ({"encoding_format": "hex"}, 422, "validation_failed", "encoding_format"),
         ({"dimensions": 0}, 422, "validation_failed", "dimensions"),

@@ -9,15 +9,22 @@ import numpy as np
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.core.exceptions import UnsupportedParameter, ValidationFailed
+from gateway.core.exceptions import ValidationFailed
 from gateway.dialects.base import parse_body
-from gateway.domain.embeddings import Embeddings, Vectors
+from gateway.dialects.openai.passed_on import passed_on
+from gateway.domain.embeddings import EmbeddingRequest, Embeddings, Vectors
 
 _MOST_TEXTS = 2048
+_MOST_TOKEN = 2**31
+# Accepted and not for upstreams.
+_NOT_PASSED_ON = frozenset({"metadata"})
 
 
 class EmbeddingsBody(BaseModel):
-    """`input` is a text or a list of at most 2,048; unknown fields are accepted and not passed on."""
+    """`input` is a text, a list of tokens, or a list of at most 2,048 of either.
+
+    Unknown fields are accepted and handed to providers that speak OpenAI.
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -28,24 +35,43 @@ class EmbeddingsBody(BaseModel):
     user: Annotated[str | None, Field(max_length=512)] = None
 
 
-def parse_embeddings(body: bytes) -> tuple[EmbeddingsBody, tuple[str, ...]]:
-    """The body, and its texts.
+def parse_embeddings(body: bytes) -> tuple[EmbeddingsBody, EmbeddingRequest]:
+    """The body, and what it asks of a model as yet without a name.
 
     Raises:
-        ValidationFailed: no text, an empty one, or too many. UnsupportedParameter: lists of tokens.
+        ValidationFailed: no input, an empty one, too many, or texts and tokens mixed.
     """
     parsed = parse_body(EmbeddingsBody, body)
     given = [parsed.input] if isinstance(parsed.input, str) else parsed.input
+    if given and all(type(part) is int for part in given):
+        given = [given]
     if not given:
-        raise ValidationFailed("At least one text is needed.", param="input")
-    if len(given) > _MOST_TEXTS and all(isinstance(text, str) for text in given):
-        raise ValidationFailed(f"At most {_MOST_TEXTS} texts go into one request.", param="input")
-    if any(isinstance(part, int | list) and not isinstance(part, bool) for part in given):
-        raise UnsupportedParameter("Send texts; lists of tokens fit one vendor only.", param="input")
-    for at, text in enumerate(given):
-        if not isinstance(text, str) or not text:
+        raise ValidationFailed("At least one input is needed.", param="input")
+    if len(given) > _MOST_TEXTS:
+        raise ValidationFailed(f"At most {_MOST_TEXTS} inputs go into one request.", param="input")
+    of_tokens = isinstance(given[0], list)
+    for at, part in enumerate(given):
+        if of_tokens and not _are_tokens(part):
+            raise ValidationFailed("Every input has to be a list of tokens.", param=f"input.{at}")
+        if not of_tokens and (not isinstance(part, str) or not part):
             raise ValidationFailed("Every input has to be a text that is not empty.", param=f"input.{at}")
-    return parsed, tuple(given)
+    request = EmbeddingRequest(
+        "",
+        () if of_tokens else tuple(given),
+        parsed.dimensions,
+        tokens=tuple(map(tuple, given)) if of_tokens else (),
+        base64=parsed.encoding_format == "base64",
+        extra=passed_on(parsed.model_extra or {}, _NOT_PASSED_ON),
+    )
+    return parsed, request
+
+
+def _are_tokens(given: Any) -> bool:
+    return (
+        isinstance(given, list)
+        and bool(given)
+        and all(type(token) is int and 0 <= token < _MOST_TOKEN for token in given)
+    )
 
 
 def embeddings_body(result: Embeddings, model: str, encoding: Literal["float", "base64"] | None) -> bytes:

@@ -26,6 +26,14 @@ _HARMLESS: dict[str, tuple[Any, ...]] = {
     "partial_images": (None, 0),
     "stream": (None, False),
 }
+# What OpenAI's API takes beyond that; it depends on the provider whether it can be honoured.
+_RENDERING: dict[str, tuple[Any, ...]] = {
+    "quality": ("low", "medium", "high", "hd"),
+    "style": ("vivid", "natural"),
+    "background": ("transparent", "opaque"),
+    "output_format": ("jpeg", "webp"),
+    "output_compression": tuple(range(100)),
+}
 
 
 def parse_generations(body: bytes) -> tuple[Order, bool]:
@@ -35,8 +43,13 @@ def parse_generations(body: bytes) -> tuple[Order, bool]:
         ValidationFailed, UnsupportedParameter: each names the `param`.
     """
     parsed = parse_body(GenerationsBody, body)
+    rendering: dict[str, Any] = {}
     for name, value in (parsed.model_extra or {}).items():
-        if name not in _HARMLESS or value not in _HARMLESS[name]:
+        if value in _HARMLESS.get(name, ()):
+            continue
+        if type(value) in (str, int) and value in _RENDERING.get(name, ()):
+            rendering[name] = value
+        else:
             raise UnsupportedParameter("This cannot be honoured here.", param=name[:100])
     width = height = None
     if parsed.size not in (None, "auto"):
@@ -46,7 +59,14 @@ def parse_generations(body: bytes) -> tuple[Order, bool]:
         width, height = int(found[1]), int(found[2])
     if parsed.response_format not in (None, "url", "b64_json"):
         raise ValidationFailed("Either url or b64_json.", param="response_format")
-    request = ImageRequest(model="", prompt=parsed.prompt, width=width, height=height, n=parsed.n or 1)
+    request = ImageRequest(
+        model="",
+        prompt=parsed.prompt,
+        width=width,
+        height=height,
+        n=parsed.n or 1,
+        rendering=rendering,
+    )
     return Order(request, parsed.model), parsed.response_format != "url"
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from functools import cache, partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
+from urllib.request import getproxies
 
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from gateway.core.tracing import outgoing_traceparent
+from gateway.providers.chat.no_proxy import NoProxy
 from gateway.providers.chat.registry import ProviderMisconfigured
 
 # Below the five seconds after which common servers close an idle connection, so that none is closed on us.
 _IDLE_SECONDS = 4.0
+_PORTS = {"http": 80, "https": 443}
 # aiohttp gives up beyond 8 KiB, and some servers send longer policies than that.
 _MAX_HEADER = 64 * 1024
 _NO_SUCH_PROXY = (
@@ -37,8 +41,13 @@ def upstream_client(trust_env: bool = True, verify: ssl.SSLContext | None = None
     Raises:
         ProviderMisconfigured: the environment names a proxy that cannot be used.
     """
+    proxies = getproxies() if trust_env else {}
     try:
-        return _UpstreamClient(trust_env=trust_env, verify=verify or _usual_authorities())
+        exceptions = NoProxy(proxies.get("no", ""))
+    except ValueError as error:
+        raise ProviderMisconfigured(str(error)) from error
+    try:
+        return _UpstreamClient(proxies, exceptions, verify=verify or _usual_authorities())
     except (ValueError, httpx.InvalidURL) as error:
         raise ProviderMisconfigured(_NO_SUCH_PROXY) from error
 
@@ -46,10 +55,11 @@ def upstream_client(trust_env: bool = True, verify: ssl.SSLContext | None = None
 class _UpstreamClient(httpx.AsyncClient):
     """httpx reads the environment and chooses the transport; aiohttp would do so anew for every request."""
 
-    def __init__(self, *, trust_env: bool, verify: ssl.SSLContext) -> None:
+    def __init__(self, proxies: Mapping[str, str], exceptions: NoProxy, *, verify: ssl.SSLContext) -> None:
         self._context = verify
+        self._proxies = proxies
+        self._exceptions = exceptions
         super().__init__(
-            trust_env=trust_env,
             verify=verify,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             event_hooks={"request": [_without_credentials_in_the_address]},
@@ -71,6 +81,19 @@ class _UpstreamClient(httpx.AsyncClient):
         response.headers.encoding = "iso-8859-1"
         response.request = request
         return response
+
+    def _get_proxy_map(self, *args: Any, **kwargs: Any) -> dict[str, httpx.Proxy | None]:
+        """The proxies alone; httpx refuses half of what NO_PROXY may hold and ignores the other half."""
+        found: dict[str, httpx.Proxy | None] = {}
+        for scheme in ("http", "https", "all"):
+            if address := self._proxies.get(scheme):
+                found[f"{scheme}://"] = httpx.Proxy(address if "://" in address else f"http://{address}")
+        return found
+
+    def _transport_for_url(self, url: httpx.URL) -> httpx.AsyncBaseTransport:
+        if self._proxies and self._exceptions.covers(url.host, url.port or _PORTS.get(url.scheme)):
+            return self._transport
+        return super()._transport_for_url(url)
 
     def _init_transport(self, *args: Any, **kwargs: Any) -> httpx.AsyncBaseTransport:
         return AiohttpTransport(verify=self._context, client=partial(_session, self._context))

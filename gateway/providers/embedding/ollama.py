@@ -30,6 +30,10 @@ class OllamaEmbeddings(EmbeddingProvider):
     ) -> None:
         super().__init__(name, config, timeouts, http)
         self._url = f"{wire.base_url_of(config.base_url, _DEFAULT_BASE_URL)}/api/embed"
+        self._headers = {"content-type": "application/json"}
+        if config.api_key:
+            self._headers["authorization"] = f"Bearer {config.api_key}"
+            wire.check_header("authorization", self._headers["authorization"])
         self._extensions = {"timeout": wire.timeouts_of(timeouts)}
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
@@ -39,7 +43,7 @@ class OllamaEmbeddings(EmbeddingProvider):
         call = httpx.Request(
             "POST",
             self._url,
-            headers={"content-type": "application/json"},
+            headers=self._headers,
             content=orjson.dumps(body),
             extensions=dict(self._extensions),
         )

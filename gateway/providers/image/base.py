@@ -18,6 +18,8 @@ class ImageProvider(ABC):
     type: ClassVar[str]
     # Whether a cancelled request makes nothing any more; vendors go on and charge for the images.
     stops_when_cancelled: ClassVar[bool] = False
+    # The words of `ImageRequest.rendering` that it takes.
+    renders: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(
         self, name: str, config: ProviderConfig, timeouts: Timeouts, http: httpx.AsyncClient

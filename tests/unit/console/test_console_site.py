@@ -136,6 +136,7 @@ async def test_without_a_build_the_page_says_how_to_mend_it_and_the_api_works() 
         answer = await http.get("/")
         assert answer.status_code == 503
         assert "make console" in answer.text
+        assert (await http.head("/")).status_code == 200
         assert (await http.get("/c/42")).status_code == 404
         assert (await http.get("/api/models")).status_code == 200
         docs = await http.get("/docs")

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.domain.catalog import Catalog
 from gateway.domain.catalog_file import ConfigError, parse_catalog
+from gateway.domain.yaml_lines import read_lines
 
 SHIPPED = Path(__file__).parents[3] / "provider_config.yaml"
 BASE = """\
@@ -180,3 +181,35 @@ def test_a_mistake_never_shows_a_secret() -> None:
 
 def test_deep_nesting_is_a_mistake_and_no_crash() -> None:
     assert "nested too deeply" in mistakes("a: " + "[" * 5000 + "]" * 5000)[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "value"),
+    [
+        ("${A:-${B:-x}}", {}, "x"),
+        ("${A:-${B:-x}}", {"B": "b"}, "b"),
+        ("${A:-${B:-x}}", {"A": "a", "B": "b"}, "a"),
+        ("${A:-${B}}", {"A": "a"}, "a"),  # B is not needed
+        ("${A:-http://${HOST:-localhost}:${PORT:-80}/v1}/x", {"PORT": "81"}, "http://localhost:81/v1/x"),
+        ("${A:-${B:-${C:-deep}}}", {}, "deep"),
+        ("${A:-}${B:-y}", {}, "y"),
+        ("${A:-$${B}}", {}, "${B}"),
+        ("${A:-${B:-x}}", {"A": "${C}"}, "${C}"),  # a value is no placeholder
+        ("$5 {a} $A", {}, "$5 {a} $A"),
+    ],
+)
+def test_a_default_may_hold_placeholders(text: str, environ: dict[str, str], value: str) -> None:
+    document = read_lines(f"key: '{text}'", environ)
+    assert (document.value, document.problems) == ({"key": value}, [])
+
+
+@pytest.mark.parametrize("text", ["${A:-${B:-x}", "${A:-${B}}", "${", "${A:-", "${A-b}", "${1A}"])
+def test_a_placeholder_that_is_none_is_named(text: str) -> None:
+    assert read_lines(f"key: '{text}'", {}).problems
+
+
+@pytest.mark.parametrize("end", ["?api-version=1", "#part", "/v1?", "/v1#"])
+@pytest.mark.parametrize("kind", ["openai", "anthropic", "gemini", "ollama", "comfyui"])
+def test_a_base_url_takes_no_query_and_no_fragment(kind: str, end: str) -> None:
+    found = mistakes(f"providers:\n  p: {{type: {kind}, base_url: 'http://localhost:1{end}'}}\n")
+    assert any(line.startswith("conf.yaml:2: providers.p.base_url: ") for line in found), found

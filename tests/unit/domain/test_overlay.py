@@ -111,3 +111,13 @@ def test_only_what_runs_on_hardware_of_ones_own_is_free(address: str, free: bool
 def test_a_variable_that_cannot_be_understood_stops_the_start(environ: dict[str, str]) -> None:
     with pytest.raises(ConfigError):
         parse_catalog("", environ)
+
+
+@pytest.mark.parametrize("variable", ["GATEWAY_UPSTREAMS", "GATEWAY_FALLBACKS"])
+def test_a_name_that_stands_twice_is_refused(variable: str) -> None:
+    twice = {"GATEWAY_UPSTREAMS": "a=mock://local;b=mock://fail;a=http://localhost:1"}
+    if variable == "GATEWAY_FALLBACKS":
+        twice = {"GATEWAY_UPSTREAMS": "a=mock://local;b=mock://fail", variable: "a=b;a=b"}
+
+    with pytest.raises(ConfigError, match=f"{variable}: a stands there twice"):
+        parse_catalog("", twice)

@@ -1,0 +1,22 @@
+"""The headers of every call to a server that speaks OpenAI's API, whatever the call is for."""
+
+from __future__ import annotations
+
+from gateway.domain.catalog import ProviderConfig
+from gateway.providers.chat import wire
+
+
+def headers_of(config: ProviderConfig) -> dict[str, str]:
+    """Content type, key and `options.headers`, which replace the others; names in lower case.
+
+    Raises:
+        ValueError: a header that HTTP cannot carry.
+    """
+    headers = {"content-type": "application/json", "user-agent": "llm-gateway"}
+    if config.api_key:
+        headers["authorization"] = f"Bearer {config.api_key}"
+    own = dict(config.options.get("headers") or {})
+    headers.update({str(name).lower(): str(value) for name, value in own.items()})
+    for name, value in headers.items():
+        wire.check_header(name, value)
+    return headers
