@@ -18,6 +18,7 @@ from gateway.providers.chat import wire
 from gateway.providers.chat.base import ChatProvider, ProviderHealth
 from gateway.providers.chat.openai_answer import AnswerReader
 from gateway.providers.chat.openai_body import encode
+from gateway.providers.chat.openai_headers import headers_of
 from gateway.providers.chat.relay import relay
 from gateway.providers.chat.vendor_data import given_back
 
@@ -47,15 +48,8 @@ class OpenAIProvider(ChatProvider):
         if wanted not in ("all", "known"):
             raise ValueError("options.message_fields is `all` or `known`")
         self._known_only = wanted == "known"
-        headers = {"content-type": "application/json", "user-agent": "llm-gateway"}
-        if config.api_key:
-            headers["authorization"] = f"Bearer {config.api_key}"
-        headers.update({str(k): str(v) for k, v in dict(config.options.get("headers") or {}).items()})
-        for header, value in headers.items():
-            wire.check_header(header, value)
-        self._headers = httpx.Headers(
-            {**headers, "host": self._url.netloc.decode(), "accept-encoding": "identity"}, encoding="utf-8"
-        )
+        own = {"host": self._url.netloc.decode(), "accept-encoding": "identity"}
+        self._headers = httpx.Headers({**headers_of(config), **own}, encoding="utf-8")
         self._extensions = {"timeout": wire.timeouts_of(timeouts)}
 
     @property

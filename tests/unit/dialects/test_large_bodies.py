@@ -59,8 +59,8 @@ def test_a_question_of_a_million_characters_with_many_commas_is_accepted() -> No
 
 
 def test_a_batch_of_texts_is_accepted() -> None:
-    _, texts = parse_embeddings(_encoded({**MODEL, "input": [PROSE * 20] * 2048}))
-    assert len(texts) == 2048
+    _, request = parse_embeddings(_encoded({**MODEL, "input": [PROSE * 20] * 2048}))
+    assert len(request.texts) == 2048
 
 
 QUESTION = [{"role": "user", "content": "Hi"}]
