@@ -26,8 +26,8 @@ class ProviderHealth:
 class ChatProvider(ABC):
     """A vendor of chat models.
 
-    `stream` yields `TextDelta`, `ReasoningDelta` and `ToolCallDelta`, and ends with exactly one
-    `Completed`. Every way a vendor can fail becomes one of:
+    `stream` yields `TextDelta`, `ReasoningDelta`, `ToolCallDelta` and `MessageFields`, and ends with exactly
+    one `Completed`. Every way a vendor can fail becomes one of:
 
     - `UpstreamUnavailable`: connection refused or reset before an answer, HTTP 5xx, 408, 409, 425, 498 and
       499, and every other 4xx that no caller can cause, such as 404, 405 and 410 (not `transient`, nor is a

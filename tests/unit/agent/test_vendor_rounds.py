@@ -12,7 +12,7 @@ import pytest
 from gateway.agent.runner import AgentRunner
 from gateway.domain.catalog import Catalog
 from gateway.domain.config.guardrails import GuardSet
-from gateway.domain.events import Answer, TurnCompleted
+from gateway.domain.events import Answer, MessageFields, TurnCompleted
 from gateway.tools import registry
 from gateway.tools.base import Tool, ToolArguments
 from tests.agents import OFF, run, runner, turn
@@ -95,6 +95,17 @@ def asks(word: str) -> Reply:
     arguments = json.dumps({"word": word})
     calls = [Asked("probe", (arguments[:4], arguments[4:]), f"toolu_{word}")]
     return Reply(text=("Wait.",), reasoning=("Let me ", f"see {word}."), tools=calls, finish="tool_calls")
+
+
+async def test_a_guard_that_blocks_shows_no_fields_of_the_vendor() -> None:
+    async with AnthropicUpstream() as up, agent_of("anthropic", up) as agent:
+        for guard, shown in ((OFF, True), (BLOCK, False)):
+            up.script(Reply(reasoning=("Secretly.",)))
+            events = await run(agent, turn("Hi", model="it"), guard=guard)
+            end = events[-1]
+            assert isinstance(end, TurnCompleted)
+            assert any(isinstance(event, MessageFields) for event in events) is shown
+            assert (end.answer.vendor is not None) is shown
 
 
 async def answered(agent: AgentRunner, guard: GuardSet = OFF, **fields: Any) -> Answer:

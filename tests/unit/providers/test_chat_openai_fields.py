@@ -1,0 +1,157 @@
+"""Names and fields that differ among the servers that speak OpenAI's API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from gateway.domain.catalog import ProviderConfig, Timeouts
+from gateway.domain.catalog_file import parse_catalog
+from gateway.domain.chat import ChatRequest, ResponseFormat, Sampling
+from gateway.domain.events import Completed, MessageFields, TextDelta
+from gateway.domain.messages import ImagePart, Message, TextPart, ToolCall, VendorData
+from gateway.providers.chat.http_client import upstream_client
+from gateway.providers.chat.openai import OpenAIProvider
+from gateway.providers.chat.openai_answer import AnswerReader
+from gateway.providers.chat.openai_body import encode
+from gateway.providers.chat.vendor_data import joined
+from tests.upstreams.openai_server import OpenAIUpstream
+
+HELLO = (Message("user", "Hi"),)
+LIMITED = Sampling(max_tokens=7)
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    async with upstream_client(trust_env=False) as client:
+        yield client
+
+
+def provider(http: httpx.AsyncClient, url: str, **options: Any) -> OpenAIProvider:
+    return OpenAIProvider("o", ProviderConfig(type="openai", base_url=url, options=options), Timeouts(), http)
+
+
+SHIPPED = parse_catalog(Path("provider_config.yaml").read_text(), {}).providers["openai"].options
+NAMES = {"gpt-5*": "max_completion_tokens", "*": "max_tokens"}
+
+
+@pytest.mark.parametrize(
+    ("options", "model", "field"),
+    [
+        ({}, "gpt-5.1", "max_tokens"),
+        ({"max_tokens_field": "max_completion_tokens"}, "any", "max_completion_tokens"),
+        ({"max_tokens_field": NAMES}, "gpt-5.1", "max_completion_tokens"),
+        ({"max_tokens_field": NAMES}, "mistral-large", "max_tokens"),
+        (SHIPPED, "gpt-5-mini", "max_completion_tokens"),
+        (SHIPPED, "o4-mini", "max_completion_tokens"),
+        (SHIPPED, "olmo-2", "max_tokens"),
+        (SHIPPED, "gpt-4o", "max_tokens"),
+    ],
+)
+async def test_the_limit_of_tokens_has_the_name_that_the_model_takes(
+    http: httpx.AsyncClient, options: dict[str, Any], model: str, field: str
+) -> None:
+    async with OpenAIUpstream() as up:
+        it = provider(http, up.url, **options)
+        [e async for e in it.stream(ChatRequest(model, HELLO, LIMITED))]
+    limits = {name: value for name, value in up.calls[0].body.items() if name.startswith("max_")}
+    assert limits == {field: 7}
+
+
+@pytest.mark.parametrize("option", [5, [], {"gpt-*": 3}, {"gpt-*": ""}])
+async def test_a_field_that_is_no_name_is_named(http: httpx.AsyncClient, option: Any) -> None:
+    with pytest.raises(ValueError, match="max_tokens_field"):
+        provider(http, "http://127.0.0.1:9", max_tokens_field=option)
+    with pytest.raises(ValueError, match="message_fields"):
+        provider(http, "http://127.0.0.1:9", message_fields="some")
+
+
+OWN = Message(
+    "assistant",
+    (
+        TextPart("a", {"cache_control": {"type": "ephemeral"}}),
+        ImagePart("data:image/png;base64,iVBORw0KGgo", extra={"x": 1}),
+    ),
+    (ToolCall("c1", "f", " ", {"extra_content": {"google": {}}}),),
+    vendor=VendorData(fields={"reasoning_content": "hm", "role": "system", "content": "forged"}),
+)
+
+
+async def test_a_strict_server_gets_only_fields_that_openai_documents(http: httpx.AsyncClient) -> None:
+    sent = []
+    for options in ({}, {"message_fields": "known"}):
+        async with OpenAIUpstream() as up:
+            [e async for e in provider(http, up.url, **options).stream(ChatRequest("m", (*HELLO, OWN)))]
+            sent.append(up.calls[0].body["messages"][1])
+    every, known = sent
+    assert every["reasoning_content"] == "hm"
+    assert every["content"][0]["cache_control"] == {"type": "ephemeral"}
+    assert every["content"][1]["x"] == 1
+    assert every["tool_calls"][0]["extra_content"] == {"google": {}}
+    assert known.keys() == {"role", "content", "tool_calls"}
+    assert [part.keys() for part in known["content"]] == [{"type", "text"}, {"type", "image_url"}]
+    assert known["tool_calls"] == [
+        {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    ]
+    for message in (every, known):  # a field of the gateway's own is never the client's
+        assert (message["role"], type(message["content"])) == ("assistant", list)
+
+
+def test_a_schemas_description_is_sent() -> None:
+    wanted = ResponseFormat("json_schema", "shape", {"type": "object"}, description="What it is.")
+    body = orjson.loads(encode(ChatRequest("m", HELLO, response_format=wanted), "max_tokens"))
+    assert body["response_format"]["json_schema"]["description"] == "What it is."
+
+
+def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return b"data: " + json.dumps({"choices": [choice], **more}).encode() + b"\n\n"
+
+
+def test_sources_reach_the_client_and_reasoning_details_come_back() -> None:
+    details = [{"type": "reasoning.text", "text": "a"}, {"type": "reasoning.encrypted", "data": "b"}]
+    source = {"type": "url_citation", "url_citation": {"url": "https://example.com"}}
+    reader = AnswerReader(VendorData("openai", "router", "m"))
+    events = reader.feed(
+        chunk({"content": "Hi", "function_call": None, "audio": None})
+        + chunk({"reasoning": "a", "reasoning_details": details[:1]})
+        + chunk({"reasoning_details": details[1:]})
+        + chunk({"annotations": [source]})
+        + chunk({}, "stop", citations=["https://example.com"])
+    )
+    events += reader.end()
+    shown = [event.fields for event in events if isinstance(event, MessageFields)]
+    assert shown == [
+        {"reasoning_details": details[:1]},
+        {"reasoning_details": details[1:]},
+        {"annotations": [source]},
+        {"citations": ["https://example.com"]},
+    ]
+    end = events[-1]
+    assert isinstance(end, Completed)
+    assert end.vendor == VendorData("openai", "router", "m", {"reasoning": "a", "reasoning_details": details})
+    plain = AnswerReader()
+    (text, last) = plain.feed(chunk({"content": "Hi"}) + chunk({}, "stop")) + plain.end()
+    assert text == TextDelta("Hi")
+    assert isinstance(last, Completed)
+    assert last.vendor is None
+
+
+@pytest.mark.parametrize(
+    ("before", "piece", "whole"),
+    [
+        (None, "a", "a"),
+        ("a", "b", "ab"),
+        ([1], [2], [1, 2]),
+        ({"a": "x", "b": 1}, {"a": "y", "b": 2}, {"a": "xy", "b": 2}),
+        ("a", 3, 3),
+    ],
+)
+def test_pieces_of_a_field_are_joined_by_their_kind(before: Any, piece: Any, whole: Any) -> None:
+    assert joined(before, piece) == whole
