@@ -41,10 +41,6 @@ class AgentParts:
         able = (self.providers[name] for name in model.providers if self.providers[name].configured)
         return next(able, self.providers[model.provider])
 
-    def total_timeout(self, provider: ChatProvider) -> float:
-        """Seconds one model call may take in all."""
-        return self.catalog.timeouts.mock if provider.type == "mock" else self.catalog.timeouts.live
-
 
 @dataclass(slots=True)
 class AgentContext:

@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import Any
 
 from gateway.agent.context import AgentParts
+from gateway.agent.patience import patience_of
 from gateway.agent.recovery.breakers import Upstream
 from gateway.agent.reply import Reply
 from gateway.agent.request import prompt_tokens
@@ -89,7 +90,7 @@ async def _asked(
             # Our own time limit, shorter than an answer's, tells nothing of the upstream.
             with parts.upstreams.calling(upstream, probe):
                 reply.sent = True
-                async with asyncio.timeout(min(timeout_seconds, parts.total_timeout(provider))):
+                async with asyncio.timeout(min(timeout_seconds, patience_of(provider, request).silence)):
                     await _whole(provider.stream(request), reply)
             outcome = "ok"
         except TimeoutError as error:

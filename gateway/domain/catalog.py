@@ -33,6 +33,35 @@ _LONGEST_RECKONED = 16_384
 _FREE_TO_RUN = frozenset({"ollama", "local", "mock", "comfyui"})
 
 
+class Timeouts(ConfigModel):
+    """Seconds.
+
+    `first_token` is how long a stream may be silent, before its first token and after it; comments, pings and
+    empty pieces count as signs of life. An unstreamed answer may be silent for as long again for each 250
+    tokens that it may have (1500 without a limit). `live` is the most that an unstreamed call takes in all,
+    `stream` the most that a stream does. `mock` is of both for the mock.
+    """
+
+    mock: Annotated[float, Field(gt=0)] = 5
+    live: Annotated[float, Field(gt=0)] = 180
+    first_token: Annotated[float, Field(gt=0)] = 10
+    stream: Annotated[float, Field(gt=0)] = 1800
+    connect: Annotated[float, Field(gt=0)] = 5
+
+
+# These load a model at the first call, and may run on a CPU.
+_SLOW_TYPES = {kind: {"first_token": 120.0, "live": 600.0} for kind in ("ollama", "local")}
+
+
+class ProviderTimeouts(ConfigModel):
+    """Seconds, for one provider in place of those of `timeouts`."""
+
+    live: Annotated[float, Field(gt=0)] | None = None
+    first_token: Annotated[float, Field(gt=0)] | None = None
+    stream: Annotated[float, Field(gt=0)] | None = None
+    connect: Annotated[float, Field(gt=0)] | None = None
+
+
 class ProviderConfig(ConfigModel):
     """`type` is the name of a module of `gateway.providers.chat`; `options` are that type's own.
 
@@ -42,13 +71,16 @@ class ProviderConfig(ConfigModel):
     `anthropic`: `headers`, `betas`, and fields of the body such as `thinking`. Of `gemini`: arguments of
     `ChatGoogleGenerativeAI`, and `placeholder_signature`. Of `ollama`: `num_ctx`, the largest context
     window that its models are asked for, `reasoning`, `keep_alive`, and Ollama's own model options.
-    `base_url` of an OpenAI-compatible server includes its `/v1`.
+    `base_url` of an OpenAI-compatible server includes its `/v1`. `timeouts` are this provider's own; of the
+    types `ollama` and `local`, which load models and may run on a CPU, `first_token` is 120 and `live` 600
+    where nothing else is configured.
     """
 
     type: str
     base_url: str | None = None
     api_key: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
+    timeouts: ProviderTimeouts = ProviderTimeouts()
 
     @field_validator("base_url", "api_key", mode="after")
     @classmethod
@@ -115,15 +147,6 @@ class ModelConfig(ConfigModel):
         if isinstance(given, list | tuple) and given:
             return {**value, "provider": given[0], "providers": tuple(dict.fromkeys(given))}
         return {**value, "providers": (given,)} if isinstance(given, str) else value
-
-
-class Timeouts(ConfigModel):
-    """Seconds."""
-
-    mock: Annotated[float, Field(gt=0)] = 5
-    live: Annotated[float, Field(gt=0)] = 180
-    first_token: Annotated[float, Field(gt=0)] = 60
-    connect: Annotated[float, Field(gt=0)] = 5
 
 
 class RoutingRule(ConfigModel):
@@ -236,6 +259,13 @@ class Catalog(ConfigModel):
             unknown = self.pricing.unknown
             otherwise = Price() if own else Price(unknown.input, unknown.output, unknown.image)
             self._prices[name] = _price(model.price or PriceConfig(), otherwise)
+
+    def timeouts_of(self, provider: ProviderConfig) -> Timeouts:
+        """The provider's own timeouts, else the configured ones, else its type's, else the defaults."""
+        slow = _SLOW_TYPES.get(provider.type, {})
+        of_type = {name: value for name, value in slow.items() if name not in self.timeouts.model_fields_set}
+        own = provider.timeouts.model_dump(exclude_none=True)
+        return self.timeouts.model_copy(update={**of_type, **own})
 
     def price_of(self, model: str) -> Price:
         """Its own price; without one nothing on hardware of one's own, `pricing.unknown` elsewhere."""

@@ -161,9 +161,17 @@ def _add_limits(result: dict[str, Any], environ: Mapping[str, str]) -> None:
         (RESET_SECONDS, "circuit_breaker", "reset_seconds", float),
         (REQUEST_TIMEOUT, "timeouts", "live", float),
         (REQUEST_TIMEOUT, "timeouts", "first_token", float),
+        (REQUEST_TIMEOUT, "timeouts", "stream", float),
     ):
         if (number := _number(variable, environ, kind)) is not None:
             result[section] = {**(result.get(section) or {}), field: number}
+    if _number(REQUEST_TIMEOUT, environ, float) is not None:  # it is for every provider
+        result["providers"] = {
+            name: {key: value for key, value in provider.items() if key != "timeouts"}
+            if isinstance(provider, dict)
+            else provider
+            for name, provider in (result.get("providers") or {}).items()
+        }
 
 
 def _pairs(variable: str, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:

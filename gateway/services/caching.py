@@ -135,10 +135,11 @@ class CachedRunner:
 
     def _patience(self, turn: Turn) -> float:
         """Seconds that a caller waits for another's call: as long as for a word of its own."""
-        timeouts = self.parts.catalog.timeouts
-        if self.parts.catalog.mode == "mock":
-            return timeouts.mock
-        return timeouts.first_token if turn.incremental else timeouts.live
+        catalog = self.parts.catalog
+        if catalog.mode == "mock":
+            return catalog.timeouts.mock
+        timeouts = [provider.timeouts for provider in self.parts.providers.values()]
+        return max(limits.first_token if turn.incremental else limits.live for limits in timeouts)
 
 
 def _as_miss(event: TurnCompleted | TurnFailed) -> TurnCompleted | TurnFailed:

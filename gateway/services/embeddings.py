@@ -134,7 +134,7 @@ class EmbeddingService:
         )
 
     async def _asked(self, provider: EmbeddingProvider, request: EmbeddingRequest) -> Embeddings:
-        limits = self._catalog.timeouts
+        limits = provider.timeouts
         try:
             async with asyncio.timeout(limits.mock if provider.type == "mock" else limits.live):
                 return await provider.embed(request)

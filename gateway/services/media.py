@@ -228,7 +228,7 @@ class MediaService:
     async def _collect(
         self, provider: ImageProvider, request: ImageRequest, tell: Callable[[ImageProgress], None]
     ) -> list[ImageDone]:
-        limits = self._catalog.timeouts
+        limits = provider.timeouts
         pictures: list[ImageDone] = []
         try:
             async with (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -14,6 +13,7 @@ from gateway.agent.context import AgentContext
 from gateway.agent.edges import shrinks
 from gateway.agent.guarding.checks import Withheld, after_verdict
 from gateway.agent.guarding.screen import OutputScreen, screen_of
+from gateway.agent.patience import Watch, patience_of
 from gateway.agent.remembering.window import after_too_long, make_room, needs_room
 from gateway.agent.reply import Reply
 from gateway.agent.request import build_request, prompt_tokens
@@ -28,11 +28,12 @@ from gateway.core.exceptions import (
     GatewayError,
     RateLimited,
     UpstreamBroken,
+    UpstreamReply,
     UpstreamTimeout,
 )
 from gateway.domain.chat import ChatRequest, ToolSpec
-from gateway.domain.events import Attempt, Completed
-from gateway.providers.chat.base import ChatProvider
+from gateway.domain.events import Attempt, Completed, ProviderEvent
+from gateway.providers.chat.base import ChatProvider, sign_of_life
 from gateway.providers.chat.reasons import explain, texts_of
 
 
@@ -202,35 +203,34 @@ async def _relay(
 ) -> None:
     """Write the provider's events as they come.
 
-    A stream may be silent for `timeouts.first_token` seconds at a time, a call may take the mode's time in
-    all; a whole answer is one silence.
-
     Raises:
         UpstreamTimeout, UpstreamBroken (no end marker), whatever the provider raises, Withheld.
     """
-    write = context.emit
-    loop = asyncio.get_running_loop()
-    total = context.parts.total_timeout(provider)
-    silence = min(provider.timeouts.first_token, total) if request.incremental else total
-    deadline = loop.time() + total
+    watch = Watch(patience_of(provider, request))
+    token = sign_of_life.set(watch.alive)
     try:
-        async with (
-            asyncio.timeout(silence) as limit,
-            aclosing(after_verdict(provider.stream(request), context)) as events,
-        ):
+        async with watch.limit, aclosing(after_verdict(provider.stream(request), context)) as events:
             async for event in events:
-                limit.reschedule(min(deadline, loop.time() + silence))
-                if screen is None:
-                    reply.add(event)
-                    if not isinstance(event, Completed):
-                        write(event)
-                    continue
-                for passed in screen.through(event):
-                    reply.add(passed)
-                    if not isinstance(passed, Completed):
-                        write(passed)
-                screen.obey()
+                watch.alive()
+                _take(event, reply, context, screen)
     except TimeoutError as error:
-        raise UpstreamTimeout from error
+        timeout = UpstreamTimeout()
+        timeout.upstream = UpstreamReply(reason=watch.reason)
+        raise timeout from error
+    finally:
+        sign_of_life.reset(token)
     if reply.finish_reason is None:
         raise UpstreamBroken
+
+
+def _take(event: ProviderEvent, reply: Reply, context: AgentContext, screen: OutputScreen | None) -> None:
+    if screen is None:
+        reply.add(event)
+        if not isinstance(event, Completed):
+            context.emit(event)
+        return
+    for passed in screen.through(event):
+        reply.add(passed)
+        if not isinstance(passed, Completed):
+            context.emit(passed)
+    screen.obey()

@@ -28,11 +28,20 @@ async def retry(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState
         return AgentState()
     tried = [upstreams.at(*call) for call in failed]
     if not upstreams.another(model, tried):
+        if _was_slow(context):
+            return AgentState()
         pause = upstreams.pause(failure, model, sum(upstream.model == model for upstream in tried))
         if pause is None:
             return AgentState()
         await asyncio.sleep(pause)
     return AgentState(candidates=(model, *state["candidates"]))
+
+
+def _was_slow(context: AgentContext) -> bool:
+    """Whether the failed call took longer than a first token may: a second one keeps the caller waiting."""
+    last = next(attempt for attempt in reversed(context.attempts) if attempt.step == "answer")
+    provider = context.parts.upstreams.at(last.model, last.provider).provider
+    return last.ms > provider.timeouts.first_token * 1000
 
 
 def _past_refusal(

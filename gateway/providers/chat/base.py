@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Callable, Collection
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,6 +14,10 @@ from gateway.core.exceptions import UnsupportedParameter
 from gateway.domain.catalog import ModelConfig, ProviderConfig, Timeouts
 from gateway.domain.chat import ChatRequest
 from gateway.domain.events import ProviderEvent
+
+# Called with every piece of an answer that arrives, whether or not it becomes an event: also comments, pings
+# and empty deltas. Whoever asks a provider may set it for the call.
+sign_of_life: ContextVar[Callable[[], None] | None] = ContextVar("sign_of_life", default=None)
 
 
 @dataclass(frozen=True, slots=True)

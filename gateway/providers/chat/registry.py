@@ -26,7 +26,7 @@ def build_providers(
         ProviderMisconfigured: an unknown type, or a base URL that is none.
     """
     return {
-        name: _build(name, _with_local_url(config, local_model_url), catalog.timeouts, http)
+        name: _build(name, _with_local_url(config, local_model_url), catalog.timeouts_of(config), http)
         for name, config in catalog.providers.items()
     }
 

@@ -25,7 +25,7 @@ from gateway.core.exceptions import (
 )
 from gateway.domain.catalog import Timeouts
 from gateway.providers.chat import refusals
-from gateway.providers.chat.base import ProviderHealth
+from gateway.providers.chat.base import ProviderHealth, sign_of_life
 
 log = structlog.get_logger(__name__)
 
@@ -82,8 +82,11 @@ async def chunks(response: httpx.Response, limit: int = MAX_STREAM) -> AsyncGene
     encoded = response.headers.get("content-encoding", "identity") != "identity"
     source = response.aiter_bytes() if encoded else response.aiter_raw()
     seen = 0
+    alive = sign_of_life.get()
     try:
         async for chunk in source:
+            if alive is not None:
+                alive()
             seen += len(chunk)
             if seen > limit:
                 raise UpstreamBroken

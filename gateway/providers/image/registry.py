@@ -46,6 +46,6 @@ def _build(name: str, config: ProviderConfig, catalog: Catalog, http: httpx.Asyn
     if factory is None:
         raise ProviderMisconfigured(f"providers.{name}.type: this type has no image provider.")
     try:
-        return factory(name, config, catalog.timeouts, http)
+        return factory(name, config, catalog.timeouts_of(config), http)
     except ValueError as error:
         raise ProviderMisconfigured(f"providers.{name}: {error}") from error

@@ -1,0 +1,58 @@
+"""How long one call of a model may be silent, and how long it may take."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from gateway.domain.chat import ChatRequest
+from gateway.providers.chat.base import ChatProvider
+
+# An unstreamed answer is one silence until its last token. It is given the time of a first token again for
+# each so many tokens that it may have; without a limit of its own, for an answer of `_USUAL_TOKENS`.
+_TOKENS_PER_WAIT = 250
+_USUAL_TOKENS = 1500
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds: `silence` between signs of life, `total` for the call."""
+
+    silence: float
+    total: float
+
+
+def patience_of(provider: ChatProvider, request: ChatRequest) -> Patience:
+    """The limits of one call, from the timeouts of its provider.
+
+    Signs of life are bytes: also comments, pings and empty deltas, by which an upstream says that it works.
+    """
+    timeouts = provider.timeouts
+    if provider.type == "mock":
+        return Patience(min(timeouts.first_token, timeouts.mock), timeouts.mock)
+    if request.incremental:
+        return Patience(min(timeouts.first_token, timeouts.live), timeouts.stream)
+    tokens = request.sampling.max_tokens or _USUAL_TOKENS
+    silence = timeouts.first_token * (1 + tokens / _TOKENS_PER_WAIT)
+    return Patience(min(silence, timeouts.live), timeouts.live)
+
+
+class Watch:
+    """A deadline that each sign of life moves on, never past the total."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._silence = patience.silence
+        self._end = self._loop.time() + patience.total
+        self.limit = asyncio.timeout(min(patience.silence, patience.total))
+
+    def alive(self) -> None:
+        if not self.limit.expired():
+            self.limit.reschedule(min(self._end, self._loop.time() + self._silence))
+
+    @property
+    def reason(self) -> str:
+        """Why the time was up, for operators."""
+        if self._loop.time() >= self._end:
+            return "not finished within the time that a call may take"
+        return f"silent for {self._silence:g} s"
