@@ -308,7 +308,7 @@ async def test_broken_streams_and_silence_count_also_after_the_first_word(
 ) -> None:
     async with OpenAIUpstream() as up:
         up.script(step)
-        config = catalog({"one": up.url}, circuit_breaker=FRAGILE, timeouts={"first_token": 0.1, "live": 30})
+        config = catalog({"one": up.url}, circuit_breaker=FRAGILE, timeouts={"first_token": 0.5, "live": 30})
         async with runner(config) as agent:
             assert [type(failure_of(await ask(agent))) for _ in range(3)] == [error, error, CircuitOpen]
 
