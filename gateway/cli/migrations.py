@@ -57,7 +57,7 @@ def configuration(database_url: str) -> Config:
 def upgrade(database_url: str, wait: float = WAIT_SECONDS) -> str:
     """Migrate to the newest revision of this program; returns the one that the database is at.
 
-    Each revision has a transaction of its own. Where other sessions are in its way it is tried again for
+    Each revision has a transaction of its own, except on an empty database. Where other sessions are in its way it is tried again for
     `wait` seconds, and no running turn waits for it longer than a moment. A newer schema stays as it is.
 
     Raises:
@@ -70,8 +70,9 @@ def upgrade(database_url: str, wait: float = WAIT_SECONDS) -> str:
         log.warning("schema_is_newer", schema=revision, program=newest(config))
         return revision
     deadline = time.monotonic() + wait
-    for number, step in enumerate(_steps(config, revision)):
-        if number and revision:  # nobody uses a database that was empty
+    # Nobody uses a database that is empty: all of it is one step.
+    for number, step in enumerate(_steps(config, revision) if revision else ["head"]):
+        if number:
             time.sleep(_BETWEEN_SECONDS)
         _run(database_url, deadline, step, lambda step=step: command.upgrade(config, step))  # type: ignore[misc]
     return newest(config)
@@ -128,7 +129,7 @@ def check_compatible(database_url: str, config: Config, revision: str) -> None:
 def _steps(config: Config, revision: str) -> list[str]:
     scripts = ScriptDirectory.from_config(config)
     known = [script.revision for script in scripts.walk_revisions()]
-    return list(reversed(known[: known.index(revision)] if revision else known))
+    return list(reversed(known[: known.index(revision)]))
 
 
 def _run(database_url: str, deadline: float, step: str, work: Callable[[], None]) -> None:
