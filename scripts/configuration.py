@@ -82,7 +82,8 @@ def sections() -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
                 yield title, rows
             title, rows, words = heading[1], [], []
         elif variable := re.match(r"#([A-Z][A-Z0-9_]*)=(.*)$", line):
-            rows.append((variable[1], _default_of(variable[1], variable[2]), " ".join(words) or "as above"))
+            meaning = " ".join(words) + _example_of(variable[1], variable[2])
+            rows.append((variable[1], _default_of(variable[1]), meaning.strip()))
             words = []
         elif line.startswith("#"):
             words.append(line.removeprefix("#").strip().replace("|", "\\|"))
@@ -91,10 +92,17 @@ def sections() -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
     yield title, rows
 
 
-def _default_of(variable: str, example: str) -> str:
+def _example_of(variable: str, example: str) -> str:
+    """What the example file shows, where that is not the default."""
+    if not example or _default_of(variable).strip("`").lower() == example.lower():
+        return ""
+    return f" Example: `{example}`."
+
+
+def _default_of(variable: str) -> str:
     field = Settings.model_fields.get(variable.lower())
     if field is None:
-        return f"e.g. `{example}`" if example else "–"
+        return "–"
     default = field.default
     if isinstance(default, SecretStr):
         default = default.get_secret_value()

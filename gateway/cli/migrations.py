@@ -57,8 +57,9 @@ def configuration(database_url: str) -> Config:
 def upgrade(database_url: str, wait: float = WAIT_SECONDS) -> str:
     """Migrate to the newest revision of this program; returns the one that the database is at.
 
-    Each revision has a transaction of its own, except on an empty database. Where other sessions are in its way it is tried again for
-    `wait` seconds, and no running turn waits for it longer than a moment. A newer schema stays as it is.
+    Each revision has a transaction of its own, except on an empty database. Where other sessions are in its
+    way it is tried again for `wait` seconds, and no running turn waits for it longer than a moment. A newer
+    schema stays as it is.
 
     Raises:
         OperatorError: locks were held all the time, or the schema is not one that this program can use.

@@ -29,3 +29,10 @@ def test_every_setting_and_every_section_is_on_it(script: ModuleType) -> None:
     assert [name for name in Settings.model_fields if f"| `{name.upper()}` |" not in page] == []
     assert [name for name in Catalog.model_fields if f"### `{name}`\n" not in page] == []
     assert "| `guardrails.people.injection` | `off` \\| `flag` \\| `block` | `flag` |" in page
+
+
+def test_every_variable_has_a_meaning_of_its_own(script: ModuleType) -> None:
+    rows = [row for _, found in script.sections() for row in found]
+    assert [name for name, _, meaning in rows if not meaning or meaning.startswith("Example")] == []
+    assert not [meaning for _, _, meaning in rows if "as above" in meaning]
+    assert not [default for _, default, _ in rows if default.startswith("e.g.")]
