@@ -16,7 +16,7 @@ from tests.gateway_server import Gateway, Person, running_gateway
 from tests.upstreams.anthropic_rules import signature
 from tests.upstreams.anthropic_server import AnthropicUpstream
 from tests.upstreams.gemini_server import GeminiUpstream
-from tests.upstreams.http_server import Refusal, Reply, Tool, UpstreamServer
+from tests.upstreams.http_server import Raw, Refusal, Reply, Tool, UpstreamServer
 from tests.upstreams.openai_server import SIGNATURE, OpenAIUpstream
 
 ROOT = Path(__file__).parents[2]
@@ -228,6 +228,20 @@ async def test_unknown_fields_of_messages_parts_calls_and_tools_reach_a_compatib
     assert body["response_format"]["json_schema"] == schema
     assert (body["prompt_cache_key"], body["safety_identifier"]) == ("room-7", "u1")
     assert body["prompt_cache_retention"] == "24h"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_sources_of_an_answer_reach_the_client(
+    client: openai.AsyncOpenAI, vendors: Vendors, stream: bool
+) -> None:
+    source = {"type": "url_citation", "url_citation": {"url": "https://example.com", "title": "Example"}}
+    said = {"role": "assistant", "content": "Hi", "annotations": [source]}
+    choice = {"index": 0, "finish_reason": "stop", "delta" if stream else "message": said}
+    body = json.dumps({"choices": [choice], "citations": ["https://example.com"]}).encode()
+    vendors.deepseek.script(Raw([b"data: " + body]) if stream else Raw([body], "application/json"))
+    message = await message_of(client, stream, model="deepseek", messages=HELLO)
+    assert message["annotations"] == [source]
+    assert message["citations"] == ["https://example.com"]
 
 
 # The shipped file with nothing but a key of Anthropic.

@@ -7,7 +7,6 @@ vendor's end marker ends in `UpstreamBroken` whatever the SDK would make of it.
 
 from __future__ import annotations
 
-import codecs
 import json
 from collections.abc import AsyncGenerator
 from contextvars import ContextVar
@@ -138,7 +137,7 @@ class GuardedExchange:
         if self._marks.stream_type in kind:
             return self._watch(response, call)
         wire.expect_type(response, "application/json")
-        body = (await wire.whole(response)).removeprefix(codecs.BOM_UTF8)
+        body = await wire.whole(response)
         try:
             answer = loads(body)
             if not self._marks.is_answer(answer):

@@ -16,7 +16,7 @@ from gateway.domain.events import (
     ReasoningDelta,
     TextDelta,
 )
-from gateway.domain.messages import CLIENT_FIELDS, VendorData
+from gateway.domain.messages import VendorData
 from gateway.domain.usage import Usage
 from gateway.providers.chat.finish import FAILED, finish_of
 from gateway.providers.chat.refusals import error_in_stream
@@ -188,8 +188,7 @@ class AnswerReader:
         self._flush()
         self._events.append(MessageFields(fields))
         for name, value in fields.items():
-            if name not in CLIENT_FIELDS:
-                self._back[name] = joined(self._back.get(name), value)
+            self._back[name] = joined(self._back.get(name), value)
 
     def _tool_call(self, call: dict[str, Any]) -> None:
         function = call.get("function") or {}

@@ -9,7 +9,7 @@ import orjson
 
 from gateway.core.exceptions import UpstreamRejected
 from gateway.domain.chat import ChatRequest, ResponseFormat, ToolChoice, ToolSpec
-from gateway.domain.messages import ImagePart, Message, TextPart, ToolCall
+from gateway.domain.messages import CLIENT_FIELDS, ImagePart, Message, TextPart, ToolCall
 
 _NOTHING: Mapping[str, Any] = {}
 
@@ -83,7 +83,8 @@ def _sampling(body: dict[str, Any], request: ChatRequest, max_tokens_field: str)
 def _message(message: Message, known_only: bool) -> dict[str, Any]:
     content = message.content
     own = message.vendor.fields if message.vendor is not None and not known_only else _NOTHING
-    out: dict[str, Any] = {**own, "role": message.role}
+    out: dict[str, Any] = {name: value for name, value in own.items() if name not in CLIENT_FIELDS}
+    out["role"] = message.role
     if isinstance(content, str):
         out["content"] = None if message.tool_calls and not content else content
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import errno
 import math
 import re
@@ -96,8 +97,8 @@ async def chunks(response: httpx.Response, limit: int = MAX_STREAM) -> AsyncGene
 
 
 async def whole(response: httpx.Response, limit: int = MAX_JSON) -> bytes:
-    """The whole body of at most `limit` bytes; raises as `chunks` does."""
-    return b"".join([chunk async for chunk in chunks(response, limit)])
+    """The whole body of at most `limit` bytes, without a byte order mark; raises as `chunks` does."""
+    return b"".join([chunk async for chunk in chunks(response, limit)]).removeprefix(codecs.BOM_UTF8)
 
 
 def expect_type(response: httpx.Response, wanted: str) -> None:

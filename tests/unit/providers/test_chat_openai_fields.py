@@ -135,7 +135,12 @@ def test_sources_reach_the_client_and_reasoning_details_come_back() -> None:
     ]
     end = events[-1]
     assert isinstance(end, Completed)
-    assert end.vendor == VendorData("openai", "router", "m", {"reasoning": "a", "reasoning_details": details})
+    back = {"reasoning": "a", "reasoning_details": details}
+    sources = {"annotations": [source], "citations": ["https://example.com"]}
+    assert end.vendor == VendorData("openai", "router", "m", back | sources)
+    again = ChatRequest("m", (Message("assistant", "Hi", vendor=end.vendor),))
+    sent = orjson.loads(encode(again, "max_tokens"))["messages"][0]
+    assert sent == {"role": "assistant", "content": "Hi", **back}
     plain = AnswerReader()
     (text, last) = plain.feed(chunk({"content": "Hi"}) + chunk({}, "stop")) + plain.end()
     assert text == TextDelta("Hi")

@@ -106,3 +106,11 @@ async def test_a_check_of_a_silent_server_ends(monkeypatch: pytest.MonkeyPatch) 
         health = await wire.check_url(http, f"{up.url}/models", {})
     assert not health.reachable
     assert "no answer" in health.detail
+
+
+async def test_a_byte_order_mark_is_no_part_of_a_body() -> None:
+    async with OpenAIUpstream() as up, upstream_client(trust_env=False) as http:
+        up.script(Raw([b"\xef\xbb", b"\xbf{}"], content_type="application/json"))
+        response = await wire.send(http, httpx.Request("POST", f"{up.url}/embeddings", content=b"{}"))
+        assert await wire.whole(response) == b"{}"
+        await response.aclose()
