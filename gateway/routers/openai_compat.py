@@ -71,18 +71,18 @@ async def _completed(
     request: Request, turn: Turn, body: ChatCompletionBody, principal: Principal
 ) -> Response:
     service, request_id = get_container(request).chat, turn.request_id
-    several = (body.n or 1) > 1
+    several, custom = (body.n or 1) > 1, body.custom_tools
     if not turn.incremental:
         if several:
             return await _choices(request, turn, body, principal)
         answer = await service.answer(turn, principal, leaving(request))
-        return answer_response(request, answer, completion_body(answer))
+        return answer_response(request, answer, completion_body(answer, custom=custom))
     usage, tools = bool(body.stream_options and body.stream_options.include_usage), bool(turn.client_tools)
     if several:
         numbered = stream_choices(service, turn, body.n or 1, principal, leaving(request))
-        together = ChoicesEncoder(request_id, body.n or 1, include_usage=usage, tools=tools)
+        together = ChoicesEncoder(request_id, body.n or 1, include_usage=usage, tools=tools, custom=custom)
         return await open_choices(numbered, together, noting(request))
-    encoder = OpenAIEncoder(request_id, include_usage=usage, tools=tools)
+    encoder = OpenAIEncoder(request_id, include_usage=usage, tools=tools, custom=custom)
     return await open_stream(service.stream(turn, principal, leaving(request)), encoder, noting(request))
 
 
@@ -91,4 +91,6 @@ async def _choices(request: Request, turn: Turn, body: ChatCompletionBody, princ
     service = get_container(request).chat
     answers = await answer_choices(service, turn, body.n or 1, principal, leaving(request))
     cost = sum((answer.cost_usd for answer in answers), Decimal(0))
-    return answer_response(request, replace(answers[0], cost_usd=cost), completion_body(*answers))
+    return answer_response(
+        request, replace(answers[0], cost_usd=cost), completion_body(*answers, custom=body.custom_tools)
+    )

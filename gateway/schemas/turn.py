@@ -112,6 +112,5 @@ class CompletionView(View):
     object: Literal["chat.completion"]
     created: int
     model: str
-    system_fingerprint: str | None
     choices: list[CompletionChoice]
     usage: CompletionUsage

@@ -305,7 +305,7 @@ async def test_openais_own_parameters_go_to_who_speaks_openai(
         ({"model": "arts"}, "model"),
         ({"functions": [{"name": "f"}]}, "functions"),
         ({"audio": {"voice": "alloy", "format": "wav"}}, "audio"),
-        ({"tools": [{"type": "custom", "custom": {"name": "c"}}]}, "tools.0.type"),
+        ({"tools": [{"type": "teleport", "custom": {"name": "c"}}]}, "tools.0.type"),
         (
             {
                 "messages": [

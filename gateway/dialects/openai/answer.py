@@ -10,6 +10,7 @@ import orjson
 
 from gateway.core.exceptions import ContentBlocked
 from gateway.dialects.errors import render_error
+from gateway.dialects.openai.client_tools import custom_input
 from gateway.dialects.sse import frame
 from gateway.domain.events import (
     Answer,
@@ -22,15 +23,18 @@ from gateway.domain.events import (
     TurnCompleted,
     TurnFailed,
 )
-from gateway.domain.messages import CLIENT_FIELDS
+from gateway.domain.messages import CLIENT_FIELDS, ToolCall
 from gateway.domain.usage import Usage
 
 _DONE = b"data: [DONE]\n\n"
 _THOUGHTS = frozenset({"reasoning", "reasoning_content"})
 
 
-def completion_body(*answers: Answer) -> dict[str, Any]:
+def completion_body(*answers: Answer, custom: frozenset[str] = frozenset()) -> dict[str, Any]:
     """A `chat.completion` with a choice for each answer; usage is of all of them.
+
+    Args:
+        custom: names of the client's custom tools.
 
     Raises:
         ContentBlocked: a guardrail withheld an answer.
@@ -41,13 +45,12 @@ def completion_body(*answers: Answer) -> dict[str, Any]:
         "object": "chat.completion",
         "created": int(first.created_at.timestamp()),
         "model": first.model,
-        "system_fingerprint": None,
-        "choices": [_choice(index, answer) for index, answer in enumerate(answers)],
+        "choices": [_choice(index, answer, custom) for index, answer in enumerate(answers)],
         "usage": usage_body(sum((answer.usage for answer in answers), Usage())),
     }
 
 
-def _choice(index: int, answer: Answer) -> dict[str, Any]:
+def _choice(index: int, answer: Answer, custom: frozenset[str]) -> dict[str, Any]:
     _refuse_blocked(answer)
     said = answer.content if answer.content or not answer.tool_calls else None
     message: dict[str, Any] = {
@@ -58,15 +61,7 @@ def _choice(index: int, answer: Answer) -> dict[str, Any]:
     if answer.reasoning:
         message["reasoning_content"] = answer.reasoning
     if answer.tool_calls:
-        message["tool_calls"] = [
-            {
-                **c.extra,
-                "id": c.id,
-                "type": "function",
-                "function": {"name": c.name, "arguments": c.arguments},
-            }
-            for c in answer.tool_calls
-        ]
+        message["tool_calls"] = [_tool_call(call, custom) for call in answer.tool_calls]
     if answer.vendor is not None:
         message = {**_shown(answer.vendor.fields), **message}
     return {
@@ -75,6 +70,14 @@ def _choice(index: int, answer: Answer) -> dict[str, Any]:
         "logprobs": _logprobs(answer.logprobs, answer.refused) if answer.logprobs else None,
         "finish_reason": answer.finish_reason or "stop",
     }
+
+
+def _tool_call(call: ToolCall, custom: frozenset[str]) -> dict[str, Any]:
+    if call.name in custom:
+        said = {"name": call.name, "input": custom_input(call.arguments)}
+        return {**call.extra, "id": call.id, "type": "custom", "custom": said}
+    function = {"name": call.name, "arguments": call.arguments}
+    return {**call.extra, "id": call.id, "type": "function", "function": function}
 
 
 def _shown(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,7 +112,8 @@ def _refuse_blocked(answer: Answer) -> None:
 class OpenAIEncoder:
     """Encodes `chat.completion.chunk`s; the parts that never change are serialised once a stream.
 
-    `tools`: whether calls are the client's to run; of the gateway's own tools it sees nothing. One that is
+    `tools`: whether calls are the client's to run; of the gateway's own tools it sees nothing. `custom` are
+    the names of those that the client declared as custom. One that is
     not `alone` leaves the stream's end to whoever knows of the other choices.
     """
 
@@ -119,11 +123,15 @@ class OpenAIEncoder:
         *,
         include_usage: bool,
         tools: bool = True,
+        custom: frozenset[str] = frozenset(),
         index: int = 0,
         alone: bool = True,
     ) -> None:
         self._include_usage = include_usage
         self._tools = tools
+        self._custom = custom
+        # Arguments of custom calls by their index: JSON around the input, read at the end.
+        self._inputs: dict[int, list[str]] = {}
         self._index = index
         self._alone = alone
         self._head: dict[str, Any] = {
@@ -131,7 +139,6 @@ class OpenAIEncoder:
             "object": "chat.completion.chunk",
             "created": int(time.time()),
             "model": "",
-            "system_fingerprint": None,
         }
         self._before = b""
         self._after = b""
@@ -150,7 +157,7 @@ class OpenAIEncoder:
             case ToolCallDelta():
                 if not self._tools:
                     return None
-                return self._delta(orjson.dumps({"tool_calls": [_tool_call_delta(event)]}))
+                return self._call(event)
             case MessageFields(fields=fields):
                 # Without calls to run, a client sends nothing back; it still reads what is meant for it.
                 shown = {n: v for n, v in fields.items() if self._tools or n in CLIENT_FIELDS}
@@ -164,6 +171,19 @@ class OpenAIEncoder:
                 return frame(orjson.dumps(render_error(error, request_id)[2]))
             case _:
                 return None
+
+    def _call(self, event: ToolCallDelta) -> bytes | None:
+        if event.name in self._custom:
+            self._inputs[event.index] = [event.arguments]
+            begun = {"index": event.index, "id": event.id, "type": "custom"}
+            return self._calls({**event.extra, **begun, "custom": {"name": event.name, "input": ""}})
+        if event.index in self._inputs:
+            self._inputs[event.index].append(event.arguments)
+            return None
+        return self._calls(_tool_call_delta(event))
+
+    def _calls(self, delta: dict[str, Any]) -> bytes:
+        return self._delta(orjson.dumps({"tool_calls": [delta]}))
 
     def _delta(self, delta: bytes, logprobs: bytes = b"null") -> bytes:
         lead = b""
@@ -189,6 +209,8 @@ class OpenAIEncoder:
             if answer.finish_reason == "content_filter" and answer.content:
                 # Withheld before a word of it had left: there is room for the reason.
                 lead += self._delta(b'{"content":' + orjson.dumps(answer.content) + b"}")
+        for index, pieces in self._inputs.items():
+            lead += self._calls({"index": index, "custom": {"input": custom_input("".join(pieces))}})
         last: dict[str, Any] = {
             **self._head,
             "choices": [

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from gateway.domain.config.guardrails import GuardKind, GuardMode
 from gateway.schemas.base import Body, items
@@ -33,15 +34,27 @@ class FunctionCall(_Part):
     arguments: str = ""
 
 
+class CustomCall(_Part):
+    name: Annotated[str, Field(max_length=256)]
+    input: str = ""
+
+
 class ToolCallBody(_Part):
+    """`type` decides which of the other fields counts."""
+
     id: str
-    type: Literal["function"] = "function"
-    function: FunctionCall
+    type: Literal["function", "custom"] = "function"
+    function: FunctionCall | None = None
+    custom: CustomCall | None = None
 
 
 class ImageUrl(_Part):
     url: str
-    detail: Literal["auto", "low", "high"] = "auto"
+    detail: ImageDetail | None = None
+
+
+def _image_url(value: Any) -> Any:
+    return {"url": value} if isinstance(value, str) else value
 
 
 class ContentPart(_Part):
@@ -50,13 +63,16 @@ class ContentPart(_Part):
     type: str
     text: str | None = None
     refusal: str | None = None
-    image_url: ImageUrl | None = None
+    image_url: Annotated[
+        ImageUrl | None, BeforeValidator(_image_url, json_schema_input_type=str | ImageUrl | None)
+    ] = None
 
 
 class MessageBody(_Part):
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | Annotated[list[ContentPart], items(10_000)] | None = None
     name: str | None = None
+    refusal: str | None = None
     tool_calls: Annotated[list[ToolCallBody] | None, items(1000)] = None
     tool_call_id: str | None = None
 
@@ -68,18 +84,52 @@ class FunctionSpec(_Part):
     strict: bool | None = None
 
 
+class CustomSpec(_Part):
+    name: Annotated[str, Field(min_length=1, max_length=256)]
+    description: str | None = None
+    format: dict[str, Any] | None = None
+
+
 class ToolBody(_Part):
+    """`type` decides which of the other fields counts."""
+
     type: str
     function: FunctionSpec | None = None
+    custom: CustomSpec | None = None
 
 
 class NamedFunction(_Part):
     name: str
 
 
-class NamedToolChoice(_Part):
-    type: Literal["function"]
-    function: NamedFunction
+class NamedTool(_Part):
+    """A tool by its type and name; the field that the type names is required."""
+
+    type: str
+    function: Annotated[NamedFunction | None, Field(validate_default=True)] = None
+    custom: Annotated[NamedFunction | None, Field(validate_default=True)] = None
+
+    @field_validator("function", "custom", "allowed_tools", mode="before", check_fields=False)
+    @classmethod
+    def _is_given(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is None and info.data.get("type") == info.field_name:
+            raise PydanticCustomError("missing", "Field required")
+        return value
+
+    @property
+    def name(self) -> str | None:
+        named = self.custom if self.type == "custom" else self.function
+        return named.name if named is not None else None
+
+
+class AllowedTools(_Part):
+    mode: Literal["auto", "required"] = "auto"
+    tools: Annotated[list[NamedTool], items(1024)]
+
+
+class NamedToolChoice(NamedTool):
+    type: Literal["function", "custom", "allowed_tools"]
+    allowed_tools: Annotated[AllowedTools | None, Field(validate_default=True)] = None
 
 
 class JsonSchema(_Part):
@@ -151,3 +201,10 @@ class ChatCompletionBody(_Part):
     tool_choice: Literal["none", "auto", "required"] | NamedToolChoice | None = None
     parallel_tool_calls: bool | None = None
     gateway: GatewayFields = GatewayFields()
+
+    @property
+    def custom_tools(self) -> frozenset[str]:
+        """The names of the tools that take text instead of arguments."""
+        return frozenset(
+            tool.custom.name for tool in self.tools or () if tool.custom and tool.type == "custom"
+        )

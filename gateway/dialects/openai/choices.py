@@ -19,9 +19,13 @@ from gateway.domain.usage import Usage
 class ChoicesEncoder:
     """An encoder for each choice; what ends the stream comes behind the last of them."""
 
-    def __init__(self, request_id: str, count: int, *, include_usage: bool, tools: bool) -> None:
+    def __init__(
+        self, request_id: str, count: int, *, include_usage: bool, tools: bool, custom: frozenset[str]
+    ) -> None:
         self._each = [
-            OpenAIEncoder(request_id, include_usage=include_usage, tools=tools, index=index, alone=False)
+            OpenAIEncoder(
+                request_id, include_usage=include_usage, tools=tools, custom=custom, index=index, alone=False
+            )
             for index in range(count)
         ]
         self._request_id = request_id

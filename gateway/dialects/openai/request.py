@@ -10,12 +10,12 @@ from gateway.dialects.openai.body import (
     ChatCompletionBody,
     ContentPart,
     MessageBody,
-    NamedToolChoice,
     ResponseFormatBody,
-    ToolBody,
 )
-from gateway.domain.chat import ResponseFormat, Sampling, ToolChoice, ToolSpec, Turn
-from gateway.domain.messages import CLIENT_FIELDS, Content, ImagePart, Message, TextPart, ToolCall, VendorData
+from gateway.dialects.openai.chat_tools import chat_tools, given_fields, tool_call, tool_choice
+from gateway.dialects.openai.passed_on import passed_on
+from gateway.domain.chat import ResponseFormat, Sampling, Turn
+from gateway.domain.messages import CLIENT_FIELDS, Content, ImagePart, Message, TextPart, VendorData
 
 # Accepted and meant for OpenAI's own bookkeeping; an upstream has no use for them.
 _NOT_PASSED_ON = frozenset({"user", "metadata", "store"})
@@ -28,7 +28,7 @@ _UNSUPPORTED: dict[str, tuple[Any, ...]] = {
     "web_search_options": (),
 }
 # Fields of the gateway's own answers that clients send back and no upstream takes.
-_ANSWERS_ONLY = frozenset({*CLIENT_FIELDS, "refusal"})
+_ANSWERS_ONLY = frozenset(CLIENT_FIELDS)
 _UNSUPPORTED_OF_MESSAGES = ("function_call", "audio")
 
 
@@ -50,13 +50,15 @@ def parse_completion(body: bytes, request_id: str) -> tuple[Turn, ChatCompletion
         raise UnsupportedParameter(
             "A request has either tools of its own or the gateway's.", param="gateway.tools"
         )
+    tools = chat_tools(parsed.tools or ())
+    choice, offered = tool_choice(parsed, tools)
     turn = Turn(
         request_id=request_id,
         messages=tuple(_message(m, at) for at, m in enumerate(parsed.messages)),
         model=parsed.model,
         sampling=_sampling(parsed),
-        client_tools=tuple(_tool(tool, at) for at, tool in enumerate(parsed.tools or ())),
-        tool_choice=_tool_choice(parsed),
+        client_tools=offered,
+        tool_choice=choice,
         parallel_tool_calls=parsed.parallel_tool_calls,
         gateway_tools=tuple(own.tools or ()),
         response_format=_response_format(parsed.response_format),
@@ -68,7 +70,7 @@ def parse_completion(body: bytes, request_id: str) -> tuple[Turn, ChatCompletion
         use_cache=own.cache,
         guards=own.guardrails.wishes(),
         retractable=not parsed.stream,
-        extra={name: value for name, value in extra.items() if name not in _NOT_PASSED_ON},
+        extra=passed_on(extra, _NOT_PASSED_ON),
         incremental=bool(parsed.stream),
     )
     return turn, parsed
@@ -94,30 +96,25 @@ def _message(body: MessageBody, at: int) -> Message:
     if body.role == "tool":
         if body.tool_call_id is None:
             raise ValidationFailed("A tool message needs tool_call_id.", param=f"messages.{at}.tool_call_id")
-    elif body.content is None and not body.tool_calls:
+    elif body.content is None and body.role != "assistant":
         raise ValidationFailed("A message needs content.", param=f"messages.{at}.content")
     if body.tool_calls and body.role != "assistant":
         raise ValidationFailed("Only an assistant message has tool_calls.", param=f"messages.{at}.tool_calls")
     return Message(
         role="system" if body.role == "developer" else body.role,
-        content=_content(body.content, at),
+        # A refusal is what the assistant said; other vendors have no field for it.
+        content=_content(body.content or body.refusal, at),
         tool_calls=tuple(
-            ToolCall(call.id, call.function.name, call.function.arguments, _given(call.model_extra))
-            for call in body.tool_calls or ()
+            tool_call(call, f"messages.{at}.tool_calls.{i}") for i, call in enumerate(body.tool_calls or ())
         ),
         tool_call_id=body.tool_call_id,
         name=body.name,
-        vendor=VendorData(fields=fields) if (fields := _given(body.model_extra)) else None,
+        vendor=VendorData(fields=fields) if (fields := _fields(body)) else None,
     )
 
 
-def _given(extra: dict[str, Any] | None) -> dict[str, Any]:
-    """Fields that are not known here and say something: upstreams that speak OpenAI's API get them."""
-    return {
-        name: value
-        for name, value in (extra or {}).items()
-        if value is not None and name not in _ANSWERS_ONLY
-    }
+def _fields(body: MessageBody | ContentPart) -> dict[str, Any]:
+    return given_fields(body.model_extra, _ANSWERS_ONLY)
 
 
 def _content(content: str | list[ContentPart] | None, at: int) -> Content:
@@ -131,46 +128,16 @@ def _content(content: str | list[ContentPart] | None, at: int) -> Content:
 
 def _part(part: ContentPart, path: str) -> TextPart | ImagePart:
     if part.type == "text" and part.text is not None:
-        return TextPart(part.text, _given(part.model_extra))
+        return TextPart(part.text, _fields(part))
     if part.type == "refusal" and part.refusal is not None:
         return TextPart(part.refusal)
     if part.type == "image_url" and part.image_url is not None:
         if not part.image_url.url.startswith(("https://", "http://", "data:image/")):
             raise ValidationFailed("An image is an http(s) or data:image URL.", param=f"{path}.image_url.url")
-        return ImagePart(part.image_url.url, part.image_url.detail, _given(part.model_extra))
+        return ImagePart(part.image_url.url, part.image_url.detail or "auto", _fields(part))
     if part.type in ("text", "refusal", "image_url"):
         raise ValidationFailed(f"A part of this type needs its {part.type}.", param=path)
     raise UnsupportedParameter("Only text and image_url parts are supported.", param=f"{path}.type")
-
-
-def _tool(tool: ToolBody, at: int) -> ToolSpec:
-    if tool.type != "function":
-        raise UnsupportedParameter("Only function tools are supported.", param=f"tools.{at}.type")
-    if tool.function is None:
-        raise ValidationFailed("A function tool needs its function.", param=f"tools.{at}.function")
-    function = tool.function
-    return ToolSpec(
-        function.name,
-        function.description or "",
-        function.parameters or {"type": "object", "properties": {}},
-        function.strict,
-        _given(tool.model_extra),
-    )
-
-
-def _tool_choice(body: ChatCompletionBody) -> ToolChoice:
-    choice = body.tool_choice
-    if choice is None:
-        return ToolChoice()
-    if not body.tools and not body.gateway.tools and choice not in ("none", "auto"):
-        raise ValidationFailed("tool_choice needs tools.", param="tool_choice")
-    if isinstance(choice, NamedToolChoice):
-        if body.tools and all(
-            tool.function is None or tool.function.name != choice.function.name for tool in body.tools
-        ):
-            raise ValidationFailed("tool_choice names none of the tools.", param="tool_choice")
-        return ToolChoice("function", choice.function.name)
-    return ToolChoice(choice)
 
 
 def _response_format(body: ResponseFormatBody | None) -> ResponseFormat | None:
