@@ -87,8 +87,8 @@ async def test_usage_is_shown_against_its_limits(page: Page, upstream: OpenAIUps
     await ask(page, "Used?")
     await expect(page.get_by_role("button", name="Answer again")).to_be_visible()
     await page.goto("/account/usage")
-    await expect(page.get_by_text("1,500 of 10,000,000")).to_be_visible()
-    await expect(page.get_by_text("$0.002 of $50.00")).to_be_visible()
+    await expect(page.get_by_text("1,500 of 200,000")).to_be_visible()
+    await expect(page.get_by_text("$0.002 of $1.00")).to_be_visible()
     await expect(page.get_by_role("table", name="By model, this month")).to_contain_text("scripted")
     await expect(page.get_by_role("table", name="By key, this month")).to_contain_text("Signed in")
 
@@ -142,9 +142,9 @@ async def test_pictures_of_the_gateway_are_shown_and_others_are_not_loaded(
     assert (
         await picture.evaluate("async (image) => { await image.decode(); return image.naturalWidth; }") == 64
     )
-    await expect(page.get_by_text("Picture from elsewhere, not loaded:")).to_be_visible()
+    await expect(page.get_by_text("External image, not loaded:")).to_be_visible()
     await expect(page.get_by_role("link", name="https://spy.example/pixel.png?q=secret")).to_be_visible()
-    await expect(page.get_by_text("This picture is not there any more.")).to_be_visible()
+    await expect(page.get_by_text("This image no longer exists.")).to_be_visible()
 
 
 async def test_the_language_and_the_theme_are_chosen_and_kept(page: Page, person: Person) -> None:

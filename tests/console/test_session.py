@@ -168,4 +168,4 @@ async def test_a_page_that_is_not_there_says_so(page: Page) -> None:
     await page.goto("/nowhere/at/all")
     await expect(page.get_by_text("There is no such page")).to_be_visible()
     await page.goto("/c/01a1f842-0000-7000-8000-000000000000")
-    await expect(page.get_by_text("This conversation is not there")).to_be_visible()
+    await expect(page.get_by_text("Conversation not found")).to_be_visible()

@@ -3,8 +3,8 @@ import { lazy, Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { createBrowserRouter, RouterProvider } from "react-router";
 import { AccountNav } from "./account/nav";
-import { AdminNav } from "./admin/nav";
 import { makeQueryClient } from "./api/query-client";
+import { loadAdminWords } from "./i18n";
 import { Crashed, NotFound } from "./layout/failures";
 import { Shell } from "./layout/shell";
 import { useNoFiles } from "./layout/use-no-files";
@@ -24,7 +24,11 @@ const ChatPage = lazy(async () => ({ default: (await import("./chat/area")).Chat
 
 // Parts rather than routes are loaded late: the address changes first, and a page loaded anew comes to it.
 const AccountPages = lazy(() => import("./account/pages"));
-const AdminPages = lazy(() => import("./admin/pages"));
+const AdminPages = lazy(async () => (await Promise.all([import("./admin/pages"), loadAdminWords()]))[0]);
+const AdminNav = lazy(async () => {
+  const [{ AdminNav }] = await Promise.all([import("./admin/nav"), loadAdminWords()]);
+  return { default: AdminNav };
+});
 
 const router = createBrowserRouter(
   [
@@ -67,7 +71,15 @@ const router = createBrowserRouter(
               element: <RequireAdmin />,
               children: [
                 {
-                  element: <Shell side={<AdminNav />} />,
+                  element: (
+                    <Shell
+                      side={
+                        <Suspense>
+                          <AdminNav />
+                        </Suspense>
+                      }
+                    />
+                  ),
                   children: [{ path: "/admin/*", element: <AdminPages /> }],
                 },
               ],

@@ -5,7 +5,7 @@ export function AdminNav() {
   const { t } = useTranslation();
   return (
     <SectionNav
-      label={t("admin.title")}
+      label={t("common.administration")}
       entries={[
         { to: "/", icon: "left", label: t("common.toChat"), end: true },
         { to: "/admin", icon: "chart", label: t("admin.nav.overview"), end: true },

@@ -14,7 +14,7 @@ export default function AdminPages() {
   const { t } = useTranslation();
   return (
     <>
-      <TopBar part={t("admin.title")} />
+      <TopBar part={t("common.administration")} />
       <Routes>
         <Route index element={<Overview />} />
         <Route path="usage" element={<UsagePage />} />

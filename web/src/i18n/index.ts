@@ -3,6 +3,7 @@ import i18next from "i18next";
 import { initReactI18next } from "react-i18next";
 import { readPreference, writePreference } from "../lib/preference";
 import type english from "./en";
+import type { admin } from "./en/admin";
 
 /** The shape of the English words with strings of another language, which has no singular of its own. */
 export type Translation<T> = {
@@ -14,7 +15,7 @@ export const LANGUAGES: Record<Language, string> = { en: "English", ko: "한국�
 
 declare module "i18next" {
   interface CustomTypeOptions {
-    resources: { translation: typeof english };
+    resources: { translation: typeof english & { admin: typeof admin } };
     returnNull: false;
   }
 }
@@ -23,6 +24,24 @@ const LOADERS: Record<Language, () => Promise<{ default: object }>> = {
   en: () => import("./en"),
   ko: () => import("./ko"),
 };
+
+/** Words of the administrators' pages, which most people never open. */
+const ADMIN: Record<Language, () => Promise<{ admin: object }>> = {
+  en: () => import("./en/admin"),
+  ko: () => import("./ko/admin"),
+};
+let withAdmin = false;
+
+/** To be awaited before anything of the administrators' pages is drawn. */
+export async function loadAdminWords(): Promise<void> {
+  withAdmin = true;
+  await addAdmin((i18next.resolvedLanguage ?? "en") as Language);
+}
+
+async function addAdmin(language: Language): Promise<void> {
+  const { admin } = await ADMIN[language]();
+  i18next.addResourceBundle(language, "translation", { admin }, true, true);
+}
 
 export async function startWords(): Promise<void> {
   const language = preferred();
@@ -38,7 +57,8 @@ export async function startWords(): Promise<void> {
 
 export async function chooseLanguage(language: Language): Promise<void> {
   writePreference("language", language);
-  i18next.addResourceBundle(language, "translation", (await LOADERS[language]()).default);
+  i18next.addResourceBundle(language, "translation", (await LOADERS[language]()).default, true, true);
+  if (withAdmin) await addAdmin(language);
   await i18next.changeLanguage(language);
   document.documentElement.lang = language;
 }

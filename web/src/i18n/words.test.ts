@@ -1,7 +1,9 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import en from "./en";
+import { admin as enAdmin } from "./en/admin";
 import ko from "./ko";
+import { admin as koAdmin } from "./ko/admin";
 
 type Words = { [key: string]: string | Words };
 
@@ -13,8 +15,8 @@ function flat(words: Words, path = ""): Map<string, string> {
   );
 }
 
-const english = flat(en);
-const korean = flat(ko);
+const english = flat({ ...en, admin: enAdmin });
+const korean = flat({ ...ko, admin: koAdmin });
 const blanks = (text: string) => [...text.matchAll(/\{\{(\w+)\}\}/g)].map((found) => found[1]).sort();
 
 describe("the words", () => {

@@ -37,7 +37,7 @@ export function AccountMenu() {
       </MenuItem>
       {user.role === "admin" && (
         <MenuItem icon="chart" onClick={() => navigate("/admin")}>
-          {t("admin.title")}
+          {t("common.administration")}
         </MenuItem>
       )}
       <MenuLine />

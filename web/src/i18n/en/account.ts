@@ -13,7 +13,8 @@ export const account = {
     name: "Name",
     email: "E-mail address",
     password: "Current password",
-    moves: "Another address needs your password. Every other session ends, and the old address gets a notice.",
+    moves:
+      "Another address needs your password. Every other session ends, and the old address gets a notice.",
     tier: "Tier",
     role: "Role",
     roles: { user: "User", admin: "Administrator" },

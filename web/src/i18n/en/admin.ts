@@ -1,5 +1,4 @@
 export const admin = {
-  title: "Administration",
   nav: {
     overview: "Overview",
     usage: "Usage",

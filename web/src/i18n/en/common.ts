@@ -13,6 +13,7 @@ export const common = {
   more: "Show more",
   search: "Search",
   menu: "Menu",
+  administration: "Administration",
   openNavigation: "Open navigation",
   skip: "Skip to content",
   theme: "Theme",

@@ -2,7 +2,6 @@ import type { Translation } from "..";
 import type { admin as english } from "../en/admin";
 
 export const admin: Translation<typeof english> = {
-  title: "관리",
   nav: {
     overview: "한눈에 보기",
     usage: "사용량",

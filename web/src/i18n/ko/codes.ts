@@ -36,12 +36,12 @@ export const codes: Translation<typeof english> = {
   guards: {
     injection: "프롬프트 주입",
     unsafe: "위험한 요청",
-    moderation: "검열 모델",
+    moderation: "유해성 검사 모델",
     leak: "정보 유출",
     personal_data: "개인 정보",
     tool_results: "도구 결과",
   },
-  verdicts: { pass: "통과", flag: "표시", block: "차단" },
+  verdicts: { pass: "통과", flag: "의심", block: "차단" },
   places: { input: "질문", tool: "도구 결과", output: "답변" },
   nodes: {
     intent: "질문 파악",

@@ -16,6 +16,7 @@ export const common: Translation<typeof english> = {
   more: "더 보기",
   search: "검색",
   menu: "메뉴",
+  administration: "관리",
   openNavigation: "탐색 열기",
   skip: "본문으로 건너뛰기",
   theme: "테마",
