@@ -20,7 +20,7 @@ from gateway.domain.messages import VendorData
 from gateway.domain.usage import Usage
 from gateway.providers.chat.finish import FAILED, finish_of
 from gateway.providers.chat.refusals import error_in_stream
-from gateway.providers.chat.sse import EventReader, WholeText, loads, whole_text
+from gateway.providers.chat.sse import EventReader, WholeText, loads, whole_json, whole_text
 from gateway.providers.chat.token_counts import TokenCounts
 from gateway.providers.chat.tool_calls import ToolCallPieces
 
@@ -40,7 +40,7 @@ class AnthropicReader:
         self._stream = EventReader()
         self._blocks: dict[int, dict[str, Any]] = {}
         self._inputs: dict[int, list[str]] = {}
-        self._whole_text = WholeText()
+        self._said, self._thought = WholeText(), WholeText()
         self._calls = ToolCallPieces()
         self._counts = TokenCounts()
         self._finish: FinishReason | None = None
@@ -78,7 +78,8 @@ class AnthropicReader:
         """
         if not self.done or self._finish is None or self._calls.unnamed:
             raise UpstreamBroken
-        self._text(self._whole_text.rest())
+        if half := self._said.rest():
+            self._events.append(TextDelta(half))
         self._events.extend(self._calls.finish())
         finish = "tool_calls" if self._finish == "stop" and len(self._calls) else self._finish
         return [*self._take(), Completed(finish, self._counts.usage, self._wanted_back())]
@@ -128,20 +129,22 @@ class AnthropicReader:
     def _start(self, index: int, block: dict[str, Any]) -> None:
         self._blocks[index] = dict(block)
         if block["type"] == "text":
-            self._text(self._whole_text.feed(block["text"]))
+            self._text(block["text"])
         elif block["type"] == "thinking":
             self._think(block.get("thinking") or "")
         elif block["type"] == "tool_use":
             given = block.get("input")
             self._inputs[index] = []
-            self._call(index, block["id"], block["name"], orjson.dumps(given).decode() if given else "")
+            self._call(
+                index, block["id"], block["name"], orjson.dumps(whole_json(given)).decode() if given else ""
+            )
 
     def _delta(self, index: int, delta: dict[str, Any]) -> None:
         block = self._blocks[index]
         match delta["type"]:
             case "text_delta":
                 block["text"] += delta["text"]
-                self._text(self._whole_text.feed(delta["text"]))
+                self._text(delta["text"])
             case "thinking_delta":
                 block["thinking"] = block.get("thinking", "") + delta["thinking"]
                 self._think(delta["thinking"])
@@ -155,9 +158,7 @@ class AnthropicReader:
 
     def _stop(self, index: int) -> None:
         block = self._blocks[index]
-        for field in ("text", "thinking"):
-            if field in block:
-                block[field] = whole_text(block[field])
+        block = self._blocks[index] = whole_json(block)
         if block["type"] in _THOUGHTS:
             self._events.append(MessageFields({"thinking_blocks": [block]}))
         elif self._inputs.get(index):
@@ -167,17 +168,17 @@ class AnthropicReader:
                 block["input"] = None  # cut by the limit of tokens; such a message is not sent back as it is
 
     def _text(self, text: str) -> None:
-        if text:
+        if text := self._said.feed(text):
             self._events.append(TextDelta(text))
 
     def _think(self, text: str) -> None:
-        if text:
+        if text := self._thought.feed(text):
             self._events.append(ReasoningDelta(text))
 
     def _call(self, index: int, call_id: str | None, name: str | None, arguments: str) -> None:
         if not isinstance(call_id, str | None) or not isinstance(name, str | None):
             raise UpstreamBroken
-        piece = self._calls.piece(index, call_id, name, arguments)
+        piece = self._calls.piece(index, call_id, name, whole_text(arguments))
         if piece is not None:
             self._events.append(piece)
 

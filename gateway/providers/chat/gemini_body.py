@@ -10,6 +10,7 @@ import orjson
 from gateway.domain.chat import ChatRequest, ToolChoice
 from gateway.domain.messages import ImagePart, Message, ToolCall
 from gateway.providers.chat.images import image_data
+from gateway.providers.chat.sse import whole_json
 from gateway.providers.chat.tool_calls import arguments_of
 
 # The vendor's own word for calls that it has not made: a history from elsewhere is taken with it.
@@ -153,7 +154,10 @@ class Recorder:
     @property
     def signed(self) -> list[dict[str, Any]] | None:
         """All parts, where one of them is signed; otherwise the vendor needs none of them back."""
-        return self._parts if any("thoughtSignature" in part for part in self._parts) else None
+        if not any("thoughtSignature" in part for part in self._parts):
+            return None
+        parts: list[dict[str, Any]] = whole_json(self._parts)
+        return parts
 
     def call_field(self, index: int) -> dict[str, Any]:
         """The further field of the call of this number: its signature, where it has one."""

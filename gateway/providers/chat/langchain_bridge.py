@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage
 
 from gateway.core.exceptions import UpstreamBroken
 from gateway.domain.events import ProviderEvent, ReasoningDelta, TextDelta
-from gateway.providers.chat.sse import WholeText
+from gateway.providers.chat.sse import WholeText, whole_json
 from gateway.providers.chat.tool_calls import ToolCallPieces
 
 
@@ -81,6 +81,9 @@ def _calls(message: AIMessage) -> list[tuple[Any, str | None, str | None, str]]:
     pieces = getattr(message, "tool_call_chunks", None)
     if pieces is not None:
         return [(p.get("index"), p.get("id"), p.get("name"), p.get("args") or "") for p in pieces]
-    good = [(None, c.get("id"), c["name"], orjson.dumps(c["args"]).decode()) for c in message.tool_calls]
+    good = [
+        (None, c.get("id"), c["name"], orjson.dumps(whole_json(c["args"])).decode())
+        for c in message.tool_calls
+    ]
     bad = [(None, c.get("id"), c.get("name"), c.get("args") or "") for c in message.invalid_tool_calls]
     return [*good, *bad]

@@ -20,7 +20,7 @@ from gateway.domain.messages import VendorData
 from gateway.domain.usage import Usage
 from gateway.providers.chat.finish import FAILED, finish_of
 from gateway.providers.chat.refusals import error_in_stream
-from gateway.providers.chat.sse import DONE, EventReader, WholeText, loads, whole_text
+from gateway.providers.chat.sse import DONE, EventReader, WholeText, loads, whole_json, whole_text
 from gateway.providers.chat.token_counts import TokenCounts
 from gateway.providers.chat.tool_calls import ToolCallPieces
 from gateway.providers.chat.vendor_data import joined
@@ -155,10 +155,16 @@ class AnswerReader:
 
     def _piece(self, delta: dict[str, Any], logprobs: Any) -> None:
         """One `delta` of a stream, or the `message` of a whole answer."""
+        if len(delta) == 1 and not logprobs and type(content := delta.get("content")) is str:
+            self._text.append(self._said.feed(content))  # most of a stream is nothing else
+            return
         for field in ("reasoning_content", "reasoning"):
-            if delta.get(field):
-                self._reasoning(field, self._thought.feed(_text(delta[field])))
+            thought = delta.get(field)
+            if thought:
+                self._reasoning(field, self._thought.feed(_text(thought)))
                 break
+            if thought == "" and not self._back:
+                self._back[field] = ""  # some vendors want the field back even where it is empty
         content = delta.get("content")
         if not content and (content := delta.get("refusal")) and not self._refusing:
             self._flush()
@@ -169,11 +175,13 @@ class AnswerReader:
             entries = logprobs.get("content") or logprobs.get("refusal") or ()
             if not all(type(entry) is dict for entry in entries):
                 raise UpstreamBroken
-            self._logprobs.extend(entries)
+            self._logprobs.extend(whole_json(list(entries)))
         for call in delta.get("tool_calls") or ():
             self._tool_call(call)
         if not _READ.issuperset(delta):
-            self._fields({name: value for name, value in delta.items() if name not in _READ and value})
+            self._fields(
+                {name: whole_json(value) for name, value in delta.items() if name not in _READ and value}
+            )
 
     def _reasoning(self, field: str, text: str) -> None:
         if text:
@@ -200,7 +208,11 @@ class AnswerReader:
         call_id = call.get("id")
         if not isinstance(name, str | None) or not isinstance(call_id, str | None):
             raise UpstreamBroken
-        extra = {field: value for field, value in call.items() if field not in _CALL and value is not None}
+        extra = {
+            field: whole_json(value)
+            for field, value in call.items()
+            if field not in _CALL and value is not None
+        }
         piece = self._calls.piece(call.get("index"), call_id, name, whole_text(arguments), extra)
         if piece is not None:
             self._flush()

@@ -71,6 +71,25 @@ def whole_text(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
+def whole_json(value: Any) -> Any:
+    """A JSON value that can be written as UTF-8: `whole_text` of every text in it, where one needs that."""
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        return _replaced(value)
+    return value
+
+
+def _replaced(value: Any) -> Any:
+    if isinstance(value, str):
+        return whole_text(value)
+    if isinstance(value, list):
+        return [_replaced(item) for item in value]
+    if isinstance(value, dict):
+        return {whole_text(name): _replaced(item) for name, item in value.items()}
+    return value
+
+
 class EventReader:
     """The payloads of one stream, in order: parsed JSON, or `DONE`.
 
@@ -128,10 +147,17 @@ class EventReader:
         return events
 
     def _data(self, payload: bytes, events: list[Any]) -> None:
-        payload = payload.strip()
         if self._pending:
-            self._hold(payload)
-        elif payload == b"[DONE]":
+            self._hold(payload.strip())
+            return
+        try:
+            events.append(orjson.loads(payload))
+        except ValueError:
+            self._other(payload.strip(), events)
+
+    def _other(self, payload: bytes, events: list[Any]) -> None:
+        """A line that is no JSON by itself, or only by the rules of `loads`."""
+        if payload == b"[DONE]":
             events.append(DONE)
         elif payload:
             try:

@@ -160,3 +160,12 @@ def test_sources_reach_the_client_and_reasoning_details_come_back() -> None:
 )
 def test_pieces_of_a_field_are_joined_by_their_kind(before: Any, piece: Any, whole: Any) -> None:
     assert joined(before, piece) == whole
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+def test_an_empty_thought_comes_back_as_one(field: str) -> None:
+    reader = AnswerReader(VendorData("openai", "it", "m"))
+    reader.feed(chunk({field: "", "content": None}) + chunk({"content": "Hi"}, "stop"))
+    end = reader.end()[-1]
+    assert isinstance(end, Completed)
+    assert end.vendor == VendorData("openai", "it", "m", {field: ""})

@@ -6,6 +6,7 @@ import codecs
 import json
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -182,3 +183,33 @@ def test_a_json_body_with_a_byte_order_mark_is_an_answer() -> None:
 def test_a_stream_that_ends_inside_an_event_is_cut() -> None:
     with pytest.raises(UpstreamBroken):
         openai(chunk({"content": "Hi"}) + b"\n\n" + chunk({}, "stop")[:-3])
+
+
+def test_nothing_of_an_answer_keeps_a_lone_half() -> None:
+    half = "a\ud83d"
+    call = {
+        "index": 0,
+        "id": "c1",
+        "extra_content": {half: [half]},
+        "function": {"name": "f", "arguments": half},
+    }
+    choice = {
+        "delta": {
+            "content": half,
+            "reasoning_content": half,
+            "reasoning_details": [half],
+            "tool_calls": [call],
+        },
+        "logprobs": {"content": [{"token": half, "logprob": -0.1}]},
+        "finish_reason": "stop",
+    }
+    events = openai(b"data: " + json.dumps({"choices": [choice]}).encode())
+    assert b"a\xef\xbf\xbd" in orjson.dumps(events)
+    block = {"type": "thinking", "thinking": half, "signature": "s"}
+    tool = {"type": "tool_use", "id": "c1", "name": "f", "input": {"a": half}}
+    body = {
+        "type": "message",
+        "content": [block, {"type": "text", "text": half}, tool],
+        "stop_reason": "tool_use",
+    }
+    assert b"a\xef\xbf\xbd" in orjson.dumps(AnthropicReader(VendorData()).whole(json.dumps(body).encode()))
