@@ -168,6 +168,9 @@ async def make_container(foundation: Foundation, catalog: Catalog, stack: AsyncE
             catalog, providers, BreakerStore(foundation.stores.valkey, catalog.circuit_breaker)
         ),
     )
+    if settings.local_model_url:
+        # The small model was started because nobody else answered; a check at once says who does by now.
+        parts.upstreams.away.suspect(*(p.name for p in providers.values() if p.type not in ("local", "mock")))
     semantic = await _semantic(catalog, foundation.stores.engine, foundation.models.embedder)
     if semantic is not None:
         stack.push_async_callback(semantic.aclose)
@@ -264,7 +267,7 @@ def _wire(
         breakers=BreakerService(parts),
         usage=UsageService(uow, catalog),
         usage_csv=UsageCsv(uow),
-        admin=AdminService(uow, accounts.cache, accounts.endings, catalog, parts.providers),
+        admin=AdminService(uow, accounts.cache, accounts.endings, catalog, parts.providers, parts.upstreams),
         account_data=AccountDataService(
             uow,
             accounts.cache,

@@ -28,9 +28,38 @@ class SharedBreaker:
 CLOSED = SharedBreaker()
 
 
+ModelHealth = Literal["up", "degraded", "down"]
+# Of the last calls, the share of failures from which a model counts as degraded.
+_DEGRADED_SHARE = 0.2
+# So many failures and nothing else are an outage.
+_OUTAGE_CALLS = 3
+
+
+def health_of(state: BreakerState, *, away: bool, calls: int, failed: int) -> ModelHealth:
+    """One judgement of an upstream from its breaker, its reachability and its last calls."""
+    if state == "open" or away or (failed == calls and calls >= _OUTAGE_CALLS):
+        return "down"
+    if state == "half_open" or (calls and failed / calls >= _DEGRADED_SHARE):
+        return "degraded"
+    return "up"
+
+
+@dataclass(frozen=True, slots=True)
+class LastError:
+    """The newest failure of an upstream; `reason` is redacted."""
+
+    at: datetime
+    code: str
+    status: int | None
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class BreakerView:
-    """A breaker as people are shown it; the times are None while it is closed."""
+    """A breaker as people are shown it; the times are None while it is closed.
+
+    `health` is the judgement of the upstream, from `calls` and `failed` of this worker's last calls too.
+    """
 
     upstream: str
     model: str
@@ -38,6 +67,10 @@ class BreakerView:
     failures: int
     opened_at: datetime | None = None
     retry_at: datetime | None = None
+    health: ModelHealth = "up"
+    calls: int = 0
+    failed: int = 0
+    last_error: LastError | None = None
 
 
 @dataclass(frozen=True, slots=True)

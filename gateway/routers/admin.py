@@ -26,6 +26,7 @@ from gateway.schemas.admin import (
     UserPage,
     UserWithUsage,
 )
+from gateway.schemas.circuit_breaker import LastErrorView
 from gateway.schemas.usage import SumsView
 from gateway.schemas.user import UserView
 from gateway.services.admin import AdminService, ModelState
@@ -127,4 +128,8 @@ def _model_view(state: ModelState) -> AdminModelView:
         configured=any(provider.configured for provider in state.providers),
         reachable=None if health is None else any(one.reachable for one in state.health),
         detail="" if health is None else health.detail,
+        health=state.judgement,
+        calls=sum(upstream.calls for upstream in state.upstreams),
+        failed=sum(upstream.failed for upstream in state.upstreams),
+        last_error=None if state.last_error is None else LastErrorView.model_validate(state.last_error),
     )

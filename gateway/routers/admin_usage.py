@@ -139,8 +139,10 @@ async def read_usage(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Response | UsagePage:
     """The ledger for a range. Failed calls have the provider's status and its redacted words."""
-    if detail == "sums" and (outcome is not None or request_id is not None):
-        raise ValidationFailed("Only detail=rows can be filtered by outcome and request_id.", param="detail")
+    if detail == "sums":
+        for name, value in (("outcome", outcome), ("request_id", request_id)):
+            if value is not None:
+                raise ValidationFailed(f"{name} filters single calls: add detail=rows.", param=name)
     which = UsageFilter(during, user_id, model, outcome, request_id)
     container = get_container(request)
     if output == "csv" or (output is None and "text/csv" in request.headers.get("accept", "")):

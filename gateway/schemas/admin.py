@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints
 
 from gateway.domain.audit import AuditRecord
 from gateway.schemas.base import Body, Storable, View
+from gateway.schemas.circuit_breaker import LastErrorView
 from gateway.schemas.usage import SumsView
 from gateway.schemas.user import UserView
 
@@ -86,6 +87,12 @@ class AdminModelView(View):
     configured: bool
     reachable: bool | None = Field(description="null where it is not configured and so was not asked")
     detail: str
+    health: Literal["up", "degraded", "down"] | None = Field(
+        description="from its breakers, its providers' checks and the last calls; null if not configured"
+    )
+    calls: int = Field(description="how many of the last calls of this worker are known")
+    failed: int = Field(description="how many of them failed")
+    last_error: LastErrorView | None
 
 
 class AdminModelList(View):

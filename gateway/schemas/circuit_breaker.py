@@ -26,6 +26,24 @@ class CircuitBreakerView(View):
     retry_at: datetime | None = Field(description="when it may be probed")
 
 
+class LastErrorView(View):
+    """The newest failure that this worker saw."""
+
+    at: datetime
+    code: str
+    status: int | None = Field(description="the provider's HTTP status")
+    reason: str = Field(description="the provider's words, redacted")
+
+
+class AdminCircuitBreakerView(CircuitBreakerView):
+    """The same with the judgement of the upstream, as `/api/admin/models` has it."""
+
+    health: Literal["up", "degraded", "down"]
+    calls: int = Field(description="how many of the last calls of this worker are known, at most 20")
+    failed: int = Field(description="how many of them failed")
+    last_error: LastErrorView | None
+
+
 class CircuitBreakerList(View):
     object: Literal["list"] = "list"
     data: list[CircuitBreakerView]
@@ -44,13 +62,14 @@ class BreakerTotals(View):
 class AdminCircuitBreakerList(CircuitBreakerList):
     """Every breaker, and how many there are of each state."""
 
+    data: list[AdminCircuitBreakerView]  # type: ignore[assignment]
     totals: BreakerTotals
 
     @classmethod
     def of(cls, breakers: Sequence[BreakerView]) -> AdminCircuitBreakerList:
         count = Counter(one.state for one in breakers)
         return cls(
-            data=[CircuitBreakerView.model_validate(one) for one in breakers],
+            data=[AdminCircuitBreakerView.model_validate(one) for one in breakers],
             totals=BreakerTotals(closed=count["closed"], open=count["open"], half_open=count["half_open"]),
         )
 

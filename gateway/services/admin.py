@@ -10,10 +10,12 @@ from uuid import UUID
 
 import structlog
 
+from gateway.agent.recovery.upstreams import Upstreams
 from gateway.cache.auth_cache import AuthCache
 from gateway.core.exceptions import LastAdmin, NotFound, ValidationFailed
 from gateway.domain.account import Account
 from gateway.domain.audit import AuditRecord
+from gateway.domain.breaker import BreakerView, LastError, ModelHealth
 from gateway.domain.catalog import Catalog, ModelConfig
 from gateway.domain.pages import Cursor, Page
 from gateway.domain.reports import Sums, day_and_month
@@ -23,6 +25,9 @@ from gateway.repositories.unit_of_work import UnitOfWork
 from gateway.services.endings import Endings
 
 log = structlog.get_logger(__name__)
+
+
+_WORSE: tuple[ModelHealth, ...] = ("up", "degraded", "down")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,22 @@ class ModelState:
     price: Price
     providers: tuple[ChatProvider, ...]
     health: tuple[ProviderHealth, ...]
+    upstreams: tuple[BreakerView, ...] = ()
+
+    @property
+    def judgement(self) -> ModelHealth | None:
+        """The best of its upstreams; degraded where another one is worse. None where none is configured."""
+        found = [upstream.health for upstream in self.upstreams]
+        if not found:
+            return None
+        best = min(found, key=_WORSE.index)
+        return "degraded" if best == "up" and len(set(found)) > 1 else best
+
+    @property
+    def last_error(self) -> LastError | None:
+        """The newest failure of any of its upstreams."""
+        errors = [upstream.last_error for upstream in self.upstreams if upstream.last_error is not None]
+        return max(errors, key=lambda error: error.at, default=None)
 
 
 class AdminService:
@@ -49,12 +70,14 @@ class AdminService:
         endings: Endings,
         catalog: Catalog,
         providers: Mapping[str, ChatProvider],
+        upstreams: Upstreams,
     ) -> None:
         self._uow = uow
         self._cache = cache
         self._endings = endings
         self._catalog = catalog
         self._providers = providers
+        self._upstreams = upstreams
 
     async def users(
         self, *, cursor: str | None, limit: int, search: str | None = None, **filters: str | None
@@ -151,6 +174,13 @@ class AdminService:
         asked = [name for name in used if self._providers[name].configured]
         answers = await asyncio.gather(*(self._providers[name].check() for name in asked))
         health = dict(zip(asked, answers, strict=True))
+        # What was found out now also holds for routing and for the page of circuit breakers.
+        for name, found in health.items():
+            if found.reachable or found.answers:
+                self._upstreams.away.ended(name, None)
+            else:
+                self._upstreams.away.suspect(name)
+        views = self._upstreams.view()
         return [
             ModelState(
                 name,
@@ -158,6 +188,7 @@ class AdminService:
                 self._catalog.price_of(name),
                 tuple(self._providers[provider] for provider in model.providers),
                 tuple(health[provider] for provider in model.providers if provider in health),
+                tuple(view for view in views if view.model == name),
             )
             for name, model in self._catalog.models.items()
         ]

@@ -126,7 +126,7 @@ async def test_rows_are_filtered_by_outcome_and_the_newest_may_come_first(world:
     sums = await world.gateway.http.get(
         "/api/admin/usage", params={"request_id": "req_1"}, headers=world.admin
     )
-    assert (sums.status_code, sums.json()["error"]["param"]) == (422, "detail")
+    assert (sums.status_code, sums.json()["error"]["param"]) == (422, "request_id")
 
 
 async def test_pages_of_the_newest_rows_go_back_in_time(world: World) -> None:

@@ -30,6 +30,7 @@ async def route(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState
     except GatewayError as failure:
         return AgentState(failure=failure)
     if not wish.named:
+        names = parts.upstreams.answering_first(names)
         names = _from_first_able(names, state, parts) or names
     choice = parts.upstreams.ready(names) or await parts.upstreams.choose(names)
     if choice.upstream is None:
@@ -45,6 +46,7 @@ async def _next(state: AgentState, earlier: Route, context: AgentContext) -> Age
     """After a failure; where nobody is left to ask, it stands."""
     upstreams, names = context.parts.upstreams, state["candidates"]
     if names and names[0] != earlier.model:
+        names = upstreams.answering_first(names)
         names = _from_first_able(names, state, context.parts)
     if not names:
         return AgentState()

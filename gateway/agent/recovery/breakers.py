@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import structlog
 
+from gateway.agent.recovery.standing import LastCalls
 from gateway.cache.breaker_store import Act, BreakerStore
 from gateway.cache.client import ValkeyUnavailable
 from gateway.core import metrics
@@ -34,10 +35,13 @@ class Upstream:
     """One provider's answers for one model of the gateway's: who is asked, how busy, how well it does.
 
     `in_flight` counts this worker's calls. Until `cool_until` (monotonic seconds) it has asked to be spared.
+    `last` is how the last calls ended.
     `untold` counts what Valkey has not been told yet; `told_at` is when it last was.
     """
 
-    __slots__ = ("breaker", "cool_until", "in_flight", "key", "model", "provider", "told_at", "untold")
+    __slots__ = (
+        *("breaker", "cool_until", "in_flight", "key", "last", "model", "provider", "told_at", "untold"),
+    )
 
     def __init__(self, provider: ChatProvider, model: str, vendor_model: str, breaker: Breaker) -> None:
         self.provider = provider
@@ -47,6 +51,7 @@ class Upstream:
         self.key = f"{provider.name}\x1f{model}\x1f{blake2b(place, digest_size=8).hexdigest()}"
         self.breaker = breaker
         self.in_flight = 0
+        self.last = LastCalls()
         self.cool_until = 0.0
         self.untold = 0
         self.told_at = 0.0

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -13,17 +13,19 @@ import structlog
 
 from gateway.agent.recovery.breakers import Ending, SharedBreakers, Upstream
 from gateway.agent.recovery.retrying import RetryBudget, pause_before_retry
+from gateway.agent.recovery.standing import Away
 from gateway.cache.breaker_store import BreakerStore
 from gateway.core import metrics
 from gateway.core.exceptions import (
     GatewayError,
     UpstreamBroken,
+    UpstreamError,
     UpstreamRateLimited,
     UpstreamTimeout,
     UpstreamUnauthorized,
     UpstreamUnavailable,
 )
-from gateway.domain.breaker import Breaker, BreakerChange, BreakerState, BreakerView
+from gateway.domain.breaker import Breaker, BreakerChange, BreakerState, BreakerView, health_of
 from gateway.domain.catalog import Catalog, ModelConfig
 from gateway.providers.chat.base import ChatProvider
 
@@ -76,6 +78,7 @@ class Upstreams:
         self._all = [upstream for of_model in self._of.values() for upstream in of_model]
         self._at = {(upstream.model, upstream.provider.name): upstream for upstream in self._all}
         self._breakers = SharedBreakers(store, self._all, clock=clock, wall=wall)
+        self.away = Away(providers)
         self._turns = dict.fromkeys(self._of, 0)
         self._cool_until = 0.0
         self._complained: dict[str, float] = {}
@@ -89,9 +92,18 @@ class Upstreams:
     def at(self, model: str, provider: str) -> Upstream:
         return self._at[model, provider]
 
-    def watching(self) -> AbstractAsyncContextManager[None]:
-        """While this is open, the breakers follow those of the other workers."""
-        return self._breakers.watching()
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """While this is open, the breakers follow those of the other workers, and who is away is checked."""
+        async with self._breakers.watching(), self.away.watching():
+            yield
+
+    def answering_first(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """The same models, those behind all of whose providers nobody answers last."""
+        if not self.away:
+            return names
+        answering = [n for n in names if any(u.provider.name not in self.away for u in self._of[n])]
+        return (*answering, *(name for name in names if name not in answering))
 
     @property
     def calm(self) -> bool:
@@ -175,7 +187,9 @@ class Upstreams:
     def view(self) -> list[BreakerView]:
         """Every breaker, in the order of the catalogue."""
         now, today = self._clock(), datetime.now(UTC)
-        return [_view(upstream, now, today) for upstream in self._all]
+        return [
+            _view(upstream, now, today, away=upstream.provider.name in self.away) for upstream in self._all
+        ]
 
     def _least(self, name: str, able: Sequence[Upstream], tried: Collection[Upstream]) -> Upstream:
         """The least busy; those that are equal take turns."""
@@ -190,6 +204,9 @@ class Upstreams:
 
     def _ended(self, upstream: Upstream, probe: str | None, error: BaseException | None) -> None:
         upstream.in_flight -= 1
+        if error is None or isinstance(error, UpstreamError):
+            upstream.last.add(error)
+            self.away.ended(upstream.provider.name, error)
         if error is None:
             if probe is not None or upstream.breaker.failures:
                 self._breakers.ended(upstream, "well", probe)
@@ -247,12 +264,21 @@ def _not_closed(upstreams: Iterable[Upstream], now: float) -> dict[str, BreakerS
     return {u.label: u.breaker.state(now) for u in upstreams if not u.breaker.closed}
 
 
-def _view(upstream: Upstream, now: float, today: datetime) -> BreakerView:
-    breaker = upstream.breaker
+def _view(upstream: Upstream, now: float, today: datetime, *, away: bool) -> BreakerView:
+    breaker, last = upstream.breaker, upstream.last
     opened = retry = None
     if breaker.opened_at is not None:
         opened = datetime.fromtimestamp(breaker.opened_at, UTC)
         retry = today + timedelta(seconds=max(0.0, breaker.retry_at - now))
     return BreakerView(
-        upstream.provider.name, upstream.model, breaker.state(now), breaker.failures, opened, retry
+        upstream.provider.name,
+        upstream.model,
+        breaker.state(now),
+        breaker.failures,
+        opened,
+        retry,
+        health_of(breaker.state(now), away=away, calls=last.count, failed=last.failed),
+        last.count,
+        last.failed,
+        last.error,
     )

@@ -26,6 +26,9 @@ class ProviderHealth:
 
     reachable: bool
     detail: str
+    # An HTTP answer came that is not a refusal of the account, though it was no success: not every server has
+    # the address that is asked.
+    answers: bool = False
 
 
 class ChatProvider(ABC):
@@ -51,6 +54,8 @@ class ChatProvider(ABC):
     """
 
     type: ClassVar[str]
+    # Set where the server is a child of this gateway, which loads its model while the gateway starts.
+    loading: bool = False
 
     def __init__(
         self, name: str, config: ProviderConfig, timeouts: Timeouts, http: httpx.AsyncClient

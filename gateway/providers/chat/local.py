@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -12,6 +13,8 @@ from gateway.domain.catalog import ModelConfig, ProviderConfig, Timeouts
 from gateway.domain.chat import ChatRequest
 from gateway.domain.events import ProviderEvent
 from gateway.providers.chat.openai import OpenAIProvider
+
+_LOADING_POLL_SECONDS = 0.2
 
 
 class LocalProvider(OpenAIProvider):
@@ -39,6 +42,18 @@ class LocalProvider(OpenAIProvider):
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ProviderEvent, None]:
         request = replace(request, extra={**self._defaults, **request.extra})
+        if self.loading:
+            await self._wait_until_loaded()
         async with aclosing(super().stream(request)) as events:
             async for event in events:
                 yield event
+
+    async def _wait_until_loaded(self) -> None:
+        """Wait for the model's first answer, for half of the time that a first token may take."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self.timeouts.first_token / 2
+        while self.loading and loop.time() < end:
+            if (await self.check()).reachable:
+                break
+            await asyncio.sleep(_LOADING_POLL_SECONDS)
+        self.loading = False

@@ -25,10 +25,13 @@ def build_providers(
     Raises:
         ProviderMisconfigured: an unknown type, or a base URL that is none.
     """
-    return {
+    built = {
         name: _build(name, _with_local_url(config, local_model_url), catalog.timeouts_of(config), http)
         for name, config in catalog.providers.items()
     }
+    for provider in built.values():
+        provider.loading = provider.type == "local" and provider.config.base_url == local_model_url != ""
+    return built
 
 
 def _with_local_url(config: ProviderConfig, url: str) -> ProviderConfig:

@@ -178,7 +178,7 @@ async def check_url(http: httpx.AsyncClient, url: str, headers: Mapping[str, str
         return ProviderHealth(True, "answers")
     if status in (401, 403):
         return ProviderHealth(False, f"refuses the credentials (HTTP {status})")
-    return ProviderHealth(False, f"answers with HTTP {status}")
+    return ProviderHealth(False, f"answers with HTTP {status}", answers=True)
 
 
 def _named(error: Exception, otherwise: type[UpstreamError]) -> UpstreamError | Unavailable:

@@ -13,7 +13,7 @@ export interface components {
          */
         AdminCircuitBreakerList: {
             /** Data */
-            data: components["schemas"]["CircuitBreakerView"][];
+            data: components["schemas"]["AdminCircuitBreakerView"][];
             /**
              * Object
              * @default list
@@ -21,6 +21,56 @@ export interface components {
              */
             object: "list";
             totals: components["schemas"]["BreakerTotals"];
+        };
+        /**
+         * AdminCircuitBreakerView
+         * @description The same with the judgement of the upstream, as `/api/admin/models` has it.
+         */
+        AdminCircuitBreakerView: {
+            /**
+             * Calls
+             * @description how many of the last calls of this worker are known, at most 20
+             */
+            calls: number;
+            /**
+             * Failed
+             * @description how many of them failed
+             */
+            failed: number;
+            /**
+             * Failures
+             * @description in a row
+             */
+            failures: number;
+            /**
+             * Health
+             * @enum {string}
+             */
+            health: "up" | "degraded" | "down";
+            last_error: components["schemas"]["LastErrorView"] | null;
+            /**
+             * Model
+             * @description the gateway's name of the model
+             */
+            model: string;
+            /** Opened At */
+            opened_at: string | null;
+            /**
+             * Retry At
+             * @description when it may be probed
+             */
+            retry_at: string | null;
+            /**
+             * State
+             * @description `open`: left alone; `half_open`: a single request finds out whether it answers again
+             * @enum {string}
+             */
+            state: "closed" | "open" | "half_open";
+            /**
+             * Upstream
+             * @description the provider's name
+             */
+            upstream: string;
         };
         /** AdminModelList */
         AdminModelList: {
@@ -32,6 +82,11 @@ export interface components {
          * @description A model, and whether its provider has what it needs and answers now.
          */
         AdminModelView: {
+            /**
+             * Calls
+             * @description how many of the last calls of this worker are known
+             */
+            calls: number;
             /** Capabilities */
             capabilities: string[];
             /** Configured */
@@ -40,6 +95,17 @@ export interface components {
             context_window: number;
             /** Detail */
             detail: string;
+            /**
+             * Failed
+             * @description how many of them failed
+             */
+            failed: number;
+            /**
+             * Health
+             * @description from its breakers, its providers' checks and the last calls; null if not configured
+             */
+            health: ("up" | "degraded" | "down") | null;
+            last_error: components["schemas"]["LastErrorView"] | null;
             /** Name */
             name: string;
             /** @description what it is charged at */
@@ -392,40 +458,6 @@ export interface components {
             status?: ("active" | "disabled") | null;
             /** Tier */
             tier?: string | null;
-        };
-        /**
-         * CircuitBreakerView
-         * @description The breaker of one provider and model.
-         */
-        CircuitBreakerView: {
-            /**
-             * Failures
-             * @description in a row
-             */
-            failures: number;
-            /**
-             * Model
-             * @description the gateway's name of the model
-             */
-            model: string;
-            /** Opened At */
-            opened_at: string | null;
-            /**
-             * Retry At
-             * @description when it may be probed
-             */
-            retry_at: string | null;
-            /**
-             * State
-             * @description `open`: left alone; `half_open`: a single request finds out whether it answers again
-             * @enum {string}
-             */
-            state: "closed" | "open" | "half_open";
-            /**
-             * Upstream
-             * @description the provider's name
-             */
-            upstream: string;
         };
         /**
          * ConsoleTokenView
@@ -793,6 +825,29 @@ export interface components {
             requests: number;
             /** Total Tokens */
             total_tokens: number;
+        };
+        /**
+         * LastErrorView
+         * @description The newest failure that this worker saw.
+         */
+        LastErrorView: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Code */
+            code: string;
+            /**
+             * Reason
+             * @description the provider's words, redacted
+             */
+            reason: string;
+            /**
+             * Status
+             * @description the provider's HTTP status
+             */
+            status: number | null;
         };
         /**
          * LatencyView
