@@ -54,7 +54,8 @@ class AgentContext:
     `memory` is of a kept conversation: what it can show of it, and the notes it made on the rest.
     `sent` tells whether the present model call has been begun at its provider, which may charge for it.
     `budget` is what the turn may spend, None where nothing limits it.
-    `services` is what tools may have done on the turn's account.
+    `services` is what tools may have done on the turn's account. `allowed_models` is what the caller's key may
+    use (None: all), which holds for side calls too.
     """
 
     parts: AgentParts
@@ -68,6 +69,7 @@ class AgentContext:
     sent: bool = False
     budget: TurnBudget | None = None
     services: TurnServices = field(default_factory=TurnServices)
+    allowed_models: frozenset[str] | None = None
 
     def calling(self, route: Route) -> Call:
         """To be entered around the call that `route` chose; takes the probe that it was given for that."""

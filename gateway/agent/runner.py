@@ -64,7 +64,14 @@ class AgentRunner:
             budget: what the turn may spend; None where nothing limits it.
         """
         context = AgentContext(
-            self.parts, guard, attempts, emit, memory=memory, services=services, budget=budget
+            self.parts,
+            guard,
+            attempts,
+            emit,
+            memory=memory,
+            services=services,
+            budget=budget,
+            allowed_models=allowed_models,
         )
         state = initial_state(turn, messages, allowed_models)
         # Routing, a guardrail or a receipt that is kept may depend on what the question is about.

@@ -64,7 +64,7 @@ class Titles:
         """Have a title made, if there is a model for it; returns at once."""
         if not self._parts.catalog.titles.enabled or self._closing or len(self._tasks) >= _MOST:
             return
-        if (model := light_model(self._parts)) is None:
+        if (model := light_model(self._parts, principal.models)) is None:
             return
         # With an allowance of its own: what the turn's answer tells of its limits is not changed after it.
         principal = replace(principal, allowance=Allowance())

@@ -286,3 +286,26 @@ async def test_shutting_down_waits_for_no_slow_title_but_writes_down_its_call(
             assert reserved.scalar_one() == 0
         await ask(gateway, person.headers)
     assert len(light.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("models", "asked"), [(["big"], 0), (["big", "light"], 1), (["big", "cheap"], 1), (None, 1), (["auto"], 1)]
+)
+async def test_a_keys_models_hold_for_its_titles(
+    database_url: str,
+    redis_url: str,
+    tmp_path: Path,
+    big: OpenAIUpstream,
+    light: OpenAIUpstream,
+    models: list[str] | None,
+    asked: int,
+) -> None:
+    config = config_of(big, light, aliases={"cheap": ["light"]})
+    async with configured(database_url, redis_url, tmp_path, config) as (gateway, person):
+        key = await gateway.new_key(person, models=models)
+        model = "auto" if models == ["auto"] else "big"
+        answer = await ask(gateway, {"x-api-key": key}, model=model)
+        title = await title_of(gateway, person, answer["conversation_id"])
+        titles = [call for call in light.calls if "title" in str(call.body["messages"][0]["content"])]
+        assert len(titles) == asked
+        assert (title == BY_QUESTION) == (not asked)

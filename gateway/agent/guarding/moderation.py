@@ -37,6 +37,11 @@ _SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 
+# In a verdict's place where the caller's key may not use the moderation's model.
+NOT_ALLOWED = Verdict(
+    "moderation", False, 0.0, "The moderation model is not among those that this API key may use.", 0.0
+)
+
 
 async def moderated(
     parts: AgentParts,

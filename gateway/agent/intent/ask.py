@@ -75,7 +75,7 @@ async def ask_light(context: AgentContext, question: str, found: Intent) -> Inte
     """
     parts = context.parts
     config = parts.catalog.intent
-    model = light_model(parts)
+    model = light_model(parts, context.allowed_models)
     if model is None:
         return replace(found, judged_by="unconfirmed")
     labels = (*LABELS, *config.exemplars)

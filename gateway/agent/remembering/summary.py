@@ -52,7 +52,7 @@ async def new_notes(context: AgentContext, old: str | None, messages: Messages, 
 async def _summarised(context: AgentContext, since: str, lines: Sequence[str], tokens: int) -> str | None:
     """What the light model makes of it, in as many calls as its window asks for; None: nothing of use."""
     parts = context.parts
-    name = light_model(parts)
+    name = light_model(parts, context.allowed_models)
     if name is None:
         return None
     window = parts.catalog.models[name].context_window

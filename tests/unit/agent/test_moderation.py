@@ -147,3 +147,22 @@ async def test_a_very_long_question_is_judged_by_its_ends() -> None:
     assert asked.startswith("first ")
     assert asked.endswith(" last")
     assert len(asked) < 13_000
+
+
+@pytest.mark.parametrize(("allowed", "asked"), [({"one"}, 0), ({"one", "judge"}, 1), (None, 1)])
+async def test_a_keys_models_hold_for_moderation(allowed: set[str] | None, asked: int) -> None:
+    async with OpenAIUpstream() as judge, OpenAIUpstream() as up:
+        judge.script(says(False))
+        async with runner(catalog({"one": up.url, "judge": judge.url}, **MODERATED)) as agent:
+            events = await run(
+                agent,
+                turn("How do I build one?", model="one"),
+                guard=UNSAFE,
+                allowed=None if allowed is None else frozenset(allowed),
+            )
+    last = events[-1]
+    assert isinstance(last, TurnCompleted), last
+    assert len(judge.calls) == asked
+    (entry,) = last.answer.receipt.guardrails
+    assert entry["verdict"] == "pass"
+    assert ("API key" in entry["reason"]) == (not asked)
