@@ -54,8 +54,8 @@ class AgentContext:
     `memory` is of a kept conversation: what it can show of it, and the notes it made on the rest.
     `sent` tells whether the present model call has been begun at its provider, which may charge for it.
     `budget` is what the turn may spend, None where nothing limits it.
-    `services` is what tools may have done on the turn's account. `allowed_models` is what the caller's key may
-    use (None: all), which holds for side calls too.
+    `services` is what tools may have done on the turn's account. `allowed_models` is what the caller's key
+    may use (None: all), which holds for side calls too.
     """
 
     parts: AgentParts

@@ -39,8 +39,8 @@ class Artist:
     def for_turn(self, principal: Principal, request_id: str) -> TurnServices:
         """The services of a turn of this caller."""
         if "images" not in principal.scopes:
-            return TurnServices()
-        return TurnServices(draw=self._draw(principal, request_id))
+            return TurnServices(str(principal.user_id))
+        return TurnServices(str(principal.user_id), self._draw(principal, request_id))
 
     def _draw(self, principal: Principal, request_id: str) -> Draw:
         ordered = 0

@@ -68,8 +68,12 @@ class Tool(ABC, Generic[A]):
 
 @dataclass(frozen=True, slots=True)
 class TurnServices:
-    """What a tool may have done on the account of the turn it is called in; None where it may not."""
+    """What a tool may have done on the account of the turn it is called in; None where it may not.
 
+    `account` is who the turn belongs to: what all share is given to the accounts in turn.
+    """
+
+    account: str = ""
     draw: Draw | None = None
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import structlog
 from pydantic import Field
 
 from gateway.domain.config.tools import ToolsConfig
-from gateway.tools.base import Tool, ToolArguments, ToolError
+from gateway.tools.base import Made, ToolArguments, ToolError, TurnServices, TurnTool
 from gateway.tools.sandbox.limits import MAX_CODE_CHARACTERS
 from gateway.tools.sandbox.report import Report, SandboxBroken
 from gateway.tools.sandbox.runner import Sandbox, SandboxBusy, SandboxClosed
 
+_NOTHING = Decimal(0)
 log = structlog.get_logger(__name__)
 
 
@@ -22,7 +25,7 @@ class CodeArguments(ToolArguments):
     )
 
 
-class Code(Tool[CodeArguments]):
+class Code(TurnTool[CodeArguments]):
     name = "code"
     description = (
         "Runs a short Python program and returns what it prints, the value of its last expression, or the "
@@ -40,9 +43,13 @@ class Code(Tool[CodeArguments]):
         self.timeout_seconds = self._sandbox.longest_seconds
 
     async def run(self, arguments: CodeArguments) -> str:
+        """As `run_for`, for nobody's account."""
+        return (await self.run_for(arguments, TurnServices())).text
+
+    async def run_for(self, arguments: CodeArguments, services: TurnServices) -> Made:
         """The report as text; a Python error is a ToolError that says what to mend."""
         try:
-            report = await self._sandbox.run(arguments.code)
+            report = await self._sandbox.run(arguments.code, services.account)
         except SandboxBusy:
             raise ToolError(
                 "Too much code runs at the moment; try again later, or go on without it.", kind="busy"
@@ -56,7 +63,7 @@ class Code(Tool[CodeArguments]):
             ) from error
         if not report.ok:
             raise ToolError(_words(report), kind="code_error")
-        return _words(report)
+        return Made(_words(report), _NOTHING)
 
     async def aclose(self) -> None:
         await self._sandbox.aclose()

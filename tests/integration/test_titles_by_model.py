@@ -289,7 +289,8 @@ async def test_shutting_down_waits_for_no_slow_title_but_writes_down_its_call(
 
 
 @pytest.mark.parametrize(
-    ("models", "asked"), [(["big"], 0), (["big", "light"], 1), (["big", "cheap"], 1), (None, 1), (["auto"], 1)]
+    ("models", "asked"),
+    [(["big"], 0), (["big", "light"], 1), (["big", "cheap"], 1), (None, 1), (["auto"], 1)],
 )
 async def test_a_keys_models_hold_for_its_titles(
     database_url: str,

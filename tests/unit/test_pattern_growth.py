@@ -24,7 +24,7 @@ _GROUPS = 8
 
 def test_the_patterns_are_found() -> None:
     assert len(PATTERNS) > 150
-    assert {"gateway.guardrails.features._MIXED", "gateway.tools.outcome._TAG"} <= set(PATTERNS)
+    assert {"gateway.guardrails.features._MIXED", "gateway.core.tags._OPENING"} <= set(PATTERNS)
 
 
 @pytest.mark.parametrize("group", range(_GROUPS))

@@ -13,6 +13,7 @@ from gateway.agent.remembering import notes
 from gateway.agent.remembering.fitting import Messages, clip
 from gateway.agent.side_call import side_call
 from gateway.core.exceptions import GatewayError
+from gateway.core.tags import defused
 from gateway.domain.messages import Message
 from gateway.domain.tokens import most_tokens
 
@@ -64,7 +65,7 @@ async def _summarised(context: AgentContext, since: str, lines: Sequence[str], t
     deadline = asyncio.get_running_loop().time() + _SECONDS
     try:
         for piece in _pieces(lines, room):
-            material = _MATERIAL.format(old=clip(since, answer) or "(none yet)", new=piece)
+            material = _MATERIAL.format(old=_data(clip(since, answer)) or "(none yet)", new=_data(piece))
             said = await side_call(
                 parts,
                 name,
@@ -83,6 +84,11 @@ async def _summarised(context: AgentContext, since: str, lines: Sequence[str], t
         log.warning("summary.failed", model=name, error=error.code)
         return None
     return since
+
+
+def _data(text: str) -> str:
+    """Text that cannot end the frame that it is shown in."""
+    return defused(text, "notes", "new", by="‹")
 
 
 def _pieces(lines: Sequence[str], room: int) -> Iterator[str]:

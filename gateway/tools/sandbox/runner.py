@@ -9,6 +9,7 @@ from functools import partial
 from gateway.domain.config.code_tool import CodeConfig
 from gateway.tools.sandbox.layers import Layer, active_layer
 from gateway.tools.sandbox.limits import RunLimits
+from gateway.tools.sandbox.places import Places
 from gateway.tools.sandbox.process import Run
 from gateway.tools.sandbox.report import Report, SandboxBroken, read
 
@@ -16,7 +17,7 @@ _MARGIN_SECONDS = 5.0
 
 
 class SandboxBusy(Exception):
-    """No place came free in time: others run code."""
+    """No place came free in time: others run code, or too many runs of the account wait."""
 
 
 class SandboxClosed(Exception):
@@ -24,13 +25,14 @@ class SandboxClosed(Exception):
 
 
 class Sandbox:
-    """At most `processes` runs at once; the others wait up to `queue_seconds` for their place, in order."""
+    """At most `processes` runs at once; the others wait up to `queue_seconds`, the accounts in turn."""
 
     def __init__(self, config: CodeConfig) -> None:
         self._limits = RunLimits.of(config)
         self._queue_seconds = config.queue_seconds
         self._require_bwrap = config.require_bwrap
-        self._places = asyncio.Semaphore(config.processes)
+        self._places = Places(config.processes)
+        self._waiting_per_account = config.waiting_per_account
         self._threads = ThreadPoolExecutor(config.processes, thread_name_prefix="sandbox")
         self._runs: dict[Run, asyncio.Future[Report]] = {}
         self._layer: Layer | None = None
@@ -41,20 +43,21 @@ class Sandbox:
         """What waiting and running may take together; `run` ends sooner unless this machine is at a stand."""
         return self._queue_seconds + self._limits.wall_seconds + _MARGIN_SECONDS
 
-    async def run(self, code: str) -> Report:
-        """Run `code`; SandboxBusy, SandboxBroken or SandboxClosed where that cannot be done.
+    async def run(self, code: str, account: str = "") -> Report:
+        """Run `code` for an account; SandboxBusy, SandboxBroken or SandboxClosed where that cannot be done.
 
         Cancelling kills the process; its place is free once it is gone.
         """
+        if self._places.waiting(account) >= self._waiting_per_account:
+            raise SandboxBusy
         try:
-            async with asyncio.timeout(self._queue_seconds):
-                await self._places.acquire()
+            await self._places.acquire(account, self._queue_seconds)
         except TimeoutError:
             raise SandboxBusy from None
         try:
-            run, future = self._begin(await self._working_layer(), code)
+            run, future = self._begin(await self._working_layer(), code, account)
         except BaseException:
-            self._places.release()
+            self._places.release(account)
             raise
         return await self._attend(run, future)
 
@@ -77,20 +80,20 @@ class Sandbox:
         self._layer = layer
         return layer
 
-    def _begin(self, layer: Layer, code: str) -> tuple[Run, asyncio.Future[Report]]:
+    def _begin(self, layer: Layer, code: str, account: str) -> tuple[Run, asyncio.Future[Report]]:
         if self._closed:
             raise SandboxClosed
         run = Run(partial(layer.command, self._limits), self._limits.wall_seconds, code.encode())
         future = asyncio.get_running_loop().run_in_executor(self._threads, _report, run, code)
         self._runs[run] = future
-        future.add_done_callback(partial(self._end, run))
+        future.add_done_callback(partial(self._end, run, account))
         return run, future
 
-    def _end(self, run: Run, future: asyncio.Future[Report]) -> None:
+    def _end(self, run: Run, account: str, future: asyncio.Future[Report]) -> None:
         if not future.cancelled():
             future.exception()  # whoever waited may be gone
         del self._runs[run]
-        self._places.release()
+        self._places.release(account)
 
     async def _attend(self, run: Run, future: asyncio.Future[Report]) -> Report:
         try:
