@@ -35,13 +35,20 @@ Content = str | tuple[TextPart | ImagePart, ...]
 class ToolCall:
     """A model's wish to run a tool; `arguments` is the JSON text as the model wrote it.
 
-    `extra` holds further fields of OpenAI's tool call, such as `extra_content`.
+    `extra` holds further fields of OpenAI's tool call, such as `extra_content`; `function` in it those of the
+    call's function.
     """
 
     id: str
     name: str
     arguments: str
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+def call_body(extra: Mapping[str, Any], function: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of OpenAI's tool call: those in `extra`, and `function` with its further ones."""
+    more = extra.get("function")
+    return {**extra, "function": {**(more if isinstance(more, Mapping) else {}), **function}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,7 +190,7 @@ async def test_unknown_fields_of_messages_parts_calls_and_tools_reach_a_compatib
     call = {
         "id": "call_1",
         "type": "function",
-        "function": {"name": "lookup", "arguments": ""},
+        "function": {"name": "lookup", "arguments": "", "note": "n"},
         "extra_content": {"x": [1]},
     }
     messages: list[Any] = [
@@ -222,7 +222,7 @@ async def test_unknown_fields_of_messages_parts_calls_and_tools_reach_a_compatib
     body = vendors.deepseek.calls[-1].body
     expected = [dict(message) for message in messages]
     expected[2] = {k: v for k, v in messages[2].items() if k not in ("annotations", "refusal")}
-    expected[2]["tool_calls"] = [{**call, "function": {"name": "lookup", "arguments": "{}"}}]
+    expected[2]["tool_calls"] = [{**call, "function": {"name": "lookup", "arguments": "{}", "note": "n"}}]
     assert body["messages"] == expected
     assert body["tools"][0]["cache_control"] == mark
     assert body["response_format"]["json_schema"] == schema

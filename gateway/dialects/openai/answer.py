@@ -23,7 +23,7 @@ from gateway.domain.events import (
     TurnCompleted,
     TurnFailed,
 )
-from gateway.domain.messages import CLIENT_FIELDS, ToolCall
+from gateway.domain.messages import CLIENT_FIELDS, ToolCall, call_body
 from gateway.domain.usage import Usage
 
 _DONE = b"data: [DONE]\n\n"
@@ -77,7 +77,7 @@ def _tool_call(call: ToolCall, custom: frozenset[str]) -> dict[str, Any]:
         said = {"name": call.name, "input": custom_input(call.arguments)}
         return {**call.extra, "id": call.id, "type": "custom", "custom": said}
     function = {"name": call.name, "arguments": call.arguments}
-    return {**call.extra, "id": call.id, "type": "function", "function": function}
+    return {**call_body(call.extra, function), "id": call.id, "type": "function"}
 
 
 def _shown(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -240,12 +240,11 @@ def _logprobs(entries: tuple[dict[str, Any], ...], refusal: bool) -> dict[str, A
 
 
 def _tool_call_delta(event: ToolCallDelta) -> dict[str, Any]:
-    delta: dict[str, Any] = {**event.extra, "index": event.index}
-    if event.id is not None:
-        delta["id"] = event.id
-        delta["type"] = "function"
     function: dict[str, Any] = {"arguments": event.arguments}
     if event.name is not None:
         function["name"] = event.name
-    delta["function"] = function
+    delta = {**call_body(event.extra, function), "index": event.index}
+    if event.id is not None:
+        delta["id"] = event.id
+        delta["type"] = "function"
     return delta

@@ -84,7 +84,10 @@ def tool_call(call: ToolCallBody, path: str) -> ToolCall:
         return custom_call(call.id, call.custom.name, call.custom.input)
     if call.function is None:
         raise ValidationFailed("A function call needs its function.", param=f"{path}.function")
-    return ToolCall(call.id, call.function.name, call.function.arguments, given_fields(call.model_extra))
+    extra = given_fields(call.model_extra)
+    if function := given_fields(call.function.model_extra):
+        extra["function"] = function
+    return ToolCall(call.id, call.function.name, call.function.arguments, extra)
 
 
 def given_fields(extra: Mapping[str, Any] | None, without: frozenset[str] = frozenset()) -> dict[str, Any]:

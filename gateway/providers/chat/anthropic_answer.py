@@ -132,9 +132,10 @@ class AnthropicReader:
             self._text(block["text"])
         elif block["type"] == "thinking":
             self._think(block.get("thinking") or "")
-        elif block["type"] == "tool_use":
-            given = block.get("input")
+        if "input" in block:
             self._inputs[index] = []
+        if block["type"] == "tool_use":
+            given = block.get("input")
             self._call(
                 index, block["id"], block["name"], orjson.dumps(whole_json(given)).decode() if given else ""
             )
@@ -154,7 +155,8 @@ class AnthropicReader:
                 block["citations"] = [*(block.get("citations") or ()), delta["citation"]]
             case "input_json_delta" if index in self._inputs:
                 self._inputs[index].append(delta["partial_json"])
-                self._call(index, None, None, delta["partial_json"])
+                if block["type"] == "tool_use":
+                    self._call(index, None, None, delta["partial_json"])
 
     def _stop(self, index: int) -> None:
         block = self._blocks[index]

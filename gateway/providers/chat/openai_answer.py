@@ -32,6 +32,7 @@ _READ = frozenset(
 
 
 _CALL = frozenset({"id", "index", "type", "function"})
+_FUNCTION = frozenset({"name", "arguments"})
 
 
 class AnswerReader:
@@ -208,11 +209,9 @@ class AnswerReader:
         call_id = call.get("id")
         if not isinstance(name, str | None) or not isinstance(call_id, str | None):
             raise UpstreamBroken
-        extra = {
-            field: whole_json(value)
-            for field, value in call.items()
-            if field not in _CALL and value is not None
-        }
+        extra = _further(call, _CALL)
+        if inner := _further(function, _FUNCTION):
+            extra["function"] = inner
         piece = self._calls.piece(call.get("index"), call_id, name, whole_text(arguments), extra)
         if piece is not None:
             self._flush()
@@ -244,6 +243,15 @@ class AnswerReader:
         self._flush()
         events, self._events = self._events, []
         return events
+
+
+def _further(call: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    """Fields of a call that are the vendor's own and say something."""
+    if known.issuperset(call):
+        return {}
+    return {
+        name: whole_json(value) for name, value in call.items() if name not in known and value is not None
+    }
 
 
 def _text(content: Any) -> str:

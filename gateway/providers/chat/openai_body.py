@@ -9,7 +9,7 @@ import orjson
 
 from gateway.core.exceptions import UpstreamRejected
 from gateway.domain.chat import ChatRequest, ResponseFormat, ToolChoice, ToolSpec
-from gateway.domain.messages import CLIENT_FIELDS, ImagePart, Message, TextPart, ToolCall
+from gateway.domain.messages import CLIENT_FIELDS, ImagePart, Message, TextPart, ToolCall, call_body
 
 _NOTHING: Mapping[str, Any] = {}
 
@@ -101,7 +101,7 @@ def _message(message: Message, known_only: bool) -> dict[str, Any]:
 def _call(call: ToolCall, known_only: bool) -> dict[str, Any]:
     function = {"name": call.name, "arguments": call.arguments if call.arguments.strip() else "{}"}
     own = _NOTHING if known_only else call.extra
-    return {**own, "id": call.id, "type": "function", "function": function}
+    return {**call_body(own, function), "id": call.id, "type": "function"}
 
 
 def _part(part: TextPart | ImagePart, known_only: bool) -> dict[str, Any]:

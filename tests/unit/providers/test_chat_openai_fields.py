@@ -14,7 +14,7 @@ import pytest
 from gateway.domain.catalog import ProviderConfig, Timeouts
 from gateway.domain.catalog_file import parse_catalog
 from gateway.domain.chat import ChatRequest, ResponseFormat, Sampling
-from gateway.domain.events import Completed, MessageFields, TextDelta
+from gateway.domain.events import Completed, MessageFields, TextDelta, ToolCallDelta
 from gateway.domain.messages import ImagePart, Message, TextPart, ToolCall, VendorData
 from gateway.providers.chat.http_client import upstream_client
 from gateway.providers.chat.openai import OpenAIProvider
@@ -160,6 +160,26 @@ def test_sources_reach_the_client_and_reasoning_details_come_back() -> None:
 )
 def test_pieces_of_a_field_are_joined_by_their_kind(before: Any, piece: Any, whole: Any) -> None:
     assert joined(before, piece) == whole
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_further_fields_of_a_call_and_of_its_function_come_back_where_they_were(streamed: bool) -> None:
+    call = {
+        "id": "c1",
+        "type": "function",
+        "function": {"name": "f", "arguments": "{}", "thought_signature": "s"},
+        "provider_specific_fields": {"a": 1},
+    }
+    reader = AnswerReader()
+    if streamed:
+        events = reader.feed(chunk({"tool_calls": [{"index": 0, **call}]}, "tool_calls")) + reader.end()
+    else:
+        body = {"choices": [{"message": {"tool_calls": [call]}, "finish_reason": "tool_calls"}]}
+        events = reader.whole(json.dumps(body).encode())
+    (made,) = [e for e in events if isinstance(e, ToolCallDelta)]
+    again = Message("assistant", "", (ToolCall("c1", "f", "{}", made.extra),))
+    sent = orjson.loads(encode(ChatRequest("m", (again,)), "max_tokens"))["messages"][0]["tool_calls"]
+    assert sent == [call]
 
 
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
