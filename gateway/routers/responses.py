@@ -86,12 +86,14 @@ async def _created(request: Request, order: ResponseOrder, principal: Principal)
         turn = replace(turn, gateway_tools=("web_search",))
     unkept = new_id()
     if turn.incremental:
-        encoder = ResponsesEncoder(unkept, order.parameters, tools=bool(turn.client_tools))
+        encoder = ResponsesEncoder(
+            unkept, order.parameters, tools=bool(turn.client_tools), sealed=order.sealed
+        )
         events = container.chat.stream(turn, principal, leaving(request))
         return await open_stream(events, encoder, noting(request))
     answer = await container.chat.answer(turn, principal, leaving(request))
     id_ = unkept if answer.message_id is None else UUID(answer.message_id)
-    return answer_response(request, answer, answered(answer, id_, order.parameters))
+    return answer_response(request, answer, answered(answer, id_, order.parameters, sealed=order.sealed))
 
 
 async def _with_stored_items(

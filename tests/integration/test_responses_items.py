@@ -109,6 +109,38 @@ async def test_a_reference_stands_for_the_item_itself(
     assert again[0]["function"]["arguments"] == '{"q":1}'
 
 
+@pytest.mark.parametrize("way", ["items", "references", "previous"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_thoughts_go_back_to_the_vendor_with_the_calls_they_led_to(
+    client: openai.AsyncOpenAI, upstream: StrictOpenAIUpstream, way: str, stream: bool
+) -> None:
+    calls = (Tool("lookup", ("{}",), "call_a"), Tool("lookup", ('{"q":2}',), "call_b"))
+    upstream.script(Reply(text=(), reasoning=("Hm", "m."), tools=calls, finish="tool_calls"), Reply())
+    fields: dict[str, Any] = {"model": "small", "tools": [LOOKUP], "store": way != "items"}
+    asked: dict[str, Any] = {**fields, "input": "Hi", "include": ["reasoning.encrypted_content"]}
+    first: Any
+    if stream:
+        first = (await stream_of(client, **asked))[-1].response
+    else:
+        first = await client.responses.create(**asked)
+    outputs: list[Any] = [
+        {"type": "function_call_output", "call_id": id_, "output": "?"} for id_ in ("call_a", "call_b")
+    ]
+    said: list[Any] = [{"role": "user", "content": "Hi"}]
+    if way == "items":  # as Codex sends thoughts back: without their text
+        thoughts = first.output[0].model_dump(exclude={"content", "status"})
+        said += [thoughts, *(item.model_dump(exclude_none=True) for item in first.output[1:])]
+    elif way == "references":
+        said += [{"type": "item_reference", "id": item.id} for item in first.output]
+    else:
+        fields["previous_response_id"], said = first.id, []
+    await client.responses.create(**fields, input=[*said, *outputs])
+    question, call, *results = upstream.calls[1].body["messages"]
+    assert (question["role"], [result["role"] for result in results]) == ("user", ["tool", "tool"])
+    assert call["reasoning_content"] == "Hmm."
+    assert [one["id"] for one in call["tool_calls"]] == ["call_a", "call_b"]
+
+
 async def test_items_of_an_input_can_be_referred_to(
     client: openai.AsyncOpenAI, upstream: StrictOpenAIUpstream
 ) -> None:

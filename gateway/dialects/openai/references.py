@@ -12,10 +12,12 @@ from gateway.dialects.openai.client_tools import client_tools
 from gateway.dialects.openai.responses import stored
 from gateway.dialects.openai.responses_body import InputItem
 from gateway.dialects.openai.responses_input import input_items, kind_of
+from gateway.dialects.openai.thoughts import carried, stored_thoughts
+from gateway.domain.kept_messages import stored_vendor
 from gateway.services.responses import StoredResponse
 
-_ID = re.compile(r"(msg|fc|ctc|item)_([0-9a-f]{32})_[0-9]{1,6}")
-# Thoughts are not stored, and a model is not shown them again.
+_ID = re.compile(r"(msg|fc|ctc|item|rs)_([0-9a-f]{32})_[0-9]{1,6}")
+# Thoughts are stored only where their vendor wants them back with calls.
 _THOUGHTS = "rs_"
 
 
@@ -40,9 +42,9 @@ def resolved(given: Sequence[InputItem], known: Mapping[str, dict[str, Any]]) ->
             items.append(item)
             continue
         id_ = item.id or ""
-        if id_.startswith(_THOUGHTS):
-            continue
         found = known.get(id_)
+        if found is None and id_.startswith(_THOUGHTS):
+            continue
         if found is None and (match := _ID.fullmatch(id_)) is not None and match[1] == "msg":
             found = known.get(f"msg_{match[2]}_0")
         if found is None:
@@ -65,4 +67,7 @@ def items_of(exchanges: Sequence[StoredResponse]) -> dict[str, dict[str, Any]]:
             tools = client_tools(exchange.parameters.get("tools") or ())
             items += input_items(exchange.messages, question.id, tools)
         items += stored(exchange.answer, question)["output"]
+        if thoughts := stored_thoughts(stored_vendor(exchange.answer.tool_calls)):
+            sealed = {"summary": [], "encrypted_content": carried(thoughts)}
+            items.append({"id": f"rs_{exchange.answer.id.hex}_0", "type": "reasoning", **sealed})
     return {item["id"]: item for item in items}

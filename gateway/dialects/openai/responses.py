@@ -10,6 +10,7 @@ from gateway.core.exceptions import ContentBlocked, GatewayError, UpstreamRateLi
 from gateway.dialects.openai.client_tools import ClientTools, client_tools
 from gateway.dialects.openai.responses_input import call_fields
 from gateway.dialects.openai.responses_request import response_id
+from gateway.dialects.openai.thoughts import carried
 from gateway.domain.conversation import StoredMessage
 from gateway.domain.events import Answer
 from gateway.domain.kept_messages import kept_calls
@@ -54,8 +55,10 @@ def response_body(
     return body
 
 
-def answered(answer: Answer, id_: UUID, parameters: dict[str, Any]) -> dict[str, Any]:
-    """The `response` of a turn that has ended well.
+def answered(
+    answer: Answer, id_: UUID, parameters: dict[str, Any], *, sealed: bool = False
+) -> dict[str, Any]:
+    """The `response` of a turn that has ended well; `sealed` as for `reasoning_item`.
 
     Raises:
         ContentBlocked: a guardrail withheld the answer.
@@ -77,6 +80,7 @@ def answered(answer: Answer, id_: UUID, parameters: dict[str, Any]) -> dict[str,
             reasoning=answer.reasoning,
             refused=answer.refused,
             logprobs=answer.logprobs,
+            sealed=sealed,
         ),
         usage=answer.usage,
         incomplete=reason,
@@ -139,9 +143,11 @@ def error_of(error: GatewayError) -> dict[str, Any]:
     return {"code": "rate_limit_exceeded" if limited else "server_error", "message": error.message}
 
 
-def reasoning_item(id_: str, text: str, status: str) -> dict[str, Any]:
+def reasoning_item(id_: str, text: str, status: str, sealed: bool = False) -> dict[str, Any]:
+    """Thoughts; `sealed` also in the form in which clients send them back."""
     content = [{"type": "reasoning_text", "text": text}] if text else []
-    return {"id": id_, "type": "reasoning", "summary": [], "content": content, "status": status}
+    item = {"id": id_, "type": "reasoning", "summary": [], "content": content, "status": status}
+    return item | ({"encrypted_content": carried(text)} if sealed and text else {})
 
 
 def message_item(id_: str, parts: list[dict[str, Any]], status: str) -> dict[str, Any]:
@@ -173,9 +179,10 @@ def _output(
     reasoning: str = "",
     refused: bool = False,
     logprobs: Sequence[dict[str, Any]] = (),
+    sealed: bool = False,
 ) -> list[dict[str, Any]]:
     """The items, numbered by their kind: an item has the same id where others are not told."""
-    output = [reasoning_item(f"rs_{id_.hex}_0", reasoning, status)] if reasoning else []
+    output = [reasoning_item(f"rs_{id_.hex}_0", reasoning, status, sealed)] if reasoning else []
     if content:
         parts = [text_part(content, refused, logprobs)]
         output.append(message_item(f"msg_{id_.hex}_0", parts, status))

@@ -10,13 +10,14 @@ from uuid import UUID
 from gateway.core.exceptions import UnsupportedParameter, ValidationFailed
 from gateway.dialects.openai.client_tools import ClientTools, custom_call, custom_input
 from gateway.dialects.openai.responses_body import InputItem, InputPart
+from gateway.dialects.openai.thoughts import as_vendor_data, thoughts_of
 from gateway.domain.messages import Content, ImagePart, Message, TextPart, ToolCall
 
 _TEXTS = ("input_text", "output_text", "text")
-# Items that say nothing to a model of another vendor: thoughts, and what OpenAI's hosted tools did.
+# Items that say nothing to a model of another vendor: what OpenAI's hosted tools did.
 _LEFT_OUT = frozenset(
     {
-        *("reasoning", "web_search_call", "file_search_call", "image_generation_call"),
+        *("web_search_call", "file_search_call", "image_generation_call"),
         *("code_interpreter_call", "tool_search_call", "tool_search_output", "mcp_list_tools"),
     }
 )
@@ -25,18 +26,25 @@ _LEFT_OUT = frozenset(
 def input_messages(given: Sequence[InputItem], tools: ClientTools) -> tuple[Message, ...]:
     """What a model is shown of the input; calls that follow one another are one message of its own.
 
-    Thoughts of earlier answers and records of hosted tools are left out: no provider here takes them back.
+    Thoughts are shown with the calls that they led to, where vendors want them back; records of hosted tools
+    are left out.
 
     Raises:
         ValidationFailed, UnsupportedParameter: `param` is the path of the item.
     """
     messages: list[Message] = []
+    thoughts = ""
     for at, item in enumerate(given):
         path, kind = f"input.{at}", kind_of(item)
-        if kind == "message":
+        if kind == "reasoning":
+            thoughts += thoughts_of(item)
+            continue
+        if kind in ("function_call", "custom_tool_call"):
+            _add_call(messages, _call(item, path, tools), thoughts)
+            thoughts = ""
+        elif kind == "message":
             messages.append(_said(item, path))
-        elif kind in ("function_call", "custom_tool_call"):
-            _add_call(messages, _call(item, path, tools))
+            thoughts = thoughts if item.role == "assistant" else ""
         elif kind in ("function_call_output", "custom_tool_call_output"):
             messages.append(_result(item, messages, path))
         elif kind == "item_reference":
@@ -130,11 +138,12 @@ def _call(item: InputItem, path: str, tools: ClientTools) -> ToolCall:
     return ToolCall(item.call_id, name, item.arguments or "{}")
 
 
-def _add_call(messages: list[Message], call: ToolCall) -> None:
-    if messages and messages[-1].role == "assistant":
-        messages[-1] = replace(messages[-1], tool_calls=(*messages[-1].tool_calls, call))
-    else:
-        messages.append(Message("assistant", "", (call,)))
+def _add_call(messages: list[Message], call: ToolCall, thoughts: str) -> None:
+    if not messages or messages[-1].role != "assistant":
+        messages.append(Message("assistant"))
+    last = messages[-1]
+    vendor = last.vendor or as_vendor_data(thoughts)
+    messages[-1] = replace(last, tool_calls=(*last.tool_calls, call), vendor=vendor)
 
 
 def _result(item: InputItem, before: Sequence[Message], path: str) -> Message:

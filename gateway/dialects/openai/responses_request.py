@@ -24,6 +24,7 @@ from gateway.domain.messages import Message
 
 _ID = re.compile(r"resp_([0-9a-f]{32})")
 _LOGPROBS = "message.output_text.logprobs"
+_SEALED = "reasoning.encrypted_content"
 # All that OpenAI knows. Each asks for what may be there: an answer has it or does not.
 _INCLUDABLE = frozenset(
     {
@@ -32,7 +33,7 @@ _INCLUDABLE = frozenset(
         "computer_call_output.output.image_url",
         "file_search_call.results",
         "message.input_image.image_url",
-        "reasoning.encrypted_content",
+        _SEALED,
         "web_search_call.action.sources",
         "web_search_call.results",
     }
@@ -80,6 +81,7 @@ class ResponseOrder:
 
     `parameters` are those of the body that an answer tells again. `given` are the items of the input, whose
     references are to stored items (`references.resolved`). `web_search`: OpenAI's own was among the tools.
+    `sealed`: thoughts are wanted in the form to send back.
     """
 
     turn: Turn
@@ -88,6 +90,7 @@ class ResponseOrder:
     parameters: dict[str, Any]
     given: tuple[InputItem, ...]
     tools: ClientTools
+    sealed: bool = False
 
     @property
     def web_search(self) -> bool:
@@ -166,7 +169,9 @@ def parse_response(body: bytes, request_id: str) -> ResponseOrder:
     previous = None
     if parsed.previous_response_id is not None:
         previous = parse_response_id(parsed.previous_response_id, "previous_response_id")
-    return ResponseOrder(turn, previous, store, echo(parsed, turn, store), given, tools)
+    return ResponseOrder(
+        turn, previous, store, echo(parsed, turn, store), given, tools, _SEALED in (parsed.include or ())
+    )
 
 
 def _messages(given: Sequence[InputItem], tools: ClientTools) -> tuple[Message, ...]:

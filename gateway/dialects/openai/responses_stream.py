@@ -65,6 +65,7 @@ class _Item:
     call_id: str = ""
     name: str = ""
     before: bytes = b""
+    sealed: bool = False
 
     @property
     def id(self) -> str:
@@ -83,14 +84,15 @@ class _Item:
         if self.kind in _CALLS:
             return call_item(self.number, ToolCall(self.call_id, self.name, text), status, self.tools)
         if self.kind == "reasoning":
-            return reasoning_item(self.id, text, status)
+            return reasoning_item(self.id, text, status, self.sealed)
         return message_item(self.id, [self.part(text)] if text else [], status)
 
 
 class ResponsesEncoder:
     """Nothing is encoded before the answer's first word, so that what fails earlier has a true status.
 
-    `id_` is the response's where nothing is stored; `tools`: whether calls are the client's to run.
+    `id_` is the response's where nothing is stored; `tools`: whether calls are the client's to run;
+    `sealed`: whether thoughts are also told in the form in which clients send them back.
     `created` (now, if omitted) and `model` are of a response that was begun before.
     """
 
@@ -100,12 +102,14 @@ class ResponsesEncoder:
         parameters: dict[str, Any],
         *,
         tools: bool,
+        sealed: bool = False,
         created: float | None = None,
         model: str = "",
     ) -> None:
         self._id = id_
         self._parameters = parameters
         self._tools = tools
+        self._sealed = sealed
         self._declared = client_tools(parameters.get("tools") or ())
         self._created = time.time() if created is None else created
         self._model = model
@@ -182,7 +186,7 @@ class ResponsesEncoder:
         counted = "call" if kind in _CALLS else _PREFIX[kind]
         number = f"{self._id.hex}_{self._counts[counted]}"
         self._counts[counted] += 1
-        item = _Item(kind, number, index, self._declared, call_id=call_id, name=name)
+        item = _Item(kind, number, index, self._declared, call_id=call_id, name=name, sealed=self._sealed)
         place: dict[str, Any] = {"item_id": item.id, "output_index": index}
         if kind not in _CALLS:
             place["content_index"] = 0
