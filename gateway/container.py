@@ -39,7 +39,7 @@ from gateway.services.authenticator import Authenticator
 from gateway.services.breakers import BreakerService
 from gateway.services.caching import CachedRunner
 from gateway.services.chat import ChatService
-from gateway.services.configuration import load_catalog
+from gateway.services.configuration import load_catalog, require_models
 from gateway.services.conversation import ConversationService
 from gateway.services.embeddings import EmbeddingService
 from gateway.services.endings import Endings
@@ -174,6 +174,8 @@ async def make_container(foundation: Foundation, catalog: Catalog, stack: AsyncE
     semantic = await _semantic(catalog, foundation.stores.engine, foundation.models.embedder)
     if semantic is not None:
         stack.push_async_callback(semantic.aclose)
+    # Last, so that what else is wrong is named first.
+    require_models(catalog, settings.provider_config)
     container = _wire(foundation, parts, roles, semantic, stack)
     tools.open()
     await stack.enter_async_context(parts.upstreams.watching())
@@ -248,7 +250,9 @@ def _wire(
         auth=_auth(shared, catalog),
         users=users,
         api_keys=ApiKeyService(uow, accounts.cache, catalog),
-        conversations=ConversationService(uow, catalog.names()),
+        conversations=ConversationService(
+            uow, catalog.names(), lambda tier: catalog.tier_of(tier).storage_bytes
+        ),
         chat=chat,
         resumption=Resumption(uow, turns.tasks, turns.events),
         generate=GenerateService(catalog, roles, chat),

@@ -22,7 +22,7 @@ from gateway.embedded.errors import EngineError
 from gateway.models.response_embedding import TABLE as SEMANTIC_TABLE
 from gateway.providers.chat.base import ProviderHealth
 from gateway.providers.chat.registry import ProviderMisconfigured
-from gateway.services.configuration import load_catalog
+from gateway.services.configuration import load_catalog, require_models
 from gateway.tools.registry import ToolConfigurationError, ToolRegistry
 from gateway.tools.sandbox.layers import active_layer
 
@@ -51,6 +51,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
     yield valkey.examine(settings.redis_url.get_secret_value())
     try:
         catalog = load_catalog(settings.provider_config)
+        require_models(catalog, settings.provider_config)
     except ConfigError as error:
         yield Finding("providers", False, str(error))
     else:

@@ -31,6 +31,7 @@ GatewayError                     500 server_error          internal_error
 │   └── TurnInProgress           409                       turn_in_progress
 ├── RateLimited                  429 rate_limit_error      rate_limited
 │   ├── QuotaExceeded            429                       quota_exceeded      (tokens a day)
+│   │   └── StorageFull          429                       quota_exceeded      (what the account stores)
 │   ├── BudgetExceeded           429                       budget_exceeded     (money)
 │   └── TooManyAttempts          429                       too_many_attempts
 ├── UpstreamError                502 upstream_error        upstream_failed
@@ -313,6 +314,16 @@ class QuotaExceeded(RateLimited):
     code = "quota_exceeded"
     retryable = False
     default_message = "This account's tokens for today are used up or reserved by requests under way."
+
+
+class StorageFull(QuotaExceeded):
+    """Waiting does not help: the account has to delete something."""
+
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__(
+            f"This account's storage of {most_bytes // 1_000_000:,} MB is full. Delete conversations or"
+            " images, or ask an administrator for another tier."
+        )
 
 
 class BudgetExceeded(RateLimited):

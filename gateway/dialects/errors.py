@@ -54,7 +54,7 @@ def render_error(error: GatewayError, request_id: str | None) -> tuple[int, dict
     """
     headers: dict[str, str] = {}
     wait = error.retry_after
-    if wait is None and error.status in (429, 503):
+    if wait is None and error.status in (429, 503) and error.retryable:
         wait = _DEFAULT_RETRY_SECONDS
     if wait is not None:
         headers["retry-after"] = str(max(1, math.ceil(wait)))

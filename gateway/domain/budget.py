@@ -76,7 +76,10 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """An estimate held against an account's budgets (None: unlimited) until it is settled; see `Estimate`."""
+    """An estimate held against an account's budgets (None: unlimited) until it is settled; see `Estimate`.
+
+    `most_stored` is how many bytes the account may store, where the request stores any.
+    """
 
     user_id: UUID
     tokens: int
@@ -89,6 +92,7 @@ class Reservation:
     spare_usd: Decimal = Decimal(0)
     history_tokens: int = 0
     history_price: Decimal = Decimal(0)
+    most_stored: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +107,21 @@ class BudgetState:
     tokens_reserved: int = 0
     usd_used: Decimal = Decimal(0)
     usd_reserved: Decimal = Decimal(0)
+    stored_bytes: int = 0
     granted_tokens: int = 0
     granted_usd: Decimal = Decimal(0)
     spare_tokens: int = 0
 
 
 class OverBudget(Exception):
-    """A reservation does not fit: nothing was written. `state` is the account's budget as it was then."""
+    """A reservation does not fit: nothing was written. `state` is the account's budget as it was then.
 
-    def __init__(self, state: BudgetState) -> None:
+    `stored` is how many bytes were to be stored.
+    """
+
+    def __init__(self, state: BudgetState, stored: int = 0) -> None:
         self.state = state
+        self.stored = stored
         super().__init__()
 
 

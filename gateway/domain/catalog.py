@@ -175,7 +175,8 @@ class Tier(ConfigModel):
     """None means unlimited.
 
     `requests_per_minute` counts turns and every call with an API key. `reads_per_minute` counts the other
-    requests of a signed-in person, such as those of the console.
+    requests of a signed-in person, such as those of the console. `storage_mb` limits what an account keeps in
+    conversations and images, in millions of bytes.
     """
 
     requests_per_minute: Annotated[int, Field(gt=0)] | None = None
@@ -183,6 +184,12 @@ class Tier(ConfigModel):
     tokens_per_day: Annotated[int, Field(gt=0)] | None = None
     usd_per_month: Annotated[Decimal, Field(gt=0)] | None = None
     concurrent_turns: Annotated[int, Field(gt=0)] | None = None
+    storage_mb: Annotated[int, Field(gt=0)] | None = 1000
+
+    @property
+    def storage_bytes(self) -> int | None:
+        """The most that an account may store; None: no limit."""
+        return None if self.storage_mb is None else self.storage_mb * 1_000_000
 
 
 class UnknownPrice(ConfigModel):

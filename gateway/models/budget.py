@@ -20,6 +20,7 @@ class Budget(Base):
     `tokens_used` counts for `day`, `usd_used` for the month that begins with `month` (both UTC): read on a
     later day, they are 0, and the next reservation or settlement makes them so. `*_reserved` is the sum of
     the account's `reservations`, whenever they were made: a turn is charged to the day on which it ends.
+    `stored_bytes` is the sum of its messages' `stored_bytes`, its system prompts and its images.
     """
 
     __tablename__ = "budgets"
@@ -33,6 +34,7 @@ class Budget(Base):
     month: Mapped[date] = mapped_column(Date)
     usd_used: Mapped[Decimal] = mapped_column(server_default=_ZERO)
     usd_reserved: Mapped[Decimal] = mapped_column(server_default=_ZERO)
+    stored_bytes: Mapped[int] = mapped_column(BigInteger, server_default=_ZERO)
 
     def __repr__(self) -> str:
         return f"Budget(user_id={self.user_id!s})"

@@ -19,12 +19,12 @@ class Message(Base):
     """One message; `parent_id` is None for the first of a branch.
 
     `user_id` repeats the conversation's owner, so that every query can name the owner without a join.
-    `receipt` tells how an answer came about, `error` is `{type, code, message}` of a failed one. `summary`
-    is what a model reads in place of the branch up to and including this message. `request` is what a program
+    `receipt` tells how an answer came about, `error` is `{type, code, message}` of a failed one. `summary` is
+    what a model reads in place of the branch up to and including this message. `request` is what a program
     asked beyond a question's text: `messages`, shown to a model in its place, and `parameters`. `events`
     counts the events of the stream that `content` stands for; `cancel_asked_at` tells the worker that writes
-    the answer to stop. The attribute `meta` is the column `metadata`, a name that SQLAlchemy keeps for
-    itself.
+    the answer to stop. `stored_bytes` is what the message counts against the account's storage. The attribute
+    `meta` is the column `metadata`, a name that SQLAlchemy keeps for itself.
     """
 
     __tablename__ = "messages"
@@ -58,6 +58,7 @@ class Message(Base):
     summary: Mapped[str | None]
     request: Mapped[dict[str, Any] | None]
     events: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    stored_bytes: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     cancel_asked_at: Mapped[datetime | None]
     meta: Mapped[dict[str, Any]] = mapped_column(
         "metadata", JSONB, default=dict, server_default=text("'{}'::jsonb")

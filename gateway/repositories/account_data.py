@@ -63,7 +63,7 @@ class AccountDataRepository(Repository):
         return await self._rows(
             Budget.user_id == user_id,
             *(Budget.day, Budget.tokens_used, Budget.tokens_reserved),
-            *(Budget.month, Budget.usd_used, Budget.usd_reserved),
+            *(Budget.month, Budget.usd_used, Budget.usd_reserved, Budget.stored_bytes),
         )
 
     async def cached_questions(self, user_id: UUID) -> list[dict[str, Any]]:

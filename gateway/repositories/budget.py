@@ -1,4 +1,4 @@
-"""Reads what an account has used; `TurnRepository` is who writes it."""
+"""Reads what an account has used, which `TurnRepository` writes, and counts what it stores beside turns."""
 
 from __future__ import annotations
 
@@ -15,6 +15,18 @@ from gateway.repositories.base import Repository
 _TODAY = text("(now() AT TIME ZONE 'UTC')::date")
 _THIS_MONTH = text("date_trunc('month', now() AT TIME ZONE 'UTC')::date")
 
+# Deleting is always possible, and what was stored before it was counted never makes the sum negative.
+_STORE = text(
+    f"""
+    INSERT INTO budgets AS b (user_id, day, month, stored_bytes)
+    SELECT CAST(:user AS uuid), {_TODAY}, {_THIS_MONTH}, greatest(CAST(:size AS bigint), 0)
+    WHERE CAST(:most AS bigint) IS NULL OR :size <= :most
+    ON CONFLICT (user_id) DO UPDATE SET stored_bytes = greatest(b.stored_bytes + :size, 0)
+    WHERE CAST(:most AS bigint) IS NULL OR :size <= 0 OR b.stored_bytes + :size <= :most
+    RETURNING user_id
+    """
+)
+
 
 class BudgetRepository(Repository):
     """An account's budget, as of today and of this month."""
@@ -26,6 +38,16 @@ class BudgetRepository(Repository):
             Budget.tokens_reserved,
             case((Budget.month >= _THIS_MONTH, Budget.usd_used), else_=literal(Decimal(0), Money)),
             Budget.usd_reserved,
+            Budget.stored_bytes,
         ).where(Budget.user_id == user_id)
         row = (await self._session.execute(statement)).one_or_none()
         return BudgetState() if row is None else BudgetState(*row)
+
+    async def store(self, user_id: UUID, size: int, most: int | None = None) -> bool:
+        """Count `size` more bytes as stored; negative where something was deleted. To be called last.
+
+        Returns:
+            False where that would be more than `most`; nothing was counted then.
+        """
+        arguments = {"user": user_id, "size": size, "most": most}
+        return await self._session.scalar(_STORE, arguments) is not None

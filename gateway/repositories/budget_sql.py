@@ -13,7 +13,7 @@ _USD_USED = f"CASE WHEN b.month < {_THIS_MONTH} THEN 0 ELSE b.usd_used END"
 
 GRANTED_COLUMNS = (
     "granted.tokens_used, granted.tokens_reserved, granted.usd_used, granted.usd_reserved,"
-    " granted.user_id IS NOT NULL AS granted, wanted.tokens AS granted_tokens, wanted.usd AS granted_usd,"
+    " granted.stored_bytes, granted.user_id IS NOT NULL AS granted, wanted.tokens AS granted_tokens, wanted.usd AS granted_usd,"
     " wanted.spare_tokens"
 )
 # Of a reservation: its id, tokens, dollars, tokens a day and dollars a month (NULL: unlimited), spare tokens
@@ -21,7 +21,15 @@ GRANTED_COLUMNS = (
 _TYPES = ("uuid", "bigint", "numeric", "bigint", "numeric", "bigint", "numeric")
 
 
-def granted(user: str, first: int, source: str | None = None, history: str | None = None) -> str:
+def granted(
+    user: str,
+    first: int,
+    source: str | None = None,
+    history: str | None = None,
+    *,
+    stored: str = "0",
+    most_stored: str = "NULL",
+) -> str:
     """CTEs `wanted` and `granted`: the budget's row once a reservation fits into it, else no row or change.
 
     One conditional statement on one row, so that no race can reserve more than there is. What is spare is
@@ -32,10 +40,13 @@ def granted(user: str, first: int, source: str | None = None, history: str | Non
         first: number of the first of a reservation's arguments.
         source: a CTE; nothing is reserved where it has no row.
         history: a CTE of one row, whose `tokens` and `usd` are reserved as well.
+        stored, most_stored: the bytes that are to be stored, and the most that the account may (NULL: no
+            limit).
     """
     _, tokens, usd, token_limit, usd_limit, more_tokens, more_usd = (
         f"${first + offset}::{kind}" for offset, kind in enumerate(_TYPES)
     )
+    stored, most_stored = f"{stored}::bigint", f"{most_stored}::bigint"
     there = f"AND (SELECT count(*) FROM {source}) > 0" if source else ""  # noqa: S608 - as below
     earlier = f"{history}.tokens AS tokens, {history}.usd AS usd" if history else "0 AS tokens, 0 AS usd"
     tables = ", ".join(name for name in (source, history) if name)
@@ -55,19 +66,23 @@ def granted(user: str, first: int, source: str | None = None, history: str | Non
                                  ({usd_limit} - coalesce(budget.usd, 0) - needed.usd) / 2)) AS usd
     ) AS spare
 ), granted AS (
-    INSERT INTO budgets AS b (user_id, day, tokens_used, tokens_reserved, month, usd_used, usd_reserved)
-    SELECT {user}, {_TODAY}, 0, wanted.tokens, {_THIS_MONTH}, 0, wanted.usd FROM wanted
+    INSERT INTO budgets AS b
+        (user_id, day, tokens_used, tokens_reserved, month, usd_used, usd_reserved, stored_bytes)
+    SELECT {user}, {_TODAY}, 0, wanted.tokens, {_THIS_MONTH}, 0, wanted.usd, {stored} FROM wanted
     WHERE ({token_limit} IS NULL OR wanted.tokens <= {token_limit})
       AND ({usd_limit} IS NULL OR wanted.usd <= {usd_limit})
+      AND ({most_stored} IS NULL OR {stored} <= {most_stored})
     ON CONFLICT (user_id) DO UPDATE
     SET day = greatest(b.day, excluded.day), month = greatest(b.month, excluded.month),
         tokens_used = {_TOKENS_USED}, usd_used = {_USD_USED},
         tokens_reserved = b.tokens_reserved + excluded.tokens_reserved,
-        usd_reserved = b.usd_reserved + excluded.usd_reserved
+        usd_reserved = b.usd_reserved + excluded.usd_reserved,
+        stored_bytes = b.stored_bytes + excluded.stored_bytes
     WHERE ({token_limit} IS NULL
            OR {_TOKENS_USED} + b.tokens_reserved + excluded.tokens_reserved <= {token_limit})
       AND ({usd_limit} IS NULL OR {_USD_USED} + b.usd_reserved + excluded.usd_reserved <= {usd_limit})
-    RETURNING b.user_id, b.tokens_used, b.tokens_reserved, b.usd_used, b.usd_reserved
+      AND ({most_stored} IS NULL OR b.stored_bytes + excluded.stored_bytes <= {most_stored})
+    RETURNING b.user_id, b.tokens_used, b.tokens_reserved, b.usd_used, b.usd_reserved, b.stored_bytes
 )"""  # noqa: S608 - only numbers of arguments and our own names are put in
 
 
@@ -87,9 +102,10 @@ def settled(user: str, reservation: str, after: str | None = None) -> str:
     back has no row any more, what was charged is not in `spent` again.
 
     Args:
-        after: a CTE whose locks have to be taken before the budget's.
+        after: a CTE whose locks have to be taken before the budget's; its `stored_bytes` are added.
     """
     wait = f"WHERE (SELECT count(*) FROM {after}) >= 0" if after else ""  # noqa: S608 - as above
+    stored = f"coalesce((SELECT sum(stored_bytes) FROM {after}), 0)" if after else "0"  # noqa: S608 - as above
     return f"""returned AS (
     DELETE FROM reservations r WHERE r.id = {reservation}::uuid AND r.user_id = {user}::uuid
     RETURNING r.tokens, r.usd
@@ -97,21 +113,25 @@ def settled(user: str, reservation: str, after: str | None = None) -> str:
     SELECT coalesce((SELECT sum(tokens) FROM spent), 0) AS tokens,
            coalesce((SELECT sum(cost_usd) FROM spent), 0) AS usd,
            coalesce((SELECT sum(tokens) FROM returned), 0) AS tokens_back,
-           coalesce((SELECT sum(usd) FROM returned), 0) AS usd_back {wait}
+           coalesce((SELECT sum(usd) FROM returned), 0) AS usd_back,
+           {stored} AS stored {wait}
 )
-INSERT INTO budgets AS b (user_id, day, tokens_used, tokens_reserved, month, usd_used, usd_reserved)
-SELECT account.id, {_TODAY}, charge.tokens, 0, {_THIS_MONTH}, charge.usd, 0
+INSERT INTO budgets AS b
+    (user_id, day, tokens_used, tokens_reserved, month, usd_used, usd_reserved, stored_bytes)
+SELECT account.id, {_TODAY}, charge.tokens, 0, {_THIS_MONTH}, charge.usd, 0, charge.stored
 FROM charge CROSS JOIN account
 ON CONFLICT (user_id) DO UPDATE
 SET day = greatest(b.day, excluded.day), month = greatest(b.month, excluded.month),
     tokens_used = {_TOKENS_USED} + excluded.tokens_used, usd_used = {_USD_USED} + excluded.usd_used,
     tokens_reserved = b.tokens_reserved - (SELECT tokens_back FROM charge),
-    usd_reserved = b.usd_reserved - (SELECT usd_back FROM charge)"""  # noqa: S608 - as above
+    usd_reserved = b.usd_reserved - (SELECT usd_back FROM charge),
+    stored_bytes = b.stored_bytes + excluded.stored_bytes"""  # noqa: S608 - as above
 
 
-# $1 user $2 lease in seconds $3 reservation, then as of `granted`; no row where it does not fit
+# $1 user $2 lease in seconds $3 reservation, then as of `granted`, $10 the most that may be stored; no row
+# where it does not fit
 RESERVE = f"""
-WITH {granted("$1", 3)}, {leased("$1", "$2", 3)}
+WITH {granted("$1", 3, most_stored="$10")}, {leased("$1", "$2", 3)}
 SELECT {GRANTED_COLUMNS} FROM granted, wanted
 """  # noqa: S608 - as above
 
@@ -130,7 +150,8 @@ SELECT {GRANTED_COLUMNS} FROM granted, wanted
 # $1 user; no row where the account has gone
 STATE = f"""
 SELECT coalesce({_TOKENS_USED}, 0) AS tokens_used, coalesce(b.tokens_reserved, 0) AS tokens_reserved,
-       coalesce({_USD_USED}, 0) AS usd_used, coalesce(b.usd_reserved, 0) AS usd_reserved
+       coalesce({_USD_USED}, 0) AS usd_used, coalesce(b.usd_reserved, 0) AS usd_reserved,
+       coalesce(b.stored_bytes, 0) AS stored_bytes
 FROM users LEFT JOIN budgets b ON b.user_id = users.id WHERE users.id = $1
 """  # noqa: S608 - as above
 

@@ -116,9 +116,26 @@ class ConversationRepository(Repository):
         row = (await self._session.execute(statement)).one_or_none()
         return None if row is None else Conversation(*row)
 
-    async def remove(self, user_id: UUID, conversation_id: UUID) -> bool:
-        """The conversation and its messages."""
-        statement = (
-            delete(Table).where(Table.id == conversation_id, Table.user_id == user_id).returning(Table.id)
+    async def remove(self, user_id: UUID, conversation_id: UUID) -> int | None:
+        """Delete the conversation and its messages; how many bytes they counted as stored."""
+        size = await self.hold_system(user_id, conversation_id)
+        if size is None:
+            return None
+        messages = select(func.coalesce(func.sum(Message.stored_bytes), 0)).where(
+            Message.conversation_id == conversation_id, Message.user_id == user_id
         )
-        return await self._session.scalar(statement) is not None
+        size += await self._session.scalar(messages) or 0
+        await self._session.execute(
+            delete(Table).where(Table.id == conversation_id, Table.user_id == user_id)
+        )
+        return size
+
+    async def hold_system(self, user_id: UUID, conversation_id: UUID) -> int | None:
+        """Lock the conversation; the bytes of its system prompt, None where it is not there."""
+        statement = (
+            select(func.coalesce(func.octet_length(Table.system), 0))
+            .where(Table.id == conversation_id, Table.user_id == user_id)
+            .with_for_update()
+        )
+        size: int | None = await self._session.scalar(statement)
+        return size

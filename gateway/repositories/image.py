@@ -68,12 +68,15 @@ class ImageRepository(Repository):
         statement = statement.order_by(Table.created_at.desc(), Table.id.desc()).limit(limit)
         return [StoredImage(*row) for row in await self._session.execute(statement)]
 
-    async def remove(self, user_id: UUID, image_id: UUID) -> str | None:
-        """Delete the row; returns its digest."""
+    async def remove(self, user_id: UUID, image_id: UUID) -> tuple[str, int] | None:
+        """Delete the row; returns its digest and its size."""
         statement = (
-            delete(Table).where(Table.id == image_id, Table.user_id == user_id).returning(Table.digest)
+            delete(Table)
+            .where(Table.id == image_id, Table.user_id == user_id)
+            .returning(Table.digest, Table.size)
         )
-        return await self._session.scalar(statement)
+        row = (await self._session.execute(statement)).one_or_none()
+        return None if row is None else (row[0], row[1])
 
     async def hold(self, digests: Collection[str]) -> None:
         """Wait until nobody else writes or deletes files of these digests, and keep them off until commit."""

@@ -10,6 +10,7 @@ from sqlalchemy import delete, func, select, update
 from gateway.models.conversation import Conversation
 from gateway.models.message import Message
 from gateway.repositories.base import Repository
+from gateway.repositories.budget import BudgetRepository
 
 Outcome = Literal["removed", "gone", "busy", "followed"]
 
@@ -25,33 +26,40 @@ class ResponseRepository(Repository):
         The conversation is held meanwhile; its head becomes what the exchange followed.
         """
         held = select(
-            Conversation.head_id, Conversation.running_message_id, Conversation.running_until > func.now()
+            Conversation.head_id,
+            Conversation.running_message_id,
+            Conversation.running_until > func.now(),
+            func.coalesce(func.octet_length(Conversation.system), 0),
         ).where(Conversation.id == conversation_id, Conversation.user_id == user_id)
         row = (await self._session.execute(held.with_for_update())).one_or_none()
         if row is None:
             return "gone"
-        head_id, running, leased = row
+        head_id, running, leased, prompt = row
         if running is not None and leased:
             return "busy"
         if await self._any(Message.parent_id == answer_id):
             return "followed"
-        if not await self._delete(answer_id, user_id):
+        freed = await self._delete(answer_id, user_id)
+        if freed is None:
             return "gone"
         head = question_id
         if question_id is not None and not await self._any(Message.parent_id == question_id):
             head = await self._session.scalar(select(Message.parent_id).where(Message.id == question_id))
-            await self._delete(question_id, user_id)
+            freed += await self._delete(question_id, user_id) or 0
         if not await self._any(Message.conversation_id == conversation_id):
+            freed += prompt
             await self._session.execute(delete(Conversation).where(Conversation.id == conversation_id))
         elif head_id == answer_id:
             moved = update(Conversation).where(Conversation.id == conversation_id).values(head_id=head)
             await self._session.execute(moved)
+        await BudgetRepository(self._session).store(user_id, -freed)
         return "removed"
 
     async def _any(self, which: object) -> bool:
         found = select(Message.id).where(which).limit(1)  # type: ignore[arg-type]
         return await self._session.scalar(found) is not None
 
-    async def _delete(self, message_id: UUID, user_id: UUID) -> bool:
+    async def _delete(self, message_id: UUID, user_id: UUID) -> int | None:
+        """How many bytes it counted as stored; None where it is not there."""
         statement = delete(Message).where(Message.id == message_id, Message.user_id == user_id)
-        return await self._session.scalar(statement.returning(Message.id)) is not None
+        return await self._session.scalar(statement.returning(Message.stored_bytes))

@@ -123,6 +123,7 @@ class TurnRepository:
                     reservation.user_id,
                     reservation.lease_seconds,
                     *_reservation_arguments(reservation.id, reservation),
+                    reservation.most_stored,
                 )
             except asyncpg.ForeignKeyViolationError:
                 raise NotFound(_GONE) from None
@@ -183,35 +184,44 @@ class TurnRepository:
     async def _start(self, turn: NewTurn, conversation_id: UUID) -> OpenedTurn:
         title = clean_text(turn.title)
         system = None if turn.system is None else clean_text(turn.system)
+        common, request = _common(turn, conversation_id), _json(turn.request)
+        size = _question_bytes(common, request)
+        stored = size + len((system or "").encode())
         async with driver_connection(self._engine) as connection:
             row = await connection.fetchrow(
                 turn_sql.START,
-                *_common(turn, conversation_id),
+                *common,
                 title,
                 turn.model,
                 system,
-                _json(turn.request),
+                request,
+                size,
+                stored,
+                _most_stored(turn),
             )
             if row is None:
-                raise await _refusal(connection, turn.user_id)
+                raise await _refusal(connection, turn.user_id, stored)
         return OpenedTurn(
             conversation_id, title, turn.model, system, None, 1, row["created_at"], _granted(row)
         )
 
     async def _continue(self, turn: NewTurn, conversation_id: UUID) -> OpenedTurn:
-        common = (*_common(turn, conversation_id), clean_text(turn.title))
+        common, request = _common(turn, conversation_id), _json(turn.request)
+        size = 0 if turn.asked else _question_bytes(common, request)
         where = (
             turn.parent_id,
             turn.history_limit,
             turn.rooted,
             turn.asked,
-            _json(turn.request),
+            request,
             turn.waited,
             turn.reservation.history_tokens if turn.reservation is not None else 0,
             turn.reservation.history_price if turn.reservation is not None else _NOTHING,
+            size,
+            _most_stored(turn),
         )
         async with driver_connection(self._engine) as connection:
-            row = await connection.fetchrow(turn_sql.CONTINUE, *common, *where)
+            row = await connection.fetchrow(turn_sql.CONTINUE, *common, clean_text(turn.title), *where)
             if row is None:
                 raise NotFound()
             if row["busy"]:
@@ -219,7 +229,7 @@ class TurnRepository:
             if not row["opened"]:
                 raise NotFound()
             if not row["granted"]:
-                raise await _refusal(connection, turn.user_id)
+                raise await _refusal(connection, turn.user_id, size)
             branch: asyncpg.Record | None = row
             if not row["fresh"]:
                 # We waited for another writer: the statement's snapshot, and so the branch it read, is
@@ -241,10 +251,10 @@ class TurnRepository:
         )
 
 
-async def _refusal(connection: asyncpg.Connection, user_id: UUID) -> Exception:
+async def _refusal(connection: asyncpg.Connection, user_id: UUID, stored: int = 0) -> Exception:
     """Why nothing was reserved, in a look of its own: what was seen before the lock was waited for is old."""
     row = await connection.fetchrow(budget_sql.STATE, user_id)
-    return NotFound(_GONE) if row is None else OverBudget(_budget(row))
+    return NotFound(_GONE) if row is None else OverBudget(_budget(row), stored)
 
 
 def _said(calls: list[dict[str, Any]]) -> Said:
@@ -271,7 +281,13 @@ def _asked(row: asyncpg.Record) -> tuple[Message, ...]:
 
 
 def _budget(row: asyncpg.Record) -> BudgetState:
-    return BudgetState(row["tokens_used"], row["tokens_reserved"], row["usd_used"], row["usd_reserved"])
+    return BudgetState(
+        row["tokens_used"],
+        row["tokens_reserved"],
+        row["usd_used"],
+        row["usd_reserved"],
+        row["stored_bytes"],
+    )
 
 
 def _granted(row: asyncpg.Record) -> BudgetState:
@@ -294,6 +310,16 @@ def _common(turn: NewTurn, conversation_id: UUID) -> tuple[Any, ...]:
         turn.lease_seconds,
         *_reservation_arguments(turn.answer_id, turn.reservation),
     )
+
+
+def _question_bytes(common: tuple[Any, ...], request: str | None) -> int:
+    """What a question takes in the database: its text, its metadata and what a program asked beyond."""
+    text, metadata = common[4], common[5]
+    return len(text.encode()) + len(metadata) + len(request or "")
+
+
+def _most_stored(turn: NewTurn) -> int | None:
+    return None if turn.reservation is None else turn.reservation.most_stored
 
 
 def _reservation_arguments(id_: UUID, reservation: Reservation | None) -> tuple[Any, ...]:

@@ -20,9 +20,10 @@ def _account(user: str) -> str:
     return f"account AS (SELECT id FROM users WHERE id = {user} FOR KEY SHARE)"  # noqa: S608 - as below
 
 
-# then $15 title $16 model $17 system $18 request; no row where the budget is used up or the account has gone
+# then $15 title $16 model $17 system $18 request $19 bytes of the question $20 those and the system prompt's
+# $21 the most that may be stored; no row where the budget is used up or the account has gone
 START = f"""
-WITH {_account("$2")}, {granted("$2", _RESERVATION, "account")},
+WITH {_account("$2")}, {granted("$2", _RESERVATION, "account", stored="$20", most_stored="$21")},
 {leased("$2", "$7", _RESERVATION)}, opened AS (
     INSERT INTO conversations
         (id, user_id, title, model, system, head_id, lock_token, running_message_id, running_until)
@@ -30,13 +31,16 @@ WITH {_account("$2")}, {granted("$2", _RESERVATION, "account")},
     RETURNING created_at
 ), written AS (
     INSERT INTO messages
-        (id, conversation_id, user_id, parent_id, role, content, status, metadata, completed_at, request)
+        (id, conversation_id, user_id, parent_id, role, content, status, metadata, completed_at, request,
+         stored_bytes)
     SELECT new.id, $1, $2, new.parent_id, new.role, new.content, new.status, new.metadata, new.completed_at,
-           new.request
+           new.request, new.stored_bytes
     FROM granted,
-         (VALUES ($3::uuid, NULL::uuid, 'user', $5, 'complete', $6::jsonb, now(), $18::jsonb),
-                 ($4::uuid, $3::uuid, 'assistant', '', 'pending', '{{}}'::jsonb, NULL::timestamptz, NULL))
-         AS new (id, parent_id, role, content, status, metadata, completed_at, request)
+         (VALUES ($3::uuid, NULL::uuid, 'user', $5, 'complete', $6::jsonb, now(), $18::jsonb,
+                  $19::int),
+                 ($4::uuid, $3::uuid, 'assistant', '', 'pending', '{{}}'::jsonb, NULL::timestamptz, NULL,
+                  0))
+         AS new (id, parent_id, role, content, status, metadata, completed_at, request, stored_bytes)
 )
 SELECT created_at, {GRANTED_COLUMNS} FROM opened, granted, wanted
 """  # noqa: S608 - as below
@@ -77,7 +81,7 @@ _SIZE = _LENGTH.format(
 # As START up to $15, then $16 parent (NULL for the head, or for none where $18) $17 history limit $18 whether
 # the question begins a branch of its own $19 whether it is there already $20 request $21 whether its
 # turn has come: others that wait go first $22 how many tokens of history are reserved at most $23 dollars
-# for each of them. `seen` reads the
+# for each of them $24 bytes of the question $25 the most that may be stored. `seen` reads the
 # statement's snapshot, `locked` the newest version of the row: where they differ, so may the branch. Where
 # there is a `start` but nothing was `granted`, the budget is used up. The walk goes back to the newest
 # message with a summary.
@@ -101,7 +105,7 @@ WITH RECURSIVE seen AS (
     FROM (SELECT least($22::bigint, coalesce((SELECT sum({_SIZE}) FROM walk), 0)
                                     + coalesce((SELECT {_LENGTH.format("system")} FROM locked), 0))
           AS tokens) AS sized
-), {granted("$2", _RESERVATION, "start", "history")},
+), {granted("$2", _RESERVATION, "start", "history", stored="$24", most_stored="$25")},
 {leased("$2", "$7", _RESERVATION)}, abandoned AS (
     UPDATE messages m SET status = 'interrupted', completed_at = now()
     FROM start, granted WHERE m.id = start.running_message_id AND m.status IN ('pending', 'streaming')
@@ -112,13 +116,16 @@ WITH RECURSIVE seen AS (
     FROM start, granted WHERE c.id = start.id
 ), written AS (
     INSERT INTO messages
-        (id, conversation_id, user_id, parent_id, role, content, status, metadata, completed_at, request)
+        (id, conversation_id, user_id, parent_id, role, content, status, metadata, completed_at, request,
+         stored_bytes)
     SELECT new.id, $1, $2, coalesce(new.parent_id, start.parent_id), new.role, new.content, new.status,
-           new.metadata, new.completed_at, new.request
+           new.metadata, new.completed_at, new.request, new.stored_bytes
     FROM start, granted,
-         (VALUES ($3::uuid, NULL::uuid, 'user', $5, 'complete', $6::jsonb, now(), $20::jsonb),
-                 ($4::uuid, $3::uuid, 'assistant', '', 'pending', '{{}}'::jsonb, NULL::timestamptz, NULL))
-         AS new (id, parent_id, role, content, status, metadata, completed_at, request)
+         (VALUES ($3::uuid, NULL::uuid, 'user', $5, 'complete', $6::jsonb, now(), $20::jsonb,
+                  $24::bigint::int),
+                 ($4::uuid, $3::uuid, 'assistant', '', 'pending', '{{}}'::jsonb, NULL::timestamptz, NULL,
+                  0))
+         AS new (id, parent_id, role, content, status, metadata, completed_at, request, stored_bytes)
     WHERE new.role = 'assistant' OR NOT $19::bool
 )
 SELECT CASE locked.title WHEN '' THEN $15 ELSE locked.title END AS title, locked.model, locked.system,
@@ -180,6 +187,12 @@ WITH {_account("$2")}, {_spent(2)}, {settled("$2", "$1")}
 """
 
 
+_ANSWER_BYTES = (
+    "octet_length($3) + coalesce(octet_length(($11::jsonb)::text), 0)"
+    " + coalesce(octet_length(($12::jsonb)::text), 0)"
+)
+
+
 def _finish(also: str = "") -> str:
     return f"""
 WITH {_account("$16")}, released AS (
@@ -191,9 +204,9 @@ WITH {_account("$16")}, released AS (
     UPDATE messages
     SET content = $3, status = $4, model = $5, provider = $6, finish_reason = $7, prompt_tokens = $8,
         completion_tokens = $9, cost_usd = $10, receipt = $11::jsonb, tool_calls = $12::jsonb,
-        error = $13::jsonb, events = $15, completed_at = now()
+        error = $13::jsonb, events = $15, completed_at = now(), stored_bytes = {_ANSWER_BYTES}
     WHERE id = $1 AND conversation_id = $2 AND user_id = $16 AND EXISTS (SELECT FROM released)
-    RETURNING id
+    RETURNING id, stored_bytes
 ), {also}{_spent(_USAGE_OF_A_TURN)}, {settled("$16", "$1", after="answered")}
 RETURNING EXISTS (SELECT FROM answered) AS stands,
           (SELECT waiting FROM released) IS TRUE AS waiting

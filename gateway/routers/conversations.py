@@ -47,7 +47,7 @@ Service = Annotated[ConversationService, Depends(_service)]
 async def create_conversation(body: ConversationCreate, person: Person, service: Service) -> ConversationOut:
     """Starts a conversation without messages."""
     conversation = await service.create(
-        person.user_id, title=body.title, model=body.model, system=body.system
+        person.user_id, person.tier, title=body.title, model=body.model, system=body.system
     )
     return ConversationOut.model_validate(conversation)
 
@@ -96,7 +96,9 @@ async def change_conversation(
     conversation_id: str, body: ConversationPatch, person: Person, service: Service
 ) -> ConversationOut:
     """Renames it, sets its model or system prompt, or chooses the branch to read."""
-    conversation = await service.change(person.user_id, parse_id(conversation_id), body.changes())
+    conversation = await service.change(
+        person.user_id, person.tier, parse_id(conversation_id), body.changes()
+    )
     return ConversationOut.model_validate(conversation)
 
 

@@ -18,16 +18,8 @@ def load_catalog(path: Path) -> Catalog:
     Where `GATEWAY_UPSTREAMS` names upstreams, there need be no file.
 
     Raises:
-        ConfigError: the file cannot be read, or what is wrong in it, with its lines; or it has no model, as
-            an empty or truncated file has none.
+        ConfigError: the file cannot be read, or what is wrong in it, with its lines.
     """
-    catalog = _parsed(path)
-    if not catalog.models:
-        raise ConfigError(f"{path}:1: models: no model is configured. Add at least one.")
-    return catalog
-
-
-def _parsed(path: Path) -> Catalog:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -41,6 +33,16 @@ def _parsed(path: Path) -> Catalog:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ConfigError(f"{path}: the provider configuration cannot be read: {reason}.") from error
     return parse_catalog(text, os.environ, source=str(path), type_problem=type_problem)
+
+
+def require_models(catalog: Catalog, path: Path) -> None:
+    """Refuse a configuration that can answer nothing, as an empty or truncated file is one.
+
+    Raises:
+        ConfigError: no model is configured.
+    """
+    if not catalog.models:
+        raise ConfigError(f"{path}:1: models: no model is configured. Add at least one.")
 
 
 def fingerprint_of(path: Path) -> str:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Sequ
 from typing import Any, Final
 from uuid import UUID
 
-from gateway.core.exceptions import ModelNotFound, NotFound
+from gateway.core.exceptions import ModelNotFound, NotFound, StorageFull
 from gateway.domain.conversation import BranchMessage, Conversation, StoredMessage
 from gateway.domain.pages import Cursor, Page
 from gateway.repositories.unit_of_work import UnitOfWork
@@ -19,24 +19,34 @@ BATCH_BYTES: Final = 4 * 1024 * 1024
 class ConversationService:
     """Use cases of conversations; every one takes the owner, and another's thing is not found.
 
-    `model_names` are those that clients may ask for: models, aliases and `auto`.
+    `model_names` are those that clients may ask for: models, aliases and `auto`. `most_stored` tells how many
+    bytes an account of a tier may store (None: no limit).
     """
 
-    def __init__(self, uow: Callable[[], UnitOfWork], model_names: Collection[str]) -> None:
+    def __init__(
+        self,
+        uow: Callable[[], UnitOfWork],
+        model_names: Collection[str],
+        most_stored: Callable[[str], int | None] = lambda tier: None,
+    ) -> None:
         self._uow = uow
         self._model_names = frozenset(model_names)
+        self._most_stored = most_stored
 
     async def create(
-        self, user_id: UUID, *, title: str | None, model: str | None, system: str | None
+        self, user_id: UUID, tier: str, *, title: str | None, model: str | None, system: str | None
     ) -> Conversation:
         """A conversation without messages.
 
         Raises:
             ModelNotFound: no model has this name.
+            QuotaExceeded: the account's storage is full.
         """
         self._check_model(model)
         async with self._uow() as uow:
-            return await uow.conversations.add(user_id, title=title or "", model=model, system=system)
+            made = await uow.conversations.add(user_id, title=title or "", model=model, system=system)
+            await self._store(uow, user_id, tier, _bytes(system))
+        return made
 
     async def page(
         self, user_id: UUID, *, cursor: str | None, limit: int, words: str = ""
@@ -89,7 +99,9 @@ class ConversationService:
             found = await uow.messages.oldest(user_id, conversation_id, after, limit)
         return Page.of_chunk(found, lambda row: Cursor(row.created_at, row.id))
 
-    async def change(self, user_id: UUID, conversation_id: UUID, changes: dict[str, Any]) -> Conversation:
+    async def change(
+        self, user_id: UUID, tier: str, conversation_id: UUID, changes: dict[str, Any]
+    ) -> Conversation:
         """Set what `changes` holds of `title`, `model`, `system` and `head_id` (an id of its messages).
 
         A head that others follow stands for its branch: the newest that follows it becomes the head.
@@ -107,17 +119,23 @@ class ConversationService:
                 if last is None:
                     raise NotFound()
                 changes = {**changes, "head_id": last}
+            before = 0
+            if "system" in changes:
+                before = await uow.conversations.hold_system(user_id, conversation_id) or 0
             conversation = await uow.conversations.change(user_id, conversation_id, changes)
-        if conversation is None:
-            raise NotFound()
+            if conversation is None:
+                raise NotFound()
+            if "system" in changes:
+                await self._store(uow, user_id, tier, _bytes(changes["system"]) - before)
         return conversation
 
     async def delete(self, user_id: UUID, conversation_id: UUID) -> None:
         """Raises NotFound; what its turns cost stays in the ledger."""
         async with self._uow() as uow:
-            removed = await uow.conversations.remove(user_id, conversation_id)
-        if not removed:
-            raise NotFound()
+            freed = await uow.conversations.remove(user_id, conversation_id)
+            if freed is None:
+                raise NotFound()
+            await uow.budgets.store(user_id, -freed)
 
     @staticmethod
     async def _get(uow: UnitOfWork, user_id: UUID, conversation_id: UUID) -> Conversation:
@@ -126,9 +144,19 @@ class ConversationService:
             raise NotFound()
         return conversation
 
+    async def _store(self, uow: UnitOfWork, user_id: UUID, tier: str, size: int) -> None:
+        most = self._most_stored(tier)
+        if size and not await uow.budgets.store(user_id, size, most):
+            assert most is not None
+            raise StorageFull(most)
+
     def _check_model(self, name: str | None) -> None:
         if name is not None and name not in self._model_names:
             raise ModelNotFound()
+
+
+def _bytes(text: str | None) -> int:
+    return len((text or "").encode())
 
 
 def _packed(sizes: Sequence[tuple[UUID, int]]) -> Iterator[list[UUID]]:

@@ -72,6 +72,7 @@ class ImageService:
                 for picture in pictures:
                     await self._put(picture.content)
                 await uow.images.add(user_id, request_id, images)
+                await uow.budgets.store(user_id, sum(image.size for image in images))
         except GatewayError:
             await self.sweep_if_possible(digests)
             raise
@@ -114,9 +115,11 @@ class ImageService:
     async def delete(self, user_id: UUID, image_id: UUID) -> None:
         """Raises NotFound; the file goes with its last picture."""
         async with self._uow() as uow:
-            digest = await uow.images.remove(user_id, image_id)
-        if digest is None:
-            raise NotFound
+            removed = await uow.images.remove(user_id, image_id)
+            if removed is None:
+                raise NotFound
+            digest, size = removed
+            await uow.budgets.store(user_id, -size)
         await self.sweep_if_possible({digest})
 
     async def sweep(self, digests: Collection[str]) -> None:

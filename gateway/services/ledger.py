@@ -14,7 +14,7 @@ import structlog
 
 from gateway.agent.turn_budget import Granted, TurnBudget
 from gateway.core import metrics
-from gateway.core.exceptions import BudgetExceeded, GatewayError, QuotaExceeded, RateLimited, Unavailable
+from gateway.core.exceptions import BudgetExceeded, GatewayError, QuotaExceeded, RateLimited, StorageFull, Unavailable
 from gateway.domain.budget import (
     LEASE_SECONDS,
     BudgetState,
@@ -78,17 +78,23 @@ class Ledger:
         """Reserve by the tiers of this configuration from now on."""
         self._catalog = catalog
 
-    async def reserve(self, principal: Principal, estimate: Estimate) -> UUID | None:
+    async def reserve(
+        self, principal: Principal, estimate: Estimate, *, stores: bool = False
+    ) -> UUID | None:
         """Hold `estimate` against the account's budgets until `settle` is given the id returned.
 
         None where the account has no limit: there is nothing to hold, and what is used is charged all the
         same.
 
+        Args:
+            stores: the request stores something; an account whose storage is full is refused.
+
         Raises:
             QuotaExceeded, BudgetExceeded: it is more than is left; nothing was written.
         """
-        reservation = self._reservation(principal, estimate)
-        if reservation.tokens_per_day is None and reservation.usd_per_month is None:
+        reservation = self._reservation(principal, estimate, stores=stores)
+        limits = (reservation.tokens_per_day, reservation.usd_per_month, reservation.most_stored)
+        if limits == (None, None, None):
             return None
         state = await _fitting(principal, reservation, self._turns.reserve)
         self._granted(principal, reservation, state, None)
@@ -121,7 +127,7 @@ class Ledger:
         Raises:
             NotFound, TurnInProgress: as `TurnRepository.begin_turn`. QuotaExceeded, BudgetExceeded: as above.
         """
-        reservation = replace(self._reservation(principal, estimate), id=turn.answer_id)
+        reservation = replace(self._reservation(principal, estimate, stores=True), id=turn.answer_id)
         opened = await _fitting(
             principal,
             reservation,
@@ -173,7 +179,9 @@ class Ledger:
             self._close(self._owed.popleft().reservation_id)
         return lost
 
-    def _reservation(self, principal: Principal, estimate: Estimate) -> Reservation:
+    def _reservation(
+        self, principal: Principal, estimate: Estimate, *, stores: bool = False
+    ) -> Reservation:
         tier: Tier = self._catalog.tier_of(principal.tier)
         return Reservation(
             principal.user_id,
@@ -186,6 +194,7 @@ class Ledger:
             spare_usd=Decimal(0) if tier.usd_per_month is None else estimate.spare_usd,
             history_tokens=estimate.history_tokens,
             history_price=estimate.history_price,
+            most_stored=tier.storage_bytes if stores else None,
         )
 
     def _granted(
@@ -245,12 +254,12 @@ async def _fitting(
         return await write(reservation)
     except OverBudget as refusal:
         if not reservation.spare_tokens and not reservation.spare_usd:
-            raise _refused(principal, reservation, refusal.state) from None
+            raise _refused(principal, reservation, refusal) from None
     reservation = replace(reservation, spare_tokens=0, spare_usd=Decimal(0))
     try:
         return await write(reservation)
     except OverBudget as refusal:
-        raise _refused(principal, reservation, refusal.state) from None
+        raise _refused(principal, reservation, refusal) from None
 
 
 async def _patiently(write: Callable[[], Awaitable[T]]) -> T:
@@ -270,15 +279,18 @@ def _tokens_left(reservation: Reservation, state: BudgetState) -> Window | None:
     return Window(limit, max(0, left), seconds_left_today())
 
 
-def _refused(principal: Principal, reservation: Reservation, state: BudgetState) -> RateLimited:
+def _refused(principal: Principal, reservation: Reservation, refusal: OverBudget) -> RateLimited:
     """The error of a reservation that does not fit, money only where it is not the tokens already.
 
     What stood in the way may be settled by the time `state` is read: then the limit that there is was it.
     """
+    state, most = refusal.state, reservation.most_stored
     principal.allowance.tokens = _tokens_left(reservation, state)
     tokens, usd = reservation.tokens_per_day, reservation.usd_per_month
     full = tokens is not None and state.tokens_used + state.tokens_reserved + reservation.tokens > tokens
     poor = usd is not None and state.usd_used + state.usd_reserved + reservation.usd > usd
+    if most is not None and state.stored_bytes + refusal.stored > most and not full and not poor:
+        return StorageFull(most)
     if full or (tokens is not None and not poor):
         return QuotaExceeded(retry_after=seconds_left_today())
     return BudgetExceeded(retry_after=seconds_left_this_month())

@@ -139,7 +139,7 @@ class MediaService:
         models = self._models(name, order.provider, principal)
         price = max(self._catalog.price_of(model).image for model in models)
         owner = UsageOwner(principal.user_id, request_id, principal.api_key_id)
-        reservation = await self._ledger.reserve(principal, Estimate(0, price * order.request.n))
+        reservation = await self._ledger.reserve(principal, Estimate(0, price * order.request.n), stores=True)
         return _Job(order, models, self._catalog.models_of(name)[0], owner, reservation)
 
     def _check(self, request: ImageRequest) -> None:

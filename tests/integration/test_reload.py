@@ -96,6 +96,9 @@ async def test_a_changed_file_is_in_force_at_once_and_written_down(
         ("providers: {up: {type: openai, base_url: 'ftp://nowhere'}}\n", "base_url"),
         ("roles: {writer: {prompt: no-such-file}}\n", "no-such-file"),
         ("a: [\n", ":"),
+        ("", "no model is configured"),
+        ("# all of it commented out\n", "no model is configured"),
+        ("tiers: {free: {}}\n", "no model is configured"),
     ],
 )
 async def test_a_file_that_will_not_do_changes_nothing_and_says_why(

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import UUID
 
+import httpx
 import openai
 import pytest
 
+from gateway.core.database import create_session_factory
 from gateway.repositories import chunks
+from gateway.repositories.unit_of_work import UnitOfWork
 from gateway.services import responses as response_service
 from tests.gateway_server import Gateway, Person, running_gateway
 
 CONFIG = {
     "providers": {"mock": {"type": "mock"}},
-    "models": {"mock": {"provider": "mock", "model": "mock", "capabilities": ["tools", "json"]}},
+    "models": {
+        "mock": {
+            "provider": "mock",
+            "model": "mock",
+            "context_window": 10_000_000,
+            "capabilities": ["tools", "json"],
+        }
+    },
     "routing": {"light": "mock", "heavy": "mock"},
     "titles": {"enabled": False},
+    "tiers": {"free": {}, "small": {"storage_mb": 1}},
 }
 
 
@@ -102,3 +114,70 @@ async def test_a_large_number_of_tokens_is_no_failure_of_the_gateway(
     body = {"model": "mock", "messages": messages, field: number}
     answer = await gateway.http.post("/v1/chat/completions", json=body, headers=headers)
     assert answer.status_code in (200, 400, 429), answer.text
+
+
+async def _stored(gateway: Gateway, person: Person) -> int:
+    async with UnitOfWork(create_session_factory(gateway.container.engine)) as uow:
+        return (await uow.budgets.get(UUID(person.id))).stored_bytes
+
+
+async def _ask(gateway: Gateway, person: Person, path: str, **body: object) -> httpx.Response:
+    return await gateway.http.post(path, json=body, headers=person.headers)
+
+
+async def test_what_is_stored_is_counted_and_what_is_deleted_is_given_back(
+    gateway: Gateway, person: Person, client: openai.AsyncOpenAI
+) -> None:
+    first = await _turn(gateway, person, "Hello " * 1000, metadata={"a": "b"}, system="s" * 700)
+    after_first = await _stored(gateway, person)
+    assert after_first > 6000 + 700
+    path = f"/api/conversations/{first['conversation_id']}"
+    await _turn(gateway, person, "x" * 5000, conversation_id=first["conversation_id"])
+    after_second = await _stored(gateway, person)
+    assert after_second - after_first > 5000
+    question = first["message"]["id"]  # type: ignore[index]
+    again = await _ask(gateway, person, f"/api/chat/{question}/regenerate", model="mock")
+    assert again.status_code == 200
+    assert 0 < await _stored(gateway, person) - after_second < 5000  # the question is there already
+    before_change = await _stored(gateway, person)
+    await gateway.http.patch(path, json={"system": "s" * 1700}, headers=person.headers)
+    assert await _stored(gateway, person) == before_change + 1000
+    made = (await _ask(gateway, person, "/api/conversations", system="s" * 300)).json()
+    kept = await client.responses.create(model="mock", input="y" * 3000)
+    assert await _stored(gateway, person) > before_change + 1000 + 300 + 3000
+    await client.responses.delete(kept.id)
+    await gateway.http.delete(path, headers=person.headers)
+    assert await _stored(gateway, person) == 300
+    await gateway.http.delete(f"/api/conversations/{made['id']}", headers=person.headers)
+    assert await _stored(gateway, person) == 0
+
+
+async def test_an_account_whose_storage_is_full_is_refused_until_it_deletes_something(
+    gateway: Gateway, person: Person, client: openai.AsyncOpenAI
+) -> None:
+    admin, actor = gateway.container.admin, await gateway.sign_up()
+    await admin.change_user(UUID(actor.id), UUID(person.id), role=None, tier="small", status=None)
+    first = await _turn(gateway, person, "a" * 990_000)
+    refusals = [
+        await _ask(gateway, person, "/api/chat", message="b" * 20_000, model="mock"),
+        await _ask(gateway, person, "/api/conversations", system="s" * 20_000),
+        await gateway.http.patch(
+            f"/api/conversations/{first['conversation_id']}",
+            json={"system": "s" * 20_000},
+            headers=person.headers,
+        ),
+    ]
+    for refused in refusals:
+        assert refused.status_code == 429, refused.text
+        assert refused.json()["error"]["code"] == "quota_exceeded"
+        assert "storage of 1 MB is full" in refused.json()["error"]["message"]
+        assert refused.headers["x-should-retry"] == "false"
+        assert "retry-after" not in refused.headers
+    with pytest.raises(openai.RateLimitError) as stored:
+        await client.responses.create(model="mock", input="b" * 20_000)
+    assert stored.value.code == "quota_exceeded"
+    unkept = await client.responses.create(model="mock", input="b" * 20_000, store=False)
+    assert unkept.status == "completed"
+    path = f"/api/conversations/{first['conversation_id']}"
+    assert (await gateway.http.delete(path, headers=person.headers)).status_code == 204
+    await _turn(gateway, person, "b" * 20_000)
