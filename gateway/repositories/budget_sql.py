@@ -13,8 +13,8 @@ _USD_USED = f"CASE WHEN b.month < {_THIS_MONTH} THEN 0 ELSE b.usd_used END"
 
 GRANTED_COLUMNS = (
     "granted.tokens_used, granted.tokens_reserved, granted.usd_used, granted.usd_reserved,"
-    " granted.stored_bytes, granted.user_id IS NOT NULL AS granted, wanted.tokens AS granted_tokens, wanted.usd AS granted_usd,"
-    " wanted.spare_tokens"
+    " granted.stored_bytes, granted.user_id IS NOT NULL AS granted, wanted.tokens AS granted_tokens,"
+    " wanted.usd AS granted_usd, wanted.spare_tokens"
 )
 # Of a reservation: its id, tokens, dollars, tokens a day and dollars a month (NULL: unlimited), spare tokens
 # and spare dollars.

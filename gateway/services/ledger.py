@@ -14,7 +14,14 @@ import structlog
 
 from gateway.agent.turn_budget import Granted, TurnBudget
 from gateway.core import metrics
-from gateway.core.exceptions import BudgetExceeded, GatewayError, QuotaExceeded, RateLimited, StorageFull, Unavailable
+from gateway.core.exceptions import (
+    BudgetExceeded,
+    GatewayError,
+    QuotaExceeded,
+    RateLimited,
+    StorageFull,
+    Unavailable,
+)
 from gateway.domain.budget import (
     LEASE_SECONDS,
     BudgetState,
@@ -78,9 +85,7 @@ class Ledger:
         """Reserve by the tiers of this configuration from now on."""
         self._catalog = catalog
 
-    async def reserve(
-        self, principal: Principal, estimate: Estimate, *, stores: bool = False
-    ) -> UUID | None:
+    async def reserve(self, principal: Principal, estimate: Estimate, *, stores: bool = False) -> UUID | None:
         """Hold `estimate` against the account's budgets until `settle` is given the id returned.
 
         None where the account has no limit: there is nothing to hold, and what is used is charged all the
@@ -179,9 +184,7 @@ class Ledger:
             self._close(self._owed.popleft().reservation_id)
         return lost
 
-    def _reservation(
-        self, principal: Principal, estimate: Estimate, *, stores: bool = False
-    ) -> Reservation:
+    def _reservation(self, principal: Principal, estimate: Estimate, *, stores: bool = False) -> Reservation:
         tier: Tier = self._catalog.tier_of(principal.tier)
         return Reservation(
             principal.user_id,
