@@ -6,7 +6,7 @@ SHELL := /bin/sh
 # Test processes; each has its own database in one PostgreSQL.
 JOBS ?= auto
 
-# The newest Python that fits and can make virtual environments; `make PYTHON=… run` names another.
+# The first Python that fits and can make virtual environments; `make PYTHON=… run` names another.
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 python3 python; do \
   if $$python -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' \
     >/dev/null 2>&1; then echo $$python; break; fi; done)
@@ -14,15 +14,19 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 pyth
 BIN := .venv/bin
 TOOLS := .venv-tools
 
-.PHONY: help run install console console-types install-dev test check static bench quality load lock format clean
+.PHONY: help run port-is-free install console console-types install-dev test check static bench quality load lock format clean
 
 help: ## list these commands
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | awk -F '\t' '{printf "make %-12s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | awk -F '\t' '{printf "make %-14s %s\n", $$1, $$2}'
 
-run: install ## set up and start everything (HOST, PORT, DATA_DIR)
+run: port-is-free install ## set up and start everything (HOST, PORT, DATA_DIR)
 	@$(BIN)/python scripts/build_console.py --optional
 	@STOP_WITH_PARENT=1 exec $(BIN)/gateway serve $(if $(HOST),--host "$(HOST)") $(if $(PORT),--port "$(PORT)") \
 	  $(if $(DATA_DIR),--data-dir "$(DATA_DIR)")
+
+# Before anything is installed: who has the port will not let go of it meanwhile.
+port-is-free:
+	@$(call with_python) scripts/port_is_free.py "$(HOST)" "$(PORT)"
 
 install: ## create .venv and install the locked requirements
 	@$(call with_python) scripts/set_up.py

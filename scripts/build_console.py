@@ -35,6 +35,7 @@ NPM = NODE_HOME / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 _LEFT_OUT = {"node_modules", "dist", "coverage", ".vite"}
 _COMPRESSED = {".css", ".html", ".js", ".json", ".svg", ".ttf", ".txt"}
 _WORTH_IT = 1024  # bytes
+_LINES_OF_A_COMPLAINT = 3
 # Of npm: who has no way to the registry should not wait for minutes to be told.
 _PATIENCE = ("--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=60000")
 _SWAGGER = ("swagger-ui.css", "swagger-ui-bundle.js", "LICENSE", "NOTICE")
@@ -191,6 +192,7 @@ def npm(*arguments: str) -> None:
         "(HTTPS_PROXY and NPM_CONFIG_REGISTRY are heeded.)",
         cwd=WEB,
         missing=True,
+        brief=True,
     )
 
 
@@ -209,7 +211,9 @@ def run(
     cwd: Path = PROJECT,
     given: str | None = None,
     missing: bool = False,
+    brief: bool = False,
 ) -> None:
+    """Run a command; `brief` shows the first lines of what a failed one complained of, not its stack."""
     environment = {
         **os.environ,
         "PATH": f"{NODE_HOME / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
@@ -217,10 +221,20 @@ def run(
         "NODE_ENV": "production",
     }
     try:
-        done = subprocess.run(command, cwd=cwd, env=environment, check=False, input=given, text=True)
+        done = subprocess.run(
+            command,
+            cwd=cwd,
+            env=environment,
+            check=False,
+            input=given,
+            text=True,
+            stderr=subprocess.PIPE if brief else None,
+        )
     except OSError as error:
         raise BuildFailed(f"{complaint} ({error.strerror})", missing=True) from None
     if done.returncode != 0:
+        for line in (done.stderr or "").strip().splitlines()[:_LINES_OF_A_COMPLAINT]:
+            print(line, file=sys.stderr)
         raise BuildFailed(complaint, missing=missing)
 
 

@@ -89,8 +89,10 @@ def install(dev: bool, state: str) -> None:
 
 def pip(*arguments: str) -> None:
     environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore"}
+    # On a terminal its progress is shown: the first time takes a minute or two.
+    quiet = [] if sys.stdout.isatty() else ["--quiet"]
     done = subprocess.run(
-        [PYTHON, "-m", "pip", *arguments, "--quiet", "--no-input"], check=False, env=environment, cwd=PROJECT
+        [PYTHON, "-m", "pip", *arguments, *quiet, "--no-input"], check=False, env=environment, cwd=PROJECT
     )
     if done.returncode != 0:
         sys.exit(

@@ -1,0 +1,47 @@
+"""`make run` looks at its port before it installs anything."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[3] / "scripts" / "port_is_free.py"
+
+
+def look(cwd: Path, host: str = "", port: str = "", **given: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name not in ("HOST", "PORT")}
+    return subprocess.run(
+        [sys.executable, "-I", str(SCRIPT), host, port],
+        cwd=cwd,
+        env=environment | given,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("where", ["argument", "environment", "file"])
+def test_a_port_that_is_taken_ends_with_a_sentence(tmp_path: Path, where: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        (tmp_path / ".env").write_text(f"PORT={port} # mine\n" if where == "file" else "")
+        given = {"PORT": port} if where == "environment" else {}
+        done = look(tmp_path, port=port if where == "argument" else "", **given)
+    assert done.returncode == 1
+    assert f"127.0.0.1 port {port}: address already in use" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_free_port_is_no_matter_and_nonsense_is_named(tmp_path: Path) -> None:
+    assert look(tmp_path, port="0").returncode == 0
+    assert "PORT=http is no port" in look(tmp_path, port="http").stderr
+
+
+def test_make_looks_before_it_installs() -> None:
+    makefile = (SCRIPT.parents[1] / "Makefile").read_text()
+    assert "\nrun: port-is-free install " in makefile
