@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from time import perf_counter
 from typing import Any
+
+import structlog
 
 from gateway.agent.context import AgentParts
 from gateway.agent.patience import patience_of
@@ -15,12 +18,24 @@ from gateway.agent.reply import Reply
 from gateway.agent.request import prompt_tokens
 from gateway.agent.spans import end_model_span, model_span
 from gateway.agent.turn_budget import TurnBudget
-from gateway.core.exceptions import GatewayError, UpstreamBroken, UpstreamTimeout, UpstreamUnavailable
+from gateway.core.exceptions import (
+    GatewayError,
+    UpstreamBroken,
+    UpstreamRejected,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
 from gateway.domain.chat import ChatRequest, ResponseFormat, Sampling
 from gateway.domain.events import Attempt, ProviderEvent, Step
 from gateway.domain.messages import Message
 from gateway.domain.usage import Usage
 from gateway.providers.chat.reasons import explain, texts_of
+
+log = structlog.get_logger(__name__)
+
+# Room for the thinking of a model whose answer has no limit of its own.
+_THINKING_TOKENS = 2000
+_SAMPLING = re.compile(r"temperature|max_(?:completion_|output_)?tokens", re.I)
 
 
 async def side_call(
@@ -37,6 +52,8 @@ async def side_call(
 ) -> str:
     """What `model_name` answers to `messages`, whole, at temperature 0; noted in `attempts` however it ends.
 
+    A model that refuses this is asked with its defaults instead, from then on at once.
+
     Args:
         schema: JSON Schema of the answer, passed on where the model can keep to one.
         budget: the turn's, which the call has to fit into.
@@ -46,29 +63,96 @@ async def side_call(
         UpstreamTimeout after `timeout_seconds`;
         UpstreamUnavailable without a call where all its upstreams are left alone.
     """
+    if not any(upstream.takes_defaults_only for upstream in parts.upstreams.of(model_name)):
+        sampling = Sampling(temperature=0.0, max_tokens=max_tokens)
+        request = _request(parts, model_name, messages, sampling, step, schema)
+        try:
+            return await _within(
+                parts, model_name, request, step, attempts, timeout_seconds, budget, max_tokens
+            )
+        except UpstreamRejected as error:
+            if not _of_the_sampling(error):
+                _complain(parts, model_name, step, error)
+                raise
+    # Reasoning models refuse any temperature and short limits: they think before they answer.
+    request = _request(parts, model_name, messages, Sampling(), step, schema)
+    room = max_tokens + _THINKING_TOKENS
+    try:
+        said = await _within(parts, model_name, request, step, attempts, timeout_seconds, budget, room)
+    except UpstreamRejected as error:
+        _complain(parts, model_name, step, error)
+        raise
+    for upstream in parts.upstreams.of(model_name):
+        upstream.takes_defaults_only = True
+    return said
+
+
+def _request(
+    parts: AgentParts,
+    model_name: str,
+    messages: tuple[Message, ...],
+    sampling: Sampling,
+    step: Step,
+    schema: dict[str, Any] | None,
+) -> ChatRequest:
     model = parts.catalog.models[model_name]
     wanted = None
     if schema is not None and "json" in model.capabilities:
         wanted = ResponseFormat("json_schema", step, schema, strict=True)
-    request = ChatRequest(
+    return ChatRequest(
         model=model.model,
         messages=messages,
-        sampling=Sampling(temperature=0.0, max_tokens=max_tokens),
+        sampling=sampling,
         response_format=wanted,
         incremental=False,
         context_window=model.context_window,
         max_output_tokens=model.max_output_tokens,
     )
-    reply = Reply()
-    price = parts.catalog.price_of(model_name)
+
+
+async def _within(
+    parts: AgentParts,
+    model_name: str,
+    request: ChatRequest,
+    step: Step,
+    attempts: list[Attempt],
+    timeout_seconds: float,
+    budget: TurnBudget | None,
+    answer: int,
+) -> str:
+    """The call with at most `answer` tokens of answer held of the turn's budget while it runs."""
     covered = None
     if budget is not None:
-        covered = await budget.cover(attempts, prompt_tokens(messages, ()), max_tokens, price)
+        price = parts.catalog.price_of(model_name)
+        covered = await budget.cover(attempts, prompt_tokens(request.messages, ()), answer, price)
     try:
-        return await _asked(parts, model_name, request, reply, step, attempts, timeout_seconds)
+        return await _asked(parts, model_name, request, Reply(), step, attempts, timeout_seconds)
     finally:
         if budget is not None and covered is not None:
             budget.end(covered, Usage())
+
+
+def _of_the_sampling(error: UpstreamRejected) -> bool:
+    """Whether the refusal names the temperature or the limit of tokens."""
+    told = error.upstream
+    return told is not None and bool(_SAMPLING.search(f"{told.param} {told.reason}"))
+
+
+def _complain(parts: AgentParts, model_name: str, step: Step, error: UpstreamRejected) -> None:
+    """Warn of a refusal, which lasts until somebody acts; administrators see it with the model."""
+    provider = error.asked[0] if error.asked is not None else ""
+    told = error.upstream
+    for upstream in parts.upstreams.of(model_name):
+        if upstream.provider.name == provider:
+            upstream.last.note(error)
+    log.warning(
+        "side_call.refused",
+        step=step,
+        model=model_name,
+        upstream=provider,
+        upstream_status=told.status if told is not None else None,
+        reason=(told.reason if told is not None else "") or error.message,
+    )
 
 
 async def _asked(
@@ -98,6 +182,7 @@ async def _asked(
             raise UpstreamTimeout from error
         except GatewayError as error:
             explain(error, provider.config, texts_of(request.messages))
+            error.asked = (provider.name, model_name)
             outcome, told = error.code, error.upstream
             reply.failed(error)
             raise

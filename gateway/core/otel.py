@@ -13,13 +13,14 @@ from typing import Final, Self
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from gateway.core.tracing import NOTHING, Attributes, Kind, Span
+from gateway.core.version import VERSION
 
 _KINDS: Final = {
     "internal": trace.SpanKind.INTERNAL,
@@ -38,7 +39,9 @@ class OpenTelemetry:
         named = "OTEL_SERVICE_NAME" in os.environ or "service.name" in os.environ.get(
             "OTEL_RESOURCE_ATTRIBUTES", ""
         )
-        resource = Resource.create({} if named else {SERVICE_NAME: "llm-gateway"})
+        resource = Resource.create(
+            {SERVICE_VERSION: VERSION, **({} if named else {SERVICE_NAME: "llm-gateway"})}
+        )
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         for exporter in exporters:
             self._provider.add_span_processor(BatchSpanProcessor(exporter))

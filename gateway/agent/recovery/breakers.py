@@ -35,12 +35,13 @@ class Upstream:
     """One provider's answers for one model of the gateway's: who is asked, how busy, how well it does.
 
     `in_flight` counts this worker's calls. Until `cool_until` (monotonic seconds) it has asked to be spared.
-    `last` is how the last calls ended.
-    `untold` counts what Valkey has not been told yet; `told_at` is when it last was.
+    `last` is how the last calls ended. `takes_defaults_only`: it refused the temperature or the limit of the
+    gateway's own questions. `untold` counts what Valkey has not been told yet; `told_at` is when it last was.
     """
 
     __slots__ = (
-        *("breaker", "cool_until", "in_flight", "key", "last", "model", "provider", "told_at", "untold"),
+        *("breaker", "cool_until", "in_flight", "key", "last", "model", "provider"),
+        *("takes_defaults_only", "told_at", "untold"),
     )
 
     def __init__(self, provider: ChatProvider, model: str, vendor_model: str, breaker: Breaker) -> None:
@@ -52,6 +53,7 @@ class Upstream:
         self.breaker = breaker
         self.in_flight = 0
         self.last = LastCalls()
+        self.takes_defaults_only = False
         self.cool_until = 0.0
         self.untold = 0
         self.told_at = 0.0

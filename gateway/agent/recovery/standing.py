@@ -33,13 +33,17 @@ class LastCalls:
     def add(self, error: GatewayError | None) -> None:
         self._failed.append(error is not None)
         if error is not None:
-            told = error.upstream
-            self.error = LastError(
-                datetime.now(UTC),
-                error.code,
-                told.status if told is not None else None,
-                (told.reason if told is not None else "") or error.message,
-            )
+            self.note(error)
+
+    def note(self, error: GatewayError) -> None:
+        """Keep an error that is no failure of the upstream: it refused the gateway's own question."""
+        told = error.upstream
+        self.error = LastError(
+            datetime.now(UTC),
+            error.code,
+            told.status if told is not None else None,
+            (told.reason if told is not None else "") or error.message,
+        )
 
     @property
     def count(self) -> int:
