@@ -17,6 +17,7 @@ from redis.exceptions import InvalidResponse, NoScriptError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from gateway.cache import probe
+from gateway.cache.stalls import StallClock
 from gateway.core.service_urls import valkey_url
 from gateway.core.tracing import span
 
@@ -59,6 +60,7 @@ class ValkeyClient:
         self._open = False
         self._probe: asyncio.Task[None] | None = None
         self._warned: dict[str, float] = {}
+        self._stalls = StallClock()
 
     @property
     def configured(self) -> bool:
@@ -91,7 +93,7 @@ class ValkeyClient:
         seconds = deadline or self._deadline
         limit, loop = asyncio.timeout(None), asyncio.get_running_loop()
         due = loop.time() + seconds
-        timer = loop.call_at(due, _end, limit, due, seconds)
+        timer = loop.call_at(due, self._end, limit, self._stalls.seconds(), seconds)
         try:
             async with limit:
                 return await work(redis)
@@ -169,12 +171,22 @@ class ValkeyClient:
         return "up"
 
     async def aclose(self) -> None:
+        self._stalls.stop()
         if self._probe is not None:
             self._probe.cancel()
             await asyncio.gather(self._probe, return_exceptions=True)
         if self._redis is not None:
             await self._redis.aclose()
             await self._redis.connection_pool.disconnect()
+
+    def _end(self, limit: asyncio.Timeout, stalled: float, seconds: float) -> None:
+        """End `limit`, later by as long as this process held its own loop up meanwhile, at most by `seconds`.
+
+        A reply that came while it was held up has to be read first: its own stalls, be it one or many short
+        ones, are no outage of Valkey.
+        """
+        held_up = min(self._stalls.seconds() - stalled, seconds)
+        limit.reschedule(asyncio.get_running_loop().time() + held_up)
 
     def _refused(self, error: ResponseError) -> None:
         """Log the kind of error reply; never its text, which may repeat what was sent."""
@@ -202,15 +214,6 @@ class ValkeyClient:
             wait = min(wait * 2, _PROBE_MOST)
         self._open = False
         log.info("valkey_available")
-
-
-def _end(limit: asyncio.Timeout, due: float, seconds: float) -> None:
-    """End `limit`, later by as much as this process itself came late to look, at most by `seconds`.
-
-    A reply that came while it was held up has to be read first: its own stall is no outage of Valkey.
-    """
-    now = asyncio.get_running_loop().time()
-    limit.reschedule(now + min(now - due, seconds))
 
 
 def _execute(redis: Redis, *command: str | bytes | int | float) -> Awaitable[Any]:

@@ -1,0 +1,36 @@
+"""How long this process kept its own event loop from running: time that no server is to blame for."""
+
+from __future__ import annotations
+
+import asyncio
+
+_BEAT_SECONDS = 0.02
+
+
+class StallClock:
+    """Adds up how late a regular beat comes; starts with its first reading."""
+
+    def __init__(self) -> None:
+        self._total = 0.0
+        self._due = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def seconds(self) -> float:
+        """Seconds that the loop was held up since the first reading, the present delay included."""
+        loop = asyncio.get_running_loop()
+        if self._timer is None:
+            self._next(loop)
+        return self._total + max(0.0, loop.time() - self._due)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._total += max(0.0, loop.time() - self._due)
+        self._next(loop)
+
+    def _next(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._due = loop.time() + _BEAT_SECONDS
+        self._timer = loop.call_at(self._due, self._beat, loop)
