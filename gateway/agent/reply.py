@@ -120,9 +120,9 @@ class Reply:
         return Usage(prompt, completion, cached, written, min(given.reasoning_tokens, completion))
 
     def failed(self, error: GatewayError) -> None:
-        """Note what the failure says of the bill: a provider that refused or was not reached sends none."""
-        self.sent = isinstance(error, UpstreamError) and error.sent
-        if isinstance(error, UpstreamError) and self.usage is None:
+        """Charge nothing for a failure without a word; else what the provider had counted by then."""
+        self.sent = False
+        if isinstance(error, UpstreamError) and self.usage is None and self.spoke:
             self.usage = error.counted
 
     def _said(self) -> str:

@@ -340,11 +340,9 @@ class TooManyAttempts(RateLimited):
 class UpstreamError(GatewayError):
     """A model's provider failed; which one is on the turn's receipt.
 
-    `sent` tells whether the provider may charge for the prompt though it gave no answer. `counted` is the
-    usage (`gateway.domain.usage.Usage`) that it had told of before it failed.
+    `counted` is the usage (`gateway.domain.usage.Usage`) that the provider had told of before it failed.
     """
 
-    sent = False
     counted: Any = None
 
     status = 502
@@ -388,7 +386,6 @@ class UpstreamUnauthorized(UpstreamError):
 
 
 class UpstreamTimeout(UpstreamError):
-    sent = True
     status = 504
     code = "upstream_timeout"
     default_message = "The model's provider took too long to answer."

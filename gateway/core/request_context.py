@@ -29,6 +29,11 @@ class RequestContext:
     continued: bool = False
 
     @property
+    def key(self) -> int:
+        """A number of this request alone, whatever ids its client sent: a signed integer of 64 bits."""
+        return int(self.span_id, 16) - 2**63
+
+    @property
     def traceparent(self) -> str:
         """The trace as the next server (or the caller) may continue it."""
         return f"00-{self.trace_id}-{self.span_id}-{self.trace_flags}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from gateway.core.ids import new_id
@@ -72,6 +72,7 @@ class Estimate:
     spare_usd: Decimal = Decimal(0)
     history_tokens: int = 0
     history_price: Decimal = Decimal(0)
+    bill: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,7 @@ class Reservation:
     history_tokens: int = 0
     history_price: Decimal = Decimal(0)
     most_stored: int | None = None
+    bill: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,8 +149,9 @@ class Held(NamedTuple):
 class UsageEntry:
     """One call of a model, tool or guard; `outcome` is `ok` or the code of the error that ended it.
 
-    `upstream` is what the provider said of a failure, redacted. `id` and `created_at` are made here, so that
-    writing an entry twice leaves one row.
+    `upstream` is what the provider said of a failure, redacted. `step` is what a call of the gateway's own
+    was made for, None for the answer itself. `id` and `created_at` are made here, so that writing an entry
+    twice leaves one row.
     """
 
     kind: UsageKind
@@ -161,18 +162,49 @@ class UsageEntry:
     outcome: str = "ok"
     latency_ms: int = 0
     upstream: UpstreamReply | None = None
+    step: str | None = None
     id: UUID = field(default_factory=new_id)
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 @dataclass(frozen=True, slots=True)
 class UsageOwner:
-    """On whose account calls go: the user, the key where a service called, and the request."""
+    """On whose account calls go: the user, the key where a service called, and the request.
+
+    `request_key` tells requests apart whose clients sent the same id; None leaves that to the id.
+    """
 
     user_id: UUID
     request_id: str
     api_key_id: UUID | None = None
     message_id: UUID | None = None
+    request_key: int | None = None
+
+
+def bill_of(owner: UsageOwner, calls: Sequence[UsageEntry]) -> dict[str, Any]:
+    """What is written with a reservation, to be charged if its process dies before it settles."""
+    return {
+        "request_id": owner.request_id,
+        "api_key_id": owner.api_key_id,
+        "message_id": owner.message_id,
+        "request_key": owner.request_key,
+        "calls": [
+            {
+                "id": call.id,
+                "created_at": call.created_at,
+                "kind": call.kind,
+                "model": call.model,
+                "provider": call.provider,
+                "prompt_tokens": call.usage.prompt_tokens,
+                "completion_tokens": call.usage.completion_tokens,
+                "cost_usd": str(call.cost_usd),
+                "outcome": call.outcome,
+                "latency_ms": call.latency_ms,
+                "step": call.step,
+            }
+            for call in calls
+        ],
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, Date, ForeignKey, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gateway.models.base import Base
@@ -56,6 +58,8 @@ class Reservation(Base):
     tokens: Mapped[int] = mapped_column(BigInteger)
     usd: Mapped[Decimal]
     expires_at: Mapped[datetime]
+    # What is charged if the process dies: the request and its calls, with an estimate of the one that runs.
+    bill: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
 
     def __repr__(self) -> str:
         return f"Reservation(id={self.id!s}, tokens={self.tokens})"

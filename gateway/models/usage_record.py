@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, func, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, SmallInteger, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gateway.core.ids import new_id
@@ -50,6 +50,10 @@ class UsageRecord(Base):
     prompt_tokens: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     completion_tokens: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     cost_usd: Mapped[Decimal] = mapped_column(default=Decimal(0), server_default=text("0"))
+    # Which request a row belongs to: clients may send the same `request_id` several times. None in old rows.
+    request_key: Mapped[int | None] = mapped_column(BigInteger)
+    # What a call of the gateway's own was made for, such as `title`; None for the answer itself.
+    step: Mapped[str | None]
     outcome: Mapped[str] = mapped_column(default="ok", server_default="ok")
     latency_ms: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     # The first two are parts of the prompt, the third is a part of the completion.

@@ -32,8 +32,9 @@ def granted(
 ) -> str:
     """CTEs `wanted` and `granted`: the budget's row once a reservation fits into it, else no row or change.
 
-    One conditional statement on one row, so that no race can reserve more than there is. What is spare is
-    reserved up to half of what is left; an account without a row has all of its limit left.
+    One conditional statement on one row, so that no race can reserve more than there is. Spare tokens are
+    reserved up to half of what is left, spare dollars up to an eighth: a turn may have images made, which
+    reserve their own. An account without a row has all of its limit left.
 
     Args:
         user: the argument that holds the account.
@@ -63,7 +64,7 @@ def granted(
         SELECT greatest(0, least({more_tokens},
                                  ({token_limit} - coalesce(budget.tokens, 0) - needed.tokens) / 2)) AS tokens,
                greatest(0, least({more_usd},
-                                 ({usd_limit} - coalesce(budget.usd, 0) - needed.usd) / 2)) AS usd
+                                 ({usd_limit} - coalesce(budget.usd, 0) - needed.usd) / 8)) AS usd
     ) AS spare
 ), granted AS (
     INSERT INTO budgets AS b
@@ -87,10 +88,14 @@ def granted(
 
 
 def leased(user: str, seconds: str, first: int) -> str:
-    """CTE `leased`: the reservation's own row, where it was granted; arguments as of `granted`."""
+    """CTE `leased`: the reservation's own row, where it was granted.
+
+    The arguments are those of `granted` and, behind them, the bill.
+    """
     return f"""leased AS (
-    INSERT INTO reservations (id, user_id, tokens, usd, expires_at)
-    SELECT ${first}, {user}, wanted.tokens, wanted.usd, now() + make_interval(secs => {seconds})
+    INSERT INTO reservations (id, user_id, tokens, usd, expires_at, bill)
+    SELECT ${first}, {user}, wanted.tokens, wanted.usd, now() + make_interval(secs => {seconds}),
+           ${first + len(_TYPES)}::jsonb
     FROM granted, wanted
 )"""  # noqa: S608 - as above
 
@@ -128,10 +133,10 @@ SET day = greatest(b.day, excluded.day), month = greatest(b.month, excluded.mont
     stored_bytes = b.stored_bytes + excluded.stored_bytes"""  # noqa: S608 - as above
 
 
-# $1 user $2 lease in seconds $3 reservation, then as of `granted`, $10 the most that may be stored; no row
+# $1 user $2 lease in seconds $3 reservation, then as of `leased`, $11 the most that may be stored; no row
 # where it does not fit
 RESERVE = f"""
-WITH {granted("$1", 3, most_stored="$10")}, {leased("$1", "$2", 3)}
+WITH {granted("$1", 3, most_stored="$11")}, {leased("$1", "$2", 3)}
 SELECT {GRANTED_COLUMNS} FROM granted, wanted
 """  # noqa: S608 - as above
 
@@ -156,25 +161,46 @@ FROM users LEFT JOIN budgets b ON b.user_id = users.id WHERE users.id = $1
 """  # noqa: S608 - as above
 
 # Two sweepers that update several budgets each could wait for one another: one is enough. Rows that someone
-# holds are being settled or deleted; nothing here waits for them, so that nobody waits in a circle.
-RETURN_EXPIRED = """
-WITH held AS MATERIALIZED (
-    SELECT b.user_id FROM budgets b
+# holds are being settled or deleted; nothing here waits for them, so that nobody waits in a circle. What the
+# bills say is charged: the process died, and its calls are on the providers' bills all the same.
+RETURN_EXPIRED = f"""
+WITH accounts AS MATERIALIZED (
+    SELECT u.id FROM users u
     WHERE (SELECT pg_try_advisory_xact_lock(hashtext('return_expired_reservations')))
-      AND b.user_id IN (SELECT user_id FROM reservations WHERE expires_at < now())
-    FOR NO KEY UPDATE SKIP LOCKED
+      AND u.id IN (SELECT user_id FROM reservations WHERE expires_at < now())
+    FOR KEY SHARE SKIP LOCKED
+), held AS MATERIALIZED (
+    SELECT b.user_id FROM budgets b JOIN accounts ON accounts.id = b.user_id
+    FOR NO KEY UPDATE OF b SKIP LOCKED
 ), expired AS MATERIALIZED (
     SELECT r.id FROM reservations r JOIN held ON held.user_id = r.user_id
     WHERE r.expires_at < now()
     FOR UPDATE OF r SKIP LOCKED
 ), returned AS (
-    DELETE FROM reservations r USING expired WHERE r.id = expired.id RETURNING r.user_id, r.tokens, r.usd
+    DELETE FROM reservations r USING expired WHERE r.id = expired.id
+    RETURNING r.user_id, r.tokens, r.usd, r.bill
+), spent AS (
+    INSERT INTO usage_records
+        (user_id, api_key_id, request_id, message_id, request_key, id, created_at, kind, model, provider,
+         prompt_tokens, completion_tokens, cost_usd, outcome, latency_ms, step)
+    SELECT returned.user_id, (bill ->> 'api_key_id')::uuid, bill ->> 'request_id',
+           (bill ->> 'message_id')::uuid, (bill ->> 'request_key')::bigint, call.*
+    FROM returned, jsonb_to_recordset(returned.bill -> 'calls') AS call (
+        id uuid, created_at timestamptz, kind text, model text, provider text, prompt_tokens int,
+        completion_tokens int, cost_usd numeric, outcome text, latency_ms int, step text)
+    ON CONFLICT DO NOTHING
+    RETURNING user_id, prompt_tokens + completion_tokens AS tokens, cost_usd
 ), sums AS (
     SELECT user_id, sum(tokens) AS tokens, sum(usd) AS usd FROM returned GROUP BY user_id
+), costs AS (
+    SELECT user_id, sum(tokens) AS tokens, sum(cost_usd) AS usd FROM spent GROUP BY user_id
 ), given_back AS (
     UPDATE budgets b
-    SET tokens_reserved = b.tokens_reserved - sums.tokens, usd_reserved = b.usd_reserved - sums.usd
-    FROM sums WHERE b.user_id = sums.user_id
+    SET day = greatest(b.day, {_TODAY}), month = greatest(b.month, {_THIS_MONTH}),
+        tokens_used = {_TOKENS_USED} + coalesce(costs.tokens, 0),
+        usd_used = {_USD_USED} + coalesce(costs.usd, 0),
+        tokens_reserved = b.tokens_reserved - sums.tokens, usd_reserved = b.usd_reserved - sums.usd
+    FROM sums LEFT JOIN costs ON costs.user_id = sums.user_id WHERE b.user_id = sums.user_id
 )
 SELECT count(*) FROM returned
-"""
+"""  # noqa: S608 - as above

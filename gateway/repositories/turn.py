@@ -141,7 +141,7 @@ class TurnRepository:
             row = await connection.fetchrow(
                 budget_sql.EXTEND,
                 reservation.user_id,
-                *_reservation_arguments(reservation.id, reservation),
+                *_reservation_arguments(reservation.id, reservation)[:-1],
             )
             if row is None:
                 raise await _refusal(connection, reservation.user_id)
@@ -176,8 +176,19 @@ class TurnRepository:
             )
         return [row["answer_id"] for row in rows]
 
+    async def note_bills(
+        self, bills: Mapping[UUID, tuple[UUID, dict[str, Any]]], lease_seconds: float = LEASE_SECONDS
+    ) -> None:
+        """Keep what running turns have cost so far, by their ids, each with its account."""
+        accounts, texts = [], []
+        for user_id, bill in bills.values():
+            accounts.append(user_id)
+            texts.append(dump_json(bill))
+        async with driver_connection(self._engine) as connection:
+            await connection.execute(turn_sql.NOTE_BILLS, list(bills), accounts, texts, lease_seconds)
+
     async def return_expired(self) -> int:
-        """Give back what calls had reserved whose process died. How many."""
+        """Give back what calls had reserved whose process died, and charge their bills. How many."""
         async with driver_connection(self._engine) as connection:
             return int(await connection.fetchval(budget_sql.RETURN_EXPIRED))
 
@@ -324,7 +335,7 @@ def _most_stored(turn: NewTurn) -> int | None:
 
 def _reservation_arguments(id_: UUID, reservation: Reservation | None) -> tuple[Any, ...]:
     if reservation is None:
-        return (id_, 0, _NOTHING, None, None, 0, _NOTHING)
+        return (id_, 0, _NOTHING, None, None, 0, _NOTHING, None)
     return (
         id_,
         reservation.tokens,
@@ -333,6 +344,7 @@ def _reservation_arguments(id_: UUID, reservation: Reservation | None) -> tuple[
         reservation.usd_per_month,
         reservation.spare_tokens,
         reservation.spare_usd,
+        _json(reservation.bill),
     )
 
 
@@ -346,6 +358,7 @@ def _usage_arguments(owner: UsageOwner, calls: Sequence[UsageEntry]) -> tuple[An
         owner.api_key_id,
         owner.request_id,
         owner.message_id,
+        owner.request_key,
         [call.id for call in calls],
         [call.created_at for call in calls],
         [call.kind for call in calls],
@@ -361,4 +374,5 @@ def _usage_arguments(owner: UsageOwner, calls: Sequence[UsageEntry]) -> tuple[An
         [call.usage.reasoning_tokens for call in calls],
         [call.upstream.status if call.upstream is not None else None for call in calls],
         [clean_text(call.upstream.reason) or None if call.upstream is not None else None for call in calls],
+        [call.step for call in calls],
     )

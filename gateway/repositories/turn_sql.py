@@ -11,7 +11,7 @@ from gateway.repositories.budget_sql import GRANTED_COLUMNS, granted, leased, se
 
 # $1 conversation $2 user $3 question id $4 answer id $5 question $6 metadata $7 lease in seconds,
 # then the reservation: $8 id $9 tokens $10 dollars $11 tokens a day $12 dollars a month $13 spare tokens
-# $14 spare dollars
+# $14 spare dollars $15 bill
 _RESERVATION = 8
 
 
@@ -20,14 +20,14 @@ def _account(user: str) -> str:
     return f"account AS (SELECT id FROM users WHERE id = {user} FOR KEY SHARE)"  # noqa: S608 - as below
 
 
-# then $15 title $16 model $17 system $18 request $19 bytes of the question $20 those and the system prompt's
-# $21 the most that may be stored; no row where the budget is used up or the account has gone
+# then $16 title $17 model $18 system $19 request $20 bytes of the question $21 those and the system prompt's
+# $22 the most that may be stored; no row where the budget is used up or the account has gone
 START = f"""
-WITH {_account("$2")}, {granted("$2", _RESERVATION, "account", stored="$20", most_stored="$21")},
+WITH {_account("$2")}, {granted("$2", _RESERVATION, "account", stored="$21", most_stored="$22")},
 {leased("$2", "$7", _RESERVATION)}, opened AS (
     INSERT INTO conversations
         (id, user_id, title, model, system, head_id, lock_token, running_message_id, running_until)
-    SELECT $1, $2, $15, $16, $17, $4, 1, $4, now() + make_interval(secs => $7) FROM granted
+    SELECT $1, $2, $16, $17, $18, $4, 1, $4, now() + make_interval(secs => $7) FROM granted
     RETURNING created_at
 ), written AS (
     INSERT INTO messages
@@ -36,8 +36,8 @@ WITH {_account("$2")}, {granted("$2", _RESERVATION, "account", stored="$20", mos
     SELECT new.id, $1, $2, new.parent_id, new.role, new.content, new.status, new.metadata, new.completed_at,
            new.request, new.stored_bytes
     FROM granted,
-         (VALUES ($3::uuid, NULL::uuid, 'user', $5, 'complete', $6::jsonb, now(), $18::jsonb,
-                  $19::int),
+         (VALUES ($3::uuid, NULL::uuid, 'user', $5, 'complete', $6::jsonb, now(), $19::jsonb,
+                  $20::int),
                  ($4::uuid, $3::uuid, 'assistant', '', 'pending', '{{}}'::jsonb, NULL::timestamptz, NULL,
                   0))
          AS new (id, parent_id, role, content, status, metadata, completed_at, request, stored_bytes)
@@ -78,10 +78,10 @@ _SIZE = _LENGTH.format(
     "coalesce(summary, (request -> 'messages')::text, content || coalesce(tool_calls::text, ''))"
 )
 
-# As START up to $15, then $16 parent (NULL for the head, or for none where $18) $17 history limit $18 whether
-# the question begins a branch of its own $19 whether it is there already $20 request $21 whether its
-# turn has come: others that wait go first $22 how many tokens of history are reserved at most $23 dollars
-# for each of them $24 bytes of the question $25 the most that may be stored. `seen` reads the
+# As START up to $16, then $17 parent (NULL for the head, or for none where $19) $18 history limit $19 whether
+# the question begins a branch of its own $20 whether it is there already $21 request $22 whether its
+# turn has come: others that wait go first $23 how many tokens of history are reserved at most $24 dollars
+# for each of them $25 bytes of the question $26 the most that may be stored. `seen` reads the
 # statement's snapshot, `locked` the newest version of the row: where they differ, so may the branch. Where
 # there is a `start` but nothing was `granted`, the budget is used up. The walk goes back to the newest
 # message with a summary.
@@ -91,27 +91,27 @@ WITH RECURSIVE seen AS (
 ), locked AS (
     SELECT id, title, titled_by, model, system, head_id, lock_token, running_message_id, xmin,
            (running_message_id IS NOT NULL AND running_until > clock_timestamp())
-           OR (waiting_until > clock_timestamp() AND NOT $21::bool) IS TRUE AS busy
+           OR (waiting_until > clock_timestamp() AND NOT $22::bool) IS TRUE AS busy
     FROM conversations WHERE id = $1 AND user_id = $2 FOR UPDATE
 ), start AS (
     SELECT id, running_message_id,
-           CASE WHEN $18::bool THEN $16::uuid ELSE coalesce($16, head_id) END AS parent_id
+           CASE WHEN $19::bool THEN $17::uuid ELSE coalesce($17, head_id) END AS parent_id
     FROM locked
     WHERE NOT busy
-      AND ($16 IS NULL
-           OR EXISTS (SELECT FROM messages WHERE id = $16 AND conversation_id = $1))
-), {_WALK.format(limit="$17::int")}, history AS (
-    SELECT sized.tokens, sized.tokens * $23::numeric AS usd
-    FROM (SELECT least($22::bigint, coalesce((SELECT sum({_SIZE}) FROM walk), 0)
+      AND ($17 IS NULL
+           OR EXISTS (SELECT FROM messages WHERE id = $17 AND conversation_id = $1))
+), {_WALK.format(limit="$18::int")}, history AS (
+    SELECT sized.tokens, sized.tokens * $24::numeric AS usd
+    FROM (SELECT least($23::bigint, coalesce((SELECT sum({_SIZE}) FROM walk), 0)
                                     + coalesce((SELECT {_LENGTH.format("system")} FROM locked), 0))
           AS tokens) AS sized
-), {granted("$2", _RESERVATION, "start", "history", stored="$24", most_stored="$25")},
+), {granted("$2", _RESERVATION, "start", "history", stored="$25", most_stored="$26")},
 {leased("$2", "$7", _RESERVATION)}, abandoned AS (
     UPDATE messages m SET status = 'interrupted', completed_at = now()
     FROM start, granted WHERE m.id = start.running_message_id AND m.status IN ('pending', 'streaming')
 ), taken AS (
     UPDATE conversations c
-    SET title = CASE c.title WHEN '' THEN $15 ELSE c.title END, head_id = $4, lock_token = c.lock_token + 1,
+    SET title = CASE c.title WHEN '' THEN $16 ELSE c.title END, head_id = $4, lock_token = c.lock_token + 1,
         running_message_id = $4, running_until = now() + make_interval(secs => $7), updated_at = now()
     FROM start, granted WHERE c.id = start.id
 ), written AS (
@@ -121,14 +121,14 @@ WITH RECURSIVE seen AS (
     SELECT new.id, $1, $2, coalesce(new.parent_id, start.parent_id), new.role, new.content, new.status,
            new.metadata, new.completed_at, new.request, new.stored_bytes
     FROM start, granted,
-         (VALUES ($3::uuid, NULL::uuid, 'user', $5, 'complete', $6::jsonb, now(), $20::jsonb,
-                  $24::bigint::int),
+         (VALUES ($3::uuid, NULL::uuid, 'user', $5, 'complete', $6::jsonb, now(), $21::jsonb,
+                  $25::bigint::int),
                  ($4::uuid, $3::uuid, 'assistant', '', 'pending', '{{}}'::jsonb, NULL::timestamptz, NULL,
                   0))
          AS new (id, parent_id, role, content, status, metadata, completed_at, request, stored_bytes)
-    WHERE new.role = 'assistant' OR NOT $19::bool
+    WHERE new.role = 'assistant' OR NOT $20::bool
 )
-SELECT CASE locked.title WHEN '' THEN $15 ELSE locked.title END AS title, locked.model, locked.system,
+SELECT CASE locked.title WHEN '' THEN $16 ELSE locked.title END AS title, locked.model, locked.system,
        locked.busy, locked.running_message_id AS running, locked.lock_token + 1 AS lock_token,
        start.id IS NOT NULL AS opened, start.parent_id,
        locked.titled_by = 'question' AS untitled, seen.xmin = locked.xmin AS fresh, now() AS created_at,
@@ -151,8 +151,8 @@ WHERE m.id = $2 AND m.user_id = $1 AND q.user_id = $1 AND q.role = 'user'
 """
 
 
-# How many arguments `_spent` takes: four of the owner, and an array for each column of a call.
-_USAGE_ARGUMENTS = 19
+# How many arguments `_spent` takes: five of the owner, and an array for each column of a call.
+_USAGE_ARGUMENTS = 21
 _USAGE_OF_A_TURN = 16
 
 
@@ -161,20 +161,20 @@ def _spent(first: int) -> str:
 
     They go on CTE `account`, those of a departed user on nobody: without key, message and the client's id.
     """
-    _, key, request, message, *arrays = (f"${first + offset}" for offset in range(_USAGE_ARGUMENTS))
+    _, key, request, message, number, *arrays = (f"${first + offset}" for offset in range(_USAGE_ARGUMENTS))
     types = (
         *("uuid", "timestamptz", "text", "text", "text", "int", "int", "numeric", "text", "int"),
-        *("int", "int", "int", "smallint", "text"),
+        *("int", "int", "int", "smallint", "text", "text"),
     )
     columns = ", ".join(f"{name}::{kind}[]" for name, kind in zip(arrays, types, strict=True))
     return f"""spent AS (
     INSERT INTO usage_records
-        (user_id, api_key_id, request_id, message_id, id, created_at, kind, model, provider,
+        (user_id, api_key_id, request_id, message_id, request_key, id, created_at, kind, model, provider,
          prompt_tokens, completion_tokens, cost_usd, outcome, latency_ms,
-         cached_tokens, cache_write_tokens, reasoning_tokens, upstream_status, upstream_reason)
+         cached_tokens, cache_write_tokens, reasoning_tokens, upstream_status, upstream_reason, step)
     SELECT account.id, CASE WHEN account.id IS NOT NULL THEN {key}::uuid END,
            CASE WHEN account.id IS NOT NULL THEN {request}::text ELSE 'gone_' || ({arrays[0]}::uuid[])[1] END,
-           CASE WHEN account.id IS NOT NULL THEN {message}::uuid END, entry.*
+           CASE WHEN account.id IS NOT NULL THEN {message}::uuid END, {number}::bigint, entry.*
     FROM unnest({columns}) AS entry LEFT JOIN account ON true
     ON CONFLICT DO NOTHING
     RETURNING prompt_tokens + completion_tokens AS tokens, cost_usd
@@ -251,4 +251,18 @@ WITH mine AS (
 )
 SELECT mine.answer_id FROM mine LEFT JOIN conversations c ON c.id = mine.conversation_id
 WHERE c.id IS NULL OR c.running_message_id IS DISTINCT FROM mine.answer_id OR c.lock_token <> mine.token
+"""
+
+# $1 ids of turns $2 their accounts $3 their bills $4 lease in seconds. Turns without a reservation, which
+# nothing limits, get one of nothing, so that their bill is found if this process dies.
+NOTE_BILLS = """
+WITH mine AS (
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::jsonb[]) AS m (id, user_id, bill)
+), held AS (
+    SELECT b.user_id FROM budgets b WHERE b.user_id = ANY($2::uuid[]) FOR KEY SHARE SKIP LOCKED
+)
+INSERT INTO reservations AS r (id, user_id, tokens, usd, expires_at, bill)
+SELECT mine.id, mine.user_id, 0, 0, now() + make_interval(secs => $4), mine.bill
+FROM mine JOIN held ON held.user_id = mine.user_id ORDER BY mine.id
+ON CONFLICT (id) DO UPDATE SET bill = excluded.bill, expires_at = excluded.expires_at
 """

@@ -20,10 +20,11 @@ from gateway.models.user import User
 from gateway.repositories.base import Repository
 
 _NOBODY = UUID(int=0)
-# Which request a row belongs to. Clients may send ids of their own, so another account's is another request;
-# a number is several times cheaper to count than a text.
-_REQUEST = func.hashtextextended(
-    Row.request_id, func.coalesce(cast(func.uuid_hash(Row.user_id), BigInteger), 0)
+# Which request a row belongs to. Rows from before `request_key` have the client's id alone, so another
+# account's is another request; a number is several times cheaper to count than a text.
+_REQUEST = func.coalesce(
+    Row.request_key,
+    func.hashtextextended(Row.request_id, func.coalesce(cast(func.uuid_hash(Row.user_id), BigInteger), 0)),
 ).label("request")
 _ROW = (
     Row.id,
@@ -52,20 +53,22 @@ _EVERYTHING: Any = select(*_ROW, User.email).select_from(Row).outerjoin(User, Us
 def dated(during: Range) -> Subquery:
     """The rows of a range, each with its `day` in the range's zone and the `request` it belongs to."""
     day = cast(func.timezone(during.tz, Row.created_at), Date).label("day")
-    statement: Subquery = _within(select(day, _REQUEST, *_ROW), during).subquery()
+    statement: Subquery = _within(select(day, _REQUEST, Row.step, *_ROW), during).subquery()
     return statement
 
 
 def sums_of(row: Any, *only: Any) -> tuple[Any, ...]:
     """The columns of `Sums` over the rows for which `only` holds."""
-    requests: Any = func.count(row.request.distinct())
+    # Calls of the gateway's own belong to a request, and are none.
+    answers = row.step.is_(None)
+    requests: Any = func.count(row.request.distinct()).filter(answers)
     summed = (
         *(row.prompt_tokens, row.completion_tokens, row.cost_usd),
         *(row.cached_tokens, row.cache_write_tokens, row.reasoning_tokens),
     )
     sums: list[Any] = [func.sum(column) for column in summed]
     if only:
-        requests = requests.filter(*only)
+        requests = func.count(row.request.distinct()).filter(answers, *only)
         sums = [column.filter(*only) for column in sums]
     return (requests, *(func.coalesce(column, 0) for column in sums))
 
@@ -79,7 +82,7 @@ class UsageRepository(Repository):
 
     async def of_account(self, user_id: UUID, day: datetime, month: datetime) -> AccountSums:
         """The account's sums since the day and since the month began."""
-        rows = select(_REQUEST, *_ROW).where(Row.user_id == user_id, Row.created_at >= month)
+        rows = select(_REQUEST, Row.step, *_ROW).where(Row.user_id == user_id, Row.created_at >= month)
         row = rows.subquery().c
         statement = (
             select(
@@ -108,7 +111,7 @@ class UsageRepository(Repository):
 
     async def of_accounts(self, user_ids: Sequence[UUID], since: datetime) -> dict[UUID, Sums]:
         """The sums of those of the accounts that have used anything since then."""
-        rows = select(_REQUEST, *_ROW).where(Row.user_id.in_(user_ids), Row.created_at >= since)
+        rows = select(_REQUEST, Row.step, *_ROW).where(Row.user_id.in_(user_ids), Row.created_at >= since)
         row = rows.subquery().c
         statement = select(row.user_id, *sums_of(row)).group_by(row.user_id)
         found = await self._session.execute(statement)

@@ -13,14 +13,14 @@ from gateway.domain.reports import CACHED, GOOD_OUTCOMES
 _GOOD = ", ".join(f"'{outcome}'" for outcome in GOOD_OUTCOMES)
 _EDGES = ", ".join(map(str, EDGES))
 # Of calls that a client waits for; a tool's or a guard's time is part of its request's.
-_ASKS = "kind IN ('chat', 'embedding', 'image')"
+_ASKS = "kind IN ('chat', 'embedding', 'image') AND step IS NULL"
 # Clients may send ids of their own, so another account's is another request; a number is several times
 # cheaper to sort than a text.
-_REQUEST = "hashtextextended(request_id, coalesce(uuid_hash(user_id)::bigint, 0))"
+_REQUEST = "coalesce(request_key, hashtextextended(request_id, coalesce(uuid_hash(user_id)::bigint, 0)))"
 
 
 def _first(*of: str) -> str:
-    by = ", ".join(("request", *of))
+    by = ", ".join(("request", "step IS NULL", *of))
     return f"""coalesce(created_at - lag(created_at) OVER (PARTITION BY {by} ORDER BY created_at, id)
                     >= :gap, true)"""
 
@@ -31,7 +31,7 @@ def _counted(place: str) -> str:
 near AS (
     SELECT created_at, id, model, provider, kind, prompt_tokens, completion_tokens, cost_usd, outcome,
            latency_ms, cached_tokens, cache_write_tokens, reasoning_tokens,
-           {_REQUEST} AS request, {_ASKS} AS asks
+           {_REQUEST} AS request, {_ASKS} AS asks, step
     FROM usage_records WHERE created_at >= :before AND created_at < :after
 ), marked AS (
     SELECT *, {_first()} AS begins, {_first("model", "provider")} AS begins_model,
@@ -43,11 +43,11 @@ near AS (
     SELECT {place} AS place, model, provider, kind,
            CASE WHEN asks THEN width_bucket(latency_ms, ARRAY[{_EDGES}]) END AS bucket,
            count(*) AS calls,
-           count(*) FILTER (WHERE outcome NOT IN ({_GOOD})) AS failed,
+           count(*) FILTER (WHERE step IS NULL AND outcome NOT IN ({_GOOD})) AS failed,
            count(*) FILTER (WHERE outcome = '{CACHED}') AS cached,
-           count(*) FILTER (WHERE begins) AS requests,
-           count(*) FILTER (WHERE begins_model) AS requests_of_model,
-           count(*) FILTER (WHERE begins_kind) AS requests_of_kind,
+           count(*) FILTER (WHERE step IS NULL AND begins) AS requests,
+           count(*) FILTER (WHERE step IS NULL AND begins_model) AS requests_of_model,
+           count(*) FILTER (WHERE step IS NULL AND begins_kind) AS requests_of_kind,
            count(*) FILTER (WHERE asks AND ends AND outcome NOT IN ({_GOOD})) AS errors,
            sum(prompt_tokens) AS prompt_tokens, sum(completion_tokens) AS completion_tokens,
            sum(cost_usd) AS cost_usd, sum(cached_tokens) AS cached_tokens,

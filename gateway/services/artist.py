@@ -62,7 +62,7 @@ class Artist:
 
     async def _made(self, order: Order, principal: Principal, request_id: str) -> PicturesMade:
         """Closing the events early, as a cancelled turn does, calls the work off."""
-        async with aclosing(self._media.generate(order, principal, request_id)) as events:
+        async with aclosing(self._media.generate(order, principal, request_id, in_turn=True)) as events:
             async for event in events:
                 if isinstance(event, PicturesMade):
                     return event

@@ -7,10 +7,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from time import perf_counter
+from uuid import UUID
 
 import structlog
 
 from gateway.core.exceptions import GatewayError, Unavailable
+from gateway.core.ids import new_id
 from gateway.domain.chat import Turn
 from gateway.domain.config.guardrails import GuardSet
 from gateway.domain.events import (
@@ -22,7 +24,6 @@ from gateway.domain.events import (
     TurnFailed,
     TurnStarted,
 )
-from gateway.domain.ledger import UsageOwner
 from gateway.domain.principal import Principal
 from gateway.services.artist import Artist
 from gateway.services.caching import CachedRunner
@@ -33,7 +34,7 @@ from gateway.services.ledger import Ledger
 from gateway.services.opening import Job, Opening
 from gateway.services.progress import Progress
 from gateway.services.queueing import Waiting
-from gateway.services.receipts import count, finished_turn, usage_entries
+from gateway.services.receipts import count, finished_turn
 from gateway.services.said import log_what_was_said
 from gateway.services.spans import end_turn_span, turn_span
 from gateway.services.titles import Titles
@@ -177,6 +178,10 @@ class ChatService:
                 progress.add(event)
                 tell(event)
 
+        turn_id = job.reservation_id or new_id()
+        self._ledger.watch(
+            turn_id, job.principal.user_id, lambda: job.bill.so_far(attempts, lambda: progress.text)
+        )
         try:
             await self._runner.run(
                 job.turn,
@@ -201,7 +206,8 @@ class ChatService:
             answer = progress.answer(job.turn.request_id, "failed", attempts)
             ending = TurnFailed(GatewayError(), job.turn.request_id, answer)
         running.begin_settling()
-        ending = await self._settle(job, ending, attempts)
+        await self._ledger.unwatch(turn_id)
+        ending = await self._settle(job, ending, attempts, turn_id)
         tell(ending)
         return ending
 
@@ -212,7 +218,7 @@ class ChatService:
         return guards.api_keys.at_least(job.turn.guards)
 
     async def _settle(
-        self, job: Job, ending: TurnCompleted | TurnFailed, attempts: list[Attempt]
+        self, job: Job, ending: TurnCompleted | TurnFailed, attempts: list[Attempt], turn_id: UUID
     ) -> TurnCompleted | TurnFailed:
         """Unit of work 2: the last event is sent only once it is true, that is, written."""
         answer = ending.answer
@@ -225,7 +231,7 @@ class ChatService:
             log_failure("turn.failed", error, job.turn.request_id)
         log_what_was_said(job, answer)
         try:
-            await self._write(job, answer, attempts, error)
+            await self._write(job, answer, attempts, error, turn_id)
         except GatewayError as failure:
             failure.charged = _has_cost(answer)  # it will be, once it can be written
             return TurnFailed(failure, job.turn.request_id, answer)
@@ -242,15 +248,18 @@ class ChatService:
         return TurnFailed(error, job.turn.request_id, answer)
 
     async def _write(
-        self, job: Job, answer: Answer | None, attempts: list[Attempt], error: GatewayError | None
+        self,
+        job: Job,
+        answer: Answer | None,
+        attempts: list[Attempt],
+        error: GatewayError | None,
+        turn_id: UUID,
     ) -> None:
         tools = self._runner.parts.tools.names
         count(attempts, answer, tools)
-        principal = job.principal
-        owner = UsageOwner(principal.user_id, job.turn.request_id, principal.api_key_id, job.answer_id)
-        calls = usage_entries(attempts, answer, tools)
+        owner, calls = job.bill.owner, job.bill.entries(attempts, answer, tools)
         if job.live is None or answer is None:
-            await self._ledger.settle(owner, calls, job.reservation_id)
+            await self._ledger.settle(owner, calls, turn_id)
             return
         finished = finished_turn(owner, job.live, answer, error, calls)
         if job.memory is not None and (summary := job.memory.summary) is not None:

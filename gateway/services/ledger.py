@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import structlog
@@ -79,6 +79,8 @@ class Ledger:
         self._lease_seconds = lease_seconds
         self._open: dict[UUID, Held | None] = {}
         self._amounts: dict[UUID, Granted] = {}
+        self._bills: dict[UUID, tuple[UUID, Callable[[], dict[str, Any]]]] = {}
+        self._noting = asyncio.Lock()
         self._owed: deque[_Owed] = deque()
 
     def adopt(self, catalog: Catalog) -> None:
@@ -162,8 +164,17 @@ class Ledger:
             lambda: self._turns.finish_turn(turn), turn.owner, turn.calls, turn.message_id
         )
 
+    def watch(self, turn_id: UUID, user_id: UUID, bill: Callable[[], dict[str, Any]]) -> None:
+        """Keep what a turn has cost so far with its reservation, until `unwatch`; see `keep`."""
+        self._bills[turn_id] = (user_id, bill)
+
+    async def unwatch(self, turn_id: UUID) -> None:
+        """The turn is about to be settled; no bill of it is written any more."""
+        async with self._noting:
+            self._bills.pop(turn_id, None)
+
     async def keep(self) -> list[UUID]:
-        """Renew the leases of the turns that run here, and make up for settlements that failed.
+        """Renew the leases of the turns that run here, with their bills, and retry settlements that failed.
 
         Returns:
             Answers of turns that run here and have lost their conversations.
@@ -172,6 +183,10 @@ class Ledger:
             Unavailable: the database is still away.
         """
         lost = await self._turns.renew(self._open, self._lease_seconds) if self._open else []
+        async with self._noting:
+            if self._bills:
+                bills = {turn_id: (user_id, bill()) for turn_id, (user_id, bill) in self._bills.items()}
+                await self._turns.note_bills(bills, self._lease_seconds)
         while self._owed:
             try:
                 await self._owed[0].write()
@@ -198,6 +213,7 @@ class Ledger:
             history_tokens=estimate.history_tokens,
             history_price=estimate.history_price,
             most_stored=tier.storage_bytes if stores else None,
+            bill=estimate.bill,
         )
 
     def _granted(

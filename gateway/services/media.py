@@ -93,22 +93,26 @@ class MediaService:
         principal: Principal,
         request_id: str,
         gone: Callable[[], Awaitable[None]] | None = None,
+        *,
+        in_turn: bool = False,
     ) -> AsyncGenerator[MediaEvent, None]:
         """Progress, then exactly one `PicturesMade`.
 
         The work is done in a task of its own. Closing the iterator early calls it off, and so does `gone`,
-        which returns once the client has left; what is being kept by then is kept.
+        which returns once the client has left; what is being kept by then is kept. With `in_turn`, the
+        request is part of a turn that holds a slot already, and needs none of its own.
 
         Raises:
             ValidationFailed: sizes out of bounds. ModelNotFound, UnsupportedParameter: nobody can do it.
             QuotaExceeded, BudgetExceeded: nothing was asked. CircuitOpen, UpstreamError: nobody did it.
             Unavailable: the pictures cannot be stored, or the work was called off.
         """
-        slot = await self._tasks.slot(principal)
+        slot = None if in_turn else await self._tasks.slot(principal)
         try:
             job = await self._admitted(order, principal, request_id)
         except BaseException:
-            slot.release()
+            if slot is not None:
+                slot.release()
             raise
         events: asyncio.Queue[MediaEvent | GatewayError] = asyncio.Queue()
 

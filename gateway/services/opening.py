@@ -11,13 +11,15 @@ from gateway.agent.remembering.memory import Memory
 from gateway.agent.turn_budget import TurnBudget
 from gateway.core.exceptions import ModelNotAllowed, ModelNotFound, TurnInProgress, ValidationFailed
 from gateway.core.ids import new_id
+from gateway.core.request_context import current_request
 from gateway.domain.catalog import AUTO, Catalog
 from gateway.domain.chat import Turn
 from gateway.domain.events import Answer, TurnStarted
-from gateway.domain.ledger import NewTurn, OpenedTurn
+from gateway.domain.ledger import NewTurn, OpenedTurn, UsageOwner
 from gateway.domain.messages import Message
 from gateway.domain.principal import Principal
 from gateway.domain.titles import make_title
+from gateway.services.bill import Bill
 from gateway.services.ledger import Ledger
 from gateway.services.live import LiveTurn
 from gateway.services.pricing import Pricing
@@ -37,6 +39,7 @@ class Job:
     messages: tuple[Message, ...]
     started: float
     reservation_id: UUID | None
+    bill: Bill
     question_id: UUID | None = None
     answer_id: UUID | None = None
     opened: OpenedTurn | None = None
@@ -79,11 +82,15 @@ class Opening:
             )
         if turn.persist:
             return await self._open_kept(turn, principal, started)
-        reservation_id = await self._ledger.reserve(principal, self._pricing.estimate(turn))
+        bill = self._bill(turn, principal, None)
+        estimate = replace(self._pricing.estimate(turn), bill=bill.begun())
+        reservation_id = await self._ledger.reserve(principal, estimate)
         turn = replace(turn, model=turn.model or AUTO)
         memory = Memory.of(turn.messages) if turn.may_truncate else None
         budget = self._ledger.turn_budget(principal, reservation_id)
-        return Job(turn, principal, turn.messages, started, reservation_id, memory=memory, budget=budget)
+        return Job(
+            turn, principal, turn.messages, started, reservation_id, bill, memory=memory, budget=budget
+        )
 
     async def _open_kept(self, turn: Turn, principal: Principal, started: float) -> Job:
         question_id, answer_id = new_id(), new_id()
@@ -99,9 +106,11 @@ class Opening:
                 use_cache=False,
             )
         text = _text_of(turn.messages)
+        bill = self._bill(turn, principal, answer_id)
         opened = await self._begin(
             turn,
             principal,
+            bill,
             NewTurn(
                 user_id=principal.user_id,
                 question=text,
@@ -128,6 +137,7 @@ class Opening:
             memory.prompt(turn.system if turn.system is not None else opened.system, *question),
             started,
             answer_id,
+            bill,
             question_id,
             answer_id,
             opened,
@@ -142,9 +152,20 @@ class Opening:
             self._ledger.turn_budget(principal, answer_id),
         )
 
-    async def _begin(self, turn: Turn, principal: Principal, new: NewTurn) -> OpenedTurn:
+    def _bill(self, turn: Turn, principal: Principal, answer_id: UUID | None) -> Bill:
+        request = current_request()
+        owner = UsageOwner(
+            principal.user_id,
+            turn.request_id,
+            principal.api_key_id,
+            answer_id,
+            request.key if request is not None else None,
+        )
+        return self._pricing.bill(turn, owner)
+
+    async def _begin(self, turn: Turn, principal: Principal, bill: Bill, new: NewTurn) -> OpenedTurn:
         """Write it down now, or when its turn has come."""
-        estimate = self._pricing.estimate(turn)
+        estimate = replace(self._pricing.estimate(turn), bill=bill.begun())
         try:
             return await self._ledger.begin(principal, new, estimate)
         except TurnInProgress as busy:

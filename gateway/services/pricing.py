@@ -11,7 +11,9 @@ from gateway.agent.request import prompt_tokens
 from gateway.domain.budget import Estimate
 from gateway.domain.catalog import AUTO, Catalog
 from gateway.domain.chat import Turn
+from gateway.domain.ledger import UsageOwner
 from gateway.domain.usage import Price, Usage, estimate_tokens
+from gateway.services.bill import Bill
 
 # Definitions of the gateway's tools, which people's models are offered.
 _TOOLS_TOKENS = 2048
@@ -58,6 +60,15 @@ class Pricing:
             most.window,
             price.input / _MILLION,
         )
+
+    def bill(self, turn: Turn, owner: UsageOwner) -> Bill:
+        """A bill whose running call is most likely of the first model asked for."""
+        wished = [name for name in _wished(turn.model or AUTO, self._catalog) if name in self._ready]
+        model = next(iter(wished), turn.model or AUTO)
+        known = self._catalog.models.get(model)
+        prompt = prompt_tokens(turn.messages, turn.client_tools)
+        price = self._catalog.price_of(model) if known is not None else Price()
+        return Bill(owner, model, known.provider if known is not None else "", prompt, price)
 
     def _most(self, turn: Turn) -> _Most:
         if turn.fallbacks is not None:

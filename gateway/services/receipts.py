@@ -30,6 +30,7 @@ def usage_entries(
             outcome=attempt.outcome,
             latency_ms=round(attempt.ms),
             upstream=attempt.upstream,
+            step=None if attempt.step == "answer" else attempt.step,
         )
         for attempt in attempts
     ]

@@ -14,7 +14,7 @@ from gateway.agent.light import light_model
 from gateway.agent.remembering.fitting import clip
 from gateway.agent.side_call import side_call
 from gateway.core.exceptions import GatewayError, RateLimited
-from gateway.core.request_context import new_context
+from gateway.core.request_context import current_request, new_context
 from gateway.domain.budget import Allowance, Estimate
 from gateway.domain.events import Attempt
 from gateway.domain.ledger import UsageOwner
@@ -104,7 +104,10 @@ class Titles:
 
     async def _ask(self, model: str, principal: Principal, exchange: FirstExchange) -> str | None:
         """The model's title, None where it has none to give or the account has nothing left for it."""
-        owner = UsageOwner(principal.user_id, new_context().request_id, principal.api_key_id)
+        # With an id of its own, but counted as a part of the request in which this task began.
+        own, asked = new_context(), current_request()
+        key = (asked or own).key
+        owner = UsageOwner(principal.user_id, own.request_id, principal.api_key_id, request_key=key)
         said = f"User: {clip(exchange.question, _QUESTION_TOKENS)}\n\nAssistant: " + clip(
             exchange.answer, _ANSWER_TOKENS
         )

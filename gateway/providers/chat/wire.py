@@ -201,10 +201,7 @@ def _named_by(
         log.error("no_socket_left", errno=origin.errno)
         return Unavailable("The gateway has no connection left to ask a model with.", retry_after=1)
     if isinstance(origin, httpx.TimeoutException | aiohttp.ServerTimeoutError):
-        silent = UpstreamTimeout()
-        connecting = httpx.ConnectTimeout | httpx.PoolTimeout | aiohttp.ConnectionTimeoutError
-        silent.sent = not isinstance(origin, connecting)
-        return silent
+        return UpstreamTimeout()
     if isinstance(origin, httpx.ConnectError | aiohttp.ClientConnectorError):
         return UpstreamUnavailable(transient=False)
     return otherwise()
