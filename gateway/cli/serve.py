@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,7 @@ from gateway.cli.signals import (
 )
 from gateway.cli.supervisor import Supervisor
 from gateway.cli.worker_metrics import shared_metrics
+from gateway.core import own_environment
 from gateway.core.logging import configure_logging
 from gateway.core.settings import Settings
 from gateway.embedded.engines import Engines
@@ -47,6 +49,7 @@ KEEP_ALIVE_SECONDS: Final = 75
 
 def serve(host: str, port: int, workers: int, data_dir: Path | None) -> int:
     """Run until a signal says to stop; returns the exit code."""
+    own_environment.hide()
     settings = read_settings(data_dir)
     if "LOG_FORMAT" not in os.environ and sys.stdout.isatty() and settings.environment == "development":
         os.environ["LOG_FORMAT"] = "console"  # a person reads along
@@ -174,6 +177,8 @@ def run(
     herald.start()
     try:
         if workers > 1:
+            with own_environment.only_plain():
+                resource_tracker.ensure_running()  # lives as long as we do; a worker would start it otherwise
             with shared_metrics(settings.data_dir):
                 Supervisor(config, [listener], terminal_closed).run()
             return 0 if herald.said else 1

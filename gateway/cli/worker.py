@@ -11,12 +11,15 @@ from typing import Final
 
 from fastapi import FastAPI
 
+from gateway.core import own_environment
+
 SECONDS_TO_LEAVE: Final = 5.0
 
 
 def create_app() -> FastAPI:
     """The application; in one of several workers, ends with the process that started it."""
     parent = multiprocessing.parent_process()
+    own_environment.hide()  # a worker began with an environment of its own
     if parent is not None:
         threading.Thread(target=_leave_with, args=(parent.sentinel,), daemon=True).start()
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what a worker reads at its start is new anyway

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from gateway.core.own_environment import plain
 from gateway.embedded import shim
 from gateway.embedded.errors import EngineError
 
@@ -59,6 +60,7 @@ class Engine:
                 stderr=output,
                 start_new_session=True,  # a Ctrl-C in the terminal is for the gateway, which then stops us
                 pass_fds=tuple(hold),
+                env=plain(os.environ),
             )
         self._grace_seconds = grace_seconds
 
