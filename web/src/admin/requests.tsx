@@ -54,7 +54,7 @@ export function RequestsPage() {
           else setParams({ ...Object.fromEntries(kept), ...next }, { replace: true });
         }}
       />
-      <search className="grid grid-cols-2 gap-3 lg:grid-cols-4">
+      <search className="grid grid-cols-2 items-end gap-3 lg:grid-cols-4">
         <SelectField
           label={t("admin.requests.outcome")}
           value={filters.outcome}

@@ -89,7 +89,8 @@ function Cell<Row>({ column, children }: { column: Column<Row>; children: ReactN
         sticky && "sticky right-0 bg-raised",
       )}
     >
-      {children}
+      {/* One value beside its title where rows are cards. */}
+      <div className="min-w-0">{children}</div>
     </td>
   );
 }

@@ -34,9 +34,11 @@ export function SystemPrompt({ value, onChange }: SystemPromptProps) {
         onClick={() => setOpen(true)}
         className="inline-flex min-h-8 items-center gap-2 rounded-sm px-2 text-sm text-ink-soft hover:bg-hover hover:text-ink"
       >
-        <Icon name="edit" />
-        <span className="max-sm:hidden">{label}</span>
-        {value && <span className="size-1.5 rounded-full bg-accent sm:hidden" />}
+        <span className="max-sm:hidden">
+          <Icon name="edit" />
+        </span>
+        <span className="max-sm:text-xs">{t("chat.system")}</span>
+        {value && <span className="size-1.5 rounded-full bg-accent" />}
       </button>
       <Dialog open={open} title={t("chat.systemTitle")} onClose={() => setOpen(false)} wide>
         <form onSubmit={submit} className="flex flex-col gap-4">

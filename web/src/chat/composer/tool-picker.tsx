@@ -39,8 +39,11 @@ export function ToolPicker({ value, onChange }: ToolPickerProps) {
         title={label}
         className="inline-flex min-h-8 items-center gap-2 rounded-sm px-2 text-sm text-ink-soft hover:bg-hover hover:text-ink"
       >
-        <Icon name="tool" />
+        <span className="max-sm:hidden">
+          <Icon name="tool" />
+        </span>
         <span className="max-sm:hidden">{label}</span>
+        <span className="text-xs sm:hidden">{on.length < known.length ? label : t("chat.tools")}</span>
       </Ariakit.PopoverDisclosure>
       <Ariakit.Popover
         portal

@@ -176,7 +176,7 @@ export const admin = {
       upstream_rate_limited: "Limited by the provider",
       circuit_open: "Provider paused",
     },
-    account: "Account (e-mail address)",
+    account: "Account",
     model: "Model",
     request_id: "Request id",
   },

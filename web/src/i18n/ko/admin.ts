@@ -174,7 +174,7 @@ export const admin: Translation<typeof english> = {
       upstream_rate_limited: "제공자 호출 한도",
       circuit_open: "제공자 일시 중지",
     },
-    account: "계정 (이메일 주소)",
+    account: "계정",
     model: "모델",
     request_id: "요청 ID",
   },
