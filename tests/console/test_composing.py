@@ -111,3 +111,34 @@ async def test_a_failed_answer_names_what_failed_and_its_request_also_after_a_re
     await page.reload()
     await expect(alert).to_contain_text(said)
     await expect(alert.get_by_role("button", name="Copy the request id")).to_be_visible()
+
+
+async def test_a_conversation_is_printed_whole_and_without_the_console(
+    page: Page, upstream: OpenAIUpstream
+) -> None:
+    upstream.script(Reply(text=[f"Line {number}\n\n" for number in range(120)]))
+    await ask(page, "Many lines.")
+    await expect(page.get_by_text("Line 119", exact=True)).to_be_visible()
+    await page.emulate_media(media="print")
+    await expect(page.get_by_label("Message", exact=True)).to_be_hidden()
+    await expect(page.get_by_role("navigation", name="Conversations")).to_be_hidden()
+    first, last, height = await page.evaluate(
+        """() => [...["Line 0", "Line 119"].map((text) =>
+             [...document.querySelectorAll(".markdown p")].find((p) => p.textContent === text)
+               .getBoundingClientRect().bottom + scrollY), document.documentElement.scrollHeight]"""
+    )
+    assert 0 < first < last <= height
+
+
+async def test_a_conversation_that_is_come_back_to_is_read_on_where_it_was_left(
+    page: Page, upstream: OpenAIUpstream
+) -> None:
+    upstream.script(Reply(text=[f"Line {number}\n\n" for number in range(120)]))
+    await ask(page, "Many lines.")
+    await expect(page.get_by_role("button", name="Answer again")).to_be_attached()
+    await page.get_by_text("Line 30", exact=True).scroll_into_view_if_needed()
+    await expect(page.get_by_text("Line 30", exact=True)).to_be_in_viewport()
+    await page.get_by_role("button", name="New chat").click()
+    await expect(page.get_by_role("heading", name="What is on your mind?")).to_be_visible()
+    await page.go_back()
+    await expect(page.get_by_text("Line 30", exact=True)).to_be_in_viewport()

@@ -1,4 +1,4 @@
-import { type ReactNode, type RefObject, useEffect, useRef } from "react";
+import { type ReactNode, type RefObject, useEffect, useLayoutEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
 import type { Message } from "../api/types";
 import { announce } from "../ui/announcer";
@@ -26,9 +26,9 @@ export function Thread({ place, messages, empty, ...acts }: ThreadProps) {
   const { t } = useTranslation();
   const turn = useTurn(place);
   const scroller = useRef<HTMLDivElement>(null);
-  const { away, jump } = useFollow(scroller, turn ?? messages);
+  const { away, jump, goTo } = useFollow(scroller, turn ?? messages);
   useAnnouncements(turn);
-  useReadingPlace(scroller, place, jump);
+  useReadingPlace(scroller, place, jump, goTo);
   const asked = turn !== undefined;
   // Who asks wants to see the answer; who reads above when it ends stays there.
   useEffect(() => {
@@ -70,13 +70,19 @@ export function Thread({ place, messages, empty, ...acts }: ThreadProps) {
 const left = new Map<string, number>();
 
 /** A conversation that is come back to is read on where it was left, another one from its end. */
-function useReadingPlace(scroller: RefObject<HTMLElement | null>, place: string, jump: () => void): void {
-  useEffect(() => {
+function useReadingPlace(
+  scroller: RefObject<HTMLElement | null>,
+  place: string,
+  jump: () => void,
+  goTo: (top: number) => void,
+): void {
+  // Not later: what the next conversation scrolls by its height must not be noted for this one.
+  useLayoutEffect(() => {
     const element = scroller.current;
     if (!element) return;
     const before = left.get(place);
     if (before === undefined) jump();
-    else element.scrollTop = before;
+    else goTo(before);
     const note = () => {
       const below = element.scrollHeight - element.clientHeight - element.scrollTop;
       if (below < 24) left.delete(place);
@@ -84,7 +90,7 @@ function useReadingPlace(scroller: RefObject<HTMLElement | null>, place: string,
     };
     element.addEventListener("scroll", note, { passive: true });
     return () => element.removeEventListener("scroll", note);
-  }, [scroller, place, jump]);
+  }, [scroller, place, jump, goTo]);
 }
 
 function ofTurn(turn: Turn, acts: Pick<ThreadProps, "onEdit" | "onRegenerate" | "onRead">): ReactNode[] {

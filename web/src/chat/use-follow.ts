@@ -56,7 +56,17 @@ export function useFollow(scroller: RefObject<HTMLElement | null>, content: unkn
     if (scroller.current) toEnd(scroller.current);
   }, [scroller]);
 
-  return { away, jump };
+  /** Shows a place above the end, and stays there. */
+  const goTo = useCallback(
+    (top: number) => {
+      held.current = false;
+      setAway(true);
+      if (scroller.current) scroller.current.scrollTop = top;
+    },
+    [scroller],
+  );
+
+  return { away, jump, goTo };
 }
 
 function atEnd(element: HTMLElement): boolean {
