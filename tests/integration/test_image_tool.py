@@ -131,3 +131,13 @@ async def test_it_is_offered_only_where_something_makes_pictures(
     folder = tmp_path_factory.mktemp("nobody")
     async with running_gateway(database_url, redis_url, folder, nobody) as without:
         assert await names(without) == {"calculator"}
+
+
+async def test_a_picture_needs_no_second_slot_of_a_tier_that_has_one(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    one = {**CONFIG, "tiers": {"free": {"usd_per_month": "0.03", "concurrent_turns": 1}}}
+    async with running_gateway(database_url, redis_url, tmp_path, one) as gateway:
+        person = await gateway.sign_up()
+        answer = (await ask(gateway, person.headers)).json()
+    assert answer["receipt"]["tools"][0]["ok"] is True
