@@ -17,6 +17,8 @@ from tests.serving import Served, run_gateway
 
 pytestmark = pytest.mark.timeout(180)
 
+ONE_MODEL = "providers: {mock: {type: mock}}\nmodels: {mock: {provider: mock, model: mock}}"
+
 
 def get(url: str, key: str = "") -> tuple[int, bytes]:
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"} if key else {})
@@ -129,9 +131,9 @@ def test_a_mistake_in_the_provider_configuration_is_told_with_its_line(tmp_path:
 @pytest.mark.parametrize(
     ("sections", "environment", "words"),
     [
-        ("tools: {enabled: [nonesuch]}", {}, "'nonesuch'"),
+        (f"{ONE_MODEL}\ntools: {{enabled: [nonesuch]}}", {}, "'nonesuch'"),
         ("providers: {m: {type: litellm}}", {}, "type: openai"),
-        ("", {"ALL_PROXY": "socks5://127.0.0.1:1080"}, "ALL_PROXY"),
+        (ONE_MODEL, {"ALL_PROXY": "socks5://127.0.0.1:1080"}, "ALL_PROXY"),
     ],
 )
 def test_a_part_that_cannot_be_built_is_a_sentence(

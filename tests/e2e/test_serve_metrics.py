@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import struct
 from collections import Counter
@@ -116,7 +117,8 @@ class World:
 
 
 def _last_usage(body: str) -> dict[str, int]:
-    found: dict[str, int] = yaml.safe_load(re.findall(r'"usage":(\{.*?\})', body)[-1])
+    found: dict[str, int]
+    found, _ = json.JSONDecoder().raw_decode(body, body.rindex('"usage":{') + len('"usage":'))
     return found
 
 
