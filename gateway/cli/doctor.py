@@ -51,11 +51,14 @@ def findings(settings: Settings) -> Iterator[Finding]:
     yield valkey.examine(settings.redis_url.get_secret_value())
     try:
         catalog = load_catalog(settings.provider_config)
-        require_models(catalog, settings.provider_config)
     except ConfigError as error:
         yield Finding("providers", False, str(error))
     else:
         yield from _configured(catalog, settings)
+        try:
+            require_models(catalog, settings.provider_config)
+        except ConfigError as error:
+            yield Finding("models", False, str(error))
     yield _sandbox()
     yield surroundings.disk(settings)
     yield surroundings.mail(settings)

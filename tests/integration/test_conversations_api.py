@@ -172,12 +172,20 @@ async def test_a_message_has_the_shape_of_an_answer(client, turns, user):
         "model": "small",
         "provider": "mock",
         "finish_reason": "stop",
-        "usage": {"prompt_tokens": 17, "completion_tokens": 24, "total_tokens": 41},
+        "usage": {
+            "prompt_tokens": 17,
+            "completion_tokens": 24,
+            "total_tokens": 41,
+            "cached_tokens": 0,
+            "cache_write_tokens": 0,
+            "reasoning_tokens": 0,
+        },
         "cost_usd": "0.000123",
         "receipt": {"intent": "chat"},
         "tool_calls": None,
         "error": None,
         "metadata": {},
+        "request_id": None,
         "siblings": [str(begun.answer_id)],
     }
     assert (question["role"], question["metadata"], question["cost_usd"]) == (
