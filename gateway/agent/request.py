@@ -17,6 +17,9 @@ from gateway.domain.usage import estimate_tokens
 # What a provider's chat template adds to each message, roughly.
 _TOKENS_PER_MESSAGE = 4
 _TOKENS_PER_IMAGE = 800
+# Of a file or a sound in base64, roughly; pages that are mostly pictures take fewer.
+_CHARACTERS_PER_TOKEN = 64
+_MOST_PER_FILE = 50_000
 # Room for an answer where the caller set no limit.
 _DEFAULT_ANSWER_TOKENS = 256
 
@@ -30,6 +33,7 @@ def message_tokens(message: Message) -> int:
         tokens += vendor_tokens(message.vendor)
     if not isinstance(message.content, str):
         tokens += _TOKENS_PER_IMAGE * sum(1 for part in message.content if not hasattr(part, "text"))
+        tokens += sum(min(part.size // _CHARACTERS_PER_TOKEN, _MOST_PER_FILE) for part in message.raw_parts)
     return tokens
 
 

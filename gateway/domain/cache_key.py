@@ -91,7 +91,7 @@ def answer_key(
 def single_question(messages: Sequence[Message]) -> str | None:
     """The question of a turn that is nothing but one, with or without a system prompt; else None."""
     asked = [message for message in messages if message.role != "system"]
-    if len(asked) != 1 or asked[0].role != "user" or asked[0].has_images:
+    if len(asked) != 1 or asked[0].role != "user" or asked[0].has_images or asked[0].raw_parts:
         return None
     return asked[0].text.strip() or None
 

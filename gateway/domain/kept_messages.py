@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from gateway.domain.messages import ImagePart, Message, TextPart, ToolCall, VendorData
+from gateway.domain.messages import ImagePart, Message, RawPart, TextPart, ToolCall, VendorData
 
 # What stands for the result of a call that nobody answered: no provider accepts a history with a gap.
 NO_RESULT = "[no result: this call was never answered]"
@@ -100,17 +100,7 @@ def no_result(call: ToolCall) -> Message:
 def _kept(message: Message) -> dict[str, Any]:
     row: dict[str, Any] = {"role": message.role, "content": message.content}
     if not isinstance(message.content, str):
-        row["content"] = [
-            {
-                **(
-                    {"text": part.text}
-                    if isinstance(part, TextPart)
-                    else {"url": part.url, "detail": part.detail}
-                ),
-                **({"extra": part.extra} if part.extra else {}),
-            }
-            for part in message.content
-        ]
+        row["content"] = [_kept_part(part) for part in message.content]
     if message.tool_calls:
         row["tool_calls"] = stored_calls(message.tool_calls)
     if message.vendor is not None:
@@ -122,15 +112,25 @@ def _kept(message: Message) -> dict[str, Any]:
     return row
 
 
+def _kept_part(part: TextPart | ImagePart | RawPart) -> dict[str, Any]:
+    if isinstance(part, RawPart):
+        return {"raw": part.type, "fields": part.fields}
+    row = {"text": part.text} if isinstance(part, TextPart) else {"url": part.url, "detail": part.detail}
+    return {**row, **({"extra": part.extra} if part.extra else {})}
+
+
+def _read_part(row: dict[str, Any]) -> TextPart | ImagePart | RawPart:
+    if "raw" in row:
+        return RawPart(row["raw"], row["fields"])
+    if "text" in row:
+        return TextPart(row["text"], row.get("extra", {}))
+    return ImagePart(row["url"], row["detail"], row.get("extra", {}))
+
+
 def _read(row: dict[str, Any]) -> Message:
     content = row["content"]
     if not isinstance(content, str):
-        content = tuple(
-            TextPart(part["text"], part.get("extra", {}))
-            if "text" in part
-            else ImagePart(part["url"], part["detail"], part.get("extra", {}))
-            for part in content
-        )
+        content = tuple(_read_part(part) for part in content)
     return Message(
         role=row["role"],
         content=content,

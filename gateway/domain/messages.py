@@ -28,7 +28,26 @@ class ImagePart:
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
-Content = str | tuple[TextPart | ImagePart, ...]
+@dataclass(frozen=True, slots=True)
+class RawPart:
+    """A file or a sound, as OpenAI's API has it in `fields`; only providers that speak it take it.
+
+    `path` is where the client wrote it, for a refusal that names it.
+    """
+
+    type: str
+    fields: Mapping[str, Any] = field(hash=False)
+    path: str = field(default="", compare=False)
+
+    @property
+    def size(self) -> int:
+        """Characters of its longest text: its content in base64, or a name of it."""
+        inner = self.fields.get(self.type)
+        values = inner.values() if isinstance(inner, Mapping) else ()
+        return max((len(value) for value in values if isinstance(value, str)), default=0)
+
+
+Content = str | tuple[TextPart | ImagePart | RawPart, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +108,13 @@ class Message:
         if isinstance(self.content, str):
             return self.content
         return "".join(part.text for part in self.content if isinstance(part, TextPart))
+
+    @property
+    def raw_parts(self) -> tuple[RawPart, ...]:
+        """The files and sounds of the message."""
+        if isinstance(self.content, str):
+            return ()
+        return tuple(part for part in self.content if isinstance(part, RawPart))
 
     @property
     def has_images(self) -> bool:

@@ -341,6 +341,34 @@ async def test_truncation_drops_the_oldest_of_what_is_not_stored(
     assert len(upstream.calls) == 1
 
 
+@pytest.mark.parametrize("store", [True, False])
+async def test_files_and_sounds_are_passed_on_in_the_shape_of_chat_completions(
+    client: openai.AsyncOpenAI, upstream: StrictOpenAIUpstream, store: bool
+) -> None:
+    file = {"file_data": "data:application/pdf;base64,JVBERg==", "filename": "a.pdf"}
+    audio = {"data": "UklGRg==", "format": "wav"}
+    parts: list[Any] = [
+        {"type": "input_text", "text": "Sum it up."},
+        {"type": "input_file", **file},
+        {"type": "input_audio", "input_audio": audio},
+    ]
+    items: Any = [{"role": "user", "content": parts}]
+    first = await client.responses.create(model="small", input=items, store=store)
+    expected = [
+        {"type": "text", "text": "Sum it up."},
+        {"type": "file", "file": file},
+        {"type": "input_audio", "input_audio": audio},
+    ]
+    assert sent(upstream) == [("user", expected)]
+    if store:
+        await client.responses.create(model="small", input="More", previous_response_id=first.id)
+        assert sent(upstream)[0] == ("user", expected)
+        [listed] = (await client.responses.input_items.list(first.id)).data
+        content: Any = listed.model_dump(exclude_none=True)["content"]
+        assert content[1]["type"] == "input_file"
+        assert content[1]["filename"] == "a.pdf"
+
+
 async def test_max_tool_calls_limits_the_gateways_own_tools(
     client: openai.AsyncOpenAI, upstream: StrictOpenAIUpstream
 ) -> None:

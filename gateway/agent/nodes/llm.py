@@ -33,7 +33,7 @@ from gateway.core.exceptions import (
 )
 from gateway.domain.chat import ChatRequest, ToolSpec
 from gateway.domain.events import Attempt, Completed, ProviderEvent
-from gateway.providers.chat.base import ChatProvider, sign_of_life
+from gateway.providers.chat.base import ChatProvider, refuse_raw_parts, sign_of_life
 from gateway.providers.chat.reasons import explain, texts_of
 
 
@@ -50,6 +50,7 @@ async def llm(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
     blocked: Withheld | None = None
     request: ChatRequest | None = None
     try:
+        refuse_raw_parts(provider, state["messages"])
         offered = offer(parts.tools, state, model)
         if needs_room(state, model, offered, context):
             state = {**state, "messages": await make_room(state, model, offered, context)}

@@ -13,9 +13,10 @@ from gateway.dialects.openai.body import (
     ResponseFormatBody,
 )
 from gateway.dialects.openai.chat_tools import chat_tools, given_fields, tool_call, tool_choice
+from gateway.dialects.openai.files import raw_part
 from gateway.dialects.openai.passed_on import passed_on
 from gateway.domain.chat import ResponseFormat, Sampling, Turn
-from gateway.domain.messages import CLIENT_FIELDS, Content, ImagePart, Message, TextPart, VendorData
+from gateway.domain.messages import CLIENT_FIELDS, Content, ImagePart, Message, RawPart, TextPart, VendorData
 
 # Accepted and meant for OpenAI's own bookkeeping; an upstream has no use for them.
 _NOT_PASSED_ON = frozenset({"user", "metadata", "store"})
@@ -126,7 +127,7 @@ def _content(content: str | list[ContentPart] | None, at: int) -> Content:
     return parts
 
 
-def _part(part: ContentPart, path: str) -> TextPart | ImagePart:
+def _part(part: ContentPart, path: str) -> TextPart | ImagePart | RawPart:
     if part.type == "text" and part.text is not None:
         return TextPart(part.text, _fields(part))
     if part.type == "refusal" and part.refusal is not None:
@@ -135,9 +136,13 @@ def _part(part: ContentPart, path: str) -> TextPart | ImagePart:
         if not part.image_url.url.startswith(("https://", "http://", "data:image/")):
             raise ValidationFailed("An image is an http(s) or data:image URL.", param=f"{path}.image_url.url")
         return ImagePart(part.image_url.url, part.image_url.detail or "auto", _fields(part))
+    if part.type in ("file", "input_audio"):
+        return raw_part(part.type, (part.model_extra or {}).get(part.type), path)
     if part.type in ("text", "refusal", "image_url"):
         raise ValidationFailed(f"A part of this type needs its {part.type}.", param=path)
-    raise UnsupportedParameter("Only text and image_url parts are supported.", param=f"{path}.type")
+    raise UnsupportedParameter(
+        "Only text, image_url, file and input_audio parts are supported.", param=f"{path}.type"
+    )
 
 
 def _response_format(body: ResponseFormatBody | None) -> ResponseFormat | None:

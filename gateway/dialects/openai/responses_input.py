@@ -9,9 +9,10 @@ from uuid import UUID
 
 from gateway.core.exceptions import UnsupportedParameter, ValidationFailed
 from gateway.dialects.openai.client_tools import ClientTools, custom_call, custom_input
+from gateway.dialects.openai.files import raw_part
 from gateway.dialects.openai.responses_body import InputItem, InputPart
 from gateway.dialects.openai.thoughts import as_vendor_data, thoughts_of
-from gateway.domain.messages import Content, ImagePart, Message, TextPart, ToolCall
+from gateway.domain.messages import Content, ImagePart, Message, RawPart, TextPart, ToolCall
 
 _TEXTS = ("input_text", "output_text", "text")
 # Items that say nothing to a model of another vendor: what OpenAI's hosted tools did.
@@ -109,12 +110,17 @@ def call_fields(call: ToolCall, tools: ClientTools) -> dict[str, Any]:
 def _parts(message: Message) -> list[dict[str, Any]]:
     kind = "output_text" if message.role == "assistant" else "input_text"
     content = (TextPart(message.content),) if isinstance(message.content, str) else message.content
-    return [
-        {"type": kind, "text": part.text}
-        if isinstance(part, TextPart)
-        else {"type": "input_image", "image_url": part.url, "detail": part.detail}
-        for part in content
-    ]
+    return [_told(part, kind) for part in content]
+
+
+def _told(part: TextPart | ImagePart | RawPart, kind: str) -> dict[str, Any]:
+    if isinstance(part, TextPart):
+        return {"type": kind, "text": part.text}
+    if isinstance(part, ImagePart):
+        return {"type": "input_image", "image_url": part.url, "detail": part.detail}
+    if part.type == "file":
+        return {"type": "input_file", **part.fields["file"]}
+    return {"type": part.type, **part.fields}
 
 
 def _said(item: InputItem, path: str) -> Message:
@@ -163,7 +169,7 @@ def _content(content: Sequence[InputPart], path: str) -> Content:
     return parts
 
 
-def _part(part: InputPart, path: str) -> TextPart | ImagePart:
+def _part(part: InputPart, path: str) -> TextPart | ImagePart | RawPart:
     if part.type in _TEXTS:
         if part.text is None:
             raise ValidationFailed("A part of this type needs its text.", param=f"{path}.text")
@@ -176,4 +182,16 @@ def _part(part: InputPart, path: str) -> TextPart | ImagePart:
         if part.image_url is None or not part.image_url.startswith(("https://", "http://", "data:image/")):
             raise ValidationFailed("An image is an http(s) or data:image URL.", param=f"{path}.image_url")
         return ImagePart(part.image_url, part.detail or "auto")
-    raise UnsupportedParameter("Only text and images are supported.", param=f"{path}.type")
+    if part.type in ("input_file", "input_audio"):
+        extra = part.model_extra or {}
+        if part.type == "input_audio":
+            return raw_part("input_audio", extra.get("input_audio"), path)
+        if extra.get("file_url") is not None:
+            raise UnsupportedParameter("Files are given by file_data here.", param=f"{path}.file_url")
+        named = {
+            "file_id": part.file_id,
+            "file_data": extra.get("file_data"),
+            "filename": extra.get("filename"),
+        }
+        return raw_part("file", {name: value for name, value in named.items() if value is not None}, path)
+    raise UnsupportedParameter("Only text, images, files and audio are supported.", param=f"{path}.type")

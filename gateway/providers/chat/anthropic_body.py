@@ -10,7 +10,7 @@ import orjson
 
 from gateway.core.exceptions import UnsupportedParameter, UpstreamRejected
 from gateway.domain.chat import ChatRequest
-from gateway.domain.messages import ImagePart, Message, ToolCall
+from gateway.domain.messages import ImagePart, Message, TextPart, ToolCall
 from gateway.domain.usage import estimate_tokens
 from gateway.providers.chat.anthropic_schema import output_schema
 from gateway.providers.chat.anthropic_thinking import apply_thinking
@@ -203,7 +203,7 @@ def _content(message: Message) -> list[dict[str, Any]]:
         blocks = [
             _image(part) if isinstance(part, ImagePart) else _text(part.text, part.extra)
             for part in message.content
-            if isinstance(part, ImagePart) or part.text.strip()
+            if isinstance(part, ImagePart) or (isinstance(part, TextPart) and part.text.strip())
         ]
     mark = message.vendor.fields.get("cache_control") if message.vendor is not None else None
     if mark and blocks:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,6 +14,7 @@ from gateway.core.exceptions import UnsupportedParameter
 from gateway.domain.catalog import ModelConfig, ProviderConfig, Timeouts
 from gateway.domain.chat import ChatRequest
 from gateway.domain.events import ProviderEvent
+from gateway.domain.messages import Message
 
 # Called with every piece of an answer that arrives, whether or not it becomes an event: also comments, pings
 # and empty deltas. Whoever asks a provider may set it for the call.
@@ -54,6 +55,8 @@ class ChatProvider(ABC):
     """
 
     type: ClassVar[str]
+    # Whether files and sounds of OpenAI's API (`RawPart`) are passed on.
+    takes_raw_parts: ClassVar[bool] = False
     # Set where the server is a child of this gateway, which loads its model while the gateway starts.
     loading: bool = False
 
@@ -93,3 +96,20 @@ class ChatProvider(ABC):
     async def aclose(self) -> None:
         """Let go of what the provider itself opened; the shared HTTP client is not its own."""
         return
+
+
+def refuse_raw_parts(provider: ChatProvider, messages: Iterable[Message]) -> None:
+    """See that the provider can pass on all parts of the messages.
+
+    Raises:
+        UnsupportedParameter: a file or a sound that it cannot; `param` is where its client wrote it.
+    """
+    if provider.takes_raw_parts:
+        return
+    for message in messages:
+        for part in message.raw_parts:
+            raise UnsupportedParameter(
+                f"This model's provider takes no {part.type} parts. "
+                "Send text and images, or use a model of a provider of the type openai.",
+                param=part.path or "messages",
+            )

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from gateway.domain.chat import ChatRequest, ToolChoice
-from gateway.domain.messages import ImagePart, Message, ToolCall
+from gateway.domain.messages import ImagePart, Message, TextPart, ToolCall
 from gateway.providers.chat.images import image_data
 from gateway.providers.chat.sse import whole_json
 from gateway.providers.chat.tool_calls import arguments_of
@@ -126,7 +126,7 @@ def _parts(message: Message) -> list[dict[str, Any]]:
     return [
         _image(part) if isinstance(part, ImagePart) else {"text": part.text}
         for part in message.content
-        if isinstance(part, ImagePart) or part.text
+        if isinstance(part, ImagePart) or (isinstance(part, TextPart) and part.text)
     ]
 
 

@@ -25,6 +25,7 @@ class LocalProvider(OpenAIProvider):
     """
 
     type = "local"
+    takes_raw_parts = False
 
     def __init__(
         self, name: str, config: ProviderConfig, timeouts: Timeouts, http: httpx.AsyncClient

@@ -34,6 +34,7 @@ class OpenAIProvider(ChatProvider):
     """
 
     type = "openai"
+    takes_raw_parts = True
 
     def __init__(
         self, name: str, config: ProviderConfig, timeouts: Timeouts, http: httpx.AsyncClient

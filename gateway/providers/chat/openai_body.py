@@ -9,7 +9,7 @@ import orjson
 
 from gateway.core.exceptions import UpstreamRejected
 from gateway.domain.chat import ChatRequest, ResponseFormat, ToolChoice, ToolSpec
-from gateway.domain.messages import CLIENT_FIELDS, ImagePart, Message, TextPart, ToolCall, call_body
+from gateway.domain.messages import CLIENT_FIELDS, ImagePart, Message, RawPart, TextPart, ToolCall, call_body
 
 _NOTHING: Mapping[str, Any] = {}
 
@@ -104,7 +104,9 @@ def _call(call: ToolCall, known_only: bool) -> dict[str, Any]:
     return {**call_body(own, function), "id": call.id, "type": "function"}
 
 
-def _part(part: TextPart | ImagePart, known_only: bool) -> dict[str, Any]:
+def _part(part: TextPart | ImagePart | RawPart, known_only: bool) -> dict[str, Any]:
+    if isinstance(part, RawPart):
+        return {**part.fields, "type": part.type}
     own = _NOTHING if known_only else part.extra
     if isinstance(part, TextPart):
         return {**own, "type": "text", "text": part.text}

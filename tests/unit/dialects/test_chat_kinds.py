@@ -7,18 +7,25 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import httpx
 import orjson
 import pytest
 
+from gateway.agent.request import message_tokens
 from gateway.core.exceptions import GatewayError, UnsupportedParameter, ValidationFailed
 from gateway.dialects.openai.answer import OpenAIEncoder, completion_body
 from gateway.dialects.openai.embeddings import parse_embeddings
 from gateway.dialects.openai.request import parse_completion
 from gateway.dialects.openai.responses_request import parse_response
+from gateway.domain.cache_key import single_question
+from gateway.domain.catalog import Catalog, ProviderConfig
 from gateway.domain.chat import Turn
 from gateway.domain.events import Answer, Receipt, TextDelta, ToolCallDelta, TurnCompleted
+from gateway.domain.kept_messages import kept, read_back
 from gateway.domain.messages import ImagePart, ToolCall
 from gateway.domain.usage import Usage
+from gateway.providers.chat.base import refuse_raw_parts
+from gateway.providers.chat.registry import build_providers
 
 LOOKUP: dict[str, Any] = {"type": "function", "function": {"name": "lookup"}}
 GRAMMAR = {"type": "grammar", "grammar": {"syntax": "regex", "definition": "[a-z]+"}}
@@ -190,6 +197,56 @@ def test_an_image_of_a_response_may_have_any_detail(detail: str | None) -> None:
     body = {"model": "m", "input": [{"role": "user", "content": [part]}]}
     turn = parse_response(orjson.dumps(body), "req_1").turn
     assert turn.messages[0].content == (ImagePart(PNG, detail or "auto"),)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "file", "file": {"file_data": "data:application/pdf;base64,AA==", "filename": "a.pdf"}},
+        {"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}},
+    ],
+)
+def test_a_file_or_a_sound_is_a_part_of_its_own(part: dict[str, Any]) -> None:
+    text = {"type": "text", "text": "What is it?"}
+    [message] = parsed(messages=[{"role": "user", "content": [text, part]}]).messages
+    [raw] = message.raw_parts
+    assert {"type": raw.type, **raw.fields} == part
+    assert raw.path == "messages.0.content.1.type"
+    assert read_back(kept([message])) == (message,)
+    # Of what it says, nobody else's answer is an answer.
+    assert single_question([message]) is None
+    question = parsed(messages=[{"role": "user", "content": "What is it?"}]).messages[0]
+    assert message_tokens(message) > message_tokens(question)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "file", "file": {"file_id": "file-1"}},  # of the operator's account at the vendor
+        {"type": "file", "file": {}},
+        {"type": "file"},
+        {"type": "input_audio", "input_audio": "AA=="},
+        {"type": "video", "video": {"url": "https://example.com"}},
+    ],
+)
+def test_a_part_without_content_is_refused_by_its_place(part: dict[str, Any]) -> None:
+    error = refused(messages=[{"role": "user", "content": [part]}])
+    assert (error.code, error.param) == ("unsupported_parameter", "messages.0.content.0.type")
+
+
+@pytest.mark.parametrize("kind", ["openai", "anthropic", "gemini", "ollama", "local", "mock"])
+def test_a_provider_of_another_api_refuses_files_by_their_place(kind: str) -> None:
+    settings = ProviderConfig(type=kind, base_url="http://localhost:1/v1", api_key="k")
+    provider = build_providers(Catalog(providers={"p": settings}), httpx.AsyncClient(), "")["p"]
+    part = {"type": "file", "file": {"file_data": "data:application/pdf;base64,AA=="}}
+    messages = parsed(messages=[{"role": "user", "content": [part]}]).messages
+    if kind == "openai":
+        refuse_raw_parts(provider, messages)
+        return
+    with pytest.raises(UnsupportedParameter) as error:
+        refuse_raw_parts(provider, messages)
+    assert error.value.param == "messages.0.content.0.type"
+    assert "file" in error.value.message
 
 
 REDIRECTING = [
