@@ -14,7 +14,7 @@ from gateway.agent.edges import shrinks
 from gateway.agent.guarding.checks import Withheld, after_verdict
 from gateway.agent.guarding.screen import OutputScreen, screen_of
 from gateway.agent.patience import Watch, patience_of
-from gateway.agent.remembering.window import after_too_long, make_room, needs_room
+from gateway.agent.remembering.window import after_too_long, answer_room, make_room, needs_room
 from gateway.agent.reply import Reply
 from gateway.agent.request import build_request, prompt_tokens
 from gateway.agent.spans import end_model_span, model_span
@@ -126,7 +126,9 @@ async def _covered(
         catalog.price_of(route.model),
     )
     if covered.answer < (asked or model.longest_answer):
-        request = replace(request, sampling=replace(request.sampling, max_tokens=covered.answer))
+        # Some vendors refuse a limit that the prompt leaves no room for in the window.
+        answer = min(covered.answer, asked or answer_room(request, model))
+        request = replace(request, sampling=replace(request.sampling, max_tokens=answer))
     return request, covered
 
 

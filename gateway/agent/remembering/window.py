@@ -90,6 +90,12 @@ async def make_room(
     return shown
 
 
+def answer_room(request: ChatRequest, model: ModelConfig) -> int:
+    """What the prompt surely leaves of the window for an answer, and never less than a short one."""
+    prompt = total(request.messages) + sum(map(_schema_size, request.tools))
+    return max(_LEAST_ANSWER, model.context_window - prompt)
+
+
 def refused(tokens: int, model: ModelConfig) -> ContextLengthExceeded:
     """The refusal that is an upstream's, with the numbers."""
     return ContextLengthExceeded.of(tokens, model.context_window)
@@ -137,11 +143,15 @@ def _room(state: AgentState, model: ModelConfig, tools: Sequence[ToolSpec]) -> i
     """Tokens that messages may take: of the window, without the tools' schemas and an answer."""
     turn = state["turn"]
     room = model.context_window - _answer_room(turn, model.context_window)
-    for tool in tools:
-        room -= most_tokens(tool.name) + most_tokens(tool.description)
-        room -= most_tokens(orjson.dumps(tool.parameters).decode())
+    room -= sum(map(_schema_size, tools))
     least = state["room"]
     return room if least is None else min(room, least)
+
+
+def _schema_size(tool: ToolSpec) -> int:
+    """Tokens that the definition of a tool takes at most."""
+    schema = orjson.dumps(tool.parameters).decode()
+    return most_tokens(tool.name) + most_tokens(tool.description) + most_tokens(schema)
 
 
 def _answer_room(turn: Turn, window: int) -> int:
