@@ -44,20 +44,23 @@ class Covered:
 class TurnBudget:
     """The reservation of one turn. `attempts` are what it has spent, calls that still run are held apart."""
 
-    def __init__(self, granted: Granted, extend: Extend, *, spare_answer: int = 0) -> None:
+    def __init__(self, granted: Granted, extend: Extend) -> None:
         """`extend` adds to the reservation, or raises QuotaExceeded or BudgetExceeded."""
         self._tokens = granted.tokens
         self._usd = granted.usd
         self._extend = extend
-        self._spare_answer = spare_answer
         self._running: list[Covered] = []
         self._uncounted = 0
 
-    async def cover(self, attempts: Sequence[Attempt], prompt: int, answer: int, price: Price) -> Covered:
+    async def cover(
+        self, attempts: Sequence[Attempt], prompt: int, answer: int, price: Price, *, longest: int = 0
+    ) -> Covered:
         """Make sure that a call fits before it is made.
 
         Args:
-            prompt: estimate of the prompt's tokens. answer: tokens that the answer should have at least.
+            prompt: estimate of the prompt's tokens.
+            answer: tokens that the answer should have at least.
+            longest: tokens that it may have; before each call but the first they are asked for, too.
 
         Raises:
             QuotaExceeded, BudgetExceeded: not even a short answer fits, and there is no more to reserve.
@@ -67,9 +70,11 @@ class TurnBudget:
         tokens, usd = self._left(attempts)
         missing_tokens = 0 if tokens is None else max(0, need.total_tokens - tokens)
         missing_usd = Decimal(0) if usd is None else max(Decimal(0), price.cost(need) - usd)
+        room = self._room(tokens, usd, prompt, price)
         slight = not attempts and missing_tokens <= _TOLERANCE and missing_usd <= price.cost(_SLIGHT)
-        if (missing_tokens or missing_usd) and not slight:
-            await self._ask_for(missing_tokens, missing_usd, price, self._room(tokens, usd, prompt, price))
+        spare = max(0, longest - max(answer, room)) if attempts else 0
+        if spare or ((missing_tokens or missing_usd) and not slight):
+            await self._ask_for(missing_tokens, missing_usd, price, room, spare)
             tokens, usd = self._left(attempts)
         room = max(answer if slight else 1, self._room(tokens, usd, prompt, price))
         held = Usage(prompt, min(answer, room))
@@ -82,10 +87,11 @@ class TurnBudget:
         self._running.remove(covered)
         self._uncounted = max(self._uncounted, usage.prompt_tokens - covered.prompt)
 
-    async def _ask_for(self, missing_tokens: int, missing_usd: Decimal, price: Price, room: int) -> None:
+    async def _ask_for(
+        self, missing_tokens: int, missing_usd: Decimal, price: Price, room: int, spare: int
+    ) -> None:
         """Have the reservation extended; a refusal does not matter where an answer of `room` will do."""
-        spare = Usage(0, self._spare_answer)
-        wanted = Estimate(missing_tokens, missing_usd, spare.total_tokens, price.cost(spare))
+        wanted = Estimate(missing_tokens, missing_usd, spare, price.cost(Usage(0, spare)))
         try:
             more = await self._extend(wanted)
         except RateLimited:

@@ -112,11 +112,7 @@ class Ledger:
         granted = self._amounts.get(reservation_id) if reservation_id is not None else None
         if granted is None or reservation_id is None:
             return None
-        return TurnBudget(
-            granted,
-            lambda more: self._extend(principal, reservation_id, more),
-            spare_answer=self._catalog.limits.default_max_tokens,
-        )
+        return TurnBudget(granted, lambda more: self._extend(principal, reservation_id, more))
 
     async def _extend(self, principal: Principal, reservation_id: UUID, more: Estimate) -> Granted:
         """Raises QuotaExceeded, BudgetExceeded: there is not as much left."""

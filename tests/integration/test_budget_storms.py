@@ -103,6 +103,15 @@ async def test_one_long_answer_of_an_account_with_much_left_is_not_cut(serve: Se
     assert "max_tokens" not in up.calls[0].body
 
 
+async def test_an_answer_after_rounds_of_tools_of_an_account_with_much_left_is_not_cut(serve: Serve) -> None:
+    async with MeteredUpstream(answer=3900, loops=True) as up, serve(up, tokens_per_day=200_000) as gateway:
+        person = await gateway.sign_up()
+        answer = await gateway.http.post("/api/chat", json={"message": "Count."}, headers=person.headers)
+    assert len(up.calls) > 5
+    assert answer.json()["message"]["finish_reason"] == "stop"
+    assert [call.body.get("max_tokens") for call in up.calls] == [None] * len(up.calls)
+
+
 async def test_the_history_of_stored_conversations_is_reserved(serve: Serve) -> None:
     async with MeteredUpstream(answer=50) as up, serve(up, tokens_per_day=LIMIT) as gateway:
         person = await gateway.sign_up()

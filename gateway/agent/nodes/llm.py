@@ -124,6 +124,7 @@ async def _covered(
         prompt_tokens(request.messages, tools),
         min(asked or catalog.limits.default_max_tokens, model.context_window),
         catalog.price_of(route.model),
+        longest=asked or model.longest_answer,
     )
     if covered.answer < (asked or model.longest_answer):
         # Some vendors refuse a limit that the prompt leaves no room for in the window.
