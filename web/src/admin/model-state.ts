@@ -1,15 +1,7 @@
-/** One word for how a model does: from its breakers, its last check and today's calls. */
+/** One word for how a model does: the gateway's own judgement, and whether it is paused. */
 import type { AdminModel, Breaker, Stats } from "./types";
 
-export type ModelState =
-  | "unset"
-  | "paused"
-  | "down"
-  | "failing"
-  | "degraded"
-  | "testing"
-  | "up"
-  | "unchecked";
+export type ModelState = "unset" | "paused" | "down" | "testing" | "degraded" | "up";
 
 export interface Standing {
   state: ModelState;
@@ -20,10 +12,7 @@ export interface Standing {
   retryAt: string | null;
 }
 
-const FAILING = 0.5;
-const DEGRADED = 0.05;
-
-/** The worst that is known counts: a model that fails is not up because its provider answers a check. */
+/** `health` is of breakers, checks and the last calls together (`/api/admin/models`). */
 export function standingOf(
   model: AdminModel,
   breakers: readonly Breaker[],
@@ -42,21 +31,12 @@ export function standingOf(
   const open = own.filter(({ state }) => state === "open");
   const paused = own.length > 0 && open.length === own.length;
   const retryAt = paused ? (open.map(({ retry_at }) => retry_at).find(Boolean) ?? null) : null;
-  return { state: stateOf(model, own, paused, errorRate), errorRate, p95, retryAt };
+  return { state: stateOf(model, own, paused), errorRate, p95, retryAt };
 }
 
-function stateOf(
-  { configured, reachable }: AdminModel,
-  own: readonly Breaker[],
-  paused: boolean,
-  errorRate: number | null,
-): ModelState {
-  if (!configured) return "unset";
+function stateOf({ health }: AdminModel, own: readonly Breaker[], paused: boolean): ModelState {
+  if (health === null) return "unset";
   if (paused) return "paused";
-  if (reachable === false) return "down";
-  if (errorRate !== null && errorRate >= FAILING) return "failing";
-  if (own.some(({ state }) => state === "half_open")) return "testing";
-  if (own.some(({ state }) => state === "open") || (errorRate !== null && errorRate >= DEGRADED))
-    return "degraded";
-  return reachable === null ? "unchecked" : "up";
+  if (health === "down") return "down";
+  return own.some(({ state }) => state === "half_open") ? "testing" : health;
 }

@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { call } from "../api/client";
 import { formatDuration, formatMoney, formatNumber, formatPercent, formatTime } from "../lib/format";
+import { plainLine } from "../lib/text";
 import { Button } from "../ui/button";
 import { cx } from "../ui/cx";
 import { ErrorNotice, Loading } from "../ui/notice";
@@ -132,11 +133,12 @@ function ModelTable({ models, standings }: { models: AdminModel[]; standings: St
   );
 }
 
-const BAD: ReadonlySet<ModelState> = new Set<ModelState>(["paused", "down", "failing"]);
+const BAD: ReadonlySet<ModelState> = new Set<ModelState>(["paused", "down"]);
 const DOUBTFUL: ReadonlySet<ModelState> = new Set<ModelState>(["degraded", "testing"]);
 
 function State({ model, standing: { state, retryAt } }: { model: AdminModel; standing: Standing }) {
   const { t } = useTranslation();
+  const error = model.last_error;
   return (
     <>
       <span
@@ -145,7 +147,7 @@ function State({ model, standing: { state, retryAt } }: { model: AdminModel; sta
           BAD.has(state) && "text-danger",
           DOUBTFUL.has(state) && "text-warning",
           state === "up" && "text-accent",
-          (state === "unset" || state === "unchecked") && "font-normal text-ink-soft",
+          state === "unset" && "font-normal text-ink-soft",
         )}
       >
         {t(`admin.models.states.${state}`)}
@@ -157,6 +159,11 @@ function State({ model, standing: { state, retryAt } }: { model: AdminModel; sta
       )}
       {state === "down" && model.detail && (
         <span className="block text-xs text-ink-soft">{model.detail}</span>
+      )}
+      {state !== "up" && error && (
+        <span className="block max-w-md text-xs text-ink-soft">
+          {formatTime(error.at)}: {[error.status, plainLine(error.reason)].filter(Boolean).join(" ")}
+        </span>
       )}
     </>
   );
