@@ -250,6 +250,23 @@ async def test_a_text_that_is_too_long_is_the_callers_error(
     assert refused.value.code == "context_length_exceeded"
 
 
+@pytest.mark.parametrize("model", ["wordllama", "random", "small"])
+@pytest.mark.parametrize("length", [200_000, 9_000_000])
+async def test_a_text_far_beyond_the_window_is_refused_before_any_model_reads_it(
+    client: openai.AsyncOpenAI, upstream: OpenAIUpstream, model: str, length: int
+) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        await client.embeddings.create(model=model, input=["short", "a" * length])
+    assert (refused.value.code, refused.value.param) == ("context_length_exceeded", "input")
+    assert upstream.calls == []
+
+
+async def test_the_local_model_counts_the_tokens_of_each_text(client: openai.AsyncOpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        await client.embeddings.create(model="wordllama", input="word, " * 6000)
+    assert (refused.value.code, refused.value.param) == ("context_length_exceeded", "input")
+
+
 async def test_vectors_are_in_the_ledger_and_in_the_headers(
     gateway: Gateway, person: Person, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
