@@ -102,7 +102,7 @@ async def test_a_turn_is_answered_kept_and_accounted_for(gateway: Gateway, perso
     assert answer.status_code == 200
     assert message["content"] == "Hello, world!"
     assert (message["status"], message["model"], message["provider"]) == ("complete", "small", "first")
-    assert message["usage"] == {"prompt_tokens": 11, "completion_tokens": 4, "total_tokens": 15}
+    assert message["usage"] == Usage(11, 4).as_json()
     assert message["cost_usd"] == "0.000019"
     assert body["request_id"] == answer.headers["x-request-id"]
     assert body["receipt"]["attempts"][0]["outcome"] == "ok"

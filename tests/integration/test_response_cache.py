@@ -97,7 +97,7 @@ async def test_the_same_question_again_is_told_from_the_cache_and_costs_nothing(
     assert len(first.calls) == 1
     message = again["message"]
     assert message["content"] == made["message"]["content"] == "Hello, world!"
-    assert message["usage"] == {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+    assert message["usage"] == Usage().as_json()
     assert message["cost_usd"] == "0.000000"
     assert (message["model"], message["provider"], message["finish_reason"]) == ("small", "first", "stop")
     receipt = again["receipt"]
