@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
+from gateway.domain.usage import Usage
 from tests.gateway_server import Gateway, Person, running_gateway
 from tests.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Tool
 

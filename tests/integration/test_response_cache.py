@@ -11,6 +11,7 @@ import openai
 import pytest
 from sqlalchemy import text
 
+from gateway.domain.usage import Usage
 from gateway.services.departure import PATIENCE_SECONDS
 from tests.gateway_server import Gateway, Person, running_gateway
 from tests.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Tool
