@@ -18,8 +18,10 @@ from fastapi import APIRouter, Depends, FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.agent.recovery.upstreams import Upstreams
 from gateway.cache.attempts import Attempts
 from gateway.cache.auth_cache import AuthCache
+from gateway.cache.breaker_store import BreakerStore
 from gateway.cache.client import ValkeyClient
 from gateway.cache.event_log import EventLog
 from gateway.cache.rate_limit import RateLimiter
@@ -193,7 +195,14 @@ def make_container(
             ImageService(uow, BlobStore(nowhere), most_bytes=1024),
             notices,
         ),
-        admin=AdminService(uow, cache, endings, CATALOG, {}),
+        admin=AdminService(
+            uow,
+            cache,
+            endings,
+            CATALOG,
+            {},
+            Upstreams(Catalog(), {}, BreakerStore(valkey, CATALOG.circuit_breaker)),
+        ),
         api_keys=ApiKeyService(uow, cache, CATALOG),
     )
 
