@@ -162,6 +162,7 @@ def make_container(
     notices = AccountNotices(mailer)
     users = UserService(uow, passwords, endings, throttle, notices, operator_tier="enterprise")
     responses = ResponseCache(valkey, ExactCache())
+    upstreams = Upstreams(Catalog(), {}, BreakerStore(valkey, CATALOG.circuit_breaker))
     return SimpleNamespace(
         in_use=InUse(),
         valkey=valkey,
@@ -195,14 +196,7 @@ def make_container(
             ImageService(uow, BlobStore(nowhere), most_bytes=1024),
             notices,
         ),
-        admin=AdminService(
-            uow,
-            cache,
-            endings,
-            CATALOG,
-            {},
-            Upstreams(Catalog(), {}, BreakerStore(valkey, CATALOG.circuit_breaker)),
-        ),
+        admin=AdminService(uow, cache, endings, CATALOG, {}, upstreams),
         api_keys=ApiKeyService(uow, cache, CATALOG),
     )
 
