@@ -3,8 +3,8 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 
-# Test processes; each has its own database in one PostgreSQL.
-JOBS ?= auto
+# Test processes; each has its own database in one PostgreSQL. One more than there are cores: tests wait for servers half of the time.
+JOBS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1 )))
 
 # The first Python that fits and can make virtual environments; `make PYTHON=… run` names another.
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 python3 python; do \

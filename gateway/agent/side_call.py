@@ -134,14 +134,14 @@ async def _within(
 
 def _of_the_sampling(error: UpstreamRejected) -> bool:
     """Whether the refusal names the temperature or the limit of tokens."""
-    told = error.upstream
-    return told is not None and bool(_SAMPLING.search(f"{told.param} {told.reason}"))
+    refusal = error.upstream
+    return refusal is not None and bool(_SAMPLING.search(f"{refusal.param} {refusal.reason}"))
 
 
 def _complain(parts: AgentParts, model_name: str, step: Step, error: UpstreamRejected) -> None:
     """Warn of a refusal, which lasts until somebody acts; administrators see it with the model."""
     provider = error.asked[0] if error.asked is not None else ""
-    told = error.upstream
+    refusal = error.upstream
     for upstream in parts.upstreams.of(model_name):
         if upstream.provider.name == provider:
             upstream.last.note(error)
@@ -150,8 +150,8 @@ def _complain(parts: AgentParts, model_name: str, step: Step, error: UpstreamRej
         step=step,
         model=model_name,
         upstream=provider,
-        upstream_status=told.status if told is not None else None,
-        reason=(told.reason if told is not None else "") or error.message,
+        upstream_status=refusal.status if refusal is not None else None,
+        reason=(refusal.reason if refusal is not None else "") or error.message,
     )
 
 
@@ -167,7 +167,7 @@ async def _asked(
     """The call, once it is paid for."""
     upstream, probe = await _take(parts, model_name)
     provider = upstream.provider
-    outcome, told = "cancelled", None
+    outcome, refusal = "cancelled", None
     started = perf_counter()
     with model_span(provider, model_name, request) as it:
         try:
@@ -183,7 +183,7 @@ async def _asked(
         except GatewayError as error:
             explain(error, provider.config, texts_of(request.messages))
             error.asked = (provider.name, model_name)
-            outcome, told = error.code, error.upstream
+            outcome, refusal = error.code, error.upstream
             reply.failed(error)
             raise
         finally:
@@ -196,7 +196,7 @@ async def _asked(
                 usage=usage,
                 cost_usd=parts.catalog.price_of(model_name).cost(usage),
                 step=step,
-                upstream=told,
+                upstream=refusal,
             )
             attempts.append(attempt)
             end_model_span(it, attempt, reply)

@@ -44,6 +44,8 @@ SECRETS = (
     VENDORS_WORDS,
     MAIL,
 )
+# A vendor's reason for a refusal is passed on, without its key and without what was asked.
+PASSED_ON = {("errors", VENDORS_WORDS), ("logs", VENDORS_WORDS)}
 
 
 def config(up: OpenAIUpstream) -> dict[str, Any]:
@@ -178,7 +180,7 @@ async def test_secrets_and_prompts_are_nowhere_but_where_they_belong(
         (place, secret)
         for place, text in places.items()
         for secret in (*SECRETS, *credentials, key)
-        if secret in text
+        if secret in text and (place, secret) not in PASSED_ON
     ]
     assert found == [], [line for line in logs.splitlines() if any(secret in line for _, secret in found)]
 

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from gateway.domain.usage import Usage
 from gateway.schemas.generate import GenerateOut
 from tests.gateway_server import Gateway, Person, running_gateway
 from tests.ledger_book import settled
@@ -212,7 +213,7 @@ async def test_a_schema_broken_once_is_mended(
     answer = await ask(gateway, person, "named")
     body = answer.json()
     assert body["data"] == {"title": "Tea", "score": 3}
-    assert body["usage"] == {"prompt_tokens": 30, "completion_tokens": 10, "total_tokens": 40}
+    assert body["usage"] == Usage(30, 10).as_json()
     assert body["cost_usd"] == "0.000040" == answer.headers["x-gateway-cost-usd"]
     again = upstream.calls[1].body["messages"]
     assert [message["role"] for message in again] == ["system", "user", "assistant", "user"]

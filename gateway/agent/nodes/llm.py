@@ -151,7 +151,7 @@ async def _call(
     covered: Covered | None,
 ) -> None:
     """Ask, and note the attempt however it ends; raises as `_relay`."""
-    outcome, told = "cancelled", None
+    outcome, refusal = "cancelled", None
     failure: GatewayError | None = None
     context.sent = False
     started = perf_counter()
@@ -166,7 +166,7 @@ async def _call(
         except GatewayError as error:
             explain(error, provider.config, texts_of(request.messages))
             error.asked = (provider.name, route.model)
-            outcome, told, failure = error.code, error.upstream, error
+            outcome, refusal, failure = error.code, error.upstream, error
             raise
         finally:
             # Also on cancellation: what a vendor has begun to answer is on its bill.
@@ -186,7 +186,7 @@ async def _call(
                 first_ms=_first_ms(reply, started) if request.incremental else None,
                 usage=usage,
                 cost_usd=catalog.price_of(route.model).cost(usage),
-                upstream=told,
+                upstream=refusal,
             )
             context.attempts.append(attempt)
             if context.budget is not None and covered is not None:

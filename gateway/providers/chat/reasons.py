@@ -35,13 +35,13 @@ def explain(error: GatewayError, config: ProviderConfig, inputs: Iterable[str]) 
     Args:
         config: of the provider, for its own secrets. inputs: the texts that the request held.
     """
-    told = error.upstream
-    if told is None:
+    refusal = error.upstream
+    if refusal is None:
         return
-    reason = redacted(told.reason, list(secrets_of(config)), list(inputs))
-    error.upstream = replace(told, reason=reason)
+    reason = redacted(refusal.reason, list(secrets_of(config)), list(inputs))
+    error.upstream = replace(refusal, reason=reason)
     if isinstance(error, UpstreamRejected):
-        error.param = error.param or told.param
+        error.param = error.param or refusal.param
         if reason:
             error.message = f"{error.default_message} It says: {reason}"
 
