@@ -29,7 +29,7 @@ from gateway.domain.chat import ChatRequest, ResponseFormat, Sampling
 from gateway.domain.events import Attempt, ProviderEvent, Step
 from gateway.domain.messages import Message
 from gateway.domain.usage import Usage
-from gateway.providers.chat.reasons import explain, texts_of
+from gateway.providers.chat.reasons import explain, status_and_reason, texts_of
 
 log = structlog.get_logger(__name__)
 
@@ -141,7 +141,7 @@ def _of_the_sampling(error: UpstreamRejected) -> bool:
 def _complain(parts: AgentParts, model_name: str, step: Step, error: UpstreamRejected) -> None:
     """Warn of a refusal, which lasts until somebody acts; administrators see it with the model."""
     provider = error.asked[0] if error.asked is not None else ""
-    refusal = error.upstream
+    status, reason = status_and_reason(error)
     for upstream in parts.upstreams.of(model_name):
         if upstream.provider.name == provider:
             upstream.last.note(error)
@@ -150,8 +150,8 @@ def _complain(parts: AgentParts, model_name: str, step: Step, error: UpstreamRej
         step=step,
         model=model_name,
         upstream=provider,
-        upstream_status=refusal.status if refusal is not None else None,
-        reason=(refusal.reason if refusal is not None else "") or error.message,
+        upstream_status=status,
+        reason=reason,
     )
 
 

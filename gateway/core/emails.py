@@ -37,5 +37,5 @@ def normalise_email(text: str) -> str:
 
 
 def is_reserved(address: str) -> bool:
-    """Whether a normalised address belongs to the gateway itself, so that nobody may take it."""
+    """Whether a normalised address belongs to the gateway itself and cannot be registered."""
     return address.endswith(_OWN_DOMAINS)

@@ -340,7 +340,7 @@ class TooManyAttempts(RateLimited):
 class UpstreamError(GatewayError):
     """A model's provider failed; which one is on the turn's receipt.
 
-    `counted` is the usage (`gateway.domain.usage.Usage`) that the provider had told of before it failed.
+    `counted` is the usage (`gateway.domain.usage.Usage`) that the provider reported before it failed.
     """
 
     counted: Any = None

@@ -83,7 +83,7 @@ class Asking:
                 break
             model, provider = choice.upstream.model, choice.upstream.provider.name
             begun = perf_counter()
-            usage, cost, outcome, told = Usage(), Decimal(0), "cancelled", None
+            usage, cost, outcome, refusal = Usage(), Decimal(0), "cancelled", None
             with call_span(self._kind, model, provider) as it:
                 try:
                     with self._upstreams.calling(choice.upstream, choice.probe):
@@ -96,7 +96,7 @@ class Asking:
                 except (UpstreamError, InvalidRequest) as error:
                     explain(error, choice.upstream.provider.config, self._inputs)
                     error.asked = (provider, model)
-                    outcome, told = error.code, error.upstream
+                    outcome, refusal = error.code, error.upstream
                     it.fail(outcome)
                     of_the_caller = isinstance(error, InvalidRequest) and type(error) is not UpstreamTooLarge
                     if of_the_caller and not failures:
@@ -115,7 +115,7 @@ class Asking:
                         cost_usd=cost,
                         outcome=outcome,
                         latency_ms=ms,
-                        upstream=told,
+                        upstream=refusal,
                     )
                     self.calls.append(entry)
                     end_call_span(it, entry)

@@ -31,6 +31,11 @@ class Bill:
         )
         self._known = [(self._running.id, self._running.created_at)]
 
+    @property
+    def prompt_tokens(self) -> int:
+        """The estimate of the prompt."""
+        return self._running.usage.prompt_tokens
+
     def begun(self) -> dict[str, Any]:
         """The bill as a reservation is made: the first call will be sent."""
         return bill_of(self.owner, [self._running])
@@ -39,7 +44,7 @@ class Bill:
         """The bill while the turn runs: what has ended, and a call that has said what of `text` is newer."""
         ended = self.entries(attempts, None, ())
         said = max(0, estimate_tokens(text()) - sum(a.usage.completion_tokens for a in attempts))
-        usage = Usage(self._running.usage.prompt_tokens, said)
+        usage = Usage(self.prompt_tokens, said)
         running = replace(self._running, usage=usage, cost_usd=self._price.cost(usage))
         return bill_of(self.owner, [*ended, self._as(len(ended), running)])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 
 from gateway.core.exceptions import GatewayError
+from gateway.providers.chat.reasons import status_and_reason
 
 log = structlog.get_logger(__name__)
 
@@ -12,13 +13,13 @@ log = structlog.get_logger(__name__)
 def log_failure(event: str, error: GatewayError, request_id: str) -> None:
     """Warn with the error's code, the provider and model that caused it, and what the provider said."""
     upstream, model = error.asked or (None, None)
-    told = error.upstream
+    status, reason = status_and_reason(error)
     log.warning(
         event,
         request_id=request_id,
         code=error.code,
         upstream=upstream,
         model=model,
-        upstream_status=told.status if told is not None else None,
-        reason=(told.reason if told is not None else "") or error.message,
+        upstream_status=status,
+        reason=reason,
     )

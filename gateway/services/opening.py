@@ -83,8 +83,7 @@ class Opening:
         if turn.persist:
             return await self._open_kept(turn, principal, started)
         bill = self._bill(turn, principal, None)
-        estimate = replace(self._pricing.estimate(turn), bill=bill.begun())
-        reservation_id = await self._ledger.reserve(principal, estimate)
+        reservation_id = await self._ledger.reserve(principal, self._pricing.estimate(turn, bill))
         turn = replace(turn, model=turn.model or AUTO)
         memory = Memory.of(turn.messages) if turn.may_truncate else None
         budget = self._ledger.turn_budget(principal, reservation_id)
@@ -165,7 +164,7 @@ class Opening:
 
     async def _begin(self, turn: Turn, principal: Principal, bill: Bill, new: NewTurn) -> OpenedTurn:
         """Write it down now, or when its turn has come."""
-        estimate = replace(self._pricing.estimate(turn), bill=bill.begun())
+        estimate = self._pricing.estimate(turn, bill)
         try:
             return await self._ledger.begin(principal, new, estimate)
         except TurnInProgress as busy:

@@ -39,9 +39,13 @@ class Pricing:
             name: self._dearest(_may_answer(name, self._catalog)) for name in self._catalog.names()
         }
 
-    def estimate(self, turn: Turn) -> Estimate:
-        """What to reserve for `turn`; a stored conversation's history is counted where it is read."""
-        prompt = prompt_tokens(turn.messages, turn.client_tools)
+    def estimate(self, turn: Turn, bill: Bill | None = None) -> Estimate:
+        """What to reserve for `turn`; a stored conversation's history is counted where it is read.
+
+        Args:
+            bill: the turn's, which has counted the prompt already and is kept with the reservation.
+        """
+        prompt = bill.prompt_tokens if bill is not None else prompt_tokens(turn.messages, turn.client_tools)
         if turn.persist and turn.system:
             prompt += estimate_tokens(turn.system)
         most = self._most(turn)
@@ -59,6 +63,7 @@ class Pricing:
             price.cost(spare),
             most.window,
             price.input / _MILLION,
+            bill.begun() if bill is not None else None,
         )
 
     def bill(self, turn: Turn, owner: UsageOwner) -> Bill:

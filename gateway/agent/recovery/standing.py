@@ -14,6 +14,7 @@ import structlog
 from gateway.core.exceptions import GatewayError, UpstreamUnauthorized, UpstreamUnavailable
 from gateway.domain.breaker import LastError
 from gateway.providers.chat.base import ChatProvider
+from gateway.providers.chat.reasons import status_and_reason
 
 log = structlog.get_logger(__name__)
 
@@ -37,13 +38,7 @@ class LastCalls:
 
     def note(self, error: GatewayError) -> None:
         """Keep an error that is no failure of the upstream: it refused the gateway's own question."""
-        told = error.upstream
-        self.error = LastError(
-            datetime.now(UTC),
-            error.code,
-            told.status if told is not None else None,
-            (told.reason if told is not None else "") or error.message,
-        )
+        self.error = LastError(datetime.now(UTC), error.code, *status_and_reason(error))
 
     @property
     def count(self) -> int:

@@ -30,7 +30,7 @@ def referenced(given: Sequence[InputItem]) -> frozenset[UUID]:
 def resolved(given: Sequence[InputItem], known: Mapping[str, dict[str, Any]]) -> list[InputItem]:
     """The input with the items themselves in place of references to them.
 
-    A streamed answer may have told its text in several items; it is stored as one, which stands for all.
+    A streamed answer may have sent its text in several items; it is stored as one, which stands for all.
 
     Raises:
         NotFound: no such item is stored for this account; `param` is the path of the reference.

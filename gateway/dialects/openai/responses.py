@@ -181,7 +181,7 @@ def _output(
     logprobs: Sequence[dict[str, Any]] = (),
     sealed: bool = False,
 ) -> list[dict[str, Any]]:
-    """The items, numbered by their kind: an item has the same id where others are not told."""
+    """The items, numbered by their kind: an item has the same id where others are left out."""
     output = [reasoning_item(f"rs_{id_.hex}_0", reasoning, status, sealed)] if reasoning else []
     if content:
         parts = [text_part(content, refused, logprobs)]

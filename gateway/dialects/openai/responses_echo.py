@@ -20,7 +20,7 @@ def echo(body: ResponsesBody, turn: Turn, store: bool) -> dict[str, Any]:
     """The parameters of the body, as a response object repeats them; hosted tools are not offered."""
     text = body.text.model_dump(by_alias=True, exclude_none=True) if body.text is not None else {}
     choice, reasoning = body.tool_choice, body.reasoning
-    told = {
+    echoed = {
         "background": False,
         "instructions": turn.system or None,
         "max_output_tokens": body.max_output_tokens,
@@ -45,5 +45,5 @@ def echo(body: ResponsesBody, turn: Turn, store: bool) -> dict[str, Any]:
     }
     for name in ("prompt_cache_key", "safety_identifier"):
         if isinstance(value := (body.model_extra or {}).get(name), str):
-            told[name] = value
-    return told
+            echoed[name] = value
+    return echoed

@@ -46,6 +46,14 @@ def explain(error: GatewayError, config: ProviderConfig, inputs: Iterable[str]) 
             error.message = f"{error.default_message} It says: {reason}"
 
 
+def status_and_reason(error: GatewayError) -> tuple[int | None, str]:
+    """The provider's HTTP status, where it gave one, and why the call failed: its words, else the error's."""
+    reply = error.upstream
+    if reply is None:
+        return None, error.message
+    return reply.status, reply.reason or error.message
+
+
 def redacted(text: str, secrets: Sequence[str], inputs: Sequence[str]) -> str:
     """At most 300 characters of `text`, one line, without secrets, addresses, account ids and input."""
     if not text or sum(map(len, inputs)) > _MAX_INPUT:
