@@ -200,30 +200,29 @@ async def stream_until_it_speaks(gateway: Gateway, path: str, body: dict[str, An
 
 # Each way out of a turn: the upstream's part, what is done meanwhile, and the tokens that are charged
 # (a range: an estimate of the prompt and of what had been said).
-async def just_ask(gateway: Gateway, person: Person, headers: Any) -> None:
+async def just_ask(gateway: Gateway, person: Person, headers: Any, upstream: OpenAIUpstream) -> None:
     await gateway.http.post("/api/chat", json={**ASKED, "message": "Hi"}, headers=headers)
 
 
-async def leave(gateway: Gateway, person: Person, headers: Any) -> None:
+async def leave(gateway: Gateway, person: Person, headers: Any, upstream: OpenAIUpstream) -> None:
     await stream_until_it_speaks(gateway, "/api/chat/stream", {"message": "Hi"}, headers)
 
 
-async def leave_v1(gateway: Gateway, person: Person, headers: Any) -> None:
+async def leave_v1(gateway: Gateway, person: Person, headers: Any, upstream: OpenAIUpstream) -> None:
     key = {"x-api-key": await gateway.new_key(person)}
     await stream_until_it_speaks(gateway, "/v1/chat/completions", {**MESSAGES, "stream": True}, key)
 
 
-async def end_account_turns(gateway: Gateway, person: Person, headers: Any) -> None:
-    asked = asyncio.create_task(just_ask(gateway, person, headers))
-    while not gateway.container.tasks.cancel_owner(UUID(person.id)):  # noqa: ASYNC110 - as in `drain`
+async def end_account_turns(gateway: Gateway, person: Person, headers: Any, upstream: OpenAIUpstream) -> None:
+    asked = asyncio.create_task(just_ask(gateway, person, headers, upstream))
+    while not gateway.container.tasks.cancel_owner(UUID(person.id)):  # noqa: ASYNC110 - tasks tell nobody of their start
         await asyncio.sleep(0.01)
     await asked
 
 
-async def drain(gateway: Gateway, person: Person, headers: Any) -> None:
-    asked = asyncio.create_task(just_ask(gateway, person, headers))
-    while not len(gateway.container.tasks):  # noqa: ASYNC110 - tasks tell nobody of their start
-        await asyncio.sleep(0.01)
+async def drain(gateway: Gateway, person: Person, headers: Any, upstream: OpenAIUpstream) -> None:
+    asked = asyncio.create_task(just_ask(gateway, person, headers, upstream))
+    await upstream.wait_for_calls(1)  # its prompt is charged from here on
     await gateway.container.tasks.drained(0.01)
     await asked
 
@@ -264,7 +263,7 @@ async def test_every_way_out_of_a_turn_settles_it(
     timeouts = {"live": 1, "first_token": 1, "connect": 1, "mock": 1}
     async with serve(tier={"tokens_per_day": 1000}, timeouts=timeouts) as gateway:
         person = await gateway.sign_up()
-        await act(gateway, person, person.headers)
+        await act(gateway, person, person.headers, upstream)
         found = await settled(gateway.container.engine, person.id)
         assert found.tokens_used in (charged if isinstance(charged, range) else (charged,))
         assert found.usd_used < Decimal("0.000030")
