@@ -35,7 +35,8 @@ class StoredMessage:
 
     `summary` is what a model may be shown in place of the branch up to and including it. `request` is what a
     program asked beyond a question's text. `events` is how many events of its stream `content` stands for,
-    the last one (`done` or `error`) not among them; 0 where that is not known.
+    the last one (`done` or `error`) not among them; 0 where that is not known. `details` are what an answer was
+    shown with: the model's thoughts and the tools' results (`answer_details`).
     """
 
     id: UUID
@@ -53,6 +54,7 @@ class StoredMessage:
     tool_calls: list[Any] | None
     error: dict[str, Any] | None
     metadata: dict[str, Any]
+    details: dict[str, Any] | None
     created_at: datetime
     summary: str | None
     request: dict[str, Any] | None

@@ -23,7 +23,8 @@ class Message(Base):
     what a model reads in place of the branch up to and including this message. `request` is what a program
     asked beyond a question's text: `messages`, shown to a model in its place, and `parameters`. `events`
     counts the events of the stream that `content` stands for; `cancel_asked_at` tells the worker that writes
-    the answer to stop. `stored_bytes` is what the message counts against the account's storage. The attribute
+    the answer to stop. `details` are the thoughts and the results of tools
+    that an answer was shown with. `stored_bytes` is what the message counts against the account's storage. The attribute
     `meta` is the column `metadata`, a name that SQLAlchemy keeps for itself.
     """
 
@@ -55,6 +56,7 @@ class Message(Base):
     receipt: Mapped[dict[str, Any] | None]
     tool_calls: Mapped[list[Any] | None]
     error: Mapped[dict[str, Any] | None]
+    details: Mapped[dict[str, Any] | None]
     summary: Mapped[str | None]
     request: Mapped[dict[str, Any] | None]
     events: Mapped[int] = mapped_column(default=0, server_default=text("0"))

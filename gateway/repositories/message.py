@@ -32,6 +32,7 @@ _COLUMNS = (
     Message.tool_calls,
     Message.error,
     Message.meta,
+    Message.details,
     Message.created_at,
     Message.summary,
     Message.request,
@@ -45,6 +46,7 @@ _SIZE = func.octet_length(Message.content) + 4 * (
     func.coalesce(func.pg_column_size(Message.receipt), 0)
     + func.coalesce(func.pg_column_size(Message.tool_calls), 0)
     + func.coalesce(func.pg_column_size(Message.meta), 0)
+    + func.coalesce(func.pg_column_size(Message.details), 0)
 )
 _WHOLE_SIZE = _SIZE + 4 * func.coalesce(func.pg_column_size(Message.request), 0)
 

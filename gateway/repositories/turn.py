@@ -101,6 +101,7 @@ class TurnRepository:
                 _json(turn.error),
                 turn.lock_token,
                 turn.events,
+                _json(turn.details),
                 *_usage_arguments(turn.owner, turn.calls),
                 *(() if summary is None else (summary.message_id, clean_text(summary.text))),
             )

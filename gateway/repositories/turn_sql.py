@@ -153,7 +153,8 @@ WHERE m.id = $2 AND m.user_id = $1 AND q.user_id = $1 AND q.role = 'user'
 
 # How many arguments `_spent` takes: five of the owner, and an array for each column of a call.
 _USAGE_ARGUMENTS = 21
-_USAGE_OF_A_TURN = 16
+_USAGE_OF_A_TURN = 17
+_OWNER_OF_A_TURN = f"${_USAGE_OF_A_TURN}"
 
 
 def _spent(first: int) -> str:
@@ -190,39 +191,43 @@ WITH {_account("$2")}, {_spent(2)}, {settled("$2", "$1")}
 _ANSWER_BYTES = (
     "octet_length($3) + coalesce(octet_length(($11::jsonb)::text), 0)"
     " + coalesce(octet_length(($12::jsonb)::text), 0)"
+    " + coalesce(octet_length(($16::jsonb)::text), 0)"
 )
 
 
 def _finish(also: str = "") -> str:
     return f"""
-WITH {_account("$16")}, released AS (
+WITH {_account(_OWNER_OF_A_TURN)}, released AS (
     UPDATE conversations SET running_message_id = NULL, running_until = NULL, updated_at = now()
-    WHERE id = $2 AND user_id = $16 AND running_message_id = $1 AND lock_token = $14
+    WHERE id = $2 AND user_id = {_OWNER_OF_A_TURN} AND running_message_id = $1 AND lock_token = $14
       AND (SELECT count(*) FROM account) >= 0
     RETURNING waiting_until > now() AS waiting
 ), answered AS (
     UPDATE messages
     SET content = $3, status = $4, model = $5, provider = $6, finish_reason = $7, prompt_tokens = $8,
         completion_tokens = $9, cost_usd = $10, receipt = $11::jsonb, tool_calls = $12::jsonb,
-        error = $13::jsonb, events = $15, completed_at = now(), stored_bytes = {_ANSWER_BYTES}
-    WHERE id = $1 AND conversation_id = $2 AND user_id = $16 AND EXISTS (SELECT FROM released)
+        error = $13::jsonb, events = $15, details = $16::jsonb, completed_at = now(),
+        stored_bytes = {_ANSWER_BYTES}
+    WHERE id = $1 AND conversation_id = $2 AND user_id = {_OWNER_OF_A_TURN}
+      AND EXISTS (SELECT FROM released)
     RETURNING id, stored_bytes
-), {also}{_spent(_USAGE_OF_A_TURN)}, {settled("$16", "$1", after="answered")}
+), {also}{_spent(_USAGE_OF_A_TURN)}, {settled(_OWNER_OF_A_TURN, "$1", after="answered")}
 RETURNING EXISTS (SELECT FROM answered) AS stands,
           (SELECT waiting FROM released) IS TRUE AS waiting
 """  # noqa: S608 - as above
 
 
 # $1 message (and reservation) $2 conversation $3 content $4 status $5 model $6 provider $7 finish reason
-# $8, $9 tokens $10 cost $11 receipt $12 tool calls $13 error $14 lock token $15 events, then the usage from
-# $16 (the user) on. The answer is written only by whoever still holds the conversation; usage is in any case.
+# $8, $9 tokens $10 cost $11 receipt $12 tool calls $13 error $14 lock token $15 events $16 details, then
+# the usage from $17 (the user) on. The answer is written only by the worker that still holds the
+# conversation; usage is in any case.
 FINISH = _finish()
 # then the message that a summary goes to, and the summary
 _SUMMARISED = _USAGE_OF_A_TURN + _USAGE_ARGUMENTS
 FINISH_AND_SUMMARISE = _finish(
     f"""summarised AS (
     UPDATE messages SET summary = ${_SUMMARISED + 1}
-    WHERE id = ${_SUMMARISED} AND conversation_id = $2 AND user_id = $16
+    WHERE id = ${_SUMMARISED} AND conversation_id = $2 AND user_id = {_OWNER_OF_A_TURN}
       AND (SELECT count(*) FROM answered) >= 0
 ), """  # noqa: S608 - as above
 )

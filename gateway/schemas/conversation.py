@@ -68,6 +68,27 @@ class UsageOut(View):
         return cls.model_construct(_fields_set=None, **usage.as_json())
 
 
+class ToolRunOut(View):
+    """One call of a gateway's tool; `ok`, `ms` and `content` are null where the turn ended before the call."""
+
+    id: str
+    name: str
+    arguments: str
+    ok: bool | None
+    ms: float | None
+    content: str | None
+
+
+class DetailsOut(View):
+    """What the answer's stream showed beside its text."""
+
+    reasoning: str = Field(description="The model's thoughts; empty where it showed none.")
+    tools: list[ToolRunOut] = Field(description="The calls of the gateway's tools, in their order.")
+    truncated: bool = Field(
+        description="Together they were longer than 64 KiB: the longest texts were cut and end with ` […]`."
+    )
+
+
 class MessageOut(View):
     """One message, as in the answer of a turn; `cost_usd` is a decimal string of US dollars."""
 
@@ -86,6 +107,7 @@ class MessageOut(View):
     request_id: str | None = Field(description="of the request that an answer was made for; it is in the log")
     tool_calls: list[Any] | None
     error: dict[str, Any] | None
+    details: DetailsOut | None = Field(description="null of questions, and of answers that had none")
     metadata: dict[str, Any]
 
     @classmethod
@@ -107,6 +129,7 @@ class MessageOut(View):
             request_id=message.request_id,
             tool_calls=shown_calls(message.tool_calls),
             error=message.error,
+            details=DetailsOut.model_validate(message.details) if message.details is not None else None,
             metadata=message.metadata,
         )
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from gateway.domain.answer_details import ToolRun, ToolRuns
 from gateway.domain.events import (
     Answer,
     Attempt,
@@ -17,6 +18,7 @@ from gateway.domain.events import (
     TextDelta,
     TextReplaced,
     ToolFinished,
+    ToolStarted,
     cost_of,
 )
 from gateway.domain.usage import Usage, money
@@ -31,6 +33,7 @@ class Progress:
         self._route = RouteChosen("", 0.0, "", "", "")
         self._first_model = ""
         self._tools: list[dict[str, Any]] = []
+        self._runs = ToolRuns()
 
     def add(self, event: ChatEvent) -> None:
         """Take in one event, in order."""
@@ -43,7 +46,10 @@ class Progress:
             self._first_model = self._first_model or event.model
         elif isinstance(event, TextReplaced):
             self._text = [event.text]
+        elif isinstance(event, ToolStarted):
+            self._runs.begin(event.call.id, event.call.name, event.call.arguments)
         elif isinstance(event, ToolFinished):
+            self._runs.end(event.id, ok=event.ok, ms=event.ms, content=event.content)
             run = {"id": event.id, "name": event.name, "ok": event.ok, "ms": round(event.ms, 3)}
             if event.cost_usd:
                 run["cost_usd"] = money(event.cost_usd)
@@ -53,6 +59,11 @@ class Progress:
     def text(self) -> str:
         """The answer so far."""
         return "".join(self._text)
+
+    @property
+    def tool_runs(self) -> Sequence[ToolRun]:
+        """The calls of the gateway's tools so far, with their results."""
+        return self._runs.all
 
     def answer(self, request_id: str, status: MessageStatus, attempts: Sequence[Attempt]) -> Answer:
         """What there is, as an answer of this status."""

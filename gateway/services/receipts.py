@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from gateway.core import metrics
 from gateway.core.exceptions import GatewayError
+from gateway.domain.answer_details import kept_details
 from gateway.domain.conversation import REQUEST_ID
 from gateway.domain.events import Answer, Attempt
 from gateway.domain.kept_messages import stored_calls
@@ -72,6 +73,7 @@ def finished_turn(
         tool_calls=stored_calls(answer.tool_calls, answer.vendor) or None,
         error={"code": error.code, "message": error.message} if error is not None else None,
         calls=calls,
+        details=kept_details(answer.reasoning, live.progress.tool_runs),
     )
 
 

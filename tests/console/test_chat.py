@@ -224,6 +224,26 @@ async def test_tools_show_what_was_asked_and_said_as_it_happens(page: Page, upst
     await expect(step).to_be_visible()
 
 
+async def test_thoughts_and_results_of_tools_are_there_after_a_reload(
+    page: Page, upstream: OpenAIUpstream
+) -> None:
+    upstream.script(
+        Reply(
+            text=(), reasoning=("Six times ", "seven."), tools=[Tool("calculator", ('{"expression":"6*7"}',))]
+        ),
+        Reply(text=("It is 42.",)),
+    )
+    await ask(page, "What is 6 * 7?")
+    await expect(text_of(answers(page))).to_have_text("It is 42.")
+    await page.reload()
+    await expect(text_of(answers(page))).to_have_text("It is 42.")
+    await answers(page).get_by_text("Thoughts", exact=True).click()
+    await expect(answers(page).get_by_text("Six times seven.")).to_be_visible()
+    await answers(page).locator("details").filter(has_text="Calculator").locator("summary").click()
+    await expect(answers(page).get_by_text('"expression": "6*7"')).to_be_visible()
+    await expect(answers(page).locator("pre").filter(has_text="42")).to_be_visible()
+
+
 async def test_tools_that_are_switched_off_are_not_offered(page: Page, upstream: OpenAIUpstream) -> None:
     upstream.script(Reply())
     await page.get_by_role("button", name="All tools").click()

@@ -189,6 +189,57 @@ async def test_tools_of_the_gateway_show_in_the_stream(
     assert shown["done"]["message"]["content"] == "Four."
 
 
+@pytest.mark.parametrize("path", ["/api/chat", "/api/chat/stream"])
+async def test_thoughts_and_results_of_tools_are_kept_counted_exported_and_deleted(
+    gateway: Gateway, person: Person, first: OpenAIUpstream, path: str
+) -> None:
+    call = Tool("calculator", ('{"expression":"2+2"}',), "call_9")
+    thought = "Two and two. " * 400
+    first.script(
+        Reply(text=(), reasoning=(thought,), tools=(call,), finish="tool_calls"), Reply(text=("Four.",))
+    )
+    answer = await gateway.http.post(path, json={"message": "2+2?"}, headers=person.headers)
+    assert answer.status_code == 200, answer.text
+    listed = await gateway.http.get("/api/conversations", headers=person.headers)
+    conversation = f"/api/conversations/{listed.json()['items'][0]['id']}"
+    read = (await gateway.http.get(conversation, headers=person.headers)).json()["messages"]
+    assert read[0]["details"] is None
+    details = read[1]["details"]
+    assert (details["reasoning"], details["truncated"]) == (thought, False)
+    [run] = details["tools"]
+    assert run["ms"] >= 0
+    assert (run["name"], run["arguments"], run["ok"]) == ("calculator", '{"expression":"2+2"}', True)
+    assert "4" in run["content"]
+    pages = (await gateway.http.get(f"{conversation}/messages", headers=person.headers)).json()
+    assert pages["items"][1]["details"] == details
+    export = (await gateway.http.get("/api/user/me/export", headers=person.headers)).json()
+    assert export["conversations"][0]["messages"][1]["details"] == details
+    assert export["budgets"][0]["stored_bytes"] > len(thought)
+    assert (await gateway.http.delete(conversation, headers=person.headers)).status_code == 204
+    after = (await gateway.http.get("/api/user/me/export", headers=person.headers)).json()
+    assert after["budgets"][0]["stored_bytes"] == 0
+
+
+async def test_a_stopped_answer_keeps_the_thoughts_that_were_shown(
+    gateway: Gateway, person: Person, first: OpenAIUpstream
+) -> None:
+    gate = asyncio.Event()
+    first.script(Reply(reasoning=("Hm. ", "Let me see."), text=("Well", " then"), gate=gate, gate_at=3))
+    body = {"message": "Say something."}
+    async with gateway.http.stream("POST", "/api/chat/stream", json=body, headers=person.headers) as stream:
+        message_id = conversation_id = ""
+        async for line in stream.aiter_lines():
+            data = json.loads(line.removeprefix("data: ")) if line.startswith("data: ") else {}
+            message_id = message_id or data.get("message_id", "")
+            conversation_id = conversation_id or data.get("conversation_id", "")
+            if data == {"text": "Well"}:
+                await gateway.http.post(f"/api/chat/{message_id}/cancel", headers=person.headers)
+    gate.set()
+    kept = await messages_of(gateway, person, conversation_id)
+    assert (kept[1]["status"], kept[1]["content"]) == ("cancelled", "Well")
+    assert kept[1]["details"] == {"reasoning": "Hm. Let me see.", "tools": [], "truncated": False}
+
+
 async def test_a_persons_answer_is_written_though_the_client_has_gone(
     gateway: Gateway, person: Person, first: OpenAIUpstream
 ) -> None:

@@ -184,6 +184,7 @@ async def test_a_message_has_the_shape_of_an_answer(client, turns, user):
         "receipt": {"intent": "chat"},
         "tool_calls": None,
         "error": None,
+        "details": None,
         "metadata": {},
         "request_id": None,
         "siblings": [str(begun.answer_id)],

@@ -326,6 +326,8 @@ export interface components {
              * Format: date-time
              */
             created_at: string;
+            /** @description null of questions, and of answers that had none */
+            details: components["schemas"]["DetailsOut"] | null;
             /** Error */
             error: {
                 [key: string]: unknown;
@@ -693,6 +695,27 @@ export interface components {
             password: string;
         };
         /**
+         * DetailsOut
+         * @description What the answer's stream showed beside its text.
+         */
+        DetailsOut: {
+            /**
+             * Reasoning
+             * @description The model's thoughts; empty where it showed none.
+             */
+            reasoning: string;
+            /**
+             * Tools
+             * @description The calls of the gateway's tools, in their order.
+             */
+            tools: components["schemas"]["ToolRunOut"][];
+            /**
+             * Truncated
+             * @description Together they were longer than 64 KiB: the longest texts were cut and end with ` […]`.
+             */
+            truncated: boolean;
+        };
+        /**
          * ErrorBody
          * @description The one shape of an error.
          */
@@ -897,6 +920,8 @@ export interface components {
              * Format: date-time
              */
             created_at: string;
+            /** @description null of questions, and of answers that had none */
+            details: components["schemas"]["DetailsOut"] | null;
             /** Error */
             error: {
                 [key: string]: unknown;
@@ -1476,6 +1501,24 @@ export interface components {
              * @constant
              */
             token_type: "bearer";
+        };
+        /**
+         * ToolRunOut
+         * @description One call of a gateway's tool; `ok`, `ms` and `content` are null where the turn ended before the call.
+         */
+        ToolRunOut: {
+            /** Arguments */
+            arguments: string;
+            /** Content */
+            content: string | null;
+            /** Id */
+            id: string;
+            /** Ms */
+            ms: number | null;
+            /** Name */
+            name: string;
+            /** Ok */
+            ok: boolean | null;
         };
         /** UsageOut */
         UsageOut: {

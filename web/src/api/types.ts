@@ -12,6 +12,7 @@ export type Conversation = Schemas["ConversationOut"];
 export type ConversationPage = Schemas["ConversationPage"];
 export type ConversationRead = Schemas["ConversationRead"];
 export type Message = Schemas["BranchMessageOut"];
+export type Details = Schemas["DetailsOut"];
 export type Answer = Schemas["AnswerView"];
 export type Receipt = Schemas["Receipt"];
 export type Attempt = Schemas["Attempt"];

@@ -35,6 +35,7 @@ export const Answer = memo(function Answer({ view, busy, onRegenerate, onRead }:
         </details>
       )}
       <Steps steps={view.steps} />
+      {view.shortened && <p className="mb-3 text-xs text-ink-soft">{t("chat.shortened")}</p>}
       {view.text && <Markdown text={view.text} growing={live} />}
       <Standing view={view} />
       {!live && (

@@ -40,7 +40,7 @@ function Step({ step }: { step: ToolStep }) {
         {result?.content ? (
           <Text label={t("chat.toolResult")} text={result.content} />
         ) : (
-          result && <p className="text-ink-soft">{t("chat.toolNotKept")}</p>
+          result && <p className="text-ink-soft">{t("chat.toolNoResult")}</p>
         )}
       </div>
     </details>

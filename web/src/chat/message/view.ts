@@ -1,5 +1,5 @@
 /** One shape for what is shown of an answer, whether it is being made or was read. */
-import type { Message, Receipt } from "../../api/types";
+import type { Details, Message, Receipt } from "../../api/types";
 import type { Failure, ToolStep, Turn } from "../stream/turn";
 
 export type State =
@@ -20,6 +20,8 @@ export interface AnswerView {
   text: string;
   reasoning: string;
   steps: readonly ToolStep[];
+  /** Whether the gateway kept thoughts and results only in part. */
+  shortened: boolean;
   model: string;
   provider: string;
   reason: string;
@@ -46,6 +48,7 @@ export function viewOfTurn(turn: Turn): AnswerView {
     text: turn.text,
     reasoning: turn.reasoning,
     steps: turn.steps,
+    shortened: false,
     model: answer?.message.model ?? route?.model ?? "",
     provider: answer?.message.provider ?? route?.provider ?? "",
     reason: answer?.receipt.reason ?? route?.reason ?? "",
@@ -66,13 +69,15 @@ export function viewOfTurn(turn: Turn): AnswerView {
 /** `seen` is what this tab saw of its making, if it did. */
 export function viewOfMessage(message: Message, seen: Turn | undefined): AnswerView {
   const receipt = message.receipt as Receipt | null;
+  const { details } = message;
   const error = message.error as { code?: string; message?: string } | null;
   return {
     id: message.id,
     state: stateOfMessage(message.status),
     text: message.content,
-    reasoning: seen?.reasoning ?? "",
-    steps: seen?.steps ?? keptSteps(receipt),
+    reasoning: seen?.reasoning || (details?.reasoning ?? ""),
+    steps: seen?.steps.length ? seen.steps : keptSteps(details, receipt),
+    shortened: details?.truncated === true && !seen?.reasoning && !seen?.steps.length,
     model: message.model ?? "",
     provider: message.provider ?? "",
     reason: receipt?.reason ?? "",
@@ -111,8 +116,15 @@ function stateOfMessage(status: string): State {
   }
 }
 
-/** Tools' names and times are in the receipt; what they said is not kept. */
-function keptSteps(receipt: Receipt | null): ToolStep[] {
+/** What tools said; of answers from before it was kept, only their names and times, from the receipt. */
+function keptSteps(details: Details | null, receipt: Receipt | null): ToolStep[] {
+  if (details?.tools.length)
+    return details.tools.map(({ id, name, arguments: given, ok, ms, content }, index) => ({
+      id: `${index} ${id}`,
+      name,
+      arguments: given,
+      result: { ok: ok === true, content: content ?? "", ms: ms ?? 0 },
+    }));
   return (receipt?.tools ?? []).map((run, index) => ({
     id: String(run.id ?? index),
     name: String(run.name ?? ""),

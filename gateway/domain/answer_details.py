@@ -1,0 +1,101 @@
+"""What was shown beside an answer's text: the model's thoughts and the tools' results, cut to a bounded size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+# Bytes of all texts of one answer's details together.
+MOST_BYTES: Final = 64 * 1024
+# Names and ids are the model's words, too.
+_LONGEST_NAME: Final = 200
+MARK: Final = " […]"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRun:
+    """One call of a gateway's tool; `ok`, `ms` and `content` are None until it has ended."""
+
+    id: str
+    name: str
+    arguments: str
+    ok: bool | None = None
+    ms: float | None = None
+    content: str | None = None
+
+
+def kept_details(reasoning: str, runs: Sequence[ToolRun]) -> dict[str, Any] | None:
+    """The details as JSON, None where there are none.
+
+    Texts that are too long together are cut, the longest first, and end with `MARK`; `truncated` says so.
+    """
+    if not reasoning and not runs:
+        return None
+    texts = [reasoning, *(text for run in runs for text in (run.arguments, run.content or ""))]
+    longest = _longest(len(_encoded(text)) for text in texts)
+    cut = [_cut(text, longest) for text in texts]
+    rest = iter(cut[1:])
+    return {
+        "reasoning": cut[0],
+        "tools": [_run(run, rest) for run in runs],
+        "truncated": cut != texts,
+    }
+
+
+def _run(run: ToolRun, texts: Iterator[str]) -> dict[str, Any]:
+    arguments, content = next(texts), next(texts)
+    return {
+        "id": run.id[:_LONGEST_NAME],
+        "name": run.name[:_LONGEST_NAME],
+        "arguments": arguments,
+        "ok": run.ok,
+        "ms": None if run.ms is None else round(run.ms, 3),
+        "content": None if run.content is None else content,
+    }
+
+
+def _longest(sizes: Iterator[int]) -> int:
+    """The most bytes that one text may have, such that all texts together have at most `MOST_BYTES`."""
+    ascending = sorted(sizes)
+    left = MOST_BYTES
+    for at, size in enumerate(ascending):
+        share = left // (len(ascending) - at)
+        if size > share:
+            return share
+        left -= size
+    return MOST_BYTES
+
+
+def _cut(text: str, most: int) -> str:
+    data = _encoded(text)
+    if len(data) <= most:
+        return text
+    return data[: max(0, most - len(MARK.encode()))].decode(errors="ignore") + MARK
+
+
+def _encoded(text: str) -> bytes:
+    """Lone surrogates, which a model's text may hold, count as one byte."""
+    return text.encode(errors="replace")
+
+
+class ToolRuns:
+    """The tool calls of a turn in the order in which they began."""
+
+    def __init__(self) -> None:
+        self._runs: list[ToolRun] = []
+
+    def begin(self, id_: str, name: str, arguments: str) -> None:
+        self._runs.append(ToolRun(id_, name, arguments))
+
+    def end(self, id_: str, *, ok: bool, ms: float, content: str) -> None:
+        """Set the result of the newest call with this id that has none; ids may come again in a later round."""
+        for at in reversed(range(len(self._runs))):
+            run = self._runs[at]
+            if run.id == id_ and run.ok is None:
+                self._runs[at] = replace(run, ok=ok, ms=ms, content=content)
+                return
+
+    @property
+    def all(self) -> Sequence[ToolRun]:
+        return tuple(self._runs)
