@@ -1,4 +1,4 @@
-"""What was shown beside an answer's text: the model's thoughts and the tools' results, cut to a bounded size."""
+"""What was shown beside an answer's text: the model's thoughts and the tools' results, in bounded size."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class ToolRuns:
         self._runs.append(ToolRun(id_, name, arguments))
 
     def end(self, id_: str, *, ok: bool, ms: float, content: str) -> None:
-        """Set the result of the newest call with this id that has none; ids may come again in a later round."""
+        """Set the result of the newest call with this id that has none: later rounds may repeat an id."""
         for at in reversed(range(len(self._runs))):
             run = self._runs[at]
             if run.id == id_ and run.ok is None:

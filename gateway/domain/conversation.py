@@ -35,8 +35,8 @@ class StoredMessage:
 
     `summary` is what a model may be shown in place of the branch up to and including it. `request` is what a
     program asked beyond a question's text. `events` is how many events of its stream `content` stands for,
-    the last one (`done` or `error`) not among them; 0 where that is not known. `details` are what an answer was
-    shown with: the model's thoughts and the tools' results (`answer_details`).
+    the last one (`done` or `error`) not among them; 0 where that is not known. `details` are what an
+    answer was shown with: the model's thoughts and the tools' results (`answer_details`).
     """
 
     id: UUID

@@ -212,8 +212,8 @@ class FinishedTurn:
     """How a persisted turn ended; `content` is whatever text had arrived, in `events` events of its stream.
 
     `lock_token` is that of `OpenedTurn`: nothing is written over what came after it.
-    `summary` is what the turn made of its branch where that had grown too long. `details` are the thoughts and
-    the tools' results (`answer_details`).
+    `summary` is what the turn made of its branch where that had grown too long. `details` are the thoughts
+    and the tools' results (`answer_details`).
     """
 
     owner: UsageOwner

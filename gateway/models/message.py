@@ -23,9 +23,9 @@ class Message(Base):
     what a model reads in place of the branch up to and including this message. `request` is what a program
     asked beyond a question's text: `messages`, shown to a model in its place, and `parameters`. `events`
     counts the events of the stream that `content` stands for; `cancel_asked_at` tells the worker that writes
-    the answer to stop. `details` are the thoughts and the results of tools
-    that an answer was shown with. `stored_bytes` is what the message counts against the account's storage. The attribute
-    `meta` is the column `metadata`, a name that SQLAlchemy keeps for itself.
+    the answer to stop. `details` are the thoughts and the results of tools that an answer was shown with.
+    `stored_bytes` is what the message counts against the account's storage. The attribute `meta` is the
+    column `metadata`, a name that SQLAlchemy keeps for itself.
     """
 
     __tablename__ = "messages"

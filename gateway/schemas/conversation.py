@@ -69,7 +69,7 @@ class UsageOut(View):
 
 
 class ToolRunOut(View):
-    """One call of a gateway's tool; `ok`, `ms` and `content` are null where the turn ended before the call."""
+    """One call of a gateway's tool; `ok`, `ms` and `content` are null where the turn ended before it did."""
 
     id: str
     name: str

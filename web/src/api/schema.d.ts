@@ -1504,7 +1504,7 @@ export interface components {
         };
         /**
          * ToolRunOut
-         * @description One call of a gateway's tool; `ok`, `ms` and `content` are null where the turn ended before the call.
+         * @description One call of a gateway's tool; `ok`, `ms` and `content` are null where the turn ended before it did.
          */
         ToolRunOut: {
             /** Arguments */
