@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -13,6 +13,8 @@ from gateway.domain.usage import Usage
 
 # Where a stored receipt says which request it is of.
 REQUEST_ID = "request_id"
+# Characters that a search shows on each side of the words it found.
+EXCERPT = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,32 @@ class Conversation:
     running_message_id: UUID | None
     created_at: datetime
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """Where the words of a search stand in a message: the words, and a line's length around them."""
+
+    message_id: UUID
+    before: str
+    match: str
+    after: str
+
+    @classmethod
+    def of(cls, message_id: UUID, before: str, match: str, after: str) -> Hit:
+        """From up to `EXCERPT + 1` characters on each side; a longer side is cut at a word, with `…`."""
+        if len(before) > EXCERPT:
+            before = "…" + (before.split(maxsplit=1)[-1] if " " in before else before[1:])
+        if len(after) > EXCERPT:
+            after = (after.rsplit(maxsplit=1)[0] if " " in after else after[:-1]) + "…"
+        return cls(message_id, before, match, after)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundConversation(Conversation):
+    """One of a search; `hit` is the newest message with the words, None where only the title has them."""
+
+    hit: Hit | None = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

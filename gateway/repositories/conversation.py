@@ -5,9 +5,25 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, delete, exists, func, insert, literal, null, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Subquery,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    null,
+    or_,
+    select,
+    true,
+    tuple_,
+    update,
+)
 
-from gateway.domain.conversation import Conversation
+from gateway.domain.conversation import EXCERPT, Conversation, FoundConversation, Hit
 from gateway.domain.pages import Chunk, Cursor
 from gateway.models.conversation import Conversation as Table
 from gateway.models.message import Message
@@ -27,6 +43,37 @@ _COLUMNS = (
     Table.created_at,
     Table.updated_at,
 )
+_NEWEST_FIRST = (Table.updated_at.desc(), Table.id.desc())
+
+
+def _has(user_id: UUID, words: str) -> tuple[ColumnElement[bool], ...]:
+    return Message.user_id == user_id, Message.content.icontains(words, autoescape=True)
+
+
+def _hit(user_id: UUID, words: str) -> FromClause:
+    """The newest message of a conversation that has the words, and what stands around them."""
+    at = func.strpos(func.lower(Message.content), func.lower(words))
+    length = func.char_length(literal(words))
+    around = EXCERPT + 1
+    return (
+        select(
+            Message.id.label("message_id"),
+            func.substr(Message.content, func.greatest(1, at - around), func.least(around, at - 1)).label(
+                "before"
+            ),
+            func.substr(Message.content, at, length).label("match"),
+            func.substr(Message.content, at + length, around).label("after"),
+        )
+        .where(Message.conversation_id == Table.id, *_has(user_id, words))
+        .order_by(Message.created_at.desc(), Message.id.desc())
+        .limit(1)
+        .lateral("hit")
+    )
+
+
+def _found(*row: Any) -> FoundConversation:
+    conversation, hit = row[: len(_COLUMNS)], row[len(_COLUMNS) :]
+    return FoundConversation(*conversation, hit=None if hit[0] is None else Hit.of(*hit))
 
 
 class ConversationRepository(Repository):
@@ -52,36 +99,44 @@ class ConversationRepository(Repository):
         row = (await self._session.execute(statement)).one_or_none()
         return None if row is None else Conversation(*row)
 
-    async def newest(
-        self, user_id: UUID, after: Cursor | None, limit: int, words: str = ""
-    ) -> Chunk[Conversation]:
-        """At most `limit` of them, the last changed first, from behind `after`; fewer where they are long.
-
-        `words` have to stand, as they are but for their case, in the title or in a message.
-        """
-        size = (1 + func.coalesce(func.octet_length(Table.system), 0)).label("size")
-        rows = select(Table.id, Table.updated_at.label("at"), size).where(Table.user_id == user_id)
-        if words:
-            said = exists().where(
-                Message.conversation_id == Table.id,
-                Message.user_id == user_id,
-                Message.content.icontains(words, autoescape=True),
-            )
-            rows = rows.where(or_(Table.title.icontains(words, autoescape=True), said))
-        if after is not None:
-            # A row comparison is one range of the index, whatever the depth of the page.
-            position = tuple_(literal(after.at), literal(after.id))
-            rows = rows.where(tuple_(Table.updated_at, Table.id) < position)
-        order = (Table.updated_at.desc(), Table.id.desc())
-        wanted = bounded(rows.order_by(*order), limit, newest_first=True)
+    async def newest(self, user_id: UUID, after: Cursor | None, limit: int) -> Chunk[Conversation]:
+        """At most `limit` of them, the last changed first, from behind `after`; fewer where they are long."""
+        wanted = self._page(user_id, after, limit)
         statement = (
             select(*_COLUMNS, wanted.c.more)
             .join(wanted, wanted.c.id == Table.id)
             .where(Table.user_id == user_id)
-            .order_by(*order)
+            .order_by(*_NEWEST_FIRST)
         )
         found = (await self._session.execute(statement)).all()
         return Chunk([Conversation(*row[:-1]) for row in found], bool(found) and found[0][-1])
+
+    async def having(
+        self, user_id: UUID, words: str, after: Cursor | None, limit: int
+    ) -> Chunk[FoundConversation]:
+        """The same of those that have `words`, in any case of their letters, in the title or in a message."""
+        said = exists().where(Message.conversation_id == Table.id, *_has(user_id, words))
+        wanted = self._page(user_id, after, limit, or_(Table.title.icontains(words, autoescape=True), said))
+        hit = _hit(user_id, words)
+        statement = (
+            select(*_COLUMNS, *hit.c, wanted.c.more)
+            .join(wanted, wanted.c.id == Table.id)
+            .outerjoin(hit, true())
+            .where(Table.user_id == user_id)
+            .order_by(*_NEWEST_FIRST)
+        )
+        found = [list(row) for row in await self._session.execute(statement)]
+        return Chunk([_found(*row[:-1]) for row in found], bool(found) and found[0][-1])
+
+    @staticmethod
+    def _page(user_id: UUID, after: Cursor | None, limit: int, *which: ColumnElement[bool]) -> Subquery:
+        size = (1 + func.coalesce(func.octet_length(Table.system), 0)).label("size")
+        rows = select(Table.id, Table.updated_at.label("at"), size).where(Table.user_id == user_id, *which)
+        if after is not None:
+            # A row comparison is one range of the index, whatever the depth of the page.
+            position = tuple_(literal(after.at), literal(after.id))
+            rows = rows.where(tuple_(Table.updated_at, Table.id) < position)
+        return bounded(rows.order_by(*_NEWEST_FIRST), limit, newest_first=True)
 
     async def claim_title(self, user_id: UUID, conversation_id: UUID) -> bool:
         """Whether a model may be asked for its title: said once, and not where the owner gave one."""

@@ -20,6 +20,7 @@ from gateway.schemas.base import Storable
 from gateway.schemas.conversation import (
     BranchMessageOut,
     ConversationCreate,
+    ConversationListed,
     ConversationOut,
     ConversationPage,
     ConversationPatch,
@@ -58,7 +59,7 @@ async def list_conversations(
 ) -> ConversationPage:
     """My conversations, the last changed first; with `q`, those whose title or messages have these words."""
     page = await service.page(person.user_id, cursor=cursor, limit=limit, words=q)
-    items = [ConversationOut.model_validate(item) for item in page.items]
+    items = [ConversationListed.model_validate(item) for item in page.items]
     return ConversationPage(items=items, next_cursor=page.next_cursor)
 
 

@@ -162,6 +162,21 @@ class ConversationOut(View):
     updated_at: datetime
 
 
+class HitOut(View):
+    """The newest message with the words that were searched for, and what stands around them."""
+
+    message_id: UUID
+    before: str
+    match: str
+    after: str
+
+
+class ConversationListed(ConversationOut):
+    """One of a list; `hit` is null without a search, and where only the title has the words."""
+
+    hit: HitOut | None = None
+
+
 class ConversationRead(ConversationOut):
     """A conversation with the branch being read, oldest message first."""
 
@@ -169,7 +184,7 @@ class ConversationRead(ConversationOut):
 
 
 class ConversationPage(View):
-    items: list[ConversationOut]
+    items: list[ConversationListed]
     next_cursor: str | None
 
 

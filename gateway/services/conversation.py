@@ -7,7 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from gateway.core.exceptions import ModelNotFound, NotFound, StorageFull
-from gateway.domain.conversation import BranchMessage, Conversation, StoredMessage
+from gateway.domain.conversation import BranchMessage, Conversation, FoundConversation, StoredMessage
 from gateway.domain.pages import Cursor, Page
 from gateway.repositories.unit_of_work import UnitOfWork
 
@@ -50,16 +50,20 @@ class ConversationService:
 
     async def page(
         self, user_id: UUID, *, cursor: str | None, limit: int, words: str = ""
-    ) -> Page[Conversation]:
-        """A page of the list, the last changed first; with `words`, of those that have them.
+    ) -> Page[Conversation] | Page[FoundConversation]:
+        """A page of the list, the last changed first; with `words`, of those that have them, with the place.
 
         Raises:
             ValidationFailed: the cursor is broken.
         """
         after = None if cursor is None else Cursor.decode(cursor)
+        words = words.strip()
         async with self._uow() as uow:
-            found = await uow.conversations.newest(user_id, after, limit, words.strip())
-        return Page.of_chunk(found, lambda row: Cursor(row.updated_at, row.id))
+            if words:
+                found = await uow.conversations.having(user_id, words, after, limit)
+                return Page.of_chunk(found, lambda row: Cursor(row.updated_at, row.id))
+            listed = await uow.conversations.newest(user_id, after, limit)
+        return Page.of_chunk(listed, lambda row: Cursor(row.updated_at, row.id))
 
     async def read(
         self, user_id: UUID, conversation_id: UUID

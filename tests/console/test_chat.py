@@ -333,6 +333,46 @@ async def test_conversations_are_found_renamed_and_deleted(page: Page, upstream:
     await expect(side.get_by_role("listitem")).to_have_count(1)
 
 
+async def test_a_search_shows_the_place_and_opens_the_conversation_there(
+    page: Page, upstream: OpenAIUpstream, gateway: Gateway, person: Person
+) -> None:
+    lines = [f"Line {number} of the herbarium.\n\n" for number in range(80)]
+    upstream.script(Reply(text=[*lines[:10], "A rare bellflower grows here.\n\n", *lines[10:]]), Reply())
+    await ask(page, "Which plants are there?")
+    await expect(page.get_by_text("Line 79 of the herbarium.")).to_be_in_viewport()
+    await page.get_by_role("button", name="New chat").click()
+    await page.get_by_role("searchbox").fill("BELLFLOWER grows")
+    side = page.get_by_role("navigation", name="Conversations")
+    found = side.get_by_role("link", name="A rare bellflower grows here.")
+    await expect(found.locator("mark")).to_have_text("bellflower grows")
+    await found.click()
+    place = page.get_by_text("A rare bellflower grows here.", exact=True)
+    await expect(place).to_be_in_viewport()
+    assert await page.evaluate("[...CSS.highlights.get('hit')][0].toString()") == "bellflower grows"
+    await expect(page.get_by_text("Line 79 of the herbarium.")).not_to_be_in_viewport()
+    # It is shown once: a branch that is chosen, or the end, stays.
+    await page.get_by_role("button", name="To the latest").click()
+    await expect(page.get_by_text("Line 79 of the herbarium.")).to_be_in_viewport()
+    await found.click()
+    await expect(place).to_be_in_viewport()
+
+
+async def test_a_place_in_another_branch_is_opened_with_its_branch(
+    page: Page, upstream: OpenAIUpstream
+) -> None:
+    upstream.script(Reply(text=["A cormorant."]), Reply(text=["A swan."]))
+    await ask(page, "Which bird?")
+    await expect(text_of(answers(page))).to_have_text("A cormorant.")
+    await page.get_by_role("button", name="Answer again").click()
+    await expect(text_of(answers(page))).to_have_text("A swan.")
+    await page.get_by_role("searchbox").fill("cormorant")
+    side = page.get_by_role("navigation", name="Conversations")
+    await side.get_by_role("link", name="A cormorant.").click()
+    await expect(text_of(answers(page))).to_have_text("A cormorant.")
+    await page.get_by_role("button", name="Next version").click()
+    await expect(text_of(answers(page))).to_have_text("A swan.")
+
+
 async def test_all_of_it_works_by_keyboard_alone(
     profile: Profile, gateway: Gateway, person: Person, upstream: OpenAIUpstream
 ) -> None:

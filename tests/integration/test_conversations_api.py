@@ -242,6 +242,46 @@ async def test_words_find_conversations_by_title_and_message_of_their_owner_alon
     assert code(await client.get("/api/conversations?q=a%00b"))[:2] == (422, "validation_failed")
 
 
+async def test_a_search_shows_the_newest_message_with_the_words_and_what_stands_around_them(
+    client, turns, user
+):
+    await client.post("/api/conversations", json={"title": "A heron"})
+    first = await say(turns, user, "Which bird stands in the pond?", "A heron\nstands there.", title="Birds")
+    long = "한국어 문장입니다 " * 20
+    second = await begin(turns, user, "And now?", conversation_id=first.conversation_id)
+    await finish(turns, second, f"{long}the grey HERON flies away. {long}")
+    items = (await client.get("/api/conversations", params={"q": "heron"})).json()["items"]
+    assert [item["title"] for item in items] == ["Birds", "A heron"]
+    assert items[1]["hit"] is None
+    hit = items[0]["hit"]
+    assert (hit["message_id"], hit["match"]) == (str(second.answer_id), "HERON")
+    assert (hit["before"][0], hit["after"][-1]) == ("…", "…")
+    assert hit["before"].endswith("입니다 the grey ")
+    assert hit["after"].startswith(" flies away. 한국어")
+    assert max(len(hit["before"]), len(hit["after"])) <= 61
+    items = (await client.get("/api/conversations", params={"q": "bird stands"})).json()["items"]
+    assert items[0]["hit"] == {
+        "message_id": str(first.question_id),
+        "before": "Which ",
+        "match": "bird stands",
+        "after": " in the pond?",
+    }
+    listed = (await client.get("/api/conversations")).json()["items"]
+    assert [item["hit"] for item in listed] == [None, None]
+
+
+async def test_the_pages_of_a_search_have_their_hits(client, turns, user):
+    said = [await say(turns, user, f"Question {number}", f"Answer {number}: moss") for number in range(3)]
+    found, cursor = [], None
+    for _ in range(3):
+        query = {"q": "MOSS", "limit": 1, **({"cursor": cursor} if cursor else {})}
+        page = (await client.get("/api/conversations", params=query)).json()
+        found += [(item["hit"]["message_id"], item["hit"]["before"]) for item in page["items"]]
+        cursor = page["next_cursor"]
+    assert cursor is None
+    assert found == [(str(one.answer_id), f"Answer {number}: ") for number, one in [*enumerate(said)][::-1]]
+
+
 async def test_a_mistyped_cursor_is_refused(client):
     for _ in range(2):
         await client.post("/api/conversations", json={})

@@ -500,6 +500,38 @@ export interface components {
             title?: string | null;
         };
         /**
+         * ConversationListed
+         * @description One of a list; `hit` is null without a search, and where only the title has the words.
+         */
+        ConversationListed: {
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Head Id */
+            head_id: string | null;
+            hit?: components["schemas"]["HitOut"] | null;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Model */
+            model: string | null;
+            /** Running Message Id */
+            running_message_id: string | null;
+            /** System */
+            system: string | null;
+            /** Title */
+            title: string;
+            /**
+             * Updated At
+             * Format: date-time
+             */
+            updated_at: string;
+        };
+        /**
          * ConversationOut
          * @description One conversation; `running_message_id` is the answer being written, null where none is.
          */
@@ -533,7 +565,7 @@ export interface components {
         /** ConversationPage */
         ConversationPage: {
             /** Items */
-            items: components["schemas"]["ConversationOut"][];
+            items: components["schemas"]["ConversationListed"][];
             /** Next Cursor */
             next_cursor: string | null;
         };
@@ -757,6 +789,23 @@ export interface components {
         ForgotPasswordBody: {
             /** Email */
             email: string;
+        };
+        /**
+         * HitOut
+         * @description The newest message with the words that were searched for, and what stands around them.
+         */
+        HitOut: {
+            /** After */
+            after: string;
+            /** Before */
+            before: string;
+            /** Match */
+            match: string;
+            /**
+             * Message Id
+             * Format: uuid
+             */
+            message_id: string;
         };
         /**
          * KeySums

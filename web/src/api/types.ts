@@ -9,6 +9,7 @@ export type ApiKey = Schemas["ApiKeyView"];
 export type CreatedApiKey = Schemas["CreatedApiKeyView"];
 export type Usage = Schemas["UsageView"];
 export type Conversation = Schemas["ConversationOut"];
+export type ListedConversation = Schemas["ConversationListed"];
 export type ConversationPage = Schemas["ConversationPage"];
 export type ConversationRead = Schemas["ConversationRead"];
 export type Message = Schemas["BranchMessageOut"];

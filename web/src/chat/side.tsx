@@ -82,7 +82,7 @@ const List = memo(function List({ searched }: { searched: string }) {
           <h2 className="px-3 pb-1 text-xs font-medium text-ink-soft">{t(`chat.groups.${group.name}`)}</h2>
           <ul>
             {group.items.map((item) => (
-              <Item key={item.id} conversation={item} />
+              <Item key={item.id} conversation={item} words={old ? "" : searched} />
             ))}
           </ul>
         </section>

@@ -10,6 +10,7 @@ import { type AnswerView, viewOfMessage, viewOfTurn } from "./message/view";
 import { ended, type Turn } from "./stream/turn";
 import { recall, useTurn } from "./stream/turns";
 import { useFollow } from "./use-follow";
+import { useHit } from "./use-hit";
 
 interface ThreadProps {
   place: string;
@@ -29,6 +30,7 @@ export function Thread({ place, messages, empty, ...acts }: ThreadProps) {
   const { away, jump, goTo } = useFollow(scroller, turn ?? messages);
   useAnnouncements(turn);
   useReadingPlace(scroller, place, jump, goTo);
+  useHit(scroller, messages, goTo, acts.onRead);
   const asked = turn !== undefined;
   // Who asks wants to see the answer; who reads above when it ends stays there.
   useEffect(() => {

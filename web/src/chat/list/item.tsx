@@ -1,7 +1,7 @@
 import { type FormEvent, memo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { NavLink, useMatch, useNavigate } from "react-router";
-import type { Conversation } from "../../api/types";
+import type { Conversation, ListedConversation } from "../../api/types";
 import { plainLine } from "../../lib/text";
 import { Button } from "../../ui/button";
 import { cx } from "../../ui/cx";
@@ -10,24 +10,44 @@ import { TextField } from "../../ui/field";
 import { Menu, MenuItem } from "../../ui/menu";
 import { toastError } from "../../ui/toast";
 import { useChangeConversation, useDeleteConversation } from "../queries";
+import type { HitState } from "../use-hit";
+import { Marked } from "./marked";
 
-export const Item = memo(function Item({ conversation }: { conversation: Conversation }) {
+interface ItemProps {
+  conversation: ListedConversation;
+  /** What was searched for; empty where nothing was. */
+  words: string;
+}
+
+export const Item = memo(function Item({ conversation, words }: ItemProps) {
   const { t } = useTranslation();
   const [asking, setAsking] = useState<"rename" | "delete" | null>(null);
   const title = plainLine(conversation.title) || t("chat.untitled");
+  const { hit } = conversation;
+  const state: HitState | null = hit ? { hit: { messageId: hit.message_id, words: hit.match } } : null;
   return (
     <li className="group relative">
       <NavLink
         to={`/c/${conversation.id}`}
+        state={state}
         title={title}
         className={({ isActive }) =>
           cx(
-            "flex min-h-9 items-center rounded-sm py-1.5 pr-9 pl-3 text-sm hover:bg-hover",
+            "flex min-h-9 flex-col justify-center rounded-sm py-1.5 pr-9 pl-3 text-sm hover:bg-hover",
             isActive && "bg-hover font-medium",
           )
         }
       >
-        <span className="truncate">{title}</span>
+        <span className="truncate">
+          <Marked text={title} words={words} />
+        </span>
+        {hit && (
+          <span className="line-clamp-2 text-xs font-normal text-ink-soft">
+            {hit.before}
+            <Marked text={hit.match} words={hit.match} />
+            {hit.after}
+          </span>
+        )}
       </NavLink>
       <Menu
         label={t("chat.actionsOf", { title })}

@@ -22,7 +22,12 @@ export const Answer = memo(function Answer({ view, busy, onRegenerate, onRead }:
   const [receipt, setReceipt] = useState(false);
   const live = LIVE.has(view.state);
   return (
-    <article aria-label={t("chat.assistant")} aria-busy={live} className="flex flex-col">
+    <article
+      aria-label={t("chat.assistant")}
+      aria-busy={live}
+      data-message={view.id ?? undefined}
+      className="flex flex-col"
+    >
       <h2 className="unseen">{t("chat.assistant")}</h2>
       {view.reasoning && (
         <details className="mb-3 rounded-sm border border-line bg-panel text-sm" open={live && !view.text}>

@@ -21,7 +21,7 @@ export const Question = memo(function Question({ text, message, busy, onEdit, on
   const { t } = useTranslation();
   const [editing, setEditing] = useState(false);
   return (
-    <article aria-label={t("chat.you")} className="flex flex-col items-end gap-1">
+    <article aria-label={t("chat.you")} data-message={message?.id} className="flex flex-col items-end gap-1">
       {editing && message ? (
         <Editor
           text={text}
