@@ -7,14 +7,17 @@ common proxies, so that what passes nginx passes here.
 from __future__ import annotations
 
 import asyncio
+import logging
 from asyncio import TimerHandle
 from typing import Any, ClassVar, Final
 from uuid import uuid4
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from gateway.core.exceptions import GatewayError, HeadersTooLarge, RequestTimeout, Unavailable
+from gateway.core.exceptions import GatewayError, HeadersTooLarge, InvalidRequest, RequestTimeout, Unavailable
 from gateway.dialects.errors import error_response_parts
+from gateway.middleware.exchange import REFUSED
+from gateway.middleware.refused import RefusedRequest, RefusedRequests
 
 # Bytes of a body that are always accepted; only what is beyond them counts against `large_bytes`.
 SMALL_PART: Final = 64 * 1024
@@ -29,6 +32,16 @@ class Unfinished:
         self.bytes = 0
 
 
+class _WithoutInvalid(logging.Filter):
+    """Drops uvicorn's own line for each request that is not HTTP: it has no limit, and ours has."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.msg != "Invalid HTTP request received."
+
+
+_WITHOUT_INVALID = _WithoutInvalid()
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """Answers 431, 408 or 503 and closes the connection of a request that passes a bound."""
 
@@ -40,9 +53,11 @@ class BoundedProtocol(HttpToolsProtocol):
     # Connections whose headers are incomplete; beyond that the one that has waited longest is closed.
     most_heads: ClassVar[int] = 1000
     unfinished: ClassVar[Unfinished] = Unfinished()
+    refused: ClassVar[RefusedRequests] = RefusedRequests()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.logger.addFilter(_WITHOUT_INVALID)
         self._unparsed = 0
         self._body_bytes = 0
         self._held = 0
@@ -75,13 +90,14 @@ class BoundedProtocol(HttpToolsProtocol):
             self._expect_head()
 
     def on_headers_complete(self) -> None:
-        self._unparsed = 0
         self._head_done()
         self._body_done()
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self.header_bytes:
+            self.scope["method"] = self.parser.get_method().decode("ascii")
             self._refuse(HeadersTooLarge())
             return
+        self._unparsed = 0
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -144,22 +160,51 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self._body_timer = self.loop.call_later(left, self._check_body)
 
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP, as uvicorn does; with a count and a limited log line."""
+        if self.transport.is_closing():
+            return
+        self._note(400, InvalidRequest.code, f"req_{uuid4().hex}")
+        super().send_400_response(msg)
+
     def _refuse(self, error: GatewayError) -> None:
         """Answer with the error, unless an answer has begun, and close the connection."""
         if self.transport.is_closing():
             return
         cycle: RequestResponseCycle | None = self.cycle
-        if cycle is None or cycle.response_complete or not cycle.response_started:
-            self.transport.write(_answer(error))
-        if cycle is not None and not cycle.response_complete:
+        active = cycle is not None and not cycle.response_complete
+        if cycle is None or not active:
+            request_id = f"req_{uuid4().hex}"
+            self._note(error.status, error.code, request_id)
+            self.transport.write(_answer(error, request_id))
+        else:
+            if not cycle.response_started:
+                self.transport.write(_answer(error, _refuse_cycle(cycle, error)))
             cycle.disconnected = True
             cycle.message_event.set()
         self.transport.close()
 
+    def _note(self, status: int, code: str, request_id: str) -> None:
+        """Log and count a request that the application never sees."""
+        begun = self.scope is not None and bool(self._unparsed)
+        url = self.url.partition(b"?")[0].decode("latin-1") if begun else None
+        method = self.scope.get("method") if begun else None
+        self.refused.note(
+            RefusedRequest(request_id, status, code, method, url, self.client[0] if self.client else None)
+        )
 
-def _answer(error: GatewayError) -> bytes:
+
+def _refuse_cycle(cycle: RequestResponseCycle, error: GatewayError) -> str:
+    """Name the answer in the request's state, where the application's log line takes it from; its id."""
+    state: dict[str, Any] = cycle.scope["state"]
+    state[REFUSED] = error.status
+    state["code"] = error.code
+    request_id: str = state.setdefault("request_id", f"req_{uuid4().hex}")
+    return request_id
+
+
+def _answer(error: GatewayError, request_id: str) -> bytes:
     """A whole HTTP answer, in the one shape of errors."""
-    request_id = f"req_{uuid4().hex}"
     status, headers, body = error_response_parts(error, request_id)
     headers |= {"x-request-id": request_id, "content-length": str(len(body)), "connection": "close"}
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())

@@ -27,16 +27,22 @@ def write_access_line(exchange: Exchange) -> None:
     if (template := route_template(exchange.scope)) != UNMATCHED:
         fields["route"] = template
     status = exchange.outcome
-    write = log.debug if is_quiet(path) else log.warning if status >= 500 else log.info
+    bad = status >= 500 or exchange.refused is not None
+    write = log.debug if is_quiet(path) else log.warning if bad else log.info
     write(
         "request",
         request_id=exchange.context.request_id,
         trace_id=exchange.context.trace_id,
         user_id=str(user_id) if user_id is not None else None,
         method=exchange.method,
-        path=path if len(path) <= _MAX_PATH else path[:_MAX_PATH] + "…",
+        path=shown_path(path),
         status=status,
         duration_ms=round(exchange.seconds() * 1000, 2),
         client_ip=exchange.client_ip,
         **fields,
     )
+
+
+def shown_path(path: str) -> str:
+    """The path as a log line shows it: bounded."""
+    return path if len(path) <= _MAX_PATH else path[:_MAX_PATH] + "…"

@@ -10,6 +10,8 @@ from gateway.core.request_context import RequestContext
 from gateway.core.tracing import NOTHING, Span
 
 CLIENT_GONE = 499
+# In the scope's state: the status with which the HTTP protocol itself ended a request that had begun.
+REFUSED = "refused_status"
 RawHeaders = list[tuple[bytes, bytes]]
 
 
@@ -38,8 +40,16 @@ class Exchange:
         return str(self.scope["method"])
 
     @property
+    def refused(self) -> int | None:
+        """The status of the HTTP protocol's own answer, if it answered before the application did."""
+        status: int | None = self.scope["state"].get(REFUSED)
+        return status
+
+    @property
     def outcome(self) -> int:
         """The status for logs and metrics: 499 where the client left or the task was cancelled too early."""
+        if (refused := self.refused) is not None:
+            return refused
         if (self.gone and not self.complete) or self.status is None:
             return CLIENT_GONE
         return self.status

@@ -19,7 +19,7 @@ _histograms: dict[tuple[str, str], Histogram] = {}
 
 def observe(exchange: Exchange) -> None:
     """Count a finished exchange and its latency."""
-    method = exchange.method if exchange.method in _METHODS else "OTHER"
+    method = known_method(exchange.method)
     path = route_template(exchange.scope)
     key = (method, path, exchange.outcome)
     counter = _counters.get(key)
@@ -32,6 +32,11 @@ def observe(exchange: Exchange) -> None:
     seconds = exchange.seconds()
     histogram.observe(seconds)
     request_stats.add(path, method, key[2], seconds, exchange.context.request_id)
+
+
+def known_method(method: str) -> str:
+    """The method as a label; what a client made up is OTHER."""
+    return method if method in _METHODS else "OTHER"
 
 
 def route_template(scope: dict[str, Any]) -> str:

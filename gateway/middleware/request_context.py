@@ -18,7 +18,9 @@ def open_exchange(scope: dict[str, Any], addresses: ClientAddresses) -> Exchange
     Sets `request_id`, `trace_id` and `client_ip` in the scope's state, and takes trailing slashes off its
     path, so that `/x/` and `/x` are one route without a redirect.
     """
-    request_id = traceparent = tracestate = None
+    state = scope.setdefault("state", {})
+    traceparent = tracestate = None
+    request_id: str | None = None
     for name, value in scope["headers"]:
         if name == b"x-request-id":
             request_id = value.decode("latin-1")
@@ -28,7 +30,8 @@ def open_exchange(scope: dict[str, Any], addresses: ClientAddresses) -> Exchange
             tracestate = value.decode("latin-1")
     client_ip = addresses.of(scope)
     addresses.adopt_outside(scope)
-    context = new_context(request_id, traceparent, client_ip)
+    # The HTTP protocol may have answered already, and named the request in its answer.
+    context = new_context(state.get("request_id") or request_id, traceparent, client_ip)
     path: str = scope["path"]
     span = NOTHING
     if not is_quiet(path) and (traced := server_span(traceparent, tracestate)) is not None:
@@ -36,7 +39,6 @@ def open_exchange(scope: dict[str, Any], addresses: ClientAddresses) -> Exchange
         context = replace(context, trace_id=trace_id, span_id=span_id, trace_flags=flags)
     if path.endswith("/") and path != "/":
         scope["path"] = path.rstrip("/") or "/"
-    state = scope.setdefault("state", {})
     state["request_id"] = context.request_id
     state["trace_id"] = context.trace_id
     state["client_ip"] = client_ip

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
 import pytest
+import structlog
 import uvicorn
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from gateway.cli.http_protocol import SMALL_PART, BoundedProtocol, Unfinished
+from gateway.core import metrics
+from gateway.middleware import access_log, refused
+from gateway.middleware.client_ip import ClientAddresses
+from gateway.middleware.refused import RefusedRequests
+from gateway.middleware.stack import Edge
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 HEAD = b"POST / HTTP/1.1\r\nhost: gateway\r\n"
@@ -37,14 +43,17 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 @asynccontextmanager
 async def served(
-    received: asyncio.Queue[int] | None = None, **bounds: Any
+    received: asyncio.Queue[int] | None = None, application: ASGIApp = app, **bounds: Any
 ) -> AsyncIterator[tuple[type[BoundedProtocol], Callable[[], Awaitable[Any]]]]:
     """The protocol with other bounds on a port of loopback, and how to connect to it.
 
     `received` gets how much of a body the application has read so far.
     """
-    protocol = type("Small", (BoundedProtocol,), {"unfinished": Unfinished(), **bounds})
-    config = uvicorn.Config(app, http=protocol, lifespan="off", log_config=None, access_log=False, ws="none")
+    own = {"unfinished": Unfinished(), "refused": RefusedRequests()}
+    protocol = type("Small", (BoundedProtocol,), {**own, **bounds})
+    config = uvicorn.Config(
+        application, http=protocol, lifespan="off", log_config=None, access_log=False, ws="none"
+    )
     config.load()
     state = ServerState()
     loop = asyncio.get_running_loop()
@@ -64,6 +73,23 @@ async def served(
             connection.transport.abort()
         await asyncio.gather(*state.tasks)
         await server.wait_closed()
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The access log's lines."""
+    capture = structlog.testing.LogCapture()
+    logger = structlog.wrap_logger(
+        None, processors=[capture], wrapper_class=structlog.make_filtering_bound_logger(0)
+    )
+    monkeypatch.setattr(access_log, "log", logger)
+    monkeypatch.setattr(refused, "log", logger)
+    return capture.entries  # type: ignore[return-value]
+
+
+def requests_counted(method: str, status: int) -> float:
+    labels = {"method": method, "path": "unmatched", "status": str(status)}
+    return metrics.registry.get_sample_value("gateway_requests_total", labels) or 0.0
 
 
 async def everything(reader: Reader) -> bytes:
@@ -219,3 +245,101 @@ async def test_of_too_many_connections_without_headers_the_oldest_is_closed() ->
         assert len(protocol.unfinished.heads) == 2
         for _, writer in waiting:
             writer.close()
+
+
+@pytest.mark.parametrize(
+    ("request_", "bounds", "status", "known"),
+    [
+        (HEAD + b"x: " + b"a" * 9000, {"header_bytes": 8000}, 431, ("POST", "/", "headers_too_large")),
+        (
+            b"GET /a?secret HTTP/1.1\r\nx: " + b"a" * 9000 + b"\r\n\r\n",
+            {"header_bytes": 8000},
+            431,
+            ("GET", "/a", "headers_too_large"),
+        ),
+        (
+            b"GET /a?secret HTTP/1.1\r\nhost: g",
+            {"header_seconds": 0.05},
+            408,
+            (None, "/a", "request_timeout"),
+        ),
+        (b"", {"header_seconds": 0.05}, 408, (None, None, "request_timeout")),
+        (b"\x16\x03\x01 no HTTP\r\n\r\n", {}, 400, (None, "", "invalid_request")),
+    ],
+    ids=["incomplete headers", "complete headers", "a part", "nothing", "not HTTP"],
+)
+async def test_a_request_that_the_protocol_refuses_is_logged_and_counted(
+    request_: bytes,
+    bounds: Mapping[str, Any],
+    status: int,
+    known: tuple[str | None, str | None, str],
+    lines: list[dict[str, Any]],
+) -> None:
+    # While headers are incomplete the parser does not name the method.
+    method = known[0] if request_.endswith(b"\r\n\r\n") and status == 431 else None
+    before = requests_counted(method or "OTHER", status)
+    async with served(**bounds) as (_, connect):
+        reader, writer = await connect()
+        writer.write(request_)
+        said = await everything(reader)
+        writer.close()
+    [line] = lines
+    assert (line["event"], line["log_level"], line["status"]) == ("request", "warning", status)
+    assert (line["method"], line["path"] or "", line["code"]) == (method, known[1] or "", known[2])
+    assert line["client_ip"] == "127.0.0.1"
+    assert (
+        status == 400
+        or not said
+        or orjson.loads(said.partition(b"\r\n\r\n")[2])["error"]["request_id"] == (line["request_id"])
+    )
+    assert requests_counted(method or "OTHER", status) == before + 1
+
+
+async def test_a_body_that_the_protocol_refuses_has_one_line_with_the_id_of_the_answer(
+    lines: list[dict[str, Any]],
+) -> None:
+    before = requests_counted("POST", 408), requests_counted("POST", 499)
+    edge = Edge(app, ClientAddresses(""))
+    async with served(application=edge, body_idle_seconds=0.05) as (_, connect):
+        reader, writer = await connect()
+        writer.write(HEAD + b"content-length: 9\r\n\r\nb")
+        said = await everything(reader)
+        writer.close()
+    [line] = lines
+    assert (line["status"], line["code"], line["log_level"]) == (408, "request_timeout", "warning")
+    assert f"x-request-id: {line['request_id']}".encode() in said
+    assert (requests_counted("POST", 408), requests_counted("POST", 499)) == (before[0] + 1, before[1])
+
+
+async def test_a_body_refused_in_the_segment_of_its_headers_has_the_id_of_the_answer(
+    lines: list[dict[str, Any]],
+) -> None:
+    edge = Edge(app, ClientAddresses(""))
+    async with served(application=edge, large_bytes=1000) as (_, connect):
+        reader, writer = await connect()
+        writer.write(HEAD + b"content-length: 90000\r\n\r\n" + b"b" * 70_000)
+        said = await everything(reader)
+        writer.close()
+    [line] = lines
+    assert (line["status"], line["code"]) == (503, "overloaded")
+    assert not said or f"x-request-id: {line['request_id']}".encode() in said
+
+
+async def test_a_flood_of_refused_requests_writes_few_lines_and_counts_all(
+    lines: list[dict[str, Any]],
+) -> None:
+    before = requests_counted("OTHER", 400)
+    book = RefusedRequests(lines=3, seconds=3600)
+    async with served(refused=book) as (_, connect):
+        for _ in range(10):
+            reader, writer = await connect()
+            writer.write(b"no HTTP\r\n\r\n")
+            await everything(reader)
+            writer.close()
+        assert len(lines) == 3
+        book._end_window()
+        assert lines[3:] == [
+            {"event": "requests_refused", "log_level": "warning", "not_logged": {"invalid_request": 7},
+             "seconds": 3600}
+        ]  # fmt: skip
+    assert requests_counted("OTHER", 400) == before + 10
