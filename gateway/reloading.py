@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from gateway.container import Container, make_container
+from gateway.core import metrics
 from gateway.core.settings import Settings
 from gateway.domain.catalog import Catalog
 from gateway.domain.catalog_file import ConfigError
@@ -36,6 +37,7 @@ class Generations:
         self._foundation = foundation
         self._adopt = adopt
         self._now: _Generation | None = None
+        self._digest = ""
         self._changing = asyncio.Lock()
         self._retiring: dict[asyncio.Task[None], AsyncExitStack] = {}
 
@@ -51,7 +53,8 @@ class Generations:
         Raises:
             ConfigError, ProviderMisconfigured, ToolConfigurationError
         """
-        self._put_into_force(await self._make(catalog))
+        new = await self._make(catalog)
+        self._put_into_force(new, fingerprint_of(self._foundation.settings.provider_config))
 
     async def reload(self) -> Loaded:
         """Read the file anew and put what it says into force; whatever is wrong, the old one stays whole.
@@ -66,13 +69,13 @@ class Generations:
                 new = await self._make(catalog)
             except (ConfigError, ProviderMisconfigured, ToolConfigurationError) as error:
                 raise ConfigurationRejected(str(error)) from error
-            old = self._now
-            self._put_into_force(new)
+            old, digest = self._now, fingerprint_of(path)
+            self._put_into_force(new, digest)
             if old is not None:
                 task = asyncio.create_task(self._retire(old))
                 self._retiring[task] = old.stack
                 task.add_done_callback(self._retiring.pop)
-            return Loaded(fingerprint_of(path), len(catalog.models), len(catalog.providers))
+            return Loaded(digest, len(catalog.models), len(catalog.providers))
 
     async def aclose(self) -> None:
         """Let the turns end, then close what is in force and what has not been closed yet."""
@@ -90,11 +93,15 @@ class Generations:
             return _Generation(container, stack.pop_all())
         raise AssertionError  # an exit stack swallows nothing
 
-    def _put_into_force(self, new: _Generation) -> None:
+    def _put_into_force(self, new: _Generation, digest: str) -> None:
         """Without a pause in it: nobody sees half of each."""
         self._foundation.adopt(new.container.catalog)
         self._now = new
         self._adopt(new.container)
+        if self._digest:
+            metrics.configuration_info.labels(self._digest).set(0)
+        metrics.configuration_info.labels(digest).set(1)
+        self._digest = digest
 
     async def _retire(self, old: _Generation) -> None:
         """Close what nobody uses any more: after its last request, its last turn and that one's title."""

@@ -16,6 +16,7 @@ from gateway.domain.events import (
     ReasoningDelta,
     TextDelta,
     ToolCallDelta,
+    VendorResponse,
 )
 from gateway.domain.messages import ToolCall, VendorData
 from gateway.domain.tokens import bytes_at_most
@@ -36,6 +37,7 @@ class Reply:
         self.finish_reason: FinishReason | None = None
         self.usage: Usage | None = None
         self.vendor: VendorData | None = None
+        self.response: VendorResponse | None = None
         self._extra: dict[int, dict[str, Any]] = {}
         # When the first piece came, by `perf_counter`.
         self.first_at: float | None = None
@@ -58,6 +60,7 @@ class Reply:
             self.finish_reason = event.finish_reason
             self.usage = event.usage
             self.vendor = event.vendor
+            self.response = event.response
         elif isinstance(event, ToolCallDelta):
             if self.first_at is None:
                 self.first_at = perf_counter()

@@ -14,7 +14,7 @@ import orjson
 from gateway.agent.reply import Reply
 from gateway.core.tracing import Attributes, Span, content_captured, span
 from gateway.domain.chat import ChatRequest
-from gateway.domain.events import Attempt
+from gateway.domain.events import Attempt, VendorResponse
 from gateway.domain.messages import Message, ToolCall
 from gateway.providers.chat.base import ChatProvider
 from gateway.tools.outcome import ToolOutcome
@@ -38,8 +38,11 @@ def end_model_span(it: Span, attempt: Attempt, reply: Reply) -> None:
     """What became of the call; within its block."""
     if not it.recording:
         return
+    response = reply.response or VendorResponse()
     it.set(
         {
+            "gen_ai.response.id": response.id,
+            "gen_ai.response.model": response.model,
             "gen_ai.response.finish_reasons": [reply.finish_reason] if reply.finish_reason else None,
             "gen_ai.response.time_to_first_chunk": None
             if attempt.first_ms is None

@@ -12,6 +12,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from gateway.core.version import VERSION
+
 # From a cached answer to a long stream, in seconds.
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 180)
 # What the gateway itself takes: from half a millisecond to a retry's pause.
@@ -169,6 +171,21 @@ valkey_up: Final = Gauge(
     "1 while Valkey answers every worker, else 0.",
     registry=registry,
     multiprocess_mode="livemin",
+)
+build_info: Final = Gauge(
+    "gateway_build_info",
+    "1; `version` is that of the program which answers.",
+    ("version",),
+    registry=registry,
+    multiprocess_mode="livemax",
+)
+build_info.labels(VERSION).set(1)
+configuration_info: Final = Gauge(
+    "gateway_configuration_info",
+    "Workers in which this provider configuration is in force; `digest` is its file's SHA-256.",
+    ("digest",),
+    registry=registry,
+    multiprocess_mode="livesum",
 )
 # Until a worker has asked, which it does at its start: nobody is to be woken by one that begins.
 database_up.set(1)

@@ -67,16 +67,25 @@ class MessageFields:
 
 
 @dataclass(frozen=True, slots=True)
+class VendorResponse:
+    """The vendor's id of an answer, and the name of the model that wrote it; None where it says neither."""
+
+    id: str | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Completed:
     """The provider's end marker; a stream that stops without one was cut.
 
     `usage` is None where the provider did not count; the gateway then estimates. `vendor` is what the vendor
-    wants back with this answer.
+    wants back with this answer. `response` is how the vendor names it, for traces.
     """
 
     finish_reason: FinishReason = "stop"
     usage: Usage | None = None
     vendor: VendorData | None = field(default=None, compare=False)
+    response: VendorResponse | None = field(default=None, compare=False)
 
 
 ProviderEvent = TextDelta | ReasoningDelta | ToolCallDelta | MessageFields | Completed

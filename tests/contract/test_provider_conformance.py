@@ -24,7 +24,14 @@ from gateway.core.exceptions import (
 )
 from gateway.domain.catalog import Catalog, ProviderConfig, Timeouts
 from gateway.domain.chat import ChatRequest, ResponseFormat, Sampling, ToolChoice, ToolSpec
-from gateway.domain.events import Completed, ProviderEvent, ReasoningDelta, TextDelta, ToolCallDelta
+from gateway.domain.events import (
+    Completed,
+    ProviderEvent,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+    VendorResponse,
+)
 from gateway.domain.messages import ImagePart, Message, TextPart, ToolCall
 from gateway.domain.usage import Usage
 from gateway.providers.chat.base import ChatProvider
@@ -134,6 +141,30 @@ def calls_of(events: list[ProviderEvent]) -> dict[int, tuple[str, str]]:
 
 
 # Good answers.
+
+
+@pytest.mark.parametrize("incremental", [True, False], ids=["streamed", "whole"])
+async def test_the_vendors_names_of_an_answer_are_taken_over(door: Door, incremental: bool) -> None:
+    events = await door.ask(incremental=incremental)
+    done = events[-1]
+    assert isinstance(done, Completed)
+    names = {"anthropic": "msg_1", "gemini": "resp-1", "ollama": None}
+    model = "gemini-test" if door.type == "gemini" else "model-x"
+    assert done.response == VendorResponse(names.get(door.type, "chatcmpl-1"), model)
+
+
+async def test_a_vendors_name_that_is_no_plain_word_is_left_out(http: httpx.AsyncClient) -> None:
+    chunk = {
+        "id": "a\ud800b",
+        "model": ["x"],
+        "choices": [{"delta": {"content": "hi"}, "finish_reason": "stop"}],
+    }
+    async with OpenAIUpstream() as up:
+        up.script(Raw([b"data: " + json.dumps(chunk).encode() + b"\n\n", b"data: [DONE]\n\n"]))
+        provider = build("openai", up.url, http)
+        done = [event async for event in provider.stream(question())][-1]
+    assert isinstance(done, Completed)
+    assert done.response is None
 
 
 async def test_text_arrives_in_pieces_and_ends_with_one_completed(door: Door) -> None:

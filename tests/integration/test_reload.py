@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
+from gateway.core.version import VERSION
 from gateway.providers.chat.openai import OpenAIProvider
+from gateway.services.configuration import fingerprint_of
 from tests.gateway_server import Gateway, Person, promote, running_gateway
 from tests.upstreams.openai_server import OpenAIUpstream, Reply
 
@@ -85,6 +87,21 @@ async def test_a_changed_file_is_in_force_at_once_and_written_down(
         await gateway.http.get("/api/admin/audit?action=configuration.reloaded", headers=admin.headers)
     ).json()["items"]
     assert (entry["actor_id"], entry["details"]["digest"]) == (admin.id, done["digest"])
+
+
+async def test_the_metrics_name_the_version_and_the_configuration_in_force(
+    gateway: Gateway, up: OpenAIUpstream, path: Path
+) -> None:
+    before = fingerprint_of(path)
+    page = (await gateway.http.get("/metrics")).text
+    assert f'gateway_build_info{{version="{VERSION}"}} 1.0' in page
+    assert f'gateway_configuration_info{{digest="{before}"}} 1.0' in page
+    admin = await administrator(gateway)
+    write(path, config_of(up, "old", "newer"))
+    after = (await reload(gateway, admin))["digest"]
+    page = (await gateway.http.get("/metrics")).text
+    assert f'gateway_configuration_info{{digest="{before}"}} 0.0' in page
+    assert f'gateway_configuration_info{{digest="{after}"}} 1.0' in page
 
 
 @pytest.mark.parametrize(

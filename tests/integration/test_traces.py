@@ -122,6 +122,9 @@ async def test_a_streamed_turn_with_a_tool_and_a_fallback_is_one_connected_trace
     assert (failed["error.type"], failed["gateway.model"]) == ("upstream_failed", "first")
     first, second = attributes(spans, "chat vendor-second")
     assert first["gen_ai.response.finish_reasons"] == ["tool_calls"]
+    for answered in (first, second):
+        assert answered["gen_ai.response.id"] == "chatcmpl-1"
+        assert answered["gen_ai.response.model"] == "vendor-second"
     assert second["gen_ai.operation.name"] == "chat"
     assert second["gen_ai.provider.name"] == "openai"
     assert second["gen_ai.usage.output_tokens"] > 0

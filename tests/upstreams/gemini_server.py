@@ -65,7 +65,7 @@ def _sse(data: Any) -> bytes:
 
 def _chunk(parts: list[dict[str, Any]], end: Reply | None = None) -> dict[str, Any]:
     candidate: dict[str, Any] = {"content": {"role": "model", "parts": parts}, "index": 0}
-    body: dict[str, Any] = {"candidates": [candidate], "modelVersion": "gemini-test"}
+    body: dict[str, Any] = {"candidates": [candidate], "modelVersion": "gemini-test", "responseId": "resp-1"}
     if end is not None:
         candidate["finishReason"] = _FINISH[end.finish]
         if end.usage is not None:

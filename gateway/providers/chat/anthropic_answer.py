@@ -15,9 +15,11 @@ from gateway.domain.events import (
     ProviderEvent,
     ReasoningDelta,
     TextDelta,
+    VendorResponse,
 )
 from gateway.domain.messages import VendorData
 from gateway.domain.usage import Usage
+from gateway.providers.chat.answered import answered
 from gateway.providers.chat.finish import FAILED, finish_of
 from gateway.providers.chat.refusals import error_in_stream
 from gateway.providers.chat.sse import EventReader, WholeText, loads, whole_json, whole_text
@@ -45,6 +47,7 @@ class AnthropicReader:
         self._counts = TokenCounts()
         self._finish: FinishReason | None = None
         self._events: list[ProviderEvent] = []
+        self._response: VendorResponse | None = None
 
     def feed(self, data: bytes) -> list[ProviderEvent]:
         """Parse the complete lines of `data`; what came before garbage, with `broken` set."""
@@ -64,6 +67,7 @@ class AnthropicReader:
                 self._start(index, block)
                 self._stop(index)
             self._counts.anthropic(answer.get("usage"))
+            self._response = answered(answer)
             self._ended(answer["stop_reason"])
         except _SHAPES as error:
             raise UpstreamBroken from error
@@ -82,7 +86,8 @@ class AnthropicReader:
             self._events.append(TextDelta(half))
         self._events.extend(self._calls.finish())
         finish = "tool_calls" if self._finish == "stop" and len(self._calls) else self._finish
-        return [*self._take(), Completed(finish, self._counts.usage, self._wanted_back())]
+        done = Completed(finish, self._counts.usage, self._wanted_back(), self._response)
+        return [*self._take(), done]
 
     @property
     def counted(self) -> Usage | None:
@@ -112,6 +117,7 @@ class AnthropicReader:
         match event["type"]:
             case "message_start":
                 self._counts.anthropic(event["message"].get("usage"))
+                self._response = answered(event["message"])
             case "content_block_start":
                 self._start(event["index"], event["content_block"])
             case "content_block_delta":

@@ -18,7 +18,9 @@ import orjson
 
 from gateway.core.exceptions import GatewayError, UpstreamBroken
 from gateway.domain.catalog import Timeouts
+from gateway.domain.events import VendorResponse
 from gateway.providers.chat import wire
+from gateway.providers.chat.answered import answered
 from gateway.providers.chat.sse import EventReader, LineReader, loads
 from gateway.providers.chat.token_counts import TokenCounts
 
@@ -84,10 +86,13 @@ class GuardedCall:
     exchanges: list[Exchange] = field(default_factory=list)
     record: Record | None = None
     counts: TokenCounts = field(default_factory=TokenCounts)
+    response: VendorResponse | None = None
 
     def note(self, data: dict[str, Any], marks: VendorMarks) -> None:
         """Take in one object of the answer."""
         marks.count(data, self.counts)
+        if self.response is None:
+            self.response = answered(data)
         if self.record is not None:
             self.record.record(data)
 

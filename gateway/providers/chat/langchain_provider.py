@@ -130,7 +130,7 @@ class LangChainProvider(ChatProvider):
         if vendor is not None:
             vendor = replace(vendor, type=self.type, provider=self.name, model=request.model)
         finish = "tool_calls" if finish == "stop" and len(reader.calls) else finish
-        yield Completed(cast("FinishReason", finish), call.counts.usage, vendor)
+        yield Completed(cast("FinishReason", finish), call.counts.usage, vendor, call.response)
 
     def _with_extra(self, event: ProviderEvent, call: GuardedCall) -> ProviderEvent:
         if isinstance(event, ToolCallDelta) and event.id and (extra := self.extra_of(call, event.index)):

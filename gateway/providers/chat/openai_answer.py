@@ -15,9 +15,11 @@ from gateway.domain.events import (
     ProviderEvent,
     ReasoningDelta,
     TextDelta,
+    VendorResponse,
 )
 from gateway.domain.messages import VendorData
 from gateway.domain.usage import Usage
+from gateway.providers.chat.answered import answered
 from gateway.providers.chat.finish import FAILED, finish_of
 from gateway.providers.chat.refusals import error_in_stream
 from gateway.providers.chat.sse import DONE, EventReader, WholeText, loads, whole_json, whole_text
@@ -58,6 +60,7 @@ class AnswerReader:
         self._said, self._thought = WholeText(), WholeText()
         self._vendor = vendor or VendorData()
         self._back: dict[str, Any] = {}
+        self._response: VendorResponse | None = None
 
     def feed(self, data: bytes) -> list[ProviderEvent]:
         """Parse the complete lines of `data`, bytes of a server-sent stream.
@@ -87,7 +90,7 @@ class AnswerReader:
             finish = "tool_calls"  # several compatible servers say `stop` here
         # With the origin alone it says whose the further fields of the calls are.
         vendor = replace(self._vendor, fields=self._back) if self._back or self._calls.extra else None
-        return [*self._take(), Completed(finish, self._counts.usage, vendor)]
+        return [*self._take(), Completed(finish, self._counts.usage, vendor, self._response)]
 
     @property
     def counted(self) -> Usage | None:
@@ -150,7 +153,8 @@ class AnswerReader:
                 self._top_level(chunk)
 
     def _top_level(self, answer: dict[str, Any]) -> None:
-        """Sources that some servers name beside the choices."""
+        """The answer's names, and sources that some servers name beside the choices."""
+        self._response = answered(answer)
         if answer.get("citations"):
             self._fields({"citations": answer["citations"]})
 
