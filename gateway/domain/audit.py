@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -36,3 +37,11 @@ class AuditRecord:
     ip: str | None
     request_id: str | None
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AuditNames:
+    """What the ids in the audit log stand for now: e-mail addresses of accounts, names of API keys."""
+
+    accounts: Mapping[UUID, str]
+    keys: Mapping[UUID, str]

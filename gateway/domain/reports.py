@@ -62,6 +62,21 @@ class UsageSum:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyUsage:
+    """The sums of one API key, or of what an account asked signed in (`api_key_id` is None).
+
+    `name` and `prefix` are None where the key is gone, `user_id` and `email` where the account has left.
+    """
+
+    api_key_id: UUID | None
+    name: str | None
+    prefix: str | None
+    user_id: UUID | None
+    email: str | None
+    sums: Sums
+
+
+@dataclass(frozen=True, slots=True)
 class UsageRow:
     """One call as the ledger holds it; `email` is of the account, None where it was not read or has left."""
 
@@ -140,6 +155,31 @@ class Stats:
     by_model: tuple[GroupStats, ...]
     by_kind: tuple[GroupStats, ...]
     by_day: tuple[DayStats, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From `start` to before `end`; None is no limit."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+    @classmethod
+    def parse(cls, start: str | None, end: str | None, tz: str | None) -> Span:
+        """A span from what a request says, by the rules of `Range.parse`.
+
+        Raises:
+            ValidationFailed: no dates, no such zone, or the wrong way round.
+        """
+        zone = parse_zone(tz)
+        since = _parse(start, zone, "from", add_days=0) if start else None
+        until = _parse(end, zone, "to", add_days=1) if end else None
+        if since is not None and until is not None and since >= until:
+            raise ValidationFailed("from: The range ends before it begins.", param="from")
+        return cls(since, until)
+
+
+EVER = Span()
 
 
 @dataclass(frozen=True, slots=True)

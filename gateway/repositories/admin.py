@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import func, or_, select, update
 
 from gateway.domain.account import Account
+from gateway.models.api_key import ApiKey
 from gateway.models.user import User
 from gateway.repositories.base import Repository
 
@@ -48,8 +49,17 @@ class AdminRepository(Repository):
 
     async def addresses(self, user_ids: Collection[UUID]) -> dict[UUID, str]:
         """E-mail addresses by id, of those that there are."""
+        if not user_ids:
+            return {}
         statement = select(User.id, User.email).where(User.id.in_(user_ids))
         return {row.id: row.email for row in await self._session.execute(statement)}
+
+    async def key_names(self, key_ids: Collection[UUID]) -> dict[UUID, str]:
+        """Names of API keys by id, of those that there are, also of revoked ones."""
+        if not key_ids:
+            return {}
+        statement = select(ApiKey.id, ApiKey.name).where(ApiKey.id.in_(key_ids))
+        return {row.id: row.name for row in await self._session.execute(statement)}
 
     async def hold(self, user_id: UUID) -> Account | None:
         """The account, held until the unit of work ends."""

@@ -11,6 +11,7 @@ from gateway.core.database import clean_text
 from gateway.core.ids import new_id
 from gateway.core.request_context import current_request
 from gateway.domain.audit import Action, AuditRecord, TargetType
+from gateway.domain.reports import EVER, Span
 from gateway.models.audit_log import AuditEntry
 from gateway.repositories.base import Repository
 
@@ -64,6 +65,7 @@ class AuditRepository(Repository):
         actor_id: UUID | None = None,
         target_id: UUID | None = None,
         action: str | None = None,
+        during: Span = EVER,
     ) -> list[AuditRecord]:
         """At most `limit` acts, the newest first, from behind the id `before`."""
         statement = select(*_COLUMNS)
@@ -75,6 +77,10 @@ class AuditRepository(Repository):
             statement = statement.where(AuditEntry.target_id == target_id)
         if action is not None:
             statement = statement.where(AuditEntry.action == action)
+        if during.start is not None:
+            statement = statement.where(AuditEntry.created_at >= during.start)
+        if during.end is not None:
+            statement = statement.where(AuditEntry.created_at < during.end)
         statement = statement.order_by(AuditEntry.id.desc()).limit(limit)
         return [AuditRecord(*row) for row in await self._session.execute(statement)]
 

@@ -14,7 +14,17 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Date, Subquery, cast, func, literal, select, tuple_, update
 
 from gateway.domain.pages import SumCursor
-from gateway.domain.reports import FAILED, GOOD_OUTCOMES, AccountSums, Range, Sums, UsageRow, UsageSum
+from gateway.domain.reports import (
+    FAILED,
+    GOOD_OUTCOMES,
+    AccountSums,
+    KeyUsage,
+    Range,
+    Sums,
+    UsageRow,
+    UsageSum,
+)
+from gateway.models.api_key import ApiKey
 from gateway.models.usage_record import UsageRecord as Row
 from gateway.models.user import User
 from gateway.repositories.base import Repository
@@ -148,6 +158,36 @@ class UsageRepository(Repository):
             statement = statement.where(place > last)
         found = await self._session.execute(statement)
         return [UsageSum(day, name, who, mail, Sums(*rest)) for day, name, who, mail, *rest in found]
+
+    async def by_key(
+        self, during: Range, *, limit: int, user_id: UUID | None = None, model: str | None = None
+    ) -> list[KeyUsage]:
+        """At most `limit` keys, the highest cost first; what an account asked signed in is one of them."""
+        rows = dated(during)
+        row = rows.c
+        statement = (
+            select(row.api_key_id, ApiKey.name, ApiKey.prefix, row.user_id, User.email, *sums_of(row))
+            .select_from(
+                rows.outerjoin(User, User.id == row.user_id).outerjoin(ApiKey, ApiKey.id == row.api_key_id)
+            )
+            .group_by(row.api_key_id, ApiKey.name, ApiKey.prefix, row.user_id, User.email)
+            .order_by(
+                func.sum(row.cost_usd).desc(),
+                func.sum(row.prompt_tokens + row.completion_tokens).desc(),
+                row.user_id,
+                row.api_key_id,
+            )
+            .limit(limit)
+        )
+        if user_id is not None:
+            statement = statement.where(row.user_id == user_id)
+        if model is not None:
+            statement = statement.where(row.model == model)
+        found = await self._session.execute(statement)
+        return [
+            KeyUsage(key_id, name, prefix, who, mail, Sums(*rest))
+            for key_id, name, prefix, who, mail, *rest in found
+        ]
 
     async def rows(
         self,

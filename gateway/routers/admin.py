@@ -10,10 +10,11 @@ from fastapi import APIRouter, Depends, Query, Request
 from gateway.core.ids import parse_id
 from gateway.domain.catalog import Tier
 from gateway.domain.principal import Principal
+from gateway.domain.reports import Span
 from gateway.domain.usage import money
 from gateway.routers.dependencies import document_errors, get_container, require_admin
 from gateway.routers.edge import EdgeRoute
-from gateway.routers.paging import Cursor, Limit
+from gateway.routers.paging import Cursor, From, Limit, To, Zone
 from gateway.schemas.admin import (
     AdminModelList,
     AdminModelView,
@@ -81,17 +82,23 @@ async def read_audit_log(
     actor_id: Annotated[UUID | None, Query(description="who did it")] = None,
     target_id: Annotated[UUID | None, Query(description="to whom or what")] = None,
     action: Annotated[str | None, Query(max_length=64)] = None,
+    start: From = None,
+    end: To = None,
+    tz: Zone = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> AuditPage:
     """Acts of administrators and security events of accounts, the newest first."""
     page = await service.audit(
-        cursor=cursor, limit=limit, actor_id=actor_id, target_id=target_id, action=action
+        cursor=cursor,
+        limit=limit,
+        actor_id=actor_id,
+        target_id=target_id,
+        action=action,
+        during=Span.parse(start, end, tz),
     )
-    emails = await service.addresses(
-        {id_ for one in page.items for id_ in (one.actor_id, one.target_id) if id_ is not None}
-    )
-    return AuditPage(items=[AuditView.of(one, emails) for one in page.items], next_cursor=page.next_cursor)
+    names = await service.names(page.items)
+    return AuditPage(items=[AuditView.of(one, names) for one in page.items], next_cursor=page.next_cursor)
 
 
 @router.get("/tiers", responses=document_errors(401, 403))

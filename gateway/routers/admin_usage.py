@@ -19,10 +19,13 @@ from gateway.domain.reports import Range
 from gateway.domain.rollup import MOST_SLOWEST
 from gateway.routers.dependencies import document_errors, get_container, require_admin
 from gateway.routers.edge import EdgeRoute
+from gateway.routers.paging import From, To, Zone
 from gateway.schemas.admin import MetricsView, ModelCounters, Percentiles, SlowRequest
 from gateway.schemas.usage import (
     DayView,
     GroupView,
+    KeyUsageList,
+    KeyUsageView,
     KindStats,
     LatencyView,
     ModelStats,
@@ -41,20 +44,10 @@ from gateway.services.usage import UsageFilter
 router = APIRouter(tags=["administration"], route_class=EdgeRoute)
 
 Admin = Annotated[Principal, Depends(require_admin)]
-From = Annotated[
-    str | None,
-    Query(alias="from", max_length=40, description="a date, or a time of RFC 3339; default: 30 days ago"),
-]
-To = Annotated[
-    str | None,
-    Query(
-        alias="to", max_length=40, description="a date, its day included, or a time, itself not; default: now"
-    ),
-]
-Zone = Annotated[str | None, Query(max_length=64, description="an IANA time zone, whose days these are")]
 
 
 def _range(start: From = None, end: To = None, tz: Zone = None) -> Range:
+    """The last 30 days where nothing is given."""
     return Range.parse(start, end, tz, datetime.now(UTC))
 
 
@@ -155,6 +148,21 @@ async def read_usage(
     sums = await container.usage.sums(which, cursor=cursor, limit=limit)
     views = [UsageSumView.of_sum(one) for one in sums.items]
     return UsagePage.model_construct(items=views, next_cursor=sums.next_cursor)
+
+
+@router.get("/api/admin/usage/keys", responses=document_errors(401, 403, 422))
+async def read_usage_by_key(
+    admin: Admin,
+    during: During,
+    request: Request,
+    user_id: UUID | None = None,
+    model: Annotated[str | None, Query(max_length=200)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> KeyUsageList:
+    """Usage of a range by API key, the highest cost first; what was asked signed in has no key."""
+    which = UsageFilter(during, user_id, model)
+    found = await get_container(request).usage.by_key(which, limit=limit)
+    return KeyUsageList(items=[KeyUsageView.of_key(one) for one in found.items], more=found.more)
 
 
 @router.get("/api/metrics", responses=document_errors(401, 403))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -10,7 +9,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from gateway.domain.audit import AuditRecord
+from gateway.domain.audit import Action, AuditNames, AuditRecord
 from gateway.schemas.base import Body, Storable, View
 from gateway.schemas.circuit_breaker import LastErrorView
 from gateway.schemas.usage import SumsView
@@ -42,22 +41,24 @@ class AuditView(View):
     id: UUID
     actor_id: UUID | None
     actor_email: str | None = Field(description="null where the account is gone")
-    action: str
+    action: Action
     target_type: str
     target_id: UUID | None
     target_email: str | None = Field(description="null where the target is no account, or one that is gone")
+    target_name: str | None = Field(description="of an API key; null of other targets, and where it is gone")
     details: dict[str, Any]
     ip: str | None
     request_id: str | None
     created_at: datetime
 
     @classmethod
-    def of(cls, record: AuditRecord, emails: Mapping[UUID, str]) -> AuditView:
-        """`emails` holds the addresses of accounts by their ids."""
+    def of(cls, record: AuditRecord, names: AuditNames) -> AuditView:
+        target = record.target_id
         return cls.model_construct(
             **asdict(record),
-            actor_email=emails.get(record.actor_id) if record.actor_id else None,
-            target_email=emails.get(record.target_id) if record.target_id else None,
+            actor_email=names.accounts.get(record.actor_id) if record.actor_id else None,
+            target_email=names.accounts.get(target) if target else None,
+            target_name=names.keys.get(target) if target else None,
         )
 
 

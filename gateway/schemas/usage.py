@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from gateway.domain.reports import DayStats, GroupStats, Latency, SlowCall, Sums, UsageRow, UsageSum
+from gateway.domain.reports import DayStats, GroupStats, KeyUsage, Latency, SlowCall, Sums, UsageRow, UsageSum
 from gateway.domain.usage import money
 from gateway.schemas.base import View
 
@@ -168,6 +168,31 @@ class UsageSumView(SumsView):
         return cls.model_construct(
             day=one.day, model=one.model, user_id=one.user_id, email=one.email, **sums_body(one.sums)
         )
+
+
+class KeyUsageView(KeySums):
+    """One API key of anybody's; `user_id` and `email` are null for accounts that have left."""
+
+    user_id: UUID | None
+    email: str | None
+
+    @classmethod
+    def of_key(cls, one: KeyUsage) -> KeyUsageView:
+        return cls.model_construct(
+            api_key_id=one.api_key_id,
+            name=one.name,
+            prefix=one.prefix,
+            user_id=one.user_id,
+            email=one.email,
+            **sums_body(one.sums),
+        )
+
+
+class KeyUsageList(View):
+    """The highest cost first."""
+
+    items: list[KeyUsageView]
+    more: bool = Field(description="whether other keys have usage, too")
 
 
 class UsageRowView(View):

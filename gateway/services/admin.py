@@ -14,11 +14,11 @@ from gateway.agent.recovery.upstreams import Upstreams
 from gateway.cache.auth_cache import AuthCache
 from gateway.core.exceptions import LastAdmin, NotFound, ValidationFailed
 from gateway.domain.account import Account
-from gateway.domain.audit import AuditRecord
+from gateway.domain.audit import AuditNames, AuditRecord
 from gateway.domain.breaker import BreakerView, LastError, ModelHealth
 from gateway.domain.catalog import Catalog, ModelConfig
 from gateway.domain.pages import Cursor, Page
-from gateway.domain.reports import Sums, day_and_month
+from gateway.domain.reports import EVER, Span, Sums, day_and_month
 from gateway.domain.usage import Price
 from gateway.providers.chat.base import ChatProvider, ProviderHealth
 from gateway.repositories.unit_of_work import UnitOfWork
@@ -95,12 +95,12 @@ class AdminService:
         rows = [(account, usage.get(account.id, Sums())) for account in found]
         return Page.of(rows, limit, lambda row: Cursor(row[0].created_at, row[0].id))
 
-    async def addresses(self, user_ids: Collection[UUID]) -> dict[UUID, str]:
-        """E-mail addresses of accounts by id; an account that is gone has none."""
-        if not user_ids:
-            return {}
+    async def names(self, records: Collection[AuditRecord]) -> AuditNames:
+        """The names of the accounts and API keys in the records; those that are gone have none."""
+        ids = {id_ for one in records for id_ in (one.actor_id, one.target_id) if id_ is not None}
+        keys = {one.target_id for one in records if one.target_id and one.target_type == "api_key"}
         async with self._uow() as uow:
-            return await uow.admin.addresses(user_ids)
+            return AuditNames(await uow.admin.addresses(ids - keys), await uow.admin.key_names(keys))
 
     async def change_user(
         self,
@@ -159,12 +159,18 @@ class AdminService:
         actor_id: UUID | None = None,
         target_id: UUID | None = None,
         action: str | None = None,
+        during: Span = EVER,
     ) -> Page[AuditRecord]:
         """A page of the audit log, the newest first. Raises ValidationFailed for a broken cursor."""
         before = Cursor.decode(cursor).id if cursor is not None else None
         async with self._uow() as uow:
             found = await uow.audit.newest(
-                before=before, limit=limit + 1, actor_id=actor_id, target_id=target_id, action=action
+                before=before,
+                limit=limit + 1,
+                actor_id=actor_id,
+                target_id=target_id,
+                action=action,
+                during=during,
             )
         return Page.of(found, limit, lambda record: Cursor(record.created_at, record.id))
 

@@ -10,9 +10,10 @@ from uuid import UUID
 
 from gateway.core.exceptions import NotFound
 from gateway.domain.catalog import Catalog, Tier
-from gateway.domain.pages import Cursor, Page, SumCursor
+from gateway.domain.pages import Chunk, Cursor, Page, SumCursor
 from gateway.domain.reports import (
     AccountSums,
+    KeyUsage,
     Range,
     SlowCall,
     Stats,
@@ -112,6 +113,14 @@ class UsageService:
                 which.during, after=after, limit=limit + 1, user_id=which.user_id, model=which.model
             )
         return Page.of(found, limit, lambda one: SumCursor(one.day, one.model, one.user_id))
+
+    async def by_key(self, which: UsageFilter, *, limit: int) -> Chunk[KeyUsage]:
+        """The `limit` keys with the highest costs; `more` says whether there are others."""
+        async with self._uow() as uow:
+            found = await uow.usage.by_key(
+                which.during, limit=limit + 1, user_id=which.user_id, model=which.model
+            )
+        return Chunk(found[:limit], len(found) > limit)
 
     async def rows(
         self, which: UsageFilter, *, cursor: str | None, limit: int, newest_first: bool = False

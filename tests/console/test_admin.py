@@ -179,6 +179,36 @@ async def test_who_spent_most_comes_first_and_leads_to_what_it_was_spent_on(
     await expect(rows.nth(2)).to_contain_text("$0.28")
 
 
+async def test_usage_is_grouped_by_key_and_drawn_by_model(
+    desk: Page, gateway: Gateway, person: Person
+) -> None:
+    secret = await gateway.new_key(person, name="Nightly report")
+    listed = await gateway.http.get("/api/user/api-keys", headers=person.headers)
+    key_id = UUID(next(key["id"] for key in listed.json()["items"] if secret.startswith(key["prefix"])))
+    day = datetime(2026, 1, 7, 12, tzinfo=UTC)
+    of_key = {"created_at": day, "user_id": UUID(person.id), "api_key_id": key_id, "model": "large"}
+    await write(
+        gateway,
+        {**of_key, "cost_usd": Decimal(2)},
+        {"created_at": day, "user_id": UUID(person.id), "api_key_id": None, "cost_usd": Decimal(1)},
+    )
+    days = "from=2026-01-07&to=2026-01-08&tz=UTC"
+    await desk.goto(f"/admin/usage?{days}")
+    await desk.get_by_role("button", name="API key", exact=True).click()
+    rows = desk.get_by_role("table", name="Usage").get_by_role("row")
+    await expect(rows.nth(1)).to_contain_text("Nightly report")
+    await expect(rows.nth(1)).to_contain_text("$2.00")
+    await expect(rows.nth(2)).to_contain_text("Signed in, without a key")
+    await expect(rows.nth(3)).to_contain_text("$3.00")
+    await desk.goto(f"/admin?{days}")
+    chart = desk.get_by_role("region", name="Cost by model")
+    await expect(chart.get_by_text("large")).to_be_visible()
+    await chart.get_by_role("button", name="Show as a table").click()
+    table = chart.get_by_role("table")
+    await expect(table.get_by_role("row").nth(1)).to_contain_text("$2.00")
+    await expect(table.get_by_role("row").nth(2)).to_contain_text("$0.00")
+
+
 async def test_the_configuration_is_reloaded_and_its_mistakes_are_said(desk: Page, gateway: Gateway) -> None:
     path = gateway.container.settings.provider_config
     before = path.read_text(encoding="utf-8")
@@ -203,6 +233,12 @@ async def test_the_audit_log_names_people(desk: Page, gateway: Gateway, person: 
     await expect(row).to_contain_text(person.email)
     await expect(row).to_contain_text("Account changed")
     await expect(row).to_contain_text("tier: free → pro")
+    await gateway.new_key(person, name="Nightly report")
+    await desk.get_by_label("Action").select_option("API key created")
+    row = desk.get_by_role("row").filter(has_text="Nightly report")
+    await expect(row).to_contain_text("API key created")
+    await desk.get_by_label("To", exact=True).fill("2026-01-01")
+    await expect(desk.get_by_text("No entries yet")).to_be_visible()
 
 
 async def test_a_user_is_refused(page: Page) -> None:

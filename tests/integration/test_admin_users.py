@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from tests.gateway_server import PASSWORD, Gateway, Person, running_gateway
 
@@ -236,10 +237,12 @@ async def test_every_act_is_in_the_audit_log_with_who_whom_and_whence(gateway: G
     rest = await acts(limit=100, cursor=first.json()["next_cursor"])
     assert first.json()["items"] + rest == everything
     assert (change["actor_email"], change["target_email"]) == (admin.email, ann.email)
+    assert {act["target_name"] for act in everything if act["target_type"] == "api_key"} == {"k"}
+    assert change["target_name"] is None
     # Addresses are looked up when the log is read: what is stored has none, and none outlives its account.
-    text = str([{**act, "actor_email": None, "target_email": None} for act in everything])
-    assert ann.email not in text
-    assert admin.email not in text
+    written = str([{**act, "actor_email": None, "target_email": None} for act in everything])
+    assert ann.email not in written
+    assert admin.email not in written
     body = {"password": "another good password"}
     tokens = {"email": ann.email, **body}
     fresh = (await gateway.http.post("/api/auth/login", json=tokens)).json()["access_token"]
@@ -248,6 +251,40 @@ async def test_every_act_is_in_the_audit_log_with_who_whom_and_whence(gateway: G
     )
     assert gone.status_code == 204, gone.text
     assert ann.email not in str(await acts())
+
+
+async def test_the_audit_log_is_read_by_days_of_a_zone(gateway: Gateway) -> None:
+    admin, ann = await make_admin(gateway), await gateway.sign_up()
+    for tier in ("pro", "free", "pro"):
+        await patch(gateway, admin, ann, tier=tier)
+    times = ("2026-03-01T00:30:00Z", "2026-03-01T23:30:00Z", "2026-03-02T12:00:00Z")
+    async with gateway.container.engine.begin() as connection:
+        statement = "SELECT id FROM audit_log WHERE target_id = :id ORDER BY id"
+        ids = list(await connection.scalars(text(statement), {"id": _uuid(ann)}))
+        for id_, at in zip(ids, times, strict=True):
+            statement = (
+                "UPDATE audit_log SET created_at = cast(cast(:at AS text) AS timestamptz) WHERE id = :id"
+            )
+            await connection.execute(text(statement), {"id": id_, "at": at})
+
+    async def found(**query: str) -> list[int]:
+        params = {"target_id": ann.id, **query}
+        answer = await gateway.http.get("/api/admin/audit", params=params, headers=admin.headers)
+        assert answer.status_code == 200, answer.text
+        return [[str(id_) for id_ in ids].index(act["id"]) for act in answer.json()["items"]]
+
+    assert await found() == [2, 1, 0]
+    assert await found(**{"from": "2026-03-01", "to": "2026-03-01"}) == [1, 0]
+    assert await found(**{"from": "2026-03-01", "to": "2026-03-01", "tz": "Asia/Seoul"}) == [0]
+    assert await found(**{"from": "2026-03-02"}) == [2]
+    assert await found(to="2026-03-01T23:30:00Z") == [0]
+    for query, param in (
+        ({"from": "yesterday"}, "from"),
+        ({"from": "2026-03-02", "to": "2026-03-01"}, "from"),
+        ({"tz": "Mars"}, "tz"),
+    ):
+        answer = await gateway.http.get("/api/admin/audit", params=query, headers=admin.headers)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (422, param)
 
 
 async def test_tiers_are_shown_with_their_limits(gateway: Gateway) -> None:

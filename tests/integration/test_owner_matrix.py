@@ -174,6 +174,7 @@ def calls(owner: Owner) -> dict[str, Call]:
         "GET /api/admin/slowest": Call(),
         "GET /api/admin/stats": Call(),
         "GET /api/admin/usage": Call(query={**everyone, "format": "csv"}),
+        "GET /api/admin/usage/keys": Call(query=everyone),
         "GET /api/metrics": Call(),
         "POST /api/admin/reload": Call(),
     }

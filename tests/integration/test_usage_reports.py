@@ -174,6 +174,20 @@ async def test_a_scripted_day_agrees_with_a_count_by_hand(world: World) -> None:
     others = (await world.gateway.http.get("/api/user/me/usage", headers=ben.headers)).json()
     ben_all.is_said_by(others["month"])
 
+    listed = await world.get("/api/admin/usage/keys")
+    by_key = listed["items"]
+    costs = [Decimal(one["cost_usd"]) for one in by_key]
+    assert costs == sorted(costs, reverse=True)
+    owners = {(one["email"], one["name"]): one for one in by_key}
+    ann_key.is_said_by(owners[ann.email, "books"])
+    ann_seat.is_said_by(owners[ann.email, None])
+    ben_all.is_said_by(owners[ben.email, None])
+    assert (len(owners), listed["more"]) == (3, False)
+    first = await world.get("/api/admin/usage/keys", limit=1)
+    assert (first["items"], first["more"]) == (by_key[:1], True)
+    dear = await world.get("/api/admin/usage/keys", user_id=ann.id, model="dear")
+    assert {one["name"] for one in dear["items"]} == {"books", None}
+
     people = (await world.get("/api/admin/users"))["items"]
     ann_all.is_said_by(next(one for one in people if one["id"] == ann.id)["usage"])
     await check_the_books(world, ann, everyone, ann_all)

@@ -6,36 +6,49 @@ import { sayName } from "../lib/codes";
 import { formatTime } from "../lib/format";
 import { plainLine } from "../lib/text";
 import { Button } from "../ui/button";
-import { SelectField } from "../ui/field";
+import { SelectField, TextField } from "../ui/field";
 import { Empty, ErrorNotice, Loading } from "../ui/notice";
 import { Page } from "../ui/page";
 import { Clip, Table } from "../ui/table";
+import { ownZone } from "./range";
 import type { AuditEntry, AuditPage } from "./types";
 
-// As the gateway writes them down (docs/OPERATIONS.md).
-const ACTIONS = [
-  "user.changed",
-  "user.deleted",
-  "email.changed",
-  "password.changed",
-  "password.reset",
-  "sessions.ended",
-  "api_key.created",
-  "api_key.revoked",
-  "admin.created",
-  "configuration.reloaded",
-  "configuration.rejected",
-] as const;
+type Act = AuditEntry["action"];
+
+// Each that the gateway writes down: one that is missing here is an error of the types.
+const ACTIONS = Object.keys({
+  "user.changed": true,
+  "user.deleted": true,
+  "email.changed": true,
+  "password.changed": true,
+  "password.reset": true,
+  "sessions.ended": true,
+  "api_key.created": true,
+  "api_key.revoked": true,
+  "admin.created": true,
+  "configuration.reloaded": true,
+  "configuration.rejected": true,
+} satisfies Record<Act, true>);
+
+interface Filters {
+  action: string;
+  from: string;
+  to: string;
+}
 
 /** Who did what to whom. */
 export function AuditLog() {
   const { t } = useTranslation();
-  const [action, setAction] = useState("");
+  const [filters, setFilters] = useState<Filters>({ action: "", from: "", to: "" });
   const [actor, setActor] = useState<string | null>(null);
+  const tz = ownZone();
   const entries = useInfiniteQuery({
-    queryKey: ["admin", "audit", action, actor],
+    queryKey: ["admin", "audit", filters, actor],
     queryFn: ({ pageParam, signal }) =>
-      call<AuditPage>("/api/admin/audit", { query: { action, actor_id: actor, cursor: pageParam }, signal }),
+      call<AuditPage>("/api/admin/audit", {
+        query: { ...filters, tz, actor_id: actor, cursor: pageParam },
+        signal,
+      }),
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.next_cursor,
     placeholderData: keepPreviousData,
@@ -43,20 +56,7 @@ export function AuditLog() {
   const rows = entries.data?.pages.flatMap((page) => page.items);
   return (
     <Page title={t("admin.nav.audit")} wide>
-      <div className="max-w-xs">
-        <SelectField
-          label={t("admin.audit.action")}
-          value={action}
-          onChange={(event) => setAction(event.target.value)}
-        >
-          <option value="">{t("admin.audit.all")}</option>
-          {ACTIONS.map((name) => (
-            <option key={name} value={name}>
-              {sayName("acts", name.replace(".", "_"))}
-            </option>
-          ))}
-        </SelectField>
-      </div>
+      <AuditFilters filters={filters} onChange={setFilters} />
       {actor && (
         <p className="flex flex-wrap items-center gap-2 text-sm">
           {t("admin.audit.only", { name: rows?.find((row) => row.actor_id === actor)?.actor_email ?? actor })}
@@ -86,6 +86,46 @@ export function AuditLog() {
   );
 }
 
+function AuditFilters({ filters, onChange }: { filters: Filters; onChange: (filters: Filters) => void }) {
+  const { t } = useTranslation();
+  return (
+    <search className="grid gap-3 sm:grid-cols-3">
+      <SelectField
+        label={t("admin.audit.action")}
+        value={filters.action}
+        onChange={(event) => onChange({ ...filters, action: event.target.value })}
+      >
+        <option value="">{t("admin.audit.all")}</option>
+        {ACTIONS.map((name) => (
+          <option key={name} value={name}>
+            {sayAct(name)}
+          </option>
+        ))}
+      </SelectField>
+      <TextField
+        label={t("admin.range.from")}
+        type="date"
+        max={filters.to || undefined}
+        value={filters.from}
+        onChange={(event) => onChange({ ...filters, from: event.target.value })}
+      />
+      <TextField
+        label={t("admin.range.to")}
+        type="date"
+        min={filters.from || undefined}
+        value={filters.to}
+        onChange={(event) => onChange({ ...filters, to: event.target.value })}
+      />
+    </search>
+  );
+}
+
+function sayAct(action: string): string {
+  const code = action.replace(".", "_");
+  const said = sayName("acts", code);
+  return said === code ? action : said;
+}
+
 function Entries({ rows, onChoose }: { rows: AuditEntry[]; onChoose: (id: string) => void }) {
   const { t } = useTranslation();
   return (
@@ -98,11 +138,7 @@ function Entries({ rows, onChoose }: { rows: AuditEntry[]; onChoose: (id: string
         {
           key: "action",
           title: t("admin.audit.action"),
-          cell: ({ action }) => {
-            const code = action.replace(".", "_");
-            const said = sayName("acts", code);
-            return said === code ? action : said;
-          },
+          cell: ({ action }) => sayAct(action),
         },
         {
           key: "actor",
@@ -113,14 +149,7 @@ function Entries({ rows, onChoose }: { rows: AuditEntry[]; onChoose: (id: string
         {
           key: "target",
           title: t("admin.audit.target"),
-          cell: ({ target_id: id, target_email: email, target_type: type }) => {
-            if (!id) return "–";
-            return type === "user" ? (
-              <Who id={id} email={email} onChoose={onChoose} />
-            ) : (
-              <Clip mono text={id} />
-            );
-          },
+          cell: (entry) => <Target entry={entry} onChoose={onChoose} />,
         },
         { key: "details", title: t("admin.audit.details"), cell: ({ details }) => detailsOf(details) },
         {
@@ -138,6 +167,27 @@ function Entries({ rows, onChoose }: { rows: AuditEntry[]; onChoose: (id: string
   );
 }
 
+/** An account by its address, a key by its name; other things by what they are. */
+function Target({ entry, onChoose }: { entry: AuditEntry; onChoose: (id: string) => void }) {
+  const { t } = useTranslation();
+  const { target_id: id, target_type: type, target_email: email, target_name: name } = entry;
+  if (type === "user" && id) return <Who id={id} email={email} onChoose={onChoose} />;
+  const what = TARGETS.find((one) => one === type);
+  return (
+    <span title={id ?? undefined}>
+      {what ? t(`admin.audit.targets.${what}`) : type}
+      {name && (
+        <>
+          {" "}
+          <Clip text={plainLine(name)} />
+        </>
+      )}
+    </span>
+  );
+}
+
+const TARGETS = ["api_key", "session", "configuration"] as const;
+
 interface WhoProps {
   id: string;
   email: string | null;
@@ -146,12 +196,17 @@ interface WhoProps {
 
 /** An account by its address, which leads to its acts; one that is gone has its id alone. */
 function Who({ id, email, onChoose }: WhoProps) {
-  if (email === null) return <Clip mono text={id} />;
+  if (email === null) return <Gone id={id} />;
   return (
     <button type="button" className="text-accent underline" title={id} onClick={() => onChoose(id)}>
       <Clip text={plainLine(email)} />
     </button>
   );
+}
+
+function Gone({ id }: { id: string }) {
+  const { t } = useTranslation();
+  return <span title={id}>{t("admin.usage.left")}</span>;
 }
 
 /** `tier: free → pro`, a line for each detail. */

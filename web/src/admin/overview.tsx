@@ -7,6 +7,7 @@ import { Chart } from "../ui/chart";
 import { ErrorNotice, Loading } from "../ui/notice";
 import { Page, Section, Stat } from "../ui/page";
 import { LiveFigures } from "./live";
+import { ModelCharts } from "./model-charts";
 import { ByKind, ByModel } from "./parts";
 import { type Days, useDays } from "./range";
 import { RangePicker } from "./range-picker";
@@ -32,6 +33,7 @@ export function Overview() {
       {stats.error && <ErrorNotice error={stats.error} onRetry={() => void stats.refetch()} />}
       {stats.isPending && <Loading />}
       {stats.data && <Figures stats={stats.data} days={days} />}
+      <ModelCharts days={days} />
       <TopAccounts days={days} />
       <Slowest days={days} />
       <LiveFigures />

@@ -1,8 +1,8 @@
-/** Sums of the ledger added up by account, model or day. */
+/** Sums of the ledger added up by account, model or day; those by key are added up by the gateway. */
 import type { UsageSum } from "./types";
 
-export const GROUPS = ["account", "model", "day"] as const;
-export type Group = (typeof GROUPS)[number];
+export const GROUPS = ["account", "key", "model", "day"] as const;
+export type Group = Exclude<(typeof GROUPS)[number], "key">;
 
 export interface Total {
   key: string;

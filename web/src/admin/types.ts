@@ -22,6 +22,8 @@ export interface CallPage {
   items: Call[];
   next_cursor: string | null;
 }
+export type KeyUsage = Schemas["KeyUsageView"];
+export type KeyUsages = Schemas["KeyUsageList"];
 export type UsageSum = Schemas["UsageSumView"];
 export interface UsageSumPage {
   items: UsageSum[];

@@ -7,6 +7,7 @@ import { Button } from "../ui/button";
 import { Empty, ErrorNotice, Loading, Notice } from "../ui/notice";
 import { Page } from "../ui/page";
 import { toastError } from "../ui/toast";
+import { KeyTotals } from "./key-totals";
 import { useDays } from "./range";
 import { RangePicker } from "./range-picker";
 import { type Asked, allSums } from "./sums";
@@ -20,7 +21,7 @@ export function UsagePage() {
   const [params, setParams] = useSearchParams();
   const asked: Asked = { ...days, model: params.get("model"), user_id: params.get("user_id") };
   const group = GROUPS.find((one) => one === params.get("by")) ?? "account";
-  const change = (next: Partial<Asked & { by: Group }>) =>
+  const change = (next: Partial<Asked & { by: (typeof GROUPS)[number] }>) =>
     setParams(filled({ ...asked, by: group, ...next }), { replace: true });
   const file = useMutation({ mutationFn: download, onError: toastError });
   const narrowed = asked.model ?? (asked.user_id ? t("admin.usage.oneAccount") : null);
@@ -58,7 +59,7 @@ export function UsagePage() {
           </Button>
         </p>
       )}
-      <Sums asked={asked} group={group} />
+      {group === "key" ? <KeyTotals asked={asked} /> : <Sums asked={asked} group={group} />}
     </Page>
   );
 }

@@ -251,8 +251,11 @@ export interface components {
          * @description One act; `actor_id` is null for the command line and for accounts that have left.
          */
         AuditView: {
-            /** Action */
-            action: string;
+            /**
+             * Action
+             * @enum {string}
+             */
+            action: "user.changed" | "user.deleted" | "email.changed" | "password.changed" | "password.reset" | "sessions.ended" | "api_key.created" | "api_key.revoked" | "admin.created" | "configuration.reloaded" | "configuration.rejected";
             /**
              * Actor Email
              * @description null where the account is gone
@@ -285,6 +288,11 @@ export interface components {
             target_email: string | null;
             /** Target Id */
             target_id: string | null;
+            /**
+             * Target Name
+             * @description of an API key; null of other targets, and where it is gone
+             */
+            target_name: string | null;
             /** Target Type */
             target_type: string;
         };
@@ -846,6 +854,63 @@ export interface components {
             requests: number;
             /** Total Tokens */
             total_tokens: number;
+        };
+        /**
+         * KeyUsageList
+         * @description The highest cost first.
+         */
+        KeyUsageList: {
+            /** Items */
+            items: components["schemas"]["KeyUsageView"][];
+            /**
+             * More
+             * @description whether other keys have usage, too
+             */
+            more: boolean;
+        };
+        /**
+         * KeyUsageView
+         * @description One API key of anybody's; `user_id` and `email` are null for accounts that have left.
+         */
+        KeyUsageView: {
+            /** Api Key Id */
+            api_key_id: string | null;
+            /**
+             * Cache Write Tokens
+             * @description of the prompts: written to providers' caches
+             */
+            cache_write_tokens: number;
+            /**
+             * Cached Tokens
+             * @description of the prompts: read from providers' caches
+             */
+            cached_tokens: number;
+            /** Completion Tokens */
+            completion_tokens: number;
+            /** Cost Usd */
+            cost_usd: string;
+            /** Email */
+            email: string | null;
+            /** Name */
+            name: string | null;
+            /** Prefix */
+            prefix: string | null;
+            /** Prompt Tokens */
+            prompt_tokens: number;
+            /**
+             * Reasoning Tokens
+             * @description of the completions: the models' thinking
+             */
+            reasoning_tokens: number;
+            /**
+             * Requests
+             * @description what clients sent, however many calls each of it took
+             */
+            requests: number;
+            /** Total Tokens */
+            total_tokens: number;
+            /** User Id */
+            user_id: string | null;
         };
         /** KindStats */
         KindStats: {

@@ -15,7 +15,14 @@ import type { ChartProps, Series } from "./chart";
 import { stepsTo } from "./steps-to";
 
 // One accent; further series differ in lightness and, as lines, in their dashes.
-const COLORS = ["var(--color-accent)", "var(--color-warning)", "var(--color-ink-soft)"];
+const COLORS = [
+  "var(--color-accent)",
+  "var(--color-warning)",
+  "var(--color-ink-soft)",
+  "var(--series-4)",
+  "var(--series-5)",
+  "var(--series-6)",
+];
 const BAD = "var(--color-danger)";
 const DASHES = ["", "6 3", "2 3"];
 const TICK = { fill: "var(--color-ink-soft)", fontSize: 12 };
@@ -27,10 +34,16 @@ const BOX = {
   color: "var(--color-ink)",
 };
 
-export default function ChartDrawing({ kind, x, series, points, format, whole }: ChartProps) {
+export default function ChartDrawing({ kind, x, series, points, format, whole, stacked }: ChartProps) {
   const Whole = kind === "bar" ? BarChart : LineChart;
   const steps = stepsTo(
-    Math.max(0, ...points.flatMap((point) => series.map(({ key }) => Number(point[key] ?? 0)))),
+    Math.max(
+      0,
+      ...points.flatMap((point) => {
+        const values = series.map(({ key }) => Number(point[key] ?? 0));
+        return stacked ? values.reduce((sum, value) => sum + value, 0) : values;
+      }),
+    ),
     whole ?? false,
   );
   return (
@@ -70,7 +83,8 @@ export default function ChartDrawing({ kind, x, series, points, format, whole }:
                 dataKey={one.key}
                 name={one.title}
                 fill={colorOf(one, index)}
-                minPointSize={(value) => (value ? 2 : 0)}
+                {...(stacked && { stackId: "all" })}
+                minPointSize={(value) => (value && !stacked ? 2 : 0)}
                 maxBarSize={48}
                 isAnimationActive={false}
               />

@@ -25,6 +25,8 @@ export interface ChartProps {
   format: (value: number) => string;
   /** What is counted comes in whole numbers, and so do the steps of the axis. */
   whole?: boolean;
+  /** Bars of one point stand upon each other: their sum is what counts. */
+  stacked?: boolean;
 }
 
 // Recharts is a third of all the code, and most people never open a dashboard.

@@ -3,6 +3,7 @@ export const codes = {
   acts: {
     user_changed: "Account changed",
     user_deleted: "Account deleted",
+    email_changed: "E-mail address changed",
     password_changed: "Password changed",
     password_reset: "Password reset",
     sessions_ended: "Sessions ended",

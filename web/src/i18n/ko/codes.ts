@@ -5,6 +5,7 @@ export const codes: Translation<typeof english> = {
   acts: {
     user_changed: "계정 변경",
     user_deleted: "계정 삭제",
+    email_changed: "이메일 주소 변경",
     password_changed: "비밀번호 변경",
     password_reset: "비밀번호 재설정",
     sessions_ended: "세션 종료",
