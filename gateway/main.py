@@ -23,6 +23,7 @@ from gateway.console.fallback import ConsoleFallback
 from gateway.console.site import Site
 from gateway.container import Container
 from gateway.core.exceptions import Unavailable
+from gateway.core.hang_ups import hearing_hang_ups
 from gateway.core.logging import configure_logging
 from gateway.core.secret_files import take_secret_files
 from gateway.core.secrets_policy import check_jwt_secret
@@ -33,7 +34,6 @@ from gateway.middleware import install_middleware
 from gateway.reloading import open_gateway
 from gateway.routers.errors import install_error_handlers
 from gateway.routers.openapi import document
-from gateway.services.reloads import ReloadService
 
 log = structlog.get_logger(__name__)
 
@@ -66,19 +66,20 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         def adopt(container: Container) -> None:
             app.state.container = container
 
-        async with open_gateway(settings, adopt) as (container, app.state.reloads):
-            await _write_keys_down(container)
-            restore = _drain_on_sigterm(app, container)
-            restore_hang_up = _reload_on_sighup(app.state.reloads)
-            before = gc.get_threshold()
-            _spare_the_collector()
-            try:
-                yield
-            finally:
-                gc.unfreeze()
-                gc.set_threshold(*before)
-                restore_hang_up()
-                restore()
+        # Heard before the configuration is read: a later signal means a file that may be newer.
+        with hearing_hang_ups() as hang_ups:
+            async with open_gateway(settings, adopt) as (container, app.state.reloads):
+                await _write_keys_down(container)
+                restore = _drain_on_sigterm(app, container)
+                hang_ups.begin(app.state.reloads.by_signal)
+                before = gc.get_threshold()
+                _spare_the_collector()
+                try:
+                    yield
+                finally:
+                    gc.unfreeze()
+                    gc.set_threshold(*before)
+                    restore()
         # After the turns have ended, whose spans these are; it may have to wait for a collector.
         await asyncio.to_thread(stop_tracing)
 
@@ -170,32 +171,5 @@ def _drain_on_sigterm(app: FastAPI, container: Container) -> Callable[[], None]:
     def restore() -> None:
         for number, before in undo:
             signal.signal(number, before)
-
-    return restore
-
-
-def _reload_on_sighup(reloads: ReloadService) -> Callable[[], None]:
-    """Read the provider configuration anew on SIGHUP; whoever listened before is told first."""
-    loop = asyncio.get_running_loop()
-    before = signal.getsignal(signal.SIGHUP)
-    running: set[asyncio.Task[None]] = set()
-
-    def begin() -> None:
-        task = loop.create_task(reloads.by_signal())
-        running.add(task)
-        task.add_done_callback(running.discard)
-
-    def handle(signum: int, frame: FrameType | None) -> None:
-        if callable(before):
-            before(signum, frame)
-        loop.call_soon_threadsafe(begin)
-
-    try:
-        signal.signal(signal.SIGHUP, handle)
-    except ValueError:
-        return lambda: None  # not the main thread: see `_drain_on_sigterm`
-
-    def restore() -> None:
-        signal.signal(signal.SIGHUP, before)
 
     return restore

@@ -22,7 +22,7 @@ def create_app() -> FastAPI:
     own_environment.hide()  # a worker began with an environment of its own
     if parent is not None:
         threading.Thread(target=_leave_with, args=(parent.sentinel,), daemon=True).start()
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what a worker reads at its start is new anyway
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it reads the configuration, which comes later
     from gateway.main import create_app as create
 
     return create()

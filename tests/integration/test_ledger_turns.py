@@ -235,8 +235,15 @@ def crash(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gateway.container.chat._runner, "run", broken)
 
 
-GATED = Reply(gate=asyncio.Event(), gate_at=2)
-HELD = Reply(gate=asyncio.Event(), gate_at=0)
+# A call makes them: an event belongs to the loop of the first test that waits for it.
+def gated() -> Reply:
+    return Reply(gate=asyncio.Event(), gate_at=2)
+
+
+def held() -> Reply:
+    return Reply(gate=asyncio.Event(), gate_at=0)
+
+
 SENT = range(1, 20)
 MAYBE_SENT = range(20)
 
@@ -250,16 +257,16 @@ MAYBE_SENT = range(20)
         pytest.param(Silence(), just_ask, 0, id="timed out"),
         pytest.param(Reply(fault="cut", after=2), leave, SENT, id="cut in the middle"),
         pytest.param(Reply(fault="reset", after=2), leave, SENT, id="reset in the middle"),
-        pytest.param(GATED, leave, SENT, id="a person left and the turn timed out"),
-        pytest.param(GATED, leave_v1, SENT, id="a service left"),
-        pytest.param(HELD, end_account_turns, MAYBE_SENT, id="cancelled with its account"),
-        pytest.param(HELD, drain, SENT, id="interrupted by the worker's end"),
+        pytest.param(gated, leave, SENT, id="a person left and the turn timed out"),
+        pytest.param(gated, leave_v1, SENT, id="a service left"),
+        pytest.param(held, end_account_turns, MAYBE_SENT, id="cancelled with its account"),
+        pytest.param(held, drain, SENT, id="interrupted by the worker's end"),
     ],
 )
 async def test_every_way_out_of_a_turn_settles_it(
     serve: Serve, upstream: OpenAIUpstream, script: Any, act: Any, charged: int | range
 ) -> None:
-    upstream.script(script)
+    upstream.script(script() if callable(script) else script)
     timeouts = {"live": 1, "first_token": 1, "connect": 1, "mock": 1}
     async with serve(tier={"tokens_per_day": 1000}, timeouts=timeouts) as gateway:
         person = await gateway.sign_up()
