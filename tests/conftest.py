@@ -9,6 +9,9 @@ import redis
 import redis.asyncio
 
 from tests.engines import RunEngines, truncate_all, worker_database, worker_valkey
+from tests.sharing import share_authorities
+
+share_authorities()
 
 _ENGINES = pytest.StashKey[RunEngines]()
 

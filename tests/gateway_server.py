@@ -20,6 +20,9 @@ from gateway.cache.client import ValkeyUnavailable
 from gateway.container import Container
 from gateway.core.settings import Settings
 from gateway.main import create_app
+from tests.sharing import share_routes_and_models
+
+share_routes_and_models()
 
 PASSWORD = "correct horse battery staple"
 # httpx lets the 101st caller wait for one of the first hundred.
