@@ -1,6 +1,6 @@
-"""What the gateways of one test process share, since each would build the same: half of a gateway's start.
+"""What the gateways of one test process share, because each would build the same: half of a gateway's start.
 
-Certificates of authorities, the token table and FastAPI's view of the routes do not depend on a configuration.
+The usual authorities, the token table and FastAPI's view of the routes do not depend on a configuration.
 """
 
 from __future__ import annotations

@@ -31,7 +31,6 @@ CHECKS = [
     checks.response_schema_conformance,
     checks.negative_data_rejection,
 ]
-EXAMPLES = 12
 CONFIG: dict[str, object] = {
     "providers": {"mock": {"type": "mock"}},
     "models": {"mock": {"provider": "mock", "model": "mock", "price": {"input": 1, "output": 2}}},
@@ -77,7 +76,8 @@ async def prepare(gateway: Gateway, kind: str) -> tuple[dict[str, str], dict[str
 class Fuzz:
     """Runs in a thread of its own, beside the server's event loop."""
 
-    def __init__(self, gateway: Gateway, headers: dict[str, str], ids: dict[str, str]) -> None:
+    def __init__(self, gateway: Gateway, headers: dict[str, str], ids: dict[str, str], examples: int) -> None:
+        self.examples = examples
         self.url = gateway.url
         self.schema = schemathesis.openapi.from_dict(gateway.app.openapi())
         self.headers = headers
@@ -96,7 +96,7 @@ class Fuzz:
         calls = 0
 
         @settings(
-            max_examples=EXAMPLES,
+            max_examples=self.examples,
             deadline=None,
             derandomize=True,
             database=None,
@@ -131,11 +131,14 @@ class Fuzz:
                 )
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("examples", [5, pytest.param(40, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("kind", "welcome"), [("user", 22), ("admin", 29), ("key", 9)])
-async def test_every_answer_is_one_that_the_page_promises(gateway: Gateway, kind: str, welcome: int) -> None:
+async def test_every_answer_is_one_that_the_page_promises(
+    gateway: Gateway, kind: str, welcome: int, examples: int
+) -> None:
     headers, ids = await prepare(gateway, kind)
-    fuzz = Fuzz(gateway, headers, ids)
+    fuzz = Fuzz(gateway, headers, ids, examples)
     await asyncio.to_thread(fuzz.run)
     assert not fuzz.problems, "\n\n".join(f"{name}: {text}" for name, text in fuzz.problems.items())
     # Refusals alone would prove little: so many operations have also done what they are there for.
