@@ -61,7 +61,7 @@ async def test_the_refusal_says_what_the_route_takes_and_echoes_nothing() -> Non
     assert answer.status_code == 422
     assert "secret-marker" not in answer.text
     assert "script" not in answer.text
-    assert "action, actor_id, cursor, limit, target_id" in answer.json()["error"]["message"]
+    assert "action, actor_id, cursor, from, limit, target_id, to, tz" in answer.json()["error"]["message"]
 
 
 async def test_known_query_parameters_reach_the_route() -> None:
