@@ -22,7 +22,7 @@ from gateway.domain.usage import Usage
 from gateway.providers.chat.answered import answered
 from gateway.providers.chat.finish import FAILED, finish_of
 from gateway.providers.chat.refusals import error_in_stream
-from gateway.providers.chat.sse import EventReader, WholeText, loads, whole_json, whole_text
+from gateway.providers.chat.sse import DONE, EventReader, WholeText, loads, whole_json, whole_text
 from gateway.providers.chat.token_counts import TokenCounts
 from gateway.providers.chat.tool_calls import ToolCallPieces
 
@@ -61,10 +61,12 @@ class AnthropicReader:
         """All events of an unstreamed answer, `Completed` last; raises UpstreamBroken for anything else."""
         try:
             answer = loads(body)
+            if answer["type"] == "error":
+                raise error_in_stream(answer)
             if answer["type"] != "message" or not isinstance(answer["content"], list):
                 raise UpstreamBroken
             for index, block in enumerate(answer["content"]):
-                self._start(index, block)
+                self._start(index, block, whole=True)
                 self._stop(index)
             self._counts.anthropic(answer.get("usage"))
             self._response = answered(answer)
@@ -113,11 +115,16 @@ class AnthropicReader:
             self.broken = self.broken or self._stream.broken
         return self._take()
 
-    def _event(self, event: dict[str, Any]) -> None:
-        match event["type"]:
+    def _event(self, event: Any) -> None:
+        if event is DONE:
+            # Proxies end every stream with it, some in place of the vendor's own marker.
+            self.done = self._finish is not None
+            return
+        match event.get("type"):
             case "message_start":
-                self._counts.anthropic(event["message"].get("usage"))
-                self._response = answered(event["message"])
+                message = event.get("message") or {}
+                self._counts.anthropic(message.get("usage"))
+                self._response = answered(message)
             case "content_block_start":
                 self._start(event["index"], event["content_block"])
             case "content_block_delta":
@@ -126,25 +133,28 @@ class AnthropicReader:
                 self._stop(event["index"])
             case "message_delta":
                 self._counts.anthropic(event.get("usage"))
-                self._ended(event["delta"].get("stop_reason"))
+                self._ended((event.get("delta") or {}).get("stop_reason"))
             case "message_stop":
                 self.done = True
             case "error":
                 raise error_in_stream(event)
 
-    def _start(self, index: int, block: dict[str, Any]) -> None:
-        self._blocks[index] = dict(block)
-        if block["type"] == "text":
+    def _start(self, index: int, block: dict[str, Any], *, whole: bool = False) -> None:
+        kind = block["type"]
+        block = self._blocks[index] = dict(block)
+        if kind == "text":
+            block["text"] = block["text"] if whole else block.get("text") or ""
             self._text(block["text"])
-        elif block["type"] == "thinking":
-            self._think(block.get("thinking") or "")
-        if "input" in block:
+        elif kind == "thinking":
+            block["thinking"] = block.get("thinking") or ""
+            self._think(block["thinking"])
+        if "input" in block or kind == "tool_use":
+            block["input"] = block.get("input") or {}
             self._inputs[index] = []
-        if block["type"] == "tool_use":
-            given = block.get("input")
-            self._call(
-                index, block["id"], block["name"], orjson.dumps(whole_json(given)).decode() if given else ""
-            )
+        if kind == "tool_use":
+            given = block["input"]
+            arguments = orjson.dumps(whole_json(given)).decode() if given else ""
+            self._call(index, block["id"], block["name"], arguments, whole=whole)
 
     def _delta(self, index: int, delta: dict[str, Any]) -> None:
         block = self._blocks[index]
@@ -153,13 +163,15 @@ class AnthropicReader:
                 block["text"] += delta["text"]
                 self._text(delta["text"])
             case "thinking_delta":
-                block["thinking"] = block.get("thinking", "") + delta["thinking"]
+                block["thinking"] += delta["thinking"]
                 self._think(delta["thinking"])
             case "signature_delta":
                 block["signature"] = block.get("signature", "") + delta["signature"]
             case "citations_delta":
                 block["citations"] = [*(block.get("citations") or ()), delta["citation"]]
             case "input_json_delta" if index in self._inputs:
+                if block["input"]:
+                    return  # it came whole at its start
                 self._inputs[index].append(delta["partial_json"])
                 if block["type"] == "tool_use":
                     self._call(index, None, None, delta["partial_json"])
@@ -169,7 +181,7 @@ class AnthropicReader:
         block = self._blocks[index] = whole_json(block)
         if block["type"] in _THOUGHTS:
             self._events.append(MessageFields({"thinking_blocks": [block]}))
-        elif self._inputs.get(index):
+        elif self._inputs.get(index) and not block["input"]:
             try:
                 block["input"] = orjson.loads("".join(self._inputs[index]) or "{}")
             except orjson.JSONDecodeError:
@@ -183,12 +195,12 @@ class AnthropicReader:
         if text := self._thought.feed(text):
             self._events.append(ReasoningDelta(text))
 
-    def _call(self, index: int, call_id: str | None, name: str | None, arguments: str) -> None:
+    def _call(
+        self, index: int, call_id: str | None, name: str | None, arguments: str, *, whole: bool = False
+    ) -> None:
         if not isinstance(call_id, str | None) or not isinstance(name, str | None):
             raise UpstreamBroken
-        piece = self._calls.piece(index, call_id, name, whole_text(arguments))
-        if piece is not None:
-            self._events.append(piece)
+        self._events.extend(self._calls.piece(index, call_id, name, whole_text(arguments), whole=whole))
 
     def _ended(self, word: str | None) -> None:
         finish = finish_of(word)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from gateway.domain.events import FinishReason
@@ -10,38 +11,39 @@ from gateway.domain.events import FinishReason
 FAILED: Final = "failed"
 Ending = FinishReason | str
 
+# Words are compared without case, digits and what stands between their parts: `max_tokens`, `maxTokens`.
 _WORDS: Final[dict[str, Ending]] = {
-    **dict.fromkeys(("stop", "end_turn", "stop_sequence", "eos", "complete", "completed"), "stop"),
-    **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "model_length"), "length"),
-    "model_context_window_exceeded": "length",
-    **dict.fromkeys(("tool_calls", "tool_use", "function_call"), "tool_calls"),
-    **dict.fromkeys(
-        ("language", "no_image", "model_armor", "spii", "refusal", "sensitive"), "content_filter"
-    ),
+    **dict.fromkeys(("stop", "endturn", "stopsequence", "eos", "complete", "completed"), "stop"),
+    **dict.fromkeys(("tooluse", "functioncall"), "tool_calls"),
+    **dict.fromkeys(("language", "noimage", "modelarmor", "spii", "errortoxic"), "content_filter"),
+    "errorlimit": "length",  # Cohere: the prompt and the answer do not fit
     # Gemini: the model did not answer, or the conversation is not what it has to be.
     **dict.fromkeys(
-        ("other", "image_other", "too_many_tool_calls", "unexpected_tool_call", "finish_reason_unspecified"),
+        ("other", "imageother", "toomanytoolcalls", "unexpectedtoolcall", "finishreasonunspecified"),
         FAILED,
     ),
-    "missing_thought_signature": FAILED,
-    "pause_turn": FAILED,
+    "missingthoughtsignature": FAILED,
+    "pauseturn": FAILED,
     # Ollama: a model was loaded, and nothing generated.
     **dict.fromkeys(("load", "unload"), FAILED),
 }
-# Parts of words, for vendors that are not listed; the first that is found decides.
+# Parts of words, for those that are not listed; the first that is found decides.
 _PARTS: Final[tuple[tuple[str, Ending], ...]] = (
-    *((part, FAILED) for part in ("error", "fail", "abort", "cancel", "timeout", "time_out", "malformed")),
-    *((part, FAILED) for part in ("insufficient", "overload", "unavailable", "interrupt")),
+    *((part, FAILED) for part in ("error", "fail", "abort", "cancel", "timeout", "timedout", "malformed")),
+    *((part, FAILED) for part in ("insufficient", "overload", "unavailable", "interrupt", "unload")),
+    *((part, FAILED) for part in ("deadline", "disconnect", "crash", "preempt", "terminat", "engine")),
+    *((part, FAILED) for part in ("userstop", "ratelimit", "quota")),
     *((part, "content_filter") for part in ("filter", "safety", "recitation", "blocklist", "prohibited")),
-    *(
-        (part, "content_filter")
-        for part in ("guardrail", "moderation", "refus", "violat", "sensitive", "blocked")
-    ),
-    *((part, "length") for part in ("length", "max_", "token_limit", "context_window")),
-    *((part, "tool_calls") for part in ("tool", "function_call")),
+    *((part, "content_filter") for part in ("guardrail", "moderation", "refus", "violat", "sensitive")),
+    *((part, "content_filter") for part in ("blocked", "policy", "flagged", "harm", "toxic", "jailbreak")),
+    *((part, "content_filter") for part in ("censor", "risk", "copyright")),
+    *((part, "length") for part in ("length", "max", "limit", "contextwindow", "truncat", "incomplete")),
+    *((part, "length") for part in ("exhausted", "repetition")),
+    *((part, "tool_calls") for part in ("tool", "functioncall")),
 )
 # Some servers send these with each chunk until the answer ends.
-_NOT_YET: Final = frozenset({"", "null", "none"})
+_NOT_YET: Final = frozenset({"", "null", "none", "notfinished", "unfinished", "inprogress"})
+_BETWEEN: Final = re.compile(r"[\W\d_]+")
 
 
 def finish_of(word: str | None) -> Ending | None:
@@ -49,7 +51,7 @@ def finish_of(word: str | None) -> Ending | None:
 
     A word that nothing is known of means `stop`: the vendor says that it has ended.
     """
-    folded = (word or "").strip().lower().replace("-", "_")
+    folded = _BETWEEN.sub("", (word or "").lower())
     if folded in _NOT_YET:
         return None
     known = _WORDS.get(folded)

@@ -21,7 +21,7 @@ from gateway.domain.catalog import Timeouts
 from gateway.domain.events import VendorResponse
 from gateway.providers.chat import wire
 from gateway.providers.chat.answered import answered
-from gateway.providers.chat.sse import EventReader, LineReader, loads
+from gateway.providers.chat.sse import DONE, EventReader, LineReader, loads
 from gateway.providers.chat.token_counts import TokenCounts
 
 # The body is handed on decompressed and re-framed; nobody keeps a vendor's cookies.
@@ -162,6 +162,8 @@ class GuardedExchange:
             good: list[bytes] = []
             try:
                 for data in objects:
+                    if data is DONE:  # of a proxy; the vendor's own marker has come or is missing
+                        continue
                     ended = self._look(data, call) or ended
                     good.append(self._framed(data))
             except GatewayError as error:

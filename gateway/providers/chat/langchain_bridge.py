@@ -41,9 +41,7 @@ class ChunkReader:
         if text := self._said.feed(text):
             events.append(TextDelta(text))
         for key, call_id, name, arguments in _calls(message):
-            piece = self.calls.piece(key, call_id, name, arguments)
-            if piece is not None:
-                events.append(piece)
+            events += self.calls.piece(key, call_id, name, arguments)
         return events
 
     def rest(self) -> list[ProviderEvent]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ from gateway.domain.messages import VendorData
 from gateway.domain.usage import Usage
 from gateway.providers.chat.answered import answered
 from gateway.providers.chat.finish import FAILED, finish_of
+from gateway.providers.chat.openai_shapes import further_fields, is_error, logprobs_of, text_of
 from gateway.providers.chat.refusals import error_in_stream
 from gateway.providers.chat.sse import DONE, EventReader, WholeText, loads, whole_json, whole_text
 from gateway.providers.chat.token_counts import TokenCounts
@@ -33,6 +35,7 @@ _READ = frozenset(
 )
 
 
+_NONE: Mapping[str, Any] = {}
 _CALL = frozenset({"id", "index", "type", "function"})
 _FUNCTION = frozenset({"name", "arguments"})
 
@@ -57,6 +60,7 @@ class AnswerReader:
         self._logprobs: list[dict[str, Any]] = []
         self._refusing = False
         self._calls = ToolCallPieces()
+        self._whole = False
         self._said, self._thought = WholeText(), WholeText()
         self._vendor = vendor or VendorData()
         self._back: dict[str, Any] = {}
@@ -106,12 +110,14 @@ class AnswerReader:
         """All events of an unstreamed answer, `Completed` last; raises UpstreamBroken for anything else."""
         try:
             answer = loads(body)
-            if answer.get("error"):
+            if is_error(answer):
                 raise error_in_stream(answer)
             self._read_usage(answer.get("usage"))
             choice = answer["choices"][0]
-            message = choice["message"]
-            self._piece(message, choice.get("logprobs"))
+            if choice.get("error"):
+                raise error_in_stream(choice)
+            self._whole = True
+            self._piece(choice["message"], choice.get("logprobs"))
             self._top_level(answer)
             self._read_finish(choice.get("finish_reason"))
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
@@ -135,21 +141,25 @@ class AnswerReader:
         return self._take()
 
     def _chunk(self, chunk: dict[str, Any]) -> None:
-        if chunk.get("error"):
+        choices = chunk.get("choices")
+        if (not choices and is_error(chunk)) or chunk.get("error"):
             raise error_in_stream(chunk)
-        usage = chunk.get("usage")
+        usage = chunk.get("usage") or (chunk.get("x_groq") or _NONE).get("usage")
         if usage is not None:
             self._read_usage(usage)
-        for choice in chunk.get("choices") or ():
+        for choice in choices or ():
             if choice.get("index"):
                 continue  # only one choice was asked for
+            if choice.get("error"):  # OpenRouter's place for it
+                raise error_in_stream(choice)
             delta = choice.get("delta")
             if delta:
                 self._piece(delta, choice.get("logprobs"))
             finish = choice.get("finish_reason")
+            if choice.get("usage"):  # Moonshot's place for it
+                self._read_usage(choice["usage"])
             if finish is not None:
                 self._read_finish(finish)
-                self._read_usage(choice.get("usage"))  # Moonshot's place for it
                 self._top_level(chunk)
 
     def _top_level(self, answer: dict[str, Any]) -> None:
@@ -166,7 +176,7 @@ class AnswerReader:
         for field in ("reasoning_content", "reasoning"):
             thought = delta.get(field)
             if thought:
-                self._reasoning(field, self._thought.feed(_text(thought)))
+                self._reasoning(field, self._thought.feed(text_of(thought)))
                 break
             if thought == "" and not self._back:
                 self._back[field] = ""  # some vendors want the field back even where it is empty
@@ -175,23 +185,34 @@ class AnswerReader:
             self._flush()
             self._refusing = True
         if content:
-            self._text.append(self._said.feed(content if type(content) is str else _text(content)))
+            self._content(content)
         if logprobs:
-            entries = logprobs.get("content") or logprobs.get("refusal") or ()
-            if not all(type(entry) is dict for entry in entries):
-                raise UpstreamBroken
-            self._logprobs.extend(whole_json(list(entries)))
-        for call in delta.get("tool_calls") or ():
-            self._tool_call(call)
+            self._logprobs.extend(logprobs_of(logprobs))
+        self._tool_calls(delta)
         if not _READ.issuperset(delta):
             self._fields(
                 {name: whole_json(value) for name, value in delta.items() if name not in _READ and value}
             )
 
-    def _reasoning(self, field: str, text: str) -> None:
+    def _content(self, content: Any) -> None:
+        """Text, or a list of parts; Mistral's thoughts are parts among them, and not given back."""
+        if type(content) is str:
+            self._text.append(self._said.feed(content))
+            return
+        for part in content if type(content) is list else [content]:
+            if type(part) is dict and part.get("type") == "thinking":
+                self._think(self._thought.feed(text_of(part.get("thinking"))))
+            else:
+                self._text.append(self._said.feed(text_of(part)))
+
+    def _think(self, text: str) -> None:
         if text:
             self._flush()
             self._events.append(ReasoningDelta(text))
+
+    def _reasoning(self, field: str, text: str) -> None:
+        self._think(text)
+        if text:
             self._back[field] = self._back.get(field, "") + text
 
     def _fields(self, fields: dict[str, Any]) -> None:
@@ -203,25 +224,40 @@ class AnswerReader:
         for name, value in fields.items():
             self._back[name] = joined(self._back.get(name), value)
 
-    def _tool_call(self, call: dict[str, Any]) -> None:
+    def _tool_calls(self, delta: dict[str, Any]) -> None:
+        calls = delta.get("tool_calls") or ()
+        if type(calls) is dict:
+            calls = [calls]
+        if not calls and (function := delta.get("function_call")):
+            calls = [{"index": 0, "function": function}]  # servers that know OpenAI's older API
+        nameless = all(call.get("index") is None and not call.get("id") for call in calls if call)
+        for at, call in enumerate(calls):
+            if call:
+                # Pieces of several calls without index and id are in the order of the calls.
+                self._tool_call(call, ("at", at) if nameless and len(calls) > 1 else call.get("index"))
+
+    def _tool_call(self, call: dict[str, Any], key: Any) -> None:
         function = call.get("function") or {}
         name, arguments = function.get("name"), function.get("arguments")
-        if arguments is None:
+        if arguments is None or (arguments == {} and not self._whole):
             arguments = ""
         elif type(arguments) is not str:
-            arguments = orjson.dumps(arguments).decode()
+            arguments = orjson.dumps(whole_json(arguments)).decode()
         call_id = call.get("id")
+        call_id = str(call_id) if type(call_id) is int else call_id
         if not isinstance(name, str | None) or not isinstance(call_id, str | None):
             raise UpstreamBroken
-        extra = _further(call, _CALL)
-        if inner := _further(function, _FUNCTION):
+        extra = further_fields(call, _CALL)
+        if inner := further_fields(function, _FUNCTION):
             extra["function"] = inner
-        piece = self._calls.piece(call.get("index"), call_id, name, whole_text(arguments), extra)
-        if piece is not None:
+        pieces = self._calls.piece(key, call_id, name, whole_text(arguments), extra, whole=self._whole)
+        if pieces:
             self._flush()
-            self._events.append(piece)
+            self._events.extend(pieces)
 
     def _read_finish(self, finish: Any) -> None:
+        if finish is None or finish is False:
+            return
         if type(finish) is not str:
             raise UpstreamBroken
         word = finish_of(finish)
@@ -247,21 +283,3 @@ class AnswerReader:
         self._flush()
         events, self._events = self._events, []
         return events
-
-
-def _further(call: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
-    """Fields of a call that are the vendor's own and say something."""
-    if known.issuperset(call):
-        return {}
-    return {
-        name: whole_json(value) for name, value in call.items() if name not in known and value is not None
-    }
-
-
-def _text(content: Any) -> str:
-    """Text given as a string or as a list of parts; anything else is garbage."""
-    if type(content) is str:
-        return content
-    if type(content) is list:
-        return "".join(part["text"] for part in content if part.get("type") == "text")
-    raise UpstreamBroken

@@ -14,7 +14,9 @@ from gateway.providers.chat.wire import MAX_LINE
 
 # A line is a field's name, with or without a colon. Anything else is no event stream.
 _FIELD = re.compile(rb"[A-Za-z][A-Za-z0-9_.-]{0,63}(:|$)")
-_KNOWN = (b":", b"event:", b"id:", b"retry:")
+_KNOWN = (b":", b"id:", b"retry:")
+# Names of events whose data says nothing, and need not be JSON.
+_ALIVE = frozenset({b"ping", b"keepalive", b"keep-alive", b"keep_alive", b"heartbeat"})
 _HALF = re.compile("[\ud800-\udfff]")
 
 
@@ -103,6 +105,7 @@ class EventReader:
         self._start = True
         self._pending: list[bytes] = []
         self._size = 0
+        self._alive = False
 
     def feed(self, data: bytes) -> list[Any]:
         """The payloads that `data` completes; those before garbage, with `broken` set."""
@@ -137,6 +140,8 @@ class EventReader:
                     self._data(line[5:], events)
                 elif not line.strip():
                     self._dispatch(events)
+                elif line.startswith(b"event:"):
+                    self._alive = line[6:].strip() in _ALIVE
                 elif not line.startswith(_KNOWN) and not _FIELD.match(line):
                     raise UpstreamBroken
         except UpstreamBroken as error:
@@ -151,15 +156,18 @@ class EventReader:
             self._hold(payload.strip())
             return
         try:
-            events.append(orjson.loads(payload))
+            value = orjson.loads(payload)
         except ValueError:
             self._other(payload.strip(), events)
+        else:
+            if value is not None:
+                events.append(value)
 
     def _other(self, payload: bytes, events: list[Any]) -> None:
         """A line that is no JSON by itself, or only by the rules of `loads`."""
         if payload == b"[DONE]":
             events.append(DONE)
-        elif payload:
+        elif payload and not self._alive:
             try:
                 events.append(loads(payload))
             except ValueError:
@@ -170,6 +178,7 @@ class EventReader:
         self._size += len(payload) + 1
 
     def _dispatch(self, events: list[Any]) -> None:
+        self._alive = False
         if self._pending:
             payload = b"\n".join(self._pending)
             self._pending, self._size = [], 0

@@ -26,10 +26,11 @@ class TokenCounts:
         """Read the `usage` of a chat completion, cached tokens by the names of compatible servers too."""
         if not isinstance(usage, dict):
             return
-        prompt = _mapping(usage.get("prompt_tokens_details"))
-        completion = _mapping(usage.get("completion_tokens_details"))
-        self._note("prompt", usage.get("prompt_tokens"))
-        self._note("completion", usage.get("completion_tokens"))
+        # Some servers have the names that OpenAI's Responses and Anthropic use.
+        prompt = _mapping(usage.get("prompt_tokens_details") or usage.get("input_tokens_details"))
+        completion = _mapping(usage.get("completion_tokens_details") or usage.get("output_tokens_details"))
+        self._note("prompt", usage.get("prompt_tokens"), usage.get("input_tokens"))
+        self._note("completion", usage.get("completion_tokens"), usage.get("output_tokens"))
         self._note("total", usage.get("total_tokens"))
         self._note(
             "cached",
@@ -45,6 +46,9 @@ class TokenCounts:
             usage.get("cache_creation_input_tokens"),
         )
         self._note("reasoning", completion.get("reasoning_tokens"), usage.get("reasoning_tokens"))
+        # Proxies of Anthropic's API may count these beside the prompt, as it does, and not as a part of it.
+        read, created = usage.get("cache_read_input_tokens"), usage.get("cache_creation_input_tokens")
+        self._note("beside", count(read) + count(created))
 
     def anthropic(self, usage: Any) -> None:
         """Read the `usage` of a message, of `message_start` or of `message_delta`."""
@@ -73,9 +77,12 @@ class TokenCounts:
 
     @property
     def usage(self) -> Usage | None:
-        """The counts as usage, with 0 for what was not counted; None where nothing was."""
+        """The counts as usage, with 0 for what was not counted; None where nothing was.
+
+        A total alone says neither what the prompt has nor what the answer has.
+        """
         counts = self._counts
-        if not counts:
+        if not counts.keys() - {"total", "beside"}:
             return None
         cached, written = counts.get("cached", 0), counts.get("written", 0)
         reasoning = counts.get("reasoning", 0)
@@ -92,6 +99,8 @@ class TokenCounts:
         completion = max(completion, total - prompt)
         if reasoning > completion:
             completion += reasoning
+        if counts.get("beside", 0) > prompt:
+            prompt += cached + written
         cached = min(cached, prompt)
         return Usage(prompt, completion, cached, min(written, prompt - cached), reasoning)
 

@@ -21,14 +21,20 @@ class _Call:
     id: str | None
     vendors_id: str | None = None
     name: str | None = None
+    # The event that begins it waits for the next piece: a name may come in pieces.
+    begun: bool = False
     held: list[str] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def arguments(self) -> str:
+        return "".join(self.held)
 
     @property
     def complete(self) -> bool:
         """Whether its arguments are a whole JSON object, which nothing can continue."""
         try:
-            return isinstance(orjson.loads("".join(self.held)), dict)
+            return isinstance(orjson.loads(self.arguments), dict)
         except ValueError:
             return False
 
@@ -44,15 +50,16 @@ class ToolCallPieces:
         self._calls: list[_Call] = []
         self._by_key: dict[Hashable, _Call] = {}
         self._by_id: dict[str, _Call] = {}
+        self._ids: set[str] = set()
         self._last: _Call | None = None
 
     def __len__(self) -> int:
-        return len(self._calls)
+        return sum(not _is_nothing(call) for call in self._calls)
 
     @property
     def unnamed(self) -> bool:
         """Whether a call has begun whose name has not come: an answer cannot end so."""
-        return any(call.name is None for call in self._calls)
+        return any(call.name is None and not _is_nothing(call) for call in self._calls)
 
     @property
     def extra(self) -> bool:
@@ -66,15 +73,21 @@ class ToolCallPieces:
         name: str | None,
         arguments: str,
         extra: Mapping[str, Any] | None = None,
-    ) -> ToolCallDelta | None:
-        """The event for one piece, or None while the name is still to come.
+        *,
+        whole: bool = False,
+    ) -> list[ToolCallDelta]:
+        """The events for one piece; none while the name may still go on.
 
         Args:
             key: the vendor's index of the call, None where it gives none.
-            call_id: the vendor's id; a call without one gets one.
+            call_id: the vendor's id; a call without one, or with that of another call, gets one.
             extra: further fields of the vendor's call.
+            whole: the piece is a call of its own, of an answer that is not streamed.
         """
-        call = self._find(key, call_id or None, name, arguments) or self._begin(call_id or None)
+        call_id = call_id or None
+        known = None if whole else self._find(key, call_id, name, arguments)
+        call = known or self._begin(call_id)
+        events = self._others(call)
         if key is not None:
             self._by_key[key] = call
         if call_id:
@@ -83,24 +96,51 @@ class ToolCallPieces:
         self._last = call
         if extra:
             call.extra.update(extra)
+        if name and call.begun and call.name == name and arguments and arguments.startswith(call.arguments):
+            # Some servers send all that there is so far, or the whole call once more at its end.
+            arguments = arguments[len(call.arguments) :]
         call.held.append(arguments)
-        if call.name is not None:
-            return (
-                ToolCallDelta(call.index, None, None, arguments, extra or {}) if arguments or extra else None
-            )
-        call.id = call.id or call_id or None
-        if not name:
-            return None
-        call.name = name
-        call.id = call.id or f"call_{uuid.uuid4().hex}"
-        return ToolCallDelta(call.index, call.id, name, "".join(call.held), dict(call.extra))
+        if call.begun:
+            if arguments or extra:
+                events.append(ToolCallDelta(call.index, None, None, arguments, extra or {}))
+            return events
+        call.id = call.id or call_id
+        call.name = _name_of(call.name, name)
+        if call.name is not None and arguments:
+            events.append(self._event(call))
+        return events
 
     def finish(self) -> list[ToolCallDelta]:
-        """At the answer's end: `{}` for each call that came without arguments."""
-        empty = [call for call in self._calls if call.name is not None and not "".join(call.held).strip()]
-        for call in empty:
-            call.held.append(_NO_ARGUMENTS)
-        return [ToolCallDelta(call.index, arguments=_NO_ARGUMENTS) for call in empty]
+        """At the answer's end: the calls that wait, and `{}` for each that came without arguments."""
+        events: list[ToolCallDelta] = []
+        for call in self._calls:
+            if call.name is None:
+                continue
+            if not call.begun:
+                call.held.append("" if call.arguments.strip() else _NO_ARGUMENTS)
+                events.append(self._event(call))
+            elif not call.arguments.strip():
+                call.held.append(_NO_ARGUMENTS)
+                events.append(ToolCallDelta(call.index, arguments=_NO_ARGUMENTS))
+        return events
+
+    def _event(self, call: _Call) -> ToolCallDelta:
+        """The event that begins the call, with an id that no other call of the answer has."""
+        if not call.id or call.id in self._ids:
+            call.id = f"call_{uuid.uuid4().hex}"
+        self._ids.add(call.id)
+        call.begun = True
+        return ToolCallDelta(call.index, call.id, call.name, call.arguments, dict(call.extra))
+
+    def _others(self, call: _Call) -> list[ToolCallDelta]:
+        """The calls before this one whose names cannot go on any more."""
+        if call is self._last or call.begun:
+            return []
+        return [
+            self._event(other)
+            for other in self._calls[: call.index]
+            if other.name is not None and not other.begun
+        ]
 
     def _begin(self, call_id: str | None) -> _Call:
         call = _Call(len(self._calls), call_id)
@@ -111,21 +151,50 @@ class ToolCallPieces:
         self, key: Hashable | None, call_id: str | None, name: str | None, arguments: str
     ) -> _Call | None:
         """The call that the piece continues, None where it begins one."""
-        at_key = self._by_key.get(key) if key is not None else None
+        at_key = self._by_key.get(key) if key is not None else self._last
         if call_id is not None:
             known = self._by_id.get(call_id)
-            if known is None and at_key is not None and at_key.vendors_id is None:
-                known = at_key  # its id comes late
+            if known is None and at_key is not None and _takes_id(at_key, key, name, arguments):
+                known = at_key
         else:
-            known = at_key if key is not None else self._last
+            known = at_key
         if known is None or not name or known.name is None:
             return known
+        same = known.name == name
         if key is None and call_id is None:
-            goes_on = known.name == name and "".join(known.held).strip() and not known.complete
-            return known if goes_on else None
+            return known if same and not known.complete and arguments.strip() else None
+        if same and call_id is not None and known.arguments.strip() == arguments.strip():
+            return known  # the same call once more
+        if call_id is None and arguments.strip() and not _name_goes_on(known.name, name):
+            return None
         # A vendor may give one index or one id to several calls: a whole one cannot go on.
         another = bool(arguments.strip()) or (key is not None and at_key is None)
         return None if another and known.complete else known
+
+
+def _takes_id(call: _Call, key: Hashable | None, name: str | None, arguments: str) -> bool:
+    """Whether a piece with an id that is new goes on with the call: it is late, or changes with each."""
+    if call.vendors_id is None:
+        return key is not None
+    begins = name and (not arguments or arguments.lstrip().startswith("{"))
+    return not begins and bool(arguments) and call.name is not None and not call.complete
+
+
+def _is_nothing(call: _Call) -> bool:
+    """Whether nothing has come but an index or an id: some servers end with an empty piece."""
+    return call.name is None and not call.arguments.strip()
+
+
+def _name_goes_on(before: str, piece: str) -> bool:
+    """Whether one of them begins with the other: a name that is sent again, as far as it has come."""
+    return piece.startswith(before) or before.startswith(piece)
+
+
+def _name_of(before: str | None, piece: str | None) -> str | None:
+    """A call's name as far as it has come: vendors send it once, again with each piece, or in pieces."""
+    if not before or not piece:
+        return before or piece or None
+    return max(before, piece, key=len) if _name_goes_on(before, piece) else before + piece
 
 
 def arguments_of(call: ToolCall) -> dict[str, Any]:

@@ -13,18 +13,29 @@ from gateway.providers.chat.finish import FAILED, finish_of
 from gateway.providers.chat.openai_answer import AnswerReader
 
 WORDS = {
-    "stop": ["stop", "STOP", "end_turn", "stop_sequence", "eos", "eos_token", "COMPLETE"],
-    "length": ["length", "max_tokens", "MAX_TOKENS", "max_output_tokens", "model_length", "max_new_tokens"],
-    "tool_calls": ["tool_calls", "tool_use", "function_call", "TOOL_CALL"],
+    "stop": [
+        *("stop", "STOP", "end_turn", "stop_sequence", "eos", "eos_token", "COMPLETE", "endTurn", "normal"),
+        *("eosFound", "completed", "endoftext", "FINISH_REASON_STOP", "stop-sequence"),
+    ],
+    "length": [
+        *("length", "max_tokens", "MAX_TOKENS", "max_output_tokens", "model_length", "max_new_tokens"),
+        *("maxTokens", "maximum_tokens", "limit", "time_limit", "output_limit", "ERROR_LIMIT", "truncated"),
+        *("maxPredictedTokensReached", "contextLengthReached", "incomplete", "budget_exhausted"),
+    ],
+    "tool_calls": ["tool_calls", "tool_use", "function_call", "TOOL_CALL", "toolUse", "tool-calls"],
     "content_filter": [
         *("content_filter", "content_filtered", "sensitive", "SAFETY", "RECITATION", "refusal", "BLOCKLIST"),
         *("PROHIBITED_CONTENT", "SPII", "LANGUAGE", "IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT"),
         *("MODEL_ARMOR", "NO_IMAGE", "guardrail_intervened", "output_moderation"),
+        *("ERROR_TOXIC", "contentFiltered", "content_policy", "safety-violation", "flagged", "risk"),
+        *("IMAGE_RECITATION", "jailbreak", "harmful"),
     ],
     FAILED: [
         *("error", "abort", "cancelled", "network_error", "insufficient_system_resource", "timeout"),
         *("TOO_MANY_TOOL_CALLS", "MALFORMED_RESPONSE", "MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL"),
         *("MISSING_THOUGHT_SIGNATURE", "OTHER", "IMAGE_OTHER", "FINISH_REASON_UNSPECIFIED", "load", "unload"),
+        *("modelUnloaded", "userStopped", "terminated", "preempted", "disconnected", "deadline_exceeded"),
+        *("rate_limit", "engine_dead", "USER_CANCEL"),
     ],
 }
 
@@ -34,7 +45,7 @@ def test_every_vendors_word_has_its_meaning(word: str, ending: str) -> None:
     assert finish_of(word) == ending
 
 
-@pytest.mark.parametrize("word", [None, "", "null", " ", "None"])
+@pytest.mark.parametrize("word", [None, "", "null", " ", "None", "NOT_FINISHED", "in_progress"])
 def test_a_word_that_says_nothing_is_no_end(word: str | None) -> None:
     assert finish_of(word) is None
 

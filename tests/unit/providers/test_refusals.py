@@ -69,6 +69,19 @@ def test_a_refused_account_is_the_operators_matter(status: int) -> None:
         (400, openai("Access denied, please make sure your account is in good standing.", "Arrearage")),
         (400, openai("Billing hard limit has been reached", "billing_hard_limit_reached")),
         (422, openai("Insufficient Balance")),
+        (400, b'{"errors": [{"message": "Your credit balance is too low"}]}'),
+        (400, b'{"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}'),
+        (400, b'{"fault": {"faultstring": "Invalid ApiKey", "detail": {"errorcode": "oauth.v2"}}}'),
+        (400, b'\xef\xbb\xbf{"error": {"message": "Incorrect API key provided: xa***"}}'),
+        (400, openai("余额不足或无可用资源包,请充值。", "1113")),
+        (429, openai("余额不足或无可用资源包,请充值。", "1113")),
+        (400, openai("You have reached your monthly spend limit")),
+        (400, openai("Key limit exceeded (total limit).")),
+        (400, openai("Your organization must be verified to stream this model.", "unsupported_value")),
+        (400, openai("Your account does not have access to this model.")),
+        (400, b'{"__type": "ValidationException", "message": "Operation not allowed"}'),
+        (400, openai("Your account is suspended")),
+        (400, openai("Provider error", metadata={"raw": '{"error": "Insufficient credits"}'})),
         (429, openai("You exceeded your current quota.", "insufficient_quota", "insufficient_quota")),
     ],
 )
@@ -95,6 +108,10 @@ GROQ = (
                 {"__type": "ThrottlingException", "message": "Throttling: too many requests"}
             ).encode(),
         ),
+        (400, openai("Error code: 429 - rate limit")),
+        (400, openai("This request would exceed your account's rate limit. Please try again later.")),
+        (400, openai("Number of concurrent requests exceeded")),
+        (400, google("Quota exceeded for 'requests per minute'", "RESOURCE_EXHAUSTED")),
         (
             429,
             google(
@@ -120,6 +137,19 @@ def test_the_wait_in_googles_body_is_read() -> None:
         openai("The model `llama3-8b-8192` has been decommissioned.", "model_decommissioned"),
         openai("Model Not Exist"),
         openai("nope/nope is not a valid model ID"),
+        openai("Invalid model: mistral-tiny", None, "invalid_model"),
+        openai("Invalid model 'sonar-x'. Permitted models can be found in the documentation"),
+        openai("模型不存在，请检查模型代码。", "1211"),
+        openai("Unable to access non-serverless model x. Please create a dedicated endpoint"),
+        openai("This model is no longer available."),
+        openai("The model `x` has been shut down"),
+        openai("Model disabled."),
+        openai("model `x` has been terminated"),
+        openai("No allowed providers are available for the selected model."),
+        b'{"message": "The provided model identifier is invalid."}',
+        b'{"message": "Invocation of model ID x with on-demand throughput isn\xe2\x80\x99t supported."}',
+        b'{"message": "This model version has reached the end of its life."}',
+        b'{"success": false, "errors": [{"code": 5007, "message": "No such model: model not found"}]}',
     ],
 )
 def test_a_model_that_the_provider_lacks_is_the_configurations_fault(body: bytes) -> None:
@@ -159,6 +189,17 @@ def test_a_model_that_the_provider_lacks_is_the_configurations_fault(body: bytes
         "Requested token count exceeds the model's maximum context length of 131072 tokens",
         "The decoder prompt (length 5000) is longer than the maximum model length of 4096.",
         "Request body too large for gpt-4o model. Max size: 8000 tokens.",
+        "The input token count is 40000 but model only supports up to 32768.",
+        "This model does not support requests of this length: 20000 tokens > context window 16384",
+        "Your messages are too long: 130000 tokens exceed the context length 128000",
+        "The message you submitted was too long, please submit something shorter.",
+        "prompt length exceeds context window",
+        "total tokens (input + max_new_tokens) must be <= 8192",
+        "Requested input length 6000 exceeds maximum input length 4096",
+        "Input Tokens Exceeded: Number of input tokens exceeds maximum length.",
+        "You passed 40001 input tokens. However, the model's context length is only 32768 tokens.",
+        "'max_tokens' is too large: 8000. This model's maximum context length is 8192 tokens.",
+        "litellm.ContextWindowExceededError: the prompt does not fit",
     ],
 )
 @pytest.mark.parametrize("status", [400, 413, 422, 500])
@@ -177,6 +218,22 @@ def test_too_long_is_recognised_in_every_vendors_words(message: str, status: int
         (400, anthropic("max_tokens: 100000 > 64000, which is the maximum allowed number of output tokens")),
         (400, anthropic("messages: roles must alternate")),
         (422, openai("stop must have less than 5 sequences")),
+        (
+            400,
+            openai(
+                "Unsupported parameter: 'max_tokens' is not supported with this model.", param="max_tokens"
+            ),
+        ),
+        (400, openai("For this model, the parameter 'top_k' is not supported.")),
+        (400, openai("Tool 'x' was not found in model request")),
+        (400, openai("Invalid 'messages[1].tool_calls[0].id': string too long. Expected at most 40.")),
+        (400, openai("Invalid schema for function 'authentication': None is not of type 'object'")),
+        (400, openai("Invalid model parameters: top_k")),
+        (400, openai("Timeout while downloading the image.", "invalid_image_url")),
+        (400, openai("The prompt triggered the content management policy.", "content_filter")),
+        (400, google("Developer instruction is not enabled for models/gemma-3", "INVALID_ARGUMENT")),
+        (400, b'{"error": {"message": "Bad input", "input": "rate limit exceeded, insufficient balance"}}'),
+        (403, openai('Your chosen model requires moderation and your input was flagged for "violence".')),
         (400, b""),
         (422, b'{"detail": [{"loc": ["body", "messages"], "msg": "Field required"}]}'),
     ],
@@ -192,6 +249,32 @@ def test_a_body_beyond_the_providers_limit_may_fit_elsewhere() -> None:
         type(error_of(413, anthropic("Request exceeds the maximum size", "request_too_large"), None))
         is UpstreamTooLarge
     )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        openai("The upstream server is currently unavailable. Try again."),
+        openai("Engine currently overloaded"),
+        b'{"error": "model requires more system memory (8.4 GiB) than is available (4.2 GiB)"}',
+        b'{"success": false, "errors": [{"code": 7009, "message": "Upstream service unavailable"}]}',
+    ],
+)
+def test_a_busy_provider_that_says_400_is_transient(body: bytes) -> None:
+    error = error_of(400, body, None)
+    assert isinstance(error, UpstreamUnavailable)
+    assert error.transient
+
+
+def test_an_error_body_of_any_depth_and_size_is_read_in_bounds() -> None:
+    nested: object = "insufficient balance"
+    for _ in range(200):
+        nested = {"error": nested}
+    assert type(error_of(400, json.dumps(nested).encode(), None)) is UpstreamRejected
+    wide = {"errors": [{"message": f"bad {n}"} for n in range(5000)]}
+    told = error_of(400, json.dumps(wide).encode(), None).upstream
+    assert told is not None
+    assert told.reason == "bad 0"
 
 
 @pytest.mark.parametrize(
@@ -234,6 +317,14 @@ def test_the_providers_words_are_kept_for_operators(body: bytes, reason: str, pa
         ({"error": {"code": 400, "message": "maximum context length is 5"}}, ContextLengthExceeded, 400),
         ({"error": {"code": 400, "message": "Bad"}}, UpstreamBroken, 400),
         ({"error": "boom"}, UpstreamBroken, None),
+        (
+            {"object": "error", "message": "maximum context length is 5", "code": 400},
+            ContextLengthExceeded,
+            400,
+        ),
+        ({"message": "Rate limit reached", "code": "rate_limit_exceeded"}, UpstreamRateLimited, None),
+        ({"error": {"message": "No quota", "code": "insufficient_quota"}}, UpstreamUnauthorized, None),
+        ({"error": {"code": 413, "message": "Large"}}, UpstreamBroken, 413),
     ],
 )
 def test_an_error_in_a_stream_has_a_name(

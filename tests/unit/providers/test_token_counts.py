@@ -64,6 +64,29 @@ DEEPSEEK = {
         ({"prompt_tokens": 5, "completion_tokens": 4, "prompt_tokens_details": None}, Usage(5, 4)),
         ({"prompt_tokens": 5, "completion_tokens": 4, "prompt_tokens_details": [1]}, Usage(5, 4)),
         ({"prompt_tokens": 5, "completion_tokens": 4, "cached_tokens": 50}, Usage(5, 4, cached_tokens=5)),
+        # A proxy that counts as Anthropic does: cached tokens beside the prompt.
+        (
+            {
+                "prompt_tokens": 10,
+                "completion_tokens": 4,
+                "total_tokens": 14,
+                "cache_read_input_tokens": 1000,
+                "cache_creation_input_tokens": 500,
+            },
+            Usage(1510, 4, cached_tokens=1000, cache_write_tokens=500),
+        ),
+        (
+            {
+                "input_tokens": 100,
+                "output_tokens": 4,
+                "input_tokens_details": {"cached_tokens": 60},
+                "output_tokens_details": {"reasoning_tokens": 2},
+            },
+            Usage(100, 4, cached_tokens=60, reasoning_tokens=2),
+        ),
+        ({"prompt_tokens": 100, "total_tokens": 104}, Usage(100, 4)),
+        ({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 104}, None),
+        ({"total_tokens": 104}, None),
         ({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}, None),
         ({"prompt_tokens": None, "completion_tokens": None}, None),
         ({"prompt_tokens": True, "completion_tokens": "1e999"}, None),

@@ -17,7 +17,7 @@ Piece = tuple[Any, str | None, str | None, str]
 def assembled(*pieces: Piece) -> list[tuple[str | None, str | None, str]]:
     """(id, name, arguments) of each call, in the order of their index."""
     calls = ToolCallPieces()
-    events = [event for piece in pieces if (event := calls.piece(*piece)) is not None] + calls.finish()
+    events = [event for piece in pieces for event in calls.piece(*piece)] + calls.finish()
     found: dict[int, list[Any]] = {}
     for event in events:
         assert (event.id is None) == (event.name is None)
@@ -113,6 +113,134 @@ def test_an_answer_of_two_calls_at_one_index_has_two(streamed: bool) -> None:
 def test_further_fields_of_a_call_are_given_out_once() -> None:
     calls = ToolCallPieces()
     extra = {"extra_content": {"google": {"thought_signature": "s"}}}
-    assert calls.piece(0, "a1", "w", "{", extra) == ToolCallDelta(0, "a1", "w", "{", extra)
-    assert calls.piece(0, None, None, "}") == ToolCallDelta(0, arguments="}")
-    assert calls.piece(0, None, None, "", {"late": 1}) == ToolCallDelta(0, arguments="", extra={"late": 1})
+    assert calls.piece(0, "a1", "w", "{", extra) == [ToolCallDelta(0, "a1", "w", "{", extra)]
+    assert calls.piece(0, None, None, "}") == [ToolCallDelta(0, arguments="}")]
+    assert calls.piece(0, None, None, "", {"late": 1}) == [ToolCallDelta(0, arguments="", extra={"late": 1})]
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [(0, "a1", "get_", ""), (0, None, "weather", ""), (0, None, None, SEOUL)],
+        [(0, "a1", "get_", ""), (0, "a1", "weather", ""), (0, "a1", None, SEOUL)],
+        [(0, "a1", "get", ""), (0, "a1", "get_weather", ""), (0, "a1", "get_weather", SEOUL)],
+        [(0, "a1", "get_weather", ""), (0, "a1", "get_weather", ""), (0, None, "", SEOUL)],
+        [(None, "a1", "get_", ""), (None, "a1", "weather", ""), (None, "a1", None, SEOUL)],
+    ],
+)
+def test_a_name_in_pieces_or_sent_again_is_one_name(pieces: list[Piece]) -> None:
+    assert assembled(*pieces) == [("a1", "get_weather", SEOUL)]
+
+
+@pytest.mark.parametrize("name", [None, ""])
+@pytest.mark.parametrize("index", [0, None])
+def test_an_id_that_changes_with_each_fragment_is_one_call(index: int | None, name: str | None) -> None:
+    pieces: list[Piece] = [
+        (index, "a1", "w", '{"city"'),
+        (index, "a2", name, ':"Se'),
+        (index, "a3", name, 'oul"}'),
+    ]
+    assert assembled(*pieces) == BOTH[:1]
+    assert assembled(*pieces, (index, "b1", "w", BUSAN)) == BOTH
+
+
+def test_a_name_that_is_repeated_without_index_and_id_goes_on_with_the_call() -> None:
+    pieces: list[Piece] = [(None, None, "w", part) for part in ("", '{"city":', '"Seoul"', "}")]
+    assert [call[1:] for call in assembled(*pieces)] == [("w", SEOUL)]
+    twice = assembled((None, None, "now", ""), (None, None, "now", ""))
+    assert [call[1:] for call in twice] == [("now", "{}"), ("now", "{}")]
+
+
+def test_arguments_that_are_sent_again_are_not_added() -> None:
+    assert assembled((0, "a1", "w", '{"city"'), (0, "a1", "w", SEOUL)) == BOTH[:1]
+    assert (
+        assembled((0, "a1", "w", '{"city":"Seo'), (0, None, None, 'ul"}'), (0, "a1", "w", SEOUL)) == BOTH[:1]
+    )
+    assert assembled((0, "a1", "w", SEOUL), (0, "a1", "w", SEOUL)) == BOTH[:1]
+
+
+def test_calls_of_one_id_get_ids_of_their_own() -> None:
+    first, second = assembled((0, "x", "w", SEOUL), (1, "x", "w", BUSAN))
+    assert first[0] == "x"
+    assert second[0] not in (None, "", "x")
+
+
+def test_an_empty_last_piece_is_no_call() -> None:
+    calls = ToolCallPieces()
+    calls.piece(0, "a1", "w", SEOUL)
+    assert calls.piece(1, None, None, "") == []
+    assert not calls.unnamed
+    assert len(calls) == 1
+    calls.piece(2, None, None, "{}")
+    assert calls.unnamed
+
+
+def test_a_call_begins_before_those_that_come_after_it() -> None:
+    calls = ToolCallPieces()
+    events = calls.piece(0, "a1", "now", "") + calls.piece(1, "b1", "w", SEOUL) + calls.finish()
+    assert events == [
+        ToolCallDelta(0, "a1", "now", ""),
+        ToolCallDelta(1, "b1", "w", SEOUL),
+        ToolCallDelta(0, arguments="{}"),
+    ]
+
+
+def answer_of(*deltas: Any) -> list[tuple[str | None, str]]:
+    """(name, arguments) of the calls of a streamed answer, by `tool_calls` of its chunks."""
+    reader, events = AnswerReader(), []
+    for delta in deltas:
+        data = json.dumps({"choices": [{"index": 0, "delta": delta}]})
+        events += reader.feed(b"data: " + data.encode() + b"\n\n")
+        assert reader.broken is None
+    end = json.dumps({"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]})
+    events += reader.feed(b"data: " + end.encode() + b"\n\n") + reader.end()
+    found: dict[int, list[Any]] = {}
+    for event in events:
+        if isinstance(event, ToolCallDelta):
+            found.setdefault(event.index, [event.name, ""])[1] += event.arguments
+    return [(name, arguments) for name, arguments in found.values()]
+
+
+def call(**function: Any) -> dict[str, Any]:
+    return {"function": function}
+
+
+@pytest.mark.parametrize(
+    "deltas",
+    [
+        [
+            {"tool_calls": [call(name="w", arguments=""), call(name="v", arguments="")]},
+            {"tool_calls": [call(arguments='{"city":'), call(arguments="{")]},
+            {"tool_calls": [call(arguments='"Seoul"}'), call(arguments="}")]},
+        ],
+        [
+            {
+                "tool_calls": [
+                    {"index": 0, **call(name="w", arguments=SEOUL)},
+                    None,
+                    {"id": 7, **call(name="v")},
+                ]
+            }
+        ],
+        [
+            {"tool_calls": [{"index": 0, "id": 1, **call(name="w", arguments={})}]},
+            {"tool_calls": [{"index": 0, **call(arguments=SEOUL)}]},
+            {"tool_calls": {"index": 1, "id": 2, **call(name="v", arguments=None)}},
+        ],
+        [
+            {"function_call": {"name": "w", "arguments": SEOUL}},
+            {"tool_calls": [{"index": 1, **call(name="v")}]},
+        ],
+    ],
+)
+def test_calls_in_unusual_forms_are_read(deltas: list[Any]) -> None:
+    assert answer_of(*deltas) == [("w", SEOUL), ("v", "{}")]
+
+
+def test_whole_calls_stay_several_whatever_they_share() -> None:
+    calls = [{"id": "a1", **call(name="now", arguments="")}, {"id": "a1", **call(name="now", arguments="")}]
+    body = {"choices": [{"message": {"tool_calls": calls}, "finish_reason": "stop"}]}
+    events = AnswerReader().whole(json.dumps(body).encode())
+    begun = [event for event in events if isinstance(event, ToolCallDelta) and event.id]
+    assert [event.name for event in begun] == ["now", "now"]
+    assert len({event.id for event in begun}) == 2

@@ -1,0 +1,208 @@
+"""Answers of compatible servers: forms that no document has, and that say all that an answer has to say."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.core.exceptions import (
+    ContextLengthExceeded,
+    GatewayError,
+    UpstreamBroken,
+    UpstreamRateLimited,
+)
+from gateway.domain.events import Completed, ProviderEvent, ReasoningDelta, TextDelta, ToolCallDelta
+from gateway.domain.messages import VendorData
+from gateway.domain.usage import Usage
+from gateway.providers.chat.anthropic_answer import AnthropicReader
+from gateway.providers.chat.openai_answer import AnswerReader
+
+ORIGIN = VendorData("anthropic", "a", "m")
+
+
+def frames(*objects: Any) -> bytes:
+    return b"".join(b"data: " + json.dumps(one).encode() + b"\n\n" for one in objects)
+
+
+def read(reader: AnswerReader | AnthropicReader, data: bytes) -> list[ProviderEvent]:
+    events = reader.feed(data)
+    if reader.broken is None and not reader.done:
+        events += reader.close()
+    if reader.broken is not None and not reader.complete:
+        raise reader.broken
+    return [*events, *reader.end()]
+
+
+def said(events: list[ProviderEvent]) -> tuple[str, str]:
+    """(thoughts, text) of the events."""
+    thoughts = "".join(event.text for event in events if isinstance(event, ReasoningDelta))
+    return thoughts, "".join(event.text for event in events if isinstance(event, TextDelta))
+
+
+def chunk(delta: Any, finish: Any = None, **more: Any) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish, **more}]}
+
+
+THOUGHT = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [THOUGHT, {"type": "text", "text": "Hi"}],
+        [{"type": "thinking", "thinking": "hm"}, {"type": "output_text", "text": "Hi"}],
+        [THOUGHT, "H", {"type": "text", "text": None}, {"type": "text", "text": "i"}],
+        [THOUGHT, {"type": "reference", "reference_ids": [1]}, {"text": "Hi"}],
+    ],
+)
+@pytest.mark.parametrize("streamed", [True, False])
+def test_thoughts_among_the_parts_of_a_content_are_thoughts(content: Any, streamed: bool) -> None:
+    if streamed:
+        data = frames(*(chunk({"content": [part]}) for part in content), chunk({"content": ""}, "stop"))
+        events = read(AnswerReader(), data)
+    else:
+        body = {"choices": [{"message": {"content": content}, "finish_reason": "stop"}]}
+        events = AnswerReader().whole(json.dumps(body).encode())
+    assert said(events) == ("hm", "Hi")
+    assert events[-1] == Completed("stop")  # Mistral does not take them back
+
+
+@pytest.mark.parametrize("logprobs", [-0.3, [], ["x"], {"content": ["x"]}, {"tokens": ["x"]}, {"content": 7}])
+def test_logprobs_of_another_form_do_not_fail_an_answer(logprobs: Any) -> None:
+    events = read(AnswerReader(), frames(chunk({"content": "Hi"}, "stop", logprobs=logprobs)))
+    assert events == [TextDelta("Hi"), Completed("stop")]
+
+
+@pytest.mark.parametrize(
+    "alive",
+    [
+        b"event: ping\ndata: ping\n\n",
+        b"event: keep-alive\ndata: still here\n\n",
+        b"data: null\n\n",
+        b"data:\n\n",
+    ],
+)
+def test_a_keep_alive_is_no_part_of_an_answer(alive: bytes) -> None:
+    data = alive + frames(chunk({"content": "Hi"})) + alive + frames(chunk({}, "stop")) + b"data: [DONE]\n\n"
+    assert read(AnswerReader(), data) == [TextDelta("Hi"), Completed("stop")]
+    with pytest.raises(UpstreamBroken):
+        read(AnswerReader(), b"event: message\ndata: ping\n\n" + data)
+
+
+COUNTS = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        [{**chunk({}, "stop"), "x_groq": {"id": "r", "usage": COUNTS}}],
+        [chunk({}, "stop", usage=COUNTS)],
+        [chunk({"content": ""}, usage=COUNTS), chunk({}, "stop")],
+        [{**chunk({}), "usage": COUNTS | {"completion_tokens": 1}}, {**chunk({}, "stop"), "usage": COUNTS}],
+        [chunk({}, "stop"), {"choices": None, "usage": COUNTS}],
+    ],
+)
+def test_usage_is_read_wherever_a_server_has_it(last: list[Any]) -> None:
+    assert read(AnswerReader(), frames(chunk({"content": "Hi"}), *last))[-1] == Completed("stop", Usage(9, 3))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ({"object": "error", "message": "maximum context length is 5", "code": 400}, ContextLengthExceeded),
+        ({"message": "Rate limit reached", "code": 429}, UpstreamRateLimited),
+        ({"type": "error", "error": {"type": "rate_limit_error", "message": "Slow"}}, UpstreamRateLimited),
+        (chunk({}, "error", error={"code": 429, "message": "Slow"}), UpstreamRateLimited),
+        (chunk({"content": ""}, error={"code": 502, "message": "Gone"}), UpstreamBroken),
+        ({"detail": "Internal error"}, UpstreamBroken),
+    ],
+)
+@pytest.mark.parametrize("streamed", [True, False])
+def test_an_error_in_an_answer_is_named_in_every_form(
+    error: dict[str, Any], kind: type[GatewayError], streamed: bool
+) -> None:
+    stream, body = frames(chunk({"content": "Half"}), error, chunk({}, "stop")), json.dumps(error).encode()
+    with pytest.raises(GatewayError) as caught:
+        read(AnswerReader(), stream) if streamed else AnswerReader().whole(body)
+    assert type(caught.value) is kind
+
+
+START = {"type": "message_start", "message": {"usage": {"input_tokens": 10, "output_tokens": 1}}}
+END = [
+    {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 5}},
+    {"type": "message_stop"},
+]
+
+
+def block(block: dict[str, Any], *deltas: dict[str, Any], index: int = 0) -> list[dict[str, Any]]:
+    return [
+        {"type": "content_block_start", "index": index, "content_block": block},
+        *({"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas),
+        {"type": "content_block_stop", "index": index},
+    ]
+
+
+HI = {"type": "text_delta", "text": "Hi"}
+TEXT = block({"type": "text", "text": ""}, HI)
+# Events that a server of Anthropic's format sends in other forms than the vendor.
+FORMS: dict[str, list[Any]] = {
+    "a text block without text": [START, *block({"type": "text"}, HI), *END],
+    "a text block of null": [START, *block({"type": "text", "text": None}, HI), *END],
+    "a start without its message": [{"type": "message_start", "message": None}, START, *TEXT, *END],
+    "a delta of null": [START, *TEXT, {"type": "message_delta", "delta": None}, *END],
+    "usage before the end": [START, *TEXT, {"type": "message_delta", "usage": {"output_tokens": 4}}, *END],
+    "an event without a type": [START, {"ping": 1}, *TEXT, {}, *END],
+    "unknown events": [START, {"type": "keepalive"}, *TEXT, {"type": "trace", "x": [1]}, *END],
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_message_is_read_in_the_forms_of_compatible_servers(form: str) -> None:
+    events = read(AnthropicReader(ORIGIN), frames(*FORMS[form]))
+    assert events == [TextDelta("Hi"), Completed("stop", Usage(10, 5))]
+
+
+def test_openais_end_marker_may_stand_for_anthropics() -> None:
+    data = frames(START, *TEXT, END[0]) + b"data: [DONE]\n\n"
+    assert read(AnthropicReader(ORIGIN), data) == [TextDelta("Hi"), Completed("stop", Usage(10, 5))]
+    with pytest.raises(UpstreamBroken):
+        read(AnthropicReader(ORIGIN), frames(START, *TEXT) + b"data: [DONE]\n\n")
+
+
+ARGUMENTS = '{"city":"Seoul"}'
+PIECES = [{"type": "input_json_delta", "partial_json": piece} for piece in ("", ARGUMENTS[:5], ARGUMENTS[5:])]
+
+
+@pytest.mark.parametrize(
+    ("given", "deltas"),
+    [
+        ({"input": {}}, PIECES),
+        ({}, PIECES),
+        ({"input": None}, PIECES),
+        ({"input": ""}, PIECES),
+        ({"input": {"city": "Seoul"}}, []),
+        ({"input": {"city": "Seoul"}}, PIECES),
+    ],
+)
+def test_the_input_of_a_tool_is_read_once_wherever_it_is(given: Any, deltas: list[Any]) -> None:
+    thought = block({"type": "thinking", "thinking": None}, {"type": "thinking_delta", "thinking": "hm"})
+    tool = block({"type": "tool_use", "id": "t1", "name": "w", **given}, *deltas, index=1)
+    events = read(AnthropicReader(ORIGIN), frames(START, *thought, *tool, *END))
+    calls = [event for event in events if isinstance(event, ToolCallDelta)]
+    assert [(event.id, event.name) for event in calls if event.id] == [("t1", "w")]
+    assert "".join(event.arguments for event in calls) == ARGUMENTS
+    end = events[-1]
+    assert isinstance(end, Completed)
+    assert end.vendor is not None
+    assert end.vendor.content == [
+        {"type": "thinking", "thinking": "hm"},
+        {"type": "tool_use", "id": "t1", "name": "w", "input": {"city": "Seoul"}},
+    ]
+
+
+def test_a_whole_message_that_is_an_error_is_named() -> None:
+    body = {"type": "error", "error": {"type": "rate_limit_error", "message": "Slow"}}
+    with pytest.raises(UpstreamRateLimited):
+        AnthropicReader(ORIGIN).whole(json.dumps(body).encode())
