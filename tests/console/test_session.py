@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from uuid import uuid4
 
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import BrowserContext, Page, Route, expect
 
 from tests.console.browser import Watch, sign_in
 from tests.gateway_server import PASSWORD, Gateway, Person, promote
@@ -66,6 +66,31 @@ async def test_a_wrong_password_is_said_plainly(profile: Profile, person: Person
     await page.get_by_label("Password").fill("not this one at all")
     await page.get_by_role("button", name="Sign in").click()
     await expect(page.get_by_role("alert")).to_contain_text("E-mail address or password is wrong.")
+
+
+async def test_a_quick_sign_in_is_not_ended_by_the_slow_answer_of_the_first_refresh(
+    profile: Profile, person: Person
+) -> None:
+    context, watch = profile
+    page = await context.new_page()
+    held, released = asyncio.Event(), asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        held.set()
+        await released.wait()
+        await route.continue_()
+
+    await page.route(f"**{REFRESH}", hold)
+    await page.goto("/sign-in")
+    await held.wait()
+    await page.get_by_label("E-mail address").fill(person.email)
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("button", name="Sign in")).to_be_disabled()
+    await asyncio.sleep(0.2)
+    assert watch.count("POST", "/api/auth/session") == 0  # it waits for the refresh, whose 401 would end it
+    released.set()
+    await page.get_by_label("Message", exact=True).wait_for()
 
 
 async def test_a_new_tab_has_the_token_of_another_and_a_lone_one_refreshes(

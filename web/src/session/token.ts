@@ -63,11 +63,13 @@ export async function tokenInsteadOf(refused: string): Promise<string | null> {
   return (await renewed(refused))?.value ?? null;
 }
 
-/** Raises ApiError. */
-export async function signIn(email: string, password: string): Promise<void> {
-  const response = await post("/api/auth/session", { email, password });
-  if (!response.ok) throw await errorOf(response);
-  take((await response.json()) as TokenBody);
+/** Waits for a refresh that is under way, whose answer would end or replace the new session. Raises ApiError. */
+export function signIn(email: string, password: string): Promise<void> {
+  return exclusively(async () => {
+    const response = await post("/api/auth/session", { email, password });
+    if (!response.ok) throw await errorOf(response);
+    take((await response.json()) as TokenBody);
+  });
 }
 
 /** Ends the session in every tab; the cookie goes with it. Raises ApiError where the gateway could not be told. */
@@ -123,7 +125,9 @@ async function renew(stale: string | null): Promise<Token | null> {
     const token = await askOthers();
     if (token) return token;
   }
+  const before = current;
   const response = await post("/api/auth/session/refresh");
+  if (current !== before) return current; // somebody signed in meanwhile, where there are no locks
   if (response.ok) return take((await response.json()) as TokenBody);
   if (response.status === 401) {
     if (current) end();
