@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from decimal import Decimal
 from uuid import UUID
 
@@ -42,6 +43,13 @@ class BudgetRepository(Repository):
         ).where(Budget.user_id == user_id)
         row = (await self._session.execute(statement)).one_or_none()
         return BudgetState() if row is None else BudgetState(*row)
+
+    async def stored(self, user_ids: Collection[UUID]) -> dict[UUID, int]:
+        """How many bytes each of the accounts stores, of those that store any."""
+        if not user_ids:
+            return {}
+        statement = select(Budget.user_id, Budget.stored_bytes).where(Budget.user_id.in_(user_ids))
+        return {row.user_id: row.stored_bytes for row in await self._session.execute(statement)}
 
     async def store(self, user_id: UUID, size: int, most: int | None = None) -> bool:
         """Count `size` more bytes as stored; negative where something was deleted. To be called last.

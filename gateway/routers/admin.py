@@ -59,9 +59,9 @@ async def list_users(
     page = await service.users(cursor=cursor, limit=limit, search=q, role=role, tier=tier, status=status)
     items = [
         UserWithUsage.model_construct(
-            **UserView.model_validate(account).model_dump(), usage=SumsView.of(sums)
+            **UserView.model_validate(account).model_dump(), usage=SumsView.of(sums), stored_bytes=stored
         )
-        for account, sums in page.items
+        for account, sums, stored in page.items
     ]
     return UserPage(items=items, next_cursor=page.next_cursor)
 

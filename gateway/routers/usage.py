@@ -28,15 +28,18 @@ async def read_usage(person: Person, request: Request) -> UsageView:
         tier=usage.tier,
         day=SumsView.of(sums.day),
         month=SumsView.of(sums.month),
+        stored_bytes=usage.stored_bytes,
         limits=LimitsView.model_construct(
             requests_per_minute=limits.requests_per_minute,
             tokens_per_day=limits.tokens_per_day,
             usd_per_month=None if limits.usd_per_month is None else money(limits.usd_per_month),
+            storage_bytes=limits.storage_bytes,
         ),
         remaining=LimitsView.model_construct(
             requests_per_minute=limits.requests_per_minute if turns_left is None else turns_left,
             tokens_per_day=usage.tokens_left,
             usd_per_month=None if usage.usd_left is None else money(usage.usd_left),
+            storage_bytes=usage.storage_left,
         ),
         by_model=[ModelSums.model_construct(model=model, **sums_body(part)) for model, part in sums.by_model],
         by_key=[

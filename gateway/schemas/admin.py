@@ -28,6 +28,7 @@ class UserWithUsage(UserView):
     """An account and what it has used in this month (UTC)."""
 
     usage: SumsView
+    stored_bytes: int = Field(description="its conversations and images")
 
 
 class UserPage(View):
@@ -109,6 +110,7 @@ class TierView(View):
     tokens_per_day: int | None
     usd_per_month: str | None
     concurrent_turns: int | None
+    storage_mb: int | None
 
 
 class TierList(View):

@@ -47,6 +47,7 @@ class LimitsView(View):
     requests_per_minute: int | None
     tokens_per_day: int | None
     usd_per_month: str | None
+    storage_bytes: int | None = Field(description="of conversations and images")
 
 
 class ModelSums(SumsView):
@@ -70,6 +71,7 @@ class UsageView(View):
     tier: str
     day: SumsView
     month: SumsView
+    stored_bytes: int = Field(description="my conversations and images")
     limits: LimitsView
     remaining: LimitsView
     by_model: list[ModelSums]

@@ -81,8 +81,10 @@ class AdminService:
 
     async def users(
         self, *, cursor: str | None, limit: int, search: str | None = None, **filters: str | None
-    ) -> Page[tuple[Account, Sums]]:
-        """Accounts with what they have used this month, the newest first; `filters`: role, tier, status.
+    ) -> Page[tuple[Account, Sums, int]]:
+        """Accounts, the newest first, each with its usage of this month and the bytes that it stores.
+
+        `filters`: role, tier, status.
 
         Raises:
             ValidationFailed: the cursor is broken.
@@ -91,8 +93,10 @@ class AdminService:
         _, month = day_and_month(datetime.now(UTC))
         async with self._uow() as uow:
             found = await uow.admin.accounts(before=before, limit=limit + 1, search=search, **filters)
-            usage = await uow.usage.of_accounts([account.id for account in found], month) if found else {}
-        rows = [(account, usage.get(account.id, Sums())) for account in found]
+            ids = [account.id for account in found]
+            usage = await uow.usage.of_accounts(ids, month) if ids else {}
+            stored = await uow.budgets.stored(ids)
+        rows = [(one, usage.get(one.id, Sums()), stored.get(one.id, 0)) for one in found]
         return Page.of(rows, limit, lambda row: Cursor(row[0].created_at, row[0].id))
 
     async def names(self, records: Collection[AuditRecord]) -> AuditNames:

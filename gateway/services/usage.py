@@ -27,7 +27,7 @@ from gateway.repositories.unit_of_work import UnitOfWork
 
 @dataclass(frozen=True, slots=True)
 class AccountUsage:
-    """One account's usage; `tokens_left` and `usd_left` are None where its tier has no such limit."""
+    """One account's usage; the three `…_left` are None where its tier has no such limit."""
 
     tier: str
     limits: Tier
@@ -35,6 +35,8 @@ class AccountUsage:
     keys: Mapping[UUID, tuple[str, str]]
     tokens_left: int | None
     usd_left: Decimal | None
+    stored_bytes: int
+    storage_left: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class UsageService:
             budget = await uow.budgets.get(user_id)
             keys = await uow.account_data.api_keys(user_id)
         limits = self._catalog.tier_of(account.tier)
-        tokens, usd = limits.tokens_per_day, limits.usd_per_month
+        tokens, usd, most = limits.tokens_per_day, limits.usd_per_month, limits.storage_bytes
         return AccountUsage(
             tier=account.tier,
             limits=limits,
@@ -86,6 +88,8 @@ class UsageService:
             if tokens is None
             else max(0, tokens - budget.tokens_used - budget.tokens_reserved),
             usd_left=None if usd is None else max(Decimal(0), usd - budget.usd_used - budget.usd_reserved),
+            stored_bytes=budget.stored_bytes,
+            storage_left=None if most is None else max(0, most - budget.stored_bytes),
         )
 
     async def stats(self, during: Range) -> StatsReport:

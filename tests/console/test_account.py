@@ -87,6 +87,8 @@ async def test_usage_is_shown_against_its_limits(page: Page, upstream: OpenAIUps
     await ask(page, "Used?")
     await expect(page.get_by_role("button", name="Answer again")).to_be_visible()
     await page.goto("/account/usage")
+    await expect(page.get_by_role("meter", name="Storage")).to_be_visible()
+    await expect(page.get_by_role("main")).to_contain_text("of 1 GB")
     await expect(page.get_by_text("1,500 of 200,000")).to_be_visible()
     await expect(page.get_by_text("$0.002 of $1.00")).to_be_visible()
     await expect(page.get_by_role("table", name="By model, this month")).to_contain_text("scripted")

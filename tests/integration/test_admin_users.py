@@ -298,6 +298,7 @@ async def test_tiers_are_shown_with_their_limits(gateway: Gateway) -> None:
         "tokens_per_day": 7,
         "usd_per_month": None,
         "concurrent_turns": None,
+        "storage_mb": 1000,
     }
 
 

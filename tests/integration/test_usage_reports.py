@@ -166,11 +166,14 @@ async def test_a_scripted_day_agrees_with_a_count_by_hand(world: World) -> None:
         "requests_per_minute": 100,
         "tokens_per_day": 100_000,
         "usd_per_month": "5.000000",
+        "storage_bytes": 1_000_000_000,
     }
     left = mine["remaining"]
     assert left["tokens_per_day"] == 100_000 - mine["day"]["total_tokens"]
     assert abs(Decimal(left["usd_per_month"]) - (5 - ann_all.cost)) < Decimal("0.000001")
     assert left["requests_per_minute"] <= 100
+    assert mine["stored_bytes"] > 0
+    assert left["storage_bytes"] == 1_000_000_000 - mine["stored_bytes"]
     others = (await world.gateway.http.get("/api/user/me/usage", headers=ben.headers)).json()
     ben_all.is_said_by(others["month"])
 
@@ -189,7 +192,9 @@ async def test_a_scripted_day_agrees_with_a_count_by_hand(world: World) -> None:
     assert {one["name"] for one in dear["items"]} == {"books", None}
 
     people = (await world.get("/api/admin/users"))["items"]
-    ann_all.is_said_by(next(one for one in people if one["id"] == ann.id)["usage"])
+    hers = next(one for one in people if one["id"] == ann.id)
+    ann_all.is_said_by(hers["usage"])
+    assert hers["stored_bytes"] == mine["stored_bytes"]
     await check_the_books(world, ann, everyone, ann_all)
 
 

@@ -2,7 +2,7 @@ import { queryOptions, useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { call } from "../api/client";
 import type { Usage } from "../api/types";
-import { formatMoney, formatNumber, moneyColumn } from "../lib/format";
+import { formatBytes, formatMoney, formatNumber, moneyColumn } from "../lib/format";
 import { plainLine } from "../lib/text";
 import { Empty, ErrorNotice, Loading } from "../ui/notice";
 import { Page, Section, Stat } from "../ui/page";
@@ -33,10 +33,10 @@ export function UsagePage() {
   );
 }
 
-function Limits({ usage: { day, month, limits, remaining } }: { usage: Usage }) {
+function Limits({ usage: { day, month, limits, remaining, stored_bytes: stored } }: { usage: Usage }) {
   const { t } = useTranslation();
   return (
-    <div className="grid gap-4 sm:grid-cols-3">
+    <div className="grid gap-4 sm:grid-cols-2 lg:grid-cols-4">
       <Gauge
         label={t("account.usage.tokensToday")}
         used={day.total_tokens}
@@ -50,6 +50,13 @@ function Limits({ usage: { day, month, limits, remaining } }: { usage: Usage }) 
         limit={limits.usd_per_month === null ? null : Number(limits.usd_per_month)}
         left={remaining.usd_per_month === null ? null : Number(remaining.usd_per_month)}
         format={formatMoney}
+      />
+      <Gauge
+        label={t("account.usage.storage")}
+        used={stored}
+        limit={limits.storage_bytes}
+        left={remaining.storage_bytes}
+        format={formatBytes}
       />
       <div className="panel flex flex-col gap-1 px-4 py-3">
         <p className="text-sm text-ink-soft">{t("account.usage.perMinute")}</p>

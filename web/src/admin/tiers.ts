@@ -1,7 +1,7 @@
 import { queryOptions } from "@tanstack/react-query";
 import type { TFunction } from "i18next";
 import { call } from "../api/client";
-import { formatCompact, formatMoney, formatNumber } from "../lib/format";
+import { formatBytes, formatCompact, formatMoney, formatNumber } from "../lib/format";
 import type { Tier } from "./types";
 
 /** The tiers of the configuration, with their limits. */
@@ -13,11 +13,17 @@ export const allTiers = queryOptions({
 
 /** A tier's limits in a line. */
 export function limitsOf(tier: Tier, t: TFunction): string {
-  const { requests_per_minute: requests, tokens_per_day: tokens, usd_per_month: usd } = tier;
+  const {
+    requests_per_minute: requests,
+    tokens_per_day: tokens,
+    usd_per_month: usd,
+    storage_mb: storage,
+  } = tier;
   const limits = [
     requests !== null && t("admin.users.perMinute", { limit: formatNumber(requests) }),
     tokens !== null && t("admin.users.perDay", { limit: formatCompact(tokens) }),
     usd !== null && t("admin.users.perMonth", { limit: formatMoney(usd) }),
+    storage !== null && t("admin.users.storage", { limit: formatBytes(storage * 1_000_000) }),
   ].filter(Boolean);
   return limits.join(", ") || t("admin.users.unlimited");
 }

@@ -3,7 +3,7 @@ import { useDeferredValue, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import { call } from "../api/client";
-import { formatDate, formatNumber, moneyColumn } from "../lib/format";
+import { formatBytes, formatDate, formatNumber, moneyColumn } from "../lib/format";
 import { plainLine } from "../lib/text";
 import { Button } from "../ui/button";
 import { SelectField, TextField } from "../ui/field";
@@ -171,6 +171,12 @@ function AccountTable({ rows, onChoose }: { rows: Account[]; onChoose: (account:
               {money(account.usage.cost_usd)}
             </Link>
           ),
+        },
+        {
+          key: "stored",
+          title: t("admin.users.stored"),
+          numeric: true,
+          cell: ({ stored_bytes }) => formatBytes(stored_bytes),
         },
         { key: "since", title: t("admin.users.since"), cell: ({ created_at }) => formatDate(created_at) },
         {

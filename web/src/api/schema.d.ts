@@ -1005,6 +1005,11 @@ export interface components {
         LimitsView: {
             /** Requests Per Minute */
             requests_per_minute: number | null;
+            /**
+             * Storage Bytes
+             * @description of conversations and images
+             */
+            storage_bytes: number | null;
             /** Tokens Per Day */
             tokens_per_day: number | null;
             /** Usd Per Month */
@@ -1593,6 +1598,8 @@ export interface components {
             reads_per_minute: number | null;
             /** Requests Per Minute */
             requests_per_minute: number | null;
+            /** Storage Mb */
+            storage_mb: number | null;
             /** Tokens Per Day */
             tokens_per_day: number | null;
             /** Usd Per Month */
@@ -1781,6 +1788,11 @@ export interface components {
             limits: components["schemas"]["LimitsView"];
             month: components["schemas"]["SumsView"];
             remaining: components["schemas"]["LimitsView"];
+            /**
+             * Stored Bytes
+             * @description my conversations and images
+             */
+            stored_bytes: number;
             /** Tier */
             tier: string;
         };
@@ -1849,6 +1861,11 @@ export interface components {
              * @enum {string}
              */
             status: "active" | "disabled";
+            /**
+             * Stored Bytes
+             * @description its conversations and images
+             */
+            stored_bytes: number;
             /** Tier */
             tier: string;
             usage: components["schemas"]["SumsView"];

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { formatDay, formatMoney, moneyColumn } from "./format";
+import { formatBytes, formatDay, formatMoney, moneyColumn } from "./format";
 
 describe("money", () => {
   it("has the same digits in a column", () => {
@@ -14,6 +14,13 @@ describe("money", () => {
   it("alone keeps what makes it differ from nothing", () => {
     expect(formatMoney("0.000019")).toBe("$0.000019");
     expect(formatMoney("2.5")).toBe("$2.50");
+  });
+});
+
+describe("bytes", () => {
+  it("are in the unit that fits", () => {
+    const shown = [0, 999, 1000, 64_499, 1_500_000, 1_000_000_000, 10_000_000_000].map(formatBytes);
+    expect(shown).toEqual(["0 byte", "999 byte", "1 kB", "64 kB", "1.5 MB", "1 GB", "10 GB"]);
   });
 });
 

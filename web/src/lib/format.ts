@@ -73,10 +73,14 @@ export function formatDuration(milliseconds: number): string {
   }).format(seconds);
 }
 
+const BYTES = ["byte", "kilobyte", "megabyte", "gigabyte"] as const;
+
+/** Thousands of thousands, as limits are written. */
 export function formatBytes(bytes: number): string {
+  const power = Math.min(Math.floor(Math.log10(Math.max(bytes, 1)) / 3), BYTES.length - 1);
   return new Intl.NumberFormat(language(), {
     style: "unit",
-    unit: "kilobyte",
-    maximumFractionDigits: 0,
-  }).format(bytes / 1000);
+    unit: BYTES[power] as string,
+    maximumFractionDigits: power > 1 ? 1 : 0,
+  }).format(bytes / 1000 ** power);
 }

@@ -97,6 +97,7 @@ export const account = {
     completion: "Output",
     tokensToday: "Tokens today",
     moneyMonth: "Money this month",
+    storage: "Storage",
     ofLimit: "{{used}} of {{limit}}",
     noLimit: "{{used}}, without a limit",
     left: "{{left}} left",

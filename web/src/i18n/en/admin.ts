@@ -112,6 +112,8 @@ export const admin = {
     perMinute: "{{limit}} requests a minute",
     perDay: "{{limit}} tokens a day",
     perMonth: "{{limit}} a month",
+    storage: "{{limit}} of storage",
+    stored: "Stored",
     unlimited: "No limits.",
     tokensMonth: "Tokens this month",
     costMonth: "Cost this month",

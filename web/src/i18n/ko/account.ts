@@ -99,6 +99,7 @@ export const account: Translation<typeof english> = {
     completion: "출력",
     tokensToday: "오늘의 토큰",
     moneyMonth: "이번 달 비용",
+    storage: "저장 공간",
     ofLimit: "{{limit}} 중 {{used}}",
     noLimit: "{{used}}, 한도 없음",
     left: "{{left}} 남음",

@@ -110,6 +110,8 @@ export const admin: Translation<typeof english> = {
     perMinute: "분당 요청 {{limit}}회",
     perDay: "하루 {{limit}} 토큰",
     perMonth: "한 달 {{limit}}",
+    storage: "저장 공간 {{limit}}",
+    stored: "저장량",
     unlimited: "한도가 없습니다.",
     tokensMonth: "이번 달 토큰",
     costMonth: "이번 달 비용",
