@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Generator
 
 import pytest
@@ -29,6 +30,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     engines = config.stash.get(_ENGINES, None)
     if engines is not None:
         engines.stop()
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests live as long as the process: the collector need not walk them again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.hookimpl(wrapper=True)
