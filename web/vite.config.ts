@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import tailwind from "@tailwindcss/vite";
 import react from "@vitejs/plugin-react";
 import { defineConfig, type Plugin } from "vite";
+import { icons } from "./icons.ts";
 
 const GATEWAY = process.env.GATEWAY_URL ?? "http://127.0.0.1:8000";
 
@@ -14,6 +15,7 @@ export const POLICY = [
   "img-src 'self' blob: data:",
   "connect-src 'self'",
   "font-src 'self'",
+  "manifest-src 'self'",
   "base-uri 'self'",
   "form-action 'self'",
   "frame-ancestors 'none'",
@@ -63,7 +65,7 @@ const pagesBelowRoot: Plugin = {
 
 export default defineConfig({
   base: "./",
-  plugins: [oneFontFormat, pagesBelowRoot, react(), tailwind()],
+  plugins: [oneFontFormat, pagesBelowRoot, icons, react(), tailwind()],
   build: {
     outDir: "../gateway/console/dist",
     emptyOutDir: true,

@@ -13,7 +13,7 @@ from gateway.console.site import Page, Site
 # Nothing inline, nothing from elsewhere, no HTML made of text; libraries set styles property by property.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
-    "connect-src 'self'; font-src 'self'; base-uri 'self'; form-action 'self'; "
+    "connect-src 'self'; font-src 'self'; manifest-src 'self'; base-uri 'self'; form-action 'self'; "
     "frame-ancestors 'none'; trusted-types 'none'; require-trusted-types-for 'script'"
 )
 # Swagger UI puts styles into the page; it gets no more than that.

@@ -47,3 +47,28 @@ async def test_a_part_of_an_older_build_that_is_gone_loads_the_page_anew_once(
     await expect(page.get_by_role("heading", name="Profile")).to_be_visible()
     assert len(refused) == 2
     assert await page.evaluate("globalThis.__before") is None
+
+
+async def test_the_console_can_be_installed_from_any_of_its_pages(page: Page) -> None:
+    await page.goto("/account/usage")
+    devtools = await page.context.new_cdp_session(page)
+    found = await devtools.send("Page.getAppManifest")
+    assert found["errors"] == []
+    root = await page.evaluate("document.baseURI")
+    assert found["url"] == f"{root}manifest.webmanifest"
+    manifest = found["manifest"]
+    assert (manifest["scope"], manifest["startUrl"], manifest["display"]) == (root, root, "kStandalone")
+    icons = {icon["url"].removeprefix(root): icon["sizes"] for icon in manifest["icons"]}
+    assert icons["icon-192.png"] == "192x192"
+    assert icons["icon-maskable-512.png"] == "512x512"
+    links = await page.evaluate(
+        "[...document.querySelectorAll('link[rel~=apple-touch-icon]')].map((one) => one.href)"
+    )
+    for address in (*(root + name for name in icons), *links):
+        answer = await page.request.get(address)
+        assert answer.status == 200, address
+        assert answer.headers["content-type"].startswith("image/"), address
+    # Nothing of anybody's is kept outside of the browser's own storage.
+    assert (
+        await page.evaluate("navigator.serviceWorker?.getRegistrations().then((all) => all.length) ?? 0") == 0
+    )

@@ -25,6 +25,7 @@ def dist(tmp_path: Path) -> Path:
     files = {
         "index.html": INDEX,
         "icon.svg": b"<svg/>",
+        "manifest.webmanifest": b"{}",
         ".built.json": b"{}",
         "assets/app-1a2b.js": SCRIPT,
         "assets/app-1a2b.js.gz": gzip.compress(SCRIPT),
