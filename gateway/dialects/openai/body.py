@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args
 
+import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
@@ -29,9 +30,19 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
+def as_arguments(value: Any) -> Any:
+    """Arguments as text: several clients send an object, or null where there are none."""
+    if value is None:
+        return ""
+    return orjson.dumps(value).decode() if isinstance(value, dict) else value
+
+
+Arguments = Annotated[str, BeforeValidator(as_arguments, json_schema_input_type=str)]
+
+
 class FunctionCall(_Part):
     name: Annotated[str, Field(max_length=256)]
-    arguments: str = ""
+    arguments: Arguments = ""
 
 
 class CustomCall(_Part):
@@ -43,7 +54,12 @@ class ToolCallBody(_Part):
     """`type` decides which of the other fields counts."""
 
     id: str
-    type: Literal["function", "custom"] = "function"
+    type: Annotated[
+        Literal["function", "custom"],
+        BeforeValidator(
+            lambda value: value or "function", json_schema_input_type=Literal["function", "custom"]
+        ),
+    ] = "function"
     function: FunctionCall | None = None
     custom: CustomCall | None = None
 

@@ -4,8 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.core.exceptions import UnsupportedParameter
+from gateway.core.exceptions import UnsupportedParameter, ValidationFailed
 from gateway.domain.messages import RawPart
+
+_IMAGES = ("https://", "http://", "data:image/")
+
+
+def image_address(url: str, path: str) -> str:
+    """The address of an image, its scheme in lower case.
+
+    Raises:
+        ValidationFailed: it is neither http(s) nor an image by value.
+    """
+    head, colon, rest = url.partition(":")
+    url = head.lower() + colon + rest
+    if not url.startswith(_IMAGES):
+        raise ValidationFailed("An image is an http(s) or data:image URL.", param=path)
+    return url
 
 
 def raw_part(kind: str, content: Any, path: str) -> RawPart:

@@ -24,8 +24,15 @@ _PREFIXES = (
 
 
 def passed_on(extra: Mapping[str, Any], without: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """The fields of `extra`, but for those in `without` and those that redirect a proxy."""
-    return {name: value for name, value in extra.items() if name not in without and not _redirects(name)}
+    """The fields of `extra`, but for those in `without`, those that redirect a proxy, and null.
+
+    Null asks for nothing, and servers that know their own fields only refuse the name itself.
+    """
+    return {
+        name: value
+        for name, value in extra.items()
+        if value is not None and name not in without and not _redirects(name)
+    }
 
 
 def _redirects(name: str) -> bool:

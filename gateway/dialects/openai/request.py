@@ -13,7 +13,7 @@ from gateway.dialects.openai.body import (
     ResponseFormatBody,
 )
 from gateway.dialects.openai.chat_tools import chat_tools, given_fields, tool_call, tool_choice
-from gateway.dialects.openai.files import raw_part
+from gateway.dialects.openai.files import image_address, raw_part
 from gateway.dialects.openai.passed_on import passed_on
 from gateway.domain.chat import ResponseFormat, Sampling, Turn
 from gateway.domain.messages import CLIENT_FIELDS, Content, ImagePart, Message, RawPart, TextPart, VendorData
@@ -22,8 +22,8 @@ from gateway.domain.messages import CLIENT_FIELDS, Content, ImagePart, Message, 
 _NOT_PASSED_ON = frozenset({"user", "metadata", "store"})
 # What no provider here can do for the time being; None and the given values ask for nothing.
 _UNSUPPORTED: dict[str, tuple[Any, ...]] = {
-    "functions": (),
-    "function_call": (),
+    "functions": ([],),
+    "function_call": ("none", "auto"),
     "audio": (),
     "modalities": (["text"],),
     "web_search_options": (),
@@ -44,7 +44,7 @@ def parse_completion(body: bytes, request_id: str) -> tuple[Turn, ChatCompletion
     for name, harmless in _UNSUPPORTED.items():
         if extra.get(name) is not None and extra[name] not in harmless:
             raise UnsupportedParameter(f"{name} is not supported here.", param=name)
-    if parsed.top_logprobs is not None and not parsed.logprobs:
+    if parsed.top_logprobs and not parsed.logprobs:
         raise ValidationFailed("top_logprobs needs logprobs: true.", param="top_logprobs")
     own = parsed.gateway
     if parsed.tools and own.tools:
@@ -71,7 +71,7 @@ def parse_completion(body: bytes, request_id: str) -> tuple[Turn, ChatCompletion
         use_cache=own.cache,
         guards=own.guardrails.wishes(),
         retractable=not parsed.stream,
-        extra=passed_on(extra, _NOT_PASSED_ON),
+        extra=passed_on(extra, _NOT_PASSED_ON | _UNSUPPORTED.keys()),
         incremental=bool(parsed.stream),
     )
     return turn, parsed
@@ -133,9 +133,11 @@ def _part(part: ContentPart, path: str) -> TextPart | ImagePart | RawPart:
     if part.type == "refusal" and part.refusal is not None:
         return TextPart(part.refusal)
     if part.type == "image_url" and part.image_url is not None:
-        if not part.image_url.url.startswith(("https://", "http://", "data:image/")):
-            raise ValidationFailed("An image is an http(s) or data:image URL.", param=f"{path}.image_url.url")
-        return ImagePart(part.image_url.url, part.image_url.detail or "auto", _fields(part))
+        return ImagePart(
+            image_address(part.image_url.url, f"{path}.image_url.url"),
+            part.image_url.detail or "auto",
+            _fields(part),
+        )
     if part.type in ("file", "input_audio"):
         return raw_part(part.type, (part.model_extra or {}).get(part.type), path)
     if part.type in ("text", "refusal", "image_url"):

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 from gateway.dialects.openai.body import (
     MOST_TOKENS,
     MOST_TOOLS,
+    Arguments,
     GatewayFields,
     ImageDetail,
     Seed,
@@ -52,7 +53,7 @@ class InputItem(_Part):
     call_id: Annotated[str | None, Field(max_length=256)] = None
     name: Annotated[str | None, Field(max_length=256)] = None
     namespace: Annotated[str | None, Field(max_length=256)] = None
-    arguments: str | None = None
+    arguments: Arguments | None = None
     input: str | None = None
     output: Parts | None = None
 
@@ -90,6 +91,7 @@ class NamedChoice(AllowedTool):
 class TextFormat(_Part):
     type: Literal["text", "json_object", "json_schema"]
     name: str | None = None
+    description: str | None = None
     schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
     strict: bool | None = None
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from gateway.core.exceptions import UnsupportedParameter, ValidationFailed
 from gateway.dialects.openai.client_tools import ClientTools, custom_call, custom_input
-from gateway.dialects.openai.files import raw_part
+from gateway.dialects.openai.files import image_address, raw_part
 from gateway.dialects.openai.responses_body import InputItem, InputPart
 from gateway.dialects.openai.thoughts import as_vendor_data, thoughts_of
 from gateway.domain.messages import Content, ImagePart, Message, RawPart, TextPart, ToolCall
@@ -19,7 +19,7 @@ _TEXTS = ("input_text", "output_text", "text")
 _LEFT_OUT = frozenset(
     {
         *("web_search_call", "file_search_call", "image_generation_call"),
-        *("code_interpreter_call", "tool_search_call", "tool_search_output", "mcp_list_tools"),
+        *("code_interpreter_call", "tool_search_call", "tool_search_output", "mcp_list_tools", "mcp_call"),
     }
 )
 
@@ -126,10 +126,10 @@ def _told(part: TextPart | ImagePart | RawPart, kind: str) -> dict[str, Any]:
 def _said(item: InputItem, path: str) -> Message:
     if item.role is None:
         raise ValidationFailed("A message needs its role.", param=f"{path}.role")
-    if item.content is None:
+    if item.content is None and item.role != "assistant":
         raise ValidationFailed("A message needs content.", param=f"{path}.content")
     role = "system" if item.role == "developer" else item.role
-    return Message(role, _content(item.content, f"{path}.content"))
+    return Message(role, _content(item.content or (), f"{path}.content"))
 
 
 def _call(item: InputItem, path: str, tools: ClientTools) -> ToolCall:
@@ -179,9 +179,7 @@ def _part(part: InputPart, path: str) -> TextPart | ImagePart | RawPart:
     if part.type == "input_image":
         if part.file_id is not None:
             raise UnsupportedParameter("Images are given by image_url here.", param=f"{path}.file_id")
-        if part.image_url is None or not part.image_url.startswith(("https://", "http://", "data:image/")):
-            raise ValidationFailed("An image is an http(s) or data:image URL.", param=f"{path}.image_url")
-        return ImagePart(part.image_url, part.detail or "auto")
+        return ImagePart(image_address(part.image_url or "", f"{path}.image_url"), part.detail or "auto")
     if part.type in ("input_file", "input_audio"):
         extra = part.model_extra or {}
         if part.type == "input_audio":

@@ -133,7 +133,7 @@ def parse_response(body: bytes, request_id: str) -> ResponseOrder:
     own = parsed.gateway
     tools = client_tools([tool.model_dump() for tool in parsed.tools or ()])
     choice, offered = _tool_choice(parsed, tools)
-    passed_on = {name: value for name, value in extra.items() if name in _PASSED_ON}
+    passed_on = {name: value for name, value in extra.items() if name in _PASSED_ON and value is not None}
     if parsed.reasoning is not None and parsed.reasoning.effort is not None:
         passed_on["reasoning_effort"] = parsed.reasoning.effort
     if parsed.text is not None and parsed.text.verbosity is not None:
@@ -269,4 +269,6 @@ def _format(wanted: TextFormat | None) -> ResponseFormat | None:
         return ResponseFormat("json_object")
     if not wanted.name or wanted.schema_ is None:
         raise ValidationFailed("json_schema needs its name and schema.", param="text.format")
-    return ResponseFormat("json_schema", wanted.name, wanted.schema_, wanted.strict)
+    return ResponseFormat(
+        "json_schema", wanted.name, wanted.schema_, wanted.strict, description=wanted.description
+    )

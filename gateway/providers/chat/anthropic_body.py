@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,11 +18,14 @@ from gateway.providers.chat.anthropic_thinking import apply_thinking
 from gateway.providers.chat.images import image_data
 from gateway.providers.chat.openai_extras import refuse_parameters
 from gateway.providers.chat.tool_calls import arguments_of
+from gateway.providers.chat.tool_schema import object_schema
 
 # Only letters, digits, `_` and `-` may stand in an id; other vendors write others.
 _NO_ID = re.compile(r"[^A-Za-z0-9_-]")
 # Where neither the request nor the configuration has a limit: the vendor has to be given one.
 _MAX_TOKENS = 4096
+# What stands for a text that is empty: the vendor refuses white space.
+_SILENCE = "…"
 _THINKING = frozenset({"thinking", "redacted_thinking"})
 
 
@@ -33,8 +37,11 @@ def encode(request: ChatRequest, options: Mapping[str, Any]) -> bytes:
         UpstreamRejected: the request holds text that JSON cannot carry.
     """
     check(request)
-    body: dict[str, Any] = {**options, "model": request.model, "messages": _messages(request.messages)}
-    system = _system(request.messages)
+    messages, system = _messages(request.messages), _system(request.messages)
+    if not messages:
+        # The vendor wants a message: the instructions are the question then.
+        messages, system = [{"role": "user", "content": system or _SILENCE}], ""
+    body: dict[str, Any] = {**options, "model": request.model, "messages": messages}
     if system:
         body["system"] = system
     body["max_tokens"] = _max_tokens(request, options)
@@ -115,7 +122,7 @@ def _tools(body: dict[str, Any], request: ChatRequest) -> None:
             **_cached(tool.extra),
             "name": tool.name,
             "description": tool.description,
-            "input_schema": {"type": "object", **tool.parameters},
+            "input_schema": object_schema(tool.parameters),
         }
         for tool in request.tools
     ]
@@ -137,7 +144,7 @@ def _system(messages: tuple[Message, ...]) -> str | list[dict[str, Any]]:
     blocks = [block for message in system for block in _content(message)]
     if any("cache_control" in block for block in blocks):
         return blocks
-    return "\n\n".join(message.text for message in system)
+    return "\n\n".join(message.text for message in system if message.text.strip())
 
 
 def _messages(messages: tuple[Message, ...]) -> list[dict[str, Any]]:
@@ -156,8 +163,31 @@ def _messages(messages: tuple[Message, ...]) -> list[dict[str, Any]]:
             out.append({"role": role, "content": content})
     if out and out[-1]["role"] == "assistant" and out[-1]["content"][-1]["type"] == "text":
         last = out[-1]["content"][-1]
-        out[-1]["content"][-1] = {**last, "text": last["text"].rstrip() or "…"}  # the vendor refuses both
+        out[-1]["content"][-1] = {
+            **last,
+            "text": last["text"].rstrip() or _SILENCE,
+        }  # the vendor refuses both
+    _make_ids_unique(out)
     return [_plain(message) for message in out]
+
+
+def _make_ids_unique(messages: list[dict[str, Any]]) -> None:
+    """Rename calls whose id an earlier call has, and their results: some vendors begin at 0 in a turn."""
+    seen: set[str] = set()
+    open_calls: dict[str, deque[str]] = {}
+    for message in messages:
+        content = message["content"]
+        for at, block in enumerate(content):
+            if block["type"] == "tool_use":
+                id_ = block["id"]
+                new = next(
+                    name for name in (id_, *(f"{id_}_{n}" for n in range(2, 10_000))) if name not in seen
+                )
+                seen.add(new)
+                open_calls.setdefault(id_, deque()).append(new)
+                content[at] = {**block, "id": new}
+            elif block["type"] == "tool_result" and (waiting := open_calls.get(block["tool_use_id"])):
+                content[at] = {**block, "tool_use_id": waiting.popleft()}
 
 
 def _plain(message: dict[str, Any]) -> dict[str, Any]:
@@ -192,7 +222,7 @@ def _assistant(message: Message) -> list[dict[str, Any]]:
 
 
 def _call(call: ToolCall) -> dict[str, Any]:
-    return {"type": "tool_use", "id": _id(call.id), "name": call.name, "input": arguments_of(call)}
+    return {"type": "tool_use", "id": _id(call.id), "name": call.name, "input": arguments_of(call.arguments)}
 
 
 def _content(message: Message) -> list[dict[str, Any]]:

@@ -32,6 +32,15 @@ class GeminiMarks:
     sse = True
     stream_type = "text/event-stream"
 
+    def readable(self, data: Any) -> Any:
+        """Errors come in a list too; parts of null text say nothing."""
+        data = data[0] if isinstance(data, list) and data else data
+        for candidate in data.get("candidates") or ():
+            content = candidate.get("content") or {}
+            if content.get("parts"):
+                content["parts"] = [part for part in content["parts"] if part.get("text", "") is not None]
+        return data
+
     def is_end(self, data: dict[str, Any]) -> bool:
         if "error" in data:
             raise error_in_stream(data)

@@ -14,6 +14,7 @@ from gateway.providers.chat.sse import whole_json
 from gateway.providers.chat.tool_calls import arguments_of
 
 # The vendor's own word for calls that it has not made: a history from elsewhere is taken with it.
+_SILENCE = "…"
 PLACEHOLDER_SIGNATURE = "skip_thought_signature_validator"
 
 
@@ -24,8 +25,12 @@ def fields(request: ChatRequest, *, placeholder: bool) -> dict[str, Any]:
         placeholder: sign calls that came without a signature; models that demand one refuse them otherwise.
     """
     system = "\n\n".join(message.text for message in request.messages if message.role == "system")
+    contents = _contents(request.messages, placeholder)
+    if not contents:
+        # The vendor wants a content: the instructions are the question then.
+        contents, system = [{"role": "user", "parts": [{"text": system or _SILENCE}]}], ""
     body: dict[str, Any] = {
-        "contents": _contents(request.messages, placeholder),
+        "contents": contents,
         "systemInstruction": {"parts": [{"text": system}]} if system else None,
         "tools": None,
         "toolConfig": None,
@@ -68,14 +73,23 @@ def _contents(messages: tuple[Message, ...], placeholder: bool) -> list[dict[str
             for call, sent in zip(message.tool_calls, made, strict=True):
                 calls[call.id] = (call.name, sent.get("id"))
         else:
-            parts = [_result(message, calls)] if message.role == "tool" else _parts(message)
+            parts = _results(message, calls) if message.role == "tool" else _parts(message)
         if not parts:
             continue
         if out and out[-1]["role"] == role:
             out[-1]["parts"] += parts
         else:
             out.append({"role": role, "parts": parts})
+    for content in out:
+        # The results of one round stand together; their images and what was said then follow.
+        content["parts"].sort(key=lambda part: content["role"] == "user" and "functionResponse" not in part)
     return out
+
+
+def _results(message: Message, calls: Mapping[str, tuple[str, str | None]]) -> list[dict[str, Any]]:
+    """A tool's result, and its images beside it: not every model takes them inside."""
+    images = [part for part in _parts(message) if "inlineData" in part]
+    return [_result(message, calls), *images]
 
 
 def _model_parts(message: Message, placeholder: bool) -> list[dict[str, Any]]:
@@ -92,7 +106,7 @@ def _model_parts(message: Message, placeholder: bool) -> list[dict[str, Any]]:
 
 
 def _call(call: ToolCall) -> dict[str, Any]:
-    part: dict[str, Any] = {"functionCall": {"name": call.name, "args": arguments_of(call)}}
+    part: dict[str, Any] = {"functionCall": {"name": call.name, "args": arguments_of(call.arguments)}}
     google = _mapping(_mapping(call.extra.get("extra_content")).get("google"))
     signature = google.get("thought_signature")
     if isinstance(signature, str) and signature:

@@ -48,6 +48,9 @@ class VendorMarks(Protocol):
     def is_answer(self, data: dict[str, Any]) -> bool:
         """Whether this JSON body is a finished answer."""
 
+    def readable(self, data: Any) -> Any:
+        """The object in the form that the vendor's SDK reads, where a server has another one."""
+
     def count(self, data: dict[str, Any], counts: TokenCounts) -> None:
         """Note the tokens that this object of a stream, or this whole answer, tells of."""
 
@@ -144,13 +147,13 @@ class GuardedExchange:
         wire.expect_type(response, "application/json")
         body = await wire.whole(response)
         try:
-            answer = loads(body)
+            answer = self._marks.readable(loads(body))
             if not self._marks.is_answer(answer):
                 raise UpstreamBroken
             call.note(answer, self._marks)
         except _SHAPES as error:
             raise UpstreamBroken from error
-        return _once(body)
+        return _once(json.dumps(answer).encode())
 
     async def _watch(self, response: httpx.Response, call: GuardedCall) -> AsyncGenerator[bytes, None]:
         """The stream's objects, each checked before the SDK sees it, in the plainest form of the stream."""
@@ -164,8 +167,9 @@ class GuardedExchange:
                 for data in objects:
                     if data is DONE:  # of a proxy; the vendor's own marker has come or is missing
                         continue
-                    ended = self._look(data, call) or ended
-                    good.append(self._framed(data))
+                    last, line = self._look(data, call)
+                    ended = last or ended
+                    good.append(line)
             except GatewayError as error:
                 failure = error
             if good:
@@ -174,19 +178,22 @@ class GuardedExchange:
             if failure is not None:
                 raise failure
         for data in reader.end():
-            ended = self._look(data, call) or ended
-            yield self._framed(data)
+            if data is not DONE:
+                last, line = self._look(data, call)
+                ended = last or ended
+                yield line
         if reader.broken is not None or not ended:
             raise reader.broken or UpstreamBroken()
 
-    def _look(self, data: Any, call: GuardedCall) -> bool:
-        """Whether the object is the end marker; raises UpstreamBroken for garbage, or an error's name."""
+    def _look(self, data: Any, call: GuardedCall) -> tuple[bool, bytes]:
+        """Whether the object is the end marker, and its line; raises UpstreamBroken or an error's name."""
         try:
+            data = self._marks.readable(data)
             ended = self._marks.is_end(data)
             call.note(data, self._marks)
         except _SHAPES as error:
             raise UpstreamBroken from error
-        return ended
+        return ended, self._framed(data)
 
     def _framed(self, data: Any) -> bytes:
         # Not orjson: a half of a surrogate pair has no form in it.

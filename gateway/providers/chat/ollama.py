@@ -34,6 +34,17 @@ class OllamaMarks:
     sse = False
     stream_type = "ndjson"
 
+    def readable(self, data: Any) -> Any:
+        """The SDK wants a message of text in each line, and arguments that are objects."""
+        if data.get("error"):
+            return data
+        message = {"role": "assistant", **(data.get("message") or {})}
+        message["content"] = message.get("content") or ""
+        for call in message.get("tool_calls") or ():
+            given = call["function"].get("arguments")
+            call["function"]["arguments"] = arguments_of(given) if isinstance(given, str) else given or {}
+        return {**data, "message": message}
+
     def is_end(self, data: dict[str, Any]) -> bool:
         if data.get("error"):
             raise error_in_stream(data)
@@ -159,7 +170,7 @@ def _message(message: Message, names: Mapping[str, str]) -> dict[str, Any]:
         out["tool_call_id"] = message.tool_call_id
     if message.tool_calls:
         out["tool_calls"] = [
-            {"id": call.id, "function": {"name": call.name, "arguments": arguments_of(call)}}
+            {"id": call.id, "function": {"name": call.name, "arguments": arguments_of(call.arguments)}}
             for call in message.tool_calls
         ]
         thoughts = message.vendor.fields.get("reasoning_content") if message.vendor is not None else None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -10,8 +12,11 @@ import orjson
 from gateway.core.exceptions import UpstreamRejected
 from gateway.domain.chat import ChatRequest, ResponseFormat, ToolChoice, ToolSpec
 from gateway.domain.messages import CLIENT_FIELDS, ImagePart, Message, RawPart, TextPart, ToolCall, call_body
+from gateway.providers.chat.tool_schema import object_schema
 
 _NOTHING: Mapping[str, Any] = {}
+_LONGEST_ID = 40
+_SEE_BELOW, _SHOWN = "The result is the image below.", "Images of the tools' results:"
 
 
 def encode(request: ChatRequest, max_tokens_field: str, *, known_only: bool = False) -> bytes:
@@ -27,11 +32,11 @@ def encode(request: ChatRequest, max_tokens_field: str, *, known_only: bool = Fa
     body: dict[str, Any] = {
         **request.extra,
         "model": request.model,
-        "messages": [_message(message, known_only) for message in request.messages],
+        "messages": _messages(request.messages, known_only),
     }
     _sampling(body, request, max_tokens_field)
     if request.tools:
-        body["tools"] = [_tool(tool) for tool in request.tools]
+        body["tools"] = [_tool(tool, known_only) for tool in request.tools]
         if request.tool_choice.mode != "auto":
             body["tool_choice"] = _tool_choice(request.tool_choice)
         if request.parallel_tool_calls is not None:
@@ -80,6 +85,26 @@ def _sampling(body: dict[str, Any], request: ChatRequest, max_tokens_field: str)
         body["stop"] = list(sampling.stop)
 
 
+def _messages(messages: Iterable[Message], known_only: bool) -> list[dict[str, Any]]:
+    """The messages; images of tools' results follow them as the user's: a tool's message holds text only."""
+    out: list[dict[str, Any]] = []
+    images: list[ImagePart] = []
+    for message in messages:
+        if images and message.role != "tool":
+            out.append(_shown(images, known_only))
+            images = []
+        if message.role == "tool" and message.has_images:
+            images += [part for part in message.content if isinstance(part, ImagePart)]
+            message = replace(message, content=message.text or _SEE_BELOW)
+        out.append(_message(message, known_only))
+    return [*out, _shown(images, known_only)] if images else out
+
+
+def _shown(images: Sequence[ImagePart], known_only: bool) -> dict[str, Any]:
+    parts: list[TextPart | ImagePart] = [TextPart(_SHOWN), *images]
+    return {"role": "user", "content": [_part(part, known_only) for part in parts]}
+
+
 def _message(message: Message, known_only: bool) -> dict[str, Any]:
     content = message.content
     own = message.vendor.fields if message.vendor is not None and not known_only else _NOTHING
@@ -92,7 +117,7 @@ def _message(message: Message, known_only: bool) -> dict[str, Any]:
     if message.tool_calls:
         out["tool_calls"] = [_call(call, known_only) for call in message.tool_calls]
     if message.tool_call_id is not None:
-        out["tool_call_id"] = message.tool_call_id
+        out["tool_call_id"] = _id(message.tool_call_id) if known_only else message.tool_call_id
     if message.name is not None:
         out["name"] = message.name
     return out
@@ -101,7 +126,14 @@ def _message(message: Message, known_only: bool) -> dict[str, Any]:
 def _call(call: ToolCall, known_only: bool) -> dict[str, Any]:
     function = {"name": call.name, "arguments": call.arguments if call.arguments.strip() else "{}"}
     own = _NOTHING if known_only else call.extra
-    return {**call_body(own, function), "id": call.id, "type": "function"}
+    return {**call_body(own, function), "id": _id(call.id) if known_only else call.id, "type": "function"}
+
+
+def _id(call_id: str) -> str:
+    """The id of a call as OpenAI's own API takes it: other vendors write longer ones."""
+    if len(call_id) <= _LONGEST_ID:
+        return call_id
+    return "call_" + hashlib.sha256(call_id.encode("utf-8", "replace")).hexdigest()[:32]
 
 
 def _part(part: TextPart | ImagePart | RawPart, known_only: bool) -> dict[str, Any]:
@@ -113,11 +145,12 @@ def _part(part: TextPart | ImagePart | RawPart, known_only: bool) -> dict[str, A
     return {**own, "type": "image_url", "image_url": {"url": part.url, "detail": part.detail}}
 
 
-def _tool(tool: ToolSpec) -> dict[str, Any]:
+def _tool(tool: ToolSpec, known_only: bool) -> dict[str, Any]:
     function: dict[str, Any] = {
         "name": tool.name,
         "description": tool.description,
-        "parameters": tool.parameters,
+        # OpenAI's own API refuses variants at the top of a schema.
+        "parameters": object_schema(tool.parameters) if known_only else tool.parameters,
     }
     if tool.strict is not None:
         function["strict"] = tool.strict

@@ -10,7 +10,6 @@ from typing import Any
 import orjson
 
 from gateway.domain.events import ToolCallDelta
-from gateway.domain.messages import ToolCall
 
 _NO_ARGUMENTS = "{}"
 
@@ -197,10 +196,10 @@ def _name_of(before: str | None, piece: str | None) -> str | None:
     return max(before, piece, key=len) if _name_goes_on(before, piece) else before + piece
 
 
-def arguments_of(call: ToolCall) -> dict[str, Any]:
-    """The arguments as an object; a call whose JSON the model got wrong is kept as text under one key."""
+def arguments_of(arguments: str) -> dict[str, Any]:
+    """The arguments as an object; those whose JSON the model got wrong are kept as text under one key."""
     try:
-        value = orjson.loads(call.arguments.strip() or "{}")
+        value = orjson.loads(arguments.strip() or "{}")
     except orjson.JSONDecodeError:
-        return {"arguments": call.arguments}
+        return {"arguments": arguments}
     return value if isinstance(value, dict) else {"arguments": value}

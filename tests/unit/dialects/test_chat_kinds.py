@@ -280,3 +280,78 @@ def test_counts_in_detail_reach_the_client_and_no_empty_fingerprint() -> None:
     assert b"system_fingerprint" not in frames
     assert "system_fingerprint" not in body
     assert b'"cached_tokens":64' in frames
+
+
+@pytest.mark.parametrize(
+    ("call", "arguments"),
+    [
+        ({"function": {"name": "w", "arguments": {"x": 1}}}, '{"x":1}'),
+        ({"function": {"name": "w", "arguments": None}}, ""),
+        ({"function": {"name": "w"}, "type": None, "custom": None}, ""),
+        ({"function": {"name": "w", "arguments": "{bad"}, "index": 0}, "{bad"),
+    ],
+)
+def test_calls_that_clients_send_back_in_other_forms_are_taken(call: dict[str, Any], arguments: str) -> None:
+    answer = {"role": "assistant", "tool_calls": [{"id": "c1", **call}]}
+    turn = parsed(messages=[answer, {"role": "tool", "tool_call_id": "c1", "content": "1"}])
+    assert turn.messages[0].tool_calls[0].arguments == arguments
+    item = {"type": "function_call", "call_id": "c1", "name": "w", **call["function"]}
+    body = {"model": "m", "input": [item, {"type": "function_call_output", "call_id": "c1", "output": "1"}]}
+    made = parse_response(orjson.dumps(body), "req_1").turn.messages[0].tool_calls[0]
+    assert made.arguments == (arguments or "{}")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"functions": []},
+        {"function_call": "none"},
+        {"function_call": "auto"},
+        {"top_logprobs": 0},
+        {"functions": None, "modalities": None, "prediction": None, "enable_thinking": None},
+        {"modalities": ["text"]},
+        {"logprobs": False, "top_logprobs": 0},
+    ],
+)
+def test_values_that_ask_for_nothing_are_taken(fields: dict[str, Any]) -> None:
+    assert parsed(**fields).extra.keys().isdisjoint(fields)
+
+
+@pytest.mark.parametrize("url", ["HTTPS://Example.org/A.png", "Data:image/png;base64,AAAA", "http://x/y"])
+def test_the_scheme_of_an_image_has_any_case(url: str) -> None:
+    chat = parsed(messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}])
+    body = {"model": "m", "input": [{"role": "user", "content": [{"type": "input_image", "image_url": url}]}]}
+    response = parse_response(orjson.dumps(body), "req_1").turn
+    head, _, rest = url.partition(":")
+    for turn in (chat, response):
+        content = turn.messages[0].content
+        assert not isinstance(content, str)
+        (image,) = content
+        assert isinstance(image, ImagePart)
+        assert image.url == f"{head.lower()}:{rest}"
+
+
+def test_a_response_keeps_the_description_of_its_format() -> None:
+    form = {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "description": "What it is."}
+    body = {"model": "m", "input": "Hi", "text": {"format": form}}
+    wanted = parse_response(orjson.dumps(body), "req_1").turn.response_format
+    assert wanted is not None
+    assert wanted.description == "What it is."
+
+
+def test_a_response_takes_an_answer_without_content_and_a_hosted_call() -> None:
+    items = [
+        {"role": "user", "content": "Hi"},
+        {"type": "message", "role": "assistant", "content": None},
+        {
+            "type": "mcp_call",
+            "id": "mcp_1",
+            "name": "n",
+            "arguments": "{}",
+            "server_label": "s",
+            "output": "x",
+        },
+        {"role": "user", "content": "And?"},
+    ]
+    turn = parse_response(orjson.dumps({"model": "m", "input": items}), "req_1").turn
+    assert [message.text for message in turn.messages] == ["Hi", "", "And?"]

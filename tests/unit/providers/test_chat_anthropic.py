@@ -316,8 +316,9 @@ async def test_empty_texts_foreign_ids_and_a_prefill_are_written_as_the_vendor_t
 async def test_a_refusal_of_the_vendor_is_told_as_the_vendors(
     up: AnthropicUpstream, http: httpx.AsyncClient
 ) -> None:
+    orphan = (Message("user", "Hi"), Message("tool", "42", tool_call_id="c9"))
     with pytest.raises(UpstreamRejected):
-        await ask(provider(up, http), question(messages=(Message("system", "Only this."),)))
+        await ask(provider(up, http), question(messages=orphan))
     assert len(up.calls) == 1
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.core.exceptions import UpstreamBroken, UpstreamError, UpstreamRejected
+from gateway.core.exceptions import UpstreamBroken, UpstreamError, UpstreamRateLimited, UpstreamRejected
 from gateway.domain.catalog import ProviderConfig, Timeouts
 from gateway.domain.chat import ChatRequest, ToolChoice, ToolSpec
-from gateway.domain.events import Completed, ProviderEvent, ToolCallDelta
+from gateway.domain.events import Completed, ProviderEvent, TextDelta, ToolCallDelta
 from gateway.domain.messages import Message, ToolCall, VendorData
 from gateway.providers.chat.gemini import GeminiProvider
 from gateway.providers.chat.http_client import upstream_client
@@ -240,3 +240,19 @@ async def test_what_an_sdk_cannot_write_is_nobodys_refusal(http: httpx.AsyncClie
     assert "nothing was sent" in caught.value.message
     assert "Streaming" not in caught.value.message
     assert server.calls == []
+
+
+async def test_parts_of_null_errors_in_lists_and_openais_marker_are_read(
+    up: GeminiUpstream, http: httpx.AsyncClient
+) -> None:
+    def candidate(parts: list[Any], **more: Any) -> bytes:
+        body = {"candidates": [{"content": {"role": "model", "parts": parts}, **more}]}
+        return b"data: " + json.dumps(body).encode() + b"\n\n"
+
+    good = candidate([{"text": None}, {"text": "Hi"}]) + candidate([], finishReason="STOP")
+    up.script(Raw([good + b"data: [DONE]\n\n"], content_type="text/event-stream"))
+    assert await ask(provider(up, http)) == [TextDelta("Hi"), Completed("stop")]
+    error = [{"error": {"code": 429, "message": "Slow", "status": "RESOURCE_EXHAUSTED"}}]
+    up.script(Raw([b"data: " + json.dumps(error).encode() + b"\n\n"], content_type="text/event-stream"))
+    with pytest.raises(UpstreamRateLimited):
+        await ask(provider(up, http))

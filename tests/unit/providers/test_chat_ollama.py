@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ import pytest
 from gateway.domain.catalog import Catalog, ProviderConfig, Timeouts
 from gateway.domain.catalog_file import parse_catalog
 from gateway.domain.chat import ChatRequest
-from gateway.domain.events import Completed
+from gateway.domain.events import Completed, ToolCallDelta
 from gateway.domain.messages import Message, ToolCall, VendorData
+from gateway.domain.usage import Usage
 from gateway.providers.chat.http_client import upstream_client
 from gateway.providers.chat.ollama import OllamaProvider
 from tests.agents import run, runner, turn
-from tests.upstreams.http_server import Reply
+from tests.upstreams.http_server import Raw, Reply
 from tests.upstreams.ollama_server import OllamaUpstream, read
 
 
@@ -96,3 +98,36 @@ async def test_thoughts_come_back_with_the_calls_they_led_to(http: httpx.AsyncCl
         },
         {"role": "tool", "content": "x", "tool_name": "f", "tool_call_id": "c1"},
     ]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        {"name": "w", "arguments": '{"x": 1}'},
+        {"name": "w", "arguments": None},
+        {"name": "w"},
+        {"name": "w", "arguments": "{bad"},
+    ],
+)
+@pytest.mark.parametrize("incremental", [True, False])
+async def test_calls_and_messages_in_other_forms_are_read(
+    http: httpx.AsyncClient, function: dict[str, Any], incremental: bool
+) -> None:
+    message = {"role": "assistant", "content": None, "tool_calls": [{"function": function}]}
+    last = {"done": True, "done_reason": "stop", "prompt_eval_count": 5, "eval_count": 2}
+    lines: list[dict[str, Any]] = (
+        [{"message": message}, last] if incremental else [{"message": message, **last}]
+    )
+    body = b"".join(json.dumps({"model": "m", **line}).encode() + b"\n" for line in lines)
+    async with OllamaUpstream() as up:
+        up.script(Raw([body], content_type="application/x-ndjson" if incremental else "application/json"))
+        it = OllamaProvider("o", ProviderConfig(type="ollama", base_url=up.url), Timeouts(), http)
+        request = ChatRequest("m", (Message("user", "Hi"),), incremental=incremental)
+        events = [event async for event in it.stream(request)]
+    arguments = "".join(event.arguments for event in events if isinstance(event, ToolCallDelta))
+    assert json.loads(arguments) == {
+        '{"x": 1}': {"x": 1},
+        "{bad": {"arguments": "{bad"},
+    }.get(str(function.get("arguments")), {})
+    assert isinstance(events[-1], Completed)
+    assert events[-1].usage == Usage(5, 2)
