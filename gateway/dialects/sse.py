@@ -9,6 +9,7 @@ import anyio
 from sse_starlette import EventSourceResponse
 
 from gateway.core.exceptions import GatewayError
+from gateway.core.fairness import fairly
 from gateway.dialects.base import StreamEncoder
 from gateway.domain.events import Answer, ChatEvent, TurnCompleted, TurnFailed
 
@@ -59,7 +60,7 @@ async def open_stream(
 def stream_response(frames: AsyncIterator[bytes]) -> EventSourceResponse:
     """The response that carries `frames`, with heartbeats and a grace at shutdown."""
     return EventSourceResponse(
-        frames,
+        fairly(frames),
         ping=HEARTBEAT_SECONDS,
         sep="\n",
         headers={"cache-control": "no-cache"},

@@ -16,7 +16,7 @@ from gateway.agent.guarding.screen import OutputScreen, screen_of
 from gateway.agent.patience import Watch, patience_of
 from gateway.agent.remembering.window import after_too_long, answer_room, make_room, needs_room
 from gateway.agent.reply import Reply
-from gateway.agent.request import build_request, prompt_tokens
+from gateway.agent.request import build_request, reserved_prompt_tokens
 from gateway.agent.spans import end_model_span, model_span
 from gateway.agent.spending import within_money
 from gateway.agent.state import AgentState, Route
@@ -31,6 +31,7 @@ from gateway.core.exceptions import (
     UpstreamReply,
     UpstreamTimeout,
 )
+from gateway.core.fairness import fairly
 from gateway.domain.chat import ChatRequest, ToolSpec
 from gateway.domain.events import Attempt, Completed, ProviderEvent
 from gateway.providers.chat.base import ChatProvider, refuse_raw_parts, sign_of_life
@@ -56,7 +57,7 @@ async def llm(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
             state = {**state, "messages": await make_room(state, model, offered, context)}
         request = build_request(state, model, offered, max_rounds=parts.catalog.tools.max_rounds)
         own_tools = state["turn"].client_tools
-        request, covered = await _covered(context, route, request, own_tools)
+        request, covered = await _covered(context, route, request)
         await _call(provider, route, request, reply, context, screen, own_tools, covered)
     except Withheld as verdict:
         blocked = verdict
@@ -108,7 +109,7 @@ def _failures(state: AgentState, update: AgentState) -> tuple[GatewayError, ...]
 
 
 async def _covered(
-    context: AgentContext, route: Route, request: ChatRequest, tools: Sequence[ToolSpec]
+    context: AgentContext, route: Route, request: ChatRequest
 ) -> tuple[ChatRequest, Covered | None]:
     """The request with its answer cut to what the turn may still spend, and its part of that.
 
@@ -121,7 +122,7 @@ async def _covered(
     model, asked = catalog.models[route.model], request.sampling.max_tokens
     covered = await context.budget.cover(
         context.attempts,
-        prompt_tokens(request.messages, tools),
+        reserved_prompt_tokens(request.messages, request.tools),
         min(asked or catalog.limits.default_max_tokens, model.context_window),
         catalog.price_of(route.model),
         longest=asked or model.longest_answer,
@@ -213,7 +214,7 @@ async def _relay(
     watch = Watch(patience_of(provider, request))
     token = sign_of_life.set(watch.alive)
     try:
-        async with watch.limit, aclosing(after_verdict(provider.stream(request), context)) as events:
+        async with watch.limit, aclosing(fairly(after_verdict(provider.stream(request), context))) as events:
             async for event in events:
                 watch.alive()
                 _take(event, reply, context, screen)

@@ -49,6 +49,8 @@ _CALL = re.compile(r"call tool ([\w.-]+)\s*")
 _FAIL_AFTER = re.compile(r"fail-after-(\d+)")
 # As many as a request may offer tools.
 _MOST_CALLS = 128
+# Of a streamed answer.
+_MOST_PIECES = 4096
 _OPENINGS = ("You asked:", "The question was:", "I understood:", "Here is what I read:")
 _CLOSINGS = (
     "In short, it depends on what you want to do with it.",
@@ -99,7 +101,10 @@ class MockProvider(ChatProvider):
                 raise UpstreamTimeout
 
     async def _speak(self, words: list[str], request: ChatRequest) -> AsyncGenerator[ProviderEvent, None]:
-        """The words one by one, or as one delta; raises where the model's name asks for a failure."""
+        """The words one by one (several at a time where there are very many), or as one delta.
+
+        Raises where the model's name asks for a failure.
+        """
         limit = _breaking_point(request.model, len(words))
         said = words[:limit]
         delay = float(self.config.options.get("delay", 0.1)) if request.model == "slow" else 0.0
@@ -107,10 +112,12 @@ class MockProvider(ChatProvider):
             await asyncio.sleep(delay * len(said))
             yield TextDelta("".join(said), tuple(_logprob(word) for word in said) if request.logprobs else ())
         elif request.incremental:
-            for word in said:
+            size = 1 + len(said) // _MOST_PIECES
+            for start in range(0, len(said), size):
+                piece = said[start : start + size]
                 if delay:
-                    await asyncio.sleep(delay)
-                yield TextDelta(word, (_logprob(word),) if request.logprobs else ())
+                    await asyncio.sleep(delay * len(piece))
+                yield TextDelta("".join(piece), tuple(map(_logprob, piece)) if request.logprobs else ())
         if limit is not None:
             raise UpstreamBroken
 

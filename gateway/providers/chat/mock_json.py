@@ -25,7 +25,7 @@ _SHALLOW = 4
 _DEEPEST = 24
 # Of one value, all parts together: a list of lists of lists grows by powers.
 _MOST_PARTS = 5_000
-_MOST_TEXT = 1_000_000
+_MOST_TEXT = 300_000
 # Steps of regular expressions: some hundred milliseconds at worst.
 _MOST_STEPS = 10_000_000
 
