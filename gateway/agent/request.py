@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import orjson
 
@@ -11,11 +11,13 @@ from gateway.agent.tooluse.rounds import calls_left
 from gateway.domain.catalog import ModelConfig
 from gateway.domain.chat import ChatRequest, ToolChoice, ToolSpec, Turn
 from gateway.domain.messages import Message, VendorData
-from gateway.domain.tokens import bytes_at_most
+from gateway.domain.tokens import bytes_at_most, reserved_tokens
 from gateway.domain.usage import estimate_tokens
 
 # What a provider's chat template adds to each message, roughly.
 _TOKENS_PER_MESSAGE = 4
+# What a vendor puts around the definition of each tool, its name included.
+_TOKENS_PER_TOOL = 20
 _TOKENS_PER_IMAGE = 800
 # Of a file or a sound in base64, roughly; pages that are mostly pictures take fewer.
 _CHARACTERS_PER_TOKEN = 64
@@ -24,11 +26,11 @@ _MOST_PER_FILE = 50_000
 _DEFAULT_ANSWER_TOKENS = 256
 
 
-def message_tokens(message: Message) -> int:
-    """Estimate of what a message takes of a context window."""
-    tokens = _TOKENS_PER_MESSAGE + estimate_tokens(message.text)
+def message_tokens(message: Message, measure: Callable[[str], int] = estimate_tokens) -> int:
+    """Estimate of what a message takes of a context window; `measure` estimates its texts."""
+    tokens = _TOKENS_PER_MESSAGE + measure(message.text)
     for call in message.tool_calls:
-        tokens += estimate_tokens(call.name) + estimate_tokens(call.arguments)
+        tokens += measure(call.name) + measure(call.arguments)
     if message.vendor is not None:
         tokens += vendor_tokens(message.vendor)
     if not isinstance(message.content, str):
@@ -45,6 +47,17 @@ def tool_tokens(tool: ToolSpec) -> int:
 def prompt_tokens(messages: Iterable[Message], tools: Iterable[ToolSpec]) -> int:
     """Estimate of a prompt of these messages and tools."""
     return sum(map(message_tokens, messages)) + sum(map(tool_tokens, tools))
+
+
+def reserved_prompt_tokens(messages: Iterable[Message], tools: Iterable[ToolSpec]) -> int:
+    """What to reserve for a prompt of these messages and tools: what the dearest tokenizers need for it.
+
+    Vendors count digits, Korean and data without words at two to four times `prompt_tokens`. What is reserved
+    for many turns at once must not be less than what they take.
+    """
+    return sum(message_tokens(message, reserved_tokens) for message in messages) + sum(
+        _TOKENS_PER_TOOL + tool_tokens(tool) for tool in tools
+    )
 
 
 def request_bytes(request: ChatRequest) -> int:

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -15,7 +16,7 @@ from gateway.agent.context import AgentParts
 from gateway.agent.patience import patience_of
 from gateway.agent.recovery.breakers import Upstream
 from gateway.agent.reply import Reply
-from gateway.agent.request import prompt_tokens
+from gateway.agent.request import reserved_prompt_tokens
 from gateway.agent.spans import end_model_span, model_span
 from gateway.agent.turn_budget import TurnBudget
 from gateway.core.exceptions import (
@@ -124,7 +125,9 @@ async def _within(
     covered = None
     if budget is not None:
         price = parts.catalog.price_of(model_name)
-        covered = await budget.cover(attempts, prompt_tokens(request.messages, ()), answer, price)
+        covered = await budget.cover(attempts, reserved_prompt_tokens(request.messages, ()), answer, price)
+        if request.sampling.max_tokens is not None and covered.answer < request.sampling.max_tokens:
+            request = replace(request, sampling=replace(request.sampling, max_tokens=covered.answer))
     try:
         return await _asked(parts, model_name, request, Reply(), step, attempts, timeout_seconds)
     finally:

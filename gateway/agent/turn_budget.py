@@ -50,6 +50,7 @@ class TurnBudget:
         self._usd = granted.usd
         self._extend = extend
         self._running: list[Covered] = []
+        self._asked: list[Estimate] = []
         self._uncounted = 0
 
     async def cover(
@@ -73,13 +74,19 @@ class TurnBudget:
         room = self._room(tokens, usd, prompt, price)
         slight = not attempts and missing_tokens <= _TOLERANCE and missing_usd <= price.cost(_SLIGHT)
         spare = max(0, longest - max(answer, room)) if attempts else 0
-        if spare or ((missing_tokens or missing_usd) and not slight):
-            await self._ask_for(missing_tokens, missing_usd, price, room, spare)
-            tokens, usd = self._left(attempts)
-        room = max(answer if slight else 1, self._room(tokens, usd, prompt, price))
-        held = Usage(prompt, min(answer, room))
-        covered = Covered(estimate, held.total_tokens, price.cost(held), room)
+        # Held while more is asked for: a side call that starts meanwhile must not count on the same tokens.
+        covered = Covered(estimate, need.total_tokens, price.cost(need), answer)
         self._running.append(covered)
+        if spare or ((missing_tokens or missing_usd) and not slight):
+            try:
+                await self._ask_for(missing_tokens, missing_usd, price, room, spare)
+            except BaseException:
+                self._running.remove(covered)
+                raise
+            tokens, usd = self._left(attempts, but=covered)
+        covered.answer = max(answer if slight else 1, self._room(tokens, usd, prompt, price))
+        held = Usage(prompt, min(answer, covered.answer))
+        covered.tokens, covered.usd = held.total_tokens, price.cost(held)
         return covered
 
     def end(self, covered: Covered, usage: Usage) -> None:
@@ -92,25 +99,34 @@ class TurnBudget:
     ) -> None:
         """Have the reservation extended; a refusal does not matter where an answer of `room` will do."""
         wanted = Estimate(missing_tokens, missing_usd, spare, price.cost(Usage(0, spare)))
+        self._asked.append(wanted)
         try:
             more = await self._extend(wanted)
         except RateLimited:
             if room < _SHORTEST:
                 raise
             return
+        finally:
+            self._asked.remove(wanted)
         if self._tokens is not None:
             self._tokens += more.tokens or 0
         if self._usd is not None:
             self._usd += more.usd or Decimal(0)
 
-    def _left(self, attempts: Sequence[Attempt]) -> tuple[int | None, Decimal | None]:
+    def _left(
+        self, attempts: Sequence[Attempt], but: Covered | None = None
+    ) -> tuple[int | None, Decimal | None]:
+        """What neither attempts nor running calls but `but` take, with what is being asked for."""
         tokens, usd = self._tokens, self._usd
+        running = [covered for covered in self._running if covered is not but]
         if tokens is not None:
+            tokens += sum(wanted.tokens for wanted in self._asked)
             tokens -= sum(attempt.usage.total_tokens for attempt in attempts)
-            tokens -= sum(covered.tokens for covered in self._running)
+            tokens -= sum(covered.tokens for covered in running)
         if usd is not None:
+            usd += sum((wanted.usd for wanted in self._asked), Decimal(0))
             usd -= sum((attempt.cost_usd for attempt in attempts), Decimal(0))
-            usd -= sum((covered.usd for covered in self._running), Decimal(0))
+            usd -= sum((covered.usd for covered in running), Decimal(0))
         return tokens, usd
 
     @staticmethod

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gateway.domain.usage import estimate_tokens
+
 # Hundredths of a token for each character of a class, fitted to llama 2's and SmolLM2's tokenizers over
 # prose, code, JSON, tables, logs and hexadecimal, in English, Korean, Chinese, Japanese and a dozen more
 # languages (docs/decisions/0019-memory.md has the figures). Both take every digit by itself and most Korean
@@ -45,7 +47,7 @@ def most_tokens(text: str) -> int:
     count = classes.count
     lower, upper, digits = count(b"l"), count(b"u"), count(b"d")
     spaces, breaks, marks = count(b"s"), count(b"n"), count(b"p")
-    words = spaces + breaks + marks
+    words = 1 + spaces + breaks + marks
     hundredths = (
         _LOWER * lower
         + _UPPER * upper
@@ -66,6 +68,11 @@ def most_tokens(text: str) -> int:
             + _FOUR_BYTES * count(b"4")
         )
     return (hundredths + 99) // 100
+
+
+def reserved_tokens(text: str) -> int:
+    """Tokens to reserve for `text`: the larger of the usual estimate and `most_tokens`."""
+    return max(estimate_tokens(text), most_tokens(text))
 
 
 def bytes_at_most(text: str) -> int:

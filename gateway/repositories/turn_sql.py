@@ -71,9 +71,9 @@ walk AS (
 
 _BRANCH_COLUMNS = "branch.ids, branch.roles, branch.contents, branch.summary, branch.beside"
 
-# About how many tokens a text is, rather too many than too few: as `estimate_tokens`, and half a token for
-# each byte beyond the first of a character.
-_LENGTH = "octet_length({0}) / 2 - char_length({0}) / 4 + 5"
+# About how many tokens a text is, rather too many than too few: a quarter for each character, and 1.2 for
+# each byte beyond a character's first. That is what `reserved_tokens` makes of prose.
+_LENGTH = "(octet_length({0}) - char_length({0})) * 6 / 5 + char_length({0}) / 4 + 5"
 _SIZE = _LENGTH.format(
     "coalesce(summary, (request -> 'messages')::text, content || coalesce(tool_calls::text, ''))"
 )

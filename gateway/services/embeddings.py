@@ -15,6 +15,7 @@ from gateway.domain.catalog import Catalog
 from gateway.domain.embeddings import EmbeddingRequest, Embeddings
 from gateway.domain.ledger import UsageOwner
 from gateway.domain.principal import Principal
+from gateway.domain.tokens import reserved_tokens
 from gateway.domain.usage import Usage, estimate_tokens
 from gateway.providers.embedding.base import EmbeddingProvider
 from gateway.services.asking import Asking, named
@@ -91,9 +92,11 @@ class EmbeddingService:
         models = self._able(models, wanted)
         if wanted.texts:
             models = self._long_enough(models, max(map(len, wanted.texts)))
-        tokens = sum(map(len, wanted.tokens)) or sum(map(estimate_tokens, wanted.texts))
-        dearest = max(self._catalog.price_of(model).cost(Usage(tokens)) for model in models)
-        reservation = await self._ledger.reserve(principal, Estimate(tokens, dearest))
+        given = sum(map(len, wanted.tokens))
+        tokens = given or sum(map(estimate_tokens, wanted.texts))
+        most = Usage(given or sum(map(reserved_tokens, wanted.texts)))
+        dearest = max(self._catalog.price_of(model).cost(most) for model in models)
+        reservation = await self._ledger.reserve(principal, Estimate(most.prompt_tokens, dearest))
 
         def begun(model: str, provider: str) -> tuple[Usage, Decimal]:
             return Usage(tokens), self._catalog.price_of(model).cost(Usage(tokens))

@@ -1,4 +1,4 @@
-"""What a turn is expected to take: its prompt as sent, its `max_tokens`, the dearest model for it."""
+"""What a turn is expected to take: its prompt and tools, its `max_tokens`, the dearest model for it."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from gateway.agent.context import AgentParts
-from gateway.agent.request import prompt_tokens
+from gateway.agent.request import prompt_tokens, reserved_prompt_tokens
+from gateway.agent.tooluse.offer import most_of_auto
 from gateway.domain.budget import Estimate
 from gateway.domain.catalog import AUTO, Catalog
-from gateway.domain.chat import Turn
+from gateway.domain.chat import ToolSpec, Turn
 from gateway.domain.ledger import UsageOwner
-from gateway.domain.usage import Price, Usage, estimate_tokens
+from gateway.domain.tokens import reserved_tokens
+from gateway.domain.usage import Price, Usage
 from gateway.services.bill import Bill
 
-# Definitions of the gateway's tools, which people's models are offered.
-_TOOLS_TOKENS = 2048
 _MILLION = Decimal(1_000_000)
 
 
 class _Most(NamedTuple):
-    """What the models that may answer take at most: prices, the longest answer, the largest window."""
+    """What the models that may answer take at most: prices, the longest answer, the largest window, tools."""
 
     price: Price
     answer: int
     window: int
+    tools: bool
 
 
 class Pricing:
@@ -33,6 +34,7 @@ class Pricing:
 
     def __init__(self, parts: AgentParts) -> None:
         self._catalog = parts.catalog
+        self._tools = parts.tools
         self._ready = frozenset(name for name in parts.catalog.models if parts.upstreams.of(name))
         self._any = self._dearest(parts.catalog.models)
         self._by_name = {
@@ -43,19 +45,17 @@ class Pricing:
         """What to reserve for `turn`; a stored conversation's history is counted where it is read.
 
         Args:
-            bill: the turn's, which has counted the prompt already and is kept with the reservation.
+            bill: the turn's, which is kept with the reservation.
         """
-        prompt = bill.prompt_tokens if bill is not None else prompt_tokens(turn.messages, turn.client_tools)
-        if turn.persist and turn.system:
-            prompt += estimate_tokens(turn.system)
         most = self._most(turn)
+        prompt = reserved_prompt_tokens(turn.messages, self._offered(turn, most))
+        if turn.persist and turn.system:
+            prompt += reserved_tokens(turn.system)
         price, asked = most.price, turn.sampling.max_tokens
         answer = asked or self._catalog.limits.default_max_tokens
         spare = Usage()
         if asked is None:
-            spare = Usage(
-                _TOOLS_TOKENS if turn.persist and not turn.client_tools else 0, max(0, most.answer - answer)
-            )
+            spare = Usage(0, max(0, most.answer - answer))
         return Estimate(
             prompt + answer,
             price.cost(Usage(prompt, answer)),
@@ -74,6 +74,14 @@ class Pricing:
         prompt = prompt_tokens(turn.messages, turn.client_tools)
         price = self._catalog.price_of(model) if known is not None else Price()
         return Bill(owner, model, known.provider if known is not None else "", prompt, price)
+
+    def _offered(self, turn: Turn, most: _Most) -> tuple[ToolSpec, ...]:
+        """The tools whose definitions the first call may be sent with."""
+        if turn.client_tools or not most.tools or turn.gateway_tools == ():
+            return turn.client_tools
+        if turn.gateway_tools is not None:
+            return self._tools.specs(turn.gateway_tools)
+        return most_of_auto(self._tools.specs(), most.window)
 
     def _most(self, turn: Turn) -> _Most:
         if turn.fallbacks is not None:
@@ -95,6 +103,7 @@ class Pricing:
             ),
             max((model.longest_answer for model in configured), default=0),
             max((model.context_window for model in configured), default=0),
+            any("tools" in model.capabilities for model in configured),
         )
 
 

@@ -12,6 +12,7 @@ import structlog
 from gateway.agent.context import AgentParts
 from gateway.agent.light import light_model
 from gateway.agent.remembering.fitting import clip
+from gateway.agent.request import reserved_prompt_tokens
 from gateway.agent.side_call import side_call
 from gateway.core.exceptions import GatewayError, RateLimited
 from gateway.core.request_context import current_request, new_context
@@ -111,7 +112,8 @@ class Titles:
         said = f"User: {clip(exchange.question, _QUESTION_TOKENS)}\n\nAssistant: " + clip(
             exchange.answer, _ANSWER_TOKENS
         )
-        tokens = Usage(_QUESTION_TOKENS + _ANSWER_TOKENS, _TITLE_TOKENS)
+        asked_of = (Message("system", _INSTRUCTION), Message("user", said))
+        tokens = Usage(reserved_prompt_tokens(asked_of, ()), _TITLE_TOKENS)
         cost = self._parts.catalog.price_of(model).cost(tokens)
         try:
             reservation = await self._ledger.reserve(principal, Estimate(tokens.total_tokens, cost))
@@ -122,11 +124,12 @@ class Titles:
             answer = await side_call(
                 self._parts,
                 model,
-                (Message("system", _INSTRUCTION), Message("user", said)),
+                asked_of,
                 step="title",
                 attempts=attempts,
                 max_tokens=_TITLE_TOKENS,
                 timeout_seconds=_SECONDS,
+                budget=self._ledger.turn_budget(principal, reservation),
             )
         finally:
             count(attempts, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 
 from tests.gateway_server import Gateway, running_gateway
 from tests.ledger_book import settled
+from tests.upstreams.http_server import Call, Reply
 from tests.upstreams.metered import WORD, MeteredUpstream
 from tests.upstreams.openai_server import OpenAIUpstream
 
@@ -24,7 +26,9 @@ Serve = Callable[..., AbstractAsyncContextManager[Gateway]]
 
 @pytest.fixture
 def serve(database_url: str, redis_url: str, tmp_path: Path) -> Serve:
-    def start(upstream: OpenAIUpstream, **tier: Any) -> AbstractAsyncContextManager[Gateway]:
+    def start(
+        upstream: OpenAIUpstream, sections: dict[str, Any] | None = None, **tier: Any
+    ) -> AbstractAsyncContextManager[Gateway]:
         config: dict[str, Any] = {
             "providers": {"up": {"type": "openai", "base_url": upstream.url}},
             "models": {
@@ -34,7 +38,8 @@ def serve(database_url: str, redis_url: str, tmp_path: Path) -> Serve:
                     "context_window": 32_768,
                     "capabilities": ["tools"],
                     "price": {"input": 1, "output": 2},
-                }
+                },
+                "vectors": {"provider": "up", "model": "e", "capabilities": ["embeddings"]},
             },
             "routing": {"light": "small", "heavy": "small"},
             "titles": {"enabled": False},
@@ -42,6 +47,7 @@ def serve(database_url: str, redis_url: str, tmp_path: Path) -> Serve:
             "tools": {"enabled": ["calculator"]},
             "cache": {"exact": {"ttl_seconds": 0}},
             "tiers": {"free": {"requests_per_minute": 100_000, **tier}},
+            **(sections or {}),
         }
         return running_gateway(database_url, redis_url, tmp_path, config)
 
@@ -93,6 +99,71 @@ async def test_forty_long_answers_at_once_stay_within_the_limit(
     assert book.usd_used <= DOLLARS * Decimal("1.05") or "tokens_per_day" in limits
     assert codes(answers)[429] > 0
     assert codes(answers)[200] >= 2
+
+
+class HigherCounts(MeteredUpstream):
+    """Counts `per_character` tokens for each character of a prompt, also of texts to embed."""
+
+    def __init__(self, per_character: float) -> None:
+        super().__init__()
+        self._per_character = per_character
+
+    def _metered(self, reply: Reply, call: Call) -> Reply:
+        said = sum(len(message.get("content") or "") for message in call.body["messages"])
+        self.prompt = int(said * self._per_character)
+        return super()._metered(reply, call)
+
+    def whole(self, reply: Reply, call: Call) -> bytes:
+        if "messages" in call.body:
+            return super().whole(reply, call)
+        tokens = int(sum(map(len, call.body["input"])) * self._per_character)
+        self.log.append((tokens, 0))
+        return OpenAIUpstream.whole(self, replace(reply, usage=(tokens, 0)), call)
+
+
+@pytest.mark.parametrize("door", ["/v1/chat/completions", "/v1/embeddings"])
+@pytest.mark.parametrize(("text", "per_character"), [("7 3 9 1 " * 250, 0.5), ("뷁쀓" * 500, 2.0)])
+async def test_texts_that_vendors_count_high_stay_within_the_limit(
+    serve: Serve, text: str, per_character: float, door: str
+) -> None:
+    async with HigherCounts(per_character) as up, serve(up, tokens_per_day=LIMIT) as gateway:
+        person = await gateway.sign_up()
+        headers = {"x-api-key": await gateway.new_key(person)}
+
+        def body(number: int) -> dict[str, Any]:
+            if door == "/v1/embeddings":
+                return {"model": "vectors", "input": f"{number} {text}"}
+            question = {"role": "user", "content": f"{number} {text}"}
+            return {"model": "small", "max_tokens": 5, "messages": [question]}
+
+        asked = [gateway.http.post(door, json=body(number), headers=headers) for number in range(40)]
+        answers = await asyncio.gather(*asked)
+        book = (await settled(gateway.container.engine, person.id)).check()
+    assert codes(answers)[429] > 0
+    assert codes(answers)[200] >= 2
+    assert book.tokens_used == up.billed <= LIMIT * 1.05
+
+
+async def test_tools_and_calls_of_the_gateways_own_are_reserved_with_short_answers(serve: Serve) -> None:
+    sections = {
+        "titles": {"enabled": True},
+        "intent": {"mode": "llm"},
+        "guardrails": {"moderation": {"model": "small"}, "people": {"injection": "off", "unsafe": "block"}},
+    }
+    async with MeteredUpstream() as up, serve(up, sections, tokens_per_day=LIMIT) as gateway:
+        person = await gateway.sign_up()
+        asked = [
+            gateway.http.post(
+                "/api/chat", json={"message": f"Hello {number}", "max_tokens": 50}, headers=person.headers
+            )
+            for number in range(40)
+        ]
+        answers = await asyncio.gather(*asked)
+        await gateway.container.chat.titles.idle()
+        book = (await settled(gateway.container.engine, person.id)).check()
+    assert codes(answers)[429] > 0
+    assert codes(answers)[200] >= 2
+    assert book.tokens_used == up.billed <= LIMIT * 1.05
 
 
 async def test_one_long_answer_of_an_account_with_much_left_is_not_cut(serve: Serve) -> None:

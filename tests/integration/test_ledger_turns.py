@@ -74,7 +74,9 @@ async def by_key(gateway: Gateway, person: Person) -> Callable[[], Any]:
 
 async def by_person(gateway: Gateway, person: Person) -> Callable[[], Any]:
     def ask() -> Any:
-        return gateway.http.post("/api/chat", json={**ASKED, "message": "Hi"}, headers=person.headers)
+        return gateway.http.post(
+            "/api/chat", json={**ASKED, "message": "Hi", "tools": "none"}, headers=person.headers
+        )
 
     return ask
 
@@ -125,7 +127,7 @@ async def test_a_refused_turn_writes_nothing_and_says_when_the_day_ends(serve: S
             ("/api/chat", {"conversation_id": opened[0]["id"]}),
         ):
             refused = await gateway.http.post(
-                path, json={**ASKED, "message": "Hi", **more}, headers=person.headers
+                path, json={**ASKED, "message": "Hi", "tools": "none", **more}, headers=person.headers
             )
             assert (refused.status_code, refused.json()["error"]["code"]) == (429, "quota_exceeded")
             assert 0 < int(refused.headers["retry-after"]) <= 86_400
@@ -146,7 +148,7 @@ async def test_every_answer_tells_what_is_left_of_the_day(serve: Serve, upstream
         person = await gateway.sign_up()
         first = await (await by_key(gateway, person))()
         second = await gateway.http.post(
-            "/api/chat/stream", json={**ASKED, "message": "Hi"}, headers=person.headers
+            "/api/chat/stream", json={**ASKED, "message": "Hi", "tools": "none"}, headers=person.headers
         )
         listed = await gateway.http.get("/api/conversations", headers=person.headers)
     assert first.headers["x-ratelimit-limit-tokens"] == "1000"
@@ -173,7 +175,8 @@ async def test_runs_of_the_gateways_tools_are_recorded_at_no_cost(
     upstream.script(Reply(text=(), tools=calls, finish="tool_calls"), Reply())
     async with serve() as gateway:
         person = await gateway.sign_up()
-        answer = await (await by_person(gateway, person))()
+        body = {**ASKED, "message": "Hi"}
+        answer = await gateway.http.post("/api/chat", json=body, headers=person.headers)
         assert answer.status_code == 200
         recorded = await rows(
             gateway.container.engine,
@@ -201,11 +204,11 @@ async def stream_until_it_speaks(gateway: Gateway, path: str, body: dict[str, An
 # Each way out of a turn: the upstream's part, what is done meanwhile, and the tokens that are charged
 # (a range: an estimate of the prompt and of what had been said).
 async def just_ask(gateway: Gateway, person: Person, headers: Any, upstream: OpenAIUpstream) -> None:
-    await gateway.http.post("/api/chat", json={**ASKED, "message": "Hi"}, headers=headers)
+    await gateway.http.post("/api/chat", json={**ASKED, "message": "Hi", "tools": "none"}, headers=headers)
 
 
 async def leave(gateway: Gateway, person: Person, headers: Any, upstream: OpenAIUpstream) -> None:
-    await stream_until_it_speaks(gateway, "/api/chat/stream", {"message": "Hi"}, headers)
+    await stream_until_it_speaks(gateway, "/api/chat/stream", {"message": "Hi", "tools": "none"}, headers)
 
 
 async def leave_v1(gateway: Gateway, person: Person, headers: Any, upstream: OpenAIUpstream) -> None:

@@ -237,7 +237,7 @@ async def test_who_has_nothing_left_goes_without(
     database_url: str, redis_url: str, tmp_path: Path, big: OpenAIUpstream, light: OpenAIUpstream
 ) -> None:
     config = config_of(
-        big, light, tiers={"free": {"tokens_per_day": 600}}, limits={"default_max_tokens": 100}
+        big, light, tiers={"free": {"tokens_per_day": 140}}, limits={"default_max_tokens": 100}
     )
     async with configured(database_url, redis_url, tmp_path, config) as (gateway, person):
         conversation_id = (await ask(gateway, person.headers))["conversation_id"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from gateway.agent.state import AgentState
 from gateway.domain.catalog import ModelConfig
@@ -31,9 +32,14 @@ def offer(registry: ToolRegistry, state: AgentState, model: ModelConfig) -> tupl
         return ()
     if turn.gateway_tools is not None:
         return registry.specs(turn.gateway_tools)
-    room = model.context_window // _SHARE
+    return most_of_auto(_by_need(registry.specs(), state["intent"]), model.context_window)
+
+
+def most_of_auto(specs: Sequence[ToolSpec], window: int) -> tuple[ToolSpec, ...]:
+    """Those of `specs`, the first ones first, that fit a quarter of the window."""
+    room = window // _SHARE
     chosen: list[ToolSpec] = []
-    for spec in _by_need(registry.specs(), state["intent"]):
+    for spec in specs:
         size = schema_tokens(spec)
         if size <= room:
             room -= size
@@ -41,7 +47,7 @@ def offer(registry: ToolRegistry, state: AgentState, model: ModelConfig) -> tupl
     return tuple(chosen)
 
 
-def _by_need(specs: tuple[ToolSpec, ...], intent: Intent) -> list[ToolSpec]:
+def _by_need(specs: Sequence[ToolSpec], intent: Intent) -> list[ToolSpec]:
     first = [name for flag, names in _SUGGESTED if getattr(intent, flag) for name in names]
     rank = {name: at for at, name in reversed(list(enumerate(first)))}
     return sorted(specs, key=lambda spec: rank.get(spec.name, len(first)))

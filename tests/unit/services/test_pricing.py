@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
@@ -82,6 +83,32 @@ def test_everything_that_is_sent_is_part_of_the_prompt(pricing: Pricing) -> None
     }
     for name, fields in bigger.items():
         assert pricing.estimate(turn("Hi", model="lone", **fields)).tokens > plain + 20, name
+
+
+async def test_the_gateways_tools_are_reserved_where_they_are_sent() -> None:
+    config = catalog({"up": NOWHERE}, tools={"enabled": ["calculator", "current_time"]})
+    short = Sampling(max_tokens=10)
+    async with runner(config) as agent:
+        pricing = Pricing(agent.parts)
+
+        def reserved(tools: tuple[str, ...] | None) -> int:
+            return pricing.estimate(turn("Hi", model="up", sampling=short, gateway_tools=tools)).tokens
+
+        specs = agent.parts.tools.specs()
+    assert reserved(()) == 5 + 10
+    both, one = reserved(None), reserved(("calculator",))
+    assert both > one > 5 + 10
+    assert both - 15 >= len(json.dumps([{"name": s.name, **s.parameters} for s in specs])) // 4
+
+
+@pytest.mark.parametrize(
+    ("text", "least"), [("7 3 9 1 " * 100, 400), ("뷁쀓" * 100, 400), ("word " * 100, 125)]
+)
+def test_a_prompt_is_reserved_by_the_tokenizers_that_need_the_most(
+    pricing: Pricing, text: str, least: int
+) -> None:
+    found = pricing.estimate(turn(text, model="lone", sampling=Sampling(max_tokens=1)))
+    assert least <= found.tokens < 3 * least
 
 
 async def test_a_model_without_a_key_for_its_provider_cannot_answer_and_sets_no_price() -> None:
