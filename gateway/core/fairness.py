@@ -17,7 +17,7 @@ EVENTS: Final = 64
 
 
 async def fairly(events: AsyncGenerator[T, None] | AsyncIterator[T]) -> AsyncGenerator[T, None]:
-    """The same events, with a pause for other tasks after each `EVENTS` of them; closes `events` at its end."""
+    """The same events, with a pause for other tasks after each `EVENTS` of them; closes them at its end."""
     left = EVENTS
     try:
         async for event in events:
