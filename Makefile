@@ -20,7 +20,7 @@ help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | awk -F '\t' '{printf "make %-14s %s\n", $$1, $$2}'
 
 run: port-is-free install ## set up and start everything (HOST, PORT, DATA_DIR)
-	@$(BIN)/python scripts/build_console.py --optional
+	@$(BIN)/python scripts/build_console.py --optional --tidy
 	@STOP_WITH_PARENT=1 exec $(BIN)/gateway serve $(if $(HOST),--host "$(HOST)") $(if $(PORT),--port "$(PORT)") \
 	  $(if $(DATA_DIR),--data-dir "$(DATA_DIR)")
 

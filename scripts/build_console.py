@@ -59,6 +59,7 @@ class BuildFailed(Exception):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--optional", action="store_true", help="end well where it cannot be built")
+    parser.add_argument("--tidy", action="store_true", help="then remove what only the build needs")
     parser.add_argument("--check", action="store_true", help="lint, types and unit tests in place of a build")
     parser.add_argument(
         "--types", action="store_true", help="write the API's types anew, from its OpenAPI page"
@@ -70,6 +71,8 @@ def main() -> None:
                 write_types(check=False)
             else:
                 check() if given.check else bring_up_to_date()
+            if given.tidy:
+                tidy()
     except BuildFailed as failure:
         what = "checked" if given.check else "built"
         print(f"The console was not {what}: {failure}", file=sys.stderr, flush=True)
@@ -123,6 +126,15 @@ def bring_up_to_date() -> None:
     build()
     STAMP.write_text(json.dumps({"state": state}))
     print(f"The console was built in {time.monotonic() - began:.0f} s.", flush=True)
+
+
+def tidy() -> None:
+    """Remove Node and the libraries, several hundred megabytes; what a developer set up stays."""
+    mark = WEB / "node_modules" / ".installed"
+    if mark.is_file() and mark.read_text().endswith(" dev"):
+        return
+    for folder in (WEB / "node_modules", TOOLS):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def fingerprint() -> str:

@@ -31,7 +31,7 @@ export const Answer = memo(function Answer({ view, busy, onRegenerate, onRead }:
       <h2 className="unseen">{t("chat.assistant")}</h2>
       {view.reasoning && (
         <details className="mb-3 rounded-sm border border-line bg-panel text-sm" open={live && !view.text}>
-          <summary className="min-h-9 px-3 py-1.5 text-ink-soft">
+          <summary className="min-h-9 px-3 py-1.5 leading-6 text-ink-soft">
             {live && !view.text ? t("chat.thinking") : t("chat.thoughts")}
           </summary>
           <div className="border-t border-line px-3 py-2 whitespace-pre-wrap text-ink-soft">
