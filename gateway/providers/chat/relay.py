@@ -8,13 +8,15 @@ from typing import Protocol
 
 import httpx
 
-from gateway.core.exceptions import GatewayError, UpstreamError
+from gateway.core.exceptions import GatewayError, UpstreamBroken, UpstreamError
 from gateway.domain.events import ProviderEvent
 from gateway.domain.usage import Usage
 from gateway.providers.chat import wire
 
 # How long to wait for the close after the end marker, so that the connection can serve the next call.
 _DRAIN_SECONDS = 0.25
+# Types that say nothing of a body, which is then judged by its bytes.
+_ANYTHING = ("", "text/plain", "application/octet-stream")
 
 
 class Reader(Protocol):
@@ -42,12 +44,10 @@ async def relay(
         GatewayError: as `ChatProvider` says.
     """
     try:
-        if not incremental:
-            wire.expect_type(response, "json")
+        if not _is_stream(response, incremental):
             for event in reader.whole(await wire.whole(response)):
                 yield event
             return
-        wire.expect_type(response, "text/event-stream")
         chunks = wire.chunks(response)
         try:
             async for data in chunks:
@@ -75,6 +75,24 @@ async def relay(
         raise
     finally:
         await response.aclose()
+
+
+def _is_stream(response: httpx.Response, wanted: bool) -> bool:
+    """Whether the body is a stream: its type says so, whatever was asked for; `wanted` where it says nothing.
+
+    Some servers stream never or always.
+
+    Raises:
+        UpstreamBroken: it is a page, or anything else that is no answer.
+    """
+    kind = response.headers.get("content-type", "").lower().partition(";")[0].strip()
+    if kind == "text/event-stream":
+        return True
+    if kind.endswith(("/json", "+json")):
+        return False
+    if kind in _ANYTHING:
+        return wanted
+    raise UpstreamBroken
 
 
 async def _drain(chunks: AsyncGenerator[bytes, None]) -> None:

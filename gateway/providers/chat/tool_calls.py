@@ -164,10 +164,11 @@ class ToolCallPieces:
             return known if same and not known.complete and arguments.strip() else None
         if same and call_id is not None and known.arguments.strip() == arguments.strip():
             return known  # the same call once more
-        if call_id is None and arguments.strip() and not _name_goes_on(known.name, name):
+        elsewhere = key is not None and at_key is None
+        if not _name_goes_on(known.name, name) and (elsewhere or (arguments.strip() and not known.begun)):
             return None
         # A vendor may give one index or one id to several calls: a whole one cannot go on.
-        another = bool(arguments.strip()) or (key is not None and at_key is None)
+        another = bool(arguments.strip()) or elsewhere
         return None if another and known.complete else known
 
 

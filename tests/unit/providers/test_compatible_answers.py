@@ -13,11 +13,16 @@ from gateway.core.exceptions import (
     UpstreamBroken,
     UpstreamRateLimited,
 )
+from gateway.domain.catalog import ProviderConfig, Timeouts
+from gateway.domain.chat import ChatRequest
 from gateway.domain.events import Completed, ProviderEvent, ReasoningDelta, TextDelta, ToolCallDelta
-from gateway.domain.messages import VendorData
+from gateway.domain.messages import Message, VendorData
 from gateway.domain.usage import Usage
 from gateway.providers.chat.anthropic_answer import AnthropicReader
+from gateway.providers.chat.http_client import upstream_client
+from gateway.providers.chat.openai import OpenAIProvider
 from gateway.providers.chat.openai_answer import AnswerReader
+from tests.upstreams.openai_server import OpenAIUpstream, Raw
 
 ORIGIN = VendorData("anthropic", "a", "m")
 
@@ -206,3 +211,40 @@ def test_a_whole_message_that_is_an_error_is_named() -> None:
     body = {"type": "error", "error": {"type": "rate_limit_error", "message": "Slow"}}
     with pytest.raises(UpstreamRateLimited):
         AnthropicReader(ORIGIN).whole(json.dumps(body).encode())
+
+
+WHOLE = json.dumps({"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}).encode()
+STREAM = frames(chunk({"content": "Hi"}), chunk({}, "stop")) + b"data: [DONE]\n\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "asked"),
+    [
+        (WHOLE, "application/json", True),
+        (STREAM, "text/event-stream", False),
+        (STREAM, "Text/Event-Stream;charset=utf-8", True),
+        (STREAM, "text/plain; charset=utf-8", True),
+        (WHOLE, "text/plain", False),
+        (WHOLE, "application/octet-stream", False),
+        (WHOLE, "application/vnd.api+json", False),
+    ],
+)
+async def test_the_type_of_a_body_says_how_it_is_read(body: bytes, content_type: str, asked: bool) -> None:
+    async with upstream_client(trust_env=False) as http, OpenAIUpstream() as up:
+        up.script(Raw([body], content_type=content_type))
+        it = OpenAIProvider("o", ProviderConfig(type="openai", base_url=up.url), Timeouts(), http)
+        request = ChatRequest("m", (Message("user", "Hi"),), incremental=asked)
+        assert [event async for event in it.stream(request)] == [TextDelta("Hi"), Completed("stop")]
+
+
+@pytest.mark.parametrize("asked", [True, False])
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [(STREAM, "text/html"), (WHOLE, "text/html"), (b"<html>", "text/plain"), (WHOLE, "application/xml")],
+)
+async def test_a_page_is_no_answer(body: bytes, content_type: str, asked: bool) -> None:
+    async with upstream_client(trust_env=False) as http, OpenAIUpstream() as up:
+        up.script(Raw([body], content_type=content_type))
+        it = OpenAIProvider("o", ProviderConfig(type="openai", base_url=up.url), Timeouts(), http)
+        with pytest.raises(UpstreamBroken):
+            [e async for e in it.stream(ChatRequest("m", (Message("user", "Hi"),), incremental=asked))]

@@ -165,6 +165,13 @@ def test_calls_of_one_id_get_ids_of_their_own() -> None:
     assert second[0] not in (None, "", "x")
 
 
+@pytest.mark.parametrize("pair", [((0, "x"), (1, "x")), ((0, "x"), (0, "x")), ((0, None), (0, None))])
+def test_a_call_of_another_name_is_another_call(pair: Any) -> None:
+    (index, id_), (other, same) = pair
+    calls = assembled((index, id_, "get_", ""), (index, None, "now", ""), (other, same, "w", SEOUL))
+    assert [call[1:] for call in calls] == [("get_now", "{}"), ("w", SEOUL)]
+
+
 def test_an_empty_last_piece_is_no_call() -> None:
     calls = ToolCallPieces()
     calls.piece(0, "a1", "w", SEOUL)
