@@ -36,6 +36,8 @@ class BoundedPattern:
         self._steps: dict[int, int] = {}
         try:
             self.tree: Any = _parser.parse(pattern)
+            # Then `^` holds behind every line break, too.
+            self._multiline = bool(self.tree.state.flags & re.MULTILINE)
             self._compiles = _compiles_fast(self.tree, bool(self.tree.state.flags & re.IGNORECASE))
         except (re.error, RecursionError, OverflowError) as error:
             raise ValueError("not a regular expression") from error
@@ -45,7 +47,7 @@ class BoundedPattern:
         known = self._steps.get(length)
         if known is None:
             paths, longest = _cost(self.tree, length)
-            starts = 1 if _anchored(self.tree) else length + 1
+            starts = 1 if _anchored(self.tree) and not self._multiline else length + 1
             known = self._steps[length] = min(ENDLESS, paths * longest * starts)
         return known
 

@@ -96,6 +96,10 @@ class ProviderConfig(ConfigModel):
         return value
 
 
+# A bill of many tokens at a higher price does not fit a column of the ledger.
+_Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000)]
+
+
 class PriceConfig(ConfigModel):
     """US dollars per million tokens, and for each picture; what is left out is not known.
 
@@ -103,11 +107,11 @@ class PriceConfig(ConfigModel):
     as much as `input`.
     """
 
-    input: Annotated[Decimal, Field(ge=0)] | None = None
-    output: Annotated[Decimal, Field(ge=0)] | None = None
-    cached_input: Annotated[Decimal, Field(ge=0)] | None = None
-    cache_write: Annotated[Decimal, Field(ge=0)] | None = None
-    image: Annotated[Decimal, Field(ge=0)] | None = None
+    input: _Dollars | None = None
+    output: _Dollars | None = None
+    cached_input: _Dollars | None = None
+    cache_write: _Dollars | None = None
+    image: _Dollars | None = None
 
 
 class ModelConfig(ConfigModel):

@@ -11,10 +11,13 @@ import yaml
 
 Path = tuple[str | int, ...]
 
+# A few aliases of aliases can stand for any number of values.
+_MOST_VALUES = 100_000
 _STR_TAG = "tag:yaml.org,2002:str"
 # `${NAME}`, or the beginning of `${NAME:-default}`.
 _NAMED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?:\}|(:-))")
 _BRACES = re.compile(r"\$\$\{|\$\{|\}")
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _INT = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _WORDS: dict[str, bool | None] = {
@@ -61,8 +64,17 @@ def read_lines(text: str, environ: Mapping[str, str]) -> LinedDocument:
     except RecursionError:
         document.problems.append((1, "not valid YAML: nested too deeply"))
     else:
-        document.value = _Reader(document, environ).read(root, ()) if root is not None else None
+        try:
+            document.value = _Reader(document, environ).read(root, ()) if root is not None else None
+        except RecursionError:
+            document.problems.append((1, "nested too deeply"))
+        except _TooMany:
+            document.problems.append((1, f"more than {_MOST_VALUES:,} values, counting each use of an alias"))
     return document
+
+
+class _TooMany(Exception):
+    """The document has more values than a configuration can need."""
 
 
 class _Reader:
@@ -72,11 +84,15 @@ class _Reader:
         self.document = document
         self.environ = environ
         self.open: set[int] = set()
+        self.left = _MOST_VALUES
 
     def problem(self, node: yaml.Node, sentence: str) -> None:
         self.document.problems.append((node.start_mark.line + 1, sentence))
 
     def read(self, node: yaml.Node, path: Path) -> Any:
+        self.left -= 1
+        if self.left < 0:
+            raise _TooMany
         self.document.lines.setdefault(path, node.start_mark.line + 1)
         if isinstance(node, yaml.ScalarNode):
             return self.scalar(node, path)
@@ -99,6 +115,9 @@ class _Reader:
                 continue
             key = str(key_node.value)
             here = (*path, key)
+            if not key.isprintable():
+                self.problem(key_node, f"{_dotted(path) or 'file'}: a key with a control character")
+                continue
             if key in values:
                 self.problem(key_node, f"{_dotted(here)}: this key stands here twice")
                 continue
@@ -115,6 +134,11 @@ class _Reader:
             text = self.substitute(node, text, path)
             if not node.style:
                 self.document.texts[path] = text
+        if _UNSTORABLE.search(text):
+            self.problem(
+                node, f"{_dotted(path)}: a NUL character or half of a surrogate pair, which is no text"
+            )
+            return None
         return text if node.style else resolve_scalar(text)
 
     def substitute(self, node: yaml.ScalarNode, text: str, path: Path) -> str:

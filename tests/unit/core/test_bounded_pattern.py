@@ -41,6 +41,7 @@ def test_an_ordinary_pattern_is_searched(pattern: str, text: str, found: bool) -
         r"^(\d+|\w+)*-$",
         r"(?i)[\u0000-\U0010ffff]b",
         r"(?i:x[\u0000-\uffff])b",
+        r"(?m)^(?:a?){15}x",
     ],
 )
 def test_a_pattern_that_could_take_long_is_not_searched(pattern: str) -> None:

@@ -179,6 +179,53 @@ def test_a_mistake_never_shows_a_secret() -> None:
     assert found.count("conf.yaml:") == 3
 
 
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("tiers: {free: {tokens_per_day: 99999999999999999999}}", "tiers.free.tokens_per_day"),
+        ("tiers: {free: {requests_per_minute: 9223372036854775808}}", "tiers.free.requests_per_minute"),
+        ("tiers: {free: {usd_per_month: 1e40}}", "tiers.free.usd_per_month"),
+        ("tiers: {free: {storage_mb: 99999999999999999}}", "tiers.free.storage_mb"),
+        ("circuit_breaker: {failures: 99999999999999999999}", "circuit_breaker.failures"),
+        ("cache: {exact: {ttl_seconds: 1e18}}", "cache.exact.ttl_seconds"),
+    ],
+)
+def test_a_number_that_the_engines_cannot_take_is_a_mistake(text: str, place: str) -> None:
+    assert mistakes(BASE + text) == [f"conf.yaml:8: {place}: this number is larger than 1,000,000,000,000"]
+
+
+@pytest.mark.parametrize(
+    "name", [r"mo\0ck", r"mo\nck", r"m\ud800", r"\udc00", r"\u202e", r"a\x7f"], ids=ascii
+)
+@pytest.mark.parametrize("section", ["models", "tiers", "aliases", "providers"])
+def test_a_name_that_cannot_be_shown_or_stored_is_a_mistake(section: str, name: str) -> None:
+    text = BASE if section in BASE else f"{BASE}{section}:\n"
+    found = mistakes(text.replace(f"{section}:\n", f'{section}:\n  "{name}": {{}}\n'))
+    assert any(line.endswith(f"{section}: a key with a control character") for line in found)
+
+
+@pytest.mark.parametrize("value", ["sk-\udcff", "a\x00b"], ids=ascii)
+def test_a_value_that_is_no_text_is_a_mistake(value: str) -> None:
+    text = BASE.replace("{type: local}", "{type: openai, api_key: '${KEY}'}")
+    found = mistakes(text, KEY=value)
+    assert "providers.local.api_key: a NUL character or half of a surrogate pair" in found[0]
+    assert "sk-" not in found[0]
+
+
+def test_a_price_that_the_ledger_cannot_hold_is_a_mistake() -> None:
+    text = BASE.replace("input: 0.15", "input: 1e30")
+    assert mistakes(text)[0].startswith("conf.yaml:5: models.small.price.input: ")
+
+
+def test_aliases_of_aliases_and_placeholders_in_placeholders_have_an_end() -> None:
+    many = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9)
+    )
+    assert "more than 100,000 values" in mistakes(BASE + many)[0]
+    deep = "mode: " + "${A:-" * 3000 + "live" + "}" * 3000
+    assert mistakes(BASE + deep) == ["conf.yaml:1: nested too deeply"]
+
+
 def test_deep_nesting_is_a_mistake_and_no_crash() -> None:
     assert "nested too deeply" in mistakes("a: " + "[" * 5000 + "]" * 5000)[0]
 
