@@ -18,6 +18,7 @@ from gateway.providers.chat.guard_httpx import GuardedTransport
 from gateway.providers.chat.langchain_provider import LangChainProvider, trusting_nobody
 from gateway.providers.chat.openai_body import response_format
 from gateway.providers.chat.openai_extras import refuse_parameters
+from gateway.providers.chat.openai_headers import own_headers
 from gateway.providers.chat.refusals import error_in_stream
 from gateway.providers.chat.token_counts import TokenCounts
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
 _API_VERSION = "v1beta"
+_OURS = frozenset({"headers", "placeholder_signature"})
 
 
 class GeminiMarks:
@@ -58,8 +60,8 @@ class GeminiMarks:
 class GeminiProvider(LangChainProvider):
     """`base_url` is without the API's version.
 
-    `options`: with `placeholder_signature: false`, calls without a thought signature are sent as they are.
-    The rest go to `ChatGoogleGenerativeAI`.
+    `options`: `headers` are sent with every call. With `placeholder_signature: false`, tool calls without a
+    thought signature are sent as they are. The rest go to `ChatGoogleGenerativeAI`.
     """
 
     type = "gemini"
@@ -73,7 +75,7 @@ class GeminiProvider(LangChainProvider):
         self._key = config.api_key or "none"
         self._client: Any = None
         self._placeholder = config.options.get("placeholder_signature") is not False
-        self._options = {k: v for k, v in config.options.items() if k != "placeholder_signature"}
+        self._options = {k: v for k, v in config.options.items() if k not in _OURS}
 
     @property
     def configured(self) -> bool:
@@ -142,7 +144,7 @@ class GeminiProvider(LangChainProvider):
         if not self.configured:
             return ProviderHealth(False, "no API key is configured")
         url = f"{self._base_url}/{_API_VERSION}/models?pageSize=1"
-        return await wire.check_url(self.http, url, {"x-goog-api-key": self._key})
+        return await wire.check_url(self.http, url, {"x-goog-api-key": self._key, **own_headers(self.config)})
 
 
 def _recorder(call: GuardedCall) -> Recorder:

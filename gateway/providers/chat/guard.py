@@ -8,7 +8,7 @@ vendor's end marker ends in `UpstreamBroken` whatever the SDK would make of it.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -110,8 +110,13 @@ current_call: ContextVar[GuardedCall | None] = ContextVar("guarded_call", defaul
 class GuardedExchange:
     """One for each provider; has no state of a call."""
 
-    def __init__(self, http: httpx.AsyncClient, timeouts: Timeouts, marks: VendorMarks) -> None:
+    def __init__(
+        self, http: httpx.AsyncClient, timeouts: Timeouts, marks: VendorMarks, headers: Mapping[str, str]
+    ) -> None:
+        """`headers` go with every call, in place of those of the same names."""
         self._http = http
+        self._headers = [(name.encode("ascii"), value.encode()) for name, value in headers.items()]
+        self._replaced = _OURS | {name for name, _ in self._headers}
         self._timeouts = wire.timeouts_of(timeouts)
         self._marks = marks
 
@@ -123,7 +128,8 @@ class GuardedExchange:
         if call is not None and call.body:
             merged = {**orjson.loads(content), **call.body}
             content = orjson.dumps({key: value for key, value in merged.items() if value is not None})
-        kept = [(name, value) for name, value in headers if name.lower() not in _OURS]
+        kept = [(name, value) for name, value in headers if name.lower() not in self._replaced]
+        kept += self._headers
         kept.append((b"accept-encoding", b"identity"))
         request = httpx.Request(
             method, url, headers=kept, content=content, extensions={"timeout": self._timeouts}

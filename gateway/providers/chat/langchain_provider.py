@@ -32,6 +32,7 @@ from gateway.providers.chat.base import ChatProvider
 from gateway.providers.chat.finish import FAILED, finish_of
 from gateway.providers.chat.guard import GuardedCall, GuardedExchange, VendorMarks, current_call, named_error
 from gateway.providers.chat.openai_extras import refuse_extras
+from gateway.providers.chat.openai_headers import own_headers
 from gateway.providers.chat.vendor_data import given_back
 
 log = structlog.get_logger(__name__)
@@ -58,7 +59,7 @@ class LangChainProvider(ChatProvider):
     ) -> None:
         super().__init__(name, config, timeouts, http)
         wire.check_header("authorization", config.api_key or "")
-        self.guard = GuardedExchange(http, timeouts, self.marks)
+        self.guard = GuardedExchange(http, timeouts, self.marks, own_headers(config))
         self._models: dict[str, BaseChatModel] = {}
         self._building = asyncio.Lock()
 

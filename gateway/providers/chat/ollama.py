@@ -19,6 +19,7 @@ from gateway.providers.chat.guard_httpx import GuardedTransport
 from gateway.providers.chat.images import image_data
 from gateway.providers.chat.langchain_provider import LangChainProvider, trusting_nobody
 from gateway.providers.chat.openai_extras import refuse_parameters
+from gateway.providers.chat.openai_headers import bearer_headers
 from gateway.providers.chat.refusals import error_in_stream
 from gateway.providers.chat.token_counts import TokenCounts
 from gateway.providers.chat.tool_calls import arguments_of
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 DEFAULT_BASE_URL = "http://localhost:11434"
-_REQUEST_FIELDS = frozenset({"reasoning", "keep_alive"})
+_REQUEST_FIELDS = frozenset({"headers", "reasoning", "keep_alive"})
 
 
 class OllamaMarks:
@@ -59,8 +60,9 @@ class OllamaMarks:
 
 
 class OllamaProvider(LangChainProvider):
-    """`options`: `reasoning` and `keep_alive`, the rest are Ollama's model options (`num_ctx` …).
+    """`options`: `headers` are sent with every call, `reasoning` and `keep_alive` are fields of the body.
 
+    The rest are Ollama's model options (`num_ctx` …).
     Ollama cuts a prompt in silence to the window that it has loaded the model with, so each call names it:
     the model's `context_window`, which `num_ctx` bounds for all models (`Catalog`).
     """
@@ -76,16 +78,16 @@ class OllamaProvider(LangChainProvider):
         window = config.options.get("num_ctx")
         if window is not None and (type(window) is not int or window < 1):
             raise ValueError("options.num_ctx is a whole number above 0")
+        self._headers = bearer_headers(config)
         self._options = {k: v for k, v in config.options.items() if k not in _REQUEST_FIELDS}
 
     def build(self, model: str) -> BaseChatModel:
         from langchain_ollama import ChatOllama
 
-        headers = {"authorization": f"Bearer {self.config.api_key}"} if self.config.api_key else {}
         return ChatOllama(
             model=model,
             base_url=self._base_url,
-            client_kwargs={"trust_env": False, "headers": headers, "verify": trusting_nobody()},
+            client_kwargs={"trust_env": False, "headers": self._headers, "verify": trusting_nobody()},
             async_client_kwargs={"transport": GuardedTransport(self.guard)},
             keep_alive=self.config.options.get("keep_alive"),
             reasoning=True,  # so that thinking is not dropped; what is asked for is set in `body`
@@ -145,7 +147,7 @@ class OllamaProvider(LangChainProvider):
     async def lacking(self, models: Collection[str]) -> list[str] | None:
         """Those that were not pulled; a name without a tag is its `latest`."""
         limits = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), 5.0)}
-        request = httpx.Request("GET", f"{self._base_url}/api/tags", extensions=limits)
+        request = httpx.Request("GET", f"{self._base_url}/api/tags", headers=self._headers, extensions=limits)
         try:
             response = await wire.send(self.http, request)
             try:
@@ -158,7 +160,7 @@ class OllamaProvider(LangChainProvider):
         return [name for name in models if (name if ":" in name else f"{name}:latest") not in pulled]
 
     async def check(self) -> ProviderHealth:
-        return await wire.check_url(self.http, f"{self._base_url}/api/version", {})
+        return await wire.check_url(self.http, f"{self._base_url}/api/version", self._headers)
 
 
 def _message(message: Message, names: Mapping[str, str]) -> dict[str, Any]:

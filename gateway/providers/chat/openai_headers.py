@@ -15,8 +15,28 @@ def headers_of(config: ProviderConfig) -> dict[str, str]:
     headers = {"content-type": "application/json", "user-agent": "llm-gateway"}
     if config.api_key:
         headers["authorization"] = f"Bearer {config.api_key}"
-    own = dict(config.options.get("headers") or {})
-    headers.update({str(name).lower(): str(value) for name, value in own.items()})
+    headers |= own_headers(config)
     for name, value in headers.items():
         wire.check_header(name, value)
     return headers
+
+
+def own_headers(config: ProviderConfig) -> dict[str, str]:
+    """`options.headers` of a provider of any type, names in lower case.
+
+    Raises:
+        ValueError: a header that HTTP cannot carry.
+    """
+    given = dict(config.options.get("headers") or {})
+    headers = {str(name).lower(): str(value) for name, value in given.items()}
+    for name, value in headers.items():
+        wire.check_header(name, value)
+    return headers
+
+
+def bearer_headers(config: ProviderConfig) -> dict[str, str]:
+    """The key as `authorization`, and `options.headers`, which replace it; raises as `own_headers`."""
+    headers = {"authorization": f"Bearer {config.api_key}"} if config.api_key else {}
+    for name, value in headers.items():
+        wire.check_header(name, value)
+    return {**headers, **own_headers(config)}

@@ -78,8 +78,10 @@ def texts_of(messages: Iterable[Message]) -> Iterator[str]:
 
 def secrets_of(config: ProviderConfig) -> Iterator[str]:
     """The provider's key, and the values of headers that the configuration adds."""
-    headers = config.options.get("headers")
-    values = [config.api_key, *(headers.values() if isinstance(headers, dict) else ())]
+    values = [config.api_key]
+    for option in ("headers", "default_headers"):
+        headers = config.options.get(option)
+        values += headers.values() if isinstance(headers, dict) else ()
     return (str(value) for value in values if value and len(str(value)) >= _SHORTEST_SECRET)
 
 

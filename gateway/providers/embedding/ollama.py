@@ -13,6 +13,7 @@ from gateway.core.exceptions import UpstreamBroken
 from gateway.domain.catalog import ProviderConfig, Timeouts
 from gateway.domain.embeddings import EmbeddingRequest, Embeddings
 from gateway.providers.chat import wire
+from gateway.providers.chat.openai_headers import bearer_headers
 from gateway.providers.chat.token_counts import count
 from gateway.providers.embedding.base import EmbeddingProvider, believed_tokens, shortened
 
@@ -30,10 +31,7 @@ class OllamaEmbeddings(EmbeddingProvider):
     ) -> None:
         super().__init__(name, config, timeouts, http)
         self._url = f"{wire.base_url_of(config.base_url, _DEFAULT_BASE_URL)}/api/embed"
-        self._headers = {"content-type": "application/json"}
-        if config.api_key:
-            self._headers["authorization"] = f"Bearer {config.api_key}"
-            wire.check_header("authorization", self._headers["authorization"])
+        self._headers = {"content-type": "application/json", **bearer_headers(config)}
         self._extensions = {"timeout": wire.timeouts_of(timeouts)}
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:

@@ -14,6 +14,7 @@ from gateway.core.exceptions import UnsupportedParameter, UpstreamBroken
 from gateway.domain.catalog import ProviderConfig, Timeouts
 from gateway.domain.images import ImageDone, ImageEvent, ImageProgress, ImageRequest
 from gateway.providers.chat import wire
+from gateway.providers.chat.openai_headers import own_headers
 from gateway.providers.image.base import ImageProvider, in_one
 
 _DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
@@ -35,7 +36,8 @@ class GeminiImages(ImageProvider):
     ) -> None:
         super().__init__(name, config, timeouts, http)
         self._base = wire.base_url_of(config.base_url, _DEFAULT_BASE_URL)
-        self._headers = {"content-type": "application/json", "x-goog-api-key": config.api_key or ""}
+        key = {"content-type": "application/json", "x-goog-api-key": config.api_key or ""}
+        self._headers = {**key, **own_headers(config)}
         self._extensions = {"timeout": wire.timeouts_of(timeouts)}
 
     @property
