@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from typing import Final
 
 import typer
@@ -16,6 +19,8 @@ from gateway.cli.banner import banner, credentials
 
 # The first banner tells a newcomer what answers, so it waits for that; later ones hardly.
 WAIT_FOR_LOCAL_MODEL_SECONDS: Final = {"first": 15.0, "later": 1.5}
+# What reaches a socket that is bound to every address of this machine.
+_LOCAL: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 # A proxy of the environment has no business between this machine and itself.
 DIRECT: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -23,23 +28,56 @@ DIRECT: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 def address_of(listener: socket.socket) -> str:
     """The URL that reaches the socket from this machine."""
     host, port = listener.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+    host = _LOCAL.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-class Herald(threading.Thread):
-    """Waits until the gateway is ready, then prints the banner."""
+def listens(listener: socket.socket) -> bool:
+    """Whether this socket accepts connections, in whichever process; nobody else has its address then."""
+    try:
+        return bool(listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    except OSError:  # uvloop closes a socket that it cannot listen on, and raises nothing
+        return False
 
-    def __init__(self, address: str, first: FirstAccount | None, local_model_url: str) -> None:
+
+def end_this_process() -> None:
+    """End the gateway as SIGTERM does."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+class Herald(threading.Thread):
+    """Waits until the gateway is ready, then prints the banner.
+
+    Two programs that start at the same time may both bind to an address, and only one can listen there.
+    uvloop does not report that. So where somebody answers before our socket listens, `address_taken` is set
+    and the gateway ended by `stop`: the other program does not know the key that the banner would show.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        first: FirstAccount | None,
+        local_model_url: str,
+        stop: Callable[[], None] = end_this_process,
+    ) -> None:
         super().__init__(daemon=True)
-        self._address = address
+        self._listener = listener
+        self._address = address_of(listener)
+        host, port = listener.getsockname()[:2]
+        self._at = (_LOCAL.get(host, host), port)
         self._first = first
         self._local_model_url = local_model_url
         self._over = threading.Event()
+        self._stop_gateway = stop
         self.said = False
+        self.address_taken = False
 
     def run(self) -> None:
-        while not self._answers(f"{self._address}/health/ready"):
+        while not (listens(self._listener) and self._answers(f"{self._address}/health/ready")):
+            if self._another_listens():
+                self.address_taken = True
+                self._stop_gateway()
+                return
             if self._over.wait(0.05):
                 return
         local = self._local_model_answers() if self._local_model_url else None
@@ -53,6 +91,16 @@ class Herald(threading.Thread):
         self.join()
         if self._first is not None and not self.said:
             typer.echo(credentials(self._first))
+
+    def _another_listens(self) -> bool:
+        """Whether somebody accepts connections at our address, and our own socket still does not."""
+        if listens(self._listener):
+            return False
+        try:
+            socket.create_connection(self._at, timeout=5).close()
+        except OSError:
+            return False
+        return not listens(self._listener)
 
     def _local_model_answers(self) -> bool:
         deadline = time.monotonic() + WAIT_FOR_LOCAL_MODEL_SECONDS["first" if self._first else "later"]

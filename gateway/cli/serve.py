@@ -22,7 +22,7 @@ from gateway.cli.accounts import FirstAccount, create_first_account
 from gateway.cli.checks import valkey
 from gateway.cli.environment import hand_over, read_settings
 from gateway.cli.errors import OperatorError
-from gateway.cli.herald import Herald, address_of
+from gateway.cli.herald import Herald
 from gateway.cli.migrations import upgrade
 from gateway.cli.models import needs_local_model
 from gateway.cli.signals import (
@@ -45,6 +45,9 @@ log = structlog.get_logger(__name__)
 SPARE_SECONDS: Final = 5
 # Longer than a proxy in front keeps an idle connection, so that it never sends into a closing one.
 KEEP_ALIVE_SECONDS: Final = 75
+# After so many seconds without a sign of life a worker is killed, with all of its streams, and replaced. A
+# machine that is overloaded or paused may be silent for longer than uvicorn's own 5 s.
+SILENT_WORKER_SECONDS: Final = 30
 
 
 def serve(host: str, port: int, workers: int, data_dir: Path | None) -> int:
@@ -118,6 +121,14 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def _address_taken(host: str, port: int) -> OperatorError:
+    """What to say where another program began to listen between our `bind` and our `listen`."""
+    return OperatorError(
+        f"Cannot listen on {host} port {port}: another program that started at the same time listens there."
+        " Stop it, or choose another port with --port (or PORT)."
+    )
+
+
 def prepare(settings: Settings, engines: Engines) -> tuple[Settings, FirstAccount | None]:
     """Schema, first account and, where no provider answers, the small local model."""
     settings = hand_over(
@@ -171,9 +182,11 @@ def run(
         proxy_headers=False,  # whom to believe is a setting of ours
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_worker_healthcheck=SILENT_WORKER_SECONDS,
         timeout_graceful_shutdown=math.ceil(settings.shutdown_grace_seconds) + SPARE_SECONDS,
     )
-    herald = Herald(address_of(listener), first, local)
+    address = listener.getsockname()[:2]
+    herald = Herald(listener, first, local)
     herald.start()
     try:
         if workers > 1:
@@ -188,3 +201,5 @@ def run(
         return 0 if server.started else 1
     finally:
         herald.hush()
+        if herald.address_taken:
+            raise _address_taken(*address)
