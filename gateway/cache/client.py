@@ -17,8 +17,8 @@ from redis.exceptions import InvalidResponse, NoScriptError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from gateway.cache import probe
-from gateway.cache.stalls import StallClock
 from gateway.core.service_urls import valkey_url
+from gateway.core.stalls import StallClock
 from gateway.core.tracing import span
 
 log = structlog.get_logger(__name__)

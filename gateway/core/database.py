@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from gateway.core.exceptions import Unavailable
 from gateway.core.service_urls import database_address
+from gateway.core.stalls import StallClock
 from gateway.core.tracing import past_span, tracing_on
 
 CONNECT_TIMEOUT = 5.0  # seconds
@@ -29,6 +30,8 @@ POOL_TIMEOUT = 2.0  # seconds; a caller that waits longer is better told to come
 STUCK_AFTER = 1.0  # seconds without a connection coming back, after which nobody waits for one any more
 COMMAND_TIMEOUT = 10.0  # seconds; a server that hangs must not keep our connections for ever
 TURN_TIMEOUT = 5.0  # seconds for all of a turn's statement: the connection, the statement, its answer
+# Seconds for which the loop has to be held up during a wait for a connection, for that wait to be repeated.
+_STALL = 0.1
 _LONGEST_QUERY = 4096
 
 # SQLSTATE classes of a server that cannot serve now, though the statement may be sound: connection lost,
@@ -88,23 +91,42 @@ def create_engine(url: str, pool_size: int = 10) -> AsyncEngine:
 class ConnectionPool(AsyncAdaptedQueuePool):
     """Refuses at once where every connection is out and none came back for a while: waiting cannot help.
 
-    In a rush connections come back all the time, and a short wait for one is right.
+    In a rush connections come back all the time, and a short wait for one is right. Time in which this
+    process held up its own loop does not count: answers that came meanwhile have not been read yet.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._moved = time.monotonic()
+        self._clock = StallClock()
+        self._stalled = 0.0
 
     def _do_get(self) -> ConnectionPoolEntry:
-        if self.checkedout() >= self.size() and time.monotonic() - self._moved > STUCK_AFTER:
+        before = self._clock.seconds()
+        silent = time.monotonic() - self._moved - (before - self._stalled)
+        if self.checkedout() >= self.size() and silent > STUCK_AFTER:
             raise PoolTimeout("every connection is in use, and none comes back")
-        record = super()._do_get()
-        self._moved = time.monotonic()
+        try:
+            record = super()._do_get()
+        except PoolTimeout:
+            if self._clock.seconds() - before < _STALL:
+                raise
+            record = super()._do_get()  # the wait was cut by a stall, and is granted once more
+        self._note_movement()
         return record
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
-        self._moved = time.monotonic()
+        self._note_movement()
         super()._do_return_conn(record)
+
+    def dispose(self) -> None:
+        super().dispose()
+        self._clock.stop()
+
+    def _note_movement(self) -> None:
+        self._moved = time.monotonic()
+        with suppress(RuntimeError):  # the garbage collector returns a connection where no loop runs
+            self._stalled = self._clock.seconds()
 
 
 @dataclass(frozen=True, slots=True)

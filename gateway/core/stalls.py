@@ -14,11 +14,12 @@ class StallClock:
         self._total = 0.0
         self._due = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def seconds(self) -> float:
         """Seconds that the loop was held up since the first reading, the present delay included."""
         loop = asyncio.get_running_loop()
-        if self._timer is None:
+        if self._timer is None or self._loop is not loop:
             self._next(loop)
         return self._total + max(0.0, loop.time() - self._due)
 
@@ -32,5 +33,6 @@ class StallClock:
         self._next(loop)
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         self._due = loop.time() + _BEAT_SECONDS
         self._timer = loop.call_at(self._due, self._beat, loop)

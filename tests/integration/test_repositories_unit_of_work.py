@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from uuid import UUID
 
@@ -158,6 +159,44 @@ async def test_an_exhausted_pool_is_a_503(database_url, monkeypatch, user):
                 await uow.conversations.newest(user, None, 1)
         with pytest.raises(Unavailable):
             await begin(TurnRepository(engine), user, "q")
+    await engine.dispose()
+
+
+async def test_a_stall_of_this_process_is_not_taken_for_a_stuck_pool(database_url, monkeypatch):
+    monkeypatch.setattr(database, "STUCK_AFTER", 1.0)
+    monkeypatch.setattr(database, "POOL_TIMEOUT", 20)
+    engine = create_engine(database_url, pool_size=1)
+
+    async def ask() -> int:
+        async with engine.connect() as connection:
+            return (await connection.execute(text("SELECT 1"))).scalar_one()
+
+    async with engine.connect():
+        time.sleep(3)  # noqa: ASYNC251 - the stall: no connection can come back meanwhile
+        waiting = asyncio.create_task(ask())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not waiting.done()
+    assert await waiting == 1
+    await engine.dispose()
+
+
+async def test_a_wait_for_a_connection_that_a_stall_cuts_is_granted_once_more(database_url, monkeypatch):
+    monkeypatch.setattr(database, "POOL_TIMEOUT", 0.5)
+    monkeypatch.setattr(database, "STUCK_AFTER", 60)
+    engine = create_engine(database_url, pool_size=1)
+
+    async def ask() -> int:
+        async with engine.connect() as connection:
+            return (await connection.execute(text("SELECT 1"))).scalar_one()
+
+    async with engine.connect():
+        waiting = asyncio.create_task(ask())
+        await asyncio.sleep(0)
+        time.sleep(2)  # noqa: ASYNC251 - the stall
+        for _ in range(20):  # the wait is over its time now, and is cut
+            await asyncio.sleep(0)
+    assert await waiting == 1
     await engine.dispose()
 
 
