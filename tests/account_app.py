@@ -56,6 +56,7 @@ from gateway.services.session import SessionService
 from gateway.services.throttle import Throttle
 from gateway.services.turns import TurnTasks
 from gateway.services.user import UserService
+from tests.engines import PATIENT_SECONDS
 
 CATALOG = Catalog.model_validate(
     {
@@ -207,7 +208,8 @@ async def account_app(database_url: str, redis_url: str, **options: Any) -> Asyn
     folder; address, of the client (one that no other test has); trusted_proxies.
     """
     engine = create_engine(database_url, 10)
-    valkey = ValkeyClient(redis_url, deadline=5)  # these tests are about limits that hold, not about outages
+    # These tests are about limits that hold, not about outages.
+    valkey = ValkeyClient(redis_url, deadline=PATIENT_SECONDS)
     tokens = AccessTokens(SECRET, options.get("access_ttl", 900))
     container = make_container(engine, valkey, tokens, options)
     app = FastAPI()

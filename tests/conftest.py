@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 import redis
 import redis.asyncio
 
-from tests.engines import RunEngines, truncate_all, worker_database, worker_valkey
+from tests.engines import PATIENT_SECONDS, RunEngines, truncate_all, worker_database, worker_valkey
 from tests.sharing import share_authorities
 
 share_authorities()
@@ -67,6 +68,21 @@ def redis_url(worker_id: str) -> str:
     client.flushdb()
     client.close()
     return url
+
+
+@pytest.fixture
+def patient_engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No answer of an engine is late, for a storm that is about limits: on a busy machine it is only slow.
+
+    Without it requests of a storm may be refused with 503, and counted by each worker for itself.
+    """
+    from gateway.cache.client import ValkeyClient
+    from gateway.core import database
+
+    for name in ("POOL_TIMEOUT", "STUCK_AFTER", "TURN_TIMEOUT", "COMMAND_TIMEOUT"):
+        monkeypatch.setattr(database, name, PATIENT_SECONDS)
+    defaults: Any = ValkeyClient.__init__.__kwdefaults__
+    monkeypatch.setitem(defaults, "deadline", PATIENT_SECONDS)
 
 
 @pytest.fixture

@@ -22,6 +22,8 @@ from gateway.embedded.valkey import Valkey
 PROJECT = Path(__file__).parent.parent
 RUN = "GATEWAY_TEST_RUN"  # names this run's databases; set by the process that started the engines
 VALKEY_DATABASES = 64
+# What a test waits for an engine that is only slow, as it is on a busy machine.
+PATIENT_SECONDS = 60.0
 
 
 def run_apart(work: Coroutine[Any, Any, Any]) -> Any:

@@ -17,9 +17,11 @@ from fastapi import FastAPI
 
 from gateway import main
 from gateway.cache.client import ValkeyUnavailable
+from gateway.cli.serve import KEEP_ALIVE_SECONDS
 from gateway.container import Container
 from gateway.core.settings import Settings
 from gateway.main import create_app
+from tests.engines import PATIENT_SECONDS
 from tests.sharing import share_routes_and_models
 
 share_routes_and_models()
@@ -119,7 +121,15 @@ async def running_gateway(
     listener.bind(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     server = uvicorn.Server(
-        uvicorn.Config(app, lifespan="on", log_config=None, access_log=False, timeout_graceful_shutdown=5)
+        uvicorn.Config(
+            app,
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=5,
+            # uvicorn's own 5 s are those of httpx too: a request would go into a connection that is closed.
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        )
     )
     # Not `serve()`: that takes over the signals of the test run.
     task = asyncio.create_task(server._serve([listener]))
@@ -129,7 +139,9 @@ async def running_gateway(
                 task.result()
                 raise RuntimeError("the server ended before it started")
             await asyncio.sleep(0.01)
-        gateway = Gateway(url, httpx.AsyncClient(base_url=url, timeout=30, limits=ALL_AT_ONCE), app)
+        gateway = Gateway(
+            url, httpx.AsyncClient(base_url=url, timeout=PATIENT_SECONDS, limits=ALL_AT_ONCE), app
+        )
         await _forget_attempts(gateway)
         async with gateway.http:
             yield gateway

@@ -9,10 +9,15 @@ from typing import Any
 import asyncpg.connection
 import pytest
 
+from gateway.core.request_context import current_request
+
 
 @contextmanager
-def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Every statement that is sent while this is open, in order."""
+def counted(monkeypatch: pytest.MonkeyPatch, *, of_requests: bool = False) -> Iterator[list[str]]:
+    """Every statement that is sent while this is open, in order.
+
+    `of_requests`: only those of requests, without the rounds that a gateway makes beside them.
+    """
     sent: list[str] = []
     connection = asyncpg.connection.Connection
     with monkeypatch.context() as patched:
@@ -20,7 +25,8 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
             method = getattr(connection, name)
 
             async def note(self: Any, query: str, *args: Any, method: Any = method, **kwargs: Any) -> Any:
-                sent.append(query)
+                if not of_requests or current_request() is not None:
+                    sent.append(query)
                 return await method(self, query, *args, **kwargs)
 
             patched.setattr(connection, name, note)

@@ -22,6 +22,7 @@ from tests.ledger_book import book, settled
 from tests.storage import rows
 from tests.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Silence, Tool
 
+pytestmark = pytest.mark.usefixtures("patient_engines")
 Serve = Callable[..., AbstractAsyncContextManager[Gateway]]
 
 # "Hi" is one token and four of framing; with ten for the answer a turn reserves 15 tokens and, at 1 and 2
@@ -94,7 +95,7 @@ async def test_of_two_hundred_at_once_no_more_pass_than_the_budget_holds(
 ) -> None:
     gate = asyncio.Event()
     upstream.script(Reply(usage=(5, 10), gate=gate))
-    async with serve(tier=tier) as gateway:
+    async with serve(tier=tier, timeouts={"first_token": 100}) as gateway:
         person = await gateway.sign_up()
         ask = await door(gateway, person)
         asked = [asyncio.create_task(ask()) for _ in range(200)]

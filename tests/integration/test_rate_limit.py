@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,9 +15,12 @@ from gateway.cache.client import ValkeyClient
 from gateway.cache.rate_limit import RateLimiter
 from gateway.core.metrics import rate_limited
 from gateway.domain.budget import PerMinute
+from gateway.embedded.valkey import Valkey
 from tests.account_app import AccountApp, Person, account_app, code_of
+from tests.engines import PATIENT_SECONDS
 from tests.tcp_proxy import TcpProxy, tcp_proxy
 
+pytestmark = pytest.mark.usefixtures("patient_engines")
 FREE = {"free": 20, "pro": 50}
 READS = 30
 PROBE = "/api/chat/probe"  # counts as a turn
@@ -39,7 +43,7 @@ async def app(database_url: str, proxy: TcpProxy) -> AsyncIterator[AccountApp]:
 
 @pytest.fixture
 async def limiter(redis_url: str) -> AsyncIterator[RateLimiter]:
-    client = ValkeyClient(redis_url)
+    client = ValkeyClient(redis_url, deadline=PATIENT_SECONDS)
     yield RateLimiter(client, {name: PerMinute(turns, READS) for name, turns in FREE.items()})
     await client.aclose()
 
@@ -186,7 +190,7 @@ async def test_a_window_slides(clean_redis: str, limiter: RateLimiter) -> None:
     assert refused.wait is not None
     assert 0 < refused.wait <= 60
     # A minute passes for the five oldest only.
-    client = ValkeyClient(clean_redis)
+    client = ValkeyClient(clean_redis, deadline=PATIENT_SECONDS)
     (name,) = await client.execute("KEYS", "rate:*")
     for member in await client.execute("ZRANGE", name, 0, 4):
         await client.execute("ZINCRBY", name, -61_000_000, member)
@@ -229,15 +233,22 @@ async def test_a_limit_of_one_is_not_none_without_valkey(limit: int) -> None:
     assert sum(w is not None and w.wait is None for w in windows) == (limit + 1) // 2
 
 
-async def test_a_script_that_the_server_forgot_is_sent_again(limiter: RateLimiter, redis_url: str) -> None:
+async def test_a_script_that_the_server_forgot_is_sent_again(tmp_path: Path) -> None:
+    # A server of its own: scripts belong to the whole server, and other tests count what theirs are sent.
+    server = Valkey(tmp_path / "valkey")
+    await asyncio.to_thread(server.start)
+    client = ValkeyClient(server.url(), deadline=PATIENT_SECONDS)
+    limiter = RateLimiter(client, {"free": PerMinute(20)})
     user = uuid4()
-    client = ValkeyClient(redis_url)
-    for left in (19, 18):
-        await client.execute("SCRIPT", "FLUSH")
-        window = (await limiter.count(user, "free")).window
-        assert window is not None
-        assert window.remaining == left
-    await client.aclose()
+    try:
+        for left in (19, 18):
+            await client.execute("SCRIPT", "FLUSH")
+            window = (await limiter.count(user, "free")).window
+            assert window is not None
+            assert window.remaining == left
+    finally:
+        await client.aclose()
+        await asyncio.to_thread(server.stop)
 
 
 async def test_a_count_that_was_called_off_leaves_no_reply_for_the_next(
