@@ -93,6 +93,23 @@ async def test_a_quick_sign_in_is_not_ended_by_the_slow_answer_of_the_first_refr
     await page.get_by_label("Message", exact=True).wait_for()
 
 
+async def test_a_browser_that_knows_it_has_no_session_asks_for_none(
+    profile: Profile, page: Page, person: Person
+) -> None:
+    watch = profile[1]
+    await page.get_by_role("button", name="@example.org").click()
+    await page.get_by_role("menuitem", name="Sign out").click()
+    await expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    before = watch.count("POST", REFRESH)
+    await page.reload()
+    await expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    assert watch.count("POST", REFRESH) == before
+    await sign_in(page, person.email, PASSWORD)
+    await page.reload()
+    await expect(page.get_by_label("Message", exact=True)).to_be_visible()
+    assert watch.count("POST", REFRESH) == before + 1
+
+
 async def test_a_new_tab_has_the_token_of_another_and_a_lone_one_refreshes(
     profile: Profile, page: Page
 ) -> None:

@@ -5,7 +5,8 @@
  * that another tab has sent one meanwhile or refreshes and sends its own. A new tab asks the others first.
  */
 import { ApiError, errorOf, UNREACHABLE } from "../api/errors";
-import { at } from "../lib/root";
+import { readPreference, writePreference } from "../lib/preference";
+import { at, BASENAME } from "../lib/root";
 
 export interface Token {
   value: string;
@@ -25,6 +26,9 @@ const HEADERS = { "content-type": "application/json", "x-gateway-console": "1" }
 const EARLY_MS = 20_000;
 /** How long another tab may take to say that it has one; they answer in a few milliseconds. */
 const ANSWER_MS = 80;
+
+/** Set while this browser is known to have no session: there is nothing to refresh. */
+const NO_SESSION = `signed-out${BASENAME}`;
 
 let current: Token | null = null;
 let refreshing: Promise<Token | null> | null = null;
@@ -91,6 +95,7 @@ function fresh(token: Token): boolean {
 
 function forget(): void {
   current = null;
+  writePreference(NO_SESSION, "1");
   for (const listener of endings) listener();
 }
 
@@ -103,6 +108,7 @@ function arrive(token: Token): void {
 function take(body: TokenBody): Token {
   const token = { value: body.access_token, expiresAt: Date.now() + body.expires_in * 1000 };
   current = token;
+  writePreference(NO_SESSION, null);
   send({ kind: "token", token });
   return token;
 }
@@ -125,12 +131,14 @@ async function renew(stale: string | null): Promise<Token | null> {
     const token = await askOthers();
     if (token) return token;
   }
+  if (current === null && readPreference(NO_SESSION)) return null;
   const before = current;
   const response = await post("/api/auth/session/refresh");
   if (current !== before) return current; // somebody signed in meanwhile, where there are no locks
   if (response.ok) return take((await response.json()) as TokenBody);
   if (response.status === 401) {
     if (current) end();
+    else writePreference(NO_SESSION, "1");
     return null;
   }
   throw await errorOf(response);
