@@ -62,7 +62,7 @@ def complaint_of(data: Any) -> Complaint:
     words: list[str] = []
     wait: float | None = None
     for fields in _objects(data):
-        words += [fields[name] for name in _SENTENCES if isinstance(fields.get(name), str)]
+        words += [_placed(fields, fields[name]) for name in _SENTENCES if isinstance(fields.get(name), str)]
         words += [str(fields[name]) for name in _KINDS if isinstance(fields.get(name), str | int)]
         if isinstance(fields.get("raw"), str):  # OpenRouter: what the vendor behind it said
             words.append(fields["raw"])
@@ -101,6 +101,12 @@ def _first_text(fields: Mapping[str, Any], *names: str) -> str:
         value = fields.get(name)
         if isinstance(value, str) and value:
             return value
-        if value:
-            return orjson.dumps(value, default=str).decode()[:_MAX_WORDS]
     return ""
+
+
+def _placed(fields: Mapping[str, Any], sentence: str) -> str:
+    """The sentence with the place that it is about, as FastAPI and its kin give it."""
+    place = fields.get("loc")
+    if not isinstance(place, list):
+        return sentence
+    return f"{'.'.join(str(part)[:64] for part in place[:8])}: {sentence}"

@@ -11,9 +11,9 @@ from gateway.core.exceptions import UnsupportedParameter
 _HARMLESS: dict[str, tuple[Any, ...]] = {
     "logit_bias": ({},),
     "prediction": (),
-    "reasoning_effort": (),
+    "reasoning_effort": ("none",),
     "service_tier": ("auto", "default"),
-    "verbosity": (),
+    "verbosity": ("medium",),
 }
 
 

@@ -43,7 +43,8 @@ says_no_money = _words(
         r"\binsufficient[ _-](?:account[ _-])?(?:balance|credit|fund|quota)",
         r"\b(?:balance|credits?|funds)\b.{0,20}\b(?:insufficient|exhausted|depleted|too low|not enough)",
         r"\bnot (?:have )?enough (?:balance|credit|fund)",
-        r"\b(?:spend|spending|usage|budget|credit)[ _-]limit\b",
+        r"\b(?:spend|spending|usage|credit)[ _-]limit\b",
+        r"\bbudget\b.{0,24}\bexceeded\b|\bbudget_exceeded\b|\bexceeded\w* budget\b|\bexceededbudget\b",
     ),
 )  # fmt: skip
 # What makes a 429 last: no wait helps an account without money.

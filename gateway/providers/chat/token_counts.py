@@ -29,13 +29,14 @@ class TokenCounts:
         # Some servers have the names that OpenAI's Responses and Anthropic use.
         prompt = _mapping(usage.get("prompt_tokens_details") or usage.get("input_tokens_details"))
         completion = _mapping(usage.get("completion_tokens_details") or usage.get("output_tokens_details"))
-        self._note("prompt", usage.get("prompt_tokens"), usage.get("input_tokens"))
+        hit, miss = usage.get("prompt_cache_hit_tokens"), usage.get("prompt_cache_miss_tokens")  # DeepSeek
+        self._note("prompt", usage.get("prompt_tokens"), usage.get("input_tokens"), count(hit) + count(miss))
         self._note("completion", usage.get("completion_tokens"), usage.get("output_tokens"))
         self._note("total", usage.get("total_tokens"))
         self._note(
             "cached",
             prompt.get("cached_tokens"),
-            usage.get("prompt_cache_hit_tokens"),  # DeepSeek
+            hit,
             usage.get("cached_tokens"),  # Moonshot
             usage.get("cache_read_input_tokens"),  # LiteLLM
         )
@@ -57,7 +58,8 @@ class TokenCounts:
         self._note("fresh", usage.get("input_tokens"))
         self._note("completion", usage.get("output_tokens"))
         self._note("cached", usage.get("cache_read_input_tokens"))
-        self._note("written", usage.get("cache_creation_input_tokens"))
+        each = _mapping(usage.get("cache_creation")).values()  # by how long they are kept
+        self._note("written", usage.get("cache_creation_input_tokens"), sum(map(count, each)))
         self._note("reasoning", _mapping(usage.get("output_tokens_details")).get("thinking_tokens"))
 
     def gemini(self, usage: Any) -> None:
@@ -67,6 +69,7 @@ class TokenCounts:
         self._note("prompt", usage.get("promptTokenCount"))
         self._note("tool_prompt", usage.get("toolUsePromptTokenCount"))
         self._note("spoken", usage.get("candidatesTokenCount"))
+        self._note("total", usage.get("totalTokenCount"))  # some answers have no count of their own
         self._note("cached", usage.get("cachedContentTokenCount"))
         self._note("reasoning", usage.get("thoughtsTokenCount"))
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from gateway.core.exceptions import UnsupportedParameter
 from gateway.domain.chat import ChatRequest, ToolSpec
 from gateway.domain.messages import ImagePart, Message, TextPart, ToolCall
 from gateway.providers.chat import anthropic_body, gemini_body, openai_body
+from gateway.providers.chat.openai_extras import refuse_extras
 from gateway.providers.chat.tool_schema import object_schema
 from tests.upstreams.anthropic_rules import refused
 
@@ -155,3 +157,14 @@ def test_the_schema_is_written_so_for_vendors_that_refuse_others() -> None:
     assert "anyOf" not in anthropic(USER, tools=tools)["tools"][0]["input_schema"]
     assert "anyOf" not in openai(USER, tools=tools, known_only=True)["tools"][0]["function"]["parameters"]
     assert openai(USER, tools=tools)["tools"][0]["function"]["parameters"] == {"anyOf": EITHER}
+
+
+@pytest.mark.parametrize("extra", [{"reasoning_effort": "none"}, {"verbosity": "medium"}, {"logit_bias": {}}])
+def test_values_that_ask_for_nothing_are_refused_by_no_vendor(extra: dict[str, Any]) -> None:
+    refuse_extras(extra)
+
+
+def test_a_value_that_asks_for_something_is_named() -> None:
+    with pytest.raises(UnsupportedParameter) as caught:
+        refuse_extras({"verbosity": "low"})
+    assert caught.value.param == "verbosity"

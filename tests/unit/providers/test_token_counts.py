@@ -48,6 +48,7 @@ DEEPSEEK = {
         (XAI, Usage(100, 410, reasoning_tokens=400)),
         (XAI | {"total_tokens": None}, Usage(100, 410, reasoning_tokens=400)),
         (DEEPSEEK, Usage(100, 10, cached_tokens=64)),
+        (DEEPSEEK | {"prompt_tokens": 0, "total_tokens": None}, Usage(100, 10, cached_tokens=64)),
         ({"prompt_tokens": 9, "completion_tokens": 4, "cached_tokens": 5}, Usage(9, 4, cached_tokens=5)),
         (
             {
@@ -120,6 +121,17 @@ def test_geminis_thoughts_are_added_to_the_completion() -> None:
     chunk = {"promptTokenCount": 100, "candidatesTokenCount": 3, "thoughtsTokenCount": 40}
     last = chunk | {"candidatesTokenCount": 10, "cachedContentTokenCount": 64, "toolUsePromptTokenCount": 7}
     assert read("gemini", chunk, last) == Usage(107, 50, cached_tokens=64, reasoning_tokens=40)
+
+
+def test_geminis_total_counts_what_no_other_field_does() -> None:
+    usage = {"promptTokenCount": 100, "thoughtsTokenCount": 40, "totalTokenCount": 190}
+    assert read("gemini", usage) == Usage(100, 90, reasoning_tokens=40)
+
+
+def test_anthropics_cache_writes_may_be_given_by_their_time() -> None:
+    kinds = {"ephemeral_5m_input_tokens": 30, "ephemeral_1h_input_tokens": 20}
+    usage = {"input_tokens": 5, "output_tokens": 9, "cache_creation": kinds}
+    assert read("anthropic", usage) == Usage(55, 9, cache_write_tokens=50)
 
 
 def test_ollamas_counts_are_those_of_its_last_line() -> None:
