@@ -10,10 +10,11 @@ from typing import Any
 import httpx
 import orjson
 
-from gateway.core.exceptions import UnsupportedParameter, UpstreamBroken
+from gateway.core.exceptions import UnsupportedParameter, UpstreamBroken, UpstreamRejected
 from gateway.domain.catalog import ProviderConfig, Timeouts
 from gateway.domain.images import ImageDone, ImageEvent, ImageProgress, ImageRequest
 from gateway.providers.chat import wire
+from gateway.providers.chat.finish import finish_of
 from gateway.providers.chat.openai_headers import own_headers
 from gateway.providers.image.base import ImageProvider, in_one
 
@@ -75,10 +76,19 @@ def _body(request: ImageRequest) -> dict[str, Any]:
     return {"contents": [{"role": "user", "parts": [{"text": in_one(request)}]}], "generationConfig": config}
 
 
+def _refuse_blocked(answer: dict[str, Any]) -> None:
+    """Raises UpstreamRejected where the vendor refused to draw what was asked for."""
+    blocked = (answer.get("promptFeedback") or {}).get("blockReason")
+    words = [one.get("finishReason") for one in answer.get("candidates") or ()]
+    if blocked or any(finish_of(word) == "content_filter" for word in words if word != "NO_IMAGE"):
+        raise UpstreamRejected("The provider refused to draw this. Ask for another picture.")
+
+
 def _picture(answer: bytes) -> ImageDone:
     try:
-        parts = orjson.loads(answer)["candidates"][0]["content"]["parts"]
-        for part in parts:
+        told = orjson.loads(answer)
+        _refuse_blocked(told)
+        for part in told["candidates"][0]["content"]["parts"]:
             if data := part.get("inlineData"):
                 content = base64.b64decode(data["data"], validate=True)
                 return ImageDone(content, str(data.get("mimeType", "image/png")))
