@@ -67,10 +67,11 @@ class ProviderConfig(ConfigModel):
 
     Options of `openai`: `headers`; `max_tokens_field`, the vendor's name of the token limit, or patterns
     of models with such names; `message_fields`, `all` or `known`: whether fields of messages that OpenAI
-    does not document are sent (`known` for api.openai.com, else `all`; strict servers need `known`). Of
-    `anthropic`: `headers`, `betas`, and fields of the body such as `thinking`. Of `gemini`: arguments of
-    `ChatGoogleGenerativeAI`, and `placeholder_signature`. Of `ollama`: `num_ctx`, the largest context
-    window that its models are asked for, `reasoning`, `keep_alive`, and Ollama's own model options.
+    does not document are sent (`known` for api.openai.com, else `all`; a server that refuses such a field
+    by its name is asked again without it). Of `anthropic`: `headers`, `betas`, and fields of the body such
+    as `thinking`. Of `gemini`: `headers`, arguments of `ChatGoogleGenerativeAI`, and
+    `placeholder_signature`. Of `ollama`: `headers`; `num_ctx`, the largest context window that its models
+    are asked for, `reasoning`, `keep_alive`, and Ollama's own model options.
     `base_url` of an OpenAI-compatible server includes its `/v1`. `timeouts` are this provider's own; of the
     types `ollama` and `local`, which load models and may run on a CPU, `first_token` is 120 and `live` 600
     where nothing else is configured.

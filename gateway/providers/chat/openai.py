@@ -10,12 +10,14 @@ from typing import Any
 
 import httpx
 
+from gateway.core.exceptions import UpstreamRejected
 from gateway.domain.catalog import ProviderConfig, Timeouts
 from gateway.domain.chat import ChatRequest
 from gateway.domain.events import ProviderEvent
 from gateway.domain.messages import VendorData
 from gateway.providers.chat import wire
 from gateway.providers.chat.base import ChatProvider, ProviderHealth
+from gateway.providers.chat.further_fields import further_names, refuses_one_of
 from gateway.providers.chat.openai_answer import AnswerReader
 from gateway.providers.chat.openai_body import encode
 from gateway.providers.chat.openai_headers import headers_of
@@ -30,7 +32,7 @@ class OpenAIProvider(ChatProvider):
 
     `options`: `headers` are sent with every call. `max_tokens_field` is the vendor's name of the token limit,
     or a mapping of patterns of models to it. `message_fields` is `all` or `known`: whether fields of messages
-    that OpenAI's own API does not document are sent.
+    that OpenAI's own API does not document are sent; a model that refuses one does not get them again.
     """
 
     type = "openai"
@@ -49,6 +51,8 @@ class OpenAIProvider(ChatProvider):
         if wanted not in ("all", "known"):
             raise ValueError("options.message_fields is `all` or `known`")
         self._known_only = wanted == "known"
+        # Models that have refused a field of a message that OpenAI's own API does not document.
+        self._strict: set[str] = set()
         own = {"host": self._url.netloc.decode(), "accept-encoding": "identity"}
         self._headers = httpx.Headers({**headers_of(config), **own}, encoding="utf-8")
         self._extensions = {"timeout": wire.timeouts_of(timeouts)}
@@ -61,15 +65,30 @@ class OpenAIProvider(ChatProvider):
         messages = given_back(request.messages, self.type, self.name, request.model, one_vendor=False)
         if messages is not request.messages:
             request = replace(request, messages=messages)
-        body = encode(request, self._max_tokens_field(request.model), known_only=self._known_only)
         reader = AnswerReader(VendorData(self.type, self.name, request.model))
-        call = httpx.Request(
-            "POST", self._url, headers=self._headers, content=body, extensions=dict(self._extensions)
-        )
-        response = await wire.send(self.http, call)
+        response = await self._response(request)
         async with aclosing(relay(response, reader, incremental=request.incremental)) as events:
             async for event in events:
                 yield event
+
+    async def _response(self, request: ChatRequest) -> httpx.Response:
+        """The vendor's answer; one that refuses a further field of a message is asked again without them."""
+        known_only = self._known_only or request.model in self._strict
+        try:
+            return await self._sent(request, known_only)
+        except UpstreamRejected as error:
+            if known_only or not refuses_one_of(further_names(request.messages), error):
+                raise
+        response = await self._sent(request, True)
+        self._strict.add(request.model)
+        return response
+
+    async def _sent(self, request: ChatRequest, known_only: bool) -> httpx.Response:
+        body = encode(request, self._max_tokens_field(request.model), known_only=known_only)
+        call = httpx.Request(
+            "POST", self._url, headers=self._headers, content=body, extensions=dict(self._extensions)
+        )
+        return await wire.send(self.http, call)
 
     def _max_tokens_field(self, model: str) -> str:
         return next(field for pattern, field in self._max_tokens_fields if fnmatchcase(model, pattern))

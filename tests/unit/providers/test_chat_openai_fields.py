@@ -11,17 +11,19 @@ import httpx
 import orjson
 import pytest
 
+from gateway.core.exceptions import UpstreamRejected
 from gateway.domain.catalog import ProviderConfig, Timeouts
 from gateway.domain.catalog_file import parse_catalog
 from gateway.domain.chat import ChatRequest, ResponseFormat, Sampling
 from gateway.domain.events import Completed, MessageFields, TextDelta, ToolCallDelta
 from gateway.domain.messages import ImagePart, Message, TextPart, ToolCall, VendorData
+from gateway.providers.chat.further_fields import further_names
 from gateway.providers.chat.http_client import upstream_client
 from gateway.providers.chat.openai import OpenAIProvider
 from gateway.providers.chat.openai_answer import AnswerReader
 from gateway.providers.chat.openai_body import encode
 from gateway.providers.chat.vendor_data import joined
-from tests.upstreams.openai_server import OpenAIUpstream
+from tests.upstreams.openai_server import OpenAIUpstream, Refusal, Reply
 
 HELLO = (Message("user", "Hi"),)
 LIMITED = Sampling(max_tokens=7)
@@ -189,3 +191,76 @@ def test_an_empty_thought_comes_back_as_one(field: str) -> None:
     end = reader.end()[-1]
     assert isinstance(end, Completed)
     assert end.vendor == VendorData("openai", "it", "m", {field: ""})
+
+
+GROQ = (
+    "'messages.1' : for 'role:assistant' the following must be satisfied[('messages.1' : property "
+    "'reasoning_content' is unsupported)]"
+)
+MISTRAL = {
+    "object": "error",
+    "message": {
+        "detail": [
+            {
+                "type": "extra_forbidden",
+                "loc": ["body", "messages", 1, "assistant", "reasoning_content"],
+                "msg": "Extra inputs are not permitted",
+                "input": "hm",
+            }
+        ]
+    },
+    "type": "invalid_request_error",
+}
+THOUGHT = (
+    Message("user", "Hi"),
+    Message("assistant", "Hello", vendor=VendorData(fields={"reasoning_content": "hm"})),
+    Message("user", "And?"),
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, {"error": {"message": GROQ, "type": "invalid_request_error"}}),
+        (422, MISTRAL),
+        (400, {"error": {"message": "Unknown parameter: 'messages[1].reasoning_content'."}}),
+    ],
+)
+async def test_a_server_that_refuses_a_further_field_is_asked_without(
+    http: httpx.AsyncClient, status: int, body: dict[str, Any]
+) -> None:
+    async with OpenAIUpstream() as up:
+        it = provider(http, up.url)
+        up.script(Refusal(status, body=json.dumps(body).encode()), Reply(text=("Good",)))
+        events = [e async for e in it.stream(ChatRequest("m", THOUGHT))]
+        assert TextDelta("Good") in events
+        [e async for e in it.stream(ChatRequest("m", THOUGHT))]
+        [e async for e in it.stream(ChatRequest("other", THOUGHT))]
+        sent = ["reasoning_content" in call.body["messages"][1] for call in up.calls]
+    assert sent == [True, False, False, True]
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "the `reasoning_content` in the thinking mode must be passed back",
+        "Unknown parameter: 'foo'.",
+        "Unsupported value: 'temperature'",
+        "messages.1.reasoning_content_x: extra inputs are not permitted",
+    ],
+)
+async def test_another_refusal_stays_one(http: httpx.AsyncClient, sentence: str) -> None:
+    async with OpenAIUpstream() as up:
+        up.script(Refusal(400, body=json.dumps({"error": {"message": sentence}}).encode()))
+        with pytest.raises(UpstreamRejected):
+            [e async for e in provider(http, up.url).stream(ChatRequest("m", THOUGHT))]
+        assert len(up.calls) == 1
+
+
+def test_further_names_are_those_of_messages_parts_and_calls() -> None:
+    own = VendorData(fields={"reasoning_details": [], "annotations": []})
+    call = ToolCall("c1", "w", "{}", {"extra_content": {}})
+    marked = TextPart("a", {"cache_control": {"type": "ephemeral"}})
+    messages = (Message("user", (marked,)), Message("assistant", tool_calls=(call,), vendor=own))
+    assert further_names(messages) == {"reasoning_details", "extra_content", "cache_control"}
+    assert further_names(HELLO) == frozenset()
