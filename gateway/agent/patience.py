@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from gateway.domain.chat import ChatRequest
 from gateway.providers.chat.base import ChatProvider
 
-# An unstreamed answer is one silence until its last token. It is given the time of a first token again for
+# An unstreamed answer is one silence until its last token. Only calls that no other model could take over
+# are made so (decision 49). It is given the time of a first token again for
 # each so many tokens that it may have; without a limit of its own, for an answer of `_USUAL_TOKENS`.
 _TOKENS_PER_WAIT = 250
 _USUAL_TOKENS = 1500
@@ -31,7 +32,8 @@ def patience_of(provider: ChatProvider, request: ChatRequest) -> Patience:
     if provider.type == "mock":
         return Patience(min(timeouts.first_token, timeouts.mock), timeouts.mock)
     if request.incremental:
-        return Patience(min(timeouts.first_token, timeouts.live), timeouts.stream)
+        total = timeouts.live if request.assembled else timeouts.stream
+        return Patience(min(timeouts.first_token, timeouts.live), total)
     tokens = request.sampling.max_tokens or _USUAL_TOKENS
     silence = timeouts.first_token * (1 + tokens / _TOKENS_PER_WAIT)
     return Patience(min(silence, timeouts.live), timeouts.live)

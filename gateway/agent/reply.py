@@ -125,7 +125,7 @@ class Reply:
     def failed(self, error: GatewayError) -> None:
         """Charge nothing for a failure without a word; else what the provider had counted by then."""
         self.sent = False
-        if isinstance(error, UpstreamError) and self.usage is None and self.spoke:
+        if isinstance(error, UpstreamError) and self.usage is None and (self.spoke or self.unseen):
             self.usage = error.counted
 
     def _said(self) -> str:

@@ -63,9 +63,10 @@ class ChatRequest:
     """One call of one model, as a provider gets it.
 
     `model` is the provider's own name of it. `incremental` is False where nobody reads increments: the
-    provider then asks its vendor for the whole answer and yields it as one delta. `extra` holds further
-    fields of OpenAI's body, for providers that speak it. `context_window` and `max_output_tokens` are the
-    model's, by the configuration, for vendors that have to be given them.
+    provider then asks its vendor for the whole answer and yields it as one delta. `assembled`: the answer is
+    streamed only to see that the upstream works; its caller wants it whole. `extra` holds further fields of
+    OpenAI's body, for providers that speak it. `context_window` and `max_output_tokens` are the model's, by
+    the configuration, for vendors that have to be given them.
     """
 
     model: str
@@ -79,6 +80,7 @@ class ChatRequest:
     top_logprobs: int | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     incremental: bool = True
+    assembled: bool = False
     context_window: int | None = None
     max_output_tokens: int | None = None
 

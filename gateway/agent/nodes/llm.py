@@ -9,10 +9,12 @@ from time import perf_counter
 
 from langgraph.runtime import Runtime
 
+from gateway.agent.assembly import Assembly
 from gateway.agent.context import AgentContext
 from gateway.agent.edges import shrinks
 from gateway.agent.guarding.checks import Withheld, after_verdict
 from gateway.agent.guarding.screen import OutputScreen, screen_of
+from gateway.agent.others import refuses_streams, streamed_where_others_could_answer
 from gateway.agent.patience import Watch, patience_of
 from gateway.agent.remembering.window import after_too_long, answer_room, make_room, needs_room
 from gateway.agent.reply import Reply
@@ -56,6 +58,7 @@ async def llm(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
         if needs_room(state, model, offered, context):
             state = {**state, "messages": await make_room(state, model, offered, context)}
         request = build_request(state, model, offered, max_rounds=parts.catalog.tools.max_rounds)
+        request = streamed_where_others_could_answer(request, state, context)
         own_tools = state["turn"].client_tools
         request, covered = await _covered(context, route, request)
         await _call(provider, route, request, reply, context, screen, own_tools, covered)
@@ -151,7 +154,7 @@ async def _call(
     tools: Sequence[ToolSpec],
     covered: Covered | None,
 ) -> None:
-    """Ask, and note the attempt however it ends; raises as `_relay`."""
+    """Make the call, and note the attempt however it ends; raises as `_relay`."""
     outcome, refusal = "cancelled", None
     failure: GatewayError | None = None
     context.sent = False
@@ -159,7 +162,7 @@ async def _call(
     with model_span(provider, route.model, request) as it:
         try:
             with context.calling(route):
-                await _relay(provider, request, reply, context, screen)
+                await _ask(provider, route, request, reply, context, screen)
             outcome = "ok"
         except Withheld:
             outcome = "content_blocked"
@@ -172,7 +175,7 @@ async def _call(
         finally:
             # Also on cancellation: what a vendor has begun to answer is on its bill.
             if screen is not None:
-                reply.unseen = screen.held
+                reply.unseen += screen.held
             reply.sent = context.sent
             if failure is not None:
                 reply.failed(failure)
@@ -184,7 +187,7 @@ async def _call(
                 provider=provider.name,
                 outcome=outcome,
                 ms=round((perf_counter() - started) * 1000, 3),
-                first_ms=_first_ms(reply, started) if request.incremental else None,
+                first_ms=_first_ms(reply, started) if request.incremental and not request.assembled else None,
                 usage=usage,
                 cost_usd=catalog.price_of(route.model).cost(usage),
                 upstream=refusal,
@@ -197,6 +200,28 @@ async def _call(
 
 def _first_ms(reply: Reply, started: float) -> float | None:
     return None if reply.first_at is None else round((reply.first_at - started) * 1000, 3)
+
+
+async def _ask(
+    provider: ChatProvider,
+    route: Route,
+    request: ChatRequest,
+    reply: Reply,
+    context: AgentContext,
+    screen: OutputScreen | None,
+) -> None:
+    """Relay the answer; an upstream that refuses a stream its caller did not ask for is asked for the whole.
+
+    Raises:
+        As `_relay`.
+    """
+    try:
+        await _relay(provider, request, reply, context, screen)
+    except GatewayError as error:
+        if not request.assembled or not refuses_streams(error):
+            raise
+        context.parts.upstreams.at(route.model, route.provider).streams = False
+        await _relay(provider, replace(request, incremental=False, assembled=False), reply, context, screen)
 
 
 async def _relay(
@@ -213,8 +238,12 @@ async def _relay(
     """
     watch = Watch(patience_of(provider, request))
     token = sign_of_life.set(watch.alive)
+    assembly = Assembly()
+    said = provider.stream(request)
+    if request.assembled:
+        said = assembly.whole(said)
     try:
-        async with watch.limit, aclosing(fairly(after_verdict(provider.stream(request), context))) as events:
+        async with watch.limit, aclosing(fairly(after_verdict(said, context))) as events:
             async for event in events:
                 watch.alive()
                 _take(event, reply, context, screen)
@@ -224,6 +253,7 @@ async def _relay(
         raise timeout from error
     finally:
         sign_of_life.reset(token)
+        reply.unseen = assembly.unseen
     if reply.finish_reason is None:
         raise UpstreamBroken
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from langgraph.runtime import Runtime
 
 from gateway.agent.context import AgentContext, AgentParts
+from gateway.agent.others import from_first_able
 from gateway.agent.recovery.breakers import Upstream
 from gateway.agent.recovery.upstreams import Choice
-from gateway.agent.request import build_request, irreducible_tokens
+from gateway.agent.request import irreducible_tokens
 from gateway.agent.selection import Wish, candidates, failed_calls, needs, resolve
 from gateway.agent.state import AgentState, Route
 from gateway.core.exceptions import CircuitOpen, ContextLengthExceeded, GatewayError
 from gateway.domain.catalog import AUTO
-from gateway.domain.chat import Sampling
 from gateway.domain.events import RouteChosen
 
 
@@ -31,7 +29,7 @@ async def route(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState
         return AgentState(failure=failure)
     if not wish.named:
         names = parts.upstreams.answering_first(names)
-        names = _from_first_able(names, state, parts) or names
+        names = from_first_able(names, state, parts) or names
     choice = parts.upstreams.ready(names) or await parts.upstreams.choose(names)
     if choice.upstream is None:
         return AgentState(failure=CircuitOpen(retry_after=choice.wait), breakers=choice.passed)
@@ -47,7 +45,7 @@ async def _next(state: AgentState, earlier: Route, context: AgentContext) -> Age
     upstreams, names = context.parts.upstreams, state["candidates"]
     if names and names[0] != earlier.model:
         names = upstreams.answering_first(names)
-        names = _from_first_able(names, state, context.parts)
+        names = from_first_able(names, state, context.parts)
     if not names:
         return AgentState()
     tried = [upstreams.at(*call) for call in failed_calls(context.attempts)]
@@ -76,30 +74,6 @@ def _candidates(state: AgentState, wish: Wish, parts: AgentParts) -> tuple[str, 
         needed=needs(turn, has_images=any(m.has_images for m in state["messages"])),
         tokens=irreducible_tokens(turn, state["messages"]),
         usable=lambda name: bool(parts.upstreams.of(name)),
-    )
-
-
-def _from_first_able(names: tuple[str, ...], state: AgentState, parts: AgentParts) -> tuple[str, ...]:
-    """`names` without the leading ones whose providers lack a parameter of the request; empty if all do."""
-    if not _has_particulars(state):
-        return names
-    for at, name in enumerate(names):
-        model = parts.catalog.models[name]
-        request = build_request(state, model, (), max_rounds=parts.catalog.tools.max_rounds)
-        if any(upstream.provider.refusal(request) is None for upstream in parts.upstreams.of(name)):
-            return names[at:]
-    return ()
-
-
-def _has_particulars(state: AgentState) -> bool:
-    """Whether the request has anything that some provider lacks; most have nothing of it."""
-    turn = state["turn"]
-    sampling = replace(turn.sampling, temperature=None, max_tokens=None)
-    return (
-        sampling != Sampling()
-        or bool(turn.extra or turn.client_tools or turn.response_format or turn.logprobs)
-        or turn.parallel_tool_calls is not None
-        or any(message.has_images for message in state["messages"])
     )
 
 

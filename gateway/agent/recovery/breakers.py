@@ -36,11 +36,12 @@ class Upstream:
 
     `in_flight` counts this worker's calls. Until `cool_until` (monotonic seconds) it has asked to be spared.
     `last` is how the last calls ended. `takes_defaults_only`: it refused the temperature or the limit of the
-    gateway's own questions. `untold` counts what Valkey has not been told yet; `told_at` is when it last was.
+    gateway's own questions. `streams` is False where it refused a stream that was only for the gateway.
+    `untold` counts what Valkey has not been told yet; `told_at` is when it last was.
     """
 
     __slots__ = (
-        *("breaker", "cool_until", "in_flight", "key", "last", "model", "provider"),
+        *("breaker", "cool_until", "in_flight", "key", "last", "model", "provider", "streams"),
         *("takes_defaults_only", "told_at", "untold"),
     )
 
@@ -54,6 +55,7 @@ class Upstream:
         self.in_flight = 0
         self.last = LastCalls()
         self.takes_defaults_only = False
+        self.streams = True
         self.cool_until = 0.0
         self.untold = 0
         self.told_at = 0.0
