@@ -17,6 +17,8 @@ _TOLERANCE = 64
 _SLIGHT = Usage(_TOLERANCE)
 # An answer of fewer tokens than these is not worth a call.
 _SHORTEST = 16
+# By so much a reservation grows while an answer is written: at least, and where there is enough left.
+_STEP, _LONG_STEP = 256, 2048
 _UNLIMITED = 2**31
 
 
@@ -42,7 +44,10 @@ class Covered:
 
 
 class TurnBudget:
-    """The reservation of one turn. `attempts` are what it has spent, calls that still run are held apart."""
+    """The reservation of one turn. `attempts` are what it has spent, calls that still run are held apart.
+
+    `cut` is True once an answer was given less room than it asked for.
+    """
 
     def __init__(self, granted: Granted, extend: Extend) -> None:
         """`extend` adds to the reservation, or raises QuotaExceeded or BudgetExceeded."""
@@ -52,6 +57,7 @@ class TurnBudget:
         self._running: list[Covered] = []
         self._asked: list[Estimate] = []
         self._uncounted = 0
+        self.cut = False
 
     async def cover(
         self, attempts: Sequence[Attempt], prompt: int, answer: int, price: Price, *, longest: int = 0
@@ -89,6 +95,50 @@ class TurnBudget:
         covered.tokens, covered.usd = held.total_tokens, price.cost(held)
         return covered
 
+    async def extend(self, covered: Covered, price: Price) -> bool:
+        """Reserve more for the answer of a running call; False where the account has nothing left for it.
+
+        Raises:
+            Unavailable: the database cannot be asked.
+        """
+        spare = Usage(0, _LONG_STEP - _STEP)
+        least = Estimate(_STEP, price.cost(Usage(0, _STEP)), spare.total_tokens, price.cost(spare))
+        try:
+            more = await self._extend(least)
+        except RateLimited:
+            self.cut = True
+            return False
+        self._add(more)
+        self._hold(
+            covered,
+            self._room(
+                None if self._tokens is None else more.tokens or 0,
+                None if self._usd is None else more.usd or Decimal(0),
+                0,
+                price,
+            ),
+            price,
+        )
+        return True
+
+    def trust(self, covered: Covered, price: Price) -> None:
+        """Let the answer of a running call go on by a step that could not be reserved."""
+        step = Usage(0, _STEP)
+        self._add(Granted(step.total_tokens, price.cost(step)))
+        self._hold(covered, _STEP, price)
+
+    @staticmethod
+    def _hold(covered: Covered, tokens: int, price: Price) -> None:
+        covered.answer += tokens
+        covered.tokens += tokens
+        covered.usd += price.cost(Usage(0, tokens))
+
+    def _add(self, more: Granted) -> None:
+        if self._tokens is not None:
+            self._tokens += more.tokens or 0
+        if self._usd is not None:
+            self._usd += more.usd or Decimal(0)
+
     def end(self, covered: Covered, usage: Usage) -> None:
         """The call has ended and is among the attempts; `usage` shows how far the estimate was off."""
         self._running.remove(covered)
@@ -108,10 +158,7 @@ class TurnBudget:
             return
         finally:
             self._asked.remove(wanted)
-        if self._tokens is not None:
-            self._tokens += more.tokens or 0
-        if self._usd is not None:
-            self._usd += more.usd or Decimal(0)
+        self._add(more)
 
     def _left(
         self, attempts: Sequence[Attempt], but: Covered | None = None

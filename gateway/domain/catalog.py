@@ -38,8 +38,8 @@ class Timeouts(ConfigModel):
 
     `first_token` is how long a stream may be silent, before its first token and after it; comments, pings and
     empty pieces count as signs of life. The same holds for an answer that is not streamed, as long as another
-    model or provider could give it. Where none is left, it may be silent for as long again for each 250 tokens
-    that it may have (1500 without a limit). `live` is the most that an answer takes in all that is not
+    model or provider could give it. Where none is left, it may be silent for as long again for each 250
+    tokens that it may have (1500 without a limit). `live` is the most that an answer takes in all that is not
     streamed, `stream` the most that a stream does. `mock` is of both for the mock.
     """
 

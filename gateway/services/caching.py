@@ -90,7 +90,7 @@ class CachedRunner:
             configuration=self._configuration,
         )
         tell = partial(_tell, turn.request_id, attempts=attempts, emit=emit)
-        ask = partial(self._ask, run, emit)
+        ask = partial(self._ask, run, emit, budget)
         if self._semantic is not None and (question := Question.of(turn, messages, account, key_of)):
             ask = partial(self._ask_similar, self._semantic, question, ask, tell)
         started = perf_counter()
@@ -98,7 +98,7 @@ class CachedRunner:
         if shared is not None:
             tell(shared, (perf_counter() - started) * 1000)
 
-    async def _ask(self, run: Run, emit: Callable[[ChatEvent], None]) -> Landed:
+    async def _ask(self, run: Run, emit: Callable[[ChatEvent], None], budget: TurnBudget | None) -> Landed:
         """Run the turn, and see what others may have of its answer."""
         ending: TurnCompleted | TurnFailed | None = None
 
@@ -112,6 +112,8 @@ class CachedRunner:
         await run(emit=relay)
         if not isinstance(ending, TurnCompleted):
             return Outcome.FAILED
+        if budget is not None and budget.cut and ending.answer.finish_reason == "length":
+            return Outcome.UNSHARED  # with more left, its caller would have had all of it
         made = CachedAnswer.of(ending.answer)
         return Shared(made) if made is not None else Outcome.UNSHARED
 

@@ -17,7 +17,7 @@ from tests.gateway_server import Gateway, running_gateway
 from tests.ledger_book import settled
 from tests.upstreams.http_server import Call, Reply
 from tests.upstreams.metered import WORD, MeteredUpstream
-from tests.upstreams.openai_server import OpenAIUpstream
+from tests.upstreams.openai_server import OpenAIUpstream, Reply
 
 LIMIT = 20_000
 DOLLARS = Decimal("0.02")
@@ -164,6 +164,29 @@ async def test_tools_and_calls_of_the_gateways_own_are_reserved_with_short_answe
     assert codes(answers)[429] > 0
     assert codes(answers)[200] >= 2
     assert book.tokens_used == up.billed <= LIMIT * 1.05
+@pytest.mark.parametrize("limits", [{"tokens_per_day": LIMIT}, {"usd_per_month": str(DOLLARS)}])
+@pytest.mark.parametrize("max_tokens", [None, 500])
+async def test_streams_that_go_on_past_what_was_reserved_end_at_the_limit(
+    serve: Serve, limits: dict[str, Any], max_tokens: int | None
+) -> None:
+    async with MeteredUpstream(answer=30_000, heedless=True) as up, serve(up, **limits) as gateway:
+        up.script(Reply(pause=0.002))  # what comes at once is counted at once
+        person = await gateway.sign_up()
+        headers = {"x-api-key": await gateway.new_key(person)}
+        body = {"model": "small", "messages": [{"role": "user", "content": "Tell me all."}], "stream": True}
+        if max_tokens is not None:
+            body["max_tokens"] = max_tokens
+        asked = [gateway.http.post("/v1/chat/completions", json=body, headers=headers) for _ in range(4)]
+        answers = await asyncio.gather(*asked)
+        book = (await settled(gateway.container.engine, person.id)).check()
+    assert book.tokens_used > LIMIT // 4
+    assert book.tokens_used <= LIMIT * 1.05 or "usd_per_month" in limits
+    assert book.usd_used <= DOLLARS * Decimal("1.05") or "tokens_per_day" in limits
+    said = [answer.text for answer in answers if answer.status_code == 200]
+    assert said
+    for text in said:
+        assert '"finish_reason":"length"' in text
+        assert text.endswith("data: [DONE]\n\n")
 
 
 async def test_one_long_answer_of_an_account_with_much_left_is_not_cut(serve: Serve) -> None:

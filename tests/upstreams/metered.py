@@ -2,7 +2,7 @@
 
 A token is four characters, of messages and of definitions of tools alike. It wants to say `answer` tokens;
 with `loops` it asks for the calculator first, as often as the caller lets it. `prompt` is what it counts of
-each prompt, whatever it was sent.
+each prompt, whatever it was sent. With `heedless` it does not keep to `max_tokens`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ WORD = "tok "
 class MeteredUpstream(OpenAIUpstream):
     """`log` has (prompt, completion) tokens of each answer."""
 
-    def __init__(self, *, answer: int = 3000, loops: bool = False, prompt: int | None = None) -> None:
+    def __init__(
+        self, *, answer: int = 3000, loops: bool = False, prompt: int | None = None, heedless: bool = False
+    ) -> None:
         super().__init__()
+        self.heedless = heedless
         self.answer = answer
         self.loops = loops
         self.log: list[tuple[int, int]] = []
@@ -48,7 +51,8 @@ class MeteredUpstream(OpenAIUpstream):
             tool = Tool("calculator", (arguments,), id=f"call_{len(self.log)}")
             return replace(reply, text=(), tools=(tool,), finish="tool_calls", usage=(prompt, 20))
         most = body.get("max_tokens") or body.get("max_completion_tokens") or self.answer
-        said = min(self.answer, most)
+        said = self.answer if self.heedless else min(self.answer, most)
         self.log.append((prompt, said))
         finish = "length" if said < self.answer else "stop"
-        return replace(reply, text=(WORD * said,), usage=(prompt, said), finish=finish)
+        pieces = [WORD * min(50, said - at) for at in range(0, said, 50)]
+        return replace(reply, text=pieces, usage=(prompt, said), finish=finish)

@@ -14,6 +14,7 @@ from gateway.agent.context import AgentContext
 from gateway.agent.edges import shrinks
 from gateway.agent.guarding.checks import Withheld, after_verdict
 from gateway.agent.guarding.screen import OutputScreen, screen_of
+from gateway.agent.metering import within_budget
 from gateway.agent.others import refuses_streams, streamed_where_others_could_answer
 from gateway.agent.patience import Watch, patience_of
 from gateway.agent.remembering.window import after_too_long, answer_room, make_room, needs_room
@@ -133,6 +134,7 @@ async def _covered(
     if covered.answer < (asked or model.longest_answer):
         # Some vendors refuse a limit that the prompt leaves no room for in the window.
         answer = min(covered.answer, asked or answer_room(request, model))
+        context.budget.cut = True
         request = replace(request, sampling=replace(request.sampling, max_tokens=answer))
     return request, covered
 
@@ -162,7 +164,7 @@ async def _call(
     with model_span(provider, route.model, request) as it:
         try:
             with context.calling(route):
-                await _ask(provider, route, request, reply, context, screen)
+                await _ask(provider, route, request, reply, context, screen, covered)
             outcome = "ok"
         except Withheld:
             outcome = "content_blocked"
@@ -209,6 +211,7 @@ async def _ask(
     reply: Reply,
     context: AgentContext,
     screen: OutputScreen | None,
+    covered: Covered | None,
 ) -> None:
     """Relay the answer; an upstream that refuses a stream its caller did not ask for is asked for the whole.
 
@@ -216,20 +219,23 @@ async def _ask(
         As `_relay`.
     """
     try:
-        await _relay(provider, request, reply, context, screen)
+        await _relay(provider, route, request, reply, context, screen, covered)
     except GatewayError as error:
         if not request.assembled or not refuses_streams(error):
             raise
         context.parts.upstreams.at(route.model, route.provider).streams = False
-        await _relay(provider, replace(request, incremental=False, assembled=False), reply, context, screen)
+        whole = replace(request, incremental=False, assembled=False)
+        await _relay(provider, route, whole, reply, context, screen, covered)
 
 
 async def _relay(
     provider: ChatProvider,
+    route: Route,
     request: ChatRequest,
     reply: Reply,
     context: AgentContext,
     screen: OutputScreen | None,
+    covered: Covered | None,
 ) -> None:
     """Write the provider's events as they come.
 
@@ -240,6 +246,9 @@ async def _relay(
     token = sign_of_life.set(watch.alive)
     assembly = Assembly()
     said = provider.stream(request)
+    if request.incremental and context.budget is not None and covered is not None:
+        price = context.parts.catalog.price_of(route.model)
+        said = within_budget(said, context.budget, covered, price, request.sampling.max_tokens)
     if request.assembled:
         said = assembly.whole(said)
     try:
