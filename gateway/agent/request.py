@@ -126,4 +126,5 @@ def build_request(
         incremental=turn.incremental,
         context_window=model.context_window,
         max_output_tokens=model.max_output_tokens,
+        thinking_budgets=model.thinking_budgets,
     )

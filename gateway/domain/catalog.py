@@ -122,6 +122,10 @@ class ModelConfig(ConfigModel):
     `max_output_tokens` is the length of an answer that the model can give. It is sent to vendors that demand
     a limit (`anthropic`) where a request has none.
 
+    `thinking_budgets` says that a model of the types `anthropic` and `gemini` can think: for each
+    `reasoning_effort` that a caller may ask for, how many tokens it may think. `none` is always 0. Without
+    budgets, requests that name an effort are refused. A budget is at most half of the request's `max_tokens`.
+
     `provider` may be given as a list: all of `providers` answer for the model, the least busy one first, and
     `provider` is the first of them.
     """
@@ -131,6 +135,7 @@ class ModelConfig(ConfigModel):
     model: str
     context_window: Annotated[int, Field(gt=0)] = 8192
     max_output_tokens: Annotated[int, Field(gt=0)] | None = None
+    thinking_budgets: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
     capabilities: frozenset[Capability] = frozenset()
     price: PriceConfig | None = None
 

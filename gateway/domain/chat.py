@@ -65,8 +65,8 @@ class ChatRequest:
     `model` is the provider's own name of it. `incremental` is False where nobody reads increments: the
     provider then asks its vendor for the whole answer and yields it as one delta. `assembled`: the answer is
     streamed only to see that the upstream works; its caller wants it whole. `extra` holds further fields of
-    OpenAI's body, for providers that speak it. `context_window` and `max_output_tokens` are the model's, by
-    the configuration, for vendors that have to be given them.
+    OpenAI's body, for providers that speak it. `context_window`, `max_output_tokens` and
+    `thinking_budgets` are the model's, by the configuration, for vendors that have to be given them.
     """
 
     model: str
@@ -83,6 +83,7 @@ class ChatRequest:
     assembled: bool = False
     context_window: int | None = None
     max_output_tokens: int | None = None
+    thinking_budgets: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Literal
 
 from gateway.agent.context import AgentContext
-from gateway.agent.guarding.moderation import NOT_ALLOWED, moderated
+from gateway.agent.guarding.moderation import moderated, not_allowed
 from gateway.agent.light import may_use
 from gateway.domain.config.guardrails import GuardMode, GuardSet
 from gateway.domain.events import ProviderEvent
@@ -88,7 +88,7 @@ async def _check_input(
         return await local
     if not may_use(parts.catalog, context.allowed_models, config.model):
         # The key's owner decided who may see its questions; the local guard has the verdict then.
-        return (*await local, NOT_ALLOWED)
+        return (*await local, not_allowed(config))
     verdicts, asked = await asyncio.gather(
         local,
         moderated(parts, config, question, attempts=context.attempts, budget=context.budget),

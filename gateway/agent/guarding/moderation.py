@@ -37,10 +37,14 @@ _SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 
-# In a verdict's place where the caller's key may not use the moderation's model.
-NOT_ALLOWED = Verdict(
-    "moderation", False, 0.0, "The moderation model is not among those that this API key may use.", 0.0
-)
+_UNREADABLE = "The moderation model's answer could not be read."
+
+
+def not_allowed(config: Moderation) -> Verdict:
+    """In a verdict's place where the caller's key may not use the moderation's model."""
+    return _without_verdict(
+        config, "The moderation model is not among those that this API key may use.", perf_counter()
+    )
 
 
 async def moderated(
@@ -51,7 +55,7 @@ async def moderated(
     attempts: list[Attempt],
     budget: TurnBudget | None = None,
 ) -> Verdict:
-    """The model's verdict; where it gives none, the question passes and the verdict says so.
+    """The model's verdict; where it gives none, `config.on_error` decides and the verdict says so.
 
     The reason is a sentence of ours: the model's own words might repeat the question.
     """
@@ -71,19 +75,31 @@ async def moderated(
             budget=budget,
         )
     except GatewayError as error:
-        flagged, reason = False, f"The moderation model did not answer ({error.code})."
-    else:
-        flagged, reason = _read(said)
+        return _without_verdict(config, f"The moderation model did not answer ({error.code}).", started)
+    found = _read(said)
+    if found is None:
+        return _without_verdict(config, _UNREADABLE, started)
+    flagged, reason = found
     return Verdict("moderation", flagged, float(flagged), reason, (perf_counter() - started) * 1000)
 
 
-def _read(said: str) -> tuple[bool, str]:
+def _without_verdict(config: Moderation, reason: str, started: float) -> Verdict:
+    blocks = config.on_error == "block"
+    if blocks:
+        reason = f"The question could not be checked. {reason} Ask again later."
+    return Verdict("moderation", blocks, float(blocks), reason, (perf_counter() - started) * 1000)
+
+
+def _read(said: str) -> tuple[bool, str] | None:
+    """Whether the model objects, and why; None where its answer is no verdict."""
     try:
         found = orjson.loads(said[said.index("{") : said.rindex("}") + 1])
         flagged, category = found["flagged"], found.get("category")
     except (ValueError, KeyError, TypeError, AttributeError):
-        return False, "The moderation model's answer could not be read."
-    if flagged is not True:
+        return None
+    if not isinstance(flagged, bool):
+        return None
+    if not flagged:
         return False, "The moderation model has no objection."
     if category not in _HARMS:
         return True, "The question asks for something that could do harm."

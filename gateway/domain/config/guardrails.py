@@ -45,9 +45,15 @@ class GuardSet(ConfigModel):
 
 
 class Moderation(ConfigModel):
-    """A model that is asked about a question beside the local `unsafe` guard; it costs a call a turn."""
+    """A model that is asked about a question beside the local `unsafe` guard; it costs a call a turn.
+
+    `on_error` decides about questions on which it gives no verdict, because it fails, refuses, is too slow or
+    cannot be read: `allow` lets them pass (fail open), `block` treats them like questions that it objects to
+    (fail closed). The receipt has the reason either way.
+    """
 
     model: str
+    on_error: Literal["allow", "block"] = "allow"
     timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 5
 
 

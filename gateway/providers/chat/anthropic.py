@@ -64,14 +64,14 @@ class AnthropicProvider(ChatProvider):
 
     def refusal(self, request: ChatRequest) -> UnsupportedParameter | None:
         try:
-            refuse_extras(request.extra)
+            refuse_extras(request.extra, thinks=True)
             check(request)
         except UnsupportedParameter as error:
             return error
         return None
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ProviderEvent, None]:
-        refuse_extras(request.extra)
+        refuse_extras(request.extra, thinks=True)
         messages = given_back(request.messages, self.type, self.name, request.model, one_vendor=True)
         if messages is not request.messages:
             request = replace(request, messages=messages)

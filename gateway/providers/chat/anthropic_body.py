@@ -14,9 +14,9 @@ from gateway.domain.chat import ChatRequest
 from gateway.domain.messages import ImagePart, Message, TextPart, ToolCall
 from gateway.domain.usage import estimate_tokens
 from gateway.providers.chat.anthropic_schema import output_schema
-from gateway.providers.chat.anthropic_thinking import apply_thinking
+from gateway.providers.chat.anthropic_thinking import apply_thinking, ask_to_think
 from gateway.providers.chat.images import image_data
-from gateway.providers.chat.openai_extras import refuse_parameters
+from gateway.providers.chat.openai_extras import refuse_parameters, thinking_budget
 from gateway.providers.chat.tool_calls import arguments_of
 from gateway.providers.chat.tool_schema import object_schema
 
@@ -50,6 +50,7 @@ def encode(request: ChatRequest, options: Mapping[str, Any]) -> bytes:
     if request.response_format is not None:
         wanted = {"type": "json_schema", "schema": output_schema(request.response_format.schema or {})}
         body["output_config"] = {**(body.get("output_config") or {}), "format": wanted}
+    ask_to_think(body, thinking_budget(request))
     apply_thinking(body)
     if request.incremental:
         body["stream"] = True
@@ -88,6 +89,7 @@ def check(request: ChatRequest) -> None:
         frequency_penalty=sampling.frequency_penalty or None,
         response_format=wanted is not None and wanted.type == "json_object",
     )
+    thinking_budget(request)
     if sampling.temperature is not None and _top_p(request) is not None:
         raise UnsupportedParameter("This model takes either temperature or top_p.", param="top_p")
     if not all(stop.strip() for stop in sampling.stop):

@@ -11,8 +11,16 @@ _FORCED = frozenset({"any", "tool"})
 _THOUGHTS = frozenset({"thinking", "redacted_thinking"})
 
 
+def ask_to_think(body: dict[str, Any], budget: int | None) -> None:
+    """Put the caller's budget of tokens in place of the operator's `thinking`; 0 is none, None no wish."""
+    if budget == 0:
+        body.pop("thinking", None)
+    elif budget is not None:
+        body["thinking"] = {"type": "enabled", "budget_tokens": max(budget, _LEAST_BUDGET)}
+
+
 def apply_thinking(body: dict[str, Any]) -> None:
-    """Fit the body to its `thinking`, which the operator has asked for; without it nothing changes.
+    """Fit the body to its `thinking`, which operator or caller asked for; without it nothing changes.
 
     A caller's `temperature`, `top_p` and `top_k` are left out: the model thinks at its own. A limit of tokens
     that is no larger than the budget halves it. Thinking is left out where it cannot be: the limit is too

@@ -17,7 +17,7 @@ from gateway.providers.chat.guard import GuardedCall
 from gateway.providers.chat.guard_httpx import GuardedTransport
 from gateway.providers.chat.langchain_provider import LangChainProvider, trusting_nobody
 from gateway.providers.chat.openai_body import response_format
-from gateway.providers.chat.openai_extras import refuse_parameters
+from gateway.providers.chat.openai_extras import refuse_parameters, thinking_budget
 from gateway.providers.chat.openai_headers import own_headers
 from gateway.providers.chat.refusals import error_in_stream
 from gateway.providers.chat.token_counts import TokenCounts
@@ -66,6 +66,7 @@ class GeminiProvider(LangChainProvider):
 
     type = "gemini"
     marks = GeminiMarks()
+    thinks = True
 
     def __init__(
         self, name: str, config: ProviderConfig, timeouts: Timeouts, http: httpx.AsyncClient
@@ -121,6 +122,11 @@ class GeminiProvider(LangChainProvider):
             "stop": list(sampling.stop) or None,
         }
         arguments: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
+        budget = thinking_budget(request)
+        if budget is not None:
+            # The vendor counts thoughts in the limit of the answer.
+            limit = sampling.max_tokens
+            arguments["thinking_budget"] = budget if limit is None else min(budget, limit // 2)
         if request.response_format is not None:
             arguments["response_format"] = response_format(request.response_format)
         return arguments

@@ -53,6 +53,8 @@ class LangChainProvider(ChatProvider):
     """
 
     marks: ClassVar[VendorMarks]
+    # Whether the vendor takes a budget of tokens to think for.
+    thinks: ClassVar[bool] = False
 
     def __init__(
         self, name: str, config: ProviderConfig, timeouts: Timeouts, http: httpx.AsyncClient
@@ -96,7 +98,7 @@ class LangChainProvider(ChatProvider):
 
     def refusal(self, request: ChatRequest) -> UnsupportedParameter | None:
         try:
-            refuse_extras(request.extra)
+            refuse_extras(request.extra, thinks=self.thinks)
             self.arguments(request)
             self.call(request)
         except UnsupportedParameter as error:
@@ -104,7 +106,7 @@ class LangChainProvider(ChatProvider):
         return None
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ProviderEvent, None]:
-        refuse_extras(request.extra)
+        refuse_extras(request.extra, thinks=self.thinks)
         messages = given_back(request.messages, self.type, self.name, request.model, one_vendor=True)
         if messages is not request.messages:
             request = replace(request, messages=messages)

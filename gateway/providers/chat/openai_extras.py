@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.core.exceptions import UnsupportedParameter
+from gateway.domain.chat import ChatRequest
 
 # Each with the values that ask for nothing.
 _HARMLESS: dict[str, tuple[Any, ...]] = {
@@ -28,13 +29,37 @@ def refuse_parameters(**parameters: object) -> None:
             raise UnsupportedParameter(param=name)
 
 
-def refuse_extras(extra: Mapping[str, Any]) -> None:
+def refuse_extras(extra: Mapping[str, Any], *, thinks: bool = False) -> None:
     """For providers of another wire format.
+
+    Args:
+        thinks: the provider has a place for `reasoning_effort` (`thinking_budget`).
 
     Raises:
         UnsupportedParameter: the first of them that asks for something; `param` names it.
     """
     for name, harmless in _HARMLESS.items():
-        value = extra.get(name)
+        value = None if thinks and name == "reasoning_effort" else extra.get(name)
         if value is not None and value not in harmless:
             raise UnsupportedParameter(param=name)
+
+
+def thinking_budget(request: ChatRequest) -> int | None:
+    """Tokens that the model may think for by the caller's `reasoning_effort`; None where there is none.
+
+    Raises:
+        UnsupportedParameter: the configuration has no budget of this model for it.
+    """
+    effort = request.extra.get("reasoning_effort")
+    if effort is None:
+        return None
+    if not request.thinking_budgets:
+        refuse_extras({"reasoning_effort": effort})
+        return None
+    budgets = {"none": 0, **request.thinking_budgets}
+    if not isinstance(effort, str) or effort not in budgets:
+        raise UnsupportedParameter(
+            f"This model takes these values of reasoning_effort: {', '.join(budgets)}.",
+            param="reasoning_effort",
+        )
+    return budgets[effort]

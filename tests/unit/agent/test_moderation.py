@@ -95,6 +95,34 @@ async def test_a_moderator_that_gives_no_verdict_is_noted_and_stops_nobody(reply
     assert [(v["guard"], v["verdict"]) for v in answer.receipt.guardrails] == [("moderation", "pass")]
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [Refusal(500), Refusal(400), Reply(text=("I'd rather not",)), Reply(text=('{"flagged": ',)), says("yes")],
+)
+async def test_with_on_error_block_a_question_without_a_verdict_is_refused(reply: Any) -> None:
+    strict = {"guardrails": {"moderation": {"model": "judge", "on_error": "block"}}}
+    async with OpenAIUpstream() as judge, OpenAIUpstream() as up:
+        judge.script(reply)
+        answer, events = await ask(judge, up, sections=strict)
+        assert not [e for e in events if isinstance(e, TextDelta)]
+        judge.script(says(False))
+        allowed, _ = await ask(judge, up, sections=strict)
+    assert answer.finish_reason == "content_filter"
+    assert answer.blocked_reason is not None
+    assert answer.blocked_reason.startswith("The question could not be checked.")
+    assert [(v["guard"], v["verdict"]) for v in answer.receipt.guardrails] == [("moderation", "block")]
+    assert allowed.content == "Hello, world!"
+
+
+async def test_with_on_error_block_and_flag_a_question_without_a_verdict_is_noted() -> None:
+    strict = {"guardrails": {"moderation": {"model": "judge", "on_error": "block"}}}
+    async with OpenAIUpstream() as judge, OpenAIUpstream() as up:
+        judge.script(Refusal(500))
+        answer, _ = await ask(judge, up, sections=strict, guard=GuardSet(unsafe="flag"))
+    assert answer.content == "Hello, world!"
+    assert answer.receipt.guardrails[0]["verdict"] == "flag"
+
+
 async def test_a_silent_moderator_costs_its_time_and_no_more() -> None:
     sections = {"guardrails": {"moderation": {"model": "judge", "timeout_seconds": 0.05}}}
     async with OpenAIUpstream() as judge, OpenAIUpstream() as up:

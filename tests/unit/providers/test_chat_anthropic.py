@@ -14,7 +14,14 @@ from gateway.core.exceptions import UnsupportedParameter, UpstreamBroken, Upstre
 from gateway.domain.catalog import Catalog, ProviderConfig, Timeouts
 from gateway.domain.catalog_file import parse_catalog
 from gateway.domain.chat import ChatRequest, ResponseFormat, Sampling, ToolChoice, ToolSpec
-from gateway.domain.events import Completed, MessageFields, ProviderEvent, TextDelta, ToolCallDelta
+from gateway.domain.events import (
+    Completed,
+    MessageFields,
+    ProviderEvent,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+)
 from gateway.domain.messages import ImagePart, Message, TextPart, ToolCall, VendorData
 from gateway.domain.usage import Usage
 from gateway.providers.chat.anthropic import AnthropicProvider
@@ -434,3 +441,89 @@ async def test_nonsense_is_broken(up: AnthropicUpstream, http: httpx.AsyncClient
     up.script(Raw([body], content_type="application/json"))
     with pytest.raises(UpstreamBroken):
         await ask(provider(up, http), question(incremental=False))
+
+
+def of_shipped(name: str, **fields: Any) -> ChatRequest:
+    """A question to a shipped model, with what the configuration says of it."""
+    model = shipped().models[name]
+    return question(
+        model.model,
+        context_window=model.context_window,
+        max_output_tokens=model.max_output_tokens,
+        thinking_budgets=model.thinking_budgets,
+        **fields,
+    )
+
+
+@pytest.mark.parametrize("incremental", [True, False])
+@pytest.mark.parametrize("name", CLAUDES)
+@pytest.mark.parametrize(
+    ("effort", "budget"),
+    [("minimal", 1024), ("low", 1024), ("medium", 8192), ("high", 24576), ("none", None)],
+)
+async def test_reasoning_effort_becomes_the_budget_of_a_shipped_model(
+    up: AnthropicUpstream,
+    http: httpx.AsyncClient,
+    name: str,
+    effort: str,
+    budget: int | None,
+    incremental: bool,
+) -> None:
+    up.script(Reply(reasoning=("I ", "think.")))
+    it, asked = (
+        provider(up, http),
+        of_shipped(name, extra={"reasoning_effort": effort}, incremental=incremental),
+    )
+    assert it.refusal(asked) is None
+    events = await ask(it, asked)
+    body = up.calls[-1].body
+    assert body.get("thinking", {}).get("budget_tokens") == budget
+    assert body["max_tokens"] == 64_000
+    assert "reasoning_effort" not in body
+    assert "".join(e.text for e in events if isinstance(e, ReasoningDelta)) == "I think."
+
+
+@pytest.mark.parametrize(
+    ("fields", "budget"),
+    [
+        ({"sampling": Sampling(temperature=0.2)}, 8192),  # the vendor takes none with thoughts
+        ({"sampling": Sampling(top_p=0.5)}, 8192),
+        ({"sampling": Sampling(max_tokens=9000)}, 8192),
+        ({"sampling": Sampling(max_tokens=8192)}, 4096),  # a limit has to be larger than the budget
+        ({"sampling": Sampling(max_tokens=2000)}, None),
+        ({"tools": (CLOCK,), "tool_choice": ToolChoice("required")}, None),
+        ({"tools": (CLOCK,), "tool_choice": ToolChoice("function", "clock")}, None),
+        ({"tools": (CLOCK,)}, 8192),
+        ({"tools": (CLOCK,), "messages": ASKED}, None),  # its calls came without their thoughts
+    ],
+)
+async def test_an_effort_is_asked_for_such_that_the_vendor_takes_it(
+    up: AnthropicUpstream, http: httpx.AsyncClient, fields: dict[str, Any], budget: int | None
+) -> None:
+    asked = of_shipped("claude-sonnet-4-5", extra={"reasoning_effort": "medium"}, **fields)
+    await ask(provider(up, http), asked)
+    assert up.calls[-1].body.get("thinking", {}).get("budget_tokens") == budget
+
+
+async def test_an_effort_comes_before_the_operators_thinking(
+    up: AnthropicUpstream, http: httpx.AsyncClient
+) -> None:
+    it = provider(up, http, **THINKING)
+    await ask(it, of_shipped("claude-haiku-4-5", extra={"reasoning_effort": "none"}))
+    await ask(it, of_shipped("claude-haiku-4-5", extra={"reasoning_effort": "low"}))
+    await ask(it, of_shipped("claude-haiku-4-5"))
+    budgets = [call.body.get("thinking", {}).get("budget_tokens") for call in up.calls]
+    assert budgets == [None, 1024, 2048]
+
+
+@pytest.mark.parametrize("effort", ["extreme", 3, ["low"], {}])
+async def test_an_effort_without_a_budget_is_refused_by_its_name(
+    up: AnthropicUpstream, http: httpx.AsyncClient, effort: Any
+) -> None:
+    it = provider(up, http)
+    refusal = it.refusal(of_shipped("claude-haiku-4-5", extra={"reasoning_effort": effort}))
+    assert refusal is not None
+    assert (refusal.param, "minimal, low, medium, high" in refusal.message) == ("reasoning_effort", True)
+    unable = it.refusal(question(extra={"reasoning_effort": "low"}))
+    assert unable is not None
+    assert unable.param == "reasoning_effort"

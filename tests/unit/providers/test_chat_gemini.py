@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from gateway.core.exceptions import UpstreamBroken, UpstreamError, UpstreamRateLimited, UpstreamRejected
-from gateway.domain.catalog import ProviderConfig, Timeouts
-from gateway.domain.chat import ChatRequest, ToolChoice, ToolSpec
+from gateway.domain.catalog import Catalog, ProviderConfig, Timeouts
+from gateway.domain.catalog_file import parse_catalog
+from gateway.domain.chat import ChatRequest, Sampling, ToolChoice, ToolSpec
 from gateway.domain.events import Completed, ProviderEvent, TextDelta, ToolCallDelta
 from gateway.domain.messages import Message, ToolCall, VendorData
 from gateway.providers.chat.gemini import GeminiProvider
@@ -36,6 +38,10 @@ async def up() -> AsyncIterator[GeminiUpstream]:
 async def http() -> AsyncIterator[httpx.AsyncClient]:
     async with upstream_client(trust_env=False) as client:
         yield client
+
+
+def shipped() -> Catalog:
+    return parse_catalog(Path("provider_config.yaml").read_text(), {})
 
 
 def provider(up: GeminiUpstream, http: httpx.AsyncClient, **options: Any) -> GeminiProvider:
@@ -256,3 +262,41 @@ async def test_parts_of_null_errors_in_lists_and_openais_marker_are_read(
     up.script(Raw([b"data: " + json.dumps(error).encode() + b"\n\n"], content_type="text/event-stream"))
     with pytest.raises(UpstreamRateLimited):
         await ask(provider(up, http))
+
+
+@pytest.mark.parametrize(
+    ("effort", "limit", "budget"),
+    [
+        ("low", None, 1024),
+        ("medium", None, 8192),
+        ("high", 4000, 2000),
+        ("none", None, 0),
+        (None, None, None),
+    ],
+)
+@pytest.mark.parametrize("incremental", [True, False])
+async def test_reasoning_effort_becomes_the_budget_of_the_shipped_model(
+    up: GeminiUpstream,
+    http: httpx.AsyncClient,
+    effort: str | None,
+    limit: int | None,
+    budget: int | None,
+    incremental: bool,
+) -> None:
+    model = shipped().models[SHIPPED]
+    await ask(
+        provider(up, http),
+        extra={} if effort is None else {"reasoning_effort": effort},
+        sampling=Sampling(max_tokens=limit),
+        thinking_budgets=model.thinking_budgets,
+        incremental=incremental,
+    )
+    thinking = up.calls[-1].body.get("generationConfig", {}).get("thinkingConfig", {})
+    assert thinking.get("thinking_budget") == budget  # the vendor reads both spellings of its fields
+
+
+async def test_an_effort_without_a_budget_is_refused(up: GeminiUpstream, http: httpx.AsyncClient) -> None:
+    asked = ChatRequest(SHIPPED, HELLO, extra={"reasoning_effort": "low"})
+    refusal = provider(up, http).refusal(asked)
+    assert refusal is not None
+    assert refusal.param == "reasoning_effort"
