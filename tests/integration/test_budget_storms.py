@@ -17,7 +17,7 @@ from tests.gateway_server import Gateway, running_gateway
 from tests.ledger_book import settled
 from tests.upstreams.http_server import Call, Reply
 from tests.upstreams.metered import WORD, MeteredUpstream
-from tests.upstreams.openai_server import OpenAIUpstream, Reply
+from tests.upstreams.openai_server import OpenAIUpstream
 
 LIMIT = 20_000
 DOLLARS = Decimal("0.02")
@@ -164,6 +164,8 @@ async def test_tools_and_calls_of_the_gateways_own_are_reserved_with_short_answe
     assert codes(answers)[429] > 0
     assert codes(answers)[200] >= 2
     assert book.tokens_used == up.billed <= LIMIT * 1.05
+
+
 @pytest.mark.parametrize("limits", [{"tokens_per_day": LIMIT}, {"usd_per_month": str(DOLLARS)}])
 @pytest.mark.parametrize("max_tokens", [None, 500])
 async def test_streams_that_go_on_past_what_was_reserved_end_at_the_limit(
