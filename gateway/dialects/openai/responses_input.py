@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from gateway.core.exceptions import UnsupportedParameter, ValidationFailed
 from gateway.dialects.openai.client_tools import ClientTools, custom_call, custom_input
 from gateway.dialects.openai.files import image_address, raw_part
+from gateway.dialects.openai.response_history import History
 from gateway.dialects.openai.responses_body import InputItem, InputPart
-from gateway.dialects.openai.thoughts import as_vendor_data, thoughts_of
+from gateway.dialects.openai.thoughts import thoughts_of
 from gateway.domain.messages import Content, ImagePart, Message, RawPart, TextPart, ToolCall
 
 _TEXTS = ("input_text", "output_text", "text")
@@ -33,7 +33,7 @@ def input_messages(given: Sequence[InputItem], tools: ClientTools) -> tuple[Mess
     Raises:
         ValidationFailed, UnsupportedParameter: `param` is the path of the item.
     """
-    messages: list[Message] = []
+    history = History()
     thoughts = ""
     for at, item in enumerate(given):
         path, kind = f"input.{at}", kind_of(item)
@@ -41,19 +41,19 @@ def input_messages(given: Sequence[InputItem], tools: ClientTools) -> tuple[Mess
             thoughts += thoughts_of(item)
             continue
         if kind in ("function_call", "custom_tool_call"):
-            _add_call(messages, _call(item, path, tools), thoughts)
+            history.call(_call(item, path, tools), thoughts)
             thoughts = ""
         elif kind == "message":
-            messages.append(_said(item, path))
+            history.say(_said(item, path))
             thoughts = thoughts if item.role == "assistant" else ""
         elif kind in ("function_call_output", "custom_tool_call_output"):
-            messages.append(_result(item, messages, path))
+            history.result(_result(item, path))
         elif kind == "item_reference":
             if not item.id:
                 raise ValidationFailed("A reference needs the id of its item.", param=f"{path}.id")
         elif kind not in _LEFT_OUT:
             raise UnsupportedParameter("Input of this type is not supported here.", param=f"{path}.type")
-    return tuple(messages)
+    return history.messages
 
 
 def kind_of(item: InputItem) -> str:
@@ -144,22 +144,12 @@ def _call(item: InputItem, path: str, tools: ClientTools) -> ToolCall:
     return ToolCall(item.call_id, name, item.arguments or "{}")
 
 
-def _add_call(messages: list[Message], call: ToolCall, thoughts: str) -> None:
-    if not messages or messages[-1].role != "assistant":
-        messages.append(Message("assistant"))
-    last = messages[-1]
-    vendor = last.vendor or as_vendor_data(thoughts)
-    messages[-1] = replace(last, tool_calls=(*last.tool_calls, call), vendor=vendor)
-
-
-def _result(item: InputItem, before: Sequence[Message], path: str) -> Message:
+def _result(item: InputItem, path: str) -> Message:
     if not item.call_id:
         raise ValidationFailed("An output needs the call_id of its call.", param=f"{path}.call_id")
     if item.output is None:
         raise ValidationFailed("An output is missing.", param=f"{path}.output")
-    names = {call.id: call.name for message in before for call in message.tool_calls}
-    content = _content(item.output, f"{path}.output")
-    return Message("tool", content, tool_call_id=item.call_id, name=names.get(item.call_id))
+    return Message("tool", _content(item.output, f"{path}.output"), tool_call_id=item.call_id)
 
 
 def _content(content: Sequence[InputPart], path: str) -> Content:
