@@ -176,15 +176,17 @@ def _messages(messages: tuple[Message, ...]) -> list[dict[str, Any]]:
 def _make_ids_unique(messages: list[dict[str, Any]]) -> None:
     """Rename calls whose id an earlier call has, and their results: some vendors begin at 0 in a turn."""
     seen: set[str] = set()
+    used: dict[str, int] = {}
     open_calls: dict[str, deque[str]] = {}
     for message in messages:
         content = message["content"]
         for at, block in enumerate(content):
             if block["type"] == "tool_use":
                 id_ = block["id"]
-                new = next(
-                    name for name in (id_, *(f"{id_}_{n}" for n in range(2, 10_000))) if name not in seen
-                )
+                new = id_
+                while new in seen:
+                    used[id_] = used.get(id_, 1) + 1
+                    new = f"{id_}_{used[id_]}"
                 seen.add(new)
                 open_calls.setdefault(id_, deque()).append(new)
                 content[at] = {**block, "id": new}

@@ -50,6 +50,8 @@ class ToolCallPieces:
         self._by_key: dict[Hashable, _Call] = {}
         self._by_id: dict[str, _Call] = {}
         self._ids: set[str] = set()
+        # Named calls whose first event is still to come.
+        self._waiting: dict[int, _Call] = {}
         self._last: _Call | None = None
 
     def __len__(self) -> int:
@@ -105,8 +107,10 @@ class ToolCallPieces:
             return events
         call.id = call.id or call_id
         call.name = _name_of(call.name, name)
-        if call.name is not None and arguments:
-            events.append(self._event(call))
+        if call.name is not None:
+            self._waiting[call.index] = call
+            if arguments:
+                events.append(self._event(call))
         return events
 
     def finish(self) -> list[ToolCallDelta]:
@@ -128,18 +132,15 @@ class ToolCallPieces:
         if not call.id or call.id in self._ids:
             call.id = f"call_{uuid.uuid4().hex}"
         self._ids.add(call.id)
+        self._waiting.pop(call.index, None)
         call.begun = True
         return ToolCallDelta(call.index, call.id, call.name, call.arguments, dict(call.extra))
 
     def _others(self, call: _Call) -> list[ToolCallDelta]:
         """The calls before this one whose names cannot go on any more."""
-        if call is self._last or call.begun:
+        if call is self._last or call.begun or not self._waiting:
             return []
-        return [
-            self._event(other)
-            for other in self._calls[: call.index]
-            if other.name is not None and not other.begun
-        ]
+        return [self._event(self._waiting[at]) for at in sorted(self._waiting) if at < call.index]
 
     def _begin(self, call_id: str | None) -> _Call:
         call = _Call(len(self._calls), call_id)

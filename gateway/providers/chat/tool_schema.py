@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 _JOINED = ("allOf", "anyOf", "oneOf")
 _TOP = frozenset({*_JOINED, "$ref", "not", "enum", "const"})
-# Variants may hold variants; a schema that refers to itself ends here.
+# Variants may hold variants, and refer to themselves: so deep, and so many in all, they are joined.
 _DEPTH = 8
+_MOST = 256
 
 
 def object_schema(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -18,19 +20,22 @@ def object_schema(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """
     if _TOP.isdisjoint(parameters):
         return {**parameters, "type": "object"}
-    return {**_flat(parameters, parameters, _DEPTH), "type": "object"}
+    return {**_flat(parameters, parameters, _DEPTH, Counter()), "type": "object"}
 
 
-def _flat(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> dict[str, Any]:
+def _flat(
+    schema: Mapping[str, Any], root: Mapping[str, Any], depth: int, joined_so_far: Counter[str]
+) -> dict[str, Any]:
+    joined_so_far["schemas"] += 1
     schema = _resolved(schema, root, depth)
     out = {name: value for name, value in schema.items() if name not in _TOP}
     properties = dict(_mapping(schema.get("properties")))
     required = dict.fromkeys(_names(schema.get("required")))
     for joined in _JOINED if depth else ():
         variants = [
-            _flat(variant, root, depth - 1)
-            for variant in _list(schema.get(joined))
-            if isinstance(variant, Mapping)
+            _flat(variant, root, depth - 1, joined_so_far)
+            for variant in _list(schema.get(joined))[:_MOST]
+            if isinstance(variant, Mapping) and joined_so_far["schemas"] < _MOST
         ]
         for name, options in _properties(variants).items():
             properties.setdefault(name, options[0] if len(options) == 1 else {"anyOf": options})

@@ -79,6 +79,12 @@ def test_calls_with_the_ids_of_earlier_ones_get_others_for_anthropic() -> None:
     assert [results[call] for call in calls] == ["a", "b", "c", "d"]
 
 
+def test_many_calls_of_one_id_are_written_in_time() -> None:
+    history = [USER, *(message for _ in range(3000) for message in round_of("0", "a"))]
+    written = anthropic(*history)["messages"]
+    assert len({message["content"][0]["id"] for message in written[1::2]}) == 3000
+
+
 SHOT = Message("tool", (TextPart("A shot"), ImagePart(PNG)), tool_call_id="c1")
 PLAIN = Message("tool", "42", tool_call_id="c2")
 TWO = Message("assistant", tool_calls=(ToolCall("c1", "look", "{}"), ToolCall("c2", "sum", "{}")))
@@ -134,6 +140,8 @@ DEFS = {"$defs": {"T": {"type": "object", "properties": {"a": A}, "required": ["
         ({"$ref": "https://example.org/schema"}, {}, None),
         ({"$ref": "#/$defs/R", "$defs": {"R": {"$ref": "#/$defs/R"}}}, {}, None),
         ({"anyOf": [True, 5, None]}, {}, None),
+        ({"$ref": "#/$defs/M", "$defs": {"M": {"anyOf": [{"$ref": "#/$defs/M"}] * 40}}}, {}, None),
+        ({"anyOf": [{"properties": {"a": A}}] * 5000}, {"a": A}, None),
         ({"anyOf": "x", "properties": []}, {}, None),
     ],
 )
