@@ -19,6 +19,7 @@ from tests.upstreams.http_server import Call, Reply
 from tests.upstreams.metered import WORD, MeteredUpstream
 from tests.upstreams.openai_server import OpenAIUpstream
 
+pytestmark = pytest.mark.usefixtures("patient_engines")
 LIMIT = 20_000
 DOLLARS = Decimal("0.02")
 Serve = Callable[..., AbstractAsyncContextManager[Gateway]]
