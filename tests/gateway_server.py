@@ -142,7 +142,7 @@ async def running_gateway(
         gateway = Gateway(
             url, httpx.AsyncClient(base_url=url, timeout=PATIENT_SECONDS, limits=ALL_AT_ONCE), app
         )
-        await _forget_attempts(gateway)
+        await forget_attempts(gateway)
         async with gateway.http:
             yield gateway
     finally:
@@ -154,7 +154,7 @@ def _nothing() -> None:
     return
 
 
-async def _forget_attempts(gateway: Gateway) -> None:
+async def forget_attempts(gateway: Gateway) -> None:
     """All tests call from one network address: what others got wrong there must not slow this one down."""
     valkey = gateway.container.valkey
     while await valkey.ping():

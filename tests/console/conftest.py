@@ -15,7 +15,7 @@ from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from gateway.console.site import DIST
 from tests.console.browser import Watch, executable, running_browser, sign_in, watched
-from tests.gateway_server import PASSWORD, Gateway, Person, running_gateway
+from tests.gateway_server import PASSWORD, Gateway, Person, forget_attempts, running_gateway
 from tests.upstreams.openai_server import OpenAIUpstream
 
 # Events are awaited, not time; this is only for what never comes, on a machine that has much else to do.
@@ -110,12 +110,14 @@ async def gateway(
 @pytest_asyncio.fixture(loop_scope="session")
 async def profile(browser: Browser, gateway: Gateway) -> AsyncIterator[tuple[BrowserContext, Watch]]:
     """A fresh browser profile, and the watch over it."""
+    await forget_attempts(gateway)
     async with watched(browser, gateway.url) as profile:
         yield profile
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def person(gateway: Gateway) -> Person:
+    await forget_attempts(gateway)
     return await gateway.sign_up()
 
 
