@@ -14,6 +14,7 @@ from gateway.core.exceptions import BodyTooLarge
 from gateway.dialects.errors import error_response_parts
 
 LINGER_SECONDS: Final = 10.0
+_MOST_DIGITS: Final = 19
 
 
 class BodyLimit:
@@ -62,7 +63,8 @@ def body_length(scope: Scope) -> int | None:
         if name == b"transfer-encoding":
             return 0
         if name == b"content-length":
-            length = int(value) if value.isdigit() else 0
+            # Leading zeros may make it longer than what `int` reads.
+            length = int(value.lstrip(b"0")[:_MOST_DIGITS] or b"0") if value.isdigit() else 0
     return length
 
 
