@@ -105,9 +105,9 @@ class Scene:
 
 @asynccontextmanager
 async def scene(
-    database_url: str, redis_url: str, directory: Path, *, silence: float = SILENCE
+    database_url: str, redis_url: str, directory: Path, *, silence: float = SILENCE, reset: float = RESET
 ) -> AsyncIterator[Scene]:
-    """`silence` is how many seconds a call may take."""
+    """`silence` is how many seconds a call may take, `reset` how many a breaker stays open."""
     async with AsyncExitStack() as stack:
         failing = await stack.enter_async_context(OpenAIUpstream())
         healthy = await stack.enter_async_context(OpenAIUpstream())
@@ -123,7 +123,7 @@ async def scene(
             "routing": {"light": "first", "heavy": "first"},
             "fallbacks": {"first": ["second"]},
             "timeouts": {"live": silence, "first_token": silence, "connect": 1},
-            "circuit_breaker": {"failures": FAILURES, "reset_seconds": RESET},
+            "circuit_breaker": {"failures": FAILURES, "reset_seconds": reset},
             "retry": {"attempts": 3, "budget_ratio": 0.2},
             "tiers": {"free": {}},
         }

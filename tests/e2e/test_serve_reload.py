@@ -19,7 +19,7 @@ import yaml
 
 from tests.serving import GATEWAY, Served, gateway_environment
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(400)
 PASSWORD = "correct horse battery staple"
 
 
@@ -47,7 +47,7 @@ class Asked:
 
     async def until_all_serve(self, model: str) -> None:
         """Until twenty answers in a row list the model: both workers answer about every other."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(150):
             in_a_row = 0
             while in_a_row < 20:
                 in_a_row = in_a_row + 1 if model in await self.models() else 0
@@ -85,7 +85,7 @@ async def test_every_worker_follows_a_signal_and_without_valkey_an_administrator
 
         path.write_text("providers: {a: {type: mock}}\nmodells: {}\n")
         os.kill(served.pid, signal.SIGHUP)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(150):
             while served.output.count("configuration_rejected") < 2:  # noqa: ASYNC110 - lines come from a thread
                 await asyncio.sleep(0.05)
         assert re.search(r'providers\.yaml:2.*"configuration_rejected"', served.output)

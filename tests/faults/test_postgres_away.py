@@ -80,9 +80,9 @@ async def test_a_pool_without_a_connection_to_give_refuses_at_once(
         (here, _) = containers(one)
         held = [await here.container.engine.connect() for _ in range(2)]
         heard = await asyncio.gather(*(say(one.here, caller) for _ in range(20)))
-        await _serves(heard, 2.0 + 2.0)
+        await _serves(heard, WAIT)
         late = await asyncio.gather(*(say(one.here, caller) for _ in range(20)))
-        await _serves(late, 1.0)
+        await _serves(late, 2.0)  # less than what the first ones waited for a connection
         assert (await one.here.http.get("/health/live")).status_code == 200
         assert (await say(one.there, caller)).honest() == "done"
         for connection in held:

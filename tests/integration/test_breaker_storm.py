@@ -25,6 +25,12 @@ async def impatient(database_url: str, clean_redis: str, tmp_path: Path) -> Asyn
         yield made
 
 
+@pytest.fixture
+async def lasting(database_url: str, clean_redis: str, tmp_path: Path) -> AsyncIterator[Scene]:
+    async with scene(database_url, clean_redis, tmp_path, silence=30, reset=600) as made:
+        yield made
+
+
 async def test_a_storm_is_answered_by_the_healthy_and_costs_few_calls_more(impatient: Scene) -> None:
     stage = impatient
     stage.failing.script(*bad_weather(400))
@@ -40,7 +46,6 @@ async def test_a_storm_is_answered_by_the_healthy_and_costs_few_calls_more(impat
 async def test_one_request_of_all_workers_probes_and_then_the_upstream_is_asked_again(stage: Scene) -> None:
     stage.failing.script(Refusal(500))
     await stage.blow(24, concurrency=4)
-    await stage.until_all("open")
     gate = asyncio.Event()
     stage.failing.script(Reply(gate=gate))
     await stage.until_all("half_open")
@@ -59,7 +64,8 @@ async def test_one_request_of_all_workers_probes_and_then_the_upstream_is_asked_
     assert {await stage.ask(number, figures) for number in range(4)} == {"first"}
 
 
-async def test_a_breaker_is_shown_to_those_who_may_use_its_model(stage: Scene) -> None:
+async def test_a_breaker_is_shown_to_those_who_may_use_its_model(lasting: Scene) -> None:
+    stage = lasting
     stage.failing.script(Refusal(500))
     await stage.blow(24, concurrency=4)
     await stage.until_all("open")
@@ -114,9 +120,11 @@ async def test_an_answer_from_nobody_says_when_to_come_back(stage: Scene) -> Non
         "messages": [{"role": "user", "content": "Hi"}],
         "gateway": {"fallbacks": []},
     }
-    await stage.until_all("open")
     answer = await stage.workers[0].http.post("/v1/chat/completions", json=body, headers=key)
-    assert answer.status_code == 503, answer.text
+    # On a busy machine the breaker's second may be over: this request was the probe, and opened it again.
+    async with asyncio.timeout(20):
+        while answer.status_code != 503:
+            answer = await stage.workers[0].http.post("/v1/chat/completions", json=body, headers=key)
     assert answer.json()["error"]["code"] == "circuit_open"
     assert answer.headers["retry-after"] == "1"
     assert 0 < int(answer.headers["retry-after-ms"]) <= 1000
