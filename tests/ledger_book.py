@@ -56,7 +56,7 @@ async def book(engine: AsyncEngine, user_id: UUID | str) -> Book:
 
 async def settled(engine: AsyncEngine, user_id: UUID | str) -> Book:
     """The account's book once nothing is reserved any more: turns end after their clients have gone."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while (found := await book(engine, user_id)).leases:  # noqa: ASYNC110 - rows tell nobody
             await asyncio.sleep(0.01)
     return found.check()

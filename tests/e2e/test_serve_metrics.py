@@ -173,7 +173,7 @@ async def test_metrics_of_two_workers_equal_what_was_sent_and_what_the_ledger_ho
             world.sent.requests["GET", "unmatched", "404"] += 1
     sent = world.sent
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         # A request is counted when its last byte is out, which its client may have read by then.
         while True:
             said = await world.scrape()

@@ -166,7 +166,7 @@ class Ledgers:
 
     async def _none_idle_in_transaction(self) -> None:
         """A transaction may be found between two of its statements; one that stays there is forgotten."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await rows(  # noqa: ASYNC110 - rows tell nobody
                 self.engine,
                 "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"

@@ -49,7 +49,7 @@ async def test_postgresql_on_a_full_disk_refuses_turns_and_goes_on_reading(
                 assert read.status_code == 200
                 assert {item["content"] for item in read.json()["items"]} == {"Before", "Hello, world!"}
             disk.free()
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(30):
                 while (await say(one.here, caller, "After")).honest() != "done":  # noqa: ASYNC110
                     await asyncio.sleep(0.1)
             await one.ledgers.check(seconds=60)

@@ -57,7 +57,7 @@ class Worker:
 
     async def until(self, state: BreakerState, failures: int | None = None) -> None:
         """What the others found out arrives by itself."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 [view] = self.upstreams.view()
                 if view.state == state and failures in (None, view.failures):
@@ -153,7 +153,7 @@ async def test_a_probe_that_is_given_back_is_free_for_another_worker(pair: tuple
     assert await there.probe() is None
     here.upstreams.give_back(here.upstream, token)
     await here.upstreams._breakers.told()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while await there.probe() is None:  # noqa: ASYNC110 - nobody is told when it may
             await asyncio.sleep(0.005)
 
@@ -165,7 +165,7 @@ async def test_a_probe_whose_worker_dies_expires(clean_redis: str) -> None:
         assert await dead.probe() is not None
     async with worker(clean_redis, lease=0.2) as alive:
         await alive.until("half_open")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while await alive.probe() is None:  # noqa: ASYNC110 - the lease runs out in Valkey
                 await asyncio.sleep(0.01)
 
@@ -236,7 +236,7 @@ async def test_a_key_of_another_kind_leaves_the_worker_to_itself(clean_redis: st
 
 async def granted(worker_: Worker) -> str:
     """A probe, once it is time for one."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             probe = await worker_.probe_where_open()
             if probe is not None:

@@ -270,7 +270,7 @@ async def test_a_services_turn_is_cancelled_with_its_client_and_kept_as_far_as_i
                 conversation = json.loads(line[6:])["conversation_id"]
             if line == "event: delta":
                 break
-    await asyncio.wait_for(first.calls[0].disconnected.wait(), 5)
+    await asyncio.wait_for(first.calls[0].disconnected.wait(), 30)
     last = await wait_for_status(gateway, person, conversation, "cancelled")
     assert last["content"] == "Hello, "
     # The conversation is usable again.

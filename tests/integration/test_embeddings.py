@@ -383,9 +383,9 @@ async def test_a_caller_who_leaves_is_not_waited_for(
 ) -> None:
     upstream.script(Silence())
     asking = asyncio.create_task(client.embeddings.create(model="small", input="text"))
-    await asyncio.wait_for(upstream.wait_for_calls(1), 10)
+    await asyncio.wait_for(upstream.wait_for_calls(1), 30)
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
-    await asyncio.wait_for(upstream.calls[0].disconnected.wait(), 10)
+    await asyncio.wait_for(upstream.calls[0].disconnected.wait(), 30)
     await settled(gateway.container.engine, person.id)
     assert [row["outcome"] for row in await ledger(gateway, person)] == ["cancelled"]

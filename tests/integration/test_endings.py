@@ -76,7 +76,7 @@ class Stream:
 
     async def status(self) -> str:
         """How it ended."""
-        name, data = (await asyncio.wait_for(self.rest, 10))[-1]
+        name, data = (await asyncio.wait_for(self.rest, 30))[-1]
         assert name == "done", data
         return data["message"]["status"]
 
@@ -245,7 +245,7 @@ async def test_noise_on_the_channel_ends_nothing_and_the_listener_listens_on(red
     owner = Principal(user_id=uuid4(), kind="person", session_id=uuid4())
     turn = tasks.start(lambda turn: asyncio.Event().wait(), owner=owner)
     async with endings.watching():
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not (await valkey.execute("PUBSUB", "NUMSUB", CHANNEL))[1]:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         for noise in (

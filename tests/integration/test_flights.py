@@ -45,7 +45,7 @@ class Asking:
         return await call
 
     async def until(self, count: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(self.calls) < count:
                 self._more.clear()
                 await self._more.wait()

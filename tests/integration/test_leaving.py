@@ -64,7 +64,7 @@ async def live(gateway: Gateway) -> Person:
     wrong = {"email": person.email, "password": "wrong" * 3}
     await gateway.http.post("/api/auth/login", json=wrong)
     await gateway.http.post("/api/auth/password/forgot", json={"email": person.email})
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         # It is prepared in the background, and tells nobody when.
         while not await sql(gateway, "SELECT 1 FROM password_resets WHERE user_id = :id", id=UUID(person.id)):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -194,7 +194,7 @@ async def test_running_turns_end_with_their_account_and_leave_no_name(
     assert len(gateway.container.tasks) == 2
     answer = await gateway.http.request("DELETE", ME, json={"password": PASSWORD}, headers=person.headers)
     assert answer.status_code == 204, answer.text
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await gateway.container.tasks.idle()
     for stream in streams:
         assert await stream.aread()

@@ -162,7 +162,7 @@ async def test_what_a_dead_process_had_reserved_comes_back_once_though_all_sweep
     for account in (user, *others):
         for seconds in (-1, -1, 60):
             await turns.reserve(wish(account, lease_seconds=seconds))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while (await asyncio.gather(*(turns.return_expired() for _ in range(6)))) != [0] * 6:
             pass
     for account in (user, *others):

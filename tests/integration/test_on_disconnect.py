@@ -123,7 +123,7 @@ async def test_a_keys_turn_is_called_off_before_its_first_word_and_charged_once(
     upstream.script(Reply(text=WORDS, gate=asyncio.Event(), gate_at=0, usage=(7, 20)))
     leaver = await by_key(gateway)
     await leaver.leave(DOORS[name], upstream, after="nothing")
-    await asyncio.wait_for(upstream.calls[0].disconnected.wait(), 5)
+    await asyncio.wait_for(upstream.calls[0].disconnected.wait(), 30)
     used, outcomes, kept = await leaver.ledger()
     assert outcomes == ["cancelled"]
     assert kept == ([("cancelled", "")] if DOORS[name].kept else [])
@@ -137,7 +137,7 @@ async def test_a_keys_turn_is_called_off_in_the_middle_and_charged_for_what_was_
     upstream.script(Reply(text=WORDS, gate=asyncio.Event(), gate_at=5, usage=(7, 20)))
     leaver = await by_key(gateway)
     await leaver.leave(DOORS[name], upstream, after="word4 ")
-    await asyncio.wait_for(upstream.calls[0].disconnected.wait(), 5)
+    await asyncio.wait_for(upstream.calls[0].disconnected.wait(), 30)
     used, outcomes, kept = await leaver.ledger()
     assert outcomes == ["cancelled"]
     assert kept == ([("cancelled", "".join(WORDS[:5]))] if DOORS[name].kept else [])

@@ -182,7 +182,7 @@ async def test_a_client_that_goes_away_ends_all_choices(
         asking.cancel()
         await asyncio.wait({asking})
     for call in upstream.calls:
-        await asyncio.wait_for(call.disconnected.wait(), 5)
+        await asyncio.wait_for(call.disconnected.wait(), 30)
     assert await outcomes(gateway, person) == ["cancelled"] * 3
     assert await reserved(gateway, person) == 0
 

@@ -49,7 +49,7 @@ async def limiter(redis_url: str) -> AsyncIterator[RateLimiter]:
 
 
 async def until_up(app: AccountApp) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not app.container.valkey.available:  # noqa: ASYNC110 - the breaker has no event
             await asyncio.sleep(0.01)
 

@@ -345,9 +345,9 @@ async def test_a_service_that_leaves_is_not_answered_twice(
     asking = asyncio.create_task(
         gateway.http.post(GENERATE, json={"role": "named", "payload": "x"}, headers=headers)
     )
-    await asyncio.wait_for(upstream.wait_for_calls(1), 10)
+    await asyncio.wait_for(upstream.wait_for_calls(1), 30)
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
-    await asyncio.wait_for(upstream.calls[0].disconnected.wait(), 10)
+    await asyncio.wait_for(upstream.calls[0].disconnected.wait(), 30)
     await settled(gateway.container.engine, person.id)
     assert len(upstream.calls) == 1

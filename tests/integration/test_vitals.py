@@ -15,7 +15,7 @@ from tests.upstreams.openai_server import OpenAIUpstream, Refusal, Reply
 
 async def until(gateway: Gateway, name: str, value: float, **labels: str) -> None:
     """Wait for the gauge, which is looked at once a second."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while await _gauge(gateway, name, labels) != value:  # noqa: ASYNC110 - a gauge tells nobody
             await asyncio.sleep(0.1)
 

@@ -258,7 +258,7 @@ async def test_a_turn_that_is_cancelled_takes_its_tool_with_it() -> None:
                 asked, asked.messages, guard=OFF, allowed_models=None, attempts=[], emit=lambda event: None
             )
         )
-        await asyncio.wait_for(Probe.started.wait(), 10)
+        await asyncio.wait_for(Probe.started.wait(), 30)
         task.cancel()
         await asyncio.wait({task})
     assert Probe.together == 0

@@ -185,7 +185,7 @@ async def test_a_question_is_not_put_twice_when_a_kept_connection_ends(
 async def test_a_kept_connection_that_was_closed_meanwhile_is_not_used(http: httpx.AsyncClient) -> None:
     async with serving(Server(OK + CLOSE, OK)) as server:
         assert await post(http, server.url) == b"ok"
-        await asyncio.wait_for(server.ended.wait(), 5)
+        await asyncio.wait_for(server.ended.wait(), 30)
         await asyncio.sleep(0.01)  # on loopback, the end is there as soon as the loop looks again
         assert await post(http, server.url) == b"ok"
     assert server.connections == 2

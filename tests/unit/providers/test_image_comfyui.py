@@ -196,7 +196,7 @@ async def test_a_run_that_never_ends_is_called_off(comfyui: ComfyUIUpstream) -> 
 async def test_a_caller_who_leaves_calls_the_run_off(comfyui: ComfyUIUpstream) -> None:
     comfyui.misbehaviour = "hang"
     running = asyncio.create_task(run(comfyui.url, request(width=16, height=16)))
-    await asyncio.wait_for(comfyui.queued.wait(), 10)
+    await asyncio.wait_for(comfyui.queued.wait(), 30)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 

@@ -13,7 +13,7 @@ END = TurnFailed(GatewayError(), "r")
 
 
 async def read(channel: EventChannel) -> list[ChatEvent]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         return [event async for event in channel.follow()]
 
 

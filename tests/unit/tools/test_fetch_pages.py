@@ -199,7 +199,7 @@ async def test_an_endless_page_is_cut_at_its_size(site: PageServer) -> None:
 
     assert outcome.ok
     assert "of 99999; to read on, use start=8000; the page is longer than what is read" in outcome.content
-    await asyncio.wait_for(site.gone.wait(), 10)
+    await asyncio.wait_for(site.gone.wait(), 30)
 
 
 def _bomb() -> bytes:
@@ -266,19 +266,19 @@ async def test_a_page_that_falls_silent_is_given_up(site: PageServer) -> None:
 
     assert outcome.error == "timeout"
     assert "0.3 seconds" in outcome.content
-    await asyncio.wait_for(site.gone.wait(), 10)
+    await asyncio.wait_for(site.gone.wait(), 30)
 
 
 async def test_a_fetch_that_is_cancelled_hangs_up(site: PageServer) -> None:
     site.pages["/"] = Answer((b"<html>begun",), hang=True)
     fetch = tool(site)
     task = asyncio.ensure_future(fetch.run(FetchArguments(url=f"http://127.0.0.1:{site.port}/")))
-    await asyncio.wait_for(site.answering.wait(), 10)
+    await asyncio.wait_for(site.answering.wait(), 30)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
 
-    await asyncio.wait_for(site.gone.wait(), 10)
+    await asyncio.wait_for(site.gone.wait(), 30)
     await fetch.aclose()
 
 

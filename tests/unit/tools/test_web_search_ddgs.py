@@ -120,7 +120,7 @@ async def test_engines_that_cannot_be_reached_are_a_sentence(site: PageServer) -
 async def test_a_silent_engine_costs_no_more_than_the_deadline(site: PageServer) -> None:
     site.pages["/text"] = site.pages["/news"] = Answer((b"<html>",), hang=True)
 
-    outcome = await asyncio.wait_for(run(0.5), 15)
+    outcome = await asyncio.wait_for(run(0.5), 30)
 
     assert outcome.error == "timeout"
 
@@ -130,7 +130,7 @@ async def test_the_loop_goes_on_while_engines_are_waited_for(site: PageServer) -
     searching = asyncio.ensure_future(run(2))
 
     # Answered on this very loop: were it blocked by the search, nobody would answer.
-    await asyncio.wait_for(site.answering.wait(), 10)
+    await asyncio.wait_for(site.answering.wait(), 30)
 
     assert not searching.done()
     assert (await searching).error == "timeout"
