@@ -4,6 +4,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 
 # Test processes; each has its own database in one PostgreSQL. One more than there are cores: tests wait for servers half of the time.
+# Each process has its own stretch of the tests, and so few browsers and gateways start; who is done takes from others.
 JOBS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1 )))
 
 # The first Python that fits and can make virtual environments; `make PYTHON=… run` names another.
@@ -42,7 +43,7 @@ install-dev:
 
 test: install-dev ## run the whole test suite on real PostgreSQL and Valkey
 	@$(BIN)/python scripts/build_console.py --optional
-	@$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 $(EXAMPLES)
+	@$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --dist worksteal $(EXAMPLES)
 
 # Property tests look for new examples whenever they run; a change is judged by the same ones each time.
 check: EXAMPLES := --hypothesis-profile=ci
