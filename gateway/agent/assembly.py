@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from gateway.core.fairness import fairly
-from gateway.domain.events import ProviderEvent, ReasoningDelta, TextDelta, ToolCallDelta
+from gateway.domain.events import ProviderEvent, ReasoningDelta, TextDelta, ToolCallDelta, written
 from gateway.providers.chat.base import sign_of_life
 
 
@@ -33,7 +33,7 @@ class Assembly:
     @property
     def unseen(self) -> str:
         """The text of an answer that has not become complete: its provider has counted it."""
-        return "".join(_text(event) for run in self._runs for event in run)
+        return "".join(written(event) for run in self._runs for event in run)
 
     def _add(self, event: ProviderEvent) -> None:
         if isinstance(event, ToolCallDelta):
@@ -59,7 +59,7 @@ def _joined(run: list[ProviderEvent]) -> ProviderEvent:
     first = run[0]
     if len(run) == 1:
         return first
-    text = "".join(map(_text, run))
+    text = "".join(map(written, run))
     if isinstance(first, TextDelta):
         logprobs = tuple(entry for e in run if isinstance(e, TextDelta) for entry in e.logprobs)
         return TextDelta(text, logprobs, first.refusal)
@@ -69,9 +69,3 @@ def _joined(run: list[ProviderEvent]) -> ProviderEvent:
     extra = {name: value for call in calls for name, value in call.extra.items()}
     arguments = "".join(call.arguments for call in calls)
     return ToolCallDelta(calls[0].index, calls[0].id, calls[0].name, arguments, extra)
-
-
-def _text(event: ProviderEvent) -> str:
-    if isinstance(event, TextDelta | ReasoningDelta):
-        return event.text
-    return (event.name or "") + event.arguments if isinstance(event, ToolCallDelta) else ""

@@ -9,7 +9,7 @@ import structlog
 
 from gateway.agent.turn_budget import Covered, TurnBudget
 from gateway.core.exceptions import Unavailable
-from gateway.domain.events import Completed, ProviderEvent, ReasoningDelta, TextDelta, ToolCallDelta
+from gateway.domain.events import Completed, ProviderEvent, written
 from gateway.domain.usage import Price, estimate_tokens
 from gateway.providers.chat.base import sign_of_life
 
@@ -45,7 +45,7 @@ async def within_budget(
     async with aclosing(events):
         async for event in events:
             yield event
-            text = _text(event)
+            text = written(event)
             characters += len(text)
             pieces.append(text)
             if characters < due:
@@ -75,9 +75,3 @@ async def _extended(budget: TurnBudget, covered: Covered, price: Price) -> bool:
     finally:
         if (alive := sign_of_life.get()) is not None:
             alive()
-
-
-def _text(event: ProviderEvent) -> str:
-    if isinstance(event, TextDelta | ReasoningDelta):
-        return event.text
-    return (event.name or "") + event.arguments if isinstance(event, ToolCallDelta) else ""

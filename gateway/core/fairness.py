@@ -16,7 +16,7 @@ T = TypeVar("T")
 EVENTS: Final = 64
 
 
-async def fairly(events: AsyncGenerator[T, None] | AsyncIterator[T]) -> AsyncGenerator[T, None]:
+async def fairly(events: AsyncIterator[T]) -> AsyncGenerator[T, None]:
     """The same events, with a pause for other tasks after each `EVENTS` of them; closes them at its end."""
     left = EVENTS
     try:

@@ -91,6 +91,13 @@ class Completed:
 ProviderEvent = TextDelta | ReasoningDelta | ToolCallDelta | MessageFields | Completed
 
 
+def written(event: ProviderEvent) -> str:
+    """What the model wrote in this piece of its answer: text, thoughts, a call's name and arguments."""
+    if isinstance(event, TextDelta | ReasoningDelta):
+        return event.text
+    return (event.name or "") + event.arguments if isinstance(event, ToolCallDelta) else ""
+
+
 @dataclass(frozen=True, slots=True)
 class TurnStarted:
     """Ids are None where the turn is not persisted (OpenAI's dialect)."""

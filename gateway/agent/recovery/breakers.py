@@ -37,7 +37,7 @@ class Upstream:
     `in_flight` counts this worker's calls. Until `cool_until` (monotonic seconds) it has asked to be spared.
     `last` is how the last calls ended. `takes_defaults_only`: it refused the temperature or the limit of the
     gateway's own questions. `streams` is False where it refused a stream that was only for the gateway.
-    `untold` counts what Valkey has not been told yet; `told_at` is when it last was.
+    `untold` counts acts not yet sent to Valkey; `told_at` is when the last one was sent.
     """
 
     __slots__ = (

@@ -12,7 +12,7 @@ _THOUGHTS = frozenset({"thinking", "redacted_thinking"})
 
 
 def ask_to_think(body: dict[str, Any], budget: int | None) -> None:
-    """Put the caller's budget of tokens in place of the operator's `thinking`; 0 is none, None no wish."""
+    """Put the caller's token budget in place of the operator's `thinking`: 0 turns it off, None leaves it."""
     if budget == 0:
         body.pop("thinking", None)
     elif budget is not None:

@@ -86,9 +86,9 @@ def _refuse_blocked(answer: dict[str, Any]) -> None:
 
 def _picture(answer: bytes) -> ImageDone:
     try:
-        told = orjson.loads(answer)
-        _refuse_blocked(told)
-        for part in told["candidates"][0]["content"]["parts"]:
+        reply = orjson.loads(answer)
+        _refuse_blocked(reply)
+        for part in reply["candidates"][0]["content"]["parts"]:
             if data := part.get("inlineData"):
                 content = base64.b64decode(data["data"], validate=True)
                 return ImageDone(content, str(data.get("mimeType", "image/png")))
