@@ -30,7 +30,7 @@ def report(data: Path, embedder: WordLlamaEmbedder) -> None:
     right = stream.group[stream.text] == stream.group[stream.text[np.maximum(stream.near[:, 0], 0)]]
     right &= stream.near[:, 0] >= 0
     print(f"\n## Semantic cache, a stream of {len(stream.text)} questions\n")
-    print("| who decides | threshold | hits, % | wrong, % |\n|---|---|---|---|")
+    print("| decided by | threshold | hits, % | wrong, % |\n|---|---|---|---|")
     print(f"| the same text only | | {100 * again.mean():.2f} | 0.00 |")
     print(f"| oracle over the nearest | | {100 * right.mean():.2f} | 0.00 |")
     cosine = np.where(stream.near[:, 0] >= 0, stream.cosine[:, 0].astype(np.float64), -np.inf)

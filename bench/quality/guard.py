@@ -112,15 +112,15 @@ def _documents(found: InDocuments) -> None:
     )
     for kind in ("our pages", "questions", "package"):
         _line(kind, kinds == kind, found.harmless >= cut, plain)
-    print("\n| planted | n | caught, % | main head alone on sentences, % |\n|---|---|---|---|")
+    print("\n| inserted attack | n | caught, % | main head alone on sentences, % |\n|---|---|---|---|")
     plain = _main_on_passages([one.text for one in found.attacks])
     caught = found.harmful >= cut
     source = np.array([one.source for one in found.attacks])
     category = np.array([one.category for one in found.attacks])
     bipia, task = source == "BIPIA", np.isin(category, list(_BIPIA_TASKS))
     _line("BIPIA", bipia, caught, plain)
-    _line("BIPIA, speaks of the answer or of code", bipia & ~task, caught, plain)
-    _line("BIPIA, a request like any other", bipia & task, caught, plain)
+    _line("BIPIA, about the answer or code", bipia & ~task, caught, plain)
+    _line("BIPIA, ordinary request", bipia & task, caught, plain)
     for kind in dict.fromkeys(category[source == "ours"]):
         _line(f"ours, {kind}", (source == "ours") & (category == kind), caught, plain)
     _line("our attacks on chats", source == "as a message", caught, plain)
@@ -135,11 +135,11 @@ def _without_ours(full: InDocuments, bare: InDocuments) -> None:
     """What BIPIA's held out categories owe to lines of ours, which resemble them."""
     bipia = np.array([one.source == "BIPIA" for one in full.attacks])
     task = np.array([one.category in _BIPIA_TASKS for one in full.attacks])
-    print("\n| planted | all fitted, % | without our attacks in the fit, % |\n|---|---|---|")
+    print("\n| inserted attack | trained on all, % | trained without our attacks, % |\n|---|---|---|")
     for name, mask in {
         "BIPIA": bipia,
-        "BIPIA, speaks of the answer or of code": bipia & ~task,
-        "BIPIA, a request like any other": bipia & task,
+        "BIPIA, about the answer or code": bipia & ~task,
+        "BIPIA, ordinary request": bipia & task,
         "ours": ~bipia,
     }.items():
         shares = [100 * float((one.harmful[mask] >= one.threshold).mean()) for one in (full, bare)]
