@@ -6,8 +6,8 @@ from gateway.domain.usage import estimate_tokens
 
 # Hundredths of a token for each character of a class, fitted to llama 2's and SmolLM2's tokenizers over
 # prose, code, JSON, tables, logs and hexadecimal, in English, Korean, Chinese, Japanese and a dozen more
-# languages (docs/decisions/0019-context-window-and-summaries.md has the figures). Both take every digit by itself and most Korean
-# syllables by their bytes; newer ones need fewer.
+# languages (docs/decisions/0019-context-window-and-summaries.md has the figures). Both encode every digit
+# separately and most Korean syllables by their bytes; newer ones need fewer tokens.
 _LOWER, _UPPER, _DIGIT, _MARK, _BREAK, _SPACE = 23, 50, 102, 76, 50, 27
 _ACCENTED, _TWO_BYTES, _THREE_BYTES, _HAN, _HANGUL, _FOUR_BYTES = 240, 115, 210, 180, 260, 400
 # Letters among digits stand alone, and letters beyond four a word are no words of English.
