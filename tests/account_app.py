@@ -30,7 +30,6 @@ from gateway.core.blob_store import BlobStore
 from gateway.core.database import create_engine, create_session_factory
 from gateway.core.in_use import InUse
 from gateway.core.mailer import MailboxFolder
-from gateway.core.passwords import PasswordHasher
 from gateway.core.settings import Settings
 from gateway.core.tokens import AccessTokens, RefreshTokens
 from gateway.domain.budget import PerMinute
@@ -57,6 +56,7 @@ from gateway.services.throttle import Throttle
 from gateway.services.turns import TurnTasks
 from gateway.services.user import UserService
 from tests.engines import PATIENT_SECONDS
+from tests.sharing import cheap_password_hasher
 
 CATALOG = Catalog.model_validate(
     {
@@ -154,7 +154,7 @@ def make_container(
     limits = options.get("requests_per_minute", {"free": None})
     reads = options.get("reads_per_minute")
     limiter = RateLimiter(valkey, {name: PerMinute(turns, reads) for name, turns in limits.items()})
-    cache, passwords, tasks = AuthCache(valkey, limiter), PasswordHasher(), TurnTasks()
+    cache, passwords, tasks = AuthCache(valkey, limiter), cheap_password_hasher(), TurnTasks()
     endings = Endings(tasks, cache, valkey, uow, check_seconds=options.get("check_seconds", 3600))
     throttle = Throttle(Attempts(valkey), SECRET)
     nowhere = Path(tempfile.gettempdir()) / f"gateway-mailbox-{secrets.token_hex(8)}"

@@ -15,6 +15,8 @@ import httpx2
 from fastapi import FastAPI
 from starlette.routing import BaseRoute
 
+from gateway.core.passwords import PasswordHasher
+
 
 def share_authorities() -> None:
     """HTTP clients with the usual authorities have one TLS context; httpx reads a file of 200 kB for each."""
@@ -31,6 +33,20 @@ def share_routes_and_models() -> None:
     routers.include_all = _including_once(routers.include_all)
     load: Any = functools.cache(WordLlamaEmbedder.load)
     WordLlamaEmbedder.load = staticmethod(load)  # type: ignore[method-assign, assignment]
+
+
+def use_cheap_password_hashes() -> None:
+    """Hash passwords of gateways with little memory and one pass: a hash is 25 ms of CPU otherwise.
+
+    `tests/unit/core/test_passwords.py` checks the real parameters.
+    """
+    from gateway import foundation
+
+    foundation.PasswordHasher = cheap_password_hasher  # type: ignore[misc, assignment]
+
+
+def cheap_password_hasher() -> PasswordHasher:
+    return PasswordHasher(memory_kib=64, passes=1)
 
 
 def _reading_once(create: Any) -> Any:

@@ -21,6 +21,8 @@ T = TypeVar("T")
 MIN_LENGTH, MAX_LENGTH = 10, 256  # characters, normalised
 # Before that a password may be longer (an accent of its own, a wide letter); beyond this nothing looks at it.
 MAX_RAW_LENGTH = 1024
+# With one lane, OWASP's choice.
+ARGON2_MEMORY_KIB, ARGON2_PASSES = 19_456, 2
 # bcrypt reads 72 bytes; hashes that come from elsewhere were made of no more.
 _BCRYPT_BYTES = 72
 # Whoever comes after these would wait for a second or more: better told to come again.
@@ -54,13 +56,19 @@ class PasswordHasher:
     Both methods raise `Unavailable` where too many callers wait for a turn already.
     """
 
-    def __init__(self, concurrency: int | None = None) -> None:
+    def __init__(
+        self,
+        concurrency: int | None = None,
+        *,
+        memory_kib: int = ARGON2_MEMORY_KIB,
+        passes: int = ARGON2_PASSES,
+    ) -> None:
         self._context = CryptContext(
             schemes=["argon2", "bcrypt"],
             deprecated=["bcrypt"],
             argon2__type="ID",
-            argon2__memory_cost=19_456,  # KiB; with two passes and one lane, OWASP's choice
-            argon2__time_cost=2,
+            argon2__memory_cost=memory_kib,
+            argon2__time_cost=passes,
             argon2__parallelism=1,
         )
         self._turns = asyncio.Semaphore(concurrency or min(4, os.cpu_count() or 1))
