@@ -14,7 +14,7 @@ import yaml
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from gateway.console.site import DIST
-from tests.console.browser import Watch, executable, running_browser, sign_in, watched
+from tests.console.browser import Watch, executable, running_browser, start_session, watched
 from tests.gateway_server import PASSWORD, Gateway, Person, forget_attempts, running_gateway
 from tests.upstreams.openai_server import OpenAIUpstream
 
@@ -125,5 +125,5 @@ async def person(gateway: Gateway) -> Person:
 async def page(profile: tuple[BrowserContext, Watch], person: Person) -> Page:
     """A tab in which `person` is signed in, on an empty chat."""
     page = await profile[0].new_page()
-    await sign_in(page, person.email, PASSWORD)
+    await start_session(page, person.email, PASSWORD)
     return page
