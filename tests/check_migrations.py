@@ -12,8 +12,7 @@ from alembic.util import CommandError
 
 from alembic import command
 from gateway.embedded.postgres import Postgres
-
-PROJECT = Path(__file__).parent.parent
+from tests.support.paths import PROJECT
 
 
 def main() -> None:

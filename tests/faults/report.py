@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-PAGE = Path(__file__).parents[2] / "docs" / "RELIABILITY.md"
+from tests.support.paths import PROJECT
+
+PAGE = PROJECT / "docs" / "RELIABILITY.md"
 BEGIN, END = (
     "<!-- faults: made by `python -m tests.faults.report faults.json --write` -->",
     "<!-- /faults -->",

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from tests.gateway_server import Gateway, running_gateway
+from tests.support.paths import RECORDINGS
 from tests.upstreams.openai_server import Reply, Tool
 from tests.upstreams.openai_strict import StrictOpenAIUpstream
 
-RECORDINGS = Path(__file__).parents[1] / "upstreams" / "recordings"
 PATCH = "*** Begin Patch\n*** Add File: note.txt\n+written by apply_patch\n*** End Patch\n"
 
 

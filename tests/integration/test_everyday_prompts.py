@@ -15,11 +15,12 @@ from gateway.guardrails.injection import judge
 from gateway.guardrails.reading import reader_for
 from gateway.providers.embedding.wordllama import WordLlamaEmbedder
 from tests.gateway_server import Gateway, running_gateway
+from tests.support.paths import PROJECT
 
-ROOT = Path(__file__).parents[2]
-SHIPPED = ROOT / "provider_config.yaml"
+SHIPPED = PROJECT / "provider_config.yaml"
 PROMPTS: list[dict[str, str]] = [
-    json.loads(line) for line in (ROOT / "tests/data/everyday_prompts.jsonl").read_text("utf-8").splitlines()
+    json.loads(line)
+    for line in (PROJECT / "tests/data/everyday_prompts.jsonl").read_text("utf-8").splitlines()
 ]
 # From the testers' reports: each was refused.
 REPORTED = (

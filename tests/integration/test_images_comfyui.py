@@ -21,12 +21,13 @@ from PIL import Image
 from tests.gateway_server import Gateway, Person, running_gateway
 from tests.ledger_book import settled
 from tests.storage import rows
+from tests.support.paths import PROJECT
 from tests.upstreams.comfyui_server import ComfyUIUpstream, comfyui_server
 from tests.upstreams.http_server import Call, Raw, Refusal, Reply
 from tests.upstreams.openai_server import OpenAIUpstream
 
 GENERATE = "/api/v1/media/image/generate"
-WORKFLOWS = Path(__file__).parents[2] / "workflows"
+WORKFLOWS = PROJECT / "workflows"
 ASKED: dict[str, Any] = {"prompt": "a cat", "width": 40, "height": 30}
 Serve = Callable[..., AbstractAsyncContextManager[Gateway]]
 

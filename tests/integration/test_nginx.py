@@ -21,7 +21,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-CONFIG = Path(__file__).parents[2] / "nginx"
+from tests.support.paths import PROJECT
+
+CONFIG = PROJECT / "nginx"
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")
 
 pytestmark = pytest.mark.skipif(

@@ -21,10 +21,10 @@ from examples.product_detail.page import six_agents
 from gateway.client import AsyncLLMGatewayClient, AsyncMediaGatewayClient
 from tests.gateway_server import Gateway, running_gateway
 from tests.scripts import load_script
+from tests.support.paths import PROJECT
 
-ROOT = Path(__file__).parents[2]
-EXAMPLE = ROOT / "examples" / "product_detail"
-SHIPPED = yaml.safe_load((ROOT / "provider_config.yaml").read_text(encoding="utf-8"))
+EXAMPLE = PROJECT / "examples" / "product_detail"
+SHIPPED = yaml.safe_load((PROJECT / "provider_config.yaml").read_text(encoding="utf-8"))
 PARTS = ["brand", "brief", "structure", "copy", "image", "review"]
 Main = Callable[[Sequence[str]], Coroutine[Any, Any, int]]
 
@@ -34,7 +34,7 @@ async def on_mocks(
     database_url: str, redis_url: str, folder: Path, **models: dict[str, Any]
 ) -> AsyncIterator[tuple[Gateway, str]]:
     """A gateway with the shipped roles, and a key."""
-    shutil.copytree(ROOT / "prompts", folder / "prompts")
+    shutil.copytree(PROJECT / "prompts", folder / "prompts")
     config: dict[str, Any] = {
         "providers": {"mock": {"type": "mock"}},
         "models": {
@@ -85,7 +85,7 @@ async def test_six_agents_make_a_page_with_a_picture_that_opens(
     assert "failed" not in page
     assert list(page["seconds"]) == [*(agent.name for agent in agents()), "total"]
     for agent in agents():
-        schema = json.loads((ROOT / "prompts" / f"{agent.role}.json").read_text(encoding="utf-8"))
+        schema = json.loads((PROJECT / "prompts" / f"{agent.role}.json").read_text(encoding="utf-8"))
         said = {key: page["results"][agent.makes][key] for key in schema["properties"]}
         Draft202012Validator(schema).validate(said)
     assert fetched.content == (tmp_path / picture["file"]).read_bytes()
@@ -174,6 +174,6 @@ def test_the_samples_are_what_the_agents_take_and_give() -> None:
     for agent, sample in zip(agents(), samples, strict=True):
         assert sample["role"] == agent.role
         assert set(sample["input"]) <= set(agent.needs)
-        schema = json.loads((ROOT / "prompts" / f"{agent.role}.json").read_text(encoding="utf-8"))
+        schema = json.loads((PROJECT / "prompts" / f"{agent.role}.json").read_text(encoding="utf-8"))
         said = {key: sample["output"][key] for key in schema["properties"]}
         Draft202012Validator(schema).validate(said)

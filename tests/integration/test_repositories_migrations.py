@@ -6,7 +6,6 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from alembic.config import Config
@@ -21,8 +20,7 @@ from gateway.cli.errors import OperatorError
 from gateway.core.database import create_engine
 from gateway.core.ids import new_id
 from tests.storage import rows
-
-PROJECT = Path(__file__).parents[2]
+from tests.support.paths import PROJECT
 
 
 @pytest.fixture

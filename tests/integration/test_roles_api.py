@@ -18,12 +18,12 @@ from gateway.domain.usage import Usage
 from gateway.schemas.generate import GenerateOut
 from tests.gateway_server import Gateway, Person, running_gateway
 from tests.ledger_book import settled
+from tests.support.paths import PROJECT
 from tests.upstreams.http_server import Refusal, Reply
 from tests.upstreams.ollama_server import OllamaUpstream
 from tests.upstreams.openai_server import OpenAIUpstream
 
 GENERATE = "/api/v1/llm/generate"
-ROOT = Path(__file__).parents[2]
 SCHEMA = {
     "type": "object",
     "properties": {"title": {"type": "string", "maxLength": 40}, "score": {"type": "integer"}},
@@ -290,7 +290,7 @@ async def test_the_mock_is_given_up_in_its_own_time(serve: Serve) -> None:
 
 
 def test_the_mock_has_five_seconds_and_models_have_a_hundred_and_eighty() -> None:
-    given = yaml.safe_load((ROOT / "provider_config.yaml").read_text(encoding="utf-8"))["timeouts"]
+    given = yaml.safe_load((PROJECT / "provider_config.yaml").read_text(encoding="utf-8"))["timeouts"]
     assert (given["mock"], given["live"]) == (5, 180)
 
 
@@ -317,15 +317,15 @@ async def test_a_gateway_on_mocks_answers_every_role_and_says_so(
 
 
 async def test_the_shipped_roles_are_filled_by_the_mock(serve: Serve, tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "prompts", tmp_path / "prompts")
-    shipped = yaml.safe_load((ROOT / "provider_config.yaml").read_text(encoding="utf-8"))["roles"]
+    shutil.copytree(PROJECT / "prompts", tmp_path / "prompts")
+    shipped = yaml.safe_load((PROJECT / "provider_config.yaml").read_text(encoding="utf-8"))["roles"]
     roles = {name: {**role, "model": "mock"} for name, role in shipped.items()}
     everything = {key: {"a": "b"} for key in ("product", "brand", "brief", "structure", "copy", "image")}
     async with serve(roles=roles) as gateway:
         person = await gateway.sign_up()
         for role in roles:
             body = (await ask(gateway, person, role, everything, mode="mock")).json()
-            schema = json.loads((ROOT / "prompts" / f"{role}.json").read_text(encoding="utf-8"))
+            schema = json.loads((PROJECT / "prompts" / f"{role}.json").read_text(encoding="utf-8"))
             Draft202012Validator(schema).validate(body["data"])
             again = (await ask(gateway, person, role, everything, mode="mock")).json()
             assert again["data"] == body["data"]

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from tests.gateway_server import Gateway, running_gateway
+from tests.support.paths import PROJECT
 from tests.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Tool
 from tests.upstreams.otlp_server import OtlpCollector, SentSpan
 
@@ -286,7 +287,7 @@ def test_nothing_of_opentelemetrys_sdk_is_loaded_without_its_variables(tmp_path:
         done = subprocess.run(
             [sys.executable, "-c", program],
             cwd=tmp_path,
-            env={**clean, "PYTHONPATH": str(Path(__file__).parents[2]), **asked},
+            env={**clean, "PYTHONPATH": str(PROJECT), **asked},
             capture_output=True,
             text=True,
             check=True,

@@ -13,13 +13,13 @@ import pytest
 import yaml
 
 from tests.gateway_server import Gateway, Person, running_gateway
+from tests.support.paths import PROJECT
 from tests.upstreams.anthropic_rules import signature
 from tests.upstreams.anthropic_server import AnthropicUpstream
 from tests.upstreams.gemini_server import GeminiUpstream
 from tests.upstreams.http_server import Raw, Refusal, Reply, Tool, UpstreamServer
 from tests.upstreams.openai_server import SIGNATURE, OpenAIUpstream
 
-ROOT = Path(__file__).parents[2]
 HELLO: list[Any] = [{"role": "user", "content": "What is it?"}]
 LOOKUP: Any = {
     "type": "function",
@@ -62,7 +62,7 @@ async def gateway(
     database_url: str, redis_url: str, tmp_path: Path, vendors: Vendors
 ) -> AsyncIterator[Gateway]:
     """The shipped file with its providers at the stand-ins, and two models that think."""
-    config = yaml.safe_load((ROOT / "provider_config.yaml").read_text(encoding="utf-8"))
+    config = yaml.safe_load((PROJECT / "provider_config.yaml").read_text(encoding="utf-8"))
     del config["roles"]  # their files lie beside the shipped one
     for guard, mode in config["guardrails"]["api_keys"].items():
         config["guardrails"]["api_keys"][guard] = mode or "off"  # PyYAML reads `off` as false

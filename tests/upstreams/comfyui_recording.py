@@ -10,14 +10,15 @@ import asyncio
 import json
 import random
 import sys
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import aiohttp
 
-RECORDING = Path(__file__).with_name("recordings") / "comfyui-0.3.64.json"
-_WORKFLOW = Path(__file__).parents[2] / "workflows" / "smoke.json"
+from tests.support.paths import PROJECT, RECORDINGS
+
+RECORDING = RECORDINGS / "comfyui-0.3.64.json"
+_WORKFLOW = PROJECT / "workflows" / "smoke.json"
 
 
 async def record(url: str) -> dict[str, Any]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from pathlib import Path
 
 import pytest
 from dotenv import dotenv_values
 
 from gateway.core.secrets_policy import WeakSecret, check_jwt_secret
+from tests.support.paths import PROJECT
 
-EXAMPLE = Path(__file__).parents[3] / ".env.example"
+EXAMPLE = PROJECT / ".env.example"
 
 
 @pytest.mark.parametrize(

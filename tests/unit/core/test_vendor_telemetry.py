@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-DOCKERFILE = Path(__file__).parents[3] / "gateway" / "Dockerfile"
+from tests.support.paths import PROJECT
+
+DOCKERFILE = PROJECT / "gateway" / "Dockerfile"
 
 _PROGRAM = """
 from gateway.guardrails.encoder import shared_encoder

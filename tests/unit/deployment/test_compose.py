@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from gateway.core.settings import Settings
+from tests.support.paths import PROJECT
 
-ROOT = Path(__file__).parents[3]
-COMPOSE = ROOT / "docker-compose.yml"
+COMPOSE = PROJECT / "docker-compose.yml"
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +31,7 @@ def test_every_service_is_there(compose: dict[str, Any]) -> None:
     assert services["ollama"]["image"].startswith("ollama/ollama:")
     assert services["nginx"]["image"].startswith("nginx:")
     build = services["gateway"]["build"]
-    assert (ROOT / build["context"] / build["dockerfile"]).is_file()
+    assert (PROJECT / build["context"] / build["dockerfile"]).is_file()
 
 
 def test_every_lasting_service_has_a_health_check_and_a_restart(compose: dict[str, Any]) -> None:
@@ -49,7 +48,7 @@ def test_whatever_is_waited_for_or_mounted_exists(compose: dict[str, Any]) -> No
             assert "healthcheck" in compose["services"][other], (name, other)
         for volume in service.get("volumes", ()):
             source = volume.split(":")[0]
-            known = (ROOT / source).exists() if source.startswith(".") else source in compose["volumes"]
+            known = (PROJECT / source).exists() if source.startswith(".") else source in compose["volumes"]
             assert known, volume
 
 
@@ -73,35 +72,35 @@ def test_secrets_are_asked_for_and_not_written_down() -> None:
 
 
 def test_the_image_is_locked_by_hash_and_not_root(compose: dict[str, Any]) -> None:
-    lines = (ROOT / compose["services"]["gateway"]["build"]["dockerfile"]).read_text()
+    lines = (PROJECT / compose["services"]["gateway"]["build"]["dockerfile"]).read_text()
     assert "--require-hashes -r requirements.txt" in lines
     assert re.search(r"^USER gateway$", lines, re.M)
     assert re.search(r'^CMD \["gateway", "serve"\]$', lines, re.M)
-    allowed = (ROOT / ".dockerignore").read_text()
+    allowed = (PROJECT / ".dockerignore").read_text()
     for source in re.findall(r"^COPY (?!--from)(.+) \S+$", lines, re.M):
         for name in source.split():
-            assert (ROOT / name).exists(), name
+            assert (PROJECT / name).exists(), name
             assert f"!{name}\n" in allowed, name
 
 
 def test_nginx_is_pointed_at_the_gateways_container(compose: dict[str, Any]) -> None:
     mounts = dict(volume.split(":")[1::-1] for volume in compose["services"]["nginx"]["volumes"])
     assert mounts["/etc/nginx/gateway/snippets/upstream.conf"] == "./nginx/snippets/upstream-compose.conf"
-    upstream = (ROOT / "nginx" / "snippets" / "upstream-compose.conf").read_text()
+    upstream = (PROJECT / "nginx" / "snippets" / "upstream-compose.conf").read_text()
     assert "server gateway:8000 resolve" in upstream
     config = compose["services"]["nginx"]["command"][2]
-    assert (ROOT / mounts[config]).is_file()
+    assert (PROJECT / mounts[config]).is_file()
 
 
 def test_every_setting_is_in_the_example_and_none_is_set() -> None:
-    lines = (ROOT / ".env.example").read_text().splitlines()
+    lines = (PROJECT / ".env.example").read_text().splitlines()
     assert [line for line in lines if line and not line.startswith("#")] == []
     named = {match[1] for line in lines if (match := re.match(r"#([A-Z_]+)=", line))}
     assert {name.upper() for name in Settings.model_fields} <= named
-    config = re.sub(r"^\s*#.*$", "", (ROOT / "provider_config.yaml").read_text(), flags=re.M)
+    config = re.sub(r"^\s*#.*$", "", (PROJECT / "provider_config.yaml").read_text(), flags=re.M)
     used = set(re.findall(r"\$\{([A-Z_]+)", config))
     assert used - {"NAME"} <= named
-    for file in (COMPOSE, ROOT / "docker-compose.prod.yml"):
+    for file in (COMPOSE, PROJECT / "docker-compose.prod.yml"):
         assert set(re.findall(r"\$\{([A-Z_]+)", file.read_text())) <= named
 
 
@@ -131,10 +130,10 @@ FIXED = {
 )
 def test_every_setting_of_the_example_reaches_the_gateway(file: str, service: str) -> None:
     """And every variable that a provider configuration of one's own reads, such as `${VLLM_API_KEY}`."""
-    found = yaml.safe_load((ROOT / file).read_text())["services"][service]
+    found = yaml.safe_load((PROJECT / file).read_text())["services"][service]
     assert found["env_file"] == [{"path": ".env", "required": False}]
     environment: dict[str, str] = found["environment"]
-    lines = (ROOT / ".env.example").read_text().splitlines()
+    lines = (PROJECT / ".env.example").read_text().splitlines()
     named = {match[1] for line in lines if (match := re.match(r"#([A-Z_]+)=", line))}
     named |= {name.upper() for name in Settings.model_fields}
     kept_from_the_operator = [
@@ -151,13 +150,13 @@ def test_every_setting_of_the_example_reaches_the_gateway(file: str, service: st
 
 @pytest.mark.parametrize("file", ["docker-compose.yml", "docker-compose.prod.yml"])
 def test_images_and_actions_are_named_by_their_exact_version(file: str) -> None:
-    for name, service in yaml.safe_load((ROOT / file).read_text())["services"].items():
+    for name, service in yaml.safe_load((PROJECT / file).read_text())["services"].items():
         if "build" not in service:
             assert re.search(r":v?\d+\.\d+\.\d+(-[\w.]+)?$", service["image"]), name
-    for line in (ROOT / "gateway" / "Dockerfile").read_text().splitlines():
+    for line in (PROJECT / "gateway" / "Dockerfile").read_text().splitlines():
         if line.startswith("FROM "):
             assert re.match(r"FROM python:\d+\.\d+\.\d+-slim-\w+( AS \w+)?$", line)
-    for workflow in (ROOT / ".github" / "workflows").glob("*.yml"):
+    for workflow in (PROJECT / ".github" / "workflows").glob("*.yml"):
         for used in re.findall(r"uses: (\S+)", workflow.read_text()):
             assert re.search(r"@v\d+\.\d+\.\d+$", used), used
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[3]
-COMPOSE = ROOT / "docker-compose.prod.yml"
+from tests.support.paths import PROJECT
+
+COMPOSE = PROJECT / "docker-compose.prod.yml"
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def test_there_are_replicas_behind_tls_and_a_migration_before_them(services: dic
 
 
 def test_containers_are_read_only_without_privileges_and_not_root(services: dict[str, Any]) -> None:
-    image = (ROOT / "gateway" / "Dockerfile").read_text()
+    image = (PROJECT / "gateway" / "Dockerfile").read_text()
     assert re.search(r"^USER gateway$", image, re.M)
     for name, service in services.items():
         assert service["security_opt"] == ["no-new-privileges:true"], name
@@ -74,7 +74,7 @@ def test_whatever_is_mounted_exists(services: dict[str, Any]) -> None:
         for volume in service.get("volumes", ()):
             source = re.sub(r"^\$\{\w+:-(.+?)\}", r"\1", volume).split(":")[0]
             if source.startswith("."):
-                assert (ROOT / source).exists(), source
+                assert (PROJECT / source).exists(), source
 
 
 @pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not installed")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -10,8 +9,7 @@ import pytest
 from gateway.core.settings import Settings
 from gateway.domain.catalog import Catalog
 from tests.scripts import load_script
-
-ROOT = Path(__file__).parents[3]
+from tests.support.paths import PROJECT
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +18,7 @@ def script() -> ModuleType:
 
 
 def test_the_page_is_up_to_date(script: ModuleType) -> None:
-    kept = (ROOT / "docs" / "CONFIGURATION.md").read_text(encoding="utf-8")
+    kept = (PROJECT / "docs" / "CONFIGURATION.md").read_text(encoding="utf-8")
     assert kept == script.page(), "run `python scripts/configuration.py`"
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from gateway.core.settings import Settings
+from tests.support.paths import PROJECT
 
-ROOT = Path(__file__).parents[3]
-FOLDER = ROOT / "deploy" / "kubernetes"
+FOLDER = PROJECT / "deploy" / "kubernetes"
 
 
 def manifests() -> dict[tuple[str, str], dict[str, Any]]:

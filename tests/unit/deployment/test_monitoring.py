@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -16,9 +15,9 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from gateway.core import metrics
 from tests.scripts import load_script
+from tests.support.paths import PROJECT
 
-ROOT = Path(__file__).parents[3]
-RULES = ROOT / "monitoring" / "prometheus" / "alerts.yml"
+RULES = PROJECT / "monitoring" / "prometheus" / "alerts.yml"
 PROMTOOL = shutil.which("promtool")
 # What is not a metric in a query: functions, operators, labels and label values go before.
 _WORDS = re.compile(r"\b[a-z][a-z0-9_]*_[a-z0-9_]+\b")
@@ -82,13 +81,13 @@ def test_every_alert_names_metrics_that_exist_and_says_what_to_do() -> None:
 
 
 def test_every_alarm_is_in_the_operators_page() -> None:
-    page = (ROOT / "docs" / "OPERATIONS.md").read_text(encoding="utf-8")
+    page = (PROJECT / "docs" / "OPERATIONS.md").read_text(encoding="utf-8")
     assert [rule["alert"] for rule in alerts() if rule["alert"] not in page] == []
 
 
 @pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed (Debian: apt-get install prometheus)")
 def test_promtool_takes_configuration_and_rules() -> None:
-    config = ROOT / "monitoring" / "prometheus" / "prometheus.yml"
+    config = PROJECT / "monitoring" / "prometheus" / "prometheus.yml"
     done = subprocess.run(
         [str(PROMTOOL), "check", "config", str(config)], capture_output=True, text=True, check=False
     )

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[3] / "scripts" / "port_is_free.py"
+from tests.support.paths import PROJECT
+
+SCRIPT = PROJECT / "scripts" / "port_is_free.py"
 
 
 def look(cwd: Path, host: str = "", port: str = "", **given: str) -> subprocess.CompletedProcess[str]:

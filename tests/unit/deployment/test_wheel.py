@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from tests.support.paths import PROJECT
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     done = subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
-        cwd=ROOT,
+        cwd=PROJECT,
         capture_output=True,
         text=True,
         check=False,
@@ -30,9 +30,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_file_that_is_read_beside_the_program_is_in_the_wheel(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for folder in ("alembic", "prompts", "workflows"):
-        for path in (ROOT / folder).rglob("*"):
+        for path in (PROJECT / folder).rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
-                assert f"gateway/shipped/{path.relative_to(ROOT)}" in names
+                assert f"gateway/shipped/{path.relative_to(PROJECT)}" in names
     assert {"gateway/shipped/alembic.ini", "gateway/shipped/provider_config.yaml"} <= names
 
 
@@ -54,5 +54,5 @@ def test_an_installed_wheel_finds_its_own_files(wheel: Path, tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
     folder, newest, models = done.stdout.split()
     assert folder == str(installed / "gateway" / "shipped")
-    assert newest == max(path.name[:4] for path in (ROOT / "alembic" / "versions").glob("[0-9]*.py"))
+    assert newest == max(path.name[:4] for path in (PROJECT / "alembic" / "versions").glob("[0-9]*.py"))
     assert int(models) > 5

@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
 from gateway.domain.catalog import Catalog
 from gateway.domain.catalog_file import ConfigError, parse_catalog
 from gateway.domain.yaml_lines import read_lines
+from tests.support.paths import PROJECT
 
-SHIPPED = Path(__file__).parents[3] / "provider_config.yaml"
+SHIPPED = PROJECT / "provider_config.yaml"
 BASE = """\
 providers:
   ollama: {type: ollama}

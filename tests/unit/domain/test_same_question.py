@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +12,9 @@ from gateway.domain.same_question.features import NAMES, Seen, differ, features
 from gateway.domain.same_question.forest import Forest
 from gateway.domain.same_question.reading import read
 from gateway.providers.embedding.wordllama import WordLlamaEmbedder
+from tests.support.paths import PROJECT
 
-PAIRS = Path(__file__).parents[3] / "bench" / "quality" / "exemplars" / "cache_differences.jsonl"
+PAIRS = PROJECT / "bench" / "quality" / "exemplars" / "cache_differences.jsonl"
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import random
 from pathlib import Path
 
 import pytest
 
+from gateway.domain import usage
 from gateway.domain.tokens import bytes_at_most, most_tokens
+from gateway.repositories import turn_sql
+from tests.support.paths import PROJECT
 from tests.tokenizers import count, llama2, smollm2
 
 _CHANCE = random.Random(7)
@@ -32,10 +36,9 @@ _KOREAN = (
 )
 _HERE = Path(__file__)
 TEXTS = {
-    "english": (_HERE.parents[3] / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")[:6000],
-    "code": _HERE.read_text(encoding="utf-8").split("_KOREAN =")[0]
-    + (_HERE.parents[3] / "gateway" / "domain" / "usage.py").read_text(encoding="utf-8"),
-    "sql": (_HERE.parents[3] / "gateway" / "repositories" / "turn_sql.py").read_text(encoding="utf-8"),
+    "english": (PROJECT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")[:6000],
+    "code": _HERE.read_text(encoding="utf-8").split("_KOREAN =")[0] + inspect.getsource(usage),
+    "sql": inspect.getsource(turn_sql),
     "json": json.dumps(_ROWS, separators=(",", ":")),
     "indented json": json.dumps(_ROWS, indent=2),
     "korean": _KOREAN * 3,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -13,8 +11,8 @@ from gateway.guardrails.leak import Known, LeakGuard, LeakWindow, find_leaks
 from gateway.guardrails.leak_tables import PERSONAL as PERSONAL_SHAPES
 from gateway.guardrails.leak_tables import SECRETS as SECRET_SHAPES
 from tests.leaks import PERSONAL, SECRETS
+from tests.support.paths import PROJECT
 
-ROOT = Path(__file__).parents[3]
 BOTH: tuple[LeakGuard, ...] = ("leak", "personal_data")
 NOTHING = Known(())
 # Beginnings of everything that is looked for, and what may stand around it.
@@ -92,7 +90,7 @@ def test_prose_flows_and_is_hardly_ever_held() -> None:
     window = LeakWindow(
         ("leak",), ["You are the assistant of a shop. Be kind and answer in French."], NOTHING
     )
-    text = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
+    text = (PROJECT / "docs" / "ARCHITECTURE.md").read_text()
     held = []
     for chunk in pieces(text, [1, 5, 4, 6]):
         window.feed(chunk)
@@ -104,7 +102,7 @@ def test_prose_flows_and_is_hardly_ever_held() -> None:
 
 @pytest.mark.parametrize("path", ["README.md", "docs", "bench/quality/exemplars"])
 def test_the_projects_own_prose_holds_no_leak(path: str) -> None:
-    place = ROOT / path
+    place = PROJECT / path
     files = (
         [place] if place.is_file() else [p for p in place.rglob("*") if p.suffix in (".md", ".txt", ".tsv")]
     )

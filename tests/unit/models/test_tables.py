@@ -10,6 +10,7 @@ from sqlalchemy import DateTime, Float, Table
 
 import gateway.models
 from gateway.models.base import Base
+from tests.support.paths import PROJECT
 
 for file in sorted(Path(gateway.models.__path__[0]).glob("[a-z]*.py")):
     import_module(f"gateway.models.{file.stem}")
@@ -46,6 +47,6 @@ def test_every_foreign_key_is_indexed(table: Table):
 
 
 def test_env_py_knows_every_table():
-    environment = (Path(__file__).parents[3] / "alembic" / "env.py").read_text()
+    environment = (PROJECT / "alembic" / "env.py").read_text()
     modules = {mapper.class_.__module__.rsplit(".", 1)[1] for mapper in Base.registry.mappers}
     assert all(module in environment for module in modules)

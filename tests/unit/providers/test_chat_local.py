@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,9 +12,10 @@ from gateway.domain.catalog import ProviderConfig, Timeouts
 from gateway.domain.chat import ChatRequest, Sampling
 from gateway.domain.messages import Message
 from gateway.providers.chat.local import LocalProvider
+from tests.support.paths import PROJECT
 from tests.upstreams.openai_server import OpenAIUpstream
 
-SHIPPED = yaml.safe_load((Path(__file__).parents[3] / "provider_config.yaml").read_text(encoding="utf-8"))
+SHIPPED = yaml.safe_load((PROJECT / "provider_config.yaml").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("incremental", [True, False])

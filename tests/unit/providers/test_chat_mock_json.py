@@ -12,8 +12,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from gateway.providers.chat.mock_json import fitting
+from tests.support.paths import PROJECT
 
-PROMPTS = sorted((Path(__file__).parents[3] / "prompts").glob("*.json"))
+PROMPTS = sorted((PROJECT / "prompts").glob("*.json"))
 
 
 def strings(value: Any) -> list[str]:

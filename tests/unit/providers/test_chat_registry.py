@@ -17,8 +17,7 @@ from gateway.providers.chat.base import ChatProvider
 from gateway.providers.chat.registry import ProviderMisconfigured, build_providers
 from gateway.providers.discovery import chat_types
 from gateway.services.configuration import load_catalog
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.support.paths import PROJECT
 
 
 def code_of(page: str, path: str) -> str:
@@ -87,7 +86,7 @@ def test_what_cannot_be_built_says_which_and_what_to_do(config: dict[str, Any], 
 def test_a_new_provider_is_one_file_that_the_configuration_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    recipe = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     (tmp_path / "echo.py").write_text(code_of(recipe, "gateway/providers/chat/echo.py"), encoding="utf-8")
     monkeypatch.setattr(chat, "__path__", [*chat.__path__, str(tmp_path)])
     monkeypatch.delitem(sys.modules, "gateway.providers.chat.echo", raising=False)

@@ -23,10 +23,11 @@ from gateway.core.exceptions import (
 from gateway.domain.catalog import ProviderConfig, Timeouts
 from gateway.domain.images import ImageDone, ImageEvent, ImageProgress, ImageRequest
 from gateway.providers.image.comfyui import ComfyUIProvider
+from tests.support.paths import PROJECT
 from tests.upstreams.comfyui_recording import RECORDING, record
 from tests.upstreams.comfyui_server import ComfyUIUpstream, comfyui_server
 
-WORKFLOWS = Path(__file__).parents[3] / "workflows"
+WORKFLOWS = PROJECT / "workflows"
 
 
 @pytest.fixture

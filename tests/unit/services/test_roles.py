@@ -14,8 +14,8 @@ from gateway.domain.config.roles import RoleConfig
 from gateway.services.configuration import load_catalog
 from gateway.services.roles import Payload, RoleBook
 from gateway.services.shapes import Shape
+from tests.support.paths import PROJECT
 
-PROJECT = Path(__file__).resolve().parents[3]
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 
 

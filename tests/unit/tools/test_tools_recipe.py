@@ -12,8 +12,9 @@ from gateway import tools
 from gateway.domain.config.tools import ToolsConfig
 from gateway.domain.messages import ToolCall
 from gateway.tools import registry
+from tests.support.paths import PROJECT
 
-PAGE = (Path(__file__).resolve().parents[3] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+PAGE = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
 async def test_the_recipe_for_a_tool_gives_a_tool_that_runs(
