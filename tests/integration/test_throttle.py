@@ -91,6 +91,7 @@ async def test_a_stranger_who_keeps_guessing_does_not_keep_the_owner_out(
     await app.login(person.email)  # from where the owner was signed in before
 
 
+@pytest.mark.usefixtures("patient_engines")
 async def test_guesses_at_once_are_no_more_than_guesses_one_by_one(
     app: AccountApp, elsewhere: AccountApp
 ) -> None:
