@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+import pytest_asyncio
 from fastapi import FastAPI
 from pydantic import SecretStr
 
@@ -15,8 +16,10 @@ from gateway.main import create_app
 from gateway.routers.dependencies import add_key_header_to_schema
 from tests.account_app import PASSWORD, SECRET, code_of
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture
+
+@pytest.fixture(scope="module")
 def application(database_url: str, redis_url: str) -> FastAPI:
     return create_app(
         Settings(
@@ -28,8 +31,9 @@ def application(database_url: str, redis_url: str) -> FastAPI:
     )
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def client(application: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """One application for the module: its tests share nothing but the routes."""
     transport = httpx.ASGITransport(app=application)
     async with (
         application.router.lifespan_context(application),
@@ -94,7 +98,7 @@ async def test_a_form_that_is_none_is_refused(
     assert answer.json()["error"]["type"] in ("invalid_request_error", "authentication_error")
 
 
-def test_the_docs_know_who_may_call_what(application: FastAPI) -> None:
+async def test_the_docs_know_who_may_call_what(application: FastAPI) -> None:
     schema = add_key_header_to_schema(application.openapi())
     schemes = schema["components"]["securitySchemes"]
     assert schemes["Access token"]["flows"]["password"]["tokenUrl"] == "/api/auth/token"
