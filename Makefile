@@ -54,7 +54,7 @@ static: install-dev ## format, lint, types, import rules, migrations match model
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m tests.check_migrations
+	@$(BIN)/python -m tests.support.check_migrations
 	@$(BIN)/python scripts/build_console.py --check --optional
 
 faults: install-dev ## break everything around two workers and look at what they did (SOAK_SECONDS; docs/RELIABILITY.md)

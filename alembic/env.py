@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from alembic import context
-from gateway.core.service_urls import database_address
+from gateway.core.service_urls import parse_database_url
 from gateway.models import (  # noqa: F401 - each tells the metadata of its tables
     api_key,
     audit_log,
@@ -68,7 +68,7 @@ def migrate(connection: Connection) -> None:
 
 async def online() -> None:
     """Connect and migrate; no pool, no time limit on a statement."""
-    address = database_address(database_url())
+    address = parse_database_url(database_url())
     engine = create_async_engine(address.url, poolclass=NullPool, connect_args=dict(address.connect_args))
     try:
         async with engine.connect() as connection:

@@ -15,8 +15,8 @@ from bench.contenders import Target
 from bench.machine import Cores
 from bench.measure import Cell, Results, sample
 from bench.plan import Plan
-from gateway.embedded.postgres import Postgres
-from gateway.embedded.valkey import Valkey
+from gateway.embedded.postgres import PostgresServer
+from gateway.embedded.valkey import ValkeyServer
 
 # What is asked of whom; the upstream itself and LiteLLM have no conversations.
 ROWS: tuple[tuple[str, int], ...] = (
@@ -50,7 +50,7 @@ def run(plan: Plan, cores: Cores) -> tuple[Results, str]:
 
 def engines(stack: ExitStack, directory: Path) -> dict[str, str]:
     """A PostgreSQL and a Valkey of their own, by the names of the settings that point at them."""
-    postgres, valkey = Postgres(directory / "postgres"), Valkey(directory / "valkey")
+    postgres, valkey = PostgresServer(directory / "postgres"), ValkeyServer(directory / "valkey")
     for engine in (postgres, valkey):
         stack.callback(engine.stop)
         engine.start()

@@ -17,12 +17,12 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from alembic import command
 from gateway.core.database import create_engine, create_session_factory
-from gateway.domain.catalog import Catalog
-from gateway.domain.reports import Range
-from gateway.embedded.postgres import Postgres
+from gateway.domain.config.catalog import Catalog
+from gateway.domain.usage.reports import DateRange
+from gateway.embedded.postgres import PostgresServer
 from gateway.repositories.unit_of_work import UnitOfWork
-from gateway.services.rollup import RollUp
-from gateway.services.usage import UsageService
+from gateway.services.usage.reports import UsageReports
+from gateway.services.usage.rollup import RollupJob
 
 _PROJECT = Path(__file__).parent.parent
 _DAYS = 30
@@ -55,7 +55,7 @@ def main() -> None:
 
 async def _measure(rows: int) -> None:
     with tempfile.TemporaryDirectory(prefix="gateway-usage-") as directory:
-        postgres = Postgres(Path(directory) / "postgres", durable=False)
+        postgres = PostgresServer(Path(directory) / "postgres", durable=False)
         await asyncio.to_thread(postgres.start)
         try:
             config = Config(_PROJECT / "alembic.ini")
@@ -85,24 +85,24 @@ async def _on(url: str, rows: int) -> None:
     await filling.dispose()
     _say(f"{rows} rows written")
     uow = partial(UnitOfWork, create_session_factory(engine))
-    roll_up, usage = RollUp(uow), UsageService(uow, Catalog())
+    roll_up, usage = RollupJob(uow), UsageReports(uow, Catalog())
     began, steps, longest = time.perf_counter(), 0, 0.0
     more = True
     while more:
         at = time.perf_counter()
-        more = await roll_up.step(now)
+        more = await roll_up.roll_up_next(now)
         steps, longest = steps + 1, max(longest, time.perf_counter() - at)
     _say(f"added up in {time.perf_counter() - began:.1f} s, {steps} steps, the longest {longest:.2f} s")
     for zone in ("UTC", "Asia/Seoul", "Asia/Kolkata", "Asia/Kathmandu"):
         for days in (30, 7, 1):
-            during = Range.parse(str((now - timedelta(days=days - 1)).date()), None, zone, now)
+            during = DateRange.parse(str((now - timedelta(days=days - 1)).date()), None, zone, now)
             times = []
             for _ in range(5):
                 at = time.perf_counter()
                 report = await usage.stats(during)
                 times.append((time.perf_counter() - at) * 1000)
             told = ", ".join(f"{ms:.0f}" for ms in sorted(times))
-            _say(f"{zone}, {days} days, {report.stats.total.requests} requests: {told} ms")
+            _say(f"{zone}, {days} days, {report.usage.total.requests} requests: {told} ms")
     await engine.dispose()
 
 

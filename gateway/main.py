@@ -14,35 +14,35 @@ from typing import Any
 import structlog
 from fastapi import FastAPI
 
-from gateway.core import sdk_on_demand  # noqa: F401 - before those who would load it
+from gateway.core import lazy_otel_sdk  # noqa: F401 - before those who would load it
 
 # isort: split
 
 from gateway import routers
+from gateway.bootstrap.container import Container
+from gateway.bootstrap.reload import open_gateway
 from gateway.console.fallback import ConsoleFallback
-from gateway.console.site import Site
-from gateway.container import Container
+from gateway.console.site import ConsoleSite
 from gateway.core.exceptions import Unavailable
-from gateway.core.hang_ups import hearing_hang_ups
-from gateway.core.logging import configure_logging
-from gateway.core.secret_files import take_secret_files
-from gateway.core.secrets_policy import check_jwt_secret
+from gateway.core.logging.setup import configure_logging
+from gateway.core.security.jwt_secret import check_jwt_secret
+from gateway.core.security.secret_files import load_secret_files
 from gateway.core.settings import Settings
-from gateway.core.tracing import configure_tracing, content_captured, stop_tracing
+from gateway.core.sighup import handle_sighup
+from gateway.core.tracing import captures_content, configure_tracing, stop_tracing
 from gateway.core.version import VERSION
 from gateway.middleware import install_middleware
-from gateway.reloading import open_gateway
 from gateway.routers.errors import install_error_handlers
-from gateway.routers.openapi import document
+from gateway.routers.openapi import install_openapi
 
 log = structlog.get_logger(__name__)
 
 # Where a proxy in front has other workers to turn to: how long requests are still served as usual, each
 # answer closing its connection, and how long turns are admitted after the listener has been closed.
-LEAVE_SECONDS = 0.5
-ADMIT_SECONDS = 1.0
+CLOSE_LISTENER_AFTER_SECONDS = 0.5
+ADMIT_AFTER_CLOSE_SECONDS = 1.0
 # After so many new objects the garbage collector walks them.
-YOUNG_OBJECTS = 10_000
+GC_THRESHOLD = 10_000
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -53,7 +53,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         WeakSecret: production without a secret that deserves the name.
     """
     if settings is None:
-        take_secret_files(os.environ)
+        load_secret_files(os.environ)
         settings = Settings()
     if settings.environment == "production":
         check_jwt_secret(settings.jwt_secret.get_secret_value())
@@ -61,7 +61,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if settings.log_prompts:
         log.warning("prompts_are_logged", why="LOG_PROMPTS=true")
     if configure_tracing():
-        log.info("tracing", content_captured=content_captured())
+        log.info("tracing", content_captured=captures_content())
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -69,13 +69,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             app.state.container = container
 
         # Heard before the configuration is read: a later signal means a file that may be newer.
-        with hearing_hang_ups() as hang_ups:
+        with handle_sighup() as hang_ups:
             async with open_gateway(settings, adopt) as (container, app.state.reloads):
-                await _write_keys_down(container)
-                restore = _drain_on_sigterm(app, container)
-                hang_ups.begin(app.state.reloads.by_signal)
+                await _persist_environment_keys(container)
+                restore = _drain_on_signal(app, container)
+                hang_ups.start(app.state.reloads.reload_on_signal)
                 before = gc.get_threshold()
-                _spare_the_collector()
+                _freeze_gc()
                 try:
                     yield
                 finally:
@@ -96,22 +96,22 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     routers.include_all(app)
-    app.router.default = ConsoleFallback(app.router.default, Site.built())
+    app.router.default = ConsoleFallback(app.router.default, ConsoleSite.load())
     install_error_handlers(app)
     install_middleware(app, settings)
-    document(app)
+    install_openapi(app)
     return app
 
 
-async def _write_keys_down(container: Container) -> None:
+async def _persist_environment_keys(container: Container) -> None:
     try:
-        await container.environment_keys.write_down()
+        await container.environment_keys.persist()
     except Unavailable:
         # The gateway starts without its database, and these keys are refused like all others until then.
         log.warning("environment_keys_not_written")
 
 
-def _spare_the_collector() -> None:
+def _freeze_gc() -> None:
     """Keep what start-up made out of every later collection.
 
     The libraries' modules are some hundred thousand objects that never die; walking them again and again
@@ -120,10 +120,10 @@ def _spare_the_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS, 20, 20)
+    gc.set_threshold(GC_THRESHOLD, 20, 20)
 
 
-def _drain_on_sigterm(app: FastAPI, container: Container) -> Callable[[], None]:
+def _drain_on_signal(app: FastAPI, container: Container) -> Callable[[], None]:
     """Begin draining in the signal handler: the lifespan's own end comes only after connections close.
 
     The server stops when the running turns have ended, and refuses new ones with 503 meanwhile. Where a
@@ -138,12 +138,12 @@ def _drain_on_sigterm(app: FastAPI, container: Container) -> Callable[[], None]:
     async def leave(stop: Callable[[], None]) -> None:
         if container.settings.shutdown_listening:
             container.tasks.begin_draining()
-            await container.tasks.idle()
+            await container.tasks.wait_idle()
             stop()
             return
-        await asyncio.sleep(LEAVE_SECONDS)
+        await asyncio.sleep(CLOSE_LISTENER_AFTER_SECONDS)
         stop()
-        await asyncio.sleep(ADMIT_SECONDS)
+        await asyncio.sleep(ADMIT_AFTER_CLOSE_SECONDS)
         container.tasks.begin_draining()
 
     def begin(stop: Callable[[], None]) -> None:

@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from gateway.core.settings import Settings
-from gateway.domain.catalog import Catalog
+from gateway.domain.config.catalog import Catalog
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "CONFIGURATION.md"

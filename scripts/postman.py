@@ -17,8 +17,8 @@ from typing import Any
 from fastapi import FastAPI
 
 from gateway.routers import include_all
-from gateway.routers.dependencies import SERVICE_SCHEME
-from gateway.routers.openapi import document
+from gateway.routers.dependencies import API_KEY_SCHEME
+from gateway.routers.openapi import install_openapi
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "clients" / "postman_collection.json"
 _SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
@@ -56,7 +56,7 @@ def openapi() -> dict[str, Any]:
     """The page, without a gateway that runs."""
     app = FastAPI(title="LLM Gateway")
     include_all(app)
-    document(app)
+    install_openapi(app)
     return app.openapi()
 
 
@@ -113,7 +113,7 @@ def _auth(operation: dict[str, Any]) -> dict[str, Any]:
     schemes = [name for entry in operation.get("security", []) for name in entry]
     if not schemes:
         return {"type": "noauth"}
-    token = "{{apiKey}}" if SERVICE_SCHEME in schemes else "{{accessToken}}"
+    token = "{{apiKey}}" if API_KEY_SCHEME in schemes else "{{accessToken}}"
     return {"type": "bearer", "bearer": [{"key": "token", "value": token, "type": "string"}]}
 
 

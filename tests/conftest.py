@@ -10,10 +10,16 @@ import pytest
 import redis
 import redis.asyncio
 
-from tests.engines import PATIENT_SECONDS, RunEngines, truncate_all, worker_database, worker_valkey
-from tests.sharing import share_authorities
+from tests.support.engines import (
+    SLOW_MACHINE_SECONDS,
+    RunEngines,
+    truncate_all,
+    worker_database,
+    worker_valkey,
+)
+from tests.support.shared_startup import share_tls_context
 
-share_authorities()
+share_tls_context()
 
 _ENGINES = pytest.StashKey[RunEngines]()
 
@@ -80,9 +86,9 @@ def patient_engines(monkeypatch: pytest.MonkeyPatch) -> None:
     from gateway.core import database
 
     for name in ("POOL_TIMEOUT", "STUCK_AFTER", "TURN_TIMEOUT", "COMMAND_TIMEOUT"):
-        monkeypatch.setattr(database, name, PATIENT_SECONDS)
+        monkeypatch.setattr(database, name, SLOW_MACHINE_SECONDS)
     defaults: Any = ValkeyClient.__init__.__kwdefaults__
-    monkeypatch.setitem(defaults, "deadline", PATIENT_SECONDS)
+    monkeypatch.setitem(defaults, "deadline", SLOW_MACHINE_SECONDS)
 
 
 @pytest.fixture

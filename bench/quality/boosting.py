@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from gateway.domain.same_question.forest import Forest
+from gateway.question_match.boosted_trees import BoostedTrees
 
 Floats = npt.NDArray[np.float64]
 _BINS = 32
@@ -21,7 +21,7 @@ def boost(
     rate: float = 0.06,
     penalty: float = 20.0,
     seed: int = 0,
-) -> Forest:
+) -> BoostedTrees:
     """Fit by Newton steps; each tree sees two thirds of the rows and of the columns.
 
     Args:
@@ -58,7 +58,7 @@ def boost(
         bend = np.bincount(place[seen], curve[seen], inner + 1)
         leaf[tree] = -rate * down / (bend + penalty)
         score += leaf[tree][place]
-    return Forest(column, cut, leaf, start)
+    return BoostedTrees(column, cut, leaf, start)
 
 
 def _best_cut(

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bench.quality import cache, guard, understanding
+from bench.quality import guard_rates, intent_quality, question_match
+from bench.quality.data import Exemplar, exemplars, inputs
 from bench.quality.fit_intent import exam_rows, unsafe_rows
 from bench.quality.heads import fit_complexity, fit_labels, fit_unsafe
 from bench.quality.linear import with_bias
-from bench.quality.material import Exemplar, exemplars, inputs
 from bench.quality.metrics import Ints, apgr, area_under_roc, folds, near_copies, rank_correlation
 from gateway.agent.intent import IntentClassifier
-from gateway.agent.intent.classifier import LABELS, UNSAFE_FROM
-from gateway.providers.embedding.wordllama import WordLlamaEmbedder
+from gateway.agent.intent.classifier import LABELS, UNSAFE_THRESHOLD
+from gateway.providers.local.wordllama import WordLlamaEmbedder
 
 Floats = npt.NDArray[np.float64]
 _FOLDS = 5
@@ -108,7 +108,7 @@ def unsafe(data: Path, ours: list[Exemplar], embedder: WordLlamaEmbedder) -> Non
             if rows_of.any():
                 left_out = _unsafe_chance(x, found.unsafe, found.weights, sources != source)
                 apart = left_out[found.unsafe[sources == source] == kind]
-                shares = [100 * (part >= UNSAFE_FROM).mean() for part in (chance[rows_of], apart)]
+                shares = [100 * (part >= UNSAFE_THRESHOLD).mean() for part in (chance[rows_of], apart)]
                 print(
                     f"| {source} | {'unsafe' if kind else 'ordinary'} | {int(rows_of.sum())} "
                     f"| {shares[0]:.1f} | {shares[1]:.1f} |"
@@ -157,12 +157,12 @@ def main() -> None:
     ours, embedder = exemplars(), WordLlamaEmbedder.load()
     routing(data, ours, embedder)
     labels(ours, embedder)
-    understanding.doubt(ours, embedder)
-    understanding.held_out(IntentClassifier.load(embedder))
-    understanding.own_intents(data, ours, embedder)
+    intent_quality.doubt(ours, embedder)
+    intent_quality.held_out(IntentClassifier.load(embedder))
+    intent_quality.own_intents(data, ours, embedder)
     unsafe(data, ours, embedder)
-    guard.report(data)
-    cache.report(data, embedder)
+    guard_rates.report(data)
+    question_match.report(data, embedder)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from bench.quality.guard_data import Table, injection_sources, table, unsafe_sources
 from bench.quality.guard_documents import (
     FOLDS,
     Document,
@@ -18,29 +19,28 @@ from bench.quality.guard_documents import (
     passage_rows,
     planted,
 )
-from bench.quality.guard_material import Table, injection_sources, table, unsafe_sources
 from bench.quality.metrics import folds
 from bench.quality.networks import Block, Floats, Rows, fit_head, highest
-from gateway.guardrails.encoder import WIDTH
-from gateway.guardrails.features import LOGITS, MARKS, VECTOR
-from gateway.guardrails.heads import COEFFICIENTS, Head
-from gateway.guardrails.passages import CONTEXT, SKIMMED
+from gateway.guardrails.reading.encoder import POOLED_SIZE
+from gateway.guardrails.reading.features import LOGIT_COUNT, MARKS, VECTOR_SIZE
+from gateway.guardrails.reading.heads import COEFFICIENTS, Head
+from gateway.guardrails.reading.passages import CHEAP_FEATURE_COUNT, CONTEXT_FEATURE_COUNT
 
 TARGET = Path(__file__).parents[2] / "gateway" / "guardrails" / COEFFICIENTS
 
 _VECTOR, _LOGIT = 0.63, 2.8
 WINDOW_BLOCKS = (
     Block(len(MARKS), 1.0, False),
-    Block(2 * VECTOR, _VECTOR, True),
-    Block(LOGITS, _LOGIT, False),
-    Block(2 * WIDTH, _VECTOR, True),
+    Block(2 * VECTOR_SIZE, _VECTOR, True),
+    Block(LOGIT_COUNT, _LOGIT, False),
+    Block(2 * POOLED_SIZE, _VECTOR, True),
 )
 SKIM_BLOCKS = (
     Block(len(MARKS), 1.0, False),
-    Block(VECTOR, _VECTOR, True),
-    Block(CONTEXT, 1.0, False),
+    Block(VECTOR_SIZE, _VECTOR, True),
+    Block(CONTEXT_FEATURE_COUNT, 1.0, False),
 )
-PASSAGE_BLOCKS = (*SKIM_BLOCKS, Block(2, _LOGIT, False), Block(WIDTH, _VECTOR, True))
+PASSAGE_BLOCKS = (*SKIM_BLOCKS, Block(2, _LOGIT, False), Block(POOLED_SIZE, _VECTOR, True))
 
 # What may be flagged of held out harmless material: texts full of an attack's words; all texts; documents.
 _HARD = 0.06
@@ -118,7 +118,7 @@ def in_documents(data: Path, *, our_attacks: bool = True) -> InDocuments:
 
 def passage_heads(rows: Rows) -> tuple[dict[str, Floats], dict[str, Floats]]:
     """The head that picks passages worth a look, and the one that looks."""
-    skimmed = Rows(rows.x[:, :SKIMMED], rows.text, rows.label, rows.weight)
+    skimmed = Rows(rows.x[:, :CHEAP_FEATURE_COUNT], rows.text, rows.label, rows.weight)
     return fit_head(skimmed, SKIM_BLOCKS, networks=0), fit_head(rows, PASSAGE_BLOCKS)
 
 

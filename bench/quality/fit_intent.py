@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from bench.quality.data import EXEMPLARS, Exemplar, exemplars, inputs, lines, ordinary, rows
 from bench.quality.heads import fit_complexity, fit_labels, fit_unsafe
-from bench.quality.material import EXEMPLARS, Exemplar, exemplars, inputs, lines, ordinary, rows
 from gateway.agent.intent.classifier import COEFFICIENTS
-from gateway.agent.intent.own import ORDINARY
-from gateway.providers.embedding.wordllama import WordLlamaEmbedder
+from gateway.agent.intent.custom import BACKGROUND_TEXTS
+from gateway.providers.local.wordllama import WordLlamaEmbedder
 
 Floats = npt.NDArray[np.float64]
 TARGET = Path(__file__).parents[2] / "gateway" / "agent" / "intent" / COEFFICIENTS
@@ -86,8 +86,8 @@ def main() -> None:
     fitted = {name: weights.astype(np.float32) for name, weights in fit(Path(sys.argv[1])).items()}
     np.savez_compressed(TARGET, allow_pickle=False, **fitted)
     print(f"wrote {TARGET.name}, {TARGET.stat().st_size / 1024:.0f} KiB")
-    TARGET.with_name(ORDINARY).write_text("\n".join(ordinary()) + "\n", encoding="utf-8")
-    print(f"wrote {ORDINARY}")
+    TARGET.with_name(BACKGROUND_TEXTS).write_text("\n".join(ordinary()) + "\n", encoding="utf-8")
+    print(f"wrote {BACKGROUND_TEXTS}")
 
 
 if __name__ == "__main__":

@@ -8,11 +8,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bench.quality.guard_material import CachedReader, descriptions, embedder, is_korean, pages
-from bench.quality.material import EXEMPLARS, lines, rows
+from bench.quality.data import EXEMPLARS, lines, rows
+from bench.quality.guard_data import CachedReader, descriptions, embedder, is_korean, pages
 from bench.quality.networks import Rows
-from gateway.guardrails.heads import Head
-from gateway.guardrails.passages import look_closer, most_suspicious, passages, skim
+from gateway.guardrails.reading.heads import Head
+from gateway.guardrails.reading.passages import (
+    cheap_features,
+    encode_passages,
+    most_suspicious,
+    split_passages,
+)
 
 FOLDS = 4
 PLACES = ("start", "middle", "end")
@@ -116,13 +121,13 @@ class Passages:
         self._reader = CachedReader()
 
     def of(self, text: str) -> tuple[list[str], npt.NDArray[np.float32]]:
-        found = passages(self._reader.encoder.clean(text))
-        return found, skim(found, self._reader.embed)
+        found = split_passages(self._reader.encoder.clean(text))
+        return found, cheap_features(found, self._reader.embed)
 
     def closer(
         self, found: list[str], skimmed: npt.NDArray[np.float32], chosen: npt.NDArray[np.intp]
     ) -> npt.NDArray[np.float32]:
-        return look_closer(found, skimmed, chosen, self._reader.encoder)
+        return encode_passages(found, skimmed, chosen, self._reader.encoder)
 
     def guilty(self, found: list[str], attack: str) -> npt.NDArray[np.intp]:
         """Which passages hold (a good part of) the attack."""

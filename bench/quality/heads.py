@@ -7,12 +7,12 @@ import numpy.typing as npt
 
 from bench.quality.linear import logistic_regression, ridge, softmax_regression, with_bias
 from gateway.agent.intent.classifier import LABELS
-from gateway.agent.intent.features import NAMES
-from gateway.providers.embedding.wordllama import DIMENSIONS
+from gateway.agent.intent.features import FEATURE_NAMES
+from gateway.providers.local.wordllama import DIMENSIONS
 
 Floats = npt.NDArray[np.float64]
 
-_SURFACE = len(NAMES)
+_SURFACE = len(FEATURE_NAMES)
 _FREE = 1e-3
 _EXAM_SPREAD = 0.18
 
@@ -58,7 +58,7 @@ def fit_unsafe(x: Floats, unsafe: npt.NDArray[np.bool_], weights: Floats) -> Flo
     # How a text is written says who wrote the set it is from, not whether it means harm: of the surface only
     # the count of dangerous words may speak.
     penalty = penalties(1e7, 1.0)
-    penalty[NAMES.index("danger")] = 3.0
+    penalty[FEATURE_NAMES.index("danger")] = 3.0
     fitted = logistic_regression(with_bias(scale.apply(x)), unsafe.astype(np.float64), weights, penalty)
     return scale.unfold(fitted)
 

@@ -55,7 +55,7 @@ def highest(values: Floats, text: Ints, count: int) -> Floats:
 def fit_head(
     rows: Rows, blocks: tuple[Block, ...], networks: int = 3, units: int = _UNITS
 ) -> dict[str, Floats]:
-    """The parts of a `gateway.guardrails.heads.Head`, threshold still 0; `networks=0` fits a linear one."""
+    """Train the parts of a `heads.Head`, threshold still 0; `networks=0` fits a linear one."""
     centre = rows.x.mean(axis=0)
     scale = scales(rows.x, blocks)
     z = ((rows.x - centre) * scale).astype(np.float32)

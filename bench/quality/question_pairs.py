@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bench.quality.material import rows
-from gateway.domain.same_question.features import (
+from bench.quality.data import rows
+from gateway.providers.local.wordllama import WordLlamaEmbedder
+from gateway.question_match.features import (
     Array,
-    Seen,
-    bucket,
-    differ,
+    EmbeddedQuestion,
+    disqualifying_difference,
     features,
-    grammar_left,
-    left_over,
+    unmatched_function_words,
+    unmatched_stems,
+    weight_index,
 )
-from gateway.domain.same_question.reading import read
-from gateway.providers.embedding.wordllama import WordLlamaEmbedder
+from gateway.question_match.parser import parse
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -102,18 +102,18 @@ def load_pairs(data: Path, stream: Stream, embedder: WordLlamaEmbedder) -> Pairs
                 chosen[_pair(int(stream.text[at]), int(stream.text[earlier]))] = None
     for at in range(0, len(stream.text), 2):
         chosen[_pair(int(stream.text[at]), int(stream.text[at + 1]))] = None
-    seen = [Seen(text, read(text), embedder.token_vectors(text)) for text in stream.texts]
+    seen = [EmbeddedQuestion(text, parse(text), embedder.token_vectors(text)) for text in stream.texts]
     flat = np.zeros(1 << 12, dtype=np.float32)
     kept, plain, left = [], [], []
     for a, b in chosen:
         one, other = seen[a], seen[b]
         if a == b or not len(one.vectors) or not len(other.vectors):
             continue
-        if differ(one.reading, other.reading) is None:
+        if disqualifying_difference(one.parsed, other.parsed) is None:
             kept.append((a, b))
             plain.append(features(one, other, flat))
-            mine, theirs = left_over(one.reading, other.reading)
-            little = grammar_left(one.reading, other.reading)
+            mine, theirs = unmatched_stems(one.parsed, other.parsed)
+            little = unmatched_function_words(one.parsed, other.parsed)
             left.append((_buckets(mine), _buckets(theirs), _buckets(little)))
     a, b = np.array(kept, dtype=np.int64).T
     return Pairs(a, b, (stream.group[a] == stream.group[b]).astype(np.float64), np.stack(plain), left)
@@ -124,7 +124,7 @@ def _pair(a: int, b: int) -> tuple[int, int]:
 
 
 def _buckets(stems: list[str]) -> Ints:
-    return np.array([bucket(stem) for stem in stems], dtype=np.int64)
+    return np.array([weight_index(stem) for stem in stems], dtype=np.int64)
 
 
 def outcome(stream: Stream, pairs: Pairs, scores: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:

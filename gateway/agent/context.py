@@ -7,39 +7,39 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.agent.budget.turn_budget import TurnBudget
+from gateway.agent.context_window.memory import Memory
 from gateway.agent.intent.classifier import IntentClassifier
-from gateway.agent.recovery.breakers import Upstream
-from gateway.agent.recovery.upstreams import Call, Upstreams
-from gateway.agent.remembering.memory import Memory
+from gateway.agent.routing.breakers import Upstream
+from gateway.agent.routing.upstream_pool import TrackedCall, UpstreamPool
 from gateway.agent.state import Route
-from gateway.agent.turn_budget import TurnBudget
-from gateway.domain.catalog import Catalog, ModelConfig
-from gateway.domain.config.guardrails import GuardSet
-from gateway.domain.events import Attempt, ChatEvent
+from gateway.domain.config.catalog import Catalog, ModelConfig
+from gateway.domain.config.guardrails import GuardModes
+from gateway.domain.events import ChatEvent, ModelCall
 from gateway.guardrails.base import Verdict
 from gateway.guardrails.pipeline import GuardrailPipeline
-from gateway.providers.chat.base import ChatProvider
+from gateway.providers.base import ChatProvider
 from gateway.tools.base import TurnServices
 from gateway.tools.registry import ToolRegistry
 
 
 @dataclass(frozen=True, slots=True)
-class AgentParts:
+class AgentResources:
     """What all turns share."""
 
     catalog: Catalog
     providers: Mapping[str, ChatProvider]
     classifier: IntentClassifier
-    guards: GuardrailPipeline
+    guardrails: GuardrailPipeline
     tools: ToolRegistry
-    upstreams: Upstreams
+    upstreams: UpstreamPool
 
-    def provider_of(self, model: ModelConfig) -> ChatProvider:
+    def provider_for(self, model: ModelConfig) -> ChatProvider:
         """The first provider that can answer for `model`; in mock mode the mock answers for all."""
         if self.catalog.mode == "mock":
             return next(p for p in self.providers.values() if p.type == "mock")
-        able = (self.providers[name] for name in model.providers if self.providers[name].configured)
-        return next(able, self.providers[model.provider])
+        configured = (self.providers[name] for name in model.providers if self.providers[name].configured)
+        return next(configured, self.providers[model.provider])
 
 
 @dataclass(slots=True)
@@ -58,29 +58,29 @@ class AgentContext:
     may use (None: all), which holds for side calls too.
     """
 
-    parts: AgentParts
-    guard: GuardSet
-    attempts: list[Attempt]
+    resources: AgentResources
+    guards: GuardModes
+    model_calls: list[ModelCall]
     emit: Callable[[ChatEvent], None]
     input_check: asyncio.Task[tuple[Verdict, ...]] | None = None
     verdicts: list[dict[str, Any]] = field(default_factory=list)
     probe: tuple[Upstream, str] | None = None
     memory: Memory | None = None
-    sent: bool = False
+    request_sent: bool = False
     budget: TurnBudget | None = None
     services: TurnServices = field(default_factory=TurnServices)
     allowed_models: frozenset[str] | None = None
 
-    def calling(self, route: Route) -> Call:
+    def track_call(self, route: Route) -> TrackedCall:
         """To be entered around the call that `route` chose; takes the probe that it was given for that."""
         probe, self.probe = self.probe, None
-        upstream = self.parts.upstreams.at(route.model, route.provider)
-        return self.parts.upstreams.calling(upstream, probe[1] if probe is not None else None)
+        upstream = self.resources.upstreams.get(route.model, route.provider)
+        return self.resources.upstreams.track(upstream, probe[1] if probe is not None else None)
 
     async def aclose(self) -> None:
         """End what the turn left running; a moderation that it waits for is on the ledger then."""
         if self.probe is not None:
-            self.parts.upstreams.give_back(*self.probe)
+            self.resources.upstreams.release_probe(*self.probe)
         if self.input_check is not None and not self.input_check.done():
             self.input_check.cancel()
             await asyncio.wait({self.input_check})

@@ -14,7 +14,7 @@ from gateway.core.exceptions import (
 )
 
 # How often a prompt that an upstream found too long is made shorter.
-MOST_SHRUNK = 2
+MAX_SHRINKS = 2
 
 
 def after_intent(state: AgentState) -> Literal["route", "format"]:
@@ -33,15 +33,15 @@ def after_llm(state: AgentState) -> Literal["llm", "tools", "retry", "guardrail"
     Another answer never continues a sentence: once a word was shown, a failure ends the turn.
     """
     if state["failure"] is not None:
-        if shrinks(state):
+        if should_shrink(state):
             return "llm"
-        return "retry" if falls_back(state) else "format"
+        return "retry" if should_fall_back(state) else "format"
     if state["blocked"] is not None:
         return "guardrail"
-    return tools_or_end(state)
+    return tools_or_format(state)
 
 
-def falls_back(state: AgentState) -> bool:
+def should_fall_back(state: AgentState) -> bool:
     """Whether a model failed in a way, and early enough, that another call may answer in its place.
 
     A model that was asked for and refuses the request itself ends the turn. A fallback that refuses it gives
@@ -56,9 +56,9 @@ def falls_back(state: AgentState) -> bool:
     return is_fallback and isinstance(failure, UpstreamRejected | UnsupportedParameter)
 
 
-def shrinks(state: AgentState) -> bool:
+def should_shrink(state: AgentState) -> bool:
     """Whether the same call is made again with less: an upstream's tokenizer counted more than ours."""
-    return isinstance(state["failure"], ContextLengthExceeded) and 0 < state["shrunk"] <= MOST_SHRUNK
+    return isinstance(state["failure"], ContextLengthExceeded) and 0 < state["shrunk"] <= MAX_SHRINKS
 
 
 def after_guardrail(state: AgentState) -> Literal["llm", "format"]:
@@ -66,7 +66,7 @@ def after_guardrail(state: AgentState) -> Literal["llm", "format"]:
     return "llm" if state["blocked"] is None else "format"
 
 
-def tools_or_end(state: AgentState) -> Literal["tools", "format"]:
+def tools_or_format(state: AgentState) -> Literal["tools", "format"]:
     """Only calls of the gateway's own tools are run here; a caller's are theirs to run."""
     if state["blocked"] is None and state["tool_calls"] and not state["turn"].client_tools:
         return "tools"

@@ -32,7 +32,7 @@ from gateway.agent.nodes.llm import llm
 from gateway.agent.nodes.retry import retry
 from gateway.agent.nodes.route import route
 from gateway.agent.nodes.tools import tools
-from gateway.agent.state import AgentState, add_times
+from gateway.agent.state import AgentState, add_durations
 from gateway.core.tracing import span
 
 
@@ -43,7 +43,7 @@ class Node(Protocol):
         """A partial update of the state."""
 
 
-def _step(
+def _with_edge(
     name: str, node: Node, after: Callable[[AgentState], str]
 ) -> Callable[..., Awaitable[Command[Any]]]:
     """A node with its edge: the update, how long it took, and where to go with the state as it then is.
@@ -58,18 +58,18 @@ def _step(
         started = perf_counter()
         with span(label):
             update = await node(state, runtime)
-        update["nodes_ms"] = add_times(state["nodes_ms"], {name: (perf_counter() - started) * 1000})
-        now: AgentState = {**state, **update}
-        destination = after(now)
+        update["nodes_ms"] = add_durations(state["nodes_ms"], {name: (perf_counter() - started) * 1000})
+        merged: AgentState = {**state, **update}
+        destination = after(merged)
         if destination == "format" and name == "llm":
-            await format_answer(now, runtime)
+            await format_answer(merged, runtime)
             return Command(goto=END)
-        return Command(update=[("__root__", now)], goto=destination)
+        return Command(update=[("__root__", merged)], goto=destination)
 
     return run
 
 
-def newest(old: AgentState | None, new: AgentState) -> AgentState:
+def replace_state(old: AgentState | None, new: AgentState) -> AgentState:
     """The state's reducer: a step has merged its update already."""
     return new
 
@@ -83,11 +83,11 @@ def build_graph(
     With `entry="route"` a turn begins there: for those in which nothing depends on what the question is
     about. That is decided before the graph, since a conditional edge from START costs 0.1 ms.
     """
-    whole: Any = Annotated[AgentState, newest]
-    graph: StateGraph[Any, AgentContext, Any, Any] = StateGraph(whole, context_schema=AgentContext)
+    state_channel: Any = Annotated[AgentState, replace_state]
+    graph: StateGraph[Any, AgentContext, Any, Any] = StateGraph(state_channel, context_schema=AgentContext)
     for name, node, after, destinations in _NODES:
-        graph.add_node(name, _step(name, node, after), destinations=destinations)
-    graph.add_node("format", _step("format", format_answer, lambda state: END), destinations=(END,))
+        graph.add_node(name, _with_edge(name, node, after), destinations=destinations)
+    graph.add_node("format", _with_edge("format", format_answer, lambda state: END), destinations=(END,))
     graph.add_edge(START, entry)
     return graph.compile()
 

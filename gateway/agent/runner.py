@@ -6,34 +6,35 @@ from collections.abc import Callable
 
 from langchain_core.runnables import RunnableConfig
 
-from gateway.agent.context import AgentContext, AgentParts
+from gateway.agent.budget.turn_budget import TurnBudget
+from gateway.agent.context import AgentContext, AgentResources
+from gateway.agent.context_window.memory import Memory
 from gateway.agent.graph import build_graph
-from gateway.agent.guarding.checks import reads_what_comes_in
-from gateway.agent.remembering.memory import Memory
+from gateway.agent.guards.input import has_input_guards
 from gateway.agent.state import initial_state
-from gateway.agent.turn_budget import TurnBudget
-from gateway.domain.catalog import AUTO
-from gateway.domain.chat import Turn
-from gateway.domain.config.guardrails import GuardSet
-from gateway.domain.events import Attempt, ChatEvent
+from gateway.domain.config.catalog import AUTO
+from gateway.domain.config.guardrails import GuardModes
+from gateway.domain.events import ChatEvent, ModelCall
 from gateway.domain.messages import Message
+from gateway.domain.requests import Turn
 from gateway.tools.base import TurnServices
 
 # intent, route, guardrail and format, with some air.
 _FIXED_STEPS = 8
-_NOBODYS = TurnServices()
+_NO_SERVICES = TurnServices()
 
 
 class AgentRunner:
     """The compiled graph, for all turns."""
 
-    def __init__(self, parts: AgentParts) -> None:
-        self.parts = parts
-        self._judging = build_graph("intent")
-        self._plain = build_graph("route")
-        rounds = parts.catalog.tools.max_rounds
+    def __init__(self, resources: AgentResources) -> None:
+        self.resources = resources
+        self._classifying_graph = build_graph("intent")
+        self._direct_graph = build_graph("route")
+        rounds = resources.catalog.tools.max_rounds
         calls = sum(
-            len(model.providers) + parts.catalog.retry.attempts for model in parts.catalog.models.values()
+            len(model.providers) + resources.catalog.retry.attempts
+            for model in resources.catalog.models.values()
         )
         # Each round is llm, guardrail and tools, each failed call llm, retry and route; past both caps the
         # edges end the turn by themselves, so this limit is never what stops one.
@@ -44,12 +45,12 @@ class AgentRunner:
         turn: Turn,
         messages: tuple[Message, ...],
         *,
-        guard: GuardSet,
+        guard: GuardModes,
         allowed_models: frozenset[str] | None,
-        attempts: list[Attempt],
+        attempts: list[ModelCall],
         emit: Callable[[ChatEvent], None],
         memory: Memory | None = None,
-        services: TurnServices = _NOBODYS,
+        services: TurnServices = _NO_SERVICES,
         budget: TurnBudget | None = None,
     ) -> None:
         """Run the turn to its end: its last event is `TurnCompleted` or `TurnFailed`, without storage's ids.
@@ -64,7 +65,7 @@ class AgentRunner:
             budget: what the turn may spend; None where nothing limits it.
         """
         context = AgentContext(
-            self.parts,
+            self.resources,
             guard,
             attempts,
             emit,
@@ -75,8 +76,8 @@ class AgentRunner:
         )
         state = initial_state(turn, messages, allowed_models)
         # Routing, a guardrail or a receipt that is kept may depend on what the question is about.
-        judged = turn.persist or turn.model == AUTO or reads_what_comes_in(guard, messages)
-        graph = self._judging if judged else self._plain
+        classified = turn.persist or turn.model == AUTO or has_input_guards(guard, messages)
+        graph = self._classifying_graph if classified else self._direct_graph
         try:
             # No stream mode: what is said goes through `emit`, and the final state says nothing more.
             async for _ in graph.astream(state, context=context, stream_mode=[], config=self._config):

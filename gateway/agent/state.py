@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
 from gateway.core.exceptions import GatewayError
-from gateway.domain.breaker import BreakerState
-from gateway.domain.chat import Turn
+from gateway.domain.circuit_breaker import BreakerState
 from gateway.domain.events import FinishReason
-from gateway.domain.intent import NOT_JUDGED, Intent
+from gateway.domain.intent import NOT_CLASSIFIED, Intent
 from gateway.domain.messages import Message, ToolCall, VendorData
+from gateway.domain.requests import Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +25,18 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolUse:
+class ToolUsage:
     """What a turn's tools have taken: time (parallel calls count once), bytes, how often each call came."""
 
     seconds: float = 0.0
     result_bytes: int = 0
-    asked: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    call_counts: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
-NO_TOOL_USE = ToolUse()
+NO_TOOL_USAGE = ToolUsage()
 
 
-def add_times(left: dict[str, float], right: dict[str, float]) -> dict[str, float]:
+def add_durations(left: dict[str, float], right: dict[str, float]) -> dict[str, float]:
     """Milliseconds by node; a node that ran twice adds up."""
     total = dict(left)
     for name, ms in right.items():
@@ -81,7 +81,7 @@ class AgentState(TypedDict, total=False):
     failures: tuple[GatewayError, ...]
     spoke: bool
     rounds: int
-    tool_use: ToolUse
+    tool_use: ToolUsage
     tool_log: tuple[dict[str, Any], ...]
     blocked: str | None
     blocked_at: Literal["input", "tool", "output"]
@@ -99,7 +99,7 @@ def initial_state(
     """The state a turn starts with; `messages` holds history, question and system prompt."""
     return AgentState(
         turn=turn,
-        intent=NOT_JUDGED,
+        intent=NOT_CLASSIFIED,
         allowed_models=allowed_models,
         messages=messages,
         candidates=(),
@@ -115,7 +115,7 @@ def initial_state(
         failures=(),
         spoke=False,
         rounds=0,
-        tool_use=NO_TOOL_USE,
+        tool_use=NO_TOOL_USAGE,
         tool_log=(),
         blocked=None,
         blocked_at="input",

@@ -16,9 +16,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse, NoScriptError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from gateway.cache import probe
-from gateway.core.service_urls import valkey_url
-from gateway.core.stalls import StallClock
+from gateway.cache import health_check
+from gateway.core.loop_lag import LoopLagMeter
+from gateway.core.service_urls import normalize_valkey_url
 from gateway.core.tracing import span
 
 log = structlog.get_logger(__name__)
@@ -28,10 +28,10 @@ T = TypeVar("T")
 # What one command may cost, connecting included: a hanging Valkey must never cost a request more than 300 ms.
 DEADLINE_SECONDS = 0.25
 # How long the breaker waits before its first probe, and at most between two.
-_PROBE_FIRST, _PROBE_MOST = 0.1, 2.0
-_FOLLOW_AGAIN_SECONDS = 1.0
+_PROBE_FIRST, _PROBE_MAX = 0.1, 2.0
+_RESUBSCRIBE_SECONDS = 1.0
 # A listener hears nothing from a connection that was lost without a word; so after a while it asks.
-_QUIET_SECONDS, _ANSWER_SECONDS = 10.0, 2.0
+_PING_AFTER_SECONDS, _PONG_TIMEOUT_SECONDS = 10.0, 2.0
 _MAX_CONNECTIONS = 512
 _SPAN = {"db.system.name": "redis"}
 # A server that answers with errors logs a warning at most this often.
@@ -57,10 +57,10 @@ class ValkeyClient:
     def __init__(self, url: str, *, deadline: float = DEADLINE_SECONDS) -> None:
         self._deadline = deadline
         self._redis = _connect(url) if url else None
-        self._open = False
+        self._circuit_open = False
         self._probe: asyncio.Task[None] | None = None
         self._warned: dict[str, float] = {}
-        self._stalls = StallClock()
+        self._loop_lag = LoopLagMeter()
 
     @property
     def configured(self) -> bool:
@@ -69,7 +69,7 @@ class ValkeyClient:
     @property
     def available(self) -> bool:
         """Whether a command would be tried at all."""
-        return self._redis is not None and not self._open
+        return self._redis is not None and not self._circuit_open
 
     async def execute(self, *command: str | bytes | int | float) -> Any:
         """One command; strings in the reply are bytes."""
@@ -88,35 +88,35 @@ class ValkeyClient:
 
     async def _run(self, work: Callable[[Redis], Awaitable[T]], deadline: float | None) -> T:
         redis = self._redis
-        if redis is None or self._open:
+        if redis is None or self._circuit_open:
             raise ValkeyUnavailable
         seconds = deadline or self._deadline
         limit, loop = asyncio.timeout(None), asyncio.get_running_loop()
         due = loop.time() + seconds
-        timer = loop.call_at(due, self._end, limit, self._stalls.seconds(), seconds)
+        timer = loop.call_at(due, self._expire, limit, self._loop_lag.total_seconds(), seconds)
         try:
             async with limit:
                 return await work(redis)
         except ResponseError as error:
-            self._refused(error)
+            self._log_refusal(error)
             raise ValkeyUnavailable from error
         except _FAILURES as error:
-            self._trip(type(error).__name__)
+            self._open_circuit(type(error).__name__)
             raise ValkeyUnavailable from error
         finally:
             timer.cancel()
 
-    async def follow(self, channel: str) -> AsyncGenerator[bytes, None]:
+    async def subscribe(self, channel: str) -> AsyncGenerator[bytes, None]:
         """As `listen`, and again after every outage: for ever, without what is published in the meantime."""
         while True:
             try:
-                async with aclosing(self.listen(channel)) as messages:
+                async with aclosing(self.subscribe_once(channel)) as messages:
                     async for message in messages:
                         yield message
             except ValkeyUnavailable:
-                await asyncio.sleep(_FOLLOW_AGAIN_SECONDS)
+                await asyncio.sleep(_RESUBSCRIBE_SECONDS)
 
-    async def listen(self, channel: str) -> AsyncGenerator[bytes, None]:
+    async def subscribe_once(self, channel: str) -> AsyncGenerator[bytes, None]:
         """Messages published on `channel` from now on, without end, over a connection of its own.
 
         Raises:
@@ -130,7 +130,9 @@ class ValkeyClient:
                     await pubsub.subscribe(channel)
                 asked = False
                 while True:
-                    message = await pubsub.get_message(timeout=_ANSWER_SECONDS if asked else _QUIET_SECONDS)
+                    message = await pubsub.get_message(
+                        timeout=_PONG_TIMEOUT_SECONDS if asked else _PING_AFTER_SECONDS
+                    )
                     if message is None and asked:
                         raise ValkeyUnavailable
                     if message is None:
@@ -140,7 +142,7 @@ class ValkeyClient:
                         yield message["data"]
                     asked = message is None
             except ResponseError as error:
-                self._refused(error)
+                self._log_refusal(error)
                 raise ValkeyUnavailable from error
             except _FAILURES as error:
                 raise ValkeyUnavailable from error
@@ -156,22 +158,22 @@ class ValkeyClient:
             return False
         return True
 
-    async def state(self) -> probe.ValkeyState:
+    async def check_state(self) -> health_check.ValkeyState:
         """Whether Valkey does now what the gateway asks of it, past the breaker: for health checks."""
         if self._redis is None:
             return "down"
         try:
             async with asyncio.timeout(self._deadline):
-                await _execute(self._redis, *probe.COMMAND)
+                await _execute(self._redis, *health_check.HEALTH_CHECK_COMMAND)
         except ResponseError as error:
-            self._refused(error)
+            self._log_refusal(error)
             return "refusing"
         except _FAILURES:
             return "down"
         return "up"
 
     async def aclose(self) -> None:
-        self._stalls.stop()
+        self._loop_lag.stop()
         if self._probe is not None:
             self._probe.cancel()
             await asyncio.gather(self._probe, return_exceptions=True)
@@ -179,40 +181,40 @@ class ValkeyClient:
             await self._redis.aclose()
             await self._redis.connection_pool.disconnect()
 
-    def _end(self, limit: asyncio.Timeout, stalled: float, seconds: float) -> None:
+    def _expire(self, limit: asyncio.Timeout, stalled: float, seconds: float) -> None:
         """End `limit`, later by as long as this process held its own loop up meanwhile, at most by `seconds`.
 
         A reply that came while it was held up has to be read first: its own stalls, be it one or many short
         ones, are no outage of Valkey.
         """
-        held_up = min(self._stalls.seconds() - stalled, seconds)
+        held_up = min(self._loop_lag.total_seconds() - stalled, seconds)
         limit.reschedule(asyncio.get_running_loop().time() + held_up)
 
-    def _refused(self, error: ResponseError) -> None:
+    def _log_refusal(self, error: ResponseError) -> None:
         """Log the kind of error reply; never its text, which may repeat what was sent."""
         if isinstance(error, NoScriptError):
             return  # the script is sent whole next
-        reason, now = probe.error_code(error), time.monotonic()
+        reason, now = health_check.error_code(error), time.monotonic()
         if now - self._warned.get(reason, -_WARN_SECONDS) < _WARN_SECONDS:
             return
         self._warned[reason] = now
         log.warning("valkey_refused", reason=reason)
 
-    def _trip(self, reason: str) -> None:
-        if self._open:
+    def _open_circuit(self, reason: str) -> None:
+        if self._circuit_open:
             return
-        self._open = True
+        self._circuit_open = True
         log.warning("valkey_unavailable", reason=reason)
-        self._probe = asyncio.get_running_loop().create_task(self._heal())
+        self._probe = asyncio.get_running_loop().create_task(self._close_when_reachable())
 
-    async def _heal(self) -> None:
+    async def _close_when_reachable(self) -> None:
         wait = _PROBE_FIRST
         while True:
             await asyncio.sleep(wait)
             if await self.ping():
                 break
-            wait = min(wait * 2, _PROBE_MOST)
-        self._open = False
+            wait = min(wait * 2, _PROBE_MAX)
+        self._circuit_open = False
         log.info("valkey_available")
 
 
@@ -222,7 +224,7 @@ def _execute(redis: Redis, *command: str | bytes | int | float) -> Awaitable[Any
 
 def _connect(url: str) -> Redis:
     pool = ConnectionPool.from_url(
-        valkey_url(url),
+        normalize_valkey_url(url),
         max_connections=_MAX_CONNECTIONS,
         # The deadline around each command stands for these; redis-py's own would start a task for each write.
         socket_timeout=None,

@@ -14,7 +14,7 @@ from gateway.cache.client import DEADLINE_SECONDS, ValkeyClient, ValkeyUnavailab
 
 TTL_SECONDS = 3600
 # Readers that wait for more, each on a connection of its own; further ones look again and again.
-MOST_WAITING = 64
+MAX_BLOCKED_READERS = 64
 _POLL_SECONDS = 0.25
 _PER_READ = 500
 _FIELD = b"b"
@@ -29,8 +29,8 @@ class LogEntry:
 
     message_id: UUID
     data: bytes
-    alone: bool = False
-    renews: bool = False
+    replaces_earlier: bool = False
+    renews_ttl: bool = False
 
 
 class EventLog:
@@ -38,7 +38,7 @@ class EventLog:
 
     def __init__(self, valkey: ValkeyClient) -> None:
         self._valkey = valkey
-        self._waiting = asyncio.Semaphore(MOST_WAITING)
+        self._waiting = asyncio.Semaphore(MAX_BLOCKED_READERS)
 
     @property
     def available(self) -> bool:
@@ -55,15 +55,15 @@ class EventLog:
                     if not entry.data:
                         pipe.execute_command("UNLINK", key)
                         continue
-                    trim = ("MAXLEN", "=", 1) if entry.alone else ()
+                    trim = ("MAXLEN", "=", 1) if entry.replaces_earlier else ()
                     pipe.execute_command("XADD", key, *trim, "*", _FIELD, entry.data)
-                    if entry.renews or entry.alone:
+                    if entry.renews_ttl or entry.replaces_earlier:
                         pipe.execute_command("EXPIRE", key, TTL_SECONDS)
                 await pipe.execute()
 
         await self._valkey.run(write)
 
-    async def forget(self, message_ids: Sequence[UUID]) -> None:
+    async def delete(self, message_ids: Sequence[UUID]) -> None:
         """Drop the turns' events; what cannot be dropped now goes by itself within the hour."""
         for at in range(0, len(message_ids), _PER_READ):
             try:

@@ -15,30 +15,30 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from gateway.cache.client import ValkeyClient, ValkeyUnavailable
-from gateway.domain.budget import Counts, PerMinute, Window
+from gateway.domain.usage.budgets import LimitWindow, MinuteLimits, RateCategory
 
 _MINUTE = 60.0
-_CALLERS = 10_000  # whose requests are remembered here while Valkey is away
+_MAX_LOCAL_CALLERS = 10_000  # whose requests are remembered here while Valkey is away
 _SCRIPT = Path(__file__).with_name("admission.lua").read_text(encoding="utf-8")
 _SHA = sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 
-_UNLIMITED = PerMinute()
+_UNLIMITED = MinuteLimits()
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class CountResult:
     """That a request was counted (or not), and in which window: None where there is no limit.
 
     `turns_left` is what remains of the account's turns a minute, or of a key's own lower limit.
     """
 
-    window: Window | None
+    window: LimitWindow | None
     turns_left: int | None = None
-    was: bool = True
+    counted: bool = True
 
 
-NOT_COUNTED = Counted(None, was=False)
+NOT_COUNTED = CountResult(None, counted=False)
 
 
 class RateLimiter:
@@ -50,15 +50,15 @@ class RateLimiter:
     What it let in by Valkey's word in the last minute is part of that half: an outage is no new minute.
     """
 
-    def __init__(self, valkey: ValkeyClient, tiers: Mapping[str, PerMinute]) -> None:
+    def __init__(self, valkey: ValkeyClient, tiers: Mapping[str, MinuteLimits]) -> None:
         self._valkey = valkey
         self._local: OrderedDict[str, deque[float]] = OrderedDict()
-        self.adopt(tiers)
+        self.reconfigure(tiers)
 
-    def adopt(self, tiers: Mapping[str, PerMinute]) -> None:
+    def reconfigure(self, tiers: Mapping[str, MinuteLimits]) -> None:
         """Count by these limits from now on; what was counted stays."""
         self._tiers = dict(tiers)
-        self._first = next(iter(self._tiers.values()), _UNLIMITED)
+        self._default_limits = next(iter(self._tiers.values()), _UNLIMITED)
         self._arguments = tuple(
             part for name, limit in tiers.items() for part in (name, limit.turns or 0, limit.reads or 0)
         )
@@ -71,8 +71,8 @@ class RateLimiter:
         claim: str | int,
         user_id: UUID,
         key: bytes = b"",
-        counts: Counts = "turn",
-    ) -> tuple[bytes | None, bytes | None, Counted]:
+        counts: RateCategory = "turn",
+    ) -> tuple[bytes | None, bytes | None, CountResult]:
         """Two entries of the auth cache, and one request counted if they make the caller's claim good.
 
         Args:
@@ -85,11 +85,11 @@ class RateLimiter:
         Raises:
             ValkeyUnavailable: nothing is known, nothing was counted.
         """
-        names = _windows(user_id, key)
+        names = _window_keys(user_id, key)
         reply = await self._run(5, account, other, *names, kind, claim, counts, *self._arguments)
         if not reply[2]:
             return reply[0], reply[1], NOT_COUNTED
-        return reply[0], reply[1], self._counted(reply[3:], counts, names, key)
+        return reply[0], reply[1], self._result(reply[3:], counts, names, key)
 
     async def count(
         self,
@@ -97,28 +97,30 @@ class RateLimiter:
         tier: str,
         key: bytes = b"",
         key_limit: int | None = None,
-        counts: Counts = "turn",
-    ) -> Counted:
+        counts: RateCategory = "turn",
+    ) -> CountResult:
         """Count a request of a caller who is known from elsewhere."""
-        limits = self._tiers.get(tier, self._first)
-        names = _windows(user_id, key)
+        limits = self._tiers.get(tier, self._default_limits)
+        names = _window_keys(user_id, key)
         most = (limits.turns or 0, key_limit or 0, limits.reads or 0)
         if not any(most):
-            return Counted(None)
+            return CountResult(None)
         try:
             reply = await self._run(3, *names, "count", counts, *most)
         except ValkeyUnavailable:
-            return self._count_here(counts, names, most)
-        return self._counted(reply[1:], counts, names, key)
+            return self._count_locally(counts, names, most)
+        return self._result(reply[1:], counts, names, key)
 
-    def _counted(self, reply: list[int], counts: Counts, names: tuple[str, str, str], key: bytes) -> Counted:
-        window = _as_window(reply[:4])
+    def _result(
+        self, reply: list[int], counts: RateCategory, names: tuple[str, str, str], key: bytes
+    ) -> CountResult:
+        window = _parse_window(reply[:4])
         if counts == "turn":
-            self._remember(window, names[0], names[1] if key else "")
-            return Counted(window, None if window is None else window.remaining)
+            self._record_locally(window, names[0], names[1] if key else "")
+            return CountResult(window, None if window is None else window.remaining)
         if counts == "read":
-            self._remember(window, names[2])
-        return Counted(window, reply[4] if reply[4] >= 0 else None)
+            self._record_locally(window, names[2])
+        return CountResult(window, reply[4] if reply[4] >= 0 else None)
 
     async def _run(self, keys: int, *arguments: str | int) -> Any:
         async def evaluate(redis: Redis) -> Any:
@@ -129,31 +131,33 @@ class RateLimiter:
 
         return await self._valkey.run(evaluate)
 
-    def _remember(self, window: Window | None, *names: str) -> None:
+    def _record_locally(self, window: LimitWindow | None, *names: str) -> None:
         """Note down what Valkey let in: it counts here as well, should Valkey go away."""
-        if window is None or window.wait is not None:
+        if window is None or window.retry_after is not None:
             return
         now = time.monotonic()
         for name in filter(None, names):
-            self._requests(name, now).append(now)
+            self._recent_requests(name, now).append(now)
 
-    def _count_here(self, counts: Counts, names: tuple[str, str, str], most: tuple[int, int, int]) -> Counted:
+    def _count_locally(
+        self, counts: RateCategory, names: tuple[str, str, str], most: tuple[int, int, int]
+    ) -> CountResult:
         """Count in this process, by half of each limit."""
         turns, key, reads = (
             (name, (limit + 1) // 2) if limit else None for name, limit in zip(names, most, strict=True)
         )
         if counts == "turn":
-            window = self._take(*(one for one in (turns, key) if one))
-            return Counted(window, None if window is None else window.remaining)
-        seen = 0 if turns is None else len(self._requests(turns[0], time.monotonic()))
+            window = self._admit_locally(*(one for one in (turns, key) if one))
+            return CountResult(window, None if window is None else window.remaining)
+        seen = 0 if turns is None else len(self._recent_requests(turns[0], time.monotonic()))
         left = None if turns is None else max(0, turns[1] - seen)
-        return Counted(self._take(reads) if counts == "read" and reads else None, left)
+        return CountResult(self._admit_locally(reads) if counts == "read" and reads else None, left)
 
-    def _take(self, *limits: tuple[str, int]) -> Window | None:
+    def _admit_locally(self, *limits: tuple[str, int]) -> LimitWindow | None:
         if not limits:
             return None
         now = time.monotonic()
-        windows = [(self._requests(name, now), limit) for name, limit in limits]
+        windows = [(self._recent_requests(name, now), limit) for name, limit in limits]
         wait = max(
             (seen[len(seen) - limit] + _MINUTE - now for seen, limit in windows if len(seen) >= limit),
             default=None,
@@ -162,34 +166,34 @@ class RateLimiter:
             for seen, _ in windows:
                 seen.append(now)
         seen, limit = min(windows, key=lambda window: window[1] - len(window[0]))
-        return Window(limit, max(0, limit - len(seen)), seen[-1] + _MINUTE - now, wait)
+        return LimitWindow(limit, max(0, limit - len(seen)), seen[-1] + _MINUTE - now, wait)
 
-    def _requests(self, name: str, now: float) -> deque[float]:
+    def _recent_requests(self, name: str, now: float) -> deque[float]:
         seen = self._local.setdefault(name, deque())
         self._local.move_to_end(name)
-        if len(self._local) > _CALLERS:
+        if len(self._local) > _MAX_LOCAL_CALLERS:
             self._local.popitem(last=False)
         while seen and seen[0] <= now - _MINUTE:
             seen.popleft()
         return seen
 
 
-def _windows(user_id: UUID, key: bytes) -> tuple[str, str, str]:
+def _window_keys(user_id: UUID, key: bytes) -> tuple[str, str, str]:
     """The account's turns, the key's requests, the account's reads."""
-    account = _window(user_id.bytes)
-    return account, _window(key), account + ":reads"
+    account = _window_key(user_id.bytes)
+    return account, _window_key(key), account + ":reads"
 
 
-def _window(caller: bytes) -> str:
+def _window_key(caller: bytes) -> str:
     """A name that tells nobody whose window it is: it may outlive the account by a minute."""
     return "rate:" + blake2b(caller, digest_size=12).hexdigest()
 
 
-def _as_window(reply: list[int]) -> Window | None:
+def _parse_window(reply: list[int]) -> LimitWindow | None:
     limit, remaining, reset, wait = reply
     if not limit:
         return None
-    return Window(limit, remaining, reset / 1e6, wait / 1e6 if wait > 0 else None)
+    return LimitWindow(limit, remaining, reset / 1e6, wait / 1e6 if wait > 0 else None)
 
 
 async def _execute(redis: Redis, *command: str | int) -> Any:

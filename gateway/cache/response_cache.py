@@ -13,7 +13,7 @@ LEASE_MS = 5000  # renewed while its holder lives
 
 # One hash per account, so that all of it can be dropped at once. A value is `<expiry in ms>:<answer>`.
 # KEYS: entries, lease. ARGV: field, holder, lease in ms. The answer; 1: the lease is ours; 0: another's.
-_LOOK = """
+_GET_OR_LEASE = """
 local found = redis.call('HGET', KEYS[1], ARGV[1])
 if found then
   local t = redis.call('TIME')
@@ -28,7 +28,7 @@ return 0
 """
 # KEYS: entries, lease. ARGV: field, holder, answer, ttl in ms, most entries. Of a full hash some few are
 # looked at: those that have expired go, else the one that expires first.
-_KEEP = """
+_STORE = """
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[5]) and redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then
@@ -55,11 +55,11 @@ return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class CacheLookup:
     """What one look found: an answer, or whether the lease to make one is now the asker's."""
 
     answer: bytes | None = None
-    leads: bool = False
+    has_lease: bool = False
 
 
 class ResponseCache:
@@ -70,30 +70,30 @@ class ResponseCache:
         self._config = config
         self.lease_ms = lease_ms
 
-    async def look(self, account: UUID, key: bytes, holder: bytes) -> Looked:
+    async def get_or_lease(self, account: UUID, key: bytes, holder: bytes) -> CacheLookup:
         """The answer kept under `key`; else take the lease to make it, unless somebody has it."""
-        reply = await self._run(_LOOK, _entries(account), _lease(key), key, holder, self.lease_ms)
+        reply = await self._run(_GET_OR_LEASE, _entries(account), _lease(key), key, holder, self.lease_ms)
         if isinstance(reply, bytes):
-            return Looked(answer=reply)
-        return Looked(leads=reply == 1)
+            return CacheLookup(answer=reply)
+        return CacheLookup(has_lease=reply == 1)
 
-    async def keep(self, account: UUID, key: bytes, holder: bytes, answer: bytes) -> None:
+    async def store(self, account: UUID, key: bytes, holder: bytes, answer: bytes) -> None:
         """Store `answer`, if it is not too large, and give the lease back."""
         if len(answer) > self._config.max_bytes:
-            await self.give_back(key, holder)
+            await self.release(key, holder)
             return
         ttl_ms, most = self._config.ttl_seconds * 1000, self._config.max_entries
-        await self._run(_KEEP, _entries(account), _lease(key), key, holder, answer, ttl_ms, most)
+        await self._run(_STORE, _entries(account), _lease(key), key, holder, answer, ttl_ms, most)
 
-    async def renew(self, key: bytes, holder: bytes) -> bool:
+    async def renew_lease(self, key: bytes, holder: bytes) -> bool:
         """Keep the lease for another while; False where it is no longer the holder's."""
         return bool(await self._valkey.execute("EVAL", _RENEW, 1, _lease(key), holder, self.lease_ms))
 
-    async def give_back(self, key: bytes, holder: bytes) -> None:
+    async def release(self, key: bytes, holder: bytes) -> None:
         """Let another one make the answer."""
         await self._valkey.execute("EVAL", _RENEW, 1, _lease(key), holder, 0)
 
-    async def forget(self, account: UUID) -> None:
+    async def delete_account(self, account: UUID) -> None:
         """Drop all that is kept of an account; what cannot be dropped now expires by itself."""
         try:
             await self._valkey.execute("UNLINK", _entries(account))

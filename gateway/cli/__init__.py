@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from dotenv import load_dotenv
 
-from gateway.cli.errors import SpokenErrors
+from gateway.cli.errors import FriendlyErrors
 
 DataDirOption = Annotated[
     Path | None,
@@ -16,7 +16,7 @@ DataDirOption = Annotated[
 ]
 
 app = typer.Typer(
-    cls=SpokenErrors,
+    cls=FriendlyErrors,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -37,7 +37,7 @@ def _show_version(asked: bool) -> None:
 
 
 @app.callback()
-def before(
+def load_environment(
     version: Annotated[
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and stop."),
@@ -72,10 +72,10 @@ def migrate(
     ] = 600,
 ) -> None:
     """Bring the database to the newest schema."""
-    from gateway.cli.environment import operate
+    from gateway.cli.environment import command_settings
     from gateway.cli.migrations import upgrade
 
-    with operate(data_dir) as settings:
+    with command_settings(data_dir) as settings:
         revision = upgrade(settings.database_url.get_secret_value(), wait)
         typer.echo(f"The database is at revision {revision}.")
 
@@ -90,9 +90,9 @@ def admin_create(
 ) -> None:
     """Create an administrator."""
     from gateway.cli.accounts import create_admin
-    from gateway.cli.environment import operate
+    from gateway.cli.environment import command_settings
 
-    with operate(data_dir) as settings:
+    with command_settings(data_dir) as settings:
         used = create_admin(settings, email, password)
     typer.echo(f"admin e-mail: {email}")
     if not password:
@@ -111,9 +111,9 @@ def admin_password(
 ) -> None:
     """Set the password of an account that has lost it; its sessions end."""
     from gateway.cli.accounts import set_password
-    from gateway.cli.environment import operate
+    from gateway.cli.environment import command_settings
 
-    with operate(data_dir) as settings:
+    with command_settings(data_dir) as settings:
         used = set_password(settings, email, password)
     typer.echo(f"e-mail: {email}")
     if not password:
@@ -128,9 +128,9 @@ def keys_create(
 ) -> None:
     """Create an API key; it is shown this once."""
     from gateway.cli.accounts import create_key
-    from gateway.cli.environment import operate
+    from gateway.cli.environment import command_settings
 
-    with operate(data_dir) as settings:
+    with command_settings(data_dir) as settings:
         secret = create_key(settings, user, name)
     typer.echo(f"API key: {secret}")
 
@@ -138,6 +138,6 @@ def keys_create(
 @app.command()
 def doctor(data_dir: DataDirOption = None) -> None:
     """Check everything the gateway stands on, and say how to mend what is wrong."""
-    from gateway.cli.doctor import examine
+    from gateway.cli.doctor import run_checks
 
-    raise typer.Exit(examine(data_dir))
+    raise typer.Exit(run_checks(data_dir))

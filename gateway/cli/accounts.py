@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from sqlalchemy import text
 
+from gateway.bootstrap.container import Container, open_container
 from gateway.cli.errors import OperatorError
-from gateway.container import Container, open_container
 from gateway.core.exceptions import EmailTaken, NotFound
 from gateway.core.settings import Settings
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from gateway.cli.accounts import FirstAccount
-from gateway.console.site import Site
+from gateway.console.site import ConsoleSite
 
 LOCAL_MODEL = (
     "No other provider answers, so a small model on this machine does: SmolLM2, 135 million parameters,\n"
@@ -33,7 +33,7 @@ def banner(address: str, first: FirstAccount | None, *, local_model: bool | None
     program = _program()
     opening = (
         "Open it in a browser to chat and to administer it."
-        if Site.built() is not None
+        if ConsoleSite.load() is not None
         else "The console was not built (it needs Node); the API works, and `make console` builds it later."
     )
     parts = [f"LLM Gateway answers at {address}  (API reference: {address}/docs)\n{opening}"]

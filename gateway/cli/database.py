@@ -11,13 +11,13 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from gateway.cli.errors import OperatorError, brief
-from gateway.core.service_urls import database_address
+from gateway.cli.errors import OperatorError, first_line
+from gateway.core.service_urls import parse_database_url
 
 T = TypeVar("T")
 
 
-def ask(database_url: str, question: Callable[[Connection], T]) -> T:
+def run_query(database_url: str, query: Callable[[Connection], T]) -> T:
     """The answer of a connection made for this question alone.
 
     Raises:
@@ -25,15 +25,16 @@ def ask(database_url: str, question: Callable[[Connection], T]) -> T:
     """
 
     async def connect() -> T:
-        address = database_address(database_url)
+        address = parse_database_url(database_url)
         arguments = {**address.connect_args, "timeout": 10}
         engine = create_async_engine(address.url, poolclass=NullPool, connect_args=arguments)
         try:
             async with engine.connect() as connection:
-                return await connection.run_sync(question)
+                return await connection.run_sync(query)
         except OSError as error:  # refused, no such host, no such socket, too slow
             raise OperatorError(
-                f"The database at DATABASE_URL cannot be reached: {brief(error)}. Check that it runs there."
+                f"The database at DATABASE_URL cannot be reached: {first_line(error)}. "
+                "Check that it runs there."
             ) from None
         finally:
             await engine.dispose()
@@ -43,10 +44,10 @@ def ask(database_url: str, question: Callable[[Connection], T]) -> T:
 
 def has_table(database_url: str, name: str) -> bool:
     """Whether the database has a table of that name."""
-    return ask(database_url, lambda connection: inspect(connection).has_table(name))
+    return run_query(database_url, lambda connection: inspect(connection).has_table(name))
 
 
-def clock_ahead(database_url: str) -> float:
+def clock_offset(database_url: str) -> float:
     """Seconds by which the database's clock is ahead of this machine's, to half a round trip."""
 
     def compare(connection: Connection) -> float:
@@ -55,4 +56,4 @@ def clock_ahead(database_url: str) -> float:
         theirs = connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one()
         return float(theirs) - (before + time.time()) / 2
 
-    return ask(database_url, compare)
+    return run_query(database_url, compare)

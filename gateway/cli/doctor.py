@@ -9,33 +9,33 @@ from pathlib import Path
 import typer
 
 from gateway.cli import migrations
-from gateway.cli.checks import surroundings, valkey
+from gateway.cli.checks import host, valkey
 from gateway.cli.checks.finding import Finding
 from gateway.cli.database import has_table
-from gateway.cli.environment import operate
-from gateway.cli.errors import OperatorError, words_for
-from gateway.cli.models import check_providers, lacking_models
+from gateway.cli.environment import command_settings
+from gateway.cli.errors import OperatorError, message_for
+from gateway.cli.models import check_providers, missing_models
 from gateway.core.settings import Settings
-from gateway.domain.catalog import Catalog, ProviderConfig
-from gateway.domain.catalog_file import ConfigError
+from gateway.domain.config.catalog import Catalog, ProviderConfig
+from gateway.domain.config.loader import ConfigError
 from gateway.embedded.errors import EngineError
 from gateway.models.response_embedding import TABLE as SEMANTIC_TABLE
-from gateway.providers.chat.base import ProviderHealth
-from gateway.providers.chat.registry import ProviderMisconfigured
-from gateway.services.configuration import load_catalog, require_models
+from gateway.providers.base import ProviderHealth
+from gateway.providers.registry import ProviderMisconfigured
+from gateway.services.operations.config_file import load_catalog, require_models
+from gateway.tools.code.isolation import detect_isolation
 from gateway.tools.registry import ToolConfigurationError, ToolRegistry
-from gateway.tools.sandbox.layers import active_layer
 
 
-def examine(data_dir: Path | None) -> int:
+def run_checks(data_dir: Path | None) -> int:
     """Print every finding; returns 1 if anything essential fails, else 0."""
     essential = True
     try:
-        with operate(data_dir) as settings:
-            for finding in findings(settings):
-                essential &= finding.good is not False
-                mark = {True: "ok  ", False: "FAIL", None: "note"}[finding.good]
-                typer.echo(f"{mark}  {finding.subject:<12} {finding.sentence}")
+        with command_settings(data_dir) as settings:
+            for finding in iter_findings(settings):
+                essential &= finding.ok is not False
+                mark = {True: "ok  ", False: "FAIL", None: "note"}[finding.ok]
+                typer.echo(f"{mark}  {finding.subject:<12} {finding.message}")
     except (EngineError, OperatorError) as error:
         typer.echo(f"FAIL  {'engines':<12} {error}")
         return 1
@@ -43,31 +43,31 @@ def examine(data_dir: Path | None) -> int:
     return 0 if essential else 1
 
 
-def findings(settings: Settings) -> Iterator[Finding]:
+def iter_findings(settings: Settings) -> Iterator[Finding]:
     """Look at one thing after the other; a broken one does not keep the next from being looked at."""
-    yield from _database(settings.database_url.get_secret_value())
-    if (clock := surroundings.clocks(settings)) is not None:
+    yield from _check_database(settings.database_url.get_secret_value())
+    if (clock := host.check_clock(settings)) is not None:
         yield clock
-    yield valkey.examine(settings.redis_url.get_secret_value())
+    yield valkey.check_valkey(settings.redis_url.get_secret_value())
     try:
         catalog = load_catalog(settings.provider_config)
     except ConfigError as error:
         yield Finding("providers", False, str(error))
     else:
-        yield from _configured(catalog, settings)
+        yield from _check_configuration(catalog, settings)
         try:
             require_models(catalog, settings.provider_config)
         except ConfigError as error:
             yield Finding("models", False, str(error))
-    yield _sandbox()
-    yield surroundings.disk(settings)
-    yield surroundings.mail(settings)
-    yield from surroundings.traces()
+    yield _check_sandbox()
+    yield host.check_disk(settings)
+    yield host.check_mail(settings)
+    yield from host.check_tracing()
     if settings.log_prompts:
         yield Finding("log", None, "LOG_PROMPTS: what people say is in the log; unset it to end that.")
 
 
-def _configured(catalog: Catalog, settings: Settings) -> Iterator[Finding]:
+def _check_configuration(catalog: Catalog, settings: Settings) -> Iterator[Finding]:
     try:
         ToolRegistry(catalog.tools)
         found = asyncio.run(check_providers(catalog, settings.local_model_url))
@@ -76,28 +76,28 @@ def _configured(catalog: Catalog, settings: Settings) -> Iterator[Finding]:
         return
     source = "environment" if settings.provider_config == Path() else settings.provider_config
     yield Finding("config", True, f"{source}: {len(catalog.models)} models.")
-    yield from _providers(catalog, found)
-    yield from _lacking(asyncio.run(lacking_models(catalog, found)))
+    yield from _check_providers(catalog, found)
+    yield from _missing_models(asyncio.run(missing_models(catalog, found)))
     if catalog.cache.semantic.enabled:
-        yield _semantic_cache(settings.database_url.get_secret_value())
+        yield _check_semantic_cache(settings.database_url.get_secret_value())
 
 
-def _database(url: str) -> Iterator[Finding]:
+def _check_database(url: str) -> Iterator[Finding]:
     try:
-        revision = migrations.present(url)
+        revision = migrations.current_revision(url)
     except Exception as error:
-        sentence = str(error) if isinstance(error, OperatorError) else words_for(error)
+        sentence = str(error) if isinstance(error, OperatorError) else message_for(error)
         if not sentence:
             raise
         yield Finding("database", False, sentence)
         return
     yield Finding("database", True, "PostgreSQL answers.")
-    yield _schema(url, revision)
+    yield _check_schema(url, revision)
 
 
-def _schema(url: str, revision: str) -> Finding:
-    config = migrations.configuration(url)
-    newest = migrations.newest(config)
+def _check_schema(url: str, revision: str) -> Finding:
+    config = migrations.alembic_config(url)
+    newest = migrations.latest_revision(config)
     if revision == newest:
         return Finding("migrations", True, f"The schema is at the newest revision, {newest}.")
     try:
@@ -120,7 +120,7 @@ def _schema(url: str, revision: str) -> Finding:
     )
 
 
-def _semantic_cache(url: str) -> Finding:
+def _check_semantic_cache(url: str) -> Finding:
     try:
         there = has_table(url, SEMANTIC_TABLE)
     except OperatorError as error:
@@ -135,13 +135,13 @@ def _semantic_cache(url: str) -> Finding:
     )
 
 
-def _providers(catalog: Catalog, found: dict[str, ProviderHealth]) -> Iterator[Finding]:
+def _check_providers(catalog: Catalog, found: dict[str, ProviderHealth]) -> Iterator[Finding]:
     for name, config in catalog.providers.items():
         health = found.get(name)
         if health is not None and health.reachable:
             yield Finding(name, True, health.detail)
         elif health is not None:
-            yield Finding(name, None, f"{health.detail}: {_cure(name, config, health)}")
+            yield Finding(name, None, f"{health.detail}: {_provider_remedy(name, config, health)}")
         elif config.type == "local":
             yield Finding(name, None, "Not running; `gateway serve` starts it where nothing else answers.")
         else:
@@ -156,7 +156,7 @@ def _providers(catalog: Catalog, found: dict[str, ProviderHealth]) -> Iterator[F
         )
 
 
-def _cure(name: str, config: ProviderConfig, health: ProviderHealth) -> str:
+def _provider_remedy(name: str, config: ProviderConfig, health: ProviderHealth) -> str:
     if "credentials" in health.detail:
         return f"check providers.{name}.api_key."
     if config.type == "ollama":
@@ -166,7 +166,7 @@ def _cure(name: str, config: ProviderConfig, health: ProviderHealth) -> str:
     return f"check providers.{name}.base_url, and HTTPS_PROXY and NO_PROXY where a proxy is in between."
 
 
-def _lacking(lacking: dict[str, list[str]]) -> Iterator[Finding]:
+def _missing_models(lacking: dict[str, list[str]]) -> Iterator[Finding]:
     for name, models in lacking.items():
         if not models:
             yield Finding(f"{name} models", True, "All that the configuration names are there.")
@@ -178,6 +178,6 @@ def _lacking(lacking: dict[str, list[str]]) -> Iterator[Finding]:
             )
 
 
-def _sandbox() -> Finding:
-    layer = active_layer()
-    return Finding("sandbox", True if layer.name == "bwrap" else None, layer.sentence)
+def _check_sandbox() -> Finding:
+    layer = detect_isolation()
+    return Finding("sandbox", True if layer.name == "bwrap" else None, layer.description)

@@ -12,13 +12,13 @@ from dotenv import load_dotenv
 from pydantic import ValidationError
 
 from gateway.cli.errors import OperatorError
-from gateway.core.logging import configure_logging
-from gateway.core.secret_files import SecretFileError, take_secret_files
-from gateway.core.secrets_policy import WeakSecret, check_jwt_secret
+from gateway.core.bundled_files import bundled_files_dir
+from gateway.core.logging.setup import configure_logging
+from gateway.core.security.jwt_secret import WeakSecret, check_jwt_secret
+from gateway.core.security.secret_files import SecretFileError, load_secret_files
 from gateway.core.settings import Settings
-from gateway.core.shipped import shipped_folder
 from gateway.embedded.data_dir import DataDir
-from gateway.embedded.engines import borrowed_engines
+from gateway.embedded.engines import engines_for_command
 
 
 def read_settings(data_dir: Path | None = None) -> Settings:
@@ -31,11 +31,11 @@ def read_settings(data_dir: Path | None = None) -> Settings:
         os.environ["DATA_DIR"] = str(data_dir)
     load_dotenv(".env")  # the provider configuration and the libraries read the environment, not our settings
     try:
-        take_secret_files(os.environ)
+        load_secret_files(os.environ)
     except SecretFileError as error:
         raise OperatorError(str(error)) from None
     if "PROVIDER_CONFIG" not in os.environ and not Settings.model_fields["provider_config"].default.exists():
-        os.environ["PROVIDER_CONFIG"] = str(shipped_folder() / "provider_config.yaml")
+        os.environ["PROVIDER_CONFIG"] = str(bundled_files_dir() / "provider_config.yaml")
     try:
         settings = Settings()
     except ValidationError as error:
@@ -52,7 +52,7 @@ def read_settings(data_dir: Path | None = None) -> Settings:
     return settings
 
 
-def hand_over(
+def export_settings(
     settings: Settings, data_dir: DataDir, *, database_url: str, redis_url: str, local_model_url: str = ""
 ) -> Settings:
     """Put what was found into this process's environment, where workers read it; returns the new settings."""
@@ -71,14 +71,14 @@ def configure_command_logging(settings: Settings) -> None:
 
 
 @contextmanager
-def operate(data_dir: Path | None) -> Iterator[Settings]:
+def command_settings(data_dir: Path | None) -> Iterator[Settings]:
     """Settings for one short command, its engines running: those of the environment, of the gateway that
     runs on the data directory, or ones started for this command alone."""
     settings = read_settings(data_dir)
     configure_command_logging(settings)
     given = settings.database_url.get_secret_value(), settings.redis_url.get_secret_value()
-    with borrowed_engines(settings.data_dir, database_url=given[0], redis_url=given[1]) as found:
-        yield hand_over(
+    with engines_for_command(settings.data_dir, database_url=given[0], redis_url=given[1]) as found:
+        yield export_settings(
             settings,
             found.data_dir,
             database_url=found.database_url,

@@ -15,7 +15,7 @@ class OperatorError(Exception):
     """Something that the operator can mend; the message says what and how."""
 
 
-class SpokenErrors(TyperGroup):
+class FriendlyErrors(TyperGroup):
     """The top of the command line: turns the errors that have words into their words."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -24,14 +24,14 @@ class SpokenErrors(TyperGroup):
         except (OperatorError, EngineError) as error:
             sentence = str(error)
         except Exception as error:
-            sentence = words_for(error)
+            sentence = message_for(error)
             if not sentence:
                 raise
         typer.echo(sentence, err=True)
         raise typer.Exit(1)
 
 
-def words_for(error: Exception) -> str:
+def message_for(error: Exception) -> str:
     """What to tell an operator about an error from below; empty where it is a fault of the program."""
     # Imported only when something went wrong: each of these costs time.
     import asyncpg
@@ -39,8 +39,8 @@ def words_for(error: Exception) -> str:
     from sqlalchemy.exc import SQLAlchemyError
 
     from gateway.core.exceptions import GatewayError, Unavailable
-    from gateway.domain.catalog_file import ConfigError
-    from gateway.providers.chat.registry import ProviderMisconfigured
+    from gateway.domain.config.loader import ConfigError
+    from gateway.providers.registry import ProviderMisconfigured
     from gateway.tools.registry import ToolConfigurationError
 
     if isinstance(error, Unavailable):
@@ -49,17 +49,17 @@ def words_for(error: Exception) -> str:
         return str(error)
     for cause in _causes(error):
         if isinstance(cause, asyncpg.PostgresError | asyncpg.InterfaceError):
-            said = f"{_sentence(brief(cause))}{_database_cure(cause)}"
-            return f"The database at DATABASE_URL cannot be used: {said}"
+            detail = f"{_with_period(first_line(cause))}{_database_remedy(cause)}"
+            return f"The database at DATABASE_URL cannot be used: {detail}"
     if isinstance(error, SQLAlchemyError):
-        return f"The database at DATABASE_URL cannot be used: {brief(error)}"
+        return f"The database at DATABASE_URL cannot be used: {first_line(error)}"
     if isinstance(error, redis.RedisError):
-        return f"Valkey at REDIS_URL cannot be used: {brief(error)}"
+        return f"Valkey at REDIS_URL cannot be used: {first_line(error)}"
     return ""
 
 
 # By the beginning of PostgreSQL's SQLSTATE.
-_DATABASE_CURES = {
+_DATABASE_REMEDIES = {
     "28": "Check the user name and the password in DATABASE_URL, and the server's pg_hba.conf.",
     "3D": "Create that database (`createdb`), or correct the name in DATABASE_URL.",
     "42501": "Grant the user CREATE on the database and its schema `public`, or make it their owner.",
@@ -69,12 +69,12 @@ _DATABASE_CURES = {
 }
 
 
-def _database_cure(cause: BaseException) -> str:
+def _database_remedy(cause: BaseException) -> str:
     state = getattr(cause, "sqlstate", None) or ""
-    return next((f" {cure}" for code, cure in _DATABASE_CURES.items() if state.startswith(code)), "")
+    return next((f" {cure}" for code, cure in _DATABASE_REMEDIES.items() if state.startswith(code)), "")
 
 
-def _sentence(text: str) -> str:
+def _with_period(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
@@ -86,7 +86,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         following = getattr(following, "orig", None) or following.__cause__
 
 
-def brief(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of an error's text, with its kind where it says nothing."""
     first, _, _ = str(error).partition("\n")
     return first.strip() or type(error).__name__

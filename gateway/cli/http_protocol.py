@@ -16,30 +16,32 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.core.exceptions import GatewayError, HeadersTooLarge, InvalidRequest, RequestTimeout, Unavailable
 from gateway.dialects.errors import error_response_parts
-from gateway.middleware.exchange import REFUSED
-from gateway.middleware.refused import RefusedRequest, RefusedRequests
+from gateway.middleware.rejected_requests import RejectedRequest, RejectedRequestLog
+from gateway.middleware.request_record import REJECTED_STATUS_KEY
 
 # Bytes of a body that are always accepted; only what is beyond them counts against `large_bytes`.
-SMALL_PART: Final = 64 * 1024
-_FULL: Final = "Too many large request bodies are being received at the moment. Send this one again later."
+SMALL_BODY_BYTES: Final = 64 * 1024
+_BODIES_EXCEEDED: Final = (
+    "Too many large request bodies are being received at the moment. Send this one again later."
+)
 
 
-class Unfinished:
+class IncompleteRequests:
     """Incomplete requests of this process: connections that send headers, and bytes of large bodies."""
 
     def __init__(self) -> None:
-        self.heads: dict[BoundedProtocol, None] = {}
-        self.bytes = 0
+        self.connections: dict[BoundedProtocol, None] = {}
+        self.body_bytes = 0
 
 
-class _WithoutInvalid(logging.Filter):
+class _InvalidRequestFilter(logging.Filter):
     """Drops uvicorn's own line for each request that is not HTTP: it has no limit, and ours has."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return record.msg != "Invalid HTTP request received."
 
 
-_WITHOUT_INVALID = _WithoutInvalid()
+_INVALID_REQUEST_FILTER = _InvalidRequestFilter()
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -49,29 +51,29 @@ class BoundedProtocol(HttpToolsProtocol):
     header_seconds: ClassVar[float] = 20.0
     body_idle_seconds: ClassVar[float] = 30.0
     # Of all incomplete bodies of this process together.
-    large_bytes: ClassVar[int] = 128 * 1024 * 1024
+    max_incomplete_bytes: ClassVar[int] = 128 * 1024 * 1024
     # Connections whose headers are incomplete; beyond that the one that has waited longest is closed.
-    most_heads: ClassVar[int] = 1000
-    unfinished: ClassVar[Unfinished] = Unfinished()
-    refused: ClassVar[RefusedRequests] = RefusedRequests()
+    max_incomplete_heads: ClassVar[int] = 1000
+    incomplete: ClassVar[IncompleteRequests] = IncompleteRequests()
+    refused: ClassVar[RejectedRequestLog] = RejectedRequestLog()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.logger.addFilter(_WITHOUT_INVALID)
+        self.logger.addFilter(_INVALID_REQUEST_FILTER)
         self._unparsed = 0
         self._body_bytes = 0
-        self._held = 0
+        self._counted_bytes = 0
         self._head_timer: TimerHandle | None = None
         self._body_timer: TimerHandle | None = None
         self._last_byte = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._expect_head()
+        self._start_head_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._head_done()
-        self._body_done()
+        self._stop_head_timer()
+        self._stop_body_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -87,11 +89,11 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._body_timer is None:
                 self._body_timer = self.loop.call_later(self.body_idle_seconds, self._check_body)
         elif self._unparsed and self._head_timer is None:
-            self._expect_head()
+            self._start_head_timer()
 
     def on_headers_complete(self) -> None:
-        self._head_done()
-        self._body_done()
+        self._stop_head_timer()
+        self._stop_body_timer()
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self.header_bytes:
             self.scope["method"] = self.parser.get_method().decode("ascii")
@@ -108,32 +110,32 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.cycle.response_complete:
             return
         self._body_bytes += len(body)
-        large = max(0, self._body_bytes - SMALL_PART)
-        self.unfinished.bytes += large - self._held
-        self._held = large
-        if large and self.unfinished.bytes > self.large_bytes:
-            self._refuse(Unavailable(_FULL))
+        large = max(0, self._body_bytes - SMALL_BODY_BYTES)
+        self.incomplete.body_bytes += large - self._counted_bytes
+        self._counted_bytes = large
+        if large and self.incomplete.body_bytes > self.max_incomplete_bytes:
+            self._refuse(Unavailable(_BODIES_EXCEEDED))
 
     def on_message_complete(self) -> None:
         self._unparsed = 0
-        self._body_done()
+        self._stop_body_timer()
         if not self.transport.is_closing():
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
         if not self._body_expected():
-            self._body_done()
+            self._stop_body_timer()
         super().on_response_complete()
 
-    def _expect_head(self) -> None:
-        heads = self.unfinished.heads
+    def _start_head_timer(self) -> None:
+        heads = self.incomplete.connections
         heads[self] = None
         self._head_timer = self.loop.call_later(self.header_seconds, self._refuse, RequestTimeout())
-        if len(heads) > self.most_heads:
+        if len(heads) > self.max_incomplete_heads:
             next(iter(heads)).transport.abort()
 
-    def _head_done(self) -> None:
-        self.unfinished.heads.pop(self, None)
+    def _stop_head_timer(self) -> None:
+        self.incomplete.connections.pop(self, None)
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
@@ -142,9 +144,9 @@ class BoundedProtocol(HttpToolsProtocol):
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is not None and cycle.more_body and not cycle.response_complete
 
-    def _body_done(self) -> None:
-        self.unfinished.bytes -= self._held
-        self._held = self._body_bytes = 0
+    def _stop_body_timer(self) -> None:
+        self.incomplete.body_bytes -= self._counted_bytes
+        self._counted_bytes = self._body_bytes = 0
         if self._body_timer is not None:
             self._body_timer.cancel()
             self._body_timer = None
@@ -164,7 +166,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Answer what is not HTTP, as uvicorn does; with a count and a limited log line."""
         if self.transport.is_closing():
             return
-        self._note(400, InvalidRequest.code, f"req_{uuid4().hex}")
+        self._record_refusal(400, InvalidRequest.code, f"req_{uuid4().hex}")
         super().send_400_response(msg)
 
     def _refuse(self, error: GatewayError) -> None:
@@ -175,35 +177,35 @@ class BoundedProtocol(HttpToolsProtocol):
         active = cycle is not None and not cycle.response_complete
         if cycle is None or not active:
             request_id = f"req_{uuid4().hex}"
-            self._note(error.status, error.code, request_id)
-            self.transport.write(_answer(error, request_id))
+            self._record_refusal(error.status, error.code, request_id)
+            self.transport.write(_error_response(error, request_id))
         else:
             if not cycle.response_started:
-                self.transport.write(_answer(error, _refuse_cycle(cycle, error)))
+                self.transport.write(_error_response(error, _refuse_cycle(cycle, error)))
             cycle.disconnected = True
             cycle.message_event.set()
         self.transport.close()
 
-    def _note(self, status: int, code: str, request_id: str) -> None:
+    def _record_refusal(self, status: int, code: str, request_id: str) -> None:
         """Log and count a request that the application never sees."""
         begun = self.scope is not None and bool(self._unparsed)
         url = self.url.partition(b"?")[0].decode("latin-1") if begun else None
         method = self.scope.get("method") if begun else None
-        self.refused.note(
-            RefusedRequest(request_id, status, code, method, url, self.client[0] if self.client else None)
+        self.refused.record(
+            RejectedRequest(request_id, status, code, method, url, self.client[0] if self.client else None)
         )
 
 
 def _refuse_cycle(cycle: RequestResponseCycle, error: GatewayError) -> str:
     """Name the answer in the request's state, where the application's log line takes it from; its id."""
     state: dict[str, Any] = cycle.scope["state"]
-    state[REFUSED] = error.status
+    state[REJECTED_STATUS_KEY] = error.status
     state["code"] = error.code
     request_id: str = state.setdefault("request_id", f"req_{uuid4().hex}")
     return request_id
 
 
-def _answer(error: GatewayError, request_id: str) -> bytes:
+def _error_response(error: GatewayError, request_id: str) -> bytes:
     """A whole HTTP answer, in the one shape of errors."""
     status, headers, body = error_response_parts(error, request_id)
     headers |= {"x-request-id": request_id, "content-length": str(len(body)), "connection": "close"}

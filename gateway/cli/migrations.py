@@ -16,9 +16,9 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from alembic import command
-from gateway.cli.database import ask
+from gateway.cli.database import run_query
 from gateway.cli.errors import OperatorError
-from gateway.core.shipped import shipped_folder
+from gateway.core.bundled_files import bundled_files_dir
 
 log = structlog.get_logger(__name__)
 
@@ -26,11 +26,11 @@ log = structlog.get_logger(__name__)
 WAIT_SECONDS: Final = 600.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
 # Between two revisions: turns that waited for the locks of the first are through before the next takes some.
-_BETWEEN_SECONDS: Final = 1.0
+_PAUSE_BETWEEN_REVISIONS: Final = 1.0
 # lock_not_available, deadlock_detected: nothing was changed, and a later try may succeed.
-_TRY_AGAIN = ("55P03", "40P01")
+_RETRYABLE_STATES = ("55P03", "40P01")
 # Who holds locks of the gateway's tables, the longest transaction first.
-_HOLDERS = """
+_LOCK_HOLDERS = """
 SELECT DISTINCT a.pid, coalesce(nullif(a.application_name, ''), 'no name') AS name,
        extract(epoch FROM now() - a.xact_start)::int AS seconds
 FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
@@ -41,12 +41,12 @@ WHERE l.granted AND n.nspname = 'public' AND a.pid <> pg_backend_pid()
 ORDER BY seconds DESC LIMIT 3
 """
 # A migration that older programs cannot work with leaves `oldest program: NNNN` as the comment of this table.
-_OLDEST = "SELECT obj_description(to_regclass('alembic_version'), 'pg_class')"
+_MINIMUM_PROGRAM = "SELECT obj_description(to_regclass('alembic_version'), 'pg_class')"
 
 
-def configuration(database_url: str) -> Config:
+def alembic_config(database_url: str) -> Config:
     """Alembic's configuration of the installed project, for one database."""
-    folder = shipped_folder()
+    folder = bundled_files_dir()
     if not (folder / "alembic" / "versions").is_dir():
         raise OperatorError(f"The migrations are missing in {folder}: install the gateway again.")
     config = Config(folder / "alembic.ini")
@@ -64,22 +64,22 @@ def upgrade(database_url: str, wait: float = WAIT_SECONDS) -> str:
     Raises:
         OperatorError: locks were held all the time, or the schema is not one that this program can use.
     """
-    config = configuration(database_url)
-    revision = present(database_url)
+    config = alembic_config(database_url)
+    revision = current_revision(database_url)
     if is_ahead(config, revision):
         check_compatible(database_url, config, revision)
-        log.warning("schema_is_newer", schema=revision, program=newest(config))
+        log.warning("schema_is_newer", schema=revision, program=latest_revision(config))
         return revision
     deadline = time.monotonic() + wait
     # Nobody uses a database that is empty: all of it is one step.
-    for number, step in enumerate(_steps(config, revision) if revision else ["head"]):
+    for number, step in enumerate(_pending_revisions(config, revision) if revision else ["head"]):
         if number:
-            time.sleep(_BETWEEN_SECONDS)
-        _run(database_url, deadline, step, lambda step=step: command.upgrade(config, step))  # type: ignore[misc]
-    return newest(config)
+            time.sleep(_PAUSE_BETWEEN_REVISIONS)
+        _run_revision(database_url, deadline, step, lambda step=step: command.upgrade(config, step))  # type: ignore[misc]
+    return latest_revision(config)
 
 
-def newest(config: Config) -> str:
+def latest_revision(config: Config) -> str:
     """The newest revision that the program knows."""
     return ScriptDirectory.from_config(config).get_current_head() or ""
 
@@ -93,7 +93,7 @@ def is_ahead(config: Config, revision: str) -> bool:
     scripts = ScriptDirectory.from_config(config)
     if not revision or any(script.revision == revision for script in scripts.walk_revisions()):
         return False
-    last = newest(config)
+    last = latest_revision(config)
     if revision.isdigit() and last.isdigit() and int(revision) > int(last):
         return True
     raise OperatorError(
@@ -102,48 +102,51 @@ def is_ahead(config: Config, revision: str) -> bool:
     )
 
 
-def present(database_url: str) -> str:
+def current_revision(database_url: str) -> str:
     """The revision that the database is at; empty before the first migration."""
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of its own plumbing
-    return ask(
+    return run_query(
         database_url, lambda connection: MigrationContext.configure(connection).get_current_revision() or ""
     )
 
 
-def oldest_program(database_url: str) -> str:
+def minimum_program_revision(database_url: str) -> str:
     """The newest revision that a program has to know to use this schema; empty where any will do."""
-    comment: str | None = ask(database_url, lambda connection: connection.execute(text(_OLDEST)).scalar_one())
+    comment: str | None = run_query(
+        database_url, lambda connection: connection.execute(text(_MINIMUM_PROGRAM)).scalar_one()
+    )
     label, _, revision = (comment or "").partition(":")
     return revision.strip() if label == "oldest program" else ""
 
 
 def check_compatible(database_url: str, config: Config, revision: str) -> None:
     """Raises OperatorError where a newer schema says that this program is too old for it."""
-    oldest = oldest_program(database_url)
-    if oldest.isdigit() and int(oldest) > int(newest(config)):
+    oldest = minimum_program_revision(database_url)
+    if oldest.isdigit() and int(oldest) > int(latest_revision(config)):
         raise OperatorError(
             f"The schema is at {revision}, and programs older than {oldest} cannot use it; this one is at "
-            f"{newest(config)}. Start the newer release, or restore the backup made before the upgrade."
+            f"{latest_revision(config)}. Start the newer release, "
+            "or restore the backup made before the upgrade."
         )
 
 
-def _steps(config: Config, revision: str) -> list[str]:
+def _pending_revisions(config: Config, revision: str) -> list[str]:
     scripts = ScriptDirectory.from_config(config)
     known = [script.revision for script in scripts.walk_revisions()]
     return list(reversed(known[: known.index(revision)]))
 
 
-def _run(database_url: str, deadline: float, step: str, work: Callable[[], None]) -> None:
+def _run_revision(database_url: str, deadline: float, step: str, work: Callable[[], None]) -> None:
     """Run one revision, again and again while locks are held."""
     pause = _FIRST_PAUSE
     while True:
         try:
             work()
         except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) not in _TRY_AGAIN:
+            if getattr(error.orig, "sqlstate", None) not in _RETRYABLE_STATES:
                 raise
             if time.monotonic() + pause > deadline:
-                raise OperatorError(_in_the_way(database_url, step)) from None
+                raise OperatorError(_lock_conflict_message(database_url, step)) from None
             log.warning("migration_waits", revision=step, seconds=round(pause, 1))
             time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads those who try again
             pause = min(2 * pause, _LONGEST_PAUSE)
@@ -151,12 +154,12 @@ def _run(database_url: str, deadline: float, step: str, work: Callable[[], None]
             return
 
 
-def _in_the_way(database_url: str, step: str) -> str:
+def _lock_conflict_message(database_url: str, step: str) -> str:
     def look(connection: Connection) -> str:
-        rows = connection.execute(text(_HOLDERS)).all()
+        rows = connection.execute(text(_LOCK_HOLDERS)).all()
         return ", ".join(f"{row.name} (pid {row.pid}, {row.seconds} s)" for row in rows)
 
-    holders = ask(database_url, look)
+    holders = run_query(database_url, look)
     whose = f" by {holders}" if holders else ""
     return (
         f"Revision {step} could not be applied: its tables are locked{whose}. It changed nothing. Wait "

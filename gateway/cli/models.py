@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from gateway.core.settings import Settings
-from gateway.domain.catalog import Catalog
-from gateway.providers.chat.base import ChatProvider, ProviderHealth
-from gateway.providers.chat.http_client import upstream_client
-from gateway.providers.chat.registry import build_providers
-from gateway.services.configuration import load_catalog
+from gateway.domain.config.catalog import Catalog
+from gateway.providers.base import ChatProvider, ProviderHealth
+from gateway.providers.http.client import upstream_client
+from gateway.providers.registry import build_chat_providers
+from gateway.services.operations.config_file import load_catalog
 
 
 def needs_local_model(settings: Settings) -> bool:
@@ -33,9 +33,9 @@ async def check_providers(
 
     `live_only` leaves out `local`, `mock` and those that answer no chats.
     """
-    chatting = {name for model in catalog.models.values() if model.chats for name in model.providers}
+    chatting = {name for model in catalog.models.values() if model.can_chat for name in model.providers}
     async with upstream_client() as http:
-        providers = build_providers(catalog, http, local_model_url)
+        providers = build_chat_providers(catalog, http, local_model_url)
         asked = {
             name: provider
             for name, provider in providers.items()
@@ -50,16 +50,16 @@ async def check_providers(
     return dict(zip(asked, found, strict=True))
 
 
-async def lacking_models(catalog: Catalog, found: dict[str, ProviderHealth]) -> dict[str, list[str]]:
+async def missing_models(catalog: Catalog, found: dict[str, ProviderHealth]) -> dict[str, list[str]]:
     """By provider that answers and can tell: the configured models, by its own names, that it lacks."""
     async with upstream_client() as http:
-        providers = build_providers(catalog, http, "")
+        providers = build_chat_providers(catalog, http, "")
         wanted = {
             name: sorted({model.model for model in catalog.models.values() if name in model.providers})
             for name, health in found.items()
             if health.reachable
         }
-        told = {name: await providers[name].lacking(models) for name, models in wanted.items()}
+        told = {name: await providers[name].missing_models(models) for name, models in wanted.items()}
         for provider in providers.values():
             await provider.aclose()
     return {name: models for name, models in told.items() if models is not None}
@@ -68,6 +68,6 @@ async def lacking_models(catalog: Catalog, found: dict[str, ProviderHealth]) -> 
 async def _check(provider: ChatProvider) -> ProviderHealth:
     try:
         async with asyncio.timeout(3):
-            return await provider.check()
+            return await provider.check_health()
     except TimeoutError:
         return ProviderHealth(reachable=False, detail="It did not answer in 3 s.")

@@ -20,53 +20,53 @@ import uvicorn
 
 from gateway.cli.accounts import FirstAccount, create_first_account
 from gateway.cli.checks import valkey
-from gateway.cli.environment import hand_over, read_settings
+from gateway.cli.environment import export_settings, read_settings
 from gateway.cli.errors import OperatorError
-from gateway.cli.herald import Herald
 from gateway.cli.migrations import upgrade
 from gateway.cli.models import needs_local_model
+from gateway.cli.readiness import ReadinessAnnouncer
 from gateway.cli.signals import (
     Terminated,
-    signals_pass,
-    signals_raise,
+    ignore_reraised_signals,
+    interrupt_on_signals,
     stop_with_parent,
-    watch_terminal,
+    terminal_watcher,
 )
 from gateway.cli.supervisor import Supervisor
-from gateway.cli.worker_metrics import shared_metrics
-from gateway.core import own_environment
-from gateway.core.logging import configure_logging
+from gateway.cli.worker_metrics import shared_metrics_dir
+from gateway.core.logging.setup import configure_logging
+from gateway.core.security import process_environment
 from gateway.core.settings import Settings
-from gateway.embedded.engines import Engines
+from gateway.embedded.engines import EmbeddedEngines
 
 log = structlog.get_logger(__name__)
 
 # What uvicorn waits beyond the grace of running turns, before it cuts what is left.
-SPARE_SECONDS: Final = 5
+SHUTDOWN_MARGIN_SECONDS: Final = 5
 # Longer than a proxy in front keeps an idle connection, so that it never sends into a closing one.
 KEEP_ALIVE_SECONDS: Final = 75
 # After so many seconds without a sign of life a worker is killed, with all of its streams, and replaced. A
 # machine that is overloaded or paused may be silent for longer than uvicorn's own 5 s.
-SILENT_WORKER_SECONDS: Final = 30
+WORKER_TIMEOUT_SECONDS: Final = 30
 
 
 def serve(host: str, port: int, workers: int, data_dir: Path | None) -> int:
     """Run until a signal says to stop; returns the exit code."""
-    own_environment.hide()
+    process_environment.hide_environment()
     settings = read_settings(data_dir)
     if "LOG_FORMAT" not in os.environ and sys.stdout.isatty() and settings.environment == "development":
         os.environ["LOG_FORMAT"] = "console"  # a person reads along
         settings = Settings()
     configure_logging(settings)
     raise_file_limit()
-    listener = listen(host, port)
-    engines = Engines(
+    listener = bind(host, port)
+    engines = EmbeddedEngines(
         settings.data_dir,
         database_url=settings.database_url.get_secret_value(),
         redis_url=settings.redis_url.get_secret_value(),
     )
-    terminal_closed = watch_terminal()
-    with signals_raise():
+    terminal_closed = terminal_watcher()
+    with interrupt_on_signals():
         if os.environ.get("STOP_WITH_PARENT"):
             threading.Thread(target=stop_with_parent, args=(os.getppid(),), daemon=True).start()
         try:
@@ -100,7 +100,7 @@ def raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def listen(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int) -> socket.socket:
     """A socket bound to the address, before anything is started for it.
 
     Raises:
@@ -129,15 +129,15 @@ def _address_taken(host: str, port: int) -> OperatorError:
     )
 
 
-def prepare(settings: Settings, engines: Engines) -> tuple[Settings, FirstAccount | None]:
+def prepare(settings: Settings, engines: EmbeddedEngines) -> tuple[Settings, FirstAccount | None]:
     """Schema, first account and, where no provider answers, the small local model."""
-    settings = hand_over(
+    settings = export_settings(
         settings, engines.data_dir, database_url=engines.database_url, redis_url=engines.redis_url
     )
     local = needs_local_model(settings)  # first, because a mistake in the configuration shows here
     if local:
         url = engines.start_local_model()
-        settings = hand_over(
+        settings = export_settings(
             settings,
             engines.data_dir,
             database_url=engines.database_url,
@@ -145,15 +145,15 @@ def prepare(settings: Settings, engines: Engines) -> tuple[Settings, FirstAccoun
             local_model_url=url,
         )
     upgrade(engines.database_url)
-    _look_at_valkey(engines.redis_url)
+    _warn_if_valkey_unusable(engines.redis_url)
     return settings, create_first_account(settings)
 
 
-def _look_at_valkey(url: str) -> None:
+def _warn_if_valkey_unusable(url: str) -> None:
     """Log a sentence where Valkey is away or refuses commands: the gateway serves all the same, degraded."""
-    found = valkey.examine(url)
-    if not found.good:
-        log.warning("valkey_not_usable", sentence=found.sentence)
+    found = valkey.check_valkey(url)
+    if not found.ok:
+        log.warning("valkey_not_usable", sentence=found.message)
 
 
 def run(
@@ -182,24 +182,24 @@ def run(
         proxy_headers=False,  # whom to believe is a setting of ours
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_worker_healthcheck=SILENT_WORKER_SECONDS,
-        timeout_graceful_shutdown=math.ceil(settings.shutdown_grace_seconds) + SPARE_SECONDS,
+        timeout_worker_healthcheck=WORKER_TIMEOUT_SECONDS,
+        timeout_graceful_shutdown=math.ceil(settings.shutdown_grace_seconds) + SHUTDOWN_MARGIN_SECONDS,
     )
     address = listener.getsockname()[:2]
-    herald = Herald(listener, first, local)
+    herald = ReadinessAnnouncer(listener, first, local)
     herald.start()
     try:
         if workers > 1:
-            with own_environment.only_plain():
+            with process_environment.secrets_removed():
                 resource_tracker.ensure_running()  # lives as long as we do; a worker would start it otherwise
-            with shared_metrics(settings.data_dir):
+            with shared_metrics_dir(settings.data_dir):
                 Supervisor(config, [listener], terminal_closed).run()
-            return 0 if herald.said else 1
+            return 0 if herald.announced else 1
         server = uvicorn.Server(config)
-        with signals_pass(terminal_closed):
+        with ignore_reraised_signals(terminal_closed):
             server.run(sockets=[listener])
         return 0 if server.started else 1
     finally:
-        herald.hush()
+        herald.cancel()
         if herald.address_taken:
             raise _address_taken(*address)

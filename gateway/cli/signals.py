@@ -22,7 +22,7 @@ def stop_with_parent(parent: int) -> None:
 
 
 @contextmanager
-def signals_raise() -> Iterator[None]:
+def interrupt_on_signals() -> Iterator[None]:
     """While engines start, SIGTERM and SIGHUP interrupt as Ctrl-C does."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -39,7 +39,7 @@ def signals_raise() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def watch_terminal() -> Callable[[], bool]:
+def terminal_watcher() -> Callable[[], bool]:
     """Tells whether the terminal that this process belongs to has gone; False where it never had one.
 
     The system hangs up on all that were started from a terminal when it closes, and says no more.
@@ -58,7 +58,7 @@ def _has_terminal() -> bool:
 
 
 @contextmanager
-def signals_pass(terminal_closed: Callable[[], bool]) -> Iterator[None]:
+def ignore_reraised_signals(terminal_closed: Callable[[], bool]) -> Iterator[None]:
     """uvicorn stops on a signal and then raises it again for whoever was there before: for nobody.
 
     A hang-up is the application's own matter, unless the terminal has gone.

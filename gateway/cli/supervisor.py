@@ -11,7 +11,7 @@ from socket import socket
 from uvicorn import Config
 from uvicorn.supervisors.multiprocess import Multiprocess
 
-from gateway.services.reloads import SUPERVISOR
+from gateway.services.operations.config_reload import SUPERVISOR_PID_ENV
 
 
 class Supervisor(Multiprocess):
@@ -23,7 +23,7 @@ class Supervisor(Multiprocess):
     def __init__(self, config: Config, sockets: list[socket], terminal_closed: Callable[[], bool]) -> None:
         super().__init__(config, sockets)
         self._terminal_closed = terminal_closed
-        os.environ[SUPERVISOR] = str(os.getpid())
+        os.environ[SUPERVISOR_PID_ENV] = str(os.getpid())
 
     def handle_int(self) -> None:
         self._close_listener()

@@ -11,26 +11,26 @@ from typing import Final
 
 from fastapi import FastAPI
 
-from gateway.core import own_environment
+from gateway.core.security import process_environment
 
-SECONDS_TO_LEAVE: Final = 5.0
+EXIT_GRACE_SECONDS: Final = 5.0
 
 
 def create_app() -> FastAPI:
     """The application; in one of several workers, ends with the process that started it."""
     parent = multiprocessing.parent_process()
-    own_environment.hide()  # a worker began with an environment of its own
+    process_environment.hide_environment()  # a worker began with an environment of its own
     if parent is not None:
-        threading.Thread(target=_leave_with, args=(parent.sentinel,), daemon=True).start()
+        threading.Thread(target=_exit_with_parent, args=(parent.sentinel,), daemon=True).start()
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it reads the configuration, which comes later
     from gateway.main import create_app as create
 
     return create()
 
 
-def _leave_with(sentinel: int) -> None:
+def _exit_with_parent(sentinel: int) -> None:
     wait([sentinel])
     os.kill(os.getpid(), signal.SIGTERM)
     # The engines go as well, so there is nothing left that a longer farewell could save.
-    threading.Event().wait(SECONDS_TO_LEAVE)
+    threading.Event().wait(EXIT_GRACE_SECONDS)
     os._exit(1)

@@ -15,7 +15,7 @@ VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 
 @contextmanager
-def shared_metrics(data_dir: Path) -> Iterator[Path]:
+def shared_metrics_dir(data_dir: Path) -> Iterator[Path]:
     """Name an empty folder to the workers that begin after this; it is gone afterwards.
 
     `DATA_DIR/metrics` belongs to one gateway at a time. Where another one on the same DATA_DIR has it, this
@@ -25,7 +25,7 @@ def shared_metrics(data_dir: Path) -> Iterator[Path]:
     if given:
         yield Path(given)
         return
-    lock = _take(data_dir / "metrics.lock")
+    lock = _acquire_lock(data_dir / "metrics.lock")
     folder = data_dir / "metrics" if lock is not None else Path(tempfile.mkdtemp(prefix="gateway-metrics-"))
     try:
         if lock is not None:
@@ -40,7 +40,7 @@ def shared_metrics(data_dir: Path) -> Iterator[Path]:
             os.close(lock)
 
 
-def _take(path: Path) -> int | None:
+def _acquire_lock(path: Path) -> int | None:
     """A descriptor that holds the lock until it is closed; None where another process has it."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

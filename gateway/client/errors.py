@@ -106,16 +106,16 @@ _BY_STATUS: dict[int, type[GatewayClientError]] = {
 }
 
 
-def error_of(status: int, body: Any, retry_after: float | None = None) -> GatewayClientError:
+def error_from_body(status: int, body: Any, retry_after: float | None = None) -> GatewayClientError:
     """The error of an answer; `body` is its parsed JSON, or anything else where it had none."""
-    told = body.get("error") if isinstance(body, dict) else None
-    told = told if isinstance(told, dict) else {}
+    details = body.get("error") if isinstance(body, dict) else None
+    details = details if isinstance(details, dict) else {}
     kind = _BY_STATUS.get(status) or (ServerError if status >= 500 else InvalidRequestError)
     return kind(
-        str(told.get("message") or f"The gateway answered with HTTP {status}."),
+        str(details.get("message") or f"The gateway answered with HTTP {status}."),
         status=status,
-        code=told.get("code"),
-        param=told.get("param"),
-        request_id=told.get("request_id"),
+        code=details.get("code"),
+        param=details.get("param"),
+        request_id=details.get("request_id"),
         retry_after=retry_after,
     )

@@ -10,10 +10,8 @@ from typing import Any, Self
 
 import httpx
 
-from gateway.client import calls
-from gateway.client.calls import Mode
+from gateway.client import requests
 from gateway.client.errors import GatewayClientError
-from gateway.client.following import TurnFollower
 from gateway.client.models import (
     Completion,
     Conversation,
@@ -23,6 +21,8 @@ from gateway.client.models import (
     TurnAnswer,
     TurnEvent,
 )
+from gateway.client.requests import Mode
+from gateway.client.resumable_stream import ResumableStream
 from gateway.client.transport import AsyncTransport, SyncTransport, client_options
 
 RESUME_SECONDS = 60.0
@@ -59,7 +59,7 @@ class LLMGatewayClient:
     ) -> TurnAnswer:
         """One turn, whole; `options` are the further fields of a turn (docs/API.md)."""
         body = {"conversation_id": conversation_id, "model": model, **options}
-        return calls.read_turn(self._transport.request(calls.turn("/api/chat", message, body)))
+        return requests.read_turn(self._transport.request(requests.turn("/api/chat", message, body)))
 
     def stream_chat(
         self,
@@ -80,8 +80,8 @@ class LLMGatewayClient:
             TurnEnded: the turn failed or was called off. ConnectionLost: it could not be taken up again.
         """
         body = {"conversation_id": conversation_id, "model": model, **options}
-        first = calls.turn("/api/chat/stream", message, body)
-        return self._follow(TurnFollower(first, resume_seconds=resume_seconds, ask_again=ask_again))
+        first = requests.turn("/api/chat/stream", message, body)
+        return self._stream_events(ResumableStream(first, resume_seconds=resume_seconds, ask_again=ask_again))
 
     def generate(
         self,
@@ -92,25 +92,25 @@ class LLMGatewayClient:
         mode: Mode | None = None,
     ) -> Generation:
         """What a role makes of `payload`."""
-        return calls.read_generation(self._transport.request(calls.generate(role, payload, task, mode)))
+        return requests.read_generation(self._transport.request(requests.generate(role, payload, task, mode)))
 
     def complete(self, messages: list[dict[str, Any]], *, model: str = "auto", **options: Any) -> Completion:
         """One chat completion in OpenAI's dialect, kept nowhere."""
-        return calls.read_completion(self._transport.request(calls.complete(messages, model, options)))
+        return requests.read_completion(self._transport.request(requests.complete(messages, model, options)))
 
     def embed(self, texts: str | list[str], *, model: str, dimensions: int | None = None) -> Embeddings:
-        return calls.read_embeddings(self._transport.request(calls.embed(texts, model, dimensions)))
+        return requests.read_embeddings(self._transport.request(requests.embed(texts, model, dimensions)))
 
     def models(self) -> list[Model]:
-        return calls.read_models(self._transport.request(calls.MODELS))
+        return requests.read_models(self._transport.request(requests.MODELS))
 
     def conversation(self, conversation_id: str) -> Conversation:
         """A conversation with the messages of the branch being read (a person's token)."""
-        return calls.read_conversation(self._transport.request(calls.conversation(conversation_id)))
+        return requests.read_conversation(self._transport.request(requests.conversation(conversation_id)))
 
     def cancel(self, message_id: str) -> None:
         """Call a running turn off; what it said is kept."""
-        self._transport.request(calls.cancel(message_id))
+        self._transport.request(requests.cancel(message_id))
 
     def close(self) -> None:
         self._transport.http.close()
@@ -123,27 +123,27 @@ class LLMGatewayClient:
     ) -> None:
         self.close()
 
-    def _follow(self, follower: TurnFollower) -> Iterator[TurnEvent]:
-        while not follower.finished:
+    def _stream_events(self, stream: ResumableStream) -> Iterator[TurnEvent]:
+        while not stream.finished:
             cause: Exception | None = None
             try:
-                response = self._transport.open(follower.call)
+                response = self._transport.open(stream.call)
                 try:
-                    follower.begin()
+                    stream.on_connected()
                     for chunk in response.iter_raw():
-                        yield from follower.feed(chunk)
-                        if follower.finished or follower.wants_another:
+                        yield from stream.feed(chunk)
+                        if stream.finished or stream.needs_reconnect:
                             break
                 finally:
                     response.close()
             except httpx.TransportError as error:
                 cause = error
             except GatewayClientError as error:
-                if follower.finished:
+                if stream.finished:
                     raise
                 cause = error
-            if not follower.finished and (cause is not None or not follower.wants_another):
-                time.sleep(follower.lost(cause))
+            if not stream.finished and (cause is not None or not stream.needs_reconnect):
+                time.sleep(stream.on_connection_lost(cause))
 
 
 class AsyncLLMGatewayClient:
@@ -166,7 +166,7 @@ class AsyncLLMGatewayClient:
         self, message: str, *, conversation_id: str | None = None, model: str | None = None, **options: Any
     ) -> TurnAnswer:
         body = {"conversation_id": conversation_id, "model": model, **options}
-        return calls.read_turn(await self._transport.request(calls.turn("/api/chat", message, body)))
+        return requests.read_turn(await self._transport.request(requests.turn("/api/chat", message, body)))
 
     def stream_chat(
         self,
@@ -179,8 +179,8 @@ class AsyncLLMGatewayClient:
         **options: Any,
     ) -> AsyncIterator[TurnEvent]:
         body = {"conversation_id": conversation_id, "model": model, **options}
-        first = calls.turn("/api/chat/stream", message, body)
-        return self._follow(TurnFollower(first, resume_seconds=resume_seconds, ask_again=ask_again))
+        first = requests.turn("/api/chat/stream", message, body)
+        return self._stream_events(ResumableStream(first, resume_seconds=resume_seconds, ask_again=ask_again))
 
     async def generate(
         self,
@@ -190,25 +190,31 @@ class AsyncLLMGatewayClient:
         task: str | None = None,
         mode: Mode | None = None,
     ) -> Generation:
-        response = await self._transport.request(calls.generate(role, payload, task, mode))
-        return calls.read_generation(response)
+        response = await self._transport.request(requests.generate(role, payload, task, mode))
+        return requests.read_generation(response)
 
     async def complete(
         self, messages: list[dict[str, Any]], *, model: str = "auto", **options: Any
     ) -> Completion:
-        return calls.read_completion(await self._transport.request(calls.complete(messages, model, options)))
+        return requests.read_completion(
+            await self._transport.request(requests.complete(messages, model, options))
+        )
 
     async def embed(self, texts: str | list[str], *, model: str, dimensions: int | None = None) -> Embeddings:
-        return calls.read_embeddings(await self._transport.request(calls.embed(texts, model, dimensions)))
+        return requests.read_embeddings(
+            await self._transport.request(requests.embed(texts, model, dimensions))
+        )
 
     async def models(self) -> list[Model]:
-        return calls.read_models(await self._transport.request(calls.MODELS))
+        return requests.read_models(await self._transport.request(requests.MODELS))
 
     async def conversation(self, conversation_id: str) -> Conversation:
-        return calls.read_conversation(await self._transport.request(calls.conversation(conversation_id)))
+        return requests.read_conversation(
+            await self._transport.request(requests.conversation(conversation_id))
+        )
 
     async def cancel(self, message_id: str) -> None:
-        await self._transport.request(calls.cancel(message_id))
+        await self._transport.request(requests.cancel(message_id))
 
     async def aclose(self) -> None:
         await self._transport.http.aclose()
@@ -221,25 +227,25 @@ class AsyncLLMGatewayClient:
     ) -> None:
         await self.aclose()
 
-    async def _follow(self, follower: TurnFollower) -> AsyncIterator[TurnEvent]:
-        while not follower.finished:
+    async def _stream_events(self, stream: ResumableStream) -> AsyncIterator[TurnEvent]:
+        while not stream.finished:
             cause: Exception | None = None
             try:
-                response = await self._transport.open(follower.call)
+                response = await self._transport.open(stream.call)
                 try:
-                    follower.begin()
+                    stream.on_connected()
                     async for chunk in response.aiter_raw():
-                        for event in follower.feed(chunk):
+                        for event in stream.feed(chunk):
                             yield event
-                        if follower.finished or follower.wants_another:
+                        if stream.finished or stream.needs_reconnect:
                             break
                 finally:
                     await response.aclose()
             except httpx.TransportError as error:
                 cause = error
             except GatewayClientError as error:
-                if follower.finished:
+                if stream.finished:
                     raise
                 cause = error
-            if not follower.finished and (cause is not None or not follower.wants_another):
-                await asyncio.sleep(follower.lost(cause))
+            if not stream.finished and (cause is not None or not stream.needs_reconnect):
+                await asyncio.sleep(stream.on_connection_lost(cause))

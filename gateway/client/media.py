@@ -9,18 +9,18 @@ from uuid import uuid4
 import httpx
 
 from gateway.client.models import Image, Images
-from gateway.client.transport import AsyncTransport, Call, SyncTransport, client_options
+from gateway.client.transport import ApiRequest, AsyncTransport, SyncTransport, client_options
 
 
-def _generate(prompt: str, options: dict[str, Any]) -> Call:
+def _generate_request(prompt: str, options: dict[str, Any]) -> ApiRequest:
     body = {"prompt": prompt, **{name: value for name, value in options.items() if value is not None}}
-    return Call(
+    return ApiRequest(
         "POST", "/api/v1/media/image/generate", body, {"idempotency-key": uuid4().hex}, repeatable=True
     )
 
 
-def _path(image: Image | str) -> Call:
-    return Call("GET", image if isinstance(image, str) else image.url, repeatable=True)
+def _fetch_request(image: Image | str) -> ApiRequest:
+    return ApiRequest("GET", image if isinstance(image, str) else image.url, repeatable=True)
 
 
 class MediaGatewayClient:
@@ -41,11 +41,11 @@ class MediaGatewayClient:
 
     def generate_image(self, prompt: str, **options: Any) -> Images:
         """Make pictures; `options`: negative_prompt, width, height, seed, workflow, provider, n."""
-        return Images.model_validate_json(self._transport.request(_generate(prompt, options)).content)
+        return Images.model_validate_json(self._transport.request(_generate_request(prompt, options)).content)
 
     def fetch(self, image: Image | str) -> bytes:
         """A stored picture's bytes, by what `generate_image` gave or by its path."""
-        return self._transport.request(_path(image)).content
+        return self._transport.request(_fetch_request(image)).content
 
     def close(self) -> None:
         self._transport.http.close()
@@ -76,11 +76,11 @@ class AsyncMediaGatewayClient:
         self._transport = AsyncTransport(client, max_retries)
 
     async def generate_image(self, prompt: str, **options: Any) -> Images:
-        response = await self._transport.request(_generate(prompt, options))
+        response = await self._transport.request(_generate_request(prompt, options))
         return Images.model_validate_json(response.content)
 
     async def fetch(self, image: Image | str) -> bytes:
-        return (await self._transport.request(_path(image))).content
+        return (await self._transport.request(_fetch_request(image))).content
 
     async def aclose(self) -> None:
         await self._transport.http.aclose()

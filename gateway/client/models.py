@@ -9,13 +9,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 
-class Shape(BaseModel):
+class ResponseModel(BaseModel):
     """Base of all answers: frozen, open for what is new."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
 
-class Usage(Shape):
+class Usage(ResponseModel):
     """Tokens; an answer out of a cache has none.
 
     Cached and cache-write tokens are part of the prompt, reasoning tokens part of the completion.
@@ -29,7 +29,7 @@ class Usage(Shape):
     reasoning_tokens: int = 0
 
 
-class Receipt(Shape):
+class Receipt(ResponseModel):
     """How an answer came about."""
 
     intent: str = ""
@@ -44,7 +44,7 @@ class Receipt(Shape):
     overhead_ms: float = 0.0
 
 
-class Message(Shape):
+class Message(ResponseModel):
     """One message of a conversation; `status` of an answer is `complete` only where it was finished."""
 
     id: str
@@ -60,7 +60,7 @@ class Message(Shape):
     cost_usd: Decimal = Decimal(0)
 
 
-class TurnAnswer(Shape):
+class TurnAnswer(ResponseModel):
     """A whole turn."""
 
     conversation_id: str | None = None
@@ -70,7 +70,7 @@ class TurnAnswer(Shape):
     receipt: Receipt = Receipt()
 
 
-class Conversation(Shape):
+class Conversation(ResponseModel):
     id: str
     title: str = ""
     model: str | None = None
@@ -79,14 +79,14 @@ class Conversation(Shape):
     messages: list[Message] = []
 
 
-class Model(Shape):
+class Model(ResponseModel):
     """A name that may be asked for."""
 
     id: str
     owned_by: str = ""
 
 
-class Completion(Shape):
+class Completion(ResponseModel):
     """OpenAI's `chat.completion`."""
 
     id: str
@@ -100,18 +100,18 @@ class Completion(Shape):
         return str(self.choices[0]["message"].get("content") or "") if self.choices else ""
 
 
-class Embedding(Shape):
+class Embedding(ResponseModel):
     index: int
     embedding: list[float]
 
 
-class Embeddings(Shape):
+class Embeddings(ResponseModel):
     model: str
     data: list[Embedding]
     usage: Usage = Usage()
 
 
-class Generation(Shape):
+class Generation(ResponseModel):
     """What a role said; `data` is the object where the role has a schema, else None."""
 
     role: str
@@ -126,7 +126,7 @@ class Generation(Shape):
     request_id: str
 
 
-class Image(Shape):
+class Image(ResponseModel):
     """A stored picture; `url` is a path of the gateway that asks for the same credential."""
 
     id: str
@@ -136,7 +136,7 @@ class Image(Shape):
     content_type: str
 
 
-class Images(Shape):
+class Images(ResponseModel):
     images: list[Image]
     provider: str
     model: str
@@ -145,7 +145,7 @@ class Images(Shape):
     request_id: str
 
 
-class TurnStarted(Shape):
+class TurnStarted(ResponseModel):
     event: Literal["turn"] = "turn"
     conversation_id: str | None = None
     user_message_id: str | None = None
@@ -153,7 +153,7 @@ class TurnStarted(Shape):
     request_id: str
 
 
-class RouteChosen(Shape):
+class RouteChosen(ResponseModel):
     event: Literal["route"] = "route"
     intent: str = ""
     complexity: float = 0.0
@@ -162,24 +162,24 @@ class RouteChosen(Shape):
     reason: str = ""
 
 
-class Delta(Shape):
+class Delta(ResponseModel):
     event: Literal["delta"] = "delta"
     text: str
 
 
-class Reasoning(Shape):
+class Reasoning(ResponseModel):
     event: Literal["reasoning"] = "reasoning"
     text: str
 
 
-class ToolCallStarted(Shape):
+class ToolCallStarted(ResponseModel):
     event: Literal["tool_call"] = "tool_call"
     id: str
     name: str
     arguments: str
 
 
-class ToolResult(Shape):
+class ToolResult(ResponseModel):
     event: Literal["tool_result"] = "tool_result"
     id: str
     name: str
@@ -188,7 +188,7 @@ class ToolResult(Shape):
     ms: float
 
 
-class Replace(Shape):
+class Replace(ResponseModel):
     """Forget the text so far; `text` stands instead."""
 
     event: Literal["replace"] = "replace"
@@ -207,6 +207,6 @@ _EVENT: TypeAdapter[TurnEvent] = TypeAdapter(Annotated[TurnEvent, Field(discrimi
 _EVENTS = frozenset({"turn", "route", "delta", "reasoning", "tool_call", "tool_result", "replace", "done"})
 
 
-def event_of(name: str, data: dict[str, Any]) -> TurnEvent | None:
+def parse_event(name: str, data: dict[str, Any]) -> TurnEvent | None:
     """The event of a frame; None for one that this client does not know."""
     return _EVENT.validate_python({**data, "event": name}) if name in _EVENTS else None

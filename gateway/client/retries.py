@@ -8,28 +8,28 @@ from email.utils import parsedate_to_datetime
 from time import time
 
 _RETRYABLE = frozenset({408, 429, 500, 502, 503, 504})
-_FIRST, _MOST = 0.25, 8.0
+_FIRST_SECONDS, _MAX_SECONDS = 0.25, 8.0
 # A longer wait than this is for the caller to decide on.
-LONGEST_WAIT = 60.0
+MAX_RETRY_AFTER_SECONDS = 60.0
 
 
 def should_retry(status: int, headers: Mapping[str, str]) -> bool:
     """By `x-should-retry` where it is given, else by the status; never where the wait would be too long."""
     wait = retry_after(headers)
-    if wait is not None and wait > LONGEST_WAIT:
+    if wait is not None and wait > MAX_RETRY_AFTER_SECONDS:
         return False
-    told = headers.get("x-should-retry", "").lower()
-    if told in ("true", "false"):
-        return told == "true"
+    advice = headers.get("x-should-retry", "").lower()
+    if advice in ("true", "false"):
+        return advice == "true"
     return status in _RETRYABLE
 
 
-def wait_seconds(attempt: int, headers: Mapping[str, str] | None = None) -> float:
+def backoff_seconds(attempt: int, headers: Mapping[str, str] | None = None) -> float:
     """Seconds before attempt number `attempt` + 1, counted from 0."""
-    told = retry_after(headers) if headers is not None else None
-    if told is not None:
-        return told
-    ceiling = min(_MOST, _FIRST * 2.0**attempt)
+    seconds = retry_after(headers) if headers is not None else None
+    if seconds is not None:
+        return seconds
+    ceiling = min(_MAX_SECONDS, _FIRST_SECONDS * 2.0**attempt)
     return ceiling * (0.5 + random.random() / 2)  # noqa: S311 - spreads callers, hides nothing
 
 

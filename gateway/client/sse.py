@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 # More than any event of a turn: a line beyond it is not ours.
-_MOST = 64 * 1024 * 1024
+_MAX_LINE_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class SseFrame:
     event: str
     data: str
     id: str | None
@@ -25,7 +25,7 @@ class SseParser:
         self._data: list[str] = []
         self.last_id: str | None = None
 
-    def feed(self, chunk: bytes) -> Iterator[Frame]:
+    def feed(self, chunk: bytes) -> Iterator[SseFrame]:
         """The frames that `chunk` completes.
 
         Raises:
@@ -33,14 +33,14 @@ class SseParser:
         """
         self._buffer += chunk
         *lines, self._buffer = self._buffer.split(b"\n")
-        if len(self._buffer) > _MOST:
+        if len(self._buffer) > _MAX_LINE_BYTES:
             raise ValueError("a line without end")
         for raw in lines:
             line = raw.removesuffix(b"\r").decode("utf-8")
             if line:
                 self._field(line)
             elif self._data:
-                frame = Frame(self._event or "message", "\n".join(self._data), self.last_id)
+                frame = SseFrame(self._event or "message", "\n".join(self._data), self.last_id)
                 self._event, self._data = "", []
                 yield frame
             else:

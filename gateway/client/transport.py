@@ -11,8 +11,8 @@ from typing import Any
 
 import httpx
 
-from gateway.client.errors import ConnectionLost, GatewayClientError, error_of
-from gateway.client.retries import retry_after, should_retry, wait_seconds
+from gateway.client.errors import ConnectionLost, GatewayClientError, error_from_body
+from gateway.client.retries import backoff_seconds, retry_after, should_retry
 
 URL_VARIABLE = "LLM_GATEWAY_URL"
 API_KEY_VARIABLE = "LLM_GATEWAY_API_KEY"
@@ -23,7 +23,7 @@ _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ApiRequest:
     """A request; one that is `repeatable` does no harm twice, so that a lost answer is asked for again."""
 
     method: str
@@ -33,7 +33,7 @@ class Call:
     params: Mapping[str, Any] = field(default_factory=dict)
     repeatable: bool = False
 
-    def options(self) -> dict[str, Any]:
+    def httpx_options(self) -> dict[str, Any]:
         """As httpx takes them."""
         return {
             "json": self.body,
@@ -65,29 +65,29 @@ def client_options(
     }
 
 
-def failure_of(response: httpx.Response) -> GatewayClientError:
+def error_from_response(response: httpx.Response) -> GatewayClientError:
     """The error of an answer whose body was read."""
     try:
         body = response.json()
     except ValueError:
         body = None
-    return error_of(response.status_code, body, retry_after(response.headers))
+    return error_from_body(response.status_code, body, retry_after(response.headers))
 
 
-def next_wait(
-    call: Call, attempt: int, most: int, response: httpx.Response | None, failure: Exception | None
+def retry_delay(
+    call: ApiRequest, attempt: int, most: int, response: httpx.Response | None, failure: Exception | None
 ) -> float | None:
     """Seconds until the next attempt; None where there is to be none."""
     if attempt >= most:
         return None
     if response is not None:
         return (
-            wait_seconds(attempt, response.headers)
+            backoff_seconds(attempt, response.headers)
             if should_retry(response.status_code, response.headers)
             else None
         )
     if isinstance(failure, _NOT_SENT) or call.repeatable:
-        return wait_seconds(attempt)
+        return backoff_seconds(attempt)
     return None
 
 
@@ -96,32 +96,32 @@ class SyncTransport:
 
     def __init__(self, http: httpx.Client, max_retries: int) -> None:
         self.http = http
-        self._most = max_retries
+        self._max_retries = max_retries
 
-    def request(self, call: Call) -> httpx.Response:
+    def request(self, call: ApiRequest) -> httpx.Response:
         """The 2xx answer; raises GatewayClientError for any other end."""
         return self._send(call, stream=False)
 
-    def open(self, call: Call) -> httpx.Response:
+    def open(self, call: ApiRequest) -> httpx.Response:
         """The same with the body unread; the caller closes it."""
         return self._send(call, stream=True)
 
-    def _send(self, call: Call, *, stream: bool) -> httpx.Response:
+    def _send(self, call: ApiRequest, *, stream: bool) -> httpx.Response:
         attempt = 0
         while True:
             response: httpx.Response | None = None
             failure: Exception | None = None
             try:
-                request = self.http.build_request(call.method, call.path, **call.options())
+                request = self.http.build_request(call.method, call.path, **call.httpx_options())
                 response = self.http.send(request, stream=stream)
                 if response.is_success:
                     return response
                 response.read()
             except httpx.TransportError as error:
                 failure, response = error, None
-            wait = next_wait(call, attempt, self._most, response, failure)
+            wait = retry_delay(call, attempt, self._max_retries, response, failure)
             if wait is None:
-                raise _ended(response, failure)
+                raise _final_error(response, failure)
             time.sleep(wait)
             attempt += 1
 
@@ -131,39 +131,39 @@ class AsyncTransport:
 
     def __init__(self, http: httpx.AsyncClient, max_retries: int) -> None:
         self.http = http
-        self._most = max_retries
+        self._max_retries = max_retries
 
-    async def request(self, call: Call) -> httpx.Response:
+    async def request(self, call: ApiRequest) -> httpx.Response:
         """As `SyncTransport.request`."""
         return await self._send(call, stream=False)
 
-    async def open(self, call: Call) -> httpx.Response:
+    async def open(self, call: ApiRequest) -> httpx.Response:
         """As `SyncTransport.open`."""
         return await self._send(call, stream=True)
 
-    async def _send(self, call: Call, *, stream: bool) -> httpx.Response:
+    async def _send(self, call: ApiRequest, *, stream: bool) -> httpx.Response:
         attempt = 0
         while True:
             response: httpx.Response | None = None
             failure: Exception | None = None
             try:
-                request = self.http.build_request(call.method, call.path, **call.options())
+                request = self.http.build_request(call.method, call.path, **call.httpx_options())
                 response = await self.http.send(request, stream=stream)
                 if response.is_success:
                     return response
                 await response.aread()
             except httpx.TransportError as error:
                 failure, response = error, None
-            wait = next_wait(call, attempt, self._most, response, failure)
+            wait = retry_delay(call, attempt, self._max_retries, response, failure)
             if wait is None:
-                raise _ended(response, failure)
+                raise _final_error(response, failure)
             await asyncio.sleep(wait)
             attempt += 1
 
 
-def _ended(response: httpx.Response | None, failure: Exception | None) -> GatewayClientError:
+def _final_error(response: httpx.Response | None, failure: Exception | None) -> GatewayClientError:
     if response is not None:
-        return failure_of(response)
+        return error_from_response(response)
     error = ConnectionLost("The gateway cannot be reached, or broke off before it answered.")
     error.__cause__ = failure
     return error

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.console.site import Page, Site
+from gateway.console.site import ConsoleSite, StaticFile
 
 # Nothing inline, nothing from elsewhere, no HTML made of text; libraries set styles property by property.
 POLICY = (
@@ -29,7 +29,7 @@ _HERE = Path(__file__).parent
 class ConsoleFallback:
     """Stands where the router would say 404, so that no route has to step aside for the console."""
 
-    def __init__(self, not_found: ASGIApp, site: Site | None) -> None:
+    def __init__(self, not_found: ASGIApp, site: ConsoleSite | None) -> None:
         self._not_found = not_found
         self._site = site
         self._unbuilt = (_HERE / "unbuilt.html").read_bytes()
@@ -40,52 +40,52 @@ class ConsoleFallback:
         if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
             await self._not_found(scope, receive, send)
             return
-        response = self._answer(Request(scope))
+        response = self._respond(Request(scope))
         await (response or self._not_found)(scope, receive, send)
 
-    def _answer(self, request: Request) -> Response | None:
+    def _respond(self, request: Request) -> Response | None:
         path: str = request.scope["path"]
         first, _, rest = path.removeprefix("/").partition("/")
         if first in _API:
             return None
         if first == "docs":
-            return self._reference(request, rest)
+            return self._docs_response(request, rest)
         if self._site is None:
-            return self._not_built(request.method) if path == "/" else None
-        found = self._site.asset(path.removeprefix("/"), request.headers.get("accept-encoding", ""))
+            return self._not_built_response(request.method) if path == "/" else None
+        found = self._site.get_asset(path.removeprefix("/"), request.headers.get("accept-encoding", ""))
         if found is not None:
-            return _page(found, request, POLICY)
+            return _file_response(found, request, POLICY)
         if "." in path.rpartition("/")[2] or first == "assets":
             return None  # a file that is not there, never a page in its place
-        return _page(self._site.index(_asked(request)), request, POLICY)
+        return _file_response(self._site.get_index(_requested_path(request)), request, POLICY)
 
-    def _reference(self, request: Request, rest: str) -> Response | None:
+    def _docs_response(self, request: Request, rest: str) -> Response | None:
         """Swagger UI, from the console's build; without one a page that says where the description is."""
         if rest == "":
             # Seen from `/docs/` everything is a step further up.
-            below = _asked(request).endswith("/")
-            return _html(self._docs.replace(b'"./', b'"../') if below else self._docs, DOCS_POLICY)
+            below = _requested_path(request).endswith("/")
+            return _html_response(self._docs.replace(b'"./', b'"../') if below else self._docs, DOCS_POLICY)
         if rest == "init.js":
             return Response(self._docs_script, media_type="text/javascript", headers=_headers(DOCS_POLICY))
         if self._site is None:
             return None
-        found = self._site.asset(f"docs/{rest}", request.headers.get("accept-encoding", ""))
-        return None if found is None else _page(found, request, DOCS_POLICY)
+        found = self._site.get_asset(f"docs/{rest}", request.headers.get("accept-encoding", ""))
+        return None if found is None else _file_response(found, request, DOCS_POLICY)
 
-    def _not_built(self, method: str) -> Response:
+    def _not_built_response(self, method: str) -> Response:
         # Clients probe with HEAD whether anything answers: the API does.
         status = 200 if method == "HEAD" else 503
         policy = "default-src 'none'; style-src 'none'; frame-ancestors 'none'"
-        return _html(self._unbuilt, policy, status=status)
+        return _html_response(self._unbuilt, policy, status=status)
 
 
-def _asked(request: Request) -> str:
+def _requested_path(request: Request) -> str:
     """The path as the client wrote it: the edge has taken slashes off its end."""
     exchange = request.scope["state"].get("exchange")
     return str(exchange.path if exchange is not None else request.scope["path"])
 
 
-def _html(body: bytes, policy: str, status: int = 200) -> Response:
+def _html_response(body: bytes, policy: str, status: int = 200) -> Response:
     return Response(body, status, media_type="text/html", headers=_headers(policy))
 
 
@@ -93,7 +93,7 @@ def _headers(policy: str) -> dict[str, str]:
     return {"content-security-policy": policy, "cache-control": "no-cache"}
 
 
-def _page(page: Page, request: Request, policy: str) -> Response:
+def _file_response(page: StaticFile, request: Request, policy: str) -> Response:
     headers = {
         "content-security-policy": policy,
         "cache-control": "public, max-age=31536000, immutable" if page.immutable else "no-cache",

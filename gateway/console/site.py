@@ -11,7 +11,7 @@ from pathlib import Path
 
 DIST = Path(__file__).parent / "dist"
 _BASE = b'<base href="./"'
-_DEEPEST = 32
+_MAX_DEPTH = 32
 # Their names hold a hash of what is in them: another content is another name.
 _IMMUTABLE = "assets/"
 # Best first; the build writes a file beside each that is worth it.
@@ -31,7 +31,7 @@ _TYPES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class StaticFile:
     """One answer: a body and the headers that go with it."""
 
     body: bytes
@@ -41,7 +41,7 @@ class Page:
     immutable: bool = False
 
 
-class Site:
+class ConsoleSite:
     """Files of one folder, read when they are first asked for; what comes into it later is not there."""
 
     def __init__(self, folder: Path) -> None:
@@ -49,14 +49,14 @@ class Site:
             path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()
         }
         self._read = lru_cache(maxsize=512)(self._from_disk)
-        self._index = lru_cache(maxsize=_DEEPEST + 1)(self._index_at)
+        self._index = lru_cache(maxsize=_MAX_DEPTH + 1)(self._index_at)
 
     @classmethod
-    def built(cls, folder: Path = DIST) -> Site | None:
+    def load(cls, folder: Path = DIST) -> ConsoleSite | None:
         """The console that was built, or None where there is none."""
         return cls(folder) if (folder / "index.html").is_file() else None
 
-    def asset(self, name: str, accept_encoding: str = "") -> Page | None:
+    def get_asset(self, name: str, accept_encoding: str = "") -> StaticFile | None:
         """The file `name`, its path below the folder; None where there is none."""
         if name not in self._files or name.endswith((".br", ".gz")):
             return None
@@ -66,21 +66,21 @@ class Site:
                 return self._read(name, encoding, suffix)
         return self._read(name, None, "")
 
-    def index(self, path: str) -> Page:
+    def get_index(self, path: str) -> StaticFile:
         """The application's page for `path`, with a `<base>` that goes up to the root, whatever is above."""
-        return self._index(min(max(path.count("/") - 1, 0), _DEEPEST))
+        return self._index(min(max(path.count("/") - 1, 0), _MAX_DEPTH))
 
-    def _from_disk(self, name: str, encoding: str | None, suffix: str) -> Page:
+    def _from_disk(self, name: str, encoding: str | None, suffix: str) -> StaticFile:
         body = self._files[name + suffix].read_bytes()
         ending = Path(name).suffix
         content_type = _TYPES.get(ending) or mimetypes.guess_type(name)[0] or "application/octet-stream"
-        return Page(body, content_type, _etag(body), encoding, name.startswith(_IMMUTABLE))
+        return StaticFile(body, content_type, _etag(body), encoding, name.startswith(_IMMUTABLE))
 
-    def _index_at(self, depth: int) -> Page:
+    def _index_at(self, depth: int) -> StaticFile:
         body = self._files["index.html"].read_bytes()
         if depth:
             body = body.replace(_BASE, b'<base href="' + b"../" * depth + b'"', 1)
-        return Page(body, _TYPES[".html"], _etag(body))
+        return StaticFile(body, _TYPES[".html"], _etag(body))
 
 
 def _etag(body: bytes) -> str:

@@ -31,15 +31,15 @@ class BlobStore:
         """The content of this digest; None where it is not there, or not whole."""
         return await asyncio.to_thread(self._get, digest)
 
-    async def left_over(self, seconds: float) -> list[str]:
+    async def older_than(self, seconds: float) -> list[str]:
         """The digests of files that are older than that; half-written ones of that age are deleted."""
-        return await asyncio.to_thread(self._left_over, seconds)
+        return await asyncio.to_thread(self._older_than, seconds)
 
-    async def remove(self, digest: str) -> None:
+    async def delete(self, digest: str) -> None:
         """Forget the content; it need not be there."""
         await asyncio.to_thread(self._path(digest).unlink, missing_ok=True)
 
-    def _left_over(self, seconds: float) -> list[str]:
+    def _older_than(self, seconds: float) -> list[str]:
         before = time.time() - seconds
         found = []
         for path in self._folder.glob("[0-9a-f][0-9a-f]/*"):
@@ -66,15 +66,15 @@ class BlobStore:
             return digest
         path.parent.mkdir(parents=True, exist_ok=True)
         # Beside its place, since only within one file system is renaming one step.
-        half = path.with_name(f".{digest}.{uuid4().hex}")
+        temporary = path.with_name(f".{digest}.{uuid4().hex}")
         try:
-            with half.open("xb") as file:
+            with temporary.open("xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            half.replace(path)
+            temporary.replace(path)
         finally:
-            half.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
         _sync_folder(path.parent)
         return digest
 

@@ -21,38 +21,40 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, QueuePoo
 from sqlalchemy.util import greenlet_spawn
 
 from gateway.core.exceptions import Unavailable
-from gateway.core.service_urls import database_address
-from gateway.core.stalls import StallClock
-from gateway.core.tracing import past_span, tracing_on
+from gateway.core.loop_lag import LoopLagMeter
+from gateway.core.service_urls import parse_database_url
+from gateway.core.tracing import is_tracing, record_completed_span
 
 CONNECT_TIMEOUT = 5.0  # seconds
 POOL_TIMEOUT = 2.0  # seconds; a caller that waits longer is better told to come again
-STUCK_AFTER = 1.0  # seconds without a connection coming back, after which nobody waits for one any more
+STUCK_AFTER_SECONDS = (
+    1.0  # seconds without a connection coming back, after which nobody waits for one any more
+)
 COMMAND_TIMEOUT = 10.0  # seconds; a server that hangs must not keep our connections for ever
-TURN_TIMEOUT = 5.0  # seconds for all of a turn's statement: the connection, the statement, its answer
+HOT_PATH_TIMEOUT = 5.0  # seconds for all of a turn's statement: the connection, the statement, its answer
 # Seconds for which the loop has to be held up during a wait for a connection, for that wait to be repeated.
-_STALL = 0.1
-_LONGEST_QUERY = 4096
+_MIN_LAG = 0.1
+_MAX_QUERY_TEXT = 4096
 
 # SQLSTATE classes of a server that cannot serve now, though the statement may be sound: connection lost,
 # no resources left, stopped by an operator, serialisation failure or deadlock.
 _UNAVAILABLE_STATES = ("08", "53", "57", "40")
 # After these a connection is good for nothing: its answer is still to come, or asyncpg has lost the thread,
 # as it does where the server says goodbye to a connection that was just taken up.
-_SPOILT = (TimeoutError, asyncpg.InternalClientError)
+_BROKEN_CONNECTION_ERRORS = (TimeoutError, asyncpg.InternalClientError)
 
 # SQLAlchemy gives a pool a logger by its class, and would tell of its own plumbing.
 logging.getLogger(f"{__name__}.ConnectionPool").setLevel(logging.WARNING)
 
 
-def _not_called_off(record: logging.LogRecord) -> bool:
+def _is_not_cancelled_connect(record: logging.LogRecord) -> bool:
     # asyncpg awaits nothing of a connection that is called off while it is being made, so that asyncio would
     # report what became of it as somebody's forgotten error.
     error = record.exc_info[1] if record.exc_info else None
     return not (isinstance(error, ConnectionError) and str(error) == "unexpected connection_lost() call")
 
 
-logging.getLogger("asyncio").addFilter(_not_called_off)
+logging.getLogger("asyncio").addFilter(_is_not_cancelled_connect)
 
 
 def create_engine(url: str, pool_size: int = 10) -> AsyncEngine:
@@ -61,7 +63,7 @@ def create_engine(url: str, pool_size: int = 10) -> AsyncEngine:
     `url` is an address in any form that `service_urls.database_address` reads. A Unix socket is given as
     `postgresql://user@/name?host=/directory`.
     """
-    address = database_address(url)
+    address = parse_database_url(url)
     engine = create_async_engine(
         address.url,
         poolclass=ConnectionPool,
@@ -81,9 +83,9 @@ def create_engine(url: str, pool_size: int = 10) -> AsyncEngine:
             "server_settings": {"jit": "off", "timezone": "UTC"},
         },
     )
-    event.listen(engine.sync_engine, "checkout", _refuse_closed)
-    event.listen(engine.sync_engine, "handle_error", _let_go_of_spoilt)
-    if tracing_on():
+    event.listen(engine.sync_engine, "checkout", _reject_closed)
+    event.listen(engine.sync_engine, "handle_error", _discard_broken)
+    if is_tracing():
         event.listen(engine.sync_engine, "connect", _trace_queries)
     return engine
 
@@ -97,40 +99,40 @@ class ConnectionPool(AsyncAdaptedQueuePool):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._moved = time.monotonic()
-        self._clock = StallClock()
-        self._stalled = 0.0
+        self._last_activity = time.monotonic()
+        self._loop_lag = LoopLagMeter()
+        self._lag_at_activity = 0.0
 
     def _do_get(self) -> ConnectionPoolEntry:
-        before = self._clock.seconds()
-        silent = time.monotonic() - self._moved - (before - self._stalled)
-        if self.checkedout() >= self.size() and silent > STUCK_AFTER:
+        lag_before = self._loop_lag.total_seconds()
+        idle_seconds = time.monotonic() - self._last_activity - (lag_before - self._lag_at_activity)
+        if self.checkedout() >= self.size() and idle_seconds > STUCK_AFTER_SECONDS:
             raise PoolTimeout("every connection is in use, and none comes back")
         try:
             record = super()._do_get()
         except PoolTimeout:
-            if self._clock.seconds() - before < _STALL:
+            if self._loop_lag.total_seconds() - lag_before < _MIN_LAG:
                 raise
             record = super()._do_get()  # the wait was cut by a stall, and is granted once more
-        self._note_movement()
+        self._record_activity()
         return record
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
-        self._note_movement()
+        self._record_activity()
         super()._do_return_conn(record)
 
     def dispose(self) -> None:
         super().dispose()
-        self._clock.stop()
+        self._loop_lag.stop()
 
-    def _note_movement(self) -> None:
-        self._moved = time.monotonic()
+    def _record_activity(self) -> None:
+        self._last_activity = time.monotonic()
         with suppress(RuntimeError):  # the garbage collector returns a connection where no loop runs
-            self._stalled = self._clock.seconds()
+            self._lag_at_activity = self._loop_lag.total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
-class PoolFigures:
+class PoolStats:
     """Connections of one pool: lent out, kept at most, and beyond that."""
 
     in_use: int
@@ -138,12 +140,12 @@ class PoolFigures:
     overflow: int
 
 
-def pool_figures(engine: AsyncEngine) -> PoolFigures:
+def pool_stats(engine: AsyncEngine) -> PoolStats:
     """What the engine's pool is doing now; noughts for one that keeps no connections."""
     pool = engine.pool
     if not isinstance(pool, QueuePool):
-        return PoolFigures(0, 0, 0)
-    return PoolFigures(pool.checkedout(), pool.size(), max(0, pool.overflow()))
+        return PoolStats(0, 0, 0)
+    return PoolStats(pool.checkedout(), pool.size(), max(0, pool.overflow()))
 
 
 def create_session_factory(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
@@ -162,14 +164,14 @@ async def driver_connection(engine: AsyncEngine) -> AsyncIterator[asyncpg.Connec
         Unavailable: the database cannot be reached or does not answer in time, or every connection is taken.
     """
     try:
-        async with asyncio.timeout(TURN_TIMEOUT):
+        async with asyncio.timeout(HOT_PATH_TIMEOUT):
             # Straight from the pool: SQLAlchemy's own connection costs as much again as the statement.
             pooled = await engine.raw_connection()
             raw = pooled.driver_connection
             assert raw is not None
             try:
                 yield raw
-            except (asyncio.CancelledError, *_SPOILT):
+            except (asyncio.CancelledError, *_BROKEN_CONNECTION_ERRORS):
                 raw.terminate()
                 raise
             finally:
@@ -187,9 +189,9 @@ def dump_json(value: Any) -> str:
     try:
         text = orjson.dumps(value, default=str).decode()
     except TypeError:  # a lone surrogate, which a vendor's answer may hold
-        return orjson.dumps(_cleaned(value), default=str).decode()
+        return orjson.dumps(_clean_json(value), default=str).decode()
     # The escape may also be a backslash before harmless text; then the copy is in vain, but right.
-    return orjson.dumps(_cleaned(value), default=str).decode() if "\\u0000" in text else text
+    return orjson.dumps(_clean_json(value), default=str).decode() if "\\u0000" in text else text
 
 
 def clean_text(text: str) -> str:
@@ -205,7 +207,10 @@ def as_unavailable(error: BaseException) -> Unavailable | None:
     state = getattr(cause, "sqlstate", None) or ""
     if (
         (isinstance(error, DBAPIError) and error.connection_invalidated)
-        or isinstance(cause, (PoolTimeout, OSError, asyncpg.InterfaceError, DisconnectionError, *_SPOILT))
+        or isinstance(
+            cause,
+            (PoolTimeout, OSError, asyncpg.InterfaceError, DisconnectionError, *_BROKEN_CONNECTION_ERRORS),
+        )
         or state.startswith(_UNAVAILABLE_STATES)
     ):
         return Unavailable(retry_after=1)
@@ -222,36 +227,36 @@ def _query_span(query: asyncpg.connection.LoggedQuery) -> None:
     text = query.query.strip()
     operation = (text.split(None, 1) or [""])[0].rstrip(";").upper()[:16]
     error = query.exception
-    past_span(
+    record_completed_span(
         operation,
         query.elapsed,
         {
             "db.system.name": "postgresql",
             "db.operation.name": operation,
-            "db.query.text": text[:_LONGEST_QUERY],
+            "db.query.text": text[:_MAX_QUERY_TEXT],
         },
         None if error is None else getattr(error, "sqlstate", None) or type(error).__name__,
     )
 
 
-def _refuse_closed(connection: Any, record: Any, proxy: Any) -> None:
+def _reject_closed(connection: Any, record: Any, proxy: Any) -> None:
     # asyncpg learns of a closed socket without asking the server: a restarted database costs nobody an
     # error, and a sound one costs no ping.
     if connection.driver_connection.is_closed():
         raise DisconnectionError("the server closed this connection")
 
 
-def _let_go_of_spoilt(context: ExceptionContext) -> None:
+def _discard_broken(context: ExceptionContext) -> None:
     # SQLAlchemy takes these for no fault of the connection's, and would roll back on it.
-    if isinstance(context.original_exception, _SPOILT):
+    if isinstance(context.original_exception, _BROKEN_CONNECTION_ERRORS):
         context.is_disconnect = True
 
 
-def _cleaned(value: Any) -> Any:
+def _clean_json(value: Any) -> Any:
     if isinstance(value, str):
         return clean_text(value)
     if isinstance(value, dict):
-        return {_cleaned(key): _cleaned(item) for key, item in value.items()}
+        return {_clean_json(key): _clean_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_cleaned(item) for item in value]
+        return [_clean_json(item) for item in value]
     return value

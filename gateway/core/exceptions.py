@@ -61,7 +61,7 @@ class UpstreamReply:
     Attributes:
         status: HTTP status; None where there was no HTTP answer.
         reason: the provider's own words, or the network's; may hold input and keys until it is redacted
-            (`providers.chat.reasons.redacted`).
+            (`providers.errors.reason.redact_reason`).
         param: the field that the provider names.
     """
 
@@ -100,8 +100,8 @@ class GatewayError(Exception):
         self.retry_after = retry_after
         self.charged = False
         self.details: dict[str, str] = {}
-        self.asked: tuple[str, str] | None = None
-        self.upstream: UpstreamReply | None = None
+        self.last_upstream: tuple[str, str] | None = None
+        self.upstream_reply: UpstreamReply | None = None
         super().__init__(self.message)
 
 
@@ -127,7 +127,7 @@ class ContextLengthExceeded(InvalidRequest):
     )
 
     @classmethod
-    def of(cls, tokens: int, window: int, *, param: str = "messages") -> ContextLengthExceeded:
+    def for_request(cls, tokens: int, window: int, *, param: str = "messages") -> ContextLengthExceeded:
         """The error with its numbers.
 
         Args:
@@ -319,9 +319,9 @@ class QuotaExceeded(RateLimited):
 class StorageFull(QuotaExceeded):
     """Waiting does not help: the account has to delete something."""
 
-    def __init__(self, most_bytes: int) -> None:
+    def __init__(self, limit_bytes: int) -> None:
         super().__init__(
-            f"This account's storage of {most_bytes // 1_000_000:,} MB is full. Delete conversations or"
+            f"This account's storage of {limit_bytes // 1_000_000:,} MB is full. Delete conversations or"
             " images, or ask an administrator for another tier."
         )
 
@@ -340,10 +340,10 @@ class TooManyAttempts(RateLimited):
 class UpstreamError(GatewayError):
     """A model's provider failed; which one is on the turn's receipt.
 
-    `counted` is the usage (`gateway.domain.usage.Usage`) that the provider reported before it failed.
+    `counted` is the usage (`gateway.domain.money.Usage`) that the provider reported before it failed.
     """
 
-    counted: Any = None
+    usage: Any = None
 
     status = 502
     type = "upstream_error"

@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from gateway.core.tracing import NOTHING, Attributes, Kind, Span
+from gateway.core.tracing import NOOP_SPAN, Attributes, Span, SpanKind
 from gateway.core.version import VERSION
 
 _KINDS: Final = {
@@ -28,11 +28,11 @@ _KINDS: Final = {
     "client": trace.SpanKind.CLIENT,
 }
 _LANGSMITH_URL = "https://api.smith.langchain.com"
-_SECONDS_TO_LEAVE = 5.0
+_FLUSH_SECONDS = 5.0
 _propagator = TraceContextTextMapPropagator()
 
 
-class OpenTelemetry:
+class OtelBackend:
     """One process's tracer. Sampling, limits, batches and headers are the SDK's own variables' matter."""
 
     def __init__(self, *exporters: SpanExporter, content: bool = False) -> None:
@@ -46,23 +46,23 @@ class OpenTelemetry:
         for exporter in exporters:
             self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("llm-gateway")
-        self.content_captured = content
+        self.captures_content = content
 
     @classmethod
-    def of_environment(cls, *, otlp: bool, langsmith: bool, content: bool) -> Self:
+    def from_environment(cls, *, otlp: bool, langsmith: bool, content: bool) -> Self:
         """To the collector of `OTEL_EXPORTER_OTLP_*`, to LangSmith by `LANGSMITH_*`, or to both."""
         exporters: list[SpanExporter] = []
         if otlp:
             exporters.append(OTLPSpanExporter())
         if langsmith:
-            exporters.append(_langsmith())
+            exporters.append(_langsmith_exporter())
         return cls(*exporters, content=content)
 
-    def span(self, name: str, kind: Kind, attributes: Attributes | None) -> Span:
-        if not self.within():
-            return NOTHING
-        started = self._tracer.start_span(name, kind=_KINDS[kind], attributes=_given(attributes))
-        return _Active(started)
+    def span(self, name: str, kind: SpanKind, attributes: Attributes | None) -> Span:
+        if not self.in_trace():
+            return NOOP_SPAN
+        started = self._tracer.start_span(name, kind=_KINDS[kind], attributes=_without_none(attributes))
+        return _ActiveSpan(started)
 
     def server_span(self, traceparent: str | None, tracestate: str | None) -> tuple[Span, str, str, str]:
         carrier = {"traceparent": traceparent or "", "tracestate": tracestate or ""}
@@ -70,24 +70,26 @@ class OpenTelemetry:
         started = self._tracer.start_span("HTTP", parent, kind=trace.SpanKind.SERVER)
         ids = started.get_span_context()
         return (
-            _Active(started),
+            _ActiveSpan(started),
             trace.format_trace_id(ids.trace_id),
             trace.format_span_id(ids.span_id),
             f"{int(ids.trace_flags):02x}",
         )
 
-    def within(self) -> bool:
+    def in_trace(self) -> bool:
         """Also of a span that has ended, as a stream's turn outlives the request it came with."""
         return trace.get_current_span().get_span_context().trace_flags.sampled
 
-    def past(self, name: str, seconds: float, attributes: Attributes, failure: str | None) -> None:
-        if not self.within():
+    def record_completed(
+        self, name: str, seconds: float, attributes: Attributes, failure: str | None
+    ) -> None:
+        if not self.in_trace():
             return
         now = time.time_ns()
         done = self._tracer.start_span(
             name,
             kind=trace.SpanKind.CLIENT,
-            attributes=_given(attributes),
+            attributes=_without_none(attributes),
             start_time=now - int(seconds * 1e9),
         )
         if failure is not None:
@@ -101,11 +103,11 @@ class OpenTelemetry:
         return carrier.get("traceparent")
 
     def shutdown(self) -> None:
-        self._provider.force_flush(int(_SECONDS_TO_LEAVE * 1000))
+        self._provider.force_flush(int(_FLUSH_SECONDS * 1000))
         self._provider.shutdown()
 
 
-class _Active:
+class _ActiveSpan:
     """A span that is the parent of what happens inside its block."""
 
     __slots__ = ("_failed", "_span", "_token", "recording")
@@ -127,26 +129,26 @@ class _Active:
         # Being cancelled is no error of its own.
         if isinstance(error, Exception) and self.recording and not self._failed:
             # The class alone: an exception's text may quote what somebody said.
-            self.fail(str(getattr(error, "code", None) or type(error).__name__))
+            self.set_error(str(getattr(error, "code", None) or type(error).__name__))
         self._span.end()
 
-    def set(self, attributes: Attributes) -> None:
-        self._span.set_attributes(_given(attributes))
+    def set_attributes(self, attributes: Attributes) -> None:
+        self._span.set_attributes(_without_none(attributes))
 
-    def name(self, name: str) -> None:
+    def rename(self, name: str) -> None:
         self._span.update_name(name)
 
-    def fail(self, kind: str) -> None:
+    def set_error(self, kind: str) -> None:
         self._failed = True
         self._span.set_attribute("error.type", kind)
         self._span.set_status(Status(StatusCode.ERROR))
 
 
-def _given(attributes: Attributes | None) -> dict[str, str | bool | int | float | list[str]]:
+def _without_none(attributes: Attributes | None) -> dict[str, str | bool | int | float | list[str]]:
     return {name: value for name, value in (attributes or {}).items() if value is not None}
 
 
-def _langsmith() -> OTLPSpanExporter:
+def _langsmith_exporter() -> OTLPSpanExporter:
     """LangSmith takes OTLP and reads the GenAI conventions: a turn is one tree of runs there."""
     base = (
         os.environ.get("LANGSMITH_ENDPOINT") or os.environ.get("LANGCHAIN_ENDPOINT") or _LANGSMITH_URL

@@ -26,10 +26,10 @@ class RequestContext:
     span_id: str
     trace_flags: str = "00"
     client_ip: str | None = None
-    continued: bool = False
+    trace_continued: bool = False
 
     @property
-    def key(self) -> int:
+    def request_key(self) -> int:
         """A number of this request alone, whatever ids its client sent: a signed integer of 64 bits."""
         return int(self.span_id, 16) - 2**63
 
@@ -45,7 +45,7 @@ bind_request = _current.set
 unbind_request = _current.reset
 
 
-def new_context(
+def new_request_context(
     request_id: str | None = None, traceparent: str | None = None, client_ip: str | None = None
 ) -> RequestContext:
     """The context of a request that came with these headers; what is missing or malformed is made anew."""
@@ -58,7 +58,7 @@ def new_context(
         span_id=entropy[64:80],
         trace_flags=flags,
         client_ip=client_ip,
-        continued=trace_id is not None,
+        trace_continued=trace_id is not None,
     )
 
 

@@ -13,7 +13,7 @@ _POSTGRES = re.compile(r"postgres(ql)?(\+[a-z0-9_]+)?", re.IGNORECASE)
 _DATABASE_FORM: Final = "postgresql://user:password@host:5432/name"
 _VALKEY_FORM: Final = "redis://:password@host:6379/0 (or rediss://, valkey://, unix://)"
 # Parameters of asyncpg and of SQLAlchemy's dialect, which are no part of libpq's addresses.
-_DRIVER: Final = {
+_DRIVER_PARAMETERS: Final = {
     "prepared_statement_cache_size",
     "prepared_statement_name_func",
     "statement_cache_size",
@@ -23,7 +23,7 @@ _DRIVER: Final = {
     "direct_tls",
 }
 # Parameters of libpq that change nothing for asyncpg, or that the gateway sets itself.
-_WITHOUT_EFFECT: Final = {
+_IGNORED_PARAMETERS: Final = {
     "channel_binding",
     "client_encoding",
     "connect_timeout",
@@ -55,7 +55,7 @@ class DatabaseAddress:
     connect_args: Mapping[str, Any]
 
 
-def database_address(url: str) -> DatabaseAddress:
+def parse_database_url(url: str) -> DatabaseAddress:
     """Translate an address in any form that libpq, SQLAlchemy and hosting vendors use.
 
     asyncpg reads the address itself: several hosts, `sslmode`, `sslrootcert` and settings of the session
@@ -70,7 +70,7 @@ def database_address(url: str) -> DatabaseAddress:
     if not _POSTGRES.fullmatch(scheme):
         raise ValueError(f"the gateway needs PostgreSQL; an address looks like {_DATABASE_FORM}")
     try:
-        parts = urlsplit(_encoded(url))
+        parts = urlsplit(_encode_password(url))
         pairs = parse_qsl(parts.query, keep_blank_values=True)
         for host in parts.netloc.rpartition("@")[2].split(","):
             urlsplit(f"//{host}").port  # noqa: B018 - raises where it is no number
@@ -83,11 +83,11 @@ def database_address(url: str) -> DatabaseAddress:
         values = [value for name, value in pairs if name == repeated]
         if len(values) > 1:
             pairs = [pair for pair in pairs if pair[0] != repeated] + [(repeated, ",".join(values))]
-    driver = [(name, value) for name, value in pairs if name in _DRIVER]
+    driver = [(name, value) for name, value in pairs if name in _DRIVER_PARAMETERS]
     rest = [
-        ("sslmode" if name == "ssl" else name, _system_roots(name, value))
+        ("sslmode" if name == "ssl" else name, _resolve_system_roots(name, value))
         for name, value in pairs
-        if name not in _DRIVER and name not in _WITHOUT_EFFECT
+        if name not in _DRIVER_PARAMETERS and name not in _IGNORED_PARAMETERS
     ]
     if not any(name == "application_name" for name, _ in rest):
         rest.append(("application_name", "llm-gateway"))
@@ -97,7 +97,7 @@ def database_address(url: str) -> DatabaseAddress:
     )
 
 
-def valkey_url(url: str) -> str:
+def normalize_valkey_url(url: str) -> str:
     """The address as redis-py reads it: `valkey://` is `redis://`.
 
     Raises:
@@ -122,7 +122,7 @@ def check_valkey_url(url: str) -> None:
     """Raises ValueError with a sentence where a client could not be made for this address."""
     from redis.asyncio import ConnectionPool
 
-    known = valkey_url(url)
+    known = normalize_valkey_url(url)
     try:
         ConnectionPool.from_url(known).make_connection()  # type: ignore[no-untyped-call]
     except (ValueError, TypeError):
@@ -131,7 +131,7 @@ def check_valkey_url(url: str) -> None:
         ) from None
 
 
-def _encoded(url: str) -> str:
+def _encode_password(url: str) -> str:
     """The address with its password percent-encoded, which may hold `/`, `?` or `#` as they are."""
     scheme, _, rest = url.partition("://")
     found = re.match(r"([^:/?#@]*):([^@]*)@", rest)
@@ -140,7 +140,7 @@ def _encoded(url: str) -> str:
     return f"{scheme}://{found[1]}:{quote(unquote(found[2]), safe='')}@{rest[found.end() :]}"
 
 
-def _system_roots(name: str, value: str) -> str:
+def _resolve_system_roots(name: str, value: str) -> str:
     """`sslrootcert=system` as the file of this machine's certificate authorities, which asyncpg wants."""
     if name == "sslrootcert" and value == "system":
         return ssl.get_default_verify_paths().cafile or value

@@ -8,8 +8,8 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from gateway.core.log_sampling import parse_sampling
-from gateway.core.service_urls import check_valkey_url, database_address
+from gateway.core.logging.sampling import parse_sampling_rules
+from gateway.core.service_urls import check_valkey_url, parse_database_url
 
 
 class Settings(BaseSettings):
@@ -56,7 +56,7 @@ class Settings(BaseSettings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"
-    # Which lines are kept, as `core.log_sampling` reads them; all where it is empty.
+    # Which lines are kept, as `core.logging.sampling` reads them; all where it is empty.
     log_sampling: str = ""
     log_prompts: bool = False
     cors_origins: str = ""
@@ -76,31 +76,31 @@ class Settings(BaseSettings):
 
     @field_validator("database_url")
     @classmethod
-    def _readable_database(cls, value: SecretStr) -> SecretStr:
+    def _validate_database_url(cls, value: SecretStr) -> SecretStr:
         if url := value.get_secret_value().strip():
-            database_address(url)
+            parse_database_url(url)
         return SecretStr(url)
 
     @field_validator("redis_url")
     @classmethod
-    def _readable_valkey(cls, value: SecretStr) -> SecretStr:
+    def _validate_redis_url(cls, value: SecretStr) -> SecretStr:
         if url := value.get_secret_value().strip():
             check_valkey_url(url)
         return SecretStr(url)
 
     @field_validator("log_sampling")
     @classmethod
-    def _rules(cls, value: str) -> str:
-        parse_sampling(value)
+    def _validate_log_sampling(cls, value: str) -> str:
+        parse_sampling_rules(value)
         return value
 
     @field_validator("smtp_port", mode="before")
     @classmethod
-    def _blank_is_none(cls, value: object) -> object:
+    def _blank_to_none(cls, value: object) -> object:
         return None if value == "" else value
 
     @model_validator(mode="after")
-    def _mail_has_a_sender(self) -> Self:
+    def _require_mail_sender(self) -> Self:
         if self.smtp_host and not self.smtp_from:
             raise ValueError("SMTP_HOST is set, but not SMTP_FROM: whom should mail come from?")
         return self

@@ -16,16 +16,16 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Final, Literal, Protocol, Self
 
-from gateway.core import sdk_on_demand
+from gateway.core import lazy_otel_sdk
 from gateway.core.request_context import current_request
 
-Kind = Literal["internal", "server", "client"]
-Value = str | bool | int | float | list[str]
-Attributes = Mapping[str, Value | None]
+SpanKind = Literal["internal", "server", "client"]
+AttributeValue = str | bool | int | float | list[str]
+Attributes = Mapping[str, AttributeValue | None]
 
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _LANGSMITH: Final = ("LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING")
-_CONTENT: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+_CAPTURE_CONTENT: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 
 
 class Span(Protocol):
@@ -37,29 +37,31 @@ class Span(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
-    def set(self, attributes: Attributes) -> None:
+    def set_attributes(self, attributes: Attributes) -> None:
         """Add attributes; None is left out."""
 
-    def name(self, name: str) -> None:
+    def rename(self, name: str) -> None:
         """Call it otherwise than it began."""
 
-    def fail(self, kind: str) -> None:
+    def set_error(self, kind: str) -> None:
         """It went wrong; `kind` is a code or a class, of few values."""
 
 
-class Backend(Protocol):
+class TracingBackend(Protocol):
     """What makes real spans; see `otel`."""
 
-    content_captured: bool
+    captures_content: bool
 
-    def span(self, name: str, kind: Kind, attributes: Attributes | None) -> Span: ...
+    def span(self, name: str, kind: SpanKind, attributes: Attributes | None) -> Span: ...
     def server_span(self, traceparent: str | None, tracestate: str | None) -> tuple[Span, str, str, str]: ...
-    def past(self, name: str, seconds: float, attributes: Attributes, failure: str | None) -> None: ...
+    def record_completed(
+        self, name: str, seconds: float, attributes: Attributes, failure: str | None
+    ) -> None: ...
     def traceparent(self) -> str | None: ...
     def shutdown(self) -> None: ...
 
 
-class _Nothing:
+class _NoopSpan:
     """The span where nothing is traced."""
 
     __slots__ = ()
@@ -73,18 +75,18 @@ class _Nothing:
     ) -> None:
         return None
 
-    def set(self, attributes: Attributes) -> None:
+    def set_attributes(self, attributes: Attributes) -> None:
         return None
 
-    def name(self, name: str) -> None:
+    def rename(self, name: str) -> None:
         return None
 
-    def fail(self, kind: str) -> None:
+    def set_error(self, kind: str) -> None:
         return None
 
 
-NOTHING: Final[Span] = _Nothing()
-_backend: Backend | None = None
+NOOP_SPAN: Final[Span] = _NoopSpan()
+_backend: TracingBackend | None = None
 
 
 def configure_tracing() -> bool:
@@ -93,21 +95,21 @@ def configure_tracing() -> bool:
     Returns whether they do. LangChain's own tracer is switched off: it would send every prompt.
     """
     global _backend
-    langsmith = any(_is_on(name) for name in _LANGSMITH)
+    langsmith = any(_is_enabled(name) for name in _LANGSMITH)
     for name in _LANGSMITH:
         os.environ.pop(name, None)
     if _backend is not None:
         return True
     wanted = any(os.environ.get(name) for name in _ENDPOINTS) or langsmith
-    if not wanted or _is_on("OTEL_SDK_DISABLED") or os.environ.get("OTEL_TRACES_EXPORTER") == "none":
+    if not wanted or _is_enabled("OTEL_SDK_DISABLED") or os.environ.get("OTEL_TRACES_EXPORTER") == "none":
         return False
-    sdk_on_demand.allow()
-    from gateway.core.otel import OpenTelemetry
+    lazy_otel_sdk.allow_sdk_import()
+    from gateway.core.otel import OtelBackend
 
-    _backend = OpenTelemetry.of_environment(
+    _backend = OtelBackend.from_environment(
         otlp=any(os.environ.get(name) for name in _ENDPOINTS),
         langsmith=langsmith,
-        content=os.environ.get(_CONTENT, "").lower() in ("true", "1", "span_only", "span_and_event"),
+        content=os.environ.get(_CAPTURE_CONTENT, "").lower() in ("true", "1", "span_only", "span_and_event"),
     )
     return True
 
@@ -120,9 +122,9 @@ def stop_tracing() -> None:
         backend.shutdown()
 
 
-def span(name: str, kind: Kind = "internal", attributes: Attributes | None = None) -> Span:
+def span(name: str, kind: SpanKind = "internal", attributes: Attributes | None = None) -> Span:
     """A span to be entered. Where nothing is traced, or it lies within no request, it is none."""
-    return NOTHING if _backend is None else _backend.span(name, kind, attributes)
+    return NOOP_SPAN if _backend is None else _backend.span(name, kind, attributes)
 
 
 def server_span(traceparent: str | None, tracestate: str | None) -> tuple[Span, str, str, str] | None:
@@ -130,20 +132,22 @@ def server_span(traceparent: str | None, tracestate: str | None) -> tuple[Span, 
     return None if _backend is None else _backend.server_span(traceparent, tracestate)
 
 
-def tracing_on() -> bool:
+def is_tracing() -> bool:
     """Whether spans are made at all."""
     return _backend is not None
 
 
-def past_span(name: str, seconds: float, attributes: Attributes, failure: str | None = None) -> None:
+def record_completed_span(
+    name: str, seconds: float, attributes: Attributes, failure: str | None = None
+) -> None:
     """A client's span of something that ended just now and took `seconds`."""
     if _backend is not None:
-        _backend.past(name, seconds, attributes, failure)
+        _backend.record_completed(name, seconds, attributes, failure)
 
 
-def content_captured() -> bool:
+def captures_content() -> bool:
     """Whether what people and models said is to be among the attributes."""
-    return _backend is not None and _backend.content_captured
+    return _backend is not None and _backend.captures_content
 
 
 def outgoing_traceparent() -> str | None:
@@ -151,8 +155,8 @@ def outgoing_traceparent() -> str | None:
     if _backend is not None:
         return _backend.traceparent()
     request = current_request()
-    return request.traceparent if request is not None and request.continued else None
+    return request.traceparent if request is not None and request.trace_continued else None
 
 
-def _is_on(name: str) -> bool:
+def _is_enabled(name: str) -> bool:
     return os.environ.get(name, "").strip().lower() in ("true", "1")

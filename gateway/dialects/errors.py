@@ -16,7 +16,7 @@ _DEFAULT_RETRY_SECONDS = 1.0
 _PLAIN_SEGMENT = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MAX_PARAM = 200
 # What pydantic calls the alternatives of a union: `str`, `list[ContentPart]`, `NamedToolChoice`.
-_ALTERNATIVE = re.compile(
+_UNION_ALTERNATIVE = re.compile(
     r"(?:str|int|float|bool|none|any)|.*\[.*|(?:function|constrained)-.*|[A-Z]\w*", re.S
 )
 
@@ -33,7 +33,7 @@ _SAFE_TYPES = frozenset(
         "too_short", "tuple_type", "union_tag_not_found", "url_too_long", "url_type", "uuid_type",
     }
 )  # fmt: skip
-_SENTENCES = {
+_MESSAGES = {
     "missing": "This field is required.",
     "extra_forbidden": "This field is not known here.",
     "json_invalid": "The body is not valid JSON.",
@@ -44,7 +44,7 @@ _SENTENCES = {
     "url_scheme": "This is not a valid URL.",
     "union_tag_invalid": "This kind is not known here.",
 }
-_ANY = "This value is not valid."
+_GENERIC_MESSAGE = "This value is not valid."
 
 
 def render_error(error: GatewayError, request_id: str | None) -> tuple[int, dict[str, str], dict[str, Any]]:
@@ -76,32 +76,32 @@ def render_error(error: GatewayError, request_id: str | None) -> tuple[int, dict
 
 def validation_error(errors: Iterable[Mapping[str, Any]]) -> ValidationFailed:
     """pydantic's `errors()` as one `ValidationFailed` that names the first field and echoes no input."""
-    given = list(errors)
-    if not given:
+    all_errors = list(errors)
+    if not all_errors:
         return ValidationFailed()
-    first = _nearest(given)
-    param = plain_path(first.get("loc", ()))
-    sentence = _sentence(first)
+    first = _most_specific(all_errors)
+    param = safe_path(first.get("loc", ()))
+    sentence = _message_for(first)
     return ValidationFailed(f"{param}: {sentence}" if param else sentence, param=param)
 
 
-def _nearest(errors: list[Mapping[str, Any]]) -> Mapping[str, Any]:
+def _most_specific(errors: list[Mapping[str, Any]]) -> Mapping[str, Any]:
     """The first error; of a union, whose alternatives all complain, that of the one which got furthest."""
-    field = _fields(errors[0]["loc"])
+    field = _field_path(errors[0]["loc"])
     if len(field) == len(errors[0]["loc"]):
         return errors[0]
-    rivals = [error for error in errors if _fields(error["loc"])[: len(field)] == field]
-    return max(rivals, key=lambda e: (len(_fields(e["loc"])), not str(e["type"]).endswith("_type")))
+    candidates = [error for error in errors if _field_path(error["loc"])[: len(field)] == field]
+    return max(candidates, key=lambda e: (len(_field_path(e["loc"])), not str(e["type"]).endswith("_type")))
 
 
-def _fields(loc: Iterable[str | int]) -> list[str | int]:
+def _field_path(loc: Iterable[str | int]) -> list[str | int]:
     """A path without the names of alternatives."""
-    return [part for part in loc if not (isinstance(part, str) and _ALTERNATIVE.fullmatch(part))]
+    return [part for part in loc if not (isinstance(part, str) and _UNION_ALTERNATIVE.fullmatch(part))]
 
 
-def plain_path(loc: Iterable[str | int]) -> str | None:
+def safe_path(loc: Iterable[str | int]) -> str | None:
     """`messages.0.content`; a segment that is not a plain name came from the input and is left out."""
-    segments = [str(segment) for segment in _fields(loc)]
+    segments = [str(segment) for segment in _field_path(loc)]
     if segments and segments[0] in ("body", "query", "path", "header", "cookie"):
         segments = segments[1:]
     plain: list[str] = []
@@ -112,17 +112,17 @@ def plain_path(loc: Iterable[str | int]) -> str | None:
     return ".".join(plain)[:_MAX_PARAM] or None
 
 
-def _sentence(error: Mapping[str, Any]) -> str:
+def _message_for(error: Mapping[str, Any]) -> str:
     kind = error.get("type", "")
-    if kind in _SENTENCES:
-        return _SENTENCES[kind]
+    if kind in _MESSAGES:
+        return _MESSAGES[kind]
     context = error.get("ctx") or {}
     if kind in ("value_error", "assertion_error") and isinstance(context.get("error"), Exception):
         # One of our own validators said so in its own words.
-        return str(context["error"]) or _ANY
+        return str(context["error"]) or _GENERIC_MESSAGE
     if kind == "value_error" and "email" in error.get("msg", ""):
         return "This is not a valid e-mail address."
-    return f"{error['msg']}." if kind in _SAFE_TYPES else _ANY
+    return f"{error['msg']}." if kind in _SAFE_TYPES else _GENERIC_MESSAGE
 
 
 def error_response_parts(error: GatewayError, request_id: str | None) -> tuple[int, dict[str, str], bytes]:

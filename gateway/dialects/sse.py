@@ -8,8 +8,8 @@ from contextlib import aclosing
 import anyio
 from sse_starlette import EventSourceResponse
 
+from gateway.core.cooperative import iterate_cooperatively
 from gateway.core.exceptions import GatewayError
-from gateway.core.fairness import fairly
 from gateway.dialects.base import StreamEncoder
 from gateway.domain.events import Answer, ChatEvent, TurnCompleted, TurnFailed
 
@@ -28,7 +28,7 @@ def frame(data: bytes, *, event: str | None = None, event_id: int | None = None)
     return head + b"data: " + data + b"\n\n"
 
 
-async def open_stream(
+async def start_stream(
     events: AsyncGenerator[ChatEvent, None],
     encoder: StreamEncoder,
     on_answer: Callable[[Answer], None],
@@ -54,13 +54,13 @@ async def open_stream(
         raise
     if first is None:
         raise GatewayError
-    return stream_response(_encoded(first, events, encoder, on_answer))
+    return stream_response(_encode_events(first, events, encoder, on_answer))
 
 
 def stream_response(frames: AsyncIterator[bytes]) -> EventSourceResponse:
     """The response that carries `frames`, with heartbeats and a grace at shutdown."""
     return EventSourceResponse(
-        fairly(frames),
+        iterate_cooperatively(frames),
         ping=HEARTBEAT_SECONDS,
         sep="\n",
         headers={"cache-control": "no-cache"},
@@ -69,7 +69,7 @@ def stream_response(frames: AsyncIterator[bytes]) -> EventSourceResponse:
     )
 
 
-async def _encoded(
+async def _encode_events(
     first: bytes,
     events: AsyncGenerator[ChatEvent, None],
     encoder: StreamEncoder,

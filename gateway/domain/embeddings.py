@@ -25,7 +25,7 @@ class EmbeddingRequest:
     dimensions: int | None = None
     context_window: int | None = None
     tokens: tuple[tuple[int, ...], ...] = ()
-    base64: bool = False
+    as_base64: bool = False
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property

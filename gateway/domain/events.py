@@ -14,16 +14,16 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from gateway.core.exceptions import GatewayError, UpstreamReply
-from gateway.domain.breaker import BreakerState
-from gateway.domain.intent import JudgedBy
+from gateway.domain.circuit_breaker import BreakerState
+from gateway.domain.intent import ClassifiedBy
 from gateway.domain.messages import ToolCall, VendorData
-from gateway.domain.usage import Usage, money
+from gateway.domain.money import Usage, format_usd
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 MessageStatus = Literal["pending", "streaming", "complete", "failed", "cancelled", "interrupted"]
 CacheResult = Literal["hit", "semantic", "miss", "bypass"]
 # What a model call was made for.
-Step = Literal["answer", "intent", "moderation", "summary", "title"]
+CallPurpose = Literal["answer", "intent", "moderation", "summary", "title"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Completed:
 ProviderEvent = TextDelta | ReasoningDelta | ToolCallDelta | MessageFields | Completed
 
 
-def written(event: ProviderEvent) -> str:
+def output_text(event: ProviderEvent) -> str:
     """What the model wrote in this piece of its answer: text, thoughts, a call's name and arguments."""
     if isinstance(event, TextDelta | ReasoningDelta):
         return event.text
@@ -145,7 +145,7 @@ class TextReplaced:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class ModelCall:
     """One call of one model; `outcome` is `ok`, `cancelled` or the code of the error that ended it.
 
     `step` says what it was for: the answer itself, or one of the gateway's own questions on the way to it.
@@ -159,9 +159,9 @@ class Attempt:
     ms: float
     usage: Usage = field(default_factory=Usage)
     cost_usd: Decimal = Decimal(0)
-    step: Step = "answer"
+    step: CallPurpose = "answer"
     first_ms: float | None = None
-    upstream: UpstreamReply | None = None
+    upstream_reply: UpstreamReply | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The attempt as a receipt shows it."""
@@ -173,14 +173,14 @@ class Attempt:
             "ms": self.ms,
             "first_ms": self.first_ms,
             "usage": self.usage.as_json(),
-            "cost_usd": money(self.cost_usd),
+            "cost_usd": format_usd(self.cost_usd),
         }
 
 
-def cost_of(attempts: Iterable[Attempt], tools: Iterable[Mapping[str, Any]]) -> Decimal:
+def total_cost(calls: Iterable[ModelCall], tools: Iterable[Mapping[str, Any]]) -> Decimal:
     """What a turn has cost: its model calls, and those of the receipt's tools that have a price."""
     return sum((Decimal(run["cost_usd"]) for run in tools if "cost_usd" in run), Decimal(0)) + sum(
-        (attempt.cost_usd for attempt in attempts), Decimal(0)
+        (attempt.cost_usd for attempt in calls), Decimal(0)
     )
 
 
@@ -196,7 +196,7 @@ class Receipt:
     alias: str
     model: str
     reason: str
-    attempts: tuple[Attempt, ...] = ()
+    attempts: tuple[ModelCall, ...] = ()
     tools: tuple[dict[str, Any], ...] = ()
     guardrails: tuple[dict[str, Any], ...] = ()
     nodes_ms: dict[str, float] = field(default_factory=dict)
@@ -204,7 +204,7 @@ class Receipt:
     breakers: Mapping[str, BreakerState] = field(default_factory=dict)
     cache: dict[str, Any] = field(default_factory=lambda: {"result": "bypass"})
     intent_score: float = 0.0
-    intent_by: JudgedBy = ""
+    intent_by: ClassifiedBy = ""
 
     def as_json(self) -> dict[str, Any]:
         """The receipt as clients see it and as it is stored; money as decimal strings."""

@@ -12,12 +12,12 @@ import orjson
 from gateway.core.exceptions import ValidationFailed
 
 HEADER = "idempotency-key"
-KEPT_SECONDS = 86_400.0
+RETENTION_SECONDS = 86_400.0
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 @dataclass(frozen=True, slots=True)
-class Keyed:
+class IdempotentRequest:
     """A request with a key of its account's.
 
     `scope` is whose keys it is one of; `user_id` is None where there is no account yet. `content` is all that
@@ -29,30 +29,30 @@ class Keyed:
     content: bytes
     request_id: str
     user_id: UUID | None = None
-    kept_seconds: float = KEPT_SECONDS
+    retention_seconds: float = RETENTION_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class ResponseHead:
     """How an answer begins: what a response has before its body. Header names are in lower case."""
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     streamed: bool = False
 
-    def with_body(self, body: bytes) -> bytes:
+    def serialize(self, body: bytes) -> bytes:
         """The whole answer as it is kept."""
         return orjson.dumps([self.status, self.headers, self.streamed]) + b"\n" + body
 
     @classmethod
-    def and_body(cls, kept: bytes) -> tuple[Head, bytes]:
+    def deserialize(cls, kept: bytes) -> tuple[ResponseHead, bytes]:
         """What `with_body` made bytes of."""
         line, _, body = kept.partition(b"\n")
         status, headers, streamed = orjson.loads(line)
         return cls(status, tuple((name, value) for name, value in headers), streamed), body
 
 
-def checked_key(values: Iterable[str]) -> str | None:
+def parse_key(values: Iterable[str]) -> str | None:
     """The key of a request's headers; None where it has none.
 
     Raises:
@@ -69,7 +69,7 @@ def checked_key(values: Iterable[str]) -> str | None:
     return key
 
 
-def same_request(method: str, path: str, body: object, variant: object = None) -> bytes:
+def canonical_request(method: str, path: str, body: object, variant: object = None) -> bytes:
     """What two requests share that ask for the same thing; the order of a body's fields is nothing.
 
     Args:

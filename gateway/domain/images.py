@@ -40,7 +40,7 @@ class ImageProgress:
 
 
 @dataclass(frozen=True, slots=True)
-class ImageDone:
+class ImageCompleted:
     """One finished picture: its bytes and media type, as the provider sent them."""
 
     content: bytes
@@ -48,21 +48,21 @@ class ImageDone:
     seed: int | None = None
 
 
-ImageEvent = ImageProgress | ImageDone
+ImageEvent = ImageProgress | ImageCompleted
 
 
 @dataclass(frozen=True, slots=True)
-class Drawing:
+class GeneratedImage:
     """A picture that was made for a turn and is kept: where its owner finds it, and what it cost."""
 
-    address: str
+    url: str
     width: int
     height: int
     model: str
     cost_usd: Decimal
 
 
-Draw = Callable[[ImageRequest], Awaitable[Drawing]]
+GenerateImage = Callable[[ImageRequest], Awaitable[GeneratedImage]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,6 @@ class StoredImage:
     created_at: datetime
 
     @property
-    def address(self) -> str:
+    def url(self) -> str:
         """Where it is fetched from, with the credential of the account it was made for."""
         return f"/api/v1/media/images/{self.id}"

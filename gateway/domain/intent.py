@@ -8,7 +8,7 @@ from typing import Literal
 INTENTS: tuple[str, ...] = ("question", "chat", "code", "math", "search", "creative", "transform", "unsafe")
 
 # `unconfirmed`: the fast judgement, of which the light model was asked and said nothing that could be used.
-JudgedBy = Literal["", "fast", "exemplars", "light", "unconfirmed"]
+ClassifiedBy = Literal["", "fast", "exemplars", "light", "unconfirmed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +28,16 @@ class Intent:
     needs_code: bool
     needs_fresh: bool
     confidence: float
-    judged_by: JudgedBy = "fast"
+    classified_by: ClassifiedBy = "fast"
 
 
 # What stands where no question was judged, since nothing depends on it.
-NOT_JUDGED = Intent(
+NOT_CLASSIFIED = Intent(
     label="",
     complexity=0.0,
     needs_tools=False,
     needs_code=False,
     needs_fresh=False,
     confidence=0.0,
-    judged_by="",
+    classified_by="",
 )

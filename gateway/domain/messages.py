@@ -64,7 +64,7 @@ class ToolCall:
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
-def call_body(extra: Mapping[str, Any], function: Mapping[str, Any]) -> dict[str, Any]:
+def tool_call_json(extra: Mapping[str, Any], function: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of OpenAI's tool call: those in `extra`, and `function` with its further ones."""
     more = extra.get("function")
     return {**extra, "function": {**(more if isinstance(more, Mapping) else {}), **function}}
@@ -121,7 +121,7 @@ class Message:
         return not isinstance(self.content, str) and any(isinstance(p, ImagePart) for p in self.content)
 
 
-def one_system_prompt(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+def merge_system_messages(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """The messages with those that a system begins with joined into one.
 
     Several servers' chat templates take a system message in the first place only.

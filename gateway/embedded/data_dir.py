@@ -65,7 +65,7 @@ class DataDir:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 pid = self._owner()
-                if _lives(pid) or time.monotonic() > deadline:
+                if _is_alive(pid) or time.monotonic() > deadline:
                     raise DataDirInUse(self.path, pid) from None
                 time.sleep(0.05)
             else:
@@ -97,13 +97,13 @@ class DataDir:
         temporary.rename(path)  # whole or not at all, whatever happens meanwhile
         return value
 
-    def announce(self, addresses: dict[str, str]) -> None:
+    def publish_addresses(self, addresses: dict[str, str]) -> None:
         """Leave the engines' addresses for the operator's commands while this gateway runs."""
         path = self.path / "engines.json"
         path.touch(mode=0o600)
         path.write_text(json.dumps(addresses))
 
-    def announced(self) -> dict[str, str]:
+    def read_addresses(self) -> dict[str, str]:
         """The addresses that the running gateway left; empty while it is still starting."""
         try:
             found = json.loads((self.path / "engines.json").read_text())
@@ -111,7 +111,7 @@ class DataDir:
             return {}
         return {str(name): str(value) for name, value in found.items()}
 
-    def withdraw(self) -> None:
+    def clear_addresses(self) -> None:
         """Forget the announced addresses."""
         (self.path / "engines.json").unlink(missing_ok=True)
 
@@ -120,7 +120,7 @@ class DataDir:
         return int(text) if text.isdigit() else 0
 
 
-def _lives(pid: int) -> bool:
+def _is_alive(pid: int) -> bool:
     if pid <= 0:
         return False
     try:

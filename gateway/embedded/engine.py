@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from gateway.core.own_environment import plain
-from gateway.embedded import shim
+from gateway.core.security.process_environment import without_secrets
+from gateway.embedded import supervisor
 from gateway.embedded.errors import EngineError
 
 START_TIMEOUT_SECONDS: Final = 60.0
@@ -39,7 +39,7 @@ class Engine:
         grace_seconds: float,
         leave_root: str = "",
         settled_seconds: float = SETTLED_SECONDS,
-        hold: Sequence[int] = (),
+        inherited_fds: Sequence[int] = (),
     ) -> None:
         self.name = name
         self.log = log
@@ -54,13 +54,13 @@ class Engine:
         with log.open("ab") as output:
             self._log_start = output.tell()
             self._process = subprocess.Popen(  # noqa: S603 - our own script and engine
-                [sys.executable, "-I", "-S", shim.__file__, json.dumps(spec)],
+                [sys.executable, "-I", "-S", supervisor.__file__, json.dumps(spec)],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,  # a Ctrl-C in the terminal is for the gateway, which then stops us
-                pass_fds=tuple(hold),
-                env=plain(os.environ),
+                pass_fds=tuple(inherited_fds),
+                env=without_secrets(os.environ),
             )
         self._grace_seconds = grace_seconds
 
@@ -70,7 +70,7 @@ class Engine:
         return self._process.pid
 
     @property
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         return self._process.poll() is None
 
     def wait_until(self, ready: Callable[[], bool], timeout: float = START_TIMEOUT_SECONDS) -> None:
@@ -78,16 +78,18 @@ class Engine:
         deadline = time.monotonic() + timeout
         pause = 0.005
         while not ready():
-            if not self.alive:
-                raise EngineError(f"{self.name} ended while starting; the end of {self.log}: {self._tail()}")
+            if not self.is_alive:
+                raise EngineError(
+                    f"{self.name} ended while starting; the end of {self.log}: {self._log_tail()}"
+                )
             if time.monotonic() > deadline:
                 self.stop()
                 raise EngineError(f"{self.name} was not ready in {timeout:.0f} s; its log is {self.log}.")
             time.sleep(pause)
             pause = min(pause * 1.5, 0.1)
-        self._say_ready()
+        self._notify_ready()
 
-    def _say_ready(self) -> None:
+    def _notify_ready(self) -> None:
         """Tell the shim that it started well, so that it starts it again should it die."""
         stdin = self._process.stdin
         if stdin is None or stdin.closed:
@@ -98,7 +100,7 @@ class Engine:
         except BrokenPipeError:
             raise EngineError(f"{self.name} ended while starting; its log is {self.log}.") from None
 
-    def ask_to_stop(self) -> None:
+    def request_stop(self) -> None:
         """Begin an orderly stop without waiting for it."""
         stdin = self._process.stdin
         if stdin is not None and not stdin.closed:
@@ -106,30 +108,30 @@ class Engine:
 
     def stop(self) -> None:
         """Stop the engine and wait until it has gone; harmless when it has gone already."""
-        self.ask_to_stop()
+        self.request_stop()
         try:
             self._process.wait(self._grace_seconds + 5)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
 
-    def _tail(self) -> str:
+    def _log_tail(self) -> str:
         with self.log.open("rb") as file:
             end = file.seek(0, os.SEEK_END)
             file.seek(max(self._log_start, end - LOG_TAIL_BYTES))
             return file.read().decode(errors="replace").strip() or "(empty)"
 
 
-class Server:
+class EngineServer:
     """What the engines have in common: a child process that is there between `start` and `stop`."""
 
     def __init__(self) -> None:
         self.engine: Engine | None = None
 
-    def ask_to_stop(self) -> None:
+    def request_stop(self) -> None:
         """Begin an orderly stop without waiting for it."""
         if self.engine is not None:
-            self.engine.ask_to_stop()
+            self.engine.request_stop()
 
     def stop(self) -> None:
         """Stop in good order and wait for the end; harmless where nothing runs."""

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.embedded.data_dir import DataDir, DataDirInUse
-from gateway.embedded.engine import Server
+from gateway.embedded.engine import EngineServer
 from gateway.embedded.errors import EngineError
-from gateway.embedded.llama import Llama
-from gateway.embedded.postgres import Postgres
-from gateway.embedded.valkey import Valkey
+from gateway.embedded.llama import LlamaServer
+from gateway.embedded.postgres import PostgresServer
+from gateway.embedded.valkey import ValkeyServer
 
 
-class Engines:
+class EmbeddedEngines:
     """Starts the engines that have no address of their own, and stops them all together."""
 
     def __init__(self, directory: Path, *, database_url: str, redis_url: str) -> None:
@@ -24,7 +24,7 @@ class Engines:
         self.database_url = database_url
         self.redis_url = redis_url
         self.local_model_url = ""
-        self._children: list[Server] = []
+        self._servers: list[EngineServer] = []
 
     def start(self) -> None:
         """Take the directory and start what is missing; raises EngineError, with nothing left running."""
@@ -35,30 +35,30 @@ class Engines:
             undo.callback(self.stop)
             hold = (self.data_dir.lock_descriptor,)
             if not self.database_url:
-                postgres = Postgres(self.data_dir.path / "postgres", hold=hold)
-                self._children.append(postgres)
+                postgres = PostgresServer(self.data_dir.path / "postgres", inherited_fds=hold)
+                self._servers.append(postgres)
                 postgres.start()
                 self.database_url = postgres.url()
             if not self.redis_url:
-                valkey = Valkey(self.data_dir.path / "valkey", hold=hold)
-                self._children.append(valkey)
+                valkey = ValkeyServer(self.data_dir.path / "valkey", inherited_fds=hold)
+                self._servers.append(valkey)
                 valkey.start()
                 self.redis_url = valkey.url()
-            self._announce()
+            self._publish_addresses()
             undo.pop_all()
 
     def start_local_model(self) -> str:
         """Start loading the small model in the background; returns the address where it will answer."""
         self.data_dir.create()
-        llama = Llama(self.data_dir.path, hold=(self.data_dir.lock_descriptor,))
-        self._children.append(llama)
+        llama = LlamaServer(self.data_dir.path, inherited_fds=(self.data_dir.lock_descriptor,))
+        self._servers.append(llama)
         llama.start()
         self.local_model_url = llama.url()
-        self._announce()
+        self._publish_addresses()
         return self.local_model_url
 
-    def _announce(self) -> None:
-        self.data_dir.announce(
+    def _publish_addresses(self) -> None:
+        self.data_dir.publish_addresses(
             {
                 "database_url": self.database_url,
                 "redis_url": self.redis_url,
@@ -68,18 +68,18 @@ class Engines:
 
     def stop(self) -> None:
         """Stop every engine in good order, then give the directory back."""
-        if self._children:
-            self.data_dir.withdraw()
-        for child in self._children:
-            child.ask_to_stop()  # all at once, then wait for each
-        for child in self._children:
+        if self._servers:
+            self.data_dir.clear_addresses()
+        for child in self._servers:
+            child.request_stop()  # all at once, then wait for each
+        for child in self._servers:
             child.stop()
-        self._children.clear()
+        self._servers.clear()
         self.data_dir.close()
 
 
 @dataclass(frozen=True)
-class Addresses:
+class EngineAddresses:
     """Where a command finds its engines."""
 
     database_url: str
@@ -89,18 +89,18 @@ class Addresses:
 
 
 @contextmanager
-def borrowed_engines(directory: Path, *, database_url: str, redis_url: str) -> Iterator[Addresses]:
+def engines_for_command(directory: Path, *, database_url: str, redis_url: str) -> Iterator[EngineAddresses]:
     """Engines for one short command: the running gateway's, or ones started for the command alone."""
-    engines = Engines(directory, database_url=database_url, redis_url=redis_url)
+    engines = EmbeddedEngines(directory, database_url=database_url, redis_url=redis_url)
     try:
         engines.start()
     except DataDirInUse:
-        found = engines.data_dir.announced()
+        found = engines.data_dir.read_addresses()
         if not found:
             engines.data_dir.close()
             raise EngineError("The gateway on this data directory is still starting; try again.") from None
         try:
-            yield Addresses(
+            yield EngineAddresses(
                 database_url or found["database_url"],
                 redis_url or found["redis_url"],
                 found["local_model_url"],
@@ -110,6 +110,6 @@ def borrowed_engines(directory: Path, *, database_url: str, redis_url: str) -> I
             engines.data_dir.close()
         return
     try:
-        yield Addresses(engines.database_url, engines.redis_url, "", engines.data_dir)
+        yield EngineAddresses(engines.database_url, engines.redis_url, "", engines.data_dir)
     finally:
         engines.stop()

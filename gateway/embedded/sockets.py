@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.embedded.errors import EngineError
-from gateway.embedded.shim import nobody
+from gateway.embedded.supervisor import nobody_ids
 
 # sun_path holds 108 bytes on Linux and 104 on macOS, with the closing NUL.
 MAX_SOCKET_PATH_BYTES: Final = 103
@@ -28,12 +28,12 @@ def socket_dir(preferred: Path, longest_name: str) -> Path:
         if len(os.fsencode(path / longest_name)) > MAX_SOCKET_PATH_BYTES:
             path = Path("/tmp") / path.name  # noqa: S108 - made 0700 below and checked to be ours
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if path.stat().st_uid not in (os.getuid(), nobody()[0]):
+    if path.stat().st_uid not in (os.getuid(), nobody_ids()[0]):
         raise EngineError(f"The directory {path} belongs to another user; remove it and start again.")
     return path
 
 
-def accepts(path: Path) -> bool:
+def is_accepting(path: Path) -> bool:
     """Whether something listens on the Unix socket at `path`."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)

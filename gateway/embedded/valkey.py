@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from gateway.embedded.engine import Engine, Server
+from gateway.embedded.engine import Engine, EngineServer
 from gateway.embedded.errors import EngineError
-from gateway.embedded.sockets import accepts, socket_dir
+from gateway.embedded.sockets import is_accepting, socket_dir
 
 SOCKET_NAME: Final = "valkey.sock"
 
@@ -29,14 +29,14 @@ def binary() -> Path:
     return path
 
 
-class Valkey(Server):
+class ValkeyServer(EngineServer):
     """A Valkey server on a Unix socket. It keeps nothing on disk: what it holds may be lost at any time."""
 
-    def __init__(self, directory: Path, *, databases: int = 16, hold: Sequence[int] = ()) -> None:
+    def __init__(self, directory: Path, *, databases: int = 16, inherited_fds: Sequence[int] = ()) -> None:
         super().__init__()
         self.directory = directory.resolve()
         self._databases = databases
-        self._hold = hold
+        self._inherited_fds = inherited_fds
         self._socket = self.directory / SOCKET_NAME
 
     def url(self, database: int = 0) -> str:
@@ -66,6 +66,6 @@ class Valkey(Server):
             log=self.directory.parent / "valkey.log",
             stop_signal=signal.SIGTERM,
             grace_seconds=5,
-            hold=self._hold,
+            inherited_fds=self._inherited_fds,
         )
-        self.engine.wait_until(lambda: accepts(self._socket))
+        self.engine.wait_until(lambda: is_accepting(self._socket))

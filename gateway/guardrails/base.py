@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 # Sentence vectors of length 1, a row for each text; the composition root says whose.
-Embed = Callable[[Sequence[str]], npt.NDArray[np.float32]]
+EmbedTexts = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any, Literal
 
-from gateway.guardrails.base import Embed, Guardrail, Verdict
+from gateway.guardrails.base import EmbedTexts, Guardrail, Verdict
 from gateway.guardrails.injection import InjectionGuard
 from gateway.guardrails.unsafe import UnsafeGuard
 
 # A new guard is one file and one line here.
-GUARDS: dict[str, Callable[[Embed], Guardrail]] = {
+GUARDS: dict[str, Callable[[EmbedTexts], Guardrail]] = {
     InjectionGuard.name: InjectionGuard,
     UnsafeGuard.name: UnsafeGuard,
 }
@@ -19,7 +19,7 @@ GUARDS: dict[str, Callable[[Embed], Guardrail]] = {
 _READ_TOOL_RESULTS = frozenset({"injection"})
 
 
-def switch_of(guard: str) -> Literal["injection", "unsafe"]:
+def mode_key(guard: str) -> Literal["injection", "unsafe"]:
     """Which mode of the configuration decides about this guard of the question."""
     return "unsafe" if guard in ("unsafe", "moderation") else "injection"
 
@@ -32,7 +32,7 @@ class GuardrailPipeline:
         self.names = frozenset(guard.name for guard in guards)
 
     @classmethod
-    def of(cls, *names: str, embed: Embed) -> GuardrailPipeline:
+    def from_names(cls, *names: str, embed: EmbedTexts) -> GuardrailPipeline:
         """The guards of these names, made anew; ValueError for a name that no guard has."""
         unknown = sorted(set(names) - set(GUARDS))
         if unknown:
@@ -45,13 +45,13 @@ class GuardrailPipeline:
         """Load what the guards need, so that the first question does not wait for it."""
         await asyncio.gather(*(guard.warm_up() for guard in self._guards))
 
-    async def check_input(self, text: str, switches: Collection[str]) -> tuple[Verdict, ...]:
+    async def check_input(self, text: str, active: Collection[str]) -> tuple[Verdict, ...]:
         """The verdicts of the guards that these switches turn on, in order, none waiting for another."""
-        return await _all([guard.check(text) for guard in self._guards if switch_of(guard.name) in switches])
+        return await _gather([guard.check(text) for guard in self._guards if mode_key(guard.name) in active])
 
     async def check_tool_result(self, text: str) -> tuple[Verdict, ...]:
         """The verdicts on what a tool brought from outside."""
-        return await _all(
+        return await _gather(
             [guard.check_tool_result(text) for guard in self._guards if guard.name in _READ_TOOL_RESULTS]
         )
 
@@ -61,7 +61,7 @@ class GuardrailPipeline:
             await guard.aclose()
 
 
-async def _all(checks: list[Coroutine[Any, Any, Verdict]]) -> tuple[Verdict, ...]:
+async def _gather(checks: list[Coroutine[Any, Any, Verdict]]) -> tuple[Verdict, ...]:
     if len(checks) == 1:
         return (await checks[0],)
     return tuple(await asyncio.gather(*checks))

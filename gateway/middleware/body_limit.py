@@ -9,19 +9,19 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.core.body_allowance import LARGE_BODY, BodyAllowance, keep_allowance
+from gateway.core.body_limit import LARGE_BODY, RequestBodyLimit, attach_body_limit
 from gateway.core.exceptions import BodyTooLarge
 from gateway.dialects.errors import error_response_parts
 
 LINGER_SECONDS: Final = 10.0
-_MOST_DIGITS: Final = 19
+_MAX_DIGITS: Final = 19
 
 
-class BodyLimit:
+class BodyLimitMiddleware:
     """Answers 413 as soon as a request's announced or received body passes `limit` bytes.
 
     Nothing is buffered here. A body that grows past the limit fails in the route's `receive`. A route lowers
-    the limit before it reads (`core.body_allowance`).
+    the limit before it reads (`core.body_limit`).
     """
 
     def __init__(self, app: ASGIApp, limit: int = LARGE_BODY) -> None:
@@ -29,34 +29,34 @@ class BodyLimit:
         self.limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        announced = body_length(scope) if scope["type"] == "http" else None
+        announced = announced_length(scope) if scope["type"] == "http" else None
         if announced is None:
             await self.app(scope, receive, send)
             return
         if announced > self.limit:
             status, headers, body = error_response_parts(BodyTooLarge(), scope["state"]["request_id"])
-            await Response(body, status, headers)(scope, receive, lingering(receive, send))
+            await Response(body, status, headers)(scope, receive, send_then_drain(receive, send))
             return
-        allowance = BodyAllowance(self.limit, announced)
-        keep_allowance(scope, allowance)
+        allowance = RequestBodyLimit(self.limit, announced)
+        attach_body_limit(scope, allowance)
         received = 0
-        refuse = lingering(receive, send)
+        send_rejection = send_then_drain(receive, send)
 
         async def limited() -> Message:
             nonlocal received
             message = await receive()
             if message["type"] == "http.request":
                 received += len(message.get("body", b""))
-                allowance.receive(received)
+                allowance.record_received(received)
             return message
 
         async def answer(message: Message) -> None:
-            await (refuse if allowance.exceeded else send)(message)
+            await (send_rejection if allowance.exceeded else send)(message)
 
         await self.app(scope, limited, answer)
 
 
-def body_length(scope: Scope) -> int | None:
+def announced_length(scope: Scope) -> int | None:
     """Bytes that the request announces (0 if chunked); None where it has no body."""
     length: int | None = None
     for name, value in scope["headers"]:
@@ -64,11 +64,11 @@ def body_length(scope: Scope) -> int | None:
             return 0
         if name == b"content-length":
             # Leading zeros may make it longer than what `int` reads.
-            length = int(value.lstrip(b"0")[:_MOST_DIGITS] or b"0") if value.isdigit() else 0
+            length = int(value.lstrip(b"0")[:_MAX_DIGITS] or b"0") if value.isdigit() else 0
     return length
 
 
-def lingering(receive: Receive, send: Send) -> Send:
+def send_then_drain(receive: Receive, send: Send) -> Send:
     """A `send` that gives the whole answer at once and ends it only when the client has stopped sending.
 
     Closing a socket that still has unread bytes resets it, and the reset may overtake the answer. So what

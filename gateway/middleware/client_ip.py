@@ -10,7 +10,7 @@ from typing import Any
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-_PREFIX = re.compile(rb"(/[A-Za-z0-9._~-]{1,64}){0,8}/?")
+_PATH_PREFIX = re.compile(rb"(/[A-Za-z0-9._~-]{1,64}){0,8}/?")
 
 
 class ClientAddresses:
@@ -24,9 +24,9 @@ class ClientAddresses:
         self.networks: tuple[Network, ...] = tuple(
             ip_network(entry.strip(), strict=False) for entry in trusted.split(",") if entry.strip()
         )
-        self._is_trusted = lru_cache(maxsize=4096)(self._find)
+        self._is_trusted = lru_cache(maxsize=4096)(self._matches_network)
 
-    def of(self, scope: dict[str, Any]) -> str | None:
+    def client_address(self, scope: dict[str, Any]) -> str | None:
         """The nearest address that is not a trusted proxy; None where the server does not know its peer."""
         peer = scope.get("client")
         address: str | None = peer[0] if peer else None
@@ -43,7 +43,7 @@ class ClientAddresses:
                 break
         return address
 
-    def adopt_outside(self, scope: dict[str, Any]) -> None:
+    def apply_forwarded_headers(self, scope: dict[str, Any]) -> None:
         """Set the scope's `scheme` and `root_path` to what the client sees in front of a trusted proxy.
 
         A proxy that speaks TLS says so in `X-Forwarded-Proto`; one that takes a prefix off the path names it
@@ -56,7 +56,7 @@ class ClientAddresses:
         for name, value in scope["headers"]:
             if name == b"x-forwarded-proto" and value in (b"http", b"https"):
                 scope["scheme"] = value.decode()
-            elif name == b"x-forwarded-prefix" and _PREFIX.fullmatch(value):
+            elif name == b"x-forwarded-prefix" and _PATH_PREFIX.fullmatch(value):
                 prefix = value.decode().rstrip("/")
                 if not f"{scope['path']}/".startswith(f"{prefix}/"):
                     scope["root_path"] = prefix
@@ -66,7 +66,7 @@ class ClientAddresses:
         peer = scope.get("client")
         return bool(self.networks and peer and self._is_trusted(peer[0]))
 
-    def _find(self, address: str) -> bool:
+    def _matches_network(self, address: str) -> bool:
         parsed = _parse(address)
         return parsed is not None and any(parsed in network for network in self.networks)
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from prometheus_client import Counter, Histogram
 
-from gateway.core import metrics
-from gateway.core.request_stats import request_stats
-from gateway.middleware.exchange import Exchange
+from gateway.core.metrics import registry as metrics
+from gateway.core.metrics.request_stats import request_stats
+from gateway.middleware.request_record import RequestRecord
 
 UNMATCHED = "unmatched"
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
@@ -17,24 +17,24 @@ _counters: dict[tuple[str, str, int], Counter] = {}
 _histograms: dict[tuple[str, str], Histogram] = {}
 
 
-def observe(exchange: Exchange) -> None:
+def record_metrics(record: RequestRecord) -> None:
     """Count a finished exchange and its latency."""
-    method = known_method(exchange.method)
-    path = route_template(exchange.scope)
-    key = (method, path, exchange.outcome)
+    method = method_label(record.method)
+    path = route_template(record.scope)
+    key = (method, path, record.final_status)
     counter = _counters.get(key)
     if counter is None:
-        counter = _counters[key] = metrics.requests.labels(method, path, str(exchange.outcome))
+        counter = _counters[key] = metrics.requests.labels(method, path, str(record.final_status))
     counter.inc()
     histogram = _histograms.get(key[:2])
     if histogram is None:
         histogram = _histograms[key[:2]] = metrics.request_latency.labels(method, path)
-    seconds = exchange.seconds()
+    seconds = record.elapsed_seconds()
     histogram.observe(seconds)
-    request_stats.add(path, method, key[2], seconds, exchange.context.request_id)
+    request_stats.record(path, method, key[2], seconds, record.context.request_id)
 
 
-def known_method(method: str) -> str:
+def method_label(method: str) -> str:
     """The method as a label; what a client made up is OTHER."""
     return method if method in _METHODS else "OTHER"
 

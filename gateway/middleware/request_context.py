@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from gateway.core.request_context import new_context
-from gateway.core.tracing import NOTHING, server_span
+from gateway.core.request_context import new_request_context
+from gateway.core.tracing import NOOP_SPAN, server_span
 from gateway.middleware.client_ip import ClientAddresses
-from gateway.middleware.exchange import Exchange, is_quiet
+from gateway.middleware.request_record import RequestRecord, is_probe
 from gateway.middleware.security_headers import SECURITY_HEADERS
 
 
-def drop_escaped_cookies(scope: dict[str, Any]) -> None:
+def drop_backslash_cookies(scope: dict[str, Any]) -> None:
     """Take cookies with a backslash out of the scope's headers; ours have none.
 
     FastAPI reads all cookies for every route, and Python's library before 3.12.6 takes quadratic time to undo
@@ -29,13 +29,13 @@ def drop_escaped_cookies(scope: dict[str, Any]) -> None:
     ]
 
 
-def open_exchange(scope: dict[str, Any], addresses: ClientAddresses) -> Exchange:
+def begin_request(scope: dict[str, Any], addresses: ClientAddresses) -> RequestRecord:
     """The exchange of an HTTP scope.
 
     Sets `request_id`, `trace_id` and `client_ip` in the scope's state, and takes trailing slashes off its
     path, so that `/x/` and `/x` are one route without a redirect.
     """
-    drop_escaped_cookies(scope)
+    drop_backslash_cookies(scope)
     state = scope.setdefault("state", {})
     traceparent = tracestate = None
     request_id: str | None = None
@@ -46,13 +46,13 @@ def open_exchange(scope: dict[str, Any], addresses: ClientAddresses) -> Exchange
             traceparent = value.decode("latin-1")
         elif name == b"tracestate":
             tracestate = value.decode("latin-1")
-    client_ip = addresses.of(scope)
-    addresses.adopt_outside(scope)
+    client_ip = addresses.client_address(scope)
+    addresses.apply_forwarded_headers(scope)
     # The HTTP protocol may have answered already, and named the request in its answer.
-    context = new_context(state.get("request_id") or request_id, traceparent, client_ip)
+    context = new_request_context(state.get("request_id") or request_id, traceparent, client_ip)
     path: str = scope["path"]
-    span = NOTHING
-    if not is_quiet(path) and (traced := server_span(traceparent, tracestate)) is not None:
+    span = NOOP_SPAN
+    if not is_probe(path) and (traced := server_span(traceparent, tracestate)) is not None:
         span, trace_id, span_id, flags = traced
         context = replace(context, trace_id=trace_id, span_id=span_id, trace_flags=flags)
     if path.endswith("/") and path != "/":
@@ -66,8 +66,8 @@ def open_exchange(scope: dict[str, Any], addresses: ClientAddresses) -> Exchange
         (b"traceparent", context.traceparent.encode()),
         *SECURITY_HEADERS,
     ]
-    exchange = Exchange(
+    record = RequestRecord(
         context=context, scope=scope, path=path, headers=headers, client_ip=client_ip, span=span
     )
-    state["exchange"] = exchange
-    return exchange
+    state["exchange"] = record
+    return record

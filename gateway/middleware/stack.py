@@ -6,21 +6,21 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.core.metrics import in_flight
+from gateway.core.metrics.registry import in_flight_requests
 from gateway.core.request_context import bind_request, unbind_request
 from gateway.core.settings import Settings
-from gateway.middleware.access_log import write_access_line
-from gateway.middleware.body_limit import BodyLimit
+from gateway.middleware.access_log import log_request
+from gateway.middleware.allowed_hosts import AllowedHosts
+from gateway.middleware.body_limit import BodyLimitMiddleware
 from gateway.middleware.client_ip import ClientAddresses
-from gateway.middleware.failures import Failures
-from gateway.middleware.hosts import AllowedHosts
-from gateway.middleware.limit_headers import limit_headers
-from gateway.middleware.metrics import observe
-from gateway.middleware.request_context import open_exchange
+from gateway.middleware.errors import ErrorMiddleware
+from gateway.middleware.metrics import record_metrics
+from gateway.middleware.rate_limit_headers import rate_limit_headers
+from gateway.middleware.request_context import begin_request
 from gateway.middleware.security_headers import EXPOSED_HEADERS
-from gateway.middleware.tracing import describe_span
+from gateway.middleware.tracing import annotate_span
 
-_CLOSE = (b"connection", b"close")
+_CONNECTION_CLOSE = (b"connection", b"close")
 
 
 def install_middleware(app: FastAPI, settings: Settings) -> None:
@@ -32,8 +32,8 @@ def install_middleware(app: FastAPI, settings: Settings) -> None:
     """
     app.state.leaving = False  # set on SIGTERM where a proxy in front has other workers to turn to
     addresses = ClientAddresses(settings.trusted_proxies)
-    app.add_middleware(Failures, hosts=AllowedHosts(settings.allowed_hosts, addresses))
-    app.add_middleware(BodyLimit)
+    app.add_middleware(ErrorMiddleware, hosts=AllowedHosts(settings.allowed_hosts, addresses))
+    app.add_middleware(BodyLimitMiddleware)
     if settings.allowed_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -45,11 +45,11 @@ def install_middleware(app: FastAPI, settings: Settings) -> None:
             allow_credentials="*" not in settings.allowed_origins,
             max_age=600,
         )
-    app.add_middleware(Edge, addresses=addresses)
+    app.add_middleware(RequestMiddleware, addresses=addresses)
     app.router.redirect_slashes = False
 
 
-class Edge:
+class RequestMiddleware:
     """Names the request, watches its answer pass, and leaves a log line and a count when it is over.
 
     Bodies go through untouched and unbuffered; only the first message of an answer gets headers.
@@ -63,38 +63,38 @@ class Edge:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        exchange = open_exchange(scope, self.addresses)  # type: ignore[arg-type]
+        record = begin_request(scope, self.addresses)  # type: ignore[arg-type]
 
         async def listen() -> Message:
             message = await receive()
-            if message["type"] == "http.disconnect" and not exchange.complete:
-                exchange.gone = True
+            if message["type"] == "http.disconnect" and not record.response_complete:
+                record.client_disconnected = True
             return message
 
         async def speak(message: Message) -> None:
             if message["type"] == "http.response.start":
-                exchange.status = message["status"]
+                record.status = message["status"]
                 principal = scope["state"].get("principal")
-                limits = limit_headers(principal.allowance) if principal is not None else ()
-                message["headers"] = [*message.get("headers", ()), *exchange.headers, *limits]
+                limits = rate_limit_headers(principal.allowance) if principal is not None else ()
+                message["headers"] = [*message.get("headers", ()), *record.headers, *limits]
                 if scope["app"].state.leaving:
-                    message["headers"].append(_CLOSE)
+                    message["headers"].append(_CONNECTION_CLOSE)
             elif message["type"] == "http.response.body" and not message.get("more_body", False):
-                exchange.complete = True
+                record.response_complete = True
             await send(message)
 
-        token = bind_request(exchange.context)
-        in_flight.inc()
+        token = bind_request(record.context)
+        in_flight_requests.inc()
         try:
-            with exchange.span:
+            with record.span:
                 try:
                     await self.app(scope, listen, speak)
                 finally:
-                    describe_span(exchange)
+                    annotate_span(record)
         finally:
-            in_flight.dec()
+            in_flight_requests.dec()
             unbind_request(token)
-            if (afterwards := scope["state"].get("afterwards")) is not None:
-                afterwards()
-            observe(exchange)
-            write_access_line(exchange)
+            if (on_finished := scope["state"].get("afterwards")) is not None:
+                on_finished()
+            record_metrics(record)
+            log_request(record)

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from gateway.middleware.exchange import Exchange
 from gateway.middleware.metrics import UNMATCHED, route_template
+from gateway.middleware.request_record import RequestRecord
 
-_NAMED = ("upstream", "model", "fallback_model")
+_SPAN_STATE = ("upstream", "model", "fallback_model")
 
 
-def describe_span(exchange: Exchange) -> None:
+def annotate_span(record: RequestRecord) -> None:
     """Complete the span of a finished exchange."""
-    span = exchange.span
+    span = record.span
     if not span.recording:
         return
-    route, state = route_template(exchange.scope), exchange.scope["state"]
+    route, state = route_template(record.scope), record.scope["state"]
     principal = state.get("principal")
     # A path that no route has is whatever somebody typed.
-    known = route != UNMATCHED
-    span.name(f"{exchange.method} {route}" if known else exchange.method)
-    span.set(
+    matched = route != UNMATCHED
+    span.rename(f"{record.method} {route}" if matched else record.method)
+    span.set_attributes(
         {
-            "http.request.method": exchange.method,
-            "http.route": route if known else None,
-            "url.path": exchange.path[:512] if known else None,
-            "url.scheme": exchange.scope.get("scheme"),
-            "http.response.status_code": exchange.outcome,
-            "client.address": exchange.client_ip,
+            "http.request.method": record.method,
+            "http.route": route if matched else None,
+            "url.path": record.path[:512] if matched else None,
+            "url.scheme": record.scope.get("scheme"),
+            "http.response.status_code": record.final_status,
+            "client.address": record.client_ip,
             "user.id": str(principal.user_id) if principal is not None else None,
-            "gateway.request_id": exchange.context.request_id,
-            **{f"gateway.{name}": str(state[name]) for name in _NAMED if state.get(name) is not None},
+            "gateway.request_id": record.context.request_id,
+            **{f"gateway.{name}": str(state[name]) for name in _SPAN_STATE if state.get(name) is not None},
         }
     )
-    if exchange.outcome >= 500:
-        span.fail(str(exchange.outcome))
+    if record.final_status >= 500:
+        span.set_error(str(record.final_status))

@@ -8,7 +8,7 @@ from __future__ import annotations
 TABLE = "response_embeddings"
 
 # Safe to run again: where pgvector came later, the next start makes the table.
-CREATE = """
+CREATE_TABLE = """
 DO $$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'vector') THEN

@@ -21,7 +21,7 @@ class UsageSlot(Base):
 
     `requests` are those that began here, `requests_of_model` and `requests_of_kind` those whose first call of
     this model or kind was here; `errors` are requests whose last call of a model failed here; `latencies`
-    counts calls of models by `domain.latencies.EDGES`.
+    counts calls of models by `domain.usage.latency_histogram.BUCKET_EDGES`.
     """
 
     __tablename__ = "usage_slots"

@@ -8,9 +8,11 @@ from importlib.util import find_spec
 from pkgutil import iter_modules
 from typing import Any, TypeVar
 
-CHAT = "gateway.providers.chat"
-IMAGE = "gateway.providers.image"
-EMBEDDING = "gateway.providers.embedding"
+from gateway import providers
+
+CHAT = "chat"
+IMAGE = "images"
+EMBEDDING = "embeddings"
 
 T = TypeVar("T")
 
@@ -21,15 +23,15 @@ _LITELLM_HINT = (
 )
 
 
-def find_provider(package: str, type_: str, base: type[T]) -> type[T] | None:
-    """The class of `package.TYPE` whose attribute `type` is `type_`; None where there is none.
+def find_provider(kind: str, type_: str, base: type[T]) -> type[T] | None:
+    """The class of `TYPE/kind.py` whose attribute `type` is `type_`; None where there is none.
 
-    A new provider is one file: `gateway/providers/chat/acme.py` with a class whose `type` is `acme`. Nothing
+    A new provider is one folder: `gateway/providers/acme/chat.py` has a class whose `type` is `acme`. Nothing
     else is imported, so an installation only loads the clients of the vendors that it uses.
     """
-    if not has_module(package, type_):
+    if not has_module(kind, type_):
         return None
-    module = import_module(f"{package}.{type_}")
+    module = import_module(f"gateway.providers.{type_}.{kind}")
     found: Any
     for found in vars(module).values():
         if isinstance(found, type) and issubclass(found, base) and vars(found).get("type") == type_:
@@ -37,12 +39,16 @@ def find_provider(package: str, type_: str, base: type[T]) -> type[T] | None:
     return None
 
 
-def has_module(package: str, type_: str) -> bool:
-    """Whether the package has a module of this name; the module itself is not imported."""
-    return _TYPE.fullmatch(type_) is not None and find_spec(f"{package}.{type_}") is not None
+def has_module(kind: str, type_: str) -> bool:
+    """Whether the type has a module of this kind; the module itself is not imported."""
+    return (
+        _TYPE.fullmatch(type_) is not None
+        and find_spec(f"gateway.providers.{type_}") is not None
+        and find_spec(f"gateway.providers.{type_}.{kind}") is not None
+    )
 
 
-def type_problem(type_: str) -> str | None:
+def provider_type_problem(type_: str) -> str | None:
     """A sentence about a provider `type` that cannot be used, without its value; None if it can."""
     if type_ == "litellm":
         return _LITELLM_HINT
@@ -53,12 +59,12 @@ def type_problem(type_: str) -> str | None:
 
 def chat_types() -> list[str]:
     """Every type that has a chat provider, sorted. Imports all of them: for error messages and tests."""
-    names = [module.name for module in iter_modules(import_module(CHAT).__path__)]
+    names = [module.name for module in iter_modules(providers.__path__) if module.ispkg]
     return sorted(name for name in names if _declares_type(name))
 
 
 def _declares_type(name: str) -> bool:
-    return any(
+    return has_module(CHAT, name) and any(
         isinstance(found, type) and vars(found).get("type") == name
-        for found in vars(import_module(f"{CHAT}.{name}")).values()
+        for found in vars(import_module(f"gateway.providers.{name}.{CHAT}")).values()
     )

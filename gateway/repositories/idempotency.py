@@ -33,23 +33,23 @@ UNION ALL
 SELECT false, fingerprint, answer, answer IS NULL AND held_until < clock_timestamp(), holder
 FROM idempotency_keys WHERE id = $1 AND NOT EXISTS (SELECT FROM claimed)
 """
-_LOOK = """
+_GET = """
 SELECT false AS claimed, fingerprint, answer, answer IS NULL AND held_until < clock_timestamp() AS abandoned,
        holder
 FROM idempotency_keys WHERE id = $1 AND (answer IS NULL OR expires_at > clock_timestamp())
 """
 # $1 id $2 holder $3 answer $4 account
-_KEEP = """
+_STORE = """
 UPDATE idempotency_keys SET answer = $3, held_until = NULL, user_id = coalesce($4::uuid, user_id)
 WHERE id = $1 AND holder = $2
 """
-_FREE = "DELETE FROM idempotency_keys WHERE id = $1 AND holder = $2 AND answer IS NULL"
+_RELEASE = "DELETE FROM idempotency_keys WHERE id = $1 AND holder = $2 AND answer IS NULL"
 # $1 holders $2 ids $3 lease in seconds
-_RENEW = """
+_RENEW_LEASES = """
 UPDATE idempotency_keys SET held_until = now() + make_interval(secs => $3)
 WHERE id = ANY($2::bytea[]) AND holder = ANY($1::uuid[]) AND answer IS NULL
 """
-_TIDY = """
+_DELETE_EXPIRED = """
 DELETE FROM idempotency_keys
 WHERE id IN (SELECT id FROM idempotency_keys
              WHERE expires_at < now() AND (answer IS NOT NULL OR held_until < now())
@@ -85,7 +85,7 @@ class IdempotencyRepository:
         *,
         user_id: UUID | None,
         request_id: str,
-        kept_seconds: float,
+        retention_seconds: float,
         lease_seconds: float,
     ) -> KeyState | None:
         """Take the key for a lease, unless somebody has it; None where that is not known yet: ask again.
@@ -93,7 +93,7 @@ class IdempotencyRepository:
         Raises:
             NotFound: the account has gone.
         """
-        arguments = (id_, user_id, fingerprint, holder, request_id, lease_seconds, kept_seconds)
+        arguments = (id_, user_id, fingerprint, holder, request_id, lease_seconds, retention_seconds)
         async with driver_connection(self._engine) as connection:
             try:
                 row = await connection.fetchrow(_CLAIM, *arguments)
@@ -101,31 +101,31 @@ class IdempotencyRepository:
                 raise NotFound("The account does not exist any more.") from None
         return _state(row)
 
-    async def look(self, id_: bytes) -> KeyState | None:
+    async def get(self, id_: bytes) -> KeyState | None:
         """The key as it stands, without taking it; None where it is nobody's."""
         async with driver_connection(self._engine) as connection:
-            return _state(await connection.fetchrow(_LOOK, id_))
+            return _state(await connection.fetchrow(_GET, id_))
 
-    async def keep(self, id_: bytes, holder: UUID, answer: bytes, owner: UUID | None = None) -> None:
+    async def store(self, id_: bytes, holder: UUID, answer: bytes, owner: UUID | None = None) -> None:
         """Keep the answer for who asks again; `owner` is the account that it made. Safe to repeat."""
         async with driver_connection(self._engine) as connection:
-            await connection.execute(_KEEP, id_, holder, answer, owner)
+            await connection.execute(_STORE, id_, holder, answer, owner)
 
-    async def free(self, id_: bytes, holder: UUID) -> None:
+    async def release(self, id_: bytes, holder: UUID) -> None:
         """Let the next one with this key try it. Safe to repeat."""
         async with driver_connection(self._engine) as connection:
-            await connection.execute(_FREE, id_, holder)
+            await connection.execute(_RELEASE, id_, holder)
 
-    async def renew(self, held: Collection[tuple[bytes, UUID]], lease_seconds: float) -> None:
+    async def renew_leases(self, held: Collection[tuple[bytes, UUID]], lease_seconds: float) -> None:
         """Keep (id, holder) for another lease from now."""
         holders, ids = [holder for _, holder in held], [id_ for id_, _ in held]
         async with driver_connection(self._engine) as connection:
-            await connection.execute(_RENEW, holders, ids, lease_seconds)
+            await connection.execute(_RENEW_LEASES, holders, ids, lease_seconds)
 
-    async def tidy(self) -> None:
+    async def delete_expired(self) -> None:
         """Delete what has been kept for its time."""
         async with driver_connection(self._engine) as connection:
-            while (await connection.execute(_TIDY)) == "DELETE 1000":
+            while (await connection.execute(_DELETE_EXPIRED)) == "DELETE 1000":
                 continue
 
 

@@ -10,21 +10,21 @@ from typing import Self
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from gateway.core.database import as_unavailable
-from gateway.repositories.account_data import AccountDataRepository
-from gateway.repositories.admin import AdminRepository
-from gateway.repositories.api_key import ApiKeyRepository
-from gateway.repositories.audit import AuditRepository
-from gateway.repositories.budget import BudgetRepository
-from gateway.repositories.conversation import ConversationRepository
-from gateway.repositories.image import ImageRepository
-from gateway.repositories.message import MessageRepository
-from gateway.repositories.password_reset import PasswordResetRepository
-from gateway.repositories.refresh_token import RefreshTokenRepository
-from gateway.repositories.response import ResponseRepository
-from gateway.repositories.stats import StatsRepository
-from gateway.repositories.usage_record import UsageRepository
-from gateway.repositories.usage_rollup import UsageRollupRepository
-from gateway.repositories.user import UserRepository
+from gateway.repositories.accounts.account_data import AccountDataRepository
+from gateway.repositories.accounts.admin import AdminRepository
+from gateway.repositories.accounts.api_keys import ApiKeyRepository
+from gateway.repositories.accounts.audit import AuditRepository
+from gateway.repositories.accounts.password_resets import PasswordResetRepository
+from gateway.repositories.accounts.refresh_tokens import RefreshTokenRepository
+from gateway.repositories.accounts.users import UserRepository
+from gateway.repositories.conversations.conversations import ConversationRepository
+from gateway.repositories.conversations.messages import MessageRepository
+from gateway.repositories.conversations.stored_responses import StoredResponseRepository
+from gateway.repositories.images import ImageRepository
+from gateway.repositories.usage.budgets import BudgetRepository
+from gateway.repositories.usage.records import UsageRepository
+from gateway.repositories.usage.rollup import UsageRollupRepository
+from gateway.repositories.usage.stats import UsageStatsRepository
 
 
 class UnitOfWork:
@@ -94,8 +94,8 @@ class UnitOfWork:
         return ImageRepository(self.session)
 
     @cached_property
-    def responses(self) -> ResponseRepository:
-        return ResponseRepository(self.session)
+    def stored_responses(self) -> StoredResponseRepository:
+        return StoredResponseRepository(self.session)
 
     @cached_property
     def messages(self) -> MessageRepository:
@@ -114,8 +114,8 @@ class UnitOfWork:
         return UsageRollupRepository(self.session)
 
     @cached_property
-    def stats(self) -> StatsRepository:
-        return StatsRepository(self.session)
+    def usage_stats(self) -> UsageStatsRepository:
+        return UsageStatsRepository(self.session)
 
     @cached_property
     def audit(self) -> AuditRepository:

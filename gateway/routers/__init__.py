@@ -7,35 +7,32 @@ from fastapi import FastAPI
 
 def include_all(app: FastAPI) -> None:
     """Every router; a new one is one line here. Routes are matched in order, so the busiest come first."""
-    from gateway.routers import (
-        admin,
-        admin_usage,
+    from gateway.routers.admin import circuit_breakers, reload
+    from gateway.routers.admin import usage as admin_usage
+    from gateway.routers.admin import users as admin
+    from gateway.routers.api import (
         api_keys,
         auth,
-        catalog,
         chat,
-        circuit_breakers,
-        console,
         console_session,
         conversations,
         generate,
-        health,
         media,
-        openai_compat,
-        openai_more,
-        reloads,
-        responses,
         sessions,
         usage,
         users,
     )
+    from gateway.routers.api import models as catalog
+    from gateway.routers.openai import chat as openai_compat
+    from gateway.routers.openai import embeddings, responses
+    from gateway.routers.ops import console, health
 
     for module in (
         *(
             openai_compat,
             chat,
             responses,
-            openai_more,
+            embeddings,
             generate,
             media,
             conversations,
@@ -49,6 +46,6 @@ def include_all(app: FastAPI) -> None:
             sessions,
             api_keys,
         ),
-        *(admin, admin_usage, circuit_breakers, reloads),
+        *(admin, admin_usage, circuit_breakers, reload),
     ):
         app.include_router(module.router)

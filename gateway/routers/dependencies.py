@@ -10,42 +10,42 @@ from fastapi.security.base import SecurityBase
 
 from gateway.core.database import clean_text
 from gateway.core.exceptions import PermissionDenied, ScopeMissing
-from gateway.domain.account import Device
-from gateway.domain.budget import Counts
-from gateway.domain.principal import Principal, Scope
+from gateway.domain.accounts.models import ClientDevice
+from gateway.domain.accounts.principal import Principal, Scope
+from gateway.domain.usage.budgets import RateCategory
 from gateway.schemas.base import ErrorBody
 
 if TYPE_CHECKING:
-    from gateway.container import Container
-    from gateway.services.reloads import ReloadService
+    from gateway.bootstrap.container import Container
+    from gateway.services.operations.config_reload import ConfigReloadService
 
-SERVICE_SCHEME = "API key"
-Kind = Literal["person", "api_key"]
+API_KEY_SCHEME = "API key"
+CallerKind = Literal["person", "api_key"]
 
-_PERSON_DOCS = OAuth2(
+_ACCESS_TOKEN_MODEL = OAuth2(
     flows=OAuthFlows(password=OAuthFlowPassword(tokenUrl="/api/auth/token")),
     description="An access token of `/api/auth/login`.",
 )
-_SERVICE_DOCS = HTTPBearer(description="`Authorization: Bearer gw_…`, or the same key as `X-API-Key`.")
+_API_KEY_MODEL = HTTPBearer(description="`Authorization: Bearer gw_…`, or the same key as `X-API-Key`.")
 
 
 def get_container(request: Request) -> Container:
     """The container that was in force when this request first asked; it stays open as long as the request."""
     state = request.scope["state"]
-    held: Container | None = state.get("container")
-    if held is None:
-        held = state["container"] = cast("Container", request.app.state.container)
-        held.in_use.take()
-        state["afterwards"] = held.in_use.give_back  # called by the edge
-    return held
+    container: Container | None = state.get("container")
+    if container is None:
+        container = state["container"] = cast("Container", request.app.state.container)
+        container.references.acquire()
+        state["afterwards"] = container.references.release  # called by the edge
+    return container
 
 
-def get_reloads(request: Request) -> ReloadService:
+def get_reload_service(request: Request) -> ConfigReloadService:
     """What reads the provider configuration anew; it is of no single configuration."""
-    return cast("ReloadService", request.app.state.reloads)
+    return cast("ConfigReloadService", request.app.state.reloads)
 
 
-class Caller(SecurityBase):
+class RequireCaller(SecurityBase):
     """A dependency that yields the caller's `Principal` and documents itself as a security scheme.
 
     One object a rule rather than a chain of dependencies: FastAPI resolves each link anew with every request.
@@ -57,30 +57,34 @@ class Caller(SecurityBase):
     """
 
     def __init__(
-        self, *kinds: Kind, scope: Scope | None = None, admin: bool = False, counts: Counts = "read"
+        self,
+        *kinds: CallerKind,
+        scope: Scope | None = None,
+        admin: bool = False,
+        counts: RateCategory = "read",
     ) -> None:
         """`counts`: which limit a signed-in person's request counts against; with a key always `turn`."""
         self._kinds = frozenset(kinds)
         self._counts = counts
         self._scope = scope
         self._admin = admin
-        self.model = _SERVICE_DOCS if "api_key" in kinds else _PERSON_DOCS
-        self.scheme_name = SERVICE_SCHEME if "api_key" in kinds else "Access token"
+        self.model = _API_KEY_MODEL if "api_key" in kinds else _ACCESS_TOKEN_MODEL
+        self.scheme_name = API_KEY_SCHEME if "api_key" in kinds else "Access token"
 
     async def __call__(self, request: Request) -> Principal:
-        # A route authenticates before it reads a body (`routers.edge`), and FastAPI asks again after that.
+        # A route authenticates before it reads a body (`routers.body`), and FastAPI asks again after that.
         # By rule: FastAPI evaluates an annotation more than once, and each time there is another object.
         rule = (self._kinds, self._counts, self._scope, self._admin)
-        admitted: dict[object, Principal] = request.scope["state"].setdefault("admitted", {})
-        if (known := admitted.get(rule)) is None:
-            known = admitted[rule] = await self._admit(request)
-        return known
+        authenticated: dict[object, Principal] = request.scope["state"].setdefault("admitted", {})
+        if (principal := authenticated.get(rule)) is None:
+            principal = authenticated[rule] = await self._authenticate(request)
+        return principal
 
-    async def _admit(self, request: Request) -> Principal:
+    async def _authenticate(self, request: Request) -> Principal:
         authenticator = get_container(request).authenticator
         principal = await authenticator.authenticate(request.headers, self._counts)
         request.state.principal = principal
-        authenticator.admit(principal)
+        authenticator.enforce_rate_limit(principal)
         if principal.kind not in self._kinds:
             raise PermissionDenied(
                 "API keys may not call this route; sign in for an access token."
@@ -94,33 +98,33 @@ class Caller(SecurityBase):
         return principal
 
 
-require_person = Caller("person")
+require_user = RequireCaller("person")
 # What the console asks before it can show anything, and what ends a session: no limit may stand in its way.
-require_person_unlimited = Caller("person", counts="none")
-require_admin = Caller("person", admin=True)
-current_principal = Caller("person", "api_key")
+require_user_unlimited = RequireCaller("person", counts="none")
+require_admin = RequireCaller("person", admin=True)
+current_principal = RequireCaller("person", "api_key")
 
 
-def service_or_person(scope: Scope | None = None, *, counts: Counts = "read") -> Caller:
+def user_or_api_key(scope: Scope | None = None, *, counts: RateCategory = "read") -> RequireCaller:
     """People, who have every scope, and keys that have `scope`: `/api/chat*` and `/api/v1/*`.
 
     `counts="turn"` for a route that asks a model.
     """
-    return Caller("person", "api_key", scope=scope, counts=counts)
+    return RequireCaller("person", "api_key", scope=scope, counts=counts)
 
 
-def api_key_only(scope: Scope | None = None) -> Caller:
+def api_key_only(scope: Scope | None = None) -> RequireCaller:
     """Keys that have `scope`: `/v1/*`."""
-    return Caller("api_key", scope=scope)
+    return RequireCaller("api_key", scope=scope)
 
 
-def device_of(request: Request) -> Device:
+def client_device(request: Request) -> ClientDevice:
     """Where a sign-in comes from, cut to what the sessions' table holds."""
     agent = clean_text(request.headers.get("user-agent", ""))[:400]
-    return Device(user_agent=agent or None, ip=address_of(request))
+    return ClientDevice(user_agent=agent or None, ip=client_address(request))
 
 
-def address_of(request: Request) -> str | None:
+def client_address(request: Request) -> str | None:
     """The client's network address, which the edge found out: a proxy's word counts where it is trusted."""
     address: str | None = request.scope["state"].get("client_ip")
     return address[:64] if address else None
@@ -131,17 +135,17 @@ def document_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": ErrorBody} for status in statuses}
 
 
-def add_key_header_to_schema(schema: dict[str, Any]) -> dict[str, Any]:
+def document_api_key_header(schema: dict[str, Any]) -> dict[str, Any]:
     """An OpenAPI schema in which every route that takes API keys also takes them as `X-API-Key`.
 
     FastAPI documents one scheme a dependency; two dependencies would cost every request for the docs' sake.
     """
     schemes = schema.get("components", {}).get("securitySchemes", {})
-    if SERVICE_SCHEME in schemes:
+    if API_KEY_SCHEME in schemes:
         schemes["X-API-Key"] = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
         for path in schema["paths"].values():
             for operation in path.values():
                 security = operation.get("security", [])
-                if {SERVICE_SCHEME: []} in security and {"X-API-Key": []} not in security:
+                if {API_KEY_SCHEME: []} in security and {"X-API-Key": []} not in security:
                     security.append({"X-API-Key": []})
     return schema

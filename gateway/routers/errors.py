@@ -11,7 +11,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.core import metrics
 from gateway.core.exceptions import (
     AuthenticationFailed,
     BodyTooLarge,
@@ -27,8 +26,9 @@ from gateway.core.exceptions import (
     UnsupportedMediaType,
     ValidationFailed,
 )
+from gateway.core.metrics import registry as metrics
 from gateway.dialects.errors import error_response_parts, validation_error
-from gateway.routers.elsewhere import elsewhere
+from gateway.routers.unsupported_endpoints import find_vendor_endpoint
 
 _BY_STATUS: dict[int, type[GatewayError]] = {
     400: InvalidRequest,
@@ -48,12 +48,12 @@ _BY_STATUS: dict[int, type[GatewayError]] = {
 def install_error_handlers(app: FastAPI) -> None:
     """Render named errors, validation errors, HTTP errors and the database's data errors.
 
-    Everything else passes on to `middleware.failures`, which logs it and answers 500.
+    Everything else passes on to `middleware.errors`, which logs it and answers 500.
     """
-    app.add_exception_handler(GatewayError, _named)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(DBAPIError, _database)
+    app.add_exception_handler(GatewayError, _handle_gateway_error)
+    app.add_exception_handler(RequestValidationError, _handle_validation_error)
+    app.add_exception_handler(HTTPException, _handle_http_error)
+    app.add_exception_handler(DBAPIError, _handle_database_error)
 
 
 def error_response(request: Request, error: GatewayError, extra: dict[str, str] | None = None) -> Response:
@@ -61,44 +61,46 @@ def error_response(request: Request, error: GatewayError, extra: dict[str, str] 
     state = request.scope["state"]
     status, headers, body = error_response_parts(error, state.get("request_id"))
     state["code"] = error.code
-    if error.asked is not None:
-        state["upstream"], state["model"] = error.asked
+    if error.last_upstream is not None:
+        state["upstream"], state["model"] = error.last_upstream
     if status == 429:
-        metrics.rate_limited.labels(error.code).inc()
+        metrics.rate_limited_requests.labels(error.code).inc()
     return Response(body, status, {**headers, **(extra or {})})
 
 
-async def _named(request: Request, error: Exception) -> Response:
+async def _handle_gateway_error(request: Request, error: Exception) -> Response:
     return error_response(request, cast(GatewayError, error))
 
 
-async def _invalid(request: Request, error: Exception) -> Response:
+async def _handle_validation_error(request: Request, error: Exception) -> Response:
     errors = cast(RequestValidationError, error).errors()
     # An id that is no id names nothing: the same answer as for one that does not exist.
-    if any(tuple(one.get("loc", ()))[:1] == ("path",) for one in errors):
+    if any(tuple(error_.get("loc", ()))[:1] == ("path",) for error_ in errors):
         return error_response(request, NotFound())
     return error_response(request, validation_error(errors))
 
 
-async def _http(request: Request, error: Exception) -> Response:
+async def _handle_http_error(request: Request, error: Exception) -> Response:
     raised = cast(HTTPException, error)
     # FastAPI wraps what it met while it read a body; the cause is the better news.
     if isinstance(raised.__cause__, GatewayError):
         return error_response(request, raised.__cause__)
-    if raised.status_code in (404, 405) and (name := elsewhere(request.method, request.scope["path"])):
+    if raised.status_code in (404, 405) and (
+        name := find_vendor_endpoint(request.method, request.scope["path"])
+    ):
         return error_response(
             request, UnsupportedEndpoint(f"{name}: this is not offered here. GET /docs shows what is.")
         )
     if raised.status_code == 404:  # the router's: no route has this path
         return error_response(request, NotFound("Nothing answers at this address; /docs shows what does."))
-    kind = _BY_STATUS.get(raised.status_code)
-    if kind is None:
-        kind = InvalidRequest if 400 <= raised.status_code < 500 else GatewayError
-    allow = {name: value for name, value in (raised.headers or {}).items() if name.lower() == "allow"}
-    return error_response(request, kind(), allow)
+    error_class = _BY_STATUS.get(raised.status_code)
+    if error_class is None:
+        error_class = InvalidRequest if 400 <= raised.status_code < 500 else GatewayError
+    allow_header = {name: value for name, value in (raised.headers or {}).items() if name.lower() == "allow"}
+    return error_response(request, error_class(), allow_header)
 
 
-async def _database(request: Request, error: Exception) -> Response:
+async def _handle_database_error(request: Request, error: Exception) -> Response:
     if _is_data_error(cast(DBAPIError, error)):
         return error_response(
             request, ValidationFailed("A value cannot be stored: it is out of range or malformed.")

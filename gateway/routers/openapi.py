@@ -12,12 +12,12 @@ from pydantic import BaseModel
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.routers.dependencies import add_key_header_to_schema
+from gateway.routers.dependencies import document_api_key_header
 from gateway.schemas.base import ErrorBody
 
-PATH: Final = "/openapi.json"
+OPENAPI_PATH: Final = "/openapi.json"
 _ERROR_REF = {"$ref": "#/components/schemas/ErrorBody"}
-_MEANINGS = {
+_DESCRIPTIONS = {
     "401": "No credential, or a bad one",
     "403": "A good credential that may not do this",
     "404": "There is no such thing, or it is not yours",
@@ -29,8 +29,8 @@ _MEANINGS = {
 }
 
 
-# Of the routes that do a request once (`routers.once`), in their `openapi_extra`.
-KEYED: dict[str, Any] = {
+# Of the routes that do a request once (`routers.idempotent`), in their `openapi_extra`.
+IDEMPOTENCY_KEY: dict[str, Any] = {
     "parameters": [
         {
             "name": "Idempotency-Key",
@@ -43,21 +43,21 @@ KEYED: dict[str, Any] = {
 }
 
 
-def document(app: FastAPI) -> None:
+def install_openapi(app: FastAPI) -> None:
     """Complete `app.openapi()`: keys as `X-API-Key`, and the errors that a route has by being what it is."""
     plain = app.openapi
 
     def complete() -> dict[str, Any]:
         if app.openapi_schema is None:
-            add_common_errors(add_key_header_to_schema(plain()))
+            add_common_errors(document_api_key_header(plain()))
         assert app.openapi_schema is not None
         return app.openapi_schema
 
     app.openapi = complete  # type: ignore[method-assign]
-    app.add_route(PATH, _Page(app), methods=["GET"], include_in_schema=False)  # type: ignore[arg-type]
+    app.add_route(OPENAPI_PATH, _OpenApiDocument(app), methods=["GET"], include_in_schema=False)  # type: ignore[arg-type]
 
 
-class _Page:
+class _OpenApiDocument:
     """The document as JSON, encoded once: encoding takes longer than a turn, and anybody may ask."""
 
     def __init__(self, app: FastAPI) -> None:
@@ -88,10 +88,10 @@ def add_common_errors(schema: dict[str, Any]) -> None:
     for operation in operations(schema):
         responses = operation["responses"]
         for status in _statuses(operation):
-            if status not in responses or _is_fastapis(responses[status]):
+            if status not in responses or _is_fastapi_default(responses[status]):
                 content = {"application/json": {"schema": _ERROR_REF}}
-                responses[status] = {"description": _MEANINGS[status], "content": content}
-        if _is_fastapis(responses.get("422", {})):  # a malformed id in a path is a 404
+                responses[status] = {"description": _DESCRIPTIONS[status], "content": content}
+        if _is_fastapi_default(responses.get("422", {})):  # a malformed id in a path is a 404
             del responses["422"]
         operation["responses"] = dict(sorted(responses.items()))
     for name in ("HTTPValidationError", "ValidationError"):
@@ -119,7 +119,7 @@ def _statuses(operation: dict[str, Any]) -> Iterator[str]:
     yield "503"
 
 
-def _is_fastapis(response: dict[str, Any]) -> bool:
+def _is_fastapi_default(response: dict[str, Any]) -> bool:
     schema = response.get("content", {}).get("application/json", {}).get("schema", {})
     return str(schema.get("$ref", "")).endswith("/HTTPValidationError")
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from gateway.domain.audit import Action, AuditNames, AuditRecord
+from gateway.domain.accounts.audit import Action, AuditNames, AuditRecord
 from gateway.schemas.base import Body, Storable, View
 from gateway.schemas.circuit_breaker import LastErrorView
 from gateway.schemas.usage import SumsView

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
-from gateway.domain.principal import Scope
+from gateway.domain.accounts.principal import Scope
 from gateway.schemas.base import Body, Storable, View, items
 
 

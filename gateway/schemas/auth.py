@@ -6,27 +6,27 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 
-from gateway.core.emails import normalise_email
-from gateway.core.passwords import MAX_LENGTH, MAX_RAW_LENGTH, MIN_LENGTH
+from gateway.core.email.addresses import normalize_email
+from gateway.core.security.passwords import MAX_LENGTH, MAX_RAW_LENGTH, MIN_LENGTH
 from gateway.schemas.base import Body, Storable, View
 
 # Beyond this nothing is an address, a password or a token, and it is refused before anything reads it.
-_LONGEST = MAX_RAW_LENGTH
+_MAX_LENGTH = MAX_RAW_LENGTH
 
 Email = Annotated[
     str,
     StringConstraints(max_length=320),
-    AfterValidator(normalise_email),
+    AfterValidator(normalize_email),
     Field(json_schema_extra={"format": "email"}),
 ]
 Name = Annotated[str, StringConstraints(max_length=200, strip_whitespace=True), Storable]
 # Its length counts once it is normalised: `check_password` is the judge, and the docs tell its rule.
 NewPassword = Annotated[
     SecretStr,
-    Field(max_length=_LONGEST, json_schema_extra={"minLength": MIN_LENGTH, "maxLength": MAX_LENGTH}),
+    Field(max_length=_MAX_LENGTH, json_schema_extra={"minLength": MIN_LENGTH, "maxLength": MAX_LENGTH}),
 ]
-Password = Annotated[SecretStr, Field(max_length=_LONGEST)]
-RefreshSecret = Annotated[SecretStr, Field(max_length=_LONGEST)]
+Password = Annotated[SecretStr, Field(max_length=_MAX_LENGTH)]
+RefreshSecret = Annotated[SecretStr, Field(max_length=_MAX_LENGTH)]
 
 
 class RegisterBody(Body):
@@ -37,7 +37,7 @@ class RegisterBody(Body):
 
 class LoginBody(Body):
     # Not checked for its form: an address that is none has no account, and that is the answer.
-    email: Annotated[str, StringConstraints(max_length=_LONGEST)]
+    email: Annotated[str, StringConstraints(max_length=_MAX_LENGTH)]
     password: Password
 
 
@@ -47,11 +47,11 @@ class RefreshBody(Body):
 
 class ForgotPasswordBody(Body):
     # As at sign-in: what is no address has no account, and nobody is told.
-    email: Annotated[str, StringConstraints(max_length=_LONGEST)]
+    email: Annotated[str, StringConstraints(max_length=_MAX_LENGTH)]
 
 
 class ResetPasswordBody(Body):
-    token: Annotated[SecretStr, Field(max_length=_LONGEST)]
+    token: Annotated[SecretStr, Field(max_length=_MAX_LENGTH)]
     password: NewPassword
 
 

@@ -9,7 +9,7 @@ import orjson
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticKnownError
 
-MOST_METADATA_CHARACTERS: Final = 512
+MAX_METADATA_CHARACTERS: Final = 512
 
 
 class Body(BaseModel):
@@ -35,7 +35,7 @@ class Body(BaseModel):
         return {name: value[name] for name in (*cls._names, unknown) if name in value}
 
 
-def at_most(most: int) -> BeforeValidator:
+def max_members(most: int) -> BeforeValidator:
     """A limit on the members of an object that holds before any of them is validated.
 
     pydantic counts a dictionary only when all of its members are valid, and keeps an error for each.
@@ -50,17 +50,17 @@ def at_most(most: int) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-def _small(value: Any) -> Any:
-    if (len(value) if isinstance(value, str) else len(orjson.dumps(value))) > MOST_METADATA_CHARACTERS:
-        raise ValueError(f"A value of metadata has at most {MOST_METADATA_CHARACTERS} characters.")
+def _check_metadata_value(value: Any) -> Any:
+    if (len(value) if isinstance(value, str) else len(orjson.dumps(value))) > MAX_METADATA_CHARACTERS:
+        raise ValueError(f"A value of metadata has at most {MAX_METADATA_CHARACTERS} characters.")
     return value
 
 
 # As OpenAI's, except that a value may be any JSON that is as short.
 Metadata = Annotated[
-    dict[Annotated[str, Field(max_length=64)], Annotated[Any, AfterValidator(_small)]],
+    dict[Annotated[str, Field(max_length=64)], Annotated[Any, AfterValidator(_check_metadata_value)]],
     Field(max_length=16, description="At most 16 pairs; names of 64 characters, values of 512."),
-    at_most(16),
+    max_members(16),
 ]
 
 
@@ -75,7 +75,7 @@ class View(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
-def storable(text: str) -> str:
+def check_storable(text: str) -> str:
     if "\x00" in text:
         raise ValueError("NUL characters cannot be stored.")
     if not text.isascii():
@@ -87,7 +87,7 @@ def storable(text: str) -> str:
 
 
 # Text that a request brings; constraints go before it: `Annotated[str, StringConstraints(…), Storable]`.
-Storable = AfterValidator(storable)
+Storable = AfterValidator(check_storable)
 
 
 class ErrorDetail(BaseModel):

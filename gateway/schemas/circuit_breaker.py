@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from gateway.domain.breaker import BreakerChange, BreakerView
+from gateway.domain.circuit_breaker import BreakerChange, BreakerView
 from gateway.schemas.base import View
 
 
@@ -50,7 +50,7 @@ class CircuitBreakerList(View):
 
     @classmethod
     def of(cls, breakers: Sequence[BreakerView]) -> CircuitBreakerList:
-        return cls(data=[CircuitBreakerView.model_validate(one) for one in breakers])
+        return cls(data=[CircuitBreakerView.model_validate(breaker) for breaker in breakers])
 
 
 class BreakerTotals(View):
@@ -67,9 +67,9 @@ class AdminCircuitBreakerList(CircuitBreakerList):
 
     @classmethod
     def of(cls, breakers: Sequence[BreakerView]) -> AdminCircuitBreakerList:
-        count = Counter(one.state for one in breakers)
+        count = Counter(breaker.state for breaker in breakers)
         return cls(
-            data=[AdminCircuitBreakerView.model_validate(one) for one in breakers],
+            data=[AdminCircuitBreakerView.model_validate(breaker) for breaker in breakers],
             totals=BreakerTotals(closed=count["closed"], open=count["open"], half_open=count["half_open"]),
         )
 
@@ -91,5 +91,5 @@ class BreakerHistory(View):
 
     @classmethod
     def of(cls, changes: Sequence[BreakerChange] | None) -> BreakerHistory:
-        items = [BreakerChangeView.model_validate(one) for one in changes or ()]
+        items = [BreakerChangeView.model_validate(change) for change in changes or ()]
         return cls(available=changes is not None, items=items)

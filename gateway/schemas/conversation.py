@@ -10,9 +10,9 @@ from uuid import UUID
 from pydantic import AfterValidator, Field
 
 from gateway.core.ids import parse_id
-from gateway.domain.conversation import BranchMessage, StoredMessage
-from gateway.domain.kept_messages import shown_calls
-from gateway.domain.usage import Usage, money
+from gateway.domain.conversations.models import BranchMessage, StoredMessage
+from gateway.domain.conversations.stored_messages import public_calls
+from gateway.domain.money import Usage, format_usd
 from gateway.schemas.base import Body, View
 
 
@@ -49,10 +49,10 @@ class ConversationPatch(Body):
 
     def changes(self) -> dict[str, Any]:
         """The columns to set. Raises NotFound for a `head_id` that is no id."""
-        given = self.model_dump(exclude_unset=True)
-        if "head_id" in given:
-            given["head_id"] = parse_id(given["head_id"])
-        return given
+        fields = self.model_dump(exclude_unset=True)
+        if "head_id" in fields:
+            fields["head_id"] = parse_id(fields["head_id"])
+        return fields
 
 
 class UsageOut(View):
@@ -124,10 +124,10 @@ class MessageOut(View):
             finish_reason=message.finish_reason,
             created_at=message.created_at,
             usage=UsageOut.of(message.usage),
-            cost_usd=money(message.cost_usd),
-            receipt=message.shown_receipt,
+            cost_usd=format_usd(message.cost_usd),
+            receipt=message.public_receipt,
             request_id=message.request_id,
-            tool_calls=shown_calls(message.tool_calls),
+            tool_calls=public_calls(message.tool_calls),
             error=message.error,
             details=DetailsOut.model_validate(message.details) if message.details is not None else None,
             metadata=message.metadata,

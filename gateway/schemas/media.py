@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
-from gateway.schemas.base import Body, Storable, View, at_most
+from gateway.schemas.base import Body, Storable, View, max_members
 
 _Text = Annotated[str, Field(max_length=10_000), Storable]
 _Name = Annotated[str, Field(min_length=1, max_length=200), Storable]
@@ -29,7 +29,7 @@ class ImageIn(Body):
     model: _Name | None = Field(None, description="an image model; default: the configuration's")
     provider: _Name | None = Field(None, description="only models of this provider")
     n: Annotated[int, Field(ge=1, le=100)] = 1
-    placeholders: Annotated[dict[str, _Scalar], Field(max_length=50), at_most(50)] = Field(
+    placeholders: Annotated[dict[str, _Scalar], Field(max_length=50), max_members(50)] = Field(
         default_factory=dict, description="values for further marks of the workflow"
     )
 

@@ -12,7 +12,7 @@ from gateway.schemas.base import View
 from gateway.schemas.conversation import UsageOut
 
 
-class AnswerMessage(View):
+class AnswerMessageView(View):
     id: UUID
     role: Literal["assistant"]
     content: str
@@ -25,7 +25,7 @@ class AnswerMessage(View):
     cost_usd: str
 
 
-class Attempt(View):
+class ModelCallView(View):
     """One call of one model; `outcome` is `ok`, `cancelled` or the code of the error that ended it."""
 
     step: Literal["answer", "intent", "moderation", "summary", "title"] = Field(
@@ -39,7 +39,7 @@ class Attempt(View):
     cost_usd: str
 
 
-class Receipt(View):
+class ReceiptView(View):
     """How the answer came about."""
 
     intent: str
@@ -51,7 +51,7 @@ class Receipt(View):
     alias: str
     model: str
     reason: str
-    attempts: list[Attempt]
+    attempts: list[ModelCallView]
     tools: list[dict[str, Any]]
     guardrails: list[dict[str, Any]]
     nodes_ms: dict[str, float]
@@ -70,8 +70,8 @@ class AnswerView(View):
     conversation_id: UUID
     request_id: str
     cache: Literal["hit", "semantic", "miss", "bypass"]
-    message: AnswerMessage
-    receipt: Receipt
+    message: AnswerMessageView
+    receipt: ReceiptView
 
 
 class CancelView(View):

@@ -8,8 +8,17 @@ from uuid import UUID
 
 from pydantic import Field
 
-from gateway.domain.reports import DayStats, GroupStats, KeyUsage, Latency, SlowCall, Sums, UsageRow, UsageSum
-from gateway.domain.usage import money
+from gateway.domain.money import format_usd
+from gateway.domain.usage.reports import (
+    DayStats,
+    GroupStats,
+    KeyUsage,
+    LatencyPercentiles,
+    SlowCall,
+    UsageRow,
+    UsageTotals,
+    UsageTotalsRow,
+)
 from gateway.schemas.base import View
 
 
@@ -24,20 +33,20 @@ class SumsView(View):
     cost_usd: str
 
     @classmethod
-    def of(cls, sums: Sums) -> SumsView:
-        return SumsView.model_construct(**sums_body(sums))
+    def of(cls, totals: UsageTotals) -> SumsView:
+        return SumsView.model_construct(**totals_body(totals))
 
 
-def sums_body(sums: Sums) -> dict[str, Any]:
+def totals_body(totals: UsageTotals) -> dict[str, Any]:
     return {
-        "requests": sums.requests,
-        "prompt_tokens": sums.prompt_tokens,
-        "completion_tokens": sums.completion_tokens,
-        "total_tokens": sums.total_tokens,
-        "cached_tokens": sums.cached_tokens,
-        "cache_write_tokens": sums.cache_write_tokens,
-        "reasoning_tokens": sums.reasoning_tokens,
-        "cost_usd": money(sums.cost_usd),
+        "requests": totals.requests,
+        "prompt_tokens": totals.prompt_tokens,
+        "completion_tokens": totals.completion_tokens,
+        "total_tokens": totals.total_tokens,
+        "cached_tokens": totals.cached_tokens,
+        "cache_write_tokens": totals.cache_write_tokens,
+        "reasoning_tokens": totals.reasoning_tokens,
+        "cost_usd": format_usd(totals.cost_usd),
     }
 
 
@@ -86,7 +95,7 @@ class LatencyView(View):
     p99: float | None
 
     @classmethod
-    def of(cls, latency: Latency) -> LatencyView:
+    def of(cls, latency: LatencyPercentiles) -> LatencyView:
         return cls.model_construct(p50=latency.p50, p95=latency.p95, p99=latency.p99)
 
 
@@ -100,7 +109,7 @@ class GroupView(SumsView):
     @classmethod
     def body(cls, group: GroupStats) -> dict[str, Any]:
         return {
-            **sums_body(group.sums),
+            **totals_body(group.totals),
             "calls": group.calls,
             "errors": group.errors,
             "error_rate": rate(group.errors, group.calls),
@@ -132,10 +141,10 @@ class DayView(SumsView):
             day=day.day,
             active_users=day.active_users,
             errors=day.errors,
-            error_rate=rate(day.errors, day.sums.requests),
+            error_rate=rate(day.errors, day.totals.requests),
             cache_hits=day.cache_hits,
             latency_ms=LatencyView.of(day.latency),
-            **sums_body(day.sums),
+            **totals_body(day.totals),
         )
 
 
@@ -166,9 +175,9 @@ class UsageSumView(SumsView):
     email: str | None
 
     @classmethod
-    def of_sum(cls, one: UsageSum) -> UsageSumView:
+    def of_sum(cls, row: UsageTotalsRow) -> UsageSumView:
         return cls.model_construct(
-            day=one.day, model=one.model, user_id=one.user_id, email=one.email, **sums_body(one.sums)
+            day=row.day, model=row.model, user_id=row.user_id, email=row.email, **totals_body(row.totals)
         )
 
 
@@ -179,14 +188,14 @@ class KeyUsageView(KeySums):
     email: str | None
 
     @classmethod
-    def of_key(cls, one: KeyUsage) -> KeyUsageView:
+    def of_key(cls, usage: KeyUsage) -> KeyUsageView:
         return cls.model_construct(
-            api_key_id=one.api_key_id,
-            name=one.name,
-            prefix=one.prefix,
-            user_id=one.user_id,
-            email=one.email,
-            **sums_body(one.sums),
+            api_key_id=usage.api_key_id,
+            name=usage.name,
+            prefix=usage.prefix,
+            user_id=usage.user_id,
+            email=usage.email,
+            **totals_body(usage.totals),
         )
 
 
@@ -221,7 +230,7 @@ class UsageRowView(View):
     @classmethod
     def of_row(cls, row: UsageRow) -> UsageRowView:
         fields = {name: getattr(row, name) for name in cls.model_fields}
-        return cls.model_construct(**{**fields, "cost_usd": money(row.cost_usd)})
+        return cls.model_construct(**{**fields, "cost_usd": format_usd(row.cost_usd)})
 
 
 class SlowCallView(UsageRowView):

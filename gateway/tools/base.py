@@ -10,9 +10,9 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from gateway.domain.chat import ToolSpec
 from gateway.domain.config.tools import ToolsConfig
-from gateway.domain.images import Draw
+from gateway.domain.images import GenerateImage
+from gateway.domain.requests import ToolSpec
 
 
 class ToolArguments(BaseModel):
@@ -21,7 +21,7 @@ class ToolArguments(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-A = TypeVar("A", bound=ToolArguments)
+Arguments = TypeVar("Arguments", bound=ToolArguments)
 
 
 class ToolError(Exception):
@@ -31,13 +31,13 @@ class ToolError(Exception):
     then as untrusted as a result.
     """
 
-    def __init__(self, message: str, *, kind: str = "failed", outside: bool = False) -> None:
+    def __init__(self, message: str, *, kind: str = "failed", untrusted: bool = False) -> None:
         super().__init__(message)
         self.kind = kind
-        self.outside = outside
+        self.untrusted = untrusted
 
 
-class Tool(ABC, Generic[A]):
+class Tool(ABC, Generic[Arguments]):
     """One capability that a model may call.
 
     `description` is written for the model. `timeout_seconds` caps one run; the caller cancels it then.
@@ -49,7 +49,7 @@ class Tool(ABC, Generic[A]):
     description: str
     timeout_seconds: float = 10.0
     untrusted: bool = False
-    arguments: type[A]
+    arguments: type[Arguments]
 
     def __init__(self, config: ToolsConfig) -> None:
         """Take what the tool needs of the configuration's `tools` section; opens nothing."""
@@ -58,7 +58,7 @@ class Tool(ABC, Generic[A]):
         return ToolSpec(self.name, self.description, self.arguments.model_json_schema())
 
     @abstractmethod
-    async def run(self, arguments: A) -> str:
+    async def run(self, arguments: Arguments) -> str:
         """Do it; returns text for the model, or raises `ToolError` with a sentence for it."""
 
     async def aclose(self) -> None:
@@ -74,30 +74,30 @@ class TurnServices:
     """
 
     account: str = ""
-    draw: Draw | None = None
+    generate_image: GenerateImage | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class ToolOutput:
     """What a tool that costs something returns: text for the model, and US dollars for the receipt."""
 
     text: str
     cost_usd: Decimal
 
 
-class TurnTool(Tool[A]):
+class TurnTool(Tool[Arguments]):
     """A tool that acts for the account of its turn, and is charged to it."""
 
-    async def run(self, arguments: A) -> str:
+    async def run(self, arguments: Arguments) -> str:
         """Refuses: without a turn there is nobody to act for."""
         raise ToolError("This tool works in a conversation only.", kind="unavailable")
 
     @abstractmethod
-    async def run_for(self, arguments: A, services: TurnServices) -> Made:
+    async def run_in_turn(self, arguments: Arguments, services: TurnServices) -> ToolOutput:
         """As `Tool.run`, with what the turn's account may have done."""
 
 
-class Toolbox(ABC):
+class ToolSource(ABC):
     """Tools that are known only while the gateway runs, such as another server's; named by `name__tool`."""
 
     name: str

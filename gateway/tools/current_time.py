@@ -24,7 +24,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-class CurrentTime(Tool[CurrentTimeArguments]):
+class CurrentTimeTool(Tool[CurrentTimeArguments]):
     """`clock` returns an aware time; tests give their own."""
 
     name = "current_time"
@@ -42,7 +42,7 @@ class CurrentTime(Tool[CurrentTimeArguments]):
     async def run(self, arguments: CurrentTimeArguments) -> str:
         zone_name = arguments.timezone.strip() or "UTC"
         moment = self._clock()
-        local = moment.astimezone(_zone(zone_name))
+        local = moment.astimezone(_load_zone(zone_name))
         return (
             f"{local.isoformat(timespec='seconds')} ({_WEEKDAYS[local.weekday()]}, {zone_name}, "
             f"week {local.isocalendar().week}); UTC {moment.astimezone(UTC).isoformat(timespec='seconds')}"
@@ -53,17 +53,17 @@ class CurrentTime(Tool[CurrentTimeArguments]):
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
-def _zone(name: str) -> tzinfo:
+def _load_zone(name: str) -> tzinfo:
     if name.upper() in {"UTC", "Z", "GMT"}:
         return UTC
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         # OSError: a name that is a folder of the zone database, such as "Europe", or too long for a file.
-        raise ToolError(_unknown_zone()) from None
+        raise ToolError(_unknown_zone_message()) from None
 
 
-def _unknown_zone() -> str:
+def _unknown_zone_message() -> str:
     try:
         ZoneInfo("Europe/Berlin")
     except ZoneInfoNotFoundError:

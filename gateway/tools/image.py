@@ -8,7 +8,7 @@ from pydantic import Field
 
 from gateway.core.exceptions import GatewayError
 from gateway.domain.images import ImageRequest
-from gateway.tools.base import Made, ToolArguments, ToolError, TurnServices, TurnTool
+from gateway.tools.base import ToolArguments, ToolError, ToolOutput, TurnServices, TurnTool
 
 Pixels = Annotated[int, Field(ge=16, le=8192)]
 
@@ -24,7 +24,7 @@ class ImageArguments(ToolArguments):
     height: Pixels | None = Field(default=None, description="Pixels; leave it out for the usual size.")
 
 
-class Image(TurnTool[ImageArguments]):
+class ImageTool(TurnTool[ImageArguments]):
     name = "image"
     description = (
         "Makes one picture from a description and keeps it for the user. Use it when the user asks for a "
@@ -34,8 +34,8 @@ class Image(TurnTool[ImageArguments]):
     timeout_seconds = 120.0
     arguments = ImageArguments
 
-    async def run_for(self, arguments: ImageArguments, services: TurnServices) -> Made:
-        if services.draw is None:
+    async def run_in_turn(self, arguments: ImageArguments, services: TurnServices) -> ToolOutput:
+        if services.generate_image is None:
             raise ToolError("No pictures may be made for this caller; say so.", kind="not_allowed")
         request = ImageRequest(
             model="",
@@ -45,13 +45,13 @@ class Image(TurnTool[ImageArguments]):
             height=arguments.height,
         )
         try:
-            drawn = await services.draw(request)
+            image = await services.generate_image(request)
         except GatewayError as error:
             # Its message is for people and tells nothing of the provider's.
             raise ToolError(f"No picture was made: {error.message}", kind=error.code) from error
         title = " ".join(arguments.prompt.replace("[", "(").replace("]", ")").split())[:80]
-        shown = f"![{title}]({drawn.address})"
-        return Made(
-            f"The picture is made ({drawn.width}×{drawn.height} pixels). Show it with:\n{shown}",
-            drawn.cost_usd,
+        markdown = f"![{title}]({image.url})"
+        return ToolOutput(
+            f"The picture is made ({image.width}×{image.height} pixels). Show it with:\n{markdown}",
+            image.cost_usd,
         )

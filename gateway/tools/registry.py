@@ -13,30 +13,30 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 
-from gateway.domain.chat import ToolSpec
 from gateway.domain.config.tools import MCP_SEPARATOR, ToolsConfig
 from gateway.domain.messages import ToolCall
-from gateway.tools.base import Made, Tool, ToolArguments, Toolbox, ToolError, TurnServices, TurnTool
-from gateway.tools.outcome import MAX_CONTENT_BYTES, ToolOutcome, readable
+from gateway.domain.requests import ToolSpec
+from gateway.tools.base import Tool, ToolArguments, ToolError, ToolOutput, ToolSource, TurnServices, TurnTool
+from gateway.tools.result import MAX_CONTENT_BYTES, ToolResult, truncate
 
-__all__ = ["MAX_CONTENT_BYTES", "TOOLS", "ToolConfigurationError", "ToolOutcome", "ToolRegistry"]
+__all__ = ["MAX_CONTENT_BYTES", "TOOLS", "ToolConfigurationError", "ToolRegistry", "ToolResult"]
 
 log = structlog.get_logger(__name__)
 
 # A new tool is one file and one line here: name -> module and class; imported only where it is enabled.
 TOOLS: dict[str, tuple[str, str]] = {
-    "calculator": ("gateway.tools.calculator", "Calculator"),
-    "code": ("gateway.tools.code", "Code"),
+    "calculator": ("gateway.tools.calculator.tool", "Calculator"),
+    "code": ("gateway.tools.code.tool", "Code"),
     "current_time": ("gateway.tools.current_time", "CurrentTime"),
-    "fetch": ("gateway.tools.fetch", "Fetch"),
+    "fetch": ("gateway.tools.fetch.tool", "Fetch"),
     "image": ("gateway.tools.image", "Image"),
-    "web_search": ("gateway.tools.web_search", "WebSearch"),
+    "web_search": ("gateway.tools.web_search.tool", "WebSearch"),
 }
 
 MAX_ARGUMENT_CHARACTERS = 64 * 1024
-_MOST_LISTED = 32
-_NOTHING = Decimal(0)
-_NOBODYS = TurnServices()
+_MAX_LISTED = 32
+_NO_COST = Decimal(0)
+_NO_SERVICES = TurnServices()
 
 
 class ToolConfigurationError(ValueError):
@@ -46,56 +46,58 @@ class ToolConfigurationError(ValueError):
 class ToolRegistry:
     """The enabled tools by name, for all requests; those of MCP servers come and go while it is open."""
 
-    def __init__(self, config: ToolsConfig, *, without: Collection[str] = ()) -> None:
+    def __init__(self, config: ToolsConfig, *, excluded: Collection[str] = ()) -> None:
         """The tools that `config` enables, but for those `without` what they need.
 
         Raises:
             ToolConfigurationError: for a name that no tool has.
         """
-        names = [name for name in dict.fromkeys(config.enabled) if name not in without]
-        _check(names, config)
-        self._tools: dict[str, Tool[Any]] = {name: _load(name)(config) for name in names if name in TOOLS}
+        names = [name for name in dict.fromkeys(config.enabled) if name not in excluded]
+        _check_names(names, config)
+        self._tools: dict[str, Tool[Any]] = {
+            name: _load_class(name)(config) for name in names if name in TOOLS
+        }
         self._specs = {name: tool.spec() for name, tool in self._tools.items()}
-        self._toolboxes = _toolboxes(names, config)
+        self._sources = _build_sources(names, config)
 
     def open(self) -> None:
         """Let MCP servers be looked for, in the background; needs a running event loop."""
-        for toolbox in self._toolboxes:
-            toolbox.open()
+        for source in self._sources:
+            source.open()
 
     @property
     def names(self) -> tuple[str, ...]:
         """Every tool that can be called now."""
-        return (*self._tools, *(name for toolbox in self._toolboxes for name in toolbox.tools()))
+        return (*self._tools, *(name for source in self._sources for name in source.tools()))
 
-    def unknown(self, names: Collection[str]) -> list[str]:
+    def find_unknown(self, names: Collection[str]) -> list[str]:
         """Those of `names` that a request cannot ask for.
 
         A server's name stands for its tools; a tool of a server that was not reached yet is not unknown.
         """
-        servers = {toolbox.name for toolbox in self._toolboxes}
+        source_names = {source.name for source in self._sources}
         return [
             name
             for name in names
-            if name not in self._tools and name.partition(MCP_SEPARATOR)[0] not in servers
+            if name not in self._tools and name.partition(MCP_SEPARATOR)[0] not in source_names
         ]
 
     def specs(self, names: Collection[str] | None = None) -> tuple[ToolSpec, ...]:
         """What a model is told: of all tools, or of those enabled ones that `names` holds."""
-        own = (spec for name, spec in self._specs.items() if names is None or name in names)
-        if not self._toolboxes:
-            return tuple(own)
-        others = (
+        builtin = (spec for name, spec in self._specs.items() if names is None or name in names)
+        if not self._sources:
+            return tuple(builtin)
+        external = (
             tool.spec()
-            for toolbox in self._toolboxes
-            for name, tool in toolbox.tools().items()
-            if names is None or name in names or toolbox.name in names
+            for source in self._sources
+            for name, tool in source.tools().items()
+            if names is None or name in names or source.name in names
         )
-        return (*own, *others)
+        return (*builtin, *external)
 
     async def aclose(self) -> None:
         """Let go of what the tools have opened."""
-        await asyncio.gather(*(toolbox.aclose() for toolbox in self._toolboxes))
+        await asyncio.gather(*(source.aclose() for source in self._sources))
         for tool in self._tools.values():
             await tool.aclose()
 
@@ -103,8 +105,8 @@ class ToolRegistry:
         self,
         call: ToolCall,
         names: Collection[str] | None = None,
-        services: TurnServices = _NOBODYS,
-    ) -> ToolOutcome:
+        services: TurnServices = _NO_SERVICES,
+    ) -> ToolResult:
         """Run one call; whatever a model wrote ends in an outcome, only cancellation passes through.
 
         Args:
@@ -114,40 +116,46 @@ class ToolRegistry:
         started = time.perf_counter()
         tool = self._find(call.name, names)
         error: str | None = None
-        cost = _NOTHING
+        cost = _NO_COST
         try:
             if tool is None:
-                raise self._unknown(names)
-            made = await self._run(tool, call, services)
-            raw, cost, untrusted = made.text, made.cost_usd, tool.untrusted
+                raise self._unknown_tool(names)
+            output = await self._run(tool, call, services)
+            text, cost, untrusted = output.text, output.cost_usd, tool.untrusted
         except ToolError as failure:
-            raw, error, untrusted = str(failure), failure.kind, failure.outside
-        content, cut = readable(raw)
-        ms = (time.perf_counter() - started) * 1000
-        return ToolOutcome(
-            error is None, content, ms, untrusted=untrusted, cut=cut, error=error, cost_usd=cost
+            text, error, untrusted = str(failure), failure.kind, failure.untrusted
+        content, truncated = truncate(text)
+        duration_ms = (time.perf_counter() - started) * 1000
+        return ToolResult(
+            error is None,
+            content,
+            duration_ms,
+            untrusted=untrusted,
+            truncated=truncated,
+            error=error,
+            cost_usd=cost,
         )
 
     def _find(self, name: str, names: Collection[str] | None) -> Tool[Any] | None:
         if (tool := self._tools.get(name)) is not None:
             return tool if names is None or name in names else None
-        for toolbox in self._toolboxes:
-            if (tool := toolbox.tools().get(name)) is not None:
-                return tool if names is None or name in names or toolbox.name in names else None
+        for source in self._sources:
+            if (tool := source.tools().get(name)) is not None:
+                return tool if names is None or name in names or source.name in names else None
         return None
 
-    def _unknown(self, names: Collection[str] | None) -> ToolError:
+    def _unknown_tool(self, names: Collection[str] | None) -> ToolError:
         available = [spec.name for spec in self.specs(names)]
-        listed = ", ".join(available[:_MOST_LISTED]) or "none"
+        listed = ", ".join(available[:_MAX_LISTED]) or "none"
         return ToolError(f"There is no such tool. Available: {listed}.", kind="unknown_tool")
 
-    async def _run(self, tool: Tool[Any], call: ToolCall, services: TurnServices) -> Made:
+    async def _run(self, tool: Tool[Any], call: ToolCall, services: TurnServices) -> ToolOutput:
         arguments = parse_arguments(tool, call.arguments)
         try:
             async with asyncio.timeout(tool.timeout_seconds):
                 if isinstance(tool, TurnTool):
-                    return await tool.run_for(arguments, services)
-                return Made(str(await tool.run(arguments)), _NOTHING)
+                    return await tool.run_in_turn(arguments, services)
+                return ToolOutput(str(await tool.run(arguments)), _NO_COST)
         except TimeoutError:
             raise ToolError(
                 f"The tool {tool.name} did not finish within {tool.timeout_seconds:g} seconds; ask for less.",
@@ -161,7 +169,7 @@ class ToolRegistry:
             raise ToolError(f"The tool {tool.name} failed; go on without it.", kind="crashed") from error
 
 
-def _check(names: list[str], config: ToolsConfig) -> None:
+def _check_names(names: list[str], config: ToolsConfig) -> None:
     known = [*TOOLS, *config.mcp]
     unknown = [
         name for name in names if name not in TOOLS and name.partition(MCP_SEPARATOR)[0] not in config.mcp
@@ -171,27 +179,29 @@ def _check(names: list[str], config: ToolsConfig) -> None:
             f"tools.enabled names {', '.join(map(repr, unknown))}, which this gateway does not have; "
             f"it has {', '.join(sorted(known))}."
         )
-    if twice := [name for name in config.mcp if name in TOOLS]:
-        raise ToolConfigurationError(f"tools.mcp: {twice[0]!r} is the name of a tool of the gateway's own.")
+    if duplicates := [name for name in config.mcp if name in TOOLS]:
+        raise ToolConfigurationError(
+            f"tools.mcp.server: {duplicates[0]!r} is the name of a tool of the gateway's own."
+        )
 
 
-def _toolboxes(names: list[str], config: ToolsConfig) -> tuple[Toolbox, ...]:
+def _build_sources(names: list[str], config: ToolsConfig) -> tuple[ToolSource, ...]:
     """A toolbox for each MCP server that is enabled, whole or by single tools."""
     if not config.mcp:
         return ()
-    from gateway.tools.mcp import McpServer  # half a second of imports, for those who have a server
+    from gateway.tools.mcp.server import McpServer  # half a second of imports, for those who have a server
 
-    chosen: list[Toolbox] = []
+    sources: list[ToolSource] = []
     for name, server in config.mcp.items():
-        single = frozenset(n for n in names if n.startswith(name + MCP_SEPARATOR))
+        selected = frozenset(n for n in names if n.startswith(name + MCP_SEPARATOR))
         if name in names:
-            chosen.append(McpServer(name, server))
-        elif single:
-            chosen.append(McpServer(name, server, only=single))
-    return tuple(chosen)
+            sources.append(McpServer(name, server))
+        elif selected:
+            sources.append(McpServer(name, server, enabled_names=selected))
+    return tuple(sources)
 
 
-def _load(name: str) -> type[Tool[Any]]:
+def _load_class(name: str) -> type[Tool[Any]]:
     module, attribute = TOOLS[name]
     tool: type[Tool[Any]] = getattr(import_module(module), attribute)
     return tool
@@ -200,26 +210,28 @@ def _load(name: str) -> type[Tool[Any]]:
 def parse_arguments(tool: Tool[Any], text: str) -> ToolArguments:
     """The arguments as the tool's own type; ToolError, a sentence for the model, if they do not fit."""
     if len(text) > MAX_ARGUMENT_CHARACTERS:
-        raise _misfit(f"The arguments are longer than {MAX_ARGUMENT_CHARACTERS} characters.")
+        raise _invalid_arguments(f"The arguments are longer than {MAX_ARGUMENT_CHARACTERS} characters.")
     try:
         # A model that has nothing to say often sends nothing at all.
         values = json.loads(text) if text.strip() else {}
     except (ValueError, RecursionError):
-        raise _misfit("The arguments are not valid JSON; send one JSON object.") from None
+        raise _invalid_arguments("The arguments are not valid JSON; send one JSON object.") from None
     if not isinstance(values, dict):
-        raise _misfit("The arguments must be one JSON object.")
+        raise _invalid_arguments("The arguments must be one JSON object.")
     try:
         arguments: ToolArguments = tool.arguments.model_validate(values)
     except ValidationError as error:
-        raise _misfit(f"The arguments do not fit {tool.name}: {_complaints(error)}.") from None
+        raise _invalid_arguments(
+            f"The arguments do not fit {tool.name}: {_describe_errors(error)}."
+        ) from None
     return arguments
 
 
-def _misfit(sentence: str) -> ToolError:
+def _invalid_arguments(sentence: str) -> ToolError:
     return ToolError(sentence, kind="bad_arguments")
 
 
-def _complaints(error: ValidationError) -> str:
+def _describe_errors(error: ValidationError) -> str:
     """Up to three complaints with their field, without the offending values."""
-    found = error.errors(include_url=False, include_input=False, include_context=False)
-    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'arguments'}: {e['msg']}"[:200] for e in found[:3])
+    details = error.errors(include_url=False, include_input=False, include_context=False)
+    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'arguments'}: {e['msg']}"[:200] for e in details[:3])

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, async_playwright
 
-from tests.console.carried import carried_browser, carried_environment
+from tests.console.bundled_browser import bundled_browser, bundled_browser_environment
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 _ARGUMENTS = (
@@ -27,22 +27,22 @@ _ARGUMENTS = (
     "--disable-sync",
 )
 _VIOLATION = "POLICY VIOLATION"
-_WATCH = f"""
+_MONITOR_SCRIPT = f"""
 addEventListener("securitypolicyviolation", (event) =>
   console.error("{_VIOLATION}", event.violatedDirective, event.blockedURI, event.sample));
 globalThis.__ran = [];
 """
 
 
-def executable() -> tuple[str, dict[str, str]] | None:
+def find_browser() -> tuple[str, dict[str, str]] | None:
     """The browser to be used and its environment; None where there is none."""
     named = os.environ.get("CHROMIUM") or next(
         (found for name in _NAMES if (found := shutil.which(name))), None
     )
     if named is not None:
         return named, dict(os.environ)
-    carried = carried_browser()
-    return None if carried is None else (str(carried), carried_environment())
+    carried = bundled_browser()
+    return None if carried is None else (str(carried), bundled_browser_environment())
 
 
 @asynccontextmanager
@@ -58,18 +58,18 @@ async def running_browser(path: str, environment: dict[str, str]) -> AsyncIterat
 
 
 @dataclass
-class Watch:
+class PageMonitor:
     """What pages of a context did that they must not; `assert_clean` at a test's end."""
 
     host: str
     violations: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
-    foreign: list[str] = field(default_factory=list)
+    foreign_requests: list[str] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
 
     def assert_clean(self) -> None:
         assert not self.violations, self.violations
-        assert not self.foreign, self.foreign
+        assert not self.foreign_requests, self.foreign_requests
         assert not self.errors, self.errors
 
     def count(self, method: str, path: str) -> int:
@@ -83,20 +83,20 @@ class Watch:
         self.requests.append(request)
         address = urlsplit(request.url)
         if address.scheme in ("http", "https", "ws", "wss") and address.netloc != self.host:
-            self.foreign.append(request.url)
+            self.foreign_requests.append(request.url)
 
 
 @asynccontextmanager
-async def watched(
+async def monitored_context(
     browser: Browser, url: str, **options: object
-) -> AsyncIterator[tuple[BrowserContext, Watch]]:
+) -> AsyncIterator[tuple[BrowserContext, PageMonitor]]:
     """A fresh browser profile at a gateway's address; its end asserts that nothing forbidden was done."""
     context = await browser.new_context(
         base_url=url, **{"locale": "en-US", "viewport": {"width": 1280, "height": 800}, **options}
     )
     context.set_default_timeout(20_000)
-    watch = Watch(urlsplit(url).netloc)
-    await context.add_init_script(_WATCH)
+    watch = PageMonitor(urlsplit(url).netloc)
+    await context.add_init_script(_MONITOR_SCRIPT)
     context.on("console", watch.on_console)
     context.on("request", watch.on_request)
     context.on("weberror", lambda error: watch.errors.append(str(error.error)))
@@ -128,7 +128,7 @@ async def start_session(page: Page, email: str, password: str) -> None:
     await page.get_by_label("Message", exact=True).wait_for()
 
 
-async def ask(page: Page, text: str) -> None:
+async def send_message(page: Page, text: str) -> None:
     field = page.get_by_label("Message", exact=True)
     await field.fill(text)
     await field.press("Enter")

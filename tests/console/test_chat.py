@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
 
-from tests.console.browser import Watch, ask, sign_in, watched
-from tests.gateway_server import PASSWORD, Gateway, Person
-from tests.tcp_proxy import TcpProxy, tcp_proxy
-from tests.upstreams.openai_server import OpenAIUpstream, Reply, Tool
+from tests.console.browser import PageMonitor, monitored_context, send_message, sign_in
+from tests.support.gateway import PASSWORD, Account, Gateway
+from tests.support.tcp_proxy import TcpProxy, tcp_proxy
+from tests.support.upstreams.openai_server import OpenAIUpstream, Reply, Tool
 
-Profile = tuple[BrowserContext, Watch]
+Profile = tuple[BrowserContext, PageMonitor]
 # Words of several bytes, so that a piece lost or told twice shows.
 PIECES = [f"낱말{number} " for number in range(40)]
 WHOLE = "".join(PIECES).strip()
@@ -33,7 +33,7 @@ def gated(at: int) -> tuple[Reply, asyncio.Event]:
     return Reply(text=PIECES, gate=gate, gate_at=at), gate
 
 
-async def stored(gateway: Gateway, person: Person) -> list[str]:
+async def stored(gateway: Gateway, person: Account) -> list[str]:
     """The contents of the branch being read of the newest conversation."""
     listed = await gateway.http.get("/api/conversations", headers=person.headers)
     path = f"/api/conversations/{listed.json()['items'][0]['id']}"
@@ -44,7 +44,7 @@ async def stored(gateway: Gateway, person: Person) -> list[str]:
 async def test_an_answer_streams_in_and_tells_what_it_took(page: Page, upstream: OpenAIUpstream) -> None:
     reply, gate = gated(at=10)
     upstream.script(reply)
-    await ask(page, "Tell me words.")
+    await send_message(page, "Tell me words.")
     await expect(text_of(answers(page))).to_have_text("".join(PIECES[:10]).strip())
     await expect(answers(page)).to_have_attribute("aria-busy", "true")
     await expect(page.get_by_role("status").filter(has_text="The answer has begun.")).to_have_count(1)
@@ -65,27 +65,27 @@ async def test_an_answer_streams_in_and_tells_what_it_took(page: Page, upstream:
 
 
 async def test_stopping_keeps_what_came(
-    page: Page, upstream: OpenAIUpstream, gateway: Gateway, person: Person
+    page: Page, upstream: OpenAIUpstream, gateway: Gateway, person: Account
 ) -> None:
     reply, gate = gated(at=7)
     upstream.script(reply, Reply())
-    await ask(page, "Go on and on.")
+    await send_message(page, "Go on and on.")
     await expect(text_of(answers(page))).to_have_text("".join(PIECES[:7]).strip())
     await page.get_by_role("button", name="Stop").click()
     await expect(answers(page)).to_contain_text("Stopped. The text so far is kept.")
     gate.set()
     await expect(text_of(answers(page))).to_have_text("".join(PIECES[:7]).strip())
     assert (await stored(gateway, person))[1] == "".join(PIECES[:7])
-    await ask(page, "And now?")
+    await send_message(page, "And now?")
     await expect(text_of(answers(page).nth(1))).to_have_text("Hello, world!")
 
 
 async def test_a_reload_in_the_middle_takes_the_answer_up_without_a_letter_twice_or_lost(
-    profile: Profile, page: Page, upstream: OpenAIUpstream, gateway: Gateway, person: Person
+    profile: Profile, page: Page, upstream: OpenAIUpstream, gateway: Gateway, person: Account
 ) -> None:
     reply, gate = gated(at=15)
     upstream.script(reply)
-    await ask(page, "Tell me words.")
+    await send_message(page, "Tell me words.")
     await expect(text_of(answers(page))).to_have_text("".join(PIECES[:15]).strip())
     await page.reload()
     await expect(text_of(answers(page))).to_have_text("".join(PIECES[:15]).strip())
@@ -98,22 +98,22 @@ async def test_a_reload_in_the_middle_takes_the_answer_up_without_a_letter_twice
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def proxied(
-    browser: Browser, gateway: Gateway, person: Person
-) -> AsyncIterator[tuple[Page, Watch, TcpProxy]]:
+    browser: Browser, gateway: Gateway, person: Account
+) -> AsyncIterator[tuple[Page, PageMonitor, TcpProxy]]:
     """A tab whose wire to the gateway can be cut."""
-    async with tcp_proxy(gateway.url) as proxy, watched(browser, proxy.url) as (context, watch):
+    async with tcp_proxy(gateway.url) as proxy, monitored_context(browser, proxy.url) as (context, watch):
         page = await context.new_page()
         await sign_in(page, person.email, PASSWORD)
         yield page, watch, proxy
 
 
 async def test_cut_wires_are_taken_up_behind_the_last_event(
-    proxied: tuple[Page, Watch, TcpProxy], upstream: OpenAIUpstream, gateway: Gateway, person: Person
+    proxied: tuple[Page, PageMonitor, TcpProxy], upstream: OpenAIUpstream, gateway: Gateway, person: Account
 ) -> None:
     page, watch, proxy = proxied
     reply, gate = gated(at=15)
     upstream.script(reply)
-    await ask(page, "Tell me words.")
+    await send_message(page, "Tell me words.")
     await expect(text_of(answers(page))).to_have_text("".join(PIECES[:15]).strip())
     for _ in range(2):
         async with page.expect_request(lambda one: "/api/chat/stream/" in one.url) as resumed:
@@ -131,11 +131,11 @@ async def test_cut_wires_are_taken_up_behind_the_last_event(
 
 
 async def test_a_question_that_is_not_taken_goes_back_into_the_field(
-    proxied: tuple[Page, Watch, TcpProxy],
+    proxied: tuple[Page, PageMonitor, TcpProxy],
 ) -> None:
     page, _, proxy = proxied
     await proxy.stop()
-    await ask(page, "Is anybody there?")
+    await send_message(page, "Is anybody there?")
     await expect(page.get_by_role("main").get_by_role("alert")).to_contain_text("cannot be reached")
     await expect(page.get_by_label("Message", exact=True)).to_have_value("Is anybody there?")
     await proxy.start()
@@ -145,12 +145,12 @@ async def test_answers_and_questions_have_versions_to_go_through(
     page: Page, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(*(Reply(text=[text]) for text in ("first", "again", "follow", "edited")))
-    await ask(page, "One?")
+    await send_message(page, "One?")
     await expect(text_of(answers(page))).to_have_text(["first"])
     await page.get_by_role("button", name="Answer again").click()
     await expect(text_of(answers(page))).to_have_text(["again"])
     await expect(page.get_by_text("Version 2 of 2")).to_be_attached()
-    await ask(page, "More?")
+    await send_message(page, "More?")
     await expect(text_of(answers(page))).to_have_text(["again", "follow"])
 
     await answers(page).first.get_by_role("button", name="Previous version").click()
@@ -214,7 +214,7 @@ async def test_enter_while_a_syllable_is_composed_does_not_send_it(
 async def test_tools_show_what_was_asked_and_said_as_it_happens(page: Page, upstream: OpenAIUpstream) -> None:
     reply, gate = gated(at=1)
     upstream.script(Reply(text=(), tools=[Tool("calculator", ('{"expression":', '"6*7"}'))]), reply)
-    await ask(page, "What is 6 times 7?")
+    await send_message(page, "What is 6 times 7?")
     step = answers(page).locator("summary", has_text="Calculator")
     await step.click()
     await expect(answers(page)).to_contain_text('"expression": "6*7"')
@@ -233,7 +233,7 @@ async def test_thoughts_and_results_of_tools_are_there_after_a_reload(
         ),
         Reply(text=("It is 42.",)),
     )
-    await ask(page, "What is 6 * 7?")
+    await send_message(page, "What is 6 * 7?")
     await expect(text_of(answers(page))).to_have_text("It is 42.")
     await page.reload()
     await expect(text_of(answers(page))).to_have_text("It is 42.")
@@ -249,7 +249,7 @@ async def test_tools_that_are_switched_off_are_not_offered(page: Page, upstream:
     await page.get_by_role("button", name="All tools").click()
     await page.get_by_role("checkbox", name="Calculator").uncheck()
     await page.keyboard.press("Escape")
-    await ask(page, "What is 6 times 7?")
+    await send_message(page, "What is 6 times 7?")
     await expect(text_of(answers(page))).to_have_text("Hello, world!")
     offered = [tool["function"]["name"] for tool in upstream.calls[-1].body.get("tools", [])]
     assert offered == ["current_time"]
@@ -269,7 +269,7 @@ async def test_instructions_and_model_belong_to_the_conversation(
     await page.get_by_role("button", name="Instructions").click()
     await page.get_by_role("dialog").get_by_label("Instructions").fill("Answer in rhyme.")
     await page.get_by_role("button", name="Save").click()
-    await ask(page, "Hello")
+    await send_message(page, "Hello")
     await expect(text_of(answers(page))).to_have_text("Hello, world!")
     assert upstream.calls[-1].body["messages"][0]["content"].startswith("Answer in rhyme.")
     await page.reload()
@@ -280,7 +280,7 @@ async def test_instructions_and_model_belong_to_the_conversation(
 
 async def test_what_breaks_half_way_keeps_its_text_and_says_so(page: Page, upstream: OpenAIUpstream) -> None:
     upstream.script(Reply(text=PIECES, fault="reset", after=5))
-    await ask(page, "Break.")
+    await send_message(page, "Break.")
     await expect(page.get_by_role("alert")).to_contain_text("The answer failed.")
     await expect(text_of(answers(page))).to_have_text("".join(PIECES[:5]).strip())
     await page.reload()
@@ -292,7 +292,7 @@ async def test_scrolling_up_lets_go_and_the_end_holds_on_again(page: Page, upstr
     gate = asyncio.Event()
     lines = [f"Line {number}\n\n" for number in range(120)]
     upstream.script(Reply(text=lines, gate=gate, gate_at=60))
-    await ask(page, "Many lines.")
+    await send_message(page, "Many lines.")
     await expect(page.get_by_text("Line 59", exact=True)).to_be_in_viewport()
     await text_of(answers(page)).hover()
     await page.mouse.wheel(0, -300)
@@ -308,10 +308,10 @@ async def test_scrolling_up_lets_go_and_the_end_holds_on_again(page: Page, upstr
 
 async def test_conversations_are_found_renamed_and_deleted(page: Page, upstream: OpenAIUpstream) -> None:
     upstream.script(Reply(text=["A heron."]), Reply(text=["A whale."]))
-    await ask(page, "Which bird?")
+    await send_message(page, "Which bird?")
     await expect(text_of(answers(page))).to_have_text("A heron.")
     await page.get_by_role("button", name="New chat").click()
-    await ask(page, "Which fish?")
+    await send_message(page, "Which fish?")
     await expect(text_of(answers(page))).to_have_text("A whale.")
     side = page.get_by_role("navigation", name="Conversations")
     await expect(side.get_by_role("listitem")).to_have_count(2)
@@ -334,11 +334,11 @@ async def test_conversations_are_found_renamed_and_deleted(page: Page, upstream:
 
 
 async def test_a_search_shows_the_place_and_opens_the_conversation_there(
-    page: Page, upstream: OpenAIUpstream, gateway: Gateway, person: Person
+    page: Page, upstream: OpenAIUpstream, gateway: Gateway, person: Account
 ) -> None:
     lines = [f"Line {number} of the herbarium.\n\n" for number in range(80)]
     upstream.script(Reply(text=[*lines[:10], "A rare bellflower grows here.\n\n", *lines[10:]]), Reply())
-    await ask(page, "Which plants are there?")
+    await send_message(page, "Which plants are there?")
     await expect(page.get_by_text("Line 79 of the herbarium.")).to_be_in_viewport()
     await page.get_by_role("button", name="New chat").click()
     await page.get_by_role("searchbox").fill("BELLFLOWER grows")
@@ -361,7 +361,7 @@ async def test_a_place_in_another_branch_is_opened_with_its_branch(
     page: Page, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(text=["A cormorant."]), Reply(text=["A swan."]))
-    await ask(page, "Which bird?")
+    await send_message(page, "Which bird?")
     await expect(text_of(answers(page))).to_have_text("A cormorant.")
     await page.get_by_role("button", name="Answer again").click()
     await expect(text_of(answers(page))).to_have_text("A swan.")
@@ -374,7 +374,7 @@ async def test_a_place_in_another_branch_is_opened_with_its_branch(
 
 
 async def test_all_of_it_works_by_keyboard_alone(
-    profile: Profile, gateway: Gateway, person: Person, upstream: OpenAIUpstream
+    profile: Profile, gateway: Gateway, person: Account, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(text=["one"]), Reply(text=["two"]))
     page = await profile[0].new_page()

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.console.browser import ask, watched
-from tests.serving import Served
+from tests.console.browser import monitored_context, send_message
+from tests.support.gateway_process import GatewayProcess
 
 # A question that leaves even a small model something to say, for a reload in the middle of it.
 QUESTION = "Write three sentences about a bird."
@@ -16,9 +16,9 @@ QUESTION = "Write three sentences about a bird."
 
 @pytest.mark.timeout(180)  # the model counts on the CPU, which tests in other processes use as well
 async def test_a_newcomer_signs_up_asks_reloads_and_reads_on(browser: Browser, tmp_path: Path) -> None:
-    with Served("--data-dir", str(tmp_path / "data"), cwd=tmp_path) as served:
-        served.banner()
-        async with watched(browser, served.address) as (context, _):
+    with GatewayProcess("--data-dir", str(tmp_path / "data"), cwd=tmp_path) as served:
+        served.wait_for_banner()
+        async with monitored_context(browser, served.address) as (context, _):
             page = await context.new_page()
             await page.goto("/sign-up")
             await page.get_by_label("E-mail address").fill("ada@example.org")
@@ -27,7 +27,7 @@ async def test_a_newcomer_signs_up_asks_reloads_and_reads_on(browser: Browser, t
             await expect(page.get_by_role("region", name="A small model on this machine")).to_be_visible()
             await page.get_by_text("Connect a better one").click()
             await expect(page.get_by_text("OPENAI_API_KEY=sk-…")).to_be_visible()
-            await ask(page, QUESTION)
+            await send_message(page, QUESTION)
             answer = page.get_by_role("article", name="Answer")
             await expect(answer.locator(".markdown")).not_to_be_empty(timeout=60_000)
             await page.reload()

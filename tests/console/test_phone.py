@@ -8,23 +8,23 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, expect
 
-from tests.console.browser import Watch, watched
-from tests.gateway_server import PASSWORD, Gateway, Person
-from tests.upstreams.openai_server import OpenAIUpstream, Reply
+from tests.console.browser import PageMonitor, monitored_context
+from tests.support.gateway import PASSWORD, Account, Gateway
+from tests.support.upstreams.openai_server import OpenAIUpstream, Reply
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def phone(browser: Browser, gateway: Gateway) -> AsyncIterator[tuple[Page, Watch]]:
+async def phone(browser: Browser, gateway: Gateway) -> AsyncIterator[tuple[Page, PageMonitor]]:
     """A phone's browser on the sign-in page."""
-    async with watched(browser, gateway.url, **PHONE) as (context, watch):
+    async with monitored_context(browser, gateway.url, **PHONE) as (context, watch):
         page = await context.new_page()
         await page.goto("/sign-in")
         yield page, watch
 
 
-async def sign_in_by_touch(page: Page, person: Person) -> None:
+async def sign_in_by_touch(page: Page, person: Account) -> None:
     await page.get_by_label("E-mail address").tap()
     await page.keyboard.type(person.email)
     await page.get_by_label("Password").tap()
@@ -47,7 +47,7 @@ async def choose(page: Page, drawer: Locator, button: str, item: str, role: str 
 
 
 async def test_twelve_questions_and_every_menu_of_the_drawer_by_touch(
-    phone: tuple[Page, Watch], person: Person, upstream: OpenAIUpstream
+    phone: tuple[Page, PageMonitor], person: Account, upstream: OpenAIUpstream
 ) -> None:
     page, watch = phone
     await sign_in_by_touch(page, person)
@@ -83,7 +83,7 @@ async def test_twelve_questions_and_every_menu_of_the_drawer_by_touch(
 
 
 async def test_a_conversation_is_deleted_and_its_refusal_seen_in_the_drawer(
-    phone: tuple[Page, Watch], person: Person, upstream: OpenAIUpstream
+    phone: tuple[Page, PageMonitor], person: Account, upstream: OpenAIUpstream
 ) -> None:
     page, _ = phone
     await sign_in_by_touch(page, person)
@@ -108,7 +108,7 @@ async def test_a_conversation_is_deleted_and_its_refusal_seen_in_the_drawer(
 
 @pytest.mark.parametrize("opener", ["Model: Auto", "All tools"])
 async def test_lists_of_the_field_open_where_they_can_be_tapped(
-    opener: str, phone: tuple[Page, Watch], person: Person
+    opener: str, phone: tuple[Page, PageMonitor], person: Account
 ) -> None:
     page, _ = phone
     await sign_in_by_touch(page, person)
@@ -122,7 +122,9 @@ async def test_lists_of_the_field_open_where_they_can_be_tapped(
         await expect(page.get_by_role("combobox", name="Model: mock")).to_be_visible()
 
 
-async def test_escape_closes_the_menu_before_the_drawer(phone: tuple[Page, Watch], person: Person) -> None:
+async def test_escape_closes_the_menu_before_the_drawer(
+    phone: tuple[Page, PageMonitor], person: Account
+) -> None:
     page, _ = phone
     await sign_in_by_touch(page, person)
     drawer = await drawer_of(page)

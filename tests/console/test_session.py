@@ -9,11 +9,11 @@ from uuid import uuid4
 
 from playwright.async_api import BrowserContext, Page, Route, expect
 
-from tests.console.browser import Watch, sign_in
-from tests.gateway_server import PASSWORD, Gateway, Person, promote
+from tests.console.browser import PageMonitor, sign_in
+from tests.support.gateway import PASSWORD, Account, Gateway, set_role
 
 REFRESH = "/api/auth/session/refresh"
-Profile = tuple[BrowserContext, Watch]
+Profile = tuple[BrowserContext, PageMonitor]
 _STORED = """async () => {
   const databases = await indexedDB.databases();
   const caches_ = "caches" in globalThis ? await caches.keys() : [];
@@ -59,7 +59,7 @@ async def test_who_signs_up_is_signed_in_and_no_token_is_where_a_script_could_fi
             assert "cookie" not in await request.all_headers()
 
 
-async def test_a_wrong_password_is_said_plainly(profile: Profile, person: Person) -> None:
+async def test_a_wrong_password_is_said_plainly(profile: Profile, person: Account) -> None:
     page = await profile[0].new_page()
     await page.goto("/")
     await page.get_by_label("E-mail address").fill(person.email)
@@ -69,7 +69,7 @@ async def test_a_wrong_password_is_said_plainly(profile: Profile, person: Person
 
 
 async def test_a_quick_sign_in_is_not_ended_by_the_slow_answer_of_the_first_refresh(
-    profile: Profile, person: Person
+    profile: Profile, person: Account
 ) -> None:
     context, watch = profile
     page = await context.new_page()
@@ -94,7 +94,7 @@ async def test_a_quick_sign_in_is_not_ended_by_the_slow_answer_of_the_first_refr
 
 
 async def test_a_browser_that_knows_it_has_no_session_asks_for_none(
-    profile: Profile, page: Page, person: Person
+    profile: Profile, page: Page, person: Account
 ) -> None:
     watch = profile[1]
     await page.get_by_role("button", name="@example.org").click()
@@ -144,7 +144,7 @@ async def test_tabs_whose_token_runs_out_share_one_refresh(profile: Profile, pag
 
 
 async def test_signing_out_ends_the_session_in_every_tab(
-    profile: Profile, page: Page, gateway: Gateway, person: Person
+    profile: Profile, page: Page, gateway: Gateway, person: Account
 ) -> None:
     context, _ = profile
     other = await context.new_page()
@@ -161,7 +161,7 @@ async def test_signing_out_ends_the_session_in_every_tab(
 
 
 async def test_signing_out_everywhere_ends_other_sessions_too(
-    page: Page, gateway: Gateway, person: Person
+    page: Page, gateway: Gateway, person: Account
 ) -> None:
     await page.goto("/account/sessions")
     await page.get_by_role("button", name="Sign out everywhere").click()
@@ -172,7 +172,7 @@ async def test_signing_out_everywhere_ends_other_sessions_too(
 
 
 async def test_a_forgotten_password_is_set_anew_by_the_mails_link(
-    profile: Profile, gateway: Gateway, person: Person
+    profile: Profile, gateway: Gateway, person: Account
 ) -> None:
     page = await profile[0].new_page()
     await page.goto("/forgot")
@@ -197,7 +197,7 @@ async def test_administration_is_for_administrators(profile: Profile, page: Page
     assert not any("/api/admin" in request.url for request in watch.requests)
 
     admin = await gateway.sign_up()
-    await promote(gateway, admin)
+    await set_role(gateway, admin)
     await page.get_by_role("navigation", name="Conversations").wait_for()
     await page.evaluate("fetch('/api/auth/session', {method: 'DELETE', headers: {'x-gateway-console': '1'}})")
     await page.context.clear_cookies()

@@ -11,12 +11,12 @@ import pytest
 
 from gateway.core.exceptions import ContentBlocked, UpstreamBroken
 from gateway.dialects.base import StreamEncoder
-from gateway.dialects.native import NativeEncoder
-from gateway.dialects.openai.answer import OpenAIEncoder, completion_body
+from gateway.dialects.native.stream import NativeEncoder
+from gateway.dialects.openai.chat.stream import ChatCompletionEncoder, completion_body
 from gateway.domain.events import (
     Answer,
-    Attempt,
     ChatEvent,
+    ModelCall,
     ReasoningDelta,
     Receipt,
     RouteChosen,
@@ -30,7 +30,7 @@ from gateway.domain.events import (
     TurnStarted,
 )
 from gateway.domain.messages import ToolCall
-from gateway.domain.usage import Usage
+from gateway.domain.money import Usage
 
 WHEN = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
@@ -46,7 +46,7 @@ NATIVE_USAGE = {
 
 
 def an_answer(**fields: Any) -> Answer:
-    attempt = Attempt("small", "up", "ok", 12.5, USED, Decimal("0.000007"))
+    attempt = ModelCall("small", "up", "ok", 12.5, USED, Decimal("0.000007"))
     values: dict[str, Any] = {
         "request_id": "req_1",
         "content": "Hi é",
@@ -144,14 +144,14 @@ def test_the_native_stream_to_the_letter() -> None:
 
 
 def test_openais_stream_to_the_letter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.dialects.openai.answer.time.time", lambda: 1_700_000_000.9)
+    monkeypatch.setattr("gateway.dialects.openai.chat.stream.time.time", lambda: 1_700_000_000.9)
     head = '"id":"chatcmpl-req_1","object":"chat.completion.chunk","created":1700000000,"model":"small"'
 
     def chunk(delta: str, finish: str = "null") -> str:
         choice = f'{{"index":0,"delta":{delta},"logprobs":null,"finish_reason":{finish}}}'
         return f'data: {{{head},"choices":[{choice}],"usage":null}}\n\n'
 
-    assert encode(OpenAIEncoder("req_1", include_usage=True), EVENTS) == (
+    assert encode(ChatCompletionEncoder("req_1", include_usage=True), EVENTS) == (
         chunk('{"role":"assistant","content":"","refusal":null}')
         + chunk('{"reasoning_content":"hm"}')
         + chunk('{"content":"Hi "}')
@@ -171,7 +171,7 @@ def test_openais_tool_call_pieces() -> None:
         ToolCallDelta(0, arguments='{"q":'),
         ToolCallDelta(0, arguments="1}"),
     ]
-    text = encode(OpenAIEncoder("req_1", include_usage=False), events)
+    text = encode(ChatCompletionEncoder("req_1", include_usage=False), events)
     deltas = [json.loads(line[6:])["choices"][0]["delta"] for line in text.split("\n\n") if line]
     assert deltas[1:] == [
         {
@@ -189,7 +189,7 @@ def test_openais_tool_call_pieces() -> None:
     ]
 
 
-@pytest.mark.parametrize("encoder", [NativeEncoder(), OpenAIEncoder("req_1", include_usage=True)])
+@pytest.mark.parametrize("encoder", [NativeEncoder(), ChatCompletionEncoder("req_1", include_usage=True)])
 def test_a_failure_ends_the_stream_with_the_error_body_and_no_end_marker(encoder: StreamEncoder) -> None:
     events: list[ChatEvent] = [
         RouteChosen("chat", 0.1, "small", "up", "Because."),
@@ -215,7 +215,7 @@ def test_a_blocked_turn_is_a_refusal_natively_and_an_error_in_openais_dialect() 
     native = encode(NativeEncoder(), events)
     assert 'event: replace\ndata: {"text":"I can\'t answer this: no.","reason":"no."}' in native
     with pytest.raises(ContentBlocked):
-        encode(OpenAIEncoder("req_1", include_usage=False), events)
+        encode(ChatCompletionEncoder("req_1", include_usage=False), events)
     with pytest.raises(ContentBlocked):
         completion_body(blocked)
 

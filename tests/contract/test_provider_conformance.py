@@ -22,8 +22,7 @@ from gateway.core.exceptions import (
     UpstreamUnauthorized,
     UpstreamUnavailable,
 )
-from gateway.domain.catalog import Catalog, ProviderConfig, Timeouts
-from gateway.domain.chat import ChatRequest, ResponseFormat, Sampling, ToolChoice, ToolSpec
+from gateway.domain.config.catalog import Catalog, ProviderConfig, Timeouts
 from gateway.domain.events import (
     Completed,
     ProviderEvent,
@@ -33,15 +32,16 @@ from gateway.domain.events import (
     VendorResponse,
 )
 from gateway.domain.messages import ImagePart, Message, TextPart, ToolCall
-from gateway.domain.usage import Usage
-from gateway.providers.chat.base import ChatProvider
-from gateway.providers.chat.http_client import upstream_client
-from gateway.providers.chat.registry import build_providers
-from tests.upstreams.anthropic_server import AnthropicUpstream
-from tests.upstreams.gemini_server import GeminiUpstream
-from tests.upstreams.http_server import Raw, Refusal, Reply, Silence, Tool, UpstreamServer
-from tests.upstreams.ollama_server import OllamaUpstream
-from tests.upstreams.openai_server import OpenAIUpstream
+from gateway.domain.money import Usage
+from gateway.domain.requests import ChatRequest, ResponseFormat, Sampling, ToolChoice, ToolSpec
+from gateway.providers.base import ChatProvider
+from gateway.providers.http.client import upstream_client
+from gateway.providers.registry import build_chat_providers
+from tests.support.upstreams.anthropic_server import AnthropicUpstream
+from tests.support.upstreams.gemini_server import GeminiUpstream
+from tests.support.upstreams.http_server import Raw, Refusal, Reply, ScriptedToolCall, Silence, UpstreamServer
+from tests.support.upstreams.ollama_server import OllamaUpstream
+from tests.support.upstreams.openai_server import OpenAIUpstream
 
 SERVERS: dict[str, type[UpstreamServer]] = {
     "openai": OpenAIUpstream,
@@ -86,7 +86,7 @@ def question(text: str = "Say hello.", **fields: object) -> ChatRequest:
 def build(kind: str, url: str, http: httpx.AsyncClient, **timeouts: float) -> ChatProvider:
     config = ProviderConfig(type=kind, base_url=url, api_key="test-key")  # type: ignore[arg-type]
     catalog = Catalog(providers={"it": config}, timeouts=Timeouts(**timeouts))
-    return build_providers(catalog, http, "")["it"]
+    return build_chat_providers(catalog, http, "")["it"]
 
 
 @pytest.fixture(params=sorted(SERVERS))
@@ -200,7 +200,10 @@ async def test_reasoning_is_kept_apart_from_the_answer(door: Door, incremental: 
 
 @pytest.mark.parametrize("incremental", [True, False])
 async def test_parallel_tool_calls_are_assembled_in_order(door: Door, incremental: bool) -> None:
-    tools = [Tool("calculator", ('{"terms"', ': {"a": ', "1}}")), Tool("clock", ("{}",), id="call_2")]
+    tools = [
+        ScriptedToolCall("calculator", ('{"terms"', ': {"a": ', "1}}")),
+        ScriptedToolCall("clock", ("{}",), id="call_2"),
+    ]
     door.up.script(Reply(text=("One moment.",), tools=tools, finish="tool_calls"))
     events = await door.ask(tools=(CALCULATOR, CLOCK), incremental=incremental)
     calls = {i: (name, json.loads(arguments)) for i, (name, arguments) in calls_of(events).items()}
@@ -212,7 +215,7 @@ async def test_parallel_tool_calls_are_assembled_in_order(door: Door, incrementa
 
 @pytest.mark.parametrize("incremental", [True, False])
 async def test_a_tool_call_without_any_text_is_an_answer(door: Door, incremental: bool) -> None:
-    door.up.script(Reply(text=(), tools=[Tool("clock", ("{}",))], finish="tool_calls"))
+    door.up.script(Reply(text=(), tools=[ScriptedToolCall("clock", ("{}",))], finish="tool_calls"))
     events = await door.ask(tools=(CLOCK,), incremental=incremental)
     assert calls_of(events) == {0: ("clock", "{}")}
     assert text_of(events) == ""
@@ -389,7 +392,7 @@ async def test_a_stream_that_breaks_before_its_first_word_says_nothing(door: Doo
 
 
 async def test_a_tool_call_cut_in_the_middle_is_broken(door: Door) -> None:
-    tool = Tool("calculator", ('{"terms"', ': {"a": ', "1}}"))
+    tool = ScriptedToolCall("calculator", ('{"terms"', ': {"a": ', "1}}"))
     door.up.script(Reply(text=("Wait.",), tools=[tool], finish="tool_calls", fault="cut", after=3))
     with pytest.raises(UpstreamBroken):
         await door.ask(tools=(CALCULATOR,))
@@ -479,13 +482,13 @@ async def test_a_provider_serves_on_after_every_kind_of_failure(door: Door) -> N
 
 
 async def test_a_check_tells_a_server_that_answers_from_one_that_does_not(door: Door) -> None:
-    assert (await door.provider.check()).reachable
+    assert (await door.provider.check_health()).reachable
     door.up.script(Refusal(401))
-    refused = await door.provider.check()
+    refused = await door.provider.check_health()
     assert not refused.reachable
     assert "credentials" in refused.detail
     door.up.script(Refusal(500))
-    assert not (await door.provider.check()).reachable
+    assert not (await door.provider.check_health()).reachable
     await door.up.stop()
-    assert not (await door.provider.check()).reachable
+    assert not (await door.provider.check_health()).reachable
     assert door.up.calls == []

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import descendants, still_living
-from tests.serving import Served, run_gateway
+from tests.support.gateway_process import GatewayProcess, run_gateway
+from tests.support.processes import descendants, wait_ended
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -34,8 +34,8 @@ def line_after(label: str, text: str) -> str:
 
 def test_from_an_empty_folder_to_a_kill_and_back(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    with Served("--data-dir", str(data), cwd=tmp_path) as served:
-        first = served.banner()
+    with GatewayProcess("--data-dir", str(data), cwd=tmp_path) as served:
+        first = served.wait_for_banner()
         key = line_after("API key", first)
         assert line_after("admin e-mail", first) == "admin@gateway.localhost"
         assert f"curl -N {served.address}/v1/chat/completions" in first
@@ -65,24 +65,24 @@ def test_from_an_empty_folder_to_a_kill_and_back(tmp_path: Path) -> None:
         family = descendants(served.pid)
         assert len(family) > 6
         assert served.stop(signal.SIGTERM) == 0
-        assert still_living(family, 0) == set()
+        assert wait_ended(family, 0) == set()
     assert stat.S_IMODE((data / "jwt_secret").stat().st_mode) == 0o600
 
-    with Served("--data-dir", str(data), "--workers", "2", cwd=tmp_path) as served:
-        later = served.banner()
+    with GatewayProcess("--data-dir", str(data), "--workers", "2", cwd=tmp_path) as served:
+        later = served.wait_for_banner()
         assert "admin password:" not in later
         assert "gw_" not in later
         assert get(f"{served.address}/v1/models", key)[0] == 200
         family = descendants(served.pid)
         served.stop(signal.SIGKILL)
-        assert still_living(family) == set()
+        assert wait_ended(family) == set()
 
-    with Served("--data-dir", str(data), cwd=tmp_path) as served:
-        served.banner()
+    with GatewayProcess("--data-dir", str(data), cwd=tmp_path) as served:
+        served.wait_for_banner()
         assert get(f"{served.address}/v1/models", key)[0] == 200
         family = descendants(served.pid)
         assert served.stop(signal.SIGINT) in (0, 130)
-        assert still_living(family, 0) == set()
+        assert wait_ended(family, 0) == set()
         assert "Traceback" not in served.output + served.errors
 
 
@@ -91,8 +91,8 @@ def test_given_engines_are_used_and_nothing_is_embedded(
 ) -> None:
     given = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "GENERATOR_MODE": "mock"}
     data = tmp_path / "data"
-    with Served("--data-dir", str(data), cwd=tmp_path, **given) as served:
-        served.banner()
+    with GatewayProcess("--data-dir", str(data), cwd=tmp_path, **given) as served:
+        served.wait_for_banner()
         assert get(f"{served.address}/health/ready")[0] == 200
         assert descendants(served.pid) == set()
         assert served.stop(signal.SIGTERM) == 0

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines import execute, url_of
-from tests.serving import run_gateway
+from tests.support.engines import database_url_for, execute_on_server
+from tests.support.gateway_process import run_gateway
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -17,9 +17,9 @@ pytestmark = pytest.mark.timeout(120)
 @pytest.fixture
 def empty_database() -> Iterator[str]:
     name = f"gateway_doctor_{secrets.token_hex(4)}"
-    execute(f'CREATE DATABASE "{name}"')
-    yield url_of(name)
-    execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    execute_on_server(f'CREATE DATABASE "{name}"')
+    yield database_url_for(name)
+    execute_on_server(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 def test_doctor_says_what_is_missing_until_it_is_mended(

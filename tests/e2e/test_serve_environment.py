@@ -11,8 +11,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.serving import Served, run_gateway
-from tests.upstreams.openai_server import OpenAIUpstream
+from tests.support.gateway_process import GatewayProcess, run_gateway
+from tests.support.upstreams.openai_server import OpenAIUpstream
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
 
@@ -43,8 +43,8 @@ async def http(
     base = llama.url.removesuffix("/v1")
     named = f"llama={base};mock=mock://local;gpt=litellm://gpt-4o-mini;bad=mock://fail;worse=mock://fail"
     given = {**ENVIRONMENT, "GATEWAY_UPSTREAMS": named}
-    with Served("--data-dir", str(folder / "data"), cwd=folder, **given) as served:
-        await asyncio.to_thread(served.banner)
+    with GatewayProcess("--data-dir", str(folder / "data"), cwd=folder, **given) as served:
+        await asyncio.to_thread(served.wait_for_banner)
         headers = {"authorization": f"Bearer {KEY}"}
         async with httpx.AsyncClient(base_url=served.address, headers=headers, timeout=30) as client:
             yield client

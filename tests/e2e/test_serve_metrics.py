@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
 from gateway.core.database import create_engine
-from tests.serving import Served
+from tests.support.gateway_process import GatewayProcess
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -134,8 +134,8 @@ async def world(clean_database: str, clean_redis: str, tmp_path: Path) -> AsyncI
         "LOG_LEVEL": "WARNING",
     }
     data = tmp_path / "data"
-    with Served("--workers", "2", "--data-dir", str(data), cwd=tmp_path, **given) as served:
-        banner = await asyncio.to_thread(served.banner)
+    with GatewayProcess("--workers", "2", "--data-dir", str(data), cwd=tmp_path, **given) as served:
+        banner = await asyncio.to_thread(served.wait_for_banner)
         key = re.search(r"^API key: (\S+)$", banner, re.MULTILINE)
         assert key is not None, banner
         body = {"email": "admin@gateway.localhost", "password": given["ADMIN_PASSWORD"]}

@@ -17,7 +17,7 @@ import httpx
 import pytest
 import yaml
 
-from tests.serving import GATEWAY, Served, gateway_environment
+from tests.support.gateway_process import GATEWAY, GatewayProcess, gateway_environment
 
 pytestmark = pytest.mark.timeout(400)
 PASSWORD = "correct horse battery staple"
@@ -74,8 +74,10 @@ async def test_every_worker_follows_a_signal_and_without_valkey_an_administrator
         "PROVIDER_CONFIG": str(path),
         "ADMIN_PASSWORD": PASSWORD,
     }
-    with Served("--workers", "2", "--data-dir", str(tmp_path / "data"), cwd=tmp_path, **given) as served:
-        gateway = Asked("", await asyncio.to_thread(served.banner))
+    with GatewayProcess(
+        "--workers", "2", "--data-dir", str(tmp_path / "data"), cwd=tmp_path, **given
+    ) as served:
+        gateway = Asked("", await asyncio.to_thread(served.wait_for_banner))
         gateway.address = served.address
         assert "first" in await gateway.models()
 

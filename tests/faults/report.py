@@ -48,12 +48,15 @@ def table(summary: dict[str, Any]) -> str:
     """Markdown: fault, times tried, what was seen."""
     lines = ["| fault | tried | what was seen |", "|---|---|---|"]
     for fault, row in summary["faults"].items():
-        parts = [*row["what"], ", ".join(_told(name, value) for name, value in row["figures"].items())]
+        parts = [
+            *row["what"],
+            ", ".join(_format_figure(name, value) for name, value in row["figures"].items()),
+        ]
         lines.append(f"| {fault} | {row['times']} | {'; '.join(filter(None, parts))} |")
     return "\n".join(lines)
 
 
-def together(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def merge_summaries(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """One summary of several: tries are added, the worst of figures stays."""
     found: dict[str, Any] = {"faults": {}, "failed": [], "skipped": []}
     for summary in summaries:
@@ -69,7 +72,7 @@ def together(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _told(name: str, value: float) -> str:
+def _format_figure(name: str, value: float) -> str:
     shown = str(int(value)) if value == int(value) else f"{value:.2f}".rstrip("0").rstrip(".")
     return _FIGURES.get(name, f"{name}: {{}}").format(shown)
 
@@ -79,7 +82,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("summaries", type=Path, nargs="+")
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args(arguments)
-    summary = together([json.loads(path.read_text(encoding="utf-8")) for path in given.summaries])
+    summary = merge_summaries([json.loads(path.read_text(encoding="utf-8")) for path in given.summaries])
     made = table(summary)
     print(made)  # whoever ran it wants to see it
     for kind in ("failed", "skipped"):

@@ -17,7 +17,7 @@ import pytest
 PROPERTY = "fault"
 
 
-class Seen(Protocol):
+class RecordFault(Protocol):
     def __call__(self, fault: str, *, times: int, what: str, **figures: float) -> None:
         """Note for the table: the matrix's row, how often it was tried here, what came of it.
 
@@ -26,7 +26,7 @@ class Seen(Protocol):
 
 
 @pytest.fixture
-def seen(record_property: Callable[[str, object], None]) -> Seen:
+def seen(record_property: Callable[[str, object], None]) -> RecordFault:
     def note(fault: str, *, times: int, what: str, **figures: float) -> None:
         record_property(PROPERTY, {"fault": fault, "times": times, "what": what, "figures": figures})
 

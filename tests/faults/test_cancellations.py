@@ -12,10 +12,18 @@ from uuid import UUID
 import pytest
 
 from gateway.core.exceptions import Unavailable
-from tests.faults.stage import Caller, Stage, complete, connections_are_back, containers, hear, stage
-from tests.faults.summary import Seen
-from tests.gateway_server import Gateway
-from tests.upstreams.http_server import Reply
+from tests.faults.summary import RecordFault
+from tests.support.gateway import Gateway
+from tests.support.two_worker_stage import (
+    Caller,
+    TwoWorkerStage,
+    create_completion,
+    local_workers,
+    send_request,
+    two_worker_stage,
+    wait_pools_idle,
+)
+from tests.support.upstreams.http_server import Reply
 
 ROW = "200 cancellations behind a delaying proxy"
 DELAY = 0.004  # seconds each way; a call takes a few round trips
@@ -46,13 +54,13 @@ async def _cancel_some(
 
 @pytest.mark.parametrize("fewest", [30, pytest.param(200, marks=pytest.mark.slow)])
 async def test_no_answer_of_valkey_or_postgresql_reaches_another_account(
-    database_url: str, redis_url: str, tmp_path: Path, fewest: int, seen: Seen
+    database_url: str, redis_url: str, tmp_path: Path, fewest: int, seen: RecordFault
 ) -> None:
-    async with stage(database_url, redis_url, tmp_path) as one:
-        callers = [await one.caller() for _ in range(3)]
+    async with two_worker_stage(database_url, redis_url, tmp_path) as one:
+        callers = [await one.add_caller() for _ in range(3)]
         one.database.latency = one.valkey.latency = DELAY
         draw = random.Random(6)
-        workers = containers(one)
+        workers = local_workers(one)
 
         async def ask(number: int) -> None:
             caller, worker = callers[number % 3], workers[number % 2]
@@ -64,21 +72,21 @@ async def test_no_answer_of_valkey_or_postgresql_reaches_another_account(
         for number in range(12):
             caller, worker = callers[number % 3], workers[number % 2]
             await _who_indeed(worker, caller)
-        await connections_are_back(one)
-        await one.ledgers.check()
+        await wait_pools_idle(one)
+        await one.checker.assert_consistent()
     seen(ROW, times=cancelled, what="every answer was its asker's, and every connection came back")
 
 
 @pytest.mark.slow
 async def test_no_answer_reaches_another_client_where_clients_hang_up(
-    database_url: str, redis_url: str, tmp_path: Path, seen: Seen
+    database_url: str, redis_url: str, tmp_path: Path, seen: RecordFault
 ) -> None:
-    async with stage(database_url, redis_url, tmp_path) as one:
-        callers = [await one.caller() for _ in range(3)]
+    async with two_worker_stage(database_url, redis_url, tmp_path) as one:
+        callers = [await one.add_caller() for _ in range(3)]
         one.upstream.script(Reply(pause=0.005))
         one.database.latency = one.valkey.latency = DELAY
         for number, caller in enumerate(callers):
-            await complete(one.here, caller, f"I am caller {number}")
+            await create_completion(one.first, caller, f"I am caller {number}")
 
         async def ask(number: int) -> None:
             await _over_http(one, callers, number)
@@ -86,7 +94,7 @@ async def test_no_answer_reaches_another_client_where_clients_hang_up(
         cancelled = await _cancel_some(ask, 200, random.Random(7), at_once=24)
         for number in range(16):
             await ask(number)
-        entries = await one.ledgers.check()
+        entries = await one.checker.assert_consistent()
         for row in entries.messages:
             if row["role"] == "user":
                 assert row["content"] == f"I am {row['user_id']}"
@@ -100,25 +108,25 @@ async def _who(worker: Gateway, caller: Caller) -> None:
 
 
 async def _who_indeed(worker: Gateway, caller: Caller) -> None:
-    principal = await worker.container.authenticator.authenticate(caller.as_key)
-    assert principal.user_id == UUID(caller.person.id)
-    principal = await worker.container.authenticator.authenticate(caller.as_person)
-    assert principal.user_id == UUID(caller.person.id)
+    principal = await worker.container.authenticator.authenticate(caller.key_headers)
+    assert principal.user_id == UUID(caller.account.id)
+    principal = await worker.container.authenticator.authenticate(caller.token_headers)
+    assert principal.user_id == UUID(caller.account.id)
 
 
 async def _profile(worker: Gateway, caller: Caller) -> None:
     with suppress(Unavailable):
-        user = await worker.container.users.get(UUID(caller.person.id))
-        assert user.email == caller.person.email
+        user = await worker.container.users.get(UUID(caller.account.id))
+        assert user.email == caller.account.email
 
 
-async def _over_http(one: Stage, callers: list[Caller], number: int) -> None:
-    caller, door = callers[number % 3], one.doors[number % 2]
+async def _over_http(one: TwoWorkerStage, callers: list[Caller], number: int) -> None:
+    caller, door = callers[number % 3], one.workers[number % 2]
     if number % 5 == 0:
-        heard = await hear(door, caller.as_person, {"message": f"I am {caller.person.id}"})
-        assert heard.honest() in ("done", "503")
+        heard = await send_request(door, caller.token_headers, {"message": f"I am {caller.account.id}"})
+        assert heard.assert_one_ending() in ("done", "503")
     elif number % 5 == 1:
-        assert (await complete(door, caller, stream=True)).honest() in ("done", "503")
+        assert (await create_completion(door, caller, stream=True)).assert_one_ending() in ("done", "503")
     else:
-        me = await door.http.get("/api/user/me", headers=caller.as_person)
-        assert me.status_code == 503 or me.json()["id"] == caller.person.id
+        me = await door.http.get("/api/user/me", headers=caller.token_headers)
+        assert me.status_code == 503 or me.json()["id"] == caller.account.id

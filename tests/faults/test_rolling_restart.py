@@ -13,10 +13,10 @@ import httpx
 import pytest
 import yaml
 
-from tests.faults.stage import JWT_SECRET
-from tests.gateway_server import Door
 from tests.integration.test_nginx import NGINX, free_port, in_front_of
-from tests.serving import Served
+from tests.support.gateway import GatewayClient
+from tests.support.gateway_process import GatewayProcess
+from tests.support.two_worker_stage import JWT_SECRET
 
 pytestmark = [
     pytest.mark.slow,
@@ -34,13 +34,15 @@ A_SECOND = 5
 
 
 @asynccontextmanager
-async def replica(directory: Path, port: int, environment: dict[str, str]) -> AsyncIterator[Served]:
-    with Served("--port", str(port), "--data-dir", str(directory), cwd=directory, **environment) as served:
-        await asyncio.to_thread(served.banner)
+async def replica(directory: Path, port: int, environment: dict[str, str]) -> AsyncIterator[GatewayProcess]:
+    with GatewayProcess(
+        "--port", str(port), "--data-dir", str(directory), cwd=directory, **environment
+    ) as served:
+        await asyncio.to_thread(served.wait_for_banner)
         yield served
 
 
-async def _one(door: Door, headers: dict[str, str], number: int, ends: Counter[str]) -> None:
+async def _one(door: GatewayClient, headers: dict[str, str], number: int, ends: Counter[str]) -> None:
     try:
         if number % 3 == 0:
             answer = await door.http.get("/api/conversations", headers=headers)
@@ -80,7 +82,7 @@ async def test_a_rolling_restart_behind_nginx_loses_nothing(
         in_front_of(front, ports[0], second=ports[1], change=wide) as http,
     ):
         http.timeout = httpx.Timeout(60)
-        door = Door(str(http.base_url), http)
+        door = GatewayClient(str(http.base_url), http)
         person = await door.sign_up()
         stop = asyncio.Event()
 
@@ -92,7 +94,7 @@ async def test_a_rolling_restart_behind_nginx_loses_nothing(
             await asyncio.gather(*tasks)
 
         running = asyncio.create_task(load())
-        again: list[Served] = []
+        again: list[GatewayProcess] = []
         for port, served in zip(ports, (first, second), strict=True):
             await asyncio.sleep(1)
             assert await asyncio.to_thread(served.stop, signal.SIGTERM) == 0

@@ -15,10 +15,20 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.faults.ledgers import Heard
-from tests.faults.stage import Caller, Stage, Worker, complete, hear, openai_config, processes, say, stage
-from tests.faults.summary import Seen
-from tests.upstreams.http_server import Refusal, Reply
+from tests.faults.summary import RecordFault
+from tests.support.consistency import ClientResponse
+from tests.support.two_worker_stage import (
+    Caller,
+    TwoWorkerStage,
+    WorkerProcess,
+    create_completion,
+    openai_config,
+    send_request,
+    stream_turn,
+    two_worker_stage,
+    worker_processes,
+)
+from tests.support.upstreams.http_server import Refusal, Reply
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "600"))
 WARM = min(60.0, SECONDS / 4)  # what comes before is no steady state
@@ -46,7 +56,7 @@ def _mix(count: int) -> list[Any]:
 
 @dataclass(slots=True)
 class Soak:
-    one: Stage
+    one: TwoWorkerStage
     callers: list[Caller]
     draw: random.Random = field(default_factory=lambda: random.Random(10))
     ends: Counter[str] = field(default_factory=Counter)
@@ -54,29 +64,29 @@ class Soak:
 
     async def turn(self, number: int) -> None:
         """One of the things that callers do; in small shares they leave half-way, or read what there is."""
-        door, caller = self.one.doors[number % 2], self.callers[number % len(self.callers)]
+        door, caller = self.one.workers[number % 2], self.callers[number % len(self.callers)]
         kind = self.draw.random()
         if kind < 0.35:
-            heard = await say(door, caller, f"Question {number}")
+            heard = await stream_turn(door, caller, f"Question {number}")
         elif kind < 0.55:
-            heard = await complete(door, caller, f"Question {number}", stream=True)
+            heard = await create_completion(door, caller, f"Question {number}", stream=True)
         elif kind < 0.75:
-            heard = await complete(door, caller, f"Question {number % 50}", temperature=0)
+            heard = await create_completion(door, caller, f"Question {number % 50}", temperature=0)
         elif kind < 0.85:
-            heard = await hear(door, caller.as_person, {}, "/api/conversations/", "GET")
+            heard = await send_request(door, caller.token_headers, {}, "/api/conversations/", "GET")
         elif kind < 0.93:
-            heard = await hear(door, caller.as_person, {}, "/api/user/me/usage", "GET")
+            heard = await send_request(door, caller.token_headers, {}, "/api/user/me/usage", "GET")
         else:
-            heard = Heard()
+            heard = ClientResponse()
             leaving = asyncio.create_task(
-                hear(door, caller.as_person, {"message": f"Question {number}"}, heard=heard)
+                send_request(door, caller.token_headers, {"message": f"Question {number}"}, response=heard)
             )
             await asyncio.wait({leaving}, timeout=0.03)
             leaving.cancel()
             await asyncio.wait({leaving})
             self.ends["left"] += 1
             return
-        self.ends[heard.honest()] += 1
+        self.ends[heard.assert_one_ending()] += 1
 
     async def at_full(self, seconds: float, callers: int = 16) -> float:
         """Turns a second with so many callers who ask without a pause: the capacity."""
@@ -113,22 +123,22 @@ class Soak:
             self.most_at_once = max(self.most_at_once, len(tasks))
             number += 1
             if len(look) < now:
-                look.append([_resident(worker) for worker in processes(self.one)])
+                look.append([_resident(worker) for worker in worker_processes(self.one)])
             await asyncio.sleep(max(0.0, number / rate - (loop.time() - began)))
             if failures:
                 raise failures[0]
         await asyncio.gather(*tasks)
 
 
-def _resident(worker: Worker) -> int:
+def _resident(worker: WorkerProcess) -> int:
     """Bytes."""
-    pages = int(Path(f"/proc/{worker.served.pid}/statm").read_text().split()[1])
+    pages = int(Path(f"/proc/{worker.process.pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def _descriptors(one: Stage, worker: Worker) -> Counter[str]:
+def _descriptors(one: TwoWorkerStage, worker: WorkerProcess) -> Counter[str]:
     """What the process has open, by what is at the other end or by its kind."""
-    folder, own = Path(f"/proc/{worker.served.pid}"), _port(worker.url)
+    folder, own = Path(f"/proc/{worker.process.pid}"), _port(worker.url)
     names = {_port(one.valkey.url): "valkey", _port(one.database.url): "postgresql", own: "callers"}
     ends = dict[str, str]()
     for line in (folder / "net" / "tcp").read_text().splitlines()[1:]:
@@ -159,20 +169,21 @@ def _drift(figures: list[int]) -> float:
     return median(figures[-fifth:]) - median(figures[:fifth])
 
 
-async def _tasks_of(worker: Worker) -> float:
+async def _tasks_of(worker: WorkerProcess) -> float:
     """What the worker's own metrics say of requests under way."""
     text = (await worker.http.get("/metrics")).text
     (line,) = [line for line in text.splitlines() if line.startswith("gateway_in_flight_requests ")]
     return float(line.split()[1]) - 1  # this one
 
 
-async def _left_open(one: Stage, before: list[Counter[str]]) -> list[Counter[str]]:
+async def _left_open(one: TwoWorkerStage, before: list[Counter[str]]) -> list[Counter[str]]:
     """What each worker has open beyond `before`, once connections that nobody uses had time to be closed."""
     for _ in range(20):
-        for worker in processes(one):
+        for worker in worker_processes(one):
             await worker.http.get("/health/live")  # a client lets go of what it does not use when it is used
         more = [
-            _descriptors(one, worker) - start for worker, start in zip(processes(one), before, strict=True)
+            _descriptors(one, worker) - start
+            for worker, start in zip(worker_processes(one), before, strict=True)
         ]
         if all(kinds["callers"] <= 1 and not kinds["upstream"] for kinds in more):
             break
@@ -182,14 +193,14 @@ async def _left_open(one: Stage, before: list[Counter[str]]) -> list[Counter[str
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
 async def test_nothing_grows_while_ordinary_life_goes_on(
-    database_url: str, redis_url: str, tmp_path: Path, seen: Seen
+    database_url: str, redis_url: str, tmp_path: Path, seen: RecordFault
 ) -> None:
-    async with stage(database_url, redis_url, tmp_path, _config, processes=True) as one:
+    async with two_worker_stage(database_url, redis_url, tmp_path, _config, processes=True) as one:
         one.upstream.script(*_mix(1_000_000))
-        soak = Soak(one, [await one.caller() for _ in range(8)])
+        soak = Soak(one, [await one.add_caller() for _ in range(8)])
         await soak.at_full(2)
         capacity = await soak.at_full(4)
-        before = [_descriptors(one, worker) for worker in processes(one)]
+        before = [_descriptors(one, worker) for worker in worker_processes(one)]
         for kinds in before:
             del kinds["upstream"], kinds["callers"]  # in the end nobody calls, and nobody is called
         looks: list[list[int]] = []
@@ -199,9 +210,9 @@ async def test_nothing_grows_while_ordinary_life_goes_on(
 
         steady = list(zip(*looks[int(WARM * len(looks) / SECONDS) :], strict=True))
         memory = [_drift(list(bytes_)) / bytes_[0] * 100 for bytes_ in steady]
-        await one.ledgers.check(calls=False, seconds=60)
+        await one.checker.assert_consistent(calls=False, seconds=60)
         async with asyncio.timeout(20):
-            while any([await _tasks_of(worker) for worker in processes(one)]):  # noqa: ASYNC110
+            while any([await _tasks_of(worker) for worker in worker_processes(one)]):  # noqa: ASYNC110
                 await asyncio.sleep(0.2)
         more = await _left_open(one, before)
         print(

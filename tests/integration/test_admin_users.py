@@ -13,7 +13,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from tests.gateway_server import PASSWORD, Gateway, Person, running_gateway
+from tests.support.gateway import PASSWORD, Account, Gateway, running_gateway
 
 CONFIG: dict[str, object] = {
     "providers": {"mock": {"type": "mock", "options": {"delay": 0.05}}},
@@ -34,14 +34,14 @@ async def gateway(clean_database: str, clean_redis: str, tmp_path: Path) -> Asyn
         yield running
 
 
-async def make_admin(gateway: Gateway) -> Person:
+async def make_admin(gateway: Gateway) -> Account:
     email = f"{secrets.token_hex(6)}@gateway.localhost"
     account = await gateway.container.users.create_admin(email, PASSWORD)
     tokens = (await gateway.http.post("/api/auth/login", json={"email": email, "password": PASSWORD})).json()
-    return Person(str(account.id), email, tokens["access_token"], tokens["refresh_token"])
+    return Account(str(account.id), email, tokens["access_token"], tokens["refresh_token"])
 
 
-async def patch(gateway: Gateway, admin: Person, who: Person | str, **body: Any) -> httpx.Response:
+async def patch(gateway: Gateway, admin: Account, who: Account | str, **body: Any) -> httpx.Response:
     user_id = who if isinstance(who, str) else who.id
     return await gateway.http.patch(f"{USERS}/{user_id}", json=body, headers=admin.headers)
 
@@ -125,7 +125,7 @@ async def test_what_an_account_cannot_be_is_refused(gateway: Gateway, body: Any)
 
 async def test_who_is_disabled_is_out_at_once_with_sessions_keys_and_running_turns(gateway: Gateway) -> None:
     admin, ann = await make_admin(gateway), await gateway.sign_up()
-    key = {"x-api-key": await gateway.new_key(ann)}
+    key = {"x-api-key": await gateway.create_api_key(ann)}
     assert (await gateway.http.get("/v1/models", headers=key)).status_code == 200
     request = gateway.http.build_request(
         "POST", "/api/chat/stream", json={"message": "Talk at length", "model": "slow"}, headers=ann.headers
@@ -135,7 +135,7 @@ async def test_who_is_disabled_is_out_at_once_with_sessions_keys_and_running_tur
     assert await anext(lines)  # it has begun
     assert len(gateway.container.tasks) == 1
     assert (await patch(gateway, admin, ann, status="disabled")).json()["status"] == "disabled"
-    await gateway.container.tasks.idle()
+    await gateway.container.tasks.wait_idle()
     rest = [line async for line in lines]
     await stream.aclose()
     assert any(line.startswith(("event: done", "event: error")) for line in rest)
@@ -197,8 +197,8 @@ async def test_of_two_who_demote_each_other_one_is_told_no(gateway: Gateway) -> 
     first, second = await make_admin(gateway), await make_admin(gateway)
     service = gateway.container.admin
     async with gateway.container.admin._uow() as uow:  # the first's act, stopped before its commit
-        await uow.users.other_active_admins(_uuid(second))
-        await uow.admin.change(_uuid(second), {"role": "user"}, end_access_tokens=False)
+        await uow.users.lock_and_count_other_admins(_uuid(second))
+        await uow.admin.update(_uuid(second), {"role": "user"}, revoke_access_tokens=False)
         late = asyncio.create_task(service.change_user(_uuid(second), _uuid(first), role="user"))
         await _until_blocked(gateway, late)
     with pytest.raises(Exception, match="last active admin"):
@@ -310,7 +310,7 @@ async def test_models_are_shown_with_prices_and_without_secrets(gateway: Gateway
     assert models[0]["price"] == {"input": "0", "output": "0"}
 
 
-def _uuid(person: Person) -> UUID:
+def _uuid(person: Account) -> UUID:
     return UUID(person.id)
 
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.core.api_key_format import is_well_formed, new_api_key
-from tests.account_app import AccountApp, account_app, code_of
+from gateway.core.security.api_keys import is_well_formed, new_api_key
+from tests.support.accounts import AccountApp, account_app, status_and_code
 
 KEYS = "/api/user/api-keys"
 
@@ -25,29 +25,29 @@ def bearer(secret: str) -> dict[str, str]:
 
 
 async def test_a_new_key_shows_its_secret_once(app: AccountApp) -> None:
-    person = await app.person()
-    key = await person.new_key(name="ci")
+    person = await app.sign_up()
+    key = await person.create_api_key(name="ci")
     assert set(key) == {"id", "name", "prefix", "secret", "scopes", "models", "expires_at", "created_at"}
     assert is_well_formed(key["secret"])
     assert key["prefix"] == key["secret"][:10]
     assert key["scopes"] == ["chat", "embeddings", "images", "models", "usage"]
     assert key["models"] is None
-    listed = await person.call("GET", KEYS)
+    listed = await person.request("GET", KEYS)
     assert [item["id"] for item in listed.json()["items"]] == [key["id"]]
     assert key["secret"] not in listed.text
 
 
 async def test_both_headers_carry_a_key(app: AccountApp) -> None:
-    person = await app.person()
-    secret = (await person.new_key())["secret"]
+    person = await app.sign_up()
+    secret = (await person.create_api_key())["secret"]
     for headers in (bearer(secret), {"x-api-key": secret}, {"authorization": f"bearer  {secret}"}):
         answer = await app.client.get("/v1/probe", headers=headers)
         assert answer.json() == {"user_id": person.id, "kind": "api_key"}
 
 
 async def test_services_and_people_get_in_where_they_may(app: AccountApp) -> None:
-    person = await app.person()
-    service, human = bearer((await person.new_key())["secret"]), person.headers
+    person = await app.sign_up()
+    service, human = bearer((await person.create_api_key())["secret"]), person.headers
     for headers, path, expected in [
         (service, "/v1/probe", 200),
         (human, "/v1/probe", 403),
@@ -66,70 +66,70 @@ async def test_services_and_people_get_in_where_they_may(app: AccountApp) -> Non
 
 
 async def test_a_key_of_an_admin_is_no_admin(app: AccountApp) -> None:
-    person = await app.person()
-    key = await person.new_key()
+    person = await app.sign_up()
+    key = await person.create_api_key()
     await app.sql("UPDATE users SET role = 'admin' WHERE email = :e", e=person.email)
     answer = await app.client.get("/api/admin/probe", headers=bearer(key["secret"]))
-    assert code_of(answer) == (403, "forbidden")
+    assert status_and_code(answer) == (403, "forbidden")
 
 
 async def test_a_key_without_the_scope_is_told_so(app: AccountApp) -> None:
-    person = await app.person()
-    key = await person.new_key(scopes=["models"])
+    person = await app.sign_up()
+    key = await person.create_api_key(scopes=["models"])
     assert key["scopes"] == ["models"]
     answer = await app.client.get("/v1/probe", headers=bearer(key["secret"]))
-    assert code_of(answer) == (403, "scope_missing")
+    assert status_and_code(answer) == (403, "scope_missing")
 
 
 async def test_a_revoked_key_is_refused_at_the_next_request(app: AccountApp) -> None:
-    person = await app.person()
-    key = await person.new_key()
+    person = await app.sign_up()
+    key = await person.create_api_key()
     for _ in range(3):
         assert (await app.client.get("/v1/probe", headers=bearer(key["secret"]))).status_code == 200
-    assert (await person.call("DELETE", f"{KEYS}/{key['id']}")).status_code == 204
-    assert code_of(await app.client.get("/v1/probe", headers=bearer(key["secret"]))) == (
+    assert (await person.request("DELETE", f"{KEYS}/{key['id']}")).status_code == 204
+    assert status_and_code(await app.client.get("/v1/probe", headers=bearer(key["secret"]))) == (
         401,
         "invalid_api_key",
     )
-    assert (await person.call("GET", KEYS)).json()["items"] == []
-    assert code_of(await person.call("DELETE", f"{KEYS}/{key['id']}")) == (404, "not_found")
+    assert (await person.request("GET", KEYS)).json()["items"] == []
+    assert status_and_code(await person.request("DELETE", f"{KEYS}/{key['id']}")) == (404, "not_found")
 
 
 async def test_a_key_of_somebody_else_is_not_found(app: AccountApp) -> None:
-    owner, stranger = await app.person(), await app.person()
-    key = await owner.new_key()
-    assert code_of(await stranger.call("DELETE", f"{KEYS}/{key['id']}")) == (404, "not_found")
+    owner, stranger = await app.sign_up(), await app.sign_up()
+    key = await owner.create_api_key()
+    assert status_and_code(await stranger.request("DELETE", f"{KEYS}/{key['id']}")) == (404, "not_found")
     assert (await app.client.get("/v1/probe", headers=bearer(key["secret"]))).status_code == 200
 
 
 @pytest.mark.parametrize("key_id", ["7", "x" * 5000, "%00", "%ed%a0%80", "0199-not-a-uuid"])
 async def test_an_id_that_is_none_is_not_found(app: AccountApp, key_id: str) -> None:
-    person = await app.person()
-    assert code_of(await person.call("DELETE", f"{KEYS}/{key_id}")) == (404, "not_found")
+    person = await app.sign_up()
+    assert status_and_code(await person.request("DELETE", f"{KEYS}/{key_id}")) == (404, "not_found")
 
 
 async def test_a_key_dies_when_it_expires(app: AccountApp) -> None:
-    person = await app.person()
-    key = await person.new_key(expires_at=(datetime.now(UTC) + timedelta(hours=1)).isoformat())
+    person = await app.sign_up()
+    key = await person.create_api_key(expires_at=(datetime.now(UTC) + timedelta(hours=1)).isoformat())
     assert (await app.client.get("/v1/probe", headers=bearer(key["secret"]))).status_code == 200
     await app.sql(
         "UPDATE api_keys SET expires_at = now() - interval '1 second' WHERE id = CAST(:id AS uuid)",
         id=key["id"],
     )
     [(key_hash,)] = await app.sql("SELECT key_hash FROM api_keys WHERE id = CAST(:id AS uuid)", id=key["id"])
-    await app.container.cache.forget_key(key_hash)
+    await app.container.cache.invalidate_key(key_hash)
     answer = await app.client.get("/v1/probe", headers=bearer(key["secret"]))
-    assert code_of(answer) == (401, "invalid_api_key")
+    assert status_and_code(answer) == (401, "invalid_api_key")
 
 
 async def test_a_cached_key_dies_when_it_expires(app: AccountApp, monkeypatch: pytest.MonkeyPatch) -> None:
-    person = await app.person()
-    key = await person.new_key(expires_at=(datetime.now(UTC) + timedelta(hours=1)).isoformat())
+    person = await app.sign_up()
+    key = await person.create_api_key(expires_at=(datetime.now(UTC) + timedelta(hours=1)).isoformat())
     assert (await app.client.get("/v1/probe", headers=bearer(key["secret"]))).status_code == 200
     later = datetime.now(UTC).timestamp() + 3601
-    monkeypatch.setattr("gateway.services.authenticator.time.time", lambda: later)
+    monkeypatch.setattr("gateway.services.accounts.authenticator.time.time", lambda: later)
     answer = await app.client.get("/v1/probe", headers=bearer(key["secret"]))
-    assert code_of(answer) == (401, "invalid_api_key")
+    assert status_and_code(answer) == (401, "invalid_api_key")
 
 
 @pytest.mark.parametrize(
@@ -150,9 +150,9 @@ async def test_a_cached_key_dies_when_it_expires(app: AccountApp, monkeypatch: p
     ],
 )
 async def test_a_key_that_cannot_be_is_refused(app: AccountApp, body: dict, param: str) -> None:
-    person = await app.person()
-    answer = await person.call("POST", KEYS, json=body)
-    assert code_of(answer) == (422, "validation_failed")
+    person = await app.sign_up()
+    answer = await person.request("POST", KEYS, json=body)
+    assert status_and_code(answer) == (422, "validation_failed")
     assert answer.json()["error"]["param"] == param
 
 
@@ -174,12 +174,12 @@ async def test_a_key_that_cannot_be_is_refused(app: AccountApp, body: dict, para
 )
 async def test_a_bad_credential_has_its_own_name(app: AccountApp, headers: dict, code: str) -> None:
     answer = await app.client.get("/v1/probe", headers=headers)
-    assert code_of(answer) == (401, code)
+    assert status_and_code(answer) == (401, code)
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
 async def test_a_well_formed_key_that_nobody_made_is_refused(app: AccountApp) -> None:
-    assert code_of(await app.client.get("/v1/probe", headers=bearer(new_api_key()))) == (
+    assert status_and_code(await app.client.get("/v1/probe", headers=bearer(new_api_key()))) == (
         401,
         "invalid_api_key",
     )
@@ -190,35 +190,35 @@ async def test_a_malformed_key_is_refused_without_any_look_up(app: AccountApp) -
     await app.engine.dispose()
     app.container.authenticator._uow = None
     answer = await app.client.get("/v1/probe", headers={"x-api-key": "gw_" + secrets.token_hex(19)})
-    assert code_of(answer) == (401, "invalid_api_key")
+    assert status_and_code(answer) == (401, "invalid_api_key")
 
 
 async def test_the_use_of_a_key_is_noted_off_the_requests_path(app: AccountApp) -> None:
-    person = await app.person()
-    key = await person.new_key()
+    person = await app.sign_up()
+    key = await person.create_api_key()
     await app.client.get("/v1/probe", headers=bearer(key["secret"]))
     await app.container.authenticator.aclose()
-    [item] = (await person.call("GET", KEYS)).json()["items"]
+    [item] = (await person.request("GET", KEYS)).json()["items"]
     first = datetime.fromisoformat(item["last_used_at"])
     assert abs((datetime.now(UTC) - first).total_seconds()) < 30
     await app.client.get("/v1/probe", headers=bearer(key["secret"]))
     await app.container.authenticator.aclose()
-    [item] = (await person.call("GET", KEYS)).json()["items"]
+    [item] = (await person.request("GET", KEYS)).json()["items"]
     assert datetime.fromisoformat(item["last_used_at"]) == first
 
 
 async def test_a_key_may_be_told_what_its_owner_may(app: AccountApp) -> None:
-    person = await app.person()
-    key = await person.new_key(models=["large", "fast", "small", "large"], requests_per_minute=20)
+    person = await app.sign_up()
+    key = await person.create_api_key(models=["large", "fast", "small", "large"], requests_per_minute=20)
     assert key["models"] == ["fast", "large", "small"]
-    [item] = (await person.call("GET", KEYS)).json()["items"]
+    [item] = (await person.request("GET", KEYS)).json()["items"]
     fields = {"id", "name", "prefix", "scopes", "models", "requests_per_minute", "expires_at"}
     assert set(item) == fields | {"last_used_at", "created_at"}
     assert (item["requests_per_minute"], item["last_used_at"]) == (20, None)
 
 
 async def test_the_limit_of_a_key_follows_the_owners_tier(app: AccountApp) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     for tier, wanted, expected in [
         ("pro", 120, 201),
         ("pro", 121, 422),
@@ -226,25 +226,25 @@ async def test_the_limit_of_a_key_follows_the_owners_tier(app: AccountApp) -> No
         ("gone", 21, 422),
     ]:
         await app.sql("UPDATE users SET tier = :t WHERE email = :e", t=tier, e=person.email)
-        made = await person.call("POST", KEYS, json={"name": "x", "requests_per_minute": wanted})
+        made = await person.request("POST", KEYS, json={"name": "x", "requests_per_minute": wanted})
         assert made.status_code == expected, made.text
 
 
 async def test_a_revoked_key_is_refused_on_every_worker(
     app: AccountApp, database_url: str, redis_url: str
 ) -> None:
-    person = await app.person()
-    key = await person.new_key()
+    person = await app.sign_up()
+    key = await person.create_api_key()
     async with account_app(database_url, redis_url) as other:
         assert (await other.client.get("/v1/probe", headers=bearer(key["secret"]))).status_code == 200
-        assert (await person.call("DELETE", f"{KEYS}/{key['id']}")).status_code == 204
+        assert (await person.request("DELETE", f"{KEYS}/{key['id']}")).status_code == 204
         answer = await other.client.get("/v1/probe", headers=bearer(key["secret"]))
-        assert code_of(answer) == (401, "invalid_api_key")
+        assert status_and_code(answer) == (401, "invalid_api_key")
 
 
 async def test_a_disabled_owners_key_is_refused(app: AccountApp) -> None:
-    person = await app.person()
-    key = await person.new_key()
+    person = await app.sign_up()
+    key = await person.create_api_key()
     await app.sql("UPDATE users SET status = 'disabled' WHERE email = :e", e=person.email)
     answer = await app.client.get("/v1/probe", headers=bearer(key["secret"]))
-    assert code_of(answer) == (403, "account_disabled")
+    assert status_and_code(answer) == (403, "account_disabled")

@@ -8,14 +8,14 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from gateway.cache.auth_cache import AuthCache
-from gateway.cache.auth_cache import _account as account_entry
+from gateway.cache.auth import AuthCache
+from gateway.cache.auth import _account_entry as account_entry
 from gateway.cache.client import ValkeyClient
-from gateway.cache.rate_limit import NOT_COUNTED, Counted, RateLimiter
-from gateway.domain.account import AccountState, KeyGrant
-from gateway.domain.budget import PerMinute
-from tests.account_app import PASSWORD, AccountApp, account_app, code_of
-from tests.tcp_proxy import TcpProxy, tcp_proxy
+from gateway.cache.rate_limit import NOT_COUNTED, CountResult, RateLimiter
+from gateway.domain.accounts.models import AccountState, ApiKeyGrant
+from gateway.domain.usage.budgets import MinuteLimits
+from tests.support.accounts import PASSWORD, AccountApp, account_app, status_and_code
+from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 
 ME = "/api/user/me"
 STATE = AccountState(role="user", tier="free", status="active", token_version=1)
@@ -24,7 +24,7 @@ STATE = AccountState(role="user", tier="free", status="active", token_version=1)
 @pytest.fixture
 async def cache(redis_url: str) -> AsyncIterator[AuthCache]:
     client = ValkeyClient(redis_url)
-    yield AuthCache(client, RateLimiter(client, {"free": PerMinute()}))
+    yield AuthCache(client, RateLimiter(client, {"free": MinuteLimits()}))
     await client.aclose()
 
 
@@ -40,8 +40,8 @@ async def app(database_url: str, proxy: TcpProxy) -> AsyncIterator[AccountApp]:
         yield running
 
 
-def grant(user_id: UUID) -> KeyGrant:
-    return KeyGrant(
+def grant(user_id: UUID) -> ApiKeyGrant:
+    return ApiKeyGrant(
         key_id=uuid4(),
         user_id=user_id,
         scopes=frozenset({"chat"}),
@@ -53,41 +53,41 @@ def grant(user_id: UUID) -> KeyGrant:
 
 async def test_what_is_kept_is_found_again_until_it_is_forgotten(cache: AuthCache) -> None:
     user, session, key_hash = uuid4(), uuid4(), uuid4().bytes
-    assert await cache.session(user, session, 1) is None
-    await cache.keep_session(user, session, STATE, True)
-    assert await cache.session(user, session, 1) == (STATE, True, Counted(None))
+    assert await cache.get_session(user, session, 1) is None
+    await cache.store_session(user, session, STATE, True)
+    assert await cache.get_session(user, session, 1) == (STATE, True, CountResult(None))
     key = grant(user)
-    assert await cache.key(key_hash) is None
-    await cache.keep_key(key_hash, key, STATE)
-    found = await cache.key(key_hash)
+    assert await cache.get_key(key_hash) is None
+    await cache.store_key(key_hash, key, STATE)
+    found = await cache.get_key(key_hash)
     assert found is not None
     assert found[:2] == (key, STATE)
     assert found[2].window is not None
     assert (found[2].window.limit, found[2].window.remaining) == (7, 6)
-    await cache.forget_account(user)
-    assert await cache.session(user, session, 1) is None
-    assert await cache.key(key_hash) is None
+    await cache.invalidate_account(user)
+    assert await cache.get_session(user, session, 1) is None
+    assert await cache.get_key(key_hash) is None
 
 
 async def test_an_ended_session_is_kept_as_ended(cache: AuthCache) -> None:
     user, session = uuid4(), uuid4()
-    await cache.keep_session(user, session, STATE, False)
-    assert await cache.session(user, session, 1) == (STATE, False, NOT_COUNTED)
+    await cache.store_session(user, session, STATE, False)
+    assert await cache.get_session(user, session, 1) == (STATE, False, NOT_COUNTED)
 
 
 async def test_a_reader_cannot_store_what_it_saw_before_the_change(cache: AuthCache) -> None:
     user, session, key_hash = uuid4(), uuid4(), uuid4().bytes
-    await cache.forget_sessions(session)
-    await cache.keep_session(user, session, STATE, True)  # read before the session was ended
-    assert await cache.session(user, session, 1) is None
-    await cache.forget_key(key_hash)
-    await cache.keep_key(key_hash, grant(user), STATE)
-    assert await cache.key(key_hash) is None
+    await cache.invalidate_sessions(session)
+    await cache.store_session(user, session, STATE, True)  # read before the session was ended
+    assert await cache.get_session(user, session, 1) is None
+    await cache.invalidate_key(key_hash)
+    await cache.store_key(key_hash, grant(user), STATE)
+    assert await cache.get_key(key_hash) is None
 
 
 async def test_every_entry_dies_by_itself(cache: AuthCache, redis_url: str) -> None:
     user, session = uuid4(), uuid4()
-    await cache.keep_session(user, session, STATE, True)
+    await cache.store_session(user, session, STATE, True)
     client = ValkeyClient(redis_url)
     for entry in (account_entry(user), f"auth:session:{session.hex}"):
         assert 0 < await client.execute("TTL", entry) <= 60
@@ -96,22 +96,22 @@ async def test_every_entry_dies_by_itself(cache: AuthCache, redis_url: str) -> N
 
 async def test_without_valkey_postgresql_is_asked_every_time(database_url: str) -> None:
     async with account_app(database_url, "") as app:
-        person = await app.person()
-        key = await person.new_key()
+        person = await app.sign_up()
+        key = await person.create_api_key()
         service = {"x-api-key": key["secret"]}
         for _ in range(2):
-            assert (await person.call("GET", ME)).status_code == 200
+            assert (await person.request("GET", ME)).status_code == 200
             assert (await app.client.get("/v1/probe", headers=service)).status_code == 200
-        assert (await person.call("DELETE", f"/api/user/api-keys/{key['id']}")).status_code == 204
-        assert code_of(await app.client.get("/v1/probe", headers=service)) == (401, "invalid_api_key")
+        assert (await person.request("DELETE", f"/api/user/api-keys/{key['id']}")).status_code == 204
+        assert status_and_code(await app.client.get("/v1/probe", headers=service)) == (401, "invalid_api_key")
         logout = {"refresh_token": person.tokens["refresh_token"]}
         assert (await app.client.post("/api/auth/logout", json=logout)).status_code == 204
-        assert code_of(await person.call("GET", ME)) == (401, "token_invalid")
+        assert status_and_code(await person.request("GET", ME)) == (401, "token_invalid")
 
 
 async def test_a_known_caller_costs_one_round_trip_and_no_query(app: AccountApp) -> None:
-    person = await app.person()
-    service = {"x-api-key": (await person.new_key())["secret"]}
+    person = await app.sign_up()
+    service = {"x-api-key": (await person.create_api_key())["secret"]}
     await app.client.get("/v1/probe", headers=service)
     await app.client.get("/api/chat/probe", headers=person.headers)
     await app.container.authenticator.aclose()
@@ -133,59 +133,59 @@ async def test_a_known_caller_costs_one_round_trip_and_no_query(app: AccountApp)
 async def test_what_ends_while_valkey_is_away_is_not_believed_when_it_is_back(
     app: AccountApp, proxy: TcpProxy
 ) -> None:
-    person = await app.person()
-    key = await person.new_key()
+    person = await app.sign_up()
+    key = await person.create_api_key()
     service = {"x-api-key": key["secret"]}
-    assert (await person.call("GET", ME)).status_code == 200
+    assert (await person.request("GET", ME)).status_code == 200
     assert (await app.client.get("/v1/probe", headers=service)).status_code == 200
     await proxy.stop()
-    assert (await person.call("GET", ME)).status_code == 200
-    assert (await person.call("DELETE", f"/api/user/api-keys/{key['id']}")).status_code == 204
+    assert (await person.request("GET", ME)).status_code == 200
+    assert (await person.request("DELETE", f"/api/user/api-keys/{key['id']}")).status_code == 204
     logout = {"refresh_token": person.tokens["refresh_token"]}
     assert (await app.client.post("/api/auth/logout", json=logout)).status_code == 204
     await proxy.start()
     async with asyncio.timeout(30):
         while not app.container.valkey.available:  # noqa: ASYNC110 - the breaker has no event
             await asyncio.sleep(0.01)
-    assert code_of(await person.call("GET", ME)) == (401, "token_invalid")
-    assert code_of(await app.client.get("/v1/probe", headers=service)) == (401, "invalid_api_key")
+    assert status_and_code(await person.request("GET", ME)) == (401, "token_invalid")
+    assert status_and_code(await app.client.get("/v1/probe", headers=service)) == (401, "invalid_api_key")
 
 
 async def test_another_process_sees_the_end_of_a_session_at_once(
     app: AccountApp, database_url: str, redis_url: str
 ) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     async with account_app(database_url, redis_url) as other:
         assert (await other.client.get(ME, headers=person.headers)).status_code == 200
         second = await app.login(person.email)
         change = {"current_password": PASSWORD, "new_password": "another good password"}
         headers = {"authorization": f"Bearer {second['access_token']}"}
         await app.client.put(f"{ME}/password", json=change, headers=headers)
-        assert code_of(await other.client.get(ME, headers=person.headers)) == (401, "token_invalid")
+        assert status_and_code(await other.client.get(ME, headers=person.headers)) == (401, "token_invalid")
         assert (await other.client.get(ME, headers=headers)).status_code == 200
 
 
 async def test_a_raised_token_version_ends_all_access_tokens(app: AccountApp) -> None:
-    person = await app.person()
-    assert (await person.call("GET", ME)).status_code == 200
+    person = await app.sign_up()
+    assert (await person.request("GET", ME)).status_code == 200
     await app.sql("UPDATE users SET token_version = token_version + 1 WHERE email = :e", e=person.email)
-    await app.container.cache.forget_account(UUID(person.id))
-    assert code_of(await person.call("GET", ME)) == (401, "token_invalid")
+    await app.container.cache.invalidate_account(UUID(person.id))
+    assert status_and_code(await person.request("GET", ME)) == (401, "token_invalid")
 
 
 async def test_a_new_role_counts_from_the_next_request(app: AccountApp) -> None:
-    person = await app.person()
-    assert (await person.call("GET", "/api/admin/probe")).status_code == 403
+    person = await app.sign_up()
+    assert (await person.request("GET", "/api/admin/probe")).status_code == 403
     await app.sql("UPDATE users SET role = 'admin' WHERE email = :e", e=person.email)
-    await app.container.cache.forget_account(UUID(person.id))
-    assert (await person.call("GET", "/api/admin/probe")).status_code == 200
+    await app.container.cache.invalidate_account(UUID(person.id))
+    assert (await person.request("GET", "/api/admin/probe")).status_code == 200
 
 
 async def test_noise_in_valkey_is_not_believed(app: AccountApp) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     session = app.tokens.verify(person.tokens["access_token"]).session_id
     for noise in (b"\x00\xff", b"[]", b"7", b"{}", b'["user"]', b'["admin","free","active",1,2]'):
         await app.container.valkey.execute("SET", account_entry(UUID(person.id)), noise, "EX", 60)
         await app.container.valkey.execute("SET", f"auth:session:{session.hex}", b"1", "EX", 60)
-        assert (await person.call("GET", ME)).status_code == 200
-        assert (await person.call("GET", "/api/admin/probe")).status_code == 403
+        assert (await person.request("GET", ME)).status_code == 200
+        assert (await person.request("GET", "/api/admin/probe")).status_code == 403

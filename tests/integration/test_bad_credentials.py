@@ -14,8 +14,8 @@ import httpx
 import pytest
 from jose import jwt
 
-from gateway.core.tokens import AUDIENCE, ISSUER
-from tests.account_app import PASSWORD, SECRET, AccountApp, Person, account_app, code_of
+from gateway.core.security.tokens import AUDIENCE, ISSUER
+from tests.support.accounts import PASSWORD, SECRET, AccountApp, SignedInAccount, account_app, status_and_code
 
 ME = "/api/user/me"
 
@@ -30,7 +30,7 @@ def part(content: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
 
 
-def claims_of(person: Person, **changes: Any) -> dict[str, Any]:
+def claims_of(person: SignedInAccount, **changes: Any) -> dict[str, Any]:
     """The claims of the person's own good token, bent; `...` leaves one out."""
     good = jwt.get_unverified_claims(person.tokens["access_token"])
     return {name: value for name, value in {**good, **changes}.items() if value is not ...}
@@ -81,24 +81,24 @@ async def get_me(app: AccountApp, token: str | bytes) -> httpx.Response:
 
 @pytest.mark.parametrize("forgery", FORGERIES)
 async def test_a_forged_access_token_is_invalid(app: AccountApp, forgery: str) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     answer = await get_me(app, FORGERIES[forgery](person))
-    assert code_of(answer) == (401, "token_invalid")
+    assert status_and_code(answer) == (401, "token_invalid")
     assert answer.headers["www-authenticate"] == "Bearer"
-    assert (await person.call("GET", ME)).status_code == 200
+    assert (await person.request("GET", ME)).status_code == 200
 
 
 @pytest.mark.parametrize("claims", [{"exp": int(time.time()) - 1}, {"exp": 0}, {"exp": -1}])
 async def test_an_expired_access_token_says_so(app: AccountApp, claims: dict[str, Any]) -> None:
-    person = await app.person()
-    assert code_of(await get_me(app, signed(claims_of(person, **claims)))) == (401, "token_expired")
+    person = await app.sign_up()
+    assert status_and_code(await get_me(app, signed(claims_of(person, **claims)))) == (401, "token_expired")
 
 
 async def test_a_role_in_a_token_is_worth_nothing(app: AccountApp) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     token = signed(claims_of(person, role="admin", tier="enterprise"))
     headers = {"authorization": f"Bearer {token}"}
-    assert code_of(await app.client.get("/api/admin/probe", headers=headers)) == (403, "forbidden")
+    assert status_and_code(await app.client.get("/api/admin/probe", headers=headers)) == (403, "forbidden")
 
 
 @pytest.mark.parametrize(
@@ -107,17 +107,17 @@ async def test_a_role_in_a_token_is_worth_nothing(app: AccountApp) -> None:
 )
 async def test_a_header_without_a_credential_is_none(app: AccountApp, header: bytes) -> None:
     answer = await app.client.get(ME, headers=[(b"authorization", header)])
-    assert code_of(answer) == (401, "invalid_credentials")
+    assert status_and_code(answer) == (401, "invalid_credentials")
 
 
 @pytest.mark.parametrize("token", [b"\xed\xa0\x80", b"\xff\xfe", b"a.\xed\xa0\x80.b", "\u202e.x.y".encode()])
 async def test_bytes_that_are_no_text_are_no_token(app: AccountApp, token: bytes) -> None:
-    assert code_of(await get_me(app, token)) == (401, "token_invalid")
+    assert status_and_code(await get_me(app, token)) == (401, "token_invalid")
 
 
 async def test_a_bent_key_is_refused_wherever_it_stands(app: AccountApp) -> None:
-    person = await app.person()
-    secret = (await person.new_key())["secret"]
+    person = await app.sign_up()
+    secret = (await person.create_api_key())["secret"]
     last = "A" if secret[-1] != "A" else "B"
     [(key_hash,)] = await app.sql(
         "SELECT key_hash FROM api_keys WHERE user_id = CAST(:id AS uuid)", id=person.id
@@ -142,9 +142,9 @@ async def test_a_bent_key_is_refused_wherever_it_stands(app: AccountApp) -> None
             [(b"authorization", b"Bearer " + key.encode())],
         ):
             answer = await app.client.get("/v1/probe", headers=headers)
-            assert code_of(answer) == (401, "invalid_api_key"), key[:60]
+            assert status_and_code(answer) == (401, "invalid_api_key"), key[:60]
     answer = await app.client.get("/v1/probe", headers={"x-api-key": key_hash.hex()})
-    assert code_of(answer) == (401, "invalid_api_key")
+    assert status_and_code(answer) == (401, "invalid_api_key")
     assert (await app.client.get("/v1/probe", headers={"x-api-key": secret})).status_code == 200
 
 
@@ -153,7 +153,7 @@ async def test_a_bent_key_is_refused_wherever_it_stands(app: AccountApp) -> None
 )
 @pytest.mark.parametrize("path", ["refresh", "logout"])
 async def test_a_refresh_token_that_is_none_does_nothing(app: AccountApp, path: str, token: str) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     answer = await app.client.post(f"/api/auth/{path}", json={"refresh_token": token})
     if len(token) > 64 * 1024:
         expected = 413  # the limit of bodies that hold credentials
@@ -162,7 +162,7 @@ async def test_a_refresh_token_that_is_none_does_nothing(app: AccountApp, path: 
     else:
         expected = 204 if path == "logout" else 401
     assert answer.status_code == expected
-    assert (await person.call("GET", ME)).status_code == 200
+    assert (await person.request("GET", ME)).status_code == 200
 
 
 HOSTILE = ["x" * 1_000_000, "x" * 1025, "\ufdfa" * 1024, " " * 300, "", "\u0000" * 12, "\ud800" * 12]
@@ -172,7 +172,7 @@ HOSTILE = ["x" * 1_000_000, "x" * 1025, "\ufdfa" * 1024, " " * 300, "", "\u0000"
 async def test_a_hostile_password_is_refused_everywhere_and_changes_nothing(
     app: AccountApp, password: str
 ) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     signed_in = person.headers
     before = await app.sql("SELECT * FROM users WHERE id = CAST(:id AS uuid)", id=person.id)
     attempts = [
@@ -201,7 +201,7 @@ async def test_a_hostile_password_is_refused_everywhere_and_changes_nothing(
 
 
 async def test_a_hostile_form_signs_nobody_in(app: AccountApp) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     for form in (
         {"username": person.email, "password": "x" * 1_000_000},
         {"username": "x" * 1_000_000, "password": PASSWORD},
@@ -217,7 +217,7 @@ async def test_a_hostile_form_signs_nobody_in(app: AccountApp) -> None:
     [{"role": "admin"}, {"tier": "enterprise"}, {"status": "active"}, {"token_version": 1}],
 )
 async def test_nobody_sets_what_is_not_theirs_to_set(app: AccountApp, field: dict[str, Any]) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     bodies = [
         ("POST", "/api/auth/register", {"email": "other-" + person.email, "password": PASSWORD}),
         ("PUT", ME, {"name": "Ada"}),
@@ -225,7 +225,7 @@ async def test_nobody_sets_what_is_not_theirs_to_set(app: AccountApp, field: dic
         ("POST", "/api/auth/login", {"email": person.email, "password": PASSWORD}),
     ]
     for method, path, body in bodies:
-        answer = await person.call(method, path, json={**body, **field})
-        assert code_of(answer) == (422, "validation_failed")
-    me = (await person.call("GET", ME)).json()
+        answer = await person.request(method, path, json={**body, **field})
+        assert status_and_code(answer) == (422, "validation_failed")
+    me = (await person.request("GET", ME)).json()
     assert (me["role"], me["tier"], me["name"]) == ("user", "free", "")

@@ -12,9 +12,9 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
-from gateway.domain.usage import Usage
-from tests.gateway_server import Gateway, Person, running_gateway
-from tests.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Tool
+from gateway.domain.money import Usage
+from tests.support.gateway import Account, Gateway, running_gateway
+from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Tool
 
 
 def config(first: str, second: str) -> dict[str, Any]:
@@ -56,7 +56,7 @@ async def gateway(
 
 
 @pytest.fixture
-async def person(gateway: Gateway) -> Person:
+async def person(gateway: Gateway) -> Account:
     return await gateway.sign_up()
 
 
@@ -69,7 +69,7 @@ def parse_sse(body: str) -> list[tuple[int, str, dict[str, Any]]]:
     return events
 
 
-async def ask(gateway: Gateway, person: Person, **body: Any) -> dict[str, Any]:
+async def ask(gateway: Gateway, person: Account, **body: Any) -> dict[str, Any]:
     answer = await gateway.http.post("/api/chat/", json=body, headers=person.headers)
     assert answer.status_code == 200, answer.text
     parsed = answer.json()
@@ -77,7 +77,7 @@ async def ask(gateway: Gateway, person: Person, **body: Any) -> dict[str, Any]:
     return parsed
 
 
-async def messages_of(gateway: Gateway, person: Person, conversation_id: str) -> list[dict[str, Any]]:
+async def messages_of(gateway: Gateway, person: Account, conversation_id: str) -> list[dict[str, Any]]:
     answer = await gateway.http.get(f"/api/conversations/{conversation_id}/messages", headers=person.headers)
     assert answer.status_code == 200, answer.text
     items = answer.json()["items"]
@@ -86,7 +86,7 @@ async def messages_of(gateway: Gateway, person: Person, conversation_id: str) ->
 
 
 async def wait_for_status(
-    gateway: Gateway, person: Person, conversation_id: str, status: str
+    gateway: Gateway, person: Account, conversation_id: str, status: str
 ) -> dict[str, Any]:
     for _ in range(200):
         last = (await messages_of(gateway, person, conversation_id))[-1]
@@ -96,7 +96,7 @@ async def wait_for_status(
     raise AssertionError(f"the message never became {status}: {last}")
 
 
-async def test_a_turn_is_answered_kept_and_accounted_for(gateway: Gateway, person: Person) -> None:
+async def test_a_turn_is_answered_kept_and_accounted_for(gateway: Gateway, person: Account) -> None:
     answer = await gateway.http.post("/api/chat", json={"message": "Hi there"}, headers=person.headers)
     body = answer.json()
     message = body["message"]
@@ -129,7 +129,7 @@ async def test_a_turn_is_answered_kept_and_accounted_for(gateway: Gateway, perso
 
 
 async def test_the_next_turn_knows_what_was_said(
-    gateway: Gateway, person: Person, first: OpenAIUpstream
+    gateway: Gateway, person: Account, first: OpenAIUpstream
 ) -> None:
     opened = await ask(gateway, person, message="My name is Ada.", system="Be brief.")
     await ask(gateway, person, message="What is my name?", conversation_id=opened["conversation_id"])
@@ -142,7 +142,7 @@ async def test_the_next_turn_knows_what_was_said(
 
 
 async def test_following_an_earlier_message_makes_a_sibling_branch(
-    gateway: Gateway, person: Person, first: OpenAIUpstream
+    gateway: Gateway, person: Account, first: OpenAIUpstream
 ) -> None:
     opened = await ask(gateway, person, message="One.")
     conversation = opened["conversation_id"]
@@ -155,7 +155,7 @@ async def test_following_an_earlier_message_makes_a_sibling_branch(
     assert [m["content"] for m in kept if m["parent_id"] == parent] == ["Two.", "Two, again."]
 
 
-async def test_a_stream_is_the_named_events_of_the_contract(gateway: Gateway, person: Person) -> None:
+async def test_a_stream_is_the_named_events_of_the_contract(gateway: Gateway, person: Account) -> None:
     answer = await gateway.http.post("/api/chat/stream", json={"message": "Hi"}, headers=person.headers)
     events = parse_sse(answer.text)
     names = [name for _, name, _ in events]
@@ -176,7 +176,7 @@ async def test_a_stream_is_the_named_events_of_the_contract(gateway: Gateway, pe
 
 
 async def test_tools_of_the_gateway_show_in_the_stream(
-    gateway: Gateway, person: Person, first: OpenAIUpstream
+    gateway: Gateway, person: Account, first: OpenAIUpstream
 ) -> None:
     call = Tool("calculator", ('{"expression":"2+2"}',), "call_9")
     first.script(Reply(text=(), tools=(call,), finish="tool_calls"), Reply(text=("Four.",)))
@@ -191,7 +191,7 @@ async def test_tools_of_the_gateway_show_in_the_stream(
 
 @pytest.mark.parametrize("path", ["/api/chat", "/api/chat/stream"])
 async def test_thoughts_and_results_of_tools_are_kept_counted_exported_and_deleted(
-    gateway: Gateway, person: Person, first: OpenAIUpstream, path: str
+    gateway: Gateway, person: Account, first: OpenAIUpstream, path: str
 ) -> None:
     call = Tool("calculator", ('{"expression":"2+2"}',), "call_9")
     thought = "Two and two. " * 400
@@ -221,7 +221,7 @@ async def test_thoughts_and_results_of_tools_are_kept_counted_exported_and_delet
 
 
 async def test_a_stopped_answer_keeps_the_thoughts_that_were_shown(
-    gateway: Gateway, person: Person, first: OpenAIUpstream
+    gateway: Gateway, person: Account, first: OpenAIUpstream
 ) -> None:
     gate = asyncio.Event()
     first.script(Reply(reasoning=("Hm. ", "Let me see."), text=("Well", " then"), gate=gate, gate_at=3))
@@ -241,7 +241,7 @@ async def test_a_stopped_answer_keeps_the_thoughts_that_were_shown(
 
 
 async def test_a_persons_answer_is_written_though_the_client_has_gone(
-    gateway: Gateway, person: Person, first: OpenAIUpstream
+    gateway: Gateway, person: Account, first: OpenAIUpstream
 ) -> None:
     gate = asyncio.Event()
     first.script(Reply(gate=gate, gate_at=2))
@@ -258,9 +258,9 @@ async def test_a_persons_answer_is_written_though_the_client_has_gone(
 
 
 async def test_a_services_turn_is_cancelled_with_its_client_and_kept_as_far_as_it_came(
-    gateway: Gateway, person: Person, first: OpenAIUpstream
+    gateway: Gateway, person: Account, first: OpenAIUpstream
 ) -> None:
-    key = await gateway.new_key(person)
+    key = await gateway.create_api_key(person)
     first.script(Reply(gate=asyncio.Event(), gate_at=2))
     headers = {"authorization": f"Bearer {key}"}
     request = gateway.http.stream("POST", "/api/chat/stream", json={"message": "Hi"}, headers=headers)
@@ -279,7 +279,7 @@ async def test_a_services_turn_is_cancelled_with_its_client_and_kept_as_far_as_i
 
 
 async def test_the_next_model_answers_where_the_first_is_down(
-    gateway: Gateway, person: Person, first: OpenAIUpstream
+    gateway: Gateway, person: Account, first: OpenAIUpstream
 ) -> None:
     first.script(Refusal(503))
     answer = await gateway.http.post("/api/chat", json={"message": "Hi"}, headers=person.headers)
@@ -290,7 +290,7 @@ async def test_the_next_model_answers_where_the_first_is_down(
 
 
 async def test_a_failed_turn_is_a_true_status_and_leaves_the_conversation_usable(
-    gateway: Gateway, person: Person, first: OpenAIUpstream, second: OpenAIUpstream
+    gateway: Gateway, person: Account, first: OpenAIUpstream, second: OpenAIUpstream
 ) -> None:
     opened = await ask(gateway, person, message="One.")
     conversation = opened["conversation_id"]
@@ -310,7 +310,7 @@ async def test_a_failed_turn_is_a_true_status_and_leaves_the_conversation_usable
 
 
 async def test_a_stream_cut_upstream_ends_with_an_error_event_and_keeps_its_text(
-    gateway: Gateway, person: Person, first: OpenAIUpstream
+    gateway: Gateway, person: Account, first: OpenAIUpstream
 ) -> None:
     first.script(Reply(fault="cut", after=2))
     answer = await gateway.http.post("/api/chat/stream", json={"message": "Hi"}, headers=person.headers)
@@ -324,7 +324,7 @@ async def test_a_stream_cut_upstream_ends_with_an_error_event_and_keeps_its_text
 
 
 async def test_a_second_turn_in_a_busy_conversation_is_refused(
-    gateway: Gateway, person: Person, first: OpenAIUpstream
+    gateway: Gateway, person: Account, first: OpenAIUpstream
 ) -> None:
     opened = await ask(gateway, person, message="One.")
     conversation = opened["conversation_id"]
@@ -359,7 +359,7 @@ async def test_a_second_turn_in_a_busy_conversation_is_refused(
 )
 async def test_a_bad_turn_is_refused_and_nothing_is_written(
     gateway: Gateway,
-    person: Person,
+    person: Account,
     body: dict[str, Any],
     status: int,
     code: str,
@@ -373,7 +373,7 @@ async def test_a_bad_turn_is_refused_and_nothing_is_written(
     assert listed.json()["items"] == []
 
 
-async def test_anothers_conversation_is_as_unknown_as_none(gateway: Gateway, person: Person) -> None:
+async def test_anothers_conversation_is_as_unknown_as_none(gateway: Gateway, person: Account) -> None:
     mine = await ask(gateway, person, message="Secret.")
     stranger = await gateway.sign_up()
     body = {"message": "Tell me", "conversation_id": mine["conversation_id"]}

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from tests.gateway_server import PASSWORD, Gateway, Person, running_gateway
+from tests.support.gateway import PASSWORD, Account, Gateway, running_gateway
 
 CONFIG = {"providers": {"mock": {"type": "mock"}}, "models": {"mock": {"provider": "mock", "model": "mock"}}}
 OURS = {"sec-fetch-site": "same-origin", "x-gateway-console": "1"}
@@ -31,7 +31,7 @@ def browser(gateway: Gateway, **headers: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=gateway.url, headers={**OURS, **headers}, timeout=20)
 
 
-async def sign_in(page: httpx.AsyncClient, person: Person) -> httpx.Response:
+async def sign_in(page: httpx.AsyncClient, person: Account) -> httpx.Response:
     return await page.post(PATH, json={"email": person.email, "password": PASSWORD})
 
 

@@ -17,19 +17,26 @@ from starlette.datastructures import Headers
 
 from gateway.core.database import create_engine, create_session_factory
 from gateway.core.ids import new_id
-from gateway.core.in_use import InUse
+from gateway.core.ref_count import RefCount
 from gateway.core.settings import Settings
-from gateway.domain.principal import Principal
-from gateway.domain.usage import Usage
+from gateway.domain.accounts.principal import Principal
+from gateway.domain.money import Usage
 from gateway.middleware import install_middleware
-from gateway.repositories import chunks
-from gateway.repositories.turn import TurnRepository
+from gateway.repositories import bounded_pages
+from gateway.repositories.turns.repository import TurnRepository
 from gateway.repositories.unit_of_work import UnitOfWork
-from gateway.routers import conversations
+from gateway.routers.api import conversations
 from gateway.routers.errors import install_error_handlers
-from gateway.services import conversation as conversation_service
-from gateway.services.conversation import ConversationService
-from tests.storage import begin, entry, finish, make_user, rows, say
+from gateway.services.chat import conversations as conversation_service
+from gateway.services.chat.conversations import ConversationService
+from tests.support.database import (
+    begin_turn,
+    complete_turn,
+    create_account,
+    fetch_rows,
+    finish_turn,
+    usage_entry,
+)
 
 
 class ByHeader:
@@ -57,7 +64,7 @@ def turns(engine: AsyncEngine) -> TurnRepository:
 
 @pytest.fixture
 async def user(engine: AsyncEngine) -> UUID:
-    return await make_user(engine)
+    return await create_account(engine)
 
 
 @pytest.fixture
@@ -67,7 +74,7 @@ async def client(engine: AsyncEngine, user: UUID) -> AsyncIterator[httpx.AsyncCl
     install_error_handlers(app)
     install_middleware(app, Settings(_env_file=None))
     service = ConversationService(partial(UnitOfWork, create_session_factory(engine)), ("auto", "small"))
-    app.state.container = SimpleNamespace(conversations=service, authenticator=ByHeader(), in_use=InUse())
+    app.state.container = SimpleNamespace(conversations=service, authenticator=ByHeader(), in_use=RefCount())
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(
         transport=transport, base_url="http://gateway", headers={"x-user": str(user)}
@@ -101,9 +108,9 @@ async def test_a_conversation_is_created_read_renamed_and_deleted(client):
 
 
 async def test_the_branch_being_read_comes_with_the_conversation(client, turns, user):
-    first = await say(turns, user, "q1", "a1", title="T")
-    second = await say(turns, user, "q2", "a2", conversation_id=first.conversation_id)
-    edit = await say(
+    first = await complete_turn(turns, user, "q1", "a1", title="T")
+    second = await complete_turn(turns, user, "q2", "a2", conversation_id=first.conversation_id)
+    edit = await complete_turn(
         turns, user, "q2b", "a2b", conversation_id=first.conversation_id, parent_id=first.answer_id
     )
     path = f"/api/conversations/{first.conversation_id}"
@@ -117,11 +124,11 @@ async def test_the_branch_being_read_comes_with_the_conversation(client, turns, 
 
 
 async def test_messages_lists_every_branch_with_parents_in_pages(client, turns, user):
-    first = await say(turns, user, "q1", "a1")
-    again = await say(
+    first = await complete_turn(turns, user, "q1", "a1")
+    again = await complete_turn(
         turns, user, "q2", "a2", conversation_id=first.conversation_id, parent_id=first.question_id
     )
-    third = await say(
+    third = await complete_turn(
         turns, user, "q3", "a3", conversation_id=first.conversation_id, parent_id=first.answer_id
     )
     path = f"/api/conversations/{first.conversation_id}/messages"
@@ -146,8 +153,8 @@ async def test_messages_lists_every_branch_with_parents_in_pages(client, turns, 
 
 
 async def test_a_message_has_the_shape_of_an_answer(client, turns, user):
-    begun = await begin(turns, user, "q1", metadata={"from": "test"})
-    await finish(
+    begun = await begin_turn(turns, user, "q1", metadata={"from": "test"})
+    await finish_turn(
         turns,
         begun,
         "a1",
@@ -157,7 +164,7 @@ async def test_a_message_has_the_shape_of_an_answer(client, turns, user):
         usage=Usage(17, 24),
         cost_usd=Decimal("0.00012345"),
         receipt={"intent": "chat"},
-        calls=[entry()],
+        calls=[usage_entry()],
     )
     path = f"/api/conversations/{begun.conversation_id}"
     question, answer = (await client.get(path)).json()["messages"]
@@ -197,8 +204,8 @@ async def test_a_message_has_the_shape_of_an_answer(client, turns, user):
 
 
 async def test_a_turn_under_way_shows_and_a_dead_one_does_not(client, turns, user):
-    alive = await begin(turns, user, "q1")
-    dead = await begin(turns, user, "q1", lease_seconds=0)
+    alive = await begin_turn(turns, user, "q1")
+    dead = await begin_turn(turns, user, "q1", lease_seconds=0)
     shown = (await client.get(f"/api/conversations/{alive.conversation_id}")).json()
     assert shown["running_message_id"] == str(alive.answer_id)
     assert shown["messages"][-1]["status"] == "pending"
@@ -209,8 +216,10 @@ async def test_a_turn_under_way_shows_and_a_dead_one_does_not(client, turns, use
 async def test_the_list_pages_newest_first_without_gaps_or_repeats(client, turns, user, engine):
     made = [(await client.post("/api/conversations", json={"title": f"c{n}"})).json()["id"] for n in range(7)]
     # Rows of one transaction share their time: the id decides, and no page may stumble over it.
-    await rows(engine, "UPDATE conversations SET updated_at = now() WHERE user_id = :u RETURNING 1", u=user)
-    await say(turns, user, "q", "a", conversation_id=UUID(made[2]))
+    await fetch_rows(
+        engine, "UPDATE conversations SET updated_at = now() WHERE user_id = :u RETURNING 1", u=user
+    )
+    await complete_turn(turns, user, "q", "a", conversation_id=UUID(made[2]))
     found, cursor, pages = [], None, 0
     while pages == 0 or cursor:
         query = {"limit": 3, **({"cursor": cursor} if cursor else {})}
@@ -225,8 +234,8 @@ async def test_words_find_conversations_by_title_and_message_of_their_owner_alon
     client, turns, engine, user
 ):
     by_title = (await client.post("/api/conversations", json={"title": "Über 100% Wolle_"})).json()["id"]
-    by_answer = await say(turns, user, "What is it?", "A bird of Wool.")
-    await say(turns, await make_user(engine), "wool", "wool")
+    by_answer = await complete_turn(turns, user, "What is it?", "A bird of Wool.")
+    await complete_turn(turns, await create_account(engine), "wool", "wool")
     await client.post("/api/conversations", json={"title": "cotton"})
 
     async def found(words: str) -> set[str]:
@@ -246,10 +255,12 @@ async def test_a_search_shows_the_newest_message_with_the_words_and_what_stands_
     client, turns, user
 ):
     await client.post("/api/conversations", json={"title": "A heron"})
-    first = await say(turns, user, "Which bird stands in the pond?", "A heron\nstands there.", title="Birds")
+    first = await complete_turn(
+        turns, user, "Which bird stands in the pond?", "A heron\nstands there.", title="Birds"
+    )
     long = "한국어 문장입니다 " * 20
-    second = await begin(turns, user, "And now?", conversation_id=first.conversation_id)
-    await finish(turns, second, f"{long}the grey HERON flies away. {long}")
+    second = await begin_turn(turns, user, "And now?", conversation_id=first.conversation_id)
+    await finish_turn(turns, second, f"{long}the grey HERON flies away. {long}")
     items = (await client.get("/api/conversations", params={"q": "heron"})).json()["items"]
     assert [item["title"] for item in items] == ["Birds", "A heron"]
     assert items[1]["hit"] is None
@@ -271,7 +282,10 @@ async def test_a_search_shows_the_newest_message_with_the_words_and_what_stands_
 
 
 async def test_the_pages_of_a_search_have_their_hits(client, turns, user):
-    said = [await say(turns, user, f"Question {number}", f"Answer {number}: moss") for number in range(3)]
+    said = [
+        await complete_turn(turns, user, f"Question {number}", f"Answer {number}: moss")
+        for number in range(3)
+    ]
     found, cursor = [], None
     for _ in range(3):
         query = {"q": "MOSS", "limit": 1, **({"cursor": cursor} if cursor else {})}
@@ -300,8 +314,8 @@ async def test_a_page_that_ends_the_list_exactly_has_no_next(client):
 
 
 async def test_other_peoples_conversations_are_not_found(client, turns, engine, user):
-    theirs = await say(turns, await make_user(engine), "q", "a")
-    mine = await say(turns, user, "q", "a")
+    theirs = await complete_turn(turns, await create_account(engine), "q", "a")
+    mine = await complete_turn(turns, user, "q", "a")
     path = f"/api/conversations/{theirs.conversation_id}"
     for response in (
         await client.get(path),
@@ -315,7 +329,7 @@ async def test_other_peoples_conversations_are_not_found(client, turns, engine, 
         assert code(response) == (404, "not_found", None)
     listed = (await client.get("/api/conversations")).json()["items"]
     assert [item["id"] for item in listed] == [str(mine.conversation_id)]
-    assert await rows(engine, "SELECT 1 FROM conversations WHERE id = :id", id=theirs.conversation_id)
+    assert await fetch_rows(engine, "SELECT 1 FROM conversations WHERE id = :id", id=theirs.conversation_id)
 
 
 @pytest.mark.parametrize(
@@ -341,7 +355,7 @@ async def test_a_malformed_id_is_not_found(client, bad):
 
 @pytest.mark.parametrize("bad", ["", "A" * 35 + "=", "_" * 36, "A" * 35 + "B", "é" * 36, "A" * 999, "';--"])
 async def test_a_broken_cursor_is_a_422_that_names_it(client, user, turns, bad):
-    mine = await say(turns, user, "q", "a")
+    mine = await complete_turn(turns, user, "q", "a")
     for path in ("/api/conversations", f"/api/conversations/{mine.conversation_id}/messages"):
         assert code(await client.get(path, params={"cursor": bad})) == (422, "validation_failed", "cursor")
 
@@ -383,7 +397,7 @@ async def test_text_that_cannot_be_kept_is_a_422(client, text):
 
 
 async def test_a_head_that_is_no_message_of_it_is_not_found(client, turns, user):
-    mine, other = await say(turns, user, "q", "a"), await say(turns, user, "q", "a")
+    mine, other = await complete_turn(turns, user, "q", "a"), await complete_turn(turns, user, "q", "a")
     path = f"/api/conversations/{mine.conversation_id}"
     for head in (str(other.answer_id), str(new_id()), "x"):
         assert code(await client.patch(path, json={"head_id": head})) == (404, "not_found", None)
@@ -405,7 +419,7 @@ async def test_api_keys_do_not_reach_a_persons_conversations(client):
 
 
 async def test_paths_work_with_a_trailing_slash(client, turns, user):
-    mine = await say(turns, user, "q", "a")
+    mine = await complete_turn(turns, user, "q", "a")
     for path in ("", f"/{mine.conversation_id}", f"/{mine.conversation_id}/messages"):
         bare = await client.get(f"/api/conversations{path}")
         slashed = await client.get(f"/api/conversations{path}/")
@@ -414,9 +428,9 @@ async def test_paths_work_with_a_trailing_slash(client, turns, user):
 
 
 async def _long_conversation(turns: TurnRepository, user: UUID) -> str:
-    first = await say(turns, user, "q1", "안녕 " * 500)
+    first = await complete_turn(turns, user, "q1", "안녕 " * 500)
     for at in range(4):
-        await say(turns, user, f"q{at + 2}", "long " * 800, conversation_id=first.conversation_id)
+        await complete_turn(turns, user, f"q{at + 2}", "long " * 800, conversation_id=first.conversation_id)
     return f"/api/conversations/{first.conversation_id}"
 
 
@@ -426,7 +440,7 @@ async def test_a_conversation_is_the_same_however_small_its_batches_are(client, 
     assert len(at_once["messages"]) == 10
     monkeypatch.setattr(conversation_service, "BATCH_BYTES", 1)
     assert (await client.get(path)).json() == at_once
-    monkeypatch.setattr(conversation_service, "BATCH", 3)
+    monkeypatch.setattr(conversation_service, "BATCH_MESSAGES", 3)
     monkeypatch.setattr(conversation_service, "BATCH_BYTES", 10**9)
     assert (await client.get(path)).json() == at_once
 
@@ -434,7 +448,7 @@ async def test_a_conversation_is_the_same_however_small_its_batches_are(client, 
 async def test_a_page_of_long_messages_is_shorter_and_the_next_one_goes_on(client, turns, user, monkeypatch):
     path = await _long_conversation(turns, user) + "/messages"
     whole = (await client.get(path)).json()["items"]
-    monkeypatch.setattr(chunks, "MOST_BYTES", 1000)
+    monkeypatch.setattr(bounded_pages, "MAX_PAGE_BYTES", 1000)
     read, query, pages = [], {}, 0
     while query is not None:
         page = (await client.get(path, params=query)).json()
@@ -450,7 +464,7 @@ async def test_a_list_of_long_conversations_comes_in_shorter_pages(client, monke
         body = {"title": f"No. {at}", "system": "s" * 900}
         assert (await client.post("/api/conversations", json=body)).status_code == 201
     whole = (await client.get("/api/conversations")).json()["items"]
-    monkeypatch.setattr(chunks, "MOST_BYTES", 1000)
+    monkeypatch.setattr(bounded_pages, "MAX_PAGE_BYTES", 1000)
     page = (await client.get("/api/conversations")).json()
     assert page["items"] == whole[:2]
     rest = (await client.get("/api/conversations", params={"cursor": page["next_cursor"]})).json()

@@ -13,18 +13,18 @@ import pytest
 
 from gateway.cache.client import ValkeyClient
 from gateway.cache.event_log import EventLog, LogEntry
-from gateway.domain.event_batches import pack
+from gateway.domain.conversations.event_codec import encode
 from gateway.domain.events import RouteChosen, TextDelta, TurnStarted
-from gateway.repositories.running_turn import RunningTurnRepository, TextSoFar
-from gateway.repositories.turn import TurnRepository
-from gateway.services.live import LiveTurn
-from gateway.services.rescue import Rescue
-from tests.gateway_server import PASSWORD, Gateway, Person
-from tests.ledger_book import book, settled
-from tests.statements import counted
-from tests.storage import Begun, begin, finish, rows
-from tests.two_workers import Event, read, text_of, two_workers
-from tests.upstreams.openai_server import OpenAIUpstream, Reply
+from gateway.repositories.turns.repository import TurnRepository
+from gateway.repositories.turns.running import PartialText, RunningTurnRepository
+from gateway.services.execution.live_turn import LiveTurn
+from gateway.services.streams.orphan_recovery import OrphanedTurnRecovery
+from tests.support.database import StartedTurn, begin_turn, fetch_rows, finish_turn
+from tests.support.gateway import PASSWORD, Account, Gateway
+from tests.support.ledger_audit import read_ledger, wait_settled
+from tests.support.sql_statements import recorded_statements
+from tests.support.two_workers import StreamEvent, displayed_text, read_stream, two_workers
+from tests.support.upstreams.openai_server import OpenAIUpstream, Reply
 
 WORDS = tuple(f"word{n} " for n in range(40))
 HALF = "".join(WORDS[:20])
@@ -57,43 +57,45 @@ async def workers(
 
 
 @pytest.fixture
-async def person(workers: tuple[Gateway, Gateway]) -> Person:
+async def person(workers: tuple[Gateway, Gateway]) -> Account:
     return await workers[0].sign_up()
 
 
-async def ask_half(gateway: Gateway, person: Person) -> tuple[asyncio.Task[list[Event]], LiveTurn]:
+async def ask_half(gateway: Gateway, person: Account) -> tuple[asyncio.Task[list[StreamEvent]], LiveTurn]:
     """A stream whose upstream waits at a gate after half of its words."""
-    following = asyncio.create_task(read(gateway, person, "/api/chat/stream", body=TURN))
+    following = asyncio.create_task(read_stream(gateway, person, "/api/chat/stream", body=TURN))
     tasks = gateway.container.tasks
-    while not (mine := [t.live for t in tasks.kept() if t.live and str(t.live.user_id) == person.id]):
+    while not (mine := [t.live for t in tasks.persisted() if t.live and str(t.live.user_id) == person.id]):
         assert not following.done(), following.result()
         await asyncio.sleep(0.005)
-    while mine[0].progress.text != HALF:  # noqa: ASYNC110 - what the upstream has sent
+    while mine[0].accumulator.text != HALF:  # noqa: ASYNC110 - what the upstream has sent
         await asyncio.sleep(0.005)
     return following, mine[0]
 
 
 async def message(gateway: Gateway, message_id: UUID) -> dict[str, Any]:
-    (row,) = await rows(gateway.container.engine, "SELECT * FROM messages WHERE id = :id", id=message_id)
+    (row,) = await fetch_rows(
+        gateway.container.engine, "SELECT * FROM messages WHERE id = :id", id=message_id
+    )
     return row
 
 
-async def expire(gateway: Gateway, live: LiveTurn | Begun) -> None:
-    await rows(
+async def expire(gateway: Gateway, live: LiveTurn | StartedTurn) -> None:
+    await fetch_rows(
         gateway.container.engine,
         "UPDATE conversations SET running_until = now() - interval '1 s' WHERE id = :id RETURNING 1",
         id=live.conversation_id,
     )
 
 
-def rescue_of(gateway: Gateway) -> Rescue:
+def rescue_of(gateway: Gateway) -> OrphanedTurnRecovery:
     container = gateway.container
-    return Rescue(RunningTurnRepository(container.engine), EventLog(container.valkey))
+    return OrphanedTurnRecovery(RunningTurnRepository(container.engine), EventLog(container.valkey))
 
 
 @pytest.mark.parametrize("where", [0, 1], ids=["its worker", "another worker"])
 async def test_a_turn_is_called_off_from_any_worker(
-    workers: tuple[Gateway, Gateway], person: Person, upstream: OpenAIUpstream, where: int
+    workers: tuple[Gateway, Gateway], person: Account, upstream: OpenAIUpstream, where: int
 ) -> None:
     upstream.script(Reply(text=WORDS, gate=asyncio.Event(), gate_at=20))
     following, live = await ask_half(workers[0], person)
@@ -113,7 +115,9 @@ async def test_a_turn_is_called_off_from_any_worker(
     again = await workers[1 - where].http.post(path, headers=person.headers)
     assert (again.status_code, again.json()["status"]) == (202, "cancelled")
     assert (await message(workers[0], live.message_id))["content"] == HALF
-    assert (await settled(workers[0].container.engine, person.id)).check().tokens_reserved == 0
+    assert (
+        await wait_settled(workers[0].container.engine, person.id)
+    ).assert_consistent().tokens_reserved == 0
 
 
 async def test_without_valkey_a_turn_is_called_off_from_another_worker_all_the_same(
@@ -131,24 +135,24 @@ async def test_without_valkey_a_turn_is_called_off_from_another_worker_all_the_s
 
 
 async def test_a_key_may_call_its_accounts_turn_off_and_nobody_elses(
-    workers: tuple[Gateway, Gateway], person: Person, upstream: OpenAIUpstream
+    workers: tuple[Gateway, Gateway], person: Account, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(text=WORDS, gate=asyncio.Event(), gate_at=20))
     following, live = await ask_half(workers[0], person)
     stranger = await workers[0].sign_up()
-    theirs = {"authorization": f"Bearer {await workers[0].new_key(stranger)}"}
+    theirs = {"authorization": f"Bearer {await workers[0].create_api_key(stranger)}"}
     path = f"/api/chat/{live.message_id}/cancel"
     refused = await workers[1].http.post(path, headers=theirs)
     assert (refused.status_code, refused.json()["error"]["code"]) == (404, "not_found")
     assert not upstream.calls[0].disconnected.is_set()
-    mine = {"authorization": f"Bearer {await workers[0].new_key(person, scopes=['chat'])}"}
+    mine = {"authorization": f"Bearer {await workers[0].create_api_key(person, scopes=['chat'])}"}
     assert (await workers[1].http.post(path, headers=mine)).status_code == 202
     assert (await following)[-1].data["message"]["status"] == "cancelled"
 
 
 async def test_what_was_said_is_written_while_it_runs_by_one_statement_for_all_turns(
     workers: tuple[Gateway, Gateway],
-    person: Person,
+    person: Account,
     upstream: OpenAIUpstream,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -157,15 +161,15 @@ async def test_what_was_said_is_written_while_it_runs_by_one_statement_for_all_t
     asked = [await ask_half(workers[0], person) for _ in range(3)]
     async with asyncio.timeout(30):
         for _, live in asked:
-            while live.flushed < live.feed.count:  # noqa: ASYNC110 - a tick of the keeper
+            while live.persisted_count < live.broadcast.count:  # noqa: ASYNC110 - a tick of the keeper
                 await asyncio.sleep(0.01)
     for _, live in asked:
         row = await message(workers[0], live.message_id)
-        assert (row["content"], row["status"], row["events"]) == (HALF, "streaming", live.feed.count)
-    with counted(monkeypatch) as sent:
+        assert (row["content"], row["status"], row["events"]) == (HALF, "streaming", live.broadcast.count)
+    with recorded_statements(monkeypatch) as sent:
         for _, live in asked:
-            live.flushed = 0
-        await workers[0].container.keeper.tick()
+            live.persisted_count = 0
+        await workers[0].container.partial_answers.tick()
     assert len([statement for statement in sent if "unnest" in statement]) == 1
     gate.set()
     for following, live in asked:
@@ -174,21 +178,21 @@ async def test_what_was_said_is_written_while_it_runs_by_one_statement_for_all_t
 
 
 async def test_who_has_lost_the_lease_changes_nothing_that_came_after_and_is_charged_once(
-    workers: tuple[Gateway, Gateway], person: Person, upstream: OpenAIUpstream
+    workers: tuple[Gateway, Gateway], person: Account, upstream: OpenAIUpstream
 ) -> None:
     here, there = workers
     gate = asyncio.Event()
     upstream.script(Reply(text=WORDS, gate=gate, gate_at=20, usage=(5, 40)), Reply(usage=(3, 2)))
     following, live = await ask_half(here, person)
-    await here.container.keeper.tick()
-    await here.container.keeper.tick()
+    await here.container.partial_answers.tick()
+    await here.container.partial_answers.tick()
     await expire(here, live)
 
-    assert await rescue_of(there).end_abandoned() == 1
+    assert await rescue_of(there).end_orphaned_turns() == 1
     conversation_id = str(live.conversation_id)
     body = {"message": "And now?", "model": "m", "conversation_id": conversation_id}
     next_turn = await there.http.post("/api/chat", json=body, headers=person.headers)
-    await here.container.keeper.tick()
+    await here.container.partial_answers.tick()
     gate.set()
     told = await following
 
@@ -196,56 +200,58 @@ async def test_who_has_lost_the_lease_changes_nothing_that_came_after_and_is_cha
     assert (told[-1].name, told[-1].data["error"]["code"]) == ("error", "overloaded")
     row = await message(here, live.message_id)
     assert (row["status"], row["content"]) == ("interrupted", HALF)
-    (conversation,) = await rows(
+    (conversation,) = await fetch_rows(
         here.container.engine, "SELECT * FROM conversations WHERE id = :id", id=live.conversation_id
     )
     assert str(conversation["head_id"]) == next_turn.json()["message"]["id"]
     assert conversation["running_message_id"] is None
-    state = (await settled(here.container.engine, person.id)).check()
+    state = (await wait_settled(here.container.engine, person.id)).assert_consistent()
     assert (state.tokens_used, state.tokens_reserved) == (50, 0)
 
 
 async def test_a_turn_that_has_lost_its_conversation_is_found_out_by_the_next_renewal(
-    workers: tuple[Gateway, Gateway], person: Person
+    workers: tuple[Gateway, Gateway], person: Account
 ) -> None:
     engine = workers[0].container.engine
     turns = TurnRepository(engine)
-    held, lost, deleted = [await begin(turns, UUID(person.id), f"q{n}") for n in range(3)]
+    held, lost, deleted = [await begin_turn(turns, UUID(person.id), f"q{n}") for n in range(3)]
     await expire(workers[0], lost)
-    await rescue_of(workers[0]).end_abandoned()
-    await rows(engine, "DELETE FROM conversations WHERE id = :id RETURNING 1", id=deleted.conversation_id)
+    await rescue_of(workers[0]).end_orphaned_turns()
+    await fetch_rows(
+        engine, "DELETE FROM conversations WHERE id = :id RETURNING 1", id=deleted.conversation_id
+    )
 
-    found = await turns.renew({one.answer_id: one.held for one in (held, lost, deleted)}, 900)
+    found = await turns.renew_leases({one.answer_id: one.lease for one in (held, lost, deleted)}, 900)
 
     assert set(found) == {lost.answer_id, deleted.answer_id}
-    (row,) = await rows(
+    (row,) = await fetch_rows(
         engine,
         "SELECT running_until > now() + interval '800 s' AS kept FROM conversations WHERE id = :id",
         id=held.conversation_id,
     )
     assert row["kept"]
-    await finish(turns, held, "done")
+    await finish_turn(turns, held, "done")
 
 
 async def test_a_dead_workers_turn_ends_with_the_text_of_its_log_and_the_client_is_told_on_another(
-    workers: tuple[Gateway, Gateway], person: Person
+    workers: tuple[Gateway, Gateway], person: Account
 ) -> None:
     container = workers[0].container
     turns = TurnRepository(container.engine)
-    dead = await begin(turns, UUID(person.id), "q", lease_seconds=600)
+    dead = await begin_turn(turns, UUID(person.id), "q", lease_seconds=600)
     running = RunningTurnRepository(container.engine)
-    await running.flush([TextSoFar(dead.answer_id, dead.opened.lock_token, "The ", 3)], [])
+    await running.write_partial_texts([PartialText(dead.answer_id, dead.opened.lock_token, "The ", 3)], [])
     log = EventLog(container.valkey)
     started = TurnStarted("r", str(dead.conversation_id), str(dead.question_id), str(dead.answer_id))
     said = [started, RouteChosen("chat", 0.1, "m", "up", "asked"), TextDelta("The "), TextDelta("quick ")]
-    await log.append([LogEntry(dead.answer_id, pack(1, said), renews=True)])
+    await log.append([LogEntry(dead.answer_id, encode(1, said), renews_ttl=True)])
     path = f"/api/chat/stream/{dead.answer_id}"
-    following = asyncio.create_task(read(workers[1], person, path, after=3))
-    beyond = asyncio.create_task(read(workers[1], person, path, after=6))
+    following = asyncio.create_task(read_stream(workers[1], person, path, after=3))
+    beyond = asyncio.create_task(read_stream(workers[1], person, path, after=6))
     await asyncio.sleep(0)
     await expire(workers[0], dead)
 
-    assert await rescue_of(workers[0]).end_abandoned() == 1
+    assert await rescue_of(workers[0]).end_orphaned_turns() == 1
 
     told = await following
     assert [(e.id, e.name) for e in told] == [(4, "delta"), (5, "error")]
@@ -255,39 +261,39 @@ async def test_a_dead_workers_turn_ends_with_the_text_of_its_log_and_the_client_
     assert [(e.id, e.name) for e in await beyond] == [(7, "replace"), (8, "error")]
     row = await message(workers[0], dead.answer_id)
     assert (row["status"], row["content"], row["events"]) == ("interrupted", "The quick ", 4)
-    assert text_of(await read(workers[0], person, path)) == "The quick "
-    after = await begin(turns, UUID(person.id), "again", conversation_id=dead.conversation_id)
-    assert after.said == ["q", "The quick "]
-    await finish(turns, after, "ok")
+    assert displayed_text(await read_stream(workers[0], person, path)) == "The quick "
+    after = await begin_turn(turns, UUID(person.id), "again", conversation_id=dead.conversation_id)
+    assert after.history_texts == ["q", "The quick "]
+    await finish_turn(turns, after, "ok")
 
 
 async def test_a_dead_workers_turn_without_a_log_ends_with_what_was_flushed(
-    workers: tuple[Gateway, Gateway], person: Person
+    workers: tuple[Gateway, Gateway], person: Account
 ) -> None:
     engine = workers[0].container.engine
     turns, running = TurnRepository(engine), RunningTurnRepository(engine)
-    dead = await begin(turns, UUID(person.id), "q", lease_seconds=600)
+    dead = await begin_turn(turns, UUID(person.id), "q", lease_seconds=600)
     token = dead.opened.lock_token
-    await running.flush([TextSoFar(dead.answer_id, token, "The ", 3)], [])
-    await running.flush([TextSoFar(dead.answer_id, token - 1, "not its own", 9)], [])
+    await running.write_partial_texts([PartialText(dead.answer_id, token, "The ", 3)], [])
+    await running.write_partial_texts([PartialText(dead.answer_id, token - 1, "not its own", 9)], [])
     valkey = ValkeyClient("redis://127.0.0.1:1/0")
-    rescue = Rescue(running, EventLog(valkey))
-    await rescue.end_abandoned()  # what other tests have left in this database
+    rescue = OrphanedTurnRecovery(running, EventLog(valkey))
+    await rescue.end_orphaned_turns()  # what other tests have left in this database
     await expire(workers[0], dead)
-    assert await rescue.end_abandoned() == 1
-    await running.flush([TextSoFar(dead.answer_id, token, "too late", 9)], [])
+    assert await rescue.end_orphaned_turns() == 1
+    await running.write_partial_texts([PartialText(dead.answer_id, token, "too late", 9)], [])
     row = await message(workers[0], dead.answer_id)
     assert (row["status"], row["content"], row["events"]) == ("interrupted", "The ", 3)
-    assert (await book(engine, person.id)).check().tokens_reserved == 0
+    assert (await read_ledger(engine, person.id)).assert_consistent().tokens_reserved == 0
     await valkey.aclose()
 
 
 async def test_an_account_that_goes_takes_the_logs_of_its_turns_along(
-    workers: tuple[Gateway, Gateway], person: Person
+    workers: tuple[Gateway, Gateway], person: Account
 ) -> None:
     container = workers[0].container
-    begun = await begin(TurnRepository(container.engine), UUID(person.id), "q")
-    await EventLog(container.valkey).append([LogEntry(begun.answer_id, pack(1, [TextDelta("secret")]))])
+    begun = await begin_turn(TurnRepository(container.engine), UUID(person.id), "q")
+    await EventLog(container.valkey).append([LogEntry(begun.answer_id, encode(1, [TextDelta("secret")]))])
     gone = await workers[1].http.request(
         "DELETE", "/api/user/me", json={"password": PASSWORD}, headers=person.headers
     )

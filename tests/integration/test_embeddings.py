@@ -15,12 +15,12 @@ import numpy as np
 import openai
 import pytest
 
-from tests.gateway_server import Gateway, Person, running_gateway
-from tests.ledger_book import settled
-from tests.storage import rows
-from tests.upstreams.http_server import Raw, Refusal, Reply, Silence
-from tests.upstreams.ollama_server import OllamaUpstream
-from tests.upstreams.openai_server import OpenAIUpstream, vector_of
+from tests.support.database import fetch_rows
+from tests.support.gateway import Account, Gateway, running_gateway
+from tests.support.ledger_audit import wait_settled
+from tests.support.upstreams.http_server import Raw, Refusal, Reply, Silence
+from tests.support.upstreams.ollama_server import OllamaUpstream
+from tests.support.upstreams.openai_server import OpenAIUpstream, vector_of
 
 PATH = "/v1/embeddings"
 ABLE: dict[str, Any] = {"capabilities": ["embeddings"]}
@@ -71,13 +71,13 @@ async def gateway(
 
 
 @pytest.fixture
-async def person(gateway: Gateway) -> Person:
+async def person(gateway: Gateway) -> Account:
     return await gateway.sign_up()
 
 
 @pytest.fixture
-async def client(gateway: Gateway, person: Person) -> AsyncIterator[openai.AsyncOpenAI]:
-    key = await gateway.new_key(person)
+async def client(gateway: Gateway, person: Account) -> AsyncIterator[openai.AsyncOpenAI]:
+    key = await gateway.create_api_key(person)
     async with openai.AsyncOpenAI(api_key=key, base_url=f"{gateway.url}/v1", max_retries=0) as made:
         yield made
 
@@ -89,8 +89,8 @@ async def ask(client: openai.AsyncOpenAI, body: dict[str, Any]) -> httpx.Respons
         return await http.post(f"{client.base_url}embeddings", json=body, headers=headers, timeout=30)
 
 
-async def ledger(gateway: Gateway, person: Person) -> list[dict[str, Any]]:
-    return await rows(
+async def ledger(gateway: Gateway, person: Account) -> list[dict[str, Any]]:
+    return await fetch_rows(
         gateway.container.engine,
         "SELECT kind, model, prompt_tokens, cost_usd, outcome FROM usage_records"
         " WHERE user_id = :u ORDER BY id",
@@ -225,7 +225,7 @@ async def test_a_batch_of_the_most_texts_works_and_one_more_is_refused(client: o
 )
 async def test_what_cannot_be_done_is_named_and_costs_nothing(
     gateway: Gateway,
-    person: Person,
+    person: Account,
     client: openai.AsyncOpenAI,
     body: dict[str, Any],
     status: int,
@@ -236,7 +236,7 @@ async def test_what_cannot_be_done_is_named_and_costs_nothing(
     error = answer.json()["error"]
     assert (answer.status_code, error["code"]) == (status, code)
     assert (error["param"] or "").startswith(param or "")
-    assert (await settled(gateway.container.engine, person.id)).tokens_used == 0
+    assert (await wait_settled(gateway.container.engine, person.id)).tokens_used == 0
 
 
 @pytest.mark.parametrize("vendor", ["openai", "ollama"])
@@ -268,7 +268,7 @@ async def test_the_local_model_counts_the_tokens_of_each_text(client: openai.Asy
 
 
 async def test_vectors_are_in_the_ledger_and_in_the_headers(
-    gateway: Gateway, person: Person, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
+    gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(usage=(50, 0)))
     raw = await client.embeddings.with_raw_response.create(model="small", input="text")
@@ -287,30 +287,30 @@ async def test_vectors_are_in_the_ledger_and_in_the_headers(
             "outcome": "ok",
         }
     ]
-    assert (await settled(gateway.container.engine, person.id)).tokens_used == 50
+    assert (await wait_settled(gateway.container.engine, person.id)).tokens_used == 50
 
 
 async def test_a_vendor_that_counts_nothing_is_counted_for(
-    gateway: Gateway, person: Person, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
+    gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(usage=None))
     made = await client.embeddings.create(model="small", input="four words of text")
     assert made.usage.prompt_tokens > 0
-    assert (await settled(gateway.container.engine, person.id)).tokens_used == made.usage.prompt_tokens
+    assert (await wait_settled(gateway.container.engine, person.id)).tokens_used == made.usage.prompt_tokens
 
 
 async def test_a_budget_holds_for_vectors_too(
-    gateway: Gateway, person: Person, client: openai.AsyncOpenAI
+    gateway: Gateway, person: Account, client: openai.AsyncOpenAI
 ) -> None:
     with pytest.raises(openai.RateLimitError) as refused:
         await client.embeddings.create(model="wordllama", input=["many words " * 500] * 20)
     assert refused.value.code == "quota_exceeded"
     assert await ledger(gateway, person) == []
-    assert (await settled(gateway.container.engine, person.id)).tokens_used == 0
+    assert (await wait_settled(gateway.container.engine, person.id)).tokens_used == 0
 
 
 async def test_another_model_stands_in_and_says_so(
-    gateway: Gateway, person: Person, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
+    gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     raw = await client.embeddings.with_raw_response.create(model="vectors", input="text")
     assert raw.headers["x-fallback-model"] == "wordllama" == raw.parse().model
@@ -350,36 +350,36 @@ async def test_an_upstream_that_keeps_failing_is_left_alone(client: openai.Async
 )
 async def test_a_broken_answer_is_an_error_and_no_vector(
     gateway: Gateway,
-    person: Person,
+    person: Account,
     client: openai.AsyncOpenAI,
     upstream: OpenAIUpstream,
     step: Any,
     code: str,
 ) -> None:
     upstream.script(step)
-    key = await gateway.new_key(person, models=["small"])  # and so no stand-in
+    key = await gateway.create_api_key(person, models=["small"])  # and so no stand-in
     answer = await gateway.http.post(
         PATH, json={"model": "small", "input": "text"}, headers={"x-api-key": key}
     )
     assert (answer.json()["error"]["code"], answer.json()["error"]["type"]) == (code, "upstream_error")
     assert "secret" not in answer.text
-    assert (await settled(gateway.container.engine, person.id)).usd_used == 0
+    assert (await wait_settled(gateway.container.engine, person.id)).usd_used == 0
 
 
-async def test_a_key_needs_the_scope_and_the_model(gateway: Gateway, person: Person) -> None:
+async def test_a_key_needs_the_scope_and_the_model(gateway: Gateway, person: Account) -> None:
     body = {"model": "wordllama", "input": "text"}
     for fields, code in (
         ({"scopes": ["chat"]}, "scope_missing"),
         ({"models": ["random"]}, "model_not_allowed"),
     ):
-        headers = {"x-api-key": await gateway.new_key(person, **fields)}
+        headers = {"x-api-key": await gateway.create_api_key(person, **fields)}
         refused = await gateway.http.post(PATH, json=body, headers=headers)
         assert (refused.status_code, refused.json()["error"]["code"]) == (403, code)
     assert (await gateway.http.post(PATH, json=body, headers=person.headers)).status_code == 403
 
 
 async def test_a_caller_who_leaves_is_not_waited_for(
-    gateway: Gateway, person: Person, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
+    gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Silence())
     asking = asyncio.create_task(client.embeddings.create(model="small", input="text"))
@@ -387,5 +387,5 @@ async def test_a_caller_who_leaves_is_not_waited_for(
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
     await asyncio.wait_for(upstream.calls[0].disconnected.wait(), 30)
-    await settled(gateway.container.engine, person.id)
+    await wait_settled(gateway.container.engine, person.id)
     assert [row["outcome"] for row in await ledger(gateway, person)] == ["cancelled"]

@@ -6,10 +6,10 @@ from functools import partial
 from pathlib import Path
 from uuid import UUID
 
-from gateway.core.api_key_format import hash_secret
-from gateway.core.passwords import has_no_password
-from gateway.services.environment_keys import ACCOUNT, EnvironmentKeys, parse_keys
-from tests.account_app import AccountApp, account_app, code_of
+from gateway.core.security.api_keys import hash_credential
+from gateway.core.security.passwords import is_unusable_hash
+from gateway.services.accounts.environment_keys import ACCOUNT_EMAIL, EnvironmentKeys, parse_keys
+from tests.support.accounts import AccountApp, account_app, status_and_code
 
 FIRST = "first-key-of-an-operator"
 
@@ -21,8 +21,8 @@ async def ask(app: AccountApp, secret: str) -> tuple[int, dict[str, str]]:
 
 async def test_given_keys_get_in_and_act_for_one_account(database_url: str, redis_url: str) -> None:
     async with account_app(database_url, redis_url, environment_keys=(FIRST, "k")) as app:
-        await app.container.environment_keys.write_down()
-        await app.container.environment_keys.write_down()
+        await app.container.environment_keys.persist()
+        await app.container.environment_keys.persist()
 
         status, first = await ask(app, FIRST)
         answer = await app.client.get("/v1/probe", headers={"x-api-key": "k"})
@@ -36,10 +36,10 @@ async def test_a_key_that_left_the_environment_is_refused_from_the_next_start(
     database_url: str, redis_url: str
 ) -> None:
     async with account_app(database_url, redis_url, environment_keys=(FIRST, "second")) as app:
-        await app.container.environment_keys.write_down()
+        await app.container.environment_keys.persist()
         assert (await ask(app, FIRST))[0] == 200
         later = EnvironmentKeys(("second",), app.container.uow, app.container.cache, tier="enterprise")
-        await later.write_down()
+        await later.persist()
 
         assert (await ask(app, FIRST))[0] == 401
         assert (await ask(app, "second"))[0] == 200
@@ -57,11 +57,11 @@ async def test_each_given_key_has_the_configured_limit_also_after_it_changed(
                 tier="enterprise",
                 requests_per_minute=limit,
             )
-            await keys.write_down()
+            await keys.persist()
             async with app.container.uow() as uow:
-                account = await uow.users.credentials_by_email(ACCOUNT)
+                account = await uow.users.get_credentials_by_email(ACCOUNT_EMAIL)
                 assert account is not None
-                (key,) = await uow.api_keys.list_of(account.user_id)
+                (key,) = await uow.api_keys.list_for(account.user_id)
             assert key.requests_per_minute == limit
 
 
@@ -71,32 +71,32 @@ async def test_keys_never_act_for_an_account_that_somebody_signs_in_to(
     """The address could be registered in earlier releases; the keys were given to that account."""
     async with account_app(database_url, redis_url, environment_keys=(FIRST,)) as app:
         await _make_room(app)
-        person = await app.person()
+        person = await app.sign_up()
         async with app.container.uow() as uow:
-            await uow.users.update_profile(UUID(person.id), name=None, email=ACCOUNT)
-            await uow.api_keys.keep_only(
+            await uow.users.update_profile(UUID(person.id), name=None, email=ACCOUNT_EMAIL)
+            await uow.api_keys.sync(
                 UUID(person.id),
                 name="GATEWAY_API_KEYS",
-                prefixes={hash_secret(FIRST): "env:1", hash_secret("gone"): "env:2"},
+                prefixes={hash_credential(FIRST): "env:1", hash_credential("gone"): "env:2"},
                 scopes=["chat"],
                 requests_per_minute=None,
             )
 
-        await app.container.environment_keys.write_down()
-        await app.container.environment_keys.write_down()
+        await app.container.environment_keys.persist()
+        await app.container.environment_keys.persist()
 
         status, found = await ask(app, FIRST)
         assert status == 200
         assert found["user_id"] != person.id
         assert (await ask(app, "gone"))[0] == 401
         async with app.container.uow() as uow:
-            account = await uow.users.credentials_by_email(ACCOUNT)
+            account = await uow.users.get_credentials_by_email(ACCOUNT_EMAIL)
             former = await uow.users.get(UUID(person.id))
         assert str(account.user_id) == found["user_id"]
-        assert has_no_password(account.password_hash)
+        assert is_unusable_hash(account.password_hash)
         assert former is not None
         assert former.email == f"{person.id}@moved.gateway.localhost"
-        keys = await person.call("GET", "/api/user/api-keys")
+        keys = await person.request("GET", "/api/user/api-keys")
         assert all(key["revoked_at"] for key in keys.json()["items"])
 
 
@@ -104,8 +104,8 @@ async def test_no_reset_is_sent_for_the_services_account(
     database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
     async with account_app(database_url, redis_url, environment_keys=(FIRST,), mailbox=tmp_path) as app:
-        await app.container.environment_keys.write_down()
-        await app.client.post("/api/auth/password/forgot", json={"email": ACCOUNT})
+        await app.container.environment_keys.persist()
+        await app.client.post("/api/auth/password/forgot", json={"email": ACCOUNT_EMAIL})
         await app.container.password_resets.aclose()
         assert mails_in(tmp_path) == []
 
@@ -117,27 +117,27 @@ def mails_in(folder: Path) -> list[Path]:
 async def _make_room(app: AccountApp) -> None:
     """Other tests of this database may have made the account already."""
     async with app.container.uow() as uow:
-        if (known := await uow.users.credentials_by_email(ACCOUNT)) is not None:
+        if (known := await uow.users.get_credentials_by_email(ACCOUNT_EMAIL)) is not None:
             await uow.users.delete(known.user_id)
 
 
 async def test_nobody_can_sign_in_as_the_services_account(database_url: str, redis_url: str) -> None:
     async with account_app(database_url, redis_url, environment_keys=(FIRST,)) as app:
-        await app.container.environment_keys.write_down()
+        await app.container.environment_keys.persist()
         sign_in = partial(app.client.post, "/api/auth/login")
 
-        answer = await sign_in(json={"email": ACCOUNT, "password": FIRST})
+        answer = await sign_in(json={"email": ACCOUNT_EMAIL, "password": FIRST})
 
-        assert code_of(answer) == (401, "invalid_credentials")
+        assert status_and_code(answer) == (401, "invalid_credentials")
 
 
 async def test_what_is_stored_shows_nothing_of_the_key(database_url: str, redis_url: str) -> None:
     async with account_app(database_url, redis_url, environment_keys=("k",)) as app:
-        await app.container.environment_keys.write_down()
+        await app.container.environment_keys.persist()
         async with app.container.uow() as uow:
-            account = await uow.users.credentials_by_email(ACCOUNT)
+            account = await uow.users.get_credentials_by_email(ACCOUNT_EMAIL)
             assert account is not None
-            (key,) = await uow.api_keys.list_of(account.user_id)
+            (key,) = await uow.api_keys.list_for(account.user_id)
 
         assert key.prefix.startswith("env:")
         assert key.name == "GATEWAY_API_KEYS"

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.guardrails.injection import judge
-from gateway.guardrails.reading import reader_for
-from gateway.providers.embedding.wordllama import WordLlamaEmbedder
-from tests.gateway_server import Gateway, running_gateway
+from gateway.guardrails.injection import score_message
+from gateway.guardrails.reading.reader import shared_reader
+from gateway.providers.local.wordllama import WordLlamaEmbedder
+from tests.support.gateway import Gateway, running_gateway
 from tests.support.paths import PROJECT
 
 SHIPPED = PROJECT / "provider_config.yaml"
@@ -67,8 +67,8 @@ def test_the_prompts_are_three_hundred_different_ones_in_two_languages() -> None
 
 
 async def test_prompts_that_the_guard_mistakes_for_attacks_are_answered(gateway: Gateway) -> None:
-    reader = reader_for(WordLlamaEmbedder.load().embed)
-    flagged = [row["text"] for row in PROMPTS if judge(reader, row["text"])[0] >= 0.5]
+    reader = shared_reader(WordLlamaEmbedder.load().embed)
+    flagged = [row["text"] for row in PROMPTS if score_message(reader, row["text"])[0] >= 0.5]
 
     assert len(flagged) > 10  # else this test shows nothing
     assert await refusals(gateway, [*REPORTED, *flagged]) == []

@@ -12,11 +12,11 @@ from typing import Any
 import openai
 import pytest
 
-from gateway.core import metrics
+from gateway.core.metrics import registry as metrics
 from gateway.tools import registry
-from tests.gateway_server import Gateway, Person, running_gateway
-from tests.leaks import SECRETS
-from tests.upstreams.openai_server import OpenAIUpstream, Reply, Tool
+from tests.support.gateway import Account, Gateway, running_gateway
+from tests.support.sample_secrets import SECRETS
+from tests.support.upstreams.openai_server import OpenAIUpstream, Reply, Tool
 
 KEY = SECRETS["openai"]
 LEAKING = Reply(text=("The key", " is ", KEY[:5], KEY[5:], "."))
@@ -58,10 +58,10 @@ def serve(database_url: str, redis_url: str, tmp_path: Path, upstream: OpenAIUps
 
 @pytest.fixture(autouse=True)
 def page(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(registry.TOOLS, "page", ("tests.leaks", "Page"))
+    monkeypatch.setitem(registry.TOOLS, "page", ("tests.support.sample_secrets", "Page"))
 
 
-async def stored(gateway: Gateway, person: Person, conversation_id: str) -> dict[str, Any]:
+async def stored(gateway: Gateway, person: Account, conversation_id: str) -> dict[str, Any]:
     """The last message of a conversation, as it is read later."""
     answer = await gateway.http.get(f"/api/conversations/{conversation_id}/messages", headers=person.headers)
     found = sorted(answer.json()["items"], key=lambda item: item["id"])[-1]
@@ -79,7 +79,7 @@ def counted(guard: str, verdict: str) -> float:
 @asynccontextmanager
 async def service(gateway: Gateway) -> AsyncIterator[Callable[..., Any]]:
     """Asks as a service does, with the official client."""
-    key = await gateway.new_key(await gateway.sign_up())
+    key = await gateway.create_api_key(await gateway.sign_up())
     asked = [{"role": "user", "content": "The key, please?"}]
     async with openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=key, max_retries=0) as client:
         yield partial(client.chat.completions.create, model="small", messages=asked)

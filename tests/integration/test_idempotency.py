@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from gateway.repositories import idempotency as table
-from tests.gateway_server import PASSWORD, Gateway, Person, running_gateway
-from tests.ledger_book import settled
-from tests.storage import rows
-from tests.upstreams.openai_server import OpenAIUpstream, Refusal, Reply
+from tests.support.database import fetch_rows
+from tests.support.gateway import PASSWORD, Account, Gateway, running_gateway
+from tests.support.ledger_audit import wait_settled
+from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply
 
 CHAT, STREAM, COMPLETIONS = "/api/chat/", "/api/chat/stream", "/v1/chat/completions"
 TOKENS = 15  # of one answer of the upstream
@@ -60,13 +60,13 @@ async def gateway(serve: Serve) -> AsyncIterator[Gateway]:
 
 
 @pytest.fixture
-async def person(gateway: Gateway) -> Person:
+async def person(gateway: Gateway) -> Account:
     return await gateway.sign_up()
 
 
 @pytest.fixture
-async def service(gateway: Gateway, person: Person) -> dict[str, str]:
-    return {"authorization": f"Bearer {await gateway.new_key(person)}"}
+async def service(gateway: Gateway, person: Account) -> dict[str, str]:
+    return {"authorization": f"Bearer {await gateway.create_api_key(person)}"}
 
 
 def completion(**fields: Any) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def code(answer: httpx.Response) -> tuple[int, str]:
 
 @pytest.mark.parametrize("path", [CHAT, STREAM])
 async def test_fifty_at_once_in_two_workers_are_one_call_one_charge_and_one_answer(
-    serve: Serve, gateway: Gateway, person: Person, upstream: OpenAIUpstream, path: str
+    serve: Serve, gateway: Gateway, person: Account, upstream: OpenAIUpstream, path: str
 ) -> None:
     gate = asyncio.Event()
     upstream.script(Reply(gate=gate))
@@ -107,8 +107,8 @@ async def test_fifty_at_once_in_two_workers_are_one_call_one_charge_and_one_answ
     assert len({answer.content for answer in answers}) == 1
     assert sum(not replayed(answer) for answer in answers) == 1
     assert len(upstream.calls) == 1
-    assert (await settled(gateway.container.engine, person.id)).tokens_used == TOKENS
-    (count,) = await rows(
+    assert (await wait_settled(gateway.container.engine, person.id)).tokens_used == TOKENS
+    (count,) = await fetch_rows(
         gateway.container.engine,
         "SELECT count(*) AS messages FROM messages WHERE user_id = :id",
         id=person.id,
@@ -144,7 +144,7 @@ async def test_a_repeat_after_a_restart_is_told_the_same(serve: Serve, upstream:
 )
 async def test_every_door_that_makes_something_makes_it_once(
     gateway: Gateway,
-    person: Person,
+    person: Account,
     service: dict[str, str],
     upstream: OpenAIUpstream,
     path: str,
@@ -152,21 +152,21 @@ async def test_every_door_that_makes_something_makes_it_once(
 ) -> None:
     first = await post(gateway, path, body, service)
     assert first.status_code == 200, first.text
-    book = await settled(gateway.container.engine, person.id)
+    book = await wait_settled(gateway.container.engine, person.id)
     calls = len(upstream.calls)
     again = await post(gateway, path, body, service)
     assert (again.status_code, again.content, replayed(again)) == (200, first.content, True)
     for name in ("x-gateway-model", "x-gateway-cost-usd", "content-type"):
         assert again.headers.get(name) == first.headers.get(name)
     assert len(upstream.calls) == calls
-    assert await settled(gateway.container.engine, person.id) == book
-    used = await rows(
+    assert await wait_settled(gateway.container.engine, person.id) == book
+    used = await fetch_rows(
         gateway.container.engine, "SELECT count(*) AS n FROM usage_records WHERE user_id = :id", id=person.id
     )
     assert used[0]["n"] == body.get("n", 1)
 
 
-async def test_an_answer_is_made_again_once_a_key(gateway: Gateway, person: Person) -> None:
+async def test_an_answer_is_made_again_once_a_key(gateway: Gateway, person: Account) -> None:
     kept = (await post(gateway, CHAT, {"message": "Hi"}, person.headers)).json()
     path = f"/api/chat/{kept['message']['id']}/regenerate"
     first, again = [await post(gateway, path, {}, person.headers, "k-2") for _ in range(2)]
@@ -177,7 +177,7 @@ async def test_an_answer_is_made_again_once_a_key(gateway: Gateway, person: Pers
 
 
 async def test_the_order_of_fields_is_no_difference_and_anything_else_is(
-    gateway: Gateway, person: Person, service: dict[str, str], upstream: OpenAIUpstream
+    gateway: Gateway, person: Account, service: dict[str, str], upstream: OpenAIUpstream
 ) -> None:
     body = {"message": "Hi", "max_tokens": 9}
     first = await post(gateway, CHAT, body, person.headers)
@@ -192,7 +192,7 @@ async def test_the_order_of_fields_is_no_difference_and_anything_else_is(
 
 
 async def test_another_body_is_refused_while_the_first_is_still_running(
-    gateway: Gateway, person: Person, upstream: OpenAIUpstream
+    gateway: Gateway, person: Account, upstream: OpenAIUpstream
 ) -> None:
     gate = asyncio.Event()
     upstream.script(Reply(gate=gate))
@@ -205,7 +205,7 @@ async def test_another_body_is_refused_while_the_first_is_still_running(
 
 
 async def test_the_same_key_of_another_account_is_another_key(
-    gateway: Gateway, person: Person, upstream: OpenAIUpstream
+    gateway: Gateway, person: Account, upstream: OpenAIUpstream
 ) -> None:
     stranger = await gateway.sign_up()
     mine = await post(gateway, CHAT, {"message": "Hi"}, person.headers)
@@ -217,7 +217,7 @@ async def test_the_same_key_of_another_account_is_another_key(
 
 @pytest.mark.parametrize("key", ["", "a b", "k" * 256, "schl\u00fcssel"])
 async def test_what_is_no_key_is_refused(
-    gateway: Gateway, person: Person, upstream: OpenAIUpstream, key: str
+    gateway: Gateway, person: Account, upstream: OpenAIUpstream, key: str
 ) -> None:
     answer = await gateway.http.post(
         CHAT,
@@ -230,7 +230,7 @@ async def test_what_is_no_key_is_refused(
 
 
 async def test_a_stream_that_is_half_told_is_joined_from_its_beginning(
-    gateway: Gateway, person: Person, upstream: OpenAIUpstream
+    gateway: Gateway, person: Account, upstream: OpenAIUpstream
 ) -> None:
     gate = asyncio.Event()
     upstream.script(Reply(gate=gate, gate_at=2))
@@ -260,7 +260,7 @@ async def test_a_stream_that_is_half_told_is_joined_from_its_beginning(
 
 
 async def test_a_stream_is_joined_on_another_worker_while_it_is_made(
-    serve: Serve, gateway: Gateway, person: Person, upstream: OpenAIUpstream
+    serve: Serve, gateway: Gateway, person: Account, upstream: OpenAIUpstream
 ) -> None:
     gate = asyncio.Event()
     upstream.script(Reply(gate=gate, gate_at=2))
@@ -281,7 +281,7 @@ async def test_a_stream_is_joined_on_another_worker_while_it_is_made(
 
 
 async def test_a_keyed_turn_goes_on_without_its_client_and_is_told_when_it_comes_back(
-    gateway: Gateway, person: Person, service: dict[str, str], upstream: OpenAIUpstream
+    gateway: Gateway, person: Account, service: dict[str, str], upstream: OpenAIUpstream
 ) -> None:
     gate = asyncio.Event()
     upstream.script(Reply(gate=gate))
@@ -299,13 +299,13 @@ async def test_a_keyed_turn_goes_on_without_its_client_and_is_told_when_it_comes
     assert answer.json()["choices"][0]["message"]["content"] == "Hello, world!"
     assert replayed(answer)
     assert len(upstream.calls) == 1
-    assert (await settled(gateway.container.engine, person.id)).tokens_used == TOKENS
+    assert (await wait_settled(gateway.container.engine, person.id)).tokens_used == TOKENS
 
 
 @pytest.mark.parametrize(("refused", "status"), [(500, 502), (503, 502), (429, 429)])
 async def test_what_failed_for_a_while_is_really_tried_again(
     gateway: Gateway,
-    person: Person,
+    person: Account,
     service: dict[str, str],
     upstream: OpenAIUpstream,
     refused: int,
@@ -319,7 +319,7 @@ async def test_what_failed_for_a_while_is_really_tried_again(
 
 
 async def test_what_failed_for_good_fails_the_same_way_again(
-    gateway: Gateway, person: Person, service: dict[str, str], upstream: OpenAIUpstream
+    gateway: Gateway, person: Account, service: dict[str, str], upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Refusal(400), Reply())
     first = await post(gateway, COMPLETIONS, completion(), service)
@@ -329,20 +329,20 @@ async def test_what_failed_for_good_fails_the_same_way_again(
 
 
 async def test_a_failure_that_was_charged_is_not_charged_again(
-    gateway: Gateway, person: Person, service: dict[str, str], upstream: OpenAIUpstream
+    gateway: Gateway, person: Account, service: dict[str, str], upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(fault="cut"), Reply())
     body = completion(stream=True)
     first = await post(gateway, COMPLETIONS, body, service)
-    book = await settled(gateway.container.engine, person.id)
+    book = await wait_settled(gateway.container.engine, person.id)
     again = await post(gateway, COMPLETIONS, body, service)
     assert (first.status_code, again.content, len(upstream.calls)) == (200, first.content, 1)
     assert book.tokens_used > 0
-    assert (await settled(gateway.container.engine, person.id)) == book
+    assert (await wait_settled(gateway.container.engine, person.id)) == book
 
 
 async def test_who_was_refused_by_a_limit_may_come_again(
-    gateway: Gateway, person: Person, upstream: OpenAIUpstream
+    gateway: Gateway, person: Account, upstream: OpenAIUpstream
 ) -> None:
     order = {"message": "Hi", "max_tokens": 1_000_000}
     assert code(await post(gateway, CHAT, order, person.headers)) == (429, "quota_exceeded")
@@ -351,7 +351,7 @@ async def test_who_was_refused_by_a_limit_may_come_again(
 
 
 async def test_a_holder_that_died_is_followed_after_its_lease(
-    gateway: Gateway, person: Person, upstream: OpenAIUpstream, monkeypatch: pytest.MonkeyPatch
+    gateway: Gateway, person: Account, upstream: OpenAIUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The claim of a process that is gone: nobody renews it.
     claim = table.IdempotencyRepository.claim
@@ -364,7 +364,7 @@ async def test_a_holder_that_died_is_followed_after_its_lease(
     monkeypatch.setattr(table.IdempotencyRepository, "claim", brief)
     dead = asyncio.create_task(post(gateway, COMPLETIONS, completion(), await key_of(gateway, person)))
     await upstream.wait_for_calls(1)
-    gateway.container.idempotency._tapes.clear()  # nor does anybody here know of it
+    gateway.container.idempotency._recordings.clear()  # nor does anybody here know of it
     answer = await post(gateway, COMPLETIONS, completion(), await key_of(gateway, person))
     assert (answer.status_code, replayed(answer), len(upstream.calls)) == (200, False, 2)
     gate.set()
@@ -374,8 +374,8 @@ async def test_a_holder_that_died_is_followed_after_its_lease(
     assert again.content == answer.content
 
 
-async def key_of(gateway: Gateway, person: Person) -> dict[str, str]:
-    return {"authorization": f"Bearer {await gateway.new_key(person)}"}
+async def key_of(gateway: Gateway, person: Account) -> dict[str, str]:
+    return {"authorization": f"Bearer {await gateway.create_api_key(person)}"}
 
 
 async def test_an_account_is_made_once_for_a_key_of_its_address(gateway: Gateway) -> None:
@@ -393,7 +393,7 @@ async def test_an_account_is_made_once_for_a_key_of_its_address(gateway: Gateway
 
 
 async def test_a_key_is_made_once_and_its_secret_is_nowhere_in_the_database(
-    gateway: Gateway, person: Person
+    gateway: Gateway, person: Account
 ) -> None:
     body = {"name": "ci"}
     first, again = [await post(gateway, "/api/user/api-keys", body, person.headers) for _ in range(2)]
@@ -402,23 +402,25 @@ async def test_a_key_is_made_once_and_its_secret_is_nowhere_in_the_database(
     assert again.headers["cache-control"] == "no-store"
     listed = await gateway.http.get("/api/user/api-keys", headers=person.headers)
     assert len(listed.json()["items"]) == 1
-    (row,) = await rows(
+    (row,) = await fetch_rows(
         gateway.container.engine, "SELECT * FROM idempotency_keys WHERE user_id = :id", id=person.id
     )
     assert row["answer"]
     assert secret.encode() not in b"".join(bytes(value) for value in row.values() if isinstance(value, bytes))
 
 
-async def test_what_was_kept_for_a_day_is_forgotten(gateway: Gateway, person: Person) -> None:
+async def test_what_was_kept_for_a_day_is_forgotten(gateway: Gateway, person: Account) -> None:
     engine = gateway.container.engine
     await post(gateway, CHAT, {"message": "Hi"}, person.headers)
     await post(gateway, CHAT, {"message": "Ho"}, person.headers, "k-2")
     old = "UPDATE idempotency_keys SET expires_at = now() - interval '1 s' WHERE user_id = :id RETURNING id"
-    await rows(engine, old, id=person.id)
+    await fetch_rows(engine, old, id=person.id)
     fresh = await post(gateway, CHAT, {"message": "Another"}, person.headers)
     assert (fresh.status_code, replayed(fresh)) == (200, False)
-    await gateway.container.idempotency.tidy()
-    left = await rows(engine, "SELECT count(*) AS n FROM idempotency_keys WHERE user_id = :id", id=person.id)
+    await gateway.container.idempotency.delete_expired()
+    left = await fetch_rows(
+        engine, "SELECT count(*) AS n FROM idempotency_keys WHERE user_id = :id", id=person.id
+    )
     assert left[0]["n"] == 1
 
 

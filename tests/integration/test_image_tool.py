@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from gateway.core.ids import new_id
-from tests.gateway_server import Gateway, running_gateway
-from tests.storage import rows
+from tests.support.database import fetch_rows
+from tests.support.gateway import Gateway, running_gateway
 
 CONFIG: dict[str, Any] = {
     "providers": {"mock": {"type": "mock"}},
@@ -57,7 +57,7 @@ async def test_a_chat_makes_a_picture_that_its_owner_opens_and_that_is_charged_o
     shown = await gateway.http.get(address, headers=person.headers)
     assert (shown.status_code, shown.headers["content-type"]) == (200, "image/png")
     assert (await gateway.http.get(address, headers=stranger.headers)).status_code == 404
-    charged = await rows(
+    charged = await fetch_rows(
         gateway.container.engine,
         "SELECT kind, cost_usd FROM usage_records WHERE request_id = :id",
         id=answer["request_id"],

@@ -21,9 +21,9 @@ from PIL import Image
 
 from gateway.core.blob_store import BlobStore
 from gateway.core.ids import new_id
-from tests.gateway_server import PASSWORD, Gateway, Person, running_gateway
-from tests.ledger_book import settled
-from tests.storage import rows
+from tests.support.database import fetch_rows
+from tests.support.gateway import PASSWORD, Account, Gateway, running_gateway
+from tests.support.ledger_audit import wait_settled
 
 GENERATE = "/api/v1/media/image/generate"
 IMAGES = "/api/v1/media/images"
@@ -62,7 +62,7 @@ async def gateway(serve: Serve) -> AsyncIterator[Gateway]:
 
 
 @pytest.fixture
-async def person(gateway: Gateway) -> Person:
+async def person(gateway: Gateway) -> Account:
     return await gateway.sign_up()
 
 
@@ -76,31 +76,31 @@ def files(folder: Path) -> list[Path]:
     return [path for path in (folder / "media").rglob("*") if path.is_file()]
 
 
-async def make(gateway: Gateway, person: Person, **fields: Any) -> dict[str, Any]:
+async def make(gateway: Gateway, person: Account, **fields: Any) -> dict[str, Any]:
     answer = await gateway.http.post(GENERATE, json={**SMALL, **fields}, headers=person.headers)
     assert answer.status_code == 200, answer.text
     made: dict[str, Any] = answer.json()
     return made
 
 
-async def ledger(gateway: Gateway, person: Person) -> list[dict[str, Any]]:
-    return await rows(
+async def ledger(gateway: Gateway, person: Account) -> list[dict[str, Any]]:
+    return await fetch_rows(
         gateway.container.engine,
         "SELECT kind, model, provider, cost_usd, outcome FROM usage_records WHERE user_id = :u ORDER BY id",
         u=UUID(person.id),
     )
 
 
-async def nothing_came_of_it(gateway: Gateway, person: Person, folder: Path) -> None:
+async def nothing_came_of_it(gateway: Gateway, person: Account, folder: Path) -> None:
     """No file, no row, no charge, and nothing held back."""
     assert files(folder) == []
     listed = await gateway.http.get(IMAGES, headers=person.headers)
     assert listed.json()["items"] == []
-    assert (await settled(gateway.container.engine, person.id)).usd_used == 0
+    assert (await wait_settled(gateway.container.engine, person.id)).usd_used == 0
 
 
 async def test_a_picture_is_made_listed_read_and_deleted(
-    gateway: Gateway, person: Person, tmp_path: Path
+    gateway: Gateway, person: Account, tmp_path: Path
 ) -> None:
     made = await make(gateway, person, seed=3, n=2)
     assert set(made) == {"images", "provider", "model", "seed", "cost_usd", "request_id"}
@@ -132,7 +132,7 @@ async def test_a_picture_is_made_listed_read_and_deleted(
     assert len(files(tmp_path)) == 1
 
 
-async def test_pictures_come_in_pages(gateway: Gateway, person: Person) -> None:
+async def test_pictures_come_in_pages(gateway: Gateway, person: Account) -> None:
     made = (await make(gateway, person, n=3))["images"]
     one = (await gateway.http.get(IMAGES, params={"limit": 2}, headers=person.headers)).json()
     two = await gateway.http.get(IMAGES, params={"cursor": one["next_cursor"]}, headers=person.headers)
@@ -142,7 +142,7 @@ async def test_pictures_come_in_pages(gateway: Gateway, person: Person) -> None:
 
 
 async def test_what_is_in_a_picture_never_changes_and_is_never_sniffed(
-    gateway: Gateway, person: Person
+    gateway: Gateway, person: Account
 ) -> None:
     url = (await make(gateway, person))["images"][0]["url"]
     read = await gateway.http.get(url, headers=person.headers)
@@ -158,7 +158,7 @@ async def test_what_is_in_a_picture_never_changes_and_is_never_sniffed(
     assert other.status_code == 200
 
 
-async def test_a_picture_is_its_owners_alone(gateway: Gateway, person: Person) -> None:
+async def test_a_picture_is_its_owners_alone(gateway: Gateway, person: Account) -> None:
     image = (await make(gateway, person))["images"][0]
     stranger = await gateway.sign_up()
     await make(gateway, stranger)  # the same picture, by its content
@@ -184,7 +184,7 @@ async def test_a_picture_is_its_owners_alone(gateway: Gateway, person: Person) -
         "00000000-0000-0000-0000-000000000000",
     ],
 )
-async def test_an_id_leads_to_no_other_file(gateway: Gateway, person: Person, name: str) -> None:
+async def test_an_id_leads_to_no_other_file(gateway: Gateway, person: Account, name: str) -> None:
     await make(gateway, person)
     answer = await gateway.http.get(
         httpx.URL(f"{gateway.url}{IMAGES}/").copy_with(raw_path=f"{IMAGES}/{name}".encode()),
@@ -214,7 +214,7 @@ async def test_an_id_leads_to_no_other_file(gateway: Gateway, person: Person, na
     ],
 )
 async def test_what_is_out_of_bounds_is_named(
-    gateway: Gateway, person: Person, tmp_path: Path, field: str, value: Any
+    gateway: Gateway, person: Account, tmp_path: Path, field: str, value: Any
 ) -> None:
     answer = await gateway.http.post(GENERATE, json={**SMALL, field: value}, headers=person.headers)
     error = answer.json()["error"]
@@ -223,7 +223,7 @@ async def test_what_is_out_of_bounds_is_named(
     await nothing_came_of_it(gateway, person, tmp_path)
 
 
-async def test_the_greatest_seed_has_pictures_after_it(gateway: Gateway, person: Person) -> None:
+async def test_the_greatest_seed_has_pictures_after_it(gateway: Gateway, person: Account) -> None:
     answer = await gateway.http.post(
         GENERATE, json={**SMALL, "seed": 2**63 - 1, "n": 2}, headers=person.headers
     )
@@ -233,7 +233,7 @@ async def test_the_greatest_seed_has_pictures_after_it(gateway: Gateway, person:
 
 
 async def test_text_that_nothing_can_store_is_refused(
-    gateway: Gateway, person: Person, tmp_path: Path
+    gateway: Gateway, person: Account, tmp_path: Path
 ) -> None:
     for prompt in ("a\0b", "\ud800"):
         answer = await gateway.http.post(
@@ -257,7 +257,7 @@ async def test_restarting_the_gateway_loses_no_picture(serve: Serve) -> None:
 
 @pytest.mark.parametrize("harm", [lambda content: content[:-1], lambda content: b"", lambda c: c[::-1], None])
 async def test_a_file_that_is_not_what_was_kept_is_never_served(
-    gateway: Gateway, person: Person, tmp_path: Path, harm: Callable[[bytes], bytes] | None
+    gateway: Gateway, person: Account, tmp_path: Path, harm: Callable[[bytes], bytes] | None
 ) -> None:
     url = (await make(gateway, person))["images"][0]["url"]
     whole = (await gateway.http.get(url, headers=person.headers)).content
@@ -272,7 +272,7 @@ async def test_a_file_that_is_not_what_was_kept_is_never_served(
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
 async def test_a_full_disk_is_said_and_costs_nothing(
-    gateway: Gateway, person: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+    gateway: Gateway, person: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     kept: list[bytes] = []
     put = BlobStore._put
@@ -293,7 +293,7 @@ async def test_a_full_disk_is_said_and_costs_nothing(
     await nothing_came_of_it(gateway, person, tmp_path)
 
 
-async def test_pictures_are_in_the_ledger_and_in_the_usage(gateway: Gateway, person: Person) -> None:
+async def test_pictures_are_in_the_ledger_and_in_the_usage(gateway: Gateway, person: Account) -> None:
     await make(gateway, person, n=2)
     assert await ledger(gateway, person) == [
         {
@@ -308,19 +308,19 @@ async def test_pictures_are_in_the_ledger_and_in_the_usage(gateway: Gateway, per
     assert Decimal(used["month"]["cost_usd"]) == Decimal("0.04")
 
 
-async def test_a_budget_holds_for_pictures_too(gateway: Gateway, person: Person) -> None:
+async def test_a_budget_holds_for_pictures_too(gateway: Gateway, person: Account) -> None:
     answers = await asyncio.gather(
         *(gateway.http.post(GENERATE, json={**SMALL, "n": 2}, headers=person.headers) for _ in range(6))
     )
     refused = [answer for answer in answers if answer.status_code != 200]
     assert len(answers) - len(refused) == 2  # of 0.10 dollars, at 0.04 each
     assert {(a.status_code, a.json()["error"]["code"]) for a in refused} == {(429, "budget_exceeded")}
-    assert (await settled(gateway.container.engine, person.id)).usd_used == Decimal("0.08")
+    assert (await wait_settled(gateway.container.engine, person.id)).usd_used == Decimal("0.08")
 
 
 @pytest.mark.parametrize(("model", "sentence"), [("bad", "reached or is failing"), ("empty", "a picture")])
 async def test_what_was_not_delivered_is_not_charged(
-    gateway: Gateway, person: Person, tmp_path: Path, model: str, sentence: str
+    gateway: Gateway, person: Account, tmp_path: Path, model: str, sentence: str
 ) -> None:
     answer = await gateway.http.post(GENERATE, json={**SMALL, "model": model}, headers=person.headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_failed")
@@ -330,7 +330,7 @@ async def test_what_was_not_delivered_is_not_charged(
     assert (row["cost_usd"], row["outcome"]) == (0, "upstream_failed")
 
 
-async def test_another_model_makes_what_the_first_cannot(gateway: Gateway, person: Person) -> None:
+async def test_another_model_makes_what_the_first_cannot(gateway: Gateway, person: Account) -> None:
     answer = await gateway.http.post(GENERATE, json={**SMALL, "model": "pictures"}, headers=person.headers)
     assert answer.json()["model"] == "draw"
     assert answer.headers["x-fallback-model"] == "draw" == answer.headers["x-gateway-model"]
@@ -350,14 +350,14 @@ async def test_another_model_makes_what_the_first_cannot(gateway: Gateway, perso
     ],
 )
 async def test_who_makes_no_pictures_is_named(
-    gateway: Gateway, person: Person, fields: dict[str, Any], status: int, code: str, param: str
+    gateway: Gateway, person: Account, fields: dict[str, Any], status: int, code: str, param: str
 ) -> None:
     answer = await gateway.http.post(GENERATE, json={**SMALL, **fields}, headers=person.headers)
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], error["param"]) == (status, code, param)
 
 
-async def test_progress_is_told_as_it_comes(gateway: Gateway, person: Person) -> None:
+async def test_progress_is_told_as_it_comes(gateway: Gateway, person: Account) -> None:
     headers = {**person.headers, "accept": "text/event-stream"}
     answer = await gateway.http.post(GENERATE, json={**SMALL, "n": 2}, headers=headers)
     assert answer.headers["content-type"].startswith("text/event-stream")
@@ -368,14 +368,16 @@ async def test_progress_is_told_as_it_comes(gateway: Gateway, person: Person) ->
     assert '"images":[{"id":' in events[2][2]
 
 
-async def test_what_fails_before_the_first_event_has_its_own_status(gateway: Gateway, person: Person) -> None:
+async def test_what_fails_before_the_first_event_has_its_own_status(
+    gateway: Gateway, person: Account
+) -> None:
     headers = {**person.headers, "accept": "text/event-stream"}
     answer = await gateway.http.post(GENERATE, json={**SMALL, "model": "bad"}, headers=headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_failed")
 
 
 async def test_pictures_go_with_the_account_and_anothers_stay(
-    gateway: Gateway, person: Person, tmp_path: Path
+    gateway: Gateway, person: Account, tmp_path: Path
 ) -> None:
     other = await gateway.sign_up()
     shared = (await make(gateway, other, seed=1))["images"][0]["url"]
@@ -404,7 +406,7 @@ async def test_deleting_and_making_the_same_picture_at_once_loses_nobodys_file(g
 
 
 async def test_what_a_crash_left_is_tidied_away(
-    gateway: Gateway, person: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    gateway: Gateway, person: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = (await make(gateway, person))["images"][0]["url"]
     (kept,) = files(tmp_path)
@@ -412,19 +414,19 @@ async def test_what_a_crash_left_is_tidied_away(
     orphan = await store.put(b"nobody's")
     half = kept.with_name(f".{kept.name}.half")
     half.write_bytes(b"half")
-    monkeypatch.setattr("gateway.services.images._LEFT_OVER_SECONDS", 3600)
-    await gateway.container.images.tidy()
+    monkeypatch.setattr("gateway.services.generation.image_library._ORPHAN_AGE_SECONDS", 3600)
+    await gateway.container.images.delete_orphans()
     assert len(files(tmp_path)) == 3  # too young: they may be somebody's at this moment
 
-    monkeypatch.setattr("gateway.services.images._LEFT_OVER_SECONDS", -1)
-    await gateway.container.images.tidy()
+    monkeypatch.setattr("gateway.services.generation.image_library._ORPHAN_AGE_SECONDS", -1)
+    await gateway.container.images.delete_orphans()
     assert files(tmp_path) == [kept]
     assert await store.get(orphan) is None
     assert (await gateway.http.get(url, headers=person.headers)).status_code == 200
 
 
-async def test_openais_client_gets_pictures_in_both_forms(gateway: Gateway, person: Person) -> None:
-    key = await gateway.new_key(person)
+async def test_openais_client_gets_pictures_in_both_forms(gateway: Gateway, person: Account) -> None:
+    key = await gateway.create_api_key(person)
     async with openai.AsyncOpenAI(api_key=key, base_url=f"{gateway.url}/v1", max_retries=0) as client:
         inline = await client.images.generate(model="draw", prompt="a cat", size="64x32", n=2)  # type: ignore[call-overload]
         assert inline.data is not None
@@ -447,10 +449,10 @@ async def test_openais_client_gets_pictures_in_both_forms(gateway: Gateway, pers
             await client.images.generate(model="nobody", prompt="a cat")
 
 
-async def test_a_key_needs_the_scope(gateway: Gateway, person: Person) -> None:
+async def test_a_key_needs_the_scope(gateway: Gateway, person: Account) -> None:
     url = (await make(gateway, person))["images"][0]["url"]
-    without = {"x-api-key": await gateway.new_key(person, scopes=["chat", "embeddings"])}
-    with_it = {"x-api-key": await gateway.new_key(person, scopes=["images"])}
+    without = {"x-api-key": await gateway.create_api_key(person, scopes=["chat", "embeddings"])}
+    with_it = {"x-api-key": await gateway.create_api_key(person, scopes=["images"])}
     for method, path, body in (
         ("POST", GENERATE, SMALL),
         ("POST", "/v1/images/generations", {"prompt": "a cat", "size": "16x16"}),
@@ -462,8 +464,8 @@ async def test_a_key_needs_the_scope(gateway: Gateway, person: Person) -> None:
         assert (await gateway.http.request(method, path, json=body, headers=with_it)).status_code == 200
 
 
-async def test_a_key_makes_pictures_with_its_models_only(gateway: Gateway, person: Person) -> None:
-    key = {"x-api-key": await gateway.new_key(person, models=["pictures"])}
+async def test_a_key_makes_pictures_with_its_models_only(gateway: Gateway, person: Account) -> None:
+    key = {"x-api-key": await gateway.create_api_key(person, models=["pictures"])}
     allowed = await gateway.http.post(GENERATE, json={**SMALL, "model": "pictures"}, headers=key)
     assert allowed.json()["model"] == "draw"
     for model in ("draw", None):
@@ -471,6 +473,6 @@ async def test_a_key_makes_pictures_with_its_models_only(gateway: Gateway, perso
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "model_not_allowed")
 
 
-async def test_an_id_that_never_was_is_not_found(gateway: Gateway, person: Person) -> None:
+async def test_an_id_that_never_was_is_not_found(gateway: Gateway, person: Account) -> None:
     answer = await gateway.http.get(f"{IMAGES}/{new_id()}", headers=person.headers)
     assert answer.status_code == 404

@@ -13,7 +13,7 @@ from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 from pydantic import BaseModel
 
-from tests.gateway_server import Gateway, running_gateway
+from tests.support.gateway import Gateway, running_gateway
 
 CONFIG: dict[str, Any] = {
     "providers": {"mock": {"type": "mock"}},
@@ -37,7 +37,7 @@ async def gateway(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIte
 
 @pytest.fixture(params=[False, True], ids=["completions", "responses"])
 async def settings(gateway: Gateway, request: pytest.FixtureRequest) -> dict[str, Any]:
-    key = await gateway.new_key(await gateway.sign_up())
+    key = await gateway.create_api_key(await gateway.sign_up())
     return {
         "base_url": f"{gateway.url}/v1",
         "api_key": key,
@@ -114,7 +114,7 @@ async def test_images_and_logprobs_arrive(settings: dict[str, Any]) -> None:
 async def test_a_response_is_followed_by_its_id(gateway: Gateway) -> None:
     model = ChatOpenAI(
         base_url=f"{gateway.url}/v1",
-        api_key=await gateway.new_key(await gateway.sign_up()),
+        api_key=await gateway.create_api_key(await gateway.sign_up()),
         model="mock",
         use_responses_api=True,
         use_previous_response_id=True,
@@ -136,7 +136,7 @@ async def test_what_breaks_half_way_raises(settings: dict[str, Any]) -> None:
 
 
 async def test_embeddings_are_vectors(gateway: Gateway) -> None:
-    key = await gateway.new_key(await gateway.sign_up())
+    key = await gateway.create_api_key(await gateway.sign_up())
     embedder = OpenAIEmbeddings(
         model="vector", base_url=f"{gateway.url}/v1", api_key=key, check_embedding_ctx_length=False
     )

@@ -17,16 +17,16 @@ from gateway.core.database import create_engine
 from gateway.core.exceptions import NotFound
 from gateway.core.ids import new_id
 from gateway.core.request_context import current_request
-from gateway.domain.budget import OverBudget, Reservation
-from gateway.domain.ledger import UsageOwner
-from gateway.domain.usage import Usage
-from gateway.repositories.running_turn import RunningTurnRepository
-from gateway.repositories.turn import TurnRepository
-from tests.gateway_server import running_gateway
-from tests.ledger_book import book
-from tests.statements import counted
-from tests.storage import begin, entry, finish, make_user, rows
-from tests.upstreams.openai_server import OpenAIUpstream
+from gateway.domain.money import Usage
+from gateway.domain.usage.budgets import Reservation, ReservationRefused
+from gateway.domain.usage.turn_records import UsageOwner
+from gateway.repositories.turns.repository import TurnRepository
+from gateway.repositories.turns.running import RunningTurnRepository
+from tests.support.database import begin_turn, create_account, fetch_rows, finish_turn, usage_entry
+from tests.support.gateway import running_gateway
+from tests.support.ledger_audit import read_ledger
+from tests.support.sql_statements import recorded_statements
+from tests.support.upstreams.openai_server import OpenAIUpstream
 
 pytestmark = pytest.mark.usefixtures("patient_engines")
 
@@ -45,7 +45,7 @@ def turns(engine: AsyncEngine) -> TurnRepository:
 
 @pytest.fixture
 async def user(engine: AsyncEngine) -> UUID:
-    return await make_user(engine)
+    return await create_account(engine)
 
 
 def wish(user: UUID, tokens: int = 10, usd: str = "0.1", **fields: Any) -> Reservation:
@@ -53,7 +53,7 @@ def wish(user: UUID, tokens: int = 10, usd: str = "0.1", **fields: Any) -> Reser
 
 
 def call(tokens: int = 7, usd: str = "0.07") -> Any:
-    return entry(usage=Usage(tokens, 0), cost_usd=Decimal(usd))
+    return usage_entry(usage=Usage(tokens, 0), cost_usd=Decimal(usd))
 
 
 async def settle(turns: TurnRepository, made: Reservation, *calls: Any) -> None:
@@ -64,8 +64,8 @@ async def test_a_turn_costs_two_statements_and_its_caller_one_round_trip(
     database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # On a slow machine their next rounds would fall into what is counted.
-    monkeypatch.setattr("gateway.services.housekeeping.INTERVAL_SECONDS", 3600)
-    monkeypatch.setattr("gateway.services.endings.CHECK_SECONDS", 3600)
+    monkeypatch.setattr("gateway.services.operations.maintenance.INTERVAL_SECONDS", 3600)
+    monkeypatch.setattr("gateway.services.accounts.revocation.POLL_SECONDS", 3600)
     async with OpenAIUpstream() as up:
         config: dict[str, Any] = {
             "providers": {"up": {"type": "openai", "base_url": up.url}},
@@ -74,7 +74,7 @@ async def test_a_turn_costs_two_statements_and_its_caller_one_round_trip(
         }
         async with running_gateway(database_url, redis_url, tmp_path, config) as gateway:
             person = await gateway.sign_up()
-            key = {"x-api-key": await gateway.new_key(person)}
+            key = {"x-api-key": await gateway.create_api_key(person)}
             completion = {"model": "small", "messages": [{"role": "user", "content": "Hi"}]}
             conversation: dict[str, Any] = {}
 
@@ -107,7 +107,7 @@ async def test_a_turn_costs_two_statements_and_its_caller_one_round_trip(
                 if name == "first":
                     conversation.clear()
                 commands.clear()
-                with counted(monkeypatch, of_requests=True) as sent:
+                with recorded_statements(monkeypatch, of_requests=True) as sent:
                     await turn()
                 assert len(sent) == 2, name
                 assert opening in sent[0]
@@ -121,9 +121,9 @@ async def test_what_is_reserved_and_used_is_what_the_rows_say(engine, turns, use
     made = wish(user, lease_seconds=30)
     state = await turns.reserve(made)
     assert (state.tokens_used, state.tokens_reserved, state.usd_reserved) == (0, 10, Decimal("0.1"))
-    (await book(engine, user)).check()
+    (await read_ledger(engine, user)).assert_consistent()
     await settle(turns, made, call(), call(2, "0.0000000001"))
-    found = (await book(engine, user)).check()
+    found = (await read_ledger(engine, user)).assert_consistent()
     assert (found.tokens_used, found.usd_used) == (9, Decimal("0.0700000001"))
     assert found.tokens_reserved == 0
 
@@ -134,49 +134,49 @@ async def test_settling_twice_charges_once_and_gives_back_once(engine, turns, us
     await turns.reserve(second)
     calls = (call(),)
     await asyncio.gather(*(settle(turns, first, *calls) for _ in range(8)))
-    found = (await book(engine, user)).check()
+    found = (await read_ledger(engine, user)).assert_consistent()
     assert (found.tokens_used, found.tokens_reserved) == (7, 10)
 
 
 async def test_finishing_a_turn_twice_charges_once(engine, turns, user) -> None:
-    begun = await begin(turns, user, "q", reservation=wish(user))
-    assert (await book(engine, user)).check().tokens_reserved == 10
-    turn = await finish(turns, begun, "a", calls=[call()])
-    await asyncio.gather(*(turns.finish_turn(turn) for _ in range(8)))
-    found = (await book(engine, user)).check()
+    begun = await begin_turn(turns, user, "q", reservation=wish(user))
+    assert (await read_ledger(engine, user)).assert_consistent().tokens_reserved == 10
+    turn = await finish_turn(turns, begun, "a", calls=[call()])
+    await asyncio.gather(*(turns.close_turn(turn) for _ in range(8)))
+    found = (await read_ledger(engine, user)).assert_consistent()
     assert (found.tokens_used, found.tokens_reserved) == (7, 0)
 
 
 async def test_a_settlement_after_the_sweeper_still_charges(engine, turns, user) -> None:
     made = wish(user, lease_seconds=-1)
     await turns.reserve(made)
-    assert await turns.return_expired() >= 1
-    assert (await book(engine, user)).check().tokens_reserved == 0
+    assert await turns.release_expired() >= 1
+    assert (await read_ledger(engine, user)).assert_consistent().tokens_reserved == 0
     await settle(turns, made, call())
-    found = (await book(engine, user)).check()
+    found = (await read_ledger(engine, user)).assert_consistent()
     assert (found.tokens_used, found.tokens_reserved) == (7, 0)
 
 
 async def test_what_a_dead_process_had_reserved_comes_back_once_though_all_sweep(engine, turns, user) -> None:
-    others = [await make_user(engine) for _ in range(5)]
+    others = [await create_account(engine) for _ in range(5)]
     for account in (user, *others):
         for seconds in (-1, -1, 60):
             await turns.reserve(wish(account, lease_seconds=seconds))
     async with asyncio.timeout(30):
-        while (await asyncio.gather(*(turns.return_expired() for _ in range(6)))) != [0] * 6:
+        while (await asyncio.gather(*(turns.release_expired() for _ in range(6)))) != [0] * 6:
             pass
     for account in (user, *others):
-        assert (await book(engine, account)).check().tokens_reserved == 10
+        assert (await read_ledger(engine, account)).assert_consistent().tokens_reserved == 10
 
 
 async def test_a_turn_of_a_dead_process_is_interrupted_and_its_reservation_returned(
     engine, turns, user
 ) -> None:
-    begun = await begin(turns, user, "q", reservation=wish(user), lease_seconds=-1)
+    begun = await begin_turn(turns, user, "q", reservation=wish(user), lease_seconds=-1)
     await RunningTurnRepository(engine).release_expired()
-    await turns.return_expired()
-    assert (await book(engine, user)).check().tokens_reserved == 0
-    (row,) = await rows(engine, "SELECT status FROM messages WHERE id = :id", id=begun.answer_id)
+    await turns.release_expired()
+    assert (await read_ledger(engine, user)).assert_consistent().tokens_reserved == 0
+    (row,) = await fetch_rows(engine, "SELECT status FROM messages WHERE id = :id", id=begun.answer_id)
     assert row["status"] == "interrupted"
 
 
@@ -201,9 +201,9 @@ async def test_a_reservation_fits_or_changes_nothing(engine, turns, user, limits
         results = await asyncio.gather(*asked, return_exceptions=True)
     else:
         results = [(await asyncio.gather(one, return_exceptions=True))[0] for one in asked]
-    refused = [result for result in results if isinstance(result, OverBudget)]
+    refused = [result for result in results if isinstance(result, ReservationRefused)]
     assert len(refused) == 4 - fits
-    found = (await book(engine, user)).check()
+    found = (await read_ledger(engine, user)).assert_consistent()
     assert (found.leases, found.tokens_reserved) == (fits, 10 * fits)
 
 
@@ -213,14 +213,14 @@ async def test_a_day_and_a_month_begin_anew_and_running_turns_stay_reserved(engi
     await turns.reserve(first)
     await turns.reserve(running)
     await settle(turns, first, call(20, "0.2"))
-    with pytest.raises(OverBudget):
+    with pytest.raises(ReservationRefused):
         await turns.reserve(wish(user, **limits))
-    await rows(engine, "UPDATE budgets SET day = day - 1 WHERE user_id = :u RETURNING 1", u=user)
-    with pytest.raises(OverBudget) as refusal:  # a new day, the same month
+    await fetch_rows(engine, "UPDATE budgets SET day = day - 1 WHERE user_id = :u RETURNING 1", u=user)
+    with pytest.raises(ReservationRefused) as refusal:  # a new day, the same month
         await turns.reserve(wish(user, **limits))
     assert refusal.value.state.tokens_used == 0
     assert refusal.value.state.usd_used == Decimal("0.2")
-    await rows(
+    await fetch_rows(
         engine, "UPDATE budgets SET month = month - interval '1 month' WHERE user_id = :u RETURNING 1", u=user
     )
     state = await turns.reserve(wish(user, **limits))
@@ -228,7 +228,7 @@ async def test_a_day_and_a_month_begin_anew_and_running_turns_stay_reserved(engi
     assert (state.usd_used, state.usd_reserved) == (0, Decimal("0.2"))
     # The turn from before midnight is charged to the day on which it ends.
     await settle(turns, running, call(5, "0.05"))
-    (row,) = await rows(engine, "SELECT * FROM budgets WHERE user_id = :u", u=user)
+    (row,) = await fetch_rows(engine, "SELECT * FROM budgets WHERE user_id = :u", u=user)
     assert (row["tokens_used"], row["tokens_reserved"]) == (5, 10)
     assert (row["usd_used"], row["usd_reserved"]) == (Decimal("0.05"), Decimal("0.1"))
 
@@ -239,13 +239,13 @@ async def test_a_settlement_is_the_first_thing_of_a_new_day(engine, turns, user)
     await settle(turns, made, call(100, "1"))
     late = wish(user)
     await turns.reserve(late)
-    await rows(
+    await fetch_rows(
         engine,
         "UPDATE budgets SET day = day - 1, month = month - interval '1 month' WHERE user_id = :u RETURNING 1",
         u=user,
     )
     await settle(turns, late, call(5, "0.05"))
-    (row,) = await rows(
+    (row,) = await fetch_rows(
         engine, "SELECT *, (now() AT TIME ZONE 'UTC')::date AS today FROM budgets WHERE user_id = :u", u=user
     )
     assert (row["day"], row["month"]) == (row["today"], row["today"].replace(day=1))
@@ -258,44 +258,44 @@ async def test_no_statement_that_waited_over_midnight_brings_yesterday_back(engi
     await turns.reserve(made)
     await settle(turns, made, call(100, "1"))
     # To what follows, the row is from tomorrow.
-    await rows(
+    await fetch_rows(
         engine,
         "UPDATE budgets SET day = day + 1, month = month + interval '1 month' WHERE user_id = :u RETURNING 1",
         u=user,
     )
-    (before,) = await rows(engine, "SELECT day, month FROM budgets WHERE user_id = :u", u=user)
+    (before,) = await fetch_rows(engine, "SELECT day, month FROM budgets WHERE user_id = :u", u=user)
     late = wish(user)
     state = await turns.reserve(late)
     assert (state.tokens_used, state.usd_used) == (100, 1)
     await settle(turns, late, call(5, "0.05"))
-    (after,) = await rows(engine, "SELECT * FROM budgets WHERE user_id = :u", u=user)
+    (after,) = await fetch_rows(engine, "SELECT * FROM budgets WHERE user_id = :u", u=user)
     assert (after["day"], after["month"]) == (before["day"], before["month"])
     assert (after["tokens_used"], after["usd_used"]) == (105, Decimal("1.05"))
 
 
 async def test_an_account_that_has_gone_reserves_nothing(engine, turns, user) -> None:
-    await rows(engine, "DELETE FROM users WHERE id = :u RETURNING 1", u=user)
+    await fetch_rows(engine, "DELETE FROM users WHERE id = :u RETURNING 1", u=user)
     with pytest.raises(NotFound):
         await turns.reserve(wish(user))
     with pytest.raises(NotFound):
-        await begin(turns, user, "q", reservation=wish(user))
+        await begin_turn(turns, user, "q", reservation=wish(user))
 
 
 async def test_anothers_reservation_cannot_be_given_back(engine, turns, user) -> None:
     mine = wish(user)
     await turns.reserve(mine)
-    await settle(turns, replace(mine, user_id=await make_user(engine)))
-    assert (await book(engine, user)).check().tokens_reserved == 10
+    await settle(turns, replace(mine, user_id=await create_account(engine)))
+    assert (await read_ledger(engine, user)).assert_consistent().tokens_reserved == 10
 
 
 async def test_a_busy_or_foreign_conversation_reserves_nothing(engine, turns, user) -> None:
-    begun = await begin(turns, user, "q", reservation=wish(user))
-    other = await make_user(engine)
+    begun = await begin_turn(turns, user, "q", reservation=wish(user))
+    other = await create_account(engine)
     for account, parent in ((user, None), (other, None), (user, new_id())):
         if parent is not None:
-            await finish(turns, begun, "a")
+            await finish_turn(turns, begun, "a")
         with pytest.raises(Exception, match=r"answering|no such thing"):
-            await begin(
+            await begin_turn(
                 turns,
                 account,
                 "q2",
@@ -303,8 +303,8 @@ async def test_a_busy_or_foreign_conversation_reserves_nothing(engine, turns, us
                 parent_id=parent,
                 reservation=wish(account),
             )
-    assert (await book(engine, user)).check().tokens_reserved == 0
-    assert (await book(engine, other)).check().leases == 0
+    assert (await read_ledger(engine, user)).assert_consistent().tokens_reserved == 0
+    assert (await read_ledger(engine, other)).assert_consistent().leases == 0
 
 
 async def test_accounts_are_deleted_while_they_are_used_and_nothing_waits_for_ever(engine, turns) -> None:
@@ -317,7 +317,7 @@ async def test_accounts_are_deleted_while_they_are_used_and_nothing_waits_for_ev
                     await turns.reserve(made)
                     await settle(turns, made, call())
                 else:
-                    last = await begin(
+                    last = await begin_turn(
                         turns,
                         account,
                         "q",
@@ -325,22 +325,22 @@ async def test_accounts_are_deleted_while_they_are_used_and_nothing_waits_for_ev
                         reservation=wish(account),
                         lease_seconds=0,
                     )
-                    await finish(turns, last, "a", calls=[call()])
+                    await finish_turn(turns, last, "a", calls=[call()])
             except NotFound:
                 return
 
     async def end(account: UUID, after: int) -> None:
         for _ in range(after):
             await asyncio.sleep(0)
-            await turns.return_expired()
+            await turns.release_expired()
             await RunningTurnRepository(engine).release_expired()
-        await rows(engine, "DELETE FROM users WHERE id = :u RETURNING 1", u=account)
+        await fetch_rows(engine, "DELETE FROM users WHERE id = :u RETURNING 1", u=account)
 
-    accounts = [await make_user(engine) for _ in range(6)]
+    accounts = [await create_account(engine) for _ in range(6)]
     # A deadlock would be an error of one of these after a second.
     await asyncio.gather(
         *(live(account) for account in accounts for _ in range(3)),
         *(end(account, after) for after, account in enumerate(accounts)),
     )
     for account in accounts:
-        assert (await book(engine, account)).leases == 0
+        assert (await read_ledger(engine, account)).leases == 0

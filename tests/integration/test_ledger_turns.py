@@ -16,11 +16,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.core.exceptions import Unavailable
-from gateway.services import ledger as ledger_module
-from tests.gateway_server import Gateway, Person, running_gateway
-from tests.ledger_book import book, settled
-from tests.storage import rows
-from tests.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Silence, Tool
+from gateway.services.usage import ledger as ledger_module
+from tests.support.database import fetch_rows
+from tests.support.gateway import Account, Gateway, running_gateway
+from tests.support.ledger_audit import read_ledger, wait_settled
+from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Silence, Tool
 
 pytestmark = pytest.mark.usefixtures("patient_engines")
 Serve = Callable[..., AbstractAsyncContextManager[Gateway]]
@@ -64,8 +64,8 @@ def serve(database_url: str, redis_url: str, tmp_path: Path, upstream: OpenAIUps
     return start
 
 
-async def by_key(gateway: Gateway, person: Person) -> Callable[[], Any]:
-    headers = {"x-api-key": await gateway.new_key(person)}
+async def by_key(gateway: Gateway, person: Account) -> Callable[[], Any]:
+    headers = {"x-api-key": await gateway.create_api_key(person)}
 
     def ask() -> Any:
         return gateway.http.post("/v1/chat/completions", json={**ASKED, **MESSAGES}, headers=headers)
@@ -73,7 +73,7 @@ async def by_key(gateway: Gateway, person: Person) -> Callable[[], Any]:
     return ask
 
 
-async def by_person(gateway: Gateway, person: Person) -> Callable[[], Any]:
+async def by_person(gateway: Gateway, person: Account) -> Callable[[], Any]:
     def ask() -> Any:
         return gateway.http.post(
             "/api/chat", json={**ASKED, "message": "Hi", "tools": "none"}, headers=person.headers
@@ -100,10 +100,10 @@ async def test_of_two_hundred_at_once_no_more_pass_than_the_budget_holds(
         ask = await door(gateway, person)
         asked = [asyncio.create_task(ask()) for _ in range(200)]
         await upstream.wait_for_calls(10)
-        during = (await book(gateway.container.engine, person.id)).check()
+        during = (await read_ledger(gateway.container.engine, person.id)).assert_consistent()
         gate.set()
         answers: list[httpx.Response] = await asyncio.gather(*asked)
-        found = await settled(gateway.container.engine, person.id)
+        found = await wait_settled(gateway.container.engine, person.id)
         late = await ask()
     passed = [answer for answer in answers if answer.status_code == 200]
     refused = [answer for answer in answers if answer.status_code == 429]
@@ -136,11 +136,11 @@ async def test_a_refused_turn_writes_nothing_and_says_when_the_day_ends(serve: S
             assert refused.headers["x-ratelimit-remaining-tokens"] == "1"
         listed = (await gateway.http.get("/api/conversations", headers=person.headers)).json()["items"]
         assert listed == opened
-        kept = await rows(
+        kept = await fetch_rows(
             gateway.container.engine, "SELECT role FROM messages WHERE user_id = :u", u=UUID(person.id)
         )
         assert sorted(row["role"] for row in kept) == ["assistant", "user"]
-        assert (await settled(gateway.container.engine, person.id)).tokens_used == 15
+        assert (await wait_settled(gateway.container.engine, person.id)).tokens_used == 15
 
 
 async def test_every_answer_tells_what_is_left_of_the_day(serve: Serve, upstream: OpenAIUpstream) -> None:
@@ -164,7 +164,7 @@ async def test_what_is_unlimited_is_counted_all_the_same_and_has_no_headers(serv
     async with serve() as gateway:
         person = await gateway.sign_up()
         answer = await (await by_key(gateway, person))()
-        found = await settled(gateway.container.engine, person.id)
+        found = await wait_settled(gateway.container.engine, person.id)
     assert "x-ratelimit-limit-tokens" not in answer.headers
     assert (found.tokens_used, found.usd_used) == (15, Decimal("0.000025"))
 
@@ -179,12 +179,12 @@ async def test_runs_of_the_gateways_tools_are_recorded_at_no_cost(
         body = {**ASKED, "message": "Hi"}
         answer = await gateway.http.post("/api/chat", json=body, headers=person.headers)
         assert answer.status_code == 200
-        recorded = await rows(
+        recorded = await fetch_rows(
             gateway.container.engine,
             "SELECT kind, model, outcome, cost_usd FROM usage_records WHERE user_id = :u ORDER BY 1, 2",
             u=UUID(person.id),
         )
-        await settled(gateway.container.engine, person.id)
+        await wait_settled(gateway.container.engine, person.id)
     assert [(row["kind"], row["model"], row["outcome"]) for row in recorded] == [
         ("chat", "small", "ok"),
         ("chat", "small", "ok"),
@@ -204,30 +204,32 @@ async def stream_until_it_speaks(gateway: Gateway, path: str, body: dict[str, An
 
 # Each way out of a turn: the upstream's part, what is done meanwhile, and the tokens that are charged
 # (a range: an estimate of the prompt and of what had been said).
-async def just_ask(gateway: Gateway, person: Person, headers: Any, upstream: OpenAIUpstream) -> None:
+async def just_ask(gateway: Gateway, person: Account, headers: Any, upstream: OpenAIUpstream) -> None:
     await gateway.http.post("/api/chat", json={**ASKED, "message": "Hi", "tools": "none"}, headers=headers)
 
 
-async def leave(gateway: Gateway, person: Person, headers: Any, upstream: OpenAIUpstream) -> None:
+async def leave(gateway: Gateway, person: Account, headers: Any, upstream: OpenAIUpstream) -> None:
     await stream_until_it_speaks(gateway, "/api/chat/stream", {"message": "Hi", "tools": "none"}, headers)
 
 
-async def leave_v1(gateway: Gateway, person: Person, headers: Any, upstream: OpenAIUpstream) -> None:
-    key = {"x-api-key": await gateway.new_key(person)}
+async def leave_v1(gateway: Gateway, person: Account, headers: Any, upstream: OpenAIUpstream) -> None:
+    key = {"x-api-key": await gateway.create_api_key(person)}
     await stream_until_it_speaks(gateway, "/v1/chat/completions", {**MESSAGES, "stream": True}, key)
 
 
-async def end_account_turns(gateway: Gateway, person: Person, headers: Any, upstream: OpenAIUpstream) -> None:
+async def end_account_turns(
+    gateway: Gateway, person: Account, headers: Any, upstream: OpenAIUpstream
+) -> None:
     asked = asyncio.create_task(just_ask(gateway, person, headers, upstream))
     while not gateway.container.tasks.cancel_owner(UUID(person.id)):  # noqa: ASYNC110 - tasks tell nobody of their start
         await asyncio.sleep(0.01)
     await asked
 
 
-async def drain(gateway: Gateway, person: Person, headers: Any, upstream: OpenAIUpstream) -> None:
+async def drain(gateway: Gateway, person: Account, headers: Any, upstream: OpenAIUpstream) -> None:
     asked = asyncio.create_task(just_ask(gateway, person, headers, upstream))
     await upstream.wait_for_calls(1)  # its prompt is charged from here on
-    await gateway.container.tasks.drained(0.01)
+    await gateway.container.tasks.drain(0.01)
     await asked
 
 
@@ -275,10 +277,10 @@ async def test_every_way_out_of_a_turn_settles_it(
     async with serve(tier={"tokens_per_day": 1000}, timeouts=timeouts) as gateway:
         person = await gateway.sign_up()
         await act(gateway, person, person.headers, upstream)
-        found = await settled(gateway.container.engine, person.id)
+        found = await wait_settled(gateway.container.engine, person.id)
         assert found.tokens_used in (charged if isinstance(charged, range) else (charged,))
         assert found.usd_used < Decimal("0.000030")
-        assert not gateway.container.chat._ledger._open
+        assert not gateway.container.chat._ledger._leases
 
 
 async def test_a_crash_inside_the_graph_settles_the_turn(
@@ -289,7 +291,7 @@ async def test_a_crash_inside_the_graph_settles_the_turn(
         crash(gateway, monkeypatch)
         assert (await (await by_person(gateway, person))()).status_code == 500
         assert (await (await by_key(gateway, person))()).status_code == 500
-        assert (await settled(gateway.container.engine, person.id)).tokens_used == 0
+        assert (await wait_settled(gateway.container.engine, person.id)).tokens_used == 0
 
 
 async def test_a_blocked_question_costs_nothing(serve: Serve, upstream: OpenAIUpstream) -> None:
@@ -300,7 +302,7 @@ async def test_a_blocked_question_costs_nothing(serve: Serve, upstream: OpenAIUp
             "/api/chat", json={**ASKED, "message": question}, headers=person.headers
         )
         assert answer.json()["message"]["finish_reason"] == "content_filter"
-        await settled(gateway.container.engine, person.id)
+        await wait_settled(gateway.container.engine, person.id)
 
 
 async def test_a_client_that_leaves_while_the_turn_is_written_changes_nothing(
@@ -318,7 +320,7 @@ async def test_a_client_that_leaves_while_the_turn_is_written_changes_nothing(
             await record(*args)
 
         monkeypatch.setattr(repository, "record_usage", slow)
-        key = {"x-api-key": await gateway.new_key(person)}
+        key = {"x-api-key": await gateway.create_api_key(person)}
         asked = asyncio.create_task(stream_to_the_end(gateway, {**ASKED, **MESSAGES, "stream": True}, key))
         await writing.wait()
         asked.cancel()
@@ -327,8 +329,8 @@ async def test_a_client_that_leaves_while_the_turn_is_written_changes_nothing(
             gateway.container.tasks.cancel_owner(UUID(person.id))
             await asyncio.sleep(0)
         go_on.set()
-        await gateway.container.tasks.idle()
-        assert (await settled(gateway.container.engine, person.id)).tokens_used == 15
+        await gateway.container.tasks.wait_idle()
+        assert (await wait_settled(gateway.container.engine, person.id)).tokens_used == 15
 
 
 async def stream_to_the_end(gateway: Gateway, body: dict[str, Any], headers: Any) -> None:
@@ -342,7 +344,7 @@ async def stream_to_the_end(gateway: Gateway, body: dict[str, Any], headers: Any
 async def test_a_database_that_does_not_take_the_settlement_gets_it_later(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, door: Any, failures: int
 ) -> None:
-    monkeypatch.setattr(ledger_module, "_PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(ledger_module, "_RETRY_DELAYS", (0.0, 0.0, 0.0))
     async with serve() as gateway:
         person = await gateway.sign_up()
         ask = await door(gateway, person)
@@ -369,10 +371,10 @@ async def test_a_database_that_does_not_take_the_settlement_gets_it_later(
                 assert answer.status_code == 503
                 assert [call["prompt_tokens"] for call in unsettled[0]["calls"]] == [5]
                 assert "Hi" not in json.dumps(unsettled[0])
-                assert (await book(gateway.container.engine, person.id)).tokens_used == 0
+                assert (await read_ledger(gateway.container.engine, person.id)).tokens_used == 0
                 left = 0
-                await ledger.keep()
-        assert (await settled(gateway.container.engine, person.id)).tokens_used == 15
+                await ledger.renew_leases()
+        assert (await wait_settled(gateway.container.engine, person.id)).tokens_used == 15
 
 
 async def test_a_long_turns_leases_are_renewed_while_it_runs(serve: Serve, upstream: OpenAIUpstream) -> None:
@@ -384,19 +386,19 @@ async def test_a_long_turns_leases_are_renewed_while_it_runs(serve: Serve, upstr
         asked = asyncio.create_task((await by_person(gateway, person))())
         await upstream.wait_for_calls(1)
         user = UUID(person.id)
-        await rows(
+        await fetch_rows(
             engine, "UPDATE reservations SET expires_at = now() WHERE user_id = :u RETURNING 1", u=user
         )
-        await rows(
+        await fetch_rows(
             engine, "UPDATE conversations SET running_until = now() WHERE user_id = :u RETURNING 1", u=user
         )
-        await ledger.keep()
-        await ledger._turns.return_expired()
-        await gateway.container.keeper._turns.release_expired()
-        assert (await book(engine, person.id)).check().tokens_reserved == 15
+        await ledger.renew_leases()
+        await ledger._turns.release_expired()
+        await gateway.container.partial_answers._turns.release_expired()
+        assert (await read_ledger(engine, person.id)).assert_consistent().tokens_reserved == 15
         gate.set()
         assert (await asked).json()["message"]["status"] == "complete"
-        assert (await settled(engine, person.id)).tokens_used == 15
+        assert (await wait_settled(engine, person.id)).tokens_used == 15
 
 
 async def test_an_account_that_is_deleted_while_it_is_answered(
@@ -412,10 +414,10 @@ async def test_an_account_that_is_deleted_while_it_is_answered(
         asked = asyncio.create_task((await by_person(gateway, person))())
         await upstream.wait_for_calls(2)
         engine = gateway.container.engine
-        await rows(engine, "DELETE FROM users WHERE id = :u RETURNING 1", u=UUID(person.id))
+        await fetch_rows(engine, "DELETE FROM users WHERE id = :u RETURNING 1", u=UUID(person.id))
         gate.set()
         await asked
-        await gateway.container.tasks.idle()
-        assert not (await book(engine, person.id)).leases
-        left = await rows(engine, "SELECT 1 FROM budgets WHERE user_id = :u", u=UUID(person.id))
+        await gateway.container.tasks.wait_idle()
+        assert not (await read_ledger(engine, person.id)).leases
+        left = await fetch_rows(engine, "SELECT 1 FROM budgets WHERE user_id = :u", u=UUID(person.id))
     assert left == []

@@ -12,11 +12,11 @@ import pytest
 from sqlalchemy import text
 
 from gateway.tools import registry
-from tests.gateway_server import Gateway, Person, running_gateway
-from tests.statements import counted
-from tests.tokenizers import llama2, smollm2
-from tests.upstreams.openai_server import Refusal, Reply, Tool
-from tests.upstreams.windowed import WindowedUpstream
+from tests.support.gateway import Account, Gateway, running_gateway
+from tests.support.sql_statements import recorded_statements
+from tests.support.tokenizers import llama2, smollm2
+from tests.support.upstreams.context_window_server import ContextWindowUpstream
+from tests.support.upstreams.openai_server import Refusal, Reply, Tool
 
 TOLD = "Remember: my ship is the Ariadne and her berth is 47."
 WORDS = [
@@ -48,7 +48,7 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
         yield stack
 
 
-def config_of(big: WindowedUpstream, light: WindowedUpstream) -> dict[str, Any]:
+def config_of(big: ContextWindowUpstream, light: ContextWindowUpstream) -> dict[str, Any]:
     return {
         "providers": {
             "big": {"type": "openai", "base_url": big.url},
@@ -72,7 +72,7 @@ def config_of(big: WindowedUpstream, light: WindowedUpstream) -> dict[str, Any]:
     }
 
 
-async def talk(gateway: Gateway, person: Person, turns: int) -> list[dict[str, Any]]:
+async def talk(gateway: Gateway, person: Account, turns: int) -> list[dict[str, Any]]:
     """Turns in one conversation; every one is answered."""
     chance = random.Random(3)
     body: dict[str, Any] = {"message": TOLD, "model": "big", "system": "You keep the harbour's records."}
@@ -100,12 +100,12 @@ async def test_forty_turns_with_long_tool_results_never_are_too_long_and_the_sta
     tokenizer: Any,
     light_says: str,
 ) -> None:
-    monkeypatch.setitem(registry.TOOLS, "archive", ("tests.archive_tool", "Archive"))
+    monkeypatch.setitem(registry.TOOLS, "archive", ("tests.support.long_result_tool", "Archive"))
     summary = "The user looks things up in the harbour's archive: ships, tides, berths. " * 3
-    light = WindowedUpstream(
+    light = ContextWindowUpstream(
         8192, tokenizer(), lambda call: Reply(text=(summary if light_says == "a summary" else "OK",))
     )
-    big = WindowedUpstream(8192, tokenizer(), archivist(random.Random(1)))
+    big = ContextWindowUpstream(8192, tokenizer(), archivist(random.Random(1)))
     await stack.enter_async_context(light)
     await stack.enter_async_context(big)
     if light_says == "an error":
@@ -157,8 +157,8 @@ async def test_a_turn_that_sums_up_costs_two_statements_too_and_the_next_reads_l
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     long = Reply(text=("The tide rises and falls. " * 150,))
-    big = WindowedUpstream(8192, llama2(), lambda call: long)
-    light = WindowedUpstream(8192, llama2(), lambda call: Reply(text=("They spoke of the tide. " * 5,)))
+    big = ContextWindowUpstream(8192, llama2(), lambda call: long)
+    light = ContextWindowUpstream(8192, llama2(), lambda call: Reply(text=("They spoke of the tide. " * 5,)))
     await stack.enter_async_context(big)
     await stack.enter_async_context(light)
     gateway = await stack.enter_async_context(
@@ -168,7 +168,7 @@ async def test_a_turn_that_sums_up_costs_two_statements_too_and_the_next_reads_l
     body: dict[str, Any] = {"message": TOLD, "model": "big"}
     await gateway.http.get("/api/user/me", headers=person.headers)
     while not light.calls:
-        with counted(monkeypatch) as sent:
+        with recorded_statements(monkeypatch) as sent:
             answer = await gateway.http.post("/api/chat", json=body, headers=person.headers)
         assert answer.status_code == 200, answer.text
         # A connection's first statement may ask for the types that it speaks of.

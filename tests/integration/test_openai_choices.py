@@ -12,9 +12,9 @@ import openai
 import pytest
 from sqlalchemy import text
 
-from tests.gateway_server import Gateway, Person, running_gateway
-from tests.upstreams.anthropic_server import AnthropicUpstream
-from tests.upstreams.openai_server import OpenAIUpstream, Raw, Refusal, Reply, Tool
+from tests.support.gateway import Account, Gateway, running_gateway
+from tests.support.upstreams.anthropic_server import AnthropicUpstream
+from tests.support.upstreams.openai_server import OpenAIUpstream, Raw, Refusal, Reply, Tool
 
 HELLO: list[Any] = [{"role": "user", "content": "Hi"}]
 LOOKUP: Any = {"type": "function", "function": {"name": "lookup", "parameters": {"type": "object"}}}
@@ -64,32 +64,32 @@ async def gateway(
 
 
 @pytest.fixture
-async def person(gateway: Gateway) -> Person:
+async def person(gateway: Gateway) -> Account:
     return await gateway.sign_up()
 
 
 @pytest.fixture
-async def client(gateway: Gateway, person: Person) -> AsyncIterator[openai.AsyncOpenAI]:
-    key = await gateway.new_key(person)
+async def client(gateway: Gateway, person: Account) -> AsyncIterator[openai.AsyncOpenAI]:
+    key = await gateway.create_api_key(person)
     async with openai.AsyncOpenAI(api_key=key, base_url=f"{gateway.url}/v1", max_retries=0) as made:
         yield made
 
 
-async def outcomes(gateway: Gateway, person: Person) -> list[str]:
-    await gateway.container.tasks.idle()
+async def outcomes(gateway: Gateway, person: Account) -> list[str]:
+    await gateway.container.tasks.wait_idle()
     async with gateway.container.engine.connect() as db:
         query = text("SELECT outcome FROM usage_records WHERE user_id = :u ORDER BY id")
         return list((await db.execute(query, {"u": person.id})).scalars())
 
 
-async def reserved(gateway: Gateway, person: Person) -> int:
+async def reserved(gateway: Gateway, person: Account) -> int:
     async with gateway.container.engine.connect() as db:
         query = text("SELECT tokens_reserved FROM budgets WHERE user_id = :u")
         return int((await db.execute(query, {"u": person.id})).scalar_one())
 
 
 async def test_n_choices_are_n_calls_summed_up(
-    gateway: Gateway, person: Person, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
+    gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(text=("One",)), Reply(text=("Two",)), Reply(text=("Three",), finish="length"))
     raw = await client.chat.completions.with_raw_response.create(model="small", messages=HELLO, n=3, seed=7)
@@ -143,7 +143,7 @@ async def test_choices_may_call_tools(client: openai.AsyncOpenAI, upstream: Open
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_where_one_choice_fails_the_request_does_and_all_is_settled(
-    gateway: Gateway, person: Person, client: openai.AsyncOpenAI, upstream: OpenAIUpstream, stream: bool
+    gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream, stream: bool
 ) -> None:
     upstream.script(Refusal(400), Reply(gate=asyncio.Event()))
     with pytest.raises(openai.BadRequestError):
@@ -155,7 +155,7 @@ async def test_where_one_choice_fails_the_request_does_and_all_is_settled(
 
 
 async def test_a_stream_of_choices_that_is_cut_says_so_and_never_done(
-    gateway: Gateway, person: Person, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
+    gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(fault="cut", after=2))
     raw = await gateway.http.post(
@@ -171,7 +171,7 @@ async def test_a_stream_of_choices_that_is_cut_says_so_and_never_done(
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_client_that_goes_away_ends_all_choices(
-    gateway: Gateway, person: Person, client: openai.AsyncOpenAI, upstream: OpenAIUpstream, stream: bool
+    gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream, stream: bool
 ) -> None:
     upstream.script(Reply(gate=asyncio.Event(), gate_at=2))
     asking = asyncio.create_task(_first_words(client, stream))

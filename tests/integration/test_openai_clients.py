@@ -15,8 +15,8 @@ import openai
 import pytest
 from pydantic import BaseModel
 
-from tests.gateway_server import Gateway, running_gateway
-from tests.upstreams.openai_server import OpenAIUpstream, Refusal, Reply
+from tests.support.gateway import Gateway, running_gateway
+from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply
 
 HELLO: list[Any] = [{"role": "user", "content": "Hi"}]
 
@@ -77,7 +77,7 @@ class Client:
 
 @pytest.fixture(params=["sync", "async"])
 async def client(gateway: Gateway, request: pytest.FixtureRequest) -> AsyncIterator[Client]:
-    made = Client(request.param, await gateway.new_key(await gateway.sign_up()), gateway.url)
+    made = Client(request.param, await gateway.create_api_key(await gateway.sign_up()), gateway.url)
     yield made
     await made.close()
 
@@ -182,7 +182,7 @@ async def failing(client: Client, upstream: OpenAIUpstream, gateway: Gateway, ki
             client.api.api_key = "gw_nonsense"
             return client.call(create, **ask)
         case "permission":
-            client.api.api_key = await gateway.new_key(await gateway.sign_up(), scopes=["models"])
+            client.api.api_key = await gateway.create_api_key(await gateway.sign_up(), scopes=["models"])
             return client.call(create, **ask)
         case "not found":
             return client.call(create, **{**ask, "model": "no-such"})
@@ -236,7 +236,7 @@ async def test_too_many_requests_are_a_rate_limit_with_a_time_to_wait(
     gateway: Gateway, client: Client
 ) -> None:
     person = await gateway.sign_up()
-    key = await gateway.new_key(person, requests_per_minute=1)
+    key = await gateway.create_api_key(person, requests_per_minute=1)
     client.api.api_key = key
     create = client.api.chat.completions.create
     await client.call(create, model="mock", messages=HELLO)
@@ -259,7 +259,7 @@ async def test_nobody_there_and_nobody_answering_are_told_apart(
     assert not isinstance(refused.value, openai.APITimeoutError)
     await nobody.close()
     upstream.script(Reply(gate=asyncio.Event()))
-    key = await gateway.new_key(await gateway.sign_up())
+    key = await gateway.create_api_key(await gateway.sign_up())
     hasty = Client(kind, key, gateway.url, timeout=0.3)
     with pytest.raises(openai.APITimeoutError):
         await hasty.call(hasty.api.chat.completions.create, model="small", messages=HELLO)

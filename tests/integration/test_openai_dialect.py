@@ -12,8 +12,8 @@ import openai
 import pytest
 from sqlalchemy import text
 
-from tests.gateway_server import Gateway, Person, running_gateway
-from tests.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Tool
+from tests.support.gateway import Account, Gateway, running_gateway
+from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Tool
 
 HELLO: list[Any] = [{"role": "user", "content": "Hi"}]
 
@@ -53,13 +53,13 @@ async def gateway(
 
 
 @pytest.fixture
-async def person(gateway: Gateway) -> Person:
+async def person(gateway: Gateway) -> Account:
     return await gateway.sign_up()
 
 
 @pytest.fixture
-async def client(gateway: Gateway, person: Person) -> AsyncIterator[openai.AsyncOpenAI]:
-    key = await gateway.new_key(person)
+async def client(gateway: Gateway, person: Account) -> AsyncIterator[openai.AsyncOpenAI]:
+    key = await gateway.create_api_key(person)
     async with openai.AsyncOpenAI(api_key=key, base_url=f"{gateway.url}/v1", max_retries=0) as made:
         yield made
 
@@ -281,7 +281,7 @@ async def test_a_flagged_question_of_a_key_that_asked_for_the_guard_is_a_400(
 
 
 async def test_a_client_that_goes_away_stops_the_upstream_and_is_charged_for_what_was_made(
-    gateway: Gateway, person: Person, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
+    gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(gate=asyncio.Event(), gate_at=2))
     stream = await client.chat.completions.create(model="small", messages=HELLO, stream=True)
@@ -290,7 +290,7 @@ async def test_a_client_that_goes_away_stops_the_upstream_and_is_charged_for_wha
             break
     await stream.close()
     await asyncio.wait_for(upstream.calls[0].disconnected.wait(), 30)
-    await gateway.container.tasks.idle()
+    await gateway.container.tasks.wait_idle()
     async with gateway.container.engine.connect() as db:
         rows = (
             await db.execute(
@@ -302,7 +302,7 @@ async def test_a_client_that_goes_away_stops_the_upstream_and_is_charged_for_wha
 
 
 async def test_a_client_that_goes_away_from_a_whole_answer_stops_the_upstream_too(
-    gateway: Gateway, person: Person, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
+    gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(gate=asyncio.Event()))
     asking = asyncio.create_task(client.chat.completions.create(model="small", messages=HELLO))
@@ -310,7 +310,7 @@ async def test_a_client_that_goes_away_from_a_whole_answer_stops_the_upstream_to
     asking.cancel()
     await asyncio.wait({asking})
     await asyncio.wait_for(upstream.calls[0].disconnected.wait(), 30)
-    await gateway.container.tasks.idle()
+    await gateway.container.tasks.wait_idle()
     async with gateway.container.engine.connect() as db:
         outcomes = await db.execute(
             text("SELECT outcome FROM usage_records WHERE user_id = :u"), {"u": person.id}
@@ -318,9 +318,9 @@ async def test_a_client_that_goes_away_from_a_whole_answer_stops_the_upstream_to
     assert [row.outcome for row in outcomes] == ["cancelled"]
 
 
-async def test_a_key_without_the_scope_or_the_model_is_refused(gateway: Gateway, person: Person) -> None:
-    blind = await gateway.new_key(person, scopes=["models"])
-    narrow = await gateway.new_key(person, models=["plain"])
+async def test_a_key_without_the_scope_or_the_model_is_refused(gateway: Gateway, person: Account) -> None:
+    blind = await gateway.create_api_key(person, scopes=["models"])
+    narrow = await gateway.create_api_key(person, models=["plain"])
     async with openai.AsyncOpenAI(api_key=blind, base_url=f"{gateway.url}/v1", max_retries=0) as client:
         with pytest.raises(openai.PermissionDeniedError) as scope:
             await client.chat.completions.create(model="small", messages=HELLO)

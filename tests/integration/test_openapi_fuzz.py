@@ -21,7 +21,7 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi import checks
 
-from tests.gateway_server import PASSWORD, Gateway, promote, running_gateway
+from tests.support.gateway import PASSWORD, Gateway, running_gateway, set_role
 
 CHECKS = [
     not_a_server_error,
@@ -53,7 +53,7 @@ async def prepare(gateway: Gateway, kind: str) -> tuple[dict[str, str], dict[str
     """(headers of the caller, ids of things that are there to be found)."""
     person = await gateway.sign_up()
     if kind == "admin":
-        await promote(gateway, person)
+        await set_role(gateway, person)
     answer = await gateway.http.post("/api/chat", json={"message": "hi"}, headers=person.headers)
     key = await gateway.http.post("/api/user/api-keys", json={"name": "mine"}, headers=person.headers)
     await gateway.http.post("/api/auth/login", json={"email": person.email, "password": PASSWORD})

@@ -13,9 +13,9 @@ import httpx
 import pytest
 from structlog.testing import CapturingLogger
 
-from gateway.core.mailer import MailNotSent
-from gateway.services import letters, throttle
-from tests.account_app import PASSWORD, AccountApp, Person, account_app, code_of
+from gateway.core.email.mailer import MailNotSent
+from gateway.services.accounts import notices, throttle
+from tests.support.accounts import PASSWORD, AccountApp, SignedInAccount, account_app, status_and_code
 
 NEW = "another good password"
 ME = "/api/user/me"
@@ -47,40 +47,40 @@ def mails(folder: Path) -> list[str]:
     return found
 
 
-async def token_for(app: AccountApp, person: Person, folder: Path) -> str:
+async def token_for(app: AccountApp, person: SignedInAccount, folder: Path) -> str:
     assert (await forgot(app, person.email)).status_code == 202
     return mails(folder)[-1]
 
 
 async def test_a_new_password_by_mail_ends_every_session(app: AccountApp, tmp_path: Path) -> None:
-    person = await app.person()
-    assert (await person.call("GET", ME)).status_code == 200
-    service = {"x-api-key": (await person.new_key())["secret"]}
+    person = await app.sign_up()
+    assert (await person.request("GET", ME)).status_code == 200
+    service = {"x-api-key": (await person.create_api_key())["secret"]}
     token = await token_for(app, person, tmp_path)
     answer = await reset(app, token)
     assert (answer.status_code, answer.content) == (204, b"")
-    assert code_of(await person.call("GET", ME)) == (401, "token_invalid")
+    assert status_and_code(await person.request("GET", ME)) == (401, "token_invalid")
     body = {"refresh_token": person.tokens["refresh_token"]}
     assert (await app.client.post("/api/auth/refresh", json=body)).status_code == 401
     assert (await app.client.get("/v1/probe", headers=service)).status_code == 200
     old = {"email": person.email, "password": PASSWORD}
-    assert code_of(await app.client.post("/api/auth/login", json=old)) == (401, "invalid_credentials")
+    assert status_and_code(await app.client.post("/api/auth/login", json=old)) == (401, "invalid_credentials")
     await app.login(person.email, NEW)
 
 
 async def test_a_token_works_once_also_when_raced(app: AccountApp, tmp_path: Path) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     token = await token_for(app, person, tmp_path)
     passwords = [f"a good password, number {number}" for number in range(6)]
     answers = await asyncio.gather(*(reset(app, token, password) for password in passwords))
     statuses = [answer.status_code for answer in answers]
     assert sorted(statuses) == [204] + [401] * 5
     await app.login(person.email, passwords[statuses.index(204)])
-    assert code_of(await reset(app, token)) == (401, "token_invalid")
+    assert status_and_code(await reset(app, token)) == (401, "token_invalid")
 
 
 async def test_a_token_lives_for_an_hour(app: AccountApp, tmp_path: Path) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     token = await token_for(app, person, tmp_path)
     [(seconds,)] = await app.sql(
         "SELECT extract(epoch FROM expires_at - created_at)::int FROM password_resets"
@@ -91,37 +91,37 @@ async def test_a_token_lives_for_an_hour(app: AccountApp, tmp_path: Path) -> Non
     await app.sql(
         "UPDATE password_resets SET expires_at = now() WHERE user_id = CAST(:id AS uuid)", id=person.id
     )
-    assert code_of(await reset(app, token)) == (401, "token_invalid")
+    assert status_and_code(await reset(app, token)) == (401, "token_invalid")
     await app.login(person.email)
 
 
 async def test_a_bad_password_does_not_cost_the_token(app: AccountApp, tmp_path: Path) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     token = await token_for(app, person, tmp_path)
     for bad in ("short", "password123", person.email, "x" * 257, "x" * 60_000):
         refused = await reset(app, token, bad)
-        assert code_of(refused) == (422, "validation_failed")
+        assert status_and_code(refused) == (422, "validation_failed")
         assert refused.json()["error"]["param"] == "password"
     assert (await reset(app, token)).status_code == 204
 
 
 @pytest.mark.parametrize("what", ["password", "address", "another"])
 async def test_a_token_is_void_once_its_reason_is_gone(app: AccountApp, tmp_path: Path, what: str) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     token = await token_for(app, person, tmp_path)
     if what == "password":
         body = {"current_password": PASSWORD, "new_password": "yet another password"}
-        assert (await person.call("PUT", f"{ME}/password", json=body)).status_code == 204
+        assert (await person.request("PUT", f"{ME}/password", json=body)).status_code == 204
     elif what == "address":
         moved = {"email": f"{secrets.token_hex(8)}@example.com", "current_password": PASSWORD}
-        assert (await person.call("PUT", ME, json=moved)).status_code == 200
+        assert (await person.request("PUT", ME, json=moved)).status_code == 200
     else:
         assert (await reset(app, await token_for(app, person, tmp_path))).status_code == 204
-    assert code_of(await reset(app, token)) == (401, "token_invalid")
+    assert status_and_code(await reset(app, token)) == (401, "token_invalid")
 
 
 async def test_the_answer_does_not_tell_whether_there_is_an_account(app: AccountApp, tmp_path: Path) -> None:
-    person, disabled = await app.person(), await app.person()
+    person, disabled = await app.sign_up(), await app.sign_up()
     await app.sql("UPDATE users SET status = 'disabled' WHERE email = :e", e=disabled.email)
     addresses = [person.email, disabled.email, "nobody@example.com", "no address", "", "\u0130@x.de"]
     answers = [await forgot(app, address) for address in addresses]
@@ -130,7 +130,7 @@ async def test_the_answer_does_not_tell_whether_there_is_an_account(app: Account
 
 
 async def test_the_answer_waits_for_no_mail(app: AccountApp, monkeypatch: pytest.MonkeyPatch) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     begun, release = asyncio.Event(), asyncio.Event()
 
     async def slow(*letter: str) -> None:
@@ -145,10 +145,10 @@ async def test_the_answer_waits_for_no_mail(app: AccountApp, monkeypatch: pytest
 
 
 async def test_a_disabled_account_gets_no_new_password(app: AccountApp, tmp_path: Path) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     token = await token_for(app, person, tmp_path)
     await app.sql("UPDATE users SET status = 'disabled' WHERE email = :e", e=person.email)
-    assert code_of(await reset(app, token)) == (403, "account_disabled")
+    assert status_and_code(await reset(app, token)) == (403, "account_disabled")
     await app.sql("UPDATE users SET status = 'active' WHERE email = :e", e=person.email)
     assert (await reset(app, token)).status_code == 204
 
@@ -157,9 +157,9 @@ async def test_only_the_tokens_hash_is_stored_and_no_log_tells_it(
     app: AccountApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logs = CapturingLogger()
-    for module in ("core.mailer", "services.password_reset"):
+    for module in ("core.email.mailer", "services.accounts.password_reset"):
         monkeypatch.setattr(f"gateway.{module}.log", logs)
-    person = await app.person()
+    person = await app.sign_up()
     token = await token_for(app, person, tmp_path)
     [(stored,)] = await app.sql("SELECT string_agg(r::text, ' ') FROM password_resets r")
     for secret in (token, token[3:], token.encode().hex()):
@@ -172,7 +172,7 @@ async def test_only_the_tokens_hash_is_stored_and_no_log_tells_it(
 
 
 async def test_an_account_is_not_flooded_with_mail(app: AccountApp, tmp_path: Path) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     assert {(await forgot(app, person.email)).status_code for _ in range(8)} == {202}
     assert len(mails(tmp_path)) == 3
 
@@ -180,18 +180,18 @@ async def test_an_account_is_not_flooded_with_mail(app: AccountApp, tmp_path: Pa
 async def test_an_address_that_asks_for_everybody_is_slowed(
     app: AccountApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(throttle, "_MAILS_BY_ADDRESS", throttle.Allowance(free=4))
+    monkeypatch.setattr(throttle, "_MAILS_BY_ADDRESS", throttle.Allowance(free_attempts=4))
     for _ in range(4):
         assert (await forgot(app, f"{secrets.token_hex(8)}@example.com")).status_code == 202
     refused = await forgot(app, f"{secrets.token_hex(8)}@example.com")
-    assert code_of(refused) == (429, "too_many_attempts")
+    assert status_and_code(refused) == (429, "too_many_attempts")
     assert refused.headers["retry-after"] == "1"
 
 
 async def test_who_has_to_wait_for_sign_ins_waits_no_more_after_a_reset(
     app: AccountApp, tmp_path: Path
 ) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     wrong = {"email": person.email, "password": "wrong" * 3}
     for _ in range(6):
         last = await app.client.post("/api/auth/login", json=wrong)
@@ -203,8 +203,8 @@ async def test_who_has_to_wait_for_sign_ins_waits_no_more_after_a_reset(
 async def test_a_mail_that_did_not_get_away_is_tried_again(
     app: AccountApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    person = await app.person()
-    monkeypatch.setattr(letters, "_RETRIES", (0.0, 0.0))
+    person = await app.sign_up()
+    monkeypatch.setattr(notices, "_RETRY_DELAYS", (0.0, 0.0))
     send, tries = app.container.password_resets._mailer.send, 0
 
     async def fails_twice(*letter: str) -> None:
@@ -222,4 +222,4 @@ async def test_a_mail_that_did_not_get_away_is_tried_again(
     "token", ["", "pr_", "nonsense", "pr_" + "A" * 43, "pr_" + "é" * 43, "rt_" + "A" * 43, "x" * 1024]
 )
 async def test_a_token_that_is_none_resets_nothing(app: AccountApp, token: str) -> None:
-    assert code_of(await reset(app, token)) == (401, "token_invalid")
+    assert status_and_code(await reset(app, token)) == (401, "token_invalid")

@@ -19,9 +19,9 @@ from PIL import Image
 from examples.product_detail.agents import RoleAgent
 from examples.product_detail.page import six_agents
 from gateway.client import AsyncLLMGatewayClient, AsyncMediaGatewayClient
-from tests.gateway_server import Gateway, running_gateway
-from tests.scripts import load_script
+from tests.support.gateway import Gateway, running_gateway
 from tests.support.paths import PROJECT
+from tests.support.scripts import load_script
 
 EXAMPLE = PROJECT / "examples" / "product_detail"
 SHIPPED = yaml.safe_load((PROJECT / "provider_config.yaml").read_text(encoding="utf-8"))
@@ -47,7 +47,7 @@ async def on_mocks(
         "routing": {"light": "mock", "heavy": "mock"},
     }
     async with running_gateway(database_url, redis_url, folder, config) as gateway:
-        yield gateway, await gateway.new_key(await gateway.sign_up())
+        yield gateway, await gateway.create_api_key(await gateway.sign_up())
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ async def test_an_agent_that_fails_is_named_and_leaves_what_was_done(
         if failing == "VisionGeneratorAgent":
             given += ["--image-model", "bad"]
         else:
-            gateway.container.generate._book._entries.pop(("strategist", None))
+            gateway.container.generate._roles._entries.pop(("strategist", None))
         assert await script.main(given) == 1
     page = json.loads(output.read_text(encoding="utf-8"))
     done = PARTS[: [agent.name for agent in agents()].index(failing)]

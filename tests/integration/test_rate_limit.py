@@ -13,12 +13,12 @@ import pytest
 
 from gateway.cache.client import ValkeyClient
 from gateway.cache.rate_limit import RateLimiter
-from gateway.core.metrics import rate_limited
-from gateway.domain.budget import PerMinute
-from gateway.embedded.valkey import Valkey
-from tests.account_app import AccountApp, Person, account_app, code_of
-from tests.engines import PATIENT_SECONDS
-from tests.tcp_proxy import TcpProxy, tcp_proxy
+from gateway.core.metrics.registry import rate_limited_requests
+from gateway.domain.usage.budgets import MinuteLimits
+from gateway.embedded.valkey import ValkeyServer
+from tests.support.accounts import AccountApp, SignedInAccount, account_app, status_and_code
+from tests.support.engines import SLOW_MACHINE_SECONDS
+from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 
 pytestmark = pytest.mark.usefixtures("patient_engines")
 FREE = {"free": 20, "pro": 50}
@@ -43,8 +43,8 @@ async def app(database_url: str, proxy: TcpProxy) -> AsyncIterator[AccountApp]:
 
 @pytest.fixture
 async def limiter(redis_url: str) -> AsyncIterator[RateLimiter]:
-    client = ValkeyClient(redis_url, deadline=PATIENT_SECONDS)
-    yield RateLimiter(client, {name: PerMinute(turns, READS) for name, turns in FREE.items()})
+    client = ValkeyClient(redis_url, deadline=SLOW_MACHINE_SECONDS)
+    yield RateLimiter(client, {name: MinuteLimits(turns, READS) for name, turns in FREE.items()})
     await client.aclose()
 
 
@@ -59,22 +59,22 @@ async def statuses(app: AccountApp, headers: list[dict[str, str]]) -> list[int]:
     return sorted(answer.status_code for answer in answers)
 
 
-async def promote(app: AccountApp, person: Person, tier: str) -> None:
+async def promote(app: AccountApp, person: SignedInAccount, tier: str) -> None:
     """A tier is looked up anew once the cached account has been forgotten, as an admin's change does."""
     await app.sql("UPDATE users SET tier = :t WHERE email = :e", t=tier, e=person.email)
-    await app.container.cache.forget_account(UUID(person.id))
+    await app.container.cache.invalidate_account(UUID(person.id))
 
 
 async def test_sixty_at_once_on_twenty_a_minute_by_token_and_key_together(app: AccountApp) -> None:
-    person = await app.person()
-    key = (await person.new_key())["secret"]
+    person = await app.sign_up()
+    key = (await person.create_api_key())["secret"]
     both = [person.headers, {"x-api-key": key}, {"authorization": f"Bearer {key}"}]
     found = await statuses(app, both * 20)
     assert found == [200] * 20 + [429] * 40
 
 
 async def test_two_workers_share_one_window(app: AccountApp, database_url: str, redis_url: str) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     async with account_app(database_url, redis_url, requests_per_minute=FREE) as other:
         here, there = await asyncio.gather(
             statuses(app, [person.headers] * 20), statuses(other, [person.headers] * 20)
@@ -83,59 +83,59 @@ async def test_two_workers_share_one_window(app: AccountApp, database_url: str, 
 
 
 async def test_a_refusal_says_when_to_come_back_and_every_answer_what_is_left(app: AccountApp) -> None:
-    person = await app.person()
-    counted = rate_limited.labels("rate_limited")._value.get()
+    person = await app.sign_up()
+    counted = rate_limited_requests.labels("rate_limited")._value.get()
     for left in range(19, -1, -1):
-        answer = await person.call("GET", PROBE)
+        answer = await person.request("GET", PROBE)
         assert answer.status_code == 200
         assert answer.headers["x-ratelimit-limit-requests"] == "20"
         assert answer.headers["x-ratelimit-remaining-requests"] == str(left)
         assert answer.headers["x-ratelimit-reset-requests"] == "1m0s"
-    refused = await person.call("GET", PROBE)
-    assert code_of(refused) == (429, "rate_limited")
+    refused = await person.request("GET", PROBE)
+    assert status_and_code(refused) == (429, "rate_limited")
     assert refused.json()["error"]["type"] == "rate_limit_error"
     assert 0 < int(refused.headers["retry-after"]) <= 60
     assert 0 < int(refused.headers["retry-after-ms"]) <= 60_000
     assert "x-should-retry" not in refused.headers
     assert refused.headers["x-ratelimit-remaining-requests"] == "0"
     assert re.fullmatch(r"\d+s|1m0s", refused.headers["x-ratelimit-reset-requests"])
-    assert rate_limited.labels("rate_limited")._value.get() == counted + 1
+    assert rate_limited_requests.labels("rate_limited")._value.get() == counted + 1
 
 
 async def test_a_route_that_refuses_counts_and_tells_as_well(app: AccountApp) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     refused = await app.client.get("/v1/probe", headers=person.headers)
     assert refused.status_code == 403
     assert refused.headers["x-ratelimit-remaining-requests"] == str(READS - 1)
 
 
 async def test_a_bad_credential_uses_up_nobodys_window(app: AccountApp) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     old = dict(person.headers)
     await app.sql("UPDATE users SET token_version = token_version + 1 WHERE email = :e", e=person.email)
-    await app.container.cache.forget_account(UUID(person.id))
+    await app.container.cache.invalidate_account(UUID(person.id))
     for _ in range(30):
         assert (await app.client.get(PROBE, headers=old)).status_code == 401
     person.tokens = await app.login(person.email)
-    answer = await person.call("GET", PROBE)
+    answer = await person.request("GET", PROBE)
     assert answer.headers["x-ratelimit-remaining-requests"] == "19"
 
 
 async def test_a_revoked_key_uses_up_nobodys_window(app: AccountApp) -> None:
-    person = await app.person()
-    key = await person.new_key()
+    person = await app.sign_up()
+    key = await person.create_api_key()
     service = {"x-api-key": key["secret"]}
     assert (await app.client.get(PROBE, headers=service)).status_code == 200
-    assert (await person.call("DELETE", f"/api/user/api-keys/{key['id']}")).status_code == 204
+    assert (await person.request("DELETE", f"/api/user/api-keys/{key['id']}")).status_code == 204
     for _ in range(30):
         assert (await app.client.get(PROBE, headers=service)).status_code == 401
-    assert (await person.call("GET", PROBE)).headers["x-ratelimit-remaining-requests"] == "18"
+    assert (await person.request("GET", PROBE)).headers["x-ratelimit-remaining-requests"] == "18"
 
 
 async def test_a_keys_own_limit_is_lower_and_the_accounts_holds_as_well(app: AccountApp) -> None:
-    person = await app.person()
-    low = {"x-api-key": (await person.new_key(requests_per_minute=3))["secret"]}
-    high = {"x-api-key": (await person.new_key())["secret"]}
+    person = await app.sign_up()
+    low = {"x-api-key": (await person.create_api_key(requests_per_minute=3))["secret"]}
+    high = {"x-api-key": (await person.create_api_key())["secret"]}
     first = await app.client.get(PROBE, headers=low)
     assert first.headers["x-ratelimit-limit-requests"] == "3"
     assert first.headers["x-ratelimit-remaining-requests"] == "2"
@@ -148,36 +148,36 @@ async def test_a_keys_own_limit_is_lower_and_the_accounts_holds_as_well(app: Acc
 
 
 async def test_another_account_is_not_limited_by_this_one(app: AccountApp) -> None:
-    one, other = await app.person(), await app.person()
+    one, other = await app.sign_up(), await app.sign_up()
     await statuses(app, [one.headers] * 25)
-    assert (await other.call("GET", PROBE)).headers["x-ratelimit-remaining-requests"] == "19"
+    assert (await other.request("GET", PROBE)).headers["x-ratelimit-remaining-requests"] == "19"
 
 
 async def test_a_new_tier_counts_from_the_next_request(app: AccountApp) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     await statuses(app, [person.headers] * 20)
-    assert (await person.call("GET", PROBE)).status_code == 429
+    assert (await person.request("GET", PROBE)).status_code == 429
     await promote(app, person, "pro")
-    answer = await person.call("GET", PROBE)
+    answer = await person.request("GET", PROBE)
     assert (answer.status_code, answer.headers["x-ratelimit-remaining-requests"]) == (200, "29")
     await promote(app, person, "free")
-    assert (await person.call("GET", PROBE)).status_code == 429
+    assert (await person.request("GET", PROBE)).status_code == 429
 
 
 async def test_a_tier_that_left_the_configuration_has_the_first_ones_limit(app: AccountApp) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     await promote(app, person, "platinum")
     for left in ("19", "18"):  # from PostgreSQL, then from the cache
-        assert (await person.call("GET", PROBE)).headers["x-ratelimit-remaining-requests"] == left
+        assert (await person.request("GET", PROBE)).headers["x-ratelimit-remaining-requests"] == left
 
 
 async def test_no_limit_no_headers(database_url: str, redis_url: str) -> None:
     async with account_app(database_url, redis_url, requests_per_minute={"free": None}) as app:
-        person = await app.person()
+        person = await app.sign_up()
         assert await statuses(app, [person.headers] * 60) == [200] * 60
-        answer = await person.call("GET", PROBE)
+        answer = await person.request("GET", PROBE)
         assert not [name for name in answer.headers if name.startswith("x-ratelimit")]
-        key = {"x-api-key": (await person.new_key(requests_per_minute=2))["secret"]}
+        key = {"x-api-key": (await person.create_api_key(requests_per_minute=2))["secret"]}
         assert await statuses(app, [key] * 4) == [200] * 2 + [429] * 2
 
 
@@ -187,58 +187,58 @@ async def test_a_window_slides(clean_redis: str, limiter: RateLimiter) -> None:
         await limiter.count(user, "free")
     refused = (await limiter.count(user, "free")).window
     assert refused is not None
-    assert refused.wait is not None
-    assert 0 < refused.wait <= 60
+    assert refused.retry_after is not None
+    assert 0 < refused.retry_after <= 60
     # A minute passes for the five oldest only.
-    client = ValkeyClient(clean_redis, deadline=PATIENT_SECONDS)
+    client = ValkeyClient(clean_redis, deadline=SLOW_MACHINE_SECONDS)
     (name,) = await client.execute("KEYS", "rate:*")
     for member in await client.execute("ZRANGE", name, 0, 4):
         await client.execute("ZINCRBY", name, -61_000_000, member)
     assert 0 < await client.execute("PTTL", name) <= 60_000
     await client.aclose()
     admitted = [(await limiter.count(user, "free")).window for _ in range(6)]
-    assert [w is not None and w.wait is None for w in admitted] == [True] * 5 + [False]
+    assert [w is not None and w.retry_after is None for w in admitted] == [True] * 5 + [False]
 
 
 async def test_no_name_in_valkey_tells_whose_window_it_is(app: AccountApp, clean_redis: str) -> None:
-    person = await app.person()
-    await person.call("GET", PROBE)
+    person = await app.sign_up()
+    await person.request("GET", PROBE)
     names = await app.container.valkey.execute("KEYS", "*")
     assert any(name.startswith(b"rate:") for name in names)
     assert not [n for n in names if person.id.replace("-", "").encode() in n or person.id.encode() in n]
 
 
 async def test_without_valkey_a_worker_admits_half_of_the_limit(app: AccountApp, proxy: TcpProxy) -> None:
-    person = await app.person()
-    key = {"x-api-key": (await person.new_key(requests_per_minute=4))["secret"]}
-    assert (await person.call("GET", PROBE)).status_code == 200
+    person = await app.sign_up()
+    key = {"x-api-key": (await person.create_api_key(requests_per_minute=4))["secret"]}
+    assert (await person.request("GET", PROBE)).status_code == 200
     await proxy.stop()
     assert await statuses(app, [key] * 6) == [200] * 2 + [429] * 4
     # What the key asked counts as well, and what Valkey had let in before: an outage is no new minute.
     assert await statuses(app, [person.headers] * 30) == [200] * 7 + [429] * 23
-    refused = await person.call("GET", PROBE)
-    assert code_of(refused) == (429, "rate_limited")
+    refused = await person.request("GET", PROBE)
+    assert status_and_code(refused) == (429, "rate_limited")
     assert 0 < int(refused.headers["retry-after-ms"]) <= 60_000
     assert refused.headers["x-ratelimit-limit-requests"] == "10"
     await proxy.start()
     await until_up(app)
-    assert (await person.call("GET", PROBE)).headers["x-ratelimit-limit-requests"] == "20"
+    assert (await person.request("GET", PROBE)).headers["x-ratelimit-limit-requests"] == "20"
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3])
 async def test_a_limit_of_one_is_not_none_without_valkey(limit: int) -> None:
-    limiter = RateLimiter(ValkeyClient(""), {"free": PerMinute(limit)})
+    limiter = RateLimiter(ValkeyClient(""), {"free": MinuteLimits(limit)})
     user = uuid4()
     windows = [(await limiter.count(user, "free")).window for _ in range(4)]
-    assert sum(w is not None and w.wait is None for w in windows) == (limit + 1) // 2
+    assert sum(w is not None and w.retry_after is None for w in windows) == (limit + 1) // 2
 
 
 async def test_a_script_that_the_server_forgot_is_sent_again(tmp_path: Path) -> None:
     # A server of its own: scripts belong to the whole server, and other tests count what theirs are sent.
-    server = Valkey(tmp_path / "valkey")
+    server = ValkeyServer(tmp_path / "valkey")
     await asyncio.to_thread(server.start)
-    client = ValkeyClient(server.url(), deadline=PATIENT_SECONDS)
-    limiter = RateLimiter(client, {"free": PerMinute(20)})
+    client = ValkeyClient(server.url(), deadline=SLOW_MACHINE_SECONDS)
+    limiter = RateLimiter(client, {"free": MinuteLimits(20)})
     user = uuid4()
     try:
         for left in (19, 18):
@@ -254,85 +254,85 @@ async def test_a_script_that_the_server_forgot_is_sent_again(tmp_path: Path) -> 
 async def test_a_count_that_was_called_off_leaves_no_reply_for_the_next(
     app: AccountApp, proxy: TcpProxy
 ) -> None:
-    one, other = await app.person(), await app.person()
-    await one.call("GET", PROBE)
-    await other.call("GET", PROBE)
+    one, other = await app.sign_up(), await app.sign_up()
+    await one.request("GET", PROBE)
+    await other.request("GET", PROBE)
     valkey: Any = app.container.valkey
     valkey._deadline = 30  # here the client goes first, on a busy machine too
-    proxy.hold_answers()
-    tasks = [asyncio.create_task(one.call("GET", PROBE)) for _ in range(5)]
+    proxy.hold_responses()
+    tasks = [asyncio.create_task(one.request("GET", PROBE)) for _ in range(5)]
     await proxy.held.wait()
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     proxy.flow()
     for left in range(18, 13, -1):
-        answer = await other.call("GET", PROBE)
+        answer = await other.request("GET", PROBE)
         assert answer.json()["user_id"] == other.id
         assert answer.headers["x-ratelimit-remaining-requests"] == str(left)
 
 
 async def test_a_name_that_something_else_uses_does_not_stop_the_gateway(app: AccountApp) -> None:
-    person = await app.person()
-    await person.call("GET", PROBE)
+    person = await app.sign_up()
+    await person.request("GET", PROBE)
     client: Any = app.container.valkey
     for name in await client.execute("KEYS", "rate:*"):
         await client.execute("SET", name, "not ours", "EX", 60)
-    answer = await person.call("GET", PROBE)
+    answer = await person.request("GET", PROBE)
     assert answer.status_code == 200
     assert answer.headers["x-ratelimit-limit-requests"] == "10"
 
 
 async def test_reads_of_a_signed_in_person_use_up_no_turns(app: AccountApp) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     for left in range(READS - 1, -1, -1):
-        read = await person.call("GET", READ)
+        read = await person.request("GET", READ)
         assert read.status_code == 200
         assert read.headers["x-ratelimit-limit-requests"] == str(READS)
         assert read.headers["x-ratelimit-remaining-requests"] == str(left)
-    refused = await person.call("GET", READ)
-    assert code_of(refused) == (429, "rate_limited")
+    refused = await person.request("GET", READ)
+    assert status_and_code(refused) == (429, "rate_limited")
     assert 0 < int(refused.headers["retry-after-ms"]) <= 60_000
-    turn = await person.call("GET", PROBE)
+    turn = await person.request("GET", PROBE)
     assert (turn.status_code, turn.headers["x-ratelimit-remaining-requests"]) == (200, "19")
 
 
 async def test_turns_use_up_no_reads(app: AccountApp) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     assert await statuses(app, [person.headers] * 25) == [200] * 20 + [429] * 5
-    read = await person.call("GET", READ)
+    read = await person.request("GET", READ)
     assert (read.status_code, read.headers["x-ratelimit-remaining-requests"]) == (200, str(READS - 1))
 
 
 async def test_a_minute_without_turns_and_reads_left_still_shows_the_account_and_ends_sessions(
     app: AccountApp,
 ) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     await statuses(app, [person.headers] * 20)
-    await asyncio.gather(*(person.call("GET", READ) for _ in range(READS)))
-    assert [(await person.call("GET", path)).status_code for path in (PROBE, READ)] == [429, 429]
+    await asyncio.gather(*(person.request("GET", READ) for _ in range(READS)))
+    assert [(await person.request("GET", path)).status_code for path in (PROBE, READ)] == [429, 429]
     for path in ("/api/user/me", "/api/user/sessions"):
-        answer = await person.call("GET", path)
+        answer = await person.request("GET", path)
         assert answer.status_code == 200
         assert not [name for name in answer.headers if name.startswith("x-ratelimit")]
-    assert (await person.call("DELETE", "/api/user/sessions")).status_code == 204
+    assert (await person.request("DELETE", "/api/user/sessions")).status_code == 204
 
 
 async def test_without_valkey_reads_and_turns_have_half_of_their_limits_apart(
     app: AccountApp, proxy: TcpProxy
 ) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     await proxy.stop()
     assert await statuses(app, [person.headers] * 15) == [200] * 10 + [429] * 5
-    reads = await asyncio.gather(*(person.call("GET", READ) for _ in range(READS)))
+    reads = await asyncio.gather(*(person.request("GET", READ) for _ in range(READS)))
     assert sorted(read.status_code for read in reads) == [200] * (READS // 2) + [429] * (READS // 2)
-    assert (await person.call("GET", "/api/user/me")).status_code == 200
+    assert (await person.request("GET", "/api/user/me")).status_code == 200
 
 
 @pytest.mark.parametrize("away", [False, True])
 async def test_a_read_tells_how_many_turns_are_left(limiter: RateLimiter, away: bool) -> None:
     if away:
-        limiter = RateLimiter(ValkeyClient(""), {"free": PerMinute(20, READS)})
+        limiter = RateLimiter(ValkeyClient(""), {"free": MinuteLimits(20, READS)})
     user, most = uuid4(), 10 if away else 20
     for _ in range(3):
         await limiter.count(user, "free")

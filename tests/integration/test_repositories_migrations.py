@@ -15,11 +15,11 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from alembic import command
 from gateway.cli import migrations
-from gateway.cli.doctor import _schema
+from gateway.cli.doctor import _check_schema
 from gateway.cli.errors import OperatorError
 from gateway.core.database import create_engine
 from gateway.core.ids import new_id
-from tests.storage import rows
+from tests.support.database import fetch_rows
 from tests.support.paths import PROJECT
 
 
@@ -43,7 +43,7 @@ def config(url: str) -> Config:
 
 async def tables(url: str) -> set[str]:
     engine = create_engine(url)
-    found = await rows(engine, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    found = await fetch_rows(engine, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     await engine.dispose()
     return {row["tablename"] for row in found}
 
@@ -88,12 +88,12 @@ async def test_a_migration_gives_way_to_a_dump_and_goes_on_after_it(empty_databa
                 await asyncio.sleep(0.02)
         assert not migrating.done()
         assert await migrations_revision(engine) == "0007"
-    assert await migrating == migrations.newest(config(empty_database))
+    assert await migrating == migrations.latest_revision(config(empty_database))
     await engine.dispose()
 
 
 async def migrations_revision(engine):
-    return (await rows(engine, "SELECT version_num FROM alembic_version"))[0]["version_num"]
+    return (await fetch_rows(engine, "SELECT version_num FROM alembic_version"))[0]["version_num"]
 
 
 async def test_a_migration_that_stays_locked_out_changes_nothing_and_names_who_is_in_the_way(empty_database):
@@ -134,14 +134,14 @@ async def test_a_newer_schema_is_used_as_it_is_unless_it_says_that_older_program
 
     await run("UPDATE alembic_version SET version_num = '9001'")
     assert await asyncio.to_thread(migrations.upgrade, empty_database) == "9001"
-    found = await asyncio.to_thread(_schema, empty_database, "9001")
-    assert found.good is None
-    assert "nothing to migrate" in found.sentence
+    found = await asyncio.to_thread(_check_schema, empty_database, "9001")
+    assert found.ok is None
+    assert "nothing to migrate" in found.message
 
     await run("COMMENT ON TABLE alembic_version IS 'oldest program: 9001'")
     with pytest.raises(OperatorError, match=f"older than 9001 .* this one is at {newest}"):
         await asyncio.to_thread(migrations.upgrade, empty_database)
-    assert (await asyncio.to_thread(_schema, empty_database, "9001")).good is False
+    assert (await asyncio.to_thread(_check_schema, empty_database, "9001")).ok is False
 
     await run(f"COMMENT ON TABLE alembic_version IS 'oldest program: {newest}'")
     assert await asyncio.to_thread(migrations.upgrade, empty_database) == "9001"

@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.core.database import create_engine, create_session_factory
 from gateway.core.ids import new_id
-from gateway.domain.ledger import UsageOwner
-from gateway.repositories.turn import TurnRepository
+from gateway.domain.usage.turn_records import UsageOwner
+from gateway.repositories.turns.repository import TurnRepository
 from gateway.repositories.unit_of_work import UnitOfWork
-from tests.storage import entry, make_user, rows
+from tests.support.database import create_account, fetch_rows, usage_entry
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 
 
 async def partition_of(engine: AsyncEngine, usage_id: UUID) -> str:
-    (row,) = await rows(
+    (row,) = await fetch_rows(
         engine, "SELECT tableoid::regclass::text AS name FROM usage_records WHERE id = :id", id=usage_id
     )
     return str(row["name"])
@@ -43,15 +43,15 @@ def months_from_now(months: int) -> datetime:
 
 
 async def test_usage_of_today_lies_in_its_months_partition(engine):
-    call = entry()
-    await TurnRepository(engine).record_usage(UsageOwner(await make_user(engine), "r"), [call])
+    call = usage_entry()
+    await TurnRepository(engine).record_usage(UsageOwner(await create_account(engine), "r"), [call])
     assert await partition_of(engine, call.id) == f"usage_records_{datetime.now(UTC):%Y_%m}"
 
 
 async def test_a_month_without_a_partition_goes_to_the_default_and_moves_when_it_gets_one(engine):
     far = months_from_now(9)
-    call = entry(id=new_id(), created_at=far)
-    await TurnRepository(engine).record_usage(UsageOwner(await make_user(engine), "r"), [call])
+    call = usage_entry(id=new_id(), created_at=far)
+    await TurnRepository(engine).record_usage(UsageOwner(await create_account(engine), "r"), [call])
     assert await partition_of(engine, call.id) == "usage_records_default"
     assert await ensure(engine, 9) >= 1
     assert await partition_of(engine, call.id) == f"usage_records_{far:%Y_%m}"
@@ -63,9 +63,9 @@ async def test_making_partitions_that_are_there_makes_none(engine):
 
 
 async def test_rows_stay_when_their_account_goes(engine):
-    user_id = await make_user(engine)
-    call = entry()
+    user_id = await create_account(engine)
+    call = usage_entry()
     await TurnRepository(engine).record_usage(UsageOwner(user_id, "r"), [call])
-    await rows(engine, "DELETE FROM users WHERE id = :id RETURNING 1", id=user_id)
-    (row,) = await rows(engine, "SELECT user_id FROM usage_records WHERE id = :id", id=call.id)
+    await fetch_rows(engine, "DELETE FROM users WHERE id = :id RETURNING 1", id=user_id)
+    (row,) = await fetch_rows(engine, "SELECT user_id FROM usage_records WHERE id = :id", id=call.id)
     assert row["user_id"] is None

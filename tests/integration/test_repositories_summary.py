@@ -13,9 +13,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.core.database import create_engine
 from gateway.core.exceptions import NotFound, TurnInProgress
 from gateway.core.ids import new_id
-from gateway.domain.ledger import NewTurn, Summary
-from gateway.repositories.turn import TurnRepository
-from tests.storage import begin, finish, make_user, rows, say, until
+from gateway.domain.usage.turn_records import BranchSummary, NewTurn
+from gateway.repositories.turns.repository import TurnRepository
+from tests.support.database import (
+    begin_turn,
+    complete_turn,
+    create_account,
+    fetch_rows,
+    finish_turn,
+    wait_for_row,
+)
 
 
 @pytest.fixture
@@ -32,34 +39,38 @@ def turns(engine: AsyncEngine) -> TurnRepository:
 
 @pytest.fixture
 async def user(engine: AsyncEngine) -> UUID:
-    return await make_user(engine)
+    return await create_account(engine)
 
 
 async def talk(turns: TurnRepository, user: UUID, count: int) -> list[tuple[UUID, UUID]]:
     """(question, answer) of `count` turns of one conversation, whose id is the last pair's first."""
-    begun = await say(turns, user, "q0", "a0")
+    begun = await complete_turn(turns, user, "q0", "a0")
     ids = [(begun.question_id, begun.answer_id)]
     for n in range(1, count):
-        more = await say(turns, user, f"q{n}", f"a{n}", conversation_id=begun.conversation_id)
+        more = await complete_turn(turns, user, f"q{n}", f"a{n}", conversation_id=begun.conversation_id)
         ids.append((more.question_id, more.answer_id))
     return [*ids, (begun.conversation_id, begun.conversation_id)]
 
 
 async def test_a_branch_is_read_back_to_its_newest_summary(engine, turns, user) -> None:
     *ids, (conversation_id, _) = await talk(turns, user, 4)
-    last = await begin(turns, user, "q4", conversation_id=conversation_id)
+    last = await begin_turn(turns, user, "q4", conversation_id=conversation_id)
     branch = last.opened.branch
-    assert (branch.summary, branch.rows, len(branch.messages)) == (None, 8, 8)
+    assert (branch.summary, branch.row_count, len(branch.messages)) == (None, 8, 8)
     # Two exchanges are summed up: that goes to the second one's answer.
-    assert branch.marks[4] == ids[1][1]
-    await finish(turns, last, "a4", summary=Summary(branch.marks[4], "What\x00 q0 and q1 said."))
-    after = await begin(turns, user, "q5", conversation_id=conversation_id)
+    assert branch.summary_message_ids[4] == ids[1][1]
+    await finish_turn(
+        turns, last, "a4", summary=BranchSummary(branch.summary_message_ids[4], "What\x00 q0 and q1 said.")
+    )
+    after = await begin_turn(turns, user, "q5", conversation_id=conversation_id)
     assert after.opened.branch.summary == "What q0 and q1 said."
-    assert after.said == ["q2", "a2", "q3", "a3", "q4", "a4"]
-    assert after.opened.branch.rows == 7
-    assert after.opened.branch.marks[0] == ids[1][1]
-    assert after.opened.branch.marks[2] == ids[2][1]
-    await finish(turns, after, "a5", summary=Summary(after.opened.branch.marks[2], "Up to q2."))
+    assert after.history_texts == ["q2", "a2", "q3", "a3", "q4", "a4"]
+    assert after.opened.branch.row_count == 7
+    assert after.opened.branch.summary_message_ids[0] == ids[1][1]
+    assert after.opened.branch.summary_message_ids[2] == ids[2][1]
+    await finish_turn(
+        turns, after, "a5", summary=BranchSummary(after.opened.branch.summary_message_ids[2], "Up to q2.")
+    )
     # Branches from behind, within and before what is summed up read what is theirs.
     for parent, summary, said in (
         (after.answer_id, "Up to q2.", ["q3", "a3", "q4", "a4", "q5", "a5"]),
@@ -67,9 +78,9 @@ async def test_a_branch_is_read_back_to_its_newest_summary(engine, turns, user) 
         (ids[1][1], "What q0 and q1 said.", []),
         (ids[0][1], None, ["q0", "a0"]),
     ):
-        turn = await begin(turns, user, "again", conversation_id=conversation_id, parent_id=parent)
-        assert (turn.opened.branch.summary, turn.said) == (summary, said)
-        await finish(turns, turn, "ok")
+        turn = await begin_turn(turns, user, "again", conversation_id=conversation_id, parent_id=parent)
+        assert (turn.opened.branch.summary, turn.history_texts) == (summary, said)
+        await finish_turn(turns, turn, "ok")
 
 
 async def test_a_turn_that_waited_reads_the_summary_that_was_written_meanwhile(engine, turns, user) -> None:
@@ -78,22 +89,22 @@ async def test_a_turn_that_waited_reads_the_summary_that_was_written_meanwhile(e
         # Another writer holds the conversation while the turn's statement has begun.
         await holder.exec_driver_sql(f"UPDATE conversations SET title = 'x' WHERE id = '{conversation_id}'")
         await holder.exec_driver_sql(f"UPDATE messages SET summary = 'all' WHERE id = '{ids[2][1]}'")
-        waiting = asyncio.create_task(begin(turns, user, "q3", conversation_id=conversation_id))
-        await until(
+        waiting = asyncio.create_task(begin_turn(turns, user, "q3", conversation_id=conversation_id))
+        await wait_for_row(
             engine,
             "SELECT 1 AS waits FROM pg_stat_activity "
             "WHERE wait_event_type = 'Lock' AND datname = current_database()",
         )
         await holder.commit()
     turn = await waiting
-    assert (turn.opened.branch.summary, turn.said) == ("all", [])
+    assert (turn.opened.branch.summary, turn.history_texts) == ("all", [])
 
 
 async def test_a_summary_goes_only_to_a_message_of_the_turns_own_conversation(engine, turns, user) -> None:
-    mine = await begin(turns, user, "q")
-    other = await say(turns, await make_user(engine), "theirs", "theirs")
-    await finish(turns, mine, "a", summary=Summary(other.answer_id, "mine"))
-    assert await rows(engine, "SELECT summary FROM messages WHERE id = :id", id=other.answer_id) == [
+    mine = await begin_turn(turns, user, "q")
+    other = await complete_turn(turns, await create_account(engine), "theirs", "theirs")
+    await finish_turn(turns, mine, "a", summary=BranchSummary(other.answer_id, "mine"))
+    assert await fetch_rows(engine, "SELECT summary FROM messages WHERE id = :id", id=other.answer_id) == [
         {"summary": None}
     ]
 
@@ -101,35 +112,35 @@ async def test_a_summary_goes_only_to_a_message_of_the_turns_own_conversation(en
 async def test_a_question_is_found_by_itself_and_by_its_answers_for_its_owner_alone(
     engine, turns, user
 ) -> None:
-    first = await say(turns, user, "q0", "a0")
-    second = await say(turns, user, "q1", "a1", conversation_id=first.conversation_id)
+    first = await complete_turn(turns, user, "q0", "a0")
+    second = await complete_turn(turns, user, "q1", "a1", conversation_id=first.conversation_id)
     for name in (second.question_id, second.answer_id):
         asked = await turns.asked(user, name)
         assert (asked.id, asked.text) == (second.question_id, "q1")
         assert (asked.conversation_id, asked.parent_id) == (first.conversation_id, first.answer_id)
     assert (await turns.asked(user, first.answer_id)).parent_id is None
-    stranger = await make_user(engine)
+    stranger = await create_account(engine)
     for owner, name in ((stranger, second.answer_id), (user, new_id())):
         with pytest.raises(NotFound):
             await turns.asked(owner, name)
 
 
 async def test_an_answer_is_written_beside_the_others_of_its_question(engine, turns, user) -> None:
-    first = await say(turns, user, "q0", "a0")
+    first = await complete_turn(turns, user, "q0", "a0")
     again = NewTurn(
         user,
         "q0",
         first.question_id,
         new_id(),
         conversation_id=first.conversation_id,
-        rooted=True,
-        asked=True,
+        as_root=True,
+        is_regeneration=True,
     )
-    opened = await turns.begin_turn(again)
+    opened = await turns.open_turn(again)
     assert (opened.parent_id, opened.history) == (None, ())
     with pytest.raises(TurnInProgress):
-        await turns.begin_turn(replace(again, answer_id=new_id()))
-    kept = await rows(
+        await turns.open_turn(replace(again, answer_id=new_id()))
+    kept = await fetch_rows(
         engine,
         "SELECT role, parent_id FROM messages WHERE conversation_id = :c ORDER BY created_at, id",
         c=first.conversation_id,
@@ -139,5 +150,7 @@ async def test_an_answer_is_written_beside_the_others_of_its_question(engine, tu
         ("assistant", first.question_id),
         ("assistant", first.question_id),
     ]
-    [head] = await rows(engine, "SELECT head_id FROM conversations WHERE id = :c", c=first.conversation_id)
+    [head] = await fetch_rows(
+        engine, "SELECT head_id FROM conversations WHERE id = :c", c=first.conversation_id
+    )
     assert head["head_id"] == again.answer_id

@@ -15,11 +15,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.core.database import create_engine
 from gateway.core.exceptions import NotFound, TurnInProgress
 from gateway.core.ids import new_id
-from gateway.domain.ledger import UsageOwner
-from gateway.domain.usage import Usage
-from gateway.repositories.running_turn import RunningTurnRepository
-from gateway.repositories.turn import TurnRepository
-from tests.storage import begin, entry, finish, make_user, rows, say, until
+from gateway.domain.money import Usage
+from gateway.domain.usage.turn_records import UsageOwner
+from gateway.repositories.turns.repository import TurnRepository
+from gateway.repositories.turns.running import RunningTurnRepository
+from tests.support.database import (
+    begin_turn,
+    complete_turn,
+    create_account,
+    fetch_rows,
+    finish_turn,
+    usage_entry,
+    wait_for_row,
+)
 
 
 @pytest.fixture
@@ -36,16 +44,16 @@ def turns(engine: AsyncEngine) -> TurnRepository:
 
 @pytest.fixture
 async def user(engine: AsyncEngine) -> UUID:
-    return await make_user(engine)
+    return await create_account(engine)
 
 
 async def stored(engine: AsyncEngine, message_id: UUID) -> dict[str, object]:
-    (row,) = await rows(engine, "SELECT * FROM messages WHERE id = :id", id=message_id)
+    (row,) = await fetch_rows(engine, "SELECT * FROM messages WHERE id = :id", id=message_id)
     return row
 
 
 async def test_a_first_turn_starts_a_conversation_with_its_question_and_a_pending_answer(engine, turns, user):
-    begun = await begin(
+    begun = await begin_turn(
         turns,
         user,
         "Why is the sky blue?",
@@ -54,7 +62,7 @@ async def test_a_first_turn_starts_a_conversation_with_its_question_and_a_pendin
         system="Be brief.",
         metadata={"a": [1]},
     )
-    (conversation,) = await rows(
+    (conversation,) = await fetch_rows(
         engine, "SELECT * FROM conversations WHERE id = :id", id=begun.conversation_id
     )
     assert (conversation["title"], conversation["model"], conversation["system"]) == (
@@ -77,9 +85,9 @@ async def test_a_first_turn_starts_a_conversation_with_its_question_and_a_pendin
 
 
 async def test_a_later_turn_reads_the_branch_and_follows_its_head(engine, turns, user):
-    first = await say(turns, user, "q1", "a1", title="first", system="S", model="m")
-    second = await begin(turns, user, "q2", conversation_id=first.conversation_id, title="ignored")
-    assert second.said == ["q1", "a1"]
+    first = await complete_turn(turns, user, "q1", "a1", title="first", system="S", model="m")
+    second = await begin_turn(turns, user, "q2", conversation_id=first.conversation_id, title="ignored")
+    assert second.history_texts == ["q1", "a1"]
     assert [message.role for message in second.opened.history] == ["user", "assistant"]
     assert (second.opened.title, second.opened.system, second.opened.model) == ("first", "S", "m")
     assert second.opened.parent_id == first.answer_id
@@ -88,43 +96,48 @@ async def test_a_later_turn_reads_the_branch_and_follows_its_head(engine, turns,
 
 
 async def test_an_untitled_conversation_takes_its_title_from_the_turn(engine, turns, user):
-    first = await say(turns, user, "q1", "a1", title="")
-    second = await begin(turns, user, "q2", conversation_id=first.conversation_id, title="Late title")
+    first = await complete_turn(turns, user, "q1", "a1", title="")
+    second = await begin_turn(turns, user, "q2", conversation_id=first.conversation_id, title="Late title")
     assert second.opened.title == "Late title"
-    (row,) = await rows(engine, "SELECT title FROM conversations WHERE id = :id", id=first.conversation_id)
+    (row,) = await fetch_rows(
+        engine, "SELECT title FROM conversations WHERE id = :id", id=first.conversation_id
+    )
     assert row["title"] == "Late title"
 
 
 async def test_naming_an_earlier_parent_makes_a_sibling_branch(turns, user):
-    first = await say(turns, user, "q1", "a1")
-    await say(turns, user, "q2", "a2", conversation_id=first.conversation_id)
-    edited = await begin(
+    first = await complete_turn(turns, user, "q1", "a1")
+    await complete_turn(turns, user, "q2", "a2", conversation_id=first.conversation_id)
+    edited = await begin_turn(
         turns, user, "q2 again", conversation_id=first.conversation_id, parent_id=first.answer_id
     )
-    assert edited.said == ["q1", "a1"]
-    await finish(turns, edited, "a2 again")
-    after = await begin(turns, user, "q3", conversation_id=first.conversation_id)
-    assert after.said == ["q1", "a1", "q2 again", "a2 again"]
+    assert edited.history_texts == ["q1", "a1"]
+    await finish_turn(turns, edited, "a2 again")
+    after = await begin_turn(turns, user, "q3", conversation_id=first.conversation_id)
+    assert after.history_texts == ["q1", "a1", "q2 again", "a2 again"]
 
 
 async def test_a_conversation_that_is_answering_refuses_another_turn_and_keeps_nothing_of_it(
     engine, turns, user
 ):
-    first = await begin(turns, user, "q1")
+    first = await begin_turn(turns, user, "q1")
     with pytest.raises(TurnInProgress):
-        await begin(turns, user, "q2", conversation_id=first.conversation_id)
-    found = await rows(
+        await begin_turn(turns, user, "q2", conversation_id=first.conversation_id)
+    found = await fetch_rows(
         engine, "SELECT id FROM messages WHERE conversation_id = :id", id=first.conversation_id
     )
     assert len(found) == 2
-    await finish(turns, first, "a1")
-    assert (await begin(turns, user, "q2", conversation_id=first.conversation_id)).said == ["q1", "a1"]
+    await finish_turn(turns, first, "a1")
+    assert (await begin_turn(turns, user, "q2", conversation_id=first.conversation_id)).history_texts == [
+        "q1",
+        "a1",
+    ]
 
 
 async def test_of_eight_turns_at_once_one_gets_the_conversation(turns, user):
-    first = await say(turns, user, "q1", "a1")
+    first = await complete_turn(turns, user, "q1", "a1")
     results = await asyncio.gather(
-        *(begin(turns, user, f"q{n}", conversation_id=first.conversation_id) for n in range(8)),
+        *(begin_turn(turns, user, f"q{n}", conversation_id=first.conversation_id) for n in range(8)),
         return_exceptions=True,
     )
     refused = [result for result in results if isinstance(result, BaseException)]
@@ -133,29 +146,29 @@ async def test_of_eight_turns_at_once_one_gets_the_conversation(turns, user):
 
 
 async def test_turns_that_wait_for_one_another_lose_no_message(turns, user):
-    first = await say(turns, user, "start", "ok")
+    first = await complete_turn(turns, user, "start", "ok")
 
     async def one(number: int) -> None:
         while True:
             try:
-                begun = await begin(
+                begun = await begin_turn(
                     turns, user, f"q{number}", conversation_id=first.conversation_id, history_limit=500
                 )
             except TurnInProgress:
                 await asyncio.sleep(0)
                 continue
-            await finish(turns, begun, f"a{number}")
+            await finish_turn(turns, begun, f"a{number}")
             return
 
     await asyncio.gather(*(one(number) for number in range(20)))
-    last = await begin(turns, user, "last", conversation_id=first.conversation_id, history_limit=500)
-    questions = last.said[2::2]
+    last = await begin_turn(turns, user, "last", conversation_id=first.conversation_id, history_limit=500)
+    questions = last.history_texts[2::2]
     assert sorted(questions) == sorted(f"q{number}" for number in range(20))
-    assert last.said[3::2] == [question.replace("q", "a") for question in questions]
+    assert last.history_texts[3::2] == [question.replace("q", "a") for question in questions]
 
 
 async def test_a_turn_that_waited_for_a_finishing_one_reads_the_answer_it_waited_for(engine, turns, user):
-    first = await begin(turns, user, "q1")
+    first = await begin_turn(turns, user, "q1")
     async with engine.connect() as finishing:
         # The end of a turn, written but not yet committed: its rows are locked and its answer is unseen.
         await finishing.execute(
@@ -166,34 +179,34 @@ async def test_a_turn_that_waited_for_a_finishing_one_reads_the_answer_it_waited
             text("UPDATE conversations SET running_message_id = NULL WHERE id = :id"),
             {"id": first.conversation_id},
         )
-        waiting = asyncio.create_task(begin(turns, user, "q2", conversation_id=first.conversation_id))
-        await until(
+        waiting = asyncio.create_task(begin_turn(turns, user, "q2", conversation_id=first.conversation_id))
+        await wait_for_row(
             engine,
             "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()",
         )
         await finishing.commit()
-    assert (await waiting).said == ["q1", "a1"]
+    assert (await waiting).history_texts == ["q1", "a1"]
 
 
 async def test_a_turn_whose_process_died_frees_the_conversation_when_its_lease_ends(engine, turns, user):
-    dead = await begin(turns, user, "q1", lease_seconds=0)
-    after = await begin(turns, user, "q2", conversation_id=dead.conversation_id)
-    assert after.said == []
+    dead = await begin_turn(turns, user, "q1", lease_seconds=0)
+    after = await begin_turn(turns, user, "q2", conversation_id=dead.conversation_id)
+    assert after.history_texts == []
     assert (await stored(engine, dead.answer_id))["status"] == "interrupted"
     # The dead one comes back: what others have ended stays ended, the conversation with its successor.
-    await finish(turns, dead, "late")
+    await finish_turn(turns, dead, "late")
     assert (await stored(engine, dead.answer_id))["content"] == ""
     with pytest.raises(TurnInProgress):
-        await begin(turns, user, "q3", conversation_id=dead.conversation_id)
+        await begin_turn(turns, user, "q3", conversation_id=dead.conversation_id)
 
 
 async def test_leases_that_have_run_out_are_swept(engine, turns, user):
-    dead = await begin(turns, user, "q1", lease_seconds=0)
-    alive = await begin(turns, user, "q1")
+    dead = await begin_turn(turns, user, "q1", lease_seconds=0)
+    alive = await begin_turn(turns, user, "q1")
     assert await RunningTurnRepository(engine).release_expired()
     assert (await stored(engine, dead.answer_id))["status"] == "interrupted"
     assert (await stored(engine, alive.answer_id))["status"] == "pending"
-    found = await rows(
+    found = await fetch_rows(
         engine,
         "SELECT id FROM conversations WHERE user_id = :user AND running_message_id IS NOT NULL",
         user=user,
@@ -203,52 +216,63 @@ async def test_leases_that_have_run_out_are_swept(engine, turns, user):
 
 @pytest.mark.parametrize("status", ["failed", "cancelled", "interrupted"])
 async def test_a_question_without_an_answer_is_not_sent_again(turns, user, status):
-    first = await say(turns, user, "q1", "a1")
-    bad = await begin(turns, user, "bad", conversation_id=first.conversation_id)
-    await finish(turns, bad, "", status=status)
-    assert (await begin(turns, user, "q2", conversation_id=first.conversation_id)).said == ["q1", "a1"]
+    first = await complete_turn(turns, user, "q1", "a1")
+    bad = await begin_turn(turns, user, "bad", conversation_id=first.conversation_id)
+    await finish_turn(turns, bad, "", status=status)
+    assert (await begin_turn(turns, user, "q2", conversation_id=first.conversation_id)).history_texts == [
+        "q1",
+        "a1",
+    ]
 
 
 async def test_an_answer_that_was_cut_is_read_with_what_it_had_said(turns, user):
-    cut = await begin(turns, user, "q1")
-    await finish(turns, cut, "half an ans", status="cancelled")
-    assert (await begin(turns, user, "q2", conversation_id=cut.conversation_id)).said == ["q1", "half an ans"]
+    cut = await begin_turn(turns, user, "q1")
+    await finish_turn(turns, cut, "half an ans", status="cancelled")
+    assert (await begin_turn(turns, user, "q2", conversation_id=cut.conversation_id)).history_texts == [
+        "q1",
+        "half an ans",
+    ]
 
 
 async def test_a_long_branch_is_cut_to_its_end_and_begins_with_a_question(turns, user):
-    first = await say(turns, user, "q0", "a0")
+    first = await complete_turn(turns, user, "q0", "a0")
     for number in range(1, 5):
-        await say(turns, user, f"q{number}", f"a{number}", conversation_id=first.conversation_id)
-    cut = await begin(turns, user, "now", conversation_id=first.conversation_id, history_limit=5)
-    assert cut.said == ["q3", "a3", "q4", "a4"]
+        await complete_turn(turns, user, f"q{number}", f"a{number}", conversation_id=first.conversation_id)
+    cut = await begin_turn(turns, user, "now", conversation_id=first.conversation_id, history_limit=5)
+    assert cut.history_texts == ["q3", "a3", "q4", "a4"]
 
 
 @pytest.mark.parametrize("which", ["unknown", "another owner's"])
 async def test_a_conversation_that_is_not_there_or_not_mine_is_not_found(engine, turns, user, which):
-    theirs = await say(turns, await make_user(engine), "q", "a")
+    theirs = await complete_turn(turns, await create_account(engine), "q", "a")
     conversation_id = new_id() if which == "unknown" else theirs.conversation_id
     with pytest.raises(NotFound):
-        await begin(turns, user, "q2", conversation_id=conversation_id)
+        await begin_turn(turns, user, "q2", conversation_id=conversation_id)
 
 
 async def test_a_parent_outside_the_conversation_is_not_found_and_leaves_it_free(turns, user):
-    mine = await say(turns, user, "q1", "a1")
-    other = await say(turns, user, "q", "a")
+    mine = await complete_turn(turns, user, "q1", "a1")
+    other = await complete_turn(turns, user, "q", "a")
     for parent_id in (other.answer_id, new_id()):
         with pytest.raises(NotFound):
-            await begin(turns, user, "q2", conversation_id=mine.conversation_id, parent_id=parent_id)
+            await begin_turn(turns, user, "q2", conversation_id=mine.conversation_id, parent_id=parent_id)
     with pytest.raises(NotFound):
-        await begin(turns, user, "q2", parent_id=mine.answer_id)
-    assert (await begin(turns, user, "q2", conversation_id=mine.conversation_id)).said == ["q1", "a1"]
+        await begin_turn(turns, user, "q2", parent_id=mine.answer_id)
+    assert (await begin_turn(turns, user, "q2", conversation_id=mine.conversation_id)).history_texts == [
+        "q1",
+        "a1",
+    ]
 
 
 async def test_the_end_of_a_turn_writes_the_answer_its_usage_and_frees_the_conversation(engine, turns, user):
-    begun = await begin(turns, user, "q1")
+    begun = await begin_turn(turns, user, "q1")
     calls = [
-        entry(),
-        entry(kind="tool", model="calculator", provider="gateway", outcome="upstream_timeout", latency_ms=7),
+        usage_entry(),
+        usage_entry(
+            kind="tool", model="calculator", provider="gateway", outcome="upstream_timeout", latency_ms=7
+        ),
     ]
-    await finish(
+    await finish_turn(
         turns,
         begun,
         "the answer",
@@ -273,12 +297,12 @@ async def test_the_end_of_a_turn_writes_the_answer_its_usage_and_frees_the_conve
     assert answer["receipt"] == {"intent": "chat"}
     assert answer["tool_calls"] == [{"id": "c1", "name": "calculator", "arguments": "{}"}]
     assert answer["completed_at"] is not None
-    (conversation,) = await rows(
+    (conversation,) = await fetch_rows(
         engine, "SELECT * FROM conversations WHERE id = :id", id=begun.conversation_id
     )
     assert conversation["running_message_id"] is None
     assert conversation["head_id"] == begun.answer_id
-    usage = await rows(
+    usage = await fetch_rows(
         engine, "SELECT * FROM usage_records WHERE message_id = :id ORDER BY kind", id=begun.answer_id
     )
     assert [(row["kind"], row["model"], row["outcome"]) for row in usage] == [
@@ -292,45 +316,50 @@ async def test_the_end_of_a_turn_writes_the_answer_its_usage_and_frees_the_conve
 
 
 async def test_writing_the_end_of_a_turn_twice_charges_once(engine, turns, user):
-    begun = await begin(turns, user, "q1")
-    turn = await finish(turns, begun, "a1", calls=[entry()])
-    await turns.finish_turn(turn)
+    begun = await begin_turn(turns, user, "q1")
+    turn = await finish_turn(turns, begun, "a1", calls=[usage_entry()])
+    await turns.close_turn(turn)
     assert (
-        len(await rows(engine, "SELECT 1 FROM usage_records WHERE message_id = :id", id=begun.answer_id)) == 1
+        len(
+            await fetch_rows(engine, "SELECT 1 FROM usage_records WHERE message_id = :id", id=begun.answer_id)
+        )
+        == 1
     )
 
 
 async def test_usage_is_recorded_where_the_conversation_or_the_account_has_gone(engine, turns, user):
-    begun = await begin(turns, user, "q1")
-    await rows(engine, "DELETE FROM conversations WHERE id = :id RETURNING 1", id=begun.conversation_id)
-    first, second = entry(), entry()
-    await finish(turns, begun, "a1", calls=[first])
-    await rows(engine, "DELETE FROM users WHERE id = :id RETURNING 1", id=user)
-    await finish(turns, begun, "a1", calls=[second])
+    begun = await begin_turn(turns, user, "q1")
+    await fetch_rows(engine, "DELETE FROM conversations WHERE id = :id RETURNING 1", id=begun.conversation_id)
+    first, second = usage_entry(), usage_entry()
+    await finish_turn(turns, begun, "a1", calls=[first])
+    await fetch_rows(engine, "DELETE FROM users WHERE id = :id RETURNING 1", id=user)
+    await finish_turn(turns, begun, "a1", calls=[second])
     kept = "SELECT user_id, message_id FROM usage_records WHERE id IN (:first, :second) ORDER BY id"
-    usage = await rows(engine, kept, first=first.id, second=second.id)
+    usage = await fetch_rows(engine, kept, first=first.id, second=second.id)
     assert [row["user_id"] for row in usage] == [None, None]
     assert usage[1]["message_id"] is None  # what comes after the account is nobody's altogether
 
 
 async def test_another_accounts_answer_cannot_be_written(engine, turns, user):
-    begun = await begin(turns, user, "q1")
-    await finish(turns, replace(begun, user_id=await make_user(engine)), "forged")
+    begun = await begin_turn(turns, user, "q1")
+    await finish_turn(turns, replace(begun, user_id=await create_account(engine)), "forged")
     assert (await stored(engine, begun.answer_id))["content"] == ""
 
 
 async def test_usage_of_a_request_that_no_conversation_keeps_is_recorded(engine, turns, user):
     key_id = new_id()
-    await turns.record_usage(UsageOwner(user, "req-7", api_key_id=key_id), [entry(), entry(outcome="x")])
+    await turns.record_usage(
+        UsageOwner(user, "req-7", api_key_id=key_id), [usage_entry(), usage_entry(outcome="x")]
+    )
     await turns.record_usage(UsageOwner(user, "req-7", api_key_id=key_id), [])
-    usage = await rows(engine, "SELECT * FROM usage_records WHERE api_key_id = :id", id=key_id)
+    usage = await fetch_rows(engine, "SELECT * FROM usage_records WHERE api_key_id = :id", id=key_id)
     assert sorted(row["outcome"] for row in usage) == ["ok", "x"]
     assert {row["request_id"] for row in usage} == {"req-7"}
 
 
 async def test_text_that_postgresql_cannot_hold_is_made_storable(engine, turns, user):
-    begun = await begin(turns, user, "a\x00b\ud800", title="t\x00", metadata={"k": "x\x00y\ud800"})
-    await finish(turns, begun, "c\x00d\udfff ✓", receipt={"note": "\x00 \\u0000 ✓"})
+    begun = await begin_turn(turns, user, "a\x00b\ud800", title="t\x00", metadata={"k": "x\x00y\ud800"})
+    await finish_turn(turns, begun, "c\x00d\udfff ✓", receipt={"note": "\x00 \\u0000 ✓"})
     question, answer = await stored(engine, begun.question_id), await stored(engine, begun.answer_id)
     assert (question["content"], answer["content"]) == ("ab?", "cd? ✓")
     assert question["metadata"] == {"k": "xy?"}
@@ -338,6 +367,6 @@ async def test_text_that_postgresql_cannot_hold_is_made_storable(engine, turns, 
 
 
 async def test_a_turn_for_an_account_that_has_gone_is_refused(engine, turns, user):
-    await rows(engine, "DELETE FROM users WHERE id = :id RETURNING 1", id=user)
+    await fetch_rows(engine, "DELETE FROM users WHERE id = :id RETURNING 1", id=user)
     with pytest.raises(NotFound):
-        await begin(turns, user, "q1")
+        await begin_turn(turns, user, "q1")

@@ -15,9 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.core import database
 from gateway.core.database import create_engine, create_session_factory, driver_connection
 from gateway.core.exceptions import Unavailable
-from gateway.repositories.turn import TurnRepository
+from gateway.repositories.turns.repository import TurnRepository
 from gateway.repositories.unit_of_work import UnitOfWork
-from tests.storage import begin, make_user, rows, until
+from tests.support.database import begin_turn, create_account, fetch_rows, wait_for_row
 
 NOWHERE = "postgresql+asyncpg://nobody@/nothing?host=/nonexistent/directory"
 
@@ -39,7 +39,7 @@ async def other(database_url: str) -> AsyncIterator[AsyncEngine]:
 
 @pytest.fixture
 async def user(other: AsyncEngine) -> UUID:
-    return await make_user(other)
+    return await create_account(other)
 
 
 def unit(engine: AsyncEngine) -> UnitOfWork:
@@ -47,7 +47,7 @@ def unit(engine: AsyncEngine) -> UnitOfWork:
 
 
 async def titles(engine: AsyncEngine, user: UUID) -> list[str]:
-    found = await rows(engine, "SELECT title FROM conversations WHERE user_id = :user", user=user)
+    found = await fetch_rows(engine, "SELECT title FROM conversations WHERE user_id = :user", user=user)
     return [row["title"] for row in found]
 
 
@@ -120,11 +120,11 @@ async def test_a_cancelled_single_statement_leaves_a_connection_that_the_next_ca
 
 async def test_a_connection_that_the_server_closed_while_idle_costs_nobody_an_error(engine, other, user):
     before = await backend(engine)
-    await rows(other, "SELECT pg_terminate_backend(:pid)", pid=before)
+    await fetch_rows(other, "SELECT pg_terminate_backend(:pid)", pid=before)
     gone = "SELECT 1 WHERE NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = :pid)"
-    await until(other, gone, pid=before)
+    await wait_for_row(other, gone, pid=before)
     assert await backend(engine) != before
-    assert (await begin(TurnRepository(engine), user, "q")).said == []
+    assert (await begin_turn(TurnRepository(engine), user, "q")).history_texts == []
 
 
 @pytest.mark.parametrize("single", [False, True])
@@ -142,7 +142,7 @@ async def test_a_connection_lost_in_a_statement_is_a_503_and_the_next_unit_works
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE query = 'SELECT pg_sleep(60)' AND state = 'active' AND datname = current_database()"
     )
-    await until(other, query)
+    await wait_for_row(other, query)
     with pytest.raises(Unavailable) as caught:
         await task
     assert (caught.value.status, caught.value.retry_after) == (503, 1)
@@ -156,14 +156,14 @@ async def test_an_exhausted_pool_is_a_503(database_url, monkeypatch, user):
     async with driver_connection(engine):
         with pytest.raises(Unavailable):
             async with unit(engine) as uow:
-                await uow.conversations.newest(user, None, 1)
+                await uow.conversations.list_recent(user, None, 1)
         with pytest.raises(Unavailable):
-            await begin(TurnRepository(engine), user, "q")
+            await begin_turn(TurnRepository(engine), user, "q")
     await engine.dispose()
 
 
 async def test_a_stall_of_this_process_is_not_taken_for_a_stuck_pool(database_url, monkeypatch):
-    monkeypatch.setattr(database, "STUCK_AFTER", 1.0)
+    monkeypatch.setattr(database, "STUCK_AFTER_SECONDS", 1.0)
     monkeypatch.setattr(database, "POOL_TIMEOUT", 20)
     engine = create_engine(database_url, pool_size=1)
 
@@ -183,7 +183,7 @@ async def test_a_stall_of_this_process_is_not_taken_for_a_stuck_pool(database_ur
 
 async def test_a_wait_for_a_connection_that_a_stall_cuts_is_granted_once_more(database_url, monkeypatch):
     monkeypatch.setattr(database, "POOL_TIMEOUT", 0.5)
-    monkeypatch.setattr(database, "STUCK_AFTER", 60)
+    monkeypatch.setattr(database, "STUCK_AFTER_SECONDS", 60)
     engine = create_engine(database_url, pool_size=1)
 
     async def ask() -> int:

@@ -11,10 +11,10 @@ import openai
 import pytest
 from sqlalchemy import text
 
-from gateway.domain.usage import Usage
-from gateway.services.departure import PATIENCE_SECONDS
-from tests.gateway_server import Gateway, Person, running_gateway
-from tests.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Tool
+from gateway.domain.money import Usage
+from gateway.services.execution.disconnect import WATCH_AFTER_SECONDS
+from tests.support.gateway import Account, Gateway, running_gateway
+from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Tool
 
 
 def config(first: str, second: str, **sections: Any) -> dict[str, Any]:
@@ -59,11 +59,11 @@ async def gateway(
 
 
 @pytest.fixture
-async def person(gateway: Gateway) -> Person:
+async def person(gateway: Gateway) -> Account:
     return await gateway.sign_up()
 
 
-async def chat(gateway: Gateway, person: Person, **body: Any) -> dict[str, Any]:
+async def chat(gateway: Gateway, person: Account, **body: Any) -> dict[str, Any]:
     body = {"message": "What is a monad?", "temperature": 0, **body}
     answer = await gateway.http.post("/api/chat", json=body, headers=person.headers)
     assert answer.status_code == 200, answer.text
@@ -90,7 +90,7 @@ async def rows_of(gateway: Gateway, request_id: str) -> list[tuple[Any, ...]]:
 
 
 async def test_the_same_question_again_is_told_from_the_cache_and_costs_nothing(
-    gateway: Gateway, person: Person, first: OpenAIUpstream
+    gateway: Gateway, person: Account, first: OpenAIUpstream
 ) -> None:
     made = await chat(gateway, person)
     again = await chat(gateway, person)
@@ -109,7 +109,7 @@ async def test_the_same_question_again_is_told_from_the_cache_and_costs_nothing(
 
 
 async def test_a_hit_is_written_down_as_a_message_and_leaves_nothing_reserved(
-    gateway: Gateway, person: Person
+    gateway: Gateway, person: Account
 ) -> None:
     await chat(gateway, person)
     again = await chat(gateway, person)
@@ -127,7 +127,7 @@ async def test_a_hit_is_written_down_as_a_message_and_leaves_nothing_reserved(
 
 
 async def test_a_hit_streams_the_events_of_a_turn(
-    gateway: Gateway, person: Person, first: OpenAIUpstream
+    gateway: Gateway, person: Account, first: OpenAIUpstream
 ) -> None:
     await chat(gateway, person)
     answer = await gateway.http.post(
@@ -140,12 +140,12 @@ async def test_a_hit_streams_the_events_of_a_turn(
 
 
 async def test_openais_clients_get_a_hit_whole_and_streamed(
-    gateway: Gateway, person: Person, first: OpenAIUpstream
+    gateway: Gateway, person: Account, first: OpenAIUpstream
 ) -> None:
     first.script(
         Reply(text=(), tools=(Tool("weather", ('{"city":', '"Oslo"}'), id="call_1"),), finish="tool_calls")
     )
-    key = await gateway.new_key(person)
+    key = await gateway.create_api_key(person)
     tools: Any = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
     asked: Any = {
         "model": "small",
@@ -179,13 +179,13 @@ async def test_openais_clients_get_a_hit_whole_and_streamed(
     ],
 )
 async def test_only_who_may_expect_a_repeat_is_told_one(
-    gateway: Gateway, person: Person, body: dict[str, Any], expected: list[str]
+    gateway: Gateway, person: Account, body: dict[str, Any], expected: list[str]
 ) -> None:
     assert [(await chat(gateway, person, **body))["cache"] for _ in expected] == expected
 
 
 async def test_another_account_another_question_and_other_parameters_miss(
-    gateway: Gateway, person: Person
+    gateway: Gateway, person: Account
 ) -> None:
     await chat(gateway, person)
     others: list[dict[str, Any]] = [
@@ -202,35 +202,35 @@ async def test_another_account_another_question_and_other_parameters_miss(
 
 
 async def test_two_keys_of_one_account_share_and_a_narrower_key_does_not(
-    gateway: Gateway, person: Person
+    gateway: Gateway, person: Account
 ) -> None:
-    keys = [await gateway.new_key(person), await gateway.new_key(person)]
-    narrow = await gateway.new_key(person, models=["small"])
+    keys = [await gateway.create_api_key(person), await gateway.create_api_key(person)]
+    narrow = await gateway.create_api_key(person, models=["small"])
     seen = [(await complete(gateway, key)).headers["x-gateway-cache"] for key in (*keys, narrow)]
     assert seen == ["miss", "hit", "miss"]
 
 
-async def test_a_longer_conversation_is_another_question(gateway: Gateway, person: Person) -> None:
+async def test_a_longer_conversation_is_another_question(gateway: Gateway, person: Account) -> None:
     opened = await chat(gateway, person)
     follow = await chat(gateway, person, conversation_id=opened["conversation_id"])
     assert follow["cache"] == "miss"
 
 
 async def test_a_fallbacks_answer_is_not_kept_under_the_first_models_key(
-    gateway: Gateway, person: Person, first: OpenAIUpstream, second: OpenAIUpstream
+    gateway: Gateway, person: Account, first: OpenAIUpstream, second: OpenAIUpstream
 ) -> None:
     first.script(Refusal(503), Reply(text=("From the first.",)))
-    key = await gateway.new_key(person)
+    key = await gateway.create_api_key(person)
     assert (await complete(gateway, key)).json()["model"] == "spare"
     again = await complete(gateway, key)
     assert (again.headers["x-gateway-cache"], again.json()["model"]) == ("miss", "small")
 
 
 async def test_a_failed_turn_and_one_that_ran_tools_are_not_kept(
-    gateway: Gateway, person: Person, first: OpenAIUpstream, second: OpenAIUpstream
+    gateway: Gateway, person: Account, first: OpenAIUpstream, second: OpenAIUpstream
 ) -> None:
     first.script(Refusal(400))
-    key = await gateway.new_key(person)
+    key = await gateway.create_api_key(person)
     assert (await complete(gateway, key)).status_code == 400
     first.script(
         Reply(text=(), tools=(Tool("calculator", ('{"expression":"1+1"}',)),), finish="tool_calls"),
@@ -241,7 +241,7 @@ async def test_a_failed_turn_and_one_that_ran_tools_are_not_kept(
     assert (await chat(gateway, person, tools=["calculator"]))["message"]["content"] == "Still two."
 
 
-async def test_a_question_asked_anew_is_answered_anew(gateway: Gateway, person: Person) -> None:
+async def test_a_question_asked_anew_is_answered_anew(gateway: Gateway, person: Account) -> None:
     made = await chat(gateway, person)
     again = await gateway.http.post(f"/api/chat/{made['message']['id']}/regenerate", headers=person.headers)
     assert (again.status_code, again.json()["cache"]) == (200, "bypass")
@@ -260,7 +260,7 @@ async def test_a_changed_configuration_forgets_what_was_kept(
     database_url: str, redis_url: str, tmp_path: Path, first: OpenAIUpstream
 ) -> None:
     seen = []
-    person: Person | None = None
+    person: Account | None = None
     for name in ("v-small", "v-small", "v-new"):
         changed = config(first.url, first.url)
         changed["models"]["small"]["model"] = name
@@ -282,8 +282,8 @@ async def test_a_hundred_callers_on_a_cold_key_make_one_call(
         await _a_hundred(gateway, person, first, gate)
 
 
-async def _a_hundred(gateway: Gateway, person: Person, first: OpenAIUpstream, gate: asyncio.Event) -> None:
-    key = await gateway.new_key(person)
+async def _a_hundred(gateway: Gateway, person: Account, first: OpenAIUpstream, gate: asyncio.Event) -> None:
+    key = await gateway.create_api_key(person)
     calls = [asyncio.create_task(complete(gateway, key, stream=i % 2 == 1)) for i in range(100)]
     await all_running(gateway, 100)
     gate.set()
@@ -312,7 +312,7 @@ async def test_two_workers_on_a_cold_key_make_one_call(
         running_gateway(database_url, redis_url, here, same) as one,
         running_gateway(database_url, redis_url, there, same) as other,
     ):
-        key = await one.new_key(await one.sign_up())
+        key = await one.create_api_key(await one.sign_up())
         calls = [asyncio.create_task(complete(gateway, key)) for gateway in (one, other) * 10]
         await first.wait_for_calls(1)
         gate.set()
@@ -322,17 +322,17 @@ async def test_two_workers_on_a_cold_key_make_one_call(
 
 
 async def test_where_the_leader_leaves_its_call_goes_on_for_the_others(
-    gateway: Gateway, person: Person, first: OpenAIUpstream
+    gateway: Gateway, person: Account, first: OpenAIUpstream
 ) -> None:
     gate = asyncio.Event()
     first.script(Reply(gate=gate, text=("Once.",)))
-    key = await gateway.new_key(person)
+    key = await gateway.create_api_key(person)
     leader = asyncio.create_task(complete(gateway, key))
     await first.wait_for_calls(1)
     others = [asyncio.create_task(complete(gateway, key)) for _ in range(10)]
     await all_running(gateway, 11)
     leader.cancel()
-    await asyncio.sleep(PATIENCE_SECONDS + 0.2)  # by then its leaving has been noticed
+    await asyncio.sleep(WATCH_AFTER_SECONDS + 0.2)  # by then its leaving has been noticed
     gate.set()
     answers = await asyncio.gather(*others)
     assert {a.json()["choices"][0]["message"]["content"] for a in answers} == {"Once."}
@@ -340,11 +340,11 @@ async def test_where_the_leader_leaves_its_call_goes_on_for_the_others(
 
 
 async def test_a_follower_that_leaves_disturbs_nobody(
-    gateway: Gateway, person: Person, first: OpenAIUpstream
+    gateway: Gateway, person: Account, first: OpenAIUpstream
 ) -> None:
     gate = asyncio.Event()
     first.script(Reply(gate=gate, text=("Once.",)))
-    key = await gateway.new_key(person)
+    key = await gateway.create_api_key(person)
     leader = asyncio.create_task(complete(gateway, key))
     await first.wait_for_calls(1)
     others = [asyncio.create_task(complete(gateway, key)) for _ in range(4)]
@@ -363,7 +363,7 @@ async def test_without_valkey_one_worker_still_makes_one_call_and_keeps_nothing(
     first.script(Reply(gate=gate, text=("Once.",)), Reply(text=("Again.",)))
     nowhere = "redis://127.0.0.1:1/0"
     async with running_gateway(database_url, nowhere, tmp_path, config(first.url, first.url)) as gateway:
-        key = await gateway.new_key(await gateway.sign_up())
+        key = await gateway.create_api_key(await gateway.sign_up())
         calls = [asyncio.create_task(complete(gateway, key)) for _ in range(5)]
         await all_running(gateway, 5)
         gate.set()
@@ -373,7 +373,7 @@ async def test_without_valkey_one_worker_still_makes_one_call_and_keeps_nothing(
     assert later.json()["choices"][0]["message"]["content"] == "Again."
 
 
-async def test_an_account_that_goes_takes_its_kept_answers_along(gateway: Gateway, person: Person) -> None:
+async def test_an_account_that_goes_takes_its_kept_answers_along(gateway: Gateway, person: Account) -> None:
     await chat(gateway, person)
     valkey = gateway.container.valkey
     name = f"answers:{person.id.replace('-', '')}"

@@ -12,8 +12,8 @@ import pytest
 from pydantic import BaseModel
 from sqlalchemy import text
 
-from tests.gateway_server import Gateway, Person, running_gateway
-from tests.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Tool
+from tests.support.gateway import Account, Gateway, running_gateway
+from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Tool
 
 LOOKUP: Any = {
     "type": "function",
@@ -50,13 +50,13 @@ async def gateway(
 
 
 @pytest.fixture
-async def person(gateway: Gateway) -> Person:
+async def person(gateway: Gateway) -> Account:
     return await gateway.sign_up()
 
 
 @pytest.fixture
-async def client(gateway: Gateway, person: Person) -> AsyncIterator[openai.AsyncOpenAI]:
-    key = await gateway.new_key(person)
+async def client(gateway: Gateway, person: Account) -> AsyncIterator[openai.AsyncOpenAI]:
+    key = await gateway.create_api_key(person)
     async with openai.AsyncOpenAI(api_key=key, base_url=f"{gateway.url}/v1", max_retries=0) as made:
         yield made
 
@@ -67,7 +67,7 @@ def sent(upstream: OpenAIUpstream, at: int = -1) -> list[tuple[str, Any]]:
 
 
 async def test_a_response_has_openais_shape_and_is_an_answer_of_its_owners_conversation(
-    gateway: Gateway, person: Person, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
+    gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     raw = await client.responses.with_raw_response.create(
         model="small",
@@ -97,7 +97,7 @@ async def test_a_response_has_openais_shape_and_is_an_answer_of_its_owners_conve
 
 
 async def test_the_next_response_knows_what_was_said_and_not_the_earlier_instructions(
-    gateway: Gateway, person: Person, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
+    gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     first = await client.responses.create(model="small", instructions="Be brief.", input="One")
     second = await client.responses.create(model="small", input="Two", previous_response_id=first.id)
@@ -118,7 +118,7 @@ async def test_the_next_response_knows_what_was_said_and_not_the_earlier_instruc
 
 
 async def test_what_a_person_says_in_the_conversation_goes_on_from_there(
-    gateway: Gateway, person: Person, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
+    gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     await client.responses.create(model="small", input="One")
     [conversation] = (await gateway.http.get("/api/conversations", headers=person.headers)).json()["items"]
@@ -140,7 +140,7 @@ async def test_what_a_person_says_in_the_conversation_goes_on_from_there(
 
 
 async def test_calls_and_their_outputs_are_in_the_history(
-    gateway: Gateway, person: Person, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
+    gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     calls = (Tool("lookup", ('{"q"', ":1}"), "call_a"), Tool("lookup", ('{"q":2}',), "call_b"))
     upstream.script(Reply(text=(), tools=calls, finish="tool_calls"), Reply(text=("Done.",)), Reply())
@@ -176,7 +176,7 @@ async def test_calls_and_their_outputs_are_in_the_history(
 
 
 async def test_a_call_that_a_person_passes_over_is_shown_as_unanswered(
-    gateway: Gateway, person: Person, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
+    gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(text=(), tools=(Tool("lookup", ("{}",), "call_a"),), finish="tool_calls"), Reply())
     await client.responses.create(model="small", input="Look up", tools=[LOOKUP])
@@ -259,7 +259,7 @@ async def test_items_say_what_a_conversation_was(
 
 
 async def test_what_is_not_stored_leaves_no_trace_but_its_usage(
-    gateway: Gateway, person: Person, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
+    gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     kept = await client.responses.create(model="small", input="One")
     loose = await client.responses.create(
@@ -306,7 +306,7 @@ async def test_a_stored_response_is_read_back_and_deleted(client: openai.AsyncOp
 
 
 async def test_deleting_the_last_response_deletes_its_conversation(
-    gateway: Gateway, person: Person, client: openai.AsyncOpenAI
+    gateway: Gateway, person: Account, client: openai.AsyncOpenAI
 ) -> None:
     response = await client.responses.create(model="small", input="One")
     await client.responses.delete(response.id)
@@ -316,7 +316,7 @@ async def test_deleting_the_last_response_deletes_its_conversation(
 
 async def test_another_accounts_response_is_not_there(gateway: Gateway, client: openai.AsyncOpenAI) -> None:
     response = await client.responses.create(model="small", input="One")
-    key = await gateway.new_key(await gateway.sign_up())
+    key = await gateway.create_api_key(await gateway.sign_up())
     async with openai.AsyncOpenAI(api_key=key, base_url=f"{gateway.url}/v1", max_retries=0) as other:
         for store in (True, False):
             with pytest.raises(openai.NotFoundError):
@@ -453,7 +453,7 @@ PICTURE = [{"role": "user", "content": [{"type": "input_image", "image_url": "da
 @pytest.mark.parametrize("stream", [False, True])
 async def test_what_cannot_be_done_is_named(
     gateway: Gateway,
-    person: Person,
+    person: Account,
     client: openai.AsyncOpenAI,
     upstream: OpenAIUpstream,
     fields: dict[str, Any],
@@ -468,7 +468,7 @@ async def test_what_cannot_be_done_is_named(
 
 
 async def test_an_upstream_that_fails_at_once_is_a_status_and_the_answer_is_kept_as_failed(
-    gateway: Gateway, person: Person, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
+    gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     for stream in (False, True):
         upstream.script(Refusal(500))
@@ -498,10 +498,10 @@ async def test_an_answer_that_was_cut_short_is_incomplete(
 
 
 async def test_no_title_is_asked_for_and_an_export_has_what_was_asked(
-    gateway: Gateway, person: Person, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
+    gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     await client.responses.create(model="small", input="Hi")
-    await gateway.container.chat.titles.idle()
+    await gateway.container.chat.titles.wait_idle()
     assert len(upstream.calls) == 1
     exported = await gateway.http.get("/api/user/me/export", headers=person.headers)
     [conversation] = exported.json()["conversations"]

@@ -11,9 +11,9 @@ from typing import Any
 import openai
 import pytest
 
-from tests.gateway_server import Gateway, running_gateway
-from tests.upstreams.openai_server import Reply, Tool
-from tests.upstreams.openai_strict import StrictOpenAIUpstream
+from tests.support.gateway import Gateway, running_gateway
+from tests.support.upstreams.openai_server import Reply, Tool
+from tests.support.upstreams.strict_openai_server import StrictOpenAIUpstream
 
 LOOKUP: Any = {"type": "function", "name": "lookup", "parameters": {"type": "object"}}
 WRITE: Any = {"type": "custom", "name": "write", "description": "Writes.", "format": {"type": "text"}}
@@ -46,7 +46,7 @@ async def gateway(
 
 @pytest.fixture
 async def client(gateway: Gateway) -> AsyncIterator[openai.AsyncOpenAI]:
-    key = await gateway.new_key(await gateway.sign_up())
+    key = await gateway.create_api_key(await gateway.sign_up())
     async with openai.AsyncOpenAI(api_key=key, base_url=f"{gateway.url}/v1", max_retries=0) as made:
         yield made
 
@@ -156,7 +156,7 @@ async def test_a_reference_to_anothers_item_or_an_unstored_one_is_not_found(
 ) -> None:
     mine = await client.responses.create(model="small", input="Hi")
     loose = await client.responses.create(model="small", input="Hi", store=False)
-    key = await gateway.new_key(await gateway.sign_up())
+    key = await gateway.create_api_key(await gateway.sign_up())
     async with openai.AsyncOpenAI(api_key=key, base_url=f"{gateway.url}/v1", max_retries=0) as other:
         for who, id_ in ((other, mine.output[0].id), (client, loose.output[0].id)):
             items: Any = [{"type": "item_reference", "id": id_}, {"role": "user", "content": "And?"}]

@@ -9,8 +9,8 @@ from typing import Any
 import openai
 import pytest
 
-from tests.gateway_server import Gateway, running_gateway
-from tests.upstreams.openai_server import OpenAIUpstream, Reply, Tool
+from tests.support.gateway import Gateway, running_gateway
+from tests.support.upstreams.openai_server import OpenAIUpstream, Reply, Tool
 
 TOOLS: list[Any] = [{"type": "function", "name": "lookup", "parameters": {"type": "object"}}]
 
@@ -37,7 +37,7 @@ async def gateway(
 
 @pytest.fixture
 async def client(gateway: Gateway) -> AsyncIterator[openai.AsyncOpenAI]:
-    key = await gateway.new_key(await gateway.sign_up())
+    key = await gateway.create_api_key(await gateway.sign_up())
     async with openai.AsyncOpenAI(api_key=key, base_url=f"{gateway.url}/v1", max_retries=0) as made:
         yield made
 

@@ -14,14 +14,14 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from gateway.domain.usage import Usage
+from gateway.domain.money import Usage
 from gateway.schemas.generate import GenerateOut
-from tests.gateway_server import Gateway, Person, running_gateway
-from tests.ledger_book import settled
+from tests.support.gateway import Account, Gateway, running_gateway
+from tests.support.ledger_audit import wait_settled
 from tests.support.paths import PROJECT
-from tests.upstreams.http_server import Refusal, Reply
-from tests.upstreams.ollama_server import OllamaUpstream
-from tests.upstreams.openai_server import OpenAIUpstream
+from tests.support.upstreams.http_server import Refusal, Reply
+from tests.support.upstreams.ollama_server import OllamaUpstream
+from tests.support.upstreams.openai_server import OpenAIUpstream
 
 GENERATE = "/api/v1/llm/generate"
 SCHEMA = {
@@ -111,11 +111,11 @@ async def gateway(serve: Serve) -> AsyncIterator[Gateway]:
 
 
 @pytest.fixture
-async def person(gateway: Gateway) -> Person:
+async def person(gateway: Gateway) -> Account:
     return await gateway.sign_up()
 
 
-async def ask(gateway: Gateway, person: Person, role: str, payload: Any = "tea", **fields: Any) -> Any:
+async def ask(gateway: Gateway, person: Account, role: str, payload: Any = "tea", **fields: Any) -> Any:
     body = {"role": role, "payload": payload, **fields}
     return await gateway.http.post(GENERATE, json=body, headers=person.headers)
 
@@ -136,7 +136,7 @@ WORK = {"work": "a page", "who": {"name": "Ann"}}
     ],
 )
 async def test_every_mode_and_provider_answers_in_the_same_form(
-    gateway: Gateway, person: Person, role: str, payload: Any, mode: str | None, model: str, provider: str
+    gateway: Gateway, person: Account, role: str, payload: Any, mode: str | None, model: str, provider: str
 ) -> None:
     answer = await ask(gateway, person, role, payload, mode=mode)
     body = answer.json()
@@ -152,7 +152,7 @@ async def test_every_mode_and_provider_answers_in_the_same_form(
 
 
 async def test_prompt_schema_and_parameters_are_the_configurations(
-    gateway: Gateway, person: Person, upstream: OpenAIUpstream
+    gateway: Gateway, person: Account, upstream: OpenAIUpstream
 ) -> None:
     await ask(gateway, person, "critic", WORK, mode="final")
     sent = upstream.calls[0].body
@@ -171,7 +171,7 @@ async def test_prompt_schema_and_parameters_are_the_configurations(
 
 
 async def test_a_model_without_json_is_asked_by_the_prompt_alone(
-    gateway: Gateway, person: Person, upstream: OpenAIUpstream
+    gateway: Gateway, person: Account, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(text=("Of course! ", f"```json\n{GOOD}\n```")))
     body = (await ask(gateway, person, "without")).json()
@@ -181,7 +181,7 @@ async def test_a_model_without_json_is_asked_by_the_prompt_alone(
 
 
 async def test_each_model_of_an_alias_is_held_to_the_schema_that_can_be(
-    gateway: Gateway, person: Person, upstream: OpenAIUpstream
+    gateway: Gateway, person: Account, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Refusal(500), Reply(text=(GOOD,)))
     answer = await ask(gateway, person, "either")
@@ -190,7 +190,7 @@ async def test_each_model_of_an_alias_is_held_to_the_schema_that_can_be(
     assert ["response_format" in call.body for call in upstream.calls] == [False, True]
 
 
-async def test_a_role_without_a_schema_has_no_data(gateway: Gateway, person: Person) -> None:
+async def test_a_role_without_a_schema_has_no_data(gateway: Gateway, person: Account) -> None:
     body = (await ask(gateway, person, "talker")).json()
     assert set(body) == FIELDS
     assert (body["data"], body["content"]) == (None, GOOD)
@@ -207,7 +207,7 @@ async def test_a_role_without_a_schema_has_no_data(gateway: Gateway, person: Per
     ],
 )
 async def test_a_schema_broken_once_is_mended(
-    gateway: Gateway, person: Person, upstream: OpenAIUpstream, first: str, complaint: str
+    gateway: Gateway, person: Account, upstream: OpenAIUpstream, first: str, complaint: str
 ) -> None:
     upstream.script(Reply(text=(first,), usage=(10, 5)), Reply(text=(GOOD,), usage=(20, 5)))
     answer = await ask(gateway, person, "named")
@@ -218,11 +218,11 @@ async def test_a_schema_broken_once_is_mended(
     again = upstream.calls[1].body["messages"]
     assert [message["role"] for message in again] == ["system", "user", "assistant", "user"]
     assert complaint in again[3]["content"]
-    assert (await settled(gateway.container.engine, person.id)).tokens_used == 40
+    assert (await wait_settled(gateway.container.engine, person.id)).tokens_used == 40
 
 
 async def test_an_answer_that_was_cut_is_told_to_be_shorter(
-    gateway: Gateway, person: Person, upstream: OpenAIUpstream
+    gateway: Gateway, person: Account, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(text=('{"title": "Te',), finish="length"), Reply(text=(GOOD,)))
     assert (await ask(gateway, person, "named")).status_code == 200
@@ -230,7 +230,7 @@ async def test_an_answer_that_was_cut_is_told_to_be_shorter(
 
 
 async def test_a_schema_broken_twice_is_a_clear_error(
-    gateway: Gateway, person: Person, upstream: OpenAIUpstream
+    gateway: Gateway, person: Account, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(text=('{"title": "vendor secret", "score": "x"}',)))
     answer = await ask(gateway, person, "named")
@@ -265,7 +265,7 @@ async def test_a_schema_broken_twice_is_a_clear_error(
 )
 async def test_what_is_wrong_is_named(
     gateway: Gateway,
-    person: Person,
+    person: Account,
     upstream: OpenAIUpstream,
     fields: dict[str, Any],
     status: int,
@@ -331,17 +331,17 @@ async def test_the_shipped_roles_are_filled_by_the_mock(serve: Serve, tmp_path: 
             assert again["data"] == body["data"]
 
 
-async def test_a_key_needs_the_scope_for_chats(gateway: Gateway, person: Person) -> None:
-    headers = {"x-api-key": await gateway.new_key(person, scopes=["images"])}
+async def test_a_key_needs_the_scope_for_chats(gateway: Gateway, person: Account) -> None:
+    headers = {"x-api-key": await gateway.create_api_key(person, scopes=["images"])}
     answer = await gateway.http.post(GENERATE, json={"role": "named", "payload": "x"}, headers=headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "scope_missing")
 
 
 async def test_a_service_that_leaves_is_not_answered_twice(
-    gateway: Gateway, person: Person, upstream: OpenAIUpstream
+    gateway: Gateway, person: Account, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(text=("nonsense",), gate=asyncio.Event()))
-    headers = {"x-api-key": await gateway.new_key(person)}
+    headers = {"x-api-key": await gateway.create_api_key(person)}
     asking = asyncio.create_task(
         gateway.http.post(GENERATE, json={"role": "named", "payload": "x"}, headers=headers)
     )
@@ -349,5 +349,5 @@ async def test_a_service_that_leaves_is_not_answered_twice(
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
     await asyncio.wait_for(upstream.calls[0].disconnected.wait(), 30)
-    await settled(gateway.container.engine, person.id)
+    await wait_settled(gateway.container.engine, person.id)
     assert len(upstream.calls) == 1

@@ -3,7 +3,7 @@
 They are gathered from HackTricks ("Bypass Python sandboxes"), the pyjail collections of CTF players, Ned
 Batchelder's "Eval really is dangerous", PyCon 2014's "Building and breaking a Python sandbox", pysandbox, the
 CVEs of RestrictedPython and Jinja, simpleeval, smolagents, OWASP's ReDoS and CPython's crashers;
-`tests/escape_attempts.py` says which is from where.
+`tests/support/escape_attempts.py` says which is from where.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from pathlib import Path
 
 import pytest
 
-from gateway.domain.catalog import Catalog
+from gateway.domain.config.catalog import Catalog
 from gateway.domain.config.code_tool import CodeConfig
 from gateway.domain.config.tools import ToolsConfig
 from gateway.domain.events import TextDelta
 from gateway.domain.messages import ToolCall
-from gateway.tools.outcome import MAX_CONTENT_BYTES, ToolOutcome
+from gateway.tools.code.isolation import detect_isolation
 from gateway.tools.registry import ToolRegistry
-from gateway.tools.sandbox.layers import active_layer
-from tests import agents
-from tests.escape_attempts import DENIED, EXHAUSTION, LIMITED
+from gateway.tools.result import MAX_CONTENT_BYTES, ToolResult
+from tests.support import agent as agents
+from tests.support.escape_attempts import DENIED, EXHAUSTION, LIMITED
 
 VARIABLE = "GATEWAY_CANARY"
 
@@ -44,7 +44,7 @@ class Canaries:
     def aim(self, attempt: str) -> str:
         return attempt.format(file=self.file, port=self.port, variable=VARIABLE)
 
-    def check(self, outcome: ToolOutcome) -> None:
+    def check(self, outcome: ToolResult) -> None:
         """Nobody was here, and nothing of it is in what a model would read."""
         assert self.token not in outcome.content
         assert "root:" not in outcome.content
@@ -75,7 +75,7 @@ def registry(seconds: float = 0.5, queue_seconds: float = 30) -> ToolRegistry:
     return ToolRegistry(ToolsConfig(enabled=("code",), code=code))
 
 
-async def run(tools: ToolRegistry, code: str) -> ToolOutcome:
+async def run(tools: ToolRegistry, code: str) -> ToolResult:
     return await tools.run(ToolCall("call_1", "code", json.dumps({"code": code})))
 
 
@@ -143,12 +143,12 @@ async def test_a_chat_goes_on_beside_a_flood_of_hostile_code(canaries: Canaries)
             "tools": {"enabled": ["code"], "code": {"seconds": 0.25, "queue_seconds": 30}},
         }
     )
-    async with agents.runner(config) as agent:
-        tools = agent.parts.tools
+    async with agents.running_agent(config) as agent:
+        tools = agent.resources.tools
         flood = [asyncio.create_task(run(tools, code)) for code in hostile]
         answered = 0
         while not all(task.done() for task in flood):
-            events = await agents.run(agent, agents.turn(f"Question {answered}", model="talk"))
+            events = await agents.run_turn(agent, agents.make_turn(f"Question {answered}", model="talk"))
             assert any(isinstance(event, TextDelta) for event in events)
             answered += 1
         outcomes = await asyncio.gather(*flood)
@@ -173,4 +173,4 @@ async def test_a_flood_keeps_others_waiting_no_longer_than_the_queue_allows() ->
 
 
 def test_there_is_a_second_layer_here() -> None:
-    assert active_layer().name in ("bwrap", "process")
+    assert detect_isolation().name in ("bwrap", "process")

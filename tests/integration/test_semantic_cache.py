@@ -13,15 +13,15 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from gateway.core.database import create_engine
-from gateway.domain.config.caches import SemanticCache
-from gateway.domain.same_question import SameQuestion
-from gateway.providers.embedding.wordllama import WordLlamaEmbedder
-from gateway.repositories.response_embedding import ResponseEmbeddingRepository
-from gateway.services.semantic import SemanticAnswers
-from tests.engines import execute, url_of
-from tests.gateway_server import Gateway, Person, running_gateway
-from tests.storage import make_user
-from tests.upstreams.openai_server import OpenAIUpstream, Reply
+from gateway.domain.config.caches import SemanticCacheConfig
+from gateway.providers.local.wordllama import WordLlamaEmbedder
+from gateway.question_match import QuestionMatcher
+from gateway.repositories.response_embeddings import ResponseEmbeddingRepository
+from gateway.services.response_cache.semantic import SemanticCache
+from tests.support.database import create_account
+from tests.support.engines import database_url_for, execute_on_server
+from tests.support.gateway import Account, Gateway, running_gateway
+from tests.support.upstreams.openai_server import OpenAIUpstream, Reply
 
 FIRST = "What is the best way to learn physics?"
 ALIKE = "What's the best way to learn physics?"
@@ -57,11 +57,11 @@ async def gateway(
 
 
 @pytest.fixture
-async def person(gateway: Gateway) -> Person:
+async def person(gateway: Gateway) -> Account:
     return await gateway.sign_up()
 
 
-async def chat(gateway: Gateway, person: Person, message: str, **body: Any) -> dict[str, Any]:
+async def chat(gateway: Gateway, person: Account, message: str, **body: Any) -> dict[str, Any]:
     asked = {"message": message, "temperature": 0, **body}
     answer = await gateway.http.post("/api/chat", json=asked, headers=person.headers)
     assert answer.status_code == 200, answer.text
@@ -71,7 +71,7 @@ async def chat(gateway: Gateway, person: Person, message: str, **body: Any) -> d
     return parsed
 
 
-async def kept(gateway: Gateway, person: Person, count: int) -> None:
+async def kept(gateway: Gateway, person: Account, count: int) -> None:
     """Until so many answers of the account are written: that happens beside its answers."""
     query = text("SELECT count(*) FROM response_embeddings WHERE user_id = :id")
     for _ in range(500):
@@ -83,7 +83,7 @@ async def kept(gateway: Gateway, person: Person, count: int) -> None:
 
 
 async def test_the_same_question_in_other_words_is_told_from_the_cache(
-    gateway: Gateway, person: Person, upstream: OpenAIUpstream
+    gateway: Gateway, person: Account, upstream: OpenAIUpstream
 ) -> None:
     made = await chat(gateway, person, FIRST)
     await kept(gateway, person, 1)
@@ -102,7 +102,7 @@ async def test_the_same_question_in_other_words_is_told_from_the_cache(
     assert len(upstream.calls) == 1
 
 
-async def test_a_number_a_name_or_a_not_makes_it_another_question(gateway: Gateway, person: Person) -> None:
+async def test_a_number_a_name_or_a_not_makes_it_another_question(gateway: Gateway, person: Account) -> None:
     await chat(gateway, person, "How many calories are in 2 eggs?")
     await chat(gateway, person, "Is Anna in Paris?")
     await chat(gateway, person, "Can I take aspirin before a run?")
@@ -116,7 +116,7 @@ async def test_a_number_a_name_or_a_not_makes_it_another_question(gateway: Gatew
 
 
 async def test_another_account_system_prompt_or_model_and_a_history_find_nothing(
-    gateway: Gateway, person: Person
+    gateway: Gateway, person: Account
 ) -> None:
     opened = await chat(gateway, person, FIRST)
     await kept(gateway, person, 1)
@@ -129,7 +129,7 @@ async def test_another_account_system_prompt_or_model_and_a_history_find_nothing
 
 
 async def test_a_cut_answer_is_not_kept_for_other_words(
-    gateway: Gateway, person: Person, upstream: OpenAIUpstream
+    gateway: Gateway, person: Account, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(text=("Cut",), finish="length"), Reply())
     await chat(gateway, person, FIRST)
@@ -137,7 +137,7 @@ async def test_a_cut_answer_is_not_kept_for_other_words(
     await kept(gateway, person, 1)
 
 
-async def test_what_is_kept_goes_with_its_account(gateway: Gateway, person: Person) -> None:
+async def test_what_is_kept_goes_with_its_account(gateway: Gateway, person: Account) -> None:
     await chat(gateway, person, FIRST)
     await kept(gateway, person, 1)
     export = await gateway.http.get("/api/user/me/export", headers=person.headers)
@@ -151,19 +151,19 @@ async def test_what_is_kept_goes_with_its_account(gateway: Gateway, person: Pers
 async def test_answers_of_an_account_are_bounded_and_expire(database_url: str) -> None:
     engine = create_engine(database_url)
     answers, embedder = ResponseEmbeddingRepository(engine), WordLlamaEmbedder.load()
-    user = await make_user(engine)
-    assert await answers.prepare()
+    user = await create_account(engine)
+    assert await answers.ensure_table()
     vectors = embedder.embed([f"question {at}" for at in range(5)])
     for at, vector in enumerate(vectors):
-        await answers.keep(user, b"s", f"question {at}", vector, b"{}", ttl_seconds=60, most=3)
-    found = await answers.nearest(user, b"s", vectors[4], limit=9, at_least=0.0)
+        await answers.store(user, b"s", f"question {at}", vector, b"{}", ttl_seconds=60, max_entries=3)
+    found = await answers.find_similar(user, b"s", vectors[4], limit=9, min_similarity=0.0)
     assert {near.question for near in found} == {"question 2", "question 3", "question 4"}
     assert found[0].similarity == pytest.approx(1.0, abs=1e-3)
-    assert await answers.nearest(user, b"other scope", vectors[4], limit=9, at_least=0.0) == []
-    await answers.keep(user, b"s", "question 4", vectors[4], b"{}", ttl_seconds=-1, most=3)
-    found = await answers.nearest(user, b"s", vectors[4], limit=9, at_least=0.0)
+    assert await answers.find_similar(user, b"other scope", vectors[4], limit=9, min_similarity=0.0) == []
+    await answers.store(user, b"s", "question 4", vectors[4], b"{}", ttl_seconds=-1, max_entries=3)
+    found = await answers.find_similar(user, b"s", vectors[4], limit=9, min_similarity=0.0)
     assert {near.question for near in found} == {"question 2", "question 3"}
-    await answers.keep(UUID(int=9), b"s", "nobody's", vectors[0], b"{}", ttl_seconds=60, most=3)
+    await answers.store(UUID(int=9), b"s", "nobody's", vectors[0], b"{}", ttl_seconds=60, max_entries=3)
     await engine.dispose()
 
 
@@ -171,29 +171,29 @@ async def test_without_the_extension_turns_are_answered_and_the_log_tells_once(
     worker_id: str,
 ) -> None:
     name = f"gateway_no_vector_{worker_id}"
-    execute(f'DROP DATABASE IF EXISTS "{name}"')
-    execute(f'CREATE DATABASE "{name}"')
-    engine = create_engine(url_of(name))
+    execute_on_server(f'DROP DATABASE IF EXISTS "{name}"')
+    execute_on_server(f'CREATE DATABASE "{name}"')
+    engine = create_engine(database_url_for(name))
     async with engine.begin() as db:
         # Whoever may not create it is as badly off as whoever does not have it.
         await db.execute(text("CREATE ROLE gateway_poor LOGIN"))
         await db.execute(text(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC'))
         await db.execute(text(f'GRANT CONNECT ON DATABASE "{name}" TO gateway_poor'))
     await engine.dispose()
-    poor = create_engine(url_of(name).replace("postgres@", "gateway_poor@"))
+    poor = create_engine(database_url_for(name).replace("postgres@", "gateway_poor@"))
     embedder = WordLlamaEmbedder.load()
-    semantic = SemanticAnswers(
+    semantic = SemanticCache(
         ResponseEmbeddingRepository(poor),
         embedder,
-        SameQuestion.load(embedder.token_vectors),
-        SemanticCache(enabled=True),
+        QuestionMatcher.load(embedder.token_vectors),
+        SemanticCacheConfig(enabled=True),
     )
     try:
         with capture_logs() as logs:
-            assert not await semantic.open()
-            assert not await semantic.open()
+            assert not await semantic.ensure_available()
+            assert not await semantic.ensure_available()
     finally:
         await poor.dispose()
-        execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-        execute("DROP ROLE gateway_poor")
+        execute_on_server(f'DROP DATABASE "{name}" WITH (FORCE)')
+        execute_on_server("DROP ROLE gateway_poor")
     assert [entry["event"] for entry in logs] == ["semantic_cache_unavailable"]

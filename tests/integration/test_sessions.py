@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.account_app import PASSWORD, AccountApp, Person, account_app, code_of
+from tests.support.accounts import PASSWORD, AccountApp, SignedInAccount, account_app, status_and_code
 
 SESSIONS = "/api/user/sessions"
 ME = "/api/user/me"
@@ -31,7 +31,7 @@ def bearer(tokens: dict[str, str]) -> dict[str, str]:
     return {"authorization": f"Bearer {tokens['access_token']}"}
 
 
-async def login_with(app: AccountApp, person: Person, user_agent: str) -> dict[str, str]:
+async def login_with(app: AccountApp, person: SignedInAccount, user_agent: str) -> dict[str, str]:
     body = {"email": person.email, "password": PASSWORD}
     answer = await app.client.post("/api/auth/login", json=body, headers={"user-agent": user_agent})
     return answer.json()
@@ -41,14 +41,14 @@ async def refresh(app: AccountApp, tokens: dict[str, str]):
     return await app.client.post("/api/auth/refresh", json={"refresh_token": tokens["refresh_token"]})
 
 
-async def listed(person: Person) -> list[dict[str, object]]:
-    answer = await person.call("GET", SESSIONS)
+async def listed(person: SignedInAccount) -> list[dict[str, object]]:
+    answer = await person.request("GET", SESSIONS)
     assert answer.status_code == 200, answer.text
     return answer.json()["items"]
 
 
 async def test_a_person_sees_where_they_are_signed_in(app: AccountApp) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     await login_with(app, person, "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
     newest, oldest = await listed(person)
     fields = {"id", "device", "user_agent", "address", "created_at", "last_used_at", "current"}
@@ -60,7 +60,7 @@ async def test_a_person_sees_where_they_are_signed_in(app: AccountApp) -> None:
 
 
 async def test_a_session_keeps_its_id_and_age_and_tells_its_last_use(app: AccountApp) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     [before] = await listed(person)
     person.tokens = (await refresh(app, person.tokens)).json()
     [after] = await listed(person)
@@ -69,7 +69,7 @@ async def test_a_session_keeps_its_id_and_age_and_tells_its_last_use(app: Accoun
 
 
 async def test_use_is_noted_off_the_requests_path_once_a_minute(app: AccountApp, other: AccountApp) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     await app.sql(
         "UPDATE refresh_tokens SET last_used_at = now() - interval '1 hour'"
         " WHERE user_id = CAST(:id AS uuid)",
@@ -85,65 +85,68 @@ async def test_use_is_noted_off_the_requests_path_once_a_minute(app: AccountApp,
 
 
 async def test_one_session_is_ended_and_the_others_stay(app: AccountApp, other: AccountApp) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     second = await app.login(person.email)
     assert (await other.client.get(ME, headers=bearer(second))).status_code == 200
     ended = next(session["id"] for session in await listed(person) if not session["current"])
-    assert (await person.call("DELETE", f"{SESSIONS}/{ended}")).status_code == 204
-    assert code_of(await other.client.get(ME, headers=bearer(second))) == (401, "token_invalid")
-    assert code_of(await refresh(other, second)) == (401, "token_invalid")
+    assert (await person.request("DELETE", f"{SESSIONS}/{ended}")).status_code == 204
+    assert status_and_code(await other.client.get(ME, headers=bearer(second))) == (401, "token_invalid")
+    assert status_and_code(await refresh(other, second)) == (401, "token_invalid")
     assert [session["current"] for session in await listed(person)] == [True]
-    assert code_of(await person.call("DELETE", f"{SESSIONS}/{ended}")) == (404, "not_found")
+    assert status_and_code(await person.request("DELETE", f"{SESSIONS}/{ended}")) == (404, "not_found")
 
 
 async def test_a_person_may_end_the_session_they_are_in(app: AccountApp) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     [session] = await listed(person)
-    assert (await person.call("DELETE", f"{SESSIONS}/{session['id']}")).status_code == 204
-    assert code_of(await person.call("GET", ME)) == (401, "token_invalid")
+    assert (await person.request("DELETE", f"{SESSIONS}/{session['id']}")).status_code == 204
+    assert status_and_code(await person.request("GET", ME)) == (401, "token_invalid")
 
 
 async def test_logging_out_everywhere_leaves_no_token_on_any_worker(
     app: AccountApp, other: AccountApp
 ) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     tokens = [person.tokens, *[await app.login(person.email) for _ in range(3)]]
-    service = {"x-api-key": (await person.new_key())["secret"]}
+    service = {"x-api-key": (await person.create_api_key())["secret"]}
     for pair in tokens:
         assert (await other.client.get(ME, headers=bearer(pair))).status_code == 200
-    assert (await person.call("DELETE", SESSIONS)).status_code == 204
+    assert (await person.request("DELETE", SESSIONS)).status_code == 204
     for pair in tokens:
         for worker in (app, other):
-            assert code_of(await worker.client.get(ME, headers=bearer(pair))) == (401, "token_invalid")
-            assert code_of(await refresh(worker, pair)) == (401, "token_invalid")
+            assert status_and_code(await worker.client.get(ME, headers=bearer(pair))) == (
+                401,
+                "token_invalid",
+            )
+            assert status_and_code(await refresh(worker, pair)) == (401, "token_invalid")
     assert (await app.client.get("/v1/probe", headers=service)).status_code == 200
     person.tokens = await app.login(person.email)
     assert len(await listed(person)) == 1
 
 
 async def test_sessions_of_others_are_neither_seen_nor_ended(app: AccountApp) -> None:
-    owner, stranger = await app.person(), await app.person()
+    owner, stranger = await app.sign_up(), await app.sign_up()
     [session] = await listed(owner)
     assert session not in await listed(stranger)
     for wanted in (session["id"], str(uuid4()), "7", "x" * 5000, "%00"):
-        assert code_of(await stranger.call("DELETE", f"{SESSIONS}/{wanted}")) == (404, "not_found")
-    assert (await stranger.call("DELETE", SESSIONS)).status_code == 204
-    assert (await owner.call("GET", ME)).status_code == 200
+        assert status_and_code(await stranger.request("DELETE", f"{SESSIONS}/{wanted}")) == (404, "not_found")
+    assert (await stranger.request("DELETE", SESSIONS)).status_code == 204
+    assert (await owner.request("GET", ME)).status_code == 200
 
 
 async def test_a_key_has_no_sessions(app: AccountApp) -> None:
-    person = await app.person()
-    service = {"x-api-key": (await person.new_key())["secret"]}
+    person = await app.sign_up()
+    service = {"x-api-key": (await person.create_api_key())["secret"]}
     for method in ("GET", "DELETE"):
         answer = await app.client.request(method, SESSIONS, headers=service)
-        assert code_of(answer) == (403, "forbidden")
+        assert status_and_code(answer) == (403, "forbidden")
 
 
 @pytest.mark.parametrize("thief_first", [True, False])
 async def test_a_spent_token_used_again_ends_both_sessions_on_both_workers_at_once(
     app: AccountApp, other: AccountApp, thief_first: bool
 ) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     stolen = person.tokens
     first, second = (other, app) if thief_first else (app, other)
     successor = (await refresh(first, stolen)).json()
@@ -151,14 +154,17 @@ async def test_a_spent_token_used_again_ends_both_sessions_on_both_workers_at_on
     for worker in (app, other):  # both have them in their caches
         for pair in (stolen, successor, latest):
             assert (await worker.client.get(ME, headers=bearer(pair))).status_code == 200
-    assert code_of(await refresh(second, stolen)) == (401, "token_reused")
+    assert status_and_code(await refresh(second, stolen)) == (401, "token_reused")
     for worker in (app, other):
         for pair in (stolen, successor, latest):
-            assert code_of(await worker.client.get(ME, headers=bearer(pair))) == (401, "token_invalid")
+            assert status_and_code(await worker.client.get(ME, headers=bearer(pair))) == (
+                401,
+                "token_invalid",
+            )
         assert (await refresh(worker, latest)).status_code == 401
 
 
 async def test_two_workers_give_two_tabs_one_successor(app: AccountApp, other: AccountApp) -> None:
-    person = await app.person()
+    person = await app.sign_up()
     here, there = await refresh(app, person.tokens), await refresh(other, person.tokens)
     assert here.json()["refresh_token"] == there.json()["refresh_token"]

@@ -15,10 +15,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.gateway_server import Gateway, running_gateway
+from tests.support.gateway import Gateway, running_gateway
 from tests.support.paths import PROJECT
-from tests.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Tool
-from tests.upstreams.otlp_server import OtlpCollector, SentSpan
+from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Tool
+from tests.support.upstreams.otlp_server import OtlpCollector, SentSpan
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 PROMPT = "an umbrella for the marmalade festival"

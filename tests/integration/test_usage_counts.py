@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from tests.gateway_server import Gateway, promote, running_gateway
-from tests.storage import rows
-from tests.upstreams.openai_server import OpenAIUpstream, Refusal
+from tests.support.database import fetch_rows
+from tests.support.gateway import Gateway, running_gateway, set_role
+from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal
 
 STATS = "/api/admin/stats"
 
@@ -49,7 +49,7 @@ async def gateway(
 
 async def test_ten_turns_with_one_request_id_are_ten_requests(gateway: Gateway) -> None:
     person = await gateway.sign_up()
-    headers = {"x-api-key": await gateway.new_key(person), "x-request-id": f"same-{uuid.uuid4()}"}
+    headers = {"x-api-key": await gateway.create_api_key(person), "x-request-id": f"same-{uuid.uuid4()}"}
     body = {"model": "up", "messages": [{"role": "user", "content": "Hi"}]}
     for _ in range(10):
         answer = await gateway.http.post("/v1/chat/completions", json=body, headers=headers)
@@ -62,7 +62,7 @@ async def test_a_title_that_failed_is_neither_a_request_nor_an_error(
     gateway: Gateway, light: OpenAIUpstream
 ) -> None:
     person, admin = await gateway.sign_up(), await gateway.sign_up()
-    await promote(gateway, admin)
+    await set_role(gateway, admin)
 
     async def counted() -> dict[str, Any]:
         stats = (await gateway.http.get(STATS, headers=admin.headers)).json()
@@ -72,13 +72,13 @@ async def test_a_title_that_failed_is_neither_a_request_nor_an_error(
     asked = {"message": "Tell me about the tides, please.", "model": "up"}
     answer = await gateway.http.post("/api/chat", json=asked, headers=person.headers)
     assert answer.status_code == 200
-    await gateway.container.chat.titles.idle()
+    await gateway.container.chat.titles.wait_idle()
     assert light.calls
     after = await counted()
     assert (after["requests"], after["errors"]) == (before["requests"] + 1, before["errors"])
     usage = (await gateway.http.get("/api/user/me/usage", headers=person.headers)).json()
     assert usage["day"]["requests"] == 1
-    steps = await rows(
+    steps = await fetch_rows(
         gateway.container.engine, "SELECT step FROM usage_records WHERE user_id = :u", u=uuid.UUID(person.id)
     )
     assert {row["step"] for row in steps} == {None, "title"}
@@ -107,7 +107,7 @@ async def test_a_dropped_month_leaves_no_sums(gateway: Gateway) -> None:
         await db.execute(
             text("INSERT INTO usage_days (day, user_id, slots) VALUES ('2024-01-15', :u, 1)"), row
         )
-    await rows(engine, "SELECT drop_usage_month('2024-01-31')::text")
+    await fetch_rows(engine, "SELECT drop_usage_month('2024-01-31')::text")
     for table, column in (("usage_records", "created_at"), ("usage_slots", "slot"), ("usage_days", "day")):
-        left = await rows(engine, f"SELECT 1 FROM {table} WHERE {column} < '2024-02-01'")
+        left = await fetch_rows(engine, f"SELECT 1 FROM {table} WHERE {column} < '2024-02-01'")
         assert left == [], table

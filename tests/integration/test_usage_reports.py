@@ -18,7 +18,7 @@ from sqlalchemy import insert, text
 
 from gateway.core.ids import new_id
 from gateway.models.usage_record import UsageRecord
-from tests.gateway_server import PASSWORD, Gateway, Person, running_gateway
+from tests.support.gateway import PASSWORD, Account, Gateway, running_gateway
 
 CONFIG: dict[str, object] = {
     "providers": {"mock": {"type": "mock"}},
@@ -92,7 +92,7 @@ class Tally:
 PRICES = {"small": ("1", "2"), "dear": ("33.3", "77.7"), "=cmd|' /C calc'!A0": ("0", "0")}
 
 
-async def chat(world: World, who: Person, model: str, *tallies: Tally, said: str = "Good morning") -> None:
+async def chat(world: World, who: Account, model: str, *tallies: Tally, said: str = "Good morning") -> None:
     answer = await world.gateway.http.post(
         "/api/chat", json={"message": said, "model": model}, headers=who.headers
     )
@@ -118,7 +118,7 @@ async def complete(world: World, key: str, model: str, *tallies: Tally) -> None:
 async def test_a_scripted_day_agrees_with_a_count_by_hand(world: World) -> None:
     everyone, ann_all, ann_key, ann_seat, ben_all, on_small, on_dear = (Tally() for _ in range(7))
     ann, ben = await world.gateway.sign_up(), await world.gateway.sign_up()
-    key = await world.gateway.new_key(ann, name="books")
+    key = await world.gateway.create_api_key(ann, name="books")
     for said in ("Hello", "And what then?", "Thank you, that is all for today"):
         await chat(world, ann, "small", everyone, ann_all, ann_seat, on_small, said=said)
     await chat(world, ann, "dear", everyone, ann_all, ann_seat, on_dear)
@@ -198,7 +198,7 @@ async def test_a_scripted_day_agrees_with_a_count_by_hand(world: World) -> None:
     await check_the_books(world, ann, everyone, ann_all)
 
 
-async def check_the_books(world: World, ann: Person, everyone: Tally, ann_all: Tally) -> None:
+async def check_the_books(world: World, ann: Account, everyone: Tally, ann_all: Tally) -> None:
     """The same sums as JSON and as CSV, by day and as single rows."""
     sums = (await world.get("/api/admin/usage"))["items"]
     assert sum(one["total_tokens"] for one in sums) == everyone.prompt + everyone.completion
@@ -316,7 +316,7 @@ async def test_csv_comes_in_pages_and_holds_every_row_once(world: World) -> None
         ],
     )
     export = world.gateway.container.usage_csv
-    export._page = 5
+    export._page_size = 5
     for detail in ("sums", "rows"):
         answer = await world.gateway.http.get(
             "/api/admin/usage", params={"format": "csv", "detail": detail}, headers=world.admin

@@ -16,11 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.core.database import create_engine, create_session_factory
 from gateway.core.ids import new_id
-from gateway.domain.reports import Range, SlowCall, Stats
+from gateway.domain.usage.reports import DateRange, SlowCall, UsageStats
 from gateway.models.usage_record import UsageRecord
 from gateway.repositories.unit_of_work import UnitOfWork
-from gateway.services.rollup import RollUp
-from tests.storage import make_user
+from gateway.services.usage.rollup import RollupJob
+from tests.support.database import create_account
 
 # In it New York's clocks change.
 FIRST = datetime(2026, 3, 6, 7, 13, tzinfo=UTC)
@@ -34,7 +34,7 @@ class Books:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._uow = partial(UnitOfWork, create_session_factory(engine))
-        self.roll_up = RollUp(self._uow)
+        self.roll_up = RollupJob(self._uow)
 
     async def write(self, *rows: dict[str, Any]) -> None:
         plain = {"kind": "chat", "model": "m", "provider": "p", "prompt_tokens": 1, "completion_tokens": 2}
@@ -48,19 +48,19 @@ class Books:
             found = await connection.execute(text(statement))
             return list(found.all()) if found.returns_rows else []
 
-    async def stats(self, start: datetime, end: datetime, tz: str = "UTC") -> Stats:
+    async def stats(self, start: datetime, end: datetime, tz: str = "UTC") -> UsageStats:
         async with self._uow() as uow:
-            await uow.stats.begin()
-            return await uow.stats.of_everyone(Range(start, end, tz))
+            await uow.usage_stats.open_snapshot()
+            return await uow.usage_stats.get_stats(DateRange(start, end, tz))
 
     async def slowest(self, start: datetime, end: datetime) -> list[SlowCall]:
         async with self._uow() as uow:
-            await uow.stats.begin()
-            return await uow.stats.slowest(Range(start, end, "UTC"), 20)
+            await uow.usage_stats.open_snapshot()
+            return await uow.usage_stats.list_slowest_calls(DateRange(start, end, "UTC"), 20)
 
     async def forget(self, user_id: UUID) -> None:
         async with self._uow() as uow:
-            await uow.usage.forget(user_id, salt="pepper")
+            await uow.usage.anonymize_account(user_id, salt="pepper")
             await uow.users.delete(user_id)
 
     async def rolled(self) -> None:
@@ -100,7 +100,7 @@ async def days_of_trade(books: Books, people: list[UUID]) -> None:
 
 
 async def test_sums_are_the_same_before_and_after_adding_up(books: Books) -> None:
-    people = [await make_user(books._engine) for _ in range(5)]
+    people = [await create_account(books._engine) for _ in range(5)]
     await days_of_trade(books, people)
     ranges = [
         (FIRST - timedelta(days=1), AFTER),
@@ -116,7 +116,7 @@ async def test_sums_are_the_same_before_and_after_adding_up(books: Books) -> Non
     assert [await books.stats(*one) for one in asked] == from_ledger
     whole = from_ledger[0]
     assert whole.total.requests == 600
-    assert sum(day.sums.requests for day in whole.by_day) == 600
+    assert sum(day.totals.requests for day in whole.by_day) == 600
     assert sum(day.errors for day in whole.by_day) == whole.errors > 0
     assert whole.active_users == 5
     # And it is the sums that are read, not the rows.
@@ -149,7 +149,7 @@ async def test_a_row_that_comes_late_is_in_the_sums_at_once_and_after_the_next_r
 
 
 async def test_adding_up_again_changes_nothing(books: Books) -> None:
-    await days_of_trade(books, [await make_user(books._engine)])
+    await days_of_trade(books, [await create_account(books._engine)])
     await books.rolled()
     before = await books.sql("SELECT * FROM usage_slots ORDER BY slot, model, provider, kind")
     await books.sql("INSERT INTO usage_late (slot) SELECT DISTINCT slot FROM usage_slots")
@@ -174,7 +174,7 @@ async def test_a_request_id_that_is_used_again_later_is_another_request(books: B
 
 
 async def test_who_left_is_gone_from_the_days_and_no_sum_changes(books: Books) -> None:
-    gone, here = await make_user(books._engine), await make_user(books._engine)
+    gone, here = await create_account(books._engine), await create_account(books._engine)
     await books.write(*({"created_at": FIRST, "user_id": who} for who in (gone, here)))
     await books.rolled()
     before = await books.stats(FIRST, AFTER)
@@ -188,14 +188,14 @@ async def test_who_left_is_gone_from_the_days_and_no_sum_changes(books: Books) -
 async def test_two_workers_do_not_add_up_at_once(books: Books) -> None:
     await books.write({"created_at": FIRST})
     async with books._uow() as uow:
-        assert await uow.usage_rollup.step(AFTER, timedelta(hours=12))
-        assert not await books.roll_up.step(AFTER)
+        assert await uow.usage_rollup.roll_up_next(AFTER, timedelta(hours=12))
+        assert not await books.roll_up.roll_up_next(AFTER)
     await books.rolled()
     assert len(await books.sql("SELECT 1 FROM usage_slots")) == 1
 
 
 async def test_the_slowest_calls_are_found_wherever_they_are(books: Books) -> None:
-    person = await make_user(books._engine)
+    person = await create_account(books._engine)
     await days_of_trade(books, [person])
     half_past = (FIRST + timedelta(days=1), FIRST + timedelta(days=7, minutes=11))
     before = [await books.slowest(FIRST, AFTER), await books.slowest(*half_past)]

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.cache.client import DEADLINE_SECONDS, ValkeyClient, ValkeyUnavailable
-from tests.tcp_proxy import TcpProxy, tcp_proxy
+from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 
 
 @pytest.fixture
@@ -70,14 +70,14 @@ async def test_a_command_that_valkey_refuses_is_unavailable_and_does_not_open_th
         with pytest.raises(ValkeyUnavailable):
             await valkey.execute(*command)
     assert valkey.available
-    assert await valkey.state() == "up"
+    assert await valkey.check_state() == "up"
 
 
 async def test_a_hanging_valkey_costs_the_deadline_once_and_heals(
     proxy: TcpProxy, valkey: ValkeyClient
 ) -> None:
     await valkey.execute("SET", name(), b"1", "EX", 60)
-    proxy.hold_answers()
+    proxy.hold_responses()
     began = time.monotonic()
     with pytest.raises(ValkeyUnavailable):
         await valkey.execute("GET", name())
@@ -108,7 +108,7 @@ async def test_a_stall_of_this_process_is_no_outage_of_valkey(redis_url: str) ->
 async def test_connecting_to_a_hanging_valkey_is_within_the_same_deadline(
     proxy: TcpProxy, valkey: ValkeyClient
 ) -> None:
-    proxy.hold_answers()
+    proxy.hold_responses()
     async with asyncio.timeout(30):
         with pytest.raises(ValkeyUnavailable):
             await valkey.execute("GET", name())
@@ -142,7 +142,7 @@ async def test_a_cancelled_command_leaves_no_reply_for_the_next_caller(
         return asyncio.create_task(client.execute("GET", key))
 
     for _ in range(5):
-        proxy.hold_answers()
+        proxy.hold_responses()
         proxy.held.clear()
         tasks = [read(key) for key in keys[:4]]
         await proxy.held.wait()
@@ -162,7 +162,7 @@ async def test_a_late_reply_is_not_taken_for_that_of_the_next_command(
 ) -> None:
     first, second = name(), name()
     await valkey.execute("MSET", first, b"first", second, b"second")
-    proxy.hold_answers()
+    proxy.hold_responses()
     with pytest.raises(ValkeyUnavailable):
         await valkey.execute("GET", first)
     proxy.flow()
@@ -173,13 +173,13 @@ async def test_a_late_reply_is_not_taken_for_that_of_the_next_command(
 async def test_a_listener_notices_a_connection_that_was_lost_without_a_word(
     proxy: TcpProxy, valkey: ValkeyClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.cache.client._QUIET_SECONDS", 0.05)
-    monkeypatch.setattr("gateway.cache.client._ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("gateway.cache.client._PING_AFTER_SECONDS", 0.05)
+    monkeypatch.setattr("gateway.cache.client._PONG_TIMEOUT_SECONDS", 0.2)
     channel = name()
     heard: list[bytes] = []
 
     async def listen() -> None:
-        async for message in valkey.listen(channel):
+        async for message in valkey.subscribe_once(channel):
             heard.append(message)  # noqa: PERF401 - what came before the end counts
 
     listening = asyncio.create_task(listen())

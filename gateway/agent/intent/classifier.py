@@ -8,20 +8,20 @@ from importlib.resources import as_file, files
 import numpy as np
 import numpy.typing as npt
 
-from gateway.agent.intent.features import NAMES, Features, extract
-from gateway.agent.intent.own import OwnIntents
+from gateway.agent.intent.custom import CustomIntents
+from gateway.agent.intent.features import FEATURE_NAMES, Features, extract
 from gateway.domain.config.intent import IntentConfig
 from gateway.domain.intent import INTENTS, Intent
-from gateway.providers.embedding.wordllama import DIMENSIONS, WordLlamaEmbedder
+from gateway.providers.local.wordllama import DIMENSIONS, WordLlamaEmbedder
 
 Array = npt.NDArray[np.float32]
 
 LABELS = tuple(label for label in INTENTS if label != "unsafe")
-INPUTS = len(NAMES) + DIMENSIONS
+INPUT_COUNT = len(FEATURE_NAMES) + DIMENSIONS
 COEFFICIENTS = "coefficients.npz"
 
-UNSAFE_FROM = 0.7
-_NEEDS_FROM = 0.4
+UNSAFE_THRESHOLD = 0.7
+_NEEDS_THRESHOLD = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,12 @@ class Heads:
 
     def __post_init__(self) -> None:
         shapes = [self.labels.shape, self.unsafe.shape, self.everyday.shape, self.exam.shape]
-        if shapes != [(len(LABELS), INPUTS + 1), (INPUTS + 1,), (INPUTS + 1,), (INPUTS + 1,)]:
+        if shapes != [
+            (len(LABELS), INPUT_COUNT + 1),
+            (INPUT_COUNT + 1,),
+            (INPUT_COUNT + 1,),
+            (INPUT_COUNT + 1,),
+        ]:
             raise ValueError("The intent coefficients do not fit this code; run bench/quality/fit_intent.py.")
 
 
@@ -50,8 +55,8 @@ class IntentClassifier:
         self._everyday = np.vstack([heads.labels, heads.unsafe, heads.everyday])
         self._exam = np.vstack([heads.labels, heads.unsafe, heads.exam])
         self._embedder = embedder
-        self._own = OwnIntents(config.exemplars, embedder) if config and config.exemplars else None
-        self._likeness = config.likeness if config else 1.0
+        self._custom = CustomIntents(config.exemplars, embedder) if config and config.exemplars else None
+        self._min_similarity = config.likeness if config else 1.0
 
     @classmethod
     def load(
@@ -67,43 +72,45 @@ class IntentClassifier:
 
     def classify(self, text: str) -> Intent:
         """Judge `text`; of a long one its beginning and end."""
-        found = extract(text)
-        inputs = np.empty(INPUTS + 1, dtype=np.float32)
-        inputs[: len(NAMES)] = found.surface
-        inputs[len(NAMES) : INPUTS] = self._embedder.embed([found.stem])[0]
-        inputs[INPUTS] = 1.0
-        outputs = (self._exam if found.exam else self._everyday) @ inputs
-        return self._as_own(_intent(outputs, found), inputs[len(NAMES) : INPUTS])
+        features = extract(text)
+        inputs = np.empty(INPUT_COUNT + 1, dtype=np.float32)
+        inputs[: len(FEATURE_NAMES)] = features.surface
+        inputs[len(FEATURE_NAMES) : INPUT_COUNT] = self._embedder.embed([features.stem])[0]
+        inputs[INPUT_COUNT] = 1.0
+        outputs = (self._exam if features.is_multiple_choice else self._everyday) @ inputs
+        return self._apply_custom(_build_intent(outputs, features), inputs[len(FEATURE_NAMES) : INPUT_COUNT])
 
-    def _as_own(self, judged: Intent, vector: Array) -> Intent:
+    def _apply_custom(self, classified: Intent, vector: Array) -> Intent:
         """The same, with an own intent's name where the text is alike; what looks unsafe stays so."""
-        if self._own is None or judged.label == "unsafe":
-            return judged
-        name, likeness = self._own.nearest(vector)
-        if likeness < self._likeness:
-            return judged
-        return replace(judged, label=name, confidence=round(min(likeness, 1.0), 4), judged_by="exemplars")
+        if self._custom is None or classified.label == "unsafe":
+            return classified
+        name, similarity = self._custom.nearest(vector)
+        if similarity < self._min_similarity:
+            return classified
+        return replace(
+            classified, label=name, confidence=round(min(similarity, 1.0), 4), classified_by="exemplars"
+        )
 
 
-def _intent(outputs: Array, found: Features) -> Intent:
-    chances = softmax(outputs[: len(LABELS)])
-    by_label = dict(zip(LABELS, chances.tolist(), strict=True))
+def _build_intent(outputs: Array, features: Features) -> Intent:
+    probabilities = softmax(outputs[: len(LABELS)])
+    by_label = dict(zip(LABELS, probabilities.tolist(), strict=True))
     label = max(by_label, key=by_label.__getitem__)
     confidence = by_label[label]
     unsafe = float(1.0 / (1.0 + np.exp(-np.clip(outputs[-2], -30, 30))))
-    if unsafe >= UNSAFE_FROM:
+    if unsafe >= UNSAFE_THRESHOLD:
         label, confidence = "unsafe", unsafe
     return Intent(
         label=label,
         complexity=round(float(np.clip(outputs[-1], 0.0, 1.0)), 4),
-        needs_tools=found.has_sum or max(by_label["math"], by_label["search"]) >= _NEEDS_FROM,
-        needs_code=found.code_marks >= 2 or by_label["code"] >= _NEEDS_FROM,
-        needs_fresh=by_label["search"] >= _NEEDS_FROM,
+        needs_tools=features.has_arithmetic or max(by_label["math"], by_label["search"]) >= _NEEDS_THRESHOLD,
+        needs_code=features.code_mark_count >= 2 or by_label["code"] >= _NEEDS_THRESHOLD,
+        needs_fresh=by_label["search"] >= _NEEDS_THRESHOLD,
         confidence=round(confidence, 4),
     )
 
 
 def softmax(scores: Array) -> Array:
     shifted: Array = np.exp(scores - scores.max())
-    chances: Array = shifted / shifted.sum()
-    return chances
+    probabilities: Array = shifted / shifted.sum()
+    return probabilities

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gateway.agent.intent.words import ENGLISH, GROUPS, KOREAN
+from gateway.agent.intent.lexicon import ENGLISH, GROUPS, KOREAN
 
 _HEAD_CHARACTERS = 1200
 _TAIL_CHARACTERS = 600
-_LONGEST = 20_000  # beyond this a text is simply long
+_MAX_LENGTH = 20_000  # beyond this a text is simply long
 
 _WORD = re.compile(r"[a-z][a-z'\-]*")
 _OPTION_A = re.compile(r"\n[ \t]{0,8}\(?A[.):]")
@@ -27,7 +27,7 @@ _CODE_MARK = re.compile(
 _HANGUL = re.compile(r"[가-힣ㄱ-ㅣ]")
 _UPPER = re.compile(r"[A-Z]")
 
-NAMES = (
+FEATURE_NAMES = (
     "characters",
     "stem_characters",
     "option_characters",
@@ -56,12 +56,12 @@ class Features:
 
     stem: str
     surface: npt.NDArray[np.float64]
-    exam: bool
-    code_marks: int
-    has_sum: bool
+    is_multiple_choice: bool
+    code_mark_count: int
+    has_arithmetic: bool
 
 
-def clip(text: str) -> str:
+def excerpt(text: str) -> str:
     """Beginning and end of a long text: what is asked stands in one of the two."""
     if len(text) <= _HEAD_CHARACTERS + _TAIL_CHARACTERS:
         return text
@@ -69,42 +69,42 @@ def clip(text: str) -> str:
 
 
 def extract(text: str) -> Features:
-    full_length = min(len(text), _LONGEST)
-    text = clip(text)
+    full_length = min(len(text), _MAX_LENGTH)
+    text = excerpt(text)
     options_at = _OPTION_A.search(text)
-    exam = options_at is not None and _OPTION_B.search(text, options_at.end()) is not None
-    stem = text[: options_at.start()] if exam and options_at else text
+    is_multiple_choice = options_at is not None and _OPTION_B.search(text, options_at.end()) is not None
+    stem = text[: options_at.start()] if is_multiple_choice and options_at else text
     length = max(1, len(text))
     words = _WORD.findall(text.lower())
     count = max(1, len(words))
     groups = _count_groups(words, text)
     digits = len(_DIGIT.findall(text))
-    code_marks = len(_CODE_MARK.findall(text))
-    has_sum = _SUM.search(text) is not None
+    code_mark_count = len(_CODE_MARK.findall(text))
+    has_arithmetic = _SUM.search(text) is not None
     surface = np.array(
         [
             math.log1p(full_length),
-            math.log1p(len(stem) if exam else full_length),
+            math.log1p(len(stem) if is_multiple_choice else full_length),
             math.log1p(len(text) - len(stem)),
-            float(exam),
+            float(is_multiple_choice),
             math.log1p(len(set(words))),
             min(sum(map(len, words)) / count, 12.0),
             math.log1p(digits),
             10 * digits / length,
             10 * len(_OPERATOR.findall(text)) / length,
-            float(has_sum),
+            float(has_arithmetic),
             math.log1p(text.count("\n")),
             float("?" in stem),
             float("!" in stem),
             float("_" in stem),
             10 * len(_UPPER.findall(text)) / length,
             5 * text.count(",") / count,
-            math.log1p(code_marks),
+            math.log1p(code_mark_count),
             len(_HANGUL.findall(text)) / length,
             *(math.log1p(n) for n in groups.values()),
         ]
     )
-    return Features(stem, surface, exam, code_marks, has_sum)
+    return Features(stem, surface, is_multiple_choice, code_mark_count, has_arithmetic)
 
 
 def _count_groups(words: list[str], text: str) -> dict[str, int]:

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from langgraph.runtime import Runtime
 
 from gateway.agent.context import AgentContext
-from gateway.agent.guarding.checks import note_input
-from gateway.agent.recovery.outcome import reported
+from gateway.agent.guards.input import record_input_verdicts
+from gateway.agent.routing.failures import failure_to_report
 from gateway.agent.state import AgentState, Route
 from gateway.core.exceptions import GatewayError
-from gateway.domain.breaker import BreakerState
+from gateway.domain.circuit_breaker import BreakerState
 from gateway.domain.events import (
     Answer,
     MessageStatus,
@@ -20,9 +20,9 @@ from gateway.domain.events import (
     TextReplaced,
     TurnCompleted,
     TurnFailed,
-    cost_of,
+    total_cost,
 )
-from gateway.domain.usage import Usage
+from gateway.domain.money import Usage
 
 REFUSAL = "I can't answer this: {reason}"
 
@@ -33,12 +33,12 @@ async def format_answer(state: AgentState, runtime: Runtime[AgentContext]) -> Ag
     A blocked turn is an answer too: one that says why there is no other.
     """
     failure = _failure(state)
-    blocked = state["blocked"]
+    block_reason = state["blocked"]
     if runtime.context.input_check is not None:
-        note_input(runtime.context)
-    if blocked is not None:
-        state = {**state, "text": REFUSAL.format(reason=blocked)}
-        runtime.context.emit(TextReplaced(state["text"], blocked))
+        record_input_verdicts(runtime.context)
+    if block_reason is not None:
+        state = {**state, "text": REFUSAL.format(reason=block_reason)}
+        runtime.context.emit(TextReplaced(state["text"], block_reason))
     answer = _answer(state, runtime.context, "complete" if failure is None else "failed")
     if failure is None:
         runtime.context.emit(TurnCompleted(answer))
@@ -52,49 +52,49 @@ def _failure(state: AgentState) -> GatewayError | None:
     failure, failures = state["failure"], state["failures"]
     if failure is None or state["spoke"] or failure not in failures:
         return failure
-    return reported(failures)
+    return failure_to_report(failures)
 
 
 def _answer(state: AgentState, context: AgentContext, status: MessageStatus) -> Answer:
     turn = state["turn"]
-    attempts = tuple(context.attempts)
+    model_calls = tuple(context.model_calls)
     # A turn that never reached a model has no route.
     route = state.get("route") or Route(model="", provider="", alias=turn.model or "", reason="")
-    blocked = state["blocked"]
-    first = state.get("first_choice", route.model)
+    block_reason = state["blocked"]
+    preferred = state.get("first_choice", route.model)
     return Answer(
         request_id=turn.request_id,
         content=state["text"],
         status=status,
         model=route.model,
         provider=route.provider,
-        finish_reason="content_filter" if blocked is not None else state["finish_reason"],
+        finish_reason="content_filter" if block_reason is not None else state["finish_reason"],
         created_at=datetime.now(UTC),
-        usage=sum((a.usage for a in attempts), Usage()),
-        cost_usd=cost_of(attempts, state["tool_log"]),
+        usage=sum((a.usage for a in model_calls), Usage()),
+        cost_usd=total_cost(model_calls, state["tool_log"]),
         receipt=_receipt(state, route, context),
         reasoning=state["reasoning"],
         tool_calls=state["tool_calls"],
         # The fields repeat what was said, and a guard that withholds parts of an answer has not read them.
-        vendor=None if "block" in (context.guard.leak, context.guard.personal_data) else state["vendor"],
+        vendor=None if "block" in (context.guards.leak, context.guards.personal_data) else state["vendor"],
         logprobs=state["logprobs"],
-        fallback_from=first if route.model and first != route.model else None,
-        refused=blocked is None and state["refused"],
-        blocked_reason=blocked if state["blocked_at"] == "input" else None,
+        fallback_from=preferred if route.model and preferred != route.model else None,
+        refused=block_reason is None and state["refused"],
+        blocked_reason=block_reason if state["blocked_at"] == "input" else None,
     )
 
 
 def _receipt(state: AgentState, route: Route, context: AgentContext) -> Receipt:
-    found = state["intent"]
+    intent = state["intent"]
     return Receipt(
-        intent=found.label,
-        intent_score=round(found.confidence, 3),
-        intent_by=found.judged_by,
-        complexity=round(found.complexity, 3),
+        intent=intent.label,
+        intent_score=round(intent.confidence, 3),
+        intent_by=intent.classified_by,
+        complexity=round(intent.complexity, 3),
         alias=route.alias,
         model=route.model,
         reason=route.reason,
-        attempts=tuple(context.attempts),
+        attempts=tuple(context.model_calls),
         tools=state["tool_log"],
         guardrails=tuple(context.verdicts),
         nodes_ms={name: round(ms, 3) for name, ms in state["nodes_ms"].items()},
@@ -104,5 +104,5 @@ def _receipt(state: AgentState, route: Route, context: AgentContext) -> Receipt:
 
 def _breakers(state: AgentState, context: AgentContext) -> Mapping[str, BreakerState]:
     """Those that kept upstreams from being asked, and those that the calls left open."""
-    asked = ((attempt.model, attempt.provider) for attempt in context.attempts)
-    return {**state["breakers"], **context.parts.upstreams.states(asked)}
+    asked = ((attempt.model, attempt.provider) for attempt in context.model_calls)
+    return {**state["breakers"], **context.resources.upstreams.breaker_states(asked)}

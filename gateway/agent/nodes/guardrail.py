@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from langgraph.runtime import Runtime
 
+from gateway.agent.budget.cost_limit import affords_another_call
 from gateway.agent.context import AgentContext
-from gateway.agent.spending import may_call_again
 from gateway.agent.state import AgentState
 from gateway.domain.events import TextReplaced
 from gateway.domain.messages import Message
@@ -24,7 +24,7 @@ async def guardrail(state: AgentState, runtime: Runtime[AgentContext]) -> AgentS
     Of the call that was blocked nothing is in the state.
     """
     context = runtime.context
-    if not _may_try_again(state, context):
+    if not _may_regenerate(state, context):
         return AgentState(text="", reasoning="", logprobs=(), tool_calls=(), vendor=None)
     if state["spoke"]:
         context.emit(TextReplaced(state["text"], state["blocked"] or ""))
@@ -33,22 +33,22 @@ async def guardrail(state: AgentState, runtime: Runtime[AgentContext]) -> AgentS
         regenerated=state["regenerated"] + 1,
         # What was taken back is forgotten: another model may still answer in this one's place.
         spoke=bool(state["text"]),
-        messages=_warned(state["messages"]),
+        messages=_add_warning(state["messages"]),
     )
 
 
-def _may_try_again(state: AgentState, context: AgentContext) -> bool:
+def _may_regenerate(state: AgentState, context: AgentContext) -> bool:
     """A question cannot be asked better; an answer can be given anew where the reader forgets the first."""
-    catalog = context.parts.catalog
+    catalog = context.resources.catalog
     return (
         state["blocked_at"] == "output"
         and state["regenerated"] < catalog.guardrails.regenerate
-        and (state["turn"].retractable or not state["spoke"])
-        and may_call_again(catalog, context.attempts, state["tool_log"])
+        and (state["turn"].can_retract or not state["spoke"])
+        and affords_another_call(catalog, context.model_calls, state["tool_log"])
     )
 
 
-def _warned(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+def _add_warning(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """With the warning in the system prompt: not every vendor takes a second one further down."""
     if messages and messages[0].role == "system":
         return (replace(messages[0], content=f"{messages[0].text}\n\n{_WARNING}"), *messages[1:])

@@ -7,8 +7,13 @@ from time import perf_counter
 from langgraph.runtime import Runtime
 
 from gateway.agent.context import AgentContext
-from gateway.agent.guarding.checks import brings_results, note, screened, start_input_check
-from gateway.agent.intent.ask import ask_light, to_be_asked
+from gateway.agent.guards.input import (
+    guard_client_results,
+    has_client_results_to_check,
+    record_verdict,
+    start_input_check,
+)
+from gateway.agent.intent.llm_opinion import classify_with_llm, needs_llm
 from gateway.agent.state import AgentState
 from gateway.domain.intent import Intent
 from gateway.guardrails.base import Verdict
@@ -28,24 +33,24 @@ async def intent(state: AgentState, runtime: Runtime[AgentContext]) -> AgentStat
     question = last_question(state)
     start_input_check(context, question)
     started = perf_counter()
-    found = context.parts.classifier.classify(question)
-    if to_be_asked(context.parts.catalog.intent, state["turn"], found, question):
-        found = await ask_light(context, question, found)
-    update = AgentState(intent=found)
+    classified = context.resources.classifier.classify(question)
+    if needs_llm(context.resources.catalog.intent, state["turn"], classified, question):
+        classified = await classify_with_llm(context, question, classified)
+    update = AgentState(intent=classified)
     if (
-        found.label == "unsafe"
-        and context.guard.unsafe != "off"
-        and "unsafe" not in context.parts.guards.names
+        classified.label == "unsafe"
+        and context.guards.unsafe != "off"
+        and "unsafe" not in context.resources.guardrails.names
     ):
-        verdict = _unsafe_verdict(found, (perf_counter() - started) * 1000)
-        if note(context, verdict, "input", context.guard.unsafe):
+        verdict = _unsafe_verdict(classified, (perf_counter() - started) * 1000)
+        if record_verdict(context, verdict, "input", context.guards.unsafe):
             update["blocked"] = verdict.reason
-    if brings_results(context.guard, state["messages"]):
-        update["messages"] = await screened(context, state["messages"])
+    if has_client_results_to_check(context.guards, state["messages"]):
+        update["messages"] = await guard_client_results(context, state["messages"])
     return update
 
 
-def _unsafe_verdict(found: Intent, ms: float) -> Verdict:
-    flagged = found.confidence >= _UNSAFE_CONFIDENCE
+def _unsafe_verdict(classified: Intent, ms: float) -> Verdict:
+    flagged = classified.confidence >= _UNSAFE_CONFIDENCE
     reason = "The question asks for something that could do harm."
-    return Verdict("unsafe", flagged, found.confidence, reason, ms)
+    return Verdict("unsafe", flagged, classified.confidence, reason, ms)

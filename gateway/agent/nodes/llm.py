@@ -9,23 +9,29 @@ from time import perf_counter
 
 from langgraph.runtime import Runtime
 
-from gateway.agent.assembly import Assembly
+from gateway.agent.budget.cost_limit import enforce_cost_limit
+from gateway.agent.budget.stream_metering import limit_to_budget
+from gateway.agent.budget.turn_budget import CallReservation
 from gateway.agent.context import AgentContext
-from gateway.agent.edges import shrinks
-from gateway.agent.guarding.checks import Withheld, after_verdict
-from gateway.agent.guarding.screen import OutputScreen, screen_of
-from gateway.agent.metering import within_budget
-from gateway.agent.others import refuses_streams, streamed_where_others_could_answer
-from gateway.agent.patience import Watch, patience_of
-from gateway.agent.remembering.window import after_too_long, answer_room, make_room, needs_room
-from gateway.agent.reply import Reply
-from gateway.agent.request import build_request, reserved_prompt_tokens
-from gateway.agent.spans import end_model_span, model_span
-from gateway.agent.spending import within_money
+from gateway.agent.context_window.window import (
+    answer_capacity,
+    exceeds_window,
+    fit_to_window,
+    shrink_after_rejection,
+)
+from gateway.agent.edges import should_shrink
+from gateway.agent.guards.input import GuardrailBlocked, hold_until_verdict
+from gateway.agent.guards.output import OutputGuard, output_guard_for
+from gateway.agent.model_call.request_builder import build_request, prompt_tokens_to_reserve
+from gateway.agent.model_call.response_accumulator import ResponseAccumulator
+from gateway.agent.model_call.stream_assembler import StreamAssembler
+from gateway.agent.model_call.timeouts import CallDeadline, timeouts_for
+from gateway.agent.routing.alternatives import rejects_streaming, stream_if_alternatives
 from gateway.agent.state import AgentState, Route
-from gateway.agent.tooluse.offer import offer
-from gateway.agent.tooluse.rounds import within_rounds
-from gateway.agent.turn_budget import Covered
+from gateway.agent.tool_use.limits import enforce_round_limit
+from gateway.agent.tool_use.selection import select_tools
+from gateway.agent.tracing import end_model_span, model_span
+from gateway.core.cooperative import iterate_cooperatively
 from gateway.core.exceptions import (
     ContextLengthExceeded,
     GatewayError,
@@ -34,74 +40,79 @@ from gateway.core.exceptions import (
     UpstreamReply,
     UpstreamTimeout,
 )
-from gateway.core.fairness import fairly
-from gateway.domain.chat import ChatRequest, ToolSpec
-from gateway.domain.events import Attempt, Completed, ProviderEvent
-from gateway.providers.chat.base import ChatProvider, refuse_raw_parts, sign_of_life
-from gateway.providers.chat.reasons import explain, texts_of
+from gateway.domain.events import Completed, ModelCall, ProviderEvent
+from gateway.domain.requests import ChatRequest, ToolSpec
+from gateway.providers.base import ChatProvider, activity_callback, reject_raw_parts
+from gateway.providers.errors.reason import iter_texts, sanitize_error
 
 
 async def llm(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
     """One call of one model; a failure becomes part of the state, for the edge to decide on."""
     context = runtime.context
-    parts = context.parts
+    resources = context.resources
     route = state["route"]
-    model = parts.catalog.models[route.model]
-    provider = parts.upstreams.at(route.model, route.provider).provider
-    reply = Reply()
-    screen = screen_of(context, state["messages"])
+    model = resources.catalog.models[route.model]
+    provider = resources.upstreams.get(route.model, route.provider).provider
+    response = ResponseAccumulator()
+    output_guard = output_guard_for(context, state["messages"])
     failure: GatewayError | None = None
-    blocked: Withheld | None = None
+    block: GuardrailBlocked | None = None
     request: ChatRequest | None = None
     try:
-        refuse_raw_parts(provider, state["messages"])
-        offered = offer(parts.tools, state, model)
-        if needs_room(state, model, offered, context):
-            state = {**state, "messages": await make_room(state, model, offered, context)}
-        request = build_request(state, model, offered, max_rounds=parts.catalog.tools.max_rounds)
-        request = streamed_where_others_could_answer(request, state, context)
-        own_tools = state["turn"].client_tools
-        request, covered = await _covered(context, route, request)
-        await _call(provider, route, request, reply, context, screen, own_tools, covered)
-    except Withheld as verdict:
-        blocked = verdict
+        reject_raw_parts(provider, state["messages"])
+        gateway_tools = select_tools(resources.tools, state, model)
+        if exceeds_window(state, model, gateway_tools, context):
+            state = {**state, "messages": await fit_to_window(state, model, gateway_tools, context)}
+        request = build_request(state, model, gateway_tools, max_rounds=resources.catalog.tools.max_rounds)
+        request = stream_if_alternatives(request, state, context)
+        client_tools = state["turn"].client_tools
+        request, reservation = await _reserve(context, route, request)
+        await _call_model(
+            provider, route, request, response, context, output_guard, client_tools, reservation
+        )
+    except GuardrailBlocked as verdict:
+        block = verdict
     except RateLimited as refusal:
-        return _unaffordable(state, refusal)
+        return _end_without_budget(state, refusal)
     except GatewayError as error:
         failure = error
-    if blocked is not None:
+    if block is not None:
         return AgentState(
             said="",
             tool_calls=(),
             vendor=None,
             finish_reason=None,
             failure=None,
-            blocked=blocked.reason,
-            blocked_at=blocked.where,
-            spoke=state["spoke"] or reply.spoke,
+            blocked=block.reason,
+            blocked_at=block.stage,
+            spoke=state["spoke"] or response.has_output,
         )
-    if screen is not None and failure is None:
-        screen.finish(reply)
+    if output_guard is not None and failure is None:
+        output_guard.record_verdicts(response)
     update = AgentState(
-        text=state["text"] + reply.text,
-        said=reply.text,
-        reasoning=state["reasoning"] + reply.reasoning,
-        logprobs=(*state["logprobs"], *reply.logprobs),
-        refused=reply.refused,
-        tool_calls=reply.tool_calls() if failure is None else (),
-        vendor=reply.vendor,
-        finish_reason=reply.finish_reason,
+        text=state["text"] + response.text,
+        said=response.text,
+        reasoning=state["reasoning"] + response.reasoning,
+        logprobs=(*state["logprobs"], *response.logprobs),
+        refused=response.is_refusal,
+        tool_calls=response.tool_calls() if failure is None else (),
+        vendor=response.vendor_data,
+        finish_reason=response.finish_reason,
         failure=failure,
         # Calls of tools that arrived whole are no words: another model may go on from what the tools said.
-        spoke=state["spoke"] or (reply.spoke if failure is not None else bool(reply.text or reply.reasoning)),
+        spoke=state["spoke"]
+        or (response.has_output if failure is not None else bool(response.text or response.reasoning)),
     )
     if isinstance(failure, ContextLengthExceeded):
-        update.update(after_too_long(state, request, context))
+        update.update(shrink_after_rejection(state, request, context))
         if update["failure"] is not None:
-            update["failure"].upstream, update["failure"].asked = failure.upstream, failure.asked
+            update["failure"].upstream_reply, update["failure"].last_upstream = (
+                failure.upstream_reply,
+                failure.last_upstream,
+            )
     update["failures"] = _failures(state, update)
-    update = within_rounds(update, state, parts.catalog.tools.max_rounds)
-    return within_money(update, state, parts.catalog, context.attempts)
+    update = enforce_round_limit(update, state, resources.catalog.tools.max_rounds)
+    return enforce_cost_limit(update, state, resources.catalog, context.model_calls)
 
 
 def _failures(state: AgentState, update: AgentState) -> tuple[GatewayError, ...]:
@@ -109,12 +120,12 @@ def _failures(state: AgentState, update: AgentState) -> tuple[GatewayError, ...]
     failure = update["failure"]
     if failure is None:
         return ()
-    return state["failures"] if shrinks({**state, **update}) else (*state["failures"], failure)
+    return state["failures"] if should_shrink({**state, **update}) else (*state["failures"], failure)
 
 
-async def _covered(
+async def _reserve(
     context: AgentContext, route: Route, request: ChatRequest
-) -> tuple[ChatRequest, Covered | None]:
+) -> tuple[ChatRequest, CallReservation | None]:
     """The request with its answer cut to what the turn may still spend, and its part of that.
 
     Raises:
@@ -122,96 +133,98 @@ async def _covered(
     """
     if context.budget is None:
         return request, None
-    catalog = context.parts.catalog
-    model, asked = catalog.models[route.model], request.sampling.max_tokens
-    covered = await context.budget.cover(
-        context.attempts,
-        reserved_prompt_tokens(request.messages, request.tools),
-        min(asked or catalog.limits.default_max_tokens, model.context_window),
+    catalog = context.resources.catalog
+    model, max_tokens = catalog.models[route.model], request.sampling.max_tokens
+    reservation = await context.budget.reserve_call(
+        context.model_calls,
+        prompt_tokens_to_reserve(request.messages, request.tools),
+        min(max_tokens or catalog.limits.default_max_tokens, model.context_window),
         catalog.price_of(route.model),
-        longest=asked or model.longest_answer,
+        max_answer_tokens=max_tokens or model.reserved_answer_tokens,
     )
-    if covered.answer < (asked or model.longest_answer):
+    if reservation.answer_tokens < (max_tokens or model.reserved_answer_tokens):
         # Some vendors refuse a limit that the prompt leaves no room for in the window.
-        answer = min(covered.answer, asked or answer_room(request, model))
-        context.budget.cut = True
+        answer = min(reservation.answer_tokens, max_tokens or answer_capacity(request, model))
+        context.budget.truncated = True
         request = replace(request, sampling=replace(request.sampling, max_tokens=answer))
-    return request, covered
+    return request, reservation
 
 
-def _unaffordable(state: AgentState, refusal: RateLimited) -> AgentState:
+def _end_without_budget(state: AgentState, refusal: RateLimited) -> AgentState:
     """End a turn whose account has nothing left: its text stands, cut; without a word it fails."""
     if state["text"]:
         return AgentState(said="", tool_calls=(), failure=None, finish_reason="length")
     return AgentState(said="", tool_calls=(), failure=refusal)
 
 
-async def _call(
+async def _call_model(
     provider: ChatProvider,
     route: Route,
     request: ChatRequest,
-    reply: Reply,
+    response: ResponseAccumulator,
     context: AgentContext,
-    screen: OutputScreen | None,
+    output_guard: OutputGuard | None,
     tools: Sequence[ToolSpec],
-    covered: Covered | None,
+    reservation: CallReservation | None,
 ) -> None:
     """Make the call, and note the attempt however it ends; raises as `_relay`."""
     outcome, refusal = "cancelled", None
     failure: GatewayError | None = None
-    context.sent = False
+    context.request_sent = False
     started = perf_counter()
-    with model_span(provider, route.model, request) as it:
+    with model_span(provider, route.model, request) as call_span:
         try:
-            with context.calling(route):
-                await _ask(provider, route, request, reply, context, screen, covered)
+            with context.track_call(route):
+                await _stream_or_ask_unstreamed(
+                    provider, route, request, response, context, output_guard, reservation
+                )
             outcome = "ok"
-        except Withheld:
+        except GuardrailBlocked:
             outcome = "content_blocked"
             raise
         except GatewayError as error:
-            explain(error, provider.config, texts_of(request.messages))
-            error.asked = (provider.name, route.model)
-            outcome, refusal, failure = error.code, error.upstream, error
+            sanitize_error(error, provider.config, iter_texts(request.messages))
+            error.last_upstream = (provider.name, route.model)
+            outcome, refusal, failure = error.code, error.upstream_reply, error
             raise
         finally:
             # Also on cancellation: what a vendor has begun to answer is on its bill.
-            if screen is not None:
-                reply.unseen += screen.held
-            reply.sent = context.sent
+            if output_guard is not None:
+                response.withheld_text += output_guard.withheld_text
+            response.request_sent = context.request_sent
             if failure is not None:
-                reply.failed(failure)
-            catalog = context.parts.catalog
+                response.record_failure(failure)
+            catalog = context.resources.catalog
             window = catalog.models[route.model].context_window
-            usage = reply.usage_or_estimate(request, window, tools)
-            attempt = Attempt(
+            usage = response.usage_or_estimate(request, window, tools)
+            model_call = ModelCall(
                 model=route.model,
                 provider=provider.name,
                 outcome=outcome,
                 ms=round((perf_counter() - started) * 1000, 3),
-                first_ms=_first_ms(reply, started) if request.incremental and not request.assembled else None,
+                first_ms=_first_ms(response, started) if request.stream and not request.assembled else None,
                 usage=usage,
                 cost_usd=catalog.price_of(route.model).cost(usage),
-                upstream=refusal,
+                upstream_reply=refusal,
             )
-            context.attempts.append(attempt)
-            if context.budget is not None and covered is not None:
-                context.budget.end(covered, usage)
-            end_model_span(it, attempt, reply)
+            context.model_calls.append(model_call)
+            if context.budget is not None and reservation is not None:
+                context.budget.release_call(reservation, usage)
+            end_model_span(call_span, model_call, response)
 
 
-def _first_ms(reply: Reply, started: float) -> float | None:
-    return None if reply.first_at is None else round((reply.first_at - started) * 1000, 3)
+def _first_ms(response: ResponseAccumulator, started: float) -> float | None:
+    return None if response.first_output_at is None else round((response.first_output_at - started) * 1000, 3)
 
 
-async def _ask(
+async def _stream_or_ask_unstreamed(
     provider: ChatProvider,
     route: Route,
     request: ChatRequest,
-    reply: Reply,
+    response: ResponseAccumulator,
     context: AgentContext,
-    screen: OutputScreen | None,
-    covered: Covered | None,
+    output_guard: OutputGuard | None,
+    reservation: CallReservation | None,
 ) -> None:
     """Relay the answer; an upstream that refuses a stream its caller did not ask for is asked for the whole.
 
@@ -219,62 +232,72 @@ async def _ask(
         As `_relay`.
     """
     try:
-        await _relay(provider, route, request, reply, context, screen, covered)
+        await _stream_events(provider, route, request, response, context, output_guard, reservation)
     except GatewayError as error:
-        if not request.assembled or not refuses_streams(error):
+        if not request.assembled or not rejects_streaming(error):
             raise
-        context.parts.upstreams.at(route.model, route.provider).streams = False
-        whole = replace(request, incremental=False, assembled=False)
-        await _relay(provider, route, whole, reply, context, screen, covered)
+        context.resources.upstreams.get(route.model, route.provider).accepts_streams = False
+        unstreamed = replace(request, stream=False, assembled=False)
+        await _stream_events(provider, route, unstreamed, response, context, output_guard, reservation)
 
 
-async def _relay(
+async def _stream_events(
     provider: ChatProvider,
     route: Route,
     request: ChatRequest,
-    reply: Reply,
+    response: ResponseAccumulator,
     context: AgentContext,
-    screen: OutputScreen | None,
-    covered: Covered | None,
+    output_guard: OutputGuard | None,
+    reservation: CallReservation | None,
 ) -> None:
     """Write the provider's events as they come.
 
     Raises:
         UpstreamTimeout, UpstreamBroken (no end marker), whatever the provider raises, Withheld.
     """
-    watch = Watch(patience_of(provider, request))
-    token = sign_of_life.set(watch.alive)
-    assembly = Assembly()
-    said = provider.stream(request)
-    if request.incremental and context.budget is not None and covered is not None:
-        price = context.parts.catalog.price_of(route.model)
-        said = within_budget(said, context.budget, covered, price, request.sampling.max_tokens)
+    deadline = CallDeadline(timeouts_for(provider, request))
+    token = activity_callback.set(deadline.extend)
+    assembler = StreamAssembler()
+    events_in = provider.stream(request)
+    if request.stream and context.budget is not None and reservation is not None:
+        price = context.resources.catalog.price_of(route.model)
+        events_in = limit_to_budget(
+            events_in, context.budget, reservation, price, request.sampling.max_tokens
+        )
     if request.assembled:
-        said = assembly.whole(said)
+        events_in = assembler.assemble(events_in)
     try:
-        async with watch.limit, aclosing(fairly(after_verdict(said, context))) as events:
+        async with (
+            deadline.timeout,
+            aclosing(iterate_cooperatively(hold_until_verdict(events_in, context))) as events,
+        ):
             async for event in events:
-                watch.alive()
-                _take(event, reply, context, screen)
+                deadline.extend()
+                _handle_event(event, response, context, output_guard)
     except TimeoutError as error:
         timeout = UpstreamTimeout()
-        timeout.upstream = UpstreamReply(reason=watch.reason)
+        timeout.upstream_reply = UpstreamReply(reason=deadline.reason)
         raise timeout from error
     finally:
-        sign_of_life.reset(token)
-        reply.unseen = assembly.unseen
-    if reply.finish_reason is None:
+        activity_callback.reset(token)
+        response.withheld_text = assembler.incomplete_text
+    if response.finish_reason is None:
         raise UpstreamBroken
 
 
-def _take(event: ProviderEvent, reply: Reply, context: AgentContext, screen: OutputScreen | None) -> None:
-    if screen is None:
-        reply.add(event)
+def _handle_event(
+    event: ProviderEvent,
+    response: ResponseAccumulator,
+    context: AgentContext,
+    output_guard: OutputGuard | None,
+) -> None:
+    if output_guard is None:
+        response.add(event)
         if not isinstance(event, Completed):
             context.emit(event)
         return
-    for passed in screen.through(event):
-        reply.add(passed)
+    for passed in output_guard.filter(event):
+        response.add(passed)
         if not isinstance(passed, Completed):
             context.emit(passed)
-    screen.obey()
+    output_guard.raise_if_blocked()

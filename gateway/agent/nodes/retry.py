@@ -7,10 +7,10 @@ import asyncio
 from langgraph.runtime import Runtime
 
 from gateway.agent.context import AgentContext
-from gateway.agent.selection import failed_calls
+from gateway.agent.routing.selection import failed_calls
 from gateway.agent.state import AgentState
 from gateway.core.exceptions import ContextLengthExceeded, InvalidRequest
-from gateway.domain.catalog import Catalog
+from gateway.domain.config.catalog import Catalog
 
 
 async def retry(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
@@ -20,32 +20,32 @@ async def retry(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState
     nothing and ends with the turn.
     """
     context = runtime.context
-    upstreams, failure, model = context.parts.upstreams, state["failure"], state["route"].model
+    upstreams, failure, model = context.resources.upstreams, state["failure"], state["route"].model
     if isinstance(failure, InvalidRequest):
-        return _past_refusal(failure, model, state["candidates"], context.parts.catalog)
-    failed = failed_calls(context.attempts)
+        return _after_rejection(failure, model, state["candidates"], context.resources.catalog)
+    failed = failed_calls(context.model_calls)
     if failure is None or not failed:
         return AgentState()
-    tried = [upstreams.at(*call) for call in failed]
-    if not upstreams.another(model, tried):
+    tried = [upstreams.get(*call) for call in failed]
+    if not upstreams.has_alternative(model, tried):
         if _was_slow(context):
             return AgentState()
-        pause = upstreams.pause(failure, model, sum(upstream.model == model for upstream in tried))
-        if pause is None:
+        delay = upstreams.retry_delay(failure, model, sum(upstream.model == model for upstream in tried))
+        if delay is None:
             return AgentState()
-        await asyncio.sleep(pause)
+        await asyncio.sleep(delay)
     return AgentState(candidates=(model, *state["candidates"]))
 
 
 def _was_slow(context: AgentContext) -> bool:
     """Whether the failed call took longer than a first token may: a second one keeps the caller waiting."""
-    last = next(attempt for attempt in reversed(context.attempts) if attempt.step == "answer")
-    provider = context.parts.upstreams.at(last.model, last.provider).provider
+    last = next(model_call for model_call in reversed(context.model_calls) if model_call.step == "answer")
+    provider = context.resources.upstreams.get(last.model, last.provider).provider
     return last.ms > provider.timeouts.first_token * 1000
 
 
-def _past_refusal(
-    failure: InvalidRequest, model: str, names: tuple[str, ...], catalog: Catalog
+def _after_rejection(
+    failure: InvalidRequest, model: str, candidates: tuple[str, ...], catalog: Catalog
 ) -> AgentState:
     """The same model refuses the same request again: only the next ones are left.
 
@@ -53,5 +53,5 @@ def _past_refusal(
     """
     if isinstance(failure, ContextLengthExceeded):
         window = catalog.models[model].context_window
-        names = tuple(name for name in names if catalog.models[name].context_window > window)
-    return AgentState(candidates=names, room=None, shrunk=0)
+        candidates = tuple(name for name in candidates if catalog.models[name].context_window > window)
+    return AgentState(candidates=candidates, room=None, shrunk=0)

@@ -9,14 +9,14 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from gateway.agent.context import AgentContext
-from gateway.agent.guarding.checks import guarded
-from gateway.agent.spans import end_tool_span, tool_span
+from gateway.agent.guards.input import guard_tool_result
 from gateway.agent.state import AgentState
-from gateway.agent.tooluse.rounds import Round, calls_left, out_of_time, storable
+from gateway.agent.tool_use.limits import ToolRound, remaining_calls, sanitize_calls, time_limit_result
+from gateway.agent.tracing import end_tool_span, tool_span
 from gateway.domain.events import ToolFinished, ToolStarted
 from gateway.domain.messages import Message, ToolCall
-from gateway.domain.usage import money
-from gateway.tools.outcome import ToolOutcome, envelope
+from gateway.domain.money import format_usd
+from gateway.tools.result import ToolResult, envelope
 
 
 async def tools(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
@@ -25,72 +25,82 @@ async def tools(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState
     What a tool has done stands in the state from here on, so nothing that is retried later runs it again.
     """
     context = runtime.context
-    calls = storable(state["tool_calls"])
-    this = Round(context.parts.catalog.tools, state["tool_use"], calls_left(state))
+    calls = sanitize_calls(state["tool_calls"])
+    tool_round = ToolRound(context.resources.catalog.tools, state["tool_use"], remaining_calls(state))
     started = perf_counter()
     allowed = state["turn"].gateway_tools
     for call in calls:
         context.emit(ToolStarted(call))
     outcomes = await asyncio.gather(
-        *(_answer(context, call, this, this.refusal(at, call), allowed) for at, call in enumerate(calls))
+        *(
+            _run_guarded(context, call, tool_round, tool_round.refusal(index, call), allowed)
+            for index, call in enumerate(calls)
+        )
     )
-    asked = Message(role="assistant", content=state["said"], tool_calls=calls, vendor=state["vendor"])
+    call_message = Message(role="assistant", content=state["said"], tool_calls=calls, vendor=state["vendor"])
     return AgentState(
-        messages=(*state["messages"], asked, *map(_shown, calls, outcomes)),
+        messages=(*state["messages"], call_message, *map(_tool_message, calls, outcomes)),
         tool_calls=(),
         rounds=state["rounds"] + 1,
         # A call is no word of the answer: if no model has said one yet, another may still take over.
         spoke=bool(state["text"] or state["reasoning"]),
-        tool_use=this.use(perf_counter() - started),
-        tool_log=(*state["tool_log"], *map(_entry, calls, outcomes)),
+        tool_use=tool_round.usage_after(perf_counter() - started),
+        tool_log=(*state["tool_log"], *map(_receipt_entry, calls, outcomes)),
     )
 
 
-async def _answer(
+async def _run_guarded(
     context: AgentContext,
     call: ToolCall,
-    this: Round,
-    refusal: ToolOutcome | None,
+    tool_round: ToolRound,
+    refusal: ToolResult | None,
     allowed: tuple[str, ...] | None,
-) -> ToolOutcome:
+) -> ToolResult:
     """What is said to one call; told as it is known, whatever the others still do."""
     if refusal is not None:
-        outcome = refusal
+        result = refusal
     else:
-        outcome = await _run(context, call, this, allowed)
-        if outcome.untrusted:
-            outcome = await guarded(context, call, outcome)
-        outcome = this.within(outcome)
-    context.emit(ToolFinished(call.id, call.name, outcome.ok, outcome.content, outcome.ms, outcome.cost_usd))
-    return outcome
+        result = await _run(context, call, tool_round, allowed)
+        if result.untrusted:
+            result = await guard_tool_result(context, call, result)
+        result = tool_round.truncate(result)
+    context.emit(
+        ToolFinished(call.id, call.name, result.ok, result.content, result.duration_ms, result.cost_usd)
+    )
+    return result
 
 
 async def _run(
-    context: AgentContext, call: ToolCall, this: Round, allowed: tuple[str, ...] | None
-) -> ToolOutcome:
+    context: AgentContext, call: ToolCall, tool_round: ToolRound, allowed: tuple[str, ...] | None
+) -> ToolResult:
     started = perf_counter()
-    with tool_span(call, context.parts.tools.names) as it:
+    with tool_span(call, context.resources.tools.names) as run_span:
         try:
-            async with asyncio.timeout(this.seconds_left):
-                outcome = await context.parts.tools.run(call, allowed, context.services)
+            async with asyncio.timeout(tool_round.remaining_seconds):
+                result = await context.resources.tools.run(call, allowed, context.services)
         except TimeoutError:
-            outcome = out_of_time(this.config, (perf_counter() - started) * 1000)
-        end_tool_span(it, outcome)
-    return outcome
+            result = time_limit_result(tool_round.config, (perf_counter() - started) * 1000)
+        end_tool_span(run_span, result)
+    return result
 
 
-def _shown(call: ToolCall, outcome: ToolOutcome) -> Message:
-    content = envelope(call.name, outcome.content) if outcome.untrusted else outcome.content
+def _tool_message(call: ToolCall, result: ToolResult) -> Message:
+    content = envelope(call.name, result.content) if result.untrusted else result.content
     return Message(role="tool", content=content, tool_call_id=call.id, name=call.name)
 
 
-def _entry(call: ToolCall, outcome: ToolOutcome) -> dict[str, Any]:
+def _receipt_entry(call: ToolCall, result: ToolResult) -> dict[str, Any]:
     """The call's line in the receipt."""
-    entry: dict[str, Any] = {"id": call.id, "name": call.name, "ok": outcome.ok, "ms": round(outcome.ms, 3)}
-    if outcome.cost_usd:
-        entry["cost_usd"] = money(outcome.cost_usd)
-    if outcome.error is not None:
-        entry["error"] = outcome.error
-    if outcome.cut:
+    entry: dict[str, Any] = {
+        "id": call.id,
+        "name": call.name,
+        "ok": result.ok,
+        "ms": round(result.duration_ms, 3),
+    }
+    if result.cost_usd:
+        entry["cost_usd"] = format_usd(result.cost_usd)
+    if result.error is not None:
+        entry["error"] = result.error
+    if result.truncated:
         entry["cut"] = True
     return entry

@@ -10,5 +10,5 @@ class Finding:
     """`good` is None where it is worth knowing but stops nothing; the sentence says how to mend it."""
 
     subject: str
-    good: bool | None
-    sentence: str
+    ok: bool | None
+    message: str

@@ -7,32 +7,32 @@ from typing import Any
 
 import redis
 
-from gateway.cache import probe
+from gateway.cache import health_check
 from gateway.cli.checks.finding import Finding
-from gateway.cli.errors import brief
-from gateway.core.service_urls import valkey_url
+from gateway.cli.errors import first_line
+from gateway.core.service_urls import normalize_valkey_url
 
 _SECONDS = 3.0
 
 
-def examine(url: str) -> Finding:
+def check_valkey(url: str) -> Finding:
     """Ask for its version and try each kind of command once."""
     try:
         with redis.Redis.from_url(
-            valkey_url(url), socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS
+            normalize_valkey_url(url), socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS
         ) as client:
-            client.execute_command(*probe.COMMAND)
-            return Finding("valkey", True, f"{_name(client)} answers.")
+            client.execute_command(*health_check.HEALTH_CHECK_COMMAND)
+            return Finding("valkey", True, f"{_server_name(client)} answers.")
     except redis.ResponseError as error:
-        code = probe.error_code(error)
-        return Finding("valkey", False, f"It answers with errors ({code}). {probe.cure_for(code)}")
+        code = health_check.error_code(error)
+        return Finding("valkey", False, f"It answers with errors ({code}). {health_check.remedy_for(code)}")
     except (redis.RedisError, OSError, ValueError) as error:
         return Finding(
-            "valkey", False, f"It does not answer ({brief(error)}); check that it runs at REDIS_URL."
+            "valkey", False, f"It does not answer ({first_line(error)}); check that it runs at REDIS_URL."
         )
 
 
-def _name(client: redis.Redis) -> str:
+def _server_name(client: redis.Redis) -> str:
     try:
         info: Mapping[str, Any] = client.info("server")
     except redis.ResponseError:  # INFO is an administrative command, which the user need not have

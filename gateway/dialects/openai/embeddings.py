@@ -11,13 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.core.exceptions import ValidationFailed
 from gateway.dialects.base import parse_body
-from gateway.dialects.openai.passed_on import passed_on
+from gateway.dialects.openai.forwarded_fields import forwarded_fields
 from gateway.domain.embeddings import EmbeddingRequest, Embeddings, Vectors
 
-_MOST_TEXTS = 2048
-_MOST_TOKEN = 2**31
+_MAX_TEXTS = 2048
+_MAX_TOKEN_ID = 2**31
 # Accepted and not for upstreams.
-_NOT_PASSED_ON = frozenset({"metadata"})
+_NOT_FORWARDED = frozenset({"metadata"})
 
 
 class EmbeddingsBody(BaseModel):
@@ -42,35 +42,35 @@ def parse_embeddings(body: bytes) -> tuple[EmbeddingsBody, EmbeddingRequest]:
         ValidationFailed: no input, an empty one, too many, or texts and tokens mixed.
     """
     parsed = parse_body(EmbeddingsBody, body)
-    given = [parsed.input] if isinstance(parsed.input, str) else parsed.input
-    if given and all(type(part) is int for part in given):
-        given = [given]
-    if not given:
+    inputs = [parsed.input] if isinstance(parsed.input, str) else parsed.input
+    if inputs and all(type(item) is int for item in inputs):
+        inputs = [inputs]
+    if not inputs:
         raise ValidationFailed("At least one input is needed.", param="input")
-    if len(given) > _MOST_TEXTS:
-        raise ValidationFailed(f"At most {_MOST_TEXTS} inputs go into one request.", param="input")
-    of_tokens = isinstance(given[0], list)
-    for at, part in enumerate(given):
-        if of_tokens and not _are_tokens(part):
-            raise ValidationFailed("Every input has to be a list of tokens.", param=f"input.{at}")
-        if not of_tokens and (not isinstance(part, str) or not part):
-            raise ValidationFailed("Every input has to be a text that is not empty.", param=f"input.{at}")
+    if len(inputs) > _MAX_TEXTS:
+        raise ValidationFailed(f"At most {_MAX_TEXTS} inputs go into one request.", param="input")
+    are_tokens = isinstance(inputs[0], list)
+    for index, item in enumerate(inputs):
+        if are_tokens and not _are_tokens(item):
+            raise ValidationFailed("Every input has to be a list of tokens.", param=f"input.{index}")
+        if not are_tokens and (not isinstance(item, str) or not item):
+            raise ValidationFailed("Every input has to be a text that is not empty.", param=f"input.{index}")
     request = EmbeddingRequest(
         "",
-        () if of_tokens else tuple(given),
+        () if are_tokens else tuple(inputs),
         parsed.dimensions,
-        tokens=tuple(map(tuple, given)) if of_tokens else (),
-        base64=parsed.encoding_format == "base64",
-        extra=passed_on(parsed.model_extra or {}, _NOT_PASSED_ON),
+        tokens=tuple(map(tuple, inputs)) if are_tokens else (),
+        as_base64=parsed.encoding_format == "base64",
+        extra=forwarded_fields(parsed.model_extra or {}, _NOT_FORWARDED),
     )
     return parsed, request
 
 
-def _are_tokens(given: Any) -> bool:
+def _are_tokens(item: Any) -> bool:
     return (
-        isinstance(given, list)
-        and bool(given)
-        and all(type(token) is int and 0 <= token < _MOST_TOKEN for token in given)
+        isinstance(item, list)
+        and bool(item)
+        and all(type(token) is int and 0 <= token < _MAX_TOKEN_ID for token in item)
     )
 
 

@@ -12,11 +12,11 @@ from gateway.core.exceptions import UnsupportedParameter, ValidationFailed
 from gateway.dialects.base import parse_body
 from gateway.domain.images import ImageRequest, StoredImage
 from gateway.schemas.media import GenerationsBody
-from gateway.services.media import Order
+from gateway.services.generation.images import ImageOrder
 
 _SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
 # What says nothing of the picture, or asks for what is done anyway.
-_HARMLESS: dict[str, tuple[Any, ...]] = {
+_IGNORED_VALUES: dict[str, tuple[Any, ...]] = {
     "quality": (None, "auto", "standard"),
     "style": (None,),
     "background": (None, "auto"),
@@ -36,7 +36,7 @@ _RENDERING: dict[str, tuple[Any, ...]] = {
 }
 
 
-def parse_generations(body: bytes) -> tuple[Order, bool]:
+def parse_generations(body: bytes) -> tuple[ImageOrder, bool]:
     """The order, and whether pictures are wanted as base64.
 
     Raises:
@@ -45,7 +45,7 @@ def parse_generations(body: bytes) -> tuple[Order, bool]:
     parsed = parse_body(GenerationsBody, body)
     rendering: dict[str, Any] = {}
     for name, value in (parsed.model_extra or {}).items():
-        if value in _HARMLESS.get(name, ()):
+        if value in _IGNORED_VALUES.get(name, ()):
             continue
         if type(value) in (str, int) and value in _RENDERING.get(name, ()):
             rendering[name] = value
@@ -53,10 +53,10 @@ def parse_generations(body: bytes) -> tuple[Order, bool]:
             raise UnsupportedParameter("This cannot be honoured here.", param=name[:100])
     width = height = None
     if parsed.size not in (None, "auto"):
-        found = _SIZE.fullmatch(parsed.size or "")
-        if found is None:
+        size = _SIZE.fullmatch(parsed.size or "")
+        if size is None:
             raise ValidationFailed("A size looks like 1024x1024.", param="size")
-        width, height = int(found[1]), int(found[2])
+        width, height = int(size[1]), int(size[2])
     if parsed.response_format not in (None, "url", "b64_json"):
         raise ValidationFailed("Either url or b64_json.", param="response_format")
     request = ImageRequest(
@@ -67,21 +67,21 @@ def parse_generations(body: bytes) -> tuple[Order, bool]:
         n=parsed.n or 1,
         rendering=rendering,
     )
-    return Order(request, parsed.model), parsed.response_format != "url"
+    return ImageOrder(request, parsed.model), parsed.response_format != "url"
 
 
-def in_its_words(error: ValidationFailed) -> ValidationFailed:
+def with_openai_param(error: ValidationFailed) -> ValidationFailed:
     """The error with the name that the parameter has here: width and height are one `size`."""
     return ValidationFailed(str(error), param="size") if error.param in ("width", "height") else error
 
 
 def generations_body(
-    images: Sequence[StoredImage], contents: Sequence[bytes] | None, addresses: Sequence[str]
+    images: Sequence[StoredImage], contents: Sequence[bytes] | None, urls: Sequence[str]
 ) -> dict[str, Any]:
     """OpenAI's answer: `b64_json` where `contents` are given, else `url`."""
     if contents is not None:
         data = [{"b64_json": base64.b64encode(content).decode("ascii")} for content in contents]
     else:
-        data = [{"url": address} for address in addresses]
+        data = [{"url": address} for address in urls]
     created = images[0].created_at if images else datetime.now(UTC)
     return {"created": int(created.timestamp()), "data": data}

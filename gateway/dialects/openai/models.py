@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.domain.usage import Price
-from gateway.services.model_catalog import Choice
+from gateway.domain.money import Price
+from gateway.services.operations.model_catalog import ModelOption
 
 
-def model_body(choice: Choice) -> dict[str, Any]:
+def model_body(option: ModelOption) -> dict[str, Any]:
     """OpenAI's four fields; `created` is 0, since a name has no birthday here."""
     return {
-        "id": choice.name,
+        "id": option.name,
         "object": "model",
         "created": 0,
-        "owned_by": choice.provider,
+        "owned_by": option.provider,
         "gateway": {
-            "kind": choice.kind,
-            "models": list(choice.models),
-            "capabilities": list(choice.capabilities),
-            "context_window": choice.context_window,
-            "price": price_body(choice.price),
+            "kind": option.kind,
+            "models": list(option.models),
+            "capabilities": list(option.capabilities),
+            "context_window": option.context_window,
+            "price": price_body(option.price),
         },
     }
 

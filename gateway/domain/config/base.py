@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 from pydantic_core import PydanticCustomError
 
 # The database, Valkey and timers take no numbers of more digits, and no limit needs them.
-MOST = 10**12
+MAX_NUMBER = 10**12
 
 
 class ConfigModel(BaseModel):
@@ -19,7 +19,9 @@ class ConfigModel(BaseModel):
 
     @field_validator("*")
     @classmethod
-    def _is_no_larger_than_the_engines_take(cls, value: Any) -> Any:
-        if isinstance(value, int | float | Decimal) and value > MOST:
-            raise PydanticCustomError("too_large", "this number is larger than {most}", {"most": f"{MOST:,}"})
+    def _check_upper_bound(cls, value: Any) -> Any:
+        if isinstance(value, int | float | Decimal) and value > MAX_NUMBER:
+            raise PydanticCustomError(
+                "too_large", "this number is larger than {most}", {"most": f"{MAX_NUMBER:,}"}
+            )
         return value

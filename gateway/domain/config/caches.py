@@ -20,7 +20,7 @@ class ExactCache(ConfigModel):
     max_bytes: Annotated[int, Field(gt=0)] = 65_536
 
 
-class SemanticCache(ConfigModel):
+class SemanticCacheConfig(ConfigModel):
     """Answers to the same question in other words; needs pgvector in the database.
 
     `min_score` is how sure (0..1) it has to be that two questions are the same; at most `max_entries` are
@@ -35,4 +35,4 @@ class SemanticCache(ConfigModel):
 
 class CacheConfig(ConfigModel):
     exact: ExactCache = ExactCache()
-    semantic: SemanticCache = SemanticCache()
+    semantic: SemanticCacheConfig = SemanticCacheConfig()

@@ -14,7 +14,7 @@ GuardKind = Literal["injection", "unsafe", "tool_results", "leak", "personal_dat
 _STRICTNESS: tuple[GuardMode, ...] = get_args(GuardMode)
 
 
-class GuardSet(ConfigModel):
+class GuardModes(ConfigModel):
     """`flag` leaves a note in the receipt, `block` withholds what was found.
 
     `injection` looks at the question for attacks on the model, `unsafe` at what it asks for, `tool_results`
@@ -28,16 +28,16 @@ class GuardSet(ConfigModel):
     leak: GuardMode = "off"
     personal_data: GuardMode = "off"
 
-    def at_least(self, wished: Mapping[GuardKind, GuardMode]) -> GuardSet:
+    def at_least(self, requested: Mapping[GuardKind, GuardMode]) -> GuardModes:
         """The stricter of what is set and what is wished for: a caller asks for more, never for less."""
         stricter: dict[str, GuardMode] = {
             kind: mode
-            for kind, mode in wished.items()
+            for kind, mode in requested.items()
             if _STRICTNESS.index(mode) > _STRICTNESS.index(getattr(self, kind))
         }
         return self.model_copy(update=stricter) if stricter else self
 
-    def input_switches(self) -> tuple[str, ...]:
+    def active_input_guards(self) -> tuple[str, ...]:
         """Which guards of the question are on."""
         if self.injection != "off":
             return ("injection", "unsafe") if self.unsafe != "off" else ("injection",)
@@ -60,9 +60,9 @@ class Moderation(ConfigModel):
 class Guardrails(ConfigModel):
     """`regenerate` is how often a model may try again after an answer that leaked; 0 refuses at once."""
 
-    people: GuardSet = GuardSet(
+    people: GuardModes = GuardModes(
         injection="flag", unsafe="flag", tool_results="block", leak="block", personal_data="flag"
     )
-    api_keys: GuardSet = GuardSet(tool_results="flag")
+    api_keys: GuardModes = GuardModes(tool_results="flag")
     regenerate: Annotated[int, Field(ge=0, le=1)] = 1
     moderation: Moderation | None = None

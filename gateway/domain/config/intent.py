@@ -9,17 +9,17 @@ from pydantic import AfterValidator, Field
 from gateway.domain.config.base import ConfigModel
 from gateway.domain.intent import INTENTS
 
-FEWEST_EXEMPLARS = 3
+MIN_EXEMPLARS = 3
 
 
-def _own_name(name: str) -> str:
+def _not_builtin(name: str) -> str:
     if name in INTENTS:
         raise ValueError("the gateway has an intent of this name already")
     return name
 
 
 Exemplar = Annotated[str, Field(min_length=1, max_length=1000)]
-IntentName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=32), AfterValidator(_own_name)]
+IntentName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=32), AfterValidator(_not_builtin)]
 
 
 class IntentConfig(ConfigModel):
@@ -33,7 +33,7 @@ class IntentConfig(ConfigModel):
     mode: Literal["fast", "llm", "hybrid"] = "fast"
     min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.55
     timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 3
-    exemplars: dict[IntentName, Annotated[tuple[Exemplar, ...], Field(min_length=FEWEST_EXEMPLARS)]] = Field(
+    exemplars: dict[IntentName, Annotated[tuple[Exemplar, ...], Field(min_length=MIN_EXEMPLARS)]] = Field(
         default_factory=dict, max_length=64
     )
     likeness: Annotated[float, Field(ge=0, le=1)] = 0.38

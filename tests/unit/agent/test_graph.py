@@ -18,11 +18,10 @@ from gateway.core.exceptions import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from gateway.domain.chat import ResponseFormat, Sampling, ToolSpec
 from gateway.domain.events import (
     Answer,
-    Attempt,
     ChatEvent,
+    ModelCall,
     RouteChosen,
     TextDelta,
     TextReplaced,
@@ -32,9 +31,18 @@ from gateway.domain.events import (
     TurnFailed,
 )
 from gateway.domain.messages import ImagePart, Message, TextPart
-from gateway.domain.usage import Usage
-from tests.agents import BLOCK, OFF, ScriptedGuard, catalog, run, runner, turn
-from tests.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Silence, Tool
+from gateway.domain.money import Usage
+from gateway.domain.requests import ResponseFormat, Sampling, ToolSpec
+from tests.support.agent import (
+    BLOCK_INJECTION,
+    GUARDS_OFF,
+    ScriptedGuard,
+    make_catalog,
+    make_turn,
+    run_turn,
+    running_agent,
+)
+from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Silence, Tool
 
 
 def answer_of(events: list[ChatEvent]) -> Answer:
@@ -54,8 +62,8 @@ def text_of(events: list[ChatEvent]) -> str:
 
 
 async def test_a_plain_turn_routes_speaks_and_ends_once() -> None:
-    async with OpenAIUpstream() as up, runner(catalog({"one": up.url})) as agent:
-        events = await run(agent, turn(model="one"))
+    async with OpenAIUpstream() as up, running_agent(make_catalog({"one": up.url})) as agent:
+        events = await run_turn(agent, make_turn(model="one"))
     answer = answer_of(events)
     assert isinstance(events[0], RouteChosen)
     assert events[0].model == "one"
@@ -69,21 +77,22 @@ async def test_a_plain_turn_routes_speaks_and_ends_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"model": "auto"}, {"model": "one", "persist": True}, {"model": "one", "guard": BLOCK}]
+    "fields",
+    [{"model": "auto"}, {"model": "one", "persist": True}, {"model": "one", "guard": BLOCK_INJECTION}],
 )
 async def test_a_question_is_judged_where_something_depends_on_it(fields: dict[str, Any]) -> None:
-    guard = fields.pop("guard", OFF)
+    guard = fields.pop("guard", GUARDS_OFF)
     config_of = {"routing": {"light": "one", "heavy": "one"}}
-    async with OpenAIUpstream() as up, runner(catalog({"one": up.url}, **config_of)) as agent:
-        events = await run(agent, turn("What is 12 * 7?", **fields), guard=guard)
+    async with OpenAIUpstream() as up, running_agent(make_catalog({"one": up.url}, **config_of)) as agent:
+        events = await run_turn(agent, make_turn("What is 12 * 7?", **fields), guard=guard)
     answer = answer_of(events)
     assert answer.receipt.intent == "math"
     assert "intent" in answer.receipt.nodes_ms
 
 
 async def test_the_provider_is_asked_for_a_whole_answer_where_nobody_reads_increments() -> None:
-    async with OpenAIUpstream() as up, runner(catalog({"one": up.url})) as agent:
-        events = await run(agent, turn(model="one", incremental=False))
+    async with OpenAIUpstream() as up, running_agent(make_catalog({"one": up.url})) as agent:
+        events = await run_turn(agent, make_turn(model="one", incremental=False))
         assert up.calls[0].body.get("stream") in (None, False)
     assert [e.text for e in events if isinstance(e, TextDelta)] == ["Hello, world!"]
 
@@ -91,9 +100,9 @@ async def test_the_provider_is_asked_for_a_whole_answer_where_nobody_reads_incre
 async def test_a_model_that_fails_before_its_first_word_is_followed_by_the_next() -> None:
     async with OpenAIUpstream() as broken, OpenAIUpstream() as sound:
         broken.script(Refusal(500))
-        config = catalog({"one": broken.url, "two": sound.url}, fallbacks={"one": ["two"]})
-        async with runner(config) as agent:
-            events = await run(agent, turn(model="one"))
+        config = make_catalog({"one": broken.url, "two": sound.url}, fallbacks={"one": ["two"]})
+        async with running_agent(config) as agent:
+            events = await run_turn(agent, make_turn(model="one"))
     answer = answer_of(events)
     assert [e.model for e in events if isinstance(e, RouteChosen)] == ["one", "two"]
     assert (answer.model, answer.fallback_from, answer.content) == ("two", "one", "Hello, world!")
@@ -103,9 +112,9 @@ async def test_a_model_that_fails_before_its_first_word_is_followed_by_the_next(
 async def test_no_other_model_continues_a_sentence() -> None:
     async with OpenAIUpstream() as broken, OpenAIUpstream() as sound:
         broken.script(Reply(fault="reset", after=2))
-        config = catalog({"one": broken.url, "two": sound.url}, fallbacks={"one": ["two"]})
-        async with runner(config) as agent:
-            events = await run(agent, turn(model="one"))
+        config = make_catalog({"one": broken.url, "two": sound.url}, fallbacks={"one": ["two"]})
+        async with running_agent(config) as agent:
+            events = await run_turn(agent, make_turn(model="one"))
         assert sound.calls == []
     assert isinstance(failure_of(events), UpstreamBroken)
     last = events[-1]
@@ -118,9 +127,9 @@ async def test_no_other_model_continues_a_sentence() -> None:
 async def test_a_callers_own_mistake_is_not_tried_on_another_model() -> None:
     async with OpenAIUpstream() as strict, OpenAIUpstream() as other:
         strict.script(Refusal(400))
-        config = catalog({"one": strict.url, "two": other.url}, fallbacks={"one": ["two"]})
-        async with runner(config) as agent:
-            events = await run(agent, turn(model="one"))
+        config = make_catalog({"one": strict.url, "two": other.url}, fallbacks={"one": ["two"]})
+        async with running_agent(config) as agent:
+            events = await run_turn(agent, make_turn(model="one"))
         assert other.calls == []
     assert isinstance(failure_of(events), UpstreamRejected)
 
@@ -129,9 +138,9 @@ async def test_all_models_failing_ends_with_the_first_ones_error() -> None:
     async with OpenAIUpstream() as one, OpenAIUpstream() as two:
         one.script(Refusal(500))
         two.script(Reply(fault="cut", after=0))
-        config = catalog({"one": one.url, "two": two.url}, fallbacks={"one": ["two"]})
-        async with runner(config) as agent:
-            events = await run(agent, turn(model="one"))
+        config = make_catalog({"one": one.url, "two": two.url}, fallbacks={"one": ["two"]})
+        async with running_agent(config) as agent:
+            events = await run_turn(agent, make_turn(model="one"))
     assert isinstance(failure_of(events), UpstreamUnavailable)
     assert text_of(events) == ""
 
@@ -139,13 +148,13 @@ async def test_all_models_failing_ends_with_the_first_ones_error() -> None:
 async def test_silence_before_the_first_word_is_a_timeout_that_falls_back() -> None:
     async with OpenAIUpstream() as silent, OpenAIUpstream() as sound:
         silent.script(Silence())
-        config = catalog(
+        config = make_catalog(
             {"one": silent.url, "two": sound.url},
             fallbacks={"one": ["two"]},
             timeouts={"first_token": 1, "live": 30},
         )
-        async with runner(config) as agent:
-            events = await run(agent, turn(model="one"))
+        async with running_agent(config) as agent:
+            events = await run_turn(agent, make_turn(model="one"))
         await asyncio.wait_for(silent.calls[0].disconnected.wait(), 30)
     answer = answer_of(events)
     assert answer.model == "two"
@@ -155,9 +164,9 @@ async def test_silence_before_the_first_word_is_a_timeout_that_falls_back() -> N
 async def test_silence_in_the_middle_ends_the_turn_with_what_was_said() -> None:
     async with OpenAIUpstream() as up:
         up.script(Reply(fault="hang", after=2))
-        config = catalog({"one": up.url}, timeouts={"first_token": 0.3, "live": 30})
-        async with runner(config) as agent:
-            events = await run(agent, turn(model="one"))
+        config = make_catalog({"one": up.url}, timeouts={"first_token": 0.3, "live": 30})
+        async with running_agent(config) as agent:
+            events = await run_turn(agent, make_turn(model="one"))
         await asyncio.wait_for(up.calls[0].disconnected.wait(), 30)
     assert isinstance(failure_of(events), UpstreamTimeout)
     assert text_of(events) == "Hello, "
@@ -176,8 +185,8 @@ async def test_tools_run_and_the_model_answers_with_what_they_said() -> None:
             ),
             Reply(text=("It is 42.",)),
         )
-        async with runner(catalog({"one": up.url})) as agent:
-            events = await run(agent, turn("What is 6*7?", model="one", gateway_tools=None))
+        async with running_agent(make_catalog({"one": up.url})) as agent:
+            events = await run_turn(agent, make_turn("What is 6*7?", model="one", gateway_tools=None))
         second = up.calls[1].body["messages"]
     started = [e.call.name for e in events if isinstance(e, ToolStarted)]
     finished = {e.id: e for e in events if isinstance(e, ToolFinished)}
@@ -200,8 +209,8 @@ async def test_each_round_of_tools_shows_the_model_what_it_said_in_that_round() 
             Reply(text=("Second. ",), tools=(call,), finish="tool_calls"),
             Reply(text=("Done.",)),
         )
-        async with runner(catalog({"one": up.url})) as agent:
-            events = await run(agent, turn(model="one", gateway_tools=None))
+        async with running_agent(make_catalog({"one": up.url})) as agent:
+            events = await run_turn(agent, make_turn(model="one", gateway_tools=None))
         sent = up.calls[2].body["messages"]
     assert [m["content"] for m in sent if m["role"] == "assistant"] == ["First. ", "Second. "]
     assert answer_of(events).content == "First. Second. Done."
@@ -211,8 +220,8 @@ async def test_a_broken_or_unknown_call_is_answered_with_a_sentence_for_the_mode
     async with OpenAIUpstream() as up:
         calls = (Tool("no_such_tool", ("{}",), "a"), Tool("calculator", ("{broken",), "b"))
         up.script(Reply(text=(), tools=calls, finish="tool_calls"), Reply())
-        async with runner(catalog({"one": up.url})) as agent:
-            events = await run(agent, turn(model="one", gateway_tools=None))
+        async with running_agent(make_catalog({"one": up.url})) as agent:
+            events = await run_turn(agent, make_turn(model="one", gateway_tools=None))
     assert [e.ok for e in events if isinstance(e, ToolFinished)] == [False, False]
     assert answer_of(events).content == "Hello, world!"
 
@@ -221,9 +230,9 @@ async def test_a_model_that_calls_tools_forever_is_made_to_answer() -> None:
     async with OpenAIUpstream() as up:
         loop = Reply(text=(), tools=(Tool("current_time", ("{}",)),), finish="tool_calls")
         up.script(loop, loop, Reply(text=("Enough.",)))
-        config = catalog({"one": up.url}, tools={"enabled": ["current_time"], "max_rounds": 2})
-        async with runner(config) as agent:
-            events = await run(agent, turn(model="one", gateway_tools=None))
+        config = make_catalog({"one": up.url}, tools={"enabled": ["current_time"], "max_rounds": 2})
+        async with running_agent(config) as agent:
+            events = await run_turn(agent, make_turn(model="one", gateway_tools=None))
         assert ["tools" in call.body for call in up.calls] == [True, True, False]
     assert answer_of(events).content == "Enough."
 
@@ -231,13 +240,13 @@ async def test_a_model_that_calls_tools_forever_is_made_to_answer() -> None:
 async def test_a_model_that_calls_tools_it_is_not_offered_gives_way_to_the_next() -> None:
     async with OpenAIUpstream() as up, OpenAIUpstream() as other:
         up.script(Reply(text=(), tools=(Tool("current_time", ("{}",)),), finish="tool_calls"))
-        config = catalog(
+        config = make_catalog(
             {"one": up.url, "two": other.url},
             tools={"enabled": ["current_time"], "max_rounds": 2},
             fallbacks={"one": ["two"]},
         )
-        async with runner(config) as agent:
-            events = await run(agent, turn(model="one", gateway_tools=None))
+        async with running_agent(config) as agent:
+            events = await run_turn(agent, make_turn(model="one", gateway_tools=None))
         assert (len(up.calls), len(other.calls)) == (3, 1)
         assert "tools" not in other.calls[0].body
     answer = answer_of(events)
@@ -251,9 +260,9 @@ async def test_a_model_that_never_stops_calling_tools_is_stopped(
 ) -> None:
     async with OpenAIUpstream() as up:
         up.script(Reply(text=(), tools=(Tool("current_time", ("{}",)),), finish="tool_calls"))
-        config = catalog({"one": up.url}, tools={"enabled": ["current_time"], "max_rounds": 2})
-        async with runner(config) as agent:
-            events = await run(agent, turn(model="one", gateway_tools=gateway_tools))
+        config = make_catalog({"one": up.url}, tools={"enabled": ["current_time"], "max_rounds": 2})
+        async with running_agent(config) as agent:
+            events = await run_turn(agent, make_turn(model="one", gateway_tools=gateway_tools))
         assert len(up.calls) == 3
     last = events[-1]
     assert isinstance(last, TurnFailed)
@@ -265,9 +274,9 @@ async def test_a_model_that_never_stops_calling_tools_is_stopped(
 async def test_what_a_model_said_beside_its_endless_calls_stands() -> None:
     async with OpenAIUpstream() as up:
         up.script(Reply(text=("Well. ",), tools=(Tool("current_time", ("{}",)),), finish="tool_calls"))
-        config = catalog({"one": up.url}, tools={"enabled": ["current_time"], "max_rounds": 2})
-        async with runner(config) as agent:
-            answer = answer_of(await run(agent, turn(model="one", gateway_tools=None)))
+        config = make_catalog({"one": up.url}, tools={"enabled": ["current_time"], "max_rounds": 2})
+        async with running_agent(config) as agent:
+            answer = answer_of(await run_turn(agent, make_turn(model="one", gateway_tools=None)))
         assert len(up.calls) == 3
     assert (answer.content, answer.finish_reason, answer.tool_calls) == ("Well. Well. Well. ", "length", ())
 
@@ -275,9 +284,9 @@ async def test_what_a_model_said_beside_its_endless_calls_stands() -> None:
 async def test_a_callers_own_tools_are_theirs_to_run() -> None:
     async with OpenAIUpstream() as up:
         up.script(Reply(text=(), tools=(Tool("lookup", ('{"q":1}',)),), finish="tool_calls"))
-        async with runner(catalog({"one": up.url})) as agent:
+        async with running_agent(make_catalog({"one": up.url})) as agent:
             spec = ToolSpec("lookup", "Looks up.", {"type": "object"})
-            events = await run(agent, turn(model="one", client_tools=(spec,)))
+            events = await run_turn(agent, make_turn(model="one", client_tools=(spec,)))
     answer = answer_of(events)
     assert answer.finish_reason == "tool_calls"
     assert [(c.name, c.arguments) for c in answer.tool_calls] == [("lookup", '{"q":1}')]
@@ -287,9 +296,9 @@ async def test_a_callers_own_tools_are_theirs_to_run() -> None:
 async def test_a_flagged_question_is_answered_with_a_refusal_and_nothing_else() -> None:
     async with (
         OpenAIUpstream() as up,
-        runner(catalog({"one": up.url}), guard=ScriptedGuard(flagged=True)) as agent,
+        running_agent(make_catalog({"one": up.url}), guard=ScriptedGuard(flagged=True)) as agent,
     ):
-        events = await run(agent, turn(model="one"), guard=BLOCK)
+        events = await run_turn(agent, make_turn(model="one"), guard=BLOCK_INJECTION)
     answer = answer_of(events)
     assert text_of(events) == ""
     assert [e.text for e in events if isinstance(e, TextReplaced)] == [answer.content]
@@ -301,9 +310,9 @@ async def test_a_flagged_question_is_answered_with_a_refusal_and_nothing_else() 
 async def test_a_harmless_question_passes_the_guard_with_its_verdict_on_the_receipt() -> None:
     async with (
         OpenAIUpstream() as up,
-        runner(catalog({"one": up.url}), guard=ScriptedGuard(flagged=False)) as agent,
+        running_agent(make_catalog({"one": up.url}), guard=ScriptedGuard(flagged=False)) as agent,
     ):
-        events = await run(agent, turn(model="one"), guard=BLOCK)
+        events = await run_turn(agent, make_turn(model="one"), guard=BLOCK_INJECTION)
     answer = answer_of(events)
     assert answer.content == "Hello, world!"
     assert [v["guard"] for v in answer.receipt.guardrails] == ["injection"]
@@ -328,8 +337,8 @@ async def test_what_a_named_model_cannot_do_is_said_before_it_is_asked(
 ) -> None:
     async with OpenAIUpstream() as up:
         bare = {"provider": "one", "model": "bare", "context_window": 4096}
-        async with runner(catalog({"one": up.url}, models={"bare": bare})) as agent:
-            events = await run(agent, turn(model="bare", **fields))
+        async with running_agent(make_catalog({"one": up.url}, models={"bare": bare})) as agent:
+            events = await run_turn(agent, make_turn(model="bare", **fields))
         assert up.calls == []
     failure = failure_of(events)
     assert isinstance(failure, error)
@@ -339,10 +348,10 @@ async def test_what_a_named_model_cannot_do_is_said_before_it_is_asked(
 async def test_an_alias_leads_to_the_first_of_its_models_that_can_do_it() -> None:
     async with OpenAIUpstream() as up:
         bare = {"provider": "one", "model": "bare", "context_window": 4096}
-        config = catalog({"one": up.url}, models={"bare": bare}, aliases={"fast": ["bare", "one"]})
-        async with runner(config) as agent:
-            asked = turn(model="fast", response_format=ResponseFormat("json_object"))
-            events = await run(agent, asked)
+        config = make_catalog({"one": up.url}, models={"bare": bare}, aliases={"fast": ["bare", "one"]})
+        async with running_agent(config) as agent:
+            asked = make_turn(model="fast", response_format=ResponseFormat("json_object"))
+            events = await run_turn(agent, asked)
     assert answer_of(events).model == "one"
 
 
@@ -352,12 +361,12 @@ async def test_auto_sends_easy_questions_to_the_light_model_and_hard_ones_to_the
         "the proof to compact metric spaces, and discuss with full rigour where completeness is used."
     )
     async with OpenAIUpstream() as up:
-        config = catalog(
+        config = make_catalog(
             {"light": up.url, "heavy": up.url}, routing={"light": "light", "heavy": "heavy", "threshold": 0.4}
         )
-        async with runner(config) as agent:
-            easy_events = await run(agent, turn("hi", model="auto"))
-            hard_events = await run(agent, turn(hard, model="auto"))
+        async with running_agent(config) as agent:
+            easy_events = await run_turn(agent, make_turn("hi", model="auto"))
+            hard_events = await run_turn(agent, make_turn(hard, model="auto"))
     assert answer_of(easy_events).model == "light"
     assert answer_of(hard_events).model == "heavy"
 
@@ -369,18 +378,20 @@ async def test_a_role_rule_goes_before_difficulty() -> None:
             "heavy": "light",
             "rules": [{"role": ["copywriter"], "model": "special"}],
         }
-        async with runner(catalog({"light": up.url, "special": up.url}, routing=routing)) as agent:
-            events = await run(agent, turn(model="auto", role="copywriter"))
+        async with running_agent(
+            make_catalog({"light": up.url, "special": up.url}, routing=routing)
+        ) as agent:
+            events = await run_turn(agent, make_turn(model="auto", role="copywriter"))
     assert answer_of(events).model == "special"
 
 
 async def test_a_key_reaches_no_model_outside_its_list_not_even_by_fallback() -> None:
     async with OpenAIUpstream() as broken, OpenAIUpstream() as other:
         broken.script(Refusal(500))
-        config = catalog({"one": broken.url, "two": other.url}, fallbacks={"one": ["two"]})
-        async with runner(config) as agent:
-            refused = await run(agent, turn(model="two"), allowed=frozenset({"one"}))
-            failed = await run(agent, turn(model="one"), allowed=frozenset({"one"}))
+        config = make_catalog({"one": broken.url, "two": other.url}, fallbacks={"one": ["two"]})
+        async with running_agent(config) as agent:
+            refused = await run_turn(agent, make_turn(model="two"), allowed=frozenset({"one"}))
+            failed = await run_turn(agent, make_turn(model="one"), allowed=frozenset({"one"}))
         assert other.calls == []
     assert isinstance(failure_of(refused), ModelNotAllowed)
     assert isinstance(failure_of(failed), UpstreamUnavailable)
@@ -388,12 +399,14 @@ async def test_a_key_reaches_no_model_outside_its_list_not_even_by_fallback() ->
 
 async def test_a_key_for_auto_takes_what_auto_picks_and_nothing_by_name() -> None:
     async with OpenAIUpstream() as up:
-        config = catalog({"one": up.url, "two": up.url}, routing={"light": "one", "heavy": "one"})
-        async with runner(config) as agent:
-            picked = await run(agent, turn(model="auto"), allowed=frozenset({"auto"}))
-            named = await run(agent, turn(model="two"), allowed=frozenset({"auto"}))
+        config = make_catalog({"one": up.url, "two": up.url}, routing={"light": "one", "heavy": "one"})
+        async with running_agent(config) as agent:
+            picked = await run_turn(agent, make_turn(model="auto"), allowed=frozenset({"auto"}))
+            named = await run_turn(agent, make_turn(model="two"), allowed=frozenset({"auto"}))
             up.script(Refusal(500))
-            smuggled = await run(agent, turn(model="auto", fallbacks=("two",)), allowed=frozenset({"auto"}))
+            smuggled = await run_turn(
+                agent, make_turn(model="auto", fallbacks=("two",)), allowed=frozenset({"auto"})
+            )
     assert answer_of(picked).model == "one"
     assert isinstance(failure_of(named), ModelNotAllowed)
     assert isinstance(failure_of(smuggled), UpstreamUnavailable)
@@ -404,15 +417,15 @@ async def test_a_cancelled_call_is_noted_for_the_ledger_and_closed_upstream() ->
     async with OpenAIUpstream() as up:
         gate = asyncio.Event()
         up.script(Reply(gate=gate, gate_at=2))
-        attempts: list[Attempt] = []
+        attempts: list[ModelCall] = []
         spoke = asyncio.Event()
-        async with runner(catalog({"one": up.url})) as agent:
-            asked = turn(model="one")
+        async with running_agent(make_catalog({"one": up.url})) as agent:
+            asked = make_turn(model="one")
             task = asyncio.create_task(
                 agent.run(
                     asked,
                     asked.messages,
-                    guard=BLOCK,
+                    guard=BLOCK_INJECTION,
                     allowed_models=None,
                     attempts=attempts,
                     emit=lambda event: spoke.set() if isinstance(event, TextDelta) else None,
@@ -427,9 +440,9 @@ async def test_a_cancelled_call_is_noted_for_the_ledger_and_closed_upstream() ->
 
 
 async def test_sampling_reaches_the_vendor() -> None:
-    async with OpenAIUpstream() as up, runner(catalog({"one": up.url})) as agent:
+    async with OpenAIUpstream() as up, running_agent(make_catalog({"one": up.url})) as agent:
         sampling = Sampling(temperature=0.1, top_p=0.9, max_tokens=7, stop=("END",), seed=5)
-        await run(agent, turn(model="one", sampling=sampling, extra={"top_k": 3}))
+        await run_turn(agent, make_turn(model="one", sampling=sampling, extra={"top_k": 3}))
         body = up.calls[0].body
     assert (body["temperature"], body["top_p"], body["seed"], body["top_k"]) == (0.1, 0.9, 5, 3)
     assert body["max_tokens"] == 7

@@ -8,12 +8,12 @@ import sys
 import pytest
 
 from gateway.cli.banner import banner
-from gateway.console.site import Site
+from gateway.console.site import ConsoleSite
 
 
 @pytest.fixture
 def console(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Site, "built", classmethod(lambda cls, folder=None: object()))
+    monkeypatch.setattr(ConsoleSite, "load", classmethod(lambda cls, folder=None: object()))
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_commands_are_shown_as_a_shell_finds_them(
 
 
 def test_without_a_console_nobody_is_sent_to_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Site, "built", classmethod(lambda cls, folder=None: None))
+    monkeypatch.setattr(ConsoleSite, "load", classmethod(lambda cls, folder=None: None))
     text = banner("http://127.0.0.1:8000", None, local_model=None)
     assert "Open it in a browser" not in text
     assert "make console" in text

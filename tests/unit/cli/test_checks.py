@@ -13,15 +13,15 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from gateway.cli.checks import surroundings
+from gateway.cli.checks import host
 from gateway.cli.checks.finding import Finding
-from gateway.cli.doctor import _lacking
-from gateway.cli.models import check_providers, lacking_models
+from gateway.cli.doctor import _missing_models
+from gateway.cli.models import check_providers, missing_models
 from gateway.core.settings import Settings
-from gateway.domain.catalog import Catalog
-from tests.upstreams.ollama_server import OllamaUpstream
-from tests.upstreams.otlp_server import OtlpCollector
-from tests.upstreams.smtp_server import SmtpServer, certificate_for_localhost, smtp_server
+from gateway.domain.config.catalog import Catalog
+from tests.support.upstreams.ollama_server import OllamaUpstream
+from tests.support.upstreams.otlp_server import OtlpCollector
+from tests.support.upstreams.smtp_server import SmtpServer, certificate_for_localhost, smtp_server
 
 
 def settings(**given: Any) -> Settings:
@@ -48,9 +48,9 @@ def test_a_disk_that_fills_is_told_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, good: bool | None, cure: str
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, free))
-    found = surroundings.disk(settings(data_dir=tmp_path / "not" / "there" / "yet"))
-    assert found.good is good
-    assert cure in found.sentence
+    found = host.check_disk(settings(data_dir=tmp_path / "not" / "there" / "yet"))
+    assert found.ok is good
+    assert cure in found.message
 
 
 @pytest.mark.parametrize(
@@ -60,23 +60,23 @@ def test_a_disk_that_fills_is_told_in_time(
 def test_clocks_that_differ_are_told(
     monkeypatch: pytest.MonkeyPatch, ahead: float, good: bool | None, words: str
 ) -> None:
-    monkeypatch.setattr(surroundings, "clock_ahead", lambda url: ahead)
-    found = surroundings.clocks(settings())
+    monkeypatch.setattr(host, "clock_ahead", lambda url: ahead)
+    found = host.check_clock(settings())
     assert found is not None
-    assert (found.good, words in found.sentence) == (good, True)
+    assert (found.ok, words in found.message) == (good, True)
 
 
 async def test_the_databases_own_clock_is_asked(database_url: str) -> None:
-    found = await asyncio.to_thread(surroundings.clocks, settings(database_url=database_url))
+    found = await asyncio.to_thread(host.check_clock, settings(database_url=database_url))
     assert found is not None
-    assert found.good is True, found
+    assert found.ok is True, found
     nowhere = "postgresql+asyncpg://nobody@127.0.0.1:1/none"
-    assert await asyncio.to_thread(surroundings.clocks, settings(database_url=nowhere)) is None
+    assert await asyncio.to_thread(host.check_clock, settings(database_url=nowhere)) is None
 
 
 async def mail_finding(port: int, **given: Any) -> Finding:
     made = settings(smtp_host="localhost", smtp_port=port, smtp_from="a@example.org", **given)
-    return await asyncio.to_thread(surroundings.mail, made)
+    return await asyncio.to_thread(host.check_mail, made)
 
 
 async def test_a_mail_server_is_greeted_and_sent_nothing(
@@ -86,23 +86,23 @@ async def test_a_mail_server_is_greeted_and_sent_nothing(
     monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
     async with smtp_server(SmtpServer(context=context)) as server:
         found = await mail_finding(server.port, smtp_user="me", smtp_password="secret")
-        assert (found.good, server.mails, len(server.logins)) == (True, [], 1)
+        assert (found.ok, server.mails, len(server.logins)) == (True, [], 1)
 
 
 async def test_each_fault_of_a_mail_server_has_its_cure(tmp_path: Path) -> None:
-    assert "SMTP_PORT" in (await mail_finding(closed_port())).sentence
+    assert "SMTP_PORT" in (await mail_finding(closed_port())).message
     async with smtp_server(SmtpServer()) as bare:
-        assert "SMTP_TLS=implicit" in (await mail_finding(bare.port)).sentence
-        assert "port 587 is starttls" in (await mail_finding(bare.port, smtp_tls="implicit")).sentence
-        assert (await mail_finding(bare.port, smtp_tls="none")).good is True
+        assert "SMTP_TLS=implicit" in (await mail_finding(bare.port)).message
+        assert "port 587 is starttls" in (await mail_finding(bare.port, smtp_tls="implicit")).message
+        assert (await mail_finding(bare.port, smtp_tls="none")).ok is True
     context: ssl.SSLContext = certificate_for_localhost(tmp_path)[0]  # which nobody trusts
     async with smtp_server(SmtpServer(context=context)) as server:
-        assert "certificate" in (await mail_finding(server.port)).sentence
+        assert "certificate" in (await mail_finding(server.port)).message
 
 
 def test_without_a_mail_server_the_folder_is_named(tmp_path: Path) -> None:
-    found = surroundings.mail(settings(data_dir=tmp_path))
-    assert (found.good, "mailbox" in found.sentence, "SMTP_HOST" in found.sentence) == (None, True, True)
+    found = host.check_mail(settings(data_dir=tmp_path))
+    assert (found.ok, "mailbox" in found.message, "SMTP_HOST" in found.message) == (None, True, True)
 
 
 @pytest.fixture
@@ -115,28 +115,28 @@ def untraced(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def test_a_collector_is_asked_with_its_headers(untraced: pytest.MonkeyPatch) -> None:
-    assert [found.good for found in surroundings.traces()] == [None]
+    assert [found.ok for found in host.check_tracing()] == [None]
     with OtlpCollector() as collector:
         untraced.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
         untraced.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Basic%20abc,x-more=1")
-        [found] = surroundings.traces()
-        assert found.good is True
+        [found] = host.check_tracing()
+        assert found.ok is True
         [(path, headers)] = collector.posts
         assert (path, headers["authorization"], headers["x-more"]) == ("/v1/traces", "Basic abc", "1")
 
 
 def test_a_collector_that_will_not_do_is_told_with_its_cure(untraced: pytest.MonkeyPatch) -> None:
     untraced.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{closed_port()}")
-    assert "4318" in next(iter(surroundings.traces())).sentence
+    assert "4318" in next(iter(host.check_tracing())).message
     answers: dict[int, str] = {401: "OTEL_EXPORTER_OTLP_HEADERS", 404: "/v1/traces is added", 500: "HTTP 500"}
     for status, cure in answers.items():
         untraced.setattr(httpx, "post", _answering(status))
-        assert cure in next(iter(surroundings.traces())).sentence
+        assert cure in next(iter(host.check_tracing())).message
     untraced.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
-    assert "http/protobuf" in next(iter(surroundings.traces())).sentence
+    assert "http/protobuf" in next(iter(host.check_tracing())).message
     untraced.delenv("OTEL_EXPORTER_OTLP_ENDPOINT")
     untraced.setenv("LANGSMITH_TRACING", "true")
-    assert "LANGSMITH_API_KEY" in next(iter(surroundings.traces())).sentence
+    assert "LANGSMITH_API_KEY" in next(iter(host.check_tracing())).message
 
 
 def _answering(status: int) -> Callable[..., httpx.Response]:
@@ -156,10 +156,10 @@ async def test_ollama_is_asked_for_each_model_that_is_configured() -> None:
             }
         )
         found = await check_providers(catalog, "")
-        lacking = await lacking_models(catalog, found)
+        lacking = await missing_models(catalog, found)
         assert lacking == {"ollama": ["qwen2.5:7b"]}
-        [finding] = _lacking(lacking)
-        assert "`ollama pull qwen2.5:7b`" in finding.sentence
+        [finding] = _missing_models(lacking)
+        assert "`ollama pull qwen2.5:7b`" in finding.message
         up.pulled = (*up.pulled, "qwen2.5:7b")
-        [finding] = _lacking(await lacking_models(catalog, found))
-        assert finding.good is True
+        [finding] = _missing_models(await missing_models(catalog, found))
+        assert finding.ok is True

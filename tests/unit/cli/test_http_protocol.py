@@ -16,12 +16,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from gateway.cli.http_protocol import SMALL_PART, BoundedProtocol, Unfinished
-from gateway.core import metrics
-from gateway.middleware import access_log, refused
+from gateway.cli.http_protocol import SMALL_BODY_BYTES, BoundedProtocol, IncompleteRequests
+from gateway.core.metrics import registry as metrics
+from gateway.middleware import access_log, rejected_requests
 from gateway.middleware.client_ip import ClientAddresses
-from gateway.middleware.refused import RefusedRequests
-from gateway.middleware.stack import Edge
+from gateway.middleware.rejected_requests import RejectedRequestLog
+from gateway.middleware.stack import RequestMiddleware
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 HEAD = b"POST / HTTP/1.1\r\nhost: gateway\r\n"
@@ -49,7 +49,7 @@ async def served(
 
     `received` gets how much of a body the application has read so far.
     """
-    own = {"unfinished": Unfinished(), "refused": RefusedRequests()}
+    own = {"unfinished": IncompleteRequests(), "refused": RejectedRequestLog()}
     protocol = type("Small", (BoundedProtocol,), {**own, **bounds})
     config = uvicorn.Config(
         application, http=protocol, lifespan="off", log_config=None, access_log=False, ws="none"
@@ -83,7 +83,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         None, processors=[capture], wrapper_class=structlog.make_filtering_bound_logger(0)
     )
     monkeypatch.setattr(access_log, "log", logger)
-    monkeypatch.setattr(refused, "log", logger)
+    monkeypatch.setattr(rejected_requests, "log", logger)
     return capture.entries  # type: ignore[return-value]
 
 
@@ -167,7 +167,7 @@ async def test_a_connection_whose_headers_do_not_arrive_is_timed_out(begun: byte
         writer.write(begun)
         assert code_of(await everything(reader)) == (408, "request_timeout")
         writer.close()
-        assert protocol.unfinished.heads == {}
+        assert protocol.incomplete.connections == {}
 
 
 async def test_a_later_request_on_the_connection_is_timed_out_too() -> None:
@@ -186,7 +186,7 @@ async def test_a_body_that_pauses_is_timed_out_and_its_bytes_are_released() -> N
         writer.write(HEAD + b"content-length: 900000\r\n\r\n" + b"b" * 200_000)
         assert code_of(await everything(reader)) == (408, "request_timeout")
         writer.close()
-        assert protocol.unfinished.bytes == 0
+        assert protocol.incomplete.body_bytes == 0
 
 
 async def test_a_body_that_arrives_slowly_is_accepted() -> None:
@@ -208,7 +208,7 @@ async def test_large_bodies_together_are_bounded_and_small_ones_go_on() -> None:
             await send_all(writer, HEAD + b"content-length: 900000\r\n\r\n" + b"b" * 450_000)
             while await received.get() < 450_000:
                 continue
-        assert protocol.unfinished.bytes == 2 * (450_000 - SMALL_PART)
+        assert protocol.incomplete.body_bytes == 2 * (450_000 - SMALL_BODY_BYTES)
         reader, writer = held[2]
         await send_all(writer, HEAD + b"content-length: 900000\r\n\r\n" + b"b" * 700_000)
         said = await everything(reader)
@@ -220,7 +220,7 @@ async def test_large_bodies_together_are_bounded_and_small_ones_go_on() -> None:
         assert await answer(held[0][0]) == (200, b"900000")
         for _, writer in (*held, small):
             writer.close()
-    assert protocol.unfinished.bytes == 0
+    assert protocol.incomplete.body_bytes == 0
 
 
 async def test_an_answer_before_the_body_is_complete_is_no_unfinished_body() -> None:
@@ -231,18 +231,18 @@ async def test_an_answer_before_the_body_is_complete_is_no_unfinished_body() -> 
         await send_all(writer, b"b" * 870_000 + HEAD + b"content-length: 1\r\n\r\nb")
         assert await answer(reader) == (200, b"1")
         writer.close()
-        assert protocol.unfinished.bytes == 0
+        assert protocol.incomplete.body_bytes == 0
 
 
 async def test_of_too_many_connections_without_headers_the_oldest_is_closed() -> None:
     async with served(most_heads=3) as (protocol, connect):
         waiting = [await connect() for _ in range(4)]
         assert await everything(waiting[0][0]) == b""
-        assert len(protocol.unfinished.heads) == 3
+        assert len(protocol.incomplete.connections) == 3
         reader, writer = waiting[3]
         writer.write(HEAD + b"content-length: 2\r\n\r\nhi")
         assert await answer(reader) == (200, b"2")
-        assert len(protocol.unfinished.heads) == 2
+        assert len(protocol.incomplete.connections) == 2
         for _, writer in waiting:
             writer.close()
 
@@ -299,7 +299,7 @@ async def test_a_body_that_the_protocol_refuses_has_one_line_with_the_id_of_the_
     lines: list[dict[str, Any]],
 ) -> None:
     before = requests_counted("POST", 408), requests_counted("POST", 499)
-    edge = Edge(app, ClientAddresses(""))
+    edge = RequestMiddleware(app, ClientAddresses(""))
     async with served(application=edge, body_idle_seconds=0.05) as (_, connect):
         reader, writer = await connect()
         writer.write(HEAD + b"content-length: 9\r\n\r\nb")
@@ -314,7 +314,7 @@ async def test_a_body_that_the_protocol_refuses_has_one_line_with_the_id_of_the_
 async def test_a_body_refused_in_the_segment_of_its_headers_has_the_id_of_the_answer(
     lines: list[dict[str, Any]],
 ) -> None:
-    edge = Edge(app, ClientAddresses(""))
+    edge = RequestMiddleware(app, ClientAddresses(""))
     async with served(application=edge, large_bytes=1000) as (_, connect):
         reader, writer = await connect()
         writer.write(HEAD + b"content-length: 90000\r\n\r\n" + b"b" * 70_000)
@@ -329,7 +329,7 @@ async def test_a_flood_of_refused_requests_writes_few_lines_and_counts_all(
     lines: list[dict[str, Any]],
 ) -> None:
     before = requests_counted("OTHER", 400)
-    book = RefusedRequests(lines=3, seconds=3600)
+    book = RejectedRequestLog(lines=3, seconds=3600)
     async with served(refused=book) as (_, connect):
         for _ in range(10):
             reader, writer = await connect()

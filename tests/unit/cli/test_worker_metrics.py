@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.worker_metrics import VARIABLE, shared_metrics
+from gateway.cli.worker_metrics import VARIABLE, shared_metrics_dir
 
 
 @pytest.fixture(autouse=True)
@@ -16,10 +16,10 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_second_gateway_on_the_same_directory_counts_elsewhere(tmp_path: Path) -> None:
-    with shared_metrics(tmp_path) as first:
+    with shared_metrics_dir(tmp_path) as first:
         (first / "counter_1.db").write_text("10")
         del os.environ[VARIABLE]  # as the environment of another process
-        with shared_metrics(tmp_path) as second:
+        with shared_metrics_dir(tmp_path) as second:
             assert second != first
             assert os.environ[VARIABLE] == str(second)
             assert list(second.iterdir()) == []
@@ -33,7 +33,7 @@ def test_a_second_gateway_on_the_same_directory_counts_elsewhere(tmp_path: Path)
 def test_what_a_killed_gateway_left_is_not_counted_again(tmp_path: Path) -> None:
     (tmp_path / "metrics").mkdir()
     (tmp_path / "metrics" / "counter_1.db").write_text("10")
-    with shared_metrics(tmp_path) as folder:
+    with shared_metrics_dir(tmp_path) as folder:
         assert folder == tmp_path / "metrics"
         assert list(folder.iterdir()) == []
 
@@ -42,6 +42,6 @@ def test_a_folder_of_the_operators_own_is_used_and_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VARIABLE, str(tmp_path))
-    with shared_metrics(tmp_path / "data") as folder:
+    with shared_metrics_dir(tmp_path / "data") as folder:
         assert folder == tmp_path
     assert tmp_path.exists()

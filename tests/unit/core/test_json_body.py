@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gateway.core import json_body
 from gateway.core.exceptions import ValidationFailed
 from gateway.core.json_body import MAX_DEPTH, MAX_VALUES, parse_json
-from tests.upstreams.hostile import HOSTILE_JSON
+from tests.support.hostile_json import HOSTILE_JSON
 
 
 @pytest.mark.parametrize("body", HOSTILE_JSON.values(), ids=HOSTILE_JSON.keys())

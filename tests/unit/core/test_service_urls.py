@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from asyncpg.connect_utils import _parse_connect_dsn_and_args
 
-from gateway.core.service_urls import check_valkey_url, database_address, valkey_url
+from gateway.core.service_urls import check_valkey_url, normalize_valkey_url, parse_database_url
 
 
 def parsed(url: str) -> tuple[list[tuple[str, int] | str], dict[str, object], dict[str, str]]:
     """Hosts, (user, password, database, ssl mode) and session settings, as asyncpg reads them."""
     hosts, params, *_ = _parse_connect_dsn_and_args(
-        dsn=database_address(url).connect_args["dsn"],
+        dsn=parse_database_url(url).connect_args["dsn"],
         host=None,
         port=None,
         user=None,
@@ -37,7 +37,7 @@ def test_every_scheme_of_postgresql_means_the_same(scheme: str) -> None:
     assert hosts == [("db.example", 6543)]
     assert (params["user"], params["password"], params["database"]) == ("ann", "s3cret", "shop")
     assert settings == {"application_name": "llm-gateway"}
-    assert database_address(f"{scheme}://a@b/c").url == "postgresql+asyncpg://"
+    assert parse_database_url(f"{scheme}://a@b/c").url == "postgresql+asyncpg://"
 
 
 @pytest.mark.parametrize("parameter", ["sslmode", "ssl"])
@@ -63,7 +63,7 @@ def test_a_unix_socket_and_options_of_the_driver_keep_their_meaning() -> None:
     hosts, params, _ = parsed("postgresql+asyncpg://postgres@/gateway?host=/run/postgresql")
     assert hosts == ["/run/postgresql/.s.PGSQL.5432"]
     assert params["database"] == "gateway"
-    address = database_address("postgresql+asyncpg://a@h/d?prepared_statement_cache_size=0")
+    address = parse_database_url("postgresql+asyncpg://a@h/d?prepared_statement_cache_size=0")
     assert address.url == "postgresql+asyncpg://?prepared_statement_cache_size=0"
 
 
@@ -85,7 +85,7 @@ def test_a_password_may_hold_what_an_address_uses(password: str) -> None:
 )
 def test_a_wrong_database_address_gets_a_sentence_without_its_secret(url: str, says: str) -> None:
     with pytest.raises(ValueError, match=says) as caught:
-        database_address(url)
+        parse_database_url(url)
     assert "secret" not in str(caught.value)
     assert "postgresql://user:password@host:5432/name" in str(caught.value)
 
@@ -101,7 +101,7 @@ def test_a_wrong_database_address_gets_a_sentence_without_its_secret(url: str, s
     ],
 )
 def test_every_scheme_of_valkey_is_read(url: str, read: str) -> None:
-    assert valkey_url(url) == read
+    assert normalize_valkey_url(url) == read
     check_valkey_url(url)
 
 

@@ -12,7 +12,7 @@ from tests.support.paths import PROJECT
 DOCKERFILE = PROJECT / "gateway" / "Dockerfile"
 
 _PROGRAM = """
-from gateway.guardrails.encoder import shared_encoder
+from gateway.guardrails.reading.encoder import shared_encoder
 encoder = shared_encoder()
 print(len([encoder.read(window) for window in encoder.windows("Hello, how are you today?")]))
 """

@@ -7,9 +7,9 @@ from types import ModuleType
 import pytest
 
 from gateway.core.settings import Settings
-from gateway.domain.catalog import Catalog
-from tests.scripts import load_script
+from gateway.domain.config.catalog import Catalog
 from tests.support.paths import PROJECT
+from tests.support.scripts import load_script
 
 
 @pytest.fixture(scope="module")

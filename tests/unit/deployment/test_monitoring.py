@@ -13,9 +13,9 @@ import yaml
 from prometheus_client import Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
-from gateway.core import metrics
-from tests.scripts import load_script
+from gateway.core.metrics import registry as metrics
 from tests.support.paths import PROJECT
+from tests.support.scripts import load_script
 
 RULES = PROJECT / "monitoring" / "prometheus" / "alerts.yml"
 PROMTOOL = shutil.which("promtool")

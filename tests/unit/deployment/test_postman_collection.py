@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.scripts import load_script
+from tests.support.scripts import load_script
 
 
 @pytest.fixture(scope="module")

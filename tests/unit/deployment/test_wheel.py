@@ -42,9 +42,9 @@ def test_an_installed_wheel_finds_its_own_files(wheel: Path, tmp_path: Path) -> 
     zipfile.ZipFile(wheel).extractall(installed)
     code = (
         f"import sys; sys.path.insert(0, {str(installed)!r})\n"
-        "import gateway; from gateway.core.shipped import shipped_folder\n"
+        "import gateway; from gateway.core.bundled_files import shipped_folder\n"
         "from gateway.cli import migrations\n"
-        "from gateway.services.configuration import load_catalog\n"
+        "from gateway.services.operations.config_file import load_catalog\n"
         "print(shipped_folder()); print(migrations.newest(migrations.configuration('postgresql://x@y/z')))\n"
         "print(len(load_catalog(shipped_folder() / 'provider_config.yaml').models))\n"
     )

@@ -8,13 +8,13 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.core.body_allowance import LARGE_BODY
+from gateway.core.body_limit import LARGE_BODY
 from gateway.core.exceptions import ValidationFailed
 from gateway.core.settings import Settings
-from gateway.dialects.native import parse_turn
+from gateway.dialects.native.stream import parse_turn
+from gateway.dialects.openai.chat.request import parse_completion
 from gateway.dialects.openai.embeddings import parse_embeddings
-from gateway.dialects.openai.request import parse_completion
-from gateway.dialects.openai.responses_request import parse_response
+from gateway.dialects.openai.responses.request import parse_response
 from gateway.main import create_app
 
 MODEL = {"model": "gpt-4o-mini"}

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.core.exceptions import ValidationFailed
 from gateway.dialects.base import parse_body
-from gateway.dialects.openai.body import ChatCompletionBody
+from gateway.dialects.openai.chat.body import ChatCompletionBody
 
 QUESTION = {"role": "user", "content": "Hi"}
 

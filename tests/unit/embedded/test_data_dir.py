@@ -71,10 +71,10 @@ def test_a_secret_is_made_once_and_only_its_owner_may_read_it(tmp_path: Path) ->
 
 def test_announced_addresses_are_read_back_until_withdrawn(tmp_path: Path) -> None:
     directory = DataDir(tmp_path)
-    assert directory.announced() == {}
+    assert directory.read_addresses() == {}
     directory.create()
-    directory.announce({"redis_url": "unix:///x"})
-    assert DataDir(tmp_path).announced() == {"redis_url": "unix:///x"}
+    directory.publish_addresses({"redis_url": "unix:///x"})
+    assert DataDir(tmp_path).read_addresses() == {"redis_url": "unix:///x"}
     assert stat.S_IMODE((tmp_path / "engines.json").stat().st_mode) == 0o600
-    directory.withdraw()
-    assert directory.announced() == {}
+    directory.clear_addresses()
+    assert directory.read_addresses() == {}

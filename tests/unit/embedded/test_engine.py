@@ -12,7 +12,7 @@ import pytest
 
 from gateway.embedded.engine import Engine
 from gateway.embedded.errors import EngineError
-from tests.processes import descendants, still_living
+from tests.support.processes import descendants, wait_ended
 
 SLEEPER = "import signal; print('up', flush=True); signal.pause()"
 
@@ -41,7 +41,7 @@ def test_stopping_leaves_no_process(sleeper: Engine) -> None:
     family = descendants(sleeper.pid)
     assert len(family) == 1
     sleeper.stop()
-    assert still_living(family, 0) == set()
+    assert wait_ended(family, 0) == set()
 
 
 def test_an_engine_that_ignores_its_stop_signal_is_killed(tmp_path: Path) -> None:
@@ -54,14 +54,14 @@ def test_an_engine_that_ignores_its_stop_signal_is_killed(tmp_path: Path) -> Non
     deaf.wait_until(lambda: "up" in (tmp_path / "log").read_text())
     family = descendants(deaf.pid)
     deaf.stop()
-    assert still_living(family, 0) == set()
+    assert wait_ended(family, 0) == set()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals a child when its parent is killed")
 def test_killing_the_shim_ends_the_engine(sleeper: Engine) -> None:
     family = descendants(sleeper.pid)
     sleeper._process.kill()
-    assert still_living(family) == set()
+    assert wait_ended(family) == set()
 
 
 def test_an_engine_that_dies_later_is_started_again(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_an_engine_that_was_ready_is_tried_again_until_it_stays(tmp_path: Path) 
     flaky.wait_until(lambda: "up 4" in log.read_text())
     assert "starting it again in" in log.read_text()
     flaky.stop()
-    assert not flaky.alive
+    assert not flaky.is_alive
 
 
 def test_stopping_does_not_wait_for_the_pause_between_two_starts(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_stopping_does_not_wait_for_the_pause_between_two_starts(tmp_path: Path)
     log = tmp_path / "log"
     dying.wait_until(lambda: "up" in log.read_text())
     dying.wait_until(lambda: "again in 1.6 s" in log.read_text())
-    dying.ask_to_stop()
+    dying.request_stop()
     dying._process.wait(1.5)
 
 

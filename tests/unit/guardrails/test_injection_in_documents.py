@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from gateway.guardrails import injection
 from gateway.guardrails.injection import InjectionGuard
-from gateway.providers.embedding.wordllama import WordLlamaEmbedder
+from gateway.providers.local.wordllama import WordLlamaEmbedder
 
 EMBED = WordLlamaEmbedder.load().embed
 

@@ -11,7 +11,9 @@ PROXIES = "127.0.0.1, 10.0.0.0/8, fd00::/8"
 
 def found(trusted: str, peer: str | None, *forwarded: str) -> str | None:
     headers = [(b"x-forwarded-for", value.encode()) for value in forwarded]
-    return ClientAddresses(trusted).of({"client": (peer, 1) if peer else None, "headers": headers})
+    return ClientAddresses(trusted).client_address(
+        {"client": (peer, 1) if peer else None, "headers": headers}
+    )
 
 
 @pytest.mark.parametrize(
@@ -51,7 +53,7 @@ def root_path(path: str, prefix: str, peer: str = "10.0.0.1") -> str:
         "root_path": "",
         "headers": [(b"x-forwarded-prefix", prefix.encode())],
     }
-    ClientAddresses(PROXIES).adopt_outside(scope)
+    ClientAddresses(PROXIES).apply_forwarded_headers(scope)
     return str(scope["root_path"])
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from gateway.middleware.body_limit import body_length
+from gateway.middleware.body_limit import announced_length
 from gateway.middleware.client_ip import ClientAddresses
-from gateway.middleware.request_context import open_exchange
+from gateway.middleware.request_context import begin_request
 
 
 def opened(*headers: tuple[bytes, bytes]) -> Request:
@@ -21,7 +21,7 @@ def opened(*headers: tuple[bytes, bytes]) -> Request:
         "headers": list(headers),
         "client": None,
     }
-    open_exchange(scope, ClientAddresses(""))
+    begin_request(scope, ClientAddresses(""))
     return Request(scope)
 
 
@@ -51,4 +51,4 @@ def test_a_cookie_with_an_escape_does_not_take_the_others_with_it() -> None:
     ],
 )
 def test_an_announced_length_of_any_number_of_digits_is_read(value: bytes, length: int) -> None:
-    assert body_length({"headers": [(b"content-length", value)]}) == length
+    assert announced_length({"headers": [(b"content-length", value)]}) == length

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.domain.usage import Usage
-from gateway.providers.chat.token_counts import TokenCounts, count
+from gateway.domain.money import Usage
+from gateway.providers.token_counts import TokenCounts, parse_count
 
 
 def read(vendor: str, *objects: Any) -> Usage | None:
@@ -140,4 +140,4 @@ def test_ollamas_counts_are_those_of_its_last_line() -> None:
 
 @pytest.mark.parametrize("value", [None, True, -1, 0, float("nan"), float("inf"), "", "x", {}, 10**40])
 def test_what_is_no_count_is_zero(value: Any) -> None:
-    assert count(value) == 0
+    assert parse_count(value) == 0

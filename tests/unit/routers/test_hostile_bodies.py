@@ -12,13 +12,13 @@ import httpx
 import orjson
 import pytest
 
-from gateway.core.body_allowance import LARGE_BODY, MEDIUM_BODY, SMALL_BODY
+from gateway.core.body_limit import LARGE_BODY, MEDIUM_BODY, SMALL_BODY
 from gateway.core.json_body import MAX_VALUES
 from gateway.core.settings import Settings
 from gateway.dialects import base, errors
 from gateway.main import create_app
 from gateway.routers import errors as router_errors
-from tests.upstreams.stand_in import stand_in_app
+from tests.support.app_without_services import app_without_services
 
 # Errors that are made for one request, however many of its values are wrong.
 MOST_ERRORS = 60
@@ -173,7 +173,7 @@ async def _ask(http: httpx.AsyncClient, case: Case) -> httpx.Response:
 async def test_a_wide_or_deep_body_is_refused_with_few_errors_and_little_memory(
     method: str, path: str, schema: Json, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    transport = httpx.ASGITransport(stand_in_app(path))
+    transport = httpx.ASGITransport(app_without_services(path))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
         for case in _cases(method, path, schema):
             tracemalloc.start()
@@ -194,7 +194,7 @@ async def test_a_body_beyond_the_limit_of_its_route_is_refused_before_it_is_pars
     body = b"{" + b",".join(b'"%d":1' % at for at in range(900_000)) + b"}"
     case = Case(method, path, limit, "wide", body)
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(stand_in_app(path)), base_url="http://gateway"
+        transport=httpx.ASGITransport(app_without_services(path)), base_url="http://gateway"
     ) as http:
         with _counted(monkeypatch) as counts:
             answer = await _ask(http, case)

@@ -36,7 +36,7 @@ async def test_the_page_is_built_and_encoded_once_however_many_ask(
         return build()
 
     monkeypatch.setattr(app, "openapi", count)
-    first, *others = await asyncio.gather(*(http.get(openapi.PATH) for _ in range(20)))
+    first, *others = await asyncio.gather(*(http.get(openapi.OPENAPI_PATH) for _ in range(20)))
     assert first.json() == build()
     assert {answer.content for answer in others} == {first.content}
     assert sum(built) <= 1
@@ -46,10 +46,10 @@ async def test_behind_a_prefix_the_page_names_it_as_its_server(http: httpx.Async
     transport = httpx.ASGITransport(app, root_path="/gw")
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as behind:
         answer = await behind.get("/gw/openapi.json")
-    plain = (await http.get(openapi.PATH)).json()
+    plain = (await http.get(openapi.OPENAPI_PATH)).json()
     assert answer.json() == {**plain, "servers": [{"url": "/gw"}]}
 
 
 async def test_only_get_and_head_are_answered(http: httpx.AsyncClient) -> None:
-    assert (await http.head(openapi.PATH)).status_code == 200
-    assert (await http.post(openapi.PATH)).status_code == 405
+    assert (await http.head(openapi.OPENAPI_PATH)).status_code == 200
+    assert (await http.post(openapi.OPENAPI_PATH)).status_code == 405

@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from gateway.core.exceptions import InvalidApiKey
 from gateway.core.settings import Settings
 from gateway.main import create_app
-from tests.upstreams.stand_in import stand_in_app
+from tests.support.app_without_services import app_without_services
 
 # Our own, not OpenAI's.
 _STRICT_V1 = "/v1/circuit-breakers"
@@ -28,7 +28,7 @@ ROUTES = [pytest.param(*route, id=" ".join(route)) for route in _routes()]
 
 
 async def _ask(method: str, path: str, query: str) -> httpx.Response:
-    transport = httpx.ASGITransport(stand_in_app(path))
+    transport = httpx.ASGITransport(app_without_services(path))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
         address = path.replace("{", "").replace("}", "") + query
         return await http.request(method, address, headers=_CONSOLE)
@@ -86,7 +86,7 @@ def test_every_route_under_api_checks_its_query() -> None:
 async def test_a_request_is_counted_once_although_its_caller_is_known_before_its_body_is_read(
     method: str, path: str, body: dict[str, str] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = stand_in_app(path)
+    app = app_without_services(path)
     counted: list[object] = []
     monkeypatch.setattr(app.state.container.authenticator, "admit", counted.append)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http:
@@ -95,7 +95,7 @@ async def test_a_request_is_counted_once_although_its_caller_is_known_before_its
 
 
 async def test_a_body_of_a_caller_who_is_refused_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    app = stand_in_app("/api/")
+    app = app_without_services("/api/")
     read: list[int] = []
 
     async def refuse(*_: object) -> None:

@@ -1,0 +1,50 @@
+"""No turn goes on for ever at somebody's cost: past `limits.usd_per_turn` it stops with what it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from gateway.agent import edges
+from gateway.agent.state import AgentState
+from gateway.core.exceptions import BudgetExceeded
+from gateway.domain.config.catalog import Catalog
+from gateway.domain.events import ModelCall, total_cost
+from gateway.domain.money import Usage
+
+_MESSAGE = "This turn has used up the money that a single turn may cost here, before it had an answer."
+
+
+def enforce_cost_limit(
+    update: AgentState, state: AgentState, catalog: Catalog, model_calls: Sequence[ModelCall]
+) -> AgentState:
+    """The update of a model call, without its wish for another call where that would cost too much.
+
+    Another call sends at least the same prompt again. Text that was said stands, cut (`length`); without any,
+    the turn fails with `BudgetExceeded`.
+    """
+    tool_runs = state["tool_log"]
+    if affords_another_call(catalog, model_calls, tool_runs) or not _continues({**state, **update}):
+        return update
+    if update["text"]:
+        return {**update, "tool_calls": (), "finish_reason": "length"}
+    return {**update, "tool_calls": (), "failure": BudgetExceeded(_MESSAGE)}
+
+
+def affords_another_call(
+    catalog: Catalog, model_calls: Sequence[ModelCall], tool_runs: Iterable[Mapping[str, Any]]
+) -> bool:
+    """Whether a call like the last one fits into what a turn may cost; `tools` are the receipt's lines."""
+    limit = catalog.limits.usd_per_turn
+    if limit is None:
+        return True
+    spent = total_cost(model_calls, tool_runs)
+    prompt = Usage(prompt_tokens=model_calls[-1].usage.prompt_tokens)
+    return spent + catalog.price_of(model_calls[-1].model).cost(prompt) <= limit
+
+
+def _continues(state: AgentState) -> bool:
+    """Whether the edges would go on to another call of a model or to tools."""
+    if state["failure"] is not None:
+        return edges.should_fall_back(state) or edges.should_shrink(state)
+    return edges.tools_or_format(state) == "tools"

@@ -1,0 +1,171 @@
+"""Which models may answer a turn, best first: pure decisions over the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+
+from gateway.agent.routing.reasons import difficulty_reason, rule_reason
+from gateway.core.exceptions import (
+    ContextLengthExceeded,
+    ModelNotAllowed,
+    ModelNotFound,
+    UnsupportedParameter,
+    UpstreamUnavailable,
+)
+from gateway.domain.config.catalog import AUTO, Capability, Catalog, ModelConfig
+from gateway.domain.events import ModelCall
+from gateway.domain.intent import Intent
+from gateway.domain.requests import Turn
+
+_PARAMS: dict[str, str] = {
+    "tools": "tools",
+    "json": "response_format",
+    "vision": "messages",
+    "logprobs": "logprobs",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPreference:
+    """The models a name stands for, in order, and why; `named` where the caller named one model."""
+
+    models: tuple[str, ...]
+    reason: str
+    explicit: bool = False
+
+
+def resolve_preference(catalog: Catalog, turn: Turn, intent: Intent) -> ModelPreference:
+    """What `turn.model` asks for: a model → an alias → for `auto` a role's rule → light or heavy.
+
+    Raises:
+        ModelNotFound: nothing has this name.
+    """
+    name = turn.model
+    if name in catalog.models:
+        return ModelPreference((name,), f"You asked for {name}.", explicit=True)
+    if name in catalog.aliases:
+        models = catalog.aliases[name]
+        return ModelPreference(models, f"{name} stands for {', then '.join(models)}.")
+    if name != AUTO:
+        raise ModelNotFound(param="model")
+    for rule in catalog.routing.rules:
+        matches = _matches(rule.role, turn.role) and _matches(rule.task, turn.task) and rule.mode is None
+        if matches and _matches(rule.intent, intent.label):
+            return ModelPreference((rule.model,), rule_reason(rule, intent))
+    return _by_complexity(catalog, intent)
+
+
+def _matches(allowed: tuple[str, ...], value: str | None) -> bool:
+    return not allowed or value in allowed
+
+
+def _by_complexity(catalog: Catalog, intent: Intent) -> ModelPreference:
+    routing = catalog.routing
+    is_hard = intent.complexity >= routing.threshold
+    ordered = (routing.heavy, routing.light) if is_hard else (routing.light, routing.heavy)
+    models = tuple(name for name in ordered if name is not None) or tuple(
+        name for name, model in catalog.models.items() if model.can_chat
+    )
+    if not models:
+        raise UpstreamUnavailable("No model of the configuration answers in words.")
+    return ModelPreference(models, difficulty_reason(intent, routing.threshold, models[0]))
+
+
+def required_capabilities(turn: Turn, *, has_images: bool) -> tuple[Capability, ...]:
+    """What the turn cannot do without; tools on offer by `tools: auto` are a wish, not a need."""
+    required: list[Capability] = []
+    if turn.client_tools or turn.gateway_tools:
+        required.append("tools")
+    if turn.response_format is not None and turn.response_format.required:
+        required.append("json")
+    if has_images:
+        required.append("vision")
+    if turn.logprobs:
+        required.append("logprobs")
+    return tuple(required)
+
+
+def select_candidates(
+    catalog: Catalog,
+    turn: Turn,
+    preference: ModelPreference,
+    *,
+    allowed: frozenset[str] | None,
+    required: tuple[Capability, ...],
+    tokens: int,
+    usable: Callable[[str], bool],
+) -> tuple[str, ...]:
+    """The wished models and their fallbacks that can and may answer, in order, without repeats.
+
+    Args:
+        allowed: names the caller's key may use; an allowed alias allows its models, and `auto` what it picks.
+        tokens: estimate of what cannot be left out of the prompt.
+        usable: whether a provider of the model is configured.
+
+    Raises:
+        ModelNotAllowed, UnsupportedParameter (names the param), ContextLengthExceeded (with the numbers),
+        UpstreamUnavailable: no model is left, for the reason that comes first in this order.
+    """
+    chain = _with_fallbacks(catalog, turn, preference)
+    if allowed is not None:
+        permitted = allowed.union(*map(catalog.models_of, allowed))
+        if AUTO in allowed and turn.model == AUTO:
+            permitted = permitted.union(preference.models, *map(catalog.fallbacks_of, preference.models))
+        chain = tuple(name for name in chain if name in permitted)
+        if not chain or (preference.explicit and preference.models[0] not in permitted):
+            raise ModelNotAllowed(param="model")
+    if preference.explicit:
+        # Who names a model is told what it cannot do, rather than served by another in silence.
+        _require_capabilities(catalog.models[preference.models[0]], required)
+    chain = _filter(chain, catalog, lambda m: m.can_chat)
+    if not chain:
+        raise UnsupportedParameter("No model behind this name answers in words.", param="model")
+    capable = _filter(chain, catalog, lambda m: set(required) <= m.capabilities)
+    if not capable:
+        raise UnsupportedParameter(
+            f"No model behind this name can do what was asked ({', '.join(required)}).",
+            param=_PARAMS.get(required[0], required[0]) if required else None,
+        )
+    large_enough = _filter(capable, catalog, lambda m: tokens < m.context_window)
+    if not large_enough:
+        window = max(catalog.models[name].context_window for name in capable)
+        raise ContextLengthExceeded.for_request(tokens, window)
+    usable_models = tuple(filter(usable, large_enough))
+    if not usable_models:
+        raise UpstreamUnavailable("No provider that could answer this is configured.")
+    return usable_models
+
+
+def failed_calls(model_calls: Sequence[ModelCall]) -> list[tuple[str, str]]:
+    """(model, provider) of the answer's calls that failed since the last good one, oldest first."""
+    answer_calls = [attempt for attempt in model_calls if attempt.step == "answer"]
+    failed = list(takewhile(lambda attempt: attempt.outcome != "ok", reversed(answer_calls)))
+    return [(attempt.model, attempt.provider) for attempt in reversed(failed)]
+
+
+def _with_fallbacks(catalog: Catalog, turn: Turn, preference: ModelPreference) -> tuple[str, ...]:
+    chain = list(preference.models)
+    if turn.fallbacks is not None:
+        for name in turn.fallbacks:
+            if not (models := catalog.models_of(name)):
+                raise ModelNotFound(param="gateway.fallbacks")
+            chain.extend(models)
+    else:
+        for name in preference.models:
+            chain.extend(catalog.fallbacks_of(name))
+    return tuple(dict.fromkeys(chain))
+
+
+def _require_capabilities(model: ModelConfig, required: Iterable[Capability]) -> None:
+    if not model.can_chat:
+        raise UnsupportedParameter("This model does not answer in words.", param="model")
+    for capability in required:
+        if capability not in model.capabilities:
+            param = _PARAMS.get(capability, capability)
+            raise UnsupportedParameter(f"This model does not support {capability}.", param=param)
+
+
+def _filter(names: Iterable[str], catalog: Catalog, fits: Callable[[ModelConfig], bool]) -> tuple[str, ...]:
+    return tuple(name for name in names if fits(catalog.models[name]))

@@ -1,0 +1,147 @@
+"""The machine and the services around the gateway: disk, clocks, mail, traces."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import smtplib
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+import httpx
+
+from gateway.cli.checks.finding import Finding
+from gateway.cli.database import clock_offset
+from gateway.cli.errors import first_line
+from gateway.core.email.mailer import FileMailer, SmtpMailer, create_mailer
+from gateway.core.settings import Settings
+
+_FULL_BYTES, _LOW_BYTES = 512 * 1024**2, 2 * 1024**3
+# Access tokens of fifteen minutes bear some seconds; leases of turns are told by the database's clock.
+_SKEW_NOTICE_SECONDS, _SKEW_FAIL_SECONDS = 1.0, 10.0
+_SECONDS = 5.0
+
+
+def check_disk(settings: Settings) -> Finding:
+    """Room for pictures, embedded engines and mails."""
+    folder = _nearest_existing(settings.data_dir)
+    free = shutil.disk_usage(folder).free
+    room = f"{free / 1024**3:.1f} GiB free for DATA_DIR ({settings.data_dir})."
+    if not os.access(folder, os.W_OK):
+        return Finding("disk", False, f"{folder} cannot be written to: change its owner, or DATA_DIR.")
+    if free < _FULL_BYTES:
+        return Finding("disk", False, f"Only {room} Make room, or move DATA_DIR to a larger disk.")
+    if free < _LOW_BYTES:
+        return Finding("disk", None, f"Only {room} Make room before pictures and logs fill it.")
+    return Finding("disk", True, room)
+
+
+def check_clock(settings: Settings) -> Finding | None:
+    """This machine's clock against PostgreSQL's; None where that cannot be asked."""
+    try:
+        ahead = clock_offset(settings.database_url.get_secret_value())
+    except Exception:  # noqa: BLE001 - the database's own finding has said why
+        return None
+    if abs(ahead) < _SKEW_NOTICE_SECONDS:
+        return Finding("clock", True, "This machine's clock agrees with the database's.")
+    which = "ahead of" if ahead > 0 else "behind"
+    return Finding(
+        "clock",
+        False if abs(ahead) >= _SKEW_FAIL_SECONDS else None,
+        f"The database's clock is {abs(ahead):.1f} s {which} this machine's: sign-ins and leases go by both. "
+        "Have both kept by NTP (chrony or systemd-timesyncd).",
+    )
+
+
+def check_mail(settings: Settings) -> Finding:
+    """Whether mails of forgotten passwords would get away; none is sent."""
+    mailer = create_mailer(settings)
+    if isinstance(mailer, FileMailer):
+        return Finding(
+            "mail",
+            None,
+            f"Mails of forgotten passwords are files in {settings.data_dir / 'mailbox'}; set SMTP_HOST and "
+            "SMTP_FROM to have them sent.",
+        )
+    assert isinstance(mailer, SmtpMailer)
+    try:
+        mailer.check_login(_SECONDS)
+    except Exception as error:
+        if (cure := _mail_remedy(error, settings)) is None:
+            raise
+        return Finding("mail", False, f"{settings.smtp_host} {cure}")
+    return Finding("mail", True, f"{settings.smtp_host} takes mail from here.")
+
+
+def _mail_remedy(error: Exception, settings: Settings) -> str | None:
+    if isinstance(error, smtplib.SMTPAuthenticationError):
+        return "refuses the credentials: check SMTP_USER and SMTP_PASSWORD."
+    if isinstance(error, smtplib.SMTPNotSupportedError):
+        return "offers no STARTTLS: try SMTP_TLS=implicit (port 465), or none in a trusted network."
+    if isinstance(error, ssl.SSLError):
+        return (
+            f"does not speak TLS as SMTP_TLS={settings.smtp_tls} says, or its certificate is not trusted: "
+            "port 587 is starttls, 465 implicit, 25 none."
+        )
+    if isinstance(error, OSError | smtplib.SMTPException):
+        return f"does not answer ({first_line(error)}): check SMTP_HOST, SMTP_PORT and the firewall."
+    return None
+
+
+def check_tracing() -> Iterator[Finding]:
+    """Whether a collector takes spans, told by an export without any."""
+    endpoint = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "")
+    if base := os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", ""):
+        endpoint = endpoint or f"{base.rstrip('/')}/v1/traces"
+    langsmith = os.environ.get("LANGSMITH_TRACING", "").lower() in ("true", "1")
+    if not endpoint and not langsmith:
+        yield Finding("traces", None, "Off; set OTEL_EXPORTER_OTLP_ENDPOINT to send them to a collector.")
+    if endpoint:
+        yield _check_collector(endpoint)
+    if langsmith and not os.environ.get("LANGSMITH_API_KEY"):
+        yield Finding("langsmith", False, "LANGSMITH_TRACING is set without LANGSMITH_API_KEY: set both.")
+    elif langsmith:
+        yield Finding("langsmith", True, "Traces go to LangSmith; its key is not tried here.")
+
+
+def _check_collector(endpoint: str) -> Finding:
+    if os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf") == "grpc":
+        cure = "OTEL_EXPORTER_OTLP_PROTOCOL=grpc is not spoken here: use http/protobuf, usually port 4318."
+        return Finding("traces", False, cure)
+    pairs = os.environ.get("OTEL_EXPORTER_OTLP_HEADERS", "").split(",")
+    headers = {
+        name.strip(): unquote(value.strip())
+        for name, separator, value in (pair.partition("=") for pair in pairs)
+        if separator
+    }
+    try:
+        answer = httpx.post(
+            endpoint,
+            content=b"",
+            headers={**headers, "content-type": "application/x-protobuf"},
+            timeout=_SECONDS,
+        )
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        return Finding(
+            "traces",
+            False,
+            f"No collector answers at the OTLP endpoint ({type(error).__name__}): check that it listens "
+            "for OTLP over HTTP, usually on port 4318 (4317 is gRPC).",
+        )
+    if answer.is_success:
+        return Finding("traces", True, "The collector takes traces.")
+    if answer.status_code in (401, 403):
+        cure = "refuses the credentials: check OTEL_EXPORTER_OTLP_HEADERS."
+    elif answer.status_code in (404, 405):
+        cure = "has nothing there: OTEL_EXPORTER_OTLP_ENDPOINT is its base, /v1/traces is added."
+    else:
+        cure = f"answers with HTTP {answer.status_code}: look into its own log."
+    return Finding("traces", False, f"The collector {cure}")
+
+
+def _nearest_existing(path: Path) -> Path:
+    """The path itself, or the nearest folder above it that is there."""
+    path = path.resolve()
+    return path if path.exists() else _nearest_existing(path.parent)

@@ -1,0 +1,201 @@
+"""The gateway's own dialect: `/api/chat/` in JSON, `/api/chat/stream` as named events."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import ConfigDict, Field
+
+from gateway.core.exceptions import GatewayError
+from gateway.core.ids import parse_id
+from gateway.dialects.base import parse_body
+from gateway.dialects.errors import render_error
+from gateway.dialects.sse import frame
+from gateway.domain.events import (
+    Answer,
+    ChatEvent,
+    ReasoningDelta,
+    RouteChosen,
+    TextDelta,
+    TextReplaced,
+    ToolFinished,
+    ToolStarted,
+    TurnCompleted,
+    TurnFailed,
+    TurnStarted,
+)
+from gateway.domain.messages import Message
+from gateway.domain.money import format_usd
+from gateway.domain.requests import Sampling, Turn
+from gateway.schemas.base import Body, Metadata, items
+
+# Instead of a message's id: the question follows none, as an edited first question does.
+ROOT = "root"
+MAX_TOOLS = 128
+
+
+class RegenerateBody(Body):
+    """How a question is to be answered once more; left-out fields are taken as in a turn."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, strict=True)
+
+    model: Annotated[str | None, Field(max_length=200, description="A model, an alias or `auto`.")] = None
+    temperature: Annotated[float | None, Field(ge=0, le=2, strict=False)] = None
+    max_tokens: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
+    system: Annotated[str | None, Field(max_length=100_000)] = None
+    tools: Annotated[
+        Literal["auto", "none"] | Annotated[list[Annotated[str, Field(max_length=200)]], items(MAX_TOOLS)],
+        Field(description="`auto`, `none`, or the names of the tools that may be used."),
+    ] = "auto"
+    on_busy: Annotated[
+        Literal["refuse", "queue"],
+        Field(description="Where the conversation is being answered: 409 at once, or wait for it."),
+    ] = "refuse"
+
+
+class TurnBody(RegenerateBody):
+    """One turn; left-out fields take what the conversation has, then the gateway's defaults."""
+
+    message: Annotated[str, Field(min_length=1, max_length=1_000_000, description="The question.")]
+    conversation_id: Annotated[str | None, Field(description="Left out: a new conversation starts.")] = None
+    parent_id: Annotated[
+        str | None,
+        Field(
+            description="The message to follow; default: the head. `root`: none, to edit a first question."
+        ),
+    ] = None
+    cache: Annotated[
+        bool | None,
+        Field(description="`false`: past the caches; `true`: by them also where `temperature` is left out."),
+    ] = None
+    metadata: Metadata = Field(default_factory=dict)
+
+
+def parse_turn(body: bytes, request_id: str, *, incremental: bool) -> Turn:
+    """A turn of a kept conversation.
+
+    Raises:
+        ValidationFailed, NotFound (a malformed id).
+    """
+    parsed = parse_body(TurnBody, body)
+    as_root = parsed.parent_id == ROOT
+    return Turn(
+        request_id=request_id,
+        messages=(Message("user", parsed.message),),
+        model=parsed.model,
+        sampling=Sampling(temperature=parsed.temperature, max_tokens=parsed.max_tokens),
+        persist=True,
+        conversation_id=parse_id(parsed.conversation_id) if parsed.conversation_id is not None else None,
+        parent_id=None if parsed.parent_id is None or as_root else parse_id(parsed.parent_id),
+        as_root=as_root,
+        system=parsed.system,
+        gateway_tools=_gateway_tools(parsed),
+        use_cache=parsed.cache,
+        metadata=parsed.metadata,
+        on_busy=parsed.on_busy,
+        stream=incremental,
+    )
+
+
+def parse_regenerate(message_id: str, body: bytes, request_id: str, *, incremental: bool) -> Turn:
+    """Another answer to a question of a kept conversation, which `message_id` is or answers.
+
+    Raises:
+        ValidationFailed, NotFound (a malformed id).
+    """
+    regenerate_of = parse_id(message_id)
+    parsed = parse_body(RegenerateBody, body or b"{}")
+    return Turn(
+        request_id=request_id,
+        messages=(),
+        model=parsed.model,
+        sampling=Sampling(temperature=parsed.temperature, max_tokens=parsed.max_tokens),
+        persist=True,
+        regenerate_of=regenerate_of,
+        system=parsed.system,
+        gateway_tools=_gateway_tools(parsed),
+        use_cache=False,
+        on_busy=parsed.on_busy,
+        stream=incremental,
+    )
+
+
+def _gateway_tools(body: RegenerateBody) -> tuple[str, ...] | None:
+    if isinstance(body.tools, list):
+        return tuple(body.tools)
+    return () if body.tools == "none" else None
+
+
+def answer_body(answer: Answer) -> dict[str, Any]:
+    """The JSON answer, which is also the data of `done`."""
+    return {
+        "conversation_id": answer.conversation_id,
+        "request_id": answer.request_id,
+        "cache": answer.cache,
+        "message": {
+            "id": answer.message_id,
+            "role": "assistant",
+            "content": answer.content,
+            "status": answer.status,
+            "model": answer.model,
+            "provider": answer.provider,
+            "finish_reason": answer.finish_reason,
+            "created_at": answer.created_at,
+            "usage": answer.usage.as_json(),
+            "cost_usd": format_usd(answer.cost_usd),
+        },
+        "receipt": answer.receipt.as_json(),
+    }
+
+
+def error_event(error: GatewayError, request_id: str | None, number: int) -> bytes:
+    """The event `error`; the seconds to wait, which have no header here, are in its body."""
+    _, _, body = render_error(error, request_id)
+    if error.retry_after is not None:
+        body["error"]["retry_after"] = error.retry_after
+    return frame(orjson.dumps(body), event="error", event_id=number)
+
+
+class NativeEncoder:
+    """Named events whose ids are their numbers in the turn, those that are not shown counted too."""
+
+    def __init__(self) -> None:
+        self._id = 0
+
+    def encode(self, event: ChatEvent) -> bytes | None:
+        """See `StreamEncoder`."""
+        return self.encode_numbered(self._id + 1, event)
+
+    def encode_numbered(self, number: int, event: ChatEvent) -> bytes | None:
+        """The event as number `number` of its turn."""
+        self._id = number
+        match event:
+            case TextDelta(text=text):
+                return self._frame("delta", {"text": text})
+            case ReasoningDelta(text=text):
+                return self._frame("reasoning", {"text": text})
+            case TurnStarted():
+                return self._frame("turn", asdict(event))
+            case RouteChosen():
+                return self._frame("route", asdict(event))
+            case ToolStarted(call=call):
+                data = {"id": call.id, "name": call.name, "arguments": call.arguments}
+                return self._frame("tool_call", data)
+            case ToolFinished(id=id_, name=name, ok=ok, content=content, ms=ms):
+                # Costs are in the receipt.
+                return self._frame(
+                    "tool_result", {"id": id_, "name": name, "ok": ok, "content": content, "ms": ms}
+                )
+            case TextReplaced():
+                return self._frame("replace", asdict(event))
+            case TurnCompleted(answer=answer):
+                return self._frame("done", answer_body(answer))
+            case TurnFailed(error=error, request_id=request_id):
+                return error_event(error, request_id, number)
+            case _:
+                return None
+
+    def _frame(self, name: str, data: dict[str, Any]) -> bytes:
+        return frame(orjson.dumps(data), event=name, event_id=self._id)

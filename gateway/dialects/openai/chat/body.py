@@ -1,0 +1,226 @@
+"""OpenAI's chat completion body, as far as the gateway understands it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, get_args
+
+import orjson
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from gateway.domain.config.guardrails import GuardKind, GuardMode
+from gateway.schemas.base import Body, items
+
+_KINDS: tuple[GuardKind, ...] = get_args(GuardKind)
+# Each choice is a turn of its own.
+MAX_CHOICES = 8
+MAX_TOOLS = 128
+# No model has so large a window; beyond 64 bits neither the database nor a vendor's JSON carries it.
+MAX_TOKENS = 2**31 - 1
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Stop = str | Annotated[list[str], items(4)]
+
+
+ImageDetail = Literal["auto", "low", "high", "original"]
+
+
+class OpenAIModel(BaseModel):
+    """Known fields are checked, others accepted: OpenAI's bodies grow."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+def as_arguments(value: Any) -> Any:
+    """Arguments as text: several clients send an object, or null where there are none."""
+    if value is None:
+        return ""
+    return orjson.dumps(value).decode() if isinstance(value, dict) else value
+
+
+Arguments = Annotated[str, BeforeValidator(as_arguments, json_schema_input_type=str)]
+
+
+class FunctionCall(OpenAIModel):
+    name: Annotated[str, Field(max_length=256)]
+    arguments: Arguments = ""
+
+
+class CustomCall(OpenAIModel):
+    name: Annotated[str, Field(max_length=256)]
+    input: str = ""
+
+
+class ToolCallBody(OpenAIModel):
+    """`type` decides which of the other fields counts."""
+
+    id: str
+    type: Annotated[
+        Literal["function", "custom"],
+        BeforeValidator(
+            lambda value: value or "function", json_schema_input_type=Literal["function", "custom"]
+        ),
+    ] = "function"
+    function: FunctionCall | None = None
+    custom: CustomCall | None = None
+
+
+class ImageUrl(OpenAIModel):
+    url: str
+    detail: ImageDetail | None = None
+
+
+def _image_url(value: Any) -> Any:
+    return {"url": value} if isinstance(value, str) else value
+
+
+class ContentPart(OpenAIModel):
+    """`type` decides which of the other fields counts."""
+
+    type: str
+    text: str | None = None
+    refusal: str | None = None
+    image_url: Annotated[
+        ImageUrl | None, BeforeValidator(_image_url, json_schema_input_type=str | ImageUrl | None)
+    ] = None
+
+
+class MessageBody(OpenAIModel):
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | Annotated[list[ContentPart], items(10_000)] | None = None
+    name: str | None = None
+    refusal: str | None = None
+    tool_calls: Annotated[list[ToolCallBody] | None, items(1000)] = None
+    tool_call_id: str | None = None
+
+
+class FunctionSpec(OpenAIModel):
+    name: Annotated[str, Field(min_length=1, max_length=256)]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class CustomSpec(OpenAIModel):
+    name: Annotated[str, Field(min_length=1, max_length=256)]
+    description: str | None = None
+    format: dict[str, Any] | None = None
+
+
+class ToolBody(OpenAIModel):
+    """`type` decides which of the other fields counts."""
+
+    type: str
+    function: FunctionSpec | None = None
+    custom: CustomSpec | None = None
+
+
+class NamedFunction(OpenAIModel):
+    name: str
+
+
+class NamedTool(OpenAIModel):
+    """A tool by its type and name; the field that the type names is required."""
+
+    type: str
+    function: Annotated[NamedFunction | None, Field(validate_default=True)] = None
+    custom: Annotated[NamedFunction | None, Field(validate_default=True)] = None
+
+    @field_validator("function", "custom", "allowed_tools", mode="before", check_fields=False)
+    @classmethod
+    def _is_given(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is None and info.data.get("type") == info.field_name:
+            raise PydanticCustomError("missing", "Field required")
+        return value
+
+    @property
+    def name(self) -> str | None:
+        selected = self.custom if self.type == "custom" else self.function
+        return selected.name if selected is not None else None
+
+
+class AllowedTools(OpenAIModel):
+    mode: Literal["auto", "required"] = "auto"
+    tools: Annotated[list[NamedTool], items(1024)]
+
+
+class NamedToolChoice(NamedTool):
+    type: Literal["function", "custom", "allowed_tools"]
+    allowed_tools: Annotated[AllowedTools | None, Field(validate_default=True)] = None
+
+
+class JsonSchema(OpenAIModel):
+    name: str
+    description: str | None = None
+    schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
+    strict: bool | None = None
+
+
+class ResponseFormatBody(OpenAIModel):
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+
+class StreamOptions(OpenAIModel):
+    include_usage: bool | None = None
+
+
+class GatewayGuardrails(Body):
+    """What the caller wants checked; the stricter of this and the configuration holds."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True)
+
+    injection: GuardMode | None = None
+    unsafe: GuardMode | None = None
+    tool_results: GuardMode | None = None
+    leak: GuardMode | None = None
+    personal_data: GuardMode | None = None
+
+    def overrides(self) -> dict[GuardKind, GuardMode]:
+        if not self.model_fields_set:
+            return {}
+        return {kind: mode for kind in _KINDS if (mode := getattr(self, kind)) is not None}
+
+
+class GatewayFields(Body):
+    """The gateway's own fields, under `gateway`."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True)
+
+    role: Annotated[str | None, Field(max_length=100)] = None
+    task: Annotated[str | None, Field(max_length=100)] = None
+    tools: Annotated[list[str] | None, items(MAX_TOOLS)] = None
+    fallbacks: Annotated[list[str] | None, items(16)] = None
+    cache: bool | None = None
+    guardrails: GatewayGuardrails = GatewayGuardrails()
+
+
+class ChatCompletionBody(OpenAIModel):
+    """POST /v1/chat/completions. Unknown fields are accepted and handed to providers that speak OpenAI."""
+
+    model: Annotated[str, Field(min_length=1, max_length=200)]
+    messages: Annotated[list[MessageBody], items(10_000, least=1)]
+    stream: bool | None = False
+    stream_options: StreamOptions | None = None
+    temperature: Annotated[float | None, Field(ge=0, le=2)] = None
+    top_p: Annotated[float | None, Field(ge=0, le=1)] = None
+    n: Annotated[int | None, Field(ge=1, le=MAX_CHOICES)] = None
+    max_tokens: Annotated[int | None, Field(ge=1, le=MAX_TOKENS)] = None
+    max_completion_tokens: Annotated[int | None, Field(ge=1, le=MAX_TOKENS)] = None
+    stop: Stop | None = None
+    seed: Seed | None = None
+    presence_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
+    frequency_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int | None, Field(ge=0, le=20)] = None
+    response_format: ResponseFormatBody | None = None
+    tools: Annotated[list[ToolBody] | None, items(MAX_TOOLS)] = None
+    tool_choice: Literal["none", "auto", "required"] | NamedToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    gateway: GatewayFields = GatewayFields()
+
+    @property
+    def custom_tools(self) -> frozenset[str]:
+        """The names of the tools that take text instead of arguments."""
+        return frozenset(
+            tool.custom.name for tool in self.tools or () if tool.custom and tool.type == "custom"
+        )

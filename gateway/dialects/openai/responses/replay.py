@@ -1,0 +1,62 @@
+"""A stored response as a stream of events, from its beginning, also while it is still being answered."""
+
+from __future__ import annotations
+
+from gateway.core.exceptions import GatewayError
+from gateway.dialects.openai.client_tools import client_tools
+from gateway.dialects.openai.responses.output import DEFAULT_PARAMETERS, from_stored
+from gateway.dialects.openai.responses.stream import ResponsesEncoder
+from gateway.domain.conversations.models import StoredMessage
+from gateway.domain.conversations.stored_messages import calls_from_storage
+from gateway.domain.events import ChatEvent, TextDelta, TextReplaced, ToolCallDelta, TurnFailed
+from gateway.services.chat.stored_responses import StoredResponse
+
+
+class ResponseReplay:
+    """Encodes a turn's events, and makes up from the stored message for those that are not kept any more."""
+
+    def __init__(self, response: StoredResponse) -> None:
+        parameters = response.parameters or DEFAULT_PARAMETERS
+        self._question = response.question
+        self._encoder = ResponsesEncoder(
+            response.answer.id,
+            parameters,
+            tools=bool(client_tools(parameters.get("tools") or ()).tools),
+            created=response.answer.created_at.timestamp(),
+            model=response.answer.model or "",
+        )
+        self._sent_text = ""
+        self._sent_calls: set[int] = set()
+
+    def encode(self, event: ChatEvent | StoredMessage) -> bytes:
+        """The bytes for an event; the stored message is the last one of a turn that has ended."""
+        match event:
+            case StoredMessage():
+                return self._finish(event)
+            case TextReplaced(text=text):
+                return self._catch_up(text)
+            case TextDelta(text=text):
+                self._sent_text += text
+            case ToolCallDelta(index=index):
+                self._sent_calls.add(index)
+        return self._encoder.encode(event) or b""
+
+    def encode_error(self, error: GatewayError, request_id: str) -> bytes:
+        """What ends a stream that cannot go on."""
+        return self._encoder.encode(TurnFailed(error, request_id)) or b""
+
+    def _catch_up(self, text: str) -> bytes:
+        """What brings the reader from what was said to `text`."""
+        missing = text[len(self._sent_text) :] if text.startswith(self._sent_text) else ""
+        if not missing:
+            return b""
+        self._sent_text = text
+        return self._encoder.encode(TextDelta(missing)) or b""
+
+    def _finish(self, message: StoredMessage) -> bytes:
+        frames = self._catch_up(message.content)
+        for index, call in enumerate(calls_from_storage(message.tool_calls)):
+            if index not in self._sent_calls:
+                delta = ToolCallDelta(index, call.id, call.name, call.arguments)
+                frames += self._encoder.encode(delta) or b""
+        return frames + self._encoder.finish(from_stored(message, self._question))

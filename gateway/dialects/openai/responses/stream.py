@@ -1,0 +1,314 @@
+"""A response as OpenAI's named events, each with its `sequence_number`."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from gateway.core.exceptions import GatewayError
+from gateway.dialects.errors import render_error
+from gateway.dialects.openai.client_tools import ClientTools, client_tools, custom_input
+from gateway.dialects.openai.responses.input import call_fields
+from gateway.dialects.openai.responses.output import (
+    call_item,
+    from_answer,
+    message_item,
+    raise_if_blocked,
+    reasoning_item,
+    response_body,
+    response_error,
+    text_part,
+)
+from gateway.dialects.sse import frame
+from gateway.domain.events import (
+    Answer,
+    ChatEvent,
+    ReasoningDelta,
+    RouteChosen,
+    TextDelta,
+    ToolCallDelta,
+    TurnCompleted,
+    TurnFailed,
+    TurnStarted,
+)
+from gateway.domain.messages import ToolCall
+
+_PREFIX = {"text": "msg", "refusal": "msg", "reasoning": "rs", "call": "fc", "custom": "ctc"}
+_DELTA = {
+    "text": "response.output_text.delta",
+    "refusal": "response.refusal.delta",
+    "reasoning": "response.reasoning_text.delta",
+    "call": "response.function_call_arguments.delta",
+    "custom": "response.custom_tool_call_input.delta",
+}
+_CALLS = ("call", "custom")
+
+
+@dataclass(slots=True)
+class _Item:
+    """An item of the output while it is being said; `call_id` and `name` of a call alone.
+
+    `number` is what follows the kind in the item's id.
+    """
+
+    kind: str
+    number: str
+    index: int
+    tools: ClientTools
+    pieces: list[str] = field(default_factory=list)
+    logprobs: list[dict[str, Any]] = field(default_factory=list)
+    call_id: str = ""
+    name: str = ""
+    delta_prefix: bytes = b""
+    include_encrypted: bool = False
+
+    @property
+    def id(self) -> str:
+        return f"{_PREFIX[self.kind]}_{self.number}"
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+    def part(self, text: str) -> dict[str, Any]:
+        if self.kind == "reasoning":
+            return {"type": "reasoning_text", "text": text}
+        return text_part(text, self.kind == "refusal", self.logprobs if text else ())
+
+    def body(self, status: str, text: str) -> dict[str, Any]:
+        if self.kind in _CALLS:
+            return call_item(self.number, ToolCall(self.call_id, self.name, text), status, self.tools)
+        if self.kind == "reasoning":
+            return reasoning_item(self.id, text, status, self.include_encrypted)
+        return message_item(self.id, [self.part(text)] if text else [], status)
+
+
+class ResponsesEncoder:
+    """Nothing is encoded before the answer's first word, so that what fails earlier has a true status.
+
+    `id_` is the response's where nothing is stored; `tools`: whether calls are the client's to run;
+    `sealed`: whether thoughts are also told in the form in which clients send them back.
+    `created` (now, if omitted) and `model` are of a response that was begun before.
+    """
+
+    def __init__(
+        self,
+        id_: UUID,
+        parameters: dict[str, Any],
+        *,
+        tools: bool,
+        include_encrypted: bool = False,
+        created: float | None = None,
+        model: str = "",
+    ) -> None:
+        self._id = id_
+        self._parameters = parameters
+        self._tools = tools
+        self._include_encrypted = include_encrypted
+        self._client_tools = client_tools(parameters.get("tools") or ())
+        self._created = time.time() if created is None else created
+        self._model = model
+        self._sequence_number = -1
+        self._open_item: _Item | None = None
+        self._calls: dict[int, _Item] = {}
+        self._output: list[dict[str, Any]] = []
+        self._counts: Counter[str] = Counter()
+
+    def encode(self, event: ChatEvent) -> bytes | None:
+        """See `StreamEncoder`."""
+        match event:
+            case TextDelta(text=text, logprobs=logprobs, refusal=refusal):
+                return self._add_text("refusal" if refusal else "text", text, logprobs)
+            case ReasoningDelta(text=text):
+                return self._add_text("reasoning", text)
+            case ToolCallDelta():
+                return self._add_call(event) if self._tools else None
+            case TurnStarted(message_id=message_id):
+                self._id = UUID(message_id) if message_id is not None else self._id
+            case RouteChosen(model=model):
+                self._model = model
+            case TurnCompleted(answer=answer):
+                return self._completed(answer)
+            case TurnFailed(error=error, request_id=request_id, answer=answer):
+                return self._failed(error, request_id, answer)
+        return None
+
+    def _start(self) -> bytes:
+        if self._sequence_number >= 0:
+            return b""
+        body = response_body(self._id, self._created, self._model, self._parameters, status="in_progress")
+        return self._event("response.created", response=body) + self._event(
+            "response.in_progress", response=body
+        )
+
+    def _add_text(self, kind: str, text: str, logprobs: tuple[dict[str, Any], ...] = ()) -> bytes:
+        output = b""
+        item = self._open_item
+        if item is None or item.kind != kind:
+            output = self._start() + self._close_open_item("completed")
+            item = self._open_item = self._new_item(kind)
+            output += self._item_added(item) + self._event(
+                "response.content_part.added",
+                item_id=item.id,
+                output_index=item.index,
+                content_index=0,
+                part=item.part(""),
+            )
+        item.pieces.append(text)
+        item.logprobs.extend(logprobs)
+        return output + self._delta(item, text, logprobs)
+
+    def _add_call(self, event: ToolCallDelta) -> bytes:
+        output = b""
+        item = self._calls.get(event.index)
+        if item is None:
+            output = self._start() + self._close_open_item("completed")
+            name = event.name or ""
+            tool = self._client_tools.by_model_name(name)
+            kind = "custom" if tool is not None and tool.kind == "custom" else "call"
+            item = self._new_item(kind, event.id or f"call_{event.index}", name)
+            self._calls[event.index] = item
+            output += self._item_added(item)
+        if not event.arguments:
+            return output
+        item.pieces.append(event.arguments)
+        if item.kind == "custom":  # JSON around the input that its client asked for; read at the end
+            return output
+        return output + self._delta(item, event.arguments)
+
+    def _new_item(self, kind: str, call_id: str = "", name: str = "") -> _Item:
+        index = len(self._output)
+        counter = "call" if kind in _CALLS else _PREFIX[kind]
+        number = f"{self._id.hex}_{self._counts[counter]}"
+        self._counts[counter] += 1
+        item = _Item(
+            kind,
+            number,
+            index,
+            self._client_tools,
+            call_id=call_id,
+            name=name,
+            include_encrypted=self._include_encrypted,
+        )
+        location: dict[str, Any] = {"item_id": item.id, "output_index": index}
+        if kind not in _CALLS:
+            location["content_index"] = 0
+        item.delta_prefix = orjson.dumps({"type": _DELTA[kind], **location})[:-1]
+        self._output.append(item.body("in_progress", ""))
+        return item
+
+    def _item_added(self, item: _Item) -> bytes:
+        return self._event(
+            "response.output_item.added", output_index=item.index, item=self._output[item.index]
+        )
+
+    def _delta(self, item: _Item, text: str, logprobs: tuple[dict[str, Any], ...] = ()) -> bytes:
+        """The event of every word: all of it that never changes was written once."""
+        self._sequence_number += 1
+        extra = b""
+        if item.kind == "text":
+            extra = b',"logprobs":' + (orjson.dumps(logprobs) if logprobs else b"[]")
+        data = (
+            item.delta_prefix
+            + b',"sequence_number":%d' % self._sequence_number
+            + extra
+            + b',"delta":'
+            + orjson.dumps(text)
+        )
+        return b"event: " + _DELTA[item.kind].encode() + b"\ndata: " + data + b"}\n\n"
+
+    def _close_open_item(self, status: str) -> bytes:
+        item, self._open_item = self._open_item, None
+        if item is None:
+            return b""
+        location = {"item_id": item.id, "output_index": item.index, "content_index": 0}
+        text = item.text
+        name = {"text": "output_text", "refusal": "refusal", "reasoning": "reasoning_text"}[item.kind]
+        text_fields: dict[str, Any] = {"refusal": text} if item.kind == "refusal" else {"text": text}
+        if item.kind == "text":
+            text_fields["logprobs"] = item.logprobs
+        return (
+            self._event(f"response.{name}.done", **location, **text_fields)
+            + self._event("response.content_part.done", **location, part=item.part(text))
+            + self._item_done(item, status, text)
+        )
+
+    def _close_calls(self, status: str) -> bytes:
+        frames = b""
+        for item in self._calls.values():
+            frames += self._close_call(item, status)
+        self._calls.clear()
+        return frames
+
+    def _close_call(self, item: _Item, status: str) -> bytes:
+        text = item.text or "{}"
+        location = {"item_id": item.id, "output_index": item.index}
+        if item.kind == "custom":
+            input_text = custom_input(text)
+            output = self._delta(item, input_text) if input_text else b""
+            output += self._event("response.custom_tool_call_input.done", **location, input=input_text)
+        else:
+            name = call_fields(ToolCall(item.call_id, item.name, text), self._client_tools)["name"]
+            output = self._event(
+                "response.function_call_arguments.done", **location, name=name, arguments=text
+            )
+        return output + self._item_done(item, status, text)
+
+    def _item_done(self, item: _Item, status: str, text: str) -> bytes:
+        body = self._output[item.index] = item.body(status, text)
+        return self._event("response.output_item.done", output_index=item.index, item=body)
+
+    def _completed(self, answer: Answer) -> bytes:
+        output = b""
+        if self._sequence_number < 0:
+            raise_if_blocked(answer)
+            self._model = answer.model
+            output = self._start()
+            if answer.content:  # withheld before a word of it had left: there is room for the reason
+                output += self._add_text("text", answer.content)
+        body = from_answer(answer, self._id, self._parameters)
+        status = "incomplete" if body["status"] == "incomplete" else "completed"
+        output += self._close_open_item(status) + self._close_calls(status)
+        # The items as they were told, which a model that thinks in between tells in more pieces.
+        body |= {"output": self._output, "created_at": int(self._created)}
+        name = "response.completed" if body["status"] == "completed" else "response.incomplete"
+        return output + self._event(name, response=body)
+
+    def finish(self, body: dict[str, Any]) -> bytes:
+        """The end of a response that is stored as `body`, with its items as they were told."""
+        status = "completed" if body["status"] == "completed" else "incomplete"
+        output = self._start() + self._close_open_item(status) + self._close_calls(status)
+        name = body["status"] if body["status"] in ("completed", "failed") else "incomplete"
+        return output + self._event(f"response.{name}", response=body | {"output": self._output})
+
+    def _failed(self, error: GatewayError, request_id: str, answer: Answer | None) -> bytes:
+        """`response.failed` for who follows the response, then an `error` that clients raise."""
+        output = self._start() + self._close_open_item("incomplete") + self._close_calls("incomplete")
+        body = response_body(
+            self._id,
+            self._created,
+            self._model,
+            self._parameters,
+            status="failed",
+            output=self._output,
+            usage=answer.usage if answer is not None else None,
+            error=response_error(error),
+        )
+        error_body = render_error(error, request_id)[2]["error"]
+        fields = {
+            "code": error_body["code"],
+            "message": error_body["message"],
+            "param": error_body["param"],
+            "error": error_body,
+        }
+        return output + self._event("response.failed", response=body) + self._event("error", **fields)
+
+    def _event(self, kind: str, /, **fields: Any) -> bytes:
+        self._sequence_number += 1
+        data = orjson.dumps({"type": kind, "sequence_number": self._sequence_number, **fields})
+        return frame(data, event=kind)

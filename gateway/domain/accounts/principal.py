@@ -1,0 +1,37 @@
+"""Who is calling: a signed-in person or a service with a key, always on behalf of one account."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+from uuid import UUID
+
+from gateway.domain.usage.budgets import CallerLimits
+
+Scope = Literal["chat", "models", "embeddings", "images", "usage"]
+ALL_SCOPES: frozenset[str] = frozenset({"chat", "models", "embeddings", "images", "usage"})
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The caller of a request.
+
+    `kind` is `person` (an access token) or `api_key`. `models` is None where every model is allowed.
+    `api_key_id` and `scopes` matter for keys only; a person has every scope. `allowance` gathers what the
+    answer tells of the caller's limits.
+    """
+
+    user_id: UUID
+    kind: Literal["person", "api_key"]
+    role: Literal["user", "admin"] = "user"
+    tier: str = "free"
+    api_key_id: UUID | None = None
+    scopes: frozenset[str] = ALL_SCOPES
+    models: frozenset[str] | None = None
+    requests_per_minute: int | None = None
+    session_id: UUID | None = None
+    limits: CallerLimits = field(default_factory=CallerLimits, compare=False, repr=False)
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role == "admin" and self.kind == "person"

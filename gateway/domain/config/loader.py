@@ -1,0 +1,115 @@
+"""From the text of `provider_config.yaml` to a checked `Catalog`, or to every mistake in it with its line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from gateway.domain.config.catalog import Catalog
+from gateway.domain.config.environment import EnvironmentConfigError, apply_environment
+from gateway.domain.config.validation import check_references
+from gateway.domain.config.yaml_source import KeyPath, YamlDocument, read_yaml
+
+_MESSAGES = {
+    "extra_forbidden": "unknown key",
+    "missing": "this key is required",
+    "tuple_type": "this has to be a list",
+    "frozen_set_type": "this has to be a list",
+    "dict_type": "this has to be a mapping",
+    "model_type": "this has to be a mapping",
+    "model_attributes_type": "this has to be a mapping",
+    "string_type": "this has to be text; quote it",
+}
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the message has a line a mistake: `file:line: key: what is wrong`."""
+
+
+def parse_catalog(
+    text: str,
+    environ: Mapping[str, str],
+    *,
+    source: str = "provider_config.yaml",
+    type_problem: Callable[[str], str | None] = lambda _: None,
+) -> Catalog:
+    """The catalog that `text` describes, with `${NAME}` and `${NAME:-default}` read from `environ`.
+
+    A missing section takes its defaults. `GATEWAY_*` variables override it (`domain.config.environment`).
+
+    Args:
+        type_problem: what is wrong with the type of a provider, as a sentence; None if nothing is.
+
+    Raises:
+        ConfigError: with all mistakes of the file, by line; values are never shown, names are.
+    """
+    document = read_yaml(text, environ)
+    problems = list(document.problems)
+    value = {} if document.value is None else document.value
+    catalog: Catalog | None = None
+    if not isinstance(value, dict):
+        problems.append((1, "the file has to be a mapping of sections"))
+    elif document.value is not None or not problems:
+        # A bare `aliases:` with nothing under it is a section left out.
+        value = {key: section for key, section in value.items() if section is not None}
+        try:
+            value = apply_environment(value, environ)
+        except EnvironmentConfigError as error:
+            raise ConfigError(str(error)) from None
+        problems += _locate(document, check_references(value))
+        catalog, validation_problems = _validate(value, document)
+        problems += _locate(document, validation_problems)
+        problems += _locate(document, _unknown_provider_types(value, type_problem))
+    if problems or catalog is None:
+        lines = dict.fromkeys(f"{source}:{line}: {message}" for line, message in sorted(problems))
+        raise ConfigError("\n".join(lines))
+    return catalog
+
+
+def _unknown_provider_types(
+    value: Mapping[str, Any], type_problem: Callable[[str], str | None]
+) -> Iterator[tuple[KeyPath, str]]:
+    providers = value.get("providers")
+    for name, provider in providers.items() if isinstance(providers, dict) else ():
+        type_ = provider.get("type") if isinstance(provider, dict) else None
+        if isinstance(type_, str) and (problem := type_problem(type_)) is not None:
+            yield ("providers", name, "type"), problem
+
+
+def _locate(document: YamlDocument, problems: Iterator[tuple[KeyPath, str]]) -> list[tuple[int, str]]:
+    return [
+        (document.line_of(path), f"{'.'.join(str(part) for part in path) or 'file'}: {message}")
+        for path, message in problems
+    ]
+
+
+def _validate(
+    value: dict[str, Any], document: YamlDocument
+) -> tuple[Catalog | None, Iterator[tuple[KeyPath, str]]]:
+    try:
+        return Catalog.model_validate(value), iter(())
+    except ValidationError as error:
+        first_error = error
+    # Text from the environment that looks like a number, in a field that wants text.
+    for detail in first_error.errors(include_url=False, include_input=False):
+        path = tuple(detail["loc"])
+        if detail["type"] == "string_type" and document.texts.get(path):
+            _replace(value, path, document.texts[path])
+    try:
+        return Catalog.model_validate(value), iter(())
+    except ValidationError as error:
+        return None, _validation_problems(error)
+
+
+def _replace(value: Any, path: KeyPath, text: str) -> None:
+    for part in path[:-1]:
+        value = value[part]
+    value[path[-1]] = text
+
+
+def _validation_problems(error: ValidationError) -> Iterator[tuple[KeyPath, str]]:
+    for detail in error.errors(include_url=False, include_input=False):
+        message = _MESSAGES.get(detail["type"]) or detail["msg"][:1].lower() + detail["msg"][1:]
+        yield tuple(detail["loc"]), message

@@ -1,0 +1,165 @@
+"""Events of a turn as a few bytes, and back: what the native stream shows of them, each with its number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from gateway.domain.events import (
+    ChatEvent,
+    ReasoningDelta,
+    RouteChosen,
+    TextDelta,
+    TextReplaced,
+    ToolFinished,
+    ToolStarted,
+    TurnCompleted,
+    TurnFailed,
+    TurnStarted,
+)
+from gateway.domain.messages import ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class HiddenEvent:
+    """An event that has a number, and nothing to show in the native stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All text up to here: it stands for every event before it but the first."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnded:
+    """The turn has ended and is written down: how is told by its message."""
+
+
+LoggedEvent = ChatEvent | HiddenEvent | Snapshot | TurnEnded
+_HIDDEN, _ENDED = HiddenEvent(), TurnEnded()
+_DELTA_KINDS: Final = {TextDelta: "d", ReasoningDelta: "r"}
+
+
+def encode(first: int, events: Sequence[ChatEvent]) -> bytes:
+    """JSON of `[first, [run, …]]`; neighbouring deltas are one run, with the lengths of its pieces."""
+    return _dumps([first, _encode_runs(events)])
+
+
+def encode_snapshot(started: TurnStarted, number: int, text: str) -> bytes:
+    """What replaces all that was packed before: the turn's first event, and its text up to event `number`."""
+    return _dumps([1, [*_encode_runs([started]), ["s", number, text]]])
+
+
+def encode_end(number: int) -> bytes:
+    """The turn's end, told by somebody else."""
+    return _dumps([number, [["e"]]])
+
+
+def decode(data: bytes) -> Iterator[tuple[int, LoggedEvent]]:
+    """Each event with its number.
+
+    Raises:
+        ValueError: not what `pack` made; another version of the gateway may have written it.
+    """
+    try:
+        number, runs = orjson.loads(data)
+        for kind, *rest in runs:
+            for step, event in _decode_run(kind, rest, number):
+                yield step, event
+                number = step + 1
+    except (TypeError, KeyError, AttributeError, LookupError) as error:
+        raise ValueError("not a batch of events") from error
+
+
+def _encode_runs(events: Sequence[ChatEvent]) -> list[list[Any]]:
+    runs: list[list[Any]] = []
+    pieces: list[str] = []
+    running = ""
+
+    def close() -> None:
+        nonlocal running
+        if running:
+            runs.append([running, "".join(pieces), [len(piece) for piece in pieces]])
+            pieces.clear()
+            running = ""
+
+    for event in events:
+        if isinstance(event, (TextDelta, ReasoningDelta)):
+            kind = _DELTA_KINDS[type(event)]
+            if kind != running:
+                close()
+                running = kind
+            pieces.append(event.text)
+        else:
+            close()
+            runs.append(_encode_event(event))
+    close()
+    return runs
+
+
+def _encode_event(event: ChatEvent) -> list[Any]:
+    match event:
+        case TurnStarted(
+            request_id=request, conversation_id=conversation, user_message_id=user, message_id=id_
+        ):
+            return ["t", request, conversation, user, id_]
+        case RouteChosen(intent, complexity, model, provider, reason):
+            return ["o", intent, complexity, model, provider, reason]
+        case ToolStarted(call=call):
+            return ["c", call.id, call.name, call.arguments]
+        case ToolFinished(id_, name, ok, content, ms):
+            return ["f", id_, name, ok, content, ms]
+        case TextReplaced(text, reason):
+            return ["x", text, reason]
+        case TurnCompleted() | TurnFailed():
+            return ["e"]
+        case _:
+            return ["-"]
+
+
+def _decode_run(kind: str, rest: list[Any], number: int) -> Iterator[tuple[int, LoggedEvent]]:
+    match kind:
+        case "d" | "r":
+            made = TextDelta if kind == "d" else ReasoningDelta
+            text, lengths = rest
+            at = 0
+            for length in lengths:
+                yield number, made(text[at : at + length])
+                at += length
+                number += 1
+        case "s":
+            yield rest[0], Snapshot(rest[1])
+        case "t":
+            yield number, TurnStarted(*rest)
+        case "o":
+            yield number, RouteChosen(*rest)
+        case "c":
+            yield number, ToolStarted(ToolCall(*rest))
+        case "f":
+            yield number, ToolFinished(*rest)
+        case "x":
+            yield number, TextReplaced(*rest)
+        case "e":
+            yield number, _ENDED
+        case _:
+            yield number, _HIDDEN
+
+
+def _dumps(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # half of a surrogate pair, which a vendor's answer may hold: lengths stay the same
+        return orjson.dumps(_replace_surrogates(value))
+
+
+def _replace_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, list):
+        return [_replace_surrogates(item) for item in value]
+    return value

@@ -1,0 +1,94 @@
+"""A conversation's title: made from its first message, or what a model said when asked for one."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+MAX_TITLE = 60
+UNTITLED = "New conversation"
+
+# What lies beyond this cannot reach a title of 60 characters; a megabyte is not walked for one.
+_WINDOW = 2000
+# A greeting is a sentence, but says nothing about the conversation.
+_MIN_SENTENCE_CHARACTERS = 15
+
+_FENCE = re.compile(r"^\s*(```|~~~)")
+_BLOCK_MARK = re.compile(r"^(?:\s*(?:#{1,6}(?=\s)|>|[-*+](?=\s)|\d{1,3}[.)](?=\s)))+\s*")
+_RULE = re.compile(r"^[\s*_=-]*$")
+_LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*\)")
+_STRONG = re.compile(r"(\*\*|__|~~)(?=\S)(.+?)(?<=\S)\1")
+_EMPHASIS = re.compile(r"(?<![\w*])([*_])(?=[^\s*_])([^*_]+?)(?<=\S)\1(?![\w*])")
+_CODE = re.compile(r"`+([^`]*)`+")
+_SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])")
+_JOINERS = "\u200c\u200d"
+
+# Of a model's answer: more words than this are no title but a text, and a title of more than some is cut.
+_MAX_ACCEPTED_WORDS = 24
+_MAX_WORDS = 12
+_MAX_CHARACTERS = 100
+_LABEL = re.compile(r"^(?:conversation\s+)?(?:title|titel|titre|título|제목)\s*[:：]\s*", re.IGNORECASE)
+_QUOTES = "\"'“”‘’„‚«»‹›「」『』`"
+_THINKING = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
+_REFUSAL = re.compile(r"^(?:i['’]?m sorry|sorry\b|i can(?:no|['’])t\b|as an ai\b)", re.IGNORECASE)
+
+
+def make_title(question: str) -> str:
+    """The first sentence of the first line that says something; at most 60 characters, one line, plain."""
+    text = ""
+    for line in question[:_WINDOW].splitlines():
+        if not _FENCE.match(line) and not _RULE.match(line) and (text := _plain(line)):
+            break
+    return _shorten(_first_sentence(text)) or UNTITLED
+
+
+def parse_model_title(answer: str) -> str | None:
+    """The title in a model's answer: one line, at most 12 words, without quotes; None where there is none."""
+    lines = _THINKING.sub("", answer[:_WINDOW]).splitlines()
+    text = next((plain for line in lines if (plain := _plain(line))), "")
+    text = _LABEL.sub("", text.strip(_QUOTES + " ")).strip(_QUOTES + " .。,;:：")
+    words = text.split()
+    if (
+        not any(character.isalnum() for character in text)
+        or len(words) > _MAX_ACCEPTED_WORDS
+        or _REFUSAL.match(text)
+        or (len(words) > 1 and len(set(words)) == 1)
+    ):
+        return None
+    text = " ".join(words[:_MAX_WORDS])
+    return text if len(text) <= _MAX_CHARACTERS else text[: _MAX_CHARACTERS - 1].rstrip() + "…"
+
+
+def _plain(line: str) -> str:
+    """`line` without markdown and control characters, its white space made single."""
+    line = _BLOCK_MARK.sub("", line)
+    for pattern, kept in ((_LINK, r"\1"), (_CODE, r"\1"), (_STRONG, r"\2"), (_EMPHASIS, r"\2")):
+        line = pattern.sub(kept, line)
+    if line.isprintable():
+        return " ".join(line.split())
+    shown = (
+        character
+        for character in line
+        if character in _JOINERS
+        or character.isspace()
+        or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn")
+    )
+    return " ".join("".join(shown).split())
+
+
+def _first_sentence(text: str) -> str:
+    for end in _SENTENCE_END.finditer(text):
+        if end.start() >= _MIN_SENTENCE_CHARACTERS:
+            return text[: end.start()]
+    return text
+
+
+def _shorten(text: str) -> str:
+    if len(text) <= MAX_TITLE:
+        return text
+    cut = text[: MAX_TITLE - 1]
+    head = text[:MAX_TITLE].rpartition(" ")[0]
+    # Scripts without spaces, and one endless word, are cut where they stand.
+    if len(head) >= MAX_TITLE // 2:
+        cut = head
+    return cut.rstrip(" ,;:.-–—" + _JOINERS) + "…"

@@ -1,0 +1,169 @@
+"""Shapes of what must not leak: each tells a whole match, and the beginning of one that may still come."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+LeakKind = Literal["secret", "personal"]
+WORD = "A-Za-z0-9"
+
+
+@dataclass(frozen=True, slots=True)
+class CharacterRun:
+    """`least` to `most` characters of a class, `chars` being the inside of its brackets."""
+
+    characters: str
+    min_count: int
+    max_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """One of these texts; the empty one makes it optional."""
+
+    texts: tuple[str, ...]
+
+
+PatternPart = str | CharacterRun | AnyOf
+
+
+@dataclass(frozen=True, slots=True)
+class LeakPattern:
+    """One kind of leak: `pieces` in a row, `label` with its article for people.
+
+    `before` and `after` are the insides of classes that must not stand next to it; `proof` has the last word.
+    No shape is longer than the `most` of its runs, which bounds what is ever held back for it.
+    """
+
+    kind: LeakKind
+    description: str
+    parts: tuple[PatternPart, ...]
+    is_valid: Callable[[str], bool]
+    not_after: str = WORD
+    not_before: str = ""
+    any_case: bool = False
+
+    def full_pattern(self) -> str:
+        """A pattern of the whole, without what must not stand before it."""
+        text = "".join(map(_full_pattern, self.parts)) + (
+            f"(?![{self.not_before}])" if self.not_before else ""
+        )
+        return f"(?i:{text})" if self.any_case else text
+
+    def prefix_pattern(self) -> str:
+        """A pattern of every text that a match may begin with, the match itself included."""
+        text = ""
+        for piece in reversed(self.parts):
+            text = (
+                f"(?:{_full_pattern(piece)}{text}|{_prefix_pattern(piece)})"
+                if text
+                else _prefix_pattern(piece)
+            )
+        return f"(?i:{text})" if self.any_case else text
+
+    def may_begin_with(self, character: str) -> bool:
+        """Whether a match may begin with this character."""
+        for part in self.parts:
+            first = f"[{part.characters}]" if isinstance(part, CharacterRun) else _first_characters(part)
+            if first and re.match(first, character, re.IGNORECASE):
+                return True
+            if _min_length(part):
+                return False
+        return True
+
+    def min_length(self) -> int:
+        return sum(_min_length(piece) for piece in self.parts)
+
+    def max_length(self) -> int:
+        return sum(_max_length(piece) for piece in self.parts)
+
+
+class PatternSet:
+    """A table of shapes, compiled into one pattern for what is there and one for what may be coming."""
+
+    def __init__(self, patterns: Sequence[LeakPattern]) -> None:
+        self.patterns = tuple(
+            (pattern, re.compile(_not_preceded(pattern) + pattern.full_pattern())) for pattern in patterns
+        )
+        self._by_first_character: dict[str, tuple[tuple[LeakPattern, re.Pattern[str]], ...]] = {}
+        self.min_length = min(pattern.min_length() for pattern in patterns)
+        self.max_length = max(pattern.max_length() for pattern in patterns)
+        by_not_after: dict[str, list[LeakPattern]] = {}
+        for pattern in patterns:
+            by_not_after.setdefault(pattern.not_after, []).append(pattern)
+        self.candidate = re.compile(
+            "|".join(
+                f"(?<![{b}])(?:{'|'.join(s.full_pattern() for s in found)})"
+                for b, found in by_not_after.items()
+            )
+        )
+        self.prefix = re.compile(
+            "(?:"
+            + "|".join(
+                f"(?<![{b}])(?:{'|'.join(s.prefix_pattern() for s in found)})"
+                for b, found in by_not_after.items()
+            )
+            + r")\Z"
+        )
+
+    def starting_with(self, char: str) -> tuple[tuple[LeakPattern, re.Pattern[str]], ...]:
+        """The shapes that may begin with this character, in the table's order."""
+        if char > "\x7f":
+            return self.patterns  # also K, the Kelvin sign, which ignoring case makes a k
+        found = self._by_first_character.get(char)
+        if found is None:
+            found = self._by_first_character[char] = tuple(
+                (shape, pattern) for shape, pattern in self.patterns if shape.may_begin_with(char)
+            )
+        return found
+
+
+def _not_preceded(shape: LeakPattern) -> str:
+    return f"(?<![{shape.not_after}])"
+
+
+def _full_pattern(piece: PatternPart) -> str:
+    match piece:
+        case CharacterRun(chars, least, most):
+            return f"[{chars}]{{{least},{most}}}"
+        case AnyOf(texts):
+            # The longest first: an alternation takes the first that fits.
+            return f"(?:{'|'.join(re.escape(t) for t in sorted(texts, key=len, reverse=True))})"
+    return re.escape(piece)
+
+
+def _prefix_pattern(piece: PatternPart) -> str:
+    """Never empty: then a look at a character of ordinary text ends with its first alternative letter."""
+    match piece:
+        case CharacterRun(chars, _, most):
+            return f"[{chars}]{{1,{most}}}"
+        case AnyOf(texts):
+            return f"(?:{'|'.join(_prefix_pattern(text) for text in texts if text)})"
+    first, *others = map(re.escape, piece)
+    return first + "".join(f"(?:{c}" for c in others) + ")?" * len(others)
+
+
+def _first_characters(piece: str | AnyOf) -> str:
+    texts = piece.texts if isinstance(piece, AnyOf) else (piece,)
+    return "|".join(re.escape(text[0]) for text in texts if text)
+
+
+def _min_length(piece: PatternPart) -> int:
+    match piece:
+        case CharacterRun(min_count=least):
+            return least
+        case AnyOf(texts):
+            return min(map(len, texts))
+    return len(piece)
+
+
+def _max_length(piece: PatternPart) -> int:
+    match piece:
+        case CharacterRun(max_count=most):
+            return most
+        case AnyOf(texts):
+            return max(map(len, texts))
+    return len(piece)

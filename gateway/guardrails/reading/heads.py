@@ -1,0 +1,63 @@
+"""The fitted heads: small networks that turn what was read of a text into one number."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from importlib.resources import as_file, files
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+COEFFICIENTS = "heads.npz"
+NAMES = ("injection", "passage", "skim", "unsafe")
+_PARTS = ("centre", "scale", "hidden", "hidden_bias", "out", "out_bias", "threshold")
+
+
+class Head:
+    """The mean of a few networks with one hidden layer; 0 is where a text gets flagged.
+
+    `hidden` has the shape (inputs, networks x units); `out` weighs the units. A head without hidden units is
+    linear: `out` then weighs the inputs themselves.
+    """
+
+    def __init__(self, parts: dict[str, Floats]) -> None:
+        full: dict[str, Floats] = {name: parts[name].astype(np.float32) for name in _PARTS}
+        self._centre, self._scale = full["centre"], full["scale"]
+        self._hidden, self._hidden_bias = full["hidden"], full["hidden_bias"]
+        self._out, self._out_bias = full["out"], full["out_bias"]
+        self._threshold = float(full["threshold"])
+        self.inputs = len(self._centre)
+
+    def logits(self, rows: Floats) -> Floats:
+        """A number for each of `rows`, of shape (texts, inputs); above 0 is flagged."""
+        values: Floats = (rows - self._centre) * self._scale
+        if self._hidden.size:
+            values = np.maximum(values @ self._hidden + self._hidden_bias, 0.0)
+        result: Floats = values @ self._out + self._out_bias - self._threshold
+        return result
+
+    def score(self, rows: Floats) -> float:
+        """The highest of `rows` as 0..1, where 0.5 is the threshold; 0.0 of no rows."""
+        if not len(rows):
+            return 0.0
+        return 1.0 / (1.0 + math.exp(-min(max(float(self.logits(rows).max()), -30.0), 30.0)))
+
+
+@lru_cache(maxsize=1)
+def load_heads() -> dict[str, Head]:
+    """All heads by name, read once from the package.
+
+    Raises:
+        ValueError: the file does not fit this code and has to be fitted anew.
+    """
+    with (
+        as_file(files("gateway.guardrails") / COEFFICIENTS) as path,
+        np.load(path, allow_pickle=False) as data,
+    ):
+        missing = [f"{name}_{part}" for name in NAMES for part in _PARTS if f"{name}_{part}" not in data]
+        if missing:
+            raise ValueError("The guards' heads do not fit this code; run bench/quality/fit_guard.py.")
+        return {name: Head({part: data[f"{name}_{part}"] for part in _PARTS}) for name in NAMES}

@@ -1,0 +1,113 @@
+"""ComfyUI workflows in its API format, with placeholders: `"{{prompt}}"`, `"{{width:1024}}"`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_PLACEHOLDER = re.compile(r"\{\{\s*([a-z_][a-z0-9_]*)\s*(?::([^{}]*))?\}\}")
+_MAX_BYTES = 4 * 1024 * 1024
+# Placeholders that a request has fields of its own for.
+REQUEST_FIELDS = ("prompt", "negative_prompt", "width", "height", "seed")
+
+
+class WorkflowError(ValueError):
+    """A workflow cannot be used; the message is for an operator and names the file."""
+
+
+class Workflow:
+    """A graph of nodes; `marks` are the placeholders it has, with or without a default."""
+
+    def __init__(self, name: str, graph: dict[str, Any]) -> None:
+        self.name = name
+        self._graph = graph
+        self.placeholders = frozenset(found[1] for found in _PLACEHOLDER.finditer(json.dumps(graph)))
+
+    def node_title(self, node_id: str) -> str:
+        """A node as people know it: `2 (ImageScale)`; node ids inside a group look like `5:2`."""
+        node = self._graph.get(node_id) or self._graph.get(node_id.split(":")[0])
+        return f"{node_id} ({node['class_type']})" if node else node_id
+
+    def placeholders_of(self, node_id: str, field: str) -> frozenset[str]:
+        """The placeholders that one input of a node is made of."""
+        inputs = self._graph.get(node_id, {}).get("inputs", {})
+        return frozenset(found[1] for found in _PLACEHOLDER.finditer(json.dumps(inputs.get(field))))
+
+    def fill(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The graph with its placeholders filled; what has neither value nor default raises WorkflowError.
+
+        A text that is nothing but one placeholder becomes the value itself, so that a number stays one.
+        """
+        filled: dict[str, Any] = _fill(self._graph, values, self.name)
+        return filled
+
+    @property
+    def size(self) -> int:
+        """How many nodes there are."""
+        return len(self._graph)
+
+
+def load_workflow(folder: Path, name: str) -> Workflow:
+    """The workflow `name` of `folder`, read anew each time, so that an operator can change it in place.
+
+    Raises:
+        FileNotFoundError: there is none of this name. WorkflowError: it is not in ComfyUI's API format.
+    """
+    if not _NAME.fullmatch(name):
+        raise FileNotFoundError(name)
+    path = folder / f"{name}.json"
+    if path.stat().st_size > _MAX_BYTES:
+        raise WorkflowError(f"{path.name} is larger than {_MAX_BYTES} bytes.")
+    try:
+        graph = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise WorkflowError(f"{path.name} is not JSON.") from error
+    if isinstance(graph, dict) and "nodes" in graph:
+        raise WorkflowError(f"{path.name} is in the editor's format; export it with «Export (API)».")
+    if not isinstance(graph, dict) or not graph or not all(map(_is_node, graph.values())):
+        raise WorkflowError(f"{path.name} is not a workflow in ComfyUI's API format.")
+    return Workflow(name, graph)
+
+
+def workflow_names(folder: Path) -> tuple[str, ...]:
+    """The names that `load_workflow` knows in `folder`, sorted."""
+    if not folder.is_dir():
+        return ()
+    return tuple(sorted(path.stem for path in folder.glob("*.json") if _NAME.fullmatch(path.stem)))
+
+
+def _is_node(node: Any) -> bool:
+    return (
+        isinstance(node, dict)
+        and isinstance(node.get("class_type"), str)
+        and isinstance(node.get("inputs"), dict)
+    )
+
+
+def _fill(part: Any, values: Mapping[str, Any], name: str) -> Any:
+    if isinstance(part, dict):
+        return {key: _fill(value, values, name) for key, value in part.items()}
+    if isinstance(part, list):
+        return [_fill(value, values, name) for value in part]
+    if not isinstance(part, str):
+        return part
+    whole_match = _PLACEHOLDER.fullmatch(part)
+    if whole_match is not None:
+        return _value(whole_match, values, name)
+    return _PLACEHOLDER.sub(lambda match: str(_value(match, values, name)), part)
+
+
+def _value(match: re.Match[str], values: Mapping[str, Any], name: str) -> Any:
+    key, default = match[1], match[2]
+    if values.get(key) is not None:
+        return values[key]
+    if default is None:
+        raise WorkflowError(f"{name} needs a value for {key}.")
+    try:
+        return json.loads(default)
+    except ValueError:
+        return default

@@ -1,0 +1,105 @@
+"""Relays one HTTP answer of a vendor through the reader of its wire format."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Protocol
+
+import httpx
+
+from gateway.core.exceptions import GatewayError, UpstreamBroken, UpstreamError
+from gateway.domain.events import ProviderEvent
+from gateway.domain.money import Usage
+from gateway.providers.http import exchange
+
+# How long to wait for the close after the end marker, so that the connection can serve the next call.
+_DRAIN_SECONDS = 0.25
+# Types that say nothing of a body, which is then judged by its bytes.
+_UNSPECIFIC_TYPES = ("", "text/plain", "application/octet-stream")
+
+
+class ResponseParser(Protocol):
+    """Turns bytes of one answer into events; see `AnswerReader`."""
+
+    done: bool
+    error: GatewayError | None
+
+    @property
+    def is_complete(self) -> bool: ...
+    @property
+    def usage(self) -> Usage | None: ...
+    def feed(self, data: bytes) -> list[ProviderEvent]: ...
+    def feed_eof(self) -> list[ProviderEvent]: ...
+    def finish(self) -> list[ProviderEvent]: ...
+    def parse_body(self, body: bytes) -> list[ProviderEvent]: ...
+
+
+async def stream_events(
+    response: httpx.Response, parser: ResponseParser, *, stream: bool
+) -> AsyncGenerator[ProviderEvent, None]:
+    """The events of the answer, `Completed` last; the response is closed at the end.
+
+    Raises:
+        GatewayError: as `ChatProvider` says.
+    """
+    try:
+        if not _is_stream(response, stream):
+            for event in parser.parse_body(await exchange.read_body(response)):
+                yield event
+            return
+        chunks = exchange.iter_body(response)
+        try:
+            async for data in chunks:
+                for event in parser.feed(data):
+                    yield event
+                if parser.error is not None:
+                    raise parser.error
+                if parser.done:
+                    await _drain(chunks)
+                    break
+            else:
+                for event in parser.feed_eof():
+                    yield event
+                if parser.error is not None:
+                    raise parser.error
+        except GatewayError:
+            if not parser.is_complete:
+                raise
+        finally:
+            await chunks.aclose()
+        for event in parser.finish():
+            yield event
+    except UpstreamError as error:
+        error.usage = parser.usage
+        raise
+    finally:
+        await response.aclose()
+
+
+def _is_stream(response: httpx.Response, requested: bool) -> bool:
+    """Whether the body is a stream: its type says so, whatever was asked for; `wanted` where it says nothing.
+
+    Some servers stream never or always.
+
+    Raises:
+        UpstreamBroken: it is a page, or anything else that is no answer.
+    """
+    content_type = response.headers.get("content-type", "").lower().partition(";")[0].strip()
+    if content_type == "text/event-stream":
+        return True
+    if content_type.endswith(("/json", "+json")):
+        return False
+    if content_type in _UNSPECIFIC_TYPES:
+        return requested
+    raise UpstreamBroken
+
+
+async def _drain(chunks: AsyncGenerator[bytes, None]) -> None:
+    """Read what follows the end marker; a server that does not close in time loses its connection."""
+    try:
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            async for _ in chunks:
+                pass
+    except (TimeoutError, GatewayError):
+        return  # the answer is complete already

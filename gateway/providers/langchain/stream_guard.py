@@ -1,0 +1,235 @@
+"""Stands between a vendor's SDK and the network, because SDKs swallow cuts, garbage and errors in silence.
+
+The SDK is given a client whose transport is `GuardedExchange`: it sends through the gateway's shared client,
+raises the named errors itself, and reads every line that passes, so that a stream that closes without the
+vendor's end marker ends in `UpstreamBroken` whatever the SDK would make of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import httpx
+import orjson
+
+from gateway.core.exceptions import GatewayError, UpstreamBroken
+from gateway.domain.config.catalog import Timeouts
+from gateway.domain.events import VendorResponse
+from gateway.providers.http import exchange as wire
+from gateway.providers.http.stream_decoders import DONE, NDJSONDecoder, SSEDecoder, parse_json
+from gateway.providers.response_ids import parse_vendor_response
+from gateway.providers.token_counts import TokenCounts
+
+# The body is handed on decompressed and re-framed; nobody keeps a vendor's cookies.
+_REPLACED_HEADERS = frozenset({b"accept-encoding", b"content-length", b"transfer-encoding"})
+_MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError)
+_DROPPED_RESPONSE_HEADERS = frozenset(
+    {"content-encoding", "content-length", "transfer-encoding", "connection", "set-cookie"}
+)
+
+
+class StreamProtocol(Protocol):
+    """What the guard has to know of a vendor's wire format."""
+
+    is_sse: bool  # server-sent events, else one JSON object a line
+    stream_content_type: str  # part of the content type of a stream
+
+    def is_end(self, data: dict[str, Any]) -> bool:
+        """Whether this object of a stream is the end marker.
+
+        Raises:
+            GatewayError: it is an error in the middle (`refusals.error_in_stream`).
+        """
+
+    def is_complete_answer(self, data: dict[str, Any]) -> bool:
+        """Whether this JSON body is a finished answer."""
+
+    def normalize(self, data: Any) -> Any:
+        """The object in the form that the vendor's SDK reads, where a server has another one."""
+
+    def update_counts(self, data: dict[str, Any], counts: TokenCounts) -> None:
+        """Note the tokens that this object of a stream, or this whole answer, tells of."""
+
+
+class ResponseRecorder(Protocol):
+    def record(self, data: dict[str, Any]) -> None:
+        """Take in one object of a stream, or a whole answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedResponse:
+    """A vendor's good answer: its body is watched while it is read."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: AsyncGenerator[bytes, None]
+    response: httpx.Response
+
+    async def aclose(self) -> None:
+        """Close the vendor's connection unless the answer has been read to its end."""
+        await self.body.aclose()
+        await self.response.aclose()
+
+
+@dataclass(slots=True)
+class CallScope:
+    """What a provider and the guard share during one call.
+
+    `body` overrides fields of the JSON body (None takes one away) where an SDK loses or bends them;
+    `exchanges` are closed when the
+    call ends in whatever way: SDKs leave that to the garbage collector. `record` is given each object of the
+    answer, as the vendor wrote it. `counts` are read from the same objects, since SDKs lose some.
+    """
+
+    body_overrides: dict[str, Any] = field(default_factory=dict)
+    responses: list[GuardedResponse] = field(default_factory=list)
+    recorder: ResponseRecorder | None = None
+    token_counts: TokenCounts = field(default_factory=TokenCounts)
+    vendor_response: VendorResponse | None = None
+
+    def observe(self, data: dict[str, Any], protocol: StreamProtocol) -> None:
+        """Take in one object of the answer."""
+        protocol.update_counts(data, self.token_counts)
+        if self.vendor_response is None:
+            self.vendor_response = parse_vendor_response(data)
+        if self.recorder is not None:
+            self.recorder.record(data)
+
+    async def aclose(self) -> None:
+        for response in self.responses:
+            await response.aclose()
+
+
+current_call: ContextVar[CallScope | None] = ContextVar("guarded_call", default=None)
+
+
+class StreamGuard:
+    """One for each provider; has no state of a call."""
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        timeouts: Timeouts,
+        protocol: StreamProtocol,
+        headers: Mapping[str, str],
+    ) -> None:
+        """`headers` go with every call, in place of those of the same names."""
+        self._http = http
+        self._headers = [(name.encode("ascii"), value.encode()) for name, value in headers.items()]
+        self._replaced_headers = _REPLACED_HEADERS | {name for name, _ in self._headers}
+        self._timeout_extension = wire.timeout_extension(timeouts)
+        self._protocol = protocol
+
+    async def send(
+        self, method: str, url: str, headers: list[tuple[bytes, bytes]], content: bytes
+    ) -> GuardedResponse:
+        """Send and watch; raises the named errors of `ChatProvider`."""
+        call = current_call.get()
+        if call is not None and call.body_overrides:
+            merged = {**orjson.loads(content), **call.body_overrides}
+            content = orjson.dumps({key: value for key, value in merged.items() if value is not None})
+        request_headers = [
+            (name, value) for name, value in headers if name.lower() not in self._replaced_headers
+        ]
+        request_headers += self._headers
+        request_headers.append((b"accept-encoding", b"identity"))
+        request = httpx.Request(
+            method,
+            url,
+            headers=request_headers,
+            content=content,
+            extensions={"timeout": self._timeout_extension},
+        )
+        response = await wire.send(self._http, request)
+        try:
+            body = await self._guard_body(response, call or CallScope())
+        except BaseException:
+            await response.aclose()
+            raise
+        response_headers = [
+            (k, v) for k, v in response.headers.multi_items() if k.lower() not in _DROPPED_RESPONSE_HEADERS
+        ]
+        guarded = GuardedResponse(response.status_code, response_headers, body, response)
+        if call is not None:
+            call.responses.append(guarded)
+        return guarded
+
+    async def _guard_body(self, response: httpx.Response, call: CallScope) -> AsyncGenerator[bytes, None]:
+        content_type = response.headers.get("content-type", "").lower()
+        if self._protocol.stream_content_type in content_type:
+            return self._guard_stream(response, call)
+        wire.require_content_type(response, "application/json")
+        body = await wire.read_body(response)
+        try:
+            answer = self._protocol.normalize(parse_json(body))
+            if not self._protocol.is_complete_answer(answer):
+                raise UpstreamBroken
+            call.observe(answer, self._protocol)
+        except _MALFORMED as error:
+            raise UpstreamBroken from error
+        return _single_chunk(json.dumps(answer).encode())
+
+    async def _guard_stream(self, response: httpx.Response, call: CallScope) -> AsyncGenerator[bytes, None]:
+        """The stream's objects, each checked before the SDK sees it, in the plainest form of the stream."""
+        decoder: SSEDecoder | NDJSONDecoder = SSEDecoder() if self._protocol.is_sse else NDJSONDecoder()
+        ended = False
+        failure: GatewayError | None = None
+        async for chunk in wire.iter_body(response):
+            objects = decoder.feed(chunk)
+            lines: list[bytes] = []
+            try:
+                for data in objects:
+                    if data is DONE:  # of a proxy; the vendor's own marker has come or is missing
+                        continue
+                    is_end, line = self._inspect(data, call)
+                    ended = is_end or ended
+                    lines.append(line)
+            except GatewayError as error:
+                failure = error
+            if lines:
+                yield b"".join(lines)  # what was said before a failure is kept
+            failure = failure or decoder.error
+            if failure is not None:
+                raise failure
+        for data in decoder.feed_eof():
+            if data is not DONE:
+                is_end, line = self._inspect(data, call)
+                ended = is_end or ended
+                yield line
+        if decoder.error is not None or not ended:
+            raise decoder.error or UpstreamBroken()
+
+    def _inspect(self, data: Any, call: CallScope) -> tuple[bool, bytes]:
+        """Whether the object is the end marker, and its line; raises UpstreamBroken or an error's name."""
+        try:
+            data = self._protocol.normalize(data)
+            ended = self._protocol.is_end(data)
+            call.observe(data, self._protocol)
+        except _MALFORMED as error:
+            raise UpstreamBroken from error
+        return ended, self._frame(data)
+
+    def _frame(self, data: Any) -> bytes:
+        # Not orjson: a half of a surrogate pair has no form in it.
+        line = json.dumps(data).encode()
+        return b"data: " + line + b"\n\n" if self._protocol.is_sse else line + b"\n"
+
+
+def find_gateway_error(error: BaseException) -> GatewayError | None:
+    """The named error that an SDK wrapped into its own, if there is one."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        if isinstance(current, GatewayError):
+            return current
+        seen.add(id(current))
+        current = current.__cause__ or current.__context__
+    return None
+
+
+async def _single_chunk(body: bytes) -> AsyncGenerator[bytes, None]:
+    yield body

@@ -1,0 +1,128 @@
+"""A text that the `pattern` of a JSON Schema lets pass."""
+
+from __future__ import annotations
+
+import random
+import string
+from typing import Any
+
+from gateway.core.bounded_regex import MAX_STEPS, BoundedRegex
+
+_MAX_REPEATS = 8
+_ATTEMPTS = 20
+_MAX_EXPANSION = 10_000
+_CATEGORIES = {
+    "CATEGORY_DIGIT": string.digits,
+    "CATEGORY_WORD": string.ascii_lowercase,
+    "CATEGORY_SPACE": " ",
+    "CATEGORY_NOT_DIGIT": string.ascii_lowercase,
+    "CATEGORY_NOT_WORD": " ",
+    "CATEGORY_NOT_SPACE": string.ascii_lowercase,
+}
+
+
+class SchemaTooLarge(ValueError):
+    """A schema asks for more than is made."""
+
+
+class Budget:
+    """What may still be made, by whatever counts against it."""
+
+    def __init__(self, amount: int) -> None:
+        self._remaining = amount
+
+    def can_spend(self, amount: int) -> bool:
+        """Whether so much is left."""
+        return self._remaining >= amount
+
+    def spend(self, amount: int = 1) -> None:
+        """Raises TooMuch where there is not so much left."""
+        self._remaining -= amount
+        if self._remaining < 0:
+            raise SchemaTooLarge("it asks for more than the mock makes")
+
+
+class PatternGenerator:
+    """A pattern that texts can be tried on and made for.
+
+    One that could take long over a text is not tried: what is made for it is taken as it is.
+
+    Raises:
+        ValueError: it is no regular expression, or a very long one.
+    """
+
+    def __init__(self, pattern: str) -> None:
+        self._bounded = BoundedRegex(pattern)
+
+    def matches(self, text: str, steps: Budget) -> bool:
+        """Whether the pattern is known to let `text` pass."""
+        return self._matches_within_budget(text, steps) is True
+
+    def generate(
+        self, rng: random.Random, minimum: int, maximum: int | None, budget: Budget, steps: Budget
+    ) -> str | None:
+        """A text of `least` to `most` characters; None where none is found.
+
+        Raises:
+            TooMuch: `budget`, of characters that are tried, is used up.
+        """
+        for repeats in (0, 1, 2, 4, _MAX_REPEATS, minimum):
+            for _ in range(_ATTEMPTS):
+                text = _generate_sequence(self._bounded.tree, rng, repeats, budget)
+                fits = len(text) >= minimum and (maximum is None or len(text) <= maximum)
+                if fits and self._matches_within_budget(text, steps) is not False:
+                    return text
+        return None
+
+    def _matches_within_budget(self, text: str, steps: Budget) -> bool | None:
+        """Whether `text` passes; None where trying it costs more than there is left of `steps`."""
+        needed = self._bounded.max_steps(len(text))
+        if needed > MAX_STEPS or not steps.can_spend(needed):
+            return None
+        steps.spend(needed)
+        return self._bounded.search(text)
+
+
+def _generate_sequence(tree: Any, rng: random.Random, repeats: int, budget: Budget) -> str:
+    return "".join(_generate_node(str(kind), value, rng, repeats, budget) for kind, value in tree)
+
+
+def _generate_node(kind: str, value: Any, rng: random.Random, repeats: int, budget: Budget) -> str:
+    budget.spend()
+    match kind:
+        case "LITERAL":
+            return chr(value)
+        case "NOT_LITERAL":
+            return "b" if chr(value) == "a" else "a"
+        case "ANY":
+            return rng.choice(string.ascii_lowercase)
+        case "IN":
+            return rng.choice(_class_members(value) or "a")
+        case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
+            low, high, inner = value
+            count = min(int(high), max(int(low), repeats), _MAX_EXPANSION)
+            budget.spend(count)  # also where nothing is repeated
+            return "".join(_generate_sequence(inner, rng, repeats, budget) for _ in range(count))
+        case "SUBPATTERN":
+            return _generate_sequence(value[3], rng, repeats, budget)
+        case "ATOMIC_GROUP":
+            return _generate_sequence(value, rng, repeats, budget)
+        case "BRANCH":
+            return _generate_sequence(rng.choice(value[1]), rng, repeats, budget)
+    return ""  # anchors, looks to the side, references: what comes of it is checked against the pattern
+
+
+def _class_members(parts: Any) -> str:
+    """What a character class holds, as far as it is ASCII."""
+    found: set[str] = set()
+    for kind, value in parts:
+        match str(kind):
+            case "LITERAL":
+                found.add(chr(value))
+            case "RANGE":
+                found.update(chr(code) for code in range(value[0], min(value[1], 0x17F) + 1))
+            case "CATEGORY":
+                found.update(_CATEGORIES.get(str(value), "a"))
+    if parts and str(parts[0][0]) == "NEGATE":
+        found = {char for char in string.ascii_lowercase + string.digits if char not in found}
+    return "".join(sorted(found))

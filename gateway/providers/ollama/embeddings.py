@@ -1,0 +1,71 @@
+"""Embeddings of Ollama, by its `/api/embed`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import numpy as np
+import orjson
+
+from gateway.core.exceptions import UpstreamBroken
+from gateway.domain.config.catalog import ProviderConfig, Timeouts
+from gateway.domain.embeddings import EmbeddingRequest, Embeddings
+from gateway.providers.embedding_base import EmbeddingProvider, plausible_token_count, truncate_and_normalize
+from gateway.providers.http import exchange
+from gateway.providers.http.headers import auth_headers
+from gateway.providers.token_counts import parse_count
+
+_DEFAULT_BASE_URL = "http://localhost:11434"
+_MAX_RESPONSE_BYTES = 256 * 1024 * 1024
+
+
+class OllamaEmbeddings(EmbeddingProvider):
+    """A text longer than the model's window is an error here, never cut in silence."""
+
+    type = "ollama"
+
+    def __init__(
+        self, name: str, config: ProviderConfig, timeouts: Timeouts, http: httpx.AsyncClient
+    ) -> None:
+        super().__init__(name, config, timeouts, http)
+        self._url = f"{exchange.normalize_base_url(config.base_url, _DEFAULT_BASE_URL)}/api/embed"
+        self._headers = {"content-type": "application/json", **auth_headers(config)}
+        self._extensions = {"timeout": exchange.timeout_extension(timeouts)}
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        body: dict[str, Any] = {"model": request.model, "input": list(request.texts), "truncate": False}
+        if request.dimensions is not None:
+            body["dimensions"] = request.dimensions
+        call = httpx.Request(
+            "POST",
+            self._url,
+            headers=self._headers,
+            content=orjson.dumps(body),
+            extensions=dict(self._extensions),
+        )
+        response = await exchange.send(self.http, call)
+        try:
+            exchange.require_content_type(response, "json")
+            response_body = await exchange.read_body(response, _MAX_RESPONSE_BYTES)
+        finally:
+            await response.aclose()
+        return await asyncio.to_thread(
+            _parse_response, response_body, request
+        )  # megabytes of decimal numbers
+
+
+def _parse_response(body: bytes, request: EmbeddingRequest) -> Embeddings:
+    try:
+        parsed = orjson.loads(body)
+        vectors = np.array(parsed["embeddings"], dtype=np.float32)
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise UpstreamBroken from error
+    if vectors.ndim != 2 or vectors.shape[0] != len(request.texts) or not vectors.shape[1]:
+        raise UpstreamBroken
+    if not np.isfinite(vectors).all():
+        raise UpstreamBroken
+    tokens = plausible_token_count(parse_count(parsed.get("prompt_eval_count")), request.texts)
+    # Servers from before the field existed give the whole vector.
+    return Embeddings(truncate_and_normalize(vectors, request.dimensions), tokens)

@@ -1,0 +1,121 @@
+"""OpenAI and every server that speaks its `/chat/completions`, straight on the wire (decision 0002)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+import httpx
+
+from gateway.core.exceptions import UpstreamRejected
+from gateway.domain.config.catalog import ProviderConfig, Timeouts
+from gateway.domain.events import ProviderEvent
+from gateway.domain.messages import VendorData
+from gateway.domain.requests import ChatRequest
+from gateway.providers.base import ChatProvider, ProviderHealth
+from gateway.providers.http import exchange
+from gateway.providers.http.headers import json_headers
+from gateway.providers.http.response_stream import stream_events
+from gateway.providers.openai.extra_fields import extra_field_names, rejects_field
+from gateway.providers.openai.request_body import encode_request
+from gateway.providers.openai.response_parser import OpenAIResponseParser
+from gateway.providers.vendor_data import filter_vendor_data
+
+DEFAULT_BASE_URL = "https://api.openai.com/v1"
+
+
+class OpenAIChat(ChatProvider):
+    """`base_url` includes `/v1`; URL and headers are built once.
+
+    `options`: `headers` are sent with every call. `max_tokens_field` is the vendor's name of the token limit,
+    or a mapping of patterns of models to it. `message_fields` is `all` or `known`: whether fields of messages
+    that OpenAI's own API does not document are sent; a model that refuses one does not get them again.
+    """
+
+    type = "openai"
+    supports_raw_parts = True
+
+    def __init__(
+        self, name: str, config: ProviderConfig, timeouts: Timeouts, http: httpx.AsyncClient
+    ) -> None:
+        super().__init__(name, config, timeouts, http)
+        base_url = exchange.normalize_base_url(config.base_url, DEFAULT_BASE_URL)
+        self._url = httpx.URL(f"{base_url}/chat/completions")
+        self._models_url = f"{base_url}/models"
+        official = self._url.host == "api.openai.com"
+        self._max_tokens_fields = _max_tokens_fields(config.options.get("max_tokens_field"), official)
+        message_fields = config.options.get("message_fields") or ("known" if official else "all")
+        if message_fields not in ("all", "known"):
+            raise ValueError("options.message_fields is `all` or `known`")
+        self._known_fields_only = message_fields == "known"
+        # Models that have refused a field of a message that OpenAI's own API does not document.
+        self._strict_models: set[str] = set()
+        connection_headers = {"host": self._url.netloc.decode(), "accept-encoding": "identity"}
+        self._headers = httpx.Headers({**json_headers(config), **connection_headers}, encoding="utf-8")
+        self._extensions = {"timeout": exchange.timeout_extension(timeouts)}
+
+    @property
+    def configured(self) -> bool:
+        return bool(self.config.api_key or self.config.base_url)
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[ProviderEvent, None]:
+        messages = filter_vendor_data(
+            request.messages, self.type, self.name, request.model, single_vendor=False
+        )
+        if messages is not request.messages:
+            request = replace(request, messages=messages)
+        parser = OpenAIResponseParser(VendorData(self.type, self.name, request.model))
+        response = await self._send_with_fallback(request)
+        async with aclosing(stream_events(response, parser, stream=request.stream)) as events:
+            async for event in events:
+                yield event
+
+    async def _send_with_fallback(self, request: ChatRequest) -> httpx.Response:
+        """The vendor's answer; one that refuses a further field of a message is asked again without them."""
+        known_fields_only = self._known_fields_only or request.model in self._strict_models
+        try:
+            return await self._send(request, known_fields_only)
+        except UpstreamRejected as error:
+            if known_fields_only or not rejects_field(extra_field_names(request.messages), error):
+                raise
+        response = await self._send(request, True)
+        self._strict_models.add(request.model)
+        return response
+
+    async def _send(self, request: ChatRequest, known_fields_only: bool) -> httpx.Response:
+        body = encode_request(
+            request, self._max_tokens_field(request.model), known_fields_only=known_fields_only
+        )
+        call = httpx.Request(
+            "POST", self._url, headers=self._headers, content=body, extensions=dict(self._extensions)
+        )
+        return await exchange.send(self.http, call)
+
+    def _max_tokens_field(self, model: str) -> str:
+        return next(field for pattern, field in self._max_tokens_fields if fnmatchcase(model, pattern))
+
+    async def check_health(self) -> ProviderHealth:
+        if not self.configured:
+            return ProviderHealth(False, "no API key is configured")
+        return await exchange.probe_url(self.http, self._models_url, self._headers)
+
+
+def _max_tokens_fields(option: Any, official: bool) -> list[tuple[str, str]]:
+    """Patterns of model names, each with the name of the token limit; the last one matches every model.
+
+    Raises:
+        ValueError: the option is neither a name nor a mapping of patterns to names.
+    """
+    # api.openai.com has renamed the field, and its reasoning models refuse the old name.
+    default = "max_completion_tokens" if official else "max_tokens"
+    if option is None:
+        return [("*", default)]
+    mapping = {"*": option} if isinstance(option, str) else option
+    if not isinstance(mapping, dict) or not all(
+        isinstance(field, str) and field for field in mapping.values()
+    ):
+        raise ValueError("options.max_tokens_field is a field's name, or maps patterns of models to one")
+    return [*((str(pattern), field) for pattern, field in mapping.items()), ("*", default)]

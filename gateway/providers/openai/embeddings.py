@@ -1,0 +1,120 @@
+"""Embeddings of OpenAI and of every server that speaks its `/embeddings`."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from typing import Any
+
+import httpx
+import numpy as np
+import orjson
+
+from gateway.core.exceptions import UpstreamBroken, UpstreamRejected
+from gateway.domain.config.catalog import ProviderConfig, Timeouts
+from gateway.domain.embeddings import EmbeddingRequest, Embeddings, Vectors
+from gateway.providers.embedding_base import EmbeddingProvider, plausible_token_count, truncate_and_normalize
+from gateway.providers.http import exchange
+from gateway.providers.http.headers import json_headers
+from gateway.providers.openai.chat import DEFAULT_BASE_URL
+from gateway.providers.token_counts import parse_count
+
+_MAX_RESPONSE_BYTES = 256 * 1024 * 1024
+
+
+class OpenAIEmbeddings(EmbeddingProvider):
+    """`base_url` includes `/v1`; `options.headers` are sent with every call.
+
+    Vectors are asked for in base64, a quarter of the bytes of decimal text, where the client wants that too:
+    some servers refuse it. One that does is asked again without, and not for base64 any more.
+    """
+
+    type = "openai"
+    accepts_tokens = True
+
+    def __init__(
+        self, name: str, config: ProviderConfig, timeouts: Timeouts, http: httpx.AsyncClient
+    ) -> None:
+        super().__init__(name, config, timeouts, http)
+        self._url = f"{exchange.normalize_base_url(config.base_url, DEFAULT_BASE_URL)}/embeddings"
+        self._headers = json_headers(config)
+        self._extensions = {"timeout": exchange.timeout_extension(timeouts)}
+        # None until a call in base64 was answered or refused.
+        self._base64_supported: bool | None = None
+
+    @property
+    def configured(self) -> bool:
+        return bool(self.config.api_key or self.config.base_url)
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        as_base64 = request.as_base64 and self._base64_supported is not False
+        try:
+            body = await self._send(request, as_base64)
+        except UpstreamRejected:
+            if not as_base64 or self._base64_supported:
+                raise
+            body = await self._send(request, False)
+            self._base64_supported = False
+        else:
+            if as_base64:
+                self._base64_supported = True
+        return await asyncio.to_thread(_parse_response, body, request)
+
+    async def _send(self, request: EmbeddingRequest, as_base64: bool) -> bytes:
+        inputs: list[Any] = list(request.tokens or request.texts)
+        body: dict[str, Any] = {**request.extra, "model": request.model, "input": inputs}
+        if as_base64:
+            body["encoding_format"] = "base64"
+        if request.dimensions is not None:
+            body["dimensions"] = request.dimensions
+        call = httpx.Request(
+            "POST",
+            self._url,
+            headers=self._headers,
+            content=orjson.dumps(body),
+            extensions=dict(self._extensions),
+        )
+        response = await exchange.send(self.http, call)
+        try:
+            exchange.require_content_type(response, "json")
+            return await exchange.read_body(response, _MAX_RESPONSE_BYTES)
+        finally:
+            await response.aclose()
+
+
+def _parse_response(body: bytes, request: EmbeddingRequest) -> Embeddings:
+    try:
+        parsed = orjson.loads(body)
+        # Raises ValueError where they are not all of one length.
+        vectors = np.stack([_decode_vector(item["embedding"]) for item in _sort_by_index(parsed["data"])])
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
+        raise UpstreamBroken from error
+    if vectors.ndim != 2 or vectors.shape[0] != request.count or not vectors.shape[1]:
+        raise UpstreamBroken
+    if not np.isfinite(vectors).all():
+        raise UpstreamBroken
+    usage = parsed.get("usage")
+    tokens = parse_count(usage.get("prompt_tokens")) if isinstance(usage, dict) else 0
+    # Several servers ignore `dimensions` and give the whole vector.
+    return Embeddings(
+        truncate_and_normalize(vectors, request.dimensions),
+        plausible_token_count(tokens, request.texts, request.tokens),
+    )
+
+
+def _sort_by_index(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The items in the order of the inputs: by their indexes, or as they are where no item has one."""
+    indexes = [item.get("index") for item in items]
+    if all(index is None for index in indexes):
+        return items
+    if sorted(index for index in indexes if type(index) is int) != list(range(len(items))):
+        raise ValueError("the indexes are not those of the inputs")
+    return sorted(items, key=lambda item: int(item["index"]))
+
+
+def _decode_vector(raw: Any) -> Vectors:
+    """Base64 of little-endian float32, or numbers from a server that knows nothing else."""
+    if isinstance(raw, str):
+        return np.frombuffer(base64.b64decode(raw, validate=True), dtype="<f4")
+    return np.array(raw, dtype=np.float32)

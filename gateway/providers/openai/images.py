@@ -1,0 +1,155 @@
+"""Pictures of OpenAI and of every server that speaks its `/images/generations`."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import httpx
+import orjson
+
+from gateway.core.exceptions import UnsupportedParameter, UpstreamBroken
+from gateway.domain.config.catalog import ProviderConfig, Timeouts
+from gateway.domain.images import ImageCompleted, ImageEvent, ImageRequest
+from gateway.providers.http import exchange
+from gateway.providers.http.headers import json_headers
+from gateway.providers.image_base import ImageProvider, merge_negative_prompt
+from gateway.providers.openai.chat import DEFAULT_BASE_URL
+
+_MAX_RESPONSE_BYTES = 192 * 1024 * 1024
+_MAX_IMAGE_BYTES = 64 * 1024 * 1024
+
+
+class OpenAIImages(ImageProvider):
+    """`base_url` includes `/v1`; `options.headers` are sent with every call.
+
+    Pictures are wanted in the answer. One that comes as an address is fetched from the provider's own origin
+    or from a host of `options.image_hosts`, since an answer must not send the gateway anywhere else.
+    `options.response_format` (`b64_json`, `none`) says whether to ask for base64; else it goes by the model.
+    """
+
+    type = "openai"
+    rendering_options = frozenset({"quality", "output_format", "output_compression", "background", "style"})
+
+    def __init__(
+        self, name: str, config: ProviderConfig, timeouts: Timeouts, http: httpx.AsyncClient
+    ) -> None:
+        super().__init__(name, config, timeouts, http)
+        self._url = httpx.URL(
+            f"{exchange.normalize_base_url(config.base_url, DEFAULT_BASE_URL)}/images/generations"
+        )
+        self._headers = json_headers(config)
+        self._extensions = {"timeout": exchange.timeout_extension(timeouts)}
+        self._response_format = config.options.get("response_format")
+        if self._response_format not in (None, "b64_json", "none"):
+            raise ValueError("options.response_format is `b64_json` or `none`")
+        hosts = config.options.get("image_hosts") or ()
+        if isinstance(hosts, str) or not all(isinstance(host, str) for host in hosts):
+            raise ValueError("options.image_hosts is a list of host names")
+        self._image_hosts = frozenset(host.lower() for host in hosts)
+
+    @property
+    def configured(self) -> bool:
+        return bool(self.config.api_key or self.config.base_url)
+
+    async def generate(self, request: ImageRequest) -> AsyncGenerator[ImageEvent, None]:
+        body = _body(request)
+        if self._requests_base64(request.model):
+            body["response_format"] = "b64_json"
+        call = httpx.Request(
+            "POST",
+            self._url,
+            headers=self._headers,
+            content=orjson.dumps(body),
+            extensions=dict(self._extensions),
+        )
+        for item in _parse_items(await self._send(call), request.n):
+            content = _inline_content(item)
+            yield ImageCompleted(content if content is not None else await self._download(item), "image/png")
+
+    async def _send(self, call: httpx.Request) -> bytes:
+        response = await exchange.send(self.http, call)
+        try:
+            exchange.require_content_type(response, "json")
+            return await exchange.read_body(response, _MAX_RESPONSE_BYTES)
+        finally:
+            await response.aclose()
+
+    def _requests_base64(self, model: str) -> bool:
+        """OpenAI's newer models always answer in base64 and refuse the field; compatible servers need it."""
+        if self._response_format is not None:
+            return bool(self._response_format == "b64_json")
+        name = model.rpartition("/")[2]
+        if name.startswith(("gpt-image", "chatgpt-image")):
+            return False
+        return name.startswith("dall-e") or self._url.host != "api.openai.com"
+
+    async def _download(self, item: dict[str, Any]) -> bytes:
+        """The picture at the item's address; raises UpstreamBroken where that is none to be fetched."""
+        try:
+            url = httpx.URL(item["url"])
+        except (KeyError, TypeError, httpx.InvalidURL) as error:
+            raise UpstreamBroken("The provider ended without a picture.") from error
+        same_origin = (url.scheme, url.host, url.port) == (self._url.scheme, self._url.host, self._url.port)
+        if not same_origin and not (url.scheme == "https" and url.host.lower() in self._image_hosts):
+            raise UpstreamBroken(
+                "The provider gave a picture by an address on another host. "
+                "An administrator can allow the host in the provider's options.image_hosts."
+            )
+        response = await exchange.send(
+            self.http, httpx.Request("GET", url, extensions=dict(self._extensions))
+        )
+        try:
+            content = await exchange.read_body(response, _MAX_IMAGE_BYTES)
+        finally:
+            await response.aclose()
+        if not content:
+            raise UpstreamBroken("The provider ended without a picture.")
+        return content
+
+
+def _body(request: ImageRequest) -> dict[str, Any]:
+    for field in ("workflow", "seed", "placeholders"):
+        if getattr(request, field) not in (None, "", {}):
+            raise UnsupportedParameter(f"This provider takes no {field}.", param=field)
+    body: dict[str, Any] = {"model": request.model, "prompt": merge_negative_prompt(request), "n": request.n}
+    if request.width and request.height:
+        body["size"] = f"{request.width}x{request.height}"
+    elif request.width or request.height:
+        raise UnsupportedParameter("Give both width and height, or neither.", param="width")
+    return {**body, **request.rendering}
+
+
+def _parse_items(body: bytes, requested: int) -> list[dict[str, Any]]:
+    """The pictures of an answer; UpstreamBroken where there are none, or too many."""
+    try:
+        items = orjson.loads(body)["data"]
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise UpstreamBroken from error
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise UpstreamBroken
+    if not items or len(items) > requested:
+        raise UpstreamBroken("The provider ended without a picture.")
+    return items
+
+
+def _inline_content(item: dict[str, Any]) -> bytes | None:
+    """The picture that the item holds itself, also as a `data:` address; None where it only names one."""
+    encoded = item.get("b64_json") or item.get("url")
+    if not isinstance(encoded, str):
+        raise UpstreamBroken("The provider ended without a picture.")
+    if encoded.startswith("data:"):
+        prefix, comma, encoded = encoded.partition(",")
+        if not comma or not prefix.endswith(";base64"):
+            raise UpstreamBroken
+    elif not item.get("b64_json"):
+        return None
+    try:
+        content = base64.b64decode(encoded, validate=True)
+    except (ValueError, binascii.Error) as error:
+        raise UpstreamBroken from error
+    if not content:
+        raise UpstreamBroken("The provider ended without a picture.")
+    return content

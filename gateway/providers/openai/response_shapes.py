@@ -1,0 +1,64 @@
+"""The forms that servers have for parts of OpenAI's answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.core.exceptions import UpstreamBroken
+from gateway.providers.http.stream_decoders import repair_json_surrogates
+
+# Types of parts of a content, each with the field that holds its text.
+_TEXT_FIELDS = {"text": "text", "output_text": "text", "refusal": "refusal"}
+_ERROR_MESSAGE_FIELDS = ("message", "detail", "error_msg")
+
+
+def extra_fields(call: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    """Fields of a call that are the vendor's own and say something."""
+    if known.issuperset(call):
+        return {}
+    return {
+        name: repair_json_surrogates(value)
+        for name, value in call.items()
+        if name not in known and value is not None
+    }
+
+
+def is_error(answer: dict[str, Any]) -> bool:
+    """Whether an answer, or an object of a stream, is an error in any of the forms that servers have."""
+    if answer.get("error") or "error" in (answer.get("object"), answer.get("type")):
+        return True
+    if answer.get("choices"):
+        return False
+    return any(isinstance(answer.get(name), str) and answer[name] for name in _ERROR_MESSAGE_FIELDS)
+
+
+def parse_logprobs(raw: Any) -> list[dict[str, Any]]:
+    """The entries of a choice's `logprobs`; none where a server has another form for them."""
+    if type(raw) is not dict:
+        return []
+    entries = raw.get("content") or raw.get("refusal")
+    if type(entries) is not list or not all(type(entry) is dict for entry in entries):
+        return []
+    logprobs: list[dict[str, Any]] = repair_json_surrogates(entries)
+    return logprobs
+
+
+def extract_text(content: Any) -> str:
+    """Text given as a string, as a part or as a list of these.
+
+    Raises:
+        UpstreamBroken: it is anything else.
+    """
+    if type(content) is list:
+        return "".join(map(_part_text, content))
+    return _part_text(content)
+
+
+def _part_text(part: Any) -> str:
+    if type(part) is str:
+        return part
+    if type(part) is not dict:
+        raise UpstreamBroken
+    part_type = part.get("type") or "text"
+    text = part.get(_TEXT_FIELDS[part_type]) if type(part_type) is str and part_type in _TEXT_FIELDS else None
+    return text if type(text) is str else ""

@@ -1,0 +1,211 @@
+"""Puts vendors' pieces of tool calls into one order: first piece with id and name, then arguments only."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from gateway.domain.events import ToolCallDelta
+
+_NO_ARGUMENTS = "{}"
+
+
+@dataclass(slots=True)
+class _PartialCall:
+    index: int
+    id: str | None
+    vendor_id: str | None = None
+    name: str | None = None
+    # The event that begins it waits for the next piece: a name may come in pieces.
+    started: bool = False
+    argument_parts: list[str] = field(default_factory=list)
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def arguments(self) -> str:
+        return "".join(self.argument_parts)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether its arguments are a whole JSON object, which nothing can continue."""
+        try:
+            return isinstance(orjson.loads(self.arguments), dict)
+        except ValueError:
+            return False
+
+
+class ToolCallAssembler:
+    """The tool calls of one answer.
+
+    A vendor's index says which call a piece belongs to, unless its id says otherwise: an id that differs from
+    the call's begins another call. Without an index the id decides, and without both a name begins a call.
+    """
+
+    def __init__(self) -> None:
+        self._calls: list[_PartialCall] = []
+        self._by_key: dict[Hashable, _PartialCall] = {}
+        self._by_id: dict[str, _PartialCall] = {}
+        self._ids: set[str] = set()
+        # Named calls whose first event is still to come.
+        self._unstarted: dict[int, _PartialCall] = {}
+        self._last: _PartialCall | None = None
+
+    def __len__(self) -> int:
+        return sum(not _is_empty(call) for call in self._calls)
+
+    @property
+    def has_unnamed_call(self) -> bool:
+        """Whether a call has begun whose name has not come: an answer cannot end so."""
+        return any(call.name is None and not _is_empty(call) for call in self._calls)
+
+    @property
+    def has_extra_fields(self) -> bool:
+        """Whether a call has further fields."""
+        return any(call.extra for call in self._calls)
+
+    def add_piece(
+        self,
+        key: Hashable | None,
+        call_id: str | None,
+        name: str | None,
+        arguments: str,
+        extra: Mapping[str, Any] | None = None,
+        *,
+        is_complete: bool = False,
+    ) -> list[ToolCallDelta]:
+        """The events for one piece; none while the name may still go on.
+
+        Args:
+            key: the vendor's index of the call, None where it gives none.
+            call_id: the vendor's id; a call without one, or with that of another call, gets one.
+            extra: further fields of the vendor's call.
+            whole: the piece is a call of its own, of an answer that is not streamed.
+        """
+        call_id = call_id or None
+        known = None if is_complete else self._find_call(key, call_id, name, arguments)
+        call = known or self._new_call(call_id)
+        events = self._start_earlier_calls(call)
+        if key is not None:
+            self._by_key[key] = call
+        if call_id:
+            self._by_id[call_id] = call
+            call.vendor_id = call_id
+        self._last = call
+        if extra:
+            call.extra.update(extra)
+        if name and call.started and call.name == name and arguments and arguments.startswith(call.arguments):
+            # Some servers send all that there is so far, or the whole call once more at its end.
+            arguments = arguments[len(call.arguments) :]
+        call.argument_parts.append(arguments)
+        if call.started:
+            if arguments or extra:
+                events.append(ToolCallDelta(call.index, None, None, arguments, extra or {}))
+            return events
+        call.id = call.id or call_id
+        call.name = _merge_name(call.name, name)
+        if call.name is not None:
+            self._unstarted[call.index] = call
+            if arguments:
+                events.append(self._start_event(call))
+        return events
+
+    def finish(self) -> list[ToolCallDelta]:
+        """At the answer's end: the calls that wait, and `{}` for each that came without arguments."""
+        events: list[ToolCallDelta] = []
+        for call in self._calls:
+            if call.name is None:
+                continue
+            if not call.started:
+                call.argument_parts.append("" if call.arguments.strip() else _NO_ARGUMENTS)
+                events.append(self._start_event(call))
+            elif not call.arguments.strip():
+                call.argument_parts.append(_NO_ARGUMENTS)
+                events.append(ToolCallDelta(call.index, arguments=_NO_ARGUMENTS))
+        return events
+
+    def _start_event(self, call: _PartialCall) -> ToolCallDelta:
+        """The event that begins the call, with an id that no other call of the answer has."""
+        if not call.id or call.id in self._ids:
+            call.id = f"call_{uuid.uuid4().hex}"
+        self._ids.add(call.id)
+        self._unstarted.pop(call.index, None)
+        call.started = True
+        return ToolCallDelta(call.index, call.id, call.name, call.arguments, dict(call.extra))
+
+    def _start_earlier_calls(self, call: _PartialCall) -> list[ToolCallDelta]:
+        """The calls before this one whose names cannot go on any more."""
+        if call is self._last or call.started or not self._unstarted:
+            return []
+        return [
+            self._start_event(self._unstarted[index])
+            for index in sorted(self._unstarted)
+            if index < call.index
+        ]
+
+    def _new_call(self, call_id: str | None) -> _PartialCall:
+        call = _PartialCall(len(self._calls), call_id)
+        self._calls.append(call)
+        return call
+
+    def _find_call(
+        self, key: Hashable | None, call_id: str | None, name: str | None, arguments: str
+    ) -> _PartialCall | None:
+        """The call that the piece continues, None where it begins one."""
+        by_key = self._by_key.get(key) if key is not None else self._last
+        if call_id is not None:
+            known = self._by_id.get(call_id)
+            if known is None and by_key is not None and _adopts_id(by_key, key, name, arguments):
+                known = by_key
+        else:
+            known = by_key
+        if known is None or not name or known.name is None:
+            return known
+        same = known.name == name
+        if key is None and call_id is None:
+            return known if same and not known.is_complete and arguments.strip() else None
+        if same and call_id is not None and known.arguments.strip() == arguments.strip():
+            return known  # the same call once more
+        new_key = key is not None and by_key is None
+        if not _name_continues(known.name, name) and (new_key or (arguments.strip() and not known.started)):
+            return None
+        # A vendor may give one index or one id to several calls: a whole one cannot go on.
+        may_be_new = bool(arguments.strip()) or new_key
+        return None if may_be_new and known.is_complete else known
+
+
+def _adopts_id(call: _PartialCall, key: Hashable | None, name: str | None, arguments: str) -> bool:
+    """Whether a piece with an id that is new goes on with the call: it is late, or changes with each."""
+    if call.vendor_id is None:
+        return key is not None
+    starts_call = name and (not arguments or arguments.lstrip().startswith("{"))
+    return not starts_call and bool(arguments) and call.name is not None and not call.is_complete
+
+
+def _is_empty(call: _PartialCall) -> bool:
+    """Whether nothing has come but an index or an id: some servers end with an empty piece."""
+    return call.name is None and not call.arguments.strip()
+
+
+def _name_continues(before: str, piece: str) -> bool:
+    """Whether one of them begins with the other: a name that is sent again, as far as it has come."""
+    return piece.startswith(before) or before.startswith(piece)
+
+
+def _merge_name(before: str | None, piece: str | None) -> str | None:
+    """A call's name as far as it has come: vendors send it once, again with each piece, or in pieces."""
+    if not before or not piece:
+        return before or piece or None
+    return max(before, piece, key=len) if _name_continues(before, piece) else before + piece
+
+
+def arguments_as_object(arguments: str) -> dict[str, Any]:
+    """The arguments as an object; those whose JSON the model got wrong are kept as text under one key."""
+    try:
+        value = orjson.loads(arguments.strip() or "{}")
+    except orjson.JSONDecodeError:
+        return {"arguments": arguments}
+    return value if isinstance(value, dict) else {"arguments": value}

@@ -1,0 +1,33 @@
+"""Parts of long lists that are bounded in rows and in bytes, so that no row's size makes a worker grow."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import Select, Subquery, func, select
+
+MAX_PAGE_BYTES: Final = 8 * 1024 * 1024
+
+
+def bounded_page(rows: Select[Any], limit: int, *, newest_first: bool = False) -> Subquery:
+    """The ids of the first rows of a list: at most `limit`, and none after `MOST_BYTES`.
+
+    Args:
+        rows: the columns `id`, `at` (its order, together with the id) and `size`, in that order.
+
+    Returns:
+        The columns `id` and `more`, whether other rows follow these.
+    """
+    page = rows.limit(limit + 1).subquery()
+    order = (page.c.at.desc(), page.c.id.desc()) if newest_first else (page.c.at, page.c.id)
+    summed = select(
+        page.c.id,
+        (func.sum(page.c.size).over(order_by=order) - page.c.size).label("before"),
+        func.row_number().over(order_by=order).label("place"),
+        func.count().over().label("found"),
+    ).subquery()
+    fitting = select(summed.c.id, summed.c.found, func.count().over().label("kept")).where(
+        summed.c.before < MAX_PAGE_BYTES, summed.c.place <= limit
+    )
+    kept = fitting.subquery()
+    return select(kept.c.id, (kept.c.found > kept.c.kept).label("more")).subquery()

@@ -1,0 +1,189 @@
+"""Queries of messages, each by the owner of their conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import CTE, case, func, literal, null, select, tuple_, union
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.orm import aliased
+
+from gateway.domain.conversations.models import BranchMessage, StoredMessage
+from gateway.domain.pagination import Cursor, ListSlice
+from gateway.models.message import Message
+from gateway.repositories.base import Repository
+from gateway.repositories.bounded_pages import bounded_page
+
+_COLUMNS = (
+    Message.id,
+    Message.parent_id,
+    Message.role,
+    Message.content,
+    Message.status,
+    Message.model,
+    Message.provider,
+    Message.finish_reason,
+    Message.prompt_tokens,
+    Message.completion_tokens,
+    Message.cost_usd,
+    Message.receipt,
+    Message.tool_calls,
+    Message.error,
+    Message.meta,
+    Message.details,
+    Message.created_at,
+    Message.summary,
+    Message.request,
+    Message.events,
+)
+
+# What readers are shown: `summary` and `request` are for models.
+_VISIBLE_COLUMNS = (*_COLUMNS[:-3], null(), null(), Message.events)
+# About the bytes that a message takes in memory; a compressed JSON value is larger than it is on disk.
+_SIZE = func.octet_length(Message.content) + 4 * (
+    func.coalesce(func.pg_column_size(Message.receipt), 0)
+    + func.coalesce(func.pg_column_size(Message.tool_calls), 0)
+    + func.coalesce(func.pg_column_size(Message.meta), 0)
+    + func.coalesce(func.pg_column_size(Message.details), 0)
+)
+_SIZE_WITH_HIDDEN = _SIZE + 4 * func.coalesce(func.pg_column_size(Message.request), 0)
+
+_OTHER = aliased(Message)
+_IN_ORDER = func.array_agg(aggregate_order_by(_OTHER.id, _OTHER.created_at, _OTHER.id))
+# All that follow the same message, in the order they were written; a look-up of its own for those that
+# follow none, since no index finds what is "not distinct" from null.
+_SIBLINGS = case(
+    (
+        Message.parent_id.is_(None),
+        select(_IN_ORDER)
+        .where(_OTHER.conversation_id == Message.conversation_id, _OTHER.parent_id.is_(None))
+        .correlate(Message)
+        .scalar_subquery(),
+    ),
+    else_=select(_IN_ORDER).where(_OTHER.parent_id == Message.parent_id).correlate(Message).scalar_subquery(),
+).label("siblings")
+
+
+class MessageRepository(Repository):
+    """Messages of one account's conversations; empty for what is not there or not its."""
+
+    async def get_newest_descendant(
+        self, user_id: UUID, conversation_id: UUID, message_id: UUID
+    ) -> UUID | None:
+        """The newest message that follows the given one, or that one itself; None where it is not there."""
+        walk = (
+            select(Message.id, Message.created_at)
+            .where(
+                Message.id == message_id,
+                Message.conversation_id == conversation_id,
+                Message.user_id == user_id,
+            )
+            .cte("walk", recursive=True)
+        )
+        child = aliased(Message)
+        walk = walk.union_all(select(child.id, child.created_at).where(child.parent_id == walk.c.id))
+        newest = select(walk.c.id).order_by(walk.c.created_at.desc(), walk.c.id.desc()).limit(1)
+        return await self._session.scalar(newest)
+
+    async def get(self, user_id: UUID, message_id: UUID) -> tuple[UUID, StoredMessage] | None:
+        """The message and its conversation's id."""
+        statement = select(Message.conversation_id, *_COLUMNS).where(
+            Message.id == message_id, Message.user_id == user_id
+        )
+        row = (await self._session.execute(statement)).one_or_none()
+        return None if row is None else (row[0], StoredMessage(*row[1:]))
+
+    async def list_exchanges(self, user_id: UUID, message_ids: Collection[UUID]) -> list[StoredMessage]:
+        """The messages with these ids, and the questions and answers that belong to them."""
+        ids = list(message_ids)
+        mine = Message.user_id == user_id
+        # A union, since neither index is used for an `or` over a subselect.
+        wanted = union(
+            select(Message.id).where(Message.id.in_(ids), mine),
+            select(Message.parent_id).where(Message.id.in_(ids), mine, Message.role == "assistant"),
+            select(Message.id).where(Message.parent_id.in_(ids), mine, Message.role == "assistant"),
+        ).subquery()
+        statement = select(*_COLUMNS).where(Message.id.in_(select(wanted.c.id)), mine)
+        return [StoredMessage(*row) for row in await self._session.execute(statement)]
+
+    async def list_answers_since(self, user_id: UUID, since: datetime) -> list[UUID]:
+        """The answers that were written, or are, since then."""
+        statement = select(Message.id).where(
+            Message.user_id == user_id,
+            Message.role == "assistant",
+            func.coalesce(Message.completed_at, func.now()) > since,
+        )
+        return list(await self._session.scalars(statement))
+
+    async def list_branch(self, user_id: UUID, conversation_id: UUID, last_id: UUID) -> list[BranchMessage]:
+        """The messages from the first to `last_id`, oldest first, each with its siblings."""
+        walk = self._walk(user_id, conversation_id, last_id)
+        statement = (
+            select(*_COLUMNS, _SIBLINGS).join(walk, walk.c.id == Message.id).order_by(walk.c.depth.desc())
+        )
+        return [BranchMessage(*row) for row in await self._session.execute(statement)]
+
+    async def list_branch_sizes(
+        self, user_id: UUID, conversation_id: UUID, last_id: UUID, *, include_hidden: bool = False
+    ) -> list[tuple[UUID, int]]:
+        """The ids of the same messages, each with about its bytes; with `whole`, those of `request` too."""
+        walk = self._walk(user_id, conversation_id, last_id)
+        size = _SIZE_WITH_HIDDEN if include_hidden else _SIZE
+        statement = select(Message.id, size).join(walk, walk.c.id == Message.id).order_by(walk.c.depth.desc())
+        return [(id_, size) for id_, size in await self._session.execute(statement)]
+
+    async def list_visible(self, user_id: UUID, ids: Sequence[UUID]) -> list[BranchMessage]:
+        """These messages in this order, without `summary` and `request`; deleted ones are left out."""
+        statement = select(*_VISIBLE_COLUMNS, _SIBLINGS).where(
+            Message.id.in_(ids), Message.user_id == user_id
+        )
+        found = {row[0]: BranchMessage(*row) for row in await self._session.execute(statement)}
+        return [found[id_] for id_ in ids if id_ in found]
+
+    @staticmethod
+    def _walk(user_id: UUID, conversation_id: UUID, last_id: UUID) -> CTE:
+        walk = (
+            select(Message.id, Message.parent_id, literal(1).label("depth"))
+            .where(
+                Message.id == last_id,
+                Message.conversation_id == conversation_id,
+                Message.user_id == user_id,
+            )
+            .cte("walk", recursive=True)
+        )
+        parent = aliased(Message)
+        return walk.union_all(
+            select(parent.id, parent.parent_id, walk.c.depth + 1).where(parent.id == walk.c.parent_id)
+        )
+
+    async def list_oldest(
+        self,
+        user_id: UUID,
+        conversation_id: UUID,
+        after: Cursor | None,
+        limit: int,
+        *,
+        include_hidden: bool = False,
+    ) -> ListSlice[StoredMessage]:
+        """At most `limit` messages of all branches in the order they were written, from behind `after`.
+
+        Fewer where they are long. With `whole`, `summary` and `request` too.
+        """
+        size = (_SIZE_WITH_HIDDEN if include_hidden else _SIZE).label("size")
+        rows = select(Message.id, Message.created_at.label("at"), size).where(
+            Message.conversation_id == conversation_id, Message.user_id == user_id
+        )
+        if after is not None:
+            position = tuple_(literal(after.at), literal(after.id))
+            rows = rows.where(tuple_(Message.created_at, Message.id) > position)
+        wanted = bounded_page(rows.order_by(Message.created_at, Message.id), limit)
+        statement = (
+            select(*(_COLUMNS if include_hidden else _VISIBLE_COLUMNS), wanted.c.more)
+            .join(wanted, wanted.c.id == Message.id)
+            .where(Message.user_id == user_id)
+            .order_by(Message.created_at, Message.id)
+        )
+        found = (await self._session.execute(statement)).all()
+        return ListSlice([StoredMessage(*row[:-1]) for row in found], bool(found) and found[0][-1])

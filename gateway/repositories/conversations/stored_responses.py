@@ -1,0 +1,65 @@
+"""Deleting one answer of a conversation, as a stored response is deleted."""
+
+from __future__ import annotations
+
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, update
+
+from gateway.models.conversation import Conversation
+from gateway.models.message import Message
+from gateway.repositories.base import Repository
+from gateway.repositories.usage.budgets import BudgetRepository
+
+DeleteOutcome = Literal["removed", "gone", "busy", "followed"]
+
+
+class StoredResponseRepository(Repository):
+    """Answers that programs may delete one by one."""
+
+    async def delete(
+        self, user_id: UUID, conversation_id: UUID, answer_id: UUID, question_id: UUID | None
+    ) -> DeleteOutcome:
+        """Delete the answer, its question where no other answer is left, the conversation where nothing is.
+
+        The conversation is held meanwhile; its head becomes what the exchange followed.
+        """
+        held = select(
+            Conversation.head_id,
+            Conversation.running_message_id,
+            Conversation.running_until > func.now(),
+            func.coalesce(func.octet_length(Conversation.system), 0),
+        ).where(Conversation.id == conversation_id, Conversation.user_id == user_id)
+        row = (await self._session.execute(held.with_for_update())).one_or_none()
+        if row is None:
+            return "gone"
+        head_id, running, leased, prompt = row
+        if running is not None and leased:
+            return "busy"
+        if await self._any(Message.parent_id == answer_id):
+            return "followed"
+        freed = await self._delete(answer_id, user_id)
+        if freed is None:
+            return "gone"
+        head = question_id
+        if question_id is not None and not await self._any(Message.parent_id == question_id):
+            head = await self._session.scalar(select(Message.parent_id).where(Message.id == question_id))
+            freed += await self._delete(question_id, user_id) or 0
+        if not await self._any(Message.conversation_id == conversation_id):
+            freed += prompt
+            await self._session.execute(delete(Conversation).where(Conversation.id == conversation_id))
+        elif head_id == answer_id:
+            moved = update(Conversation).where(Conversation.id == conversation_id).values(head_id=head)
+            await self._session.execute(moved)
+        await BudgetRepository(self._session).add_stored_bytes(user_id, -freed)
+        return "removed"
+
+    async def _any(self, which: object) -> bool:
+        found = select(Message.id).where(which).limit(1)  # type: ignore[arg-type]
+        return await self._session.scalar(found) is not None
+
+    async def _delete(self, message_id: UUID, user_id: UUID) -> int | None:
+        """How many bytes it counted as stored; None where it is not there."""
+        statement = delete(Message).where(Message.id == message_id, Message.user_id == user_id)
+        return await self._session.scalar(statement.returning(Message.stored_bytes))

@@ -1,0 +1,111 @@
+"""Answers found by their question's vector, in a table that exists only where pgvector does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.core.database import clean_text, driver_connection
+from gateway.core.ids import new_id
+from gateway.models.response_embedding import CREATE_TABLE, TABLE
+
+Vector = npt.NDArray[np.float32]
+
+_TABLE_EXISTS = f"SELECT to_regclass('{TABLE}') IS NOT NULL"
+
+# $1 account $2 scope $3 vector $4 limit $5 least similarity. Every row of the scope is looked at: an account
+# has a few thousand at most, and an index of neighbours over all accounts would miss those of this one.
+_FIND_SIMILAR = """
+SELECT question, answer, similarity FROM (
+    SELECT question, answer, 1 - (embedding <=> $3::text::vector) AS similarity
+    FROM response_embeddings
+    WHERE user_id = $1 AND scope = $2 AND expires_at > now()
+    ORDER BY embedding <=> $3::text::vector LIMIT $4
+) AS near
+WHERE similarity >= $5 ORDER BY similarity DESC
+"""
+# $1 id $2 account $3 scope $4 question $5 vector $6 answer $7 ttl in seconds $8 most entries. The same
+# question is kept once; what is too much goes, the oldest first, and what has expired, of whomever.
+_STORE = """
+WITH kept AS (
+    INSERT INTO response_embeddings (id, user_id, scope, question, embedding, answer, expires_at)
+    VALUES ($1, $2, $3, $4, $5::text::vector, $6, now() + make_interval(secs => $7))
+    ON CONFLICT (user_id, scope, question) DO UPDATE
+    SET id = excluded.id, answer = excluded.answer, expires_at = excluded.expires_at
+)
+DELETE FROM response_embeddings
+WHERE (
+    id IN (SELECT id FROM response_embeddings
+           WHERE user_id = $2 AND NOT (scope = $3 AND question = $4)
+           ORDER BY id DESC OFFSET $8 - 1 FOR UPDATE SKIP LOCKED)
+    OR id IN (SELECT id FROM response_embeddings WHERE expires_at <= now() LIMIT 100 FOR UPDATE SKIP LOCKED)
+) AND NOT (user_id = $2 AND scope = $3 AND question = $4)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarAnswer:
+    """An answer as it was kept, and the question it answered; `similarity` is the vectors' cosine."""
+
+    question: str
+    answer: bytes
+    similarity: float
+
+
+class ResponseEmbeddingRepository:
+    """Single statements on connections of their own; all raise `Unavailable` where the database is away."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def ensure_table(self) -> bool:
+        """Whether this database has the table; it is made where pgvector came after the migration."""
+        async with driver_connection(self._engine) as connection:
+            if not await connection.fetchval(_TABLE_EXISTS):
+                await connection.execute(CREATE_TABLE)
+            return bool(await connection.fetchval(_TABLE_EXISTS))
+
+    async def find_similar(
+        self, account: UUID, scope: bytes, vector: Vector, *, limit: int, min_similarity: float
+    ) -> list[SimilarAnswer]:
+        """Up to `limit` answers of the account within `scope`, nearest first, none that has expired."""
+        async with driver_connection(self._engine) as connection:
+            rows = await connection.fetch(_FIND_SIMILAR, account, scope, _text(vector), limit, min_similarity)
+        return [SimilarAnswer(row["question"], row["answer"], row["similarity"]) for row in rows]
+
+    async def store(
+        self,
+        account: UUID,
+        scope: bytes,
+        question: str,
+        vector: Vector,
+        answer: bytes,
+        *,
+        ttl_seconds: int,
+        max_entries: int,
+    ) -> None:
+        """Keep an answer; nothing is written for an account that has gone."""
+        async with driver_connection(self._engine) as connection:
+            try:
+                await connection.execute(
+                    _STORE,
+                    new_id(),
+                    account,
+                    scope,
+                    clean_text(question),
+                    _text(vector),
+                    answer,
+                    ttl_seconds,
+                    max_entries,
+                )
+            except asyncpg.ForeignKeyViolationError:
+                return
+
+
+def _text(vector: Vector) -> str:
+    return "[" + ",".join(map(repr, vector.tolist())) + "]"

@@ -1,0 +1,36 @@
+"""The route by which an administrator has the provider configuration read anew."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.requests import Request
+
+from gateway.domain.accounts.principal import Principal
+from gateway.routers.body import StrictJsonRoute
+from gateway.routers.dependencies import document_errors, get_reload_service, require_admin
+from gateway.schemas.admin import ReloadView
+
+router = APIRouter(tags=["administration"], route_class=StrictJsonRoute)
+
+
+@router.post(
+    "/api/admin/reload",
+    summary="Read provider_config.yaml anew",
+    responses=document_errors(401, 403, 422),
+)
+async def reload_configuration(
+    request: Request, admin: Annotated[Principal, Depends(require_admin)]
+) -> ReloadView:
+    """Puts the file into force whole, in every worker, or nothing of it: 422 says what is wrong, by line.
+
+    Turns under way end on the configuration they began with.
+    """
+    result = await get_reload_service(request).reload_as_admin(admin.user_id)
+    return ReloadView(
+        digest=result.config.digest,
+        models=result.config.models,
+        providers=result.config.providers,
+        told=result.notified_via,
+    )

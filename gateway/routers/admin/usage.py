@@ -1,0 +1,204 @@
+"""Routes of everyone's usage: sums for the dashboard, rows and CSV for the books, figures of the process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import Response, StreamingResponse
+
+from gateway.core.exceptions import ValidationFailed
+from gateway.core.metrics import exposition
+from gateway.core.metrics.request_stats import request_stats
+from gateway.domain.accounts.principal import Principal
+from gateway.domain.usage.reports import DateRange
+from gateway.domain.usage.rollup import MAX_SLOWEST_CALLS
+from gateway.routers.body import StrictJsonRoute
+from gateway.routers.dependencies import document_errors, get_container, require_admin
+from gateway.routers.pagination import FromDate, TimeZoneName, ToDate
+from gateway.schemas.admin import MetricsView, ModelCounters, Percentiles, SlowRequest
+from gateway.schemas.usage import (
+    DayView,
+    GroupView,
+    KeyUsageList,
+    KeyUsageView,
+    KindStats,
+    LatencyView,
+    ModelStats,
+    SlowCallList,
+    SlowCallView,
+    StatsView,
+    SumsView,
+    UsagePage,
+    UsageRowView,
+    UsageSumView,
+    rate,
+    totals_body,
+)
+from gateway.services.usage.reports import UsageFilter
+
+router = APIRouter(tags=["administration"], route_class=StrictJsonRoute)
+
+Admin = Annotated[Principal, Depends(require_admin)]
+
+
+def _parse_range(start: FromDate = None, end: ToDate = None, tz: TimeZoneName = None) -> DateRange:
+    """The last 30 days where nothing is given."""
+    return DateRange.parse(start, end, tz, datetime.now(UTC))
+
+
+RequestedRange = Annotated[DateRange, Depends(_parse_range)]
+
+
+@router.get("/api/admin/stats", responses=document_errors(401, 403, 422))
+async def read_stats(admin: Admin, date_range: RequestedRange, request: Request) -> StatsView:
+    """Everyone's requests, tokens, costs, errors and latencies: in all, by model, by kind and by day."""
+    report = await get_container(request).usage.stats(date_range)
+    stats = report.usage
+    return StatsView.model_construct(
+        **totals_body(stats.total),
+        start=date_range.start.astimezone(date_range.zone),
+        end=date_range.end.astimezone(date_range.zone),
+        tz=date_range.tz,
+        active_users=stats.active_users,
+        errors=stats.errors,
+        error_rate=rate(stats.errors, stats.total.requests),
+        cache_hits=stats.cache_hits,
+        latency_ms=LatencyView.of(stats.latency),
+        day=SumsView.of(report.today),
+        month=SumsView.of(report.this_month),
+        by_model=[
+            ModelStats.model_construct(model=group.name, provider=group.provider, **GroupView.body(group))
+            for group in stats.by_model
+        ],
+        by_kind=[
+            KindStats.model_construct(kind=group.name, **GroupView.body(group)) for group in stats.by_kind
+        ],
+        by_day=[DayView.of_day(day) for day in stats.by_day],
+    )
+
+
+@router.get("/api/admin/slowest", responses=document_errors(401, 403, 422))
+async def read_slowest(
+    admin: Admin,
+    date_range: RequestedRange,
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=MAX_SLOWEST_CALLS)] = 10,
+) -> SlowCallList:
+    """The slowest calls of models in a range, the slowest first."""
+    calls = await get_container(request).usage.slowest(date_range, limit)
+    return SlowCallList(items=[SlowCallView.of_call(call) for call in calls])
+
+
+@router.get(
+    "/api/admin/usage",
+    response_model=UsagePage,
+    responses={
+        200: {"content": {"text/csv": {"schema": {"type": "string"}}}},
+        **document_errors(401, 403, 422),
+    },
+)
+async def read_usage(
+    admin: Admin,
+    date_range: RequestedRange,
+    request: Request,
+    detail: Annotated[
+        Literal["sums", "rows"], Query(description="`sums` by day, model and account, or single calls")
+    ] = "sums",
+    user_id: UUID | None = None,
+    model: Annotated[str | None, Query(max_length=200)] = None,
+    outcome: Annotated[
+        str | None,
+        Query(
+            max_length=64,
+            description="of rows: `ok`, `cancelled`, an error's code, or `failed` for every error",
+        ),
+    ] = None,
+    request_id: Annotated[
+        str | None, Query(max_length=128, description="of rows: those of one request")
+    ] = None,
+    order: Annotated[
+        Literal["oldest", "newest"], Query(description="of JSON rows: which come first")
+    ] = "oldest",
+    output: Annotated[
+        Literal["json", "csv"] | None,
+        Query(alias="format", description="`csv` (or `Accept: text/csv`) is the whole range at once"),
+    ] = None,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before; of JSON only")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Response | UsagePage:
+    """The ledger for a range. Failed calls have the provider's status and its redacted words."""
+    if detail == "sums":
+        for name, value in (("outcome", outcome), ("request_id", request_id)):
+            if value is not None:
+                raise ValidationFailed(f"{name} filters single calls: add detail=rows.", param=name)
+    selection = UsageFilter(date_range, user_id, model, outcome, request_id)
+    container = get_container(request)
+    if output == "csv" or (output is None and "text/csv" in request.headers.get("accept", "")):
+        lines = (
+            container.usage_csv.export_totals(selection)
+            if detail == "sums"
+            else container.usage_csv.export_calls(selection)
+        )
+        return await _csv_response(lines, f"usage-{date_range.days()[0]}-{date_range.days()[-1]}.csv")
+    if detail == "rows":
+        call_page = await container.usage.list_calls(
+            selection, cursor=cursor, limit=limit, newest_first=order == "newest"
+        )
+        items = [UsageRowView.of_row(row) for row in call_page.items]
+        return UsagePage.model_construct(items=items, next_cursor=call_page.next_cursor)
+    page = await container.usage.list_totals(selection, cursor=cursor, limit=limit)
+    views = [UsageSumView.of_sum(totals_row) for totals_row in page.items]
+    return UsagePage.model_construct(items=views, next_cursor=page.next_cursor)
+
+
+@router.get("/api/admin/usage/keys", responses=document_errors(401, 403, 422))
+async def read_usage_by_key(
+    admin: Admin,
+    date_range: RequestedRange,
+    request: Request,
+    user_id: UUID | None = None,
+    model: Annotated[str | None, Query(max_length=200)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> KeyUsageList:
+    """Usage of a range by API key, the highest cost first; what was asked signed in has no key."""
+    selection = UsageFilter(date_range, user_id, model)
+    usage = await get_container(request).usage.by_key(selection, limit=limit)
+    return KeyUsageList(items=[KeyUsageView.of_key(key) for key in usage.items], more=usage.has_more)
+
+
+@router.get("/api/metrics", responses=document_errors(401, 403))
+async def read_metrics(admin: Admin) -> MetricsView:
+    """Figures of all workers of this gateway since it started; the same counts as `/metrics`."""
+    totals = await asyncio.to_thread(exposition.totals)
+    summary = await asyncio.to_thread(request_stats.summary)
+    return MetricsView(
+        uptime_seconds=summary.uptime_seconds,
+        requests=sum(totals.status.values()),
+        in_flight=totals.in_flight,
+        running_turns=totals.running_turns,
+        status={str(status): count for status, count in totals.status.items()},
+        latency_ms=Percentiles(p50=summary.p50, p95=summary.p95, p99=summary.p99),
+        slowest=[SlowRequest.model_validate(request) for request in summary.slowest],
+        models={name: ModelCounters(**counters) for name, counters in totals.models.items()},
+    )
+
+
+async def _csv_response(lines: AsyncIterator[bytes], name: str) -> StreamingResponse:
+    """The lines, of which the first ones are there already: what fails early gets its true status."""
+    first_bytes = await anext(lines) + await anext(lines, b"")
+
+    async def body() -> AsyncIterator[bytes]:
+        yield first_bytes
+        async for chunk in lines:
+            yield chunk
+
+    return StreamingResponse(
+        body(),
+        media_type="text/csv; charset=utf-8",
+        headers={"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"},
+    )

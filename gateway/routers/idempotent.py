@@ -1,0 +1,235 @@
+"""How a route does a request once: the answer of its handler is recorded, and told to all who ask again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from time import monotonic
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sse_starlette import EventSourceResponse
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.core.exceptions import GatewayError
+from gateway.core.json_body import parse_json
+from gateway.dialects.errors import render_error
+from gateway.dialects.sse import frame, stream_response
+from gateway.domain.accounts.principal import Principal
+from gateway.domain.idempotency import HEADER, IdempotentRequest, ResponseHead, canonical_request, parse_key
+from gateway.routers.dependencies import get_container
+from gateway.routers.errors import error_response
+from gateway.services.idempotency.client_retries import InFlightRequest
+from gateway.services.idempotency.recorded_response import RecordedResponse
+from gateway.services.idempotency.service import WorkResult
+
+REPLAYED_HEADER = "idempotent-replayed"
+RETRY_COUNT_HEADER = "x-stainless-retry-count"
+# What a server works out anew for each answer.
+_PER_RESPONSE_HEADERS = frozenset({"content-length", "connection", "x-accel-buffering"})
+# How an answer may have ended for which nothing was charged, or after which the gateway says to ask again.
+_RETRYABLE_ENDINGS = frozenset({"interrupted", "no_pictures"})
+# No client gives up so soon: it is not asked whether it is still there.
+_DISCONNECT_CHECK_SECONDS = 0.1
+
+Handler = Callable[[], Awaitable[Response]]
+
+
+async def run_idempotent(
+    request: Request,
+    principal: Principal,
+    handler: Handler,
+    *,
+    variant: object = None,
+    retries: bool = True,
+) -> Response:
+    """The answer of `handler`, or what was answered to the same `Idempotency-Key` of the account.
+
+    Without a key `handler` is called, and nothing else happens; but for a client that counts its retries
+    (`services.idempotency.client_retries`).
+
+    Args:
+        variant: what else than method, path and body the answer depends on.
+        retries: whether such a client's retries are worth joining.
+
+    Raises:
+        ValidationFailed: a bad key. IdempotencyMismatch: it is another request's. Whatever `handler` raises.
+    """
+    key = parse_key(request.headers.getlist(HEADER))
+    if key is not None:
+        allowed = None if principal.models is None else sorted(principal.models)
+        user_id = principal.user_id
+        return await _run_with_key(
+            request, key, user_id.bytes, handler, variant=[variant, allowed], user_id=user_id
+        )
+    count = request.headers.get(RETRY_COUNT_HEADER) if retries else None
+    if count is not None:
+        return await _join_retry(
+            request, principal, handler, variant, is_retry=count.isdecimal() and bool(count.strip("0"))
+        )
+    return await handler()
+
+
+async def run_idempotent_anonymous(request: Request, scope: bytes, handler: Handler) -> Response:
+    """As `once`, for who has no account yet; `scope` is what their keys are told apart by."""
+    key = parse_key(request.headers.getlist(HEADER))
+    return await (handler() if key is None else _run_with_key(request, key, scope, handler))
+
+
+async def _run_with_key(
+    request: Request,
+    key: str,
+    scope: bytes,
+    handler: Handler,
+    *,
+    variant: object = None,
+    user_id: UUID | None = None,
+) -> Response:
+    body = await request.body()
+    request_hash = canonical_request(
+        request.method, request.url.path, parse_json(body) if body else None, variant
+    )
+    # From here on the work goes on without this connection.
+    request.state.left = _never_disconnects
+    idempotent_request = IdempotentRequest(scope, key, request_hash, request.state.request_id, user_id)
+    container = get_container(request)
+
+    async def work(tape: RecordedResponse) -> WorkResult:
+        container.references.acquire()
+        try:
+            return await _record_result(request, handler, tape)
+        finally:
+            container.references.release()
+
+    tape, replayed = await container.idempotency.run(idempotent_request, work)
+    return await replay(request, tape, {REPLAYED_HEADER: "true"} if replayed else {})
+
+
+async def _join_retry(
+    request: Request, principal: Principal, handler: Handler, variant: object, *, is_retry: bool
+) -> Response:
+    """An attempt of a client that counts them; one that is not its first joins an earlier one."""
+    rejoining = get_container(request).client_retries
+    prefix = orjson.dumps([request.method, request.url.path.rstrip("/"), variant])
+    content, request_id = prefix + b"\n" + await request.body(), request.state.request_id
+    if is_retry and (recording := await rejoining.join(principal, content, request_id)) is not None:
+        return await replay(request, recording, {REPLAYED_HEADER: "true"})
+    in_flight = rejoining.register(principal, content, request_id)
+    request.state.left = in_flight.on_disconnect
+    started = monotonic()
+    keep_running = False
+    try:
+        response = await handler()
+        if in_flight.recording is None and monotonic() - started > _DISCONNECT_CHECK_SECONDS:
+            in_flight.client_gone = in_flight.client_gone or await request.is_disconnected()
+        if isinstance(response, EventSourceResponse):
+            # Once it is told to its own client, nobody can hear it from its beginning.
+            keep_running = in_flight.recording is not None or (
+                in_flight.client_gone and await in_flight.wait_for_retry()
+            )
+            return await _stream_to_all(request, in_flight, response) if keep_running else response
+        was_cancelled = getattr(request.state, "ended_as", None) == "cancelled"
+        if in_flight.recording is not None or (in_flight.client_gone and not was_cancelled):
+            keep_running = True
+            await record_response(response, in_flight.share())
+        return response
+    except GatewayError as error:
+        if in_flight.recording is not None:
+            record_error(request, error, in_flight.recording)
+        elif error.retryable:
+            rejoining.record_rejection(in_flight)
+        raise
+    except BaseException as error:
+        if in_flight.recording is not None:
+            in_flight.recording.fail(error)
+        raise
+    finally:
+        if keep_running:
+            rejoining.unregister_later(in_flight)
+        else:
+            rejoining.unregister(in_flight)
+
+
+async def _stream_to_all(request: Request, in_flight: InFlightRequest, response: Response) -> Response:
+    """A stream for whoever has come for it, and for its own client if that is still there."""
+    recording = in_flight.share()
+    in_flight.hold_task(asyncio.create_task(_record_stream(request, response, recording)))
+    return await replay(request, recording, {})
+
+
+async def _record_stream(request: Request, response: Response, recording: RecordedResponse) -> None:
+    in_use = get_container(request).references
+    in_use.acquire()
+    try:
+        await record_response(response, recording)
+    except Exception as error:  # noqa: BLE001 - whoever listens is told
+        recording.fail(error)
+    finally:
+        in_use.release()
+
+
+async def replay(request: Request, recording: RecordedResponse, extra: dict[str, str]) -> Response:
+    """The answer on a tape as a response of one's own."""
+    head = await recording.head()
+    headers = {**dict(head.headers), **extra}
+    if not head.streamed:
+        return Response(await recording.read_body(), head.status, headers)
+    response = stream_response(_replay_frames(request, recording))
+    response.headers.update({name: value for name, value in headers.items() if name != "content-type"})
+    return response
+
+
+async def _replay_frames(request: Request, recording: RecordedResponse) -> AsyncGenerator[bytes, None]:
+    """The stream on a tape; one that cannot go on says so."""
+    try:
+        async for chunk in recording.chunks():
+            yield chunk
+    except GatewayError as error:
+        _, _, body = render_error(error, request.state.request_id)
+        has_event_names = request.url.path.startswith("/api/")
+        yield frame(orjson.dumps(body), event="error" if has_event_names else None)
+
+
+async def _record_result(request: Request, handler: Handler, recording: RecordedResponse) -> WorkResult:
+    """Tell the tape what the handler answers; says whether the next one is to hear the same."""
+    try:
+        response = await handler()
+    except GatewayError as error:
+        return record_error(request, error, recording)
+    await record_response(response, recording)
+    state = request.state
+    retryable = getattr(state, "ended_as", None) in _RETRYABLE_ENDINGS
+    return WorkResult(store=not retryable, account_id=getattr(state, "made_account", None))
+
+
+def record_error(request: Request, error: GatewayError, recording: RecordedResponse) -> WorkResult:
+    """Tell the tape of a failure; it is kept where it cost something, or would come again."""
+    response = error_response(request, error)
+    recording.start(ResponseHead(response.status_code, _recorded_headers(response)))
+    recording.append(bytes(response.body))
+    recording.end()
+    return WorkResult(store=error.charged or (error.status == 400 and not error.retryable))
+
+
+async def record_response(response: Response, recording: RecordedResponse) -> None:
+    """Tell the tape all of a response, as it is made."""
+    streamed = isinstance(response, EventSourceResponse)
+    recording.start(ResponseHead(response.status_code, _recorded_headers(response), streamed))
+    if isinstance(response, EventSourceResponse):
+        async for chunk in response.body_iterator:
+            recording.append(bytes(chunk))  # type: ignore[arg-type]
+    else:
+        recording.append(bytes(response.body))
+    recording.end()
+
+
+def _recorded_headers(response: Response) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (name, value) for name, value in response.headers.items() if name not in _PER_RESPONSE_HEADERS
+    )
+
+
+async def _never_disconnects() -> Any:
+    await asyncio.Future()

@@ -1,0 +1,65 @@
+"""The headers that tell how an answer came about, and what the access log is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import orjson
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.domain.events import Answer
+from gateway.domain.money import format_usd
+
+
+def answer_response(request: Request, answer: Answer, body: dict[str, Any]) -> Response:
+    """A JSON answer with the `x-gateway-*` headers of CONTRACT §6."""
+    record_upstream(request, answer)
+    headers = {
+        "x-gateway-model": answer.model,
+        "x-gateway-provider": answer.provider,
+        "x-gateway-cache": answer.cache,
+        "x-gateway-overhead-ms": f"{answer.receipt.overhead_ms:.1f}",
+        "x-gateway-cost-usd": format_usd(answer.cost_usd),
+    }
+    if answer.fallback_from is not None:
+        headers["x-fallback-model"] = answer.model
+    return Response(orjson.dumps(body), media_type="application/json", headers=headers)
+
+
+def json_response(view: BaseModel, status: int, headers: dict[str, str] | None = None) -> Response:
+    """The JSON of a view, as FastAPI would answer it."""
+    return Response(view.model_dump_json(), status, headers, "application/json")
+
+
+def record_upstream(request: Request, answer: Answer) -> None:
+    """Leave the model and its provider for the access log."""
+    state = request.state
+    state.ended_as = answer.status
+    state.upstream = answer.provider
+    state.model = answer.model
+    if answer.fallback_from is not None:
+        state.fallback_model = answer.model
+
+
+def disconnect_signal(request: Request) -> Callable[[], Awaitable[None]]:
+    """Awaits the client's leaving; to be used once the body has been read.
+
+    Later than it leaves, or never, where somebody else may want the answer (`routers.idempotent`).
+    """
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            continue
+        if (on_disconnect := getattr(request.state, "left", None)) is not None:
+            await on_disconnect()
+
+    return gone
+
+
+def upstream_recorder(request: Request) -> Callable[[Answer], None]:
+    """`note_upstream` for the end of a stream."""
+    return partial(record_upstream, request)

@@ -1,0 +1,72 @@
+"""When keys and sessions were last used: noted off the request's path, once a minute for each."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from gateway.core.exceptions import GatewayError
+from gateway.repositories.unit_of_work import UnitOfWork
+
+log = structlog.get_logger(__name__)
+
+_INTERVAL_SECONDS = 60.0
+_MAX_REMEMBERED = 10_000
+
+
+class LastUsedTracker:
+    """Remembers whose use it noted, so that all but one request a minute cost a look-up in memory."""
+
+    def __init__(self, uow: Callable[[], UnitOfWork]) -> None:
+        self._uow = uow
+        self._recorded_at: OrderedDict[UUID, float] = OrderedDict()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def record_key(self, key_id: UUID) -> None:
+        if self._is_due(key_id):
+            self._spawn(self._touch_key(key_id))
+
+    def record_session(self, session_id: UUID) -> None:
+        if self._is_due(session_id):
+            self._spawn(self._touch_session(session_id))
+
+    async def aclose(self) -> None:
+        """Waits for what is still being noted."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _is_due(self, subject_id: UUID) -> bool:
+        now = time.monotonic()
+        if now - self._recorded_at.get(subject_id, -_INTERVAL_SECONDS) < _INTERVAL_SECONDS:
+            return False
+        self._recorded_at[subject_id] = now
+        self._recorded_at.move_to_end(subject_id)
+        if len(self._recorded_at) > _MAX_REMEMBERED:
+            self._recorded_at.popitem(last=False)
+        return True
+
+    def _spawn(self, update: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(self._run_and_log(update))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run_and_log(self, update: Coroutine[Any, Any, None]) -> None:
+        try:
+            await update
+        except (GatewayError, SQLAlchemyError, OSError) as error:
+            # Nobody waits for it, and the next minute brings another.
+            log.warning("last_use_not_noted", error=type(error).__name__)
+
+    async def _touch_key(self, key_id: UUID) -> None:
+        async with self._uow() as uow:
+            await uow.api_keys.mark_used(key_id)
+
+    async def _touch_session(self, session_id: UUID) -> None:
+        async with self._uow() as uow:
+            await uow.refresh_tokens.mark_used(session_id)

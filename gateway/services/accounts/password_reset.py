@@ -1,0 +1,146 @@
+"""A forgotten password: a token goes to the account's address, and sets a new one once."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from uuid import UUID
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from gateway.core.email.addresses import normalize_email
+from gateway.core.email.mailer import Mailer
+from gateway.core.exceptions import AccountDisabled, GatewayError, TokenInvalid, Unavailable
+from gateway.core.security.passwords import PasswordHasher, check_password, is_unusable_hash
+from gateway.core.security.tokens import INVALID_RESET_TOKEN, hash_reset_token, new_reset_token
+from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.services.accounts.notices import send_with_retry
+from gateway.services.accounts.revocation import RevocationService
+from gateway.services.accounts.throttle import AccountThrottle
+
+log = structlog.get_logger(__name__)
+
+TOKEN_TTL_SECONDS = 3600
+_MAX_CONCURRENT_MAILS = 100
+_MAX_DELAY_MS = 200
+
+_SUBJECT = "Reset your password"
+_TEXT = """Somebody, you I hope, asked to reset the password of your account at LLM Gateway.
+
+{how}
+
+It works once, within an hour. Was it not you? Then do nothing: your password stays as it is.
+"""
+
+
+class PasswordResetService:
+    """Asks nobody to believe an address: who reads its mail may set the password."""
+
+    def __init__(
+        self,
+        uow: Callable[[], UnitOfWork],
+        passwords: PasswordHasher,
+        revocation: RevocationService,
+        throttle: AccountThrottle,
+        mailer: Mailer,
+        *,
+        reset_url: str = "",
+    ) -> None:
+        self._uow = uow
+        self._passwords = passwords
+        self._revocation = revocation
+        self._throttle = throttle
+        self._mailer = mailer
+        self._reset_url = reset_url
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def request_reset(self, email: str, address: str | None) -> None:
+        """Sends a token to the account's address, if there is one; takes as long if there is none.
+
+        Raises:
+            TooManyAttempts: `address` asks too often. Unavailable: too many mails are under way.
+        """
+        await self._throttle.begin_mail_request(address)
+        if len(self._tasks) >= _MAX_CONCURRENT_MAILS:
+            raise Unavailable(retry_after=5)
+        # In a task of its own: neither the answer nor its time may tell whether there is such an account.
+        task = asyncio.create_task(self._send_delayed(email))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def reset(self, token: str, password: str, address: str | None) -> None:
+        """Sets the password and ends every session; the token is used up.
+
+        Raises:
+            TokenInvalid: it is none, too old, or used. ValidationFailed: the password breaks the policy, and
+            the token may be used again. AccountDisabled.
+        """
+        token_hash = hash_reset_token(token)
+        async with self._uow() as uow:
+            owner = await uow.password_resets.get_account(token_hash)
+        if owner is None:
+            raise TokenInvalid(INVALID_RESET_TOKEN)
+        user_id, email = owner
+        check_password(password, email)
+        revoked_sessions = await self._apply_reset(user_id, token_hash, await self._passwords.hash(password))
+        await self._revocation.revoke_all_sessions(user_id, revoked_sessions)
+        await self._throttle.reset_account(email, address)
+        log.info("password_reset", user_id=str(user_id), sessions_ended=len(revoked_sessions))
+
+    async def aclose(self) -> None:
+        """Waits a moment for mails that are under way."""
+        if self._tasks:
+            _, unfinished = await asyncio.wait(set(self._tasks), timeout=5)
+            for task in unfinished:
+                task.cancel()
+
+    async def _apply_reset(self, user_id: UUID, token_hash: bytes, password_hash: str) -> list[UUID]:
+        async with self._uow() as uow:
+            account = await uow.users.lock(user_id)
+            if account is None or not await uow.password_resets.consume(user_id, token_hash):
+                raise TokenInvalid(INVALID_RESET_TOKEN)  # used or replaced while we were hashing
+            if account.status != "active":
+                raise AccountDisabled
+            await uow.users.reset_password(user_id, password_hash)
+            await uow.audit.add("password.reset", actor_id=user_id, target_type="user", target_id=user_id)
+            return await uow.refresh_tokens.revoke_all(user_id)
+
+    async def _send_delayed(self, email: str) -> None:
+        # Some time after the answer, or the work would be felt in it and in the next one.
+        await asyncio.sleep(secrets.randbelow(_MAX_DELAY_MS) / 1000)
+        try:
+            address_and_token = await self._create_token(email)
+            if address_and_token is not None:
+                await self._send_mail(*address_and_token)
+        except (GatewayError, SQLAlchemyError, OSError) as error:
+            # Nobody waits for it: who gets no mail asks again.
+            log.warning("reset_not_prepared", error=type(error).__name__)
+
+    async def _create_token(self, email: str) -> tuple[str, str] | None:
+        """(address, token) to send; None where there is no account that may use it, or it had its mails."""
+        try:
+            address = normalize_email(email)
+        except ValueError:
+            return None
+        if not await self._throttle.try_begin_mail(address):
+            return None
+        token = new_reset_token()
+        async with self._uow() as uow:
+            credentials = await uow.users.get_credentials_by_email(address)
+            account = await uow.users.lock(credentials.user_id) if credentials else None
+            if account is None or account.status != "active" or account.email != address:
+                return None
+            if is_unusable_hash(account.password_hash):
+                return None  # nobody signs in to it
+            await uow.password_resets.add(account.user_id, hash_reset_token(token), TOKEN_TTL_SECONDS)
+        return address, token
+
+    async def _send_mail(self, address: str, token: str) -> None:
+        instructions = f"Your token: {token}"
+        if self._reset_url:
+            instructions = f"Open {self._reset_url}#token={token}\n\nor use the token itself: {token}"
+        await send_with_retry(
+            self._mailer, address, _SUBJECT, _TEXT.format(how=instructions), failure_event="reset_not_sent"
+        )

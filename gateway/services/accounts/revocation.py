@@ -1,0 +1,131 @@
+"""What a session or an account takes with it when it ends: its access tokens and its running turns."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, NoReturn
+from uuid import UUID
+
+import orjson
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from gateway.cache.auth import AuthCache
+from gateway.cache.client import ValkeyClient, ValkeyUnavailable
+from gateway.core.exceptions import GatewayError
+from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.services.execution.turn_tasks import TurnTaskRegistry
+
+log = structlog.get_logger(__name__)
+
+CHANNEL = "gateway:ended"
+POLL_SECONDS = 2.0
+_CANCEL_WAIT_SECONDS = 2.0
+
+
+class RevocationService:
+    """To be told of every session and account that has ended, after that is committed.
+
+    What workers remember of it is forgotten, so that no access token is believed any more. Its turns end in
+    three ways, because each alone leaves a gap: those of this worker are cancelled directly; the other
+    workers are told through Valkey; and every worker asks PostgreSQL every few seconds whether those it is
+    answering may still be answered, which needs no Valkey and misses nothing.
+    """
+
+    def __init__(
+        self,
+        tasks: TurnTaskRegistry,
+        cache: AuthCache,
+        valkey: ValkeyClient,
+        uow: Callable[[], UnitOfWork],
+        *,
+        poll_seconds: float | None = None,
+    ) -> None:
+        self._tasks = tasks
+        self._cache = cache
+        self._valkey = valkey
+        self._uow = uow
+        self._poll_seconds = POLL_SECONDS if poll_seconds is None else poll_seconds
+
+    async def revoke_account(self, user_id: UUID) -> None:
+        """The account was disabled or deleted: all its turns end, its keys' too."""
+        await self._cache.invalidate_account(user_id)
+        await self._cancel_turns(user_id, None)
+
+    async def revoke_sessions(
+        self, user_id: UUID, revoked: Collection[UUID], *, current: UUID | None = None
+    ) -> None:
+        """Sessions of the account have ended; so do the turns of `kept`, which lives on itself."""
+        await self._cache.invalidate_sessions(*revoked)
+        if turns := frozenset(revoked) | (frozenset() if current is None else {current}):
+            await self._cancel_turns(user_id, turns)
+
+    async def revoke_all_sessions(self, user_id: UUID, revoked: Collection[UUID]) -> None:
+        """All sessions of the account have ended and its `token_version` was raised; its keys live on."""
+        await self._cache.invalidate_account(user_id)
+        await self.revoke_sessions(user_id, revoked)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """While this is open, turns end here that were ended elsewhere."""
+        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(self._poll())]
+        if self._valkey.configured:
+            tasks.append(asyncio.create_task(self._listen()))
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    async def cancel_revoked(self, owners: Collection[tuple[UUID, UUID | None]]) -> int:
+        """End the turns here whose account or session is no more; returns how many those were."""
+        if not owners:
+            return 0
+        users = {user_id for user_id, _ in owners}
+        sessions = {session_id for _, session_id in owners if session_id is not None}
+        async with self._uow() as uow:
+            active_users = await uow.users.filter_active(users)
+            active_sessions = await uow.refresh_tokens.filter_active(sessions) if sessions else set()
+        cancelled = sum(len(self._tasks.cancel_owner(user_id)) for user_id in users - active_users)
+        for user_id, session_id in owners:
+            if user_id in active_users and session_id is not None and session_id not in active_sessions:
+                cancelled += len(self._tasks.cancel_owner(user_id, frozenset({session_id})))
+        return cancelled
+
+    async def _cancel_turns(self, user_id: UUID, sessions: frozenset[UUID] | None) -> None:
+        turns = self._tasks.cancel_owner(user_id, sessions)
+        session_ids = None if sessions is None else [session.hex for session in sessions]
+        try:
+            await self._valkey.execute("PUBLISH", CHANNEL, orjson.dumps([user_id.hex, session_ids]))
+        except ValkeyUnavailable:
+            log.info("ending_not_announced")  # the other workers find out by asking PostgreSQL
+        if turns:  # each writes down how far it came, while its account is still there
+            await asyncio.wait(turns, timeout=_CANCEL_WAIT_SECONDS)
+
+    async def _listen(self) -> None:
+        async with aclosing(self._valkey.subscribe(CHANNEL)) as messages:
+            async for message in messages:
+                self._on_message(message)
+
+    def _on_message(self, message: bytes) -> None:
+        try:
+            user, session_ids = orjson.loads(message)
+            sessions = None if session_ids is None else frozenset(map(UUID, session_ids))
+            self._tasks.cancel_owner(UUID(user), sessions)
+        except (ValueError, TypeError, AttributeError):
+            log.warning("ending_not_understood")  # another version of the gateway wrote it
+
+    async def _poll(self) -> NoReturn:
+        previous_owners: set[tuple[UUID, UUID | None]] = set()
+        while True:
+            await asyncio.sleep(self._poll_seconds)
+            owners = self._tasks.owners()
+            try:
+                # Whoever was not here the last time was let in a moment ago: short turns cost no question.
+                await self.cancel_revoked(owners & previous_owners)
+                previous_owners = owners
+            except (GatewayError, SQLAlchemyError, OSError) as error:
+                log.warning("endings_not_checked", error=type(error).__name__)

@@ -1,0 +1,196 @@
+"""Responses that are kept: each is an answer of a conversation, and is followed, read and deleted as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from gateway.core.body_limit import LARGE_BODY
+from gateway.core.database import dump_json
+from gateway.core.exceptions import (
+    Conflict,
+    ContextLengthExceeded,
+    InvalidRequest,
+    NotFound,
+    TurnInProgress,
+    ValidationFailed,
+)
+from gateway.domain.conversations.models import BranchMessage, StoredMessage
+from gateway.domain.conversations.stored_messages import (
+    calls_from_storage,
+    from_storage,
+    to_storage,
+    vendor_from_storage,
+)
+from gateway.domain.messages import Message, merge_system_messages
+from gateway.domain.requests import Turn
+from gateway.domain.usage.turn_records import StoredParts, build_branch
+from gateway.repositories.unit_of_work import UnitOfWork
+
+# Instructions, tools and schema of one stored response, as JSON.
+MAX_PARAMETERS_BYTES = 1024 * 1024
+_PREVIOUS_PARAM = "previous_response_id"
+_RUNNING = ("pending", "streaming")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResponse:
+    """An answer, and the question that it answers with what a model was shown of it."""
+
+    answer: StoredMessage
+    question: StoredMessage | None
+    messages: tuple[Message, ...]
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What the response was asked for with; empty where the question was no program's."""
+        known = (self.question.request or {}).get("parameters") if self.question is not None else None
+        return known or {}
+
+
+class StoredResponseService:
+    """Every use case takes the owner, and another's response is not found."""
+
+    def __init__(self, uow: Callable[[], UnitOfWork]) -> None:
+        self._uow = uow
+
+    async def continue_from(
+        self, turn: Turn, previous: UUID | None, parameters: dict[str, Any], user_id: UUID, *, store: bool
+    ) -> Turn:
+        """The turn with what it follows: as the next of a conversation, or with its history told in full.
+
+        Raises:
+            NotFound: no such answer. TurnInProgress: it is still being written.
+            InvalidRequest: an output without its call, or a call of the previous answer without its output.
+            ValidationFailed: `parameters` are too large to be stored.
+            ContextLengthExceeded: the history is larger than a request could bring.
+        """
+        calls: tuple[str, ...] = ()
+        branch: Sequence[BranchMessage] = ()
+        if previous is not None:
+            conversation_id, answer = await self._answer(user_id, previous, param=_PREVIOUS_PARAM)
+            if answer.status in _RUNNING:
+                raise TurnInProgress("The previous response is still being written.", param=_PREVIOUS_PARAM)
+            calls = tuple(call.id for call in calls_from_storage(answer.tool_calls))
+            if store:
+                turn = replace(turn, conversation_id=conversation_id, parent_id=previous)
+            else:
+                branch = await self._history(user_id, conversation_id, previous)
+        _check_calls(turn.messages, calls)
+        if store:
+            _check_parameters(parameters)
+            request: dict[str, Any] = {"parameters": parameters}
+            if len(turn.messages) > 1 or turn.messages[0] != Message("user", turn.messages[0].text):
+                request["messages"] = to_storage(turn.messages)
+            return replace(turn, persist=True, request=request)
+        return replace(turn, messages=_full_history(turn, branch), system=None)
+
+    async def read(self, user_id: UUID, response_id: UUID) -> StoredResponse:
+        """Raises NotFound."""
+        _, answer = await self._answer(user_id, response_id)
+        question = None
+        if answer.parent_id is not None:
+            async with self._uow() as uow:
+                found = await uow.messages.get(user_id, answer.parent_id)
+            question = found[1] if found is not None else None
+        return StoredResponse(answer, question, _question_messages(question) if question is not None else ())
+
+    async def find_by_messages(self, user_id: UUID, message_ids: Collection[UUID]) -> list[StoredResponse]:
+        """The answers among these messages, and those of the questions among them; others are left out."""
+        async with self._uow() as uow:
+            rows = await uow.messages.list_exchanges(user_id, message_ids)
+        questions = {row.id: row for row in rows if row.role == "user"}
+        found: list[StoredResponse] = []
+        for row in rows:
+            if row.role == "assistant":
+                question = questions.get(row.parent_id) if row.parent_id is not None else None
+                found.append(StoredResponse(row, question, _question_messages(question) if question else ()))
+        return found
+
+    async def delete(self, user_id: UUID, response_id: UUID) -> None:
+        """The answer; its question where that has no other; the conversation where nothing is left of it.
+
+        Raises:
+            NotFound: no such answer. TurnInProgress: its conversation is being answered.
+            Conflict: other messages follow it.
+        """
+        conversation_id, answer = await self._answer(user_id, response_id)
+        async with self._uow() as uow:
+            outcome = await uow.stored_responses.delete(user_id, conversation_id, answer.id, answer.parent_id)
+        if outcome == "gone":
+            raise NotFound()
+        if outcome == "busy":
+            raise TurnInProgress()
+        if outcome == "followed":
+            raise Conflict("Other responses follow this one; delete them first.")
+
+    async def _history(self, user_id: UUID, conversation_id: UUID, last: UUID) -> Sequence[BranchMessage]:
+        async with self._uow() as uow:
+            sizes = await uow.messages.list_branch_sizes(user_id, conversation_id, last, include_hidden=True)
+            if sum(size for _, size in sizes) > LARGE_BODY:
+                raise ContextLengthExceeded(
+                    "The previous responses are too large to be sent to a model whole. Send store: true, or a"
+                    " shorter input of your own.",
+                    param=_PREVIOUS_PARAM,
+                )
+            return await uow.messages.list_branch(user_id, conversation_id, last)
+
+    async def _answer(self, user_id: UUID, id_: UUID, param: str | None = None) -> tuple[UUID, StoredMessage]:
+        async with self._uow() as uow:
+            found = await uow.messages.get(user_id, id_)
+        if found is None or found[1].role != "assistant":
+            raise NotFound(param=param)
+        return found
+
+
+def _check_parameters(parameters: dict[str, Any]) -> None:
+    """Refuse what would be kept and told again beside the input, where it is larger than any prompt needs."""
+    sizes = {name: len(dump_json(value)) for name, value in parameters.items()}
+    if sum(sizes.values()) > MAX_PARAMETERS_BYTES:
+        largest = max(sizes, key=sizes.__getitem__)
+        raise ValidationFailed(
+            f"The parameters of a stored response are larger than {MAX_PARAMETERS_BYTES // 1024} KiB. "
+            "Send less,"
+            " or store: false.",
+            param=largest,
+        )
+
+
+def _check_calls(messages: Sequence[Message], open_calls: Sequence[str]) -> None:
+    """As OpenAI does: who gives an output gives its call, who was asked for an output gives it."""
+    known = set(open_calls)
+    answered: set[str] = set()
+    for message in messages:
+        known |= {call.id for call in message.tool_calls}
+        if message.role == "tool" and message.tool_call_id is not None:
+            if message.tool_call_id not in known:
+                raise InvalidRequest("An output answers no call of this conversation.", param="input")
+            answered.add(message.tool_call_id)
+    if known - answered:
+        raise InvalidRequest("A function call has no output.", param="input")
+
+
+def _full_history(turn: Turn, branch: Sequence[BranchMessage]) -> tuple[Message, ...]:
+    """Instructions, all that was said before, and the question; with one system message at the beginning."""
+    beside = {
+        at: StoredParts(
+            _question_messages(message),
+            calls_from_storage(message.tool_calls),
+            vendor_from_storage(message.tool_calls),
+        )
+        for at, message in enumerate(branch)
+    }
+    before = build_branch(
+        [m.id for m in branch], [m.role for m in branch], [m.content for m in branch], None, beside
+    )
+    head = (Message("system", turn.system),) if turn.system else ()
+    return merge_system_messages((*head, *before.messages, *turn.messages))
+
+
+def _question_messages(question: StoredMessage) -> tuple[Message, ...]:
+    given = (question.request or {}).get("messages")
+    if given is not None:
+        return from_storage(given)
+    return (Message("user", question.content),) if question.role == "user" else ()

@@ -1,0 +1,171 @@
+"""Asks the models of a chain in turn, for requests that are no chat: with breakers, metrics, ledger rows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from time import perf_counter
+from typing import TypeVar
+from uuid import UUID
+
+import structlog
+
+from gateway.agent.routing.failures import failure_to_report
+from gateway.agent.routing.upstream_pool import UpstreamPool
+from gateway.core.exceptions import (
+    CircuitOpen,
+    GatewayError,
+    InvalidRequest,
+    Unavailable,
+    UpstreamError,
+    UpstreamTooLarge,
+)
+from gateway.core.metrics import registry as metrics
+from gateway.domain.money import Usage
+from gateway.domain.usage.turn_records import UsageEntry, UsageKind, UsageOwner
+from gateway.providers.errors.reason import sanitize_error
+from gateway.services.chat.tracing import call_span, end_call_span
+from gateway.services.execution.failure_log import log_failure
+from gateway.services.execution.turn_tasks import INTERRUPTED
+from gateway.services.usage.ledger import Ledger
+from gateway.services.usage.settlement import record_usage_metrics
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+
+class FallbackCall:
+    """One request's way along its models; `calls` has a row for each, the one that answered last.
+
+    `first` is the model that was asked for, whether or not it could be asked. `begun` estimates what a call
+    of a model costs that was cancelled after it was sent, by model and provider: most charge for it. `inputs`
+    are the request's texts, which are left out of the providers' words.
+    """
+
+    def __init__(
+        self,
+        upstreams: UpstreamPool,
+        kind: UsageKind,
+        requested_model: str,
+        cancelled_cost: Callable[[str, str], tuple[Usage, Decimal]],
+        inputs: Sequence[str] = (),
+    ) -> None:
+        self._upstreams = upstreams
+        self._inputs = inputs
+        self._kind: UsageKind = kind
+        self._requested_model = requested_model
+        self._cancelled_cost = cancelled_cost
+        self.calls: list[UsageEntry] = []
+        self._reported_error: GatewayError | None = None
+
+    async def run(
+        self,
+        models: Sequence[str],
+        call: Callable[[str, str], Awaitable[tuple[T, Usage, Decimal]]],
+    ) -> T:
+        """What the first of `models` answers that can be asked and does not fail.
+
+        Args:
+            ask: given a model and its provider's name; returns the answer, its tokens and its cost.
+
+        Raises:
+            CircuitOpen: all of them are left alone. InvalidRequest: the first one's word on the request.
+            UpstreamError: the failure that `reported` chooses.
+        """
+        remaining = list(models)
+        failures: list[GatewayError] = []
+        while remaining:
+            choice = await self._upstreams.choose(remaining)
+            if choice.upstream is None:
+                break
+            model, provider = choice.upstream.model, choice.upstream.provider.name
+            started = perf_counter()
+            usage, cost, outcome, upstream_reply = Usage(), Decimal(0), "cancelled", None
+            with call_span(self._kind, model, provider) as span:
+                try:
+                    with self._upstreams.track(choice.upstream, choice.probe):
+                        answer, usage, cost = await call(model, provider)
+                    outcome = "ok"
+                    return answer
+                except asyncio.CancelledError:
+                    usage, cost = self._cancelled_cost(model, provider)
+                    raise
+                except (UpstreamError, InvalidRequest) as error:
+                    sanitize_error(error, choice.upstream.provider.config, self._inputs)
+                    error.last_upstream = (provider, model)
+                    outcome, upstream_reply = error.code, error.upstream_reply
+                    span.set_error(outcome)
+                    is_caller_error = (
+                        isinstance(error, InvalidRequest) and type(error) is not UpstreamTooLarge
+                    )
+                    if is_caller_error and not failures:
+                        self._reported_error = error
+                        raise
+                    # What a fallback cannot do says nothing about the model that was asked for.
+                    failures.append(error)
+                    remaining.remove(model)
+                finally:
+                    ms = round((perf_counter() - started) * 1000)
+                    entry = UsageEntry(
+                        self._kind,
+                        model,
+                        provider,
+                        usage=usage,
+                        cost_usd=cost,
+                        outcome=outcome,
+                        latency_ms=ms,
+                        upstream_reply=upstream_reply,
+                    )
+                    self.calls.append(entry)
+                    end_call_span(span, entry)
+        self._reported_error = (
+            failure_to_report(failures) if failures else CircuitOpen(retry_after=choice.retry_after)
+        )
+        raise self._reported_error
+
+    @property
+    def fallback_from(self) -> str | None:
+        """The model that was asked for, where another one answered."""
+        return self._requested_model if self.calls[-1].model != self._requested_model else None
+
+    @property
+    def upstream_ms(self) -> float:
+        """Milliseconds that the calls took together."""
+        return sum(call.latency_ms for call in self.calls)
+
+    def waive_costs(self) -> None:
+        """Charge nothing for an answer that the gateway itself could not deliver."""
+        self.calls = [
+            replace(call, cost_usd=Decimal(0)) if call.outcome == "ok" else call for call in self.calls
+        ]
+
+    async def settle(self, ledger: Ledger, owner: UsageOwner, reservation_id: UUID | None) -> None:
+        """Charge the calls, give the reservation back, tell the metrics; raises as `Ledger.settle`."""
+        for call in self.calls:
+            metrics.upstream_requests.labels(call.provider, call.model, call.outcome).inc()
+            metrics.upstream_latency.labels(call.provider, call.model).observe(call.latency_ms / 1000)
+            if call.usage.prompt_tokens or call.cost_usd:
+                record_usage_metrics(call.model, call.usage, call.cost_usd)
+            if call.outcome == "ok" and call.model != self._requested_model:
+                metrics.fallbacks.labels(self._requested_model, call.model).inc()
+        if self._reported_error is not None:
+            log_failure("request.failed", self._reported_error, owner.request_id)
+        await ledger.settle(owner, self.calls, reservation_id)
+
+
+def as_gateway_error(error: BaseException) -> GatewayError:
+    """Whatever ended a request's work, as an error for who waits for it.
+
+    A cancellation comes from outside: the gateway stops, the account ended, the client left.
+    """
+    if isinstance(error, GatewayError):
+        return error
+    if isinstance(error, asyncio.CancelledError):
+        if INTERRUPTED in error.args:
+            return Unavailable("The gateway is restarting; ask again.", retry_after=5)
+        return Unavailable("The request was called off.")
+    log.error("request_crashed", exc_info=error)
+    return GatewayError()

@@ -1,0 +1,90 @@
+"""A stream on its way to those who joined it on another worker: through Valkey, for as long as it is made."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID
+
+from gateway.cache.client import ValkeyUnavailable
+from gateway.cache.event_log import EventLog, LogEntry
+from gateway.core.exceptions import GatewayError
+from gateway.domain.idempotency import ResponseHead
+from gateway.services.execution.worker_bus import WorkerBus
+from gateway.services.idempotency.recorded_response import RecordedResponse
+
+_TICK_SECONDS = 0.075
+_WAIT_SECONDS = 0.2
+# What an entry is: how the stream begins, more of it, its end.
+_HEAD, _MORE, _END = b"h", b"m", b"e"
+
+
+class CrossWorkerStream:
+    """Nothing is sent before somebody on another worker asks; only streams are, which hold no secrets."""
+
+    def __init__(self, events: EventLog, bus: WorkerBus) -> None:
+        self._events = events
+        self._bus = bus
+        self._recordings: dict[UUID, RecordedResponse] = {}
+        self._sending: dict[UUID, asyncio.Task[None]] = {}
+        bus.subscribe("followed", self._on_requested)
+
+    def register(self, stream_id: UUID, recording: RecordedResponse) -> None:
+        """Others may ask for this one, until `withdraw`."""
+        self._recordings[stream_id] = recording
+
+    def unregister(self, stream_id: UUID) -> None:
+        self._recordings.pop(stream_id, None)
+
+    async def request(self, stream_id: UUID) -> None:
+        """Have another worker send it; what is lost on the way is asked for again."""
+        await self._bus.publish("followed", stream_id)
+
+    async def read(self, stream_id: UUID, after: bytes, recording: RecordedResponse) -> bytes:
+        """Tell the tape what has come behind the position `after`; the new position.
+
+        Waits a moment where there is nothing.
+        """
+        try:
+            entries = await self._events.read(stream_id, after, wait=_WAIT_SECONDS)
+        except ValkeyUnavailable:
+            await asyncio.sleep(_WAIT_SECONDS)
+            return after
+        for position, data in entries:
+            after = position
+            kind, data = data[:1], data[1:]
+            if kind == _HEAD and not recording.started:
+                recording.start(ResponseHead.deserialize(data)[0])
+            elif kind == _MORE and recording.started:
+                recording.append(data)
+            elif kind == _END and recording.started:
+                recording.end()
+        return after
+
+    def _on_requested(self, stream_id: UUID) -> None:
+        recording = self._recordings.get(stream_id)
+        if recording is None or stream_id in self._sending:
+            return
+        task = self._sending[stream_id] = asyncio.create_task(self._send(stream_id, recording))
+        task.add_done_callback(lambda _: self._sending.pop(stream_id, None))
+
+    async def _send(self, stream_id: UUID, recording: RecordedResponse) -> None:
+        try:
+            head = await recording.head()
+            if not head.streamed:
+                return
+            await self._append(stream_id, _HEAD + head.serialize(b""), alone=True)
+            sent = 0
+            while not recording.ended or recording.chunk_count > sent:
+                await recording.wait_for_more(sent)
+                count = recording.chunk_count
+                if count > sent:
+                    await self._append(stream_id, _MORE + recording.bytes_from(sent))
+                    sent = count
+                if not recording.ended:
+                    await asyncio.sleep(_TICK_SECONDS)
+            await self._append(stream_id, _END)
+        except (ValkeyUnavailable, GatewayError):
+            return  # who follows is told when the answer is in the table
+
+    async def _append(self, stream_id: UUID, data: bytes, *, alone: bool = False) -> None:
+        await self._events.append([LogEntry(stream_id, data, replaces_earlier=alone)])

@@ -1,0 +1,50 @@
+"""Reads the provider configuration from its file."""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+from pathlib import Path
+
+from gateway.domain.config.catalog import Catalog
+from gateway.domain.config.environment import UPSTREAMS
+from gateway.domain.config.loader import ConfigError, parse_catalog
+from gateway.providers.discovery import provider_type_problem
+
+
+def load_catalog(path: Path) -> Catalog:
+    """The catalogue in `path`, with `${NAME}` and `GATEWAY_*` read from the environment.
+
+    Where `GATEWAY_UPSTREAMS` names upstreams, there need be no file.
+
+    Raises:
+        ConfigError: the file cannot be read, or what is wrong in it, with its lines.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        missing = isinstance(error, FileNotFoundError) or path == Path()
+        if missing and os.environ.get(UPSTREAMS):
+            return parse_catalog("", os.environ, source="environment", type_problem=provider_type_problem)
+        if path == Path():
+            raise ConfigError(
+                "PROVIDER_CONFIG is empty, and GATEWAY_UPSTREAMS names no upstream: set one of them."
+            ) from error
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigError(f"{path}: the provider configuration cannot be read: {reason}.") from error
+    return parse_catalog(text, os.environ, source=str(path), type_problem=provider_type_problem)
+
+
+def require_models(catalog: Catalog, path: Path) -> None:
+    """Refuse a configuration that can answer nothing, as an empty or truncated file is one.
+
+    Raises:
+        ConfigError: no model is configured.
+    """
+    if not catalog.models:
+        raise ConfigError(f"{path}:1: models: no model is configured. Add at least one.")
+
+
+def config_fingerprint(path: Path) -> str:
+    """SHA-256 of the file, in hex; of nothing where there is none."""
+    return sha256(path.read_bytes() if path.is_file() else b"").hexdigest()

@@ -1,0 +1,103 @@
+"""What nobody asks for but time itself: leases are renewed or end, next month's partitions come to be."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import NoReturn
+from uuid import UUID
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from gateway.core.exceptions import GatewayError
+from gateway.core.metrics import registry as metrics
+from gateway.repositories.turns.repository import TurnRepository
+from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.services.execution.turn_tasks import TurnTaskRegistry
+from gateway.services.streams.orphan_recovery import OrphanedTurnRecovery
+from gateway.services.usage.ledger import Ledger
+
+log = structlog.get_logger(__name__)
+
+INTERVAL_SECONDS = 5.0  # a quarter of a lease
+# A turn that has written its end may still be on its way out of this process when its lease is asked for.
+_END_GRACE_SECONDS = 1.0
+_RUNS_PER_HOUR = 720  # an hour
+
+
+class MaintenanceJob:
+    """Rounds that every worker makes; each step is one statement that is safe to run twice at once."""
+
+    def __init__(
+        self,
+        uow: Callable[[], UnitOfWork],
+        turns: TurnRepository,
+        ledger: Ledger,
+        orphan_recovery: OrphanedTurnRecovery,
+        tasks: TurnTaskRegistry,
+        hourly_tasks: Sequence[Callable[[], Awaitable[None]]] = (),
+        *,
+        interval: float = INTERVAL_SECONDS,
+    ) -> None:
+        self._uow = uow
+        self._turns = turns
+        self._ledger = ledger
+        self._orphan_recovery = orphan_recovery
+        self._tasks = tasks
+        self._hourly_tasks = hourly_tasks
+        self._interval = interval
+
+    async def run(self) -> NoReturn:
+        """Make rounds until cancelled; a database that is away is met again on the next one."""
+        runs = 0
+        database_down = False
+        while True:
+            try:
+                await self.run_once(
+                    run_hourly_tasks=runs % _RUNS_PER_HOUR == 0, expire_others=not database_down
+                )
+                runs += 1
+                database_down = False
+            except (GatewayError, SQLAlchemyError, OSError) as error:
+                log.warning("housekeeping.postponed", error=type(error).__name__)
+                database_down = True
+            await asyncio.sleep(self._interval)
+
+    async def _cancel_lost_turns(self, message_ids: Collection[UUID]) -> None:
+        """End the turns whose conversations another worker took; most have just ended by themselves."""
+        still_running = [
+            (each, turn) for each in message_ids if (turn := self._tasks.by_message(each)) is not None
+        ]
+        if not still_running:
+            return
+        await asyncio.sleep(_END_GRACE_SECONDS)
+        for message_id, turn in still_running:
+            if self._tasks.by_message(message_id) is turn:
+                log.warning("housekeeping.turn_lost", message_id=str(message_id))
+                turn.cancel()
+
+    async def run_once(self, *, run_hourly_tasks: bool, expire_others: bool = True) -> int:
+        """Keep this worker's leases, end those of no worker; returns how many turns that were.
+
+        Args:
+            sweep: False where the database has been away: the others are to keep their leases first.
+        """
+        # First: after a while without the database, our own leases would be the ones found to have ended.
+        if lost_turns := await self._ledger.renew_leases():
+            await self._cancel_lost_turns(lost_turns)
+        if run_hourly_tasks:
+            async with self._uow() as uow:
+                await uow.usage.ensure_partitions()
+            for task in self._hourly_tasks:
+                await task()
+        if not expire_others:
+            return 0
+        recovered = await self._orphan_recovery.end_orphaned_turns()
+        if recovered:
+            log.warning("housekeeping.turns_interrupted", count=recovered)
+        released = await self._turns.release_expired()
+        if released:
+            metrics.reservations_expired.inc(released)
+            log.warning("housekeeping.reservations_returned", count=released)
+        return recovered

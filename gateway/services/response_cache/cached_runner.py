@@ -1,0 +1,176 @@
+"""The graph behind the response caches: a turn is answered by what was kept, by another's call, or run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
+from time import perf_counter
+from typing import Any, Protocol
+from uuid import UUID
+
+from gateway.agent.budget.turn_budget import TurnBudget
+from gateway.agent.context_window.memory import Memory
+from gateway.agent.runner import AgentRunner
+from gateway.core.metrics import registry as metrics
+from gateway.domain.caching.answer import CachedAnswer
+from gateway.domain.caching.key import answer_key, config_fingerprint, is_cacheable
+from gateway.domain.config.guardrails import GuardModes
+from gateway.domain.events import ChatEvent, ModelCall, TurnCompleted, TurnFailed
+from gateway.domain.messages import Message
+from gateway.domain.requests import Turn
+from gateway.services.response_cache.semantic import CacheQuestion, SemanticCache
+from gateway.services.response_cache.single_flight import FlightResult, NotShared, SharedAnswer, SingleFlight
+from gateway.tools.base import TurnServices
+
+_NO_SERVICES = TurnServices()
+_BYPASSED = metrics.cache_results.labels("bypass")
+
+
+class RunTurn(Protocol):
+    """A turn that has all but its listener."""
+
+    def __call__(self, *, emit: Callable[[ChatEvent], None]) -> Awaitable[None]:
+        """Run it to its end."""
+
+
+class CachingRunner:
+    """Has the runner's one method; turns that do not ask the caches pass through untouched."""
+
+    def __init__(
+        self, runner: AgentRunner, single_flight: SingleFlight, semantic: SemanticCache | None = None
+    ) -> None:
+        self.parts = runner.resources
+        self._runner = runner
+        self._single_flight = single_flight
+        self._semantic = semantic
+        self._enabled = runner.resources.catalog.cache.exact.ttl_seconds > 0
+        self._config_fingerprint = config_fingerprint(runner.resources.catalog)
+
+    def has_waiters(self, task: asyncio.Task[Any] | None) -> bool:
+        """Whether others wait for the call that the turn of this task makes."""
+        return self._single_flight.has_waiters(task)
+
+    async def run(
+        self,
+        turn: Turn,
+        messages: tuple[Message, ...],
+        *,
+        account_id: UUID,
+        guards: GuardModes,
+        allowed_models: frozenset[str] | None,
+        calls: list[ModelCall],
+        emit: Callable[[ChatEvent], None],
+        memory: Memory | None = None,
+        services: TurnServices = _NO_SERVICES,
+        budget: TurnBudget | None = None,
+    ) -> None:
+        """As `AgentRunner.run`; `account` is whose answers may be told again."""
+        run = partial(
+            self._runner.run,
+            turn,
+            messages,
+            guard=guards,
+            allowed_models=allowed_models,
+            attempts=calls,
+            memory=memory,
+            services=services,
+            budget=budget,
+        )
+        if not self._enabled or not is_cacheable(turn):
+            _BYPASSED.inc()
+            await run(emit=emit)
+            return
+        key_of = partial(
+            answer_key,
+            account_id=account_id,
+            guards=guards,
+            allowed_models=allowed_models,
+            config=self._config_fingerprint,
+        )
+        replay = partial(_replay, turn.request_id, calls=calls, emit=emit)
+        call = partial(self._run_miss, run, emit, budget)
+        if self._semantic is not None and (
+            question := CacheQuestion.from_turn(turn, messages, account_id, key_of)
+        ):
+            call = partial(self._run_similar, self._semantic, question, call, replay)
+        started = perf_counter()
+        shared = await self._single_flight.run(
+            account_id, key_of(turn, messages), call, max_wait_seconds=self._wait_limit(turn)
+        )
+        if shared is not None:
+            replay(shared, (perf_counter() - started) * 1000)
+
+    async def _run_miss(
+        self, run: RunTurn, emit: Callable[[ChatEvent], None], budget: TurnBudget | None
+    ) -> FlightResult:
+        """Run the turn, and see what others may have of its answer."""
+        ending: TurnCompleted | TurnFailed | None = None
+
+        def relay(event: ChatEvent) -> None:
+            nonlocal ending
+            if isinstance(event, (TurnCompleted, TurnFailed)):
+                event = ending = _as_miss(event)
+            emit(event)
+
+        metrics.cache_results.labels("miss").inc()
+        await run(emit=relay)
+        if not isinstance(ending, TurnCompleted):
+            return NotShared.FAILED
+        if budget is not None and budget.truncated and ending.answer.finish_reason == "length":
+            return NotShared.NOT_SHAREABLE  # with more left, its caller would have had all of it
+        made = CachedAnswer.from_answer(ending.answer)
+        return SharedAnswer(made) if made is not None else NotShared.NOT_SHAREABLE
+
+    async def _run_similar(
+        self,
+        semantic: SemanticCache,
+        question: CacheQuestion,
+        call: Callable[[], Awaitable[FlightResult]],
+        replay: Callable[[SharedAnswer, float], None],
+    ) -> FlightResult:
+        """The answer to the same question in other words, where there is one; else run the turn."""
+        started = perf_counter()
+        found = await semantic.find(question)
+        if found is not None:
+            replay(found, (perf_counter() - started) * 1000)
+            return found
+        result = await call()
+        if isinstance(result, SharedAnswer):
+            semantic.store(question, result.answer)
+        return result
+
+    def _wait_limit(self, turn: Turn) -> float:
+        """Seconds that a caller waits for another's call: as long as for a word of its own."""
+        catalog = self.parts.catalog
+        if catalog.mode == "mock":
+            return catalog.timeouts.mock
+        timeouts = [provider.timeouts for provider in self.parts.providers.values()]
+        return max(limits.first_token if turn.stream else limits.live for limits in timeouts)
+
+
+def _as_miss(event: TurnCompleted | TurnFailed) -> TurnCompleted | TurnFailed:
+    if event.answer is None:
+        return event
+    answer = replace(
+        event.answer, cache="miss", receipt=replace(event.answer.receipt, cache={"result": "miss"})
+    )
+    return replace(event, answer=answer)
+
+
+def _replay(
+    request_id: str,
+    shared: SharedAnswer,
+    ms: float,
+    *,
+    calls: list[ModelCall],
+    emit: Callable[[ChatEvent], None],
+) -> None:
+    """Show a kept answer as a model's would be shown."""
+    metrics.cache_results.labels(shared.result).inc()
+    calls.append(shared.answer.model_call(ms))
+    for event in shared.answer.events():
+        emit(event)
+    details = {"ms": round(ms, 3), **shared.details}
+    emit(TurnCompleted(shared.answer.to_answer(request_id, tuple(calls), shared.result, details)))

@@ -1,0 +1,45 @@
+"""A turn in a role: what the configuration's prompt says of it stands before what the caller says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gateway.core.exceptions import NotFound, ValidationFailed
+from gateway.domain.config.catalog import Catalog
+from gateway.domain.messages import Message
+from gateway.domain.requests import Turn
+from gateway.services.roles.registry import RoleRegistry
+
+
+def apply_role(turn: Turn, registry: RoleRegistry, catalog: Catalog) -> Turn:
+    """The turn with its role's prompt, which may read the last question as `{{payload}}`.
+
+    A role that has no prompt but is named by a rule of the router changes nothing here.
+
+    Raises:
+        NotFound: no such role.
+        ValidationFailed: the prompt needs a payload that a chat does not have.
+    """
+    if turn.role is None:
+        return turn
+    if turn.role not in registry.roles and any(turn.role in rule.role for rule in catalog.routing.rules):
+        return turn
+    try:
+        entry = registry.get(turn.role, turn.task)
+    except NotFound as error:
+        raise NotFound(error.message, param=f"gateway.{error.param}") from None
+    question = next((message.text for message in reversed(turn.messages) if message.role == "user"), "")
+    try:
+        prompt = entry.render(question)
+    except ValidationFailed as error:
+        raise ValidationFailed(error.message, param="gateway.role") from None
+    if turn.persist:
+        return replace(turn, system=_join_prompts(prompt, turn.system))
+    first, *rest = turn.messages
+    if first.role == "system":
+        return replace(turn, messages=(Message("system", _join_prompts(prompt, first.text)), *rest))
+    return replace(turn, messages=(Message("system", prompt), *turn.messages))
+
+
+def _join_prompts(prompt: str, caller_prompt: str | None) -> str:
+    return f"{prompt}\n\n{caller_prompt}" if caller_prompt else prompt

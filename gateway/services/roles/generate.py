@@ -1,0 +1,166 @@
+"""One answer of a role: the configuration says who speaks, the schema what comes back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, Literal
+
+from gateway.core.exceptions import ContentBlocked, Unavailable, UnsupportedParameter, UpstreamBroken
+from gateway.domain.accounts.principal import Principal
+from gateway.domain.config.catalog import AUTO, Catalog
+from gateway.domain.events import Answer
+from gateway.domain.messages import Message
+from gateway.domain.money import Usage
+from gateway.domain.requests import ResponseFormat, Sampling, Turn
+from gateway.services.chat.service import ChatService
+from gateway.services.roles.output_schema import OutputSchema
+from gateway.services.roles.registry import Payload, RoleRegistry, RoleTask
+
+Mode = Literal["live", "mock", "final"]
+
+_RETRY_PROMPT = (
+    "That is not what was asked for: {complaint}. Send the whole JSON object again, and nothing else."
+)
+_ANSWERING_MOCK = "mock"
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateResult:
+    """A role's answer; `data` is the object where the role has a schema. Usage and cost are of all calls."""
+
+    role: str
+    task: str | None
+    mode: Mode
+    content: str
+    data: dict[str, Any] | None
+    answer: Answer
+    usage: Usage
+    cost_usd: Decimal
+
+
+class GenerateService:
+    """Turns `{role, task, payload}` into a chat turn that no conversation keeps."""
+
+    def __init__(self, catalog: Catalog, roles: RoleRegistry, chat: ChatService) -> None:
+        self._catalog = catalog
+        self._roles = roles
+        self._chat = chat
+
+    async def generate(
+        self,
+        role: str,
+        task: str | None,
+        payload: Payload,
+        mode: Mode | None,
+        principal: Principal,
+        request_id: str,
+        disconnected: Callable[[], Awaitable[None]] | None = None,
+    ) -> GenerateResult:
+        """What the role makes of `payload`; an answer that breaks the schema is asked for once more.
+
+        Raises:
+            NotFound: no such role. ValidationFailed: the payload lacks what the prompt needs.
+            UpstreamBroken: the second answer does not fit either. Otherwise as `ChatService.answer`.
+        """
+        entry = self._roles.get(role, task)
+        # Where the gateway itself runs on mocks, nothing else answers.
+        effective_mode: Mode = "mock" if self._catalog.mode == "mock" else mode or "live"
+        turn = self._build_turn(entry, payload, effective_mode, request_id)
+        answer = await self._answer(turn, principal, disconnected)
+        usage, cost = answer.usage, answer.cost_usd
+        data = None
+        if (output_schema := entry.output_schema) is not None:
+            data, violation = _extract(answer, output_schema)
+            if data is None:
+                answer = await self._answer(_retry_turn(turn, answer, violation), principal, disconnected)
+                usage, cost = usage + answer.usage, cost + answer.cost_usd
+                data, violation = _extract(answer, output_schema)
+            if data is None:
+                raise UpstreamBroken(
+                    f"The model's answer, asked for twice, does not fit the role {role}: {violation}."
+                )
+        return GenerateResult(role, task, effective_mode, answer.content, data, answer, usage, cost)
+
+    async def _answer(
+        self, turn: Turn, principal: Principal, disconnected: Callable[[], Awaitable[None]] | None
+    ) -> Answer:
+        answer = await self._chat.answer(turn, principal, disconnected)
+        if answer.status != "complete":
+            raise Unavailable("The request was called off.")
+        if answer.blocked_reason is not None and turn.response_format is not None:
+            raise ContentBlocked
+        return answer
+
+    def _build_turn(self, entry: RoleTask, payload: Payload, mode: Mode, request_id: str) -> Turn:
+        system = entry.render(payload)
+        payload_text = (
+            payload if isinstance(payload, str) else json.dumps(payload, ensure_ascii=False, indent=1)
+        )
+        response_format = None
+        if entry.output_schema is not None:
+            system += f"\n\n{entry.output_schema.instruction}"
+            response_format = ResponseFormat(
+                "json_schema", entry.role, entry.output_schema.schema, required=False
+            )
+        return Turn(
+            request_id=request_id,
+            messages=(Message("system", system), Message("user", payload_text or "…")),
+            model=self._model(entry, mode),
+            sampling=Sampling(temperature=entry.temperature, max_tokens=entry.max_tokens),
+            response_format=response_format,
+            role=entry.role,
+            task=entry.task,
+            stream=False,
+        )
+
+    def _model(self, entry: RoleTask, mode: Mode) -> str:
+        if mode == "mock":
+            return self._mock_model()
+        if mode == "final":
+            return self._final_model(entry)
+        return entry.model or AUTO
+
+    def _final_model(self, entry: RoleTask) -> str:
+        """What the first rule with `mode: final` says that fits; without one the role's own, or `heavy`."""
+        for rule in self._catalog.routing.rules:
+            applies = (not rule.role or entry.role in rule.role) and (
+                not rule.task or entry.task in rule.task
+            )
+            if rule.mode == "final" and applies and not rule.intent:
+                return rule.model
+        return entry.model or self._catalog.routing.heavy or AUTO
+
+    def _mock_model(self) -> str:
+        """A mock that answers; where the gateway runs on mocks, any model that keeps to schemas is one."""
+        models = self._catalog.models.items()
+        mocks = [
+            (name, model.model)
+            for name, model in models
+            if model.can_chat and self._catalog.providers[model.provider].type == "mock"
+        ]
+        if mocks:
+            # The others are drills.
+            return next(
+                (name for name, provider_model in mocks if provider_model == _ANSWERING_MOCK), mocks[0][0]
+            )
+        if self._catalog.mode == "mock":
+            return next((name for name, model in models if "json" in model.capabilities), AUTO)
+        raise UnsupportedParameter("No model of the configuration is a mock.", param="mode")
+
+
+def _extract(answer: Answer, output_schema: OutputSchema) -> tuple[dict[str, Any] | None, str]:
+    data, violation = output_schema.extract(answer.content)
+    if data is None and answer.finish_reason == "length":
+        violation = "it was longer than it may be, and cut off"
+    return data, violation
+
+
+def _retry_turn(turn: Turn, answer: Answer, violation: str) -> Turn:
+    retry_messages = (
+        Message("assistant", answer.content or "…"),
+        Message("user", _RETRY_PROMPT.format(complaint=violation)),
+    )
+    return replace(turn, messages=(*turn.messages, *retry_messages))

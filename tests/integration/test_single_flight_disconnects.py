@@ -1,0 +1,65 @@
+"""A hundred callers on a cold cache key: the one who began leaves, and its call goes on for the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.services.execution.disconnect import WATCH_AFTER_SECONDS
+from tests.integration.test_idempotency import COMPLETIONS, TOKENS, completion, config
+from tests.support.gateway import Gateway, running_gateway
+from tests.support.ledger_audit import wait_settled
+from tests.support.upstreams.openai_server import OpenAIUpstream, Reply
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[OpenAIUpstream]:
+    async with OpenAIUpstream() as server:
+        yield server
+
+
+@pytest.fixture
+async def gateway(
+    database_url: str, clean_redis: str, tmp_path: Path, upstream: OpenAIUpstream
+) -> AsyncIterator[Gateway]:
+    async with running_gateway(database_url, clean_redis, tmp_path, config(upstream.url)) as running:
+        yield running
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_leader_leaves_and_ninety_nine_get_the_answer_of_its_one_call(
+    gateway: Gateway, upstream: OpenAIUpstream, stream: bool
+) -> None:
+    gate = asyncio.Event()
+    upstream.script(Reply(gate=gate, gate_at=2))
+    person = await gateway.sign_up()
+    headers = {"authorization": f"Bearer {await gateway.create_api_key(person)}"}
+    body: dict[str, Any] = completion(temperature=0, stream=stream)
+    limits = httpx.Limits(max_connections=200)
+    async with (
+        httpx.AsyncClient(base_url=gateway.url, timeout=30) as leaver,
+        httpx.AsyncClient(base_url=gateway.url, timeout=30, limits=limits) as client,
+    ):
+        leader = asyncio.create_task(leaver.post(COMPLETIONS, json=body, headers=headers))
+        await upstream.wait_for_calls(1)
+        others = [
+            asyncio.create_task(client.post(COMPLETIONS, json=body, headers=headers)) for _ in range(99)
+        ]
+        flights = gateway.container.chat._runner._single_flight
+        async with asyncio.timeout(20):
+            while sum(flights._waiters.values()) < 99:  # noqa: ASYNC110 - nobody is told of waiters
+                await asyncio.sleep(0.01)
+        leader.cancel()
+        await asyncio.wait({leader})
+        await asyncio.sleep(WATCH_AFTER_SECONDS + 0.2)  # by then its leaving has been noticed
+        gate.set()
+        answers = await asyncio.gather(*others)
+    assert {answer.status_code for answer in answers} == {200}
+    assert all("world!" in answer.text for answer in answers)
+    assert len(upstream.calls) == 1
+    assert (await wait_settled(gateway.container.engine, person.id)).tokens_used == TOKENS

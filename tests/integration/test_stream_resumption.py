@@ -1,0 +1,275 @@
+"""Coming back to a turn whose stream was lost: on its worker, on another one, with only its message left."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+import pytest
+
+from gateway.services.execution.live_turn import LiveTurn
+from gateway.services.streams import event_recorder
+from tests.support.gateway import Account, Gateway
+from tests.support.two_workers import StreamEvent, displayed_text, parse_events, read_stream, two_workers
+from tests.support.upstreams.openai_server import OpenAIUpstream, Reply
+
+WORDS = tuple(f"word{n} " for n in range(40))
+TURN = {"message": "Hello", "model": "m"}
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[OpenAIUpstream]:
+    async with OpenAIUpstream() as up:
+        yield up
+
+
+@pytest.fixture
+async def workers(
+    database_url: str, redis_url: str, tmp_path: Path, upstream: OpenAIUpstream
+) -> AsyncIterator[tuple[Gateway, Gateway]]:
+    config: dict[str, object] = {
+        "providers": {"up": {"type": "openai", "base_url": upstream.url}},
+        "models": {"m": {"provider": "up", "model": "gpt-test"}},
+        "retry": {"attempts": 1},
+        "guardrails": {"people": {"injection": "off", "unsafe": "off"}},
+    }
+    async with two_workers(database_url, redis_url, tmp_path, config) as both:
+        yield both
+
+
+@pytest.fixture
+def gateway(workers: tuple[Gateway, Gateway]) -> Gateway:
+    return workers[0]
+
+
+@pytest.fixture
+async def person(gateway: Gateway) -> Account:
+    return await gateway.sign_up()
+
+
+def begun(events: list[StreamEvent]) -> str:
+    """The message's id."""
+    message_id = events[0].data["message_id"]
+    assert isinstance(message_id, str)
+    return message_id
+
+
+async def lose(gateway: Gateway, person: Account, words: int) -> list[StreamEvent]:
+    """Ask, and go away after so many words."""
+    return await read_stream(
+        gateway,
+        person,
+        "/api/chat/stream",
+        body=TURN,
+        until=lambda told: len(displayed_text(told).split()) >= words,
+    )
+
+
+async def recorded(gateway: Gateway, message_id: str) -> None:
+    """Wait until the log has all that the turn has said."""
+    live = live_turn(gateway, message_id)
+    while live.logged_count < live.broadcast.count:  # noqa: ASYNC110 - a tick of the recorder
+        await asyncio.sleep(0.01)
+
+
+def live_turn(gateway: Gateway, message_id: str) -> LiveTurn:
+    """The turn as it runs there."""
+    running = gateway.container.tasks.by_message(UUID(message_id))
+    assert running is not None
+    assert running.live is not None
+    return running.live
+
+
+@pytest.mark.parametrize("where", [0, 1], ids=["the same worker", "another worker"])
+async def test_a_lost_stream_is_taken_up_without_a_letter_twice_or_missing(
+    workers: tuple[Gateway, Gateway], person: Account, upstream: OpenAIUpstream, where: int
+) -> None:
+    gate = asyncio.Event()
+    upstream.script(Reply(text=WORDS, gate=gate, gate_at=20, pause=0.002))
+    lost = await lose(workers[0], person, 7)
+    await recorded(workers[0], begun(lost))
+    path = f"/api/chat/stream/{begun(lost)}"
+
+    following = asyncio.create_task(read_stream(workers[where], person, path, after=lost[-1].id))
+    whole = asyncio.create_task(read_stream(workers[where], person, path))
+    beside = asyncio.create_task(read_stream(workers[1 - where], person, path, after=3))
+    partial = await read_stream(
+        workers[where], person, path, until=lambda told: displayed_text(told) == "".join(WORDS[:20])
+    )
+    assert [event.id for event in partial] == list(range(1, len(partial) + 1))
+    gate.set()
+    rest, again, third = await following, await whole, await beside
+
+    assert [event.id for event in [*lost, *rest]] == list(range(1, len(lost) + len(rest) + 1))
+    assert displayed_text([*lost, *rest]) == "".join(WORDS)
+    assert [event.name for event in rest].count("done") == 1
+    assert [(event.id, event.name) for event in again] == [(e.id, e.name) for e in [*lost, *rest]]
+    assert [event.data for event in again[:-1]] == [event.data for event in [*lost, *rest][:-1]]
+    assert [(event.id, event.name) for event in third] == [(e.id, e.name) for e in again[3:]]
+
+
+async def test_what_has_ended_is_told_again_with_the_same_ids_on_every_worker(
+    workers: tuple[Gateway, Gateway], person: Account, upstream: OpenAIUpstream
+) -> None:
+    gate = asyncio.Event()
+    upstream.script(Reply(text=WORDS, gate=gate, gate_at=20))
+    lost = await lose(workers[0], person, 1)
+    live = live_turn(workers[0], begun(lost))
+    asking = asyncio.create_task(read_stream(workers[0], person, f"/api/chat/stream/{begun(lost)}"))
+    await recorded(workers[0], begun(lost))
+    gate.set()
+    told = await asking
+    while live.logged_count < live.broadcast.count:  # noqa: ASYNC110 - a tick of the recorder
+        await asyncio.sleep(0.01)
+
+    for worker in workers:
+        again = await read_stream(worker, person, f"/api/chat/stream/{begun(told)}")
+        assert [(e.id, e.name) for e in again] == [(e.id, e.name) for e in told]
+        assert again[-1].data["message"]["content"] == "".join(WORDS)
+        from_the_end = await read_stream(worker, person, f"/api/chat/stream/{begun(told)}", after=told[-1].id)
+        assert [(e.id, e.name) for e in from_the_end] == [(told[-1].id, "done")]
+
+
+async def test_when_the_log_is_gone_the_message_tells(
+    gateway: Gateway, person: Account, upstream: OpenAIUpstream
+) -> None:
+    told = await read_stream(gateway, person, "/api/chat/stream", body=TURN)
+    done = told[-1]
+    await gateway.container.valkey.execute("UNLINK", f"turn:{UUID(begun(told)).hex}")
+    path = f"/api/chat/stream/{begun(told)}"
+
+    again = await read_stream(gateway, person, path)
+    assert [(e.id, e.name) for e in again] == [(1, "turn"), (done.id - 1, "replace"), (done.id, "done")]
+    assert again[0].data["message_id"] == begun(told)
+    assert again[1].data["text"] == "Hello, world!"
+    message, stored = dict(done.data["message"]), dict(again[2].data["message"])
+    assert message.pop("created_at")
+    assert stored.pop("created_at")
+    assert (message, done.data["cache"], done.data["receipt"]) == (
+        stored,
+        again[2].data["cache"],
+        again[2].data["receipt"],
+    )
+    behind = await read_stream(gateway, person, path, after=1)
+    assert [(e.id, e.name) for e in behind] == [(done.id - 1, "replace"), (done.id, "done")]
+    # Who has seen all of the text gets none of it again, and who claims more than there is gets it all.
+    assert [e.name for e in await read_stream(gateway, person, path, after=done.id - 1)] == ["done"]
+    assert [(e.id, e.name) for e in await read_stream(gateway, person, path, after=99)] == [
+        (100, "replace"),
+        (101, "done"),
+    ]
+
+
+async def test_without_valkey_another_worker_tells_what_the_message_has_and_waits_for_the_end(
+    database_url: str, tmp_path: Path, upstream: OpenAIUpstream
+) -> None:
+    config: dict[str, object] = {
+        "providers": {"up": {"type": "openai", "base_url": upstream.url}},
+        "models": {"m": {"provider": "up", "model": "gpt-test"}},
+        "guardrails": {"people": {"injection": "off", "unsafe": "off"}},
+    }
+    gate = asyncio.Event()
+    upstream.script(Reply(text=WORDS, gate=gate, gate_at=20, pause=0.002))
+    async with two_workers(database_url, "", tmp_path, config) as (here, there):
+        person = await here.sign_up()
+        lost = await lose(here, person, 7)
+        following = asyncio.create_task(
+            read_stream(there, person, f"/api/chat/stream/{begun(lost)}", after=lost[-1].id)
+        )
+        same = asyncio.create_task(
+            read_stream(here, person, f"/api/chat/stream/{begun(lost)}", after=lost[-1].id)
+        )
+        await asyncio.sleep(0)
+        gate.set()
+        rest = await following
+        assert displayed_text([*lost, *rest]) == "".join(WORDS)
+        assert [e.id for e in rest] == sorted({e.id for e in rest})
+        assert rest[-1].name == "done"
+        assert (await same)[-1].id == rest[-1].id
+
+
+async def test_a_log_that_grew_too_long_goes_on_with_the_text_so_far(
+    workers: tuple[Gateway, Gateway],
+    person: Account,
+    upstream: OpenAIUpstream,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(event_recorder, "MAX_LOG_ENTRIES", 2)
+    monkeypatch.setattr(event_recorder, "TICK_SECONDS", 0.01)
+    gate = asyncio.Event()
+    upstream.script(Reply(text=WORDS, gate=gate, gate_at=39, pause=0.01))
+    lost = await lose(workers[0], person, 3)
+    key = f"turn:{UUID(begun(lost)).hex}"
+    following = asyncio.create_task(
+        read_stream(workers[1], person, f"/api/chat/stream/{begun(lost)}", after=lost[-1].id)
+    )
+    live = live_turn(workers[0], begun(lost))
+    while live.accumulator.text != "".join(WORDS[:39]):  # noqa: ASYNC110 - what the upstream has sent
+        await asyncio.sleep(0.01)
+    await recorded(workers[0], begun(lost))
+    assert await workers[0].container.valkey.execute("XLEN", key) <= 2
+    late = asyncio.create_task(read_stream(workers[1], person, f"/api/chat/stream/{begun(lost)}"))
+    gate.set()
+    rest, all_of_it = await following, await late
+    assert displayed_text([*lost, *rest]) == displayed_text(all_of_it) == "".join(WORDS)
+    assert [e.name for e in all_of_it][:2] == ["turn", "replace"]
+    assert [e.id for e in rest] == sorted({e.id for e in rest})
+    assert rest[-1].id == all_of_it[-1].id == live.broadcast.count
+
+
+async def test_a_failed_turn_ends_with_its_error(
+    workers: tuple[Gateway, Gateway], person: Account, upstream: OpenAIUpstream
+) -> None:
+    upstream.script(Reply(fault="reset", after=2))
+    told = await read_stream(workers[0], person, "/api/chat/stream", body=TURN)
+
+    again = await read_stream(workers[1], person, f"/api/chat/stream/{begun(told)}")
+
+    assert [e.name for e in again] == ["turn", "replace", "error"]
+    assert again[1].data["text"] == "Hello, "
+    assert again[2].data["error"]["code"] == "upstream_failed"
+    assert again[2].id == told[-1].id
+
+
+async def test_a_client_without_headers_says_in_the_query_what_it_has(
+    gateway: Gateway, person: Account
+) -> None:
+    told = await read_stream(gateway, person, "/api/chat/stream", body=TURN)
+    path = f"/api/chat/stream/{begun(told)}?last_event_id={told[-1].id - 1}"
+    assert [e.name for e in await read_stream(gateway, person, path)] == ["done"]
+    nonsense = await gateway.http.get(
+        f"/api/chat/stream/{begun(told)}?last_event_id=x", headers=person.headers
+    )
+    assert parse_events(nonsense.text)[0].name == "turn"
+
+
+@pytest.mark.parametrize("running", [True, False])
+async def test_another_accounts_turn_and_a_question_are_not_found(
+    gateway: Gateway, person: Account, upstream: OpenAIUpstream, running: bool
+) -> None:
+    gate = asyncio.Event()
+    upstream.script(Reply(gate=gate))
+    if not running:
+        gate.set()
+    stranger = await gateway.sign_up()
+    asking = asyncio.create_task(read_stream(gateway, person, "/api/chat/stream", body=TURN))
+    await upstream.wait_for_calls(1)
+    if running:
+        (turn,) = [
+            t for t in gateway.container.tasks.persisted() if t.live and str(t.live.user_id) == person.id
+        ]
+        assert turn.live is not None
+        started = turn.live.broadcast.turn_started
+    else:
+        started = None
+        told = await asking
+    answer_id = str(started.message_id) if started else begun(told)
+    question_id = str(started.user_message_id) if started else told[0].data["user_message_id"]
+    for who, what in ((stranger, answer_id), (person, question_id)):
+        with pytest.raises(httpx.HTTPStatusError, match="not_found"):
+            await read_stream(gateway, who, f"/api/chat/stream/{what}")
+    gate.set()
+    await asking

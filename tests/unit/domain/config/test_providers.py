@@ -1,0 +1,53 @@
+"""A model may be answered by several providers."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.domain.config.loader import ConfigError, parse_catalog
+from gateway.domain.money import Price
+
+FILE = """\
+providers:
+  a: {type: openai, base_url: "http://a.test/v1"}
+  b: {type: mock}
+  c: {type: local}
+models:
+  m: {model: x, provider: %s}
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "providers"),
+    [("a", ("a",)), ("[a]", ("a",)), ("[b, a]", ("b", "a")), ("[a, b, a]", ("a", "b"))],
+)
+def test_a_name_or_a_list_of_names(given: str, providers: tuple[str, ...]) -> None:
+    model = parse_catalog(FILE % given, {}).models["m"]
+    assert (model.providers, model.provider) == (providers, providers[0])
+
+
+def test_a_catalogue_written_down_reads_the_same() -> None:
+    catalog = parse_catalog(FILE % "[b, a]", {})
+    assert type(catalog).model_validate(catalog.model_dump()).models == catalog.models
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("[a, z]", "conf.yaml:6: models.m.provider.1: there is no provider called 'z'"),
+        ("[]", "conf.yaml:6: models.m.provider: this has to be a provider's name, or a list of them"),
+        ("a, providers: [b]", "conf.yaml:6: models.m.providers: unknown key; `provider` takes a list too"),
+    ],
+)
+def test_a_mistake_is_told_with_its_line(given: str, sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_catalog(FILE % given, {}, source="conf.yaml")
+    assert sentence in str(caught.value).splitlines()
+
+
+def test_a_model_is_free_only_where_all_its_providers_are() -> None:
+    assert parse_catalog(FILE % "[b, c]", {}).price_of("m") == Price()
+    dear = parse_catalog(FILE % "[b, a]", {})
+    assert dear.price_of("m") == Price(
+        *(getattr(dear.pricing.unknown, kind) for kind in ("input", "output", "image"))
+    )

@@ -1,0 +1,128 @@
+"""Events of a turn, packed and unpacked, and put in order by who reads a log."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.exceptions import GatewayError
+from gateway.domain.conversations.event_codec import (
+    HiddenEvent,
+    Snapshot,
+    TurnEnded,
+    decode,
+    encode,
+    encode_end,
+    encode_snapshot,
+)
+from gateway.domain.events import (
+    ChatEvent,
+    ReasoningDelta,
+    RouteChosen,
+    TextDelta,
+    TextReplaced,
+    ToolCallDelta,
+    ToolFinished,
+    ToolStarted,
+    TurnFailed,
+    TurnStarted,
+)
+from gateway.domain.messages import ToolCall
+from gateway.services.streams.event_replay import EventLogReplay, MissingEvents
+
+STARTED = TurnStarted("req", "c", "u", "m")
+TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
+EVENTS = st.lists(
+    st.one_of(
+        TEXTS.map(TextDelta),
+        TEXTS.map(ReasoningDelta),
+        st.builds(TextReplaced, TEXTS, TEXTS),
+        st.builds(RouteChosen, TEXTS, st.floats(0, 1), TEXTS, TEXTS, TEXTS),
+        st.builds(lambda text: ToolStarted(ToolCall("1", "t", text)), TEXTS),
+        st.builds(ToolFinished, TEXTS, TEXTS, st.booleans(), TEXTS, st.floats(0, 1e6)),
+    ),
+    max_size=30,
+)
+
+
+def shown(event: ChatEvent) -> str:
+    return event.text if isinstance(event, TextDelta) else ""
+
+
+@given(EVENTS, st.integers(1, 1000))
+def test_events_come_back_as_they_were_each_with_its_number(events: list[ChatEvent], first: int) -> None:
+    assert list(decode(encode(first, events))) == list(enumerate(events, first))
+
+
+def test_what_is_not_shown_keeps_its_number_and_the_end_is_only_told() -> None:
+    events = [TextDelta("a"), ToolCallDelta(0, "1", "t"), TextDelta("b"), TurnFailed(GatewayError(), "r")]
+    assert list(decode(encode(7, events))) == [
+        (7, TextDelta("a")),
+        (8, HiddenEvent()),
+        (9, TextDelta("b")),
+        (10, TurnEnded()),
+    ]
+    assert list(decode(encode_end(11))) == [(11, TurnEnded())]
+
+
+def test_a_snapshot_stands_for_all_before_it_but_the_first_event() -> None:
+    assert list(decode(encode_snapshot(STARTED, 40, "so far"))) == [(1, STARTED), (40, Snapshot("so far"))]
+
+
+def test_half_of_a_surrogate_pair_does_not_shift_what_follows() -> None:
+    pieces = [TextDelta("a\ud800"), TextDelta("\udc00b"), TextDelta("c")]
+    assert [event for _, event in decode(encode(1, pieces))] == [
+        TextDelta("a?"),
+        TextDelta("?b"),
+        TextDelta("c"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{}", b"[1]", b'[1,[["d"]]]', b'[1,[["t",1,2,3,4,5,6]]]', b'["x",[5]]']
+)
+def test_what_is_no_batch_is_a_value_error(data: bytes) -> None:
+    with pytest.raises(ValueError):
+        list(decode(data))
+
+
+@given(EVENTS, st.lists(st.integers(0, 31)), st.integers(0, 35))
+def test_a_reader_of_overlapping_batches_misses_nothing_and_is_told_nothing_twice(
+    events: list[ChatEvent], cuts: list[int], told: int
+) -> None:
+    # Each batch begins at or before the end of what was written: some were written again.
+    said = [STARTED, *events]
+    replay, found = EventLogReplay(told), []
+    written = 0
+    for cut in sorted({*cuts, len(said)}):
+        found += list(replay.consume(encode(max(0, written - 2) + 1, said[max(0, written - 2) : cut])))
+        written = max(written, cut)
+    found += list(replay.consume(encode_end(len(said) + 1)))
+    assert found == list(enumerate(said, 1))[told:]
+    assert replay.ended
+    if told <= len(said):
+        text = ""
+        for event in said:
+            text = event.text if isinstance(event, TextReplaced) else text + shown(event)
+        assert replay.text == text
+    else:
+        assert replay.text is None
+
+
+def test_a_missing_batch_is_noticed() -> None:
+    replay = EventLogReplay(0)
+    list(replay.consume(encode(1, [STARTED, TextDelta("a")])))
+    with pytest.raises(MissingEvents):
+        list(replay.consume(encode(4, [TextDelta("c")])))
+
+
+def test_a_snapshot_replaces_for_those_behind_it_and_is_nothing_to_the_others() -> None:
+    behind, ahead = EventLogReplay(2), EventLogReplay(9)
+    snapshot = encode_snapshot(STARTED, 5, "all of it")
+    ((number, event),) = behind.consume(snapshot)
+    assert (number, isinstance(event, TextReplaced), behind.text) == (5, True, "all of it")
+    assert list(ahead.consume(snapshot)) == []
+    assert ahead.text is None
+    assert [n for n, _ in ahead.consume(encode(6, [TextDelta("x")] * 5))] == [10]
+    assert ahead.text == "all of itxxxxx"

@@ -1,0 +1,116 @@
+"""The exchange with a vendor: waits, addresses, compression, checks."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+from email.utils import formatdate
+
+import httpx
+import pytest
+
+from gateway.core.exceptions import UpstreamBroken, UpstreamUnauthorized
+from gateway.domain.config.catalog import ProviderConfig, Timeouts
+from gateway.domain.events import Completed, TextDelta
+from gateway.domain.messages import Message
+from gateway.domain.requests import ChatRequest
+from gateway.providers.http import exchange as wire
+from gateway.providers.http.client import upstream_client
+from gateway.providers.openai.chat import OpenAIChat
+from tests.support.upstreams.openai_server import OpenAIUpstream, Raw, Silence
+
+ASK = ChatRequest("m", (Message("user", "Hello"),))
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("7", 7),
+        ("0.5", 0.5),
+        ("0", 0),
+        ("99999999999", 3600),
+        ("-5", None),
+        ("nan", None),
+        ("inf", None),
+        ("1e400", None),
+        ("soon", None),
+        ("", None),
+        ("Mon, 99 Foo 2026 00:00:00 GMT", None),
+        ("Mon, 01 Jan 1990 00:00:00 GMT", None),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 3600),
+    ],
+)
+def test_a_wait_is_read_if_it_makes_sense(value: str, seconds: float | None) -> None:
+    assert wire.parse_retry_after({"retry-after": value}) == seconds
+
+
+def test_a_wait_may_be_a_date_or_milliseconds() -> None:
+    in_a_minute = formatdate(time.time() + 60, usegmt=True)
+    waited = wire.parse_retry_after({"retry-after": in_a_minute})
+    assert waited is not None
+    assert 30 < waited <= 60
+    assert wire.parse_retry_after({"retry-after-ms": "250", "retry-after": "9"}) == 0.25
+    assert wire.parse_retry_after({}) is None
+
+
+def test_geminis_bad_request_for_a_bad_key_is_about_credentials() -> None:
+    body = b'{"error": {"code": 400, "details": [{"reason": "API_KEY_INVALID"}]}}'
+    assert isinstance(wire.error_from_response(400, {}, body), UpstreamUnauthorized)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "localhost:11434",
+        "ftp://example.com",
+        "http://",
+        "http://[::1",
+        "x",
+        "http://a..b",
+        f"http://{'x' * 64}/",
+    ],
+)
+def test_an_address_that_is_none_is_refused(address: str) -> None:
+    with pytest.raises(ValueError, match="base_url"):
+        wire.normalize_base_url(address, "https://example.com")
+
+
+def test_an_address_loses_its_last_slash() -> None:
+    assert wire.normalize_base_url("http://localhost:1/v1/", "x") == "http://localhost:1/v1"
+    assert wire.normalize_base_url(None, "https://example.com") == "https://example.com"
+
+
+async def test_an_answer_that_was_compressed_against_our_wish_is_read() -> None:
+    chunk = {"choices": [{"index": 0, "delta": {"content": "zipped"}, "finish_reason": "stop"}]}
+    data = gzip.compress(b"data: " + json.dumps(chunk).encode() + b"\n\ndata: [DONE]\n\n")
+    async with OpenAIUpstream() as up, upstream_client(trust_env=False) as http:
+        up.script(Raw([data[:20], data[20:]], headers={"content-encoding": "gzip"}))
+        provider = OpenAIChat("it", ProviderConfig(type="openai", base_url=up.url), Timeouts(), http)
+        assert [e async for e in provider.stream(ASK)] == [TextDelta("zipped"), Completed("stop")]
+
+
+async def test_a_body_beyond_the_limit_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with OpenAIUpstream() as up, upstream_client(trust_env=False) as http:
+        up.script(Raw([b" " * 1000] * 10, content_type="application/json"))
+        response = await wire.send(http, httpx.Request("POST", f"{up.url}/chat/completions", content=b"{}"))
+        with pytest.raises(UpstreamBroken):
+            await wire.read_body(response, 5000)
+        await response.aclose()
+
+
+async def test_a_check_of_a_silent_server_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "_PROBE_SECONDS", 0.05)
+    async with OpenAIUpstream() as up, upstream_client(trust_env=False) as http:
+        up.script(Silence())
+        health = await wire.probe_url(http, f"{up.url}/models", {})
+    assert not health.reachable
+    assert "no answer" in health.detail
+
+
+async def test_a_byte_order_mark_is_no_part_of_a_body() -> None:
+    async with OpenAIUpstream() as up, upstream_client(trust_env=False) as http:
+        up.script(Raw([b"\xef\xbb", b"\xbf{}"], content_type="application/json"))
+        response = await wire.send(http, httpx.Request("POST", f"{up.url}/embeddings", content=b"{}"))
+        assert await wire.read_body(response) == b"{}"
+        await response.aclose()

@@ -1,0 +1,85 @@
+"""`options.headers` and the key: with every call of every kind of provider, health checks among them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.domain.config.catalog import ProviderConfig, Timeouts
+from gateway.domain.embeddings import EmbeddingRequest
+from gateway.domain.messages import Message
+from gateway.domain.requests import ChatRequest
+from gateway.providers.anthropic.chat import AnthropicChat
+from gateway.providers.base import ChatProvider
+from gateway.providers.gemini.chat import GeminiChat
+from gateway.providers.http.client import upstream_client
+from gateway.providers.ollama.chat import OllamaChat
+from gateway.providers.ollama.embeddings import OllamaEmbeddings
+from gateway.providers.openai.chat import OpenAIChat
+from tests.support.upstreams.anthropic_server import AnthropicUpstream
+from tests.support.upstreams.gemini_server import GeminiUpstream
+from tests.support.upstreams.http_server import UpstreamServer
+from tests.support.upstreams.ollama_server import OllamaUpstream
+from tests.support.upstreams.openai_server import OpenAIUpstream
+
+HELLO = (Message("user", "Hi"),)
+KINDS: dict[str, tuple[type[ChatProvider], type[UpstreamServer], str]] = {
+    "openai": (OpenAIChat, OpenAIUpstream, "authorization"),
+    "anthropic": (AnthropicChat, AnthropicUpstream, "x-api-key"),
+    "gemini": (GeminiChat, GeminiUpstream, "x-goog-api-key"),
+    "ollama": (OllamaChat, OllamaUpstream, "authorization"),
+}
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    async with upstream_client(trust_env=False) as client:
+        yield client
+
+
+def config(kind: str, url: str, **headers: str) -> ProviderConfig:
+    return ProviderConfig(type=kind, base_url=url, api_key="secret-key", options={"headers": headers})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("incremental", [True, False])
+async def test_a_chat_provider_sends_them_with_every_call(
+    http: httpx.AsyncClient, kind: str, incremental: bool
+) -> None:
+    make, server, key = KINDS[kind]
+    async with server() as up:
+        it = make(kind, config(kind, up.url, **{"X-Tunnel": "abc"}), Timeouts(), http)
+        [event async for event in it.stream(ChatRequest("m", HELLO, stream=incremental))]
+        assert (await it.check_health()).reachable
+        for call in (*up.calls, *up.lookups):
+            assert call.headers["x-tunnel"] == "abc"
+            assert "secret-key" in call.headers[key]
+        assert "abc" not in str(up.calls[0].body)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_they_replace_the_providers_own(http: httpx.AsyncClient, kind: str) -> None:
+    make, server, key = KINDS[kind]
+    async with server() as up:
+        it = make(kind, config(kind, up.url, **{key.upper(): "Basic x"}), Timeouts(), http)
+        [event async for event in it.stream(ChatRequest("m", HELLO))]
+        assert up.calls[0].headers[key] == "Basic x"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_that_http_cannot_carry_is_named(http: httpx.AsyncClient, kind: str) -> None:
+    with pytest.raises(ValueError, match="x-bad"):
+        KINDS[kind][0](kind, config(kind, "http://127.0.0.1:9", **{"X-Bad": "a\nb"}), Timeouts(), http)
+
+
+async def test_ollamas_other_calls_have_them(http: httpx.AsyncClient) -> None:
+    async with OllamaUpstream() as up:
+        own: Any = config("ollama", up.url, **{"X-Tunnel": "abc"})
+        await OllamaEmbeddings("o", own, Timeouts(), http).embed(EmbeddingRequest("m", ("Hi",)))
+        await OllamaChat("o", own, Timeouts(), http).missing_models(["m"])
+        calls = (*up.calls, *up.lookups)
+        assert [call.headers["x-tunnel"] for call in calls] == ["abc", "abc"]
+        assert [call.headers["authorization"] for call in calls] == ["Bearer secret-key"] * 2
