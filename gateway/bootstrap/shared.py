@@ -16,6 +16,7 @@ from gateway.cache.auth import AuthCache
 from gateway.cache.client import ValkeyClient
 from gateway.cache.event_log import EventLog
 from gateway.cache.failed_attempts import FailedAttemptStore
+from gateway.cache.pubsub import PubSub
 from gateway.cache.rate_limit import RateLimiter
 from gateway.core.blob_store import BlobStore
 from gateway.core.database import create_engine, create_session_factory
@@ -63,6 +64,7 @@ class Stores:
     engine: AsyncEngine
     uow: Callable[[], UnitOfWork]
     valkey: ValkeyClient
+    pubsub: PubSub
     blobs: BlobStore
 
 
@@ -134,7 +136,7 @@ async def open_shared_resources(settings: Settings, catalog: Catalog) -> AsyncIt
         accounts = _open_accounts(settings, catalog, stores, turns.tasks, stack)
         _start_maintenance(settings, catalog, stores, turns, stack)
         await stack.enter_async_context(accounts.revocation.running())
-        await stack.enter_async_context(turns.bus.running())
+        await stack.enter_async_context(stores.pubsub.running())
         yield SharedResources(settings, stores, models, turns, accounts)
 
 
@@ -144,7 +146,7 @@ def _open_stores(settings: Settings, stack: AsyncExitStack) -> Stores:
     valkey = ValkeyClient(settings.redis_url.get_secret_value())
     stack.push_async_callback(valkey.aclose)
     uow = partial(UnitOfWork, create_session_factory(engine))
-    return Stores(engine, uow, valkey, BlobStore(settings.data_dir / "media"))
+    return Stores(engine, uow, valkey, PubSub(valkey), BlobStore(settings.data_dir / "media"))
 
 
 async def _open_models(stack: AsyncExitStack) -> SharedModels:
@@ -163,7 +165,7 @@ def _open_turns(
     lease = settings.turn_lease_seconds
     limiter = ConcurrencyLimiter(catalog.concurrency, _concurrent_turns(catalog))
     tasks = TurnTaskRegistry(settings.shutdown_grace_seconds, limiter)
-    events, bus = EventLog(stores.valkey), WorkerBus(stores.valkey)
+    events, bus = EventLog(stores.valkey), WorkerBus(stores.pubsub)
     recorder = EventLogWriter(tasks, events)
     stack.push_async_callback(recorder.aclose)
     run_until_closed(stack, recorder.run())

@@ -106,28 +106,28 @@ class ValkeyClient:
         finally:
             timer.cancel()
 
-    async def subscribe(self, channel: str) -> AsyncGenerator[bytes, None]:
-        """As `listen`, and again after every outage: for ever, without what is published in the meantime."""
+    async def subscribe(self, *channels: str) -> AsyncGenerator[tuple[bytes, bytes], None]:
+        """As `subscribe_once`, and again after every outage. What is published meanwhile is lost."""
         while True:
             try:
-                async with aclosing(self.subscribe_once(channel)) as messages:
+                async with aclosing(self.subscribe_once(*channels)) as messages:
                     async for message in messages:
                         yield message
             except ValkeyUnavailable:
                 await asyncio.sleep(_RESUBSCRIBE_SECONDS)
 
-    async def subscribe_once(self, channel: str) -> AsyncGenerator[bytes, None]:
-        """Messages published on `channel` from now on, without end, over a connection of its own.
+    async def subscribe_once(self, *channels: str) -> AsyncGenerator[tuple[bytes, bytes], None]:
+        """(channel, message) published from now on, without end, over a connection of its own.
 
         Raises:
-            ValkeyUnavailable: Valkey is away, or went away; what is published in the meantime is lost.
+            ValkeyUnavailable: Valkey is unreachable, or the connection was lost.
         """
         if self._redis is None:
             raise ValkeyUnavailable
         async with aclosing(self._redis.pubsub()) as pubsub:
             try:
                 async with asyncio.timeout(self._deadline):
-                    await pubsub.subscribe(channel)
+                    await pubsub.subscribe(*channels)
                 asked = False
                 while True:
                     message = await pubsub.get_message(
@@ -139,7 +139,7 @@ class ValkeyClient:
                         async with asyncio.timeout(self._deadline):
                             await pubsub.ping()
                     elif message["type"] == "message":
-                        yield message["data"]
+                        yield message["channel"], message["data"]
                     asked = message is None
             except ResponseError as error:
                 self._log_refusal(error)

@@ -179,7 +179,7 @@ async def test_a_listener_notices_a_connection_that_was_lost_without_a_word(
     heard: list[bytes] = []
 
     async def listen() -> None:
-        async for message in valkey.subscribe_once(channel):
+        async for _, message in valkey.subscribe_once(channel):
             heard.append(message)  # noqa: PERF401 - what came before the end counts
 
     listening = asyncio.create_task(listen())

@@ -107,7 +107,7 @@ class RevocationService:
 
     async def _listen(self) -> None:
         async with aclosing(self._valkey.subscribe(CHANNEL)) as messages:
-            async for message in messages:
+            async for _, message in messages:
                 self._on_message(message)
 
     def _on_message(self, message: bytes) -> None:

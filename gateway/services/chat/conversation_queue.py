@@ -28,14 +28,14 @@ class ConversationQueue:
         self._bus = bus
         self._waiters: dict[UUID, set[asyncio.Event]] = {}
         self._notifications: set[asyncio.Task[Any]] = set()
-        bus.subscribe("freed", self._wake)
+        bus.subscribe("conversation_released", self._wake)
 
     def __len__(self) -> int:
         return sum(map(len, self._waiters.values()))
 
     def notify_released(self, conversation_id: UUID) -> None:
         """A turn has ended for which others wait; returns at once."""
-        task = asyncio.create_task(self._bus.publish("freed", conversation_id))
+        task = asyncio.create_task(self._bus.publish("conversation_released", conversation_id))
         self._notifications.add(task)
         task.add_done_callback(self._notifications.discard)
 

@@ -1,68 +1,53 @@
-"""What workers tell each other of turns; a word may be lost, so who needs it also looks for itself."""
+"""Pub/sub between workers for turn events. Delivery is best effort: subscribers also poll."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Callable
 from typing import Literal
 from uuid import UUID
 
 import orjson
 import structlog
 
-from gateway.cache.client import ValkeyClient, ValkeyUnavailable
+from gateway.cache.client import ValkeyUnavailable
+from gateway.cache.pubsub import PubSub
 
 log = structlog.get_logger(__name__)
 
-CHANNEL = "gateway:turns"
-
-Topic = Literal["cancel", "freed", "retried", "followed"]
+TurnTopic = Literal["cancel", "conversation_released", "retry_received", "stream_requested"]
 
 
 class WorkerBus:
-    """`cancel` names an answer whose turn is to stop, `freed` a conversation whose turn has ended,
-    `retried` a request that a client sends once more, `followed` an attempt whose stream is wanted elsewhere.
+    """Messages about turns; each carries the id of its subject.
+
+    - `cancel`: the answer whose turn has to stop;
+    - `conversation_released`: the conversation whose turn has ended;
+    - `retry_received`: the request that a client has sent again;
+    - `stream_requested`: the request whose stream another worker needs.
     """
 
-    def __init__(self, valkey: ValkeyClient) -> None:
-        self._valkey = valkey
+    def __init__(self, pubsub: PubSub) -> None:
+        self._pubsub = pubsub
         self._listeners: dict[str, Callable[[UUID], None]] = {}
+        pubsub.subscribe("turns", self._on_message)
 
-    def subscribe(self, topic: Topic, listener: Callable[[UUID], None]) -> None:
-        """Have `listener` called for each such word of any worker."""
+    def subscribe(self, topic: TurnTopic, listener: Callable[[UUID], None]) -> None:
+        """Call `listener` for each message of `topic`, from any worker. One listener per topic."""
         self._listeners[topic] = listener
 
-    async def publish(self, topic: Topic, subject_id: UUID) -> int:
-        """Tell this worker at once and the others through Valkey, if it is there; how many listen there."""
+    async def publish(self, topic: TurnTopic, subject_id: UUID) -> int:
+        """Call this worker's listener now, and the other workers' through Valkey.
+
+        Returns:
+            how many workers are subscribed; 0 where Valkey is unavailable.
+        """
         self._listeners[topic](subject_id)
         try:
-            return int(await self._valkey.execute("PUBLISH", CHANNEL, orjson.dumps([topic, subject_id.hex])))
+            return await self._pubsub.publish("turns", orjson.dumps([topic, subject_id.hex]))
         except ValkeyUnavailable:
-            log.info("word_not_spread", word=topic)
+            log.info("bus.publish_failed", topic=topic)
             return 0
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """While this is open, the others are listened to."""
-        if not self._valkey.configured:
-            yield
-            return
-        task = asyncio.create_task(self._listen())
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
-
-    async def _listen(self) -> None:
-        async with aclosing(self._valkey.subscribe(CHANNEL)) as messages:
-            async for message in messages:
-                self._on_message(message)
-
     def _on_message(self, message: bytes) -> None:
-        try:
-            topic, subject_id = orjson.loads(message)
-            self._listeners[topic](UUID(subject_id))
-        except (ValueError, TypeError, AttributeError, LookupError):
-            log.warning("word_not_understood")  # another version of the gateway said it
+        topic, subject_id = orjson.loads(message)
+        self._listeners[topic](UUID(subject_id))

@@ -87,7 +87,7 @@ class ClientRetryJoiner:
         self._rejections: OrderedDict[bytes, list[float]] = OrderedDict()
         self._requesting: set[UUID] = set()
         self._sharing: set[asyncio.Task[None]] = set()
-        bus.subscribe("retried", self._on_retry)
+        bus.subscribe("retry_received", self._on_retry)
 
     def register(self, principal: Principal, content: bytes, request_id: str) -> InFlightRequest:
         """An attempt at the request whose `content` no other one has; to be ended by `end`."""
@@ -122,7 +122,7 @@ class ClientRetryJoiner:
         topic_id = UUID(bytes=id_[:16])
         self._requesting.add(topic_id)
         try:
-            if await self._bus.publish("retried", topic_id) < 2:
+            if await self._bus.publish("retry_received", topic_id) < 2:
                 return None
             request = InFlightRequest(id_, principal.user_id, request_id).as_idempotent
             for pause in _POLL_PAUSES:

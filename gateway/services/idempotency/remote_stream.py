@@ -26,7 +26,7 @@ class CrossWorkerStream:
         self._bus = bus
         self._recordings: dict[UUID, RecordedResponse] = {}
         self._sending: dict[UUID, asyncio.Task[None]] = {}
-        bus.subscribe("followed", self._on_requested)
+        bus.subscribe("stream_requested", self._on_requested)
 
     def register(self, stream_id: UUID, recording: RecordedResponse) -> None:
         """Others may ask for this one, until `withdraw`."""
@@ -37,7 +37,7 @@ class CrossWorkerStream:
 
     async def request(self, stream_id: UUID) -> None:
         """Have another worker send it; what is lost on the way is asked for again."""
-        await self._bus.publish("followed", stream_id)
+        await self._bus.publish("stream_requested", stream_id)
 
     async def read(self, stream_id: UUID, after: bytes, recording: RecordedResponse) -> bytes:
         """Tell the tape what has come behind the position `after`; the new position.

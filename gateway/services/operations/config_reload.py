@@ -137,7 +137,7 @@ class ConfigReloadService:
 
     async def _listen(self) -> None:
         async with aclosing(self._valkey.subscribe(CHANNEL)) as messages:
-            async for message in messages:
+            async for _, message in messages:
                 await self._on_message(message)
 
     async def _poll(self) -> NoReturn:
