@@ -180,7 +180,7 @@ async def test_a_listener_notices_a_connection_that_was_lost_without_a_word(
 
     async def listen() -> None:
         async for _, message in valkey.subscribe_once(channel):
-            heard.append(message)  # noqa: PERF401 - what came before the end counts
+            heard.append(message)
 
     listening = asyncio.create_task(listen())
     async with asyncio.timeout(30):
