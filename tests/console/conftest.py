@@ -14,7 +14,14 @@ import yaml
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from gateway.console.site import DIST
-from tests.console.browser import PageMonitor, find_browser, monitored_context, running_browser, start_session
+from tests.console.browser import (
+    PageMonitor,
+    ReusedContext,
+    find_browser,
+    monitored_context,
+    running_browser,
+    start_session,
+)
 from tests.support.gateway import PASSWORD, Account, Gateway, clear_failed_attempts, running_gateway
 from tests.support.paths import PROJECT
 from tests.support.upstreams.openai_server import OpenAIUpstream
@@ -106,9 +113,34 @@ async def gateway(
         yield gateway
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def reused_context(browser: Browser, gateway: Gateway) -> AsyncIterator[ReusedContext]:
+    async with monitored_context(browser, gateway.url) as (context, watch):
+        yield ReusedContext(context, watch, gateway.url)
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def profile(browser: Browser, gateway: Gateway) -> AsyncIterator[tuple[BrowserContext, PageMonitor]]:
-    """A fresh browser profile, and the watch over it."""
+async def profile(
+    reused_context: ReusedContext, gateway: Gateway
+) -> AsyncIterator[tuple[BrowserContext, PageMonitor]]:
+    """An empty browser profile with one blank tab, and the watch over it."""
+    await clear_failed_attempts(gateway)
+    await reused_context.reset()
+    yield reused_context.context, reused_context.watch
+    reused_context.watch.assert_clean()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def blank_page(profile: tuple[BrowserContext, PageMonitor]) -> Page:
+    """A tab in which nobody is signed in."""
+    return profile[0].pages[0]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def new_profile(
+    browser: Browser, gateway: Gateway
+) -> AsyncIterator[tuple[BrowserContext, PageMonitor]]:
+    """A profile of a test's own, for what cannot be undone: a clock that is set."""
     await clear_failed_attempts(gateway)
     async with monitored_context(browser, gateway.url) as profile:
         yield profile
@@ -121,8 +153,7 @@ async def person(gateway: Gateway) -> Account:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def page(profile: tuple[BrowserContext, PageMonitor], person: Account) -> Page:
+async def page(blank_page: Page, person: Account) -> Page:
     """A tab in which `person` is signed in, on an empty chat."""
-    page = await profile[0].new_page()
-    await start_session(page, person.email, PASSWORD)
-    return page
+    await start_session(blank_page, person.email, PASSWORD)
+    return blank_page

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.console.browser import monitored_context, send_message, sign_in
+from tests.console.browser import monitored_context, send_message, start_session
 from tests.support.gateway import PASSWORD, Account, Gateway, set_role
 from tests.support.paths import PROJECT
 from tests.support.upstreams.openai_server import OpenAIUpstream, Reply
@@ -76,7 +76,7 @@ async def test_signing_in_and_chatting_are_accessible_in_both_themes(
             await page.goto(path)
             await expect(page.get_by_role("heading", level=1)).to_be_visible()
             found += await complaints(page, axe)
-        await sign_in(page, person.email, PASSWORD)
+        await start_session(page, person.email, PASSWORD)
         found += await complaints(page, axe)
         await send_message(page, "Everything.")
         await page.locator(".katex").first.wait_for()
@@ -103,7 +103,7 @@ async def test_pages_behind_the_sign_in_are_accessible_in_both_themes(
     found: list[Any] = []
     async with monitored_context(browser, gateway.url, reduced_motion="reduce") as (context, _):
         page = await context.new_page()
-        await sign_in(page, person.email, PASSWORD)
+        await start_session(page, person.email, PASSWORD)
         if part == "/account":
             await page.goto("/account/keys")
             await page.get_by_role("button", name="New key").click()
@@ -124,7 +124,7 @@ async def test_a_phone_shows_every_page_without_scrolling_sideways(
     phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
     async with monitored_context(browser, gateway.url, **phone) as (context, _):
         page = await context.new_page()
-        await sign_in(page, person.email, PASSWORD)
+        await start_session(page, person.email, PASSWORD)
         await page.get_by_label("Message", exact=True).fill("Everything.")
         await page.get_by_role("button", name="Send").click()
         await expect(page.get_by_role("button", name="Answer again")).to_be_visible()

@@ -162,8 +162,8 @@ async def test_the_language_and_the_theme_are_chosen_and_kept(page: Page, person
     ]
 
 
-async def test_the_page_that_was_asked_for_comes_after_signing_in(profile: Profile, person: Account) -> None:
-    page = await profile[0].new_page()
+async def test_the_page_that_was_asked_for_comes_after_signing_in(blank_page: Page, person: Account) -> None:
+    page = blank_page
     await page.goto("/account/keys")
     await page.get_by_label("E-mail address").fill(person.email)
     await page.get_by_label("Password").fill(PASSWORD)

@@ -15,7 +15,7 @@ from sqlalchemy import insert
 from gateway.core.ids import new_id
 from gateway.models.usage_record import UsageRecord
 from gateway.services.usage.rollup import RollupJob
-from tests.console.browser import PageMonitor, sign_in
+from tests.console.browser import PageMonitor, start_session
 from tests.support.gateway import PASSWORD, Account, Gateway, set_role
 from tests.support.upstreams.http_server import Refusal
 from tests.support.upstreams.openai_server import OpenAIUpstream
@@ -37,8 +37,8 @@ async def desk(
 ) -> AsyncIterator[Page]:
     """A tab of an administrator."""
     await set_role(gateway, person)
-    page = await profile[0].new_page()
-    await sign_in(page, person.email, PASSWORD)
+    page = profile[0].pages[0]
+    await start_session(page, person.email, PASSWORD)
     yield page
     await set_role(gateway, person, role="user")
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
 
-from tests.console.browser import PageMonitor, monitored_context, send_message, sign_in
+from tests.console.browser import PageMonitor, monitored_context, send_message, start_session
 from tests.support.gateway import PASSWORD, Account, Gateway
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 from tests.support.upstreams.openai_server import OpenAIUpstream, Reply, Tool
@@ -103,7 +103,7 @@ async def proxied(
     """A tab whose wire to the gateway can be cut."""
     async with tcp_proxy(gateway.url) as proxy, monitored_context(browser, proxy.url) as (context, watch):
         page = await context.new_page()
-        await sign_in(page, person.email, PASSWORD)
+        await start_session(page, person.email, PASSWORD)
         yield page, watch, proxy
 
 
@@ -374,10 +374,10 @@ async def test_a_place_in_another_branch_is_opened_with_its_branch(
 
 
 async def test_all_of_it_works_by_keyboard_alone(
-    profile: Profile, gateway: Gateway, person: Account, upstream: OpenAIUpstream
+    blank_page: Page, person: Account, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(text=["one"]), Reply(text=["two"]))
-    page = await profile[0].new_page()
+    page = blank_page
     await page.goto("/")
     keys = page.keyboard
     await page.get_by_label("E-mail address").wait_for()

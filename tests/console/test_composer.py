@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from playwright.async_api import BrowserContext, Page, expect
 
-from tests.console.browser import PageMonitor, send_message
-from tests.console.test_chat import PIECES, answers, gated, text_of
+from tests.console.browser import PageMonitor, send_message, start_session
+from tests.console.test_chat import PIECES, Profile, answers, gated, text_of
+from tests.support.gateway import PASSWORD, Account
 from tests.support.upstreams.openai_server import OpenAIUpstream, Reply
 
 # A file as a browser hands it to a page that is dropped or pasted into.
@@ -71,7 +72,11 @@ async def test_keys_search_begin_stop_and_edit(page: Page, upstream: OpenAIUpstr
     await expect(page.get_by_role("heading", name="What is on your mind?")).to_be_visible()
 
 
-async def test_an_answer_that_is_silent_says_that_it_is_alive(page: Page, upstream: OpenAIUpstream) -> None:
+async def test_an_answer_that_is_silent_says_that_it_is_alive(
+    new_profile: Profile, person: Account, upstream: OpenAIUpstream
+) -> None:
+    page = await new_profile[0].new_page()
+    await start_session(page, person.email, PASSWORD)
     reply, gate = gated(at=5)
     upstream.script(reply)
     await page.clock.install()

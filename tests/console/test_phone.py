@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, expect
 
-from tests.console.browser import PageMonitor, monitored_context
+from tests.console.browser import PageMonitor, monitored_context, start_session
 from tests.support.gateway import PASSWORD, Account, Gateway
 from tests.support.upstreams.openai_server import OpenAIUpstream, Reply
 
@@ -17,14 +17,14 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobil
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def phone(browser: Browser, gateway: Gateway) -> AsyncIterator[tuple[Page, PageMonitor]]:
-    """A phone's browser on the sign-in page."""
+    """A phone's browser."""
     async with monitored_context(browser, gateway.url, **PHONE) as (context, watch):
         page = await context.new_page()
-        await page.goto("/sign-in")
         yield page, watch
 
 
 async def sign_in_by_touch(page: Page, person: Account) -> None:
+    await page.goto("/sign-in")
     await page.get_by_label("E-mail address").tap()
     await page.keyboard.type(person.email)
     await page.get_by_label("Password").tap()
@@ -86,7 +86,7 @@ async def test_a_conversation_is_deleted_and_its_refusal_seen_in_the_drawer(
     phone: tuple[Page, PageMonitor], person: Account, upstream: OpenAIUpstream
 ) -> None:
     page, _ = phone
-    await sign_in_by_touch(page, person)
+    await start_session(page, person.email, PASSWORD)
     upstream.script(Reply(text=["Gone."]))
     await page.get_by_label("Message", exact=True).fill("Delete me.")
     await page.get_by_role("button", name="Send").tap()
@@ -111,7 +111,7 @@ async def test_lists_of_the_field_open_where_they_can_be_tapped(
     opener: str, phone: tuple[Page, PageMonitor], person: Account
 ) -> None:
     page, _ = phone
-    await sign_in_by_touch(page, person)
+    await start_session(page, person.email, PASSWORD)
     if opener == "All tools":
         await page.get_by_role("button", name=opener).tap()
         await page.get_by_role("checkbox", name="Calculator").tap()
@@ -126,7 +126,7 @@ async def test_escape_closes_the_menu_before_the_drawer(
     phone: tuple[Page, PageMonitor], person: Account
 ) -> None:
     page, _ = phone
-    await sign_in_by_touch(page, person)
+    await start_session(page, person.email, PASSWORD)
     drawer = await drawer_of(page)
     await drawer.get_by_role("button", name=person.email).tap()
     await expect(page.get_by_role("menu")).to_be_visible()

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from playwright.async_api import BrowserContext, Page, Route, expect
 
-from tests.console.browser import PageMonitor, sign_in
+from tests.console.browser import PageMonitor, sign_in, start_session
 from tests.support.gateway import PASSWORD, Account, Gateway, set_role
 
 REFRESH = "/api/auth/session/refresh"
@@ -34,7 +34,7 @@ async def test_who_signs_up_is_signed_in_and_no_token_is_where_a_script_could_fi
     profile: Profile, gateway: Gateway
 ) -> None:
     context, watch = profile
-    page = await context.new_page()
+    page = context.pages[0]
     await page.goto("/")
     await page.get_by_role("link", name="Create an account").click()
     email = f"{uuid4().hex}@example.org"
@@ -59,8 +59,8 @@ async def test_who_signs_up_is_signed_in_and_no_token_is_where_a_script_could_fi
             assert "cookie" not in await request.all_headers()
 
 
-async def test_a_wrong_password_is_said_plainly(profile: Profile, person: Account) -> None:
-    page = await profile[0].new_page()
+async def test_a_wrong_password_is_said_plainly(blank_page: Page, person: Account) -> None:
+    page = blank_page
     await page.goto("/")
     await page.get_by_label("E-mail address").fill(person.email)
     await page.get_by_label("Password").fill("not this one at all")
@@ -72,7 +72,7 @@ async def test_a_quick_sign_in_is_not_ended_by_the_slow_answer_of_the_first_refr
     profile: Profile, person: Account
 ) -> None:
     context, watch = profile
-    page = await context.new_page()
+    page = context.pages[0]
     held, released = asyncio.Event(), asyncio.Event()
 
     async def hold(route: Route) -> None:
@@ -125,9 +125,10 @@ async def test_a_new_tab_has_the_token_of_another_and_a_lone_one_refreshes(
     assert watch.count("POST", REFRESH) == before + 1
 
 
-async def test_tabs_whose_token_runs_out_share_one_refresh(profile: Profile, page: Page) -> None:
-    context, watch = profile
-    tabs = [page, *[await context.new_page() for _ in range(3)]]
+async def test_tabs_whose_token_runs_out_share_one_refresh(new_profile: Profile, person: Account) -> None:
+    context, watch = new_profile
+    tabs = [await context.new_page() for _ in range(4)]
+    await start_session(tabs[0], person.email, PASSWORD)
     for tab in tabs:
         await tab.clock.install()
         await tab.goto("/account/sessions")
@@ -172,9 +173,9 @@ async def test_signing_out_everywhere_ends_other_sessions_too(
 
 
 async def test_a_forgotten_password_is_set_anew_by_the_mails_link(
-    profile: Profile, gateway: Gateway, person: Account
+    blank_page: Page, gateway: Gateway, person: Account
 ) -> None:
-    page = await profile[0].new_page()
+    page = blank_page
     await page.goto("/forgot")
     await page.get_by_label("E-mail address").fill(person.email)
     await page.get_by_role("button", name="Send the link").click()
