@@ -7,7 +7,7 @@ import os
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import text
 
@@ -15,6 +15,9 @@ from gateway.bootstrap.container import Container, open_container
 from gateway.cli.errors import OperatorError
 from gateway.core.exceptions import EmailTaken, NotFound
 from gateway.core.settings import Settings
+
+if TYPE_CHECKING:
+    from gateway.container import Container
 
 T = TypeVar("T")
 
@@ -97,6 +100,9 @@ def create_first_account(settings: Settings) -> FirstAccount | None:
 
 
 def _with_container(settings: Settings, work: Callable[[Container], Awaitable[T]]) -> T:
+    # Importing all of the gateway takes two seconds: a mistake in the settings is reported before that.
+    from gateway.container import open_container
+
     async def run() -> T:
         async with open_container(settings) as container:
             return await work(container)
