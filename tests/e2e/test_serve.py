@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import stat
+import sys
 import urllib.request
 from pathlib import Path
 
@@ -20,10 +21,25 @@ pytestmark = pytest.mark.timeout(180)
 ONE_MODEL = "providers: {mock: {type: mock}}\nmodels: {mock: {provider: mock, model: mock}}"
 
 
+SECRETS = {
+    "JWT_SECRET": "plover-quartz-sphinx-" + "7" * 40,
+    "GATEWAY_API_KEYS": "heliotrope-cormorant-service-key",
+    "SMTP_PASSWORD": "albatross-mail-password",
+}
+
+
 def get(url: str, key: str = "") -> tuple[int, bytes]:
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"} if key else {})
     with urllib.request.urlopen(request, timeout=30) as response:
         return response.status, response.read()
+
+
+def environment_of(pid: int) -> str:
+    """What the system shows others of a process's environment."""
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().decode("utf-8", "replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def line_after(label: str, text: str) -> str:
@@ -68,12 +84,17 @@ def test_from_an_empty_folder_to_a_kill_and_back(tmp_path: Path) -> None:
         assert wait_ended(family, 0) == set()
     assert stat.S_IMODE((data / "jwt_secret").stat().st_mode) == 0o600
 
-    with GatewayProcess("--data-dir", str(data), "--workers", "2", cwd=tmp_path) as served:
+    with GatewayProcess("--data-dir", str(data), "--workers", "2", cwd=tmp_path, **SECRETS) as served:
         later = served.wait_for_banner()
         assert "admin password:" not in later
         assert "gw_" not in later
         assert get(f"{served.address}/v1/models", key)[0] == 200
+        assert get(f"{served.address}/v1/models", SECRETS["GATEWAY_API_KEYS"])[0] == 200
         family = descendants(served.pid)
+        assert len(family) > 6
+        if sys.platform == "linux":
+            shown = "".join(environment_of(pid) for pid in (served.pid, *(pid for pid, _ in family)))
+            assert [name for name, secret in SECRETS.items() if secret in shown] == []
         served.stop(signal.SIGKILL)
         assert wait_ended(family) == set()
 

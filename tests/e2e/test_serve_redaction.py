@@ -209,21 +209,3 @@ async def test_secrets_and_prompts_are_nowhere_but_where_they_belong(
     assert "uvicorn.error" in loggers
     assert "sqlalchemy.engine.Engine" in loggers
     assert len(collector.spans) > 20
-
-
-async def test_prompts_are_logged_by_choice_which_says_so(
-    clean_database: str, clean_redis: str, tmp_path: Path
-) -> None:
-    async with OpenAIUpstream() as up:
-        given = {"LOG_PROMPTS": "true", "LOG_LEVEL": "INFO", "LOG_SAMPLING": "/v1/models=0"}
-        async with serving(clean_database, clean_redis, tmp_path, up, **given) as (served, http, key):
-            up.script(Reply(text=(ANSWER,)))
-            body = {"model": "good", "messages": [{"role": "user", "content": f"{PROMPT} {VENDOR_KEY}"}]}
-            answer = await http.post("/v1/chat/completions", json=body, headers={"x-api-key": key})
-            await http.get("/v1/models", headers={"x-api-key": key})
-    lines = [json.loads(line) for line in served.output.splitlines() if line.startswith("{")]
-    assert "prompts_are_logged" in {line["event"] for line in lines}
-    [said] = [line for line in lines if line["event"] == "turn_said"]
-    assert said["messages"][-1] == {"role": "user", "text": f"{PROMPT} [redacted]"}
-    assert (said["answer"], said["request_id"]) == (ANSWER, answer.headers["x-request-id"])
-    assert [line["path"] for line in lines if line["event"] == "request"] == ["/v1/chat/completions"]
