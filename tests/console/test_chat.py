@@ -11,7 +11,7 @@ from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
 from tests.console.browser import PageMonitor, monitored_context, send_message, start_session
 from tests.support.gateway import PASSWORD, Account, Gateway
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
-from tests.support.upstreams.openai_server import OpenAIUpstream, Reply, Tool
+from tests.support.upstreams.openai_server import OpenAIUpstream, Reply, ScriptedToolCall
 
 Profile = tuple[BrowserContext, PageMonitor]
 # Words of several bytes, so that a piece lost or told twice shows.
@@ -213,7 +213,9 @@ async def test_enter_while_a_syllable_is_composed_does_not_send_it(
 
 async def test_tools_show_what_was_asked_and_said_as_it_happens(page: Page, upstream: OpenAIUpstream) -> None:
     reply, gate = gated(at=1)
-    upstream.script(Reply(text=(), tools=[Tool("calculator", ('{"expression":', '"6*7"}'))]), reply)
+    upstream.script(
+        Reply(text=(), tools=[ScriptedToolCall("calculator", ('{"expression":', '"6*7"}'))]), reply
+    )
     await send_message(page, "What is 6 times 7?")
     step = answers(page).locator("summary", has_text="Calculator")
     await step.click()
@@ -229,7 +231,9 @@ async def test_thoughts_and_results_of_tools_are_there_after_a_reload(
 ) -> None:
     upstream.script(
         Reply(
-            text=(), reasoning=("Six times ", "seven."), tools=[Tool("calculator", ('{"expression":"6*7"}',))]
+            text=(),
+            reasoning=("Six times ", "seven."),
+            tools=[ScriptedToolCall("calculator", ('{"expression":"6*7"}',))],
         ),
         Reply(text=("It is 42.",)),
     )

@@ -7,7 +7,7 @@ from playwright.async_api import BrowserContext, Page, expect
 from tests.console import hostile_text
 from tests.console.browser import PageMonitor, send_message
 from tests.support.gateway import Account, Gateway, set_role
-from tests.support.upstreams.openai_server import OpenAIUpstream, Reply, Tool
+from tests.support.upstreams.openai_server import OpenAIUpstream, Reply, ScriptedToolCall
 
 Profile = tuple[BrowserContext, PageMonitor]
 
@@ -76,7 +76,9 @@ async def test_titles_names_keys_and_tools_results_stay_text(
     await gateway.http.put("/api/user/me", json={"name": lines[1] + "\u202ename"}, headers=person.headers)
     await set_role(gateway, person)
     arguments = '{"expression": "<img src=x onerror=__ran.push(50)>"}'
-    upstream.script(Reply(text=(), tools=[Tool("calculator", (arguments,))]), Reply(text=["Done."]))
+    upstream.script(
+        Reply(text=(), tools=[ScriptedToolCall("calculator", (arguments,))]), Reply(text=["Done."])
+    )
 
     await page.reload()
     side = page.get_by_role("navigation", name="Conversations")

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from tests.support.gateway_process import GatewayProcess
-from tests.support.upstreams.openai_server import OpenAIUpstream, Raw, Refusal, Reply, Tool
+from tests.support.upstreams.openai_server import OpenAIUpstream, Raw, Refusal, Reply, ScriptedToolCall
 from tests.support.upstreams.otlp_server import OtlpCollector
 
 pytestmark = pytest.mark.timeout(180)
@@ -109,7 +109,7 @@ async def tell_everything(
     signed = {"authorization": f"Bearer {tokens['access_token']}"}
     made = (await send("POST", "/api/user/api-keys", json={"name": "k"}, headers=signed)).json()
     turn = {"message": PROMPT, "system": SYSTEM, "model": "good"}
-    call = Tool("calculator", (json.dumps({"expression": ARGUMENT}),))
+    call = ScriptedToolCall("calculator", (json.dumps({"expression": ARGUMENT}),))
 
     up.script(
         Reply(text=(), tools=(call,), finish="tool_calls"), Reply(text=("because halcyon ", "tides said it"))

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.gateway import Gateway, running_gateway
 from tests.support.paths import RECORDINGS
-from tests.support.upstreams.openai_server import Reply, Tool
+from tests.support.upstreams.openai_server import Reply, ScriptedToolCall
 from tests.support.upstreams.strict_openai_server import StrictOpenAIUpstream
 
 PATCH = "*** Begin Patch\n*** Add File: note.txt\n+written by apply_patch\n*** End Patch\n"
@@ -77,8 +77,8 @@ def roles(upstream: StrictOpenAIUpstream, at: int) -> list[str]:
 async def test_codex_patches_a_file_with_its_custom_tool(
     gateway: Gateway, upstream: StrictOpenAIUpstream
 ) -> None:
-    shell = Tool("exec_command", ('{"cmd":"echo hi > hi.txt;', ' cat hi.txt"}'), "call_a")
-    patch = Tool("apply_patch", (json.dumps({"input": PATCH}),), "call_b")
+    shell = ScriptedToolCall("exec_command", ('{"cmd":"echo hi > hi.txt;', ' cat hi.txt"}'), "call_a")
+    patch = ScriptedToolCall("apply_patch", (json.dumps({"input": PATCH}),), "call_b")
     upstream.script(
         Reply(text=(), tools=(shell,), finish="tool_calls"),
         Reply(text=("I wrote hi.txt.",)),
@@ -116,7 +116,11 @@ async def test_codexs_namespaces_are_flat_upstream_and_come_back_with_their_call
 ) -> None:
     first = recorded("codex-0.171.0.json", "namespaces")[:1]
     upstream.script(
-        Reply(text=(), tools=(Tool("spawn_agent", ('{"message":"Look"}',), "call_a"),), finish="tool_calls")
+        Reply(
+            text=(),
+            tools=(ScriptedToolCall("spawn_agent", ('{"message":"Look"}',), "call_a"),),
+            finish="tool_calls",
+        )
     )
     [[call]] = await replayed(gateway, first)
     names = [tool["function"]["name"] for tool in upstream.calls[0].body["tools"]]
@@ -132,8 +136,8 @@ async def test_codexs_namespaces_are_flat_upstream_and_come_back_with_their_call
 async def test_codex_runs_two_turns_without_custom_tools(
     gateway: Gateway, upstream: StrictOpenAIUpstream
 ) -> None:
-    def shell(id_: str) -> Tool:
-        return Tool("exec_command", ('{"cmd":"echo hi"}',), id_)
+    def shell(id_: str) -> ScriptedToolCall:
+        return ScriptedToolCall("exec_command", ('{"cmd":"echo hi"}',), id_)
 
     upstream.script(
         Reply(text=(), tools=(shell("call_a"),), finish="tool_calls"),
@@ -153,8 +157,8 @@ async def test_codex_runs_two_turns_without_custom_tools(
 async def test_the_ai_sdk_refers_to_what_it_was_answered_before(
     gateway: Gateway, upstream: StrictOpenAIUpstream, series: str
 ) -> None:
-    def weather(city: str, id_: str) -> Tool:
-        return Tool("weather", (json.dumps({"city": city}),), id_)
+    def weather(city: str, id_: str) -> ScriptedToolCall:
+        return ScriptedToolCall("weather", (json.dumps({"city": city}),), id_)
 
     upstream.script(
         Reply(("Let me look.",), ("Hm.",), (weather("Seoul", "call_a"),), "tool_calls"),

@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from gateway.domain.money import Usage
 from tests.support.gateway import Account, Gateway, running_gateway
-from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Tool
+from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, ScriptedToolCall
 
 
 def config(first: str, second: str) -> dict[str, Any]:
@@ -178,7 +178,7 @@ async def test_a_stream_is_the_named_events_of_the_contract(gateway: Gateway, pe
 async def test_tools_of_the_gateway_show_in_the_stream(
     gateway: Gateway, person: Account, first: OpenAIUpstream
 ) -> None:
-    call = Tool("calculator", ('{"expression":"2+2"}',), "call_9")
+    call = ScriptedToolCall("calculator", ('{"expression":"2+2"}',), "call_9")
     first.script(Reply(text=(), tools=(call,), finish="tool_calls"), Reply(text=("Four.",)))
     answer = await gateway.http.post("/api/chat/stream", json={"message": "2+2?"}, headers=person.headers)
     events = parse_sse(answer.text)
@@ -193,7 +193,7 @@ async def test_tools_of_the_gateway_show_in_the_stream(
 async def test_thoughts_and_results_of_tools_are_kept_counted_exported_and_deleted(
     gateway: Gateway, person: Account, first: OpenAIUpstream, path: str
 ) -> None:
-    call = Tool("calculator", ('{"expression":"2+2"}',), "call_9")
+    call = ScriptedToolCall("calculator", ('{"expression":"2+2"}',), "call_9")
     thought = "Two and two. " * 400
     first.script(
         Reply(text=(), reasoning=(thought,), tools=(call,), finish="tool_calls"), Reply(text=("Four.",))

@@ -16,7 +16,7 @@ from gateway.core.metrics import registry as metrics
 from gateway.tools import registry
 from tests.support.gateway import Account, Gateway, running_gateway
 from tests.support.sample_secrets import SECRETS
-from tests.support.upstreams.openai_server import OpenAIUpstream, Reply, Tool
+from tests.support.upstreams.openai_server import OpenAIUpstream, Reply, ScriptedToolCall
 
 KEY = SECRETS["openai"]
 LEAKING = Reply(text=("The key", " is ", KEY[:5], KEY[5:], "."))
@@ -166,7 +166,7 @@ async def test_a_page_that_gives_orders_is_found_and_the_turn_ends_well(
     async with serve(people={**QUIET, "tool_results": mode}) as gateway:
         person = await gateway.sign_up()
         upstream.script(
-            Reply(text=(), tools=(Tool("page", ("{}",)),), finish="tool_calls"),
+            Reply(text=(), tools=(ScriptedToolCall("page", ("{}",)),), finish="tool_calls"),
             Reply(text=("Nine to five.",)),
         )
         asked = {"message": "When is it open?", "tools": ["page"]}

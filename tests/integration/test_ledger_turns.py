@@ -20,7 +20,7 @@ from gateway.services.usage import ledger as ledger_module
 from tests.support.database import fetch_rows
 from tests.support.gateway import Account, Gateway, running_gateway
 from tests.support.ledger_audit import read_ledger, wait_settled
-from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Silence, Tool
+from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, ScriptedToolCall, Silence
 
 pytestmark = pytest.mark.usefixtures("patient_engines")
 Serve = Callable[..., AbstractAsyncContextManager[Gateway]]
@@ -172,7 +172,10 @@ async def test_what_is_unlimited_is_counted_all_the_same_and_has_no_headers(serv
 async def test_runs_of_the_gateways_tools_are_recorded_at_no_cost(
     serve: Serve, upstream: OpenAIUpstream
 ) -> None:
-    calls = (Tool("calculator", ('{"expression":"2+2"}',), "a"), Tool("no such\x00tool", ("{}",), "b"))
+    calls = (
+        ScriptedToolCall("calculator", ('{"expression":"2+2"}',), "a"),
+        ScriptedToolCall("no such\x00tool", ("{}",), "b"),
+    )
     upstream.script(Reply(text=(), tools=calls, finish="tool_calls"), Reply())
     async with serve() as gateway:
         person = await gateway.sign_up()

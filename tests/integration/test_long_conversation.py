@@ -16,7 +16,7 @@ from tests.support.gateway import Account, Gateway, running_gateway
 from tests.support.sql_statements import recorded_statements
 from tests.support.tokenizers import llama2, smollm2
 from tests.support.upstreams.context_window_server import ContextWindowUpstream
-from tests.support.upstreams.openai_server import Refusal, Reply, Tool
+from tests.support.upstreams.openai_server import Refusal, Reply, ScriptedToolCall
 
 TOLD = "Remember: my ship is the Ariadne and her berth is 47."
 WORDS = [
@@ -33,7 +33,9 @@ def archivist(chance: random.Random) -> Any:
         messages = call.body["messages"]
         if messages[-1]["role"] == "user":
             calls = [
-                Tool("archive", (f'{{"page": {next(pages)}}}',), id=f"call_{chance.getrandbits(32):x}")
+                ScriptedToolCall(
+                    "archive", (f'{{"page": {next(pages)}}}',), id=f"call_{chance.getrandbits(32):x}"
+                )
                 for _ in range(2)
             ]
             return Reply(text=("Let me see.",), tools=calls, finish="tool_calls")

@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from tests.support.gateway import Account, Gateway, running_gateway
 from tests.support.upstreams.anthropic_server import AnthropicUpstream
-from tests.support.upstreams.openai_server import OpenAIUpstream, Raw, Refusal, Reply, Tool
+from tests.support.upstreams.openai_server import OpenAIUpstream, Raw, Refusal, Reply, ScriptedToolCall
 
 HELLO: list[Any] = [{"role": "user", "content": "Hi"}]
 LOOKUP: Any = {"type": "function", "function": {"name": "lookup", "parameters": {"type": "object"}}}
@@ -136,7 +136,9 @@ async def test_choices_are_told_apart_in_a_stream_that_ends_once(
 
 
 async def test_choices_may_call_tools(client: openai.AsyncOpenAI, upstream: OpenAIUpstream) -> None:
-    upstream.script(Reply(text=(), tools=(Tool("lookup", ("{}",), "call_a"),), finish="tool_calls"))
+    upstream.script(
+        Reply(text=(), tools=(ScriptedToolCall("lookup", ("{}",), "call_a"),), finish="tool_calls")
+    )
     answer = await client.chat.completions.create(model="small", messages=HELLO, n=2, tools=[LOOKUP])
     assert [len(choice.message.tool_calls or []) for choice in answer.choices] == [1, 1]
 
@@ -237,7 +239,9 @@ async def test_the_gateways_own_calls_are_not_told_in_a_stream(
     client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(
-        Reply(text=(), tools=(Tool("calculator", ('{"expression":"6*7"}',)),), finish="tool_calls"),
+        Reply(
+            text=(), tools=(ScriptedToolCall("calculator", ('{"expression":"6*7"}',)),), finish="tool_calls"
+        ),
         Reply(text=("42",)),
     )
     stream = await client.chat.completions.create(

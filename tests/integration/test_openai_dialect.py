@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.support.gateway import Account, Gateway, running_gateway
-from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Tool
+from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, ScriptedToolCall
 
 HELLO: list[Any] = [{"role": "user", "content": "Hi"}]
 
@@ -127,7 +127,10 @@ async def test_without_include_usage_no_chunk_has_it(client: openai.AsyncOpenAI)
 async def test_the_callers_tools_come_back_as_calls_and_their_results_go_up(
     client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
-    calls = (Tool("lookup", ('{"q"', ":1}"), "call_a"), Tool("lookup", ('{"q":2}',), "call_b"))
+    calls = (
+        ScriptedToolCall("lookup", ('{"q"', ":1}"), "call_a"),
+        ScriptedToolCall("lookup", ('{"q":2}',), "call_b"),
+    )
     upstream.script(Reply(text=(), tools=calls, finish="tool_calls"))
     tools: list[Any] = [
         {"type": "function", "function": {"name": "lookup", "parameters": {"type": "object"}}}
@@ -166,7 +169,9 @@ async def test_the_gateways_tools_run_only_when_asked_for(
     client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(
-        Reply(text=(), tools=(Tool("calculator", ('{"expression":"6*7"}',)),), finish="tool_calls"),
+        Reply(
+            text=(), tools=(ScriptedToolCall("calculator", ('{"expression":"6*7"}',)),), finish="tool_calls"
+        ),
         Reply(text=("42",)),
     )
     answer = await client.chat.completions.create(

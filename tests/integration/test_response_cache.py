@@ -14,7 +14,7 @@ from sqlalchemy import text
 from gateway.domain.money import Usage
 from gateway.services.execution.disconnect import WATCH_AFTER_SECONDS
 from tests.support.gateway import Account, Gateway, running_gateway
-from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Tool
+from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, ScriptedToolCall
 
 
 def config(first: str, second: str, **sections: Any) -> dict[str, Any]:
@@ -143,7 +143,11 @@ async def test_openais_clients_get_a_hit_whole_and_streamed(
     gateway: Gateway, person: Account, first: OpenAIUpstream
 ) -> None:
     first.script(
-        Reply(text=(), tools=(Tool("weather", ('{"city":', '"Oslo"}'), id="call_1"),), finish="tool_calls")
+        Reply(
+            text=(),
+            tools=(ScriptedToolCall("weather", ('{"city":', '"Oslo"}'), id="call_1"),),
+            finish="tool_calls",
+        )
     )
     key = await gateway.create_api_key(person)
     tools: Any = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
@@ -233,7 +237,9 @@ async def test_a_failed_turn_and_one_that_ran_tools_are_not_kept(
     key = await gateway.create_api_key(person)
     assert (await complete(gateway, key)).status_code == 400
     first.script(
-        Reply(text=(), tools=(Tool("calculator", ('{"expression":"1+1"}',)),), finish="tool_calls"),
+        Reply(
+            text=(), tools=(ScriptedToolCall("calculator", ('{"expression":"1+1"}',)),), finish="tool_calls"
+        ),
         Reply(text=("Two.",)),
         Reply(text=("Still two.",)),
     )

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from sqlalchemy import text
 
 from tests.support.gateway import Account, Gateway, running_gateway
-from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Tool
+from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, ScriptedToolCall
 
 LOOKUP: Any = {
     "type": "function",
@@ -142,7 +142,10 @@ async def test_what_a_person_says_in_the_conversation_goes_on_from_there(
 async def test_calls_and_their_outputs_are_in_the_history(
     gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
-    calls = (Tool("lookup", ('{"q"', ":1}"), "call_a"), Tool("lookup", ('{"q":2}',), "call_b"))
+    calls = (
+        ScriptedToolCall("lookup", ('{"q"', ":1}"), "call_a"),
+        ScriptedToolCall("lookup", ('{"q":2}',), "call_b"),
+    )
     upstream.script(Reply(text=(), tools=calls, finish="tool_calls"), Reply(text=("Done.",)), Reply())
     asked = await client.responses.create(model="small", input="Look up", tools=[LOOKUP])
     assert [(c.type, c.call_id, c.arguments) for c in asked.output if c.type == "function_call"] == [
@@ -178,7 +181,9 @@ async def test_calls_and_their_outputs_are_in_the_history(
 async def test_a_call_that_a_person_passes_over_is_shown_as_unanswered(
     gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
-    upstream.script(Reply(text=(), tools=(Tool("lookup", ("{}",), "call_a"),), finish="tool_calls"), Reply())
+    upstream.script(
+        Reply(text=(), tools=(ScriptedToolCall("lookup", ("{}",), "call_a"),), finish="tool_calls"), Reply()
+    )
     await client.responses.create(model="small", input="Look up", tools=[LOOKUP])
     [conversation] = (await gateway.http.get("/api/conversations", headers=person.headers)).json()["items"]
     body = {"message": "Never mind", "conversation_id": conversation["id"], "tools": "none"}
@@ -194,7 +199,9 @@ async def test_a_call_that_a_person_passes_over_is_shown_as_unanswered(
 async def test_outputs_without_calls_and_calls_without_outputs_are_refused(
     client: openai.AsyncOpenAI, upstream: OpenAIUpstream, previous: bool
 ) -> None:
-    upstream.script(Reply(text=(), tools=(Tool("lookup", ("{}",), "call_a"),), finish="tool_calls"))
+    upstream.script(
+        Reply(text=(), tools=(ScriptedToolCall("lookup", ("{}",), "call_a"),), finish="tool_calls")
+    )
     asked = await client.responses.create(model="small", input="Look up", tools=[LOOKUP])
     follow: dict[str, Any] = {"previous_response_id": asked.id} if previous else {}
     stray: Any = {"type": "function_call_output", "call_id": "call_x", "output": "?"}
@@ -366,7 +373,11 @@ async def test_the_gateways_tools_run_here_and_are_not_told_as_calls(
     own: Any = {"gateway": {"tools": ["calculator"]}}
     for stream in (False, True):
         upstream.script(
-            Reply(text=(), tools=(Tool("calculator", ('{"expression":"6*7"}',)),), finish="tool_calls"),
+            Reply(
+                text=(),
+                tools=(ScriptedToolCall("calculator", ('{"expression":"6*7"}',)),),
+                finish="tool_calls",
+            ),
             Reply(text=("42",)),
         )
         made: Any = await client.responses.create(model="small", input="6*7?", extra_body=own, stream=stream)

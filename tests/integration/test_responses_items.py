@@ -12,7 +12,7 @@ import openai
 import pytest
 
 from tests.support.gateway import Gateway, running_gateway
-from tests.support.upstreams.openai_server import Reply, Tool
+from tests.support.upstreams.openai_server import Reply, ScriptedToolCall
 from tests.support.upstreams.strict_openai_server import StrictOpenAIUpstream
 
 LOOKUP: Any = {"type": "function", "name": "lookup", "parameters": {"type": "object"}}
@@ -64,7 +64,10 @@ async def stream_of(client: openai.AsyncOpenAI, **fields: Any) -> list[Any]:
 async def test_items_have_the_same_ids_when_they_are_read_back(
     client: openai.AsyncOpenAI, upstream: StrictOpenAIUpstream, stream: bool
 ) -> None:
-    calls = (Tool("lookup", ("{}",), "call_a"), Tool("write", ('{"input":"x"}',), "call_b"))
+    calls = (
+        ScriptedToolCall("lookup", ("{}",), "call_a"),
+        ScriptedToolCall("write", ('{"input":"x"}',), "call_b"),
+    )
     upstream.script(Reply(text=("Yes.",), reasoning=("Hm.",), tools=calls, finish="tool_calls"))
     made: Any
     if stream:
@@ -87,7 +90,10 @@ async def test_items_have_the_same_ids_when_they_are_read_back(
 async def test_a_reference_stands_for_the_item_itself(
     client: openai.AsyncOpenAI, upstream: StrictOpenAIUpstream, typed: bool, store: bool
 ) -> None:
-    calls = (Tool("lookup", ('{"q":1}',), "call_a"), Tool("write", ('{"input":"x"}',), "call_b"))
+    calls = (
+        ScriptedToolCall("lookup", ('{"q":1}',), "call_a"),
+        ScriptedToolCall("write", ('{"input":"x"}',), "call_b"),
+    )
     upstream.script(
         Reply(text=("Let me see.",), reasoning=("Hm.",), tools=calls, finish="tool_calls"), Reply()
     )
@@ -114,7 +120,10 @@ async def test_a_reference_stands_for_the_item_itself(
 async def test_thoughts_go_back_to_the_vendor_with_the_calls_they_led_to(
     client: openai.AsyncOpenAI, upstream: StrictOpenAIUpstream, way: str, stream: bool
 ) -> None:
-    calls = (Tool("lookup", ("{}",), "call_a"), Tool("lookup", ('{"q":2}',), "call_b"))
+    calls = (
+        ScriptedToolCall("lookup", ("{}",), "call_a"),
+        ScriptedToolCall("lookup", ('{"q":2}',), "call_b"),
+    )
     upstream.script(Reply(text=(), reasoning=("Hm", "m."), tools=calls, finish="tool_calls"), Reply())
     fields: dict[str, Any] = {"model": "small", "tools": [LOOKUP], "store": way != "items"}
     asked: dict[str, Any] = {**fields, "input": "Hi", "include": ["reasoning.encrypted_content"]}
@@ -254,7 +263,11 @@ async def test_a_custom_tool_is_called_with_text(
     client: openai.AsyncOpenAI, upstream: StrictOpenAIUpstream
 ) -> None:
     upstream.script(
-        Reply(text=(), tools=(Tool("write", ('{"inp', 'ut":"a\\nb"}'), "call_a"),), finish="tool_calls")
+        Reply(
+            text=(),
+            tools=(ScriptedToolCall("write", ('{"inp', 'ut":"a\\nb"}'), "call_a"),),
+            finish="tool_calls",
+        )
     )
     choice: Any = {"type": "custom", "name": "write"}
     events = await stream_of(client, tools=[WRITE], tool_choice=choice)
@@ -372,8 +385,8 @@ async def test_files_and_sounds_are_passed_on_in_the_shape_of_chat_completions(
 async def test_max_tool_calls_limits_the_gateways_own_tools(
     client: openai.AsyncOpenAI, upstream: StrictOpenAIUpstream
 ) -> None:
-    sum_ = Tool("calculator", ('{"expression":"1+1"}',), "call_a")
-    more = Tool("calculator", ('{"expression":"2+2"}',), "call_b")
+    sum_ = ScriptedToolCall("calculator", ('{"expression":"1+1"}',), "call_a")
+    more = ScriptedToolCall("calculator", ('{"expression":"2+2"}',), "call_b")
     upstream.script(Reply(text=(), tools=(sum_, more), finish="tool_calls"), Reply(text=("2",)))
     made = await client.responses.create(
         model="small", input="1+1?", max_tool_calls=1, extra_body={"gateway": {"tools": ["calculator"]}}
@@ -388,7 +401,10 @@ async def test_max_tool_calls_limits_the_gateways_own_tools(
 async def test_a_stored_response_is_streamed_again(
     client: openai.AsyncOpenAI, upstream: StrictOpenAIUpstream
 ) -> None:
-    calls = (Tool("lookup", ('{"q":1}',), "call_a"), Tool("write", ('{"input":"x"}',), "call_b"))
+    calls = (
+        ScriptedToolCall("lookup", ('{"q":1}',), "call_a"),
+        ScriptedToolCall("write", ('{"input":"x"}',), "call_b"),
+    )
     upstream.script(Reply(text=("Let me ", "see."), tools=calls, finish="tool_calls"))
     made = await client.responses.create(model="small", input="Hi", tools=[LOOKUP, WRITE])
     events: list[Any] = [event async for event in await client.responses.retrieve(made.id, stream=True)]

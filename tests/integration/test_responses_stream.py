@@ -10,7 +10,7 @@ import openai
 import pytest
 
 from tests.support.gateway import Gateway, running_gateway
-from tests.support.upstreams.openai_server import OpenAIUpstream, Reply, Tool
+from tests.support.upstreams.openai_server import OpenAIUpstream, Reply, ScriptedToolCall
 
 TOOLS: list[Any] = [{"type": "function", "name": "lookup", "parameters": {"type": "object"}}]
 
@@ -78,7 +78,7 @@ async def test_text_is_told_event_by_event(client: openai.AsyncOpenAI) -> None:
 async def test_calls_are_told_with_their_arguments_in_pieces(
     client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
-    calls = (Tool("lookup", ('{"q"', ":1}"), "call_a"), Tool("lookup", (), "call_b"))
+    calls = (ScriptedToolCall("lookup", ('{"q"', ":1}"), "call_a"), ScriptedToolCall("lookup", (), "call_b"))
     upstream.script(Reply(text=("Let me see.",), tools=calls, finish="tool_calls"), Reply())
     events = await events_of(client, tools=TOOLS)
     done = events[-1].response

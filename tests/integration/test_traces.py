@@ -17,7 +17,7 @@ import pytest
 
 from tests.support.gateway import Gateway, running_gateway
 from tests.support.paths import PROJECT
-from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Tool
+from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, ScriptedToolCall
 from tests.support.upstreams.otlp_server import OtlpCollector, SentSpan
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -55,7 +55,7 @@ async def traced(
 
 
 def with_a_tool_and_a_fallback(up: OpenAIUpstream) -> None:
-    call = Tool("calculator", ('{"expression": "6*7"}',))
+    call = ScriptedToolCall("calculator", ('{"expression": "6*7"}',))
     up.script(
         Refusal(500),
         Reply(text=(), tools=(call,), finish="tool_calls"),

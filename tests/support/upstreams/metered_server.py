@@ -11,7 +11,7 @@ import json
 from dataclasses import replace
 
 from tests.support.upstreams.http_server import ReceivedCall, Reply
-from tests.support.upstreams.openai_server import OpenAIUpstream, Tool
+from tests.support.upstreams.openai_server import OpenAIUpstream, ScriptedToolCall
 
 WORD = "tok "
 
@@ -53,7 +53,7 @@ class MeteredUpstream(OpenAIUpstream):
         if self.loops and body.get("tools"):
             arguments = json.dumps({"expression": f"{len(self.usage_log)}+1"})
             self.usage_log.append((prompt, 20))
-            tool = Tool("calculator", (arguments,), id=f"call_{len(self.usage_log)}")
+            tool = ScriptedToolCall("calculator", (arguments,), id=f"call_{len(self.usage_log)}")
             return replace(reply, text=(), tools=(tool,), finish="tool_calls", usage=(prompt, 20))
         most = body.get("max_tokens") or body.get("max_completion_tokens") or self.answer
         said = self.answer if self.ignores_max_tokens else min(self.answer, most)

@@ -42,7 +42,7 @@ from tests.support.agent import (
     run_turn,
     running_agent,
 )
-from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Silence, Tool
+from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, ScriptedToolCall, Silence
 
 
 def answer_of(events: list[ChatEvent]) -> Answer:
@@ -178,8 +178,8 @@ async def test_tools_run_and_the_model_answers_with_what_they_said() -> None:
             Reply(
                 text=(),
                 tools=(
-                    Tool("calculator", ('{"expres', 'sion": "6*7"}'), "call_a"),
-                    Tool("current_time", ("{}",), "call_b"),
+                    ScriptedToolCall("calculator", ('{"expres', 'sion": "6*7"}'), "call_a"),
+                    ScriptedToolCall("current_time", ("{}",), "call_b"),
                 ),
                 finish="tool_calls",
             ),
@@ -203,7 +203,7 @@ async def test_tools_run_and_the_model_answers_with_what_they_said() -> None:
 
 async def test_each_round_of_tools_shows_the_model_what_it_said_in_that_round() -> None:
     async with OpenAIUpstream() as up:
-        call = Tool("current_time", ("{}",))
+        call = ScriptedToolCall("current_time", ("{}",))
         up.script(
             Reply(text=("First. ",), tools=(call,), finish="tool_calls"),
             Reply(text=("Second. ",), tools=(call,), finish="tool_calls"),
@@ -218,7 +218,10 @@ async def test_each_round_of_tools_shows_the_model_what_it_said_in_that_round() 
 
 async def test_a_broken_or_unknown_call_is_answered_with_a_sentence_for_the_model() -> None:
     async with OpenAIUpstream() as up:
-        calls = (Tool("no_such_tool", ("{}",), "a"), Tool("calculator", ("{broken",), "b"))
+        calls = (
+            ScriptedToolCall("no_such_tool", ("{}",), "a"),
+            ScriptedToolCall("calculator", ("{broken",), "b"),
+        )
         up.script(Reply(text=(), tools=calls, finish="tool_calls"), Reply())
         async with running_agent(make_catalog({"one": up.url})) as agent:
             events = await run_turn(agent, make_turn(model="one", gateway_tools=None))
@@ -228,7 +231,7 @@ async def test_a_broken_or_unknown_call_is_answered_with_a_sentence_for_the_mode
 
 async def test_a_model_that_calls_tools_forever_is_made_to_answer() -> None:
     async with OpenAIUpstream() as up:
-        loop = Reply(text=(), tools=(Tool("current_time", ("{}",)),), finish="tool_calls")
+        loop = Reply(text=(), tools=(ScriptedToolCall("current_time", ("{}",)),), finish="tool_calls")
         up.script(loop, loop, Reply(text=("Enough.",)))
         config = make_catalog({"one": up.url}, tools={"enabled": ["current_time"], "max_rounds": 2})
         async with running_agent(config) as agent:
@@ -239,7 +242,7 @@ async def test_a_model_that_calls_tools_forever_is_made_to_answer() -> None:
 
 async def test_a_model_that_calls_tools_it_is_not_offered_gives_way_to_the_next() -> None:
     async with OpenAIUpstream() as up, OpenAIUpstream() as other:
-        up.script(Reply(text=(), tools=(Tool("current_time", ("{}",)),), finish="tool_calls"))
+        up.script(Reply(text=(), tools=(ScriptedToolCall("current_time", ("{}",)),), finish="tool_calls"))
         config = make_catalog(
             {"one": up.url, "two": other.url},
             tools={"enabled": ["current_time"], "max_rounds": 2},
@@ -259,7 +262,7 @@ async def test_a_model_that_never_stops_calling_tools_is_stopped(
     gateway_tools: tuple[str, ...] | None,
 ) -> None:
     async with OpenAIUpstream() as up:
-        up.script(Reply(text=(), tools=(Tool("current_time", ("{}",)),), finish="tool_calls"))
+        up.script(Reply(text=(), tools=(ScriptedToolCall("current_time", ("{}",)),), finish="tool_calls"))
         config = make_catalog({"one": up.url}, tools={"enabled": ["current_time"], "max_rounds": 2})
         async with running_agent(config) as agent:
             events = await run_turn(agent, make_turn(model="one", gateway_tools=gateway_tools))
@@ -273,7 +276,9 @@ async def test_a_model_that_never_stops_calling_tools_is_stopped(
 
 async def test_what_a_model_said_beside_its_endless_calls_stands() -> None:
     async with OpenAIUpstream() as up:
-        up.script(Reply(text=("Well. ",), tools=(Tool("current_time", ("{}",)),), finish="tool_calls"))
+        up.script(
+            Reply(text=("Well. ",), tools=(ScriptedToolCall("current_time", ("{}",)),), finish="tool_calls")
+        )
         config = make_catalog({"one": up.url}, tools={"enabled": ["current_time"], "max_rounds": 2})
         async with running_agent(config) as agent:
             answer = answer_of(await run_turn(agent, make_turn(model="one", gateway_tools=None)))
@@ -283,7 +288,7 @@ async def test_what_a_model_said_beside_its_endless_calls_stands() -> None:
 
 async def test_a_callers_own_tools_are_theirs_to_run() -> None:
     async with OpenAIUpstream() as up:
-        up.script(Reply(text=(), tools=(Tool("lookup", ('{"q":1}',)),), finish="tool_calls"))
+        up.script(Reply(text=(), tools=(ScriptedToolCall("lookup", ('{"q":1}',)),), finish="tool_calls"))
         async with running_agent(make_catalog({"one": up.url})) as agent:
             spec = ToolSpec("lookup", "Looks up.", {"type": "object"})
             events = await run_turn(agent, make_turn(model="one", client_tools=(spec,)))

@@ -10,9 +10,9 @@ from gateway.core.exceptions import BudgetExceeded, UpstreamError
 from gateway.domain.events import TurnCompleted, TurnFailed
 from gateway.domain.money import Usage
 from tests.support.agent import make_catalog, make_turn, run_turn, running_agent
-from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Tool
+from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, ScriptedToolCall
 
-CALL = Tool("calculator", ('{"expression":"2+2"}',), "call_1")
+CALL = ScriptedToolCall("calculator", ('{"expression":"2+2"}',), "call_1")
 # At 1 and 2 dollars a million tokens: 11 prompt and 4 completion tokens cost 19 millionths.
 ONE_CALL = "0.000019"
 

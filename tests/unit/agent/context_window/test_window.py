@@ -23,7 +23,7 @@ from gateway.tools import registry
 from tests.support.agent import GUARDS_OFF, make_catalog, make_turn, running_agent
 from tests.support.tokenizers import count, llama2, smollm2
 from tests.support.upstreams.context_window_server import ContextWindowUpstream
-from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Silence, Tool
+from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, ScriptedToolCall, Silence
 
 SECRET = "My ship is the Ariadne, berth 47."
 SUMMARY = "The user's ship is the Ariadne in berth 47; they asked about tides on many days."
@@ -277,7 +277,7 @@ async def test_long_results_of_tools_are_cut_before_the_conversation_is(
         if sum(message["role"] == "tool" for message in said(call)) >= 6:
             return Reply(text=("Done.",))
         calls = [
-            Tool("archive", (f'{{"page": {next(pages)}}}',), id=f"call_{at}_{len(said(call))}")
+            ScriptedToolCall("archive", (f'{{"page": {next(pages)}}}',), id=f"call_{at}_{len(said(call))}")
             for at in range(2)
         ]
         return Reply(text=(), tools=calls, finish="tool_calls")

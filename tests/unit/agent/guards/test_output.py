@@ -20,7 +20,7 @@ from gateway.domain.messages import Message
 from gateway.domain.requests import ToolSpec
 from tests.support.agent import make_catalog, make_turn, run_turn, running_agent
 from tests.support.sample_secrets import PERSONAL, SECRETS
-from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Tool
+from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, ScriptedToolCall
 
 LEAK = GuardModes(leak="block")
 KEY = SECRETS["openai"]
@@ -159,7 +159,7 @@ async def test_thinking_that_leaks_is_cut_short_and_the_answer_goes_on() -> None
 
 
 async def test_a_clients_tool_is_not_called_with_a_secret() -> None:
-    call = Tool("send", ('{"to": "x", ', '"text": "', KEY[:9], KEY[9:], '"}'))
+    call = ScriptedToolCall("send", ('{"to": "x", ', '"text": "', KEY[:9], KEY[9:], '"}'))
     async with OpenAIUpstream() as up, running_agent(make_catalog({"one": up.url}, **NEVER)) as agent:
         up.script(Reply(text=(), tools=(call,), finish="tool_calls"))
         asked = make_turn(model="one", client_tools=(ToolSpec("send", "", {"type": "object"}),))

@@ -16,7 +16,7 @@ from gateway.tools import registry
 from gateway.tools.base import Tool, ToolArguments
 from tests.support.agent import GUARDS_OFF, make_catalog, make_turn, run_turn, running_agent
 from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply
-from tests.support.upstreams.openai_server import Tool as Asked
+from tests.support.upstreams.openai_server import ScriptedToolCall as Asked
 
 
 class ProbeArguments(ToolArguments):
