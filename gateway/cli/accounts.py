@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import text
 
-from gateway.bootstrap.container import Container, open_container
 from gateway.cli.errors import OperatorError
 from gateway.core.exceptions import EmailTaken, NotFound
 from gateway.core.settings import Settings
 
 if TYPE_CHECKING:
-    from gateway.container import Container
+    from gateway.bootstrap.container import Container
 
 T = TypeVar("T")
 
@@ -101,7 +100,7 @@ def create_first_account(settings: Settings) -> FirstAccount | None:
 
 def _with_container(settings: Settings, work: Callable[[Container], Awaitable[T]]) -> T:
     # Importing all of the gateway takes two seconds: a mistake in the settings is reported before that.
-    from gateway.container import open_container
+    from gateway.bootstrap.container import open_container
 
     async def run() -> T:
         async with open_container(settings) as container:
