@@ -1,7 +1,7 @@
-"""Writes Grafana's dashboards (`monitoring/grafana/dashboards/*.json`) from the panels described here.
+"""Generate Grafana's dashboards (`monitoring/grafana/dashboards/*.json`) from the panels defined here.
 
-`python scripts/dashboards.py`; a test holds the files to this description, and every query to metrics that
-exist.
+Run `python scripts/dashboards.py`. A test checks that the files are up to date and that every query uses existing
+metrics.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _WINDOW = "$__rate_interval"
 
 @dataclass(frozen=True)
 class Panel:
-    """`queries` are (expression, legend); `unit` is one of Grafana's; `kind` a panel type of Grafana."""
+    """A dashboard panel. `queries` are (expression, legend); `unit` and `kind` are Grafana's names."""
 
     title: str
     queries: tuple[tuple[str, str], ...]
@@ -26,28 +26,29 @@ class Panel:
     kind: str = "timeseries"
     width: int = 12
     stacked: bool = False
-    about: str = ""
+    description: str = ""
 
 
 def rate(metric: str, by: str = "", where: str = "") -> str:
-    """Per second, summed over replicas."""
+    """Build a rate per second, summed over replicas."""
     summed = f"sum by ({by})" if by else "sum"
     return f"{summed} (rate({metric}{{{where}}}[{_WINDOW}]))".replace("{}", "")
 
 
 def quantile(q: float, metric: str, by: str = "") -> str:
-    """Of a histogram, over all replicas."""
+    """Build a quantile of a histogram, over all replicas."""
     labels = f"le, {by}" if by else "le"
     return f"histogram_quantile({q}, sum by ({labels}) (rate({metric}_bucket[{_WINDOW}])))"
 
 
-def in_range(metric: str, by: str = "", where: str = "") -> str:
-    """How much was added in the time that is shown."""
+def increase(metric: str, by: str = "", where: str = "") -> str:
+    """Build the increase within the displayed time range."""
     summed = f"sum by ({by})" if by else "sum"
     return f"{summed} (increase({metric}{{{where}}}[$__range]))".replace("{}", "")
 
 
 def three_quantiles(metric: str) -> tuple[tuple[str, str], ...]:
+    """Build the queries for p50, p95 and p99."""
     return tuple((quantile(q, metric), f"p{int(q * 100)}") for q in (0.5, 0.95, 0.99))
 
 
@@ -56,9 +57,9 @@ _HITS = 'result=~"hit|semantic"'
 _FAILED_CALLS = 'status!~"ok|cancelled"'
 
 OVERVIEW = (
-    Panel("Requests a second", ((rate("gateway_requests_total"), "all"),), "reqps", "stat", 4),
+    Panel("Requests per second", ((rate("gateway_requests_total"), "all"),), "reqps", "stat", 4),
     Panel(
-        "Requests that fail",
+        "Failed requests",
         (
             (
                 f"({rate('gateway_requests_total', where=_FAILED)} or vector(0))"
@@ -70,29 +71,29 @@ OVERVIEW = (
         "stat",
         4,
     ),
-    Panel("Being answered", (("sum(gateway_in_flight_requests)", "requests"),), kind="stat", width=4),
-    Panel("Turns under way", (("sum(gateway_running_turns)", "turns"),), kind="stat", width=4),
+    Panel("Requests in flight", (("sum(gateway_in_flight_requests)", "requests"),), kind="stat", width=4),
+    Panel("Running turns", (("sum(gateway_running_turns)", "turns"),), kind="stat", width=4),
     Panel(
         "Tokens",
-        ((in_range("gateway_tokens_total"), "tokens"),),
+        ((increase("gateway_tokens_total"), "tokens"),),
         kind="stat",
         width=4,
-        about="In the time shown.",
+        description="In the displayed time range.",
     ),
-    Panel("Spent", ((in_range("gateway_cost_usd_total"), "US dollars"),), "currencyUSD", "stat", 4),
+    Panel("Cost", ((increase("gateway_cost_usd_total"), "US dollars"),), "currencyUSD", "stat", 4),
     Panel(
         "Requests by status",
         ((rate("gateway_requests_total", "status"), "{{status}}"),),
         "reqps",
         stacked=True,
     ),
-    Panel("Time of an answer", three_quantiles("gateway_request_latency_seconds"), "s"),
-    Panel("Time to the first word", three_quantiles("gateway_time_to_first_token_seconds"), "s"),
+    Panel("Response time", three_quantiles("gateway_request_latency_seconds"), "s"),
+    Panel("Time to first token", three_quantiles("gateway_time_to_first_token_seconds"), "s"),
     Panel(
-        "The gateway's own time",
+        "Gateway overhead",
         three_quantiles("gateway_overhead_seconds"),
         "s",
-        about="Without models and tools.",
+        description="Without models and tools.",
     ),
     Panel(
         "Requests by route", ((f"topk(10, {rate('gateway_requests_total', 'path')})", "{{path}}"),), "reqps"
@@ -105,24 +106,24 @@ OVERVIEW = (
 )
 
 MODELS = (
-    Panel("Spent", ((in_range("gateway_cost_usd_total"), "US dollars"),), "currencyUSD", "stat", 6),
+    Panel("Cost", ((increase("gateway_cost_usd_total"), "US dollars"),), "currencyUSD", "stat", 6),
     Panel(
         "Prompt tokens",
-        ((in_range("gateway_tokens_total", where='kind="prompt"'), "prompt"),),
+        ((increase("gateway_tokens_total", where='kind="prompt"'), "prompt"),),
         kind="stat",
         width=6,
     ),
     Panel(
         "Completion tokens",
-        ((in_range("gateway_tokens_total", where='kind="completion"'), "completion"),),
+        ((increase("gateway_tokens_total", where='kind="completion"'), "completion"),),
         kind="stat",
         width=6,
     ),
     Panel(
-        "Told from a cache",
+        "Cache hits",
         (
             (
-                f"{in_range('gateway_cache_total', where=_HITS)} / {in_range('gateway_cache_total')}",
+                f"{increase('gateway_cache_total', where=_HITS)} / {increase('gateway_cache_total')}",
                 "of all turns",
             ),
         ),
@@ -131,27 +132,27 @@ MODELS = (
         6,
     ),
     Panel(
-        "US dollars an hour, by model",
+        "US dollars per hour, by model",
         ((f"3600 * {rate('gateway_cost_usd_total', 'model')}", "{{model}}"),),
         "currencyUSD",
         stacked=True,
     ),
     Panel(
-        "Tokens a second, by model",
+        "Tokens per second, by model",
         ((rate("gateway_tokens_total", "model, kind"), "{{model}} {{kind}}"),),
         stacked=True,
     ),
     Panel(
-        "Calls a second",
+        "Model calls per second",
         ((rate("gateway_upstream_requests_total", "upstream, model"), "{{upstream}} {{model}}"),),
     ),
     Panel(
-        "Time of a call (p95)",
+        "Duration of model calls (p95)",
         ((quantile(0.95, "gateway_upstream_latency_seconds", "upstream, model"), "{{upstream}} {{model}}"),),
         "s",
     ),
     Panel(
-        "Time to the first word (p95)",
+        "Time to first token (p95)",
         (
             (
                 quantile(0.95, "gateway_time_to_first_token_seconds", "upstream, model"),
@@ -161,27 +162,27 @@ MODELS = (
         "s",
     ),
     Panel("Caches", ((rate("gateway_cache_total", "result"), "{{result}}"),), stacked=True),
-    Panel("Tools", ((rate("gateway_tool_calls_total", "tool, outcome"), "{{tool}} {{outcome}}"),)),
+    Panel("Tool calls", ((rate("gateway_tool_calls_total", "tool, outcome"), "{{tool}} {{outcome}}"),)),
     Panel(
         "Cost by model",
-        ((in_range("gateway_cost_usd_total", "model"), "{{model}}"),),
+        ((increase("gateway_cost_usd_total", "model"), "{{model}}"),),
         "currencyUSD",
         "bargauge",
     ),
 )
 
 RELIABILITY = (
-    Panel("Replicas that answer", (('sum(up{job="gateway"})', "replicas"),), kind="stat", width=6),
-    Panel("PostgreSQL", (("min(gateway_database_up)", "1: it answers"),), kind="stat", width=6),
-    Panel("Valkey", (("min(gateway_valkey_up)", "1: it answers"),), kind="stat", width=6),
+    Panel("Reachable replicas", (('sum(up{job="gateway"})', "replicas"),), kind="stat", width=6),
+    Panel("PostgreSQL", (("min(gateway_database_up)", "1: reachable"),), kind="stat", width=6),
+    Panel("Valkey", (("min(gateway_valkey_up)", "1: reachable"),), kind="stat", width=6),
     Panel(
-        "Usage not written at once",
-        ((in_range("gateway_settlements_failed_total"), "settlements"),),
+        "Failed settlements",
+        ((increase("gateway_settlements_failed_total"), "settlements"),),
         kind="stat",
         width=6,
     ),
     Panel(
-        "Calls that fail, by how",
+        "Failed model calls by error",
         (
             (
                 rate("gateway_upstream_requests_total", "upstream, status", _FAILED_CALLS),
@@ -192,35 +193,35 @@ RELIABILITY = (
         stacked=True,
     ),
     Panel(
-        "Circuits opened",
-        ((in_range("gateway_circuit_open_total", "upstream"), "{{upstream}}"),),
+        "Circuit breaker openings",
+        ((increase("gateway_circuit_open_total", "upstream"), "{{upstream}}"),),
         kind="bargauge",
     ),
     Panel(
-        "Fallbacks a second",
+        "Fallbacks per second",
         ((rate("gateway_fallback_used_total", "from_model, to_model"), "{{from_model}} to {{to_model}}"),),
     ),
     Panel(
-        "Refused by a limit",
+        "Rejected by a limit",
         ((rate("gateway_rate_limited_total", "code"), "{{code}}"),),
         "reqps",
         stacked=True,
     ),
     Panel(
-        "Guards",
+        "Guardrail verdicts",
         ((rate("gateway_guardrail_total", "guard, verdict", 'verdict!="pass"'), "{{guard}} {{verdict}}"),),
     ),
     Panel(
         "Database connections",
         (
             ("sum by (instance) (gateway_database_pool_in_use)", "{{instance}} in use"),
-            ("sum by (instance) (gateway_database_pool_size)", "{{instance}} at most"),
+            ("sum by (instance) (gateway_database_pool_size)", "{{instance}} pool size"),
         ),
     ),
-    Panel("Turns under way", (("sum by (instance) (gateway_running_turns)", "{{instance}}"),), stacked=True),
+    Panel("Running turns", (("sum by (instance) (gateway_running_turns)", "{{instance}}"),), stacked=True),
     Panel(
-        "Turns whose process died",
-        ((in_range("gateway_reservations_expired_total"), "reservations given back"),),
+        "Expired reservations",
+        ((increase("gateway_reservations_expired_total"), "reservations"),),
         kind="stat",
     ),
     Panel(
@@ -233,7 +234,7 @@ RELIABILITY = (
         "Memory",
         (("sum by (instance) (process_resident_memory_bytes)", "{{instance}}"),),
         "bytes",
-        about="Of a replica of one worker; several workers together have no such sample.",
+        description="Only for replicas with one worker; several workers have no such metric.",
     ),
 )
 
@@ -245,7 +246,7 @@ DASHBOARDS: dict[str, tuple[str, tuple[Panel, ...]]] = {
 
 
 def dashboard(name: str) -> dict[str, Any]:
-    """The dashboard `name` in Grafana's JSON model."""
+    """Build the dashboard `name` in Grafana's JSON model."""
     title, panels = DASHBOARDS[name]
     return {
         "uid": f"llm-gateway-{name}",
@@ -259,31 +260,31 @@ def dashboard(name: str) -> dict[str, Any]:
         "links": [
             {"type": "dashboards", "tags": ["llm-gateway"], "title": "LLM Gateway", "asDropdown": True}
         ],
-        "panels": list(_laid_out(panels)),
+        "panels": list(_layout(panels)),
     }
 
 
-def _laid_out(panels: tuple[Panel, ...]) -> list[dict[str, Any]]:
-    made, x, y, tallest = [], 0, 0, 0
+def _layout(panels: tuple[Panel, ...]) -> list[dict[str, Any]]:
+    placed, x, y, row_height = [], 0, 0, 0
     for number, panel in enumerate(panels, 1):
         height = 4 if panel.kind == "stat" and panel.width < 12 else 8
         if x + panel.width > 24:
-            x, y, tallest = 0, y + tallest, 0
-        made.append(_panel(panel, number, {"x": x, "y": y, "w": panel.width, "h": height}))
-        x, tallest = x + panel.width, max(tallest, height)
-    return made
+            x, y, row_height = 0, y + row_height, 0
+        placed.append(_panel(panel, number, {"x": x, "y": y, "w": panel.width, "h": height}))
+        x, row_height = x + panel.width, max(row_height, height)
+    return placed
 
 
-def _panel(panel: Panel, number: int, place: dict[str, int]) -> dict[str, Any]:
+def _panel(panel: Panel, number: int, position: dict[str, int]) -> dict[str, Any]:
     instant = panel.kind in ("stat", "bargauge")
     custom = {"stacking": {"mode": "normal"}, "fillOpacity": 30} if panel.stacked else {"fillOpacity": 8}
     return {
         "id": number,
         "type": panel.kind,
         "title": panel.title,
-        "description": panel.about,
+        "description": panel.description,
         "datasource": _SOURCE,
-        "gridPos": place,
+        "gridPos": position,
         "fieldConfig": {
             "defaults": {"unit": panel.unit, "min": 0, **({} if instant else {"custom": custom})},
             "overrides": [],
