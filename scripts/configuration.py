@@ -1,7 +1,7 @@
 """Generate docs/CONFIGURATION.md: every variable of `.env.example` and every key of `provider_config.yaml`.
 
-Descriptions of variables come from `.env.example`, their defaults from the settings. Keys, types and defaults come from
-the configuration's models. A test checks that the page is up to date.
+Descriptions of variables come from `.env.example`, their defaults from the settings. Keys, types and defaults
+come from the configuration's models. A test checks that the page is up to date.
 """
 
 # ruff: noqa: T201  this script prints its result
@@ -110,7 +110,7 @@ def _default_of(variable: str) -> str:
 
 
 def keys(path: str, field: FieldInfo, default: Any) -> Iterator[tuple[str, str, str]]:
-    """Yield (key, type, default) of a field and its nested fields; `default` is the value of an empty file."""
+    """Yield (key, type, default) of a field and its nested fields; `default` is that of an empty file."""
     annotation = _bare(field.annotation)
     model = _model_in(annotation)
     if model is None:

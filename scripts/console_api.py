@@ -1,4 +1,4 @@
-"""Writes the bodies of the OpenAPI page that the console reads, for `web/src/api/schema.d.ts`."""
+"""Write the part of the OpenAPI page that the console uses, for `web/src/api/schema.d.ts`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.main import create_app
 
-# The console's TypeScript knows these and what hangs below them, and nothing else.
+# Path prefixes whose bodies the console uses.
 PATHS = (
     "/api/admin/", "/api/auth/", "/api/chat", "/api/console", "/api/conversations", "/api/metrics",
     "/api/models", "/api/tools", "/api/user/",
@@ -17,20 +17,20 @@ PATHS = (
 
 
 def page(paths: tuple[str, ...] = PATHS) -> dict[str, Any]:
-    """The page without its paths, and with those schemas alone that these paths need."""
-    whole = create_app().openapi()
-    kept = {path: what for path, what in whole["paths"].items() if path.startswith(paths)}
-    schemas = whole["components"]["schemas"]
+    """Return the page without paths, and with only the schemas that these paths need."""
+    document = create_app().openapi()
+    operations = {path: item for path, item in document["paths"].items() if path.startswith(paths)}
+    schemas = document["components"]["schemas"]
     needed: dict[str, Any] = {}
-    waiting = _references(kept)
-    while waiting:
-        name = waiting.pop()
+    pending = _references(operations)
+    while pending:
+        name = pending.pop()
         if name not in needed:
             needed[name] = schemas[name]
-            waiting |= _references(schemas[name])
+            pending |= _references(schemas[name])
     return {
-        "openapi": whole["openapi"],
-        "info": {"title": whole["info"]["title"], "version": "console"},
+        "openapi": document["openapi"],
+        "info": {"title": document["info"]["title"], "version": "console"},
         "paths": {},
         "components": {"schemas": dict(sorted(needed.items()))},
     }

@@ -1,7 +1,7 @@
 """Generate Grafana's dashboards (`monitoring/grafana/dashboards/*.json`) from the panels defined here.
 
-Run `python scripts/dashboards.py`. A test checks that the files are up to date and that every query uses existing
-metrics.
+Run `python scripts/dashboards.py`. A test checks that the files are up to date and that every query uses
+existing metrics.
 """
 
 from __future__ import annotations

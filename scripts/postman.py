@@ -1,10 +1,10 @@
-"""Writes docs/clients/postman_collection.json from the OpenAPI page; `--check` says whether it is up to date.
+"""Generate docs/clients/postman_collection.json from the OpenAPI page.
 
-A collection of format 2.1: a folder for each tag, a request for each operation, its body the least that the
-page's schema takes. The variables are `baseUrl`, `apiKey` and `accessToken`.
+`--check` verifies that the file is up to date. A collection of format 2.1: a folder per tag, a request per
+operation with the smallest valid body. The variables are `baseUrl`, `apiKey` and `accessToken`.
 """
 
-# ruff: noqa: T201  a script that tells what it did
+# ruff: noqa: T201  this script prints its result
 from __future__ import annotations
 
 import argparse
@@ -23,7 +23,7 @@ from gateway.routers.openapi import install_openapi
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "clients" / "postman_collection.json"
 _SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 _FORM = "application/x-www-form-urlencoded"
-# What a field of this name may hold, so that a request can be sent as it is.
+# Sample values by field name, so that a request can be sent without changes.
 _SAMPLES: dict[str, Any] = {
     "email": "ada@example.com",
     "username": "ada@example.com",
@@ -39,7 +39,7 @@ _SAMPLES: dict[str, Any] = {
     "model": "auto",
     "input": "Say hello.",
 }
-# Of single operations, where a sample by name would be another one.
+# Body fields of single operations that need other samples.
 _BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/chat/completions": {"messages": [{"role": "user", "content": "Say hello."}]},
     "POST /v1/embeddings": {"model": "wordllama"},
@@ -53,7 +53,7 @@ _BODIES: dict[str, dict[str, Any]] = {
 
 
 def openapi() -> dict[str, Any]:
-    """The page, without a gateway that runs."""
+    """Build the OpenAPI page without a running gateway."""
     app = FastAPI(title="LLM Gateway")
     include_all(app)
     install_openapi(app)
@@ -61,7 +61,7 @@ def openapi() -> dict[str, Any]:
 
 
 def collection(page: dict[str, Any]) -> dict[str, Any]:
-    """The whole collection, in the order of the page."""
+    """Build the collection in the order of the page."""
     folders: dict[str, list[dict[str, Any]]] = {}
     for path, operations in page["paths"].items():
         for method, operation in operations.items():
@@ -119,23 +119,25 @@ def _auth(operation: dict[str, Any]) -> dict[str, Any]:
 
 def _url(path: str, operation: dict[str, Any]) -> dict[str, Any]:
     written = re.sub(r"\{(\w+)\}", r":\1", path)
-    places: dict[str, list[str]] = {"path": [], "query": []}
+    parameters_by_location: dict[str, list[str]] = {"path": [], "query": []}
     for parameter in operation.get("parameters", ()):
-        places.setdefault(parameter["in"], []).append(parameter["name"])
+        parameters_by_location.setdefault(parameter["in"], []).append(parameter["name"])
     url: dict[str, Any] = {
         "raw": "{{baseUrl}}" + written,
         "host": ["{{baseUrl}}"],
         "path": written.strip("/").split("/"),
     }
-    if places["path"]:
-        url["variable"] = [{"key": name, "value": ""} for name in places["path"]]
-    if places["query"]:
-        url["query"] = [{"key": name, "value": "", "disabled": True} for name in places["query"]]
+    if parameters_by_location["path"]:
+        url["variable"] = [{"key": name, "value": ""} for name in parameters_by_location["path"]]
+    if parameters_by_location["query"]:
+        url["query"] = [
+            {"key": name, "value": "", "disabled": True} for name in parameters_by_location["query"]
+        ]
     return url
 
 
 def _sample(page: dict[str, Any], schema: dict[str, Any], name: str = "") -> Any:
-    """The least value of the schema; of a known name the sample that is worth sending."""
+    """Return the sample for a known name, else the smallest value of the schema."""
     if "$ref" in schema:
         return _sample(page, page["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]], name)
     if name in _SAMPLES:
@@ -162,14 +164,14 @@ def _sample(page: dict[str, Any], schema: dict[str, Any], name: str = "") -> Any
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail where it is out of date")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if it is out of date")
     text = json.dumps(collection(openapi()), indent=2, ensure_ascii=False) + "\n"
     if parser.parse_args().check:
         if not TARGET.exists() or TARGET.read_text(encoding="utf-8") != text:
             sys.exit(f"{TARGET.name} is out of date: run `python scripts/postman.py`.")
         return
     TARGET.write_text(text, encoding="utf-8")
-    print(f"{TARGET.relative_to(TARGET.parent.parent.parent)} is written.")
+    print(f"Wrote {TARGET.relative_to(TARGET.parent.parent.parent)}")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""Runs the product detail flow against a gateway: brand → brief → structure → copy → main image → review.
+"""Run the product detail flow against a gateway: brand → brief → structure → copy → main image → review.
 
     GATEWAY_API_KEY=gw_… python scripts/run_p0_product_detail_flow.py --output page.json
 
-Writes one JSON file after every agent, so that what was done is there also where a later one fails.
-`GENERATOR_MODE=mock` (or `--mode mock`) asks no model.
+The JSON file is written after every agent, so that earlier results are saved if a later agent fails.
+`GENERATOR_MODE=mock` (or `--mode mock`) calls no model.
 """
 
-# ruff: noqa: T201  a script that tells what it does
+# ruff: noqa: T201  this script prints its progress
 from __future__ import annotations
 
 import argparse
@@ -26,10 +26,10 @@ from gateway.client import AsyncLLMGatewayClient, AsyncMediaGatewayClient
 
 _SAMPLE = Path(__file__).resolve().parent.parent / "examples" / "product_detail" / "product.json"
 _MODES = ("live", "mock", "final")
-_BAR = 24
+_BAR_WIDTH = 24
 
 
-def arguments(given: Sequence[str] | None) -> argparse.Namespace:
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -39,46 +39,50 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=Path("product_detail.json"))
     parser.add_argument("--mode", choices=_MODES, default=os.environ.get("GENERATOR_MODE") or None)
     parser.add_argument("--image-model", help="an image model of the gateway; in mock mode its mock")
-    parsed = parser.parse_args(given)
+    parsed = parser.parse_args(argv)
     if not parsed.api_key:
-        parser.error("--api-key or GATEWAY_API_KEY is needed")
+        parser.error("set --api-key or GATEWAY_API_KEY")
     if parsed.mode not in (None, *_MODES):
-        parser.error(f"GENERATOR_MODE is one of {', '.join(_MODES)}")
+        parser.error(f"GENERATOR_MODE must be one of {', '.join(_MODES)}")
     return parsed
 
 
-async def main(given: Sequence[str] | None = None) -> int:
-    """0 where all six agents have done their part, else 1."""
-    asked = arguments(given)
-    start = json.loads(asked.product.read_text(encoding="utf-8"))
+async def main(argv: Sequence[str] | None = None) -> int:
+    """Return 0 if all six agents succeeded, else 1."""
+    options = parse_arguments(argv)
+    start = json.loads(options.product.read_text(encoding="utf-8"))
     image: dict[str, Any] = {"width": 1024, "height": 1024}
-    if asked.image_model:
-        image["model"] = asked.image_model
-    elif asked.mode == "mock":
+    if options.image_model:
+        image["model"] = options.image_model
+    elif options.mode == "mock":
         image["provider"] = "mock"
     async with (
-        AsyncLLMGatewayClient(asked.base_url, api_key=asked.api_key) as llm,
-        AsyncMediaGatewayClient(asked.base_url, api_key=asked.api_key) as media,
+        AsyncLLMGatewayClient(options.base_url, api_key=options.api_key) as llm,
+        AsyncMediaGatewayClient(options.base_url, api_key=options.api_key) as media,
     ):
-        agents = six_agents(llm, media, asked.mode, **image)
+        agents = six_agents(llm, media, options.mode, **image)
         names = [*(agent.name for agent in agents), "done"]
-        page = Page(asked.output, start, asked.mode, lambda done: show(done, len(agents), names[done]))
-        show(0, len(agents), names[0])
+        page = Page(
+            options.output, start, options.mode, lambda done: show_progress(done, len(agents), names[done])
+        )
+        show_progress(0, len(agents), names[0])
         try:
-            await page.make(agents, media, asked.base_url)
+            await page.run(agents, media, options.base_url)
         except AgentFailed as failure:
-            print(f"\n{failure.agent} failed: {failure.__cause__}\nWhat was done is in {asked.output}.")
+            print(
+                f"\n{failure.agent} failed: {failure.__cause__}\nThe earlier results are in {options.output}."
+            )
             return 1
-    picture = page.report["results"]["image"]
-    print(f"\n{asked.output}: six results; the picture is {picture['address']}, and beside it as a file.")
+    image_result = page.report["results"]["image"]
+    print(f"\n{options.output}: six results; image at {image_result['address']}, saved next to the file.")
     return 0
 
 
-def show(done: int, of: int, now: str) -> None:
-    filled = _BAR * done // of
-    bar = "█" * filled + "·" * (_BAR - filled)
+def show_progress(done: int, total: int, current: str) -> None:
+    filled = _BAR_WIDTH * done // total
+    bar = "█" * filled + "·" * (_BAR_WIDTH - filled)
     end = "" if sys.stdout.isatty() else "\n"
-    print(f"\r{bar} {done}/{of} {now:<22}", end=end, flush=True)
+    print(f"\r{bar} {done}/{total} {current:<22}", end=end, flush=True)
 
 
 if __name__ == "__main__":

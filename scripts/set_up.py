@@ -1,9 +1,10 @@
-"""Creates `.venv` and installs the hash-locked requirements; does nothing where that was done already.
+"""Create `.venv` and install the hash-locked requirements, unless it is up to date.
 
-Run by `make` with any Python 3.11 to 3.14: standard library only. `--dev` adds what tests and checks need.
+`make` runs it with any Python 3.11 to 3.14; it uses only the standard library. `--dev` adds the requirements
+of tests and checks.
 """
 
-# ruff: noqa: S603, T201  a script that starts pip and tells what it does
+# ruff: noqa: S603, T201  this script runs pip and prints its progress
 from __future__ import annotations
 
 import argparse
@@ -27,7 +28,7 @@ def main() -> None:
     parser.add_argument("--dev", action="store_true")
     dev = parser.parse_args().dev
     if not (3, 11) <= sys.version_info[:2] < (3, 15):
-        sys.exit(f"Python 3.11 to 3.14 is needed; {sys.executable} is {sys.version.split()[0]}.")
+        sys.exit(f"Python 3.11 to 3.14 is required; {sys.executable} is {sys.version.split()[0]}.")
     state = fingerprint()
     done = read_stamp()
     if done.get("state") == state and (done.get("dev") or not dev) and runs(PYTHON):
@@ -38,7 +39,7 @@ def main() -> None:
 
 
 def fingerprint() -> str:
-    """Changes with the locks, the project's own metadata, this Python and the place of the checkout."""
+    """Hash the lock files, the project metadata, the Python version and the checkout's path."""
     content = hashlib.sha256(f"{sys.version_info[:2]} {PROJECT}".encode())
     for path in (*LOCKS.values(), PROJECT / "pyproject.toml"):
         content.update(path.read_bytes())
@@ -54,7 +55,7 @@ def read_stamp() -> dict[str, object]:
 
 
 def runs(python: Path) -> bool:
-    """Whether this interpreter starts: an environment that was moved, or whose Python went, does not."""
+    """Check that the interpreter starts; it does not if the environment was moved or its Python removed."""
     try:
         return subprocess.run([python, "-c", ""], check=False, capture_output=True).returncode == 0
     except OSError:
@@ -62,10 +63,12 @@ def runs(python: Path) -> bool:
 
 
 def create_environment() -> None:
-    """A virtual environment of this Python; one of another version is replaced."""
+    """Create a virtual environment for this Python; replace one of another version."""
     if runs(PYTHON):
-        ask = "import sys; print('.'.join(map(str, sys.version_info[:2])))"
-        found = subprocess.run([PYTHON, "-c", ask], check=True, capture_output=True, text=True).stdout.strip()
+        code = "import sys; print('.'.join(map(str, sys.version_info[:2])))"
+        found = subprocess.run(
+            [PYTHON, "-c", code], check=True, capture_output=True, text=True
+        ).stdout.strip()
         if found == f"{sys.version_info[0]}.{sys.version_info[1]}":
             return
     if VENV.exists():
@@ -74,12 +77,12 @@ def create_environment() -> None:
     if subprocess.run([sys.executable, "-m", "venv", VENV], check=False).returncode != 0:
         sys.exit(
             f"{sys.executable} could not create a virtual environment. On Debian and Ubuntu the package "
-            "python3-venv is missing; elsewhere set PYTHON to a complete Python 3.11 to 3.14."
+            "python3-venv is missing; on other systems set PYTHON to a complete Python 3.11 to 3.14."
         )
 
 
 def install(dev: bool, state: str) -> None:
-    """Install exactly what the lock names, then the project itself; the stamp is written last."""
+    """Install the locked requirements, then the project; write the stamp last."""
     lock = LOCKS[dev]
     print(f"Installing {lock.name} into .venv; the first time this takes a minute or two ...", flush=True)
     pip("install", "--no-deps", "--require-hashes", "-r", str(lock))
@@ -89,15 +92,15 @@ def install(dev: bool, state: str) -> None:
 
 def pip(*arguments: str) -> None:
     environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore"}
-    # On a terminal its progress is shown: the first time takes a minute or two.
+    # Show pip's progress on a terminal: the first installation takes a minute or two.
     quiet = [] if sys.stdout.isatty() else ["--quiet"]
     done = subprocess.run(
         [PYTHON, "-m", "pip", *arguments, *quiet, "--no-input"], check=False, env=environment, cwd=PROJECT
     )
     if done.returncode != 0:
         sys.exit(
-            "pip could not install the requirements; what it said is above. If it was the network or the "
-            "package index, run the same command again: what is installed is kept."
+            "pip could not install the requirements; see its output above. After a failure of the network or "
+            "the package index run the same command again: installed packages are not downloaded again."
         )
 
 

@@ -1,1 +1,1 @@
-"""A product detail page made by six agents over the gateway: no model, no vendor, only roles."""
+"""Six agents that create a product detail page through the gateway's roles."""

@@ -1,4 +1,4 @@
-"""Six agents; each asks the gateway for one role and hands on what it says."""
+"""Six agents. Each calls one role of the gateway and returns its result."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Work = dict[str, Any]
 
 
 class RoleAgent(ABC):
-    """Asks for `role` with the parts of the work that `needs` names, and puts its answer at `makes`."""
+    """Calls `role` with the `inputs` of the work and returns the result under `output`."""
 
     role: ClassVar[str]
-    needs: ClassVar[tuple[str, ...]]
-    makes: ClassVar[str]
+    inputs: ClassVar[tuple[str, ...]]
+    output: ClassVar[str]
 
     def __init__(self, llm: AsyncLLMGatewayClient, mode: Mode | None = None) -> None:
         self._llm = llm
@@ -28,46 +28,46 @@ class RoleAgent(ABC):
         return type(self).__name__
 
     async def run(self, work: Mapping[str, Any]) -> Work:
-        """What this agent adds to the work.
+        """Return this agent's contribution to the work.
 
         Raises:
-            GatewayClientError: the gateway could not answer.
+            GatewayClientError: The gateway returned an error.
         """
-        payload = {part: work[part] for part in self.needs if part in work}
-        made = await self._llm.generate(self.role, payload, mode=self._mode)
-        return {self.makes: made.data}
+        payload = {part: work[part] for part in self.inputs if part in work}
+        result = await self._llm.generate(self.role, payload, mode=self._mode)
+        return {self.output: result.data}
 
 
 class BrandAgent(RoleAgent):
     role = "brand"
-    needs = ("product", "notes")
-    makes = "brand"
+    inputs = ("product", "notes")
+    output = "brand"
 
 
 class BriefAgent(RoleAgent):
     role = "brief"
-    needs = ("product", "notes", "brand")
-    makes = "brief"
+    inputs = ("product", "notes", "brand")
+    output = "brief"
 
 
 class StrategistAgent(RoleAgent):
     role = "strategist"
-    needs = ("brand", "brief")
-    makes = "structure"
+    inputs = ("brand", "brief")
+    output = "structure"
 
 
 class CopywriterAgent(RoleAgent):
     role = "copywriter"
-    needs = ("brand", "brief", "structure")
-    makes = "copy"
+    inputs = ("brand", "brief", "structure")
+    output = "copy"
 
 
 class VisionGeneratorAgent(RoleAgent):
-    """Describes the main picture in words, then has it made."""
+    """Describes the main image, then generates it."""
 
     role = "vision"
-    needs = ("product", "brand", "copy")
-    makes = "image"
+    inputs = ("product", "brand", "copy")
+    output = "image"
 
     def __init__(
         self,
@@ -81,23 +81,25 @@ class VisionGeneratorAgent(RoleAgent):
         self._options = options
 
     async def run(self, work: Mapping[str, Any]) -> Work:
-        described = (await super().run(work))[self.makes]
-        made = await self._media.generate_image(
-            described["image_prompt"], negative_prompt=described["negative_prompt"] or None, **self._options
+        description = (await super().run(work))[self.output]
+        generated = await self._media.generate_image(
+            description["image_prompt"],
+            negative_prompt=description["negative_prompt"] or None,
+            **self._options,
         )
-        picture = made.images[0]
+        image = generated.images[0]
         return {
-            self.makes: {
-                **described,
-                "url": picture.url,
-                "width": picture.width,
-                "height": picture.height,
-                "content_type": picture.content_type,
+            self.output: {
+                **description,
+                "url": image.url,
+                "width": image.width,
+                "height": image.height,
+                "content_type": image.content_type,
             }
         }
 
 
 class ReviewerAgent(RoleAgent):
     role = "reviewer"
-    needs = ("brand", "brief", "copy", "image")
-    makes = "review"
+    inputs = ("brand", "brief", "copy", "image")
+    output = "review"

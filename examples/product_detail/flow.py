@@ -1,4 +1,4 @@
-"""The six agents as a LangGraph: each is a node, and each hands the whole work to the next."""
+"""The six agents as a LangGraph: each agent is a node, in a fixed order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Work = dict[str, Any]
 
 
 class AgentFailed(Exception):
-    """An agent could not do its part; `agent` is its name, `__cause__` why."""
+    """An agent failed; `agent` is its name, `__cause__` the reason."""
 
     def __init__(self, agent: str, cause: Exception) -> None:
         super().__init__(f"{agent}: {cause}")
@@ -22,19 +22,19 @@ class AgentFailed(Exception):
 
 
 async def run_flow(agents: Sequence[RoleAgent], start: Work) -> AsyncIterator[tuple[str, Work]]:
-    """The agents' names with what each has added, as they finish.
+    """Yield each agent's name and result when it finishes.
 
     Raises:
-        AgentFailed: the work of those before it has been given out by then.
+        AgentFailed: An agent failed; the results of earlier agents have been yielded.
     """
-    whole: Any = Annotated[Work, or_]
-    graph: StateGraph[Any, Any, Any, Any] = StateGraph(whole)
-    before = START
+    state: Any = Annotated[Work, or_]
+    graph: StateGraph[Any, Any, Any, Any] = StateGraph(state)
+    previous = START
     for agent in agents:
         graph.add_node(agent.name, _node(agent))
-        graph.add_edge(before, agent.name)
-        before = agent.name
-    graph.add_edge(before, END)
+        graph.add_edge(previous, agent.name)
+        previous = agent.name
+    graph.add_edge(previous, END)
     async for step in graph.compile().astream(start, stream_mode="updates"):
         for name, added in step.items():
             yield name, added

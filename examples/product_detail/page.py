@@ -1,4 +1,4 @@
-"""The flow's result as one JSON file that is whole after every agent, whatever becomes of the next one."""
+"""The flow's result as one JSON file, rewritten completely after every agent."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from gateway.client import AsyncLLMGatewayClient, AsyncMediaGatewayClient
 def six_agents(
     llm: AsyncLLMGatewayClient, media: AsyncMediaGatewayClient, mode: Mode | None = None, **image: Any
 ) -> list[RoleAgent]:
-    """Those of the flow, in order; `image` goes to the one that has the picture made."""
+    """Create the agents of the flow in order; `image` has the options of the image generation."""
     return [
         BrandAgent(llm, mode),
         BriefAgent(llm, mode),
@@ -38,56 +38,60 @@ def six_agents(
 
 
 class Page:
-    """What is written to `file`: input, mode, results by part, seconds by agent, and who failed, if anybody.
+    """The result in `file`: input, mode, results by part, seconds by agent, and the failed agent, if any.
 
-    `advanced` is told how many agents are done.
+    `on_progress` receives the number of finished agents.
     """
 
     def __init__(
-        self, file: Path, start: Work, mode: Mode | None, advanced: Callable[[int], None] = lambda done: None
+        self,
+        file: Path,
+        start: Work,
+        mode: Mode | None,
+        on_progress: Callable[[int], None] = lambda done: None,
     ) -> None:
         self.file = file
         self.report: dict[str, Any] = {"input": start, "mode": mode or "live", "results": {}, "seconds": {}}
-        self._advanced = advanced
+        self._on_progress = on_progress
 
-    async def make(self, agents: list[RoleAgent], media: AsyncMediaGatewayClient, base_url: str) -> None:
-        """Run the agents, then fetch the picture to a file beside.
+    async def run(self, agents: list[RoleAgent], media: AsyncMediaGatewayClient, base_url: str) -> None:
+        """Run the agents and download the image to a file next to the result.
 
         Raises:
-            AgentFailed: what was done before is in the file, with the name of who failed.
+            AgentFailed: An agent failed; the file has the earlier results and the agent's name.
         """
-        began = step = time.perf_counter()
+        started = step_started = time.perf_counter()
         results, seconds = self.report["results"], self.report["seconds"]
         try:
             async for name, added in run_flow(agents, self.report["input"]):
                 results |= added
-                if (picture := added.get("image")) is not None:
-                    await self._fetch(name, picture, media, base_url)
+                if (image := added.get("image")) is not None:
+                    await self._fetch(name, image, media, base_url)
                 now = time.perf_counter()
-                seconds[name], step = round(now - step, 2), now
+                seconds[name], step_started = round(now - step_started, 2), now
                 self.write()
-                self._advanced(len(seconds))
+                self._on_progress(len(seconds))
         except AgentFailed as failure:
             self.report["failed"] = {"agent": failure.agent, "error": str(failure.__cause__)}
             self.write()
             raise
-        seconds["total"] = round(time.perf_counter() - began, 2)
+        seconds["total"] = round(time.perf_counter() - started, 2)
         self.write()
 
     def write(self) -> None:
-        """Beside its place, then moved: there is no moment at which the file is half there."""
-        half = self.file.with_name(f".{self.file.name}.half")
-        half.write_text(json.dumps(self.report, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-        half.replace(self.file)
+        """Replace the file atomically."""
+        temporary = self.file.with_name(f".{self.file.name}.tmp")
+        temporary.write_text(json.dumps(self.report, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        temporary.replace(self.file)
 
     async def _fetch(
-        self, agent: str, picture: dict[str, Any], media: AsyncMediaGatewayClient, base_url: str
+        self, agent: str, image: dict[str, Any], media: AsyncMediaGatewayClient, base_url: str
     ) -> None:
         try:
-            content = await media.fetch(picture["url"])
+            content = await media.fetch(image["url"])
         except Exception as error:
             raise AgentFailed(agent, error) from error
-        file = self.file.with_suffix(f".{picture['content_type'].partition('/')[2]}")
+        file = self.file.with_suffix(f".{image['content_type'].partition('/')[2]}")
         file.write_bytes(content)
-        picture["address"] = base_url.rstrip("/") + picture["url"]
-        picture["file"] = file.name
+        image["address"] = base_url.rstrip("/") + image["url"]
+        image["file"] = file.name

@@ -86,7 +86,7 @@ async def test_six_agents_make_a_page_with_a_picture_that_opens(
     assert list(page["seconds"]) == [*(agent.name for agent in agents()), "total"]
     for agent in agents():
         schema = json.loads((PROJECT / "prompts" / f"{agent.role}.json").read_text(encoding="utf-8"))
-        said = {key: page["results"][agent.makes][key] for key in schema["properties"]}
+        said = {key: page["results"][agent.output][key] for key in schema["properties"]}
         Draft202012Validator(schema).validate(said)
     assert fetched.content == (tmp_path / picture["file"]).read_bytes()
     with Image.open(tmp_path / picture["file"]) as opened:
@@ -173,7 +173,7 @@ def test_the_samples_are_what_the_agents_take_and_give() -> None:
     assert [sample["agent"] for sample in samples] == [agent.name for agent in agents()]
     for agent, sample in zip(agents(), samples, strict=True):
         assert sample["role"] == agent.role
-        assert set(sample["input"]) <= set(agent.needs)
+        assert set(sample["input"]) <= set(agent.inputs)
         schema = json.loads((PROJECT / "prompts" / f"{agent.role}.json").read_text(encoding="utf-8"))
         said = {key: sample["output"][key] for key in schema["properties"]}
         Draft202012Validator(schema).validate(said)

@@ -41,7 +41,7 @@ def test_a_port_that_is_taken_ends_with_a_sentence(tmp_path: Path, where: str) -
 
 def test_a_free_port_is_no_matter_and_nonsense_is_named(tmp_path: Path) -> None:
     assert look(tmp_path, port="0").returncode == 0
-    assert "PORT=http is no port" in look(tmp_path, port="http").stderr
+    assert "PORT=http is not a port" in look(tmp_path, port="http").stderr
 
 
 def test_make_looks_before_it_installs() -> None:
