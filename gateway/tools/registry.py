@@ -181,7 +181,7 @@ def _check_names(names: list[str], config: ToolsConfig) -> None:
         )
     if duplicates := [name for name in config.mcp if name in TOOLS]:
         raise ToolConfigurationError(
-            f"tools.mcp.server: {duplicates[0]!r} is the name of a tool of the gateway's own."
+            f"tools.mcp: {duplicates[0]!r} is the name of a tool of the gateway's own."
         )
 
 

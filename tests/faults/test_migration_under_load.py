@@ -60,7 +60,7 @@ async def test_no_turn_fails_while_a_newer_release_migrates_beside_a_dump(
                 for table in ("users", "conversations", "messages", "budgets"):
                     await dump.execute(text(f"LOCK TABLE {table} IN ACCESS SHARE MODE"))
                 with monkeypatch.context() as patch:
-                    patch.setattr(migrations, "shipped_folder", lambda: release)
+                    patch.setattr(migrations, "bundled_files_dir", lambda: release)
                     migrating = asyncio.create_task(
                         asyncio.to_thread(migrations.upgrade, database_url_for(name))
                     )

@@ -76,7 +76,7 @@ class Sandbox:
         if isolation.name == "none":
             raise SandboxBroken(isolation.description)
         if self._require_bwrap and isolation.name != "bwrap":
-            raise SandboxBroken("tools.code.tool.require_bwrap is set, and bwrap does not work here")
+            raise SandboxBroken("tools.code.require_bwrap is set, and bwrap does not work here")
         self._isolation = isolation
         return isolation
 

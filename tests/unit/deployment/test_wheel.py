@@ -42,11 +42,11 @@ def test_an_installed_wheel_finds_its_own_files(wheel: Path, tmp_path: Path) -> 
     zipfile.ZipFile(wheel).extractall(installed)
     code = (
         f"import sys; sys.path.insert(0, {str(installed)!r})\n"
-        "import gateway; from gateway.core.bundled_files import shipped_folder\n"
+        "import gateway; from gateway.core.bundled_files import bundled_files_dir\n"
         "from gateway.cli import migrations\n"
         "from gateway.services.operations.config_file import load_catalog\n"
-        "print(shipped_folder()); print(migrations.newest(migrations.configuration('postgresql://x@y/z')))\n"
-        "print(len(load_catalog(shipped_folder() / 'provider_config.yaml').models))\n"
+        "print(bundled_files_dir()); print(migrations.latest_revision(migrations.alembic_config('postgresql://x@y/z')))\n"
+        "print(len(load_catalog(bundled_files_dir() / 'provider_config.yaml').models))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=empty, capture_output=True, text=True, check=False
