@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import op
 
-from gateway.models.response_embedding import CREATE, TABLE
+from gateway.models.response_embedding import CREATE_TABLE, TABLE
 
 revision = "0006"
 down_revision = "0005"
@@ -13,7 +13,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.execute(CREATE)
+    op.execute(CREATE_TABLE)
 
 
 def downgrade() -> None:
