@@ -7,7 +7,7 @@ import { icons } from "./icons.ts";
 
 const GATEWAY = process.env.GATEWAY_URL ?? "http://127.0.0.1:8000";
 
-/** The policy under which the gateway serves the console; `vite preview` keeps to it as well. */
+/** The gateway's Content-Security-Policy for the console, for `vite preview`. */
 export const POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -23,14 +23,14 @@ export const POLICY = [
   "trusted-types 'none'",
 ].join("; ");
 
-// The proxy must not change the origin: the gateway takes the session's cookie from its own pages alone.
+// Do not change the origin: the gateway accepts the session cookie in same-origin requests only.
 const proxy = Object.fromEntries(
   ["/api", "/v1", "/health", "/docs", "/openapi.json"].map((path) => [path, { target: GATEWAY }]),
 );
 
-/** KaTeX's fonts in woff2 alone: every browser that the console runs in reads it. */
-const oneFontFormat: Plugin = {
-  name: "one-font-format",
+/** Keeps KaTeX's woff2 fonts only, which all supported browsers read. */
+const woff2Only: Plugin = {
+  name: "woff2-only",
   enforce: "pre",
   transform: (code, id) =>
     id.includes("katex") && id.endsWith(".css")
@@ -38,17 +38,17 @@ const oneFontFormat: Plugin = {
       : null,
 };
 
-/** The console's root seen from a page's path: one `../` for each step down, as the gateway puts it in. */
-function rootFrom(path: string): string {
+/** The console's root relative to a page's path: one `../` per path segment, as the gateway does it. */
+function relativeRoot(path: string): string {
   return "../".repeat(path.split("/").length - 2) || "./";
 }
 
-/** Pages below the root, as the gateway serves them, for `vite dev` and `vite preview`. */
-const pagesBelowRoot: Plugin = {
-  name: "pages-below-root",
+/** Sets the `<base>` of pages below the root, as the gateway does, for `vite dev` and `vite preview`. */
+const baseHref: Plugin = {
+  name: "base-href",
   transformIndexHtml: (html, { originalUrl, server }) =>
     server
-      ? html.replace('href="./"', `href="${rootFrom((originalUrl ?? "/").split("?")[0] ?? "/")}"`)
+      ? html.replace('href="./"', `href="${relativeRoot((originalUrl ?? "/").split("?")[0] ?? "/")}"`)
       : html,
   configurePreviewServer: ({ config, middlewares }) => {
     middlewares.use((request, response, next) => {
@@ -58,14 +58,14 @@ const pagesBelowRoot: Plugin = {
       const html = readFileSync(resolve(config.root, config.build.outDir, "index.html"), "utf8");
       response.setHeader("content-security-policy", POLICY);
       response.setHeader("content-type", "text/html");
-      response.end(html.replace('href="./"', `href="${rootFrom(path)}"`));
+      response.end(html.replace('href="./"', `href="${relativeRoot(path)}"`));
     });
   },
 };
 
 export default defineConfig({
   base: "./",
-  plugins: [oneFontFormat, pagesBelowRoot, icons, react(), tailwind()],
+  plugins: [woff2Only, baseHref, icons, react(), tailwind()],
   build: {
     outDir: "../gateway/console/dist",
     emptyOutDir: true,

@@ -142,7 +142,7 @@ class ReusedContext:
 async def sign_in(page: Page, email: str, password: str) -> None:
     """From the sign-in page to the chat."""
     await page.goto("/sign-in")
-    await page.get_by_label("E-mail address").fill(email)
+    await page.get_by_label("Email address").fill(email)
     await page.get_by_label("Password").fill(password)
     await page.get_by_role("button", name="Sign in").click()
     await page.get_by_label("Message", exact=True).wait_for()

@@ -81,12 +81,12 @@ async def test_signing_in_and_chatting_are_accessible_in_both_themes(
         await send_message(page, "Everything.")
         await page.locator(".katex").first.wait_for()
         await page.locator(".hljs-keyword").first.wait_for()
-        await expect(page.get_by_role("button", name="Answer again")).to_be_visible()
+        await expect(page.get_by_role("button", name="Regenerate answer")).to_be_visible()
         found += await complaints(page, axe)
         for opener in (
             page.get_by_role("combobox", name="Model"),
             page.get_by_role("button", name="All tools"),
-            page.get_by_role("button", name="Details of this answer"),
+            page.get_by_role("button", name="Answer details"),
             page.get_by_role("button", name=person.email),
         ):
             await opener.click()
@@ -127,10 +127,10 @@ async def test_a_phone_shows_every_page_without_scrolling_sideways(
         await start_session(page, person.email, PASSWORD)
         await page.get_by_label("Message", exact=True).fill("Everything.")
         await page.get_by_role("button", name="Send").click()
-        await expect(page.get_by_role("button", name="Answer again")).to_be_visible()
+        await expect(page.get_by_role("button", name="Regenerate answer")).to_be_visible()
         await page.get_by_role("button", name="Open navigation").click()
         await page.get_by_role("dialog", name="Menu").get_by_role("button", name="New chat").click()
-        await expect(page.get_by_role("heading", name="What is on your mind?")).to_be_visible()
+        await expect(page.get_by_role("heading", name="How can I help you?")).to_be_visible()
         for path in ("/", *SIGNED_IN, *PUBLIC):
             await page.goto(path)
             await expect(page.get_by_role("heading").first).to_be_visible()

@@ -24,10 +24,10 @@ async def test_a_keys_secret_is_shown_once_with_lines_that_work(
     await page.get_by_role("button", name="New key").click()
     form = page.get_by_role("dialog", name="New key")
     await form.get_by_label("Name").fill("my program")
-    await form.get_by_role("checkbox", name="make images").uncheck()
-    await form.get_by_role("button", name="Create the key").click()
+    await form.get_by_role("checkbox", name="Generate images").uncheck()
+    await form.get_by_role("button", name="Create key").click()
 
-    shown = page.get_by_role("dialog", name="Your new key")
+    shown = page.get_by_role("dialog", name="Your new API key")
     blocks = shown.locator("pre")
     secret = await blocks.nth(0).inner_text()
     assert secret.startswith("gw_")
@@ -40,11 +40,11 @@ async def test_a_keys_secret_is_shown_once_with_lines_that_work(
         )
     assert answer.choices[0].message.content == "Good day."
 
-    await shown.get_by_role("button", name="I have copied it").click()
+    await shown.get_by_role("button", name="Done").click()
     await expect(shown).to_have_count(0)
     table = page.get_by_role("table", name="API keys")
     await expect(table).to_contain_text("my program")
-    await expect(table).to_contain_text("chat, make embeddings, list models, read usage")
+    await expect(table).to_contain_text("Chat, Create embeddings, List models, Read usage")
     assert secret not in await page.content()
     await page.reload()
     await expect(table).to_contain_text("my program")
@@ -52,7 +52,7 @@ async def test_a_keys_secret_is_shown_once_with_lines_that_work(
 
     await page.get_by_role("button", name="Revoke my program").click()
     await page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
-    await expect(page.get_by_text("No keys yet")).to_be_visible()
+    await expect(page.get_by_text("No API keys yet")).to_be_visible()
     refused = await gateway.http.get("/v1/models", headers={"authorization": f"Bearer {secret}"})
     assert refused.status_code == 401
 
@@ -65,18 +65,18 @@ async def test_name_and_password_are_changed_and_mistakes_are_told(page: Page, p
     await page.get_by_role("link", name="Password").click()
     await page.get_by_label("Current password").fill("not this one at all")
     await page.get_by_label("New password").fill("sixteen grey herons")
-    await page.get_by_role("button", name="Change the password").click()
-    await expect(page.get_by_text("The current password is wrong.")).to_be_visible()
+    await page.get_by_role("button", name="Change password").click()
+    await expect(page.get_by_text("The current password is incorrect.")).to_be_visible()
     await page.get_by_label("Current password").fill(PASSWORD)
-    await page.get_by_role("button", name="Change the password").click()
-    await expect(page.get_by_text("The password is changed.")).to_be_visible()
+    await page.get_by_role("button", name="Change password").click()
+    await expect(page.get_by_text("Password changed.")).to_be_visible()
 
 
 async def test_a_session_elsewhere_is_ended(page: Page, gateway: Gateway, person: Account) -> None:
     await page.goto("/account/sessions")
     table = page.get_by_role("table")
     await expect(table.get_by_role("row")).to_have_count(3)
-    await table.get_by_role("button", name="End the session").click()
+    await table.get_by_role("button", name="Sign out").click()
     await expect(table.get_by_role("row")).to_have_count(2)
     ended = await gateway.http.get("/api/user/me", headers=person.headers)
     assert ended.status_code == 401
@@ -85,14 +85,14 @@ async def test_a_session_elsewhere_is_ended(page: Page, gateway: Gateway, person
 async def test_usage_is_shown_against_its_limits(page: Page, upstream: OpenAIUpstream) -> None:
     upstream.script(Reply(text=["Yes."], usage=(1000, 500)))
     await send_message(page, "Used?")
-    await expect(page.get_by_role("button", name="Answer again")).to_be_visible()
+    await expect(page.get_by_role("button", name="Regenerate answer")).to_be_visible()
     await page.goto("/account/usage")
     await expect(page.get_by_role("meter", name="Storage")).to_be_visible()
     await expect(page.get_by_role("main")).to_contain_text("of 1 GB")
     await expect(page.get_by_text("1,500 of 200,000")).to_be_visible()
     await expect(page.get_by_text("$0.002 of $1.00")).to_be_visible()
-    await expect(page.get_by_role("table", name="By model, this month")).to_contain_text("scripted")
-    await expect(page.get_by_role("table", name="By key, this month")).to_contain_text("Signed in")
+    await expect(page.get_by_role("table", name="Usage by model this month")).to_contain_text("scripted")
+    await expect(page.get_by_role("table", name="Usage by API key this month")).to_contain_text("signed in")
 
 
 async def test_everything_is_taken_along_and_the_account_is_gone(
@@ -100,7 +100,7 @@ async def test_everything_is_taken_along_and_the_account_is_gone(
 ) -> None:
     upstream.script(Reply(text=["Kept."]))
     await send_message(page, "Keep this.")
-    await expect(page.get_by_role("button", name="Answer again")).to_be_visible()
+    await expect(page.get_by_role("button", name="Regenerate answer")).to_be_visible()
     await page.goto("/account/data")
     async with page.expect_download() as downloading:
         await page.get_by_role("button", name="Download").click()
@@ -110,9 +110,9 @@ async def test_everything_is_taken_along_and_the_account_is_gone(
     assert json.loads(exported)
     assert "Keep this." in exported
 
-    await page.get_by_role("button", name="Delete the account").click()
+    await page.get_by_role("button", name="Delete account").click()
     await page.get_by_label("Password").fill(PASSWORD)
-    await page.get_by_role("button", name="Delete it for good").click()
+    await page.get_by_role("button", name="Delete permanently").click()
     await expect(page.get_by_role("button", name="Sign in")).to_be_visible()
     gone: httpx.Response = await gateway.http.post(
         "/api/auth/login", json={"email": person.email, "password": PASSWORD}
@@ -153,9 +153,9 @@ async def test_the_language_and_the_theme_are_chosen_and_kept(page: Page, person
     await page.get_by_role("button", name=person.email).click()
     await page.get_by_role("menuitemradio", name="Dark").click()
     await page.get_by_role("menuitemradio", name="한국어").click()
-    await expect(page.get_by_role("heading", name="무엇이 궁금하신가요?")).to_be_attached()
+    await expect(page.get_by_role("heading", name="무엇을 도와드릴까요?")).to_be_attached()
     await page.reload()
-    await expect(page.get_by_role("heading", name="무엇이 궁금하신가요?")).to_be_visible()
+    await expect(page.get_by_role("heading", name="무엇을 도와드릴까요?")).to_be_visible()
     assert await page.evaluate("[document.documentElement.lang, document.documentElement.dataset.theme]") == [
         "ko",
         "dark",
@@ -165,7 +165,7 @@ async def test_the_language_and_the_theme_are_chosen_and_kept(page: Page, person
 async def test_the_page_that_was_asked_for_comes_after_signing_in(blank_page: Page, person: Account) -> None:
     page = blank_page
     await page.goto("/account/keys")
-    await page.get_by_label("E-mail address").fill(person.email)
+    await page.get_by_label("Email address").fill(person.email)
     await page.get_by_label("Password").fill(PASSWORD)
     await page.get_by_role("button", name="Sign in").click()
-    await expect(page.get_by_text("No keys yet")).to_be_visible()
+    await expect(page.get_by_text("No API keys yet")).to_be_visible()

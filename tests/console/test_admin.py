@@ -57,8 +57,8 @@ async def test_figures_are_those_of_the_days_and_the_zone(
     await desk.goto("/admin?from=2026-02-10&to=2026-02-11&tz=UTC")
     figures = desk.get_by_role("main")
     await expect(figures.get_by_text("5", exact=True).first).to_be_visible()
-    await expect(figures.get_by_text("1 request failed")).to_be_visible()
-    await expect(figures.get_by_text("1 answer", exact=True)).to_be_visible()
+    await expect(figures.get_by_text("1 failed request")).to_be_visible()
+    await expect(figures.get_by_text("1 hit", exact=True)).to_be_visible()
 
     for chart, row in (
         ("Requests by day", ["Feb 10", "5", "1"]),
@@ -76,7 +76,7 @@ async def test_figures_are_those_of_the_days_and_the_zone(
     slowest = desk.get_by_role("table", name="Slowest model calls in this period")
     first = slowest.get_by_role("row").nth(1)
     await expect(first).to_contain_text("60 sec")
-    await expect(first).to_contain_text("The model's provider returned an error.")
+    await expect(first).to_contain_text("The model provider returned an error.")
     await expect(first).to_contain_text(person.email)
 
     # Four hours after noon it is the next day in Seoul.
@@ -94,10 +94,10 @@ async def test_breakers_show_what_happened(desk: Page, gateway: Gateway) -> None
         upstreams._breakers.record(upstream, "badly", None)
         await upstreams._breakers.flush()
     history = desk.get_by_role("table", name="Circuit breaker history")
-    await expect(history).to_contain_text("paused", timeout=20_000)
+    await expect(history).to_contain_text("Opened", timeout=20_000)
     # Its provider answers a check all the while: one page, and one truth.
     states = desk.get_by_role("table", name="Models")
-    await expect(states.get_by_role("row").filter(has_text="slow")).to_contain_text("Paused")
+    await expect(states.get_by_role("row").filter(has_text="slow")).to_contain_text("Circuit open")
     upstreams._breakers.record(upstream, "well", None)
 
 
@@ -105,18 +105,18 @@ async def test_accounts_are_found_by_tier_and_disabled(desk: Page, gateway: Gate
     other = await gateway.sign_up()
     await desk.goto("/admin/users")
     table = desk.get_by_role("table", name="Users")
-    await desk.get_by_label("Address or name").fill(other.email)
+    await desk.get_by_label("Email address or name").fill(other.email)
     await desk.get_by_label("Tier").select_option("enterprise")
-    await expect(desk.get_by_text("No such account")).to_be_visible()
+    await expect(desk.get_by_text("No users found")).to_be_visible()
     await desk.get_by_label("Tier").select_option("free")
     await expect(table.get_by_role("row")).to_have_count(2)
-    await table.get_by_role("button", name=f"Change {other.email}").click()
+    await table.get_by_role("button", name=f"Edit {other.email}").click()
     dialog = desk.get_by_role("dialog")
     await dialog.get_by_label("Tier").select_option("pro")
-    await expect(dialog).to_contain_text("120 requests a minute")
+    await expect(dialog).to_contain_text("120 requests per minute")
     await dialog.get_by_label("Status").select_option("disabled")
     await dialog.get_by_role("button", name="Save").click()
-    await expect(desk.get_by_text("No such account")).to_be_visible()
+    await expect(desk.get_by_text("No users found")).to_be_visible()
     await desk.get_by_label("Tier").select_option("pro")
     await expect(table.get_by_role("row").nth(1)).to_contain_text("Disabled")
     refused = await gateway.http.get("/api/user/me", headers=other.headers)
@@ -155,7 +155,7 @@ async def test_a_failed_request_is_found_with_what_its_provider_said(
     await desk.goto(f"/admin/requests?request_id={request_id}")
     await expect(rows).to_have_count(2)
     await desk.get_by_label("Outcome").select_option("ok")
-    await expect(desk.get_by_text("No calls with these filters")).to_be_visible()
+    await expect(desk.get_by_text("No calls match these filters")).to_be_visible()
 
 
 async def test_who_spent_most_comes_first_and_leads_to_what_it_was_spent_on(
@@ -175,7 +175,7 @@ async def test_who_spent_most_comes_first_and_leads_to_what_it_was_spent_on(
     await expect(rows.nth(2)).to_contain_text("$0.0040")
     await expect(rows.nth(3)).to_contain_text("$0.2840")  # the total
     await rows.nth(1).get_by_role("link").click()
-    await expect(desk.get_by_text("Only one account")).to_be_visible()
+    await expect(desk.get_by_text("Filtered by one account")).to_be_visible()
     await expect(rows.nth(2)).to_contain_text("$0.28")
 
 
@@ -198,12 +198,12 @@ async def test_usage_is_grouped_by_key_and_drawn_by_model(
     rows = desk.get_by_role("table", name="Usage").get_by_role("row")
     await expect(rows.nth(1)).to_contain_text("Nightly report")
     await expect(rows.nth(1)).to_contain_text("$2.00")
-    await expect(rows.nth(2)).to_contain_text("Signed in, without a key")
+    await expect(rows.nth(2)).to_contain_text("No API key (signed in)")
     await expect(rows.nth(3)).to_contain_text("$3.00")
     await desk.goto(f"/admin?{days}")
     chart = desk.get_by_role("region", name="Cost by model")
     await expect(chart.get_by_text("large")).to_be_visible()
-    await chart.get_by_role("button", name="Show as a table").click()
+    await chart.get_by_role("button", name="Show as table").click()
     table = chart.get_by_role("table")
     await expect(table.get_by_role("row").nth(1)).to_contain_text("$2.00")
     await expect(table.get_by_role("row").nth(2)).to_contain_text("$0.00")
@@ -222,7 +222,7 @@ async def test_the_configuration_is_reloaded_and_its_mistakes_are_said(desk: Pag
     finally:
         path.write_text(before, encoding="utf-8")
     await button.click()
-    await expect(desk.get_by_text("provider_config.yaml is in force: 4 models")).to_be_visible()
+    await expect(desk.get_by_text("Reloaded provider_config.yaml: 4 models")).to_be_visible()
 
 
 async def test_the_audit_log_names_people(desk: Page, gateway: Gateway, person: Account) -> None:
@@ -238,7 +238,7 @@ async def test_the_audit_log_names_people(desk: Page, gateway: Gateway, person: 
     row = desk.get_by_role("row").filter(has_text="Nightly report")
     await expect(row).to_contain_text("API key created")
     await desk.get_by_label("To", exact=True).fill("2026-01-01")
-    await expect(desk.get_by_text("No entries yet")).to_be_visible()
+    await expect(desk.get_by_text("No entries found")).to_be_visible()
 
 
 async def test_a_user_is_refused(page: Page) -> None:

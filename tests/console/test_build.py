@@ -40,7 +40,7 @@ async def test_a_part_of_an_older_build_that_is_gone_loads_the_page_anew_once(
         else:
             await route.continue_()
 
-    await context.route("**/assets/pages-*.js", gone)
+    await context.route("**/assets/routes-*.js", gone)
     await page.evaluate("globalThis.__before = true")
     await page.get_by_role("button", name="@example.org").click()
     await page.get_by_role("menuitem", name="Account").click()

@@ -47,7 +47,7 @@ async def test_an_answer_streams_in_and_tells_what_it_took(page: Page, upstream:
     await send_message(page, "Tell me words.")
     await expect(text_of(answers(page))).to_have_text("".join(PIECES[:10]).strip())
     await expect(answers(page)).to_have_attribute("aria-busy", "true")
-    await expect(page.get_by_role("status").filter(has_text="The answer has begun.")).to_have_count(1)
+    await expect(page.get_by_role("status").filter(has_text="The answer has started.")).to_have_count(1)
     gate.set()
     await expect(text_of(answers(page))).to_have_text(WHOLE)
     # The model stands under the answer; what it took is in the details.
@@ -55,10 +55,10 @@ async def test_an_answer_streams_in_and_tells_what_it_took(page: Page, upstream:
     await expect(answers(page)).not_to_contain_text("tokens")
     await expect(page.get_by_role("status").filter(has_text="complete: 40 words")).to_have_count(1)
     await expect(page.get_by_label("Message", exact=True)).to_be_focused()
-    await page.get_by_role("button", name="Details of this answer").click()
+    await page.get_by_role("button", name="Answer details").click()
     receipt = page.get_by_role("dialog")
     await expect(receipt.get_by_role("table", name="Model calls")).to_contain_text("11 + 4")
-    await receipt.get_by_text("Raw receipt").click()
+    await receipt.get_by_text("Raw data (JSON)").click()
     await expect(receipt).to_contain_text('"overhead_ms"')
     await page.keyboard.press("Escape")
     await expect(receipt).to_have_count(0)
@@ -72,7 +72,7 @@ async def test_stopping_keeps_what_came(
     await send_message(page, "Go on and on.")
     await expect(text_of(answers(page))).to_have_text("".join(PIECES[:7]).strip())
     await page.get_by_role("button", name="Stop").click()
-    await expect(answers(page)).to_contain_text("Stopped. The text so far is kept.")
+    await expect(answers(page)).to_contain_text("Stopped. The text so far has been saved.")
     gate.set()
     await expect(text_of(answers(page))).to_have_text("".join(PIECES[:7]).strip())
     assert (await stored(gateway, person))[1] == "".join(PIECES[:7])
@@ -91,7 +91,7 @@ async def test_a_reload_in_the_middle_takes_the_answer_up_without_a_letter_twice
     await expect(text_of(answers(page))).to_have_text("".join(PIECES[:15]).strip())
     await expect(page.get_by_role("article", name="You")).to_have_count(1)
     gate.set()
-    await expect(page.get_by_role("button", name="Answer again")).to_be_visible()
+    await expect(page.get_by_role("button", name="Regenerate answer")).to_be_visible()
     await expect(text_of(answers(page))).to_have_text(WHOLE)
     assert (await stored(gateway, person))[1].strip() == WHOLE
 
@@ -124,7 +124,7 @@ async def test_cut_wires_are_taken_up_behind_the_last_event(
         # A cut before its answer has begun may miss it, or have it repeated unseen.
         assert await again.response() is not None
     gate.set()
-    await expect(page.get_by_role("button", name="Answer again")).to_be_visible()
+    await expect(page.get_by_role("button", name="Regenerate answer")).to_be_visible()
     await expect(text_of(answers(page))).to_have_text(WHOLE)
     assert watch.count("POST", "/api/chat/stream") == 1
     assert (await stored(gateway, person))[1].strip() == WHOLE
@@ -136,7 +136,7 @@ async def test_a_question_that_is_not_taken_goes_back_into_the_field(
     page, _, proxy = proxied
     await proxy.stop()
     await send_message(page, "Is anybody there?")
-    await expect(page.get_by_role("main").get_by_role("alert")).to_contain_text("cannot be reached")
+    await expect(page.get_by_role("main").get_by_role("alert")).to_contain_text("is unreachable")
     await expect(page.get_by_label("Message", exact=True)).to_have_value("Is anybody there?")
     await proxy.start()
 
@@ -147,7 +147,7 @@ async def test_answers_and_questions_have_versions_to_go_through(
     upstream.script(*(Reply(text=[text]) for text in ("first", "again", "follow", "edited")))
     await send_message(page, "One?")
     await expect(text_of(answers(page))).to_have_text(["first"])
-    await page.get_by_role("button", name="Answer again").click()
+    await page.get_by_role("button", name="Regenerate answer").click()
     await expect(text_of(answers(page))).to_have_text(["again"])
     await expect(page.get_by_text("Version 2 of 2")).to_be_attached()
     await send_message(page, "More?")
@@ -158,8 +158,8 @@ async def test_answers_and_questions_have_versions_to_go_through(
     await page.get_by_role("button", name="Next version").click()
     await expect(text_of(answers(page))).to_have_text(["again", "follow"])
 
-    await page.get_by_role("button", name="Edit the question").first.click()
-    editor = page.get_by_role("textbox", name="Edit the question")
+    await page.get_by_role("button", name="Edit question").first.click()
+    editor = page.get_by_role("textbox", name="Edit question")
     await expect(editor).to_be_focused()
     await editor.fill("Uno?")
     await editor.press("Enter")
@@ -241,7 +241,7 @@ async def test_thoughts_and_results_of_tools_are_there_after_a_reload(
     await expect(text_of(answers(page))).to_have_text("It is 42.")
     await page.reload()
     await expect(text_of(answers(page))).to_have_text("It is 42.")
-    await answers(page).get_by_text("Thoughts", exact=True).click()
+    await answers(page).get_by_text("Reasoning", exact=True).click()
     await expect(answers(page).get_by_text("Six times seven.")).to_be_visible()
     await answers(page).locator("details").filter(has_text="Calculator").locator("summary").click()
     await expect(answers(page).get_by_text('"expression": "6*7"')).to_be_visible()
@@ -267,7 +267,7 @@ async def test_instructions_and_model_belong_to_the_conversation(
     upstream.script(Reply())
     await page.get_by_role("combobox", name="Model").click()
     await page.keyboard.type("script")
-    await expect(page.get_by_role("option", name="scripted")).to_contain_text("$1.00 in, $2.00 out")
+    await expect(page.get_by_role("option", name="scripted")).to_contain_text("$1.00 prompt, $2.00 completion")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("combobox", name="Model: scripted")).to_be_visible()
     await page.get_by_role("button", name="Instructions").click()
@@ -300,10 +300,10 @@ async def test_scrolling_up_lets_go_and_the_end_holds_on_again(page: Page, upstr
     await expect(page.get_by_text("Line 59", exact=True)).to_be_in_viewport()
     await text_of(answers(page)).hover()
     await page.mouse.wheel(0, -300)
-    jump = page.get_by_role("button", name="To the latest")
+    jump = page.get_by_role("button", name="Scroll to the end")
     await expect(jump).to_be_visible()
     gate.set()
-    await expect(page.get_by_role("button", name="Answer again")).to_be_attached()
+    await expect(page.get_by_role("button", name="Regenerate answer")).to_be_attached()
     await expect(page.get_by_text("Line 119", exact=True)).not_to_be_in_viewport()
     await jump.click()
     await expect(page.get_by_text("Line 119", exact=True)).to_be_in_viewport()
@@ -322,17 +322,17 @@ async def test_conversations_are_found_renamed_and_deleted(page: Page, upstream:
     await page.get_by_role("searchbox").fill("HERON")
     await expect(side.get_by_role("listitem")).to_have_count(1)
     await side.get_by_role("listitem").hover()
-    await side.get_by_role("button", name="Actions of Which bird?").click()
+    await side.get_by_role("button", name="Actions for Which bird?").click()
     await page.get_by_role("menuitem", name="Rename").click()
     await page.get_by_label("Title").fill("Birds")
     await page.keyboard.press("Enter")
     await side.get_by_role("link", name="Birds").click()
     await expect(page.get_by_role("heading", name="Birds")).to_be_visible()
-    await side.get_by_role("button", name="Actions of Birds").click()
+    await side.get_by_role("button", name="Actions for Birds").click()
     await page.get_by_role("menuitem", name="Delete").click()
     await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    await expect(page.get_by_role("heading", name="What is on your mind?")).to_be_visible()
-    await expect(side).to_contain_text("No conversation has these words.")
+    await expect(page.get_by_role("heading", name="How can I help you?")).to_be_visible()
+    await expect(side).to_contain_text("No conversations found.")
     await page.get_by_role("searchbox").fill("")
     await expect(side.get_by_role("listitem")).to_have_count(1)
 
@@ -355,7 +355,7 @@ async def test_a_search_shows_the_place_and_opens_the_conversation_there(
     assert await page.evaluate("[...CSS.highlights.get('hit')][0].toString()") == "bellflower grows"
     await expect(page.get_by_text("Line 79 of the herbarium.")).not_to_be_in_viewport()
     # It is shown once: a branch that is chosen, or the end, stays.
-    await page.get_by_role("button", name="To the latest").click()
+    await page.get_by_role("button", name="Scroll to the end").click()
     await expect(page.get_by_text("Line 79 of the herbarium.")).to_be_in_viewport()
     await found.click()
     await expect(place).to_be_in_viewport()
@@ -367,7 +367,7 @@ async def test_a_place_in_another_branch_is_opened_with_its_branch(
     upstream.script(Reply(text=["A cormorant."]), Reply(text=["A swan."]))
     await send_message(page, "Which bird?")
     await expect(text_of(answers(page))).to_have_text("A cormorant.")
-    await page.get_by_role("button", name="Answer again").click()
+    await page.get_by_role("button", name="Regenerate answer").click()
     await expect(text_of(answers(page))).to_have_text("A swan.")
     await page.get_by_role("searchbox").fill("cormorant")
     side = page.get_by_role("navigation", name="Conversations")
@@ -384,7 +384,7 @@ async def test_all_of_it_works_by_keyboard_alone(
     page = blank_page
     await page.goto("/")
     keys = page.keyboard
-    await page.get_by_label("E-mail address").wait_for()
+    await page.get_by_label("Email address").wait_for()
 
     async def tab_to(target: Locator) -> None:
         for _ in range(40):
@@ -393,7 +393,7 @@ async def test_all_of_it_works_by_keyboard_alone(
                 return
         raise AssertionError(f"not reached by Tab: {target}")
 
-    await tab_to(page.get_by_label("E-mail address"))
+    await tab_to(page.get_by_label("Email address"))
     await keys.type(person.email)
     await tab_to(page.get_by_label("Password"))
     await keys.type(PASSWORD)
@@ -409,7 +409,7 @@ async def test_all_of_it_works_by_keyboard_alone(
     await keys.type("mock")
     await keys.press("Enter")
     await expect(page.get_by_role("combobox", name="Model: mock")).to_be_focused()
-    await tab_to(page.get_by_role("button", name="Edit the question"))
+    await tab_to(page.get_by_role("button", name="Edit question"))
     await keys.press("Enter")
     await keys.type(" Or two?")
     await keys.press("Escape")
@@ -417,4 +417,4 @@ async def test_all_of_it_works_by_keyboard_alone(
     await keys.press("Enter")
     await keys.press("End")
     await keys.press("Enter")
-    await expect(page.get_by_text("You are signed out.")).to_be_visible()
+    await expect(page.get_by_text("You have been signed out.")).to_be_visible()

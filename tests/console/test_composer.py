@@ -40,7 +40,7 @@ async def test_a_draft_survives_a_reload_and_ends_with_the_session(page: Page) -
     await expect(field).to_have_value("Half a question")
     await page.get_by_role("button", name="@example.org").click()
     await page.get_by_role("menuitem", name="Sign out").click()
-    await expect(page.get_by_text("You are signed out.")).to_be_visible()
+    await expect(page.get_by_text("You have been signed out.")).to_be_visible()
     assert await page.evaluate("Object.keys(sessionStorage).filter(name => name.includes('draft'))") == []
 
 
@@ -51,7 +51,7 @@ async def test_keys_search_begin_stop_and_edit(page: Page, upstream: OpenAIUpstr
     await send_message(page, "Tell me words.")
     await expect(text_of(answers(page))).to_have_text("".join(PIECES[:5]).strip())
     await page.keyboard.press("Escape")
-    await expect(answers(page)).to_contain_text("Stopped. The text so far is kept.")
+    await expect(answers(page)).to_contain_text("Stopped. The text so far has been saved.")
     gate.set()
     await page.keyboard.press("Control+k")
     await expect(page.get_by_role("searchbox")).to_be_focused()
@@ -60,7 +60,7 @@ async def test_keys_search_begin_stop_and_edit(page: Page, upstream: OpenAIUpstr
     await page.get_by_role("searchbox").fill("")
     await field.focus()
     await page.keyboard.press("ArrowUp")
-    await expect(page.get_by_role("textbox", name="Edit the question")).to_be_focused()
+    await expect(page.get_by_role("textbox", name="Edit question")).to_be_focused()
     await page.keyboard.press("Escape")
     await page.get_by_role("heading", name="Tell me words.").click()
     await page.keyboard.press("?")
@@ -69,7 +69,7 @@ async def test_keys_search_begin_stop_and_edit(page: Page, upstream: OpenAIUpstr
     await page.keyboard.press("/")
     await expect(field).to_be_focused()
     await page.keyboard.press("Control+Shift+O")
-    await expect(page.get_by_role("heading", name="What is on your mind?")).to_be_visible()
+    await expect(page.get_by_role("heading", name="How can I help you?")).to_be_visible()
 
 
 async def test_an_answer_that_is_silent_says_that_it_is_alive(
@@ -83,9 +83,9 @@ async def test_an_answer_that_is_silent_says_that_it_is_alive(
     await send_message(page, "Tell me words.")
     await expect(answers(page)).to_contain_text("Writing…")
     await page.clock.fast_forward(12_000)
-    await expect(answers(page)).to_contain_text("nothing has come for 1")
+    await expect(answers(page)).to_contain_text("no data received for 1")
     gate.set()
-    await expect(page.get_by_role("button", name="Answer again")).to_be_visible()
+    await expect(page.get_by_role("button", name="Regenerate answer")).to_be_visible()
     await expect(answers(page)).not_to_contain_text("Writing…")
 
 
@@ -99,7 +99,7 @@ async def test_a_korean_console_speaks_korean_of_an_answer(page: Page, upstream:
     await page.get_by_role("button", name="답변 상세 정보").click()
     dialog = page.get_by_role("dialog")
     await expect(dialog).to_contain_text("복잡도")
-    await expect(dialog.get_by_role("table", name="모델 호출")).to_contain_text("응답함")
+    await expect(dialog.get_by_role("table", name="모델 호출")).to_contain_text("성공")
     shown = await dialog.inner_text()
     for english in ("looks easy", "looks hard", "under the line", "ok\n", "question\n"):
         assert english not in shown
@@ -111,11 +111,11 @@ async def test_a_failed_answer_names_what_failed_and_its_request_also_after_a_re
     upstream.script(Reply(text=PIECES, fault="reset", after=5))
     await send_message(page, "Break.")
     alert = page.get_by_role("alert")
-    await expect(alert).to_contain_text("The model's provider returned an error.")
+    await expect(alert).to_contain_text("The model provider returned an error.")
     said = (await alert.get_by_text("Request req_").inner_text()).removeprefix("Request ")
     await page.reload()
     await expect(alert).to_contain_text(said)
-    await expect(alert.get_by_role("button", name="Copy the request id")).to_be_visible()
+    await expect(alert.get_by_role("button", name="Copy request ID")).to_be_visible()
 
 
 async def test_a_conversation_is_printed_whole_and_without_the_console(
@@ -140,10 +140,10 @@ async def test_a_conversation_that_is_come_back_to_is_read_on_where_it_was_left(
 ) -> None:
     upstream.script(Reply(text=[f"Line {number}\n\n" for number in range(120)]))
     await send_message(page, "Many lines.")
-    await expect(page.get_by_role("button", name="Answer again")).to_be_attached()
+    await expect(page.get_by_role("button", name="Regenerate answer")).to_be_attached()
     await page.get_by_text("Line 30", exact=True).scroll_into_view_if_needed()
     await expect(page.get_by_text("Line 30", exact=True)).to_be_in_viewport()
     await page.get_by_role("button", name="New chat").click()
-    await expect(page.get_by_role("heading", name="What is on your mind?")).to_be_visible()
+    await expect(page.get_by_role("heading", name="How can I help you?")).to_be_visible()
     await page.go_back()
     await expect(page.get_by_text("Line 30", exact=True)).to_be_in_viewport()

@@ -32,12 +32,12 @@ async def test_questions_and_answers_stay_text(
     whole = "\n\n".join(hostile_text.ALL[: -len(hostile_text.MALFORMED)])
     upstream.script(Reply(text=[whole[at : at + 7] for at in range(0, len(whole), 7)]))
     await send_message(page, "\n\n".join(hostile_text.SCRIPTS + hostile_text.EXFILTRATION))
-    await expect(page.get_by_role("button", name="Answer again")).to_be_attached()
+    await expect(page.get_by_role("button", name="Regenerate answer")).to_be_attached()
     await page.locator(".katex").first.wait_for()
     await assert_nothing_ran(page)
     # Colours, formulas and all once more, as they were stored.
     await page.reload()
-    await expect(page.get_by_role("button", name="Answer again")).to_be_attached()
+    await expect(page.get_by_role("button", name="Regenerate answer")).to_be_attached()
     await page.locator(".katex").first.wait_for()
     await assert_nothing_ran(page)
     await expect(page.get_by_role("link", name="example.org", exact=True).first).to_have_attribute(
@@ -56,10 +56,10 @@ async def test_broken_and_endless_text_is_shown_and_the_page_lives(
     ]
     upstream.script(*(Reply(text=[text]) for text in hostile_text.MALFORMED), Reply(text=endless))
     await send_message(page, "Break.")
-    await expect(page.get_by_role("button", name="Answer again")).to_be_attached()
+    await expect(page.get_by_role("button", name="Regenerate answer")).to_be_attached()
     answer = page.get_by_role("article", name="Answer")
     for number in range(2, len(hostile_text.MALFORMED) + 2):
-        await page.get_by_role("button", name="Answer again").click()
+        await page.get_by_role("button", name="Regenerate answer").click()
         await expect(page.get_by_text(f"Version {number} of {number}")).to_be_attached()
     await expect(answer).to_contain_text("onerror=__ran.push(99)")
     await assert_nothing_ran(page)

@@ -25,7 +25,7 @@ async def phone(browser: Browser, gateway: Gateway) -> AsyncIterator[tuple[Page,
 
 async def sign_in_by_touch(page: Page, person: Account) -> None:
     await page.goto("/sign-in")
-    await page.get_by_label("E-mail address").tap()
+    await page.get_by_label("Email address").tap()
     await page.keyboard.type(person.email)
     await page.get_by_label("Password").tap()
     await page.keyboard.type(PASSWORD)
@@ -57,14 +57,14 @@ async def test_twelve_questions_and_every_menu_of_the_drawer_by_touch(
         await page.keyboard.type(f"Question {number}?")
         await page.get_by_role("button", name="Send").tap()
         await expect(page.get_by_text(f"Answer {number}.", exact=True)).to_be_visible()
-        await expect(page.get_by_role("button", name="Answer again")).to_have_count(number + 1)
+        await expect(page.get_by_role("button", name="Regenerate answer")).to_have_count(number + 1)
     assert watch.count("POST", "/api/chat/stream") == 12
     # One when signing in, and one for each question.
     assert watch.count("GET", "/api/conversations") <= 13
 
     drawer = await drawer_of(page)
-    await choose(page, drawer, "Actions of Question 0?", "Rename")
-    rename = page.get_by_role("dialog", name="Rename the conversation")
+    await choose(page, drawer, "Actions for Question 0?", "Rename")
+    rename = page.get_by_role("dialog", name="Rename conversation")
     await rename.get_by_label("Title").fill("Twelve")
     await rename.get_by_role("button", name="Save").tap()
     await expect(rename).to_have_count(0)
@@ -79,7 +79,7 @@ async def test_twelve_questions_and_every_menu_of_the_drawer_by_touch(
 
     drawer = await drawer_of(page)
     await choose(page, drawer, person.email, "Sign out")
-    await expect(page.get_by_text("You are signed out.")).to_be_visible()
+    await expect(page.get_by_text("You have been signed out.")).to_be_visible()
 
 
 async def test_a_conversation_is_deleted_and_its_refusal_seen_in_the_drawer(
@@ -90,20 +90,20 @@ async def test_a_conversation_is_deleted_and_its_refusal_seen_in_the_drawer(
     upstream.script(Reply(text=["Gone."]))
     await page.get_by_label("Message", exact=True).fill("Delete me.")
     await page.get_by_role("button", name="Send").tap()
-    await expect(page.get_by_role("button", name="Answer again")).to_be_visible()
+    await expect(page.get_by_role("button", name="Regenerate answer")).to_be_visible()
     drawer = await drawer_of(page)
     await page.context.set_offline(True)
-    await choose(page, drawer, "Actions of Delete me.", "Delete")
-    confirm = page.get_by_role("dialog", name="Delete the conversation?")
+    await choose(page, drawer, "Actions for Delete me.", "Delete")
+    confirm = page.get_by_role("dialog", name="Delete conversation?")
     await confirm.get_by_role("button", name="Delete").tap()
-    refusal = page.get_by_text("The gateway cannot be reached.")
+    refusal = page.get_by_text("The gateway is unreachable.")
     await expect(refusal).to_be_visible()
     # Over the dialog that is open, where it can be read and dismissed.
     await page.get_by_role("button", name="Dismiss").tap()
     await expect(refusal).to_have_count(0)
     await page.context.set_offline(False)
     await confirm.get_by_role("button", name="Delete").tap()
-    await expect(page.get_by_role("heading", name="What is on your mind?")).to_be_visible()
+    await expect(page.get_by_role("heading", name="How can I help you?")).to_be_visible()
 
 
 @pytest.mark.parametrize("opener", ["Model: Auto", "All tools"])

@@ -36,15 +36,15 @@ async def test_who_signs_up_is_signed_in_and_no_token_is_where_a_script_could_fi
     context, watch = profile
     page = context.pages[0]
     await page.goto("/")
-    await page.get_by_role("link", name="Create an account").click()
+    await page.get_by_role("link", name="Create account").click()
     email = f"{uuid4().hex}@example.org"
     await page.get_by_label("Name").fill("Ada")
-    await page.get_by_label("E-mail address").fill(email)
+    await page.get_by_label("Email address").fill(email)
     await page.get_by_label("Password").fill("short")
-    await page.get_by_role("button", name="Create an account").click()
+    await page.get_by_role("button", name="Create account").click()
     await expect(page.get_by_label("Password")).to_be_focused()
     await page.get_by_label("Password").fill(PASSWORD)
-    await page.get_by_role("button", name="Create an account").click()
+    await page.get_by_role("button", name="Create account").click()
     await page.get_by_label("Message", exact=True).wait_for()
     await expect(page.get_by_role("button", name="Ada")).to_be_visible()
 
@@ -62,10 +62,10 @@ async def test_who_signs_up_is_signed_in_and_no_token_is_where_a_script_could_fi
 async def test_a_wrong_password_is_said_plainly(blank_page: Page, person: Account) -> None:
     page = blank_page
     await page.goto("/")
-    await page.get_by_label("E-mail address").fill(person.email)
+    await page.get_by_label("Email address").fill(person.email)
     await page.get_by_label("Password").fill("not this one at all")
     await page.get_by_role("button", name="Sign in").click()
-    await expect(page.get_by_role("alert")).to_contain_text("E-mail address or password is wrong.")
+    await expect(page.get_by_role("alert")).to_contain_text("Incorrect email address or password.")
 
 
 async def test_a_quick_sign_in_is_not_ended_by_the_slow_answer_of_the_first_refresh(
@@ -83,7 +83,7 @@ async def test_a_quick_sign_in_is_not_ended_by_the_slow_answer_of_the_first_refr
     await page.route(f"**{REFRESH}", hold)
     await page.goto("/sign-in")
     await held.wait()
-    await page.get_by_label("E-mail address").fill(person.email)
+    await page.get_by_label("Email address").fill(person.email)
     await page.get_by_label("Password").fill(PASSWORD)
     await page.get_by_role("button", name="Sign in").click()
     await expect(page.get_by_role("button", name="Sign in")).to_be_disabled()
@@ -150,11 +150,11 @@ async def test_signing_out_ends_the_session_in_every_tab(
     context, _ = profile
     other = await context.new_page()
     await other.goto("/account/keys")
-    await expect(other.get_by_text("No keys yet")).to_be_visible()
+    await expect(other.get_by_text("No API keys yet")).to_be_visible()
     await page.get_by_role("button", name=person.email).click()
     await page.get_by_role("menuitem", name="Sign out").click()
     for tab in (page, other):
-        await expect(tab.get_by_text("You are signed out.")).to_be_visible()
+        await expect(tab.get_by_text("You have been signed out.")).to_be_visible()
         await expect(tab.get_by_role("button", name="Sign in")).to_be_visible()
     assert await context.cookies(f"{gateway.url}/api/auth/session") == []
     await other.reload()
@@ -177,17 +177,17 @@ async def test_a_forgotten_password_is_set_anew_by_the_mails_link(
 ) -> None:
     page = blank_page
     await page.goto("/forgot")
-    await page.get_by_label("E-mail address").fill(person.email)
-    await page.get_by_role("button", name="Send the link").click()
-    await expect(page.get_by_text("a mail is on its way")).to_be_visible()
+    await page.get_by_label("Email address").fill(person.email)
+    await page.get_by_role("button", name="Send link").click()
+    await expect(page.get_by_text("an email is on its way")).to_be_visible()
     mailbox = gateway.container.settings.data_dir / "mailbox"
     while (token := mailed_token(mailbox, person.email)) is None:  # noqa: ASYNC110 - a file appears
         await asyncio.sleep(0.02)
     await page.goto(f"/reset#token={token}")
     await expect(page).to_have_url(f"{gateway.url}/reset")
     await page.get_by_label("New password").fill("sixteen grey herons")
-    await page.get_by_role("button", name="Set the password").click()
-    await expect(page.get_by_text("The password is set.")).to_be_visible()
+    await page.get_by_role("button", name="Set password").click()
+    await expect(page.get_by_text("Your password has been changed.")).to_be_visible()
     await sign_in(page, person.email, "sixteen grey herons")
 
 
@@ -209,6 +209,6 @@ async def test_administration_is_for_administrators(profile: Profile, page: Page
 
 async def test_a_page_that_is_not_there_says_so(page: Page) -> None:
     await page.goto("/nowhere/at/all")
-    await expect(page.get_by_text("There is no such page")).to_be_visible()
+    await expect(page.get_by_text("Page not found")).to_be_visible()
     await page.goto("/c/01a1f842-0000-7000-8000-000000000000")
     await expect(page.get_by_text("Conversation not found")).to_be_visible()

@@ -3,107 +3,104 @@ import { lazy, Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { createBrowserRouter, RouterProvider } from "react-router";
 import { AccountNav } from "./account/nav";
-import { makeQueryClient } from "./api/query-client";
-import { loadAdminWords } from "./i18n";
-import { Crashed, NotFound } from "./layout/failures";
+import { createQueryClient } from "./api/query-client";
+import { loadAdminTranslations } from "./i18n";
+import { RouteErrorPage } from "./layout/error-boundary";
+import { NotFoundPage } from "./layout/not-found";
 import { Shell } from "./layout/shell";
-import { useNoFiles } from "./layout/use-no-files";
-import { BASENAME } from "./lib/root";
-import Forgot from "./session/forgot";
-import { OnlySignedOut, RequireAdmin, RequireSession } from "./session/guards";
-import Reset from "./session/reset";
-import { SessionProvider } from "./session/session";
-import SignIn from "./session/sign-in";
-import SignUp from "./session/sign-up";
-import { Announcer } from "./ui/announcer";
-import { Toasts } from "./ui/toast";
+import { useRejectFiles } from "./layout/use-reject-files";
+import { ROUTER_BASENAME } from "./lib/base-url";
+import { ForgotPasswordPage } from "./session/forgot-password";
+import { ResetPasswordPage } from "./session/reset-password";
+import { RequireAdmin, RequireSession, RequireSignedOut } from "./session/route-guards";
+import { SessionProvider } from "./session/session-provider";
+import { SignInPage } from "./session/sign-in";
+import { SignUpPage } from "./session/sign-up";
+import { LiveRegion } from "./ui/live-region";
+import { ToastContainer } from "./ui/toast";
 
-// Not part of what the sign-in page waits for; `main.tsx` fetches it beside the session.
-const ChatFrame = lazy(async () => ({ default: (await import("./chat/area")).ChatFrame }));
-const ChatPage = lazy(async () => ({ default: (await import("./chat/area")).ChatPage }));
-
-// Parts rather than routes are loaded late: the address changes first, and a page loaded anew comes to it.
-const AccountPages = lazy(() => import("./account/pages"));
-const AdminPages = lazy(async () => (await Promise.all([import("./admin/pages"), loadAdminWords()]))[0]);
+// Components are lazy instead of routes: the URL changes at once, so a reload while loading opens the right page.
+const ChatLayout = lazy(async () => ({ default: (await import("./chat/chat-layout")).ChatLayout }));
+const ChatPage = lazy(async () => ({ default: (await import("./chat/chat-layout")).ChatPage }));
+const AccountRoutes = lazy(() => import("./account/routes"));
+const AdminRoutes = lazy(
+  async () => (await Promise.all([import("./admin/routes"), loadAdminTranslations()]))[0],
+);
 const AdminNav = lazy(async () => {
-  const [{ AdminNav }] = await Promise.all([import("./admin/nav"), loadAdminWords()]);
+  const [{ AdminNav }] = await Promise.all([import("./admin/nav"), loadAdminTranslations()]);
   return { default: AdminNav };
 });
+
+const publicRoutes = {
+  element: <RequireSignedOut />,
+  children: [
+    { path: "/sign-in", element: <SignInPage /> },
+    { path: "/sign-up", element: <SignUpPage /> },
+    { path: "/forgot", element: <ForgotPasswordPage /> },
+    { path: "/reset", element: <ResetPasswordPage /> },
+  ],
+};
+
+const chatRoutes = {
+  element: (
+    <Suspense>
+      <ChatLayout />
+    </Suspense>
+  ),
+  children: [
+    // One element for both paths: the composer keeps its state when a new conversation gets its id.
+    { element: <ChatPage />, children: [{ path: "/" }, { path: "/c/:conversationId" }] },
+  ],
+};
+
+const accountRoutes = {
+  element: <Shell sidebar={<AccountNav />} />,
+  children: [{ path: "/account/*", element: <AccountRoutes /> }],
+};
+
+const adminRoutes = {
+  element: <RequireAdmin />,
+  children: [
+    {
+      element: (
+        <Shell
+          sidebar={
+            <Suspense>
+              <AdminNav />
+            </Suspense>
+          }
+        />
+      ),
+      children: [{ path: "/admin/*", element: <AdminRoutes /> }],
+    },
+  ],
+};
 
 const router = createBrowserRouter(
   [
     {
-      errorElement: <Crashed />,
+      errorElement: <RouteErrorPage />,
       children: [
-        {
-          element: <OnlySignedOut />,
-          children: [
-            { path: "/sign-in", element: <SignIn /> },
-            { path: "/sign-up", element: <SignUp /> },
-            { path: "/forgot", element: <Forgot /> },
-            { path: "/reset", element: <Reset /> },
-          ],
-        },
-        {
-          element: <RequireSession />,
-          children: [
-            {
-              element: (
-                <Suspense>
-                  <ChatFrame />
-                </Suspense>
-              ),
-              children: [
-                // One page for both, so that a conversation that gets its id keeps the field and what is in it.
-                { element: <ChatPage />, children: [{ path: "/" }, { path: "/c/:conversationId" }] },
-              ],
-            },
-            {
-              element: <Shell side={<AccountNav />} />,
-              children: [
-                {
-                  path: "/account/*",
-                  element: <AccountPages />,
-                },
-              ],
-            },
-            {
-              element: <RequireAdmin />,
-              children: [
-                {
-                  element: (
-                    <Shell
-                      side={
-                        <Suspense>
-                          <AdminNav />
-                        </Suspense>
-                      }
-                    />
-                  ),
-                  children: [{ path: "/admin/*", element: <AdminPages /> }],
-                },
-              ],
-            },
-          ],
-        },
-        { path: "*", element: <NotFound /> },
+        publicRoutes,
+        { element: <RequireSession />, children: [chatRoutes, accountRoutes, adminRoutes] },
+        { path: "*", element: <NotFoundPage /> },
       ],
     },
   ],
-  { basename: BASENAME || "/" },
+  { basename: ROUTER_BASENAME || "/" },
 );
 
 export function App() {
-  const [queries] = useState(makeQueryClient);
-  // The words' language is part of everything below.
+  const [queryClient] = useState(createQueryClient);
+  // Renders everything again when the language changes.
   useTranslation();
-  useNoFiles();
+  useRejectFiles();
   return (
-    <QueryClientProvider client={queries}>
+    <QueryClientProvider client={queryClient}>
       <SessionProvider>
         <RouterProvider router={router} />
-        <Toasts />
-        <Announcer />
+        <ToastContainer />
+        <LiveRegion />
       </SessionProvider>
     </QueryClientProvider>
   );

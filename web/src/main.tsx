@@ -1,18 +1,20 @@
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./app";
-import { startWords } from "./i18n";
-import { reloadOnce } from "./layout/failures";
-import { applyTheme, currentTheme } from "./lib/theme";
+import { initTranslations } from "./i18n";
+import { reloadOnce } from "./layout/error-boundary";
+import { applyTheme, storedTheme } from "./lib/theme";
 import "./styles/app.css";
 
-applyTheme(currentTheme());
-// A part of an older build that is gone: load the page anew, once.
+applyTheme(storedTheme());
+// A chunk is missing because a newer build has replaced it: reload the page once.
 window.addEventListener("vite:preloadError", (event) => {
   if (reloadOnce()) event.preventDefault();
 });
-if (!/\/(?:sign-in|sign-up|forgot|reset|account|admin)\b/.test(location.pathname)) void import("./chat/area");
-await startWords();
+// Fetch the chat's chunk in parallel with the session, except on pages that do not need it.
+if (!/\/(?:sign-in|sign-up|forgot|reset|account|admin)\b/.test(location.pathname))
+  void import("./chat/chat-layout");
+await initTranslations();
 const root = document.getElementById("root");
 if (root)
   createRoot(root).render(

@@ -6,8 +6,8 @@ export function AccountNav() {
   return (
     <SectionNav
       label={t("account.title")}
-      entries={[
-        { to: "/", icon: "left", label: t("common.toChat"), end: true },
+      items={[
+        { to: "/", icon: "chevron-left", label: t("common.goToChat"), end: true },
         { to: "/account", icon: "user", label: t("account.nav.profile"), end: true },
         { to: "/account/password", icon: "shield", label: t("account.nav.security") },
         { to: "/account/sessions", icon: "settings", label: t("account.nav.sessions") },

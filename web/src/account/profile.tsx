@@ -1,26 +1,26 @@
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { call } from "../api/client";
+import { requestJson } from "../api/client";
 import type { User } from "../api/types";
 import { formatDate } from "../lib/format";
-import { plainLine } from "../lib/text";
-import { useSession, useUser } from "../session/session";
-import { useForm } from "../session/use-form";
+import { sanitizeLine } from "../lib/text";
+import { useFormSubmit } from "../lib/use-form-submit";
+import { useSession, useUser } from "../session/session-provider";
 import { Button } from "../ui/button";
+import { ErrorNotice } from "../ui/error-notice";
 import { TextField } from "../ui/field";
-import { ErrorNotice } from "../ui/notice";
 import { Page } from "../ui/page";
 import { toast } from "../ui/toast";
 
 export function ProfilePage() {
   const { t } = useTranslation();
   const user = useUser();
-  const { changed } = useSession();
+  const { setUser } = useSession();
   const [email, setEmail] = useState(user.email);
-  const moves = email.trim().toLowerCase() !== user.email;
-  const form = useForm(async ({ name = "", email = "", password = "" }) => {
+  const emailChanged = email.trim().toLowerCase() !== user.email;
+  const form = useFormSubmit(async ({ name = "", email = "", password = "" }) => {
     const body = { name, email, ...(password ? { current_password: password } : {}) };
-    changed(await call<User>("/api/user/me", { method: "PUT", body }));
+    setUser(await requestJson<User>("/api/user/me", { method: "PUT", body }));
     toast(t("common.saved"));
   });
   return (
@@ -29,7 +29,7 @@ export function ProfilePage() {
         <TextField
           label={t("account.profile.name")}
           name="name"
-          defaultValue={plainLine(user.name)}
+          defaultValue={sanitizeLine(user.name)}
           maxLength={200}
           autoComplete="name"
         />
@@ -42,10 +42,10 @@ export function ProfilePage() {
           autoComplete="email"
           required
         />
-        {moves ? (
+        {emailChanged ? (
           <TextField
             label={t("account.profile.password")}
-            hint={t("account.profile.moves")}
+            hint={t("account.profile.emailChangeHint")}
             name="password"
             type="password"
             autoComplete="current-password"
@@ -53,7 +53,7 @@ export function ProfilePage() {
           />
         ) : null}
         {form.error ? <ErrorNotice error={form.error} /> : null}
-        <Button kind="primary" type="submit" busy={form.busy} className="self-start">
+        <Button variant="primary" type="submit" busy={form.busy} className="self-start">
           {t("common.save")}
         </Button>
       </form>
@@ -62,7 +62,7 @@ export function ProfilePage() {
         <dd>{t(`account.profile.roles.${user.role}`)}</dd>
         <dt className="text-ink-soft">{t("account.profile.tier")}</dt>
         <dd>{user.tier}</dd>
-        <dt className="text-ink-soft">{t("account.profile.since")}</dt>
+        <dt className="text-ink-soft">{t("account.profile.memberSince")}</dt>
         <dd>{formatDate(user.created_at)}</dd>
       </dl>
     </Page>

@@ -1,56 +1,59 @@
 import { queryOptions, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { call } from "../api/client";
+import { requestJson } from "../api/client";
 import type { Session } from "../api/types";
-import { formatTime } from "../lib/format";
-import { plainLine } from "../lib/text";
-import { useSession } from "../session/session";
+import { formatDateTime } from "../lib/format";
+import { sanitizeLine } from "../lib/text";
+import { useSession } from "../session/session-provider";
 import { Button } from "../ui/button";
 import { ConfirmDialog } from "../ui/dialog";
-import { ErrorNotice, Loading } from "../ui/notice";
+import { ErrorNotice } from "../ui/error-notice";
+import { Loading } from "../ui/loading";
 import { Page } from "../ui/page";
 import { Table } from "../ui/table";
 import { toast, toastError } from "../ui/toast";
 
-const sessions = queryOptions({
+const sessionsQuery = queryOptions({
   queryKey: ["sessions"],
-  queryFn: async ({ signal }) => (await call<{ items: Session[] }>("/api/user/sessions", { signal })).items,
+  queryFn: async ({ signal }) =>
+    (await requestJson<{ items: Session[] }>("/api/user/sessions", { signal })).items,
 });
 
 export function SessionsPage() {
   const { t } = useTranslation();
-  const list = useQuery(sessions);
-  const [asking, setAsking] = useState(false);
+  const list = useQuery(sessionsQuery);
+  const [confirming, setConfirming] = useState(false);
   return (
     <Page
       title={t("account.sessions.title")}
       actions={
-        <Button icon="out" onClick={() => setAsking(true)}>
-          {t("account.sessions.endAll")}
+        <Button icon="sign-out" onClick={() => setConfirming(true)}>
+          {t("account.sessions.revokeAll")}
         </Button>
       }
     >
       {list.error && <ErrorNotice error={list.error} onRetry={() => void list.refetch()} />}
       {list.isPending && <Loading />}
       {list.data && <SessionTable sessions={list.data} />}
-      {asking && <EndAll onClose={() => setAsking(false)} />}
+      {confirming && <SignOutEverywhereDialog onClose={() => setConfirming(false)} />}
     </Page>
   );
 }
 
 function SessionTable({ sessions: rows }: { sessions: Session[] }) {
   const { t } = useTranslation();
-  const queries = useQueryClient();
-  const end = useMutation({
-    mutationFn: (id: string) => call<void>(`/api/user/sessions/${id}`, { method: "DELETE" }),
+  const queryClient = useQueryClient();
+  const endSession = useMutation({
+    mutationFn: (id: string) => requestJson<void>(`/api/user/sessions/${id}`, { method: "DELETE" }),
     onSuccess: () => {
-      toast(t("account.sessions.ended"));
-      return queries.invalidateQueries({ queryKey: sessions.queryKey });
+      toast(t("account.sessions.revoked"));
+      return queryClient.invalidateQueries({ queryKey: sessionsQuery.queryKey });
     },
     onError: toastError,
   });
-  const device = (session: Session) => plainLine(session.device) || t("account.sessions.unknown");
+  const deviceName = (session: Session) =>
+    sanitizeLine(session.device) || t("account.sessions.unknownDevice");
   return (
     <Table
       caption={t("account.sessions.title")}
@@ -62,34 +65,34 @@ function SessionTable({ sessions: rows }: { sessions: Session[] }) {
           title: t("account.sessions.device"),
           cell: (session) => (
             <>
-              <span className="font-medium">{device(session)}</span>
+              <span className="font-medium">{deviceName(session)}</span>
               {session.current && <span className="block text-accent">{t("account.sessions.current")}</span>}
             </>
           ),
         },
-        { key: "address", title: t("account.sessions.address"), cell: ({ address }) => address ?? "–" },
+        { key: "address", title: t("account.sessions.ipAddress"), cell: ({ address }) => address ?? "–" },
         {
           key: "since",
-          title: t("account.sessions.since"),
-          cell: ({ created_at }) => formatTime(created_at),
+          title: t("account.sessions.signedInAt"),
+          cell: ({ created_at }) => formatDateTime(created_at),
         },
         {
           key: "last",
-          title: t("account.sessions.last"),
-          cell: ({ last_used_at }) => formatTime(last_used_at),
+          title: t("account.sessions.lastUsed"),
+          cell: ({ last_used_at }) => formatDateTime(last_used_at),
         },
         {
           key: "end",
-          title: t("account.sessions.end"),
+          title: t("account.sessions.revoke"),
           cell: (session) =>
             session.current ? null : (
               <Button
                 small
-                busy={end.isPending && end.variables === session.id}
-                aria-label={t("account.sessions.endNamed", { device: device(session) })}
-                onClick={() => end.mutate(session.id)}
+                busy={endSession.isPending && endSession.variables === session.id}
+                aria-label={t("account.sessions.revokeNamed", { device: deviceName(session) })}
+                onClick={() => endSession.mutate(session.id)}
               >
-                {t("account.sessions.end")}
+                {t("account.sessions.revoke")}
               </Button>
             ),
         },
@@ -98,13 +101,13 @@ function SessionTable({ sessions: rows }: { sessions: Session[] }) {
   );
 }
 
-function EndAll({ onClose }: { onClose: () => void }) {
+function SignOutEverywhereDialog({ onClose }: { onClose: () => void }) {
   const { t } = useTranslation();
   const { signOut } = useSession();
-  const end = useMutation({
+  const endAll = useMutation({
     mutationFn: async () => {
-      await call<void>("/api/user/sessions", { method: "DELETE" });
-      // The sessions are gone; this takes the cookie away as well.
+      await requestJson<void>("/api/user/sessions", { method: "DELETE" });
+      // The sessions are revoked; signing out also deletes the cookie.
       await signOut();
     },
     onError: toastError,
@@ -112,11 +115,11 @@ function EndAll({ onClose }: { onClose: () => void }) {
   return (
     <ConfirmDialog
       open
-      title={t("account.sessions.endAll")}
-      text={t("account.sessions.endAllText")}
-      action={t("account.sessions.endAll")}
-      busy={end.isPending}
-      onConfirm={() => end.mutate()}
+      title={t("account.sessions.revokeAll")}
+      text={t("account.sessions.revokeAllText")}
+      action={t("account.sessions.revokeAll")}
+      busy={endAll.isPending}
+      onConfirm={() => endAll.mutate()}
       onClose={onClose}
     />
   );

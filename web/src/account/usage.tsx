@@ -1,21 +1,23 @@
 import { queryOptions, useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
-import { call } from "../api/client";
+import { requestJson } from "../api/client";
 import type { Usage } from "../api/types";
-import { formatBytes, formatMoney, formatNumber, moneyColumn } from "../lib/format";
-import { plainLine } from "../lib/text";
-import { Empty, ErrorNotice, Loading } from "../ui/notice";
+import { formatBytes, formatMoney, formatNumber, moneyFormatter } from "../lib/format";
+import { sanitizeLine } from "../lib/text";
+import { EmptyState } from "../ui/empty-state";
+import { ErrorNotice } from "../ui/error-notice";
+import { Loading } from "../ui/loading";
 import { Page, Section, Stat } from "../ui/page";
 import { Table } from "../ui/table";
 
-const ownUsage = queryOptions({
+const usageQuery = queryOptions({
   queryKey: ["usage"],
-  queryFn: ({ signal }) => call<Usage>("/api/user/me/usage", { signal }),
+  queryFn: ({ signal }) => requestJson<Usage>("/api/user/me/usage", { signal }),
 });
 
 export function UsagePage() {
   const { t } = useTranslation();
-  const usage = useQuery(ownUsage);
+  const usage = useQuery(usageQuery);
   return (
     <Page title={t("account.usage.title")}>
       {usage.error && <ErrorNotice error={usage.error} onRetry={() => void usage.refetch()} />}
@@ -24,8 +26,8 @@ export function UsagePage() {
         <>
           <p className="text-sm text-ink-soft">{t("account.usage.hint", { tier: usage.data.tier })}</p>
           <Limits usage={usage.data} />
-          <Sums title={t("account.usage.today")} sums={usage.data.day} />
-          <Sums title={t("account.usage.month")} sums={usage.data.month} />
+          <UsageTotals title={t("account.usage.today")} totals={usage.data.day} />
+          <UsageTotals title={t("account.usage.thisMonth")} totals={usage.data.month} />
           <Breakdown usage={usage.data} />
         </>
       )}
@@ -33,7 +35,7 @@ export function UsagePage() {
   );
 }
 
-function Limits({ usage: { day, month, limits, remaining, stored_bytes: stored } }: { usage: Usage }) {
+function Limits({ usage: { day, month, limits, remaining, stored_bytes: storedBytes } }: { usage: Usage }) {
   const { t } = useTranslation();
   return (
     <div className="grid gap-4 sm:grid-cols-2 lg:grid-cols-4">
@@ -41,29 +43,29 @@ function Limits({ usage: { day, month, limits, remaining, stored_bytes: stored }
         label={t("account.usage.tokensToday")}
         used={day.total_tokens}
         limit={limits.tokens_per_day}
-        left={remaining.tokens_per_day}
+        remaining={remaining.tokens_per_day}
         format={formatNumber}
       />
       <Gauge
-        label={t("account.usage.moneyMonth")}
+        label={t("account.usage.costThisMonth")}
         used={Number(month.cost_usd)}
         limit={limits.usd_per_month === null ? null : Number(limits.usd_per_month)}
-        left={remaining.usd_per_month === null ? null : Number(remaining.usd_per_month)}
+        remaining={remaining.usd_per_month === null ? null : Number(remaining.usd_per_month)}
         format={formatMoney}
       />
       <Gauge
         label={t("account.usage.storage")}
-        used={stored}
+        used={storedBytes}
         limit={limits.storage_bytes}
-        left={remaining.storage_bytes}
+        remaining={remaining.storage_bytes}
         format={formatBytes}
       />
       <div className="panel flex flex-col gap-1 px-4 py-3">
-        <p className="text-sm text-ink-soft">{t("account.usage.perMinute")}</p>
+        <p className="text-sm text-ink-soft">{t("account.usage.requestsPerMinute")}</p>
         <p className="font-medium">
           {limits.requests_per_minute === null
             ? t("account.usage.unlimited")
-            : t("account.usage.perMinuteLimit", { limit: formatNumber(limits.requests_per_minute) })}
+            : t("account.usage.requestsPerMinuteLimit", { limit: formatNumber(limits.requests_per_minute) })}
         </p>
       </div>
     </div>
@@ -74,11 +76,11 @@ interface GaugeProps {
   label: string;
   used: number;
   limit: number | null;
-  left: number | null;
+  remaining: number | null;
   format: (value: number) => string;
 }
 
-function Gauge({ label, used, limit, left, format }: GaugeProps) {
+function Gauge({ label, used, limit, remaining, format }: GaugeProps) {
   const { t } = useTranslation();
   return (
     <div className="panel flex flex-col gap-1.5 px-4 py-3">
@@ -98,9 +100,9 @@ function Gauge({ label, used, limit, left, format }: GaugeProps) {
             value={used}
             aria-label={label}
           />
-          {left !== null && (
+          {remaining !== null && (
             <p className="text-xs text-ink-soft">
-              {t("account.usage.left", { left: format(Math.max(left, 0)) })}
+              {t("account.usage.remaining", { left: format(Math.max(remaining, 0)) })}
             </p>
           )}
         </>
@@ -109,15 +111,15 @@ function Gauge({ label, used, limit, left, format }: GaugeProps) {
   );
 }
 
-function Sums({ title, sums }: { title: string; sums: Usage["day"] }) {
+function UsageTotals({ title, totals }: { title: string; totals: Usage["day"] }) {
   const { t } = useTranslation();
   return (
     <Section title={title}>
       <dl className="grid grid-cols-2 gap-4 sm:grid-cols-4">
-        <Stat label={t("account.usage.requests")} value={formatNumber(sums.requests)} />
-        <Stat label={t("account.usage.prompt")} value={formatNumber(sums.prompt_tokens)} />
-        <Stat label={t("account.usage.completion")} value={formatNumber(sums.completion_tokens)} />
-        <Stat label={t("account.usage.cost")} value={formatMoney(sums.cost_usd)} />
+        <Stat label={t("account.usage.requests")} value={formatNumber(totals.requests)} />
+        <Stat label={t("account.usage.promptTokens")} value={formatNumber(totals.prompt_tokens)} />
+        <Stat label={t("account.usage.completionTokens")} value={formatNumber(totals.completion_tokens)} />
+        <Stat label={t("account.usage.cost")} value={formatMoney(totals.cost_usd)} />
       </dl>
     </Section>
   );
@@ -127,12 +129,12 @@ function Breakdown({ usage: { by_model, by_key } }: { usage: Usage }) {
   const { t } = useTranslation();
   if (by_model.length === 0)
     return (
-      <Empty icon="chart" title={t("account.usage.nothing")}>
-        {t("account.usage.nothingHint")}
-      </Empty>
+      <EmptyState icon="chart" title={t("account.usage.none")}>
+        {t("account.usage.noneHint")}
+      </EmptyState>
     );
-  const money = moneyColumn([...by_model, ...by_key].map((row) => row.cost_usd));
-  const figures = [
+  const money = moneyFormatter([...by_model, ...by_key].map((row) => row.cost_usd));
+  const numberColumns = [
     {
       key: "requests",
       title: t("account.usage.requests"),
@@ -161,7 +163,7 @@ function Breakdown({ usage: { by_model, by_key } }: { usage: Usage }) {
           rowKey={(row) => row.model}
           columns={[
             { key: "model", title: t("account.usage.model"), cell: ({ model }) => model },
-            ...figures,
+            ...numberColumns,
           ]}
         />
       </Section>
@@ -172,7 +174,7 @@ function Breakdown({ usage: { by_model, by_key } }: { usage: Usage }) {
           rowKey={(row) => row.api_key_id ?? "signed-in"}
           columns={[
             { key: "key", title: t("account.usage.key"), cell: (row) => keyName(row, t) },
-            ...figures,
+            ...numberColumns,
           ]}
         />
       </Section>
@@ -181,7 +183,7 @@ function Breakdown({ usage: { by_model, by_key } }: { usage: Usage }) {
 }
 
 function keyName(row: Usage["by_key"][number], t: ReturnType<typeof useTranslation>["t"]): string {
-  if (row.api_key_id === null) return t("account.usage.signedIn");
+  if (row.api_key_id === null) return t("account.usage.noKey");
   if (row.name === null) return t("account.usage.deletedKey");
-  return `${plainLine(row.name)} (${row.prefix}…)`;
+  return `${sanitizeLine(row.name)} (${row.prefix}…)`;
 }

@@ -1,37 +1,45 @@
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
-import { call } from "../api/client";
-import { formatTime } from "../lib/format";
-import { Empty, ErrorNotice, Loading, Notice } from "../ui/notice";
+import { requestJson } from "../api/client";
+import { formatDateTime } from "../lib/format";
+import { EmptyState } from "../ui/empty-state";
+import { ErrorNotice } from "../ui/error-notice";
+import { Loading } from "../ui/loading";
+import { Notice } from "../ui/notice";
 import { Section } from "../ui/page";
 import { Table } from "../ui/table";
-import type { BreakerHistory as Changes } from "./types";
+import type { BreakerHistory as BreakerHistoryResponse } from "./types";
 
-const EVERY_MS = 10_000;
+const REFRESH_INTERVAL_MS = 10_000;
 
-/** When breakers opened and closed, of all workers. */
+/** Events of the circuit breakers of all workers. */
 export function BreakerHistory() {
   const { t } = useTranslation();
   const history = useQuery({
     queryKey: ["admin", "breakers", "history"],
     queryFn: ({ signal }) =>
-      call<Changes>("/api/admin/circuit-breakers/history", { query: { limit: 100 }, signal }),
-    refetchInterval: EVERY_MS,
+      requestJson<BreakerHistoryResponse>("/api/admin/circuit-breakers/history", {
+        query: { limit: 100 },
+        signal,
+      }),
+    refetchInterval: REFRESH_INTERVAL_MS,
   });
   if (history.error) return <ErrorNotice error={history.error} onRetry={() => void history.refetch()} />;
   if (!history.data) return <Loading />;
   const { available, items } = history.data;
   return (
     <Section title={t("admin.breakers.history")} hint={t("admin.breakers.historyHint")}>
-      {!available && <Notice kind="warning">{t("admin.breakers.historyAway")}</Notice>}
-      {available && items.length === 0 && <Empty icon="shield" title={t("admin.breakers.historyNone")} />}
+      {!available && <Notice kind="warning">{t("admin.breakers.historyUnavailable")}</Notice>}
+      {available && items.length === 0 && (
+        <EmptyState icon="shield" title={t("admin.breakers.historyEmpty")} />
+      )}
       {items.length > 0 && (
         <Table
           caption={t("admin.breakers.history")}
           rows={items}
           rowKey={(row) => `${row.at} ${row.upstream} ${row.model} ${row.event}`}
           columns={[
-            { key: "at", title: t("admin.audit.time"), cell: ({ at }) => formatTime(at) },
+            { key: "at", title: t("admin.audit.time"), cell: ({ at }) => formatDateTime(at) },
             { key: "upstream", title: t("admin.overview.provider"), cell: (row) => row.upstream },
             { key: "model", title: t("admin.overview.model"), cell: (row) => row.model },
             {

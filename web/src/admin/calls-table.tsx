@@ -1,35 +1,34 @@
 import { useTranslation } from "react-i18next";
-import { sayOutcome } from "../lib/codes";
-import { formatDuration, formatNumber, formatTime, moneyColumn } from "../lib/format";
-import { plainLine } from "../lib/text";
-import { Clip, type Column, Table } from "../ui/table";
-import type { Call } from "./types";
+import { isSuccessful, outcomeLabel } from "../i18n/code-labels";
+import { formatDateTime, formatDuration, formatNumber, moneyFormatter } from "../lib/format";
+import { sanitizeLine } from "../lib/text";
+import { type Column, Table, TruncatedCell } from "../ui/table";
+import type { ModelCall } from "./types";
 
-const GOOD: ReadonlySet<string> = new Set(["ok", "cached", "cancelled"]);
-
-interface CallsProps {
+interface CallsTableProps {
   caption: string;
-  rows: Call[];
-  /** Opens the request of a call; without it the calls are of one request. */
-  onChoose?: (call: Call) => void;
+  rows: ModelCall[];
+  /** Opens the request of a call; omitted if all calls belong to one request. */
+  onSelect?: (call: ModelCall) => void;
 }
 
-/** Calls of models: whose, how they ended, and what the provider said where they failed. */
-export function CallsTable({ caption, rows, onChoose }: CallsProps) {
+/** Model calls with their outcome and, if they failed, the provider's error. */
+export function CallsTable({ caption, rows, onSelect }: CallsTableProps) {
   const { t } = useTranslation();
-  const money = moneyColumn(rows.map(({ cost_usd }) => cost_usd));
-  const whose: Column<Call>[] = [
+  const money = moneyFormatter(rows.map(({ cost_usd }) => cost_usd));
+  const accountColumns: Column<ModelCall>[] = [
     {
       key: "account",
       title: t("admin.usage.account"),
-      cell: ({ email }) => (email ? <Clip text={plainLine(email)} /> : t("admin.usage.left")),
+      cell: ({ email }) =>
+        email ? <TruncatedCell text={sanitizeLine(email)} /> : t("admin.usage.deletedAccount"),
     },
     {
       key: "request",
-      title: t("admin.live.request"),
+      title: t("admin.live.requestId"),
       cell: (row) => (
-        <button type="button" className="text-accent underline" onClick={() => onChoose?.(row)}>
-          <Clip mono short text={plainLine(row.request_id)} />
+        <button type="button" className="text-accent underline" onClick={() => onSelect?.(row)}>
+          <TruncatedCell mono narrow text={sanitizeLine(row.request_id)} />
         </button>
       ),
     },
@@ -40,8 +39,8 @@ export function CallsTable({ caption, rows, onChoose }: CallsProps) {
       rows={rows}
       rowKey={(row) => row.id}
       columns={[
-        { key: "time", title: t("admin.audit.time"), cell: ({ created_at }) => formatTime(created_at) },
-        ...(onChoose ? whose : []),
+        { key: "time", title: t("admin.audit.time"), cell: ({ created_at }) => formatDateTime(created_at) },
+        ...(onSelect ? accountColumns : []),
         {
           key: "model",
           title: t("admin.overview.model"),
@@ -61,8 +60,8 @@ export function CallsTable({ caption, rows, onChoose }: CallsProps) {
         },
         { key: "cost", title: t("admin.overview.cost"), numeric: true, cell: (row) => money(row.cost_usd) },
         {
-          key: "took",
-          title: t("admin.slowest.took"),
+          key: "latency",
+          title: t("admin.slowest.latency"),
           numeric: true,
           cell: (row) => formatDuration(row.latency_ms),
         },
@@ -71,13 +70,17 @@ export function CallsTable({ caption, rows, onChoose }: CallsProps) {
   );
 }
 
-function Outcome({ call: { outcome, upstream_status: status, upstream_reason: reason } }: { call: Call }) {
-  const good = GOOD.has(outcome);
-  const said = [status, reason && plainLine(reason)].filter(Boolean).join(": ");
+function Outcome({
+  call: { outcome, upstream_status: status, upstream_reason: reason },
+}: {
+  call: ModelCall;
+}) {
+  const succeeded = isSuccessful(outcome);
+  const providerError = [status, reason && sanitizeLine(reason)].filter(Boolean).join(": ");
   return (
     <>
-      <span className={good ? "" : "text-danger"}>{sayOutcome(outcome)}</span>
-      {said && <span className="block max-w-md text-xs text-ink-soft">{said}</span>}
+      <span className={succeeded ? "" : "text-danger"}>{outcomeLabel(outcome)}</span>
+      {providerError && <span className="block max-w-md text-xs text-ink-soft">{providerError}</span>}
     </>
   );
 }

@@ -1,45 +1,36 @@
-/** The ledger's sums as one series for each model. */
-import type { UsageSum } from "./types";
+/** Usage rows as chart series, one per model. */
+import type { UsageTotalsRow } from "./types";
 
-/** Models with a series of their own; the others are one series together. */
-const MOST = 5;
-export const OTHERS = "others";
+/** The number of models with a series of their own; the others share one. */
+const MAX_SERIES = 5;
+export const OTHER_MODELS = "others";
 
 export interface ModelSeries {
-  /** The models by their sum, the largest first; `OTHERS` is last, where there are others. */
+  /** The models, the largest total first; `OTHER_MODELS` is last, if there are others. */
   models: string[];
-  /** A point for each day: `day`, and the models' values by their place in `models`. */
+  /** One point per day: `day`, and the values by the models' index in `models`. */
   points: Record<string, string | number>[];
 }
 
-/** What each model took on each day; days without usage have zeros. */
+/** The amount by model and day; days without usage have zeros. */
 export function seriesByModel(
-  rows: readonly UsageSum[],
+  rows: readonly UsageTotalsRow[],
   days: readonly string[],
-  amountOf: (row: UsageSum) => number,
+  amountOf: (row: UsageTotalsRow) => number,
 ): ModelSeries {
   const totals = new Map<string, number>();
   for (const row of rows) totals.set(row.model, (totals.get(row.model) ?? 0) + amountOf(row));
   const ranked = [...totals].filter(([, total]) => total > 0).toSorted(([, a], [, b]) => b - a);
-  const first = ranked.slice(0, MOST).map(([model]) => model);
-  const models = ranked.length > MOST ? [...first, OTHERS] : first;
-  const empty = Object.fromEntries(models.map((_, place) => [place, 0]));
+  const topModels = ranked.slice(0, MAX_SERIES).map(([model]) => model);
+  const models = ranked.length > MAX_SERIES ? [...topModels, OTHER_MODELS] : topModels;
+  const zeros = Object.fromEntries(models.map((_, index) => [index, 0]));
   const points = new Map<string, Record<string, string | number>>(
-    days.map((day) => [day, { day, ...empty }]),
+    days.map((day) => [day, { day, ...zeros }]),
   );
   for (const row of rows) {
     const point = points.get(row.day);
-    const place = first.includes(row.model) ? first.indexOf(row.model) : MOST;
-    if (point && place in point) point[place] = Number(point[place]) + amountOf(row);
+    const index = topModels.includes(row.model) ? topModels.indexOf(row.model) : MAX_SERIES;
+    if (point && index in point) point[index] = Number(point[index]) + amountOf(row);
   }
   return { models, points: [...points.values()] };
-}
-
-/** Every day from the first to the last, as `YYYY-MM-DD`. */
-export function daysBetween(from: string, to: string): string[] {
-  const days: string[] = [];
-  const last = Date.parse(`${to}T00:00:00Z`);
-  for (let at = Date.parse(`${from}T00:00:00Z`); at <= last && days.length < 400; at += 86_400_000)
-    days.push(new Date(at).toISOString().slice(0, 10));
-  return days;
 }

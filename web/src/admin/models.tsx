@@ -1,63 +1,64 @@
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
-import { call } from "../api/client";
-import { formatDuration, formatMoney, formatNumber, formatPercent, formatTime } from "../lib/format";
-import { plainLine } from "../lib/text";
+import { requestJson } from "../api/client";
+import { formatDateTime, formatDuration, formatMoney, formatNumber, formatPercent } from "../lib/format";
+import { sanitizeLine } from "../lib/text";
 import { Button } from "../ui/button";
 import { cx } from "../ui/cx";
-import { ErrorNotice, Loading } from "../ui/notice";
+import { ErrorNotice } from "../ui/error-notice";
+import { Loading } from "../ui/loading";
 import { Page } from "../ui/page";
 import { Table } from "../ui/table";
 import { BreakerHistory } from "./breaker-history";
-import { type ModelState, type Standing, standingOf } from "./model-state";
-import { lastDays } from "./range";
-import { ReloadConfiguration } from "./reload";
-import type { AdminModel, Breakers, Stats } from "./types";
+import { lastDays } from "./date-range";
+import { type ModelHealth, type ModelStatus, modelStatus } from "./model-status";
+import { ReloadConfigurationButton } from "./reload-configuration";
+import type { AdminModel, BreakerList, Stats } from "./types";
 
-const EVERY_MS = 10_000;
+const REFRESH_INTERVAL_MS = 10_000;
 
-/** The models of the configuration: what they cost, how they do now, and when they were paused. */
+/** The configured models with their prices, their status and the history of their circuit breakers. */
 export function ModelsPage() {
   const { t } = useTranslation();
   const models = useQuery({
     queryKey: ["admin", "models"],
     queryFn: async ({ signal }) =>
-      (await call<{ items: AdminModel[] }>("/api/admin/models", { signal })).items,
+      (await requestJson<{ items: AdminModel[] }>("/api/admin/models", { signal })).items,
   });
   const breakers = useQuery({
     queryKey: ["admin", "breakers"],
-    queryFn: ({ signal }) => call<Breakers>("/api/admin/circuit-breakers", { signal }),
-    refetchInterval: EVERY_MS,
+    queryFn: ({ signal }) => requestJson<BreakerList>("/api/admin/circuit-breakers", { signal }),
+    refetchInterval: REFRESH_INTERVAL_MS,
   });
   const today = lastDays(1, "UTC");
   const stats = useQuery({
     queryKey: ["admin", "stats", today],
-    queryFn: ({ signal }) => call<Stats>("/api/admin/stats", { query: { ...today }, signal }),
-    refetchInterval: 3 * EVERY_MS,
+    queryFn: ({ signal }) => requestJson<Stats>("/api/admin/stats", { query: { ...today }, signal }),
+    refetchInterval: 3 * REFRESH_INTERVAL_MS,
   });
   const error = models.error ?? breakers.error ?? stats.error;
-  const again = () => void Promise.all([models.refetch(), breakers.refetch(), stats.refetch()]);
+  const refresh = () => void Promise.all([models.refetch(), breakers.refetch(), stats.refetch()]);
   return (
     <Page
       wide
       title={t("admin.nav.models")}
       actions={
         <div className="flex flex-wrap gap-2">
-          <Button icon="again" busy={models.isFetching} onClick={again}>
-            {t("admin.models.ask")}
+          <Button icon="refresh" busy={models.isFetching} onClick={refresh}>
+            {t("admin.models.refresh")}
           </Button>
-          <ReloadConfiguration />
+          <ReloadConfigurationButton />
         </div>
       }
     >
       <p className="text-sm text-ink-soft">{t("admin.models.hint")}</p>
-      {error && <ErrorNotice error={error} onRetry={again} />}
+      {error && <ErrorNotice error={error} onRetry={refresh} />}
       {models.isPending && <Loading />}
       {models.data && (
         <ModelTable
           models={models.data}
-          standings={models.data.map((model) =>
-            standingOf(model, breakers.data?.data ?? [], stats.data?.by_model ?? []),
+          statuses={models.data.map((model) =>
+            modelStatus(model, breakers.data?.data ?? [], stats.data?.by_model ?? []),
           )}
         />
       )}
@@ -66,12 +67,12 @@ export function ModelsPage() {
   );
 }
 
-function ModelTable({ models, standings }: { models: AdminModel[]; standings: Standing[] }) {
+function ModelTable({ models, statuses }: { models: AdminModel[]; statuses: ModelStatus[] }) {
   const { t } = useTranslation();
   return (
     <Table
       caption={t("admin.nav.models")}
-      rows={models.map((model, index) => ({ ...model, standing: standings[index] as Standing }))}
+      rows={models.map((model, index) => ({ ...model, status: statuses[index] as ModelStatus }))}
       rowKey={(model) => model.name}
       columns={[
         {
@@ -92,33 +93,33 @@ function ModelTable({ models, standings }: { models: AdminModel[]; standings: St
           cell: (model) => model.providers.join(", "),
         },
         {
-          key: "state",
-          title: t("admin.models.state"),
-          cell: (model) => <State model={model} standing={model.standing} />,
+          key: "status",
+          title: t("admin.models.status"),
+          cell: (model) => <StatusCell model={model} status={model.status} />,
         },
         {
           key: "errors",
-          title: t("admin.models.errors"),
+          title: t("admin.models.errorRate"),
           numeric: true,
-          cell: ({ standing: { errorRate } }) => (errorRate === null ? "–" : formatPercent(errorRate)),
+          cell: ({ status: { errorRate } }) => (errorRate === null ? "–" : formatPercent(errorRate)),
         },
         {
           key: "p95",
           title: t("admin.models.p95"),
           numeric: true,
-          cell: ({ standing: { p95 } }) => (p95 === null ? "–" : formatDuration(p95)),
+          cell: ({ status: { p95 } }) => (p95 === null ? "–" : formatDuration(p95)),
         },
         {
-          key: "can",
-          title: t("admin.models.can"),
+          key: "capabilities",
+          title: t("admin.models.capabilities"),
           cell: ({ capabilities }) =>
             capabilities
               .map((name) => t(`chat.capabilities.${name}` as "chat.capabilities.tools"))
               .join(", ") || t("admin.models.chatOnly"),
         },
         {
-          key: "window",
-          title: t("admin.models.window"),
+          key: "contextWindow",
+          title: t("admin.models.contextWindow"),
           numeric: true,
           cell: ({ context_window }) => formatNumber(context_window),
         },
@@ -133,10 +134,10 @@ function ModelTable({ models, standings }: { models: AdminModel[]; standings: St
   );
 }
 
-const BAD: ReadonlySet<ModelState> = new Set<ModelState>(["paused", "down"]);
-const DOUBTFUL: ReadonlySet<ModelState> = new Set<ModelState>(["degraded", "testing"]);
+const UNAVAILABLE: ReadonlySet<ModelHealth> = new Set<ModelHealth>(["circuit_open", "down"]);
+const DEGRADED: ReadonlySet<ModelHealth> = new Set<ModelHealth>(["degraded", "half_open"]);
 
-function State({ model, standing: { state, retryAt } }: { model: AdminModel; standing: Standing }) {
+function StatusCell({ model, status: { health, retryAt } }: { model: AdminModel; status: ModelStatus }) {
   const { t } = useTranslation();
   const error = model.last_error;
   return (
@@ -144,25 +145,25 @@ function State({ model, standing: { state, retryAt } }: { model: AdminModel; sta
       <span
         className={cx(
           "font-medium whitespace-nowrap",
-          BAD.has(state) && "text-danger",
-          DOUBTFUL.has(state) && "text-warning",
-          state === "up" && "text-accent",
-          state === "unset" && "font-normal text-ink-soft",
+          UNAVAILABLE.has(health) && "text-danger",
+          DEGRADED.has(health) && "text-warning",
+          health === "up" && "text-accent",
+          health === "not_configured" && "font-normal text-ink-soft",
         )}
       >
-        {t(`admin.models.states.${state}`)}
+        {t(`admin.models.statuses.${health}`)}
       </span>
       {retryAt && (
         <span className="block text-xs text-ink-soft">
-          {t("admin.models.retryAt", { time: formatTime(retryAt) })}
+          {t("admin.models.retryAt", { time: formatDateTime(retryAt) })}
         </span>
       )}
-      {state === "down" && model.detail && (
+      {health === "down" && model.detail && (
         <span className="block text-xs text-ink-soft">{model.detail}</span>
       )}
-      {state !== "up" && error && (
+      {health !== "up" && error && (
         <span className="block max-w-md text-xs text-ink-soft">
-          {formatTime(error.at)}: {[error.status, plainLine(error.reason)].filter(Boolean).join(" ")}
+          {formatDateTime(error.at)}: {[error.status, sanitizeLine(error.reason)].filter(Boolean).join(" ")}
         </span>
       )}
     </>

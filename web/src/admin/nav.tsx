@@ -6,8 +6,8 @@ export function AdminNav() {
   return (
     <SectionNav
       label={t("common.administration")}
-      entries={[
-        { to: "/", icon: "left", label: t("common.toChat"), end: true },
+      items={[
+        { to: "/", icon: "chevron-left", label: t("common.goToChat"), end: true },
         { to: "/admin", icon: "chart", label: t("admin.nav.overview"), end: true },
         { to: "/admin/usage", icon: "receipt", label: t("admin.nav.usage") },
         { to: "/admin/users", icon: "user", label: t("admin.nav.users") },

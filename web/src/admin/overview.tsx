@@ -1,104 +1,105 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
-import { call } from "../api/client";
+import { requestJson } from "../api/client";
 import { formatCompact, formatDuration, formatMoney, formatNumber, formatPercent } from "../lib/format";
 import { Chart } from "../ui/chart";
-import { ErrorNotice, Loading } from "../ui/notice";
+import { ErrorNotice } from "../ui/error-notice";
+import { Loading } from "../ui/loading";
 import { Page, Section, Stat } from "../ui/page";
-import { LiveFigures } from "./live";
+import { type DateRange, useDateRange } from "./date-range";
+import { DateRangePicker } from "./date-range-picker";
+import { LiveStats } from "./live-stats";
 import { ModelCharts } from "./model-charts";
-import { ByKind, ByModel } from "./parts";
-import { type Days, useDays } from "./range";
-import { RangePicker } from "./range-picker";
-import { Slowest } from "./slowest";
+import { SlowestCalls } from "./slowest-calls";
+import { StatsByKind, StatsByModel } from "./stats-tables";
 import { TopAccounts } from "./top-accounts";
 import type { Stats } from "./types";
 
-// Fresh enough to follow what happens; a page that nobody looks at asks nothing.
-const EVERY_MS = 30_000;
+/** Queries are refetched only while the page is visible. */
+const REFRESH_INTERVAL_MS = 30_000;
 
-export function Overview() {
+export function OverviewPage() {
   const { t } = useTranslation();
-  const [days, setDays] = useDays();
+  const [range, setRange] = useDateRange();
   const stats = useQuery({
-    queryKey: ["admin", "stats", days],
-    queryFn: ({ signal }) => call<Stats>("/api/admin/stats", { query: { ...days }, signal }),
+    queryKey: ["admin", "stats", range],
+    queryFn: ({ signal }) => requestJson<Stats>("/api/admin/stats", { query: { ...range }, signal }),
     placeholderData: keepPreviousData,
-    refetchInterval: EVERY_MS,
+    refetchInterval: REFRESH_INTERVAL_MS,
   });
   return (
     <Page title={t("admin.nav.overview")} wide>
-      <RangePicker days={days} onChange={setDays} />
+      <DateRangePicker range={range} onChange={setRange} />
       {stats.error && <ErrorNotice error={stats.error} onRetry={() => void stats.refetch()} />}
       {stats.isPending && <Loading />}
-      {stats.data && <Figures stats={stats.data} days={days} />}
-      <ModelCharts days={days} />
-      <TopAccounts days={days} />
-      <Slowest days={days} />
-      <LiveFigures />
+      {stats.data && <StatsSections stats={stats.data} range={range} />}
+      <ModelCharts range={range} />
+      <TopAccounts range={range} />
+      <SlowestCalls range={range} />
+      <LiveStats />
     </Page>
   );
 }
 
-function Figures({ stats, days }: { stats: Stats; days: Days }) {
+function StatsSections({ stats, range }: { stats: Stats; range: DateRange }) {
   const { t } = useTranslation();
   return (
     <>
-      <Headline stats={stats} days={days} />
+      <SummaryStats stats={stats} range={range} />
       <p className="text-sm text-ink-soft">{t("admin.overview.latencyHint")}</p>
-      <ByDay stats={stats} />
+      <DailyCharts stats={stats} />
       <Section title={t("admin.overview.byModel")}>
-        <ByModel rows={stats.by_model} days={days} />
+        <StatsByModel rows={stats.by_model} range={range} />
       </Section>
       <Section title={t("admin.overview.byKind")}>
-        <ByKind rows={stats.by_kind} />
+        <StatsByKind rows={stats.by_kind} />
       </Section>
     </>
   );
 }
 
-function Headline({ stats, days }: { stats: Stats; days: Days }) {
+function SummaryStats({ stats, range }: { stats: Stats; range: DateRange }) {
   const { t } = useTranslation();
-  const time = (ms: number | null) => (ms === null ? "–" : formatDuration(ms));
+  const formatLatency = (ms: number | null) => (ms === null ? "–" : formatDuration(ms));
   const { p50, p95, p99 } = stats.latency_ms;
   return (
     <dl className="grid grid-cols-2 gap-4 sm:grid-cols-4">
       <Stat label={t("admin.overview.requests")} value={formatNumber(stats.requests)} />
-      <Stat label={t("admin.overview.users")} value={formatNumber(stats.active_users)} />
+      <Stat label={t("admin.overview.activeUsers")} value={formatNumber(stats.active_users)} />
       <Stat label={t("admin.overview.cost")} value={formatMoney(stats.cost_usd)} />
       <Stat
         label={t("admin.overview.tokens")}
         value={formatCompact(stats.total_tokens)}
-        hint={t("admin.overview.tokensOf", {
+        hint={t("admin.overview.tokenSplit", {
           prompt: formatCompact(stats.prompt_tokens),
           completion: formatCompact(stats.completion_tokens),
         })}
       />
       <Stat
-        label={t("admin.overview.errors")}
+        label={t("admin.overview.errorRate")}
         value={formatPercent(stats.error_rate)}
         hint={
           <Link
             className="text-accent underline"
-            to={`/admin/requests?${new URLSearchParams({ ...days, outcome: "failed" })}`}
+            to={`/admin/requests?${new URLSearchParams({ ...range, outcome: "failed" })}`}
           >
-            {t("admin.overview.errorCount", { count: stats.errors })}
+            {t("admin.overview.failedRequests", { count: stats.errors })}
           </Link>
         }
       />
       <Stat
-        label={t("admin.overview.cacheHits")}
+        label={t("admin.overview.cacheHitRate")}
         value={formatPercent(stats.requests ? stats.cache_hits / stats.requests : 0)}
-        hint={t("admin.overview.cacheCount", { count: stats.cache_hits })}
+        hint={t("admin.overview.cacheHitCount", { count: stats.cache_hits })}
       />
-      <Stat label={t("admin.overview.median")} value={time(p50)} />
-      <Stat label={t("admin.overview.slow")} value={time(p95)} hint={`p99 ${time(p99)}`} />
+      <Stat label={t("admin.overview.p50")} value={formatLatency(p50)} />
+      <Stat label={t("admin.overview.p95")} value={formatLatency(p95)} hint={`p99 ${formatLatency(p99)}`} />
     </dl>
   );
 }
 
-function ByDay({ stats }: { stats: Stats }) {
+function DailyCharts({ stats }: { stats: Stats }) {
   const { t } = useTranslation();
   const points = stats.by_day.map((day) => ({
     day: day.day,
@@ -114,46 +115,46 @@ function ByDay({ stats }: { stats: Stats }) {
     p95: day.latency_ms.p95,
     p99: day.latency_ms.p99,
   }));
-  const common = { x: "day", xTitle: t("admin.overview.day"), points };
+  const chartProps = { xKey: "day", xTitle: t("admin.overview.day"), points };
   return (
     <div className="grid gap-4 lg:grid-cols-2 lg:[&>:last-child:nth-child(odd)]:col-span-2">
       <Chart
-        {...common}
+        {...chartProps}
         title={t("admin.overview.requestsByDay")}
         kind="bar"
-        whole
+        integers
         series={[
           { key: "requests", title: t("admin.overview.requests") },
-          { key: "errors", title: t("admin.overview.errors"), bad: true },
+          { key: "errors", title: t("admin.overview.errors"), isError: true },
         ]}
         format={formatCompact}
       />
       <Chart
-        {...common}
+        {...chartProps}
         title={t("admin.overview.costByDay")}
         kind="bar"
         series={[{ key: "cost", title: t("admin.overview.cost") }]}
         format={formatMoney}
       />
       <Chart
-        {...common}
+        {...chartProps}
         title={t("admin.overview.tokensByDay")}
         kind="bar"
         series={[
-          { key: "prompt", title: t("admin.overview.prompt") },
-          { key: "completion", title: t("admin.overview.completion") },
+          { key: "prompt", title: t("admin.overview.promptTokens") },
+          { key: "completion", title: t("admin.overview.completionTokens") },
         ]}
         format={formatCompact}
       />
       <Chart
-        {...common}
-        title={t("admin.overview.errorsByDay")}
+        {...chartProps}
+        title={t("admin.overview.errorRateByDay")}
         kind="line"
-        series={[{ key: "errorRate", title: t("admin.overview.errors"), bad: true }]}
+        series={[{ key: "errorRate", title: t("admin.overview.errorRate"), isError: true }]}
         format={formatPercent}
       />
       <Chart
-        {...common}
+        {...chartProps}
         title={t("admin.overview.latencyByDay")}
         kind="line"
         series={[
@@ -164,18 +165,18 @@ function ByDay({ stats }: { stats: Stats }) {
         format={formatDuration}
       />
       <Chart
-        {...common}
-        title={t("admin.overview.usersByDay")}
+        {...chartProps}
+        title={t("admin.overview.activeUsersByDay")}
         kind="bar"
-        whole
-        series={[{ key: "users", title: t("admin.overview.users") }]}
+        integers
+        series={[{ key: "users", title: t("admin.overview.activeUsers") }]}
         format={formatCompact}
       />
       <Chart
-        {...common}
-        title={t("admin.overview.cacheByDay")}
+        {...chartProps}
+        title={t("admin.overview.cacheHitsByDay")}
         kind="bar"
-        whole
+        integers
         series={[{ key: "cacheHits", title: t("admin.overview.cacheHits") }]}
         format={formatCompact}
       />

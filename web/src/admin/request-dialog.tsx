@@ -1,35 +1,37 @@
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
-import { call } from "../api/client";
-import { plainLine } from "../lib/text";
+import { requestJson } from "../api/client";
+import { sanitizeLine } from "../lib/text";
 import { Dialog } from "../ui/dialog";
-import { ErrorNotice, Loading } from "../ui/notice";
+import { ErrorNotice } from "../ui/error-notice";
+import { Loading } from "../ui/loading";
 import { RequestId } from "../ui/request-id";
 import { CallsTable } from "./calls-table";
-import { lastDays } from "./range";
-import type { Call, CallPage } from "./types";
+import { lastDays } from "./date-range";
+import type { ModelCall, ModelCallPage } from "./types";
 
-const FAR = 90;
+/** How far back to search for the calls of a request. */
+const SEARCH_DAYS = 90;
 
-/** One request: its calls in their order, and what finds it in the log. */
-export function RequestDialog({ call: chosen, onClose }: { call: Call; onClose: () => void }) {
+/** The model calls of one request in chronological order. */
+export function RequestDialog({ call, onClose }: { call: ModelCall; onClose: () => void }) {
   const { t } = useTranslation();
-  const { request_id, email } = chosen;
+  const { request_id, email } = call;
   const calls = useQuery({
     queryKey: ["admin", "request", request_id],
     queryFn: async ({ signal }) => {
-      const query = { ...lastDays(FAR, "UTC"), request_id, detail: "rows", order: "oldest" };
-      return (await call<CallPage>("/api/admin/usage", { query, signal })).items;
+      const query = { ...lastDays(SEARCH_DAYS, "UTC"), request_id, detail: "rows", order: "oldest" };
+      return (await requestJson<ModelCallPage>("/api/admin/usage", { query, signal })).items;
     },
   });
   return (
     <Dialog open wide title={t("admin.requests.title")} onClose={onClose}>
       <RequestId id={request_id} />
-      <p className="text-sm">{email ? plainLine(email) : t("admin.usage.left")}</p>
+      <p className="text-sm">{email ? sanitizeLine(email) : t("admin.usage.deletedAccount")}</p>
       <p className="text-sm text-ink-soft">{t("admin.requests.hint")}</p>
       {calls.error && <ErrorNotice error={calls.error} onRetry={() => void calls.refetch()} />}
       {calls.isPending && <Loading />}
-      {calls.data && <CallsTable caption={t("chat.attempts")} rows={calls.data} />}
+      {calls.data && <CallsTable caption={t("chat.modelCalls")} rows={calls.data} />}
     </Dialog>
   );
 }

@@ -2,22 +2,24 @@ import { keepPreviousData, useInfiniteQuery, useQuery } from "@tanstack/react-qu
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useSearchParams } from "react-router";
-import { call } from "../api/client";
-import { useSettled } from "../lib/use-settled";
-import { Button } from "../ui/button";
+import { requestJson } from "../api/client";
+import { useDebouncedValue } from "../lib/use-debounced-value";
+import { EmptyState } from "../ui/empty-state";
+import { ErrorNotice } from "../ui/error-notice";
 import { SelectField, TextField } from "../ui/field";
-import { Empty, ErrorNotice, Loading } from "../ui/notice";
+import { Loading } from "../ui/loading";
 import { Page } from "../ui/page";
+import { ShowMoreButton } from "../ui/show-more-button";
 import { CallsTable } from "./calls-table";
-import { type Days, lastDays, useDays } from "./range";
-import { RangePicker } from "./range-picker";
+import { type DateRange, lastDays, useDateRange } from "./date-range";
+import { DateRangePicker } from "./date-range-picker";
 import { RequestDialog } from "./request-dialog";
-import type { AccountPage, Call, CallPage } from "./types";
+import type { AdminUserPage, ModelCall, ModelCallPage } from "./types";
 
 const FILTERS = ["outcome", "account", "model", "request_id"] as const;
 type Filters = Record<(typeof FILTERS)[number], string>;
 
-/** Codes of a call's end that are worth a filter of their own; `failed` is every error. */
+/** Outcomes that can be filtered by; `failed` matches every error. */
 const OUTCOMES = [
   "failed",
   "ok",
@@ -29,16 +31,16 @@ const OUTCOMES = [
   "circuit_open",
 ] as const;
 
-/** A request whose id is known is looked for in as many days. */
-const FAR = 90;
+/** How far back to search for a request id. */
+const SEARCH_DAYS = 90;
 
-/** Every call of a model with how it ended, and why it failed: the newest first. */
+/** All model calls with their outcome, the newest first. */
 export function RequestsPage() {
   const { t } = useTranslation();
-  const [days, setDays] = useDays();
+  const [range, setRange] = useDateRange();
   const [params, setParams] = useSearchParams();
   const filters = Object.fromEntries(FILTERS.map((name) => [name, params.get(name) ?? ""])) as Filters;
-  const change = (name: keyof Filters, value: string) => {
+  const changeFilter = (name: keyof Filters, value: string) => {
     const next = new URLSearchParams(params);
     if (value) next.set(name, value);
     else next.delete(name);
@@ -46,19 +48,19 @@ export function RequestsPage() {
   };
   return (
     <Page title={t("admin.nav.requests")} wide>
-      <RangePicker
-        days={days}
+      <DateRangePicker
+        range={range}
         onChange={(next) => {
-          const kept = Object.entries(filters).filter(([, value]) => value);
-          if (kept.length === 0) setDays(next);
-          else setParams({ ...Object.fromEntries(kept), ...next }, { replace: true });
+          const activeFilters = Object.entries(filters).filter(([, value]) => value);
+          if (activeFilters.length === 0) setRange(next);
+          else setParams({ ...Object.fromEntries(activeFilters), ...next }, { replace: true });
         }}
       />
       <search className="grid grid-cols-2 items-end gap-3 lg:grid-cols-4">
         <SelectField
           label={t("admin.requests.outcome")}
           value={filters.outcome}
-          onChange={(event) => change("outcome", event.target.value)}
+          onChange={(event) => changeFilter("outcome", event.target.value)}
         >
           <option value="">{t("admin.users.any")}</option>
           {OUTCOMES.map((code) => (
@@ -74,57 +76,60 @@ export function RequestsPage() {
             type="search"
             maxLength={name === "account" ? 320 : 128}
             value={filters[name]}
-            onChange={(event) => change(name, event.target.value.trim())}
+            onChange={(event) => changeFilter(name, event.target.value.trim())}
           />
         ))}
       </search>
-      <Calls filters={filters} days={days} />
+      <FilteredCalls filters={filters} range={range} />
     </Page>
   );
 }
 
-function Calls({ filters, days }: { filters: Filters; days: Days }) {
+function FilteredCalls({ filters, range }: { filters: Filters; range: DateRange }) {
   const { t } = useTranslation();
-  const [chosen, setChosen] = useState<Call | null>(null);
-  const { account, ...rest } = useSettled(filters);
-  const whose = useQuery({
-    queryKey: ["admin", "users", "of", account],
+  const [selected, setSelected] = useState<ModelCall | null>(null);
+  const { account: accountFilter, ...rest } = useDebouncedValue(filters);
+  const accountSearch = useQuery({
+    queryKey: ["admin", "users", "of", accountFilter],
     queryFn: ({ signal }) =>
-      call<AccountPage>("/api/admin/users", { query: { q: account, limit: 2 }, signal }),
-    enabled: account !== "",
+      requestJson<AdminUserPage>("/api/admin/users", { query: { q: accountFilter, limit: 2 }, signal }),
+    enabled: accountFilter !== "",
   });
-  const found =
-    whose.data?.items.find(({ email }) => email === account.toLowerCase()) ?? whose.data?.items[0];
-  const range = rest.request_id ? lastDays(FAR, days.tz) : days;
-  const query = { ...range, ...rest, user_id: account ? found?.id : null, detail: "rows", order: "newest" };
+  const account =
+    accountSearch.data?.items.find(({ email }) => email === accountFilter.toLowerCase()) ??
+    accountSearch.data?.items[0];
+  const searchRange = rest.request_id ? lastDays(SEARCH_DAYS, range.tz) : range;
+  const query = {
+    ...searchRange,
+    ...rest,
+    user_id: accountFilter ? account?.id : null,
+    detail: "rows",
+    order: "newest",
+  };
   const calls = useInfiniteQuery({
     queryKey: ["admin", "requests", query],
     queryFn: ({ pageParam, signal }) =>
-      call<CallPage>("/api/admin/usage", { query: { ...query, cursor: pageParam, limit: 50 }, signal }),
+      requestJson<ModelCallPage>("/api/admin/usage", {
+        query: { ...query, cursor: pageParam, limit: 50 },
+        signal,
+      }),
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.next_cursor,
     placeholderData: keepPreviousData,
-    enabled: account === "" || found !== undefined,
+    enabled: accountFilter === "" || account !== undefined,
   });
-  const error = whose.error ?? calls.error;
+  const error = accountSearch.error ?? calls.error;
   if (error) return <ErrorNotice error={error} onRetry={() => void calls.refetch()} />;
-  if (account && whose.data && !found) return <Empty icon="search" title={t("admin.users.none")} />;
+  if (accountFilter && accountSearch.data && !account)
+    return <EmptyState icon="search" title={t("admin.users.none")} />;
   if (!calls.data) return <Loading />;
   const rows = calls.data.pages.flatMap((page) => page.items);
-  if (rows.length === 0) return <Empty icon="search" title={t("admin.requests.none")} />;
+  if (rows.length === 0) return <EmptyState icon="search" title={t("admin.requests.none")} />;
   return (
     <>
-      <CallsTable caption={t("admin.nav.requests")} rows={rows} onChoose={setChosen} />
-      {calls.hasNextPage && (
-        <Button
-          className="self-center"
-          busy={calls.isFetchingNextPage}
-          onClick={() => void calls.fetchNextPage()}
-        >
-          {t("common.more")}
-        </Button>
-      )}
-      {chosen && <RequestDialog call={chosen} onClose={() => setChosen(null)} />}
+      <CallsTable caption={t("admin.nav.requests")} rows={rows} onSelect={setSelected} />
+      <ShowMoreButton query={calls} />
+      {selected && <RequestDialog call={selected} onClose={() => setSelected(null)} />}
     </>
   );
 }

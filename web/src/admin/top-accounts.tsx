@@ -1,32 +1,34 @@
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
-import { Empty, ErrorNotice, Loading } from "../ui/notice";
+import { EmptyState } from "../ui/empty-state";
+import { ErrorNotice } from "../ui/error-notice";
+import { Loading } from "../ui/loading";
 import { Section } from "../ui/page";
-import type { Days } from "./range";
-import { allSums } from "./sums";
-import { totalsBy } from "./totals";
-import { TotalsTable } from "./totals-table";
+import type { DateRange } from "./date-range";
+import { usageRowsQuery } from "./usage-rows";
+import { UsageTable } from "./usage-table";
+import { groupUsage } from "./usage-totals";
 
-const TOP = 10;
+const MAX_ACCOUNTS = 10;
 
-/** Who spent most in these days. */
-export function TopAccounts({ days }: { days: Days }) {
+/** The accounts with the highest cost in a date range. */
+export function TopAccounts({ range }: { range: DateRange }) {
   const { t } = useTranslation();
-  const sums = useQuery(allSums({ ...days, model: null, user_id: null }));
+  const usage = useQuery(usageRowsQuery({ ...range, model: null, user_id: null }));
   return (
     <Section title={t("admin.overview.topAccounts")}>
-      {sums.error && <ErrorNotice error={sums.error} onRetry={() => void sums.refetch()} />}
-      {sums.isPending && <Loading />}
-      {sums.data &&
-        (sums.data.rows.length ? (
-          <TotalsTable
+      {usage.error && <ErrorNotice error={usage.error} onRetry={() => void usage.refetch()} />}
+      {usage.isPending && <Loading />}
+      {usage.data &&
+        (usage.data.rows.length ? (
+          <UsageTable
             caption={t("admin.overview.topAccounts")}
             group="account"
-            totals={totalsBy("account", sums.data.rows).slice(0, TOP)}
-            days={days}
+            totals={groupUsage("account", usage.data.rows).slice(0, MAX_ACCOUNTS)}
+            range={range}
           />
         ) : (
-          <Empty icon="chart" title={t("common.noData")} />
+          <EmptyState icon="chart" title={t("common.noData")} />
         ))}
     </Section>
   );

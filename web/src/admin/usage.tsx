@@ -2,94 +2,102 @@ import { useMutation, useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { useSearchParams } from "react-router";
 import { request } from "../api/client";
-import { saveAs } from "../lib/download";
+import { saveResponse } from "../lib/download";
 import { Button } from "../ui/button";
-import { Empty, ErrorNotice, Loading, Notice } from "../ui/notice";
+import { EmptyState } from "../ui/empty-state";
+import { ErrorNotice } from "../ui/error-notice";
+import { Loading } from "../ui/loading";
+import { Notice } from "../ui/notice";
 import { Page } from "../ui/page";
 import { toastError } from "../ui/toast";
-import { KeyTotals } from "./key-totals";
-import { useDays } from "./range";
-import { RangePicker } from "./range-picker";
-import { type Asked, allSums } from "./sums";
-import { GROUPS, type Group, totalsBy } from "./totals";
-import { TotalsTable } from "./totals-table";
+import { useDateRange } from "./date-range";
+import { DateRangePicker } from "./date-range-picker";
+import { KeyUsageTable } from "./key-usage-table";
+import { type UsageFilter, usageRowsQuery } from "./usage-rows";
+import { UsageTable } from "./usage-table";
+import { groupUsage, USAGE_GROUPS, type UsageGroup } from "./usage-totals";
 
-/** Who used how much of what, the dearest first; whole as a file for other programs. */
+/** Usage by account, API key, model or day, also as a CSV file. */
 export function UsagePage() {
   const { t } = useTranslation();
-  const [days] = useDays();
+  const [range] = useDateRange();
   const [params, setParams] = useSearchParams();
-  const asked: Asked = { ...days, model: params.get("model"), user_id: params.get("user_id") };
-  const group = GROUPS.find((one) => one === params.get("by")) ?? "account";
-  const change = (next: Partial<Asked & { by: (typeof GROUPS)[number] }>) =>
-    setParams(filled({ ...asked, by: group, ...next }), { replace: true });
-  const file = useMutation({ mutationFn: download, onError: toastError });
-  const narrowed = asked.model ?? (asked.user_id ? t("admin.usage.oneAccount") : null);
+  const filter: UsageFilter = { ...range, model: params.get("model"), user_id: params.get("user_id") };
+  const group = USAGE_GROUPS.find((name) => name === params.get("by")) ?? "account";
+  const changeParams = (changes: Partial<UsageFilter & { by: (typeof USAGE_GROUPS)[number] }>) =>
+    setParams(definedParams({ ...filter, by: group, ...changes }), { replace: true });
+  const csvDownload = useMutation({ mutationFn: downloadCsv, onError: toastError });
+  const filterLabel = filter.model ?? (filter.user_id ? t("admin.usage.oneAccount") : null);
   return (
     <Page
       wide
       title={t("admin.nav.usage")}
       actions={
-        <Button busy={file.isPending} onClick={() => file.mutate(asked)}>
+        <Button busy={csvDownload.isPending} onClick={() => csvDownload.mutate(filter)}>
           {t("admin.usage.csv")}
         </Button>
       }
     >
-      <RangePicker days={days} onChange={change} />
-      <fieldset aria-label={t("admin.usage.by")} className="flex flex-wrap items-center gap-1">
+      <DateRangePicker range={range} onChange={changeParams} />
+      <fieldset aria-label={t("admin.usage.groupBy")} className="flex flex-wrap items-center gap-1">
         <span className="mr-1 text-sm text-ink-soft" aria-hidden="true">
-          {t("admin.usage.by")}
+          {t("admin.usage.groupBy")}
         </span>
-        {GROUPS.map((one) => (
+        {USAGE_GROUPS.map((name) => (
           <Button
-            key={one}
-            kind={one === group ? "plain" : "quiet"}
-            aria-pressed={one === group}
-            onClick={() => change({ by: one })}
+            key={name}
+            variant={name === group ? "secondary" : "ghost"}
+            aria-pressed={name === group}
+            onClick={() => changeParams({ by: name })}
           >
-            {t(`admin.usage.groups.${one}`)}
+            {t(`admin.usage.groups.${name}`)}
           </Button>
         ))}
       </fieldset>
-      {narrowed && (
+      {filterLabel && (
         <p className="flex flex-wrap items-center gap-2 text-sm">
-          {t("admin.usage.only", { name: narrowed })}
-          <Button small kind="quiet" icon="close" onClick={() => change({ model: null, user_id: null })}>
-            {t("admin.usage.all")}
+          {t("admin.usage.filteredBy", { name: filterLabel })}
+          <Button
+            small
+            variant="ghost"
+            icon="close"
+            onClick={() => changeParams({ model: null, user_id: null })}
+          >
+            {t("admin.usage.clearFilter")}
           </Button>
         </p>
       )}
-      {group === "key" ? <KeyTotals asked={asked} /> : <Sums asked={asked} group={group} />}
+      {group === "key" ? <KeyUsageTable filter={filter} /> : <GroupedUsage filter={filter} group={group} />}
     </Page>
   );
 }
 
-function Sums({ asked, group }: { asked: Asked; group: Group }) {
+function GroupedUsage({ filter, group }: { filter: UsageFilter; group: UsageGroup }) {
   const { t } = useTranslation();
-  const sums = useQuery(allSums(asked));
-  if (sums.error) return <ErrorNotice error={sums.error} onRetry={() => void sums.refetch()} />;
-  if (!sums.data) return <Loading />;
-  const { rows, whole } = sums.data;
-  if (rows.length === 0) return <Empty icon="chart" title={t("common.noData")} />;
+  const usage = useQuery(usageRowsQuery(filter));
+  if (usage.error) return <ErrorNotice error={usage.error} onRetry={() => void usage.refetch()} />;
+  if (!usage.data) return <Loading />;
+  const { rows, complete } = usage.data;
+  if (rows.length === 0) return <EmptyState icon="chart" title={t("common.noData")} />;
   return (
     <>
-      {!whole && <Notice kind="warning">{t("admin.usage.notWhole")}</Notice>}
-      <TotalsTable
+      {!complete && <Notice kind="warning">{t("admin.usage.incomplete")}</Notice>}
+      <UsageTable
         caption={t("admin.nav.usage")}
         group={group}
-        totals={totalsBy(group, rows)}
-        days={asked}
-        withTotal
+        totals={groupUsage(group, rows)}
+        range={filter}
+        showSum
       />
     </>
   );
 }
 
-function filled(asked: Record<string, string | null>): Record<string, string> {
-  return Object.fromEntries(Object.entries(asked).filter((entry): entry is [string, string] => !!entry[1]));
+function definedParams(params: Record<string, string | null>): Record<string, string> {
+  return Object.fromEntries(Object.entries(params).filter((entry): entry is [string, string] => !!entry[1]));
 }
 
-async function download(asked: Asked): Promise<void> {
-  const query = new URLSearchParams({ ...filled({ ...asked }), format: "csv" });
-  await saveAs(`usage-${asked.from}-${asked.to}.csv`, await request(`/api/admin/usage?${query}`));
+async function downloadCsv(filter: UsageFilter): Promise<void> {
+  const query = new URLSearchParams({ ...definedParams({ ...filter }), format: "csv" });
+  await saveResponse(`usage-${filter.from}-${filter.to}.csv`, await request(`/api/admin/usage?${query}`));
 }

@@ -1,36 +1,37 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { call } from "../api/client";
+import { requestJson } from "../api/client";
 import type { User } from "../api/types";
-import { plainLine } from "../lib/text";
+import { sanitizeLine } from "../lib/text";
 import { Button } from "../ui/button";
 import { Dialog } from "../ui/dialog";
+import { ErrorNotice } from "../ui/error-notice";
 import { SelectField } from "../ui/field";
-import { ErrorNotice, Notice } from "../ui/notice";
+import { Notice } from "../ui/notice";
 import { toast } from "../ui/toast";
-import { allTiers, limitsOf } from "./tiers";
-import type { Account } from "./types";
+import { tierLimits, tiersQuery } from "./tiers";
+import type { AdminUser } from "./types";
 
 interface UserDialogProps {
-  account: Account;
+  account: AdminUser;
   onClose: () => void;
 }
 
-/** Role, tier and status of one account. */
+/** Edits the role, tier and status of a user. */
 export function UserDialog({ account, onClose }: UserDialogProps) {
   const { t } = useTranslation();
-  const queries = useQueryClient();
-  const tiers = useQuery(allTiers).data ?? [];
+  const queryClient = useQueryClient();
+  const tiers = useQuery(tiersQuery).data ?? [];
   const [tier, setTier] = useState(account.tier);
-  const chosen = tiers.find(({ name }) => name === tier);
+  const selectedTier = tiers.find(({ name }) => name === tier);
   const [status, setStatus] = useState(account.status);
   const change = useMutation({
     mutationFn: (body: Record<string, unknown>) =>
-      call<User>(`/api/admin/users/${account.id}`, { method: "PATCH", body }),
+      requestJson<User>(`/api/admin/users/${account.id}`, { method: "PATCH", body }),
     onSuccess: async () => {
-      toast(t("admin.users.changed", { email: plainLine(account.email) }));
-      await queries.invalidateQueries({ queryKey: ["admin", "users"] });
+      toast(t("admin.users.saved", { email: sanitizeLine(account.email) }));
+      await queryClient.invalidateQueries({ queryKey: ["admin", "users"] });
       onClose();
     },
   });
@@ -40,7 +41,7 @@ export function UserDialog({ account, onClose }: UserDialogProps) {
     change.mutate({ role: form.get("role"), tier, status });
   };
   return (
-    <Dialog open title={plainLine(account.email)} onClose={onClose}>
+    <Dialog open title={sanitizeLine(account.email)} onClose={onClose}>
       <form onSubmit={submit} className="flex flex-col gap-4">
         <SelectField label={t("admin.users.role")} name="role" defaultValue={account.role}>
           <option value="user">{t("account.profile.roles.user")}</option>
@@ -48,7 +49,7 @@ export function UserDialog({ account, onClose }: UserDialogProps) {
         </SelectField>
         <SelectField
           label={t("admin.users.tier")}
-          hint={chosen ? limitsOf(chosen, t) : t("admin.users.tierGone")}
+          hint={selectedTier ? tierLimits(selectedTier, t) : t("admin.users.tierRemoved")}
           value={tier}
           onChange={(event) => setTier(event.target.value)}
         >
@@ -72,7 +73,7 @@ export function UserDialog({ account, onClose }: UserDialogProps) {
         {change.error && <ErrorNotice error={change.error} />}
         <div className="flex justify-end gap-2">
           <Button onClick={onClose}>{t("common.cancel")}</Button>
-          <Button kind="primary" type="submit" busy={change.isPending}>
+          <Button variant="primary" type="submit" busy={change.isPending}>
             {t("common.save")}
           </Button>
         </div>

@@ -2,17 +2,20 @@ import { keepPreviousData, useInfiniteQuery, useQuery } from "@tanstack/react-qu
 import { useDeferredValue, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
-import { call } from "../api/client";
-import { formatBytes, formatDate, formatNumber, moneyColumn } from "../lib/format";
-import { plainLine } from "../lib/text";
+import { requestJson } from "../api/client";
+import { formatBytes, formatDate, formatNumber, moneyFormatter } from "../lib/format";
+import { sanitizeLine } from "../lib/text";
 import { Button } from "../ui/button";
+import { EmptyState } from "../ui/empty-state";
+import { ErrorNotice } from "../ui/error-notice";
 import { SelectField, TextField } from "../ui/field";
-import { Empty, ErrorNotice, Loading } from "../ui/notice";
+import { Loading } from "../ui/loading";
 import { Page } from "../ui/page";
-import { Clip, Table } from "../ui/table";
-import { thisMonth } from "./range";
-import { allTiers } from "./tiers";
-import type { Account, AccountPage } from "./types";
+import { ShowMoreButton } from "../ui/show-more-button";
+import { Table, TruncatedCell } from "../ui/table";
+import { thisMonth } from "./date-range";
+import { tiersQuery } from "./tiers";
+import type { AdminUser, AdminUserPage } from "./types";
 import { UserDialog } from "./user-dialog";
 
 interface Filters {
@@ -22,11 +25,11 @@ interface Filters {
   status: string;
 }
 
-/** Accounts: found, looked at, changed. */
+/** Searches and edits user accounts. */
 export function UsersPage() {
   const { t } = useTranslation();
   const [filters, setFilters] = useState<Filters>({ q: "", role: "", tier: "", status: "" });
-  const tiers = useQuery(allTiers).data ?? [];
+  const tiers = useQuery(tiersQuery).data ?? [];
   return (
     <Page title={t("admin.nav.users")} wide>
       <search className="grid grid-cols-2 gap-3 max-sm:*:first:col-span-2 sm:grid-cols-[2fr_1fr_1fr_1fr]">
@@ -68,19 +71,22 @@ export function UsersPage() {
           <option value="disabled">{t("admin.users.disabled")}</option>
         </SelectField>
       </search>
-      <Accounts filters={filters} />
+      <FilteredUsers filters={filters} />
     </Page>
   );
 }
 
-function Accounts({ filters }: { filters: Filters }) {
+function FilteredUsers({ filters }: { filters: Filters }) {
   const { t } = useTranslation();
-  const asked = useDeferredValue(filters);
-  const [chosen, setChosen] = useState<Account | null>(null);
+  const deferredFilters = useDeferredValue(filters);
+  const [selected, setSelected] = useState<AdminUser | null>(null);
   const accounts = useInfiniteQuery({
-    queryKey: ["admin", "users", asked],
+    queryKey: ["admin", "users", deferredFilters],
     queryFn: ({ pageParam, signal }) =>
-      call<AccountPage>("/api/admin/users", { query: { ...asked, cursor: pageParam, limit: 50 }, signal }),
+      requestJson<AdminUserPage>("/api/admin/users", {
+        query: { ...deferredFilters, cursor: pageParam, limit: 50 },
+        signal,
+      }),
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.next_cursor,
     placeholderData: keepPreviousData,
@@ -90,30 +96,22 @@ function Accounts({ filters }: { filters: Filters }) {
   const rows = accounts.data.pages.flatMap((page) => page.items);
   if (rows.length === 0)
     return (
-      <Empty icon="search" title={t("admin.users.none")}>
+      <EmptyState icon="search" title={t("admin.users.none")}>
         {t("admin.users.noneHint")}
-      </Empty>
+      </EmptyState>
     );
   return (
     <>
-      <AccountTable rows={rows} onChoose={setChosen} />
-      {accounts.hasNextPage && (
-        <Button
-          className="self-center"
-          busy={accounts.isFetchingNextPage}
-          onClick={() => void accounts.fetchNextPage()}
-        >
-          {t("common.more")}
-        </Button>
-      )}
-      {chosen && <UserDialog account={chosen} onClose={() => setChosen(null)} />}
+      <UserTable rows={rows} onSelect={setSelected} />
+      <ShowMoreButton query={accounts} />
+      {selected && <UserDialog account={selected} onClose={() => setSelected(null)} />}
     </>
   );
 }
 
-function AccountTable({ rows, onChoose }: { rows: Account[]; onChoose: (account: Account) => void }) {
+function UserTable({ rows, onSelect }: { rows: AdminUser[]; onSelect: (account: AdminUser) => void }) {
   const { t } = useTranslation();
-  const money = moneyColumn(rows.map(({ usage }) => usage.cost_usd));
+  const money = moneyFormatter(rows.map(({ usage }) => usage.cost_usd));
   return (
     <Table
       caption={t("admin.nav.users")}
@@ -126,11 +124,11 @@ function AccountTable({ rows, onChoose }: { rows: Account[]; onChoose: (account:
           cell: (account) => (
             <>
               <span className="block font-medium">
-                <Clip text={plainLine(account.email)} />
+                <TruncatedCell text={sanitizeLine(account.email)} />
               </span>
               {account.name && (
                 <span className="block text-ink-soft">
-                  <Clip text={plainLine(account.name)} />
+                  <TruncatedCell text={sanitizeLine(account.name)} />
                 </span>
               )}
             </>
@@ -154,42 +152,46 @@ function AccountTable({ rows, onChoose }: { rows: Account[]; onChoose: (account:
         },
         {
           key: "tokens",
-          title: t("admin.users.tokensMonth"),
+          title: t("admin.users.tokensThisMonth"),
           numeric: true,
           cell: ({ usage }) => formatNumber(usage.total_tokens),
         },
         {
           key: "cost",
-          title: t("admin.users.costMonth"),
+          title: t("admin.users.costThisMonth"),
           numeric: true,
           cell: (account) => (
             <Link
               className="text-accent underline"
               to={`/admin/usage?${new URLSearchParams({ ...thisMonth(), user_id: account.id, by: "model" })}`}
-              aria-label={t("admin.users.usageOf", { email: plainLine(account.email) })}
+              aria-label={t("admin.users.usageOf", { email: sanitizeLine(account.email) })}
             >
               {money(account.usage.cost_usd)}
             </Link>
           ),
         },
         {
-          key: "stored",
-          title: t("admin.users.stored"),
+          key: "storage",
+          title: t("admin.users.storage"),
           numeric: true,
           cell: ({ stored_bytes }) => formatBytes(stored_bytes),
         },
-        { key: "since", title: t("admin.users.since"), cell: ({ created_at }) => formatDate(created_at) },
         {
-          key: "change",
-          title: t("admin.users.change"),
+          key: "since",
+          title: t("admin.users.memberSince"),
+          cell: ({ created_at }) => formatDate(created_at),
+        },
+        {
+          key: "edit",
+          title: t("admin.users.edit"),
           sticky: true,
           cell: (account) => (
             <Button
               small
-              aria-label={t("admin.users.changeNamed", { email: plainLine(account.email) })}
-              onClick={() => onChoose(account)}
+              aria-label={t("admin.users.editNamed", { email: sanitizeLine(account.email) })}
+              onClick={() => onSelect(account)}
             >
-              {t("admin.users.change")}
+              {t("admin.users.edit")}
             </Button>
           ),
         },

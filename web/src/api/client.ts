@@ -1,9 +1,10 @@
-/** Calls of the gateway with this session's token; the types are those of its OpenAPI page. */
-import { at } from "../lib/root";
-import { accessToken, end, reach, tokenInsteadOf } from "../session/token";
-import { ApiError, errorOf } from "./errors";
+/** Authenticated requests to the gateway's API. */
+import { gatewayUrl } from "../lib/base-url";
+import { accessToken, endSession, replaceToken } from "./access-token";
+import { ApiError, errorFromResponse } from "./errors";
+import { fetchOrApiError } from "./http";
 
-export interface CallOptions {
+export interface RequestOptions {
   method?: string;
   query?: Record<string, string | number | boolean | null | undefined>;
   body?: unknown;
@@ -11,44 +12,47 @@ export interface CallOptions {
   signal?: AbortSignal | null;
 }
 
-/** Refusals of the token itself; another 401 is about what was sent with it, such as a password to confirm by. */
-const OF_THE_TOKEN = new Set(["token_expired", "token_invalid", "token_reused"]);
+/** A 401 with another code concerns the body, for example a password that confirms a change. */
+const TOKEN_ERROR_CODES = new Set(["token_expired", "token_invalid", "token_reused"]);
 
-/** The answer to an authorised request; one that was refused for its token is sent once more with another. */
-export async function request(path: string, options: CallOptions = {}): Promise<Response> {
+/** Sends a request with the access token; retries once with a new token if the token was rejected. */
+export async function request(path: string, options: RequestOptions = {}): Promise<Response> {
   const token = await accessToken();
-  if (token === null) throw signedOut();
-  const response = await once(path, options, token);
+  if (token === null) throw signedOutError();
+  const response = await send(path, options, token);
   if (response.ok) return response;
-  const refusal = await errorOf(response);
-  if (!OF_THE_TOKEN.has(refusal.code)) throw refusal;
-  const other = await tokenInsteadOf(token);
-  if (other === null) throw signedOut();
-  const second = await once(path, options, other);
-  if (second.ok) return second;
-  const final = await errorOf(second);
-  if (OF_THE_TOKEN.has(final.code)) end();
-  throw final;
+  const error = await errorFromResponse(response);
+  if (!TOKEN_ERROR_CODES.has(error.code)) throw error;
+  const newToken = await replaceToken(token);
+  if (newToken === null) throw signedOutError();
+  const retried = await send(path, options, newToken);
+  if (retried.ok) return retried;
+  const retryError = await errorFromResponse(retried);
+  if (TOKEN_ERROR_CODES.has(retryError.code)) endSession();
+  throw retryError;
 }
 
-/** The JSON of an authorised request; undefined where there is no body. */
-export async function call<T>(path: string, options: CallOptions = {}): Promise<T> {
-  const response = await request(path, options);
+/** The JSON body of an authenticated request; undefined if the response has no body. */
+export async function requestJson<T>(path: string, options: RequestOptions = {}): Promise<T> {
+  return await parseBody<T>(await request(path, options));
+}
+
+/** The JSON body of a request that needs no sign-in. */
+export async function requestPublicJson<T>(path: string, options: RequestOptions = {}): Promise<T> {
+  const response = await send(path, options, null);
+  if (!response.ok) throw await errorFromResponse(response);
+  return await parseBody<T>(response);
+}
+
+async function parseBody<T>(response: Response): Promise<T> {
   return (response.status === 204 || response.status === 202 ? undefined : await response.json()) as T;
 }
 
-/** The JSON of a request that needs nobody to be signed in. */
-export async function callPublic<T>(path: string, options: CallOptions = {}): Promise<T> {
-  const response = await once(path, options, null);
-  if (!response.ok) throw await errorOf(response);
-  return (response.status === 204 || response.status === 202 ? undefined : await response.json()) as T;
-}
-
-function once(path: string, options: CallOptions, token: string | null): Promise<Response> {
+function send(path: string, options: RequestOptions, token: string | null): Promise<Response> {
   const headers: Record<string, string> = { ...options.headers };
   if (token !== null) headers.authorization = `Bearer ${token}`;
   if (options.body !== undefined) headers["content-type"] = "application/json";
-  return reach(at(path) + queryOf(options.query), {
+  return fetchOrApiError(gatewayUrl(path) + queryString(options.query), {
     method: options.method ?? "GET",
     headers,
     credentials: "omit",
@@ -57,14 +61,14 @@ function once(path: string, options: CallOptions, token: string | null): Promise
   });
 }
 
-function queryOf(query: CallOptions["query"]): string {
-  const parts = new URLSearchParams();
+function queryString(query: RequestOptions["query"]): string {
+  const params = new URLSearchParams();
   for (const [name, value] of Object.entries(query ?? {}))
-    if (value !== null && value !== undefined && value !== "") parts.set(name, String(value));
-  const text = parts.toString();
+    if (value !== null && value !== undefined && value !== "") params.set(name, String(value));
+  const text = params.toString();
   return text ? `?${text}` : "";
 }
 
-function signedOut(): ApiError {
+function signedOutError(): ApiError {
   return new ApiError(401, "token_expired", "");
 }

@@ -1,30 +1,38 @@
 import { QueryClient } from "@tanstack/react-query";
 import { ApiError } from "./errors";
 
-// Nobody looks at a page that says nothing for longer: beyond it the error and its wait are shown.
-const PATIENCE_SECONDS = 10;
-const FIRST_PAUSE_MS = 1000;
+/** A longer `Retry-After` is shown to the user instead of being waited for. */
+const MAX_RETRY_AFTER_SECONDS = 10;
+const MAX_RETRIES = 2;
+const BASE_RETRY_DELAY_MS = 1000;
+const STALE_TIME_MS = 30_000;
 
-/** Reads are tried again where that can help; what was read is taken for true for half a minute. */
-export function makeQueryClient(): QueryClient {
+export function createQueryClient(): QueryClient {
   return new QueryClient({
-    // `always`: without a network a request fails and says so, in place of waiting unseen.
+    // `always`: without a network, requests fail with a message instead of pausing silently.
     defaultOptions: {
-      queries: { staleTime: 30_000, retry: isWorthRetrying, retryDelay: pauseOf, networkMode: "always" },
+      queries: {
+        staleTime: STALE_TIME_MS,
+        retry: shouldRetry,
+        retryDelay: retryDelayMs,
+        networkMode: "always",
+      },
       mutations: { networkMode: "always" },
     },
   });
 }
 
-/** Whether a read that failed `count` times before may go well soon. */
-export function isWorthRetrying(count: number, error: unknown): boolean {
-  if (count >= 2 || !(error instanceof ApiError)) return false;
-  if (error.status === 429) return error.retryAfter !== null && error.retryAfter <= PATIENCE_SECONDS;
+/** Whether a query that has failed `failureCount` times before is retried. */
+export function shouldRetry(failureCount: number, error: unknown): boolean {
+  if (failureCount >= MAX_RETRIES || !(error instanceof ApiError)) return false;
+  if (error.status === 429) return error.retryAfter !== null && error.retryAfter <= MAX_RETRY_AFTER_SECONDS;
   return error.status === 0 || error.status >= 502;
 }
 
-/** Milliseconds: as long as the gateway asked for, where that is not too long. */
-export function pauseOf(count: number, error: unknown): number {
-  const asked = error instanceof ApiError ? error.retryAfter : null;
-  return asked !== null && asked <= PATIENCE_SECONDS ? asked * 1000 : FIRST_PAUSE_MS * 2 ** count;
+/** The gateway's `Retry-After` if it is short, else exponential backoff. */
+export function retryDelayMs(failureCount: number, error: unknown): number {
+  const retryAfter = error instanceof ApiError ? error.retryAfter : null;
+  return retryAfter !== null && retryAfter <= MAX_RETRY_AFTER_SECONDS
+    ? retryAfter * 1000
+    : BASE_RETRY_DELAY_MS * 2 ** failureCount;
 }

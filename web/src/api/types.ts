@@ -1,4 +1,4 @@
-/** Names for the bodies of the gateway's OpenAPI page. */
+/** Short names for the OpenAPI schemas that the console uses. */
 import type { components } from "./schema";
 
 type Schemas = components["schemas"];
@@ -11,15 +11,15 @@ export type Usage = Schemas["UsageView"];
 export type Conversation = Schemas["ConversationOut"];
 export type ListedConversation = Schemas["ConversationListed"];
 export type ConversationPage = Schemas["ConversationPage"];
-export type ConversationRead = Schemas["ConversationRead"];
+export type ConversationWithMessages = Schemas["ConversationRead"];
 export type Message = Schemas["BranchMessageOut"];
-export type Details = Schemas["DetailsOut"];
+export type MessageDetails = Schemas["DetailsOut"];
 export type Answer = Schemas["AnswerView"];
 export type Receipt = Schemas["Receipt"];
-export type Attempt = Schemas["Attempt"];
+export type ReceiptModelCall = Schemas["Attempt"];
 
-/** A name that a request may ask for (`/api/models`); prices are US dollars per million tokens. */
-export interface ModelChoice {
+/** A model, alias or router of `GET /api/models`; prices are US dollars per million tokens. */
+export interface ModelOption {
   name: string;
   kind: "router" | "alias" | "model";
   models: string[];
@@ -29,7 +29,7 @@ export interface ModelChoice {
   price: { input?: string | number; output?: string | number; image?: string | number } | null;
 }
 
-export interface ToolChoice {
+export interface ToolOption {
   name: string;
   description: string;
 }

@@ -1,146 +1,130 @@
 import { useQuery } from "@tanstack/react-query";
-import { useCallback, useEffect, useRef, useState } from "react";
+import { useCallback, useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
 import { Link, useMatch } from "react-router";
 import { ApiError } from "../api/errors";
 import type { Message } from "../api/types";
 import { TopBar } from "../layout/shell";
-import { plainLine } from "../lib/text";
-import { Empty, ErrorNotice } from "../ui/notice";
-import { useTitle } from "../ui/page";
+import { sanitizeLine } from "../lib/text";
+import { EmptyState } from "../ui/empty-state";
+import { ErrorNotice } from "../ui/error-notice";
+import { useDocumentTitle } from "../ui/page";
+import { TEXT_LINK_CLASS } from "../ui/text-link";
 import { toastError } from "../ui/toast";
 import { Composer, type ComposerHandle } from "./composer/composer";
 import { ModelPicker } from "./composer/model-picker";
 import { SystemPrompt } from "./composer/system-prompt";
 import { ToolPicker } from "./composer/tool-picker";
-import { EmptyChat } from "./empty";
-import { conversationRead, useChangeConversation, useReadBranch } from "./queries";
-import { NEW, useStanding } from "./stream/turns";
-import { Thread } from "./thread";
+import { EmptyChat } from "./empty-state";
+import { conversationQuery, useSwitchBranch } from "./queries";
+import { NEW_CONVERSATION, useTurnStatus } from "./stream/turn-store";
+import { Thread } from "./thread/thread";
 import { useChat } from "./use-chat";
-import { useFirstModel, useToolChoice } from "./use-choices";
+import { useChatSettings } from "./use-chat-settings";
 
 const NO_MESSAGES: Message[] = [];
 
-export default function ChatPage() {
+export function ChatPage() {
   const { t } = useTranslation();
   const id = useMatch("/c/:id")?.params.id;
-  const place = id ?? NEW;
-  const { running, stopping } = useStanding(place);
-  const read = useQuery({ ...conversationRead(id ?? ""), enabled: id !== undefined });
-  const conversation = id === undefined ? undefined : read.data;
-  const settings = useSettings(id, conversation);
-  const chat = useChat(place, conversation, settings);
-  const composer = useReturning(chat.returned, chat.takeReturned);
-  const branch = useReadBranch(place);
-  const title = plainLine(conversation?.title ?? "");
-  useTitle(title);
+  const conversationKey = id ?? NEW_CONVERSATION;
+  const { running, stopping } = useTurnStatus(conversationKey);
+  const query = useQuery({ ...conversationQuery(id ?? ""), enabled: id !== undefined });
+  const conversation = id === undefined ? undefined : query.data;
+  const settings = useChatSettings(id, conversation);
+  const chat = useChat(conversationKey, conversation, settings);
+  const composer = useRestoreRejectedText(chat.rejectedText, chat.clearRejectedText);
+  const title = sanitizeLine(conversation?.title ?? "");
+  useDocumentTitle(title);
 
   const messages = conversation?.messages ?? NO_MESSAGES;
-  const { mutate } = branch;
-  const onRead = useCallback((messageId: string) => mutate(messageId, { onError: toastError }), [mutate]);
-  const latest = useRef(messages);
-  latest.current = messages;
-  const { regenerate } = chat;
-  const onRegenerate = useCallback(
-    (messageId: string) => {
-      const answer = latest.current.find((message) => message.id === messageId);
-      if (answer) regenerate(answer);
-    },
-    [regenerate],
-  );
+  const onSwitchBranch = useSwitchBranchHandler(conversationKey);
+  const onRegenerate = useRegenerateHandler(messages, chat.regenerate);
 
-  const missing = read.error instanceof ApiError && read.error.status === 404;
-  if (id !== undefined && missing && !running) return <Missing />;
+  const notFound = query.error instanceof ApiError && query.error.status === 404;
+  if (id !== undefined && notFound && !running) return <ConversationNotFound />;
   return (
     <div className="flex h-full flex-col">
       <TopBar>
         <h1 className="min-w-0 flex-1 truncate text-base font-medium">{title || t("chat.new")}</h1>
       </TopBar>
       <Thread
-        place={place}
+        conversationKey={conversationKey}
         messages={messages}
         onEdit={chat.edit}
         onRegenerate={onRegenerate}
-        onRead={onRead}
-        empty={id === undefined ? <EmptyChat onAsk={chat.ask} /> : null}
+        onSwitchBranch={onSwitchBranch}
+        empty={id === undefined ? <EmptyChat onSend={chat.send} /> : null}
       />
-      <div className="unprinted mx-auto flex w-full max-w-3xl flex-col gap-2 px-4 pb-4">
-        {read.error && !missing ? (
-          <ErrorNotice error={read.error} onRetry={() => void read.refetch()} />
+      <div className="mx-auto flex w-full max-w-3xl flex-col gap-2 px-4 pb-4 print:hidden">
+        {query.error && !notFound ? (
+          <ErrorNotice error={query.error} onRetry={() => void query.refetch()} />
         ) : null}
-        {chat.refusal ? <ErrorNotice error={chat.refusal} /> : null}
+        {chat.sendError ? <ErrorNotice error={chat.sendError} /> : null}
         <Composer
           ref={composer}
-          place={place}
+          conversationKey={conversationKey}
           running={running}
           stopping={stopping}
-          onSend={chat.ask}
+          onSend={chat.send}
           onStop={chat.stop}
         >
-          <ModelPicker value={settings.model} onChange={settings.chooseModel} />
-          <ToolPicker value={settings.tools} onChange={settings.chooseTools} />
-          <SystemPrompt key={place} value={settings.system} onChange={settings.chooseSystem} />
+          <ModelPicker value={settings.model} onChange={settings.setModel} />
+          <ToolPicker value={settings.tools} onChange={settings.setTools} />
+          <SystemPrompt
+            key={conversationKey}
+            value={settings.systemPrompt}
+            onChange={settings.setSystemPrompt}
+          />
         </Composer>
       </div>
     </div>
   );
 }
 
-/** Model, tools and instructions: a conversation's own, or those for the next one. */
-function useSettings(
-  id: string | undefined,
-  conversation: { model: string | null; system: string | null } | undefined,
-) {
-  const change = useChangeConversation(id ?? "");
-  const [firstModel, chooseFirstModel] = useFirstModel();
-  const [firstSystem, setFirstSystem] = useState("");
-  const [tools, chooseTools] = useToolChoice();
-  const begun = id !== undefined;
-  const chooseModel = (name: string) => {
-    chooseFirstModel(name);
-    if (begun) change.mutate({ model: name }, { onError: toastError });
-  };
-  const chooseSystem = async (text: string) => {
-    if (begun) await change.mutateAsync({ system: text || null }).catch(toastError);
-    else setFirstSystem(text);
-  };
-  // The next conversation begins without the instructions of the one before.
-  useEffect(() => {
-    if (begun) setFirstSystem("");
-  }, [begun]);
-  return {
-    model: (begun ? conversation?.model : firstModel) ?? firstModel,
-    system: (begun ? conversation?.system : firstSystem) ?? "",
-    tools,
-    chooseModel,
-    chooseSystem,
-    chooseTools,
-  };
+function useSwitchBranchHandler(conversationId: string): (messageId: string) => void {
+  const { mutate } = useSwitchBranch(conversationId);
+  return useCallback((messageId: string) => mutate(messageId, { onError: toastError }), [mutate]);
 }
 
-/** A question that was not taken goes back into the field. */
-function useReturning(returned: string | null, taken: () => void) {
+/** A handler that stays the same while messages change, so that memoised answers are not rendered again. */
+function useRegenerateHandler(
+  messages: readonly Message[],
+  regenerate: (answer: Message) => void,
+): (messageId: string) => void {
+  const latestMessages = useRef(messages);
+  latestMessages.current = messages;
+  return useCallback(
+    (messageId: string) => {
+      const answer = latestMessages.current.find((message) => message.id === messageId);
+      if (answer) regenerate(answer);
+    },
+    [regenerate],
+  );
+}
+
+/** Puts the text of a rejected question back into the composer. */
+function useRestoreRejectedText(rejectedText: string | null, onRestored: () => void) {
   const composer = useRef<ComposerHandle>(null);
   useEffect(() => {
-    if (returned === null) return;
-    composer.current?.offer(returned);
-    taken();
-  }, [returned, taken]);
+    if (rejectedText === null) return;
+    composer.current?.insertIfEmpty(rejectedText);
+    onRestored();
+  }, [rejectedText, onRestored]);
   return composer;
 }
 
-function Missing() {
+function ConversationNotFound() {
   const { t } = useTranslation();
   return (
     <>
       <TopBar />
-      <Empty page icon="chat" title={t("chat.missing")}>
-        <p>{t("chat.missingHint")}</p>
-        <Link to="/" className="mt-3 inline-block font-medium text-accent underline underline-offset-2">
+      <EmptyState page icon="chat" title={t("chat.notFound")}>
+        <p>{t("chat.notFoundHint")}</p>
+        <Link to="/" className={`mt-3 inline-block ${TEXT_LINK_CLASS}`}>
           {t("chat.startNew")}
         </Link>
-      </Empty>
+      </EmptyState>
     </>
   );
 }

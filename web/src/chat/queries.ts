@@ -1,4 +1,4 @@
-/** What is read and changed of conversations, models and tools. */
+/** Queries and mutations of conversations, models and tools. */
 import {
   type InfiniteData,
   infiniteQueryOptions,
@@ -7,18 +7,24 @@ import {
   useMutation,
   useQueryClient,
 } from "@tanstack/react-query";
-import { call } from "../api/client";
-import type { Conversation, ConversationPage, ConversationRead, ModelChoice, ToolChoice } from "../api/types";
+import { requestJson } from "../api/client";
+import type {
+  Conversation,
+  ConversationPage,
+  ConversationWithMessages,
+  ModelOption,
+  ToolOption,
+} from "../api/types";
 
-const PAGE = 30;
-const LIST = ["conversations"] as const;
+const PAGE_SIZE = 30;
+const LIST_KEY = ["conversations"] as const;
 
-export function conversationPages(words: string) {
+export function conversationListQuery(query: string) {
   return infiniteQueryOptions({
-    queryKey: [...LIST, words],
+    queryKey: [...LIST_KEY, query],
     queryFn: ({ pageParam, signal }) =>
-      call<ConversationPage>("/api/conversations", {
-        query: { q: words, cursor: pageParam, limit: PAGE },
+      requestJson<ConversationPage>("/api/conversations", {
+        query: { q: query, cursor: pageParam, limit: PAGE_SIZE },
         signal,
       }),
     initialPageParam: null as string | null,
@@ -26,17 +32,17 @@ export function conversationPages(words: string) {
   });
 }
 
-export function conversationRead(id: string) {
+export function conversationQuery(id: string) {
   return queryOptions({
     queryKey: ["conversation", id],
-    queryFn: ({ signal }) => call<ConversationRead>(`/api/conversations/${id}`, { signal }),
+    queryFn: ({ signal }) => requestJson<ConversationWithMessages>(`/api/conversations/${id}`, { signal }),
   });
 }
 
-export const chatModels = queryOptions({
+export const chatModelsQuery = queryOptions({
   queryKey: ["models"],
   queryFn: async ({ signal }) => {
-    const { items } = await call<{ items: ModelChoice[] }>("/api/models", { signal });
+    const { items } = await requestJson<{ items: ModelOption[] }>("/api/models", { signal });
     return items.filter(
       ({ capabilities }) => !capabilities.includes("embeddings") && !capabilities.includes("images"),
     );
@@ -44,74 +50,85 @@ export const chatModels = queryOptions({
   staleTime: 60_000,
 });
 
-export const chatTools = queryOptions({
+export const chatToolsQuery = queryOptions({
   queryKey: ["tools"],
-  queryFn: async ({ signal }) => (await call<{ items: ToolChoice[] }>("/api/tools", { signal })).items,
+  queryFn: async ({ signal }) => (await requestJson<{ items: ToolOption[] }>("/api/tools", { signal })).items,
   staleTime: 60_000,
 });
 
-export function refreshList(queries: QueryClient): Promise<void> {
-  return queries.invalidateQueries({ queryKey: LIST });
+export function refreshList(queryClient: QueryClient): Promise<void> {
+  return queryClient.invalidateQueries({ queryKey: LIST_KEY });
 }
 
-/** Shows a conversation at the head of the list, without reading the list anew. */
-export function showInList(queries: QueryClient, conversation: Conversation): void {
-  queries.setQueryData<InfiniteData<ConversationPage>>([...LIST, ""], (old) => {
+/** Moves a conversation to the top of the cached list without fetching it. */
+export function moveToTopOfList(queryClient: QueryClient, conversation: Conversation): void {
+  queryClient.setQueryData<InfiniteData<ConversationPage>>([...LIST_KEY, ""], (list) => {
     const [first, ...rest] =
-      old?.pages.map(({ items, ...page }) => ({
+      list?.pages.map(({ items, ...page }) => ({
         ...page,
         items: items.filter(({ id }) => id !== conversation.id),
       })) ?? [];
-    if (!old || !first) return old;
-    return { ...old, pages: [{ ...first, items: [conversation, ...first.items] }, ...rest] };
+    if (!list || !first) return list;
+    return { ...list, pages: [{ ...first, items: [conversation, ...first.items] }, ...rest] };
   });
 }
 
-export type Patch = Partial<{ title: string; model: string | null; system: string | null; head_id: string }>;
+export type ConversationPatch = Partial<{
+  title: string;
+  model: string | null;
+  system: string | null;
+  head_id: string;
+}>;
 
-/** Changes a conversation; the list shows a new title at once. */
-export function useChangeConversation(id: string) {
-  const queries = useQueryClient();
+/** Changes a conversation; the cached list is updated as well. */
+export function useUpdateConversation(id: string) {
+  const queryClient = useQueryClient();
   return useMutation({
-    mutationFn: (patch: Patch) =>
-      call<Conversation>(`/api/conversations/${id}`, { method: "PATCH", body: patch }),
-    onSuccess: (changed) => {
-      queries.setQueryData(conversationRead(id).queryKey, (old) => old && { ...old, ...changed });
-      queries.setQueriesData<InfiniteData<ConversationPage>>(
-        { queryKey: LIST },
-        (old) => old && replaced(old, changed),
+    mutationFn: (patch: ConversationPatch) =>
+      requestJson<Conversation>(`/api/conversations/${id}`, { method: "PATCH", body: patch }),
+    onSuccess: (updated) => {
+      queryClient.setQueryData(
+        conversationQuery(id).queryKey,
+        (cached) => cached && { ...cached, ...updated },
+      );
+      queryClient.setQueriesData<InfiniteData<ConversationPage>>(
+        { queryKey: LIST_KEY },
+        (list) => list && withReplaced(list, updated),
       );
     },
   });
 }
 
 export function useDeleteConversation(id: string) {
-  const queries = useQueryClient();
+  const queryClient = useQueryClient();
   return useMutation({
-    mutationFn: () => call<void>(`/api/conversations/${id}`, { method: "DELETE" }),
+    mutationFn: () => requestJson<void>(`/api/conversations/${id}`, { method: "DELETE" }),
     onSuccess: () => {
-      queries.removeQueries({ queryKey: conversationRead(id).queryKey });
-      return refreshList(queries);
+      queryClient.removeQueries({ queryKey: conversationQuery(id).queryKey });
+      return refreshList(queryClient);
     },
   });
 }
 
-/** Reads the branch that another message belongs to. */
-export function useReadBranch(id: string) {
-  const queries = useQueryClient();
+/** Switches a conversation to the branch that contains a message. */
+export function useSwitchBranch(id: string) {
+  const queryClient = useQueryClient();
   return useMutation({
     mutationFn: async (messageId: string) => {
-      await call(`/api/conversations/${id}`, { method: "PATCH", body: { head_id: messageId } });
-      return await call<ConversationRead>(`/api/conversations/${id}`);
+      await requestJson(`/api/conversations/${id}`, { method: "PATCH", body: { head_id: messageId } });
+      return await requestJson<ConversationWithMessages>(`/api/conversations/${id}`);
     },
-    onSuccess: (read) => queries.setQueryData(conversationRead(id).queryKey, read),
+    onSuccess: (read) => queryClient.setQueryData(conversationQuery(id).queryKey, read),
   });
 }
 
-function replaced(
-  old: InfiniteData<ConversationPage>,
-  changed: Conversation,
+function withReplaced(
+  list: InfiniteData<ConversationPage>,
+  updated: Conversation,
 ): InfiniteData<ConversationPage> {
-  const swap = (item: Conversation) => (item.id === changed.id ? { ...item, ...changed } : item);
-  return { ...old, pages: old.pages.map((page) => ({ ...page, items: page.items.map(swap) })) } as typeof old;
+  const replaceItem = (item: Conversation) => (item.id === updated.id ? { ...item, ...updated } : item);
+  return {
+    ...list,
+    pages: list.pages.map((page) => ({ ...page, items: page.items.map(replaceItem) })),
+  } as typeof list;
 }

@@ -2,10 +2,10 @@ import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Dialog } from "../ui/dialog";
 
-/** What a key presses or focuses: the last element with this `data-shortcut` that can be seen. */
+/** A shortcut clicks or focuses the last visible element with this `data-shortcut` attribute. */
 export type Shortcut = "search" | "new" | "message" | "stop" | "edit";
 
-const KEYS = [
+const SHORTCUTS = [
   ["search", "Ctrl + K"],
   ["new", "Ctrl + Shift + O"],
   ["message", "/"],
@@ -14,17 +14,17 @@ const KEYS = [
   ["help", "?"],
 ] as const;
 
-/** The chat's shortcuts; `?` lists them. */
+/** Keyboard shortcuts of the chat; `?` shows the list. */
 export function Shortcuts() {
   const { t } = useTranslation();
   const [help, setHelp] = useState(false);
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
-      if (event.defaultPrevented || event.isComposing || inDialog()) return;
-      const shortcut = shortcutOf(event);
+      if (event.defaultPrevented || event.isComposing || isPopupOpen()) return;
+      const shortcut = matchShortcut(event);
       if (shortcut === null) return;
       if (shortcut === "help") setHelp(true);
-      else if (!act(shortcut)) return;
+      else if (!activate(shortcut)) return;
       event.preventDefault();
     };
     addEventListener("keydown", onKey);
@@ -33,7 +33,7 @@ export function Shortcuts() {
   return (
     <Dialog open={help} title={t("chat.shortcuts.title")} onClose={() => setHelp(false)}>
       <dl className="grid grid-cols-[1fr_auto] gap-x-6 gap-y-2 text-sm">
-        {KEYS.map(([name, keys]) => (
+        {SHORTCUTS.map(([name, keys]) => (
           <div key={name} className="contents">
             <dt>{t(`chat.shortcuts.${name}`)}</dt>
             <dd className="font-mono text-xs">{keys}</dd>
@@ -44,7 +44,7 @@ export function Shortcuts() {
   );
 }
 
-function shortcutOf(event: KeyboardEvent): Shortcut | "help" | null {
+function matchShortcut(event: KeyboardEvent): Shortcut | "help" | null {
   const { key, target } = event;
   const typing = target instanceof HTMLElement && target.matches("input, textarea, select");
   if (event.ctrlKey || event.metaKey) {
@@ -61,10 +61,12 @@ function shortcutOf(event: KeyboardEvent): Shortcut | "help" | null {
   return key === "?" ? "help" : null;
 }
 
-/** Whether there was something to press or to focus. */
-function act(shortcut: Shortcut): boolean {
+/** Clicks or focuses the shortcut's element; returns false if there is none. */
+function activate(shortcut: Shortcut): boolean {
   const all = document.querySelectorAll<HTMLElement>(`[data-shortcut="${shortcut}"]`);
-  const last = [...all].filter((one) => one.checkVisibility() && !one.matches(":disabled")).at(-1);
+  const last = [...all]
+    .filter((element) => element.checkVisibility() && !element.matches(":disabled"))
+    .at(-1);
   if (!last) return false;
   if (last.matches("input, textarea")) {
     last.focus();
@@ -73,7 +75,7 @@ function act(shortcut: Shortcut): boolean {
   return true;
 }
 
-/** A dialog or a list that is open has its own keys. */
-function inDialog(): boolean {
+/** Open dialogs and menus handle the keyboard themselves. */
+function isPopupOpen(): boolean {
   return document.querySelector("dialog[open], [data-dialog][data-open]") !== null;
 }

@@ -1,136 +1,99 @@
-/** What a person does in a conversation: ask, edit, ask again, stop; and what follows from it. */
-import { type QueryClient, useQueryClient } from "@tanstack/react-query";
+/** The actions of a conversation: send, edit, regenerate and stop. */
 import { useEffect, useMemo, useRef, useState } from "react";
-import { useLocation, useNavigate } from "react-router";
-import type { Conversation, ConversationRead, Message } from "../api/types";
-import { plainLine } from "../lib/text";
-import { followedBy } from "./branches";
-import { moveDraft } from "./composer/drafts";
-import type { ToolNames } from "./composer/tool-picker";
-import { conversationRead, refreshList, showInList } from "./queries";
-import { newTurn, type Turn } from "./stream/turn";
-import { type Hooks, isRunning, NEW, recall, start, stop, takeUp } from "./stream/turns";
+import type { ConversationWithMessages, Message } from "../api/types";
+import type { ToolSelection } from "./composer/tool-picker";
+import { parentForEdit } from "./message/branches";
+import type { TurnRequest } from "./stream/connection";
+import { createTurn } from "./stream/turn-reducer";
+import {
+  cachedTurn,
+  hasActiveTurn,
+  NEW_CONVERSATION,
+  resumeTurn,
+  startTurn,
+  stopTurn,
+  type TurnCallbacks,
+} from "./stream/turn-store";
+import { useTurnCallbacks } from "./use-turn-callbacks";
 
 /** How the next question is to be answered. */
-export interface Choices {
+export interface ChatSettings {
   model: string;
-  tools: ToolNames;
-  /** Of a conversation that is yet to begin; one that is there has its own. */
-  system: string;
+  tools: ToolSelection;
+  /** For a new conversation; an existing one has its own. */
+  systemPrompt: string;
 }
 
-/** By then the light model has found a title. */
-const TITLE_MS = 4000;
-
-export function useChat(place: string, conversation: ConversationRead | undefined, choices: Choices) {
-  const [refusal, setRefusal] = useState<unknown>(null);
-  const [returned, setReturned] = useState<string | null>(null);
-  const hooks = useHooks((error, question) => {
-    setRefusal(error);
-    setReturned(question);
+/** `conversationKey` is the conversation's id, or `NEW_CONVERSATION`. */
+export function useChat(
+  conversationKey: string,
+  conversation: ConversationWithMessages | undefined,
+  settings: ChatSettings,
+) {
+  const [sendError, setSendError] = useState<unknown>(null);
+  const [rejectedText, setRejectedText] = useState<string | null>(null);
+  const callbacks = useTurnCallbacks((error, question) => {
+    setSendError(error);
+    setRejectedText(question);
   });
-  useTakingUp(conversation, hooks);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another conversation has refused nothing.
-  useEffect(() => setRefusal(null), [place]);
+  useResumeRunningTurn(conversation, callbacks);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the error belongs to one conversation.
+  useEffect(() => setSendError(null), [conversationKey]);
 
-  const latest = useRef({ place, choices });
-  latest.current = { place, choices };
+  const latest = useRef({ conversationKey, settings });
+  latest.current = { conversationKey, settings };
 
-  const acts = useMemo(() => {
-    const ask = (text: string, parent: string | null) => {
-      const { place, choices } = latest.current;
-      const begun = place !== NEW;
-      setRefusal(null);
+  const actions = useMemo(() => {
+    const start = (question: string | null, parentId: string | null, request: TurnRequest) => {
+      setSendError(null);
+      startTurn(latest.current.conversationKey, createTurn(question, parentId), request, callbacks);
+    };
+    const send = (text: string, parentId: string | null) => {
+      const { conversationKey, settings } = latest.current;
       const body = {
         message: text,
-        ...(begun ? { conversation_id: place } : choices.system && { system: choices.system }),
-        ...(parent !== null && { parent_id: parent }),
-        ...answering(choices),
+        ...(conversationKey !== NEW_CONVERSATION
+          ? { conversation_id: conversationKey }
+          : settings.systemPrompt && { system: settings.systemPrompt }),
+        ...(parentId !== null && { parent_id: parentId }),
+        ...generationOptions(settings),
       };
-      start(place, newTurn(text, parent), { path: "/api/chat/stream", body }, hooks);
+      start(text, parentId, { path: "/api/chat/stream", body });
     };
     return {
-      ask: (text: string) => ask(text, null),
-      edit: (message: Message, text: string) => ask(text, followedBy(message)),
-      regenerate: (answer: Pick<Message, "id" | "parent_id">) => {
-        const { place, choices } = latest.current;
-        setRefusal(null);
-        const sending = { path: `/api/chat/${answer.id}/regenerate`, body: answering(choices) };
-        start(place, newTurn(null, answer.parent_id), sending, hooks);
-      },
-      stop: () => stop(latest.current.place),
-      takeReturned: () => setReturned(null),
+      send: (text: string) => send(text, null),
+      edit: (message: Message, text: string) => send(text, parentForEdit(message)),
+      regenerate: (answer: Pick<Message, "id" | "parent_id">) =>
+        start(null, answer.parent_id, {
+          path: `/api/chat/${answer.id}/regenerate`,
+          body: generationOptions(latest.current.settings),
+        }),
+      stop: () => stopTurn(latest.current.conversationKey),
+      clearRejectedText: () => setRejectedText(null),
     };
-  }, [hooks]);
-  return { ...acts, refusal, returned };
+  }, [callbacks]);
+  return { ...actions, sendError, rejectedText };
 }
 
-function answering({ model, tools }: Choices): object {
+function generationOptions({ model, tools }: ChatSettings): object {
   return { model, tools: tools === null ? "auto" : tools.length === 0 ? "none" : tools };
 }
 
-function useHooks(onRefused: (error: unknown, question: string | null) => void): Hooks {
-  const queries = useQueryClient();
-  const navigate = useNavigate();
-  const { pathname } = useLocation();
-  const now = useRef({ pathname, onRefused });
-  now.current = { pathname, onRefused };
-  return useMemo<Hooks>(
-    () => ({
-      onStart: ({ conversation_id: id }, place, turn) => {
-        if (place !== NEW) return;
-        untitled.add(id);
-        moveDraft(NEW, id);
-        showInList(queries, begun(id, turn.question ?? ""));
-        if (now.current.pathname === "/") navigate(`/c/${id}`, { replace: true });
-      },
-      onEnd: (turn) => settle(queries, turn),
-      onRefused: (error, turn) => now.current.onRefused(error, turn.question),
-    }),
-    [queries, navigate],
-  );
-}
-
-/** Conversations that began in this tab and have their first question as a title. */
-const untitled = new Set<string>();
-
-/** What the list shows of a conversation until it is read. */
-function begun(id: string, question: string): Conversation {
-  const now = new Date().toISOString();
-  const title = plainLine(question.slice(0, 200));
-  const times = { created_at: now, updated_at: now };
-  return { id, title, model: null, system: null, head_id: null, running_message_id: null, ...times };
-}
-
-/** Reads the conversation that has changed, and the list once: of a new conversation, when it has its title. */
-async function settle(queries: QueryClient, turn: Turn): Promise<void> {
-  if (!turn.ids) return;
-  const id = turn.ids.conversation_id;
-  const read = conversationRead(id);
-  // One that is still on its way began before the answer's end, and may not tell of it.
-  await queries.cancelQueries({ queryKey: read.queryKey });
-  const { messages: _, ...conversation } = await queries.fetchQuery({ ...read, staleTime: 0 });
-  showInList(queries, conversation);
-  if (untitled.delete(id)) setTimeout(() => void refreshList(queries), TITLE_MS);
-  else void refreshList(queries);
-  void queries.invalidateQueries({ queryKey: ["usage"] });
-}
-
-/** An answer that is being written when a conversation is opened is followed from its beginning. */
-function useTakingUp(conversation: ConversationRead | undefined, hooks: Hooks): void {
+/** Resumes the stream of an answer that is running when its conversation is opened. */
+function useResumeRunningTurn(
+  conversation: ConversationWithMessages | undefined,
+  callbacks: TurnCallbacks,
+): void {
   useEffect(() => {
     const id = conversation?.running_message_id;
-    if (!conversation || !id || isRunning(conversation.id) || recall(id)) return;
+    if (!conversation || !id || hasActiveTurn(conversation.id) || cachedTurn(id)) return;
     const answer = conversation.messages.find((message) => message.id === id);
-    takeUp(
-      conversation.id,
-      {
-        conversation_id: conversation.id,
-        message_id: id,
-        user_message_id: answer?.parent_id ?? null,
-        request_id: "",
-      },
-      hooks,
-    );
-  }, [conversation, hooks]);
+    const ids = {
+      conversation_id: conversation.id,
+      message_id: id,
+      user_message_id: answer?.parent_id ?? null,
+      request_id: "",
+    };
+    resumeTurn(conversation.id, ids, callbacks);
+  }, [conversation, callbacks]);
 }

@@ -2,12 +2,12 @@ import i18next from "i18next";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useNavigate } from "react-router";
-import { chooseLanguage, LANGUAGES, type Language } from "../i18n";
-import { plainLine } from "../lib/text";
-import { chooseTheme, currentTheme, type Theme } from "../lib/theme";
-import { useSession, useUser } from "../session/session";
+import { LANGUAGES, type Language, setLanguage } from "../i18n";
+import { sanitizeLine } from "../lib/text";
+import { saveTheme, storedTheme, type Theme } from "../lib/theme";
+import { useSession, useUser } from "../session/session-provider";
 import { Icon } from "../ui/icon";
-import { Menu, MenuChoice, MenuItem, MenuLine } from "../ui/menu";
+import { Menu, MenuItem, MenuRadioGroup, MenuSeparator } from "../ui/menu";
 import { toastError } from "../ui/toast";
 
 export function AccountMenu() {
@@ -15,8 +15,8 @@ export function AccountMenu() {
   const user = useUser();
   const { signOut } = useSession();
   const navigate = useNavigate();
-  const [theme, setTheme] = useState<Theme>(currentTheme);
-  const name = plainLine(user.name) || user.email;
+  const [theme, setTheme] = useState<Theme>(storedTheme);
+  const name = sanitizeLine(user.name) || user.email;
   return (
     <Menu
       label={t("common.menu")}
@@ -40,24 +40,24 @@ export function AccountMenu() {
           {t("common.administration")}
         </MenuItem>
       )}
-      <MenuLine />
-      <MenuChoice
+      <MenuSeparator />
+      <MenuRadioGroup
         label={t("common.theme")}
         value={theme}
-        choices={t("common.themes", { returnObjects: true })}
-        onChoose={(chosen) => {
-          setTheme(chosen);
-          chooseTheme(chosen);
+        options={t("common.themes", { returnObjects: true })}
+        onChange={(selected) => {
+          setTheme(selected);
+          saveTheme(selected);
         }}
       />
-      <MenuChoice
+      <MenuRadioGroup
         label={t("common.language")}
         value={(i18next.resolvedLanguage ?? "en") as Language}
-        choices={LANGUAGES}
-        onChoose={(language) => void chooseLanguage(language)}
+        options={LANGUAGES}
+        onChange={(language) => void setLanguage(language)}
       />
-      <MenuLine />
-      <MenuItem icon="out" onClick={() => void signOut().catch(toastError)}>
+      <MenuSeparator />
+      <MenuItem icon="sign-out" onClick={() => void signOut().catch(toastError)}>
         {t("session.signOut")}
       </MenuItem>
     </Menu>

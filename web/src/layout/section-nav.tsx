@@ -2,19 +2,19 @@ import { NavLink } from "react-router";
 import { cx } from "../ui/cx";
 import { Icon, type IconName } from "../ui/icon";
 
-export interface NavEntry {
+export interface NavItem {
   to: string;
   icon: IconName;
   label: string;
-  /** Only where the path is this very one. */
+  /** Match this exact path only. */
   end?: boolean;
 }
 
-/** The pages of one part of the console. */
-export function SectionNav({ label, entries }: { label: string; entries: NavEntry[] }) {
+/** Links to the pages of one section of the console. */
+export function SectionNav({ label, items }: { label: string; items: NavItem[] }) {
   return (
     <nav aria-label={label} className="flex h-full flex-col gap-0.5 overflow-y-auto p-2">
-      {entries.map((entry) => (
+      {items.map((entry) => (
         <NavLink
           key={entry.to}
           to={entry.to}

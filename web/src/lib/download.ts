@@ -1,9 +1,9 @@
-/** Hands an answer's body to the browser as a file of this name. */
-export async function saveAs(name: string, answer: Response): Promise<void> {
-  const address = URL.createObjectURL(await answer.blob());
+/** Saves a response's body as a file of this name. */
+export async function saveResponse(fileName: string, response: Response): Promise<void> {
+  const url = URL.createObjectURL(await response.blob());
   const link = document.createElement("a");
-  link.href = address;
-  link.download = name;
+  link.href = url;
+  link.download = fileName;
   link.click();
-  URL.revokeObjectURL(address);
+  URL.revokeObjectURL(url);
 }

@@ -1,10 +1,10 @@
-import { readPreference, writePreference } from "./preference";
+import { readPreference, writePreference } from "./preferences";
 
 export type Theme = "system" | "light" | "dark";
 
-export function currentTheme(): Theme {
-  const kept = readPreference("theme");
-  return kept === "light" || kept === "dark" ? kept : "system";
+export function storedTheme(): Theme {
+  const stored = readPreference("theme");
+  return stored === "light" || stored === "dark" ? stored : "system";
 }
 
 export function applyTheme(theme: Theme): void {
@@ -12,7 +12,8 @@ export function applyTheme(theme: Theme): void {
   else document.documentElement.dataset.theme = theme;
 }
 
-export function chooseTheme(theme: Theme): void {
+/** Applies a theme and stores it for the next visit. */
+export function saveTheme(theme: Theme): void {
   writePreference("theme", theme === "system" ? null : theme);
   applyTheme(theme);
 }

@@ -1,26 +1,26 @@
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { Link, useLocation } from "react-router";
-import { gatewayFacts } from "../api/facts";
+import { gatewayInfoQuery } from "../api/gateway-info";
+import { useFormSubmit } from "../lib/use-form-submit";
 import { Button } from "../ui/button";
+import { ErrorNotice } from "../ui/error-notice";
 import { TextField } from "../ui/field";
-import { ErrorNotice, Notice } from "../ui/notice";
-import { Card } from "./card";
-import { useSession } from "./session";
-import { useForm } from "./use-form";
+import { Notice } from "../ui/notice";
+import { AUTH_LINK_CLASS, AuthLayout } from "./auth-layout";
+import type { SignInState } from "./route-guards";
+import { useSession } from "./session-provider";
 
-export const LINK = "font-medium text-accent underline underline-offset-2 hover:text-accent-strong";
-
-export default function SignIn() {
+export function SignInPage() {
   const { t } = useTranslation();
   const { signIn } = useSession();
-  const note = useLocation().state as { ended?: boolean; passwordSet?: boolean } | null;
-  const form = useForm(({ email = "", password = "" }) => signIn(email, password));
-  const facts = useQuery(gatewayFacts);
+  const signInState = useLocation().state as SignInState | null;
+  const form = useFormSubmit(({ email = "", password = "" }) => signIn(email, password));
+  const gatewayInfo = useQuery(gatewayInfoQuery);
   return (
-    <Card title={t("session.signIn")}>
-      {note?.ended && !form.error && <Notice>{t("session.ended")}</Notice>}
-      {note?.passwordSet && <Notice>{t("session.passwordSet")}</Notice>}
+    <AuthLayout title={t("session.signIn")}>
+      {signInState?.sessionEnded && !form.error && <Notice>{t("session.sessionEnded")}</Notice>}
+      {signInState?.passwordSet && <Notice>{t("session.passwordSet")}</Notice>}
       <form onSubmit={form.submit} className="flex flex-col gap-4">
         <TextField label={t("session.email")} name="email" type="email" autoComplete="username" required />
         <TextField
@@ -31,25 +31,25 @@ export default function SignIn() {
           required
         />
         {form.error ? <ErrorNotice error={form.error} /> : null}
-        <Button kind="primary" type="submit" busy={form.busy}>
+        <Button variant="primary" type="submit" busy={form.busy}>
           {t("session.signIn")}
         </Button>
       </form>
       <div className="flex flex-col gap-1.5 text-sm text-ink-soft">
-        <Link to="/forgot" className={LINK}>
-          {t("session.forgot")}
+        <Link to="/forgot" className={AUTH_LINK_CLASS}>
+          {t("session.forgotPassword")}
         </Link>
-        {facts.data?.sign_up_open === false ? (
+        {gatewayInfo.data?.sign_up_open === false ? (
           <p>{t("session.signUpClosed")}</p>
         ) : (
           <p>
-            {t("session.toSignUp")}{" "}
-            <Link to="/sign-up" className={LINK}>
+            {t("session.noAccount")}{" "}
+            <Link to="/sign-up" className={AUTH_LINK_CLASS}>
               {t("session.signUp")}
             </Link>
           </p>
         )}
       </div>
-    </Card>
+    </AuthLayout>
   );
 }

@@ -1,29 +1,30 @@
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
-import { callPublic } from "../api/client";
+import { requestPublicJson } from "../api/client";
 import { ApiError } from "../api/errors";
-import { gatewayFacts } from "../api/facts";
+import { gatewayInfoQuery } from "../api/gateway-info";
+import { useFormSubmit } from "../lib/use-form-submit";
 import { Button } from "../ui/button";
+import { ErrorNotice } from "../ui/error-notice";
 import { TextField } from "../ui/field";
-import { ErrorNotice, Notice } from "../ui/notice";
-import { Card } from "./card";
-import { useSession } from "./session";
-import { LINK } from "./sign-in";
-import { useForm } from "./use-form";
+import { Notice } from "../ui/notice";
+import { AUTH_LINK_CLASS, AuthLayout } from "./auth-layout";
+import { useSession } from "./session-provider";
 
-export default function SignUp() {
+export function SignUpPage() {
   const { t } = useTranslation();
   const { signIn } = useSession();
-  const facts = useQuery(gatewayFacts);
-  const form = useForm(async ({ email = "", password = "", name = "" }) => {
-    await callPublic("/api/auth/register", { method: "POST", body: { email, password, name } });
+  const gatewayInfo = useQuery(gatewayInfoQuery);
+  const form = useFormSubmit(async ({ email = "", password = "", name = "" }) => {
+    await requestPublicJson("/api/auth/register", { method: "POST", body: { email, password, name } });
     await signIn(email, password);
   });
-  const wrong = form.error instanceof ApiError && form.error.code === "validation_failed" ? form.error : null;
-  const closed = facts.data?.sign_up_open === false;
+  const validationError =
+    form.error instanceof ApiError && form.error.code === "validation_failed" ? form.error : null;
+  const closed = gatewayInfo.data?.sign_up_open === false;
   return (
-    <Card title={t("session.signUp")}>
+    <AuthLayout title={t("session.signUp")}>
       {closed ? (
         <Notice>{t("session.signUpClosed")}</Notice>
       ) : (
@@ -35,7 +36,7 @@ export default function SignUp() {
             type="email"
             autoComplete="username"
             required
-            error={wrong?.param?.includes("email") ? wrong.message : null}
+            error={validationError?.param?.includes("email") ? validationError.message : null}
           />
           <TextField
             label={t("session.password")}
@@ -45,23 +46,23 @@ export default function SignUp() {
             minLength={10}
             maxLength={256}
             required
-            hint={t("session.passwordRule")}
-            error={wrong?.param?.includes("password") ? wrong.message : null}
+            hint={t("session.passwordHint")}
+            error={validationError?.param?.includes("password") ? validationError.message : null}
           />
-          {form.error && !/email|password/.test(wrong?.param ?? "") ? (
+          {form.error && !/email|password/.test(validationError?.param ?? "") ? (
             <ErrorNotice error={form.error} />
           ) : null}
-          <Button kind="primary" type="submit" busy={form.busy}>
+          <Button variant="primary" type="submit" busy={form.busy}>
             {t("session.signUp")}
           </Button>
         </form>
       )}
       <p className="text-sm text-ink-soft">
-        {t("session.toSignIn")}{" "}
-        <Link to="/sign-in" className={LINK}>
+        {t("session.haveAccount")}{" "}
+        <Link to="/sign-in" className={AUTH_LINK_CLASS}>
           {t("session.signIn")}
         </Link>
       </p>
-    </Card>
+    </AuthLayout>
   );
 }

@@ -2,26 +2,26 @@ import type { ButtonHTMLAttributes, Ref } from "react";
 import { cx } from "./cx";
 import { Icon, type IconName } from "./icon";
 
-type Kind = "primary" | "plain" | "quiet" | "danger";
+type ButtonVariant = "primary" | "secondary" | "ghost" | "danger";
 
-const KINDS: Record<Kind, string> = {
+const VARIANT_CLASSES: Record<ButtonVariant, string> = {
   primary: "bg-accent text-on-accent hover:bg-accent-strong disabled:bg-hover disabled:text-ink-soft",
-  plain: "border border-line bg-raised hover:bg-hover disabled:text-ink-soft",
-  quiet: "text-ink-soft hover:bg-hover hover:text-ink aria-expanded:bg-hover",
+  secondary: "border border-line bg-raised hover:bg-hover disabled:text-ink-soft",
+  ghost: "text-ink-soft hover:bg-hover hover:text-ink aria-expanded:bg-hover",
   danger: "border border-danger text-danger hover:bg-danger-soft disabled:border-line disabled:text-ink-soft",
 };
 
 interface ButtonProps extends ButtonHTMLAttributes<HTMLButtonElement> {
-  kind?: Kind;
+  variant?: ButtonVariant;
   icon?: IconName;
   small?: boolean;
-  /** Under way: it cannot be pressed again, and says so. */
+  /** The action is running: the button is disabled and marked `aria-busy`. */
   busy?: boolean;
   ref?: Ref<HTMLButtonElement>;
 }
 
 export function Button({
-  kind = "plain",
+  variant = "secondary",
   icon,
   small,
   busy,
@@ -39,7 +39,7 @@ export function Button({
       className={cx(
         "inline-flex items-center justify-center gap-2 rounded-sm font-medium whitespace-nowrap",
         small ? "min-h-8 px-2.5 text-sm" : "min-h-10 px-4 text-sm",
-        KINDS[kind],
+        VARIANT_CLASSES[variant],
         className,
       )}
     >
@@ -52,12 +52,12 @@ export function Button({
 interface IconButtonProps extends ButtonHTMLAttributes<HTMLButtonElement> {
   icon: IconName;
   label: string;
-  kind?: Kind;
+  variant?: ButtonVariant;
   ref?: Ref<HTMLButtonElement>;
 }
 
-/** A button whose name is for screen readers and the tooltip. */
-export function IconButton({ icon, label, kind = "quiet", className, ...rest }: IconButtonProps) {
+/** A button with an icon; its label is the tooltip and the accessible name. */
+export function IconButton({ icon, label, variant = "ghost", className, ...rest }: IconButtonProps) {
   return (
     <button
       type="button"
@@ -66,7 +66,7 @@ export function IconButton({ icon, label, kind = "quiet", className, ...rest }: 
       {...rest}
       className={cx(
         "inline-flex size-8 shrink-0 items-center justify-center rounded-sm disabled:opacity-40",
-        KINDS[kind],
+        VARIANT_CLASSES[variant],
         className,
       )}
     >

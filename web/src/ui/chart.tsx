@@ -2,46 +2,23 @@ import { lazy, Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { formatDay } from "../lib/format";
 import { Button } from "./button";
-import { Loading } from "./notice";
+import type { ChartProps, Point } from "./chart-props";
+import { Loading } from "./loading";
 import { Table } from "./table";
 
-export interface Series {
-  key: string;
-  title: string;
-  /** What should not be: it stands out. */
-  bad?: boolean;
-}
+// Loaded on demand: Recharts is a third of all code, and only administrators see charts.
+const ChartPlot = lazy(() => import("./chart-plot"));
 
-export type Point = Record<string, string | number | null>;
-
-export interface ChartProps {
-  title: string;
-  kind: "bar" | "line";
-  /** The field of a point that stands on the horizontal axis. */
-  x: string;
-  xTitle: string;
-  series: Series[];
-  points: Point[];
-  format: (value: number) => string;
-  /** What is counted comes in whole numbers, and so do the steps of the axis. */
-  whole?: boolean;
-  /** Bars of one point stand upon each other: their sum is what counts. */
-  stacked?: boolean;
-}
-
-// Recharts is a third of all the code, and most people never open a dashboard.
-const Drawing = lazy(() => import("./chart-drawing"));
-
-/** A chart whose figures are a table as well, for whoever would rather read them or cannot see it. */
+/** A chart with a button that shows the same numbers as a table, which screen readers can read. */
 export function Chart(props: ChartProps) {
   const [asTable, setAsTable] = useState(false);
   const { t } = useTranslation();
-  const { title, x, xTitle, series, points, format } = props;
+  const { title, xKey, xTitle, series, points, format } = props;
   return (
     <section className="panel flex flex-col gap-3 p-4" aria-label={title}>
       <header className="flex items-center justify-between gap-3">
         <h2 className="font-medium">{title}</h2>
-        <Button kind="quiet" small onClick={() => setAsTable(!asTable)}>
+        <Button variant="ghost" small onClick={() => setAsTable(!asTable)}>
           {asTable ? t("common.showChart") : t("common.showTable")}
         </Button>
       </header>
@@ -51,21 +28,21 @@ export function Chart(props: ChartProps) {
         <Table
           caption={title}
           rows={points}
-          rowKey={(point) => String(point[x])}
+          rowKey={(point) => String(point[xKey])}
           columns={[
-            { key: x, title: xTitle, cell: (point) => formatDay(String(point[x])) },
-            ...series.map((one) => ({
-              key: one.key,
-              title: one.title,
+            { key: xKey, title: xTitle, cell: (point) => formatDay(String(point[xKey])) },
+            ...series.map((item) => ({
+              key: item.key,
+              title: item.title,
               numeric: true,
               cell: (point: Point) =>
-                typeof point[one.key] === "number" ? format(point[one.key] as number) : "–",
+                typeof point[item.key] === "number" ? format(point[item.key] as number) : "–",
             })),
           ]}
         />
       ) : (
         <Suspense fallback={<Loading />}>
-          <Drawing {...props} />
+          <ChartPlot {...props} />
         </Suspense>
       )}
     </section>

@@ -1,11 +1,11 @@
 import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { announce } from "./announcer";
 import { Button, IconButton } from "./button";
+import { announce } from "./live-region";
 
 interface CopyButtonProps {
   text: string | (() => string);
-  /** What it copies, for screen readers; without it the button has only its icon and "Copy". */
+  /** Accessible name that says what is copied; "Copy" by default. */
   label?: string;
   withText?: boolean;
 }
@@ -26,7 +26,7 @@ export function CopyButton({ text, label, withText }: CopyButtonProps) {
   const icon = copied ? "check" : "copy";
   const name = label ?? t("common.copy");
   return withText ? (
-    <Button small kind="quiet" icon={icon} onClick={copy} aria-label={label}>
+    <Button small variant="ghost" icon={icon} onClick={copy} aria-label={label}>
       {copied ? t("common.copied") : t("common.copy")}
     </Button>
   ) : (
@@ -34,21 +34,21 @@ export function CopyButton({ text, label, withText }: CopyButtonProps) {
   );
 }
 
-/** The clipboard is closed to pages on plain http; there the old command has to do. */
+/** Copies a text; the Clipboard API needs a secure context, so plain http falls back to `execCommand`. */
 export async function copyText(text: string): Promise<void> {
   if (navigator.clipboard) {
     try {
       await navigator.clipboard.writeText(text);
       return;
     } catch {
-      // not allowed here: the old way
+      // Permission denied: use the fallback.
     }
   }
-  const area = document.createElement("textarea");
-  area.value = text;
-  area.className = "unseen";
-  document.body.append(area);
-  area.select();
+  const textarea = document.createElement("textarea");
+  textarea.value = text;
+  textarea.className = "sr-only";
+  document.body.append(textarea);
+  textarea.select();
   document.execCommand("copy");
-  area.remove();
+  textarea.remove();
 }

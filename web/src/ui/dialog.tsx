@@ -2,7 +2,7 @@ import { type ReactNode, useId, useRef } from "react";
 import { useTranslation } from "react-i18next";
 import { Button, IconButton } from "./button";
 import { cx } from "./cx";
-import { InsideModal, useModal } from "./layers";
+import { ModalPortalScope, useModal } from "./modal-stack";
 
 interface DialogProps {
   open: boolean;
@@ -12,7 +12,7 @@ interface DialogProps {
   children: ReactNode;
 }
 
-/** The browser's own modal dialog: focus stays in it and goes back, and Escape closes it. */
+/** A native modal dialog: the browser traps and restores the focus, and Escape closes it. */
 export function Dialog({ open, title, onClose, wide, children }: DialogProps) {
   const element = useRef<HTMLDialogElement>(null);
   const titleId = useId();
@@ -20,7 +20,7 @@ export function Dialog({ open, title, onClose, wide, children }: DialogProps) {
   useModal(element, open, onClose);
   if (!open) return null;
   return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: Escape is the keyboard's way out; the click is on the backdrop.
+    // biome-ignore lint/a11y/useKeyWithClickEvents: Escape closes it by keyboard; the click is on the backdrop.
     <dialog
       ref={element}
       aria-labelledby={titleId}
@@ -38,7 +38,7 @@ export function Dialog({ open, title, onClose, wide, children }: DialogProps) {
           </h2>
           <IconButton icon="close" label={t("common.close")} onClick={onClose} className="-mt-1 -mr-1" />
         </header>
-        <InsideModal dialog={element}>{children}</InsideModal>
+        <ModalPortalScope dialog={element}>{children}</ModalPortalScope>
       </div>
     </dialog>
   );
@@ -54,7 +54,7 @@ interface ConfirmProps {
   onClose: () => void;
 }
 
-/** Asks before something that cannot be taken back. */
+/** Asks for confirmation of an irreversible action. */
 export function ConfirmDialog({ open, title, text, action, busy, onConfirm, onClose }: ConfirmProps) {
   const { t } = useTranslation();
   return (
@@ -62,7 +62,7 @@ export function ConfirmDialog({ open, title, text, action, busy, onConfirm, onCl
       <p className="text-sm">{text}</p>
       <div className="flex justify-end gap-2">
         <Button onClick={onClose}>{t("common.cancel")}</Button>
-        <Button kind="danger" busy={busy ?? false} onClick={onConfirm}>
+        <Button variant="danger" busy={busy ?? false} onClick={onConfirm}>
           {action}
         </Button>
       </div>

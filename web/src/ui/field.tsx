@@ -1,7 +1,7 @@
 import { type InputHTMLAttributes, type ReactNode, type Ref, type SelectHTMLAttributes, useId } from "react";
 import { cx } from "./cx";
 
-export const INPUT =
+export const INPUT_CLASS =
   "w-full min-h-11 rounded-sm border border-line-strong bg-raised px-3 py-2 text-base placeholder:text-ink-soft " +
   "aria-invalid:border-danger disabled:opacity-60";
 
@@ -11,19 +11,19 @@ interface FieldProps {
   error?: string | null | undefined;
 }
 
-interface Wiring {
+interface ControlProps {
   id: string;
   "aria-describedby": string | undefined;
   "aria-invalid": true | undefined;
 }
 
-/** Label, hint and error of one control, tied to it. */
+/** Label, hint and error of a form control, connected to it by ids. */
 export function Field({
   label,
   hint,
   error,
   children,
-}: FieldProps & { children: (wiring: Wiring) => ReactNode }) {
+}: FieldProps & { children: (controlProps: ControlProps) => ReactNode }) {
   const id = useId();
   const described = cx(hint ? `${id}-hint` : null, error ? `${id}-error` : null);
   return (
@@ -51,7 +51,7 @@ type TextFieldProps = FieldProps & InputHTMLAttributes<HTMLInputElement> & { ref
 export function TextField({ label, hint, error, className, ...rest }: TextFieldProps) {
   return (
     <Field label={label} hint={hint} error={error}>
-      {(wiring) => <input {...wiring} {...rest} className={cx(INPUT, className)} />}
+      {(controlProps) => <input {...controlProps} {...rest} className={cx(INPUT_CLASS, className)} />}
     </Field>
   );
 }
@@ -61,8 +61,8 @@ type SelectFieldProps = FieldProps & SelectHTMLAttributes<HTMLSelectElement>;
 export function SelectField({ label, hint, error, className, children, ...rest }: SelectFieldProps) {
   return (
     <Field label={label} hint={hint} error={error}>
-      {(wiring) => (
-        <select {...wiring} {...rest} className={cx(INPUT, className)}>
+      {(controlProps) => (
+        <select {...controlProps} {...rest} className={cx(INPUT_CLASS, className)}>
           {children}
         </select>
       )}

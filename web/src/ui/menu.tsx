@@ -5,7 +5,7 @@ import { Icon, type IconName } from "./icon";
 
 interface MenuProps {
   label: string;
-  /** What the button shows; without it, three dots. */
+  /** Content of the button; three dots by default. */
   button?: ReactNode;
   className?: string;
   children: ReactNode;
@@ -39,55 +39,60 @@ export function Menu({ label, button, className, children }: MenuProps) {
   );
 }
 
-const ITEM = "flex min-h-9 items-center gap-2.5 rounded-sm px-2.5 py-1.5 data-active-item:bg-hover";
+const ITEM_CLASS = "flex min-h-9 items-center gap-2.5 rounded-sm px-2.5 py-1.5 data-active-item:bg-hover";
 
-interface ItemProps {
+interface MenuItemProps {
   icon?: IconName;
   danger?: boolean;
   onClick: () => void;
   children: ReactNode;
 }
 
-export function MenuItem({ icon, danger, onClick, children }: ItemProps) {
+export function MenuItem({ icon, danger, onClick, children }: MenuItemProps) {
   return (
-    <Ariakit.MenuItem onClick={onClick} className={cx(ITEM, danger && "text-danger")}>
+    <Ariakit.MenuItem onClick={onClick} className={cx(ITEM_CLASS, danger && "text-danger")}>
       {icon && <Icon name={icon} />}
       {children}
     </Ariakit.MenuItem>
   );
 }
 
-interface ChoiceProps<T extends string> {
+interface MenuRadioGroupProps<T extends string> {
   label: string;
   value: T;
-  choices: Record<T, string>;
-  onChoose: (value: T) => void;
+  options: Record<T, string>;
+  onChange: (value: T) => void;
 }
 
-/** One of a few, inside a menu. */
-export function MenuChoice<T extends string>({ label, value, choices, onChoose }: ChoiceProps<T>) {
+/** A group of radio items inside a menu. */
+export function MenuRadioGroup<T extends string>({
+  label,
+  value,
+  options,
+  onChange,
+}: MenuRadioGroupProps<T>) {
   return (
     <Ariakit.MenuGroup>
       <Ariakit.MenuGroupLabel className="px-2.5 pt-2 pb-1 text-xs text-ink-soft">
         {label}
       </Ariakit.MenuGroupLabel>
-      {(Object.keys(choices) as T[]).map((one) => (
+      {(Object.keys(options) as T[]).map((option) => (
         <Ariakit.MenuItem
-          key={one}
+          key={option}
           role="menuitemradio"
-          aria-checked={one === value}
+          aria-checked={option === value}
           hideOnClick={false}
-          onClick={() => onChoose(one)}
-          className={ITEM}
+          onClick={() => onChange(option)}
+          className={ITEM_CLASS}
         >
-          <span className="w-4.5">{one === value && <Icon name="check" />}</span>
-          {choices[one]}
+          <span className="w-4.5">{option === value && <Icon name="check" />}</span>
+          {options[option]}
         </Ariakit.MenuItem>
       ))}
     </Ariakit.MenuGroup>
   );
 }
 
-export function MenuLine() {
+export function MenuSeparator() {
   return <Ariakit.MenuSeparator className="my-1 border-line" />;
 }

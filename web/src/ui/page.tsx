@@ -2,7 +2,7 @@ import { type ReactNode, useEffect } from "react";
 import { useTranslation } from "react-i18next";
 import { cx } from "./cx";
 
-/** A page of forms and figures: its heading, and room to read. */
+/** A page of forms, tables or charts with its heading. */
 export function Page({
   title,
   actions,
@@ -11,11 +11,11 @@ export function Page({
 }: {
   title: string;
   actions?: ReactNode;
-  /** Tables of many columns use what a large screen has. */
+  /** Uses the full width of large screens, for tables with many columns. */
   wide?: boolean;
   children: ReactNode;
 }) {
-  useTitle(title);
+  useDocumentTitle(title);
   return (
     <div
       className={cx(
@@ -44,7 +44,7 @@ export function Section({ title, hint, children }: { title: string; hint?: React
   );
 }
 
-/** A figure and what it is. */
+/** A statistic with its label; place it inside a `dl`. */
 export function Stat({ label, value, hint }: { label: string; value: ReactNode; hint?: ReactNode }) {
   return (
     <div className="panel flex flex-col gap-1 px-4 py-3">
@@ -55,7 +55,8 @@ export function Stat({ label, value, hint }: { label: string; value: ReactNode; 
   );
 }
 
-export function useTitle(title: string): void {
+/** Sets the title of the browser's tab. */
+export function useDocumentTitle(title: string): void {
   const { t } = useTranslation();
   const product = t("common.product");
   useEffect(() => {

@@ -1,7 +1,7 @@
 import { useTranslation } from "react-i18next";
 import { CopyButton } from "./copy-button";
 
-/** What finds a request in the log, the ledger and the administrators' pages. */
+/** A request id with a copy button, for searching the logs and the administration pages. */
 export function RequestId({ id }: { id: string }) {
   const { t } = useTranslation();
   return (

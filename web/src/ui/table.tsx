@@ -5,9 +5,9 @@ export interface Column<Row> {
   key: string;
   title: string;
   cell: (row: Row) => ReactNode;
-  /** Numbers stand at the right, figure under figure. */
+  /** Numbers are right-aligned. */
   numeric?: boolean;
-  /** Stays in sight when the table is scrolled sideways: what can be done with a row. */
+  /** Stays visible when the table is scrolled horizontally, for columns with actions. */
   sticky?: boolean;
 }
 
@@ -16,19 +16,19 @@ interface TableProps<Row> {
   columns: Column<Row>[];
   rows: Row[];
   rowKey: (row: Row) => string;
-  /** The caption is heard alone where a heading says it already. */
+  /** Shows the caption; by default only screen readers read it, because a heading has the same text. */
   showCaption?: boolean;
-  /** Totals, a cell for each column. */
-  foot?: ReactNode[];
+  /** A footer row with totals: one cell per column. */
+  footer?: ReactNode[];
 }
 
-/** A table that scrolls by itself where it is too wide, and whose rows are cards on a phone. */
-export function Table<Row>({ caption, columns, rows, rowKey, showCaption, foot }: TableProps<Row>) {
+/** A table that scrolls horizontally if it is too wide; on a phone each row is a card. */
+export function Table<Row>({ caption, columns, rows, rowKey, showCaption, footer }: TableProps<Row>) {
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls has to be reached by keyboard.
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable region must be reachable by keyboard.
     <section className="panel overflow-x-auto" aria-label={caption} tabIndex={0}>
       <table className="cards w-full border-collapse text-sm wrap-break-word">
-        <caption className={showCaption ? "px-3 py-2 text-left font-medium" : "unseen"}>{caption}</caption>
+        <caption className={showCaption ? "px-3 py-2 text-left font-medium" : "sr-only"}>{caption}</caption>
         <thead>
           <tr className="border-b border-line">
             {columns.map((column) => (
@@ -57,12 +57,12 @@ export function Table<Row>({ caption, columns, rows, rowKey, showCaption, foot }
             </tr>
           ))}
         </tbody>
-        {foot && (
+        {footer && (
           <tfoot>
             <tr className="border-t border-line-strong font-medium">
               {columns.map((column, index) => (
                 <Cell key={column.key} column={column}>
-                  {foot[index]}
+                  {footer[index]}
                 </Cell>
               ))}
             </tr>
@@ -73,36 +73,35 @@ export function Table<Row>({ caption, columns, rows, rowKey, showCaption, foot }
   );
 }
 
-/** Texts up to this length (a time, a name) stay on one line. */
-const SHORT = 24;
+/** Texts up to this length, such as times and names, are not wrapped. */
+const NOWRAP_LENGTH = 24;
 
 function Cell<Row>({ column, children }: { column: Column<Row>; children: ReactNode }) {
   const { numeric, sticky, title } = column;
-  const short = typeof children === "string" && children.length <= SHORT;
+  const isShort = typeof children === "string" && children.length <= NOWRAP_LENGTH;
   return (
     <td
       data-title={title}
       className={cx(
         "px-3 py-2 align-top",
-        (numeric || short) && "whitespace-nowrap",
+        (numeric || isShort) && "whitespace-nowrap",
         numeric && "text-right tabular-nums",
         sticky && "sticky right-0 bg-raised",
       )}
     >
-      {/* One value beside its title where rows are cards. */}
       <div className="min-w-0">{children}</div>
     </td>
   );
 }
 
-/** A text that may be long, such as an address: cut where it would push other columns out of sight. */
-export function Clip({ text, mono, short }: { text: string; mono?: boolean; short?: boolean }) {
+/** A text of any length, such as an email address, truncated to a maximum width. */
+export function TruncatedCell({ text, mono, narrow }: { text: string; mono?: boolean; narrow?: boolean }) {
   return (
     <span
       title={text}
       className={cx(
         "inline-block truncate align-bottom",
-        short ? "max-w-32" : "max-w-64",
+        narrow ? "max-w-32" : "max-w-64",
         mono && "font-mono text-xs leading-5",
       )}
     >

@@ -1,38 +1,38 @@
 import { useEffect, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
-import { sayError } from "../api/errors";
+import { errorMessage } from "../api/errors";
 import { IconButton } from "./button";
 import { cx } from "./cx";
-import { OnTop } from "./layers";
+import { TopLayerPortal } from "./modal-stack";
 
 interface Toast {
   id: number;
   text: string;
-  bad: boolean;
+  isError: boolean;
 }
 
-const SHOWN_MS = 6000;
+const TOAST_DURATION_MS = 6000;
 let toasts: readonly Toast[] = [];
-let last = 0;
+let lastId = 0;
 const listeners = new Set<() => void>();
 
-/** Says something in passing; what needs an answer is a dialog. */
-export function toast(text: string, bad = false): void {
-  last += 1;
-  change([...toasts.slice(-2), { id: last, text, bad }]);
+/** Shows a short message for a few seconds; use a dialog for anything that needs an answer. */
+export function toast(text: string, isError = false): void {
+  lastId += 1;
+  setToasts([...toasts.slice(-2), { id: lastId, text, isError }]);
 }
 
 export function toastError(error: unknown): void {
-  toast(sayError(error), true);
+  toast(errorMessage(error), true);
 }
 
-function change(next: readonly Toast[]): void {
+function setToasts(next: readonly Toast[]): void {
   toasts = next;
   for (const listener of listeners) listener();
 }
 
 function dismiss(id: number): void {
-  change(toasts.filter((one) => one.id !== id));
+  setToasts(toasts.filter((item) => item.id !== id));
 }
 
 function subscribe(listener: () => void): () => void {
@@ -40,33 +40,33 @@ function subscribe(listener: () => void): () => void {
   return () => listeners.delete(listener);
 }
 
-export function Toasts() {
-  const shown = useSyncExternalStore(subscribe, () => toasts);
+export function ToastContainer() {
+  const visible = useSyncExternalStore(subscribe, () => toasts);
   return (
-    <OnTop>
+    <TopLayerPortal>
       <section
         aria-live="polite"
         className="pointer-events-none fixed inset-x-0 top-3 z-50 flex flex-col items-center gap-2 px-3"
       >
-        {shown.map((one) => (
-          <ToastLine key={one.id} toast={one} />
+        {visible.map((item) => (
+          <ToastItem key={item.id} toast={item} />
         ))}
       </section>
-    </OnTop>
+    </TopLayerPortal>
   );
 }
 
-function ToastLine({ toast: { id, text, bad } }: { toast: Toast }) {
+function ToastItem({ toast: { id, text, isError } }: { toast: Toast }) {
   const { t } = useTranslation();
   useEffect(() => {
-    const timer = setTimeout(() => dismiss(id), SHOWN_MS);
+    const timer = setTimeout(() => dismiss(id), TOAST_DURATION_MS);
     return () => clearTimeout(timer);
   }, [id]);
   return (
     <div
       className={cx(
         "floating pointer-events-auto flex items-center gap-3 pl-4 text-sm",
-        bad && "text-danger",
+        isError && "text-danger",
       )}
     >
       <span className="py-1">{text}</span>

@@ -1,30 +1,38 @@
 import { type ReactNode, type Ref, useEffect, useImperativeHandle, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { useSubmitOnEnter } from "../../lib/use-submit-on-enter";
 import { IconButton } from "../../ui/button";
-import { draftOf, keepDraft } from "./drafts";
-import { useEnter } from "./use-enter";
+import { readDraft, saveDraft } from "./drafts";
 
 export interface ComposerHandle {
-  /** Puts a text into the field, where it has none, and the cursor behind it. */
-  offer: (text: string) => void;
+  /** Sets the text if the field is empty, and focuses the field. */
+  insertIfEmpty: (text: string) => void;
   focus: () => void;
 }
 
 interface ComposerProps {
-  /** The conversation, or where one is begun: each has its own draft. */
-  place: string;
+  /** Identifies the draft: a conversation's id or `NEW_CONVERSATION`. */
+  conversationKey: string;
   ref?: Ref<ComposerHandle>;
   running: boolean;
   stopping: boolean;
   onSend: (text: string) => void;
   onStop: () => void;
-  /** Choices below the field: model, tools, instructions. */
+  /** Controls below the field: model, tools, instructions. */
   children: ReactNode;
 }
 
-export function Composer({ ref, place, running, stopping, onSend, onStop, children }: ComposerProps) {
+export function Composer({
+  ref,
+  conversationKey,
+  running,
+  stopping,
+  onSend,
+  onStop,
+  children,
+}: ComposerProps) {
   const { t } = useTranslation();
-  const [text, setText] = useDraft(place);
+  const [text, setText] = useDraft(conversationKey);
   const field = useRef<HTMLTextAreaElement>(null);
   const empty = text.trim() === "";
   const send = () => {
@@ -32,15 +40,15 @@ export function Composer({ ref, place, running, stopping, onSend, onStop, childr
     onSend(text);
     setText("");
   };
-  useEnter(field, send);
+  useSubmitOnEnter(field, send);
   useImperativeHandle(ref, () => ({
-    offer: (offered) => {
-      if (empty) setText(offered);
+    insertIfEmpty: (inserted) => {
+      if (empty) setText(inserted);
       field.current?.focus();
     },
     focus: () => field.current?.focus(),
   }));
-  // A keyboard that is not on glass: typing can begin at once.
+  // Not on touch devices, where focus would open the on-screen keyboard.
   useEffect(() => {
     if (!matchMedia("(pointer: coarse)").matches) field.current?.focus();
   }, []);
@@ -58,7 +66,7 @@ export function Composer({ ref, place, running, stopping, onSend, onStop, childr
         onChange={(event) => setText(event.target.value)}
         className="field-sizing-content block max-h-[40dvh] min-h-12 w-full resize-none bg-transparent px-4 pt-3 outline-none placeholder:text-ink-soft"
       />
-      <p id="enter-hint" className="unseen">
+      <p id="enter-hint" className="sr-only">
         {t("chat.enterHint")}
       </p>
       <div className="flex flex-wrap items-center gap-1 p-2">
@@ -68,7 +76,7 @@ export function Composer({ ref, place, running, stopping, onSend, onStop, childr
           <IconButton
             icon="stop"
             label={stopping ? t("chat.stopping") : t("chat.stop")}
-            kind="primary"
+            variant="primary"
             className="size-9"
             disabled={stopping}
             data-shortcut="stop"
@@ -78,7 +86,7 @@ export function Composer({ ref, place, running, stopping, onSend, onStop, childr
           <IconButton
             icon="send"
             label={t("chat.send")}
-            kind="primary"
+            variant="primary"
             className="size-9"
             disabled={empty}
             onClick={send}
@@ -89,12 +97,12 @@ export function Composer({ ref, place, running, stopping, onSend, onStop, childr
   );
 }
 
-function useDraft(place: string): [string, (text: string) => void] {
-  const [shown, setShown] = useState({ place, text: draftOf(place) });
-  const text = shown.place === place ? shown.text : draftOf(place);
+function useDraft(conversationKey: string): [string, (text: string) => void] {
+  const [current, setCurrent] = useState({ conversationKey, text: readDraft(conversationKey) });
+  const text = current.conversationKey === conversationKey ? current.text : readDraft(conversationKey);
   const setText = (changed: string) => {
-    keepDraft(place, changed);
-    setShown({ place, text: changed });
+    saveDraft(conversationKey, changed);
+    setCurrent({ conversationKey, text: changed });
   };
   return [text, setText];
 }

@@ -1,47 +1,48 @@
-/** What was typed and not sent, by place: it survives a reload of the tab, and ends with the session. */
-import { onSessionEnd } from "../../session/token";
+/** Unsent messages by conversation. They survive a reload of the tab and are deleted when the session ends. */
+import { onSessionEnd } from "../../api/access-token";
 
-const PREFIX = "gw.draft.";
-/** Larger drafts live as long as the page: a browser gives a site 5 MB in all. */
-const MOST = 200_000;
+const STORAGE_PREFIX = "gw.draft.";
+/** Longer drafts are kept in memory only, because browsers limit storage to about 5 MB. */
+const MAX_STORED_LENGTH = 200_000;
 const drafts = new Map<string, string>();
 
 onSessionEnd(() => {
   drafts.clear();
-  for (const name of stored()) forget(name);
+  for (const name of storedNames()) removeItem(name);
 });
 
-export function draftOf(place: string): string {
-  return drafts.get(place) ?? read(PREFIX + place) ?? "";
+export function readDraft(conversationKey: string): string {
+  return drafts.get(conversationKey) ?? readItem(STORAGE_PREFIX + conversationKey) ?? "";
 }
 
-export function keepDraft(place: string, text: string): void {
-  if (text) drafts.set(place, text);
-  else drafts.delete(place);
+export function saveDraft(conversationKey: string, text: string): void {
+  if (text) drafts.set(conversationKey, text);
+  else drafts.delete(conversationKey);
   try {
-    if (text && text.length <= MOST) sessionStorage.setItem(PREFIX + place, text);
-    else forget(PREFIX + place);
+    if (text && text.length <= MAX_STORED_LENGTH)
+      sessionStorage.setItem(STORAGE_PREFIX + conversationKey, text);
+    else removeItem(STORAGE_PREFIX + conversationKey);
   } catch {
-    // storage is switched off or full: the draft lives as long as the page
+    // Storage is disabled or full: the draft is kept in memory.
   }
 }
 
-/** A conversation has got its id: what was typed meanwhile goes with it. */
+/** Moves the draft of a new conversation to the id it has been given. */
 export function moveDraft(from: string, to: string): void {
-  const text = draftOf(from);
-  keepDraft(from, "");
-  if (text) keepDraft(to, text);
+  const text = readDraft(from);
+  saveDraft(from, "");
+  if (text) saveDraft(to, text);
 }
 
-function stored(): string[] {
+function storedNames(): string[] {
   try {
-    return Object.keys(sessionStorage).filter((name) => name.startsWith(PREFIX));
+    return Object.keys(sessionStorage).filter((name) => name.startsWith(STORAGE_PREFIX));
   } catch {
     return [];
   }
 }
 
-function read(name: string): string | null {
+function readItem(name: string): string | null {
   try {
     return sessionStorage.getItem(name);
   } catch {
@@ -49,10 +50,10 @@ function read(name: string): string | null {
   }
 }
 
-function forget(name: string): void {
+function removeItem(name: string): void {
   try {
     sessionStorage.removeItem(name);
   } catch {
-    // storage is switched off
+    // Storage is disabled.
   }
 }

@@ -2,10 +2,10 @@ import * as Ariakit from "@ariakit/react";
 import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
-import type { ModelChoice } from "../../api/types";
+import type { ModelOption } from "../../api/types";
 import { formatCompact, formatMoney } from "../../lib/format";
 import { Icon } from "../../ui/icon";
-import { chatModels } from "../queries";
+import { chatModelsQuery } from "../queries";
 
 interface ModelPickerProps {
   value: string;
@@ -14,27 +14,27 @@ interface ModelPickerProps {
 
 const KINDS = ["router", "alias", "model"] as const;
 
-/** Models and aliases with what they can and cost, found by name. */
+/** Selects a model or an alias, with search by name; shows capabilities and prices. */
 export function ModelPicker({ value, onChange }: ModelPickerProps) {
   const { t } = useTranslation();
-  const models = useQuery(chatModels);
-  const [words, setWords] = useState("");
-  const found = useMemo(() => {
-    const wanted = words.trim().toLowerCase();
+  const models = useQuery(chatModelsQuery);
+  const [searchText, setSearchText] = useState("");
+  const matches = useMemo(() => {
+    const needle = searchText.trim().toLowerCase();
     return (models.data ?? []).filter(({ name, provider }) =>
-      `${name} ${provider}`.toLowerCase().includes(wanted),
+      `${name} ${provider}`.toLowerCase().includes(needle),
     );
-  }, [models.data, words]);
+  }, [models.data, searchText]);
   return (
-    <Ariakit.ComboboxProvider resetValueOnHide setValue={setWords}>
+    <Ariakit.ComboboxProvider resetValueOnHide setValue={setSearchText}>
       <Ariakit.SelectProvider value={value} setValue={onChange} placement="top-start">
         <Ariakit.Select
-          aria-label={`${t("chat.model")}: ${nameOf(value, t)}`}
+          aria-label={`${t("chat.model")}: ${modelLabel(value, t)}`}
           className="inline-flex min-h-8 max-w-52 items-center gap-2 rounded-sm px-2 text-sm text-ink-soft hover:bg-hover hover:text-ink"
         >
           <Icon name="model" />
-          <span className="truncate">{nameOf(value, t)}</span>
-          <Icon name="down" size={14} />
+          <span className="truncate">{modelLabel(value, t)}</span>
+          <Icon name="chevron-down" size={14} />
         </Ariakit.Select>
         <Ariakit.SelectPopover
           portal
@@ -51,9 +51,13 @@ export function ModelPicker({ value, onChange }: ModelPickerProps) {
           />
           <Ariakit.ComboboxList className="overflow-y-auto">
             {KINDS.map((kind) => (
-              <Choices key={kind} kind={kind} choices={found.filter((choice) => choice.kind === kind)} />
+              <OptionGroup
+                key={kind}
+                kind={kind}
+                options={matches.filter((choice) => choice.kind === kind)}
+              />
             ))}
-            {found.length === 0 && <p className="px-3 py-4 text-sm text-ink-soft">{t("chat.noModels")}</p>}
+            {matches.length === 0 && <p className="px-3 py-4 text-sm text-ink-soft">{t("chat.noModels")}</p>}
           </Ariakit.ComboboxList>
         </Ariakit.SelectPopover>
       </Ariakit.SelectProvider>
@@ -61,15 +65,15 @@ export function ModelPicker({ value, onChange }: ModelPickerProps) {
   );
 }
 
-function Choices({ kind, choices }: { kind: ModelChoice["kind"]; choices: ModelChoice[] }) {
+function OptionGroup({ kind, options }: { kind: ModelOption["kind"]; options: ModelOption[] }) {
   const { t } = useTranslation();
-  if (choices.length === 0) return null;
+  if (options.length === 0) return null;
   return (
     <Ariakit.SelectGroup>
       <Ariakit.SelectGroupLabel className="px-3 pt-2 pb-1 text-xs text-ink-soft">
         {t(`chat.kinds.${kind}`)}
       </Ariakit.SelectGroupLabel>
-      {choices.map((choice) => (
+      {options.map((choice) => (
         <Ariakit.SelectItem
           key={choice.name}
           value={choice.name}
@@ -80,8 +84,8 @@ function Choices({ kind, choices }: { kind: ModelChoice["kind"]; choices: ModelC
             <Icon name="check" size={16} />
           </Ariakit.SelectItemCheck>
           <span className="min-w-0 flex-1">
-            <span className="block font-medium">{nameOf(choice.name, t)}</span>
-            <Facts choice={choice} />
+            <span className="block font-medium">{modelLabel(choice.name, t)}</span>
+            <OptionDetails option={choice} />
           </span>
         </Ariakit.SelectItem>
       ))}
@@ -89,32 +93,33 @@ function Choices({ kind, choices }: { kind: ModelChoice["kind"]; choices: ModelC
   );
 }
 
-function Facts({ choice }: { choice: ModelChoice }) {
+function OptionDetails({ option }: { option: ModelOption }) {
   const { t } = useTranslation();
-  if (choice.kind === "router") return <Line>{t("chat.autoHint")}</Line>;
-  if (choice.kind === "alias") return <Line>{t("chat.stands", { models: choice.models.join(", ") })}</Line>;
-  const facts = [
-    choice.provider,
-    t("chat.context", { size: formatCompact(choice.context_window) }),
-    ...choice.capabilities.map((name) => t(`chat.capabilities.${name}` as "chat.capabilities.tools")),
+  if (option.kind === "router") return <DetailLine>{t("chat.autoHint")}</DetailLine>;
+  if (option.kind === "alias")
+    return <DetailLine>{t("chat.aliasModels", { models: option.models.join(", ") })}</DetailLine>;
+  const details = [
+    option.provider,
+    t("chat.contextWindow", { size: formatCompact(option.context_window) }),
+    ...option.capabilities.map((name) => t(`chat.capabilities.${name}` as "chat.capabilities.tools")),
   ];
   return (
     <>
-      <Line>{facts.join(" · ")}</Line>
-      <Line>{priceOf(choice, t)}</Line>
+      <DetailLine>{details.join(" · ")}</DetailLine>
+      <DetailLine>{priceLabel(option, t)}</DetailLine>
     </>
   );
 }
 
-function Line({ children }: { children: string }) {
+function DetailLine({ children }: { children: string }) {
   return <span className="block text-xs text-ink-soft">{children}</span>;
 }
 
-function nameOf(name: string, t: ReturnType<typeof useTranslation>["t"]): string {
+function modelLabel(name: string, t: ReturnType<typeof useTranslation>["t"]): string {
   return name === "auto" ? t("chat.auto") : name;
 }
 
-function priceOf({ price }: ModelChoice, t: ReturnType<typeof useTranslation>["t"]): string {
+function priceLabel({ price }: ModelOption, t: ReturnType<typeof useTranslation>["t"]): string {
   const input = Number(price?.input ?? 0);
   const output = Number(price?.output ?? 0);
   if (input === 0 && output === 0) return t("chat.free");

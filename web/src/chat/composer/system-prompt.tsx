@@ -2,7 +2,7 @@ import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Button } from "../../ui/button";
 import { Dialog } from "../../ui/dialog";
-import { Field, INPUT } from "../../ui/field";
+import { Field, INPUT_CLASS } from "../../ui/field";
 import { Icon } from "../../ui/icon";
 
 interface SystemPromptProps {
@@ -14,7 +14,7 @@ export function SystemPrompt({ value, onChange }: SystemPromptProps) {
   const { t } = useTranslation();
   const [open, setOpen] = useState(false);
   const [busy, setBusy] = useState(false);
-  const label = value ? t("chat.systemOn") : t("chat.system");
+  const label = value ? t("chat.systemPromptSet") : t("chat.systemPrompt");
   const submit = async (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
     setBusy(true);
@@ -37,27 +37,27 @@ export function SystemPrompt({ value, onChange }: SystemPromptProps) {
         <span className="max-sm:hidden">
           <Icon name="edit" />
         </span>
-        <span className="max-sm:text-xs">{t("chat.system")}</span>
+        <span className="max-sm:text-xs">{t("chat.systemPrompt")}</span>
         {value && <span className="size-1.5 rounded-full bg-accent" />}
       </button>
-      <Dialog open={open} title={t("chat.systemTitle")} onClose={() => setOpen(false)} wide>
+      <Dialog open={open} title={t("chat.systemPromptTitle")} onClose={() => setOpen(false)} wide>
         <form onSubmit={submit} className="flex flex-col gap-4">
-          <Field label={t("chat.system")} hint={t("chat.systemHint")}>
-            {(wiring) => (
+          <Field label={t("chat.systemPrompt")} hint={t("chat.systemPromptHint")}>
+            {(controlProps) => (
               <textarea
-                {...wiring}
+                {...controlProps}
                 name="system"
                 rows={8}
                 maxLength={100_000}
                 defaultValue={value}
-                placeholder={t("chat.systemPlaceholder")}
-                className={INPUT}
+                placeholder={t("chat.systemPromptPlaceholder")}
+                className={INPUT_CLASS}
               />
             )}
           </Field>
           <div className="flex justify-end gap-2">
             <Button onClick={() => setOpen(false)}>{t("common.cancel")}</Button>
-            <Button kind="primary" type="submit" busy={busy}>
+            <Button variant="primary" type="submit" busy={busy}>
               {t("common.save")}
             </Button>
           </div>

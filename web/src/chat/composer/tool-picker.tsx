@@ -1,36 +1,36 @@
 import * as Ariakit from "@ariakit/react";
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
-import type { ToolChoice } from "../../api/types";
-import { sayName } from "../../lib/codes";
+import type { ToolOption } from "../../api/types";
+import { codeLabel } from "../../i18n/code-labels";
 import { Button } from "../../ui/button";
 import { Checkbox } from "../../ui/field";
 import { Icon } from "../../ui/icon";
-import { chatTools } from "../queries";
+import { chatToolsQuery } from "../queries";
 
-/** Null: all that there are. */
-export type ToolNames = readonly string[] | null;
+/** Names of the selected tools; null selects all. */
+export type ToolSelection = readonly string[] | null;
 
 interface ToolPickerProps {
-  value: ToolNames;
-  onChange: (names: ToolNames) => void;
+  value: ToolSelection;
+  onChange: (names: ToolSelection) => void;
 }
 
-/** Which of the gateway's tools a model may use. */
+/** Selects the tools that the model may call. */
 export function ToolPicker({ value, onChange }: ToolPickerProps) {
   const { t } = useTranslation();
-  const tools = useQuery(chatTools).data ?? [];
-  const known = tools.map((tool) => tool.name);
-  const on = value?.filter((name) => known.includes(name)) ?? known;
+  const tools = useQuery(chatToolsQuery).data ?? [];
+  const toolNames = tools.map((tool) => tool.name);
+  const enabled = value?.filter((name) => toolNames.includes(name)) ?? toolNames;
   const label =
-    value === null || (known.length > 0 && on.length === known.length)
-      ? t("chat.toolsAll")
-      : on.length === 0
-        ? t("chat.toolsNone")
-        : t("chat.toolsSome", { count: on.length });
-  const turn = (name: string, use: boolean) => {
-    const names = known.filter((one) => (one === name ? use : on.includes(one)));
-    onChange(names.length === known.length ? null : names);
+    value === null || (toolNames.length > 0 && enabled.length === toolNames.length)
+      ? t("chat.allTools")
+      : enabled.length === 0
+        ? t("chat.noTools")
+        : t("chat.toolCount", { count: enabled.length });
+  const toggle = (name: string, enable: boolean) => {
+    const names = toolNames.filter((other) => (other === name ? enable : enabled.includes(other)));
+    onChange(names.length === toolNames.length ? null : names);
   };
   return (
     <Ariakit.PopoverProvider placement="top-start">
@@ -43,7 +43,9 @@ export function ToolPicker({ value, onChange }: ToolPickerProps) {
           <Icon name="tool" />
         </span>
         <span className="max-sm:hidden">{label}</span>
-        <span className="text-xs sm:hidden">{on.length < known.length ? label : t("chat.tools")}</span>
+        <span className="text-xs sm:hidden">
+          {enabled.length < toolNames.length ? label : t("chat.tools")}
+        </span>
       </Ariakit.PopoverDisclosure>
       <Ariakit.Popover
         portal
@@ -52,23 +54,25 @@ export function ToolPicker({ value, onChange }: ToolPickerProps) {
         aria-label={t("chat.tools")}
         className="floating z-40 flex max-h-[min(28rem,var(--popover-available-height))] w-80 max-w-[calc(100vw-2rem)] flex-col gap-3 overflow-y-auto p-3"
       >
-        <p className="text-sm text-ink-soft">{known.length > 0 ? t("chat.toolsHint") : t("chat.noTools")}</p>
+        <p className="text-sm text-ink-soft">
+          {toolNames.length > 0 ? t("chat.toolsHint") : t("chat.toolsNotConfigured")}
+        </p>
         {tools.map((tool) => (
           <Checkbox
             key={tool.name}
-            label={<span className="font-medium">{sayName("tools", tool.name)}</span>}
-            hint={textOf(tool)}
-            checked={on.includes(tool.name)}
-            onChange={(event) => turn(tool.name, event.target.checked)}
+            label={<span className="font-medium">{codeLabel("tools", tool.name)}</span>}
+            hint={toolDescription(tool)}
+            checked={enabled.includes(tool.name)}
+            onChange={(event) => toggle(tool.name, event.target.checked)}
           />
         ))}
-        {known.length > 0 && (
+        {toolNames.length > 0 && (
           <div className="flex gap-2">
             <Button small onClick={() => onChange(null)}>
-              {t("chat.useAll")}
+              {t("chat.enableAll")}
             </Button>
             <Button small onClick={() => onChange([])}>
-              {t("chat.useNone")}
+              {t("chat.disableAll")}
             </Button>
           </div>
         )}
@@ -77,8 +81,8 @@ export function ToolPicker({ value, onChange }: ToolPickerProps) {
   );
 }
 
-/** Ours for the gateway's own tools; of others the first sentence of what they say of themselves. */
-function textOf({ name, description }: ToolChoice): string {
-  const said = sayName("toolTexts", name);
-  return said === name ? (/^.*?[.!?](?=\s|$)/s.exec(description)?.[0] ?? description) : said;
+/** The translated description of a built-in tool; for others the first sentence of their own. */
+function toolDescription({ name, description }: ToolOption): string {
+  const label = codeLabel("toolDescriptions", name);
+  return label === name ? (/^.*?[.!?](?=\s|$)/s.exec(description)?.[0] ?? description) : label;
 }

@@ -1,38 +1,40 @@
 import type { Token, Tokens } from "marked";
 import { memo, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
-import { LongText } from "../../ui/long-text";
-import { CodeBlock } from "./code";
+import { TruncatedText } from "../../ui/truncated-text";
+import { CodeBlock } from "./code-block";
+import { Formula } from "./formula";
 import { Inline } from "./inline";
-import type { MathToken } from "./lex";
-import { MathText } from "./math";
+import type { MathToken } from "./tokenize";
 
-const DEEPEST = 24;
+const MAX_DEPTH = 24;
 
 interface BlockProps {
   token: Token;
-  /** No more of it is coming. */
-  whole: boolean;
+  /** No more text of this block is to come. */
+  complete: boolean;
   depth?: number;
-  /** The depth of the text's first heading, which stands right below those of the page. */
-  top?: number;
+  /** The level of the text's first heading, which becomes the level below the page's headings. */
+  topHeadingLevel?: number;
 }
 
-/** One block; it is drawn anew only where its text is another. */
+/** A block token; it is rendered again only if its text changes. */
 export const Block = memo(
-  function Block({ token, whole, depth = 0, top = 1 }: BlockProps) {
+  function Block({ token, complete, depth = 0, topHeadingLevel = 1 }: BlockProps) {
     return token.type === "heading" ? (
-      <Heading token={token as Tokens.Heading} top={top} />
+      <Heading token={token as Tokens.Heading} topLevel={topHeadingLevel} />
     ) : (
-      block(token, whole, depth)
+      renderBlock(token, complete, depth)
     );
   },
   (before, now) =>
-    before.token.raw === now.token.raw && before.token.type === now.token.type && before.whole === now.whole,
+    before.token.raw === now.token.raw &&
+    before.token.type === now.token.type &&
+    before.complete === now.complete,
 );
 
-function block(token: Token, whole: boolean, depth: number): ReactNode {
-  if (depth > DEEPEST) return <p>{token.raw}</p>;
+function renderBlock(token: Token, complete: boolean, depth: number): ReactNode {
+  if (depth > MAX_DEPTH) return <p>{token.raw}</p>;
   switch (token.type) {
     case "paragraph":
       return (
@@ -41,19 +43,21 @@ function block(token: Token, whole: boolean, depth: number): ReactNode {
         </p>
       );
     case "code":
-      return <CodeBlock code={token.text} language={(token.lang ?? "").split(/\s/)[0] ?? ""} whole={whole} />;
+      return (
+        <CodeBlock code={token.text} language={(token.lang ?? "").split(/\s/)[0] ?? ""} complete={complete} />
+      );
     case "list":
-      return <List token={token as Tokens.List} whole={whole} depth={depth} />;
+      return <List token={token as Tokens.List} complete={complete} depth={depth} />;
     case "blockquote":
       return (
         <blockquote>
-          <Blocks tokens={token.tokens} whole={whole} depth={depth + 1} />
+          <Blocks tokens={token.tokens} complete={complete} depth={depth + 1} />
         </blockquote>
       );
     case "table":
       return <MarkdownTable token={token as Tokens.Table} />;
     case "math":
-      return <MathText tex={(token as MathToken).text} block />;
+      return <Formula tex={(token as MathToken).text} block />;
     case "hr":
       return <hr />;
     case "space":
@@ -62,23 +66,31 @@ function block(token: Token, whole: boolean, depth: number): ReactNode {
     case "text":
       return <Inline tokens={token.tokens ?? [token]} />;
     default:
-      // HTML, text that is no Markdown, and whatever marked may learn.
+      // HTML, plain text, and token types that a later version of marked may add.
       return (
         <p className="whitespace-pre-wrap">
-          <LongText text={token.raw} />
+          <TruncatedText text={token.raw} />
         </p>
       );
   }
 }
 
-function Blocks({ tokens, whole, depth }: { tokens: Token[] | undefined; whole: boolean; depth: number }) {
-  // biome-ignore lint/suspicious/noArrayIndexKey: blocks have no identity but their place.
-  return tokens?.map((token, index) => <Block key={index} token={token} whole={whole} depth={depth} />);
+function Blocks({
+  tokens,
+  complete,
+  depth,
+}: {
+  tokens: Token[] | undefined;
+  complete: boolean;
+  depth: number;
+}) {
+  // biome-ignore lint/suspicious/noArrayIndexKey: tokens have no other identity than their index.
+  return tokens?.map((token, index) => <Block key={index} token={token} complete={complete} depth={depth} />);
 }
 
-/** Headings of an answer stand below the page's own, and skip no level because a model began with a small one. */
-function Heading({ token, top }: { token: Tokens.Heading; top: number }) {
-  const Tag = `h${Math.min(3 + Math.max(token.depth - top, 0), 6)}` as "h3";
+/** Headings start at level 3, below the page's own, whatever level the model's first heading has. */
+function Heading({ token, topLevel }: { token: Tokens.Heading; topLevel: number }) {
+  const Tag = `h${Math.min(3 + Math.max(token.depth - topLevel, 0), 6)}` as "h3";
   return (
     <Tag className={token.depth <= 2 ? "text-lg" : undefined}>
       <Inline tokens={token.tokens} />
@@ -86,21 +98,25 @@ function Heading({ token, top }: { token: Tokens.Heading; top: number }) {
   );
 }
 
-function List({ token, whole, depth }: { token: Tokens.List; whole: boolean; depth: number }) {
+function List({ token, complete, depth }: { token: Tokens.List; complete: boolean; depth: number }) {
   const { t } = useTranslation();
   const items = token.items.map((item, index) => (
-    // biome-ignore lint/suspicious/noArrayIndexKey: items have no identity but their place.
+    // biome-ignore lint/suspicious/noArrayIndexKey: tokens have no other identity than their index.
     <li key={index} className={item.task ? "list-none" : undefined}>
       {item.task && (
         <input
           type="checkbox"
           checked={item.checked ?? false}
           disabled
-          aria-label={t(item.checked ? "chat.done" : "chat.open")}
+          aria-label={t(item.checked ? "chat.taskDone" : "chat.taskOpen")}
           className="mr-2 -ml-5"
         />
       )}
-      <Blocks tokens={item.tokens.filter((one) => one.type !== "checkbox")} whole={whole} depth={depth + 1} />
+      <Blocks
+        tokens={item.tokens.filter((child) => child.type !== "checkbox")}
+        complete={complete}
+        depth={depth + 1}
+      />
     </li>
   ));
   return token.ordered ? <ol start={Number(token.start) || 1}>{items}</ol> : <ul>{items}</ul>;
@@ -110,9 +126,9 @@ function MarkdownTable({ token }: { token: Tokens.Table }) {
   const { t } = useTranslation();
   const align = (index: number) =>
     ({ left: "text-left", right: "text-right", center: "text-center" })[token.align[index] ?? "left"];
-  /* biome-ignore-start lint/suspicious/noArrayIndexKey: cells have no identity but their place. */
+  /* biome-ignore-start lint/suspicious/noArrayIndexKey: tokens have no other identity than their index. */
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls has to be reached by keyboard.
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable region must be reachable by keyboard.
     <section className="overflow-x-auto" aria-label={t("chat.table")} tabIndex={0}>
       <table>
         <thead>
@@ -138,5 +154,5 @@ function MarkdownTable({ token }: { token: Tokens.Table }) {
       </table>
     </section>
   );
-  /* biome-ignore-end lint/suspicious/noArrayIndexKey: cells have no identity but their place. */
+  /* biome-ignore-end lint/suspicious/noArrayIndexKey: tokens have no other identity than their index. */
 }

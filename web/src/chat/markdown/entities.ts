@@ -4,11 +4,11 @@ const NAMED: Record<string, string> = {
   divide: "÷", plusmn: "±", deg: "°", le: "≤", ge: "≥", ne: "≠", rarr: "→", larr: "←", euro: "€",
 }; // biome-ignore format: a table
 
-/** Markdown's character references, which marked leaves as they are. */
+/** Decodes HTML character references, which marked leaves unchanged. */
 export function decodeEntities(text: string): string {
   if (!text.includes("&")) return text;
-  return text.replace(/&(?:#x([0-9a-f]{1,6})|#(\d{1,7})|([a-z]+));/gi, (whole, hex, decimal, name) => {
-    if (name) return NAMED[name] ?? whole;
+  return text.replace(/&(?:#x([0-9a-f]{1,6})|#(\d{1,7})|([a-z]+));/gi, (match, hex, decimal, name) => {
+    if (name) return NAMED[name] ?? match;
     const code = hex ? Number.parseInt(hex, 16) : Number(decimal);
     const valid = code > 0 && code <= 0x10ffff && !(code >= 0xd800 && code <= 0xdfff);
     return valid ? String.fromCodePoint(code) : "\ufffd";

@@ -1,25 +1,25 @@
 import type { Token, Tokens } from "marked";
 import { Fragment, type ReactNode } from "react";
-import { ROOT } from "../../lib/root";
-import { showTricks } from "../../lib/text";
-import { gatewayImage, safeAddress } from "./addresses";
+import { BASE_URL } from "../../lib/base-url";
+import { escapeInvisible } from "../../lib/text";
 import { decodeEntities } from "./entities";
-import { GatewayImage, UnloadedImage } from "./image";
-import type { MathToken } from "./lex";
-import { OutLink, UnsafeLink } from "./link";
-import { MathText } from "./math";
+import { ExternalLink, InactiveLink } from "./external-link";
+import { Formula } from "./formula";
+import { ExternalImagePlaceholder, GatewayImage } from "./image";
+import { gatewayImageId, safeUrl } from "./links";
+import type { MathToken } from "./tokenize";
 
-const DEEPEST = 40;
+const MAX_DEPTH = 40;
 
-/** Tokens inside of a line. */
+/** Inline tokens such as text, links and emphasis. */
 export function Inline({ tokens, depth = 0 }: { tokens: Token[] | undefined; depth?: number }) {
   if (!tokens) return null;
-  // biome-ignore lint/suspicious/noArrayIndexKey: tokens have no identity but their place.
-  return tokens.map((token, index) => <Fragment key={index}>{inline(token, depth)}</Fragment>);
+  // biome-ignore lint/suspicious/noArrayIndexKey: tokens have no other identity than their index.
+  return tokens.map((token, index) => <Fragment key={index}>{renderInline(token, depth)}</Fragment>);
 }
 
-function inline(token: Token, depth: number): ReactNode {
-  if (depth > DEEPEST) return token.raw;
+function renderInline(token: Token, depth: number): ReactNode {
+  if (depth > MAX_DEPTH) return token.raw;
   const inner = () => <Inline tokens={"tokens" in token ? token.tokens : undefined} depth={depth + 1} />;
   switch (token.type) {
     case "text":
@@ -33,15 +33,15 @@ function inline(token: Token, depth: number): ReactNode {
     case "del":
       return <del>{inner()}</del>;
     case "codespan":
-      return <code>{showTricks(token.text)}</code>;
+      return <code>{escapeInvisible(token.text)}</code>;
     case "br":
       return <br />;
     case "math":
-      return <MathText tex={(token as MathToken).text} block={(token as MathToken).block} />;
+      return <Formula tex={(token as MathToken).text} block={(token as MathToken).block} />;
     case "link":
-      return link(token as Tokens.Link, depth);
+      return renderLink(token as Tokens.Link, depth);
     case "image":
-      return image(token as Tokens.Image);
+      return renderImage(token as Tokens.Image);
     case "html":
       return /^<br\s*\/?>$/i.test(token.raw.trim()) ? <br /> : token.raw;
     default:
@@ -49,23 +49,23 @@ function inline(token: Token, depth: number): ReactNode {
   }
 }
 
-function link(token: Tokens.Link, depth: number): ReactNode {
-  const target = safeAddress(token.href);
-  const words = <Inline tokens={token.tokens} depth={depth + 1} />;
+function renderLink(token: Tokens.Link, depth: number): ReactNode {
+  const target = safeUrl(token.href);
+  const children = <Inline tokens={token.tokens} depth={depth + 1} />;
   return target ? (
-    <OutLink target={target} text={token.text}>
-      {words}
-    </OutLink>
+    <ExternalLink target={target} text={token.text}>
+      {children}
+    </ExternalLink>
   ) : (
-    <UnsafeLink href={token.href}>{words}</UnsafeLink>
+    <InactiveLink href={token.href}>{children}</InactiveLink>
   );
 }
 
-function image(token: Tokens.Image): ReactNode {
-  const id = gatewayImage(token.href, ROOT.href);
+function renderImage(token: Tokens.Image): ReactNode {
+  const id = gatewayImageId(token.href, BASE_URL.href);
   return id ? (
     <GatewayImage id={id} alt={token.text} />
   ) : (
-    <UnloadedImage href={token.href} alt={token.text} />
+    <ExternalImagePlaceholder href={token.href} alt={token.text} />
   );
 }

@@ -1,35 +1,40 @@
 import type { Tokens } from "marked";
 import { memo, useRef } from "react";
 import { Block } from "./block";
-import { NOTHING, type Parsed, parseOn, parseWhole } from "./growing";
+import { EMPTY, type ParsedMarkdown, parseComplete, parseIncrementally } from "./incremental";
 
 interface MarkdownProps {
   text: string;
-  /** More of it is coming. */
-  growing?: boolean;
+  /** More text is to come. */
+  streaming?: boolean;
 }
 
-/** A model's text. While it grows, only its last blocks are parsed and drawn. */
-export const Markdown = memo(function Markdown({ text, growing = false }: MarkdownProps) {
-  const parsed = useParsed(text, growing);
-  const blocks = [...parsed.finished, ...parsed.open];
+/** A model's text as React elements. While it streams, only its last blocks are parsed and rendered again. */
+export const Markdown = memo(function Markdown({ text, streaming = false }: MarkdownProps) {
+  const parsed = useParsedMarkdown(text, streaming);
+  const blocks = [...parsed.closedBlocks, ...parsed.openBlocks];
   const heading = blocks.find((token): token is Tokens.Heading => token.type === "heading");
-  const top = heading?.depth ?? 1;
+  const topHeadingLevel = heading?.depth ?? 1;
   return (
-    <div className={growing ? "markdown growing" : "markdown"}>
+    <div className={streaming ? "markdown streaming" : "markdown"}>
       {blocks.map((token, index) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: blocks keep their place while the text grows.
-        <Block key={index} token={token} whole={!growing || index < parsed.finished.length} top={top} />
+        <Block
+          // biome-ignore lint/suspicious/noArrayIndexKey: blocks keep their index while the text grows.
+          key={index}
+          token={token}
+          complete={!streaming || index < parsed.closedBlocks.length}
+          topHeadingLevel={topHeadingLevel}
+        />
       ))}
     </div>
   );
 });
 
-function useParsed(text: string, growing: boolean): Parsed {
-  const kept = useRef<{ parsed: Parsed; growing: boolean }>({ parsed: NOTHING, growing: true });
-  const before = kept.current;
-  if (growing) kept.current = { parsed: parseOn(before.parsed, text), growing };
-  else if (before.growing || before.parsed.text !== text)
-    kept.current = { parsed: parseWhole(text), growing };
-  return kept.current.parsed;
+function useParsedMarkdown(text: string, streaming: boolean): ParsedMarkdown {
+  const last = useRef<{ parsed: ParsedMarkdown; streaming: boolean }>({ parsed: EMPTY, streaming: true });
+  const before = last.current;
+  if (streaming) last.current = { parsed: parseIncrementally(before.parsed, text), streaming };
+  else if (before.streaming || before.parsed.text !== text)
+    last.current = { parsed: parseComplete(text), streaming };
+  return last.current.parsed;
 }

@@ -3,66 +3,71 @@ import { useTranslation } from "react-i18next";
 import { IconButton } from "../../ui/button";
 import { CopyButton } from "../../ui/copy-button";
 import { Markdown } from "../markdown/markdown";
-import { Facts } from "./facts";
+import { type AnswerView, IN_PROGRESS } from "./answer-view";
+import { AnswerMetadata } from "./metadata";
 import { ReceiptDialog } from "./receipt-dialog";
-import { Standing } from "./standing";
-import { Steps } from "./steps";
-import { Versions } from "./versions";
-import { type AnswerView, LIVE } from "./view";
+import { AnswerStatus } from "./status";
+import { ToolSteps } from "./tool-steps";
+import { Variants } from "./variants";
 
 interface AnswerProps {
   view: AnswerView;
   busy: boolean;
   onRegenerate: (messageId: string) => void;
-  onRead: (messageId: string) => void;
+  onSwitchBranch: (messageId: string) => void;
 }
 
-export const Answer = memo(function Answer({ view, busy, onRegenerate, onRead }: AnswerProps) {
+export const Answer = memo(function Answer({ view, busy, onRegenerate, onSwitchBranch }: AnswerProps) {
   const { t } = useTranslation();
-  const [receipt, setReceipt] = useState(false);
-  const live = LIVE.has(view.state);
+  const [showReceipt, setShowReceipt] = useState(false);
+  const inProgress = IN_PROGRESS.has(view.state);
   return (
     <article
       aria-label={t("chat.assistant")}
-      aria-busy={live}
+      aria-busy={inProgress}
       data-message={view.id ?? undefined}
       className="flex flex-col"
     >
-      <h2 className="unseen">{t("chat.assistant")}</h2>
+      <h2 className="sr-only">{t("chat.assistant")}</h2>
       {view.reasoning && (
-        <details className="mb-3 rounded-sm border border-line bg-panel text-sm" open={live && !view.text}>
+        <details
+          className="mb-3 rounded-sm border border-line bg-panel text-sm"
+          open={inProgress && !view.text}
+        >
           <summary className="min-h-9 px-3 py-1.5 leading-6 text-ink-soft">
-            {live && !view.text ? t("chat.thinking") : t("chat.thoughts")}
+            {inProgress && !view.text ? t("chat.thinking") : t("chat.reasoning")}
           </summary>
           <div className="border-t border-line px-3 py-2 whitespace-pre-wrap text-ink-soft">
             {view.reasoning}
           </div>
         </details>
       )}
-      <Steps steps={view.steps} />
-      {view.shortened && <p className="mb-3 text-xs text-ink-soft">{t("chat.shortened")}</p>}
-      {view.text && <Markdown text={view.text} growing={live} />}
-      <Standing view={view} />
-      {!live && (
+      <ToolSteps steps={view.toolSteps} />
+      {view.detailsTruncated && <p className="mb-3 text-xs text-ink-soft">{t("chat.detailsTruncated")}</p>}
+      {view.text && <Markdown text={view.text} streaming={inProgress} />}
+      <AnswerStatus view={view} />
+      {!inProgress && (
         <div className="mt-1 flex flex-wrap items-center gap-x-1 text-ink-soft">
-          {view.siblings && <Versions message={view.siblings} disabled={busy} onRead={onRead} />}
+          {view.siblings && (
+            <Variants message={view.siblings} disabled={busy} onSwitchBranch={onSwitchBranch} />
+          )}
           {view.text && <CopyButton text={view.text} label={t("chat.copyAnswer")} />}
           {view.id && (
             <IconButton
-              icon="again"
+              icon="refresh"
               label={t("chat.regenerate")}
               disabled={busy}
               onClick={() => view.id && onRegenerate(view.id)}
             />
           )}
           {view.receipt && (
-            <IconButton icon="receipt" label={t("chat.details")} onClick={() => setReceipt(true)} />
+            <IconButton icon="receipt" label={t("chat.details")} onClick={() => setShowReceipt(true)} />
           )}
-          <Facts view={view} />
+          <AnswerMetadata view={view} />
         </div>
       )}
-      {receipt && view.receipt && (
-        <ReceiptDialog view={view} receipt={view.receipt} onClose={() => setReceipt(false)} />
+      {showReceipt && view.receipt && (
+        <ReceiptDialog view={view} receipt={view.receipt} onClose={() => setShowReceipt(false)} />
       )}
     </article>
   );

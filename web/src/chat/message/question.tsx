@@ -1,29 +1,35 @@
 import { memo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { Message } from "../../api/types";
+import { useSubmitOnEnter } from "../../lib/use-submit-on-enter";
 import { Button, IconButton } from "../../ui/button";
 import { CopyButton } from "../../ui/copy-button";
-import { INPUT } from "../../ui/field";
-import { LongText } from "../../ui/long-text";
-import { useEnter } from "../composer/use-enter";
-import { Versions } from "./versions";
+import { INPUT_CLASS } from "../../ui/field";
+import { TruncatedText } from "../../ui/truncated-text";
+import { Variants } from "./variants";
 
 interface QuestionProps {
   text: string;
-  /** The message as it is kept; null while it is being sent. */
+  /** The stored message; null while it is being sent. */
   message: Message | null;
   busy: boolean;
   onEdit: (message: Message, text: string) => void;
-  onRead: (messageId: string) => void;
+  onSwitchBranch: (messageId: string) => void;
 }
 
-export const Question = memo(function Question({ text, message, busy, onEdit, onRead }: QuestionProps) {
+export const Question = memo(function Question({
+  text,
+  message,
+  busy,
+  onEdit,
+  onSwitchBranch,
+}: QuestionProps) {
   const { t } = useTranslation();
   const [editing, setEditing] = useState(false);
   return (
     <article aria-label={t("chat.you")} data-message={message?.id} className="flex flex-col items-end gap-1">
       {editing && message ? (
-        <Editor
+        <QuestionEditor
           text={text}
           onCancel={() => setEditing(false)}
           onSend={(changed) => {
@@ -33,12 +39,12 @@ export const Question = memo(function Question({ text, message, busy, onEdit, on
         />
       ) : (
         <div className="max-w-[85%] rounded-lg bg-accent-soft px-4 py-2.5 whitespace-pre-wrap">
-          <LongText text={text} />
+          <TruncatedText text={text} />
         </div>
       )}
       {message && !editing && (
         <div className="flex items-center">
-          <Versions message={message} disabled={busy} onRead={onRead} />
+          <Variants message={message} disabled={busy} onSwitchBranch={onSwitchBranch} />
           <CopyButton text={text} label={t("chat.copyQuestion")} />
           <IconButton
             icon="edit"
@@ -53,7 +59,7 @@ export const Question = memo(function Question({ text, message, busy, onEdit, on
   );
 });
 
-function Editor({
+function QuestionEditor({
   text,
   onSend,
   onCancel,
@@ -63,27 +69,27 @@ function Editor({
   onCancel: () => void;
 }) {
   const { t } = useTranslation();
-  const [changed, setChanged] = useState(text);
+  const [draft, setDraft] = useState(text);
   const field = useRef<HTMLTextAreaElement>(null);
-  const send = () => changed.trim() && onSend(changed);
-  useEnter(field, send);
+  const send = () => draft.trim() && onSend(draft);
+  useSubmitOnEnter(field, send);
   return (
     <div className="flex w-full flex-col gap-2">
       <textarea
         ref={field}
-        // biome-ignore lint/a11y/noAutofocus: the field takes the place of the button that was pressed.
+        // biome-ignore lint/a11y/noAutofocus: the field replaces the button that was pressed.
         autoFocus
         aria-label={t("chat.editQuestion")}
-        value={changed}
-        onChange={(event) => setChanged(event.target.value)}
+        value={draft}
+        onChange={(event) => setDraft(event.target.value)}
         onKeyDown={(event) => event.key === "Escape" && onCancel()}
-        className={`${INPUT} field-sizing-content max-h-[40dvh]`}
+        className={`${INPUT_CLASS} field-sizing-content max-h-[40dvh]`}
       />
       <div className="flex justify-end gap-2">
         <Button small onClick={onCancel}>
           {t("common.cancel")}
         </Button>
-        <Button small kind="primary" disabled={!changed.trim()} onClick={send}>
+        <Button small variant="primary" disabled={!draft.trim()} onClick={send}>
           {t("chat.resend")}
         </Button>
       </div>

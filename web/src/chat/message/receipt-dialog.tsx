@@ -1,23 +1,23 @@
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
-import type { Attempt, Receipt } from "../../api/types";
-import { sayName, sayOutcome } from "../../lib/codes";
-import { formatDuration, formatMoney, formatNumber, formatPercent, moneyColumn } from "../../lib/format";
-import { plainLine } from "../../lib/text";
+import type { Receipt, ReceiptModelCall } from "../../api/types";
+import { codeLabel, isSuccessful, outcomeLabel } from "../../i18n/code-labels";
+import { formatDuration, formatMoney, formatNumber, formatPercent, moneyFormatter } from "../../lib/format";
+import { sanitizeLine } from "../../lib/text";
 import { CopyButton } from "../../ui/copy-button";
 import { Dialog } from "../../ui/dialog";
 import { RequestId } from "../../ui/request-id";
 import { Table } from "../../ui/table";
-import type { AnswerView } from "./view";
+import type { AnswerView } from "./answer-view";
 
-interface ReceiptProps {
+interface ReceiptDialogProps {
   view: AnswerView;
   receipt: Receipt;
   onClose: () => void;
 }
 
-/** How an answer came about, to the last call. */
-export function ReceiptDialog({ view, receipt, onClose }: ReceiptProps) {
+/** The details of an answer: model, tokens, cost, model calls and guardrails. */
+export function ReceiptDialog({ view, receipt, onClose }: ReceiptDialogProps) {
   const { t } = useTranslation();
   const usage = receipt.attempts.reduce(
     (sum, { usage: { prompt_tokens, completion_tokens } }) => ({
@@ -27,47 +27,51 @@ export function ReceiptDialog({ view, receipt, onClose }: ReceiptProps) {
     { prompt: 0, completion: 0 },
   );
   const cache = String(receipt.cache?.result ?? "bypass") as "bypass";
-  const judged = receipt.intent && receipt.intent_by;
+  const classified = receipt.intent && receipt.intent_by;
   return (
     <Dialog open wide title={t("chat.details")} onClose={onClose}>
       <dl className="grid gap-x-6 gap-y-2 text-sm sm:grid-cols-[auto_1fr]">
-        <Fact label={t("chat.model")}>
+        <DetailRow label={t("chat.model")}>
           {view.model} {view.provider && <span className="text-ink-soft">({view.provider})</span>}
-        </Fact>
-        <Fact label={t("chat.reason")}>
-          <Why receipt={receipt} model={view.model} />
-        </Fact>
-        {judged && (
-          <Fact label={t("chat.intent")}>
-            {sayName("intents", receipt.intent)} · {formatPercent(receipt.intent_score)}
-          </Fact>
+        </DetailRow>
+        <DetailRow label={t("chat.modelReason")}>
+          <ModelReason receipt={receipt} model={view.model} />
+        </DetailRow>
+        {classified && (
+          <DetailRow label={t("chat.intent")}>
+            {codeLabel("intents", receipt.intent)} · {formatPercent(receipt.intent_score)}
+          </DetailRow>
         )}
-        {judged && <Fact label={t("chat.complexity")}>{formatPercent(receipt.complexity)}</Fact>}
-        <Fact label={t("chat.usage")}>
-          {t("chat.usageParts", {
+        {classified && (
+          <DetailRow label={t("chat.complexity")}>{formatPercent(receipt.complexity)}</DetailRow>
+        )}
+        <DetailRow label={t("chat.tokens")}>
+          {t("chat.tokenSplit", {
             prompt: formatNumber(usage.prompt),
             completion: formatNumber(usage.completion),
           })}
-        </Fact>
-        <Fact label={t("chat.cost")}>{formatMoney(view.costUsd ?? 0)}</Fact>
-        {view.took !== null && <Fact label={t("chat.took")}>{formatDuration(view.took)}</Fact>}
-        <Fact label={t("chat.cache")}>{t(`chat.caches.${cache}`)}</Fact>
-        <Fact label={t("chat.overhead")}>{formatDuration(receipt.overhead_ms)}</Fact>
-        <Fact label={t("chat.nodes")}>
+        </DetailRow>
+        <DetailRow label={t("chat.cost")}>{formatMoney(view.costUsd ?? 0)}</DetailRow>
+        {view.durationMs !== null && (
+          <DetailRow label={t("chat.duration")}>{formatDuration(view.durationMs)}</DetailRow>
+        )}
+        <DetailRow label={t("chat.cache")}>{t(`chat.cacheResults.${cache}`)}</DetailRow>
+        <DetailRow label={t("chat.overhead")}>{formatDuration(receipt.overhead_ms)}</DetailRow>
+        <DetailRow label={t("chat.nodes")}>
           {Object.entries(receipt.nodes_ms)
-            .map(([name, ms]) => `${sayName("nodes", name)} ${formatDuration(ms)}`)
+            .map(([name, ms]) => `${codeLabel("nodes", name)} ${formatDuration(ms)}`)
             .join(" · ")}
-        </Fact>
+        </DetailRow>
       </dl>
       {view.requestId && <RequestId id={view.requestId} />}
-      <Attempts attempts={receipt.attempts} />
-      <Guardrails receipt={receipt} />
+      <ModelCallTable calls={receipt.attempts} />
+      <GuardrailTable receipt={receipt} />
       <details className="text-sm">
-        <summary className="font-medium">{t("chat.whole")}</summary>
+        <summary className="font-medium">{t("chat.rawReceipt")}</summary>
         <div className="mt-2 flex justify-end">
           <CopyButton text={() => JSON.stringify(receipt, null, 2)} withText />
         </div>
-        {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls has to be reached by keyboard. */}
+        {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable region must be reachable by keyboard. */}
         <pre tabIndex={0} className="max-h-96 overflow-auto rounded-sm bg-panel p-3 text-xs">
           {JSON.stringify(receipt, null, 2)}
         </pre>
@@ -76,8 +80,8 @@ export function ReceiptDialog({ view, receipt, onClose }: ReceiptProps) {
   );
 }
 
-/** Why this model, from what the receipt holds: what was asked for, what was judged, which calls failed. */
-function Why({
+/** Why this model was used: the requested model or the classification, and the calls that failed before. */
+function ModelReason({
   receipt: { alias, intent, complexity, attempts },
   model,
 }: {
@@ -85,34 +89,32 @@ function Why({
   model: string;
 }) {
   const { t } = useTranslation();
-  const why =
+  const reason =
     alias === model
-      ? t("chat.why.named", { model })
+      ? t("chat.modelReasons.requested", { model })
       : alias !== "auto"
-        ? t("chat.why.alias", { alias, model })
+        ? t("chat.modelReasons.alias", { alias, model })
         : intent
-          ? t("chat.why.judged", {
-              intent: sayName("intents", intent),
+          ? t("chat.modelReasons.classified", {
+              intent: codeLabel("intents", intent),
               complexity: formatPercent(complexity),
             })
-          : t("chat.why.auto");
-  const failed = attempts.filter(({ step, outcome }) => step === "answer" && !GOOD.has(outcome));
+          : t("chat.modelReasons.auto");
+  const failedCalls = attempts.filter(({ step, outcome }) => step === "answer" && !isSuccessful(outcome));
   return (
     <>
-      {why}
-      {failed.map(({ model: one, outcome }, index) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: the calls of an answer that has ended.
+      {reason}
+      {failedCalls.map(({ model: failedModel, outcome }, index) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: the list does not change.
         <span key={index} className="block text-ink-soft">
-          {t("chat.why.failed", { model: one, outcome: sayOutcome(outcome) })}
+          {t("chat.modelReasons.failed", { model: failedModel, outcome: outcomeLabel(outcome) })}
         </span>
       ))}
     </>
   );
 }
 
-const GOOD = new Set(["ok", "cached", "cancelled"]);
-
-function Fact({ label, children }: { label: string; children: ReactNode }) {
+function DetailRow({ label, children }: { label: string; children: ReactNode }) {
   return (
     <>
       <dt className="text-ink-soft">{label}</dt>
@@ -121,28 +123,28 @@ function Fact({ label, children }: { label: string; children: ReactNode }) {
   );
 }
 
-function Attempts({ attempts }: { attempts: Attempt[] }) {
+function ModelCallTable({ calls }: { calls: ReceiptModelCall[] }) {
   const { t } = useTranslation();
-  if (attempts.length === 0) return null;
-  const money = moneyColumn(attempts.map(({ cost_usd }) => cost_usd));
+  if (calls.length === 0) return null;
+  const money = moneyFormatter(calls.map(({ cost_usd }) => cost_usd));
   return (
     <Table
-      caption={t("chat.attempts")}
+      caption={t("chat.modelCalls")}
       showCaption
-      rows={attempts.map((attempt, index) => ({ ...attempt, index }))}
+      rows={calls.map((call, index) => ({ ...call, index }))}
       rowKey={({ index }) => String(index)}
       columns={[
         { key: "model", title: t("chat.model"), cell: ({ model }) => model },
-        { key: "step", title: t("chat.step"), cell: ({ step }) => t(`chat.steps.${step}`) },
-        { key: "outcome", title: t("chat.outcome"), cell: ({ outcome }) => sayOutcome(outcome) },
+        { key: "step", title: t("chat.purpose"), cell: ({ step }) => t(`chat.purposes.${step}`) },
+        { key: "outcome", title: t("chat.outcome"), cell: ({ outcome }) => outcomeLabel(outcome) },
         {
           key: "tokens",
-          title: t("chat.usage"),
+          title: t("chat.tokens"),
           numeric: true,
           cell: ({ usage }) => `${usage.prompt_tokens} + ${usage.completion_tokens}`,
         },
         { key: "cost", title: t("chat.cost"), numeric: true, cell: ({ cost_usd }) => money(cost_usd) },
-        { key: "ms", title: t("chat.time"), numeric: true, cell: ({ ms }) => formatDuration(ms) },
+        { key: "ms", title: t("chat.latency"), numeric: true, cell: ({ ms }) => formatDuration(ms) },
       ]}
     />
   );
@@ -156,7 +158,7 @@ interface Verdict {
   score: number;
 }
 
-function Guardrails({ receipt }: { receipt: Receipt }) {
+function GuardrailTable({ receipt }: { receipt: Receipt }) {
   const { t } = useTranslation();
   const verdicts = receipt.guardrails as unknown as Verdict[];
   if (verdicts.length === 0) return null;
@@ -167,13 +169,14 @@ function Guardrails({ receipt }: { receipt: Receipt }) {
       rows={verdicts.map((verdict, index) => ({ ...verdict, index }))}
       rowKey={({ index }) => String(index)}
       columns={[
-        { key: "guard", title: t("chat.guard"), cell: ({ guard }) => sayName("guards", guard) },
+        { key: "guard", title: t("chat.guard"), cell: ({ guard }) => codeLabel("guards", guard) },
         {
           key: "where",
-          title: t("chat.where"),
-          cell: ({ where, tool }) => sayName("places", where) + (tool ? `: ${plainLine(tool)}` : ""),
+          title: t("chat.checkedPart"),
+          cell: ({ where, tool }) =>
+            codeLabel("checkedParts", where) + (tool ? `: ${sanitizeLine(tool)}` : ""),
         },
-        { key: "verdict", title: t("chat.verdict"), cell: ({ verdict }) => sayName("verdicts", verdict) },
+        { key: "verdict", title: t("chat.verdict"), cell: ({ verdict }) => codeLabel("verdicts", verdict) },
         { key: "score", title: t("chat.score"), numeric: true, cell: ({ score }) => formatNumber(score, 2) },
       ]}
     />

@@ -1,9 +1,9 @@
-/** The native stream's events, as `docs/API.md` has them, and how they are read from a response. */
+/** The events of the gateway's native stream (see docs/API.md) and their parser. */
 import { createParser } from "eventsource-parser";
-import type { ErrorBody } from "../../api/errors";
+import type { ErrorResponse } from "../../api/errors";
 import type { Answer } from "../../api/types";
 
-export interface Route {
+export interface RouteInfo {
   intent: string;
   complexity: number;
   model: string;
@@ -13,14 +13,14 @@ export interface Route {
 
 export type StreamEvent = { id: number } & (
   | { name: "turn"; data: TurnIds }
-  | { name: "route"; data: Route }
+  | { name: "route"; data: RouteInfo }
   | { name: "delta"; data: { text: string } }
   | { name: "reasoning"; data: { text: string } }
   | { name: "tool_call"; data: { id: string; name: string; arguments: string } }
   | { name: "tool_result"; data: { id: string; name: string; ok: boolean; content: string; ms: number } }
   | { name: "replace"; data: { text: string; reason: string } }
   | { name: "done"; data: Answer }
-  | { name: "error"; data: ErrorBody }
+  | { name: "error"; data: ErrorResponse }
 );
 
 export interface TurnIds {
@@ -30,7 +30,7 @@ export interface TurnIds {
   message_id: string;
 }
 
-const NAMES = new Set([
+const EVENT_NAMES = new Set([
   "turn",
   "route",
   "delta",
@@ -42,17 +42,17 @@ const NAMES = new Set([
   "error",
 ]);
 
-/** Reads to the stream's end or cut; both return, since only `done` and `error` tell them apart. */
+/** Reads until the stream ends. Returns also if the connection was cut: only `done` or `error` mark the end. */
 export async function readStream(
   body: ReadableStream<Uint8Array>,
-  take: (event: StreamEvent) => void,
+  onEvent: (event: StreamEvent) => void,
 ): Promise<void> {
   const decoder = new TextDecoder();
   const parser = createParser({
     onEvent: ({ id, event, data }) => {
-      // A name from the future is passed over, as the contract asks of clients.
-      if (event && NAMES.has(event))
-        take({ id: Number(id), name: event, data: JSON.parse(data) } as StreamEvent);
+      // Clients must ignore unknown event names, which later versions may add.
+      if (event && EVENT_NAMES.has(event))
+        onEvent({ id: Number(id), name: event, data: JSON.parse(data) } as StreamEvent);
     },
   });
   const reader = body.getReader();

@@ -1,24 +1,24 @@
-import type { Translation } from "..";
 import type { codes as english } from "../en/codes";
+import type { Translation } from "../translation";
 
 export const codes: Translation<typeof english> = {
-  acts: {
+  auditActions: {
     user_changed: "계정 변경",
     user_deleted: "계정 삭제",
     email_changed: "이메일 주소 변경",
     password_changed: "비밀번호 변경",
     password_reset: "비밀번호 재설정",
-    sessions_ended: "세션 종료",
+    sessions_ended: "세션 폐기",
     api_key_created: "API 키 생성",
     api_key_revoked: "API 키 폐기",
     admin_created: "관리자 생성",
-    configuration_reloaded: "설정 다시 읽음",
+    configuration_reloaded: "설정 다시 불러옴",
     configuration_rejected: "설정 거부됨",
   },
   outcomes: {
-    ok: "응답함",
-    cached: "캐시에서 응답",
-    cancelled: "중지됨",
+    ok: "성공",
+    cached: "캐시 적중",
+    cancelled: "취소됨",
     failed: "실패",
     upstream_rejected: "모델 제공자가 요청을 거부했습니다.",
     invalid_arguments: "잘못된 인자",
@@ -31,11 +31,11 @@ export const codes: Translation<typeof english> = {
     math: "수학 질문",
     search: "최신 정보 질문",
     creative: "창작 요청",
-    transform: "글 다듬기 요청",
+    transform: "글 편집 요청",
     unsafe: "위험할 수 있는 요청",
   },
   guards: {
-    injection: "프롬프트 주입",
+    injection: "프롬프트 인젝션",
     unsafe: "위험한 요청",
     moderation: "유해성 검사 모델",
     leak: "정보 유출",
@@ -43,15 +43,15 @@ export const codes: Translation<typeof english> = {
     tool_results: "도구 결과",
   },
   verdicts: { pass: "통과", flag: "의심", block: "차단" },
-  places: { input: "질문", tool: "도구 결과", output: "답변" },
+  checkedParts: { input: "질문", tool: "도구 결과", output: "답변" },
   nodes: {
-    intent: "질문 파악",
+    intent: "질문 분류",
     route: "모델 선택",
-    llm: "모델",
+    llm: "모델 호출",
     tools: "도구",
-    guardrail: "안전 장치",
+    guardrail: "가드레일",
     retry: "재시도",
-    format: "정리",
+    format: "형식 정리",
   },
   tools: {
     calculator: "계산기",
@@ -59,14 +59,14 @@ export const codes: Translation<typeof english> = {
     code: "Python 코드",
     web_search: "웹 검색",
     fetch: "웹 페이지 읽기",
-    image: "이미지 만들기",
+    image: "이미지 생성",
   },
-  toolTexts: {
+  toolDescriptions: {
     calculator: "정확하게 계산합니다.",
-    current_time: "현재 날짜와 요일, 시각을 알려 줍니다.",
+    current_time: "현재 날짜, 요일, 시각을 알려 줍니다.",
     code: "파일이나 네트워크 없이 짧은 Python 프로그램을 실행합니다.",
     web_search: "웹과 뉴스를 검색합니다.",
     fetch: "공개된 웹 페이지를 읽습니다.",
-    image: "설명에 따라 이미지를 만듭니다.",
+    image: "설명에 따라 이미지를 생성합니다.",
   },
 };

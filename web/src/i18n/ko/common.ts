@@ -1,5 +1,5 @@
-import type { Translation } from "..";
 import type { common as english } from "../en/common";
+import type { Translation } from "../translation";
 
 export const common: Translation<typeof english> = {
   product: "LLM Gateway",
@@ -13,25 +13,25 @@ export const common: Translation<typeof english> = {
   copied: "복사했습니다",
   retry: "다시 시도",
   loading: "불러오는 중…",
-  more: "더 보기",
+  showMore: "더 보기",
   search: "검색",
   menu: "메뉴",
   administration: "관리",
-  openNavigation: "탐색 열기",
-  skip: "본문으로 건너뛰기",
+  openNavigation: "탐색 메뉴 열기",
+  skipToContent: "본문으로 건너뛰기",
   theme: "테마",
   themes: { system: "시스템 설정", light: "밝게", dark: "어둡게" },
   language: "언어",
   notFound: "페이지를 찾을 수 없습니다",
-  notFoundHint: "주소가 잘못되었거나 내용이 삭제되었을 수 있습니다.",
-  toChat: "채팅으로 가기",
-  crashed: "페이지가 멈췄습니다",
-  crashedHint: "새로고침해 주세요. 대화 내용은 보존됩니다.",
-  reload: "새로고침",
+  notFoundHint: "주소가 잘못되었거나 페이지가 삭제되었을 수 있습니다.",
+  goToChat: "채팅으로 이동",
+  crashed: "문제가 발생했습니다",
+  crashedHint: "페이지를 새로 고쳐 주세요. 대화는 저장되어 있습니다.",
+  reload: "새로 고침",
   showTable: "표로 보기",
   showChart: "차트로 보기",
   noData: "이 기간에는 데이터가 없습니다",
-  rest_other: "나머지 {{size}}자 보기",
+  showRest_other: "나머지 {{size}}자 보기",
   dismiss: "닫기",
   noFiles: "파일과 이미지는 첨부할 수 없습니다. 내용을 텍스트로 붙여 넣어 주세요.",
 };

@@ -1,0 +1,79 @@
+import { useQuery } from "@tanstack/react-query";
+import { useTranslation } from "react-i18next";
+import { requestJson } from "../api/client";
+import { formatDuration, formatNumber } from "../lib/format";
+import { ErrorNotice } from "../ui/error-notice";
+import { Section, Stat } from "../ui/page";
+import { Table, TruncatedCell } from "../ui/table";
+import type { LiveMetrics } from "./types";
+
+const REFRESH_INTERVAL_MS = 10_000;
+
+/** Current metrics of the gateway, polled while the page is visible. */
+export function LiveStats() {
+  const { t } = useTranslation();
+  const metrics = useQuery({
+    queryKey: ["admin", "metrics"],
+    queryFn: ({ signal }) => requestJson<LiveMetrics>("/api/metrics", { signal }),
+    refetchInterval: REFRESH_INTERVAL_MS,
+  });
+  if (metrics.error) return <ErrorNotice error={metrics.error} onRetry={() => void metrics.refetch()} />;
+  if (!metrics.data) return null;
+  const {
+    latency_ms: latency,
+    slowest,
+    status,
+    running_turns: running,
+    uptime_seconds: uptime,
+  } = metrics.data;
+  const formatLatency = (ms: number | null) => (ms === null ? "–" : formatDuration(ms));
+  const serverErrors = Object.entries(status)
+    .filter(([code]) => code.startsWith("5"))
+    .reduce((sum, [, count]) => sum + count, 0);
+  return (
+    <Section title={t("admin.live.title")} hint={t("admin.live.hint")}>
+      <dl className="grid grid-cols-2 gap-4 sm:grid-cols-4">
+        <Stat label={t("admin.live.runningTurns")} value={formatNumber(running)} />
+        <Stat
+          label={t("admin.live.requests")}
+          value={formatNumber(metrics.data.requests)}
+          hint={t("admin.live.serverErrors", { count: serverErrors })}
+        />
+        <Stat
+          label={t("admin.live.p50")}
+          value={formatLatency(latency.p50)}
+          hint={`p95 ${formatLatency(latency.p95)}`}
+        />
+        <Stat
+          label={t("admin.live.uptime")}
+          value={t("admin.live.hours", { count: Math.floor(uptime / 3600) })}
+        />
+      </dl>
+      <Table
+        caption={t("admin.live.slowest")}
+        showCaption
+        rows={slowest}
+        rowKey={(row) => row.request_id}
+        columns={[
+          {
+            key: "route",
+            title: t("admin.live.route"),
+            cell: (row) => <TruncatedCell mono text={`${row.method} ${row.path}`} />,
+          },
+          { key: "status", title: t("admin.live.status"), numeric: true, cell: (row) => row.status },
+          {
+            key: "time",
+            title: t("admin.live.duration"),
+            numeric: true,
+            cell: (row) => formatDuration(row.duration_ms),
+          },
+          {
+            key: "id",
+            title: t("admin.live.requestId"),
+            cell: (row) => <TruncatedCell mono narrow text={row.request_id} />,
+          },
+        ]}
+      />
+    </Section>
+  );
+}
