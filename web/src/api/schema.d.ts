@@ -127,8 +127,8 @@ export interface components {
             /** Upstream Model */
             upstream_model: string;
         };
-        /** AnswerMessage */
-        AnswerMessage: {
+        /** AnswerMessageView */
+        AnswerMessageView: {
             /** Content */
             content: string;
             /** Cost Usd */
@@ -179,8 +179,8 @@ export interface components {
              * Format: uuid
              */
             conversation_id: string;
-            message: components["schemas"]["AnswerMessage"];
-            receipt: components["schemas"]["Receipt"];
+            message: components["schemas"]["AnswerMessageView"];
+            receipt: components["schemas"]["ReceiptView"];
             /** Request Id */
             request_id: string;
         };
@@ -215,29 +215,6 @@ export interface components {
             requests_per_minute: number | null;
             /** Scopes */
             scopes: string[];
-        };
-        /**
-         * Attempt
-         * @description One call of one model; `outcome` is `ok`, `cancelled` or the code of the error that ended it.
-         */
-        Attempt: {
-            /** Cost Usd */
-            cost_usd: string;
-            /** Model */
-            model: string;
-            /** Ms */
-            ms: number;
-            /** Outcome */
-            outcome: string;
-            /** Provider */
-            provider: string;
-            /**
-             * Step
-             * @description what it was made for
-             * @enum {string}
-             */
-            step: "answer" | "intent" | "moderation" | "summary" | "title";
-            usage: components["schemas"]["UsageOut"];
         };
         /** AuditPage */
         AuditPage: {
@@ -1117,6 +1094,29 @@ export interface components {
             /** Uptime Seconds */
             uptime_seconds: number;
         };
+        /**
+         * ModelCallView
+         * @description One call of one model; `outcome` is `ok`, `cancelled` or the code of the error that ended it.
+         */
+        ModelCallView: {
+            /** Cost Usd */
+            cost_usd: string;
+            /** Model */
+            model: string;
+            /** Ms */
+            ms: number;
+            /** Outcome */
+            outcome: string;
+            /** Provider */
+            provider: string;
+            /**
+             * Step
+             * @description what it was made for
+             * @enum {string}
+             */
+            step: "answer" | "intent" | "moderation" | "summary" | "title";
+            usage: components["schemas"]["UsageOut"];
+        };
         /** ModelCounters */
         ModelCounters: {
             /** Completion Tokens */
@@ -1248,14 +1248,14 @@ export interface components {
             name?: string | null;
         };
         /**
-         * Receipt
+         * ReceiptView
          * @description How the answer came about.
          */
-        Receipt: {
+        ReceiptView: {
             /** Alias */
             alias: string;
             /** Attempts */
-            attempts: components["schemas"]["Attempt"][];
+            attempts: components["schemas"]["ModelCallView"][];
             /**
              * Breakers
              * @description by `provider/model`: those that were not closed of the upstreams in question

@@ -15,8 +15,8 @@ export type ConversationWithMessages = Schemas["ConversationRead"];
 export type Message = Schemas["BranchMessageOut"];
 export type MessageDetails = Schemas["DetailsOut"];
 export type Answer = Schemas["AnswerView"];
-export type Receipt = Schemas["Receipt"];
-export type ReceiptModelCall = Schemas["Attempt"];
+export type Receipt = Schemas["ReceiptView"];
+export type ReceiptModelCall = Schemas["ModelCallView"];
 
 /** A model, alias or router of `GET /api/models`; prices are US dollars per million tokens. */
 export interface ModelOption {
