@@ -267,7 +267,9 @@ async def test_instructions_and_model_belong_to_the_conversation(
     upstream.script(Reply())
     await page.get_by_role("combobox", name="Model").click()
     await page.keyboard.type("script")
-    await expect(page.get_by_role("option", name="scripted")).to_contain_text("$1.00 prompt, $2.00 completion")
+    await expect(page.get_by_role("option", name="scripted")).to_contain_text(
+        "$1.00 prompt, $2.00 completion"
+    )
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("combobox", name="Model: scripted")).to_be_visible()
     await page.get_by_role("button", name="Instructions").click()
