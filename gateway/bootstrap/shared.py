@@ -26,6 +26,7 @@ from gateway.core.security.passwords import PasswordHasher
 from gateway.core.security.tokens import AccessTokens
 from gateway.core.settings import Settings
 from gateway.domain.config.catalog import Catalog
+from gateway.domain.config.guardrails import INPUT_GUARDS
 from gateway.domain.usage.budgets import MinuteLimits
 from gateway.guardrails.pipeline import GuardrailPipeline
 from gateway.providers.http.client import upstream_client
@@ -152,7 +153,7 @@ def _open_stores(settings: Settings, stack: AsyncExitStack) -> Stores:
 async def _open_models(stack: AsyncExitStack) -> SharedModels:
     http = await stack.enter_async_context(upstream_client())
     embedder = WordLlamaEmbedder.load()
-    guards = GuardrailPipeline.from_names("injection", "unsafe", embed=embedder.embed)
+    guards = GuardrailPipeline.from_names(*INPUT_GUARDS, embed=embedder.embed)
     stack.push_async_callback(guards.aclose)
     # Loading the guard's model takes half a second: not at the start, and not out of the first turn.
     run_until_closed(stack, guards.warm_up())

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
 
-from gateway.domain.config.guardrails import GuardKind, GuardMode
+from gateway.domain.config.guardrails import GuardMode
 from gateway.domain.messages import Message
 
 
@@ -128,7 +128,7 @@ class Turn:
     request: dict[str, Any] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     stream: bool = True
-    guard_overrides: dict[GuardKind, GuardMode] = field(default_factory=dict)
+    guard_overrides: dict[str, GuardMode] = field(default_factory=dict)
     can_retract: bool = True
     on_busy: Literal["refuse", "queue"] = "refuse"
     truncation: Literal["auto", "disabled"] | None = None

@@ -1,4 +1,4 @@
-"""A guardrail looks at a text and gives a verdict; what follows from it is the graph's business."""
+"""The interface of a guardrail: it checks a text and returns a verdict. The agent applies the verdict."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-# Sentence vectors of length 1, a row for each text; the composition root says whose.
+# Returns normalised sentence vectors, one row per text.
 EmbedTexts = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one guard found: `score` in 0..1, `flagged` at its threshold, `reason` for people."""
+    """The result of one guard: `score` in 0..1, `flagged` above its threshold, `reason` for users."""
 
     guard: str
     flagged: bool
@@ -26,22 +26,27 @@ class Verdict:
 
 
 class Guardrail(ABC):
-    """A check of the input; it never raises for what the text holds, and never sees secrets."""
+    """A check of the question, in the module `gateway.guardrails.NAME`. It must not raise for any text.
+
+    `name` is also the name of its mode (`GuardModes`). If `checks_tool_results` is true, it checks external
+    tool results too.
+    """
 
     name: ClassVar[str]
+    checks_tool_results: ClassVar[bool] = False
 
     @abstractmethod
     async def check(self, text: str) -> Verdict:
-        """Judge `text` off the event loop."""
+        """Check `text` without blocking the event loop."""
 
     async def check_tool_result(self, text: str) -> Verdict:
-        """Judge what a tool brought back; as a person's message, where a guard knows no difference."""
+        """Check a tool result; by default like a question."""
         return await self.check(text)
 
     async def warm_up(self) -> None:
-        """Load what the first check would otherwise wait for."""
+        """Load models, so that the first check does not wait for them."""
         return
 
     async def aclose(self) -> None:
-        """Let go of threads and models; no check may follow."""
+        """Release threads and models; no check may follow."""
         return

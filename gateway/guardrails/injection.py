@@ -30,6 +30,7 @@ class InjectionGuard(Guardrail):
     """
 
     name: ClassVar[str] = "injection"
+    checks_tool_results: ClassVar[bool] = True
 
     def __init__(self, embed: EmbedTexts, threads: int | None = None) -> None:
         self._reader = shared_reader(embed)

@@ -1,31 +1,32 @@
-"""The guards that read what comes in, run side by side."""
+"""Runs the guards of the question and of tool results concurrently."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Sequence
-from typing import Any, Literal
+from collections.abc import Collection, Coroutine, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
 
 from gateway.guardrails.base import EmbedTexts, Guardrail, Verdict
-from gateway.guardrails.injection import InjectionGuard
-from gateway.guardrails.unsafe import UnsafeGuard
-
-# A new guard is one file and one line here.
-GUARDS: dict[str, Callable[[EmbedTexts], Guardrail]] = {
-    InjectionGuard.name: InjectionGuard,
-    UnsafeGuard.name: UnsafeGuard,
-}
-# What a tool brings back asks for nothing, so only attacks are looked for in it.
-_READ_TOOL_RESULTS = frozenset({"injection"})
 
 
-def mode_key(guard: str) -> Literal["injection", "unsafe"]:
-    """Which mode of the configuration decides about this guard of the question."""
-    return "unsafe" if guard in ("unsafe", "moderation") else "injection"
+def find_guard(name: str) -> type[Guardrail]:
+    """Return the guard of the module `gateway.guardrails.NAME`.
+
+    Raises:
+        ValueError: There is no such module, or it has no guard of this name.
+    """
+    module = f"gateway.guardrails.{name}"
+    if find_spec(module) is not None:
+        for found in vars(import_module(module)).values():
+            if isinstance(found, type) and issubclass(found, Guardrail) and vars(found).get("name") == name:
+                return found
+    raise ValueError(f"There is no guardrail {name}: {module} has no Guardrail of this name.")
 
 
 class GuardrailPipeline:
-    """Asks guards about a text; which verdict blocks is for the caller to decide."""
+    """Collects the verdicts of all guards; the caller decides which of them blocks."""
 
     def __init__(self, guards: Sequence[Guardrail]) -> None:
         self._guards = tuple(guards)
@@ -33,30 +34,30 @@ class GuardrailPipeline:
 
     @classmethod
     def from_names(cls, *names: str, embed: EmbedTexts) -> GuardrailPipeline:
-        """The guards of these names, made anew; ValueError for a name that no guard has."""
-        unknown = sorted(set(names) - set(GUARDS))
-        if unknown:
-            raise ValueError(
-                f"Unknown guardrails {', '.join(unknown)}; there are {', '.join(sorted(GUARDS))}."
-            )
-        return cls([GUARDS[name](embed) for name in names])
+        """Create the guards of these names.
+
+        Raises:
+            ValueError: There is no guard of one of the names.
+        """
+        guard_classes: list[Any] = [find_guard(name) for name in names]
+        return cls([guard_class(embed) for guard_class in guard_classes])
 
     async def warm_up(self) -> None:
-        """Load what the guards need, so that the first question does not wait for it."""
+        """Load the guards' models, so that the first question does not wait for them."""
         await asyncio.gather(*(guard.warm_up() for guard in self._guards))
 
     async def check_input(self, text: str, active: Collection[str]) -> tuple[Verdict, ...]:
-        """The verdicts of the guards that these switches turn on, in order, none waiting for another."""
-        return await _gather([guard.check(text) for guard in self._guards if mode_key(guard.name) in active])
+        """Return the verdicts of the active guards, in order; they run concurrently."""
+        return await _gather([guard.check(text) for guard in self._guards if guard.name in active])
 
     async def check_tool_result(self, text: str) -> tuple[Verdict, ...]:
-        """The verdicts on what a tool brought from outside."""
+        """Return the verdicts on an external tool result."""
         return await _gather(
-            [guard.check_tool_result(text) for guard in self._guards if guard.name in _READ_TOOL_RESULTS]
+            [guard.check_tool_result(text) for guard in self._guards if guard.checks_tool_results]
         )
 
     async def aclose(self) -> None:
-        """Let go of threads the guards hold."""
+        """Release the guards' threads."""
         for guard in self._guards:
             await guard.aclose()
 

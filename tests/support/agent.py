@@ -33,6 +33,7 @@ class ScriptedGuard(Guardrail):
     """A guard whose verdict the test gives."""
 
     name = "injection"
+    checks_tool_results = True
 
     def __init__(self, *, flagged: bool) -> None:
         self._flagged = flagged

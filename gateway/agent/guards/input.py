@@ -15,7 +15,6 @@ from gateway.domain.config.guardrails import GuardMode, GuardModes
 from gateway.domain.events import ProviderEvent
 from gateway.domain.messages import Message, ToolCall
 from gateway.guardrails.base import Verdict
-from gateway.guardrails.pipeline import mode_key
 from gateway.tools.result import ToolResult
 
 GuardStage = Literal["input", "tool", "output"]
@@ -65,9 +64,7 @@ def record_verdict(
 
 def has_input_guards(guards: GuardModes, messages: tuple[Message, ...]) -> bool:
     """Whether a guard has anything to read before a model is asked."""
-    return (
-        guards.injection != "off" or guards.unsafe != "off" or has_client_results_to_check(guards, messages)
-    )
+    return bool(guards.active_input_guards()) or has_client_results_to_check(guards, messages)
 
 
 def has_client_results_to_check(guards: GuardModes, messages: tuple[Message, ...]) -> bool:
@@ -155,7 +152,7 @@ def record_input_verdicts(context: AgentContext) -> None:
 
 
 def _mode(context: AgentContext, verdict: Verdict) -> GuardMode:
-    return context.guards.injection if mode_key(verdict.guard) == "injection" else context.guards.unsafe
+    return context.guards.mode_of(verdict.guard)
 
 
 async def guard_tool_result(context: AgentContext, call: ToolCall, result: ToolResult) -> ToolResult:

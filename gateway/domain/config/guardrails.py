@@ -1,4 +1,4 @@
-"""Which guard looks at whose turns, and what follows from its verdict."""
+"""Configuration of the guardrails: the mode of each guard for users and for API keys."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ from pydantic import Field
 from gateway.domain.config.base import ConfigModel
 
 GuardMode = Literal["off", "flag", "block"]
-GuardKind = Literal["injection", "unsafe", "tool_results", "leak", "personal_data"]
 _STRICTNESS: tuple[GuardMode, ...] = get_args(GuardMode)
+# Modes of checks that do not read the question. Every other mode belongs to the guard of the same name.
+_OTHER_CHECKS = ("tool_results", "leak", "personal_data")
 
 
 class GuardModes(ConfigModel):
-    """`flag` leaves a note in the receipt, `block` withholds what was found.
+    """`flag` records a verdict in the receipt, `block` also withholds the text.
 
-    `injection` looks at the question for attacks on the model, `unsafe` at what it asks for, `tool_results`
-    for attacks in what tools bring from outside, `leak` at the answer for secrets and the system prompt,
-    `personal_data` at the answer for data of people whom the asker has not named.
+    `injection` checks the question for prompt injection, `unsafe` for harmful requests, `tool_results` checks
+    external tool results for prompt injection, `leak` the answer for secrets and the system prompt,
+    `personal_data` the answer for personal data that the user did not provide.
+
+    A guard of the question has one field here and one module: the field `NAME` is the mode of the guard in
+    `gateway.guardrails.NAME`.
     """
 
     injection: GuardMode = "off"
@@ -28,8 +32,8 @@ class GuardModes(ConfigModel):
     leak: GuardMode = "off"
     personal_data: GuardMode = "off"
 
-    def at_least(self, requested: Mapping[GuardKind, GuardMode]) -> GuardModes:
-        """The stricter of what is set and what is wished for: a caller asks for more, never for less."""
+    def at_least(self, requested: Mapping[str, GuardMode]) -> GuardModes:
+        """Return the stricter of each configured and requested mode."""
         stricter: dict[str, GuardMode] = {
             kind: mode
             for kind, mode in requested.items()
@@ -38,18 +42,23 @@ class GuardModes(ConfigModel):
         return self.model_copy(update=stricter) if stricter else self
 
     def active_input_guards(self) -> tuple[str, ...]:
-        """Which guards of the question are on."""
-        if self.injection != "off":
-            return ("injection", "unsafe") if self.unsafe != "off" else ("injection",)
-        return ("unsafe",) if self.unsafe != "off" else ()
+        """Return the names of the guards of the question that are not off."""
+        return tuple(name for name in INPUT_GUARDS if getattr(self, name) != "off")
+
+    def mode_of(self, guard: str) -> GuardMode:
+        """Return the mode of a guard of the question; the moderation model has the mode of `unsafe`."""
+        mode: GuardMode = getattr(self, "unsafe" if guard == "moderation" else guard)
+        return mode
+
+
+INPUT_GUARDS = tuple(name for name in GuardModes.model_fields if name not in _OTHER_CHECKS)
 
 
 class Moderation(ConfigModel):
-    """A model that is asked about a question beside the local `unsafe` guard; it costs a call a turn.
+    """A moderation model that is called in addition to the guard `unsafe`, once per turn.
 
-    `on_error` decides about questions on which it gives no verdict, because it fails, refuses, is too slow or
-    cannot be read: `allow` lets them pass (fail open), `block` treats them like questions that it objects to
-    (fail closed). The receipt has the reason either way.
+    `on_error` applies if the call fails, is refused, is too slow or returns no verdict: `allow` passes the
+    question (fail open), `block` rejects it (fail closed). The receipt has the reason in both cases.
     """
 
     model: str
@@ -58,7 +67,7 @@ class Moderation(ConfigModel):
 
 
 class Guardrails(ConfigModel):
-    """`regenerate` is how often a model may try again after an answer that leaked; 0 refuses at once."""
+    """`regenerate` is the number of new attempts after an answer with a leak; 0 refuses at once."""
 
     people: GuardModes = GuardModes(
         injection="flag", unsafe="flag", tool_results="block", leak="block", personal_data="flag"

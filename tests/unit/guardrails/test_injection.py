@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import pytest_asyncio
 
+from gateway.domain.config.guardrails import INPUT_GUARDS
 from gateway.guardrails import injection
 from gateway.guardrails.base import Guardrail, Verdict
 from gateway.guardrails.injection import InjectionGuard
-from gateway.guardrails.pipeline import GUARDS, GuardrailPipeline
+from gateway.guardrails.pipeline import GuardrailPipeline
 from gateway.guardrails.reading.reader import SharedReader
 from gateway.providers.local.wordllama import WordLlamaEmbedder
 
@@ -149,6 +150,7 @@ async def test_a_pipeline_without_guards_has_no_verdicts() -> None:
 
 
 def test_guards_are_found_by_name_and_unknown_ones_are_refused() -> None:
-    assert set(GUARDS) == {"injection", "unsafe"}
-    with pytest.raises(ValueError, match=r"Unknown guardrails telepathy; there are injection, unsafe"):
+    assert INPUT_GUARDS == ("injection", "unsafe")
+    assert GuardrailPipeline.from_names(*INPUT_GUARDS, embed=EMBED).names == {"injection", "unsafe"}
+    with pytest.raises(ValueError, match="There is no guardrail telepathy"):
         GuardrailPipeline.from_names("injection", "telepathy", embed=EMBED)

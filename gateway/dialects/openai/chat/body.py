@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    create_model,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
-from gateway.domain.config.guardrails import GuardKind, GuardMode
+from gateway.domain.config.guardrails import GuardMode, GuardModes
 from gateway.schemas.base import Body, items
 
-_KINDS: tuple[GuardKind, ...] = get_args(GuardKind)
 # Each choice is a turn of its own.
 MAX_CHOICES = 8
 MAX_TOOLS = 128
@@ -164,21 +171,25 @@ class StreamOptions(OpenAIModel):
     include_usage: bool | None = None
 
 
-class GatewayGuardrails(Body):
-    """What the caller wants checked; the stricter of this and the configuration holds."""
+class _GuardrailOverrides(Body):
+    """Requested guardrail modes; the stricter of this and the configured mode applies."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True)
 
-    injection: GuardMode | None = None
-    unsafe: GuardMode | None = None
-    tool_results: GuardMode | None = None
-    leak: GuardMode | None = None
-    personal_data: GuardMode | None = None
+    def overrides(self) -> dict[str, GuardMode]:
+        return {name: mode for name in self.model_fields_set if (mode := getattr(self, name)) is not None}
 
-    def overrides(self) -> dict[GuardKind, GuardMode]:
-        if not self.model_fields_set:
-            return {}
-        return {kind: mode for kind in _KINDS if (mode := getattr(self, kind)) is not None}
+
+if TYPE_CHECKING:
+    GatewayGuardrails = _GuardrailOverrides
+else:
+    # One optional field for each mode of the configuration, so that a new guard can be requested by its name.
+    GatewayGuardrails = create_model(
+        "GatewayGuardrails",
+        __base__=_GuardrailOverrides,
+        __doc__=_GuardrailOverrides.__doc__,
+        **dict.fromkeys(GuardModes.model_fields, (GuardMode | None, None)),
+    )
 
 
 class GatewayFields(Body):

@@ -26,6 +26,7 @@ class PageGuard(Guardrail):
     """Finds nothing in questions, and in results what is written for models."""
 
     name = "injection"
+    checks_tool_results = True
 
     def __init__(self) -> None:
         self.read: list[tuple[Literal["question", "result"], str]] = []
