@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 # A new tool is one file and one line here: name -> module and class; imported only where it is enabled.
 TOOLS: dict[str, tuple[str, str]] = {
-    "calculator": ("gateway.tools.calculator.tool", "Calculator"),
+    "calculator": ("gateway.tools.calculator.tool", "CalculatorTool"),
     "code": ("gateway.tools.code.tool", "Code"),
     "current_time": ("gateway.tools.current_time", "CurrentTime"),
     "fetch": ("gateway.tools.fetch.tool", "Fetch"),

@@ -145,7 +145,7 @@ def check_password(password: str, email: str, *, param: str = "password") -> Non
 @cache
 def common_passwords() -> frozenset[str]:
     """Passwords that are tried first, of those that are long enough; normalised and case-folded."""
-    text = resources.files("gateway.core").joinpath("common_passwords.txt").read_text("utf-8")
+    text = resources.files("gateway.core.security").joinpath("common_passwords.txt").read_text("utf-8")
     return frozenset(line for line in text.splitlines() if not line.startswith("#"))
 
 

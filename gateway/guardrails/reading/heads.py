@@ -54,7 +54,7 @@ def load_heads() -> dict[str, Head]:
         ValueError: the file does not fit this code and has to be fitted anew.
     """
     with (
-        as_file(files("gateway.guardrails") / COEFFICIENTS) as path,
+        as_file(files("gateway.guardrails.reading") / COEFFICIENTS) as path,
         np.load(path, allow_pickle=False) as data,
     ):
         missing = [f"{name}_{part}" for name in NAMES for part in _PARTS if f"{name}_{part}" not in data]
