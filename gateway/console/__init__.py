@@ -1,1 +1,1 @@
-"""The browser console as it is served: the built files, their policy, and where they are not the answer."""
+"""Serves the built browser console and the API reference; no API routes and no application logic."""

@@ -1,4 +1,4 @@
-// Shows the API's description with Swagger UI, where the build has it; otherwise the page keeps its words.
+// Starts Swagger UI if the build contains it; otherwise the page keeps its static text.
 if (typeof SwaggerUIBundle !== "undefined") {
   SwaggerUIBundle({
     url: document.currentScript.dataset.description,

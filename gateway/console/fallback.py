@@ -1,4 +1,4 @@
-"""What no route takes: the console's pages and files on GET, and for everything else the API's own 404."""
+"""Serves the console for GET requests that no route matches; everything else gets the API's 404."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.console.site import ConsoleSite, StaticFile
 
-# Nothing inline, nothing from elsewhere, no HTML made of text; libraries set styles property by property.
+# No inline scripts or styles, no other origins, no HTML from strings. Libraries set styles by property, which is allowed.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; font-src 'self'; manifest-src 'self'; base-uri 'self'; form-action 'self'; "
     "frame-ancestors 'none'; trusted-types 'none'; require-trusted-types-for 'script'"
 )
-# Swagger UI puts styles into the page; it gets no more than that.
+# Swagger UI injects style elements.
 DOCS_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-# Of the API, also where no route has this very path.
-_API = ("api", "v1", "v1beta", "v2", "openai", "health", "metrics", "openapi.json")
+# Unknown paths below these prefixes get the API's 404 instead of the console.
+_API_PREFIXES = ("api", "v1", "v1beta", "v2", "openai", "health", "metrics", "openapi.json")
 _HERE = Path(__file__).parent
 
 
 class ConsoleFallback:
-    """Stands where the router would say 404, so that no route has to step aside for the console."""
+    """The router's default application: the console is tried only after all routes."""
 
     def __init__(self, not_found: ASGIApp, site: ConsoleSite | None) -> None:
         self._not_found = not_found
@@ -46,7 +46,7 @@ class ConsoleFallback:
     def _respond(self, request: Request) -> Response | None:
         path: str = request.scope["path"]
         first, _, rest = path.removeprefix("/").partition("/")
-        if first in _API:
+        if first in _API_PREFIXES:
             return None
         if first == "docs":
             return self._docs_response(request, rest)
@@ -56,15 +56,16 @@ class ConsoleFallback:
         if found is not None:
             return _file_response(found, request, POLICY)
         if "." in path.rpartition("/")[2] or first == "assets":
-            return None  # a file that is not there, never a page in its place
+            return None  # a missing file must not be answered with a page
         return _file_response(self._site.get_index(_requested_path(request)), request, POLICY)
 
     def _docs_response(self, request: Request, rest: str) -> Response | None:
-        """Swagger UI, from the console's build; without one a page that says where the description is."""
+        """Swagger UI from the console's build; without a build, a page that links to the OpenAPI document."""
         if rest == "":
-            # Seen from `/docs/` everything is a step further up.
-            below = _requested_path(request).endswith("/")
-            return _html_response(self._docs.replace(b'"./', b'"../') if below else self._docs, DOCS_POLICY)
+            # Relative URLs of `/docs/` start one level deeper than those of `/docs`.
+            has_trailing_slash = _requested_path(request).endswith("/")
+            body = self._docs.replace(b'"./', b'"../') if has_trailing_slash else self._docs
+            return _html_response(body, DOCS_POLICY)
         if rest == "init.js":
             return Response(self._docs_script, media_type="text/javascript", headers=_headers(DOCS_POLICY))
         if self._site is None:
@@ -73,14 +74,14 @@ class ConsoleFallback:
         return None if found is None else _file_response(found, request, DOCS_POLICY)
 
     def _not_built_response(self, method: str) -> Response:
-        # Clients probe with HEAD whether anything answers: the API does.
+        # HEAD is used as a liveness probe, and the API is available.
         status = 200 if method == "HEAD" else 503
         policy = "default-src 'none'; style-src 'none'; frame-ancestors 'none'"
         return _html_response(self._unbuilt, policy, status=status)
 
 
 def _requested_path(request: Request) -> str:
-    """The path as the client wrote it: the edge has taken slashes off its end."""
+    """The path as the client sent it; the middleware has removed trailing slashes from the scope's path."""
     exchange = request.scope["state"].get("exchange")
     return str(exchange.path if exchange is not None else request.scope["path"])
 
@@ -93,16 +94,16 @@ def _headers(policy: str) -> dict[str, str]:
     return {"content-security-policy": policy, "cache-control": "no-cache"}
 
 
-def _file_response(page: StaticFile, request: Request, policy: str) -> Response:
+def _file_response(file: StaticFile, request: Request, policy: str) -> Response:
     headers = {
         "content-security-policy": policy,
-        "cache-control": "public, max-age=31536000, immutable" if page.immutable else "no-cache",
-        "etag": page.etag,
+        "cache-control": "public, max-age=31536000, immutable" if file.immutable else "no-cache",
+        "etag": file.etag,
         "vary": "accept-encoding",
-        "content-type": page.content_type,
+        "content-type": file.content_type,
     }
-    if page.encoding is not None:
-        headers["content-encoding"] = page.encoding
-    if request.headers.get("if-none-match") == page.etag:
+    if file.encoding is not None:
+        headers["content-encoding"] = file.encoding
+    if request.headers.get("if-none-match") == file.etag:
         return Response(status_code=304, headers=headers)
-    return Response(page.body, headers=headers)
+    return Response(file.body, headers=headers)

@@ -1,4 +1,4 @@
-"""The built console: files by their paths, each in the encodings that the build made."""
+"""The built console's files, with the compressed variants that the build created."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 DIST = Path(__file__).parent / "dist"
 _BASE = b'<base href="./"'
 _MAX_DEPTH = 32
-# Their names hold a hash of what is in them: another content is another name.
+# File names below this path contain a hash of the content.
 _IMMUTABLE = "assets/"
-# Best first; the build writes a file beside each that is worth it.
+# In order of preference; the build writes the compressed files beside the originals.
 _ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
 _TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -32,7 +32,7 @@ _TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class StaticFile:
-    """One answer: a body and the headers that go with it."""
+    """A file's content and the values of its response headers."""
 
     body: bytes
     content_type: str
@@ -42,22 +42,22 @@ class StaticFile:
 
 
 class ConsoleSite:
-    """Files of one folder, read when they are first asked for; what comes into it later is not there."""
+    """The files of a folder at startup; contents are read on the first request and cached."""
 
     def __init__(self, folder: Path) -> None:
         self._files: Mapping[str, Path] = {
             path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()
         }
-        self._read = lru_cache(maxsize=512)(self._from_disk)
-        self._index = lru_cache(maxsize=_MAX_DEPTH + 1)(self._index_at)
+        self._read = lru_cache(maxsize=512)(self._read_file)
+        self._index = lru_cache(maxsize=_MAX_DEPTH + 1)(self._read_index)
 
     @classmethod
     def load(cls, folder: Path = DIST) -> ConsoleSite | None:
-        """The console that was built, or None where there is none."""
+        """The built console, or None if it has not been built."""
         return cls(folder) if (folder / "index.html").is_file() else None
 
     def get_asset(self, name: str, accept_encoding: str = "") -> StaticFile | None:
-        """The file `name`, its path below the folder; None where there is none."""
+        """The file with this path below the folder, in the best accepted encoding; None if it does not exist."""
         if name not in self._files or name.endswith((".br", ".gz")):
             return None
         accepted = {part.partition(";")[0].strip() for part in accept_encoding.lower().split(",")}
@@ -67,16 +67,16 @@ class ConsoleSite:
         return self._read(name, None, "")
 
     def get_index(self, path: str) -> StaticFile:
-        """The application's page for `path`, with a `<base>` that goes up to the root, whatever is above."""
+        """The application's page for `path`; its `<base>` is relative, so any path prefix works."""
         return self._index(min(max(path.count("/") - 1, 0), _MAX_DEPTH))
 
-    def _from_disk(self, name: str, encoding: str | None, suffix: str) -> StaticFile:
+    def _read_file(self, name: str, encoding: str | None, suffix: str) -> StaticFile:
         body = self._files[name + suffix].read_bytes()
-        ending = Path(name).suffix
-        content_type = _TYPES.get(ending) or mimetypes.guess_type(name)[0] or "application/octet-stream"
+        extension = Path(name).suffix
+        content_type = _TYPES.get(extension) or mimetypes.guess_type(name)[0] or "application/octet-stream"
         return StaticFile(body, content_type, _etag(body), encoding, name.startswith(_IMMUTABLE))
 
-    def _index_at(self, depth: int) -> StaticFile:
+    def _read_index(self, depth: int) -> StaticFile:
         body = self._files["index.html"].read_bytes()
         if depth:
             body = body.replace(_BASE, b'<base href="' + b"../" * depth + b'"', 1)

@@ -1,4 +1,4 @@
-"""Serving the console: which paths are its pages, which are files, and which are the API's own 404."""
+"""Serving the console: pages, static files, caching, and the API's 404 for all other paths."""
 
 from __future__ import annotations
 
@@ -59,42 +59,44 @@ def client(site: ConsoleSite | None) -> httpx.AsyncClient:
 
 @pytest.fixture
 async def http(dist: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with client(ConsoleSite.load(dist)) as made:
-        yield made
+    async with client(ConsoleSite.load(dist)) as http_client:
+        yield http_client
 
 
 @pytest.mark.parametrize(
     ("path", "base"),
     [("/", "./"), ("/sign-in", "./"), ("/c/42", "../"), ("/account/", "../"), ("/admin/users/7", "../../")],
 )
-async def test_every_page_finds_the_root_whatever_stands_before_it(
-    http: httpx.AsyncClient, path: str, base: str
-) -> None:
-    answer = await http.get(path)
-    assert answer.status_code == 200
-    assert f'<base href="{base}"' in answer.text
-    assert answer.headers["content-security-policy"] == POLICY
-    assert answer.headers["cache-control"] == "no-cache"
-    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+async def test_pages_have_a_base_relative_to_the_root(http: httpx.AsyncClient, path: str, base: str) -> None:
+    response = await http.get(path)
+    assert response.status_code == 200
+    assert f'<base href="{base}"' in response.text
+    assert response.headers["content-security-policy"] == POLICY
+    assert response.headers["cache-control"] == "no-cache"
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
 
 
-async def test_a_hashed_file_is_kept_for_ever_in_the_best_encoding_that_is_taken(
+async def test_hashed_files_are_immutable_and_sent_in_the_best_accepted_encoding(
     http: httpx.AsyncClient,
 ) -> None:
-    answers = {
+    responses = {
         accepted: await http.get("/assets/app-1a2b.js", headers={"accept-encoding": accepted})
         for accepted in ("gzip, deflate, br", "gzip", "identity")
     }
-    assert [a.headers.get("content-encoding") for a in answers.values()] == ["br", "gzip", None]
-    assert answers["gzip"].content == SCRIPT == answers["identity"].content
-    for answer in answers.values():
-        assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
-        assert answer.headers["vary"] == "accept-encoding"
-        assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
-    assert len({answer.headers["etag"] for answer in answers.values()}) == 3
+    assert [response.headers.get("content-encoding") for response in responses.values()] == [
+        "br",
+        "gzip",
+        None,
+    ]
+    assert responses["gzip"].content == SCRIPT == responses["identity"].content
+    for response in responses.values():
+        assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert response.headers["vary"] == "accept-encoding"
+        assert response.headers["content-type"] == "text/javascript; charset=utf-8"
+    assert len({response.headers["etag"] for response in responses.values()}) == 3
 
 
-async def test_what_is_not_there_is_no_page(http: httpx.AsyncClient) -> None:
+async def test_missing_files_and_api_paths_get_the_json_404(http: httpx.AsyncClient) -> None:
     for path in (
         *("/assets/gone.js", "/assets/app-1a2b.js.gz", "/favicon.ico", "/robots.txt", "/.built.json.bak"),
         *(
@@ -107,36 +109,36 @@ async def test_what_is_not_there_is_no_page(http: httpx.AsyncClient) -> None:
         ),
         *("/../secret.txt", "/..%2fsecret.txt", "/assets/..%2f..%2fsecret.txt"),
     ):
-        answer = await http.get(path)
-        assert answer.status_code == 404, path
-        assert answer.json()["error"]["code"] == "not_found", path
-        assert "outside" not in answer.text
+        response = await http.get(path)
+        assert response.status_code == 404, path
+        assert response.json()["error"]["code"] == "not_found", path
+        assert "outside" not in response.text
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
-async def test_only_reading_falls_back_to_the_console(http: httpx.AsyncClient, method: str) -> None:
+async def test_other_methods_do_not_fall_back_to_the_console(http: httpx.AsyncClient, method: str) -> None:
     assert (await http.request(method, "/c/42")).status_code == 404
     assert (await http.request(method, "/api/models")).status_code == 405
 
 
-async def test_a_browser_that_has_the_page_is_not_sent_it_again(http: httpx.AsyncClient) -> None:
+async def test_a_matching_etag_gets_304(http: httpx.AsyncClient) -> None:
     first = await http.get("/c/1")
     again = await http.get("/c/2", headers={"if-none-match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
     other = await http.get("/", headers={"if-none-match": first.headers["etag"]})
-    assert other.status_code == 200, "its base is another"
+    assert other.status_code == 200, "another depth has another base"
 
 
 async def test_head_has_no_body(http: httpx.AsyncClient) -> None:
-    answer = await http.head("/")
-    assert (answer.status_code, answer.content) == (200, b"")
+    response = await http.head("/")
+    assert (response.status_code, response.content) == (200, b"")
 
 
-async def test_without_a_build_the_page_says_how_to_mend_it_and_the_api_works() -> None:
+async def test_without_a_build_the_page_explains_how_to_build_and_the_api_works() -> None:
     async with client(None) as http:
-        answer = await http.get("/")
-        assert answer.status_code == 503
-        assert "make console" in answer.text
+        response = await http.get("/")
+        assert response.status_code == 503
+        assert "make console" in response.text
         assert (await http.head("/")).status_code == 200
         assert (await http.get("/c/42")).status_code == 404
         assert (await http.get("/api/models")).status_code == 200
@@ -147,14 +149,14 @@ async def test_without_a_build_the_page_says_how_to_mend_it_and_the_api_works() 
 
 
 @pytest.mark.parametrize(("path", "root"), [("/docs", "./"), ("/docs/", "../")])
-async def test_the_reference_is_our_own_under_a_policy_of_its_own(
+async def test_the_api_reference_uses_local_files_and_its_own_policy(
     http: httpx.AsyncClient, path: str, root: str
 ) -> None:
-    answer = await http.get(path)
-    assert answer.status_code == 200
-    assert f'src="{root}docs/swagger-ui-bundle.js"' in answer.text
-    assert f'data-description="{root}openapi.json"' in answer.text
-    assert "//" not in answer.text.replace("<!doctype", ""), "nothing from elsewhere"
-    assert "script-src 'self';" in answer.headers["content-security-policy"]
+    response = await http.get(path)
+    assert response.status_code == 200
+    assert f'src="{root}docs/swagger-ui-bundle.js"' in response.text
+    assert f'data-description="{root}openapi.json"' in response.text
+    assert "//" not in response.text.replace("<!doctype", ""), "no other origins"
+    assert "script-src 'self';" in response.headers["content-security-policy"]
     assert (await http.get("/docs/swagger-ui-bundle.js")).text == "swagger"
     assert (await http.get("/docs/init.js")).headers["content-type"].startswith("text/javascript")
