@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.console.site import ConsoleSite, StaticFile
 
-# No inline scripts or styles, no other origins, no HTML from strings. Libraries set styles by property, which is allowed.
+# No inline scripts or styles, no other origins, no HTML from strings. Setting style properties is allowed.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; font-src 'self'; manifest-src 'self'; base-uri 'self'; form-action 'self'; "

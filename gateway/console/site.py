@@ -57,7 +57,7 @@ class ConsoleSite:
         return cls(folder) if (folder / "index.html").is_file() else None
 
     def get_asset(self, name: str, accept_encoding: str = "") -> StaticFile | None:
-        """The file with this path below the folder, in the best accepted encoding; None if it does not exist."""
+        """The file with this path below the folder, in the best accepted encoding; None if missing."""
         if name not in self._files or name.endswith((".br", ".gz")):
             return None
         accepted = {part.partition(";")[0].strip() for part in accept_encoding.lower().split(",")}

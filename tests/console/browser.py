@@ -1,4 +1,4 @@
-"""A Chromium for the console's tests, and a watch over what a page must never do.
+"""Chromium for the console's tests, and a monitor for requests and errors that are never allowed.
 
 Whichever is found first is used: `CHROMIUM`, one on the PATH, or the build that the npm package
 `@sparticuz/chromium` carries (`web/node_modules`), which runs where no package manager has one.
@@ -36,7 +36,7 @@ globalThis.__ran = [];
 
 
 def find_browser() -> tuple[str, dict[str, str]] | None:
-    """The browser to be used and its environment; None where there is none."""
+    """The browser's executable and environment; None if there is no browser."""
     named = os.environ.get("CHROMIUM") or next(
         (found for name in _NAMES if (found := shutil.which(name))), None
     )
@@ -60,7 +60,7 @@ async def running_browser(path: str, environment: dict[str, str]) -> AsyncIterat
 
 @dataclass
 class PageMonitor:
-    """What pages of a context did that they must not; `assert_clean` at a test's end."""
+    """Records policy violations, uncaught errors and requests to other hosts of all pages of a context."""
 
     host: str
     violations: list[str] = field(default_factory=list)
@@ -69,7 +69,7 @@ class PageMonitor:
     requests: list[Request] = field(default_factory=list)
 
     def clear(self) -> None:
-        """Forget what was seen: another test begins."""
+        """Discard all records before the next test."""
         for seen in (self.violations, self.errors, self.foreign_requests, self.requests):
             seen.clear()
 
@@ -96,33 +96,33 @@ class PageMonitor:
 async def monitored_context(
     browser: Browser, url: str, **options: object
 ) -> AsyncIterator[tuple[BrowserContext, PageMonitor]]:
-    """A fresh browser profile at a gateway's address; its end asserts that nothing forbidden was done."""
+    """A new browser profile for a gateway's URL; asserts on exit that nothing forbidden happened."""
     context = await browser.new_context(
         base_url=url, **{"locale": "en-US", "viewport": {"width": 1280, "height": 800}, **options}
     )
     context.set_default_timeout(20_000)
-    watch = PageMonitor(urlsplit(url).netloc)
+    monitor = PageMonitor(urlsplit(url).netloc)
     await context.add_init_script(_MONITOR_SCRIPT)
-    context.on("console", watch.on_console)
-    context.on("request", watch.on_request)
-    context.on("weberror", lambda error: watch.errors.append(str(error.error)))
+    context.on("console", monitor.on_console)
+    context.on("request", monitor.on_request)
+    context.on("weberror", lambda error: monitor.errors.append(str(error.error)))
     try:
-        yield context, watch
-        watch.assert_clean()
+        yield context, monitor
+        monitor.assert_clean()
     finally:
         await context.close()
 
 
 class ReusedContext:
-    """One browser profile for many tests: a new one costs a second of CPU, an emptied one a tenth."""
+    """One browser profile for many tests: a new one takes a second of CPU, clearing it a tenth."""
 
-    def __init__(self, context: BrowserContext, watch: PageMonitor, url: str) -> None:
+    def __init__(self, context: BrowserContext, monitor: PageMonitor, url: str) -> None:
         self.context = context
-        self.watch = watch
+        self.monitor = monitor
         self._url = url
 
     async def reset(self) -> None:
-        """Leave one empty tab, without cookies, storage, routes or emulated media; the HTTP cache stays."""
+        """Reset to one empty tab without cookies, storage, routes or emulated media; keeps the HTTP cache."""
         first, *others = self.context.pages or [await self.context.new_page()]
         for page in others:
             await page.close()
@@ -136,11 +136,11 @@ class ReusedContext:
         devtools = await self.context.new_cdp_session(first)
         await devtools.send("Storage.clearDataForOrigin", {"origin": self._url, "storageTypes": _STORAGE})
         await devtools.detach()
-        self.watch.clear()
+        self.monitor.clear()
 
 
 async def sign_in(page: Page, email: str, password: str) -> None:
-    """From the sign-in page to the chat."""
+    """Sign in on the sign-in page and wait for the chat."""
     await page.goto("/sign-in")
     await page.get_by_label("Email address").fill(email)
     await page.get_by_label("Password").fill(password)
@@ -149,7 +149,7 @@ async def sign_in(page: Page, email: str, password: str) -> None:
 
 
 async def start_session(page: Page, email: str, password: str) -> None:
-    """Sign in without the sign-in page, and open the chat: for tests that are not about signing in."""
+    """Sign in through the API and open the chat, for tests that are not about signing in."""
     response = await page.request.post(
         "/api/auth/session",
         data={"email": email, "password": password},
@@ -157,7 +157,7 @@ async def start_session(page: Page, email: str, password: str) -> None:
     )
     assert response.ok, await response.text()
     await page.goto("/")
-    # Looked for at each frame; locators wait up to half a second between two looks.
+    # Polls every frame; locators poll up to half a second apart.
     await page.wait_for_function("() => document.querySelector('textarea')")
 
 

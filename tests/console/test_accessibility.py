@@ -1,4 +1,4 @@
-"""axe-core finds nothing to complain about, on any page, in light and in dark."""
+"""axe-core reports no violations on any page in the light and the dark theme."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ THEMES: dict[Literal["light", "dark"], str] = {"light": "", "dark": "runOnly: ['
 @pytest.fixture(scope="session")
 def axe() -> str:
     if not AXE.is_file():
-        pytest.skip("axe-core is not installed: scripts/build_console.py --dev")
+        pytest.skip("axe-core is not installed: scripts/build_console.py --check")
     return AXE.read_text(encoding="utf-8")
 
 
-async def complaints(page: Page, axe: str, *, popup: bool = False) -> list[Any]:
-    """What axe says of the page, in both themes, which differ in colours alone.
+async def axe_violations(page: Page, axe: str, *, popup: bool = False) -> list[Any]:
+    """axe's violations in both themes; the dark one is checked for colours only.
 
-    Popups stand behind the page's landmarks, and guard their focus with unseen stops: both on purpose.
+    Popups are outside of the page's landmarks and have hidden focus traps, both intentionally.
     """
     await page.evaluate(axe)
     found = []
@@ -65,8 +65,8 @@ async def complaints(page: Page, axe: str, *, popup: bool = False) -> list[Any]:
     return found
 
 
-async def test_signing_in_and_chatting_are_accessible_in_both_themes(
-    browser: Browser, gateway: Gateway, person: Account, upstream: OpenAIUpstream, axe: str
+async def test_sign_in_and_chat_are_accessible_in_both_themes(
+    browser: Browser, gateway: Gateway, account: Account, upstream: OpenAIUpstream, axe: str
 ) -> None:
     upstream.script(Reply(text=[_MARKDOWN]))
     found: list[Any] = []
@@ -75,56 +75,56 @@ async def test_signing_in_and_chatting_are_accessible_in_both_themes(
         for path in PUBLIC:
             await page.goto(path)
             await expect(page.get_by_role("heading", level=1)).to_be_visible()
-            found += await complaints(page, axe)
-        await start_session(page, person.email, PASSWORD)
-        found += await complaints(page, axe)
+            found += await axe_violations(page, axe)
+        await start_session(page, account.email, PASSWORD)
+        found += await axe_violations(page, axe)
         await send_message(page, "Everything.")
         await page.locator(".katex").first.wait_for()
         await page.locator(".hljs-keyword").first.wait_for()
         await expect(page.get_by_role("button", name="Regenerate answer")).to_be_visible()
-        found += await complaints(page, axe)
+        found += await axe_violations(page, axe)
         for opener in (
             page.get_by_role("combobox", name="Model"),
             page.get_by_role("button", name="All tools"),
             page.get_by_role("button", name="Answer details"),
-            page.get_by_role("button", name=person.email),
+            page.get_by_role("button", name=account.email),
         ):
             await opener.click()
-            found += await complaints(page, axe, popup=True)
+            found += await axe_violations(page, axe, popup=True)
             await page.keyboard.press("Escape")
     assert not found, "\n".join(map(str, found))
 
 
 @pytest.mark.parametrize("part", ["/account", "/admin"])
-async def test_pages_behind_the_sign_in_are_accessible_in_both_themes(
-    part: str, browser: Browser, gateway: Gateway, person: Account, axe: str
+async def test_account_and_admin_pages_are_accessible_in_both_themes(
+    part: str, browser: Browser, gateway: Gateway, account: Account, axe: str
 ) -> None:
-    await set_role(gateway, person)
+    await set_role(gateway, account)
     found: list[Any] = []
     async with monitored_context(browser, gateway.url, reduced_motion="reduce") as (context, _):
         page = await context.new_page()
-        await start_session(page, person.email, PASSWORD)
+        await start_session(page, account.email, PASSWORD)
         if part == "/account":
             await page.goto("/account/keys")
             await page.get_by_role("button", name="New key").click()
-            found += await complaints(page, axe, popup=True)
+            found += await axe_violations(page, axe, popup=True)
         for path in (path for path in SIGNED_IN if path.startswith((part, "/nowhere"))):
             await page.goto(path)
             await expect(page.get_by_role("heading").first).to_be_visible()
             await expect(page.get_by_text("Loading…")).to_have_count(0)
-            found += await complaints(page, axe)
+            found += await axe_violations(page, axe)
     assert not found, "\n".join(map(str, found))
 
 
-async def test_a_phone_shows_every_page_without_scrolling_sideways(
-    browser: Browser, gateway: Gateway, person: Account, upstream: OpenAIUpstream
+async def test_no_page_scrolls_horizontally_on_a_phone(
+    browser: Browser, gateway: Gateway, account: Account, upstream: OpenAIUpstream
 ) -> None:
-    await set_role(gateway, person)
+    await set_role(gateway, account)
     upstream.script(Reply(text=[_MARKDOWN]))
     phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
     async with monitored_context(browser, gateway.url, **phone) as (context, _):
         page = await context.new_page()
-        await start_session(page, person.email, PASSWORD)
+        await start_session(page, account.email, PASSWORD)
         await page.get_by_label("Message", exact=True).fill("Everything.")
         await page.get_by_role("button", name="Send").click()
         await expect(page.get_by_role("button", name="Regenerate answer")).to_be_visible()

@@ -1,4 +1,4 @@
-"""One's own account in the browser: keys, profile, password, usage, export, deletion."""
+"""The account pages: API keys, profile, password, sessions, usage, export and deletion."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.upstreams.openai_server import OpenAIUpstream, Reply
 Profile = tuple[BrowserContext, PageMonitor]
 
 
-async def test_a_keys_secret_is_shown_once_with_lines_that_work(
+async def test_a_new_keys_secret_is_shown_once_with_examples_that_work(
     page: Page, gateway: Gateway, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(text=["Good day."]))
@@ -57,7 +57,7 @@ async def test_a_keys_secret_is_shown_once_with_lines_that_work(
     assert refused.status_code == 401
 
 
-async def test_name_and_password_are_changed_and_mistakes_are_told(page: Page, person: Account) -> None:
+async def test_name_and_password_can_be_changed_and_errors_are_shown(page: Page, account: Account) -> None:
     await page.goto("/account")
     await page.get_by_label("Name").fill("Ada L.")
     await page.get_by_role("button", name="Save").click()
@@ -72,17 +72,17 @@ async def test_name_and_password_are_changed_and_mistakes_are_told(page: Page, p
     await expect(page.get_by_text("Password changed.")).to_be_visible()
 
 
-async def test_a_session_elsewhere_is_ended(page: Page, gateway: Gateway, person: Account) -> None:
+async def test_another_session_can_be_signed_out(page: Page, gateway: Gateway, account: Account) -> None:
     await page.goto("/account/sessions")
     table = page.get_by_role("table")
     await expect(table.get_by_role("row")).to_have_count(3)
     await table.get_by_role("button", name="Sign out").click()
     await expect(table.get_by_role("row")).to_have_count(2)
-    ended = await gateway.http.get("/api/user/me", headers=person.headers)
+    ended = await gateway.http.get("/api/user/me", headers=account.headers)
     assert ended.status_code == 401
 
 
-async def test_usage_is_shown_against_its_limits(page: Page, upstream: OpenAIUpstream) -> None:
+async def test_usage_is_shown_with_its_limits(page: Page, upstream: OpenAIUpstream) -> None:
     upstream.script(Reply(text=["Yes."], usage=(1000, 500)))
     await send_message(page, "Used?")
     await expect(page.get_by_role("button", name="Regenerate answer")).to_be_visible()
@@ -95,8 +95,8 @@ async def test_usage_is_shown_against_its_limits(page: Page, upstream: OpenAIUps
     await expect(page.get_by_role("table", name="Usage by API key this month")).to_contain_text("signed in")
 
 
-async def test_everything_is_taken_along_and_the_account_is_gone(
-    profile: Profile, page: Page, gateway: Gateway, person: Account, upstream: OpenAIUpstream, tmp_path: Path
+async def test_data_can_be_exported_and_the_account_deleted(
+    profile: Profile, page: Page, gateway: Gateway, account: Account, upstream: OpenAIUpstream, tmp_path: Path
 ) -> None:
     upstream.script(Reply(text=["Kept."]))
     await send_message(page, "Keep this.")
@@ -115,25 +115,25 @@ async def test_everything_is_taken_along_and_the_account_is_gone(
     await page.get_by_role("button", name="Delete permanently").click()
     await expect(page.get_by_role("button", name="Sign in")).to_be_visible()
     gone: httpx.Response = await gateway.http.post(
-        "/api/auth/login", json={"email": person.email, "password": PASSWORD}
+        "/api/auth/login", json={"email": account.email, "password": PASSWORD}
     )
     assert gone.status_code == 401
 
 
-async def test_pictures_of_the_gateway_are_shown_and_others_are_not_loaded(
-    page: Page, gateway: Gateway, person: Account, upstream: OpenAIUpstream
+async def test_images_of_the_gateway_are_shown_and_external_ones_are_not_loaded(
+    page: Page, gateway: Gateway, account: Account, upstream: OpenAIUpstream
 ) -> None:
     made = await gateway.http.post(
         "/api/v1/media/image/generate",
         json={"prompt": "a mug", "width": 64, "height": 64},
-        headers=person.headers,
+        headers=account.headers,
     )
     assert made.status_code == 200, made.text
     address = made.json()["images"][0]["url"]
     upstream.script(
         Reply(
             text=[
-                f"![a mug]({address})\n\n![spy](https://spy.example/pixel.png?q=secret)\n\n![none](/api/v1/media/images/{person.id})"
+                f"![a mug]({address})\n\n![spy](https://spy.example/pixel.png?q=secret)\n\n![none](/api/v1/media/images/{account.id})"
             ]
         )
     )
@@ -149,8 +149,8 @@ async def test_pictures_of_the_gateway_are_shown_and_others_are_not_loaded(
     await expect(page.get_by_text("This image no longer exists.")).to_be_visible()
 
 
-async def test_the_language_and_the_theme_are_chosen_and_kept(page: Page, person: Account) -> None:
-    await page.get_by_role("button", name=person.email).click()
+async def test_language_and_theme_are_stored(page: Page, account: Account) -> None:
+    await page.get_by_role("button", name=account.email).click()
     await page.get_by_role("menuitemradio", name="Dark").click()
     await page.get_by_role("menuitemradio", name="한국어").click()
     await expect(page.get_by_role("heading", name="무엇을 도와드릴까요?")).to_be_attached()
@@ -162,10 +162,10 @@ async def test_the_language_and_the_theme_are_chosen_and_kept(page: Page, person
     ]
 
 
-async def test_the_page_that_was_asked_for_comes_after_signing_in(blank_page: Page, person: Account) -> None:
+async def test_signing_in_returns_to_the_requested_page(blank_page: Page, account: Account) -> None:
     page = blank_page
     await page.goto("/account/keys")
-    await page.get_by_label("Email address").fill(person.email)
+    await page.get_by_label("Email address").fill(account.email)
     await page.get_by_label("Password").fill(PASSWORD)
     await page.get_by_role("button", name="Sign in").click()
     await expect(page.get_by_text("No API keys yet")).to_be_visible()

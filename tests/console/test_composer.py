@@ -1,4 +1,4 @@
-"""Keys, files and drafts: what a person does around the field for the question."""
+"""Around the composer: shortcuts, files, drafts, idle answers, printing and scroll positions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.console.test_chat import PIECES, Profile, answers, gated, text_of
 from tests.support.gateway import PASSWORD, Account
 from tests.support.upstreams.openai_server import OpenAIUpstream, Reply
 
-# A file as a browser hands it to a page that is dropped or pasted into.
+# Dispatches a drop or paste event with a file.
 _GIVE = """(kind) => {
   const data = new DataTransfer();
   data.items.add(new File(["x"], "screen.png", {type: "image/png"}));
@@ -22,7 +22,7 @@ _GIVE = """(kind) => {
 }"""
 
 
-async def test_files_that_are_dropped_or_pasted_are_refused_and_the_page_stays(page: Page) -> None:
+async def test_dropped_and_pasted_files_are_rejected_with_a_message(page: Page) -> None:
     said = page.get_by_text("Files and images cannot be attached.")
     assert await page.evaluate(_GIVE, "dragover")
     assert await page.evaluate(_GIVE, "drop")
@@ -33,7 +33,7 @@ async def test_files_that_are_dropped_or_pasted_are_refused_and_the_page_stays(p
     await expect(page.get_by_label("Message", exact=True)).to_have_value("")
 
 
-async def test_a_draft_survives_a_reload_and_ends_with_the_session(page: Page) -> None:
+async def test_a_draft_survives_a_reload_and_is_deleted_with_the_session(page: Page) -> None:
     field = page.get_by_label("Message", exact=True)
     await field.fill("Half a question")
     await page.reload()
@@ -44,7 +44,7 @@ async def test_a_draft_survives_a_reload_and_ends_with_the_session(page: Page) -
     assert await page.evaluate("Object.keys(sessionStorage).filter(name => name.includes('draft'))") == []
 
 
-async def test_keys_search_begin_stop_and_edit(page: Page, upstream: OpenAIUpstream) -> None:
+async def test_keyboard_shortcuts(page: Page, upstream: OpenAIUpstream) -> None:
     reply, gate = gated(at=5)
     upstream.script(reply)
     field = page.get_by_label("Message", exact=True)
@@ -72,11 +72,11 @@ async def test_keys_search_begin_stop_and_edit(page: Page, upstream: OpenAIUpstr
     await expect(page.get_by_role("heading", name="How can I help you?")).to_be_visible()
 
 
-async def test_an_answer_that_is_silent_says_that_it_is_alive(
-    new_profile: Profile, person: Account, upstream: OpenAIUpstream
+async def test_an_idle_answer_shows_that_it_is_still_connected(
+    new_profile: Profile, account: Account, upstream: OpenAIUpstream
 ) -> None:
     page = await new_profile[0].new_page()
-    await start_session(page, person.email, PASSWORD)
+    await start_session(page, account.email, PASSWORD)
     reply, gate = gated(at=5)
     upstream.script(reply)
     await page.clock.install()
@@ -89,7 +89,7 @@ async def test_an_answer_that_is_silent_says_that_it_is_alive(
     await expect(answers(page)).not_to_contain_text("Writing…")
 
 
-async def test_a_korean_console_speaks_korean_of_an_answer(page: Page, upstream: OpenAIUpstream) -> None:
+async def test_the_answer_details_are_translated_to_korean(page: Page, upstream: OpenAIUpstream) -> None:
     upstream.script(Reply(text=["네."]))
     await page.get_by_role("button", name="@example.org").click()
     await page.get_by_role("menuitemradio", name="한국어").click()
@@ -105,7 +105,7 @@ async def test_a_korean_console_speaks_korean_of_an_answer(page: Page, upstream:
         assert english not in shown
 
 
-async def test_a_failed_answer_names_what_failed_and_its_request_also_after_a_reload(
+async def test_a_failed_answer_shows_its_error_and_request_id_after_a_reload(
     profile: tuple[BrowserContext, PageMonitor], page: Page, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(text=PIECES, fault="reset", after=5))
@@ -118,7 +118,7 @@ async def test_a_failed_answer_names_what_failed_and_its_request_also_after_a_re
     await expect(alert.get_by_role("button", name="Copy request ID")).to_be_visible()
 
 
-async def test_a_conversation_is_printed_whole_and_without_the_console(
+async def test_printing_shows_the_whole_conversation_without_controls(
     page: Page, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(text=[f"Line {number}\n\n" for number in range(120)]))
@@ -135,7 +135,7 @@ async def test_a_conversation_is_printed_whole_and_without_the_console(
     assert 0 < first < last <= height
 
 
-async def test_a_conversation_that_is_come_back_to_is_read_on_where_it_was_left(
+async def test_the_scroll_position_of_a_conversation_is_restored(
     page: Page, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(text=[f"Line {number}\n\n" for number in range(120)]))

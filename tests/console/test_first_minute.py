@@ -1,4 +1,4 @@
-"""From `gateway serve` to the first answer of the small local model, as a newcomer sees it."""
+"""From `gateway serve` to the first answer of the local model, as a new user sees it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from playwright.async_api import Browser, expect
 from tests.console.browser import monitored_context, send_message
 from tests.support.gateway_process import GatewayProcess
 
-# A question that leaves even a small model something to say, for a reload in the middle of it.
+# Long enough an answer, even from a small model, to reload the page while it streams.
 QUESTION = "Write three sentences about a bird."
 
 
-@pytest.mark.timeout(180)  # the model counts on the CPU, which tests in other processes use as well
-async def test_a_newcomer_signs_up_asks_reloads_and_reads_on(browser: Browser, tmp_path: Path) -> None:
+@pytest.mark.timeout(180)  # the model runs on the CPU, which other test processes use too
+async def test_a_new_user_signs_up_asks_and_reloads_while_streaming(browser: Browser, tmp_path: Path) -> None:
     with GatewayProcess("--data-dir", str(tmp_path / "data"), cwd=tmp_path) as served:
         served.wait_for_banner()
         async with monitored_context(browser, served.address) as (context, _):

@@ -1,4 +1,4 @@
-"""Stored XSS and exfiltration: wherever hostile text may come to stand, it stays text."""
+"""Stored XSS and exfiltration: hostile text is rendered as text everywhere."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ async def assert_nothing_ran(page: Page) -> None:
     assert set(await page.evaluate(links)) <= {"http:", "https:", "mailto:"}
 
 
-async def test_questions_and_answers_stay_text(
+async def test_questions_and_answers_are_rendered_as_text(
     profile: Profile, page: Page, upstream: OpenAIUpstream, gateway: Gateway
 ) -> None:
-    _, watch = profile
-    # Streamed in pieces that cut marks in two, so that every half-finished form of them is drawn as well.
+    _, monitor = profile
+    # Streamed in chunks that split the markup, so that incomplete markup is rendered as well.
     whole = "\n\n".join(hostile_text.ALL[: -len(hostile_text.MALFORMED)])
     upstream.script(Reply(text=[whole[at : at + 7] for at in range(0, len(whole), 7)]))
     await send_message(page, "\n\n".join(hostile_text.SCRIPTS + hostile_text.EXFILTRATION))
     await expect(page.get_by_role("button", name="Regenerate answer")).to_be_attached()
     await page.locator(".katex").first.wait_for()
     await assert_nothing_ran(page)
-    # Colours, formulas and all once more, as they were stored.
+    # The same again from the stored message.
     await page.reload()
     await expect(page.get_by_role("button", name="Regenerate answer")).to_be_attached()
     await page.locator(".katex").first.wait_for()
@@ -45,10 +45,10 @@ async def test_questions_and_answers_stay_text(
     )
     await expect(page.get_by_text("(spy.example)").first).to_be_attached()
     await expect(page.locator("pre", has_text="⟨U+2066⟩hidden⟨U+2069⟩")).to_be_attached()
-    watch.assert_clean()
+    monitor.assert_clean()
 
 
-async def test_broken_and_endless_text_is_shown_and_the_page_lives(
+async def test_malformed_and_extremely_long_text_does_not_break_the_page(
     page: Page, upstream: OpenAIUpstream
 ) -> None:
     endless = [
@@ -65,16 +65,16 @@ async def test_broken_and_endless_text_is_shown_and_the_page_lives(
     await assert_nothing_ran(page)
 
 
-async def test_titles_names_keys_and_tools_results_stay_text(
-    profile: Profile, page: Page, gateway: Gateway, person: Account, upstream: OpenAIUpstream
+async def test_titles_names_keys_and_tool_results_are_rendered_as_text(
+    profile: Profile, page: Page, gateway: Gateway, account: Account, upstream: OpenAIUpstream
 ) -> None:
-    _, watch = profile
+    _, monitor = profile
     lines = [" ".join(text.split())[:90] for text in (*hostile_text.SCRIPTS, *hostile_text.SPOOFING)]
     for text in lines:
-        await gateway.http.post("/api/conversations", json={"title": text}, headers=person.headers)
-        await gateway.http.post("/api/user/api-keys", json={"name": text}, headers=person.headers)
-    await gateway.http.put("/api/user/me", json={"name": lines[1] + "\u202ename"}, headers=person.headers)
-    await set_role(gateway, person)
+        await gateway.http.post("/api/conversations", json={"title": text}, headers=account.headers)
+        await gateway.http.post("/api/user/api-keys", json={"name": text}, headers=account.headers)
+    await gateway.http.put("/api/user/me", json={"name": lines[1] + "\u202ename"}, headers=account.headers)
+    await set_role(gateway, account)
     arguments = '{"expression": "<img src=x onerror=__ran.push(50)>"}'
     upstream.script(
         Reply(text=(), tools=[ScriptedToolCall("calculator", (arguments,))]), Reply(text=["Done."])
@@ -97,4 +97,4 @@ async def test_titles_names_keys_and_tools_results_stay_text(
         await expect(page.get_by_role("heading", name=seen)).to_be_visible()
         await expect(page.get_by_role("table").first).to_be_visible()
         await assert_nothing_ran(page)
-    watch.assert_clean()
+    monitor.assert_clean()

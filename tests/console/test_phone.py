@@ -1,4 +1,4 @@
-"""The console on a phone, by touch alone, within the limits of the shipped tier `free`."""
+"""The console on a phone by touch only, within the limits of the shipped tier `free`."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobil
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def phone(browser: Browser, gateway: Gateway) -> AsyncIterator[tuple[Page, PageMonitor]]:
-    """A phone's browser."""
-    async with monitored_context(browser, gateway.url, **PHONE) as (context, watch):
+    """A tab that emulates a phone, and its monitor."""
+    async with monitored_context(browser, gateway.url, **PHONE) as (context, monitor):
         page = await context.new_page()
-        yield page, watch
+        yield page, monitor
 
 
-async def sign_in_by_touch(page: Page, person: Account) -> None:
+async def sign_in_by_touch(page: Page, account: Account) -> None:
     await page.goto("/sign-in")
     await page.get_by_label("Email address").tap()
-    await page.keyboard.type(person.email)
+    await page.keyboard.type(account.email)
     await page.get_by_label("Password").tap()
     await page.keyboard.type(PASSWORD)
     await page.get_by_role("button", name="Sign in").tap()
@@ -41,16 +41,16 @@ async def drawer_of(page: Page) -> Locator:
 
 
 async def choose(page: Page, drawer: Locator, button: str, item: str, role: str = "menuitem") -> None:
-    """Tap an item of one of the drawer's menus; a tap reaches what lies on top at that point."""
+    """Tap an item of one of the drawer's menus; the tap goes to the topmost element."""
     await drawer.get_by_role("button", name=button).tap()
     await page.get_by_role(role, name=item, exact=True).tap()  # type: ignore[arg-type]
 
 
-async def test_twelve_questions_and_every_menu_of_the_drawer_by_touch(
-    phone: tuple[Page, PageMonitor], person: Account, upstream: OpenAIUpstream
+async def test_questions_and_all_menus_of_the_drawer_work_by_touch(
+    phone: tuple[Page, PageMonitor], account: Account, upstream: OpenAIUpstream
 ) -> None:
-    page, watch = phone
-    await sign_in_by_touch(page, person)
+    page, monitor = phone
+    await sign_in_by_touch(page, account)
     upstream.script(*(Reply(text=[f"Answer {number}."]) for number in range(12)))
     for number in range(12):
         await page.get_by_label("Message", exact=True).tap()
@@ -58,9 +58,9 @@ async def test_twelve_questions_and_every_menu_of_the_drawer_by_touch(
         await page.get_by_role("button", name="Send").tap()
         await expect(page.get_by_text(f"Answer {number}.", exact=True)).to_be_visible()
         await expect(page.get_by_role("button", name="Regenerate answer")).to_have_count(number + 1)
-    assert watch.count("POST", "/api/chat/stream") == 12
-    # One when signing in, and one for each question.
-    assert watch.count("GET", "/api/conversations") <= 13
+    assert monitor.count("POST", "/api/chat/stream") == 12
+    # One at sign-in, and one per question.
+    assert monitor.count("GET", "/api/conversations") <= 13
 
     drawer = await drawer_of(page)
     await choose(page, drawer, "Actions for Question 0?", "Rename")
@@ -70,7 +70,7 @@ async def test_twelve_questions_and_every_menu_of_the_drawer_by_touch(
     await expect(rename).to_have_count(0)
     await expect(drawer.get_by_role("link", name="Twelve")).to_be_visible()
 
-    await drawer.get_by_role("button", name=person.email).tap()
+    await drawer.get_by_role("button", name=account.email).tap()
     await page.get_by_role("menuitemradio", name="Dark").tap()
     await expect(page.locator("html[data-theme=dark]")).to_be_attached()
     await page.get_by_role("menuitem", name="Account", exact=True).tap()
@@ -78,15 +78,15 @@ async def test_twelve_questions_and_every_menu_of_the_drawer_by_touch(
     await expect(page.get_by_role("dialog")).to_have_count(0)
 
     drawer = await drawer_of(page)
-    await choose(page, drawer, person.email, "Sign out")
+    await choose(page, drawer, account.email, "Sign out")
     await expect(page.get_by_text("You have been signed out.")).to_be_visible()
 
 
-async def test_a_conversation_is_deleted_and_its_refusal_seen_in_the_drawer(
-    phone: tuple[Page, PageMonitor], person: Account, upstream: OpenAIUpstream
+async def test_an_error_of_deleting_a_conversation_is_shown_above_the_dialog(
+    phone: tuple[Page, PageMonitor], account: Account, upstream: OpenAIUpstream
 ) -> None:
     page, _ = phone
-    await start_session(page, person.email, PASSWORD)
+    await start_session(page, account.email, PASSWORD)
     upstream.script(Reply(text=["Gone."]))
     await page.get_by_label("Message", exact=True).fill("Delete me.")
     await page.get_by_role("button", name="Send").tap()
@@ -98,7 +98,7 @@ async def test_a_conversation_is_deleted_and_its_refusal_seen_in_the_drawer(
     await confirm.get_by_role("button", name="Delete").tap()
     refusal = page.get_by_text("The gateway is unreachable.")
     await expect(refusal).to_be_visible()
-    # Over the dialog that is open, where it can be read and dismissed.
+    # The toast is in the top layer, above the open dialog.
     await page.get_by_role("button", name="Dismiss").tap()
     await expect(refusal).to_have_count(0)
     await page.context.set_offline(False)
@@ -107,11 +107,11 @@ async def test_a_conversation_is_deleted_and_its_refusal_seen_in_the_drawer(
 
 
 @pytest.mark.parametrize("opener", ["Model: Auto", "All tools"])
-async def test_lists_of_the_field_open_where_they_can_be_tapped(
-    opener: str, phone: tuple[Page, PageMonitor], person: Account
+async def test_the_composers_lists_can_be_tapped(
+    opener: str, phone: tuple[Page, PageMonitor], account: Account
 ) -> None:
     page, _ = phone
-    await start_session(page, person.email, PASSWORD)
+    await start_session(page, account.email, PASSWORD)
     if opener == "All tools":
         await page.get_by_role("button", name=opener).tap()
         await page.get_by_role("checkbox", name="Calculator").tap()
@@ -123,12 +123,12 @@ async def test_lists_of_the_field_open_where_they_can_be_tapped(
 
 
 async def test_escape_closes_the_menu_before_the_drawer(
-    phone: tuple[Page, PageMonitor], person: Account
+    phone: tuple[Page, PageMonitor], account: Account
 ) -> None:
     page, _ = phone
-    await start_session(page, person.email, PASSWORD)
+    await start_session(page, account.email, PASSWORD)
     drawer = await drawer_of(page)
-    await drawer.get_by_role("button", name=person.email).tap()
+    await drawer.get_by_role("button", name=account.email).tap()
     await expect(page.get_by_role("menu")).to_be_visible()
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("menu")).to_have_count(0)

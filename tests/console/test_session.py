@@ -1,4 +1,4 @@
-"""Signing up, in and out in the browser: where tokens are and are not, and what tabs share."""
+"""Sign-up, sign-in and sign-out: where tokens are stored, and what tabs share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _STORED = """async () => {
 
 
 def mailed_token(mailbox: Path, email: str) -> str | None:
-    """The token of the mail to this address; None while it is not written."""
+    """The token of the email to this address; None until it is written."""
     for path in mailbox.glob("*"):
         text = path.read_text(encoding="utf-8")
         if email in text and (found := re.search(r"pr_[\w-]+", text)):
@@ -30,10 +30,10 @@ def mailed_token(mailbox: Path, email: str) -> str | None:
     return None
 
 
-async def test_who_signs_up_is_signed_in_and_no_token_is_where_a_script_could_find_it(
+async def test_sign_up_signs_in_and_stores_no_token_readable_by_scripts(
     profile: Profile, gateway: Gateway
 ) -> None:
-    context, watch = profile
+    context, monitor = profile
     page = context.pages[0]
     await page.goto("/")
     await page.get_by_role("link", name="Create account").click()
@@ -54,24 +54,22 @@ async def test_who_signs_up_is_signed_in_and_no_token_is_where_a_script_could_fi
     stored = await page.evaluate(_STORED)
     assert cookie["value"] not in stored
     assert "eyJ" not in stored
-    for request in watch.requests:
+    for request in monitor.requests:
         if "/api/auth/session" not in request.url:
             assert "cookie" not in await request.all_headers()
 
 
-async def test_a_wrong_password_is_said_plainly(blank_page: Page, person: Account) -> None:
+async def test_a_wrong_password_is_reported(blank_page: Page, account: Account) -> None:
     page = blank_page
     await page.goto("/")
-    await page.get_by_label("Email address").fill(person.email)
+    await page.get_by_label("Email address").fill(account.email)
     await page.get_by_label("Password").fill("not this one at all")
     await page.get_by_role("button", name="Sign in").click()
     await expect(page.get_by_role("alert")).to_contain_text("Incorrect email address or password.")
 
 
-async def test_a_quick_sign_in_is_not_ended_by_the_slow_answer_of_the_first_refresh(
-    profile: Profile, person: Account
-) -> None:
-    context, watch = profile
+async def test_a_slow_refresh_does_not_end_a_new_session(profile: Profile, account: Account) -> None:
+    context, monitor = profile
     page = context.pages[0]
     held, released = asyncio.Event(), asyncio.Event()
 
@@ -83,75 +81,73 @@ async def test_a_quick_sign_in_is_not_ended_by_the_slow_answer_of_the_first_refr
     await page.route(f"**{REFRESH}", hold)
     await page.goto("/sign-in")
     await held.wait()
-    await page.get_by_label("Email address").fill(person.email)
+    await page.get_by_label("Email address").fill(account.email)
     await page.get_by_label("Password").fill(PASSWORD)
     await page.get_by_role("button", name="Sign in").click()
     await expect(page.get_by_role("button", name="Sign in")).to_be_disabled()
     await asyncio.sleep(0.2)
-    assert watch.count("POST", "/api/auth/session") == 0  # it waits for the refresh, whose 401 would end it
+    assert (
+        monitor.count("POST", "/api/auth/session") == 0
+    )  # sign-in waits for the refresh, whose 401 would end the session
     released.set()
     await page.get_by_label("Message", exact=True).wait_for()
 
 
-async def test_a_browser_that_knows_it_has_no_session_asks_for_none(
-    profile: Profile, page: Page, person: Account
-) -> None:
-    watch = profile[1]
+async def test_a_signed_out_browser_does_not_refresh(profile: Profile, page: Page, account: Account) -> None:
+    monitor = profile[1]
     await page.get_by_role("button", name="@example.org").click()
     await page.get_by_role("menuitem", name="Sign out").click()
     await expect(page.get_by_role("button", name="Sign in")).to_be_visible()
-    before = watch.count("POST", REFRESH)
+    before = monitor.count("POST", REFRESH)
     await page.reload()
     await expect(page.get_by_role("button", name="Sign in")).to_be_visible()
-    assert watch.count("POST", REFRESH) == before
-    await sign_in(page, person.email, PASSWORD)
+    assert monitor.count("POST", REFRESH) == before
+    await sign_in(page, account.email, PASSWORD)
     await page.reload()
     await expect(page.get_by_label("Message", exact=True)).to_be_visible()
-    assert watch.count("POST", REFRESH) == before + 1
+    assert monitor.count("POST", REFRESH) == before + 1
 
 
-async def test_a_new_tab_has_the_token_of_another_and_a_lone_one_refreshes(
-    profile: Profile, page: Page
-) -> None:
-    context, watch = profile
-    before = watch.count("POST", REFRESH)
+async def test_a_new_tab_gets_the_token_of_another_tab_or_refreshes(profile: Profile, page: Page) -> None:
+    context, monitor = profile
+    before = monitor.count("POST", REFRESH)
     second = await context.new_page()
     await second.goto("/account/usage")
     await expect(second.get_by_role("heading", name="Usage")).to_be_visible()
-    assert watch.count("POST", REFRESH) == before
+    assert monitor.count("POST", REFRESH) == before
     await page.close()
     await second.reload()
     await expect(second.get_by_role("heading", name="Usage")).to_be_visible()
-    assert watch.count("POST", REFRESH) == before + 1
+    assert monitor.count("POST", REFRESH) == before + 1
 
 
-async def test_tabs_whose_token_runs_out_share_one_refresh(new_profile: Profile, person: Account) -> None:
-    context, watch = new_profile
+async def test_tabs_with_an_expired_token_share_one_refresh(new_profile: Profile, account: Account) -> None:
+    context, monitor = new_profile
     tabs = [await context.new_page() for _ in range(4)]
-    await start_session(tabs[0], person.email, PASSWORD)
+    await start_session(tabs[0], account.email, PASSWORD)
     for tab in tabs:
         await tab.clock.install()
         await tab.goto("/account/sessions")
         await expect(tab.get_by_role("table")).to_be_visible()
-    before = watch.count("POST", REFRESH)
+    before = monitor.count("POST", REFRESH)
     for tab in tabs:
-        # Fourteen minutes and fifty seconds: what is left is too little to be used.
+        # Within the margin in which a token is refreshed before use.
         await tab.clock.fast_forward(890_000)
     for tab in tabs:
         await tab.get_by_role("link", name="Usage").click()
     for tab in tabs:
         await expect(tab.get_by_text("Tokens today")).to_be_visible()
-    assert watch.count("POST", REFRESH) == before + 1
+    assert monitor.count("POST", REFRESH) == before + 1
 
 
 async def test_signing_out_ends_the_session_in_every_tab(
-    profile: Profile, page: Page, gateway: Gateway, person: Account
+    profile: Profile, page: Page, gateway: Gateway, account: Account
 ) -> None:
     context, _ = profile
     other = await context.new_page()
     await other.goto("/account/keys")
     await expect(other.get_by_text("No API keys yet")).to_be_visible()
-    await page.get_by_role("button", name=person.email).click()
+    await page.get_by_role("button", name=account.email).click()
     await page.get_by_role("menuitem", name="Sign out").click()
     for tab in (page, other):
         await expect(tab.get_by_text("You have been signed out.")).to_be_visible()
@@ -161,41 +157,43 @@ async def test_signing_out_ends_the_session_in_every_tab(
     await expect(other.get_by_role("button", name="Sign in")).to_be_visible()
 
 
-async def test_signing_out_everywhere_ends_other_sessions_too(
-    page: Page, gateway: Gateway, person: Account
+async def test_signing_out_everywhere_revokes_all_sessions(
+    page: Page, gateway: Gateway, account: Account
 ) -> None:
     await page.goto("/account/sessions")
     await page.get_by_role("button", name="Sign out everywhere").click()
     await page.get_by_role("dialog").get_by_role("button", name="Sign out everywhere").click()
     await expect(page.get_by_role("button", name="Sign in")).to_be_visible()
-    elsewhere = await gateway.http.get("/api/user/me", headers=person.headers)
+    elsewhere = await gateway.http.get("/api/user/me", headers=account.headers)
     assert elsewhere.status_code == 401
 
 
-async def test_a_forgotten_password_is_set_anew_by_the_mails_link(
-    blank_page: Page, gateway: Gateway, person: Account
+async def test_a_forgotten_password_can_be_reset_by_email(
+    blank_page: Page, gateway: Gateway, account: Account
 ) -> None:
     page = blank_page
     await page.goto("/forgot")
-    await page.get_by_label("Email address").fill(person.email)
+    await page.get_by_label("Email address").fill(account.email)
     await page.get_by_role("button", name="Send link").click()
     await expect(page.get_by_text("an email is on its way")).to_be_visible()
     mailbox = gateway.container.settings.data_dir / "mailbox"
-    while (token := mailed_token(mailbox, person.email)) is None:  # noqa: ASYNC110 - a file appears
+    while (token := mailed_token(mailbox, account.email)) is None:  # noqa: ASYNC110 - a file appears
         await asyncio.sleep(0.02)
     await page.goto(f"/reset#token={token}")
     await expect(page).to_have_url(f"{gateway.url}/reset")
     await page.get_by_label("New password").fill("sixteen grey herons")
     await page.get_by_role("button", name="Set password").click()
     await expect(page.get_by_text("Your password has been changed.")).to_be_visible()
-    await sign_in(page, person.email, "sixteen grey herons")
+    await sign_in(page, account.email, "sixteen grey herons")
 
 
-async def test_administration_is_for_administrators(profile: Profile, page: Page, gateway: Gateway) -> None:
-    _, watch = profile
+async def test_the_administration_requires_the_admin_role(
+    profile: Profile, page: Page, gateway: Gateway
+) -> None:
+    _, monitor = profile
     await page.goto("/admin")
     await expect(page.get_by_label("Message", exact=True)).to_be_visible()
-    assert not any("/api/admin" in request.url for request in watch.requests)
+    assert not any("/api/admin" in request.url for request in monitor.requests)
 
     admin = await gateway.sign_up()
     await set_role(gateway, admin)
@@ -207,7 +205,7 @@ async def test_administration_is_for_administrators(profile: Profile, page: Page
     await expect(page.get_by_role("navigation", name="Administration")).to_be_visible()
 
 
-async def test_a_page_that_is_not_there_says_so(page: Page) -> None:
+async def test_unknown_pages_and_conversations_are_reported(page: Page) -> None:
     await page.goto("/nowhere/at/all")
     await expect(page.get_by_text("Page not found")).to_be_visible()
     await page.goto("/c/01a1f842-0000-7000-8000-000000000000")
