@@ -126,7 +126,7 @@ def keys_create(
     name: Annotated[str, typer.Option(help="What the key is for.")],
     data_dir: DataDirOption = None,
 ) -> None:
-    """Create an API key; it is shown this once."""
+    """Create an API key; it is shown only once."""
     from gateway.cli.accounts import create_key
     from gateway.cli.environment import command_settings
 

@@ -109,7 +109,7 @@ class LLMGatewayClient:
         return requests.read_conversation(self._transport.request(requests.conversation(conversation_id)))
 
     def cancel(self, message_id: str) -> None:
-        """Call a running turn off; what it said is kept."""
+        """Cancel a running turn; what it said is kept."""
         self._transport.request(requests.cancel(message_id))
 
     def close(self) -> None:

@@ -77,7 +77,7 @@ class GatewayError(Exception):
         status: HTTP status of an answer that carries it.
         type, code: the stable names of CONTRACT §5.
         message: a sentence for people.
-        param: path of the offending field, where there is one.
+        param: path of the invalid field, where there is one.
         retryable: whether the same request may succeed later (drives `x-should-retry`).
         retry_after: seconds to wait, where that is known.
         charged: whether something was charged before it failed.
@@ -249,7 +249,7 @@ class NotFound(GatewayError):
     status = 404
     type = "not_found_error"
     code = "not_found"
-    default_message = "There is no such thing, or it is not yours."
+    default_message = "It does not exist, or belongs to another account."
 
 
 class UnsupportedEndpoint(NotFound):

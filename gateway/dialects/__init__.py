@@ -1,1 +1,4 @@
-"""Where clients' shapes end: each dialect parses its bodies and encodes the one stream of events."""
+"""Client API formats.
+
+Each dialect parses its request bodies and encodes the shared stream of events.
+"""

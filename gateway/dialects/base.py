@@ -1,4 +1,4 @@
-"""What a dialect does: parse a client's body into a `Turn`, and encode the events of its answer."""
+"""What every dialect does: parse a body, encode the events of an answer."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ B = TypeVar("B", bound=BaseModel)
 
 
 class StreamEncoder(Protocol):
-    """Encodes one stream's events into the bytes of its wire; holds that stream's little state."""
+    """Encodes the events of one stream into bytes; holds the state of that stream."""
 
     def encode(self, event: ChatEvent) -> bytes | None:
-        """The bytes for `event`, None where this dialect does not show it.
+        """Return the bytes for `event`, or None if this dialect does not show it.
 
         Raises:
-            GatewayError: the turn ended in a way that this dialect can only say as a status; never after
-                it returned bytes.
+            GatewayError: the turn ended in a way that this dialect can only express as an HTTP status; never
+                after bytes were returned.
         """
 
 
@@ -29,7 +29,7 @@ def parse_body(model: type[B], body: bytes) -> B:
     """Validate a JSON body.
 
     Raises:
-        ValidationFailed: `param` is the path of the first field that is wrong; the input is not echoed.
+        ValidationFailed: `param` is the path of the first invalid field; the input is not echoed.
     """
     data = parse_json(body)
     try:

@@ -1,4 +1,4 @@
-"""The one shape of an error on the wire: status, headers and body of CONTRACT §5 and §6."""
+"""Encodes errors: status, headers and body of CONTRACT §5 and §6."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import orjson
 
 from gateway.core.exceptions import GatewayError, ValidationFailed
 
-# Where nobody knows how long, a client should still not come back at once.
+# Without a known wait time, clients should still not retry at once.
 _DEFAULT_RETRY_SECONDS = 1.0
 _PLAIN_SEGMENT = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MAX_PARAM = 200
-# What pydantic calls the alternatives of a union: `str`, `list[ContentPart]`, `NamedToolChoice`.
+# pydantic's names for the alternatives of a union: `str`, `list[ContentPart]`, `NamedToolChoice`.
 _UNION_ALTERNATIVE = re.compile(
     r"(?:str|int|float|bool|none|any)|.*\[.*|(?:function|constrained)-.*|[A-Z]\w*", re.S
 )
 
-# pydantic's own sentences for these name a type or a limit, never the value.
+# pydantic's messages of these types name a type or a limit, never the value.
 _SAFE_TYPES = frozenset(
     {
         "bool_parsing", "bool_type", "bytes_type", "date_type", "datetime_type", "decimal_max_digits",
@@ -35,22 +35,22 @@ _SAFE_TYPES = frozenset(
 )  # fmt: skip
 _MESSAGES = {
     "missing": "This field is required.",
-    "extra_forbidden": "This field is not known here.",
+    "extra_forbidden": "This field is not known.",
     "json_invalid": "The body is not valid JSON.",
     "uuid_parsing": "This is not a valid UUID.",
     "datetime_parsing": "This is not a valid date and time.",
     "datetime_from_date_parsing": "This is not a valid date and time.",
     "url_parsing": "This is not a valid URL.",
     "url_scheme": "This is not a valid URL.",
-    "union_tag_invalid": "This kind is not known here.",
+    "union_tag_invalid": "This type is not known.",
 }
 _GENERIC_MESSAGE = "This value is not valid."
 
 
 def render_error(error: GatewayError, request_id: str | None) -> tuple[int, dict[str, str], dict[str, Any]]:
-    """(HTTP status, headers with lower-case names, body) of an error.
+    """Return the HTTP status, the headers (lower-case names) and the body of an error.
 
-    `x-request-id` is not among the headers: the middleware sets it on every answer.
+    `x-request-id` is not included: the middleware sets it on every response.
     """
     headers: dict[str, str] = {}
     wait = error.retry_after
@@ -75,7 +75,7 @@ def render_error(error: GatewayError, request_id: str | None) -> tuple[int, dict
 
 
 def validation_error(errors: Iterable[Mapping[str, Any]]) -> ValidationFailed:
-    """pydantic's `errors()` as one `ValidationFailed` that names the first field and echoes no input."""
+    """Convert pydantic's `errors()` to one `ValidationFailed`, without input."""
     all_errors = list(errors)
     if not all_errors:
         return ValidationFailed()
@@ -86,7 +86,10 @@ def validation_error(errors: Iterable[Mapping[str, Any]]) -> ValidationFailed:
 
 
 def _most_specific(errors: list[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """The first error; of a union, whose alternatives all complain, that of the one which got furthest."""
+    """Return the first error.
+
+    For a union, the error of the alternative that matched furthest.
+    """
     field = _field_path(errors[0]["loc"])
     if len(field) == len(errors[0]["loc"]):
         return errors[0]
@@ -95,12 +98,15 @@ def _most_specific(errors: list[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 
 def _field_path(loc: Iterable[str | int]) -> list[str | int]:
-    """A path without the names of alternatives."""
+    """Return a path without the names of union alternatives."""
     return [part for part in loc if not (isinstance(part, str) and _UNION_ALTERNATIVE.fullmatch(part))]
 
 
 def safe_path(loc: Iterable[str | int]) -> str | None:
-    """`messages.0.content`; a segment that is not a plain name came from the input and is left out."""
+    """Return a path such as `messages.0.content`.
+
+    It ends before a segment that may be client input.
+    """
     segments = [str(segment) for segment in _field_path(loc)]
     if segments and segments[0] in ("body", "query", "path", "header", "cookie"):
         segments = segments[1:]
@@ -118,7 +124,7 @@ def _message_for(error: Mapping[str, Any]) -> str:
         return _MESSAGES[kind]
     context = error.get("ctx") or {}
     if kind in ("value_error", "assertion_error") and isinstance(context.get("error"), Exception):
-        # One of our own validators said so in its own words.
+        # The message of one of our own validators.
         return str(context["error"]) or _GENERIC_MESSAGE
     if kind == "value_error" and "email" in error.get("msg", ""):
         return "This is not a valid e-mail address."
@@ -126,7 +132,7 @@ def _message_for(error: Mapping[str, Any]) -> str:
 
 
 def error_response_parts(error: GatewayError, request_id: str | None) -> tuple[int, dict[str, str], bytes]:
-    """`render_error` with its body as JSON and its content type, ready for a `Response`."""
+    """Return `render_error` with a JSON body and its content type, ready for a `Response`."""
     status, headers, body = render_error(error, request_id)
     headers["content-type"] = "application/json"
     return status, headers, orjson.dumps(body)

@@ -1,4 +1,4 @@
-"""Framing of server-sent events, and the response that carries them."""
+"""Server-sent events: framing, and the streaming response."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from gateway.dialects.base import StreamEncoder
 from gateway.domain.events import Answer, ChatEvent, TurnCompleted, TurnFailed
 
 HEARTBEAT_SECONDS = 15
-# How long a stream may go on after the server was told to stop: its turn ends it, and after that the server.
+# Maximum time a stream may continue after shutdown starts: normally its turn ends it earlier.
 SHUTDOWN_GRACE_SECONDS = 660.0
 
 
 def frame(data: bytes, *, event: str | None = None, event_id: int | None = None) -> bytes:
-    """One event; `data` is JSON and so holds no line break."""
+    """Encode one event; `data` is JSON without line breaks."""
     head = b""
     if event_id is not None:
         head = b"id: %d\n" % event_id
@@ -33,13 +33,13 @@ async def start_stream(
     encoder: StreamEncoder,
     on_answer: Callable[[Answer], None],
 ) -> EventSourceResponse:
-    """A response whose first bytes are there already, so that what fails earlier gets its true status.
+    """Return a response whose first bytes exist; early errors keep their HTTP status.
 
     Args:
-        on_answer: told of the answer at the stream's end, for the access log.
+        on_answer: called with the answer at the end of the stream, for the access log.
 
     Raises:
-        GatewayError: the turn failed before there was anything to show.
+        GatewayError: the turn failed before it produced output.
     """
     first: bytes | None = None
     try:
@@ -58,7 +58,7 @@ async def start_stream(
 
 
 def stream_response(frames: AsyncIterator[bytes]) -> EventSourceResponse:
-    """The response that carries `frames`, with heartbeats and a grace at shutdown."""
+    """Return the response for `frames`, with heartbeats and a shutdown grace period."""
     return EventSourceResponse(
         iterate_cooperatively(frames),
         ping=HEARTBEAT_SECONDS,

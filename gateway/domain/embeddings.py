@@ -1,4 +1,4 @@
-"""What is asked of an embedding model, and what it gives."""
+"""Embedding requests and results."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ Vectors = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingRequest:
-    """Inputs for one model; `model` is the provider's own name of it, `dimensions` None its full length.
+    """Inputs for one model.
 
-    `context_window` is the most tokens of each input, for providers that count them themselves. `tokens` are
-    lists of tokens in place of texts, for providers of the type `openai`. `base64` says whether the client
-    wants that encoding; `extra` holds further fields of OpenAI's body.
+    `model` is the provider's name, `dimensions` None means full length.
+
+    `context_window` is the maximum tokens per input, for providers that count themselves. `tokens` are lists
+    of token ids instead of texts, for providers of the type `openai`. `as_base64` is set if the client wants
+    that encoding; `extra` are further fields of OpenAI's body.
     """
 
     model: str
@@ -30,15 +32,17 @@ class EmbeddingRequest:
 
     @property
     def count(self) -> int:
-        """How many vectors are wanted."""
+        """Return the number of inputs."""
         return len(self.tokens) or len(self.texts)
 
 
 @dataclass(frozen=True, slots=True)
 class Embeddings:
-    """One vector for each text, in order: shape (texts, dimensions), finite, C-contiguous.
+    """One vector per input, in order.
 
-    `prompt_tokens` as counted, or estimated, by the provider.
+    Shape (inputs, dimensions), finite, C-contiguous.
+
+    `prompt_tokens` are counted or estimated by the provider.
     """
 
     vectors: Vectors

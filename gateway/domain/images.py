@@ -1,4 +1,4 @@
-"""What is asked of an image provider, and what it gives."""
+"""Image requests, provider events and stored images."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class ImageRequest:
-    """`n` pictures of `prompt`; pixels None leave the provider's own size.
+    """A request for `n` images; without a size the provider's default applies.
 
-    `model` is the provider's name of it; `workflow` names a file of `workflows/` for providers that have
-    them, `placeholders` fills further marks of it. `rendering` holds OpenAI's words for how it is made:
-    `quality`, `output_format`, `output_compression`, `background`, `style`.
+    `model` is the provider's name for it. `workflow` names a file in `workflows/` for providers that use
+    them, and `placeholders` fills its further placeholders. `rendering` holds OpenAI's parameters `quality`,
+    `output_format`, `output_compression`, `background` and `style`.
     """
 
     model: str
@@ -33,7 +33,7 @@ class ImageRequest:
 
 @dataclass(frozen=True, slots=True)
 class ImageProgress:
-    """How far a picture has come: `fraction` in 0..1, `step` a word for people (a workflow's node)."""
+    """Progress of one image; `fraction` in 0..1, `step` names a workflow node."""
 
     fraction: float
     step: str
@@ -41,7 +41,7 @@ class ImageProgress:
 
 @dataclass(frozen=True, slots=True)
 class ImageCompleted:
-    """One finished picture: its bytes and media type, as the provider sent them."""
+    """A completed image: bytes and media type as sent by the provider."""
 
     content: bytes
     content_type: str
@@ -53,7 +53,7 @@ ImageEvent = ImageProgress | ImageCompleted
 
 @dataclass(frozen=True, slots=True)
 class GeneratedImage:
-    """A picture that was made for a turn and is kept: where its owner finds it, and what it cost."""
+    """An image generated and stored during a turn: its URL, size and cost."""
 
     url: str
     width: int
@@ -67,7 +67,7 @@ GenerateImage = Callable[[ImageRequest], Awaitable[GeneratedImage]]
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
-    """A picture that is kept; `digest` is the SHA-256 of its bytes in hex."""
+    """A stored image; `digest` is the SHA-256 of its bytes in hex."""
 
     id: UUID
     digest: str
@@ -83,5 +83,5 @@ class StoredImage:
 
     @property
     def url(self) -> str:
-        """Where it is fetched from, with the credential of the account it was made for."""
+        """Return the path to fetch it from, with the owner's credential."""
         return f"/api/v1/media/images/{self.id}"

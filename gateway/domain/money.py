@@ -1,4 +1,7 @@
-"""Tokens and money; money is Decimal US dollars everywhere, a decimal string on the wire."""
+"""Token usage, prices and money.
+
+Money is Decimal US dollars, a decimal string on the wire.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,10 @@ _SIX_DECIMALS = Decimal("0.000001")
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one or several model calls, as the providers counted them.
+    """Token counts of model calls, as reported by the providers.
 
-    `cached_tokens` were read from the provider's prompt cache and `cache_write_tokens` were written to it;
-    both are part of `prompt_tokens`. `reasoning_tokens` are part of `completion_tokens`.
+    `cached_tokens` were read from the provider's prompt cache and `cache_write_tokens` written to it; both
+    are part of `prompt_tokens`. `reasoning_tokens` are part of `completion_tokens`.
     """
 
     prompt_tokens: int = 0
@@ -37,7 +40,7 @@ class Usage:
         )
 
     def as_json(self) -> dict[str, int]:
-        """The counts as the native API shows them."""
+        """Return the counts in the format of the native API."""
         return {
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
@@ -50,10 +53,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars per million tokens, and for each picture.
+    """US dollars per million tokens, and per image.
 
-    `cached_input` and `cache_write` are for prompt tokens read from and written to the provider's cache; None
-    means that they cost as much as `input`.
+    `cached_input` and `cache_write` apply to prompt tokens read from and written to the provider's cache;
+    None means the price of `input`.
     """
 
     input: Decimal = Decimal(0)
@@ -63,7 +66,7 @@ class Price:
     cache_write: Decimal | None = None
 
     def cost(self, usage: Usage) -> Decimal:
-        """Cost of `usage` in dollars, unrounded."""
+        """Return the cost of `usage` in dollars, unrounded."""
         dollars = self.input * usage.prompt_tokens + self.output * usage.completion_tokens
         if usage.cached_tokens and self.cached_input is not None:
             dollars += (self.cached_input - self.input) * usage.cached_tokens
@@ -73,13 +76,15 @@ class Price:
 
 
 def format_usd(amount: Decimal) -> str:
-    """A dollar amount as the wire shows it: six decimals, half-even."""
+    """Format a dollar amount for the wire: six decimals, half-even."""
     return f"{amount.quantize(_SIX_DECIMALS, ROUND_HALF_EVEN):f}"
 
 
 def estimate_tokens(text: str) -> int:
-    """About how many tokens a text is, where no provider counted: a quarter of its ASCII characters and
-    two thirds of the others (Korean and Chinese take one to two tokens a character).
+    """Estimate the tokens of a text that no provider counted.
+
+    A quarter of its ASCII characters plus two thirds of the others (Korean and Chinese take one to two tokens
+    per character).
     """
     length = len(text)
     if text.isascii():

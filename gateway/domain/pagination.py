@@ -1,4 +1,4 @@
-"""Pages of a list: a cursor says after which row the next page begins, so that new rows shift nothing."""
+"""Keyset pagination: a cursor names the last row, so new rows shift no page."""
 
 from __future__ import annotations
 
@@ -24,20 +24,23 @@ _TOTALS_CURSOR_PATTERN = re.compile(r"[A-Za-z0-9_-]{31,1000}")
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The sort key of the last row of a page: a time, then an id where times are equal."""
+    """The sort key of a page's last row: a time, and an id for equal times."""
 
     at: datetime
     id: UUID
 
     def encode(self) -> str:
-        """36 characters that clients hand back as they are."""
+        """Encode as 36 characters, opaque to clients."""
         micros = (self.at - _EPOCH) // _MICROSECOND
         key = micros.to_bytes(8, "big", signed=True) + self.id.bytes
         return urlsafe_b64encode(key + _checksum(key)).decode()
 
     @classmethod
     def decode(cls, text: str) -> Cursor:
-        """Raises `ValidationFailed` with the param `cursor` for anything that `encode` did not make."""
+        """Decode a cursor.
+
+        Raises ValidationFailed with the param `cursor` if it is not valid.
+        """
         if _CURSOR_PATTERN.fullmatch(text):
             raw = urlsafe_b64decode(text)
             key, sum_given = raw[:24], raw[24:]
@@ -45,26 +48,29 @@ class Cursor:
                 micros = int.from_bytes(key[:8], "big", signed=True)
                 with suppress(OverflowError):
                     return cls(_EPOCH + _MICROSECOND * micros, UUID(bytes=key[8:]))
-        raise ValidationFailed("cursor: This is not a cursor that this gateway gave out.", param="cursor")
+        raise ValidationFailed("cursor: This is not a cursor of this gateway.", param="cursor")
 
 
 @dataclass(frozen=True, slots=True)
 class TotalsCursor:
-    """Where a list of sums goes on: behind a day, a model and an account (None: who has left)."""
+    """A position in a list of totals: a day, a model, an account (None: deleted)."""
 
     day: date
     model: str
     user_id: UUID | None
 
     def encode(self) -> str:
-        """Characters that clients hand back as they are."""
+        """Encode as characters that are opaque to clients."""
         user = self.user_id.bytes if self.user_id is not None else bytes(16)
         key = self.day.toordinal().to_bytes(4, "big") + user + self.model.encode()
         return urlsafe_b64encode(key + _checksum(key)).decode().rstrip("=")
 
     @classmethod
     def decode(cls, text: str) -> TotalsCursor:
-        """Raises `ValidationFailed` with the param `cursor` for anything that `encode` did not make."""
+        """Decode a cursor.
+
+        Raises ValidationFailed with the param `cursor` if it is not valid.
+        """
         if _TOTALS_CURSOR_PATTERN.fullmatch(text) and len(text) % 4 != 1:
             raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
             key, sum_given = raw[:-3], raw[-3:]
@@ -73,17 +79,17 @@ class TotalsCursor:
                     user = UUID(bytes=key[4:20])
                     day = date.fromordinal(int.from_bytes(key[:4], "big"))
                     return cls(day, key[20:].decode().replace("\x00", ""), user if user.int else None)
-        raise ValidationFailed("cursor: This is not a cursor that this gateway gave out.", param="cursor")
+        raise ValidationFailed("cursor: This is not a cursor of this gateway.", param="cursor")
 
 
 def _checksum(key: bytes) -> bytes:
-    # Against typing and cutting, not against forging: a forged cursor shows nobody more than a page.
+    # Detects typos and truncation, not forgery: a forged cursor reveals nothing.
     return crc32(key).to_bytes(4, "big")[:3]
 
 
 @dataclass(frozen=True, slots=True)
 class ListSlice(Generic[T]):
-    """A part of a list; `more` tells whether other rows follow."""
+    """Part of a list; `has_more` says whether other rows follow."""
 
     items: Sequence[T]
     has_more: bool
@@ -98,12 +104,12 @@ class Page(Generic[T]):
 
     @classmethod
     def from_rows(cls, rows: Sequence[T], limit: int, key: Callable[[T], Cursor | TotalsCursor]) -> Page[T]:
-        """A page of `limit` rows out of a query for `limit + 1`, whose last row only tells of a next page."""
+        """Make a page of `limit` rows from a query for `limit + 1`."""
         if len(rows) <= limit:
             return cls(rows, None)
         return cls(rows[:limit], key(rows[limit - 1]).encode())
 
     @classmethod
     def from_slice(cls, slice_: ListSlice[T], key: Callable[[T], Cursor]) -> Page[T]:
-        """The page that a chunk of a list is; it may be shorter than asked for."""
+        """Make a page from a slice, which may be shorter than requested."""
         return cls(slice_.items, key(slice_.items[-1]).encode() if slice_.has_more else None)

@@ -1,4 +1,7 @@
-"""The edge: pure ASGI, so that streams and disconnects pass through untouched."""
+"""Pure ASGI middleware, so that streams and disconnects pass through unbuffered.
+
+No business logic.
+"""
 
 from gateway.middleware.stack import install_middleware
 

@@ -1,4 +1,4 @@
-"""The one line that a request leaves in the log."""
+"""The access log: one line per request."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ _LOGGED_STATE = ("upstream", "model", "fallback_model", "code")
 
 
 def log_request(record: RequestRecord) -> None:
-    """Log an exchange.
+    """Log a finished request.
 
-    Routes put `user_id` (or `principal`), `upstream`, `model` and `fallback_model` in the state, errors their
-    `code`. The query is left out: it may hold what should not be kept.
+    Routes fill in the request's outcome. The query string is left out: it may contain secrets.
     """
     state = record.scope["state"]
     principal = state.get("principal")
@@ -44,5 +43,5 @@ def log_request(record: RequestRecord) -> None:
 
 
 def truncate_path(path: str) -> str:
-    """The path as a log line shows it: bounded."""
+    """Return the path, truncated for a log line."""
     return path if len(path) <= _MAX_PATH_LENGTH else path[:_MAX_PATH_LENGTH] + "…"

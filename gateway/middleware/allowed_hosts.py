@@ -1,4 +1,4 @@
-"""Which names in the Host header are answered: DNS rebinding reaches a loopback address by any name."""
+"""Checks the Host header, to protect against DNS rebinding."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from gateway.middleware.client_ip import ClientAddresses
 from gateway.middleware.request_record import is_probe
 
 _HOST_NAME = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
-# Nobody can register these, so no page of somebody else has them.
+# Reserved suffixes: nobody can register them, so no foreign web page can use them.
 _LOCAL_SUFFIXES = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".test")
 
 
 class AllowedHosts:
-    """`names` is a comma-separated list (`gateway.example.com, *.example.org`); `*` allows every name.
+    """The allowed Host names, comma-separated (`*.example.org`); `*` allows all.
 
-    Where it is empty, requests that reach a loopback address directly have to name a local host, and all
-    others may name any: a gateway that listens on a network is reached by names that only its operator knows.
-    Addresses of the numeric form and local names are always allowed, as are health checks.
+    If the list is empty, requests that reach a loopback address directly must use a local name, and all other
+    requests may use any name, because names on a network are known only to the operator. Numeric addresses,
+    local names and health checks are always allowed.
 
     Raises:
-        ValueError: an entry is no host name.
+        ValueError: an entry is not a host name.
     """
 
     def __init__(self, names: str, proxies: ClientAddresses) -> None:
@@ -32,7 +32,7 @@ class AllowedHosts:
         self._allow_any = "*" in entries
         for entry in entries:
             if entry != "*" and not _HOST_NAME.fullmatch(entry):
-                raise ValueError(f"ALLOWED_HOSTS: {entry} is no host name; ports and schemes are left out")
+                raise ValueError(f"ALLOWED_HOSTS: {entry} is not a host name; leave out ports and schemes")
         self._names = frozenset(entry.rstrip(".") for entry in entries if not entry.startswith("*"))
         self._suffixes = tuple(entry[1:] for entry in entries if entry.startswith("*."))
         self._configured = bool(entries)
@@ -40,7 +40,7 @@ class AllowedHosts:
         self._is_allowed = lru_cache(maxsize=1024)(self._matches)
 
     def check(self, scope: dict[str, Any]) -> None:
-        """Raises InvalidRequest where the request names a host that is not allowed."""
+        """Raise InvalidRequest if the Host header is not allowed."""
         if (
             self._allow_any
             or not (self._configured or self._is_direct_loopback(scope))
@@ -50,8 +50,8 @@ class AllowedHosts:
         for name, value in scope["headers"]:
             if name == b"host" and not self._is_allowed(value):
                 raise InvalidRequest(
-                    "The Host header names a host that this gateway does not serve. Use its own address, or "
-                    "add the name to ALLOWED_HOSTS."
+                    "The Host header names a host that this gateway does not serve. Use the gateway's "
+                    "own address, or add the name to ALLOWED_HOSTS."
                 )
 
     def _is_direct_loopback(self, scope: dict[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""No request body beyond 10 MiB, or its route's own limit, whether its length is announced or not."""
+"""Limits request bodies to 10 MiB or the route's own limit."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _MAX_DIGITS: Final = 19
 
 
 class BodyLimitMiddleware:
-    """Answers 413 as soon as a request's announced or received body passes `limit` bytes.
+    """Answers 413 as soon as the announced or received body exceeds `limit` bytes.
 
-    Nothing is buffered here. A body that grows past the limit fails in the route's `receive`. A route lowers
-    the limit before it reads (`core.body_limit`).
+    Nothing is buffered. A body that grows past the limit fails in the route's `receive`. A route lowers the
+    limit before it reads the body (`core.body_limit`).
     """
 
     def __init__(self, app: ASGIApp, limit: int = LARGE_BODY) -> None:
@@ -57,22 +57,22 @@ class BodyLimitMiddleware:
 
 
 def announced_length(scope: Scope) -> int | None:
-    """Bytes that the request announces (0 if chunked); None where it has no body."""
+    """Return the announced body length in bytes, 0 if chunked, None without a body."""
     length: int | None = None
     for name, value in scope["headers"]:
         if name == b"transfer-encoding":
             return 0
         if name == b"content-length":
-            # Leading zeros may make it longer than what `int` reads.
+            # Leading zeros could exceed the digits that `int` accepts.
             length = int(value.lstrip(b"0")[:_MAX_DIGITS] or b"0") if value.isdigit() else 0
     return length
 
 
 def send_then_drain(receive: Receive, send: Send) -> Send:
-    """A `send` that gives the whole answer at once and ends it only when the client has stopped sending.
+    """Wrap `send` to complete the response only after the client has stopped sending.
 
-    Closing a socket that still has unread bytes resets it, and the reset may overtake the answer. So what
-    comes is read and dropped for a while, as nginx does; the connection is not used again.
+    Closing a socket with unread bytes resets the connection, and the reset may overtake the response. So the
+    rest of the body is read and discarded for a while, as nginx does; the connection is not reused.
     """
 
     async def patient(message: Message) -> None:

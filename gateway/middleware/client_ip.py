@@ -1,4 +1,4 @@
-"""Where a request came from and what for, believing `X-Forwarded-*` from known proxies alone."""
+"""The client's address, scheme and path prefix, from trusted proxies' headers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PATH_PREFIX = re.compile(rb"(/[A-Za-z0-9._~-]{1,64}){0,8}/?")
 
 
 class ClientAddresses:
-    """`trusted` is a comma-separated list of addresses and networks (`10.0.0.0/8`).
+    """The trusted proxies, as a comma-separated list of addresses and networks.
 
     Raises:
         ValueError: an entry of `trusted` is neither.
@@ -27,13 +27,16 @@ class ClientAddresses:
         self._is_trusted = lru_cache(maxsize=4096)(self._matches_network)
 
     def client_address(self, scope: dict[str, Any]) -> str | None:
-        """The nearest address that is not a trusted proxy; None where the server does not know its peer."""
+        """Return the nearest address that is not a trusted proxy.
+
+        None if the server does not know its peer.
+        """
         peer = scope.get("client")
         address: str | None = peer[0] if peer else None
         if not self.networks or not address or not self._is_trusted(address):
             return address or None
         hops = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
-        # Each proxy appends the peer it saw, so the list is read from its end.
+        # Each proxy appends its peer's address, so the list is read from the end.
         for hop in reversed(b",".join(hops).decode("latin-1").split(",")):
             parsed = _parse(hop)
             if parsed is None:
@@ -44,12 +47,11 @@ class ClientAddresses:
         return address
 
     def apply_forwarded_headers(self, scope: dict[str, Any]) -> None:
-        """Set the scope's `scheme` and `root_path` to what the client sees in front of a trusted proxy.
+        """Set the scope's `scheme` and `root_path` from a trusted proxy's headers.
 
-        A proxy that speaks TLS says so in `X-Forwarded-Proto`; one that takes a prefix off the path names it
-        in `X-Forwarded-Prefix`. A path that still begins with that prefix contradicts it, and the prefix is
-        ignored: it would take the prefix off again, and route a request elsewhere than its path says to the
-        proxy's rules, to the limits, to the log and to the trace.
+        A TLS proxy sets `X-Forwarded-Proto`; a proxy that strips a path prefix sets `X-Forwarded-Prefix`. The
+        prefix is ignored if the path still begins with it: it would be stripped twice, and the request would
+        be routed differently from the path seen by the proxy's rules, the limits, the log and the trace.
         """
         if not self.trusts(scope):
             return
@@ -62,7 +64,7 @@ class ClientAddresses:
                     scope["root_path"] = prefix
 
     def trusts(self, scope: dict[str, Any]) -> bool:
-        """Whether the request comes from a trusted proxy."""
+        """Return whether the request comes from a trusted proxy."""
         peer = scope.get("client")
         return bool(self.networks and peer and self._is_trusted(peer[0]))
 

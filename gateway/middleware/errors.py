@@ -1,4 +1,4 @@
-"""What no route and no handler caught still leaves as one of the gateway's errors, and is logged once."""
+"""Renders errors that no route or exception handler caught, and logs each once."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ log = structlog.get_logger(__name__)
 
 
 class ErrorMiddleware:
-    """Answers for errors outside the routes, and refuses what no route can mean: NUL in an address, and
-    names in the Host header that are not this gateway's.
+    """Renders errors raised outside routes; rejects NUL in URLs and unknown hosts.
 
-    An error after the headers cannot be answered any more; the connection then ends without its end
-    marker, which is what tells the client.
+    After the headers are sent an error cannot be rendered; the connection is closed without its end marker,
+    which tells the client.
     """
 
     def __init__(self, app: ASGIApp, hosts: AllowedHosts | None = None) -> None:
@@ -42,27 +41,27 @@ class ErrorMiddleware:
             await self.app(scope, receive, send)
         except ClientDisconnect:
             record.client_disconnected = True
-        except Exception as error:  # the last door: logged and rendered, never passed on
+        except Exception as error:  # last resort: logged and rendered, never re-raised
             failure = as_gateway_error(error)
             if failure.status == 500:
-                log.error("unhandled_error", exc_info=error)
+                log.error("request.unhandled_error", exc_info=error)
             elif record.status is not None:
-                log.error("error_after_headers", code=failure.code, exc_info=error)
+                log.error("request.failed_after_headers", code=failure.code, exc_info=error)
             if record.status is None:
                 status, headers, body = error_response_parts(failure, record.context.request_id)
                 await Response(body, status, headers)(scope, receive, send)
 
 
 def reject_nul(scope: Scope) -> None:
-    """Raise what an address with NUL in it deserves: no such path, or a query that is not valid."""
+    """Reject NUL in the URL: no such path, or an invalid query."""
     if "\x00" in scope["path"]:
         raise NotFound
     if b"%00" in scope["query_string"]:
-        raise ValidationFailed("The query has a NUL character in a text.")
+        raise ValidationFailed("The query contains a NUL character.")
 
 
 def as_gateway_error(error: Exception) -> GatewayError:
-    """The named error that an unnamed one means at the edge."""
+    """Convert an unexpected error to the error that the client receives."""
     if isinstance(error, GatewayError):
         return error
     if isinstance(error, HTTPException) and error.status_code == 413:

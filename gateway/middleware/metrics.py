@@ -1,4 +1,4 @@
-"""Counting requests by route, with labels that no client can multiply."""
+"""Counts requests by route, with a bounded set of label values."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from gateway.middleware.request_record import RequestRecord
 
 UNMATCHED = "unmatched"
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
-# A metric's `labels()` locks and hashes; the child it returns does not change.
+# A metric's `labels()` locks and hashes; the child it returns can be reused.
 _counters: dict[tuple[str, str, int], Counter] = {}
 _histograms: dict[tuple[str, str], Histogram] = {}
 
 
 def record_metrics(record: RequestRecord) -> None:
-    """Count a finished exchange and its latency."""
+    """Record a finished request and its latency."""
     method = method_label(record.method)
     path = route_template(record.scope)
     key = (method, path, record.final_status)
@@ -35,15 +35,15 @@ def record_metrics(record: RequestRecord) -> None:
 
 
 def method_label(method: str) -> str:
-    """The method as a label; what a client made up is OTHER."""
+    """Return the method as a label; unknown methods are OTHER."""
     return method if method in _METHODS else "OTHER"
 
 
 def route_template(scope: dict[str, Any]) -> str:
-    """`/api/conversations/{id}`: the path of the route that took the request, as it was written.
+    """Return the path template of the matched route, such as `/api/conversations/{id}`.
 
-    FastAPI keeps an included route's full path in a context beside the route, whose own path lacks the
-    prefix it was included under.
+    FastAPI stores an included route's full path in a context next to the route, whose own path lacks the
+    prefix.
     """
     context = scope.get("fastapi", {}).get("effective_route_context")
     route = getattr(context, "starlette_route", None) or context or scope.get("route")

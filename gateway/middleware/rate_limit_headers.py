@@ -1,4 +1,4 @@
-"""What an answer tells of its caller's limits: the `x-ratelimit-*` headers of CONTRACT §6."""
+"""The `x-ratelimit-*` response headers (CONTRACT §6)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _PREFIX = b"x-ratelimit-"
 
 
 def rate_limit_headers(limits: CallerLimits) -> list[tuple[bytes, bytes]]:
-    """Three headers for each limit that there is."""
+    """Return three headers per limit."""
     headers: list[tuple[bytes, bytes]] = []
     for window, kind in ((limits.requests, b"requests"), (limits.tokens, b"tokens")):
         if window is not None:
@@ -27,7 +27,7 @@ def _window_headers(window: LimitWindow, kind: bytes) -> tuple[tuple[bytes, byte
 
 
 def format_duration(seconds: float) -> str:
-    """`12ms`, `2m30s`, `1h0m5s`: rounded up, so that nobody comes too early."""
+    """Format seconds as `12ms`, `2m30s` or `1h0m5s`, rounded up."""
     if seconds <= 0.999:
         return f"{max(0, math.ceil(seconds * 1000))}ms"
     total = math.ceil(seconds)

@@ -1,6 +1,6 @@
-"""Log lines and counts of requests that the HTTP protocol answered before the application saw them.
+"""Logs and counts requests that the HTTP protocol layer rejected.
 
-Anybody can cause these without credentials. So the lines are limited, and what is not written is counted.
+Anybody can cause these without credentials, so the log lines are limited, and suppressed ones are counted.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ WINDOW_SECONDS: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class RejectedRequest:
-    """What is known of a request whose headers never became complete or were too large.
+    """A request whose headers were incomplete or too large.
 
-    `method` and `path` are None where they had not arrived; `client_ip` is the connection's own address.
+    `method` and `path` are None if they had not arrived; `client_ip` is the connection's own address.
     """
 
     request_id: str
@@ -38,7 +38,7 @@ class RejectedRequest:
 
 @dataclass(slots=True)
 class RejectedRequestLog:
-    """Of one process: at most `lines` log lines in `seconds`, then one line with the number of the others."""
+    """Logs at most `lines` lines per `seconds`, then the number of suppressed ones."""
 
     lines: int = MAX_LINES
     seconds: float = WINDOW_SECONDS
@@ -47,7 +47,7 @@ class RejectedRequestLog:
     _window: asyncio.TimerHandle | None = None
 
     def record(self, request: RejectedRequest) -> None:
-        """Count the request and write its line."""
+        """Count the request and log it."""
         method = method_label(request.method or "")
         metrics.requests.labels(method, UNMATCHED, str(request.status)).inc()
         self.warn(
@@ -61,7 +61,7 @@ class RejectedRequestLog:
         )
 
     def warn(self, event: str, code: str, **fields: Any) -> None:
-        """Write a line, or count it where too many have been written."""
+        """Log a line, or count it if the limit is reached."""
         if self._window is None:
             self._window = asyncio.get_running_loop().call_later(self.seconds, self._end_window)
         if self._written_lines < self.lines:
@@ -74,4 +74,4 @@ class RejectedRequestLog:
         suppressed, self._suppressed = self._suppressed, {}
         self._window, self._written_lines = None, 0
         if suppressed:
-            log.warning("requests_refused", not_logged=suppressed, seconds=self.seconds)
+            log.warning("request.rejections_suppressed", not_logged=suppressed, seconds=self.seconds)

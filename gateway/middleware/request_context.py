@@ -1,4 +1,4 @@
-"""What a request is called: its id and trace, taken from the client where they are well-formed."""
+"""Request and trace ids, taken from the client if they are well-formed."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from gateway.middleware.security_headers import SECURITY_HEADERS
 
 
 def drop_backslash_cookies(scope: dict[str, Any]) -> None:
-    """Take cookies with a backslash out of the scope's headers; ours have none.
+    """Remove cookies with a backslash from the scope's headers.
 
-    FastAPI reads all cookies for every route, and Python's library before 3.12.6 takes quadratic time to undo
-    their escapes: 13 s for 60 KB of backslashes.
+    The gateway sets none.
+
+    FastAPI parses all cookies for every route, and Python before 3.12.6 needs quadratic time to unescape
+    them: 13 s for 60 KB of backslashes.
     """
     headers = scope["headers"]
     if not any(name == b"cookie" and b"\\" in value for name, value in headers):
@@ -30,9 +32,9 @@ def drop_backslash_cookies(scope: dict[str, Any]) -> None:
 
 
 def begin_request(scope: dict[str, Any], addresses: ClientAddresses) -> RequestRecord:
-    """The exchange of an HTTP scope.
+    """Create the record of an HTTP request.
 
-    Sets `request_id`, `trace_id` and `client_ip` in the scope's state, and takes trailing slashes off its
+    Sets `request_id`, `trace_id` and `client_ip` in the scope's state, and strips trailing slashes from the
     path, so that `/x/` and `/x` are one route without a redirect.
     """
     drop_backslash_cookies(scope)
@@ -48,7 +50,7 @@ def begin_request(scope: dict[str, Any], addresses: ClientAddresses) -> RequestR
             tracestate = value.decode("latin-1")
     client_ip = addresses.client_address(scope)
     addresses.apply_forwarded_headers(scope)
-    # The HTTP protocol may have answered already, and named the request in its answer.
+    # The HTTP protocol layer may have answered already, and used an id in its response.
     context = new_request_context(state.get("request_id") or request_id, traceparent, client_ip)
     path: str = scope["path"]
     span = NOOP_SPAN

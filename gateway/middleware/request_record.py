@@ -1,4 +1,4 @@
-"""One request and what became of it: what the edge notes down while it passes through."""
+"""The record of one request while it passes through the middleware."""
 
 from __future__ import annotations
 
@@ -10,19 +10,26 @@ from gateway.core.request_context import RequestContext
 from gateway.core.tracing import NOOP_SPAN, Span
 
 CLIENT_CLOSED_REQUEST = 499
-# In the scope's state: the status with which the HTTP protocol itself ended a request that had begun.
+# Key in the scope's state: the status with which the HTTP protocol layer rejected a started request.
 REJECTED_STATUS_KEY = "refused_status"
 RawHeaders = list[tuple[bytes, bytes]]
 
 
 def is_probe(path: str) -> bool:
-    """Whether a machine asks this every few seconds: such requests are neither logged nor traced."""
+    """Return whether the path is polled every few seconds.
+
+    Such requests are neither logged nor traced.
+    """
     return path == "/metrics" or path == "/health" or path.startswith("/health/")
 
 
 @dataclass(slots=True)
 class RequestRecord:
-    """`status` is None before headers; `complete` after the last byte; `gone`: the client left before it."""
+    """One request and its response.
+
+    `status` is None before the headers, `response_complete` is set after the last byte, and
+    `client_disconnected` if the client disconnected before it.
+    """
 
     context: RequestContext
     scope: dict[str, Any]
@@ -41,13 +48,13 @@ class RequestRecord:
 
     @property
     def rejected_status(self) -> int | None:
-        """The status of the HTTP protocol's own answer, if it answered before the application did."""
+        """Return the status with which the HTTP protocol layer rejected the request."""
         status: int | None = self.scope["state"].get(REJECTED_STATUS_KEY)
         return status
 
     @property
     def final_status(self) -> int:
-        """The status for logs and metrics: 499 where the client left or the task was cancelled too early."""
+        """Return the status for logs and metrics; 499 for disconnects and cancellation."""
         if (refused := self.rejected_status) is not None:
             return refused
         if (self.client_disconnected and not self.response_complete) or self.status is None:

@@ -1,4 +1,4 @@
-"""Headers that tell a browser to take an answer for what it says it is and for nothing else."""
+"""Security headers of every response, and the headers exposed to CORS."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SECURITY_HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"x-frame-options", b"DENY"),
 )
 
-# What a browser's script may read of an answer from another origin.
+# Response headers that scripts from other origins may read.
 EXPOSED_HEADERS: Final[tuple[str, ...]] = (
     "x-request-id", "x-trace-id", "traceparent", "retry-after", "retry-after-ms", "x-should-retry",
     "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests",

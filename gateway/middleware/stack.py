@@ -1,4 +1,4 @@
-"""The edge as one pure ASGI wrapper, and the order in which the others stand inside it."""
+"""Installs the middleware, and the outermost one that tracks every request."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _CONNECTION_CLOSE = (b"connection", b"close")
 
 
 def install_middleware(app: FastAPI, settings: Settings) -> None:
-    """Put the edge around `app`, outermost first: edge, CORS (where origins are set), body limit, failures.
+    """Wrap `app` with request tracking, CORS, body limit and errors, outermost first.
 
     Raises:
-        ValueError: `TRUSTED_PROXIES` holds something that is no address and no network, or `ALLOWED_HOSTS`
-            something that is no host name.
+        ValueError: `TRUSTED_PROXIES` contains something other than addresses and networks, or `ALLOWED_HOSTS`
+            something other than host names.
     """
-    app.state.leaving = False  # set on SIGTERM where a proxy in front has other workers to turn to
+    app.state.leaving = False  # set on SIGTERM if a proxy can send requests to other workers
     addresses = ClientAddresses(settings.trusted_proxies)
     app.add_middleware(ErrorMiddleware, hosts=AllowedHosts(settings.allowed_hosts, addresses))
     app.add_middleware(BodyLimitMiddleware)
@@ -41,7 +41,7 @@ def install_middleware(app: FastAPI, settings: Settings) -> None:
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["*"],
             expose_headers=EXPOSED_HEADERS,
-            # A wildcard together with credentials would let any page act as the signed-in person.
+            # A wildcard together with credentials would let any page act as the signed-in user.
             allow_credentials="*" not in settings.allowed_origins,
             max_age=600,
         )
@@ -50,9 +50,9 @@ def install_middleware(app: FastAPI, settings: Settings) -> None:
 
 
 class RequestMiddleware:
-    """Names the request, watches its answer pass, and leaves a log line and a count when it is over.
+    """Tracks each request: ids, response headers, log line and metrics.
 
-    Bodies go through untouched and unbuffered; only the first message of an answer gets headers.
+    Bodies pass through unbuffered; only the first response message is changed.
     """
 
     def __init__(self, app: ASGIApp, addresses: ClientAddresses) -> None:

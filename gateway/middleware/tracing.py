@@ -1,4 +1,4 @@
-"""What the server's span tells of a request; the query is left out, as in the log."""
+"""Attributes of the server span; the query string is left out, as in the log."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ _SPAN_STATE = ("upstream", "model", "fallback_model")
 
 
 def annotate_span(record: RequestRecord) -> None:
-    """Complete the span of a finished exchange."""
+    """Set the attributes of a finished request's span."""
     span = record.span
     if not span.recording:
         return
     route, state = route_template(record.scope), record.scope["state"]
     principal = state.get("principal")
-    # A path that no route has is whatever somebody typed.
+    # A path that matches no route is arbitrary client input.
     matched = route != UNMATCHED
     span.rename(f"{record.method} {route}" if matched else record.method)
     span.set_attributes(

@@ -1,4 +1,7 @@
-"""HTTP routes: each parses with a dialect, asks one service, answers."""
+"""HTTP routes: parse with a dialect, call one service, encode the result.
+
+No business logic.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,10 @@ from fastapi import FastAPI
 
 
 def include_all(app: FastAPI) -> None:
-    """Every router; a new one is one line here. Routes are matched in order, so the busiest come first."""
+    """Include every router; a new one is one line here.
+
+    Routes match in order, so the busiest come first.
+    """
     from gateway.routers.admin import circuit_breakers, reload
     from gateway.routers.admin import usage as admin_usage
     from gateway.routers.admin import users as admin

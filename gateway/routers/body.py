@@ -1,6 +1,8 @@
-"""How a route reads a request: who calls first, then known query parameters, then a body of its size.
+"""Strict reading of requests.
 
-A body is JSON of the strict kind, of the right content type, and text without NUL.
+Authenticates, checks query parameters, then reads a bounded JSON body.
+
+Bodies must be strict JSON of the right content type, without NUL characters.
 """
 
 from __future__ import annotations
@@ -28,7 +30,10 @@ _LIMIT_ATTRIBUTE: Final = "body_limit"
 
 
 def body_limit(limit: int) -> Callable[[Endpoint], Endpoint]:
-    """Declare how large the body of a route may be; without it 64 KiB, or 10 MiB outside `EdgeRoute`."""
+    """Set a route's maximum body size.
+
+    The default is 64 KiB, or 10 MiB outside `StrictJsonRoute`.
+    """
 
     def declare(endpoint: Endpoint) -> Endpoint:
         setattr(endpoint, _LIMIT_ATTRIBUTE, limit)
@@ -41,7 +46,7 @@ large_body = body_limit(LARGE_BODY)
 
 
 class StrictJsonRequest(Request):
-    """A request whose `json()` is `parse_json`'s, refused with 415 where it is not sent as JSON."""
+    """A request whose `json()` uses `parse_json` and raises 415 for other content types."""
 
     async def json(self) -> Any:
         if not hasattr(self, "_json"):
@@ -52,11 +57,13 @@ class StrictJsonRequest(Request):
 
 
 class StrictJsonRoute(APIRoute):
-    """The class of every route under `/api`: `APIRouter(route_class=EdgeRoute)`.
+    """The class of every route under `/api`.
 
-    A route with a declared body gets it checked before FastAPI looks at it (which would answer 400 for
-    what it cannot read); one that takes the `Request` itself calls `await request.json()`. The caller is
-    authenticated before that: a body that nobody may send is not read. Unknown query parameters are refused.
+    `APIRouter(route_class=StrictJsonRoute)`.
+
+    A declared body is checked before FastAPI parses it (FastAPI would answer 400 for unreadable JSON); a
+    route that takes the `Request` itself calls `await request.json()`. The caller is authenticated first, so
+    that bodies of rejected callers are not read. Unknown query parameters are rejected.
     """
 
     def get_route_handler(self) -> Handler:
@@ -87,7 +94,7 @@ class StrictJsonRoute(APIRoute):
 
 
 def _dependency_callables(dependant: Dependant) -> list[Callable[..., Any]]:
-    """What a route depends on, dependencies of dependencies included."""
+    """Return all callables a route depends on, recursively."""
     callables = [] if dependant.call is None else [dependant.call]
     for dependency in dependant.dependencies:
         callables += _dependency_callables(dependency)
@@ -95,30 +102,30 @@ def _dependency_callables(dependant: Dependant) -> list[Callable[..., Any]]:
 
 
 def _query_names(dependant: Dependant) -> frozenset[str]:
-    """The query parameters that a route and what it depends on declare."""
+    """Return the query parameters that a route and its dependencies declare."""
     names = {parameter.alias for parameter in dependant.query_params}
     return frozenset(names.union(*map(_query_names, dependant.dependencies)))
 
 
 def _check_query(query: bytes, known: frozenset[str]) -> None:
-    """Raise ValidationFailed at the first parameter that the route does not know: it would be ignored."""
+    """Raise ValidationFailed for the first unknown query parameter."""
     for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
         if name not in known:
             accepted = f"It takes {', '.join(sorted(known))}." if known else "It takes none."
             raise ValidationFailed(
-                f"This route does not know a query parameter of this name. {accepted}",
+                f"This route has no query parameter of this name. {accepted}",
                 param=safe_path((name,)),
             )
 
 
 def require_json_content_type(request: Request) -> None:
-    """Raise `UnsupportedMediaType` unless the body is said to be plain JSON."""
+    """Raise `UnsupportedMediaType` unless the body is declared as uncompressed JSON."""
     media, _, _ = request.headers.get("content-type", "").partition(";")
     media = media.strip().lower()
     if media != "application/json" and not (media.startswith("application/") and media.endswith("+json")):
         raise UnsupportedMediaType
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise UnsupportedMediaType("A compressed body is not read here; send it as it is.")
+        raise UnsupportedMediaType("Compressed bodies are not supported. Send the body uncompressed.")
 
 
 async def _check_form(request: Request) -> None:
@@ -127,10 +134,13 @@ async def _check_form(request: Request) -> None:
         raise UnsupportedMediaType("The request body must be a form.")
     for name, value in (await request.form()).multi_items():
         if "\x00" in name or (isinstance(value, str) and "\x00" in value):
-            raise ValidationFailed("The form has a NUL character in a text.")
+            raise ValidationFailed("A form field contains a NUL character.")
 
 
 async def read_json_bytes(request: Request) -> bytes:
-    """The body of a route whose dialect parses it; refused with 415 where it is not sent as JSON."""
+    """Return the body of a route whose dialect parses it.
+
+    Raises 415 if it is not declared as JSON.
+    """
     require_json_content_type(request)
     return await request.body()

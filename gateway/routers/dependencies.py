@@ -1,4 +1,7 @@
-"""Who may call a route: one dependency for each kind of caller, one look-up for each request."""
+"""Authentication dependencies.
+
+One per kind of caller, evaluated once per request.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,10 @@ _API_KEY_MODEL = HTTPBearer(description="`Authorization: Bearer gw_…`, or the 
 
 
 def get_container(request: Request) -> Container:
-    """The container that was in force when this request first asked; it stays open as long as the request."""
+    """Return the container in force when the request first asked.
+
+    It stays open for the whole request.
+    """
     state = request.scope["state"]
     container: Container | None = state.get("container")
     if container is None:
@@ -41,19 +47,23 @@ def get_container(request: Request) -> Container:
 
 
 def get_reload_service(request: Request) -> ConfigReloadService:
-    """What reads the provider configuration anew; it is of no single configuration."""
+    """Return the service that reloads the provider configuration.
+
+    It outlives single configurations.
+    """
     return cast("ConfigReloadService", request.app.state.reloads)
 
 
 class RequireCaller(SecurityBase):
-    """A dependency that yields the caller's `Principal` and documents itself as a security scheme.
+    """A dependency that authenticates and documents itself as a security scheme.
 
-    One object a rule rather than a chain of dependencies: FastAPI resolves each link anew with every request.
+    One object per rule instead of a chain of dependencies, each of which FastAPI would resolve per request.
 
-    Raises (from the call):
-        AuthenticationFailed and its kin, AccountDisabled: what `Authenticator.authenticate` raises.
-        RateLimited: one request too many, whatever its route would say.
-        PermissionDenied: a good credential of the wrong kind or role. ScopeMissing: a key without `scope`.
+    Raises (when called):
+        AuthenticationFailed and subclasses, AccountDisabled: see `Authenticator.authenticate`.
+        RateLimited: the caller exceeds its requests per minute, on any route.
+        PermissionDenied: a valid credential of the wrong kind or role.
+        ScopeMissing: an API key without `scope`.
     """
 
     def __init__(
@@ -63,7 +73,10 @@ class RequireCaller(SecurityBase):
         admin: bool = False,
         counts: RateCategory = "read",
     ) -> None:
-        """`counts`: which limit a signed-in person's request counts against; with a key always `turn`."""
+        """Create a rule; `counts` is the rate limit for access tokens.
+
+        API keys always count as `turn`.
+        """
         self._kinds = frozenset(kinds)
         self._counts = counts
         self._scope = scope
@@ -72,8 +85,8 @@ class RequireCaller(SecurityBase):
         self.scheme_name = API_KEY_SCHEME if "api_key" in kinds else "Access token"
 
     async def __call__(self, request: Request) -> Principal:
-        # A route authenticates before it reads a body (`routers.body`), and FastAPI asks again after that.
-        # By rule: FastAPI evaluates an annotation more than once, and each time there is another object.
+        # A route authenticates before it reads a body (`routers.body`), and FastAPI calls the dependency
+        # again. Cached by rule, because FastAPI evaluates annotations repeatedly and creates new objects.
         rule = (self._kinds, self._counts, self._scope, self._admin)
         authenticated: dict[object, Principal] = request.scope["state"].setdefault("admitted", {})
         if (principal := authenticated.get(rule)) is None:
@@ -87,9 +100,9 @@ class RequireCaller(SecurityBase):
         authenticator.enforce_rate_limit(principal)
         if principal.kind not in self._kinds:
             raise PermissionDenied(
-                "API keys may not call this route; sign in for an access token."
+                "API keys may not call this route. Sign in for an access token."
                 if principal.kind == "api_key"
-                else "Access tokens may not call this route; use an API key."
+                else "Access tokens may not call this route. Use an API key."
             )
         if self._scope is not None and self._scope not in principal.scopes:
             raise ScopeMissing
@@ -99,46 +112,47 @@ class RequireCaller(SecurityBase):
 
 
 require_user = RequireCaller("person")
-# What the console asks before it can show anything, and what ends a session: no limit may stand in its way.
+# For what the console needs before it can show anything, and for ending sessions: no rate limit may prevent
+# these.
 require_user_unlimited = RequireCaller("person", counts="none")
 require_admin = RequireCaller("person", admin=True)
 current_principal = RequireCaller("person", "api_key")
 
 
 def user_or_api_key(scope: Scope | None = None, *, counts: RateCategory = "read") -> RequireCaller:
-    """People, who have every scope, and keys that have `scope`: `/api/chat*` and `/api/v1/*`.
+    """Allow users and API keys with `scope`: `/api/chat*` and `/api/v1/*`.
 
-    `counts="turn"` for a route that asks a model.
+    Routes that call a model use `counts="turn"`.
     """
     return RequireCaller("person", "api_key", scope=scope, counts=counts)
 
 
 def api_key_only(scope: Scope | None = None) -> RequireCaller:
-    """Keys that have `scope`: `/v1/*`."""
+    """Allow API keys with `scope`: `/v1/*`."""
     return RequireCaller("api_key", scope=scope)
 
 
 def client_device(request: Request) -> ClientDevice:
-    """Where a sign-in comes from, cut to what the sessions' table holds."""
+    """Return where a login comes from, truncated to the columns of the sessions table."""
     agent = clean_text(request.headers.get("user-agent", ""))[:400]
     return ClientDevice(user_agent=agent or None, ip=client_address(request))
 
 
 def client_address(request: Request) -> str | None:
-    """The client's network address, which the edge found out: a proxy's word counts where it is trusted."""
+    """Return the client's network address, as determined by the middleware."""
     address: str | None = request.scope["state"].get("client_ip")
     return address[:64] if address else None
 
 
 def document_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """A route's `responses`: the error shape for each status."""
+    """Return a route's `responses`: the error shape for each status."""
     return {status: {"model": ErrorBody} for status in statuses}
 
 
 def document_api_key_header(schema: dict[str, Any]) -> dict[str, Any]:
-    """An OpenAPI schema in which every route that takes API keys also takes them as `X-API-Key`.
+    """Document `X-API-Key` for every route that accepts API keys.
 
-    FastAPI documents one scheme a dependency; two dependencies would cost every request for the docs' sake.
+    FastAPI documents one scheme per dependency; a second dependency would cost time on every request.
     """
     schemes = schema.get("components", {}).get("securitySchemes", {})
     if API_KEY_SCHEME in schemes:

@@ -1,4 +1,4 @@
-"""Where errors of every origin become the one shape of CONTRACT §5."""
+"""Converts all errors to the error shape of CONTRACT §5."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ _BY_STATUS: dict[int, type[GatewayError]] = {
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Render named errors, validation errors, HTTP errors and the database's data errors.
+    """Render gateway errors, validation errors, HTTP errors and database data errors.
 
-    Everything else passes on to `middleware.errors`, which logs it and answers 500.
+    Everything else propagates to `middleware.errors`, which logs it and answers 500.
     """
     app.add_exception_handler(GatewayError, _handle_gateway_error)
     app.add_exception_handler(RequestValidationError, _handle_validation_error)
@@ -57,7 +57,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
 
 def error_response(request: Request, error: GatewayError, extra: dict[str, str] | None = None) -> Response:
-    """The answer that carries `error`."""
+    """Return the response for `error`."""
     state = request.scope["state"]
     status, headers, body = error_response_parts(error, state.get("request_id"))
     state["code"] = error.code
@@ -74,7 +74,7 @@ async def _handle_gateway_error(request: Request, error: Exception) -> Response:
 
 async def _handle_validation_error(request: Request, error: Exception) -> Response:
     errors = cast(RequestValidationError, error).errors()
-    # An id that is no id names nothing: the same answer as for one that does not exist.
+    # A malformed id in the path gets the same response as an unknown one.
     if any(tuple(error_.get("loc", ()))[:1] == ("path",) for error_ in errors):
         return error_response(request, NotFound())
     return error_response(request, validation_error(errors))
@@ -82,17 +82,20 @@ async def _handle_validation_error(request: Request, error: Exception) -> Respon
 
 async def _handle_http_error(request: Request, error: Exception) -> Response:
     raised = cast(HTTPException, error)
-    # FastAPI wraps what it met while it read a body; the cause is the better news.
+    # FastAPI wraps errors raised while a body is read; the cause is more specific.
     if isinstance(raised.__cause__, GatewayError):
         return error_response(request, raised.__cause__)
     if raised.status_code in (404, 405) and (
         name := find_vendor_endpoint(request.method, request.scope["path"])
     ):
         return error_response(
-            request, UnsupportedEndpoint(f"{name}: this is not offered here. GET /docs shows what is.")
+            request,
+            UnsupportedEndpoint(f"{name} is not supported by this gateway. GET /docs lists the endpoints."),
         )
-    if raised.status_code == 404:  # the router's: no route has this path
-        return error_response(request, NotFound("Nothing answers at this address; /docs shows what does."))
+    if raised.status_code == 404:  # from the router: no route has this path
+        return error_response(
+            request, NotFound("There is no endpoint at this path. GET /docs lists the endpoints.")
+        )
     error_class = _BY_STATUS.get(raised.status_code)
     if error_class is None:
         error_class = InvalidRequest if 400 <= raised.status_code < 500 else GatewayError
@@ -109,7 +112,7 @@ async def _handle_database_error(request: Request, error: Exception) -> Response
 
 
 def _is_data_error(error: DBAPIError) -> bool:
-    """SQLSTATE class 22, or a value that the driver could not encode."""
+    """Return whether the error is SQLSTATE class 22 or an encoding error of the driver."""
     original: Any = error.orig
     state = str(getattr(original, "sqlstate", "") or "")
     cause = type(getattr(original, "__cause__", None)).__name__

@@ -1,4 +1,7 @@
-"""How a route does a request once: the answer of its handler is recorded, and told to all who ask again."""
+"""Idempotent requests.
+
+Records a handler's response and replays it to later requests.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +30,11 @@ from gateway.services.idempotency.service import WorkResult
 
 REPLAYED_HEADER = "idempotent-replayed"
 RETRY_COUNT_HEADER = "x-stainless-retry-count"
-# What a server works out anew for each answer.
+# Headers that the server sets anew for each response.
 _PER_RESPONSE_HEADERS = frozenset({"content-length", "connection", "x-accel-buffering"})
-# How an answer may have ended for which nothing was charged, or after which the gateway says to ask again.
+# Endings for which nothing was charged, or after which the gateway asks clients to retry.
 _RETRYABLE_ENDINGS = frozenset({"interrupted", "no_pictures"})
-# No client gives up so soon: it is not asked whether it is still there.
+# Clients do not give up earlier: no disconnect check is needed before.
 _DISCONNECT_CHECK_SECONDS = 0.1
 
 Handler = Callable[[], Awaitable[Response]]
@@ -45,17 +48,18 @@ async def run_idempotent(
     variant: object = None,
     retries: bool = True,
 ) -> Response:
-    """The answer of `handler`, or what was answered to the same `Idempotency-Key` of the account.
+    """Run `handler`, or replay the response recorded for the account's `Idempotency-Key`.
 
-    Without a key `handler` is called, and nothing else happens; but for a client that counts its retries
+    Without a key only `handler` runs, except for clients that count their retries
     (`services.idempotency.client_retries`).
 
     Args:
-        variant: what else than method, path and body the answer depends on.
-        retries: whether such a client's retries are worth joining.
+        variant: what the response depends on besides method, path and body.
+        retries: whether retries of such clients may join the original request.
 
     Raises:
-        ValidationFailed: a bad key. IdempotencyMismatch: it is another request's. Whatever `handler` raises.
+        ValidationFailed: the key is malformed.
+        IdempotencyMismatch: the key belongs to a different request. Also whatever `handler` raises.
     """
     key = parse_key(request.headers.getlist(HEADER))
     if key is not None:
@@ -73,7 +77,10 @@ async def run_idempotent(
 
 
 async def run_idempotent_anonymous(request: Request, scope: bytes, handler: Handler) -> Response:
-    """As `once`, for who has no account yet; `scope` is what their keys are told apart by."""
+    """Like `run_idempotent`, before an account exists.
+
+    `scope` separates the keys of different clients.
+    """
     key = parse_key(request.headers.getlist(HEADER))
     return await (handler() if key is None else _run_with_key(request, key, scope, handler))
 
@@ -91,7 +98,7 @@ async def _run_with_key(
     request_hash = canonical_request(
         request.method, request.url.path, parse_json(body) if body else None, variant
     )
-    # From here on the work goes on without this connection.
+    # From here on the work does not depend on this connection.
     request.state.left = _never_disconnects
     idempotent_request = IdempotentRequest(scope, key, request_hash, request.state.request_id, user_id)
     container = get_container(request)
@@ -110,7 +117,10 @@ async def _run_with_key(
 async def _join_retry(
     request: Request, principal: Principal, handler: Handler, variant: object, *, is_retry: bool
 ) -> Response:
-    """An attempt of a client that counts them; one that is not its first joins an earlier one."""
+    """Run a request of a client that counts its retries.
+
+    A retry joins the original request.
+    """
     rejoining = get_container(request).client_retries
     prefix = orjson.dumps([request.method, request.url.path.rstrip("/"), variant])
     content, request_id = prefix + b"\n" + await request.body(), request.state.request_id
@@ -125,7 +135,7 @@ async def _join_retry(
         if in_flight.recording is None and monotonic() - started > _DISCONNECT_CHECK_SECONDS:
             in_flight.client_gone = in_flight.client_gone or await request.is_disconnected()
         if isinstance(response, EventSourceResponse):
-            # Once it is told to its own client, nobody can hear it from its beginning.
+            # Once streaming to its own client begins, no other client can receive it from the beginning.
             keep_running = in_flight.recording is not None or (
                 in_flight.client_gone and await in_flight.wait_for_retry()
             )
@@ -153,7 +163,7 @@ async def _join_retry(
 
 
 async def _stream_to_all(request: Request, in_flight: InFlightRequest, response: Response) -> Response:
-    """A stream for whoever has come for it, and for its own client if that is still there."""
+    """Stream to retries that joined, and to the original client if it is still connected."""
     recording = in_flight.share()
     in_flight.hold_task(asyncio.create_task(_record_stream(request, response, recording)))
     return await replay(request, recording, {})
@@ -164,14 +174,14 @@ async def _record_stream(request: Request, response: Response, recording: Record
     in_use.acquire()
     try:
         await record_response(response, recording)
-    except Exception as error:  # noqa: BLE001 - whoever listens is told
+    except Exception as error:  # noqa: BLE001 - passed on to all readers
         recording.fail(error)
     finally:
         in_use.release()
 
 
 async def replay(request: Request, recording: RecordedResponse, extra: dict[str, str]) -> Response:
-    """The answer on a tape as a response of one's own."""
+    """Return the recorded response as a new response."""
     head = await recording.head()
     headers = {**dict(head.headers), **extra}
     if not head.streamed:
@@ -182,7 +192,7 @@ async def replay(request: Request, recording: RecordedResponse, extra: dict[str,
 
 
 async def _replay_frames(request: Request, recording: RecordedResponse) -> AsyncGenerator[bytes, None]:
-    """The stream on a tape; one that cannot go on says so."""
+    """Yield the recorded stream; an error that interrupts it becomes an event."""
     try:
         async for chunk in recording.chunks():
             yield chunk
@@ -193,7 +203,10 @@ async def _replay_frames(request: Request, recording: RecordedResponse) -> Async
 
 
 async def _record_result(request: Request, handler: Handler, recording: RecordedResponse) -> WorkResult:
-    """Tell the tape what the handler answers; says whether the next one is to hear the same."""
+    """Record the handler's response.
+
+    The result says whether later requests get the same one.
+    """
     try:
         response = await handler()
     except GatewayError as error:
@@ -205,7 +218,10 @@ async def _record_result(request: Request, handler: Handler, recording: Recorded
 
 
 def record_error(request: Request, error: GatewayError, recording: RecordedResponse) -> WorkResult:
-    """Tell the tape of a failure; it is kept where it cost something, or would come again."""
+    """Record an error.
+
+    It is stored if it was charged for, or if it would occur again.
+    """
     response = error_response(request, error)
     recording.start(ResponseHead(response.status_code, _recorded_headers(response)))
     recording.append(bytes(response.body))
@@ -214,7 +230,7 @@ def record_error(request: Request, error: GatewayError, recording: RecordedRespo
 
 
 async def record_response(response: Response, recording: RecordedResponse) -> None:
-    """Tell the tape all of a response, as it is made."""
+    """Record a whole response as it is produced."""
     streamed = isinstance(response, EventSourceResponse)
     recording.start(ResponseHead(response.status_code, _recorded_headers(response), streamed))
     if isinstance(response, EventSourceResponse):

@@ -1,4 +1,4 @@
-"""What the OpenAPI page says beyond what FastAPI reads off the routes."""
+"""Additions to the OpenAPI document that FastAPI cannot derive from the routes."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from gateway.schemas.base import ErrorBody
 OPENAPI_PATH: Final = "/openapi.json"
 _ERROR_REF = {"$ref": "#/components/schemas/ErrorBody"}
 _DESCRIPTIONS = {
-    "401": "No credential, or a bad one",
-    "403": "A good credential that may not do this",
-    "404": "There is no such thing, or it is not yours",
+    "401": "The credential is missing or not valid",
+    "403": "The credential does not permit this",
+    "404": "It does not exist, or belongs to another account",
     "413": "The body is too large",
-    "415": "The body is of another kind than JSON (or, where it says so, a form)",
-    "422": "A field is wrong; `param` names it",
-    "429": "Too much at once; `retry-after` says when to come again",
-    "503": "The gateway cannot serve this at the moment; `retry-after` says when to come again",
+    "415": "The body is not JSON (or not a form, where the route takes one)",
+    "422": "A field is not valid; `param` names it",
+    "429": "Too many requests; `retry-after` says when to retry",
+    "503": "The gateway cannot serve this at the moment; `retry-after` says when to retry",
 }
 
 
-# Of the routes that do a request once (`routers.idempotent`), in their `openapi_extra`.
+# `openapi_extra` of routes that use `routers.idempotent`.
 IDEMPOTENCY_KEY: dict[str, Any] = {
     "parameters": [
         {
             "name": "Idempotency-Key",
             "in": "header",
             "required": False,
-            "description": "The same key and body within 24 hours: the same answer, charged once.",
+            "description": "The same key and body within 24 hours return the same response, charged once.",
             "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
         }
     ]
@@ -44,7 +44,7 @@ IDEMPOTENCY_KEY: dict[str, Any] = {
 
 
 def install_openapi(app: FastAPI) -> None:
-    """Complete `app.openapi()`: keys as `X-API-Key`, and the errors that a route has by being what it is."""
+    """Extend `app.openapi()` with `X-API-Key` and the routes' implicit errors."""
     plain = app.openapi
 
     def complete() -> dict[str, Any]:
@@ -58,7 +58,10 @@ def install_openapi(app: FastAPI) -> None:
 
 
 class _OpenApiDocument:
-    """The document as JSON, encoded once: encoding takes longer than a turn, and anybody may ask."""
+    """The document as JSON, encoded once.
+
+    Encoding takes longer than a turn, and the route is public.
+    """
 
     def __init__(self, app: FastAPI) -> None:
         self._app = app
@@ -68,7 +71,7 @@ class _OpenApiDocument:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._building:
             if self._encoded is None:
-                # Building takes half a second; other requests are answered meanwhile.
+                # Building takes half a second; other requests run meanwhile.
                 self._encoded = orjson.dumps(await asyncio.to_thread(self._app.openapi))
         body, prefix = self._encoded, scope.get("root_path", "")
         if prefix:
@@ -77,9 +80,9 @@ class _OpenApiDocument:
 
 
 def add_common_errors(schema: dict[str, Any]) -> None:
-    """Add to every operation the errors that its credentials, parameters and body bring with them.
+    """Add to every operation the errors that its credentials, parameters and body imply.
 
-    They have the shape of CONTRACT §5; FastAPI would document one of its own, which is never sent.
+    They have the shape of CONTRACT §5; FastAPI would document its own shape, which is never sent.
     """
     schemas = schema.setdefault("components", {}).setdefault("schemas", {})
     error = ErrorBody.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -99,7 +102,7 @@ def add_common_errors(schema: dict[str, Any]) -> None:
 
 
 def operations(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every operation of an OpenAPI document."""
+    """Yield every operation of an OpenAPI document."""
     for path in schema.get("paths", {}).values():
         for method, operation in path.items():
             if method in ("get", "post", "put", "patch", "delete"):
@@ -125,14 +128,14 @@ def _is_fastapi_default(response: dict[str, Any]) -> bool:
 
 
 def json_body(model: type[BaseModel]) -> dict[str, Any]:
-    """The `requestBody` of a route that reads its body itself; nested definitions are put in line."""
+    """Return the `requestBody` of a route that parses its own body, fully inlined."""
     schema = model.model_json_schema(ref_template="#/$defs/{model}")
     definitions = schema.pop("$defs", {})
     return {"required": True, "content": {"application/json": {"schema": _inline(schema, definitions)}}}
 
 
 def _inline(node: Any, definitions: dict[str, Any]) -> Any:
-    """`node` with every `$ref` replaced; the bodies' models are not recursive."""
+    """Replace every `$ref` in `node`; the body models are not recursive."""
     if isinstance(node, dict):
         if "$ref" in node:
             return _inline(definitions[node["$ref"].rsplit("/", 1)[1]], definitions)

@@ -1,4 +1,4 @@
-"""The headers that tell how an answer came about, and what the access log is told of it."""
+"""Response headers that describe an answer, and the outcome for the access log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gateway.domain.money import format_usd
 
 
 def answer_response(request: Request, answer: Answer, body: dict[str, Any]) -> Response:
-    """A JSON answer with the `x-gateway-*` headers of CONTRACT §6."""
+    """Return a JSON response with the `x-gateway-*` headers of CONTRACT §6."""
     record_upstream(request, answer)
     headers = {
         "x-gateway-model": answer.model,
@@ -31,12 +31,12 @@ def answer_response(request: Request, answer: Answer, body: dict[str, Any]) -> R
 
 
 def json_response(view: BaseModel, status: int, headers: dict[str, str] | None = None) -> Response:
-    """The JSON of a view, as FastAPI would answer it."""
+    """Return a view as JSON, encoded as FastAPI would."""
     return Response(view.model_dump_json(), status, headers, "application/json")
 
 
 def record_upstream(request: Request, answer: Answer) -> None:
-    """Leave the model and its provider for the access log."""
+    """Record the model and its provider for the access log."""
     state = request.state
     state.ended_as = answer.status
     state.upstream = answer.provider
@@ -46,9 +46,11 @@ def record_upstream(request: Request, answer: Answer) -> None:
 
 
 def disconnect_signal(request: Request) -> Callable[[], Awaitable[None]]:
-    """Awaits the client's leaving; to be used once the body has been read.
+    """Return a function that waits for the client to disconnect.
 
-    Later than it leaves, or never, where somebody else may want the answer (`routers.idempotent`).
+    Use it after the body has been read.
+
+    It returns late, or never, when another request may still reuse the result (see `routers.idempotent`).
     """
 
     async def gone() -> None:
@@ -61,5 +63,5 @@ def disconnect_signal(request: Request) -> Callable[[], Awaitable[None]]:
 
 
 def upstream_recorder(request: Request) -> Callable[[Answer], None]:
-    """`note_upstream` for the end of a stream."""
+    """Return `record_upstream` bound to the request, for the end of a stream."""
     return partial(record_upstream, request)

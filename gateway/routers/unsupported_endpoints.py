@@ -1,4 +1,4 @@
-"""Paths of vendors' APIs that are not offered here, so that a client is told what it asked for."""
+"""Known vendor endpoints that the gateway does not offer, for a helpful 404 message."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _ONE_SEGMENT = r"/[^/]+"
 
 
 class _Endpoint(NamedTuple):
-    """`name` is what a message calls the endpoint; `methods` None means every method."""
+    """`name` is how messages call the endpoint; `methods` None means every method."""
 
     name: str
     methods: frozenset[str] | None
@@ -21,7 +21,7 @@ def _endpoint(name: str, path: str, *methods: str) -> _Endpoint:
     return _Endpoint(name, frozenset(methods) or None, re.compile(path))
 
 
-# Of several that fit, the first one is named.
+# The first match is used.
 _ENDPOINTS = (
     _endpoint("OpenAI's speech", "/v1/audio/speech"),
     _endpoint("OpenAI's audio transcription", "/v1/audio/transcriptions"),
@@ -70,7 +70,7 @@ _ENDPOINTS = (
 
 
 def find_vendor_endpoint(method: str, path: str) -> str | None:
-    """The name of the vendor's endpoint at this path; None where no vendor known here has one."""
+    """Return the name of the vendor endpoint at this path, or None."""
     return next(
         (
             endpoint.name

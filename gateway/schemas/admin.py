@@ -1,4 +1,4 @@
-"""Bodies of administration: accounts, the audit log, models, and the gateway's own figures."""
+"""Administration bodies: accounts, audit log, models and process metrics."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gateway.schemas.user import UserView
 
 
 class ChangeUserBody(Body):
-    """What is left out, or null, stays as it is."""
+    """Fields that are omitted or null stay unchanged."""
 
     role: Literal["user", "admin"] | None = None
     tier: Annotated[str, StringConstraints(min_length=1, max_length=64), Storable] | None = None
@@ -25,7 +25,7 @@ class ChangeUserBody(Body):
 
 
 class UserWithUsage(UserView):
-    """An account and what it has used in this month (UTC)."""
+    """An account and its usage of this month (UTC)."""
 
     usage: SumsView
     stored_bytes: int = Field(description="its conversations and images")
@@ -37,16 +37,21 @@ class UserPage(View):
 
 
 class AuditView(View):
-    """One act; `actor_id` is null for the command line and for accounts that have left."""
+    """One audit record.
+
+    `actor_id` is null for the command line and for deleted accounts.
+    """
 
     id: UUID
     actor_id: UUID | None
-    actor_email: str | None = Field(description="null where the account is gone")
+    actor_email: str | None = Field(description="null if the account was deleted")
     action: Action
     target_type: str
     target_id: UUID | None
-    target_email: str | None = Field(description="null where the target is no account, or one that is gone")
-    target_name: str | None = Field(description="of an API key; null of other targets, and where it is gone")
+    target_email: str | None = Field(description="null if the target is not an account or was deleted")
+    target_name: str | None = Field(
+        description=("name of an API key; null for other targets and deleted keys")
+    )
     details: dict[str, Any]
     ip: str | None
     request_id: str | None
@@ -76,23 +81,23 @@ class PriceView(View):
 
 
 class AdminModelView(View):
-    """A model, and whether its provider has what it needs and answers now."""
+    """A model, and whether its provider is configured and healthy."""
 
     name: str
     upstream_model: str
     provider: str
-    providers: list[str] = Field(description="all that answer for it; `provider` is the first of them")
+    providers: list[str] = Field(description="all providers of the model; `provider` is the first")
     provider_type: str
     capabilities: list[str]
     context_window: int
-    price: PriceView = Field(description="what it is charged at")
+    price: PriceView = Field(description="the price that is charged")
     configured: bool
-    reachable: bool | None = Field(description="null where it is not configured and so was not asked")
+    reachable: bool | None = Field(description="null if it is not configured and was not checked")
     detail: str
     health: Literal["up", "degraded", "down"] | None = Field(
-        description="from its breakers, its providers' checks and the last calls; null if not configured"
+        description="from its circuit breakers, provider checks and recent calls; null if not configured"
     )
-    calls: int = Field(description="how many of the last calls of this worker are known")
+    calls: int = Field(description="number of recent calls known to this worker")
     failed: int = Field(description="how many of them failed")
     last_error: LastErrorView | None
 
@@ -102,7 +107,7 @@ class AdminModelList(View):
 
 
 class TierView(View):
-    """A tier of the configuration; null is no limit."""
+    """A configured tier; null means no limit."""
 
     name: str
     requests_per_minute: int | None
@@ -118,13 +123,13 @@ class TierList(View):
 
 
 class ReloadView(View):
-    """What is in force now in the worker that answers."""
+    """The configuration in force in the worker that answers."""
 
     digest: str = Field(description="SHA-256 of the file")
     models: int
     providers: int
     told: Literal["valkey", "parent"] | None = Field(
-        description="by whom the other workers hear of it; null where nobody could tell them"
+        description="how the other workers were notified; null if they were not"
     )
 
 
@@ -151,12 +156,15 @@ class ModelCounters(View):
 
 
 class MetricsView(View):
-    """Figures of all workers of one gateway; latencies are those of each one's last 4,096 requests."""
+    """Metrics of all workers of one gateway.
+
+    Latencies cover each worker's last 4,096 requests.
+    """
 
     uptime_seconds: float
     requests: int
-    in_flight: int = Field(description="HTTP requests, this one among them")
-    running_turns: int = Field(description="turns that are being answered now")
+    in_flight: int = Field(description="HTTP requests, including this one")
+    running_turns: int = Field(description="turns in progress")
     status: dict[str, int]
     latency_ms: Percentiles
     slowest: list[SlowRequest]

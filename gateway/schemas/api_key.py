@@ -1,4 +1,4 @@
-"""Bodies of API keys; the secret is in one of them, once."""
+"""API key bodies; only `CreatedApiKeyView` contains the secret."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from gateway.schemas.base import Body, Storable, View, items
 
 
 class CreateApiKeyBody(Body):
-    """Every scope and every model where none are given; `requests_per_minute` only lowers the account's."""
+    """Without `scopes` or `models` the key has all.
+
+    `requests_per_minute` can only lower the account's limit.
+    """
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True), Storable]
     scopes: Annotated[list[Scope], items(10, least=1)] | None = None
@@ -32,7 +35,7 @@ class CreatedApiKeyView(View):
     id: UUID
     name: str
     prefix: str
-    secret: str = Field(repr=False, description="shown this once")
+    secret: str = Field(repr=False, description="shown only once")
     scopes: list[str]
     models: list[str] | None
     expires_at: datetime | None

@@ -1,4 +1,4 @@
-"""Bodies of signing up, in and out."""
+"""Registration and login bodies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gateway.core.email.addresses import normalize_email
 from gateway.core.security.passwords import MAX_LENGTH, MAX_RAW_LENGTH, MIN_LENGTH
 from gateway.schemas.base import Body, Storable, View
 
-# Beyond this nothing is an address, a password or a token, and it is refused before anything reads it.
+# Longer values are never valid addresses, passwords or tokens, and are rejected before processing.
 _MAX_LENGTH = MAX_RAW_LENGTH
 
 Email = Annotated[
@@ -20,7 +20,7 @@ Email = Annotated[
     Field(json_schema_extra={"format": "email"}),
 ]
 Name = Annotated[str, StringConstraints(max_length=200, strip_whitespace=True), Storable]
-# Its length counts once it is normalised: `check_password` is the judge, and the docs tell its rule.
+# Length counts after normalization: `check_password` validates it; the schema documents the rule.
 NewPassword = Annotated[
     SecretStr,
     Field(max_length=_MAX_LENGTH, json_schema_extra={"minLength": MIN_LENGTH, "maxLength": MAX_LENGTH}),
@@ -36,7 +36,7 @@ class RegisterBody(Body):
 
 
 class LoginBody(Body):
-    # Not checked for its form: an address that is none has no account, and that is the answer.
+    # The format is not checked: a malformed address has no account, and gets the same response.
     email: Annotated[str, StringConstraints(max_length=_MAX_LENGTH)]
     password: Password
 
@@ -46,7 +46,7 @@ class RefreshBody(Body):
 
 
 class ForgotPasswordBody(Body):
-    # As at sign-in: what is no address has no account, and nobody is told.
+    # As at login: a malformed address has no account, and the response does not reveal that.
     email: Annotated[str, StringConstraints(max_length=_MAX_LENGTH)]
 
 
@@ -56,9 +56,9 @@ class ResetPasswordBody(Body):
 
 
 class TokenView(View):
-    """A session's tokens; `expires_in` seconds until the access token is void."""
+    """A session's tokens; the access token expires in `expires_in` seconds."""
 
     access_token: str = Field(repr=False)
     refresh_token: str = Field(repr=False)
-    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - RFC 6749's word, no secret
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - RFC 6749's token type, not a secret
     expires_in: int

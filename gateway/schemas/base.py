@@ -1,4 +1,4 @@
-"""What all bodies of the wire share: no unknown fields, and text that every later layer can carry."""
+"""Base classes and field types of all bodies: no unknown fields, storable text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ MAX_METADATA_CHARACTERS: Final = 512
 
 
 class Body(BaseModel):
-    """A request's body; unknown fields are refused, and no value shows in a validation error's text."""
+    """A request body.
+
+    Unknown fields are rejected, and validation errors never contain the input.
+    """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
     _names: ClassVar[frozenset[str]] = frozenset()
@@ -26,7 +29,10 @@ class Body(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _one_unknown_field(cls, value: Any) -> Any:
-        """Keep one unknown field to complain about: an error for each of a million takes gigabytes."""
+        """Keep one unknown field to report.
+
+        An error for each of a million would take gigabytes.
+        """
         if cls.model_config.get("extra") != "forbid" or not isinstance(value, dict):
             return value
         unknown = next((name for name in value if name not in cls._names), None)
@@ -36,9 +42,9 @@ class Body(BaseModel):
 
 
 def max_members(most: int) -> BeforeValidator:
-    """A limit on the members of an object that holds before any of them is validated.
+    """Limit the members of an object before any of them is validated.
 
-    pydantic counts a dictionary only when all of its members are valid, and keeps an error for each.
+    pydantic counts a dictionary only after validating all members, and keeps an error for each.
     """
 
     def check(value: Any) -> Any:
@@ -52,11 +58,11 @@ def max_members(most: int) -> BeforeValidator:
 
 def _check_metadata_value(value: Any) -> Any:
     if (len(value) if isinstance(value, str) else len(orjson.dumps(value))) > MAX_METADATA_CHARACTERS:
-        raise ValueError(f"A value of metadata has at most {MAX_METADATA_CHARACTERS} characters.")
+        raise ValueError(f"A metadata value has at most {MAX_METADATA_CHARACTERS} characters.")
     return value
 
 
-# As OpenAI's, except that a value may be any JSON that is as short.
+# Like OpenAI's metadata, except that a value may be any short JSON.
 Metadata = Annotated[
     dict[Annotated[str, Field(max_length=64)], Annotated[Any, AfterValidator(_check_metadata_value)]],
     Field(max_length=16, description="At most 16 pairs; names of 64 characters, values of 512."),
@@ -65,12 +71,12 @@ Metadata = Annotated[
 
 
 def items(most: int, least: int = 0) -> Any:
-    """Constraints of a list in a body: how many items, and validation ends at the first wrong one."""
+    """Constrain a list's length; validation stops at the first invalid item."""
     return Field(min_length=least or None, max_length=most, fail_fast=True)
 
 
 class View(BaseModel):
-    """An answer's body, made from the attributes of a domain object."""
+    """A response body, created from the attributes of a domain object."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -82,26 +88,26 @@ def check_storable(text: str) -> str:
         try:
             text.encode("utf-8")
         except UnicodeEncodeError:
-            raise ValueError("Half of a surrogate pair is no text.") from None
+            raise ValueError("A lone surrogate is not valid text.") from None
     return text
 
 
-# Text that a request brings; constraints go before it: `Annotated[str, StringConstraints(…), Storable]`.
+# Text from a request; constraints go before it: `Annotated[str, StringConstraints(…), Storable]`.
 Storable = AfterValidator(check_storable)
 
 
 class ErrorDetail(BaseModel):
-    """The inside of every error (CONTRACT §5)."""
+    """The content of every error (CONTRACT §5)."""
 
     type: str
     code: str = Field(description="stable, for programs")
     message: str = Field(description="a sentence, for people")
-    param: str | None = Field(description="path of the offending field")
+    param: str | None = Field(description="path of the invalid field")
     request_id: str | None
-    message_id: UUID | None = Field(None, description="of `turn_in_progress`: the answer being written")
+    message_id: UUID | None = Field(None, description="for `turn_in_progress`: the answer being written")
 
 
 class ErrorBody(BaseModel):
-    """The one shape of an error."""
+    """The shape of every error."""
 
     error: ErrorDetail

@@ -1,4 +1,4 @@
-"""Bodies of circuit breakers."""
+"""Circuit breaker bodies."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from gateway.schemas.base import View
 
 
 class CircuitBreakerView(View):
-    """The breaker of one provider and model."""
+    """The circuit breaker of one provider and model."""
 
     upstream: str = Field(description="the provider's name")
     model: str = Field(description="the gateway's name of the model")
     state: Literal["closed", "open", "half_open"] = Field(
-        description="`open`: left alone; `half_open`: a single request finds out whether it answers again"
+        description="`open`: not called; `half_open`: a single request checks whether it is healthy again"
     )
     failures: int = Field(description="in a row")
     opened_at: datetime | None
@@ -27,19 +27,19 @@ class CircuitBreakerView(View):
 
 
 class LastErrorView(View):
-    """The newest failure that this worker saw."""
+    """The most recent failure in this worker."""
 
     at: datetime
     code: str
     status: int | None = Field(description="the provider's HTTP status")
-    reason: str = Field(description="the provider's words, redacted")
+    reason: str = Field(description="the provider's message, redacted")
 
 
 class AdminCircuitBreakerView(CircuitBreakerView):
-    """The same with the judgement of the upstream, as `/api/admin/models` has it."""
+    """The same with the upstream's health, as in `/api/admin/models`."""
 
     health: Literal["up", "degraded", "down"]
-    calls: int = Field(description="how many of the last calls of this worker are known, at most 20")
+    calls: int = Field(description="number of recent calls known to this worker, at most 20")
     failed: int = Field(description="how many of them failed")
     last_error: LastErrorView | None
 
@@ -60,7 +60,7 @@ class BreakerTotals(View):
 
 
 class AdminCircuitBreakerList(CircuitBreakerList):
-    """Every breaker, and how many there are of each state."""
+    """Every circuit breaker, and the number in each state."""
 
     data: list[AdminCircuitBreakerView]  # type: ignore[assignment]
     totals: BreakerTotals
@@ -75,18 +75,18 @@ class AdminCircuitBreakerList(CircuitBreakerList):
 
 
 class BreakerChangeView(View):
-    """What the breaker of one provider and model did."""
+    """A state change of one provider and model's circuit breaker."""
 
     at: datetime
     upstream: str = Field(description="the provider's name")
     model: str = Field(description="the gateway's name of the model")
-    event: Literal["opened", "reopened", "closed"] = Field(description="`reopened`: it was tried, and failed")
+    event: Literal["opened", "reopened", "closed"] = Field(description="`reopened`: the probe failed")
 
 
 class BreakerHistory(View):
-    """The newest first, of all workers; the last 500 are kept in Valkey, and gone with it."""
+    """State changes of all workers, newest first; Valkey stores the last 500."""
 
-    available: bool = Field(description="false while Valkey is away, or there is none")
+    available: bool = Field(description="false if Valkey is unreachable or not configured")
     items: list[BreakerChangeView]
 
     @classmethod

@@ -19,7 +19,7 @@ from gateway.schemas.base import Body, View
 def _one_line(title: str) -> str:
     title = " ".join(title.split())
     if not title or any(unicodedata.category(character) == "Cc" for character in title):
-        raise ValueError("A title is one line of text with something in it.")
+        raise ValueError("A title is one non-empty line of text.")
     return title
 
 
@@ -29,7 +29,7 @@ System = Annotated[str, Field(max_length=100_000, description="The system prompt
 
 
 class ConversationCreate(Body):
-    """A conversation to be filled; without a title it takes one from its first message."""
+    """A new conversation; without a title it gets one from its first message."""
 
     title: Title | None = None
     model: Model | None = None
@@ -37,18 +37,21 @@ class ConversationCreate(Body):
 
 
 class ConversationPatch(Body):
-    """What is to change; what is left out stays. `title` and `head_id` cannot be null."""
+    """Fields to change; omitted fields stay unchanged.
+
+    `title` and `head_id` cannot be null.
+    """
 
     title: Title = ""
     model: Model | None = None
     system: System | None = None
     head_id: Annotated[
         str,
-        Field(description="A message of the branch to read; the newest that follows it becomes its head."),
+        Field(description="A message of the branch to read; its newest descendant becomes the head."),
     ] = ""
 
     def changes(self) -> dict[str, Any]:
-        """The columns to set. Raises NotFound for a `head_id` that is no id."""
+        """Return the columns to set. Raises NotFound if `head_id` is malformed."""
         fields = self.model_dump(exclude_unset=True)
         if "head_id" in fields:
             fields["head_id"] = parse_id(fields["head_id"])
@@ -59,9 +62,9 @@ class UsageOut(View):
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
-    cached_tokens: int = Field(description="of the prompt: read from the provider's cache")
-    cache_write_tokens: int = Field(description="of the prompt: written to the provider's cache")
-    reasoning_tokens: int = Field(description="of the completion: the model's thinking")
+    cached_tokens: int = Field(description="part part of the prompt: read from the provider's cache")
+    cache_write_tokens: int = Field(description="part part of the prompt: written to the provider's cache")
+    reasoning_tokens: int = Field(description="part of the completion: the model's reasoning")
 
     @classmethod
     def of(cls, usage: Usage) -> UsageOut:
@@ -69,7 +72,10 @@ class UsageOut(View):
 
 
 class ToolRunOut(View):
-    """One call of a gateway's tool; `ok`, `ms` and `content` are null where the turn ended before it did."""
+    """One gateway tool call.
+
+    `ok`, `ms` and `content` are null if the turn ended before it finished.
+    """
 
     id: str
     name: str
@@ -80,17 +86,20 @@ class ToolRunOut(View):
 
 
 class DetailsOut(View):
-    """What the answer's stream showed beside its text."""
+    """What the answer's stream contained besides its text."""
 
-    reasoning: str = Field(description="The model's thoughts; empty where it showed none.")
-    tools: list[ToolRunOut] = Field(description="The calls of the gateway's tools, in their order.")
+    reasoning: str = Field(description="The model's reasoning; empty if it returned none.")
+    tools: list[ToolRunOut] = Field(description="The gateway tool calls, in order.")
     truncated: bool = Field(
-        description="Together they were longer than 64 KiB: the longest texts were cut and end with ` […]`."
+        description="Together they exceeded 64 KiB: the longest texts were truncated and end with ` […]`."
     )
 
 
 class MessageOut(View):
-    """One message, as in the answer of a turn; `cost_usd` is a decimal string of US dollars."""
+    """One message, as in a turn's answer.
+
+    `cost_usd` is a decimal string of US dollars.
+    """
 
     id: UUID
     parent_id: UUID | None
@@ -104,15 +113,15 @@ class MessageOut(View):
     usage: UsageOut
     cost_usd: str
     receipt: dict[str, Any] | None
-    request_id: str | None = Field(description="of the request that an answer was made for; it is in the log")
+    request_id: str | None = Field(description="the request that created the answer; it is in the log")
     tool_calls: list[Any] | None
     error: dict[str, Any] | None
-    details: DetailsOut | None = Field(description="null of questions, and of answers that had none")
+    details: DetailsOut | None = Field(description="null for questions, and for answers without details")
     metadata: dict[str, Any]
 
     @classmethod
     def of(cls, message: StoredMessage) -> MessageOut:
-        """The wire's form of a stored message; what the database holds needs no second validation."""
+        """Convert a stored message; database content needs no second validation."""
         return cls.model_construct(
             id=message.id,
             parent_id=message.parent_id,
@@ -135,22 +144,24 @@ class MessageOut(View):
 
 
 class BranchMessageOut(MessageOut):
-    """A message of the branch being read, and which others stand in the same place."""
+    """A message of the selected branch and its siblings."""
 
     siblings: list[UUID] = Field(
-        description="All messages that follow the same one, this one among them, oldest first: more than one "
-        "where a question was edited or an answer regenerated. PATCH the conversation's `head_id` with one "
-        "to read its branch."
+        description=(
+            "All messages with the same parent, including this one, oldest first: more than "
+            "one if a question was edited or an answer regenerated. PATCH the conversation's "
+            "`head_id` with one of them to read its branch."
+        )
     )
 
     @classmethod
     def of_branch(cls, message: BranchMessage) -> BranchMessageOut:
-        """The same of a message that was read with its branch."""
+        """Convert a message read with its branch."""
         return cls.model_construct(**dict(MessageOut.of(message)), siblings=list(message.siblings))
 
 
 class ConversationOut(View):
-    """One conversation; `running_message_id` is the answer being written, null where none is."""
+    """One conversation; `running_message_id` is the answer being written, or null."""
 
     id: UUID
     title: str
@@ -163,7 +174,7 @@ class ConversationOut(View):
 
 
 class HitOut(View):
-    """The newest message with the words that were searched for, and what stands around them."""
+    """The newest message that matches the search, and the text around the match."""
 
     message_id: UUID
     before: str
@@ -172,13 +183,16 @@ class HitOut(View):
 
 
 class ConversationListed(ConversationOut):
-    """One of a list; `hit` is null without a search, and where only the title has the words."""
+    """A listed conversation.
+
+    `hit` is null without a search, or if only the title matches.
+    """
 
     hit: HitOut | None = None
 
 
 class ConversationRead(ConversationOut):
-    """A conversation with the branch being read, oldest message first."""
+    """A conversation with the selected branch, oldest message first."""
 
     messages: list[BranchMessageOut]
 

@@ -13,7 +13,10 @@ _Name = Annotated[str, Field(min_length=1, max_length=100), Storable]
 
 
 class GenerateIn(Body):
-    """`payload` is an object or a text; what a role needs of it is named by its prompt."""
+    """`payload` is an object or a text.
+
+    The role's prompt determines which fields it needs.
+    """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, strict=True)
 
@@ -21,12 +24,12 @@ class GenerateIn(Body):
     task: _Name | None = None
     payload: dict[str, Any] | Annotated[str, Field(max_length=1_000_000), Storable]
     mode: Literal["live", "mock", "final"] | None = Field(
-        None, description="`mock` asks no model, `final` the best one; default: as the gateway runs"
+        None, description="`mock` calls no model, `final` the best one; default: the gateway's mode"
     )
 
 
 class GenerateOut(View):
-    """The same fields and types in every mode, whichever provider answered."""
+    """The same fields and types in every mode, for every provider."""
 
     role: str
     task: str | None
@@ -34,7 +37,7 @@ class GenerateOut(View):
     model: str
     provider: str
     content: str
-    data: dict[str, Any] | None = Field(description="the object, where the role has a schema")
+    data: dict[str, Any] | None = Field(description="the object, if the role has a schema")
     usage: UsageOut
     cost_usd: str
     request_id: str

@@ -16,7 +16,10 @@ _Scalar = str | int | float | bool
 
 
 class ImageIn(Body):
-    """`workflow` names a file of the gateway's `workflows/`, for providers that have them."""
+    """An image request.
+
+    `workflow` names a file in `workflows/`, for providers that use them.
+    """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, strict=True)
 
@@ -26,17 +29,17 @@ class ImageIn(Body):
     height: Annotated[int, Field(ge=1, le=100_000)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     workflow: _Name | None = None
-    model: _Name | None = Field(None, description="an image model; default: the configuration's")
+    model: _Name | None = Field(None, description="an image model; default: the configured one")
     provider: _Name | None = Field(None, description="only models of this provider")
     n: Annotated[int, Field(ge=1, le=100)] = 1
     placeholders: Annotated[dict[str, _Scalar], Field(max_length=50), max_members(50)] = Field(
-        default_factory=dict, description="values for further marks of the workflow"
+        default_factory=dict, description="values for further placeholders of the workflow"
     )
 
 
 class ImageOut(View):
     id: UUID
-    url: str = Field(description="asks for the same account's credential")
+    url: str = Field(description="fetching it needs the account's credential")
     width: int
     height: int
     content_type: str
@@ -66,7 +69,7 @@ class ImagePage(View):
 
 
 class GenerationsBody(Body):
-    """OpenAI's body of `/v1/images/generations`; unknown fields are refused by name."""
+    """OpenAI's body of `/v1/images/generations`; unknown fields are rejected by name."""
 
     model_config = ConfigDict(extra="allow", hide_input_in_errors=True, strict=True)
 

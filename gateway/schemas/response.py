@@ -1,4 +1,7 @@
-"""OpenAI's `response` objects, as the OpenAPI page shows them; the dialect writes them without these."""
+"""OpenAI's `response` objects in the OpenAPI document.
+
+The dialect encodes them without these classes.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ class ResponseUsage(View):
 
 
 class ResponseView(View):
-    """A response with the parameters it was asked for with."""
+    """A response with the parameters of its request."""
 
     id: str
     object: Literal["response"]
@@ -38,7 +41,7 @@ class DeletedResponse(View):
 
 
 class InputItems(View):
-    """What a response was asked, as items; all of them on one page."""
+    """The input items of a response, all on one page."""
 
     object: Literal["list"]
     data: list[dict[str, Any]]

@@ -1,4 +1,4 @@
-"""Bodies of sessions: the list of them, and the console's own."""
+"""Session bodies: the list of sessions, and the console's own session."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from gateway.schemas.base import View
 
 class SessionView(View):
     id: UUID
-    device: str = Field(description="browser or program, and system, as far as the client told")
+    device: str = Field(
+        description=("browser or program and operating system, as far as the client sends them")
+    )
     user_agent: str | None
     address: str | None
     created_at: datetime
     last_used_at: datetime
-    current: bool = Field(description="whether this request came from it")
+    current: bool = Field(description="whether it sent this request")
 
 
 class SessionList(View):
@@ -26,15 +28,18 @@ class SessionList(View):
 
 
 class ConsoleTokenView(View):
-    """The console's access token; `expires_in` seconds until it is void. The refresh token is in a cookie."""
+    """The console's access token, which expires in `expires_in` seconds.
+
+    The refresh token is in a cookie.
+    """
 
     access_token: str = Field(repr=False)
-    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - RFC 6749's word, no secret
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - RFC 6749's token type, not a secret
     expires_in: int
 
 
 class ConsoleView(View):
-    """What anybody may know of the gateway before signing in."""
+    """What the gateway reveals before login."""
 
     version: str
     sign_up_open: bool

@@ -1,4 +1,7 @@
-"""Answers of turns, as the OpenAPI page shows them; the dialects write them without building these."""
+"""Answers in the OpenAPI document.
+
+The dialects encode them without these classes.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +29,10 @@ class AnswerMessageView(View):
 
 
 class ModelCallView(View):
-    """One call of one model; `outcome` is `ok`, `cancelled` or the code of the error that ended it."""
+    """One model call; `outcome` is `ok`, `cancelled` or the error code."""
 
     step: Literal["answer", "intent", "moderation", "summary", "title"] = Field(
-        description="what it was made for"
+        description="the purpose of the call"
     )
     model: str
     provider: str
@@ -40,12 +43,12 @@ class ModelCallView(View):
 
 
 class ReceiptView(View):
-    """How the answer came about."""
+    """How the answer was created."""
 
     intent: str
-    intent_score: float = Field(description="the label's probability, or how alike its exemplars are")
+    intent_score: float = Field(description="the label's probability, or the similarity to its examples")
     intent_by: Literal["", "fast", "exemplars", "light", "unconfirmed"] = Field(
-        description="who judged it; `unconfirmed`: the light model was asked and said nothing usable"
+        description="the classifier; `unconfirmed`: the light model's reply was not usable"
     )
     complexity: float
     alias: str
@@ -57,10 +60,10 @@ class ReceiptView(View):
     nodes_ms: dict[str, float]
     overhead_ms: float
     breakers: dict[str, Literal["closed", "open", "half_open"]] = Field(
-        description="by `provider/model`: those that were not closed of the upstreams in question"
+        description="by `provider/model`: the circuit breakers in question that were not closed"
     )
     cache: dict[str, Any] = Field(
-        description="`result`; of an answer from a cache also `request_id` and `age_seconds` of its making"
+        description="`result`; for cache hits also `request_id` and `age_seconds` of the original"
     )
 
 
@@ -75,7 +78,7 @@ class AnswerView(View):
 
 
 class CancelView(View):
-    """An answer whose turn was called off; `status` is what it was until then."""
+    """A cancelled answer; `status` is its previous status."""
 
     message_id: UUID
     status: Literal["pending", "streaming", "complete", "failed", "cancelled", "interrupted"]

@@ -1,4 +1,7 @@
-"""Bodies of what was used, by one account and by everyone; money is a decimal string of US dollars."""
+"""Usage bodies, per account and for all accounts.
+
+Money is a decimal string of US dollars.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +26,13 @@ from gateway.schemas.base import View
 
 
 class SumsView(View):
-    requests: int = Field(description="what clients sent, however many calls each of it took")
+    requests: int = Field(description="client requests, however many calls each took")
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
-    cached_tokens: int = Field(description="of the prompts: read from providers' caches")
-    cache_write_tokens: int = Field(description="of the prompts: written to providers' caches")
-    reasoning_tokens: int = Field(description="of the completions: the models' thinking")
+    cached_tokens: int = Field(description="part part of the prompts: read from providers' caches")
+    cache_write_tokens: int = Field(description="part part of the prompts: written to providers' caches")
+    reasoning_tokens: int = Field(description="part of the completions: the models' reasoning")
     cost_usd: str
 
     @classmethod
@@ -51,7 +54,7 @@ def totals_body(totals: UsageTotals) -> dict[str, Any]:
 
 
 class LimitsView(View):
-    """A tier's limits, or what is left of them; null is no limit."""
+    """A tier's limits, or what is left of them; null means no limit."""
 
     requests_per_minute: int | None
     tokens_per_day: int | None
@@ -64,7 +67,10 @@ class ModelSums(SumsView):
 
 
 class KeySums(SumsView):
-    """`api_key_id`, `name` and `prefix` are null for what was asked signed in."""
+    """Usage by key.
+
+    `api_key_id`, `name` and `prefix` are null for signed-in requests.
+    """
 
     api_key_id: UUID | None
     name: str | None
@@ -72,9 +78,11 @@ class KeySums(SumsView):
 
 
 class UsageView(View):
-    """Days and months are those of UTC; `by_model` and `by_key` are of the month.
+    """An account's usage: days and months are UTC.
 
-    `remaining` takes off what running turns may still use.
+    `by_model` and `by_key` cover the month.
+
+    `remaining` excludes what running turns have reserved.
     """
 
     tier: str
@@ -88,7 +96,10 @@ class UsageView(View):
 
 
 class LatencyView(View):
-    """Milliseconds of calls of models, right to a fifth at worst; null where there were none."""
+    """Latency of model calls in milliseconds, accurate to a fifth.
+
+    Null without calls.
+    """
 
     p50: float | None
     p95: float | None
@@ -100,8 +111,8 @@ class LatencyView(View):
 
 
 class GroupView(SumsView):
-    calls: int = Field(description="calls of models or tools; a request may take several")
-    errors: int = Field(description="calls that ended in an error")
+    calls: int = Field(description="calls of models or tools; a request may need several")
+    errors: int = Field(description="calls that ended with an error")
     error_rate: float = Field(description="errors / calls")
     cache_hits: int
     latency_ms: LatencyView
@@ -130,7 +141,7 @@ class KindStats(GroupView):
 class DayView(SumsView):
     day: date
     active_users: int
-    errors: int = Field(description="requests that ended in an error")
+    errors: int = Field(description="requests that ended with an error")
     error_rate: float = Field(description="errors / requests")
     cache_hits: int
     latency_ms: LatencyView
@@ -149,13 +160,16 @@ class DayView(SumsView):
 
 
 class StatsView(SumsView):
-    """Everyone's usage from `from` to before `to`; `day` and `month` are the running ones of `tz`."""
+    """All accounts' usage from `from` until before `to`.
+
+    `day` and `month` are the current ones in `tz`.
+    """
 
     start: datetime = Field(serialization_alias="from")
     end: datetime = Field(serialization_alias="to")
     tz: str
     active_users: int
-    errors: int = Field(description="requests that ended in an error")
+    errors: int = Field(description="requests that ended with an error")
     error_rate: float = Field(description="errors / requests")
     cache_hits: int
     latency_ms: LatencyView
@@ -167,7 +181,10 @@ class StatsView(SumsView):
 
 
 class UsageSumView(SumsView):
-    """One day, model and account; `user_id` and `email` are null for accounts that have left."""
+    """One day, model and account.
+
+    `user_id` and `email` are null for deleted accounts.
+    """
 
     day: date
     model: str
@@ -182,7 +199,10 @@ class UsageSumView(SumsView):
 
 
 class KeyUsageView(KeySums):
-    """One API key of anybody's; `user_id` and `email` are null for accounts that have left."""
+    """One API key of any account.
+
+    `user_id` and `email` are null for deleted accounts.
+    """
 
     user_id: UUID | None
     email: str | None
@@ -200,10 +220,10 @@ class KeyUsageView(KeySums):
 
 
 class KeyUsageList(View):
-    """The highest cost first."""
+    """Highest cost first."""
 
     items: list[KeyUsageView]
-    more: bool = Field(description="whether other keys have usage, too")
+    more: bool = Field(description="whether other keys have usage too")
 
 
 class UsageRowView(View):
@@ -223,9 +243,9 @@ class UsageRowView(View):
     cached_tokens: int
     cache_write_tokens: int
     reasoning_tokens: int
-    upstream_status: int | None = Field(description="the provider's HTTP status, where the call failed")
-    upstream_reason: str | None = Field(description="the provider's words, redacted, where the call failed")
-    email: str | None = Field(description="of the account; null where it has left")
+    upstream_status: int | None = Field(description="the provider's HTTP status if the call failed")
+    upstream_reason: str | None = Field(description="the provider's redacted message if the call failed")
+    email: str | None = Field(description="the account's address; null if it was deleted")
 
     @classmethod
     def of_row(cls, row: UsageRow) -> UsageRowView:
@@ -234,7 +254,7 @@ class UsageRowView(View):
 
 
 class SlowCallView(UsageRowView):
-    """A call of a model."""
+    """One slow model call."""
 
     @classmethod
     def of_call(cls, call: SlowCall) -> SlowCallView:
@@ -242,7 +262,7 @@ class SlowCallView(UsageRowView):
 
 
 class SlowCallList(View):
-    """The slowest first."""
+    """Slowest first."""
 
     items: list[SlowCallView]
 
@@ -253,5 +273,5 @@ class UsagePage(View):
 
 
 def rate(part: int, whole: int) -> float:
-    """0..1 with four decimals; 0 where there is nothing."""
+    """Return a ratio from 0 to 1 with four decimals; 0 without a denominator."""
     return round(part / whole, 4) if whole else 0.0

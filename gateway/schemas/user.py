@@ -1,4 +1,4 @@
-"""Bodies of an account's own pages."""
+"""Bodies of an account's own profile."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class UserView(View):
 
 
 class ProfileBody(Body):
-    """What is left out, or null, stays as it is."""
+    """Fields that are omitted or null stay unchanged."""
 
     name: Name | None = None
     email: Email | None = None
-    # Needed where `email` is another address than the account's.
+    # Required if `email` differs from the account's current address.
     current_password: Password | None = None
 
 

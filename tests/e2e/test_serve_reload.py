@@ -88,9 +88,9 @@ async def test_every_worker_follows_a_signal_and_without_valkey_an_administrator
         path.write_text("providers: {a: {type: mock}}\nmodells: {}\n")
         os.kill(served.pid, signal.SIGHUP)
         async with asyncio.timeout(150):
-            while served.output.count("configuration_rejected") < 2:  # noqa: ASYNC110 - lines come from a thread
+            while served.output.count("config.rejected") < 2:  # noqa: ASYNC110 - lines come from a thread
                 await asyncio.sleep(0.05)
-        assert re.search(r'providers\.yaml:2.*"configuration_rejected"', served.output)
+        assert re.search(r'providers\.yaml:2.*"config.rejected"', served.output)
         await gateway.until_all_serve("second")
 
         path.write_text(config("third"))
@@ -133,7 +133,7 @@ def test_a_gateway_whose_terminal_closes_ends(
         pid = int(re.findall(rb"pid=(\d+)", said)[0])
         os.kill(pid, signal.SIGHUP)  # with its terminal there: it reads the configuration and lives
         # One line is enough: a worker that still starts reads the configuration anyway.
-        while b"configuration_loaded" not in said:
+        while b"config.reloaded" not in said:
             said += os.read(terminal, 4096)
         os.close(terminal)
         subprocess.run(["tail", f"--pid={pid}", "-f", "/dev/null"], timeout=30, check=True)

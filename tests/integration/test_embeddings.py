@@ -1,4 +1,4 @@
-"""Vectors for texts: every provider, both encodings, what they cost, and what cannot be done."""
+"""Create embeddings: every provider, both encodings, what they cost, and what cannot be done."""
 
 from __future__ import annotations
 

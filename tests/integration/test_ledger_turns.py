@@ -367,7 +367,7 @@ async def test_a_database_that_does_not_take_the_settlement_gets_it_later(
                 broken.setattr(ledger._turns, name, hiccup)
             with capture_logs() as logs:
                 answer = await ask()
-            unsettled = [entry for entry in logs if entry["event"] == "usage_not_settled"]
+            unsettled = [entry for entry in logs if entry["event"] == "settlement.failed"]
             if failures == 2:
                 assert (answer.status_code, unsettled) == (200, [])
             else:

@@ -21,10 +21,10 @@ from tests.support.upstreams.http_server import UpstreamServer
 TERMINAL_STATUSES = frozenset({"complete", "failed", "cancelled", "interrupted"})
 # What the gateway writes down where it did not know what to do.
 _UNEXPECTED_ERRORS = (
-    "unhandled_error",
+    "request.unhandled_error",
     "turn.crashed",
     "turn.not_written",
-    "settlement_given_up",
+    "settlement.abandoned",
     "exception was never retrieved",
     "Traceback (most recent call last)",
 )

@@ -134,7 +134,7 @@ def select_candidates(
         raise ContextLengthExceeded.for_request(tokens, window)
     usable_models = tuple(filter(usable, large_enough))
     if not usable_models:
-        raise UpstreamUnavailable("No provider that could answer this is configured.")
+        raise UpstreamUnavailable("No configured provider can serve this request.")
     return usable_models
 
 

@@ -1,4 +1,4 @@
-"""How a stored answer ended, as the last event of the native stream."""
+"""The final event of the native stream, from a stored answer."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from gateway.dialects.sse import frame
 from gateway.domain.conversations.models import StoredMessage
 from gateway.domain.money import format_usd
 
-_INTERRUPTED = "The gateway was restarted before the answer was finished; what was said is kept. Ask again."
+_INTERRUPTED = (
+    "The gateway restarted before the answer was complete. The partial answer is stored; "
+    "send the question again."
+)
 
 
 def final_event(conversation_id: UUID, message: StoredMessage, request_id: str, number: int) -> bytes:
-    """`done` or `error`, as its message tells it."""
+    """Encode `done` or `error` from the stored message."""
     if message.status in ("complete", "cancelled"):
         data = orjson.dumps(stored_body(conversation_id, message, request_id))
         return frame(data, event="done", event_id=number)
@@ -25,7 +28,7 @@ def final_event(conversation_id: UUID, message: StoredMessage, request_id: str, 
 
 
 def stored_body(conversation_id: UUID, message: StoredMessage, request_id: str) -> dict[str, Any]:
-    """The JSON answer, as `answer_body` makes it of one that has just ended."""
+    """Return the JSON answer, like `answer_body` for a live turn."""
     return {
         "conversation_id": str(conversation_id),
         "request_id": request_id,
@@ -47,7 +50,7 @@ def stored_body(conversation_id: UUID, message: StoredMessage, request_id: str) 
 
 
 def _restore_error(message: StoredMessage) -> GatewayError:
-    """What the turn ended with, by the code that is kept of it."""
+    """Restore the error that ended the turn from its stored code."""
     stored = message.error or {}
     classes = {kind.code: kind for kind in _error_classes(GatewayError)}
     if message.status == "interrupted" or stored.get("code") not in classes:
@@ -56,7 +59,10 @@ def _restore_error(message: StoredMessage) -> GatewayError:
 
 
 def _error_classes(base_class: type[GatewayError]) -> list[type[GatewayError]]:
-    """The tree of errors, the base of each code last, so that it is what the code stands for."""
+    """Return the tree of error classes.
+
+    The base class of each code comes last and wins.
+    """
     return [
         error_class for subclass in base_class.__subclasses__() for error_class in _error_classes(subclass)
     ] + [base_class]

@@ -1,4 +1,7 @@
-"""The gateway's own dialect: `/api/chat/` in JSON, `/api/chat/stream` as named events."""
+"""The gateway's own dialect.
+
+`/api/chat` in JSON, `/api/chat/stream` as named events.
+"""
 
 from __future__ import annotations
 
@@ -31,13 +34,13 @@ from gateway.domain.money import format_usd
 from gateway.domain.requests import Sampling, Turn
 from gateway.schemas.base import Body, Metadata, items
 
-# Instead of a message's id: the question follows none, as an edited first question does.
+# In place of a message id: the question has no parent, like an edited first question.
 ROOT = "root"
 MAX_TOOLS = 128
 
 
 class RegenerateBody(Body):
-    """How a question is to be answered once more; left-out fields are taken as in a turn."""
+    """Parameters for regenerating an answer; omitted fields default as in a turn."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, strict=True)
 
@@ -51,33 +54,32 @@ class RegenerateBody(Body):
     ] = "auto"
     on_busy: Annotated[
         Literal["refuse", "queue"],
-        Field(description="Where the conversation is being answered: 409 at once, or wait for it."),
+        Field(description="If the conversation has a running turn: 409 at once, or wait for it."),
     ] = "refuse"
 
 
 class TurnBody(RegenerateBody):
-    """One turn; left-out fields take what the conversation has, then the gateway's defaults."""
+    """One turn; omitted fields default to the conversation's settings, then the gateway's."""
 
     message: Annotated[str, Field(min_length=1, max_length=1_000_000, description="The question.")]
-    conversation_id: Annotated[str | None, Field(description="Left out: a new conversation starts.")] = None
+    conversation_id: Annotated[str | None, Field(description="Omitted: a new conversation starts.")] = None
     parent_id: Annotated[
         str | None,
-        Field(
-            description="The message to follow; default: the head. `root`: none, to edit a first question."
-        ),
+        Field(description="The parent message; default: the head. `root`: none, to edit the first question."),
     ] = None
     cache: Annotated[
         bool | None,
-        Field(description="`false`: past the caches; `true`: by them also where `temperature` is left out."),
+        Field(description="`false`: bypass the caches; `true`: use them even if `temperature` is omitted."),
     ] = None
     metadata: Metadata = Field(default_factory=dict)
 
 
 def parse_turn(body: bytes, request_id: str, *, incremental: bool) -> Turn:
-    """A turn of a kept conversation.
+    """Parse a turn of a persisted conversation.
 
     Raises:
-        ValidationFailed, NotFound (a malformed id).
+        ValidationFailed: the body is not valid.
+        NotFound: an id is malformed.
     """
     parsed = parse_body(TurnBody, body)
     as_root = parsed.parent_id == ROOT
@@ -100,10 +102,13 @@ def parse_turn(body: bytes, request_id: str, *, incremental: bool) -> Turn:
 
 
 def parse_regenerate(message_id: str, body: bytes, request_id: str, *, incremental: bool) -> Turn:
-    """Another answer to a question of a kept conversation, which `message_id` is or answers.
+    """Parse a request for another answer.
+
+    `message_id` is the question or an answer to it.
 
     Raises:
-        ValidationFailed, NotFound (a malformed id).
+        ValidationFailed: the body is not valid.
+        NotFound: an id is malformed.
     """
     regenerate_of = parse_id(message_id)
     parsed = parse_body(RegenerateBody, body or b"{}")
@@ -129,7 +134,7 @@ def _gateway_tools(body: RegenerateBody) -> tuple[str, ...] | None:
 
 
 def answer_body(answer: Answer) -> dict[str, Any]:
-    """The JSON answer, which is also the data of `done`."""
+    """Return the JSON answer, which is also the data of `done`."""
     return {
         "conversation_id": answer.conversation_id,
         "request_id": answer.request_id,
@@ -151,7 +156,10 @@ def answer_body(answer: Answer) -> dict[str, Any]:
 
 
 def error_event(error: GatewayError, request_id: str | None, number: int) -> bytes:
-    """The event `error`; the seconds to wait, which have no header here, are in its body."""
+    """Encode the event `error`.
+
+    Its body includes the retry delay, which is a header elsewhere.
+    """
     _, _, body = render_error(error, request_id)
     if error.retry_after is not None:
         body["error"]["retry_after"] = error.retry_after
@@ -159,7 +167,10 @@ def error_event(error: GatewayError, request_id: str | None, number: int) -> byt
 
 
 class NativeEncoder:
-    """Named events whose ids are their numbers in the turn, those that are not shown counted too."""
+    """Encodes named events.
+
+    Ids are event numbers of the turn, including hidden events.
+    """
 
     def __init__(self) -> None:
         self._id = 0
@@ -169,7 +180,7 @@ class NativeEncoder:
         return self.encode_numbered(self._id + 1, event)
 
     def encode_numbered(self, number: int, event: ChatEvent) -> bytes | None:
-        """The event as number `number` of its turn."""
+        """Encode an event with a given number."""
         self._id = number
         match event:
             case TextDelta(text=text):

@@ -1,1 +1,1 @@
-"""OpenAI's dialect, as its official clients parse it."""
+"""OpenAI's API format, as parsed by its official clients."""

@@ -1,4 +1,4 @@
-"""A client's tools as functions, which every model can call, and calls in the kinds it declared."""
+"""Converts client tools to functions, and calls back to the declared types."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _HOSTED_TYPES = (
     *("web_search", "file_search", "code_interpreter", "image_generation", "mcp", "tool_search"),
     *("computer", "local_shell", "shell", "apply_patch", "programmatic_tool_calling"),
 )
-# OpenAI refuses longer names of functions.
+# OpenAI rejects longer function names.
 _MAX_NAME_LENGTH = 64
 _INPUT_ARGUMENT = "input"
 
 
 @dataclass(frozen=True, slots=True)
 class ClientTool:
-    """A tool by the client's own name; `spec` is the function that the model is shown."""
+    """A tool under the client's name; `spec` is the function offered to the model."""
 
     name: str
     kind: ToolKind
@@ -38,7 +38,10 @@ class ClientTool:
 
 @dataclass(frozen=True, slots=True)
 class ClientTools:
-    """The tools of one request; `web_search` says whether OpenAI's own was among them."""
+    """The tools of one request.
+
+    `web_search` is set if OpenAI's web search was among them.
+    """
 
     tools: tuple[ClientTool, ...] = ()
     web_search: bool = False
@@ -49,29 +52,32 @@ class ClientTools:
         return tuple(tool.spec for tool in self.tools)
 
     def by_model_name(self, name: str) -> ClientTool | None:
-        """The tool that a model's call of this name means; None for a plain function or an unknown name."""
+        """Return the tool for a model's call of this name.
+
+        None for plain functions and unknown names.
+        """
         return self._renamed.get(name)
 
     def find(self, name: str, kind: str, namespace: str | None = None) -> ClientTool | None:
-        """The tool by the client's own name for it."""
+        """Return the tool by the client's name for it."""
         return next(
             (t for t in self.tools if (t.name, t.kind, t.namespace) == (name, kind, namespace)),
             None,
         )
 
     def find_unique(self, name: str, kind: str) -> ClientTool | None:
-        """The only tool of this kind and name, whatever its namespace."""
+        """Return the tool of this type and name if there is exactly one, in any namespace."""
         matches = [tool for tool in self.tools if (tool.name, tool.kind) == (name, kind)]
         return matches[0] if len(matches) == 1 else None
 
     def allowed(
         self, chosen: Iterable[tuple[str, str | None, str | None]], mode: Literal["auto", "required"]
     ) -> tuple[ToolChoice, tuple[ToolSpec, ...]]:
-        """The choice among some of the tools, each by (type, name, namespace); the others are not offered.
+        """Restrict the choice to some tools, each given by (type, name, namespace).
 
         Raises:
-            ValidationFailed: a function or custom tool that is none of these.
-            UnsupportedParameter: a tool has to be called, and none of those can be.
+            ValidationFailed: a function or custom tool is unknown.
+            UnsupportedParameter: a call is required, but none of the tools can be called here.
         """
         allowed_names: set[str] = set()
         for kind, name, namespace in chosen:
@@ -84,32 +90,35 @@ class ClientTools:
             if name is not None:
                 match = self.find(name, kind, namespace) or self.find_unique(name, kind)
             if match is None:
-                raise ValidationFailed("tool_choice names none of the tools.", param="tool_choice.tools")
+                raise ValidationFailed("tool_choice names an unknown tool.", param="tool_choice.tools")
             allowed_names.add(match.spec.name)
         offered = tuple(tool.spec for tool in self.tools if tool.spec.name in allowed_names)
         if mode == "required" and not offered:
             raise UnsupportedParameter(
-                "None of the allowed tools is offered here.", param="tool_choice.tools"
+                "None of the allowed tools is available here.", param="tool_choice.tools"
             )
         return ToolChoice(mode if offered else "auto"), offered
 
     def model_name(self, name: str, kind: str, namespace: str | None = None) -> str:
-        """The name of the function that stands for a tool, also for one that is not offered any more."""
+        """Return the function name for a tool, even if the tool is no longer offered."""
         tool = self.find(name, kind, namespace)
         return tool.spec.name if tool is not None else name
 
 
 def is_hosted(kind: str) -> bool:
-    """Whether a tool of this type is OpenAI's own; releases carry a date or `_preview`."""
+    """Return whether OpenAI runs tools of this type.
+
+    Versions add a date or `_preview`.
+    """
     return any(
         kind == name or kind.startswith((f"{name}_preview", f"{name}_20")) for name in _HOSTED_TYPES
     ) or (kind == "computer_use_preview")
 
 
 def client_tools(declared: Sequence[Mapping[str, Any]]) -> ClientTools:
-    """The functions and custom tools of a Responses body's `tools`, those of namespaces among them.
+    """Parse the `tools` of a Responses body, including those in namespaces.
 
-    OpenAI's hosted tools are left out: the gateway cannot run them, and agents declare them by default.
+    OpenAI's hosted tools are ignored: the gateway cannot run them, and agents declare them by default.
 
     Raises:
         UnsupportedParameter, ValidationFailed: `param` is the path of the tool.
@@ -132,28 +141,31 @@ def client_tools(declared: Sequence[Mapping[str, Any]]) -> ClientTools:
     for namespace, tool, path in flattened:
         kind, name = tool["type"], tool.get("name")
         if kind not in ("function", "custom"):
-            raise UnsupportedParameter("Tools of this type are not supported here.", param=f"{path}.type")
+            raise UnsupportedParameter("Tools of this type are not supported.", param=f"{path}.type")
         if name is None:
-            raise ValidationFailed("A tool needs its name.", param=f"{path}.name")
+            raise ValidationFailed("A tool needs a name.", param=f"{path}.name")
         model_name = name if namespace is None or counts[name] == 1 else _qualified_name(namespace, name)
         tools.append(ClientTool(name, kind, _function_spec(model_name, kind, tool), namespace))
     return build_client_tools(tools, web_search=web_search)
 
 
 def build_client_tools(tools: Iterable[ClientTool], *, web_search: bool = False) -> ClientTools:
-    """The tools, with those that a call's name has to be looked up for."""
+    """Collect the tools, indexing those whose model name differs from the client's."""
     all_tools = tuple(tools)
     by_model = {t.spec.name: t for t in all_tools if t.kind == "custom" or t.namespace is not None}
     return ClientTools(all_tools, web_search, by_model)
 
 
 def custom_spec(name: str, description: str | None, format_: Mapping[str, Any] | None) -> ToolSpec:
-    """The function that stands for a custom tool: its one argument is the tool's free text."""
+    """Return the function for a custom tool.
+
+    Its one argument is the tool's free text.
+    """
     input_description = "The tool's input, as plain text."
     grammar = (format_ or {}).get("grammar") or format_ or {}
     if isinstance(grammar, Mapping) and grammar.get("definition"):
         syntax = grammar.get("syntax") or "given"
-        input_description += f" It has to match this {syntax} grammar:\n{grammar['definition']}"
+        input_description += f" It must match this {syntax} grammar:\n{grammar['definition']}"
     schema = {
         "type": "object",
         "properties": {_INPUT_ARGUMENT: {"type": "string", "description": input_description}},
@@ -164,14 +176,14 @@ def custom_spec(name: str, description: str | None, format_: Mapping[str, Any] |
 
 
 def custom_arguments(text: str) -> str:
-    """The arguments of the function for a custom tool's input."""
+    """Return the function arguments for a custom tool's input."""
     return orjson.dumps({_INPUT_ARGUMENT: text}).decode()
 
 
 def custom_input(arguments: str) -> str:
-    """The input of a custom tool from the arguments that a model wrote.
+    """Extract a custom tool's input from the arguments that a model wrote.
 
-    A model that did not keep to the schema has its only text, or else all that it wrote, taken for the input.
+    If they do not follow the schema, the input is their only text, or else the whole string.
     """
     try:
         value = orjson.loads(arguments)
@@ -190,7 +202,7 @@ def custom_input(arguments: str) -> str:
 
 
 def custom_call(call_id: str, name: str, text: str) -> ToolCall:
-    """The call of a custom tool as a model's call of its function."""
+    """Return a custom tool call as a call of its function."""
     return ToolCall(call_id, name, custom_arguments(text))
 
 
@@ -206,7 +218,7 @@ def _function_spec(name: str, kind: str, tool: Mapping[str, Any]) -> ToolSpec:
 
 
 def _qualified_name(namespace: str, name: str) -> str:
-    """A name for one of several tools of the same name."""
+    """Return a unique name for one of several tools of the same name."""
     qualified = f"{namespace.rstrip('_')}__{name}"
     if len(qualified) <= _MAX_NAME_LENGTH:
         return qualified

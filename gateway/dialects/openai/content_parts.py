@@ -1,4 +1,4 @@
-"""Files and sounds of a body, which only providers that speak OpenAI's API take."""
+"""Image, file and audio content parts."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ _IMAGES = ("https://", "http://", "data:image/")
 
 
 def parse_image_url(url: str, path: str) -> str:
-    """The address of an image, its scheme in lower case.
+    """Return an image URL with its scheme in lower case.
 
     Raises:
-        ValidationFailed: it is neither http(s) nor an image by value.
+        ValidationFailed: neither an http(s) URL nor a data URL of an image.
     """
     head, colon, rest = url.partition(":")
     url = head.lower() + colon + rest
     if not url.startswith(_IMAGES):
-        raise ValidationFailed("An image is an http(s) or data:image URL.", param=path)
+        raise ValidationFailed("An image must be an http(s) or data:image URL.", param=path)
     return url
 
 
 def raw_part(kind: str, content: Any, path: str) -> RawPart:
-    """A part `file` or `input_audio` of chat completions with its content.
+    """Return a `file` or `input_audio` part, for OpenAI-compatible providers.
 
     Raises:
-        UnsupportedParameter: it has none, or names a file: the vendor's files are of the operator's account,
-            and a client of the gateway has none there.
+        UnsupportedParameter: it is empty, or refers to an uploaded file: those belong to the operator's
+            vendor account, to which clients have no access.
     """
     param = f"{path}.type"
     if not isinstance(content, dict) or not content:
-        raise UnsupportedParameter("A part of this type needs its content.", param=param)
+        raise UnsupportedParameter("A part of this type needs content.", param=param)
     if content.get("file_id") is not None:
-        raise UnsupportedParameter("Files are given by file_data here, not by file_id.", param=param)
+        raise UnsupportedParameter("Files must be given by file_data, not by file_id.", param=param)
     return RawPart(kind, {kind: content}, param)

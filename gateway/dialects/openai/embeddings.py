@@ -1,4 +1,4 @@
-"""OpenAI's embeddings: the body, and vectors as numbers or as base64."""
+"""OpenAI's embeddings: parses the body, encodes vectors as numbers or base64."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from gateway.domain.embeddings import EmbeddingRequest, Embeddings, Vectors
 
 _MAX_TEXTS = 2048
 _MAX_TOKEN_ID = 2**31
-# Accepted and not for upstreams.
+# Accepted, but not forwarded to upstreams.
 _NOT_FORWARDED = frozenset({"metadata"})
 
 
 class EmbeddingsBody(BaseModel):
-    """`input` is a text, a list of tokens, or a list of at most 2,048 of either.
+    """OpenAI's body; `input` is one text or token list, or at most 2,048 of either.
 
-    Unknown fields are accepted and handed to providers that speak OpenAI.
+    Unknown fields are accepted and forwarded to OpenAI-compatible providers.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -36,25 +36,27 @@ class EmbeddingsBody(BaseModel):
 
 
 def parse_embeddings(body: bytes) -> tuple[EmbeddingsBody, EmbeddingRequest]:
-    """The body, and what it asks of a model as yet without a name.
+    """Parse the body.
+
+    Return it with the request, whose provider model is not chosen yet.
 
     Raises:
-        ValidationFailed: no input, an empty one, too many, or texts and tokens mixed.
+        ValidationFailed: the input is missing, empty, too long, or mixes texts and tokens.
     """
     parsed = parse_body(EmbeddingsBody, body)
     inputs = [parsed.input] if isinstance(parsed.input, str) else parsed.input
     if inputs and all(type(item) is int for item in inputs):
         inputs = [inputs]
     if not inputs:
-        raise ValidationFailed("At least one input is needed.", param="input")
+        raise ValidationFailed("input needs at least one item.", param="input")
     if len(inputs) > _MAX_TEXTS:
-        raise ValidationFailed(f"At most {_MAX_TEXTS} inputs go into one request.", param="input")
+        raise ValidationFailed(f"At most {_MAX_TEXTS} inputs are allowed per request.", param="input")
     are_tokens = isinstance(inputs[0], list)
     for index, item in enumerate(inputs):
         if are_tokens and not _are_tokens(item):
-            raise ValidationFailed("Every input has to be a list of tokens.", param=f"input.{index}")
+            raise ValidationFailed("Every input must be a list of token ids.", param=f"input.{index}")
         if not are_tokens and (not isinstance(item, str) or not item):
-            raise ValidationFailed("Every input has to be a text that is not empty.", param=f"input.{index}")
+            raise ValidationFailed("Every input must be a non-empty text.", param=f"input.{index}")
     request = EmbeddingRequest(
         "",
         () if are_tokens else tuple(inputs),
@@ -75,9 +77,11 @@ def _are_tokens(item: Any) -> bool:
 
 
 def embeddings_body(result: Embeddings, model: str, encoding: Literal["float", "base64"] | None) -> bytes:
-    """OpenAI's `list` of embeddings as JSON; base64 is that of little-endian float32.
+    """Encode OpenAI's `list` of embeddings as JSON.
 
-    Takes milliseconds for a large batch: not on the event loop.
+    Base64 contains little-endian float32.
+
+    Takes milliseconds for a large batch, so run it off the event loop.
     """
     answer = {
         "object": "list",

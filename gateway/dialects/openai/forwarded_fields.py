@@ -1,11 +1,11 @@
-"""Which unknown fields of a body are passed on to upstreams that speak OpenAI's API."""
+"""Selects the unknown body fields that are forwarded to OpenAI-compatible upstreams."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-# A proxy behind the gateway would let these choose another server, key, model or bill.
+# Fields with which a proxy behind the gateway would use another server, key, model or account.
 _PROXY_FIELDS = frozenset(
     {
         *("allowed_openai_params", "api_base", "api_key", "api_type", "api_version", "azure", "base_url"),
@@ -24,9 +24,9 @@ _PROXY_PREFIXES = (
 
 
 def forwarded_fields(extra: Mapping[str, Any], without: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """The fields of `extra`, but for those in `without`, those that redirect a proxy, and null.
+    """Return `extra` except `without`, fields that redirect a proxy, and nulls.
 
-    Null asks for nothing, and servers that know their own fields only refuse the name itself.
+    Null has no meaning, and strict servers reject the field name itself.
     """
     return {
         name: value

@@ -1,4 +1,4 @@
-"""OpenAI's images: the body, and pictures as base64 or as addresses."""
+"""OpenAI's image generation: parses the body, encodes images as base64 or URLs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gateway.schemas.media import GenerationsBody
 from gateway.services.generation.images import ImageOrder
 
 _SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
-# What says nothing of the picture, or asks for what is done anyway.
+# Values that have no effect on the image, or match the default.
 _IGNORED_VALUES: dict[str, tuple[Any, ...]] = {
     "quality": (None, "auto", "standard"),
     "style": (None,),
@@ -26,7 +26,7 @@ _IGNORED_VALUES: dict[str, tuple[Any, ...]] = {
     "partial_images": (None, 0),
     "stream": (None, False),
 }
-# What OpenAI's API takes beyond that; it depends on the provider whether it can be honoured.
+# Further values of OpenAI's API; the provider determines whether they are supported.
 _RENDERING: dict[str, tuple[Any, ...]] = {
     "quality": ("low", "medium", "high", "hd"),
     "style": ("vivid", "natural"),
@@ -37,7 +37,7 @@ _RENDERING: dict[str, tuple[Any, ...]] = {
 
 
 def parse_generations(body: bytes) -> tuple[ImageOrder, bool]:
-    """The order, and whether pictures are wanted as base64.
+    """Parse the body; return the order, and whether images are wanted as base64.
 
     Raises:
         ValidationFailed, UnsupportedParameter: each names the `param`.
@@ -50,15 +50,15 @@ def parse_generations(body: bytes) -> tuple[ImageOrder, bool]:
         if type(value) in (str, int) and value in _RENDERING.get(name, ()):
             rendering[name] = value
         else:
-            raise UnsupportedParameter("This cannot be honoured here.", param=name[:100])
+            raise UnsupportedParameter("This value is not supported.", param=name[:100])
     width = height = None
     if parsed.size not in (None, "auto"):
         size = _SIZE.fullmatch(parsed.size or "")
         if size is None:
-            raise ValidationFailed("A size looks like 1024x1024.", param="size")
+            raise ValidationFailed("A size must look like 1024x1024.", param="size")
         width, height = int(size[1]), int(size[2])
     if parsed.response_format not in (None, "url", "b64_json"):
-        raise ValidationFailed("Either url or b64_json.", param="response_format")
+        raise ValidationFailed("Must be url or b64_json.", param="response_format")
     request = ImageRequest(
         model="",
         prompt=parsed.prompt,
@@ -71,14 +71,14 @@ def parse_generations(body: bytes) -> tuple[ImageOrder, bool]:
 
 
 def with_openai_param(error: ValidationFailed) -> ValidationFailed:
-    """The error with the name that the parameter has here: width and height are one `size`."""
+    """Return the error with OpenAI's parameter name: width and height are one `size`."""
     return ValidationFailed(str(error), param="size") if error.param in ("width", "height") else error
 
 
 def generations_body(
     images: Sequence[StoredImage], contents: Sequence[bytes] | None, urls: Sequence[str]
 ) -> dict[str, Any]:
-    """OpenAI's answer: `b64_json` where `contents` are given, else `url`."""
+    """Return OpenAI's response: `b64_json` if `contents` are given, else `url`."""
     if contents is not None:
         data = [{"b64_json": base64.b64encode(content).decode("ascii")} for content in contents]
     else:

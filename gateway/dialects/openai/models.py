@@ -1,4 +1,4 @@
-"""A choice of the catalogue as OpenAI's `model` object, with the gateway's own fields beside it."""
+"""Model options as OpenAI's `model` object, with the gateway's own fields."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gateway.services.operations.model_catalog import ModelOption
 
 
 def model_body(option: ModelOption) -> dict[str, Any]:
-    """OpenAI's four fields; `created` is 0, since a name has no birthday here."""
+    """Return OpenAI's four fields and `gateway`; `created` is always 0."""
     return {
         "id": option.name,
         "object": "model",
@@ -26,7 +26,7 @@ def model_body(option: ModelOption) -> dict[str, Any]:
 
 
 def price_body(price: Price | None) -> dict[str, str] | None:
-    """US dollars per million tokens, as decimal strings."""
+    """Return prices in US dollars per million tokens, as decimal strings."""
     if price is None:
         return None
     body = {"input": f"{price.input:f}", "output": f"{price.output:f}"}

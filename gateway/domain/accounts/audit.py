@@ -1,4 +1,4 @@
-"""Acts that the audit log keeps."""
+"""Audit records."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TargetType = Literal["user", "api_key", "session", "configuration"]
 
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
-    """One act; `actor_id` is None for the command line and for who has left."""
+    """One audited action; `actor_id` is None for the CLI and deleted accounts."""
 
     id: UUID
     actor_id: UUID | None
@@ -41,7 +41,7 @@ class AuditRecord:
 
 @dataclass(frozen=True, slots=True)
 class AuditNames:
-    """What the ids in the audit log stand for now: e-mail addresses of accounts, names of API keys."""
+    """Current names for ids in the audit log, of accounts (e-mail) and API keys."""
 
     accounts: Mapping[UUID, str]
     keys: Mapping[UUID, str]

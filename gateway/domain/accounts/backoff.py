@@ -1,4 +1,4 @@
-"""How failed attempts slow down the next one: never for good, and not at all within a free allowance."""
+"""Backoff after failed attempts: delays grow, but never lock out permanently."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from math import floor
 
 @dataclass(frozen=True, slots=True)
 class BackoffPolicy:
-    """How many attempts are free, and what the next ones wait.
+    """How many attempts are free, and how long later ones are delayed.
 
-    After the `free`-th failure the wait is `first` seconds, then twice as much each time, `most` at most.
-    One failure is forgiven every `leak` seconds (None: none), all of them after `memory` seconds without any.
+    After `free_attempts` failures the delay is `first_delay` seconds, doubling with each failure up to
+    `max_delay`. One failure is forgotten every `forgive_every` seconds (None: never), and all after
+    `reset_after` seconds without failures.
     """
 
     free_attempts: int
@@ -21,14 +22,14 @@ class BackoffPolicy:
     reset_after: int = 3600
 
     def delay_after(self, failures: float) -> float:
-        """Seconds that the next attempt waits after so many failures, to the nearest whole one."""
+        """Return the delay of the next attempt in seconds, for the rounded number of failures."""
         excess = floor(failures + 0.5) - self.free_attempts
         return 0.0 if excess < 0 else min(self.max_delay, self.first_delay * 2.0 ** min(excess, 30))
 
 
 @dataclass(frozen=True, slots=True)
 class BackoffSubject:
-    """Whose attempts are counted, under a name that tells nothing of whom, and by which allowance."""
+    """A counted subject under an anonymous name, and its policy."""
 
     name: str
     policy: BackoffPolicy
@@ -36,7 +37,10 @@ class BackoffSubject:
 
 @dataclass(slots=True)
 class FailureTally:
-    """The failures of one subject: how many as of `at`, and until when the next attempt waits (seconds)."""
+    """The failures of one subject as of `updated_at`.
+
+    Attempts are blocked until `blocked_until` (seconds).
+    """
 
     failures: float = 0.0
     updated_at: float = 0.0
@@ -50,7 +54,7 @@ class FailureTally:
         self.updated_at = now
 
     def add_failure(self, policy: BackoffPolicy, now: float) -> None:
-        """One more failure."""
+        """Add one failure."""
         self.decay(policy, now)
         self.failures += 1
         self.blocked_until = now + policy.delay_after(self.failures)

@@ -1,4 +1,4 @@
-"""Accounts, sessions and API keys as the services speak of them, free of tables and of HTTP."""
+"""Accounts, sessions and API keys, independent of database and HTTP."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What an account's owner may see of it; `role` is user|admin, `status` active|disabled."""
+    """An account as shown to its owner.
+
+    `role` is user|admin, `status` active|disabled.
+    """
 
     id: UUID
     email: str
@@ -22,7 +25,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What signing in needs to know of an account; never leaves the services."""
+    """What logging in needs to know of an account; never leaves the services."""
 
     user_id: UUID
     email: str
@@ -35,7 +38,10 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class AccountState:
-    """What every request has to know of its account; an access token of another `token_version` is void."""
+    """Account state checked on every request.
+
+    Access tokens with another `token_version` are invalid.
+    """
 
     role: str
     tier: str
@@ -45,7 +51,10 @@ class AccountState:
 
 @dataclass(frozen=True, slots=True)
 class ApiKeyGrant:
-    """What a live API key allows; `models` is None for all of them, `expires_at` in Unix seconds."""
+    """What an active API key permits.
+
+    `models` None means all, `expires_at` is in Unix seconds.
+    """
 
     key_id: UUID
     user_id: UUID
@@ -57,7 +66,7 @@ class ApiKeyGrant:
 
 @dataclass(frozen=True, slots=True)
 class ApiKeyInfo:
-    """What an API key's owner may see of it."""
+    """An API key as shown to its owner."""
 
     id: UUID
     name: str
@@ -72,9 +81,9 @@ class ApiKeyInfo:
 
 @dataclass(frozen=True, slots=True)
 class RefreshTokenState:
-    """A stored refresh token, as far as spending it needs to know it.
+    """The state of a stored refresh token.
 
-    `heir` is the hash of its successor, where this one was spent a moment ago and that one is unspent.
+    `successor_hash` is set if the token was used within the grace period and its successor is unused.
     """
 
     id: UUID
@@ -89,7 +98,7 @@ class RefreshTokenState:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Where an account is signed in: what its owner may see of a family of refresh tokens."""
+    """A session as shown to its owner: one family of refresh tokens."""
 
     id: UUID
     user_agent: str | None
@@ -100,7 +109,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class TokenPair:
-    """The tokens of a session; `expires_in` seconds until the access token is void."""
+    """The tokens of a session; the access token expires in `expires_in` seconds."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
@@ -109,7 +118,7 @@ class TokenPair:
 
 @dataclass(frozen=True, slots=True)
 class ClientDevice:
-    """Where a sign-in came from, as the client and the network tell it."""
+    """Where a login came from, as reported by the client and the network."""
 
     user_agent: str | None = None
     ip: str | None = None

@@ -1,4 +1,4 @@
-"""Who is calling: a signed-in person or a service with a key, always on behalf of one account."""
+"""The authenticated caller of a request: an account, and how it authenticated."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ ALL_SCOPES: frozenset[str] = frozenset({"chat", "models", "embeddings", "images"
 class Principal:
     """The caller of a request.
 
-    `kind` is `person` (an access token) or `api_key`. `models` is None where every model is allowed.
-    `api_key_id` and `scopes` matter for keys only; a person has every scope. `allowance` gathers what the
-    answer tells of the caller's limits.
+    `kind` is `user` (an access token) or `api_key`. `models` None means that every model is allowed.
+    `api_key_id` and `scopes` apply to API keys only; users have every scope. `limits` collects the values of
+    the rate limit headers.
     """
 
     user_id: UUID

@@ -1,10 +1,10 @@
-"""What a `User-Agent` header says of a device, in words that its owner recognises."""
+"""Readable device names from `User-Agent` headers."""
 
 from __future__ import annotations
 
 import re
 
-# The first that is found counts: browsers name their ancestors as well.
+# The first match is used: browsers also name the browsers they derive from.
 _BROWSERS = (
     ("Edg", "Edge"),
     ("OPR", "Opera"),
@@ -29,7 +29,7 @@ UNKNOWN_DEVICE = "Unknown device"
 
 
 def device_name(user_agent: str | None) -> str:
-    """`Firefox on Linux`; the program's own name where it is no browser, such as `python-httpx`."""
+    """Return a name such as `Firefox on Linux`, or the program's, as `python-httpx`."""
     if not user_agent:
         return UNKNOWN_DEVICE
     system = next((name for mark, name in _SYSTEMS if mark in user_agent), None)

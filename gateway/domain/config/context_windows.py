@@ -1,4 +1,4 @@
-"""The context windows of Ollama's models: what the gateway counts with is what Ollama is asked for."""
+"""Limits context windows to what Ollama is configured to allocate."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ if TYPE_CHECKING:
 def limit_context_windows(
     models: Mapping[str, ModelConfig], providers: Mapping[str, ProviderConfig]
 ) -> dict[str, ModelConfig]:
-    """The models whose `context_window` is larger than `options.num_ctx` of their provider, with that window.
+    """Reduce the models' `context_window` to their provider's `options.num_ctx`.
 
-    A window costs memory: Ollama reserves it when it loads a model, so the largest that a model could have is
-    seldom the one to ask for.
+    Ollama allocates the window when it loads a model, so the largest possible window is seldom the right one.
     """
     limited: dict[str, ModelConfig] = {}
     for name, model in models.items():

@@ -1,4 +1,4 @@
-"""What an account may use: requests a minute, tokens a day, dollars a month, and what is left of them."""
+"""Limits and budgets of accounts, and reservations against them."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ from uuid import UUID
 
 from gateway.core.ids import new_id
 
-# How long a reservation (and a conversation's lock) outlives the process that no longer renews it: with the
-# next round of another's housekeeping it is given back within 30 s, and PostgreSQL may be away for 15.
+# How long a reservation and a conversation lease outlive a dead process. Maintenance elsewhere releases them
+# within 30 s, and PostgreSQL may be unreachable for 15 s.
 LEASE_SECONDS = 20.0
 
-# What a request counts as: a turn (and any call with an API key), another request of a signed-in person,
-# or nothing.
+# The rate limit that counts a request: turns (and all API key requests), reads of signed-in users, or none.
 RateCategory = Literal["turn", "read", "none"]
 
 
 @dataclass(frozen=True, slots=True)
 class LimitWindow:
-    """How much of a limit is left; `reset` is in how many seconds all of it will be there again.
+    """How much of a limit is left; all of it is available again in `reset_seconds`.
 
-    `wait` is None where the request was let in, else in how many seconds there will be room for one.
+    `retry_after` is None if the request was admitted, else the seconds until one is.
     """
 
     limit: int
@@ -34,10 +33,9 @@ class LimitWindow:
 
 @dataclass(frozen=True, slots=True)
 class MinuteLimits:
-    """A tier's limits of requests a minute; None is no limit.
+    """A tier's requests per minute; None means no limit.
 
-    `turns` bounds what asks a model and every call with an API key, `reads` the other requests of a signed-in
-    person.
+    `turns` limits model calls and all API key requests, `reads` the other requests of signed-in users.
     """
 
     turns: int | None = None
@@ -46,10 +44,10 @@ class MinuteLimits:
 
 @dataclass(slots=True)
 class CallerLimits:
-    """What a caller's answer tells of its limits; each is None where there is no such limit.
+    """The caller's limits for the response headers; None means no limit.
 
-    Filled on the way: `requests` and `turns_left` by the authenticator, `tokens` by the ledger. `requests` is
-    the window that the request was counted in; `turns_left` is what remains of the account's turns a minute.
+    `requests` (the window that counted this request) and `turns_left` (of the account's turns per minute) are
+    set by the authenticator, `tokens` by the ledger.
     """
 
     requests: LimitWindow | None = None
@@ -59,11 +57,11 @@ class CallerLimits:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a call is expected to take at least, in tokens and in dollars.
+    """The minimum a call is expected to use, in tokens and dollars.
 
-    `spare_tokens` and `spare_usd` are what it may take beyond that: reserved as far as half of what is left
-    allows, so that one call does not keep others out. A stored conversation's history is counted where it is
-    read: at most `history_tokens` of it, at `history_price` dollars each.
+    `spare_tokens` and `spare_usd` are what it may use beyond that; at most half of the remaining budget is
+    reserved for them, so that one call does not block others. Stored history is counted when it is read: at
+    most `history_tokens` of it, at `history_price` dollars per token.
     """
 
     tokens: int
@@ -77,9 +75,10 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """An estimate held against an account's budgets (None: unlimited) until it is settled; see `Estimate`.
+    """An estimate reserved from an account's budgets until settlement.
 
-    `most_stored` is how many bytes the account may store, where the request stores any.
+    `storage_limit` is the account's limit in bytes, if the request stores data. See `Estimate` for the other
+    fields.
     """
 
     user_id: UUID
@@ -99,10 +98,11 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class BudgetState:
-    """An account's present day and month; what is reserved is not part of what is used.
+    """An account's current day and month.
 
-    `granted_tokens` and `granted_usd` are what the reservation that was just made holds, of which
-    `spare_tokens` are spare.
+    Reserved amounts are not included in used amounts.
+
+    `granted_tokens` and `granted_usd` are what the new reservation holds, including `spare_tokens`.
     """
 
     tokens_used: int = 0
@@ -116,9 +116,11 @@ class BudgetState:
 
 
 class ReservationRefused(Exception):
-    """A reservation does not fit: nothing was written. `state` is the account's budget as it was then.
+    """A reservation does not fit; nothing was written.
 
-    `stored` is how many bytes were to be stored.
+    `state` is the account's budget at that time.
+
+    `new_bytes` is how many bytes were to be stored.
     """
 
     def __init__(self, state: BudgetState, new_bytes: int = 0) -> None:
@@ -128,14 +130,14 @@ class ReservationRefused(Exception):
 
 
 def seconds_left_today(now: datetime | None = None) -> float:
-    """Until the next UTC midnight."""
+    """Return the seconds until the next UTC midnight."""
     now = now or datetime.now(UTC)
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     return (midnight - now).total_seconds()
 
 
 def seconds_left_this_month(now: datetime | None = None) -> float:
-    """Until the first of the next month, UTC."""
+    """Return the seconds until the first of the next month, UTC."""
     now = now or datetime.now(UTC)
     first = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     return ((first + timedelta(days=32)).replace(day=1) - now).total_seconds()

@@ -1,4 +1,4 @@
-"""What has been used, summed up: for one account, for everyone, for a range of days."""
+"""Usage reports: totals per account, statistics and date ranges."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ MAX_DAYS = 366
 _DATE_PATTERN = re.compile(r"\d{4}-\d{2}-\d{2}([Tt ]|$)", re.ASCII)
 _FIRST_YEAR, _LAST_YEAR = 2000, 2200
 
-# An answer from the cache: it cost nothing and asked no provider.
+# Outcome of a cache hit: it cost nothing and called no provider.
 CACHED_OUTCOME = "cached"
-# A call that ended in one of these is no error of anybody's.
+# Outcomes that do not count as errors.
 NON_ERROR_OUTCOMES = ("ok", "cancelled", CACHED_OUTCOME)
-# Asks for every outcome but these.
+# Selects all outcomes except these.
 FAILED_FILTER = "failed"
 
 
 @dataclass(frozen=True, slots=True)
 class UsageTotals:
-    """`requests` counts what clients sent, however many calls of models and tools each of them took."""
+    """Usage totals.
+
+    `requests` counts client requests, however many calls each needed.
+    """
 
     requests: int = 0
     prompt_tokens: int = 0
@@ -42,7 +45,7 @@ class UsageTotals:
 
 @dataclass(frozen=True, slots=True)
 class AccountTotals:
-    """One account's day and month (UTC), and the month by model and by key (None: signed in)."""
+    """One account's totals of day and month (UTC), and the month by model and key."""
 
     day: UsageTotals
     month: UsageTotals
@@ -52,7 +55,10 @@ class AccountTotals:
 
 @dataclass(frozen=True, slots=True)
 class UsageTotalsRow:
-    """The sums of one day, model and account; `user_id` and `email` are None for who has left."""
+    """Totals of one day, model and account.
+
+    `user_id` and `email` are None for deleted accounts.
+    """
 
     day: date
     model: str
@@ -63,9 +69,9 @@ class UsageTotalsRow:
 
 @dataclass(frozen=True, slots=True)
 class KeyUsage:
-    """The sums of one API key, or of what an account asked signed in (`api_key_id` is None).
+    """Totals of one API key, or of an account's signed-in requests (`api_key_id` is None).
 
-    `name` and `prefix` are None where the key is gone, `user_id` and `email` where the account has left.
+    `name` and `prefix` are None if the key was deleted, `user_id` and `email` if the account was.
     """
 
     api_key_id: UUID | None
@@ -78,7 +84,7 @@ class KeyUsage:
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
-    """One call as the ledger holds it; `email` is of the account, None where it was not read or has left."""
+    """One call; `email` is None if it was not read or the account was deleted."""
 
     id: UUID
     created_at: datetime
@@ -103,7 +109,7 @@ class UsageRow:
 
 @dataclass(frozen=True, slots=True)
 class SlowCall:
-    """One of the slowest calls of models; `email` is None for who has left."""
+    """One of the slowest model calls; `email` is None for deleted accounts."""
 
     row: UsageRow
     email: str | None
@@ -111,7 +117,7 @@ class SlowCall:
 
 @dataclass(frozen=True, slots=True)
 class LatencyPercentiles:
-    """Milliseconds of calls of models; None where there were none."""
+    """Latency of model calls in milliseconds; None without calls."""
 
     p50: float | None = None
     p95: float | None = None
@@ -120,7 +126,7 @@ class LatencyPercentiles:
 
 @dataclass(frozen=True, slots=True)
 class GroupStats:
-    """One model's or one kind's part: `calls` of it, `errors` among those."""
+    """Statistics of one model or kind; `errors` counts failed calls."""
 
     name: str
     provider: str
@@ -133,7 +139,7 @@ class GroupStats:
 
 @dataclass(frozen=True, slots=True)
 class DayStats:
-    """One day's part: `errors` are requests that ended in one."""
+    """Statistics of one day; `errors` counts failed requests."""
 
     day: date
     totals: UsageTotals
@@ -145,7 +151,7 @@ class DayStats:
 
 @dataclass(frozen=True, slots=True)
 class UsageStats:
-    """Everyone's usage in a range."""
+    """Usage of all accounts in a range."""
 
     total: UsageTotals
     active_users: int
@@ -159,17 +165,17 @@ class UsageStats:
 
 @dataclass(frozen=True, slots=True)
 class TimeSpan:
-    """From `start` to before `end`; None is no limit."""
+    """From `start` until before `end`; None means unbounded."""
 
     start: datetime | None = None
     end: datetime | None = None
 
     @classmethod
     def parse(cls, start: str | None, end: str | None, tz: str | None) -> TimeSpan:
-        """A span from what a request says, by the rules of `Range.parse`.
+        """Parse a time span by the rules of `DateRange.parse`.
 
         Raises:
-            ValidationFailed: no dates, no such zone, or the wrong way round.
+            ValidationFailed: a date or the zone is not valid, or the order is reversed.
         """
         zone = parse_zone(tz)
         since = _parse_moment(start, zone, "from", add_days=0) if start else None
@@ -184,7 +190,7 @@ ALL_TIME = TimeSpan()
 
 @dataclass(frozen=True, slots=True)
 class DateRange:
-    """`start` to before `end`, whose days are those of the zone `tz`."""
+    """From `start` until before `end`, with days in the time zone `tz`."""
 
     start: datetime
     end: datetime
@@ -192,13 +198,14 @@ class DateRange:
 
     @classmethod
     def parse(cls, start: str | None, end: str | None, tz: str | None, now: datetime) -> DateRange:
-        """A range from what a request says; left out, it is the last 30 days, today included.
+        """Parse a date range; the default is the last 30 days including today.
 
-        A date means the whole day, in `tz`; a time without an offset is one in `tz`; an end that is a time
-        is not itself in the range.
+        A date means the whole day in `tz`; a time without an offset is in `tz`; an end given as a time is
+        exclusive.
 
         Raises:
-            ValidationFailed: no dates, no such zone, the wrong way round, or longer than `MAX_DAYS`.
+            ValidationFailed: a date or the zone is not valid, the order is reversed, or it exceeds
+                `MAX_DAYS`.
         """
         zone = parse_zone(tz)
         today = now.astimezone(zone).date()
@@ -211,7 +218,7 @@ class DateRange:
             since = _midnight(last - timedelta(days=29), zone)
         if since >= until:
             raise ValidationFailed("from: The range ends before it begins.", param="from")
-        if until - since > timedelta(days=MAX_DAYS, hours=2):  # two: a change of the clocks on either side
+        if until - since > timedelta(days=MAX_DAYS, hours=2):  # two hours, for clock changes at either end
             raise ValidationFailed(f"to: A range has at most {MAX_DAYS} days.", param="to")
         return cls(since, until, zone.key)
 
@@ -220,21 +227,24 @@ class DateRange:
         return ZoneInfo(self.tz)
 
     def days(self) -> list[date]:
-        """Every day that the range touches."""
+        """Return every day that the range overlaps."""
         zone = self.zone
         first = self.start.astimezone(zone).date()
         last = (self.end - timedelta(microseconds=1)).astimezone(zone).date()
         return [first + timedelta(days=step) for step in range((last - first).days + 1)]
 
     def clip_to_day(self, day: date) -> DateRange:
-        """The part of the range that lies in one of its days."""
+        """Return the part of the range within one of its days."""
         zone = self.zone
         start, end = _midnight(day, zone), _midnight(day + timedelta(days=1), zone)
         return DateRange(max(self.start, start), min(self.end, end), self.tz)
 
 
 def parse_zone(name: str | None) -> ZoneInfo:
-    """Raises ValidationFailed for what is no name of the IANA time zone database."""
+    """Return the time zone.
+
+    Raises ValidationFailed if the IANA database does not contain it.
+    """
     try:
         return ZoneInfo(name or "UTC")
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -242,7 +252,7 @@ def parse_zone(name: str | None) -> ZoneInfo:
 
 
 def day_and_month(now: datetime) -> tuple[datetime, datetime]:
-    """When this day and this month began; of the zone that `now` is in."""
+    """Return when the current day and month began, in the zone of `now`."""
     day = now.replace(hour=0, minute=0, second=0, microsecond=0)
     return day, day.replace(day=1)
 
@@ -255,7 +265,7 @@ def _parse_moment(text: str, zone: ZoneInfo, param: str, *, add_days: int) -> da
             return _midnight(_check_year(date.fromisoformat(text), param) + timedelta(days=add_days), zone)
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise ValidationFailed(f"{param}: This is not a date or a time of RFC 3339.", param=param) from None
+        raise ValidationFailed(f"{param}: This is not an RFC 3339 date or time.", param=param) from None
     _check_year(moment.date(), param)
     return (moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)).astimezone(UTC)
 
@@ -267,5 +277,5 @@ def _check_year(day: date, param: str) -> date:
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    # As an instant: Python subtracts times of one zone by the wall clock, whatever the clocks did in between.
+    # In UTC: Python subtracts times of one zone by wall clock, ignoring clock changes.
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)

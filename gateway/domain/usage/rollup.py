@@ -1,4 +1,4 @@
-"""Which part of a range has been added up already, and which has to be read from the ledger."""
+"""Splits a date range into aggregated slots and parts read from individual records."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from datetime import UTC, date, datetime, timedelta
 from gateway.domain.usage.reports import DateRange
 
 SLOT_LENGTH = timedelta(minutes=30)
-# Calls of one account under one request id belong to one request while they are less than this apart.
+# Calls with the same account and request id belong to one request if they are closer than this.
 REQUEST_GAP = timedelta(minutes=15)
-# How old a slot is before it is added up: calls after it, and their rows, can still change what ended in it.
+# A slot's minimum age before it is aggregated: later calls can still change its requests.
 ROLLUP_LAG = timedelta(minutes=30)
-# So many of the slowest calls of a slot are kept apart: more of a range cannot be asked for.
+# How many of the slowest calls are stored per slot, and thus the most a range can list.
 MAX_SLOWEST_CALLS = 20
 _SLOT_SECONDS = int(SLOT_LENGTH.total_seconds())
 _SLOTS_PER_DAY = 48
@@ -22,7 +22,7 @@ _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 
 @dataclass(frozen=True, slots=True)
 class SlotsOfDay:
-    """Which slots of a day in UTC lie in a `day` of the range's zone, as bits; the first of 48 is bit 0."""
+    """The slots of a UTC day that lie in `day` of the range's zone, as a bit mask."""
 
     day: date
     utc_day: date
@@ -31,7 +31,10 @@ class SlotsOfDay:
 
 @dataclass(frozen=True, slots=True)
 class RangeSplit:
-    """`start` to before `end` is in whole slots but for those in `broken`; `pieces` are the ledger's."""
+    """A split range: `start` to `end` in whole slots except `excluded_slots`.
+
+    `raw_ranges` from records.
+    """
 
     start: datetime
     end: datetime
@@ -43,11 +46,11 @@ class RangeSplit:
 def split_range(
     date_range: DateRange, rolled_up_until: datetime | None, stale_slots: Collection[datetime]
 ) -> RangeSplit:
-    """The parts of a range.
+    """Split a range.
 
     Args:
-        until: up to when the ledger has been added up; None for not at all.
-        late: slots whose sums are out of date.
+        until: the time up to which usage is aggregated; None if nothing is.
+        late: slots whose totals are out of date.
     """
     if rolled_up_until is None or rolled_up_until <= date_range.start:
         return RangeSplit(date_range.start, date_range.start, (), ((date_range.start, date_range.end),), ())
@@ -74,7 +77,7 @@ def split_range(
 
 
 def slot_start(moment: datetime) -> datetime:
-    """When the slot of a moment began."""
+    """Return the start of the slot that contains a moment."""
     return _slot_time(_slot_number(moment))
 
 

@@ -1,4 +1,4 @@
-"""What a turn writes down: its question, its answer, and what every call it made has cost."""
+"""What a turn writes: its question, its answer and its usage records."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from gateway.domain.money import Usage
 from gateway.domain.usage.budgets import LEASE_SECONDS, BudgetState, Reservation
 
 UsageKind = Literal["chat", "tool", "embedding", "image", "guard"]
-# No more rows of a branch are read: it is summarised long before (`agent.context_window.memory`).
+# Longer branches are not read: they are summarized long before (`gateway.agent.context_window.memory`).
 MAX_BRANCH_ROWS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class NewTurn:
-    """A question to be written down; without `conversation_id` it starts a conversation.
+    """A question to persist; without `conversation_id` it starts a conversation.
 
-    `question_id` and `answer_id` are made by the caller; where the question is there already (`asked`), its
-    id is given and only another answer to it is written down. Without `parent_id` the question follows the
-    conversation's head, or nothing where it is `rooted`. `title`, `model` and `system` go to a new
-    conversation (the title also to one that has none yet). `history_limit` counts messages;
-    `lease_seconds` is how long the turn may keep its conversation and what it reserved, unless renewed.
-    `waited`: it has waited for the conversation, and its turn has come; else those that wait go first.
-    What is reserved (None: nothing) is known by the answer's id. `request` is kept with the question:
-    `messages`, where a model is shown others than its text, and `parameters`.
+    The caller creates `question_id` and `answer_id`; for `is_regeneration` the question exists, and only
+    another answer is written. Without `parent_id` the question follows the conversation's head, or has no
+    parent if `as_root`. `title`, `model` and `system` apply to a new conversation (the title also to one
+    without a title). `history_limit` counts messages. `lease_seconds` is how long the turn holds its
+    conversation and reservation unless they are renewed. `from_queue`: the turn waited for the conversation
+    and is next; otherwise queued turns go first. The reservation has the answer's id; None reserves nothing.
+    `request` is stored with the question: `messages` if the model sees others than its text, and
+    `parameters`.
     """
 
     user_id: UUID
@@ -58,11 +58,11 @@ class NewTurn:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """What a model should read of the messages before a question, oldest first.
+    """The messages before a question, as a model should read them, oldest first.
 
-    `summary` stands for all that came before `messages`. A summary of the first n of them belongs to the
-    stored message `marks[n]` (`marks[0]` is None where nothing comes before). `rows` is how many stored
-    messages were read for it.
+    `summary` replaces everything before `messages`. A summary of the first n of them is stored with the
+    message `summary_message_ids[n]` (None at 0 if nothing comes before). `row_count` is how many stored
+    messages were read.
     """
 
     messages: tuple[Message, ...] = ()
@@ -71,9 +71,11 @@ class Branch:
     row_count: int = 0
 
     def split_open_exchange(self, question: tuple[Message, ...]) -> tuple[Branch, tuple[Message, ...]]:
-        """What comes before, and the question with the calls that it answers and what these were made for.
+        """Split off an open tool exchange.
 
-        So an exchange that is still going on stays whole, however much has to be left out before it.
+        Return the branch before it, and the exchange with the question.
+
+        The exchange stays complete, however much history is dropped before it.
         """
         open_tool_calls = unanswered_calls(self.messages)
         if not open_tool_calls:
@@ -91,7 +93,7 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class BranchSummary:
-    """What stands for a branch up to and including the message."""
+    """A summary of a branch up to and including a message."""
 
     message_id: UUID
     text: str
@@ -99,7 +101,7 @@ class BranchSummary:
 
 @dataclass(frozen=True, slots=True)
 class ExistingQuestion:
-    """A question that was asked before, and where it stands; `messages` is what a model is shown of it."""
+    """A persisted question to answer again; `messages` is what a model sees of it."""
 
     id: UUID
     conversation_id: UUID
@@ -113,9 +115,9 @@ class ExistingQuestion:
 
 @dataclass(frozen=True, slots=True)
 class OpenedTurn:
-    """The conversation as the turn found it; `branch` is what comes before the question.
+    """The conversation when the turn was opened; `branch` precedes the question.
 
-    `untitled`: its title is the beginning of its first question, and no model was asked for a better one.
+    `first_exchange`: the title is the start of the first question and has not been generated yet.
     """
 
     conversation_id: UUID
@@ -131,19 +133,19 @@ class OpenedTurn:
 
     @property
     def history(self) -> tuple[Message, ...]:
-        """The messages of the branch."""
+        """Return the messages of the branch."""
         return self.branch.messages
 
 
 class CloseResult(NamedTuple):
-    """How the end of a turn was taken: whether its answer `stands`, and whether others wait for its place."""
+    """Whether closing a turn was applied, and whether others wait for its conversation."""
 
     applied: bool
     has_waiters: bool = False
 
 
 class ConversationLease(NamedTuple):
-    """What a running turn holds of its conversation: nobody has taken it over while the token is the same."""
+    """A running turn's lease on its conversation, valid while the token is unchanged."""
 
     conversation_id: UUID
     lock_token: int
@@ -151,11 +153,10 @@ class ConversationLease(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class UsageEntry:
-    """One call of a model, tool or guard; `outcome` is `ok` or the code of the error that ended it.
+    """One call of a model, tool or guard; `outcome` is `ok` or an error code.
 
-    `upstream` is what the provider said of a failure, redacted. `step` is what a call of the gateway's own
-    was made for, None for the answer itself. `id` and `created_at` are made here, so that writing an entry
-    twice leaves one row.
+    `upstream_reply` is the provider's redacted error. `step` is the purpose of an auxiliary call, None for
+    the answer. `id` and `created_at` are set on creation, so that writing a record twice stores it once.
     """
 
     kind: UsageKind
@@ -173,9 +174,9 @@ class UsageEntry:
 
 @dataclass(frozen=True, slots=True)
 class UsageOwner:
-    """On whose account calls go: the user, the key where a service called, and the request.
+    """Who is charged: the account, the API key if one was used, and the request.
 
-    `request_key` tells requests apart whose clients sent the same id; None leaves that to the id.
+    `request_key` distinguishes requests whose clients sent the same id; None relies on the id.
     """
 
     user_id: UUID
@@ -186,7 +187,7 @@ class UsageOwner:
 
 
 def build_bill(owner: UsageOwner, calls: Sequence[UsageEntry]) -> dict[str, Any]:
-    """What is written with a reservation, to be charged if its process dies before it settles."""
+    """Return what is stored with a reservation and charged if its process dies."""
     return {
         "request_id": owner.request_id,
         "api_key_id": owner.api_key_id,
@@ -213,11 +214,12 @@ def build_bill(owner: UsageOwner, calls: Sequence[UsageEntry]) -> dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class FinishedTurn:
-    """How a persisted turn ended; `content` is whatever text had arrived, in `events` events of its stream.
+    """The end of a persisted turn.
 
-    `lock_token` is that of `OpenedTurn`: nothing is written over what came after it.
-    `summary` is what the turn made of its branch where that had grown too long. `details` are the thoughts
-    and the tools' results (`answer_details`).
+    `content` is the text received in `events` stream events.
+
+    `lock_token` is that of `OpenedTurn`: newer data is never overwritten. `summary` is set if the branch had
+    grown too long. `details` are reasoning and tool results (`answer_details`).
     """
 
     owner: UsageOwner
@@ -242,9 +244,9 @@ class FinishedTurn:
 
 @dataclass(frozen=True, slots=True)
 class StoredParts:
-    """What a stored message holds beside its text: of a question its messages, of an answer its calls.
+    """What a stored message holds besides text: messages or tool calls.
 
-    `vendor` is what the answer's vendor wants back with its calls.
+    `vendor` is the data that the answer's vendor requires with its calls.
     """
 
     messages: tuple[Message, ...] = ()
@@ -262,21 +264,21 @@ def build_branch(
     summary: str | None,
     parts: Mapping[int, StoredParts] = MappingProxyType({}),
 ) -> Branch:
-    """A stored branch, oldest first, as a model should read it; `summary` is that of the first message.
+    """Build the messages for a model from a stored branch, oldest first.
 
-    A question whose answer has neither text nor calls goes with it: it failed, was blocked or was called off,
-    and sending it again would fail every later turn for the same reason. What comes before the first question
-    (the branch is cut to a length) goes too, and so do results whose calls are gone. `beside` is by the place
+    A question is dropped if its answer has neither text nor calls: it failed, was blocked or cancelled, and
+    would fail every later turn again. Everything before the first question is dropped (the branch may be cut
+    off), and so are results without calls. `summary` covers the first message; `parts` is keyed by position
     in the branch.
     """
     history: list[Message] = []
-    preceding_ids: list[UUID | None] = []  # for each of `history`: the stored message that it follows
+    preceding_ids: list[UUID | None] = []  # for each message: the stored message before it
     last_id: UUID | None = None
-    open_question_length = 0  # how many messages the last question is, while it has no answer
+    open_question_length = 0  # how many messages the last question has, until it is answered
     for index, (id_, role, content) in enumerate(zip(ids, roles, contents, strict=True)):
         stored = parts.get(index, _NO_PARTS)
         if index == 0 and summary is not None:
-            # The summary speaks of this one too, but not of the calls that the next one may answer.
+            # The summary covers this message too, but not the calls that the next one may answer.
             messages: tuple[Message, ...] = ()
             if stored.tool_calls:
                 messages = (Message("assistant", "", stored.tool_calls, vendor=stored.vendor),)

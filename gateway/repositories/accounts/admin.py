@@ -31,7 +31,7 @@ class AdminRepository(Repository):
     ) -> list[Account]:
         """At most `limit` accounts, the newest first, from behind the id `before`.
 
-        `search` is a piece of the address or the name, whatever its case.
+        `search` is part of the e-mail address or name, whatever its case.
         """
         statement = select(*_ACCOUNT)
         if search:

@@ -1,4 +1,4 @@
-"""Routes of circuit breakers: which upstreams are left alone, for callers and for administrators."""
+"""Routes for the state of circuit breakers, for callers and administrators."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ async def list_circuit_breakers(
 async def list_all_circuit_breakers(
     request: Request, admin: Annotated[Principal, Depends(require_admin)]
 ) -> AdminCircuitBreakerList:
-    """The state of every provider of every model, and how many there are of each."""
+    """The state of every provider of every model, and the number in each state."""
     return AdminCircuitBreakerList.of(get_container(request).circuit_breakers.list_all())
 
 
 @router.get(
     "/api/admin/circuit-breakers/history",
     tags=["administration"],
-    summary="What circuit breakers have done",
+    summary="Circuit breaker history",
     responses=document_errors(401, 403, 422),
 )
 async def read_breaker_history(
@@ -52,5 +52,5 @@ async def read_breaker_history(
     admin: Annotated[Principal, Depends(require_admin)],
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> BreakerHistory:
-    """When breakers opened and closed, the newest first."""
+    """When circuit breakers opened and closed, newest first."""
     return BreakerHistory.of(await get_container(request).circuit_breakers.history(limit))

@@ -1,4 +1,4 @@
-"""The route by which an administrator has the provider configuration read anew."""
+"""The route with which an administrator reloads the provider configuration."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ router = APIRouter(tags=["administration"], route_class=StrictJsonRoute)
 
 @router.post(
     "/api/admin/reload",
-    summary="Read provider_config.yaml anew",
+    summary="Reload provider_config.yaml",
     responses=document_errors(401, 403, 422),
 )
 async def reload_configuration(
     request: Request, admin: Annotated[Principal, Depends(require_admin)]
 ) -> ReloadView:
-    """Puts the file into force whole, in every worker, or nothing of it: 422 says what is wrong, by line.
+    """Apply the file in every worker, or nothing of it.
 
-    Turns under way end on the configuration they began with.
+    422 lists the problems by line.
+
+    Running turns finish with the configuration they started with.
     """
     result = await get_reload_service(request).reload_as_admin(admin.user_id)
     return ReloadView(

@@ -1,4 +1,4 @@
-"""Routes of everyone's usage: sums for the dashboard, rows and CSV for the books, figures of the process."""
+"""Administration routes for usage, CSV export and process metrics."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ Admin = Annotated[Principal, Depends(require_admin)]
 
 
 def _parse_range(start: FromDate = None, end: ToDate = None, tz: TimeZoneName = None) -> DateRange:
-    """The last 30 days where nothing is given."""
+    """Parse the date range; without parameters, the last 30 days."""
     return DateRange.parse(start, end, tz, datetime.now(UTC))
 
 
@@ -56,7 +56,7 @@ RequestedRange = Annotated[DateRange, Depends(_parse_range)]
 
 @router.get("/api/admin/stats", responses=document_errors(401, 403, 422))
 async def read_stats(admin: Admin, date_range: RequestedRange, request: Request) -> StatsView:
-    """Everyone's requests, tokens, costs, errors and latencies: in all, by model, by kind and by day."""
+    """All accounts' requests, tokens, costs, errors and latencies, total and by model, kind and day."""
     report = await get_container(request).usage.stats(date_range)
     stats = report.usage
     return StatsView.model_construct(
@@ -89,7 +89,7 @@ async def read_slowest(
     request: Request,
     limit: Annotated[int, Query(ge=1, le=MAX_SLOWEST_CALLS)] = 10,
 ) -> SlowCallList:
-    """The slowest calls of models in a range, the slowest first."""
+    """The slowest model calls in a range, slowest first."""
     calls = await get_container(request).usage.slowest(date_range, limit)
     return SlowCallList(items=[SlowCallView.of_call(call) for call in calls])
 
@@ -107,7 +107,7 @@ async def read_usage(
     date_range: RequestedRange,
     request: Request,
     detail: Annotated[
-        Literal["sums", "rows"], Query(description="`sums` by day, model and account, or single calls")
+        Literal["sums", "rows"], Query(description="`sums` by day, model and account, or individual calls")
     ] = "sums",
     user_id: UUID | None = None,
     model: Annotated[str | None, Query(max_length=200)] = None,
@@ -115,27 +115,30 @@ async def read_usage(
         str | None,
         Query(
             max_length=64,
-            description="of rows: `ok`, `cancelled`, an error's code, or `failed` for every error",
+            description="for rows: `ok`, `cancelled`, an error code, or `failed` for every error",
         ),
     ] = None,
     request_id: Annotated[
-        str | None, Query(max_length=128, description="of rows: those of one request")
+        str | None, Query(max_length=128, description="for rows: only those of one request")
     ] = None,
     order: Annotated[
-        Literal["oldest", "newest"], Query(description="of JSON rows: which come first")
+        Literal["oldest", "newest"], Query(description="for JSON rows: which come first")
     ] = "oldest",
     output: Annotated[
         Literal["json", "csv"] | None,
-        Query(alias="format", description="`csv` (or `Accept: text/csv`) is the whole range at once"),
+        Query(alias="format", description="`csv` (or `Accept: text/csv`) returns the whole range at once"),
     ] = None,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before; of JSON only")] = None,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the previous page; JSON only")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Response | UsagePage:
-    """The ledger for a range. Failed calls have the provider's status and its redacted words."""
+    """Usage records of a range.
+
+    Failed calls include the provider's status and its redacted message.
+    """
     if detail == "sums":
         for name, value in (("outcome", outcome), ("request_id", request_id)):
             if value is not None:
-                raise ValidationFailed(f"{name} filters single calls: add detail=rows.", param=name)
+                raise ValidationFailed(f"{name} filters individual calls. Add detail=rows.", param=name)
     selection = UsageFilter(date_range, user_id, model, outcome, request_id)
     container = get_container(request)
     if output == "csv" or (output is None and "text/csv" in request.headers.get("accept", "")):
@@ -165,7 +168,10 @@ async def read_usage_by_key(
     model: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> KeyUsageList:
-    """Usage of a range by API key, the highest cost first; what was asked signed in has no key."""
+    """Usage of a range by API key, highest cost first.
+
+    Requests of signed-in users have no key.
+    """
     selection = UsageFilter(date_range, user_id, model)
     usage = await get_container(request).usage.by_key(selection, limit=limit)
     return KeyUsageList(items=[KeyUsageView.of_key(key) for key in usage.items], more=usage.has_more)
@@ -173,7 +179,10 @@ async def read_usage_by_key(
 
 @router.get("/api/metrics", responses=document_errors(401, 403))
 async def read_metrics(admin: Admin) -> MetricsView:
-    """Figures of all workers of this gateway since it started; the same counts as `/metrics`."""
+    """Metrics of all workers of this gateway since it started.
+
+    The same counts as `/metrics`.
+    """
     totals = await asyncio.to_thread(exposition.totals)
     summary = await asyncio.to_thread(request_stats.summary)
     return MetricsView(
@@ -189,7 +198,10 @@ async def read_metrics(admin: Admin) -> MetricsView:
 
 
 async def _csv_response(lines: AsyncIterator[bytes], name: str) -> StreamingResponse:
-    """The lines, of which the first ones are there already: what fails early gets its true status."""
+    """Stream the CSV.
+
+    The first lines are read before headers are sent, so that early errors keep their status.
+    """
     first_bytes = await anext(lines) + await anext(lines, b"")
 
     async def body() -> AsyncIterator[bytes]:

@@ -1,4 +1,4 @@
-"""Routes of administration: accounts, audit log, models, and this process's figures."""
+"""Administration routes: accounts, audit log, tiers and models."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ Service = Annotated[AdminService, Depends(_service)]
 async def list_users(
     admin: Admin,
     service: Service,
-    q: Annotated[str | None, Query(max_length=320, description="a piece of the address or the name")] = None,
+    q: Annotated[str | None, Query(max_length=320, description="part of the e-mail address or name")] = None,
     role: Literal["user", "admin"] | None = None,
     tier: Annotated[str | None, Query(max_length=64)] = None,
     status: Literal["active", "disabled"] | None = None,
     cursor: Cursor = None,
     limit: Limit = 20,
 ) -> UserPage:
-    """Accounts, the newest first, each with its usage of this month (UTC)."""
+    """List accounts, newest first, each with its usage of this month (UTC)."""
     page = await service.list_users(cursor=cursor, limit=limit, search=q, role=role, tier=tier, status=status)
     items = [
         UserWithUsage.model_construct(
@@ -68,7 +68,10 @@ async def list_users(
 
 @router.patch("/users/{user_id}", responses=document_errors(401, 403, 404, 409, 422))
 async def change_user(user_id: str, body: ChangeUserBody, admin: Admin, service: Service) -> UserView:
-    """Sets role, tier or status, from the account's next request on; who is disabled is signed out."""
+    """Set role, tier or status from the account's next request on.
+
+    Disabling signs the account out.
+    """
     account = await service.change_user(
         admin.user_id, parse_id(user_id), role=body.role, tier=body.tier, status=body.status
     )
@@ -79,8 +82,8 @@ async def change_user(user_id: str, body: ChangeUserBody, admin: Admin, service:
 async def read_audit_log(
     admin: Admin,
     service: Service,
-    actor_id: Annotated[UUID | None, Query(description="who did it")] = None,
-    target_id: Annotated[UUID | None, Query(description="to whom or what")] = None,
+    actor_id: Annotated[UUID | None, Query(description="the account that acted")] = None,
+    target_id: Annotated[UUID | None, Query(description="the account or object acted on")] = None,
     action: Annotated[str | None, Query(max_length=64)] = None,
     start: FromDate = None,
     end: ToDate = None,
@@ -88,7 +91,7 @@ async def read_audit_log(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> AuditPage:
-    """Acts of administrators and security events of accounts, the newest first."""
+    """List administrative actions and security events of accounts, newest first."""
     page = await service.list_audit(
         cursor=cursor,
         limit=limit,
@@ -105,7 +108,7 @@ async def read_audit_log(
 
 @router.get("/tiers", responses=document_errors(401, 403))
 async def list_tiers(admin: Admin, request: Request) -> TierList:
-    """The tiers of the configuration and their limits, in the file's order."""
+    """List the configured tiers and their limits, in file order."""
     tiers = get_container(request).catalog.tiers
     return TierList(items=[_tier_view(name, tier) for name, tier in tiers.items()])
 
@@ -120,13 +123,13 @@ def _tier_view(name: str, tier: Tier) -> TierView:
 
 @router.get("/models", responses=document_errors(401, 403))
 async def list_models(admin: Admin, service: Service) -> AdminModelList:
-    """Every model of the configuration, its price, and whether its provider answers now."""
+    """List all configured models with price and current health."""
     return AdminModelList(items=[_model_view(state) for state in await service.list_models()])
 
 
 def _model_view(state: ModelStatus) -> AdminModelView:
     config = state.config
-    # Where several providers answer for a model, it is reachable by any; what ails one is worth knowing.
+    # A model is reachable through any of its providers; the detail shown is that of an unreachable one.
     health = min(state.provider_health, key=lambda one: one.reachable, default=None)
     return AdminModelView(
         name=state.name,

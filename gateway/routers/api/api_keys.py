@@ -1,4 +1,4 @@
-"""Routes of an account's API keys."""
+"""Routes for an account's API keys."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ User = Annotated[Principal, Depends(require_user)]
     responses=document_errors(401, 403, 422, 503),
 )
 async def create_api_key(body: CreateApiKeyBody, user: User, request: Request) -> Response:
-    """Makes an API key; its secret is in this answer alone, and in those to the same `Idempotency-Key`."""
+    """Create an API key.
+
+    Only this response and its replays for the same `Idempotency-Key` contain its secret.
+    """
     return await run_idempotent(request, user, lambda: _create(body, user, request))
 
 
@@ -56,12 +59,12 @@ async def _create(body: CreateApiKeyBody, user: Principal, request: Request) -> 
 
 @router.get("", responses=document_errors(401, 403))
 async def list_api_keys(user: User, request: Request) -> ApiKeyList:
-    """My API keys that are not revoked, newest first."""
+    """List my API keys that are not revoked, newest first."""
     keys = await get_container(request).api_keys.list(user.user_id)
     return ApiKeyList(items=[ApiKeyView.model_validate(key) for key in keys])
 
 
 @router.delete("/{key_id}", status_code=204, responses=document_errors(401, 403, 404))
 async def revoke_api_key(key_id: str, user: User, request: Request) -> None:
-    """Revokes a key, from its next request on."""
+    """Revoke a key from its next request on."""
     await get_container(request).api_keys.revoke(user.user_id, parse_id(key_id))

@@ -1,4 +1,4 @@
-"""Routes of signing up, in and out."""
+"""Routes for registration, login, logout and password reset."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ _MAX_FORM_FIELD = 1024
     responses=document_errors(403, 409, 422, 429, 503),
 )
 async def register(body: RegisterBody, request: Request) -> Response:
-    """Makes an account, where sign-up is open (`GET /api/console`); an `Idempotency-Key` is the address's."""
+    """Register an account if registration is open (`GET /api/console`).
+
+    An `Idempotency-Key` applies per e-mail address.
+    """
     return await run_idempotent_anonymous(
         request, b"register:" + body.email.encode(), lambda: _register(body, request)
     )
@@ -53,7 +56,7 @@ async def _register(body: RegisterBody, request: Request) -> Response:
 
 @router.post("/login", responses=document_errors(401, 403, 422, 429))
 async def login(body: LoginBody, request: Request, response: Response) -> TokenView:
-    """Begins a session."""
+    """Start a session."""
     pair = await get_container(request).auth.login(
         body.email, body.password.get_secret_value(), client_device(request)
     )
@@ -64,16 +67,16 @@ async def login(body: LoginBody, request: Request, response: Response) -> TokenV
 async def token(
     form: Annotated[OAuth2PasswordRequestForm, Depends()], request: Request, response: Response
 ) -> TokenView:
-    """Begins a session from an OAuth2 form, as Swagger's "Authorize" sends it."""
+    """Start a session from an OAuth2 form, as Swagger's "Authorize" sends it."""
     if max(len(form.username), len(form.password)) > _MAX_FORM_FIELD:
-        raise ValidationFailed("This is too long.", param="password")
+        raise ValidationFailed("This value is too long.", param="password")
     pair = await get_container(request).auth.login(form.username, form.password, client_device(request))
     return _token_response(pair, response)
 
 
 @router.post("/refresh", responses=document_errors(401, 403, 422))
 async def refresh(body: RefreshBody, request: Request, response: Response) -> TokenView:
-    """A new pair of tokens; the refresh token is spent."""
+    """Exchange a refresh token, which becomes invalid, for a new pair of tokens."""
     pair = await get_container(request).auth.refresh(
         body.refresh_token.get_secret_value(), client_device(request)
     )
@@ -82,19 +85,22 @@ async def refresh(body: RefreshBody, request: Request, response: Response) -> To
 
 @router.post("/logout", status_code=204, responses=document_errors(422))
 async def logout(body: RefreshBody, request: Request) -> None:
-    """Ends the session, whose access tokens die at once."""
+    """End the session; its access tokens stop working at once."""
     await get_container(request).auth.logout(body.refresh_token.get_secret_value())
 
 
 @router.post("/password/forgot", status_code=202, responses=document_errors(422, 429))
 async def forgot_password(body: ForgotPasswordBody, request: Request) -> None:
-    """Sends a reset token to the address, if it has an account; the answer does not tell."""
+    """E-mail a reset token if the address has an account.
+
+    The response does not reveal that.
+    """
     await get_container(request).password_resets.request_reset(body.email, client_address(request))
 
 
 @router.post("/password/reset", status_code=204, responses=document_errors(401, 403, 422))
 async def reset_password(body: ResetPasswordBody, request: Request) -> None:
-    """Sets a new password with a token from a mail; every session ends at once."""
+    """Set a new password with a token from an e-mail; every session ends at once."""
     await get_container(request).password_resets.reset(
         body.token.get_secret_value(), body.password.get_secret_value(), client_address(request)
     )

@@ -1,4 +1,7 @@
-"""Turns of kept conversations: `/api/chat` in JSON and as a stream."""
+"""Routes for turns of persisted conversations.
+
+`/api/chat`, as JSON and as a stream.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,7 @@ _ERRORS = document_errors(400, 404, 409, 502, 504)
 )
 @large_body
 async def chat(request: Request, principal: ChatCaller) -> Response:
-    """Ask a question in a conversation (a new one where `conversation_id` is left out)."""
+    """Ask a question in a conversation; without `conversation_id` a new one starts."""
     turn = parse_turn(await read_json_bytes(request), request.state.request_id, incremental=False)
     return await run_idempotent(request, principal, lambda: _answer_as_json(request, turn, principal))
 
@@ -69,14 +72,17 @@ async def chat(request: Request, principal: ChatCaller) -> Response:
 )
 @large_body
 async def chat_stream(request: Request, principal: ChatCaller) -> Response:
-    """The same turn as named events: turn, route, delta…, then exactly one of done and error."""
+    """The same turn as named events.
+
+    Turn, route, delta…, then exactly one of done and error.
+    """
     turn = parse_turn(await read_json_bytes(request), request.state.request_id, incremental=True)
     return await run_idempotent(request, principal, lambda: _answer_as_stream(request, turn, principal))
 
 
 @router.post(
     "/{message_id}/regenerate",
-    summary="Another answer to the same question",
+    summary="Regenerate an answer",
     openapi_extra={"requestBody": {**json_body(RegenerateBody), "required": False}, **IDEMPOTENCY_KEY},
     responses={
         200: {"model": AnswerView, "content": {"text/event-stream": {"example": _STREAM}}},
@@ -85,10 +91,11 @@ async def chat_stream(request: Request, principal: ChatCaller) -> Response:
 )
 @body_limit(MEDIUM_BODY)
 async def regenerate(message_id: str, request: Request, principal: ChatCaller) -> Response:
-    """Answers a question of a conversation once more, past the caches.
+    """Generate another answer to a question of a conversation, bypassing the caches.
 
-    `message_id` is the question or an answer to it. The new answer stands beside the others (`siblings`) and
-    becomes the conversation's head. Server-sent events where `Accept` names `text/event-stream`, else JSON.
+    `message_id` is the question or an answer to it. The new answer becomes a sibling of the others
+    (`siblings`) and the head of the conversation. The response is server-sent events if `Accept` contains
+    `text/event-stream`, else JSON.
     """
     streamed = "text/event-stream" in request.headers.get("accept", "")
     body = await request.body()
@@ -106,7 +113,7 @@ async def regenerate(message_id: str, request: Request, principal: ChatCaller) -
 
 @router.get(
     "/stream/{message_id}",
-    summary="A turn's stream again, and on",
+    summary="Resume a turn's stream",
     response_class=EventSourceResponse,
     responses={200: {"content": {"text/event-stream": {"example": _STREAM}}}, **document_errors(404)},
 )
@@ -115,13 +122,13 @@ async def resume(
     request: Request,
     principal: ReadCaller,
     last_event_id: Annotated[
-        str | None, Query(description="As the header, for clients that cannot set one.")
+        str | None, Query(description="Same as the header, for clients that cannot set it.")
     ] = None,
 ) -> Response:
-    """The events of a turn behind `Last-Event-ID` (all, without it), then those to come, to its end.
+    """Replay the events after `Last-Event-ID`, then continue to the end of the turn.
 
-    Ids are those of the first stream, on every worker. What is not at hand any more, `replace` makes up for
-    with the text so far. Any number of clients may follow a turn.
+    Event ids are those of the original stream, on every worker. Events that are no longer available are
+    replaced by one `replace` event with the text so far. Any number of clients may read the stream of a turn.
     """
     resumption = get_container(request).resumption
     turn = await resumption.find(principal.user_id, parse_id(message_id))
@@ -131,14 +138,16 @@ async def resume(
 
 @router.post(
     "/{message_id}/cancel",
-    summary="Call a running turn off",
+    summary="Cancel a running turn",
     status_code=202,
     responses=document_errors(404),
 )
 async def cancel(message_id: str, request: Request, principal: ReadCaller) -> CancelView:
-    """Stops the turn on whichever worker it runs; its stream ends with `done`, its text so far is kept.
+    """Cancel the turn on whichever worker runs it.
 
-    `status` is the answer's as it was. Of a turn that has ended nothing changes.
+    Its stream ends with `done`, and its partial text is stored.
+
+    `status` is the answer's previous status. A turn that has already ended does not change.
     """
     answer_id = parse_id(message_id)
     status = await get_container(request).partial_answers.cancel(principal.user_id, answer_id)
@@ -166,7 +175,7 @@ async def _resume_frames(
 
 
 def _parse_event_id(text: str | None) -> int:
-    """What a client says it has been told; nothing where that is no number of ours."""
+    """Parse the last event id that a client received; 0 if it is not one of ours."""
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 

@@ -1,4 +1,7 @@
-"""The console's session: its refresh token lives in a cookie that no script can read, and nowhere else."""
+"""The console's session.
+
+Its refresh token is in a cookie that scripts cannot read.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,9 @@ def require_same_origin(
     sec_fetch_site: Annotated[str | None, Header(include_in_schema=False)] = None,
     origin: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> None:
-    """Refuse what another site's page could have sent: a browser adds the cookie whoever asks it to call.
+    """Reject requests from other sites' pages.
+
+    Browsers attach the cookie to any request for this origin.
 
     Raises:
         PermissionDenied: not from this origin, or without `x-gateway-console: 1`, which a form cannot send.
@@ -48,7 +53,7 @@ router = APIRouter(
 
 @router.post("", responses=document_errors(401, 403, 422, 429))
 async def begin(body: LoginBody, request: Request, response: Response) -> ConsoleTokenView:
-    """Begins a session; its refresh token is in the cookie alone."""
+    """Start a session; its refresh token is only in the cookie."""
     pair = await get_container(request).auth.login(
         body.email, body.password.get_secret_value(), client_device(request)
     )
@@ -57,17 +62,20 @@ async def begin(body: LoginBody, request: Request, response: Response) -> Consol
 
 @router.post("/refresh", responses=document_errors(401, 403))
 async def refresh(request: Request, response: Response) -> ConsoleTokenView:
-    """A new access token, by the cookie, which is renewed; several tabs may ask at once."""
+    """Return a new access token for the cookie, which is renewed.
+
+    Several tabs may call this at once.
+    """
     secret = _read_cookie(request)
     if secret is None:
-        raise TokenInvalid("Nobody is signed in here.")
+        raise TokenInvalid("There is no session. Sign in.")
     pair = await get_container(request).auth.refresh(secret, client_device(request))
     return _token_response(pair, request, response)
 
 
 @router.delete("", status_code=204, responses=document_errors(403))
 async def end(request: Request, response: Response) -> None:
-    """Ends the session of the cookie, its access tokens too, and takes the cookie away."""
+    """End the cookie's session and its access tokens, and delete the cookie."""
     secret = _read_cookie(request)
     _set_cookie(request, response, "", seconds=0)
     if secret is not None:
@@ -104,7 +112,10 @@ def _is_secure(request: Request) -> bool:
 
 
 def _host(origin: str) -> str | None:
-    """The host of an Origin, as a Host header would name it; None where it is none."""
+    """Return the host of an Origin in the form of a Host header.
+
+    None if it is malformed.
+    """
     try:
         return urlsplit(origin).netloc.lower() or None
     except ValueError:

@@ -1,4 +1,4 @@
-"""Routes of a person's conversations."""
+"""Routes for a user's conversations."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ from gateway.services.chat.conversations import ConversationService
 
 router = APIRouter(prefix="/api/conversations", tags=["conversations"], route_class=StrictJsonRoute)
 
-SearchText = Annotated[str, Query(max_length=200, description="Words to be found, as they are."), Storable]
+SearchText = Annotated[
+    str, Query(max_length=200, description="The words to search for, as they are."), Storable
+]
 User = Annotated[Principal, Depends(require_user)]
 
 
@@ -46,7 +48,7 @@ Service = Annotated[ConversationService, Depends(_service)]
 @router.post("", status_code=201, responses=document_errors(401, 403, 404, 422))
 @body_limit(MEDIUM_BODY)
 async def create_conversation(body: ConversationCreate, user: User, service: Service) -> ConversationOut:
-    """Starts a conversation without messages."""
+    """Create a conversation without messages."""
     conversation = await service.create(
         user.user_id, user.tier, title=body.title, model=body.model, system=body.system
     )
@@ -57,7 +59,7 @@ async def create_conversation(body: ConversationCreate, user: User, service: Ser
 async def list_conversations(
     user: User, service: Service, q: SearchText = "", cursor: Cursor = None, limit: Limit = 20
 ) -> ConversationPage:
-    """My conversations, the last changed first; with `q`, those whose title or messages have these words."""
+    """List my conversations, last changed first; `q` searches titles and messages."""
     page = await service.list_conversations(user.user_id, cursor=cursor, limit=limit, query=q)
     items = [ConversationListed.model_validate(item) for item in page.items]
     return ConversationPage(items=items, next_cursor=page.next_cursor)
@@ -65,10 +67,10 @@ async def list_conversations(
 
 @router.get("/{conversation_id}", response_model=ConversationRead, responses=document_errors(401, 403, 404))
 async def read_conversation(conversation_id: str, user: User, service: Service) -> Response:
-    """A conversation with the branch being read, oldest message first."""
+    """Return a conversation with the selected branch, oldest message first."""
     conversation, batches = await service.read(user.user_id, parse_id(conversation_id))
     head = ConversationOut.model_validate(conversation).model_dump_json().encode()
-    # The first batch is read before anything is sent: what fails until then gets its true status.
+    # The first batch is read before anything is sent, so that early errors get their own status.
     first: list[BranchMessage] = await anext(batches, [])
     return StreamingResponse(_stream_conversation(head, first, batches), media_type="application/json")
 
@@ -76,7 +78,7 @@ async def read_conversation(conversation_id: str, user: User, service: Service) 
 async def _stream_conversation(
     head: bytes, first: list[BranchMessage], batches: AsyncGenerator[list[BranchMessage], None]
 ) -> AsyncIterator[bytes]:
-    """The JSON of a `ConversationRead`, a batch of messages at a time."""
+    """Yield the JSON of a `ConversationRead`, one batch of messages at a time."""
     async with aclosing(batches):
         yield head[:-1] + b',"messages":[' + _messages(first)
         started = bool(first)
@@ -96,14 +98,14 @@ def _messages(batch: list[BranchMessage]) -> bytes:
 async def change_conversation(
     conversation_id: str, body: ConversationPatch, user: User, service: Service
 ) -> ConversationOut:
-    """Renames it, sets its model or system prompt, or chooses the branch to read."""
+    """Change the title, model or system prompt, or select the branch to read."""
     conversation = await service.update(user.user_id, user.tier, parse_id(conversation_id), body.changes())
     return ConversationOut.model_validate(conversation)
 
 
 @router.delete("/{conversation_id}", status_code=204, responses=document_errors(401, 403, 404))
 async def delete_conversation(conversation_id: str, user: User, service: Service) -> None:
-    """Deletes it with all its messages; what they cost stays in the ledger."""
+    """Delete a conversation with all its messages; its usage records stay."""
     await service.delete(user.user_id, parse_id(conversation_id))
 
 
@@ -111,7 +113,7 @@ async def delete_conversation(conversation_id: str, user: User, service: Service
 async def list_messages(
     conversation_id: str, user: User, service: Service, cursor: Cursor = None, limit: Limit = 50
 ) -> MessagePage:
-    """The messages of every branch, in the order they were written."""
+    """List the messages of every branch, in the order they were written."""
     page = await service.list_messages(user.user_id, parse_id(conversation_id), cursor=cursor, limit=limit)
     items = [MessageOut.of(message) for message in page.items]
     return MessagePage(items=items, next_cursor=page.next_cursor)

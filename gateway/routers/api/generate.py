@@ -1,4 +1,4 @@
-"""Answers by role and task: `/api/v1/llm/generate`."""
+"""The route for answers by role and task: `/api/v1/llm/generate`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Caller = Annotated[Principal, Depends(user_or_api_key("chat", counts="turn"))]
 
 @router.post(
     "/generate",
-    summary="What a role makes of a payload",
+    summary="Run a role on a payload",
     openapi_extra=IDEMPOTENCY_KEY,
     responses={200: {"model": GenerateOut}, **document_errors(400, 404, 422, 502, 503, 504)},
 )
@@ -35,8 +35,10 @@ async def generate(
     body: GenerateIn,
     principal: Annotated[Principal, Depends(user_or_api_key("chat", counts="turn"))],
 ) -> Response:
-    """Role and task choose model, prompt, schema and parameters; an answer that breaks the schema is asked
-    for once more."""
+    """Role and task select model, prompt, schema and parameters.
+
+    An answer that violates the schema is requested once more.
+    """
     return await run_idempotent(request, principal, lambda: _generate(request, body, principal))
 
 

@@ -1,4 +1,7 @@
-"""Pictures: made, listed, fetched and deleted under `/api/v1/media`."""
+"""Routes for images.
+
+Generated, listed, fetched and deleted under `/api/v1/media`.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,10 @@ ImageCreator = Annotated[Principal, Depends(user_or_api_key("images", counts="tu
 )
 @body_limit(MEDIUM_BODY)
 async def generate_image(request: Request, body: ImageIn, principal: ImageCreator) -> Response:
-    """All pictures or none. With `Accept: text/event-stream` as events: progress…, then done or error."""
+    """Generate all images or none. With `Accept: text/event-stream` as events.
+
+    Progress…, then done or error.
+    """
     order = ImageOrder(
         ImageRequest(
             model="",
@@ -96,7 +102,7 @@ async def _generate(request: Request, order: ImageOrder, principal: Principal, s
 async def list_images(
     request: Request, principal: ImageReader, cursor: Cursor = None, limit: Limit = 20
 ) -> ImagePage:
-    """My pictures, the last made first."""
+    """List my images, newest first."""
     page = await get_container(request).images.list_images(principal.user_id, cursor=cursor, limit=limit)
     return ImagePage(items=[_stored_image(image) for image in page.items], next_cursor=page.next_cursor)
 
@@ -110,7 +116,7 @@ async def list_images(
     },
 )
 async def read_image(request: Request, image_id: str, principal: ImageReader) -> Response:
-    """The picture itself; what is in it never changes."""
+    """Return the image file, which never changes."""
     images = get_container(request).images
     image = await images.get(principal.user_id, parse_id(image_id))
     etag = f'"{image.digest}"'
@@ -127,12 +133,12 @@ async def read_image(request: Request, image_id: str, principal: ImageReader) ->
 
 @router.delete("/images/{image_id}", status_code=204, responses=document_errors(401, 403, 404))
 async def delete_image(request: Request, image_id: str, principal: ImageReader) -> None:
-    """Deletes the picture; what it cost stays in the ledger."""
+    """Delete the image; its usage record stays."""
     await get_container(request).images.delete(principal.user_id, parse_id(image_id))
 
 
 async def wait_for_images(events: AsyncGenerator[ImageGenerationEvent, None]) -> ImagesGenerated:
-    """The pictures, where nobody reads the progress."""
+    """Return the images and discard progress events."""
     async with aclosing(events):
         async for event in events:
             if isinstance(event, ImagesGenerated):
@@ -141,7 +147,7 @@ async def wait_for_images(events: AsyncGenerator[ImageGenerationEvent, None]) ->
 
 
 def record_image_upstream(request: Request, generated: ImagesGenerated) -> None:
-    """Leave the model and its provider for the access log."""
+    """Record the model and its provider for the access log."""
     request.state.upstream, request.state.model = generated.provider, generated.model
     if generated.fallback_from is not None:
         request.state.fallback_model = generated.model
@@ -166,7 +172,7 @@ async def _frames(
 
 
 def _etag_matches(header: str, etag: str) -> bool:
-    """Whether an `If-None-Match` names the picture, also weakly or among others."""
+    """Return whether `If-None-Match` matches the image, also as a weak tag or in a list."""
     tags = [tag.strip().removeprefix("W/") for tag in header.split(",")]
     return etag in tags or "*" in tags
 
@@ -179,7 +185,7 @@ def _frame(event: ImageGenerationEvent, number: int) -> bytes:
 
 
 def images_body(generated: ImagesGenerated) -> dict[str, Any]:
-    """The JSON answer, which is also the data of `done`."""
+    """Return the JSON response, which is also the data of `done`."""
     return {
         "images": [_image_body(image) for image in generated.images],
         "provider": generated.provider,
@@ -191,7 +197,7 @@ def images_body(generated: ImagesGenerated) -> dict[str, Any]:
 
 
 def image_headers(generated: ImagesGenerated) -> dict[str, str]:
-    """The `x-gateway-*` headers of pictures."""
+    """Return the `x-gateway-*` headers of generated images."""
     headers = {
         "x-gateway-model": generated.model,
         "x-gateway-provider": generated.provider,

@@ -1,4 +1,4 @@
-"""What an account may choose: `/api/models` and `/api/tools`."""
+"""Routes for the models and tools that the caller may use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ router = APIRouter(prefix="/api", tags=["catalogue"], route_class=StrictJsonRout
 async def list_models(
     request: Request, principal: Annotated[Principal, Depends(current_principal)]
 ) -> dict[str, Any]:
-    """Names with what they stand for, capabilities, context window and price (USD per million tokens)."""
+    """Model names.
+
+    With the models behind them, capabilities, context window and price (USD per million tokens).
+    """
     return {
         "items": [
             {
@@ -40,7 +43,7 @@ async def list_models(
 async def list_tools(
     request: Request, principal: Annotated[Principal, Depends(current_principal)]
 ) -> dict[str, Any]:
-    """Names, descriptions and the JSON Schema of their arguments."""
+    """Tool names, descriptions and the JSON Schema of their arguments."""
     return {
         "items": [
             {"name": tool.name, "description": tool.description, "parameters": tool.parameters}

@@ -1,4 +1,4 @@
-"""Routes of where an account is signed in."""
+"""Routes for an account's sessions."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from gateway.schemas.session import SessionList, SessionView
 
 router = APIRouter(prefix="/api/user/sessions", tags=["accounts"], route_class=StrictJsonRoute)
 
-# Ending a session is a matter of security: no limit may stand in its way.
+# Ending a session is a security measure: no rate limit may prevent it.
 User = Annotated[Principal, Depends(require_user_unlimited)]
 
 
 @router.get("", responses=document_errors(401, 403))
 async def list_sessions(user: User, request: Request) -> SessionList:
-    """Where I am signed in, the last used first."""
+    """List my sessions, most recently used first."""
     sessions = await get_container(request).sessions.list(user.user_id)
     return SessionList(
         items=[
@@ -41,11 +41,11 @@ async def list_sessions(user: User, request: Request) -> SessionList:
 
 @router.delete("", status_code=204, responses=document_errors(401, 403))
 async def end_all_sessions(user: User, request: Request) -> None:
-    """Logs me out everywhere, here too; my API keys stay."""
+    """End all my sessions, including this one; my API keys stay valid."""
     await get_container(request).sessions.revoke_all(user.user_id)
 
 
 @router.delete("/{session_id}", status_code=204, responses=document_errors(401, 403, 404))
 async def end_session(session_id: str, user: User, request: Request) -> None:
-    """Ends one session, whose access tokens die at once."""
+    """End one session; its access tokens stop working at once."""
     await get_container(request).sessions.revoke(user.user_id, parse_id(session_id))

@@ -1,4 +1,4 @@
-"""Routes of what an account has used, and of everything that is held about it."""
+"""Routes for an account's usage and data export."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ User = Annotated[Principal, Depends(require_user)]
 
 @router.get("/usage", responses=document_errors(401, 403, 404))
 async def read_usage(user: User, request: Request) -> UsageView:
-    """What I have used today and this month, by model and by key, and what is left."""
+    """My usage today and this month, by model and by key, and what is left."""
     usage = await get_container(request).usage.for_account(user.user_id)
     limits, totals, turns_left = usage.limits, usage.totals, user.limits.turns_left
     names = usage.key_names
@@ -62,7 +62,7 @@ async def read_usage(user: User, request: Request) -> UsageView:
     response_class=StreamingResponse,
 )
 async def export_account(user: User, request: Request) -> StreamingResponse:
-    """Everything that is held about me, as a JSON file; secrets are not in it."""
+    """Everything stored about me, as a JSON file without secrets."""
     chunks = await get_container(request).account_data.export(user.user_id)
     return StreamingResponse(
         chunks,

@@ -1,4 +1,4 @@
-"""Routes of an account's own pages."""
+"""Routes for an account's own profile."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ async def read_me(user: UnlimitedUser, request: Request) -> UserView:
 
 @router.put("", responses=document_errors(401, 403, 409, 422))
 async def update_me(body: ProfileBody, user: User, request: Request) -> UserView:
-    """Changes my name or address; another address needs the password and ends every other session."""
+    """Change my name or e-mail address.
+
+    A new address needs the password and ends all other sessions.
+    """
     account = await get_container(request).users.update_profile(
         user.user_id,
         session_id=user.session_id,
@@ -43,7 +46,7 @@ async def update_me(body: ProfileBody, user: User, request: Request) -> UserView
 
 @router.put("/password", status_code=204, responses=document_errors(401, 403, 422))
 async def change_password(body: ChangePasswordBody, user: User, request: Request) -> None:
-    """Sets a new password; every other session ends at once."""
+    """Set a new password; all other sessions end at once."""
     await get_container(request).users.change_password(
         user.user_id,
         session_id=user.session_id,
@@ -54,5 +57,5 @@ async def change_password(body: ChangePasswordBody, user: User, request: Request
 
 @router.delete("", status_code=204, responses=document_errors(401, 403, 409, 422))
 async def delete_me(body: DeleteAccountBody, user: User, request: Request) -> None:
-    """Deletes my account and everything that is mine."""
+    """Delete my account and all its data."""
     await get_container(request).account_data.delete(user.user_id, body.password.get_secret_value())

@@ -1,4 +1,4 @@
-"""OpenAI's API: `/v1/models` and `/v1/chat/completions`."""
+"""OpenAI's `/v1/models` and `/v1/chat/completions`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from gateway.services.roles.apply import apply_role
 router = APIRouter(prefix="/v1", tags=["openai"])
 
 
-@router.get("/models", summary="What this key may ask for")
+@router.get("/models", summary="Models that this key may use")
 async def list_models(
     request: Request, principal: Annotated[Principal, Depends(api_key_only("models"))]
 ) -> dict[str, Any]:
@@ -43,7 +43,7 @@ async def list_models(
 async def get_model(
     name: str, request: Request, principal: Annotated[Principal, Depends(api_key_only("models"))]
 ) -> dict[str, Any]:
-    """As in the list; 404 `model_not_found` for an unknown name."""
+    """The same object as in the list; 404 `model_not_found` for an unknown name."""
     return model_body(get_container(request).models.get_option(name, principal))
 
 
@@ -91,7 +91,10 @@ async def _complete(request: Request, turn: Turn, body: ChatCompletionBody, prin
 async def _complete_choices(
     request: Request, turn: Turn, body: ChatCompletionBody, principal: Principal
 ) -> Response:
-    """Several answers as one; the headers name the first one's model, and what all of them cost."""
+    """Combine several answers.
+
+    The headers name the first one's model and the total cost.
+    """
     service = get_container(request).chat
     answers = await answer_choices(service, turn, body.n or 1, principal, disconnect_signal(request))
     cost = sum((answer.cost_usd for answer in answers), Decimal(0))

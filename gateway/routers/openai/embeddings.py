@@ -1,4 +1,4 @@
-"""OpenAI's API beside chats: `/v1/embeddings` and `/v1/images/generations`."""
+"""OpenAI's `/v1/embeddings` and `/v1/images/generations`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ router = APIRouter(prefix="/v1", tags=["openai"])
 
 @router.post(
     "/embeddings",
-    summary="Vectors for texts",
+    summary="Create embeddings",
     openapi_extra={"requestBody": json_body(EmbeddingsBody), **IDEMPOTENCY_KEY},
     responses=document_errors(400, 404, 502, 503, 504),
 )
@@ -39,7 +39,7 @@ async def embeddings(
 ) -> Response:
     """OpenAI's body; vectors as numbers, or as base64 of float32."""
     body, embedding_request = parse_embeddings(await read_json_bytes(request))
-    # What it costs is not worth keeping a caller's work who may come again.
+    # Embeddings are cheap enough to repeat for a retry.
     return await run_idempotent(
         request, principal, lambda: _embed(request, body, embedding_request, principal), retries=False
     )
@@ -66,14 +66,17 @@ async def _embed(
 
 @router.post(
     "/images/generations",
-    summary="Pictures in OpenAI's dialect",
+    summary="Generate images in OpenAI's format",
     openapi_extra={"requestBody": json_body(GenerationsBody), **IDEMPOTENCY_KEY},
     responses={200: {"model": GenerationView}, **document_errors(400, 404, 422, 502, 503, 504)},
 )
 async def image_generations(
     request: Request, principal: Annotated[Principal, Depends(api_key_only("images"))]
 ) -> Response:
-    """`b64_json` unless `url` is asked for; an address asks for the account's credential."""
+    """`b64_json` unless `url` is requested.
+
+    Fetching a URL needs the account's credential.
+    """
     order, as_base64 = parse_generations(await read_json_bytes(request))
     return await run_idempotent(request, principal, lambda: _generate(request, order, as_base64, principal))
 

@@ -1,4 +1,7 @@
-"""OpenAI's `/v1/responses`: created as JSON or as a stream, read back, deleted."""
+"""OpenAI's `/v1/responses`.
+
+Create as JSON or as a stream, read, cancel and delete.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,7 @@ if TYPE_CHECKING:
 router = APIRouter(prefix="/v1/responses", tags=["openai"])
 
 ApiKeyCaller = Annotated[Principal, Depends(api_key_only("chat"))]
-# How long a cancelled turn is waited for; it ends within milliseconds unless its worker is gone.
+# Maximum wait for a cancelled turn; it ends within milliseconds unless its worker is gone.
 _CANCEL_SECONDS = 5.0
 _STREAM = 'event: response.created\ndata: {"type": "response.created", "sequence_number": 0}\n\n'
 
@@ -64,8 +67,8 @@ _STREAM = 'event: response.created\ndata: {"type": "response.created", "sequence
 async def create_response(request: Request, principal: ApiKeyCaller) -> Response:
     """OpenAI's body; the gateway's own fields are under `gateway`.
 
-    A stored response (`store`, true if left out) is a turn of a conversation, which its owner sees under
-    `/api/conversations`; `previous_response_id` goes on with it.
+    A stored response (`store`, true by default) is a turn of a conversation, which its owner sees under
+    `/api/conversations`; `previous_response_id` continues it.
     """
     parsed = parse_response(await read_json_bytes(request), request.state.request_id)
     try:
@@ -106,7 +109,7 @@ async def _create(request: Request, parsed: ParsedResponseRequest, principal: Pr
 async def _resolve_references(
     parsed: ParsedResponseRequest, container: Container, principal: Principal
 ) -> ParsedResponseRequest:
-    """The order with the items that its input refers to by id."""
+    """Return the request with item references in its input resolved."""
     if not parsed.has_references:
         return parsed
     message_ids = referenced_ids(parsed.items)
@@ -126,14 +129,17 @@ async def _resolve_references(
     },
 )
 async def read_response(response_id: str, request: Request, principal: ApiKeyCaller) -> Response:
-    """As it was answered, without thoughts and logprobs; 404 for what is not stored, or another account's.
+    """Return a response as it was, without reasoning and logprobs.
 
-    With `stream=true` as events from its beginning, also while it is still being answered.
+    404 if it is not stored for this account.
+
+    With `stream=true` as events from the beginning, also while it is still in progress.
     """
     id_, query = parse_response_id(response_id), request.query_params
     if query.get("starting_after") is not None:
         raise UnsupportedParameter(
-            "A stored response is streamed from its beginning; omit starting_after.", param="starting_after"
+            "A stored response is always streamed from the beginning. Omit starting_after.",
+            param="starting_after",
         )
     stored_response = await get_container(request).responses.read(principal.user_id, id_)
     if query.get("stream") != "true":
@@ -146,7 +152,10 @@ async def read_response(response_id: str, request: Request, principal: ApiKeyCal
 async def _replay_events(
     request: Request, turn: ResumableTurn, response: StoredResponse
 ) -> AsyncIterator[bytes]:
-    """The events of a response from its beginning; those of one that has ended are made of what is stored."""
+    """Yield the events of a response from the beginning.
+
+    Those of a completed one come from its stored message.
+    """
     container, request_id = get_container(request), request.state.request_id
     replay = ResponseReplay(response)
     try:
@@ -160,12 +169,15 @@ async def _replay_events(
 
 @router.post(
     "/{response_id}/cancel",
-    summary="Cancel a response that is being answered",
+    summary="Cancel a response in progress",
     response_model=ResponseView,
     responses=document_errors(404),
 )
 async def cancel_response(response_id: str, request: Request, principal: ApiKeyCaller) -> Response:
-    """Stops the turn on whichever worker it runs and keeps its text so far; after its end nothing changes."""
+    """Cancel the turn on whichever worker runs it and store its partial text.
+
+    A completed one does not change.
+    """
     container, id_ = get_container(request), parse_response_id(response_id)
     await container.partial_answers.cancel(principal.user_id, id_)
     await _wait_until_ended(container, principal, id_)
@@ -174,7 +186,7 @@ async def cancel_response(response_id: str, request: Request, principal: ApiKeyC
 
 
 async def _wait_until_ended(container: Container, principal: Principal, id_: UUID) -> None:
-    """Wait for the turn's end, for a few seconds at most."""
+    """Wait for the turn to end, up to a few seconds."""
     turn = await container.resumption.find(principal.user_id, id_)
     with suppress(TimeoutError):
         async with (
@@ -187,7 +199,7 @@ async def _wait_until_ended(container: Container, principal: Principal, id_: UUI
 
 @router.get(
     "/{response_id}/input_items",
-    summary="What a stored response was asked",
+    summary="Input items of a stored response",
     response_model=InputItems,
     responses=document_errors(404),
 )
@@ -217,7 +229,10 @@ async def list_input_items(response_id: str, request: Request, principal: ApiKey
     responses=document_errors(404, 409),
 )
 async def delete_response(response_id: str, request: Request, principal: ApiKeyCaller) -> Response:
-    """With its question, where that has no other answer; 409 while others follow it."""
+    """Delete the answer, and its question if there is no other answer.
+
+    409 if other responses continue it.
+    """
     await get_container(request).responses.delete(principal.user_id, parse_response_id(response_id))
     return _json({"id": response_id, "object": "response", "deleted": True})
 

@@ -1,4 +1,4 @@
-"""What anybody may know before signing in."""
+"""Facts about the gateway that are public before login."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ router = APIRouter(prefix="/api/console", tags=["console"], route_class=StrictJs
 
 @router.get("")
 async def read_console_info(request: Request) -> ConsoleView:
-    """The gateway's version, and whether whoever reaches it may make an account."""
+    """The gateway's version, and whether registration is open."""
     return ConsoleView(version=VERSION, sign_up_open=get_container(request).settings.sign_up_open)

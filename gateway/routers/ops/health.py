@@ -1,4 +1,4 @@
-"""Whether this process lives, is ready for traffic, and what it has counted."""
+"""Routes for liveness, readiness, component health and Prometheus metrics."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class HealthChecks(Protocol):
-    """What health asks of the container."""
+    """What the health routes need from the container."""
 
     draining: bool
     catalog: Catalog
@@ -35,24 +35,29 @@ router = APIRouter(tags=["health"])
 
 
 @router.head("/health", include_in_schema=False)
-@router.get("/health", summary="What works and what does not")
+@router.get("/health", summary="Component health")
 async def health(request: Request) -> Response:
-    """200 while the gateway can serve, else 503; `status`: `ok`, `degraded`, `draining`, `unavailable`."""
+    """200 while the gateway can serve, else 503; `status`.
+
+    `ok`, `degraded`, `draining`, `unavailable`.
+    """
     return _response(await _state(request))
 
 
 @router.head("/health/ready", include_in_schema=False)
-@router.get("/health/ready", summary="Whether to send traffic here")
+@router.get("/health/ready", summary="Readiness")
 async def ready(request: Request) -> Response:
-    """200 with the database reachable and no shutdown under way; without Valkey it is ready, but degraded.
+    """200 if the database is reachable and no shutdown is in progress.
 
-    `checks.valkey` is `up`, `down`, or `refusing` where Valkey answers with errors.
+    Without Valkey, ready but degraded.
+
+    `checks.valkey` is `up`, `down`, or `refusing` if Valkey answers with errors.
     """
     return _response(await _state(request))
 
 
 @router.head("/health/live", include_in_schema=False)
-@router.get("/health/live", summary="Whether the process answers at all")
+@router.get("/health/live", summary="Liveness")
 async def live() -> Response:
     return Response(b'{"status":"ok"}', media_type="application/json")
 
@@ -93,7 +98,7 @@ async def _state(request: Request) -> dict[str, Any]:
 
 
 async def _sandbox_layer(container: HealthChecks | None) -> str:
-    """What stands around the code tool: `bwrap`, `process`, `none` (it cannot run) or `off`."""
+    """Return the code tool's isolation: `bwrap`, `process`, `none` or `off`."""
     if container is None or "code" not in container.catalog.tools.enabled:
         return "off"
     layer = await asyncio.to_thread(detect_isolation)
@@ -101,7 +106,7 @@ async def _sandbox_layer(container: HealthChecks | None) -> str:
 
 
 async def _with_timeout(check: Awaitable[T], default: T) -> T:
-    """The check's answer, or `late` where none comes in time."""
+    """Return the check's result, or `default` if it takes too long."""
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             return await check

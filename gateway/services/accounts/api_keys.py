@@ -1,4 +1,4 @@
-"""API keys: made, listed and revoked by the owner of the account they act for."""
+"""API keys: created, listed and revoked by the owning account."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 
 class ApiKeyService:
-    """The secret of a key leaves this class once, from `create`, and is nowhere else."""
+    """Manages API keys. A key's secret is returned by `create` only and never stored."""
 
     def __init__(self, uow: Callable[[], UnitOfWork], cache: AuthCache, catalog: Catalog) -> None:
         self._uow = uow
@@ -39,17 +39,22 @@ class ApiKeyService:
         requests_per_minute: int | None = None,
         expires_at: datetime | None = None,
     ) -> tuple[ApiKeyInfo, str]:
-        """A new key and its secret; every scope and model where none are given.
+        """Create a key and return it with its secret.
+
+        Without `scopes` or `models` it has all of them.
 
         Raises:
-            ValidationFailed: it would have expired already, names a model that is not there, or asks for
-            more than its owner may. NotFound: there is no such account.
+            ValidationFailed: the key has already expired, names an unknown model, or exceeds the account's
+                limit.
+            NotFound: the account does not exist.
         """
         if expires_at is not None and expires_at <= datetime.now(UTC):
-            raise ValidationFailed("The key would have expired already.", param="expires_at")
+            raise ValidationFailed("The expiry time is in the past. Choose a later one.", param="expires_at")
         models = None if models is None else sorted(set(models))
         if models is not None and not self._model_names.issuperset(models):
-            raise ValidationFailed("No model or alias has one of these names.", param="models")
+            raise ValidationFailed(
+                "At least one of these names is neither a model nor an alias.", param="models"
+            )
         secret = new_api_key()
         try:
             async with self._uow() as uow:
@@ -73,32 +78,41 @@ class ApiKeyService:
                     details={"scopes": list(key.scopes)},
                 )
         except IntegrityError:
-            raise NotFound from None  # the account was deleted a moment ago
-        log.info("api_key_created", user_id=str(user_id), api_key_id=str(key.id))
+            raise NotFound from None  # the account was deleted in the meantime
+        log.info("api_key.created", user_id=str(user_id), api_key_id=str(key.id))
         return key, secret
 
     def _check_rate_limit(self, requested: int, owner: Account | None) -> None:
-        """Refuses what its owner may not do; where the tier left the configuration, the first one counts."""
+        """Refuse a limit above the account's own.
+
+        A tier that is no longer configured counts as the first one.
+        """
         if owner is None:
             raise NotFound
         tier = self._tiers.get(owner.tier) or next(iter(self._tiers.values()))
         if tier.requests_per_minute is not None and requested > tier.requests_per_minute:
             raise ValidationFailed(
-                f"Your account may make {tier.requests_per_minute} requests a minute; a key no more.",
+                (
+                    f"Your account is limited to {tier.requests_per_minute} requests per minute; a key "
+                    "cannot exceed that."
+                ),
                 param="requests_per_minute",
             )
 
     async def list(self, user_id: UUID) -> list[ApiKeyInfo]:
-        """The account's keys that are not revoked, newest first."""
+        """List the account's keys that are not revoked, newest first."""
         async with self._uow() as uow:
             return await uow.api_keys.list_for(user_id)
 
     async def revoke(self, user_id: UUID, key_id: UUID) -> None:
-        """Revokes the key, from its next request on. Raises NotFound where the account has no such key."""
+        """Revoke the key from its next request on.
+
+        Raises NotFound if the account has no such key.
+        """
         async with self._uow() as uow:
             key_hash = await uow.api_keys.revoke(user_id, key_id)
             if key_hash is None:
                 raise NotFound
             await uow.audit.add("api_key.revoked", actor_id=user_id, target_type="api_key", target_id=key_id)
         await self._cache.invalidate_key(key_hash)
-        log.info("api_key_revoked", user_id=str(user_id), api_key_id=str(key_id))
+        log.info("api_key.revoked", user_id=str(user_id), api_key_id=str(key_id))

@@ -1,4 +1,4 @@
-"""Signing up, signing in, and the life of a session: a family of refresh tokens, one spent for the next."""
+"""Registration, login, and the refresh tokens that make up a session."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ _WRONG_CREDENTIALS = "The e-mail address or the password is wrong."
 
 
 class AuthService:
-    """Accounts come and sessions begin and end here; nothing is hashed while a connection is held."""
+    """Registers accounts and starts, renews and ends sessions.
+
+    No connection is held while hashing.
+    """
 
     def __init__(
         self,
@@ -60,16 +63,16 @@ class AuthService:
         self._sign_up_open = sign_up_open
 
     async def register(self, email: str, password: str, name: str, device: ClientDevice) -> Account:
-        """A new account; `email` is normalised already.
+        """Register an account; `email` is already normalized.
 
         Raises:
             ValidationFailed: the password breaks the policy, or the address is reserved.
-            EmailTaken: the address has an account.
-            TooManyAttempts: too many were made from this network address.
-            PermissionDenied: nobody may make an account here.
+            EmailTaken: the address belongs to an account.
+            TooManyAttempts: too many registrations from this network address.
+            PermissionDenied: registration is closed.
         """
         if not self._sign_up_open:
-            raise PermissionDenied("Nobody may sign up here; ask an administrator for an account.")
+            raise PermissionDenied("Registration is closed. Ask an administrator for an account.")
         if is_reserved_email(email):
             raise ValidationFailed(RESERVED_MESSAGE, param="email")
         check_password(password, email)
@@ -84,16 +87,17 @@ class AuthService:
             )
         if account is None:
             raise EmailTaken(param="email")
-        log.info("account_registered", user_id=str(account.id))
+        log.info("account.registered", user_id=str(account.id))
         return account
 
     async def login(self, email: str, password: str, device: ClientDevice) -> TokenPair:
-        """A new session.
+        """Start a session.
 
         Raises:
-            AuthenticationFailed: wrong address or password, which of them is not told, nor by the time taken.
-            TooManyAttempts: too many were wrong, whether or not there is such an account.
-            AccountDisabled: right ones, of a disabled account.
+            AuthenticationFailed: the address or the password is wrong. Neither the message nor the response
+                time reveals which.
+            TooManyAttempts: too many failed logins, whether or not the account exists.
+            AccountDisabled: the credentials are right, but the account is disabled.
         """
         credentials, known_address = await self._find_account(email, device.ip)
         await self._throttle.begin_login(email, device.ip, known_address=known_address)
@@ -111,7 +115,7 @@ class AuthService:
         async with self._uow() as uow:
             account = await uow.users.lock(credentials.user_id)
             if account is None or account.password_hash != credentials.password_hash:
-                raise AuthenticationFailed(_WRONG_CREDENTIALS)  # changed while we were looking
+                raise AuthenticationFailed(_WRONG_CREDENTIALS)  # changed since it was read
             if account.status != "active":
                 raise AccountDisabled
             if verified.new_hash is not None:
@@ -128,14 +132,16 @@ class AuthService:
         return self._issue_pair(account, session_id, secret)
 
     async def refresh(self, refresh_token: str, device: ClientDevice) -> TokenPair:
-        """A new pair for an unspent refresh token, which is spent by it.
+        """Exchange an unused refresh token for a new token pair.
 
-        Two tabs may refresh at the same time: for `GRACE_SECONDS` the token just spent yields the same
-        successor again, as long as that one is unspent.
+        Two browser tabs may refresh at the same time: for `REUSE_GRACE_SECONDS` a used token returns the same
+        successor again, as long as that successor is unused.
 
         Raises:
-            TokenReused: it was spent before that; whoever holds its successor is signed out as well.
-            TokenInvalid: unknown, or its session has ended. TokenExpired: too old. AccountDisabled.
+            TokenReused: the token was used before the grace period; the whole session is revoked.
+            TokenInvalid: the token is unknown, or its session has ended.
+            TokenExpired: the token is too old.
+            AccountDisabled: the account is disabled.
         """
         token_hash = hash_refresh_token(refresh_token)
         secret = self._refresh_tokens.successor(refresh_token)
@@ -153,12 +159,12 @@ class AuthService:
                     )
         if reused:
             await self._revocation.revoke_sessions(state.user_id, [state.family_id])
-            log.warning("refresh_token_reused", user_id=str(state.user_id), session_id=str(state.family_id))
+            log.warning("session.token_reused", user_id=str(state.user_id), session_id=str(state.family_id))
             raise TokenReused
         return self._issue_pair(account, state.family_id, secret)
 
     async def logout(self, refresh_token: str) -> None:
-        """Ends the token's session, its access tokens included; a token that is none ends nothing."""
+        """End the token's session and its access tokens; an invalid token is ignored."""
         try:
             token_hash = hash_refresh_token(refresh_token)
             async with self._uow() as uow:
@@ -169,7 +175,10 @@ class AuthService:
         await self._revocation.revoke_sessions(state.user_id, [state.family_id])
 
     async def _find_account(self, email: str, address: str | None) -> tuple[Credentials | None, bool]:
-        """The account, and whether it was signed in from `address` lately; as much work for none."""
+        """Return the account and whether `address` was used lately.
+
+        Takes as long for an unknown account.
+        """
         try:
             normalized = normalize_email(email)
         except ValueError:
@@ -183,7 +192,7 @@ class AuthService:
         return credentials, known_address
 
     async def _lock_token(self, uow: UnitOfWork, token_hash: bytes) -> tuple[RefreshTokenState, Credentials]:
-        """The token as it is once its account is held: two who spend it do so one after the other."""
+        """Read the token with its account locked, which serializes concurrent refreshes."""
         unlocked = await uow.refresh_tokens.find(token_hash)
         account = await uow.users.lock(unlocked.user_id) if unlocked else None
         state = (
@@ -206,8 +215,8 @@ class AuthService:
 
 def _require_usable(state: RefreshTokenState, account: Credentials) -> None:
     if state.revoked:
-        raise TokenInvalid("This session has ended; sign in again.")
+        raise TokenInvalid("This session has ended. Sign in again.")
     if state.expired:
-        raise TokenExpired("The refresh token has expired; sign in again.")
+        raise TokenExpired("The refresh token has expired. Sign in again.")
     if account.status != "active":
         raise AccountDisabled

@@ -1,4 +1,4 @@
-"""Who is calling: from a request's headers to a principal, with one round trip to Valkey."""
+"""Authenticates requests: headers to principal, with one Valkey round trip."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from gateway.services.accounts.last_used import LastUsedTracker
 
 
 class Authenticator:
-    """Checks access tokens and API keys against the account's and the session's present state.
+    """Checks access tokens and API keys against the state of account and session.
 
-    What it lets in is counted against the account's limits a minute; `admit` is what refuses by them, so
-    that the caller is known by then.
+    Authenticated requests are counted against the account's rate limits. `enforce_rate_limit` rejects them
+    separately, so that the caller is already known to the log.
     """
 
     def __init__(
@@ -48,14 +48,19 @@ class Authenticator:
         self._last_used = LastUsedTracker(uow)
 
     async def authenticate(self, headers: Mapping[str, str], counts: RateCategory = "read") -> Principal:
-        """The caller of a request with these headers (lower-case names); a bearer goes before `x-api-key`.
+        """Authenticate a request by its headers (lower-case names).
 
-        `counts` is what the request counts as for a signed-in person; with an API key it counts as a turn.
+        `Authorization` precedes `x-api-key`.
+
+        Args:
+            counts: the rate limit that counts an access token's request; API key requests always count as
+                turns.
 
         Raises:
-            AuthenticationFailed: no credential. TokenExpired, TokenInvalid, InvalidApiKey: a bad one.
-            AccountDisabled: a good one, of an account that may not use it.
-            Unavailable: neither Valkey nor PostgreSQL can tell.
+            AuthenticationFailed: no credential was sent.
+            TokenExpired, TokenInvalid, InvalidApiKey: the credential is not valid.
+            AccountDisabled: the credential is valid, but the account is disabled.
+            Unavailable: neither Valkey nor PostgreSQL is reachable.
         """
         scheme, _, credential = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
@@ -69,15 +74,15 @@ class Authenticator:
         raise AuthenticationFailed
 
     def enforce_rate_limit(self, principal: Principal) -> None:
-        """Raises RateLimited where the request is one too many for this minute."""
+        """Raise RateLimited if the request exceeds the requests per minute."""
         window = principal.limits.requests
         if window is not None and window.retry_after is not None:
             raise RateLimited(
-                f"{window.limit} requests a minute is the limit.", retry_after=window.retry_after
+                f"The limit is {window.limit} requests per minute.", retry_after=window.retry_after
             )
 
     async def aclose(self) -> None:
-        """Waits for what is still being noted."""
+        """Wait for pending last-used updates."""
         await self._last_used.aclose()
 
     async def _authenticate_token(self, token: str, counts: RateCategory) -> Principal:
@@ -93,7 +98,7 @@ class Authenticator:
             cached = (*stored, NOT_COUNTED)
         state, session_active, counted = cached
         if not session_active or claims.version != state.token_version:
-            raise TokenInvalid("This session has ended; sign in again.")
+            raise TokenInvalid("This session has ended. Sign in again.")
         if state.status != "active":
             raise AccountDisabled
         self._last_used.record_session(session_id)

@@ -1,4 +1,4 @@
-"""What is held about an account: handed to its owner on request, and taken out of everything at its end."""
+"""Export and deletion of everything stored about an account."""
 
 from __future__ import annotations
 
@@ -32,9 +32,10 @@ _USAGE_BATCH_SIZE = 50_000
 
 
 class AccountDataService:
-    """Export and deletion, over every table that names an account.
+    """Exports and deletes accounts across every table that names one.
 
-    `confirm` checks the account's password and raises where it is wrong.
+    Args:
+        confirm_password: checks the account's password and raises if it is wrong.
     """
 
     def __init__(
@@ -61,27 +62,28 @@ class AccountDataService:
         self._page_size = page_size
 
     async def delete(self, user_id: UUID, password: str) -> None:
-        """Deletes the account and all that is its; what it used stays in the sums, on nobody's name.
+        """Delete the account and its data; usage records stay, without an owner.
 
         Raises:
-            AuthenticationFailed: the password is wrong. LastAdmin: nobody could administer the gateway then.
-            Conflict: its role was changed in the meantime.
+            AuthenticationFailed: the password is wrong.
+            LastAdmin: the account is the only active administrator.
+            Conflict: the account's role changed in the meantime.
         """
         credentials = await self._confirm_password(user_id, password)
         async with self._uow() as uow:
             await _require_other_admin(uow, credentials)
-        # Turns that run are told to end before what they would write to is gone.
+        # Cancel running turns before the rows they write to are deleted.
         await self._revocation.revoke_account(user_id)
         salt, tombstone = secrets.token_hex(16), new_id()
         await self._anonymize_usage(user_id, salt)
         async with self._uow() as uow:
-            # Asked again, and held this time: another admin may have left in the meantime.
+            # Checked again under the lock: another administrator may have been removed in the meantime.
             await _require_other_admin(uow, credentials)
             account = await uow.users.lock(user_id)
             if account is None:
                 raise NotFound
             if account.role != credentials.role:
-                raise Conflict("The account was changed a moment ago; try again.")
+                raise Conflict("The account was changed by another request. Try again.")
             keys, sessions = await uow.account_data.list_cache_keys(user_id)
             await uow.audit.anonymize_account(user_id, tombstone=tombstone)
             await uow.audit.add("user.deleted", actor_id=None, target_type="user", target_id=tombstone)
@@ -90,7 +92,7 @@ class AccountDataService:
             logged_since = datetime.now(UTC) - timedelta(seconds=2 * TTL_SECONDS)
             answer_ids = await uow.messages.list_answers_since(user_id, logged_since)
             await uow.users.delete(user_id)
-        await self._revocation.revoke_account(user_id)  # turns that began in between
+        await self._revocation.revoke_account(user_id)  # turns that started in between
         await self._images.try_delete_unreferenced(digests)
         await self._cache.invalidate_sessions(*sessions)
         for key_hash in keys:
@@ -98,10 +100,13 @@ class AccountDataService:
         await self._responses.delete_account(user_id)
         await self._events.delete(answer_ids)
         await self._notifier.delete_mails_to(account.email)
-        log.info("account_deleted", tombstone=str(tombstone))
+        log.info("account.deleted", tombstone=str(tombstone))
 
     async def _anonymize_usage(self, user_id: UUID, salt: str) -> None:
-        """The bulk of it, a piece at a time: one statement over years could take longer than allowed."""
+        """Anonymize usage records in batches.
+
+        One statement over years of rows could exceed the timeout.
+        """
         pending = True
         while pending:
             async with self._uow() as uow:
@@ -111,10 +116,12 @@ class AccountDataService:
                 )
 
     async def export(self, user_id: UUID) -> AsyncIterator[bytes]:
-        """One JSON document in pieces; the first is there before anything is sent.
+        """Return one JSON document in chunks.
+
+        The first chunk is read before the response starts.
 
         Raises:
-            NotFound: the account is gone.
+            NotFound: the account does not exist.
         """
         async with self._uow() as uow:
             tables = uow.account_data
@@ -181,7 +188,7 @@ class AccountDataService:
                 after = Cursor(page.items[-1].created_at, page.items[-1].id)
 
     async def _images_pages(self, user_id: UUID) -> AsyncIterator[list[dict[str, Any]]]:
-        """What is known of each; the pictures themselves are fetched one by one."""
+        """Yield image metadata; clients download the image files one by one."""
         after: Cursor | None = None
         while True:
             async with self._uow() as uow:
@@ -206,7 +213,7 @@ class AccountDataService:
         while True:
             async with self._uow() as uow:
                 records = await uow.audit.list_for_account(user_id, before=before, limit=self._page_size)
-            # What others did is the account's to know; where they did it from is theirs.
+            # Audit records by others are exported without the other account's id and IP address.
             yield [
                 asdict(record)
                 if record.actor_id == user_id

@@ -1,4 +1,4 @@
-"""API keys that the operator gives by `GATEWAY_API_KEYS`, for set-ups without sign-up."""
+"""API keys from `GATEWAY_API_KEYS`, for deployments without registration."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from gateway.repositories.unit_of_work import UnitOfWork
 log = structlog.get_logger(__name__)
 
 ACCOUNT_EMAIL = "services@gateway.localhost"
-# Where an account goes that somebody made under that address.
+# The domain for an account that a user registered under that address.
 _RELOCATED_DOMAIN = "moved.gateway.localhost"
 _KEY_NAME = "GATEWAY_API_KEYS"
-# Shorter ones can be guessed from outside.
+# Shorter keys could be guessed.
 _MIN_LENGTH = 20
 
 
 def parse_keys(text: str) -> tuple[str, ...]:
-    """The keys of a comma-separated list, blanks left out."""
+    """Split a comma-separated list of keys; blank entries are dropped."""
     return tuple(dict.fromkeys(key for item in text.split(",") if (key := item.strip())))
 
 
 class EnvironmentKeys:
-    """Writes the given keys' hashes down under one account, so that they are metered like any other key.
+    """Stores the keys' hashes under one account, where they are metered like other keys.
 
-    The account is an ordinary one of the operator's tier that nobody can sign in to. A key that has left
-    the environment is revoked at the next start.
+    It is an ordinary account of the operator tier without a password. A key that is removed from the
+    environment is revoked at the next start.
 
     Args:
-        requests_per_minute: the limit of each key; None leaves the tier's alone.
+        requests_per_minute: the limit of each key; None applies the tier's limit.
     """
 
     def __init__(
@@ -54,11 +54,13 @@ class EnvironmentKeys:
         self._tier = tier
 
     def contains(self, credential: str) -> bool:
-        """Whether the credential is one of them, whatever its form."""
+        """Return whether the credential is one of the keys, in any format."""
         return bool(self._hashes) and hash_credential(credential) in self._hashes
 
     async def persist(self) -> None:
-        """Make the account and the keys' rows agree with the environment; safe at every start of a worker.
+        """Synchronize the account and its keys with the environment.
+
+        Safe to run in every worker.
 
         Raises:
             Unavailable: the database cannot be reached.
@@ -77,13 +79,15 @@ class EnvironmentKeys:
         for hash_ in {*revoked, *foreign_hashes, *self._hashes}:
             await self._cache.invalidate_key(hash_)
         if short := sum(len(key) < _MIN_LENGTH for key in self._hashes.values()):
-            log.warning("environment_keys_short", count=short, at_least=_MIN_LENGTH)
+            log.warning("environment_keys.too_short", count=short, at_least=_MIN_LENGTH)
 
     async def _lock_account(self, uow: UnitOfWork) -> tuple[Credentials | None, list[bytes]]:
-        """The account of the keys, held; None where there are no keys and it is not needed.
+        """Return the locked account of the keys, creating it if there are keys.
 
-        An account that somebody signs in to is never used: it gets another address, and keys that an earlier
-        release gave to it are taken from it. Their hashes are returned as well.
+        None if it is not needed.
+
+        An account that has a password is never used: it is moved to another address and loses keys that an
+        earlier release assigned to it. Their hashes are returned as well.
         """
         foreign_hashes: list[bytes] = []
         credentials = await uow.users.get_credentials_by_email(ACCOUNT_EMAIL)
@@ -97,7 +101,7 @@ class EnvironmentKeys:
             await uow.users.update_profile(account.user_id, name=None, email=address)
             foreign_hashes = await uow.api_keys.delete_by_hash(account.user_id, list(self._hashes))
             foreign_hashes += await uow.api_keys.revoke_by_name(account.user_id, _KEY_NAME)
-            log.warning("environment_keys_address_taken", user_id=str(account.user_id), moved_to=address)
+            log.warning("environment_keys.address_taken", user_id=str(account.user_id), moved_to=address)
             account = None
         if (account is None or account.email != ACCOUNT_EMAIL) and self._hashes:
             await uow.users.add(

@@ -1,4 +1,4 @@
-"""When keys and sessions were last used: noted off the request's path, once a minute for each."""
+"""Records when API keys and sessions were last used, at most once a minute each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MAX_REMEMBERED = 10_000
 
 
 class LastUsedTracker:
-    """Remembers whose use it noted, so that all but one request a minute cost a look-up in memory."""
+    """Remembers recent updates, so that most requests only cost a lookup in memory."""
 
     def __init__(self, uow: Callable[[], UnitOfWork]) -> None:
         self._uow = uow
@@ -38,7 +38,7 @@ class LastUsedTracker:
             self._spawn(self._touch_session(session_id))
 
     async def aclose(self) -> None:
-        """Waits for what is still being noted."""
+        """Wait for pending updates."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _is_due(self, subject_id: UUID) -> bool:
@@ -60,8 +60,8 @@ class LastUsedTracker:
         try:
             await update
         except (GatewayError, SQLAlchemyError, OSError) as error:
-            # Nobody waits for it, and the next minute brings another.
-            log.warning("last_use_not_noted", error=type(error).__name__)
+            # The next minute's update makes up for a failed one.
+            log.warning("last_used.update_failed", error=type(error).__name__)
 
     async def _touch_key(self, key_id: UUID) -> None:
         async with self._uow() as uow:

@@ -1,4 +1,4 @@
-"""Sends a mail, and tries again where the mail server did not take it."""
+"""Sends e-mail with retries."""
 
 from __future__ import annotations
 
@@ -10,22 +10,26 @@ from gateway.core.email.mailer import Mailer, MailNotSent
 
 log = structlog.get_logger(__name__)
 
-_RETRY_DELAYS = (2.0, 10.0)  # seconds before the second and the third try
+_RETRY_DELAYS = (2.0, 10.0)  # seconds before the second and the third attempt
 _MAX_CONCURRENT = 100
 _GRACE_SECONDS = 5.0
 
 _CHANGED_SUBJECT = "Your e-mail address was changed"
-_CHANGED_TEXT = """The e-mail address of your account at LLM Gateway was changed from this one to another.
+_CHANGED_TEXT = """The e-mail address of your account at LLM Gateway was changed from this address to another.
 
-Other sessions of the account have ended. If you did not do this, ask your administrator to disable the
-account.
+All other sessions of the account were signed out. If you did not make this change, ask your administrator to
+disable the account.
+
 """
 
 
 async def send_with_retry(
     mailer: Mailer, address: str, subject: str, text: str, *, failure_event: str
 ) -> None:
-    """Send a mail, three times at most; `failure` is the log event of a try that failed."""
+    """Send an e-mail with up to three attempts.
+
+    `failure_event` is logged for each failed one.
+    """
     for delay in (*_RETRY_DELAYS, None):
         try:
             await mailer.send(address, subject, text)
@@ -38,33 +42,33 @@ async def send_with_retry(
 
 
 class AccountNotifier:
-    """Notices to an account's owner; no request waits for one."""
+    """Sends notices to account owners in the background."""
 
     def __init__(self, mailer: Mailer) -> None:
         self._mailer = mailer
         self._tasks: set[asyncio.Task[None]] = set()
 
     def notify_email_changed(self, old_address: str) -> None:
-        """Notify the old address; where too many mails are under way, only the log has it."""
+        """Notify the old address; if too many e-mails are pending, only log it."""
         if len(self._tasks) >= _MAX_CONCURRENT:
-            log.warning("notice_not_sent", error="too many mails", last_try=True)
+            log.warning("notice.send_failed", error="too many pending e-mails", last_try=True)
             return
         mail = send_with_retry(
-            self._mailer, old_address, _CHANGED_SUBJECT, _CHANGED_TEXT, failure_event="notice_not_sent"
+            self._mailer, old_address, _CHANGED_SUBJECT, _CHANGED_TEXT, failure_event="notice.send_failed"
         )
         task = asyncio.create_task(mail)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def delete_mails_to(self, address: str) -> None:
-        """Delete what is kept here of mails to an account that has left; a failure is logged."""
+        """Delete stored e-mails to a deleted account; a failure is logged."""
         try:
             await asyncio.to_thread(self._mailer.delete_messages_to, address)
         except OSError as error:
-            log.warning("mails_not_deleted", error=type(error).__name__)
+            log.warning("notice.delete_failed", error=type(error).__name__)
 
     async def aclose(self) -> None:
-        """Wait a moment for mails that are under way."""
+        """Wait briefly for pending e-mails, then cancel them."""
         if self._tasks:
             _, unfinished = await asyncio.wait(set(self._tasks), timeout=_GRACE_SECONDS)
             for task in unfinished:

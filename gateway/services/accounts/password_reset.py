@@ -1,4 +1,4 @@
-"""A forgotten password: a token goes to the account's address, and sets a new one once."""
+"""Password reset: e-mails a single-use token that sets a new password."""
 
 from __future__ import annotations
 
@@ -27,16 +27,21 @@ _MAX_CONCURRENT_MAILS = 100
 _MAX_DELAY_MS = 200
 
 _SUBJECT = "Reset your password"
-_TEXT = """Somebody, you I hope, asked to reset the password of your account at LLM Gateway.
+_TEXT = """You or someone else asked to reset the password of your account at LLM Gateway.
 
-{how}
+{instructions}
 
-It works once, within an hour. Was it not you? Then do nothing: your password stays as it is.
+The token works once, within one hour. If you did not ask for it, ignore this e-mail: your password stays
+unchanged.
+
 """
 
 
 class PasswordResetService:
-    """Asks nobody to believe an address: who reads its mail may set the password."""
+    """Resets passwords by e-mail.
+
+    Whoever can read the account's mail may set its password.
+    """
 
     def __init__(
         self,
@@ -57,25 +62,27 @@ class PasswordResetService:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def request_reset(self, email: str, address: str | None) -> None:
-        """Sends a token to the account's address, if there is one; takes as long if there is none.
+        """E-mail a reset token if the account exists; takes as long if it does not.
 
         Raises:
-            TooManyAttempts: `address` asks too often. Unavailable: too many mails are under way.
+            TooManyAttempts: too many requests from this network address.
+            Unavailable: too many e-mails are pending.
         """
         await self._throttle.begin_mail_request(address)
         if len(self._tasks) >= _MAX_CONCURRENT_MAILS:
             raise Unavailable(retry_after=5)
-        # In a task of its own: neither the answer nor its time may tell whether there is such an account.
+        # Sent in the background: neither the response nor its time may reveal whether the account exists.
         task = asyncio.create_task(self._send_delayed(email))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def reset(self, token: str, password: str, address: str | None) -> None:
-        """Sets the password and ends every session; the token is used up.
+        """Set the password, revoke every session and invalidate the token.
 
         Raises:
-            TokenInvalid: it is none, too old, or used. ValidationFailed: the password breaks the policy, and
-            the token may be used again. AccountDisabled.
+            TokenInvalid: the token is unknown, expired or used.
+            ValidationFailed: the password breaks the policy; the token stays valid.
+            AccountDisabled: the account is disabled.
         """
         token_hash = hash_reset_token(token)
         async with self._uow() as uow:
@@ -87,10 +94,10 @@ class PasswordResetService:
         revoked_sessions = await self._apply_reset(user_id, token_hash, await self._passwords.hash(password))
         await self._revocation.revoke_all_sessions(user_id, revoked_sessions)
         await self._throttle.reset_account(email, address)
-        log.info("password_reset", user_id=str(user_id), sessions_ended=len(revoked_sessions))
+        log.info("password.reset", user_id=str(user_id), sessions_ended=len(revoked_sessions))
 
     async def aclose(self) -> None:
-        """Waits a moment for mails that are under way."""
+        """Wait briefly for pending e-mails, then cancel them."""
         if self._tasks:
             _, unfinished = await asyncio.wait(set(self._tasks), timeout=5)
             for task in unfinished:
@@ -100,7 +107,7 @@ class PasswordResetService:
         async with self._uow() as uow:
             account = await uow.users.lock(user_id)
             if account is None or not await uow.password_resets.consume(user_id, token_hash):
-                raise TokenInvalid(INVALID_RESET_TOKEN)  # used or replaced while we were hashing
+                raise TokenInvalid(INVALID_RESET_TOKEN)  # used or replaced since it was read
             if account.status != "active":
                 raise AccountDisabled
             await uow.users.reset_password(user_id, password_hash)
@@ -108,18 +115,18 @@ class PasswordResetService:
             return await uow.refresh_tokens.revoke_all(user_id)
 
     async def _send_delayed(self, email: str) -> None:
-        # Some time after the answer, or the work would be felt in it and in the next one.
+        # Delayed, so that the work does not show in the timing of this response or the next.
         await asyncio.sleep(secrets.randbelow(_MAX_DELAY_MS) / 1000)
         try:
             address_and_token = await self._create_token(email)
             if address_and_token is not None:
                 await self._send_mail(*address_and_token)
         except (GatewayError, SQLAlchemyError, OSError) as error:
-            # Nobody waits for it: who gets no mail asks again.
-            log.warning("reset_not_prepared", error=type(error).__name__)
+            # The user can request another e-mail.
+            log.warning("password_reset.failed", error=type(error).__name__)
 
     async def _create_token(self, email: str) -> tuple[str, str] | None:
-        """(address, token) to send; None where there is no account that may use it, or it had its mails."""
+        """Return (address, token), or None if no e-mail may be sent."""
         try:
             address = normalize_email(email)
         except ValueError:
@@ -133,14 +140,18 @@ class PasswordResetService:
             if account is None or account.status != "active" or account.email != address:
                 return None
             if is_unusable_hash(account.password_hash):
-                return None  # nobody signs in to it
+                return None  # an account without password login
             await uow.password_resets.add(account.user_id, hash_reset_token(token), TOKEN_TTL_SECONDS)
         return address, token
 
     async def _send_mail(self, address: str, token: str) -> None:
         instructions = f"Your token: {token}"
         if self._reset_url:
-            instructions = f"Open {self._reset_url}#token={token}\n\nor use the token itself: {token}"
+            instructions = f"Open {self._reset_url}#token={token}\n\nor use this token: {token}"
         await send_with_retry(
-            self._mailer, address, _SUBJECT, _TEXT.format(how=instructions), failure_event="reset_not_sent"
+            self._mailer,
+            address,
+            _SUBJECT,
+            _TEXT.format(instructions=instructions),
+            failure_event="password_reset.send_failed",
         )

@@ -1,4 +1,4 @@
-"""What a session or an account takes with it when it ends: its access tokens and its running turns."""
+"""Revocation: ends the access tokens and running turns of sessions and accounts."""
 
 from __future__ import annotations
 
@@ -26,12 +26,11 @@ _CANCEL_WAIT_SECONDS = 2.0
 
 
 class RevocationService:
-    """To be told of every session and account that has ended, after that is committed.
+    """Revokes accounts and sessions; called after the change is committed.
 
-    What workers remember of it is forgotten, so that no access token is believed any more. Its turns end in
-    three ways, because each alone leaves a gap: those of this worker are cancelled directly; the other
-    workers are told through Valkey; and every worker asks PostgreSQL every few seconds whether those it is
-    answering may still be answered, which needs no Valkey and misses nothing.
+    Cached credentials are invalidated, so that access tokens stop working at once. Running turns are
+    cancelled in three ways: in this worker directly; in other workers by a Valkey message; and by every
+    worker checking PostgreSQL every few seconds, which needs no Valkey and catches lost messages.
     """
 
     def __init__(
@@ -50,26 +49,29 @@ class RevocationService:
         self._poll_seconds = POLL_SECONDS if poll_seconds is None else poll_seconds
 
     async def revoke_account(self, user_id: UUID) -> None:
-        """The account was disabled or deleted: all its turns end, its keys' too."""
+        """Revoke a disabled or deleted account.
+
+        Cancel all its turns, including those of API keys.
+        """
         await self._cache.invalidate_account(user_id)
         await self._cancel_turns(user_id, None)
 
     async def revoke_sessions(
         self, user_id: UUID, revoked: Collection[UUID], *, current: UUID | None = None
     ) -> None:
-        """Sessions of the account have ended; so do the turns of `kept`, which lives on itself."""
+        """Revoke sessions, and cancel their turns and those of `current`, which stays valid."""
         await self._cache.invalidate_sessions(*revoked)
         if turns := frozenset(revoked) | (frozenset() if current is None else {current}):
             await self._cancel_turns(user_id, turns)
 
     async def revoke_all_sessions(self, user_id: UUID, revoked: Collection[UUID]) -> None:
-        """All sessions of the account have ended and its `token_version` was raised; its keys live on."""
+        """Revoke all sessions after `token_version` was raised; API keys stay valid."""
         await self._cache.invalidate_account(user_id)
         await self.revoke_sessions(user_id, revoked)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """While this is open, turns end here that were ended elsewhere."""
+        """Listen for revocations in other workers while the context is open."""
         tasks: list[asyncio.Task[Any]] = [asyncio.create_task(self._poll())]
         if self._valkey.configured:
             tasks.append(asyncio.create_task(self._listen()))
@@ -81,7 +83,10 @@ class RevocationService:
             await asyncio.wait(tasks)
 
     async def cancel_revoked(self, owners: Collection[tuple[UUID, UUID | None]]) -> int:
-        """End the turns here whose account or session is no more; returns how many those were."""
+        """Cancel local turns whose account or session is no longer active.
+
+        Return how many.
+        """
         if not owners:
             return 0
         users = {user_id for user_id, _ in owners}
@@ -101,8 +106,8 @@ class RevocationService:
         try:
             await self._valkey.execute("PUBLISH", CHANNEL, orjson.dumps([user_id.hex, session_ids]))
         except ValkeyUnavailable:
-            log.info("ending_not_announced")  # the other workers find out by asking PostgreSQL
-        if turns:  # each writes down how far it came, while its account is still there
+            log.info("revocation.publish_failed")  # other workers find out by polling PostgreSQL
+        if turns:  # each stores its partial answer while its account still exists
             await asyncio.wait(turns, timeout=_CANCEL_WAIT_SECONDS)
 
     async def _listen(self) -> None:
@@ -116,7 +121,7 @@ class RevocationService:
             sessions = None if session_ids is None else frozenset(map(UUID, session_ids))
             self._tasks.cancel_owner(UUID(user), sessions)
         except (ValueError, TypeError, AttributeError):
-            log.warning("ending_not_understood")  # another version of the gateway wrote it
+            log.warning("revocation.message_invalid")  # sent by another version of the gateway
 
     async def _poll(self) -> NoReturn:
         previous_owners: set[tuple[UUID, UUID | None]] = set()
@@ -124,8 +129,8 @@ class RevocationService:
             await asyncio.sleep(self._poll_seconds)
             owners = self._tasks.owners()
             try:
-                # Whoever was not here the last time was let in a moment ago: short turns cost no question.
+                # Only owners seen in the previous poll are checked: short turns cost no query.
                 await self.cancel_revoked(owners & previous_owners)
                 previous_owners = owners
             except (GatewayError, SQLAlchemyError, OSError) as error:
-                log.warning("endings_not_checked", error=type(error).__name__)
+                log.warning("revocation.check_failed", error=type(error).__name__)

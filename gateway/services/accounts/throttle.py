@@ -1,4 +1,4 @@
-"""How often somebody may be wrong: sign-ins and resets slowed by account and by address."""
+"""Throttles logins, registrations and password resets per account and address."""
 
 from __future__ import annotations
 
@@ -11,24 +11,23 @@ from gateway.core.exceptions import TooManyAttempts
 from gateway.core.security.tokens import derive_key
 from gateway.domain.accounts.backoff import BackoffPolicy, BackoffSubject
 
-# An account's owner mistypes a few times. An address may be an office of many: it gets more, and recovers
-# all the time.
+# Users mistype a few times. A network address may be a whole office: it gets more attempts, and recovers
+# steadily.
 _LOGIN_BY_ACCOUNT = BackoffPolicy(free_attempts=5)
 _LOGIN_BY_ADDRESS = BackoffPolicy(free_attempts=60, forgive_every=10.0)
-# Accounts are made once, each with what its tier may spend: an office may come in together, a script may not
-# go on.
+# Every account has its own budget: an office may register at once, a script may not continue forever.
 _REGISTRATION_BY_ADDRESS = BackoffPolicy(free_attempts=60, forgive_every=60.0)
-# A mail that did not come is asked for again once or twice.
+# An e-mail that did not arrive is requested again once or twice.
 _MAILS_BY_ACCOUNT = BackoffPolicy(free_attempts=3, first_delay=300.0, max_delay=3600.0, reset_after=7200)
 _MAILS_BY_ADDRESS = BackoffPolicy(free_attempts=60, forgive_every=30.0)
 
 
 class AccountThrottle:
-    """Counts by names that are keyed hashes: nothing in Valkey tells of an account or an address.
+    """Counts failed attempts under keyed hashes; Valkey holds no names or addresses.
 
-    An account is counted by the address that was typed, whether or not there is such an account. A network
-    address from which the account was signed in lately is counted apart, so that a stranger who keeps
-    guessing cannot keep the owner out.
+    Accounts are counted by the e-mail address as entered, whether or not the account exists. A network
+    address from which the account signed in recently is counted separately, so that a stranger's guesses
+    cannot lock the owner out.
     """
 
     def __init__(self, failed_attempts: FailedAttemptStore, secret: str) -> None:
@@ -36,39 +35,47 @@ class AccountThrottle:
         self._key = derive_key(secret, "throttle names")
 
     async def begin_login(self, email: str, address: str | None, *, known_address: bool) -> None:
-        """To be called before a password is checked; the attempt counts as failed until `succeeded`.
+        """Count an attempt before the password is checked.
+
+        It is a failure until `login_succeeded`.
 
         Raises:
-            TooManyAttempts: with the seconds to wait; the attempt is not made and not counted.
+            TooManyAttempts: with the seconds to wait; the attempt is not counted.
         """
         await self._begin(*self._login_subjects(email, address, known_address))
 
     async def login_succeeded(self, email: str, address: str | None, *, known_address: bool) -> None:
-        """The password was right: the account's failures are forgotten, the address's stay."""
+        """Clear the account's failures after a correct password.
+
+        Those of the network address stay.
+        """
         account, *network = self._login_subjects(email, address, known_address)
         await self._failed_attempts.clear(account)
         for subject in network:
             await self._failed_attempts.forgive(subject)
 
     async def login_not_checked(self, email: str, address: str | None, *, known_address: bool) -> None:
-        """The password was not checked after all: the attempt is taken back."""
+        """Undo `begin_login` if the password was not checked."""
         for subject in self._login_subjects(email, address, known_address):
             await self._failed_attempts.forgive(subject)
 
     async def begin_registration(self, address: str | None) -> None:
-        """Raises TooManyAttempts where this network address makes too many accounts; tries count as well."""
+        """Raise TooManyAttempts if this network address registers too often.
+
+        Failed attempts count too.
+        """
         if address is not None:
             await self._begin(self._subject("sign-ups-from", _network(address), _REGISTRATION_BY_ADDRESS))
 
     async def begin_confirmation(self, email: str) -> None:
-        """As `sign_in`, for the password that somebody who is signed in is asked for again."""
+        """Count an attempt by a signed-in user to confirm the password."""
         await self._begin(self._account_subject("confirm", email, _LOGIN_BY_ACCOUNT))
 
     async def confirmation_succeeded(self, email: str) -> None:
         await self._failed_attempts.clear(self._account_subject("confirm", email, _LOGIN_BY_ACCOUNT))
 
     async def reset_account(self, email: str, address: str | None = None) -> None:
-        """Forgets the failures of the account of this e-mail address, those from `address` too."""
+        """Clear the failures of the account, including those from `address`."""
         for source in {"", address or ""}:
             await self._failed_attempts.clear(
                 self._account_subject("sign-in", email, _LOGIN_BY_ACCOUNT, source)
@@ -76,12 +83,12 @@ class AccountThrottle:
         await self.confirmation_succeeded(email)
 
     async def begin_mail_request(self, address: str | None) -> None:
-        """Raises TooManyAttempts where this network address asks for too many mails."""
+        """Raise TooManyAttempts if this network address requests too many e-mails."""
         if address is not None:
             await self._begin(self._subject("mails-from", _network(address), _MAILS_BY_ADDRESS))
 
     async def try_begin_mail(self, email: str) -> bool:
-        """Whether the account may be sent another mail now; counted where it may."""
+        """Return whether the account may receive another e-mail now, and count it if so."""
         return not await self._failed_attempts.record(
             self._account_subject("mails-to", email, _MAILS_BY_ACCOUNT)
         )
@@ -111,7 +118,7 @@ class AccountThrottle:
 
 
 def _network(address: str) -> str:
-    """What one subscriber holds: an IPv4 address, or the /64 of an IPv6 one."""
+    """Return a subscriber's network: an IPv4 address, or an IPv6 /64."""
     try:
         parsed = ip_address(address)
     except ValueError:

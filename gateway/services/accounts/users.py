@@ -1,4 +1,4 @@
-"""An account in its owner's hands: its profile and its password."""
+"""Accounts: profile, e-mail address and password."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from gateway.services.accounts.throttle import AccountThrottle
 
 log = structlog.get_logger(__name__)
 
-_PASSWORD_REQUIRED = "Give the current password to change the e-mail address."  # noqa: S105 - a sentence
-_WRONG_PASSWORD = "The password is wrong."  # noqa: S105 - a sentence
+_PASSWORD_REQUIRED = "Enter the current password to change the e-mail address."  # noqa: S105 - a message
+_WRONG_PASSWORD = "The password is wrong."  # noqa: S105 - a message
 
 
 class UserService:
-    """What an account's owner, and the operator's command line, may do with accounts."""
+    """Account operations of its owner and of the operator's command line."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class UserService:
         self._throttle = throttle
 
     async def get(self, user_id: UUID) -> Account:
-        """Raises NotFound where the account is gone."""
+        """Return the account. Raises NotFound if it does not exist."""
         async with self._uow() as uow:
             return _require_found(await uow.users.get(user_id))
 
@@ -54,7 +54,10 @@ class UserService:
             return await uow.users.count()
 
     async def find_by_email(self, email: str) -> Account:
-        """Raises NotFound where no account has the address; ValidationFailed where it is none."""
+        """Find an account by e-mail address.
+
+        Raises NotFound, or ValidationFailed for a malformed address.
+        """
         async with self._uow() as uow:
             credentials = await uow.users.get_credentials_by_email(_normalize_address(email))
             return _require_found(await uow.users.get(credentials.user_id) if credentials else None)
@@ -68,14 +71,17 @@ class UserService:
         email: str | None = None,
         password: str | None = None,
     ) -> Account:
-        """Changes what is given; `email` is normalised already.
+        """Change the given fields; `email` is already normalized.
 
-        Another address takes the password, ends every session but `session_id`, makes resets void and is told
-        to the old address.
+        A new address requires the password. It revokes every session but `session_id`, invalidates reset
+        tokens and notifies the old address.
 
         Raises:
             ValidationFailed: the password is missing, or the address is reserved.
-            AuthenticationFailed: the password is wrong. TooManyAttempts. EmailTaken. NotFound.
+            AuthenticationFailed: the password is wrong.
+            TooManyAttempts: it was wrong too often.
+            EmailTaken: the address belongs to another account.
+            NotFound: the account does not exist.
         """
         account = await self.get(user_id)
         if email is not None and email != account.email:
@@ -97,29 +103,30 @@ class UserService:
             async with self._uow() as uow:
                 locked = await uow.users.lock(user_id)
                 if locked is None or locked.password_hash != credentials.password_hash:
-                    raise AuthenticationFailed(_WRONG_PASSWORD)  # changed while we were looking
+                    raise AuthenticationFailed(_WRONG_PASSWORD)  # changed since it was read
                 account = _require_found(await uow.users.update_profile(user_id, name=None, email=email))
                 revoked_sessions = await uow.refresh_tokens.revoke_all(user_id, keep=session_id)
-                # What was sent to the old address must not open the account.
+                # Tokens sent to the old address must stop working.
                 await uow.password_resets.delete_for(user_id)
                 await uow.audit.add("email.changed", actor_id=user_id, target_type="user", target_id=user_id)
         except IntegrityError:
-            # The address is the only unique thing here.
+            # The address is the only unique column here.
             raise EmailTaken(param="email") from None
         await self._revocation.revoke_sessions(user_id, revoked_sessions, current=session_id)
         self._notifier.notify_email_changed(credentials.email)
-        log.info("email_changed", user_id=str(user_id), sessions_ended=len(revoked_sessions))
+        log.info("account.email_changed", user_id=str(user_id), sessions_ended=len(revoked_sessions))
         return account
 
     async def change_password(
         self, user_id: UUID, *, session_id: UUID | None, current: str, new: str
     ) -> None:
-        """Sets a new password and ends every session but `session_id`, access tokens included.
+        """Set a new password and revoke every session but `session_id`.
 
-        Running turns of people end in every session; what was sent to reset the old password is void.
+        Running turns of signed-in users are cancelled in every session; reset tokens become invalid.
 
         Raises:
-            AuthenticationFailed: `current` is wrong. TooManyAttempts: it was too often.
+            AuthenticationFailed: `current` is wrong.
+            TooManyAttempts: it was wrong too often.
             ValidationFailed: `new` breaks the policy.
         """
         credentials = await self.confirm_password(user_id, current)
@@ -130,18 +137,19 @@ class UserService:
             if not await uow.users.set_password(
                 user_id, old_hash=credentials.password_hash, new_hash=new_hash
             ):
-                raise AuthenticationFailed(_WRONG_PASSWORD)  # changed while we were hashing
+                raise AuthenticationFailed(_WRONG_PASSWORD)  # changed since it was read
             revoked_sessions = await uow.refresh_tokens.revoke_all(user_id, keep=session_id)
             await uow.password_resets.delete_for(user_id)
             await uow.audit.add("password.changed", actor_id=user_id, target_type="user", target_id=user_id)
         await self._revocation.revoke_sessions(user_id, revoked_sessions, current=session_id)
-        log.info("password_changed", user_id=str(user_id), sessions_ended=len(revoked_sessions))
+        log.info("account.password_changed", user_id=str(user_id), sessions_ended=len(revoked_sessions))
 
     async def create_admin(self, email: str, password: str, name: str = "") -> Account:
-        """A new account that may administer the gateway.
+        """Create an administrator account.
 
         Raises:
-            ValidationFailed: the address or the password will not do. EmailTaken.
+            ValidationFailed: the address or the password is not acceptable.
+            EmailTaken: the address belongs to an account.
         """
         address = _normalize_address(email)
         if address == ACCOUNT_EMAIL:
@@ -159,10 +167,11 @@ class UserService:
         return account
 
     async def set_password(self, email: str, password: str) -> None:
-        """Set an account's password and end all its sessions: for the operator's command line.
+        """Set an account's password and revoke its sessions, for the operator's command line.
 
         Raises:
-            NotFound: no account has the address. ValidationFailed: the address or the password will not do.
+            NotFound: no account has the address.
+            ValidationFailed: the address or the password is not acceptable.
         """
         account = await self.find_by_email(email)
         check_password(password, account.email)
@@ -176,13 +185,15 @@ class UserService:
             await uow.audit.add("password.reset", actor_id=None, target_type="user", target_id=account.id)
         await self._revocation.revoke_all_sessions(account.id, revoked_sessions)
         await self._throttle.reset_account(account.email, None)
-        log.info("password_set_by_operator", user_id=str(account.id), sessions_ended=len(revoked_sessions))
+        log.info("account.password_set", user_id=str(account.id), sessions_ended=len(revoked_sessions))
 
     async def confirm_password(self, user_id: UUID, password: str) -> Credentials:
-        """The account, whose owner gave the password once more.
+        """Check the account owner's password and return the credentials.
 
         Raises:
-            NotFound: it is gone. AuthenticationFailed: the password is wrong. TooManyAttempts.
+            NotFound: the account does not exist.
+            AuthenticationFailed: the password is wrong.
+            TooManyAttempts: it was wrong too often.
         """
         async with self._uow() as uow:
             credentials = await uow.users.get_credentials(user_id)

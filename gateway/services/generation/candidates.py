@@ -1,4 +1,4 @@
-"""Which models may answer a request that is no chat: those behind a name with the capability it takes."""
+"""Selects the models that may serve a request for embeddings or images."""
 
 from __future__ import annotations
 
@@ -21,14 +21,16 @@ def candidate_models(
     capability: Capability,
     is_usable: Callable[[str], bool],
 ) -> tuple[str, ...]:
-    """The models behind `name`, then their fallbacks, that can and may; best first.
+    """Return the models behind `name`, and fallbacks, with the capability, best first.
 
     Args:
-        usable: whether a model's provider is configured and can do this.
+        is_usable: whether a model's provider is configured and supports the capability.
 
     Raises:
-        ModelNotFound, ModelNotAllowed, UnsupportedParameter (`model`): nobody behind the name can.
-        UpstreamUnavailable: who can is not configured.
+        ModelNotFound: no model or alias has this name.
+        ModelNotAllowed: the API key may not use it.
+        UnsupportedParameter: no model behind the name has the capability.
+        UpstreamUnavailable: no provider with the capability is configured.
     """
     named_models = catalog.models_of(name)
     if not named_models:
@@ -43,11 +45,11 @@ def candidate_models(
         permitted = allowed.union(*map(catalog.models_of, allowed))
         chain = dict.fromkeys(model for model in chain if model in permitted)
     if not any(capability in catalog.models[model].capabilities for model in named_models):
-        raise UnsupportedParameter(f"This model has no {capability}.", param="model")
+        raise UnsupportedParameter(f"This model does not support {capability}.", param="model")
     capable = [model for model in chain if capability in catalog.models[model].capabilities]
     if not capable:
         raise ModelNotAllowed(param="model")
     configured = tuple(model for model in capable if is_usable(model))
     if not configured:
-        raise UpstreamUnavailable("No provider that could answer this is configured.")
+        raise UpstreamUnavailable("No configured provider can serve this request.")
     return configured

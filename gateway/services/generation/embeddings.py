@@ -1,4 +1,4 @@
-"""Vectors for texts: reserved, asked for, charged."""
+"""Embeddings: reserve, call a model, settle."""
 
 from __future__ import annotations
 
@@ -24,13 +24,16 @@ from gateway.services.generation.candidates import candidate_models
 from gateway.services.generation.fallback_call import FallbackCall, as_gateway_error
 from gateway.services.usage.ledger import Ledger
 
-# Above what texts have in any tokenizer, runs of spaces aside. Longer ones are refused before any counting.
+# More than any tokenizer needs, except for runs of spaces. Longer texts are rejected without counting tokens.
 _MAX_CHARACTERS_PER_TOKEN = 16
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingResult:
-    """What was made, by whom, at what cost; `fallback_from` is the first model where another made it."""
+    """The embeddings, and the model call that created them.
+
+    `fallback_from` is the requested model if another one answered.
+    """
 
     embeddings: Embeddings
     model: str
@@ -41,7 +44,10 @@ class EmbeddingResult:
 
 
 class EmbeddingService:
-    """Asks the models behind a name in turn; what is not delivered is not charged."""
+    """Calls the models behind a name in order.
+
+    Results that are not delivered are not charged.
+    """
 
     def __init__(
         self,
@@ -65,12 +71,13 @@ class EmbeddingService:
         request_id: str,
         disconnected: Callable[[], Awaitable[None]] | None = None,
     ) -> EmbeddingResult:
-        """A vector for each input of `wanted`, whose model is chosen here; called off once `gone` returns.
+        """Return one vector per input; the work is cancelled once `disconnected` returns.
 
         Raises:
-            ModelNotFound, ModelNotAllowed, UnsupportedParameter: see `capable_models`.
-            ContextLengthExceeded: a text is longer than any of the models can take.
-            QuotaExceeded, BudgetExceeded: nothing was asked. CircuitOpen, UpstreamError: nobody answered.
+            ModelNotFound, ModelNotAllowed, UnsupportedParameter: see `candidate_models`.
+            ContextLengthExceeded: a text is longer than the context window of every candidate.
+            QuotaExceeded, BudgetExceeded: the limit is reached; no model was called.
+            CircuitOpen, UpstreamError: no model answered.
         """
         started = perf_counter()
         permit = await self._tasks.acquire_permit(principal)
@@ -147,7 +154,10 @@ class EmbeddingService:
             raise UpstreamTimeout from error
 
     def _fitting_window(self, models: tuple[str, ...], longest: int) -> tuple[str, ...]:
-        """The models whose window may hold a text of `longest` characters; the provider counts exactly."""
+        """Return the models whose context window may hold `longest` characters.
+
+        Providers count exactly.
+        """
         windows = {model: self._catalog.models[model].context_window for model in models}
         fitting = tuple(model for model in models if longest <= windows[model] * _MAX_CHARACTERS_PER_TOKEN)
         if not fitting:
@@ -158,7 +168,7 @@ class EmbeddingService:
         return fitting
 
     def _accepting_input(self, models: tuple[str, ...], request: EmbeddingRequest) -> tuple[str, ...]:
-        """The models that can take this kind of input."""
+        """Return the models that accept this kind of input."""
         if not request.tokens:
             return models
         accepting = tuple(

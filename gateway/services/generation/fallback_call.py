@@ -1,4 +1,4 @@
-"""Asks the models of a chain in turn, for requests that are no chat: with breakers, metrics, ledger rows."""
+"""Calls models with fallbacks for embeddings and images."""
 
 from __future__ import annotations
 
@@ -38,11 +38,15 @@ T = TypeVar("T")
 
 
 class FallbackCall:
-    """One request's way along its models; `calls` has a row for each, the one that answered last.
+    """One request's model calls along a chain of fallbacks.
 
-    `first` is the model that was asked for, whether or not it could be asked. `begun` estimates what a call
-    of a model costs that was cancelled after it was sent, by model and provider: most charge for it. `inputs`
-    are the request's texts, which are left out of the providers' words.
+    `calls` has one usage record per call; the successful one is last.
+
+    Args:
+        requested_model: the model that was asked for, even if it could not be called.
+        cancelled_cost: estimates the usage and cost of a call that was cancelled after it was sent, from the
+            names of the model and the provider. Most providers charge for it.
+        inputs: the request's texts, which are redacted from providers' error messages.
     """
 
     def __init__(
@@ -66,14 +70,15 @@ class FallbackCall:
         models: Sequence[str],
         call: Callable[[str, str], Awaitable[tuple[T, Usage, Decimal]]],
     ) -> T:
-        """What the first of `models` answers that can be asked and does not fail.
+        """Return the result of the first of `models` that can be called and succeeds.
 
         Args:
-            ask: given a model and its provider's name; returns the answer, its tokens and its cost.
+            call: takes the names of a model and its provider; returns the result, its usage and its cost.
 
         Raises:
-            CircuitOpen: all of them are left alone. InvalidRequest: the first one's word on the request.
-            UpstreamError: the failure that `reported` chooses.
+            CircuitOpen: the circuit breakers of all upstreams are open.
+            InvalidRequest: the first model rejected the request.
+            UpstreamError: the failure that `reported` selects.
         """
         remaining = list(models)
         failures: list[GatewayError] = []
@@ -104,7 +109,7 @@ class FallbackCall:
                     if is_caller_error and not failures:
                         self._reported_error = error
                         raise
-                    # What a fallback cannot do says nothing about the model that was asked for.
+                    # A request that only the fallback rejects says nothing about the requested model.
                     failures.append(error)
                     remaining.remove(model)
                 finally:
@@ -128,22 +133,25 @@ class FallbackCall:
 
     @property
     def fallback_from(self) -> str | None:
-        """The model that was asked for, where another one answered."""
+        """Return the requested model if another one answered, else None."""
         return self._requested_model if self.calls[-1].model != self._requested_model else None
 
     @property
     def upstream_ms(self) -> float:
-        """Milliseconds that the calls took together."""
+        """Return the total duration of all calls in milliseconds."""
         return sum(call.latency_ms for call in self.calls)
 
     def waive_costs(self) -> None:
-        """Charge nothing for an answer that the gateway itself could not deliver."""
+        """Charge nothing for a result that the gateway could not deliver."""
         self.calls = [
             replace(call, cost_usd=Decimal(0)) if call.outcome == "ok" else call for call in self.calls
         ]
 
     async def settle(self, ledger: Ledger, owner: UsageOwner, reservation_id: UUID | None) -> None:
-        """Charge the calls, give the reservation back, tell the metrics; raises as `Ledger.settle`."""
+        """Charge the calls, release the reservation and record metrics.
+
+        Raises like `Ledger.settle`.
+        """
         for call in self.calls:
             metrics.upstream_requests.labels(call.provider, call.model, call.outcome).inc()
             metrics.upstream_latency.labels(call.provider, call.model).observe(call.latency_ms / 1000)
@@ -157,15 +165,15 @@ class FallbackCall:
 
 
 def as_gateway_error(error: BaseException) -> GatewayError:
-    """Whatever ended a request's work, as an error for who waits for it.
+    """Convert the exception that ended a request into an error for its caller.
 
-    A cancellation comes from outside: the gateway stops, the account ended, the client left.
+    A cancellation comes from outside: shutdown, a revoked account or session, or a client disconnect.
     """
     if isinstance(error, GatewayError):
         return error
     if isinstance(error, asyncio.CancelledError):
         if INTERRUPTED in error.args:
-            return Unavailable("The gateway is restarting; ask again.", retry_after=5)
-        return Unavailable("The request was called off.")
-    log.error("request_crashed", exc_info=error)
+            return Unavailable("The gateway is restarting. Send the request again.", retry_after=5)
+        return Unavailable("The request was cancelled.")
+    log.error("request.crashed", exc_info=error)
     return GatewayError()

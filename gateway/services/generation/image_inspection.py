@@ -1,4 +1,4 @@
-"""What a provider sent, looked at before it is kept: is it a picture, which kind, how large."""
+"""Inspects image bytes from providers before they are stored."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from PIL import Image, UnidentifiedImageError
 
 from gateway.core.exceptions import UpstreamBroken
 
-# What browsers show, and nothing that can hold a script.
+# Formats that browsers display and that cannot contain scripts.
 _CONTENT_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif"}
 _MAX_PIXELS = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """What is seen of a picture; `digest` is the SHA-256 of its bytes in hex, sizes are in pixels."""
+    """Properties of an image.
+
+    `digest` is the SHA-256 of its bytes in hex, sizes are in pixels.
+    """
 
     digest: str
     content_type: str
@@ -27,21 +30,23 @@ class ImageInfo:
 
 
 def inspect_image(content: bytes, max_bytes: int) -> ImageInfo:
-    """What a whole picture is; takes tens of milliseconds: not on the event loop.
+    """Inspect a complete image.
+
+    Takes tens of milliseconds, so run it off the event loop.
 
     Raises:
-        UpstreamBroken: it is no picture, is cut, or is larger than may be kept.
+        UpstreamBroken: not an image, truncated, or too large.
     """
     if len(content) > max_bytes:
-        raise UpstreamBroken("The provider's picture is larger than may be kept here.")
+        raise UpstreamBroken("The provider's image is larger than the configured maximum.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(content), formats=tuple(_CONTENT_TYPES)) as image:
                 format_name, (width, height) = image.format, image.size
                 if width * height > _MAX_PIXELS:
-                    raise UpstreamBroken("The provider's picture is larger than may be kept here.")
-                image.load()  # a cut one fails here
+                    raise UpstreamBroken("The provider's image is larger than the configured maximum.")
+                image.load()  # fails for truncated images
     except (
         UnidentifiedImageError,
         OSError,
@@ -50,5 +55,5 @@ def inspect_image(content: bytes, max_bytes: int) -> ImageInfo:
         Image.DecompressionBombError,
         Image.DecompressionBombWarning,
     ) as error:
-        raise UpstreamBroken("What the provider sent is not a picture, or not a whole one.") from error
+        raise UpstreamBroken("The provider returned data that is not a complete image.") from error
     return ImageInfo(hashlib.sha256(content).hexdigest(), _CONTENT_TYPES[str(format_name)], width, height)

@@ -1,4 +1,4 @@
-"""Pictures that are kept: written down, listed, read and deleted by the account they were made for."""
+"""Stored images: saved, listed, read and deleted per account."""
 
 from __future__ import annotations
 
@@ -22,16 +22,18 @@ from gateway.services.generation.image_inspection import inspect_image
 
 log = structlog.get_logger(__name__)
 
-# A file of that age belongs to no request that is still under way.
+# A file of this age belongs to no running request.
 _ORPHAN_AGE_SECONDS = 3600.0
 _BATCH_SIZE = 100
 
 
 class ImageLibrary:
-    """Every use case takes the owner, and another's picture is not found.
+    """Stores images. Every method takes the owner.
 
-    Accounts whose pictures are alike share a file. Who writes or deletes one holds its digest's lock until
-    the rows agree, so that nobody's file goes while it is given to somebody else.
+    Images of other accounts are not found.
+
+    Identical images share one file. Writing and deleting a file holds a lock on its digest until commit, so
+    that a file is never deleted while another account starts to use it.
     """
 
     def __init__(self, uow: Callable[[], UnitOfWork], files: BlobStore, *, max_bytes: int) -> None:
@@ -42,10 +44,13 @@ class ImageLibrary:
     async def store(
         self, user_id: UUID, request_id: str, images: Sequence[ImageCompleted], prompt: str, call: UsageEntry
     ) -> tuple[StoredImage, ...]:
-        """Look at every picture, then keep all of them; `call` says who made them.
+        """Inspect all images, then store all of them.
+
+        `call` is the model call that created them.
 
         Raises:
-            UpstreamBroken: one of them is no picture. Unavailable: they cannot be stored. Nothing is kept.
+            UpstreamBroken: one of them is not an image; none is stored.
+            Unavailable: they cannot be stored; none is.
         """
         stored = []
         for completed in images:
@@ -78,18 +83,18 @@ class ImageLibrary:
             raise
         except IntegrityError as error:
             await self.try_delete_unreferenced(digests)
-            raise Unavailable("The account ended while the picture was made.") from error
+            raise Unavailable("The account was deleted while the image was generated.") from error
         return tuple(stored)
 
     async def list_images(self, user_id: UUID, *, cursor: str | None, limit: int) -> Page[StoredImage]:
-        """A page of the account's pictures, the last made first."""
+        """List the account's images, newest first."""
         after = None if cursor is None else Cursor.decode(cursor)
         async with self._uow() as uow:
             rows = await uow.images.list_recent(user_id, after, limit + 1)
         return Page.from_rows(rows, limit, lambda row: Cursor(row.created_at, row.id))
 
     async def get(self, user_id: UUID, image_id: UUID) -> StoredImage:
-        """What is known of a picture. Raises NotFound."""
+        """Return an image's metadata. Raises NotFound."""
         async with self._uow() as uow:
             image = await uow.images.get(user_id, image_id)
         if image is None:
@@ -97,23 +102,24 @@ class ImageLibrary:
         return image
 
     async def read(self, image: StoredImage) -> bytes:
-        """The picture's bytes.
+        """Read the image file.
 
         Raises:
-            NotFound: the file has gone, or is not what was kept. Unavailable: it cannot be read.
+            NotFound: the file is missing or does not match its digest.
+            Unavailable: the file cannot be read.
         """
         try:
             content = await self._files.get(image.digest)
         except OSError as error:
-            log.error("image_not_read", image_id=str(image.id), error=type(error).__name__)
-            raise Unavailable("The picture cannot be read at the moment.") from error
+            log.error("image.read_failed", image_id=str(image.id), error=type(error).__name__)
+            raise Unavailable("The image cannot be read at the moment. Try again later.") from error
         if content is None:
-            log.error("image_file_missing", image_id=str(image.id))
-            raise NotFound("The picture's file is lost.")
+            log.error("image.file_missing", image_id=str(image.id))
+            raise NotFound("The image file is missing.")
         return content
 
     async def delete(self, user_id: UUID, image_id: UUID) -> None:
-        """Raises NotFound; the file goes with its last picture."""
+        """Delete an image, and its file if no other image uses it. Raises NotFound."""
         async with self._uow() as uow:
             removed = await uow.images.delete(user_id, image_id)
             if removed is None:
@@ -123,10 +129,11 @@ class ImageLibrary:
         await self.try_delete_unreferenced({digest})
 
     async def delete_unreferenced(self, digests: Collection[str]) -> None:
-        """Delete those files that no picture has any more.
+        """Delete the files that no image refers to.
 
         Raises:
-            Unavailable: the database cannot be reached. OSError: a file cannot be deleted.
+            Unavailable: the database cannot be reached.
+            OSError: a file cannot be deleted.
         """
         remaining = iter(sorted(digests))
         while batch := set(islice(remaining, _BATCH_SIZE)):
@@ -139,21 +146,21 @@ class ImageLibrary:
         try:
             await self._files.put(content)
         except OSError as error:
-            log.error("image_not_stored", error=type(error).__name__, errno=error.errno)
-            raise Unavailable("The picture cannot be stored at the moment.") from error
+            log.error("image.store_failed", error=type(error).__name__, errno=error.errno)
+            raise Unavailable("The image cannot be stored at the moment. Try again later.") from error
 
     async def try_delete_unreferenced(self, digests: Collection[str]) -> None:
-        """What cannot be deleted now is left to `tidy`."""
+        """Delete unreferenced files; what fails is left to `delete_orphans`."""
         try:
             await self.delete_unreferenced(digests)
         except (GatewayError, OSError) as error:
-            log.warning("image_files_left", count=len(digests), error=type(error).__name__)
+            log.warning("image.delete_failed", count=len(digests), error=type(error).__name__)
 
     async def delete_orphans(self) -> None:
-        """Delete what a crash may have left: half-written files, and files that no picture has.
+        """Delete partially written and unreferenced files that a crash left.
 
         Raises:
-            as `sweep`.
+            Unavailable, OSError: like `delete_unreferenced`.
         """
         remaining = iter(await self._files.older_than(_ORPHAN_AGE_SECONDS))
         while batch := set(islice(remaining, _BATCH_SIZE)):

@@ -1,4 +1,4 @@
-"""Pictures on order: reserved, made, looked at, kept and charged, in this order."""
+"""Image generation: reserve, call a model, store the images, settle."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ from gateway.services.usage.ledger import Ledger
 
 @dataclass(frozen=True, slots=True)
 class ImagesGenerated:
-    """What a request brought; `fallback_from` is the first model where another one made them."""
+    """The images of a request.
+
+    `fallback_from` is the requested model if another one answered.
+    """
 
     images: tuple[StoredImage, ...]
     model: str
@@ -50,7 +53,7 @@ ImageGenerationEvent = ImageProgress | ImagesGenerated
 
 @dataclass(frozen=True, slots=True)
 class ImageOrder:
-    """What is asked for; `provider` narrows the choice to models of that provider."""
+    """An image request and the requested model; `provider` restricts the candidates."""
 
     request: ImageRequest
     model: str | None
@@ -59,7 +62,7 @@ class ImageOrder:
 
 @dataclass(frozen=True, slots=True)
 class _AdmittedOrder:
-    """An order that was admitted: by whom, which models may do it, what is held for it."""
+    """An admitted order: its owner, candidate models and reservation."""
 
     order: ImageOrder
     models: tuple[str, ...]
@@ -69,7 +72,10 @@ class _AdmittedOrder:
 
 
 class ImageGenerationService:
-    """A request makes all its pictures or none; what is not delivered is neither kept nor charged."""
+    """Generates all images of a request or none.
+
+    Images that are not delivered are not stored or charged.
+    """
 
     def __init__(
         self,
@@ -96,16 +102,20 @@ class ImageGenerationService:
         *,
         in_turn: bool = False,
     ) -> AsyncGenerator[ImageGenerationEvent, None]:
-        """Progress, then exactly one `PicturesMade`.
+        """Yield progress, then exactly one `ImagesGenerated`.
 
-        The work is done in a task of its own. Closing the iterator early calls it off, and so does `gone`,
-        which returns once the client has left; what is being kept by then is kept. With `in_turn`, the
-        request is part of a turn that holds a slot already, and needs none of its own.
+        The work runs in its own task. It is cancelled when the iterator is closed early or `disconnected`
+        returns, but not once the images are being stored.
+
+        Args:
+            in_turn: the request is part of a turn that already holds a permit.
 
         Raises:
-            ValidationFailed: sizes out of bounds. ModelNotFound, UnsupportedParameter: nobody can do it.
-            QuotaExceeded, BudgetExceeded: nothing was asked. CircuitOpen, UpstreamError: nobody did it.
-            Unavailable: the pictures cannot be stored, or the work was called off.
+            ValidationFailed: a size is out of bounds.
+            ModelNotFound, UnsupportedParameter: no model can serve the request.
+            QuotaExceeded, BudgetExceeded: the limit is reached; no model was called.
+            CircuitOpen, UpstreamError: no model succeeded.
+            Unavailable: the images cannot be stored, or the work was cancelled.
         """
         permit = None if in_turn else await self._tasks.acquire_permit(principal)
         try:
@@ -119,7 +129,7 @@ class ImageGenerationService:
         async def work(running: TurnTask) -> None:
             try:
                 events.put_nowait(await self._generate(admitted, running, events.put_nowait))
-            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - handed to who waits for it
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - passed on to the consumer
                 events.put_nowait(as_gateway_error(error))
 
         running = self._tasks.start(work, owner=principal, permit=permit)
@@ -153,20 +163,20 @@ class ImageGenerationService:
         for field in ("width", "height"):
             pixels = getattr(request, field)
             if pixels is not None and not 16 <= pixels <= bounds.max_side:
-                raise ValidationFailed(f"Between 16 and {bounds.max_side} pixels.", param=field)
+                raise ValidationFailed(f"Must be between 16 and {bounds.max_side} pixels.", param=field)
         if not 1 <= request.n <= bounds.max_count:
-            raise ValidationFailed(f"Between 1 and {bounds.max_count} pictures.", param="n")
+            raise ValidationFailed(f"Must be between 1 and {bounds.max_count} images.", param="n")
 
     def _candidates(self, name: str, provider: str | None, principal: Principal) -> tuple[str, ...]:
         models = candidate_models(self._catalog, name, principal, "images", self._is_usable)
         if provider is not None:
             models = tuple(m for m in models if provider in self._catalog.models[m].providers)
             if not models:
-                raise UnsupportedParameter("This provider makes no such pictures.", param="provider")
+                raise UnsupportedParameter("This provider cannot generate these images.", param="provider")
         return models
 
     def _default_model(self, provider: str | None) -> str:
-        """The configured default, or the first model that makes pictures (of `provider`)."""
+        """Return the default, or the first model (of `provider`) that generates images."""
         if provider is None and self._catalog.media.default is not None:
             return self._catalog.media.default
         capable = [
@@ -176,9 +186,9 @@ class ImageGenerationService:
         ]
         if not capable:
             raise UnsupportedParameter(
-                "No model of the configuration makes pictures."
+                "No image model is configured. Add one to provider_config.yaml."
                 if provider is None
-                else "No provider of this name makes pictures.",
+                else "No provider of this name generates images.",
                 param="model" if provider is None else "provider",
             )
         return next(filter(self._is_usable, capable), capable[0])
@@ -189,7 +199,7 @@ class ImageGenerationService:
     async def _generate(
         self, admitted: _AdmittedOrder, task: TurnTask, on_progress: Callable[[ImageProgress], None]
     ) -> ImagesGenerated:
-        """Ask, keep, charge; every way out settles the reservation."""
+        """Call a model, store the images and settle on every exit."""
         request = admitted.order.request
         inputs = [request.prompt, request.negative_prompt or "", *map(str, request.placeholders.values())]
 
@@ -203,7 +213,9 @@ class ImageGenerationService:
         async def ask(model: str, provider: str) -> tuple[list[ImageCompleted], Usage, Decimal]:
             provider_request = replace(request, model=self._catalog.models[model].model)
             if unsupported := sorted(request.rendering.keys() - self._providers[provider].rendering_options):
-                raise UnsupportedParameter("This model's provider does not take this.", param=unsupported[0])
+                raise UnsupportedParameter(
+                    "The provider of this model does not support this parameter.", param=unsupported[0]
+                )
             images = await self._collect_images(self._providers[provider], provider_request, on_progress)
             return images, Usage(), self._catalog.price_of(model).image * len(images)
 
@@ -253,5 +265,5 @@ class ImageGenerationService:
         except TimeoutError as error:
             raise UpstreamTimeout from error
         if len(images) < request.n:
-            raise UpstreamBroken("The provider ended without a picture, or without all of them.")
+            raise UpstreamBroken("The provider returned fewer images than requested.")
         return images

@@ -1,4 +1,4 @@
-"""What administrators do: look after accounts, read the audit log, and see which models answer."""
+"""Administration: accounts, the audit log and model health."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _HEALTH_ORDER: tuple[ModelHealth, ...] = ("up", "degraded", "down")
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """A model, what it is charged at, and its providers, the first of the configuration first.
+    """A model with its price and its providers, in configured order.
 
-    `health` holds those that have what they need and so were asked.
+    `provider_health` contains only the providers that are configured and were checked.
     """
 
     name: str
@@ -46,7 +46,10 @@ class ModelStatus:
 
     @property
     def health(self) -> ModelHealth | None:
-        """The best of its upstreams; degraded where another one is worse. None where none is configured."""
+        """Return the best upstream health.
+
+        `degraded` if upstreams differ, None without upstreams.
+        """
         states = [upstream.health for upstream in self.upstreams]
         if not states:
             return None
@@ -55,13 +58,16 @@ class ModelStatus:
 
     @property
     def last_error(self) -> LastError | None:
-        """The newest failure of any of its upstreams."""
+        """Return the most recent failure of any upstream."""
         errors = [upstream.last_error for upstream in self.upstreams if upstream.last_error is not None]
         return max(errors, key=lambda error: error.at, default=None)
 
 
 class AdminService:
-    """Every act is written to the audit log in its own transaction; callers have checked the role."""
+    """Administrative actions. Each writes its audit record in the same transaction.
+
+    Callers check the role.
+    """
 
     def __init__(
         self,
@@ -82,12 +88,13 @@ class AdminService:
     async def list_users(
         self, *, cursor: str | None, limit: int, search: str | None = None, **filters: str | None
     ) -> Page[tuple[Account, UsageTotals, int]]:
-        """Accounts, the newest first, each with its usage of this month and the bytes that it stores.
+        """List accounts, newest first, with this month's usage and the stored bytes.
 
-        `filters`: role, tier, status.
+        Args:
+            filters: `role`, `tier` and `status`.
 
         Raises:
-            ValidationFailed: the cursor is broken.
+            ValidationFailed: the cursor is not valid.
         """
         before_id = Cursor.decode(cursor).id if cursor is not None else None
         _, month = day_and_month(datetime.now(UTC))
@@ -102,7 +109,10 @@ class AdminService:
         return Page.from_rows(rows, limit, lambda row: Cursor(row[0].created_at, row[0].id))
 
     async def resolve_names(self, records: Collection[AuditRecord]) -> AuditNames:
-        """The names of the accounts and API keys in the records; those that are gone have none."""
+        """Look up the names of the accounts and API keys in the records.
+
+        Deleted ones have none.
+        """
         ids = {id_ for record in records for id_ in (record.actor_id, record.target_id) if id_ is not None}
         keys = {
             record.target_id for record in records if record.target_id and record.target_type == "api_key"
@@ -119,11 +129,14 @@ class AdminService:
         tier: str | None = None,
         status: str | None = None,
     ) -> Account:
-        """Sets what is given, from the account's next request on; who is disabled is signed out everywhere.
+        """Change the given fields from the account's next request on.
+
+        Disabling revokes all sessions.
 
         Raises:
-            NotFound. ValidationFailed: there is no such tier.
-            LastAdmin: nobody could administer the gateway then.
+            NotFound: the account does not exist.
+            ValidationFailed: the tier does not exist.
+            LastAdmin: no active administrator would remain.
         """
         if tier is not None and tier not in self._catalog.tiers:
             raise ValidationFailed("tier: The configuration has no such tier.", param="tier")
@@ -131,7 +144,8 @@ class AdminService:
         async with self._uow() as uow:
             other_admins = 1
             if role == "user" or status == "disabled":
-                # Holds every active admin until the end: of two who would both go, the second one waits.
+                # Locks every active administrator until commit, so that two administrators cannot remove each
+                # other.
                 other_admins = await uow.users.lock_and_count_other_admins(user_id)
             before = await uow.admin.lock(user_id)
             if before is None:
@@ -156,7 +170,7 @@ class AdminService:
                 details={name: {"from": getattr(before, name), "to": to} for name, to in changes.items()},
             )
         await self._invalidate_caches(user_id, revoked_sessions, disabled=disabled)
-        log.info("user_changed", user_id=str(user_id), actor_id=str(actor_id), fields=sorted(changes))
+        log.info("account.changed", user_id=str(user_id), actor_id=str(actor_id), fields=sorted(changes))
         return after
 
     async def list_audit(
@@ -169,7 +183,10 @@ class AdminService:
         action: str | None = None,
         time_span: TimeSpan = ALL_TIME,
     ) -> Page[AuditRecord]:
-        """A page of the audit log, the newest first. Raises ValidationFailed for a broken cursor."""
+        """List audit records, newest first.
+
+        Raises ValidationFailed if the cursor is not valid.
+        """
         before_id = Cursor.decode(cursor).id if cursor is not None else None
         async with self._uow() as uow:
             records = await uow.audit.list_recent(
@@ -183,12 +200,15 @@ class AdminService:
         return Page.from_rows(records, limit, lambda record: Cursor(record.created_at, record.id))
 
     async def list_models(self) -> list[ModelStatus]:
-        """Every model of the configuration; each provider that could answer is asked once, all at a time."""
+        """List every configured model.
+
+        All configured providers are checked concurrently, once each.
+        """
         used_providers = {name for model in self._catalog.models.values() for name in model.providers}
         probed = [name for name in used_providers if self._providers[name].configured]
         results = await asyncio.gather(*(self._providers[name].check_health() for name in probed))
         health = dict(zip(probed, results, strict=True))
-        # What was found out now also holds for routing and for the page of circuit breakers.
+        # The results also update routing and the circuit breaker page.
         for name, provider_health in health.items():
             if provider_health.reachable or provider_health.responded:
                 self._upstreams.unreachable.record(name, None)
@@ -210,7 +230,7 @@ class AdminService:
     async def _invalidate_caches(
         self, user_id: UUID, revoked_sessions: Collection[UUID], *, disabled: bool
     ) -> None:
-        """Make workers forget what they knew of the account, after the change is committed."""
+        """Invalidate the cached account state in all workers, after the change is committed."""
         if disabled:
             await self._revocation.revoke_sessions(user_id, revoked_sessions)
             await self._revocation.revoke_account(user_id)

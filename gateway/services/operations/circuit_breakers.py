@@ -1,4 +1,4 @@
-"""Which upstreams are left alone at the moment, for those who may ask for their models."""
+"""The state of the circuit breakers, for administrators and for callers."""
 
 from __future__ import annotations
 
@@ -10,24 +10,27 @@ from gateway.domain.config.catalog import AUTO
 
 
 class CircuitBreakerService:
-    """Reads this worker's memory, which follows what all workers know."""
+    """Reads circuit breaker state from memory, which workers synchronize."""
 
     def __init__(self, parts: AgentResources) -> None:
         self._parts = parts
 
     def list_all(self) -> list[BreakerView]:
-        """One for each provider of each model that is configured, in the order of the catalogue."""
+        """List one breaker per configured model and provider, in catalog order."""
         return self._parts.upstreams.breaker_views()
 
     async def history(self, limit: int) -> list[BreakerChange] | None:
-        """What breakers have done, the newest first; None while Valkey, which keeps it, is away."""
+        """List state changes, newest first.
+
+        None while Valkey, which stores them, is unreachable.
+        """
         try:
             return await self._parts.upstreams.breaker_history(limit)
         except ValkeyUnavailable:
             return None
 
     def visible_to(self, principal: Principal) -> list[BreakerView]:
-        """Those of the models that the caller may ask for, by whatever name."""
+        """List the breakers of the models that the caller may use under any name."""
         if principal.models is None:
             return self.list_all()
         catalog = self._parts.catalog

@@ -1,4 +1,4 @@
-"""Reads the provider configuration from its file."""
+"""Loads the provider configuration from its file."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from gateway.providers.discovery import provider_type_problem
 
 
 def load_catalog(path: Path) -> Catalog:
-    """The catalogue in `path`, with `${NAME}` and `GATEWAY_*` read from the environment.
+    """Load the catalog from `path`, with `${NAME}` and `GATEWAY_*` of the environment.
 
-    Where `GATEWAY_UPSTREAMS` names upstreams, there need be no file.
+    The file is optional if `GATEWAY_UPSTREAMS` names upstreams.
 
     Raises:
-        ConfigError: the file cannot be read, or what is wrong in it, with its lines.
+        ConfigError: the file cannot be read or is not valid; the message names the lines.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -28,7 +28,7 @@ def load_catalog(path: Path) -> Catalog:
             return parse_catalog("", os.environ, source="environment", type_problem=provider_type_problem)
         if path == Path():
             raise ConfigError(
-                "PROVIDER_CONFIG is empty, and GATEWAY_UPSTREAMS names no upstream: set one of them."
+                "PROVIDER_CONFIG is empty and GATEWAY_UPSTREAMS names no upstream. Set one of them."
             ) from error
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ConfigError(f"{path}: the provider configuration cannot be read: {reason}.") from error
@@ -36,7 +36,7 @@ def load_catalog(path: Path) -> Catalog:
 
 
 def require_models(catalog: Catalog, path: Path) -> None:
-    """Refuse a configuration that can answer nothing, as an empty or truncated file is one.
+    """Reject a configuration without models, such as an empty or truncated file.
 
     Raises:
         ConfigError: no model is configured.
@@ -46,5 +46,5 @@ def require_models(catalog: Catalog, path: Path) -> None:
 
 
 def config_fingerprint(path: Path) -> str:
-    """SHA-256 of the file, in hex; of nothing where there is none."""
+    """Return the SHA-256 of the file in hex; a missing file counts as empty."""
     return sha256(path.read_bytes() if path.is_file() else b"").hexdigest()

@@ -1,4 +1,4 @@
-"""The provider configuration read anew, by an administrator or a signal, and every worker told of it."""
+"""Reloads the provider configuration in all workers, on request or on SIGHUP."""
 
 from __future__ import annotations
 
@@ -24,17 +24,20 @@ log = structlog.get_logger(__name__)
 CHANNEL: Final = "gateway:reload"
 LAST_RELOAD_KEY: Final = "gateway:reload:last"
 POLL_SECONDS = 10.0
-# `gateway serve --workers` names itself here: nobody else's parent knows what a hang-up means to us.
+# Set by `gateway serve --workers` to its own process id: only that parent understands our SIGHUP.
 SUPERVISOR_PID_ENV: Final = "GATEWAY_SUPERVISOR_PID"
 
 
 class ConfigurationRejected(ValidationFailed):
-    """The file cannot be used; the message has a line a mistake: `file:line: key: what is wrong`."""
+    """The file cannot be used; the message has one line per problem.
+
+    `file:line: key: problem`.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedConfig:
-    """What is in force now: the file's SHA-256 and what it names."""
+    """The configuration in force: the file's SHA-256 and how much it defines."""
 
     digest: str
     models: int
@@ -43,18 +46,24 @@ class LoadedConfig:
 
 @dataclass(frozen=True, slots=True)
 class ReloadResult:
-    """`told`: by whom the other workers hear of it; None where nobody could tell them, or there are none."""
+    """The result of a reload.
+
+    `notified_via` is how other workers were notified, None if they were not.
+    """
 
     config: LoadedConfig
     notified_via: str | None
 
 
 class ConfigReloadService:
-    """`apply` reads the file and puts it into force in this worker, or raises and leaves all as it was.
+    """Reloads the configuration in this worker and notifies the others.
 
-    Each worker reads its own file and judges for itself. Through Valkey all workers of all machines hear of
-    an administrator's wish, at once or, where a message was lost, within `POLL_SECONDS`. Without Valkey the
-    process that started this worker tells those of this machine.
+    Every worker reads and validates its own file. Workers on all machines learn of an administrator's reload
+    through Valkey, at once or within `POLL_SECONDS` if the message was lost. Without Valkey, the parent
+    process notifies the workers of this machine.
+
+    Args:
+        apply: loads the file and activates it in this worker, or raises and changes nothing.
     """
 
     def __init__(
@@ -70,15 +79,15 @@ class ConfigReloadService:
         self._expected_signals = 0
 
     async def reload_as_admin(self, actor_id: UUID) -> ReloadResult:
-        """Reload here, write down who wished it and what came of it, and tell the others.
+        """Reload here, write an audit record and notify the other workers.
 
         Raises:
-            ConfigurationRejected: the old one is still in force, everywhere.
+            ConfigurationRejected: the old configuration stays in force everywhere.
         """
         try:
             loaded = await self._apply()
         except ConfigurationRejected as error:
-            log.warning("configuration_rejected", reason=error.message)
+            log.warning("config.rejected", reason=error.message)
             await self._write_audit_record(actor_id, {"applied": False, "reason": error.message[:2000]})
             raise
         _log_loaded(loaded)
@@ -89,15 +98,15 @@ class ConfigReloadService:
         return ReloadResult(loaded, notified_via)
 
     async def reload_on_signal(self) -> None:
-        """Reload here; what is wrong is in the log."""
+        """Reload here; problems are logged."""
         if self._expected_signals:
-            self._expected_signals -= 1  # our own wish, come back by way of our parent
+            self._expected_signals -= 1  # our own announcement, returned by the parent process
             return
         await self._reload_and_log()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """While this is open, reloads that were wished elsewhere are made here too."""
+        """Apply reloads announced by other workers while the context is open."""
         tasks: list[asyncio.Task[Any]] = []
         if self._valkey.configured:
             tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._poll())]
@@ -141,7 +150,7 @@ class ConfigReloadService:
                 await self._on_message(message)
 
     async def _poll(self) -> NoReturn:
-        """Of what was wished before this worker began it has read the outcome already."""
+        """Poll for missed announcements; those from before the start are ignored."""
         primed = False
         while True:
             try:
@@ -152,7 +161,7 @@ class ConfigReloadService:
                     self._last_reload_id = reload_id
                 primed = True
             except ValkeyUnavailable:
-                log.debug("reloads_not_read")
+                log.debug("config.poll_failed")
             await asyncio.sleep(POLL_SECONDS)
 
     async def _on_message(self, reload_id: bytes) -> None:
@@ -164,10 +173,10 @@ class ConfigReloadService:
         try:
             _log_loaded(await self._apply())
         except GatewayError as error:
-            log.error("configuration_rejected", reason=error.message)
+            log.error("config.rejected", reason=error.message)
         except Exception:
-            log.exception("configuration_not_loaded")  # whatever it was, this worker serves on as before
+            log.exception("config.reload_failed")  # this worker continues with the old configuration
 
 
 def _log_loaded(loaded: LoadedConfig) -> None:
-    log.info("configuration_loaded", digest=loaded.digest, models=loaded.models, providers=loaded.providers)
+    log.info("config.reloaded", digest=loaded.digest, models=loaded.models, providers=loaded.providers)

@@ -1,4 +1,4 @@
-"""What is measured by looking, not by counting: turns, connections and breakers now, engines up or down."""
+"""Updates gauges: running turns, connections, open breakers, engine health."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Check = Callable[[], Awaitable[bool]]
 
 
 class SizedTurns(Protocol):
-    """Turns of this worker."""
+    """The number of turns in this worker."""
 
     def __len__(self) -> int: ...
 
 
 class GaugeUpdater:
-    """Sets this worker's gauges: Prometheus' library cannot ask another process for a figure of its own."""
+    """Sets this worker's gauges; the Prometheus library cannot query other processes."""
 
     def __init__(
         self,
@@ -46,7 +46,10 @@ class GaugeUpdater:
         self._checks = ((metrics.database_up, database), (metrics.valkey_up, valkey))
 
     async def run(self) -> NoReturn:
-        """Look and ask until cancelled; a slow engine does not hold up the look at the rest."""
+        """Update and probe until cancelled.
+
+        A slow engine does not delay the local gauges.
+        """
         async with asyncio.TaskGroup() as group:
             group.create_task(self._probe_forever())
             while True:
@@ -54,14 +57,14 @@ class GaugeUpdater:
                 await asyncio.sleep(LOCAL_INTERVAL_SECONDS)
 
     def update_local(self) -> None:
-        """What this process knows."""
+        """Update the gauges that this process knows."""
         pool = pool_stats(self._engine)
         metrics.database_pool_in_use.set(pool.in_use)
         metrics.database_pool_size.set(pool.size)
         metrics.database_pool_overflow.set(pool.overflow)
         metrics.running_turns.set(len(self._running))
         metrics.waiting_turns.set(len(self._waiting))
-        # Those that a reload has taken out have nothing open any more.
+        # Upstreams that a reload removed have no open breakers.
         self._open_breakers = dict.fromkeys(self._open_breakers, 0)
         for breaker in self._breakers():
             count_so_far = self._open_breakers.get(breaker.upstream, 0)
@@ -70,7 +73,7 @@ class GaugeUpdater:
             metrics.circuits_not_closed.labels(upstream).set(count)
 
     async def probe(self) -> None:
-        """What only the engines can tell."""
+        """Probe the database and Valkey."""
         for gauge, check in self._checks:
             try:
                 async with asyncio.timeout(_PROBE_TIMEOUT_SECONDS):

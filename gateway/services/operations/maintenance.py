@@ -1,4 +1,4 @@
-"""What nobody asks for but time itself: leases are renewed or end, next month's partitions come to be."""
+"""Periodic maintenance: renew or expire leases, create next month's partitions."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from gateway.services.usage.ledger import Ledger
 log = structlog.get_logger(__name__)
 
 INTERVAL_SECONDS = 5.0  # a quarter of a lease
-# A turn that has written its end may still be on its way out of this process when its lease is asked for.
+# A turn that has been closed may still be registered here for a moment after its lease ended.
 _END_GRACE_SECONDS = 1.0
-_RUNS_PER_HOUR = 720  # an hour
+_RUNS_PER_HOUR = 720  # one hour
 
 
 class MaintenanceJob:
-    """Rounds that every worker makes; each step is one statement that is safe to run twice at once."""
+    """Periodic maintenance in every worker; each step is safe to run concurrently."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class MaintenanceJob:
         self._interval = interval
 
     async def run(self) -> NoReturn:
-        """Make rounds until cancelled; a database that is away is met again on the next one."""
+        """Run until cancelled; an unreachable database is retried on the next run."""
         runs = 0
         database_down = False
         while True:
@@ -60,12 +60,12 @@ class MaintenanceJob:
                 runs += 1
                 database_down = False
             except (GatewayError, SQLAlchemyError, OSError) as error:
-                log.warning("housekeeping.postponed", error=type(error).__name__)
+                log.warning("maintenance.postponed", error=type(error).__name__)
                 database_down = True
             await asyncio.sleep(self._interval)
 
     async def _cancel_lost_turns(self, message_ids: Collection[UUID]) -> None:
-        """End the turns whose conversations another worker took; most have just ended by themselves."""
+        """Cancel turns whose conversation another worker took over; most have just ended."""
         still_running = [
             (each, turn) for each in message_ids if (turn := self._tasks.by_message(each)) is not None
         ]
@@ -74,16 +74,19 @@ class MaintenanceJob:
         await asyncio.sleep(_END_GRACE_SECONDS)
         for message_id, turn in still_running:
             if self._tasks.by_message(message_id) is turn:
-                log.warning("housekeeping.turn_lost", message_id=str(message_id))
+                log.warning("maintenance.turn_lost", message_id=str(message_id))
                 turn.cancel()
 
     async def run_once(self, *, run_hourly_tasks: bool, expire_others: bool = True) -> int:
-        """Keep this worker's leases, end those of no worker; returns how many turns that were.
+        """Renew this worker's leases and recover orphaned turns.
+
+        Return how many were recovered.
 
         Args:
-            sweep: False where the database has been away: the others are to keep their leases first.
+            run_hourly_tasks: also create partitions and run the hourly tasks.
+            expire_others: False after a database outage, so that other workers can renew their leases first.
         """
-        # First: after a while without the database, our own leases would be the ones found to have ended.
+        # Renewed first: after an outage, this worker's own leases would be found expired.
         if lost_turns := await self._ledger.renew_leases():
             await self._cancel_lost_turns(lost_turns)
         if run_hourly_tasks:
@@ -95,9 +98,9 @@ class MaintenanceJob:
             return 0
         recovered = await self._orphan_recovery.end_orphaned_turns()
         if recovered:
-            log.warning("housekeeping.turns_interrupted", count=recovered)
+            log.warning("maintenance.turns_interrupted", count=recovered)
         released = await self._turns.release_expired()
         if released:
             metrics.reservations_expired.inc(released)
-            log.warning("housekeeping.reservations_returned", count=released)
+            log.warning("maintenance.reservations_released", count=released)
         return recovered

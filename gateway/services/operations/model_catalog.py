@@ -1,4 +1,4 @@
-"""What an account may choose from: models, aliases and tools."""
+"""The models, aliases and tools that an account may use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from gateway.domain.requests import ToolSpec
 
 @dataclass(frozen=True, slots=True)
 class ModelOption:
-    """A name that a request may ask for; `models` are what it stands for, best first."""
+    """A model name that requests may use.
+
+    `models` are the models behind it, best first.
+    """
 
     name: str
     kind: str
@@ -26,13 +29,13 @@ class ModelOption:
 
 
 class ModelCatalogService:
-    """Reads the catalogue for one caller."""
+    """Reads the catalog on behalf of one caller."""
 
     def __init__(self, parts: AgentResources) -> None:
         self._parts = parts
 
     def list_options(self, principal: Principal) -> tuple[ModelOption, ...]:
-        """`auto`, then aliases, then models: those whose provider is configured and the key allows."""
+        """List `auto`, aliases and models that are configured and that the caller may use."""
         catalog = self._parts.catalog
         available = {name for name in catalog.models if self._parts.upstreams.for_model(name)}
         routed = tuple(
@@ -52,10 +55,10 @@ class ModelCatalogService:
         )
 
     def get_option(self, name: str, principal: Principal) -> ModelOption:
-        """One of `choices`.
+        """Return one of `list_options` by name.
 
         Raises:
-            ModelNotFound
+            ModelNotFound: there is none.
         """
         for option in self.list_options(principal):
             if option.name == name:
@@ -63,11 +66,11 @@ class ModelCatalogService:
         raise ModelNotFound(param="model")
 
     def list_tools(self) -> tuple[ToolSpec, ...]:
-        """The gateway's own tools that are enabled."""
+        """List the gateway's enabled tools."""
         return self._parts.tools.specs()
 
     def offers_tool(self, tool: str, name: str | None, principal: Principal) -> bool:
-        """Whether a model behind this name may be offered this tool of the gateway."""
+        """Return whether a model behind this name can be given this gateway tool."""
         if all(spec.name != tool for spec in self.list_tools()):
             return False
         try:

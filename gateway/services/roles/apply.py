@@ -1,4 +1,4 @@
-"""A turn in a role: what the configuration's prompt says of it stands before what the caller says."""
+"""Applies a configured role's prompt to a chat turn."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from gateway.services.roles.registry import RoleRegistry
 
 
 def apply_role(turn: Turn, registry: RoleRegistry, catalog: Catalog) -> Turn:
-    """The turn with its role's prompt, which may read the last question as `{{payload}}`.
+    """Prepend the role's prompt to the turn's system prompt.
 
-    A role that has no prompt but is named by a rule of the router changes nothing here.
+    `{{payload}}` is the last question.
+
+    A role without a prompt that only appears in a routing rule leaves the turn unchanged.
 
     Raises:
-        NotFound: no such role.
-        ValidationFailed: the prompt needs a payload that a chat does not have.
+        NotFound: the role does not exist.
+        ValidationFailed: the prompt needs payload fields that a chat turn does not have.
     """
     if turn.role is None:
         return turn

@@ -1,4 +1,4 @@
-"""One answer of a role: the configuration says who speaks, the schema what comes back."""
+"""Runs one task of a role and validates the answer against the role's schema."""
 
 from __future__ import annotations
 
@@ -22,14 +22,17 @@ from gateway.services.roles.registry import Payload, RoleRegistry, RoleTask
 Mode = Literal["live", "mock", "final"]
 
 _RETRY_PROMPT = (
-    "That is not what was asked for: {complaint}. Send the whole JSON object again, and nothing else."
+    "The previous answer is not valid: {violation}. Send the whole JSON object again, and nothing else."
 )
 _ANSWERING_MOCK = "mock"
 
 
 @dataclass(frozen=True, slots=True)
 class GenerateResult:
-    """A role's answer; `data` is the object where the role has a schema. Usage and cost are of all calls."""
+    """A role's answer, with usage and cost of all calls.
+
+    `data` is set if the role has a schema.
+    """
 
     role: str
     task: str | None
@@ -42,7 +45,7 @@ class GenerateResult:
 
 
 class GenerateService:
-    """Turns `{role, task, payload}` into a chat turn that no conversation keeps."""
+    """Turns `{role, task, payload}` into a chat turn that is not persisted."""
 
     def __init__(self, catalog: Catalog, roles: RoleRegistry, chat: ChatService) -> None:
         self._catalog = catalog
@@ -59,14 +62,17 @@ class GenerateService:
         request_id: str,
         disconnected: Callable[[], Awaitable[None]] | None = None,
     ) -> GenerateResult:
-        """What the role makes of `payload`; an answer that breaks the schema is asked for once more.
+        """Run the role on `payload`.
+
+        An answer that violates the schema is requested once more.
 
         Raises:
-            NotFound: no such role. ValidationFailed: the payload lacks what the prompt needs.
-            UpstreamBroken: the second answer does not fit either. Otherwise as `ChatService.answer`.
+            NotFound: the role does not exist.
+            ValidationFailed: the payload lacks a value that the prompt needs.
+            UpstreamBroken: the second answer violates the schema too. Otherwise like `ChatService.answer`.
         """
         entry = self._roles.get(role, task)
-        # Where the gateway itself runs on mocks, nothing else answers.
+        # A gateway in mock mode never calls real models.
         effective_mode: Mode = "mock" if self._catalog.mode == "mock" else mode or "live"
         turn = self._build_turn(entry, payload, effective_mode, request_id)
         answer = await self._answer(turn, principal, disconnected)
@@ -80,7 +86,8 @@ class GenerateService:
                 data, violation = _extract(answer, output_schema)
             if data is None:
                 raise UpstreamBroken(
-                    f"The model's answer, asked for twice, does not fit the role {role}: {violation}."
+                    f"The model's answer does not match the schema of role {role} after two attempts: "
+                    f"{violation}."
                 )
         return GenerateResult(role, task, effective_mode, answer.content, data, answer, usage, cost)
 
@@ -89,7 +96,7 @@ class GenerateService:
     ) -> Answer:
         answer = await self._chat.answer(turn, principal, disconnected)
         if answer.status != "complete":
-            raise Unavailable("The request was called off.")
+            raise Unavailable("The request was cancelled.")
         if answer.blocked_reason is not None and turn.response_format is not None:
             raise ContentBlocked
         return answer
@@ -124,7 +131,7 @@ class GenerateService:
         return entry.model or AUTO
 
     def _final_model(self, entry: RoleTask) -> str:
-        """What the first rule with `mode: final` says that fits; without one the role's own, or `heavy`."""
+        """Return the model of the first `mode: final` rule, else the role's or `heavy`."""
         for rule in self._catalog.routing.rules:
             applies = (not rule.role or entry.role in rule.role) and (
                 not rule.task or entry.task in rule.task
@@ -134,7 +141,7 @@ class GenerateService:
         return entry.model or self._catalog.routing.heavy or AUTO
 
     def _mock_model(self) -> str:
-        """A mock that answers; where the gateway runs on mocks, any model that keeps to schemas is one."""
+        """Return a mock model that answers; in mock mode, any model that supports JSON."""
         models = self._catalog.models.items()
         mocks = [
             (name, model.model)
@@ -142,25 +149,27 @@ class GenerateService:
             if model.can_chat and self._catalog.providers[model.provider].type == "mock"
         ]
         if mocks:
-            # The others are drills.
+            # Other mocks simulate failures.
             return next(
                 (name for name, provider_model in mocks if provider_model == _ANSWERING_MOCK), mocks[0][0]
             )
         if self._catalog.mode == "mock":
             return next((name for name, model in models if "json" in model.capabilities), AUTO)
-        raise UnsupportedParameter("No model of the configuration is a mock.", param="mode")
+        raise UnsupportedParameter(
+            "No mock model is configured. Add one to provider_config.yaml.", param="mode"
+        )
 
 
 def _extract(answer: Answer, output_schema: OutputSchema) -> tuple[dict[str, Any] | None, str]:
     data, violation = output_schema.extract(answer.content)
     if data is None and answer.finish_reason == "length":
-        violation = "it was longer than it may be, and cut off"
+        violation = "it exceeded the maximum length and was cut off"
     return data, violation
 
 
 def _retry_turn(turn: Turn, answer: Answer, violation: str) -> Turn:
     retry_messages = (
         Message("assistant", answer.content or "…"),
-        Message("user", _RETRY_PROMPT.format(complaint=violation)),
+        Message("user", _RETRY_PROMPT.format(violation=violation)),
     )
     return replace(turn, messages=(*turn.messages, *retry_messages))

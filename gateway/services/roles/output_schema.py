@@ -1,4 +1,4 @@
-"""The object that a role answers with: asked for in words, found in what a model said, held to its schema."""
+"""JSON objects as role output: the prompt instruction, extraction and validation."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from referencing import Registry
 
 from gateway.core.bounded_regex import BoundedRegex
 
-_INSTRUCTION = "Answer with one JSON object that fits this JSON Schema, and with nothing else:\n{schema}"
+_INSTRUCTION = "Answer with one JSON object that matches this JSON Schema, and with nothing else:\n{schema}"
 _MAX_VIOLATIONS = 3
 _MAX_CANDIDATES = 20
 _OPENING_BRACE = re.compile(r"\{")
 _DECODER = json.JSONDecoder()
-# Of a search by a pattern whose cost cannot be bounded beforehand.
+# Timeout of a regex search whose cost cannot be bounded in advance.
 _PATTERN_TIMEOUT_SECONDS = 0.5
-# A name of a property that `patternProperties` has to judge within bounds.
+# Property names up to this length must be matched by `patternProperties` within bounds.
 _PROPERTY_NAME_LENGTH = 64
 
 
 class OutputSchema:
-    """A JSON Schema of an object, ready for use; `request` is the sentence that asks a model for it.
+    """A validated JSON Schema of an object; `instruction` asks a model to follow it.
 
     Raises:
-        ValueError: it is no JSON Schema, or not one of an object; the message says which.
+        ValueError: not a JSON Schema, or not one of an object; the message says which.
     """
 
     def __init__(self, schema: Any) -> None:
@@ -46,19 +46,19 @@ class OutputSchema:
         _check_schema(schema)
         self.schema: dict[str, Any] = schema
         self.instruction = _INSTRUCTION.format(schema=json.dumps(schema, ensure_ascii=False))
-        # An empty registry: the library's own would fetch what a reference names.
+        # An empty registry: the library's default would fetch remote references.
         self._validator = _Validator(schema, registry=Registry())
 
     def extract(self, text: str) -> tuple[dict[str, Any] | None, str]:
-        """The first object in `text` that fits, else None and what is wrong, in the schema's words."""
+        """Return the first valid object in `text`, or None and the schema violation."""
         violation = ""
         end = 0
         for brace in islice(_OPENING_BRACE.finditer(text), _MAX_CANDIDATES):
             if brace.start() < end:
-                continue  # a part of an object that did not fit
+                continue  # nested in an object that is not valid
             try:
                 _, end = _DECODER.raw_decode(text, brace.start())
-                # The stricter one: no NaN, no numbers out of range, no lone surrogates.
+                # orjson is stricter: no NaN, no numbers out of range, no lone surrogates.
                 value = orjson.loads(text[brace.start() : end])
             except (ValueError, RecursionError):
                 violation = violation or "it is not valid JSON"
@@ -67,21 +67,21 @@ class OutputSchema:
             if not violations:
                 return value, ""
             violation = violation or violations
-        return None, violation or "it holds no JSON object"
+        return None, violation or "it contains no JSON object"
 
     def _violations(self, value: Any) -> str:
         violations = (
-            f"{'.'.join(map(str, error.absolute_path)) or 'the object'} breaks «{error.validator}»"
+            f"{'.'.join(map(str, error.absolute_path)) or 'the object'} violates «{error.validator}»"
             for error in self._validator.iter_errors(value)
         )
         return "; ".join(islice(violations, _MAX_VIOLATIONS))
 
 
 def _check_schema(schema: Any) -> None:
-    """References stay inside the document, and patterns of names are cheap.
+    """Check that references are local and that property name patterns are cheap.
 
     Raises:
-        ValueError: one does not; the message says which.
+        ValueError: one is not; the message says which.
     """
     pending = [schema]
     while pending:
@@ -94,11 +94,11 @@ def _check_schema(schema: Any) -> None:
         for keyword in ("$ref", "$dynamicRef"):
             reference = node.get(keyword, "#")
             if isinstance(reference, str) and not reference.startswith("#"):
-                raise ValueError(f"{keyword} names another document")
+                raise ValueError(f"{keyword} refers to another document")
         names = node.get("patternProperties")
         for pattern in names if isinstance(names, dict) else ():
             if _compile_bounded(pattern).search("a" * _PROPERTY_NAME_LENGTH) is None:
-                raise ValueError("a pattern in patternProperties could take very long")
+                raise ValueError("a pattern in patternProperties could take too long to match")
 
 
 @lru_cache(maxsize=256)
@@ -107,7 +107,7 @@ def _compile_bounded(pattern: str) -> BoundedRegex:
 
 
 def _validate_pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
-    """The keyword `pattern`, within bounds: a model's words decide how long `re` would search."""
+    """Validate `pattern` within bounds: model output could make `re` run for long."""
     if not isinstance(instance, str):
         return
     try:
@@ -117,7 +117,7 @@ def _validate_pattern(validator: Any, pattern: str, instance: Any, schema: Any) 
     except (ValueError, TimeoutError, regex.error):
         matches = False
     if not matches:
-        yield ValidationError("the pattern is not found")
+        yield ValidationError("the pattern does not match")
 
 
 _Validator: Any = extend(Draft202012Validator, {"pattern": _validate_pattern})  # type: ignore[no-untyped-call]

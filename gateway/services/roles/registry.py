@@ -1,4 +1,4 @@
-"""The roles of the configuration, their prompts and schemas read: who speaks, about what, in what form."""
+"""Loads the configured roles with their prompts and schemas."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ Payload = dict[str, Any] | str
 
 @dataclass(frozen=True, slots=True)
 class RoleTask:
-    """One task of a role, or the role where no task is named; `model` None asks the router."""
+    """One task of a role, or the role itself.
+
+    `model` None leaves the choice to the router.
+    """
 
     role: str
     task: str | None
@@ -33,13 +36,15 @@ class RoleTask:
     max_tokens: int | None
 
     def render(self, payload: Payload) -> str:
-        """The prompt with `{{name}}` taken from `payload`; dots go inwards.
+        """Fill the prompt's `{{name}}` placeholders from `payload`.
 
-        `{{name?}}` may be missing. `{{name!}}` has to be there and stays its name: the model is given the
-        payload itself in the message that follows.
+        Dots access nested fields.
+
+        `{{name?}}` is optional. `{{name!}}` is required but stays a name: the model receives the payload
+        itself in the next message.
 
         Raises:
-            ValidationFailed: what the prompt needs is not in the payload; `param` says which.
+            ValidationFailed: a required value is missing; `param` names it.
         """
 
         def value(mark: re.Match[str]) -> str:
@@ -58,7 +63,7 @@ class RoleTask:
 
 
 class RoleRegistry:
-    """Every role and task by name; read once, at the start."""
+    """Every role and task by name; loaded once at start."""
 
     def __init__(self, entries: Mapping[tuple[str, str | None], RoleTask]) -> None:
         self._entries = dict(entries)
@@ -66,10 +71,10 @@ class RoleRegistry:
 
     @classmethod
     def load(cls, roles: Mapping[str, RoleConfig], folder: Path) -> RoleRegistry:
-        """Roles with the files of `folder` (`prompts/` beside the configuration).
+        """Load the roles with their files from `folder` (`prompts/` beside the configuration).
 
         Raises:
-            ConfigError: a prompt or schema cannot be read, or the schema is none.
+            ConfigError: a prompt or schema cannot be read or is not valid.
         """
         entries: dict[tuple[str, str | None], RoleTask] = {}
         for name, role in roles.items():
@@ -79,15 +84,17 @@ class RoleRegistry:
         return cls(entries)
 
     def get(self, role: str, task: str | None) -> RoleTask:
-        """The entry of a task; a task that the role does not define uses the role's own prompt and schema.
+        """Return a task of a role.
 
-        The name of such a task still counts for the router's rules and is returned to the caller.
+        An undefined task uses the role's own prompt and schema.
+
+        The name of an undefined task still counts in routing rules and is returned to the caller.
 
         Raises:
-            NotFound: no such role; `param` is `role`.
+            NotFound: the role does not exist; `param` is `role`.
         """
         if role not in self.roles:
-            raise NotFound("There is no role of this name in the configuration.", param="role")
+            raise NotFound("The configuration has no role of this name.", param="role")
         entry = self._entries.get((role, task))
         return entry if entry is not None else replace(self._entries[role, None], task=task)
 
@@ -110,7 +117,7 @@ def _load_task(
 
 
 def _read_text(text_or_file: str, folder: Path, location: str) -> str:
-    """A prompt that stands in the configuration itself, or in a file that it names."""
+    """Return a prompt given inline, or the contents of the file that it names."""
     if not _FILE_NAME.fullmatch(text_or_file):
         return text_or_file
     path = folder / (text_or_file if "." in text_or_file else f"{text_or_file}.md")

@@ -1,4 +1,4 @@
-"""The ledger as CSV: a page of rows at a time, in cells that no spreadsheet takes for formulas."""
+"""Exports usage as CSV, page by page, safe to open in spreadsheets."""
 
 from __future__ import annotations
 
@@ -27,9 +27,11 @@ _FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", 
 
 
 class UsageCsvExporter:
-    """Each page is a unit of work of its own: no connection waits for a client that reads slowly.
+    """Exports usage as CSV. Each page is its own unit of work.
 
-    Costs are exact here, all ten decimals: a column of rounded ones would not sum up to the bill.
+    No connection waits for a slow client.
+
+    Costs have all ten decimals, because a column of rounded values would not add up to the total.
     """
 
     def __init__(self, uow: Callable[[], UnitOfWork], *, page_size: int = PAGE_SIZE) -> None:
@@ -37,10 +39,10 @@ class UsageCsvExporter:
         self._page_size = page_size
 
     async def export_totals(self, selection: UsageFilter) -> AsyncIterator[bytes]:
-        """Lines of sums by day, model and account, in this order."""
+        """Yield totals by day, model and account, in this order."""
         yield _encode_rows([TOTALS_COLUMNS])
         for day in selection.date_range.days():
-            # A day at a time, so that going on behind a page does not sum up the whole range again.
+            # One day at a time, so that continuing after a page does not aggregate the whole range again.
             day_range, after = selection.date_range.clip_to_day(day), None
             while True:
                 async with self._uow() as uow:
@@ -58,7 +60,7 @@ class UsageCsvExporter:
                 after = TotalsCursor(rows[-1].day, rows[-1].model, rows[-1].user_id)
 
     async def export_calls(self, selection: UsageFilter) -> AsyncIterator[bytes]:
-        """Lines of single calls, the oldest first."""
+        """Yield individual calls, oldest first."""
         yield _encode_rows([CALL_COLUMNS])
         after = None
         while True:
@@ -80,7 +82,7 @@ class UsageCsvExporter:
 
 
 def escape_cell(value: object) -> str:
-    """A cell's text; one that a spreadsheet would take for a formula is made a text by an apostrophe."""
+    """Return a cell's text, escaped if a spreadsheet would run it as a formula."""
     text = "" if value is None else str(value)
     return "'" + text if text.startswith(_FORMULA_PREFIXES) else text
 

@@ -1,4 +1,4 @@
-"""The one ledger: what a turn may cost is reserved before it, what it did cost is settled after it."""
+"""The ledger: reserves what a turn may cost, settles what it did cost."""
 
 from __future__ import annotations
 
@@ -50,25 +50,25 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-# Pauses before the next try where the database does not take a settlement, in seconds: as long as its restart
-# takes, so that an answer that is there already ends well.
+# Delays in seconds between attempts to settle while the database is down. They cover a database restart, so
+# that a completed answer is still stored.
 _RETRY_DELAYS = (0.05, 0.25, 0.7, 1.0, 1.0, 1.0)
-# Settlements that wait for the database to come back; more than that are only in the log.
+# Settlements that wait for the database; beyond this the oldest are only in the log.
 _MAX_DEFERRED = 10_000
 
 
 class _DeferredSettlement(NamedTuple):
-    """A settlement that waits for the database, and the lease that goes with it."""
+    """A settlement that waits for the database, and its reservation."""
 
     write: Callable[[], Awaitable[object]]
     reservation_id: UUID | None
 
 
 class Ledger:
-    """Reserves and settles, each as part of a statement that a turn needs anyway.
+    """Reserves and settles usage, each as part of a statement that a turn needs anyway.
 
-    A reservation is a lease that `keep` renews while its turn runs here; where this process dies, another
-    one's housekeeping gives it back.
+    A reservation is a lease that `renew_leases` extends while its turn runs in this worker. If the worker
+    dies, the maintenance job of another worker releases it.
     """
 
     def __init__(
@@ -84,22 +84,22 @@ class Ledger:
         self._deferred: deque[_DeferredSettlement] = deque()
 
     def reconfigure(self, catalog: Catalog) -> None:
-        """Reserve by the tiers of this configuration from now on."""
+        """Apply the tiers of a new configuration to later reservations."""
         self._catalog = catalog
 
     async def reserve(
         self, principal: Principal, estimate: Estimate, *, stores_data: bool = False
     ) -> UUID | None:
-        """Hold `estimate` against the account's budgets until `settle` is given the id returned.
-
-        None where the account has no limit: there is nothing to hold, and what is used is charged all the
-        same.
+        """Reserve `estimate` from the account's budgets; `settle` takes the returned id.
 
         Args:
-            stores: the request stores something; an account whose storage is full is refused.
+            stores_data: the request stores data, so an account without free storage is refused.
+
+        Returns:
+            None if the account has no limits; its usage is charged all the same.
 
         Raises:
-            QuotaExceeded, BudgetExceeded: it is more than is left; nothing was written.
+            QuotaExceeded, BudgetExceeded: not enough is left; nothing was written.
         """
         reservation = self._build_reservation(principal, estimate, stores_data=stores_data)
         limits = (reservation.tokens_per_day, reservation.usd_per_month, reservation.storage_limit)
@@ -110,27 +110,31 @@ class Ledger:
         return reservation.id
 
     def turn_budget(self, principal: Principal, reservation_id: UUID | None) -> TurnBudget | None:
-        """What the turn of this reservation may spend, with more to be had; None where nothing limits it."""
+        """Return the extendable budget of the reservation's turn.
+
+        None if it is not limited.
+        """
         granted = self._granted_amounts.get(reservation_id) if reservation_id is not None else None
         if granted is None or reservation_id is None:
             return None
         return TurnBudget(granted, lambda more: self._extend(principal, reservation_id, more))
 
     async def _extend(self, principal: Principal, reservation_id: UUID, more: Estimate) -> ReservedAmount:
-        """Raises QuotaExceeded, BudgetExceeded: there is not as much left."""
+        """Raise QuotaExceeded or BudgetExceeded if not enough is left."""
         reservation = replace(self._build_reservation(principal, more), id=reservation_id)
         state = await _reserve_or_shrink(principal, reservation, self._turns.extend_reservation)
         return ReservedAmount(state.granted_tokens, state.granted_usd)
 
     async def get_question(self, principal: Principal, message_id: UUID) -> ExistingQuestion:
-        """The question that is to be answered once more, as `TurnRepository.asked`."""
+        """Return the question to regenerate; see `TurnRepository.get_question`."""
         return await self._turns.get_question(principal.user_id, message_id)
 
     async def open_turn(self, principal: Principal, turn: NewTurn, estimate: Estimate) -> OpenedTurn:
         """Open a persisted turn together with its reservation, whose id is the answer's.
 
         Raises:
-            NotFound, TurnInProgress: as `TurnRepository.begin_turn`. QuotaExceeded, BudgetExceeded: as above.
+            NotFound, TurnInProgress: see `TurnRepository.open_turn`.
+            QuotaExceeded, BudgetExceeded: see `reserve`.
         """
         reservation = replace(
             self._build_reservation(principal, estimate, stores_data=True), id=turn.answer_id
@@ -149,38 +153,46 @@ class Ledger:
     async def settle(
         self, owner: UsageOwner, calls: Sequence[UsageEntry], reservation_id: UUID | None
     ) -> None:
-        """Charge the calls of what no conversation keeps, and give its reservation back; safe to repeat.
+        """Charge the calls of an unpersisted request and release its reservation.
+
+        Idempotent.
 
         Raises:
-            Unavailable: the database cannot be reached. The settlement is in the log and will be tried again.
+            Unavailable: the database cannot be reached. The settlement is logged and retried later.
         """
         await self._write(
             lambda: self._turns.record_usage(owner, calls, reservation_id), owner, calls, reservation_id
         )
 
     async def close_turn(self, turn: FinishedTurn) -> CloseResult:
-        """The same for a persisted turn, with its answer; which does not stand where it was taken over."""
+        """Close a persisted turn: store its answer and settle.
+
+        Not applied if its lease was taken over.
+        """
         return await self._write(
             lambda: self._turns.close_turn(turn), turn.owner, turn.calls, turn.message_id
         )
 
     def attach_bill(self, turn_id: UUID, user_id: UUID, build_bill: Callable[[], dict[str, Any]]) -> None:
-        """Keep what a turn has cost so far with its reservation, until `unwatch`; see `keep`."""
+        """Store the turn's running cost with its reservation until `detach_bill`.
+
+        See `renew_leases`.
+        """
         self._bills[turn_id] = (user_id, build_bill)
 
     async def detach_bill(self, turn_id: UUID) -> None:
-        """The turn is about to be settled; no bill of it is written any more."""
+        """Stop storing the running cost of a turn that is about to be settled."""
         async with self._bill_lock:
             self._bills.pop(turn_id, None)
 
     async def renew_leases(self) -> list[UUID]:
-        """Renew the leases of the turns that run here, with their bills, and retry settlements that failed.
+        """Renew the leases and bills of local turns, and retry deferred settlements.
 
         Returns:
-            Answers of turns that run here and have lost their conversations.
+            The answer ids of local turns that lost their conversation lease.
 
         Raises:
-            Unavailable: the database is still away.
+            Unavailable: the database is still unreachable.
         """
         lost_turns = await self._turns.renew_leases(self._leases, self._lease_seconds) if self._leases else []
         async with self._bill_lock:
@@ -193,9 +205,11 @@ class Ledger:
             except GatewayError:
                 raise
             except Exception:
-                log.exception("settlement_given_up")  # it would fail again; its usage is in the log already
+                log.exception(
+                    "settlement.abandoned"
+                )  # retrying would fail again; the usage is already in the log
             else:
-                log.info("settlement_made_up_for")
+                log.info("settlement.retried")
             self._release_lease(self._deferred.popleft().reservation_id)
         return lost_turns
 
@@ -256,7 +270,10 @@ class Ledger:
         return result
 
     def _defer(self, settlement: _DeferredSettlement) -> None:
-        """Try again later; the lease is kept until then, so that nobody ends the turn for us."""
+        """Retry later.
+
+        The lease is renewed until then, so that no other worker closes the turn.
+        """
         if len(self._deferred) == _MAX_DEFERRED:
             self._release_lease(self._deferred.popleft().reservation_id)
         self._deferred.append(settlement)
@@ -270,7 +287,7 @@ class Ledger:
 async def _reserve_or_shrink(
     principal: Principal, reservation: Reservation, write: Callable[[Reservation], Awaitable[T]]
 ) -> T:
-    """Reserve with what is spare, or without it where that does not fit.
+    """Reserve including the spare amount, or without it if that does not fit.
 
     Raises:
         QuotaExceeded, BudgetExceeded: neither fits; nothing was written.
@@ -305,9 +322,11 @@ def _token_window(reservation: Reservation, state: BudgetState) -> LimitWindow |
 
 
 def _limit_error(principal: Principal, reservation: Reservation, refused: ReservationRefused) -> RateLimited:
-    """The error of a reservation that does not fit, money only where it is not the tokens already.
+    """Return the error for a refused reservation.
 
-    What stood in the way may be settled by the time `state` is read: then the limit that there is was it.
+    The token limit takes precedence over money.
+
+    The blocking reservation may have been settled since `state` was read; then blame the configured limit.
     """
     state, storage_limit = refused.state, reservation.storage_limit
     principal.limits.tokens = _token_window(reservation, state)
@@ -331,7 +350,7 @@ def _limit_error(principal: Principal, reservation: Reservation, refused: Reserv
 def _log_failed_settlement(owner: UsageOwner, calls: Collection[UsageEntry]) -> None:
     metrics.settlements_failed.inc()
     log.error(
-        "usage_not_settled",
+        "settlement.failed",
         request_id=owner.request_id,
         user_id=str(owner.user_id),
         api_key_id=str(owner.api_key_id) if owner.api_key_id else None,

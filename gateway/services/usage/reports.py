@@ -1,4 +1,4 @@
-"""What was used: by one account, by everyone, and the ledger's rows for whoever has to bill them."""
+"""Usage reports: per account, for all accounts, and the individual calls."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ from gateway.repositories.unit_of_work import UnitOfWork
 
 @dataclass(frozen=True, slots=True)
 class AccountUsage:
-    """One account's usage; the three `…_left` are None where its tier has no such limit."""
+    """One account's usage.
+
+    The `…_left` fields are None if its tier has no such limit.
+    """
 
     tier: str
     limits: Tier
@@ -41,7 +44,7 @@ class AccountUsage:
 
 @dataclass(frozen=True, slots=True)
 class StatsReport:
-    """A range's stats, and the sums of the running day and month of the same zone."""
+    """Usage of a date range, and the totals of the current day and month in its time zone."""
 
     date_range: DateRange
     usage: UsageStats
@@ -51,7 +54,10 @@ class StatsReport:
 
 @dataclass(frozen=True, slots=True)
 class UsageFilter:
-    """Which part of a range is asked for; `outcome` and `request_id` are of single calls alone."""
+    """Selects usage in a date range.
+
+    `outcome` and `request_id` apply to individual calls only.
+    """
 
     date_range: DateRange
     user_id: UUID | None = None
@@ -61,14 +67,14 @@ class UsageFilter:
 
 
 class UsageReports:
-    """Reads the ledger: sums of its rows, and what is left of the budgets that limits are kept by."""
+    """Reads usage records and the remaining budgets."""
 
     def __init__(self, uow: Callable[[], UnitOfWork], catalog: Catalog) -> None:
         self._uow = uow
         self._catalog = catalog
 
     async def for_account(self, user_id: UUID) -> AccountUsage:
-        """Raises NotFound where the account is gone."""
+        """Return an account's usage. Raises NotFound if the account does not exist."""
         day, month = day_and_month(datetime.now(UTC))
         async with self._uow() as uow:
             account = await uow.users.get(user_id)
@@ -99,7 +105,7 @@ class UsageReports:
         )
 
     async def stats(self, date_range: DateRange) -> StatsReport:
-        """Everyone's usage in the range."""
+        """Return all accounts' usage in the range."""
         day, month = day_and_month(datetime.now(date_range.zone))
         now = datetime.now(UTC)
         async with self._uow() as uow:
@@ -110,7 +116,7 @@ class UsageReports:
         return StatsReport(date_range, stats, today, this_month)
 
     async def slowest(self, date_range: DateRange, limit: int) -> list[SlowCall]:
-        """The slowest calls of models in the range, at most 20."""
+        """List the slowest model calls in the range, at most 20."""
         async with self._uow() as uow:
             await uow.usage_stats.open_snapshot()
             return await uow.usage_stats.list_slowest_calls(date_range, limit)
@@ -118,7 +124,10 @@ class UsageReports:
     async def list_totals(
         self, selection: UsageFilter, *, cursor: str | None, limit: int
     ) -> Page[UsageTotalsRow]:
-        """A page of sums by day, model and account. Raises ValidationFailed for a broken cursor."""
+        """List totals by day, model and account.
+
+        Raises ValidationFailed if the cursor is not valid.
+        """
         after = TotalsCursor.decode(cursor) if cursor is not None else None
         async with self._uow() as uow:
             rows = await uow.usage.list_totals(
@@ -131,7 +140,10 @@ class UsageReports:
         return Page.from_rows(rows, limit, lambda one: TotalsCursor(one.day, one.model, one.user_id))
 
     async def by_key(self, selection: UsageFilter, *, limit: int) -> ListSlice[KeyUsage]:
-        """The `limit` keys with the highest costs; `more` says whether there are others."""
+        """List the `limit` API keys with the highest cost.
+
+        `has_more` says whether there are others.
+        """
         async with self._uow() as uow:
             keys = await uow.usage.list_totals_by_key(
                 selection.date_range, limit=limit + 1, user_id=selection.user_id, model=selection.model
@@ -141,7 +153,10 @@ class UsageReports:
     async def list_calls(
         self, selection: UsageFilter, *, cursor: str | None, limit: int, newest_first: bool = False
     ) -> Page[UsageRow]:
-        """A page of single calls, by default oldest first. Raises ValidationFailed for a broken cursor."""
+        """List individual calls, by default oldest first.
+
+        Raises ValidationFailed if the cursor is not valid.
+        """
         after = Cursor.decode(cursor).id if cursor is not None else None
         async with self._uow() as uow:
             calls = await uow.usage.list_rows(

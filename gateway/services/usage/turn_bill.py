@@ -1,4 +1,4 @@
-"""What one turn has cost so far, in entries for its settlement and for the sweeper."""
+"""The running cost of one turn, itemized for its settlement and for crash recovery."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _INTERRUPTED_OUTCOME = "interrupted"
 
 
 class TurnBill:
-    """The entries of a turn. The entry of a call keeps its id while the call runs and when it has ended.
+    """The usage records of one turn, whose ids never change while it runs.
 
-    So a row that was written because the worker seemed dead is not written again by its late settlement.
+    Stable ids prevent duplicate records when a turn was charged as abandoned and settles late.
     """
 
     def __init__(
         self, owner: UsageOwner, model: str, provider: str, prompt_tokens: int, price: Price
     ) -> None:
-        """`prompt` estimates a call that runs; `model`, `provider` and `price` are the likely ones."""
+        """Create a bill that estimates the running call by `prompt_tokens` and `price`."""
         self.owner = owner
         self._price = price
         self._running_call = UsageEntry(
@@ -40,15 +40,15 @@ class TurnBill:
 
     @property
     def prompt_tokens(self) -> int:
-        """The estimate of the prompt."""
+        """Return the estimated prompt tokens."""
         return self._running_call.usage.prompt_tokens
 
     def initial(self) -> dict[str, Any]:
-        """The bill as a reservation is made: the first call will be sent."""
+        """Return the bill as of the reservation: one call is about to be sent."""
         return build_bill(self.owner, [self._running_call])
 
     def current(self, attempts: Sequence[ModelCall], get_text: Callable[[], str]) -> dict[str, Any]:
-        """The bill while the turn runs: what has ended, and a call that has said what of `text` is newer."""
+        """Return the bill of a running turn; the running call covers uncounted text."""
         ended_calls = self.entries(attempts, None, ())
         completion_tokens = max(
             0, estimate_tokens(get_text()) - sum(a.usage.completion_tokens for a in attempts)
@@ -60,7 +60,7 @@ class TurnBill:
     def entries(
         self, attempts: Sequence[ModelCall], answer: Answer | None, tools: Collection[str]
     ) -> list[UsageEntry]:
-        """The ledger's entries of the turn's calls, each with the id it had while it ran."""
+        """Return the usage records of the turn's calls, each with the id it had while it ran."""
         return [
             self._with_entry_id(index, entry) if entry.kind == "chat" else entry
             for index, entry in enumerate(usage_entries(attempts, answer, tools))

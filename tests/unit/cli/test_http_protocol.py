@@ -339,7 +339,8 @@ async def test_a_flood_of_refused_requests_writes_few_lines_and_counts_all(
         assert len(lines) == 3
         book._end_window()
         assert lines[3:] == [
-            {"event": "requests_refused", "log_level": "warning", "not_logged": {"invalid_request": 7},
+            {"event": "request.rejections_suppressed", "log_level": "warning",
+             "not_logged": {"invalid_request": 7},
              "seconds": 3600}
         ]  # fmt: skip
     assert requests_counted("OTHER", 400) == before + 10

@@ -217,7 +217,7 @@ async def test_a_bug_after_the_headers_cuts_the_answer(app: FastAPI, lines: list
     await app(http_scope("/api/things/bugs/late"), receive, send)  # type: ignore[arg-type]
     assert [message.get("body") for message in sent] == [None, b"begun"]
     assert sent[-1]["more_body"] is True
-    assert [line["event"] for line in lines] == ["unhandled_error", "request"]
+    assert [line["event"] for line in lines] == ["request.unhandled_error", "request"]
 
 
 @pytest.mark.parametrize("path", ["/api/things/{}", "/api/things/{}/", "/api/things/{}//"])

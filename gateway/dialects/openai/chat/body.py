@@ -1,4 +1,4 @@
-"""OpenAI's chat completion body, as far as the gateway understands it."""
+"""OpenAI's chat completion body, as far as the gateway supports it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from pydantic_core import PydanticCustomError
 from gateway.domain.config.guardrails import GuardMode, GuardModes
 from gateway.schemas.base import Body, items
 
-# Each choice is a turn of its own.
+# Each choice is a separate turn.
 MAX_CHOICES = 8
 MAX_TOOLS = 128
-# No model has so large a window; beyond 64 bits neither the database nor a vendor's JSON carries it.
+# Beyond any context window; more than 64 bits fit neither the database nor vendors' JSON.
 MAX_TOKENS = 2**31 - 1
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Stop = str | Annotated[list[str], items(4)]
@@ -32,13 +32,13 @@ ImageDetail = Literal["auto", "low", "high", "original"]
 
 
 class OpenAIModel(BaseModel):
-    """Known fields are checked, others accepted: OpenAI's bodies grow."""
+    """Validates known fields and accepts others: OpenAI's bodies grow."""
 
     model_config = ConfigDict(extra="allow")
 
 
 def as_arguments(value: Any) -> Any:
-    """Arguments as text: several clients send an object, or null where there are none."""
+    """Convert arguments to text: several clients send an object, or null for none."""
     if value is None:
         return ""
     return orjson.dumps(value).decode() if isinstance(value, dict) else value
@@ -58,7 +58,7 @@ class CustomCall(OpenAIModel):
 
 
 class ToolCallBody(OpenAIModel):
-    """`type` decides which of the other fields counts."""
+    """A tool call; `type` determines which of the other fields applies."""
 
     id: str
     type: Annotated[
@@ -81,7 +81,7 @@ def _image_url(value: Any) -> Any:
 
 
 class ContentPart(OpenAIModel):
-    """`type` decides which of the other fields counts."""
+    """A content part; `type` determines which of the other fields applies."""
 
     type: str
     text: str | None = None
@@ -114,7 +114,7 @@ class CustomSpec(OpenAIModel):
 
 
 class ToolBody(OpenAIModel):
-    """`type` decides which of the other fields counts."""
+    """A tool; `type` determines which of the other fields applies."""
 
     type: str
     function: FunctionSpec | None = None
@@ -126,7 +126,7 @@ class NamedFunction(OpenAIModel):
 
 
 class NamedTool(OpenAIModel):
-    """A tool by its type and name; the field that the type names is required."""
+    """A tool by type and name; the field named by the type is required."""
 
     type: str
     function: Annotated[NamedFunction | None, Field(validate_default=True)] = None
@@ -206,7 +206,10 @@ class GatewayFields(Body):
 
 
 class ChatCompletionBody(OpenAIModel):
-    """POST /v1/chat/completions. Unknown fields are accepted and handed to providers that speak OpenAI."""
+    """POST /v1/chat/completions.
+
+    Unknown fields are accepted and forwarded to OpenAI-compatible providers.
+    """
 
     model: Annotated[str, Field(min_length=1, max_length=200)]
     messages: Annotated[list[MessageBody], items(10_000, least=1)]
@@ -231,7 +234,7 @@ class ChatCompletionBody(OpenAIModel):
 
     @property
     def custom_tools(self) -> frozenset[str]:
-        """The names of the tools that take text instead of arguments."""
+        """Return the names of custom tools, which take text instead of arguments."""
         return frozenset(
             tool.custom.name for tool in self.tools or () if tool.custom and tool.type == "custom"
         )

@@ -1,4 +1,7 @@
-"""Several choices in one stream: chunks of each by its index, usage and `[DONE]` once all have ended."""
+"""Streams several choices: chunks by index.
+
+Usage and `[DONE]` after the last one.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from gateway.domain.money import Usage
 
 
 class ChoicesEncoder:
-    """An encoder for each choice; what ends the stream comes behind the last of them."""
+    """One encoder per choice; the stream ends after the last choice."""
 
     def __init__(
         self, request_id: str, count: int, *, include_usage: bool, tools: bool, custom: frozenset[str]
@@ -39,7 +42,7 @@ class ChoicesEncoder:
         self._model = ""
 
     def encode(self, number: int, event: ChatEvent) -> bytes | None:
-        """As `StreamEncoder.encode`, for the choice of this number."""
+        """Like `StreamEncoder.encode`, for the choice of this index."""
         data = self._encoders[number].encode(event)
         if not isinstance(event, TurnCompleted):
             return data
@@ -50,7 +53,7 @@ class ChoicesEncoder:
         return (data or b"") + self._encoders[number].finish_stream(self._usage)
 
     def encode_error(self, error: GatewayError) -> bytes:
-        """What ends a stream that has begun and cannot go on."""
+        """Encode an error that ends a started stream."""
         return frame(orjson.dumps(render_error(error, self._request_id)[2]))
 
 
@@ -59,10 +62,10 @@ async def start_choices(
     encoder: ChoicesEncoder,
     on_answer: Callable[[Answer], None],
 ) -> EventSourceResponse:
-    """As `open_stream`: the first bytes are there already.
+    """Start the response, like `start_stream`: the first bytes already exist.
 
     Raises:
-        GatewayError: a choice failed before there was anything to show of any.
+        GatewayError: a choice failed before any choice produced output.
     """
     frames = _encode_choices(events, encoder, on_answer)
     try:

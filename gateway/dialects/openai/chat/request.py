@@ -1,4 +1,7 @@
-"""From OpenAI's body to a `Turn`; what cannot be honoured is named, never dropped in silence."""
+"""Parses a chat completion body into a `Turn`.
+
+Unsupported parameters are errors, never ignored.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,9 @@ from gateway.dialects.openai.forwarded_fields import forwarded_fields
 from gateway.domain.messages import CLIENT_FIELDS, Content, ImagePart, Message, RawPart, TextPart, VendorData
 from gateway.domain.requests import ResponseFormat, Sampling, Turn
 
-# Accepted and meant for OpenAI's own bookkeeping; an upstream has no use for them.
+# Accepted for OpenAI's own accounting; not forwarded to upstreams.
 _NOT_FORWARDED = frozenset({"user", "metadata", "store"})
-# What no provider here can do for the time being; None and the given values ask for nothing.
+# Not supported by any provider here; None and the listed values have no effect.
 _UNSUPPORTED: dict[str, tuple[Any, ...]] = {
     "functions": ([],),
     "function_call": ("none", "auto"),
@@ -28,28 +31,28 @@ _UNSUPPORTED: dict[str, tuple[Any, ...]] = {
     "modalities": (["text"],),
     "web_search_options": (),
 }
-# Fields of the gateway's own answers that clients send back and no upstream takes.
+# Fields of the gateway's answers that clients send back and upstreams do not accept.
 _RESPONSE_ONLY_FIELDS = frozenset(CLIENT_FIELDS)
 _UNSUPPORTED_MESSAGE_FIELDS = ("function_call", "audio")
 
 
 def parse_completion(body: bytes, request_id: str) -> tuple[Turn, ChatCompletionBody]:
-    """The turn that a chat completion asks for, and the parsed body.
+    """Parse the body of a chat completion; return its turn and the body.
 
     Raises:
-        ValidationFailed, UnsupportedParameter (each names the `param`).
+        ValidationFailed, UnsupportedParameter: each names the `param`.
     """
     parsed = parse_body(ChatCompletionBody, body)
     extra = parsed.model_extra or {}
     for name, ignored_values in _UNSUPPORTED.items():
         if extra.get(name) is not None and extra[name] not in ignored_values:
-            raise UnsupportedParameter(f"{name} is not supported here.", param=name)
+            raise UnsupportedParameter(f"{name} is not supported.", param=name)
     if parsed.top_logprobs and not parsed.logprobs:
-        raise ValidationFailed("top_logprobs needs logprobs: true.", param="top_logprobs")
+        raise ValidationFailed("top_logprobs requires logprobs: true.", param="top_logprobs")
     gateway_fields = parsed.gateway
     if parsed.tools and gateway_fields.tools:
         raise UnsupportedParameter(
-            "A request has either tools of its own or the gateway's.", param="gateway.tools"
+            "A request can use its own tools or the gateway's, not both.", param="gateway.tools"
         )
     tools = chat_tools(parsed.tools or ())
     choice, offered = tool_choice(parsed, tools)
@@ -93,7 +96,7 @@ def _sampling(body: ChatCompletionBody) -> Sampling:
 def _message(body: MessageBody, index: int) -> Message:
     for name in _UNSUPPORTED_MESSAGE_FIELDS:
         if (body.model_extra or {}).get(name) is not None:
-            raise UnsupportedParameter(f"{name} is not supported here.", param=f"messages.{index}.{name}")
+            raise UnsupportedParameter(f"{name} is not supported.", param=f"messages.{index}.{name}")
     if body.role == "tool":
         if body.tool_call_id is None:
             raise ValidationFailed(
@@ -103,11 +106,11 @@ def _message(body: MessageBody, index: int) -> Message:
         raise ValidationFailed("A message needs content.", param=f"messages.{index}.content")
     if body.tool_calls and body.role != "assistant":
         raise ValidationFailed(
-            "Only an assistant message has tool_calls.", param=f"messages.{index}.tool_calls"
+            "Only an assistant message can have tool_calls.", param=f"messages.{index}.tool_calls"
         )
     return Message(
         role="system" if body.role == "developer" else body.role,
-        # A refusal is what the assistant said; other vendors have no field for it.
+        # A refusal is assistant text; other vendors have no field for it.
         content=_content(body.content or body.refusal, index),
         tool_calls=tuple(
             tool_call(call, f"messages.{index}.tool_calls.{i}")
@@ -146,7 +149,7 @@ def _part(part: ContentPart, path: str) -> TextPart | ImagePart | RawPart:
     if part.type in ("file", "input_audio"):
         return raw_part(part.type, (part.model_extra or {}).get(part.type), path)
     if part.type in ("text", "refusal", "image_url"):
-        raise ValidationFailed(f"A part of this type needs its {part.type}.", param=path)
+        raise ValidationFailed(f"A part of this type needs the field {part.type}.", param=path)
     raise UnsupportedParameter(
         "Only text, image_url, file and input_audio parts are supported.", param=f"{path}.type"
     )

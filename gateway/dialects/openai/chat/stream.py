@@ -1,4 +1,7 @@
-"""Answers in OpenAI's shapes: one JSON body, or chunks with `[DONE]` behind a good stream only."""
+"""Chat completions as one JSON body or as chunks.
+
+`[DONE]` ends only successful streams.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ _REASONING_FIELDS = frozenset({"reasoning", "reasoning_content"})
 
 
 def completion_body(*answers: Answer, custom: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """A `chat.completion` with a choice for each answer; usage is of all of them.
+    """Return a `chat.completion` with one choice per answer and their total usage.
 
     Args:
         custom: names of the client's custom tools.
@@ -81,17 +84,17 @@ def _tool_call_body(call: ToolCall, custom: frozenset[str]) -> dict[str, Any]:
 
 
 def _visible_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """A vendor's own fields of an answer; its thoughts have one name here, whatever the vendor's is."""
+    """Return a provider's extra fields; reasoning has one name in this API."""
     return {name: value for name, value in fields.items() if name not in _REASONING_FIELDS}
 
 
 def completion_id(request_id: str) -> str:
-    """The id that all chunks of an answer share; it leads back to the log lines."""
+    """Return the id that all chunks of an answer share; it contains the request id."""
     return f"chatcmpl-{request_id}"
 
 
 def usage_body(usage: Usage) -> dict[str, Any]:
-    """OpenAI's usage object."""
+    """Return OpenAI's usage object."""
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
@@ -110,11 +113,14 @@ def _raise_if_blocked(answer: Answer) -> None:
 
 
 class ChatCompletionEncoder:
-    """Encodes `chat.completion.chunk`s; the parts that never change are serialised once a stream.
+    """Encodes `chat.completion.chunk`s.
 
-    `tools`: whether calls are the client's to run; of the gateway's own tools it sees nothing. `custom` are
-    the names of those that the client declared as custom. One that is
-    not `alone` leaves the stream's end to whoever knows of the other choices.
+    Constant parts are serialized once per stream.
+
+    Args:
+        tools: whether tool calls are run by the client; calls of gateway tools are not shown.
+        custom: names of the client's custom tools.
+        ends_stream: False if other choices share the stream, so that `ChoicesEncoder` ends it.
     """
 
     def __init__(
@@ -130,7 +136,7 @@ class ChatCompletionEncoder:
         self._include_usage = include_usage
         self._tools = tools
         self._custom = custom
-        # Arguments of custom calls by their index: JSON around the input, read at the end.
+        # Arguments of custom calls by index: JSON around the input, parsed at the end.
         self._custom_inputs: dict[int, list[str]] = {}
         self._index = index
         self._ends_stream = ends_stream
@@ -159,7 +165,7 @@ class ChatCompletionEncoder:
                     return None
                 return self._encode_call(event)
             case MessageFields(fields=fields):
-                # Without calls to run, a client sends nothing back; it still reads what is meant for it.
+                # A client without tools sends nothing back; it still receives the fields meant for clients.
                 visible = {n: v for n, v in fields.items() if self._tools or n in CLIENT_FIELDS}
                 return self._encode_delta(orjson.dumps(visible)) if visible else None
             case RouteChosen(model=model):
@@ -207,7 +213,7 @@ class ChatCompletionEncoder:
             self._head["model"] = answer.model
             output = self._start()
             if answer.finish_reason == "content_filter" and answer.content:
-                # Withheld before a word of it had left: there is room for the reason.
+                # Withheld before any text was sent: the reason can be sent instead.
                 output += self._encode_delta(b'{"content":' + orjson.dumps(answer.content) + b"}")
         for index, fragments in self._custom_inputs.items():
             output += self._encode_calls(
@@ -230,7 +236,7 @@ class ChatCompletionEncoder:
         return output + end + (self.finish_stream(answer.usage) if self._ends_stream else b"")
 
     def finish_stream(self, usage: Usage) -> bytes:
-        """What ends a good stream: the usage, where it was asked for, and `[DONE]`."""
+        """Return what ends a successful stream: the usage, if requested, and `[DONE]`."""
         if not self._include_usage:
             return _DONE
         return frame(orjson.dumps({**self._head, "choices": [], "usage": usage_body(usage)})) + _DONE

@@ -1,4 +1,4 @@
-"""The tools, calls and tool choices of a chat completion as what every model knows: functions."""
+"""Tools, tool calls and tool choices of a chat completion, converted to functions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
 
 
 def chat_tools(declared: Sequence[ToolBody]) -> ClientTools:
-    """The functions and custom tools of the body.
+    """Parse the functions and custom tools of the body.
 
     Raises:
         UnsupportedParameter, ValidationFailed: `param` is the path of the tool.
@@ -32,7 +32,7 @@ def chat_tools(declared: Sequence[ToolBody]) -> ClientTools:
 def _parse_tool(tool: ToolBody, index: int) -> ClientTool:
     if tool.type == "custom":
         if tool.custom is None:
-            raise ValidationFailed("A custom tool needs its custom.", param=f"tools.{index}.custom")
+            raise ValidationFailed("A custom tool needs the field custom.", param=f"tools.{index}.custom")
         name = tool.custom.name
         return ClientTool(name, "custom", custom_spec(name, tool.custom.description, tool.custom.format))
     if tool.type != "function":
@@ -41,7 +41,7 @@ def _parse_tool(tool: ToolBody, index: int) -> ClientTool:
         )
     function = tool.function
     if function is None:
-        raise ValidationFailed("A function tool needs its function.", param=f"tools.{index}.function")
+        raise ValidationFailed("A function tool needs the field function.", param=f"tools.{index}.function")
     spec = ToolSpec(
         function.name,
         function.description or "",
@@ -53,16 +53,16 @@ def _parse_tool(tool: ToolBody, index: int) -> ClientTool:
 
 
 def tool_choice(body: ChatCompletionBody, tools: ClientTools) -> tuple[ToolChoice, tuple[ToolSpec, ...]]:
-    """What the model may or has to call, and the tools that it is offered.
+    """Parse the tool choice; return it with the tools offered to the model.
 
     Raises:
-        ValidationFailed: a choice without tools, or of none of them.
+        ValidationFailed: there are no tools, or none of this name.
     """
     choice = body.tool_choice
     if choice is None:
         return ToolChoice(), tools.specs
     if not body.tools and not body.gateway.tools and choice not in ("none", "auto"):
-        raise ValidationFailed("tool_choice needs tools.", param="tool_choice")
+        raise ValidationFailed("tool_choice requires tools.", param="tool_choice")
     if not isinstance(choice, NamedToolChoice):
         return ToolChoice(choice), tools.specs
     if choice.type == "allowed_tools" and choice.allowed_tools is not None:
@@ -70,22 +70,22 @@ def tool_choice(body: ChatCompletionBody, tools: ClientTools) -> tuple[ToolChoic
         return tools.allowed([(tool.type, tool.name, None) for tool in allowed.tools], allowed.mode)
     name = choice.name
     if name is None or (body.tools and tools.find(name, choice.type) is None):
-        raise ValidationFailed("tool_choice names none of the tools.", param="tool_choice")
+        raise ValidationFailed("tool_choice names an unknown tool.", param="tool_choice")
     return ToolChoice("function", name), tools.specs
 
 
 def tool_call(call: ToolCallBody, path: str) -> ToolCall:
-    """A call that a client sends back.
+    """Parse a tool call that a client sends back.
 
     Raises:
-        ValidationFailed: it does not say what was called.
+        ValidationFailed: it does not name the called tool.
     """
     if call.type == "custom":
         if call.custom is None:
-            raise ValidationFailed("A custom call needs its custom.", param=f"{path}.custom")
+            raise ValidationFailed("A custom call needs the field custom.", param=f"{path}.custom")
         return custom_call(call.id, call.custom.name, call.custom.input)
     if call.function is None:
-        raise ValidationFailed("A function call needs its function.", param=f"{path}.function")
+        raise ValidationFailed("A function call needs the field function.", param=f"{path}.function")
     extra = non_null_fields(call.model_extra)
     if function := non_null_fields(call.function.model_extra):
         extra["function"] = function
@@ -93,5 +93,5 @@ def tool_call(call: ToolCallBody, path: str) -> ToolCall:
 
 
 def non_null_fields(extra: Mapping[str, Any] | None, without: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """Fields that are not known here and say something: upstreams that speak OpenAI's API get them."""
+    """Return unknown fields that are not null, to forward to OpenAI-compatible upstreams."""
     return {name: value for name, value in (extra or {}).items() if value is not None and name not in without}

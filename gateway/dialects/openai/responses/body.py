@@ -1,4 +1,4 @@
-"""OpenAI's `/v1/responses` body, as far as the gateway understands it."""
+"""OpenAI's `/v1/responses` body, as far as the gateway supports it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gateway.schemas.base import items, max_members
 
 
 class InputPart(OpenAIModel):
-    """`type` decides which of the other fields counts."""
+    """A content part; `type` determines which of the other fields applies."""
 
     type: str
     text: str | None = None
@@ -38,13 +38,16 @@ def _items(value: Any) -> Any:
     return [{"role": "user", "content": value}] if isinstance(value, str) else value
 
 
-# A text stands for its parts: one shape from here on, and one path in errors.
+# A plain text is converted to parts: one shape from here on, and one form of error paths.
 _Parts = Annotated[list[InputPart], items(10_000)]
 Parts = Annotated[_Parts, BeforeValidator(_parts, json_schema_input_type=str | _Parts)]
 
 
 class InputItem(OpenAIModel):
-    """A message or a reference (which may omit `type`), a call or its output; `type` decides what counts."""
+    """A message, reference, call or output.
+
+    `type` (optional for the first two) determines the fields.
+    """
 
     type: str | None = None
     id: Annotated[str | None, Field(max_length=256)] = None
@@ -59,7 +62,10 @@ class InputItem(OpenAIModel):
 
 
 class FunctionToolBody(OpenAIModel):
-    """A function, a custom tool or a hosted one; `type` decides what counts."""
+    """A function, custom or hosted tool.
+
+    `type` determines which of the other fields applies.
+    """
 
     type: str
     name: Annotated[str | None, Field(min_length=1, max_length=256)] = None
@@ -82,7 +88,7 @@ class AllowedToolBody(OpenAIModel):
 
 
 class ResponseToolChoice(AllowedToolBody):
-    """One tool, or with the type `allowed_tools` the tools that the model may choose from."""
+    """One tool, or for the type `allowed_tools` those that the model may choose from."""
 
     mode: Literal["auto", "required"] = "auto"
     tools: Annotated[list[AllowedToolBody] | None, items(1024)] = None
@@ -110,7 +116,10 @@ _Items = Annotated[list[InputItem], items(10_000, least=1)]
 
 
 class ResponsesBody(OpenAIModel):
-    """POST /v1/responses. Unknown fields are accepted; what chat completions know of them goes upstream."""
+    """POST /v1/responses. Unknown fields are accepted.
+
+    Those known to chat completions are forwarded.
+    """
 
     model: Annotated[str, Field(min_length=1, max_length=200)]
     input: Annotated[_Items, BeforeValidator(_items, json_schema_input_type=str | _Items)]
@@ -135,7 +144,7 @@ class ResponsesBody(OpenAIModel):
         Field(max_length=16),
         max_members(16),
     ] = None
-    # Of chat completions, and honoured here too.
+    # Parameters of chat completions that are also supported here.
     seed: Seed | None = None
     stop: Stop | None = None
     presence_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None

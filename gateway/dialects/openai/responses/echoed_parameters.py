@@ -1,4 +1,4 @@
-"""The parameters that a `response` object repeats from the request that it answers."""
+"""The request parameters that a `response` object repeats."""
 
 from __future__ import annotations
 
@@ -10,14 +10,20 @@ from gateway.domain.requests import Turn
 
 
 def _tool_body(tool: ResponseToolBody) -> dict[str, Any]:
-    """A tool as an answer tells it again: OpenAI's shape has each field of a function, if only as null."""
+    """Return a tool as the response repeats it.
+
+    OpenAI includes null fields of functions.
+    """
     if tool.type == "function":
         return tool.model_dump(exclude={"tools", "format"})
     return tool.model_dump(exclude_none=True)
 
 
 def echoed_parameters(body: ResponsesBody, turn: Turn, store: bool) -> dict[str, Any]:
-    """The parameters of the body, as a response object repeats them; hosted tools are not offered."""
+    """Return the body's parameters for the response object.
+
+    Hosted tools are not offered.
+    """
     text = body.text.model_dump(by_alias=True, exclude_none=True) if body.text is not None else {}
     choice, reasoning = body.tool_choice, body.reasoning
     parameters = {

@@ -1,4 +1,4 @@
-"""From the items of a `/v1/responses` input to messages, and back to the items that are told again."""
+"""Converts `/v1/responses` input items to messages, and messages back to items."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gateway.dialects.openai.responses.reasoning import decode_reasoning
 from gateway.domain.messages import Content, ImagePart, Message, RawPart, TextPart, ToolCall
 
 _TEXT_TYPES = ("input_text", "output_text", "text")
-# Items that say nothing to a model of another vendor: what OpenAI's hosted tools did.
+# Records of OpenAI's hosted tools, which mean nothing to other models.
 _IGNORED_TYPES = frozenset(
     {
         *("web_search_call", "file_search_call", "image_generation_call"),
@@ -25,10 +25,10 @@ _IGNORED_TYPES = frozenset(
 
 
 def input_messages(items: Sequence[InputItem], tools: ClientTools) -> tuple[Message, ...]:
-    """What a model is shown of the input; calls that follow one another are one message of its own.
+    """Return the messages for the model; consecutive calls become one message.
 
-    Thoughts are shown with the calls that they led to, where vendors want them back; records of hosted tools
-    are left out.
+    Reasoning is attached to the calls that followed it, for vendors that require it; records of hosted tools
+    are dropped.
 
     Raises:
         ValidationFailed, UnsupportedParameter: `param` is the path of the item.
@@ -52,19 +52,19 @@ def input_messages(items: Sequence[InputItem], tools: ClientTools) -> tuple[Mess
             if not item.id:
                 raise ValidationFailed("A reference needs the id of its item.", param=f"{path}.id")
         elif kind not in _IGNORED_TYPES:
-            raise UnsupportedParameter("Input of this type is not supported here.", param=f"{path}.type")
+            raise UnsupportedParameter("Input of this type is not supported.", param=f"{path}.type")
     return builder.messages
 
 
 def item_type(item: InputItem) -> str:
-    """The item's type; a message and a reference may omit theirs."""
+    """Return the item's type, which messages and references may omit."""
     if item.type is not None:
         return item.type
     return "item_reference" if item.role is None and item.content is None and item.id else "message"
 
 
 def input_items(messages: Sequence[Message], message_id: UUID, tools: ClientTools) -> list[dict[str, Any]]:
-    """The messages as OpenAI's input items; their ids begin with that of the message `of`."""
+    """Return the messages as OpenAI's input items; item ids start with `message_id`."""
     return [
         {"id": f"item_{message_id.hex}_{index}", **item} for index, item in enumerate(_items(messages, tools))
     ]
@@ -97,7 +97,7 @@ def _items(messages: Sequence[Message], tools: ClientTools) -> Iterator[dict[str
 
 
 def call_fields(call: ToolCall, tools: ClientTools) -> dict[str, Any]:
-    """A call in the kind and by the name under which the client declared its tool."""
+    """Return a call with the type and name under which the client declared its tool."""
     tool = tools.by_model_name(call.name)
     item: dict[str, Any] = {"type": "function_call", "call_id": call.id, "name": call.name}
     if tool is not None and tool.kind == "custom":
@@ -127,7 +127,7 @@ def _part_body(part: TextPart | ImagePart | RawPart, kind: str) -> dict[str, Any
 
 def _parse_message(item: InputItem, path: str) -> Message:
     if item.role is None:
-        raise ValidationFailed("A message needs its role.", param=f"{path}.role")
+        raise ValidationFailed("A message needs a role.", param=f"{path}.role")
     if item.content is None and item.role != "assistant":
         raise ValidationFailed("A message needs content.", param=f"{path}.content")
     role = "system" if item.role == "developer" else item.role
@@ -136,9 +136,9 @@ def _parse_message(item: InputItem, path: str) -> Message:
 
 def _parse_call(item: InputItem, path: str, tools: ClientTools) -> ToolCall:
     if not item.call_id:
-        raise ValidationFailed("A call needs its call_id.", param=f"{path}.call_id")
+        raise ValidationFailed("A call needs a call_id.", param=f"{path}.call_id")
     if not item.name:
-        raise ValidationFailed("A call needs its name.", param=f"{path}.name")
+        raise ValidationFailed("A call needs a name.", param=f"{path}.name")
     if item.type == "custom_tool_call":
         name = tools.model_name(item.name, "custom", item.namespace)
         return custom_call(item.call_id, name, item.input or "")
@@ -150,7 +150,7 @@ def _parse_output(item: InputItem, path: str) -> Message:
     if not item.call_id:
         raise ValidationFailed("An output needs the call_id of its call.", param=f"{path}.call_id")
     if item.output is None:
-        raise ValidationFailed("An output is missing.", param=f"{path}.output")
+        raise ValidationFailed("The output is missing.", param=f"{path}.output")
     return Message("tool", _content(item.output, f"{path}.output"), tool_call_id=item.call_id)
 
 
@@ -164,20 +164,20 @@ def _content(content: Sequence[InputPart], path: str) -> Content:
 def _part(part: InputPart, path: str) -> TextPart | ImagePart | RawPart:
     if part.type in _TEXT_TYPES:
         if part.text is None:
-            raise ValidationFailed("A part of this type needs its text.", param=f"{path}.text")
+            raise ValidationFailed("A part of this type needs text.", param=f"{path}.text")
         return TextPart(part.text)
     if part.type == "refusal" and part.refusal is not None:
         return TextPart(part.refusal)
     if part.type == "input_image":
         if part.file_id is not None:
-            raise UnsupportedParameter("Images are given by image_url here.", param=f"{path}.file_id")
+            raise UnsupportedParameter("Images must be given by image_url.", param=f"{path}.file_id")
         return ImagePart(parse_image_url(part.image_url or "", f"{path}.image_url"), part.detail or "auto")
     if part.type in ("input_file", "input_audio"):
         extra = part.model_extra or {}
         if part.type == "input_audio":
             return raw_part("input_audio", extra.get("input_audio"), path)
         if extra.get("file_url") is not None:
-            raise UnsupportedParameter("Files are given by file_data here.", param=f"{path}.file_url")
+            raise UnsupportedParameter("Files must be given by file_data.", param=f"{path}.file_url")
         file_fields = {
             "file_id": part.file_id,
             "file_data": extra.get("file_data"),

@@ -1,4 +1,4 @@
-"""The messages of a Responses input, in the order that chat completions want."""
+"""Reorders the messages of a Responses input as chat completions require."""
 
 from __future__ import annotations
 
@@ -9,21 +9,24 @@ from gateway.domain.messages import Message, ToolCall
 
 
 class MessageBuilder:
-    """Messages in the making.
+    """Builds the message list.
 
-    Responses take calls and outputs in any order. Chat completions want all calls of a round in one message,
-    and their outputs right behind it.
+    Responses accept calls and outputs in any order. Chat completions need all calls of a round in one
+    message, followed by their outputs.
     """
 
     def __init__(self) -> None:
         self._messages: list[Message] = []
         self._outputs: dict[int, list[Message]] = {}
-        # By the id of a call: the place of its message, and its name.
+        # By call id: the index of its message, and its name.
         self._call_positions: dict[str, tuple[int, str]] = {}
 
     @property
     def messages(self) -> tuple[Message, ...]:
-        """All messages, each output behind its call; an output without a call stays where it was."""
+        """Return all messages, each output after its call.
+
+        An output without a call keeps its position.
+        """
         ordered: list[Message] = []
         for index, message in enumerate(self._messages):
             ordered.append(message)
@@ -31,7 +34,7 @@ class MessageBuilder:
         return tuple(ordered)
 
     def add_message(self, message: Message) -> None:
-        """Add a message; an assistant's text between calls and their outputs joins the calls' message."""
+        """Add a message; assistant text before outputs joins the message of their calls."""
         last = self._open_round
         if message.role != "assistant" or last is None or not last.tool_calls or not message.text:
             self._messages.append(message)
@@ -40,7 +43,7 @@ class MessageBuilder:
         self._messages[-1] = replace(last, content=text)
 
     def add_call(self, call: ToolCall, reasoning: str) -> None:
-        """Add a call, with the thoughts that led to it, to the round under way or to a new one."""
+        """Add a call with the reasoning before it to the open round, or start a new one."""
         last = self._open_round
         if last is None:
             last = Message("assistant")
@@ -50,7 +53,7 @@ class MessageBuilder:
         self._call_positions[call.id] = (len(self._messages) - 1, call.name)
 
     def add_output(self, output: Message) -> None:
-        """Add an output."""
+        """Add a tool output."""
         index, name = self._call_positions.get(output.tool_call_id or "", (None, None))
         if index is None:
             self._messages.append(output)
@@ -59,7 +62,7 @@ class MessageBuilder:
 
     @property
     def _open_round(self) -> Message | None:
-        """The assistant's message that the input has last, where it has no outputs as yet."""
+        """Return the last message if it is the assistant's and has no outputs yet."""
         last_index = len(self._messages) - 1
         if last_index < 0 or last_index in self._outputs or self._messages[last_index].role != "assistant":
             return None

@@ -1,4 +1,4 @@
-"""Answers as OpenAI's `response` objects: of a turn that has just ended, and of one that is read back."""
+"""Encodes answers as OpenAI's `response` objects, from live turns and stored messages."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def response_body(
     error: dict[str, Any] | None = None,
     incomplete: str | None = None,
 ) -> dict[str, Any]:
-    """A `response`; `incomplete` is the reason where the answer was cut short."""
+    """Return a `response`; `incomplete` is the reason if the answer was cut off."""
     body = {
         "id": response_id(id_),
         "object": "response",
@@ -50,7 +50,7 @@ def response_body(
         "output": list(output),
         **parameters,
     }
-    if usage is not None:  # OpenAI's schema knows no null here
+    if usage is not None:  # OpenAI's schema does not allow null
         body["usage"] = _usage(usage)
     return body
 
@@ -58,7 +58,10 @@ def response_body(
 def from_answer(
     answer: Answer, id_: UUID, parameters: dict[str, Any], *, include_encrypted: bool = False
 ) -> dict[str, Any]:
-    """The `response` of a turn that has ended well; `sealed` as for `reasoning_item`.
+    """Return the `response` of a completed turn.
+
+    Args:
+        include_encrypted: see `reasoning_item`.
 
     Raises:
         ContentBlocked: a guardrail withheld the answer.
@@ -88,7 +91,10 @@ def from_answer(
 
 
 def from_stored(answer: StoredMessage, question: StoredMessage | None) -> dict[str, Any]:
-    """The `response` that is kept as this answer; thoughts and logprobs are not kept."""
+    """Return the `response` of a stored answer.
+
+    Reasoning and logprobs are not stored.
+    """
     reason = _INCOMPLETE_REASONS.get(answer.finish_reason or "")
     status = _STATUS_NAMES.get(answer.status, "failed")
     if status == "completed" and reason:
@@ -115,7 +121,7 @@ def from_stored(answer: StoredMessage, question: StoredMessage | None) -> dict[s
     )
 
 
-# What is told of an answer that was no response when it was made.
+# Parameters shown for an answer that was not created as a response.
 DEFAULT_PARAMETERS: dict[str, Any] = {
     "instructions": None,
     "metadata": {},
@@ -132,19 +138,22 @@ DEFAULT_PARAMETERS: dict[str, Any] = {
 
 
 def raise_if_blocked(answer: Answer) -> None:
-    """Raises ContentBlocked where a guardrail refused the question."""
+    """Raise ContentBlocked if a guardrail refused the question."""
     if answer.blocked_reason is not None:
         raise ContentBlocked(f"A guardrail blocked this request: {answer.blocked_reason}", param="input")
 
 
 def response_error(error: GatewayError) -> dict[str, Any]:
-    """A failed response's `error`, in the words that OpenAI has for it."""
+    """Return the `error` of a failed response with OpenAI's codes."""
     limited = isinstance(error, UpstreamRateLimited)
     return {"code": "rate_limit_exceeded" if limited else "server_error", "message": error.message}
 
 
 def reasoning_item(id_: str, text: str, status: str, include_encrypted: bool = False) -> dict[str, Any]:
-    """Thoughts; `sealed` also in the form in which clients send them back."""
+    """Return a reasoning item.
+
+    `include_encrypted` adds the form that clients send back.
+    """
     content = [{"type": "reasoning_text", "text": text}] if text else []
     item = {"id": id_, "type": "reasoning", "summary": [], "content": content, "status": status}
     return item | ({"encrypted_content": encode_reasoning(text)} if include_encrypted and text else {})
@@ -155,7 +164,7 @@ def message_item(id_: str, parts: list[dict[str, Any]], status: str) -> dict[str
 
 
 def call_item(number: str, call: ToolCall, status: str, tools: ClientTools) -> dict[str, Any]:
-    """A call; `number` is what follows the kind in its id."""
+    """Return a tool call item; `number` follows the type prefix in its id."""
     fields = call_fields(call, tools)
     if fields["type"] == "custom_tool_call":
         return {"id": f"ctc_{number}", **fields, "status": status}
@@ -163,7 +172,7 @@ def call_item(number: str, call: ToolCall, status: str, tools: ClientTools) -> d
 
 
 def text_part(text: str, refused: bool, logprobs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """A part of a message: text, or a refusal."""
+    """Return a message part: text or a refusal."""
     if refused:
         return {"type": "refusal", "refusal": text}
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": list(logprobs)}
@@ -181,7 +190,7 @@ def _output_items(
     logprobs: Sequence[dict[str, Any]] = (),
     include_encrypted: bool = False,
 ) -> list[dict[str, Any]]:
-    """The items, numbered by their kind: an item has the same id where others are left out."""
+    """Return the items, numbered per type so that omitting one keeps the other ids."""
     output = [reasoning_item(f"rs_{id_.hex}_0", reasoning, status, include_encrypted)] if reasoning else []
     if content:
         parts = [text_part(content, refused, logprobs)]
@@ -191,7 +200,7 @@ def _output_items(
 
 
 def _usage(usage: Usage) -> dict[str, Any]:
-    """OpenAI's usage object of responses."""
+    """Return OpenAI's usage object for responses."""
     return {
         "input_tokens": usage.prompt_tokens,
         "input_tokens_details": {

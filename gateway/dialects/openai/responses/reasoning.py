@@ -1,4 +1,7 @@
-"""A model's thoughts in `reasoning` items: told to a client, and taken back with the calls they led to."""
+"""Reasoning items.
+
+Sent to clients, and accepted back with the calls that followed.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +13,22 @@ from typing import Any
 from gateway.dialects.openai.responses.body import InputItem
 from gateway.domain.messages import VendorData
 
-# The name that most vendors read, and under which chat completions carry it.
+# The name that most vendors and chat completions use.
 _REASONING_CONTENT = "reasoning_content"
 _REASONING_FIELDS = (_REASONING_CONTENT, "reasoning")
 _PREFIX = "gw1."
 
 
 def encode_reasoning(reasoning: str) -> str:
-    """`encrypted_content` for thoughts that a client has been told anyway; it is not secret."""
+    """Encode reasoning as `encrypted_content`.
+
+    Not secret, since the client has the text anyway.
+    """
     return _PREFIX + base64.urlsafe_b64encode(reasoning.encode("utf-8", "replace")).decode()
 
 
 def decode_reasoning(item: InputItem) -> str:
-    """The thoughts that a client sends back; empty where the item holds another vendor's."""
+    """Return the reasoning that a client sends back; empty for another vendor's."""
     encrypted = (item.model_extra or {}).get("encrypted_content")
     if isinstance(encrypted, str) and encrypted.startswith(_PREFIX):
         try:
@@ -33,11 +39,11 @@ def decode_reasoning(item: InputItem) -> str:
 
 
 def reasoning_vendor_data(reasoning: str) -> VendorData | None:
-    """What an upstream gets with the calls; several refuse calls without the thoughts before them."""
+    """Return the reasoning as vendor data: several vendors reject calls without it."""
     return VendorData(fields={_REASONING_CONTENT: reasoning}) if reasoning else None
 
 
 def stored_reasoning(vendor: VendorData | None) -> str:
-    """The thoughts that are stored with an answer's calls."""
+    """Return the reasoning stored with an answer's calls."""
     fields: Mapping[str, Any] = vendor.fields if vendor is not None else {}
     return next((fields[name] for name in _REASONING_FIELDS if isinstance(fields.get(name), str)), "")

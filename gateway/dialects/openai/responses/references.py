@@ -1,4 +1,4 @@
-"""Resolves `item_reference`s: items of stored responses that an input names by their ids."""
+"""Resolves `item_reference`s: input items that refer to stored responses by id."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ from gateway.domain.conversations.stored_messages import vendor_from_storage
 from gateway.services.chat.stored_responses import StoredResponse
 
 _ID = re.compile(r"(msg|fc|ctc|item|rs)_([0-9a-f]{32})_[0-9]{1,6}")
-# Thoughts are stored only where their vendor wants them back with calls.
+# Reasoning is stored only if its vendor requires it with tool calls.
 _REASONING_PREFIX = "rs_"
 
 
 def referenced_ids(items: Sequence[InputItem]) -> frozenset[UUID]:
-    """The stored messages whose items the input refers to."""
+    """Return the ids of the stored messages that the input refers to."""
     matches = (_ID.fullmatch(item.id or "") for item in items if item_type(item) == "item_reference")
     return frozenset(UUID(match[2]) for match in matches if match is not None)
 
 
 def resolve_references(items: Sequence[InputItem], stored: Mapping[str, dict[str, Any]]) -> list[InputItem]:
-    """The input with the items themselves in place of references to them.
+    """Replace references in the input by the stored items.
 
-    A streamed answer may have sent its text in several items; it is stored as one, which stands for all.
+    A stream may have sent the text of an answer in several items; it is stored as one, which replaces all of
+    them.
 
     Raises:
         NotFound: no such item is stored for this account; `param` is the path of the reference.
@@ -49,7 +50,7 @@ def resolve_references(items: Sequence[InputItem], stored: Mapping[str, dict[str
             stored_item = stored.get(f"msg_{match[2]}_0")
         if stored_item is None:
             raise NotFound(
-                "No stored item has this id; items of unstored responses are sent in full.",
+                "No stored item has this id. Send items of responses that are not stored in full.",
                 param=f"input.{index}.id",
             )
         if stored_item["id"] not in seen:
@@ -59,7 +60,7 @@ def resolve_references(items: Sequence[InputItem], stored: Mapping[str, dict[str
 
 
 def stored_items(exchanges: Sequence[StoredResponse]) -> dict[str, dict[str, Any]]:
-    """The items of stored questions and answers, by id."""
+    """Return the items of stored questions and answers by id."""
     items: list[dict[str, Any]] = []
     for exchange in exchanges:
         question = exchange.question

@@ -1,4 +1,4 @@
-"""A stored response as a stream of events, from its beginning, also while it is still being answered."""
+"""Replays a stored response as a stream, also while it is in progress."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from gateway.services.chat.stored_responses import StoredResponse
 
 
 class ResponseReplay:
-    """Encodes a turn's events, and makes up from the stored message for those that are not kept any more."""
+    """Encodes a turn's events.
+
+    Events that are no longer stored are replaced from the stored message.
+    """
 
     def __init__(self, response: StoredResponse) -> None:
         parameters = response.parameters or DEFAULT_PARAMETERS
@@ -29,7 +32,7 @@ class ResponseReplay:
         self._sent_calls: set[int] = set()
 
     def encode(self, event: ChatEvent | StoredMessage) -> bytes:
-        """The bytes for an event; the stored message is the last one of a turn that has ended."""
+        """Encode an event; the stored message is the last event of a turn that has ended."""
         match event:
             case StoredMessage():
                 return self._finish(event)
@@ -42,11 +45,11 @@ class ResponseReplay:
         return self._encoder.encode(event) or b""
 
     def encode_error(self, error: GatewayError, request_id: str) -> bytes:
-        """What ends a stream that cannot go on."""
+        """Encode an error that ends the stream."""
         return self._encoder.encode(TurnFailed(error, request_id)) or b""
 
     def _catch_up(self, text: str) -> bytes:
-        """What brings the reader from what was said to `text`."""
+        """Encode the text that is missing up to `text`."""
         missing = text[len(self._sent_text) :] if text.startswith(self._sent_text) else ""
         if not missing:
             return b""

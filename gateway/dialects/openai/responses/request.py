@@ -1,4 +1,7 @@
-"""From a `/v1/responses` body to a `Turn`; what cannot be honoured is named, never dropped in silence."""
+"""Parses a `/v1/responses` body.
+
+Unsupported parameters are errors, never ignored.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ from gateway.domain.requests import ResponseFormat, Sampling, ToolChoice, ToolSp
 _ID = re.compile(r"resp_([0-9a-f]{32})")
 _LOGPROBS = "message.output_text.logprobs"
 _ENCRYPTED_REASONING = "reasoning.encrypted_content"
-# All that OpenAI knows. Each asks for what may be there: an answer has it or does not.
+# All values that OpenAI knows. Each asks for something that an answer may or may not have.
 _INCLUDABLE = frozenset(
     {
         _LOGPROBS,
@@ -39,7 +42,7 @@ _INCLUDABLE = frozenset(
     }
 )
 _SUMMARIES = (None, "auto", "concise", "detailed", "none")
-# Parameters that chat completions know by the same name; no other unknown field goes upstream.
+# Parameters that chat completions know by the same name; no other unknown field is forwarded.
 _FORWARDED = frozenset(
     {
         *("chat_template_kwargs", "logit_bias", "min_p", "prediction", "prompt_cache_key"),
@@ -47,7 +50,7 @@ _FORWARDED = frozenset(
         *("service_tier", "top_k", "verbosity"),
     }
 )
-# What the gateway does not do; None and the given values ask for nothing. The last are of chat completions.
+# Not supported; None and the listed values have no effect. The last group are chat completion parameters.
 _UNSUPPORTED: dict[str, tuple[Any, ...]] = {
     "background": (False,),
     "conversation": (),
@@ -63,7 +66,7 @@ _UNSUPPORTED: dict[str, tuple[Any, ...]] = {
     ),
 }
 
-# What chat completions call by another name; a refusal names what the caller wrote.
+# Chat completion parameters with another name here; errors name what the caller wrote.
 OPENAI_PARAM_NAMES = {
     "message": "input",
     "messages": "input",
@@ -77,11 +80,11 @@ OPENAI_PARAM_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class ParsedResponseRequest:
-    """A response that is asked for: its turn as yet without what it follows.
+    """A parsed request; its turn does not include the previous response yet.
 
-    `parameters` are those of the body that an answer tells again. `given` are the items of the input, whose
-    references are to stored items (`references.resolved`). `web_search`: OpenAI's own was among the tools.
-    `sealed`: thoughts are wanted in the form to send back.
+    `parameters` are those that the response repeats. `items` is the input, whose references are still to be
+    resolved (`references.resolve_references`). `include_encrypted`: reasoning is wanted in the form to send
+    back.
     """
 
     turn: Turn
@@ -94,26 +97,26 @@ class ParsedResponseRequest:
 
     @property
     def use_gateway_search(self) -> bool:
-        """Whether the gateway's own search may stand for OpenAI's: there are no other tools beside it."""
+        """Return whether the gateway's search can replace OpenAI's (no other tools)."""
         return self.tools.web_search and not self.turn.client_tools and not self.turn.gateway_tools
 
     @property
     def has_references(self) -> bool:
-        """Whether the input names stored items by their ids."""
+        """Return whether the input refers to stored items by id."""
         return any(item_type(item) == "item_reference" for item in self.items)
 
     def with_items(self, items: Sequence[InputItem]) -> ParsedResponseRequest:
-        """The order with other items as its input."""
+        """Return the request with other input items."""
         return replace(self, turn=replace(self.turn, messages=_messages(items, self.tools)))
 
 
 def response_id(message_id: UUID) -> str:
-    """OpenAI's kind of id for the answer that is kept under this one."""
+    """Return OpenAI's form of the id of a stored answer."""
     return f"resp_{message_id.hex}"
 
 
 def parse_response_id(text: str, param: str | None = None) -> UUID:
-    """Raises NotFound for what is no such id."""
+    """Parse a response id. Raises NotFound if it is malformed."""
     match = _ID.fullmatch(text)
     if match is None:
         raise NotFound(param=param)
@@ -121,10 +124,11 @@ def parse_response_id(text: str, param: str | None = None) -> UUID:
 
 
 def parse_response(body: bytes, request_id: str) -> ParsedResponseRequest:
-    """The response that the body asks for.
+    """Parse the body of a response.
 
     Raises:
-        ValidationFailed, UnsupportedParameter (each names the `param`), NotFound (`previous_response_id`).
+        ValidationFailed, UnsupportedParameter: each names the `param`.
+        NotFound: `previous_response_id` is malformed.
     """
     parsed = parse_body(ResponsesBody, body)
     extra = parsed.model_extra or {}
@@ -183,22 +187,22 @@ def parse_response(body: bytes, request_id: str) -> ParsedResponseRequest:
 def _messages(items: Sequence[InputItem], tools: ClientTools) -> tuple[Message, ...]:
     messages = input_messages(items, tools)
     if not messages:
-        raise ValidationFailed("The input has nothing to answer.", param="input")
+        raise ValidationFailed("The input contains no message to answer.", param="input")
     return messages
 
 
 def _instructions(instructions: str | list[InputItem] | None) -> str:
-    """The instructions as one text.
+    """Return the instructions as one text.
 
     Raises:
-        UnsupportedParameter: an item that is no system or developer message.
+        UnsupportedParameter: an item is not a system or developer message.
     """
     if instructions is None or isinstance(instructions, str):
         return instructions or ""
     for index, item in enumerate(instructions):
         if item_type(item) != "message" or item.role not in ("system", "developer"):
             raise UnsupportedParameter(
-                "Instructions are text, or messages of the roles system and developer.",
+                "Instructions must be text, or messages with the role system or developer.",
                 param=f"instructions.{index}.role",
             )
     return "\n\n".join(
@@ -209,19 +213,19 @@ def _instructions(instructions: str | list[InputItem] | None) -> str:
 def _reject_unsupported(body: ResponsesBody, extra: dict[str, Any]) -> None:
     for name, ignored_values in _UNSUPPORTED.items():
         if extra.get(name) is not None and extra[name] not in ignored_values:
-            raise UnsupportedParameter(f"{name} is not supported here.", param=name)
+            raise UnsupportedParameter(f"{name} is not supported.", param=name)
     if set(body.include or ()) - _INCLUDABLE:
         raise UnsupportedParameter(
-            "One of these cannot be included. Use: " + ", ".join(sorted(_INCLUDABLE)) + ".", param="include"
+            "include contains an unknown value. Use: " + ", ".join(sorted(_INCLUDABLE)) + ".", param="include"
         )
     if body.reasoning is not None and body.reasoning.summary not in _SUMMARIES:
         raise UnsupportedParameter(
-            "A summary is auto, concise or detailed; thoughts are returned as they are.",
+            "A summary must be auto, concise or detailed; reasoning is returned unchanged.",
             param="reasoning.summary",
         )
     if body.tools and body.gateway.tools:
         raise UnsupportedParameter(
-            "A request has either tools of its own or the gateway's.", param="gateway.tools"
+            "A request can use its own tools or the gateway's, not both.", param="gateway.tools"
         )
 
 
@@ -239,34 +243,34 @@ def _sampling(body: ResponsesBody) -> Sampling:
 
 
 def _tool_choice(body: ResponsesBody, tools: ClientTools) -> tuple[ToolChoice, tuple[ToolSpec, ...]]:
-    """What the model may or has to call, and the tools that it is offered."""
+    """Parse the tool choice; return it with the tools offered to the model."""
     choice = body.tool_choice
     if choice is None or choice in ("none", "auto"):
         return ToolChoice() if choice != "none" else ToolChoice("none"), tools.specs
     if not body.tools and not body.gateway.tools:
-        raise ValidationFailed("tool_choice needs tools.", param="tool_choice")
+        raise ValidationFailed("tool_choice requires tools.", param="tool_choice")
     if isinstance(choice, ResponseToolChoice) and choice.type == "allowed_tools":
         return _allowed_tools(choice, tools)
     if not tools.tools and not body.gateway.tools:
         raise UnsupportedParameter(
-            "OpenAI's hosted tools are not offered here, and no other tool is left to choose.",
+            "OpenAI's hosted tools are not available here, and there is no other tool to choose.",
             param="tool_choice",
         )
     if not isinstance(choice, ResponseToolChoice):
         return ToolChoice("required"), tools.specs
     if choice.type not in ("function", "custom"):
-        raise UnsupportedParameter("Only functions and custom tools can be chosen.", param="tool_choice.type")
+        raise UnsupportedParameter("Only function and custom tools can be chosen.", param="tool_choice.type")
     name = choice.name
     if name is not None and body.tools:
         tool = tools.find(name, choice.type, choice.namespace) or tools.find_unique(name, choice.type)
         name = tool.spec.name if tool is not None else None
     if name is None:
-        raise ValidationFailed("tool_choice names none of the tools.", param="tool_choice")
+        raise ValidationFailed("tool_choice names an unknown tool.", param="tool_choice")
     return ToolChoice("function", name), tools.specs
 
 
 def _allowed_tools(choice: ResponseToolChoice, tools: ClientTools) -> tuple[ToolChoice, tuple[ToolSpec, ...]]:
-    """The tools that the model may choose from; the others are not offered."""
+    """Restrict the choice to the named tools."""
     return tools.allowed([(tool.type, tool.name, tool.namespace) for tool in choice.tools or ()], choice.mode)
 
 
@@ -276,7 +280,7 @@ def _response_format(text_format: TextFormat | None) -> ResponseFormat | None:
     if text_format.type == "json_object":
         return ResponseFormat("json_object")
     if not text_format.name or text_format.schema_ is None:
-        raise ValidationFailed("json_schema needs its name and schema.", param="text.format")
+        raise ValidationFailed("json_schema needs name and schema.", param="text.format")
     return ResponseFormat(
         "json_schema",
         text_format.name,

@@ -1,4 +1,4 @@
-"""A response as OpenAI's named events, each with its `sequence_number`."""
+"""Encodes a response as OpenAI's named events with `sequence_number`s."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ _CALLS = ("call", "custom")
 
 @dataclass(slots=True)
 class _Item:
-    """An item of the output while it is being said; `call_id` and `name` of a call alone.
+    """An output item in progress; `call_id` and `name` are set for calls only.
 
-    `number` is what follows the kind in the item's id.
+    `number` follows the type prefix in the item's id.
     """
 
     kind: str
@@ -89,11 +89,14 @@ class _Item:
 
 
 class ResponsesEncoder:
-    """Nothing is encoded before the answer's first word, so that what fails earlier has a true status.
+    """Encodes nothing before the first output, so that early failures get an HTTP status.
 
-    `id_` is the response's where nothing is stored; `tools`: whether calls are the client's to run;
-    `sealed`: whether thoughts are also told in the form in which clients send them back.
-    `created` (now, if omitted) and `model` are of a response that was begun before.
+    Args:
+        id_: the response's id if nothing is stored.
+        tools: whether tool calls are run by the client.
+        include_encrypted: whether reasoning is also sent in the form that clients send back.
+        created: start time of a response that was started before; default: now.
+        model: the model of a response that was started before.
     """
 
     def __init__(
@@ -177,7 +180,7 @@ class ResponsesEncoder:
         if not event.arguments:
             return output
         item.pieces.append(event.arguments)
-        if item.kind == "custom":  # JSON around the input that its client asked for; read at the end
+        if item.kind == "custom":  # JSON around the client's input; parsed at the end
             return output
         return output + self._delta(item, event.arguments)
 
@@ -208,7 +211,7 @@ class ResponsesEncoder:
         )
 
     def _delta(self, item: _Item, text: str, logprobs: tuple[dict[str, Any], ...] = ()) -> bytes:
-        """The event of every word: all of it that never changes was written once."""
+        """Encode a delta event; its constant part was encoded once."""
         self._sequence_number += 1
         extra = b""
         if item.kind == "text":
@@ -269,25 +272,25 @@ class ResponsesEncoder:
             raise_if_blocked(answer)
             self._model = answer.model
             output = self._start()
-            if answer.content:  # withheld before a word of it had left: there is room for the reason
+            if answer.content:  # withheld before any text was sent: the reason can be sent instead
                 output += self._add_text("text", answer.content)
         body = from_answer(answer, self._id, self._parameters)
         status = "incomplete" if body["status"] == "incomplete" else "completed"
         output += self._close_open_item(status) + self._close_calls(status)
-        # The items as they were told, which a model that thinks in between tells in more pieces.
+        # Items as they were streamed: reasoning between texts splits the text into more items.
         body |= {"output": self._output, "created_at": int(self._created)}
         name = "response.completed" if body["status"] == "completed" else "response.incomplete"
         return output + self._event(name, response=body)
 
     def finish(self, body: dict[str, Any]) -> bytes:
-        """The end of a response that is stored as `body`, with its items as they were told."""
+        """End a response that is stored as `body`, with its items as they were streamed."""
         status = "completed" if body["status"] == "completed" else "incomplete"
         output = self._start() + self._close_open_item(status) + self._close_calls(status)
         name = body["status"] if body["status"] in ("completed", "failed") else "incomplete"
         return output + self._event(f"response.{name}", response=body | {"output": self._output})
 
     def _failed(self, error: GatewayError, request_id: str, answer: Answer | None) -> bytes:
-        """`response.failed` for who follows the response, then an `error` that clients raise."""
+        """Encode `response.failed`, then an `error` that clients raise."""
         output = self._start() + self._close_open_item("incomplete") + self._close_calls("incomplete")
         body = response_body(
             self._id,
