@@ -75,7 +75,7 @@ class RequestMiddleware:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
                 principal = scope["state"].get("principal")
-                limits = rate_limit_headers(principal.allowance) if principal is not None else ()
+                limits = rate_limit_headers(principal.limits) if principal is not None else ()
                 message["headers"] = [*message.get("headers", ()), *record.headers, *limits]
                 if scope["app"].state.leaving:
                     message["headers"].append(_CONNECTION_CLOSE)

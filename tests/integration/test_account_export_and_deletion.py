@@ -1,4 +1,4 @@
-"""Everything that is held about an account: handed over on request, and nowhere left after its end."""
+"""Everything stored about an account is exported on request, and gone after its deletion."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CONFIG: dict[str, object] = {
     "guardrails": {"people": {"injection": "off"}},
 }
 ME = "/api/user/me"
-# Held for a moment or as hashes alone, or made of what is handed over.
+# Short-lived or hashed data, or data derived from what is exported.
 NOT_EXPORTED = {"reservations", "usage_days"}
 
 
@@ -47,7 +47,7 @@ async def sql(gateway: Gateway, statement: str, **values: Any) -> list[Any]:
 
 
 async def live(gateway: Gateway) -> Account:
-    """An account with something in every table and every cache."""
+    """An account with rows in every table and entries in every cache."""
     person = await gateway.sign_up()
     await gateway.http.put(ME, json={"name": "Ann Example"}, headers=person.headers)
     key = {"x-api-key": await gateway.create_api_key(person, name="books")}
@@ -57,7 +57,7 @@ async def live(gateway: Gateway) -> Account:
         answer = await gateway.http.post("/api/chat", json={"message": said}, headers=person.headers)
         assert answer.status_code == 200, answer.text
     completion = {"model": "mock", "messages": [{"role": "user", "content": "hi"}]}
-    # A client may well send its account's id as the request's.
+    # A client may send its account id as the request id.
     for headers in (key, {**key, "x-request-id": person.id}):
         answer = await gateway.http.post("/v1/chat/completions", json=completion, headers=headers)
         assert answer.status_code == 200, answer.text
@@ -65,7 +65,7 @@ async def live(gateway: Gateway) -> Account:
     await gateway.http.post("/api/auth/login", json=wrong)
     await gateway.http.post("/api/auth/password/forgot", json={"email": person.email})
     async with asyncio.timeout(30):
-        # It is prepared in the background, and tells nobody when.
+        # It is created in the background, without notification.
         while not await sql(gateway, "SELECT 1 FROM password_resets WHERE user_id = :id", id=UUID(person.id)):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     await gateway.http.post("/api/auth/refresh", json={"refresh_token": person.refresh_token})
@@ -73,7 +73,7 @@ async def live(gateway: Gateway) -> Account:
 
 
 async def traces(gateway: Gateway, redis_url: str, *needles: str) -> list[str]:
-    """Every column of every table, and every key and value of Valkey, that holds one of the needles."""
+    """Return every table column, and every Valkey key and value, that contains one of the needles."""
     found = []
     columns = await sql(
         gateway,
@@ -124,24 +124,24 @@ def needles_of(person: Account) -> tuple[str, ...]:
     return (str(raw), raw.hex, repr(raw.bytes)[2:-1], email, email.encode().hex(), "Ann Example")
 
 
-async def test_afterwards_no_table_and_no_key_of_valkey_knows_the_account(
+async def test_after_deletion_no_table_and_no_valkey_key_contains_the_account(
     gateway: Gateway, clean_redis: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person = await live(gateway)
-    assert await traces(gateway, clean_redis, *needles_of(person))  # the search does find what is there
+    assert await traces(gateway, clean_redis, *needles_of(person))  # the search does find existing data
     before = await sql(gateway, "SELECT sum(cost_usd), count(DISTINCT request_id) FROM usage_records")
-    monkeypatch.setattr(data_export, "_USAGE_BATCH_SIZE", 2)  # it takes several pieces
+    monkeypatch.setattr(data_export, "_USAGE_BATCH_SIZE", 2)  # it takes several batches
     answer = await gateway.http.request("DELETE", ME, json={"password": PASSWORD}, headers=person.headers)
     assert answer.status_code == 204, answer.text
     assert await traces(gateway, clean_redis, *needles_of(person)) == []
-    # What it used stays in the sums, request by request, and nobody's.
+    # Its usage stays in the totals, per request, without an owner.
     assert await sql(gateway, "SELECT sum(cost_usd), count(DISTINCT request_id) FROM usage_records") == before
     assert before[0][0] > Decimal(0)
     linked = "SELECT count(*) FROM usage_records WHERE num_nonnulls(user_id, api_key_id, message_id) > 0"
     assert (await sql(gateway, linked))[0][0] == 0
 
 
-async def test_the_audit_log_keeps_the_act_without_the_person(gateway: Gateway) -> None:
+async def test_the_audit_log_keeps_the_action_without_the_account(gateway: Gateway) -> None:
     person = await live(gateway)
     await gateway.http.request("DELETE", ME, json={"password": PASSWORD}, headers=person.headers)
     acts = await sql(gateway, "SELECT actor_id, action, target_id, ip, request_id FROM audit_log ORDER BY id")
@@ -154,11 +154,11 @@ async def test_the_audit_log_keeps_the_act_without_the_person(gateway: Gateway) 
     assert all(act.actor_id is None for act in acts)
     assert all((act.ip, act.request_id) == (None, None) for act in acts[:-1])
     assert acts[-1].target_id not in (None, UUID(person.id))
-    # The ids of its keys are gone as well.
+    # The ids of its keys are deleted as well.
     assert {act.target_id for act in acts} == {acts[-1].target_id}
 
 
-async def test_another_admins_act_stays_that_admins(gateway: Gateway) -> None:
+async def test_another_admins_actions_keep_their_actor(gateway: Gateway) -> None:
     email = f"{secrets.token_hex(6)}@gateway.localhost"
     admin = await gateway.container.users.create_admin(email, PASSWORD)
     person = await gateway.sign_up()
@@ -169,10 +169,10 @@ async def test_another_admins_act_stays_that_admins(gateway: Gateway) -> None:
     )
     assert actor == admin.id
     deleted = await sql(gateway, "SELECT target_id FROM audit_log WHERE action = 'user.deleted'")
-    assert [target] == [row.target_id for row in deleted]  # one stand-in for one person
+    assert [target] == [row.target_id for row in deleted]  # one pseudonym per account
 
 
-async def test_running_turns_end_with_their_account_and_leave_no_name(
+async def test_running_turns_end_with_their_account_and_stay_anonymous(
     gateway: Gateway, clean_redis: str
 ) -> None:
     person = await gateway.sign_up()
@@ -206,7 +206,7 @@ async def test_running_turns_end_with_their_account_and_leave_no_name(
     assert unnamed == 2
 
 
-async def test_a_turn_that_another_worker_ends_later_leaves_no_name_either(gateway: Gateway) -> None:
+async def test_a_turn_ended_later_by_another_worker_stays_anonymous(gateway: Gateway) -> None:
     person = await gateway.sign_up()
     key_id = new_id()
     await gateway.http.request("DELETE", ME, json={"password": PASSWORD}, headers=person.headers)
@@ -225,7 +225,7 @@ async def test_a_wrong_password_deletes_nothing(gateway: Gateway) -> None:
     assert (await gateway.http.get(ME, headers=person.headers)).status_code == 200
 
 
-async def test_the_export_holds_everything_and_no_secret(gateway: Gateway) -> None:
+async def test_the_export_contains_everything_but_secrets(gateway: Gateway) -> None:
     person, other = await live(gateway), await live(gateway)
     answer = await gateway.http.get(f"{ME}/export", headers=person.headers)
     assert answer.status_code == 200
@@ -244,7 +244,7 @@ async def test_the_export_holds_everything_and_no_secret(gateway: Gateway) -> No
         assert secret not in answer.text
 
 
-async def test_a_long_export_comes_in_pages_and_whole(gateway: Gateway) -> None:
+async def test_a_long_export_is_read_in_pages_and_complete(gateway: Gateway) -> None:
     person = await gateway.sign_up()
     gateway.container.account_data._page_size = 3
     for number in range(7):
@@ -260,8 +260,8 @@ async def test_a_long_export_comes_in_pages_and_whole(gateway: Gateway) -> None:
     assert len({row["id"] for row in held["usage"]}) == len(held["usage"]) == 10
 
 
-async def test_no_table_that_names_accounts_is_forgotten_by_the_export(gateway: Gateway) -> None:
-    """A new table with a column that points at accounts has to be exported, or excused above."""
+async def test_every_table_that_refers_to_accounts_is_exported(gateway: Gateway) -> None:
+    """A new table with a column that refers to accounts must be exported or listed above."""
     tables = await sql(
         gateway,
         "SELECT DISTINCT r.relname FROM pg_attribute a JOIN pg_class r ON r.oid = a.attrelid"
@@ -288,9 +288,7 @@ async def test_no_table_that_names_accounts_is_forgotten_by_the_export(gateway: 
     assert set(held) == {"account", *named_in_export.values()}
 
 
-async def test_mails_that_lie_in_the_mailbox_leave_with_their_account(
-    gateway: Gateway, tmp_path: Path
-) -> None:
+async def test_stored_mails_are_deleted_with_their_account(gateway: Gateway, tmp_path: Path) -> None:
     leaving, staying = await gateway.sign_up(), await gateway.sign_up()
     for person in (leaving, staying):
         await gateway.http.post("/api/auth/password/forgot", json={"email": person.email})

@@ -1,4 +1,7 @@
-"""The whole application: an account, its key, and the doors they open; and what the docs say of it."""
+"""The whole application.
+
+An account, its API key, what they may call, and the OpenAPI document.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ async def client(application: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_from_an_address_to_an_answer_of_the_api(client: httpx.AsyncClient) -> None:
+async def test_registration_leads_to_an_answer_of_the_api(client: httpx.AsyncClient) -> None:
     body = {"email": f"{secrets.token_hex(8)}@example.com", "password": PASSWORD}
     assert (await client.post("/api/auth/register/", json=body)).status_code == 201
     tokens = (await client.post("/api/auth/login", json=body)).json()
@@ -67,13 +70,13 @@ async def test_from_an_address_to_an_answer_of_the_api(client: httpx.AsyncClient
     ],
 )
 @pytest.mark.parametrize("path", ["register", "login", "refresh", "logout"])
-async def test_a_body_that_is_none_is_refused(client: httpx.AsyncClient, path: str, body: bytes) -> None:
+async def test_a_malformed_body_is_rejected(client: httpx.AsyncClient, path: str, body: bytes) -> None:
     headers = {"content-type": "application/json"}
     answer = await client.post(f"/api/auth/{path}", content=body, headers=headers)
     assert status_and_code(answer) == (422, "validation_failed")
 
 
-async def test_a_body_of_another_kind_is_refused(client: httpx.AsyncClient) -> None:
+async def test_a_body_of_another_content_type_is_rejected(client: httpx.AsyncClient) -> None:
     answer = await client.post("/api/auth/login", content=b"{}", headers={"content-type": "text/plain"})
     assert status_and_code(answer) == (415, "unsupported_media_type")
 
@@ -90,7 +93,7 @@ async def test_a_body_of_another_kind_is_refused(client: httpx.AsyncClient) -> N
         ("application/json", b'{"username":"a","password":"b"}'),
     ],
 )
-async def test_a_form_that_is_none_is_refused(
+async def test_a_malformed_form_is_rejected(
     client: httpx.AsyncClient, content_type: str, body: bytes
 ) -> None:
     answer = await client.post("/api/auth/token", content=body, headers={"content-type": content_type})
@@ -98,7 +101,7 @@ async def test_a_form_that_is_none_is_refused(
     assert answer.json()["error"]["type"] in ("invalid_request_error", "authentication_error")
 
 
-async def test_the_docs_know_who_may_call_what(application: FastAPI) -> None:
+async def test_the_openapi_document_lists_the_allowed_callers(application: FastAPI) -> None:
     schema = document_api_key_header(application.openapi())
     schemes = schema["components"]["securitySchemes"]
     assert schemes["Access token"]["flows"]["password"]["tokenUrl"] == "/api/auth/token"

@@ -1,4 +1,7 @@
-"""Administrators and the accounts they look after: seen, changed, shut out, and never the last of them."""
+"""Administration of accounts: listing, changing and disabling them.
+
+The last administrator stays.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,7 @@ def code_of(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["error"]["code"]
 
 
-async def test_accounts_are_found_by_a_piece_of_address_or_name_and_by_what_they_are(
+async def test_accounts_are_found_by_part_of_address_or_name_and_by_filters(
     gateway: Gateway,
 ) -> None:
     admin = await make_admin(gateway)
@@ -74,7 +77,7 @@ async def test_accounts_are_found_by_a_piece_of_address_or_name_and_by_what_they
     assert await found() == {admin.id, ann.id, ben.id}
 
 
-async def test_pages_of_accounts_hold_each_once_the_newest_first(gateway: Gateway) -> None:
+async def test_pages_contain_every_account_once_newest_first(gateway: Gateway) -> None:
     admin = await make_admin(gateway)
     people = [await gateway.sign_up() for _ in range(4)]
     seen: list[str] = []
@@ -90,7 +93,7 @@ async def test_pages_of_accounts_hold_each_once_the_newest_first(gateway: Gatewa
     assert code_of(broken) == (422, "validation_failed")
 
 
-async def test_a_new_role_and_tier_count_from_the_next_request_on(gateway: Gateway) -> None:
+async def test_a_new_role_and_tier_apply_from_the_next_request(gateway: Gateway) -> None:
     admin, ann = await make_admin(gateway), await gateway.sign_up()
     assert code_of(await gateway.http.get(USERS, headers=ann.headers)) == (403, "forbidden")
     changed = await patch(gateway, admin, ann, role="admin", tier="pro")
@@ -115,7 +118,7 @@ async def test_a_new_role_and_tier_count_from_the_next_request_on(gateway: Gatew
         [],
     ],
 )
-async def test_what_an_account_cannot_be_is_refused(gateway: Gateway, body: Any) -> None:
+async def test_invalid_account_changes_are_rejected(gateway: Gateway, body: Any) -> None:
     admin, ann = await make_admin(gateway), await gateway.sign_up()
     answer = await gateway.http.patch(f"{USERS}/{ann.id}", json=body, headers=admin.headers)
     assert code_of(answer) == (422, "validation_failed")
@@ -123,7 +126,7 @@ async def test_what_an_account_cannot_be_is_refused(gateway: Gateway, body: Any)
     assert code_of(await patch(gateway, admin, "nobody", tier="pro")) == (404, "not_found")
 
 
-async def test_who_is_disabled_is_out_at_once_with_sessions_keys_and_running_turns(gateway: Gateway) -> None:
+async def test_disabling_an_account_ends_sessions_keys_and_running_turns_at_once(gateway: Gateway) -> None:
     admin, ann = await make_admin(gateway), await gateway.sign_up()
     key = {"x-api-key": await gateway.create_api_key(ann)}
     assert (await gateway.http.get("/v1/models", headers=key)).status_code == 200
@@ -132,7 +135,7 @@ async def test_who_is_disabled_is_out_at_once_with_sessions_keys_and_running_tur
     )
     stream = await gateway.http.send(request, stream=True)
     lines = stream.aiter_lines()
-    assert await anext(lines)  # it has begun
+    assert await anext(lines)  # the turn has started
     assert len(gateway.container.tasks) == 1
     assert (await patch(gateway, admin, ann, status="disabled")).json()["status"] == "disabled"
     await gateway.container.tasks.wait_idle()
@@ -147,7 +150,7 @@ async def test_who_is_disabled_is_out_at_once_with_sessions_keys_and_running_tur
         assert refused.status_code in (401, 403), refused.text
     again = await gateway.http.post("/api/auth/login", json={"email": ann.email, "password": PASSWORD})
     assert code_of(again) == (403, "account_disabled")
-    # Who is let in again has to sign in: what was ended stays ended.
+    # A re-enabled account has to sign in again: its sessions stay revoked.
     assert (await patch(gateway, admin, ann, status="active")).status_code == 200
     assert (await gateway.http.get("/api/user/me", headers=ann.headers)).status_code == 401
     assert (await gateway.http.get("/v1/models", headers=key)).status_code == 200
@@ -155,7 +158,7 @@ async def test_who_is_disabled_is_out_at_once_with_sessions_keys_and_running_tur
     assert again.status_code == 200
 
 
-async def test_the_last_active_admin_stays_one(gateway: Gateway) -> None:
+async def test_the_last_active_admin_keeps_the_role(gateway: Gateway) -> None:
     admin = await make_admin(gateway)
     for change in ({"role": "user"}, {"status": "disabled"}, {"role": "user", "status": "disabled"}):
         assert code_of(await patch(gateway, admin, admin, **change)) == (409, "last_admin")
@@ -166,12 +169,12 @@ async def test_the_last_active_admin_stays_one(gateway: Gateway) -> None:
     assert (await patch(gateway, admin, admin, role="admin", tier="pro")).json()["tier"] == "pro"
     other = await make_admin(gateway)
     assert (await patch(gateway, admin, other, status="disabled")).status_code == 200
-    # A disabled one is none.
+    # A disabled administrator does not count.
     assert code_of(await patch(gateway, admin, admin, role="user")) == (409, "last_admin")
 
 
 @pytest.mark.parametrize("round_", range(3))
-async def test_of_admins_who_turn_on_each_other_at_once_one_is_left(gateway: Gateway, round_: int) -> None:
+async def test_admins_who_disable_each_other_concurrently_leave_one(gateway: Gateway, round_: int) -> None:
     admins = [await make_admin(gateway) for _ in range(6)]
 
     async def turn_on(number: int) -> httpx.Response:
@@ -193,10 +196,10 @@ async def test_of_admins_who_turn_on_each_other_at_once_one_is_left(gateway: Gat
         assert left.scalar_one() >= 1
 
 
-async def test_of_two_who_demote_each_other_one_is_told_no(gateway: Gateway) -> None:
+async def test_of_two_admins_who_demote_each_other_one_is_rejected(gateway: Gateway) -> None:
     first, second = await make_admin(gateway), await make_admin(gateway)
     service = gateway.container.admin
-    async with gateway.container.admin._uow() as uow:  # the first's act, stopped before its commit
+    async with gateway.container.admin._uow() as uow:  # the first change, stopped before its commit
         await uow.users.lock_and_count_other_admins(_uuid(second))
         await uow.admin.update(_uuid(second), {"role": "user"}, revoke_access_tokens=False)
         late = asyncio.create_task(service.change_user(_uuid(second), _uuid(first), role="user"))
@@ -205,12 +208,12 @@ async def test_of_two_who_demote_each_other_one_is_told_no(gateway: Gateway) -> 
         await late
 
 
-async def test_every_act_is_in_the_audit_log_with_who_whom_and_whence(gateway: Gateway) -> None:
+async def test_every_action_is_in_the_audit_log_with_actor_target_and_origin(gateway: Gateway) -> None:
     admin, ann = await make_admin(gateway), await gateway.sign_up()
     headers = {**admin.headers, "x-request-id": "act-1"}
     await gateway.http.patch(f"{USERS}/{ann.id}", json={"tier": "pro", "role": "user"}, headers=headers)
     await gateway.http.patch(f"{USERS}/{ann.id}", json={"tier": "pro"}, headers=headers)  # changes nothing
-    await patch(gateway, admin, ann, tier="gold")  # refused
+    await patch(gateway, admin, ann, tier="gold")  # rejected
     made = await gateway.http.post("/api/user/api-keys", json={"name": "k"}, headers=ann.headers)
     await gateway.http.delete(f"/api/user/api-keys/{made.json()['id']}", headers=ann.headers)
     await gateway.http.put(
@@ -239,7 +242,7 @@ async def test_every_act_is_in_the_audit_log_with_who_whom_and_whence(gateway: G
     assert (change["actor_email"], change["target_email"]) == (admin.email, ann.email)
     assert {act["target_name"] for act in everything if act["target_type"] == "api_key"} == {"k"}
     assert change["target_name"] is None
-    # Addresses are looked up when the log is read: what is stored has none, and none outlives its account.
+    # Addresses are looked up when the log is read: the log stores none, and none outlives its account.
     written = str([{**act, "actor_email": None, "target_email": None} for act in everything])
     assert ann.email not in written
     assert admin.email not in written
@@ -253,7 +256,7 @@ async def test_every_act_is_in_the_audit_log_with_who_whom_and_whence(gateway: G
     assert ann.email not in str(await acts())
 
 
-async def test_the_audit_log_is_read_by_days_of_a_zone(gateway: Gateway) -> None:
+async def test_the_audit_log_is_filtered_by_days_of_a_zone(gateway: Gateway) -> None:
     admin, ann = await make_admin(gateway), await gateway.sign_up()
     for tier in ("pro", "free", "pro"):
         await patch(gateway, admin, ann, tier=tier)
@@ -315,7 +318,7 @@ def _uuid(person: Account) -> UUID:
 
 
 async def _until_blocked(gateway: Gateway, task: asyncio.Task[Any]) -> None:
-    """Wait until somebody waits for a lock, or the task is over without that."""
+    """Wait until a task waits for a lock, or is done without."""
     async with gateway.container.engine.connect() as connection:
         while not task.done():
             waiting = await connection.exec_driver_sql(
@@ -325,4 +328,4 @@ async def _until_blocked(gateway: Gateway, task: asyncio.Task[Any]) -> None:
             if waiting.scalar_one():
                 return
             await connection.rollback()
-            await asyncio.sleep(0.01)  # the database tells nobody of its locks
+            await asyncio.sleep(0.01)  # the database does not notify about locks

@@ -1,4 +1,4 @@
-"""API keys, and which callers get in where, on real engines."""
+"""API keys, and which callers may call which routes, on real engines."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def test_both_headers_carry_a_key(app: AccountApp) -> None:
         assert answer.json() == {"user_id": person.id, "kind": "api_key"}
 
 
-async def test_services_and_people_get_in_where_they_may(app: AccountApp) -> None:
+async def test_keys_and_users_may_call_their_routes(app: AccountApp) -> None:
     person = await app.sign_up()
     service, human = bearer((await person.create_api_key())["secret"]), person.headers
     for headers, path, expected in [
@@ -65,7 +65,7 @@ async def test_services_and_people_get_in_where_they_may(app: AccountApp) -> Non
             assert answer.json()["error"]["code"] == "forbidden"
 
 
-async def test_a_key_of_an_admin_is_no_admin(app: AccountApp) -> None:
+async def test_an_admins_key_is_not_an_admin(app: AccountApp) -> None:
     person = await app.sign_up()
     key = await person.create_api_key()
     await app.sql("UPDATE users SET role = 'admin' WHERE email = :e", e=person.email)
@@ -73,7 +73,7 @@ async def test_a_key_of_an_admin_is_no_admin(app: AccountApp) -> None:
     assert status_and_code(answer) == (403, "forbidden")
 
 
-async def test_a_key_without_the_scope_is_told_so(app: AccountApp) -> None:
+async def test_a_key_without_the_scope_is_rejected_by_name(app: AccountApp) -> None:
     person = await app.sign_up()
     key = await person.create_api_key(scopes=["models"])
     assert key["scopes"] == ["models"]
@@ -81,7 +81,7 @@ async def test_a_key_without_the_scope_is_told_so(app: AccountApp) -> None:
     assert status_and_code(answer) == (403, "scope_missing")
 
 
-async def test_a_revoked_key_is_refused_at_the_next_request(app: AccountApp) -> None:
+async def test_a_revoked_key_is_rejected_at_the_next_request(app: AccountApp) -> None:
     person = await app.sign_up()
     key = await person.create_api_key()
     for _ in range(3):
@@ -95,7 +95,7 @@ async def test_a_revoked_key_is_refused_at_the_next_request(app: AccountApp) -> 
     assert status_and_code(await person.request("DELETE", f"{KEYS}/{key['id']}")) == (404, "not_found")
 
 
-async def test_a_key_of_somebody_else_is_not_found(app: AccountApp) -> None:
+async def test_another_accounts_key_is_not_found(app: AccountApp) -> None:
     owner, stranger = await app.sign_up(), await app.sign_up()
     key = await owner.create_api_key()
     assert status_and_code(await stranger.request("DELETE", f"{KEYS}/{key['id']}")) == (404, "not_found")
@@ -103,12 +103,12 @@ async def test_a_key_of_somebody_else_is_not_found(app: AccountApp) -> None:
 
 
 @pytest.mark.parametrize("key_id", ["7", "x" * 5000, "%00", "%ed%a0%80", "0199-not-a-uuid"])
-async def test_an_id_that_is_none_is_not_found(app: AccountApp, key_id: str) -> None:
+async def test_a_malformed_id_is_not_found(app: AccountApp, key_id: str) -> None:
     person = await app.sign_up()
     assert status_and_code(await person.request("DELETE", f"{KEYS}/{key_id}")) == (404, "not_found")
 
 
-async def test_a_key_dies_when_it_expires(app: AccountApp) -> None:
+async def test_a_key_stops_working_when_it_expires(app: AccountApp) -> None:
     person = await app.sign_up()
     key = await person.create_api_key(expires_at=(datetime.now(UTC) + timedelta(hours=1)).isoformat())
     assert (await app.client.get("/v1/probe", headers=bearer(key["secret"]))).status_code == 200
@@ -122,7 +122,9 @@ async def test_a_key_dies_when_it_expires(app: AccountApp) -> None:
     assert status_and_code(answer) == (401, "invalid_api_key")
 
 
-async def test_a_cached_key_dies_when_it_expires(app: AccountApp, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_cached_key_stops_working_when_it_expires(
+    app: AccountApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
     person = await app.sign_up()
     key = await person.create_api_key(expires_at=(datetime.now(UTC) + timedelta(hours=1)).isoformat())
     assert (await app.client.get("/v1/probe", headers=bearer(key["secret"]))).status_code == 200
@@ -149,7 +151,7 @@ async def test_a_cached_key_dies_when_it_expires(app: AccountApp, monkeypatch: p
         ({"name": "x", "user_id": "y"}, "user_id"),
     ],
 )
-async def test_a_key_that_cannot_be_is_refused(app: AccountApp, body: dict, param: str) -> None:
+async def test_an_invalid_key_request_is_rejected(app: AccountApp, body: dict, param: str) -> None:
     person = await app.sign_up()
     answer = await person.request("POST", KEYS, json=body)
     assert status_and_code(answer) == (422, "validation_failed")
@@ -172,20 +174,20 @@ async def test_a_key_that_cannot_be_is_refused(app: AccountApp, body: dict, para
         ({"x-api-key": "é".encode()}, "invalid_api_key"),
     ],
 )
-async def test_a_bad_credential_has_its_own_name(app: AccountApp, headers: dict, code: str) -> None:
+async def test_a_bad_credential_has_its_own_error_code(app: AccountApp, headers: dict, code: str) -> None:
     answer = await app.client.get("/v1/probe", headers=headers)
     assert status_and_code(answer) == (401, code)
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
-async def test_a_well_formed_key_that_nobody_made_is_refused(app: AccountApp) -> None:
+async def test_a_well_formed_unknown_key_is_rejected(app: AccountApp) -> None:
     assert status_and_code(await app.client.get("/v1/probe", headers=bearer(new_api_key()))) == (
         401,
         "invalid_api_key",
     )
 
 
-async def test_a_malformed_key_is_refused_without_any_look_up(app: AccountApp) -> None:
+async def test_a_malformed_key_is_rejected_without_a_lookup(app: AccountApp) -> None:
     await app.container.valkey.aclose()
     await app.engine.dispose()
     app.container.authenticator._uow = None
@@ -193,7 +195,7 @@ async def test_a_malformed_key_is_refused_without_any_look_up(app: AccountApp) -
     assert status_and_code(answer) == (401, "invalid_api_key")
 
 
-async def test_the_use_of_a_key_is_noted_off_the_requests_path(app: AccountApp) -> None:
+async def test_the_use_of_a_key_is_recorded_in_the_background(app: AccountApp) -> None:
     person = await app.sign_up()
     key = await person.create_api_key()
     await app.client.get("/v1/probe", headers=bearer(key["secret"]))
@@ -207,7 +209,7 @@ async def test_the_use_of_a_key_is_noted_off_the_requests_path(app: AccountApp) 
     assert datetime.fromisoformat(item["last_used_at"]) == first
 
 
-async def test_a_key_may_be_told_what_its_owner_may(app: AccountApp) -> None:
+async def test_a_keys_limit_may_reach_its_owners(app: AccountApp) -> None:
     person = await app.sign_up()
     key = await person.create_api_key(models=["large", "fast", "small", "large"], requests_per_minute=20)
     assert key["models"] == ["fast", "large", "small"]
@@ -217,7 +219,7 @@ async def test_a_key_may_be_told_what_its_owner_may(app: AccountApp) -> None:
     assert (item["requests_per_minute"], item["last_used_at"]) == (20, None)
 
 
-async def test_the_limit_of_a_key_follows_the_owners_tier(app: AccountApp) -> None:
+async def test_a_keys_limit_depends_on_the_owners_tier(app: AccountApp) -> None:
     person = await app.sign_up()
     for tier, wanted, expected in [
         ("pro", 120, 201),
@@ -230,7 +232,7 @@ async def test_the_limit_of_a_key_follows_the_owners_tier(app: AccountApp) -> No
         assert made.status_code == expected, made.text
 
 
-async def test_a_revoked_key_is_refused_on_every_worker(
+async def test_a_revoked_key_is_rejected_on_every_worker(
     app: AccountApp, database_url: str, redis_url: str
 ) -> None:
     person = await app.sign_up()
@@ -242,7 +244,7 @@ async def test_a_revoked_key_is_refused_on_every_worker(
         assert status_and_code(answer) == (401, "invalid_api_key")
 
 
-async def test_a_disabled_owners_key_is_refused(app: AccountApp) -> None:
+async def test_a_disabled_accounts_key_is_rejected(app: AccountApp) -> None:
     person = await app.sign_up()
     key = await person.create_api_key()
     await app.sql("UPDATE users SET status = 'disabled' WHERE email = :e", e=person.email)

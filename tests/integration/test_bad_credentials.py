@@ -1,4 +1,4 @@
-"""Credentials that are forged, bent, oversized or of the wrong kind: refused by name, and nothing changes."""
+"""Forged, altered, oversized or wrong credentials are rejected by name and change nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def part(content: Any) -> str:
 
 
 def claims_of(person: SignedInAccount, **changes: Any) -> dict[str, Any]:
-    """The claims of the person's own good token, bent; `...` leaves one out."""
+    """Return the claims of the user's valid token, altered; `...` removes a claim."""
     good = jwt.get_unverified_claims(person.tokens["access_token"])
     return {name: value for name, value in {**good, **changes}.items() if value is not ...}
 
@@ -89,12 +89,12 @@ async def test_a_forged_access_token_is_invalid(app: AccountApp, forgery: str) -
 
 
 @pytest.mark.parametrize("claims", [{"exp": int(time.time()) - 1}, {"exp": 0}, {"exp": -1}])
-async def test_an_expired_access_token_says_so(app: AccountApp, claims: dict[str, Any]) -> None:
+async def test_an_expired_access_token_is_reported(app: AccountApp, claims: dict[str, Any]) -> None:
     person = await app.sign_up()
     assert status_and_code(await get_me(app, signed(claims_of(person, **claims)))) == (401, "token_expired")
 
 
-async def test_a_role_in_a_token_is_worth_nothing(app: AccountApp) -> None:
+async def test_a_role_claim_in_a_token_is_ignored(app: AccountApp) -> None:
     person = await app.sign_up()
     token = signed(claims_of(person, role="admin", tier="enterprise"))
     headers = {"authorization": f"Bearer {token}"}
@@ -105,17 +105,17 @@ async def test_a_role_in_a_token_is_worth_nothing(app: AccountApp) -> None:
     "header",
     [b"", b"Bearer", b"Bearer ", b"bearer\t", b"Basic QTpC", b"Token x", b"\xed\xa0\x80", b"Bearer,Bearer"],
 )
-async def test_a_header_without_a_credential_is_none(app: AccountApp, header: bytes) -> None:
+async def test_a_header_without_a_credential_is_unauthenticated(app: AccountApp, header: bytes) -> None:
     answer = await app.client.get(ME, headers=[(b"authorization", header)])
     assert status_and_code(answer) == (401, "invalid_credentials")
 
 
 @pytest.mark.parametrize("token", [b"\xed\xa0\x80", b"\xff\xfe", b"a.\xed\xa0\x80.b", "\u202e.x.y".encode()])
-async def test_bytes_that_are_no_text_are_no_token(app: AccountApp, token: bytes) -> None:
+async def test_bytes_that_are_not_text_are_not_a_token(app: AccountApp, token: bytes) -> None:
     assert status_and_code(await get_me(app, token)) == (401, "token_invalid")
 
 
-async def test_a_bent_key_is_refused_wherever_it_stands(app: AccountApp) -> None:
+async def test_an_altered_key_is_rejected_in_every_header(app: AccountApp) -> None:
     person = await app.sign_up()
     secret = (await person.create_api_key())["secret"]
     last = "A" if secret[-1] != "A" else "B"
@@ -129,7 +129,7 @@ async def test_a_bent_key_is_refused_wherever_it_stands(app: AccountApp) -> None
         secret + "A",
         secret[:-1],
         "gw_" + secret[3:].swapcase(),
-        secret[:10],  # what the list shows
+        secret[:10],  # as listed
         "gw_" + key_hash.hex(),
         "gw_" + base64.urlsafe_b64encode(key_hash).decode().rstrip("="),
         "gw_" + "a" * 1_000_000,
@@ -152,11 +152,11 @@ async def test_a_bent_key_is_refused_wherever_it_stands(app: AccountApp) -> None
     "token", ["", "rt_", "rt_" + "A" * 43, "rt_" + "\u0131" * 43, "x" * 1024, "x" * 1025, "A" * 1_000_000]
 )
 @pytest.mark.parametrize("path", ["refresh", "logout"])
-async def test_a_refresh_token_that_is_none_does_nothing(app: AccountApp, path: str, token: str) -> None:
+async def test_a_malformed_refresh_token_changes_nothing(app: AccountApp, path: str, token: str) -> None:
     person = await app.sign_up()
     answer = await app.client.post(f"/api/auth/{path}", json={"refresh_token": token})
     if len(token) > 64 * 1024:
-        expected = 413  # the limit of bodies that hold credentials
+        expected = 413  # the body limit of routes with credentials
     elif len(token) > 1024:
         expected = 422
     else:
@@ -169,7 +169,7 @@ HOSTILE = ["x" * 1_000_000, "x" * 1025, "\ufdfa" * 1024, " " * 300, "", "\u0000"
 
 
 @pytest.mark.parametrize("password", HOSTILE, ids=lambda text: f"{text[:1]!r}x{len(text)}")
-async def test_a_hostile_password_is_refused_everywhere_and_changes_nothing(
+async def test_a_hostile_password_is_rejected_everywhere_and_changes_nothing(
     app: AccountApp, password: str
 ) -> None:
     person = await app.sign_up()
@@ -189,7 +189,7 @@ async def test_a_hostile_password_is_refused_everywhere_and_changes_nothing(
         ("PUT", f"{ME}/password", {"current_password": PASSWORD, "new_password": password}, signed_in),
     ]
     for method, path, body, headers in attempts:
-        content = json.dumps(body).encode()  # escapes what UTF-8 cannot carry
+        content = json.dumps(body).encode()  # escapes what UTF-8 cannot encode
         answer = await app.client.request(
             method, path, content=content, headers={**headers, "content-type": "application/json"}
         )
@@ -200,7 +200,7 @@ async def test_a_hostile_password_is_refused_everywhere_and_changes_nothing(
     await app.login(person.email)
 
 
-async def test_a_hostile_form_signs_nobody_in(app: AccountApp) -> None:
+async def test_a_hostile_form_is_rejected(app: AccountApp) -> None:
     person = await app.sign_up()
     for form in (
         {"username": person.email, "password": "x" * 1_000_000},
@@ -216,7 +216,7 @@ async def test_a_hostile_form_signs_nobody_in(app: AccountApp) -> None:
     "field",
     [{"role": "admin"}, {"tier": "enterprise"}, {"status": "active"}, {"token_version": 1}],
 )
-async def test_nobody_sets_what_is_not_theirs_to_set(app: AccountApp, field: dict[str, Any]) -> None:
+async def test_protected_fields_cannot_be_set(app: AccountApp, field: dict[str, Any]) -> None:
     person = await app.sign_up()
     bodies = [
         ("POST", "/api/auth/register", {"email": "other-" + person.email, "password": PASSWORD}),

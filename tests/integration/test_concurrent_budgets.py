@@ -1,4 +1,4 @@
-"""Many turns at once against one account's limits: whatever is asked, none is passed by more than 5 %."""
+"""Many concurrent turns of one account exceed no limit by more than 5 %."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def codes(answers: list[httpx.Response]) -> dict[int, int]:
 
 @pytest.mark.parametrize("limits", [{"tokens_per_day": LIMIT}, {"usd_per_month": str(DOLLARS)}])
 @pytest.mark.parametrize("counted", [None, 1000])
-async def test_twelve_loops_of_tools_at_once_stay_within_the_limit(
+async def test_twelve_concurrent_tool_loops_stay_within_the_limit(
     serve: Serve, limits: dict[str, Any], counted: int | None
 ) -> None:
     up = MeteredUpstream(answer=100, loops=True, prompt=counted)
@@ -85,7 +85,7 @@ async def test_twelve_loops_of_tools_at_once_stay_within_the_limit(
 
 @pytest.mark.parametrize("limits", [{"tokens_per_day": LIMIT}, {"usd_per_month": str(DOLLARS)}])
 @pytest.mark.parametrize("stream", [False, True])
-async def test_forty_long_answers_at_once_stay_within_the_limit(
+async def test_forty_concurrent_long_answers_stay_within_the_limit(
     serve: Serve, limits: dict[str, Any], stream: bool
 ) -> None:
     async with MeteredUpstream(answer=3000) as up, serve(up, **limits) as gateway:
@@ -103,7 +103,7 @@ async def test_forty_long_answers_at_once_stay_within_the_limit(
 
 
 class HigherCounts(MeteredUpstream):
-    """Counts `per_character` tokens for each character of a prompt, also of texts to embed."""
+    """An upstream that counts `per_character` tokens for each character of a prompt or input."""
 
     def __init__(self, per_character: float) -> None:
         super().__init__()
@@ -124,7 +124,7 @@ class HigherCounts(MeteredUpstream):
 
 @pytest.mark.parametrize("door", ["/v1/chat/completions", "/v1/embeddings"])
 @pytest.mark.parametrize(("text", "per_character"), [("7 3 9 1 " * 250, 0.5), ("뷁쀓" * 500, 2.0)])
-async def test_texts_that_vendors_count_high_stay_within_the_limit(
+async def test_texts_with_high_token_counts_stay_within_the_limit(
     serve: Serve, text: str, per_character: float, door: str
 ) -> None:
     async with HigherCounts(per_character) as up, serve(up, tokens_per_day=LIMIT) as gateway:
@@ -145,7 +145,7 @@ async def test_texts_that_vendors_count_high_stay_within_the_limit(
     assert book.tokens_used == up.billed <= LIMIT * 1.05
 
 
-async def test_tools_and_calls_of_the_gateways_own_are_reserved_with_short_answers(serve: Serve) -> None:
+async def test_tool_rounds_and_auxiliary_calls_are_reserved_with_short_answers(serve: Serve) -> None:
     sections = {
         "titles": {"enabled": True},
         "intent": {"mode": "llm"},
@@ -169,11 +169,11 @@ async def test_tools_and_calls_of_the_gateways_own_are_reserved_with_short_answe
 
 @pytest.mark.parametrize("limits", [{"tokens_per_day": LIMIT}, {"usd_per_month": str(DOLLARS)}])
 @pytest.mark.parametrize("max_tokens", [None, 500])
-async def test_streams_that_go_on_past_what_was_reserved_end_at_the_limit(
+async def test_streams_beyond_their_reservation_end_at_the_limit(
     serve: Serve, limits: dict[str, Any], max_tokens: int | None
 ) -> None:
     async with MeteredUpstream(answer=30_000, ignores_max_tokens=True) as up, serve(up, **limits) as gateway:
-        up.script(Reply(pause=0.002))  # what comes at once is counted at once
+        up.script(Reply(pause=0.002))  # output in one piece is counted at once
         person = await gateway.sign_up()
         headers = {"x-api-key": await gateway.create_api_key(person)}
         body = {"model": "small", "messages": [{"role": "user", "content": "Tell me all."}], "stream": True}
@@ -192,7 +192,7 @@ async def test_streams_that_go_on_past_what_was_reserved_end_at_the_limit(
         assert text.endswith("data: [DONE]\n\n")
 
 
-async def test_one_long_answer_of_an_account_with_much_left_is_not_cut(serve: Serve) -> None:
+async def test_a_long_answer_with_budget_left_is_not_cut_off(serve: Serve) -> None:
     async with MeteredUpstream(answer=9000) as up, serve(up, tokens_per_day=200_000) as gateway:
         person = await gateway.sign_up()
         answer = await gateway.http.post("/api/chat", json={"message": "All."}, headers=person.headers)
@@ -200,7 +200,7 @@ async def test_one_long_answer_of_an_account_with_much_left_is_not_cut(serve: Se
     assert "max_tokens" not in up.calls[0].body
 
 
-async def test_an_answer_after_rounds_of_tools_of_an_account_with_much_left_is_not_cut(serve: Serve) -> None:
+async def test_an_answer_after_tool_rounds_with_budget_left_is_not_cut_off(serve: Serve) -> None:
     async with MeteredUpstream(answer=3900, loops=True) as up, serve(up, tokens_per_day=200_000) as gateway:
         person = await gateway.sign_up()
         answer = await gateway.http.post("/api/chat", json={"message": "Count."}, headers=person.headers)
@@ -222,7 +222,7 @@ async def test_the_history_of_stored_conversations_is_reserved(serve: Serve) -> 
         ids = [answer.json()["conversation_id"] for answer in begun]
         spent = up.billed
         assert LIMIT // 3 < spent < LIMIT // 2
-        # What each sends now is short; what it is sent with is not.
+        # The new messages are short; the history sent with them is not.
         rounds = [
             await asyncio.gather(*(ask("And now?", conversation_id=one) for one in ids)) for _ in range(4)
         ]
@@ -233,7 +233,7 @@ async def test_the_history_of_stored_conversations_is_reserved(serve: Serve) -> 
     assert codes(answers)[200] >= 2
 
 
-async def test_a_turn_that_runs_out_between_rounds_fails_by_name_or_keeps_what_it_said(serve: Serve) -> None:
+async def test_a_turn_out_of_budget_between_rounds_fails_by_name_or_returns_its_text(serve: Serve) -> None:
     async with MeteredUpstream(answer=100, loops=True) as up, serve(up, tokens_per_day=2500) as gateway:
         person = await gateway.sign_up()
         answer = await gateway.http.post("/api/chat", json={"message": "Count."}, headers=person.headers)

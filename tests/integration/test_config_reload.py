@@ -1,4 +1,4 @@
-"""The provider configuration changes under a running gateway: whole or not at all, and no turn notices."""
+"""The provider configuration is reloaded as a whole or not at all, without affecting running turns."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def reload(gateway: Gateway, admin: Account) -> dict[str, Any]:
     return told
 
 
-async def test_a_changed_file_is_in_force_at_once_and_written_down(
+async def test_a_changed_file_is_applied_at_once_and_audited(
     gateway: Gateway, up: OpenAIUpstream, path: Path
 ) -> None:
     admin = await administrator(gateway)
@@ -118,7 +118,7 @@ async def test_the_metrics_name_the_version_and_the_configuration_in_force(
         ("tiers: {free: {}}\n", "no model is configured"),
     ],
 )
-async def test_a_file_that_will_not_do_changes_nothing_and_says_why(
+async def test_an_invalid_file_changes_nothing_and_is_explained(
     gateway: Gateway, path: Path, text: str, words: str
 ) -> None:
     admin = await administrator(gateway)
@@ -134,7 +134,7 @@ async def test_a_file_that_will_not_do_changes_nothing_and_says_why(
     assert words in audit.json()["items"][0]["details"]["reason"]
 
 
-async def test_a_running_turn_ends_on_the_old_configuration_which_is_closed_behind_it(
+async def test_a_running_turn_ends_on_the_old_configuration_which_is_then_closed(
     gateway: Gateway, up: OpenAIUpstream, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     admin = await administrator(gateway)
@@ -145,9 +145,9 @@ async def test_a_running_turn_ends_on_the_old_configuration_which_is_closed_behi
         closed.set()
 
     monkeypatch.setattr(OpenAIChat, "aclose", close)
-    await reload(gateway, admin)  # the first whose provider's end is watched
+    await reload(gateway, admin)  # the first configuration, whose provider's closing is observed
     await reload(gateway, admin)
-    await asyncio.wait_for(closed.wait(), 30)  # it had nobody to wait for
+    await asyncio.wait_for(closed.wait(), 30)  # no turn was using it
     closed.clear()
 
     gate = asyncio.Event()
@@ -172,7 +172,7 @@ async def test_a_running_turn_ends_on_the_old_configuration_which_is_closed_behi
         await asyncio.wait_for(closed.wait(), 30)
 
 
-async def test_limits_are_those_of_the_new_file(gateway: Gateway, up: OpenAIUpstream, path: Path) -> None:
+async def test_limits_of_the_new_file_apply(gateway: Gateway, up: OpenAIUpstream, path: Path) -> None:
     admin = await administrator(gateway)
     person = await gateway.sign_up()
     for _ in range(3):
@@ -183,7 +183,7 @@ async def test_limits_are_those_of_the_new_file(gateway: Gateway, up: OpenAIUpst
     assert await ask(gateway, person, "old") == 429
 
 
-async def test_another_worker_hears_of_it(
+async def test_other_workers_reload_too(
     clean_database: str, clean_redis: str, tmp_path: Path, up: OpenAIUpstream, path: Path
 ) -> None:
     async with AsyncExitStack() as stack:
@@ -197,12 +197,12 @@ async def test_another_worker_hears_of_it(
         write(path, config_of(up, "new"))
         await reload(first, admin)
         async with asyncio.timeout(30):
-            while "new" not in second.container.catalog.models:  # noqa: ASYNC110 - nothing tells of it
+            while "new" not in second.container.catalog.models:  # noqa: ASYNC110 - there is no notification
                 await asyncio.sleep(0.02)
         assert await ask(second, admin, "new") == 200
 
 
-async def test_without_valkey_the_others_are_not_said_to_be_told(
+async def test_without_valkey_other_workers_are_not_reported_as_notified(
     clean_database: str, tmp_path: Path, up: OpenAIUpstream, path: Path
 ) -> None:
     async with running_gateway(clean_database, "", tmp_path, config_of(up, "old")) as gateway:

@@ -1,4 +1,7 @@
-"""The console's session: a cookie that no script reads and no other site's page can use."""
+"""The console's session.
+
+A cookie that no script can read and no other site can use.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ async def gateway(
 
 
 def browser(gateway: Gateway, **headers: str) -> httpx.AsyncClient:
-    """A client with a cookie jar of its own."""
+    """A client with its own cookie jar."""
     return httpx.AsyncClient(base_url=gateway.url, headers={**OURS, **headers}, timeout=20)
 
 
@@ -39,7 +42,7 @@ def bearer(answer: httpx.Response) -> dict[str, str]:
     return {"authorization": f"Bearer {answer.json()['access_token']}"}
 
 
-async def test_the_refresh_token_is_in_the_cookie_alone(gateway: Gateway) -> None:
+async def test_the_refresh_token_is_only_in_the_cookie(gateway: Gateway) -> None:
     person = await gateway.sign_up()
     async with browser(gateway) as page:
         began = await sign_in(page, person)
@@ -56,7 +59,7 @@ async def test_the_refresh_token_is_in_the_cookie_alone(gateway: Gateway) -> Non
         assert (await page.get("/api/user/me")).status_code == 401, "the cookie alone opens nothing"
 
 
-async def test_by_https_the_cookie_is_secure_and_named_so(gateway: Gateway) -> None:
+async def test_over_https_the_cookie_is_secure_with_a_secure_prefix(gateway: Gateway) -> None:
     person = await gateway.sign_up()
     async with browser(gateway, **{"x-forwarded-proto": "https", "x-forwarded-prefix": "/llm"}) as page:
         cookie = (await sign_in(page, person)).headers["set-cookie"]
@@ -112,7 +115,7 @@ async def test_two_tabs_may_refresh_at_once(gateway: Gateway) -> None:
         {"sec-fetch-site": "cross-site", "origin": "http://127.0.0.1", "x-gateway-console": "1"},
     ],
 )
-async def test_no_other_page_can_use_the_cookie(gateway: Gateway, headers: dict[str, str]) -> None:
+async def test_other_sites_cannot_use_the_cookie(gateway: Gateway, headers: dict[str, str]) -> None:
     person = await gateway.sign_up()
     async with browser(gateway) as page:
         await sign_in(page, person)
@@ -128,14 +131,14 @@ async def test_no_other_page_can_use_the_cookie(gateway: Gateway, headers: dict[
         assert (await page.post(f"{PATH}/refresh")).status_code == 200, "the session is untouched"
 
 
-async def test_an_old_browser_is_known_by_its_origin(gateway: Gateway) -> None:
+async def test_an_old_browser_is_checked_by_its_origin(gateway: Gateway) -> None:
     person = await gateway.sign_up()
     headers = {"origin": gateway.url, "x-gateway-console": "1"}
     async with httpx.AsyncClient(base_url=gateway.url, headers=headers) as page:
         assert (await sign_in(page, person)).status_code == 200
 
 
-async def test_the_cookie_counts_on_its_own_routes_alone(gateway: Gateway) -> None:
+async def test_the_cookie_only_applies_to_its_own_routes(gateway: Gateway) -> None:
     person = await gateway.sign_up()
     async with browser(gateway) as page:
         await sign_in(page, person)
@@ -144,7 +147,7 @@ async def test_the_cookie_counts_on_its_own_routes_alone(gateway: Gateway) -> No
         assert answer.status_code == 422
 
 
-async def test_sign_up_can_be_closed_and_the_console_is_told(
+async def test_registration_can_be_closed_and_the_console_knows(
     tmp_path_factory: pytest.TempPathFactory, database_url: str, redis_url: str
 ) -> None:
     folder = tmp_path_factory.mktemp("closed")

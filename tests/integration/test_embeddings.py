@@ -1,4 +1,4 @@
-"""Create embeddings: every provider, both encodings, what they cost, and what cannot be done."""
+"""Embeddings: every provider, both encodings, costs and errors."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ async def client(gateway: Gateway, person: Account) -> AsyncIterator[openai.Asyn
 
 
 async def ask(client: openai.AsyncOpenAI, body: dict[str, Any]) -> httpx.Response:
-    """Past the client's own checks and decoding."""
+    """Send a request without the client's own validation and decoding."""
     headers = {"authorization": f"Bearer {client.api_key}"}
     async with httpx.AsyncClient() as http:
         return await http.post(f"{client.base_url}embeddings", json=body, headers=headers, timeout=30)
@@ -101,7 +101,7 @@ async def ledger(gateway: Gateway, person: Account) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("model", "length"), [("small", 4), ("nomic", 3), ("wordllama", 256), ("random", 384)]
 )
-async def test_every_provider_gives_a_vector_for_each_text_in_order(
+async def test_every_provider_returns_a_vector_per_text_in_order(
     client: openai.AsyncOpenAI, model: str, length: int
 ) -> None:
     both = await client.embeddings.create(model=model, input=["one text", "another"])
@@ -127,7 +127,7 @@ async def test_base64_is_float32_of_the_numbers(client: openai.AsyncOpenAI, mode
     }
 
 
-async def test_the_vendor_is_asked_for_base64_and_for_the_dimensions(
+async def test_base64_and_dimensions_are_requested_from_the_vendor(
     client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     made = await client.embeddings.create(model="small", input=["ab", "abc"], dimensions=7, user="somebody")
@@ -142,7 +142,7 @@ async def test_the_vendor_is_asked_for_base64_and_for_the_dimensions(
     }
 
 
-async def test_lists_of_tokens_and_unknown_fields_are_passed_on_to_openais_api(
+async def test_token_lists_and_unknown_fields_are_forwarded_to_openais_api(
     client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     more = {"input_type": "query", "api_base": "http://attacker.example", "metadata": {"a": "b"}}
@@ -156,7 +156,9 @@ async def test_lists_of_tokens_and_unknown_fields_are_passed_on_to_openais_api(
 
 
 @pytest.mark.parametrize("model", ["wordllama", "nomic", "random"])
-async def test_lists_of_tokens_are_refused_by_who_reads_texts(client: openai.AsyncOpenAI, model: str) -> None:
+async def test_token_lists_are_rejected_by_providers_that_need_text(
+    client: openai.AsyncOpenAI, model: str
+) -> None:
     answer = await ask(client, {"model": model, "input": [[1, 2], [3]]})
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], error["param"]) == (400, "unsupported_parameter", "input")
@@ -180,14 +182,14 @@ async def test_a_shortened_vector_has_length_one(
         }
 
 
-async def test_likeness_shows_in_the_local_vectors(client: openai.AsyncOpenAI) -> None:
+async def test_similar_texts_have_similar_local_vectors(client: openai.AsyncOpenAI) -> None:
     texts = ["The cat sleeps on the sofa.", "A kitten naps on the couch.", "Interest rates rose in March."]
     made = await client.embeddings.create(model="wordllama", input=texts)
     cat, kitten, rates = (np.array(item.embedding) for item in made.data)
     assert cat @ kitten > cat @ rates + 0.2
 
 
-async def test_a_batch_of_the_most_texts_works_and_one_more_is_refused(client: openai.AsyncOpenAI) -> None:
+async def test_the_largest_batch_works_and_one_more_is_rejected(client: openai.AsyncOpenAI) -> None:
     made = await client.embeddings.create(model="wordllama", input=["x"] * 2048)
     assert len(made.data) == 2048
     answer = await ask(client, {"model": "wordllama", "input": ["x"] * 2049})
@@ -223,7 +225,7 @@ async def test_a_batch_of_the_most_texts_works_and_one_more_is_refused(client: o
         ({"model": "cloud"}, 502, "upstream_failed", None),
     ],
 )
-async def test_what_cannot_be_done_is_named_and_costs_nothing(
+async def test_unsupported_requests_are_named_and_cost_nothing(
     gateway: Gateway,
     person: Account,
     client: openai.AsyncOpenAI,
@@ -252,7 +254,7 @@ async def test_a_text_that_is_too_long_is_the_callers_error(
 
 @pytest.mark.parametrize("model", ["wordllama", "random", "small"])
 @pytest.mark.parametrize("length", [200_000, 9_000_000])
-async def test_a_text_far_beyond_the_window_is_refused_before_any_model_reads_it(
+async def test_a_text_far_beyond_the_window_is_rejected_without_a_model_call(
     client: openai.AsyncOpenAI, upstream: OpenAIUpstream, model: str, length: int
 ) -> None:
     with pytest.raises(openai.BadRequestError) as refused:
@@ -290,7 +292,7 @@ async def test_vectors_are_in_the_ledger_and_in_the_headers(
     assert (await wait_settled(gateway.container.engine, person.id)).tokens_used == 50
 
 
-async def test_a_vendor_that_counts_nothing_is_counted_for(
+async def test_missing_token_counts_are_estimated(
     gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(usage=None))
@@ -299,7 +301,7 @@ async def test_a_vendor_that_counts_nothing_is_counted_for(
     assert (await wait_settled(gateway.container.engine, person.id)).tokens_used == made.usage.prompt_tokens
 
 
-async def test_a_budget_holds_for_vectors_too(
+async def test_budgets_apply_to_embeddings(
     gateway: Gateway, person: Account, client: openai.AsyncOpenAI
 ) -> None:
     with pytest.raises(openai.RateLimitError) as refused:
@@ -309,7 +311,7 @@ async def test_a_budget_holds_for_vectors_too(
     assert (await wait_settled(gateway.container.engine, person.id)).tokens_used == 0
 
 
-async def test_another_model_stands_in_and_says_so(
+async def test_a_fallback_answers_and_is_named(
     gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     raw = await client.embeddings.with_raw_response.create(model="vectors", input="text")
@@ -320,7 +322,7 @@ async def test_another_model_stands_in_and_says_so(
     assert [row["outcome"] for row in await ledger(gateway, person)] == ["upstream_failed", "ok"] * 2
 
 
-async def test_a_stand_ins_objection_does_not_hide_the_failure(
+async def test_a_fallbacks_rejection_does_not_hide_the_failure(
     client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Refusal(500))
@@ -328,7 +330,7 @@ async def test_a_stand_ins_objection_does_not_hide_the_failure(
     assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_failed")
 
 
-async def test_an_upstream_that_keeps_failing_is_left_alone(client: openai.AsyncOpenAI) -> None:
+async def test_a_failing_upstream_opens_its_circuit_breaker(client: openai.AsyncOpenAI) -> None:
     codes = [(await ask(client, {"model": "bad", "input": "text"})).status_code for _ in range(3)]
     assert codes == [502, 502, 503]
 
@@ -348,7 +350,7 @@ async def test_an_upstream_that_keeps_failing_is_left_alone(client: openai.Async
         (Silence(), "upstream_timeout"),
     ],
 )
-async def test_a_broken_answer_is_an_error_and_no_vector(
+async def test_a_malformed_answer_is_an_error(
     gateway: Gateway,
     person: Account,
     client: openai.AsyncOpenAI,
@@ -357,7 +359,7 @@ async def test_a_broken_answer_is_an_error_and_no_vector(
     code: str,
 ) -> None:
     upstream.script(step)
-    key = await gateway.create_api_key(person, models=["small"])  # and so no stand-in
+    key = await gateway.create_api_key(person, models=["small"])  # so there is no fallback
     answer = await gateway.http.post(
         PATH, json={"model": "small", "input": "text"}, headers={"x-api-key": key}
     )
@@ -378,7 +380,7 @@ async def test_a_key_needs_the_scope_and_the_model(gateway: Gateway, person: Acc
     assert (await gateway.http.post(PATH, json=body, headers=person.headers)).status_code == 403
 
 
-async def test_a_caller_who_leaves_is_not_waited_for(
+async def test_a_client_disconnect_cancels_the_call(
     gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Silence())

@@ -1,4 +1,4 @@
-"""Keys that the operator gives by the environment, on real engines."""
+"""API keys from the environment, on real engines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def ask(app: AccountApp, secret: str) -> tuple[int, dict[str, str]]:
     return answer.status_code, answer.json()
 
 
-async def test_given_keys_get_in_and_act_for_one_account(database_url: str, redis_url: str) -> None:
+async def test_environment_keys_authenticate_as_one_account(database_url: str, redis_url: str) -> None:
     async with account_app(database_url, redis_url, environment_keys=(FIRST, "k")) as app:
         await app.container.environment_keys.persist()
         await app.container.environment_keys.persist()
@@ -32,9 +32,7 @@ async def test_given_keys_get_in_and_act_for_one_account(database_url: str, redi
         assert (await ask(app, "another-key"))[0] == 401
 
 
-async def test_a_key_that_left_the_environment_is_refused_from_the_next_start(
-    database_url: str, redis_url: str
-) -> None:
+async def test_a_removed_key_is_rejected_from_the_next_start(database_url: str, redis_url: str) -> None:
     async with account_app(database_url, redis_url, environment_keys=(FIRST, "second")) as app:
         await app.container.environment_keys.persist()
         assert (await ask(app, FIRST))[0] == 200
@@ -45,7 +43,7 @@ async def test_a_key_that_left_the_environment_is_refused_from_the_next_start(
         assert (await ask(app, "second"))[0] == 200
 
 
-async def test_each_given_key_has_the_configured_limit_also_after_it_changed(
+async def test_each_key_has_the_configured_limit_also_after_a_change(
     database_url: str, redis_url: str
 ) -> None:
     async with account_app(database_url, redis_url, environment_keys=(FIRST,)) as app:
@@ -65,10 +63,8 @@ async def test_each_given_key_has_the_configured_limit_also_after_it_changed(
             assert key.requests_per_minute == limit
 
 
-async def test_keys_never_act_for_an_account_that_somebody_signs_in_to(
-    database_url: str, redis_url: str
-) -> None:
-    """The address could be registered in earlier releases; the keys were given to that account."""
+async def test_keys_never_use_an_account_with_a_password(database_url: str, redis_url: str) -> None:
+    """Earlier releases allowed registering the address, and assigned the keys to that account."""
     async with account_app(database_url, redis_url, environment_keys=(FIRST,)) as app:
         await _make_room(app)
         person = await app.sign_up()
@@ -115,13 +111,13 @@ def mails_in(folder: Path) -> list[Path]:
 
 
 async def _make_room(app: AccountApp) -> None:
-    """Other tests of this database may have made the account already."""
+    """Other tests on this database may have created the account already."""
     async with app.container.uow() as uow:
         if (known := await uow.users.get_credentials_by_email(ACCOUNT_EMAIL)) is not None:
             await uow.users.delete(known.user_id)
 
 
-async def test_nobody_can_sign_in_as_the_services_account(database_url: str, redis_url: str) -> None:
+async def test_the_services_account_cannot_sign_in(database_url: str, redis_url: str) -> None:
     async with account_app(database_url, redis_url, environment_keys=(FIRST,)) as app:
         await app.container.environment_keys.persist()
         sign_in = partial(app.client.post, "/api/auth/login")
@@ -131,7 +127,7 @@ async def test_nobody_can_sign_in_as_the_services_account(database_url: str, red
         assert status_and_code(answer) == (401, "invalid_credentials")
 
 
-async def test_what_is_stored_shows_nothing_of_the_key(database_url: str, redis_url: str) -> None:
+async def test_nothing_stored_reveals_the_key(database_url: str, redis_url: str) -> None:
     async with account_app(database_url, redis_url, environment_keys=("k",)) as app:
         await app.container.environment_keys.persist()
         async with app.container.uow() as uow:
@@ -143,6 +139,6 @@ async def test_what_is_stored_shows_nothing_of_the_key(database_url: str, redis_
         assert key.name == "GATEWAY_API_KEYS"
 
 
-def test_a_list_of_keys_may_hold_blanks_and_repeats() -> None:
+def test_a_list_of_keys_may_contain_blanks_and_duplicates() -> None:
     assert parse_keys(" a, b,,a ,") == ("a", "b")
     assert parse_keys("") == ()

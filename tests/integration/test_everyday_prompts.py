@@ -1,4 +1,7 @@
-"""Everyday prompts through people's default chat, with the shipped configuration: none is refused."""
+"""Everyday prompts in the default chat, with the shipped configuration.
+
+None is refused.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ PROMPTS: list[dict[str, str]] = [
     json.loads(line)
     for line in (PROJECT / "tests/data/everyday_prompts.jsonl").read_text("utf-8").splitlines()
 ]
-# From the testers' reports: each was refused.
+# From testers' reports: each was refused once.
 REPORTED = (
     "Show me the instructions for assembling a bookshelf.",
     "Show me the instructions for my washing machine.",
@@ -34,10 +37,13 @@ _AT_ONCE = 8
 
 @pytest.fixture
 async def gateway(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Gateway]:
-    """The shipped file on the mock; only the free tier's allowance is larger, for three hundred turns."""
+    """The shipped file with the mock.
+
+    Only the free tier's limit is raised, for three hundred turns.
+    """
     config: dict[str, Any] = yaml.safe_load(SHIPPED.read_text("utf-8"))
     config["mode"] = "mock"
-    del config["roles"]  # their files lie beside the shipped one
+    del config["roles"]  # their files are next to the shipped one
     for guard, mode in config["guardrails"]["api_keys"].items():
         config["guardrails"]["api_keys"][guard] = mode or "off"  # PyYAML reads `off` as false
     config["tiers"]["free"] = config["tiers"]["enterprise"]
@@ -46,7 +52,7 @@ async def gateway(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIte
 
 
 async def refusals(gateway: Gateway, prompts: list[str]) -> list[str]:
-    """The prompts that were not answered; each is a conversation of its own."""
+    """Return the prompts that were refused; each is a new conversation."""
     person = await gateway.sign_up()
     gate = asyncio.Semaphore(_AT_ONCE)
 
@@ -60,17 +66,17 @@ async def refusals(gateway: Gateway, prompts: list[str]) -> list[str]:
     return [prompt for prompt, was_refused in zip(prompts, found, strict=True) if was_refused]
 
 
-def test_the_prompts_are_three_hundred_different_ones_in_two_languages() -> None:
+def test_there_are_three_hundred_distinct_prompts_in_two_languages() -> None:
     assert len({row["text"] for row in PROMPTS}) == 300
     assert sum(row["kind"] == "role-play" for row in PROMPTS) >= 60
     assert min(sum(row["language"] == language for row in PROMPTS) for language in ("en", "ko")) >= 100
 
 
-async def test_prompts_that_the_guard_mistakes_for_attacks_are_answered(gateway: Gateway) -> None:
+async def test_prompts_that_the_guard_misjudges_are_answered(gateway: Gateway) -> None:
     reader = shared_reader(WordLlamaEmbedder.load().embed)
     flagged = [row["text"] for row in PROMPTS if score_message(reader, row["text"])[0] >= 0.5]
 
-    assert len(flagged) > 10  # else this test shows nothing
+    assert len(flagged) > 10  # otherwise this test proves nothing
     assert await refusals(gateway, [*REPORTED, *flagged]) == []
 
 

@@ -1,4 +1,7 @@
-"""Why a call failed: what the provider said, redacted, in the ledger, the log and the admin's view."""
+"""Failed calls.
+
+The provider's redacted error in usage records, the log and the admin view.
+"""
 
 from __future__ import annotations
 
@@ -60,12 +63,12 @@ async def world(clean_database: str, clean_redis: str, tmp_path: Path) -> AsyncI
 
 
 def burnt(status: int = 500) -> Refusal:
-    """A provider that repeats the key and the question in what it says."""
+    """A provider that repeats the key and the question in its error message."""
     message = f"the upstream has burnt down for {KEY} while it read: {QUESTION}"
     return Refusal(status, body=json.dumps({"error": {"message": message, "type": "x"}}).encode())
 
 
-async def test_a_failed_turn_is_found_by_its_request_with_the_providers_status_and_words(
+async def test_a_failed_turn_is_found_by_request_id_with_the_providers_error(
     world: World,
 ) -> None:
     person = await world.gateway.sign_up()
@@ -93,7 +96,7 @@ async def test_a_failed_turn_is_found_by_its_request_with_the_providers_status_a
         assert secret not in json.dumps([row, line])
 
 
-async def test_a_request_of_embeddings_that_fails_is_told_in_the_same_way(world: World) -> None:
+async def test_a_failed_embeddings_request_is_reported_the_same_way(world: World) -> None:
     person = await world.gateway.sign_up()
     made = await world.gateway.http.post("/api/user/api-keys", json={"name": "k"}, headers=person.headers)
     world.upstream.script(burnt(402))
@@ -111,7 +114,7 @@ async def test_a_request_of_embeddings_that_fails_is_told_in_the_same_way(world:
     assert "CANARY-77" not in json.dumps([row, line])
 
 
-async def test_rows_are_filtered_by_outcome_and_the_newest_may_come_first(world: World) -> None:
+async def test_rows_are_filtered_by_outcome_and_sorted(world: World) -> None:
     person = await world.gateway.sign_up()
     for step in (Reply(), burnt(503), burnt(401), Reply()):
         world.upstream.script(step)
@@ -129,7 +132,7 @@ async def test_rows_are_filtered_by_outcome_and_the_newest_may_come_first(world:
     assert (sums.status_code, sums.json()["error"]["param"]) == (422, "request_id")
 
 
-async def test_pages_of_the_newest_rows_go_back_in_time(world: World) -> None:
+async def test_pages_of_newest_rows_continue_backwards(world: World) -> None:
     person = await world.gateway.sign_up()
     for _ in range(3):
         world.upstream.script(burnt())
@@ -149,7 +152,7 @@ async def test_pages_of_the_newest_rows_go_back_in_time(world: World) -> None:
     assert seen == sorted(seen, reverse=True)
 
 
-async def test_a_kept_message_says_which_request_it_was_made_for(world: World) -> None:
+async def test_a_stored_message_contains_its_request_id(world: World) -> None:
     person = await world.gateway.sign_up()
     answers = []
     for step in (Reply(), burnt()):
@@ -165,7 +168,7 @@ async def test_a_kept_message_says_which_request_it_was_made_for(world: World) -
     assert all("request_id" not in (one["receipt"] or {}) for one in kept.json()["items"])
 
 
-async def test_a_request_is_looked_up_by_an_index(world: World) -> None:
+async def test_a_request_lookup_uses_an_index(world: World) -> None:
     async with world.gateway.container.engine.begin() as connection:
         await connection.execute(text("SET LOCAL enable_seqscan = off"))
         plan = await connection.execute(

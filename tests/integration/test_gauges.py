@@ -1,4 +1,7 @@
-"""Gauges follow what there is now: turns under way, breakers left open, connections, engines."""
+"""Gauges show the current state.
+
+Running turns, open breakers, connections, engines.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,9 @@ from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply
 
 
 async def until(gateway: Gateway, name: str, value: float, **labels: str) -> None:
-    """Wait for the gauge, which is looked at once a second."""
+    """Wait for the gauge, which is updated once per second."""
     async with asyncio.timeout(30):
-        while await _gauge(gateway, name, labels) != value:  # noqa: ASYNC110 - a gauge tells nobody
+        while await _gauge(gateway, name, labels) != value:  # noqa: ASYNC110 - a gauge does not notify
             await asyncio.sleep(0.1)
 
 
@@ -29,7 +32,7 @@ async def _gauge(gateway: Gateway, name: str, labels: dict[str, str]) -> float |
     return None
 
 
-async def test_gauges_follow_turns_breakers_and_reloads(
+async def test_gauges_show_turns_breakers_and_reloads(
     clean_database: str, clean_redis: str, tmp_path: Path
 ) -> None:
     async with OpenAIUpstream() as up:
@@ -68,7 +71,7 @@ async def test_gauges_follow_turns_breakers_and_reloads(
                 await ask("gauged")
             await until(gateway, "gateway_circuit_open_total", opened + 1, upstream="gauged")
             await until(gateway, "gateway_circuit_breakers_not_closed", 1, upstream="gauged")
-            await asyncio.sleep(1.1)  # another look does not count it twice
+            await asyncio.sleep(1.1)  # another update does not count it twice
             await until(gateway, "gateway_circuit_breakers_not_closed", 1, upstream="gauged")
             await until(gateway, "gateway_circuit_breakers_not_closed", 0, upstream="other")
 

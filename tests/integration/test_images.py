@@ -1,4 +1,4 @@
-"""Pictures: made, kept by content, shown to their owner, deleted with the account; on real PostgreSQL."""
+"""Images: generated, stored by content, shown to their owner, deleted with the account; on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Serve = Callable[[], AbstractAsyncContextManager[Gateway]]
 
 @pytest.fixture(autouse=True)
 def new_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test's picture is like another's: they share rows, but no folder."""
+    """Every test generates its own image: tests share rows, but no folder."""
     monkeypatch.setitem(SMALL, "prompt", f"a cat {new_id()}")
 
 
@@ -92,14 +92,14 @@ async def ledger(gateway: Gateway, person: Account) -> list[dict[str, Any]]:
 
 
 async def nothing_came_of_it(gateway: Gateway, person: Account, folder: Path) -> None:
-    """No file, no row, no charge, and nothing held back."""
+    """Check that there is no file, no row, no charge and no reservation."""
     assert files(folder) == []
     listed = await gateway.http.get(IMAGES, headers=person.headers)
     assert listed.json()["items"] == []
     assert (await wait_settled(gateway.container.engine, person.id)).usd_used == 0
 
 
-async def test_a_picture_is_made_listed_read_and_deleted(
+async def test_an_image_is_generated_listed_read_and_deleted(
     gateway: Gateway, person: Account, tmp_path: Path
 ) -> None:
     made = await make(gateway, person, seed=3, n=2)
@@ -132,7 +132,7 @@ async def test_a_picture_is_made_listed_read_and_deleted(
     assert len(files(tmp_path)) == 1
 
 
-async def test_pictures_come_in_pages(gateway: Gateway, person: Account) -> None:
+async def test_images_are_paginated(gateway: Gateway, person: Account) -> None:
     made = (await make(gateway, person, n=3))["images"]
     one = (await gateway.http.get(IMAGES, params={"limit": 2}, headers=person.headers)).json()
     two = await gateway.http.get(IMAGES, params={"cursor": one["next_cursor"]}, headers=person.headers)
@@ -141,9 +141,7 @@ async def test_pictures_come_in_pages(gateway: Gateway, person: Account) -> None
     assert two.json()["next_cursor"] is None
 
 
-async def test_what_is_in_a_picture_never_changes_and_is_never_sniffed(
-    gateway: Gateway, person: Account
-) -> None:
+async def test_an_image_is_immutable_and_never_sniffed(gateway: Gateway, person: Account) -> None:
     url = (await make(gateway, person))["images"][0]["url"]
     read = await gateway.http.get(url, headers=person.headers)
     assert read.headers.get_list("x-content-type-options") == ["nosniff"]
@@ -158,10 +156,10 @@ async def test_what_is_in_a_picture_never_changes_and_is_never_sniffed(
     assert other.status_code == 200
 
 
-async def test_a_picture_is_its_owners_alone(gateway: Gateway, person: Account) -> None:
+async def test_an_image_is_visible_to_its_owner_only(gateway: Gateway, person: Account) -> None:
     image = (await make(gateway, person))["images"][0]
     stranger = await gateway.sign_up()
-    await make(gateway, stranger)  # the same picture, by its content
+    await make(gateway, stranger)  # the same image, by its content
     for method in ("GET", "DELETE"):
         answer = await gateway.http.request(method, image["url"], headers=stranger.headers)
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
@@ -184,7 +182,7 @@ async def test_a_picture_is_its_owners_alone(gateway: Gateway, person: Account) 
         "00000000-0000-0000-0000-000000000000",
     ],
 )
-async def test_an_id_leads_to_no_other_file(gateway: Gateway, person: Account, name: str) -> None:
+async def test_an_id_cannot_reach_other_files(gateway: Gateway, person: Account, name: str) -> None:
     await make(gateway, person)
     answer = await gateway.http.get(
         httpx.URL(f"{gateway.url}{IMAGES}/").copy_with(raw_path=f"{IMAGES}/{name}".encode()),
@@ -213,7 +211,7 @@ async def test_an_id_leads_to_no_other_file(gateway: Gateway, person: Account, n
         ("placeholders", {"a": ["list"]}),
     ],
 )
-async def test_what_is_out_of_bounds_is_named(
+async def test_values_out_of_bounds_are_named(
     gateway: Gateway, person: Account, tmp_path: Path, field: str, value: Any
 ) -> None:
     answer = await gateway.http.post(GENERATE, json={**SMALL, field: value}, headers=person.headers)
@@ -223,7 +221,7 @@ async def test_what_is_out_of_bounds_is_named(
     await nothing_came_of_it(gateway, person, tmp_path)
 
 
-async def test_the_greatest_seed_has_pictures_after_it(gateway: Gateway, person: Account) -> None:
+async def test_the_largest_seed_allows_several_images(gateway: Gateway, person: Account) -> None:
     answer = await gateway.http.post(
         GENERATE, json={**SMALL, "seed": 2**63 - 1, "n": 2}, headers=person.headers
     )
@@ -232,9 +230,7 @@ async def test_the_greatest_seed_has_pictures_after_it(gateway: Gateway, person:
     assert sorted(image["seed"] for image in listed) == [0, 2**63 - 1]
 
 
-async def test_text_that_nothing_can_store_is_refused(
-    gateway: Gateway, person: Account, tmp_path: Path
-) -> None:
+async def test_unstorable_text_is_rejected(gateway: Gateway, person: Account, tmp_path: Path) -> None:
     for prompt in ("a\0b", "\ud800"):
         answer = await gateway.http.post(
             GENERATE,
@@ -245,7 +241,7 @@ async def test_text_that_nothing_can_store_is_refused(
     await nothing_came_of_it(gateway, person, tmp_path)
 
 
-async def test_restarting_the_gateway_loses_no_picture(serve: Serve) -> None:
+async def test_images_survive_a_restart(serve: Serve) -> None:
     async with serve() as before:
         person = await before.sign_up()
         url = (await make(before, person))["images"][0]["url"]
@@ -256,7 +252,7 @@ async def test_restarting_the_gateway_loses_no_picture(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("harm", [lambda content: content[:-1], lambda content: b"", lambda c: c[::-1], None])
-async def test_a_file_that_is_not_what_was_kept_is_never_served(
+async def test_a_changed_file_is_never_served(
     gateway: Gateway, person: Account, tmp_path: Path, harm: Callable[[bytes], bytes] | None
 ) -> None:
     url = (await make(gateway, person))["images"][0]["url"]
@@ -266,12 +262,12 @@ async def test_a_file_that_is_not_what_was_kept_is_never_served(
     broken = await gateway.http.get(url, headers=person.headers)
     assert (broken.status_code, broken.json()["error"]["code"]) == (404, "not_found")
 
-    await make(gateway, person)  # the same picture again, and with it the file
+    await make(gateway, person)  # the same image again, and so the file again
     assert (await gateway.http.get(url, headers=person.headers)).content == whole
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
-async def test_a_full_disk_is_said_and_costs_nothing(
+async def test_a_full_disk_is_reported_and_costs_nothing(
     gateway: Gateway, person: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     kept: list[bytes] = []
@@ -289,11 +285,11 @@ async def test_a_full_disk_is_said_and_costs_nothing(
     assert (answer.status_code, error["type"], error["code"]) == (503, "unavailable_error", "overloaded")
     assert "stored" in error["message"]
     assert "secret" not in answer.text
-    assert len(kept) == 2  # the first one was kept, and is gone again
+    assert len(kept) == 2  # the first one was stored and deleted again
     await nothing_came_of_it(gateway, person, tmp_path)
 
 
-async def test_pictures_are_in_the_ledger_and_in_the_usage(gateway: Gateway, person: Account) -> None:
+async def test_images_are_in_the_usage_records_and_reports(gateway: Gateway, person: Account) -> None:
     await make(gateway, person, n=2)
     assert await ledger(gateway, person) == [
         {
@@ -308,7 +304,7 @@ async def test_pictures_are_in_the_ledger_and_in_the_usage(gateway: Gateway, per
     assert Decimal(used["month"]["cost_usd"]) == Decimal("0.04")
 
 
-async def test_a_budget_holds_for_pictures_too(gateway: Gateway, person: Account) -> None:
+async def test_budgets_apply_to_images(gateway: Gateway, person: Account) -> None:
     answers = await asyncio.gather(
         *(gateway.http.post(GENERATE, json={**SMALL, "n": 2}, headers=person.headers) for _ in range(6))
     )
@@ -319,7 +315,7 @@ async def test_a_budget_holds_for_pictures_too(gateway: Gateway, person: Account
 
 
 @pytest.mark.parametrize(("model", "sentence"), [("bad", "reached or is failing"), ("empty", "a picture")])
-async def test_what_was_not_delivered_is_not_charged(
+async def test_undelivered_images_are_not_charged(
     gateway: Gateway, person: Account, tmp_path: Path, model: str, sentence: str
 ) -> None:
     answer = await gateway.http.post(GENERATE, json={**SMALL, "model": model}, headers=person.headers)
@@ -330,7 +326,7 @@ async def test_what_was_not_delivered_is_not_charged(
     assert (row["cost_usd"], row["outcome"]) == (0, "upstream_failed")
 
 
-async def test_another_model_makes_what_the_first_cannot(gateway: Gateway, person: Account) -> None:
+async def test_a_fallback_generates_what_the_first_model_cannot(gateway: Gateway, person: Account) -> None:
     answer = await gateway.http.post(GENERATE, json={**SMALL, "model": "pictures"}, headers=person.headers)
     assert answer.json()["model"] == "draw"
     assert answer.headers["x-fallback-model"] == "draw" == answer.headers["x-gateway-model"]
@@ -349,7 +345,7 @@ async def test_another_model_makes_what_the_first_cannot(gateway: Gateway, perso
         ({"provider": "nobody"}, 400, "unsupported_parameter", "provider"),
     ],
 )
-async def test_who_makes_no_pictures_is_named(
+async def test_a_provider_without_images_is_named(
     gateway: Gateway, person: Account, fields: dict[str, Any], status: int, code: str, param: str
 ) -> None:
     answer = await gateway.http.post(GENERATE, json={**SMALL, **fields}, headers=person.headers)
@@ -357,7 +353,7 @@ async def test_who_makes_no_pictures_is_named(
     assert (answer.status_code, error["code"], error["param"]) == (status, code, param)
 
 
-async def test_progress_is_told_as_it_comes(gateway: Gateway, person: Account) -> None:
+async def test_progress_is_streamed(gateway: Gateway, person: Account) -> None:
     headers = {**person.headers, "accept": "text/event-stream"}
     answer = await gateway.http.post(GENERATE, json={**SMALL, "n": 2}, headers=headers)
     assert answer.headers["content-type"].startswith("text/event-stream")
@@ -368,15 +364,13 @@ async def test_progress_is_told_as_it_comes(gateway: Gateway, person: Account) -
     assert '"images":[{"id":' in events[2][2]
 
 
-async def test_what_fails_before_the_first_event_has_its_own_status(
-    gateway: Gateway, person: Account
-) -> None:
+async def test_a_failure_before_the_first_event_has_its_own_status(gateway: Gateway, person: Account) -> None:
     headers = {**person.headers, "accept": "text/event-stream"}
     answer = await gateway.http.post(GENERATE, json={**SMALL, "model": "bad"}, headers=headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_failed")
 
 
-async def test_pictures_go_with_the_account_and_anothers_stay(
+async def test_images_are_deleted_with_their_account_only(
     gateway: Gateway, person: Account, tmp_path: Path
 ) -> None:
     other = await gateway.sign_up()
@@ -391,7 +385,7 @@ async def test_pictures_go_with_the_account_and_anothers_stay(
     assert picture((await gateway.http.get(shared, headers=other.headers)).content).size == (32, 24)
 
 
-async def test_deleting_and_making_the_same_picture_at_once_loses_nobodys_file(gateway: Gateway) -> None:
+async def test_deleting_and_generating_the_same_image_concurrently_loses_no_file(gateway: Gateway) -> None:
     first, second = await gateway.sign_up(), await gateway.sign_up()
     for round_ in range(5):
         old = (await make(gateway, first, prompt=f"round {round_}"))["images"][0]["url"]
@@ -405,7 +399,7 @@ async def test_deleting_and_making_the_same_picture_at_once_loses_nobodys_file(g
         await gateway.http.delete(made["images"][0]["url"], headers=second.headers)
 
 
-async def test_what_a_crash_left_is_tidied_away(
+async def test_files_left_by_a_crash_are_deleted(
     gateway: Gateway, person: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = (await make(gateway, person))["images"][0]["url"]
@@ -416,7 +410,7 @@ async def test_what_a_crash_left_is_tidied_away(
     half.write_bytes(b"half")
     monkeypatch.setattr("gateway.services.generation.image_library._ORPHAN_AGE_SECONDS", 3600)
     await gateway.container.images.delete_orphans()
-    assert len(files(tmp_path)) == 3  # too young: they may be somebody's at this moment
+    assert len(files(tmp_path)) == 3  # too recent: they may belong to a running request
 
     monkeypatch.setattr("gateway.services.generation.image_library._ORPHAN_AGE_SECONDS", -1)
     await gateway.container.images.delete_orphans()
@@ -425,7 +419,7 @@ async def test_what_a_crash_left_is_tidied_away(
     assert (await gateway.http.get(url, headers=person.headers)).status_code == 200
 
 
-async def test_openais_client_gets_pictures_in_both_forms(gateway: Gateway, person: Account) -> None:
+async def test_openais_client_gets_images_in_both_formats(gateway: Gateway, person: Account) -> None:
     key = await gateway.create_api_key(person)
     async with openai.AsyncOpenAI(api_key=key, base_url=f"{gateway.url}/v1", max_retries=0) as client:
         inline = await client.images.generate(model="draw", prompt="a cat", size="64x32", n=2)  # type: ignore[call-overload]
@@ -464,7 +458,7 @@ async def test_a_key_needs_the_scope(gateway: Gateway, person: Account) -> None:
         assert (await gateway.http.request(method, path, json=body, headers=with_it)).status_code == 200
 
 
-async def test_a_key_makes_pictures_with_its_models_only(gateway: Gateway, person: Account) -> None:
+async def test_a_key_generates_images_with_its_models_only(gateway: Gateway, person: Account) -> None:
     key = {"x-api-key": await gateway.create_api_key(person, models=["pictures"])}
     allowed = await gateway.http.post(GENERATE, json={**SMALL, "model": "pictures"}, headers=key)
     assert allowed.json()["model"] == "draw"
@@ -473,6 +467,6 @@ async def test_a_key_makes_pictures_with_its_models_only(gateway: Gateway, perso
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "model_not_allowed")
 
 
-async def test_an_id_that_never_was_is_not_found(gateway: Gateway, person: Account) -> None:
+async def test_an_unknown_id_is_not_found(gateway: Gateway, person: Account) -> None:
     answer = await gateway.http.get(f"{IMAGES}/{new_id()}", headers=person.headers)
     assert answer.status_code == 404

@@ -1,4 +1,7 @@
-"""The ledger against a simple model of it: a sum of what was used, a dictionary of what is reserved."""
+"""The ledger against a simple model.
+
+A sum of usage and a dictionary of reservations.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ CALLS = st.lists(
 
 
 class LedgerMachine(RuleBasedStateMachine):
-    """One account, reserved for, settled, swept, rolled over and promoted in any order."""
+    """One account with reservations, settlements, expiry, rollover and tier changes in any order."""
 
     open = Bundle("open")
     settled = Bundle("settled")
@@ -68,7 +71,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def reserve(
         self, persisted: bool, tokens: int, usd: Decimal, most: int | None, budget: Decimal | None
     ) -> tuple[Reservation, Any] | None:
-        """Every reservation may be under another tier."""
+        """Each reservation may have another tier."""
         made = Reservation(self.user, tokens, usd, most, budget)
         held = (
             sum(t for t, _ in self.leases.values()),
@@ -122,7 +125,10 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule()
     def crash(self) -> None:
-        """The process that renewed the leases dies; its turns may yet be settled by whoever finds them."""
+        """The process that renewed the leases dies.
+
+        Its turns may still be settled elsewhere.
+        """
         self.run(
             fetch_rows(
                 self.engine,
@@ -178,7 +184,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.loop.close()
 
 
-def test_the_ledger_does_what_its_model_does(database_url: str) -> None:
+def test_the_ledger_matches_its_model(database_url: str) -> None:
     run_state_machine_as_test(
         lambda: LedgerMachine(database_url),
         settings=settings(

@@ -1,4 +1,7 @@
-"""Turns through the whole gateway against the budgets of their account: none gets past, all are settled."""
+"""Turns of the whole gateway against their account's budgets.
+
+None exceeds them, all are settled.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +28,8 @@ from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply
 pytestmark = pytest.mark.usefixtures("patient_engines")
 Serve = Callable[..., AbstractAsyncContextManager[Gateway]]
 
-# "Hi" is one token and four of framing; with ten for the answer a turn reserves 15 tokens and, at 1 and 2
-# dollars a million, 25 millionths of a dollar. The upstream reports just that.
+# "Hi" is one token plus four of framing; with ten for the answer, a turn reserves 15 tokens and, at 1 and 2
+# dollars per million, 25 millionths of a dollar. The upstream reports exactly that.
 EXACT = Reply(usage=(5, 10))
 ASKED: dict[str, Any] = {"model": "small", "max_tokens": 10}
 MESSAGES = {"messages": [{"role": "user", "content": "Hi"}]}
@@ -90,7 +93,7 @@ async def by_person(gateway: Gateway, person: Account) -> Callable[[], Any]:
         ({"tokens_per_day": None, "usd_per_month": "0.00025"}, "budget_exceeded"),
     ],
 )
-async def test_of_two_hundred_at_once_no_more_pass_than_the_budget_holds(
+async def test_of_two_hundred_concurrent_turns_no_more_are_admitted_than_the_budget_allows(
     serve: Serve, upstream: OpenAIUpstream, door: Any, tier: dict[str, Any], code: str
 ) -> None:
     gate = asyncio.Event()
@@ -143,7 +146,7 @@ async def test_a_refused_turn_writes_nothing_and_says_when_the_day_ends(serve: S
         assert (await wait_settled(gateway.container.engine, person.id)).tokens_used == 15
 
 
-async def test_every_answer_tells_what_is_left_of_the_day(serve: Serve, upstream: OpenAIUpstream) -> None:
+async def test_every_response_reports_the_tokens_left_today(serve: Serve, upstream: OpenAIUpstream) -> None:
     upstream.script(Reply(usage=(2, 3)))
     async with serve(tier={"tokens_per_day": 1000}) as gateway:
         person = await gateway.sign_up()
@@ -160,7 +163,7 @@ async def test_every_answer_tells_what_is_left_of_the_day(serve: Serve, upstream
     assert "x-ratelimit-limit-requests" in listed.headers
 
 
-async def test_what_is_unlimited_is_counted_all_the_same_and_has_no_headers(serve: Serve) -> None:
+async def test_unlimited_usage_is_counted_without_headers(serve: Serve) -> None:
     async with serve() as gateway:
         person = await gateway.sign_up()
         answer = await (await by_key(gateway, person))()
@@ -198,15 +201,15 @@ async def test_runs_of_the_gateways_tools_are_recorded_at_no_cost(
 
 
 async def stream_until_it_speaks(gateway: Gateway, path: str, body: dict[str, Any], headers: Any) -> None:
-    """A client that goes away after the first word."""
+    """A client that disconnects after the first text."""
     async with gateway.http.stream("POST", path, json={**ASKED, **body}, headers=headers) as answer:
         async for line in answer.aiter_lines():
             if line == "event: delta" or '"content"' in line:
                 return
 
 
-# Each way out of a turn: the upstream's part, what is done meanwhile, and the tokens that are charged
-# (a range: an estimate of the prompt and of what had been said).
+# Every way a turn can end: the upstream's behaviour, what happens meanwhile, and the tokens charged (a range:
+# an estimate of the prompt and the partial answer).
 async def just_ask(gateway: Gateway, person: Account, headers: Any, upstream: OpenAIUpstream) -> None:
     await gateway.http.post("/api/chat", json={**ASKED, "message": "Hi", "tools": "none"}, headers=headers)
 
@@ -224,7 +227,7 @@ async def end_account_turns(
     gateway: Gateway, person: Account, headers: Any, upstream: OpenAIUpstream
 ) -> None:
     asked = asyncio.create_task(just_ask(gateway, person, headers, upstream))
-    while not gateway.container.tasks.cancel_owner(UUID(person.id)):  # noqa: ASYNC110 - tasks tell nobody of their start
+    while not gateway.container.tasks.cancel_owner(UUID(person.id)):  # noqa: ASYNC110 - tasks do not notify when they start
         await asyncio.sleep(0.01)
     await asked
 
@@ -244,7 +247,7 @@ def crash(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gateway.container.chat._runner, "run", broken)
 
 
-# A call makes them: an event belongs to the loop of the first test that waits for it.
+# Created in a call: an event belongs to the loop of the first test that waits for it.
 def gated() -> Reply:
     return Reply(gate=asyncio.Event(), gate_at=2)
 
@@ -308,7 +311,7 @@ async def test_a_blocked_question_costs_nothing(serve: Serve, upstream: OpenAIUp
         await wait_settled(gateway.container.engine, person.id)
 
 
-async def test_a_client_that_leaves_while_the_turn_is_written_changes_nothing(
+async def test_a_client_disconnect_during_settlement_changes_nothing(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with serve() as gateway:
@@ -344,7 +347,7 @@ async def stream_to_the_end(gateway: Gateway, body: dict[str, Any], headers: Any
 
 @pytest.mark.parametrize("door", [by_key, by_person])
 @pytest.mark.parametrize("failures", [2, 100])
-async def test_a_database_that_does_not_take_the_settlement_gets_it_later(
+async def test_a_settlement_is_retried_after_a_database_outage(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, door: Any, failures: int
 ) -> None:
     monkeypatch.setattr(ledger_module, "_RETRY_DELAYS", (0.0, 0.0, 0.0))
@@ -404,9 +407,7 @@ async def test_a_long_turns_leases_are_renewed_while_it_runs(serve: Serve, upstr
         assert (await wait_settled(engine, person.id)).tokens_used == 15
 
 
-async def test_an_account_that_is_deleted_while_it_is_answered(
-    serve: Serve, upstream: OpenAIUpstream
-) -> None:
+async def test_deleting_an_account_with_a_running_turn(serve: Serve, upstream: OpenAIUpstream) -> None:
     gate = asyncio.Event()
     upstream.script(Reply(usage=(5, 10), gate=gate))
     async with serve() as gateway:

@@ -1,4 +1,4 @@
-"""Guessing passwords is slow, for one account and from one address, and shuts nobody out for good."""
+"""Guessing passwords is slow, per account and per address, and locks nobody out permanently."""
 
 from __future__ import annotations
 
@@ -45,9 +45,7 @@ def sameness(answer: httpx.Response) -> tuple[int, dict[str, Any], set[str]]:
     return answer.status_code, body, set(answer.headers)
 
 
-async def test_a_known_and_an_unknown_account_are_slowed_alike(
-    app: AccountApp, elsewhere: AccountApp
-) -> None:
+async def test_known_and_unknown_accounts_are_throttled_alike(app: AccountApp, elsewhere: AccountApp) -> None:
     person, nobody = await app.sign_up(), stranger()
     for _ in range(5):
         known, unknown = await sign_in(elsewhere, person.email), await sign_in(elsewhere, nobody)
@@ -57,11 +55,11 @@ async def test_a_known_and_an_unknown_account_are_slowed_alike(
     assert sameness(known) == sameness(unknown)
     assert status_and_code(known) == (429, "too_many_attempts")
     assert (known.headers["retry-after"], unknown.headers["retry-after"]) == ("1", "1")
-    # Nor does the right password help who has to wait.
+    # The correct password does not shorten the wait.
     assert status_and_code(await sign_in(elsewhere, person.email, PASSWORD)) == (429, "too_many_attempts")
 
 
-async def test_the_wait_ends_and_the_right_password_ends_the_count(
+async def test_the_delay_ends_and_the_right_password_resets_the_count(
     app: AccountApp, elsewhere: AccountApp
 ) -> None:
     person = await app.sign_up()
@@ -74,25 +72,23 @@ async def test_the_wait_ends_and_the_right_password_ends_the_count(
         assert (await sign_in(elsewhere, person.email)).status_code == 401
 
 
-async def test_every_spelling_of_an_address_counts_as_one(app: AccountApp) -> None:
+async def test_all_spellings_of_an_address_count_together(app: AccountApp) -> None:
     name = secrets.token_hex(8)
     for spelling in (f"{name}@example.com", f" {name}@EXAMPLE.com", f"{name.upper()}@example.com") * 2:
         last = await sign_in(app, spelling)
     assert status_and_code(last) == (429, "too_many_attempts")
 
 
-async def test_a_stranger_who_keeps_guessing_does_not_keep_the_owner_out(
-    app: AccountApp, elsewhere: AccountApp
-) -> None:
+async def test_a_strangers_guesses_do_not_lock_the_owner_out(app: AccountApp, elsewhere: AccountApp) -> None:
     person = await app.sign_up()
     for _ in range(7):
         last = await sign_in(elsewhere, person.email)
     assert last.status_code == 429
-    await app.login(person.email)  # from where the owner was signed in before
+    await app.login(person.email)  # the owner signed in from here before
 
 
 @pytest.mark.usefixtures("patient_engines")
-async def test_guesses_at_once_are_no_more_than_guesses_one_by_one(
+async def test_concurrent_guesses_are_throttled_like_sequential_ones(
     app: AccountApp, elsewhere: AccountApp
 ) -> None:
     person = await app.sign_up()
@@ -100,7 +96,7 @@ async def test_guesses_at_once_are_no_more_than_guesses_one_by_one(
     assert sorted(answer.status_code for answer in answers) == [401] * 5 + [429] * 15
 
 
-async def test_one_address_that_tries_many_accounts_is_slowed(
+async def test_one_address_that_tries_many_accounts_is_throttled(
     app: AccountApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person = await app.sign_up()
@@ -122,12 +118,12 @@ async def test_signing_in_does_not_clear_the_address(
     )
     for _ in range(5):
         assert (await sign_in(app, stranger())).status_code == 401
-        await app.login(person.email)  # counts for nothing, and takes nothing back
+        await app.login(person.email)  # does not count, and undoes nothing
     assert (await sign_in(app, stranger())).status_code == 401
     assert status_and_code(await sign_in(app, stranger())) == (429, "too_many_attempts")
 
 
-async def test_a_forwarded_address_is_believed_from_a_proxy_alone(
+async def test_a_forwarded_address_is_trusted_from_a_proxy_only(
     database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -156,7 +152,7 @@ async def test_a_forwarded_address_is_believed_from_a_proxy_alone(
         assert {"203.0.113.7", "10.9.9.9"} == {item["address"] for item in listed.json()["items"]}
 
 
-async def test_neighbours_in_one_ipv6_network_are_one_address(
+async def test_addresses_of_one_ipv6_network_count_together(
     database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -170,7 +166,7 @@ async def test_neighbours_in_one_ipv6_network_are_one_address(
     assert answers == [401] * 4 + [429] * 2
 
 
-async def test_a_sign_in_that_nobody_had_time_for_is_no_failure(
+async def test_an_unprocessed_login_is_not_a_failure(
     app: AccountApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     email = stranger()
@@ -185,7 +181,7 @@ async def test_a_sign_in_that_nobody_had_time_for_is_no_failure(
     assert (await sign_in(app, email)).status_code == 401
 
 
-async def test_a_stolen_session_cannot_guess_the_password_either(app: AccountApp) -> None:
+async def test_a_stolen_session_cannot_guess_the_password(app: AccountApp) -> None:
     person = await app.sign_up()
     body = {"current_password": WRONG, "new_password": "another good password"}
     for _ in range(5):
@@ -197,7 +193,7 @@ async def test_a_stolen_session_cannot_guess_the_password_either(app: AccountApp
     await app.login(person.email)
 
 
-async def test_without_valkey_guessing_is_slow_as_well(database_url: str) -> None:
+async def test_without_valkey_guessing_is_throttled_too(database_url: str) -> None:
     async with account_app(database_url, "") as app:
         person = await app.sign_up()
         await app.sql("UPDATE refresh_tokens SET ip = NULL WHERE user_id = CAST(:id AS uuid)", id=person.id)
@@ -205,7 +201,7 @@ async def test_without_valkey_guessing_is_slow_as_well(database_url: str) -> Non
         assert answers == [401] * 5 + [429] * 2
 
 
-async def test_what_is_counted_tells_of_nobody(app: AccountApp, redis_url: str) -> None:
+async def test_counters_reveal_no_account_or_address(app: AccountApp, redis_url: str) -> None:
     person = await app.sign_up()
     await sign_in(app, person.email)
     kept = []
@@ -218,7 +214,7 @@ async def test_what_is_counted_tells_of_nobody(app: AccountApp, redis_url: str) 
         assert secret not in text
 
 
-async def test_accounts_are_not_made_by_the_dozen_from_one_address(
+async def test_registrations_from_one_address_are_throttled(
     app: AccountApp, elsewhere: AccountApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = throttle.Allowance(free_attempts=3, first_delay=60.0, forgive_every=3600.0)

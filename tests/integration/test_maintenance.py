@@ -1,4 +1,4 @@
-"""Rounds of housekeeping on the real database."""
+"""Runs of the maintenance job on the real database."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def test_a_crashed_workers_turn_becomes_interrupted(engine: AsyncEngine) -
     assert statuses == {dead.conversation_id: "interrupted", alive.conversation_id: "pending"}
 
 
-async def test_a_round_makes_sure_of_the_next_months_partitions(engine: AsyncEngine) -> None:
+async def test_a_run_creates_next_months_partitions(engine: AsyncEngine) -> None:
     await housekeeping(engine).run_once(run_hourly_tasks=True)
     async with engine.connect() as db:
         count = await db.scalar(
@@ -69,7 +69,7 @@ async def test_a_round_makes_sure_of_the_next_months_partitions(engine: AsyncEng
     assert count >= 4
 
 
-async def test_a_database_that_is_away_does_not_end_the_rounds() -> None:
+async def test_an_unreachable_database_does_not_stop_the_job() -> None:
     engine = create_engine(f"postgresql+asyncpg://nobody@127.0.0.1:1/{uuid4().hex}")
     rounds = asyncio.create_task(housekeeping(engine).run())
     done, _ = await asyncio.wait({rounds}, timeout=0.5)
@@ -80,7 +80,7 @@ async def test_a_database_that_is_away_does_not_end_the_rounds() -> None:
 
 
 class _Tasks:
-    """Turns that answer, by message; each is cancelled at most once."""
+    """A registry of running turns by message, each cancelled at most once."""
 
     def __init__(self) -> None:
         self.running: dict[UUID, _Turn] = {}
@@ -96,7 +96,7 @@ class _Turn:
         self.cancelled = True
 
 
-async def test_a_turn_that_has_just_ended_is_not_taken_for_a_lost_one(
+async def test_a_turn_that_just_ended_is_not_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("gateway.services.operations.maintenance._END_GRACE_SECONDS", 0.01)

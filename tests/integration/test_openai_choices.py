@@ -1,4 +1,4 @@
-"""Several choices of one completion, and what else one may be asked for, with the official client."""
+"""Several choices of one completion, and further parameters, with the official client."""
 
 from __future__ import annotations
 
@@ -100,14 +100,14 @@ async def test_n_choices_are_n_calls_summed_up(
     assert answer.usage is not None
     assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (33, 12)
     assert raw.headers["x-gateway-cost-usd"] == "0.000057"
-    # Each with a seed of its own, or all would say the same; the first is the one of a single choice.
+    # Each choice has its own seed, or all would be the same; the first is that of a single choice.
     assert sorted(call.body["seed"] for call in upstream.calls) == [7, 8, 9]
     assert all("n" not in call.body for call in upstream.calls)
     assert await outcomes(gateway, person) == ["ok", "ok", "ok"]
     assert await reserved(gateway, person) == 0
 
 
-async def test_choices_are_told_apart_in_a_stream_that_ends_once(
+async def test_streamed_choices_have_indexes_and_one_end(
     client: openai.AsyncOpenAI, upstream: OpenAIUpstream, gateway: Gateway
 ) -> None:
     upstream.script(Reply(text=("O", "ne")), Reply(text=("Tw", "o")))
@@ -144,7 +144,7 @@ async def test_choices_may_call_tools(client: openai.AsyncOpenAI, upstream: Open
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_where_one_choice_fails_the_request_does_and_all_is_settled(
+async def test_one_failed_choice_fails_the_request_and_all_are_settled(
     gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream, stream: bool
 ) -> None:
     upstream.script(Refusal(400), Reply(gate=asyncio.Event()))
@@ -156,7 +156,7 @@ async def test_where_one_choice_fails_the_request_does_and_all_is_settled(
     assert await reserved(gateway, person) == 0
 
 
-async def test_a_stream_of_choices_that_is_cut_says_so_and_never_done(
+async def test_a_truncated_stream_of_choices_ends_with_an_error(
     gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(fault="cut", after=2))
@@ -172,7 +172,7 @@ async def test_a_stream_of_choices_that_is_cut_says_so_and_never_done(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_client_that_goes_away_ends_all_choices(
+async def test_a_client_disconnect_cancels_all_choices(
     gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream, stream: bool
 ) -> None:
     upstream.script(Reply(gate=asyncio.Event(), gate_at=2))
@@ -203,7 +203,9 @@ async def _first_words(client: openai.AsyncOpenAI, stream: bool) -> None:
 REFUSAL = {"role": "assistant", "content": None, "refusal": "I must not."}
 
 
-async def test_a_refusal_is_told_as_one(client: openai.AsyncOpenAI, upstream: OpenAIUpstream) -> None:
+async def test_a_refusal_is_encoded_as_a_refusal(
+    client: openai.AsyncOpenAI, upstream: OpenAIUpstream
+) -> None:
     whole = {"choices": [{"index": 0, "message": REFUSAL, "finish_reason": "stop"}]}
     upstream.script(Raw([json.dumps(whole).encode()], content_type="application/json"))
     answer = await client.chat.completions.create(model="small", messages=HELLO)
@@ -224,7 +226,9 @@ async def test_a_refusal_is_told_as_one(client: openai.AsyncOpenAI, upstream: Op
     assert told[-1].response.output[0].content[0].refusal == "I must not."
 
 
-async def test_logprobs_come_in_both_forms(client: openai.AsyncOpenAI, upstream: OpenAIUpstream) -> None:
+async def test_logprobs_are_returned_in_both_forms(
+    client: openai.AsyncOpenAI, upstream: OpenAIUpstream
+) -> None:
     upstream.script(Reply(logprobs=True))
     asked: dict[str, Any] = {"model": "small", "messages": HELLO, "logprobs": True, "top_logprobs": 1}
     answer = await client.chat.completions.create(**asked)
@@ -235,7 +239,7 @@ async def test_logprobs_come_in_both_forms(client: openai.AsyncOpenAI, upstream:
     assert tokens == ["Hello", ", ", "world", "!"]
 
 
-async def test_the_gateways_own_calls_are_not_told_in_a_stream(
+async def test_gateway_tool_calls_are_not_streamed(
     client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(
@@ -270,7 +274,7 @@ async def test_a_role_adds_its_prompt(client: openai.AsyncOpenAI, upstream: Open
         await shown("clerk")
 
 
-async def test_openais_own_parameters_go_to_who_speaks_openai(
+async def test_openais_parameters_are_forwarded_to_compatible_providers(
     client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     await client.chat.completions.create(
@@ -320,7 +324,7 @@ async def test_openais_own_parameters_go_to_who_speaks_openai(
         ),
     ],
 )
-async def test_what_a_model_cannot_do_is_a_400_that_names_it(
+async def test_an_unsupported_parameter_is_a_400_that_names_it(
     client: openai.AsyncOpenAI, upstream: OpenAIUpstream, claude: AnthropicUpstream, fields: Any, param: str
 ) -> None:
     with pytest.raises(openai.BadRequestError) as refused:
@@ -330,7 +334,7 @@ async def test_what_a_model_cannot_do_is_a_400_that_names_it(
     assert not claude.calls
 
 
-async def test_a_choice_of_tool_that_is_not_there_is_refused(client: openai.AsyncOpenAI) -> None:
+async def test_an_unknown_tool_choice_is_rejected(client: openai.AsyncOpenAI) -> None:
     choice: Any = {"type": "function", "function": {"name": "other"}}
     with pytest.raises(openai.UnprocessableEntityError) as refused:
         await client.chat.completions.create(
@@ -339,7 +343,7 @@ async def test_a_choice_of_tool_that_is_not_there_is_refused(client: openai.Asyn
     assert refused.value.param == "tool_choice"
 
 
-async def test_auto_picks_only_who_answers_in_words(client: openai.AsyncOpenAI) -> None:
+async def test_auto_selects_only_chat_models(client: openai.AsyncOpenAI) -> None:
     for name in ("auto", "mixed"):
         answer = await client.chat.completions.create(model=name, messages=HELLO)
         assert answer.model == "small"

@@ -1,4 +1,4 @@
-"""The official client as programs use it, sync and async: one test for each thing that it is used for."""
+"""The official client as programs use it, sync and async: one test per feature."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def gateway(
 
 
 class Client:
-    """A client of either kind, asked alike: the sync one works in a thread beside the gateway's loop."""
+    """A client of either kind with one interface; the sync one runs in a thread."""
 
     def __init__(self, kind: str, key: str, url: str, **options: Any) -> None:
         settings = {"api_key": key, "base_url": f"{url}/v1", "max_retries": 0, **options}
@@ -63,7 +63,7 @@ class Client:
         return await method(**fields)
 
     async def all(self, method: Callable[..., Any], **fields: Any) -> list[Any]:
-        """Everything a stream says."""
+        """Collect a whole stream."""
         if self.sync:
             return await asyncio.to_thread(lambda: list(method(**fields, stream=True)))
         return [event async for event in await method(**fields, stream=True)]
@@ -82,7 +82,7 @@ async def client(gateway: Gateway, request: pytest.FixtureRequest) -> AsyncItera
     await made.close()
 
 
-async def test_chat_and_stream_say_the_same(client: Client) -> None:
+async def test_chat_and_stream_return_the_same_text(client: Client) -> None:
     create = client.api.chat.completions.create
     whole = await client.call(create, model="mock", messages=HELLO)
     chunks = await client.all(create, model="mock", messages=HELLO)
@@ -125,7 +125,7 @@ class City(BaseModel):
     people: int
 
 
-async def test_a_schema_is_kept_to_and_parsed(client: Client) -> None:
+async def test_a_schema_is_enforced_and_parsed(client: Client) -> None:
     parsed = await client.call(
         client.api.chat.completions.parse, model="mock", messages=HELLO, response_format=City
     )
@@ -134,14 +134,14 @@ async def test_a_schema_is_kept_to_and_parsed(client: Client) -> None:
     assert isinstance(parsed.output_parsed, City)
 
 
-async def test_vectors_come_alike_in_both_encodings(client: Client) -> None:
+async def test_both_encodings_return_the_same_vectors(client: Client) -> None:
     create = client.api.embeddings.create
     texts = ["one", "two"]
     plain = await client.call(create, model="vector", input=texts, encoding_format="float")
     packed = await client.call(create, model="vector", input=texts, encoding_format="base64")
     usual = await client.call(
         create, model="vector", input=texts
-    )  # the client asks for base64 and unpacks it
+    )  # the client requests base64 and decodes it
     assert len(plain.data) == len(usual.data) == 2
     for numbers, text, unpacked in zip(plain.data, packed.data, usual.data, strict=True):
         raw = base64.b64decode(text.embedding)
@@ -149,12 +149,12 @@ async def test_vectors_come_alike_in_both_encodings(client: Client) -> None:
         assert unpacked.embedding == pytest.approx(numbers.embedding, abs=1e-6)
 
 
-async def test_pictures_are_pictures(client: Client) -> None:
+async def test_images_are_valid(client: Client) -> None:
     made = await client.call(client.api.images.generate, model="picture", prompt="a cat", size="256x256")
     assert base64.b64decode(made.data[0].b64_json).startswith(b"\x89PNG")
 
 
-async def test_responses_are_created_streamed_and_followed(client: Client) -> None:
+async def test_responses_are_created_streamed_and_continued(client: Client) -> None:
     create = client.api.responses.create
     tool = {"type": "function", "name": "weather", "parameters": {"type": "object"}, "strict": False}
     asked = await client.call(create, model="mock", input='call tool weather {"city": "Oslo"}', tools=[tool])
@@ -247,7 +247,7 @@ async def test_too_many_requests_are_a_rate_limit_with_a_time_to_wait(
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
-async def test_nobody_there_and_nobody_answering_are_told_apart(
+async def test_a_refused_connection_and_a_timeout_are_distinguished(
     gateway: Gateway, upstream: OpenAIUpstream, kind: str
 ) -> None:
     with socket.socket() as unused:

@@ -1,4 +1,4 @@
-"""The official `openai` client against the gateway, over upstream servers on loopback."""
+"""The official `openai` client against the gateway, with upstream servers on loopback."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ async def test_the_callers_tools_come_back_as_calls_and_their_results_go_up(
     assert [c["id"] for c in sent[1]["tool_calls"]] == ["call_a", "call_b"]
 
 
-async def test_the_gateways_tools_run_only_when_asked_for(
+async def test_gateway_tools_run_only_on_request(
     client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(
@@ -181,7 +181,7 @@ async def test_the_gateways_tools_run_only_when_asked_for(
     assert [t["function"]["name"] for t in upstream.calls[0].body["tools"]] == ["calculator"]
 
 
-async def test_fallback_is_told_in_a_header(client: openai.AsyncOpenAI, upstream: OpenAIUpstream) -> None:
+async def test_a_fallback_is_named_in_a_header(client: openai.AsyncOpenAI, upstream: OpenAIUpstream) -> None:
     upstream.script(Refusal(500))
     raw = await client.chat.completions.with_raw_response.create(model="careful", messages=HELLO)
     assert raw.headers["x-fallback-model"] == "spare"
@@ -216,7 +216,7 @@ async def test_fallback_is_told_in_a_header(client: openai.AsyncOpenAI, upstream
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
-async def test_what_cannot_be_done_is_the_clients_own_exception(
+async def test_unsupported_requests_raise_the_clients_own_exceptions(
     client: openai.AsyncOpenAI,
     fields: dict[str, Any],
     kind: type[openai.APIStatusError],
@@ -232,7 +232,7 @@ async def test_what_cannot_be_done_is_the_clients_own_exception(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_an_upstream_that_fails_at_once_is_a_status(
+async def test_an_immediate_upstream_failure_is_an_http_status(
     client: openai.AsyncOpenAI, upstream: OpenAIUpstream, stream: bool
 ) -> None:
     upstream.script(Refusal(500))
@@ -241,7 +241,7 @@ async def test_an_upstream_that_fails_at_once_is_a_status(
     assert caught.value.status_code == 502
 
 
-async def test_a_stream_cut_upstream_raises_and_never_says_done(
+async def test_a_stream_truncated_upstream_raises_without_done(
     gateway: Gateway, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(fault="cut", after=2))
@@ -250,7 +250,7 @@ async def test_a_stream_cut_upstream_raises_and_never_says_done(
 
     async def read() -> None:
         async for chunk in stream:
-            # One by one: what came before the error has to be seen.
+            # One by one: the chunks before the error must arrive.
             said.append(chunk.choices[0].delta.content or "")  # noqa: PERF401
 
     with pytest.raises(openai.APIError):
@@ -285,7 +285,7 @@ async def test_a_flagged_question_of_a_key_that_asked_for_the_guard_is_a_400(
     assert unguarded.choices[0].message.content == "Hello, world!"
 
 
-async def test_a_client_that_goes_away_stops_the_upstream_and_is_charged_for_what_was_made(
+async def test_a_client_disconnect_stops_the_upstream_and_charges_the_partial_answer(
     gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(gate=asyncio.Event(), gate_at=2))
@@ -306,7 +306,7 @@ async def test_a_client_that_goes_away_stops_the_upstream_and_is_charged_for_wha
     assert [tuple(row) for row in rows] == [("cancelled", True)]
 
 
-async def test_a_client_that_goes_away_from_a_whole_answer_stops_the_upstream_too(
+async def test_a_client_disconnect_without_streaming_stops_the_upstream(
     gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(gate=asyncio.Event()))
@@ -323,7 +323,7 @@ async def test_a_client_that_goes_away_from_a_whole_answer_stops_the_upstream_to
     assert [row.outcome for row in outcomes] == ["cancelled"]
 
 
-async def test_a_key_without_the_scope_or_the_model_is_refused(gateway: Gateway, person: Account) -> None:
+async def test_a_key_without_the_scope_or_the_model_is_rejected(gateway: Gateway, person: Account) -> None:
     blind = await gateway.create_api_key(person, scopes=["models"])
     narrow = await gateway.create_api_key(person, models=["plain"])
     async with openai.AsyncOpenAI(api_key=blind, base_url=f"{gateway.url}/v1", max_retries=0) as client:
@@ -336,7 +336,7 @@ async def test_a_key_without_the_scope_or_the_model_is_refused(gateway: Gateway,
     assert (scope.value.code, model.value.code) == ("scope_missing", "model_not_allowed")
 
 
-async def test_the_wire_is_what_the_dialect_promises(gateway: Gateway, client: openai.AsyncOpenAI) -> None:
+async def test_the_response_bytes_match_the_dialect(gateway: Gateway, client: openai.AsyncOpenAI) -> None:
     raw = await gateway.http.post(
         "/v1/chat/completions",
         json={"model": "small", "messages": HELLO, "stream": True},

@@ -1,4 +1,4 @@
-"""Turns whose process dies: what they had cost is charged once, also where the process was only slow."""
+"""Turns whose process dies are charged once, also if the process was only slow."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def attempt(prompt: int, completion: int) -> ModelCall:
     return ModelCall("small", "up", "ok", 12.0, usage, PRICE.cost(usage))
 
 
-async def test_a_dead_workers_turn_is_charged_the_prompt_that_it_had_sent(engine, turns, user) -> None:
+async def test_a_dead_workers_turn_is_charged_for_the_prompt_it_sent(engine, turns, user) -> None:
     await turns.reserve(reservation(user, bill_of(user)))
     await sweep(turns)
     found = (await read_ledger(engine, user)).assert_consistent()
@@ -69,9 +69,7 @@ async def test_a_dead_workers_turn_is_charged_the_prompt_that_it_had_sent(engine
     assert (row["outcome"], row["request_id"], row["model"]) == ("interrupted", "req-1", "small")
 
 
-async def test_the_rounds_that_had_ended_and_the_text_of_the_running_one_are_charged(
-    engine, turns, user
-) -> None:
+async def test_completed_rounds_and_the_partial_text_are_charged(engine, turns, user) -> None:
     bill, made = bill_of(user), replace(reservation(user, bill_of(user)), lease_seconds=60)
     await turns.reserve(made)
     noted = bill.current([attempt(500, 20)], lambda: "word" * 60)
@@ -84,7 +82,7 @@ async def test_the_rounds_that_had_ended_and_the_text_of_the_running_one_are_cha
     assert [row["outcome"] for row in outcomes] == ["interrupted", "ok"]
 
 
-async def test_a_worker_that_was_only_slow_does_not_charge_a_second_time(engine, turns, user) -> None:
+async def test_a_slow_worker_does_not_charge_twice(engine, turns, user) -> None:
     bill = bill_of(user)
     made = reservation(user, bill)
     await turns.reserve(made)
@@ -93,15 +91,15 @@ async def test_a_worker_that_was_only_slow_does_not_charge_a_second_time(engine,
     assert (await read_ledger(engine, user)).assert_consistent().tokens_used == 6000
 
 
-async def test_a_turn_that_nothing_limits_is_charged_once_its_bill_was_noted(engine, turns, user) -> None:
+async def test_an_unlimited_turn_is_charged_once_its_bill_is_stored(engine, turns, user) -> None:
     bill = bill_of(user)
-    await turns.record_usage(bill.owner, [], new_id())  # an account has a budget's row from its first turn on
+    await turns.record_usage(bill.owner, [], new_id())  # an account gets a budget row with its first turn
     await turns.save_bills({new_id(): (user, bill.initial())}, -1)
     await sweep(turns)
     assert (await read_ledger(engine, user)).assert_consistent().tokens_used == 6000
 
 
-async def test_a_bill_of_an_account_that_has_gone_is_nobodys(engine, turns, user) -> None:
+async def test_a_bill_of_a_deleted_account_has_no_owner(engine, turns, user) -> None:
     await turns.reserve(reservation(user, bill_of(user)))
     await fetch_rows(engine, "DELETE FROM users WHERE id = :u RETURNING 1", u=user)
     await turns.save_bills({new_id(): (user, bill_of(user).initial())}, -1)

@@ -1,7 +1,9 @@
-"""Two people and every route of the OpenAPI page: nobody sees or changes what is another's.
+"""Two accounts and every route of the OpenAPI document.
 
-The routes are read off the page, so a new one is in the matrix from its first day; whoever adds one says here
-how an intruder would call it (`calls`), or the first test fails.
+Neither sees or changes the other's data.
+
+The routes are read from the document, so a new route must be added to `calls` (how an intruder would call
+it), or the first test fails.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ ANOTHER_PASSWORD = "an intruder's own password"
 
 @dataclass(frozen=True)
 class Owner:
-    """Somebody with one of everything, and the ids of it."""
+    """An account with one of everything, and the ids."""
 
     person: Account
     conversation_id: str
@@ -51,7 +53,7 @@ class Owner:
 
     @property
     def path(self) -> dict[str, str]:
-        """What stands for the parameters of paths."""
+        """Return the values of path parameters."""
         return {
             "conversation_id": self.conversation_id,
             "message_id": self.message_id,
@@ -65,21 +67,21 @@ class Owner:
 
     @property
     def response_id(self) -> str:
-        """The answer as `/v1/responses` knows it."""
+        """Return the answer's id in `/v1/responses`."""
         return f"resp_{UUID(self.message_id).hex}"
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What no answer to anybody else may hold."""
+        """Return what no response to another account may contain."""
         ids = (self.conversation_id, self.question_id, self.message_id, self.key_id, self.session_id)
         return (MARK, self.person.id, self.person.email, self.key[:12], self.image_id, *ids)
 
 
 @dataclass(frozen=True)
 class Call:
-    """How an intruder calls a route: with the owner's things wherever it takes any.
+    """How an intruder calls a route, with the owner's ids wherever possible.
 
-    `open` are the statuses that are no refusal and still harmless: what the intruder gets is its own.
+    `open` are statuses that are not rejections and still harmless: the intruder gets its own data.
     """
 
     json: Any = None
@@ -89,13 +91,13 @@ class Call:
 
 
 def calls(owner: Owner) -> dict[str, Call]:
-    """For every route: its worst call."""
+    """Return the worst call for every route."""
     mine, theirs = {"password": PASSWORD}, owner.person.email
     turn = {"message": "What did we say?", "conversation_id": owner.conversation_id}
     completion = {"model": "mock", "messages": [{"role": "user", "content": "hi"}]}
     everyone = {"user_id": owner.person.id}
     return {
-        # Public, or one's own by nature: answered, with nothing of the owner's in it.
+        # Public, or about the caller itself: answered, without the owner's data.
         "GET /health": Call(open=(200,)),
         "GET /health/ready": Call(open=(200,)),
         "GET /health/live": Call(open=(200,)),
@@ -133,7 +135,7 @@ def calls(owner: Owner) -> dict[str, Call]:
         "GET /api/user/api-keys": Call(open=(200,)),
         "POST /api/user/api-keys": Call({"name": "k"}, open=(201,)),
         "DELETE /api/user/sessions": Call(open=(204,)),
-        # The owner's things by their ids.
+        # The owner's objects by id.
         "POST /api/chat": Call(turn),
         "POST /api/chat/stream": Call(turn),
         "POST /api/chat/{message_id}/regenerate": Call({}),
@@ -147,7 +149,7 @@ def calls(owner: Owner) -> dict[str, Call]:
         "DELETE /api/v1/media/images/{image_id}": Call(),
         "DELETE /api/user/api-keys/{key_id}": Call(),
         "DELETE /api/user/sessions/{session_id}": Call(),
-        # The owner's address, password and tokens, as far as an intruder could come by them.
+        # The owner's address, password and tokens, as far as an intruder could know them.
         "POST /api/auth/register": Call({"email": theirs, **mine}, open=(409,)),
         "POST /api/auth/login": Call({"email": theirs, "password": ANOTHER_PASSWORD}),
         "POST /api/auth/token": Call(form={"username": theirs, "password": ANOTHER_PASSWORD}),
@@ -181,7 +183,7 @@ def calls(owner: Owner) -> dict[str, Call]:
 
 
 def routes(gateway: Gateway) -> list[str]:
-    """`GET /path` of every operation of the page."""
+    """Return `GET /path` for every operation of the document."""
     paths = gateway.app.openapi()["paths"]
     return [f"{method.upper()} {path}" for path, item in paths.items() for method in item]
 
@@ -230,7 +232,10 @@ async def owner(gateway: Gateway) -> Owner:
 
 
 async def holdings(gateway: Gateway, owner: Owner) -> dict[str, list[Any]]:
-    """Every row that is the owner's, but for what anybody may set off: the mail that resets a password."""
+    """Read every row of the owner, except what anybody may trigger.
+
+    The password reset e-mail.
+    """
     columns = {
         "users": "id",
         "refresh_tokens": "user_id",
@@ -255,7 +260,7 @@ async def holdings(gateway: Gateway, owner: Owner) -> dict[str, list[Any]]:
 
 
 async def intruder(gateway: Gateway, kind: str) -> dict[str, str]:
-    """Headers of a stranger with an account, a key, or neither."""
+    """Headers of a stranger with an account, an API key, or neither."""
     if kind == "nobody":
         return {}
     person = await _sign_up(gateway)
@@ -265,7 +270,7 @@ async def intruder(gateway: Gateway, kind: str) -> dict[str, str]:
 
 
 async def _sign_up(gateway: Gateway) -> Account:
-    """An account whose password is not the owner's."""
+    """Create an account with another password than the owner's."""
     person = await gateway.sign_up()
     changed = await gateway.http.put(
         "/api/user/me/password",
@@ -285,7 +290,7 @@ async def send(
     )
 
 
-async def test_every_route_has_its_place_in_the_matrix(gateway: Gateway, owner: Owner) -> None:
+async def test_every_route_is_covered(gateway: Gateway, owner: Owner) -> None:
     known, served = set(calls(owner)), set(routes(gateway))
     assert served - known == set(), "say in `calls` how an intruder would call these"
     assert known - served == set(), "these are no more"
@@ -312,8 +317,8 @@ async def test_a_stranger_sees_and_changes_nothing_of_the_owners(
         assert await holdings(gateway, owner) == before
 
 
-async def test_the_owner_is_let_in_where_strangers_are_not(gateway: Gateway, owner: Owner) -> None:
-    """Else the refusals above would prove nothing."""
+async def test_the_owner_has_access_where_strangers_do_not(gateway: Gateway, owner: Owner) -> None:
+    """Otherwise the rejections above would prove nothing."""
     headers = owner.person.headers
     reads = [
         "GET /api/conversations/{conversation_id}",
@@ -341,7 +346,7 @@ async def test_the_owner_is_let_in_where_strangers_are_not(gateway: Gateway, own
 
 
 @pytest.mark.parametrize("path", ["/api/chat", "/api/chat/stream"])
-async def test_a_strangers_conversation_cannot_hang_on_the_owners_message(
+async def test_a_strangers_conversation_cannot_continue_the_owners_message(
     gateway: Gateway, owner: Owner, path: str
 ) -> None:
     person = await gateway.sign_up()
@@ -365,7 +370,7 @@ async def test_a_strangers_conversation_cannot_hang_on_the_owners_message(
     assert head.status_code == 404
 
 
-async def test_nobody_makes_an_administrator_of_oneself(gateway: Gateway, owner: Owner) -> None:
+async def test_users_cannot_make_themselves_administrators(gateway: Gateway, owner: Owner) -> None:
     person = await gateway.sign_up()
     claims: dict[str, Any] = {
         "role": "admin",
@@ -387,7 +392,7 @@ async def test_nobody_makes_an_administrator_of_oneself(gateway: Gateway, owner:
     assert (await gateway.http.get("/api/admin/users", headers=person.headers)).status_code == 403
 
 
-async def test_an_administrators_api_key_administers_nothing(gateway: Gateway) -> None:
+async def test_an_administrators_api_key_has_no_admin_access(gateway: Gateway) -> None:
     person = await gateway.sign_up()
     await set_role(gateway, person)
     assert (await gateway.http.get("/api/admin/users", headers=person.headers)).status_code == 200

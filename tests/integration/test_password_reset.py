@@ -1,4 +1,7 @@
-"""A forgotten password: who reads the account's mail sets a new one, once, and nobody else learns a thing."""
+"""Password reset.
+
+The reader of the account's mail sets a new password, once, and nobody learns more.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ async def reset(app: AccountApp, token: str, password: str = NEW) -> httpx.Respo
 
 
 def mails(folder: Path) -> list[str]:
-    """The tokens in the folder, by the time they came."""
+    """Return the tokens in the mail folder, oldest first."""
     found = []
     for mail in sorted(folder.glob("*.eml"), key=lambda path: path.stat().st_mtime_ns):
         message = message_from_bytes(mail.read_bytes(), policy=policy.default)
@@ -68,7 +71,7 @@ async def test_a_new_password_by_mail_ends_every_session(app: AccountApp, tmp_pa
     await app.login(person.email, NEW)
 
 
-async def test_a_token_works_once_also_when_raced(app: AccountApp, tmp_path: Path) -> None:
+async def test_a_token_works_once_also_concurrently(app: AccountApp, tmp_path: Path) -> None:
     person = await app.sign_up()
     token = await token_for(app, person, tmp_path)
     passwords = [f"a good password, number {number}" for number in range(6)]
@@ -79,7 +82,7 @@ async def test_a_token_works_once_also_when_raced(app: AccountApp, tmp_path: Pat
     assert status_and_code(await reset(app, token)) == (401, "token_invalid")
 
 
-async def test_a_token_lives_for_an_hour(app: AccountApp, tmp_path: Path) -> None:
+async def test_a_token_is_valid_for_an_hour(app: AccountApp, tmp_path: Path) -> None:
     person = await app.sign_up()
     token = await token_for(app, person, tmp_path)
     [(seconds,)] = await app.sql(
@@ -95,7 +98,7 @@ async def test_a_token_lives_for_an_hour(app: AccountApp, tmp_path: Path) -> Non
     await app.login(person.email)
 
 
-async def test_a_bad_password_does_not_cost_the_token(app: AccountApp, tmp_path: Path) -> None:
+async def test_a_rejected_password_does_not_use_the_token(app: AccountApp, tmp_path: Path) -> None:
     person = await app.sign_up()
     token = await token_for(app, person, tmp_path)
     for bad in ("short", "password123", person.email, "x" * 257, "x" * 60_000):
@@ -106,7 +109,7 @@ async def test_a_bad_password_does_not_cost_the_token(app: AccountApp, tmp_path:
 
 
 @pytest.mark.parametrize("what", ["password", "address", "another"])
-async def test_a_token_is_void_once_its_reason_is_gone(app: AccountApp, tmp_path: Path, what: str) -> None:
+async def test_a_token_is_invalid_once_its_reason_is_gone(app: AccountApp, tmp_path: Path, what: str) -> None:
     person = await app.sign_up()
     token = await token_for(app, person, tmp_path)
     if what == "password":
@@ -120,7 +123,9 @@ async def test_a_token_is_void_once_its_reason_is_gone(app: AccountApp, tmp_path
     assert status_and_code(await reset(app, token)) == (401, "token_invalid")
 
 
-async def test_the_answer_does_not_tell_whether_there_is_an_account(app: AccountApp, tmp_path: Path) -> None:
+async def test_the_response_does_not_reveal_whether_the_account_exists(
+    app: AccountApp, tmp_path: Path
+) -> None:
     person, disabled = await app.sign_up(), await app.sign_up()
     await app.sql("UPDATE users SET status = 'disabled' WHERE email = :e", e=disabled.email)
     addresses = [person.email, disabled.email, "nobody@example.com", "no address", "", "\u0130@x.de"]
@@ -129,7 +134,9 @@ async def test_the_answer_does_not_tell_whether_there_is_an_account(app: Account
     assert len(mails(tmp_path)) == 1
 
 
-async def test_the_answer_waits_for_no_mail(app: AccountApp, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_response_does_not_wait_for_the_mail(
+    app: AccountApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
     person = await app.sign_up()
     begun, release = asyncio.Event(), asyncio.Event()
 
@@ -153,7 +160,7 @@ async def test_a_disabled_account_gets_no_new_password(app: AccountApp, tmp_path
     assert (await reset(app, token)).status_code == 204
 
 
-async def test_only_the_tokens_hash_is_stored_and_no_log_tells_it(
+async def test_only_the_tokens_hash_is_stored_and_no_log_contains_it(
     app: AccountApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logs = CapturingLogger()
@@ -177,7 +184,7 @@ async def test_an_account_is_not_flooded_with_mail(app: AccountApp, tmp_path: Pa
     assert len(mails(tmp_path)) == 3
 
 
-async def test_an_address_that_asks_for_everybody_is_slowed(
+async def test_an_address_that_requests_many_mails_is_throttled(
     app: AccountApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(throttle, "_MAILS_BY_ADDRESS", throttle.Allowance(free_attempts=4))
@@ -188,9 +195,7 @@ async def test_an_address_that_asks_for_everybody_is_slowed(
     assert refused.headers["retry-after"] == "1"
 
 
-async def test_who_has_to_wait_for_sign_ins_waits_no_more_after_a_reset(
-    app: AccountApp, tmp_path: Path
-) -> None:
+async def test_a_reset_clears_the_login_delay(app: AccountApp, tmp_path: Path) -> None:
     person = await app.sign_up()
     wrong = {"email": person.email, "password": "wrong" * 3}
     for _ in range(6):
@@ -200,7 +205,7 @@ async def test_who_has_to_wait_for_sign_ins_waits_no_more_after_a_reset(
     await app.login(person.email, NEW)
 
 
-async def test_a_mail_that_did_not_get_away_is_tried_again(
+async def test_a_failed_mail_is_retried(
     app: AccountApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person = await app.sign_up()
@@ -221,5 +226,5 @@ async def test_a_mail_that_did_not_get_away_is_tried_again(
 @pytest.mark.parametrize(
     "token", ["", "pr_", "nonsense", "pr_" + "A" * 43, "pr_" + "é" * 43, "rt_" + "A" * 43, "x" * 1024]
 )
-async def test_a_token_that_is_none_resets_nothing(app: AccountApp, token: str) -> None:
+async def test_a_malformed_token_resets_nothing(app: AccountApp, token: str) -> None:
     assert status_and_code(await reset(app, token)) == (401, "token_invalid")

@@ -1,4 +1,4 @@
-"""`/v1/responses` with the official client, over an upstream server on loopback."""
+"""`/v1/responses` with the official client, with an upstream server on loopback."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ async def client(gateway: Gateway, person: Account) -> AsyncIterator[openai.Asyn
 
 
 def sent(upstream: OpenAIUpstream, at: int = -1) -> list[tuple[str, Any]]:
-    """(role, content) of what a model was shown."""
+    """Return (role, content) of the messages sent to the model."""
     return [(message["role"], message["content"]) for message in upstream.calls[at].body["messages"]]
 
 
-async def test_a_response_has_openais_shape_and_is_an_answer_of_its_owners_conversation(
+async def test_a_response_has_openais_shape_and_belongs_to_a_conversation(
     gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     raw = await client.responses.with_raw_response.create(
@@ -96,14 +96,14 @@ async def test_a_response_has_openais_shape_and_is_an_answer_of_its_owners_conve
     assert response.id == "resp_" + answer["id"].replace("-", "")
 
 
-async def test_the_next_response_knows_what_was_said_and_not_the_earlier_instructions(
+async def test_the_next_response_includes_history_but_not_earlier_instructions(
     gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     first = await client.responses.create(model="small", instructions="Be brief.", input="One")
     second = await client.responses.create(model="small", input="Two", previous_response_id=first.id)
     assert second.previous_response_id == first.id
     assert sent(upstream) == [("user", "One"), ("assistant", "Hello, world!"), ("user", "Two")]
-    # From the first again: a branch of its own, which knows nothing of the second.
+    # Continued from the first: a separate branch that does not include the second.
     await client.responses.create(
         model="small", instructions="Be kind.", input="Three", previous_response_id=first.id
     )
@@ -117,7 +117,7 @@ async def test_the_next_response_knows_what_was_said_and_not_the_earlier_instruc
     assert len(page.json()["items"]) == 1
 
 
-async def test_what_a_person_says_in_the_conversation_goes_on_from_there(
+async def test_a_user_can_continue_the_conversation_of_a_response(
     gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     await client.responses.create(model="small", input="One")
@@ -165,7 +165,7 @@ async def test_calls_and_their_outputs_are_in_the_history(
     assert [m["role"] for m in history] == ["user", "assistant", "tool", "tool"]
     assert [c["id"] for c in history[1]["tool_calls"]] == ["call_a", "call_b"]
     assert [(m["tool_call_id"], m["content"]) for m in history[2:]] == [("call_a", "one"), ("call_b", "two")]
-    # A later question still shows them, also one that a person asks.
+    # Later questions still include them, also those asked in the conversation.
     await client.responses.create(model="small", input="And now?", previous_response_id=done.id)
     [conversation] = (await gateway.http.get("/api/conversations", headers=person.headers)).json()["items"]
     await gateway.http.post(
@@ -178,7 +178,7 @@ async def test_calls_and_their_outputs_are_in_the_history(
         assert roles == ["user", "assistant", "tool", "tool", *more]
 
 
-async def test_a_call_that_a_person_passes_over_is_shown_as_unanswered(
+async def test_a_call_that_a_user_skips_is_shown_as_unanswered(
     gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(
@@ -196,7 +196,7 @@ async def test_a_call_that_a_person_passes_over_is_shown_as_unanswered(
 
 
 @pytest.mark.parametrize("previous", [True, False])
-async def test_outputs_without_calls_and_calls_without_outputs_are_refused(
+async def test_outputs_without_calls_and_calls_without_outputs_are_rejected(
     client: openai.AsyncOpenAI, upstream: OpenAIUpstream, previous: bool
 ) -> None:
     upstream.script(
@@ -213,7 +213,7 @@ async def test_outputs_without_calls_and_calls_without_outputs_are_refused(
     assert len(upstream.calls) == 1
 
 
-async def test_items_say_what_a_conversation_was(
+async def test_input_items_describe_the_conversation(
     client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     items: list[Any] = [
@@ -248,7 +248,7 @@ async def test_items_say_what_a_conversation_was(
     assert shown[2]["tool_calls"][0]["id"] == "call_a"
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo=", "detail": "low"}}
     assert shown[4]["content"][1] == image
-    # What was given as items is part of the conversation, instructions are not.
+    # Input items become part of the conversation, instructions do not.
     await client.responses.create(model="small", input="More", previous_response_id=first.id)
     again = upstream.calls[1].body["messages"]
     assert again[0] == {"role": "system", "content": "Be exact."}
@@ -265,7 +265,7 @@ async def test_items_say_what_a_conversation_was(
     ]
 
 
-async def test_what_is_not_stored_leaves_no_trace_but_its_usage(
+async def test_an_unstored_response_leaves_only_usage(
     gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     kept = await client.responses.create(model="small", input="One")
@@ -321,7 +321,7 @@ async def test_deleting_the_last_response_deletes_its_conversation(
     assert page.json()["items"] == []
 
 
-async def test_another_accounts_response_is_not_there(gateway: Gateway, client: openai.AsyncOpenAI) -> None:
+async def test_another_accounts_response_is_not_found(gateway: Gateway, client: openai.AsyncOpenAI) -> None:
     response = await client.responses.create(model="small", input="One")
     key = await gateway.create_api_key(await gateway.sign_up())
     async with openai.AsyncOpenAI(api_key=key, base_url=f"{gateway.url}/v1", max_retries=0) as other:
@@ -336,7 +336,7 @@ async def test_another_accounts_response_is_not_there(gateway: Gateway, client: 
     assert (await client.responses.retrieve(response.id)).output_text == "Hello, world!"
 
 
-async def test_a_conversation_that_is_being_answered_is_a_conflict(
+async def test_a_conversation_with_a_running_turn_is_a_conflict(
     client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     first = await client.responses.create(model="small", input="One")
@@ -358,7 +358,7 @@ class City(BaseModel):
     people: int
 
 
-async def test_a_schema_is_kept_to_and_parsed(client: openai.AsyncOpenAI, upstream: OpenAIUpstream) -> None:
+async def test_a_schema_is_enforced_and_parsed(client: openai.AsyncOpenAI, upstream: OpenAIUpstream) -> None:
     upstream.script(Reply(text=('{"name": "Oslo", ', '"people": 717710}')))
     parsed = await client.responses.parse(model="small", input="Which city?", text_format=City)
     assert parsed.output_parsed == City(name="Oslo", people=717710)
@@ -367,7 +367,7 @@ async def test_a_schema_is_kept_to_and_parsed(client: openai.AsyncOpenAI, upstre
     assert wanted["json_schema"]["schema"]["required"] == ["name", "people"]
 
 
-async def test_the_gateways_tools_run_here_and_are_not_told_as_calls(
+async def test_gateway_tools_run_here_and_are_not_returned_as_calls(
     client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     own: Any = {"gateway": {"tools": ["calculator"]}}
@@ -387,7 +387,7 @@ async def test_the_gateways_tools_run_here_and_are_not_told_as_calls(
         assert made.output_text == "42"
 
 
-async def test_a_role_stands_before_the_instructions(
+async def test_a_roles_prompt_precedes_the_instructions(
     client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     role: Any = {"gateway": {"role": "pirate"}}
@@ -462,7 +462,7 @@ PICTURE = [{"role": "user", "content": [{"type": "input_image", "image_url": "da
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
-async def test_what_cannot_be_done_is_named(
+async def test_unsupported_parameters_are_named(
     gateway: Gateway,
     person: Account,
     client: openai.AsyncOpenAI,
@@ -478,7 +478,7 @@ async def test_what_cannot_be_done_is_named(
     assert upstream.calls == []
 
 
-async def test_an_upstream_that_fails_at_once_is_a_status_and_the_answer_is_kept_as_failed(
+async def test_an_immediate_upstream_failure_is_an_http_status_and_a_failed_answer(
     gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     for stream in (False, True):
@@ -495,9 +495,7 @@ async def test_an_upstream_that_fails_at_once_is_a_status_and_the_answer_is_kept
     assert read.error is not None
 
 
-async def test_an_answer_that_was_cut_short_is_incomplete(
-    client: openai.AsyncOpenAI, upstream: OpenAIUpstream
-) -> None:
+async def test_a_truncated_answer_is_incomplete(client: openai.AsyncOpenAI, upstream: OpenAIUpstream) -> None:
     upstream.script(Reply(finish="length"))
     whole = await client.responses.create(model="small", input="Hi", max_output_tokens=4)
     stream = await client.responses.create(model="small", input="Hi", max_output_tokens=4, stream=True)
@@ -508,7 +506,7 @@ async def test_an_answer_that_was_cut_short_is_incomplete(
         assert response.output_text == "Hello, world!"
 
 
-async def test_no_title_is_asked_for_and_an_export_has_what_was_asked(
+async def test_no_title_is_generated_and_the_export_contains_the_input(
     gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     await client.responses.create(model="small", input="Hi")

@@ -1,4 +1,7 @@
-"""`/v1/responses` as agents use it: references, custom and hosted tools, replays, cancelling."""
+"""`/v1/responses` as agents use it.
+
+References, custom and hosted tools, replays, cancellation.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +90,7 @@ async def test_items_have_the_same_ids_when_they_are_read_back(
 
 @pytest.mark.parametrize("typed", [True, False])
 @pytest.mark.parametrize("store", [True, False])
-async def test_a_reference_stands_for_the_item_itself(
+async def test_a_reference_resolves_to_its_item(
     client: openai.AsyncOpenAI, upstream: StrictOpenAIUpstream, typed: bool, store: bool
 ) -> None:
     calls = (
@@ -117,7 +120,7 @@ async def test_a_reference_stands_for_the_item_itself(
 
 @pytest.mark.parametrize("way", ["items", "references", "previous"])
 @pytest.mark.parametrize("stream", [False, True])
-async def test_thoughts_go_back_to_the_vendor_with_the_calls_they_led_to(
+async def test_reasoning_is_sent_back_to_the_vendor_with_its_calls(
     client: openai.AsyncOpenAI, upstream: StrictOpenAIUpstream, way: str, stream: bool
 ) -> None:
     calls = (
@@ -136,7 +139,7 @@ async def test_thoughts_go_back_to_the_vendor_with_the_calls_they_led_to(
         {"type": "function_call_output", "call_id": id_, "output": "?"} for id_ in ("call_a", "call_b")
     ]
     said: list[Any] = [{"role": "user", "content": "Hi"}]
-    if way == "items":  # as Codex sends thoughts back: without their text
+    if way == "items":  # as Codex sends reasoning back: without its text
         thoughts = first.output[0].model_dump(exclude={"content", "status"})
         said += [thoughts, *(item.model_dump(exclude_none=True) for item in first.output[1:])]
     elif way == "references":
@@ -150,7 +153,7 @@ async def test_thoughts_go_back_to_the_vendor_with_the_calls_they_led_to(
     assert [one["id"] for one in call["tool_calls"]] == ["call_a", "call_b"]
 
 
-async def test_items_of_an_input_can_be_referred_to(
+async def test_input_items_can_be_referenced(
     client: openai.AsyncOpenAI, upstream: StrictOpenAIUpstream
 ) -> None:
     first = await client.responses.create(model="small", input="What is new?")
@@ -201,7 +204,7 @@ async def test_instructions_and_developer_items_are_one_system_message(
     assert sent(upstream) == [("system", "Be brief.\n\nBe kind."), ("user", "Hi")]
 
 
-async def test_what_an_answer_may_include_is_accepted_and_thoughts_are_told(
+async def test_include_values_are_accepted_and_reasoning_is_returned(
     client: openai.AsyncOpenAI, upstream: StrictOpenAIUpstream
 ) -> None:
     upstream.script(Reply(text=("Yes.",), reasoning=("Hm.",)))
@@ -220,7 +223,7 @@ async def test_what_an_answer_may_include_is_accepted_and_thoughts_are_told(
         assert made.reasoning.summary == summary
 
 
-async def test_unknown_fields_stay_here_and_what_chat_completions_know_goes_on(
+async def test_only_fields_known_to_chat_completions_are_forwarded(
     client: openai.AsyncOpenAI, upstream: StrictOpenAIUpstream
 ) -> None:
     more: Any = {
@@ -245,7 +248,7 @@ async def test_unknown_fields_stay_here_and_what_chat_completions_know_goes_on(
     assert (made.prompt_cache_key, made.safety_identifier) == ("k", "s")
 
 
-async def test_hosted_tools_are_left_out_and_the_search_is_the_gateways_own(
+async def test_hosted_tools_are_ignored_and_the_gateways_search_is_used(
     client: openai.AsyncOpenAI, upstream: StrictOpenAIUpstream
 ) -> None:
     hosted: list[Any] = [{"type": "web_search"}, {"type": "image_generation"}]
@@ -254,7 +257,7 @@ async def test_hosted_tools_are_left_out_and_the_search_is_the_gateways_own(
     assert [tool.type for tool in made.tools] == ["function"]
     await client.responses.create(model="small", input="Hi", tools=hosted)
     assert [tool["function"]["name"] for tool in upstream.calls[1].body["tools"]] == ["web_search"]
-    # A model without tools answers without them.
+    # A model without tool support answers without them.
     await client.responses.create(model="plain", input="Hi", tools=hosted)
     assert "tools" not in upstream.calls[2].body
 
@@ -301,7 +304,7 @@ async def test_a_custom_tool_is_called_with_text(
     assert [item.type for item in listed.data] == ["function_call_output"]
 
 
-async def test_the_input_of_a_custom_call_is_listed_as_it_was_given(client: openai.AsyncOpenAI) -> None:
+async def test_the_input_of_a_custom_call_is_listed_unchanged(client: openai.AsyncOpenAI) -> None:
     items: Any = [
         {"role": "user", "content": "Write"},
         {"type": "custom_tool_call", "call_id": "call_a", "name": "write", "input": "x"},
@@ -331,7 +334,7 @@ async def test_allowed_tools_limit_what_is_offered(
     assert [tool.type for tool in made.tools] == ["function", "custom"]
 
 
-async def test_truncation_drops_the_oldest_of_what_is_not_stored(
+async def test_truncation_drops_the_oldest_unstored_messages(
     client: openai.AsyncOpenAI, upstream: StrictOpenAIUpstream
 ) -> None:
     def exchange(at: int) -> list[Any]:
@@ -355,7 +358,7 @@ async def test_truncation_drops_the_oldest_of_what_is_not_stored(
 
 
 @pytest.mark.parametrize("store", [True, False])
-async def test_files_and_sounds_are_passed_on_in_the_shape_of_chat_completions(
+async def test_files_and_audio_are_forwarded_in_the_chat_completions_format(
     client: openai.AsyncOpenAI, upstream: StrictOpenAIUpstream, store: bool
 ) -> None:
     file = {"file_data": "data:application/pdf;base64,JVBERg==", "filename": "a.pdf"}
@@ -398,7 +401,7 @@ async def test_max_tool_calls_limits_the_gateways_own_tools(
     assert "tools" not in upstream.calls[1].body
 
 
-async def test_a_stored_response_is_streamed_again(
+async def test_a_stored_response_is_replayed(
     client: openai.AsyncOpenAI, upstream: StrictOpenAIUpstream
 ) -> None:
     calls = (
@@ -419,7 +422,7 @@ async def test_a_stored_response_is_streamed_again(
     assert refused.value.param == "starting_after"
 
 
-async def test_a_running_response_is_followed_and_cancelled(
+async def test_a_running_response_is_streamed_and_cancelled(
     client: openai.AsyncOpenAI, upstream: StrictOpenAIUpstream
 ) -> None:
     upstream.script(Reply(text=("One ", "two "), gate=asyncio.Event(), gate_at=1))

@@ -1,4 +1,7 @@
-"""`/v1/responses` as a stream: OpenAI's own events, in an order that its clients can follow."""
+"""`/v1/responses` as a stream.
+
+OpenAI's own events, in the order that clients expect.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,7 @@ async def events_of(client: openai.AsyncOpenAI, **fields: Any) -> list[Any]:
     return events
 
 
-async def test_text_is_told_event_by_event(client: openai.AsyncOpenAI) -> None:
+async def test_text_is_streamed_event_by_event(client: openai.AsyncOpenAI) -> None:
     events = await events_of(client)
     names = [event.type for event in events]
     deltas = names.count("response.output_text.delta")
@@ -75,7 +78,7 @@ async def test_text_is_told_event_by_event(client: openai.AsyncOpenAI) -> None:
     assert read.output_text == "Hello, world!"
 
 
-async def test_calls_are_told_with_their_arguments_in_pieces(
+async def test_calls_are_streamed_with_argument_deltas(
     client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     calls = (ScriptedToolCall("lookup", ('{"q"', ":1}"), "call_a"), ScriptedToolCall("lookup", (), "call_b"))
@@ -98,7 +101,7 @@ async def test_calls_are_told_with_their_arguments_in_pieces(
         ("call_a", "lookup", "", "in_progress"),
         ("call_b", "lookup", "", "in_progress"),
     ]
-    # An item ends before the next of the message's kind begins, and every one that was added is done.
+    # An item is done before the next message item starts, and every added item is done.
     added = [e.item.id for e in events if e.type == "response.output_item.added"]
     assert sorted(added) == sorted(e.item.id for e in events if e.type == "response.output_item.done")
     following = await events_of(
@@ -114,9 +117,7 @@ async def test_calls_are_told_with_their_arguments_in_pieces(
     assert [m["role"] for m in upstream.calls[1].body["messages"]] == ["user", "assistant", "tool", "tool"]
 
 
-async def test_thoughts_are_an_item_of_their_own(
-    client: openai.AsyncOpenAI, upstream: OpenAIUpstream
-) -> None:
+async def test_reasoning_is_a_separate_item(client: openai.AsyncOpenAI, upstream: OpenAIUpstream) -> None:
     upstream.script(Reply(reasoning=("Hm", "m."), text=("Yes.",)))
     events = await events_of(client, store=False)
     thoughts = [e.delta for e in events if e.type == "response.reasoning_text.delta"]
@@ -131,9 +132,7 @@ async def test_thoughts_are_an_item_of_their_own(
     assert [item.type for item in whole.output] == ["reasoning", "message"]
 
 
-async def test_logprobs_are_carried_where_they_are_asked_for(
-    client: openai.AsyncOpenAI, upstream: OpenAIUpstream
-) -> None:
+async def test_logprobs_are_included_on_request(client: openai.AsyncOpenAI, upstream: OpenAIUpstream) -> None:
     upstream.script(Reply(logprobs=True))
     wanted = {"include": ["message.output_text.logprobs"], "top_logprobs": 2}
     events = await events_of(client, **wanted)
@@ -157,7 +156,7 @@ async def test_a_stream_cut_upstream_fails_the_response_and_raises(
 
     async def read() -> None:
         async for event in stream:
-            # One by one: what came before the error has to be seen.
+            # One by one: the events before the error must arrive.
             seen.append(event)  # noqa: PERF401
 
     with pytest.raises(openai.APIError) as raised:
@@ -172,7 +171,7 @@ async def test_a_stream_cut_upstream_fails_the_response_and_raises(
     assert (read_back.status, read_back.output_text) == ("failed", "Hello, ")
 
 
-async def test_the_clients_own_helper_follows_the_stream(client: openai.AsyncOpenAI) -> None:
+async def test_the_clients_stream_helper_works(client: openai.AsyncOpenAI) -> None:
     async with client.responses.stream(model="small", input="Hi") as stream:
         async for _ in stream:
             pass

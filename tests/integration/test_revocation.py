@@ -1,4 +1,4 @@
-"""Whatever ends a session or an account ends what is being answered for it, on every worker."""
+"""Revoking a session or account cancels its running turns on every worker."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def config(url: str) -> dict[str, Any]:
 
 @pytest.fixture
 def gate() -> asyncio.Event:
-    """What every answer waits for in its middle; set once a test is over."""
+    """Answers pause half-way until it is set, at the end of the test."""
     return asyncio.Event()
 
 
@@ -70,12 +70,12 @@ async def there(
 
 @dataclass
 class Stream:
-    """A stream that has begun to speak; `rest` are the events that came after."""
+    """A stream that has started; `rest` are the events after that."""
 
     rest: asyncio.Task[list[tuple[str, dict[str, Any]]]]
 
     async def status(self) -> str:
-        """How it ended."""
+        """Return the stream's final event."""
         name, data = (await asyncio.wait_for(self.rest, 30))[-1]
         assert name == "done", data
         return data["message"]["status"]
@@ -150,7 +150,7 @@ async def delete(gateway: Gateway, person: Account) -> None:
 async def disable(gateway: Gateway, person: Account) -> None:
     admin = await gateway.sign_up()
     await sql(gateway, "UPDATE users SET role = 'admin' WHERE id = CAST(:id AS uuid)", id=admin.id)
-    await gateway.container.revocation.revoke_account(UUID(admin.id))  # so that the new role is seen
+    await gateway.container.revocation.revoke_account(UUID(admin.id))  # so that the new role is loaded
     answer = await gateway.http.patch(
         f"/api/admin/users/{person.id}", json={"status": "disabled"}, headers=admin.headers
     )
@@ -165,7 +165,7 @@ async def sql(gateway: Gateway, statement: str, **values: Any) -> None:
 @pytest.mark.parametrize(
     "act", [change_password, log_out, log_out_everywhere, reset_password, steal, disable, delete]
 )
-async def test_what_ends_a_session_ends_its_streams_on_every_worker(
+async def test_revoking_a_session_ends_its_streams_on_every_worker(
     here: Gateway, there: Gateway, upstream: OpenAIUpstream, act: Act
 ) -> None:
     person, bystander = await here.sign_up(), await here.sign_up()
@@ -180,7 +180,7 @@ async def test_what_ends_a_session_ends_its_streams_on_every_worker(
         assert not unharmed.rest.done()
 
 
-async def test_another_session_of_the_account_speaks_on(here: Gateway, there: Gateway) -> None:
+async def test_other_sessions_of_the_account_continue(here: Gateway, there: Gateway) -> None:
     person = await here.sign_up()
     login = {"email": person.email, "password": PASSWORD}
     other = (await here.http.post("/api/auth/login", json=login)).json()
@@ -196,7 +196,7 @@ async def test_another_session_of_the_account_speaks_on(here: Gateway, there: Ga
 @pytest.mark.parametrize(
     ("act", "ends"), [(log_out_everywhere, False), (change_password, False), (disable, True), (delete, True)]
 )
-async def test_a_keys_streams_end_with_the_account_alone(
+async def test_a_keys_streams_end_only_with_the_account(
     here: Gateway, there: Gateway, act: Act, ends: bool
 ) -> None:
     person = await here.sign_up()
@@ -210,7 +210,7 @@ async def test_a_keys_streams_end_with_the_account_alone(
             assert not keys.rest.done()
 
 
-async def test_without_valkey_the_database_tells(
+async def test_without_valkey_revocation_is_found_in_the_database(
     database_url: str,
     tmp_path: Path,
     upstream: OpenAIUpstream,
@@ -239,7 +239,7 @@ async def test_without_valkey_the_database_tells(
         gate.set()
 
 
-async def test_noise_on_the_channel_ends_nothing_and_the_listener_listens_on(redis_url: str) -> None:
+async def test_invalid_messages_are_ignored_and_the_listener_continues(redis_url: str) -> None:
     valkey, tasks = ValkeyClient(redis_url), TurnTaskRegistry()
     endings = RevocationService(tasks, None, valkey, None, poll_seconds=3600)
     owner = Principal(user_id=uuid4(), kind="person", session_id=uuid4())

@@ -1,4 +1,7 @@
-"""`/api/v1/llm/generate`: the same answer in form whoever gives it, and clear errors where none fits."""
+"""`/api/v1/llm/generate`.
+
+One response format for all providers, and clear errors.
+"""
 
 from __future__ import annotations
 
@@ -135,7 +138,7 @@ WORK = {"work": "a page", "who": {"name": "Ann"}}
         ("without", "tea", "live", "plain", "up"),
     ],
 )
-async def test_every_mode_and_provider_answers_in_the_same_form(
+async def test_every_mode_and_provider_returns_the_same_format(
     gateway: Gateway, person: Account, role: str, payload: Any, mode: str | None, model: str, provider: str
 ) -> None:
     answer = await ask(gateway, person, role, payload, mode=mode)
@@ -151,7 +154,7 @@ async def test_every_mode_and_provider_answers_in_the_same_form(
     assert answer.headers["x-request-id"] == body["request_id"]
 
 
-async def test_prompt_schema_and_parameters_are_the_configurations(
+async def test_prompt_schema_and_parameters_come_from_the_configuration(
     gateway: Gateway, person: Account, upstream: OpenAIUpstream
 ) -> None:
     await ask(gateway, person, "critic", WORK, mode="final")
@@ -170,7 +173,7 @@ async def test_prompt_schema_and_parameters_are_the_configurations(
     assert "response_format" not in upstream.calls[2].body
 
 
-async def test_a_model_without_json_is_asked_by_the_prompt_alone(
+async def test_a_model_without_json_gets_the_schema_in_the_prompt_only(
     gateway: Gateway, person: Account, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(text=("Of course! ", f"```json\n{GOOD}\n```")))
@@ -180,7 +183,7 @@ async def test_a_model_without_json_is_asked_by_the_prompt_alone(
     assert json.dumps(SCHEMA) in upstream.calls[0].body["messages"][0]["content"]
 
 
-async def test_each_model_of_an_alias_is_held_to_the_schema_that_can_be(
+async def test_each_model_of_an_alias_that_supports_schemas_gets_it(
     gateway: Gateway, person: Account, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Refusal(500), Reply(text=(GOOD,)))
@@ -206,7 +209,7 @@ async def test_a_role_without_a_schema_has_no_data(gateway: Gateway, person: Acc
         ("", "no JSON object"),
     ],
 )
-async def test_a_schema_broken_once_is_mended(
+async def test_one_schema_violation_is_retried(
     gateway: Gateway, person: Account, upstream: OpenAIUpstream, first: str, complaint: str
 ) -> None:
     upstream.script(Reply(text=(first,), usage=(10, 5)), Reply(text=(GOOD,), usage=(20, 5)))
@@ -221,7 +224,7 @@ async def test_a_schema_broken_once_is_mended(
     assert (await wait_settled(gateway.container.engine, person.id)).tokens_used == 40
 
 
-async def test_an_answer_that_was_cut_is_told_to_be_shorter(
+async def test_a_truncated_answer_is_retried_shorter(
     gateway: Gateway, person: Account, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(text=('{"title": "Te',), finish="length"), Reply(text=(GOOD,)))
@@ -229,7 +232,7 @@ async def test_an_answer_that_was_cut_is_told_to_be_shorter(
     assert "longer than it may be" in upstream.calls[1].body["messages"][3]["content"]
 
 
-async def test_a_schema_broken_twice_is_a_clear_error(
+async def test_two_schema_violations_are_a_clear_error(
     gateway: Gateway, person: Account, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(text=('{"title": "vendor secret", "score": "x"}',)))
@@ -263,7 +266,7 @@ async def test_a_schema_broken_twice_is_a_clear_error(
         ({"role": "broken"}, 502, "upstream_failed", None),
     ],
 )
-async def test_what_is_wrong_is_named(
+async def test_invalid_fields_are_named(
     gateway: Gateway,
     person: Account,
     upstream: OpenAIUpstream,
@@ -279,7 +282,7 @@ async def test_what_is_wrong_is_named(
     assert upstream.calls == []
 
 
-async def test_the_mock_is_given_up_in_its_own_time(serve: Serve) -> None:
+async def test_the_mock_has_its_own_timeout(serve: Serve) -> None:
     models = {"mock": {"provider": "mock", "model": "timeout", "capabilities": ["json"]}}
     roles = {"named": {"prompt": "Judge it.", "schema": SCHEMA}}
     timeouts = {"mock": 0.2}
@@ -294,7 +297,7 @@ def test_the_mock_has_five_seconds_and_models_have_a_hundred_and_eighty() -> Non
     assert (given["mock"], given["live"]) == (5, 180)
 
 
-async def test_without_a_mock_its_mode_is_refused(serve: Serve) -> None:
+async def test_mock_mode_without_a_mock_is_rejected(serve: Serve) -> None:
     models = {"small": {"provider": "up", "model": "v-small", "capabilities": ["json"]}}
     roles = {"named": {"prompt": "Judge it.", "schema": SCHEMA}}
     async with serve(models=models, roles=roles, routing={}, aliases={}) as gateway:
@@ -303,7 +306,7 @@ async def test_without_a_mock_its_mode_is_refused(serve: Serve) -> None:
         assert (answer.status_code, answer.json()["error"]["param"]) == (400, "mode")
 
 
-async def test_a_gateway_on_mocks_answers_every_role_and_says_so(
+async def test_a_gateway_in_mock_mode_answers_every_role_and_reports_it(
     serve: Serve, upstream: OpenAIUpstream
 ) -> None:
     async with serve(mode="mock") as gateway:
@@ -316,7 +319,7 @@ async def test_a_gateway_on_mocks_answers_every_role_and_says_so(
     assert upstream.calls == []
 
 
-async def test_the_shipped_roles_are_filled_by_the_mock(serve: Serve, tmp_path: Path) -> None:
+async def test_the_mock_answers_the_shipped_roles(serve: Serve, tmp_path: Path) -> None:
     shutil.copytree(PROJECT / "prompts", tmp_path / "prompts")
     shipped = yaml.safe_load((PROJECT / "provider_config.yaml").read_text(encoding="utf-8"))["roles"]
     roles = {name: {**role, "model": "mock"} for name, role in shipped.items()}
@@ -337,7 +340,7 @@ async def test_a_key_needs_the_scope_for_chats(gateway: Gateway, person: Account
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "scope_missing")
 
 
-async def test_a_service_that_leaves_is_not_answered_twice(
+async def test_a_client_disconnect_prevents_the_second_attempt(
     gateway: Gateway, person: Account, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(text=("nonsense",), gate=asyncio.Event()))

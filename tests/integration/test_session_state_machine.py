@@ -1,4 +1,4 @@
-"""Sessions against a simple model of what a session is: any order of anything, on two workers."""
+"""Sessions against a simple model, with any order of operations on two workers."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ WORKERS = st.integers(0, 1)
 
 @dataclass
 class Family:
-    """What a session is: its tokens in order, the last one unspent, until it ends."""
+    """A session: its tokens in order, of which the last is unused, until it ends."""
 
     id: str
     refresh: list[str]
     access: list[str]
     lives: bool = True
-    fresh: bool = field(default=False)  # whether the last refresh lies within the moment of grace
+    fresh: bool = field(default=False)  # whether the last refresh is within the grace period
 
 
 class SessionMachine(RuleBasedStateMachine):
@@ -102,7 +102,7 @@ class SessionMachine(RuleBasedStateMachine):
 
     @rule(family=families, worker=WORKERS)
     def come_late(self, family: Family, worker: int) -> None:
-        """The tab that was asleep while another one refreshed."""
+        """A browser tab that was suspended while another one refreshed."""
         self.a_moment_passes()
         self.refresh(family, worker, back=1)
 
@@ -149,7 +149,7 @@ async def is_good(app: AccountApp, access: str) -> bool:
     return True
 
 
-def test_sessions_are_what_the_model_says(database_url: str, redis_url: str) -> None:
+def test_sessions_match_the_model(database_url: str, redis_url: str) -> None:
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
 

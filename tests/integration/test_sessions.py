@@ -1,4 +1,4 @@
-"""Where an account is signed in, and how that ends, on every worker at once."""
+"""Sessions of an account, and their revocation on every worker at once."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def listed(person: SignedInAccount) -> list[dict[str, object]]:
     return answer.json()["items"]
 
 
-async def test_a_person_sees_where_they_are_signed_in(app: AccountApp) -> None:
+async def test_users_see_their_sessions(app: AccountApp) -> None:
     person = await app.sign_up()
     await login_with(app, person, "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
     newest, oldest = await listed(person)
@@ -59,7 +59,7 @@ async def test_a_person_sees_where_they_are_signed_in(app: AccountApp) -> None:
     assert datetime.fromisoformat(newest["created_at"]).tzinfo is not None
 
 
-async def test_a_session_keeps_its_id_and_age_and_tells_its_last_use(app: AccountApp) -> None:
+async def test_a_session_keeps_its_id_and_age_and_reports_its_last_use(app: AccountApp) -> None:
     person = await app.sign_up()
     [before] = await listed(person)
     person.tokens = (await refresh(app, person.tokens)).json()
@@ -68,7 +68,7 @@ async def test_a_session_keeps_its_id_and_age_and_tells_its_last_use(app: Accoun
     assert after["last_used_at"] > before["last_used_at"]
 
 
-async def test_use_is_noted_off_the_requests_path_once_a_minute(app: AccountApp, other: AccountApp) -> None:
+async def test_use_is_recorded_in_the_background_once_a_minute(app: AccountApp, other: AccountApp) -> None:
     person = await app.sign_up()
     await app.sql(
         "UPDATE refresh_tokens SET last_used_at = now() - interval '1 hour'"
@@ -84,7 +84,7 @@ async def test_use_is_noted_off_the_requests_path_once_a_minute(app: AccountApp,
     assert await listed(person) == [noted]
 
 
-async def test_one_session_is_ended_and_the_others_stay(app: AccountApp, other: AccountApp) -> None:
+async def test_revoking_one_session_keeps_the_others(app: AccountApp, other: AccountApp) -> None:
     person = await app.sign_up()
     second = await app.login(person.email)
     assert (await other.client.get(ME, headers=bearer(second))).status_code == 200
@@ -96,14 +96,14 @@ async def test_one_session_is_ended_and_the_others_stay(app: AccountApp, other: 
     assert status_and_code(await person.request("DELETE", f"{SESSIONS}/{ended}")) == (404, "not_found")
 
 
-async def test_a_person_may_end_the_session_they_are_in(app: AccountApp) -> None:
+async def test_users_may_revoke_their_current_session(app: AccountApp) -> None:
     person = await app.sign_up()
     [session] = await listed(person)
     assert (await person.request("DELETE", f"{SESSIONS}/{session['id']}")).status_code == 204
     assert status_and_code(await person.request("GET", ME)) == (401, "token_invalid")
 
 
-async def test_logging_out_everywhere_leaves_no_token_on_any_worker(
+async def test_revoking_all_sessions_invalidates_every_token_on_every_worker(
     app: AccountApp, other: AccountApp
 ) -> None:
     person = await app.sign_up()
@@ -124,7 +124,7 @@ async def test_logging_out_everywhere_leaves_no_token_on_any_worker(
     assert len(await listed(person)) == 1
 
 
-async def test_sessions_of_others_are_neither_seen_nor_ended(app: AccountApp) -> None:
+async def test_other_accounts_sessions_are_neither_listed_nor_revoked(app: AccountApp) -> None:
     owner, stranger = await app.sign_up(), await app.sign_up()
     [session] = await listed(owner)
     assert session not in await listed(stranger)
@@ -143,7 +143,7 @@ async def test_a_key_has_no_sessions(app: AccountApp) -> None:
 
 
 @pytest.mark.parametrize("thief_first", [True, False])
-async def test_a_spent_token_used_again_ends_both_sessions_on_both_workers_at_once(
+async def test_a_reused_token_ends_the_session_on_both_workers_at_once(
     app: AccountApp, other: AccountApp, thief_first: bool
 ) -> None:
     person = await app.sign_up()
@@ -151,7 +151,7 @@ async def test_a_spent_token_used_again_ends_both_sessions_on_both_workers_at_on
     first, second = (other, app) if thief_first else (app, other)
     successor = (await refresh(first, stolen)).json()
     latest = (await refresh(first, successor)).json()
-    for worker in (app, other):  # both have them in their caches
+    for worker in (app, other):  # both workers have them cached
         for pair in (stolen, successor, latest):
             assert (await worker.client.get(ME, headers=bearer(pair))).status_code == 200
     assert status_and_code(await refresh(second, stolen)) == (401, "token_reused")
@@ -164,7 +164,7 @@ async def test_a_spent_token_used_again_ends_both_sessions_on_both_workers_at_on
         assert (await refresh(worker, latest)).status_code == 401
 
 
-async def test_two_workers_give_two_tabs_one_successor(app: AccountApp, other: AccountApp) -> None:
+async def test_two_workers_return_the_same_successor(app: AccountApp, other: AccountApp) -> None:
     person = await app.sign_up()
     here, there = await refresh(app, person.tokens), await refresh(other, person.tokens)
     assert here.json()["refresh_token"] == there.json()["refresh_token"]

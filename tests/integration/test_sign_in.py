@@ -1,4 +1,4 @@
-"""Signing up, in and out, and the life of a session, on real engines."""
+"""Registration, login, logout and refresh tokens, on real engines."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def refresh(app: AccountApp, token: str):
     return await app.client.post("/api/auth/refresh", json={"refresh_token": token})
 
 
-async def test_registering_answers_with_the_user_and_nothing_secret(app: AccountApp) -> None:
+async def test_registering_returns_the_user_without_secrets(app: AccountApp) -> None:
     body = {"email": "  New.Person@Example.COM ", "password": PASSWORD, "name": "New"}
     await app.sql("DELETE FROM users WHERE email = 'new.person@example.com'")
     answer = await app.client.post("/api/auth/register", json=body)
@@ -40,7 +40,7 @@ async def test_an_address_is_taken_whatever_its_case(app: AccountApp) -> None:
     assert status_and_code(await app.client.post("/api/auth/register", json=body)) == (409, "email_taken")
 
 
-async def test_of_many_who_register_one_address_at_once_one_succeeds(app: AccountApp) -> None:
+async def test_concurrent_registrations_of_one_address_create_one_account(app: AccountApp) -> None:
     body = {"email": f"race-{id(app)}@example.com", "password": PASSWORD}
     answers = await asyncio.gather(*(app.client.post("/api/auth/register", json=body) for _ in range(8)))
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 7
@@ -60,13 +60,13 @@ async def test_of_many_who_register_one_address_at_once_one_succeeds(app: Accoun
         ({"email": "a@example.com", "password": PASSWORD, "name": "x" * 201}, "name"),
     ],
 )
-async def test_what_cannot_be_registered_names_the_field(app: AccountApp, body: dict, param: str) -> None:
+async def test_an_invalid_registration_names_the_field(app: AccountApp, body: dict, param: str) -> None:
     answer = await app.client.post("/api/auth/register", json=body)
     assert status_and_code(answer) == (422, "validation_failed")
     assert answer.json()["error"]["param"] == param
 
 
-async def test_login_answers_with_a_pair_that_no_cache_may_keep(app: AccountApp) -> None:
+async def test_login_returns_tokens_that_must_not_be_cached(app: AccountApp) -> None:
     person = await app.sign_up()
     answer = await app.client.post(
         "/api/auth/login", json={"email": person.email.title(), "password": PASSWORD}
@@ -87,7 +87,9 @@ async def test_the_oauth2_form_signs_in_too(app: AccountApp) -> None:
 
 
 @pytest.mark.parametrize("email", ["nobody@example.com", "no address", "\u0130@x.de", ""])
-async def test_an_unknown_address_and_a_wrong_password_read_the_same(app: AccountApp, email: str) -> None:
+async def test_an_unknown_address_and_a_wrong_password_get_the_same_response(
+    app: AccountApp, email: str
+) -> None:
     person = await app.sign_up()
     unknown = await app.client.post("/api/auth/login", json={"email": email, "password": PASSWORD})
     wrong = await app.client.post("/api/auth/login", json={"email": person.email, "password": "wrong" * 3})
@@ -95,7 +97,7 @@ async def test_an_unknown_address_and_a_wrong_password_read_the_same(app: Accoun
     assert unknown.json()["error"]["message"] == wrong.json()["error"]["message"]
 
 
-async def test_a_disabled_account_cannot_sign_in_nor_refresh(app: AccountApp) -> None:
+async def test_a_disabled_account_can_neither_sign_in_nor_refresh(app: AccountApp) -> None:
     person = await app.sign_up()
     await app.sql("UPDATE users SET status = 'disabled' WHERE email = :email", email=person.email)
     login = {"email": person.email, "password": PASSWORD}
@@ -115,7 +117,7 @@ async def test_a_bcrypt_hash_is_replaced_at_sign_in(app: AccountApp) -> None:
     await app.login(person.email, "an old password")
 
 
-async def test_refreshing_gives_a_new_pair_of_the_same_session(app: AccountApp) -> None:
+async def test_refreshing_returns_new_tokens_of_the_same_session(app: AccountApp) -> None:
     person = await app.sign_up()
     answer = await refresh(app, person.tokens["refresh_token"])
     assert answer.status_code == 200
@@ -124,7 +126,7 @@ async def test_refreshing_gives_a_new_pair_of_the_same_session(app: AccountApp) 
     assert app.tokens.verify(answer.json()["access_token"]).session_id == before.session_id
 
 
-async def test_a_spent_refresh_token_ends_its_whole_session(app: AccountApp) -> None:
+async def test_a_reused_refresh_token_ends_its_session(app: AccountApp) -> None:
     person = await app.sign_up()
     elsewhere = await app.login(person.email)
     second = (await refresh(app, person.tokens["refresh_token"])).json()
@@ -142,7 +144,7 @@ async def test_a_spent_refresh_token_ends_its_whole_session(app: AccountApp) -> 
     assert (await refresh(app, elsewhere["refresh_token"])).status_code == 200
 
 
-async def test_two_tabs_that_refresh_together_get_one_successor(app: AccountApp) -> None:
+async def test_concurrent_refreshes_get_the_same_successor(app: AccountApp) -> None:
     person = await app.sign_up()
     answers = await asyncio.gather(*(refresh(app, person.tokens["refresh_token"]) for _ in range(8)))
     assert [answer.status_code for answer in answers] == [200] * 8
@@ -154,14 +156,14 @@ async def test_two_tabs_that_refresh_together_get_one_successor(app: AccountApp)
     assert (await refresh(app, successor)).status_code == 200
 
 
-async def test_a_spent_token_whose_successor_is_spent_too_is_theft_at_once(app: AccountApp) -> None:
+async def test_a_used_token_with_a_used_successor_is_theft_at_once(app: AccountApp) -> None:
     person = await app.sign_up()
     second = (await refresh(app, person.tokens["refresh_token"])).json()
     assert (await refresh(app, second["refresh_token"])).status_code == 200
     assert status_and_code(await refresh(app, person.tokens["refresh_token"])) == (401, "token_reused")
 
 
-async def test_a_spent_token_is_theft_once_its_moment_is_over(app: AccountApp) -> None:
+async def test_a_used_token_is_theft_after_the_grace_period(app: AccountApp) -> None:
     person = await app.sign_up()
     second = (await refresh(app, person.tokens["refresh_token"])).json()
     age = "UPDATE refresh_tokens SET used_at = now() - interval ':s seconds' WHERE used_at IS NOT NULL"
@@ -173,7 +175,7 @@ async def test_a_spent_token_is_theft_once_its_moment_is_over(app: AccountApp) -
     assert status_and_code(await refresh(app, second["refresh_token"])) == (401, "token_invalid")
 
 
-async def test_a_session_that_has_ended_yields_no_successor_within_the_moment(app: AccountApp) -> None:
+async def test_an_ended_session_returns_no_successor_within_the_grace_period(app: AccountApp) -> None:
     person = await app.sign_up()
     second = (await refresh(app, person.tokens["refresh_token"])).json()
     await app.client.post("/api/auth/logout", json={"refresh_token": second["refresh_token"]})
@@ -181,7 +183,7 @@ async def test_a_session_that_has_ended_yields_no_successor_within_the_moment(ap
 
 
 @pytest.mark.parametrize("token", ["", "rt_", "nonsense", "rt_" + "A" * 43, "rt_" + "é" * 43])
-async def test_a_refresh_token_that_is_none_is_refused(app: AccountApp, token: str) -> None:
+async def test_a_malformed_refresh_token_is_rejected(app: AccountApp, token: str) -> None:
     assert status_and_code(await refresh(app, token)) == (401, "token_invalid")
 
 
@@ -196,7 +198,7 @@ async def test_a_refresh_token_does_not_give_access(app: AccountApp) -> None:
     assert status_and_code(await person.request("GET", "/api/user/me")) == (401, "token_invalid")
 
 
-async def test_an_expired_refresh_token_says_so(app: AccountApp) -> None:
+async def test_an_expired_refresh_token_is_reported(app: AccountApp) -> None:
     person = await app.sign_up()
     await app.sql(
         "UPDATE refresh_tokens SET expires_at = now() - interval '1 second'"
@@ -217,7 +219,7 @@ async def test_logging_out_ends_the_session_and_its_access_tokens_at_once(app: A
 
 
 @pytest.mark.parametrize("token", ["nonsense", "rt_" + "A" * 43])
-async def test_logging_out_with_a_token_that_is_none_is_no_error(app: AccountApp, token: str) -> None:
+async def test_logging_out_with_a_malformed_token_is_not_an_error(app: AccountApp, token: str) -> None:
     answer = await app.client.post("/api/auth/logout", json={"refresh_token": token})
     assert answer.status_code == 204
 
@@ -227,7 +229,7 @@ async def test_a_session_renewed_while_all_are_being_ended_ends_too(app: Account
     other = await app.login(person.email)
     change = {"current_password": PASSWORD, "new_password": "another good password"}
     secret = new_refresh_token()
-    async with app.container.uow() as uow:  # what refreshing does, stopped before its commit
+    async with app.container.uow() as uow:  # what a refresh does, stopped before its commit
         spent = await uow.refresh_tokens.find(hash_refresh_token(other["refresh_token"]))
         await uow.users.lock(spent.user_id)
         await uow.refresh_tokens.spend(

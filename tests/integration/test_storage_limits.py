@@ -1,4 +1,4 @@
-"""What an account stores is bounded, and is read back in parts."""
+"""What an account stores is bounded, and read back in parts."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def _turn(gateway: Gateway, person: Account, message: str, **fields: objec
     return made
 
 
-async def test_an_export_is_the_same_however_small_its_parts_are(
+async def test_an_export_does_not_depend_on_its_page_size(
     gateway: Gateway, person: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = await _turn(gateway, person, "One " * 300)
@@ -74,7 +74,7 @@ async def test_an_export_is_the_same_however_small_its_parts_are(
 
 
 @pytest.mark.parametrize("large", ["text", "tools", "instructions"])
-async def test_a_stored_response_with_large_parameters_is_refused_by_name(
+async def test_a_stored_response_with_large_parameters_is_rejected_by_name(
     client: openai.AsyncOpenAI, monkeypatch: pytest.MonkeyPatch, large: str
 ) -> None:
     schema = {"type": "object", "properties": {}, "description": "d" * 5000}
@@ -92,7 +92,7 @@ async def test_a_stored_response_with_large_parameters_is_refused_by_name(
     assert kept.status == "completed"
 
 
-async def test_a_history_larger_than_a_request_is_no_history_of_a_response_that_is_not_stored(
+async def test_an_unstored_response_cannot_have_a_history_larger_than_a_request(
     client: openai.AsyncOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = await client.responses.create(model="mock", input="Hello " * 100)
@@ -106,7 +106,7 @@ async def test_a_history_larger_than_a_request_is_no_history_of_a_response_that_
 
 @pytest.mark.parametrize("number", [2**31 - 1, 10**9])
 @pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
-async def test_a_large_number_of_tokens_is_no_failure_of_the_gateway(
+async def test_a_large_token_count_is_not_an_internal_error(
     gateway: Gateway, client: openai.AsyncOpenAI, field: str, number: int
 ) -> None:
     messages = [{"role": "user", "content": "Hi"}]
@@ -125,7 +125,7 @@ async def _ask(gateway: Gateway, person: Account, path: str, **body: object) -> 
     return await gateway.http.post(path, json=body, headers=person.headers)
 
 
-async def test_what_is_stored_is_counted_and_what_is_deleted_is_given_back(
+async def test_storage_is_counted_and_freed_by_deletion(
     gateway: Gateway, person: Account, client: openai.AsyncOpenAI
 ) -> None:
     first = await _turn(gateway, person, "Hello " * 1000, metadata={"a": "b"}, system="s" * 700)
@@ -138,7 +138,7 @@ async def test_what_is_stored_is_counted_and_what_is_deleted_is_given_back(
     question = first["message"]["id"]  # type: ignore[index]
     again = await _ask(gateway, person, f"/api/chat/{question}/regenerate", model="mock")
     assert again.status_code == 200
-    assert 0 < await _stored(gateway, person) - after_second < 5000  # the question is there already
+    assert 0 < await _stored(gateway, person) - after_second < 5000  # the question exists already
     before_change = await _stored(gateway, person)
     await gateway.http.patch(path, json={"system": "s" * 1700}, headers=person.headers)
     assert await _stored(gateway, person) == before_change + 1000
@@ -152,7 +152,7 @@ async def test_what_is_stored_is_counted_and_what_is_deleted_is_given_back(
     assert await _stored(gateway, person) == 0
 
 
-async def test_an_account_whose_storage_is_full_is_refused_until_it_deletes_something(
+async def test_an_account_with_full_storage_is_rejected_until_it_deletes_something(
     gateway: Gateway, person: Account, client: openai.AsyncOpenAI
 ) -> None:
     admin, actor = gateway.container.admin, await gateway.sign_up()

@@ -1,4 +1,4 @@
-"""What reports count: requests as they were sent, and months that are gone."""
+"""Reports count requests as they were sent, and exclude dropped months."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def test_ten_turns_with_one_request_id_are_ten_requests(gateway: Gateway) 
     assert (usage["day"]["requests"], usage["by_model"][0]["requests"]) == (10, 10)
 
 
-async def test_a_title_that_failed_is_neither_a_request_nor_an_error(
+async def test_a_failed_title_is_neither_a_request_nor_an_error(
     gateway: Gateway, light: OpenAIUpstream
 ) -> None:
     person, admin = await gateway.sign_up(), await gateway.sign_up()
@@ -84,7 +84,7 @@ async def test_a_title_that_failed_is_neither_a_request_nor_an_error(
     assert {row["step"] for row in steps} == {None, "title"}
 
 
-async def test_a_dropped_month_leaves_no_sums(gateway: Gateway) -> None:
+async def test_a_dropped_month_leaves_no_totals(gateway: Gateway) -> None:
     engine = gateway.container.engine
     january = datetime(2024, 1, 15, 12, tzinfo=UTC)
     row = {"id": uuid.uuid4(), "at": january, "u": uuid.UUID((await gateway.sign_up()).id)}

@@ -1,4 +1,4 @@
-"""A day of several people, models, keys and failures, counted by hand, and what the gateway says of it."""
+"""A day of several users, models, keys and failures, counted by hand, against the reports."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def world(clean_database: str, clean_redis: str, tmp_path: Path) -> AsyncI
 
 
 class Tally:
-    """A hand count: what clients were told with each answer, added up."""
+    """A count by hand: the sum of what each response reported."""
 
     def __init__(self) -> None:
         self.requests = self.prompt = self.completion = 0
@@ -115,7 +115,7 @@ async def complete(world: World, key: str, model: str, *tallies: Tally) -> None:
         tally.add(answer.json()["usage"], PRICES[model])
 
 
-async def test_a_scripted_day_agrees_with_a_count_by_hand(world: World) -> None:
+async def test_a_scripted_day_matches_a_count_by_hand(world: World) -> None:
     everyone, ann_all, ann_key, ann_seat, ben_all, on_small, on_dear = (Tally() for _ in range(7))
     ann, ben = await world.gateway.sign_up(), await world.gateway.sign_up()
     key = await world.gateway.create_api_key(ann, name="books")
@@ -140,7 +140,7 @@ async def test_a_scripted_day_agrees_with_a_count_by_hand(world: World) -> None:
     by_model = {one["model"]: one for one in stats["by_model"]}
     on_small.is_said_by(by_model["small"])
     on_dear.is_said_by(by_model["dear"])
-    # Each way in tries the failing model as often as the configuration lets it.
+    # Each endpoint calls the failing model as often as the configuration allows.
     assert by_model["broken"]["requests"] == 2
     assert by_model["broken"]["calls"] == by_model["broken"]["errors"] >= 2
     assert by_model["shaky"]["error_rate"] == 1
@@ -199,7 +199,7 @@ async def test_a_scripted_day_agrees_with_a_count_by_hand(world: World) -> None:
 
 
 async def check_the_books(world: World, ann: Account, everyone: Tally, ann_all: Tally) -> None:
-    """The same sums as JSON and as CSV, by day and as single rows."""
+    """Check the totals as JSON and CSV, by day and as individual rows."""
     sums = (await world.get("/api/admin/usage"))["items"]
     assert sum(one["total_tokens"] for one in sums) == everyone.prompt + everyone.completion
     hers = (await world.get("/api/admin/usage", user_id=ann.id))["items"]
@@ -230,7 +230,7 @@ async def insert_rows(world: World, rows: list[dict[str, Any]]) -> None:
         await connection.execute(insert(UsageRecord), [{**plain, **row} for row in rows])
 
 
-async def test_days_are_those_of_the_zone_that_was_asked_for(world: World) -> None:
+async def test_days_are_those_of_the_requested_zone(world: World) -> None:
     late = datetime(2026, 1, 31, 15, 30, tzinfo=UTC)  # the first of February in Seoul
     await insert_rows(world, [{"created_at": late}, {"created_at": late - timedelta(hours=1)}])
     there = await world.get(
@@ -249,7 +249,7 @@ async def test_days_are_those_of_the_zone_that_was_asked_for(world: World) -> No
 async def test_percentiles_and_errors_of_requests_with_several_calls(world: World) -> None:
     now = datetime.now(UTC)
     rows = [{"created_at": now, "latency_ms": ms} for ms in range(1, 101)]
-    # One request that failed over: two calls, no error. Another whose second step failed: an error.
+    # One request that fell back: two calls, no error. Another whose second call failed: an error.
     rows += [
         {"created_at": now, "request_id": "over", "outcome": "upstream_failed", "latency_ms": 50},
         {"created_at": now, "request_id": "over", "latency_ms": 50},
@@ -282,7 +282,7 @@ async def test_the_same_request_id_of_two_accounts_is_two_requests(world: World)
     assert (await world.get("/api/admin/stats"))["requests"] == 2
 
 
-async def test_pages_of_the_ledger_hold_each_row_once(world: World) -> None:
+async def test_pages_contain_every_row_once(world: World) -> None:
     ann = await world.gateway.sign_up()
     now = datetime.now(UTC)
     rows = [
@@ -306,7 +306,7 @@ async def test_pages_of_the_ledger_hold_each_row_once(world: World) -> None:
     assert days == sorted(days)
 
 
-async def test_csv_comes_in_pages_and_holds_every_row_once(world: World) -> None:
+async def test_csv_is_read_in_pages_and_contains_every_row_once(world: World) -> None:
     now = datetime.now(UTC)
     await insert_rows(
         world,
@@ -326,7 +326,7 @@ async def test_csv_comes_in_pages_and_holds_every_row_once(world: World) -> None
         assert sum(Decimal(row["cost_usd"]) for row in rows) == Decimal("0.0000000023")
 
 
-async def test_a_range_that_cannot_be_is_refused(world: World) -> None:
+async def test_an_impossible_range_is_rejected(world: World) -> None:
     refused = {
         "from=2026-02-01&to=2026-01-01": "from",
         "from=2020-01-01&to=2026-01-01": "to",
@@ -349,7 +349,7 @@ async def test_a_range_that_cannot_be_is_refused(world: World) -> None:
             assert (answer.status_code, answer.json()["error"]["param"]) == (422, param), path + query
 
 
-async def test_a_month_is_read_from_its_own_partition_alone(world: World) -> None:
+async def test_a_month_is_read_from_its_own_partition_only(world: World) -> None:
     first = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     during = {"start": first, "end": first + timedelta(days=27)}
     plan = await world.sql(
@@ -360,7 +360,7 @@ async def test_a_month_is_read_from_its_own_partition_alone(world: World) -> Non
     assert read == {f"usage_records_{first:%Y_%m}"}
 
 
-async def test_figures_of_the_process_are_for_administrators(world: World) -> None:
+async def test_process_metrics_are_for_administrators(world: World) -> None:
     person = await world.gateway.sign_up()
     await chat(world, person, "small")
     await chat(world, person, "broken")

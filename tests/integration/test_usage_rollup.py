@@ -1,4 +1,4 @@
-"""What is added up says the same as the ledger: in every zone, after late rows, and after departures."""
+"""Aggregated totals equal the individual records in every zone, with late rows and deleted accounts."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from gateway.repositories.unit_of_work import UnitOfWork
 from gateway.services.usage.rollup import RollupJob
 from tests.support.database import create_account
 
-# In it New York's clocks change.
+# New York's clocks change in it.
 FIRST = datetime(2026, 3, 6, 7, 13, tzinfo=UTC)
 AFTER = FIRST + timedelta(days=10)
 ZONES = ("UTC", "Asia/Seoul", "Asia/Kolkata", "Asia/Kathmandu", "America/New_York")
 
 
 class Books:
-    """A ledger that is written by hand."""
+    """Usage records written by hand."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -99,7 +99,7 @@ async def days_of_trade(books: Books, people: list[UUID]) -> None:
     await books.write(*rows)
 
 
-async def test_sums_are_the_same_before_and_after_adding_up(books: Books) -> None:
+async def test_totals_are_the_same_before_and_after_aggregation(books: Books) -> None:
     people = [await create_account(books._engine) for _ in range(5)]
     await days_of_trade(books, people)
     ranges = [
@@ -119,20 +119,20 @@ async def test_sums_are_the_same_before_and_after_adding_up(books: Books) -> Non
     assert sum(day.totals.requests for day in whole.by_day) == 600
     assert sum(day.errors for day in whole.by_day) == whole.errors > 0
     assert whole.active_users == 5
-    # And it is the sums that are read, not the rows.
+    # The totals are read, not the rows.
     await books.sql("UPDATE usage_slots SET prompt_tokens = prompt_tokens + 1")
     marked = await books.stats(*asked[0])
     assert marked.total.prompt_tokens == whole.total.prompt_tokens + slots
 
 
-async def test_a_row_that_comes_late_is_in_the_sums_at_once_and_after_the_next_round(books: Books) -> None:
+async def test_a_late_row_is_in_the_totals_at_once_and_after_the_next_run(books: Books) -> None:
     noon = FIRST.replace(hour=12, minute=0)
     failed = {"outcome": "upstream_failed", "request_id": "slow"}
     await books.write({"created_at": noon - timedelta(minutes=1), **failed})
     await books.rolled()
     before = await books.stats(noon - timedelta(hours=3), AFTER)
     assert (before.total.requests, before.errors) == (1, 1)
-    # Its answer was written late, and lies in the next half hour: the failure is none any more.
+    # Its answer was written late, in the next half hour: it no longer counts as a failure.
     await books.write({"created_at": noon + timedelta(minutes=1), "request_id": "slow"})
     late = await books.stats(noon - timedelta(hours=3), AFTER)
     await books.rolled()
@@ -148,7 +148,7 @@ async def test_a_row_that_comes_late_is_in_the_sums_at_once_and_after_the_next_r
     ]
 
 
-async def test_adding_up_again_changes_nothing(books: Books) -> None:
+async def test_aggregating_again_changes_nothing(books: Books) -> None:
     await days_of_trade(books, [await create_account(books._engine)])
     await books.rolled()
     before = await books.sql("SELECT * FROM usage_slots ORDER BY slot, model, provider, kind")
@@ -157,7 +157,7 @@ async def test_adding_up_again_changes_nothing(books: Books) -> None:
     assert await books.sql("SELECT * FROM usage_slots ORDER BY slot, model, provider, kind") == before
 
 
-async def test_rows_before_the_first_that_was_added_up_are_late(books: Books) -> None:
+async def test_rows_before_the_first_aggregated_one_are_late(books: Books) -> None:
     await books.write({"created_at": FIRST})
     await books.rolled()
     await books.write({"created_at": FIRST - timedelta(days=3)})
@@ -165,7 +165,7 @@ async def test_rows_before_the_first_that_was_added_up_are_late(books: Books) ->
     assert (await books.stats(FIRST - timedelta(days=9), AFTER)).total.requests == 2
 
 
-async def test_a_request_id_that_is_used_again_later_is_another_request(books: Books) -> None:
+async def test_a_request_id_reused_later_is_another_request(books: Books) -> None:
     at = (0, 14, 28, 60)
     await books.write(*({"created_at": FIRST + timedelta(minutes=m), "request_id": "mine"} for m in at))
     assert (await books.stats(FIRST, AFTER)).total.requests == 2
@@ -173,7 +173,7 @@ async def test_a_request_id_that_is_used_again_later_is_another_request(books: B
     assert (await books.stats(FIRST, AFTER)).total.requests == 2
 
 
-async def test_who_left_is_gone_from_the_days_and_no_sum_changes(books: Books) -> None:
+async def test_a_deleted_account_is_anonymized_without_changing_totals(books: Books) -> None:
     gone, here = await create_account(books._engine), await create_account(books._engine)
     await books.write(*({"created_at": FIRST, "user_id": who} for who in (gone, here)))
     await books.rolled()
@@ -185,7 +185,7 @@ async def test_who_left_is_gone_from_the_days_and_no_sum_changes(books: Books) -
     assert len(await books.sql("SELECT 1 FROM usage_days")) == 1
 
 
-async def test_two_workers_do_not_add_up_at_once(books: Books) -> None:
+async def test_two_workers_do_not_aggregate_concurrently(books: Books) -> None:
     await books.write({"created_at": FIRST})
     async with books._uow() as uow:
         assert await uow.usage_rollup.roll_up_next(AFTER, timedelta(hours=12))
@@ -194,7 +194,7 @@ async def test_two_workers_do_not_add_up_at_once(books: Books) -> None:
     assert len(await books.sql("SELECT 1 FROM usage_slots")) == 1
 
 
-async def test_the_slowest_calls_are_found_wherever_they_are(books: Books) -> None:
+async def test_the_slowest_calls_are_found_in_slots_and_rows(books: Books) -> None:
     person = await create_account(books._engine)
     await days_of_trade(books, [person])
     half_past = (FIRST + timedelta(days=1), FIRST + timedelta(days=7, minutes=11))
@@ -206,7 +206,7 @@ async def test_the_slowest_calls_are_found_wherever_they_are(books: Books) -> No
     [(most,)] = await books.sql("SELECT max(latency_ms) FROM usage_records WHERE kind = 'chat'")
     assert (len(times), times[0]) == (20, most)
     assert {call.email is None for call in before[0]} == {call.row.user_id is None for call in before[0]}
-    # One that comes late is there at once, and after the next round.
+    # A late row counts at once, and after the next run.
     await books.write({"created_at": FIRST + timedelta(days=2), "latency_ms": 10**6})
     late = await books.slowest(FIRST, AFTER)
     await books.rolled()

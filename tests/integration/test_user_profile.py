@@ -1,4 +1,4 @@
-"""An account in its owner's hands, on real engines."""
+"""An account's own profile, password and deletion, on real engines."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def app(database_url: str, redis_url: str) -> AsyncIterator[AccountApp]:
         yield running
 
 
-async def test_a_person_reads_and_changes_the_own_profile(app: AccountApp) -> None:
+async def test_users_read_and_change_their_profile(app: AccountApp) -> None:
     person = await app.sign_up()
     assert (await person.request("GET", ME)).json()["email"] == person.email
     moved = f"moved-{secrets.token_hex(4)}@Example.com"
@@ -32,14 +32,14 @@ async def test_a_person_reads_and_changes_the_own_profile(app: AccountApp) -> No
     await app.login(moved)
 
 
-async def test_an_address_of_somebody_else_is_taken(app: AccountApp) -> None:
+async def test_another_accounts_address_is_taken(app: AccountApp) -> None:
     person, other = await app.sign_up(), await app.sign_up()
     body = {"email": other.email.upper(), "current_password": PASSWORD}
     answer = await person.request("PUT", ME, json=body)
     assert status_and_code(answer) == (409, "email_taken")
 
 
-async def test_another_address_needs_the_password(app: AccountApp) -> None:
+async def test_a_new_address_needs_the_password(app: AccountApp) -> None:
     person = await app.sign_up()
     moved = f"{secrets.token_hex(6)}@example.org"
 
@@ -49,12 +49,12 @@ async def test_another_address_needs_the_password(app: AccountApp) -> None:
     wrong = await person.request("PUT", ME, json={"email": moved, "current_password": "wrong" * 3})
     assert status_and_code(wrong) == (401, "invalid_credentials")
     assert (await person.request("GET", ME)).json()["email"] == person.email
-    # The page sends the address also where only the name is another one.
+    # The console sends the address also if only the name changed.
     same = await person.request("PUT", ME, json={"name": "Ada", "email": person.email.upper()})
     assert (same.status_code, same.json()["name"]) == (200, "Ada")
 
 
-async def test_another_address_ends_other_sessions_and_is_told_to_the_old_one(
+async def test_a_new_address_ends_other_sessions_and_notifies_the_old_one(
     database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
     async with account_app(database_url, redis_url, mailbox=tmp_path) as app:
@@ -79,7 +79,7 @@ def mails_in(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("address", ["services@gateway.localhost", "Me@GATEWAY.Localhost", "a@b.localhost"])
-async def test_nobody_takes_an_address_of_the_gateway_itself(app: AccountApp, address: str) -> None:
+async def test_reserved_addresses_cannot_be_used(app: AccountApp, address: str) -> None:
     person = await app.sign_up()
     body = {"email": address, "current_password": PASSWORD}
     for answer in (
@@ -90,13 +90,13 @@ async def test_nobody_takes_an_address_of_the_gateway_itself(app: AccountApp, ad
         assert answer.json()["error"]["param"] == "email"
 
 
-async def test_no_administrator_takes_the_address_of_the_environments_keys(app: AccountApp) -> None:
+async def test_administrators_cannot_use_the_address_of_the_environment_keys(app: AccountApp) -> None:
     with pytest.raises(ValidationFailed, match="reserved"):
         await app.container.users.create_admin("Services@gateway.localhost", PASSWORD)
 
 
 @pytest.mark.parametrize("body", [{"role": "admin"}, {"email": "x"}, {"name": 7}, [], "text", None])
-async def test_a_profile_that_cannot_be_is_refused(app: AccountApp, body: object) -> None:
+async def test_an_invalid_profile_is_rejected(app: AccountApp, body: object) -> None:
     person = await app.sign_up()
     assert status_and_code(await person.request("PUT", ME, json=body)) == (422, "validation_failed")
 
@@ -128,7 +128,7 @@ async def test_a_new_password_needs_the_old_one_and_a_good_new_one(app: AccountA
     assert answer.json()["error"]["param"] == "new_password"
 
 
-async def test_a_deleted_account_leaves_nothing_that_gives_access(app: AccountApp) -> None:
+async def test_a_deleted_accounts_credentials_stop_working(app: AccountApp) -> None:
     person = await app.sign_up()
     key = await person.create_api_key()
     probe = {"x-api-key": key["secret"]}
@@ -144,7 +144,7 @@ async def test_a_deleted_account_leaves_nothing_that_gives_access(app: AccountAp
     assert left == 0
 
 
-async def test_an_admin_is_made_with_an_address_of_this_machine(app: AccountApp) -> None:
+async def test_an_admin_may_have_a_local_address(app: AccountApp) -> None:
     email = f"admin-{secrets.token_hex(4)}@gateway.localhost"
     admin = await app.container.users.create_admin(email, PASSWORD, "Admin")
     assert (admin.role, admin.email) == ("admin", email)
@@ -170,11 +170,11 @@ async def test_the_last_admin_stays(clean_database: str, redis_url: str) -> None
         assert await users.count() == 1
 
 
-async def test_of_two_admins_who_leave_at_once_one_stays(clean_database: str, redis_url: str) -> None:
+async def test_of_two_admins_deleted_concurrently_one_stays(clean_database: str, redis_url: str) -> None:
     async with account_app(clean_database, redis_url) as app:
         first = await app.container.users.create_admin("first@gateway.localhost", PASSWORD)
         second = await app.container.users.create_admin("second@gateway.localhost", PASSWORD)
-        async with app.container.uow() as uow:  # the first's leaving, stopped before its commit
+        async with app.container.uow() as uow:  # the first deletion, stopped before its commit
             assert await uow.users.lock_and_count_other_admins(first.id) == 1
             await uow.users.delete(first.id)
             leaving = asyncio.create_task(app.container.account_data.delete(second.id, PASSWORD))
@@ -184,7 +184,7 @@ async def test_of_two_admins_who_leave_at_once_one_stays(clean_database: str, re
         assert (await app.container.users.get(second.id)).role == "admin"
 
 
-async def test_the_operator_sets_a_lost_password_and_every_session_ends(app: AccountApp) -> None:
+async def test_the_operator_sets_a_password_and_every_session_ends(app: AccountApp) -> None:
     person = await app.sign_up()
     users, new = app.container.users, "another long pass phrase"
     with pytest.raises(ValidationFailed):

@@ -1,4 +1,4 @@
-"""Large bodies that clients send for good reasons are accepted, and every number in a body has its bounds."""
+"""Large legitimate bodies are accepted, and every number in a body is bounded."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ QUESTION = [{"role": "user", "content": "Hi"}]
 
 @pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens", "seed", "n", "top_logprobs"])
 @pytest.mark.parametrize("number", [2**63, 10**30, 10**300, -(2**64), 1e300, 2**64 - 1])
-def test_a_number_beyond_64_bits_is_a_named_mistake(field: str, number: float) -> None:
+def test_a_number_beyond_64_bits_is_a_validation_error(field: str, number: float) -> None:
     body = (
         orjson.dumps({**MODEL, "messages": QUESTION}).removesuffix(b"}")
         + f',"{field}":{number:.0f}}}'.encode()
@@ -79,7 +79,7 @@ def test_a_number_beyond_64_bits_is_a_named_mistake(field: str, number: float) -
 
 
 @pytest.mark.parametrize("field", ["max_output_tokens", "seed", "top_logprobs"])
-def test_a_number_beyond_64_bits_is_a_named_mistake_in_responses_too(field: str) -> None:
+def test_a_number_beyond_64_bits_is_a_validation_error_in_responses(field: str) -> None:
     with pytest.raises(ValidationFailed) as raised:
         parse_response(orjson.dumps({**MODEL, "input": "Hi", field: 2**63}), "req_1")
     assert raised.value.param == field
@@ -118,7 +118,7 @@ def _integers(node: Any, at: str) -> Iterator[tuple[str, dict[str, Any]]]:
             yield from _integers(part, f"{at}.{index}")
 
 
-def test_every_integer_that_a_request_brings_has_both_bounds() -> None:
+def test_every_integer_of_a_body_has_both_bounds() -> None:
     document = create_app(Settings()).openapi()
     asked: dict[str, Any] = {}
     for path, operations in document["paths"].items():
@@ -134,7 +134,7 @@ def test_every_integer_that_a_request_brings_has_both_bounds() -> None:
         if not ({"minimum", "exclusiveMinimum"} & set(one) and {"maximum", "exclusiveMaximum"} & set(one))
     ]
     assert len(found) > 10
-    # A scalar for a workflow of one's own, which the database never sees.
+    # A placeholder for a custom workflow; the database never sees it.
     assert [at for at in unbounded if "placeholders" not in at] == []
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a body is named by the path its caller wrote, and in words that help."""
+"""Validation errors name the path that the caller wrote."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ QUESTION = {"role": "user", "content": "Hi"}
         ({"n": 0, "stop": 5}, "n", "greater"),
     ],
 )
-def test_the_field_is_named_and_never_pydantics_name_for_an_alternative(
+def test_the_field_is_named_without_pydantics_union_alternatives(
     fields: dict[str, Any], param: str, word: str
 ) -> None:
     body = {"model": "m", "messages": [QUESTION], **fields}

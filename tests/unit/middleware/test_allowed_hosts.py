@@ -1,4 +1,4 @@
-"""A gateway on a loopback address answers to local names alone: DNS rebinding gives it any other name."""
+"""A gateway on a loopback address accepts local names only, against DNS rebinding."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ FOREIGN = ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "localho
 
 
 @pytest.mark.parametrize("server", ["127.0.0.1", "::1", "127.0.0.2"])
-def test_on_loopback_only_local_names_are_answered(server: str) -> None:
+def test_on_loopback_only_local_names_are_accepted(server: str) -> None:
     hosts = AllowedHosts("", ClientAddresses(""))
     assert all(allowed(hosts, host, server) for host in LOCAL)
     assert not any(allowed(hosts, host, server) for host in FOREIGN)
     assert allowed(hosts, "evil.example", server, path="/health/ready")
 
 
-def test_on_a_network_and_behind_a_trusted_proxy_every_name_is_answered_by_default() -> None:
+def test_on_a_network_and_behind_a_trusted_proxy_every_name_is_accepted_by_default() -> None:
     assert allowed(AllowedHosts("", ClientAddresses("")), "gateway.example.com", "10.0.0.7")
     assert allowed(AllowedHosts("", ClientAddresses("127.0.0.1")), "gateway.example.com")
     assert allowed(AllowedHosts("*", ClientAddresses("")), "gateway.example.com")
 
 
-def test_a_list_holds_everywhere_and_a_star_takes_the_names_below() -> None:
+def test_a_list_applies_everywhere_and_a_wildcard_includes_subdomains() -> None:
     hosts = AllowedHosts("gateway.example.com, *.example.org", ClientAddresses("127.0.0.1"))
     for server in ("127.0.0.1", "10.0.0.7"):
         for host in ("gateway.example.com:443", "Gateway.Example.Com.", "a.example.org", "localhost:8000"):
@@ -60,6 +60,6 @@ def test_a_list_holds_everywhere_and_a_star_takes_the_names_below() -> None:
 
 
 @pytest.mark.parametrize("names", ["https://a.example", "a.example:8000", "a b"])
-def test_what_is_no_name_stops_the_start(names: str) -> None:
+def test_an_invalid_host_name_prevents_the_start(names: str) -> None:
     with pytest.raises(ValueError, match="ALLOWED_HOSTS"):
         AllowedHosts(names, ClientAddresses(""))

@@ -1,4 +1,4 @@
-"""Whose address a request has: a proxy's word counts only where the proxy is known."""
+"""The client's address: forwarded headers count only from trusted proxies."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_nearest_untrusted_address_is_the_client(
     assert found(trusted, peer, *forwarded) == expected
 
 
-def test_a_proxy_that_is_no_address_is_refused() -> None:
+def test_a_malformed_proxy_address_is_rejected() -> None:
     with pytest.raises(ValueError, match="proxy"):
         ClientAddresses("10.0.0.1, proxy.example")
 
@@ -57,7 +57,7 @@ def root_path(path: str, prefix: str, peer: str = "10.0.0.1") -> str:
     return str(scope["root_path"])
 
 
-def test_the_prefix_that_a_trusted_proxy_took_off_is_known() -> None:
+def test_the_prefix_stripped_by_a_trusted_proxy_is_known() -> None:
     assert root_path("/api/chat", "/llm") == "/llm"
     assert root_path("/llmx/chat", "/llm/") == "/llm"
     assert root_path("/api/chat", "/llm", peer="203.0.113.9") == ""
@@ -74,5 +74,5 @@ def test_the_prefix_that_a_trusted_proxy_took_off_is_known() -> None:
         ("/a/b/api/auth/login", "/a/b"),
     ],
 )
-def test_a_prefix_never_leads_a_request_elsewhere_than_its_path_says(path: str, prefix: str) -> None:
+def test_a_prefix_never_changes_the_route_of_a_path(path: str, prefix: str) -> None:
     assert root_path(path, prefix) == ""

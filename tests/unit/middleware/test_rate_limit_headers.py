@@ -1,4 +1,4 @@
-"""The headers of limits: what there is, in words that clients parse."""
+"""The rate limit headers, in the format that clients parse."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gateway.middleware.rate_limit_headers import format_duration, rate_limit_he
         (86_400, "24h0m0s"),
     ],
 )
-def test_a_duration_is_written_as_clients_read_it(seconds: float, text: str) -> None:
+def test_a_duration_has_the_format_that_clients_parse(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
 
 
@@ -38,7 +38,7 @@ def test_a_duration_is_never_shorter_than_the_wait(seconds: float) -> None:
     assert seconds - 1e-6 <= read <= seconds + 1
 
 
-def test_a_limit_that_there_is_not_has_no_headers() -> None:
+def test_no_limit_means_no_headers() -> None:
     assert rate_limit_headers(CallerLimits()) == []
     headers = dict(rate_limit_headers(CallerLimits(requests=LimitWindow(20, 19, 60.0))))
     assert headers == {

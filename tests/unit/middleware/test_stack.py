@@ -1,4 +1,7 @@
-"""The edge around a small application: one shape of error, ids, headers, limits, logs and counts."""
+"""The middleware around a small application.
+
+Errors, ids, headers, limits, logs and metrics.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What the edge logs."""
+    """Return the log lines of the middleware."""
     capture = structlog.testing.LogCapture()
     logger = structlog.wrap_logger(
         None, processors=[capture], wrapper_class=structlog.make_filtering_bound_logger(0)
@@ -50,7 +53,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 
 def error_of(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """The error, after checking that it has the one shape and echoes nothing."""
+    """Return the error after checking its shape, and that it echoes no input."""
     assert answer.status_code == status, answer.text
     body = answer.json()
     assert list(body) == ["error"]
@@ -63,7 +66,7 @@ def error_of(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
 
 
 def http_scope(path: str) -> dict[str, Any]:
-    """What a server hands to an application for a GET."""
+    """Return the ASGI scope of a GET request."""
     return {
         "type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "headers": [],
         "query_string": b"", "root_path": "", "scheme": "http", "server": ("h", 80),
@@ -104,7 +107,7 @@ async def test_a_hostile_body_is_a_422_on_both_kinds_of_route(
         (None, None, ""),
     ],
 )
-async def test_a_wrong_field_is_named_but_not_echoed(
+async def test_an_invalid_field_is_named_but_not_echoed(
     http: httpx.AsyncClient, body: object, param: str | None, words: str
 ) -> None:
     error = error_of(await http.post("/api/things", json=body), 422, "validation_failed")
@@ -112,7 +115,7 @@ async def test_a_wrong_field_is_named_but_not_echoed(
     assert words in error["message"]
 
 
-async def test_no_body_where_one_is_expected_is_a_422(http: httpx.AsyncClient) -> None:
+async def test_a_missing_body_is_a_422(http: httpx.AsyncClient) -> None:
     error_of(await http.post("/api/things"), 422, "validation_failed")
 
 
@@ -128,7 +131,7 @@ async def test_a_body_of_another_type_is_a_415(http: httpx.AsyncClient, path: st
 @pytest.mark.parametrize(
     "kind", ["application/json", "Application/JSON; charset=utf-8", "application/vnd.x+json"]
 )
-async def test_json_by_any_of_its_names_is_read(http: httpx.AsyncClient, kind: str) -> None:
+async def test_all_json_content_types_are_accepted(http: httpx.AsyncClient, kind: str) -> None:
     answer = await http.post("/api/things", content=b'{"message": "hi"}', headers={"content-type": kind})
     assert answer.json() == {"message": "hi"}
 
@@ -138,7 +141,7 @@ async def test_a_compressed_body_is_a_415(http: httpx.AsyncClient) -> None:
     error_of(answer, 415, "unsupported_media_type")
 
 
-async def test_forms_are_held_to_the_same_rules(http: httpx.AsyncClient) -> None:
+async def test_forms_follow_the_same_rules(http: httpx.AsyncClient) -> None:
     assert (await http.post("/api/things/form", data={"username": "é"})).json() == {"length": 1}
     error_of(await http.post("/api/things/form", data={"username": "a\x00"}), 422, "validation_failed")
     error_of(await http.post("/api/things/form", json={"username": "a"}), 415, "unsupported_media_type")
@@ -164,7 +167,7 @@ async def test_nul_in_a_query_is_a_422(http: httpx.AsyncClient) -> None:
     assert error["param"] == "q"
 
 
-async def test_an_unknown_path_and_a_wrong_method_have_the_one_shape(http: httpx.AsyncClient) -> None:
+async def test_an_unknown_path_and_a_wrong_method_have_the_error_shape(http: httpx.AsyncClient) -> None:
     error_of(await http.get("/nowhere"), 404, "not_found")
     wrong = await http.put("/api/things", json={})
     error_of(wrong, 405, "method_not_allowed")
@@ -172,7 +175,7 @@ async def test_an_unknown_path_and_a_wrong_method_have_the_one_shape(http: httpx
     error_of(await http.request("SECRET", "/api/things"), 405, "method_not_allowed")
 
 
-async def test_headers_of_errors_tell_a_client_what_to_do(http: httpx.AsyncClient) -> None:
+async def test_error_headers_say_whether_and_when_to_retry(http: httpx.AsyncClient) -> None:
     key = await http.get("/api/things/errors/key")
     error_of(key, 401, "invalid_api_key")
     assert key.headers["www-authenticate"] == "Bearer"
@@ -193,7 +196,7 @@ async def test_headers_of_errors_tell_a_client_what_to_do(http: httpx.AsyncClien
     assert "retry-after" not in busy.headers
 
 
-async def test_a_bug_is_a_500_that_is_logged_with_its_place(
+async def test_a_bug_is_a_500_logged_with_its_traceback(
     http: httpx.AsyncClient, lines: list[dict[str, Any]]
 ) -> None:
     answer = await http.get("/api/things/bugs/key")
@@ -205,7 +208,9 @@ async def test_a_bug_is_a_500_that_is_logged_with_its_place(
     assert access["status"] == 500
 
 
-async def test_a_bug_after_the_headers_cuts_the_answer(app: FastAPI, lines: list[dict[str, Any]]) -> None:
+async def test_a_bug_after_the_headers_truncates_the_response(
+    app: FastAPI, lines: list[dict[str, Any]]
+) -> None:
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:
@@ -227,7 +232,7 @@ async def test_a_trailing_slash_makes_no_difference(http: httpx.AsyncClient, pat
     assert not answer.history
 
 
-async def test_ids_come_in_and_go_out(http: httpx.AsyncClient) -> None:
+async def test_request_and_trace_ids_are_accepted_and_returned(http: httpx.AsyncClient) -> None:
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     headers = {"x-request-id": "mine-1", "traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
     answer = await http.get("/health/live", headers=headers)
@@ -238,14 +243,16 @@ async def test_ids_come_in_and_go_out(http: httpx.AsyncClient) -> None:
     assert re.fullmatch(r"req_[0-9a-f]{32}", other.headers["x-request-id"])
 
 
-async def test_every_answer_has_the_security_headers_once(http: httpx.AsyncClient) -> None:
+async def test_every_response_has_the_security_headers_once(http: httpx.AsyncClient) -> None:
     for path in ("/health/live", "/nowhere", "/api/things/bugs/key", "/api/things/%00"):
         answer = await http.get(path)
         for name in ("x-content-type-options", "referrer-policy", "x-frame-options", "x-request-id"):
             assert len(answer.headers.get_list(name)) == 1, (path, name)
 
 
-async def test_the_access_line_has_its_fields(http: httpx.AsyncClient, lines: list[dict[str, Any]]) -> None:
+async def test_the_access_log_line_has_its_fields(
+    http: httpx.AsyncClient, lines: list[dict[str, Any]]
+) -> None:
     thing = uuid4()
     await http.get(f"/api/things/{thing}/?q=1", headers={"x-request-id": "r-1"})
     (line,) = lines
@@ -258,7 +265,7 @@ async def test_the_access_line_has_its_fields(http: httpx.AsyncClient, lines: li
     assert "fallback_model" not in line
 
 
-async def test_health_and_metrics_are_logged_quietly(
+async def test_health_and_metrics_are_logged_at_debug(
     http: httpx.AsyncClient, lines: list[dict[str, Any]]
 ) -> None:
     for path in ("/health", "/health/live", "/health/ready", "/metrics"):
@@ -268,7 +275,7 @@ async def test_health_and_metrics_are_logged_quietly(
     assert lines[-1]["log_level"] == "info"
 
 
-async def test_a_long_path_is_shortened_in_the_log(
+async def test_a_long_path_is_truncated_in_the_log(
     http: httpx.AsyncClient, lines: list[dict[str, Any]]
 ) -> None:
     await http.get("/" + "x" * 5000)
@@ -296,7 +303,7 @@ async def test_requests_are_counted_by_template(http: httpx.AsyncClient) -> None
 
 
 @pytest.mark.parametrize("path", ["/api/things/upload", "/nowhere"])
-async def test_an_announced_body_over_the_limit_is_refused_unread(app: FastAPI, path: str) -> None:
+async def test_an_announced_body_over_the_limit_is_rejected_unread(app: FastAPI, path: str) -> None:
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:
@@ -316,7 +323,7 @@ async def test_an_announced_body_over_the_limit_is_refused_unread(app: FastAPI, 
 
 
 @pytest.mark.parametrize("path", ["/api/things", "/api/things/raw", "/api/things/upload"])
-async def test_a_chunked_body_is_answered_at_the_limit(app: FastAPI, path: str) -> None:
+async def test_a_chunked_body_is_rejected_at_the_limit(app: FastAPI, path: str) -> None:
     sent = answered_at = 0
 
     async def body() -> AsyncIterator[bytes]:
@@ -346,7 +353,7 @@ async def test_a_body_of_exactly_the_limit_is_read(http: httpx.AsyncClient) -> N
     assert answer.json() == {"size": MAX_BODY_BYTES}
 
 
-async def test_a_client_that_goes_away_is_a_499_and_ends_the_stream(
+async def test_a_client_disconnect_is_a_499_and_ends_the_stream(
     app: FastAPI, lines: list[dict[str, Any]]
 ) -> None:
     gone = asyncio.Event()

@@ -1,4 +1,4 @@
-"""Every route that takes a body does a bounded amount of work for a hostile one, whatever its shape."""
+"""Every route does a bounded amount of work for a hostile body of any shape."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from gateway.main import create_app
 from gateway.routers import errors as router_errors
 from tests.support.app_without_services import app_without_services
 
-# Errors that are made for one request, however many of its values are wrong.
+# Maximum validation errors created for one request, however many values are invalid.
 MOST_ERRORS = 60
 MANY = 2000
-# Memory for each byte of a body (its text, the parsed value, one error), beside what any request takes.
+# Memory per byte of a body (its text, the parsed value, one error), besides the base cost of a request.
 MOST_BYTES_EACH = 60
 MOST_BYTES = 4 * 1024 * 1024
 
-# JSON Schemas, a role's payload and OpenAI's unknown fields take any members.
+# JSON Schemas, role payloads and OpenAI's unknown fields accept any members.
 ACCEPTED = 503
 
 Json = dict[str, Any]
@@ -35,7 +35,7 @@ Step = str | int
 
 
 class Case(NamedTuple):
-    """A body for a route; `limit` is how large the route's bodies may be."""
+    """A route with a body schema; `limit` is its maximum body size."""
 
     method: str
     path: str
@@ -61,7 +61,7 @@ def _alternatives(schema: Json) -> list[Json]:
 
 
 def _sample(schema: Json) -> Any:
-    """A small value that the schema accepts."""
+    """Return a small value that the schema accepts."""
     one = _alternatives(schema)[0]
     if "enum" in one or "const" in one:
         return one["enum"][0] if "enum" in one else one["const"]
@@ -82,7 +82,7 @@ def _sample(schema: Json) -> Any:
 
 
 def _places(schema: Json, at: tuple[Step, ...] = ()) -> Iterator[tuple[tuple[Step, ...], Json]]:
-    """Every list and object in a body, by its path."""
+    """Yield every list and object in a body by its path."""
     for one in _alternatives(schema):
         if one.get("type") == "array":
             yield at, one
@@ -94,7 +94,7 @@ def _places(schema: Json, at: tuple[Step, ...] = ()) -> Iterator[tuple[tuple[Ste
 
 
 def _put(schema: Json, at: tuple[Step, ...], value: Any) -> Any:
-    """A body in which `value` is at the path, and everything else is as it should be."""
+    """Return a valid body with `value` at the path."""
     if not at:
         return value
     step, *rest = at
@@ -148,7 +148,7 @@ ROUTES = [pytest.param(*route, id=f"{route[0].upper()} {route[1]}") for route in
 
 @contextmanager
 def _counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """The number of validation errors that each refusal is made from."""
+    """Count the validation errors of each rejected request."""
     counts: list[int] = []
 
     def count(given: Any) -> Any:
@@ -170,7 +170,7 @@ async def _ask(http: httpx.AsyncClient, case: Case) -> httpx.Response:
 
 
 @pytest.mark.parametrize(("method", "path", "schema"), ROUTES)
-async def test_a_wide_or_deep_body_is_refused_with_few_errors_and_little_memory(
+async def test_a_wide_or_deep_body_is_rejected_with_few_errors_and_little_memory(
     method: str, path: str, schema: Json, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     transport = httpx.ASGITransport(app_without_services(path))
@@ -187,7 +187,7 @@ async def test_a_wide_or_deep_body_is_refused_with_few_errors_and_little_memory(
 
 
 @pytest.mark.parametrize(("method", "path", "schema"), ROUTES)
-async def test_a_body_beyond_the_limit_of_its_route_is_refused_before_it_is_parsed(
+async def test_a_body_over_the_limit_of_its_route_is_rejected_before_parsing(
     method: str, path: str, schema: Json, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limit = _limit_of(path)

@@ -25,7 +25,7 @@ async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_the_page_is_built_and_encoded_once_however_many_ask(
+async def test_the_document_is_built_and_encoded_once_for_concurrent_requests(
     app: FastAPI, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built: list[int] = []
@@ -42,7 +42,9 @@ async def test_the_page_is_built_and_encoded_once_however_many_ask(
     assert sum(built) <= 1
 
 
-async def test_behind_a_prefix_the_page_names_it_as_its_server(http: httpx.AsyncClient, app: FastAPI) -> None:
+async def test_behind_a_prefix_the_document_lists_it_as_its_server(
+    http: httpx.AsyncClient, app: FastAPI
+) -> None:
     transport = httpx.ASGITransport(app, root_path="/gw")
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as behind:
         answer = await behind.get("/gw/openapi.json")
@@ -50,6 +52,6 @@ async def test_behind_a_prefix_the_page_names_it_as_its_server(http: httpx.Async
     assert answer.json() == {**plain, "servers": [{"url": "/gw"}]}
 
 
-async def test_only_get_and_head_are_answered(http: httpx.AsyncClient) -> None:
+async def test_only_get_and_head_are_allowed(http: httpx.AsyncClient) -> None:
     assert (await http.head(openapi.OPENAPI_PATH)).status_code == 200
     assert (await http.post(openapi.OPENAPI_PATH)).status_code == 405

@@ -1,4 +1,4 @@
-"""A query parameter that a route does not know is refused by name under `/api`, and ignored under `/v1`."""
+"""Unknown query parameters are rejected by name under `/api` and ignored under `/v1`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.core.settings import Settings
 from gateway.main import create_app
 from tests.support.app_without_services import app_without_services
 
-# Our own, not OpenAI's.
+# The gateway's own routes, not OpenAI's.
 _STRICT_V1 = "/v1/circuit-breakers"
 _CONSOLE = {"origin": "http://gateway", "x-gateway-console": "1"}
 
@@ -36,9 +36,7 @@ async def _ask(method: str, path: str, query: str) -> httpx.Response:
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 @pytest.mark.parametrize("query", ["?request_id=req_1", "?limit=&cursor=&q=&request_id"])
-async def test_an_unknown_query_parameter_is_refused_where_no_other_client_sends_one(
-    method: str, path: str, query: str
-) -> None:
+async def test_an_unknown_query_parameter_is_rejected_under_api(method: str, path: str, query: str) -> None:
     answer = await _ask(method, path, query)
     if path.startswith("/api/") or path == _STRICT_V1:
         assert answer.status_code == 422, answer.text
@@ -52,11 +50,11 @@ async def test_an_unknown_query_parameter_is_refused_where_no_other_client_sends
 @pytest.mark.parametrize(
     "query", ["?limit=1000", "?beta=true", "?after=x&order=desc", "?api-version=2024-10-21"]
 )
-async def test_what_official_clients_add_to_v1_is_ignored(query: str) -> None:
+async def test_query_parameters_that_official_clients_add_under_v1_are_ignored(query: str) -> None:
     assert (await _ask("GET", "/v1/models", query)).status_code == 503
 
 
-async def test_the_refusal_says_what_the_route_takes_and_echoes_nothing() -> None:
+async def test_the_error_lists_the_known_parameters_and_echoes_nothing() -> None:
     answer = await _ask("GET", "/api/admin/audit", "?%3Cscript%3E=secret-marker")
     assert answer.status_code == 422
     assert "secret-marker" not in answer.text
@@ -83,18 +81,18 @@ def test_every_route_under_api_checks_its_query() -> None:
         ("GET", "/api/conversations?limit=5", None),
     ],
 )
-async def test_a_request_is_counted_once_although_its_caller_is_known_before_its_body_is_read(
+async def test_a_request_is_counted_once_though_it_authenticates_before_its_body_is_read(
     method: str, path: str, body: dict[str, str] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = app_without_services(path)
     counted: list[object] = []
-    monkeypatch.setattr(app.state.container.authenticator, "admit", counted.append)
+    monkeypatch.setattr(app.state.container.authenticator, "enforce_rate_limit", counted.append)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http:
         assert (await http.request(method, path, json=body)).status_code == 503
     assert len(counted) == 1
 
 
-async def test_a_body_of_a_caller_who_is_refused_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_body_of_a_rejected_caller_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     app = app_without_services("/api/")
     read: list[int] = []
 

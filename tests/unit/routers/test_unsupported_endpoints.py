@@ -1,4 +1,4 @@
-"""Paths of vendors' APIs that are not offered are named, and nothing else is."""
+"""Known vendor endpoints that are not offered are named in the error."""
 
 from __future__ import annotations
 
@@ -89,14 +89,14 @@ async def test_an_endpoint_of_a_vendor_is_named(
         ("PATCH", "/v1/responses/resp_1", 405, "method_not_allowed"),
     ],
 )
-async def test_what_no_vendor_has_is_what_it_was(
+async def test_other_unknown_paths_keep_their_message(
     http: httpx.AsyncClient, method: str, path: str, status: int, code: str
 ) -> None:
     answer = await http.request(method, path)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
 
 
-def test_no_route_of_the_gateway_is_called_a_vendors() -> None:
+def test_no_route_of_the_gateway_matches_a_vendor_endpoint() -> None:
     app = FastAPI()
     routers.include_all(app)
     offered = {

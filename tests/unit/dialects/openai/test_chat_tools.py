@@ -1,4 +1,7 @@
-"""OpenAI's newer bodies: custom tools, allowed tools, refusals, images; and what goes no further."""
+"""OpenAI's newer request bodies.
+
+Custom tools, allowed tools, refusals, images, forwarded fields.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +88,7 @@ def test_calls_of_custom_tools_come_back_as_calls_of_functions() -> None:
     ]
 
 
-def test_a_custom_call_is_told_as_text() -> None:
+def test_a_custom_call_is_encoded_as_text() -> None:
     made = answer(ToolCall("c1", "write", '{"input":"abc"}'), ToolCall("c2", "lookup", '{"q":1}'))
     body = completion_body(made, custom=frozenset({"write"}))
     assert body["choices"][0]["message"]["tool_calls"] == [
@@ -94,7 +97,7 @@ def test_a_custom_call_is_told_as_text() -> None:
     ]
 
 
-def test_a_streamed_custom_call_has_its_text_at_the_end() -> None:
+def test_a_streamed_custom_call_sends_its_text_at_the_end() -> None:
     encoder = ChatCompletionEncoder("req_1", include_usage=False, custom=frozenset({"write"}))
     frames = b""
     for event in (
@@ -116,7 +119,7 @@ def test_a_streamed_custom_call_has_its_text_at_the_end() -> None:
     ]
 
 
-def test_allowed_tools_are_what_is_offered() -> None:
+def test_only_allowed_tools_are_offered() -> None:
     wanted = {"mode": "required", "tools": [{"type": "function", "function": {"name": "lookup"}}]}
     turn = parsed(tools=[LOOKUP, WRITE], tool_choice={"type": "allowed_tools", "allowed_tools": wanted})
     assert [tool.name for tool in turn.client_tools] == ["lookup"]
@@ -153,7 +156,7 @@ def test_allowed_tools_are_what_is_offered() -> None:
         ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}]}, None),
     ],
 )
-def test_what_says_nothing_is_named(fields: dict[str, Any], param: str | None) -> None:
+def test_incomplete_fields_are_named(fields: dict[str, Any], param: str | None) -> None:
     assert refused(**fields).param == (param or "messages.0.content.0.image_url.url")
 
 
@@ -206,14 +209,14 @@ def test_an_image_of_a_response_may_have_any_detail(detail: str | None) -> None:
         {"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}},
     ],
 )
-def test_a_file_or_a_sound_is_a_part_of_its_own(part: dict[str, Any]) -> None:
+def test_files_and_audio_are_separate_parts(part: dict[str, Any]) -> None:
     text = {"type": "text", "text": "What is it?"}
     [message] = parsed(messages=[{"role": "user", "content": [text, part]}]).messages
     [raw] = message.raw_parts
     assert {"type": raw.type, **raw.fields} == part
     assert raw.path == "messages.0.content.1.type"
     assert from_storage(to_storage([message])) == (message,)
-    # Of what it says, nobody else's answer is an answer.
+    # Usage of a completion, without any other answer in the body.
     assert single_question([message]) is None
     question = parsed(messages=[{"role": "user", "content": "What is it?"}]).messages[0]
     assert message_tokens(message) > message_tokens(question)
@@ -222,20 +225,20 @@ def test_a_file_or_a_sound_is_a_part_of_its_own(part: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "part",
     [
-        {"type": "file", "file": {"file_id": "file-1"}},  # of the operator's account at the vendor
+        {"type": "file", "file": {"file_id": "file-1"}},  # belongs to the operator's account at the vendor
         {"type": "file", "file": {}},
         {"type": "file"},
         {"type": "input_audio", "input_audio": "AA=="},
         {"type": "video", "video": {"url": "https://example.com"}},
     ],
 )
-def test_a_part_without_content_is_refused_by_its_place(part: dict[str, Any]) -> None:
+def test_a_part_without_content_is_rejected_by_its_path(part: dict[str, Any]) -> None:
     error = refused(messages=[{"role": "user", "content": [part]}])
     assert (error.code, error.param) == ("unsupported_parameter", "messages.0.content.0.type")
 
 
 @pytest.mark.parametrize("kind", ["openai", "anthropic", "gemini", "ollama", "local", "mock"])
-def test_a_provider_of_another_api_refuses_files_by_their_place(kind: str) -> None:
+def test_a_provider_with_another_api_rejects_files_by_their_path(kind: str) -> None:
     settings = ProviderConfig(type=kind, base_url="http://localhost:1/v1", api_key="k")
     provider = build_chat_providers(Catalog(providers={"p": settings}), httpx.AsyncClient(), "")["p"]
     part = {"type": "file", "file": {"file_data": "data:application/pdf;base64,AA=="}}
@@ -258,7 +261,7 @@ REDIRECTING = [
 
 
 @pytest.mark.parametrize("name", REDIRECTING)
-def test_a_field_that_redirects_a_proxy_goes_no_further(name: str) -> None:
+def test_fields_that_redirect_a_proxy_are_not_forwarded(name: str) -> None:
     field = {name: "http://attacker.example"}
     assert parsed(**field).extra == {}
     body = orjson.dumps({"model": "m", "input": "Hi", **field})
@@ -266,12 +269,12 @@ def test_a_field_that_redirects_a_proxy_goes_no_further(name: str) -> None:
     assert parse_embeddings(body)[1].extra == {}
 
 
-def test_other_unknown_fields_are_passed_on() -> None:
+def test_other_unknown_fields_are_forwarded() -> None:
     more = {"top_k": 5, "chat_template_kwargs": {"a": 1}, "prompt_cache_key": "k", "safety_identifier": "s"}
     assert parsed(**more, user="u", metadata={}, store=True).extra == more
 
 
-def test_counts_in_detail_reach_the_client_and_no_empty_fingerprint() -> None:
+def test_token_details_are_included_and_an_empty_fingerprint_is_not() -> None:
     body = completion_body(answer())
     assert body["usage"]["prompt_tokens_details"]["cached_tokens"] == 64
     assert body["usage"]["completion_tokens_details"] == {"reasoning_tokens": 7}
@@ -291,7 +294,7 @@ def test_counts_in_detail_reach_the_client_and_no_empty_fingerprint() -> None:
         ({"function": {"name": "w", "arguments": "{bad"}, "index": 0}, "{bad"),
     ],
 )
-def test_calls_that_clients_send_back_in_other_forms_are_taken(call: dict[str, Any], arguments: str) -> None:
+def test_calls_sent_back_in_other_forms_are_accepted(call: dict[str, Any], arguments: str) -> None:
     answer = {"role": "assistant", "tool_calls": [{"id": "c1", **call}]}
     turn = parsed(messages=[answer, {"role": "tool", "tool_call_id": "c1", "content": "1"}])
     assert turn.messages[0].tool_calls[0].arguments == arguments
@@ -313,12 +316,12 @@ def test_calls_that_clients_send_back_in_other_forms_are_taken(call: dict[str, A
         {"logprobs": False, "top_logprobs": 0},
     ],
 )
-def test_values_that_ask_for_nothing_are_taken(fields: dict[str, Any]) -> None:
+def test_values_without_effect_are_accepted(fields: dict[str, Any]) -> None:
     assert parsed(**fields).extra.keys().isdisjoint(fields)
 
 
 @pytest.mark.parametrize("url", ["HTTPS://Example.org/A.png", "Data:image/png;base64,AAAA", "http://x/y"])
-def test_the_scheme_of_an_image_has_any_case(url: str) -> None:
+def test_the_scheme_of_an_image_url_is_case_insensitive(url: str) -> None:
     chat = parsed(messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}])
     body = {"model": "m", "input": [{"role": "user", "content": [{"type": "input_image", "image_url": url}]}]}
     response = parse_response(orjson.dumps(body), "req_1").turn
@@ -339,7 +342,7 @@ def test_a_response_keeps_the_description_of_its_format() -> None:
     assert wanted.description == "What it is."
 
 
-def test_a_response_takes_an_answer_without_content_and_a_hosted_call() -> None:
+def test_a_response_accepts_an_answer_without_content_and_a_hosted_call() -> None:
     items = [
         {"role": "user", "content": "Hi"},
         {"type": "message", "role": "assistant", "content": None},

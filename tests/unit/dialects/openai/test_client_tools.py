@@ -1,4 +1,4 @@
-"""Custom tools, namespaces and hosted tools as functions, and calls in the kinds that were declared."""
+"""Custom tools, namespaces and hosted tools as functions, and calls in their declared types."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SEARCH: dict[str, Any] = {"type": "function", "name": "search", "parameters": {"
         *("computer_use_preview", "local_shell", "shell", "apply_patch"),
     ],
 )
-def test_a_hosted_tool_is_left_out(kind: str) -> None:
+def test_hosted_tools_are_ignored(kind: str) -> None:
     tools = client_tools([{"type": kind}, SEARCH])
     assert is_hosted(kind)
     assert [spec.name for spec in tools.specs] == ["search"]
@@ -31,17 +31,17 @@ def test_a_hosted_tool_is_left_out(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["function", "custom", "teleport", "web_searching", "shells"])
-def test_what_only_looks_like_a_hosted_tool_is_none(kind: str) -> None:
+def test_similar_types_are_not_hosted_tools(kind: str) -> None:
     assert not is_hosted(kind)
 
 
-def test_a_tool_of_an_unknown_type_is_refused_by_its_path() -> None:
+def test_a_tool_of_an_unknown_type_is_rejected_by_its_path() -> None:
     with pytest.raises(UnsupportedParameter) as refused:
         client_tools([SEARCH, {"type": "teleport", "name": "x"}])
     assert refused.value.param == "tools.1.type"
 
 
-def test_a_tool_without_a_name_is_refused_by_its_path() -> None:
+def test_a_tool_without_a_name_is_rejected_by_its_path() -> None:
     for given, param in (
         ([{"type": "custom"}], "tools.0.name"),
         ([{"type": "namespace", "name": "n", "tools": [{"type": "function"}]}], "tools.0.tools.0.name"),
@@ -51,7 +51,7 @@ def test_a_tool_without_a_name_is_refused_by_its_path() -> None:
         assert refused.value.param == param
 
 
-def test_tools_of_the_same_name_in_several_namespaces_are_told_apart() -> None:
+def test_tools_of_the_same_name_in_several_namespaces_are_distinguished() -> None:
     tools = client_tools(
         [
             SEARCH,
@@ -70,12 +70,12 @@ def test_tools_of_the_same_name_in_several_namespaces_are_told_apart() -> None:
         ("read", "mcp__wiki__"),
         ("search", "n" * 90),
     ]
-    # What was called comes back by the client's names, and is shown to the model by its own.
+    # Calls are returned under the client's names and shown to the model under its own.
     for name, one in zip(names, told, strict=True):
         assert tools.model_name(one["name"], "function", one.get("namespace")) == name
 
 
-def test_a_custom_tools_grammar_is_told_to_the_model() -> None:
+def test_a_custom_tools_grammar_is_described_to_the_model() -> None:
     form = {"type": "grammar", "syntax": "lark", "definition": "start: NAME"}
     chats = {"type": "grammar", "grammar": {"syntax": "lark", "definition": "start: NAME"}}
     for given in (form, chats):
@@ -103,18 +103,18 @@ def test_a_custom_tools_grammar_is_told_to_the_model() -> None:
         ("[1]", "[1]"),
     ],
 )
-def test_a_custom_tools_input_is_read_from_what_the_model_wrote(arguments: str, given: str) -> None:
+def test_a_custom_tools_input_is_extracted_from_the_models_arguments(arguments: str, given: str) -> None:
     assert custom_input(arguments) == given
 
 
 @pytest.mark.parametrize("text", ["", 'quote " and \\ back', "two\nlines", "한국어 😀"])
-def test_a_custom_tools_input_survives_both_ways(text: str) -> None:
+def test_a_custom_tools_input_round_trips(text: str) -> None:
     arguments = custom_arguments(text)
     assert orjson.loads(arguments) == {"input": text}
     assert custom_input(arguments) == text
 
 
-def test_allowed_tools_are_all_that_is_offered() -> None:
+def test_tools_that_are_not_allowed_are_not_offered() -> None:
     tools = client_tools(
         [
             SEARCH,

@@ -1,4 +1,4 @@
-"""What a session is called in its owner's list."""
+"""Readable names of sessions' devices."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ MOZILLA = "Mozilla/5.0"
         ("<script>alert(1)</script>", UNKNOWN_DEVICE),
     ],
 )
-def test_a_device_has_a_name_that_its_owner_knows(user_agent: str | None, name: str) -> None:
+def test_a_device_has_a_readable_name(user_agent: str | None, name: str) -> None:
     assert device_name(user_agent) == name

@@ -1,4 +1,4 @@
-"""What a model reads of a stored branch."""
+"""Building the model's messages from a stored branch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gateway.domain.usage.turn_records import build_branch
         ([("user", "q1"), ("assistant", "a1"), ("user", "q2")], ["q1", "a1", "q2"]),
     ],
 )
-def test_a_question_without_an_answer_goes_with_it_and_the_branch_begins_with_a_question(branch, read):
+def test_unanswered_questions_are_dropped_and_the_branch_starts_with_a_question(branch, read):
     roles, contents = [role for role, _ in branch], [content for _, content in branch]
     ids = [new_id() for _ in branch]
     found = build_branch(ids, roles, contents, None)

@@ -1,4 +1,4 @@
-"""Ranges of days, and the cursors of lists of sums."""
+"""Date ranges, and the cursors of lists of totals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gateway.domain.usage.reports import DateRange
 NOW = datetime(2026, 3, 31, 23, 30, tzinfo=UTC)
 
 
-def test_left_out_it_is_the_last_thirty_days_with_today() -> None:
+def test_the_default_range_is_thirty_days_including_today() -> None:
     during = DateRange.parse(None, None, None, NOW)
     assert (during.start, during.end) == (
         datetime(2026, 3, 2, tzinfo=UTC),
@@ -25,13 +25,13 @@ def test_left_out_it_is_the_last_thirty_days_with_today() -> None:
     assert len(during.days()) == 30
 
 
-def test_today_is_that_of_the_zone() -> None:
+def test_today_depends_on_the_zone() -> None:
     during = DateRange.parse(None, None, "Asia/Seoul", NOW)
     assert during.days()[-1] == date(2026, 4, 1)
     assert during.end == datetime(2026, 4, 1, 15, tzinfo=UTC)
 
 
-def test_a_date_is_its_whole_day_and_a_time_is_itself() -> None:
+def test_a_date_is_a_whole_day_and_a_time_is_exact() -> None:
     assert DateRange.parse("2026-01-05", "2026-01-05", None, NOW).days() == [date(2026, 1, 5)]
     during = DateRange.parse("2026-01-05T10:00:00+09:00", "2026-01-05T12:00:00Z", None, NOW)
     assert during.end - during.start == timedelta(hours=11)
@@ -64,7 +64,7 @@ def test_a_day_on_which_clocks_change_is_shorter() -> None:
         (None, None, "x" * 64, "tz"),
     ],
 )
-def test_what_is_no_range_is_refused(start: str | None, end: str | None, tz: str | None, param: str) -> None:
+def test_an_invalid_range_is_rejected(start: str | None, end: str | None, tz: str | None, param: str) -> None:
     with pytest.raises(ValidationFailed) as refused:
         DateRange.parse(start, end, tz, NOW)
     assert refused.value.param == param
@@ -75,7 +75,7 @@ def test_what_is_no_range_is_refused(start: str | None, end: str | None, tz: str
     end=st.one_of(st.none(), st.text(max_size=40)),
     tz=st.one_of(st.none(), st.text(max_size=64), st.sampled_from(["UTC", "Asia/Seoul", "America/Lima"])),
 )
-def test_any_text_is_a_range_or_refused(start: str | None, end: str | None, tz: str | None) -> None:
+def test_any_text_is_a_range_or_rejected(start: str | None, end: str | None, tz: str | None) -> None:
     try:
         during = DateRange.parse(start, end, tz, NOW)
     except ValidationFailed:
@@ -85,7 +85,7 @@ def test_any_text_is_a_range_or_refused(start: str | None, end: str | None, tz: 
 
 
 @given(day=st.dates(), model=st.text(st.characters(exclude_characters="\x00", codec="utf-8"), max_size=200))
-def test_a_cursor_comes_back_as_it_was_and_no_other_is_believed(day: date, model: str) -> None:
+def test_a_cursor_round_trips_and_others_are_rejected(day: date, model: str) -> None:
     cursor = TotalsCursor(day, model, uuid4())
     text = cursor.encode()
     assert TotalsCursor.decode(text) == cursor
@@ -100,6 +100,6 @@ def test_a_cursor_comes_back_as_it_was_and_no_other_is_believed(day: date, model
             TotalsCursor.decode(broken)
 
 
-def test_a_cursor_can_stand_behind_nobody() -> None:
+def test_a_cursor_may_have_no_account() -> None:
     cursor = TotalsCursor(date(2026, 1, 1), "a model", None)
     assert TotalsCursor.decode(cursor.encode()) == cursor

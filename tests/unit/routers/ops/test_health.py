@@ -1,4 +1,4 @@
-"""Health: what is up, what is down, and what that means for traffic."""
+"""Health routes: component states, readiness and liveness."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def ask(container: Container | None, path: str) -> httpx.Response:
     ],
 )
 @pytest.mark.parametrize("path", ["/health", "/health/ready", "/health/"])
-async def test_readiness_follows_the_database_and_the_shutdown(
+async def test_readiness_depends_on_the_database_and_the_shutdown(
     container: Container | None, status: int, word: str, path: str
 ) -> None:
     answer = await ask(container, path)
@@ -68,7 +68,7 @@ async def test_readiness_follows_the_database_and_the_shutdown(
 
 
 @pytest.mark.parametrize("name", ["bwrap", "process", "none"])
-async def test_readiness_says_what_stands_around_the_code_tool_and_does_not_depend_on_it(
+async def test_readiness_reports_the_code_sandbox_without_depending_on_it(
     name: IsolationName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "active_layer", lambda: Isolation(name, "in words"))
@@ -80,11 +80,11 @@ async def test_readiness_says_what_stands_around_the_code_tool_and_does_not_depe
     assert (await ask(Container(), "/health/ready")).json()["sandbox"] == "off"
 
 
-async def test_the_process_lives_whatever_its_engines_do() -> None:
+async def test_liveness_does_not_depend_on_the_engines() -> None:
     assert (await ask(Container(database=False, valkey="down"), "/health/live")).json() == {"status": "ok"}
 
 
-async def test_a_load_balancer_may_ask_with_head() -> None:
+async def test_a_load_balancer_may_use_head() -> None:
     app = middleware_app()
     app.state.container = Container()
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http:

@@ -1,4 +1,4 @@
-"""Roles of the configuration: prompts, schemas, tasks."""
+"""Configured roles: prompts, schemas and tasks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_prompt_is_a_file_or_the_text_itself(tmp_path: Path) -> None:
     assert found.get("other", None).render("hello") == "Say hello, please."
 
 
-def test_a_task_takes_from_its_role_what_it_has_not(tmp_path: Path) -> None:
+def test_a_task_inherits_from_its_role(tmp_path: Path) -> None:
     role = {
         "prompt": "Of the role.",
         "model": "fast",
@@ -79,7 +79,7 @@ def test_the_shipped_tasks_take_any_payload(role: str, task: str, payload: Paylo
     assert "{{" not in entry.render(payload)
 
 
-def test_what_the_prompt_needs_has_to_be_in_the_payload(tmp_path: Path) -> None:
+def test_a_required_value_must_be_in_the_payload(tmp_path: Path) -> None:
     entry = book(tmp_path, writer={"prompt": "{{a}} {{b.c}} {{d?}}|"}).get("writer", None)
 
     assert entry.render({"a": 1, "b": {"c": ["x"]}}) == '1 ["x"] |'
@@ -88,7 +88,7 @@ def test_what_the_prompt_needs_has_to_be_in_the_payload(tmp_path: Path) -> None:
     assert raised.value.param == "payload.b.c"
 
 
-def test_a_value_cannot_bring_marks_of_its_own(tmp_path: Path) -> None:
+def test_placeholders_in_values_are_not_expanded(tmp_path: Path) -> None:
     entry = book(tmp_path, writer={"prompt": "{{a}}"}).get("writer", None)
 
     assert entry.render({"a": "{{secret}}"}) == "{{secret}}"
@@ -103,7 +103,7 @@ def test_a_value_cannot_bring_marks_of_its_own(tmp_path: Path) -> None:
         {"prompt": "Say it.", "schema": {"type": "object", "properties": {"a": {"type": "nonsense"}}}},
     ],
 )
-def test_a_role_that_cannot_work_stops_the_start(tmp_path: Path, role: dict[str, Any]) -> None:
+def test_an_invalid_role_prevents_the_start(tmp_path: Path, role: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"roles\.writer"):
         book(tmp_path, writer=role)
 
@@ -123,7 +123,7 @@ def test_a_name_with_slashes_is_text_and_never_a_file(tmp_path: Path) -> None:
         '{"b": {"a": 2}} was wrong; {"a": 1} is right.',
     ],
 )
-def test_an_object_is_found_in_what_surrounds_it(text: str) -> None:
+def test_an_object_is_extracted_from_surrounding_text(text: str) -> None:
     assert OutputSchema(SCHEMA).extract(text) == ({"a": 1}, "")
 
 
@@ -141,7 +141,7 @@ def test_an_object_is_found_in_what_surrounds_it(text: str) -> None:
         ('{"b": {"a": 1}}', "the object breaks «required»"),
     ],
 )
-def test_what_is_wrong_is_said_in_the_schemas_words(text: str, complaint: str) -> None:
+def test_violations_use_the_schemas_terms(text: str, complaint: str) -> None:
     data, said = OutputSchema(SCHEMA).extract(text)
 
     assert data is None

@@ -1,4 +1,7 @@
-"""The order of calls and outputs: Responses take any, chat completions one."""
+"""Order of calls and outputs.
+
+Responses accept any order, chat completions exactly one.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ def output(id_: str) -> dict[str, Any]:
 
 
 def shown(*items: dict[str, Any]) -> list[Any]:
-    """Each message as its role and text, the ids of its calls, or the id of the call that it answers."""
+    """Return each message as its role and text, its call ids, or the id of the call it answers."""
     body = orjson.dumps({"model": "m", "input": list(items)})
     return [
         message.tool_call_id or [call.id for call in message.tool_calls] or f"{message.role}: {message.text}"
@@ -46,11 +49,11 @@ HI = "user: Hi"
         ([USER, output("z"), USER], [HI, "z", HI]),
     ],
 )
-def test_outputs_stand_behind_the_calls_of_their_round(items: list[Any], expected: list[Any]) -> None:
+def test_outputs_follow_the_calls_of_their_round(items: list[Any], expected: list[Any]) -> None:
     assert shown(*items) == expected
 
 
-def test_what_is_said_beside_a_call_and_its_tools_name_are_kept() -> None:
+def test_text_beside_a_call_and_the_tools_name_are_preserved() -> None:
     body = orjson.dumps({"model": "m", "input": [USER, SAID, call("a"), SAID, USER, output("a")]})
     _, said, answer, _ = parse_response(body, "req_1").turn.messages
     assert said.text == "On it\n\nOn it"

@@ -1,4 +1,7 @@
-"""`reasoning` items of `/v1/responses`: which of them reach a vendor again, and with what."""
+"""`reasoning` items of `/v1/responses`.
+
+Which of them are sent back to a vendor, and with what.
+"""
 
 from __future__ import annotations
 
@@ -30,17 +33,17 @@ def thoughts(message: Message) -> Any:
     [
         reasoning_item("rs_1", "Hm 생각", "completed"),
         {"type": "reasoning", "summary": [], "encrypted_content": encode_reasoning("Hm 생각")},
-        {**reasoning_item("rs_1", "Hm 생각", "completed", sealed=True), "content": None},
+        {**reasoning_item("rs_1", "Hm 생각", "completed", include_encrypted=True), "content": None},
     ],
 )
-def test_thoughts_stand_with_the_call_behind_them(item: dict[str, Any]) -> None:
+def test_reasoning_is_attached_to_the_next_call(item: dict[str, Any]) -> None:
     assert thoughts(messages(item, CALL)[1]) == "Hm 생각"
     said = {"role": "assistant", "content": "Let me see."}
     [_, answer] = messages(item, said, CALL)
     assert (answer.content, answer.tool_calls[0].id, thoughts(answer)) == ("Let me see.", "c", "Hm 생각")
 
 
-def test_thoughts_before_no_call_are_left_out() -> None:
+def test_reasoning_without_a_call_is_dropped() -> None:
     item = reasoning_item("rs_1", "Hm.", "completed")
     said = {"role": "assistant", "content": "Yes."}
     question = {"role": "user", "content": "And?"}
@@ -48,11 +51,11 @@ def test_thoughts_before_no_call_are_left_out() -> None:
 
 
 @pytest.mark.parametrize("sealed", ["gAAAAA-of-openai", "gw1.!!", "gw1.////", "", None, 7])
-def test_what_another_vendor_sealed_is_left_out(sealed: Any) -> None:
+def test_another_vendors_encrypted_reasoning_is_dropped(sealed: Any) -> None:
     item = {"type": "reasoning", "summary": [], "encrypted_content": sealed}
     assert thoughts(messages(item, CALL)[1]) is None
 
 
-def test_thoughts_are_sealed_only_where_that_is_asked_for() -> None:
+def test_reasoning_is_encrypted_only_on_request() -> None:
     assert "encrypted_content" not in reasoning_item("rs_1", "Hm.", "completed")
     assert "encrypted_content" not in reasoning_item("rs_1", "", "completed", include_encrypted=True)
