@@ -1,4 +1,4 @@
-"""Runs migrations over asyncpg against DATABASE_URL, one starter at a time."""
+"""Runs migrations over asyncpg against DATABASE_URL, one process at a time."""
 
 from __future__ import annotations
 
@@ -33,31 +33,32 @@ from gateway.models import (  # noqa: F401 - each tells the metadata of its tabl
 from gateway.models.base import Base
 from gateway.models.response_embedding import TABLE as OPTIONAL
 
-# Any number will do that nothing else in the database locks.
+# An advisory lock that nothing else in the database uses.
 _LOCK = 0x6C6C6D5F67617465
-# Whoever waits for a lock of a table makes all later callers of that table wait. So a migration waits for a
-# moment only, shorter than PostgreSQL takes to look for deadlocks (1 s); `gateway migrate` then tries again.
+# A session that waits for a table lock blocks all later users of that table. So a migration waits only
+# briefly, for less than PostgreSQL's deadlock timeout (1 s); `gateway migrate` then retries.
 _LOCK_TIMEOUT = "200ms"
 _PARTITION = re.compile(r"_(default|\d{4}_\d{2})$")
 
 
 def database_url() -> str:
-    """The URL that the caller put into the configuration's attributes, else that of the environment."""
+    """Return the URL from the configuration's attributes or the environment."""
     url = context.config.attributes.get("database_url") or os.environ.get("DATABASE_URL")
     if not url:
-        raise SystemExit("DATABASE_URL is not set: postgresql://user:password@host:5432/name")
+        raise SystemExit("DATABASE_URL is not set. Set it to postgresql://user:password@host:5432/name")
     return str(url)
 
 
 def include_name(name: str | None, kind: str, parents: Any) -> bool:
-    """Partitions come and go with the months, and a table of pgvector's is not in every database."""
+    """Ignore monthly partitions, and pgvector's table, which not every database has."""
     return not (kind == "table" and name is not None and (name == OPTIONAL or _PARTITION.search(name)))
 
 
 def migrate(connection: Connection) -> None:
-    """Run what was asked for, in one transaction; whoever starts second waits and finds it done.
+    """Run the requested revisions in one transaction.
 
-    `gateway.cli.migrations` asks for one revision at a time.
+    A second process waits for the first and finds nothing to do. `gateway.cli.migrations` requests one
+    revision at a time.
     """
     context.configure(connection=connection, target_metadata=Base.metadata, include_name=include_name)
     with context.begin_transaction():
@@ -67,7 +68,7 @@ def migrate(connection: Connection) -> None:
 
 
 async def online() -> None:
-    """Connect and migrate; no pool, no time limit on a statement."""
+    """Connect and migrate, without a pool or statement timeout."""
     address = parse_database_url(database_url())
     engine = create_async_engine(address.url, poolclass=NullPool, connect_args=dict(address.connect_args))
     try:
@@ -85,7 +86,7 @@ def offline() -> None:
         context.run_migrations()
 
 
-# Only alembic's own command line has no logging yet; a program that runs migrations keeps its own.
+# Only alembic's own command line has no logging yet; other programs keep theirs.
 if context.config.config_file_name is not None and not logging.getLogger().handlers:
     fileConfig(context.config.config_file_name, disable_existing_loggers=False)
 

@@ -1,4 +1,4 @@
-"""Accounts, sessions, API keys, conversations, messages, and usage by month."""
+"""Accounts, sessions, API keys, conversations, messages and usage partitions."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-# Gives the running month and the next ones a partition each. Rows that came before their partition did are
-# in the default one: they are moved, or PostgreSQL would refuse the new partition.
+# Creates partitions for the current and the next months. Rows that were inserted before their partition
+# existed are in the default one: they are moved, or PostgreSQL would refuse the new partition.
 ENSURE_USAGE_PARTITIONS = """
 CREATE FUNCTION ensure_usage_partitions(months_ahead int) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE

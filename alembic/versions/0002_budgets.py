@@ -1,4 +1,4 @@
-"""Budgets, and the reservations that running turns hold of them."""
+"""Budgets, and the reservations of running turns."""
 
 from __future__ import annotations
 

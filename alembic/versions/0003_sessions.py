@@ -1,4 +1,4 @@
-"""Sessions that know their age and last use, and password resets."""
+"""Age and last use of sessions, and password resets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The audit log, and usage found by its time."""
+"""Audit log, and an index on the time of usage records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a branch's older messages come down to, and whose words a conversation's title is."""
+"""Summaries of older messages, and the origin of conversation titles."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("messages", sa.Column("summary", sa.Text(), nullable=True))
-    # Of the titles there are nobody knows any more who gave them: they stay as they are.
+    # The origin of existing titles is unknown, so they are never replaced.
     op.add_column("conversations", sa.Column("titled_by", sa.Text(), server_default="owner", nullable=False))
     op.alter_column("conversations", "titled_by", server_default="question")
     op.execute("UPDATE conversations SET titled_by = 'question' WHERE title = ''")

@@ -1,4 +1,4 @@
-"""The semantic cache, where pgvector is there and may be used; elsewhere nothing."""
+"""Semantic cache, if pgvector is installed and may be used; otherwise nothing."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # The extension stays: something else may use it.
+    # The extension is kept, because other programs may use it.
     op.execute(f"DROP TABLE IF EXISTS {TABLE}")

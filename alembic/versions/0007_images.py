@@ -1,4 +1,4 @@
-"""Pictures that were made for an account."""
+"""Generated images."""
 
 from __future__ import annotations
 

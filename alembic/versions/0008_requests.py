@@ -1,4 +1,4 @@
-"""What a program asked beyond a question's text."""
+"""Request data of API clients beyond a question's text."""
 
 from __future__ import annotations
 

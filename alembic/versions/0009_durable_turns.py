@@ -1,4 +1,4 @@
-"""How far a message's text has come, and whether its turn was called off elsewhere."""
+"""Event count of a message's partial text, and cancellation requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests that are done once however often they are sent."""
+"""Idempotency keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turns that wait for a busy conversation, in the order they came."""
+"""Queue of turns that wait for a busy conversation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger added up by half hours."""
+"""Usage records rolled up by half hours."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ down_revision = "0011"
 branch_labels = None
 depends_on = None
 
-# What comes this late may belong to a half hour that has been added up; nearly no row does, and for those
-# that do not, this is one comparison.
+# Rows this late may belong to a half hour that is already rolled up. Almost no row is, and for all others the
+# check is one comparison.
 _LATE = """
 CREATE FUNCTION note_late_usage() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,4 +1,4 @@
-"""The slowest calls of each half hour."""
+"""The slowest model calls of each half hour."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def upgrade() -> None:
         sa.Column("latency_ms", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("slot", "id", name=op.f("pk_usage_slowest")),
     )
-    # What was added up without them is added up again.
+    # Roll existing usage up again, including them.
     for name in ("usage_slots", "usage_days", "usage_late", "usage_rolled"):
         op.execute(f"DELETE FROM {name}")
 

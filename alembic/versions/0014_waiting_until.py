@@ -1,4 +1,4 @@
-"""Whether turns wait for a conversation, in its own row."""
+"""Whether turns wait for a conversation, on its own row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cached, cache-write and reasoning tokens of each call, and their sums by half hour."""
+"""Cached, cache-write and reasoning tokens per call, and their half-hour totals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COLUMNS = ("cached_tokens", "cache_write_tokens", "reasoning_tokens")
 
 
 def upgrade() -> None:
-    # A constant default is kept in the catalogue: no row of any partition is rewritten.
+    # A constant default is stored in the catalog, so no row is rewritten.
     for table, kind in (("usage_records", sa.Integer()), ("usage_slots", sa.BigInteger())):
         for name in _COLUMNS:
             op.add_column(table, sa.Column(name, kind, nullable=False, server_default=sa.text("0")))

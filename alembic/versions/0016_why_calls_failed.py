@@ -1,4 +1,4 @@
-"""What a provider said of a failed call, and the ledger's rows by request."""
+"""The provider's status and reason of failed calls, and usage records by request."""
 
 from __future__ import annotations
 

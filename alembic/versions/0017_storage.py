@@ -1,4 +1,4 @@
-"""How many bytes an account stores, and each of its messages; what is there already counts nothing."""
+"""Stored bytes of accounts and messages; existing data counts as zero."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a running turn has cost so far, which request and step a call belongs to, and the end of a month."""
+"""Costs of running turns, request and step of calls, and deletion of old months."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ branch_labels = None
 depends_on = None
 
 
-# A month of the ledger and its sums go together, or reports would keep what no row says any more.
+# A month's usage records and rollups are deleted together, so that reports stay consistent.
 _DROP_MONTH = """
 CREATE FUNCTION drop_usage_month(of_day date) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE

@@ -1,4 +1,4 @@
-"""The thoughts and the tools' results of an answer; answers that are there already have none."""
+"""Reasoning and tool results shown with an answer; existing answers have none."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -35,7 +35,7 @@ from gateway.repositories.idempotency import IdempotencyRepository
 from gateway.repositories.turns.repository import TurnRepository
 from gateway.repositories.turns.running import RunningTurnRepository
 from gateway.repositories.turns.waiting import WaitingTurnRepository
-from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.repositories.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from gateway.services.accounts.authenticator import Authenticator
 from gateway.services.accounts.environment_keys import EnvironmentKeys, parse_keys
 from gateway.services.accounts.notices import AccountNotifier
@@ -63,7 +63,7 @@ class Stores:
     """Where things are kept."""
 
     engine: AsyncEngine
-    uow: Callable[[], UnitOfWork]
+    uow: UnitOfWorkFactory
     valkey: ValkeyClient
     pubsub: PubSub
     blobs: BlobStore

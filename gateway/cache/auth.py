@@ -1,8 +1,8 @@
-"""What every request has to know of its caller, kept in Valkey; PostgreSQL is the truth.
+"""Authentication cache in Valkey; PostgreSQL is the source of truth.
 
-An entry is written only where none is (`NX`), and a change leaves an empty one behind for a while: a reader
-that asked PostgreSQL just before the change cannot then store what it saw. Entries live for a minute, which
-bounds what a change can be hidden by if Valkey cannot be told of it.
+An entry is written only if there is none (`NX`), and a change leaves a tombstone for a while: a reader that
+queried PostgreSQL just before the change cannot store what it saw. Entries live for a minute, which bounds
+how long a change stays invisible while Valkey is unreachable.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ from gateway.domain.accounts.models import AccountState, ApiKeyGrant
 from gateway.domain.usage.budgets import RateCategory
 
 _TTL = 60  # seconds an entry lives
-_TOMBSTONE_TTL = 10  # longer than a read of PostgreSQL and the write after it can lie apart
-_MAX_KEY_OWNERS = 10_000  # keys whose owner is remembered
-# An entry that another version of the gateway wrote in another form is none.
+_TOMBSTONE_TTL = 10  # longer than the time between a read of PostgreSQL and the write that follows it
+_MAX_KEY_OWNERS = 10_000
+# Entries that another version of the gateway wrote in another format are ignored.
 _DECODE_ERRORS = (ValueError, TypeError, AttributeError)
 
 
 class AuthCache:
-    """Account states, live sessions and API keys; every method is one round trip and survives an outage.
+    """Account states, active sessions and API keys; every method is one round trip.
 
-    A read counts the caller's request at the same time, if it finds the credential to be good; `Counted` says
-    whether it did. Where Valkey is away, reads find nothing. What could not be forgotten then is remembered
-    here as owed: it is not read by this process, and forgotten as soon as Valkey is back.
+    Every method works without Valkey: reads then find nothing. A read also counts the caller's request if the
+    credential is valid; `CountResult` says whether it did. An invalidation that could not be sent is
+    remembered here: this process ignores the entry, and sends the invalidation once Valkey is reachable.
     """
 
     def __init__(self, valkey: ValkeyClient, limiter: RateLimiter) -> None:
         self._valkey = valkey
         self._limiter = limiter
         self._pending_invalidations: dict[str, float] = {}
-        # Whose a key is never changes, so that both entries can be asked for at once.
+        # A key's owner never changes, so both entries can be read in one round trip.
         self._key_owners: OrderedDict[bytes, UUID] = OrderedDict()
 
     async def get_session(
         self, user_id: UUID, session_id: UUID, version: int, counts: RateCategory = "read"
     ) -> tuple[AccountState, bool, CountResult] | None:
-        """The account's state and whether its session lives; None where either is not known.
+        """Return the account's state and whether the session is active; None if unknown.
 
-        The request is counted if the session lives, the account is active and of this token version.
+        The request is counted if the session is active, the account is active and has this token version.
         """
         names = _account_entry(user_id), _session_entry(session_id)
         read = await self._read("session", *names, version, user_id, counts=counts)
@@ -70,7 +70,7 @@ class AuthCache:
         )
 
     async def get_key(self, key_hash: bytes) -> tuple[ApiKeyGrant, AccountState, CountResult] | None:
-        """What the key allows and its owner's state; None where either is not known.
+        """Return the key's grant and its owner's state; None if either is unknown.
 
         The request is counted if the key has not expired and its owner is active.
         """
@@ -97,15 +97,15 @@ class AuthCache:
         )
 
     async def invalidate_account(self, user_id: UUID) -> None:
-        """To be called after whatever changes an account's role, tier, status, version or existence."""
+        """Invalidate an account after a change of role, tier, status or token version."""
         await self._invalidate(_account_entry(user_id))
 
     async def invalidate_sessions(self, *session_ids: UUID) -> None:
-        """To be called after sessions have been ended."""
+        """Invalidate sessions after they were revoked."""
         await self._invalidate(*map(_session_entry, session_ids))
 
     async def invalidate_key(self, key_hash: bytes) -> None:
-        """To be called after a key has been revoked."""
+        """Invalidate a key after it was revoked."""
         await self._invalidate(_key_entry(key_hash))
 
     async def _read(
@@ -140,12 +140,12 @@ class AuthCache:
         try:
             await self._valkey.run(store)
         except ValkeyUnavailable:
-            return  # a cache: the next request asks PostgreSQL again
+            return  # the next request reads PostgreSQL again
 
     async def _invalidate(self, *names: str) -> None:
         if not names:
             return
-        # Owed before it is tried: a cancelled call must not leave an old entry behind.
+        # Remembered before it is sent, so that a cancelled call leaves no stale entry.
         until = time.monotonic() + _TTL
         self._pending_invalidations.update(dict.fromkeys(names, until))
         await self._send_invalidations()
@@ -159,22 +159,22 @@ class AuthCache:
         if not names:
             return
 
-        async def bury(redis: Redis) -> None:
+        async def write_tombstones(redis: Redis) -> None:
             pipeline = redis.pipeline(transaction=False)
             for name in names:
                 pipeline.set(name, b"", ex=_TOMBSTONE_TTL)
             await pipeline.execute()
 
         try:
-            await self._valkey.run(bury)
+            await self._valkey.run(write_tombstones)
         except ValkeyUnavailable:
-            return  # still owed
+            return  # still pending
         for name in names:
             self._pending_invalidations.pop(name, None)
 
 
 def _account_entry(user_id: UUID) -> str:
-    # Not the id itself: a deleted account's empty entry must not keep it for another ten seconds.
+    # A hash, because the tombstone of a deleted account must not contain its id.
     return f"auth:account:{blake2b(user_id.bytes, digest_size=16).hexdigest()}"
 
 

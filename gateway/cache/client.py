@@ -1,4 +1,4 @@
-"""The door to Valkey: redis-py behind one deadline and a circuit breaker that heals itself."""
+"""Valkey client: redis-py behind one deadline and a self-closing circuit breaker."""
 
 from __future__ import annotations
 
@@ -25,33 +25,34 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-# What one command may cost, connecting included: a hanging Valkey must never cost a request more than 300 ms.
+# Deadline of one command, including connecting. A hanging Valkey must never delay a request by more than 300
+# ms.
 DEADLINE_SECONDS = 0.25
-# How long the breaker waits before its first probe, and at most between two.
+# Delay before the breaker's first probe, and the longest delay between two probes.
 _PROBE_FIRST, _PROBE_MAX = 0.1, 2.0
 _RESUBSCRIBE_SECONDS = 1.0
-# A listener hears nothing from a connection that was lost without a word; so after a while it asks.
+# A subscriber does not notice a silently lost connection, so it sends a PING after a quiet period.
 _PING_AFTER_SECONDS, _PONG_TIMEOUT_SECONDS = 10.0, 2.0
 _MAX_CONNECTIONS = 512
 _SPAN = {"db.system.name": "redis"}
-# A server that answers with errors logs a warning at most this often.
+# Each kind of error reply is logged at most this often.
 _WARN_SECONDS = 60.0
 _FAILURES = (OSError, RedisConnectionError, RedisTimeoutError, InvalidResponse)
 
 
 class ValkeyUnavailable(Exception):
-    """Valkey is not configured, does not answer in time, refused the command, or was down a moment ago."""
+    """Valkey is not configured, timed out or refused, or its breaker is open."""
 
 
 class ValkeyClient:
-    """Commands against one Valkey, each within a deadline; an outage of any kind is `ValkeyUnavailable`.
+    """Runs commands with a deadline; an outage of any kind is `ValkeyUnavailable`.
 
-    The first failure opens the breaker, so that a request of many commands pays for one of them; a
-    background probe closes it again, so that no request pays for finding out. A command that is cancelled
-    or late takes its connection with it (redis-py closes it): no reply is left for the next caller.
+    The first failure opens the breaker, so that a request of many commands pays for one of them; a background
+    probe closes it again, so that no request pays for finding out. A cancelled or late command closes its
+    connection, so that no reply is left for the next caller.
 
-    An error reply (MISCONF, NOPERM, CROSSSLOT, a foreign type) is `ValkeyUnavailable` as well. It does not
-    open the breaker: other commands may still work, and a refusal costs no waiting.
+    An error reply (MISCONF, NOPERM, CROSSSLOT, WRONGTYPE) is `ValkeyUnavailable` as well, but does not open
+    the breaker: other commands may still work, and an error reply causes no waiting.
     """
 
     def __init__(self, url: str, *, deadline: float = DEADLINE_SECONDS) -> None:
@@ -68,11 +69,11 @@ class ValkeyClient:
 
     @property
     def available(self) -> bool:
-        """Whether a command would be tried at all."""
+        """Whether a command would be attempted at all."""
         return self._redis is not None and not self._circuit_open
 
     async def execute(self, *command: str | bytes | int | float) -> Any:
-        """One command; strings in the reply are bytes."""
+        """Run one command; strings in the reply are bytes."""
         return await self.run(lambda redis: _execute(redis, *command), operation=str(command[0]))
 
     async def run(
@@ -82,7 +83,7 @@ class ValkeyClient:
         deadline: float | None = None,
         operation: str = "EVALSHA",
     ) -> T:
-        """Runs `work` (a pipeline, a script) within `deadline` seconds, the client's own by default."""
+        """Run `work` (a pipeline or script) within `deadline` seconds."""
         with span(operation, "client", _SPAN):
             return await self._run(work, deadline)
 
@@ -107,7 +108,10 @@ class ValkeyClient:
             timer.cancel()
 
     async def subscribe(self, *channels: str) -> AsyncGenerator[tuple[bytes, bytes], None]:
-        """As `subscribe_once`, and again after every outage. What is published meanwhile is lost."""
+        """Yield (channel, message) forever.
+
+        Resubscribes after outages and misses messages in between.
+        """
         while True:
             try:
                 async with aclosing(self.subscribe_once(*channels)) as messages:
@@ -117,10 +121,10 @@ class ValkeyClient:
                 await asyncio.sleep(_RESUBSCRIBE_SECONDS)
 
     async def subscribe_once(self, *channels: str) -> AsyncGenerator[tuple[bytes, bytes], None]:
-        """(channel, message) published from now on, without end, over a connection of its own.
+        """Yield (channel, message) published from now on, over a dedicated connection.
 
         Raises:
-            ValkeyUnavailable: Valkey is unreachable, or the connection was lost.
+            ValkeyUnavailable: Valkey is or becomes unreachable; messages published meanwhile are lost.
         """
         if self._redis is None:
             raise ValkeyUnavailable
@@ -148,7 +152,7 @@ class ValkeyClient:
                 raise ValkeyUnavailable from error
 
     async def ping(self) -> bool:
-        """Whether Valkey answers PING now, past the breaker."""
+        """Send PING regardless of the breaker and return whether it was answered."""
         if self._redis is None:
             return False
         try:
@@ -159,7 +163,7 @@ class ValkeyClient:
         return True
 
     async def check_state(self) -> health_check.ValkeyState:
-        """Whether Valkey does now what the gateway asks of it, past the breaker: for health checks."""
+        """Run the health check regardless of the breaker."""
         if self._redis is None:
             return "down"
         try:
@@ -182,29 +186,29 @@ class ValkeyClient:
             await self._redis.connection_pool.disconnect()
 
     def _expire(self, limit: asyncio.Timeout, stalled: float, seconds: float) -> None:
-        """End `limit`, later by as long as this process held its own loop up meanwhile, at most by `seconds`.
+        """End `limit`, extended by the lag of this process's event loop meanwhile.
 
-        A reply that came while it was held up has to be read first: its own stalls, be it one or many short
-        ones, are no outage of Valkey.
+        The extension is at most `seconds`. Replies that arrived while the loop was blocked must be read
+        first: the process's own lag is not an outage of Valkey.
         """
         held_up = min(self._loop_lag.total_seconds() - stalled, seconds)
         limit.reschedule(asyncio.get_running_loop().time() + held_up)
 
     def _log_refusal(self, error: ResponseError) -> None:
-        """Log the kind of error reply; never its text, which may repeat what was sent."""
+        """Log the kind of error reply, but not its text, which may repeat arguments."""
         if isinstance(error, NoScriptError):
-            return  # the script is sent whole next
+            return  # the caller sends the whole script next
         reason, now = health_check.error_code(error), time.monotonic()
         if now - self._warned.get(reason, -_WARN_SECONDS) < _WARN_SECONDS:
             return
         self._warned[reason] = now
-        log.warning("valkey_refused", reason=reason)
+        log.warning("valkey.command_refused", reason=reason)
 
     def _open_circuit(self, reason: str) -> None:
         if self._circuit_open:
             return
         self._circuit_open = True
-        log.warning("valkey_unavailable", reason=reason)
+        log.warning("valkey.unavailable", reason=reason)
         self._probe = asyncio.get_running_loop().create_task(self._close_when_reachable())
 
     async def _close_when_reachable(self) -> None:
@@ -215,7 +219,7 @@ class ValkeyClient:
                 break
             wait = min(wait * 2, _PROBE_MAX)
         self._circuit_open = False
-        log.info("valkey_available")
+        log.info("valkey.available")
 
 
 def _execute(redis: Redis, *command: str | bytes | int | float) -> Awaitable[Any]:
@@ -226,7 +230,7 @@ def _connect(url: str) -> Redis:
     pool = ConnectionPool.from_url(
         normalize_valkey_url(url),
         max_connections=_MAX_CONNECTIONS,
-        # The deadline around each command stands for these; redis-py's own would start a task for each write.
+        # Replaced by the deadline around each command; redis-py's own timeouts would start a task per write.
         socket_timeout=None,
         socket_connect_timeout=None,
         retry=Retry(NoBackoff(), 0),

@@ -1,4 +1,4 @@
-"""The events of kept turns in Valkey: a stream a turn, for an hour, for any worker to tell again."""
+"""Event logs of persisted turns: one Valkey stream per turn, kept for an hour."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from gateway.cache.client import DEADLINE_SECONDS, ValkeyClient, ValkeyUnavailable
 
 TTL_SECONDS = 3600
-# Readers that wait for more, each on a connection of its own; further ones look again and again.
+# Readers that block for new entries, each on its own connection; further readers poll.
 MAX_BLOCKED_READERS = 64
 _POLL_SECONDS = 0.25
 _PER_READ = 500
@@ -22,9 +22,10 @@ _FIELD = b"b"
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """Some events of a turn, packed; `alone` if they stand for all that was written before.
+    """Encoded events of a turn.
 
-    Without data there is no log of the turn any more. `renews`: it lives for another hour from here.
+    `replaces_earlier`: this entry replaces all earlier ones. `renews_ttl`: the log lives for another hour
+    from here. An entry without data deletes the log.
     """
 
     message_id: UUID
@@ -34,7 +35,7 @@ class LogEntry:
 
 
 class EventLog:
-    """Every method but `forget` raises `ValkeyUnavailable` where Valkey is away."""
+    """Event logs by message id. Every method but `delete` raises `ValkeyUnavailable`."""
 
     def __init__(self, valkey: ValkeyClient) -> None:
         self._valkey = valkey
@@ -42,11 +43,14 @@ class EventLog:
 
     @property
     def available(self) -> bool:
-        """Whether it is worth trying."""
+        """Whether a command would be attempted at all."""
         return self._valkey.available
 
     async def append(self, entries: Sequence[LogEntry]) -> None:
-        """Write them down, all in one round trip; one that fails half-way may be written twice."""
+        """Append entries in one round trip.
+
+        After a partial failure an entry may be written twice.
+        """
 
         async def write(redis: Redis) -> None:
             async with redis.pipeline(transaction=False) as pipe:
@@ -64,7 +68,7 @@ class EventLog:
         await self._valkey.run(write)
 
     async def delete(self, message_ids: Sequence[UUID]) -> None:
-        """Drop the turns' events; what cannot be dropped now goes by itself within the hour."""
+        """Delete the turns' logs. Logs that cannot be deleted now expire within the hour."""
         for at in range(0, len(message_ids), _PER_READ):
             try:
                 await self._valkey.execute("UNLINK", *map(_key, message_ids[at : at + _PER_READ]))
@@ -74,10 +78,10 @@ class EventLog:
     async def read(
         self, message_id: UUID, after: bytes = b"0-0", *, wait: float = 0.0
     ) -> list[tuple[bytes, bytes]]:
-        """(position, packed events) of the entries behind the position `after`, oldest first.
+        """Return (position, encoded events) after the position `after`, oldest first.
 
         Args:
-            wait: seconds to wait for one where there is none; none at all may come.
+            wait: seconds to wait for an entry if there is none; the result may still be empty.
         """
         if not wait:
             return await self._read(message_id, after)

@@ -1,4 +1,4 @@
-"""Attempts at a secret, counted in Valkey, and in this process where Valkey is away."""
+"""Failed attempts at secrets, counted in Valkey, or locally while it is down."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from gateway.cache.client import ValkeyClient, ValkeyUnavailable
 from gateway.domain.accounts.backoff import BackoffSubject, FailureTally
 
-_MAX_LOCAL_SUBJECTS = 10_000  # subjects of the local path
+_MAX_LOCAL_SUBJECTS = 10_000
 
 # The arithmetic is that of `domain.accounts.backoff`, made atomic for all workers by Valkey's clock.
 # KEYS: subjects. ARGV: free, first, most, leak (0: none), memory for each. Returns ms to wait, 0 if counted.
@@ -19,10 +19,10 @@ local now = tonumber(t[1]) + tonumber(t[2]) / 1000000
 local wait = 0
 local tallies = {}
 for i, key in ipairs(KEYS) do
-  local kept = redis.call('HMGET', key, 'failures', 'at', 'until')
-  tallies[i] = {tonumber(kept[1]) or 0, tonumber(kept[2]) or now}
-  -- Never longer than the longest wait, though the clock be set back.
-  wait = math.max(wait, math.min((tonumber(kept[3]) or 0) - now, tonumber(ARGV[5 * i - 2])))
+  local stored = redis.call('HMGET', key, 'failures', 'at', 'until')
+  tallies[i] = {tonumber(stored[1]) or 0, tonumber(stored[2]) or now}
+  -- Never longer than the longest wait, even if the clock was set back.
+  wait = math.max(wait, math.min((tonumber(stored[3]) or 0) - now, tonumber(ARGV[5 * i - 2])))
 end
 if wait > 0 then return math.ceil(wait * 1000) end
 for i, key in ipairs(KEYS) do
@@ -31,15 +31,15 @@ for i, key in ipairs(KEYS) do
   local failures = tallies[i][1]
   if leak > 0 then failures = math.max(0, failures - math.max(0, now - tallies[i][2]) / leak) end
   failures = failures + 1
-  local beyond, till = math.floor(failures + 0.5) - free, 0
-  if beyond >= 0 then till = now + math.min(most, first * 2 ^ math.min(beyond, 30)) end
+  local excess, wait_until = math.floor(failures + 0.5) - free, 0
+  if excess >= 0 then wait_until = now + math.min(most, first * 2 ^ math.min(excess, 30)) end
   redis.call('HSET', key, 'failures', string.format('%.6f', failures), 'at', string.format('%.6f', now),
-             'until', string.format('%.6f', till))
+             'until', string.format('%.6f', wait_until))
   redis.call('EXPIRE', key, memory)
 end
 return 0
 """
-# ARGV: free. One failure less, and no wait within the free ones.
+# ARGV: free. Subtract one failure; no wait while the count is within the free ones.
 _FORGIVE = """
 local failures = tonumber(redis.call('HGET', KEYS[1], 'failures'))
 if failures then
@@ -51,9 +51,9 @@ end
 
 
 class FailedAttemptStore:
-    """Counts each attempt as a failure before it is made, so that no number of them at once slips through.
+    """Counts every attempt as a failure before it is made.
 
-    Whoever turns out to be right has it taken back: `clear`, `refund`.
+    Successful attempts are subtracted afterwards: `clear`, `forgive`.
     """
 
     def __init__(self, valkey: ValkeyClient, clock: Callable[[], float] = time.monotonic) -> None:
@@ -62,7 +62,11 @@ class FailedAttemptStore:
         self._tallies: OrderedDict[str, FailureTally] = OrderedDict()
 
     async def record(self, *subjects: BackoffSubject) -> float:
-        """0.0 and counted with every subject; else the seconds to wait, and counted with none."""
+        """Record a failure for every subject, unless one of them has to wait.
+
+        Returns:
+            0.0 if recorded for all; otherwise the seconds to wait, and nothing was recorded.
+        """
         arguments: list[str | int | float] = [_key(subject.name) for subject in subjects]
         for subject in subjects:
             rule = subject.policy
@@ -80,12 +84,12 @@ class FailedAttemptStore:
         return float(wait) / 1000
 
     async def clear(self, subject: BackoffSubject) -> None:
-        """Forgets all failures of the subject."""
+        """Delete all failures of the subject."""
         self._tallies.pop(subject.name, None)
         await self._execute_best_effort("DEL", _key(subject.name))
 
     async def forgive(self, subject: BackoffSubject) -> None:
-        """Takes back one attempt that was no failure."""
+        """Subtract one attempt that was not a failure."""
         tally = self._tallies.get(subject.name)
         if tally is not None:
             tally.failures = max(0.0, tally.failures - 1)
@@ -97,7 +101,7 @@ class FailedAttemptStore:
         try:
             await self._valkey.execute(*command)
         except ValkeyUnavailable:
-            return  # what Valkey holds of it dies by itself
+            return  # the entry in Valkey expires by itself
 
     def _record_locally(self, subjects: Sequence[BackoffSubject]) -> float:
         now = self._clock()

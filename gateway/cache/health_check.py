@@ -1,4 +1,4 @@
-"""One script that uses each kind of command the gateway needs, and the words for a server that refuses it."""
+"""Health check with every kind of command in use, and remedies for errors."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Final, Literal
 
 from redis.exceptions import ResponseError
 
-# `refusing`: it answers, but with errors; callers then work as if it were down.
+# `refusing`: it answers with errors; callers then behave as if it were down.
 ValkeyState = Literal["up", "refusing", "down"]
 
-# Keys of several slots, because the admission script has such: a cluster node refuses them (CROSSSLOT).
+# Keys of several slots, as in the admission script: a cluster node refuses them (CROSSSLOT).
 _KEYS: Final = ("probe:string", "probe:hash", "probe:list", "probe:stream", "probe:window")
 _SCRIPT: Final = """
 redis.call('DEL', unpack(KEYS))
@@ -31,7 +31,7 @@ return redis.call('TIME')
 HEALTH_CHECK_COMMAND: Final = ("EVAL", _SCRIPT, len(_KEYS), *_KEYS)
 
 _CODE = re.compile(r"[A-Z][A-Z_]{2,39}\b")
-# redis-py takes the code off these replies and raises a class of its own.
+# redis-py strips the code from these replies and raises a class of its own.
 _BY_CLASS: Final = {
     "ClusterCrossSlotError": "CROSSSLOT",
     "NoPermissionError": "NOPERM",
@@ -61,11 +61,11 @@ _REMEDIES: Final = {
 
 
 def error_code(error: ResponseError) -> str:
-    """The code that an error reply begins with (MISCONF, CROSSSLOT …), or the class of the error."""
+    """Return the code of an error reply (MISCONF, CROSSSLOT …) or its class name."""
     by_class = _BY_CLASS.get(type(error).__name__)
     if by_class is not None:
         return by_class
-    # A pipeline puts the command before the reply; older servers put their own words before a script's error.
+    # A pipeline prefixes the command; older servers prefix a script's error with text of their own.
     text = str(error).rpartition(" of pipeline caused error: ")[2]
     found = [match.group() for match in map(_CODE.match, text.split(": ")) if match]
     code = next((code for code in found if code != "ERR"), type(error).__name__)
@@ -73,5 +73,5 @@ def error_code(error: ResponseError) -> str:
 
 
 def remedy_for(code: str) -> str:
-    """What an operator can do about replies with this code."""
-    return _REMEDIES.get(code, "Its own log says why; the gateway works as if it were down.")
+    """Return what an operator can do about replies with this code."""
+    return _REMEDIES.get(code, "See its own log. The gateway works without it until this is fixed.")

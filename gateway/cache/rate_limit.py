@@ -1,4 +1,4 @@
-"""Requests a minute: a sliding window in Valkey that all workers share, a stricter one here without it."""
+"""Requests per minute: a sliding window in Valkey, or a stricter local one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gateway.cache.client import ValkeyClient, ValkeyUnavailable
 from gateway.domain.usage.budgets import LimitWindow, MinuteLimits, RateCategory
 
 _MINUTE = 60.0
-_MAX_LOCAL_CALLERS = 10_000  # whose requests are remembered here while Valkey is away
+_MAX_LOCAL_CALLERS = 10_000  # callers counted locally while Valkey is down
 _SCRIPT = Path(__file__).with_name("admission.lua").read_text(encoding="utf-8")
 _SHA = sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
@@ -28,9 +28,11 @@ _UNLIMITED = MinuteLimits()
 
 @dataclass(frozen=True, slots=True)
 class CountResult:
-    """That a request was counted (or not), and in which window: None where there is no limit.
+    """Whether a request was counted, and its window.
 
-    `turns_left` is what remains of the account's turns a minute, or of a key's own lower limit.
+    The window is None without a limit.
+
+    `turns_left` is the remainder of the account's turns per minute, or of a key's own lower limit.
     """
 
     window: LimitWindow | None
@@ -42,12 +44,12 @@ NOT_COUNTED = CountResult(None, counted=False)
 
 
 class RateLimiter:
-    """Counts requests against the account's limit and a key's own lower one.
+    """Counts requests against the account's limits and a key's own lower limit.
 
-    `tiers` holds the limits by tier, the first ones for tiers it does not hold. Turns and reads have separate
-    windows; a key's limit counts with turns.
-    Without Valkey each worker admits half of a limit by itself: strict with one worker, never without limits.
-    What it let in by Valkey's word in the last minute is part of that half: an outage is no new minute.
+    `tiers` maps tiers to limits; unknown tiers get the first. Turns and reads have separate windows; a key's
+    limit counts like turns. Without Valkey each worker admits half of a limit by itself: strict with one
+    worker, never unlimited. Requests that Valkey admitted in the last minute count too, so an outage does not
+    reset the window.
     """
 
     def __init__(self, valkey: ValkeyClient, tiers: Mapping[str, MinuteLimits]) -> None:
@@ -56,7 +58,7 @@ class RateLimiter:
         self.reconfigure(tiers)
 
     def reconfigure(self, tiers: Mapping[str, MinuteLimits]) -> None:
-        """Count by these limits from now on; what was counted stays."""
+        """Apply these limits from now on; counts are kept."""
         self._tiers = dict(tiers)
         self._default_limits = next(iter(self._tiers.values()), _UNLIMITED)
         self._arguments = tuple(
@@ -73,17 +75,20 @@ class RateLimiter:
         key: bytes = b"",
         counts: RateCategory = "turn",
     ) -> tuple[bytes | None, bytes | None, CountResult]:
-        """Two entries of the auth cache, and one request counted if they make the caller's claim good.
+        """Read two entries of the auth cache, and count a request if they confirm it.
 
         Args:
-            kind: `session` or `key`; `claim` is the token's version or the owner's id in hex.
-            account, other: names of the entries. key: the API key's hash. counts: in which window.
+            kind: `session` or `key`.
+            account, other: names of the two entries.
+            claim: the token's version, or the owner's id in hex.
+            key: the API key's hash.
+            counts: the window in which the request counts.
 
         Returns:
             Both entries, and whether the request was counted.
 
         Raises:
-            ValkeyUnavailable: nothing is known, nothing was counted.
+            ValkeyUnavailable: nothing was read or counted.
         """
         names = _window_keys(user_id, key)
         reply = await self._run(5, account, other, *names, kind, claim, counts, *self._arguments)
@@ -99,7 +104,7 @@ class RateLimiter:
         key_limit: int | None = None,
         counts: RateCategory = "turn",
     ) -> CountResult:
-        """Count a request of a caller who is known from elsewhere."""
+        """Count a request of a caller who was authenticated without the cache."""
         limits = self._tiers.get(tier, self._default_limits)
         names = _window_keys(user_id, key)
         most = (limits.turns or 0, key_limit or 0, limits.reads or 0)
@@ -132,7 +137,7 @@ class RateLimiter:
         return await self._valkey.run(evaluate)
 
     def _record_locally(self, window: LimitWindow | None, *names: str) -> None:
-        """Note down what Valkey let in: it counts here as well, should Valkey go away."""
+        """Record a request that Valkey admitted, in case Valkey goes down."""
         if window is None or window.retry_after is not None:
             return
         now = time.monotonic()
@@ -142,7 +147,7 @@ class RateLimiter:
     def _count_locally(
         self, counts: RateCategory, names: tuple[str, str, str], most: tuple[int, int, int]
     ) -> CountResult:
-        """Count in this process, by half of each limit."""
+        """Count in this process against half of each limit."""
         turns, key, reads = (
             (name, (limit + 1) // 2) if limit else None for name, limit in zip(names, most, strict=True)
         )
@@ -179,13 +184,13 @@ class RateLimiter:
 
 
 def _window_keys(user_id: UUID, key: bytes) -> tuple[str, str, str]:
-    """The account's turns, the key's requests, the account's reads."""
+    """Return the keys of the account's turns, the API key and the account's reads."""
     account = _window_key(user_id.bytes)
     return account, _window_key(key), account + ":reads"
 
 
 def _window_key(caller: bytes) -> str:
-    """A name that tells nobody whose window it is: it may outlive the account by a minute."""
+    """Return a key that hides the caller, since it may outlive the account."""
     return "rate:" + blake2b(caller, digest_size=12).hexdigest()
 
 

@@ -1,4 +1,7 @@
-"""The command line: `gateway serve`, and what an operator does beside it."""
+"""Command line: `gateway serve` and the operator's commands.
+
+Business rules live in services.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from gateway.cli.errors import FriendlyErrors
 
 DataDirOption = Annotated[
     Path | None,
-    typer.Option("--data-dir", help="Where embedded engines keep data (default: DATA_DIR or .gateway)."),
+    typer.Option("--data-dir", help="Data directory of embedded engines (default: DATA_DIR or .gateway)."),
 ]
 
 app = typer.Typer(
@@ -20,7 +23,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="One self-hosted door to every language model.",
+    help="One self-hosted API in front of every language model.",
 )
 admin = typer.Typer(no_args_is_help=True, help="Administrators.")
 keys = typer.Typer(no_args_is_help=True, help="API keys.")
@@ -43,22 +46,22 @@ def load_environment(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and stop."),
     ] = False,
 ) -> None:
-    """One self-hosted door to every language model."""
-    # Before the commands' options are read, since HOST and PORT may stand there too.
+    """One self-hosted API in front of every language model."""
+    # Before the options of the command are parsed, because HOST and PORT may be set in `.env`.
     load_dotenv(".env")
 
 
-# Each command imports its own module: `--help` need not load a web server.
+# Each command imports its own module, so that `--help` does not load a web server.
 
 
 @app.command()
 def serve(
     host: Annotated[str, typer.Option(envvar="HOST", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(envvar="PORT", min=0, max=65535, help="0 takes a free one.")] = 8000,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that answer requests.")] = 1,
+    port: Annotated[int, typer.Option(envvar="PORT", min=0, max=65535, help="0 selects a free port.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Number of worker processes.")] = 1,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Start the gateway, with engines of its own where DATABASE_URL or REDIS_URL is not set."""
+    """Start the gateway. Without DATABASE_URL or REDIS_URL it starts its own engines."""
     from gateway.cli.serve import serve as run
 
     raise typer.Exit(run(host, port, workers, data_dir))
@@ -68,10 +71,10 @@ def serve(
 def migrate(
     data_dir: DataDirOption = None,
     wait: Annotated[
-        float, typer.Option(min=0, help="Seconds to try again while other sessions lock the tables.")
+        float, typer.Option(min=0, help="Seconds to retry while other sessions lock the tables.")
     ] = 600,
 ) -> None:
-    """Bring the database to the newest schema."""
+    """Migrate the database to the latest schema."""
     from gateway.cli.environment import command_settings
     from gateway.cli.migrations import upgrade
 
@@ -84,7 +87,7 @@ def migrate(
 def admin_create(
     email: Annotated[str, typer.Option(help="The administrator's e-mail address.")],
     password: Annotated[
-        str, typer.Option(envvar="ADMIN_PASSWORD", help="Left out, one is made and printed.")
+        str, typer.Option(envvar="ADMIN_PASSWORD", help="Generated and printed if omitted.")
     ] = "",
     data_dir: DataDirOption = None,
 ) -> None:
@@ -101,15 +104,13 @@ def admin_create(
 
 @admin.command("password")
 def admin_password(
-    email: Annotated[
-        str, typer.Option(help="The account's e-mail address; it need not be an administrator's.")
-    ],
+    email: Annotated[str, typer.Option(help="E-mail address of any account, administrator or not.")],
     password: Annotated[
-        str, typer.Option(envvar="NEW_PASSWORD", help="Left out, one is made and printed.")
+        str, typer.Option(envvar="NEW_PASSWORD", help="Generated and printed if omitted.")
     ] = "",
     data_dir: DataDirOption = None,
 ) -> None:
-    """Set the password of an account that has lost it; its sessions end."""
+    """Set an account's password and revoke its sessions."""
     from gateway.cli.accounts import set_password
     from gateway.cli.environment import command_settings
 
@@ -126,7 +127,7 @@ def keys_create(
     name: Annotated[str, typer.Option(help="What the key is for.")],
     data_dir: DataDirOption = None,
 ) -> None:
-    """Create an API key; it is shown only once."""
+    """Create an API key and print it once."""
     from gateway.cli.accounts import create_key
     from gateway.cli.environment import command_settings
 
@@ -137,7 +138,7 @@ def keys_create(
 
 @app.command()
 def doctor(data_dir: DataDirOption = None) -> None:
-    """Check everything the gateway stands on, and say how to mend what is wrong."""
+    """Check everything the gateway depends on, and say how to fix what is wrong."""
     from gateway.cli.doctor import run_checks
 
     raise typer.Exit(run_checks(data_dir))

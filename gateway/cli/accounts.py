@@ -1,4 +1,4 @@
-"""Accounts and keys made from the command line, through the same services as over the wire."""
+"""Accounts and keys on the command line, through the same services as the API."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FIRST_ADMIN = "admin@gateway.localhost"
-# Any number that nothing else in the database locks: two first starts must not make two admins.
+# An advisory lock that nothing else uses, so that two concurrent first starts do not create two admins.
 _FIRST_ACCOUNT_LOCK = 0x6669727374
 
 
 @dataclass(frozen=True, slots=True)
 class FirstAccount:
-    """What the first start made, to be shown once."""
+    """The account created by the first start, shown once."""
 
     email: str
     password: str
@@ -35,7 +35,7 @@ class FirstAccount:
 
 
 def create_admin(settings: Settings, email: str, password: str) -> str:
-    """Create an administrator and return the password, made here where none is given."""
+    """Create an administrator and return the password, generated if none is given."""
     used = password or secrets.token_urlsafe(15)
 
     async def create(container: Container) -> None:
@@ -43,7 +43,7 @@ def create_admin(settings: Settings, email: str, password: str) -> str:
             await container.users.create_admin(email, used)
         except EmailTaken:
             raise OperatorError(
-                f"There is an account {email} already. `gateway admin password --email {email}` gives it a "
+                f"The account {email} already exists. Run `gateway admin password --email {email}` to set a "
                 "new password."
             ) from None
 
@@ -52,7 +52,7 @@ def create_admin(settings: Settings, email: str, password: str) -> str:
 
 
 def set_password(settings: Settings, email: str, password: str) -> str:
-    """Give an account a new password, made here where none is given, and end its sessions."""
+    """Set an account's password, generated if none is given, and revoke its sessions."""
     used = password or secrets.token_urlsafe(15)
 
     async def change(container: Container) -> None:
@@ -60,7 +60,8 @@ def set_password(settings: Settings, email: str, password: str) -> str:
             await container.users.set_password(email, used)
         except NotFound:
             raise OperatorError(
-                f"There is no account {email}. `gateway admin create --email {email}` makes an administrator."
+                f"There is no account {email}. Run `gateway admin create --email {email}` to create "
+                f"an administrator."
             ) from None
 
     _with_container(settings, change)
@@ -82,7 +83,10 @@ def create_key(settings: Settings, email: str, name: str) -> str:
 
 
 def create_first_account(settings: Settings) -> FirstAccount | None:
-    """An administrator and a key where there is no account at all; None where there is one."""
+    """Create an administrator and a key if there are no accounts yet.
+
+    Otherwise return None.
+    """
 
     async def create(container: Container) -> FirstAccount | None:
         async with container.engine.connect() as connection:

@@ -1,4 +1,4 @@
-"""What a newcomer reads once the gateway answers."""
+"""The text that `gateway serve` prints once it is ready."""
 
 from __future__ import annotations
 
@@ -10,36 +10,39 @@ from gateway.cli.accounts import FirstAccount
 from gateway.console.site import ConsoleSite
 
 LOCAL_MODEL = (
-    "No other provider answers, so a small model on this machine does: SmolLM2, 135 million parameters,\n"
-    "on the CPU. It shows that everything works; it is far too small to be relied on."
+    "No other provider is reachable, so requests go to a small local model: SmolLM2, 135 million "
+    "parameters,\n"
+    "on the CPU. It shows that everything works, but it is far too small for real use."
 )
 LOCAL_MODEL_LOADING = (
-    "No other provider answers. A small model on this machine (SmolLM2, 135 million parameters) is still\n"
-    "loading; llama.log in the data directory says why if it never answers."
+    "No other provider is reachable. A small local model (SmolLM2, 135 million parameters) is still "
+    "loading.\n"
+    "If it never becomes ready, see llama.log in the data directory."
 )
 CONNECT = """\
-For a better model, stop this and start it again with one of
+For a better model, stop the gateway and start it again with one of
   OLLAMA_URL=http://localhost:11434    after `ollama pull llama3.2:3b` (and qwen2.5:7b for harder questions)
   OPENAI_API_KEY=sk-...                or ANTHROPIC_API_KEY, GOOGLE_API_KEY
 in the environment or in .env; models and routing are in provider_config.yaml."""
 
 
 def banner(address: str, first: FirstAccount | None, *, local_model: bool | None) -> str:
-    """The text; secrets appear only with `first`.
+    """Return the banner; it contains secrets only with `first`.
 
     Args:
-        local_model: whether the small model answers; None where it was not started.
+        local_model: whether the small local model is ready; None if it was not started.
     """
     program = _program()
     opening = (
-        "Open it in a browser to chat and to administer it."
+        "Open it in a browser to chat and to manage the gateway."
         if ConsoleSite.load() is not None
-        else "The console was not built (it needs Node); the API works, and `make console` builds it later."
+        else "The web console is not built (it needs Node). The API works; run `make console` to "
+        "build the console."
     )
-    parts = [f"LLM Gateway answers at {address}  (API reference: {address}/docs)\n{opening}"]
+    parts = [f"LLM Gateway is ready at {address}  (API reference: {address}/docs)\n{opening}"]
     if first is None:
         parts.append(
-            "The admin and the first key were shown at the first start. More:\n"
+            "The admin and the first key were shown at the first start. To create more:\n"
             f"{program} admin create --email E       an administrator\n"
             f"{program} admin password --email E     a new password for an account\n"
             f"{program} keys create --user E --name N     an API key"
@@ -55,21 +58,21 @@ def banner(address: str, first: FirstAccount | None, *, local_model: bool | None
 
 
 def _program() -> str:
-    """How this program was called, as far as a shell would find it again."""
+    """Return the command that started this program, as a shell would find it."""
     called = sys.argv[0] if sys.argv else ""
     return called if Path(called).name == "gateway" and not shutil.which("gateway") else "gateway"
 
 
 def credentials(first: FirstAccount) -> str:
-    """The lines that a script may look for."""
+    """Return the credentials in a format that scripts can parse."""
     return (
-        "Shown this once, so keep them:\n"
+        "Shown only once, so save them:\n"
         f"admin e-mail: {first.email}\nadmin password: {first.password}\nAPI key: {first.api_key}"
     )
 
 
 def examples(address: str, key: str) -> str:
-    """A streamed answer with curl, and the official Python client."""
+    """Return examples with curl and the official Python client."""
     body = '{"model": "auto", "stream": true, "messages": [{"role": "user", "content": "Say hello."}]}'
     ask = 'messages=[{"role": "user", "content": "Say hello."}]'
     return f"""\

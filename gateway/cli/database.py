@@ -1,4 +1,4 @@
-"""Single questions to the database, for commands that have no engine of their own."""
+"""Single database queries, for commands without an engine of their own."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ T = TypeVar("T")
 
 
 def run_query(database_url: str, query: Callable[[Connection], T]) -> T:
-    """The answer of a connection made for this question alone.
+    """Run `query` on a connection opened for it alone.
 
     Raises:
-        OperatorError: nothing answers there.
+        OperatorError: the database cannot be reached.
     """
 
     async def connect() -> T:
@@ -31,10 +31,10 @@ def run_query(database_url: str, query: Callable[[Connection], T]) -> T:
         try:
             async with engine.connect() as connection:
                 return await connection.run_sync(query)
-        except OSError as error:  # refused, no such host, no such socket, too slow
+        except OSError as error:  # refused, unknown host, missing socket, timeout
             raise OperatorError(
                 f"The database at DATABASE_URL cannot be reached: {first_line(error)}. "
-                "Check that it runs there."
+                "Check that it is running."
             ) from None
         finally:
             await engine.dispose()
@@ -43,15 +43,15 @@ def run_query(database_url: str, query: Callable[[Connection], T]) -> T:
 
 
 def has_table(database_url: str, name: str) -> bool:
-    """Whether the database has a table of that name."""
+    """Whether the database has a table with this name."""
     return run_query(database_url, lambda connection: inspect(connection).has_table(name))
 
 
 def clock_offset(database_url: str) -> float:
-    """Seconds by which the database's clock is ahead of this machine's, to half a round trip."""
+    """Return the seconds by which the database's clock is ahead of this machine's."""
 
     def compare(connection: Connection) -> float:
-        connection.execute(text("SELECT 1"))  # what a first statement costs more is not the clock's
+        connection.execute(text("SELECT 1"))  # warm up, so that the measured round trip is short
         before = time.time()
         theirs = connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one()
         return float(theirs) - (before + time.time()) / 2

@@ -1,4 +1,4 @@
-"""`gateway doctor`: everything the gateway stands on, and in words how to mend what is wrong."""
+"""`gateway doctor`: checks the gateway's dependencies and suggests remedies."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from gateway.tools.registry import ToolConfigurationError, ToolRegistry
 
 
 def run_checks(data_dir: Path | None) -> int:
-    """Print every finding; returns 1 if anything essential fails, else 0."""
+    """Print every finding; returns 1 if anything essential fails, otherwise 0."""
     essential = True
     try:
         with command_settings(data_dir) as settings:
@@ -39,12 +39,12 @@ def run_checks(data_dir: Path | None) -> int:
     except (EngineError, OperatorError) as error:
         typer.echo(f"FAIL  {'engines':<12} {error}")
         return 1
-    typer.echo("All that is essential works." if essential else "Mend what is marked FAIL, then ask again.")
+    typer.echo("Everything essential works." if essential else "Fix what is marked FAIL and run it again.")
     return 0 if essential else 1
 
 
 def iter_findings(settings: Settings) -> Iterator[Finding]:
-    """Look at one thing after the other; a broken one does not keep the next from being looked at."""
+    """Run all checks; a failing one does not prevent the next."""
     yield from _check_database(settings.database_url.get_secret_value())
     if (clock := host.check_clock(settings)) is not None:
         yield clock
@@ -64,7 +64,9 @@ def iter_findings(settings: Settings) -> Iterator[Finding]:
     yield host.check_mail(settings)
     yield from host.check_tracing()
     if settings.log_prompts:
-        yield Finding("log", None, "LOG_PROMPTS: what people say is in the log; unset it to end that.")
+        yield Finding(
+            "log", None, "LOG_PROMPTS is set, so prompts and answers are logged. Unset it to stop that."
+        )
 
 
 def _check_configuration(catalog: Catalog, settings: Settings) -> Iterator[Finding]:
@@ -91,7 +93,7 @@ def _check_database(url: str) -> Iterator[Finding]:
             raise
         yield Finding("database", False, sentence)
         return
-    yield Finding("database", True, "PostgreSQL answers.")
+    yield Finding("database", True, "PostgreSQL is reachable.")
     yield _check_schema(url, revision)
 
 
@@ -99,7 +101,7 @@ def _check_schema(url: str, revision: str) -> Finding:
     config = migrations.alembic_config(url)
     newest = migrations.latest_revision(config)
     if revision == newest:
-        return Finding("migrations", True, f"The schema is at the newest revision, {newest}.")
+        return Finding("migrations", True, f"The schema is at the latest revision, {newest}.")
     try:
         ahead = migrations.is_ahead(config, revision)
         if ahead:
@@ -110,13 +112,15 @@ def _check_schema(url: str, revision: str) -> Finding:
         return Finding(
             "migrations",
             None,
-            f"The schema is at {revision}, made by a newer release; this program knows {newest} and works "
+            f"The schema is at {revision}, from a newer release. This program is at {newest} and is "
+            f"compatible "
             "with it. There is nothing to migrate.",
         )
     return Finding(
         "migrations",
         False,
-        f"The schema is at {revision or 'nothing'}, the program wants {newest}: run `gateway migrate`.",
+        f"The schema is at {revision or 'no revision'}, but the program needs {newest}. Run "
+        f"`gateway migrate`.",
     )
 
 
@@ -126,12 +130,12 @@ def _check_semantic_cache(url: str) -> Finding:
     except OperatorError as error:
         return Finding("semantic", None, str(error))
     if there:
-        return Finding("semantic", True, "The semantic cache has its table.")
+        return Finding("semantic", True, "The table of the semantic cache exists.")
     return Finding(
         "semantic",
         None,
-        "cache.semantic is enabled, but the database has no pgvector, so nothing is found by likeness. "
-        "Install pgvector there, let a superuser run CREATE EXTENSION vector, and restart the gateway.",
+        "cache.semantic is enabled, but the database has no pgvector, so the semantic cache is off. "
+        "Install pgvector, run CREATE EXTENSION vector as a superuser, and restart the gateway.",
     )
 
 
@@ -143,16 +147,18 @@ def _check_providers(catalog: Catalog, found: dict[str, ProviderHealth]) -> Iter
         elif health is not None:
             yield Finding(name, None, f"{health.detail}: {_provider_remedy(name, config, health)}")
         elif config.type == "local":
-            yield Finding(name, None, "Not running; `gateway serve` starts it where nothing else answers.")
+            yield Finding(
+                name, None, "Not running. `gateway serve` starts it if no other provider is reachable."
+            )
         else:
             what = "COMFYUI_URL" if config.type == "comfyui" else "its API key"
-            yield Finding(name, None, f"Not configured; give it {what} to use it.")
+            yield Finding(name, None, f"Not configured. Set {what} to use it.")
     if not any(health.reachable for health in found.values()):
         yield Finding(
             "models",
             None,
-            "No provider answers. Start Ollama and set OLLAMA_URL, or set OPENAI_API_KEY; until then "
-            "`gateway serve` answers with its small local model.",
+            "No provider is reachable. Start Ollama and set OLLAMA_URL, or set OPENAI_API_KEY. Until then "
+            "`gateway serve` uses its small local model.",
         )
 
 
@@ -163,18 +169,19 @@ def _provider_remedy(name: str, config: ProviderConfig, health: ProviderHealth) 
         return "start it (`ollama serve`), or set OLLAMA_URL to where it runs."
     if config.type == "comfyui":
         return "start it, or set COMFYUI_URL to where it runs."
-    return f"check providers.{name}.base_url, and HTTPS_PROXY and NO_PROXY where a proxy is in between."
+    return f"check providers.{name}.base_url, and HTTPS_PROXY and NO_PROXY if a proxy is in between."
 
 
 def _missing_models(lacking: dict[str, list[str]]) -> Iterator[Finding]:
     for name, models in lacking.items():
         if not models:
-            yield Finding(f"{name} models", True, "All that the configuration names are there.")
+            yield Finding(f"{name} models", True, "All configured models are available.")
         for model in models:
             yield Finding(
                 f"{name} models",
                 None,
-                f"{model} is configured and was not pulled there: run `ollama pull {model}`, or take it out.",
+                f"{model} is configured but not pulled. Run `ollama pull {model}`, or remove it "
+                f"from the configuration.",
             )
 
 

@@ -1,4 +1,4 @@
-"""Where a command finds its settings and its engines, and how it hands them to the application."""
+"""Settings and engines of a command, and their export to the application."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from gateway.embedded.engines import engines_for_command
 
 
 def read_settings(data_dir: Path | None = None) -> Settings:
-    """The settings of the environment and `.env`, with `--data-dir` before both.
+    """Read the settings from the environment and `.env`; `--data-dir` overrides both.
 
     Raises:
-        OperatorError: a setting has a value that will not do; values are not shown.
+        OperatorError: a setting is invalid; values are not shown.
     """
     if data_dir is not None:
         os.environ["DATA_DIR"] = str(data_dir)
-    load_dotenv(".env")  # the provider configuration and the libraries read the environment, not our settings
+    load_dotenv(".env")  # the provider configuration and libraries read the environment, not `Settings`
     try:
         load_secret_files(os.environ)
     except SecretFileError as error:
@@ -43,7 +43,7 @@ def read_settings(data_dir: Path | None = None) -> Settings:
             f"{'.'.join(map(str, detail['loc'])).upper()}: {detail['msg'].removeprefix('Value error, ')}"
             for detail in error.errors(include_url=False, include_input=False)
         )
-        raise OperatorError("These settings will not do: " + "; ".join(problems)) from None
+        raise OperatorError("These settings are invalid: " + "; ".join(problems)) from None
     if settings.environment == "production":
         try:
             check_jwt_secret(settings.jwt_secret.get_secret_value())
@@ -55,7 +55,10 @@ def read_settings(data_dir: Path | None = None) -> Settings:
 def export_settings(
     settings: Settings, data_dir: DataDir, *, database_url: str, redis_url: str, local_model_url: str = ""
 ) -> Settings:
-    """Put what was found into this process's environment, where workers read it; returns the new settings."""
+    """Export the engines' addresses to this process's environment, for workers.
+
+    Returns the new settings.
+    """
     os.environ["DATABASE_URL"] = database_url
     os.environ["REDIS_URL"] = redis_url
     if local_model_url:
@@ -66,14 +69,17 @@ def export_settings(
 
 
 def configure_command_logging(settings: Settings) -> None:
-    """A command's standard output is its answer: only warnings are logged, on standard error."""
+    """Log only warnings, to standard error: standard output is the command's result."""
     configure_logging(settings.model_copy(update={"log_level": "WARNING"}), stream=sys.stderr.buffer)
 
 
 @contextmanager
 def command_settings(data_dir: Path | None) -> Iterator[Settings]:
-    """Settings for one short command, its engines running: those of the environment, of the gateway that
-    runs on the data directory, or ones started for this command alone."""
+    """Yield the settings of a short command, with its engines running.
+
+    The engines are those of the environment, those of the gateway that runs on the data directory, or ones
+    started for this command.
+    """
     settings = read_settings(data_dir)
     configure_command_logging(settings)
     given = settings.database_url.get_secret_value(), settings.redis_url.get_secret_value()

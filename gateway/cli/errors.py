@@ -1,4 +1,4 @@
-"""An operator's mistake is one sentence on standard error and exit code 1, never a traceback."""
+"""Turns operator errors into one sentence on standard error and exit code 1."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from gateway.embedded.errors import EngineError
 
 
 class OperatorError(Exception):
-    """Something that the operator can mend; the message says what and how."""
+    """A problem that the operator can fix.
+
+    The message says what happened and what to do.
+    """
 
 
 class FriendlyErrors(TyperGroup):
-    """The top of the command line: turns the errors that have words into their words."""
+    """Root command group that prints known errors as sentences instead of tracebacks."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -32,8 +35,8 @@ class FriendlyErrors(TyperGroup):
 
 
 def message_for(error: Exception) -> str:
-    """What to tell an operator about an error from below; empty where it is a fault of the program."""
-    # Imported only when something went wrong: each of these costs time.
+    """Return the message for an operator; empty if the error is a bug."""
+    # Imported only on errors, because each of these takes time.
     import asyncpg
     import redis
     from sqlalchemy.exc import SQLAlchemyError
@@ -44,7 +47,7 @@ def message_for(error: Exception) -> str:
     from gateway.tools.registry import ToolConfigurationError
 
     if isinstance(error, Unavailable):
-        return "The database cannot be reached; `gateway doctor` says more."
+        return "The database cannot be reached. Run `gateway doctor` for details."
     if isinstance(error, GatewayError | ConfigError | ProviderMisconfigured | ToolConfigurationError):
         return str(error)
     for cause in _causes(error):
@@ -58,14 +61,14 @@ def message_for(error: Exception) -> str:
     return ""
 
 
-# By the beginning of PostgreSQL's SQLSTATE.
+# By prefix of PostgreSQL's SQLSTATE.
 _DATABASE_REMEDIES = {
     "28": "Check the user name and the password in DATABASE_URL, and the server's pg_hba.conf.",
     "3D": "Create that database (`createdb`), or correct the name in DATABASE_URL.",
     "42501": "Grant the user CREATE on the database and its schema `public`, or make it their owner.",
     "53300": "Raise max_connections, or lower DATABASE_POOL_SIZE or the number of workers.",
-    "57P03": "It starts or stops at the moment: try again.",
-    "55P03": "Another session holds a lock: end it, or try again when it has finished.",
+    "57P03": "It is starting or stopping. Try again.",
+    "55P03": "Another session holds a lock. End it, or try again when it has finished.",
 }
 
 
@@ -79,7 +82,7 @@ def _with_period(text: str) -> str:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, and what it wraps: SQLAlchemy keeps the driver's own error two steps below."""
+    """Yield the error and its causes; SQLAlchemy wraps the driver's error twice."""
     following: BaseException | None = error
     while following is not None:
         yield following
@@ -87,6 +90,6 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text, with its kind where it says nothing."""
+    """Return the first line of the message, or the class name if it is empty."""
     first, _, _ = str(error).partition("\n")
     return first.strip() or type(error).__name__

@@ -1,7 +1,7 @@
-"""uvicorn's HTTP protocol with bounds on requests that are not complete, for use without a proxy in front.
+"""uvicorn's HTTP protocol with limits on incomplete requests.
 
-uvicorn limits neither the size of headers nor the time that headers and bodies take. The values are those of
-common proxies, so that what passes nginx passes here.
+uvicorn limits neither the size of headers nor the time that headers and bodies may take. The values are those
+of common proxies, so that what passes nginx passes here.
 """
 
 from __future__ import annotations
@@ -19,15 +19,13 @@ from gateway.dialects.errors import error_response_parts
 from gateway.middleware.rejected_requests import RejectedRequest, RejectedRequestLog
 from gateway.middleware.request_record import REJECTED_STATUS_KEY
 
-# Bytes of a body that are always accepted; only what is beyond them counts against `large_bytes`.
+# Bytes of a body that are always accepted; only further bytes count against `max_incomplete_bytes`.
 SMALL_BODY_BYTES: Final = 64 * 1024
-_BODIES_EXCEEDED: Final = (
-    "Too many large request bodies are being received at the moment. Send this one again later."
-)
+_BODIES_EXCEEDED: Final = "Too many large request bodies are being received at the moment. Try again later."
 
 
 class IncompleteRequests:
-    """Incomplete requests of this process: connections that send headers, and bytes of large bodies."""
+    """Incomplete requests of this process: connections and body bytes."""
 
     def __init__(self) -> None:
         self.connections: dict[BoundedProtocol, None] = {}
@@ -35,7 +33,10 @@ class IncompleteRequests:
 
 
 class _InvalidRequestFilter(logging.Filter):
-    """Drops uvicorn's own line for each request that is not HTTP: it has no limit, and ours has."""
+    """Drops uvicorn's unlimited log line for invalid requests.
+
+    The gateway logs its own.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         return record.msg != "Invalid HTTP request received."
@@ -45,14 +46,14 @@ _INVALID_REQUEST_FILTER = _InvalidRequestFilter()
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Answers 431, 408 or 503 and closes the connection of a request that passes a bound."""
+    """Answers 431, 408 or 503 and closes the connection if a request exceeds a limit."""
 
     header_bytes: ClassVar[int] = 64 * 1024
     header_seconds: ClassVar[float] = 20.0
     body_idle_seconds: ClassVar[float] = 30.0
-    # Of all incomplete bodies of this process together.
+    # For all incomplete bodies of this process together.
     max_incomplete_bytes: ClassVar[int] = 128 * 1024 * 1024
-    # Connections whose headers are incomplete; beyond that the one that has waited longest is closed.
+    # Connections with incomplete headers; beyond that, the oldest one is closed.
     max_incomplete_heads: ClassVar[int] = 1000
     incomplete: ClassVar[IncompleteRequests] = IncompleteRequests()
     refused: ClassVar[RejectedRequestLog] = RejectedRequestLog()
@@ -83,7 +84,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self._unparsed > self.header_bytes:
-            # Headers or trailers without an end; the parser keeps them until then.
+            # Endless headers or trailers, which the parser would buffer.
             self._refuse(HeadersTooLarge())
         elif self._body_expected():
             if self._body_timer is None:
@@ -152,7 +153,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._body_timer = None
 
     def _check_body(self) -> None:
-        """Time out a body whose sender pauses; not one that waits for the application to read."""
+        """Time out a body whose sender pauses, unless the application is not reading."""
         left = self._last_byte + self.body_idle_seconds - self.loop.time()
         if self.flow.read_paused:
             left = self.body_idle_seconds
@@ -163,14 +164,14 @@ class BoundedProtocol(HttpToolsProtocol):
             self._body_timer = self.loop.call_later(left, self._check_body)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is not HTTP, as uvicorn does; with a count and a limited log line."""
+        """Answer invalid HTTP like uvicorn, with a metric and a limited log line."""
         if self.transport.is_closing():
             return
         self._record_refusal(400, InvalidRequest.code, f"req_{uuid4().hex}")
         super().send_400_response(msg)
 
     def _refuse(self, error: GatewayError) -> None:
-        """Answer with the error, unless an answer has begun, and close the connection."""
+        """Answer with the error unless a response has started, and close the connection."""
         if self.transport.is_closing():
             return
         cycle: RequestResponseCycle | None = self.cycle
@@ -197,7 +198,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def _refuse_cycle(cycle: RequestResponseCycle, error: GatewayError) -> str:
-    """Name the answer in the request's state, where the application's log line takes it from; its id."""
+    """Record the error in the request's state for the access log.
+
+    Returns the request id.
+    """
     state: dict[str, Any] = cycle.scope["state"]
     state[REJECTED_STATUS_KEY] = error.status
     state["code"] = error.code
@@ -206,7 +210,7 @@ def _refuse_cycle(cycle: RequestResponseCycle, error: GatewayError) -> str:
 
 
 def _error_response(error: GatewayError, request_id: str) -> bytes:
-    """A whole HTTP answer, in the one shape of errors."""
+    """Return a complete HTTP response in the standard error format."""
     status, headers, body = error_response_parts(error, request_id)
     headers |= {"x-request-id": request_id, "content-length": str(len(body)), "connection": "close"}
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())

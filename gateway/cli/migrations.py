@@ -1,4 +1,4 @@
-"""Alembic's migrations, run by the program itself: one revision a transaction, beside running gateways."""
+"""Runs Alembic's migrations, one revision per transaction."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from gateway.core.bundled_files import bundled_files_dir
 
 log = structlog.get_logger(__name__)
 
-# How long a revision is tried again while other sessions (a dump, a long query) hold locks of its tables.
+# How long to retry a revision while other sessions (a dump, a long query) lock its tables.
 WAIT_SECONDS: Final = 600.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
-# Between two revisions: turns that waited for the locks of the first are through before the next takes some.
+# Between two revisions, turns that waited for the locks of the first can finish.
 _PAUSE_BETWEEN_REVISIONS: Final = 1.0
-# lock_not_available, deadlock_detected: nothing was changed, and a later try may succeed.
+# lock_not_available, deadlock_detected: nothing was changed, and a retry may succeed.
 _RETRYABLE_STATES = ("55P03", "40P01")
-# Who holds locks of the gateway's tables, the longest transaction first.
+# Sessions that lock the gateway's tables, longest transaction first.
 _LOCK_HOLDERS = """
 SELECT DISTINCT a.pid, coalesce(nullif(a.application_name, ''), 'no name') AS name,
        extract(epoch FROM now() - a.xact_start)::int AS seconds
@@ -40,38 +40,40 @@ WHERE l.granted AND n.nspname = 'public' AND a.pid <> pg_backend_pid()
   AND a.xact_start < now() - interval '1 second'
 ORDER BY seconds DESC LIMIT 3
 """
-# A migration that older programs cannot work with leaves `oldest program: NNNN` as the comment of this table.
+# A migration that older programs are incompatible with sets the comment `oldest program: NNNN` on this table.
 _MINIMUM_PROGRAM = "SELECT obj_description(to_regclass('alembic_version'), 'pg_class')"
 
 
 def alembic_config(database_url: str) -> Config:
-    """Alembic's configuration of the installed project, for one database."""
+    """Return Alembic's configuration of the installed project for one database."""
     folder = bundled_files_dir()
     if not (folder / "alembic" / "versions").is_dir():
-        raise OperatorError(f"The migrations are missing in {folder}: install the gateway again.")
+        raise OperatorError(f"The migrations are missing in {folder}. Reinstall the gateway.")
     config = Config(folder / "alembic.ini")
     config.attributes["database_url"] = database_url
     return config
 
 
 def upgrade(database_url: str, wait: float = WAIT_SECONDS) -> str:
-    """Migrate to the newest revision of this program; returns the one that the database is at.
+    """Migrate to the latest revision of this program.
 
-    Each revision has a transaction of its own, except on an empty database. Where other sessions are in its
-    way it is tried again for `wait` seconds, and no running turn waits for it longer than a moment. A newer
-    schema stays as it is.
+    Returns the database's revision.
+
+    Each revision runs in its own transaction, except on an empty database. If other sessions hold locks it is
+    retried for `wait` seconds, and no running turn waits for it longer than a moment. A newer schema is left
+    unchanged.
 
     Raises:
-        OperatorError: locks were held all the time, or the schema is not one that this program can use.
+        OperatorError: locks were held all the time, or the schema is incompatible with this program.
     """
     config = alembic_config(database_url)
     revision = current_revision(database_url)
     if is_ahead(config, revision):
         check_compatible(database_url, config, revision)
-        log.warning("schema_is_newer", schema=revision, program=latest_revision(config))
+        log.warning("schema.newer_than_program", schema=revision, program=latest_revision(config))
         return revision
     deadline = time.monotonic() + wait
-    # Nobody uses a database that is empty: all of it is one step.
+    # Nothing uses an empty database, so all revisions are one step.
     for number, step in enumerate(_pending_revisions(config, revision) if revision else ["head"]):
         if number:
             time.sleep(_PAUSE_BETWEEN_REVISIONS)
@@ -80,15 +82,15 @@ def upgrade(database_url: str, wait: float = WAIT_SECONDS) -> str:
 
 
 def latest_revision(config: Config) -> str:
-    """The newest revision that the program knows."""
+    """Return the latest revision of this program."""
     return ScriptDirectory.from_config(config).get_current_head() or ""
 
 
 def is_ahead(config: Config, revision: str) -> bool:
-    """Whether a newer program has migrated the database beyond what this one knows.
+    """Whether a newer program has migrated the database beyond this one's revisions.
 
     Raises:
-        OperatorError: the revision is no later one of this program's either.
+        OperatorError: the revision is unknown and not a later one of this program.
     """
     scripts = ScriptDirectory.from_config(config)
     if not revision or any(script.revision == revision for script in scripts.walk_revisions()):
@@ -97,21 +99,22 @@ def is_ahead(config: Config, revision: str) -> bool:
     if revision.isdigit() and last.isdigit() and int(revision) > int(last):
         return True
     raise OperatorError(
-        f"The database is at revision {revision}, which this program does not know: DATABASE_URL may name "
+        f"The database is at revision {revision}, which this program does not know. Check that "
+        f"DATABASE_URL is not "
         "the database of another program."
     )
 
 
 def current_revision(database_url: str) -> str:
-    """The revision that the database is at; empty before the first migration."""
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of its own plumbing
+    """Return the database's revision; empty before the first migration."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # INFO is only about its internals
     return run_query(
         database_url, lambda connection: MigrationContext.configure(connection).get_current_revision() or ""
     )
 
 
 def minimum_program_revision(database_url: str) -> str:
-    """The newest revision that a program has to know to use this schema; empty where any will do."""
+    """Return the lowest program revision that can use this schema; empty if any can."""
     comment: str | None = run_query(
         database_url, lambda connection: connection.execute(text(_MINIMUM_PROGRAM)).scalar_one()
     )
@@ -120,11 +123,15 @@ def minimum_program_revision(database_url: str) -> str:
 
 
 def check_compatible(database_url: str, config: Config, revision: str) -> None:
-    """Raises OperatorError where a newer schema says that this program is too old for it."""
+    """Check that a newer schema allows this older program.
+
+    Raises:
+        OperatorError: it does not.
+    """
     oldest = minimum_program_revision(database_url)
     if oldest.isdigit() and int(oldest) > int(latest_revision(config)):
         raise OperatorError(
-            f"The schema is at {revision}, and programs older than {oldest} cannot use it; this one is at "
+            f"The schema is at {revision}, which programs older than {oldest} cannot use; this one is at "
             f"{latest_revision(config)}. Start the newer release, "
             "or restore the backup made before the upgrade."
         )
@@ -137,7 +144,7 @@ def _pending_revisions(config: Config, revision: str) -> list[str]:
 
 
 def _run_revision(database_url: str, deadline: float, step: str, work: Callable[[], None]) -> None:
-    """Run one revision, again and again while locks are held."""
+    """Run one revision and retry while locks are held."""
     pause = _FIRST_PAUSE
     while True:
         try:
@@ -147,8 +154,8 @@ def _run_revision(database_url: str, deadline: float, step: str, work: Callable[
                 raise
             if time.monotonic() + pause > deadline:
                 raise OperatorError(_lock_conflict_message(database_url, step)) from None
-            log.warning("migration_waits", revision=step, seconds=round(pause, 1))
-            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads those who try again
+            log.warning("migration.waiting_for_locks", revision=step, seconds=round(pause, 1))
+            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             pause = min(2 * pause, _LONGEST_PAUSE)
         else:
             return
@@ -162,6 +169,7 @@ def _lock_conflict_message(database_url: str, step: str) -> str:
     holders = run_query(database_url, look)
     whose = f" by {holders}" if holders else ""
     return (
-        f"Revision {step} could not be applied: its tables are locked{whose}. It changed nothing. Wait "
-        "until that has ended (a dump?), or end it with pg_terminate_backend; then run `gateway migrate`."
+        f"Revision {step} could not be applied because its tables are locked{whose}. Nothing was "
+        f"changed. Wait until "
+        "that session ends (a dump?), or end it with pg_terminate_backend; then run `gateway migrate`."
     )

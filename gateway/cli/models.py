@@ -1,4 +1,4 @@
-"""Which providers answer now, and so whether the small local model is needed."""
+"""Provider checks of the command line."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from gateway.services.operations.config_file import load_catalog
 
 
 def needs_local_model(settings: Settings) -> bool:
-    """Whether the configuration has a local provider without an address and no other provider answers.
+    """Whether a local provider is configured and no other provider is reachable.
 
     Raises:
-        ConfigError: the provider configuration is wrong.
+        ConfigError: the provider configuration is invalid.
     """
     catalog = load_catalog(settings.provider_config)
     local = any(config.type == "local" and not config.base_url for config in catalog.providers.values())
@@ -29,9 +29,9 @@ def needs_local_model(settings: Settings) -> bool:
 async def check_providers(
     catalog: Catalog, local_model_url: str, *, live_only: bool = False
 ) -> dict[str, ProviderHealth]:
-    """Ask every configured provider at once whether it answers.
+    """Check all configured providers concurrently.
 
-    `live_only` leaves out `local`, `mock` and those that answer no chats.
+    `live_only` skips `local`, `mock` and providers without chat models.
     """
     chatting = {name for model in catalog.models.values() if model.can_chat for name in model.providers}
     async with upstream_client() as http:
@@ -51,7 +51,10 @@ async def check_providers(
 
 
 async def missing_models(catalog: Catalog, found: dict[str, ProviderHealth]) -> dict[str, list[str]]:
-    """By provider that answers and can tell: the configured models, by its own names, that it lacks."""
+    """Return the configured models that reachable providers lack, by provider.
+
+    Providers that cannot list their models are left out.
+    """
     async with upstream_client() as http:
         providers = build_chat_providers(catalog, http, "")
         wanted = {
@@ -70,4 +73,4 @@ async def _check(provider: ChatProvider) -> ProviderHealth:
         async with asyncio.timeout(3):
             return await provider.check_health()
     except TimeoutError:
-        return ProviderHealth(reachable=False, detail="It did not answer in 3 s.")
+        return ProviderHealth(reachable=False, detail="It did not answer within 3 s.")

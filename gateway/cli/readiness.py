@@ -1,4 +1,4 @@
-"""Watches the gateway come up, and prints the banner when the first request could be answered."""
+"""Waits until the gateway is ready and prints the banner."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ import typer
 from gateway.cli.accounts import FirstAccount
 from gateway.cli.banner import banner, credentials
 
-# The first banner tells a newcomer what answers, so it waits for that; later ones hardly.
+# The banner of the first start waits longer, because it says which model is used.
 WAIT_FOR_LOCAL_MODEL_SECONDS: Final = {"first": 15.0, "later": 1.5}
-# What reaches a socket that is bound to every address of this machine.
+# Addresses that reach a socket bound to all addresses.
 _LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
-# A proxy of the environment has no business between this machine and itself.
+# Connections within this machine must not use a proxy from the environment.
 NO_PROXY_OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def address_of(listener: socket.socket) -> str:
-    """The URL that reaches the socket from this machine."""
+    """Return the URL that reaches the socket from this machine."""
     host, port = listener.getsockname()[:2]
     host = _LOOPBACK.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def is_listening(listener: socket.socket) -> bool:
-    """Whether this socket accepts connections, in whichever process; nobody else has its address then."""
+    """Whether the socket accepts connections, in this or another process."""
     try:
         return bool(listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
-    except OSError:  # uvloop closes a socket that it cannot listen on, and raises nothing
+    except OSError:  # uvloop closes a socket that it cannot listen on, without raising
         return False
 
 
 def terminate_self() -> None:
-    """End the gateway as SIGTERM does."""
+    """Stop the gateway like SIGTERM does."""
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 class ReadinessAnnouncer(threading.Thread):
-    """Waits until the gateway is ready, then prints the banner.
+    """Thread that waits until the gateway is ready, then prints the banner.
 
-    Two programs that start at the same time may both bind to an address, and only one can listen there.
-    uvloop does not report that. So where somebody answers before our socket listens, `address_taken` is set
-    and the gateway ended by `stop`: the other program does not know the key that the banner would show.
+    Two programs that start at the same time may both bind to an address, but only one can listen, and uvloop
+    does not report that. So if another program answers before our socket listens, `address_taken` is set and
+    `stop` ends the gateway: the other program would receive the key that the banner shows.
     """
 
     def __init__(
@@ -86,14 +86,17 @@ class ReadinessAnnouncer(threading.Thread):
             self.announced = True
 
     def cancel(self) -> None:
-        """The gateway ends. Credentials that nobody has seen are printed now, or they would be lost."""
+        """Stop waiting.
+
+        Prints credentials that were not shown yet, or they would be lost.
+        """
         self._cancelled.set()
         self.join()
         if self._first_account is not None and not self.announced:
             typer.echo(credentials(self._first_account))
 
     def _other_process_listens(self) -> bool:
-        """Whether somebody accepts connections at our address, and our own socket still does not."""
+        """Whether another process listens at our address while our own socket does not."""
         if is_listening(self._listener):
             return False
         try:

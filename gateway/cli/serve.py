@@ -1,4 +1,4 @@
-"""`gateway serve`: engines, schema, first account, web server, banner; and everything down again."""
+"""`gateway serve`: starts and stops engines, schema, first account and server."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ from gateway.embedded.engines import EmbeddedEngines
 
 log = structlog.get_logger(__name__)
 
-# What uvicorn waits beyond the grace of running turns, before it cuts what is left.
+# Added to the grace period of running turns, before uvicorn closes remaining connections.
 SHUTDOWN_MARGIN_SECONDS: Final = 5
-# Longer than a proxy in front keeps an idle connection, so that it never sends into a closing one.
+# Longer than a proxy in front keeps idle connections, so that it never uses a closing one.
 KEEP_ALIVE_SECONDS: Final = 75
-# After so many seconds without a sign of life a worker is killed, with all of its streams, and replaced. A
-# machine that is overloaded or paused may be silent for longer than uvicorn's own 5 s.
+# A worker that does not respond for this long is killed, with all of its streams, and replaced. An overloaded
+# or suspended machine may not respond for longer than uvicorn's default of 5 s.
 WORKER_TIMEOUT_SECONDS: Final = 30
 
 
 def serve(host: str, port: int, workers: int, data_dir: Path | None) -> int:
-    """Run until a signal says to stop; returns the exit code."""
+    """Run until a signal stops it; returns the exit code."""
     process_environment.hide_environment()
     settings = read_settings(data_dir)
     if "LOG_FORMAT" not in os.environ and sys.stdout.isatty() and settings.environment == "development":
-        os.environ["LOG_FORMAT"] = "console"  # a person reads along
+        os.environ["LOG_FORMAT"] = "console"  # for people at a terminal
         settings = Settings()
     configure_logging(settings)
     raise_file_limit()
@@ -86,25 +86,26 @@ def serve(host: str, port: int, workers: int, data_dir: Path | None) -> int:
             return 130
         finally:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, signal.SIG_IGN)  # engines stop in good order, however often one asks
+                # Further signals must not interrupt the engines' shutdown.
+                signal.signal(number, signal.SIG_IGN)
             listener.close()
             engines.stop()
 
 
 def raise_file_limit() -> None:
-    """Take all the file descriptors that this process may have: a stream takes two, usual limits are low."""
+    """Raise the soft limit of file descriptors to the hard limit: a stream needs two."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == hard:
         return
-    with contextlib.suppress(ValueError, OSError):  # macOS says unlimited and means less: what there is stays
+    with contextlib.suppress(ValueError, OSError):  # macOS reports "unlimited" but rejects it
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket bound to the address, before anything is started for it.
+    """Bind a socket to the address before anything is started for it.
 
     Raises:
-        OperatorError: the port is taken, or the address is not this machine's.
+        OperatorError: the port is in use, or the address is not this machine's.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -114,15 +115,16 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise OperatorError(
-            f"Cannot listen on {host} port {port}: {(error.strerror or str(error)).lower()}. Stop what uses"
-            " it, or choose another port with --port (or PORT)."
+            f"Cannot listen on {host} port {port}: {(error.strerror or str(error)).lower()}. Stop "
+            f"the program that"
+            " uses it, or choose another port with --port (or PORT)."
         ) from None
     listener.set_inheritable(True)
     return listener
 
 
 def _address_taken(host: str, port: int) -> OperatorError:
-    """What to say where another program began to listen between our `bind` and our `listen`."""
+    """Return the error for an address taken between our `bind` and `listen`."""
     return OperatorError(
         f"Cannot listen on {host} port {port}: another program that started at the same time listens there."
         " Stop it, or choose another port with --port (or PORT)."
@@ -130,11 +132,11 @@ def _address_taken(host: str, port: int) -> OperatorError:
 
 
 def prepare(settings: Settings, engines: EmbeddedEngines) -> tuple[Settings, FirstAccount | None]:
-    """Schema, first account and, where no provider answers, the small local model."""
+    """Migrate, create the first account and start the local model if needed."""
     settings = export_settings(
         settings, engines.data_dir, database_url=engines.database_url, redis_url=engines.redis_url
     )
-    local = needs_local_model(settings)  # first, because a mistake in the configuration shows here
+    local = needs_local_model(settings)  # first, because it reports configuration errors
     if local:
         url = engines.start_local_model()
         settings = export_settings(
@@ -150,10 +152,13 @@ def prepare(settings: Settings, engines: EmbeddedEngines) -> tuple[Settings, Fir
 
 
 def _warn_if_valkey_unusable(url: str) -> None:
-    """Log a sentence where Valkey is away or refuses commands: the gateway serves all the same, degraded."""
+    """Log a warning if Valkey is down or refuses commands.
+
+    The gateway runs without it.
+    """
     found = valkey.check_valkey(url)
     if not found.ok:
-        log.warning("valkey_not_usable", sentence=found.message)
+        log.warning("valkey.unusable", reason=found.message)
 
 
 def run(
@@ -165,9 +170,9 @@ def run(
     local: str,
     terminal_closed: Callable[[], bool],
 ) -> int:
-    """Serve on the socket; the banner comes when the first request could be answered.
+    """Serve on the socket; the banner is printed when the gateway is ready.
 
-    A hang-up reads the provider configuration anew, or ends the gateway where its terminal has gone.
+    SIGHUP reloads the provider configuration, or stops the gateway if its terminal was closed.
     """
     config = uvicorn.Config(
         "gateway.cli.worker:create_app",
@@ -179,7 +184,7 @@ def run(
         lifespan="on",
         log_config=None,
         access_log=False,
-        proxy_headers=False,  # whom to believe is a setting of ours
+        proxy_headers=False,  # trusted proxies are a setting of the gateway
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_worker_healthcheck=WORKER_TIMEOUT_SECONDS,
@@ -191,7 +196,7 @@ def run(
     try:
         if workers > 1:
             with process_environment.secrets_removed():
-                resource_tracker.ensure_running()  # lives as long as we do; a worker would start it otherwise
+                resource_tracker.ensure_running()  # otherwise a worker would start it, with its environment
             with shared_metrics_dir(settings.data_dir):
                 Supervisor(config, [listener], terminal_closed).run()
             return 0 if herald.announced else 1

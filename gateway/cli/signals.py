@@ -1,4 +1,4 @@
-"""What signals mean to `gateway serve` before, while and after uvicorn listens to them."""
+"""Signal handling of `gateway serve` before, during and after uvicorn's own."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from types import FrameType
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM or SIGHUP arrived while nobody else was listening for it."""
+    """SIGTERM or SIGHUP arrived while nothing else handled it."""
 
 
 def stop_with_parent(parent: int) -> None:
-    """`make` that was killed cannot pass a signal on: the system gives us another parent, and we stop."""
+    """Stop when the parent ends, because a killed `make` cannot forward signals."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os.kill(os.getpid(), signal.SIGTERM)
@@ -23,7 +23,7 @@ def stop_with_parent(parent: int) -> None:
 
 @contextmanager
 def interrupt_on_signals() -> Iterator[None]:
-    """While engines start, SIGTERM and SIGHUP interrupt as Ctrl-C does."""
+    """Let SIGTERM and SIGHUP interrupt the start of the engines like Ctrl-C."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise Terminated
@@ -40,9 +40,10 @@ def interrupt_on_signals() -> Iterator[None]:
 
 
 def terminal_watcher() -> Callable[[], bool]:
-    """Tells whether the terminal that this process belongs to has gone; False where it never had one.
+    """Return a function that tells whether the controlling terminal was closed.
 
-    The system hangs up on all that were started from a terminal when it closes, and says no more.
+    It always returns False for a process without a terminal. When a terminal closes, the system only sends
+    SIGHUP.
     """
     if not _has_terminal() or signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # `nohup`
         return lambda: False
@@ -59,9 +60,9 @@ def _has_terminal() -> bool:
 
 @contextmanager
 def ignore_reraised_signals(terminal_closed: Callable[[], bool]) -> Iterator[None]:
-    """uvicorn stops on a signal and then raises it again for whoever was there before: for nobody.
+    """Ignore signals that uvicorn raises again after it has stopped.
 
-    A hang-up is the application's own matter, unless the terminal has gone.
+    SIGHUP is left to the application, unless the terminal was closed.
     """
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, lambda *_: None) for number in numbers}

@@ -1,4 +1,4 @@
-"""The process that stands over several workers."""
+"""Supervisor process of several workers."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from gateway.services.operations.config_reload import SUPERVISOR_PID_ENV
 
 
 class Supervisor(Multiprocess):
-    """uvicorn's, but a hang-up is passed on to the workers, which read the provider configuration anew.
+    """uvicorn's supervisor, but SIGHUP is forwarded to the workers as a reload.
 
-    uvicorn would replace them one by one, and cut every stream that is older than its patience.
+    uvicorn would restart them one by one and close every stream that outlives its grace period.
     """
 
     def __init__(self, config: Config, sockets: list[socket], terminal_closed: Callable[[], bool]) -> None:
@@ -34,7 +34,7 @@ class Supervisor(Multiprocess):
         super().handle_term()
 
     def _close_listener(self) -> None:
-        """The workers have the listener as well; what only this process held open nobody would answer."""
+        """Close this process's copy of the listener, which nothing accepts from."""
         for listener in self.sockets:
             listener.close()
 

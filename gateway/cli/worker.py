@@ -1,4 +1,4 @@
-"""What uvicorn loads in each process that answers requests."""
+"""Application factory that uvicorn calls in each worker process."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ EXIT_GRACE_SECONDS: Final = 5.0
 
 
 def create_app() -> FastAPI:
-    """The application; in one of several workers, ends with the process that started it."""
+    """Create the application; a worker also exits with the process that started it."""
     parent = multiprocessing.parent_process()
-    process_environment.hide_environment()  # a worker began with an environment of its own
+    process_environment.hide_environment()  # a worker has its own copy of the environment
     if parent is not None:
         threading.Thread(target=_exit_with_parent, args=(parent.sentinel,), daemon=True).start()
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it reads the configuration, which comes later
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the application handles it
     from gateway.main import create_app as create
 
     return create()
@@ -31,6 +31,6 @@ def create_app() -> FastAPI:
 def _exit_with_parent(sentinel: int) -> None:
     wait([sentinel])
     os.kill(os.getpid(), signal.SIGTERM)
-    # The engines go as well, so there is nothing left that a longer farewell could save.
+    # The embedded engines stop as well, so waiting longer would save nothing.
     threading.Event().wait(EXIT_GRACE_SECONDS)
     os._exit(1)

@@ -1,4 +1,4 @@
-"""The folder in which the workers of one gateway count together, so that each shows the sum of all."""
+"""Shared folder in which the workers of one gateway aggregate their metrics."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 @contextmanager
 def shared_metrics_dir(data_dir: Path) -> Iterator[Path]:
-    """Name an empty folder to the workers that begin after this; it is gone afterwards.
+    """Set an empty metrics folder for workers started afterwards; deleted on exit.
 
-    `DATA_DIR/metrics` belongs to one gateway at a time. Where another one on the same DATA_DIR has it, this
-    one takes a temporary folder: replicas share the directory of their pictures, but never their counts.
+    `DATA_DIR/metrics` belongs to one gateway at a time. If another gateway on the same DATA_DIR uses it, this
+    one uses a temporary folder: replicas share their images' directory, but never their metrics.
     """
     given = os.environ.get(VARIABLE)
     if given:
@@ -29,7 +29,7 @@ def shared_metrics_dir(data_dir: Path) -> Iterator[Path]:
     folder = data_dir / "metrics" if lock is not None else Path(tempfile.mkdtemp(prefix="gateway-metrics-"))
     try:
         if lock is not None:
-            shutil.rmtree(folder, ignore_errors=True)  # of a gateway that was killed
+            shutil.rmtree(folder, ignore_errors=True)  # left by a killed gateway
             folder.mkdir(parents=True)
         os.environ[VARIABLE] = str(folder)
         yield folder
@@ -41,11 +41,14 @@ def shared_metrics_dir(data_dir: Path) -> Iterator[Path]:
 
 
 def _acquire_lock(path: Path) -> int | None:
-    """A descriptor that holds the lock until it is closed; None where another process has it."""
+    """Return a descriptor that holds the lock until closed.
+
+    None if another process has it.
+    """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError:  # a DATA_DIR that cannot be written to
+    except OSError:  # DATA_DIR is not writable
         return None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,14 +1,14 @@
-"""The Python client of an LLM Gateway: typed, sync and async, with httpx and pydantic alone.
+"""Python client of LLM Gateway: typed, sync and async, on httpx and pydantic.
 
     from gateway.client import LLMGatewayClient
 
-    with LLMGatewayClient() as gateway:  # LLM_GATEWAY_URL and LLM_GATEWAY_API_KEY, or named here
+    with LLMGatewayClient() as gateway:  # reads LLM_GATEWAY_URL and LLM_GATEWAY_API_KEY
         print(gateway.chat("Good morning").message.content)
         for event in gateway.stream_chat("Tell me a story"):
             if event.event == "delta":
                 print(event.text, end="")
 
-Nothing else of `gateway` is imported here.
+Imports nothing else of `gateway`, so that the package works on its own.
 """
 
 from gateway.client.errors import (

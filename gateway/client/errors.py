@@ -1,8 +1,8 @@
-"""What a call can end with, by the gateway's own error types.
+"""Exceptions of the client, by the gateway's error types.
 
 GatewayClientError
-├── ConnectionLost            no answer, or a stream that broke off and could not be taken up again
-├── TurnEnded                 a turn that was accepted ended otherwise than complete; carries what it had said
+├── ConnectionLost            no response, or a stream that broke off and could not be resumed
+├── TurnEnded                 an accepted turn that did not complete; carries its partial text
 ├── InvalidRequestError       400, 413, 415, 422
 ├── AuthenticationError       401
 ├── PermissionDeniedError     403
@@ -19,12 +19,12 @@ from typing import Any
 
 
 class GatewayClientError(Exception):
-    """Base of all.
+    """Base class of all exceptions.
 
     Attributes:
-        status: HTTP status, None where there was no answer.
-        code, param, request_id: of the gateway's error body, where it had one.
-        retry_after: seconds the gateway asked to wait.
+        status: HTTP status, None without a response.
+        code, param, request_id: from the gateway's error body, if any.
+        retry_after: seconds that the gateway asked to wait.
     """
 
     def __init__(
@@ -47,7 +47,10 @@ class GatewayClientError(Exception):
 
 
 class ConnectionLost(GatewayClientError):
-    """The gateway could not be reached, or went away; `partial` is the text that had come."""
+    """The gateway is unreachable or disconnected.
+
+    `partial` is the text received so far.
+    """
 
     def __init__(self, message: str, *, partial: str = "") -> None:
         super().__init__(message)
@@ -55,7 +58,10 @@ class ConnectionLost(GatewayClientError):
 
 
 class TurnEnded(GatewayClientError):
-    """A turn that failed, was cancelled or interrupted; `text` is what it had said, and what is kept."""
+    """A turn that failed, was cancelled or interrupted.
+
+    `text` is its stored partial answer.
+    """
 
     def __init__(self, message: str, *, turn_status: str, text: str, **details: Any) -> None:
         super().__init__(message, **details)
@@ -64,35 +70,35 @@ class TurnEnded(GatewayClientError):
 
 
 class InvalidRequestError(GatewayClientError):
-    """The request cannot be served as it is; `param` says what is wrong with it."""
+    """The request is invalid; `param` names the offending field."""
 
 
 class AuthenticationError(GatewayClientError):
-    """The credential is missing, wrong or has expired."""
+    """The credential is missing, wrong or expired."""
 
 
 class PermissionDeniedError(GatewayClientError):
-    """The credential may not do this."""
+    """The credential does not permit this."""
 
 
 class NotFoundError(GatewayClientError):
-    """There is no such thing, or it is another account's."""
+    """The resource does not exist or belongs to another account."""
 
 
 class ConflictError(GatewayClientError):
-    """The present state forbids it, such as a conversation that is being answered."""
+    """The current state forbids it, such as a conversation with a running turn."""
 
 
 class RateLimitError(GatewayClientError):
-    """A limit was reached; `code` says which."""
+    """A limit was reached; `code` names it."""
 
 
 class ServerError(GatewayClientError):
-    """The gateway failed, or cannot serve at the moment."""
+    """The gateway failed or is unavailable."""
 
 
 class UpstreamFailed(ServerError):
-    """The model's provider failed, and no other could take its place."""
+    """The model's provider failed, and there was no fallback."""
 
 
 _BY_STATUS: dict[int, type[GatewayClientError]] = {
@@ -107,7 +113,7 @@ _BY_STATUS: dict[int, type[GatewayClientError]] = {
 
 
 def error_from_body(status: int, body: Any, retry_after: float | None = None) -> GatewayClientError:
-    """The error of an answer; `body` is its parsed JSON, or anything else where it had none."""
+    """Build the exception of a response; `body` is its parsed JSON or anything else."""
     details = body.get("error") if isinstance(body, dict) else None
     details = details if isinstance(details, dict) else {}
     kind = _BY_STATUS.get(status) or (ServerError if status >= 500 else InvalidRequestError)

@@ -29,14 +29,15 @@ RESUME_SECONDS = 60.0
 
 
 class LLMGatewayClient:
-    """Blocking; use it as a context manager, or `close` it.
+    """Synchronous client; use it as a context manager, or `close` it.
 
     Args:
-        base_url: the gateway's address, without `/v1`; default `LLM_GATEWAY_URL`, else `http://127.0.0.1:8000`.
-        api_key, token: a service's key or a person's access token; default the key `LLM_GATEWAY_API_KEY`.
-        timeout: of one request, in seconds.
-        max_retries: further tries where `x-should-retry` and the kind of failure allow them.
-        http: a client of your own instead; its address, headers and time-outs are then yours too.
+        base_url: the gateway's address, without `/v1`; default `LLM_GATEWAY_URL`, else
+            `http://127.0.0.1:8000`.
+        api_key, token: an API key or an access token; default is the key in `LLM_GATEWAY_API_KEY`.
+        timeout: seconds per request.
+        max_retries: retries, if `x-should-retry` and the kind of failure allow them.
+        http: a client of your own; its address, headers and timeouts are then used instead.
 
     Every method raises `GatewayClientError` (see `gateway.client.errors`).
     """
@@ -57,7 +58,10 @@ class LLMGatewayClient:
     def chat(
         self, message: str, *, conversation_id: str | None = None, model: str | None = None, **options: Any
     ) -> TurnAnswer:
-        """One turn, whole; `options` are the further fields of a turn (docs/API.md)."""
+        """Run one turn and return the complete answer.
+
+        `options` are further fields of a turn (docs/API.md).
+        """
         body = {"conversation_id": conversation_id, "model": model, **options}
         return requests.read_turn(self._transport.request(requests.turn("/api/chat", message, body)))
 
@@ -71,13 +75,14 @@ class LLMGatewayClient:
         ask_again: bool = True,
         **options: Any,
     ) -> Iterator[TurnEvent]:
-        """One turn as typed events, the last one `Done`.
+        """Run one turn and yield typed events; the last one is `Done`.
 
-        A dropped connection is taken up again for `resume_seconds`; a turn that a restart of the gateway
-        broke off is asked for once more unless `ask_again` is False, its text so far replaced.
+        A dropped connection is resumed for up to `resume_seconds`. A turn that a restart of the gateway
+        interrupted is regenerated once unless `ask_again` is False; its text so far is then replaced.
 
         Raises:
-            TurnEnded: the turn failed or was called off. ConnectionLost: it could not be taken up again.
+            TurnEnded: the turn failed or was cancelled.
+            ConnectionLost: the stream could not be resumed.
         """
         body = {"conversation_id": conversation_id, "model": model, **options}
         first = requests.turn("/api/chat/stream", message, body)
@@ -91,11 +96,11 @@ class LLMGatewayClient:
         task: str | None = None,
         mode: Mode | None = None,
     ) -> Generation:
-        """What a role makes of `payload`."""
+        """Run a role on `payload`."""
         return requests.read_generation(self._transport.request(requests.generate(role, payload, task, mode)))
 
     def complete(self, messages: list[dict[str, Any]], *, model: str = "auto", **options: Any) -> Completion:
-        """One chat completion in OpenAI's dialect, kept nowhere."""
+        """Run one OpenAI-compatible chat completion, which is not stored."""
         return requests.read_completion(self._transport.request(requests.complete(messages, model, options)))
 
     def embed(self, texts: str | list[str], *, model: str, dimensions: int | None = None) -> Embeddings:
@@ -105,11 +110,11 @@ class LLMGatewayClient:
         return requests.read_models(self._transport.request(requests.MODELS))
 
     def conversation(self, conversation_id: str) -> Conversation:
-        """A conversation with the messages of the branch being read (a person's token)."""
+        """Return a conversation and its selected branch (access token only)."""
         return requests.read_conversation(self._transport.request(requests.conversation(conversation_id)))
 
     def cancel(self, message_id: str) -> None:
-        """Cancel a running turn; what it said is kept."""
+        """Cancel a running turn; its partial answer is stored."""
         self._transport.request(requests.cancel(message_id))
 
     def close(self) -> None:
@@ -147,7 +152,7 @@ class LLMGatewayClient:
 
 
 class AsyncLLMGatewayClient:
-    """The same, awaited; see `LLMGatewayClient`."""
+    """Asynchronous client with the same methods; see `LLMGatewayClient`."""
 
     def __init__(
         self,

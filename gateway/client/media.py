@@ -1,4 +1,4 @@
-"""Clients for pictures."""
+"""Clients for images."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _fetch_request(image: Image | str) -> ApiRequest:
 
 
 class MediaGatewayClient:
-    """Blocking; arguments and errors as `LLMGatewayClient`."""
+    """Synchronous client; arguments and errors as in `LLMGatewayClient`."""
 
     def __init__(
         self,
@@ -40,11 +40,14 @@ class MediaGatewayClient:
         self._transport = SyncTransport(client, max_retries)
 
     def generate_image(self, prompt: str, **options: Any) -> Images:
-        """Make pictures; `options`: negative_prompt, width, height, seed, workflow, provider, n."""
+        """Generate images.
+
+        Options: negative_prompt, width, height, seed, workflow, provider, n.
+        """
         return Images.model_validate_json(self._transport.request(_generate_request(prompt, options)).content)
 
     def fetch(self, image: Image | str) -> bytes:
-        """A stored picture's bytes, by what `generate_image` gave or by its path."""
+        """Return the bytes of a stored image, given by its result or path."""
         return self._transport.request(_fetch_request(image)).content
 
     def close(self) -> None:
@@ -60,7 +63,7 @@ class MediaGatewayClient:
 
 
 class AsyncMediaGatewayClient:
-    """The same, awaited."""
+    """Asynchronous client with the same methods; see `MediaGatewayClient`."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The gateway's answers as types; fields that a later gateway adds are kept and ignored."""
+"""Typed responses of the gateway; unknown fields of later versions are kept."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 
 class ResponseModel(BaseModel):
-    """Base of all answers: frozen, open for what is new."""
+    """Base of all responses: immutable, accepts additional fields."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
 
 class Usage(ResponseModel):
-    """Tokens; an answer out of a cache has none.
+    """Token counts; answers from a cache have none.
 
-    Cached and cache-write tokens are part of the prompt, reasoning tokens part of the completion.
+    Cached and cache-write tokens are part of the prompt tokens, reasoning tokens of the completion tokens.
     """
 
     prompt_tokens: int = 0
@@ -30,7 +30,7 @@ class Usage(ResponseModel):
 
 
 class Receipt(ResponseModel):
-    """How an answer came about."""
+    """How an answer was produced."""
 
     intent: str = ""
     complexity: float = 0.0
@@ -45,7 +45,10 @@ class Receipt(ResponseModel):
 
 
 class Message(ResponseModel):
-    """One message of a conversation; `status` of an answer is `complete` only where it was finished."""
+    """A message of a conversation.
+
+    Only a finished answer has the `status` `complete`.
+    """
 
     id: str
     role: str
@@ -61,7 +64,7 @@ class Message(ResponseModel):
 
 
 class TurnAnswer(ResponseModel):
-    """A whole turn."""
+    """The complete result of a turn."""
 
     conversation_id: str | None = None
     request_id: str
@@ -80,7 +83,7 @@ class Conversation(ResponseModel):
 
 
 class Model(ResponseModel):
-    """A name that may be asked for."""
+    """The name of a model or alias."""
 
     id: str
     owned_by: str = ""
@@ -96,7 +99,7 @@ class Completion(ResponseModel):
 
     @property
     def text(self) -> str:
-        """The first choice's text."""
+        """Text of the first choice."""
         return str(self.choices[0]["message"].get("content") or "") if self.choices else ""
 
 
@@ -112,7 +115,10 @@ class Embeddings(ResponseModel):
 
 
 class Generation(ResponseModel):
-    """What a role said; `data` is the object where the role has a schema, else None."""
+    """The result of a role.
+
+    `data` is the parsed object if the role has a schema, else None.
+    """
 
     role: str
     task: str | None = None
@@ -127,7 +133,10 @@ class Generation(ResponseModel):
 
 
 class Image(ResponseModel):
-    """A stored picture; `url` is a path of the gateway that asks for the same credential."""
+    """A stored image.
+
+    `url` is a path of the gateway that requires the same credential.
+    """
 
     id: str
     url: str
@@ -189,7 +198,7 @@ class ToolResult(ResponseModel):
 
 
 class Replace(ResponseModel):
-    """Forget the text so far; `text` stands instead."""
+    """Discard the text so far; `text` replaces it."""
 
     event: Literal["replace"] = "replace"
     text: str
@@ -197,7 +206,7 @@ class Replace(ResponseModel):
 
 
 class Done(TurnAnswer):
-    """The last event: the whole answer, as a call without a stream would have given it."""
+    """The last event: the same result as without streaming."""
 
     event: Literal["done"] = "done"
 
@@ -208,5 +217,5 @@ _EVENTS = frozenset({"turn", "route", "delta", "reasoning", "tool_call", "tool_r
 
 
 def parse_event(name: str, data: dict[str, Any]) -> TurnEvent | None:
-    """The event of a frame; None for one that this client does not know."""
+    """Parse the event of an SSE frame; None for unknown events."""
     return _EVENT.validate_python({**data, "event": name}) if name in _EVENTS else None

@@ -1,4 +1,4 @@
-"""The gateway's routes as calls, and their answers as types; what both kinds of client share."""
+"""Requests for the gateway's routes and parsers of responses, for both clients."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ Mode = Literal["live", "mock", "final"]
 
 
 def turn(path: str, message: str | None, options: dict[str, Any]) -> ApiRequest:
-    """A turn; what was left out stays out of the body. By its key, asked again it is the same turn."""
+    """Build the request of a turn; omitted options stay out of the body.
+
+    Its idempotency key makes a repeated request the same turn.
+    """
     body = {name: value for name, value in options.items() if value is not None}
     if message is not None:
         body["message"] = message
@@ -28,7 +31,7 @@ def _accept(path: str) -> str:
 
 
 def resume(message_id: str, last_event_id: str | None) -> ApiRequest:
-    """The same stream again, from behind `last_event_id`."""
+    """Build the request that resumes a stream after `last_event_id`."""
     headers = {"accept": "text/event-stream"}
     if last_event_id is not None:
         headers["last-event-id"] = last_event_id

@@ -1,4 +1,4 @@
-"""A turn's stream from its first event to its end, over as many connections as it takes."""
+"""A turn's event stream that survives lost connections."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ from gateway.client.retries import backoff_seconds
 from gateway.client.sse import SseFrame, SseParser
 from gateway.client.transport import ApiRequest
 
-# Of a turn, what holds for another answer to its question too.
+# Options of a turn that also apply when its answer is regenerated.
 _REGENERATE_OPTIONS = ("model", "temperature", "max_tokens", "system", "tools", "on_busy")
 
 
 class ResumableStream:
-    """What has been seen of a turn, and what to do when its connection is gone; does no I/O itself.
+    """State of a turn's stream and decisions about reconnecting.
 
-    A lost stream is taken up where it broke off, for `resume_seconds` at most; one that was lost before the
-    turn had told its name is asked for again under the same key, which is the same turn. A turn that the
-    gateway itself had to break off (it was restarted, or it took the lost connection for a client that had
-    left) is asked for once more, as another answer to the same question: its text so far is then replaced.
-    One that somebody called off is not.
+    Performs no I/O itself.
+
+    A lost stream is resumed where it broke off, for at most `resume_seconds`. A stream that was lost before
+    the turn's id was known is requested again with the same idempotency key, which is the same turn. A turn
+    that the gateway interrupted (it was restarted, or it took the lost connection for a disconnected client)
+    is regenerated once, and its text so far is replaced. A turn that a person cancelled is not.
     """
 
     def __init__(self, first: ApiRequest, *, resume_seconds: float, ask_again: bool) -> None:
@@ -49,7 +50,7 @@ class ResumableStream:
 
     @property
     def call(self) -> ApiRequest:
-        """What to open next."""
+        """The request to send next."""
         return self._call
 
     @property
@@ -57,10 +58,10 @@ class ResumableStream:
         return "".join(self._text)
 
     def feed(self, chunk: bytes) -> Iterator[TurnEvent]:
-        """The events that `chunk` completes.
+        """Yield the events that `chunk` completes.
 
         Raises:
-            TurnEnded, GatewayClientError: the stream's `error` event, where nothing more can be done.
+            TurnEnded, GatewayClientError: the stream's `error` event, if there is no way to continue.
         """
         self._lost_at, self._retries = None, 0
         for frame in self._parser.feed(chunk):
@@ -71,10 +72,10 @@ class ResumableStream:
                 return
 
     def on_connection_lost(self, cause: Exception | None) -> float:
-        """Seconds to wait before `call` is to be opened again.
+        """Return the seconds to wait before `call` is sent again.
 
         Raises:
-            ConnectionLost: there is no way, or no time left, to take the stream up again.
+            ConnectionLost: the stream cannot be resumed, or not in time.
         """
         now = monotonic()
         self._lost_at = now if self._lost_at is None else self._lost_at
@@ -87,7 +88,7 @@ class ResumableStream:
             raise cause
         if now - self._lost_at >= self._resume_seconds or (message_id is None and self._started is not None):
             raise ConnectionLost(
-                "The stream broke off and could not be taken up again.", partial=self.text
+                "The stream broke off and could not be resumed.", partial=self.text
             ) from cause
         self._was_lost = True
         if message_id is None:
@@ -104,32 +105,32 @@ class ResumableStream:
         self._call = call
 
     def on_connected(self) -> None:
-        """A connection for `call` is open."""
+        """Note that a connection for `call` is open."""
         self._regenerating = False
 
     @property
     def needs_reconnect(self) -> bool:
-        """Whether this connection is of no more use, and `call` is to be opened."""
+        """Whether to close this connection and send `call`."""
         return self._regenerating
 
     def _handle_frame(self, frame: SseFrame) -> Iterator[TurnEvent]:
         data = json.loads(frame.data)
         if frame.event == "error":
             self._handle_error(data)
-            yield Replace(text="", reason="The gateway was restarted; the question is asked once more.")
+            yield Replace(text="", reason="The gateway was restarted; the answer is being regenerated.")
             return
         event = parse_event(frame.event, data)
         if event is None:
             return
         if isinstance(event, Done) and self._was_interrupted(event.message.status) and self._may_regenerate():
             self._regenerate()
-            yield Replace(text="", reason="The answer was broken off; the question is asked once more.")
+            yield Replace(text="", reason="The answer was interrupted; it is being regenerated.")
             return
         if isinstance(event, TurnStarted):
             again = self._started is not None
             self._started = event
             if again:
-                return  # the reader has seen this turn begin
+                return  # the reader has already seen this event
         elif isinstance(event, Delta):
             self._text.append(event.text)
         elif isinstance(event, Replace):
@@ -160,7 +161,7 @@ class ResumableStream:
         )
 
     def _was_interrupted(self, status: str) -> bool:
-        """Whether the gateway, and no person, ended the turn."""
+        """Whether the gateway, and not a person, ended the turn."""
         return status == "interrupted" or (status == "cancelled" and self._was_lost)
 
     def _may_regenerate(self) -> bool:

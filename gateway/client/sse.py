@@ -1,11 +1,11 @@
-"""Server-sent events out of a stream of bytes, as the HTML standard reads them."""
+"""Parser of server-sent events, as specified by the HTML standard."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# More than any event of a turn: a line beyond it is not ours.
+# Larger than any event of the gateway.
 _MAX_LINE_BYTES = 64 * 1024 * 1024
 
 
@@ -17,7 +17,7 @@ class SseFrame:
 
 
 class SseParser:
-    """Fed with chunks of any size; a frame is given out once its empty line has come."""
+    """Accepts chunks of any size; yields a frame once its blank line has arrived."""
 
     def __init__(self) -> None:
         self._buffer = b""
@@ -26,15 +26,15 @@ class SseParser:
         self.last_id: str | None = None
 
     def feed(self, chunk: bytes) -> Iterator[SseFrame]:
-        """The frames that `chunk` completes.
+        """Yield the frames that `chunk` completes.
 
         Raises:
-            ValueError: a line is longer than any event can be, or is not UTF-8.
+            ValueError: a line is too long or not UTF-8.
         """
         self._buffer += chunk
         *lines, self._buffer = self._buffer.split(b"\n")
         if len(self._buffer) > _MAX_LINE_BYTES:
-            raise ValueError("a line without end")
+            raise ValueError("an SSE line is too long")
         for raw in lines:
             line = raw.removesuffix(b"\r").decode("utf-8")
             if line:

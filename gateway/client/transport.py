@@ -1,4 +1,7 @@
-"""One call over httpx, tried again where that can help; the same rules for both kinds of client."""
+"""Sends one request with httpx, including retries.
+
+The same rules for both clients.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +21,13 @@ URL_VARIABLE = "LLM_GATEWAY_URL"
 API_KEY_VARIABLE = "LLM_GATEWAY_API_KEY"
 DEFAULT_URL = "http://127.0.0.1:8000"
 DEFAULT_TIMEOUT = httpx.Timeout(200.0, connect=5.0)
-# Failures in which the request cannot have been taken up.
+# Failures after which the request cannot have been received.
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """A request; one that is `repeatable` does no harm twice, so that a lost answer is asked for again."""
+    """A request. A `repeatable` one can safely be sent again after a lost response."""
 
     method: str
     path: str
@@ -34,7 +37,7 @@ class ApiRequest:
     repeatable: bool = False
 
     def httpx_options(self) -> dict[str, Any]:
-        """As httpx takes them."""
+        """Return the arguments of `httpx.Client.build_request`."""
         return {
             "json": self.body,
             "headers": dict(self.headers),
@@ -45,17 +48,19 @@ class ApiRequest:
 def client_options(
     base_url: str | None, api_key: str | None, token: str | None, timeout: float | httpx.Timeout | None
 ) -> dict[str, Any]:
-    """Arguments of both httpx clients; what is None comes from the environment.
+    """Return the arguments of both httpx clients.
+
+    None values come from the environment.
 
     Raises:
-        ValueError: an `api_key` and a `token` are given, or neither and `LLM_GATEWAY_API_KEY` is not set.
+        ValueError: both `api_key` and `token` are given, or neither and `LLM_GATEWAY_API_KEY` is not set.
     """
     if api_key is None and token is None:
         api_key = os.environ.get(API_KEY_VARIABLE) or None
         if api_key is None:
-            raise ValueError(f"Give an api_key or a token, or set {API_KEY_VARIABLE}.")
+            raise ValueError(f"No credential. Pass api_key or token, or set {API_KEY_VARIABLE}.")
     elif api_key is not None and token is not None:
-        raise ValueError("Give either api_key or token.")
+        raise ValueError("Pass either api_key or token, not both.")
     base_url = base_url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
     return {
         "base_url": base_url.rstrip("/"),
@@ -66,7 +71,7 @@ def client_options(
 
 
 def error_from_response(response: httpx.Response) -> GatewayClientError:
-    """The error of an answer whose body was read."""
+    """Build the exception of a response whose body was read."""
     try:
         body = response.json()
     except ValueError:
@@ -77,7 +82,7 @@ def error_from_response(response: httpx.Response) -> GatewayClientError:
 def retry_delay(
     call: ApiRequest, attempt: int, most: int, response: httpx.Response | None, failure: Exception | None
 ) -> float | None:
-    """Seconds until the next attempt; None where there is to be none."""
+    """Return the seconds until the next attempt, or None if there is none."""
     if attempt >= most:
         return None
     if response is not None:
@@ -92,18 +97,18 @@ def retry_delay(
 
 
 class SyncTransport:
-    """Blocking calls."""
+    """Blocking requests."""
 
     def __init__(self, http: httpx.Client, max_retries: int) -> None:
         self.http = http
         self._max_retries = max_retries
 
     def request(self, call: ApiRequest) -> httpx.Response:
-        """The 2xx answer; raises GatewayClientError for any other end."""
+        """Return the 2xx response; raises GatewayClientError otherwise."""
         return self._send(call, stream=False)
 
     def open(self, call: ApiRequest) -> httpx.Response:
-        """The same with the body unread; the caller closes it."""
+        """Return the response with its body unread; the caller closes it."""
         return self._send(call, stream=True)
 
     def _send(self, call: ApiRequest, *, stream: bool) -> httpx.Response:
@@ -127,18 +132,18 @@ class SyncTransport:
 
 
 class AsyncTransport:
-    """The same calls, awaited."""
+    """Asynchronous requests."""
 
     def __init__(self, http: httpx.AsyncClient, max_retries: int) -> None:
         self.http = http
         self._max_retries = max_retries
 
     async def request(self, call: ApiRequest) -> httpx.Response:
-        """As `SyncTransport.request`."""
+        """See `SyncTransport.request`."""
         return await self._send(call, stream=False)
 
     async def open(self, call: ApiRequest) -> httpx.Response:
-        """As `SyncTransport.open`."""
+        """See `SyncTransport.open`."""
         return await self._send(call, stream=True)
 
     async def _send(self, call: ApiRequest, *, stream: bool) -> httpx.Response:
@@ -164,6 +169,6 @@ class AsyncTransport:
 def _final_error(response: httpx.Response | None, failure: Exception | None) -> GatewayClientError:
     if response is not None:
         return error_from_response(response)
-    error = ConnectionLost("The gateway cannot be reached, or broke off before it answered.")
+    error = ConnectionLost("The gateway cannot be reached or closed the connection before it answered.")
     error.__cause__ = failure
     return error

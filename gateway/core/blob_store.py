@@ -1,4 +1,4 @@
-"""Files named by what is in them: written whole or not at all, and checked when they are read."""
+"""Content-addressed files, written atomically and verified when they are read."""
 
 from __future__ import annotations
 
@@ -14,29 +14,32 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class BlobStore:
-    """`<folder>/ab/abcdef…`; several processes, and machines over a shared folder, may use one at once."""
+    """Stores files under `<folder>/ab/abcdef…`, named by their SHA-256.
+
+    Several processes, and several machines with a shared folder, may use one store at the same time.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     async def put(self, content: bytes) -> str:
-        """Keep `content` and return its SHA-256 in hex; durable once this returns.
+        """Store `content` durably and return its SHA-256 in hex.
 
         Raises:
-            OSError: the disk is full, or not writable.
+            OSError: the disk is full or not writable.
         """
         return await asyncio.to_thread(self._put, content)
 
     async def get(self, digest: str) -> bytes | None:
-        """The content of this digest; None where it is not there, or not whole."""
+        """Return the content with this digest, or None if it is missing or damaged."""
         return await asyncio.to_thread(self._get, digest)
 
     async def older_than(self, seconds: float) -> list[str]:
-        """The digests of files that are older than that; half-written ones of that age are deleted."""
+        """List the digests of old files, and delete old temporary files."""
         return await asyncio.to_thread(self._older_than, seconds)
 
     async def delete(self, digest: str) -> None:
-        """Forget the content; it need not be there."""
+        """Delete the content if it exists."""
         await asyncio.to_thread(self._path(digest).unlink, missing_ok=True)
 
     def _older_than(self, seconds: float) -> list[str]:
@@ -51,7 +54,7 @@ class BlobStore:
                 elif path.name.startswith("."):
                     path.unlink()
             except FileNotFoundError:
-                continue  # another worker was faster
+                continue  # another worker deleted it first
         return found
 
     def _path(self, digest: str) -> Path:
@@ -65,7 +68,7 @@ class BlobStore:
         if self._get(digest) is not None:
             return digest
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Beside its place, since only within one file system is renaming one step.
+        # In the same folder, because a rename is atomic only within one file system.
         temporary = path.with_name(f".{digest}.{uuid4().hex}")
         try:
             with temporary.open("xb") as file:

@@ -1,4 +1,4 @@
-"""How large the body of one request may be; a route lowers it before it reads."""
+"""Size limit of one request body. A route may lower it before the body is read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STATE_KEY: Final = "body_allowance"
 
 
 class RequestBodyLimit:
-    """The limit of a request's body and how much of it has been announced or received."""
+    """The body size limit of one request, and the size announced or received so far."""
 
     def __init__(self, limit: int, announced: int) -> None:
         self.limit = limit
@@ -29,28 +29,30 @@ class RequestBodyLimit:
         """Record that `total` bytes have been received so far.
 
         Raises:
-            HTTPException: 413, the one class that FastAPI's own reading of a body lets through.
+            HTTPException: 413. FastAPI's body parsing passes only this exception class through.
         """
         self._size = max(self._size, total)
         if self.exceeded:
             raise HTTPException(413)
 
     def lower(self, limit: int) -> None:
-        """Accept at most `limit` bytes; raises as `receive`."""
+        """Accept at most `limit` bytes. Raises like `record_received`."""
         self.limit = min(self.limit, limit)
         self.record_received(0)
 
 
 def attach_body_limit(scope: Scope, body_limit: RequestBodyLimit) -> None:
-    """Attach the allowance to the request, for its route."""
+    """Store the limit in the request's state, where its route finds it."""
     scope["state"][_STATE_KEY] = body_limit
 
 
 def lower_body_limit(scope: Scope, limit: int) -> None:
-    """Lower the limit of the request's body; without a body nothing happens.
+    """Lower the size limit of the request's body.
+
+    Does nothing for requests without a body.
 
     Raises:
-        HTTPException: 413, the announced length is larger already.
+        HTTPException: 413, because the announced length already exceeds the limit.
     """
     body_limit: RequestBodyLimit | None = scope["state"].get(_STATE_KEY)
     if body_limit is not None:

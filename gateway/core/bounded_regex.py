@@ -1,7 +1,7 @@
-"""Runs a regular expression that somebody else wrote only where it cannot take long.
+"""Regular expressions from untrusted sources, run only if they cannot take long.
 
-Python's `re` cannot be interrupted and holds the interpreter while it runs. So the most steps that a search
-can take are computed beforehand from the parsed pattern and the length of the text.
+Python's `re` cannot be interrupted and holds the interpreter lock while it runs. The worst-case number of
+steps is therefore computed beforehand, from the parsed pattern and the length of the text.
 """
 
 from __future__ import annotations
@@ -10,22 +10,24 @@ import importlib
 import re
 from typing import Any, Final
 
-# Python's own parser of patterns; private, but the same from 3.11 to 3.14.
+# Python's own pattern parser: private, but unchanged from 3.11 to 3.14.
 _parser: Any = importlib.import_module("re._parser")
 MAX_PATTERN_LENGTH: Final = 1000
-# Higher numbers are all the same: too many.
+# Step counts are capped here.
 UNBOUNDED: Final = 10**12
-# Of one search; a few tens of milliseconds at worst.
+# Limit of one search: a few tens of milliseconds at worst.
 MAX_STEPS: Final = 2_000_000
-# `(?i)` makes the compiler look at every character of a range.
+# With `(?i)` the compiler visits every character of a range.
 _WIDEST_RANGE = 2_000
 
 
 class BoundedRegex:
-    """A parsed pattern; `tree` is Python's reading of it.
+    """A regular expression with a computable worst case.
+
+    `tree` is Python's parse tree.
 
     Raises:
-        ValueError: it is no regular expression, or longer than `MOST_CHARACTERS`.
+        ValueError: not a regular expression, or longer than `MAX_PATTERN_LENGTH`.
     """
 
     def __init__(self, pattern: str) -> None:
@@ -36,14 +38,17 @@ class BoundedRegex:
         self._max_steps_by_length: dict[int, int] = {}
         try:
             self.tree: Any = _parser.parse(pattern)
-            # Then `^` holds behind every line break, too.
+            # Then `^` also matches after every line break.
             self._multiline = bool(self.tree.state.flags & re.MULTILINE)
             self._compiles = _compiles_fast(self.tree, bool(self.tree.state.flags & re.IGNORECASE))
         except (re.error, RecursionError, OverflowError) as error:
             raise ValueError("not a regular expression") from error
 
     def max_steps(self, length: int) -> int:
-        """An upper bound for the steps of a search in a text of `length` characters; at most `ENDLESS`."""
+        """Return an upper bound for the steps of a search in `length` characters.
+
+        The result is capped at `UNBOUNDED`.
+        """
         known = self._max_steps_by_length.get(length)
         if known is None:
             paths, longest = _cost(self.tree, length)
@@ -52,7 +57,7 @@ class BoundedRegex:
         return known
 
     def search(self, text: str, max_steps: int = MAX_STEPS) -> bool | None:
-        """Whether the pattern is found in `text`; None where that may take more than `most` steps."""
+        """Return whether the pattern occurs in `text`, or None if that may take long."""
         if not self._compiles or self.max_steps(len(text)) > max_steps:
             return None
         if self._compiled is None:
@@ -73,7 +78,7 @@ def _anchored(tree: Any) -> bool:
 
 
 def _cost(tree: Any, length: int) -> tuple[int, int]:
-    """(ways through `tree`, steps of the longest of them) on a text of `length` characters."""
+    """Return (paths through `tree`, steps of the longest) for `length` characters."""
     paths, longest = 1, 1
     for kind, value in tree:
         more, steps = _cost_of(str(kind), value, length)
@@ -108,7 +113,7 @@ def _cost_of(kind: str, value: Any, length: int) -> tuple[int, int]:
 def _repeated(low: int, high: int, inner: Any, length: int) -> tuple[int, int]:
     paths, steps = _cost(inner, length)
     width = int(inner.getwidth()[0])
-    # A repetition that fails at the text's end stops there; an empty one stops once `low` is reached.
+    # A repetition stops at the end of the text; an empty one stops once `low` is reached.
     most = min(high, length // width + 1 if width else low + length + 1)
     low = min(low, most)
     steps = min(UNBOUNDED, most * steps + 1)
@@ -125,7 +130,7 @@ def _repeated(low: int, high: int, inner: Any, length: int) -> tuple[int, int]:
 
 
 def _compiles_fast(tree: Any, ignoring_case: bool) -> bool:
-    """Whether no class of characters is so wide that ignoring case makes its compilation slow."""
+    """Check that no character class makes compiling with IGNORECASE slow."""
     for kind, value in tree:
         match str(kind):
             case "IN":

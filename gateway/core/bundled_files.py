@@ -1,4 +1,4 @@
-"""Where the files that come with the program are: beside it in a checkout, inside the package in a wheel."""
+"""Location of bundled files: in the checkout, or inside the package."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def bundled_files_dir() -> Path:
-    """The folder with `alembic/`, `alembic.ini`, `prompts/`, `workflows/` and `provider_config.yaml`."""
+    """Return the folder with `alembic/`, `prompts/` and `provider_config.yaml`."""
     checkout = _PACKAGE.parent
     if (checkout / "alembic" / "versions").is_dir() and (checkout / "alembic.ini").is_file():
         return checkout

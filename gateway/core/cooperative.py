@@ -1,7 +1,7 @@
-"""Gives the event loop to other tasks during a loop over events that may all be there already.
+"""Yields to the event loop while iterating over events that may all be available.
 
-An await suspends only where it has to wait. A stream whose events are ready would keep every other request of
-its worker waiting until its end.
+An `await` suspends only if it has to wait. Without a pause, a stream whose events are already there would
+block every other request of its worker until it ends.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ from typing import Final, TypeVar
 
 T = TypeVar("T")
 
-# Events between two pauses: one to three milliseconds of work.
+# One to three milliseconds of work.
 EVENTS_PER_PAUSE: Final = 64
 
 
 async def iterate_cooperatively(events: AsyncIterator[T]) -> AsyncGenerator[T, None]:
-    """The same events, with a pause for other tasks after each `EVENTS` of them; closes them at its end."""
+    """Yield the same events, pausing for other tasks after every `EVENTS_PER_PAUSE`.
+
+    Closes `events` at the end.
+    """
     remaining = EVENTS_PER_PAUSE
     try:
         async for event in events:

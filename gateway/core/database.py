@@ -1,4 +1,4 @@
-"""The database engine: asyncpg behind SQLAlchemy's pool, and what its failures mean to a caller."""
+"""Database engine (asyncpg behind SQLAlchemy's pool) and its errors."""
 
 from __future__ import annotations
 
@@ -26,30 +26,29 @@ from gateway.core.service_urls import parse_database_url
 from gateway.core.tracing import is_tracing, record_completed_span
 
 CONNECT_TIMEOUT = 5.0  # seconds
-POOL_TIMEOUT = 2.0  # seconds; a caller that waits longer is better told to come again
-STUCK_AFTER_SECONDS = (
-    1.0  # seconds without a connection coming back, after which nobody waits for one any more
-)
-COMMAND_TIMEOUT = 10.0  # seconds; a server that hangs must not keep our connections for ever
-HOT_PATH_TIMEOUT = 5.0  # seconds for all of a turn's statement: the connection, the statement, its answer
-# Seconds for which the loop has to be held up during a wait for a connection, for that wait to be repeated.
+POOL_TIMEOUT = 2.0  # seconds; a request that waits longer should be rejected and retried
+# If no connection was returned for this long, callers fail at once instead of waiting.
+STUCK_AFTER_SECONDS = 1.0
+COMMAND_TIMEOUT = 10.0  # seconds; a hanging server must not hold connections forever
+HOT_PATH_TIMEOUT = 5.0  # seconds for one statement of a turn, including getting the connection
+# A wait for a connection is repeated once if the event loop was blocked for this many seconds of it.
 _MIN_LAG = 0.1
 _MAX_QUERY_TEXT = 4096
 
-# SQLSTATE classes of a server that cannot serve now, though the statement may be sound: connection lost,
-# no resources left, stopped by an operator, serialisation failure or deadlock.
+# SQLSTATE classes of temporary failures: connection lost, no resources left, stopped by an operator,
+# serialization failure or deadlock.
 _UNAVAILABLE_STATES = ("08", "53", "57", "40")
-# After these a connection is good for nothing: its answer is still to come, or asyncpg has lost the thread,
-# as it does where the server says goodbye to a connection that was just taken up.
+# A connection is unusable after these: its reply is still outstanding, or asyncpg's protocol state is broken
+# (for example because the server closed the connection while it was being acquired).
 _BROKEN_CONNECTION_ERRORS = (TimeoutError, asyncpg.InternalClientError)
 
-# SQLAlchemy gives a pool a logger by its class, and would tell of its own plumbing.
+# SQLAlchemy names a pool's logger by its class; below WARNING it only logs pool internals.
 logging.getLogger(f"{__name__}.ConnectionPool").setLevel(logging.WARNING)
 
 
 def _is_not_cancelled_connect(record: logging.LogRecord) -> bool:
-    # asyncpg awaits nothing of a connection that is called off while it is being made, so that asyncio would
-    # report what became of it as somebody's forgotten error.
+    # asyncpg does not await a connection attempt that is cancelled, so asyncio would log its failure as an
+    # exception that was never retrieved.
     error = record.exc_info[1] if record.exc_info else None
     return not (isinstance(error, ConnectionError) and str(error) == "unexpected connection_lost() call")
 
@@ -58,9 +57,11 @@ logging.getLogger("asyncio").addFilter(_is_not_cancelled_connect)
 
 
 def create_engine(url: str, pool_size: int = 10) -> AsyncEngine:
-    """An engine with at most `pool_size` connections; nothing connects yet.
+    """Create an engine with at most `pool_size` connections.
 
-    `url` is an address in any form that `service_urls.database_address` reads. A Unix socket is given as
+    It connects on first use.
+
+    `url` is any form that `service_urls.parse_database_url` accepts. A Unix socket is given as
     `postgresql://user@/name?host=/directory`.
     """
     address = parse_database_url(url)
@@ -72,14 +73,14 @@ def create_engine(url: str, pool_size: int = 10) -> AsyncEngine:
         pool_timeout=POOL_TIMEOUT,
         pool_use_lifo=True,
         json_serializer=dump_json,
-        # What a statement was given is somebody's text: it has no place in an error or a log line.
+        # Parameters are user content and must not appear in errors or logs.
         hide_parameters=True,
         json_deserializer=orjson.loads,
         connect_args={
             **address.connect_args,
             "timeout": CONNECT_TIMEOUT,
             "command_timeout": COMMAND_TIMEOUT,
-            # Compiling a plan would cost more than any of our statements takes.
+            # JIT compilation would cost more than any of these statements takes.
             "server_settings": {"jit": "off", "timezone": "UTC"},
         },
     )
@@ -91,10 +92,10 @@ def create_engine(url: str, pool_size: int = 10) -> AsyncEngine:
 
 
 class ConnectionPool(AsyncAdaptedQueuePool):
-    """Refuses at once where every connection is out and none came back for a while: waiting cannot help.
+    """Fails at once if every connection is in use and none was returned for a while.
 
-    In a rush connections come back all the time, and a short wait for one is right. Time in which this
-    process held up its own loop does not count: answers that came meanwhile have not been read yet.
+    Under load connections are returned all the time, and a short wait is fine. Time during which this process
+    blocked its own event loop does not count, because replies that arrived meanwhile have not been read yet.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -107,13 +108,13 @@ class ConnectionPool(AsyncAdaptedQueuePool):
         lag_before = self._loop_lag.total_seconds()
         idle_seconds = time.monotonic() - self._last_activity - (lag_before - self._lag_at_activity)
         if self.checkedout() >= self.size() and idle_seconds > STUCK_AFTER_SECONDS:
-            raise PoolTimeout("every connection is in use, and none comes back")
+            raise PoolTimeout("every connection is in use and none is being returned")
         try:
             record = super()._do_get()
         except PoolTimeout:
             if self._loop_lag.total_seconds() - lag_before < _MIN_LAG:
                 raise
-            record = super()._do_get()  # the wait was cut by a stall, and is granted once more
+            record = super()._do_get()  # the event loop was blocked during the wait, so wait once more
         self._record_activity()
         return record
 
@@ -127,13 +128,13 @@ class ConnectionPool(AsyncAdaptedQueuePool):
 
     def _record_activity(self) -> None:
         self._last_activity = time.monotonic()
-        with suppress(RuntimeError):  # the garbage collector returns a connection where no loop runs
+        with suppress(RuntimeError):  # the garbage collector may return a connection without a running loop
             self._lag_at_activity = self._loop_lag.total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
 class PoolStats:
-    """Connections of one pool: lent out, kept at most, and beyond that."""
+    """Connections of one pool: checked out, configured size, and overflow."""
 
     in_use: int
     size: int
@@ -141,7 +142,10 @@ class PoolStats:
 
 
 def pool_stats(engine: AsyncEngine) -> PoolStats:
-    """What the engine's pool is doing now; noughts for one that keeps no connections."""
+    """Return the engine's current pool statistics.
+
+    All zero for an engine without a pool.
+    """
     pool = engine.pool
     if not isinstance(pool, QueuePool):
         return PoolStats(0, 0, 0)
@@ -149,23 +153,23 @@ def pool_stats(engine: AsyncEngine) -> PoolStats:
 
 
 def create_session_factory(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
-    """Sessions for units of work: nothing is flushed or expired behind our back."""
+    """Create a factory of sessions without automatic flushing or expiry."""
     return async_sessionmaker(engine, autoflush=False, expire_on_commit=False)
 
 
 @asynccontextmanager
 async def driver_connection(engine: AsyncEngine) -> AsyncIterator[asyncpg.Connection]:
-    """asyncpg's own connection, for a hot path whose whole unit of work is one statement.
+    """Yield asyncpg's own connection, for units of work that are a single statement.
 
-    No transaction is opened: PostgreSQL runs each statement in one of its own, which saves two round trips
-    and two thirds of the CPU of a session. Arguments of type json are JSON text here (`dump_json`).
+    No transaction is opened: PostgreSQL runs each statement in its own, which saves two round trips and two
+    thirds of the CPU time of a session. Arguments of type json are JSON text here (`dump_json`).
 
     Raises:
-        Unavailable: the database cannot be reached or does not answer in time, or every connection is taken.
+        Unavailable: the database cannot be reached or does not answer in time, or the pool is exhausted.
     """
     try:
         async with asyncio.timeout(HOT_PATH_TIMEOUT):
-            # Straight from the pool: SQLAlchemy's own connection costs as much again as the statement.
+            # Taken from the pool directly: SQLAlchemy's connection object costs as much as the statement.
             pooled = await engine.raw_connection()
             raw = pooled.driver_connection
             assert raw is not None
@@ -175,8 +179,8 @@ async def driver_connection(engine: AsyncEngine) -> AsyncIterator[asyncpg.Connec
                 raw.terminate()
                 raise
             finally:
-                # Nothing is awaited in giving it back, so that no cancellation can keep it: not even that a
-                # closed one ends in good order. Whoever is handed such a one is given a new one instead.
+                # Returning the connection awaits nothing, so a cancellation cannot leak it. A connection that
+                # was closed meanwhile is replaced at its next checkout.
                 await greenlet_spawn(pooled.close)
     except Exception as error:
         if (unavailable := as_unavailable(error)) is not None:
@@ -185,24 +189,24 @@ async def driver_connection(engine: AsyncEngine) -> AsyncIterator[asyncpg.Connec
 
 
 def dump_json(value: Any) -> str:
-    """JSON text that jsonb accepts: NUL, which it cannot hold, left out; lone surrogates replaced."""
+    """Serialize to JSON text that jsonb accepts: drop NUL, replace lone surrogates."""
     try:
         text = orjson.dumps(value, default=str).decode()
-    except TypeError:  # a lone surrogate, which a vendor's answer may hold
+    except TypeError:  # a lone surrogate, which an upstream response may contain
         return orjson.dumps(_clean_json(value), default=str).decode()
-    # The escape may also be a backslash before harmless text; then the copy is in vain, but right.
+    # The match may be an escaped backslash before "u0000"; then the copy is redundant but correct.
     return orjson.dumps(_clean_json(value), default=str).decode() if "\\u0000" in text else text
 
 
 def clean_text(text: str) -> str:
-    """`text` as PostgreSQL can hold it: without NUL, lone surrogates replaced by `?`."""
+    """Drop NUL and replace lone surrogates by `?`, as PostgreSQL requires."""
     if text.isascii():
         return text.replace("\x00", "")
     return text.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 def as_unavailable(error: BaseException) -> Unavailable | None:
-    """The error to answer with where the database cannot be reached or has no room; else None."""
+    """Return the error to answer with if the database is unreachable or overloaded."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     state = getattr(cause, "sqlstate", None) or ""
     if (
@@ -218,12 +222,12 @@ def as_unavailable(error: BaseException) -> Unavailable | None:
 
 
 def _trace_queries(connection: Any, record: Any) -> None:
-    """asyncpg tells of each statement once it is done: SQLAlchemy's and those of the hot path alike."""
+    """Record a span for every statement, from SQLAlchemy and from the hot path alike."""
     connection.driver_connection.add_query_logger(_query_span)
 
 
 def _query_span(query: asyncpg.connection.LoggedQuery) -> None:
-    # Statements hold no values: those travel beside them.
+    # Statement texts contain no values; those are sent as parameters.
     text = query.query.strip()
     operation = (text.split(None, 1) or [""])[0].rstrip(";").upper()[:16]
     error = query.exception
@@ -240,14 +244,14 @@ def _query_span(query: asyncpg.connection.LoggedQuery) -> None:
 
 
 def _reject_closed(connection: Any, record: Any, proxy: Any) -> None:
-    # asyncpg learns of a closed socket without asking the server: a restarted database costs nobody an
-    # error, and a sound one costs no ping.
+    # asyncpg knows about a closed socket without asking the server: a database restart causes no errors, and
+    # a healthy connection needs no ping.
     if connection.driver_connection.is_closed():
         raise DisconnectionError("the server closed this connection")
 
 
 def _discard_broken(context: ExceptionContext) -> None:
-    # SQLAlchemy takes these for no fault of the connection's, and would roll back on it.
+    # SQLAlchemy does not treat these as disconnects and would try to roll back.
     if isinstance(context.original_exception, _BROKEN_CONNECTION_ERRORS):
         context.is_disconnect = True
 

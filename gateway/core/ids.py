@@ -1,4 +1,4 @@
-"""Identifiers: UUIDv7, so that rows made later sort later and indexes grow at one end."""
+"""Identifiers: UUIDv7, which sort by creation time and keep index inserts local."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _CANONICAL = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
 
 def new_id() -> UUID:
-    """A new UUIDv7; ids made later by this process compare greater."""
+    """Generate a UUIDv7 greater than all earlier ones of this process."""
     return uuid7()
 
 
 def parse_id(text: str) -> UUID:
-    """The id that a client wrote in its canonical form.
+    """Parse an id in canonical form.
 
     Raises:
-        NotFound: it is no such id; nothing can be found under it.
+        NotFound: not an id, so nothing can be found under it.
     """
-    # `UUID()` alone would also take braces, "urn:uuid:", underscores and digits without dashes, which would
-    # give one thing several names.
+    # `UUID()` alone also accepts braces, "urn:uuid:", underscores and digits without dashes, which would give
+    # one resource several names.
     if not _CANONICAL.fullmatch(text):
         raise NotFound()
     return UUID(text)

@@ -1,4 +1,4 @@
-"""One strict reading of a JSON body: what passes here is text that every later layer can carry."""
+"""Strict parsing of JSON bodies, so that later layers accept every value."""
 
 from __future__ import annotations
 
@@ -10,57 +10,57 @@ import orjson
 from gateway.core.exceptions import ValidationFailed
 
 MAX_DEPTH: Final = 64
-# Commas and opening brackets outside strings. Each stands for a value that takes far more memory as an
-# object than as text. Ten thousand messages with parts and calls, or 128 large tools, need less than half.
+# Commas and opening brackets outside strings. Each stands for a value, which needs far more memory as an
+# object than as text. Ten thousand messages with parts and tool calls, or 128 large tools, need less than
+# half.
 MAX_VALUES: Final = 200_000
 _OTHER_BYTES: Final = bytes(set(range(256)) - set(b'",[{'))
 _WINDOW: Final = 65_536
 _SHORT: Final = 2048
 _NUL_LOOKALIKE: Final = re.compile(rb"\\u0000")
-# An escape for NUL is a real one only behind an even number of backslashes.
+# An escape for NUL is one only after an even number of backslashes.
 _NUL_ESCAPE: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _CONTAINERS: Final = frozenset((dict, list))
 
 
 def parse_json(body: bytes) -> Any:
-    """The value of a JSON document.
+    """Parse a JSON document.
 
-    Refused: anything that is not RFC 8259 (NaN and Infinity, a byte order mark, invalid UTF-8), numbers
-    that overflow a double, lone surrogates, NUL in a string or a key, nesting deeper than `MAX_DEPTH`,
-    more than about `MAX_VALUES` members, items, lists and objects.
-    An integer beyond 64 bits becomes the nearest double, as RFC 8259 section 6 lets a receiver do; a
-    repeated key's last value stands.
+    Rejects anything that is not RFC 8259 (NaN and Infinity, a byte order mark, invalid UTF-8), numbers that
+    overflow a double, lone surrogates, NUL in a string or a key, nesting deeper than `MAX_DEPTH`, and more
+    than about `MAX_VALUES` members, items, lists and objects. An integer beyond 64 bits becomes the nearest
+    double, as RFC 8259 section 6 allows; of a repeated key the last value counts.
 
     Raises:
-        ValidationFailed: its message names at most a line and a column, never the input.
+        ValidationFailed: the message names at most a line and a column, never the input.
     """
-    if len(body) > MAX_VALUES and _more_values_than(body, MAX_VALUES):
+    if len(body) > MAX_VALUES and has_more_values_than(body, MAX_VALUES):
         raise ValidationFailed(f"The body has more than {MAX_VALUES:,} values. Send fewer or longer ones.")
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise ValidationFailed(_explain(error)) from None
-    # One byte is found many times faster than six, and the pattern that is right slower still.
+    # Cheapest check first: one byte, then six bytes, then the exact pattern.
     if b"\\" in body and _NUL_LOOKALIKE.search(body) and _NUL_ESCAPE.search(body):
-        raise ValidationFailed("The body has a NUL character in a text, which cannot be stored.")
+        raise ValidationFailed("The body has a NUL character in a string, which cannot be stored. Remove it.")
     # Few brackets cannot nest deeply. In a short body counting them is cheaper than walking the tree; a long
-    # one is long because of its texts, which the walk does not look at.
+    # body consists mostly of texts, which the walk skips.
     shallow = len(body) < _SHORT and body.count(b"[") + body.count(b"{") <= MAX_DEPTH
     if not shallow and _deeper_than(value, MAX_DEPTH):
         raise ValidationFailed(f"The body is nested deeper than {MAX_DEPTH} levels.")
     return value
 
 
-def _more_values_than(body: bytes, limit: int) -> bool:
-    """Whether more than `limit` commas and opening brackets are outside strings.
+def has_more_values_than(body: bytes, limit: int) -> bool:
+    """Check whether there are more than `limit` commas and brackets outside strings.
 
-    Linear, and done before anything is parsed. Only single-byte marks are kept, in windows, so that memory
-    does not grow with the number of strings.
+    Linear, and done before anything is parsed. It works on windows of single-byte marks, so that memory does
+    not grow with the number of strings.
     """
     if len(body.translate(None, _OTHER_BYTES + b'"')) <= limit:
         return False
     if b"\\" in body:
-        # Escaped backslashes first: what then follows a backslash is escaped for certain.
+        # Escaped backslashes first; a character that then follows a backslash is certainly escaped.
         body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
     marks = body.translate(None, _OTHER_BYTES)
     count = inside = 0
@@ -74,7 +74,7 @@ def _more_values_than(body: bytes, limit: int) -> bool:
 
 
 def _deeper_than(value: Any, limit: int) -> bool:
-    """Whether containers nest deeper than `limit`, level by level so that no input recurses."""
+    """Check whether containers nest deeper than `limit`, without recursion."""
     level = [value] if type(value) in _CONTAINERS else []
     for _ in range(limit):
         level = [
@@ -93,7 +93,7 @@ def _explain(error: orjson.JSONDecodeError) -> str:
     if problem.startswith("depth limit"):
         return f"The body is nested deeper than {MAX_DEPTH} levels."
     if "surrogate" in problem and "UTF-8" not in problem:
-        reason = "it has half of a surrogate pair in a text"
+        reason = "it has half of a surrogate pair in a string"
     elif "UTF-8 byte order" in problem:
         reason = "it begins with a byte order mark"
     elif "UTF-8" in problem:

@@ -1,6 +1,7 @@
-"""OpenTelemetry's SDK stays unloaded until it is wanted; redis-py and langsmith load it where they can.
+"""Keeps OpenTelemetry's SDK unloaded until tracing is configured.
 
-To be imported before they are. It costs a tenth of a second and 5 MB in every worker.
+redis-py and langsmith import the SDK wherever it is installed, which costs a tenth of a second and 5 MB in
+every worker. Import this module before they are imported.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from typing import Any
 
 _NAME = "opentelemetry.sdk"
 _modules: dict[str, Any] = sys.modules
-# What Python takes for a module that is not there.
+# None in `sys.modules` makes an import raise ModuleNotFoundError.
 _modules.setdefault(_NAME, None)
 
 
 def allow_sdk_import() -> None:
-    """Let it be imported from here on."""
+    """Allow the import from here on."""
     if _modules.get(_NAME, _modules) is None:
         del _modules[_NAME]

@@ -1,4 +1,7 @@
-"""How long this process kept its own event loop from running: time that no server is to blame for."""
+"""Measures how long this process blocked its own event loop.
+
+Deadlines subtract this time, because a server is not to blame for replies that could not be read yet.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ _TICK_SECONDS = 0.02
 
 
 class LoopLagMeter:
-    """Adds up how late a regular beat comes; starts with its first reading."""
+    """Adds up how late a periodic timer fires. Starts with the first reading."""
 
     def __init__(self) -> None:
         self._total = 0.0
@@ -17,7 +20,7 @@ class LoopLagMeter:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def total_seconds(self) -> float:
-        """Seconds that the loop was held up since the first reading, the present delay included."""
+        """Return the total lag since the first reading, including a current delay."""
         loop = asyncio.get_running_loop()
         if self._timer is None or self._loop is not loop:
             self._schedule(loop)

@@ -1,6 +1,6 @@
-"""Spans by OpenTelemetry's SDK, sent by OTLP over HTTP; imported only where tracing is configured.
+"""Tracing backend: OpenTelemetry's SDK with OTLP over HTTP.
 
-The provider is not made the global one: libraries that trace by themselves would send prompts through it.
+The tracer provider is not made the global one: libraries that trace by themselves would export prompts.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ _propagator = TraceContextTextMapPropagator()
 
 
 class OtelBackend:
-    """One process's tracer. Sampling, limits, batches and headers are the SDK's own variables' matter."""
+    """The process's tracer.
+
+    Sampling, limits, batching and headers follow the SDK's variables.
+    """
 
     def __init__(self, *exporters: SpanExporter, content: bool = False) -> None:
         named = "OTEL_SERVICE_NAME" in os.environ or "service.name" in os.environ.get(
@@ -50,7 +53,7 @@ class OtelBackend:
 
     @classmethod
     def from_environment(cls, *, otlp: bool, langsmith: bool, content: bool) -> Self:
-        """To the collector of `OTEL_EXPORTER_OTLP_*`, to LangSmith by `LANGSMITH_*`, or to both."""
+        """Export to `OTEL_EXPORTER_OTLP_*`, to LangSmith (`LANGSMITH_*`), or to both."""
         exporters: list[SpanExporter] = []
         if otlp:
             exporters.append(OTLPSpanExporter())
@@ -77,7 +80,10 @@ class OtelBackend:
         )
 
     def in_trace(self) -> bool:
-        """Also of a span that has ended, as a stream's turn outlives the request it came with."""
+        """Whether the current context belongs to a sampled trace.
+
+        True also after the parent span has ended, because a stream's turn can outlive its request.
+        """
         return trace.get_current_span().get_span_context().trace_flags.sampled
 
     def record_completed(
@@ -108,7 +114,7 @@ class OtelBackend:
 
 
 class _ActiveSpan:
-    """A span that is the parent of what happens inside its block."""
+    """A span that is the current one inside its block."""
 
     __slots__ = ("_failed", "_span", "_token", "recording")
 
@@ -126,9 +132,9 @@ class _ActiveSpan:
         self, kind: type[BaseException] | None, error: BaseException | None, trace_: TracebackType | None
     ) -> None:
         otel_context.detach(self._token)  # type: ignore[arg-type]
-        # Being cancelled is no error of its own.
+        # Cancellation is not an error.
         if isinstance(error, Exception) and self.recording and not self._failed:
-            # The class alone: an exception's text may quote what somebody said.
+            # Only the class or code: the message may contain user content.
             self.set_error(str(getattr(error, "code", None) or type(error).__name__))
         self._span.end()
 
@@ -149,7 +155,10 @@ def _without_none(attributes: Attributes | None) -> dict[str, str | bool | int |
 
 
 def _langsmith_exporter() -> OTLPSpanExporter:
-    """LangSmith takes OTLP and reads the GenAI conventions: a turn is one tree of runs there."""
+    """Create LangSmith's OTLP exporter.
+
+    It understands the GenAI semantic conventions.
+    """
     base = (
         os.environ.get("LANGSMITH_ENDPOINT") or os.environ.get("LANGCHAIN_ENDPOINT") or _LANGSMITH_URL
     ).rstrip("/")

@@ -1,4 +1,4 @@
-"""Counts who still uses a thing that is to be closed."""
+"""Reference count of a resource that is closed after its last use."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 
 class RefCount:
-    """Of one event loop. Whoever takes the thing gives it back; `unused` waits until all have."""
+    """Reference count for one event loop. Pair every `acquire` with a `release`."""
 
     __slots__ = ("_count", "_zero")
 
@@ -23,7 +23,10 @@ class RefCount:
             self._zero.set()
 
     async def wait_zero(self) -> None:
-        """Returns once nobody has it; nobody may take it any more while this waits."""
+        """Return once the count is zero.
+
+        Nobody may acquire from the moment this is awaited.
+        """
         if self._count:
             self._zero = asyncio.Event()
             await self._zero.wait()

@@ -1,4 +1,4 @@
-"""Who this request is: its ids, carried by a context variable into every task and log line it causes."""
+"""Ids of the current request, in a context variable for tasks and logs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ _NO_SPAN = "0" * 16
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """The ids of one request; `trace_id`, `span_id` and `trace_flags` are W3C lower-case hex.
+    """Ids of one request.
 
-    `client_ip` is whose address it came from, None where that is not known. `continued`: the client sent the
-    trace.
+    `trace_id`, `span_id` and `trace_flags` are lower-case hex (W3C).
+
+    `client_ip` is None if unknown. `trace_continued`: the client sent the trace.
     """
 
     request_id: str
@@ -30,12 +31,12 @@ class RequestContext:
 
     @property
     def request_key(self) -> int:
-        """A number of this request alone, whatever ids its client sent: a signed integer of 64 bits."""
+        """A signed 64-bit number unique to this request, whatever the client sent."""
         return int(self.span_id, 16) - 2**63
 
     @property
     def traceparent(self) -> str:
-        """The trace as the next server (or the caller) may continue it."""
+        """The `traceparent` header that continues this trace."""
         return f"00-{self.trace_id}-{self.span_id}-{self.trace_flags}"
 
 
@@ -48,7 +49,10 @@ unbind_request = _current.reset
 def new_request_context(
     request_id: str | None = None, traceparent: str | None = None, client_ip: str | None = None
 ) -> RequestContext:
-    """The context of a request that came with these headers; what is missing or malformed is made anew."""
+    """Create the context of a request from its headers.
+
+    Missing or malformed ids are generated.
+    """
     entropy = os.urandom(40).hex()
     trace_id, flags = _parse_traceparent(traceparent) if traceparent else (None, "00")
     known = request_id is not None and _REQUEST_ID.fullmatch(request_id) is not None
@@ -63,7 +67,10 @@ def new_request_context(
 
 
 def _parse_traceparent(header: str) -> tuple[str | None, str]:
-    """(trace id, flags); the id is None where the header breaks https://www.w3.org/TR/trace-context/."""
+    """Return (trace id, flags); the id is None if the header is invalid.
+
+    See https://www.w3.org/TR/trace-context/.
+    """
     match = _TRACEPARENT.fullmatch(header.strip())
     if match is None:
         return None, "00"

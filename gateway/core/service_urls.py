@@ -1,4 +1,4 @@
-"""DATABASE_URL and REDIS_URL as vendors write them, turned into what the drivers accept."""
+"""Translates DATABASE_URL and REDIS_URL, as vendors write them, for the drivers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 _POSTGRES = re.compile(r"postgres(ql)?(\+[a-z0-9_]+)?", re.IGNORECASE)
 _DATABASE_FORM: Final = "postgresql://user:password@host:5432/name"
 _VALKEY_FORM: Final = "redis://:password@host:6379/0 (or rediss://, valkey://, unix://)"
-# Parameters of asyncpg and of SQLAlchemy's dialect, which are no part of libpq's addresses.
+# Parameters of asyncpg and of SQLAlchemy's dialect that libpq does not have.
 _DRIVER_PARAMETERS: Final = {
     "prepared_statement_cache_size",
     "prepared_statement_name_func",
@@ -22,7 +22,7 @@ _DRIVER_PARAMETERS: Final = {
     "async_fallback",
     "direct_tls",
 }
-# Parameters of libpq that change nothing for asyncpg, or that the gateway sets itself.
+# libpq parameters that have no meaning for asyncpg, or that the gateway sets itself.
 _IGNORED_PARAMETERS: Final = {
     "channel_binding",
     "client_encoding",
@@ -49,20 +49,20 @@ _IGNORED_PARAMETERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class DatabaseAddress:
-    """What SQLAlchemy's `create_async_engine` needs: `url`, and `connect_args` for asyncpg."""
+    """Arguments of SQLAlchemy's `create_async_engine`."""
 
     url: str
     connect_args: Mapping[str, Any]
 
 
 def parse_database_url(url: str) -> DatabaseAddress:
-    """Translate an address in any form that libpq, SQLAlchemy and hosting vendors use.
+    """Translate an address in any form that libpq, SQLAlchemy and vendors use.
 
-    asyncpg reads the address itself: several hosts, `sslmode`, `sslrootcert` and settings of the session
+    asyncpg parses the address itself: several hosts, `sslmode`, `sslrootcert` and session settings
     (`application_name`) mean the same as for `psql`.
 
     Raises:
-        ValueError: it is not an address of a PostgreSQL; the message says what one looks like.
+        ValueError: not the address of a PostgreSQL server; the message shows the expected form.
     """
     scheme, separator, _ = url.partition("://")
     if not separator:
@@ -73,13 +73,13 @@ def parse_database_url(url: str) -> DatabaseAddress:
         parts = urlsplit(_encode_password(url))
         pairs = parse_qsl(parts.query, keep_blank_values=True)
         for host in parts.netloc.rpartition("@")[2].split(","):
-            urlsplit(f"//{host}").port  # noqa: B018 - raises where it is no number
+            urlsplit(f"//{host}").port  # noqa: B018 - raises if it is not a number
     except ValueError:
         raise ValueError(
             f"its host or port cannot be read; an address looks like {_DATABASE_FORM}, and "
             "special characters in the password are percent-encoded"
         ) from None
-    for repeated in ("host", "port"):  # SQLAlchemy's way to name several hosts
+    for repeated in ("host", "port"):  # SQLAlchemy's syntax for several hosts
         values = [value for name, value in pairs if name == repeated]
         if len(values) > 1:
             pairs = [pair for pair in pairs if pair[0] != repeated] + [(repeated, ",".join(values))]
@@ -98,10 +98,10 @@ def parse_database_url(url: str) -> DatabaseAddress:
 
 
 def normalize_valkey_url(url: str) -> str:
-    """The address as redis-py reads it: `valkey://` is `redis://`.
+    """Return the address in redis-py's form: `valkey://` becomes `redis://`.
 
     Raises:
-        ValueError: redis-py cannot use it; the message says what an address looks like.
+        ValueError: redis-py cannot use it; the message shows the expected form.
     """
     scheme, separator, rest = url.partition("://")
     if not separator:
@@ -119,7 +119,11 @@ def normalize_valkey_url(url: str) -> str:
 
 
 def check_valkey_url(url: str) -> None:
-    """Raises ValueError with a sentence where a client could not be made for this address."""
+    """Check that a client can be created for this address.
+
+    Raises:
+        ValueError: it cannot; the message shows the expected form.
+    """
     from redis.asyncio import ConnectionPool
 
     known = normalize_valkey_url(url)
@@ -132,16 +136,16 @@ def check_valkey_url(url: str) -> None:
 
 
 def _encode_password(url: str) -> str:
-    """The address with its password percent-encoded, which may hold `/`, `?` or `#` as they are."""
+    """Percent-encode the password, which may contain `/`, `?` or `#` unescaped."""
     scheme, _, rest = url.partition("://")
     found = re.match(r"([^:/?#@]*):([^@]*)@", rest)
-    if found is None or re.search(r"/[^/?]*\?\w+=", found[2]):  # the `@` stands in a parameter
+    if found is None or re.search(r"/[^/?]*\?\w+=", found[2]):  # the `@` belongs to a parameter
         return url
     return f"{scheme}://{found[1]}:{quote(unquote(found[2]), safe='')}@{rest[found.end() :]}"
 
 
 def _resolve_system_roots(name: str, value: str) -> str:
-    """`sslrootcert=system` as the file of this machine's certificate authorities, which asyncpg wants."""
+    """Replace `sslrootcert=system` by the path of the system's CA file."""
     if name == "sslrootcert" and value == "system":
         return ssl.get_default_verify_paths().cafile or value
     return value

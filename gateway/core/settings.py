@@ -1,4 +1,7 @@
-"""Settings from environment variables and `.env`; what concerns models lives in `provider_config.yaml`."""
+"""Settings from environment variables and `.env`.
+
+Models are in `provider_config.yaml`.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ from gateway.core.service_urls import check_valkey_url, parse_database_url
 
 
 class Settings(BaseSettings):
-    """One process's settings; names are those of the environment (CONTRACT §2)."""
+    """Settings of one process.
+
+    Names are those of the environment variables (CONTRACT §2).
+    """
 
     model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
 
@@ -28,42 +34,42 @@ class Settings(BaseSettings):
     access_token_ttl_seconds: int = Field(default=900, ge=30, le=86_400)
     refresh_token_ttl_seconds: int = Field(default=1_209_600, ge=300)
 
-    # Whether anybody may make an account; administrators make them on the command line in any case.
+    # Whether anyone may register. Administrators can always create accounts on the command line.
     sign_up_open: bool = True
 
-    # Where mail goes out; without a host it is written to `<data_dir>/mailbox`.
+    # SMTP server; without a host, mail is written to `<data_dir>/mailbox`.
     smtp_host: str = ""
-    smtp_port: int | None = Field(default=None, ge=1, le=65_535)  # by default that of `smtp_tls`
+    smtp_port: int | None = Field(default=None, ge=1, le=65_535)  # default depends on `smtp_tls`
     smtp_user: str = ""
     smtp_password: SecretStr = SecretStr("")
     smtp_from: str = ""
     smtp_tls: Literal["starttls", "implicit", "none"] = "starttls"
-    # Address of a page that takes a reset token behind `#token=`; without it a mail holds the token alone.
+    # URL of a page that reads a reset token from `#token=`; without it, a mail contains only the token.
     password_reset_url: str = ""
 
-    # Keys of any form for services, comma-separated; they act for one account of the last tier.
+    # API keys of any format for services, comma-separated; they act for one account of the last tier.
     gateway_api_keys: SecretStr = SecretStr("")
 
     provider_config: Path = Path("provider_config.yaml")
-    # Where `gateway serve` started a small model of its own, the address of its OpenAI-compatible server.
+    # Address of the small local model's OpenAI-compatible server, if `gateway serve` started one.
     local_model_url: str = ""
 
-    # How long a turn outlives a worker that died, and how long running ones may go on after SIGTERM.
+    # Lease of a running turn (how long it outlives its worker), and time for running turns after SIGTERM.
     turn_lease_seconds: float = Field(default=20.0, ge=1, le=600)
     shutdown_grace_seconds: float = Field(default=25.0, ge=0, le=600)
-    # Whether requests are answered meanwhile; where not, a proxy in front turns to another gateway.
+    # Whether to accept requests while shutting down; if not, a proxy in front uses another gateway.
     shutdown_listening: bool = True
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"
-    # Which lines are kept, as `core.logging.sampling` reads them; all where it is empty.
+    # Sampling rules (see `core.logging.sampling`); empty keeps all lines.
     log_sampling: str = ""
     log_prompts: bool = False
     cors_origins: str = ""
-    # Addresses of reverse proxies whose X-Forwarded-For is believed, comma-separated.
+    # Addresses of reverse proxies whose X-Forwarded-For header is trusted, comma-separated.
     trusted_proxies: str = ""
-    # Names in the Host header that are answered, comma-separated; `*` for all. Where it is empty, a gateway
-    # on a loopback address answers to local names alone: any web page can have its own name lead there.
+    # Accepted Host header names, comma-separated; `*` for all. If empty, a gateway on a loopback address
+    # accepts only local names, as protection against DNS rebinding.
     allowed_hosts: str = ""
 
     @field_validator("environment", "log_level", "log_format", "smtp_tls", mode="before")
@@ -102,7 +108,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _require_mail_sender(self) -> Self:
         if self.smtp_host and not self.smtp_from:
-            raise ValueError("SMTP_HOST is set, but not SMTP_FROM: whom should mail come from?")
+            raise ValueError("SMTP_HOST is set without SMTP_FROM. Set SMTP_FROM to the sender's address")
         return self
 
     @property

@@ -1,4 +1,7 @@
-"""SIGHUP as a call of a coroutine; a signal that arrives too early is kept."""
+"""Runs a coroutine for every SIGHUP.
+
+Signals that arrive before `start` are remembered.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,10 @@ from typing import Any
 
 
 class SighupHandler:
-    """Starts `act` for each SIGHUP. Earlier signals count as one, which `begin` acts on."""
+    """Calls a coroutine function for each SIGHUP.
+
+    Signals before `start` count as one.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -20,13 +26,13 @@ class SighupHandler:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, callback: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Act from now on."""
+        """Run `callback` for each signal from now on, and once for earlier signals."""
         self._callback = callback
         if self._pending:
             self._run_callback()
 
     def on_signal(self) -> None:
-        """A signal arrived; called in a signal handler."""
+        """Schedule the callback. Called from a signal handler."""
         self._loop.call_soon_threadsafe(self._run_callback)
 
     def _run_callback(self) -> None:
@@ -40,9 +46,11 @@ class SighupHandler:
 
 @contextmanager
 def handle_sighup() -> Iterator[SighupHandler]:
-    """Hear SIGHUP until the block ends. The handler that was there before is called first, and comes back.
+    """Handle SIGHUP inside the block.
 
-    Outside the main thread nothing is heard: Python sets signal handlers only there.
+    The previous handler runs first and is restored.
+
+    Outside the main thread nothing is handled, because Python sets signal handlers only there.
     """
     handler = SighupHandler()
     previous = signal.getsignal(signal.SIGHUP)

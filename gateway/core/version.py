@@ -1,4 +1,4 @@
-"""The version of the gateway that runs."""
+"""Version of the running gateway."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 def _read() -> str:
     try:
         return version("llm-gateway")
-    except PackageNotFoundError:  # run from a checkout that was never installed
+    except PackageNotFoundError:  # running from a checkout that was not installed
         return "0"
 
 

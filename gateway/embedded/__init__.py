@@ -1,1 +1,1 @@
-"""Real engines as supervised child processes, for a machine that has none; only `gateway.cli` knows them."""
+"""Embedded engines as supervised child processes. Imported only by `gateway.cli`."""

@@ -1,4 +1,7 @@
-"""The data directory: one gateway at a time, its secrets, and where its engines answer."""
+"""Data directory: locked by one gateway at a time.
+
+Contains secrets and engine addresses.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from typing import Final
 
 from gateway.embedded.errors import EngineError
 
-# Engines of a gateway that was killed need a moment to stop in good order; they hold its lock until then.
+# Engines of a killed gateway need a moment to shut down; they hold its lock until then.
 WAIT_FOR_DYING_ENGINES_SECONDS: Final = 30.0
 
 
@@ -22,41 +25,42 @@ class DataDirInUse(EngineError):
     def __init__(self, path: Path, pid: int) -> None:
         self.pid = pid
         super().__init__(
-            f"Another gateway (pid {pid}) uses the data directory {path}; stop it first, or choose another "
+            f"Another gateway (pid {pid}) uses the data directory {path}. Stop it first, or choose another "
             "directory with --data-dir."
         )
 
 
 class DataDir:
-    """A directory that belongs to one gateway at a time."""
+    """A directory that one gateway locks while it runs."""
 
     def __init__(self, path: Path) -> None:
-        """Nothing is created yet: a gateway that embeds nothing needs no directory."""
+        """Creates nothing yet: a gateway without embedded engines needs no directory."""
         self.path = path.expanduser().resolve()
         self._lock = -1
 
     @property
     def lock_descriptor(self) -> int:
-        """For the engines' shims to hold: the lock is free again when the last engine has gone."""
+        """Descriptor of the lock, kept open by the engines' supervisors."""
         return self._lock
 
     def create(self) -> None:
-        """Make it where it is not there; raises EngineError where it cannot be written to."""
+        """Create the directory if necessary; raises EngineError if it is not writable."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self._lock < 0:
                 self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise EngineError(
-                f"The data directory {self.path} cannot be written to ({(error.strerror or '').lower()}); "
-                "choose another with --data-dir."
+                f"The data directory {self.path} is not writable ({(error.strerror or '').lower()}). "
+                "Choose another with --data-dir."
             ) from error
 
     def acquire(self) -> None:
-        """Take the directory for this process.
+        """Lock the directory for this process.
 
         Raises:
-            DataDirInUse: a living gateway has it. EngineError: it cannot be written to.
+            DataDirInUse: a running gateway uses it.
+            EngineError: it is not writable.
         """
         self.create()
         deadline = time.monotonic() + WAIT_FOR_DYING_ENGINES_SECONDS
@@ -74,13 +78,16 @@ class DataDir:
                 return
 
     def close(self) -> None:
-        """Give the directory back."""
+        """Unlock the directory."""
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
 
     def secret(self, name: str) -> str:
-        """The secret kept in the file `name` (mode 0600), made of 48 random bytes the first time."""
+        """Return the secret in the file `name` (mode 0600).
+
+        Generates 48 random bytes at first.
+        """
         self.create()
         path = self.path / name
         try:
@@ -94,17 +101,17 @@ class DataDir:
             file.write(value + "\n")
             file.flush()
             os.fsync(file.fileno())
-        temporary.rename(path)  # whole or not at all, whatever happens meanwhile
+        temporary.rename(path)  # atomic
         return value
 
     def publish_addresses(self, addresses: dict[str, str]) -> None:
-        """Leave the engines' addresses for the operator's commands while this gateway runs."""
+        """Write the engines' addresses for the operator's commands."""
         path = self.path / "engines.json"
         path.touch(mode=0o600)
         path.write_text(json.dumps(addresses))
 
     def read_addresses(self) -> dict[str, str]:
-        """The addresses that the running gateway left; empty while it is still starting."""
+        """Read the running gateway's engine addresses; empty while it is starting."""
         try:
             found = json.loads((self.path / "engines.json").read_text())
         except (FileNotFoundError, ValueError):
@@ -112,7 +119,7 @@ class DataDir:
         return {str(name): str(value) for name, value in found.items()}
 
     def clear_addresses(self) -> None:
-        """Forget the announced addresses."""
+        """Delete the published addresses."""
         (self.path / "engines.json").unlink(missing_ok=True)
 
     def _owner(self) -> int:

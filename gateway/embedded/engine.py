@@ -1,4 +1,4 @@
-"""One engine under its shim: started, waited for, stopped."""
+"""One engine under its supervisor: start, wait until ready, stop."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from gateway.embedded.errors import EngineError
 
 START_TIMEOUT_SECONDS: Final = 60.0
 LOG_TAIL_BYTES: Final = 600
-# An engine that was ready, or lived this long, had started well: if it dies later, it is started again.
+# An engine that became ready or lived this long counts as started: if it dies later, it is restarted.
 SETTLED_SECONDS: Final = 5.0
 
 
 class Engine:
-    """A child process that ends when this process ends, whatever ends it.
+    """A child process that ends with this process, however this process ends.
 
-    `hold` are file descriptors that the shim keeps open until the engine has gone: the directory's lock.
+    The supervisor keeps the file descriptors `inherited_fds` open until the engine has ended: the directory's
+    lock.
     """
 
     def __init__(
@@ -58,7 +59,8 @@ class Engine:
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
-                start_new_session=True,  # a Ctrl-C in the terminal is for the gateway, which then stops us
+                # Ctrl-C in the terminal goes to the gateway, which then stops the engine.
+                start_new_session=True,
                 pass_fds=tuple(inherited_fds),
                 env=without_secrets(os.environ),
             )
@@ -66,7 +68,7 @@ class Engine:
 
     @property
     def pid(self) -> int:
-        """Process id of the shim."""
+        """Process id of the supervisor."""
         return self._process.pid
 
     @property
@@ -74,7 +76,10 @@ class Engine:
         return self._process.poll() is None
 
     def wait_until(self, ready: Callable[[], bool], timeout: float = START_TIMEOUT_SECONDS) -> None:
-        """Block until `ready()` is true; raises EngineError with the end of its log if it dies meanwhile."""
+        """Block until `ready()` is true.
+
+        Raises EngineError with the end of the log if it dies.
+        """
         deadline = time.monotonic() + timeout
         pause = 0.005
         while not ready():
@@ -90,7 +95,7 @@ class Engine:
         self._notify_ready()
 
     def _notify_ready(self) -> None:
-        """Tell the shim that it started well, so that it starts it again should it die."""
+        """Tell the supervisor that the engine has started, and may be restarted."""
         stdin = self._process.stdin
         if stdin is None or stdin.closed:
             return
@@ -101,13 +106,13 @@ class Engine:
             raise EngineError(f"{self.name} ended while starting; its log is {self.log}.") from None
 
     def request_stop(self) -> None:
-        """Begin an orderly stop without waiting for it."""
+        """Start an orderly shutdown without waiting for it."""
         stdin = self._process.stdin
         if stdin is not None and not stdin.closed:
             stdin.close()
 
     def stop(self) -> None:
-        """Stop the engine and wait until it has gone; harmless when it has gone already."""
+        """Stop the engine and wait until it has ended. Safe to repeat."""
         self.request_stop()
         try:
             self._process.wait(self._grace_seconds + 5)
@@ -123,18 +128,18 @@ class Engine:
 
 
 class EngineServer:
-    """What the engines have in common: a child process that is there between `start` and `stop`."""
+    """Base class of engines: a child process that exists between `start` and `stop`."""
 
     def __init__(self) -> None:
         self.engine: Engine | None = None
 
     def request_stop(self) -> None:
-        """Begin an orderly stop without waiting for it."""
+        """Start an orderly shutdown without waiting for it."""
         if self.engine is not None:
             self.engine.request_stop()
 
     def stop(self) -> None:
-        """Stop in good order and wait for the end; harmless where nothing runs."""
+        """Shut the engine down and wait until it has ended. Safe to repeat."""
         if self.engine is not None:
             self.engine.stop()
             self.engine = None

@@ -16,7 +16,7 @@ from gateway.embedded.valkey import ValkeyServer
 
 
 class EmbeddedEngines:
-    """Starts the engines that have no address of their own, and stops them all together."""
+    """Starts the engines that have no external address, and stops them together."""
 
     def __init__(self, directory: Path, *, database_url: str, redis_url: str) -> None:
         """An empty address means that this engine is to be embedded."""
@@ -27,9 +27,9 @@ class EmbeddedEngines:
         self._servers: list[EngineServer] = []
 
     def start(self) -> None:
-        """Take the directory and start what is missing; raises EngineError, with nothing left running."""
+        """Lock the directory and start missing engines; raises EngineError and stops all."""
         if self.database_url and self.redis_url:
-            return  # nothing of ours is in the directory, so others may use it too
+            return  # the directory is not needed, so others may use it
         self.data_dir.acquire()
         with ExitStack() as undo:
             undo.callback(self.stop)
@@ -48,7 +48,7 @@ class EmbeddedEngines:
             undo.pop_all()
 
     def start_local_model(self) -> str:
-        """Start loading the small model in the background; returns the address where it will answer."""
+        """Start loading the small model in the background; returns its address."""
         self.data_dir.create()
         llama = LlamaServer(self.data_dir.path, inherited_fds=(self.data_dir.lock_descriptor,))
         self._servers.append(llama)
@@ -67,7 +67,7 @@ class EmbeddedEngines:
         )
 
     def stop(self) -> None:
-        """Stop every engine in good order, then give the directory back."""
+        """Shut every engine down, then unlock the directory."""
         if self._servers:
             self.data_dir.clear_addresses()
         for child in self._servers:
@@ -80,7 +80,7 @@ class EmbeddedEngines:
 
 @dataclass(frozen=True)
 class EngineAddresses:
-    """Where a command finds its engines."""
+    """Addresses of the engines that a command uses."""
 
     database_url: str
     redis_url: str
@@ -90,7 +90,7 @@ class EngineAddresses:
 
 @contextmanager
 def engines_for_command(directory: Path, *, database_url: str, redis_url: str) -> Iterator[EngineAddresses]:
-    """Engines for one short command: the running gateway's, or ones started for the command alone."""
+    """Yield engines for a short command: the running gateway's, or new ones."""
     engines = EmbeddedEngines(directory, database_url=database_url, redis_url=redis_url)
     try:
         engines.start()
@@ -98,7 +98,7 @@ def engines_for_command(directory: Path, *, database_url: str, redis_url: str) -
         found = engines.data_dir.read_addresses()
         if not found:
             engines.data_dir.close()
-            raise EngineError("The gateway on this data directory is still starting; try again.") from None
+            raise EngineError("The gateway on this data directory is still starting. Try again.") from None
         try:
             yield EngineAddresses(
                 database_url or found["database_url"],

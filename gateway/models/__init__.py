@@ -1,0 +1,4 @@
+"""SQLAlchemy tables.
+
+Queries belong in `repositories`, schema changes in `alembic/versions`.
+"""

@@ -1,4 +1,4 @@
-"""API keys: credentials of services, each acting for the account that made it."""
+"""API keys: credentials of services, each acting for the account that created it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from gateway.models.base import Base
 
 
 class ApiKey(Base):
-    """An API key, known by its SHA-256 and by the first 10 characters, which its owner recognises it by.
+    """An API key, stored as its SHA-256 and a visible prefix of 10 characters.
 
-    `models` is NULL where every model is allowed; `requests_per_minute` only lowers the account's limit.
+    `models` is NULL if every model is allowed; `requests_per_minute` can only lower the account's limit.
     """
 
     __tablename__ = "api_keys"

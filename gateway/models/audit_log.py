@@ -1,4 +1,4 @@
-"""The audit log: who did what to whom, written in the same transaction as the act itself."""
+"""Audit log: who did what to whom, in the same transaction as the action."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from gateway.models.base import Base
 
 
 class AuditEntry(Base):
-    """One act.
+    """One action.
 
-    `details` holds roles, tiers and the like, never an address, a name or a secret. `actor_id` is NULL
-    where the operator's command line acted, or somebody who has left; what a departed person did, and what
-    was done to them, stays under a random id that leads nowhere.
+    `details` contains roles, tiers and the like, never an address, a name or a secret. `actor_id` is NULL for
+    the operator's command line and for deleted accounts; the actions of a deleted account, and those on it,
+    keep a random id that identifies nothing.
     """
 
     __tablename__ = "audit_log"
     __table_args__ = (
-        # Ids grow with time: all three are read backwards, the newest first.
+        # Ids grow with time; all three indexes are read backwards, newest first.
         Index("ix_audit_log_actor_id_id", "actor_id", "id"),
         Index("ix_audit_log_action_id", "action", "id"),
         Index("ix_audit_log_target_id_id", "target_id", "id"),

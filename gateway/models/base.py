@@ -1,4 +1,4 @@
-"""What all tables share: the names of constraints and the types of money and documents."""
+"""Shared definitions: constraint names, column types for money and documents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import DateTime, MetaData, Numeric, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase
 
-# Alembic can only compare and drop constraints whose names are the same everywhere.
+# Alembic can only compare and drop constraints with deterministic names.
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -20,12 +20,12 @@ NAMING_CONVENTION = {
     "pk": "pk_%(table_name)s",
 }
 
-# US dollars with ten decimals: a single token of a cheap model is not rounded away.
+# US dollars with ten decimals, so that a single token of a cheap model is not rounded to zero.
 Money = Numeric(20, 10)
 
 
 class Base(DeclarativeBase):
-    """Declarative base. Tables have no relationships: a repository joins what it needs by name."""
+    """Declarative base. Tables have no relationships: repositories join explicitly."""
 
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it off the class

@@ -1,4 +1,4 @@
-"""Budgets: what an account has used of its day's tokens and month's money, and what is reserved of them."""
+"""Budgets: an account's used and reserved tokens of a day and money of a month."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _ZERO = text("0")
 
 
 class Budget(Base):
-    """One row an account; there is none before its first reservation.
+    """One row per account, created by its first reservation.
 
-    `tokens_used` counts for `day`, `usd_used` for the month that begins with `month` (both UTC): read on a
-    later day, they are 0, and the next reservation or settlement makes them so. `*_reserved` is the sum of
-    the account's `reservations`, whenever they were made: a turn is charged to the day on which it ends.
+    `tokens_used` counts for `day`, `usd_used` for the month that starts with `month` (both UTC): on a later
+    day they are read as 0, and the next reservation or settlement resets them. `*_reserved` is the sum of the
+    account's `reservations`, whenever they were made: a turn is charged to the day on which it ends.
     `stored_bytes` is the sum of its messages' `stored_bytes`, its system prompts and its images.
     """
 
     __tablename__ = "budgets"
-    # Rewritten twice a turn: with room in the page that stays off the index.
+    # Updated twice per turn: free space in the page allows updates that do not touch the index.
     __table_args__ = ({"postgresql_with": {"fillfactor": "50"}},)
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
@@ -45,20 +45,21 @@ class Budget(Base):
 class Reservation(Base):
     """What one running call may still cost, until it is settled: a lease.
 
-    The row is deleted by whoever gives the reservation back, so that it is given back once: the turn's end,
-    or the sweeper, once `expires_at` has passed because the process that renewed it died.
+    Whoever releases the reservation deletes the row, so it is released exactly once: at the end of the turn,
+    or by the sweeper after `expires_at`, when the process that renewed it has died.
     """
 
-    # Not indexed by expiry: there are only as many rows as running calls, and each is renewed in place.
+    # No index on the expiry: there are only as many rows as running calls, and each is renewed in place.
     __tablename__ = "reservations"
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    # Not the account itself: whoever reserves holds the budget's row already, and waits for nobody's account.
+    # References the budget instead of the account: reserving already locks the budget's row and need not wait
+    # for the account's.
     user_id: Mapped[UUID] = mapped_column(ForeignKey("budgets.user_id", ondelete="CASCADE"), index=True)
     tokens: Mapped[int] = mapped_column(BigInteger)
     usd: Mapped[Decimal]
     expires_at: Mapped[datetime]
-    # What is charged if the process dies: the request and its calls, with an estimate of the one that runs.
+    # Charged if the process dies: the request and its calls, with an estimate for the running one.
     bill: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Requests that came with an `Idempotency-Key`, and what was answered."""
+"""Requests with an `Idempotency-Key`, and their recorded responses."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from gateway.models.base import Base
 class IdempotencyKey(Base):
     """One key of one account.
 
-    `id` and `fingerprint` are keyed hashes, `answer` is sealed with the key itself. While a process is at it,
-    `holder` names its attempt until `held_until`. `user_id` is NULL where the request is to make the account.
+    `id` and `fingerprint` are keyed hashes, `answer` is encrypted with the key itself. While a request is
+    being handled, `holder` identifies the attempt until `held_until`. `user_id` is NULL for requests that
+    create an account.
     """
 
     __tablename__ = "idempotency_keys"

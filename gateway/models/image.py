@@ -1,4 +1,4 @@
-"""Pictures that were made for an account; their bytes lie on disk under their digest."""
+"""Generated images; their bytes are files named by their digest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from gateway.models.base import Base
 
 
 class Image(Base):
-    """One picture of one account; several may share one `digest` (SHA-256 in hex), and so one file."""
+    """One image of one account.
+
+    Several may share one `digest` (SHA-256 in hex), and so one file.
+    """
 
     __tablename__ = "images"
     __table_args__ = (Index("ix_images_user_id_created_at_id", "user_id", "created_at", "id"),)

@@ -1,4 +1,4 @@
-"""Messages: questions and answers, each pointing at the one it follows, so that a conversation can branch."""
+"""Messages: questions and answers, each with a parent, so they form branches."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ from gateway.models.base import Base
 class Message(Base):
     """One message; `parent_id` is None for the first of a branch.
 
-    `user_id` repeats the conversation's owner, so that every query can name the owner without a join.
-    `receipt` tells how an answer came about, `error` is `{type, code, message}` of a failed one. `summary` is
-    what a model reads in place of the branch up to and including this message. `request` is what a program
-    asked beyond a question's text: `messages`, shown to a model in its place, and `parameters`. `events`
-    counts the events of the stream that `content` stands for; `cancel_asked_at` tells the worker that writes
-    the answer to stop. `details` are the thoughts and the results of tools that an answer was shown with.
-    `stored_bytes` is what the message counts against the account's storage. The attribute `meta` is the
-    column `metadata`, a name that SQLAlchemy keeps for itself.
+    `user_id` repeats the conversation's account, so that queries need no join. `receipt` says how an answer
+    came about, `error` is `{type, code, message}` of a failed one. `summary` replaces the branch up to and
+    including this message in prompts. `request` is what an API client sent beyond a question's text:
+    `messages`, used in prompts in its place, and `parameters`. `events` counts the stream events that
+    `content` represents; `cancel_asked_at` requests the cancellation of the running answer. `details` are the
+    reasoning and the tool results shown with an answer. `stored_bytes` counts against the account's storage.
+    The attribute `meta` is the column `metadata`, a name that SQLAlchemy reserves.
     """
 
     __tablename__ = "messages"
@@ -36,7 +35,7 @@ class Message(Base):
             name="status",
         ),
         Index("ix_messages_conversation_id_created_at_id", "conversation_id", "created_at", "id"),
-        # An answer is written twice, pending and final; room in the page keeps that off the indexes.
+        # An answer is written twice, pending and final; free space in the page avoids index updates.
         {"postgresql_with": {"fillfactor": "80"}},
     )
 

@@ -1,4 +1,4 @@
-"""Password resets: single-use tokens that were sent to an account's address."""
+"""Password resets: single-use tokens sent to an account's e-mail address."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.models.base import Base
 
 
 class PasswordReset(Base):
-    """A reset token that can still be used, known by its SHA-256 alone; using it deletes the row."""
+    """An unused reset token, stored as its SHA-256; using it deletes the row."""
 
     __tablename__ = "password_resets"
 

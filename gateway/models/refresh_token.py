@@ -1,4 +1,7 @@
-"""Refresh tokens: one row for each link of a session's chain; a session is a family of them."""
+"""Refresh tokens: one row per token of a session.
+
+A session is a family of tokens.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,11 @@ from gateway.models.base import Base
 
 
 class RefreshToken(Base):
-    """A refresh token, known by its SHA-256 alone.
+    """A refresh token, stored as its SHA-256.
 
-    `family_id` is the session: the `sid` of its access tokens. A row with `used_at` is spent, `replaced_by`
-    then names its successor; `revoked_at` is set on every row of a family that has ended. `started_at` is
-    the session's, `last_used_at` also that of the access tokens made with this one.
+    `family_id` is the session: the `sid` of its access tokens. A row with `used_at` has been rotated and
+    `replaced_by` names its successor; `revoked_at` is set on every row of a revoked family. `started_at`
+    belongs to the session, `last_used_at` includes uses of access tokens issued with this token.
     """
 
     __tablename__ = "refresh_tokens"

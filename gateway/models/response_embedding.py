@@ -1,24 +1,26 @@
-"""Answers of the semantic cache; a table that is there only where the database has pgvector.
+"""Answers of the semantic cache.
 
-It stands outside the metadata that migrations are compared with, since a database without it is sound too.
+The table exists only if the database has pgvector.
+
+It is not part of the metadata that migrations are compared with, because a database without it is valid too.
 """
 
 from __future__ import annotations
 
 TABLE = "response_embeddings"
 
-# Safe to run again: where pgvector came later, the next start makes the table.
+# Safe to repeat: if pgvector is installed later, the next start creates the table.
 CREATE_TABLE = """
 DO $$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'vector') THEN
-        RAISE NOTICE 'pgvector is not installed on this server: there will be no semantic cache';
+        RAISE NOTICE 'pgvector is not installed on this server: the semantic cache is unavailable';
         RETURN;
     END IF;
     BEGIN
         CREATE EXTENSION IF NOT EXISTS vector;
     EXCEPTION WHEN insufficient_privilege THEN
-        RAISE NOTICE 'not allowed to create the extension vector: there will be no semantic cache';
+        RAISE NOTICE 'not allowed to create the extension vector: the semantic cache is unavailable';
         RETURN;
     END;
     CREATE TABLE IF NOT EXISTS response_embeddings (

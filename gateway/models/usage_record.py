@@ -1,4 +1,4 @@
-"""Usage: one row for each call of a model or tool, a partition for each month."""
+"""Usage records: one row per call of a model or tool, partitioned by month."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from gateway.models.base import Base
 
 
 class UsageRecord(Base):
-    """One call and its cost; never what was said.
+    """One call and its cost, never its content.
 
     `outcome` is `ok` or the code of the error that ended the call; `upstream_status` and `upstream_reason`
-    are the provider's HTTP status and its redacted words. Rows outlive the account, the key and
-    the message they speak of: sums must not change when someone leaves. Months without a partition of
-    their own go to the default one (`ensure_partitions` makes the coming ones).
+    are the provider's HTTP status and its redacted message. Rows outlive the account, the key and the message
+    they refer to: totals must not change when an account is deleted. Months without a partition of their own
+    go to the default one (`ensure_partitions` creates the next ones).
     """
 
     __tablename__ = "usage_records"
@@ -27,7 +27,7 @@ class UsageRecord(Base):
         CheckConstraint("kind IN ('chat', 'tool', 'embedding', 'image', 'guard')", name="kind"),
         Index("ix_usage_records_user_id_created_at", "user_id", "created_at"),
         Index("ix_usage_records_request_id", "request_id"),
-        # Rows lie in the order of their time, so a few bytes for each range of pages find a day in a month.
+        # Rows are stored in time order, so a small BRIN index finds a day within a month.
         Index(
             "ix_usage_records_created_at",
             "created_at",
@@ -38,7 +38,7 @@ class UsageRecord(Base):
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    # A partitioned table's key has to hold the column it is split by.
+    # The primary key of a partitioned table must contain the partition column.
     created_at: Mapped[datetime] = mapped_column(primary_key=True, server_default=func.now())
     user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
     api_key_id: Mapped[UUID | None]
@@ -50,13 +50,13 @@ class UsageRecord(Base):
     prompt_tokens: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     completion_tokens: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     cost_usd: Mapped[Decimal] = mapped_column(default=Decimal(0), server_default=text("0"))
-    # Which request a row belongs to: clients may send the same `request_id` several times. None in old rows.
+    # The request a row belongs to, since clients may reuse a `request_id`. None in old rows.
     request_key: Mapped[int | None] = mapped_column(BigInteger)
-    # What a call of the gateway's own was made for, such as `title`; None for the answer itself.
+    # Purpose of the gateway's own call, such as `title`; None for calls that produce the answer.
     step: Mapped[str | None]
     outcome: Mapped[str] = mapped_column(default="ok", server_default="ok")
     latency_ms: Mapped[int] = mapped_column(default=0, server_default=text("0"))
-    # The first two are parts of the prompt, the third is a part of the completion.
+    # The first two are part of the prompt tokens, the third of the completion tokens.
     cached_tokens: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     cache_write_tokens: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     reasoning_tokens: Mapped[int] = mapped_column(default=0, server_default=text("0"))

@@ -1,6 +1,6 @@
-"""The ledger added up: sums of half hours, who was there on a day, and what is still to be added anew.
+"""Rolled-up usage: half-hour totals, active accounts, slots to recompute.
 
-Nothing here is a truth of its own: every row can be made again of `usage_records`.
+All rows are derived and can be recomputed from `usage_records`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from gateway.models.base import Base
 
 
 class UsageSlot(Base):
-    """One model, provider and kind in the half hour from `slot` on.
+    """Totals of one model, provider and kind in the half hour from `slot`.
 
-    `requests` are those that began here, `requests_of_model` and `requests_of_kind` those whose first call of
-    this model or kind was here; `errors` are requests whose last call of a model failed here; `latencies`
-    counts calls of models by `domain.usage.latency_histogram.BUCKET_EDGES`.
+    `requests` started here; `requests_of_model` and `requests_of_kind` made their first call of this model or
+    kind here; `errors` made their last model call here and failed; `latencies` counts model calls per bucket
+    (`domain.usage.latency_histogram`).
     """
 
     __tablename__ = "usage_slots"
@@ -47,7 +47,7 @@ class UsageSlot(Base):
 
 
 class UsageSlowest(Base):
-    """One of the slowest calls of models in a half hour: where its row is in the ledger."""
+    """One of the slowest model calls of a half hour: a reference to its usage record."""
 
     __tablename__ = "usage_slowest"
 
@@ -58,7 +58,7 @@ class UsageSlowest(Base):
 
 
 class UsageDay(Base):
-    """In which half hours of a day (UTC) an account used anything: bit 0 of `slots` is the first of 48."""
+    """Half hours of a day (UTC) in which an account was active, as a bit mask."""
 
     __tablename__ = "usage_days"
 
@@ -70,9 +70,12 @@ class UsageDay(Base):
 
 
 class UsageLate(Base):
-    """A half hour whose sums lack a row that was written late; a trigger of the ledger notes it.
+    """A half hour that got a usage record after it was rolled up.
 
-    Not one row a slot: who notes the same must not wait for another, nor rely on a note that is going.
+    Inserted by a trigger.
+
+    Not one row per slot: concurrent inserts must not wait for each other, nor rely on a row that is being
+    deleted.
     """
 
     __tablename__ = "usage_late"
@@ -82,7 +85,7 @@ class UsageLate(Base):
 
 
 class UsageRolled(Base):
-    """Up to when the ledger has been added up: one row, or none before the first time."""
+    """Time up to which usage is rolled up: one row, or none before the first rollup."""
 
     __tablename__ = "usage_rolled"
     __table_args__ = (CheckConstraint("id = 1", name="one"),)

@@ -1,4 +1,4 @@
-"""The accounts: people who sign in, and on whose behalf their API keys act."""
+"""Accounts: the users that sign in and own API keys."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from gateway.models.base import Base
 
 
 class User(Base):
-    """One account; `email` is stored normalised and lower-cased, so that it is unique whatever the case.
+    """One account.
 
-    `token_version` is carried by every access token: raising it ends all of them at once.
+    `email` is normalized and lower-case, so that it is unique regardless of case.
+
+    `token_version` is part of every access token: incrementing it revokes all of them at once.
     """
 
     __tablename__ = "users"

@@ -1,4 +1,4 @@
-"""Turns that wait for a conversation that is being answered."""
+"""Turns that wait for another turn of their conversation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from gateway.models.base import Base
 
 
 class WaitingTurn(Base):
-    """One that waits: a lower ticket came earlier. Its waiter renews it, until it is dead."""
+    """One waiting turn; lower tickets go first.
+
+    The waiting request renews it until it ends.
+    """
 
     __tablename__ = "waiting_turns"
     __table_args__ = (Index("ix_waiting_turns_conversation_id_ticket", "conversation_id", "ticket"),)

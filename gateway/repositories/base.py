@@ -1,4 +1,4 @@
-"""Base of all repositories: queries of one aggregate, inside one unit of work."""
+"""Base class of repositories that run inside a unit of work."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 
 class Repository:
-    """Queries over the session of the unit of work that made it; never commits.
+    """Queries over the session of one unit of work; never commits.
 
-    Every method that touches a user's thing takes its `user_id` and puts it in the WHERE clause.
+    Every method that touches a user's data takes its `user_id` and puts it in the WHERE clause.
     """
 
     def __init__(self, session: AsyncSession) -> None:

@@ -1,4 +1,4 @@
-"""Parts of long lists that are bounded in rows and in bytes, so that no row's size makes a worker grow."""
+"""Pages bounded in rows and in bytes, to protect the worker's memory."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ MAX_PAGE_BYTES: Final = 8 * 1024 * 1024
 
 
 def bounded_page(rows: Select[Any], limit: int, *, newest_first: bool = False) -> Subquery:
-    """The ids of the first rows of a list: at most `limit`, and none after `MOST_BYTES`.
+    """Select the first row ids: at most `limit`, none after `MAX_PAGE_BYTES`.
 
     Args:
-        rows: the columns `id`, `at` (its order, together with the id) and `size`, in that order.
+        rows: the columns `id`, `at` (the order, together with the id) and `size`, in that order.
 
     Returns:
-        The columns `id` and `more`, whether other rows follow these.
+        The columns `id` and `more`, whether further rows follow.
     """
     page = rows.limit(limit + 1).subquery()
     order = (page.c.at.desc(), page.c.id.desc()) if newest_first else (page.c.at, page.c.id)

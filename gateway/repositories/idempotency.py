@@ -1,4 +1,7 @@
-"""Who is at a keyed request, and what was answered: each call one statement."""
+"""Idempotency keys: which worker handles a request, and its recorded response.
+
+Every method is one statement.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.core.database import driver_connection
 from gateway.core.exceptions import NotFound
 
-# $1 id $2 user $3 fingerprint $4 holder $5 request id $6 lease and $7 time kept, in seconds. A row is taken
-# over where its time is up, or where whoever held it has died at the same request. A row that another
-# transaction wrote a moment ago is not in this statement's snapshot: then nothing comes back.
+# $1 id $2 user $3 fingerprint $4 holder $5 request id $6 lease and $7 retention, in seconds. A row is taken
+# over if it has expired, or if its holder died while handling the same request. A row that another
+# transaction has just inserted is not in this statement's snapshot: then no row is returned.
 _CLAIM = """
 WITH claimed AS (
     INSERT INTO idempotency_keys AS k (id, user_id, fingerprint, holder, request_id, held_until, expires_at)
@@ -59,9 +62,9 @@ WHERE id IN (SELECT id FROM idempotency_keys
 
 @dataclass(frozen=True, slots=True)
 class KeyState:
-    """What is known of a key: that it is ours now, or of which request it is and what that was answered.
+    """State of a key: claimed by this caller, or its request and response.
 
-    `abandoned`: whoever was at it has not been heard of for a lease.
+    `abandoned`: its holder has not renewed the lease.
     """
 
     claimed: bool
@@ -72,7 +75,7 @@ class KeyState:
 
 
 class IdempotencyRepository:
-    """All methods raise `Unavailable` where the database cannot be reached."""
+    """All methods raise `Unavailable` if the database cannot be reached."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -88,10 +91,12 @@ class IdempotencyRepository:
         retention_seconds: float,
         lease_seconds: float,
     ) -> KeyState | None:
-        """Take the key for a lease, unless somebody has it; None where that is not known yet: ask again.
+        """Claim the key for a lease unless another request holds it.
+
+        None means: try again.
 
         Raises:
-            NotFound: the account has gone.
+            NotFound: the account was deleted.
         """
         arguments = (id_, user_id, fingerprint, holder, request_id, lease_seconds, retention_seconds)
         async with driver_connection(self._engine) as connection:
@@ -102,28 +107,33 @@ class IdempotencyRepository:
         return _state(row)
 
     async def get(self, id_: bytes) -> KeyState | None:
-        """The key as it stands, without taking it; None where it is nobody's."""
+        """Return the key's state without claiming it; None if nobody has used it."""
         async with driver_connection(self._engine) as connection:
             return _state(await connection.fetchrow(_GET, id_))
 
     async def store(self, id_: bytes, holder: UUID, answer: bytes, owner: UUID | None = None) -> None:
-        """Keep the answer for who asks again; `owner` is the account that it made. Safe to repeat."""
+        """Store the response for later requests.
+
+        `owner` is the account it created, if any.
+
+        Safe to repeat.
+        """
         async with driver_connection(self._engine) as connection:
             await connection.execute(_STORE, id_, holder, answer, owner)
 
     async def release(self, id_: bytes, holder: UUID) -> None:
-        """Let the next one with this key try it. Safe to repeat."""
+        """Release the key, so that the next request with it runs. Safe to repeat."""
         async with driver_connection(self._engine) as connection:
             await connection.execute(_RELEASE, id_, holder)
 
     async def renew_leases(self, held: Collection[tuple[bytes, UUID]], lease_seconds: float) -> None:
-        """Keep (id, holder) for another lease from now."""
+        """Renew the leases of (id, holder) pairs."""
         holders, ids = [holder for _, holder in held], [id_ for id_, _ in held]
         async with driver_connection(self._engine) as connection:
             await connection.execute(_RENEW_LEASES, holders, ids, lease_seconds)
 
     async def delete_expired(self) -> None:
-        """Delete what has been kept for its time."""
+        """Delete expired keys."""
         async with driver_connection(self._engine) as connection:
             while (await connection.execute(_DELETE_EXPIRED)) == "DELETE 1000":
                 continue

@@ -1,4 +1,4 @@
-"""Queries of pictures, each by the account they were made for."""
+"""Queries of generated images, each restricted to its account."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _COLUMNS = (
 
 
 class ImageRepository(Repository):
-    """Pictures of one account; None is returned for what is not there or not its."""
+    """Images of one account; None for those missing or of another account."""
 
     async def add(self, user_id: UUID, request_id: str, images: Sequence[StoredImage]) -> None:
-        """Write the pictures of one request down, all or none."""
+        """Insert the images of one request, all or none."""
         await self._session.execute(
             insert(Table),
             [
@@ -60,7 +60,7 @@ class ImageRepository(Repository):
         return None if row is None else StoredImage(*row)
 
     async def list_recent(self, user_id: UUID, after: Cursor | None, limit: int) -> list[StoredImage]:
-        """At most `limit` of them, the last made first, from behind `after`."""
+        """Return at most `limit` images after `after`, newest first."""
         statement = select(*_COLUMNS).where(Table.user_id == user_id)
         if after is not None:
             position = tuple_(literal(after.at), literal(after.id))
@@ -79,16 +79,16 @@ class ImageRepository(Repository):
         return None if row is None else (row[0], row[1])
 
     async def lock_digests(self, digests: Collection[str]) -> None:
-        """Wait until nobody else writes or deletes files of these digests, and keep them off until commit."""
+        """Lock files with these digests until the unit of work ends."""
         keys = sorted(int.from_bytes(bytes.fromhex(digest[:16]), "big", signed=True) for digest in digests)
         key = func.unnest(cast(keys, ARRAY(BigInteger))).column_valued("key")
         await self._session.execute(select(func.pg_advisory_xact_lock(key)))
 
     async def list_digests(self, user_id: UUID) -> set[str]:
-        """The digests of all the account's pictures."""
+        """Return the digests of all of the account's images."""
         return set(await self._session.scalars(select(Table.digest).where(Table.user_id == user_id)))
 
     async def filter_referenced(self, digests: Collection[str]) -> set[str]:
-        """Those of `digests` that a picture of any account still has."""
+        """Return those of `digests` that an image of any account still references."""
         statement = select(Table.digest).where(Table.digest.in_(list(digests))).distinct()
         return set(await self._session.scalars(statement))

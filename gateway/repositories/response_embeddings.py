@@ -1,4 +1,4 @@
-"""Answers found by their question's vector, in a table that exists only where pgvector does."""
+"""Semantic cache: answers by their question's embedding; requires pgvector."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ Vector = npt.NDArray[np.float32]
 
 _TABLE_EXISTS = f"SELECT to_regclass('{TABLE}') IS NOT NULL"
 
-# $1 account $2 scope $3 vector $4 limit $5 least similarity. Every row of the scope is looked at: an account
-# has a few thousand at most, and an index of neighbours over all accounts would miss those of this one.
+# $1 account $2 scope $3 vector $4 limit $5 minimum similarity. Every row of the scope is scanned: an account
+# has a few thousand at most, and a nearest-neighbour index over all accounts would miss this account's rows.
 _FIND_SIMILAR = """
 SELECT question, answer, similarity FROM (
     SELECT question, answer, 1 - (embedding <=> $3::text::vector) AS similarity
@@ -29,10 +29,11 @@ SELECT question, answer, similarity FROM (
 ) AS near
 WHERE similarity >= $5 ORDER BY similarity DESC
 """
-# $1 id $2 account $3 scope $4 question $5 vector $6 answer $7 ttl in seconds $8 most entries. The same
-# question is kept once; what is too much goes, the oldest first, and what has expired, of whomever.
+# $1 id $2 account $3 scope $4 question $5 vector $6 answer $7 ttl in seconds $8 maximum entries. A question
+# is stored once. Surplus entries of the account are deleted, oldest first, and expired entries of all
+# accounts.
 _STORE = """
-WITH kept AS (
+WITH stored AS (
     INSERT INTO response_embeddings (id, user_id, scope, question, embedding, answer, expires_at)
     VALUES ($1, $2, $3, $4, $5::text::vector, $6, now() + make_interval(secs => $7))
     ON CONFLICT (user_id, scope, question) DO UPDATE
@@ -50,7 +51,7 @@ WHERE (
 
 @dataclass(frozen=True, slots=True)
 class SimilarAnswer:
-    """An answer as it was kept, and the question it answered; `similarity` is the vectors' cosine."""
+    """A stored answer and its question; `similarity` is the cosine of the embeddings."""
 
     question: str
     answer: bytes
@@ -58,13 +59,16 @@ class SimilarAnswer:
 
 
 class ResponseEmbeddingRepository:
-    """Single statements on connections of their own; all raise `Unavailable` where the database is away."""
+    """Single statements on connections of their own; all raise `Unavailable`."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
     async def ensure_table(self) -> bool:
-        """Whether this database has the table; it is made where pgvector came after the migration."""
+        """Whether the table exists.
+
+        Creates it if pgvector was installed after the migration.
+        """
         async with driver_connection(self._engine) as connection:
             if not await connection.fetchval(_TABLE_EXISTS):
                 await connection.execute(CREATE_TABLE)
@@ -73,7 +77,7 @@ class ResponseEmbeddingRepository:
     async def find_similar(
         self, account: UUID, scope: bytes, vector: Vector, *, limit: int, min_similarity: float
     ) -> list[SimilarAnswer]:
-        """Up to `limit` answers of the account within `scope`, nearest first, none that has expired."""
+        """Return up to `limit` answers of the account within `scope`, nearest first."""
         async with driver_connection(self._engine) as connection:
             rows = await connection.fetch(_FIND_SIMILAR, account, scope, _text(vector), limit, min_similarity)
         return [SimilarAnswer(row["question"], row["answer"], row["similarity"]) for row in rows]
@@ -89,7 +93,7 @@ class ResponseEmbeddingRepository:
         ttl_seconds: int,
         max_entries: int,
     ) -> None:
-        """Keep an answer; nothing is written for an account that has gone."""
+        """Store an answer; does nothing if the account was deleted."""
         async with driver_connection(self._engine) as connection:
             try:
                 await connection.execute(

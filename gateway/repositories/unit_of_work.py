@@ -1,8 +1,9 @@
-"""The unit of work: one transaction, its repositories, and a connection that goes back at its end."""
+"""Unit of work: one transaction, its repositories and its connection."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import cached_property
 from types import TracebackType
 from typing import Self
@@ -28,13 +29,13 @@ from gateway.repositories.usage.stats import UsageStatsRepository
 
 
 class UnitOfWork:
-    """`async with UnitOfWork(session_factory) as uow:` commits on a clean exit, else rolls back.
+    """Commits when its `async with` block succeeds, otherwise rolls back.
 
-    The first statement takes a connection from the pool, the exit gives it back. Wait for nothing but the
-    database inside. An object is used once.
+    The first statement acquires a connection, and leaving the block releases it. Await nothing but the
+    database inside. Use an object once.
 
     Raises:
-        Unavailable: from the exit, where the database cannot be reached or every connection is taken.
+        Unavailable: from the exit, if the database is unreachable or the pool is exhausted.
     """
 
     session: AsyncSession
@@ -62,8 +63,8 @@ class UnitOfWork:
             raise unavailable from error
 
     async def _close(self) -> None:
-        # Rolls back what was not committed. In a task of its own, so that a caller who is cancelled here
-        # still hands the connection back.
+        # Rolls back uncommitted changes. Shielded, so that the connection is released even if the caller is
+        # cancelled here.
         if self.session.in_transaction():
             await asyncio.shield(asyncio.create_task(self.session.close()))
         else:
@@ -128,3 +129,7 @@ class UnitOfWork:
     @cached_property
     def account_data(self) -> AccountDataRepository:
         return AccountDataRepository(self.session)
+
+
+# Services open a unit of work per operation.
+UnitOfWorkFactory = Callable[[], UnitOfWork]

@@ -1,4 +1,4 @@
-"""What the cache says of a caller is never older than what ended the caller's session, key or account."""
+"""The authentication cache is never older than a revocation."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def grant(user_id: UUID) -> ApiKeyGrant:
     )
 
 
-async def test_what_is_kept_is_found_again_until_it_is_forgotten(cache: AuthCache) -> None:
+async def test_stored_entries_are_found_until_invalidated(cache: AuthCache) -> None:
     user, session, key_hash = uuid4(), uuid4(), uuid4().bytes
     assert await cache.get_session(user, session, 1) is None
     await cache.store_session(user, session, STATE, True)
@@ -69,13 +69,13 @@ async def test_what_is_kept_is_found_again_until_it_is_forgotten(cache: AuthCach
     assert await cache.get_key(key_hash) is None
 
 
-async def test_an_ended_session_is_kept_as_ended(cache: AuthCache) -> None:
+async def test_revoked_session_is_cached_as_revoked(cache: AuthCache) -> None:
     user, session = uuid4(), uuid4()
     await cache.store_session(user, session, STATE, False)
     assert await cache.get_session(user, session, 1) == (STATE, False, NOT_COUNTED)
 
 
-async def test_a_reader_cannot_store_what_it_saw_before_the_change(cache: AuthCache) -> None:
+async def test_reader_cannot_store_state_from_before_an_invalidation(cache: AuthCache) -> None:
     user, session, key_hash = uuid4(), uuid4(), uuid4().bytes
     await cache.invalidate_sessions(session)
     await cache.store_session(user, session, STATE, True)  # read before the session was ended
@@ -85,7 +85,7 @@ async def test_a_reader_cannot_store_what_it_saw_before_the_change(cache: AuthCa
     assert await cache.get_key(key_hash) is None
 
 
-async def test_every_entry_dies_by_itself(cache: AuthCache, redis_url: str) -> None:
+async def test_every_entry_expires(cache: AuthCache, redis_url: str) -> None:
     user, session = uuid4(), uuid4()
     await cache.store_session(user, session, STATE, True)
     client = ValkeyClient(redis_url)
@@ -94,7 +94,7 @@ async def test_every_entry_dies_by_itself(cache: AuthCache, redis_url: str) -> N
     await client.aclose()
 
 
-async def test_without_valkey_postgresql_is_asked_every_time(database_url: str) -> None:
+async def test_without_valkey_every_request_reads_postgresql(database_url: str) -> None:
     async with account_app(database_url, "") as app:
         person = await app.sign_up()
         key = await person.create_api_key()
@@ -109,7 +109,7 @@ async def test_without_valkey_postgresql_is_asked_every_time(database_url: str) 
         assert status_and_code(await person.request("GET", ME)) == (401, "token_invalid")
 
 
-async def test_a_known_caller_costs_one_round_trip_and_no_query(app: AccountApp) -> None:
+async def test_cached_caller_costs_one_round_trip_and_no_query(app: AccountApp) -> None:
     person = await app.sign_up()
     service = {"x-api-key": (await person.create_api_key())["secret"]}
     await app.client.get("/v1/probe", headers=service)
@@ -130,7 +130,7 @@ async def test_a_known_caller_costs_one_round_trip_and_no_query(app: AccountApp)
     assert [command[0] for command in commands] == ["EVALSHA", "EVALSHA"]
 
 
-async def test_what_ends_while_valkey_is_away_is_not_believed_when_it_is_back(
+async def test_revocation_during_an_outage_holds_when_valkey_is_back(
     app: AccountApp, proxy: TcpProxy
 ) -> None:
     person = await app.sign_up()
@@ -151,7 +151,7 @@ async def test_what_ends_while_valkey_is_away_is_not_believed_when_it_is_back(
     assert status_and_code(await app.client.get("/v1/probe", headers=service)) == (401, "invalid_api_key")
 
 
-async def test_another_process_sees_the_end_of_a_session_at_once(
+async def test_revocation_is_visible_to_other_processes_at_once(
     app: AccountApp, database_url: str, redis_url: str
 ) -> None:
     person = await app.sign_up()
@@ -165,7 +165,7 @@ async def test_another_process_sees_the_end_of_a_session_at_once(
         assert (await other.client.get(ME, headers=headers)).status_code == 200
 
 
-async def test_a_raised_token_version_ends_all_access_tokens(app: AccountApp) -> None:
+async def test_raised_token_version_revokes_all_access_tokens(app: AccountApp) -> None:
     person = await app.sign_up()
     assert (await person.request("GET", ME)).status_code == 200
     await app.sql("UPDATE users SET token_version = token_version + 1 WHERE email = :e", e=person.email)
@@ -173,7 +173,7 @@ async def test_a_raised_token_version_ends_all_access_tokens(app: AccountApp) ->
     assert status_and_code(await person.request("GET", ME)) == (401, "token_invalid")
 
 
-async def test_a_new_role_counts_from_the_next_request(app: AccountApp) -> None:
+async def test_new_role_applies_to_the_next_request(app: AccountApp) -> None:
     person = await app.sign_up()
     assert (await person.request("GET", "/api/admin/probe")).status_code == 403
     await app.sql("UPDATE users SET role = 'admin' WHERE email = :e", e=person.email)
@@ -181,7 +181,7 @@ async def test_a_new_role_counts_from_the_next_request(app: AccountApp) -> None:
     assert (await person.request("GET", "/api/admin/probe")).status_code == 200
 
 
-async def test_noise_in_valkey_is_not_believed(app: AccountApp) -> None:
+async def test_malformed_entries_in_valkey_are_ignored(app: AccountApp) -> None:
     person = await app.sign_up()
     session = app.tokens.verify(person.tokens["access_token"]).session_id
     for noise in (b"\x00\xff", b"[]", b"7", b"{}", b'["user"]', b'["admin","free","active",1,2]'):

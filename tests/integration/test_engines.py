@@ -1,4 +1,4 @@
-"""The engines that every integration test stands on."""
+"""The engines that all integration tests use."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 
-async def test_the_database_is_postgresql_18_with_pgvector(database_url: str) -> None:
+async def test_database_is_postgresql_18_with_pgvector(database_url: str) -> None:
     engine = create_async_engine(database_url)
     async with engine.connect() as connection:
         version = (await connection.execute(text("SHOW server_version_num"))).scalar_one()
@@ -19,7 +19,7 @@ async def test_the_database_is_postgresql_18_with_pgvector(database_url: str) ->
     assert vector == 1
 
 
-async def test_the_cache_is_valkey_and_starts_empty_where_a_test_asks(clean_redis: str) -> None:
+async def test_cache_is_valkey_and_starts_empty_on_request(clean_redis: str) -> None:
     client = redis.asyncio.Redis.from_url(clean_redis)
     info = await client.info("server")
     assert info["server_name"] == "valkey"

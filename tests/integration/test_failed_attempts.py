@@ -1,4 +1,4 @@
-"""Failed attempts slow the next one down: in Valkey for all workers, in the process where it is away."""
+"""Failed attempts delay the next one, in Valkey and locally without it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def spend(store: Store, whose: BackoffSubject, times: int) -> None:
         assert await store.attempts.record(whose) == 0
 
 
-async def test_the_wait_doubles_with_each_failure_up_to_its_most(store: Store) -> None:
+async def test_wait_doubles_with_each_failure_up_to_the_maximum(store: Store) -> None:
     whose = subject(most=6)
     await spend(store, whose, 3)
     for expected in (1, 2, 4, 6, 6):
@@ -66,13 +66,13 @@ async def test_the_wait_doubles_with_each_failure_up_to_its_most(store: Store) -
         assert await store.attempts.record(whose) == 0
 
 
-async def test_the_first_wait_may_be_longer_than_a_second(store: Store) -> None:
+async def test_first_wait_may_be_longer_than_a_second(store: Store) -> None:
     whose = subject(first=60)
     await spend(store, whose, 3)
     assert 59 < await store.attempts.record(whose) <= 60
 
 
-async def test_waiting_in_vain_makes_nothing_worse(store: Store) -> None:
+async def test_rejected_attempts_do_not_extend_the_wait(store: Store) -> None:
     whose = subject()
     await spend(store, whose, 3)
     for _ in range(20):
@@ -81,13 +81,13 @@ async def test_waiting_in_vain_makes_nothing_worse(store: Store) -> None:
     assert await store.attempts.record(whose) == 0
 
 
-async def test_of_many_at_once_no_more_than_the_free_ones_pass(store: Store) -> None:
+async def test_of_concurrent_attempts_only_the_free_ones_pass(store: Store) -> None:
     whose = subject(free=5)
     waits = await asyncio.gather(*(store.attempts.record(whose) for _ in range(40)))
     assert waits.count(0.0) == 5
 
 
-async def test_who_was_right_starts_anew(store: Store) -> None:
+async def test_success_clears_all_failures(store: Store) -> None:
     whose = subject()
     await spend(store, whose, 3)
     await store.attempts.clear(whose)
@@ -95,7 +95,7 @@ async def test_who_was_right_starts_anew(store: Store) -> None:
     assert await store.attempts.record(whose) > 0
 
 
-async def test_an_attempt_that_was_no_failure_is_taken_back(store: Store) -> None:
+async def test_forgiven_attempt_is_subtracted(store: Store) -> None:
     whose = subject()
     await spend(store, whose, 3)
     await store.attempts.forgive(whose)
@@ -104,7 +104,7 @@ async def test_an_attempt_that_was_no_failure_is_taken_back(store: Store) -> Non
     await store.attempts.forgive(subject())  # of somebody who never tried
 
 
-async def test_failures_are_forgiven_with_time(store: Store) -> None:
+async def test_failures_decay_over_time(store: Store) -> None:
     whose = subject(leak=10)
     await spend(store, whose, 2)
     await store.later(20, whose)
@@ -112,7 +112,7 @@ async def test_failures_are_forgiven_with_time(store: Store) -> None:
     assert await store.attempts.record(whose) > 0
 
 
-async def test_who_waits_for_one_reason_is_not_counted_for_another(store: Store) -> None:
+async def test_attempt_rejected_for_one_subject_is_not_recorded_for_another(store: Store) -> None:
     slow, other = subject(), subject()
     await spend(store, slow, 3)
     for _ in range(5):
@@ -120,7 +120,7 @@ async def test_who_waits_for_one_reason_is_not_counted_for_another(store: Store)
     await spend(store, other, 3)
 
 
-async def test_nothing_is_remembered_for_good(store: Store) -> None:
+async def test_all_failures_expire(store: Store) -> None:
     whose = subject(memory=120)
     await spend(store, whose, 3)
     if store.valkey.configured:
@@ -130,7 +130,7 @@ async def test_nothing_is_remembered_for_good(store: Store) -> None:
         await spend(store, whose, 3)
 
 
-async def test_when_valkey_goes_the_process_counts_on() -> None:
+async def test_process_counts_locally_when_valkey_is_down() -> None:
     valkey = ValkeyClient("redis://127.0.0.1:1/0")  # nobody listens there
     attempts, whose = FailedAttemptStore(valkey), subject()
     assert [await attempts.record(whose) for _ in range(3)] == [0, 0, 0]

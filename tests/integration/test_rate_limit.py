@@ -1,4 +1,4 @@
-"""Requests a minute: of an account, by whatever credential, on every worker, with Valkey and without."""
+"""Requests per minute of an account, on every worker, with and without Valkey."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def promote(app: AccountApp, person: SignedInAccount, tier: str) -> None:
     await app.container.cache.invalidate_account(UUID(person.id))
 
 
-async def test_sixty_at_once_on_twenty_a_minute_by_token_and_key_together(app: AccountApp) -> None:
+async def test_sixty_concurrent_requests_on_a_limit_of_twenty(app: AccountApp) -> None:
     person = await app.sign_up()
     key = (await person.create_api_key())["secret"]
     both = [person.headers, {"x-api-key": key}, {"authorization": f"Bearer {key}"}]
@@ -82,7 +82,7 @@ async def test_two_workers_share_one_window(app: AccountApp, database_url: str, 
     assert sorted(here + there) == [200] * 20 + [429] * 20
 
 
-async def test_a_refusal_says_when_to_come_back_and_every_answer_what_is_left(app: AccountApp) -> None:
+async def test_rejection_has_retry_after_and_every_response_the_remainder(app: AccountApp) -> None:
     person = await app.sign_up()
     counted = rate_limited_requests.labels("rate_limited")._value.get()
     for left in range(19, -1, -1):
@@ -102,14 +102,14 @@ async def test_a_refusal_says_when_to_come_back_and_every_answer_what_is_left(ap
     assert rate_limited_requests.labels("rate_limited")._value.get() == counted + 1
 
 
-async def test_a_route_that_refuses_counts_and_tells_as_well(app: AccountApp) -> None:
+async def test_failing_route_counts_and_reports_the_remainder_too(app: AccountApp) -> None:
     person = await app.sign_up()
     refused = await app.client.get("/v1/probe", headers=person.headers)
     assert refused.status_code == 403
     assert refused.headers["x-ratelimit-remaining-requests"] == str(READS - 1)
 
 
-async def test_a_bad_credential_uses_up_nobodys_window(app: AccountApp) -> None:
+async def test_invalid_credential_counts_against_nobody(app: AccountApp) -> None:
     person = await app.sign_up()
     old = dict(person.headers)
     await app.sql("UPDATE users SET token_version = token_version + 1 WHERE email = :e", e=person.email)
@@ -121,7 +121,7 @@ async def test_a_bad_credential_uses_up_nobodys_window(app: AccountApp) -> None:
     assert answer.headers["x-ratelimit-remaining-requests"] == "19"
 
 
-async def test_a_revoked_key_uses_up_nobodys_window(app: AccountApp) -> None:
+async def test_revoked_key_counts_against_nobody(app: AccountApp) -> None:
     person = await app.sign_up()
     key = await person.create_api_key()
     service = {"x-api-key": key["secret"]}
@@ -132,7 +132,7 @@ async def test_a_revoked_key_uses_up_nobodys_window(app: AccountApp) -> None:
     assert (await person.request("GET", PROBE)).headers["x-ratelimit-remaining-requests"] == "18"
 
 
-async def test_a_keys_own_limit_is_lower_and_the_accounts_holds_as_well(app: AccountApp) -> None:
+async def test_key_limit_and_account_limit_both_apply(app: AccountApp) -> None:
     person = await app.sign_up()
     low = {"x-api-key": (await person.create_api_key(requests_per_minute=3))["secret"]}
     high = {"x-api-key": (await person.create_api_key())["secret"]}
@@ -147,13 +147,13 @@ async def test_a_keys_own_limit_is_lower_and_the_accounts_holds_as_well(app: Acc
     assert await statuses(app, [high] * 20) == [200] * 16 + [429] * 4
 
 
-async def test_another_account_is_not_limited_by_this_one(app: AccountApp) -> None:
+async def test_accounts_are_limited_independently(app: AccountApp) -> None:
     one, other = await app.sign_up(), await app.sign_up()
     await statuses(app, [one.headers] * 25)
     assert (await other.request("GET", PROBE)).headers["x-ratelimit-remaining-requests"] == "19"
 
 
-async def test_a_new_tier_counts_from_the_next_request(app: AccountApp) -> None:
+async def test_new_tier_applies_to_the_next_request(app: AccountApp) -> None:
     person = await app.sign_up()
     await statuses(app, [person.headers] * 20)
     assert (await person.request("GET", PROBE)).status_code == 429
@@ -164,14 +164,14 @@ async def test_a_new_tier_counts_from_the_next_request(app: AccountApp) -> None:
     assert (await person.request("GET", PROBE)).status_code == 429
 
 
-async def test_a_tier_that_left_the_configuration_has_the_first_ones_limit(app: AccountApp) -> None:
+async def test_removed_tier_gets_the_limits_of_the_first(app: AccountApp) -> None:
     person = await app.sign_up()
     await promote(app, person, "platinum")
     for left in ("19", "18"):  # from PostgreSQL, then from the cache
         assert (await person.request("GET", PROBE)).headers["x-ratelimit-remaining-requests"] == left
 
 
-async def test_no_limit_no_headers(database_url: str, redis_url: str) -> None:
+async def test_without_a_limit_there_are_no_headers(database_url: str, redis_url: str) -> None:
     async with account_app(database_url, redis_url, requests_per_minute={"free": None}) as app:
         person = await app.sign_up()
         assert await statuses(app, [person.headers] * 60) == [200] * 60
@@ -181,7 +181,7 @@ async def test_no_limit_no_headers(database_url: str, redis_url: str) -> None:
         assert await statuses(app, [key] * 4) == [200] * 2 + [429] * 2
 
 
-async def test_a_window_slides(clean_redis: str, limiter: RateLimiter) -> None:
+async def test_window_slides(clean_redis: str, limiter: RateLimiter) -> None:
     user = uuid4()
     for _ in range(20):
         await limiter.count(user, "free")
@@ -200,7 +200,7 @@ async def test_a_window_slides(clean_redis: str, limiter: RateLimiter) -> None:
     assert [w is not None and w.retry_after is None for w in admitted] == [True] * 5 + [False]
 
 
-async def test_no_name_in_valkey_tells_whose_window_it_is(app: AccountApp, clean_redis: str) -> None:
+async def test_keys_in_valkey_do_not_reveal_accounts(app: AccountApp, clean_redis: str) -> None:
     person = await app.sign_up()
     await person.request("GET", PROBE)
     names = await app.container.valkey.execute("KEYS", "*")
@@ -226,14 +226,14 @@ async def test_without_valkey_a_worker_admits_half_of_the_limit(app: AccountApp,
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3])
-async def test_a_limit_of_one_is_not_none_without_valkey(limit: int) -> None:
+async def test_limit_of_one_admits_one_without_valkey(limit: int) -> None:
     limiter = RateLimiter(ValkeyClient(""), {"free": MinuteLimits(limit)})
     user = uuid4()
     windows = [(await limiter.count(user, "free")).window for _ in range(4)]
     assert sum(w is not None and w.retry_after is None for w in windows) == (limit + 1) // 2
 
 
-async def test_a_script_that_the_server_forgot_is_sent_again(tmp_path: Path) -> None:
+async def test_script_is_sent_again_after_script_flush(tmp_path: Path) -> None:
     # A server of its own: scripts belong to the whole server, and other tests count what theirs are sent.
     server = ValkeyServer(tmp_path / "valkey")
     await asyncio.to_thread(server.start)
@@ -251,9 +251,7 @@ async def test_a_script_that_the_server_forgot_is_sent_again(tmp_path: Path) -> 
         await asyncio.to_thread(server.stop)
 
 
-async def test_a_count_that_was_called_off_leaves_no_reply_for_the_next(
-    app: AccountApp, proxy: TcpProxy
-) -> None:
+async def test_cancelled_count_leaves_no_reply_for_the_next(app: AccountApp, proxy: TcpProxy) -> None:
     one, other = await app.sign_up(), await app.sign_up()
     await one.request("GET", PROBE)
     await other.request("GET", PROBE)
@@ -272,7 +270,7 @@ async def test_a_count_that_was_called_off_leaves_no_reply_for_the_next(
         assert answer.headers["x-ratelimit-remaining-requests"] == str(left)
 
 
-async def test_a_name_that_something_else_uses_does_not_stop_the_gateway(app: AccountApp) -> None:
+async def test_key_of_a_foreign_type_does_not_stop_the_gateway(app: AccountApp) -> None:
     person = await app.sign_up()
     await person.request("GET", PROBE)
     client: Any = app.container.valkey
@@ -283,7 +281,7 @@ async def test_a_name_that_something_else_uses_does_not_stop_the_gateway(app: Ac
     assert answer.headers["x-ratelimit-limit-requests"] == "10"
 
 
-async def test_reads_of_a_signed_in_person_use_up_no_turns(app: AccountApp) -> None:
+async def test_reads_do_not_count_as_turns(app: AccountApp) -> None:
     person = await app.sign_up()
     for left in range(READS - 1, -1, -1):
         read = await person.request("GET", READ)
@@ -297,14 +295,14 @@ async def test_reads_of_a_signed_in_person_use_up_no_turns(app: AccountApp) -> N
     assert (turn.status_code, turn.headers["x-ratelimit-remaining-requests"]) == (200, "19")
 
 
-async def test_turns_use_up_no_reads(app: AccountApp) -> None:
+async def test_turns_do_not_count_as_reads(app: AccountApp) -> None:
     person = await app.sign_up()
     assert await statuses(app, [person.headers] * 25) == [200] * 20 + [429] * 5
     read = await person.request("GET", READ)
     assert (read.status_code, read.headers["x-ratelimit-remaining-requests"]) == (200, str(READS - 1))
 
 
-async def test_a_minute_without_turns_and_reads_left_still_shows_the_account_and_ends_sessions(
+async def test_exhausted_limits_still_allow_account_and_session_routes(
     app: AccountApp,
 ) -> None:
     person = await app.sign_up()
@@ -318,7 +316,7 @@ async def test_a_minute_without_turns_and_reads_left_still_shows_the_account_and
     assert (await person.request("DELETE", "/api/user/sessions")).status_code == 204
 
 
-async def test_without_valkey_reads_and_turns_have_half_of_their_limits_apart(
+async def test_without_valkey_reads_and_turns_have_separate_half_limits(
     app: AccountApp, proxy: TcpProxy
 ) -> None:
     person = await app.sign_up()
@@ -330,7 +328,7 @@ async def test_without_valkey_reads_and_turns_have_half_of_their_limits_apart(
 
 
 @pytest.mark.parametrize("away", [False, True])
-async def test_a_read_tells_how_many_turns_are_left(limiter: RateLimiter, away: bool) -> None:
+async def test_read_reports_the_remaining_turns(limiter: RateLimiter, away: bool) -> None:
     if away:
         limiter = RateLimiter(ValkeyClient(""), {"free": MinuteLimits(20, READS)})
     user, most = uuid4(), 10 if away else 20

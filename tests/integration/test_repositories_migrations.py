@@ -1,4 +1,4 @@
-"""Migrations against an empty database: up, down, up again, and the same as the models say."""
+"""Migrations on an empty database: up, down, up again, and equal to the models."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def test_migrations_go_up_down_and_up_again_and_match_the_models(empty_dat
     await asyncio.to_thread(command.check, config(empty_database))
 
 
-async def test_two_that_start_at_once_migrate_once(empty_database):
+async def test_two_concurrent_starts_migrate_once(empty_database):
     # A process each, as two gateways would be: alembic's own state is global to one.
     environment = {**os.environ, "DATABASE_URL": empty_database}
     processes = [
@@ -74,7 +74,7 @@ async def test_two_that_start_at_once_migrate_once(empty_database):
     assert "messages" in await tables(empty_database)
 
 
-async def test_a_migration_gives_way_to_a_dump_and_goes_on_after_it(empty_database):
+async def test_migration_waits_for_a_dump_and_continues_after_it(empty_database):
     await asyncio.to_thread(command.upgrade, config(empty_database), "0007")
     engine = create_engine(empty_database, 2)
     async with engine.connect() as dump:
@@ -96,7 +96,7 @@ async def migrations_revision(engine):
     return (await fetch_rows(engine, "SELECT version_num FROM alembic_version"))[0]["version_num"]
 
 
-async def test_a_migration_that_stays_locked_out_changes_nothing_and_names_who_is_in_the_way(empty_database):
+async def test_migration_blocked_by_locks_changes_nothing_and_names_the_holder(empty_database):
     await asyncio.to_thread(command.upgrade, config(empty_database), "0007")
     engine = create_engine(empty_database, 2)
     async with engine.connect() as dump:
@@ -111,7 +111,7 @@ async def test_a_migration_that_stays_locked_out_changes_nothing_and_names_who_i
     await engine.dispose()
 
 
-async def test_each_revision_is_committed_by_itself(empty_database):
+async def test_each_revision_is_committed_separately(empty_database):
     """Where a later one is locked out, the earlier ones stay, and no lock of theirs is held meanwhile."""
     await asyncio.to_thread(command.upgrade, config(empty_database), "0010")
     engine = create_engine(empty_database, 2)
@@ -124,7 +124,7 @@ async def test_each_revision_is_committed_by_itself(empty_database):
     await engine.dispose()
 
 
-async def test_a_newer_schema_is_used_as_it_is_unless_it_says_that_older_programs_cannot(empty_database):
+async def test_newer_schema_is_used_unless_it_requires_a_newer_program(empty_database):
     newest = await asyncio.to_thread(migrations.upgrade, empty_database)
     engine = create_engine(empty_database, 1)
 

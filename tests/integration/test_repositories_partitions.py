@@ -1,4 +1,4 @@
-"""The ledger's months: partitions of their own, made ahead and filled from the default one."""
+"""Monthly usage partitions: created ahead, and filled from the default partition."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def months_from_now(months: int) -> datetime:
     return datetime(now.year + years, month + 1, 15, tzinfo=UTC)
 
 
-async def test_usage_of_today_lies_in_its_months_partition(engine):
+async def test_usage_of_today_is_in_its_months_partition(engine):
     call = usage_entry()
     await TurnRepository(engine).record_usage(UsageOwner(await create_account(engine), "r"), [call])
     assert await partition_of(engine, call.id) == f"usage_records_{datetime.now(UTC):%Y_%m}"
 
 
-async def test_a_month_without_a_partition_goes_to_the_default_and_moves_when_it_gets_one(engine):
+async def test_rows_move_from_the_default_partition_to_a_new_one(engine):
     far = months_from_now(9)
     call = usage_entry(id=new_id(), created_at=far)
     await TurnRepository(engine).record_usage(UsageOwner(await create_account(engine), "r"), [call])
@@ -57,12 +57,12 @@ async def test_a_month_without_a_partition_goes_to_the_default_and_moves_when_it
     assert await partition_of(engine, call.id) == f"usage_records_{far:%Y_%m}"
 
 
-async def test_making_partitions_that_are_there_makes_none(engine):
+async def test_existing_partitions_are_not_created_again(engine):
     await ensure(engine, 4)
     assert await ensure(engine, 4) == 0
 
 
-async def test_rows_stay_when_their_account_goes(engine):
+async def test_rows_stay_when_their_account_is_deleted(engine):
     user_id = await create_account(engine)
     call = usage_entry()
     await TurnRepository(engine).record_usage(UsageOwner(user_id, "r"), [call])

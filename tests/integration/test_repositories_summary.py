@@ -1,4 +1,4 @@
-"""Summaries in the statements of a turn: kept with the message they go up to, read back as far as needed."""
+"""Summaries are stored with the message they cover and limit the branch."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def talk(turns: TurnRepository, user: UUID, count: int) -> list[tuple[UUID
     return [*ids, (begun.conversation_id, begun.conversation_id)]
 
 
-async def test_a_branch_is_read_back_to_its_newest_summary(engine, turns, user) -> None:
+async def test_branch_is_read_back_to_its_newest_summary(engine, turns, user) -> None:
     *ids, (conversation_id, _) = await talk(turns, user, 4)
     last = await begin_turn(turns, user, "q4", conversation_id=conversation_id)
     branch = last.opened.branch
@@ -83,7 +83,7 @@ async def test_a_branch_is_read_back_to_its_newest_summary(engine, turns, user) 
         await finish_turn(turns, turn, "ok")
 
 
-async def test_a_turn_that_waited_reads_the_summary_that_was_written_meanwhile(engine, turns, user) -> None:
+async def test_turn_that_waited_reads_a_summary_written_meanwhile(engine, turns, user) -> None:
     *ids, (conversation_id, _) = await talk(turns, user, 3)
     async with engine.connect() as holder:
         # Another writer holds the conversation while the turn's statement has begun.
@@ -100,7 +100,7 @@ async def test_a_turn_that_waited_reads_the_summary_that_was_written_meanwhile(e
     assert (turn.opened.branch.summary, turn.history_texts) == ("all", [])
 
 
-async def test_a_summary_goes_only_to_a_message_of_the_turns_own_conversation(engine, turns, user) -> None:
+async def test_summary_is_stored_only_on_messages_of_the_same_conversation(engine, turns, user) -> None:
     mine = await begin_turn(turns, user, "q")
     other = await complete_turn(turns, await create_account(engine), "theirs", "theirs")
     await finish_turn(turns, mine, "a", summary=BranchSummary(other.answer_id, "mine"))
@@ -109,9 +109,7 @@ async def test_a_summary_goes_only_to_a_message_of_the_turns_own_conversation(en
     ]
 
 
-async def test_a_question_is_found_by_itself_and_by_its_answers_for_its_owner_alone(
-    engine, turns, user
-) -> None:
+async def test_question_is_found_by_itself_and_its_answers_only_for_its_account(engine, turns, user) -> None:
     first = await complete_turn(turns, user, "q0", "a0")
     second = await complete_turn(turns, user, "q1", "a1", conversation_id=first.conversation_id)
     for name in (second.question_id, second.answer_id):
@@ -125,7 +123,7 @@ async def test_a_question_is_found_by_itself_and_by_its_answers_for_its_owner_al
             await turns.asked(owner, name)
 
 
-async def test_an_answer_is_written_beside_the_others_of_its_question(engine, turns, user) -> None:
+async def test_answer_is_added_beside_other_answers_of_its_question(engine, turns, user) -> None:
     first = await complete_turn(turns, user, "q0", "a0")
     again = NewTurn(
         user,

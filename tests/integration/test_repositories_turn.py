@@ -1,4 +1,4 @@
-"""A persisted turn: taking a conversation, reading its branch, writing its answer and its usage."""
+"""A persisted turn: locking a conversation, its branch, answer and usage."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def stored(engine: AsyncEngine, message_id: UUID) -> dict[str, object]:
     return row
 
 
-async def test_a_first_turn_starts_a_conversation_with_its_question_and_a_pending_answer(engine, turns, user):
+async def test_first_turn_creates_a_conversation_with_question_and_pending_answer(engine, turns, user):
     begun = await begin_turn(
         turns,
         user,
@@ -84,7 +84,7 @@ async def test_a_first_turn_starts_a_conversation_with_its_question_and_a_pendin
     assert answer["parent_id"] == begun.question_id
 
 
-async def test_a_later_turn_reads_the_branch_and_follows_its_head(engine, turns, user):
+async def test_later_turn_reads_the_branch_and_continues_its_head(engine, turns, user):
     first = await complete_turn(turns, user, "q1", "a1", title="first", system="S", model="m")
     second = await begin_turn(turns, user, "q2", conversation_id=first.conversation_id, title="ignored")
     assert second.history_texts == ["q1", "a1"]
@@ -95,7 +95,7 @@ async def test_a_later_turn_reads_the_branch_and_follows_its_head(engine, turns,
     assert (await stored(engine, second.question_id))["parent_id"] == first.answer_id
 
 
-async def test_an_untitled_conversation_takes_its_title_from_the_turn(engine, turns, user):
+async def test_untitled_conversation_gets_its_title_from_the_turn(engine, turns, user):
     first = await complete_turn(turns, user, "q1", "a1", title="")
     second = await begin_turn(turns, user, "q2", conversation_id=first.conversation_id, title="Late title")
     assert second.opened.title == "Late title"
@@ -105,7 +105,7 @@ async def test_an_untitled_conversation_takes_its_title_from_the_turn(engine, tu
     assert row["title"] == "Late title"
 
 
-async def test_naming_an_earlier_parent_makes_a_sibling_branch(turns, user):
+async def test_earlier_parent_creates_a_sibling_branch(turns, user):
     first = await complete_turn(turns, user, "q1", "a1")
     await complete_turn(turns, user, "q2", "a2", conversation_id=first.conversation_id)
     edited = await begin_turn(
@@ -117,9 +117,7 @@ async def test_naming_an_earlier_parent_makes_a_sibling_branch(turns, user):
     assert after.history_texts == ["q1", "a1", "q2 again", "a2 again"]
 
 
-async def test_a_conversation_that_is_answering_refuses_another_turn_and_keeps_nothing_of_it(
-    engine, turns, user
-):
+async def test_busy_conversation_rejects_another_turn_and_stores_nothing(engine, turns, user):
     first = await begin_turn(turns, user, "q1")
     with pytest.raises(TurnInProgress):
         await begin_turn(turns, user, "q2", conversation_id=first.conversation_id)
@@ -134,7 +132,7 @@ async def test_a_conversation_that_is_answering_refuses_another_turn_and_keeps_n
     ]
 
 
-async def test_of_eight_turns_at_once_one_gets_the_conversation(turns, user):
+async def test_of_eight_concurrent_turns_one_locks_the_conversation(turns, user):
     first = await complete_turn(turns, user, "q1", "a1")
     results = await asyncio.gather(
         *(begin_turn(turns, user, f"q{n}", conversation_id=first.conversation_id) for n in range(8)),
@@ -145,7 +143,7 @@ async def test_of_eight_turns_at_once_one_gets_the_conversation(turns, user):
     assert all(isinstance(result, TurnInProgress) for result in refused)
 
 
-async def test_turns_that_wait_for_one_another_lose_no_message(turns, user):
+async def test_turns_that_wait_for_each_other_lose_no_message(turns, user):
     first = await complete_turn(turns, user, "start", "ok")
 
     async def one(number: int) -> None:
@@ -167,7 +165,7 @@ async def test_turns_that_wait_for_one_another_lose_no_message(turns, user):
     assert last.history_texts[3::2] == [question.replace("q", "a") for question in questions]
 
 
-async def test_a_turn_that_waited_for_a_finishing_one_reads_the_answer_it_waited_for(engine, turns, user):
+async def test_turn_that_waited_for_another_reads_its_answer(engine, turns, user):
     first = await begin_turn(turns, user, "q1")
     async with engine.connect() as finishing:
         # The end of a turn, written but not yet committed: its rows are locked and its answer is unseen.
@@ -188,7 +186,7 @@ async def test_a_turn_that_waited_for_a_finishing_one_reads_the_answer_it_waited
     assert (await waiting).history_texts == ["q1", "a1"]
 
 
-async def test_a_turn_whose_process_died_frees_the_conversation_when_its_lease_ends(engine, turns, user):
+async def test_expired_lease_of_a_dead_process_unlocks_the_conversation(engine, turns, user):
     dead = await begin_turn(turns, user, "q1", lease_seconds=0)
     after = await begin_turn(turns, user, "q2", conversation_id=dead.conversation_id)
     assert after.history_texts == []
@@ -200,7 +198,7 @@ async def test_a_turn_whose_process_died_frees_the_conversation_when_its_lease_e
         await begin_turn(turns, user, "q3", conversation_id=dead.conversation_id)
 
 
-async def test_leases_that_have_run_out_are_swept(engine, turns, user):
+async def test_expired_leases_are_released(engine, turns, user):
     dead = await begin_turn(turns, user, "q1", lease_seconds=0)
     alive = await begin_turn(turns, user, "q1")
     assert await RunningTurnRepository(engine).release_expired()
@@ -215,7 +213,7 @@ async def test_leases_that_have_run_out_are_swept(engine, turns, user):
 
 
 @pytest.mark.parametrize("status", ["failed", "cancelled", "interrupted"])
-async def test_a_question_without_an_answer_is_not_sent_again(turns, user, status):
+async def test_question_without_an_answer_is_left_out_of_the_history(turns, user, status):
     first = await complete_turn(turns, user, "q1", "a1")
     bad = await begin_turn(turns, user, "bad", conversation_id=first.conversation_id)
     await finish_turn(turns, bad, "", status=status)
@@ -225,7 +223,7 @@ async def test_a_question_without_an_answer_is_not_sent_again(turns, user, statu
     ]
 
 
-async def test_an_answer_that_was_cut_is_read_with_what_it_had_said(turns, user):
+async def test_interrupted_answer_is_read_with_its_partial_text(turns, user):
     cut = await begin_turn(turns, user, "q1")
     await finish_turn(turns, cut, "half an ans", status="cancelled")
     assert (await begin_turn(turns, user, "q2", conversation_id=cut.conversation_id)).history_texts == [
@@ -234,7 +232,7 @@ async def test_an_answer_that_was_cut_is_read_with_what_it_had_said(turns, user)
     ]
 
 
-async def test_a_long_branch_is_cut_to_its_end_and_begins_with_a_question(turns, user):
+async def test_long_branch_is_truncated_and_starts_with_a_question(turns, user):
     first = await complete_turn(turns, user, "q0", "a0")
     for number in range(1, 5):
         await complete_turn(turns, user, f"q{number}", f"a{number}", conversation_id=first.conversation_id)
@@ -243,14 +241,14 @@ async def test_a_long_branch_is_cut_to_its_end_and_begins_with_a_question(turns,
 
 
 @pytest.mark.parametrize("which", ["unknown", "another owner's"])
-async def test_a_conversation_that_is_not_there_or_not_mine_is_not_found(engine, turns, user, which):
+async def test_missing_or_foreign_conversation_is_not_found(engine, turns, user, which):
     theirs = await complete_turn(turns, await create_account(engine), "q", "a")
     conversation_id = new_id() if which == "unknown" else theirs.conversation_id
     with pytest.raises(NotFound):
         await begin_turn(turns, user, "q2", conversation_id=conversation_id)
 
 
-async def test_a_parent_outside_the_conversation_is_not_found_and_leaves_it_free(turns, user):
+async def test_parent_outside_the_conversation_is_not_found_and_does_not_lock_it(turns, user):
     mine = await complete_turn(turns, user, "q1", "a1")
     other = await complete_turn(turns, user, "q", "a")
     for parent_id in (other.answer_id, new_id()):
@@ -264,7 +262,7 @@ async def test_a_parent_outside_the_conversation_is_not_found_and_leaves_it_free
     ]
 
 
-async def test_the_end_of_a_turn_writes_the_answer_its_usage_and_frees_the_conversation(engine, turns, user):
+async def test_closing_a_turn_stores_answer_and_usage_and_unlocks_the_conversation(engine, turns, user):
     begun = await begin_turn(turns, user, "q1")
     calls = [
         usage_entry(),
@@ -315,7 +313,7 @@ async def test_the_end_of_a_turn_writes_the_answer_its_usage_and_frees_the_conve
     assert usage[1]["latency_ms"] == 7
 
 
-async def test_writing_the_end_of_a_turn_twice_charges_once(engine, turns, user):
+async def test_closing_a_turn_twice_charges_once(engine, turns, user):
     begun = await begin_turn(turns, user, "q1")
     turn = await finish_turn(turns, begun, "a1", calls=[usage_entry()])
     await turns.close_turn(turn)
@@ -327,7 +325,7 @@ async def test_writing_the_end_of_a_turn_twice_charges_once(engine, turns, user)
     )
 
 
-async def test_usage_is_recorded_where_the_conversation_or_the_account_has_gone(engine, turns, user):
+async def test_usage_is_recorded_after_conversation_or_account_were_deleted(engine, turns, user):
     begun = await begin_turn(turns, user, "q1")
     await fetch_rows(engine, "DELETE FROM conversations WHERE id = :id RETURNING 1", id=begun.conversation_id)
     first, second = usage_entry(), usage_entry()
@@ -340,13 +338,13 @@ async def test_usage_is_recorded_where_the_conversation_or_the_account_has_gone(
     assert usage[1]["message_id"] is None  # what comes after the account is nobody's altogether
 
 
-async def test_another_accounts_answer_cannot_be_written(engine, turns, user):
+async def test_answer_of_another_account_cannot_be_stored(engine, turns, user):
     begun = await begin_turn(turns, user, "q1")
     await finish_turn(turns, replace(begun, user_id=await create_account(engine)), "forged")
     assert (await stored(engine, begun.answer_id))["content"] == ""
 
 
-async def test_usage_of_a_request_that_no_conversation_keeps_is_recorded(engine, turns, user):
+async def test_usage_of_a_request_without_conversation_is_recorded(engine, turns, user):
     key_id = new_id()
     await turns.record_usage(
         UsageOwner(user, "req-7", api_key_id=key_id), [usage_entry(), usage_entry(outcome="x")]
@@ -357,7 +355,7 @@ async def test_usage_of_a_request_that_no_conversation_keeps_is_recorded(engine,
     assert {row["request_id"] for row in usage} == {"req-7"}
 
 
-async def test_text_that_postgresql_cannot_hold_is_made_storable(engine, turns, user):
+async def test_text_that_postgresql_cannot_store_is_cleaned(engine, turns, user):
     begun = await begin_turn(turns, user, "a\x00b\ud800", title="t\x00", metadata={"k": "x\x00y\ud800"})
     await finish_turn(turns, begun, "c\x00d\udfff ✓", receipt={"note": "\x00 \\u0000 ✓"})
     question, answer = await stored(engine, begun.question_id), await stored(engine, begun.answer_id)
@@ -366,7 +364,7 @@ async def test_text_that_postgresql_cannot_hold_is_made_storable(engine, turns, 
     assert answer["receipt"] == {"note": " \\u0000 ✓"}
 
 
-async def test_a_turn_for_an_account_that_has_gone_is_refused(engine, turns, user):
+async def test_turn_of_a_deleted_account_is_rejected(engine, turns, user):
     await fetch_rows(engine, "DELETE FROM users WHERE id = :id RETURNING 1", id=user)
     with pytest.raises(NotFound):
         await begin_turn(turns, user, "q1")

@@ -1,4 +1,4 @@
-"""Units of work on the real database: what is kept, where connections go, what failures become."""
+"""Units of work on a real database: commits, connections and failures."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ async def backend(engine: AsyncEngine) -> int:
         return int(await uow.session.scalar(text("SELECT pg_backend_pid()")))
 
 
-async def test_a_clean_exit_commits(engine, other, user):
+async def test_clean_exit_commits(engine, other, user):
     async with unit(engine) as uow:
         await uow.conversations.add(user, title="kept", model=None, system=None)
         assert await titles(other, user) == []
     assert await titles(other, user) == ["kept"]
 
 
-async def test_an_exception_rolls_back_and_passes_on_unchanged(engine, other, user):
+async def test_exception_rolls_back_and_propagates_unchanged(engine, other, user):
     async def work() -> None:
         async with unit(engine) as uow:
             await uow.conversations.add(user, title="lost", model=None, system=None)
@@ -75,13 +75,13 @@ async def test_an_exception_rolls_back_and_passes_on_unchanged(engine, other, us
     assert engine.pool.checkedout() == 0
 
 
-async def test_a_broken_constraint_stays_what_it_is(engine, user):
+async def test_constraint_violation_propagates_unchanged(engine, user):
     with pytest.raises(IntegrityError):
         async with unit(engine) as uow:
             await uow.session.execute(text("INSERT INTO conversations (id) VALUES (NULL)"))
 
 
-async def test_a_cancelled_unit_rolls_back_and_gives_its_connection_back(engine, other, user):
+async def test_cancelled_unit_of_work_rolls_back_and_releases_its_connection(engine, other, user):
     inside = asyncio.Event()
 
     async def work() -> None:
@@ -100,7 +100,7 @@ async def test_a_cancelled_unit_rolls_back_and_gives_its_connection_back(engine,
     assert await backend(engine)
 
 
-async def test_a_cancelled_single_statement_leaves_a_connection_that_the_next_can_use(engine):
+async def test_cancelled_statement_leaves_a_usable_connection(engine):
     started = asyncio.Event()
 
     async def work() -> None:
@@ -118,7 +118,7 @@ async def test_a_cancelled_single_statement_leaves_a_connection_that_the_next_ca
         assert await connection.fetchval("SELECT 7") == 7
 
 
-async def test_a_connection_that_the_server_closed_while_idle_costs_nobody_an_error(engine, other, user):
+async def test_idle_connection_closed_by_the_server_causes_no_error(engine, other, user):
     before = await backend(engine)
     await fetch_rows(other, "SELECT pg_terminate_backend(:pid)", pid=before)
     gone = "SELECT 1 WHERE NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = :pid)"
@@ -128,7 +128,7 @@ async def test_a_connection_that_the_server_closed_while_idle_costs_nobody_an_er
 
 
 @pytest.mark.parametrize("single", [False, True])
-async def test_a_connection_lost_in_a_statement_is_a_503_and_the_next_unit_works(engine, other, single):
+async def test_connection_lost_in_a_statement_is_a_503_and_the_next_works(engine, other, single):
     async def work() -> None:
         if single:
             async with driver_connection(engine) as connection:
@@ -150,7 +150,7 @@ async def test_a_connection_lost_in_a_statement_is_a_503_and_the_next_unit_works
     assert await backend(engine)
 
 
-async def test_an_exhausted_pool_is_a_503(database_url, monkeypatch, user):
+async def test_exhausted_pool_is_a_503(database_url, monkeypatch, user):
     monkeypatch.setattr(database, "POOL_TIMEOUT", 0.05)
     engine = create_engine(database_url, pool_size=1)
     async with driver_connection(engine):
@@ -162,7 +162,7 @@ async def test_an_exhausted_pool_is_a_503(database_url, monkeypatch, user):
     await engine.dispose()
 
 
-async def test_a_stall_of_this_process_is_not_taken_for_a_stuck_pool(database_url, monkeypatch):
+async def test_lag_of_this_process_is_not_a_stuck_pool(database_url, monkeypatch):
     monkeypatch.setattr(database, "STUCK_AFTER_SECONDS", 1.0)
     monkeypatch.setattr(database, "POOL_TIMEOUT", 20)
     engine = create_engine(database_url, pool_size=1)
@@ -181,7 +181,7 @@ async def test_a_stall_of_this_process_is_not_taken_for_a_stuck_pool(database_ur
     await engine.dispose()
 
 
-async def test_a_wait_for_a_connection_that_a_stall_cuts_is_granted_once_more(database_url, monkeypatch):
+async def test_wait_for_a_connection_is_repeated_after_a_lag(database_url, monkeypatch):
     monkeypatch.setattr(database, "POOL_TIMEOUT", 0.5)
     monkeypatch.setattr(database, "STUCK_AFTER_SECONDS", 60)
     engine = create_engine(database_url, pool_size=1)
@@ -200,7 +200,7 @@ async def test_a_wait_for_a_connection_that_a_stall_cuts_is_granted_once_more(da
     await engine.dispose()
 
 
-async def test_a_database_that_is_not_there_is_a_503():
+async def test_unreachable_database_is_a_503():
     engine = create_engine(NOWHERE)
     with pytest.raises(Unavailable):
         async with unit(engine) as uow:
@@ -210,7 +210,7 @@ async def test_a_database_that_is_not_there_is_a_503():
             pass
 
 
-async def test_a_statement_that_never_ends_is_a_503(database_url, monkeypatch):
+async def test_endless_statement_is_a_503(database_url, monkeypatch):
     monkeypatch.setattr(database, "COMMAND_TIMEOUT", 0.05)
     engine = create_engine(database_url, pool_size=1)
     with pytest.raises(Unavailable):

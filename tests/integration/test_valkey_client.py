@@ -1,4 +1,4 @@
-"""Valkey may hang, vanish and come back: no caller waits long for it, and none gets another's reply."""
+"""Valkey may hang or disappear: no caller waits long or gets another's reply."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ async def test_commands_and_pipelines_reach_valkey(valkey: ValkeyClient) -> None
     assert await valkey.ping()
 
 
-async def test_a_unix_socket_or_an_address_of_the_given_form_serves(redis_url: str) -> None:
+async def test_unix_socket_and_url_forms_work(redis_url: str) -> None:
     client = ValkeyClient(redis_url)
     assert await client.ping()
     await client.aclose()
 
 
-async def test_without_an_address_it_is_never_there_and_says_so_at_once() -> None:
+async def test_without_an_address_every_command_fails_at_once() -> None:
     client = ValkeyClient("")
     assert (client.configured, client.available, await client.ping()) == (False, False, False)
     with pytest.raises(ValkeyUnavailable):
@@ -61,7 +61,7 @@ async def test_without_an_address_it_is_never_there_and_says_so_at_once() -> Non
     await client.aclose()
 
 
-async def test_a_command_that_valkey_refuses_is_unavailable_and_does_not_open_the_breaker(
+async def test_refused_command_does_not_open_the_breaker(
     valkey: ValkeyClient,
 ) -> None:
     key = name()
@@ -73,9 +73,7 @@ async def test_a_command_that_valkey_refuses_is_unavailable_and_does_not_open_th
     assert await valkey.check_state() == "up"
 
 
-async def test_a_hanging_valkey_costs_the_deadline_once_and_heals(
-    proxy: TcpProxy, valkey: ValkeyClient
-) -> None:
+async def test_hanging_valkey_costs_one_deadline_and_recovers(proxy: TcpProxy, valkey: ValkeyClient) -> None:
     await valkey.execute("SET", name(), b"1", "EX", 60)
     proxy.hold_responses()
     began = time.monotonic()
@@ -93,7 +91,7 @@ async def test_a_hanging_valkey_costs_the_deadline_once_and_heals(
     assert await valkey.execute("ECHO", "back") == b"back"
 
 
-async def test_a_stall_of_this_process_is_no_outage_of_valkey(redis_url: str) -> None:
+async def test_lag_of_this_process_is_not_an_outage_of_valkey(redis_url: str) -> None:
     client = ValkeyClient(redis_url)
     key = name()
     await client.execute("SET", key, b"value", "EX", 60)
@@ -105,7 +103,7 @@ async def test_a_stall_of_this_process_is_no_outage_of_valkey(redis_url: str) ->
     await client.aclose()
 
 
-async def test_connecting_to_a_hanging_valkey_is_within_the_same_deadline(
+async def test_connecting_to_a_hanging_valkey_obeys_the_deadline(
     proxy: TcpProxy, valkey: ValkeyClient
 ) -> None:
     proxy.hold_responses()
@@ -114,7 +112,7 @@ async def test_connecting_to_a_hanging_valkey_is_within_the_same_deadline(
             await valkey.execute("GET", name())
 
 
-async def test_a_valkey_that_is_down_is_left_alone_until_it_is_back(
+async def test_open_breaker_sends_no_commands_until_valkey_is_back(
     proxy: TcpProxy, valkey: ValkeyClient
 ) -> None:
     await valkey.execute("PING")
@@ -128,7 +126,7 @@ async def test_a_valkey_that_is_down_is_left_alone_until_it_is_back(
 
 
 @pytest.mark.parametrize("pipelined", [False, True])
-async def test_a_cancelled_command_leaves_no_reply_for_the_next_caller(
+async def test_cancelled_command_leaves_no_reply_for_the_next_caller(
     proxy: TcpProxy, redis_url: str, pipelined: bool
 ) -> None:
     client = ValkeyClient(proxy.url, deadline=30)
@@ -157,9 +155,7 @@ async def test_a_cancelled_command_leaves_no_reply_for_the_next_caller(
     await client.aclose()
 
 
-async def test_a_late_reply_is_not_taken_for_that_of_the_next_command(
-    proxy: TcpProxy, valkey: ValkeyClient
-) -> None:
+async def test_late_reply_is_not_used_for_the_next_command(proxy: TcpProxy, valkey: ValkeyClient) -> None:
     first, second = name(), name()
     await valkey.execute("MSET", first, b"first", second, b"second")
     proxy.hold_responses()
@@ -170,7 +166,7 @@ async def test_a_late_reply_is_not_taken_for_that_of_the_next_command(
     assert await valkey.execute("GET", second) == b"second"
 
 
-async def test_a_listener_notices_a_connection_that_was_lost_without_a_word(
+async def test_subscriber_notices_a_silently_lost_connection(
     proxy: TcpProxy, valkey: ValkeyClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.cache.client._PING_AFTER_SECONDS", 0.05)

@@ -1,1 +1,1 @@
-"""What `gateway doctor` looks at: each check yields findings, and each finding says what to do."""
+"""Checks of `gateway doctor`. Each returns findings with remedies."""

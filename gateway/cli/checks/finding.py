@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`good` is None where it is worth knowing but stops nothing; the sentence says how to mend it."""
+    """Result of one check. `ok` is None for a notice that prevents nothing."""
 
     subject: str
     ok: bool | None

@@ -1,4 +1,4 @@
-"""E-mail addresses: checked, and brought into the one spelling under which an account is found."""
+"""Validation and normalization of e-mail addresses."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from email_validator import EmailNotValidError, validate_email
 
 MAX_LENGTH = 254  # RFC 5321's longest path, without its brackets
 
-# Names of private networks, which the library refuses because no mail goes there: here an address is
-# first of all a name to sign in with.
+# Private network names. The library rejects them as undeliverable, but here an address is first of all a
+# login name.
 _PRIVATE_SUFFIXES = (".localhost", ".test", ".local", ".internal", ".invalid")
 _PLACEHOLDER_DOMAIN = ".example.com"
-# RFC 6761: such names mean this machine. Here the gateway's own accounts have them.
+# RFC 6761: these names mean this machine. The gateway's own accounts use them.
 _RESERVED_SUFFIX = ".localhost"
 RESERVED_MESSAGE = "Addresses that end in .localhost are reserved. Use another address."
-_INVALID_MESSAGE = "This is not an e-mail address."
+_INVALID_MESSAGE = "This is not a valid e-mail address."
 
 
 def normalize_email(text: str) -> str:
-    """The address in lower case and Unicode's composed form; no DNS is asked.
+    """Return the address in lower case and Unicode NFC, without querying DNS.
 
     Raises:
-        ValueError: it is no address; the message holds nothing of the input.
+        ValueError: not an address. The message does not repeat the input.
     """
     text = text.strip()
-    if len(text) > 2 * MAX_LENGTH:  # it may still get shorter, but not by so much
+    if len(text) > 2 * MAX_LENGTH:  # normalizing can shorten it, but not by half
         raise ValueError(_INVALID_MESSAGE)
     private = text.lower().endswith(_PRIVATE_SUFFIXES)
     try:
@@ -37,5 +37,5 @@ def normalize_email(text: str) -> str:
 
 
 def is_reserved_email(address: str) -> bool:
-    """Whether a normalised address belongs to the gateway itself and cannot be registered."""
+    """Check whether a normalized address is reserved for the gateway's own accounts."""
     return address.endswith(_RESERVED_SUFFIX)

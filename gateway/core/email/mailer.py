@@ -1,4 +1,4 @@
-"""Mail to an account's address: through SMTP where that is configured, else into a folder."""
+"""E-mail delivery: over SMTP if it is configured, otherwise into a folder."""
 
 from __future__ import annotations
 
@@ -21,44 +21,52 @@ from gateway.core.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-_TIMEOUT = 15.0  # seconds, for each step of the conversation
+_TIMEOUT = 15.0  # seconds, for each step of the SMTP dialog
 _DEFAULT_PORTS = {"starttls": 587, "implicit": 465, "none": 25}
 _LOCAL_SENDER = "gateway@gateway.localhost"
 
 
 class MailNotSent(Exception):
-    """The mail did not get away; another try may succeed."""
+    """The message was not delivered; another attempt may succeed."""
 
 
 class Mailer(ABC):
-    """Sends plain text in English; never logs what it sends or to whom."""
+    """Sends plain text messages. Never logs content or recipients."""
 
     def __init__(self, sender: str) -> None:
         self._sender = sender
 
     async def send(self, to: str, subject: str, text: str) -> None:
-        """Raises MailNotSent."""
+        """Send one message.
+
+        Raises:
+            MailNotSent: the message was not delivered.
+        """
         message = EmailMessage(policy=SMTPUTF8)
         message["From"] = self._sender
         message["To"] = to
         message["Subject"] = subject
         message["Date"] = format_datetime(datetime.now(UTC))
         message["Message-ID"] = make_msgid(domain="gateway.invalid")
-        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday note in return
+        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: suppresses automatic replies
         message.set_content(text)
         await asyncio.to_thread(self._deliver, message)
 
     def delete_messages_to(self, address: str) -> None:
-        """Delete what is kept of mails to an address; blocking. A mail server keeps nothing here."""
+        """Delete stored messages to an address (blocking). SMTP stores none."""
         return
 
     @abstractmethod
     def _deliver(self, message: EmailMessage) -> None:
-        """Blocking; raises MailNotSent."""
+        """Deliver the message (blocking).
+
+        Raises:
+            MailNotSent: the message was not delivered.
+        """
 
 
 class SmtpMailer(Mailer):
-    """A mail server, spoken to with STARTTLS, TLS from the first byte, or (in a trusted network) bare."""
+    """Delivers over SMTP with STARTTLS, implicit TLS or no TLS."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings.smtp_from)
@@ -69,7 +77,11 @@ class SmtpMailer(Mailer):
         self._password = settings.smtp_password
 
     def check_login(self, seconds: float = _TIMEOUT) -> None:
-        """Sign in as for a mail, and send none; blocking. Raises what `smtplib` raises, and OSError."""
+        """Connect and log in without sending anything (blocking).
+
+        Raises:
+            smtplib.SMTPException, OSError: the server cannot be used as configured.
+        """
         with self._connect(seconds) as server:
             self._log_in(server)
 
@@ -79,8 +91,8 @@ class SmtpMailer(Mailer):
                 self._log_in(server)
                 server.send_message(message)
         except (OSError, smtplib.SMTPException, ValueError) as error:
-            # ValueError: an address in letters that the server does not take. The server's own words may hold
-            # the address: the kind of failure is all that is told.
+            # ValueError: the server does not support the characters of the address. The server's message may
+            # contain the address, so only the kind of failure is reported.
             raise MailNotSent(type(error).__name__) from None
 
     def _log_in(self, server: smtplib.SMTP) -> None:
@@ -97,7 +109,7 @@ class SmtpMailer(Mailer):
 
 
 class FileMailer(Mailer):
-    """One file a mail, for this user's eyes alone: for machines without a mail server."""
+    """Writes one private file per message, for machines without SMTP."""
 
     def __init__(self, folder: Path, sender: str = _LOCAL_SENDER) -> None:
         super().__init__(sender)
@@ -113,7 +125,7 @@ class FileMailer(Mailer):
             unfinished.rename(finished)
         except OSError as error:
             raise MailNotSent(type(error).__name__) from None
-        log.info("mail_written", folder=str(self._folder.resolve()))
+        log.info("mail.written", folder=str(self._folder.resolve()))
 
     def delete_messages_to(self, address: str) -> None:
         for file in self._folder.glob("*.eml"):
@@ -122,11 +134,11 @@ class FileMailer(Mailer):
                 if to is not None and str(to).lower() == address:
                     file.unlink()
             except FileNotFoundError:
-                continue  # the operator has taken it
+                continue  # the operator deleted it
 
 
 def create_mailer(settings: Settings) -> Mailer:
-    """The way that mail takes by these settings."""
+    """Create the mailer that the settings describe."""
     if settings.smtp_host:
         return SmtpMailer(settings)
     return FileMailer(settings.data_dir / "mailbox", settings.smtp_from or _LOCAL_SENDER)

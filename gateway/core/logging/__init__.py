@@ -1,0 +1,1 @@
+"""Structured logging: setup, redaction of secrets, sampling, safe tracebacks."""

@@ -1,4 +1,4 @@
-"""The last line of defence: known shapes of secrets are blanked out of a finished log line."""
+"""Last line of defence: masks known formats of secrets in log lines."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 MASK = "[redacted]"
 
-# A line with none of these holds no known shape; looking for them is far cheaper than the pattern.
+# Substring checks are far cheaper than the pattern, and a line without any of these cannot match it.
 _MARKERS = ("gw_", "sk-", "rt_", "pr_", "eyJ", "AIza", "@", "earer ", "asic ", "uthorization", "UTHORIZATION")
 _SECRET = re.compile(
     r"\b(?:gw_|sk-|rt_|pr_)[A-Za-z0-9_-]{8,}"  # our API keys, vendors' keys, refresh and reset tokens
@@ -19,7 +19,7 @@ _SECRET = re.compile(
 
 
 def redact(line: str) -> str:
-    """`line` with every known shape of a secret replaced by `MASK`; JSON stays JSON."""
+    """Replace every known format of a secret by `MASK`. Valid JSON stays valid."""
     for marker in _MARKERS:
         if marker in line:
             return _SECRET.sub(_mask, line)
@@ -28,7 +28,7 @@ def redact(line: str) -> str:
 
 def _mask(match: re.Match[str]) -> str:
     found = match.group()
-    if found[0] in "\"'\\ :=":  # what stands between `authorization` and its value is punctuation to keep
+    if found[0] in "\"'\\ :=":  # keep the punctuation between `authorization` and its value
         value = found.lstrip("\"'\\ :=")
         return found[: len(found) - len(value)] + MASK
     return MASK

@@ -1,4 +1,4 @@
-"""Which log lines are kept, by level and route: the rules of `LOG_SAMPLING`."""
+"""Log sampling by level and route: the rules of `LOG_SAMPLING`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from structlog import DropEvent
 from structlog.typing import EventDict, WrappedLogger
 
 _RULE_PATTERN = re.compile(r"(?:(debug|info|warning|error)(?::|$))?(/\S*|\*)?")
-# What a rule without a level is about: nobody loses an error by a rule that does not name it.
+# Levels of a rule that names none: errors are dropped only by rules that name them.
 _DEFAULT_LEVELS = frozenset(("debug", "info"))
 
 
 @dataclass(frozen=True, slots=True)
 class SamplingRule:
-    """`rate` of the lines of `levels`; of `route`, or where it ends in `*`, of all routes that begin so."""
+    """Keep a share `rate` of the lines of `levels` and `route`.
+
+    A `route` that ends in `*` matches every route with that prefix.
+    """
 
     levels: frozenset[str]
     route: str | None
@@ -33,10 +36,10 @@ class SamplingRule:
 
 
 def parse_sampling_rules(text: str) -> tuple[SamplingRule, ...]:
-    """`[level:]route=rate` or `level=rate`, comma-separated; rates from 0 to 1.
+    """Parse comma-separated rules `[level:]route=rate` or `level=rate`.
 
     Raises:
-        ValueError: a rule is none; the message says which.
+        ValueError: a rule is malformed; the message quotes it.
     """
     return tuple(_parse_rule(part.strip()) for part in text.split(",") if part.strip())
 
@@ -50,7 +53,8 @@ def _parse_rule(text: str) -> SamplingRule:
         rate = -1.0
     if match is None or not target.strip() or not 0 <= rate <= 1:
         raise ValueError(
-            f"{text!r} is no rule: write level=rate, /route=rate or level:/route=rate, the rate from 0 to 1"
+            f"{text!r} is not a rule. Write level=rate, /route=rate or level:/route=rate, with a "
+            f"rate from 0 to 1"
         )
     level, route = match.groups()
     return SamplingRule(
@@ -59,9 +63,9 @@ def _parse_rule(text: str) -> SamplingRule:
 
 
 class LogSampler:
-    """A processor of structlog that drops lines by the first rule that covers them.
+    """structlog processor that drops lines by the first matching rule.
 
-    A request's lines of one rule are kept or dropped together. What is kept of less than all says so:
+    All lines of one request under one rule are kept or dropped together. Lines that a rule matched carry its
     `sample_rate`.
     """
 
@@ -79,7 +83,7 @@ class LogSampler:
 
 
 def _sample_value(trace_id: object) -> float:
-    """From 0 to 1, the same for all lines of a trace."""
+    """Return a number from 0 to 1 that is the same for all lines of a trace."""
     if isinstance(trace_id, str):
         return int(trace_id[-8:], 16) / 2**32
-    return random.random()  # noqa: S311 - a sample, no secret
+    return random.random()  # noqa: S311 - sampling, not a secret

@@ -1,4 +1,4 @@
-"""One way to log for the gateway and for every library in it: structured, joined to its request, redacted."""
+"""Logging setup for the gateway and its libraries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gateway.core.logging.tracebacks import format_exception
 from gateway.core.request_context import current_request
 from gateway.core.settings import Settings
 
-# The gateway has its own line a request; these libraries would tell addresses with keys in them.
+# The gateway logs one line per request itself, and these libraries log URLs that contain keys.
 _QUIET_LOGGERS = ("uvicorn.access", "httpx", "httpcore", "httpx2", "asyncio", "watchfiles", "urllib3")
 _MAX_TEXT = 8192
 
@@ -26,14 +26,14 @@ _prompts_enabled = False
 
 
 def logs_prompts() -> bool:
-    """Whether the operator wants what people and models say in the log (`LOG_PROMPTS`)."""
+    """Whether prompts and answers may be logged (`LOG_PROMPTS`)."""
     return _prompts_enabled
 
 
 class LogOutput:
-    """Where lines go: the stream that was configured last, or what standard output is at the time.
+    """Output stream of all loggers: the configured one, or standard output.
 
-    Loggers keep what they were first given. Were that a stream, they would go on writing to one that has been
+    Loggers cache what they were given. If that were a stream, they would keep writing to one that has been
     replaced or closed since.
     """
 
@@ -51,10 +51,10 @@ _output = LogOutput()
 
 
 def configure_logging(settings: Settings, *, stream: BinaryIO | None = None) -> None:
-    """Send structlog's and the standard library's records to `stream` (standard output), one line each.
+    """Send structlog's and the standard library's records to `stream`, one line each.
 
-    Fields: timestamp, level, event, logger, and request_id and trace_id inside a request. Run uvicorn with
-    `log_config=None`, so that it does not undo this.
+    `stream` defaults to standard output. Fields: timestamp, level, event, logger, and inside a request
+    request_id and trace_id. Run uvicorn with `log_config=None`, so that it does not undo this.
     """
     level = logging.getLevelNamesMapping()[settings.log_level]
     _output.stream = stream
@@ -70,7 +70,7 @@ def configure_logging(settings: Settings, *, stream: BinaryIO | None = None) -> 
     if rules := parse_sampling_rules(settings.log_sampling):
         shared.insert(2, LogSampler(rules))
     render: Processor = ConsoleRenderer() if settings.log_format == "console" else render_json
-    # Loggers that were used before keep this very list: changed in place, it serves them too.
+    # Loggers that were used before hold a reference to this list, so it is changed in place.
     _processors[:] = [structlog.stdlib.add_logger_name, *shared, render]
     structlog.configure(
         processors=_processors,
@@ -80,13 +80,13 @@ def configure_logging(settings: Settings, *, stream: BinaryIO | None = None) -> 
     )
     root = logging.getLogger()
     root.handlers[:] = [StructlogHandler(shared, render, structlog.BytesLogger(out))]
-    # Below INFO libraries tell whole bodies: what people said, and keys.
+    # Below INFO, libraries log whole bodies with prompts and keys.
     root.setLevel(max(level, logging.INFO))
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         library = logging.getLogger(name)
         library.handlers.clear()
         library.propagate = True
-    # Each statement, without its values: more than anybody wants to read who does not look for a fault.
+    # Logs every statement (without parameters), which is useful only for debugging.
     logging.getLogger("sqlalchemy.engine").setLevel(
         logging.INFO if level <= logging.DEBUG else logging.WARNING
     )
@@ -95,7 +95,7 @@ def configure_logging(settings: Settings, *, stream: BinaryIO | None = None) -> 
 
 
 class StructlogHandler(logging.Handler):
-    """Gives a standard library record the same fields and the same line as an event of structlog."""
+    """Renders standard library records like structlog events."""
 
     def __init__(self, shared: list[Processor], render: Processor, out: structlog.BytesLogger) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ class StructlogHandler(logging.Handler):
 
 
 def add_request_ids(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Join the event to the request it happened in."""
+    """Add the ids of the current request to the event."""
     request = current_request()
     if request is not None:
         event.setdefault("request_id", request.request_id)
@@ -130,7 +130,7 @@ add_timestamp: Processor = structlog.processors.TimeStamper(fmt="iso", utc=True)
 
 
 def render_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """`exc_info` (True, an exception or a triple) as text that says nothing of what was said."""
+    """Replace `exc_info` by a traceback that contains no user content."""
     info = event.pop("exc_info", None)
     error = sys.exc_info()[1] if info is True else info[1] if isinstance(info, tuple) else info
     if isinstance(error, BaseException):
@@ -139,10 +139,10 @@ def render_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 def render_json(_: WrappedLogger, __: str, event: EventDict) -> bytes:
-    """The event as one line of JSON without secrets."""
+    """Render the event as one line of JSON without secrets."""
     try:
         line = orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS)
-    except TypeError:  # a lone surrogate or an integer beyond 64 bits: told by its escapes, never lost
+    except TypeError:  # a lone surrogate or an integer beyond 64 bits: escaped instead of lost
         line = orjson.dumps({str(key): _to_printable(value) for key, value in event.items()})
     return redact(line.decode()).encode()
 
@@ -153,7 +153,7 @@ def _to_printable(value: object) -> str:
 
 
 class ConsoleRenderer:
-    """The event for a person at a terminal, without secrets."""
+    """Renders the event for a terminal, without secrets."""
 
     def __init__(self) -> None:
         self._render = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())

@@ -1,11 +1,11 @@
-"""A traceback that tells where and what kind, and repeats nothing that a request or a vendor said."""
+"""Tracebacks with locations and exception types, but without user content."""
 
 from __future__ import annotations
 
 import traceback
 
-# Their sentences come from code. Those of the others (a KeyError, a database's, a parser's) quote the
-# value that failed, and a value may be a secret or a person's words.
+# Messages of these types come from code. Others (KeyError, database and parser errors) quote the offending
+# value, which may be a secret or user content.
 _SAFE_TYPES = (
     AttributeError,
     AssertionError,
@@ -19,7 +19,10 @@ _MAX_FRAMES = 40
 
 
 def format_exception(error: BaseException) -> str:
-    """The error and its causes, first cause first: frames, class names, and text only where it is ours."""
+    """Format the error and its causes, first cause first.
+
+    Contains frames and class names; messages only if they cannot contain user content.
+    """
     chain: list[BaseException] = []
     link: BaseException | None = error
     while link is not None and link not in chain and len(chain) < 8:
@@ -49,5 +52,5 @@ def _safe_message(error: BaseException) -> str:
 
 
 def _is_gateway_error(error: BaseException) -> bool:
-    """Whether the gateway raised it, in its own words."""
+    """Check whether the gateway defines the error class and words its messages."""
     return type(error).__module__.partition(".")[0] == "gateway"

@@ -1,0 +1,1 @@
+"""Prometheus metrics: definitions, exposition, and statistics of recent requests."""

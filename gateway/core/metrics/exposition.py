@@ -1,4 +1,4 @@
-"""What the metrics say: Prometheus' page and the sums of `/api/metrics`, of all workers that share a folder.
+"""Prometheus exposition and the totals of `/api/metrics`, over all workers.
 
 Reading the files of several workers takes tens of milliseconds: call from a thread.
 """
@@ -32,7 +32,10 @@ _ZERO_TOTALS = {
 
 @dataclass(frozen=True, slots=True)
 class MetricTotals:
-    """Requests by status, requests and turns under way; by model `requests`, `errors`, tokens, `cost_usd`."""
+    """Requests by status, requests and turns in progress, and totals by model.
+
+    The values of `models` are `requests`, `errors`, `prompt_tokens`, `completion_tokens` and `cost_usd`.
+    """
 
     status: dict[int, int]
     in_flight: int
@@ -41,18 +44,21 @@ class MetricTotals:
 
 
 def multiprocess_directory() -> Path | None:
-    """Where the workers of one gateway count together; None where this process is alone."""
+    """Return the folder in which workers share their metrics.
+
+    None for a single process.
+    """
     named = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     return Path(named) if named else None
 
 
 def render() -> bytes:
-    """All metrics in Prometheus' text format."""
+    """Render all metrics in Prometheus' text format."""
     return generate_latest(_collect_registry())
 
 
 def totals() -> MetricTotals:
-    """The sums of what `render` shows."""
+    """Sum up the values that `render` exposes."""
     families = {family.name: family for family in _collect_registry().collect()}
     status: dict[int, int] = {}
     for labels, value in _samples(families, "gateway_requests"):
@@ -94,13 +100,13 @@ def _collect_registry() -> CollectorRegistry:
 
 
 def _remove_dead_workers(files: Iterable[Path]) -> None:
-    """A worker that was killed leaves its gauges as they were; its counters stay, for they happened."""
+    """Remove the gauges of killed workers; their counters stay."""
     pids = {int(match[1]) for file in files if (match := _GAUGE_FILE.fullmatch(file.name))}
     for pid in pids:
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
-            with suppress(FileNotFoundError):  # another worker was quicker
+            with suppress(FileNotFoundError):  # another worker removed it first
                 mark_process_dead(pid)  # type: ignore[no-untyped-call]
         except PermissionError:
             continue

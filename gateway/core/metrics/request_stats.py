@@ -1,4 +1,4 @@
-"""The last requests, for a look without Prometheus: bounded, cheap to add to, readable by other workers."""
+"""Statistics of recent requests: bounded, cheap, shared by workers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gateway.core.metrics.exposition import multiprocess_directory
 
 CAPACITY: Final = 4096
 SLOWEST_COUNT: Final = 5
-# Two numbers (when it began, how many were added), the ring of durations, the slowest requests as JSON.
+# Layout: two numbers (start time, count), the ring of durations, the slowest requests as JSON.
 _RING_OFFSET = 16
 _SLOWEST_OFFSET = _RING_OFFSET + 8 * CAPACITY
 _SIZE = _SLOWEST_OFFSET + 8192
@@ -26,7 +26,10 @@ _PREFIX = "requests_"
 
 @dataclass(frozen=True, slots=True)
 class SlowRequest:
-    """`path` is the route's template, `status` 499 where the client left."""
+    """One of the slowest requests.
+
+    `path` is a route template, `status` 499 a disconnect.
+    """
 
     path: str
     method: str
@@ -37,7 +40,10 @@ class SlowRequest:
 
 @dataclass(frozen=True, slots=True)
 class RequestSummary:
-    """Percentiles in milliseconds are of each worker's last `KEPT` requests, None before the first."""
+    """Latency percentiles in milliseconds and the slowest requests.
+
+    Percentiles cover the last `CAPACITY` requests of each worker; None before the first request.
+    """
 
     uptime_seconds: float
     p50: float | None
@@ -47,9 +53,9 @@ class RequestSummary:
 
 
 class RequestStats:
-    """A ring of durations and the slowest requests since the start.
+    """Ring buffer of durations and the slowest requests since the start.
 
-    With a `directory` both lie in a mapped file there, and `figures` are those of every such file in it.
+    With a `directory` the data is in a mapped file there, and `summary` covers all workers' files.
     """
 
     def __init__(self, directory: Path | None = None) -> None:
@@ -62,7 +68,7 @@ class RequestStats:
         self._slowest: list[tuple[float, int, SlowRequest]] = []
 
     def record(self, path: str, method: str, status: int, seconds: float, request_id: str) -> None:
-        """Note a finished request."""
+        """Record a completed request."""
         self._numbers[2 + self._count % CAPACITY] = seconds
         self._count += 1
         self._numbers[1] = self._count
@@ -76,7 +82,7 @@ class RequestStats:
             )
 
     def summary(self) -> RequestSummary:
-        """All of it, as it is now."""
+        """Summarize the requests of all workers."""
         started, durations, slowest = time.time(), list[float](), list[SlowRequest]()
         for memory in self._worker_buffers():
             numbers = memoryview(memory)[:_SLOWEST_OFFSET].cast("d")
@@ -99,7 +105,7 @@ class RequestStats:
             return
         for file in self._directory.glob(f"{_PREFIX}*"):
             content = file.read_bytes()
-            if len(content) == _SIZE:  # else its worker is just making it
+            if len(content) == _SIZE:  # otherwise its worker is still creating it
                 yield content
 
 
@@ -114,11 +120,11 @@ def _read_slowest(encoded: bytes) -> list[SlowRequest]:
     try:
         return [SlowRequest(**one) for one in orjson.loads(encoded)] if encoded else []
     except orjson.JSONDecodeError:
-        return []  # another worker is writing it at this moment
+        return []  # another worker is writing it
 
 
 def _percentile(durations: list[float], share: float) -> float | None:
-    """Milliseconds that this share of the sorted durations stays within."""
+    """Return the percentile of sorted durations in milliseconds."""
     if not durations:
         return None
     place = min(len(durations) - 1, int(share * len(durations)))

@@ -1,4 +1,4 @@
-"""The form of API keys: `gw_`, 32 random base62 characters and a CRC32 of them in 6 more."""
+"""API key format: `gw_`, 32 random base62 characters, 6 characters of CRC32."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import secrets
 import zlib
 
 KEY_PREFIX = "gw_"
-VISIBLE_PREFIX_LENGTH = 10  # characters by which an owner recognises a key
+VISIBLE_PREFIX_LENGTH = 10  # characters shown in lists, so that owners can tell their keys apart
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _RANDOM_LENGTH, _CHECKSUM_LENGTH = 32, 6
@@ -16,24 +16,24 @@ _KEY_PATTERN = re.compile(rf"gw_([0-9A-Za-z]{{{_RANDOM_LENGTH}}})([0-9A-Za-z]{{{
 
 
 def new_api_key() -> str:
-    """A new secret of 190 random bits; to be shown once and never stored."""
+    """Generate a secret of 190 random bits. Show it once and never store it."""
     body = "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM_LENGTH))
     return KEY_PREFIX + body + _checksum(body)
 
 
 def is_well_formed(key: str) -> bool:
-    """Whether `key` can be a key at all, told without any look-up; typing errors and noise cannot."""
+    """Check prefix, length and checksum, which needs no database lookup."""
     match = _KEY_PATTERN.fullmatch(key)
     return match is not None and _checksum(match[1]) == match[2]
 
 
 def hash_api_key(key: str) -> bytes:
-    """SHA-256 of a well-formed key: what is stored and looked up."""
+    """Return the SHA-256 of a well-formed key, which is what the database stores."""
     return hashlib.sha256(key.encode("ascii")).digest()
 
 
 def hash_credential(secret: str) -> bytes:
-    """The same of a credential of any form, as an operator may give one."""
+    """Return the SHA-256 of a credential of any format."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 

@@ -1,4 +1,7 @@
-"""What lies in the database for a while and may be read only by who brings the key it was asked for with."""
+"""Encrypts stored responses under a key that only the client has.
+
+The key is derived from the gateway's secret and from what the client sends, such as an `Idempotency-Key`.
+"""
 
 from __future__ import annotations
 
@@ -10,31 +13,31 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _NONCE = 12
-# Only a text that is longer is worth the time.
+# Compressing shorter data saves too little.
 _COMPRESS_ABOVE_BYTES = 1024
 
 
 class ResponseCipher:
-    """AES-256-GCM under keys that are made of the gateway's secret and of what the caller brings.
+    """AES-256-GCM with keys from the gateway's secret and the client's parts.
 
-    Neither the database nor the secret alone opens anything: the caller's part is never stored.
+    Neither the database nor the secret alone is enough to decrypt: the client's parts are never stored.
     """
 
     def __init__(self, secret: str) -> None:
         self._root = hmac.digest(secret.encode(), b"sealed answers", "sha256")
 
     def fingerprint(self, *parts: bytes) -> bytes:
-        """32 bytes that stand for the parts, and tell nothing of them to who has not the secret."""
+        """Return 32 bytes that identify the parts without revealing them."""
         return hmac.digest(self._root, _length_prefixed(b"name", *parts), "sha256")
 
     def encrypt(self, data: bytes, *parts: bytes) -> bytes:
-        """`data`, packed and encrypted for whoever brings the same parts again."""
+        """Compress and encrypt `data` under these parts."""
         packed = b"z" + zlib.compress(data, 1) if len(data) > _COMPRESS_ABOVE_BYTES else b"-" + data
         nonce = os.urandom(_NONCE)
         return nonce + AESGCM(self._derive_key(*parts)).encrypt(nonce, packed, None)
 
     def decrypt(self, sealed: bytes, *parts: bytes) -> bytes | None:
-        """What was sealed; None where the parts, or the gateway's secret, are others."""
+        """Decrypt the data, or return None if the parts or the gateway's secret differ."""
         try:
             packed = AESGCM(self._derive_key(*parts)).decrypt(sealed[:_NONCE], sealed[_NONCE:], None)
         except (InvalidTag, ValueError):
@@ -46,5 +49,5 @@ class ResponseCipher:
 
 
 def _length_prefixed(*parts: bytes) -> bytes:
-    """The parts so that no two lists of them are the same bytes."""
+    """Encode the parts so that different lists never produce the same bytes."""
     return b"".join(b"%d:%b" % (len(part), part) for part in parts)

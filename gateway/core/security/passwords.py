@@ -1,4 +1,4 @@
-"""Passwords: argon2id off the event loop, older bcrypt hashes verified and replaced, one policy."""
+"""Password hashing (argon2id, and upgrades from bcrypt) and password policy."""
 
 from __future__ import annotations
 
@@ -19,41 +19,41 @@ from gateway.core.exceptions import Unavailable, ValidationFailed
 T = TypeVar("T")
 
 MIN_LENGTH, MAX_LENGTH = 10, 256  # characters, normalised
-# Before that a password may be longer (an accent of its own, a wide letter); beyond this nothing looks at it.
+# Before normalization a password may be longer; nothing processes more than this.
 MAX_RAW_LENGTH = 1024
 # With one lane, OWASP's choice.
 ARGON2_MEMORY_KIB, ARGON2_PASSES = 19_456, 2
-# bcrypt reads 72 bytes; hashes that come from elsewhere were made of no more.
+# bcrypt reads 72 bytes, so imported hashes cover no more.
 _BCRYPT_BYTES = 72
-# Whoever comes after these would wait for a second or more: better told to come again.
+# Later callers would wait for a second or more, so they are rejected with Retry-After.
 _MAX_WAITING = 64
 
-# No hash begins with it, so no password opens an account that has it in a hash's place.
+# No hash starts with it, so no password matches.
 _UNUSABLE_PREFIX = "!"
 
 
 def unusable_password_hash() -> str:
-    """What to store for an account that nobody signs in to; different each time."""
+    """Return what to store for an account without a password; different each time."""
     return f"{_UNUSABLE_PREFIX}{secrets.token_hex(8)}"
 
 
 def is_unusable_hash(stored: str) -> bool:
-    """Whether `stored` is what `no_password` gave."""
+    """Check whether `stored` was created by `unusable_password_hash`."""
     return stored.startswith(_UNUSABLE_PREFIX)
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyResult:
-    """Whether the password was right, and the hash to store instead of an outdated one."""
+    """Whether the password matched, and a new hash if the old one is outdated."""
 
     ok: bool
     new_hash: str | None = None
 
 
 class PasswordHasher:
-    """Hashes and verifies in threads, no more at once than there are cores (19 MiB and 25 ms each).
+    """Hashes and verifies in threads, at most one per core (19 MiB and 25 ms each).
 
-    Both methods raise `Unavailable` where too many callers wait for a turn already.
+    Both methods raise `Unavailable` if too many callers are waiting already.
     """
 
     def __init__(
@@ -76,12 +76,15 @@ class PasswordHasher:
         self._dummy_hash: str | None = None
 
     async def hash(self, password: str) -> str:
-        """The hash to store; the password's policy is `check_password`'s matter."""
+        """Return the hash to store. The policy is checked by `check_password`."""
         return await self._in_thread(lambda: str(self._context.hash(_normalize(password))))
 
     async def verify(self, password: str, stored: str | None) -> VerifyResult:
-        """Checks against `stored`; None stands for an unknown account: as slow, and always wrong."""
-        # Cut rather than refused, so that an overlong password takes no other time than a wrong one.
+        """Verify the password against `stored`.
+
+        None stands for an unknown account: verification takes as long, and always fails.
+        """
+        # Truncated instead of rejected, so that an overlong password takes as long as a wrong one.
         secret = password[: MAX_RAW_LENGTH + 1]
         return await self._in_thread(lambda: self._verify(secret, stored))
 
@@ -97,7 +100,7 @@ class PasswordHasher:
 
     def _verify(self, password: str, stored: str | None) -> VerifyResult:
         if stored is None or is_unusable_hash(stored):
-            self._dummy_hash = self._dummy_hash or str(self._context.hash("nobody's password"))
+            self._dummy_hash = self._dummy_hash or str(self._context.hash("dummy password"))
             self._matches(password, self._dummy_hash)
             return VerifyResult(ok=False)
         if not self._matches(password, stored):
@@ -108,48 +111,48 @@ class PasswordHasher:
         )
 
     def _matches(self, password: str, stored: str) -> bool:
-        """Whether `stored` is the password's hash; the same for a password that no hash can be of."""
+        """Check the password against the hash; False for passwords that cannot be hashed."""
         secret: str | bytes = _normalize(password)
         if stored.startswith("$2"):
             secret = _normalize(password).encode()[:_BCRYPT_BYTES]
         try:
             return bool(self._context.verify(secret, stored))
-        except ValueError:  # `stored` is no hash, or the password is too long for one or holds a NUL
+        except ValueError:  # `stored` is not a hash, or the password is too long or contains NUL
             return False
 
 
 def check_password(password: str, email: str, *, param: str = "password") -> None:
-    """The policy for a new password.
+    """Check a new password against the policy.
 
     Raises:
-        ValidationFailed: it is too short, too long, the account's own address or the name in it, among the
-        commonest, or holds a NUL character.
+        ValidationFailed: too short, too long, equal to the e-mail address or its local part, a common
+            password, or containing NUL.
     """
-    # The raw length first: normalising a megabyte is work for nothing.
+    # The raw length first: normalizing a megabyte would be wasted work.
     normal = _normalize(password) if len(password) <= MAX_RAW_LENGTH else ""
-    # As typed too: normalised, a single character can become eighteen.
+    # The raw length counts too: normalization can turn one character into eighteen.
     if not (MIN_LENGTH <= len(normal) <= MAX_LENGTH and len(password) >= MIN_LENGTH):
-        raise ValidationFailed(f"A password has {MIN_LENGTH} to {MAX_LENGTH} characters.", param=param)
+        raise ValidationFailed(f"Use a password of {MIN_LENGTH} to {MAX_LENGTH} characters.", param=param)
     if "\x00" in normal:
-        raise ValidationFailed("A password cannot hold a NUL character.", param=param)
+        raise ValidationFailed("A password cannot contain a NUL character.", param=param)
     plain = normal.casefold().strip()
     address = _normalize(email).casefold()
     if plain in (address, address.rpartition("@")[0]):
-        raise ValidationFailed("A password must not be the e-mail address, nor the name in it.", param=param)
-    if plain in common_passwords():
         raise ValidationFailed(
-            "This password is among the commonest, which are tried first; choose another.", param=param
+            "The password must differ from the e-mail address and from the name in it.", param=param
         )
+    if plain in common_passwords():
+        raise ValidationFailed("This password is too common. Choose another one.", param=param)
 
 
 @cache
 def common_passwords() -> frozenset[str]:
-    """Passwords that are tried first, of those that are long enough; normalised and case-folded."""
+    """Load the most common passwords of sufficient length."""
     text = resources.files("gateway.core.security").joinpath("common_passwords.txt").read_text("utf-8")
     return frozenset(line for line in text.splitlines() if not line.startswith("#"))
 
 
 def _normalize(password: str) -> str:
-    # One character has several spellings, and keyboards differ in which they send. A lone surrogate,
-    # which no encoding takes, can only come from a hostile body.
+    # Keyboards differ in how they encode the same character. Lone surrogates cannot be encoded and come only
+    # from malicious input.
     return unicodedata.normalize("NFKC", password).encode("utf-8", "replace").decode()

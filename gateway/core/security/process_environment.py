@@ -1,8 +1,8 @@
-"""Keeps this process's environment, which holds secrets, from other processes of the same user.
+"""Keeps this process's environment, which contains secrets, from other processes.
 
-Every process may read `/proc/<pid>/environ` of another process of its user, and an MCP server or an embedded
-engine is one. So the process is marked as not dumpable (which also closes its memory to them), the text that
-the system shows is blanked out, and children get no more of the environment than they need.
+Every process may read `/proc/<pid>/environ` of other processes of its user, and MCP servers and embedded
+engines are such processes. The process is therefore marked as not dumpable (which also protects its memory),
+the environment text that the kernel exposes is erased, and child processes inherit only harmless variables.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Final
 
 _PR_SET_DUMPABLE: Final = 4
-# Where the environment lies in memory: fields 50 and 51 of proc(5)'s `stat`, counted from behind the name.
+# Address range of the environment: fields 50 and 51 of `stat` in proc(5), counted after the process name.
 _ENV_START_FIELD, _ENV_END_FIELD = 47, 48
 _SAFE_NAMES = frozenset(
     {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TERM", "SYSTEMROOT"}
 )
-# Libraries' places, numbers of threads and devices: what an engine's speed may depend on.
+# Library paths, thread counts and devices, on which an engine's performance may depend.
 _SAFE_PREFIXES = (
     *(
         "LC_",
@@ -41,7 +41,7 @@ _SAFE_PREFIXES = (
 
 
 def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
-    """What a child that is given no secret may have of the environment."""
+    """Return the variables that a child process may inherit."""
     return {
         name: value
         for name, value in environ.items()
@@ -50,7 +50,7 @@ def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def hide_environment() -> None:
-    """Close this process to others of its user; on other systems than Linux nothing is shown anyway."""
+    """Protect this process's environment and memory from other processes."""
     if sys.platform != "linux":
         return
     libc = ctypes.CDLL(None, use_errno=True)
@@ -58,8 +58,8 @@ def hide_environment() -> None:
     fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
     start, end = int(fields[_ENV_START_FIELD]), int(fields[_ENV_END_FIELD])
     if not 0 < start < end:
-        return  # a kernel that does not tell
-    # First the C library gets copies of its own, or it would read what is blanked out.
+        return  # this kernel does not expose the addresses
+    # Make the C library copy the values first; otherwise it would read the erased text.
     for name, value in list(os.environ.items()):
         os.environ[name] = value
     ctypes.memset(start, 0, end - start)
@@ -67,7 +67,7 @@ def hide_environment() -> None:
 
 @contextmanager
 def secrets_removed() -> Iterator[None]:
-    """Start children in here without secrets in their environment."""
+    """Remove secrets from the environment inside the block."""
     environment = dict(os.environ)
     for name in environment.keys() - without_secrets(environment).keys():
         del os.environ[name]

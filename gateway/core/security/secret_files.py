@@ -1,7 +1,7 @@
-"""Secrets given as files: `NAME_FILE` holds the path of a file with the value of `NAME`.
+"""Secrets from files: `NAME_FILE` is the path of a file with the value of `NAME`.
 
-The convention of container images: Docker and Kubernetes mount secrets as files, where no process list, crash
-report or `docker inspect` shows them.
+This is the convention of container images: Docker and Kubernetes mount secrets as files, which process lists,
+crash reports and `docker inspect` do not show.
 """
 
 from __future__ import annotations
@@ -10,20 +10,22 @@ from collections.abc import MutableMapping
 from pathlib import Path
 
 _SUFFIX = "_FILE"
-# Other programs' variables end in _FILE too (SSL_CERT_FILE, …); only names that a secret may have are taken.
+# Other programs use variables that end in _FILE too (SSL_CERT_FILE, …), so only secret-like names are read.
 _SECRET_ENDINGS = ("_KEY", "_KEYS", "_PASSWORD", "_SECRET", "_TOKEN", "_URL")
 _MAX_BYTES = 64 * 1024
 
 
 class SecretFileError(Exception):
-    """A secret cannot be taken from its file; the message names the variable, never the value."""
+    """A secret file cannot be used; the message names the variable, never the value."""
 
 
 def load_secret_files(environ: MutableMapping[str, str]) -> None:
-    """Set `NAME` from the file that `NAME_FILE` names, without the newline at its end. Safe to repeat.
+    """Set `NAME` from the file that `NAME_FILE` names, without its trailing newline.
+
+    Safe to repeat.
 
     Raises:
-        SecretFileError: the file cannot be read, is no text or too large, or `NAME` is set to something else.
+        SecretFileError: the file cannot be read, is not text or too large, or `NAME` has another value.
     """
     for variable in [name for name in environ if name.endswith(_SUFFIX)]:
         name = variable.removesuffix(_SUFFIX)
@@ -31,7 +33,9 @@ def load_secret_files(environ: MutableMapping[str, str]) -> None:
             continue
         value = _read(variable, Path(environ[variable]))
         if environ.get(name) and environ[name] != value:
-            raise SecretFileError(f"{name} and {variable} are both set; which one is meant? Take one away.")
+            raise SecretFileError(
+                f"{name} and {variable} are both set to different values. Unset one of them."
+            )
         environ[name] = value
 
 

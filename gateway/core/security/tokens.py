@@ -1,4 +1,4 @@
-"""Tokens: signed access tokens (JWT, HS256), opaque ones to refresh a session and to reset a password."""
+"""Tokens: signed access tokens (JWT), opaque refresh and reset tokens."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _TOKEN_USE = "access"  # noqa: S105 - the value of a claim
 _HEADERS = frozenset({"alg", "typ"})
 _MAX_LENGTH = 2048
 _CACHE_SIZE = 4096
-# Without these python-jose accepts a token that lacks the claim.
+# Without these, python-jose accepts tokens that lack the claim.
 _OPTIONS = {f"require_{claim}": True for claim in ("exp", "iat", "aud", "iss", "sub", "jti")}
-# What garbled tokens make the library raise besides its own: surrogates, infinities, deep nesting.
+# The library raises these for malformed tokens (surrogates, infinities, deep nesting).
 _MALFORMED_ERRORS = (
     JOSEError,
     ValueError,
@@ -40,13 +40,16 @@ _MALFORMED_ERRORS = (
 
 REFRESH_PREFIX = "rt_"
 RESET_PREFIX = "pr_"
-INVALID_RESET_TOKEN = "The token is not valid, or was used; ask for a new one."  # noqa: S105 - a message
+INVALID_RESET_TOKEN = "The token is not valid or was already used. Request a new one."  # noqa: S105 - a message
 _SECRET_LENGTH = 43  # characters of 256 bits
 
 
 @dataclass(frozen=True, slots=True)
 class AccessClaims:
-    """What an access token says; `version` is the account's `token_version`, times are Unix seconds."""
+    """Claims of an access token.
+
+    `version` is the account's `token_version`; times are Unix seconds.
+    """
 
     user_id: UUID
     session_id: UUID
@@ -57,10 +60,11 @@ class AccessClaims:
 
 
 class AccessTokens:
-    """Issues and verifies access tokens of one secret, each valid for `ttl_seconds`.
+    """Issues and verifies access tokens that are valid for `ttl_seconds`.
 
-    A verified token is remembered (in a bounded LRU) until it expires: its signature is checked once, not
-    with every request. Whether its session still lives is not this class's matter.
+    Verified tokens are cached (bounded LRU) until they expire, so a signature is checked once and not with
+    every request. Whether the session is still active is checked elsewhere
+    (`services.accounts.authenticator`).
     """
 
     def __init__(self, secret: str, ttl_seconds: int) -> None:
@@ -89,11 +93,11 @@ class AccessTokens:
         return jwt.encode(claims, self._key, algorithm=_ALGORITHM)
 
     def verify(self, token: str) -> AccessClaims:
-        """The token's claims.
+        """Return the token's claims.
 
         Raises:
-            TokenExpired: it was good once.
-            TokenInvalid: anything else, however garbled.
+            TokenExpired: the token was valid once.
+            TokenInvalid: anything else, including malformed input.
         """
         claims = self._verified.get(token)
         if claims is None:
@@ -112,7 +116,7 @@ class AccessTokens:
         if len(token) > _MAX_LENGTH:
             raise TokenInvalid
         try:
-            # `crit` names extensions that have to be understood (RFC 7515, RFC 7797): none is here.
+            # `crit` names extensions that must be understood (RFC 7515, RFC 7797); none are supported.
             if not _HEADERS.issuperset(jwt.get_unverified_header(token)):
                 raise TokenInvalid
             claims = jwt.decode(
@@ -139,15 +143,15 @@ def _parse_claims(claims: Mapping[str, Any]) -> AccessClaims:
 
 
 def derive_key(secret: str, purpose: str) -> bytes:
-    """A key of 32 bytes for one purpose alone, out of the server's one secret."""
+    """Derive a key of 32 bytes for one purpose from the server's secret."""
     return hmac.digest(secret.encode(), purpose.encode(), "sha256")
 
 
 class RefreshTokens:
-    """Refresh tokens: the first of a session is random, each next one derived from the one before it.
+    """Refresh tokens: the first is random, each next one derived from it.
 
-    Whoever spends one token twice within a moment (two tabs) can so be given the same successor, though
-    nothing of it is stored but a hash. Without the server's secret no token tells of the next one.
+    A client that rotates one token twice within a moment (two tabs) receives the same successor, although
+    only a hash is stored. Without the server's secret no token reveals its successor.
     """
 
     def __init__(self, secret: str) -> None:
@@ -160,31 +164,35 @@ class RefreshTokens:
         return new_refresh_token()
 
     def successor(self, token: str) -> str:
-        """The successor of `token`, the same every time."""
+        """Return the successor of `token`, the same every time."""
         return _format_token(REFRESH_PREFIX, hmac.digest(self._key, token.encode("ascii"), "sha256"))
 
 
 def new_refresh_token() -> str:
-    """`rt_` and 43 characters that carry 256 random bits."""
+    """Generate `rt_` and 43 characters that carry 256 random bits."""
     return _format_token(REFRESH_PREFIX, secrets.token_bytes(32))
 
 
 def hash_refresh_token(token: str) -> bytes:
-    """SHA-256 of a refresh token; the token is random, so nothing slower is needed.
+    """Return the SHA-256 of a refresh token; random tokens need no slower hash.
 
     Raises:
-        TokenInvalid: it has not the form of one.
+        TokenInvalid: not in the format of a refresh token.
     """
     return _hash_token(token, REFRESH_PREFIX, "The refresh token is not valid.")
 
 
 def new_reset_token() -> str:
-    """`pr_` and 43 characters that carry 256 random bits."""
+    """Generate `pr_` and 43 characters that carry 256 random bits."""
     return _format_token(RESET_PREFIX, secrets.token_bytes(32))
 
 
 def hash_reset_token(token: str) -> bytes:
-    """SHA-256 of a password reset's token. Raises TokenInvalid where it has not the form of one."""
+    """Return the SHA-256 of a password reset token.
+
+    Raises:
+        TokenInvalid: not in the format of a reset token.
+    """
     return _hash_token(token, RESET_PREFIX, INVALID_RESET_TOKEN)
 
 

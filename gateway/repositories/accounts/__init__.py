@@ -1,0 +1,1 @@
+"""Accounts, credentials, sessions, audit log and data about one account."""

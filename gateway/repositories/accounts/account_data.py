@@ -1,4 +1,4 @@
-"""What is held about one account, besides its conversations and its usage; no secrets."""
+"""Everything stored about one account besides conversations and usage."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gateway.repositories.base import Repository
 
 
 class AccountDataRepository(Repository):
-    """Rows as dictionaries of their columns, for the account's owner."""
+    """Rows as dictionaries of their columns, for the account's export."""
 
     async def get_account(self, user_id: UUID) -> dict[str, Any] | None:
         rows = await self._rows(
@@ -29,7 +29,7 @@ class AccountDataRepository(Repository):
         return rows[0] if rows else None
 
     async def list_sessions(self, user_id: UUID) -> list[dict[str, Any]]:
-        """One row for each refresh token, without it: where and when a session was used."""
+        """Return one row per refresh token, without the token."""
         return await self._rows(
             RefreshToken.user_id == user_id,
             RefreshToken.family_id.label("session_id"),
@@ -39,7 +39,7 @@ class AccountDataRepository(Repository):
         )
 
     async def list_api_keys(self, user_id: UUID) -> list[dict[str, Any]]:
-        """All of them, also the revoked ones."""
+        """Return all keys, including revoked ones."""
         return await self._rows(
             ApiKey.user_id == user_id,
             *(ApiKey.id, ApiKey.name, ApiKey.prefix, ApiKey.scopes, ApiKey.models),
@@ -48,12 +48,15 @@ class AccountDataRepository(Repository):
         )
 
     async def list_password_resets(self, user_id: UUID) -> list[dict[str, Any]]:
-        """When resets were asked for."""
+        """Return when password resets were requested."""
         which = PasswordReset.user_id == user_id
         return await self._rows(which, PasswordReset.created_at, PasswordReset.expires_at)
 
     async def list_idempotency_keys(self, user_id: UUID) -> list[dict[str, Any]]:
-        """When requests with such keys came; what was answered only who has the key can read."""
+        """Return when requests with idempotency keys arrived.
+
+        Their responses are encrypted.
+        """
         return await self._rows(
             IdempotencyKey.user_id == user_id,
             *(IdempotencyKey.created_at, IdempotencyKey.request_id, IdempotencyKey.expires_at),
@@ -67,7 +70,7 @@ class AccountDataRepository(Repository):
         )
 
     async def list_cached_questions(self, user_id: UUID) -> list[dict[str, Any]]:
-        """The questions whose answers the semantic cache keeps."""
+        """Return the questions whose answers are in the semantic cache."""
         if not await self._session.scalar(select(func.to_regclass(TABLE))):
             return []
         kept = table(TABLE, *map(column, ("user_id", "question", "created_at", "expires_at")))
@@ -75,7 +78,7 @@ class AccountDataRepository(Repository):
         return await self._rows(which, kept.c.created_at, kept.c.question, kept.c.expires_at)
 
     async def list_cache_keys(self, user_id: UUID) -> tuple[list[bytes], list[UUID]]:
-        """What caches know the account's keys and sessions by: hashes of keys, ids of sessions."""
+        """Return what identifies the account in caches: hashes of keys, ids of sessions."""
         keys = await self._session.scalars(select(ApiKey.key_hash).where(ApiKey.user_id == user_id))
         sessions = await self._session.scalars(
             select(RefreshToken.family_id).where(RefreshToken.user_id == user_id).distinct()

@@ -1,4 +1,4 @@
-"""Queries of accounts that only administrators make: everybody's."""
+"""Administrators' queries over all accounts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ACCOUNT = (User.id, User.email, User.name, User.role, User.tier, User.status, U
 
 
 class AdminRepository(Repository):
-    """Accounts of all owners."""
+    """Accounts of all users."""
 
     async def list_accounts(
         self,
@@ -29,9 +29,9 @@ class AdminRepository(Repository):
         tier: str | None = None,
         status: str | None = None,
     ) -> list[Account]:
-        """At most `limit` accounts, the newest first, from behind the id `before`.
+        """Return at most `limit` accounts before the id `before`, newest first.
 
-        `search` is part of the e-mail address or name, whatever its case.
+        `search` is part of the e-mail address or name, ignoring case.
         """
         statement = select(*_ACCOUNT)
         if search:
@@ -48,21 +48,21 @@ class AdminRepository(Repository):
         return [Account(*row) for row in await self._session.execute(statement)]
 
     async def get_emails(self, user_ids: Collection[UUID]) -> dict[UUID, str]:
-        """E-mail addresses by id, of those that there are."""
+        """Return the e-mail addresses of existing accounts by id."""
         if not user_ids:
             return {}
         statement = select(User.id, User.email).where(User.id.in_(user_ids))
         return {row.id: row.email for row in await self._session.execute(statement)}
 
     async def get_key_names(self, key_ids: Collection[UUID]) -> dict[UUID, str]:
-        """Names of API keys by id, of those that there are, also of revoked ones."""
+        """Return the names of existing API keys by id, including revoked ones."""
         if not key_ids:
             return {}
         statement = select(ApiKey.id, ApiKey.name).where(ApiKey.id.in_(key_ids))
         return {row.id: row.name for row in await self._session.execute(statement)}
 
     async def lock(self, user_id: UUID) -> Account | None:
-        """The account, held until the unit of work ends."""
+        """Return the account, locked until the unit of work ends."""
         statement = select(*_ACCOUNT).where(User.id == user_id).with_for_update(key_share=True)
         row = (await self._session.execute(statement)).one_or_none()
         return None if row is None else Account(*row)
@@ -70,7 +70,7 @@ class AdminRepository(Repository):
     async def update(
         self, user_id: UUID, changes: Mapping[str, Any], *, revoke_access_tokens: bool
     ) -> Account:
-        """Sets columns of an account that is held; all access tokens of it can be made void by the way."""
+        """Update columns of a locked account, and revoke its access tokens if requested."""
         values = dict(changes)
         if revoke_access_tokens:
             values["token_version"] = User.token_version + 1

@@ -37,7 +37,7 @@ _GRANT = (
 
 
 class ApiKeyRepository(Repository):
-    """API keys, of one owner or by their hash."""
+    """API keys, by owner or by hash."""
 
     async def add(
         self,
@@ -68,7 +68,7 @@ class ApiKeyRepository(Repository):
         return _info((await self._session.execute(statement)).one())
 
     async def list_for(self, user_id: UUID) -> list[ApiKeyInfo]:
-        """The owner's keys that are not revoked, newest first."""
+        """Return the account's keys that are not revoked, newest first."""
         statement = (
             select(*_INFO)
             .where(ApiKey.user_id == user_id, ApiKey.revoked_at.is_(None))
@@ -77,7 +77,7 @@ class ApiKeyRepository(Repository):
         return [_info(row) for row in await self._session.execute(statement)]
 
     async def get_grant(self, key_hash: bytes) -> tuple[ApiKeyGrant, AccountState] | None:
-        """What the key allows, and its owner's state; None where it is unknown or revoked."""
+        """Return the key's grant and its owner's state; None if it is unknown or revoked."""
         statement = (
             select(*_GRANT, User.role, User.tier, User.status, User.token_version)
             .join(User, User.id == ApiKey.user_id)
@@ -98,7 +98,7 @@ class ApiKeyRepository(Repository):
         return grant, AccountState(*state)
 
     async def revoke(self, user_id: UUID, key_id: UUID) -> bytes | None:
-        """Revokes the owner's key; returns its hash, None where the owner has no such live key."""
+        """Revoke the key and return its hash; None if the account has no such active key."""
         statement = (
             update(ApiKey)
             .where(ApiKey.id == key_id, ApiKey.user_id == user_id, ApiKey.revoked_at.is_(None))
@@ -108,7 +108,7 @@ class ApiKeyRepository(Repository):
         return await self._session.scalar(statement)
 
     async def delete_by_hash(self, user_id: UUID, hashes: Sequence[bytes]) -> list[bytes]:
-        """Delete the owner's keys of these hashes; returns those that there were."""
+        """Delete the account's keys with these hashes; returns the hashes that existed."""
         statement = (
             delete(ApiKey)
             .where(ApiKey.user_id == user_id, ApiKey.key_hash.in_(hashes))
@@ -117,7 +117,7 @@ class ApiKeyRepository(Repository):
         return list(await self._session.scalars(statement))
 
     async def revoke_by_name(self, user_id: UUID, name: str) -> list[bytes]:
-        """Revoke the owner's keys of this name; returns their hashes."""
+        """Revoke the account's keys of this name; returns their hashes."""
         statement = (
             update(ApiKey)
             .where(ApiKey.user_id == user_id, ApiKey.name == name, ApiKey.revoked_at.is_(None))
@@ -135,9 +135,11 @@ class ApiKeyRepository(Repository):
         scopes: Sequence[str],
         requests_per_minute: int | None,
     ) -> list[bytes]:
-        """Make the owner's keys of this name exactly those of these hashes; returns the hashes revoked.
+        """Make these hashes the account's only keys of this name.
 
-        A hash that another account's key has stays that key's.
+        Returns the hashes revoked.
+
+        A hash that belongs to another account's key is left unchanged.
         """
         statement = (
             update(ApiKey)
@@ -171,7 +173,7 @@ class ApiKeyRepository(Repository):
         return revoked
 
     async def mark_used(self, key_id: UUID) -> None:
-        """Notes the key's use, at most once a minute whatever the number of processes."""
+        """Update the time of the last use, at most once a minute for all processes."""
         await self._session.execute(
             update(ApiKey)
             .where(

@@ -30,7 +30,7 @@ _COLUMNS = (
 
 
 class AuditRepository(Repository):
-    """Acts are added in the unit of work of what they speak of: neither is there without the other."""
+    """Audit records, inserted in the same unit of work as the action they describe."""
 
     async def add(
         self,
@@ -41,7 +41,7 @@ class AuditRepository(Repository):
         target_id: UUID | None,
         details: dict[str, Any] | None = None,
     ) -> None:
-        """Writes an act down, with the id and the address of the request that is being answered."""
+        """Insert a record with the id and client address of the current request."""
         context = current_request()
         ip = context.client_ip if context else None
         await self._session.execute(
@@ -67,7 +67,7 @@ class AuditRepository(Repository):
         action: str | None = None,
         during: TimeSpan = ALL_TIME,
     ) -> list[AuditRecord]:
-        """At most `limit` acts, the newest first, from behind the id `before`."""
+        """Return at most `limit` records before the id `before`, newest first."""
         statement = select(*_COLUMNS)
         if before is not None:
             statement = statement.where(AuditEntry.id < before)
@@ -85,7 +85,7 @@ class AuditRepository(Repository):
         return [AuditRecord(*row) for row in await self._session.execute(statement)]
 
     async def list_for_account(self, user_id: UUID, *, before: UUID | None, limit: int) -> list[AuditRecord]:
-        """What the account did and what was done to it, the newest first."""
+        """Return records by and about the account, newest first."""
         statement = select(*_COLUMNS).where(
             or_(AuditEntry.actor_id == user_id, AuditEntry.target_id == user_id)
         )
@@ -95,7 +95,7 @@ class AuditRepository(Repository):
         return [AuditRecord(*row) for row in await self._session.execute(statement)]
 
     async def anonymize_account(self, user_id: UUID, *, tombstone: UUID) -> None:
-        """Keeps the acts of and upon an account that leaves, without the person."""
+        """Remove the identity of a deleted account from its records."""
         entry = AuditEntry
         by_account = entry.actor_id == user_id
         await self._session.execute(
@@ -103,7 +103,7 @@ class AuditRepository(Repository):
             .where(or_(by_account, entry.target_id == user_id))
             .values(
                 actor_id=case((by_account, None), else_=entry.actor_id),
-                # Also the ids of its keys and sessions, which are gone with it.
+                # Includes the ids of its keys and sessions, which are deleted with it.
                 target_id=case(
                     (
                         or_(
@@ -114,7 +114,7 @@ class AuditRepository(Repository):
                     ),
                     else_=entry.target_id,
                 ),
-                # Of another's act upon it, address and request are the other's.
+                # In actions of others on the account, address and request belong to the others.
                 ip=case((by_account, None), else_=entry.ip),
                 request_id=case((by_account, None), else_=entry.request_id),
             )

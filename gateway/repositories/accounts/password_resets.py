@@ -12,10 +12,13 @@ from gateway.repositories.base import Repository
 
 
 class PasswordResetRepository(Repository):
-    """Reset tokens by their hash; whoever writes holds the account's lock (`UserRepository.lock`)."""
+    """Reset tokens by hash.
+
+    Writers must hold the account's lock (`UserRepository.lock`).
+    """
 
     async def add(self, user_id: UUID, token_hash: bytes, ttl_seconds: int) -> None:
-        """A new token; those of the account that have expired go."""
+        """Insert a new token and delete the account's expired ones."""
         await self._session.execute(
             delete(PasswordReset).where(
                 PasswordReset.user_id == user_id, PasswordReset.expires_at <= func.now()
@@ -30,7 +33,10 @@ class PasswordResetRepository(Repository):
         )
 
     async def get_account(self, token_hash: bytes) -> tuple[UUID, str] | None:
-        """(id, address) of the account whose password the token may set; None where it may none any more."""
+        """Return (id, e-mail address) of the account that the token may reset.
+
+        None if invalid.
+        """
         statement = (
             select(User.id, User.email)
             .join(PasswordReset, PasswordReset.user_id == User.id)
@@ -40,7 +46,7 @@ class PasswordResetRepository(Repository):
         return None if row is None else (row[0], row[1])
 
     async def consume(self, user_id: UUID, token_hash: bytes) -> bool:
-        """Uses the token up, and all others of the account; False where it was used a moment ago."""
+        """Delete the token and all others of the account; False if it was just used."""
         statement = (
             delete(PasswordReset)
             .where(
@@ -56,5 +62,5 @@ class PasswordResetRepository(Repository):
         return True
 
     async def delete_for(self, user_id: UUID) -> None:
-        """Voids every token of the account."""
+        """Delete every token of the account."""
         await self._session.execute(delete(PasswordReset).where(PasswordReset.user_id == user_id))

@@ -1,4 +1,4 @@
-"""Queries of refresh tokens and of the sessions they make up."""
+"""Queries of refresh tokens and of the sessions that they form."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ from gateway.repositories.base import Repository
 
 
 class RefreshTokenRepository(Repository):
-    """Refresh tokens by their hash; whoever writes holds the account's lock (`UserRepository.lock`)."""
+    """Refresh tokens by hash.
+
+    Writers must hold the account's lock (`UserRepository.lock`).
+    """
 
     async def find(self, token_hash: bytes, *, grace_seconds: float = 0) -> RefreshTokenState | None:
-        """The token, by the database's clock; its heir where it was spent `grace_seconds` ago at most."""
+        """Return the token, and its successor if it was used within `grace_seconds`."""
         successor = aliased(RefreshToken)
         statement = (
             select(
@@ -48,7 +51,7 @@ class RefreshTokenRepository(Repository):
     async def add(
         self, *, user_id: UUID, token_hash: bytes, ttl_seconds: int, device: ClientDevice
     ) -> tuple[UUID, UUID]:
-        """The first token of a new session; returns its id and the session's."""
+        """Insert the first token of a new session; returns its id and the session's."""
         token_id = new_id()
         await self._insert(token_id, user_id, token_id, token_hash, ttl_seconds, device)
         return token_id, token_id
@@ -56,7 +59,7 @@ class RefreshTokenRepository(Repository):
     async def rotate(
         self, state: RefreshTokenState, *, token_hash: bytes, ttl_seconds: int, device: ClientDevice
     ) -> None:
-        """Replaces an unspent token by its successor."""
+        """Replace an unused token by its successor."""
         token_id = new_id()
         await self._insert(
             token_id,
@@ -74,7 +77,7 @@ class RefreshTokenRepository(Repository):
         )
 
     async def list_sessions(self, user_id: UUID) -> list[Session]:
-        """Where the account is signed in, the last used first."""
+        """Return the account's active sessions, most recently used first."""
         statement = (
             select(
                 RefreshToken.family_id,
@@ -94,12 +97,12 @@ class RefreshTokenRepository(Repository):
         return [Session(*row) for row in await self._session.execute(statement)]
 
     async def has_used_address(self, user_id: UUID, address: str) -> bool:
-        """Whether the account was signed in from `address` lately."""
+        """Whether the account recently signed in from `address`."""
         used = exists().where(RefreshToken.user_id == user_id, RefreshToken.ip == address)
         return bool(await self._session.scalar(select(used)))
 
     async def mark_used(self, session_id: UUID) -> None:
-        """Notes the session's use, at most once a minute whatever the number of processes."""
+        """Update the time of the last use, at most once a minute for all processes."""
         await self._session.execute(
             update(RefreshToken)
             .where(
@@ -111,16 +114,19 @@ class RefreshTokenRepository(Repository):
         )
 
     async def revoke_family(self, user_id: UUID, family_id: UUID) -> bool:
-        """Ends a session of the account; False where it has no such living one."""
+        """Revoke a session of the account; False if it has no such active session."""
         return bool(await self._revoke(RefreshToken.user_id == user_id, RefreshToken.family_id == family_id))
 
     async def revoke_all(self, user_id: UUID, keep: UUID | None = None) -> list[UUID]:
-        """Ends all sessions of the account but `keep`; returns those that were ended."""
+        """Revoke all sessions of the account but `keep`; returns the revoked ones."""
         others: list[ColumnElement[bool]] = [] if keep is None else [RefreshToken.family_id != keep]
         return await self._revoke(RefreshToken.user_id == user_id, *others)
 
     async def delete_expired(self, user_id: UUID) -> None:
-        """Forgets tokens that expired a day ago; until then their reuse is told from a stranger's noise."""
+        """Delete tokens that expired a day ago.
+
+        Until then, their reuse can be recognized.
+        """
         await self._session.execute(
             delete(RefreshToken).where(
                 RefreshToken.user_id == user_id,
@@ -129,7 +135,7 @@ class RefreshTokenRepository(Repository):
         )
 
     async def filter_active(self, session_ids: Collection[UUID]) -> set[UUID]:
-        """Those of `session_ids` that have not been ended."""
+        """Return those of `session_ids` that are not revoked."""
         statement = (
             select(RefreshToken.family_id)
             .where(RefreshToken.family_id.in_(session_ids), RefreshToken.revoked_at.is_(None))

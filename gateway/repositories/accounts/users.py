@@ -27,12 +27,12 @@ _STATE = (User.role, User.tier, User.status, User.token_version)
 
 
 class UserRepository(Repository):
-    """Accounts, by id or by normalised address."""
+    """Accounts, by id or by normalized e-mail address."""
 
     async def add(
         self, *, email: str, name: str, password_hash: str, tier: str, role: str = "user"
     ) -> Account | None:
-        """A new account; None where the address is taken."""
+        """Insert a new account; None if the e-mail address is taken."""
         statement = (
             insert(User)
             .values(email=email, name=name, password_hash=password_hash, role=role, tier=tier)
@@ -61,15 +61,19 @@ class UserRepository(Repository):
         return _credentials((await self._session.execute(_by_id(user_id))).one_or_none())
 
     async def lock(self, user_id: UUID) -> Credentials | None:
-        """The account, held until the unit of work ends.
+        """Return the account's credentials, locked until the unit of work ends.
 
-        Whatever starts, spends or ends sessions holds it, so that none begins while all are being ended.
+        Everything that starts, uses or revokes sessions takes this lock, so that no session starts while all
+        are revoked.
         """
         statement = _by_id(user_id).with_for_update(key_share=True)
         return _credentials((await self._session.execute(statement)).one_or_none())
 
     async def get_session_state(self, user_id: UUID, session_id: UUID) -> tuple[AccountState, bool] | None:
-        """The account's state and whether that session of it lives; None where there is no such account."""
+        """Return the account's state and whether the session is active.
+
+        None without an account.
+        """
         lives = exists().where(
             RefreshToken.family_id == session_id,
             RefreshToken.user_id == user_id,
@@ -79,12 +83,12 @@ class UserRepository(Repository):
         return None if row is None else (AccountState(*row[:4]), row[4])
 
     async def filter_active(self, user_ids: Collection[UUID]) -> set[UUID]:
-        """Those of `user_ids` that are accounts which may be used."""
+        """Return those of `user_ids` that are active accounts."""
         statement = select(User.id).where(User.id.in_(user_ids), User.status == "active")
         return set((await self._session.scalars(statement)).all())
 
     async def lock_and_count_other_admins(self, user_id: UUID) -> int:
-        """How many there are besides this one; all are held, so that two cannot leave at the same time."""
+        """Count other active admins and lock them, so two cannot be removed at once."""
         statement = (
             select(User.id)
             .where(User.role == "admin", User.status == "active")
@@ -95,7 +99,7 @@ class UserRepository(Repository):
         return sum(admin != user_id for admin in admins)
 
     async def update_profile(self, user_id: UUID, *, name: str | None, email: str | None) -> Account | None:
-        """Changes what is given; raises IntegrityError where the address is taken."""
+        """Update the given fields; raises IntegrityError if the e-mail address is taken."""
         changes = {"name": name, "email": email}
         statement = (
             update(User)
@@ -107,7 +111,7 @@ class UserRepository(Repository):
         return None if row is None else Account(*row)
 
     async def set_password(self, user_id: UUID, *, old_hash: str, new_hash: str) -> bool:
-        """Replaces `old_hash`; False where it has been replaced by another in the meantime."""
+        """Replace `old_hash`; False if it was replaced meanwhile."""
         statement = (
             update(User)
             .where(User.id == user_id, User.password_hash == old_hash)
@@ -117,7 +121,7 @@ class UserRepository(Repository):
         return await self._session.scalar(statement) is not None
 
     async def reset_password(self, user_id: UUID, new_hash: str) -> None:
-        """Sets a password whatever the old one was, and voids every access token."""
+        """Set a password regardless of the old one, and revoke all access tokens."""
         await self._session.execute(
             update(User)
             .where(User.id == user_id)
@@ -125,13 +129,13 @@ class UserRepository(Repository):
         )
 
     async def revoke_access_tokens(self, user_id: UUID) -> None:
-        """Voids every access token that was issued so far."""
+        """Revoke every access token issued so far."""
         await self._session.execute(
             update(User).where(User.id == user_id).values(token_version=User.token_version + 1)
         )
 
     async def delete(self, user_id: UUID) -> None:
-        """The account and, by the database's cascades, all that is its."""
+        """Delete the account and, by the database's cascades, everything it owns."""
         await self._session.execute(delete(User).where(User.id == user_id))
 
 

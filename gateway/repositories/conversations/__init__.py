@@ -1,0 +1,1 @@
+"""Conversations, messages and stored responses outside of running turns."""

@@ -1,4 +1,4 @@
-"""Queries of conversations, each by its owner."""
+"""Queries of conversations, each restricted to its account."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from gateway.models.message import Message
 from gateway.repositories.base import Repository
 from gateway.repositories.bounded_pages import bounded_page
 
-# A lease that has run out is nobody's: its turn's process died.
+# An expired lease does not count: its turn's process died.
 _RUNNING = case((Table.running_until > func.now(), Table.running_message_id), else_=null())
 
 _COLUMNS = (
@@ -51,7 +51,7 @@ def _contains(user_id: UUID, query: str) -> tuple[ColumnElement[bool], ...]:
 
 
 def _newest_hit(user_id: UUID, query: str) -> FromClause:
-    """The newest message of a conversation that has the words, and what stands around them."""
+    """Select a conversation's newest message with the query, and an excerpt."""
     at = func.strpos(func.lower(Message.content), func.lower(query))
     length = func.char_length(literal(query))
     around = EXCERPT_CHARACTERS + 1
@@ -77,10 +77,13 @@ def _to_found_conversation(*row: Any) -> ConversationMatch:
 
 
 class ConversationRepository(Repository):
-    """Conversations of one account; None or False is returned for what is not there or not its."""
+    """Conversations of one account.
+
+    None or False for those missing or of another account.
+    """
 
     async def add(self, user_id: UUID, *, title: str, model: str | None, system: str | None) -> Conversation:
-        """A new conversation without messages."""
+        """Insert a conversation without messages."""
         statement = (
             insert(Table)
             .values(
@@ -100,7 +103,10 @@ class ConversationRepository(Repository):
         return None if row is None else Conversation(*row)
 
     async def list_recent(self, user_id: UUID, after: Cursor | None, limit: int) -> ListSlice[Conversation]:
-        """At most `limit` of them, the last changed first, from behind `after`; fewer where they are long."""
+        """Return at most `limit` conversations after `after`, last updated first.
+
+        Fewer if they are large.
+        """
         wanted = self._page(user_id, after, limit)
         statement = (
             select(*_COLUMNS, wanted.c.more)
@@ -114,7 +120,10 @@ class ConversationRepository(Repository):
     async def search(
         self, user_id: UUID, query: str, after: Cursor | None, limit: int
     ) -> ListSlice[ConversationMatch]:
-        """The same of those that have `words`, in any case of their letters, in the title or in a message."""
+        """Like `list_recent`, for conversations with `query` in the title or a message.
+
+        Ignores case.
+        """
         in_message = exists().where(Message.conversation_id == Table.id, *_contains(user_id, query))
         wanted = self._page(
             user_id, after, limit, or_(Table.title.icontains(query, autoescape=True), in_message)
@@ -137,13 +146,13 @@ class ConversationRepository(Repository):
             Table.user_id == user_id, *conditions
         )
         if after is not None:
-            # A row comparison is one range of the index, whatever the depth of the page.
+            # A row comparison scans one index range, however deep the page is.
             position = tuple_(literal(after.at), literal(after.id))
             rows = rows.where(tuple_(Table.updated_at, Table.id) < position)
         return bounded_page(rows.order_by(*_NEWEST_FIRST), limit, newest_first=True)
 
     async def claim_title(self, user_id: UUID, conversation_id: UUID) -> bool:
-        """Whether a model may be asked for its title: said once, and not where the owner gave one."""
+        """Claim the generation of a title: True once, and never if the owner set one."""
         statement = (
             update(Table)
             .where(Table.id == conversation_id, Table.user_id == user_id, Table.titled_by == "question")
@@ -153,7 +162,10 @@ class ConversationRepository(Repository):
         return await self._session.scalar(statement) is not None
 
     async def set_title(self, user_id: UUID, conversation_id: UUID, title: str) -> None:
-        """A model's title, unless the owner has given one meanwhile; the list keeps its order."""
+        """Store a generated title unless the owner has set one.
+
+        Keeps the order of the list.
+        """
         await self._session.execute(
             update(Table)
             .where(Table.id == conversation_id, Table.user_id == user_id, Table.titled_by == "asked")
@@ -163,7 +175,7 @@ class ConversationRepository(Repository):
     async def update(
         self, user_id: UUID, conversation_id: UUID, changes: dict[str, Any]
     ) -> Conversation | None:
-        """Set the columns in `changes`: title (the owner's from then on), model, system, head_id."""
+        """Update `changes`: title (then the owner's), model, system, head_id."""
         if "title" in changes:
             changes = {**changes, "titled_by": "owner"}
         statement = (
@@ -176,7 +188,7 @@ class ConversationRepository(Repository):
         return None if row is None else Conversation(*row)
 
     async def delete(self, user_id: UUID, conversation_id: UUID) -> int | None:
-        """Delete the conversation and its messages; how many bytes they counted as stored."""
+        """Delete the conversation and its messages; returns their stored bytes."""
         size = await self.lock_and_get_system_size(user_id, conversation_id)
         if size is None:
             return None
@@ -190,7 +202,10 @@ class ConversationRepository(Repository):
         return size
 
     async def lock_and_get_system_size(self, user_id: UUID, conversation_id: UUID) -> int | None:
-        """Lock the conversation; the bytes of its system prompt, None where it is not there."""
+        """Lock the conversation.
+
+        Returns the bytes of its system prompt, or None if missing.
+        """
         statement = (
             select(func.coalesce(func.octet_length(Table.system), 0))
             .where(Table.id == conversation_id, Table.user_id == user_id)

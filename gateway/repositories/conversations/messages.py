@@ -1,4 +1,4 @@
-"""Queries of messages, each by the owner of their conversation."""
+"""Queries of messages, each restricted to the account of their conversation."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ _COLUMNS = (
     Message.events,
 )
 
-# What readers are shown: `summary` and `request` are for models.
+# Columns for people: `summary` and `request` are for models only.
 _VISIBLE_COLUMNS = (*_COLUMNS[:-3], null(), null(), Message.events)
-# About the bytes that a message takes in memory; a compressed JSON value is larger than it is on disk.
+# Estimated memory of a message; JSON values are compressed on disk and larger in memory.
 _SIZE = func.octet_length(Message.content) + 4 * (
     func.coalesce(func.pg_column_size(Message.receipt), 0)
     + func.coalesce(func.pg_column_size(Message.tool_calls), 0)
@@ -52,8 +52,8 @@ _SIZE_WITH_HIDDEN = _SIZE + 4 * func.coalesce(func.pg_column_size(Message.reques
 
 _OTHER = aliased(Message)
 _IN_ORDER = func.array_agg(aggregate_order_by(_OTHER.id, _OTHER.created_at, _OTHER.id))
-# All that follow the same message, in the order they were written; a look-up of its own for those that
-# follow none, since no index finds what is "not distinct" from null.
+# All children of the same parent, in creation order. Root messages need a separate lookup, because no index
+# supports "is not distinct from null".
 _SIBLINGS = case(
     (
         Message.parent_id.is_(None),
@@ -67,12 +67,18 @@ _SIBLINGS = case(
 
 
 class MessageRepository(Repository):
-    """Messages of one account's conversations; empty for what is not there or not its."""
+    """Messages of one account's conversations.
+
+    Empty for those missing or of other accounts.
+    """
 
     async def get_newest_descendant(
         self, user_id: UUID, conversation_id: UUID, message_id: UUID
     ) -> UUID | None:
-        """The newest message that follows the given one, or that one itself; None where it is not there."""
+        """Return the newest message below the given one, or its own id.
+
+        None if it is missing.
+        """
         walk = (
             select(Message.id, Message.created_at)
             .where(
@@ -88,7 +94,7 @@ class MessageRepository(Repository):
         return await self._session.scalar(newest)
 
     async def get(self, user_id: UUID, message_id: UUID) -> tuple[UUID, StoredMessage] | None:
-        """The message and its conversation's id."""
+        """Return the message and its conversation's id."""
         statement = select(Message.conversation_id, *_COLUMNS).where(
             Message.id == message_id, Message.user_id == user_id
         )
@@ -96,10 +102,10 @@ class MessageRepository(Repository):
         return None if row is None else (row[0], StoredMessage(*row[1:]))
 
     async def list_exchanges(self, user_id: UUID, message_ids: Collection[UUID]) -> list[StoredMessage]:
-        """The messages with these ids, and the questions and answers that belong to them."""
+        """Return the messages with these ids, together with their questions or answers."""
         ids = list(message_ids)
         mine = Message.user_id == user_id
-        # A union, since neither index is used for an `or` over a subselect.
+        # A union, because neither index is used for an `or` over a subselect.
         wanted = union(
             select(Message.id).where(Message.id.in_(ids), mine),
             select(Message.parent_id).where(Message.id.in_(ids), mine, Message.role == "assistant"),
@@ -109,7 +115,7 @@ class MessageRepository(Repository):
         return [StoredMessage(*row) for row in await self._session.execute(statement)]
 
     async def list_answers_since(self, user_id: UUID, since: datetime) -> list[UUID]:
-        """The answers that were written, or are, since then."""
+        """Return the answers completed since then, and those still running."""
         statement = select(Message.id).where(
             Message.user_id == user_id,
             Message.role == "assistant",
@@ -118,7 +124,7 @@ class MessageRepository(Repository):
         return list(await self._session.scalars(statement))
 
     async def list_branch(self, user_id: UUID, conversation_id: UUID, last_id: UUID) -> list[BranchMessage]:
-        """The messages from the first to `last_id`, oldest first, each with its siblings."""
+        """Return the messages up to `last_id`, oldest first, with their siblings."""
         walk = self._walk(user_id, conversation_id, last_id)
         statement = (
             select(*_COLUMNS, _SIBLINGS).join(walk, walk.c.id == Message.id).order_by(walk.c.depth.desc())
@@ -128,14 +134,20 @@ class MessageRepository(Repository):
     async def list_branch_sizes(
         self, user_id: UUID, conversation_id: UUID, last_id: UUID, *, include_hidden: bool = False
     ) -> list[tuple[UUID, int]]:
-        """The ids of the same messages, each with about its bytes; with `whole`, those of `request` too."""
+        """Return ids and estimated bytes of the same messages.
+
+        With `include_hidden`, `request` counts too.
+        """
         walk = self._walk(user_id, conversation_id, last_id)
         size = _SIZE_WITH_HIDDEN if include_hidden else _SIZE
         statement = select(Message.id, size).join(walk, walk.c.id == Message.id).order_by(walk.c.depth.desc())
         return [(id_, size) for id_, size in await self._session.execute(statement)]
 
     async def list_visible(self, user_id: UUID, ids: Sequence[UUID]) -> list[BranchMessage]:
-        """These messages in this order, without `summary` and `request`; deleted ones are left out."""
+        """Return these messages in this order, without `summary` and `request`.
+
+        Skips deleted ones.
+        """
         statement = select(*_VISIBLE_COLUMNS, _SIBLINGS).where(
             Message.id.in_(ids), Message.user_id == user_id
         )
@@ -167,9 +179,9 @@ class MessageRepository(Repository):
         *,
         include_hidden: bool = False,
     ) -> ListSlice[StoredMessage]:
-        """At most `limit` messages of all branches in the order they were written, from behind `after`.
+        """Return at most `limit` messages of all branches, in creation order.
 
-        Fewer where they are long. With `whole`, `summary` and `request` too.
+        Fewer if they are large. With `include_hidden`, including `summary` and `request`.
         """
         size = (_SIZE_WITH_HIDDEN if include_hidden else _SIZE).label("size")
         rows = select(Message.id, Message.created_at.label("at"), size).where(

@@ -1,4 +1,4 @@
-"""Deleting one answer of a conversation, as a stored response is deleted."""
+"""Deletion of single answers, as stored responses of the Responses API."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ DeleteOutcome = Literal["removed", "gone", "busy", "followed"]
 
 
 class StoredResponseRepository(Repository):
-    """Answers that programs may delete one by one."""
+    """Answers that API clients may delete one by one."""
 
     async def delete(
         self, user_id: UUID, conversation_id: UUID, answer_id: UUID, question_id: UUID | None
     ) -> DeleteOutcome:
-        """Delete the answer, its question where no other answer is left, the conversation where nothing is.
+        """Delete the answer, and its question and conversation if they become empty.
 
-        The conversation is held meanwhile; its head becomes what the exchange followed.
+        The conversation is locked meanwhile; if the answer was its head, the head moves to the message before
+        it.
         """
         held = select(
             Conversation.head_id,
@@ -60,6 +61,6 @@ class StoredResponseRepository(Repository):
         return await self._session.scalar(found) is not None
 
     async def _delete(self, message_id: UUID, user_id: UUID) -> int | None:
-        """How many bytes it counted as stored; None where it is not there."""
+        """Delete the message; returns its stored bytes, or None if it is missing."""
         statement = delete(Message).where(Message.id == message_id, Message.user_id == user_id)
         return await self._session.scalar(statement.returning(Message.stored_bytes))

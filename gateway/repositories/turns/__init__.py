@@ -1,0 +1,1 @@
+"""Opening, running and closing turns, with reservations."""

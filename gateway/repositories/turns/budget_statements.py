@@ -1,7 +1,7 @@
-"""Reserving and settling, as parts of the statements that open and end a turn.
+"""SQL for reserving and settling, used by statements that open and close turns.
 
-A day or month only ever moves forward: a statement that waited for a lock over midnight must not bring
-yesterday back. What is reserved stays so over midnight: a turn is charged to the day on which it ends.
+The day and month of a budget only move forward: a statement that waited for a lock over midnight must not
+reset them. Reservations stay over midnight: a turn is charged to the day on which it ends.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ GRANTED_COLUMNS = (
     " granted.stored_bytes, granted.user_id IS NOT NULL AS granted, wanted.tokens AS granted_tokens,"
     " wanted.usd AS granted_usd, wanted.spare_tokens"
 )
-# Of a reservation: its id, tokens, dollars, tokens a day and dollars a month (NULL: unlimited), spare tokens
-# and spare dollars.
+# Arguments of a reservation: id, tokens, dollars, tokens per day and dollars per month (NULL: unlimited),
+# spare tokens and spare dollars.
 _TYPES = ("uuid", "bigint", "numeric", "bigint", "numeric", "bigint", "numeric")
 
 
@@ -30,19 +30,19 @@ def reservation_ctes(
     stored: str = "0",
     storage_limit: str = "NULL",
 ) -> str:
-    """CTEs `wanted` and `granted`: the budget's row once a reservation fits into it, else no row or change.
+    """CTEs `wanted` and `granted`: the budget's row if the reservation fits.
 
-    One conditional statement on one row, so that no race can reserve more than there is. Spare tokens are
-    reserved up to half of what is left, spare dollars up to an eighth: a turn may have images made, which
-    reserve their own. An account without a row has all of its limit left.
+    One conditional statement on one row, so that concurrent requests cannot reserve more than the limit.
+    Spare tokens are reserved up to half of the remainder, spare dollars up to an eighth: generated images
+    reserve separately. An account without a row has its full limits left.
 
     Args:
         user: the argument that holds the account.
-        first: number of the first of a reservation's arguments.
-        source: a CTE; nothing is reserved where it has no row.
-        history: a CTE of one row, whose `tokens` and `usd` are reserved as well.
-        stored, most_stored: the bytes that are to be stored, and the most that the account may (NULL: no
-            limit).
+        first: number of the first argument of the reservation.
+        source: a CTE; nothing is reserved if it has no row.
+        history: a CTE of one row, whose `tokens` and `usd` are reserved in addition.
+        stored: bytes to store.
+        storage_limit: maximum stored bytes of the account (NULL: unlimited).
     """
     _, tokens, usd, token_limit, usd_limit, spare_tokens, spare_usd = (
         f"${first + offset}::{kind}" for offset, kind in enumerate(_TYPES)
@@ -88,9 +88,9 @@ def reservation_ctes(
 
 
 def lease_cte(user: str, seconds: str, first: int) -> str:
-    """CTE `leased`: the reservation's own row, where it was granted.
+    """CTE `leased`: the reservation's own row, if it was granted.
 
-    The arguments are those of `granted` and, behind them, the bill.
+    The arguments are those of `reservation_ctes`, followed by the bill.
     """
     return f"""leased AS (
     INSERT INTO reservations (id, user_id, tokens, usd, expires_at, bill)
@@ -101,24 +101,24 @@ def lease_cte(user: str, seconds: str, first: int) -> str:
 
 
 def settlement(user: str, reservation: str, after: str | None = None) -> str:
-    """CTEs and the statement that gives a reservation back and charges the rows of CTE `spent` to `account`.
+    """CTEs and statement that release a reservation and charge CTE `spent`.
 
-    An account without limits reserves nothing, so its row may be made here. Safe to repeat: what was given
-    back has no row any more, what was charged is not in `spent` again.
+    An account without limits reserves nothing, so its budget row may be created here. Safe to repeat: a
+    released reservation has no row, and charged usage is not in `spent` again.
 
     Args:
-        after: a CTE whose locks have to be taken before the budget's; its `stored_bytes` are added.
+        after: a CTE whose locks must be taken before the budget's; its `stored_bytes` are added.
     """
     wait = f"WHERE (SELECT count(*) FROM {after}) >= 0" if after else ""  # noqa: S608 - as above
     stored = f"coalesce((SELECT sum(stored_bytes) FROM {after}), 0)" if after else "0"  # noqa: S608 - as above
-    return f"""returned AS (
+    return f"""released AS (
     DELETE FROM reservations r WHERE r.id = {reservation}::uuid AND r.user_id = {user}::uuid
     RETURNING r.tokens, r.usd
 ), charge AS MATERIALIZED (
     SELECT coalesce((SELECT sum(tokens) FROM spent), 0) AS tokens,
            coalesce((SELECT sum(cost_usd) FROM spent), 0) AS usd,
-           coalesce((SELECT sum(tokens) FROM returned), 0) AS tokens_back,
-           coalesce((SELECT sum(usd) FROM returned), 0) AS usd_back,
+           coalesce((SELECT sum(tokens) FROM released), 0) AS tokens_released,
+           coalesce((SELECT sum(usd) FROM released), 0) AS usd_released,
            {stored} AS stored {wait}
 )
 INSERT INTO budgets AS b
@@ -128,31 +128,31 @@ FROM charge CROSS JOIN account
 ON CONFLICT (user_id) DO UPDATE
 SET day = greatest(b.day, excluded.day), month = greatest(b.month, excluded.month),
     tokens_used = {_TOKENS_USED} + excluded.tokens_used, usd_used = {_USD_USED} + excluded.usd_used,
-    tokens_reserved = b.tokens_reserved - (SELECT tokens_back FROM charge),
-    usd_reserved = b.usd_reserved - (SELECT usd_back FROM charge),
+    tokens_reserved = b.tokens_reserved - (SELECT tokens_released FROM charge),
+    usd_reserved = b.usd_reserved - (SELECT usd_released FROM charge),
     stored_bytes = b.stored_bytes + excluded.stored_bytes"""  # noqa: S608 - as above
 
 
-# $1 user $2 lease in seconds $3 reservation, then as of `leased`, $11 the most that may be stored; no row
-# where it does not fit
+# $1 user $2 lease in seconds $3 reservation, then as for `lease_cte`, $11 storage limit. No row if it does
+# not fit.
 RESERVE = f"""
 WITH {reservation_ctes("$1", 3, storage_limit="$11")}, {lease_cte("$1", "$2", 3)}
 SELECT {GRANTED_COLUMNS} FROM granted, wanted
 """  # noqa: S608 - as above
 
-# $1 user, then of a reservation that there is and what it is to hold more, as of `granted`; no row where that
-# does not fit, or where the reservation has been given back
+# $1 user, then the existing reservation and its increase, as for `reservation_ctes`. No row if that does not
+# fit or the reservation was released.
 EXTEND_RESERVATION = f"""
-WITH mine AS (
+WITH existing AS (
     SELECT id FROM reservations WHERE id = $2 AND user_id = $1 FOR UPDATE
-), {reservation_ctes("$1", 2, "mine")}, extended AS (
+), {reservation_ctes("$1", 2, "existing")}, extended AS (
     UPDATE reservations r SET tokens = r.tokens + wanted.tokens, usd = r.usd + wanted.usd
-    FROM mine, granted, wanted WHERE r.id = mine.id
+    FROM existing, granted, wanted WHERE r.id = existing.id
 )
 SELECT {GRANTED_COLUMNS} FROM granted, wanted
 """  # noqa: S608 - as above
 
-# $1 user; no row where the account has gone
+# $1 user. No row if the account was deleted.
 GET_BUDGET = f"""
 SELECT coalesce({_TOKENS_USED}, 0) AS tokens_used, coalesce(b.tokens_reserved, 0) AS tokens_reserved,
        coalesce({_USD_USED}, 0) AS usd_used, coalesce(b.usd_reserved, 0) AS usd_reserved,
@@ -160,41 +160,41 @@ SELECT coalesce({_TOKENS_USED}, 0) AS tokens_used, coalesce(b.tokens_reserved, 0
 FROM users LEFT JOIN budgets b ON b.user_id = users.id WHERE users.id = $1
 """  # noqa: S608 - as above
 
-# Two sweepers that update several budgets each could wait for one another: one is enough. Rows that someone
-# holds are being settled or deleted; nothing here waits for them, so that nobody waits in a circle. What the
-# bills say is charged: the process died, and its calls are on the providers' bills all the same.
+# Only one sweeper runs at a time, because two that update several budgets each could deadlock. Locked rows
+# are being settled or deleted and are skipped, which also avoids deadlocks. The bills are charged: the
+# process died, but the providers charge for its calls all the same.
 RELEASE_EXPIRED = f"""
 WITH accounts AS MATERIALIZED (
     SELECT u.id FROM users u
     WHERE (SELECT pg_try_advisory_xact_lock(hashtext('return_expired_reservations')))
       AND u.id IN (SELECT user_id FROM reservations WHERE expires_at < now())
     FOR KEY SHARE SKIP LOCKED
-), held AS MATERIALIZED (
+), locked AS MATERIALIZED (
     SELECT b.user_id FROM budgets b JOIN accounts ON accounts.id = b.user_id
     FOR NO KEY UPDATE OF b SKIP LOCKED
 ), expired AS MATERIALIZED (
-    SELECT r.id FROM reservations r JOIN held ON held.user_id = r.user_id
+    SELECT r.id FROM reservations r JOIN locked ON locked.user_id = r.user_id
     WHERE r.expires_at < now()
     FOR UPDATE OF r SKIP LOCKED
-), returned AS (
+), released AS (
     DELETE FROM reservations r USING expired WHERE r.id = expired.id
     RETURNING r.user_id, r.tokens, r.usd, r.bill
 ), spent AS (
     INSERT INTO usage_records
         (user_id, api_key_id, request_id, message_id, request_key, id, created_at, kind, model, provider,
          prompt_tokens, completion_tokens, cost_usd, outcome, latency_ms, step)
-    SELECT returned.user_id, (bill ->> 'api_key_id')::uuid, bill ->> 'request_id',
+    SELECT released.user_id, (bill ->> 'api_key_id')::uuid, bill ->> 'request_id',
            (bill ->> 'message_id')::uuid, (bill ->> 'request_key')::bigint, call.*
-    FROM returned, jsonb_to_recordset(returned.bill -> 'calls') AS call (
+    FROM released, jsonb_to_recordset(released.bill -> 'calls') AS call (
         id uuid, created_at timestamptz, kind text, model text, provider text, prompt_tokens int,
         completion_tokens int, cost_usd numeric, outcome text, latency_ms int, step text)
     ON CONFLICT DO NOTHING
     RETURNING user_id, prompt_tokens + completion_tokens AS tokens, cost_usd
 ), sums AS (
-    SELECT user_id, sum(tokens) AS tokens, sum(usd) AS usd FROM returned GROUP BY user_id
+    SELECT user_id, sum(tokens) AS tokens, sum(usd) AS usd FROM released GROUP BY user_id
 ), costs AS (
     SELECT user_id, sum(tokens) AS tokens, sum(cost_usd) AS usd FROM spent GROUP BY user_id
-), given_back AS (
+), updated AS (
     UPDATE budgets b
     SET day = greatest(b.day, {_TODAY}), month = greatest(b.month, {_THIS_MONTH}),
         tokens_used = {_TOKENS_USED} + coalesce(costs.tokens, 0),
@@ -202,5 +202,5 @@ WITH accounts AS MATERIALIZED (
         tokens_reserved = b.tokens_reserved - sums.tokens, usd_reserved = b.usd_reserved - sums.usd
     FROM sums LEFT JOIN costs ON costs.user_id = sums.user_id WHERE b.user_id = sums.user_id
 )
-SELECT count(*) FROM returned
+SELECT count(*) FROM released
 """  # noqa: S608 - as above

@@ -1,4 +1,4 @@
-"""The hot path: a persisted turn is two statements, each one a unit of work and a round trip of its own."""
+"""Hot path: opening and closing a persisted turn is one statement each."""
 
 from __future__ import annotations
 
@@ -39,25 +39,25 @@ _ZERO = Decimal(0)
 
 
 class TurnRepository:
-    """Opens and ends turns and records usage.
+    """Opens and closes turns, reserves budgets and records usage.
 
-    It takes connections of its own: a transaction around a single statement would add two round trips.
-    All methods raise `Unavailable` where the database cannot be reached.
+    It takes connections of its own: a transaction around a single statement would add two round trips. All
+    methods raise `Unavailable` if the database cannot be reached.
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
     async def open_turn(self, turn: NewTurn) -> OpenedTurn:
-        """Write the question and a pending answer down, take the conversation, reserve the turn's cost.
+        """Insert question and pending answer, lock the conversation, reserve the costs.
 
-        The conversation stays taken and the reservation held until `finish_turn`, or until the lease runs
-        out; the answer of a turn whose lease has run out becomes `interrupted`.
+        The conversation stays locked and the reservation held until `close_turn`, or until the lease expires;
+        the answer of a turn whose lease has expired becomes `interrupted`.
 
         Raises:
-            NotFound: no such conversation or parent message, or another owner's; or the account has gone.
-            TurnInProgress: the conversation is being answered.
-            OverBudget: what would be reserved is more than is left; nothing was written.
+            NotFound: no such conversation or parent message, another account's, or the account was deleted.
+            TurnInProgress: another turn of the conversation is running.
+            OverBudget: the reservation exceeds the limits; nothing was written.
         """
         if turn.conversation_id is None:
             if turn.parent_id is not None:
@@ -66,10 +66,10 @@ class TurnRepository:
         return await self._open_in_conversation(turn, turn.conversation_id)
 
     async def get_question(self, user_id: UUID, message_id: UUID) -> ExistingQuestion:
-        """The question that the message is, or that it answers.
+        """Return the question with this id, or the question that this answer belongs to.
 
         Raises:
-            NotFound: no such message, or another owner's.
+            NotFound: no such message, or another account's.
         """
         async with driver_connection(self._engine) as connection:
             row = await connection.fetchrow(turn_sql.GET_QUESTION, user_id, message_id)
@@ -78,10 +78,10 @@ class TurnRepository:
         return ExistingQuestion(row["id"], row["conversation_id"], row["parent_id"], _question_messages(row))
 
     async def close_turn(self, turn: FinishedTurn) -> CloseResult:
-        """Write the answer and its usage down, release the conversation, settle the reservation.
+        """Store answer and usage, unlock the conversation, settle the reservation.
 
-        Safe to repeat. Usage is recorded and charged even where the conversation has been deleted meanwhile,
-        or the turn has lost it: then an answer that others have ended stays as they left it.
+        Safe to repeat. Usage is recorded and charged even if the conversation was deleted meanwhile or the
+        turn has lost its lock; an answer that another worker has closed is then left unchanged.
         """
         summary = turn.summary
         async with driver_connection(self._engine) as connection:
@@ -106,17 +106,20 @@ class TurnRepository:
                 *_usage_arguments(turn.owner, turn.calls),
                 *(() if summary is None else (summary.message_id, clean_text(summary.text))),
             )
-            if row is not None and row["stands"]:
+            if row is not None and row["stored"]:
                 return CloseResult(True, row["waiting"])
-            # Written by an earlier try, deleted, or ended by whoever took it over.
+            # Stored by an earlier attempt, deleted, or closed by another worker.
             status = await connection.fetchval(turn_sql.GET_STATUS, turn.message_id, turn.owner.user_id)
         return CloseResult(status is None or status == turn.status)
 
     async def reserve(self, reservation: Reservation) -> BudgetState:
-        """Reserve what a request that no conversation keeps may cost; the state with it.
+        """Reserve the costs of a request without a conversation.
+
+        Returns the budget including it.
 
         Raises:
-            OverBudget: it is more than is left; nothing was written. NotFound: the account has gone.
+            OverBudget: the reservation exceeds the limits; nothing was written.
+            NotFound: the account was deleted.
         """
         async with driver_connection(self._engine) as connection:
             try:
@@ -134,10 +137,10 @@ class TurnRepository:
         return _granted_budget(row)
 
     async def extend_reservation(self, reservation: Reservation) -> BudgetState:
-        """Add to the reservation of this id; the state with what was added.
+        """Increase the reservation with this id; returns the budget with the increase.
 
         Raises:
-            OverBudget: it is more than is left, or the reservation has been given back; nothing was written.
+            OverBudget: the increase exceeds the limits, or the reservation was released; nothing was written.
         """
         async with driver_connection(self._engine) as connection:
             row = await connection.fetchrow(
@@ -152,7 +155,9 @@ class TurnRepository:
     async def record_usage(
         self, owner: UsageOwner, calls: Sequence[UsageEntry], reservation_id: UUID | None = None
     ) -> None:
-        """Record and charge the calls of a request that no conversation keeps, and settle its reservation.
+        """Record and charge the calls of a request without a conversation.
+
+        Settle its reservation.
 
         Safe to repeat.
         """
@@ -164,10 +169,10 @@ class TurnRepository:
     async def renew_leases(
         self, leases: Mapping[UUID, ConversationLease | None], lease_seconds: float = LEASE_SECONDS
     ) -> list[UUID]:
-        """Keep the reservations, and the conversations that persisted turns hold, for another lease from now.
+        """Renew the leases of reservations and of locked conversations.
 
         Returns:
-            The answers whose turns hold their conversations no more: taken over, or deleted.
+            The answers whose turns have lost their conversations: taken over, or deleted.
         """
         reservations = list(leases)
         held = [(answer_id, *held) for answer_id, held in leases.items() if held is not None]
@@ -181,7 +186,7 @@ class TurnRepository:
     async def save_bills(
         self, bills: Mapping[UUID, tuple[UUID, dict[str, Any]]], lease_seconds: float = LEASE_SECONDS
     ) -> None:
-        """Keep what running turns have cost so far, by their ids, each with its account."""
+        """Store what running turns have cost so far, by turn id, each with its account."""
         accounts, texts = [], []
         for user_id, bill in bills.values():
             accounts.append(user_id)
@@ -190,7 +195,10 @@ class TurnRepository:
             await connection.execute(turn_sql.SAVE_BILLS, list(bills), accounts, texts, lease_seconds)
 
     async def release_expired(self) -> int:
-        """Give back what calls had reserved whose process died, and charge their bills. How many."""
+        """Release expired reservations of dead processes and charge their bills.
+
+        Returns the count.
+        """
         async with driver_connection(self._engine) as connection:
             return int(await connection.fetchval(budget_statements.RELEASE_EXPIRED))
 
@@ -247,8 +255,8 @@ class TurnRepository:
                 raise await _refusal_error(connection, turn.user_id, size)
             branch: asyncpg.Record | None = row
             if not row["fresh"]:
-                # We waited for another writer: the statement's snapshot, and so the branch it read, is
-                # older than the conversation it locked.
+                # The statement waited for another writer, so its snapshot (and the branch it read) is older
+                # than the conversation it locked.
                 branch = await connection.fetchrow(
                     turn_sql.READ_BRANCH, conversation_id, row["parent_id"], turn.history_limit
                 )
@@ -267,7 +275,10 @@ class TurnRepository:
 
 
 async def _refusal_error(connection: asyncpg.Connection, user_id: UUID, stored: int = 0) -> Exception:
-    """Why nothing was reserved, in a look of its own: what was seen before the lock was waited for is old."""
+    """Determine why nothing was reserved.
+
+    A separate query, because the statement's snapshot is older than the lock it waited for.
+    """
     row = await connection.fetchrow(budget_statements.GET_BUDGET, user_id)
     return NotFound(_ACCOUNT_DELETED) if row is None else ReservationRefused(_budget(row), stored)
 
@@ -283,7 +294,7 @@ def _branch(row: asyncpg.Record | None) -> Branch:
         at: StoredParts(messages=from_storage(orjson.loads(text)))
         if row["roles"][at] == "user"
         else _stored_parts(orjson.loads(text))
-        for at, text in enumerate(row["beside"])
+        for at, text in enumerate(row["extras"])
         if text is not None
     }
     return build_branch(row["ids"], row["roles"], row["contents"], row["summary"], beside)
@@ -328,7 +339,7 @@ def _common_arguments(turn: NewTurn, conversation_id: UUID) -> tuple[Any, ...]:
 
 
 def _question_bytes(common: tuple[Any, ...], request: str | None) -> int:
-    """What a question takes in the database: its text, its metadata and what a program asked beyond."""
+    """Return the stored size of a question: text, metadata and request data."""
     text, metadata = common[4], common[5]
     return len(text.encode()) + len(metadata) + len(request or "")
 

@@ -1,4 +1,4 @@
-"""Turns while they run: their texts so far, whether they are to stop, and those whose worker died."""
+"""Running turns: partial texts, cancellation requests, expired leases."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.core.database import clean_text, driver_connection
 
-# $1 answers, $2 lock tokens, $3 texts, $4 events: the news. $5 answers that run here. An answer is written to
-# only while its turn holds the conversation; a row that someone holds is being ended.
+# $1 answers, $2 lock tokens, $3 texts, $4 events: the updates. $5 answers that run here. An answer is updated
+# only while its turn holds the conversation's lock; a locked row is being closed and is skipped.
 _WRITE_PARTIAL_TEXTS = """
 WITH news AS (
     SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::int[]) AS n (id, token, content, events)
-), held AS (
+), locked AS (
     SELECT m.id FROM news n JOIN messages m ON m.id = n.id
     JOIN conversations c
       ON c.id = m.conversation_id AND c.running_message_id = n.id AND c.lock_token = n.token
@@ -23,15 +23,15 @@ WITH news AS (
     FOR UPDATE OF m SKIP LOCKED
 ), flushed AS (
     UPDATE messages m SET content = n.content, events = n.events, status = 'streaming'
-    FROM held JOIN news n ON n.id = held.id WHERE m.id = held.id
+    FROM locked JOIN news n ON n.id = locked.id WHERE m.id = locked.id
 )
 SELECT id FROM messages WHERE id = ANY($5::uuid[]) AND cancel_asked_at IS NOT NULL
 """
-# $1 answer $2 user; the status as it was
+# $1 answer $2 user. Returns the previous status.
 _REQUEST_CANCELLATION = """
 WITH found AS (
     SELECT id, status FROM messages WHERE id = $1 AND user_id = $2 AND role = 'assistant'
-), asked AS (
+), requested AS (
     UPDATE messages m SET cancel_asked_at = now()
     FROM found WHERE m.id = found.id AND m.status IN ('pending', 'streaming') AND m.cancel_asked_at IS NULL
 )
@@ -48,7 +48,7 @@ FROM unnest($1::uuid[], $2::text[], $3::int[]) AS n (id, content, events)
 JOIN conversations c ON c.running_message_id = n.id AND c.running_until < now()
 WHERE m.id = n.id AND m.events < n.events AND m.status IN ('pending', 'streaming')
 """
-# Rows that someone holds are being seen to by their holder. A new token shuts the old holder out.
+# Locked rows are being handled by their holder. A new lock token fences off the old holder.
 _RELEASE_EXPIRED = """
 WITH expired AS (
     SELECT id, running_message_id FROM conversations
@@ -67,7 +67,10 @@ SELECT running_message_id FROM expired
 
 
 class PartialText(NamedTuple):
-    """An answer that is being written, up to event `events`; `lock_token` as in `OpenedTurn`."""
+    """The text of a running answer up to event `events`.
+
+    `lock_token` as in `OpenedTurn`.
+    """
 
     message_id: UUID
     lock_token: int
@@ -76,16 +79,19 @@ class PartialText(NamedTuple):
 
 
 class RunningTurnRepository:
-    """Each method is one statement, on a connection of its own; all raise `Unavailable`."""
+    """Each method is one statement on a connection of its own.
+
+    All raise `Unavailable`.
+    """
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
     async def write_partial_texts(self, texts: Sequence[PartialText], running: Collection[UUID]) -> set[UUID]:
-        """Write the texts down, as far as their turns still hold their conversations.
+        """Store the texts of turns that still hold their conversations' locks.
 
         Returns:
-            Those of the answers `running` whose turns somebody wishes to stop.
+            The answers among `running` whose cancellation was requested.
         """
         async with driver_connection(self._engine) as connection:
             rows = await connection.fetch(
@@ -99,18 +105,21 @@ class RunningTurnRepository:
         return {row["id"] for row in rows}
 
     async def request_cancellation(self, user_id: UUID, message_id: UUID) -> str | None:
-        """Have the answer's turn stopped, wherever it runs; its status, None where it is not the user's."""
+        """Request the cancellation of the answer's turn, on whichever worker it runs.
+
+        Returns the answer's status; None if it does not belong to the user.
+        """
         async with driver_connection(self._engine) as connection:
             status: str | None = await connection.fetchval(_REQUEST_CANCELLATION, message_id, user_id)
         return status
 
     async def list_expired(self) -> list[UUID]:
-        """Answers whose turn's lease has run out, some of them."""
+        """Return some of the answers whose turn's lease has expired."""
         async with driver_connection(self._engine) as connection:
             return [row["running_message_id"] for row in await connection.fetch(_LIST_EXPIRED)]
 
     async def save_recovered_texts(self, texts: Sequence[PartialText]) -> None:
-        """Give answers whose lease has run out the texts found elsewhere, where these go further."""
+        """Store recovered texts of answers whose lease has expired, if they are longer."""
         async with driver_connection(self._engine) as connection:
             await connection.execute(
                 _SAVE_RECOVERED_TEXTS,
@@ -120,6 +129,9 @@ class RunningTurnRepository:
             )
 
     async def release_expired(self) -> list[UUID]:
-        """Free the conversations whose turn's process died; their answers, which become `interrupted`."""
+        """Unlock conversations of dead processes.
+
+        Returns their answers, now `interrupted`.
+        """
         async with driver_connection(self._engine) as connection:
             return [row["running_message_id"] for row in await connection.fetch(_RELEASE_EXPIRED)]

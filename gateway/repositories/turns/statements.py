@@ -1,8 +1,8 @@
-"""The statements of `TurnRepository`, in PostgreSQL's words.
+"""SQL statements of `TurnRepository`.
 
-Each takes its locks in one order (account, conversation, message, reservation, budget), so that no two wait
-for one another, nor for the deletion of an account. What only has to come first is counted and compared
-with 0.
+Every statement takes its locks in one order (account, conversation, message, reservation, budget), so that no
+two of them deadlock, nor one of them with the deletion of an account. PostgreSQL runs CTEs in the order in
+which they depend on each other: `(SELECT count(*) FROM x) >= 0` makes one depend on `x`.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from gateway.repositories.turns.budget_statements import (
 )
 
 # $1 conversation $2 user $3 question id $4 answer id $5 question $6 metadata $7 lease in seconds,
-# then the reservation: $8 id $9 tokens $10 dollars $11 tokens a day $12 dollars a month $13 spare tokens
+# then the reservation: $8 id $9 tokens $10 dollars $11 tokens per day $12 dollars per month $13 spare tokens
 # $14 spare dollars $15 bill
 _RESERVATION_ARGS = 8
 
 
 def _account_cte(user: str) -> str:
-    """CTE `account`: held against deletion first, as the rows that point at it would do last."""
+    """CTE `account`: locks the account against deletion, before anything else."""
     return f"account AS (SELECT id FROM users WHERE id = {user} FOR KEY SHARE)"  # noqa: S608 - as below
 
 
-# then $16 title $17 model $18 system $19 request $20 bytes of the question $21 those and the system prompt's
-# $22 the most that may be stored; no row where the budget is used up or the account has gone
+# then $16 title $17 model $18 system $19 request $20 bytes of the question $21 including the system prompt
+# $22 storage limit. No row if the budget is used up or the account was deleted.
 OPEN_IN_NEW_CONVERSATION = f"""
 WITH {_account_cte("$2")},
 {reservation_ctes("$2", _RESERVATION_ARGS, "account", stored="$21", storage_limit="$22")},
@@ -51,8 +51,7 @@ WITH {_account_cte("$2")},
 SELECT created_at, {GRANTED_COLUMNS} FROM opened, granted, wanted
 """  # noqa: S608 - as below
 
-# More than any model's window holds; images of a program's inputs are what takes most of it. Sizes are read
-# without the values.
+# More than any model's context window; mostly images of API clients. Sizes are read without the values.
 _HISTORY_BYTES = 32 * 1024 * 1024
 _ROW_BYTES = (
     "octet_length(m.content)"
@@ -71,26 +70,26 @@ walk AS (
 ), branch AS (
     SELECT array_agg(id ORDER BY depth DESC) AS ids, array_agg(role ORDER BY depth DESC) AS roles,
            array_agg(content ORDER BY depth DESC) AS contents, max(summary) AS summary,
-           array_agg(coalesce(request -> 'messages', tool_calls)::text ORDER BY depth DESC) AS beside
+           array_agg(coalesce(request -> 'messages', tool_calls)::text ORDER BY depth DESC) AS extras
     FROM walk
 )"""  # noqa: S608 - as below
 
-_BRANCH_COLUMNS = "branch.ids, branch.roles, branch.contents, branch.summary, branch.beside"
+_BRANCH_COLUMNS = "branch.ids, branch.roles, branch.contents, branch.summary, branch.extras"
 
-# About how many tokens a text is, rather too many than too few: a quarter for each character, and 1.2 for
-# each byte beyond a character's first. That is what `reserved_tokens` makes of prose.
+# Estimated tokens of a text, rather too many than too few: a quarter for each character, and 1.2 for each
+# byte beyond a character's first. The same estimate as `reserved_tokens` for prose.
 _ESTIMATED_TOKENS = "(octet_length({0}) - char_length({0})) * 6 / 5 + char_length({0}) / 4 + 5"
 _MESSAGE_TOKENS = _ESTIMATED_TOKENS.format(
     "coalesce(summary, (request -> 'messages')::text, content || coalesce(tool_calls::text, ''))"
 )
 
-# As START up to $16, then $17 parent (NULL for the head, or for none where $19) $18 history limit $19 whether
-# the question begins a branch of its own $20 whether it is there already $21 request $22 whether its
-# turn has come: others that wait go first $23 how many tokens of history are reserved at most $24 dollars
-# for each of them $25 bytes of the question $26 the most that may be stored. `seen` reads the
-# statement's snapshot, `locked` the newest version of the row: where they differ, so may the branch. Where
-# there is a `start` but nothing was `granted`, the budget is used up. The walk goes back to the newest
-# message with a summary.
+# As OPEN_IN_NEW_CONVERSATION up to $16, then $17 parent (NULL: the head, or none if $19) $18 history limit
+# $19 whether the question starts a root branch $20 whether the question exists already $21 request $22
+# whether the turn comes from the queue (other waiting turns go first) $23 maximum tokens of history to
+# reserve $24 dollars per token of history $25 bytes of the question $26 storage limit. `seen` reads the
+# statement's snapshot, `locked` the newest version of the row; if they differ, the branch may have changed. A
+# `start` without `granted` means that the budget is used up. The walk goes back to the newest message with a
+# summary.
 OPEN_IN_CONVERSATION = f"""
 WITH RECURSIVE seen AS (
     SELECT xmin FROM conversations WHERE id = $1 AND user_id = $2
@@ -116,7 +115,7 @@ WITH RECURSIVE seen AS (
 {lease_cte("$2", "$7", _RESERVATION_ARGS)}, abandoned AS (
     UPDATE messages m SET status = 'interrupted', completed_at = now()
     FROM start, granted WHERE m.id = start.running_message_id AND m.status IN ('pending', 'streaming')
-), taken AS (
+), claimed AS (
     UPDATE conversations c
     SET title = CASE c.title WHEN '' THEN $16 ELSE c.title END, head_id = $4, lock_token = c.lock_token + 1,
         running_message_id = $4, running_until = now() + make_interval(secs => $7), updated_at = now()
@@ -158,16 +157,17 @@ WHERE m.id = $2 AND m.user_id = $1 AND q.user_id = $1 AND q.role = 'user'
 """
 
 
-# How many arguments `_spent` takes: five of the owner, and an array for each column of a call.
+# Arguments of `_usage_cte`: five of the owner, and an array for each column of a call.
 _USAGE_ARGUMENTS = 21
 _FIRST_USAGE_ARGUMENT = 17
 _OWNER_ARGUMENT = f"${_FIRST_USAGE_ARGUMENT}"
 
 
 def _usage_cte(first: int) -> str:
-    """CTE `spent`: the usage rows whose arguments begin at `$first`, as far as they were not written before.
+    """CTE `spent`: inserts usage rows, with arguments from `$first`.
 
-    They go on CTE `account`, those of a departed user on nobody: without key, message and the client's id.
+    They belong to CTE `account`. Rows of a deleted account are anonymous: no key, no message, no client
+    request id.
     """
     _, key, request, message, number, *arrays = (f"${first + offset}" for offset in range(_USAGE_ARGUMENTS))
     types = (
@@ -219,17 +219,17 @@ WITH {_account_cte(_OWNER_ARGUMENT)}, released AS (
       AND EXISTS (SELECT FROM released)
     RETURNING id, stored_bytes
 ), {also}{_usage_cte(_FIRST_USAGE_ARGUMENT)}, {settlement(_OWNER_ARGUMENT, "$1", after="answered")}
-RETURNING EXISTS (SELECT FROM answered) AS stands,
+RETURNING EXISTS (SELECT FROM answered) AS stored,
           (SELECT waiting FROM released) IS TRUE AS waiting
 """  # noqa: S608 - as above
 
 
 # $1 message (and reservation) $2 conversation $3 content $4 status $5 model $6 provider $7 finish reason
 # $8, $9 tokens $10 cost $11 receipt $12 tool calls $13 error $14 lock token $15 events $16 details, then
-# the usage from $17 (the user) on. The answer is written only by the worker that still holds the
-# conversation; usage is in any case.
+# the usage from $17 (the user). The answer is stored only if this worker still holds the conversation's
+# lock; usage is always recorded.
 CLOSE_TURN = _close_turn()
-# then the message that a summary goes to, and the summary
+# then the id of the summarized message, and the summary
 _SUMMARY_ARGUMENT = _FIRST_USAGE_ARGUMENT + _USAGE_ARGUMENTS
 CLOSE_TURN_WITH_SUMMARY = _close_turn(
     f"""summarised AS (
@@ -241,40 +241,40 @@ CLOSE_TURN_WITH_SUMMARY = _close_turn(
 # $1 message $2 user
 GET_STATUS = "SELECT status FROM messages WHERE id = $1 AND user_id = $2"
 
-# $1 reservations $2 lease in seconds, then of persisted turns $3 answers $4 conversations $5 lock tokens; the
-# answers that have lost their conversation. Rows that someone holds are being ended, or it is their turn the
-# next time.
+# $1 reservations $2 lease in seconds, then of persisted turns $3 answers $4 conversations $5 lock tokens.
+# Returns the answers whose turns have lost their conversation. Rows locked by others are skipped: they are
+# being closed, or are renewed next time.
 RENEW_LEASES = """
-WITH mine AS (
+WITH given AS (
     SELECT * FROM unnest($3::uuid[], $4::uuid[], $5::bigint[]) AS m (answer_id, conversation_id, token)
-), held AS (
-    SELECT c.id FROM mine JOIN conversations c ON c.id = mine.conversation_id
-    WHERE c.running_message_id = mine.answer_id AND c.lock_token = mine.token
+), leased_conversations AS (
+    SELECT c.id FROM given JOIN conversations c ON c.id = given.conversation_id
+    WHERE c.running_message_id = given.answer_id AND c.lock_token = given.token
     FOR UPDATE OF c SKIP LOCKED
-), kept AS (
+), renewed AS (
     UPDATE conversations c SET running_until = now() + make_interval(secs => $2)
-    FROM held WHERE c.id = held.id RETURNING c.id
+    FROM leased_conversations WHERE c.id = leased_conversations.id RETURNING c.id
 ), leased AS (
-    SELECT id FROM reservations WHERE id = ANY($1::uuid[]) AND (SELECT count(*) FROM kept) >= 0
+    SELECT id FROM reservations WHERE id = ANY($1::uuid[]) AND (SELECT count(*) FROM renewed) >= 0
     FOR UPDATE SKIP LOCKED
 ), extended AS (
     UPDATE reservations r SET expires_at = now() + make_interval(secs => $2)
     FROM leased WHERE r.id = leased.id
 )
-SELECT mine.answer_id FROM mine LEFT JOIN conversations c ON c.id = mine.conversation_id
-WHERE c.id IS NULL OR c.running_message_id IS DISTINCT FROM mine.answer_id OR c.lock_token <> mine.token
+SELECT given.answer_id FROM given LEFT JOIN conversations c ON c.id = given.conversation_id
+WHERE c.id IS NULL OR c.running_message_id IS DISTINCT FROM given.answer_id OR c.lock_token <> given.token
 """
 
-# $1 ids of turns $2 their accounts $3 their bills $4 lease in seconds. Turns without a reservation, which
-# nothing limits, get one of nothing, so that their bill is found if this process dies.
+# $1 turn ids $2 their accounts $3 their bills $4 lease in seconds. Turns of unlimited accounts have no
+# reservation; they get an empty one, so that their bill is found if this process dies.
 SAVE_BILLS = """
-WITH mine AS (
+WITH given AS (
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::jsonb[]) AS m (id, user_id, bill)
-), held AS (
+), leased_conversations AS (
     SELECT b.user_id FROM budgets b WHERE b.user_id = ANY($2::uuid[]) FOR KEY SHARE SKIP LOCKED
 )
 INSERT INTO reservations AS r (id, user_id, tokens, usd, expires_at, bill)
-SELECT mine.id, mine.user_id, 0, 0, now() + make_interval(secs => $4), mine.bill
-FROM mine JOIN held ON held.user_id = mine.user_id ORDER BY mine.id
+SELECT given.id, given.user_id, 0, 0, now() + make_interval(secs => $4), given.bill
+FROM given JOIN leased_conversations ON leased_conversations.user_id = given.user_id ORDER BY given.id
 ON CONFLICT (id) DO UPDATE SET bill = excluded.bill, expires_at = excluded.expires_at
 """

@@ -1,4 +1,4 @@
-"""The queue before a conversation: places in the order they were taken, seen alike by all workers."""
+"""Queue of turns that wait for their conversation, shared by all workers."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.core.database import driver_connection
 
-# How long a place outlives a waiter that does not ask any more.
+# How long a ticket lives without being renewed.
 TICKET_LEASE_SECONDS = 10.0
 
 _LOCK_CONVERSATION = "SELECT 1 FROM conversations WHERE id = $1 AND user_id = $2 FOR UPDATE"
 _DELETE_EXPIRED = "DELETE FROM waiting_turns WHERE conversation_id = $1 AND expires_at < now()"
-# $1 conversation $2 seconds $3 most
+# $1 conversation $2 seconds $3 maximum of waiting turns
 _ENQUEUE = """
 INSERT INTO waiting_turns (conversation_id, expires_at)
 SELECT $1, now() + make_interval(secs => $2)
 WHERE (SELECT count(*) FROM waiting_turns WHERE conversation_id = $1) < $3
 RETURNING ticket
 """
-# $1 conversation $2 seconds: the conversation's own row says that somebody waits
+# $1 conversation $2 seconds. Marks on the conversation's own row that turns are waiting.
 _MARK_WAITING = "UPDATE conversations SET waiting_until = now() + make_interval(secs => $2) WHERE id = $1"
-# $1 ticket $2 seconds. The conversation's row is written only when it is due, for turns lock it.
+# $1 ticket $2 seconds. The conversation's row is written only when necessary, because turns lock it.
 _RENEW_TICKET = """
-WITH shown AS (
+WITH marked AS (
     UPDATE conversations c SET waiting_until = now() + make_interval(secs => $2)
     FROM waiting_turns w
     WHERE w.ticket = $1 AND c.id = w.conversation_id
@@ -33,7 +33,7 @@ WITH shown AS (
 )
 UPDATE waiting_turns w SET expires_at = now() + make_interval(secs => $2)
 FROM conversations c
-WHERE w.ticket = $1 AND c.id = w.conversation_id AND (SELECT count(*) FROM shown) >= 0
+WHERE w.ticket = $1 AND c.id = w.conversation_id AND (SELECT count(*) FROM marked) >= 0
 RETURNING (c.running_message_id IS NULL OR c.running_until <= clock_timestamp())
       AND NOT EXISTS (
           SELECT FROM waiting_turns o
@@ -53,18 +53,21 @@ SET waiting_until = (SELECT max(expires_at) FROM waiting_turns WHERE conversatio
 
 
 class WaitingTurnRepository:
-    """All methods raise `Unavailable` where the database cannot be reached.
+    """All methods raise `Unavailable` if the database cannot be reached.
 
-    Locks are taken in one order, the conversation's row and then places in its queue.
+    Locks are taken in one order: the conversation's row, then tickets of its queue.
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
     async def enqueue(self, user_id: UUID, conversation_id: UUID, max_waiting: int) -> int | None:
-        """A place behind all others; None where `most` wait already, or there is no such conversation."""
+        """Return a ticket at the end of the queue.
+
+        None if `max_waiting` turns wait already or the conversation does not exist.
+        """
         async with driver_connection(self._engine) as connection, connection.transaction():
-            # One after the other, so that nobody counts while somebody else joins.
+            # The lock serializes counting and inserting.
             if await connection.fetchval(_LOCK_CONVERSATION, conversation_id, user_id) is None:
                 return None
             await connection.execute(_DELETE_EXPIRED, conversation_id)
@@ -76,13 +79,16 @@ class WaitingTurnRepository:
         return ticket
 
     async def renew_ticket(self, ticket: int) -> bool | None:
-        """Keep the place, and say whether it is the first and the conversation free; None: it is lost."""
+        """Renew the ticket, and return whether it is first and the conversation is free.
+
+        None if the ticket has expired.
+        """
         async with driver_connection(self._engine) as connection:
             ready: bool | None = await connection.fetchval(_RENEW_TICKET, ticket, TICKET_LEASE_SECONDS)
         return ready
 
     async def dequeue(self, ticket: int) -> None:
-        """Give the place up."""
+        """Delete the ticket."""
         async with driver_connection(self._engine) as connection, connection.transaction():
             conversation_id = await connection.fetchval(_LOCK_CONVERSATION_OF_TICKET, ticket)
             if conversation_id is not None:

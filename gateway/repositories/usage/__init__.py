@@ -1,0 +1,1 @@
+"""Usage records, statistics, rollups and budgets, outside of turns."""

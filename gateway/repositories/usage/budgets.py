@@ -1,4 +1,4 @@
-"""Reads what an account has used, which `TurnRepository` writes, and counts what it stores beside turns."""
+"""Reads budgets, and counts bytes stored outside of turns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gateway.repositories.base import Repository
 _TODAY = text("(now() AT TIME ZONE 'UTC')::date")
 _THIS_MONTH = text("date_trunc('month', now() AT TIME ZONE 'UTC')::date")
 
-# Deleting is always possible, and what was stored before it was counted never makes the sum negative.
+# Deleting is always allowed. The sum never becomes negative, even for data stored before bytes were counted.
 _ADD_STORED_BYTES = text(
     f"""
     INSERT INTO budgets AS b (user_id, day, month, stored_bytes)
@@ -30,10 +30,10 @@ _ADD_STORED_BYTES = text(
 
 
 class BudgetRepository(Repository):
-    """An account's budget, as of today and of this month."""
+    """An account's budget as of today and of this month."""
 
     async def get(self, user_id: UUID) -> BudgetState:
-        """Zeroes where the account has used nothing yet."""
+        """Return the account's budget; all zero if it has used nothing yet."""
         statement = select(
             case((Budget.day >= _TODAY, Budget.tokens_used), else_=0),
             Budget.tokens_reserved,
@@ -45,17 +45,17 @@ class BudgetRepository(Repository):
         return BudgetState() if row is None else BudgetState(*row)
 
     async def get_stored_bytes(self, user_ids: Collection[UUID]) -> dict[UUID, int]:
-        """How many bytes each of the accounts stores, of those that store any."""
+        """Return the stored bytes of the accounts that store anything."""
         if not user_ids:
             return {}
         statement = select(Budget.user_id, Budget.stored_bytes).where(Budget.user_id.in_(user_ids))
         return {row.user_id: row.stored_bytes for row in await self._session.execute(statement)}
 
     async def add_stored_bytes(self, user_id: UUID, size: int, limit: int | None = None) -> bool:
-        """Count `size` more bytes as stored; negative where something was deleted. To be called last.
+        """Add `size` stored bytes (negative after a deletion). Call it last.
 
         Returns:
-            False where that would be more than `most`; nothing was counted then.
+            False if the total would exceed `limit`; then nothing was counted.
         """
         arguments = {"user": user_id, "size": size, "most": limit}
         return await self._session.scalar(_ADD_STORED_BYTES, arguments) is not None

@@ -1,7 +1,7 @@
-"""The ledger read back: sums of one account, sums by day, model and account, and single rows.
+"""Usage records: totals by account, day, model and key, and single rows.
 
-Every query says when: a month's range reads that month's partition alone. Rows are written by
-`TurnRepository`.
+Every query has a time range: a month's range reads only that month's partition. `TurnRepository` writes the
+rows.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from gateway.models.user import User
 from gateway.repositories.base import Repository
 
 _DELETED_ACCOUNT = UUID(int=0)
-# Which request a row belongs to. Rows from before `request_key` have the client's id alone, so another
-# account's is another request; a number is several times cheaper to count than a text.
+# The request a row belongs to. Rows from before `request_key` have only the client's id, which is combined
+# with the account; numbers are several times cheaper to count than texts.
 _REQUEST = func.coalesce(
     Row.request_key,
     func.hashtextextended(Row.request_id, func.coalesce(cast(func.uuid_hash(Row.user_id), BigInteger), 0)),
@@ -61,15 +61,15 @@ _ROWS_WITH_EMAIL: Any = select(*_ROW, User.email).select_from(Row).outerjoin(Use
 
 
 def rows_by_day(during: DateRange) -> Subquery:
-    """The rows of a range, each with its `day` in the range's zone and the `request` it belongs to."""
+    """Select the rows of a range with `day` (in its time zone) and `request`."""
     day = cast(func.timezone(during.tz, Row.created_at), Date).label("day")
     statement: Subquery = _within(select(day, _REQUEST, Row.step, *_ROW), during).subquery()
     return statement
 
 
 def total_columns(row: Any, *only: Any) -> tuple[Any, ...]:
-    """The columns of `Sums` over the rows for which `only` holds."""
-    # Calls of the gateway's own belong to a request, and are none.
+    """Return the columns of `UsageTotals` over the rows that match `only`."""
+    # The gateway's own calls belong to a request but do not count as one.
     answers = row.step.is_(None)
     requests: Any = func.count(row.request.distinct()).filter(answers)
     summed = (
@@ -84,14 +84,17 @@ def total_columns(row: Any, *only: Any) -> tuple[Any, ...]:
 
 
 class UsageRepository(Repository):
-    """Reads and counts usage rows; keeps their partitions, and takes who has left out of them."""
+    """Reads usage rows, creates their partitions and anonymizes deleted accounts."""
 
     async def ensure_partitions(self, months_ahead: int = 3) -> int:
-        """Give this month and the next ones a partition each; how many were made."""
+        """Create missing partitions for this and the next months.
+
+        Returns how many were created.
+        """
         return int(await self._session.scalar(select(func.ensure_usage_partitions(months_ahead))) or 0)
 
     async def get_account_totals(self, user_id: UUID, day: datetime, month: datetime) -> AccountTotals:
-        """The account's sums since the day and since the month began."""
+        """Return the account's totals of today and of this month."""
         rows = select(_REQUEST, Row.step, *_ROW).where(Row.user_id == user_id, Row.created_at >= month)
         row = rows.subquery().c
         statement = (
@@ -122,7 +125,7 @@ class UsageRepository(Repository):
     async def get_totals_by_account(
         self, user_ids: Sequence[UUID], since: datetime
     ) -> dict[UUID, UsageTotals]:
-        """The sums of those of the accounts that have used anything since then."""
+        """Return the totals of those accounts that have used anything since then."""
         rows = select(_REQUEST, Row.step, *_ROW).where(Row.user_id.in_(user_ids), Row.created_at >= since)
         row = rows.subquery().c
         statement = select(row.user_id, *total_columns(row)).group_by(row.user_id)
@@ -138,10 +141,10 @@ class UsageRepository(Repository):
         user_id: UUID | None = None,
         model: str | None = None,
     ) -> list[UsageTotalsRow]:
-        """At most `limit` sums by day, model and account, in that order, from behind `after`."""
+        """Return at most `limit` totals by day, model and account, after `after`."""
         rows = rows_by_day(during)
         row = rows.c
-        # "C" is the order of bytes, the same on every server.
+        # Collation "C" orders by bytes, the same on every server.
         name = row.model.collate("C")
         place = tuple_(row.day, name, func.coalesce(row.user_id, literal(_DELETED_ACCOUNT)))
         statement = (
@@ -168,7 +171,10 @@ class UsageRepository(Repository):
     async def list_totals_by_key(
         self, during: DateRange, *, limit: int, user_id: UUID | None = None, model: str | None = None
     ) -> list[KeyUsage]:
-        """At most `limit` keys, the highest cost first; what an account asked signed in is one of them."""
+        """Return the totals of at most `limit` keys, highest cost first.
+
+        Requests with access tokens are grouped like one key per account.
+        """
         rows = rows_by_day(during)
         row = rows.c
         statement = (
@@ -207,9 +213,9 @@ class UsageRepository(Repository):
         request_id: str | None = None,
         newest_first: bool = False,
     ) -> list[UsageRow]:
-        """At most `limit` calls in the order of their ids, that is, of their times, from behind `after`.
+        """Return at most `limit` rows in order of creation, after `after`.
 
-        `outcome` is one of the ledger's, or `failed` for every error.
+        `outcome` is a recorded outcome, or `failed` for every error.
         """
         statement = _within(_ROWS_WITH_EMAIL, during).limit(limit)
         statement = statement.order_by(Row.id.desc() if newest_first else Row.id)
@@ -228,9 +234,9 @@ class UsageRepository(Repository):
         return [UsageRow(*row) for row in await self._session.execute(statement)]
 
     async def anonymize_account(self, user_id: UUID, *, salt: str, limit: int | None = None) -> int:
-        """Leaves an account's rows to nobody, at most `limit` of them; returns how many.
+        """Detach at most `limit` rows from an account; returns how many.
 
-        They still tell one request from another, but not whose it was.
+        Requests stay distinguishable, but not attributable.
         """
         which = select(Row.id, Row.created_at).where(Row.user_id == user_id).limit(limit)
         changed = await self._session.execute(

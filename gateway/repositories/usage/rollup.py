@@ -1,4 +1,4 @@
-"""Adds the ledger up by half hours, each once it is over, and again where a row came late."""
+"""Rolls usage records up into half-hour slots, and again after late rows."""
 
 from __future__ import annotations
 
@@ -27,12 +27,14 @@ _ROLL_UP_SLOWEST = text(sql.ROLL_UP_SLOWEST).bindparams(
 
 
 class UsageRollupRepository(Repository):
-    """One worker at a time; whoever comes meanwhile has nothing to do. Safe to repeat."""
+    """One worker at a time; concurrent callers do nothing. Safe to repeat."""
 
     async def roll_up_next(self, now: datetime, max_span: timedelta) -> bool:
-        """Add up the next part of what is over, at most `at_once`; whether there is more.
+        """Roll up the next completed slots, at most `max_span`.
 
-        `now` is at most the present: what is younger than `LAG` may still change.
+        Returns whether there are more.
+
+        `now` must not be in the future: slots younger than `LAG` may still change.
         """
         if not await self._session.scalar(
             select(func.pg_try_advisory_xact_lock(func.hashtext("usage_slots")))
@@ -43,12 +45,12 @@ class UsageRollupRepository(Repository):
             first = await self._session.scalar(select(func.min(UsageRecord.created_at)))
             if first is None:
                 return False
-            # What comes before the first row from now on is late.
+            # Rows before the first one are late from now on.
             until = slot_start(min(first, now))
             await self._session.execute(insert(UsageRolled).values(id=1, until=until))
         more = await self._roll_up_late(until)
         complete_until, end, found = slot_start(now - ROLLUP_LAG), until, False
-        while end < complete_until and not found:  # where nobody used anything, it goes on at once
+        while end < complete_until and not found:  # skip spans without rows
             start, end = end, min(complete_until, end + max_span)
             found = await self._roll_up(start, end)
         if end > until:
@@ -56,7 +58,7 @@ class UsageRollupRepository(Repository):
         return more or end < complete_until
 
     async def _roll_up_late(self, until: datetime) -> bool:
-        """The half hours that got a row late, and their neighbours, whose requests may go on in them."""
+        """Recompute slots with late rows, and their neighbours, which may share requests."""
         noted = select(UsageLate.id).order_by(UsageLate.id).limit(10_000)
         gone = delete(UsageLate).where(UsageLate.id.in_(noted)).returning(UsageLate.slot)
         noted_slots = list(await self._session.scalars(gone))
@@ -71,7 +73,7 @@ class UsageRollupRepository(Repository):
         return len(noted_slots) == 10_000
 
     async def _roll_up(self, start: datetime, end: datetime) -> bool:
-        """Whether there was anything."""
+        """Roll up one span; returns whether it contained rows."""
         made = await self._session.execute(
             _ROLL_UP,
             {

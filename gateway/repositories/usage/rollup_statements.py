@@ -1,8 +1,8 @@
-"""How calls are added up, in PostgreSQL's words: the same for the ledger's rows and for what is kept of them.
+"""SQL of usage statistics, for records and for rolled-up slots.
 
-A request began with a call before which there was none of it for a quarter of an hour, and ended in an error
-if its last call of a model in as long failed. Each is told from the rows nearby alone, so sums of parts are
-sums of the whole, wherever a range is cut.
+A request starts with a call that no other call of it precedes by less than a quarter of an hour; it failed if
+its last model call within such a period failed. Both follow from nearby rows alone, so partial sums add up to
+the total, wherever a range is split.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from gateway.domain.usage.reports import CACHED_OUTCOME, NON_ERROR_OUTCOMES
 
 _OK_OUTCOMES = ", ".join(f"'{outcome}'" for outcome in NON_ERROR_OUTCOMES)
 _EDGES = ", ".join(map(str, BUCKET_EDGES))
-# Of calls that a client waits for; a tool's or a guard's time is part of its request's.
+# Model calls that a client waits for; the latency of tools and guardrails is part of their request's.
 _IS_MODEL_CALL = "kind IN ('chat', 'embedding', 'image') AND step IS NULL"
-# Clients may send ids of their own, so another account's is another request; a number is several times
-# cheaper to sort than a text.
+# Clients may send their own request ids, so the account is part of the key; numbers are several times cheaper
+# to sort than texts.
 _REQUEST = "coalesce(request_key, hashtextextended(request_id, coalesce(uuid_hash(user_id)::bigint, 0)))"
 
 
@@ -26,7 +26,7 @@ def _starts_group(*of: str) -> str:
 
 
 def _counts_cte(place: str) -> str:
-    """CTE `counted`: from `:start` to before `:end`, by place, model, provider, kind and latency's bucket."""
+    """CTE `counted`: by place, model, provider, kind and latency bucket."""
     return f"""
 near AS (
     SELECT created_at, id, model, provider, kind, prompt_tokens, completion_tokens, cost_usd, outcome,
@@ -101,31 +101,31 @@ SELECT place, model, provider, kind, {_SUMS}, CASE WHEN count(bucket) > 0 THEN A
 FROM counted GROUP BY 1, 2, 3, 4
 """  # noqa: S608 - as above
 
-# :start :end. The accounts are held first, as their deletion holds them first.
+# :start :end. The accounts are locked first, as their deletion locks them first.
 ROLL_UP_DAYS = """
 WITH seen AS (
     SELECT timezone('UTC', slot)::date AS day, user_id,
            bit_or(1::bigint << (extract(epoch FROM slot)::bigint % 86400 / 1800)::int) AS slots
     FROM (SELECT DISTINCT date_bin('30 minutes', created_at, 'epoch') AS slot, user_id FROM usage_records
-          WHERE created_at >= :start AND created_at < :end AND user_id IS NOT NULL) AS there
+          WHERE created_at >= :start AND created_at < :end AND user_id IS NOT NULL) AS active
     GROUP BY 1, 2
-), held AS MATERIALIZED (
+), locked AS MATERIALIZED (
     SELECT id FROM users WHERE id IN (SELECT user_id FROM seen) ORDER BY id FOR KEY SHARE
 )
-INSERT INTO usage_days AS known (day, user_id, slots)
-SELECT day, user_id, slots FROM seen JOIN held ON held.id = user_id
-ON CONFLICT (day, user_id) DO UPDATE SET slots = known.slots | excluded.slots
-WHERE known.slots | excluded.slots <> known.slots
+INSERT INTO usage_days AS existing (day, user_id, slots)
+SELECT day, user_id, slots FROM seen JOIN locked ON locked.id = user_id
+ON CONFLICT (day, user_id) DO UPDATE SET slots = existing.slots | excluded.slots
+WHERE existing.slots | excluded.slots <> existing.slots
 """
 
-# Accounts that used anything, by day, and under NULL those of the whole range.
-# :days :utc_days :masks (in step) :starts :ends (of the ledger's pieces, in step) :tz
+# Active accounts by day; NULL is the whole range.
+# :days :utc_days :masks (parallel arrays) :starts :ends (unrolled spans, parallel arrays) :tz
 COUNT_USERS = f"""
 WITH seen AS (
-    SELECT of.day, known.user_id
+    SELECT of.day, existing.user_id
     FROM unnest(CAST(:days AS date[]), CAST(:utc_days AS date[]), CAST(:masks AS bigint[]))
              AS of (day, utc_day, mask)
-    JOIN usage_days known ON known.day = of.utc_day AND known.slots & of.mask <> 0
+    JOIN usage_days existing ON existing.day = of.utc_day AND existing.slots & of.mask <> 0
     UNION
     SELECT {_DAY.format("created_at")}, user_id
     FROM unnest(CAST(:starts AS timestamptz[]), CAST(:ends AS timestamptz[])) AS piece (start, ending),

@@ -1,4 +1,4 @@
-"""Everyone's usage in a range: what has been added up already, and the rest from the ledger's rows."""
+"""Usage statistics of all accounts: rolled-up slots plus unrolled records."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _SLOWEST_CALLS = text(sql.SLOWEST_CALLS).bindparams(
 
 @dataclass(slots=True)
 class _Subtotal:
-    """Calls added up; `counts` are of their latencies, by bucket."""
+    """Summed calls; `counts` are the calls per latency bucket."""
 
     calls: int = 0
     failed: int = 0
@@ -96,16 +96,19 @@ _Subtotals = dict[_GroupKey, _Subtotal]
 
 
 class UsageStatsRepository(Repository):
-    """To be called in a unit of work of its own: it gives its transaction one view of all the rows."""
+    """Statistics over one consistent snapshot; use a separate unit of work."""
 
     async def open_snapshot(self) -> None:
-        """Comes first: statements have to speak of the same rows, or parts would not add up to the whole."""
+        """Give the transaction a single snapshot. Call it first.
+
+        All statements must see the same rows, or the parts would not add up to the totals.
+        """
         await self._session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
-        # Compiling the many sums takes longer than adding.
+        # Compiling the many sums takes longer than computing them.
         await self._session.execute(text("SET LOCAL jit = off"))
 
     async def get_stats(self, during: DateRange) -> UsageStats:
-        """The sums of every row in the range, whoever it belongs to."""
+        """Return totals and groups over all rows in the range."""
         division = await self._split_range(during)
         parts = await self._subtotals(division, during.tz)
         users = await self._count_users(division, during.tz)
@@ -127,7 +130,7 @@ class UsageStatsRepository(Repository):
         )
 
     async def get_totals(self, during: DateRange) -> UsageTotals:
-        """The sums of every row in the range."""
+        """Return the totals of all rows in the range."""
         if during.start >= during.end:
             return UsageTotals()
         whole = _merge(await self._subtotals(await self._split_range(during), during.tz), lambda place: ())[
@@ -136,7 +139,7 @@ class UsageStatsRepository(Repository):
         return whole.totals(whole.requests)
 
     async def list_slowest_calls(self, during: DateRange, limit: int) -> list[SlowCall]:
-        """At most `limit` (up to `MOST_SLOWEST`) calls of models in the range, the slowest first."""
+        """Return at most `limit` (up to `MAX_SLOWEST`) model calls, slowest first."""
         division = await self._split_range(during)
         given = {"start": division.start, "end": division.end, "broken": list(division.excluded_slots)}
         pieces = {
@@ -180,7 +183,7 @@ class UsageStatsRepository(Repository):
         return parts
 
     async def _count_users(self, division: RangeSplit, tz: str) -> dict[date | None, int]:
-        """Accounts that used anything, by day; under None those of the whole range."""
+        """Return active accounts by day; None is the key for the whole range."""
         given = {
             "days": [one.day for one in division.days],
             "utc_days": [one.utc_day for one in division.days],
@@ -195,7 +198,10 @@ class UsageStatsRepository(Repository):
 def _add_row(
     parts: _Subtotals, place: Iterable[Any], numbers: Iterable[Any], latencies: list[int] | int | None
 ) -> None:
-    """`numbers` in the order of `_Part`; of the ledger's calls all are in one bucket."""
+    """Add `numbers`, in the order of `_Subtotal`.
+
+    A record's calls are all in one bucket.
+    """
     day, model, provider, kind = place
     part = parts[day, model, provider, kind]
     told = list(numbers)
@@ -207,7 +213,7 @@ def _add_row(
 
 
 def _merge(parts: _Subtotals, by: Callable[[_GroupKey], Any]) -> dict[Any, _Subtotal]:
-    """The parts that `by` takes for the same, added up."""
+    """Add up the subtotals that `by` maps to the same key."""
     joined: dict[Any, _Subtotal] = defaultdict(_Subtotal)
     for place, part in parts.items():
         into = joined[by(place)]
@@ -219,7 +225,7 @@ def _merge(parts: _Subtotals, by: Callable[[_GroupKey], Any]) -> dict[Any, _Subt
 def _group_stats(
     joined: dict[tuple[str, str], _Subtotal], requests: Callable[[_Subtotal], int]
 ) -> tuple[GroupStats, ...]:
-    """By name and provider; the dearest first."""
+    """Return statistics by name and provider, highest cost first."""
     made = [
         GroupStats(
             name=name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from gateway.core.security.api_keys import VISIBLE_PREFIX_LENGTH, hash_api_key, 
 from gateway.domain.accounts.models import Account, ApiKeyInfo
 from gateway.domain.accounts.principal import ALL_SCOPES
 from gateway.domain.config.catalog import Catalog
-from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.repositories.unit_of_work import UnitOfWorkFactory
 
 log = structlog.get_logger(__name__)
 
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 class ApiKeyService:
     """Manages API keys. A key's secret is returned by `create` only and never stored."""
 
-    def __init__(self, uow: Callable[[], UnitOfWork], cache: AuthCache, catalog: Catalog) -> None:
+    def __init__(self, uow: UnitOfWorkFactory, cache: AuthCache, catalog: Catalog) -> None:
         self._uow = uow
         self._cache = cache
         self._model_names = frozenset(catalog.names())

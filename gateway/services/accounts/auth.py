@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from uuid import UUID
 
 import structlog
@@ -22,7 +21,7 @@ from gateway.core.exceptions import (
 from gateway.core.security.passwords import PasswordHasher, check_password
 from gateway.core.security.tokens import AccessTokens, RefreshTokens, hash_refresh_token
 from gateway.domain.accounts.models import Account, ClientDevice, Credentials, RefreshTokenState, TokenPair
-from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.repositories.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from gateway.services.accounts.revocation import RevocationService
 from gateway.services.accounts.throttle import AccountThrottle
 
@@ -41,7 +40,7 @@ class AuthService:
 
     def __init__(
         self,
-        uow: Callable[[], UnitOfWork],
+        uow: UnitOfWorkFactory,
         revocation: RevocationService,
         tokens: AccessTokens,
         refresh_tokens: RefreshTokens,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Literal, cast
 
 from gateway.cache.auth import AuthCache
@@ -20,7 +20,7 @@ from gateway.core.security.tokens import AccessTokens
 from gateway.domain.accounts.models import AccountState
 from gateway.domain.accounts.principal import Principal
 from gateway.domain.usage.budgets import CallerLimits, RateCategory
-from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.repositories.unit_of_work import UnitOfWorkFactory
 from gateway.services.accounts.environment_keys import EnvironmentKeys
 from gateway.services.accounts.last_used import LastUsedTracker
 
@@ -34,7 +34,7 @@ class Authenticator:
 
     def __init__(
         self,
-        uow: Callable[[], UnitOfWork],
+        uow: UnitOfWorkFactory,
         cache: AuthCache,
         tokens: AccessTokens,
         limiter: RateLimiter,

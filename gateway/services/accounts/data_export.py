@@ -20,7 +20,7 @@ from gateway.core.exceptions import Conflict, LastAdmin, NotFound
 from gateway.core.ids import new_id
 from gateway.domain.accounts.models import Credentials
 from gateway.domain.pagination import Cursor
-from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.repositories.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from gateway.services.accounts.notices import AccountNotifier
 from gateway.services.accounts.revocation import RevocationService
 from gateway.services.generation.image_library import ImageLibrary
@@ -40,7 +40,7 @@ class AccountDataService:
 
     def __init__(
         self,
-        uow: Callable[[], UnitOfWork],
+        uow: UnitOfWorkFactory,
         cache: AuthCache,
         responses: ResponseCache,
         events: EventLog,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import structlog
 
@@ -11,7 +11,7 @@ from gateway.core.security.api_keys import hash_credential
 from gateway.core.security.passwords import is_unusable_hash, unusable_password_hash
 from gateway.domain.accounts.models import Credentials
 from gateway.domain.accounts.principal import ALL_SCOPES
-from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.repositories.unit_of_work import UnitOfWork, UnitOfWorkFactory
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +41,7 @@ class EnvironmentKeys:
     def __init__(
         self,
         keys: Iterable[str],
-        uow: Callable[[], UnitOfWork],
+        uow: UnitOfWorkFactory,
         cache: AuthCache,
         *,
         tier: str,

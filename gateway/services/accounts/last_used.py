@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.core.exceptions import GatewayError
-from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.repositories.unit_of_work import UnitOfWorkFactory
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +24,7 @@ _MAX_REMEMBERED = 10_000
 class LastUsedTracker:
     """Remembers recent updates, so that most requests only cost a lookup in memory."""
 
-    def __init__(self, uow: Callable[[], UnitOfWork]) -> None:
+    def __init__(self, uow: UnitOfWorkFactory) -> None:
         self._uow = uow
         self._recorded_at: OrderedDict[UUID, float] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()

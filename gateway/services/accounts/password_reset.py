@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
 from uuid import UUID
 
 import structlog
@@ -15,7 +14,7 @@ from gateway.core.email.mailer import Mailer
 from gateway.core.exceptions import AccountDisabled, GatewayError, TokenInvalid, Unavailable
 from gateway.core.security.passwords import PasswordHasher, check_password, is_unusable_hash
 from gateway.core.security.tokens import INVALID_RESET_TOKEN, hash_reset_token, new_reset_token
-from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.repositories.unit_of_work import UnitOfWorkFactory
 from gateway.services.accounts.notices import send_with_retry
 from gateway.services.accounts.revocation import RevocationService
 from gateway.services.accounts.throttle import AccountThrottle
@@ -45,7 +44,7 @@ class PasswordResetService:
 
     def __init__(
         self,
-        uow: Callable[[], UnitOfWork],
+        uow: UnitOfWorkFactory,
         passwords: PasswordHasher,
         revocation: RevocationService,
         throttle: AccountThrottle,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Collection
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, NoReturn
 from uuid import UUID
@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from gateway.cache.auth import AuthCache
 from gateway.cache.client import ValkeyClient, ValkeyUnavailable
 from gateway.core.exceptions import GatewayError
-from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.repositories.unit_of_work import UnitOfWorkFactory
 from gateway.services.execution.turn_tasks import TurnTaskRegistry
 
 log = structlog.get_logger(__name__)
@@ -38,7 +38,7 @@ class RevocationService:
         tasks: TurnTaskRegistry,
         cache: AuthCache,
         valkey: ValkeyClient,
-        uow: Callable[[], UnitOfWork],
+        uow: UnitOfWorkFactory,
         *,
         poll_seconds: float | None = None,
     ) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from uuid import UUID
 
 import structlog
 
 from gateway.core.exceptions import NotFound
 from gateway.domain.accounts.models import Session
-from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.repositories.unit_of_work import UnitOfWorkFactory
 from gateway.services.accounts.revocation import RevocationService
 
 log = structlog.get_logger(__name__)
@@ -18,7 +17,7 @@ log = structlog.get_logger(__name__)
 class SessionService:
     """The sessions of one account, which `AuthService` starts and renews."""
 
-    def __init__(self, uow: Callable[[], UnitOfWork], revocation: RevocationService) -> None:
+    def __init__(self, uow: UnitOfWorkFactory, revocation: RevocationService) -> None:
         self._uow = uow
         self._revocation = revocation
 

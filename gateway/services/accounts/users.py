@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from uuid import UUID
 
 import structlog
@@ -12,7 +11,7 @@ from gateway.core.email.addresses import RESERVED_MESSAGE, is_reserved_email, no
 from gateway.core.exceptions import AuthenticationFailed, EmailTaken, NotFound, ValidationFailed
 from gateway.core.security.passwords import PasswordHasher, check_password
 from gateway.domain.accounts.models import Account, Credentials
-from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.repositories.unit_of_work import UnitOfWorkFactory
 from gateway.services.accounts.environment_keys import ACCOUNT_EMAIL
 from gateway.services.accounts.notices import AccountNotifier
 from gateway.services.accounts.revocation import RevocationService
@@ -29,7 +28,7 @@ class UserService:
 
     def __init__(
         self,
-        uow: Callable[[], UnitOfWork],
+        uow: UnitOfWorkFactory,
         passwords: PasswordHasher,
         revocation: RevocationService,
         throttle: AccountThrottle,

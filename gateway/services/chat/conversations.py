@@ -9,7 +9,7 @@ from uuid import UUID
 from gateway.core.exceptions import ModelNotFound, NotFound, StorageFull
 from gateway.domain.conversations.models import BranchMessage, Conversation, ConversationMatch, StoredMessage
 from gateway.domain.pagination import Cursor, Page
-from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.repositories.unit_of_work import UnitOfWork, UnitOfWorkFactory
 
 # Messages that are read from the database at a time, and about how many bytes.
 BATCH_MESSAGES: Final = 200
@@ -25,7 +25,7 @@ class ConversationService:
 
     def __init__(
         self,
-        uow: Callable[[], UnitOfWork],
+        uow: UnitOfWorkFactory,
         model_names: Collection[str],
         storage_limit: Callable[[str], int | None] = lambda tier: None,
     ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -27,7 +27,7 @@ from gateway.domain.conversations.stored_messages import (
 from gateway.domain.messages import Message, merge_system_messages
 from gateway.domain.requests import Turn
 from gateway.domain.usage.turn_records import StoredParts, build_branch
-from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.repositories.unit_of_work import UnitOfWorkFactory
 
 # Instructions, tools and schema of one stored response, as JSON.
 MAX_PARAMETERS_BYTES = 1024 * 1024
@@ -53,7 +53,7 @@ class StoredResponse:
 class StoredResponseService:
     """Every use case takes the owner, and another's response is not found."""
 
-    def __init__(self, uow: Callable[[], UnitOfWork]) -> None:
+    def __init__(self, uow: UnitOfWorkFactory) -> None:
         self._uow = uow
 
     async def continue_from(

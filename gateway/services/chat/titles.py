@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -23,7 +22,7 @@ from gateway.domain.messages import Message
 from gateway.domain.money import Usage
 from gateway.domain.usage.budgets import CallerLimits, Estimate
 from gateway.domain.usage.turn_records import UsageOwner
-from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.repositories.unit_of_work import UnitOfWorkFactory
 from gateway.services.usage.ledger import Ledger
 from gateway.services.usage.settlement import record_metrics, usage_entries
 
@@ -53,7 +52,7 @@ class FirstExchange:
 class TitleGenerator:
     """Asks for titles in tasks of its own; no turn waits for one, nor fails with one."""
 
-    def __init__(self, parts: AgentResources, uow: Callable[[], UnitOfWork], ledger: Ledger) -> None:
+    def __init__(self, parts: AgentResources, uow: UnitOfWorkFactory, ledger: Ledger) -> None:
         self._parts = parts
         self._uow = uow
         self._ledger = ledger

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from uuid import UUID
@@ -17,7 +17,7 @@ from gateway.core.ids import new_id
 from gateway.domain.images import ImageCompleted, StoredImage
 from gateway.domain.pagination import Cursor, Page
 from gateway.domain.usage.turn_records import UsageEntry
-from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.repositories.unit_of_work import UnitOfWorkFactory
 from gateway.services.generation.image_inspection import inspect_image
 
 log = structlog.get_logger(__name__)
@@ -36,7 +36,7 @@ class ImageLibrary:
     that a file is never deleted while another account starts to use it.
     """
 
-    def __init__(self, uow: Callable[[], UnitOfWork], files: BlobStore, *, max_bytes: int) -> None:
+    def __init__(self, uow: UnitOfWorkFactory, files: BlobStore, *, max_bytes: int) -> None:
         self._uow = uow
         self._files = files
         self._max_bytes = max_bytes

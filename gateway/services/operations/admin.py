@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -21,7 +21,7 @@ from gateway.domain.money import Price
 from gateway.domain.pagination import Cursor, Page
 from gateway.domain.usage.reports import ALL_TIME, TimeSpan, UsageTotals, day_and_month
 from gateway.providers.base import ChatProvider, ProviderHealth
-from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.repositories.unit_of_work import UnitOfWorkFactory
 from gateway.services.accounts.revocation import RevocationService
 
 log = structlog.get_logger(__name__)
@@ -71,7 +71,7 @@ class AdminService:
 
     def __init__(
         self,
-        uow: Callable[[], UnitOfWork],
+        uow: UnitOfWorkFactory,
         cache: AuthCache,
         revocation: RevocationService,
         catalog: Catalog,

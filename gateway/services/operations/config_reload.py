@@ -17,7 +17,7 @@ import structlog
 from gateway.cache.client import ValkeyClient, ValkeyUnavailable
 from gateway.core.exceptions import GatewayError, ValidationFailed
 from gateway.core.ids import new_id
-from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.repositories.unit_of_work import UnitOfWorkFactory
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +69,7 @@ class ConfigReloadService:
     def __init__(
         self,
         apply: Callable[[], Awaitable[LoadedConfig]],
-        uow: Callable[[], UnitOfWork],
+        uow: UnitOfWorkFactory,
         valkey: ValkeyClient,
     ) -> None:
         self._apply = apply

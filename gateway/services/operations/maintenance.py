@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from gateway.core.exceptions import GatewayError
 from gateway.core.metrics import registry as metrics
 from gateway.repositories.turns.repository import TurnRepository
-from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.repositories.unit_of_work import UnitOfWorkFactory
 from gateway.services.execution.turn_tasks import TurnTaskRegistry
 from gateway.services.streams.orphan_recovery import OrphanedTurnRecovery
 from gateway.services.usage.ledger import Ledger
@@ -31,7 +31,7 @@ class MaintenanceJob:
 
     def __init__(
         self,
-        uow: Callable[[], UnitOfWork],
+        uow: UnitOfWorkFactory,
         turns: TurnRepository,
         ledger: Ledger,
         orphan_recovery: OrphanedTurnRecovery,

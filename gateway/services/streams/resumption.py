@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from uuid import UUID
@@ -15,7 +15,7 @@ from gateway.cache.event_log import EventLog
 from gateway.core.exceptions import NotFound
 from gateway.domain.conversations.models import StoredMessage
 from gateway.domain.events import ChatEvent, TextDelta, TextReplaced, TurnStarted
-from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.repositories.unit_of_work import UnitOfWorkFactory
 from gateway.services.execution.live_turn import EventBroadcast
 from gateway.services.execution.turn_tasks import TurnTaskRegistry
 from gateway.services.streams.event_replay import RESUMED_REASON, EventLogReplay, MissingEvents
@@ -60,7 +60,7 @@ class StreamResumption:
     So they are the same on every worker, from a log and from the message's row, and grow in each stream.
     """
 
-    def __init__(self, uow: Callable[[], UnitOfWork], tasks: TurnTaskRegistry, events: EventLog) -> None:
+    def __init__(self, uow: UnitOfWorkFactory, tasks: TurnTaskRegistry, events: EventLog) -> None:
         self._uow = uow
         self._tasks = tasks
         self._events = events

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 from gateway.domain.pagination import TotalsCursor
 from gateway.domain.usage.reports import UsageRow, UsageTotalsRow
-from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.repositories.unit_of_work import UnitOfWorkFactory
 from gateway.services.usage.reports import UsageFilter
 
 PAGE_SIZE = 5000
@@ -34,7 +34,7 @@ class UsageCsvExporter:
     Costs have all ten decimals, because a column of rounded values would not add up to the total.
     """
 
-    def __init__(self, uow: Callable[[], UnitOfWork], *, page_size: int = PAGE_SIZE) -> None:
+    def __init__(self, uow: UnitOfWorkFactory, *, page_size: int = PAGE_SIZE) -> None:
         self._uow = uow
         self._page_size = page_size
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -22,7 +22,7 @@ from gateway.domain.usage.reports import (
     UsageTotalsRow,
     day_and_month,
 )
-from gateway.repositories.unit_of_work import UnitOfWork
+from gateway.repositories.unit_of_work import UnitOfWorkFactory
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class UsageFilter:
 class UsageReports:
     """Reads usage records and the remaining budgets."""
 
-    def __init__(self, uow: Callable[[], UnitOfWork], catalog: Catalog) -> None:
+    def __init__(self, uow: UnitOfWorkFactory, catalog: Catalog) -> None:
         self._uow = uow
         self._catalog = catalog
 

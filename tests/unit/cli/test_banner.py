@@ -1,4 +1,4 @@
-"""The banner says how the program is called here, and what there is to open."""
+"""The banner shows how the program is called and what to open."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def console(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 @pytest.mark.usefixtures("console")
-def test_commands_are_shown_as_a_shell_finds_them(
+def test_commands_are_shown_as_the_shell_finds_them(
     monkeypatch: pytest.MonkeyPatch, called: str, on_path: str | None, shown: str
 ) -> None:
     monkeypatch.setattr(sys, "argv", [called, "serve"])
@@ -36,7 +36,7 @@ def test_commands_are_shown_as_a_shell_finds_them(
     assert "Open it in a browser" in text
 
 
-def test_without_a_console_nobody_is_sent_to_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_banner_without_console_does_not_mention_a_browser(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ConsoleSite, "load", classmethod(lambda cls, folder=None: None))
     text = banner("http://127.0.0.1:8000", None, local_model=None)
     assert "Open it in a browser" not in text

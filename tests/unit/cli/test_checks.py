@@ -1,4 +1,4 @@
-"""What the doctor finds around the gateway, and the cure that it names."""
+"""The doctor's findings about the environment, with remedies."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class Usage(NamedTuple):
 
 @pytest.mark.parametrize(
     ("free", "good", "cure"),
-    [(50 * 1024**3, True, ""), (1024**3, None, "Make room"), (100 * 1024**2, False, "larger disk")],
+    [(50 * 1024**3, True, ""), (1024**3, None, "Free some space"), (100 * 1024**2, False, "larger disk")],
 )
-def test_a_disk_that_fills_is_told_in_time(
+def test_low_disk_space_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, good: bool | None, cure: str
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, free))
@@ -57,16 +57,16 @@ def test_a_disk_that_fills_is_told_in_time(
     ("ahead", "good", "words"),
     [(0.2, True, "agrees"), (-3.0, None, "behind"), (40.0, False, "ahead of"), (-40.0, False, "NTP")],
 )
-def test_clocks_that_differ_are_told(
+def test_clock_skew_is_reported(
     monkeypatch: pytest.MonkeyPatch, ahead: float, good: bool | None, words: str
 ) -> None:
-    monkeypatch.setattr(host, "clock_ahead", lambda url: ahead)
+    monkeypatch.setattr(host, "clock_offset", lambda url: ahead)
     found = host.check_clock(settings())
     assert found is not None
     assert (found.ok, words in found.message) == (good, True)
 
 
-async def test_the_databases_own_clock_is_asked(database_url: str) -> None:
+async def test_clock_of_the_database_is_read(database_url: str) -> None:
     found = await asyncio.to_thread(host.check_clock, settings(database_url=database_url))
     assert found is not None
     assert found.ok is True, found
@@ -79,7 +79,7 @@ async def mail_finding(port: int, **given: Any) -> Finding:
     return await asyncio.to_thread(host.check_mail, made)
 
 
-async def test_a_mail_server_is_greeted_and_sent_nothing(
+async def test_mail_server_is_checked_without_sending(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     context, trusted = certificate_for_localhost(tmp_path)
@@ -89,7 +89,7 @@ async def test_a_mail_server_is_greeted_and_sent_nothing(
         assert (found.ok, server.mails, len(server.logins)) == (True, [], 1)
 
 
-async def test_each_fault_of_a_mail_server_has_its_cure(tmp_path: Path) -> None:
+async def test_each_mail_server_failure_has_its_remedy(tmp_path: Path) -> None:
     assert "SMTP_PORT" in (await mail_finding(closed_port())).message
     async with smtp_server(SmtpServer()) as bare:
         assert "SMTP_TLS=implicit" in (await mail_finding(bare.port)).message
@@ -100,7 +100,7 @@ async def test_each_fault_of_a_mail_server_has_its_cure(tmp_path: Path) -> None:
         assert "certificate" in (await mail_finding(server.port)).message
 
 
-def test_without_a_mail_server_the_folder_is_named(tmp_path: Path) -> None:
+def test_mailbox_folder_is_named_without_a_mail_server(tmp_path: Path) -> None:
     found = host.check_mail(settings(data_dir=tmp_path))
     assert (found.ok, "mailbox" in found.message, "SMTP_HOST" in found.message) == (None, True, True)
 
@@ -114,7 +114,7 @@ def untraced(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def test_a_collector_is_asked_with_its_headers(untraced: pytest.MonkeyPatch) -> None:
+def test_collector_is_checked_with_the_configured_headers(untraced: pytest.MonkeyPatch) -> None:
     assert [found.ok for found in host.check_tracing()] == [None]
     with OtlpCollector() as collector:
         untraced.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
@@ -125,10 +125,14 @@ def test_a_collector_is_asked_with_its_headers(untraced: pytest.MonkeyPatch) -> 
         assert (path, headers["authorization"], headers["x-more"]) == ("/v1/traces", "Basic abc", "1")
 
 
-def test_a_collector_that_will_not_do_is_told_with_its_cure(untraced: pytest.MonkeyPatch) -> None:
+def test_failing_collector_is_reported_with_its_remedy(untraced: pytest.MonkeyPatch) -> None:
     untraced.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{closed_port()}")
     assert "4318" in next(iter(host.check_tracing())).message
-    answers: dict[int, str] = {401: "OTEL_EXPORTER_OTLP_HEADERS", 404: "/v1/traces is added", 500: "HTTP 500"}
+    answers: dict[int, str] = {
+        401: "OTEL_EXPORTER_OTLP_HEADERS",
+        404: "/v1/traces is appended",
+        500: "HTTP 500",
+    }
     for status, cure in answers.items():
         untraced.setattr(httpx, "post", _answering(status))
         assert cure in next(iter(host.check_tracing())).message
@@ -143,7 +147,7 @@ def _answering(status: int) -> Callable[..., httpx.Response]:
     return lambda url, **options: httpx.Response(status)
 
 
-async def test_ollama_is_asked_for_each_model_that_is_configured() -> None:
+async def test_ollama_models_that_are_not_pulled_are_reported() -> None:
     async with OllamaUpstream() as up:
         up.pulled = ("llama3.2:3b", "mistral:latest")
         catalog = Catalog.model_validate(

@@ -1,4 +1,4 @@
-"""Requests that are not complete are bounded in size, time and number without a proxy in front."""
+"""Incomplete requests are limited in size, time and number."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def served(
 
     `received` gets how much of a body the application has read so far.
     """
-    own = {"unfinished": IncompleteRequests(), "refused": RejectedRequestLog()}
+    own = {"incomplete": IncompleteRequests(), "refused": RejectedRequestLog()}
     protocol = type("Small", (BoundedProtocol,), {**own, **bounds})
     config = uvicorn.Config(
         application, http=protocol, lifespan="off", log_config=None, access_log=False, ws="none"
@@ -138,7 +138,7 @@ async def send_all(writer: Writer, data: bytes, size: int = 65_536) -> None:
     ],
     ids=["a value", "a name", "an address", "complete", "many", "a trailer", "a chunk's extension"],
 )
-async def test_large_headers_are_refused_while_they_are_received(request_: bytes) -> None:
+async def test_large_headers_are_rejected_while_receiving(request_: bytes) -> None:
     async with served() as (_, connect):
         reader, writer = await connect()
         sending = asyncio.create_task(send_all(writer, request_))
@@ -161,7 +161,7 @@ async def test_headers_of_64_kib_and_a_large_body_in_the_same_segment_are_accept
 
 
 @pytest.mark.parametrize("begun", [b"", b"POST / HTTP/1.1\r\nhost: g"], ids=["nothing", "a part"])
-async def test_a_connection_whose_headers_do_not_arrive_is_timed_out(begun: bytes) -> None:
+async def test_connection_with_incomplete_headers_times_out(begun: bytes) -> None:
     async with served(header_seconds=0.05) as (protocol, connect):
         reader, writer = await connect()
         writer.write(begun)
@@ -170,7 +170,7 @@ async def test_a_connection_whose_headers_do_not_arrive_is_timed_out(begun: byte
         assert protocol.incomplete.connections == {}
 
 
-async def test_a_later_request_on_the_connection_is_timed_out_too() -> None:
+async def test_later_request_on_a_connection_times_out_too() -> None:
     async with served(header_seconds=0.05) as (_, connect):
         reader, writer = await connect()
         writer.write(HEAD + b"content-length: 2\r\n\r\nhi")
@@ -180,7 +180,7 @@ async def test_a_later_request_on_the_connection_is_timed_out_too() -> None:
         writer.close()
 
 
-async def test_a_body_that_pauses_is_timed_out_and_its_bytes_are_released() -> None:
+async def test_stalled_body_times_out_and_releases_its_bytes() -> None:
     async with served(body_idle_seconds=0.05) as (protocol, connect):
         reader, writer = await connect()
         writer.write(HEAD + b"content-length: 900000\r\n\r\n" + b"b" * 200_000)
@@ -189,7 +189,7 @@ async def test_a_body_that_pauses_is_timed_out_and_its_bytes_are_released() -> N
         assert protocol.incomplete.body_bytes == 0
 
 
-async def test_a_body_that_arrives_slowly_is_accepted() -> None:
+async def test_slow_body_is_accepted() -> None:
     async with served(body_idle_seconds=0.5) as (_, connect):
         reader, writer = await connect()
         writer.write(HEAD + b"content-length: 30\r\n\r\n")
@@ -200,9 +200,9 @@ async def test_a_body_that_arrives_slowly_is_accepted() -> None:
         writer.close()
 
 
-async def test_large_bodies_together_are_bounded_and_small_ones_go_on() -> None:
+async def test_total_size_of_large_bodies_is_limited_and_small_ones_pass() -> None:
     received: asyncio.Queue[int] = asyncio.Queue()
-    async with served(received, large_bytes=1_300_000) as (protocol, connect):
+    async with served(received, max_incomplete_bytes=1_300_000) as (protocol, connect):
         held = [await connect() for _ in range(3)]
         for _, writer in held[:2]:
             await send_all(writer, HEAD + b"content-length: 900000\r\n\r\n" + b"b" * 450_000)
@@ -223,8 +223,8 @@ async def test_large_bodies_together_are_bounded_and_small_ones_go_on() -> None:
     assert protocol.incomplete.body_bytes == 0
 
 
-async def test_an_answer_before_the_body_is_complete_is_no_unfinished_body() -> None:
-    async with served(body_idle_seconds=0.05, large_bytes=100_000) as (protocol, connect):
+async def test_body_no_longer_counts_after_an_early_response() -> None:
+    async with served(body_idle_seconds=0.05, max_incomplete_bytes=100_000) as (protocol, connect):
         reader, writer = await connect()
         writer.write(b"POST /unread HTTP/1.1\r\nhost: g\r\ncontent-length: 900000\r\n\r\n" + b"b" * 30_000)
         assert await answer(reader) == (200, b"0")
@@ -234,8 +234,8 @@ async def test_an_answer_before_the_body_is_complete_is_no_unfinished_body() -> 
         assert protocol.incomplete.body_bytes == 0
 
 
-async def test_of_too_many_connections_without_headers_the_oldest_is_closed() -> None:
-    async with served(most_heads=3) as (protocol, connect):
+async def test_oldest_of_too_many_connections_without_headers_is_closed() -> None:
+    async with served(max_incomplete_heads=3) as (protocol, connect):
         waiting = [await connect() for _ in range(4)]
         assert await everything(waiting[0][0]) == b""
         assert len(protocol.incomplete.connections) == 3
@@ -268,7 +268,7 @@ async def test_of_too_many_connections_without_headers_the_oldest_is_closed() ->
     ],
     ids=["incomplete headers", "complete headers", "a part", "nothing", "not HTTP"],
 )
-async def test_a_request_that_the_protocol_refuses_is_logged_and_counted(
+async def test_request_rejected_by_the_protocol_is_logged_and_counted(
     request_: bytes,
     bounds: Mapping[str, Any],
     status: int,
@@ -295,7 +295,7 @@ async def test_a_request_that_the_protocol_refuses_is_logged_and_counted(
     assert requests_counted(method or "OTHER", status) == before + 1
 
 
-async def test_a_body_that_the_protocol_refuses_has_one_line_with_the_id_of_the_answer(
+async def test_rejected_body_logs_one_line_with_the_response_id(
     lines: list[dict[str, Any]],
 ) -> None:
     before = requests_counted("POST", 408), requests_counted("POST", 499)
@@ -311,11 +311,11 @@ async def test_a_body_that_the_protocol_refuses_has_one_line_with_the_id_of_the_
     assert (requests_counted("POST", 408), requests_counted("POST", 499)) == (before[0] + 1, before[1])
 
 
-async def test_a_body_refused_in_the_segment_of_its_headers_has_the_id_of_the_answer(
+async def test_body_rejected_with_its_headers_logs_the_response_id(
     lines: list[dict[str, Any]],
 ) -> None:
     edge = RequestMiddleware(app, ClientAddresses(""))
-    async with served(application=edge, large_bytes=1000) as (_, connect):
+    async with served(application=edge, max_incomplete_bytes=1000) as (_, connect):
         reader, writer = await connect()
         writer.write(HEAD + b"content-length: 90000\r\n\r\n" + b"b" * 70_000)
         said = await everything(reader)
@@ -325,7 +325,7 @@ async def test_a_body_refused_in_the_segment_of_its_headers_has_the_id_of_the_an
     assert not said or f"x-request-id: {line['request_id']}".encode() in said
 
 
-async def test_a_flood_of_refused_requests_writes_few_lines_and_counts_all(
+async def test_many_rejected_requests_log_few_lines_and_count_all(
     lines: list[dict[str, Any]],
 ) -> None:
     before = requests_counted("OTHER", 400)

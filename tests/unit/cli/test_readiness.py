@@ -1,4 +1,7 @@
-"""Two programs that start at the same time may both bind to a port; only one of them can listen there."""
+"""Two programs that start at the same time may bind to one port.
+
+Only one can listen.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,7 @@ def answer_on(listener: socket.socket) -> HTTPServer:
 
 
 @pytest.mark.parametrize("closed", [False, True], ids=["before it listens", "after it could not listen"])
-def test_no_banner_for_a_port_at_which_another_gateway_answers(
+def test_no_banner_if_another_gateway_listens_on_the_port(
     bound: tuple[socket.socket, socket.socket], capsys: pytest.CaptureFixture[str], closed: bool
 ) -> None:
     ours, theirs = bound
@@ -66,7 +69,7 @@ def test_no_banner_for_a_port_at_which_another_gateway_answers(
     assert "gw_ours" not in capsys.readouterr().out
 
 
-def test_the_banner_comes_when_our_own_socket_answers(
+def test_banner_is_printed_when_our_own_socket_answers(
     bound: tuple[socket.socket, socket.socket], capsys: pytest.CaptureFixture[str]
 ) -> None:
     ours, theirs = bound

@@ -1,4 +1,4 @@
-"""Gateways that share DATA_DIR never touch each other's counts."""
+"""Gateways that share DATA_DIR never mix their metrics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
 
 
-def test_a_second_gateway_on_the_same_directory_counts_elsewhere(tmp_path: Path) -> None:
+def test_second_gateway_on_the_same_directory_uses_its_own_folder(tmp_path: Path) -> None:
     with shared_metrics_dir(tmp_path) as first:
         (first / "counter_1.db").write_text("10")
         del os.environ[VARIABLE]  # as the environment of another process
@@ -30,7 +30,7 @@ def test_a_second_gateway_on_the_same_directory_counts_elsewhere(tmp_path: Path)
     assert not first.exists()
 
 
-def test_what_a_killed_gateway_left_is_not_counted_again(tmp_path: Path) -> None:
+def test_metrics_of_a_killed_gateway_are_not_counted_again(tmp_path: Path) -> None:
     (tmp_path / "metrics").mkdir()
     (tmp_path / "metrics" / "counter_1.db").write_text("10")
     with shared_metrics_dir(tmp_path) as folder:
@@ -38,9 +38,7 @@ def test_what_a_killed_gateway_left_is_not_counted_again(tmp_path: Path) -> None
         assert list(folder.iterdir()) == []
 
 
-def test_a_folder_of_the_operators_own_is_used_and_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_folder_set_by_the_operator_is_used_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, str(tmp_path))
     with shared_metrics_dir(tmp_path / "data") as folder:
         assert folder == tmp_path

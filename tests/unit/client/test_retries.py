@@ -1,4 +1,4 @@
-"""When the client asks again."""
+"""When and after what delay the client retries."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gateway.client.retries import backoff_seconds, retry_after, should_retry
         (503, {"retry-after": "3600"}, False),
     ],
 )
-def test_the_gateways_word_goes_before_the_status(status: int, headers: dict[str, str], again: bool) -> None:
+def test_should_retry_header_overrides_the_status(status: int, headers: dict[str, str], again: bool) -> None:
     assert should_retry(status, httpx.Headers(headers)) is again
 
 
@@ -35,11 +35,11 @@ def test_the_gateways_word_goes_before_the_status(status: int, headers: dict[str
         ({}, None),
     ],
 )
-def test_the_wait_is_what_the_gateway_says(headers: dict[str, str], seconds: float | None) -> None:
+def test_retry_after_is_parsed(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after(httpx.Headers(headers)) == seconds
 
 
-def test_without_a_word_the_wait_doubles_up_to_a_bound() -> None:
+def test_backoff_doubles_up_to_a_maximum() -> None:
     waits = [backoff_seconds(attempt) for attempt in range(12)]
 
     assert all(0.125 <= wait <= 8.0 for wait in waits)

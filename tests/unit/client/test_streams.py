@@ -1,4 +1,4 @@
-"""A turn's stream as the client follows it, over a server that breaks off in every way."""
+"""A turn's stream in the client, over a server that breaks off in every way."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ async def follow(url: str, **options: Any) -> list[TurnEvent]:
         return [event async for event in client.stream_chat("Hello", **options)]
 
 
-async def test_a_whole_stream_is_its_events() -> None:
+async def test_complete_stream_yields_its_events() -> None:
     script = [
         frame(1, "turn", TURN),
         frame(2, "delta", {"text": "Hi"}),
@@ -102,7 +102,7 @@ async def test_a_whole_stream_is_its_events() -> None:
     assert events[-1].message.content == "Hi"
 
 
-async def test_a_lost_stream_is_taken_up_where_it_broke_off() -> None:
+async def test_lost_stream_is_resumed_where_it_broke_off() -> None:
     first = [frame(1, "turn", TURN), frame(2, "delta", {"text": "Good "}), b"CUT"]
     second = [frame(3, "delta", {"text": "morning"}), frame(4, "done", done("Good morning"))]
     async with serving(first, 503, second) as server:
@@ -112,7 +112,7 @@ async def test_a_lost_stream_is_taken_up_where_it_broke_off() -> None:
     assert server.requests[1:] == [("GET", "/api/chat/stream/m", "2")] * 2
 
 
-async def test_a_stream_that_ends_without_an_end_was_cut() -> None:
+async def test_stream_without_final_event_is_resumed() -> None:
     first = [frame(1, "turn", TURN)]
     second = [frame(1, "turn", TURN), frame(2, "delta", {"text": "Hi"}), frame(3, "done", done("Hi"))]
     async with serving(first, second) as server:
@@ -121,7 +121,7 @@ async def test_a_stream_that_ends_without_an_end_was_cut() -> None:
     assert [event.event for event in events] == ["turn", "delta", "done"]
 
 
-async def test_a_turn_that_a_restart_broke_off_is_asked_for_once_more() -> None:
+async def test_turn_interrupted_by_a_restart_is_regenerated() -> None:
     error = {"error": {"type": "unavailable_error", "code": "overloaded", "message": "Restarting."}}
     first = [frame(1, "turn", TURN), frame(2, "delta", {"text": "Half"}), frame(3, "error", error)]
     second = [
@@ -139,7 +139,7 @@ async def test_a_turn_that_a_restart_broke_off_is_asked_for_once_more() -> None:
     assert isinstance(events[2], Replace)
 
 
-async def test_whoever_does_not_want_that_is_told_what_was_said() -> None:
+async def test_without_ask_again_an_interrupted_turn_raises_with_its_text() -> None:
     error = {"error": {"type": "unavailable_error", "code": "overloaded", "message": "Restarting."}}
     script = [frame(1, "turn", TURN), frame(2, "delta", {"text": "Half"}), frame(3, "error", error)]
     async with serving(script) as server:
@@ -153,7 +153,7 @@ async def test_whoever_does_not_want_that_is_told_what_was_said() -> None:
     )
 
 
-async def test_a_failed_turn_is_not_asked_for_again() -> None:
+async def test_failed_turn_is_not_regenerated() -> None:
     error = {"error": {"type": "upstream_error", "code": "upstream_failed", "message": "It failed."}}
     async with serving([frame(1, "turn", TURN), frame(2, "error", error)]) as server:
         with pytest.raises(TurnEnded) as raised:
@@ -163,7 +163,7 @@ async def test_a_failed_turn_is_not_asked_for_again() -> None:
     assert len(server.requests) == 1
 
 
-async def test_a_turn_that_somebody_called_off_is_not_asked_for_again() -> None:
+async def test_cancelled_turn_is_not_regenerated() -> None:
     script = [frame(1, "turn", TURN), frame(2, "done", done("Half", "cancelled"))]
     async with serving(script) as server:
         with pytest.raises(TurnEnded) as raised:
@@ -173,7 +173,7 @@ async def test_a_turn_that_somebody_called_off_is_not_asked_for_again() -> None:
     assert len(server.requests) == 1
 
 
-async def test_a_turn_that_was_called_off_because_its_stream_was_lost_is_asked_for_once_more() -> None:
+async def test_turn_cancelled_after_a_lost_stream_is_regenerated() -> None:
     first = [frame(1, "turn", TURN), frame(2, "delta", {"text": "Half"}), b"CUT"]
     second = [frame(3, "done", done("Half", "cancelled"))]
     third = [frame(1, "turn", TURN | {"message_id": "m2"}), frame(2, "done", done("Whole"))]
@@ -185,7 +185,7 @@ async def test_a_turn_that_was_called_off_because_its_stream_was_lost_is_asked_f
     assert events[-1].message.content == "Whole"
 
 
-async def test_a_stream_lost_before_its_first_event_is_asked_for_under_the_same_key() -> None:
+async def test_stream_lost_before_its_first_event_is_retried_with_the_same_key() -> None:
     whole = [frame(1, "turn", TURN), frame(2, "done", done("Hi"))]
     async with serving([b": ping\n\n", b"CUT"], whole) as server:
         events = await follow(server.url)
@@ -195,7 +195,7 @@ async def test_a_stream_lost_before_its_first_event_is_asked_for_under_the_same_
     assert server.keys[0] == server.keys[1] is not None
 
 
-async def test_an_answer_that_was_lost_is_asked_for_under_the_same_key() -> None:
+async def test_lost_response_is_retried_with_the_same_key() -> None:
     async with serving([b"CUT"], 404) as server:
         with LLMGatewayClient(server.url, api_key="k", max_retries=1) as client, pytest.raises(NotFoundError):
             await asyncio.to_thread(client.generate, "brand", {})
@@ -203,7 +203,7 @@ async def test_an_answer_that_was_lost_is_asked_for_under_the_same_key() -> None
     assert server.keys[0] == server.keys[1] is not None
 
 
-async def test_what_failed_before_it_began_is_the_gateways_own_error() -> None:
+async def test_error_before_the_stream_is_raised_as_such() -> None:
     async with serving(503) as server:
         with pytest.raises(ServerError):
             await follow(server.url)
@@ -212,7 +212,7 @@ async def test_what_failed_before_it_began_is_the_gateways_own_error() -> None:
             await follow(server.url)
 
 
-async def test_a_stream_that_cannot_be_taken_up_keeps_its_text() -> None:
+async def test_stream_that_cannot_be_resumed_keeps_its_text() -> None:
     async with serving([frame(1, "turn", TURN), frame(2, "delta", {"text": "Half"}), b"CUT"], 503) as server:
         with pytest.raises(ConnectionLost) as raised:
             await follow(server.url, resume_seconds=0.0)
@@ -220,7 +220,7 @@ async def test_a_stream_that_cannot_be_taken_up_keeps_its_text() -> None:
     assert raised.value.partial == "Half"
 
 
-def test_a_gateway_that_is_not_there_is_a_lost_connection() -> None:
+def test_unreachable_gateway_raises_connection_lost() -> None:
     with LLMGatewayClient("http://127.0.0.1:9", api_key="k", max_retries=0) as client:
         with pytest.raises(ConnectionLost):
             client.chat("Hello")
@@ -228,7 +228,7 @@ def test_a_gateway_that_is_not_there_is_a_lost_connection() -> None:
             list(client.stream_chat("Hello"))
 
 
-def test_frames_do_not_depend_on_how_they_are_cut() -> None:
+def test_frames_do_not_depend_on_chunk_boundaries() -> None:
     text = frame(7, "delta", {"text": "고양이"}) + b": ping\r\n\r\n" + b"data: a\ndata: b\n\n"
     for size in (1, 2, 3, 7, 1000):
         parser = SseParser()
@@ -242,6 +242,6 @@ def test_frames_do_not_depend_on_how_they_are_cut() -> None:
 
 
 @pytest.mark.parametrize(("api_key", "token"), [(None, None), ("a", "b")])
-def test_one_credential_is_needed(api_key: str | None, token: str | None) -> None:
+def test_exactly_one_credential_is_required(api_key: str | None, token: str | None) -> None:
     with pytest.raises(ValueError, match="api_key"):
         LLMGatewayClient("http://127.0.0.1:9", api_key=api_key, token=token)

@@ -1,4 +1,4 @@
-"""Streams whose events are all ready leave the event loop to other tasks again and again."""
+"""Streams with all events available yield to other tasks regularly."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ async def ready(count: int) -> AsyncGenerator[bytes, None]:
         yield b"%d" % number
 
 
-async def test_all_events_pass_and_another_task_runs_between_them() -> None:
+async def test_all_events_pass_and_other_tasks_run_between_them() -> None:
     other = Other()
     events = [event async for event in iterate_cooperatively(ready(WORDS))]
     assert events == [b"%d" % number for number in range(WORDS)]
     assert other.stop() >= WORDS // EVENTS_PER_PAUSE - 1
 
 
-async def test_what_is_left_early_is_closed() -> None:
+async def test_source_is_closed_when_iteration_stops_early() -> None:
     closed = asyncio.Event()
 
     async def source() -> AsyncGenerator[int, None]:
@@ -59,7 +59,7 @@ async def test_what_is_left_early_is_closed() -> None:
     assert closed.is_set()
 
 
-async def test_a_streamed_response_is_fair() -> None:
+async def test_streamed_response_yields_to_other_tasks() -> None:
     other = Other()
     body: AsyncIterator[object] = stream_response(ready(WORDS)).body_iterator
     sent = [chunk async for chunk in body]
@@ -67,7 +67,7 @@ async def test_a_streamed_response_is_fair() -> None:
     assert other.stop() >= WORDS // EVENTS_PER_PAUSE - 1
 
 
-async def test_a_turn_whose_model_has_all_its_words_ready_is_fair_and_has_few_pieces() -> None:
+async def test_turn_with_all_tokens_available_yields_and_coalesces_deltas() -> None:
     text = {"type": "string", "minLength": 90_000}
     schema = {"type": "object", "properties": {"a": text}, "required": ["a"]}
     config = make_catalog(

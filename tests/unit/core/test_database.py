@@ -1,4 +1,4 @@
-"""What a failure of the database means to a caller."""
+"""Classification of database errors."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from gateway.core.database import as_unavailable
         asyncpg.DiskFullError("no space left on device"),
         asyncpg.AdminShutdownError("terminating connection"),
         asyncpg.CannotConnectNowError("the database system is starting up"),
-        # A goodbye that arrives on a connection which was just taken up.
+        # The server closes a connection that was just acquired.
         asyncpg.InternalClientError("cannot switch to state 12; another operation is in progress"),
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_a_database_that_cannot_serve_now_is_a_503_with_a_wait(error: Exception) -> None:
+def test_database_outage_is_a_503_with_retry_after(error: Exception) -> None:
     found = as_unavailable(error)
     assert found is not None
     assert (found.status, found.code) == (503, "overloaded")
     assert found.retry_after is not None
 
 
-def test_a_mistake_of_ours_is_no_outage() -> None:
+def test_programming_error_is_not_an_outage() -> None:
     assert as_unavailable(asyncpg.UndefinedTableError("no such table")) is None
     assert as_unavailable(ValueError("a bug")) is None
 
@@ -41,12 +41,12 @@ def test_a_mistake_of_ours_is_no_outage() -> None:
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        # As asyncpg.connect_utils.TLSUpgradeProto.connection_lost words it.
+        # The message of asyncpg.connect_utils.TLSUpgradeProto.connection_lost.
         (ConnectionError("unexpected connection_lost() call"), False),
         (ConnectionError("anything else"), True),
     ],
 )
-async def test_a_connection_that_was_called_off_while_it_was_made_is_nobodys_error(
+async def test_cancelled_connection_attempt_is_not_logged(
     error: ConnectionError, told: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     asyncio.get_running_loop().create_future().set_exception(error)

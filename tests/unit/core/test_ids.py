@@ -1,4 +1,4 @@
-"""Ids: their order, their type, and how strictly a client must write them."""
+"""Order, type and strict parsing of ids."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from gateway.core.exceptions import NotFound
 from gateway.core.ids import new_id, parse_id
 
 
-def test_ids_are_version_7_and_grow():
+def test_ids_are_version_7_and_increase():
     made = [new_id() for _ in range(10_000)]
     assert made == sorted(set(made))
     assert type(made[0]) is uuid.UUID
     assert made[0].version == 7
 
 
-def test_the_canonical_form_is_read_in_either_case():
+def test_canonical_form_is_parsed_in_either_case():
     made = new_id()
     assert parse_id(str(made)) == parse_id(str(made).upper()) == made
 
@@ -36,6 +36,6 @@ def test_the_canonical_form_is_read_in_either_case():
         "00000000-0000-0000-0000-000000000001\n",
     ],
 )
-def test_anything_else_is_not_found(text):
+def test_any_other_form_is_not_found(text):
     with pytest.raises(NotFound):
         parse_id(text)

@@ -1,4 +1,4 @@
-"""The strict reading of JSON: every hostile body is refused with a named error that echoes nothing."""
+"""Strict JSON parsing: hostile bodies are rejected without being echoed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.hostile_json import HOSTILE_JSON
 
 
 @pytest.mark.parametrize("body", HOSTILE_JSON.values(), ids=HOSTILE_JSON.keys())
-def test_a_hostile_body_is_refused_without_an_echo(body: bytes) -> None:
+def test_hostile_body_is_rejected_without_echoing_it(body: bytes) -> None:
     with pytest.raises(ValidationFailed) as caught:
         parse_json(body)
     assert "secret-marker" not in caught.value.message
@@ -40,15 +40,15 @@ def test_a_hostile_body_is_refused_without_an_echo(body: bytes) -> None:
         (b"null", None),
     ],
 )  # fmt: skip
-def test_legal_text_passes_unchanged(body: bytes, value: object) -> None:
+def test_valid_json_passes_unchanged(body: bytes, value: object) -> None:
     assert parse_json(body) == value
 
 
-def test_the_deepest_allowed_nesting_passes() -> None:
+def test_maximum_nesting_passes() -> None:
     assert parse_json(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
 
 
-def test_brackets_in_texts_are_not_nesting() -> None:
+def test_brackets_in_strings_are_not_nesting() -> None:
     assert parse_json(orjson.dumps({"code": "[{" * 5000})) == {"code": "[{" * 5000}
 
 
@@ -66,14 +66,14 @@ values = st.recursive(
 
 @settings(max_examples=150, deadline=None)
 @given(values)
-def test_whatever_json_can_say_comes_through(value: object) -> None:
+def test_any_json_value_is_parsed(value: object) -> None:
     assert parse_json(json.dumps(value).encode()) == value
     assert parse_json(json.dumps(value, ensure_ascii=False).encode()) == value
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=200))
-def test_any_bytes_are_a_value_or_a_named_error(body: bytes) -> None:
+def test_any_bytes_give_a_value_or_a_named_error(body: bytes) -> None:
     with contextlib.suppress(ValidationFailed):
         orjson.dumps(parse_json(body))
 
@@ -94,9 +94,7 @@ def _wide(members: int) -> bytes:
     ],
     ids=["members", "items", "lists", "behind backslashes", "behind quotes", "texts with commas"],
 )
-def test_more_values_than_allowed_are_refused_before_they_are_parsed(
-    body: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_many_values_are_rejected_before_parsing(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(orjson, "loads", None)
     with pytest.raises(ValidationFailed, match="more than 200,000 values"):
         parse_json(body)
@@ -107,30 +105,30 @@ def test_more_values_than_allowed_are_refused_before_they_are_parsed(
     ["a, b, [c], {d} " * 100_000, '\\"' + "," * 300_000, "\\" + "[" * 300_000, 'say "," ' * 100_000],
     ids=["prose", "quotes", "a backslash", "quoted commas"],
 )
-def test_commas_and_brackets_in_texts_are_no_values(text: str) -> None:
+def test_commas_and_brackets_in_strings_are_not_counted(text: str) -> None:
     body = {"messages": [{"role": "user", "content": text}] * 3}
     assert parse_json(orjson.dumps(body)) == body
 
 
-def test_as_many_values_as_allowed_pass() -> None:
+def test_maximum_number_of_values_passes() -> None:
     assert len(parse_json(b"[" + b"1," * (MAX_VALUES - 1) + b"1]")) == MAX_VALUES
 
 
-def test_values_are_counted_across_windows_in_little_memory() -> None:
-    # One string for every three bytes, each beginning in another place of a window.
+def test_values_are_counted_across_windows_with_bounded_memory() -> None:
+    # One string per three bytes, each starting at a different offset in a window.
     body = b'["' + b'","'.join([b","] * 150_000) + b'"]'
     tracemalloc.start()
-    value = json_body._more_values_than(body, 150_001)
+    value = json_body.has_more_values_than(body, 150_001)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert not value
-    assert json_body._more_values_than(body, 149_999)
+    assert json_body.has_more_values_than(body, 149_999)
     assert peak < 4 * len(body)
 
 
 @settings(max_examples=100, deadline=None)
 @given(values, st.integers(0, 30), st.integers(1, 9))
-def test_values_are_counted_as_a_walk_counts_them(value: object, limit: int, window: int) -> None:
+def test_count_equals_that_of_a_tree_walk(value: object, limit: int, window: int) -> None:
     def count(one: object) -> int:
         if isinstance(one, dict | list):
             inner = one.values() if isinstance(one, dict) else one
@@ -139,4 +137,4 @@ def test_values_are_counted_as_a_walk_counts_them(value: object, limit: int, win
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_body, "_WINDOW", window)
-        assert json_body._more_values_than(json.dumps(value).encode(), limit) == (count(value) > limit)
+        assert json_body.has_more_values_than(json.dumps(value).encode(), limit) == (count(value) > limit)

@@ -1,4 +1,4 @@
-"""A process that holds its own loop up does not take that for an outage of Valkey."""
+"""Lag of the process's own event loop is not mistaken for an outage of Valkey."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gateway.core.loop_lag import LoopLagMeter
 URL = "redis://127.0.0.1:1/0"  # nothing is sent to it: the work is the test's own
 
 
-async def test_many_short_stalls_add_up() -> None:
+async def test_many_short_lags_add_up() -> None:
     clock = LoopLagMeter()
     before = clock.total_seconds()
     for _ in range(4):
@@ -26,7 +26,7 @@ async def test_many_short_stalls_add_up() -> None:
     assert clock_says > 0.1
 
 
-async def test_a_reply_that_came_while_the_process_was_held_up_is_taken() -> None:
+async def test_reply_that_arrived_during_a_lag_is_used() -> None:
     client = ValkeyClient(URL, deadline=2)
 
     async def slowly(redis: Redis) -> str:
@@ -40,7 +40,7 @@ async def test_a_reply_that_came_while_the_process_was_held_up_is_taken() -> Non
     await client.aclose()
 
 
-async def test_a_server_that_does_not_answer_is_given_up_in_time() -> None:
+async def test_unresponsive_server_times_out() -> None:
     client = ValkeyClient(URL, deadline=0.2)
 
     async def never(redis: Redis) -> None:

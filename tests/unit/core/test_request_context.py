@@ -1,4 +1,4 @@
-"""Request ids and traces: believed where they are well-formed, made anew elsewhere."""
+"""Request ids and traces are used if well-formed, otherwise generated."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ PARENT = "00f067aa0ba902b7"
 
 
 @pytest.mark.parametrize("given", ["a", "A-1_b.c", "x" * 128])
-def test_a_well_formed_request_id_is_kept(given: str) -> None:
+def test_well_formed_request_id_is_used(given: str) -> None:
     assert new_request_context(given).request_id == given
 
 
 @pytest.mark.parametrize("given", [None, "", "x" * 129, "a b", "a\n", "é", "a/b", '"', "\x00"])
-def test_any_other_request_id_is_replaced(given: str | None) -> None:
+def test_malformed_request_id_is_replaced(given: str | None) -> None:
     made = new_request_context(given).request_id
     assert re.fullmatch(r"req_[0-9a-f]{32}", made)
     assert made != new_request_context(given).request_id
@@ -27,7 +27,7 @@ def test_any_other_request_id_is_replaced(given: str | None) -> None:
 @pytest.mark.parametrize(
     "header", [f"00-{TRACE}-{PARENT}-01", f" 00-{TRACE}-{PARENT}-01 ", f"cc-{TRACE}-{PARENT}-01-later"]
 )
-def test_a_trace_is_continued_with_a_span_of_its_own(header: str) -> None:
+def test_trace_is_continued_with_a_new_span(header: str) -> None:
     context = new_request_context(None, header)
     assert context.trace_id == TRACE
     assert re.fullmatch(rf"00-{TRACE}-[0-9a-f]{{16}}-01", context.traceparent)
@@ -41,7 +41,7 @@ def test_a_trace_is_continued_with_a_span_of_its_own(header: str) -> None:
         f"00-{TRACE}-{PARENT}-01-extra", f"00-{TRACE.upper()}-{PARENT}-01", f"00-{TRACE}-{PARENT}",
     ],
 )  # fmt: skip
-def test_a_malformed_trace_is_not_continued(header: str) -> None:
+def test_malformed_trace_is_not_continued(header: str) -> None:
     context = new_request_context(None, header)
     assert context.trace_id != TRACE
     assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-00", context.traceparent)

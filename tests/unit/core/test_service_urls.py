@@ -1,4 +1,4 @@
-"""DATABASE_URL and REDIS_URL in the forms that vendors give, and sentences for those that are wrong."""
+"""DATABASE_URL and REDIS_URL in vendors' formats, with clear errors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def parsed(url: str) -> tuple[list[tuple[str, int] | str], dict[str, object], di
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+asyncpg", "postgresql+psycopg2"])
-def test_every_scheme_of_postgresql_means_the_same(scheme: str) -> None:
+def test_all_postgresql_schemes_are_equivalent(scheme: str) -> None:
     hosts, params, settings = parsed(f"{scheme}://ann:s3cret@db.example:6543/shop")
     assert hosts == [("db.example", 6543)]
     assert (params["user"], params["password"], params["database"]) == ("ann", "s3cret", "shop")
@@ -42,13 +42,13 @@ def test_every_scheme_of_postgresql_means_the_same(scheme: str) -> None:
 
 @pytest.mark.parametrize("parameter", ["sslmode", "ssl"])
 @pytest.mark.parametrize("mode", ["require", "prefer", "disable"])
-def test_sslmode_is_read_as_psql_reads_it(parameter: str, mode: str) -> None:
+def test_sslmode_means_the_same_as_for_psql(parameter: str, mode: str) -> None:
     params = parsed(f"postgresql://a:b@h/d?{parameter}={mode}&channel_binding=require")[1]
     assert params["sslmode"].name == mode
     assert bool(params["ssl"]) == (mode != "disable")
 
 
-def test_several_hosts_and_session_settings_are_passed_on() -> None:
+def test_several_hosts_and_session_settings_are_kept() -> None:
     for url in (
         "postgres://a:b@h1:5432,h2:5433/d?application_name=mine&target_session_attrs=read-write",
         "postgresql+asyncpg://a:b@/d?host=h1:5432&host=h2:5433&application_name=mine",
@@ -59,7 +59,7 @@ def test_several_hosts_and_session_settings_are_passed_on() -> None:
         assert settings == {"application_name": "mine"}
 
 
-def test_a_unix_socket_and_options_of_the_driver_keep_their_meaning() -> None:
+def test_unix_socket_and_driver_options_are_kept() -> None:
     hosts, params, _ = parsed("postgresql+asyncpg://postgres@/gateway?host=/run/postgresql")
     assert hosts == ["/run/postgresql/.s.PGSQL.5432"]
     assert params["database"] == "gateway"
@@ -68,7 +68,7 @@ def test_a_unix_socket_and_options_of_the_driver_keep_their_meaning() -> None:
 
 
 @pytest.mark.parametrize("password", ["a/b?c#d", "p[1]", "a:b", "per%25cent", "a%40b"])
-def test_a_password_may_hold_what_an_address_uses(password: str) -> None:
+def test_password_may_contain_url_delimiters(password: str) -> None:
     expected = password.replace("%25", "%").replace("%40", "@")
     assert parsed(f"postgresql://ann:{password}@h:5432/d?sslmode=require")[1]["password"] == expected
 
@@ -83,7 +83,7 @@ def test_a_password_may_hold_what_an_address_uses(password: str) -> None:
         ("postgresql://a:secret@h1:1,h2:x/d", "host or port"),
     ],
 )
-def test_a_wrong_database_address_gets_a_sentence_without_its_secret(url: str, says: str) -> None:
+def test_invalid_database_url_error_hides_the_password(url: str, says: str) -> None:
     with pytest.raises(ValueError, match=says) as caught:
         parse_database_url(url)
     assert "secret" not in str(caught.value)
@@ -100,7 +100,7 @@ def test_a_wrong_database_address_gets_a_sentence_without_its_secret(url: str, s
         ("rediss://h?ssl_cert_reqs=none", "rediss://h?ssl_cert_reqs=none"),
     ],
 )
-def test_every_scheme_of_valkey_is_read(url: str, read: str) -> None:
+def test_all_valkey_schemes_are_accepted(url: str, read: str) -> None:
     assert normalize_valkey_url(url) == read
     check_valkey_url(url)
 
@@ -118,7 +118,7 @@ def test_every_scheme_of_valkey_is_read(url: str, read: str) -> None:
         ("redis://h/0?nosuchoption=secret", "cannot be read"),
     ],
 )
-def test_a_wrong_valkey_address_gets_a_sentence_without_its_secret(url: str, says: str) -> None:
+def test_invalid_valkey_url_error_hides_the_password(url: str, says: str) -> None:
     with pytest.raises(ValueError, match=says) as caught:
         check_valkey_url(url)
     assert "secret" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""SIGHUP starts a coroutine; a signal during the start is kept."""
+"""SIGHUP starts a coroutine; signals during startup are remembered."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 from gateway.core.sighup import handle_sighup
 
 
-async def test_signals_during_the_start_are_acted_on_once_it_has_ended() -> None:
+async def test_signals_before_start_are_handled_once_at_start() -> None:
     acted: asyncio.Queue[None] = asyncio.Queue()
 
     async def act() -> None:
@@ -34,7 +34,7 @@ async def test_signals_during_the_start_are_acted_on_once_it_has_ended() -> None
         signal.signal(signal.SIGHUP, before)
 
 
-async def test_a_signal_right_before_the_start_ends_is_not_lost() -> None:
+async def test_signal_right_before_start_is_not_lost() -> None:
     acted = asyncio.Event()
 
     async def act() -> None:

@@ -1,4 +1,4 @@
-"""No library of ours reports to its maker."""
+"""No library sends telemetry to its vendor."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ print(len([encoder.read(window) for window in encoder.windows("Hello, how are yo
 """
 
 
-def test_the_guards_model_leaves_no_device_id_in_the_home_directory(tmp_path: Path) -> None:
+def test_guard_model_writes_no_device_id_to_the_home_directory(tmp_path: Path) -> None:
     # The libraries are imported in a fresh process, as in a worker, with the variable not yet set.
     given = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
     for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
@@ -32,7 +32,7 @@ def test_the_guards_model_leaves_no_device_id_in_the_home_directory(tmp_path: Pa
     assert [str(path) for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def test_a_variable_that_enables_telemetry_is_overruled() -> None:
+def test_variable_that_enables_telemetry_is_overridden() -> None:
     program = "import os, gateway; print(os.environ['ORT_DISABLE_TELEMETRY'])"
     given = {**os.environ, "ORT_DISABLE_TELEMETRY": "0"}
 
@@ -43,5 +43,5 @@ def test_a_variable_that_enables_telemetry_is_overruled() -> None:
     assert done.stdout.strip() == "1"
 
 
-def test_the_image_disables_telemetry_for_every_process() -> None:
+def test_image_disables_telemetry_for_every_process() -> None:
     assert "ORT_DISABLE_TELEMETRY=1" in DOCKERFILE.read_text().rpartition("FROM ")[2]

@@ -1,4 +1,4 @@
-"""The data directory belongs to one gateway at a time and keeps its secrets to itself."""
+"""One gateway at a time uses a data directory, and its secrets are private."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gateway.embedded.data_dir import DataDir, DataDirInUse
 from gateway.embedded.errors import EngineError
 
 
-def test_a_second_gateway_on_the_same_directory_is_told_who_has_it(tmp_path: Path) -> None:
+def test_second_gateway_on_the_same_directory_gets_the_pid_of_the_first(tmp_path: Path) -> None:
     first, second = DataDir(tmp_path), DataDir(tmp_path)
     first.acquire()
     with pytest.raises(DataDirInUse) as refused:
@@ -26,7 +26,7 @@ def test_a_second_gateway_on_the_same_directory_is_told_who_has_it(tmp_path: Pat
     second.close()
 
 
-def test_a_lock_file_left_by_a_killed_gateway_is_taken_over(tmp_path: Path) -> None:
+def test_lock_file_of_a_killed_gateway_is_taken_over(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys; from pathlib import Path; from gateway.embedded.data_dir import DataDir;"
         "DataDir(Path(sys.argv[1])).acquire(); os.kill(os.getpid(), signal.SIGKILL)"
@@ -39,7 +39,7 @@ def test_a_lock_file_left_by_a_killed_gateway_is_taken_over(tmp_path: Path) -> N
     directory.close()
 
 
-def test_a_killed_gateways_lock_is_waited_for_while_its_engines_stop(tmp_path: Path) -> None:
+def test_lock_of_a_killed_gateway_is_awaited_while_its_engines_stop(tmp_path: Path) -> None:
     code = (
         "import os, signal, subprocess, sys; from pathlib import Path;"
         "from gateway.embedded.data_dir import DataDir;"
@@ -53,13 +53,13 @@ def test_a_killed_gateways_lock_is_waited_for_while_its_engines_stop(tmp_path: P
     directory.close()
 
 
-def test_a_directory_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+def test_unwritable_directory_raises_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(EngineError, match=r"cannot be written to .*--data-dir"):
+    with pytest.raises(EngineError, match=r"is not writable .*--data-dir"):
         DataDir(tmp_path / "file" / "data").acquire()
 
 
-def test_a_secret_is_made_once_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
+def test_secret_is_generated_once_and_private(tmp_path: Path) -> None:
     directory = DataDir(tmp_path)
     secret = directory.secret("jwt_secret")
     assert len(secret.encode()) >= 32
@@ -69,7 +69,7 @@ def test_a_secret_is_made_once_and_only_its_owner_may_read_it(tmp_path: Path) ->
     directory.close()
 
 
-def test_announced_addresses_are_read_back_until_withdrawn(tmp_path: Path) -> None:
+def test_published_addresses_are_readable_until_cleared(tmp_path: Path) -> None:
     directory = DataDir(tmp_path)
     assert directory.read_addresses() == {}
     directory.create()

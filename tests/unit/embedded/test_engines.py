@@ -23,8 +23,8 @@ from gateway.embedded.valkey import ValkeyServer
 from tests.support.processes import descendants, wait_ended
 
 GATEWAY = (
-    "import signal, sys; from pathlib import Path; from gateway.embedded.engines import Engines;"
-    "engines = Engines(Path(sys.argv[1]), database_url='', redis_url=''); engines.start();"
+    "import signal, sys; from pathlib import Path; from gateway.embedded.engines import EmbeddedEngines;"
+    "engines = EmbeddedEngines(Path(sys.argv[1]), database_url='', redis_url=''); engines.start();"
     "print('up', flush=True); signal.pause()"
 )
 
@@ -44,7 +44,7 @@ def query(url: str, statement: str) -> object:
     return asyncio.run(ask())
 
 
-def test_a_killed_gateway_leaves_no_engine_and_the_next_start_finds_its_data(tmp_path: Path) -> None:
+def test_killed_gateway_leaves_no_engine_and_its_data_survives(tmp_path: Path) -> None:
     gateway = subprocess.Popen([sys.executable, "-c", GATEWAY, str(tmp_path)], stdout=subprocess.PIPE)
     assert gateway.stdout is not None
     assert gateway.stdout.readline() == b"up\n"
@@ -52,7 +52,7 @@ def test_a_killed_gateway_leaves_no_engine_and_the_next_start_finds_its_data(tmp
         query(found.database_url, "CREATE TABLE kept AS SELECT 7 AS n")
         assert redis.Redis.from_url(found.redis_url).ping()
     family = descendants(gateway.pid)
-    assert len(family) > 4  # two shims, two engines, PostgreSQL's own children
+    assert len(family) > 4  # two supervisors, two engines, PostgreSQL's own children
     gateway.kill()
     gateway.wait()
     others = descendants(os.getpid())
@@ -66,18 +66,18 @@ def test_a_killed_gateway_leaves_no_engine_and_the_next_start_finds_its_data(tmp
     assert wait_ended(mine, 0) == set()
 
 
-def test_postgres_starts_although_its_pid_file_names_a_living_stranger(tmp_path: Path) -> None:
+def test_postgres_starts_with_a_pid_file_of_an_unrelated_process(tmp_path: Path) -> None:
     postgres = PostgresServer(tmp_path / "postgres", durable=False)
     postgres.start()
     assert query(postgres.url(), "SELECT current_database()") == "gateway"
-    shim = postgres.engine
-    assert shim is not None
-    family = descendants(shim.pid)
+    supervisor = postgres.engine
+    assert supervisor is not None
+    family = descendants(supervisor.pid)
     pid_file = tmp_path / "postgres" / "postmaster.pid"
     lines = pid_file.read_text().split("\n")
-    shim._process.send_signal(signal.SIGSTOP)  # it must not start the engine again
+    os.kill(supervisor.pid, signal.SIGSTOP)  # it must not start the engine again
     os.kill(int(lines[0]), signal.SIGKILL)
-    shim._process.kill()
+    os.kill(supervisor.pid, signal.SIGKILL)
     assert wait_ended(family) == set()
     # A pid file of PostgreSQL's user that now names another process of that user makes PostgreSQL refuse.
     stranger = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
@@ -94,23 +94,21 @@ def test_postgres_starts_although_its_pid_file_names_a_living_stranger(tmp_path:
 @pytest.mark.skipif(
     os.getuid() != 0 or sys.platform != "linux", reason="only root has to become another user"
 )
-def test_root_runs_postgres_also_where_user_namespaces_are_forbidden(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_root_runs_postgres_without_user_namespaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PostgresServer, "_root_drop_method", lambda self: "nobody")
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)  # as root's home is
     postgres = PostgresServer(closed / "postgres", durable=False)
     postgres.start()
     assert query(postgres.url(), "SELECT 1") == 1
-    shim = postgres.engine
-    assert shim is not None
-    family = descendants(shim.pid)
-    shim._process.kill()
+    supervisor = postgres.engine
+    assert supervisor is not None
+    family = descendants(supervisor.pid)
+    os.kill(supervisor.pid, signal.SIGKILL)
     assert wait_ended(family) == set()
 
 
-def test_a_path_too_long_for_a_socket_is_served_from_a_short_one(tmp_path: Path) -> None:
+def test_path_too_long_for_a_socket_is_replaced_by_a_short_one(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 60) / ("e" * 60)
     valkey = ValkeyServer(deep / "valkey")
     valkey.start()
@@ -129,7 +127,7 @@ async def _busy(url: str, begun: asyncio.Event) -> None:
         await connection.fetchval("SELECT count(*) FROM generate_series(1, 3000000)")
 
 
-def test_postgres_and_valkey_that_are_killed_under_load_come_back(tmp_path: Path) -> None:
+def test_engines_killed_under_load_are_restarted(tmp_path: Path) -> None:
     engines = EmbeddedEngines(tmp_path, database_url="", redis_url="")
     engines.start()
     try:

@@ -1,4 +1,4 @@
-"""What holds for every table, whoever adds the next one."""
+"""Rules for every table."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAPPERS = sorted(Base.registry.mappers, key=lambda mapper: mapper.class_.__name_
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_times_have_a_zone_and_money_is_no_float(table: Table):
+def test_times_have_a_zone_and_money_is_not_a_float(table: Table):
     for column in table.columns:
         assert not isinstance(column.type, Float)
         if isinstance(column.type, DateTime):
@@ -34,7 +34,7 @@ def test_every_constraint_has_a_name_that_migrations_can_drop(table: Table):
 
 
 @pytest.mark.parametrize("mapper", MAPPERS, ids=lambda mapper: mapper.class_.__name__)
-def test_no_table_loads_others_behind_our_back(mapper):
+def test_no_table_has_lazy_relationships(mapper):
     assert all(relationship.lazy == "raise" for relationship in mapper.relationships)
 
 

@@ -1,4 +1,4 @@
-"""E-mail addresses get one spelling, or are refused without being echoed."""
+"""E-mail addresses are normalized, or rejected without being echoed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gateway.core.email.addresses import normalize_email
         ("A\u030a@example.com", "å@example.com"),
     ],
 )
-def test_an_address_is_kept_in_one_spelling(written: str, kept: str) -> None:
+def test_address_is_normalized(written: str, kept: str) -> None:
     assert normalize_email(written) == kept
     assert normalize_email(kept) == kept
 
@@ -47,13 +47,13 @@ def test_an_address_is_kept_in_one_spelling(written: str, kept: str) -> None:
         *("x" * 300 + "@b.de", "a@" + "b" * 300 + ".de", "a@b..de", "a\r\nb@c.de", "x" * 100_000),
     ],
 )
-def test_what_is_no_address_is_refused_without_an_echo(text: str) -> None:
-    with pytest.raises(ValueError, match=r"^This is not an e-mail address\.$"):
+def test_invalid_address_is_rejected_without_echoing_it(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^This is not a valid e-mail address\.$"):
         normalize_email(text)
 
 
 @given(st.text(max_size=80))
-def test_no_text_gets_another_error(text: str) -> None:
+def test_any_text_is_normalized_or_raises_the_same_error(text: str) -> None:
     kept = None
     with contextlib.suppress(ValueError):
         kept = normalize_email(text)

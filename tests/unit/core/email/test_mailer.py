@@ -1,4 +1,4 @@
-"""Mail goes out encrypted where it is told to, lands in a private folder where there is no server."""
+"""E-mail is sent encrypted if configured; without SMTP it goes to a folder."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def settings(server: SmtpServer, tls: str, **more: object) -> Settings:
 
 
 @pytest.mark.parametrize("tls", ["starttls", "implicit", "none"])
-async def test_a_mail_reaches_the_server(tls: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_mail_reaches_the_server(tls: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     context, trusted = certificate_for_localhost(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
     made = SmtpServer(context=None if tls == "none" else context, implicit=tls == "implicit")
@@ -45,7 +45,7 @@ async def test_a_mail_reaches_the_server(tls: str, tmp_path: Path, monkeypatch: 
     assert server.logins == [b"\0me\0and my word"]
 
 
-async def test_a_server_that_nobody_vouches_for_gets_no_mail(tmp_path: Path) -> None:
+async def test_server_with_an_untrusted_certificate_gets_no_mail(tmp_path: Path) -> None:
     context, _ = certificate_for_localhost(tmp_path)
     for implicit in (True, False):
         async with smtp_server(SmtpServer(context=context, implicit=implicit)) as server:
@@ -55,14 +55,14 @@ async def test_a_server_that_nobody_vouches_for_gets_no_mail(tmp_path: Path) -> 
         assert server.mails == []
 
 
-async def test_a_server_without_starttls_gets_no_mail_in_the_clear() -> None:
+async def test_server_without_starttls_gets_no_unencrypted_mail() -> None:
     async with smtp_server(SmtpServer()) as server:
         with pytest.raises(MailNotSent):
             await SmtpMailer(settings(server, "starttls", smtp_user="me")).send(TO, SUBJECT, TEXT)
     assert (server.mails, server.logins) == ([], [])
 
 
-async def test_what_a_server_says_of_a_mail_is_not_passed_on() -> None:
+async def test_server_message_is_not_exposed() -> None:
     async with smtp_server(SmtpServer(refuse=True)) as server:
         with pytest.raises(MailNotSent) as failed:
             await SmtpMailer(settings(server, "none")).send(TO, SUBJECT, TEXT)
@@ -71,7 +71,7 @@ async def test_what_a_server_says_of_a_mail_is_not_passed_on() -> None:
         await SmtpMailer(settings(server, "none")).send(TO, SUBJECT, TEXT)
 
 
-async def test_without_a_server_mail_lands_in_a_private_folder_that_the_log_names(
+async def test_without_smtp_mail_is_written_to_a_private_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logs = CapturingLogger()
@@ -88,13 +88,13 @@ async def test_without_a_server_mail_lands_in_a_private_folder_that_the_log_name
     assert [call.kwargs for call in logs.calls] == [{"folder": str(folder)}]
 
 
-async def test_a_folder_that_cannot_be_is_a_mail_not_sent(tmp_path: Path) -> None:
+async def test_unwritable_folder_raises_mail_not_sent(tmp_path: Path) -> None:
     (tmp_path / "mailbox").write_text("in the way")
     with pytest.raises(MailNotSent):
         await FileMailer(tmp_path / "mailbox").send(TO, SUBJECT, TEXT)
 
 
-def test_a_host_without_a_sender_is_a_mistake() -> None:
+def test_smtp_host_without_sender_is_rejected() -> None:
     with pytest.raises(ValidationError, match="SMTP_FROM"):
         Settings(_env_file=None, smtp_host="mail.example.com")
     assert Settings(_env_file=None, smtp_port="", smtp_tls="StartTLS").smtp_port is None

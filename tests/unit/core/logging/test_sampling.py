@@ -1,4 +1,4 @@
-"""Lines are dropped by rule, a request's together, and errors only where a rule names them."""
+"""Log lines are dropped by rule and per request, errors only by explicit rules."""
 
 from __future__ import annotations
 
@@ -47,20 +47,20 @@ def kept(rules: str, level: str, route: str | None, share: float = 0.5) -> float
         ("info:/v1/*=0", "debug", "/v1/models", 1.0),
     ],
 )
-def test_the_first_rule_that_fits_holds(
+def test_first_matching_rule_applies(
     rules: str, level: str, route: str | None, expected: float | None
 ) -> None:
     assert kept(rules, level, route) == expected
 
 
-def test_as_many_are_kept_as_the_rate_says() -> None:
+def test_share_of_kept_lines_matches_the_rate() -> None:
     shares = [number / 1000 for number in range(1000)]
     assert sum(kept("/r=0.25", "info", "/r", share) is not None for share in shares) == 250
 
 
 @pytest.mark.parametrize("rule", ["0.5", "/a=2", "/a=-0.1", "/a", "/a=much", "loud=0.5", "info/a=0.5", "=1"])
-def test_a_rule_that_is_none_stops_the_start(rule: str) -> None:
-    with pytest.raises(ValidationError, match="no rule"):
+def test_malformed_rule_is_rejected_at_start(rule: str) -> None:
+    with pytest.raises(ValidationError, match="not a rule"):
         Settings(_env_file=None, log_sampling=rule)  # type: ignore[call-arg]
 
 
@@ -77,7 +77,7 @@ def lines() -> Iterator[io.BytesIO]:
     structlog.reset_defaults()
 
 
-def test_the_libraries_lines_obey_as_well(lines: io.BytesIO) -> None:
+def test_lines_of_libraries_are_sampled_too(lines: io.BytesIO) -> None:
     logging.getLogger("uvicorn.error").debug("dropped")
     structlog.get_logger("ours").debug("dropped")
     logging.getLogger("sqlalchemy.pool").warning("kept")

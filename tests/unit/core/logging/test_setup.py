@@ -1,4 +1,4 @@
-"""Log lines: one JSON object each, joined to their request, and without any known shape of a secret."""
+"""Log lines: one JSON object each, with request ids and without secrets."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def read(stream: io.BytesIO) -> list[dict[str, object]]:
     return [orjson.loads(line) for line in stream.getvalue().splitlines()]
 
 
-def test_a_logger_in_use_follows_standard_output_when_that_is_replaced(
+def test_cached_logger_writes_to_replaced_standard_output(
     lines: io.BytesIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure_logging(Settings(_env_file=None))  # type: ignore[call-arg]
@@ -64,7 +64,7 @@ def test_a_logger_in_use_follows_standard_output_when_that_is_replaced(
     assert lines.getvalue() == b""
 
 
-def test_both_kinds_of_logger_write_the_same_fields(lines: io.BytesIO) -> None:
+def test_structlog_and_standard_loggers_write_the_same_fields(lines: io.BytesIO) -> None:
     token = bind_request(new_request_context("req-1"))
     structlog.get_logger("ours").info("one", n=1)
     logging.getLogger("theirs").warning("two %s", 2)
@@ -80,7 +80,7 @@ def test_both_kinds_of_logger_write_the_same_fields(lines: io.BytesIO) -> None:
 
 
 @pytest.mark.parametrize(("text", "part"), SECRETS.values(), ids=SECRETS.keys())
-def test_a_secret_is_blanked_out_wherever_it_stands(lines: io.BytesIO, text: str, part: str) -> None:
+def test_secret_is_masked_everywhere_in_a_line(lines: io.BytesIO, text: str, part: str) -> None:
     structlog.get_logger("a").info(
         f"said {text}", field=text, nested={"deep": [text]}, quoted=repr({"k": text})
     )
@@ -94,11 +94,11 @@ def test_a_secret_is_blanked_out_wherever_it_stands(lines: io.BytesIO, text: str
 @pytest.mark.parametrize(
     "text", ["a plain sentence", "mail@example.org", "task-list sk", "Bearer", "http://host:80/@x"]
 )
-def test_what_is_no_secret_is_left_alone(text: str) -> None:
+def test_text_without_secrets_is_unchanged(text: str) -> None:
     assert redact(text) == text
 
 
-def test_a_traceback_tells_where_but_not_what_was_said(lines: io.BytesIO) -> None:
+def test_traceback_contains_locations_but_no_user_content(lines: io.BytesIO) -> None:
     try:
         try:
             {}["a person's words"]
@@ -112,10 +112,10 @@ def test_a_traceback_tells_where_but_not_what_was_said(lines: io.BytesIO) -> Non
         assert "KeyError" in text
         assert "a person's words" not in text
         assert "RuntimeError: the pool is closed" in text
-        assert "test_a_traceback_tells_where" in text
+        assert "test_traceback_contains_locations" in text
 
 
-def test_values_that_json_cannot_carry_do_not_lose_the_line(lines: io.BytesIO) -> None:
+def test_values_that_json_cannot_encode_are_still_logged(lines: io.BytesIO) -> None:
     structlog.get_logger("a").info("odd", surrogate="\ud800", huge=2**70, thing=object(), raw=b"\xff")
     logging.getLogger("b").info("odd \ud800 %s", "x")
     assert [str(entry["event"])[:3] for entry in read(lines)] == ["odd", "odd"]
@@ -126,7 +126,7 @@ def test_a_newline_in_a_value_cannot_forge_a_line(lines: io.BytesIO) -> None:
     assert len(lines.getvalue().splitlines()) == 1
 
 
-def test_the_level_is_that_of_the_settings() -> None:
+def test_log_level_follows_the_settings() -> None:
     stream = io.BytesIO()
     root = logging.getLogger()
     before = root.handlers[:], root.level

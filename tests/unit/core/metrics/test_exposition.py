@@ -1,4 +1,4 @@
-"""What several workers have counted into one folder, told by any of them."""
+"""Metrics of several workers in one folder are aggregated by any of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def dead_pid() -> int:
     return child.pid
 
 
-def test_a_killed_workers_counters_stay_and_its_gauges_go(
+def test_counters_of_a_killed_worker_stay_and_its_gauges_are_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))

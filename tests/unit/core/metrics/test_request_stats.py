@@ -1,4 +1,4 @@
-"""What a process remembers of its requests: little, and right."""
+"""Statistics of recent requests are bounded and correct."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from gateway.core.metrics.request_stats import CAPACITY, SLOWEST_COUNT, RequestStats
 
 
-def test_before_the_first_request_there_are_no_percentiles() -> None:
+def test_percentiles_are_none_before_the_first_request() -> None:
     figures = RequestStats().summary()
     assert (figures.p50, figures.p99, figures.slowest) == (None, None, ())
 
 
-def test_percentiles_are_of_the_last_ones() -> None:
+def test_percentiles_cover_the_last_requests() -> None:
     stats = RequestStats()
     for number in range(CAPACITY):
         stats.record("/old", "GET", 200, 100.0, f"old-{number}")
@@ -23,7 +23,7 @@ def test_percentiles_are_of_the_last_ones() -> None:
     assert (figures.p50, figures.p95, figures.p99) == (500.0, 949.95, 989.99)
 
 
-def test_the_slowest_stay_however_many_come_after_them() -> None:
+def test_slowest_requests_are_kept() -> None:
     stats = RequestStats()
     for number in (3, 9, 1, 7, 5, 8):
         stats.record("/slow", "POST", 200, number, f"req-{number}")
@@ -35,7 +35,7 @@ def test_the_slowest_stay_however_many_come_after_them() -> None:
     assert (slowest[0].path, slowest[0].method, slowest[0].duration_ms) == ("/slow", "POST", 9000.0)
 
 
-def test_workers_of_one_folder_are_read_together(tmp_path: Path) -> None:
+def test_workers_of_one_folder_are_summarized_together(tmp_path: Path) -> None:
     other = RequestStats(tmp_path)
     for number in range(100):
         other.record("/other", "GET", 200, 1.0 + number / 100, f"other-{number}")
@@ -53,7 +53,7 @@ def test_workers_of_one_folder_are_read_together(tmp_path: Path) -> None:
     assert figures.uptime_seconds >= 0
 
 
-def test_a_slowest_list_that_is_half_written_hides_nothing_else(tmp_path: Path) -> None:
+def test_partially_written_slowest_list_is_ignored(tmp_path: Path) -> None:
     stats = RequestStats(tmp_path)
     stats.record("/path", "GET", 200, 1.0, "request")
     file = tmp_path / f"requests_{os.getpid()}"

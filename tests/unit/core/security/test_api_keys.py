@@ -1,4 +1,4 @@
-"""API keys can be told from noise without looking anything up."""
+"""API keys are recognizable without a database lookup."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gateway.core.security.api_keys import hash_api_key, is_well_formed, new_api_key
 
 
-def test_a_new_key_has_the_documented_form() -> None:
+def test_new_key_has_the_documented_format() -> None:
     keys = {new_api_key() for _ in range(200)}
     assert len(keys) == 200
     for key in keys:
@@ -29,7 +29,7 @@ def test_the_checksum_is_the_crc32_of_the_random_part_in_base62() -> None:
     assert value == zlib.crc32(key[3:35].encode())
 
 
-def test_every_single_typing_error_is_noticed() -> None:
+def test_every_single_typo_is_detected() -> None:
     key = new_api_key()
     for place in range(3, len(key)):
         other = "a" if key[place] != "a" else "b"
@@ -37,17 +37,17 @@ def test_every_single_typing_error_is_noticed() -> None:
 
 
 @pytest.mark.parametrize("change", ["{}x", "{}\n", " {}", "GW_{}", "{}\0", "gw_{}"])
-def test_what_surrounds_a_key_spoils_it(change: str) -> None:
+def test_key_with_surrounding_text_is_invalid(change: str) -> None:
     assert not is_well_formed(change.format(new_api_key()))
 
 
 @given(st.text(max_size=60))
-def test_noise_is_no_key(text: str) -> None:
+def test_random_text_is_not_a_key(text: str) -> None:
     assert not is_well_formed(text)
     assert not is_well_formed("gw_" + text)
 
 
-def test_hashes_tell_keys_apart() -> None:
+def test_hashes_of_different_keys_differ() -> None:
     first, second = new_api_key(), new_api_key()
     assert len(hash_api_key(first)) == 32
     assert hash_api_key(first) != hash_api_key(second)

@@ -1,4 +1,4 @@
-"""A production gateway wants a secret that nobody can guess."""
+"""Weak secrets are rejected in production."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ EXAMPLE = PROJECT / ".env.example"
     "secret",
     ["", "a" * 31, "a" * 64, "abcabcabc" * 8, "change-me-to-48-random-bytes-of-your-own-please", "é" * 15],
 )
-def test_a_secret_that_could_be_guessed_is_refused_without_being_shown(secret: str) -> None:
+def test_weak_secret_is_rejected_without_showing_it(secret: str) -> None:
     with pytest.raises(WeakSecret) as refused:
         check_jwt_secret(secret)
     assert "JWT_SECRET" in str(refused.value)
     assert not secret or secret not in str(refused.value)
 
 
-def test_a_random_secret_is_accepted() -> None:
+def test_random_secret_is_accepted() -> None:
     check_jwt_secret(secrets.token_urlsafe(48))
 
 
-def test_the_secret_of_the_example_is_refused() -> None:
+def test_example_secret_is_rejected() -> None:
     with pytest.raises(WeakSecret):
         check_jwt_secret(dotenv_values(EXAMPLE).get("JWT_SECRET") or "")

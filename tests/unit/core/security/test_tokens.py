@@ -1,4 +1,4 @@
-"""Access tokens are believed only when everything about them is right."""
+"""Access tokens are accepted only if everything about them is valid."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def part(content: Any) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def test_a_token_says_what_was_put_in_it() -> None:
+def test_token_contains_its_claims() -> None:
     user, session = uuid4(), uuid4()
     token = TOKENS.issue(user_id=user, session_id=session, version=3, role="admin", tier="pro")
     for _ in range(2):  # the second time from memory
@@ -53,14 +53,14 @@ def test_a_token_says_what_was_put_in_it() -> None:
         assert 890 < read.expires_at - time.time() <= 900
 
 
-def test_no_two_tokens_are_the_same() -> None:
+def test_tokens_are_unique() -> None:
     user, session = uuid4(), uuid4()
     same = {"user_id": user, "session_id": session, "version": 1, "role": "user", "tier": "free"}
     assert TOKENS.issue(**same) != TOKENS.issue(**same)
 
 
 @pytest.mark.parametrize("claim", ["exp", "iat", "aud", "iss", "sub", "jti", "sid", "ver", "token_use"])
-def test_a_token_that_lacks_a_claim_is_refused(claim: str) -> None:
+def test_token_with_a_missing_claim_is_rejected(claim: str) -> None:
     with pytest.raises(TokenInvalid):
         TOKENS.verify(signed(claims(**{claim: ...})))
 
@@ -83,12 +83,12 @@ def test_a_token_that_lacks_a_claim_is_refused(claim: str) -> None:
         {"nbf": 4102444800},
     ],
 )
-def test_a_token_with_a_wrong_claim_is_refused(changes: dict[str, Any]) -> None:
+def test_token_with_a_wrong_claim_is_rejected(changes: dict[str, Any]) -> None:
     with pytest.raises(TokenInvalid):
         TOKENS.verify(signed(claims(**changes)))
 
 
-def test_a_well_made_token_of_another_secret_or_algorithm_is_refused() -> None:
+def test_token_of_another_secret_or_algorithm_is_rejected() -> None:
     for token in (signed(claims(), "another secret of the same length"), signed(claims(), SECRET, "HS512")):
         with pytest.raises(TokenInvalid):
             TOKENS.verify(token)
@@ -96,13 +96,13 @@ def test_a_well_made_token_of_another_secret_or_algorithm_is_refused() -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "", None, 7, [], {}, ["HS256"]])
-def test_a_token_without_a_signature_is_refused(algorithm: object) -> None:
+def test_token_without_signature_is_rejected(algorithm: object) -> None:
     token = f"{part({'alg': algorithm, 'typ': 'JWT'})}.{part(claims())}."
     with pytest.raises(TokenInvalid):
         TOKENS.verify(token)
 
 
-def test_an_altered_token_is_refused() -> None:
+def test_altered_token_is_rejected() -> None:
     head, body, signature = issue().split(".")
     forged = part({**json.loads(base64.urlsafe_b64decode(body + "==")), "role": "owner"})
     with pytest.raises(TokenInvalid):
@@ -124,18 +124,18 @@ def test_an_altered_token_is_refused() -> None:
         f"{part('1e999')}.{part('NaN')}.x",
     ],
 )
-def test_garbage_is_refused(garbage: str) -> None:
+def test_malformed_token_is_rejected(garbage: str) -> None:
     with pytest.raises(TokenInvalid):
         TOKENS.verify(garbage)
 
 
 @given(st.text(max_size=200))
-def test_no_text_gets_anything_but_a_refusal(text: str) -> None:
+def test_any_text_is_rejected_as_invalid(text: str) -> None:
     with pytest.raises(TokenInvalid):
         TOKENS.verify(text)
 
 
-def test_signed_claims_that_are_no_numbers_are_refused() -> None:
+def test_non_numeric_claims_are_rejected() -> None:
     head = part({"alg": "HS256", "typ": "JWT"})
     content = json.dumps(claims()).replace('"exp": ', '"exp": 1e999, "was": ')
     from jose import jwk
@@ -146,7 +146,7 @@ def test_signed_claims_that_are_no_numbers_are_refused() -> None:
         TOKENS.verify(f"{message}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}")
 
 
-def test_an_expired_token_says_so_also_when_it_was_seen_before(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cached_token_still_expires(monkeypatch: pytest.MonkeyPatch) -> None:
     token = issue()
     expires_at = TOKENS.verify(token).expires_at
     monkeypatch.setattr("gateway.core.security.tokens.time.time", lambda: expires_at)
@@ -156,24 +156,32 @@ def test_an_expired_token_says_so_also_when_it_was_seen_before(monkeypatch: pyte
         AccessTokens(SECRET, 900).verify(signed(claims(exp=int(time.time()) - 100)))
 
 
-def test_what_is_remembered_is_bounded() -> None:
+def test_token_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     tokens = AccessTokens(SECRET, 900)
-    for _ in range(5000):
-        tokens.verify(issue(tokens))
-    assert len(tokens._verified) == 4096
+    issued = [issue(tokens) for _ in range(5000)]
+    for token in issued:
+        tokens.verify(token)
+    checked: list[str] = []
+    decode = jwt.decode
+    monkeypatch.setattr(
+        jwt, "decode", lambda token, *args, **kw: checked.append(token) or decode(token, *args, **kw)
+    )
+    for token in reversed(issued):
+        tokens.verify(token)
+    assert checked == list(reversed(issued[: 5000 - 4096]))
 
 
-def test_the_claims_are_those_of_this_gateway() -> None:
+def test_issuer_and_audience_are_those_of_the_gateway() -> None:
     read = claims()
     assert (read["iss"], read["aud"]) == (ISSUER, AUDIENCE)
     assert {"sub", "sid", "ver", "role", "tier", "iat", "exp", "jti"} <= set(read)
 
 
-def test_the_secret_does_not_show() -> None:
+def test_repr_hides_the_secret() -> None:
     assert SECRET not in repr(TOKENS)
 
 
-def test_refresh_tokens_are_long_and_never_the_same() -> None:
+def test_refresh_tokens_are_long_and_unique() -> None:
     tokens = {new_refresh_token() for _ in range(100)}
     assert len(tokens) == 100
     assert {(token[:3], len(token)) for token in tokens} == {("rt_", 46)}
@@ -181,7 +189,7 @@ def test_refresh_tokens_are_long_and_never_the_same() -> None:
 
 
 @pytest.mark.parametrize("token", ["", "rt_", "rt_" + "é" * 43, "rt_" + "a" * 44, "at_" + "a" * 43, "\ud800"])
-def test_what_is_no_refresh_token_is_refused(token: str) -> None:
+def test_malformed_refresh_token_is_rejected(token: str) -> None:
     with pytest.raises(TokenInvalid):
         hash_refresh_token(token)
 
@@ -199,7 +207,7 @@ def test_what_is_no_refresh_token_is_refused(token: str) -> None:
         {"kid": "../../etc/passwd"},
     ],
 )
-def test_a_signed_token_with_a_header_that_is_not_ours_is_refused(headers: dict[str, Any]) -> None:
+def test_signed_token_with_an_unknown_header_is_rejected(headers: dict[str, Any]) -> None:
     """RFC 7515 has a critical header that is not understood refused."""
     token = jwt.encode(claims(), SECRET, algorithm="HS256", headers=headers)
     with pytest.raises(TokenInvalid):
