@@ -76,7 +76,7 @@ class AgentRunner:
         )
         state = initial_state(turn, messages, allowed_models)
         # Routing, a guardrail or a receipt that is kept may depend on what the question is about.
-        classified = turn.persist or turn.model == AUTO or has_input_guards(guard, messages)
+        classified = turn.persisted or turn.model == AUTO or has_input_guards(guard, messages)
         graph = self._classifying_graph if classified else self._direct_graph
         try:
             # No stream mode: what is said goes through `emit`, and the final state says nothing more.

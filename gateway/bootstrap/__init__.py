@@ -1,0 +1,1 @@
+"""The composition root: the only place that constructs services and decides what they share."""

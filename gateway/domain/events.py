@@ -1,7 +1,7 @@
-"""The one stream: what providers yield, nodes write, the runner relays and dialects encode.
+"""The event stream: what providers yield, nodes emit, the runner relays and dialects encode.
 
-A provider yields `TextDelta | ReasoningDelta | ToolCallDelta | MessageFields` and ends a good answer with
-exactly one `Completed`. The graph adds the rest. A turn's stream begins with `TurnStarted` and ends with
+A provider yields `TextDelta | ReasoningDelta | ToolCallDelta | MessageFields` and ends a complete answer
+with exactly one `Completed`. The graph adds the rest. A turn's stream begins with `TurnStarted` and ends with
 exactly one `TurnCompleted` or `TurnFailed`.
 """
 
@@ -22,15 +22,15 @@ from gateway.domain.money import Usage, format_usd
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 MessageStatus = Literal["pending", "streaming", "complete", "failed", "cancelled", "interrupted"]
 CacheResult = Literal["hit", "semantic", "miss", "bypass"]
-# What a model call was made for.
+# The purpose of a model call.
 CallPurpose = Literal["answer", "intent", "moderation", "summary", "title"]
 
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """More of the answer; `logprobs` holds OpenAI's token entries where they were asked for.
+    """More of the answer; `logprobs` holds OpenAI's token entries if they were requested.
 
-    `refusal`: the vendor says that it is not an answer but the model's refusal to give one.
+    `refusal`: the vendor marks the text as the model's refusal to answer.
     """
 
     text: str
@@ -40,14 +40,14 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ReasoningDelta:
-    """More of the model's thinking, kept apart from the answer."""
+    """More of the model's reasoning, which is not part of the answer."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCallDelta:
-    """A piece of a tool call: the first of an `index` has `id` and `name`, later ones only arguments.
+    """A part of a tool call: the first of an `index` has `id` and `name`, later ones only arguments.
 
     `extra` holds further fields of OpenAI's tool call, which clients see and send back.
     """
@@ -68,7 +68,7 @@ class MessageFields:
 
 @dataclass(frozen=True, slots=True)
 class VendorResponse:
-    """The vendor's id of an answer, and the name of the model that wrote it; None where it says neither."""
+    """The vendor's id of an answer and its name of the model; None if it sends neither."""
 
     id: str | None = None
     model: str | None = None
@@ -76,10 +76,10 @@ class VendorResponse:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The provider's end marker; a stream that stops without one was cut.
+    """The provider's end marker; a stream without one was interrupted.
 
-    `usage` is None where the provider did not count; the gateway then estimates. `vendor` is what the vendor
-    wants back with this answer. `response` is how the vendor names it, for traces.
+    `usage` is None if the provider did not report it; the gateway then estimates. `vendor` is what the vendor
+    requires back with this answer. `response` identifies it in traces.
     """
 
     finish_reason: FinishReason = "stop"
@@ -92,7 +92,7 @@ ProviderEvent = TextDelta | ReasoningDelta | ToolCallDelta | MessageFields | Com
 
 
 def output_text(event: ProviderEvent) -> str:
-    """What the model wrote in this piece of its answer: text, thoughts, a call's name and arguments."""
+    """What the model generated in this event: text, reasoning, a tool call's name and arguments."""
     if isinstance(event, TextDelta | ReasoningDelta):
         return event.text
     return (event.name or "") + event.arguments if isinstance(event, ToolCallDelta) else ""
@@ -100,7 +100,7 @@ def output_text(event: ProviderEvent) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TurnStarted:
-    """Ids are None where the turn is not persisted (OpenAI's dialect)."""
+    """The first event; its ids are None if the turn is not persisted."""
 
     request_id: str
     conversation_id: str | None = None
@@ -110,7 +110,7 @@ class TurnStarted:
 
 @dataclass(frozen=True, slots=True)
 class RouteChosen:
-    """Which model answers, and why; repeated after a fallback. `complexity` is 0..1."""
+    """Which model answers, and why; sent again after a fallback. `complexity` is 0..1."""
 
     intent: str
     complexity: float
@@ -126,7 +126,7 @@ class ToolStarted:
 
 @dataclass(frozen=True, slots=True)
 class ToolFinished:
-    """`cost_usd` is what the tool itself has put on the ledger; clients read it in the receipt."""
+    """`cost_usd` is what the tool itself has charged; clients find it in the receipt."""
 
     id: str
     name: str
@@ -138,7 +138,7 @@ class ToolFinished:
 
 @dataclass(frozen=True, slots=True)
 class TextReplaced:
-    """Forget the text so far; `text` stands instead."""
+    """Replaces the text so far with `text`."""
 
     text: str
     reason: str
@@ -146,11 +146,11 @@ class TextReplaced:
 
 @dataclass(frozen=True, slots=True)
 class ModelCall:
-    """One call of one model; `outcome` is `ok`, `cancelled` or the code of the error that ended it.
+    """One request to an upstream; `outcome` is `ok`, `cancelled` or the code of the error that ended it.
 
-    `step` says what it was for: the answer itself, or one of the gateway's own questions on the way to it.
-    `first_ms` is how long a streamed answer's first piece took; None for whole answers and without a piece.
-    `upstream` is what the provider said when it failed, redacted: for ledger and log, not for the receipt.
+    `step` is its purpose: the answer itself, or one of the gateway's own calls.
+    `first_ms` is the time to the first delta; None if the answer was not streamed.
+    `upstream` is the provider's error, redacted: for ledger and log, not for the receipt.
     """
 
     model: str
@@ -164,7 +164,7 @@ class ModelCall:
     upstream_reply: UpstreamReply | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """The attempt as a receipt shows it."""
+        """The call as the receipt shows it."""
         return {
             "step": self.step,
             "model": self.model,
@@ -178,7 +178,7 @@ class ModelCall:
 
 
 def total_cost(calls: Iterable[ModelCall], tools: Iterable[Mapping[str, Any]]) -> Decimal:
-    """What a turn has cost: its model calls, and those of the receipt's tools that have a price."""
+    """The cost of a turn: its model calls, and the receipt's tools that have a price."""
     return sum((Decimal(run["cost_usd"]) for run in tools if "cost_usd" in run), Decimal(0)) + sum(
         (attempt.cost_usd for attempt in calls), Decimal(0)
     )
@@ -186,9 +186,9 @@ def total_cost(calls: Iterable[ModelCall], tools: Iterable[Mapping[str, Any]]) -
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """How an answer came about; stored with the message as JSON. Its costs are those on the ledger.
+    """How an answer was produced; stored with the message as JSON. Its costs are those of the ledger.
 
-    `breakers` are those not closed of the upstreams that were in question, by `provider/model`.
+    `breakers` are the open circuit breakers of the upstreams that were considered, by `provider/model`.
     """
 
     intent: str
@@ -207,7 +207,7 @@ class Receipt:
     intent_by: ClassifiedBy = ""
 
     def as_json(self) -> dict[str, Any]:
-        """The receipt as clients see it and as it is stored; money as decimal strings."""
+        """The receipt as clients see it and as it is stored; amounts are decimal strings."""
         return {
             "intent": self.intent,
             "intent_score": self.intent_score,
@@ -228,10 +228,10 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A finished (or ended) turn: what `done` and the JSON answer carry.
+    """The result of a turn, complete or partial: what `done` and the JSON response contain.
 
-    `fallback_from` is the first model's name where another one answered. `refused`: the content is a model's
-    refusal, by its vendor's word.
+    `fallback_from` is the first model's name if another one answered. `refused`: the vendor marked the
+    content as the model's refusal to answer.
     """
 
     request_id: str
@@ -263,7 +263,7 @@ class TurnCompleted:
 
 @dataclass(frozen=True, slots=True)
 class TurnFailed:
-    """The turn ended in an error; `answer` is what had been said, kept with the message."""
+    """The turn ended in an error; `answer` is the partial answer, which is stored."""
 
     error: GatewayError
     request_id: str

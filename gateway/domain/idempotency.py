@@ -1,4 +1,4 @@
-"""Requests that are to be done once: their keys, and what two of them have to share to be the same."""
+"""Idempotent requests: their keys, and what makes two requests the same."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 @dataclass(frozen=True, slots=True)
 class IdempotentRequest:
-    """A request with a key of its account's.
+    """A request with an idempotency key.
 
-    `scope` is whose keys it is one of; `user_id` is None where there is no account yet. `content` is all that
-    makes it this request and no other. What is kept of it is kept for `kept_seconds`.
+    Keys are unique within a `scope`, usually the account; `user_id` is None if there is no account yet.
+    `content` identifies the request. Its response is stored for `retention_seconds`.
     """
 
     scope: bytes
@@ -34,29 +34,29 @@ class IdempotentRequest:
 
 @dataclass(frozen=True, slots=True)
 class ResponseHead:
-    """How an answer begins: what a response has before its body. Header names are in lower case."""
+    """A response without its body. Header names are in lower case."""
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     streamed: bool = False
 
     def serialize(self, body: bytes) -> bytes:
-        """The whole answer as it is kept."""
+        """The complete response for storage."""
         return orjson.dumps([self.status, self.headers, self.streamed]) + b"\n" + body
 
     @classmethod
-    def deserialize(cls, kept: bytes) -> tuple[ResponseHead, bytes]:
-        """What `with_body` made bytes of."""
-        line, _, body = kept.partition(b"\n")
+    def deserialize(cls, stored: bytes) -> tuple[ResponseHead, bytes]:
+        """The head and body that `serialize` was given."""
+        line, _, body = stored.partition(b"\n")
         status, headers, streamed = orjson.loads(line)
         return cls(status, tuple((name, value) for name, value in headers), streamed), body
 
 
 def parse_key(values: Iterable[str]) -> str | None:
-    """The key of a request's headers; None where it has none.
+    """The key in a request's headers; None without one.
 
     Raises:
-        ValidationFailed: it is no key (1 to 255 visible ASCII characters), or there are two.
+        ValidationFailed: it is not 1 to 255 visible ASCII characters, or there are several keys.
     """
     keys = set(values)
     if not keys:
@@ -64,16 +64,16 @@ def parse_key(values: Iterable[str]) -> str | None:
     key = keys.pop()
     if keys or not _KEY.fullmatch(key):
         raise ValidationFailed(
-            "One key of 1 to 255 visible ASCII characters is read here.", param="Idempotency-Key"
+            "Send one Idempotency-Key of 1 to 255 visible ASCII characters.", param="Idempotency-Key"
         )
     return key
 
 
 def canonical_request(method: str, path: str, body: object, variant: object = None) -> bytes:
-    """What two requests share that ask for the same thing; the order of a body's fields is nothing.
+    """Equal bytes for equal requests; the order of a body's fields does not matter.
 
     Args:
-        variant: what else of the request the answer depends on.
+        variant: what else the response depends on.
     """
     return orjson.dumps(
         [method, path.rstrip("/"), variant, body], option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS

@@ -1,4 +1,4 @@
-"""What is said in a chat, free of any vendor's and any client's shape."""
+"""Chat messages, independent of any vendor's and any client's format."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-# Fields of an answer that only clients read; no vendor takes them back.
+# Fields of an answer for clients only; no vendor accepts them in a request.
 CLIENT_FIELDS = frozenset({"annotations", "citations", "images", "search_results", "videos"})
 Role = Literal["system", "user", "assistant", "tool"]
 
 
 @dataclass(frozen=True, slots=True)
 class TextPart:
-    """A piece of text; `extra` holds further fields of OpenAI's part, such as `cache_control`."""
+    """A text; `extra` holds further fields of OpenAI's part, such as `cache_control`."""
 
     text: str
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
@@ -30,9 +30,9 @@ class ImagePart:
 
 @dataclass(frozen=True, slots=True)
 class RawPart:
-    """A file or a sound, as OpenAI's API has it in `fields`; only providers that speak it take it.
+    """A file or audio part in OpenAI's format, for the providers that accept it.
 
-    `path` is where the client wrote it, for a refusal that names it.
+    `path` is its place in the client's request, for error messages.
     """
 
     type: str
@@ -41,7 +41,7 @@ class RawPart:
 
     @property
     def size(self) -> int:
-        """Characters of its longest text: its content in base64, or a name of it."""
+        """Characters of its longest text, usually the base64 content."""
         inner = self.fields.get(self.type)
         values = inner.values() if isinstance(inner, Mapping) else ()
         return max((len(value) for value in values if isinstance(value, str)), default=0)
@@ -52,10 +52,10 @@ Content = str | tuple[TextPart | ImagePart | RawPart, ...]
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A model's wish to run a tool; `arguments` is the JSON text as the model wrote it.
+    """A model's request to run a tool; `arguments` is the JSON text as the model wrote it.
 
-    `extra` holds further fields of OpenAI's tool call, such as `extra_content`; `function` in it those of the
-    call's function.
+    `extra` holds further fields of OpenAI's tool call, such as `extra_content`; its `function` holds those of
+    the call's function.
     """
 
     id: str
@@ -65,19 +65,19 @@ class ToolCall:
 
 
 def tool_call_json(extra: Mapping[str, Any], function: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of OpenAI's tool call: those in `extra`, and `function` with its further ones."""
+    """OpenAI's tool call: the fields in `extra`, and `function` merged with its further fields."""
     more = extra.get("function")
     return {**extra, "function": {**(more if isinstance(more, Mapping) else {}), **function}}
 
 
 @dataclass(frozen=True, slots=True)
 class VendorData:
-    """What a vendor wants back with a message that it wrote (decision 36); nothing else reads it.
+    """What a vendor requires back with a message that it generated (decision 36); opaque to the gateway.
 
-    `type`, `provider` and `model` name its origin: a provider type, the configured provider, the vendor's
-    name of the model. They are empty where a client sent the fields. `fields` are further fields of OpenAI's
-    message: clients see them and send them back. `content` is the whole message in the vendor's own format;
-    it stays inside the gateway.
+    `type`, `provider` and `model` are its origin: the provider type, the configured provider, the vendor's
+    name of the model. They are empty if a client sent the fields. `fields` are further fields of OpenAI's
+    message, which clients see and send back. `content` is the complete message in the vendor's own format,
+    which never leaves the gateway.
     """
 
     type: str = ""
@@ -91,8 +91,8 @@ class VendorData:
 class Message:
     """One message; `tool_calls` only on `assistant`, `tool_call_id` only on `tool`.
 
-    `vendor` is what the vendor of an `assistant` message wants back with it, or what a client sent beside the
-    fields that the gateway knows.
+    `vendor` is what the vendor of an `assistant` message requires back with it, or further fields that a
+    client sent.
     """
 
     role: Role
@@ -104,14 +104,14 @@ class Message:
 
     @property
     def text(self) -> str:
-        """The text of the message; images are left out."""
+        """The text parts of the message, joined."""
         if isinstance(self.content, str):
             return self.content
         return "".join(part.text for part in self.content if isinstance(part, TextPart))
 
     @property
     def raw_parts(self) -> tuple[RawPart, ...]:
-        """The files and sounds of the message."""
+        """The file and audio parts of the message."""
         if isinstance(self.content, str):
             return ()
         return tuple(part for part in self.content if isinstance(part, RawPart))
@@ -122,9 +122,9 @@ class Message:
 
 
 def merge_system_messages(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """The messages with those that a system begins with joined into one.
+    """The messages with all leading system messages joined into one.
 
-    Several servers' chat templates take a system message in the first place only.
+    The chat templates of several servers accept a system message only in the first place.
     """
     first = next((at for at, m in enumerate(messages) if m.role != "system"), len(messages))
     if first < 2:

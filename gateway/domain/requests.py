@@ -1,14 +1,27 @@
-"""What is asked: of a provider (`ChatRequest`) and of the gateway (`Turn`)."""
+"""Requests: to a provider (`ChatRequest`), to the gateway (`Turn`), and who makes them (`RequestScope`)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
 
+from gateway.domain.accounts.principal import Principal
 from gateway.domain.config.guardrails import GuardMode
 from gateway.domain.messages import Message
+
+
+@dataclass(frozen=True, slots=True)
+class RequestScope:
+    """Who makes a request, its id, and how to learn that its client has disconnected.
+
+    `disconnected` returns once the client has gone; None where nothing can tell.
+    """
+
+    principal: Principal
+    request_id: str
+    disconnected: Callable[[], Awaitable[None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +60,7 @@ class ToolChoice:
 class ResponseFormat:
     """`json_schema` carries `name` and `schema`; `json_object` neither.
 
-    Not `required`: a model without the capability is asked all the same, by the prompt alone.
+    `required` is False if a model without the capability may answer as well, instructed by the prompt alone.
     """
 
     type: Literal["json_object", "json_schema"]
@@ -60,13 +73,13 @@ class ResponseFormat:
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """One call of one model, as a provider gets it.
+    """One model call, as a provider gets it.
 
-    `model` is the provider's own name of it. `incremental` is False where nobody reads increments: the
-    provider then asks its vendor for the whole answer and yields it as one delta. `assembled`: the answer is
-    streamed only to see that the upstream works; its caller wants it whole. `extra` holds further fields of
-    OpenAI's body, for providers that speak it. `context_window`, `max_output_tokens` and
-    `thinking_budgets` are the model's, by the configuration, for vendors that have to be given them.
+    `model` is the provider's own name of the model. `stream` is False if nobody reads increments: the
+    provider then requests the complete answer and yields it as one delta. `assembled`: the answer is streamed
+    only to detect a dead upstream; its caller wants it complete. `extra` holds further fields of OpenAI's
+    body, for providers that accept them. `context_window`, `max_output_tokens` and `thinking_budgets` are the
+    model's from the configuration, for providers that require them.
     """
 
     model: str
@@ -87,31 +100,45 @@ class ChatRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """One request for an answer, as a dialect parsed it; `messages` holds what the body carried.
+class ConversationTarget:
+    """Where a persisted turn belongs.
 
-    For a persisted turn (`persist`) `messages` is the new question alone (results of calls are part of one),
-    and the history comes from the conversation: what `parent_id` ends (None: its head; nothing at all where
-    the turn is `rooted`). `again` is a question of it, or an answer to one, that is to be answered once more.
-    `client_tools` are answered with tool calls for the caller to run; `gateway_tools` names the gateway's own
-    (None: all that are enabled). `use_cache` is None where the caller said nothing of caches. `guards` are
-    what the caller wishes beyond what is set; `retractable` is False where text that was shown cannot be
-    taken back. `on_busy` says whether to wait for a conversation that is being answered. `request` is what is
-    kept with a program's question: `messages`, where a text is not all of it, and `parameters`.
-    `max_tool_calls` limits the calls of the gateway's tools. `truncation` says whether older messages may be
-    left out where all do not fit; None: those of a conversation that is kept.
+    Without `id` the turn starts a conversation. The question follows the message `parent_id` (None: the
+    conversation's head), or nothing if `as_root`. `regenerate_of` is a question, or an answer to one, that is
+    answered again. `system` replaces the conversation's system prompt for this turn. `request` is stored with
+    a program's question: `messages`, if its text is not all of it, and `parameters`. `on_busy` says what to
+    do if the conversation is being answered.
+    """
+
+    id: UUID | None = None
+    parent_id: UUID | None = None
+    as_root: bool = False
+    regenerate_of: UUID | None = None
+    system: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    request: dict[str, Any] | None = None
+    on_busy: Literal["refuse", "queue"] = "refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One request for an answer, as a dialect parsed it.
+
+    `messages` is the request's whole context. If the turn is persisted (`conversation` is set), it is only
+    the new question, tool results included, and the history comes from the conversation.
+
+    `client_tools` are answered with tool calls for the client to run. `gateway_tools` names the gateway's own
+    (None: all enabled ones), and `max_tool_calls` limits their calls. `use_cache` is None if the client did
+    not say. `guard_overrides` are guardrails the client wants beyond the configured ones. `can_retract` is
+    False if text that was sent cannot be replaced. `truncation` says whether older messages may be left out
+    if they do not fit; None: only those of a conversation.
     """
 
     request_id: str
     messages: tuple[Message, ...]
     model: str | None = None
     sampling: Sampling = Sampling()
-    persist: bool = False
-    conversation_id: UUID | None = None
-    parent_id: UUID | None = None
-    as_root: bool = False
-    regenerate_of: UUID | None = None
-    system: str | None = None
+    conversation: ConversationTarget | None = None
     client_tools: tuple[ToolSpec, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
     parallel_tool_calls: bool | None = None
@@ -124,16 +151,18 @@ class Turn:
     task: str | None = None
     fallbacks: tuple[str, ...] | None = None
     use_cache: bool | None = None
-    metadata: dict[str, Any] = field(default_factory=dict)
-    request: dict[str, Any] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     stream: bool = True
     guard_overrides: dict[str, GuardMode] = field(default_factory=dict)
     can_retract: bool = True
-    on_busy: Literal["refuse", "queue"] = "refuse"
     truncation: Literal["auto", "disabled"] | None = None
 
     @property
+    def persisted(self) -> bool:
+        """Whether the turn is stored in a conversation."""
+        return self.conversation is not None
+
+    @property
     def may_truncate(self) -> bool:
-        """Whether older messages may be left out where all do not fit the model's window."""
-        return self.persist if self.truncation is None else self.truncation == "auto"
+        """Whether older messages may be left out if they do not fit the model's context window."""
+        return self.persisted if self.truncation is None else self.truncation == "auto"

@@ -11,8 +11,10 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.domain.accounts.principal import Principal
 from gateway.domain.events import Answer
 from gateway.domain.money import format_usd
+from gateway.domain.requests import RequestScope
 
 
 def answer_response(request: Request, answer: Answer, body: dict[str, Any]) -> Response:
@@ -60,6 +62,11 @@ def disconnect_signal(request: Request) -> Callable[[], Awaitable[None]]:
             await on_disconnect()
 
     return gone
+
+
+def request_scope(request: Request, principal: Principal) -> RequestScope:
+    """The request's scope; only after the body has been read."""
+    return RequestScope(principal, request.state.request_id, disconnect_signal(request))
 
 
 def upstream_recorder(request: Request) -> Callable[[Answer], None]:

@@ -31,7 +31,7 @@ from gateway.domain.events import (
 )
 from gateway.domain.messages import Message
 from gateway.domain.money import format_usd
-from gateway.domain.requests import Sampling, Turn
+from gateway.domain.requests import ConversationTarget, Sampling, Turn
 from gateway.schemas.base import Body, Metadata, items
 
 # In place of a message id: the question has no parent, like an edited first question.
@@ -88,15 +88,16 @@ def parse_turn(body: bytes, request_id: str, *, incremental: bool) -> Turn:
         messages=(Message("user", parsed.message),),
         model=parsed.model,
         sampling=Sampling(temperature=parsed.temperature, max_tokens=parsed.max_tokens),
-        persist=True,
-        conversation_id=parse_id(parsed.conversation_id) if parsed.conversation_id is not None else None,
-        parent_id=None if parsed.parent_id is None or as_root else parse_id(parsed.parent_id),
-        as_root=as_root,
-        system=parsed.system,
+        conversation=ConversationTarget(
+            id=parse_id(parsed.conversation_id) if parsed.conversation_id is not None else None,
+            parent_id=None if parsed.parent_id is None or as_root else parse_id(parsed.parent_id),
+            as_root=as_root,
+            system=parsed.system,
+            metadata=parsed.metadata,
+            on_busy=parsed.on_busy,
+        ),
         gateway_tools=_gateway_tools(parsed),
         use_cache=parsed.cache,
-        metadata=parsed.metadata,
-        on_busy=parsed.on_busy,
         stream=incremental,
     )
 
@@ -117,12 +118,11 @@ def parse_regenerate(message_id: str, body: bytes, request_id: str, *, increment
         messages=(),
         model=parsed.model,
         sampling=Sampling(temperature=parsed.temperature, max_tokens=parsed.max_tokens),
-        persist=True,
-        regenerate_of=regenerate_of,
-        system=parsed.system,
+        conversation=ConversationTarget(
+            regenerate_of=regenerate_of, system=parsed.system, on_busy=parsed.on_busy
+        ),
         gateway_tools=_gateway_tools(parsed),
         use_cache=False,
-        on_busy=parsed.on_busy,
         stream=incremental,
     )
 

@@ -1,4 +1,4 @@
-"""An answer as it is kept for those who ask the same again, and as it is told once more."""
+"""A cached answer: what is stored of it, and how it answers another request."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _CACHEABLE_FINISH_REASONS: frozenset[FinishReason] = frozenset({"stop", "length"
 
 @dataclass(frozen=True, slots=True)
 class CachedAnswer:
-    """`request_id` is the turn's that made it, `made_at` its time in seconds since 1970."""
+    """`request_id` is that of the turn that produced it, `made_at` its time in seconds since 1970."""
 
     request_id: str
     made_at: float
@@ -51,10 +51,10 @@ class CachedAnswer:
 
     @classmethod
     def from_answer(cls, answer: Answer) -> CachedAnswer | None:
-        """What may be kept of `answer`; None where the next one to ask should not be told the same.
+        """The cacheable form of `answer`; None if it must not be cached.
 
-        Kept is what one model said to the end: nothing blocked or flagged, no substitute for the model that
-        was asked for, nothing that came of the gateway's own tools.
+        Only complete answers of the requested model are cached: nothing blocked or flagged, no fallback, and
+        nothing that used the gateway's own tools.
         """
         if (
             answer.status != "complete"
@@ -87,7 +87,7 @@ class CachedAnswer:
         )
 
     def events(self) -> list[ChatEvent]:
-        """The answer as a stream shows it, without its end."""
+        """The answer's events, without the last one."""
         events: list[ChatEvent] = [
             RouteChosen(self.intent, self.complexity, self.model, self.provider, self.reason)
         ]
@@ -104,13 +104,13 @@ class CachedAnswer:
         return events
 
     def model_call(self, waited_ms: float) -> ModelCall:
-        """The ledger's line: nothing was asked of a provider and nothing is charged."""
+        """The ledger's entry: no provider was called and nothing is charged."""
         return ModelCall(self.model, self.provider, CACHED_OUTCOME, round(waited_ms, 3))
 
     def to_answer(
         self, request_id: str, calls: tuple[ModelCall, ...], result: CacheResult, details: dict[str, Any]
     ) -> Answer:
-        """The answer for another request; it costs nothing. `details` go into the receipt's `cache`."""
+        """The answer to another request, which costs nothing; `details` go into the receipt's `cache`."""
         return Answer(
             request_id=request_id,
             content=self.content,
@@ -119,8 +119,8 @@ class CachedAnswer:
             provider=self.provider,
             finish_reason=self.finish_reason,
             created_at=datetime.now(UTC),
-            usage=sum((a.usage for a in calls), Usage()),
-            cost_usd=sum((a.cost_usd for a in calls), Decimal(0)),
+            usage=sum((call.usage for call in calls), Usage()),
+            cost_usd=sum((call.cost_usd for call in calls), Decimal(0)),
             receipt=Receipt(
                 intent=self.intent,
                 complexity=self.complexity,
@@ -143,7 +143,7 @@ class CachedAnswer:
         )
 
     def to_bytes(self) -> bytes | None:
-        """JSON; None where a vendor's text cannot be written as such (half of a surrogate pair)."""
+        """JSON; None if a model's text cannot be encoded (a lone surrogate)."""
         try:
             return orjson.dumps(asdict(self))
         except TypeError:
@@ -151,7 +151,7 @@ class CachedAnswer:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> CachedAnswer | None:
-        """None where another version of the gateway wrote it in another form."""
+        """None if another version of the gateway wrote it in another format."""
         try:
             values = orjson.loads(data)
             values["tool_calls"] = tuple(ToolCall(**call) for call in values["tool_calls"])

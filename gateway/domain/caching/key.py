@@ -1,4 +1,4 @@
-"""Which turns may be answered from what was kept, and under which key: pure, the same in every worker."""
+"""Which turns are cacheable, and the key of an answer. Pure functions, the same in every worker."""
 
 from __future__ import annotations
 
@@ -17,35 +17,31 @@ from gateway.domain.config.guardrails import GuardModes
 from gateway.domain.messages import Message
 from gateway.domain.requests import Turn
 
-# Part of every key: what is kept by an older layout is never found again.
-_VERSION = 1
-# What a turn carries that no answer depends on, or that is in the key in another form.
+# Part of every key; raise it when the layout of keys changes.
+_VERSION = 2
+# Fields of a turn that no answer depends on, or that are in the key in another form.
 _EXCLUDED_FIELDS = frozenset(
     {
         "request_id",
         "messages",
-        "system",
-        "conversation_id",
-        "parent_id",
-        "metadata",
-        "request",
+        "conversation",
         "use_cache",
-        "incremental",
-        "guards",
-        "retractable",
+        "stream",
+        "guard_overrides",
+        "can_retract",
     }
 )
-# What tells a vendor's cache or its abuse control who asks: no answer depends on it.
+# Hints for a provider's prompt cache and abuse control, which no answer depends on.
 _EXCLUDED_EXTRA = frozenset({"prompt_cache_key", "prompt_cache_retention", "safety_identifier"})
-# All else counts, also what is added to `Turn` one day: a field forgotten here costs a miss, no wrong answer.
+# All other fields, future ones included: one that is forgotten here costs a miss, not a wrong answer.
 _KEY_FIELDS = tuple(field.name for field in fields(Turn) if field.name not in _EXCLUDED_FIELDS)
 
 
 def is_cacheable(turn: Turn) -> bool:
-    """Whether its caller may expect the same answer to the same question.
+    """Whether the client may expect the same answer to the same question.
 
-    A temperature of 0 says so by itself. Without one the vendor's own default holds, which is above 0: then
-    only `cache: true` says so. Above 0, or with `cache: false`, it never does.
+    A temperature of 0 is enough. Without a temperature the provider's default applies, which is above 0: then
+    `cache: true` is required. A turn above 0, or with `cache: false`, is never cacheable.
     """
     temperature = turn.sampling.temperature
     if turn.use_cache is False or (temperature is not None and temperature > 0):
@@ -54,7 +50,7 @@ def is_cacheable(turn: Turn) -> bool:
 
 
 def config_fingerprint(catalog: Catalog) -> bytes:
-    """32 bytes that change with whatever of the configuration an answer may depend on; no secret counts."""
+    """32 bytes that change with any part of the configuration that an answer may depend on; no secrets."""
     providers = {
         name: provider.model_dump(exclude={"api_key"}) for name, provider in catalog.providers.items()
     }
@@ -71,16 +67,17 @@ def answer_key(
     allowed_models: frozenset[str] | None,
     config: bytes,
 ) -> bytes:
-    """SHA-256 over all that an answer may depend on; `messages` is what the model would be shown.
+    """SHA-256 of all that an answer may depend on; `messages` is the prompt.
 
-    A JSON array of fixed length: no two different requests have the same text, whatever they contain.
+    The input is a JSON array of fixed length, so two different requests never have the same text.
     """
     return _digest(
         [
             _VERSION,
             account_id.hex,
             config.hex(),
-            {name: getattr(turn, name) for name in _KEY_FIELDS} | {"extra": _key_extra(turn.extra)},
+            {name: getattr(turn, name) for name in _KEY_FIELDS}
+            | {"persisted": turn.persisted, "extra": _key_extra(turn.extra)},
             guards,
             allowed_models,
             list(messages),
@@ -89,11 +86,13 @@ def answer_key(
 
 
 def single_question(messages: Sequence[Message]) -> str | None:
-    """The question of a turn that is nothing but one, with or without a system prompt; else None."""
-    asked = [message for message in messages if message.role != "system"]
-    if len(asked) != 1 or asked[0].role != "user" or asked[0].has_images or asked[0].raw_parts:
+    """The question, if the messages are a single one, with or without a system prompt; else None."""
+    questions = [message for message in messages if message.role != "system"]
+    if len(questions) != 1 or questions[0].role != "user":
         return None
-    return asked[0].text.strip() or None
+    if questions[0].has_images or questions[0].raw_parts:
+        return None
+    return questions[0].text.strip() or None
 
 
 def _key_extra(extra: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,7 +100,7 @@ def _key_extra(extra: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _digest(value: Any) -> bytes:
-    # A lone surrogate, which a vendor's answer in a history may hold, has no JSON form in orjson.
+    # A lone surrogate, which an answer in the history may contain, cannot be encoded by orjson.
     try:
         text = orjson.dumps(value, default=_to_json, option=orjson.OPT_NON_STR_KEYS)
     except TypeError:
@@ -111,7 +110,7 @@ def _digest(value: Any) -> bytes:
 
 def _to_json(value: Any) -> Any:
     if isinstance(value, (frozenset, set)):
-        return sorted(value)  # the order of a set differs from process to process
+        return sorted(value)  # the order of a set differs between processes
     if isinstance(value, BaseModel):
         return value.model_dump()
     if isinstance(value, Decimal):

@@ -1,4 +1,4 @@
-"""What was shown beside an answer's text: the model's thoughts and the tools' results, in bounded size."""
+"""What is stored beside an answer's text: reasoning and tool results, in bounded size."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-# Bytes of all texts of one answer's details together.
+# The total size of one answer's texts.
 MAX_DETAILS_BYTES: Final = 64 * 1024
-# Names and ids are the model's words, too.
+# Names and ids are written by the model, so they are bounded too.
 _MAX_NAME_CHARACTERS: Final = 200
 TRUNCATION_MARK: Final = " […]"
 
 
 @dataclass(frozen=True, slots=True)
 class ToolRun:
-    """One call of a gateway's tool; `ok`, `ms` and `content` are None until it has ended."""
+    """One call of a gateway tool; `ok`, `ms` and `content` are None until it has ended."""
 
     id: str
     name: str
@@ -26,20 +26,20 @@ class ToolRun:
 
 
 def details_to_storage(reasoning: str, runs: Sequence[ToolRun]) -> dict[str, Any] | None:
-    """The details as JSON, None where there are none.
+    """The details as JSON; None where there are none.
 
-    Texts that are too long together are cut, the longest first, and end with `MARK`; `truncated` says so.
+    If the texts are too long together, the longest are truncated and end with `TRUNCATION_MARK`.
     """
     if not reasoning and not runs:
         return None
     texts = [reasoning, *(text for run in runs for text in (run.arguments, run.content or ""))]
-    longest = _max_text_bytes(len(_encoded(text)) for text in texts)
-    cut = [_truncate(text, longest) for text in texts]
-    rest = iter(cut[1:])
+    max_bytes = _max_text_bytes(len(_encode(text)) for text in texts)
+    stored = [_truncate(text, max_bytes) for text in texts]
+    rest = iter(stored[1:])
     return {
-        "reasoning": cut[0],
+        "reasoning": stored[0],
         "tools": [_run(run, rest) for run in runs],
-        "truncated": cut != texts,
+        "truncated": stored != texts,
     }
 
 
@@ -56,31 +56,32 @@ def _run(run: ToolRun, texts: Iterator[str]) -> dict[str, Any]:
 
 
 def _max_text_bytes(sizes: Iterator[int]) -> int:
-    """The most bytes that one text may have, such that all texts together have at most `MOST_BYTES`."""
+    """The limit for each text that keeps all together within `MAX_DETAILS_BYTES`."""
     ascending = sorted(sizes)
-    left = MAX_DETAILS_BYTES
+    remaining = MAX_DETAILS_BYTES
     for at, size in enumerate(ascending):
-        share = left // (len(ascending) - at)
+        share = remaining // (len(ascending) - at)
         if size > share:
             return share
-        left -= size
+        remaining -= size
     return MAX_DETAILS_BYTES
 
 
-def _truncate(text: str, most: int) -> str:
-    data = _encoded(text)
-    if len(data) <= most:
+def _truncate(text: str, max_bytes: int) -> str:
+    data = _encode(text)
+    if len(data) <= max_bytes:
         return text
-    return data[: max(0, most - len(TRUNCATION_MARK.encode()))].decode(errors="ignore") + TRUNCATION_MARK
+    kept = max(0, max_bytes - len(TRUNCATION_MARK.encode()))
+    return data[:kept].decode(errors="ignore") + TRUNCATION_MARK
 
 
-def _encoded(text: str) -> bytes:
-    """Lone surrogates, which a model's text may hold, count as one byte."""
+def _encode(text: str) -> bytes:
+    """UTF-8, with one byte for each lone surrogate that a model's text may contain."""
     return text.encode(errors="replace")
 
 
 class ToolRuns:
-    """The tool calls of a turn in the order in which they began."""
+    """The tool calls of a turn, in the order in which they started."""
 
     def __init__(self) -> None:
         self._runs: list[ToolRun] = []
@@ -89,7 +90,7 @@ class ToolRuns:
         self._runs.append(ToolRun(id_, name, arguments))
 
     def finish(self, id_: str, *, ok: bool, ms: float, content: str) -> None:
-        """Set the result of the newest call with this id that has none: later rounds may repeat an id."""
+        """Set the result of the newest call with this id that has none; ids may repeat in later rounds."""
         for at in reversed(range(len(self._runs))):
             run = self._runs[at]
             if run.id == id_ and run.ok is None:

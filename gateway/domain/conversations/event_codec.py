@@ -1,4 +1,4 @@
-"""Events of a turn as a few bytes, and back: what the native stream shows of them, each with its number."""
+"""Encodes numbered events compactly for the event log: what the native stream shows of them."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from gateway.domain.messages import ToolCall
 
 @dataclass(frozen=True, slots=True)
 class HiddenEvent:
-    """An event that has a number, and nothing to show in the native stream."""
+    """An event that has a number but is not part of the native stream."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All text up to here: it stands for every event before it but the first."""
+    """The text so far; it replaces all earlier events but the first."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class TurnEnded:
-    """The turn has ended and is written down: how is told by its message."""
+    """The turn has ended; its stored message says how."""
 
 
 LoggedEvent = ChatEvent | HiddenEvent | Snapshot | TurnEnded
@@ -46,17 +46,17 @@ _DELTA_KINDS: Final = {TextDelta: "d", ReasoningDelta: "r"}
 
 
 def encode(first: int, events: Sequence[ChatEvent]) -> bytes:
-    """JSON of `[first, [run, …]]`; neighbouring deltas are one run, with the lengths of its pieces."""
+    """JSON of `[first, [run, …]]`; adjacent deltas form one run, with the length of each."""
     return _dumps([first, _encode_runs(events)])
 
 
 def encode_snapshot(started: TurnStarted, number: int, text: str) -> bytes:
-    """What replaces all that was packed before: the turn's first event, and its text up to event `number`."""
+    """The turn's first event and its text up to event `number`, replacing all earlier entries."""
     return _dumps([1, [*_encode_runs([started]), ["s", number, text]]])
 
 
 def encode_end(number: int) -> bytes:
-    """The turn's end, told by somebody else."""
+    """The turn's end, written by a worker that did not run the turn."""
     return _dumps([number, [["e"]]])
 
 
@@ -64,7 +64,7 @@ def decode(data: bytes) -> Iterator[tuple[int, LoggedEvent]]:
     """Each event with its number.
 
     Raises:
-        ValueError: not what `pack` made; another version of the gateway may have written it.
+        ValueError: `encode` did not write it; another version of the gateway may have.
     """
     try:
         number, runs = orjson.loads(data)
@@ -125,11 +125,11 @@ def _encode_event(event: ChatEvent) -> list[Any]:
 def _decode_run(kind: str, rest: list[Any], number: int) -> Iterator[tuple[int, LoggedEvent]]:
     match kind:
         case "d" | "r":
-            made = TextDelta if kind == "d" else ReasoningDelta
+            delta = TextDelta if kind == "d" else ReasoningDelta
             text, lengths = rest
             at = 0
             for length in lengths:
-                yield number, made(text[at : at + length])
+                yield number, delta(text[at : at + length])
                 at += length
                 number += 1
         case "s":
@@ -153,11 +153,12 @@ def _decode_run(kind: str, rest: list[Any], number: int) -> Iterator[tuple[int, 
 def _dumps(value: Any) -> bytes:
     try:
         return orjson.dumps(value)
-    except TypeError:  # half of a surrogate pair, which a vendor's answer may hold: lengths stay the same
+    except TypeError:  # a lone surrogate, which a model's answer may contain
         return orjson.dumps(_replace_surrogates(value))
 
 
 def _replace_surrogates(value: Any) -> Any:
+    """The value with `?` for each lone surrogate, so that lengths stay the same."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, list):

@@ -11,9 +11,9 @@ from uuid import UUID
 
 from gateway.domain.money import Usage
 
-# Where a stored receipt says which request it is of.
+# The key of a stored receipt that holds the id of its request.
 REQUEST_ID = "request_id"
-# Characters that a search shows on each side of the words it found.
+# Characters that a search result shows on each side of the match.
 EXCERPT_CHARACTERS = 60
 
 
@@ -33,7 +33,7 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class SearchHit:
-    """Where the words of a search stand in a message: the words, and a line's length around them."""
+    """Where a search matched in a message, with a line's length of text around it."""
 
     message_id: UUID
     before: str
@@ -42,7 +42,7 @@ class SearchHit:
 
     @classmethod
     def excerpt(cls, message_id: UUID, before: str, match: str, after: str) -> SearchHit:
-        """From up to `EXCERPT + 1` characters on each side; a longer side is cut at a word, with `…`."""
+        """From up to `EXCERPT_CHARACTERS + 1` characters per side; longer sides are cut at a word."""
         if len(before) > EXCERPT_CHARACTERS:
             before = "…" + (before.split(maxsplit=1)[-1] if " " in before else before[1:])
         if len(after) > EXCERPT_CHARACTERS:
@@ -52,7 +52,7 @@ class SearchHit:
 
 @dataclass(frozen=True, slots=True)
 class ConversationMatch(Conversation):
-    """One of a search; `hit` is the newest message with the words, None where only the title has them."""
+    """A search result; `hit` is the newest message that matches, None if only the title does."""
 
     hit: SearchHit | None = field(kw_only=True)
 
@@ -61,10 +61,10 @@ class ConversationMatch(Conversation):
 class StoredMessage:
     """One message; `parent_id` is the one it follows, None for the first of a branch.
 
-    `summary` is what a model may be shown in place of the branch up to and including it. `request` is what a
-    program asked beyond a question's text. `events` is how many events of its stream `content` stands for,
-    the last one (`done` or `error`) not among them; 0 where that is not known. `details` are what an
-    answer was shown with: the model's thoughts and the tools' results (`answer_details`).
+    `summary` may replace the branch up to and including this message in a prompt. `request` is what a
+    program's question contains beyond its text. `events` is how many events of its stream `content` covers,
+    without the last one (`done` or `error`); 0 if unknown. `details` are an answer's reasoning and tool
+    results (`answer_details`).
     """
 
     id: UUID
@@ -90,19 +90,19 @@ class StoredMessage:
 
     @property
     def request_id(self) -> str | None:
-        """The request that this answer was made for; None of questions and where there is no receipt."""
+        """The request that produced this answer; None for questions and without a receipt."""
         return (self.receipt or {}).get(REQUEST_ID)
 
     @property
     def public_receipt(self) -> dict[str, Any] | None:
-        """The receipt as the turn's own answer had it."""
+        """The receipt as the turn's own response contained it."""
         if self.receipt is None:
             return None
         return {name: value for name, value in self.receipt.items() if name != REQUEST_ID}
 
     @property
     def usage(self) -> Usage:
-        """The answer's tokens; how many of them were cached or reasoning is read from its receipt."""
+        """The answer's tokens; cached and reasoning tokens are read from its receipt."""
         calls = [call.get("usage") or {} for call in (self.receipt or {}).get("attempts", ())]
         cached, written, reasoning = (
             sum(call.get(name, 0) for call in calls)
@@ -113,6 +113,6 @@ class StoredMessage:
 
 @dataclass(frozen=True, slots=True)
 class BranchMessage(StoredMessage):
-    """One of a branch; `siblings` are all that follow the same message, itself among them, oldest first."""
+    """A message of a branch; `siblings` are all messages with its parent, itself included, oldest first."""
 
     siblings: Sequence[UUID]

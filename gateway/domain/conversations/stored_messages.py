@@ -1,4 +1,4 @@
-"""Messages as they are kept where a text alone would not say it all, and as a model is shown them again."""
+"""Converts messages to and from the JSON that is stored when their text is not all of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.domain.messages import ImagePart, Message, RawPart, TextPart, ToolCall, VendorData
 
-# What stands for the result of a call that nobody answered: no provider accepts a history with a gap.
+# The result of a call that was never answered: no provider accepts a history without one.
 MISSING_RESULT = "[no result: this call was never answered]"
 _INTERNAL_FIELDS = frozenset({"vendor", "extra"})
 
@@ -19,21 +19,21 @@ def to_storage(messages: Sequence[Message]) -> list[dict[str, Any]]:
 
 
 def from_storage(rows: Sequence[dict[str, Any]]) -> tuple[Message, ...]:
-    """What `kept` wrote."""
+    """The messages that `to_storage` converted."""
     return tuple(_message_from_storage(row) for row in rows)
 
 
 def calls_from_storage(calls: Sequence[dict[str, Any]] | None) -> tuple[ToolCall, ...]:
-    """The calls of a stored answer."""
+    """The tool calls of a stored answer."""
     return tuple(
         ToolCall(call["id"], call["name"], call["arguments"], call.get("extra", {})) for call in calls or ()
     )
 
 
 def calls_to_storage(calls: Sequence[ToolCall], vendor: VendorData | None = None) -> list[dict[str, Any]]:
-    """The calls of an answer as JSON; what the vendor wants back with the answer is kept with the first one.
+    """The tool calls of an answer as JSON; vendor data is stored with the first call.
 
-    It is wanted back with the calls' results and never after that, so an answer without calls keeps nothing.
+    The vendor requires its data together with the calls' results only, so an answer without calls needs none.
     """
     rows: list[dict[str, Any]] = [
         {
@@ -50,20 +50,20 @@ def calls_to_storage(calls: Sequence[ToolCall], vendor: VendorData | None = None
 
 
 def vendor_from_storage(calls: Sequence[dict[str, Any]] | None) -> VendorData | None:
-    """What `stored_calls` kept of the vendor's."""
+    """The vendor data that `calls_to_storage` stored."""
     data = calls[0].get("vendor") if calls else None
     return VendorData(**data) if data is not None else None
 
 
 def public_calls(calls: Sequence[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
-    """The calls of a stored answer as its owner sees them."""
+    """The tool calls of a stored answer as the API shows them."""
     if calls is None:
         return None
     return [{name: value for name, value in call.items() if name not in _INTERNAL_FIELDS} for call in calls]
 
 
 def unanswered_calls(messages: Sequence[Message]) -> tuple[ToolCall, ...]:
-    """The calls that the messages end with and do not answer."""
+    """The tool calls at the end of the messages that have no result."""
     answered: set[str] = set()
     for message in reversed(messages):
         if message.role == "tool" and message.tool_call_id is not None:
@@ -74,26 +74,26 @@ def unanswered_calls(messages: Sequence[Message]) -> tuple[ToolCall, ...]:
 
 
 def pair_results(messages: Sequence[Message]) -> list[tuple[int, Message]]:
-    """The messages with their places, such that every result follows its call and every call has a result.
+    """The messages with their positions, such that every result follows its call and every call has a result.
 
-    A result without its call is left out, a call without a result gets `NO_RESULT`; but calls that stand at
-    the end stay open: what follows may answer them.
+    A result without its call is left out, and a call without a result gets `MISSING_RESULT`. Calls at the end
+    stay open, because the next message may answer them.
     """
-    shown: list[tuple[int, Message]] = []
+    paired: list[tuple[int, Message]] = []
     missing: dict[str, ToolCall] = {}
     for at, message in enumerate(messages):
         if message.role == "tool":
             if missing.pop(message.tool_call_id or "", None) is not None:
-                shown.append((at, message))
+                paired.append((at, message))
             continue
-        shown.extend((at, missing_result(call)) for call in missing.values())
+        paired.extend((at, missing_result(call)) for call in missing.values())
         missing = {call.id: call for call in message.tool_calls}
-        shown.append((at, message))
-    return shown
+        paired.append((at, message))
+    return paired
 
 
 def missing_result(call: ToolCall) -> Message:
-    """What is shown for a call that nobody answered."""
+    """The result of a call that was never answered."""
     return Message("tool", MISSING_RESULT, tool_call_id=call.id, name=call.name)
 
 

@@ -1,4 +1,4 @@
-"""A conversation's title: made from its first message, or what a model said when asked for one."""
+"""Conversation titles: made from the first question, or parsed from a model's answer."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import unicodedata
 MAX_TITLE = 60
 UNTITLED = "New conversation"
 
-# What lies beyond this cannot reach a title of 60 characters; a megabyte is not walked for one.
+# Only this much of a text is scanned for a title.
 _WINDOW = 2000
-# A greeting is a sentence, but says nothing about the conversation.
+# A shorter sentence is likely a greeting, which says nothing about the conversation.
 _MIN_SENTENCE_CHARACTERS = 15
 
 _FENCE = re.compile(r"^\s*(```|~~~)")
@@ -23,7 +23,7 @@ _CODE = re.compile(r"`+([^`]*)`+")
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])")
 _JOINERS = "\u200c\u200d"
 
-# Of a model's answer: more words than this are no title but a text, and a title of more than some is cut.
+# A model's answer with more words than this is not a title; a shorter one is cut to the limits.
 _MAX_ACCEPTED_WORDS = 24
 _MAX_WORDS = 12
 _MAX_CHARACTERS = 100
@@ -34,7 +34,7 @@ _REFUSAL = re.compile(r"^(?:i['’]?m sorry|sorry\b|i can(?:no|['’])t\b|as an 
 
 
 def make_title(question: str) -> str:
-    """The first sentence of the first line that says something; at most 60 characters, one line, plain."""
+    """The first sentence of the first line with text, as plain text of at most 60 characters."""
     text = ""
     for line in question[:_WINDOW].splitlines():
         if not _FENCE.match(line) and not _RULE.match(line) and (text := _plain(line)):
@@ -43,7 +43,7 @@ def make_title(question: str) -> str:
 
 
 def parse_model_title(answer: str) -> str | None:
-    """The title in a model's answer: one line, at most 12 words, without quotes; None where there is none."""
+    """The title in a model's answer: one line of at most 12 words, without quotes; None if there is none."""
     lines = _THINKING.sub("", answer[:_WINDOW]).splitlines()
     text = next((plain for line in lines if (plain := _plain(line))), "")
     text = _LABEL.sub("", text.strip(_QUOTES + " ")).strip(_QUOTES + " .。,;:：")
@@ -60,20 +60,20 @@ def parse_model_title(answer: str) -> str | None:
 
 
 def _plain(line: str) -> str:
-    """`line` without markdown and control characters, its white space made single."""
+    """`line` without markdown and control characters, its white space collapsed."""
     line = _BLOCK_MARK.sub("", line)
-    for pattern, kept in ((_LINK, r"\1"), (_CODE, r"\1"), (_STRONG, r"\2"), (_EMPHASIS, r"\2")):
-        line = pattern.sub(kept, line)
+    for pattern, replacement in ((_LINK, r"\1"), (_CODE, r"\1"), (_STRONG, r"\2"), (_EMPHASIS, r"\2")):
+        line = pattern.sub(replacement, line)
     if line.isprintable():
         return " ".join(line.split())
-    shown = (
+    printable = (
         character
         for character in line
         if character in _JOINERS
         or character.isspace()
         or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn")
     )
-    return " ".join("".join(shown).split())
+    return " ".join("".join(printable).split())
 
 
 def _first_sentence(text: str) -> str:
@@ -88,7 +88,7 @@ def _shorten(text: str) -> str:
         return text
     cut = text[: MAX_TITLE - 1]
     head = text[:MAX_TITLE].rpartition(" ")[0]
-    # Scripts without spaces, and one endless word, are cut where they stand.
+    # Scripts without spaces, and very long words, are cut in the middle.
     if len(head) >= MAX_TITLE // 2:
         cut = head
     return cut.rstrip(" ,;:.-–—" + _JOINERS) + "…"

@@ -36,7 +36,7 @@ from gateway.routers.body import StrictJsonRoute, body_limit, large_body, read_j
 from gateway.routers.dependencies import document_errors, get_container, user_or_api_key
 from gateway.routers.idempotent import run_idempotent
 from gateway.routers.openapi import IDEMPOTENCY_KEY, json_body
-from gateway.routers.response_headers import answer_response, disconnect_signal, upstream_recorder
+from gateway.routers.response_headers import answer_response, request_scope, upstream_recorder
 from gateway.schemas.turn import AnswerView, CancelView
 from gateway.services.streams.resumption import ResumableTurn, StreamResumption
 
@@ -180,10 +180,10 @@ def _parse_event_id(text: str | None) -> int:
 
 
 async def _answer_as_json(request: Request, turn: Turn, principal: Principal) -> Response:
-    answer = await get_container(request).chat.answer(turn, principal, disconnect_signal(request))
+    answer = await get_container(request).chat.answer(turn, request_scope(request, principal))
     return answer_response(request, answer, answer_body(answer))
 
 
 async def _answer_as_stream(request: Request, turn: Turn, principal: Principal) -> Response:
-    events = get_container(request).chat.stream(turn, principal, disconnect_signal(request))
+    events = get_container(request).chat.stream(turn, request_scope(request, principal))
     return await start_stream(events, NativeEncoder(), upstream_recorder(request))

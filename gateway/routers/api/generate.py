@@ -15,7 +15,7 @@ from gateway.routers.body import StrictJsonRoute, large_body
 from gateway.routers.dependencies import document_errors, get_container, user_or_api_key
 from gateway.routers.idempotent import run_idempotent
 from gateway.routers.openapi import IDEMPOTENCY_KEY
-from gateway.routers.response_headers import answer_response, disconnect_signal
+from gateway.routers.response_headers import answer_response, request_scope
 from gateway.schemas.generate import GenerateIn, GenerateOut
 
 router = APIRouter(prefix="/api/v1/llm", tags=["roles"], route_class=StrictJsonRoute)
@@ -44,13 +44,7 @@ async def generate(
 
 async def _generate(request: Request, body: GenerateIn, principal: Principal) -> Response:
     result = await get_container(request).generate.generate(
-        body.role,
-        body.task,
-        body.payload,
-        body.mode,
-        principal,
-        request.state.request_id,
-        disconnect_signal(request),
+        body.role, body.task, body.payload, body.mode, request_scope(request, principal)
     )
     answer = replace(result.answer, usage=result.usage, cost_usd=result.cost_usd)
     return answer_response(

@@ -22,7 +22,7 @@ from gateway.routers.body import read_json_bytes
 from gateway.routers.dependencies import api_key_only, document_errors, get_container
 from gateway.routers.idempotent import run_idempotent
 from gateway.routers.openapi import IDEMPOTENCY_KEY, json_body
-from gateway.routers.response_headers import answer_response, disconnect_signal, upstream_recorder
+from gateway.routers.response_headers import answer_response, request_scope, upstream_recorder
 from gateway.schemas.turn import CompletionView
 from gateway.services.chat.choices import answer_choices, stream_choices
 from gateway.services.roles.apply import apply_role
@@ -73,18 +73,18 @@ async def _complete(request: Request, turn: Turn, body: ChatCompletionBody, prin
     if not turn.stream:
         if multiple:
             return await _complete_choices(request, turn, body, principal)
-        answer = await service.answer(turn, principal, disconnect_signal(request))
+        answer = await service.answer(turn, request_scope(request, principal))
         return answer_response(request, answer, completion_body(answer, custom=custom))
     usage, tools = bool(body.stream_options and body.stream_options.include_usage), bool(turn.client_tools)
     if multiple:
-        numbered = stream_choices(service, turn, body.n or 1, principal, disconnect_signal(request))
+        numbered = stream_choices(service, turn, body.n or 1, request_scope(request, principal))
         choices_encoder = ChoicesEncoder(
             request_id, body.n or 1, include_usage=usage, tools=tools, custom=custom
         )
         return await start_choices(numbered, choices_encoder, upstream_recorder(request))
     encoder = ChatCompletionEncoder(request_id, include_usage=usage, tools=tools, custom=custom)
     return await start_stream(
-        service.stream(turn, principal, disconnect_signal(request)), encoder, upstream_recorder(request)
+        service.stream(turn, request_scope(request, principal)), encoder, upstream_recorder(request)
     )
 
 
@@ -96,7 +96,7 @@ async def _complete_choices(
     The headers name the first one's model and the total cost.
     """
     service = get_container(request).chat
-    answers = await answer_choices(service, turn, body.n or 1, principal, disconnect_signal(request))
+    answers = await answer_choices(service, turn, body.n or 1, request_scope(request, principal))
     cost = sum((answer.cost_usd for answer in answers), Decimal(0))
     return answer_response(
         request, replace(answers[0], cost_usd=cost), completion_body(*answers, custom=body.custom_tools)

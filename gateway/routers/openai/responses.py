@@ -38,7 +38,7 @@ from gateway.routers.body import read_json_bytes
 from gateway.routers.dependencies import api_key_only, document_errors, get_container
 from gateway.routers.idempotent import run_idempotent
 from gateway.routers.openapi import IDEMPOTENCY_KEY, json_body
-from gateway.routers.response_headers import answer_response, disconnect_signal, upstream_recorder
+from gateway.routers.response_headers import answer_response, request_scope, upstream_recorder
 from gateway.schemas.response import DeletedResponse, InputItems, ResponseView
 from gateway.services.chat.stored_responses import StoredResponse
 from gateway.services.roles.apply import apply_role
@@ -95,9 +95,9 @@ async def _create(request: Request, parsed: ParsedResponseRequest, principal: Pr
             tools=bool(turn.client_tools),
             include_encrypted=parsed.include_encrypted,
         )
-        events = container.chat.stream(turn, principal, disconnect_signal(request))
+        events = container.chat.stream(turn, request_scope(request, principal))
         return await start_stream(events, encoder, upstream_recorder(request))
-    answer = await container.chat.answer(turn, principal, disconnect_signal(request))
+    answer = await container.chat.answer(turn, request_scope(request, principal))
     id_ = unstored_id if answer.message_id is None else UUID(answer.message_id)
     return answer_response(
         request,

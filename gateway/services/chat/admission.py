@@ -1,4 +1,4 @@
-"""Unit of work 1 of a turn: what is asked for is checked, written down and reserved."""
+"""Admits turns: checks names, reserves the estimated cost, and opens the conversation of a persisted turn."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gateway.domain.config.catalog import AUTO, Catalog
 from gateway.domain.conversations.titles import make_title
 from gateway.domain.events import Answer, TurnStarted
 from gateway.domain.messages import Message
-from gateway.domain.requests import Turn
+from gateway.domain.requests import ConversationTarget, RequestScope, Turn
 from gateway.domain.usage.turn_records import NewTurn, OpenedTurn, UsageOwner
 from gateway.services.chat.conversation_queue import ConversationQueue
 from gateway.services.chat.cost_estimate import CostEstimator
@@ -27,128 +27,119 @@ from gateway.services.usage.ledger import Ledger
 from gateway.services.usage.turn_bill import TurnBill
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdmittedTurn:
-    """One admitted turn; `opened`, `live` and the ids only where it is persisted.
+    """A turn that passed its checks and holds its reservation.
 
-    `memory` is given where the turn is persisted or older messages of its body may be left out.
+    `prompt` is what the first model call is sent. `memory` is set if older messages may be left out of it.
+    `started` is the `perf_counter` reading at the request's start.
     """
 
     turn: Turn
-    principal: Principal
-    messages: tuple[Message, ...]
+    scope: RequestScope
+    prompt: tuple[Message, ...]
     started: float
-    reservation_id: UUID | None
     bill: TurnBill
-    question_id: UUID | None = None
-    answer_id: UUID | None = None
-    opened: OpenedTurn | None = None
-    memory: Memory | None = None
-    live: LiveTurn | None = None
-    budget: TurnBudget | None = None
+    reservation_id: UUID | None
+    budget: TurnBudget | None
+    memory: Memory | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersistedTurn(AdmittedTurn):
+    """An admitted turn of a conversation: its question is stored, and its answer will be."""
+
+    opened: OpenedTurn
+    live: LiveTurn
 
     def first_exchange(self, answer: Answer) -> FirstExchange | None:
-        """What a title may be made of, where the conversation has none but its question's."""
-        opened = self.opened
-        if opened is None or not opened.first_exchange or answer.status != "complete" or not answer.content:
+        """What to make a title of; None if the conversation has a title, or does not need one."""
+        if not self.opened.first_exchange or answer.status != "complete" or not answer.content:
             return None
-        if self.turn.request is not None:
-            return None  # a program's: who would read it, and who asked for another call
-        return FirstExchange(opened.conversation_id, self.turn.messages[-1].text, answer.content)
+        if self.turn.conversation is not None and self.turn.conversation.request is not None:
+            return None  # a program's conversation: nobody reads its title
+        return FirstExchange(self.opened.conversation_id, self.turn.messages[-1].text, answer.content)
 
 
 class TurnAdmission:
-    """Opens turns of every door."""
+    """The first unit of work of a turn, for every API."""
 
-    def __init__(self, parts: AgentResources, ledger: Ledger, conversation_queue: ConversationQueue) -> None:
-        self._parts = parts
+    def __init__(
+        self, resources: AgentResources, ledger: Ledger, conversation_queue: ConversationQueue
+    ) -> None:
+        self._resources = resources
         self._conversation_queue = conversation_queue
-        self._cost_estimator = CostEstimator(parts)
+        self._cost_estimator = CostEstimator(resources)
         self._ledger = ledger
 
-    async def admit(self, turn: Turn, principal: Principal, started: float) -> AdmittedTurn:
-        """Nothing is written or reserved for a name that does not exist.
+    async def admit(self, turn: Turn, scope: RequestScope, started: float) -> AdmittedTurn:
+        """Check and reserve. Nothing is stored or reserved for a name that does not exist.
 
         Raises:
             ModelNotFound, ModelNotAllowed, ValidationFailed: names of models and tools.
-            NotFound, TurnInProgress, QuotaExceeded, BudgetExceeded: as `Ledger.begin` and `Ledger.reserve`.
+            NotFound, TurnInProgress, QuotaExceeded, BudgetExceeded: as `Ledger.open_turn`, `Ledger.reserve`.
         """
+        principal = scope.principal
         if turn.model is not None:
-            _check_model_name(self._parts.catalog, turn.model, principal)
-        if unknown := self._parts.tools.find_unknown(turn.gateway_tools or ()):
+            _check_model_name(self._resources.catalog, turn.model, principal)
+        if unknown := self._resources.tools.find_unknown(turn.gateway_tools or ()):
             raise ValidationFailed(
-                f"{len(unknown)} of the tools asked for are not enabled here; GET /api/tools lists them.",
+                f"{len(unknown)} of the requested tools are not enabled. GET /api/tools lists the others.",
                 param="tools",
             )
-        if turn.persist:
-            return await self._admit_persisted(turn, principal, started)
+        if turn.conversation is not None:
+            return await self._admit_persisted(turn, turn.conversation, scope, started)
         bill = self._bill(turn, principal, None)
         reservation_id = await self._ledger.reserve(principal, self._cost_estimator.estimate(turn, bill))
-        turn = replace(turn, model=turn.model or AUTO)
-        memory = Memory.from_client_messages(turn.messages) if turn.may_truncate else None
-        budget = self._ledger.turn_budget(principal, reservation_id)
         return AdmittedTurn(
-            turn, principal, turn.messages, started, reservation_id, bill, memory=memory, budget=budget
+            turn=replace(turn, model=turn.model or AUTO),
+            scope=scope,
+            prompt=turn.messages,
+            started=started,
+            bill=bill,
+            reservation_id=reservation_id,
+            budget=self._ledger.turn_budget(principal, reservation_id),
+            memory=Memory.from_client_messages(turn.messages) if turn.may_truncate else None,
         )
 
-    async def _admit_persisted(self, turn: Turn, principal: Principal, started: float) -> AdmittedTurn:
+    async def _admit_persisted(
+        self, turn: Turn, target: ConversationTarget, scope: RequestScope, started: float
+    ) -> PersistedTurn:
+        principal = scope.principal
         question_id, answer_id = new_id(), new_id()
-        if turn.regenerate_of is not None:
-            existing = await self._ledger.get_question(principal, turn.regenerate_of)
+        if target.regenerate_of is not None:
+            existing = await self._ledger.get_question(principal, target.regenerate_of)
             question_id = existing.id
-            turn = replace(
-                turn,
-                messages=existing.messages,
-                conversation_id=existing.conversation_id,
-                parent_id=existing.parent_id,
-                as_root=True,
-                use_cache=False,
-            )
-        text = _question_text(turn.messages)
+            target = replace(target, id=existing.conversation_id, parent_id=existing.parent_id, as_root=True)
+            turn = replace(turn, messages=existing.messages, conversation=target, use_cache=False)
         bill = self._bill(turn, principal, answer_id)
         opened = await self._open_turn(
-            turn,
-            principal,
-            bill,
-            NewTurn(
-                user_id=principal.user_id,
-                question=text,
-                question_id=question_id,
-                answer_id=answer_id,
-                conversation_id=turn.conversation_id,
-                parent_id=turn.parent_id,
-                as_root=turn.as_root,
-                is_regeneration=turn.regenerate_of is not None,
-                title=make_title(text),
-                model=turn.model,
-                system=turn.system or None,
-                metadata=turn.metadata,
-                request=turn.request,
-            ),
+            turn, target, principal, bill, _new_turn(turn, target, principal, question_id, answer_id)
         )
-        # A conversation's model may have left the configuration since.
-        known = opened.model if opened.model and self._parts.catalog.models_of(opened.model) else None
+        # The configuration may no longer have the conversation's model.
+        known = opened.model if opened.model and self._resources.catalog.models_of(opened.model) else None
         branch, question = opened.branch.split_open_exchange(turn.messages)
         memory = Memory(branch)
-        return AdmittedTurn(
-            replace(turn, model=turn.model or known or AUTO),
-            principal,
-            memory.build_prompt(turn.system if turn.system is not None else opened.system, *question),
-            started,
-            answer_id,
-            bill,
-            question_id,
-            answer_id,
-            opened,
-            memory if turn.may_truncate else None,
-            LiveTurn(
+        ids = str(opened.conversation_id), str(question_id), str(answer_id)
+        return PersistedTurn(
+            turn=replace(turn, model=turn.model or known or AUTO),
+            scope=scope,
+            prompt=memory.build_prompt(
+                target.system if target.system is not None else opened.system, *question
+            ),
+            started=started,
+            bill=bill,
+            reservation_id=answer_id,
+            budget=self._ledger.turn_budget(principal, answer_id),
+            memory=memory if turn.may_truncate else None,
+            opened=opened,
+            live=LiveTurn(
                 principal.user_id,
                 opened.conversation_id,
                 answer_id,
                 opened.lock_token,
-                TurnStarted(turn.request_id, str(opened.conversation_id), str(question_id), str(answer_id)),
+                TurnStarted(turn.request_id, *ids),
             ),
-            self._ledger.turn_budget(principal, answer_id),
         )
 
     def _bill(self, turn: Turn, principal: Principal, answer_id: UUID | None) -> TurnBill:
@@ -162,25 +153,48 @@ class TurnAdmission:
         )
         return self._cost_estimator.bill(turn, owner)
 
-    async def _open_turn(self, turn: Turn, principal: Principal, bill: TurnBill, new: NewTurn) -> OpenedTurn:
-        """Write it down now, or when its turn has come."""
+    async def _open_turn(
+        self, turn: Turn, target: ConversationTarget, principal: Principal, bill: TurnBill, new: NewTurn
+    ) -> OpenedTurn:
+        """Open the turn now, or once the conversation is free."""
         estimate = self._cost_estimator.estimate(turn, bill)
         try:
             return await self._ledger.open_turn(principal, new, estimate)
         except TurnInProgress as busy:
-            if turn.on_busy == "refuse" or new.conversation_id is None:
+            if target.on_busy == "refuse" or new.conversation_id is None:
                 raise
             return await self._conversation_queue.begin_when_free(
                 lambda: self._ledger.open_turn(principal, replace(new, from_queue=True), estimate),
                 principal.user_id,
                 new.conversation_id,
-                self._parts.catalog.conversation_queue,
+                self._resources.catalog.conversation_queue,
                 busy,
             )
 
 
+def _new_turn(
+    turn: Turn, target: ConversationTarget, principal: Principal, question_id: UUID, answer_id: UUID
+) -> NewTurn:
+    text = _question_text(turn.messages)
+    return NewTurn(
+        user_id=principal.user_id,
+        question=text,
+        question_id=question_id,
+        answer_id=answer_id,
+        conversation_id=target.id,
+        parent_id=target.parent_id,
+        as_root=target.as_root,
+        is_regeneration=target.regenerate_of is not None,
+        title=make_title(text),
+        model=turn.model,
+        system=target.system or None,
+        metadata=target.metadata,
+        request=target.request,
+    )
+
+
 def _question_text(question: Sequence[Message]) -> str:
-    """What people read of a question: what its user says, or the results that it brings."""
+    """The text shown for a question: its user messages, or the tool results that it brings."""
     texts = [m.text for m in question if m.role == "user"] or [m.text for m in question if m.role == "tool"]
     return "\n\n".join(filter(None, texts)) or question[-1].text
 

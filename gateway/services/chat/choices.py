@@ -1,40 +1,36 @@
-"""Several answers to one request: as many turns at once, their events numbered and told apart."""
+"""Several answers to one request (`n`): as many turns at once, with their events numbered by choice."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Any
 
 from gateway.core.exceptions import GatewayError, Unavailable
-from gateway.domain.accounts.principal import Principal
 from gateway.domain.events import Answer, ChatEvent, TurnCompleted, TurnFailed
-from gateway.domain.requests import Turn
+from gateway.domain.requests import RequestScope, Turn
 from gateway.services.chat.service import ChatService
 
 ChoiceEvent = tuple[int, ChatEvent]
 
 
 async def stream_choices(
-    chat: ChatService,
-    turn: Turn,
-    count: int,
-    principal: Principal,
-    disconnected: Callable[[], Awaitable[None]] | None = None,
+    chat: ChatService, turn: Turn, count: int, scope: RequestScope
 ) -> AsyncGenerator[ChoiceEvent, None]:
     """The events of `count` turns, each with its choice's number, until all have ended or one has failed.
 
-    Each is reserved, called, recorded and charged by itself. A failure of one ends them all, and so does
-    closing the iterator (by `on_disconnect`, as with a single one).
+    Each turn is reserved, run and charged by itself. The first failure ends them all, and so does closing the
+    iterator (by `on_disconnect`, as for a single turn).
     """
     events: asyncio.Queue[ChoiceEvent] = asyncio.Queue()
     started = [False] * count
     stopping = False
 
-    async def follow(number: int) -> None:
+    async def run(number: int) -> None:
         try:
-            async with aclosing(chat.stream(_turn_for_choice(turn, number), principal, disconnected)) as own:
+            async with aclosing(chat.stream(_turn_for_choice(turn, number), scope)) as own:
                 async for event in own:
                     started[number] = True
                     events.put_nowait((number, event))
@@ -46,7 +42,7 @@ async def stream_choices(
             events.put_nowait((number, TurnFailed(GatewayError(), turn.request_id)))
             raise
 
-    tasks = [asyncio.create_task(follow(number)) for number in range(count)]
+    tasks = [asyncio.create_task(run(number)) for number in range(count)]
     try:
         running = count
         while running:
@@ -58,33 +54,30 @@ async def stream_choices(
     finally:
         stopping = True
         for number, task in enumerate(tasks):
-            # One that is being opened goes on until it has: only then is known what it has reserved.
+            # A turn in admission continues until it is admitted: only then is its reservation known.
             if started[number]:
                 task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def answer_choices(
-    chat: ChatService,
-    turn: Turn,
-    count: int,
-    principal: Principal,
-    disconnected: Callable[[], Awaitable[None]],
-) -> list[Answer]:
-    """The whole answers, in order.
+async def answer_choices(chat: ChatService, turn: Turn, count: int, scope: RequestScope) -> list[Answer]:
+    """The complete answers, in order.
 
     Raises:
-        GatewayError: what the first of them failed with.
+        GatewayError: what the first failed turn failed with.
     """
-    collecting = asyncio.create_task(_collect(stream_choices(chat, turn, count, principal), count))
-    leaving = asyncio.ensure_future(disconnected())
+    choices = stream_choices(chat, turn, count, replace(scope, disconnected=None))
+    collecting = asyncio.create_task(_collect(choices, count))
+    tasks: set[asyncio.Future[Any]] = {collecting}
+    if scope.disconnected is not None:
+        tasks.add(asyncio.ensure_future(scope.disconnected()))
     try:
-        await asyncio.wait({collecting, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if not collecting.done():
-            raise Unavailable("The client has gone.")
+            raise Unavailable("The client has disconnected.")
         return collecting.result()
     finally:
-        for task in (collecting, leaving):
+        for task in tasks:
             task.cancel()
         await asyncio.wait({collecting})
 
@@ -101,7 +94,7 @@ async def _collect(events: AsyncGenerator[ChoiceEvent, None], count: int) -> lis
 
 
 def _turn_for_choice(turn: Turn, number: int) -> Turn:
-    """The turn of one choice: with a seed of its own where there is one, or all would be the same."""
+    """The turn of one choice; a requested seed is made different for each, or all would be the same."""
     seed = turn.sampling.seed
     if seed is None or number == 0:
         return turn

@@ -1,13 +1,13 @@
-"""Turns that wait for a conversation that is being answered, instead of being refused."""
+"""Lets turns wait for a conversation that is being answered, instead of rejecting them."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
 from uuid import UUID
 
+from gateway.core.aio import BackgroundTasks
 from gateway.core.exceptions import TurnInProgress, Unavailable
 from gateway.domain.config.conversation_queue import ConversationQueueConfig
 from gateway.domain.usage.turn_records import OpenedTurn
@@ -15,29 +15,27 @@ from gateway.repositories.turns.waiting import WaitingTurnRepository
 from gateway.services.execution.turn_tasks import TurnTaskRegistry
 from gateway.services.execution.worker_bus import WorkerBus
 
-# How often a waiter looks that no word has reached, in seconds.
+# How often a waiter polls in case its notification was lost, in seconds.
 POLL_SECONDS = 0.5
 
 
 class ConversationQueue:
-    """Waiters of this worker; their order is kept in PostgreSQL, for all workers."""
+    """The waiters of this worker; their order across workers is in PostgreSQL."""
 
     def __init__(self, turns: WaitingTurnRepository, tasks: TurnTaskRegistry, bus: WorkerBus) -> None:
         self._turns = turns
         self._tasks = tasks
         self._bus = bus
         self._waiters: dict[UUID, set[asyncio.Event]] = {}
-        self._notifications: set[asyncio.Task[Any]] = set()
+        self._notifications = BackgroundTasks()
         bus.subscribe("conversation_released", self._wake)
 
     def __len__(self) -> int:
         return sum(map(len, self._waiters.values()))
 
     def notify_released(self, conversation_id: UUID) -> None:
-        """A turn has ended for which others wait; returns at once."""
-        task = asyncio.create_task(self._bus.publish("conversation_released", conversation_id))
-        self._notifications.add(task)
-        task.add_done_callback(self._notifications.discard)
+        """Wake the waiters of a conversation whose turn has ended, on all workers; returns at once."""
+        self._notifications.spawn(self._bus.publish("conversation_released", conversation_id))
 
     async def begin_when_free(
         self,
@@ -47,13 +45,14 @@ class ConversationQueue:
         limits: ConversationQueueConfig,
         busy: TurnInProgress,
     ) -> OpenedTurn:
-        """Call `begin` when its turn has come.
+        """Wait until the conversation is free, then call `begin`.
 
         Args:
-            busy: what it was refused with.
+            busy: the error to raise if the conversation does not become free.
 
         Raises:
-            TurnInProgress: too many wait, or it took too long. Unavailable: this worker shuts down.
+            TurnInProgress: too many turns wait, or it took too long.
+            Unavailable: this worker is shutting down.
             GatewayError: whatever `begin` raises.
         """
         deadline = asyncio.get_running_loop().time() + limits.seconds
@@ -71,7 +70,7 @@ class ConversationQueue:
                     busy = still
         finally:
             self._remove_waiter(conversation_id, wake)
-            with suppress(Unavailable):  # it runs out by itself
+            with suppress(Unavailable):  # the ticket expires
                 await self._turns.dequeue(ticket)
 
     async def _wait_for_turn(
@@ -80,17 +79,17 @@ class ConversationQueue:
         while True:
             wake.clear()
             self._tasks.ensure_accepting()
-            # At once as well: the conversation may have been freed before there was a ticket.
+            # Checked before waiting, too: the conversation may have been released before the ticket existed.
             ready = await self._turns.renew_ticket(ticket)
             if ready is None:
                 raise busy
             if ready:
                 return
-            left = deadline - asyncio.get_running_loop().time()
-            if left <= 0:
+            remaining = deadline - asyncio.get_running_loop().time()
+            if remaining <= 0:
                 raise busy
             with suppress(TimeoutError):
-                async with asyncio.timeout(min(POLL_SECONDS, left)):
+                async with asyncio.timeout(min(POLL_SECONDS, remaining)):
                     await wake.wait()
 
     def _wake(self, conversation_id: UUID) -> None:
@@ -98,7 +97,7 @@ class ConversationQueue:
             wake.set()
 
     def _remove_waiter(self, conversation_id: UUID, wake: asyncio.Event) -> None:
-        wakes = self._waiters[conversation_id]
-        wakes.discard(wake)
-        if not wakes:
+        waiters = self._waiters[conversation_id]
+        waiters.discard(wake)
+        if not waiters:
             del self._waiters[conversation_id]

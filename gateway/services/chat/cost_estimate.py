@@ -1,4 +1,4 @@
-"""What a turn is expected to take: its prompt and tools, its `max_tokens`, the dearest model for it."""
+"""Estimates what a turn may cost: its prompt and tools, its `max_tokens`, and the dearest possible model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MILLION = Decimal(1_000_000)
 
 
 class _Maximums(NamedTuple):
-    """What the models that may answer take at most: prices, the longest answer, the largest window, tools."""
+    """The highest prices and the largest limits among the models that may answer."""
 
     price: Price
     answer_tokens: int
@@ -30,29 +30,29 @@ class _Maximums(NamedTuple):
 
 
 class CostEstimator:
-    """Estimates of turns, by prices that are looked up once."""
+    """Estimates from prices that are looked up once per configuration."""
 
-    def __init__(self, parts: AgentResources) -> None:
-        self._catalog = parts.catalog
-        self._tools = parts.tools
+    def __init__(self, resources: AgentResources) -> None:
+        self._catalog = resources.catalog
+        self._tools = resources.tools
         self._callable_models = frozenset(
-            name for name in parts.catalog.models if parts.upstreams.for_model(name)
+            name for name in resources.catalog.models if resources.upstreams.for_model(name)
         )
-        self._maximums_of_all = self._maximums_of(parts.catalog.models)
+        self._maximums_of_all = self._maximums_of(resources.catalog.models)
         self._maximums_by_name = {
             name: self._maximums_of(_possible_models(name, self._catalog)) for name in self._catalog.names()
         }
 
     def estimate(self, turn: Turn, bill: TurnBill | None = None) -> Estimate:
-        """What to reserve for `turn`; a stored conversation's history is counted where it is read.
+        """What to reserve for `turn`. A stored conversation's history is added when it is read.
 
         Args:
-            bill: the turn's, which is kept with the reservation.
+            bill: the turn's bill, which is stored with the reservation.
         """
         maximums = self._maximums_for(turn)
         prompt = prompt_tokens_to_reserve(turn.messages, self._offered_tools(turn, maximums))
-        if turn.persist and turn.system:
-            prompt += tokens_to_reserve(turn.system)
+        if turn.conversation is not None and turn.conversation.system:
+            prompt += tokens_to_reserve(turn.conversation.system)
         price, max_tokens = maximums.price, turn.sampling.max_tokens
         answer = max_tokens or self._catalog.limits.default_max_tokens
         spare = Usage()
@@ -69,20 +69,16 @@ class CostEstimator:
         )
 
     def bill(self, turn: Turn, owner: UsageOwner) -> TurnBill:
-        """A bill whose running call is most likely of the first model asked for."""
-        requested = [
-            name
-            for name in _requested_models(turn.model or AUTO, self._catalog)
-            if name in self._callable_models
-        ]
-        model = next(iter(requested), turn.model or AUTO)
+        """A bill whose running call is of the model that is most likely to be called first."""
+        requested = _requested_models(turn.model or AUTO, self._catalog)
+        model = next((name for name in requested if name in self._callable_models), turn.model or AUTO)
         known = self._catalog.models.get(model)
         prompt = prompt_tokens(turn.messages, turn.client_tools)
         price = self._catalog.price_of(model) if known is not None else Price()
         return TurnBill(owner, model, known.provider if known is not None else "", prompt, price)
 
     def _offered_tools(self, turn: Turn, maximums: _Maximums) -> tuple[ToolSpec, ...]:
-        """The tools whose definitions the first call may be sent with."""
+        """The tools whose definitions the first call may contain."""
         if turn.client_tools or not maximums.supports_tools or turn.gateway_tools == ():
             return turn.client_tools
         if turn.gateway_tools is not None:
@@ -91,17 +87,16 @@ class CostEstimator:
 
     def _maximums_for(self, turn: Turn) -> _Maximums:
         if turn.fallbacks is not None:
-            named = [*_requested_models(turn.model or AUTO, self._catalog), *turn.fallbacks]
-            return self._maximums_of(model for name in named for model in self._catalog.models_of(name))
-        if turn.model is None and turn.conversation_id is not None:
-            return self._maximums_of_all  # the conversation's own model, which is read as it is taken
+            names = [*_requested_models(turn.model or AUTO, self._catalog), *turn.fallbacks]
+            return self._maximums_of(model for name in names for model in self._catalog.models_of(name))
+        if turn.model is None and turn.conversation is not None and turn.conversation.id is not None:
+            return self._maximums_of_all  # the conversation's own model, which is not known yet
         return self._maximums_by_name.get(turn.model or AUTO, self._maximums_of_all)
 
     def _maximums_of(self, models: Iterable[str]) -> _Maximums:
-        """The higher of each price, and the most tokens, among those models that can answer at all."""
-        ready = [name for name in models if name in self._callable_models]
-        prices = [self._catalog.price_of(name) for name in ready]
-        configured = [self._catalog.models[name] for name in ready]
+        names = [name for name in models if name in self._callable_models]
+        prices = [self._catalog.price_of(name) for name in names]
+        configured = [self._catalog.models[name] for name in names]
         return _Maximums(
             Price(
                 max((price.input for price in prices), default=Price().input),

@@ -1,4 +1,4 @@
-"""Pictures for the tools of a turn, made on the account of whoever asked the question."""
+"""Lets the tools of a turn generate images, charged to the caller's account."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from contextlib import aclosing
 
 from gateway.core.exceptions import GatewayError
-from gateway.domain.accounts.principal import Principal
 from gateway.domain.config.catalog import Catalog
 from gateway.domain.images import GeneratedImage, GenerateImage, ImageRequest
+from gateway.domain.requests import RequestScope
 from gateway.providers.base import ChatProvider
 from gateway.services.generation.images import ImageGenerationService, ImageOrder, ImagesGenerated
 from gateway.tools.base import ToolError, TurnServices
@@ -17,7 +17,7 @@ MAX_IMAGES_PER_TURN = 4
 
 
 def images_available(catalog: Catalog, providers: Mapping[str, ChatProvider]) -> bool:
-    """Whether chats may have pictures made: by a configured default, or by a model that is no mock."""
+    """Whether chats may generate images: by a configured default, or with a model that is no mock."""
     if catalog.media.default is not None or catalog.mode == "mock":
         return True
     return any(
@@ -28,42 +28,44 @@ def images_available(catalog: Catalog, providers: Mapping[str, ChatProvider]) ->
 
 
 class ImageToolBinding:
-    """Says what the tools of one turn may have done; keys need the scope `images` for it.
+    """Makes the image function of each turn. API keys need the scope `images` for it.
 
-    A turn has at most `MOST_A_TURN` pictures, those that failed counted too.
+    A turn may request `MAX_IMAGES_PER_TURN` images, failed ones included.
     """
 
     def __init__(self, media: ImageGenerationService) -> None:
         self._media = media
 
-    def for_turn(self, principal: Principal, request_id: str) -> TurnServices:
-        """The services of a turn of this caller."""
-        if "images" not in principal.scopes:
-            return TurnServices(str(principal.user_id))
-        return TurnServices(str(principal.user_id), self._image_function(principal, request_id))
+    def for_turn(self, scope: RequestScope) -> TurnServices:
+        """What the tools of the caller's turn may use."""
+        user_id = str(scope.principal.user_id)
+        if "images" not in scope.principal.scopes:
+            return TurnServices(user_id)
+        return TurnServices(user_id, self._image_function(scope))
 
-    def _image_function(self, principal: Principal, request_id: str) -> GenerateImage:
-        ordered = 0
+    def _image_function(self, scope: RequestScope) -> GenerateImage:
+        requested = 0
 
-        async def draw(request: ImageRequest) -> GeneratedImage:
-            nonlocal ordered
-            if ordered >= MAX_IMAGES_PER_TURN:
-                # A model that goes on and on would spend a month's money in one turn.
+        async def generate_image(request: ImageRequest) -> GeneratedImage:
+            nonlocal requested
+            if requested >= MAX_IMAGES_PER_TURN:
+                # A model that never stops would spend a month's budget in one turn.
                 raise ToolError(
-                    f"At most {MAX_IMAGES_PER_TURN} images are made in one turn; answer with what there is.",
+                    f"A turn may generate at most {MAX_IMAGES_PER_TURN} images. Answer with those there are.",
                     kind="too_many",
                 )
-            ordered += 1
-            made = await self._generate(ImageOrder(request, None), principal, request_id)
-            image = made.images[0]
-            return GeneratedImage(image.url, image.width, image.height, made.model, made.cost_usd)
+            requested += 1
+            generated = await self._generate(ImageOrder(request, None), scope)
+            image = generated.images[0]
+            return GeneratedImage(image.url, image.width, image.height, generated.model, generated.cost_usd)
 
-        return draw
+        return generate_image
 
-    async def _generate(self, order: ImageOrder, principal: Principal, request_id: str) -> ImagesGenerated:
-        """Closing the events early, as a cancelled turn does, calls the work off."""
-        async with aclosing(self._media.generate(order, principal, request_id, in_turn=True)) as events:
+    async def _generate(self, order: ImageOrder, scope: RequestScope) -> ImagesGenerated:
+        """Generate one image. Closing the events early, as a cancelled turn does, cancels the work."""
+        events = self._media.generate(order, scope.principal, scope.request_id, in_turn=True)
+        async with aclosing(events):
             async for event in events:
                 if isinstance(event, ImagesGenerated):
                     return event
-        raise GatewayError("The picture was not made.")
+        raise GatewayError("No image was generated.")

@@ -1,13 +1,11 @@
-"""The one chat use case behind every door: open the turn, run the graph, write down what came of it."""
+"""The chat use case behind every API: admit a turn, run it, settle it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import replace
+from collections.abc import AsyncGenerator, Callable
 from functools import partial
 from time import perf_counter
-from uuid import UUID
 
 import structlog
 
@@ -24,30 +22,32 @@ from gateway.domain.events import (
     TurnFailed,
     TurnStarted,
 )
-from gateway.domain.requests import Turn
-from gateway.services.chat.admission import AdmittedTurn, TurnAdmission
+from gateway.domain.requests import RequestScope, Turn
+from gateway.services.chat.admission import AdmittedTurn, PersistedTurn, TurnAdmission
 from gateway.services.chat.conversation_queue import ConversationQueue
 from gateway.services.chat.image_tool import ImageToolBinding
-from gateway.services.chat.prompt_log import log_prompts
+from gateway.services.chat.settlement import TurnSettlement
 from gateway.services.chat.titles import TitleGenerator
 from gateway.services.chat.tracing import end_turn_span, turn_span
 from gateway.services.execution.accumulator import AnswerAccumulator
 from gateway.services.execution.disconnect import DisconnectWatcher
 from gateway.services.execution.event_queue import CoalescingQueue
-from gateway.services.execution.failure_log import log_failure
+from gateway.services.execution.live_turn import LiveTurn
 from gateway.services.execution.turn_tasks import INTERRUPTED, TurnTask, TurnTaskRegistry
 from gateway.services.response_cache.cached_runner import CachingRunner
 from gateway.services.usage.ledger import Ledger
-from gateway.services.usage.settlement import finished_turn, record_metrics
 
 log = structlog.get_logger(__name__)
 
 _RETRY_AFTER_SECONDS = 5.0
-_LEASE_LOST = "This worker was out of reach for too long, and the turn was ended without it. Ask again."
+_RESTARTING = "The gateway is restarting. The answer so far is stored; send the question again."
+
+Publish = Callable[[ChatEvent], None]
+Ending = TurnCompleted | TurnFailed
 
 
 class ChatService:
-    """Answers turns; every way out of one ends in a written message, recorded usage and one last event."""
+    """Answers turns. Every turn ends with a stored message, settled usage and exactly one last event."""
 
     def __init__(
         self,
@@ -59,47 +59,34 @@ class ChatService:
         image_tool: ImageToolBinding,
     ) -> None:
         self._runner = runner
-        self._admission = TurnAdmission(runner.parts, ledger, conversation_queue)
-        self._conversation_queue = conversation_queue
+        self._admission = TurnAdmission(runner.resources, ledger, conversation_queue)
+        self._settlement = TurnSettlement(ledger, titles, conversation_queue, runner.resources.tools.names)
         self._ledger = ledger
         self._tasks = tasks
         self._image_tool = image_tool
         self.titles = titles
 
-    async def answer(
-        self, turn: Turn, principal: Principal, disconnected: Callable[[], Awaitable[None]] | None = None
-    ) -> Answer:
-        """The whole answer.
+    async def answer(self, turn: Turn, scope: RequestScope) -> Answer:
+        """The complete answer.
 
-        Args:
-            gone: returns once the client has gone; by `on_disconnect` the turn is then called off.
+        If the client disconnects and `on_disconnect` says so, the turn is cancelled.
 
         Raises:
-            GatewayError: whatever the turn failed with; what had been said is kept all the same.
+            GatewayError: what the turn failed with; the partial answer is stored all the same.
         """
         started = perf_counter()
-        permit = await self._tasks.acquire_permit(principal)
+        permit = await self._tasks.acquire_permit(scope.principal)
         try:
-            return await self._answer(turn, principal, disconnected, started)
+            return await self._answer(turn, scope, started)
         finally:
             permit.release()
 
-    async def _answer(
-        self,
-        turn: Turn,
-        principal: Principal,
-        disconnected: Callable[[], Awaitable[None]] | None,
-        started: float,
-    ) -> Answer:
-        admitted = await self._admission.admit(turn, principal, started)
-        live = admitted.live
-        # No client's leaving reaches a handler that has not begun to answer, so it may run the turn itself.
-        task = self._tasks.register_current(owner=principal, live=live)
-        watcher = (
-            DisconnectWatcher(task, disconnected)
-            if disconnected is not None and self._cancels_on_disconnect(principal)
-            else None
-        )
+    async def _answer(self, turn: Turn, scope: RequestScope, started: float) -> Answer:
+        admitted = await self._admission.admit(turn, scope, started)
+        live = _live(admitted)
+        # A disconnect does not end a handler that has sent nothing, so its task can run the turn.
+        task = self._tasks.register_current(owner=scope.principal, live=live)
+        watcher = self._watch(task, scope)
         try:
             ending = await self._run_traced(
                 task, admitted, _discard if live is None else live.broadcast.publish
@@ -112,41 +99,36 @@ class ChatService:
             return ending.answer
         raise ending.error
 
-    async def stream(
-        self, turn: Turn, principal: Principal, disconnected: Callable[[], Awaitable[None]] | None = None
-    ) -> AsyncGenerator[ChatEvent, None]:
+    async def stream(self, turn: Turn, scope: RequestScope) -> AsyncGenerator[ChatEvent, None]:
         """The turn's events, from `TurnStarted` to exactly one of `TurnCompleted` and `TurnFailed`.
 
-        Closing the iterator early is a client that went away: by `on_disconnect` the turn then runs on or
-        is cancelled, and is written down either way.
-
-        Args:
-            gone: returns once the client has gone; until something is sent to it nothing else would tell.
+        Closing the iterator early means that the client disconnected: by `on_disconnect` the turn continues
+        or is cancelled, and is settled either way.
 
         Raises:
-            GatewayError: before the first event, where the turn cannot start or no model fits it.
+            GatewayError: before the first event, if the turn is not admitted or no model can answer it.
         """
         started = perf_counter()
-        permit = await self._tasks.acquire_permit(principal)
+        permit = await self._tasks.acquire_permit(scope.principal)
         try:
-            admitted = await self._admission.admit(turn, principal, started)
+            admitted = await self._admission.admit(turn, scope, started)
         except BaseException:
             permit.release()
             raise
-        live = admitted.live
+        live = _live(admitted)
         if live is None:
-            channel = CoalescingQueue(turn.request_id)
-            publish, events = channel.put, channel.events()
+            queue = CoalescingQueue(turn.request_id)
+            first, publish, events = TurnStarted(turn.request_id), queue.put, queue.events()
         else:
-            publish, events = live.broadcast.publish, live.broadcast.subscribe(1)
+            broadcast = live.broadcast
+            first, publish, events = broadcast.turn_started, broadcast.publish, broadcast.subscribe(1)
         task = self._tasks.start(
-            lambda me: self._run_traced(me, admitted, publish), owner=principal, live=live, permit=permit
+            lambda task: self._run_traced(task, admitted, publish),
+            owner=scope.principal,
+            live=live,
+            permit=permit,
         )
-        watcher = (
-            DisconnectWatcher(task, disconnected)
-            if disconnected is not None and self._cancels_on_disconnect(principal)
-            else None
-        )
+        watcher = self._watch(task, scope)
         try:
             first_sent = False
             async for event in events:
@@ -154,31 +136,51 @@ class ChatService:
                     if isinstance(event, TurnFailed):
                         raise event.error
                     first_sent = True
-                    yield TurnStarted(turn.request_id) if live is None else live.broadcast.turn_started
+                    yield first
                 yield event
         finally:
             if watcher is not None:
                 watcher.close()
-            if self._cancels_on_disconnect(principal):
+            if self._cancels_on_disconnect(scope.principal):
                 task.on_client_disconnect()
 
-    async def _run_traced(
-        self, task: TurnTask, admitted: AdmittedTurn, publish: Callable[[ChatEvent], None]
-    ) -> TurnCompleted | TurnFailed:
-        """Run the turn to its end, in a task that no client's leaving reaches; the last event."""
+    async def _run_traced(self, task: TurnTask, admitted: AdmittedTurn, publish: Publish) -> Ending:
+        """Run the turn to its end, in a task that no client disconnect reaches; returns the last event."""
         task.has_waiters = partial(self._runner.has_waiters, task.task)
         with turn_span(admitted) as span:
             ending = await self._execute(task, admitted, publish)
             end_turn_span(span, ending)
         return ending
 
-    async def _execute(
-        self, task: TurnTask, admitted: AdmittedTurn, publish: Callable[[ChatEvent], None]
-    ) -> TurnCompleted | TurnFailed:
-        """The graph and unit of work 2."""
+    async def _execute(self, task: TurnTask, admitted: AdmittedTurn, publish: Publish) -> Ending:
+        """Run the graph, then settle."""
         calls: list[ModelCall] = []
         accumulator = AnswerAccumulator() if task.live is None else task.live.accumulator
-        ending: TurnCompleted | TurnFailed | None = None
+        turn_id = admitted.reservation_id or new_id()
+        self._ledger.attach_bill(
+            turn_id,
+            admitted.scope.principal.user_id,
+            lambda: admitted.bill.current(calls, lambda: accumulator.text),
+        )
+        ending = await self._run_graph(task, admitted, accumulator, calls, publish)
+        task.block_cancellation()
+        await self._ledger.detach_bill(turn_id)
+        # The last event is sent only once it is true: after the answer is stored and settled.
+        ending = await self._settlement.settle(admitted, ending, calls, turn_id)
+        publish(ending)
+        return ending
+
+    async def _run_graph(
+        self,
+        task: TurnTask,
+        admitted: AdmittedTurn,
+        accumulator: AnswerAccumulator,
+        calls: list[ModelCall],
+        publish: Publish,
+    ) -> Ending:
+        """Run the graph; `calls` and `accumulator` are filled as it goes. Never raises."""
+        ending: Ending | None = None
+        request_id, principal = admitted.turn.request_id, admitted.scope.principal
 
         def emit(event: ChatEvent) -> None:
             nonlocal ending
@@ -188,141 +190,63 @@ class ChatService:
                 accumulator.add(event)
                 publish(event)
 
-        turn_id = admitted.reservation_id or new_id()
-        self._ledger.attach_bill(
-            turn_id,
-            admitted.principal.user_id,
-            lambda: admitted.bill.current(calls, lambda: accumulator.text),
-        )
         try:
             await self._runner.run(
                 admitted.turn,
-                admitted.messages,
-                account_id=admitted.principal.user_id,
+                admitted.prompt,
+                account_id=principal.user_id,
                 guards=self._guard_modes(admitted),
-                allowed_models=admitted.principal.models,
+                allowed_models=principal.models,
                 calls=calls,
                 emit=emit,
                 memory=admitted.memory,
-                services=self._image_tool.for_turn(admitted.principal, admitted.turn.request_id),
+                services=self._image_tool.for_turn(admitted.scope),
                 budget=admitted.budget,
             )
         except asyncio.CancelledError as reason:
             task.acknowledge_cancel()
             if ending is None:
-                ending = _cancelled_ending(
-                    admitted, accumulator, calls, interrupted=INTERRUPTED in reason.args
-                )
+                interrupted = INTERRUPTED in reason.args
+                ending = _cancelled_ending(request_id, accumulator, calls, interrupted=interrupted)
         except Exception:
-            # Whatever a node did not foresee: the client gets an honest 500, the log the traceback.
-            log.exception("turn.crashed", request_id=admitted.turn.request_id)
+            # A bug: the client gets a 500 without details, the log gets the traceback.
+            log.exception("turn.crashed", request_id=request_id)
         if ending is None:
-            answer = accumulator.build_answer(admitted.turn.request_id, "failed", calls)
-            ending = TurnFailed(GatewayError(), admitted.turn.request_id, answer)
-        task.block_cancellation()
-        await self._ledger.detach_bill(turn_id)
-        ending = await self._settle(admitted, ending, calls, turn_id)
-        publish(ending)
+            answer = accumulator.build_answer(request_id, "failed", calls)
+            ending = TurnFailed(GatewayError(), request_id, answer)
         return ending
 
     def _guard_modes(self, admitted: AdmittedTurn) -> GuardModes:
-        guards = self._runner.parts.catalog.guardrails
-        if admitted.principal.kind == "person":
+        guards = self._runner.resources.catalog.guardrails
+        if admitted.scope.principal.kind == "person":
             return guards.people
         return guards.api_keys.at_least(admitted.turn.guard_overrides)
 
-    async def _settle(
-        self,
-        admitted: AdmittedTurn,
-        ending: TurnCompleted | TurnFailed,
-        calls: list[ModelCall],
-        turn_id: UUID,
-    ) -> TurnCompleted | TurnFailed:
-        """Unit of work 2: the last event is sent only once it is true, that is, written."""
-        answer = ending.answer
-        error = ending.error if isinstance(ending, TurnFailed) else None
-        if answer is not None:
-            answer = _finalize(answer, admitted, calls)
-        if error is not None:
-            if error.last_upstream is None and calls:
-                error.last_upstream = (calls[-1].provider, calls[-1].model)
-            log_failure("turn.failed", error, admitted.turn.request_id)
-        log_prompts(admitted, answer)
-        try:
-            await self._write(admitted, answer, calls, error, turn_id)
-        except GatewayError as failure:
-            failure.charged = _has_cost(answer)  # it will be, once it can be written
-            return TurnFailed(failure, admitted.turn.request_id, answer)
-        except Exception:
-            log.exception("turn.not_written", request_id=admitted.turn.request_id)
-            return TurnFailed(GatewayError(), admitted.turn.request_id, answer)
-        if error is None and answer is not None:
-            if (first := admitted.first_exchange(answer)) is not None:
-                self.titles.schedule(admitted.principal, first)
-            return TurnCompleted(answer)
-        error = error or GatewayError()
-        # Of an interrupted turn as well, but it was the gateway that asked to be asked again.
-        error.charged = _has_cost(answer) and answer is not None and answer.status != "interrupted"
-        return TurnFailed(error, admitted.turn.request_id, answer)
-
-    async def _write(
-        self,
-        admitted: AdmittedTurn,
-        answer: Answer | None,
-        calls: list[ModelCall],
-        error: GatewayError | None,
-        turn_id: UUID,
-    ) -> None:
-        tools = self._runner.parts.tools.names
-        record_metrics(calls, answer, tools)
-        owner, entries = admitted.bill.owner, admitted.bill.entries(calls, answer, tools)
-        if admitted.live is None or answer is None:
-            await self._ledger.settle(owner, entries, turn_id)
-            return
-        finished = finished_turn(owner, admitted.live, answer, error, entries)
-        if admitted.memory is not None and (summary := admitted.memory.summary) is not None:
-            finished = replace(finished, summary=summary)
-        closed = await self._ledger.close_turn(finished)
-        if closed.has_waiters:
-            self._conversation_queue.notify_released(finished.conversation_id)
-        if not closed.applied:
-            raise Unavailable(_LEASE_LOST, retry_after=_RETRY_AFTER_SECONDS)
+    def _watch(self, task: TurnTask, scope: RequestScope) -> DisconnectWatcher | None:
+        if scope.disconnected is None or not self._cancels_on_disconnect(scope.principal):
+            return None
+        return DisconnectWatcher(task, scope.disconnected)
 
     def _cancels_on_disconnect(self, principal: Principal) -> bool:
-        """Whether a turn of this caller is called off when its client goes."""
-        policy = self._runner.parts.catalog.on_disconnect
+        """Whether the caller's turns are cancelled when their client disconnects."""
+        policy = self._runner.resources.catalog.on_disconnect
         return (policy.people if principal.kind == "person" else policy.api_keys) == "cancel"
 
 
-def _has_cost(answer: Answer | None) -> bool:
-    return answer is not None and (answer.usage.total_tokens > 0 or answer.cost_usd > 0)
+def _live(admitted: AdmittedTurn) -> LiveTurn | None:
+    return admitted.live if isinstance(admitted, PersistedTurn) else None
 
 
 def _discard(event: ChatEvent) -> None:
-    """Takes the events of a whole answer, which only its end is wanted of."""
+    """Discards intermediate events; the caller only needs the final answer."""
 
 
 def _cancelled_ending(
-    admitted: AdmittedTurn, accumulator: AnswerAccumulator, calls: list[ModelCall], *, interrupted: bool
-) -> TurnCompleted | TurnFailed:
+    request_id: str, accumulator: AnswerAccumulator, calls: list[ModelCall], *, interrupted: bool
+) -> Ending:
+    """The last event of a cancelled turn: completed for its client, failed if the gateway interrupted it."""
     status: MessageStatus = "interrupted" if interrupted else "cancelled"
-    answer = accumulator.build_answer(admitted.turn.request_id, status, calls)
+    answer = accumulator.build_answer(request_id, status, calls)
     if not interrupted:
         return TurnCompleted(answer)
-    error = Unavailable(
-        "The gateway is restarting; what was said is kept. Ask again.", retry_after=_RETRY_AFTER_SECONDS
-    )
-    return TurnFailed(error, admitted.turn.request_id, answer)
-
-
-def _finalize(answer: Answer, admitted: AdmittedTurn, calls: list[ModelCall]) -> Answer:
-    """The answer with its ids and with the time that was the gateway's own."""
-    upstream_ms = sum(a.ms for a in calls) + sum(entry["ms"] for entry in answer.receipt.tools)
-    overhead_ms = max(0.0, (perf_counter() - admitted.started) * 1000 - upstream_ms)
-    opened = admitted.opened
-    return replace(
-        answer,
-        conversation_id=str(opened.conversation_id) if opened else None,
-        message_id=str(admitted.answer_id) if opened else None,
-        receipt=replace(answer.receipt, overhead_ms=round(overhead_ms, 3)),
-    )
+    return TurnFailed(Unavailable(_RESTARTING, retry_after=_RETRY_AFTER_SECONDS), request_id, answer)

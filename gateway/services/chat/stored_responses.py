@@ -1,4 +1,4 @@
-"""Responses that are kept: each is an answer of a conversation, and is followed, read and deleted as one."""
+"""Stored responses of the Responses API: each is an answer of a conversation."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from gateway.domain.conversations.stored_messages import (
     vendor_from_storage,
 )
 from gateway.domain.messages import Message, merge_system_messages
-from gateway.domain.requests import Turn
+from gateway.domain.requests import ConversationTarget, Turn
 from gateway.domain.usage.turn_records import StoredParts, build_branch
 from gateway.repositories.unit_of_work import UnitOfWorkFactory
 
-# Instructions, tools and schema of one stored response, as JSON.
+# The size of the parameters of one stored response (instructions, tools, schema) as JSON.
 MAX_PARAMETERS_BYTES = 1024 * 1024
 _PREVIOUS_PARAM = "previous_response_id"
 _RUNNING = ("pending", "streaming")
@@ -37,7 +37,7 @@ _RUNNING = ("pending", "streaming")
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
-    """An answer, and the question that it answers with what a model was shown of it."""
+    """An answer and its question, with the messages that a model was sent for it."""
 
     answer: StoredMessage
     question: StoredMessage | None
@@ -45,13 +45,13 @@ class StoredResponse:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What the response was asked for with; empty where the question was no program's."""
+        """The parameters of the request; empty if the question did not come through the Responses API."""
         known = (self.question.request or {}).get("parameters") if self.question is not None else None
         return known or {}
 
 
 class StoredResponseService:
-    """Every use case takes the owner, and another's response is not found."""
+    """Every use case takes the owner; another account's response is not found."""
 
     def __init__(self, uow: UnitOfWorkFactory) -> None:
         self._uow = uow
@@ -59,14 +59,15 @@ class StoredResponseService:
     async def continue_from(
         self, turn: Turn, previous: UUID | None, parameters: dict[str, Any], user_id: UUID, *, store: bool
     ) -> Turn:
-        """The turn with what it follows: as the next of a conversation, or with its history told in full.
+        """The turn as the next of a conversation (`store`), or with its history in its messages.
 
         Raises:
             NotFound: no such answer. TurnInProgress: it is still being written.
-            InvalidRequest: an output without its call, or a call of the previous answer without its output.
+            InvalidRequest: a tool output without its call, or a call without its output.
             ValidationFailed: `parameters` are too large to be stored.
-            ContextLengthExceeded: the history is larger than a request could bring.
+            ContextLengthExceeded: the history is larger than a request may be.
         """
+        target = turn.conversation or ConversationTarget()
         calls: tuple[str, ...] = ()
         branch: Sequence[BranchMessage] = ()
         if previous is not None:
@@ -75,7 +76,7 @@ class StoredResponseService:
                 raise TurnInProgress("The previous response is still being written.", param=_PREVIOUS_PARAM)
             calls = tuple(call.id for call in calls_from_storage(answer.tool_calls))
             if store:
-                turn = replace(turn, conversation_id=conversation_id, parent_id=previous)
+                target = replace(target, id=conversation_id, parent_id=previous)
             else:
                 branch = await self._history(user_id, conversation_id, previous)
         _check_calls(turn.messages, calls)
@@ -84,8 +85,9 @@ class StoredResponseService:
             request: dict[str, Any] = {"parameters": parameters}
             if len(turn.messages) > 1 or turn.messages[0] != Message("user", turn.messages[0].text):
                 request["messages"] = to_storage(turn.messages)
-            return replace(turn, persist=True, request=request)
-        return replace(turn, messages=_full_history(turn, branch), system=None)
+            return replace(turn, conversation=replace(target, request=request))
+        messages = _full_history(target.system, branch, turn.messages)
+        return replace(turn, messages=messages, conversation=None)
 
     async def read(self, user_id: UUID, response_id: UUID) -> StoredResponse:
         """Raises NotFound."""
@@ -98,7 +100,7 @@ class StoredResponseService:
         return StoredResponse(answer, question, _question_messages(question) if question is not None else ())
 
     async def find_by_messages(self, user_id: UUID, message_ids: Collection[UUID]) -> list[StoredResponse]:
-        """The answers among these messages, and those of the questions among them; others are left out."""
+        """The responses whose answer or question is among these messages."""
         async with self._uow() as uow:
             rows = await uow.messages.list_exchanges(user_id, message_ids)
         questions = {row.id: row for row in rows if row.role == "user"}
@@ -110,7 +112,7 @@ class StoredResponseService:
         return found
 
     async def delete(self, user_id: UUID, response_id: UUID) -> None:
-        """The answer; its question where that has no other; the conversation where nothing is left of it.
+        """Delete the answer, its question if it has no other answer, and the conversation if it is empty.
 
         Raises:
             NotFound: no such answer. TurnInProgress: its conversation is being answered.
@@ -131,8 +133,8 @@ class StoredResponseService:
             sizes = await uow.messages.list_branch_sizes(user_id, conversation_id, last, include_hidden=True)
             if sum(size for _, size in sizes) > LARGE_BODY:
                 raise ContextLengthExceeded(
-                    "The previous responses are too large to be sent to a model whole. Send store: true, or a"
-                    " shorter input of your own.",
+                    "The previous responses are too large to be sent to a model in full. Send store: true, or"
+                    " a shorter input without previous_response_id.",
                     param=_PREVIOUS_PARAM,
                 )
             return await uow.messages.list_branch(user_id, conversation_id, last)
@@ -146,7 +148,7 @@ class StoredResponseService:
 
 
 def _check_parameters(parameters: dict[str, Any]) -> None:
-    """Refuse what would be kept and told again beside the input, where it is larger than any prompt needs."""
+    """Reject parameters that are too large to be stored with the question and repeated in responses."""
     sizes = {name: len(dump_json(value)) for name, value in parameters.items()}
     if sum(sizes.values()) > MAX_PARAMETERS_BYTES:
         largest = max(sizes, key=sizes.__getitem__)
@@ -159,7 +161,7 @@ def _check_parameters(parameters: dict[str, Any]) -> None:
 
 
 def _check_calls(messages: Sequence[Message], open_calls: Sequence[str]) -> None:
-    """As OpenAI does: who gives an output gives its call, who was asked for an output gives it."""
+    """Check, as OpenAI does, that every tool output has its call and every call its output."""
     known = set(open_calls)
     answered: set[str] = set()
     for message in messages:
@@ -172,9 +174,11 @@ def _check_calls(messages: Sequence[Message], open_calls: Sequence[str]) -> None
         raise InvalidRequest("A function call has no output.", param="input")
 
 
-def _full_history(turn: Turn, branch: Sequence[BranchMessage]) -> tuple[Message, ...]:
-    """Instructions, all that was said before, and the question; with one system message at the beginning."""
-    beside = {
+def _full_history(
+    system: str | None, branch: Sequence[BranchMessage], question: Sequence[Message]
+) -> tuple[Message, ...]:
+    """System prompt, history and question, with one system message at the beginning."""
+    stored_parts = {
         at: StoredParts(
             _question_messages(message),
             calls_from_storage(message.tool_calls),
@@ -183,14 +187,14 @@ def _full_history(turn: Turn, branch: Sequence[BranchMessage]) -> tuple[Message,
         for at, message in enumerate(branch)
     }
     before = build_branch(
-        [m.id for m in branch], [m.role for m in branch], [m.content for m in branch], None, beside
+        [m.id for m in branch], [m.role for m in branch], [m.content for m in branch], None, stored_parts
     )
-    head = (Message("system", turn.system),) if turn.system else ()
-    return merge_system_messages((*head, *before.messages, *turn.messages))
+    head = (Message("system", system),) if system else ()
+    return merge_system_messages((*head, *before.messages, *question))
 
 
 def _question_messages(question: StoredMessage) -> tuple[Message, ...]:
-    given = (question.request or {}).get("messages")
-    if given is not None:
-        return from_storage(given)
+    stored = (question.request or {}).get("messages")
+    if stored is not None:
+        return from_storage(stored)
     return (Message("user", question.content),) if question.role == "user" else ()

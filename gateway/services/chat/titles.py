@@ -1,4 +1,4 @@
-"""Titles by the light model: in the background, once a conversation, on its owner's account."""
+"""Generates conversation titles with the light model, in the background and once per conversation."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from gateway.agent.context_window.fit import truncate
 from gateway.agent.model_call.auxiliary_call import auxiliary_call
 from gateway.agent.model_call.light_model import light_model
 from gateway.agent.model_call.request_builder import prompt_tokens_to_reserve
+from gateway.core.aio import BackgroundTasks
 from gateway.core.exceptions import GatewayError, RateLimited
 from gateway.core.request_context import current_request, new_request_context
 from gateway.domain.accounts.principal import Principal
@@ -23,8 +24,9 @@ from gateway.domain.money import Usage
 from gateway.domain.usage.budgets import CallerLimits, Estimate
 from gateway.domain.usage.turn_records import UsageOwner
 from gateway.repositories.unit_of_work import UnitOfWorkFactory
+from gateway.services.usage.entries import usage_entries
 from gateway.services.usage.ledger import Ledger
-from gateway.services.usage.settlement import record_metrics, usage_entries
+from gateway.services.usage.metrics import record_turn_metrics
 
 log = structlog.get_logger(__name__)
 
@@ -35,14 +37,14 @@ _INSTRUCTION = (
 )
 _QUESTION_TOKENS, _ANSWER_TOKENS, _TITLE_TOKENS = 600, 300, 48
 _TIMEOUT_SECONDS = 30.0
-# At once, and waiting: what is more goes without, for a title is worth no queue.
+# Conversations beyond these limits keep the title made from their question.
 _MAX_CONCURRENT, _MAX_PENDING = 4, 200
 _GRACE_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class FirstExchange:
-    """A conversation without a title of its own, and how it begins."""
+    """The beginning of a conversation that has no title of its own."""
 
     conversation_id: UUID
     question: str
@@ -50,87 +52,82 @@ class FirstExchange:
 
 
 class TitleGenerator:
-    """Asks for titles in tasks of its own; no turn waits for one, nor fails with one."""
+    """Generates titles in tasks of its own; no turn waits for one, and none fails with one."""
 
-    def __init__(self, parts: AgentResources, uow: UnitOfWorkFactory, ledger: Ledger) -> None:
-        self._parts = parts
+    def __init__(self, resources: AgentResources, uow: UnitOfWorkFactory, ledger: Ledger) -> None:
+        self._resources = resources
         self._uow = uow
         self._ledger = ledger
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks()
         self._concurrency = asyncio.Semaphore(_MAX_CONCURRENT)
         self._closing = False
 
     def schedule(self, principal: Principal, exchange: FirstExchange) -> None:
-        """Have a title made, if there is a model for it; returns at once."""
-        if not self._parts.catalog.titles.enabled or self._closing or len(self._tasks) >= _MAX_PENDING:
+        """Generate a title if there is a model for it; returns at once."""
+        enabled = self._resources.catalog.titles.enabled
+        if not enabled or self._closing or len(self._tasks) >= _MAX_PENDING:
             return
-        if (model := light_model(self._parts, principal.models)) is None:
+        if (model := light_model(self._resources, principal.models)) is None:
             return
-        # With an allowance of its own: what the turn's answer tells of its limits is not changed after it.
+        # With limits of its own: those reported with the turn's answer must not change after it.
         principal = replace(principal, limits=CallerLimits())
-        task = asyncio.create_task(self._generate(model, principal, exchange))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.spawn(self._generate(model, principal, exchange))
 
     async def wait_idle(self) -> None:
-        """Wait until none is being made."""
-        while self._tasks:
-            await asyncio.wait(set(self._tasks))
+        """Wait until no title is being generated."""
+        await self._tasks.drain()
 
     async def aclose(self) -> None:
-        """Let those under way end, but not for long; what they cost is written down either way."""
+        """Let running calls end, or cancel them after a grace; their usage is settled either way."""
         self._closing = True
-        if not self._tasks:
-            return
-        _, slow = await asyncio.wait(set(self._tasks), timeout=_GRACE_SECONDS)
-        for task in slow:
-            task.cancel()
-        if slow:
-            await asyncio.wait(slow)
+        await self._tasks.drain(_GRACE_SECONDS)
 
     async def _generate(self, model: str, principal: Principal, exchange: FirstExchange) -> None:
+        user_id, conversation_id = principal.user_id, exchange.conversation_id
         async with self._concurrency:
             try:
                 async with self._uow() as uow:
-                    claimed = await uow.conversations.claim_title(principal.user_id, exchange.conversation_id)
+                    claimed = await uow.conversations.claim_title(user_id, conversation_id)
                 if claimed and (title := await self._call_model(model, principal, exchange)) is not None:
                     async with self._uow() as uow:
-                        await uow.conversations.set_title(principal.user_id, exchange.conversation_id, title)
+                        await uow.conversations.set_title(user_id, conversation_id, title)
             except GatewayError as error:
-                # The title that the question gave stands.
-                log.warning("title.not_made", model=model, error=error.code)
+                log.warning("title.failed", model=model, error=error.code)
             except Exception:
                 log.exception("title.crashed", model=model)
 
     async def _call_model(self, model: str, principal: Principal, exchange: FirstExchange) -> str | None:
-        """The model's title, None where it has none to give or the account has nothing left for it."""
-        # With an id of its own, but counted as a part of the request in which this task began.
+        """The model's title; None if it gives none, or the account has no budget left for the call."""
+        # The call has a request id of its own, but counts as part of the turn's request.
         own, parent = new_request_context(), current_request()
-        key = (parent or own).request_key
-        owner = UsageOwner(principal.user_id, own.request_id, principal.api_key_id, request_key=key)
-        prompt = f"User: {truncate(exchange.question, _QUESTION_TOKENS)}\n\nAssistant: " + truncate(
-            exchange.answer, _ANSWER_TOKENS
-        )
-        messages = (Message("system", _INSTRUCTION), Message("user", prompt))
+        request_key = (parent or own).request_key
+        owner = UsageOwner(principal.user_id, own.request_id, principal.api_key_id, request_key=request_key)
+        messages = _prompt(exchange)
         tokens = Usage(prompt_tokens_to_reserve(messages, ()), _TITLE_TOKENS)
-        cost = self._parts.catalog.price_of(model).cost(tokens)
+        cost = self._resources.catalog.price_of(model).cost(tokens)
         try:
-            reservation = await self._ledger.reserve(principal, Estimate(tokens.total_tokens, cost))
+            reservation_id = await self._ledger.reserve(principal, Estimate(tokens.total_tokens, cost))
         except RateLimited:
             return None
         calls: list[ModelCall] = []
         try:
             answer = await auxiliary_call(
-                self._parts,
+                self._resources,
                 model,
                 messages,
                 purpose="title",
                 model_calls=calls,
                 max_tokens=_TITLE_TOKENS,
                 timeout_seconds=_TIMEOUT_SECONDS,
-                budget=self._ledger.turn_budget(principal, reservation),
+                budget=self._ledger.turn_budget(principal, reservation_id),
             )
         finally:
-            record_metrics(calls, None)
-            await self._ledger.settle(owner, usage_entries(calls, None, ()), reservation)
+            record_turn_metrics(calls, None)
+            await self._ledger.settle(owner, usage_entries(calls, None, ()), reservation_id)
         return parse_model_title(answer)
+
+
+def _prompt(exchange: FirstExchange) -> tuple[Message, ...]:
+    question = truncate(exchange.question, _QUESTION_TOKENS)
+    answer = truncate(exchange.answer, _ANSWER_TOKENS)
+    return Message("system", _INSTRUCTION), Message("user", f"User: {question}\n\nAssistant: {answer}")

@@ -1,4 +1,4 @@
-"""What a turn has shown so far, for the turns that do not reach their end."""
+"""Folds a turn's events into the answer so far: for partial answers and for turns that do not complete."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gateway.domain.money import Usage, format_usd
 
 
 class AnswerAccumulator:
-    """Folds the events that a client was sent."""
+    """The state of an answer after each event that its client was sent."""
 
     def __init__(self) -> None:
         self._text: list[str] = []
@@ -36,7 +36,7 @@ class AnswerAccumulator:
         self._tool_runs = ToolRuns()
 
     def add(self, event: ChatEvent) -> None:
-        """Take in one event, in order."""
+        """Apply the next event."""
         if isinstance(event, TextDelta):
             self._text.append(event.text)
         elif isinstance(event, ReasoningDelta):
@@ -57,7 +57,7 @@ class AnswerAccumulator:
 
     @property
     def text(self) -> str:
-        """The answer so far."""
+        """The answer's text so far."""
         return "".join(self._text)
 
     @property
@@ -66,17 +66,17 @@ class AnswerAccumulator:
         return self._tool_runs.all
 
     def build_answer(self, request_id: str, status: MessageStatus, calls: Sequence[ModelCall]) -> Answer:
-        """What there is, as an answer of this status."""
+        """The answer so far, with this status."""
         route = self._route
         return Answer(
             request_id=request_id,
-            content="".join(self._text),
+            content=self.text,
             status=status,
             model=route.model,
             provider=route.provider,
             finish_reason=None,
             created_at=datetime.now(UTC),
-            usage=sum((a.usage for a in calls), Usage()),
+            usage=sum((call.usage for call in calls), Usage()),
             cost_usd=total_cost(calls, self._receipt_tools),
             receipt=Receipt(
                 intent=route.intent,

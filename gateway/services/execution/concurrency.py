@@ -1,4 +1,4 @@
-"""Who may run a turn now, and who waits: every account in its turn, so that one's flood is nobody else's."""
+"""How many turns may run at once, and who is next: fair between accounts."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ _RETRY_AFTER_SECONDS = 2.0
 class Permit:
     """The right to run one turn, until `release`."""
 
-    __slots__ = ("_account", "_limiter")
+    __slots__ = ("_account_id", "_limiter")
 
-    def __init__(self, limiter: ConcurrencyLimiter, account: UUID) -> None:
+    def __init__(self, limiter: ConcurrencyLimiter, account_id: UUID) -> None:
         self._limiter: ConcurrencyLimiter | None = limiter
-        self._account = account
+        self._account_id = account_id
 
     def release(self) -> None:
-        """Let the next one run. Safe to repeat."""
+        """Let the next turn run. Safe to repeat."""
         limiter, self._limiter = self._limiter, None
         if limiter is not None:
-            limiter.release(self._account)
+            limiter.release(self._account_id)
 
 
 class ConcurrencyLimiter:
-    """The turns of one worker. While there is room, taking a slot is a few comparisons.
+    """Limits the turns of one worker. Below the limits, acquiring a permit is a few comparisons.
 
-    Whoever waits is served in the order of arrival among its account's, and the accounts one after the other.
-    Where the queue is full, the newest of the account that has the most in it makes room.
+    Waiters are served round-robin between accounts, and in order of arrival within one. When the queue is
+    full, the newest waiter of the account with the most waiters is rejected.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class ConcurrencyLimiter:
         self._tier_limits = tier_limits or {}
         self._running_by_account: dict[UUID, int] = {}
         self._running_total = 0
-        self._waiting_limits: dict[UUID, int] = {}  # of those who wait
+        self._waiting_limits: dict[UUID, int] = {}  # the limit of each account that waits
         self._queues: OrderedDict[UUID, deque[asyncio.Future[Permit]]] = OrderedDict()
         self._waiting_total = 0
         self._closed: GatewayError | None = None
@@ -57,12 +57,12 @@ class ConcurrencyLimiter:
         return self._waiting_total
 
     def reconfigure(self, config: ConcurrencyConfig, tier_limits: dict[str, int | None]) -> None:
-        """From now on these are the limits; who is running runs on."""
+        """Apply new limits; turns that already run are not affected."""
         self._config, self._tier_limits = config, tier_limits
         self._grant_waiting()
 
     def close(self, error: GatewayError) -> None:
-        """Nobody waits any longer, nor will."""
+        """Reject all waiters, and every later caller."""
         self._closed = error
         for queue in self._queues.values():
             for waiter in queue:
@@ -70,46 +70,44 @@ class ConcurrencyLimiter:
                     waiter.set_exception(error)
 
     async def acquire(self, principal: Principal) -> Permit:
-        """A slot, at once or when it is one's turn.
+        """A permit, at once or after waiting in the queue.
 
         Raises:
-            RateLimited: the account's own turns under way left no room in time.
-            Unavailable: everybody's did, or too many wait already.
+            RateLimited: the account's own running turns left no permit in time.
+            Unavailable: those of all accounts did, or the queue is full.
         """
-        account, limit = principal.user_id, self._limit(principal.tier)
-        if self._running_total < self._config.turns and self._running_by_account.get(account, 0) < limit:
-            return self._grant(account)
+        account_id, limit = principal.user_id, self._limit(principal.tier)
+        running = self._running_by_account.get(account_id, 0)
+        if self._running_total < self._config.turns and running < limit:
+            return self._grant(account_id)
         if self._closed is not None:
             raise self._closed
-        if self._waiting_total >= self._config.queue and not self._evict_newest(account):
-            raise self._rejection(account, limit)
-        return await self._wait(account, limit)
+        if self._waiting_total >= self._config.queue and not self._evict_newest(account_id):
+            raise self._rejection(account_id, limit)
+        return await self._wait(account_id, limit)
 
-    def release(self, account: UUID) -> None:
-        """A turn of the account has ended."""
+    def release(self, account_id: UUID) -> None:
+        """Record that a turn of the account has ended."""
         self._running_total -= 1
-        if remaining := self._running_by_account[account] - 1:
-            self._running_by_account[account] = remaining
+        if remaining := self._running_by_account[account_id] - 1:
+            self._running_by_account[account_id] = remaining
         else:
-            del self._running_by_account[account]
+            del self._running_by_account[account_id]
         self._grant_waiting()
 
     def _limit(self, tier: str) -> int:
-        own = self._tier_limits.get(tier)
-        return min(
-            limit for limit in (own, self._config.per_account, self._config.turns) if limit is not None
-        )
+        limits = (self._tier_limits.get(tier), self._config.per_account, self._config.turns)
+        return min(limit for limit in limits if limit is not None)
 
-    def _grant(self, account: UUID) -> Permit:
+    def _grant(self, account_id: UUID) -> Permit:
         self._running_total += 1
-        self._running_by_account[account] = self._running_by_account.get(account, 0) + 1
-        return Permit(self, account)
+        self._running_by_account[account_id] = self._running_by_account.get(account_id, 0) + 1
+        return Permit(self, account_id)
 
-    async def _wait(self, account: UUID, limit: int) -> Permit:
+    async def _wait(self, account_id: UUID, limit: int) -> Permit:
         waiter: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
-        queue = self._queues.setdefault(account, deque())
-        queue.append(waiter)
-        self._waiting_limits[account] = limit
+        self._queues.setdefault(account_id, deque()).append(waiter)
+        self._waiting_limits[account_id] = limit
         self._waiting_total += 1
         try:
             async with asyncio.timeout(self._config.wait_seconds):
@@ -117,31 +115,31 @@ class ConcurrencyLimiter:
         except TimeoutError:
             if waiter.done() and not waiter.cancelled():
                 return waiter.result()
-            raise self._rejection(account, limit) from None
+            raise self._rejection(account_id, limit) from None
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 waiter.result().release()
             raise
         finally:
-            self._remove_waiter(account, waiter)
+            self._remove_waiter(account_id, waiter)
 
-    def _remove_waiter(self, account: UUID, waiter: asyncio.Future[Permit]) -> None:
-        queue = self._queues.get(account)
+    def _remove_waiter(self, account_id: UUID, waiter: asyncio.Future[Permit]) -> None:
+        queue = self._queues.get(account_id)
         if queue is not None and waiter in queue:
             queue.remove(waiter)
             self._waiting_total -= 1
-            self._drop_if_empty(account)
+            self._drop_if_empty(account_id)
 
-    def _drop_if_empty(self, account: UUID) -> None:
-        if not self._queues[account]:
-            del self._queues[account], self._waiting_limits[account]
+    def _drop_if_empty(self, account_id: UUID) -> None:
+        if not self._queues[account_id]:
+            del self._queues[account_id], self._waiting_limits[account_id]
 
-    def _evict_newest(self, account: UUID) -> bool:
-        """Send the newest away of the account that has the most waiting; False where that is the asker."""
+    def _evict_newest(self, account_id: UUID) -> bool:
+        """Reject the newest waiter of the account with the most; False if that is `account_id` itself."""
         if not self._queues:
             return False
-        busiest = max(self._queues, key=lambda one: len(self._queues[one]))
-        if len(self._queues[busiest]) <= len(self._queues.get(account, ())) + 1:
+        busiest = max(self._queues, key=lambda each: len(self._queues[each]))
+        if len(self._queues[busiest]) <= len(self._queues.get(account_id, ())) + 1:
             return False
         waiter = self._queues[busiest].pop()
         self._waiting_total -= 1
@@ -151,34 +149,33 @@ class ConcurrencyLimiter:
         return True
 
     def _grant_waiting(self) -> None:
-        """Grant what there is room for: one of each account, then again."""
+        """Grant free permits to waiters, one per account in turn."""
         granted = True
         while granted and self._queues and self._running_total < self._config.turns:
             granted = False
-            for account in list(self._queues):
+            for account_id in list(self._queues):
                 if self._running_total >= self._config.turns:
                     return
-                if self._running_by_account.get(account, 0) >= self._waiting_limits[account]:
+                if self._running_by_account.get(account_id, 0) >= self._waiting_limits[account_id]:
                     continue
                 granted = True
-                self._grant_next(account)
+                self._grant_next(account_id)
 
-    def _grant_next(self, account: UUID) -> None:
-        queue = self._queues[account]
-        waiter = queue.popleft()
+    def _grant_next(self, account_id: UUID) -> None:
+        waiter = self._queues[account_id].popleft()
         self._waiting_total -= 1
-        self._queues.move_to_end(account)
-        self._drop_if_empty(account)
-        if not waiter.done():  # who has just been told that it took too long is passed over
-            waiter.set_result(self._grant(account))
+        self._queues.move_to_end(account_id)
+        self._drop_if_empty(account_id)
+        if not waiter.done():  # a waiter that has just timed out is skipped
+            waiter.set_result(self._grant(account_id))
 
-    def _rejection(self, account: UUID, limit: int) -> GatewayError:
-        if self._running_by_account.get(account, 0) >= limit:
+    def _rejection(self, account_id: UUID, limit: int) -> GatewayError:
+        if self._running_by_account.get(account_id, 0) >= limit:
             return RateLimited(
-                f"This account may have {limit} turns under way at once; wait for one to end.",
+                f"This account may run {limit} turns at once. Wait for one to end.",
                 retry_after=_RETRY_AFTER_SECONDS,
             )
         return Unavailable(
-            "More is asked for at once than can be answered; try again in a moment.",
+            "The gateway is at its concurrency limit. Try again in a moment.",
             retry_after=_RETRY_AFTER_SECONDS,
         )

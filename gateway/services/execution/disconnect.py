@@ -1,4 +1,4 @@
-"""Notices that a client has gone to whom nothing is sent: no stream is there that would break."""
+"""Detects a client disconnect while no response bytes are being sent."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable
 
 from gateway.services.execution.turn_tasks import TurnTask
 
-# A shorter turn is over before anybody looks; only a long one is worth a task that watches.
+# Most turns are over by then; only a long one is worth a task that watches its connection.
 WATCH_AFTER_SECONDS = 0.5
 
 
 class DisconnectWatcher:
-    """Has a turn called off once `gone` returns; to be closed when the turn has ended."""
+    """Cancels a turn once `disconnected` returns. Call `close` when the turn has ended."""
 
     def __init__(self, turn_task: TurnTask, disconnected: Callable[[], Awaitable[None]]) -> None:
         self._turn_task = turn_task
@@ -21,7 +21,7 @@ class DisconnectWatcher:
         self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, self._start_watching)
 
     def close(self) -> None:
-        """Look no longer."""
+        """Stop watching."""
         self._timer.cancel()
         if self._watching is not None:
             self._watching.cancel()

@@ -1,4 +1,4 @@
-"""The events of one turn on their way to one listener, who may be slow."""
+"""The events of one turn on their way to a single reader, who may be slow."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from collections.abc import AsyncGenerator
 from gateway.core.exceptions import Unavailable
 from gateway.domain.events import ChatEvent, ReasoningDelta, TextDelta, TurnCompleted, TurnFailed
 
-# A listener that is so many events behind gets what is said meanwhile in larger pieces …
+# Deltas are merged for a reader that is this many events behind …
 COALESCE_AFTER = 64
-# … and one for whom so many characters lie ready is given up.
+# … and a reader that is this many characters behind loses its stream.
 MAX_PENDING_CHARACTERS = 4 * 1024 * 1024
-_TOO_SLOW = "The stream was read too slowly and is ended here."
+_TOO_SLOW = "The stream was read too slowly and has been closed. Send the request again."
+# What an event without text counts as.
+_EVENT_CHARACTERS = 200
 
 
 class _DeltaRun:
-    """Adjacent deltas of one kind that wait together; they are joined when they are taken."""
+    """Adjacent deltas of one kind that wait together and are merged when they are read."""
 
     __slots__ = ("_logprobs", "_texts", "kind")
 
@@ -40,26 +42,25 @@ class _DeltaRun:
 
 
 class CoalescingQueue:
-    """Holds up no turn and costs bounded memory, however slow its listener is."""
+    """A queue that never blocks its writer and whose memory is bounded, however slow the reader is."""
 
     def __init__(self, request_id: str) -> None:
         self._request_id = request_id
         self._events: deque[ChatEvent | _DeltaRun] = deque()
-        self._wakeup: asyncio.Future[None] | None = None
-        self._pending_characters = 0  # characters, of those who lag
+        self._wakeup = asyncio.Event()
+        self._pending_characters = 0  # counted only while the reader lags
         self._overflowed = False
 
     def put(self, event: ChatEvent) -> None:
-        """Add an event; never waits. The turn's last event ends it."""
+        """Add an event; never waits. The turn's last event ends the queue."""
         if len(self._events) >= COALESCE_AFTER:
             self._put_lagging(event)
         elif not self._overflowed:
             self._events.append(event)
-            if self._wakeup is not None and not self._wakeup.done():
-                self._wakeup.set_result(None)
+            self._wakeup.set()
 
     async def events(self) -> AsyncGenerator[ChatEvent, None]:
-        """The events, to the turn's last one."""
+        """The events, up to and including the turn's last one."""
         while True:
             while self._events:
                 event = self._events.popleft()
@@ -70,16 +71,15 @@ class CoalescingQueue:
                 yield event
                 if isinstance(event, (TurnCompleted, TurnFailed)):
                     return
-            self._wakeup = asyncio.get_running_loop().create_future()
-            await self._wakeup
+            self._wakeup.clear()
+            await self._wakeup.wait()
 
     def _put_lagging(self, event: ChatEvent) -> None:
-        """Keep an event for a listener who lags."""
+        """Add an event for a reader that lags: merge deltas, and give up past the limit."""
         last = self._events[-1]
         self._pending_characters += _size(event)
-        if self._pending_characters > MAX_PENDING_CHARACTERS and not isinstance(
-            event, (TurnCompleted, TurnFailed)
-        ):
+        ends = isinstance(event, (TurnCompleted, TurnFailed))
+        if self._pending_characters > MAX_PENDING_CHARACTERS and not ends:
             self._overflowed = True
             self._events.clear()
             self._events.append(TurnFailed(Unavailable(_TOO_SLOW, retry_after=1), self._request_id))
@@ -100,8 +100,8 @@ def _kind(delta: TextDelta | ReasoningDelta) -> str:
 def _size(event: ChatEvent) -> int:
     match event:
         case TextDelta(text=text, logprobs=logprobs):
-            return len(text) + 200 * len(logprobs)
+            return len(text) + _EVENT_CHARACTERS * len(logprobs)
         case ReasoningDelta(text=text):
             return len(text)
         case _:
-            return 200
+            return _EVENT_CHARACTERS

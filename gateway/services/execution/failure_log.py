@@ -1,4 +1,4 @@
-"""The one log line of a failed turn or request: what an operator needs to find out why."""
+"""The log line of a failed turn or request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ log = structlog.get_logger(__name__)
 
 
 def log_failure(event: str, error: GatewayError, request_id: str) -> None:
-    """Warn with the error's code, the provider and model that caused it, and what the provider said."""
+    """Log a warning with the error's code, the upstream that caused it and the provider's reason."""
     upstream, model = error.last_upstream or (None, None)
     status, reason = status_and_reason(error)
     log.warning(

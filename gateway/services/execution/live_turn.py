@@ -1,78 +1,36 @@
-"""A kept turn while it runs here: what it has said, for its listeners, its log and its message's row."""
+"""A persisted turn while it runs in this worker: its events so far, and what has been stored of them."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Sequence
 from uuid import UUID
 
+from gateway.core.aio import ReplayBuffer
 from gateway.domain.events import ChatEvent, TurnCompleted, TurnFailed, TurnStarted
 from gateway.services.execution.accumulator import AnswerAccumulator
 
 
-class EventBroadcast:
-    """Events of one turn, numbered from 1, for any number of listeners; a slow one costs only its place."""
+class EventBroadcast(ReplayBuffer[ChatEvent]):
+    """The events of one turn, numbered from 1, for any number of subscribers."""
 
-    __slots__ = ("_events", "_waiters", "ended")
+    __slots__ = ("turn_started",)
 
-    def __init__(self, first: TurnStarted) -> None:
-        self._events: list[ChatEvent] = [first]
-        self._waiters: list[asyncio.Future[None]] = []
-        self.ended = False
-
-    @property
-    def count(self) -> int:
-        """The number of the last event."""
-        return len(self._events)
-
-    @property
-    def turn_started(self) -> TurnStarted:
-        first = self._events[0]
-        assert isinstance(first, TurnStarted)
-        return first
+    def __init__(self, turn_started: TurnStarted) -> None:
+        super().__init__([turn_started])
+        self.turn_started = turn_started
 
     def publish(self, event: ChatEvent) -> None:
-        """Add an event; never waits. The turn's last event ends it."""
-        self._events.append(event)
+        """Add an event; never waits. The turn's last event closes the broadcast."""
+        self.append(event)
         if isinstance(event, (TurnCompleted, TurnFailed)):
-            self.ended = True
-        if self._waiters:
-            waiting, self._waiters = self._waiters, []
-            for future in waiting:
-                if not future.done():
-                    future.set_result(None)
-
-    def events_after(self, number: int) -> Sequence[ChatEvent]:
-        """The events behind `number` that there are."""
-        return self._events[number:]
-
-    async def subscribe(self, number: int) -> AsyncGenerator[ChatEvent, None]:
-        """The events behind `number`, to the turn's last one."""
-        events = self._events
-        while True:
-            while number < len(events):
-                event = events[number]
-                number += 1
-                yield event
-            if self.ended:
-                return
-            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiters.append(future)
-            try:
-                await future
-            finally:
-                if not future.done() or future.cancelled():
-                    self._remove_waiter(future)
-
-    def _remove_waiter(self, future: asyncio.Future[None]) -> None:
-        if future in self._waiters:
-            self._waiters.remove(future)
+            self.close()
 
 
 class LiveTurn:
-    """`lock_token` is the conversation's when the turn took it: whoever has a newer one has taken it over.
+    """A running turn and how much of it is stored.
 
-    `flushed` and `logged` are the numbers of the last events that the message's row and the log have.
+    `lock_token` is the conversation's fencing token when the turn acquired it: a newer token means that
+    another worker has taken the conversation over. `persisted_count` and `logged_count` are the numbers of
+    the last events that the message's row and the event log contain.
     """
 
     __slots__ = (

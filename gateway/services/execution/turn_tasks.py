@@ -1,4 +1,4 @@
-"""Turns run in tasks of their own under the worker, never under a request, and are drained at its end."""
+"""Turns run in tasks of the worker, never of a request, and are drained at shutdown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gateway.domain.accounts.principal import Principal
 from gateway.services.execution.concurrency import ConcurrencyLimiter, Permit
 from gateway.services.execution.live_turn import LiveTurn
 
-# What a cancelled task is told, and reads again from the CancelledError.
+# The message of a cancellation, which the task reads from its CancelledError.
 INTERRUPTED = "interrupted"
 CANCELLED = "cancelled"
 
@@ -20,10 +20,10 @@ DRAIN_SECONDS = 25.0
 
 
 class TurnTask:
-    """A turn's task; it can be called off until it begins to write down what came of it.
+    """A turn's task. It can be cancelled until it starts to settle.
 
-    `live` is what others may follow of it, where a conversation keeps it; `wanted` says whether others than
-    its client wait for it.
+    `live` is set for a persisted turn. `has_waiters` tells whether others than its
+    client wait for its result.
     """
 
     def __init__(self, owner: Principal | None, live: LiveTurn | None = None) -> None:
@@ -34,21 +34,21 @@ class TurnTask:
         self._cancellation_blocked = False
 
     def block_cancellation(self) -> None:
-        """From here on no cancellation reaches the turn: what it did is written whatever happens."""
+        """Ignore cancellations from now on: the turn settles what it did, whatever happens."""
         self._cancellation_blocked = True
 
     def cancel(self, reason: str = CANCELLED) -> None:
-        """Call the turn off, unless it has said all it has to say."""
-        # Not at once: a task that has not begun could not write down that it was called off.
+        """Cancel the turn, unless it is settling already."""
+        # Not at once: a task that has not started yet could not record that it was cancelled.
         asyncio.get_running_loop().call_soon(self._cancel, reason)
 
     def on_client_disconnect(self) -> None:
-        """Its client has gone: call it off, unless others wait for what it makes."""
+        """Cancel the turn, unless others wait for its result."""
         if not self.has_waiters():
             self.cancel()
 
     def acknowledge_cancel(self) -> None:
-        """The cancellation was heard: the task goes on, to write down what there is."""
+        """Clear the cancellation, so that the task can settle what it has done so far."""
         if self.task is not None:
             self.task.uncancel()
 
@@ -58,7 +58,7 @@ class TurnTask:
 
 
 class TurnTaskRegistry:
-    """All turns of this worker that are running; they may go on for `grace` seconds when it ends."""
+    """All running turns of this worker. At shutdown they get `grace_seconds` to finish."""
 
     def __init__(
         self, grace_seconds: float = DRAIN_SECONDS, limiter: ConcurrencyLimiter | None = None
@@ -67,9 +67,7 @@ class TurnTaskRegistry:
         self.limiter = limiter or ConcurrencyLimiter()
         self._turns: dict[asyncio.Task[Any], TurnTask] = {}
         self._persisted: dict[UUID, TurnTask] = {}
-        self.persisted_turn_started = (
-            asyncio.Event()
-        )  # set when a kept turn begins; whoever waits for one clears it
+        self.persisted_turn_started = asyncio.Event()  # cleared by whoever waits for it
         self._draining = False
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -86,10 +84,10 @@ class TurnTaskRegistry:
             raise _restarting_error()
 
     async def acquire_permit(self, principal: Principal) -> Permit:
-        """The right to run a turn; waits for it in a queue where too many run.
+        """A permit to run one turn; waits in a queue while too many run.
 
         Raises:
-            Unavailable: the worker is shutting down. Otherwise as `Slots.take`.
+            Unavailable: the worker is shutting down. Otherwise as `ConcurrencyLimiter.acquire`.
         """
         self.ensure_accepting()
         return await self.limiter.acquire(principal)
@@ -102,24 +100,24 @@ class TurnTaskRegistry:
         live: LiveTurn | None = None,
         permit: Permit | None = None,
     ) -> TurnTask:
-        """Run a turn to its end, whoever listens; the worker keeps hold of it and knows whose it is.
-
-        Its `slot` is given back when it has ended.
-        """
+        """Run a turn to its end in a task of its own; `permit` is released when it has ended."""
         turn = TurnTask(owner, live)
         turn.task = asyncio.create_task(run(turn))
         self._register(turn.task, turn)
 
-        def wait_current(_: asyncio.Task[Any]) -> None:
+        def ended(_: asyncio.Task[Any]) -> None:
             self.release(turn)
             if permit is not None:
                 permit.release()
 
-        turn.task.add_done_callback(wait_current)
+        turn.task.add_done_callback(ended)
         return turn
 
     def register_current(self, *, owner: Principal, live: LiveTurn | None = None) -> TurnTask:
-        """Take the present task for a turn's own, until `release`: where nobody can leave before its end."""
+        """Register the current task as a turn's, until `release`.
+
+        Only for a request handler that sends nothing before the turn's end: no client disconnect ends it.
+        """
         turn = TurnTask(owner, live)
         turn.task = asyncio.current_task()
         if turn.task is not None:
@@ -127,33 +125,27 @@ class TurnTaskRegistry:
         return turn
 
     def release(self, turn: TurnTask) -> None:
-        """The turn has ended."""
+        """Remove a turn that has ended."""
         if turn.task is not None:
             self._turns.pop(turn.task, None)
         if turn.live is not None:
             self._persisted.pop(turn.live.message_id, None)
 
     def persisted(self) -> Collection[TurnTask]:
-        """The running turns that conversations keep."""
+        """The running turns that belong to conversations."""
         return self._persisted.values()
 
     def by_message(self, message_id: UUID) -> TurnTask | None:
-        """The running turn that writes this message, if it runs here."""
+        """The turn that writes this message, if it runs in this worker."""
         return self._persisted.get(message_id)
 
-    def _register(self, task: asyncio.Task[Any], turn: TurnTask) -> None:
-        self._turns[task] = turn
-        if turn.live is not None:
-            self._persisted[turn.live.message_id] = turn
-            self.persisted_turn_started.set()
-
     def owners(self) -> set[tuple[UUID, UUID | None]]:
-        """(account, session) of every running turn; a key's turns have no session."""
+        """(account, session) of every running turn; turns of API keys have no session."""
         owners = (turn.owner for turn in self._turns.values())
         return {(owner.user_id, owner.session_id) for owner in owners if owner is not None}
 
     def cancel_owner(self, user_id: UUID, sessions: frozenset[UUID] | None = None) -> set[asyncio.Task[Any]]:
-        """Cancel the account's turns, or only those of `sessions`; returns them, each about to end."""
+        """Cancel the account's turns, or only those of `sessions`; returns their tasks."""
         cancelled = {
             task: turn
             for task, turn in self._turns.items()
@@ -166,7 +158,7 @@ class TurnTaskRegistry:
         return set(cancelled)
 
     def begin_draining(self, grace_seconds: float | None = None) -> None:
-        """Admit no new turns and interrupt what still runs after the grace; returns at once."""
+        """Accept no new turns, and interrupt those that still run after the grace; returns at once."""
         if self._draining:
             return
         self._draining = True
@@ -180,16 +172,22 @@ class TurnTaskRegistry:
             await asyncio.wait(set(self._turns))
 
     async def wait_current(self) -> None:
-        """Wait until those that are running now have ended."""
+        """Wait until the turns that are running now have ended."""
         if self._turns:
             await asyncio.wait(set(self._turns))
 
     async def drain(self, grace_seconds: float | None = None) -> None:
-        """Wait until every turn has ended and is written down."""
+        """Wait until every turn has ended and is settled."""
         self.begin_draining(grace_seconds)
         await self.wait_idle()
         if self._deadline is not None:
             self._deadline.cancel()
+
+    def _register(self, task: asyncio.Task[Any], turn: TurnTask) -> None:
+        self._turns[task] = turn
+        if turn.live is not None:
+            self._persisted[turn.live.message_id] = turn
+            self.persisted_turn_started.set()
 
     def _interrupt_all(self) -> None:
         for turn in self._turns.values():
@@ -197,7 +195,7 @@ class TurnTaskRegistry:
 
 
 def _restarting_error() -> Unavailable:
-    return Unavailable("The gateway is restarting; try again in a moment.", retry_after=2)
+    return Unavailable("The gateway is restarting. Try again in a moment.", retry_after=2)
 
 
 def _no_waiters() -> bool:

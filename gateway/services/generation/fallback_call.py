@@ -26,11 +26,11 @@ from gateway.core.metrics import registry as metrics
 from gateway.domain.money import Usage
 from gateway.domain.usage.turn_records import UsageEntry, UsageKind, UsageOwner
 from gateway.providers.errors.reason import sanitize_error
-from gateway.services.chat.tracing import call_span, end_call_span
 from gateway.services.execution.failure_log import log_failure
 from gateway.services.execution.turn_tasks import INTERRUPTED
+from gateway.services.generation.tracing import call_span, end_call_span
 from gateway.services.usage.ledger import Ledger
-from gateway.services.usage.settlement import record_usage_metrics
+from gateway.services.usage.metrics import record_usage_metrics
 
 log = structlog.get_logger(__name__)
 

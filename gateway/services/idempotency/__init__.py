@@ -1,0 +1,1 @@
+"""Repeated requests get the first one's response, by key or by client retry. Knows nothing of chats."""

@@ -1,7 +1,7 @@
-"""Clients that retry by themselves: a retry is told what its first attempt is still making.
+"""Joins a client's automatic retry to the request that it repeats, so that it is answered and paid once.
 
-OpenAI's clients number their attempts (`x-stainless-retry-count`). One that gave up waiting sends the same
-again a moment later; the first attempt is kept for that moment, and the second one does not pay.
+OpenAI's clients count their attempts in the header `x-stainless-retry-count`. A client that timed out sends
+the same request again a moment later; the original keeps running for that moment.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from gateway.core.aio import BackgroundTasks
 from gateway.core.exceptions import GatewayError
 from gateway.domain.accounts.principal import Principal
 from gateway.domain.idempotency import IdempotentRequest
@@ -19,9 +20,9 @@ from gateway.services.execution.worker_bus import WorkerBus
 from gateway.services.idempotency.recorded_response import RecordedResponse
 from gateway.services.idempotency.service import IdempotencyService, WorkResult
 
-# How long what nobody waits for any more is kept for a retry: the clients' first pause is half of it.
+# How long an abandoned request waits for a retry: twice the clients' first pause.
 GRACE_SECONDS = 1.0
-# How long a retry waits for another worker to say that it has the attempt, looking at these times.
+# Pauses between polls while a retry waits for another worker to share the original.
 _POLL_PAUSES = (0.03, 0.05, 0.1, 0.15)
 _RETENTION_SECONDS = 10.0
 _MAX_REJECTIONS, _REJECTION_SECONDS = 10_000, 30.0
@@ -29,9 +30,9 @@ _MAX_REJECTIONS, _REJECTION_SECONDS = 10_000, 30.0
 
 @dataclass(slots=True, eq=False)
 class InFlightRequest:
-    """A request that may be sent again while it is under way.
+    """A running request that its client may send again.
 
-    `gone`: its client has left. `tape` is there once somebody else wants the answer.
+    `client_gone`: its client has disconnected. `recording` exists once a retry needs the response.
     """
 
     id: bytes
@@ -43,20 +44,20 @@ class InFlightRequest:
     _task: asyncio.Task[None] | None = None
 
     def share(self) -> RecordedResponse:
-        """The answer for somebody else."""
+        """The recording for a retry."""
         if self.recording is None:
             self.recording = RecordedResponse()
         self._retried.set()
         return self.recording
 
     async def on_disconnect(self) -> None:
-        """Its client has gone: returns once nobody has come for the answer for a while, else never."""
+        """The client has disconnected: return if no retry comes within the grace, else never."""
         self.client_gone = True
         if await self.wait_for_retry():
             await asyncio.Future()
 
     async def wait_for_retry(self) -> bool:
-        """Whether somebody comes for the answer within the grace."""
+        """Whether a retry comes within the grace."""
         try:
             async with asyncio.timeout(GRACE_SECONDS):
                 await self._retried.wait()
@@ -65,12 +66,12 @@ class InFlightRequest:
         return True
 
     def hold_task(self, task: asyncio.Task[None]) -> None:
-        """Hold on to what tells the tape."""
+        """Hold a reference to the task that writes the recording."""
         self._task = task
 
     @property
     def as_idempotent(self) -> IdempotentRequest:
-        """The attempt as workers tell each other of it."""
+        """The request as the database identifies it, for other workers."""
         scope = b"retry:" + self.user_id.bytes
         return IdempotentRequest(
             scope, self.id.hex(), self.id, self.request_id, self.user_id, _RETENTION_SECONDS
@@ -78,7 +79,7 @@ class InFlightRequest:
 
 
 class ClientRetryJoiner:
-    """The attempts of this worker; those of others are asked for by a word, once a retry has come."""
+    """The running requests of this worker; those of other workers are asked for once a retry has come."""
 
     def __init__(self, idempotency: IdempotencyService, bus: WorkerBus) -> None:
         self._idempotency = idempotency
@@ -86,17 +87,21 @@ class ClientRetryJoiner:
         self._in_flight: dict[bytes, list[InFlightRequest]] = {}
         self._rejections: OrderedDict[bytes, list[float]] = OrderedDict()
         self._requesting: set[UUID] = set()
-        self._sharing: set[asyncio.Task[None]] = set()
+        self._sharing = BackgroundTasks()
         bus.subscribe("retry_received", self._on_retry)
 
+    def __len__(self) -> int:
+        """How many requests are registered."""
+        return sum(map(len, self._in_flight.values()))
+
     def register(self, principal: Principal, content: bytes, request_id: str) -> InFlightRequest:
-        """An attempt at the request whose `content` no other one has; to be ended by `end`."""
+        """Register a request, identified by `content`, until `unregister`."""
         original = InFlightRequest(_request_hash(principal, content), principal.user_id, request_id)
         self._in_flight.setdefault(original.id, []).append(original)
         return original
 
     def unregister(self, original: InFlightRequest) -> None:
-        """Nobody can join it any more."""
+        """No retry can join it any more."""
         remaining = self._in_flight.get(original.id, [])
         if original in remaining:
             remaining.remove(original)
@@ -104,25 +109,25 @@ class ClientRetryJoiner:
             self._in_flight.pop(original.id, None)
 
     def unregister_later(self, original: InFlightRequest) -> None:
-        """It has its answer, and nobody to tell it to."""
+        """Unregister after the grace: the response is there, but its client has disconnected."""
         asyncio.get_running_loop().call_later(GRACE_SECONDS, self.unregister, original)
 
     def record_rejection(self, original: InFlightRequest) -> None:
-        """Its client was told to come again: the retry that follows is not one of another's attempt."""
+        """The client was told to retry: that retry does not belong to another running request."""
         self._rejections.setdefault(original.id, []).append(_monotonic())
         self._rejections.move_to_end(original.id)
         if len(self._rejections) > _MAX_REJECTIONS:
             self._rejections.popitem(last=False)
 
     async def join(self, principal: Principal, content: bytes, request_id: str) -> RecordedResponse | None:
-        """What the retry's first attempt answers, here or on another worker; None where there is none."""
+        """The response of the request that this one repeats, from any worker; None where there is none."""
         id_ = _request_hash(principal, content)
         if (original := self._find(id_)) is not None:
             return original.share()
         topic_id = UUID(bytes=id_[:16])
         self._requesting.add(topic_id)
         try:
-            if await self._bus.publish("retry_received", topic_id) < 2:
+            if await self._bus.publish("retry_received", topic_id) < 2:  # no other worker is subscribed
                 return None
             request = InFlightRequest(id_, principal.user_id, request_id).as_idempotent
             for pause in _POLL_PAUSES:
@@ -137,12 +142,11 @@ class ClientRetryJoiner:
         return None
 
     async def aclose(self) -> None:
-        """Let what is lent be written down."""
-        while self._sharing:
-            await asyncio.wait(set(self._sharing))
+        """Wait until shared responses are stored."""
+        await self._sharing.drain()
 
     def _find(self, id_: bytes) -> InFlightRequest | None:
-        """An attempt whose client has left; else the only one that there is, if it cannot be another's."""
+        """A request whose client has gone, else the only one there is, unless it may be another client's."""
         originals = self._in_flight.get(id_, [])
         for original in originals:
             if original.client_gone:
@@ -155,19 +159,17 @@ class ClientRetryJoiner:
         return originals[0] if len(originals) == 1 else None
 
     def _on_retry(self, topic_id: UUID) -> None:
-        """Another worker has a retry: an attempt that is here is lent to it through the table."""
+        """A retry has reached another worker: share the original with it through the database."""
         if topic_id in self._requesting:
             return
         for id_ in list(self._in_flight):
             if id_[:16] == topic_id.bytes and (original := self._find(id_)) is not None:
-                task = asyncio.create_task(self._share_remotely(original))
-                self._sharing.add(task)
-                task.add_done_callback(self._sharing.discard)
+                self._sharing.spawn(self._share_remotely(original))
 
     async def _share_remotely(self, original: InFlightRequest) -> None:
         source = original.share()
 
-        async def work(tape: RecordedResponse) -> WorkResult:
+        async def work(recording: RecordedResponse) -> WorkResult:
             recording.start(head := await source.head())
             async for chunk in source.chunks():
                 recording.append(chunk)
@@ -178,16 +180,16 @@ class ClientRetryJoiner:
             recording, _ = await self._idempotency.run(original.as_idempotent, work)
             await recording.read_body()
         except GatewayError:
-            return  # whoever asked finds nothing, and makes an attempt of its own
+            return  # the retry finds no response and runs the request itself
 
 
 async def _original_gone(recording: RecordedResponse) -> WorkResult:
-    """Whoever had the attempt has died with it."""
+    """The work of a retry whose original died with its worker."""
     raise OriginalGone
 
 
 class OriginalGone(GatewayError):
-    """The attempt that was to be joined is no more; one of one's own has to be made."""
+    """The request to be joined no longer exists; the retry has to run by itself."""
 
 
 def _request_hash(principal: Principal, content: bytes) -> bytes:

@@ -1,119 +1,100 @@
-"""An answer as it is made, for all who asked for it: whoever comes later hears it from the beginning."""
+"""A response while it is produced, readable from its beginning by any number of clients."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
 
+from gateway.core.aio import ReplayBuffer
 from gateway.domain.idempotency import ResponseHead
 
 
 class RecordedResponse:
-    """One writer, any number of listeners, each at its own place; nothing is kept for each of them."""
+    """One writer, any number of readers, each at its own position."""
 
     def __init__(self) -> None:
         self._head: asyncio.Future[ResponseHead] = asyncio.get_running_loop().create_future()
         self._head.add_done_callback(_mark_retrieved)
-        self._chunks: list[bytes] = []
-        self._changed: asyncio.Future[None] | None = None
-        self._failure: BaseException | None = None
-        self.ended = False
+        self._chunks: ReplayBuffer[bytes] = ReplayBuffer()
 
     async def head(self) -> ResponseHead:
-        """How the answer begins, once it does.
+        """Status and headers, once they are known.
 
         Raises:
-            whatever it failed with before that.
+            the error that the request failed with before that.
         """
         return await asyncio.shield(self._head)
 
-    async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """The body from its beginning, as it comes.
+    def chunks(self) -> AsyncGenerator[bytes, None]:
+        """The body from its beginning, as it is written.
 
         Raises:
-            whatever it failed with in its middle.
+            the error that interrupted the body.
         """
-        at = 0
-        while True:
-            while at < len(self._chunks):
-                yield self._chunks[at]
-                at += 1
-            if self.ended:
-                break
-            await self._wait_for_change()
-        if self._failure is not None:
-            raise self._failure
+        return self._chunks.subscribe()
 
     async def read_body(self) -> bytes:
-        """All of the body, once there is no more."""
+        """The whole body, once it is complete."""
         return b"".join([chunk async for chunk in self.chunks()])
 
     @property
     def started(self) -> bool:
+        """Whether the head is known."""
         return self._head.done()
 
+    @property
+    def ended(self) -> bool:
+        return self._chunks.closed
+
     def start(self, head: ResponseHead) -> None:
-        """Tell how the answer begins."""
+        """Set the head."""
         self._head.set_result(head)
 
     def append(self, chunk: bytes) -> None:
-        """Tell more of the body."""
+        """Write more of the body."""
         self._chunks.append(chunk)
-        self._wake()
 
     def end(self) -> None:
-        """That was all."""
-        self.ended = True
-        self._wake()
+        """Mark the body complete."""
+        self._chunks.close()
 
     def fail(self, error: BaseException) -> None:
-        """There is no (more) answer."""
+        """End with an error, in place of the head or in the middle of the body."""
         if self._head.done():
-            self._failure = error
+            self._chunks.fail(error)
         else:
             self._head.set_exception(error)
-        self.end()
+            self._chunks.close()
 
     def to_bytes(self) -> bytes:
-        """Head and body as they are kept; of a tape that has ended well."""
-        return self._head.result().serialize(b"".join(self._chunks))
+        """Head and body for storage; only after a successful end."""
+        return self._head.result().serialize(self.bytes_from(0))
 
     def complete_from(self, stored: bytes) -> None:
-        """Tell all of an answer that `whole` gave, or what is left of it."""
+        """Write what is missing of a response that `to_bytes` returned."""
         head, body = ResponseHead.deserialize(stored)
         if self.ended:
             return
         if not self.started:
             self.start(head)
-        if rest := body[sum(map(len, self._chunks)) :]:
+        if rest := body[sum(map(len, self._chunks.after(0))) :]:
             self.append(rest)
         self.end()
 
     def bytes_from(self, number: int) -> bytes:
-        """The body behind the chunk of this number, as far as there is any."""
-        return b"".join(self._chunks[number:])
+        """The body written so far, without its first `number` chunks."""
+        return b"".join(self._chunks.after(number))
 
     @property
     def chunk_count(self) -> int:
-        """How many chunks there are."""
         return len(self._chunks)
 
     async def wait_for_more(self, number: int) -> None:
-        """Return once there are more chunks than `number`, or all."""
-        while len(self._chunks) <= number and not self.ended:
-            await self._wait_for_change()
-
-    async def _wait_for_change(self) -> None:
-        if self._changed is None or self._changed.done():
-            self._changed = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._changed)
-
-    def _wake(self) -> None:
-        if self._changed is not None and not self._changed.done():
-            self._changed.set_result(None)
+        """Return once there are more than `number` chunks, or the body is complete."""
+        await self._chunks.wait_beyond(number)
 
 
 def _mark_retrieved(head: asyncio.Future[ResponseHead]) -> None:
-    """A failure that nobody waited for is no news to the event loop."""
+    """Keep asyncio from logging an error that nobody awaited."""
     if not head.cancelled():
         head.exception()

@@ -1,4 +1,4 @@
-"""A stream on its way to those who joined it on another worker: through Valkey, for as long as it is made."""
+"""Sends a stream through Valkey to workers whose clients joined the request, while it is produced."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from gateway.services.idempotency.recorded_response import RecordedResponse
 
 _TICK_SECONDS = 0.075
 _WAIT_SECONDS = 0.2
-# What an entry is: how the stream begins, more of it, its end.
+# The first byte of an entry: the stream's head, more of its body, its end.
 _HEAD, _MORE, _END = b"h", b"m", b"e"
 
 
 class CrossWorkerStream:
-    """Nothing is sent before somebody on another worker asks; only streams are, which hold no secrets."""
+    """Nothing is sent before another worker requests it, and only streams are: they hold no secrets."""
 
     def __init__(self, events: EventLog, bus: WorkerBus) -> None:
         self._events = events
@@ -29,20 +29,21 @@ class CrossWorkerStream:
         bus.subscribe("stream_requested", self._on_requested)
 
     def register(self, stream_id: UUID, recording: RecordedResponse) -> None:
-        """Others may ask for this one, until `withdraw`."""
+        """Offer a stream to other workers until `unregister`."""
         self._recordings[stream_id] = recording
 
     def unregister(self, stream_id: UUID) -> None:
         self._recordings.pop(stream_id, None)
 
     async def request(self, stream_id: UUID) -> None:
-        """Have another worker send it; what is lost on the way is asked for again."""
+        """Ask the worker that has the stream to send it. The message may be lost."""
         await self._bus.publish("stream_requested", stream_id)
 
     async def read(self, stream_id: UUID, after: bytes, recording: RecordedResponse) -> bytes:
-        """Tell the tape what has come behind the position `after`; the new position.
+        """Append what came after the position `after` to `recording`; waits a moment if there is nothing.
 
-        Waits a moment where there is nothing.
+        Returns:
+            the new position.
         """
         try:
             entries = await self._events.read(stream_id, after, wait=_WAIT_SECONDS)
@@ -72,7 +73,7 @@ class CrossWorkerStream:
             head = await recording.head()
             if not head.streamed:
                 return
-            await self._append(stream_id, _HEAD + head.serialize(b""), alone=True)
+            await self._append(stream_id, _HEAD + head.serialize(b""), replaces_earlier=True)
             sent = 0
             while not recording.ended or recording.chunk_count > sent:
                 await recording.wait_for_more(sent)
@@ -84,7 +85,7 @@ class CrossWorkerStream:
                     await asyncio.sleep(_TICK_SECONDS)
             await self._append(stream_id, _END)
         except (ValkeyUnavailable, GatewayError):
-            return  # who follows is told when the answer is in the table
+            return  # the other worker reads the response from the database once it is stored
 
-    async def _append(self, stream_id: UUID, data: bytes, *, alone: bool = False) -> None:
-        await self._events.append([LogEntry(stream_id, data, replaces_earlier=alone)])
+    async def _append(self, stream_id: UUID, data: bytes, *, replaces_earlier: bool = False) -> None:
+        await self._events.append([LogEntry(stream_id, data, replaces_earlier=replaces_earlier)])

@@ -1,4 +1,4 @@
-"""Requests with a key: one is done, all others with the same key are told what came of it."""
+"""Requests with an Idempotency-Key: the first one runs, the others get its response."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from uuid import UUID
 
 import structlog
 
-from gateway.core.exceptions import Conflict, GatewayError, IdempotencyMismatch, Unavailable
+from gateway.core.aio import BackgroundTasks, run_every
+from gateway.core.exceptions import Conflict, IdempotencyMismatch, Unavailable
 from gateway.core.ids import new_id
 from gateway.core.security.cipher import ResponseCipher
 from gateway.domain.idempotency import IdempotentRequest
@@ -21,31 +22,31 @@ from gateway.services.idempotency.remote_stream import CrossWorkerStream
 
 log = structlog.get_logger(__name__)
 
-# Pauses between two looks at what another worker does, and between tries to write down an answer, in seconds.
+# Pauses between two polls of another worker's claim, and between attempts to store a response, in seconds.
 _FIRST_PAUSE, _MAX_PAUSE = 0.02, 0.25
 _RETRY_PAUSES = (0.05, 0.25, 1.0, 3.0)
-_OWNER_LOST = "The worker that made this answer has gone; ask again."
-_UNREADABLE = "What this key was answered cannot be read any more; take a new one."
+_OWNER_LOST = "The worker that produced this response is gone. Send the request again."
+_UNREADABLE = "The response stored for this key can no longer be read. Use a new key."
 
 
 @dataclass(frozen=True, slots=True)
 class WorkResult:
-    """What becomes of a key whose request was done: its answer is kept, or the key is free again.
+    """What happens to the key after the work: its response is stored, or the key is released.
 
-    `owner` is the account that the request made.
+    `account_id` is the account that the request created.
     """
 
     store: bool
     account_id: UUID | None = None
 
 
-# Does the request and tells the tape all of its answer; raises where there is none.
+# Runs the request and writes its whole response to the recording; raises if there is none.
 Work = Callable[[RecordedResponse], Awaitable[WorkResult]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """A keyed request in the words of the table."""
+    """A request with a key, as the database identifies it."""
 
     request: IdempotentRequest
     id: bytes
@@ -54,16 +55,17 @@ class _Claim:
 
     @property
     def secret(self) -> tuple[bytes, bytes]:
-        """What opens the answer; the table has neither."""
+        """What decrypts the response; neither part is in the database."""
         return self.request.scope, self.request.key.encode()
 
 
 class IdempotencyService:
-    """Across workers and restarts the table says who is at a request; in a worker all share one tape.
+    """Runs each keyed request once, across workers and restarts.
 
-    The work runs in a task of its own: nobody's leaving ends it, for a key says that its sender comes back.
-    Whoever holds a key renews it; where its process dies, one of those who wait does the work, or the next
-    one who asks.
+    The database says which worker holds a key; inside a worker all requests share one recording. The work
+    runs in a task of its own. Client disconnects do not cancel it, because a client that sends a key is
+    expected to retry. The holder of a key renews its lease; if its process dies, a waiting request or the
+    next one takes the key over.
     """
 
     def __init__(
@@ -82,57 +84,50 @@ class IdempotencyService:
         self._lease_seconds = lease_seconds
         self._recordings: dict[tuple[bytes, bytes], RecordedResponse] = {}
         self._held: dict[tuple[bytes, UUID], float] = {}
-        self._background: set[asyncio.Task[None]] = set()
+        self._background = BackgroundTasks()
         self._renewal: asyncio.Task[None] | None = None
 
     async def run(self, request: IdempotentRequest, work: Work) -> tuple[RecordedResponse, bool]:
-        """The tape of the request, and whether it is somebody else's doing.
+        """The request's response, and whether another request produced it.
 
-        Raises (here or from the tape):
-            IdempotencyMismatch: the key is another request's. Conflict: its answer cannot be read any more.
-            NotFound: the account has gone. Unavailable: the database cannot be reached; nothing was done.
+        Raises (here or from the recording):
+            IdempotencyMismatch: the key belongs to another request. Conflict: its response is unreadable.
+            NotFound: the account was deleted. Unavailable: the database is unreachable; nothing was done.
             whatever `work` raised.
         """
-        claim = _Claim(
-            request, self._key_id(request), self._cipher.fingerprint(b"request", request.content), new_id()
-        )
+        fingerprint = self._cipher.fingerprint(b"request", request.content)
+        claim = _Claim(request, self._key_id(request), fingerprint, new_id())
         place = (claim.id, claim.fingerprint)
         if (recording := self._recordings.get(place)) is not None:
             await recording.head()
             return recording, True
         recording = self._recordings[place] = RecordedResponse()
         owned: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._start(self._execute(claim, recording, work, owned))
+        self._background.spawn(self._execute(claim, recording, work, owned))
         await recording.head()
         return recording, not (owned.done() and owned.result())
 
     async def exists(self, request: IdempotentRequest) -> bool:
-        """Whether somebody is at the request, or it has an answer."""
+        """Whether the request is running somewhere, or has a response."""
         return await self._keys.get(self._key_id(request)) is not None
 
     async def delete_expired(self) -> None:
-        """Forget what was kept for its time."""
+        """Delete responses past their retention."""
         await self._keys.delete_expired()
 
     async def aclose(self) -> None:
-        """Let what is under way end, its answers written down."""
-        while self._background:
-            await asyncio.wait(set(self._background))
+        """Wait until running requests have ended and their responses are stored."""
+        await self._background.drain()
         if self._renewal is not None:
             self._renewal.cancel()
 
     def _key_id(self, request: IdempotentRequest) -> bytes:
         return self._cipher.fingerprint(b"key", request.scope, request.key.encode())
 
-    def _start(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
-
     async def _execute(
         self, claim: _Claim, recording: RecordedResponse, work: Work, owned: asyncio.Future[bool]
     ) -> None:
-        """Do the work, unless it is done or being done; whatever happens, the tape ends."""
+        """Run the work unless it is done or running; the recording ends in any case."""
         try:
             stored = await self._claim_or_wait(claim, recording)
             owned.set_result(stored is None)
@@ -149,9 +144,9 @@ class IdempotencyService:
             self._recordings.pop((claim.id, claim.fingerprint), None)
 
     async def _claim_or_wait(self, claim: _Claim, recording: RecordedResponse) -> bytes | None:
-        """None once the key is ours, or the answer that it has.
+        """None once this worker holds the key, or the stored response.
 
-        A stream that another worker makes is told on the tape meanwhile.
+        While another worker produces a stream, it is copied to `recording`.
         """
         pause = _FIRST_PAUSE
         position = b"0-0"
@@ -205,14 +200,14 @@ class IdempotencyService:
             self._remote_stream.register(claim.holder, recording)
             result = await work(recording)
         finally:
-            if not result.store:  # who comes now does not hear of it, but waits until the key is free
+            if not result.store:  # later requests do not share this recording; they wait for the key
                 self._recordings.pop((claim.id, claim.fingerprint), None)
             await self._store_with_retry(claim, recording, result)
             self._held.pop((claim.id, claim.holder), None)
             self._remote_stream.unregister(claim.holder)
 
     async def _store_with_retry(self, claim: _Claim, recording: RecordedResponse, result: WorkResult) -> None:
-        """Write down what became of the key; until then nobody else may have it."""
+        """Store the response or release the key; until then the key stays claimed."""
         answer = self._cipher.encrypt(recording.to_bytes(), *claim.secret) if result.store else None
         for pause in (*_RETRY_PAUSES, None):
             try:
@@ -223,7 +218,7 @@ class IdempotencyService:
                 return
             except Unavailable:
                 if pause is None:
-                    log.error("idempotent_answer_not_kept", request_id=claim.request.request_id)
+                    log.error("idempotency.store_failed", request_id=claim.request.request_id)
                     return
                 await asyncio.sleep(pause)
 
@@ -234,11 +229,8 @@ class IdempotencyService:
         return stored
 
     async def _renew_leases(self) -> None:
-        while True:
-            await asyncio.sleep(self._lease_seconds / 4)
-            if not self._held:
-                continue
-            try:
+        async def renew() -> None:
+            if self._held:
                 await self._keys.renew_leases(list(self._held), self._lease_seconds)
-            except GatewayError as error:
-                log.warning("idempotency_keys_not_renewed", error=type(error).__name__)
+
+        await run_every(self._lease_seconds / 4, renew, on_failure="idempotency.renewal_failed")

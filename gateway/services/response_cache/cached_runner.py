@@ -1,4 +1,4 @@
-"""The graph behind the response caches: a turn is answered by what was kept, by another's call, or run."""
+"""Answers a turn from the response caches, from a concurrent identical call, or by running the graph."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ _BYPASSED = metrics.cache_results.labels("bypass")
 
 
 class RunTurn(Protocol):
-    """A turn that has all but its listener."""
+    """A turn that only lacks the receiver of its events."""
 
     def __call__(self, *, emit: Callable[[ChatEvent], None]) -> Awaitable[None]:
         """Run it to its end."""
 
 
 class CachingRunner:
-    """Has the runner's one method; turns that do not ask the caches pass through untouched."""
+    """Wraps the runner. Turns that are not cacheable pass through unchanged."""
 
     def __init__(
         self, runner: AgentRunner, single_flight: SingleFlight, semantic: SemanticCache | None = None
     ) -> None:
-        self.parts = runner.resources
+        self.resources = runner.resources
         self._runner = runner
         self._single_flight = single_flight
         self._semantic = semantic
@@ -49,7 +49,7 @@ class CachingRunner:
         self._config_fingerprint = config_fingerprint(runner.resources.catalog)
 
     def has_waiters(self, task: asyncio.Task[Any] | None) -> bool:
-        """Whether others wait for the call that the turn of this task makes."""
+        """Whether others wait for the call that this task's turn makes."""
         return self._single_flight.has_waiters(task)
 
     async def run(
@@ -66,7 +66,7 @@ class CachingRunner:
         services: TurnServices = _NO_SERVICES,
         budget: TurnBudget | None = None,
     ) -> None:
-        """As `AgentRunner.run`; `account` is whose answers may be told again."""
+        """As `AgentRunner.run`; only answers of the account `account_id` are reused."""
         run = partial(
             self._runner.run,
             turn,
@@ -105,7 +105,7 @@ class CachingRunner:
     async def _run_miss(
         self, run: RunTurn, emit: Callable[[ChatEvent], None], budget: TurnBudget | None
     ) -> FlightResult:
-        """Run the turn, and see what others may have of its answer."""
+        """Run the turn, and return what others may use of its answer."""
         ending: TurnCompleted | TurnFailed | None = None
 
         def relay(event: ChatEvent) -> None:
@@ -119,9 +119,9 @@ class CachingRunner:
         if not isinstance(ending, TurnCompleted):
             return NotShared.FAILED
         if budget is not None and budget.truncated and ending.answer.finish_reason == "length":
-            return NotShared.NOT_SHAREABLE  # with more left, its caller would have had all of it
-        made = CachedAnswer.from_answer(ending.answer)
-        return SharedAnswer(made) if made is not None else NotShared.NOT_SHAREABLE
+            return NotShared.NOT_SHAREABLE  # it was cut by its own caller's budget
+        cached = CachedAnswer.from_answer(ending.answer)
+        return SharedAnswer(cached) if cached is not None else NotShared.NOT_SHAREABLE
 
     async def _run_similar(
         self,
@@ -130,7 +130,7 @@ class CachingRunner:
         call: Callable[[], Awaitable[FlightResult]],
         replay: Callable[[SharedAnswer, float], None],
     ) -> FlightResult:
-        """The answer to the same question in other words, where there is one; else run the turn."""
+        """A cached answer to the same question in other words; without one, run the turn."""
         started = perf_counter()
         found = await semantic.find(question)
         if found is not None:
@@ -142,11 +142,11 @@ class CachingRunner:
         return result
 
     def _wait_limit(self, turn: Turn) -> float:
-        """Seconds that a caller waits for another's call: as long as for a word of its own."""
-        catalog = self.parts.catalog
+        """Seconds to wait for another call: as long as a call of its own may take to start answering."""
+        catalog = self.resources.catalog
         if catalog.mode == "mock":
             return catalog.timeouts.mock
-        timeouts = [provider.timeouts for provider in self.parts.providers.values()]
+        timeouts = [provider.timeouts for provider in self.resources.providers.values()]
         return max(limits.first_token if turn.stream else limits.live for limits in timeouts)
 
 
@@ -167,7 +167,7 @@ def _replay(
     calls: list[ModelCall],
     emit: Callable[[ChatEvent], None],
 ) -> None:
-    """Show a kept answer as a model's would be shown."""
+    """Emit a cached answer as if a model had generated it."""
     metrics.cache_results.labels(shared.result).inc()
     calls.append(shared.answer.model_call(ms))
     for event in shared.answer.events():

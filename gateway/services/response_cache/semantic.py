@@ -1,15 +1,15 @@
-"""Answers to the same question in other words: found by its vector, believed only after a second look."""
+"""The semantic cache: answers to the same question in other words, found by vector and then verified."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 import structlog
 
+from gateway.core.aio import BackgroundTasks
 from gateway.core.exceptions import GatewayError
 from gateway.domain.caching.answer import CachedAnswer
 from gateway.domain.caching.key import single_question
@@ -23,17 +23,17 @@ from gateway.services.response_cache.single_flight import SharedAnswer
 
 log = structlog.get_logger(__name__)
 
-# Longer texts carry their own material; what is the same question about it is not judged here.
+# Longer texts contain material of their own, which the verification does not compare.
 MAX_CHARACTERS = 500
-# The nearest questions that are given the second look.
+# How many of the nearest questions are verified.
 MAX_CANDIDATES = 4
-# Neighbours further away than this are not the same question, whatever a second look would say.
+# Questions less similar than this are never the same.
 MIN_SIMILARITY = 0.6
 
 
 @dataclass(frozen=True, slots=True)
 class CacheQuestion:
-    """A question that stands by itself; `scope` is all else that its answer depends on."""
+    """A question without history; `scope` covers everything else that its answer depends on."""
 
     account_id: UUID
     scope: bytes
@@ -47,7 +47,7 @@ class CacheQuestion:
         account_id: UUID,
         key_of: Callable[[Turn, tuple[Message, ...]], bytes],
     ) -> CacheQuestion | None:
-        """None where the turn has a history, tools of its caller's choice, an image or a form to keep to."""
+        """None where the turn has a history, tools, an image or a response format."""
         if turn.client_tools or turn.gateway_tools or turn.response_format is not None or turn.logprobs:
             return None
         text = single_question(messages)
@@ -58,7 +58,7 @@ class CacheQuestion:
 
 
 class SemanticCache:
-    """Finds and keeps answers of one account; a database that is away costs a hit, never a turn."""
+    """Finds and stores answers per account. An unreachable database costs a hit, never a turn."""
 
     def __init__(
         self,
@@ -72,22 +72,22 @@ class SemanticCache:
         self._verifier = verifier
         self._config = config
         self._min_score = verifier.threshold if config.min_score is None else config.min_score
-        self._background: set[asyncio.Task[None]] = set()
+        self._background = BackgroundTasks()
         self._available: bool | None = None
 
     async def ensure_available(self) -> bool:
-        """Whether there is a table to ask; says once in the log where there is none. Never raises."""
+        """Whether the database has the table; logs once if it has not. Never raises."""
         if self._available is None:
             try:
                 self._available = await self._answers.ensure_table()
             except GatewayError:
-                return False  # the database is away; asked again with the next question
+                return False  # the database is unreachable; the next question checks again
             if not self._available:
-                log.warning("semantic_cache_unavailable", reason="the database has no pgvector")
+                log.warning("semantic_cache.unavailable", reason="the database has no pgvector")
         return self._available
 
     async def find(self, question: CacheQuestion) -> SharedAnswer | None:
-        """The answer to the nearest question that is the same one, None where there is none."""
+        """The answer to the most similar question that is verified to be the same; None without one."""
         vector = self._embedder.embed([question.text])[0]
         if not vector.any() or not await self.ensure_available():
             return None
@@ -100,32 +100,30 @@ class SemanticCache:
                 min_similarity=MIN_SIMILARITY,
             )
         except GatewayError:
-            return None  # as if nothing had been kept
+            return None  # a cache miss
         best, chosen = 0.0, None
-        for near in found:
-            score = self._verifier.score(near.question, question.text)
+        for similar in found:
+            score = self._verifier.score(similar.question, question.text)
             if score < max(self._min_score, best):
                 continue
-            answer = CachedAnswer.from_bytes(near.answer)
+            answer = CachedAnswer.from_bytes(similar.answer)
             if answer is None:
                 continue
             best = score
-            chosen = SharedAnswer(
-                answer, "semantic", _details(near.question, near.similarity, score), store=False
-            )
+            details = _details(similar.question, similar.similarity, score)
+            chosen = SharedAnswer(answer, "semantic", details, store=False)
         return chosen
 
     def store(self, question: CacheQuestion, answer: CachedAnswer) -> None:
-        """Write a whole answer down, beside whatever comes next."""
+        """Store a complete answer in the background."""
         data = answer.to_bytes() if self._available and answer.finish_reason == "stop" else None
         vector = self._embedder.embed([question.text])[0]
         if data is not None and vector.any():
-            self._spawn(self._store(question, vector, data))
+            self._background.spawn(self._store(question, vector, data))
 
     async def aclose(self) -> None:
-        """Finish writing what was to be kept."""
-        while self._background:
-            await asyncio.wait(self._background)
+        """Wait until pending answers are stored."""
+        await self._background.drain()
 
     async def _store(self, question: CacheQuestion, vector: Vector, data: bytes) -> None:
         try:
@@ -139,12 +137,7 @@ class SemanticCache:
                 max_entries=self._config.max_entries,
             )
         except GatewayError as error:
-            log.info("semantic_answer_not_kept", error=error.code)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+            log.info("semantic_cache.store_failed", error=error.code)
 
 
 def _details(question: str, similarity: float, score: float) -> dict[str, Any]:

@@ -1,11 +1,11 @@
-"""One call for all who ask the same at once: one leads, the others wait and take over where it fails."""
+"""One call serves all concurrent identical requests; when it fails, the next request takes over."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -14,17 +14,18 @@ from uuid import UUID
 
 from gateway.cache.client import ValkeyUnavailable
 from gateway.cache.response_cache import CacheLookup, ResponseCache
+from gateway.core.aio import BackgroundTasks
 from gateway.domain.caching.answer import CachedAnswer
 from gateway.domain.events import CacheResult
 
-# Pauses between two looks at what another worker is making, in seconds.
+# Pauses between two polls of another worker's call, in seconds.
 _FIRST_PAUSE, _MAX_PAUSE = 0.01, 0.25
-# After so many leaders that failed, who still waits is better off on its own.
+# After this many failed leaders a waiter makes its own call.
 _MAX_LEADER_FAILURES = 5
 
 
 class NotShared(Enum):
-    """How a call ended that others cannot share: `FAILED`, so the next one may try, or `UNSHARED`."""
+    """Why a call has no answer for others: it `FAILED` and the next one may try, or is `NOT_SHAREABLE`."""
 
     FAILED = auto()
     NOT_SHAREABLE = auto()
@@ -32,9 +33,9 @@ class NotShared(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SharedAnswer:
-    """An answer for all who wait, and what to call it; `details` are for their receipts.
+    """An answer for all waiters, and the cache result to report; `details` go into their receipts.
 
-    `keep` is whether the exact cache is to have it.
+    `store` is whether to write it to the exact cache.
     """
 
     answer: CachedAnswer
@@ -47,20 +48,20 @@ FlightResult = SharedAnswer | NotShared
 
 
 class SingleFlight:
-    """The calls that this worker leads or waits for; across workers by leases in Valkey.
+    """The calls that this worker leads or waits for; between workers a lease in Valkey decides who leads.
 
-    Without Valkey each worker makes its own call, and nothing is kept.
+    Without Valkey each worker makes its own call, and nothing is stored.
     """
 
     def __init__(self, responses: ResponseCache) -> None:
         self._responses = responses
         self._in_flight: dict[bytes, asyncio.Future[FlightResult]] = {}
-        self._background: set[asyncio.Task[None]] = set()
+        self._background = BackgroundTasks()
         self._leader_keys: dict[asyncio.Task[Any] | None, bytes] = {}
         self._waiters: Counter[bytes] = Counter()
 
     def has_waiters(self, task: asyncio.Task[Any] | None) -> bool:
-        """Whether this task makes a call that others of this worker wait for: it had better end it."""
+        """Whether others in this worker wait for the call that this task makes."""
         key = self._leader_keys.get(task)
         return key is not None and self._waiters[key] > 0
 
@@ -72,11 +73,11 @@ class SingleFlight:
         *,
         max_wait_seconds: float,
     ) -> SharedAnswer | None:
-        """The answer of another's call or of the cache; None where `ask` was called, by this caller itself.
+        """An answer from another call or from the cache; None if `call` was made by this caller.
 
         Args:
-            ask: makes the call and says what others may have of it.
-            patience: seconds to wait for others at most; then `ask` is called in any case.
+            call: makes the call and returns what others may use of it.
+            max_wait_seconds: how long to wait for others; after that `call` is made in any case.
         """
         deadline = asyncio.get_running_loop().time() + max_wait_seconds
         for _ in range(_MAX_LEADER_FAILURES):
@@ -92,6 +93,10 @@ class SingleFlight:
         await call()
         return None
 
+    async def aclose(self) -> None:
+        """Wait until pending answers are stored."""
+        await self._background.drain()
+
     async def _wait_for_leader(
         self, key: bytes, leader: asyncio.Future[FlightResult], deadline: float
     ) -> None:
@@ -103,45 +108,41 @@ class SingleFlight:
             if not self._waiters[key]:
                 del self._waiters[key]
 
-    async def aclose(self) -> None:
-        """Finish writing what was to be kept."""
-        while self._background:
-            await asyncio.wait(self._background)
-
     async def _lead(
         self, account_id: UUID, key: bytes, call: Callable[[], Awaitable[FlightResult]], deadline: float
     ) -> SharedAnswer | None:
         future: asyncio.Future[FlightResult] = asyncio.get_running_loop().create_future()
         self._in_flight[key] = future
-        me = asyncio.current_task()
-        self._leader_keys[me] = key
+        task = asyncio.current_task()
+        self._leader_keys[task] = key
         holder = secrets.token_bytes(12)
         result: FlightResult = NotShared.FAILED
-        # A look that is cancelled may have taken the lease all the same.
+        # A lookup that is cancelled may have acquired the lease all the same.
         lookup: CacheLookup | None = CacheLookup(has_lease=True)
         try:
             lookup = await self._lookup(account_id, key, holder, deadline)
-            cached = CachedAnswer.from_bytes(lookup.answer) if lookup is not None and lookup.answer else None
+            data = lookup.answer if lookup is not None else None
+            cached = CachedAnswer.from_bytes(data) if data else None
             if cached is not None:
                 result = SharedAnswer(cached, store=False)
                 return result
-            async with self._renewing(key, holder, leads=lookup is not None and lookup.has_lease):
+            async with self._renewing(key, holder, has_lease=lookup is not None and lookup.has_lease):
                 result = await call()
             return None
         finally:
-            self._leader_keys.pop(me, None)
-            # Whoever waits goes on now, however this ended; what is left to write is written beside it.
+            self._leader_keys.pop(task, None)
+            # Waiters continue now, however this ended; storing happens in the background.
             future.set_result(result)
             data = result.answer.to_bytes() if isinstance(result, SharedAnswer) and result.store else None
             if data is None or lookup is None:
                 self._forget(key, future)
             if lookup is not None and (lookup.has_lease or data is not None):
-                self._spawn(self._store(account_id, key, holder, future, data))
+                self._background.spawn(self._store(account_id, key, holder, future, data))
 
     async def _lookup(
         self, account_id: UUID, key: bytes, holder: bytes, deadline: float
     ) -> CacheLookup | None:
-        """What Valkey has, waiting while another worker makes it; None where Valkey is away."""
+        """The cached answer or the lease, after waiting for another worker's call; None without Valkey."""
         pause = _FIRST_PAUSE
         loop = asyncio.get_running_loop()
         try:
@@ -156,8 +157,8 @@ class SingleFlight:
             return None
 
     @asynccontextmanager
-    async def _renewing(self, key: bytes, holder: bytes, *, leads: bool) -> AsyncIterator[None]:
-        if not leads:
+    async def _renewing(self, key: bytes, holder: bytes, *, has_lease: bool) -> AsyncIterator[None]:
+        if not has_lease:
             yield
             return
         task = asyncio.create_task(self._renew(key, holder))
@@ -181,22 +182,17 @@ class SingleFlight:
         future: asyncio.Future[FlightResult],
         data: bytes | None,
     ) -> None:
-        """Keep the answer or let the next one try; until it is kept, this worker answers from the flight."""
+        """Store the result, or release the lease. Until it is stored, local callers share the future."""
         try:
             if data is None:
                 await self._responses.release(key, holder)
             else:
                 await self._responses.store(account_id, key, holder, data)
         except ValkeyUnavailable:
-            return  # the lease runs out by itself
+            return  # the lease expires
         finally:
             self._forget(key, future)
 
     def _forget(self, key: bytes, future: asyncio.Future[FlightResult]) -> None:
         if self._in_flight.get(key) is future:
             del self._in_flight[key]
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)

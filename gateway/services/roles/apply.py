@@ -35,8 +35,10 @@ def apply_role(turn: Turn, registry: RoleRegistry, catalog: Catalog) -> Turn:
         prompt = entry.render(question)
     except ValidationFailed as error:
         raise ValidationFailed(error.message, param="gateway.role") from None
-    if turn.persist:
-        return replace(turn, system=_join_prompts(prompt, turn.system))
+    if turn.conversation is not None:
+        target = turn.conversation
+        target = replace(target, system=_join_prompts(prompt, target.system))
+        return replace(turn, conversation=target)
     first, *rest = turn.messages
     if first.role == "system":
         return replace(turn, messages=(Message("system", _join_prompts(prompt, first.text)), *rest))

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal
 
 from gateway.core.exceptions import ContentBlocked, Unavailable, UnsupportedParameter, UpstreamBroken
-from gateway.domain.accounts.principal import Principal
 from gateway.domain.config.catalog import AUTO, Catalog
 from gateway.domain.events import Answer
 from gateway.domain.messages import Message
 from gateway.domain.money import Usage
-from gateway.domain.requests import ResponseFormat, Sampling, Turn
+from gateway.domain.requests import RequestScope, ResponseFormat, Sampling, Turn
 from gateway.services.chat.service import ChatService
 from gateway.services.roles.output_schema import OutputSchema
 from gateway.services.roles.registry import Payload, RoleRegistry, RoleTask
@@ -58,9 +56,7 @@ class GenerateService:
         task: str | None,
         payload: Payload,
         mode: Mode | None,
-        principal: Principal,
-        request_id: str,
-        disconnected: Callable[[], Awaitable[None]] | None = None,
+        scope: RequestScope,
     ) -> GenerateResult:
         """Run the role on `payload`.
 
@@ -74,14 +70,14 @@ class GenerateService:
         entry = self._roles.get(role, task)
         # A gateway in mock mode never calls real models.
         effective_mode: Mode = "mock" if self._catalog.mode == "mock" else mode or "live"
-        turn = self._build_turn(entry, payload, effective_mode, request_id)
-        answer = await self._answer(turn, principal, disconnected)
+        turn = self._build_turn(entry, payload, effective_mode, scope.request_id)
+        answer = await self._answer(turn, scope)
         usage, cost = answer.usage, answer.cost_usd
         data = None
         if (output_schema := entry.output_schema) is not None:
             data, violation = _extract(answer, output_schema)
             if data is None:
-                answer = await self._answer(_retry_turn(turn, answer, violation), principal, disconnected)
+                answer = await self._answer(_retry_turn(turn, answer, violation), scope)
                 usage, cost = usage + answer.usage, cost + answer.cost_usd
                 data, violation = _extract(answer, output_schema)
             if data is None:
@@ -91,10 +87,8 @@ class GenerateService:
                 )
         return GenerateResult(role, task, effective_mode, answer.content, data, answer, usage, cost)
 
-    async def _answer(
-        self, turn: Turn, principal: Principal, disconnected: Callable[[], Awaitable[None]] | None
-    ) -> Answer:
-        answer = await self._chat.answer(turn, principal, disconnected)
+    async def _answer(self, turn: Turn, scope: RequestScope) -> Answer:
+        answer = await self._chat.answer(turn, scope)
         if answer.status != "complete":
             raise Unavailable("The request was cancelled.")
         if answer.blocked_reason is not None and turn.response_format is not None:

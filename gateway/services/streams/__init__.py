@@ -1,0 +1,1 @@
+"""Durable streams: event log, partial answers, resumption and recovery of turns. Does not run turns."""

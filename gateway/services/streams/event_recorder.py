@@ -1,4 +1,4 @@
-"""Writes what kept turns say into their logs: all of this worker's turns in one round trip, now and then."""
+"""Writes the events of persisted turns to their event logs, all turns of a worker in one round trip."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from gateway.services.execution.turn_tasks import TurnTaskRegistry
 log = structlog.get_logger(__name__)
 
 TICK_SECONDS = 0.075
-# A log that has grown by this much is begun anew with the text so far; a longer text than this has none.
+# A log larger than this is replaced by a snapshot of the text. A text that is larger still has no log.
 MAX_LOG_BYTES, MAX_LOG_ENTRIES = 512 * 1024, 1000
 MAX_SNAPSHOT_BYTES = 4 * 1024 * 1024
 
 
 class _LogCursor:
-    """A turn that is being recorded.
+    """How far one turn has been logged.
 
-    `lost`: a write failed, so what the log has of it is not known. `silent`: it is too long to be recorded.
+    `write_failed`: the log's content is unknown, so the next write has to be a snapshot. `disabled`: the turn
+    is too long to be logged, or cannot be encoded.
     """
 
     __slots__ = ("bytes_left", "disabled", "entries", "live", "write_failed")
@@ -37,9 +38,9 @@ class _LogCursor:
 
 
 class EventLogWriter:
-    """No turn waits for it, and none fails with it.
+    """Logs events in the background. No turn waits for it, and none fails with it.
 
-    A turn that is over before it has been met twice is not recorded: its message says all of it.
+    A turn that ends before its second tick is not logged: its stored message is enough to resume it.
     """
 
     def __init__(self, tasks: TurnTaskRegistry, events: EventLog) -> None:
@@ -48,7 +49,7 @@ class EventLogWriter:
         self._cursors: dict[UUID, _LogCursor] = {}
 
     async def run(self) -> NoReturn:
-        """Record until cancelled."""
+        """Write until cancelled; sleep while no persisted turn is running."""
         while True:
             if not self._cursors and not self._tasks.persisted():
                 self._tasks.persisted_turn_started.clear()
@@ -57,48 +58,44 @@ class EventLogWriter:
             try:
                 await self.tick()
             except Exception:
-                log.exception("turns_not_recorded")
+                log.exception("event_log.write_failed")
 
     async def tick(self) -> None:
-        """Write down what is new since the last time."""
+        """Write the events since the last tick."""
         written = []
         for cursor in list(self._cursors.values()):
             try:
                 if (entry := self._next_entry(cursor)) is not None:
-                    written.append((cursor, entry, cursor.live.broadcast.count))
-            except Exception:  # what cannot be packed has no log, but it has a message
-                log.exception("turn_not_recorded")
+                    written.append((cursor, entry, len(cursor.live.broadcast)))
+            except Exception:
+                log.exception("event_log.encoding_failed")
                 cursor.disabled = True
-            if cursor.live.broadcast.ended:
+            if cursor.live.broadcast.closed:
                 del self._cursors[cursor.live.message_id]
-        for running in self._tasks.persisted():
-            if running.live is not None and not running.live.broadcast.ended:
-                self._cursors.setdefault(running.live.message_id, _LogCursor(running.live))
+        for task in self._tasks.persisted():
+            if task.live is not None and not task.live.broadcast.closed:
+                self._cursors.setdefault(task.live.message_id, _LogCursor(task.live))
         if written:
             await self._write(written)
 
     async def aclose(self) -> None:
-        """Write down how the last turns ended."""
+        """Write the ends of the last turns."""
         await self.tick()
 
     def _next_entry(self, cursor: _LogCursor) -> LogEntry | None:
         """What to write of the turn now."""
         live, broadcast = cursor.live, cursor.live.broadcast
-        if (
-            cursor.disabled
-            or broadcast.count <= live.logged_count
-            or (broadcast.ended and not live.logged_count)
-        ):
+        up_to_date = len(broadcast) <= live.logged_count
+        if cursor.disabled or up_to_date or (broadcast.closed and not live.logged_count):
             return None
         if not self._events.available:
             cursor.write_failed = True
             return None
-        data = encode(live.logged_count + 1, broadcast.events_after(live.logged_count))
-        if broadcast.ended or not (
-            cursor.write_failed or len(data) > cursor.bytes_left or cursor.entries >= MAX_LOG_ENTRIES
-        ):
-            return LogEntry(live.message_id, data, renews_ttl=broadcast.ended or not live.logged_count)
-        data = encode_snapshot(broadcast.turn_started, broadcast.count, live.accumulator.text)
+        data = encode(live.logged_count + 1, broadcast.after(live.logged_count))
+        full = len(data) > cursor.bytes_left or cursor.entries >= MAX_LOG_ENTRIES
+        if broadcast.closed or not (cursor.write_failed or full):
+            return LogEntry(live.message_id, data, renews_ttl=broadcast.closed or not live.logged_count)
+        data = encode_snapshot(broadcast.turn_started, len(broadcast), live.accumulator.text)
         if len(data) > MAX_SNAPSHOT_BYTES:
             cursor.disabled = True
             data = b""

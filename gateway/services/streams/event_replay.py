@@ -1,4 +1,4 @@
-"""What a log tells of a turn, put in order: nothing twice, nothing missing, and the text it comes to."""
+"""Replays an event log in order: without duplicates or gaps, and with the text that it adds up to."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Iterator
 from gateway.domain.conversations.event_codec import HiddenEvent, LoggedEvent, Snapshot, TurnEnded, decode
 from gateway.domain.events import ChatEvent, TextDelta, TextReplaced
 
-RESUMED_REASON = "The connection was taken up again; this is the text so far."
+RESUMED_REASON = "The connection was resumed. This is the text so far."
 
 
 class MissingEvents(Exception):
-    """Events are missing: the log cannot be gone by."""
+    """Events are missing, so the log cannot be used."""
 
 
 class EventLogReplay:
-    """Told of each entry of a log, from its beginning; gives out what comes behind `told`.
+    """Consumes log entries in order and yields events after `last_sent`.
 
-    `told` is the number of the last event that the listener has. `text` is the answer up to that one, None
-    where it is not known.
+    `last_sent` is the number of the last event that the reader has. `text` is the answer up to that event,
+    or None while the log has not reached it.
     """
 
     def __init__(self, last_sent: int) -> None:
@@ -32,14 +32,14 @@ class EventLogReplay:
         return "".join(self._pieces) if self._last_consumed == self.last_sent else None
 
     def consume(self, data: bytes) -> Iterator[tuple[int, ChatEvent]]:
-        """The events of an entry that are news, each with its number.
+        """The new events of an entry, each with its number.
 
         Raises:
-            Gap: what should come before is not there. ValueError: the entry cannot be read.
+            MissingEvents: an earlier event is not in the log. ValueError: the entry cannot be decoded.
         """
         for number, logged in decode(data):
             if number <= self._last_consumed or self.ended:
-                continue  # a write that was tried again
+                continue  # a write that was retried
             if isinstance(logged, Snapshot):
                 self._pieces = [logged.text]
                 event: LoggedEvent = TextReplaced(logged.text, RESUMED_REASON)

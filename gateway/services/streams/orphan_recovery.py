@@ -1,4 +1,4 @@
-"""Ends the turns whose worker died: with all the text that was written down of them anywhere."""
+"""Ends turns whose worker has died, with the longest text that was stored of each."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ log = structlog.get_logger(__name__)
 
 
 class OrphanedTurnRecovery:
-    """Part of every worker's rounds; two at once do no harm."""
+    """Runs in every worker's maintenance; two runs at once do no harm."""
 
     def __init__(self, turns: RunningTurnRepository, events: EventLog) -> None:
         self._turns = turns
         self._events = events
 
     async def end_orphaned_turns(self) -> int:
-        """Mark the answers of turns without a worker `interrupted`, free their conversations; how many.
+        """Mark the answers of orphaned turns `interrupted` and release their conversations.
+
+        Returns:
+            how many turns were ended.
 
         Raises:
-            Unavailable: the database is away.
+            Unavailable: the database is unreachable.
         """
         logged = {}
         for message_id in await self._turns.list_expired():
@@ -40,7 +43,7 @@ class OrphanedTurnRecovery:
         return len(released)
 
     async def _text_from_log(self, message_id: UUID) -> PartialText | None:
-        """What the turn's log comes to; None where there is none, or nothing to go by."""
+        """The text in the turn's event log; None where the log is missing or unusable."""
         replay, position = EventLogReplay(0), b"0-0"
         try:
             while entries := await self._events.read(message_id, position):
@@ -49,13 +52,13 @@ class OrphanedTurnRecovery:
                     for _ in replay.consume(data):
                         continue
         except (ValkeyUnavailable, MissingEvents, ValueError) as error:
-            log.info("turn_log_not_read", reason=type(error).__name__)
+            log.info("event_log.unusable", reason=type(error).__name__)
         if replay.text is None or not replay.last_sent:
             return None
         return PartialText(message_id, 0, replay.text, replay.last_sent)
 
     async def _log_endings(self, ended: list[PartialText]) -> None:
-        """Let those who follow the logs know that nothing more comes."""
+        """Append the end to each log, so that its readers stop waiting."""
         if not ended:
             return
         try:
@@ -63,4 +66,4 @@ class OrphanedTurnRecovery:
                 [LogEntry(text.message_id, encode_end(text.events + 1), renews_ttl=True) for text in ended]
             )
         except ValkeyUnavailable:
-            log.info("endings_not_logged")  # they look at the message themselves
+            log.info("event_log.end_not_written")  # readers also poll the message

@@ -1,28 +1,23 @@
-"""Keeps the rows of running answers up to date, and stops turns that somebody has called off."""
+"""Writes partial answers of running turns to their rows, and cancels turns on request."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import NoReturn
 from uuid import UUID
 
-import structlog
-from sqlalchemy.exc import SQLAlchemyError
-
-from gateway.core.exceptions import GatewayError, NotFound
+from gateway.core.aio import run_every
+from gateway.core.exceptions import NotFound
 from gateway.repositories.turns.running import PartialText, RunningTurnRepository
 from gateway.services.execution.live_turn import LiveTurn
 from gateway.services.execution.turn_tasks import TurnTaskRegistry
 from gateway.services.execution.worker_bus import WorkerBus
 
-log = structlog.get_logger(__name__)
-
-# A text is at most two ticks old, a cancellation that no word spread at most one.
+# A stored text is at most two ticks old. A cancellation whose message was lost takes at most one.
 TICK_SECONDS = 0.9
 
 
 class PartialAnswerWriter:
-    """One statement a tick for all kept turns of this worker, and none while there are none."""
+    """One statement per tick for all persisted turns of this worker, and none while there are none."""
 
     def __init__(self, tasks: TurnTaskRegistry, turns: RunningTurnRepository, bus: WorkerBus) -> None:
         self._tasks = tasks
@@ -32,45 +27,40 @@ class PartialAnswerWriter:
         bus.subscribe("cancel", self._cancel_local)
 
     async def run(self) -> NoReturn:
-        """Keep until cancelled; a database that is away is met again on the next tick."""
-        while True:
-            await asyncio.sleep(TICK_SECONDS)
-            try:
-                await self.tick()
-            except (GatewayError, SQLAlchemyError, OSError) as error:
-                log.warning("texts_not_kept", error=type(error).__name__)
-            except Exception:
-                log.exception("texts_not_kept")
+        """Write until cancelled."""
+        await run_every(TICK_SECONDS, self.tick, on_failure="partial_answers.write_failed")
 
     async def tick(self) -> None:
-        """Write down what has been said since the last time, and ask who is to stop.
+        """Write the texts that have grown, and read which turns have to stop.
 
-        A turn that was not here the last time is not written to: most are over before the next one.
+        A turn is not written on its first tick: most are over before the second.
         """
         running = [turn.live for turn in self._tasks.persisted() if turn.live is not None]
         known, self._seen = self._seen, {live.message_id for live in running}
         if not running:
             return
         changed = [
-            (live, live.broadcast.count)
+            (live, len(live.broadcast))
             for live in running
             if live.message_id in known
-            and live.broadcast.count > live.persisted_count
-            and not live.broadcast.ended
+            and len(live.broadcast) > live.persisted_count
+            and not live.broadcast.closed
         ]
-        cancelled = await self._turns.write_partial_texts(
-            [_partial_text(live) for live, _ in changed], self._seen
-        )
+        texts = [_partial_text(live) for live, _ in changed]
+        cancelled = await self._turns.write_partial_texts(texts, self._seen)
         for live, number in changed:
             live.persisted_count = number
         for message_id in cancelled:
             self._cancel_local(message_id)
 
     async def cancel(self, user_id: UUID, message_id: UUID) -> str:
-        """Have a turn stopped, on whichever worker it runs; the answer's status as it was. Safe to repeat.
+        """Cancel a turn on whichever worker runs it. Safe to repeat.
+
+        Returns:
+            the answer's status before the call.
 
         Raises:
-            NotFound: no answer of this account.
+            NotFound: the account has no such answer.
         """
         status = await self._turns.request_cancellation(user_id, message_id)
         if status is None:
@@ -86,4 +76,4 @@ class PartialAnswerWriter:
 
 
 def _partial_text(live: LiveTurn) -> PartialText:
-    return PartialText(live.message_id, live.lock_token, live.accumulator.text, live.broadcast.count)
+    return PartialText(live.message_id, live.lock_token, live.accumulator.text, len(live.broadcast))

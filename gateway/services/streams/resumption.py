@@ -1,4 +1,4 @@
-"""A turn's stream for those who come back to it, on any worker: from memory, its log, its message."""
+"""Resumes a turn's stream on any worker: from memory, from the event log, or from the stored message."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from gateway.services.streams.event_replay import RESUMED_REASON, EventLogReplay
 
 log = structlog.get_logger(__name__)
 
-# How often the message is looked at where there is no log to listen to, in seconds.
+# How often the message is polled where there is no event log to wait for, in seconds.
 POLL_SECONDS = 0.4
-# A log that is silent for so long may have lost its writer.
+# An event log that stays silent for this long may have lost its writer.
 LOG_WAIT_SECONDS = 2.0
 _RUNNING = frozenset({"pending", "streaming"})
 
 
 @dataclass(frozen=True, slots=True)
 class ResumableTurn:
-    """A turn to be told: the feed where it runs here, else the message as it stands."""
+    """A turn to be streamed: its broadcast where it runs in this worker, else its message as stored."""
 
     user_id: UUID
     message_id: UUID
@@ -50,14 +50,15 @@ class ResumableTurn:
         )
 
 
-# An event with its number; the last one is an event of the turn, or its message once that is written.
+# An event with its number. The last one is the turn's last event, or its message once that is complete.
 NumberedEvent = tuple[int, ChatEvent | StoredMessage]
 
 
 class StreamResumption:
-    """Numbers stand for a state of the answer: whoever has been told of n lacks nothing that came before.
+    """Streams a turn from an event number onwards.
 
-    So they are the same on every worker, from a log and from the message's row, and grow in each stream.
+    A number stands for a state of the answer: a client that has event n lacks nothing that came before it.
+    So numbers are the same on every worker, from a log and from the message's row, and only grow.
     """
 
     def __init__(self, uow: UnitOfWorkFactory, tasks: TurnTaskRegistry, events: EventLog) -> None:
@@ -69,7 +70,7 @@ class StreamResumption:
         """The turn that writes, or wrote, this answer.
 
         Raises:
-            NotFound: there is no such answer of this account.
+            NotFound: the account has no such answer.
         """
         running = self._tasks.by_message(message_id)
         if running is not None and running.live is not None:
@@ -85,34 +86,34 @@ class StreamResumption:
     async def stream(
         self, turn: ResumableTurn, after: int, request_id: str
     ) -> AsyncGenerator[NumberedEvent, None]:
-        """What came behind event `after`, then what comes; the last one is given out once, and in any case.
+        """The events after number `after`, past and future; the last one is always sent, once.
 
-        Where this worker shuts down before, it just stops: the turn runs on elsewhere, and is told there.
+        If this worker shuts down first, the stream just stops: the client resumes it on another worker.
 
         Raises:
-            NotFound: the answer was deleted meanwhile. Unavailable: the database is away.
+            NotFound: the answer was deleted meanwhile. Unavailable: the database is unreachable.
         """
         if turn.broadcast is not None:
-            async for told in _from_broadcast(turn.broadcast, after):
-                yield told
+            async for numbered in _from_broadcast(turn.broadcast, after):
+                yield numbered
             return
         assert turn.message is not None
         replay = EventLogReplay(after)
         if turn.message.status in _RUNNING or after <= turn.message.events:
             async with aclosing(self._from_log(turn, replay)) as logged:
-                async for told in logged:
-                    yield told
+                async for numbered in logged:
+                    yield numbered
         if not replay.last_sent:
             replay.last_sent = 1
             yield 1, turn.started_event(request_id)
         async with aclosing(self._from_message(turn, replay.last_sent, replay.text)) as stored:
-            async for told in stored:
-                yield told
+            async for numbered in stored:
+                yield numbered
 
     async def _from_log(
         self, turn: ResumableTurn, replay: EventLogReplay
     ) -> AsyncGenerator[NumberedEvent, None]:
-        """What the log has, as long as the turn runs; whatever is wrong with it, the message will tell."""
+        """The events in the log, while the turn runs. Ends early if the log is unusable."""
         message = turn.message
         position = b"0-0"
         try:
@@ -122,8 +123,8 @@ class StreamResumption:
                 entries = await self._events.read(turn.message_id, position, wait=wait)
                 for at, data in entries:
                     position = at
-                    for told in replay.consume(data):
-                        yield told
+                    for numbered in replay.consume(data):
+                        yield numbered
                 if replay.ended or (not entries and not running):
                     return
                 if not entries:
@@ -131,28 +132,29 @@ class StreamResumption:
         except ValkeyUnavailable:
             return
         except (MissingEvents, ValueError) as error:
-            log.warning("turn_log_not_usable", reason=type(error).__name__)
+            log.warning("event_log.unusable", reason=type(error).__name__)
 
     async def _from_message(
         self, turn: ResumableTurn, last_sent: int, text: str | None
     ) -> AsyncGenerator[NumberedEvent, None]:
-        """The text as it is flushed, then how the turn ended; one whose process died ends with its lease."""
+        """The stored text as it grows, then the turn's end; an orphaned turn ends with its lease."""
         while not self._tasks.draining:
             current = await self.find(turn.user_id, turn.message_id)
-            if current.broadcast is not None:  # it had only just begun, and runs here
-                async for following in _from_broadcast(current.broadcast, last_sent):
-                    yield following
+            if current.broadcast is not None:  # the turn has only just started, in this worker
+                async for numbered in _from_broadcast(current.broadcast, last_sent):
+                    yield numbered
                 return
             message = current.message
             assert message is not None
             ended = message.status not in _RUNNING
             if ended and last_sent == message.events + 1 > 1 and message.status != "interrupted":
-                yield last_sent, message  # the listener has had its end already
+                yield last_sent, message  # the client has the end already
                 return
-            news = _catch_up_event(message, last_sent, text) if ended or message.events > last_sent else None
-            if news is not None:
+            missing = ended or message.events > last_sent
+            event = _catch_up_event(message, last_sent, text) if missing else None
+            if event is not None:
                 last_sent, text = max(last_sent + 1, message.events), message.content
-                yield last_sent, news
+                yield last_sent, event
             if ended:
                 yield max(last_sent, message.events) + 1, message
                 return
@@ -160,8 +162,9 @@ class StreamResumption:
 
 
 async def _from_broadcast(broadcast: EventBroadcast, after: int) -> AsyncGenerator[NumberedEvent, None]:
-    """A feed's events; who claims to have more than there is gets the last one."""
-    number = min(after, broadcast.count - 1 if broadcast.ended else broadcast.count)
+    """A broadcast's events; a client that claims to have more than there are gets the last one."""
+    count = len(broadcast)
+    number = min(after, count - 1 if broadcast.closed else count)
     async with aclosing(broadcast.subscribe(number)) as events:
         async for event in events:
             number += 1
@@ -171,7 +174,7 @@ async def _from_broadcast(broadcast: EventBroadcast, after: int) -> AsyncGenerat
 def _catch_up_event(
     message: StoredMessage, last_sent: int, text: str | None
 ) -> TextDelta | TextReplaced | None:
-    """What brings a listener from `text`, or from event `told`, to what the message says."""
+    """The event that brings a client from `text`, or from event `last_sent`, to the message's content."""
     if text is None and last_sent == message.events:
         return None
     if text is None or not message.content.startswith(text):

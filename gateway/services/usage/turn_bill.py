@@ -11,7 +11,7 @@ from gateway.core.ids import new_id
 from gateway.domain.events import Answer, ModelCall
 from gateway.domain.money import Price, Usage, estimate_tokens
 from gateway.domain.usage.turn_records import UsageEntry, UsageOwner, build_bill
-from gateway.services.usage.settlement import usage_entries
+from gateway.services.usage.entries import usage_entries
 
 _INTERRUPTED_OUTCOME = "interrupted"
 

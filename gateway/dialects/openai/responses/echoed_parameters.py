@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.dialects.openai.client_tools import is_hosted
 from gateway.dialects.openai.responses.body import ResponsesBody, ResponseToolBody, ResponseToolChoice
-from gateway.domain.requests import Turn
+from gateway.domain.requests import ConversationTarget
 
 
 def _tool_body(tool: ResponseToolBody) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def _tool_body(tool: ResponseToolBody) -> dict[str, Any]:
     return tool.model_dump(exclude_none=True)
 
 
-def echoed_parameters(body: ResponsesBody, turn: Turn, store: bool) -> dict[str, Any]:
+def echoed_parameters(body: ResponsesBody, target: ConversationTarget, store: bool) -> dict[str, Any]:
     """Return the body's parameters for the response object.
 
     Hosted tools are not offered.
@@ -28,10 +28,10 @@ def echoed_parameters(body: ResponsesBody, turn: Turn, store: bool) -> dict[str,
     choice, reasoning = body.tool_choice, body.reasoning
     parameters = {
         "background": False,
-        "instructions": turn.system or None,
+        "instructions": target.system or None,
         "max_output_tokens": body.max_output_tokens,
         "max_tool_calls": body.max_tool_calls,
-        "metadata": turn.metadata,
+        "metadata": target.metadata,
         "parallel_tool_calls": body.parallel_tool_calls is not False,
         "previous_response_id": body.previous_response_id,
         "reasoning": {

@@ -23,7 +23,7 @@ from gateway.dialects.openai.responses.body import (
 from gateway.dialects.openai.responses.echoed_parameters import echoed_parameters
 from gateway.dialects.openai.responses.input import input_messages, item_type
 from gateway.domain.messages import Message
-from gateway.domain.requests import ResponseFormat, Sampling, ToolChoice, ToolSpec, Turn
+from gateway.domain.requests import ConversationTarget, ResponseFormat, Sampling, ToolChoice, ToolSpec, Turn
 
 _ID = re.compile(r"resp_([0-9a-f]{32})")
 _LOGPROBS = "message.output_text.logprobs"
@@ -142,15 +142,17 @@ def parse_response(body: bytes, request_id: str) -> ParsedResponseRequest:
         forwarded["reasoning_effort"] = parsed.reasoning.effort
     if parsed.text is not None and parsed.text.verbosity is not None:
         forwarded["verbosity"] = parsed.text.verbosity
-    system = _instructions(parsed.instructions)
     items = tuple(parsed.input)
     has_references = any(item_type(item) == "item_reference" for item in items)
+    target = ConversationTarget(
+        system=_instructions(parsed.instructions), metadata=dict(parsed.metadata or {})
+    )
     turn = Turn(
         request_id=request_id,
         messages=input_messages(items, tools) if has_references else _messages(items, tools),
         model=parsed.model,
         sampling=_sampling(parsed),
-        system=system,
+        conversation=target,
         client_tools=offered,
         tool_choice=choice,
         parallel_tool_calls=parsed.parallel_tool_calls,
@@ -163,7 +165,6 @@ def parse_response(body: bytes, request_id: str) -> ParsedResponseRequest:
         task=gateway_fields.task,
         fallbacks=tuple(gateway_fields.fallbacks) if gateway_fields.fallbacks is not None else None,
         use_cache=gateway_fields.cache,
-        metadata=dict(parsed.metadata or {}),
         guard_overrides=gateway_fields.guardrails.overrides(),
         can_retract=not parsed.stream,
         truncation=parsed.truncation,
@@ -177,7 +178,7 @@ def parse_response(body: bytes, request_id: str) -> ParsedResponseRequest:
         turn,
         previous_id,
         store,
-        echoed_parameters(parsed, turn, store),
+        echoed_parameters(parsed, target, store),
         items,
         tools,
         _ENCRYPTED_REASONING in (parsed.include or ()),
