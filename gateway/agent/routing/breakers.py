@@ -41,8 +41,17 @@ class Upstream:
     """
 
     __slots__ = (
-        *("breaker", "cool_until", "in_flight", "key", "last", "model", "provider", "streams"),
-        *("takes_defaults_only", "told_at", "untold"),
+        "accepts_streams",
+        "breaker",
+        "defaults_only",
+        "in_flight",
+        "key",
+        "last_sent_at",
+        "model",
+        "provider",
+        "rate_limited_until",
+        "recent_calls",
+        "unsent_events",
     )
 
     def __init__(

@@ -16,7 +16,7 @@ from gateway.core.exceptions import ContextLengthExceeded
 from gateway.core.ids import new_id
 from gateway.domain.events import Answer, ChatEvent, ModelCall, TurnCompleted, TurnFailed
 from gateway.domain.messages import Message
-from gateway.domain.requests import Sampling
+from gateway.domain.requests import ConversationTarget, Sampling
 from gateway.domain.token_estimates import estimate_max_tokens
 from gateway.domain.usage.turn_records import MAX_BRANCH_ROWS, Branch, build_branch
 from gateway.tools import registry
@@ -69,7 +69,7 @@ async def ask(config: Any, before: Branch, question: str = "And now?", **fields:
     """One turn of a kept conversation."""
     memory = Memory(before)
     asked = Asked(memory)
-    made = make_turn(question, persist=True, model="big", **fields)
+    made = make_turn(question, conversation=ConversationTarget(), model="big", **fields)
     messages = memory.build_prompt("Be brief.", Message("user", question))
     async with running_agent(config) as agent:
         await agent.run(
@@ -349,7 +349,7 @@ async def test_a_turn_called_off_while_it_is_summed_up_notes_the_call() -> None:
         light.script(Silence())
         memory = Memory(branch(12))
         attempts: list[ModelCall] = []
-        made = make_turn("And now?", persist=True, model="big")
+        made = make_turn("And now?", conversation=ConversationTarget(), model="big")
         messages = memory.build_prompt(None, Message("user", "And now?"))
         async with running_agent(config_of(big, light)) as agent:
             task = asyncio.create_task(

@@ -11,7 +11,7 @@ from gateway.agent.intent import IntentClassifier
 from gateway.agent.intent.llm_opinion import LABELS, parse_opinion
 from gateway.domain.config.catalog import Catalog
 from gateway.domain.events import Answer, TurnCompleted
-from gateway.domain.requests import Turn
+from gateway.domain.requests import ConversationTarget, Turn
 from tests.support.agent import make_catalog, make_turn, run_turn, running_agent
 from tests.support.upstreams.openai_server import OpenAIUpstream, Raw, Refusal, Reply, Silence
 
@@ -86,7 +86,7 @@ async def test_llm_always_asks_and_takes_the_difficulty_too() -> None:
 
 async def test_nobody_is_asked_where_the_caller_named_a_model() -> None:
     async with OpenAIUpstream() as up:
-        await answer(up, make_turn(UNSURE, model="heavy", persist=True), mode="llm")
+        await answer(up, make_turn(UNSURE, model="heavy", conversation=ConversationTarget()), mode="llm")
         assert len(up.calls) == 1
 
 

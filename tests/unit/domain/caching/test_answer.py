@@ -1,4 +1,4 @@
-"""What may be kept of an answer, and that it comes back as it went."""
+"""Which answers are cacheable, and that they survive storage."""
 
 from __future__ import annotations
 
@@ -46,27 +46,32 @@ ANSWER = Answer(
         {"receipt": replace(RECEIPT, guardrails=({"guard": "injection", "flagged": True},))},
     ],
 )
-def test_what_the_next_one_should_not_be_told_is_not_kept(change: dict[str, Any]) -> None:
+def test_only_complete_safe_answers_of_the_requested_model_are_cached(change: dict[str, Any]) -> None:
     assert CachedAnswer.from_answer(replace(ANSWER, **change)) is None
 
 
-def test_a_whole_answer_comes_back_as_it_went_and_costs_nothing() -> None:
-    kept = CachedAnswer.from_answer(ANSWER)
-    assert kept is not None
-    data = kept.to_bytes()
+def test_a_cached_answer_survives_storage_and_costs_nothing() -> None:
+    cached = CachedAnswer.from_answer(ANSWER)
+    assert cached is not None
+    data = cached.to_bytes()
     assert data is not None
-    back = CachedAnswer.from_bytes(data)
-    assert back == kept
-    told = back.to_answer("req_2", (back.model_call(0.0),), "hit", {})
-    assert (told.content, told.tool_calls, told.logprobs, told.reasoning) == (
+    restored = CachedAnswer.from_bytes(data)
+    assert restored == cached
+    answer = restored.to_answer("req_2", (restored.model_call(0.0),), "hit", {})
+    assert (answer.content, answer.tool_calls, answer.logprobs, answer.reasoning) == (
         ANSWER.content,
         ANSWER.tool_calls,
         ANSWER.logprobs,
         ANSWER.reasoning,
     )
-    assert (told.usage, told.cost_usd, told.cache, told.request_id) == (Usage(), Decimal(0), "hit", "req_2")
-    assert told.receipt.cache["request_id"] == "req_1"
-    assert back.events() == [
+    assert (answer.usage, answer.cost_usd, answer.cache, answer.request_id) == (
+        Usage(),
+        Decimal(0),
+        "hit",
+        "req_2",
+    )
+    assert answer.receipt.cache["request_id"] == "req_1"
+    assert restored.events() == [
         RouteChosen("chat", 0.1, "small", "up", "Because."),
         ReasoningDelta("hm"),
         TextDelta("Hi", ANSWER.logprobs),
@@ -75,11 +80,11 @@ def test_a_whole_answer_comes_back_as_it_went_and_costs_nothing() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"null", b"[]", b'{"content":"x"}', b'{"tool_calls":3,"logprobs":[]}'])
-def test_what_another_version_wrote_is_nothing(data: bytes) -> None:
+def test_an_answer_in_another_format_is_ignored(data: bytes) -> None:
     assert CachedAnswer.from_bytes(data) is None
 
 
-def test_half_a_surrogate_pair_is_not_kept() -> None:
-    kept = CachedAnswer.from_answer(replace(ANSWER, content="\ud800"))
-    assert kept is not None
-    assert kept.to_bytes() is None
+def test_an_answer_with_a_lone_surrogate_is_not_cached() -> None:
+    cached = CachedAnswer.from_answer(replace(ANSWER, content="\ud800"))
+    assert cached is not None
+    assert cached.to_bytes() is None

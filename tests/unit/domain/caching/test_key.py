@@ -1,4 +1,4 @@
-"""Which turns ask the caches, and that no two different ones share a key."""
+"""Which turns are cacheable, and that no two different ones share a key."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gateway.domain.caching.key import (
 from gateway.domain.config.catalog import Catalog
 from gateway.domain.config.guardrails import GuardModes
 from gateway.domain.messages import ImagePart, Message, TextPart, ToolCall
-from gateway.domain.requests import ResponseFormat, Sampling, ToolChoice, ToolSpec, Turn
+from gateway.domain.requests import ConversationTarget, ResponseFormat, Sampling, ToolChoice, ToolSpec, Turn
 
 ACCOUNT = UUID(int=1)
 HI = Message("user", "Hi")
@@ -40,10 +40,10 @@ def catalog(**changes: Any) -> Catalog:
 
 def key(turn: Turn = TURN, messages: tuple[Message, ...] = (HI,), **changes: Any) -> bytes:
     values: dict[str, Any] = {
-        "account": ACCOUNT,
-        "guard": GuardModes(),
+        "account_id": ACCOUNT,
+        "guards": GuardModes(),
         "allowed_models": None,
-        "configuration": b"c",
+        "config": b"c",
     }
     return answer_key(turn, messages, **{**values, **changes})
 
@@ -61,14 +61,14 @@ def key(turn: Turn = TURN, messages: tuple[Message, ...] = (HI,), **changes: Any
         (0.1, True, False),
     ],
 )
-def test_who_may_expect_the_same_answer_again(
+def test_a_turn_is_cacheable_at_temperature_zero_or_on_request(
     temperature: float | None, use_cache: bool | None, expected: bool
 ) -> None:
     turn = replace(TURN, sampling=Sampling(temperature=temperature), use_cache=use_cache)
     assert is_cacheable(turn) is expected
 
 
-def test_every_field_of_a_turn_counts_or_is_known_not_to() -> None:
+def test_every_field_of_a_turn_is_part_of_the_key_or_excluded_on_purpose() -> None:
     assert {field.name for field in fields(Turn)} >= set(_KEY_FIELDS)
     assert not set(_KEY_FIELDS) & _EXCLUDED_FIELDS
 
@@ -78,11 +78,11 @@ def test_whatever_an_answer_depends_on_changes_the_key() -> None:
     turned = replace(tool, parameters={"type": "object", "properties": {"b": {}, "a": {}}})
     keys = [
         key(),
-        key(account=UUID(int=2)),
-        key(guard=GuardModes(injection="block")),
+        key(account_id=UUID(int=2)),
+        key(guards=GuardModes(injection="block")),
         key(allowed_models=frozenset({"small"})),
         key(allowed_models=frozenset()),
-        key(configuration=b"d"),
+        key(config=b"d"),
         *(
             key(replace(TURN, sampling=replace(TURN.sampling, **{name: value})))
             for name, value in {
@@ -98,7 +98,7 @@ def test_whatever_an_answer_depends_on_changes_the_key() -> None:
             key(replace(TURN, **{name: value}))
             for name, value in {
                 "model": "other",
-                "persist": True,
+                "conversation": ConversationTarget(),
                 "client_tools": (tool,),
                 "tool_choice": ToolChoice("required"),
                 "parallel_tool_calls": False,
@@ -122,32 +122,33 @@ def test_whatever_an_answer_depends_on_changes_the_key() -> None:
     assert len(set(keys)) == len(keys)
 
 
-def test_where_one_message_ends_and_the_next_begins_counts() -> None:
+def test_message_boundaries_are_part_of_the_key() -> None:
     assert key(messages=(Message("user", "ab"), Message("user", "c"))) != key(
         messages=(Message("user", "a"), Message("user", "bc"))
     )
     assert key(messages=(Message("user", '"},{"role":"user"'),)) != key(messages=(Message("user", '"'),))
 
 
-def test_how_and_when_it_was_asked_does_not_count() -> None:
+def test_transport_and_conversation_are_not_part_of_the_key() -> None:
     other = replace(
         TURN,
         request_id="another",
         stream=False,
         use_cache=True,
-        metadata={"a": 1},
-        parent_id=UUID(int=3),
+        can_retract=False,
     )
     assert key(other) == key()
+    first, second = ConversationTarget(id=UUID(int=3)), ConversationTarget(metadata={"a": 1})
+    assert key(replace(TURN, conversation=first)) == key(replace(TURN, conversation=second))
 
 
-def test_half_a_surrogate_pair_in_a_history_makes_a_key_too() -> None:
+def test_a_lone_surrogate_in_the_history_has_a_key() -> None:
     assert key(messages=(Message("assistant", "\ud800"), HI)) != key(
         messages=(Message("assistant", "\ud801"), HI)
     )
 
 
-def test_the_fingerprint_follows_what_answers_depend_on_and_no_secret() -> None:
+def test_the_config_fingerprint_covers_models_and_limits_but_no_secret() -> None:
     first = config_fingerprint(catalog())
     assert config_fingerprint(catalog(providers={"mock": {"type": "mock", "api_key": "two"}})) == first
     changed = {"small": {"provider": "mock", "model": "other", "capabilities": ["tools", "json"]}}
@@ -158,14 +159,14 @@ def test_the_fingerprint_follows_what_answers_depend_on_and_no_secret() -> None:
 def test_keys_are_the_same_in_every_process() -> None:
     script = (
         "from tests.unit.domain.caching.test_key import *\n"
-        "print((key(allowed_models=frozenset('abcdefgh')) + fingerprint(catalog())).hex())"
+        "print((key(allowed_models=frozenset('abcdefgh')) + config_fingerprint(catalog())).hex())"
     )
-    mine = (key(allowed_models=frozenset("abcdefgh")) + config_fingerprint(catalog())).hex()
+    here = (key(allowed_models=frozenset("abcdefgh")) + config_fingerprint(catalog())).hex()
     other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert other.stdout.strip() == mine
+    assert other.stdout.strip() == here
 
 
-def test_only_a_question_by_itself_is_a_single_question() -> None:
+def test_only_a_text_question_without_history_is_a_single_question() -> None:
     system = Message("system", "Be brief.")
     assert single_question((system, HI)) == "Hi"
     assert single_question((HI, Message("assistant", "Hello"), HI)) is None

@@ -1,4 +1,4 @@
-"""What is kept of calls and their results, and how a history with them is read."""
+"""How tool calls and their results are stored, and how a history with them is built."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gateway.domain.messages import ImagePart, Message, TextPart, ToolCall
 from gateway.domain.usage.turn_records import StoredParts, build_branch
 
 CALL, OTHER = ToolCall("a", "lookup", "{}"), ToolCall("b", "lookup", "{}")
-ASKED = Message("assistant", "", (CALL, OTHER))
+CALLS = Message("assistant", "", (CALL, OTHER))
 RESULT = Message("tool", "one", tool_call_id="a")
 SECOND = Message("tool", "two", tool_call_id="b")
 
@@ -28,40 +28,43 @@ SECOND = Message("tool", "two", tool_call_id="b")
     [
         (Message("user", "Hi", name="ada"),),
         (Message("user", (TextPart("What?"), ImagePart("data:image/png;base64,AA==", "low"))),),
-        (ASKED, RESULT, SECOND, Message("system", "Be exact.")),
+        (CALLS, RESULT, SECOND, Message("system", "Be exact.")),
     ],
 )
-def test_what_is_kept_is_read_back_as_it_was(messages: tuple[Message, ...]) -> None:
+def test_messages_survive_storage(messages: tuple[Message, ...]) -> None:
     assert from_storage(json.loads(json.dumps(to_storage(messages)))) == messages
 
 
-def test_calls_are_open_until_they_are_answered() -> None:
-    assert unanswered_calls([Message("user", "q"), ASKED]) == (CALL, OTHER)
-    assert unanswered_calls([Message("user", "q"), ASKED, SECOND]) == (CALL,)
-    assert unanswered_calls([ASKED, RESULT, SECOND]) == ()
-    assert unanswered_calls([ASKED, RESULT, SECOND, Message("assistant", "Done.")]) == ()
+def test_calls_are_unanswered_until_they_have_results() -> None:
+    assert unanswered_calls([Message("user", "q"), CALLS]) == (CALL, OTHER)
+    assert unanswered_calls([Message("user", "q"), CALLS, SECOND]) == (CALL,)
+    assert unanswered_calls([CALLS, RESULT, SECOND]) == ()
+    assert unanswered_calls([CALLS, RESULT, SECOND, Message("assistant", "Done.")]) == ()
 
 
 def test_every_result_has_its_call_and_every_call_its_result() -> None:
     stray = Message("tool", "?", tool_call_id="x")
-    shown = [
+    messages = [
         m
-        for _, m in pair_results([stray, Message("user", "q"), ASKED, SECOND, Message("user", "more"), stray])
+        for _, m in pair_results([stray, Message("user", "q"), CALLS, SECOND, Message("user", "more"), stray])
     ]
-    assert [m.role for m in shown] == ["user", "assistant", "tool", "tool", "user"]
-    assert {m.tool_call_id: m.content for m in shown if m.role == "tool"} == {"a": MISSING_RESULT, "b": "two"}
-    assert [m for _, m in pair_results([Message("user", "q"), ASKED])][-1] == ASKED
+    assert [m.role for m in messages] == ["user", "assistant", "tool", "tool", "user"]
+    assert {m.tool_call_id: m.content for m in messages if m.role == "tool"} == {
+        "a": MISSING_RESULT,
+        "b": "two",
+    }
+    assert [m for _, m in pair_results([Message("user", "q"), CALLS])][-1] == CALLS
 
 
 def branch(*rows: tuple[str, str, StoredParts], summary: str | None = None):
     ids = [new_id() for _ in rows]
-    beside = {at: said for at, (_, _, said) in enumerate(rows) if said != StoredParts()}
-    found = build_branch(ids, [r for r, _, _ in rows], [c for _, c, _ in rows], summary, beside)
+    parts = {at: each for at, (_, _, each) in enumerate(rows) if each != StoredParts()}
+    found = build_branch(ids, [r for r, _, _ in rows], [c for _, c, _ in rows], summary, parts)
     assert len(found.summary_message_ids) == len(found.messages) + 1
     return ids, found
 
 
-def test_a_question_that_is_results_stands_behind_its_calls() -> None:
+def test_results_sent_as_a_question_follow_their_calls() -> None:
     ids, found = branch(
         ("user", "q", StoredParts()),
         ("assistant", "", StoredParts(tool_calls=(CALL, OTHER))),
@@ -69,10 +72,10 @@ def test_a_question_that_is_results_stands_behind_its_calls() -> None:
         ("assistant", "Done.", StoredParts()),
     )
     assert [m.role for m in found.messages] == ["user", "assistant", "tool", "tool", "assistant"]
-    assert found.marks == (None, ids[0], ids[1], ids[1], ids[2], ids[3])
+    assert found.summary_message_ids == (None, ids[0], ids[1], ids[1], ids[2], ids[3])
 
 
-def test_results_that_were_never_answered_go_and_their_calls_stay_marked() -> None:
+def test_unanswered_results_are_dropped_and_their_calls_marked() -> None:
     _, found = branch(
         ("user", "q", StoredParts()),
         ("assistant", "", StoredParts(tool_calls=(CALL, OTHER))),
@@ -84,7 +87,7 @@ def test_results_that_were_never_answered_go_and_their_calls_stay_marked() -> No
     assert [m.text for m in found.messages] == ["q", "", MISSING_RESULT, MISSING_RESULT, "again", "Done."]
 
 
-def test_calls_of_a_row_that_is_summed_up_are_still_there_to_be_answered() -> None:
+def test_calls_of_a_summarized_message_are_kept_for_their_results() -> None:
     ids, found = branch(
         ("assistant", "", StoredParts(tool_calls=(CALL, OTHER))),
         ("user", "one two", StoredParts(messages=(RESULT, SECOND))),
@@ -92,10 +95,10 @@ def test_calls_of_a_row_that_is_summed_up_are_still_there_to_be_answered() -> No
         summary="notes",
     )
     assert [m.role for m in found.messages] == ["assistant", "tool", "tool", "assistant"]
-    assert found.marks[0] == ids[0]
+    assert found.summary_message_ids[0] == ids[0]
 
 
-def test_an_exchange_that_goes_on_is_part_of_the_question() -> None:
+def test_an_open_exchange_is_part_of_the_question() -> None:
     _, found = branch(
         ("user", "first", StoredParts()),
         ("assistant", "yes", StoredParts()),
@@ -104,7 +107,7 @@ def test_an_exchange_that_goes_on_is_part_of_the_question() -> None:
     )
     before, question = found.split_open_exchange((RESULT,))
     assert [m.text for m in before.messages] == ["first", "yes"]
-    assert len(before.marks) == 3
+    assert len(before.summary_message_ids) == 3
     assert [m.role for m in question] == ["user", "assistant", "tool", "tool"]
     assert {m.tool_call_id for m in question if m.role == "tool"} == {"a", "b"}
     assert before.split_open_exchange((Message("user", "new"),)) == (before, (Message("user", "new"),))

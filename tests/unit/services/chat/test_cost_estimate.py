@@ -1,4 +1,4 @@
-"""What is reserved for a turn: its prompt, its answer, and the dearest model that may give it."""
+"""Estimates of turns: the prompt, the answer, and the dearest model that may give it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 
 from gateway.core.ids import new_id
 from gateway.domain.messages import ImagePart, Message, TextPart
-from gateway.domain.requests import Sampling, ToolSpec
+from gateway.domain.requests import ConversationTarget, Sampling, ToolSpec
 from gateway.services.chat.cost_estimate import CostEstimator
 from tests.support.agent import make_catalog, make_turn, running_agent
 
-NOWHERE = "http://127.0.0.1:9/v1"
+UNREACHABLE = "http://127.0.0.1:9/v1"
 
 
 def model(price: tuple[int, int], provider: str = "up") -> dict[str, Any]:
@@ -23,9 +23,9 @@ def model(price: tuple[int, int], provider: str = "up") -> dict[str, Any]:
 
 
 @pytest.fixture
-async def pricing() -> AsyncIterator[CostEstimator]:
+async def estimator() -> AsyncIterator[CostEstimator]:
     config = make_catalog(
-        {"up": NOWHERE},
+        {"up": UNREACHABLE},
         models={
             "up": model((1, 2)),
             "wordy": model((0, 9)),
@@ -56,43 +56,44 @@ def millionths(prompt: int, answer: int, price: tuple[int, int]) -> Decimal:
         ({"model": "up", "fallbacks": ("dear",)}, (50, 50)),
         ({"model": "up", "fallbacks": ("fast",)}, (1, 2)),
         ({"model": "lone", "fallbacks": ()}, (7, 7)),
-        ({"model": None, "persist": True, "conversation_id": new_id()}, (50, 50)),  # its own, not known yet
+        # The conversation's own model, which is not known yet.
+        ({"model": None, "conversation": ConversationTarget(id=new_id())}, (50, 50)),
     ],
 )
 def test_the_dearest_model_that_may_answer_sets_the_price(
-    pricing: CostEstimator, fields: dict[str, Any], price: tuple[int, int]
+    estimator: CostEstimator, fields: dict[str, Any], price: tuple[int, int]
 ) -> None:
-    found = pricing.estimate(make_turn("Hi", **fields))
-    assert found.tokens == 5 + 100
-    assert found.usd == millionths(5, 100, price)
+    estimate = estimator.estimate(make_turn("Hi", **fields))
+    assert estimate.tokens == 5 + 100
+    assert estimate.usd == millionths(5, 100, price)
 
 
-def test_max_tokens_is_what_the_answer_may_take(pricing: CostEstimator) -> None:
-    assert pricing.estimate(make_turn("Hi", model="lone", sampling=Sampling(max_tokens=7))).tokens == 12
+def test_max_tokens_is_reserved_for_the_answer(estimator: CostEstimator) -> None:
+    assert estimator.estimate(make_turn("Hi", model="lone", sampling=Sampling(max_tokens=7))).tokens == 12
 
 
-def test_everything_that_is_sent_is_part_of_the_prompt(pricing: CostEstimator) -> None:
-    plain = pricing.estimate(make_turn("Hi", model="lone")).tokens
-    asked = Message("user", (TextPart("Hi"), ImagePart("data:image/png;base64,AAAA")))
+def test_everything_that_is_sent_is_part_of_the_prompt(estimator: CostEstimator) -> None:
+    plain = estimator.estimate(make_turn("Hi", model="lone")).tokens
+    question = Message("user", (TextPart("Hi"), ImagePart("data:image/png;base64,AAAA")))
     tool = ToolSpec("t", "d" * 400, {"type": "object", "description": "p" * 400})
     bigger = {
         "several messages": {"messages": (Message("system", "Be brief. " * 10), Message("user", "Hi"))},
-        "an image": {"messages": (asked,)},
+        "an image": {"messages": (question,)},
         "tools": {"client_tools": (tool,)},
-        "a system prompt": {"persist": True, "system": "Be brief. " * 10},
+        "a system prompt": {"conversation": ConversationTarget(system="Be brief. " * 10)},
     }
     for name, fields in bigger.items():
-        assert pricing.estimate(make_turn("Hi", model="lone", **fields)).tokens > plain + 20, name
+        assert estimator.estimate(make_turn("Hi", model="lone", **fields)).tokens > plain + 20, name
 
 
-async def test_the_gateways_tools_are_reserved_where_they_are_sent() -> None:
-    config = make_catalog({"up": NOWHERE}, tools={"enabled": ["calculator", "current_time"]})
+async def test_definitions_of_gateway_tools_are_reserved_if_they_are_sent() -> None:
+    config = make_catalog({"up": UNREACHABLE}, tools={"enabled": ["calculator", "current_time"]})
     short = Sampling(max_tokens=10)
     async with running_agent(config) as agent:
-        pricing = CostEstimator(agent.resources)
+        estimator = CostEstimator(agent.resources)
 
         def reserved(tools: tuple[str, ...] | None) -> int:
-            return pricing.estimate(make_turn("Hi", model="up", sampling=short, gateway_tools=tools)).tokens
+            return estimator.estimate(make_turn("Hi", model="up", sampling=short, gateway_tools=tools)).tokens
 
         specs = agent.resources.tools.specs()
     assert reserved(()) == 5 + 10
@@ -105,15 +106,15 @@ async def test_the_gateways_tools_are_reserved_where_they_are_sent() -> None:
     ("text", "least"), [("7 3 9 1 " * 100, 400), ("뷁쀓" * 100, 400), ("word " * 100, 125)]
 )
 def test_a_prompt_is_reserved_by_the_tokenizers_that_need_the_most(
-    pricing: CostEstimator, text: str, least: int
+    estimator: CostEstimator, text: str, least: int
 ) -> None:
-    found = pricing.estimate(make_turn(text, model="lone", sampling=Sampling(max_tokens=1)))
-    assert least <= found.tokens < 3 * least
+    estimate = estimator.estimate(make_turn(text, model="lone", sampling=Sampling(max_tokens=1)))
+    assert least <= estimate.tokens < 3 * least
 
 
 async def test_a_model_without_a_key_for_its_provider_cannot_answer_and_sets_no_price() -> None:
     config = make_catalog(
-        {"up": NOWHERE},
+        {"up": UNREACHABLE},
         models={"up": model((1, 2))},
         fallbacks={},
         aliases={"any": ["up"]},
@@ -123,7 +124,7 @@ async def test_a_model_without_a_key_for_its_provider_cannot_answer_and_sets_no_
     dear["models"]["dear"] = model((50, 50), "unset")
     dear["aliases"]["any"] = ["up", "dear"]
     async with running_agent(type(config).model_validate(dear)) as agent:
-        found = CostEstimator(agent.resources).estimate(
+        estimate = CostEstimator(agent.resources).estimate(
             make_turn("Hi", model="any", sampling=Sampling(max_tokens=10))
         )
-    assert found.usd == millionths(5, 10, (1, 2))
+    assert estimate.usd == millionths(5, 10, (1, 2))

@@ -1,4 +1,4 @@
-"""Turns at once: limits, and a queue in which nobody's flood is another's wait."""
+"""The concurrency limiter: limits, and a queue that is fair between accounts."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from gateway.domain.config.concurrency import ConcurrencyConfig
 from gateway.services.execution.concurrency import ConcurrencyLimiter, Permit
 
 
-def slots(**rules: Any) -> ConcurrencyLimiter:
-    tiers = rules.pop("tiers", {})
-    return ConcurrencyLimiter(ConcurrencyConfig(**{"wait_seconds": 5, **rules}), tiers)
+def limiter(**config: Any) -> ConcurrencyLimiter:
+    tiers = config.pop("tiers", {})
+    return ConcurrencyLimiter(ConcurrencyConfig(**{"wait_seconds": 5, **config}), tiers)
 
 
 def account(tier: str = "free") -> Principal:
@@ -24,20 +24,20 @@ def account(tier: str = "free") -> Principal:
 
 
 class Arrivals:
-    """Accounts that ask for slots, and the order in which they get them."""
+    """Accounts that acquire permits, and the order in which they get them."""
 
-    def __init__(self, room: ConcurrencyLimiter) -> None:
-        self.room = room
+    def __init__(self, limiter: ConcurrencyLimiter) -> None:
+        self.limiter = limiter
         self.served: list[UUID] = []
         self.held: list[Permit] = []
 
-    async def ask(self, who: Principal) -> None:
-        slot = await self.room.acquire(who)
+    async def acquire(self, who: Principal) -> None:
+        permit = await self.limiter.acquire(who)
         self.served.append(who.user_id)
-        self.held.append(slot)
+        self.held.append(permit)
 
-    async def send(self, who: Principal, count: int = 1) -> list[asyncio.Task[None]]:
-        tasks = [asyncio.create_task(self.ask(who)) for _ in range(count)]
+    async def arrive(self, who: Principal, count: int = 1) -> list[asyncio.Task[None]]:
+        tasks = [asyncio.create_task(self.acquire(who)) for _ in range(count)]
         await settle()
         return tasks
 
@@ -51,113 +51,113 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_while_there_is_room_nobody_waits() -> None:
-    room = slots(turns=3)
-    held = [await room.acquire(account()) for _ in range(3)]
-    assert (room.running, room.waiting) == (3, 0)
-    for slot in held:
-        slot.release()
-        slot.release()
-    assert room.running == 0
+async def test_below_the_limit_nobody_waits() -> None:
+    limited = limiter(turns=3)
+    held = [await limited.acquire(account()) for _ in range(3)]
+    assert (limited.running, limited.waiting) == (3, 0)
+    for permit in held:
+        permit.release()
+        permit.release()
+    assert limited.running == 0
 
 
-async def test_accounts_are_served_one_after_the_other_however_many_one_sends() -> None:
-    coming = Arrivals(slots(turns=1))
-    greedy, first, second = account(), account(), account()
-    await coming.send(greedy, 10)
-    await coming.send(first, 2)
-    await coming.send(second, 1)
+async def test_accounts_are_served_in_turn_however_many_turns_one_sends() -> None:
+    arrivals = Arrivals(limiter(turns=1))
+    busy, first, second = account(), account(), account()
+    await arrivals.arrive(busy, 10)
+    await arrivals.arrive(first, 2)
+    await arrivals.arrive(second, 1)
     for _ in range(6):
-        await coming.end_one()
-    names = {greedy.user_id: "g", first.user_id: "1", second.user_id: "2"}
-    assert "".join(names[user] for user in coming.served) == "gg12g1g"
+        await arrivals.end_one()
+    names = {busy.user_id: "g", first.user_id: "1", second.user_id: "2"}
+    assert "".join(names[user] for user in arrivals.served) == "gg12g1g"
 
 
-async def test_one_accounts_own_limit_holds_up_nobody_else() -> None:
-    coming = Arrivals(slots(turns=10, per_account=2))
-    greedy, other = account(), account()
-    await coming.send(greedy, 5)
-    await coming.send(other, 2)
-    assert coming.served == [greedy.user_id] * 2 + [other.user_id] * 2
-    await coming.end_one()
-    assert coming.served[4:] == [greedy.user_id]
+async def test_an_account_at_its_own_limit_does_not_delay_others() -> None:
+    arrivals = Arrivals(limiter(turns=10, per_account=2))
+    busy, other = account(), account()
+    await arrivals.arrive(busy, 5)
+    await arrivals.arrive(other, 2)
+    assert arrivals.served == [busy.user_id] * 2 + [other.user_id] * 2
+    await arrivals.end_one()
+    assert arrivals.served[4:] == [busy.user_id]
 
 
-async def test_a_tiers_limit_is_the_lower_one() -> None:
-    room = slots(turns=10, per_account=5, tiers={"free": 1, "pro": None}, wait_seconds=0)
+async def test_the_lower_of_the_tiers_and_the_common_limit_applies() -> None:
+    limited = limiter(turns=10, per_account=5, tiers={"free": 1, "pro": None}, wait_seconds=0)
     free, pro = account("free"), account("pro")
-    await room.acquire(free)
+    await limited.acquire(free)
     with pytest.raises(RateLimited) as refusal:
-        await room.acquire(free)
+        await limited.acquire(free)
     assert refusal.value.code == "rate_limited"
     assert refusal.value.retry_after
     for _ in range(5):
-        await room.acquire(pro)
+        await limited.acquire(pro)
     with pytest.raises(RateLimited):
-        await room.acquire(pro)
+        await limited.acquire(pro)
 
 
-async def test_who_waits_too_long_is_told_why() -> None:
-    room = slots(turns=2, per_account=1, wait_seconds=0.02)
+async def test_a_waiter_that_times_out_gets_the_reason() -> None:
+    limited = limiter(turns=2, per_account=1, wait_seconds=0.02)
     mine, others = account(), account()
-    await room.acquire(mine)
+    await limited.acquire(mine)
     with pytest.raises(RateLimited):
-        await room.acquire(mine)
-    await room.acquire(others)
+        await limited.acquire(mine)
+    await limited.acquire(others)
     with pytest.raises(Unavailable) as refusal:
-        await room.acquire(account())
-    assert (refusal.value.code, room.waiting) == ("overloaded", 0)
+        await limited.acquire(account())
+    assert (refusal.value.code, limited.waiting) == ("overloaded", 0)
     assert refusal.value.retry_after
 
 
-async def test_a_full_queue_refuses_at_once_and_the_greediest_makes_room() -> None:
-    coming = Arrivals(slots(turns=1, queue=3))
-    greedy, modest = account(), account()
-    sent = await coming.send(greedy, 4)
+async def test_a_full_queue_rejects_the_newest_waiter_of_the_busiest_account() -> None:
+    arrivals = Arrivals(limiter(turns=1, queue=3))
+    busy, modest = account(), account()
+    sent = await arrivals.arrive(busy, 4)
     with pytest.raises(RateLimited):
-        await coming.room.acquire(greedy)
-    await coming.send(modest, 1)
-    with pytest.raises(RateLimited):  # its last one gave its place
+        await arrivals.limiter.acquire(busy)
+    await arrivals.arrive(modest, 1)
+    with pytest.raises(RateLimited):  # its newest waiter was evicted
         await sent[3]
-    assert coming.room.waiting == 3
-    await coming.end_one()
-    await coming.end_one()
-    assert coming.served == [greedy.user_id, greedy.user_id, modest.user_id]
+    assert arrivals.limiter.waiting == 3
+    await arrivals.end_one()
+    await arrivals.end_one()
+    assert arrivals.served == [busy.user_id, busy.user_id, modest.user_id]
 
 
-async def test_who_leaves_the_queue_leaves_no_trace() -> None:
-    coming = Arrivals(slots(turns=1))
-    (running, leaving, staying) = [(await coming.send(account()))[0] for _ in range(3)]
+async def test_a_cancelled_waiter_leaves_the_queue() -> None:
+    arrivals = Arrivals(limiter(turns=1))
+    (running, leaving, staying) = [(await arrivals.arrive(account()))[0] for _ in range(3)]
     leaving.cancel()
     await settle()
-    assert coming.room.waiting == 1
-    await coming.end_one()
+    assert arrivals.limiter.waiting == 1
+    await arrivals.end_one()
     await asyncio.gather(running, staying)
-    coming.held[0].release()
-    assert (coming.room.running, coming.room.waiting) == (0, 0)
+    arrivals.held[0].release()
+    assert (arrivals.limiter.running, arrivals.limiter.waiting) == (0, 0)
 
 
-async def test_one_that_leaves_as_it_is_served_hands_its_slot_on() -> None:
-    coming = Arrivals(slots(turns=1))
-    (_, leaving, staying) = [(await coming.send(account()))[0] for _ in range(3)]
-    coming.held.pop().release()  # `leaving` has a slot now, and does not know it
+async def test_a_waiter_cancelled_while_it_is_granted_passes_its_permit_on() -> None:
+    arrivals = Arrivals(limiter(turns=1))
+    (_, leaving, staying) = [(await arrivals.arrive(account()))[0] for _ in range(3)]
+    arrivals.held.pop().release()  # `leaving` is granted the permit but has not run yet
     leaving.cancel()
     await staying
-    assert (coming.room.running, coming.room.waiting) == (1, 0)
+    assert (arrivals.limiter.running, arrivals.limiter.waiting) == (1, 0)
 
 
-async def test_at_the_end_of_the_worker_nobody_waits() -> None:
-    coming = Arrivals(slots(turns=1))
-    (_, waiting) = [(await coming.send(account()))[0] for _ in range(2)]
-    coming.room.close(Unavailable("The gateway is restarting."))
+async def test_closing_rejects_the_waiters() -> None:
+    arrivals = Arrivals(limiter(turns=1))
+    (_, waiting) = [(await arrivals.arrive(account()))[0] for _ in range(2)]
+    arrivals.limiter.close(Unavailable("The gateway is restarting."))
     with pytest.raises(Unavailable):
         await waiting
 
 
-async def test_higher_limits_let_those_in_who_wait() -> None:
-    coming = Arrivals(slots(turns=1))
-    await coming.send(account())
-    await coming.send(account())
-    coming.room.reconfigure(ConcurrencyConfig(turns=2), {})
+async def test_higher_limits_admit_waiters_at_once() -> None:
+    arrivals = Arrivals(limiter(turns=1))
+    await arrivals.arrive(account())
+    await arrivals.arrive(account())
+    arrivals.limiter.reconfigure(ConcurrencyConfig(turns=2), {})
     await settle()
-    assert len(coming.served) == 2
+    assert len(arrivals.served) == 2

@@ -1,4 +1,4 @@
-"""What a slow listener of a turn costs."""
+"""The event queue of a slow reader: merged deltas and bounded memory."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from gateway.services.execution.event_queue import COALESCE_AFTER, MAX_PENDING_C
 END = TurnFailed(GatewayError(), "r")
 
 
-async def read(channel: CoalescingQueue) -> list[ChatEvent]:
+async def read(queue: CoalescingQueue) -> list[ChatEvent]:
     async with asyncio.timeout(30):
-        return [event async for event in channel.events()]
+        return [event async for event in queue.events()]
 
 
 def filled(events: Sequence[ChatEvent]) -> CoalescingQueue:
-    channel = CoalescingQueue("r")
+    queue = CoalescingQueue("r")
     for event in events:
-        channel.put(event)
-    return channel
+        queue.put(event)
+    return queue
 
 
-async def test_who_keeps_up_gets_every_event_as_it_came() -> None:
-    channel = CoalescingQueue("r")
-    reading = asyncio.create_task(read(channel))
+async def test_a_fast_reader_gets_every_event_unchanged() -> None:
+    queue = CoalescingQueue("r")
+    reading = asyncio.create_task(read(queue))
     for number in range(3 * COALESCE_AFTER):
-        channel.put(TextDelta(str(number)))
+        queue.put(TextDelta(str(number)))
         await asyncio.sleep(0)
-    channel.put(END)
+    queue.put(END)
     assert [event.text for event in (await reading)[:-1] if isinstance(event, TextDelta)] == [
         str(number) for number in range(3 * COALESCE_AFTER)
     ]
 
 
-async def test_who_lags_gets_all_of_the_text_in_few_pieces() -> None:
+async def test_a_slow_reader_gets_all_of_the_text_in_few_deltas() -> None:
     deltas = [TextDelta(f"{number},", ({"token": number},)) for number in range(10_000)]
     read_late = await read(filled([*deltas, END]))
     texts = [event for event in read_late if isinstance(event, TextDelta)]
@@ -45,25 +45,24 @@ async def test_who_lags_gets_all_of_the_text_in_few_pieces() -> None:
     assert len(read_late) < COALESCE_AFTER + 5
 
 
-async def test_only_what_belongs_together_is_joined_and_the_order_stays() -> None:
+async def test_only_adjacent_deltas_of_one_kind_are_merged() -> None:
     lag = [TextDelta("x")] * COALESCE_AFTER
     call = ToolCallDelta(0, arguments="{}")
-    told = [
+    events = [
         *(ReasoningDelta("a"), ReasoningDelta("b")),
         *(TextDelta("c"), TextDelta("d")),
         *(TextDelta("no", refusal=True), call, TextDelta("e"), TextDelta("f")),
     ]
-    read_late = await read(filled([*lag, *told, END]))
+    read_late = await read(filled([*lag, *events, END]))
     assert read_late[COALESCE_AFTER:] == [
         *(ReasoningDelta("ab"), TextDelta("cd"), TextDelta("no", refusal=True), call, TextDelta("ef"), END)
     ]
 
 
-async def test_who_is_hopelessly_behind_is_told_so_and_costs_nothing_more() -> None:
+async def test_a_reader_that_is_too_slow_gets_an_error_instead_of_the_stream() -> None:
     piece = "x" * 1000
-    channel = filled([TextDelta(piece)] * (MAX_PENDING_CHARACTERS // 1000 + 2 * COALESCE_AFTER))
-    assert len(channel._events) == 1
-    channel.put(END)
-    (only,) = await read(channel)
+    queue = filled([TextDelta(piece)] * (MAX_PENDING_CHARACTERS // 1000 + 2 * COALESCE_AFTER))
+    queue.put(END)
+    (only,) = await read(queue)
     assert isinstance(only, TurnFailed)
     assert only.error.code == "overloaded"
