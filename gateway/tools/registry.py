@@ -26,11 +26,11 @@ log = structlog.get_logger(__name__)
 # A new tool is one file and one line here: name -> module and class; imported only where it is enabled.
 TOOLS: dict[str, tuple[str, str]] = {
     "calculator": ("gateway.tools.calculator.tool", "CalculatorTool"),
-    "code": ("gateway.tools.code.tool", "Code"),
-    "current_time": ("gateway.tools.current_time", "CurrentTime"),
-    "fetch": ("gateway.tools.fetch.tool", "Fetch"),
-    "image": ("gateway.tools.image", "Image"),
-    "web_search": ("gateway.tools.web_search.tool", "WebSearch"),
+    "code": ("gateway.tools.code.tool", "CodeTool"),
+    "current_time": ("gateway.tools.current_time", "CurrentTimeTool"),
+    "fetch": ("gateway.tools.fetch.tool", "FetchTool"),
+    "image": ("gateway.tools.image", "ImageTool"),
+    "web_search": ("gateway.tools.web_search.tool", "WebSearchTool"),
 }
 
 MAX_ARGUMENT_CHARACTERS = 64 * 1024
