@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.core.exceptions import GatewayError, HeadersTooLarge, InvalidRequest, RequestTimeout, Unavailable
 from gateway.dialects.errors import error_response_parts
+from gateway.domain.request_outcome import RequestOutcome
 from gateway.middleware.rejected_requests import RejectedRequest, RejectedRequestLog
 from gateway.middleware.request_record import REJECTED_STATUS_KEY
 
@@ -204,7 +205,7 @@ def _refuse_cycle(cycle: RequestResponseCycle, error: GatewayError) -> str:
     """
     state: dict[str, Any] = cycle.scope["state"]
     state[REJECTED_STATUS_KEY] = error.status
-    state["code"] = error.code
+    RequestOutcome.of(cycle.scope).error_code = error.code  # type: ignore[arg-type]
     request_id: str = state.setdefault("request_id", f"req_{uuid4().hex}")
     return request_id
 

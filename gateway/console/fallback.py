@@ -82,8 +82,8 @@ class ConsoleFallback:
 
 def _requested_path(request: Request) -> str:
     """The path as the client sent it; the middleware has removed trailing slashes from the scope's path."""
-    exchange = request.scope["state"].get("exchange")
-    return str(exchange.path if exchange is not None else request.scope["path"])
+    record = request.scope["state"].get("request_record")
+    return str(record.path if record is not None else request.scope["path"])
 
 
 def _html_response(body: bytes, policy: str, status: int = 200) -> Response:

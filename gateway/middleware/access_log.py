@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import structlog
 
+from gateway.domain.request_outcome import RequestOutcome
 from gateway.middleware.metrics import UNMATCHED, route_template
 from gateway.middleware.request_record import RequestRecord, is_probe
 
 log = structlog.get_logger("gateway.access")
 
 _MAX_PATH_LENGTH = 512
-_LOGGED_STATE = ("upstream", "model", "fallback_model", "code")
 
 
 def log_request(record: RequestRecord) -> None:
-    """Log a finished request.
-
-    Routes fill in the request's outcome. The query string is left out: it may contain secrets.
-    """
-    state = record.scope["state"]
-    principal = state.get("principal")
-    user_id = state.get("user_id") or getattr(principal, "user_id", None)
+    """Log a finished request; the query string is left out, because it may contain secrets."""
+    outcome = RequestOutcome.of(record.scope)
     path = record.path
-    fields = {name: state[name] for name in _LOGGED_STATE if state.get(name) is not None}
+    fields = outcome.log_fields()
+    if outcome.error_code is not None:
+        fields["code"] = outcome.error_code
     if (template := route_template(record.scope)) != UNMATCHED:
         fields["route"] = template
     status = record.final_status
@@ -32,7 +29,7 @@ def log_request(record: RequestRecord) -> None:
         "request",
         request_id=record.context.request_id,
         trace_id=record.context.trace_id,
-        user_id=str(user_id) if user_id is not None else None,
+        user_id=str(outcome.principal.user_id) if outcome.principal is not None else None,
         method=record.method,
         path=truncate_path(path),
         status=status,

@@ -33,7 +33,7 @@ class ErrorMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        record = cast(RequestRecord, scope["state"]["exchange"])
+        record = cast(RequestRecord, scope["state"]["request_record"])
         try:
             reject_nul(scope)
             if self.hosts is not None:

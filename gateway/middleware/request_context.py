@@ -71,5 +71,5 @@ def begin_request(scope: dict[str, Any], addresses: ClientAddresses) -> RequestR
     record = RequestRecord(
         context=context, scope=scope, path=path, headers=headers, client_ip=client_ip, span=span
     )
-    state["exchange"] = record
+    state["request_record"] = record
     return record

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.core.metrics.registry import in_flight_requests
 from gateway.core.request_context import bind_request, unbind_request
 from gateway.core.settings import Settings
+from gateway.domain.request_outcome import RequestOutcome
 from gateway.middleware.access_log import log_request
 from gateway.middleware.allowed_hosts import AllowedHosts
 from gateway.middleware.body_limit import BodyLimitMiddleware
@@ -64,18 +65,18 @@ class RequestMiddleware:
             await self.app(scope, receive, send)
             return
         record = begin_request(scope, self.addresses)  # type: ignore[arg-type]
+        outcome = RequestOutcome.of(scope)
 
-        async def listen() -> Message:
+        async def receive_wrapper() -> Message:
             message = await receive()
             if message["type"] == "http.disconnect" and not record.response_complete:
                 record.client_disconnected = True
             return message
 
-        async def speak(message: Message) -> None:
+        async def send_wrapper(message: Message) -> None:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
-                principal = scope["state"].get("principal")
-                limits = rate_limit_headers(principal.limits) if principal is not None else ()
+                limits = rate_limit_headers(outcome.principal.limits) if outcome.principal is not None else ()
                 message["headers"] = [*message.get("headers", ()), *record.headers, *limits]
                 if scope["app"].state.leaving:
                     message["headers"].append(_CONNECTION_CLOSE)
@@ -88,13 +89,13 @@ class RequestMiddleware:
         try:
             with record.span:
                 try:
-                    await self.app(scope, listen, speak)
+                    await self.app(scope, receive_wrapper, send_wrapper)
                 finally:
                     annotate_span(record)
         finally:
             in_flight_requests.dec()
             unbind_request(token)
-            if (on_finished := scope["state"].get("afterwards")) is not None:
-                on_finished()
+            if outcome.on_finished is not None:
+                outcome.on_finished()
             record_metrics(record)
             log_request(record)

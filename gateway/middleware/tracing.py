@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from gateway.domain.request_outcome import RequestOutcome
 from gateway.middleware.metrics import UNMATCHED, route_template
 from gateway.middleware.request_record import RequestRecord
-
-_SPAN_STATE = ("upstream", "model", "fallback_model")
 
 
 def annotate_span(record: RequestRecord) -> None:
@@ -13,8 +12,7 @@ def annotate_span(record: RequestRecord) -> None:
     span = record.span
     if not span.recording:
         return
-    route, state = route_template(record.scope), record.scope["state"]
-    principal = state.get("principal")
+    route, outcome = route_template(record.scope), RequestOutcome.of(record.scope)
     # A path that matches no route is arbitrary client input.
     matched = route != UNMATCHED
     span.rename(f"{record.method} {route}" if matched else record.method)
@@ -26,9 +24,9 @@ def annotate_span(record: RequestRecord) -> None:
             "url.scheme": record.scope.get("scheme"),
             "http.response.status_code": record.final_status,
             "client.address": record.client_ip,
-            "user.id": str(principal.user_id) if principal is not None else None,
+            "user.id": str(outcome.principal.user_id) if outcome.principal is not None else None,
             "gateway.request_id": record.context.request_id,
-            **{f"gateway.{name}": str(state[name]) for name in _SPAN_STATE if state.get(name) is not None},
+            **{f"gateway.{name}": value for name, value in outcome.log_fields().items()},
         }
     )
     if record.final_status >= 500:

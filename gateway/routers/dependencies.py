@@ -15,6 +15,7 @@ from gateway.core.database import clean_text
 from gateway.core.exceptions import PermissionDenied, ScopeMissing
 from gateway.domain.accounts.models import ClientDevice
 from gateway.domain.accounts.principal import Principal, Scope
+from gateway.domain.request_outcome import RequestOutcome
 from gateway.domain.usage.budgets import RateCategory
 from gateway.schemas.base import ErrorBody
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from gateway.services.operations.config_reload import ConfigReloadService
 
 API_KEY_SCHEME = "API key"
-CallerKind = Literal["person", "api_key"]
+CallerKind = Literal["user", "api_key"]
 
 _ACCESS_TOKEN_MODEL = OAuth2(
     flows=OAuthFlows(password=OAuthFlowPassword(tokenUrl="/api/auth/token")),
@@ -33,24 +34,18 @@ _API_KEY_MODEL = HTTPBearer(description="`Authorization: Bearer gw_…`, or the 
 
 
 def get_container(request: Request) -> Container:
-    """Return the container in force when the request first asked.
-
-    It stays open for the whole request.
-    """
+    """Return the container in force when the request first asked; it stays open for all of it."""
     state = request.scope["state"]
     container: Container | None = state.get("container")
     if container is None:
         container = state["container"] = cast("Container", request.app.state.container)
         container.references.acquire()
-        state["afterwards"] = container.references.release  # called by the edge
+        RequestOutcome.of(request.scope).on_finished = container.references.release
     return container
 
 
 def get_reload_service(request: Request) -> ConfigReloadService:
-    """Return the service that reloads the provider configuration.
-
-    It outlives single configurations.
-    """
+    """Return the service that reloads the configuration; it outlives single configurations."""
     return cast("ConfigReloadService", request.app.state.reloads)
 
 
@@ -88,7 +83,7 @@ class RequireCaller(SecurityBase):
         # A route authenticates before it reads a body (`routers.body`), and FastAPI calls the dependency
         # again. Cached by rule, because FastAPI evaluates annotations repeatedly and creates new objects.
         rule = (self._kinds, self._counts, self._scope, self._admin)
-        authenticated: dict[object, Principal] = request.scope["state"].setdefault("admitted", {})
+        authenticated: dict[object, Principal] = request.scope["state"].setdefault("authenticated", {})
         if (principal := authenticated.get(rule)) is None:
             principal = authenticated[rule] = await self._authenticate(request)
         return principal
@@ -96,7 +91,7 @@ class RequireCaller(SecurityBase):
     async def _authenticate(self, request: Request) -> Principal:
         authenticator = get_container(request).authenticator
         principal = await authenticator.authenticate(request.headers, self._counts)
-        request.state.principal = principal
+        RequestOutcome.of(request.scope).principal = principal
         authenticator.enforce_rate_limit(principal)
         if principal.kind not in self._kinds:
             raise PermissionDenied(
@@ -111,12 +106,12 @@ class RequireCaller(SecurityBase):
         return principal
 
 
-require_user = RequireCaller("person")
+require_user = RequireCaller("user")
 # For what the console needs before it can show anything, and for ending sessions: no rate limit may prevent
 # these.
-require_user_unlimited = RequireCaller("person", counts="none")
-require_admin = RequireCaller("person", admin=True)
-current_principal = RequireCaller("person", "api_key")
+require_user_unlimited = RequireCaller("user", counts="none")
+require_admin = RequireCaller("user", admin=True)
+current_principal = RequireCaller("user", "api_key")
 
 
 def user_or_api_key(scope: Scope | None = None, *, counts: RateCategory = "read") -> RequireCaller:
@@ -124,7 +119,7 @@ def user_or_api_key(scope: Scope | None = None, *, counts: RateCategory = "read"
 
     Routes that call a model use `counts="turn"`.
     """
-    return RequireCaller("person", "api_key", scope=scope, counts=counts)
+    return RequireCaller("user", "api_key", scope=scope, counts=counts)
 
 
 def api_key_only(scope: Scope | None = None) -> RequireCaller:

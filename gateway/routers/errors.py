@@ -28,6 +28,7 @@ from gateway.core.exceptions import (
 )
 from gateway.core.metrics import registry as metrics
 from gateway.dialects.errors import error_response_parts, validation_error
+from gateway.domain.request_outcome import RequestOutcome
 from gateway.routers.unsupported_endpoints import find_vendor_endpoint
 
 _BY_STATUS: dict[int, type[GatewayError]] = {
@@ -58,11 +59,11 @@ def install_error_handlers(app: FastAPI) -> None:
 
 def error_response(request: Request, error: GatewayError, extra: dict[str, str] | None = None) -> Response:
     """Return the response for `error`."""
-    state = request.scope["state"]
-    status, headers, body = error_response_parts(error, state.get("request_id"))
-    state["code"] = error.code
+    outcome = RequestOutcome.of(request.scope)
+    status, headers, body = error_response_parts(error, request.scope["state"].get("request_id"))
+    outcome.error_code = error.code
     if error.last_upstream is not None:
-        state["upstream"], state["model"] = error.last_upstream
+        outcome.record_call(*error.last_upstream)
     if status == 429:
         metrics.rate_limited_requests.labels(error.code).inc()
     return Response(body, status, {**headers, **(extra or {})})

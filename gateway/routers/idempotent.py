@@ -1,14 +1,10 @@
-"""Idempotent requests.
-
-Records a handler's response and replays it to later requests.
-"""
+"""Idempotent requests: record a handler's response and replay it to later requests."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from time import monotonic
-from typing import Any
 from uuid import UUID
 
 import orjson
@@ -22,6 +18,7 @@ from gateway.dialects.errors import render_error
 from gateway.dialects.sse import frame, stream_response
 from gateway.domain.accounts.principal import Principal
 from gateway.domain.idempotency import HEADER, IdempotentRequest, ResponseHead, canonical_request, parse_key
+from gateway.domain.request_outcome import RequestOutcome
 from gateway.routers.dependencies import get_container
 from gateway.routers.errors import error_response
 from gateway.services.idempotency.client_retries import InFlightRequest
@@ -33,7 +30,7 @@ RETRY_COUNT_HEADER = "x-stainless-retry-count"
 # Headers that the server sets anew for each response.
 _PER_RESPONSE_HEADERS = frozenset({"content-length", "connection", "x-accel-buffering"})
 # Endings for which nothing was charged, or after which the gateway asks clients to retry.
-_RETRYABLE_ENDINGS = frozenset({"interrupted", "no_pictures"})
+_RETRYABLE_ENDINGS = frozenset({"interrupted", "no_images"})
 # Clients do not give up earlier: no disconnect check is needed before.
 _DISCONNECT_CHECK_SECONDS = 0.1
 
@@ -77,10 +74,7 @@ async def run_idempotent(
 
 
 async def run_idempotent_anonymous(request: Request, scope: bytes, handler: Handler) -> Response:
-    """Like `run_idempotent`, before an account exists.
-
-    `scope` separates the keys of different clients.
-    """
+    """Like `run_idempotent`, before an account exists; `scope` separates the keys of clients."""
     key = parse_key(request.headers.getlist(HEADER))
     return await (handler() if key is None else _run_with_key(request, key, scope, handler))
 
@@ -99,35 +93,33 @@ async def _run_with_key(
         request.method, request.url.path, parse_json(body) if body else None, variant
     )
     # From here on the work does not depend on this connection.
-    request.state.left = _never_disconnects
+    RequestOutcome.of(request.scope).on_disconnect = _never_disconnects
     idempotent_request = IdempotentRequest(scope, key, request_hash, request.state.request_id, user_id)
     container = get_container(request)
 
-    async def work(tape: RecordedResponse) -> WorkResult:
+    async def work(recording: RecordedResponse) -> WorkResult:
         container.references.acquire()
         try:
-            return await _record_result(request, handler, tape)
+            return await _record_result(request, handler, recording)
         finally:
             container.references.release()
 
-    tape, replayed = await container.idempotency.run(idempotent_request, work)
-    return await replay(request, tape, {REPLAYED_HEADER: "true"} if replayed else {})
+    recording, replayed = await container.idempotency.run(idempotent_request, work)
+    return await replay(request, recording, {REPLAYED_HEADER: "true"} if replayed else {})
 
 
 async def _join_retry(
     request: Request, principal: Principal, handler: Handler, variant: object, *, is_retry: bool
 ) -> Response:
-    """Run a request of a client that counts its retries.
-
-    A retry joins the original request.
-    """
-    rejoining = get_container(request).client_retries
+    """Run a request of a client that counts its retries; a retry joins the original request."""
+    client_retries = get_container(request).client_retries
     prefix = orjson.dumps([request.method, request.url.path.rstrip("/"), variant])
     content, request_id = prefix + b"\n" + await request.body(), request.state.request_id
-    if is_retry and (recording := await rejoining.join(principal, content, request_id)) is not None:
+    if is_retry and (recording := await client_retries.join(principal, content, request_id)) is not None:
         return await replay(request, recording, {REPLAYED_HEADER: "true"})
-    in_flight = rejoining.register(principal, content, request_id)
-    request.state.left = in_flight.on_disconnect
+    in_flight = client_retries.register(principal, content, request_id)
+    outcome = RequestOutcome.of(request.scope)
+    outcome.on_disconnect = in_flight.on_disconnect
     started = monotonic()
     keep_running = False
     try:
@@ -140,7 +132,7 @@ async def _join_retry(
                 in_flight.client_gone and await in_flight.wait_for_retry()
             )
             return await _stream_to_all(request, in_flight, response) if keep_running else response
-        was_cancelled = getattr(request.state, "ended_as", None) == "cancelled"
+        was_cancelled = outcome.ending == "cancelled"
         if in_flight.recording is not None or (in_flight.client_gone and not was_cancelled):
             keep_running = True
             await record_response(response, in_flight.share())
@@ -149,7 +141,7 @@ async def _join_retry(
         if in_flight.recording is not None:
             record_error(request, error, in_flight.recording)
         elif error.retryable:
-            rejoining.record_rejection(in_flight)
+            client_retries.record_rejection(in_flight)
         raise
     except BaseException as error:
         if in_flight.recording is not None:
@@ -157,9 +149,9 @@ async def _join_retry(
         raise
     finally:
         if keep_running:
-            rejoining.unregister_later(in_flight)
+            client_retries.unregister_later(in_flight)
         else:
-            rejoining.unregister(in_flight)
+            client_retries.unregister(in_flight)
 
 
 async def _stream_to_all(request: Request, in_flight: InFlightRequest, response: Response) -> Response:
@@ -170,14 +162,14 @@ async def _stream_to_all(request: Request, in_flight: InFlightRequest, response:
 
 
 async def _record_stream(request: Request, response: Response, recording: RecordedResponse) -> None:
-    in_use = get_container(request).references
-    in_use.acquire()
+    references = get_container(request).references
+    references.acquire()
     try:
         await record_response(response, recording)
     except Exception as error:  # noqa: BLE001 - passed on to all readers
         recording.fail(error)
     finally:
-        in_use.release()
+        references.release()
 
 
 async def replay(request: Request, recording: RecordedResponse, extra: dict[str, str]) -> Response:
@@ -203,25 +195,19 @@ async def _replay_frames(request: Request, recording: RecordedResponse) -> Async
 
 
 async def _record_result(request: Request, handler: Handler, recording: RecordedResponse) -> WorkResult:
-    """Record the handler's response.
-
-    The result says whether later requests get the same one.
-    """
+    """Record the handler's response; the result says whether later requests get the same one."""
     try:
         response = await handler()
     except GatewayError as error:
         return record_error(request, error, recording)
     await record_response(response, recording)
-    state = request.state
-    retryable = getattr(state, "ended_as", None) in _RETRYABLE_ENDINGS
-    return WorkResult(store=not retryable, account_id=getattr(state, "made_account", None))
+    outcome = RequestOutcome.of(request.scope)
+    retryable = outcome.ending in _RETRYABLE_ENDINGS
+    return WorkResult(store=not retryable, account_id=outcome.created_account_id)
 
 
 def record_error(request: Request, error: GatewayError, recording: RecordedResponse) -> WorkResult:
-    """Record an error.
-
-    It is stored if it was charged for, or if it would occur again.
-    """
+    """Record an error, to be stored if it was charged for or would occur again."""
     response = error_response(request, error)
     recording.start(ResponseHead(response.status_code, _recorded_headers(response)))
     recording.append(bytes(response.body))
@@ -247,5 +233,5 @@ def _recorded_headers(response: Response) -> tuple[tuple[str, str], ...]:
     )
 
 
-async def _never_disconnects() -> Any:
+async def _never_disconnects() -> None:
     await asyncio.Future()

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from gateway.domain.accounts.principal import Principal
 from gateway.domain.events import Answer
 from gateway.domain.money import format_usd
+from gateway.domain.request_outcome import RequestOutcome
 from gateway.domain.requests import RequestScope
 
 
@@ -39,29 +40,25 @@ def json_response(view: BaseModel, status: int, headers: dict[str, str] | None =
 
 def record_upstream(request: Request, answer: Answer) -> None:
     """Record the model and its provider for the access log."""
-    state = request.state
-    state.ended_as = answer.status
-    state.upstream = answer.provider
-    state.model = answer.model
-    if answer.fallback_from is not None:
-        state.fallback_model = answer.model
+    outcome = RequestOutcome.of(request.scope)
+    outcome.ending = answer.status
+    outcome.record_call(answer.provider, answer.model, is_fallback=answer.fallback_from is not None)
 
 
 def disconnect_signal(request: Request) -> Callable[[], Awaitable[None]]:
     """Return a function that waits for the client to disconnect.
 
-    Use it after the body has been read.
-
-    It returns late, or never, when another request may still reuse the result (see `routers.idempotent`).
+    Use it after the body has been read. It returns late, or never, when another request may still reuse the
+    result (see `routers.idempotent`).
     """
 
-    async def gone() -> None:
+    async def disconnected() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             continue
-        if (on_disconnect := getattr(request.state, "left", None)) is not None:
+        if (on_disconnect := RequestOutcome.of(request.scope).on_disconnect) is not None:
             await on_disconnect()
 
-    return gone
+    return disconnected
 
 
 def request_scope(request: Request, principal: Principal) -> RequestScope:

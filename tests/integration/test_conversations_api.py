@@ -43,7 +43,7 @@ class ByHeader:
     """Authenticates whoever `x-user` names: who may sign in is tested elsewhere."""
 
     async def authenticate(self, headers: Headers, counts: str) -> Principal:
-        kind = "api_key" if headers.get("x-kind") == "key" else "person"
+        kind = "api_key" if headers.get("x-kind") == "key" else "user"
         return Principal(user_id=UUID(headers["x-user"]), kind=kind)
 
     def admit(self, principal: Principal) -> None:

@@ -212,7 +212,7 @@ async def test_two_workers_never_make_it_twice(
         )
         listed = (await gateway.http.get("/api/conversations", headers=person.headers)).json()["items"]
         first = FirstExchange(UUID(listed[0]["id"]), QUESTION, "Hello.")
-        principal = Principal(UUID(person.id), "person")
+        principal = Principal(UUID(person.id), "user")
         for _ in range(4):
             gateway.container.chat.titles.schedule(principal, first)
             other.container.chat.titles.schedule(principal, first)

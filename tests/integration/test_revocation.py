@@ -242,7 +242,7 @@ async def test_without_valkey_revocation_is_found_in_the_database(
 async def test_invalid_messages_are_ignored_and_the_listener_continues(redis_url: str) -> None:
     valkey, tasks = ValkeyClient(redis_url), TurnTaskRegistry()
     endings = RevocationService(tasks, None, valkey, None, poll_seconds=3600)
-    owner = Principal(user_id=uuid4(), kind="person", session_id=uuid4())
+    owner = Principal(user_id=uuid4(), kind="user", session_id=uuid4())
     turn = tasks.start(lambda turn: asyncio.Event().wait(), owner=owner)
     async with endings.running():
         async with asyncio.timeout(30):

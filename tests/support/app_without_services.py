@@ -17,13 +17,13 @@ from gateway.main import create_app
 class AcceptingAuthenticator:
     """Accepts every caller, so that hostile bodies are read."""
 
-    def __init__(self, kind: Literal["person", "api_key"]) -> None:
+    def __init__(self, kind: Literal["user", "api_key"]) -> None:
         self._kind = kind
 
     async def authenticate(self, headers: object, counts: str = "read") -> Principal:
         return Principal(uuid4(), self._kind, "admin")
 
-    def admit(self, principal: Principal) -> None:
+    def enforce_rate_limit(self, principal: Principal) -> None:
         return None
 
 
@@ -31,8 +31,8 @@ class ContainerWithoutServices:
     """A container without services: a body that passes validation is answered with 503."""
 
     def __init__(self, path: str) -> None:
-        self.authenticator = AcceptingAuthenticator("api_key" if path.startswith("/v1/") else "person")
-        self.in_use = SimpleNamespace(take=lambda: None, give_back=lambda: None)
+        self.authenticator = AcceptingAuthenticator("api_key" if path.startswith("/v1/") else "user")
+        self.references = SimpleNamespace(acquire=lambda: None, release=lambda: None)
 
     def __getattr__(self, name: str) -> Any:
         raise Unavailable

@@ -1,4 +1,4 @@
-"""A small application behind the real edge: routes that read bodies, fail, stream and wait on request."""
+"""A small application behind the real middleware: routes that read bodies, fail, stream and wait."""
 
 from __future__ import annotations
 
@@ -21,11 +21,14 @@ from gateway.core.exceptions import (
     UpstreamRateLimited,
 )
 from gateway.core.settings import Settings
+from gateway.domain.accounts.principal import Principal
+from gateway.domain.request_outcome import RequestOutcome
 from gateway.middleware import install_middleware
 from gateway.routers.body import StrictJsonRoute, large_body
 from gateway.routers.errors import install_error_handlers
 from gateway.routers.ops import health
 
+USER_ID = UUID(int=1)
 ERRORS: dict[str, GatewayError] = {
     "key": InvalidApiKey(),
     "busy": TurnInProgress(),
@@ -73,8 +76,9 @@ async def create(body: Body) -> dict[str, object]:
 async def read(
     thing_id: UUID, request: Request, q: Annotated[str, Query(max_length=5)] = ""
 ) -> dict[str, object]:
-    request.state.user_id = "user-1"
-    request.state.model = "m"
+    outcome = RequestOutcome.of(request.scope)
+    outcome.principal = Principal(USER_ID, "user")
+    outcome.model = "m"
     return {"id": str(thing_id), "path": request.url.path}
 
 

@@ -22,7 +22,7 @@ class Principal:
     """
 
     user_id: UUID
-    kind: Literal["person", "api_key"]
+    kind: Literal["user", "api_key"]
     role: Literal["user", "admin"] = "user"
     tier: str = "free"
     api_key_id: UUID | None = None
@@ -34,4 +34,4 @@ class Principal:
 
     @property
     def is_admin(self) -> bool:
-        return self.role == "admin" and self.kind == "person"
+        return self.role == "admin" and self.kind == "user"

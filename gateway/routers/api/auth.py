@@ -9,6 +9,7 @@ from fastapi.security import OAuth2PasswordRequestForm
 
 from gateway.core.exceptions import ValidationFailed
 from gateway.domain.accounts.models import TokenPair
+from gateway.domain.request_outcome import RequestOutcome
 from gateway.routers.body import StrictJsonRoute
 from gateway.routers.dependencies import client_address, client_device, document_errors, get_container
 from gateway.routers.idempotent import run_idempotent_anonymous
@@ -50,7 +51,7 @@ async def _register(body: RegisterBody, request: Request) -> Response:
     account = await get_container(request).auth.register(
         body.email, body.password.get_secret_value(), body.name, client_device(request)
     )
-    request.state.made_account = account.id
+    RequestOutcome.of(request.scope).created_account_id = account.id
     return json_response(UserView.model_validate(account), 201)
 
 

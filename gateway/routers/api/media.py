@@ -22,6 +22,7 @@ from gateway.dialects.sse import frame, stream_response
 from gateway.domain.accounts.principal import Principal
 from gateway.domain.images import ImageProgress, ImageRequest, StoredImage
 from gateway.domain.money import format_usd
+from gateway.domain.request_outcome import RequestOutcome
 from gateway.routers.body import StrictJsonRoute, body_limit
 from gateway.routers.dependencies import document_errors, get_container, user_or_api_key
 from gateway.routers.idempotent import run_idempotent
@@ -148,9 +149,9 @@ async def wait_for_images(events: AsyncGenerator[ImageGenerationEvent, None]) ->
 
 def record_image_upstream(request: Request, generated: ImagesGenerated) -> None:
     """Record the model and its provider for the access log."""
-    request.state.upstream, request.state.model = generated.provider, generated.model
-    if generated.fallback_from is not None:
-        request.state.fallback_model = generated.model
+    RequestOutcome.of(request.scope).record_call(
+        generated.provider, generated.model, is_fallback=generated.fallback_from is not None
+    )
 
 
 async def _frames(
@@ -167,7 +168,7 @@ async def _frames(
                 yield _frame(event, number)
         except GatewayError as error:
             _, _, body = render_error(error, request.state.request_id)
-            request.state.ended_as = "no_pictures"
+            RequestOutcome.of(request.scope).ending = "no_images"
             yield frame(orjson.dumps(body), event="error", event_id=number + 1)
 
 

@@ -16,6 +16,7 @@ from gateway.dialects.openai.images import generations_body, parse_generations, 
 from gateway.domain.accounts.principal import Principal
 from gateway.domain.embeddings import EmbeddingRequest
 from gateway.domain.money import format_usd
+from gateway.domain.request_outcome import RequestOutcome
 from gateway.routers.api.media import image_headers, record_image_upstream, wait_for_images
 from gateway.routers.body import read_json_bytes
 from gateway.routers.dependencies import api_key_only, document_errors, get_container
@@ -51,15 +52,16 @@ async def _embed(
     result = await get_container(request).embeddings.embed(
         body.model, embedding_request, principal, request.state.request_id, disconnect_signal(request)
     )
-    request.state.upstream, request.state.model = result.provider, result.model
+    is_fallback = result.fallback_from is not None
+    RequestOutcome.of(request.scope).record_call(result.provider, result.model, is_fallback=is_fallback)
     headers = {
         "x-gateway-model": result.model,
         "x-gateway-provider": result.provider,
         "x-gateway-cost-usd": format_usd(result.cost_usd),
         "x-gateway-overhead-ms": f"{result.overhead_ms:.1f}",
     }
-    if result.fallback_from is not None:
-        headers["x-fallback-model"] = request.state.fallback_model = result.model
+    if is_fallback:
+        headers["x-fallback-model"] = result.model
     answer = await asyncio.to_thread(embeddings_body, result.embeddings, result.model, body.encoding_format)
     return Response(answer, media_type="application/json", headers=headers)
 

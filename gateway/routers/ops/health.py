@@ -93,16 +93,16 @@ async def _state(request: Request) -> dict[str, Any]:
         "status": status,
         "version": VERSION,
         "checks": checks,
-        "sandbox": await _sandbox_layer(container),
+        "sandbox": await _sandbox_isolation(container),
     }
 
 
-async def _sandbox_layer(container: HealthChecks | None) -> str:
+async def _sandbox_isolation(container: HealthChecks | None) -> str:
     """Return the code tool's isolation: `bwrap`, `process`, `none` or `off`."""
     if container is None or "code" not in container.catalog.tools.enabled:
         return "off"
-    layer = await asyncio.to_thread(detect_isolation)
-    return layer.name
+    isolation = await asyncio.to_thread(detect_isolation)
+    return isolation.name
 
 
 async def _with_timeout(check: Awaitable[T], default: T) -> T:

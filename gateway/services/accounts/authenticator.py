@@ -106,7 +106,7 @@ class Authenticator:
             counted = await self._limiter.count(user_id, state.tier, counts=counts)
         return Principal(
             user_id=user_id,
-            kind="person",
+            kind="user",
             role=_role(state),
             tier=state.tier,
             session_id=session_id,

@@ -218,7 +218,7 @@ class ChatService:
 
     def _guard_modes(self, admitted: AdmittedTurn) -> GuardModes:
         guards = self._runner.resources.catalog.guardrails
-        if admitted.scope.principal.kind == "person":
+        if admitted.scope.principal.kind == "user":
             return guards.people
         return guards.api_keys.at_least(admitted.turn.guard_overrides)
 
@@ -230,7 +230,7 @@ class ChatService:
     def _cancels_on_disconnect(self, principal: Principal) -> bool:
         """Whether the caller's turns are cancelled when their client disconnects."""
         policy = self._runner.resources.catalog.on_disconnect
-        return (policy.people if principal.kind == "person" else policy.api_keys) == "cancel"
+        return (policy.people if principal.kind == "user" else policy.api_keys) == "cancel"
 
 
 def _live(admitted: AdmittedTurn) -> LiveTurn | None:

@@ -22,7 +22,7 @@ from gateway.core.settings import Settings
 from gateway.middleware import access_log
 from gateway.middleware import errors as failures
 from tests.support.hostile_json import HOSTILE_JSON
-from tests.support.middleware_app import middleware_app
+from tests.support.middleware_app import USER_ID, middleware_app
 
 MARK = "secret-marker"
 JSON = {"content-type": "application/json"}
@@ -257,7 +257,7 @@ async def test_the_access_log_line_has_its_fields(
     await http.get(f"/api/things/{thing}/?q=1", headers={"x-request-id": "r-1"})
     (line,) = lines
     assert line | {
-        "event": "request", "log_level": "info", "request_id": "r-1", "user_id": "user-1", "model": "m",
+        "event": "request", "log_level": "info", "request_id": "r-1", "user_id": str(USER_ID), "model": "m",
         "method": "GET", "path": f"/api/things/{thing}/", "status": 200, "client_ip": "203.0.113.9",
     } == line  # fmt: skip
     assert line["duration_ms"] >= 0

@@ -71,7 +71,7 @@ async def test_readiness_depends_on_the_database_and_the_shutdown(
 async def test_readiness_reports_the_code_sandbox_without_depending_on_it(
     name: IsolationName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "active_layer", lambda: Isolation(name, "in words"))
+    monkeypatch.setattr(health, "detect_isolation", lambda: Isolation(name, "in words"))
 
     answer = await ask(Container(catalog=tooled("code")), "/health/ready")
 
