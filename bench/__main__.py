@@ -17,22 +17,22 @@ _RESULTS = Path(__file__).parent / "RESULTS.md"
 
 
 def main() -> int:
-    """Measure, print and write the tables; 1 if any answer was wrong."""
+    """Measure, print and write the tables; return 1 if any answer was wrong."""
     arguments = _parser().parse_args()
     if not hasattr(os, "sched_setaffinity"):
-        raise SystemExit("The benchmarks pin processes to cores and read /proc: they need Linux.")
+        raise SystemExit("The benchmarks pin processes to cores and read /proc: they require Linux.")
     signal.signal(signal.SIGTERM, _end)
     if arguments.command == "profile":
         return profiling.main(_request(arguments))
     plan = _plan(arguments)
     cores = machine.Cores.choose()
     load = os.getloadavg()[0]
-    begun = time.monotonic()
+    started = time.monotonic()
     results, version = compare.run(plan, cores)
     described = machine.describe() | {
         "LiteLLM": version or "not measured",
         "Load before the run": f"{load:.2f} (one minute's average)",
-        "The run took": f"{time.monotonic() - begun:.0f} s",
+        "Duration of the run": f"{time.monotonic() - started:.0f} s",
     }
     page = report.render(results, plan, cores, described, _command(arguments))
     print("\n" + page)
@@ -42,19 +42,23 @@ def main() -> int:
 
 
 def _command(arguments: argparse.Namespace) -> str:
-    """How to get this page again; without the addresses of directories, which are this machine's own."""
-    given = [f"--{name}" for name in ("quick", "without-litellm", "without-gateway") if _of(arguments, name)]
-    given += [f"--{name} {_of(arguments, name):g}" for name in ("seconds", "rounds") if _of(arguments, name)]
+    """Return the command that reproduces the page, without paths of this machine."""
+    given = [
+        f"--{name}" for name in ("quick", "without-litellm", "without-gateway") if _option(arguments, name)
+    ]
+    given += [
+        f"--{name} {_option(arguments, name):g}" for name in ("seconds", "rounds") if _option(arguments, name)
+    ]
     return f"python -m bench {' '.join(given)}" if given else "make bench"
 
 
-def _of(arguments: argparse.Namespace, option: str) -> float:
+def _option(arguments: argparse.Namespace, option: str) -> float:
     value: float | None = getattr(arguments, option.replace("-", "_"))
     return value or 0
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    # An exception, unlike the default action, runs every `finally`: no child is left behind.
+    # An exception, unlike the default action, runs every `finally`, so that no child process remains.
     raise SystemExit(128 + number)
 
 
@@ -84,12 +88,16 @@ def _plan(arguments: argparse.Namespace) -> Plan:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
-        "--quick", action="store_true", help="one short round, fewer slow streams, nothing written"
+        "--quick", action="store_true", help="one short round, fewer slow streams, write nothing"
     )
     parser.add_argument("--seconds", type=float, help="length of a cell (default 4)")
-    parser.add_argument("--rounds", type=int, help="rounds, of which the median counts (default 3)")
-    parser.add_argument("--without-litellm", action="store_true", help="the gateway alone, nothing written")
-    parser.add_argument("--without-gateway", action="store_true", help="LiteLLM and the upstream alone")
+    parser.add_argument("--rounds", type=int, help="number of rounds; the median is reported (default 3)")
+    parser.add_argument(
+        "--without-litellm", action="store_true", help="measure only the gateway, write nothing"
+    )
+    parser.add_argument(
+        "--without-gateway", action="store_true", help="measure only LiteLLM and the upstream"
+    )
     parser.add_argument(
         "--litellm-environment", type=Path, help="an existing environment with litellm[proxy]"
     )
@@ -97,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         "--output", type=Path, help="where to write the page (default bench/RESULTS.md), or the profile"
     )
     commands = parser.add_subparsers(dest="command")
-    profiled = commands.add_parser("profile", help="where the processor time of a request goes")
+    profiled = commands.add_parser("profile", help="show the CPU time of a request by function")
     profiled.add_argument("shape", choices=("json", "stream", "turn", "slow"), nargs="?", default="json")
     profiled.add_argument("--for", dest="profile_seconds", type=float, default=10.0, metavar="SECONDS")
     profiled.add_argument("--connections", type=int, default=8)

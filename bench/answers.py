@@ -1,4 +1,4 @@
-"""What the static upstream says, word for word: built once, so that every client can check every answer."""
+"""The answers of the static upstream, built once, so that every client can check every answer."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import json
 
 TOKENS = 100
 SLOW_TOKENS = 130
-# Milliseconds between two tokens of the model `slow`, drawn evenly for each token.
+# Milliseconds between two tokens of the model `slow`, uniformly distributed.
 SLOW_PAUSE_MS = (50.0, 100.0)
-# No other text of a request or a response contains it, so its first sight is the first word of the answer.
+# No other text of a request or response contains it: its first occurrence is the first token of the answer.
 MARKER = b"tok0"
 
 WORDS = [f"tok{number:04d} " for number in range(max(TOKENS, SLOW_TOKENS))]
@@ -42,7 +42,7 @@ def _chunk(model: str, delta: dict[str, str] | None, finish: str | None, usage: 
 
 
 def whole(model: str, words: int) -> bytes:
-    """A complete HTTP response: the answer as one JSON body."""
+    """Build a complete HTTP response with the answer as one JSON body."""
     body = json.dumps(
         {
             "id": "chatcmpl-static",
@@ -65,7 +65,7 @@ def whole(model: str, words: int) -> bytes:
 
 
 def plain(status: int, body: bytes) -> bytes:
-    """A complete HTTP response with a JSON body."""
+    """Build a complete HTTP response with a JSON body."""
     head = (
         f"HTTP/1.1 {status} Static\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     )
@@ -79,7 +79,7 @@ STREAM_HEAD = (
 
 
 def streamed(model: str, words: int, usage: bool) -> list[bytes]:
-    """The writes of a streamed answer: role, one for each word, then finish, usage if asked, [DONE]."""
+    """Build the writes of a streamed answer: role, one per token, then finish reason, usage, [DONE]."""
     opening = STREAM_HEAD + _chunk(model, {"role": "assistant", "content": ""}, None, usage)
     pieces = [_chunk(model, {"content": word}, None, usage) for word in WORDS[:words]]
     closing = _chunk(model, {}, "stop", usage) + (_chunk(model, None, None, True) if usage else b"")

@@ -1,4 +1,4 @@
-"""Child processes of the bench: pinned from their first thread, ended by pid whatever happens."""
+"""Child processes of the benchmark: pinned to cores, and always terminated by pid."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Child:
-    """A process in a group of its own, its output in a file; a context manager that ends the whole group."""
+    """A process in its own group, with its output in a file; as a context manager it ends the group."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Child:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                cwd=log.parent,  # a `.env` of the caller's directory is none of ours
+                cwd=log.parent,  # not the caller's directory, which may have a `.env`
                 env=dict(env),
                 preexec_fn=before_exec,
                 start_new_session=True,
@@ -59,13 +59,13 @@ class Child:
         return self.log.read_text(errors="replace")
 
     def require_alive(self) -> None:
-        """SystemExit with the end of its output if the process has gone."""
+        """Raise SystemExit with the end of its output if the process has ended."""
         if self.process.poll() is not None:
             tail = "\n".join(self.output().splitlines()[-15:])
             raise SystemExit(f"{self.name} ended with {self.process.returncode}:\n{tail}")
 
     def wait_for_line(self, start: str, seconds: float) -> str:
-        """The rest of the first output line that begins with `start`."""
+        """Return the rest of the first output line that starts with `start`."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             for line in self.output().splitlines():
@@ -74,12 +74,12 @@ class Child:
             self.require_alive()
             time.sleep(0.05)
         tail = "\n".join(self.output().splitlines()[-15:])
-        raise SystemExit(f"{self.name} did not say {start!r} within {seconds:.0f} s:\n{tail}")
+        raise SystemExit(f"{self.name} did not print {start!r} within {seconds:.0f} s:\n{tail}")
 
     def stop(self) -> None:
-        """SIGTERM, then SIGKILL for what is left of the group."""
-        everyone = machine.family(self.pid) if self.process.poll() is None else []
-        born = {pid: machine.started(pid) for pid in everyone[1:]}
+        """Send SIGTERM, then SIGKILL to the remaining processes of the group."""
+        processes = machine.process_tree(self.pid) if self.process.poll() is None else []
+        start_times = {pid: machine.start_time(pid) for pid in processes[1:]}
         if self.process.poll() is None:
             self.process.terminate()
         try:
@@ -87,8 +87,8 @@ class Child:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        for pid, when in born.items():
-            if when and machine.started(pid) == when:  # the number could be another process's by now
+        for pid, started in start_times.items():
+            if started and machine.start_time(pid) == started:  # the pid may have been reused
                 os.kill(pid, signal.SIGKILL)
 
     def __enter__(self) -> Child:

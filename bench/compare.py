@@ -1,4 +1,4 @@
-"""The comparison: the same load on the LiteLLM proxy and on the gateway, in turns, then 200 slow streams."""
+"""The comparison: the same load on the LiteLLM proxy and the gateway, alternating, then 200 slow streams."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from pathlib import Path
 
 import uvloop
 
-from bench import contenders, litellm_env
-from bench.contenders import Target
+from bench import litellm_env
+from bench import targets as servers
 from bench.machine import Cores
 from bench.measure import Cell, Results, sample
 from bench.plan import Plan
+from bench.targets import Target
 from gateway.embedded.postgres import PostgresServer
 from gateway.embedded.valkey import ValkeyServer
 
-# What is asked of whom; the upstream itself and LiteLLM have no conversations.
+# Request shapes and connections; the upstream and LiteLLM have no conversations.
 ROWS: tuple[tuple[str, int], ...] = (
     ("json", 1),
     ("json", 16),
@@ -31,16 +32,16 @@ WITH_TURNS = ("gateway", "guarded")
 
 
 def run(plan: Plan, cores: Cores) -> tuple[Results, str]:
-    """All figures, and LiteLLM's version (empty without it); every child has ended afterwards."""
-    environment = litellm_env.ready(plan.litellm_environment) if plan.with_litellm else None
+    """Return all figures and LiteLLM's version (empty without it); no child process remains."""
+    environment = litellm_env.ensure_environment(plan.litellm_environment) if plan.with_litellm else None
     os.sched_setaffinity(0, cores.helpers)
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-bench-")))
-        upstream = contenders.upstream(stack, cores, work)
+        upstream = servers.upstream(stack, cores, work)
         targets = [Target("upstream", upstream.port, upstream.key, upstream.pid)]
         if environment is not None:
             print("Starting the LiteLLM proxy …", flush=True)
-            targets.append(contenders.litellm(stack, cores, work, upstream.port, environment))
+            targets.append(servers.litellm(stack, cores, work, upstream.port, environment))
         if plan.with_gateway:
             targets += _gateways(stack, cores, work, upstream.port)
         results = uvloop.run(_measure(plan, cores, upstream, targets))
@@ -49,7 +50,7 @@ def run(plan: Plan, cores: Cores) -> tuple[Results, str]:
 
 
 def engines(stack: ExitStack, directory: Path) -> dict[str, str]:
-    """A PostgreSQL and a Valkey of their own, by the names of the settings that point at them."""
+    """Start a PostgreSQL and a Valkey and return their URLs by the names of the settings."""
     postgres, valkey = PostgresServer(directory / "postgres"), ValkeyServer(directory / "valkey")
     for engine in (postgres, valkey):
         stack.callback(engine.stop)
@@ -58,12 +59,12 @@ def engines(stack: ExitStack, directory: Path) -> dict[str, str]:
 
 
 def _gateways(stack: ExitStack, cores: Cores, work: Path, upstream_port: int) -> list[Target]:
-    """Both gateways, guardrails off and on, each with a PostgreSQL and a Valkey on the helpers' cores."""
+    """Start two gateways, with guardrails off and on, each with its engines on the helper cores."""
     started = []
     for guarded in (False, True):
         print(f"Starting the gateway, guardrails {'on' if guarded else 'off'} …", flush=True)
         urls = engines(stack, work / ("engines-guarded" if guarded else "engines"))
-        started.append(contenders.gateway(stack, cores, work, upstream_port, urls, guarded))
+        started.append(servers.gateway(stack, cores, work, upstream_port, urls, guarded))
     return started
 
 
@@ -82,15 +83,15 @@ async def _measure(plan: Plan, cores: Cores, upstream: Target, targets: list[Tar
                 gc.collect()
                 taken = await sample(target, upstream, cell, plan.seconds, cores)
                 results.add(cell, taken)
-                _say(f"round {number + 1}/{plan.rounds}", cell, taken.rate, taken.first_failure)
+                _print_progress(f"round {number + 1}/{plan.rounds}", cell, taken.rate, taken.first_failure)
     for target in targets:
         cell = Cell(target.name, "slow", plan.slow_streams)
         taken = await sample(target, upstream, cell, 0.0, cores, at_once=True)
         results.add(cell, taken)
-        _say(f"worst gap {taken.worst_gap * 1000:.0f} ms", cell, taken.rate, taken.first_failure)
+        _print_progress(f"worst gap {taken.worst_gap * 1000:.0f} ms", cell, taken.rate, taken.first_failure)
     return results
 
 
-def _say(stage: str, cell: Cell, rate: float, failure: str) -> None:
+def _print_progress(stage: str, cell: Cell, rate: float, failure: str) -> None:
     note = f"   FAILED: {failure}" if failure else ""
     print(f"{stage}: {cell.target:9} {cell.shape:6} ×{cell.connections:<3} {rate:9.1f} /s{note}", flush=True)

@@ -1,4 +1,4 @@
-"""The LiteLLM proxy's own virtual environment, made once from the hash-locked requirements."""
+"""The virtual environment of the LiteLLM proxy, created once from the hash-locked requirements."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ CACHE = Path(__file__).parent / ".cache"
 _LOCK = Path(__file__).parent / "requirements-litellm.txt"
 
 
-def ready(given: Path | None) -> Path:
-    """The environment's directory: the given one, or the cached one, installed if missing or stale."""
-    if given is not None:
-        if not (given / "bin" / "litellm").exists():
-            raise SystemExit(
-                f"{given} has no bin/litellm; give a virtual environment with litellm[proxy] in it."
-            )
-        return given
+def ensure_environment(path: Path | None) -> Path:
+    """Return the given environment or the cached one, which is installed if missing or outdated."""
+    if path is not None:
+        if not (path / "bin" / "litellm").exists():
+            raise SystemExit(f"{path} has no bin/litellm. Use a virtual environment with litellm[proxy].")
+        return path
     target = CACHE / "litellm"
     stamp = target / "installed"
     digest = hashlib.sha256(_LOCK.read_bytes()).hexdigest()
@@ -39,15 +37,15 @@ def ready(given: Path | None) -> Path:
     if done.returncode != 0:
         python = ".".join(map(str, sys.version_info[:2]))
         raise SystemExit(
-            f"The LiteLLM proxy could not be installed for Python {python}; pip's reason is above. "
-            "`python -m bench --without-litellm` measures the gateway alone."
+            f"The LiteLLM proxy could not be installed for Python {python}; see pip's output above. "
+            "`python -m bench --without-litellm` measures only the gateway."
         )
     stamp.write_text(digest)
     return target
 
 
 def installed_version(environment: Path) -> str:
-    """LiteLLM's version in this environment."""
+    """Return LiteLLM's version in this environment."""
     for found in environment.glob("lib/python*/site-packages/litellm-*.dist-info"):
         return found.name.removeprefix("litellm-").removesuffix(".dist-info")
     return "unknown"

@@ -1,4 +1,4 @@
-"""The load generator: a closed loop of N connections, every answer checked."""
+"""The load generator: a closed loop of N connections that checks every answer."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from itertools import pairwise
 from bench import wire
 from bench.shapes import Shape, ShapeFactory
 
-# No single request of the bench may take longer than this many seconds.
-PATIENCE = 60.0
+# No request of the benchmark may take longer.
+REQUEST_TIMEOUT_SECONDS = 60.0
 
 
 @dataclass(slots=True)
 class Tally:
-    """What one run of the loop has seen; times in seconds."""
+    """The results of one run; times in seconds."""
 
     latencies: list[float] = field(default_factory=list)
-    first_words: list[float] = field(default_factory=list)
+    first_tokens: list[float] = field(default_factory=list)
     gaps: list[float] = field(default_factory=list)
     reads: int = 0
     events: int = 0
@@ -29,7 +29,7 @@ class Tally:
 
     def add(self, reply: wire.Reply) -> None:
         self.latencies.append(reply.done_at - reply.sent_at)
-        self.first_words.append(reply.first_at - reply.sent_at)
+        self.first_tokens.append(reply.first_at - reply.sent_at)
         self.reads += len(reply.arrivals)
         self.events += reply.body.count(b"data: {")
         arrivals = reply.arrivals
@@ -41,16 +41,16 @@ class Tally:
 
 
 async def closed_loop(port: int, key: str, factory: ShapeFactory, connections: int, seconds: float) -> Tally:
-    """Keep `connections` requests in flight for `seconds`; those begun in time are finished and counted."""
+    """Keep `connections` requests in flight for `seconds`; those started in time are completed."""
     tally = Tally()
     opened = [await wire.Connection.open(port) for _ in range(connections)]
     start = time.perf_counter()
     deadline = start + seconds
     try:
-        async with asyncio.timeout(seconds + PATIENCE):
+        async with asyncio.timeout(seconds + REQUEST_TIMEOUT_SECONDS):
             await asyncio.gather(*(_worker(c, port, factory(key), deadline, tally) for c in opened))
     except TimeoutError:
-        tally.fail(f"no end of the answers within {PATIENCE:.0f} s")
+        tally.fail(f"answers incomplete after {REQUEST_TIMEOUT_SECONDS:.0f} s")
     tally.elapsed = time.perf_counter() - start
     return tally
 
@@ -62,21 +62,21 @@ async def _worker(
         while time.perf_counter() < deadline:
             if not connection.is_open:
                 connection = await wire.Connection.open(port)
-            await _one(connection, shape, tally)
+            await _send_request(connection, shape, tally)
     finally:
         connection.close()
 
 
 async def burst(port: int, key: str, factory: ShapeFactory, connections: int) -> Tally:
-    """One request on each of `connections` at the same moment."""
+    """Send one request on each of `connections` at the same time."""
     tally = Tally()
     opened = [await wire.Connection.open(port) for _ in range(connections)]
     start = time.perf_counter()
     try:
-        async with asyncio.timeout(PATIENCE):
-            await asyncio.gather(*(_one(c, factory(key), tally) for c in opened))
+        async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
+            await asyncio.gather(*(_send_request(c, factory(key), tally) for c in opened))
     except TimeoutError:
-        tally.fail(f"no end of the answers within {PATIENCE:.0f} s")
+        tally.fail(f"answers incomplete after {REQUEST_TIMEOUT_SECONDS:.0f} s")
     finally:
         for connection in opened:
             connection.close()
@@ -84,7 +84,7 @@ async def burst(port: int, key: str, factory: ShapeFactory, connections: int) ->
     return tally
 
 
-async def _one(connection: wire.Connection, shape: Shape, tally: Tally) -> None:
+async def _send_request(connection: wire.Connection, shape: Shape, tally: Tally) -> None:
     try:
         reply = await connection.exchange(shape.request())
     except OSError as error:

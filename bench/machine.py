@@ -1,4 +1,4 @@
-"""Reads processor time, memory and a description of the machine from Linux's /proc."""
+"""Read CPU time, memory and a description of the machine from Linux's /proc."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PACKAGES = (
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """Where things run: the server under test alone on one core, everything else on the others."""
+    """The cores of the measured server, and those of everything else."""
 
     server: frozenset[int]
     helpers: frozenset[int]
@@ -49,8 +49,8 @@ class Cores:
         return bool(self.server & self.helpers)
 
 
-def family(pid: int) -> list[int]:
-    """The process and all its living descendants."""
+def process_tree(pid: int) -> list[int]:
+    """Return the process and all its running descendants."""
     children: dict[int, list[int]] = {}
     for entry in _PROC.iterdir():
         if entry.name.isdigit() and (stat := _stat(int(entry.name))):
@@ -64,23 +64,23 @@ def family(pid: int) -> list[int]:
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
-    """User and system time of these processes, all threads, so far."""
+    """Return the user and system time of these processes, including all threads."""
     return sum(int(stat[11]) + int(stat[12]) for pid in pids if (stat := _stat(pid))) / _TICKS
 
 
-def started(pid: int) -> str:
-    """When the process began, in ticks since boot; empty if it has gone."""
+def start_time(pid: int) -> str:
+    """Return the start time of the process in ticks since boot, "" if it has ended."""
     stat = _stat(pid)
     return stat[19] if stat else ""
 
 
 def resident_bytes(pids: Iterable[int]) -> int:
-    """The resident set of these processes, summed."""
+    """Return the total resident memory of these processes."""
     return sum(int(stat[21]) for pid in pids if (stat := _stat(pid))) * _PAGE
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat after the name: [0] is the state, [1] the parent; empty if it has gone."""
+    """Return the fields of /proc/PID/stat after the name ([0] state, [1] parent), [] if it has ended."""
     try:
         text = (_PROC / str(pid) / "stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -89,7 +89,7 @@ def _stat(pid: int) -> list[str]:
 
 
 def busy_and_total(cores: Iterable[int]) -> tuple[int, int]:
-    """Ticks these cores have worked, and all their ticks, since the machine started."""
+    """Return the busy ticks and all ticks of these cores since the machine started."""
     wanted = {f"cpu{core}" for core in cores}
     busy = total = 0
     for line in (_PROC / "stat").read_text().splitlines():
@@ -102,7 +102,7 @@ def busy_and_total(cores: Iterable[int]) -> tuple[int, int]:
 
 
 def describe() -> dict[str, str]:
-    """What a reader needs to judge the figures."""
+    """Describe the machine and the versions."""
     cpu = next(
         (
             line.split(":", 1)[1].strip()

@@ -1,4 +1,4 @@
-"""One cell of the table: a target, a shape, a number of connections, measured once a round."""
+"""Measurement of one cell of the table: a target, a request shape and a number of connections."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 import orjson
 
 from bench import load, machine, wire
-from bench.contenders import Target
 from bench.machine import Cores
 from bench.shapes import SHAPES
+from bench.targets import Target
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What is measured: target's name, shape's name, connections."""
+    """One cell of the table."""
 
     target: str
     shape: str
@@ -25,14 +25,14 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One round's figures; seconds and bytes."""
+    """The figures of one round, in seconds and bytes."""
 
     requests: int
     failures: int
     first_failure: str
     rate: float
     latency: float
-    first_word: float
+    first_token: float
     cpu: float
     chunks: int
     upstream_requests: int
@@ -41,7 +41,7 @@ class Sample:
     resident: int
     helpers_busy: float
     worst_gap: float
-    worst_first_word: float
+    worst_first_token: float
 
     @property
     def reads_per_answer(self) -> float:
@@ -62,7 +62,7 @@ class Sample:
 
 @dataclass(slots=True)
 class Results:
-    """Samples of all rounds, by cell."""
+    """The samples of all rounds by cell."""
 
     samples: dict[Cell, list[Sample]] = field(default_factory=dict)
 
@@ -84,7 +84,7 @@ class Results:
 
 
 async def upstream_counts(port: int) -> dict[str, int]:
-    """What the static upstream has served so far: `requests`, `streams`, `chunks`."""
+    """Return the counts of the static upstream: `requests`, `streams`, `chunks`."""
     connection = await wire.Connection.open(port)
     try:
         reply = await connection.exchange(wire.get("/stats"))
@@ -97,8 +97,8 @@ async def upstream_counts(port: int) -> dict[str, int]:
 async def sample(
     target: Target, upstream: Target, cell: Cell, seconds: float, cores: Cores, *, at_once: bool = False
 ) -> Sample:
-    """Load the target for `seconds` (or with one request a connection, `at_once`) and read all its meters."""
-    pids = machine.family(target.pid)
+    """Load the target for `seconds` (or with one request per connection, `at_once`) and measure it."""
+    pids = machine.process_tree(target.pid)
     before = await upstream_counts(upstream.port)
     cpu, (busy, total) = machine.cpu_seconds(pids), machine.busy_and_total(cores.helpers)
     if at_once:
@@ -114,16 +114,16 @@ async def sample(
         first_failure=tally.first_failure,
         rate=len(tally.latencies) / tally.elapsed,
         latency=_median(tally.latencies),
-        first_word=_median(tally.first_words),
+        first_token=_median(tally.first_tokens),
         cpu=cpu,
         chunks=after["chunks"] - before["chunks"],
         upstream_requests=after["requests"] - before["requests"],
         reads=tally.reads,
         events=tally.events,
-        resident=machine.resident_bytes(machine.family(target.pid)),
+        resident=machine.resident_bytes(machine.process_tree(target.pid)),
         helpers_busy=(busy_after - busy) / max(total_after - total, 1),
         worst_gap=max(tally.gaps, default=0.0),
-        worst_first_word=max(tally.first_words, default=0.0),
+        worst_first_token=max(tally.first_tokens, default=0.0),
     )
 
 

@@ -1,4 +1,4 @@
-"""How long and how much is measured."""
+"""The parameters of a benchmark run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Seconds a cell, rounds, slow streams, who takes part, where LiteLLM is if not in the cache."""
+    """Seconds per cell, rounds, slow streams, targets, and the path of LiteLLM's environment."""
 
     seconds: float
     rounds: int

@@ -1,8 +1,8 @@
-"""Runs the gateway's command line with a profiler in it (`-m bench.profiled MODE FILE serve …`).
+"""Run the gateway's command line with a profiler (`-m bench.profiled MODE FILE serve …`).
 
-SIGUSR1 begins, SIGUSR2 ends and writes FILE; MODE is `sample` (a look at the stack every few milliseconds
-of processor time, hardly in the way) or `calls` (cProfile: counts every call, and makes small functions
-look dearer than they are).
+SIGUSR1 starts profiling, SIGUSR2 stops it and writes FILE. MODE is `sample` (samples the stack every few
+milliseconds of CPU time, with little overhead) or `calls` (cProfile: counts every call, and overstates small
+functions).
 """
 
 from __future__ import annotations
@@ -16,35 +16,35 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
-# Of processor time; Linux rounds it up to its own tick, commonly 4 ms.
+# CPU time; Linux rounds it up to its tick, usually 4 ms.
 _EVERY_SECONDS = 0.001
 
 
 class Profiler(Protocol):
-    def begin(self) -> None: ...
+    def start(self) -> None: ...
 
-    def end(self, output: Path) -> None: ...
+    def stop(self, output: Path) -> None: ...
 
 
 class Sampler:
-    """Counts who is on the main thread's stack at regular moments: `own` on top, `under` anywhere."""
+    """Samples the main thread's stack: `own` counts the top function, `under` every function on it."""
 
     def __init__(self) -> None:
         self._own: Counter[str] = Counter()
         self._under: Counter[str] = Counter()
         self._samples = 0
 
-    def begin(self) -> None:
-        signal.signal(signal.SIGPROF, self._look)
+    def start(self) -> None:
+        signal.signal(signal.SIGPROF, self._sample)
         signal.setitimer(signal.ITIMER_PROF, _EVERY_SECONDS, _EVERY_SECONDS)
 
-    def end(self, output: Path) -> None:
+    def stop(self, output: Path) -> None:
         signal.setitimer(signal.ITIMER_PROF, 0)
         found = {"samples": self._samples, "own": self._own, "under": self._under}
         output.with_suffix(".part").write_text(json.dumps(found))
         output.with_suffix(".part").rename(output)
 
-    def _look(self, number: int, frame: FrameType | None) -> None:
+    def _sample(self, number: int, frame: FrameType | None) -> None:
         self._samples += 1
         if frame is not None:
             self._own[_name(frame)] += 1
@@ -60,27 +60,27 @@ def _name(frame: FrameType) -> str:
 
 
 class Calls:
-    """cProfile on the main thread."""
+    """Profiles the main thread with cProfile."""
 
     def __init__(self) -> None:
         self._profile = cProfile.Profile()
 
-    def begin(self) -> None:
+    def start(self) -> None:
         self._profile.enable()
 
-    def end(self, output: Path) -> None:
+    def stop(self, output: Path) -> None:
         self._profile.disable()
         self._profile.dump_stats(output.with_suffix(".part"))
         output.with_suffix(".part").rename(output)
 
 
 def main() -> None:
-    """Install the signals, then be `gateway`."""
+    """Install the signal handlers, then run `gateway`."""
     mode, output = sys.argv[1], Path(sys.argv[2])
     sys.argv = ["gateway", *sys.argv[3:]]
     profiler: Profiler = Sampler() if mode == "sample" else Calls()
-    signal.signal(signal.SIGUSR1, lambda *_: profiler.begin())
-    signal.signal(signal.SIGUSR2, lambda *_: profiler.end(output))
+    signal.signal(signal.SIGUSR1, lambda *_: profiler.start())
+    signal.signal(signal.SIGUSR2, lambda *_: profiler.stop(output))
     from gateway.cli import app
 
     app()

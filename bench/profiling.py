@@ -1,4 +1,4 @@
-"""`python -m bench profile`: where a request's processor time goes, by package and by function."""
+"""`python -m bench profile`: CPU time of a request by package and by function."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from typing import Any
 
 import uvloop
 
-from bench import compare, contenders, load, machine
-from bench.contenders import Target
+from bench import compare, load, machine, targets
 from bench.measure import Cell, Sample, sample
 from bench.shapes import SHAPES
+from bench.targets import Target
 
 _TOP = 60
-_ROOT = str(contenders.ROOT)
+_ROOT = str(targets.ROOT)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to profile and how: `calls` is cProfile, else the stack is sampled; `keep` takes the raw file."""
+    """The options of a profile: `calls` uses cProfile instead of sampling; `keep` is the raw file."""
 
     shape: str
     seconds: float
@@ -40,24 +40,24 @@ class Request:
 
 
 def main(request: Request) -> int:
-    """Run the gateway under load with a profiler in it and print what it found; 1 if an answer was wrong."""
+    """Run the gateway under load with a profiler and print the result; return 1 if an answer was wrong."""
     cores = machine.Cores.choose()
     os.sched_setaffinity(0, cores.helpers)
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-bench-")))
         output = work / "profile"
-        upstream = contenders.upstream(stack, cores, work)
+        upstream = targets.upstream(stack, cores, work)
         engines = compare.engines(stack, work / "engines")
         mode = "calls" if request.calls else "sample"
         launcher = [sys.executable, "-m", "bench.profiled", mode, str(output)]
-        target = contenders.gateway(stack, cores, work, upstream.port, engines, request.guarded, launcher)
+        target = targets.gateway(stack, cores, work, upstream.port, engines, request.guarded, launcher)
         plain, failures, requests = uvloop.run(_load(request, upstream, target, cores))
         _wait_for(output)
         if request.keep is not None:
             shutil.copy(output, request.keep)
         print(
             f"{request.shape} ×{request.connections}: {plain.rate:.0f} requests/s, "
-            f"{plain.cpu_per_request * 1000:.2f} ms of processor time a request without the profiler\n"
+            f"{plain.cpu_per_request * 1000:.2f} ms of CPU time per request without the profiler\n"
         )
         if request.calls:
             _print_calls(output, requests)
@@ -71,7 +71,7 @@ def main(request: Request) -> int:
 async def _load(
     request: Request, upstream: Target, target: Target, cores: machine.Cores
 ) -> tuple[Sample, int, int]:
-    """A warm-up, a measurement without the profiler, then the same load with it: failures and requests."""
+    """Warm up, measure without the profiler, then with it; return sample, failures and requests."""
     cell = Cell(target.name, request.shape, request.connections)
     await sample(target, upstream, cell, 2.0, cores)
     plain = await sample(target, upstream, cell, request.seconds, cores)
@@ -86,7 +86,7 @@ def _wait_for(output: Path, seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
     while not output.exists():
         if time.monotonic() > deadline:
-            raise SystemExit("The profiler wrote nothing: does `gateway serve` run in one process?")
+            raise SystemExit("The profiler wrote no file. Check that `gateway serve` runs in one process.")
         time.sleep(0.05)
 
 
@@ -98,23 +98,23 @@ def _print_samples(found: dict[str, Any], cpu_per_request: float) -> None:
     for title, counts in (
         ("own time by package", packages),
         ("own time by function", Counter(found["own"])),
-        ("time by function with all it calls (in the same task)", Counter(found["under"])),
+        ("cumulative time by function (in the same task)", Counter(found["under"])),
     ):
         print(f"{title}\n{'ms/request':>10}  {'share':>6}")
         for name, count in counts.most_common(_TOP):
-            print(f"{count * scale:10.3f}  {count / max(found['samples'], 1):6.1%}  {_shown(name)}")
+            print(f"{count * scale:10.3f}  {count / max(found['samples'], 1):6.1%}  {_short_name(name)}")
         print()
 
 
 def _print_calls(output: Path, requests: int) -> None:
-    print(f"{requests} requests were profiled; divide the counts by it.")
+    print(f"{requests} requests were profiled; divide the counts by this number.")
     stats = pstats.Stats(str(output))
     stats.sort_stats("tottime").print_stats(_TOP)
     stats.sort_stats("cumulative").print_stats(2 * _TOP)
 
 
 def _package(name: str) -> str:
-    """Whose function it is: an installed package's, a part of the gateway's, the standard library's."""
+    """Return the package of a function: an installed one, a part of the gateway, or the standard library."""
     path = name.rpartition(":")[0]
     if "site-packages/" in path:
         return path.split("site-packages/", 1)[1].split("/")[0]
@@ -125,7 +125,7 @@ def _package(name: str) -> str:
     return "python: " + Path(path).stem
 
 
-def _shown(name: str) -> str:
+def _short_name(name: str) -> str:
     if "site-packages/" in name:
         return name.split("site-packages/", 1)[1]
     return name.removeprefix(_ROOT + "/")

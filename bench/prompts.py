@@ -1,11 +1,11 @@
-"""Everyday requests of about 50 words, no two alike, so that no cache answers them."""
+"""Everyday prompts of about 50 words, all different, so that no cache answers them."""
 
 from __future__ import annotations
 
 import random
 from itertools import count
 
-_LETTERS = (
+_TEMPLATES = (
     "My neighbour's parcel was left at our house in {city} on {day}, and she is away for {few} weeks. It "
     "weighs {n} grams and seems to be something to eat. Would you keep it cool, open it, or send it back,"
     " and how would you tell her without spoiling a surprise?",
@@ -51,8 +51,8 @@ _random = random.Random(20)
 
 
 def prompt() -> str:
-    """About 50 words of an everyday request that was never sent before."""
-    return _random.choice(_LETTERS).format(
+    """Return a new prompt of about 50 words."""
+    return _random.choice(_TEMPLATES).format(
         n=next(_serial) + 200,
         few=_random.randint(3, 9),
         city=_random.choice(_CITIES),

@@ -1,4 +1,4 @@
-"""The three kinds of request that are measured: how each is written and how its reply is checked."""
+"""The measured kinds of requests: how each is built and how its reply is checked."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from bench import answers, wire
 from bench.prompts import prompt
 
 _CONTENT = re.compile(rb'"content": *"([^"]*)"')
-# A conversation of the persisted turn is continued this many times before the next one is begun.
-TURNS_A_CONVERSATION = 5
+# The number of turns in one conversation before the next one starts.
+TURNS_PER_CONVERSATION = 5
 
 
 class Shape(Protocol):
-    """One connection's way of asking; keeps what the next request needs of the last reply."""
+    """Builds the requests of one connection; stores what the next request needs from the last reply."""
 
     def request(self) -> bytes: ...
 
@@ -28,7 +28,7 @@ ShapeFactory = Callable[[str], Shape]
 
 
 class JsonCompletion:
-    """`/v1/chat/completions`, the answer as one body."""
+    """`/v1/chat/completions` with one JSON body."""
 
     def __init__(self, key: str) -> None:
         self._key = key
@@ -75,7 +75,7 @@ class SlowCompletion(StreamedCompletion):
 
 
 class PersistedTurn:
-    """`/api/chat/`: a question and its answer written into a conversation that goes on for some turns."""
+    """`/api/chat/`: a question and its answer stored in a conversation of several turns."""
 
     def __init__(self, key: str) -> None:
         self._key = key
@@ -94,8 +94,8 @@ class PersistedTurn:
             return False
         answer = orjson.loads(reply.body)
         self._turns += 1
-        go_on = self._turns % TURNS_A_CONVERSATION != 0
-        self._conversation = answer["conversation_id"] if go_on else None
+        continues = self._turns % TURNS_PER_CONVERSATION != 0
+        self._conversation = answer["conversation_id"] if continues else None
         message = answer["message"]
         return bool(message["content"] == answers.ANSWER and message["status"] == "complete")
 

@@ -33,7 +33,7 @@ _SLOW_STREAM = {usage: answers.streamed("slow", answers.SLOW_TOKENS, usage) for 
 
 
 class Counters:
-    """What has been served since the start."""
+    """Counts of served requests."""
 
     def __init__(self) -> None:
         self.requests = 0
@@ -45,7 +45,7 @@ class Counters:
 
 
 class StaticServer(asyncio.Protocol):
-    """One keep-alive connection; requests are answered one after the other, as HTTP/1.1 clients send them."""
+    """One keep-alive connection; requests are answered in order."""
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
@@ -54,7 +54,8 @@ class StaticServer(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one by its methods only
+        # uvloop's transport has the methods, but not the base class.
+        self._transport = cast(asyncio.Transport, transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -93,7 +94,7 @@ class StaticServer(asyncio.Protocol):
             self._transport.write(data)
 
     def _stream(self, writes: list[bytes], slow: bool) -> None:
-        """One piece an iteration of the loop, because uvloop joins the writes of one iteration into one."""
+        """Write one chunk per iteration of the loop, because uvloop merges the writes of one iteration."""
         position, last = 0, len(writes) - 1
 
         def step() -> None:
@@ -105,17 +106,19 @@ class StaticServer(asyncio.Protocol):
                 self._counters.chunks += 1
             position += 1
             if position <= last:
-                later(step)
+                schedule(step)
 
-        def after_a_pause(call: Callable[[], None]) -> None:
+        def schedule_with_pause(call: Callable[[], None]) -> None:
             self._loop.call_later(random.uniform(*answers.SLOW_PAUSE_MS) / 1000, call)
 
-        later: Callable[[Callable[[], None]], object] = after_a_pause if slow else self._loop.call_soon
+        schedule: Callable[[Callable[[], None]], object] = (
+            schedule_with_pause if slow else self._loop.call_soon
+        )
         step()
 
 
 async def serve(port: int) -> None:
-    """Serve on loopback until cancelled; says `ready PORT` on standard output."""
+    """Serve on loopback until cancelled; print `ready PORT` to standard output."""
     counters = Counters()
     server = await asyncio.get_running_loop().create_server(
         lambda: StaticServer(counters), "127.0.0.1", port, backlog=1024

@@ -1,4 +1,4 @@
-"""Times the dashboard's figures on a made-up ledger: `python -m bench.usage --rows 10000000`."""
+"""Measure the dashboard statistics on a generated ledger: `python -m bench.usage --rows 10000000`."""
 
 from __future__ import annotations
 
@@ -26,24 +26,23 @@ from gateway.services.usage.rollup import RollupJob
 
 _PROJECT = Path(__file__).parent.parent
 _DAYS = 30
-_PEOPLE = 1000
-_PEOPLE_SQL = """
+_USERS = 1000
+_INSERT_USERS_SQL = """
 INSERT INTO users (id, email, password_hash)
-SELECT gen_random_uuid(), 'u' || n || '@example.test', '' FROM generate_series(1, :people) n
+SELECT gen_random_uuid(), 'u' || n || '@example.test', '' FROM generate_series(1, :users) n
 """
-# In the order of time, as rows are written; twelve models, of which one is asked half of the time.
-_ROWS_SQL = """
+# In order of time, as rows are written; twelve models, one of which has half of the calls.
+_INSERT_RECORDS_SQL = """
 INSERT INTO usage_records (id, created_at, user_id, kind, model, provider, request_id, prompt_tokens,
                            completion_tokens, cost_usd, outcome, latency_ms)
-SELECT gen_random_uuid(), CAST(:start AS timestamptz) + n * CAST(:step AS interval), who.id,
+SELECT gen_random_uuid(), CAST(:start AS timestamptz) + n * CAST(:step AS interval), account.id,
        (ARRAY['chat', 'chat', 'chat', 'tool'])[1 + n % 4],
        'model-' || greatest(0, (n * 7919) % 24 - 12), 'p' || (n * 7919) % 3, (n - n % 4 / 3)::text,
        n % 3000, n % 800, (n % 1000) / 1000000.0,
        CASE WHEN n % 50 = 0 THEN 'upstream_failed' WHEN n % 10 = 0 THEN 'cached' ELSE 'ok' END,
        exp(6 + 2 * sin(n * 12.9898))::int
-FROM generate_series(CAST(:first AS bigint), :last) n
-JOIN (SELECT id, row_number() OVER () - 1 AS number FROM users) who ON who.number = (n * 104729) % :people
-ORDER BY n
+FROM generate_series(CAST(:first AS bigint), :last) n JOIN (SELECT id, row_number() OVER () - 1 AS number FROM
+users) account ON account.number = (n * 104729) % :users ORDER BY n
 """
 
 
@@ -61,52 +60,52 @@ async def _measure(rows: int) -> None:
             config = Config(_PROJECT / "alembic.ini")
             config.attributes["database_url"] = postgres.url()
             await asyncio.to_thread(command.upgrade, config, "head")
-            await _on(postgres.url(), rows)
+            await _run(postgres.url(), rows)
         finally:
             await asyncio.to_thread(postgres.stop)
 
 
-async def _on(url: str, rows: int) -> None:
-    filling, engine = create_async_engine(url), create_engine(url)
+async def _run(url: str, rows: int) -> None:
+    fill_engine, engine = create_async_engine(url), create_engine(url)
     now = datetime.now(UTC)
     start, step = now - timedelta(days=_DAYS), timedelta(days=_DAYS) / rows
-    async with filling.begin() as connection:
-        await connection.execute(text(_PEOPLE_SQL), {"people": _PEOPLE})
-        # The ledger as it is found when adding up begins: nothing of it was late.
+    async with fill_engine.begin() as connection:
+        await connection.execute(text(_INSERT_USERS_SQL), {"users": _USERS})
+        # No row counts as late, so that the first rollup reads the whole ledger.
         await connection.execute(text("ALTER TABLE usage_records DISABLE TRIGGER note_late_usage"))
     for first in range(1, rows, 500_000):
         last = min(rows, first + 499_999)
-        given = {"start": start, "step": step, "people": _PEOPLE, "first": first, "last": last}
-        async with filling.begin() as connection:
-            await connection.execute(text(_ROWS_SQL), given)
-    async with filling.connect() as connection:
+        parameters = {"start": start, "step": step, "users": _USERS, "first": first, "last": last}
+        async with fill_engine.begin() as connection:
+            await connection.execute(text(_INSERT_RECORDS_SQL), parameters)
+    async with fill_engine.connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
         await connection.execute(text("VACUUM ANALYZE usage_records"))
-    await filling.dispose()
-    _say(f"{rows} rows written")
+    await fill_engine.dispose()
+    _print(f"{rows} rows written")
     uow = partial(UnitOfWork, create_session_factory(engine))
-    roll_up, usage = RollupJob(uow), UsageReports(uow, Catalog())
-    began, steps, longest = time.perf_counter(), 0, 0.0
+    rollup, reports = RollupJob(uow), UsageReports(uow, Catalog())
+    started, steps, longest = time.perf_counter(), 0, 0.0
     more = True
     while more:
         at = time.perf_counter()
-        more = await roll_up.roll_up_next(now)
+        more = await rollup.roll_up_next(now)
         steps, longest = steps + 1, max(longest, time.perf_counter() - at)
-    _say(f"added up in {time.perf_counter() - began:.1f} s, {steps} steps, the longest {longest:.2f} s")
+    _print(f"rolled up in {time.perf_counter() - started:.1f} s, {steps} steps, the longest {longest:.2f} s")
     for zone in ("UTC", "Asia/Seoul", "Asia/Kolkata", "Asia/Kathmandu"):
         for days in (30, 7, 1):
             during = DateRange.parse(str((now - timedelta(days=days - 1)).date()), None, zone, now)
             times = []
             for _ in range(5):
                 at = time.perf_counter()
-                report = await usage.stats(during)
+                report = await reports.stats(during)
                 times.append((time.perf_counter() - at) * 1000)
-            told = ", ".join(f"{ms:.0f}" for ms in sorted(times))
-            _say(f"{zone}, {days} days, {report.usage.total.requests} requests: {told} ms")
+            durations = ", ".join(f"{ms:.0f}" for ms in sorted(times))
+            _print(f"{zone}, {days} days, {report.usage.total.requests} requests: {durations} ms")
     await engine.dispose()
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

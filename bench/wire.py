@@ -1,4 +1,4 @@
-"""A lean HTTP/1.1 client: one keep-alive connection, whole replies, times of what arrived."""
+"""A minimal HTTP/1.1 client: one keep-alive connection, complete replies, arrival times."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _END = b"\r\n0\r\n\r\n"
 
 
 class Reply:
-    """A finished response; times are seconds of `time.perf_counter`."""
+    """A complete response; times are seconds of `time.perf_counter`."""
 
     __slots__ = ("arrivals", "body", "done_at", "first_at", "sent_at", "status")
 
@@ -29,7 +29,7 @@ class Reply:
 
 
 class Connection(asyncio.Protocol):
-    """Sends one request at a time. `arrivals` keeps the time of each read with a part of the answer in it."""
+    """Sends one request at a time; `arrivals` has the time of each read with a part of the answer."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
@@ -53,7 +53,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def exchange(self, request: bytes) -> asyncio.Future[Reply]:
-        """Send a request; the future holds the reply, or ConnectionError if the server hung up in between."""
+        """Send a request; the future has the reply, or a ConnectionError."""
         waiter: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         if self._transport is None:
             waiter.set_exception(ConnectionResetError("not connected"))
@@ -64,7 +64,8 @@ class Connection(asyncio.Protocol):
         return waiter
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one by its methods only
+        # uvloop's transport has the methods, but not the base class.
+        self._transport = cast(asyncio.Transport, transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -104,13 +105,13 @@ class Connection(asyncio.Protocol):
         reply.done_at = time.perf_counter()
         reply.body = bytes(self._buffer[self._body_at :])
         if self._length is None:
-            reply.body = _joined(reply.body)
+            reply.body = _decode_chunked(reply.body)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(reply)
 
 
-def _joined(body: bytes) -> bytes:
-    """The body without the framing of chunked transfer."""
+def _decode_chunked(body: bytes) -> bytes:
+    """Return the body without the framing of chunked transfer."""
     parts: list[bytes] = []
     at = 0
     while True:
@@ -123,7 +124,7 @@ def _joined(body: bytes) -> bytes:
 
 
 def post(path: str, key: str, body: bytes) -> bytes:
-    """The bytes of a POST with a JSON body and a bearer credential."""
+    """Build a POST with a JSON body and a bearer token."""
     head = (
         f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {key}\r\n"
         f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
@@ -132,6 +133,6 @@ def post(path: str, key: str, body: bytes) -> bytes:
 
 
 def get(path: str, key: str = "") -> bytes:
-    """The bytes of a GET."""
+    """Build a GET."""
     authorization = f"authorization: Bearer {key}\r\n" if key else ""
     return f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{authorization}\r\n".encode()

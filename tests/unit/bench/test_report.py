@@ -15,7 +15,7 @@ _SAMPLE = Sample(
     first_failure="",
     rate=100.0,
     latency=0.01,
-    first_word=0.002,
+    first_token=0.002,
     cpu=1.0,
     chunks=10_000,
     upstream_requests=100,
@@ -24,7 +24,7 @@ _SAMPLE = Sample(
     resident=300 * 2**20,
     helpers_busy=0.2,
     worst_gap=0.1,
-    worst_first_word=0.1,
+    worst_first_token=0.1,
 )
 
 

@@ -1,4 +1,4 @@
-"""Starts what is measured: the static upstream, the LiteLLM proxy, the gateway, by their public commands."""
+"""Start the measured servers by their public commands: static upstream, LiteLLM proxy, gateway."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from bench.children import Child
 from bench.machine import Cores
 
 ROOT = Path(__file__).parent.parent
-# Nothing of the caller's set-up may leak into a measured server but what it needs to run at all.
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER")
+# The only variables of the caller's environment that a measured server receives.
+_PASSED_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER")
 _LITELLM_KEY = "sk-bench"  # the proxy's master key, chosen here
 
-# The entry point `gateway` of this very interpreter, also where the project is not installed.
+# The entry point `gateway` of this interpreter, even if the project is not installed.
 GATEWAY = (sys.executable, "-c", "from gateway.cli import app; app()")
 
 _LITELLM_CONFIG = """\
@@ -45,13 +45,13 @@ tiers:
   pro: {limits}
   enterprise: {limits}
 """
-# High enough never to bite, and there all the same: every request is counted and reserved for.
+# Too high to be reached, but set, so that every request is counted and reserved.
 _LIMITS = "{requests_per_minute: 100000000, tokens_per_day: 1000000000000, usd_per_month: 1000000}"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server that answers requests; `pid` is what its processor time and memory are read from."""
+    """A measured server; `pid` is the process whose CPU time and memory are read."""
 
     name: str
     port: int
@@ -66,7 +66,7 @@ def free_port() -> int:
 
 
 def upstream(stack: ExitStack, cores: Cores, work: Path) -> Target:
-    """The static upstream, on the helpers' cores."""
+    """Start the static upstream on the helper cores."""
     child = Child(
         "The static upstream",
         [sys.executable, "-m", "bench.upstream", "0"],
@@ -79,7 +79,7 @@ def upstream(stack: ExitStack, cores: Cores, work: Path) -> Target:
 
 
 def litellm(stack: ExitStack, cores: Cores, work: Path, upstream_port: int, environment: Path) -> Target:
-    """The proxy with a plain configuration: a master key, no database, one worker, warnings only."""
+    """Start the proxy with a plain configuration: a master key, no database, one worker, warnings only."""
     config = work / "litellm.yaml"
     config.write_text(_LITELLM_CONFIG.format(port=upstream_port, key=_LITELLM_KEY))
     port = free_port()
@@ -105,7 +105,7 @@ def gateway(
     guarded: bool,
     launcher: Sequence[str] = GATEWAY,
 ) -> Target:
-    """`gateway serve`, one worker, on a database of its own; `engines` are DATABASE_URL, REDIS_URL."""
+    """Start `gateway serve` with one worker; `engines` has DATABASE_URL and REDIS_URL."""
     name = "guarded" if guarded else "gateway"
     config = work / f"{name}.yaml"
     guard = "block" if guarded else '"off"'
@@ -122,8 +122,8 @@ def gateway(
 
 
 def _environment(**extra: str) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    return kept | {"PYTHONUNBUFFERED": "1"} | extra
+    passed = {name: os.environ[name] for name in _PASSED_VARIABLES if name in os.environ}
+    return passed | {"PYTHONUNBUFFERED": "1"} | extra
 
 
 def _wait_for_port(child: Child, port: int, seconds: float) -> None:
