@@ -111,14 +111,14 @@ def settlement(user: str, reservation: str, after: str | None = None) -> str:
     """
     wait = f"WHERE (SELECT count(*) FROM {after}) >= 0" if after else ""  # noqa: S608 - as above
     stored = f"coalesce((SELECT sum(stored_bytes) FROM {after}), 0)" if after else "0"  # noqa: S608 - as above
-    return f"""released AS (
+    return f"""released_reservation AS (
     DELETE FROM reservations r WHERE r.id = {reservation}::uuid AND r.user_id = {user}::uuid
     RETURNING r.tokens, r.usd
 ), charge AS MATERIALIZED (
     SELECT coalesce((SELECT sum(tokens) FROM spent), 0) AS tokens,
            coalesce((SELECT sum(cost_usd) FROM spent), 0) AS usd,
-           coalesce((SELECT sum(tokens) FROM released), 0) AS tokens_released,
-           coalesce((SELECT sum(usd) FROM released), 0) AS usd_released,
+           coalesce((SELECT sum(tokens) FROM released_reservation), 0) AS tokens_released,
+           coalesce((SELECT sum(usd) FROM released_reservation), 0) AS usd_released,
            {stored} AS stored {wait}
 )
 INSERT INTO budgets AS b
