@@ -141,7 +141,7 @@ async def test_a_rejected_question_is_put_back_into_the_composer(
     await proxy.start()
 
 
-async def test_variants_of_answers_and_questions_can_be_navigated(
+async def test_siblings_of_answers_and_questions_can_be_navigated(
     page: Page, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(*(Reply(text=[text]) for text in ("first", "again", "follow", "edited")))

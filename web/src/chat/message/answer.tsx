@@ -6,9 +6,9 @@ import { Markdown } from "../markdown/markdown";
 import { type AnswerView, IN_PROGRESS } from "./answer-view";
 import { AnswerMetadata } from "./metadata";
 import { ReceiptDialog } from "./receipt-dialog";
+import { SiblingNav } from "./sibling-nav";
 import { AnswerStatus } from "./status";
 import { ToolSteps } from "./tool-steps";
-import { Variants } from "./variants";
 
 interface AnswerProps {
   view: AnswerView;
@@ -49,7 +49,7 @@ export const Answer = memo(function Answer({ view, busy, onRegenerate, onSwitchB
       {!inProgress && (
         <div className="mt-1 flex flex-wrap items-center gap-x-1 text-ink-soft">
           {view.siblings && (
-            <Variants message={view.siblings} disabled={busy} onSwitchBranch={onSwitchBranch} />
+            <SiblingNav message={view.siblings} disabled={busy} onSwitchBranch={onSwitchBranch} />
           )}
           {view.text && <CopyButton text={view.text} label={t("chat.copyAnswer")} />}
           {view.id && (

@@ -6,7 +6,7 @@ import { Button, IconButton } from "../../ui/button";
 import { CopyButton } from "../../ui/copy-button";
 import { INPUT_CLASS } from "../../ui/field";
 import { TruncatedText } from "../../ui/truncated-text";
-import { Variants } from "./variants";
+import { SiblingNav } from "./sibling-nav";
 
 interface QuestionProps {
   text: string;
@@ -44,7 +44,7 @@ export const Question = memo(function Question({
       )}
       {message && !editing && (
         <div className="flex items-center">
-          <Variants message={message} disabled={busy} onSwitchBranch={onSwitchBranch} />
+          <SiblingNav message={message} disabled={busy} onSwitchBranch={onSwitchBranch} />
           <CopyButton text={text} label={t("chat.copyQuestion")} />
           <IconButton
             icon="edit"

@@ -101,9 +101,9 @@ export const chat = {
   regenerate: "Regenerate answer",
   editQuestion: "Edit question",
   resend: "Send",
-  variant: "Version {{index}} of {{total}}",
-  previousVariant: "Previous version",
-  nextVariant: "Next version",
+  siblingPosition: "Version {{index}} of {{total}}",
+  previousSibling: "Previous version",
+  nextSibling: "Next version",
   status: {
     cancelled: "Stopped. The text so far has been saved.",
     interrupted: "Interrupted by a restart of the gateway. The text so far has been saved.",

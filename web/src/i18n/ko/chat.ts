@@ -89,9 +89,9 @@ export const chat: Translation<typeof english> = {
   regenerate: "답변 다시 생성",
   editQuestion: "질문 수정",
   resend: "보내기",
-  variant: "버전 {{total}}개 중 {{index}}번째",
-  previousVariant: "이전 버전",
-  nextVariant: "다음 버전",
+  siblingPosition: "버전 {{total}}개 중 {{index}}번째",
+  previousSibling: "이전 버전",
+  nextSibling: "다음 버전",
   status: {
     cancelled: "중지했습니다. 지금까지의 내용은 저장되었습니다.",
     interrupted: "게이트웨이가 다시 시작되어 중단되었습니다. 지금까지의 내용은 저장되었습니다.",

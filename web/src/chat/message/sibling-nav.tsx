@@ -3,14 +3,14 @@ import type { Message } from "../../api/types";
 import { IconButton } from "../../ui/button";
 import { siblingPosition } from "./branches";
 
-interface VariantsProps {
+interface SiblingNavProps {
   message: Pick<Message, "id" | "siblings">;
   disabled: boolean;
   onSwitchBranch: (messageId: string) => void;
 }
 
-/** Navigates between the variants of a question or an answer, which are branches of the conversation. */
-export function Variants({ message, disabled, onSwitchBranch }: VariantsProps) {
+/** Navigates between the siblings of a message: other versions of a question or an answer. */
+export function SiblingNav({ message, disabled, onSwitchBranch }: SiblingNavProps) {
   const { t } = useTranslation();
   const position = siblingPosition(message);
   if (!position) return null;
@@ -19,7 +19,7 @@ export function Variants({ message, disabled, onSwitchBranch }: VariantsProps) {
     <span className="inline-flex items-center text-sm text-ink-soft">
       <IconButton
         icon="chevron-left"
-        label={t("chat.previousVariant")}
+        label={t("chat.previousSibling")}
         disabled={disabled || !previous}
         onClick={() => previous && onSwitchBranch(previous)}
       />
@@ -27,11 +27,11 @@ export function Variants({ message, disabled, onSwitchBranch }: VariantsProps) {
         <span aria-hidden="true">
           {index} / {count}
         </span>
-        <span className="sr-only">{t("chat.variant", { index, total: count })}</span>
+        <span className="sr-only">{t("chat.siblingPosition", { index, total: count })}</span>
       </span>
       <IconButton
         icon="chevron-right"
-        label={t("chat.nextVariant")}
+        label={t("chat.nextSibling")}
         disabled={disabled || !next}
         onClick={() => next && onSwitchBranch(next)}
       />
