@@ -9,7 +9,7 @@ export interface components {
     schemas: {
         /**
          * AdminCircuitBreakerList
-         * @description Every breaker, and how many there are of each state.
+         * @description Every circuit breaker, and the number in each state.
          */
         AdminCircuitBreakerList: {
             /** Data */
@@ -24,12 +24,12 @@ export interface components {
         };
         /**
          * AdminCircuitBreakerView
-         * @description The same with the judgement of the upstream, as `/api/admin/models` has it.
+         * @description The same with the upstream's health, as in `/api/admin/models`.
          */
         AdminCircuitBreakerView: {
             /**
              * Calls
-             * @description how many of the last calls of this worker are known, at most 20
+             * @description number of recent calls known to this worker, at most 20
              */
             calls: number;
             /**
@@ -62,7 +62,7 @@ export interface components {
             retry_at: string | null;
             /**
              * State
-             * @description `open`: left alone; `half_open`: a single request finds out whether it answers again
+             * @description `open`: not called; `half_open`: a single request checks whether it is healthy again
              * @enum {string}
              */
             state: "closed" | "open" | "half_open";
@@ -79,12 +79,12 @@ export interface components {
         };
         /**
          * AdminModelView
-         * @description A model, and whether its provider has what it needs and answers now.
+         * @description A model, and whether its provider is configured and healthy.
          */
         AdminModelView: {
             /**
              * Calls
-             * @description how many of the last calls of this worker are known
+             * @description number of recent calls known to this worker
              */
             calls: number;
             /** Capabilities */
@@ -102,13 +102,13 @@ export interface components {
             failed: number;
             /**
              * Health
-             * @description from its breakers, its providers' checks and the last calls; null if not configured
+             * @description from its circuit breakers, provider checks and recent calls; null if not configured
              */
             health: ("up" | "degraded" | "down") | null;
             last_error: components["schemas"]["LastErrorView"] | null;
             /** Name */
             name: string;
-            /** @description what it is charged at */
+            /** @description the price that is charged */
             price: components["schemas"]["PriceView"];
             /** Provider */
             provider: string;
@@ -116,12 +116,12 @@ export interface components {
             provider_type: string;
             /**
              * Providers
-             * @description all that answer for it; `provider` is the first of them
+             * @description all providers of the model; `provider` is the first
              */
             providers: string[];
             /**
              * Reachable
-             * @description null where it is not configured and so was not asked
+             * @description null if it is not configured and was not checked
              */
             reachable: boolean | null;
             /** Upstream Model */
@@ -225,7 +225,9 @@ export interface components {
         };
         /**
          * AuditView
-         * @description One act; `actor_id` is null for the command line and for accounts that have left.
+         * @description One audit record.
+         *
+         *     `actor_id` is null for the command line and for deleted accounts.
          */
         AuditView: {
             /**
@@ -235,7 +237,7 @@ export interface components {
             action: "user.changed" | "user.deleted" | "email.changed" | "password.changed" | "password.reset" | "sessions.ended" | "api_key.created" | "api_key.revoked" | "admin.created" | "configuration.reloaded" | "configuration.rejected";
             /**
              * Actor Email
-             * @description null where the account is gone
+             * @description null if the account was deleted
              */
             actor_email: string | null;
             /** Actor Id */
@@ -260,14 +262,14 @@ export interface components {
             request_id: string | null;
             /**
              * Target Email
-             * @description null where the target is no account, or one that is gone
+             * @description null if the target is not an account or was deleted
              */
             target_email: string | null;
             /** Target Id */
             target_id: string | null;
             /**
              * Target Name
-             * @description of an API key; null of other targets, and where it is gone
+             * @description name of an API key; null for other targets and deleted keys
              */
             target_name: string | null;
             /** Target Type */
@@ -299,7 +301,7 @@ export interface components {
         };
         /**
          * BranchMessageOut
-         * @description A message of the branch being read, and which others stand in the same place.
+         * @description A message of the selected branch and its siblings.
          */
         BranchMessageOut: {
             /** Content */
@@ -311,7 +313,7 @@ export interface components {
              * Format: date-time
              */
             created_at: string;
-            /** @description null of questions, and of answers that had none */
+            /** @description null for questions, and for answers without details */
             details: components["schemas"]["DetailsOut"] | null;
             /** Error */
             error: {
@@ -340,14 +342,14 @@ export interface components {
             } | null;
             /**
              * Request Id
-             * @description of the request that an answer was made for; it is in the log
+             * @description the request that created the answer; it is in the log
              */
             request_id: string | null;
             /** Role */
             role: string;
             /**
              * Siblings
-             * @description All messages that follow the same one, this one among them, oldest first: more than one where a question was edited or an answer regenerated. PATCH the conversation's `head_id` with one to read its branch.
+             * @description All messages with the same parent, including this one, oldest first: more than one if a question was edited or an answer regenerated. PATCH the conversation's `head_id` with one of them to read its branch.
              */
             siblings: string[];
             /** Status */
@@ -358,7 +360,7 @@ export interface components {
         };
         /**
          * BreakerChangeView
-         * @description What the breaker of one provider and model did.
+         * @description A state change of one provider and model's circuit breaker.
          */
         BreakerChangeView: {
             /**
@@ -368,7 +370,7 @@ export interface components {
             at: string;
             /**
              * Event
-             * @description `reopened`: it was tried, and failed
+             * @description `reopened`: the probe failed
              * @enum {string}
              */
             event: "opened" | "reopened" | "closed";
@@ -385,12 +387,12 @@ export interface components {
         };
         /**
          * BreakerHistory
-         * @description The newest first, of all workers; the last 500 are kept in Valkey, and gone with it.
+         * @description State changes of all workers, newest first; Valkey stores the last 500.
          */
         BreakerHistory: {
             /**
              * Available
-             * @description false while Valkey is away, or there is none
+             * @description false if Valkey is unreachable or not configured
              */
             available: boolean;
             /** Items */
@@ -407,7 +409,7 @@ export interface components {
         };
         /**
          * CancelView
-         * @description An answer whose turn was called off; `status` is what it was until then.
+         * @description A cancelled answer; `status` is its previous status.
          */
         CancelView: {
             /**
@@ -436,7 +438,7 @@ export interface components {
         };
         /**
          * ChangeUserBody
-         * @description What is left out, or null, stays as it is.
+         * @description Fields that are omitted or null stay unchanged.
          */
         ChangeUserBody: {
             /** Role */
@@ -448,7 +450,9 @@ export interface components {
         };
         /**
          * ConsoleTokenView
-         * @description The console's access token; `expires_in` seconds until it is void. The refresh token is in a cookie.
+         * @description The console's access token, which expires in `expires_in` seconds.
+         *
+         *     The refresh token is in a cookie.
          */
         ConsoleTokenView: {
             /** Access Token */
@@ -464,7 +468,7 @@ export interface components {
         };
         /**
          * ConsoleView
-         * @description What anybody may know of the gateway before signing in.
+         * @description What the gateway reveals before login.
          */
         ConsoleView: {
             /** Sign Up Open */
@@ -474,7 +478,7 @@ export interface components {
         };
         /**
          * ConversationCreate
-         * @description A conversation to be filled; without a title it takes one from its first message.
+         * @description A new conversation; without a title it gets one from its first message.
          */
         ConversationCreate: {
             /** Model */
@@ -486,7 +490,9 @@ export interface components {
         };
         /**
          * ConversationListed
-         * @description One of a list; `hit` is null without a search, and where only the title has the words.
+         * @description A listed conversation.
+         *
+         *     `hit` is null without a search, or if only the title matches.
          */
         ConversationListed: {
             /**
@@ -518,7 +524,7 @@ export interface components {
         };
         /**
          * ConversationOut
-         * @description One conversation; `running_message_id` is the answer being written, null where none is.
+         * @description One conversation; `running_message_id` is the answer being written, or null.
          */
         ConversationOut: {
             /**
@@ -556,12 +562,14 @@ export interface components {
         };
         /**
          * ConversationPatch
-         * @description What is to change; what is left out stays. `title` and `head_id` cannot be null.
+         * @description Fields to change; omitted fields stay unchanged.
+         *
+         *     `title` and `head_id` cannot be null.
          */
         ConversationPatch: {
             /**
              * Head Id
-             * @description A message of the branch to read; the newest that follows it becomes its head.
+             * @description A message of the branch to read; its newest descendant becomes the head.
              * @default
              */
             head_id: string;
@@ -577,7 +585,7 @@ export interface components {
         };
         /**
          * ConversationRead
-         * @description A conversation with the branch being read, oldest message first.
+         * @description A conversation with the selected branch, oldest message first.
          */
         ConversationRead: {
             /**
@@ -610,7 +618,9 @@ export interface components {
         };
         /**
          * CreateApiKeyBody
-         * @description Every scope and every model where none are given; `requests_per_minute` only lowers the account's.
+         * @description Without `scopes` or `models` the key has all.
+         *
+         *     `requests_per_minute` can only lower the account's limit.
          */
         CreateApiKeyBody: {
             /** Expires At */
@@ -648,7 +658,7 @@ export interface components {
             scopes: string[];
             /**
              * Secret
-             * @description shown this once
+             * @description shown only once
              */
             secret: string;
         };
@@ -660,12 +670,12 @@ export interface components {
             cache_hits: number;
             /**
              * Cache Write Tokens
-             * @description of the prompts: written to providers' caches
+             * @description part part of the prompts: written to providers' caches
              */
             cache_write_tokens: number;
             /**
              * Cached Tokens
-             * @description of the prompts: read from providers' caches
+             * @description part part of the prompts: read from providers' caches
              */
             cached_tokens: number;
             /** Completion Tokens */
@@ -684,7 +694,7 @@ export interface components {
             error_rate: number;
             /**
              * Errors
-             * @description requests that ended in an error
+             * @description requests that ended with an error
              */
             errors: number;
             latency_ms: components["schemas"]["LatencyView"];
@@ -692,12 +702,12 @@ export interface components {
             prompt_tokens: number;
             /**
              * Reasoning Tokens
-             * @description of the completions: the models' thinking
+             * @description part of the completions: the models' reasoning
              */
             reasoning_tokens: number;
             /**
              * Requests
-             * @description what clients sent, however many calls each of it took
+             * @description client requests, however many calls each took
              */
             requests: number;
             /** Total Tokens */
@@ -713,35 +723,35 @@ export interface components {
         };
         /**
          * DetailsOut
-         * @description What the answer's stream showed beside its text.
+         * @description What the answer's stream contained besides its text.
          */
         DetailsOut: {
             /**
              * Reasoning
-             * @description The model's thoughts; empty where it showed none.
+             * @description The model's reasoning; empty if it returned none.
              */
             reasoning: string;
             /**
              * Tools
-             * @description The calls of the gateway's tools, in their order.
+             * @description The gateway tool calls, in order.
              */
             tools: components["schemas"]["ToolRunOut"][];
             /**
              * Truncated
-             * @description Together they were longer than 64 KiB: the longest texts were cut and end with ` […]`.
+             * @description Together they exceeded 64 KiB: the longest texts were truncated and end with ` […]`.
              */
             truncated: boolean;
         };
         /**
          * ErrorBody
-         * @description The one shape of an error.
+         * @description The shape of every error.
          */
         ErrorBody: {
             error: components["schemas"]["ErrorDetail"];
         };
         /**
          * ErrorDetail
-         * @description The inside of every error (CONTRACT §5).
+         * @description The content of every error (CONTRACT §5).
          */
         ErrorDetail: {
             /**
@@ -756,13 +766,13 @@ export interface components {
             message: string;
             /**
              * Message Id
-             * @description of `turn_in_progress`: the answer being written
+             * @description for `turn_in_progress`: the answer being written
              * @default null
              */
             message_id: string | null;
             /**
              * Param
-             * @description path of the offending field
+             * @description path of the invalid field
              */
             param: string | null;
             /** Request Id */
@@ -777,7 +787,7 @@ export interface components {
         };
         /**
          * HitOut
-         * @description The newest message with the words that were searched for, and what stands around them.
+         * @description The newest message that matches the search, and the text around the match.
          */
         HitOut: {
             /** After */
@@ -794,19 +804,21 @@ export interface components {
         };
         /**
          * KeySums
-         * @description `api_key_id`, `name` and `prefix` are null for what was asked signed in.
+         * @description Usage by key.
+         *
+         *     `api_key_id`, `name` and `prefix` are null for signed-in requests.
          */
         KeySums: {
             /** Api Key Id */
             api_key_id: string | null;
             /**
              * Cache Write Tokens
-             * @description of the prompts: written to providers' caches
+             * @description part part of the prompts: written to providers' caches
              */
             cache_write_tokens: number;
             /**
              * Cached Tokens
-             * @description of the prompts: read from providers' caches
+             * @description part part of the prompts: read from providers' caches
              */
             cached_tokens: number;
             /** Completion Tokens */
@@ -821,12 +833,12 @@ export interface components {
             prompt_tokens: number;
             /**
              * Reasoning Tokens
-             * @description of the completions: the models' thinking
+             * @description part of the completions: the models' reasoning
              */
             reasoning_tokens: number;
             /**
              * Requests
-             * @description what clients sent, however many calls each of it took
+             * @description client requests, however many calls each took
              */
             requests: number;
             /** Total Tokens */
@@ -834,32 +846,34 @@ export interface components {
         };
         /**
          * KeyUsageList
-         * @description The highest cost first.
+         * @description Highest cost first.
          */
         KeyUsageList: {
             /** Items */
             items: components["schemas"]["KeyUsageView"][];
             /**
              * More
-             * @description whether other keys have usage, too
+             * @description whether other keys have usage too
              */
             more: boolean;
         };
         /**
          * KeyUsageView
-         * @description One API key of anybody's; `user_id` and `email` are null for accounts that have left.
+         * @description One API key of any account.
+         *
+         *     `user_id` and `email` are null for deleted accounts.
          */
         KeyUsageView: {
             /** Api Key Id */
             api_key_id: string | null;
             /**
              * Cache Write Tokens
-             * @description of the prompts: written to providers' caches
+             * @description part part of the prompts: written to providers' caches
              */
             cache_write_tokens: number;
             /**
              * Cached Tokens
-             * @description of the prompts: read from providers' caches
+             * @description part part of the prompts: read from providers' caches
              */
             cached_tokens: number;
             /** Completion Tokens */
@@ -876,12 +890,12 @@ export interface components {
             prompt_tokens: number;
             /**
              * Reasoning Tokens
-             * @description of the completions: the models' thinking
+             * @description part of the completions: the models' reasoning
              */
             reasoning_tokens: number;
             /**
              * Requests
-             * @description what clients sent, however many calls each of it took
+             * @description client requests, however many calls each took
              */
             requests: number;
             /** Total Tokens */
@@ -895,17 +909,17 @@ export interface components {
             cache_hits: number;
             /**
              * Cache Write Tokens
-             * @description of the prompts: written to providers' caches
+             * @description part part of the prompts: written to providers' caches
              */
             cache_write_tokens: number;
             /**
              * Cached Tokens
-             * @description of the prompts: read from providers' caches
+             * @description part part of the prompts: read from providers' caches
              */
             cached_tokens: number;
             /**
              * Calls
-             * @description calls of models or tools; a request may take several
+             * @description calls of models or tools; a request may need several
              */
             calls: number;
             /** Completion Tokens */
@@ -919,7 +933,7 @@ export interface components {
             error_rate: number;
             /**
              * Errors
-             * @description calls that ended in an error
+             * @description calls that ended with an error
              */
             errors: number;
             /** Kind */
@@ -929,12 +943,12 @@ export interface components {
             prompt_tokens: number;
             /**
              * Reasoning Tokens
-             * @description of the completions: the models' thinking
+             * @description part of the completions: the models' reasoning
              */
             reasoning_tokens: number;
             /**
              * Requests
-             * @description what clients sent, however many calls each of it took
+             * @description client requests, however many calls each took
              */
             requests: number;
             /** Total Tokens */
@@ -942,7 +956,7 @@ export interface components {
         };
         /**
          * LastErrorView
-         * @description The newest failure that this worker saw.
+         * @description The most recent failure in this worker.
          */
         LastErrorView: {
             /**
@@ -954,7 +968,7 @@ export interface components {
             code: string;
             /**
              * Reason
-             * @description the provider's words, redacted
+             * @description the provider's message, redacted
              */
             reason: string;
             /**
@@ -965,7 +979,9 @@ export interface components {
         };
         /**
          * LatencyView
-         * @description Milliseconds of calls of models, right to a fifth at worst; null where there were none.
+         * @description Latency of model calls in milliseconds, accurate to a fifth.
+         *
+         *     Null without calls.
          */
         LatencyView: {
             /** P50 */
@@ -977,7 +993,7 @@ export interface components {
         };
         /**
          * LimitsView
-         * @description A tier's limits, or what is left of them; null is no limit.
+         * @description A tier's limits, or what is left of them; null means no limit.
          */
         LimitsView: {
             /** Requests Per Minute */
@@ -1004,7 +1020,9 @@ export interface components {
         };
         /**
          * MessageOut
-         * @description One message, as in the answer of a turn; `cost_usd` is a decimal string of US dollars.
+         * @description One message, as in a turn's answer.
+         *
+         *     `cost_usd` is a decimal string of US dollars.
          */
         MessageOut: {
             /** Content */
@@ -1016,7 +1034,7 @@ export interface components {
              * Format: date-time
              */
             created_at: string;
-            /** @description null of questions, and of answers that had none */
+            /** @description null for questions, and for answers without details */
             details: components["schemas"]["DetailsOut"] | null;
             /** Error */
             error: {
@@ -1045,7 +1063,7 @@ export interface components {
             } | null;
             /**
              * Request Id
-             * @description of the request that an answer was made for; it is in the log
+             * @description the request that created the answer; it is in the log
              */
             request_id: string | null;
             /** Role */
@@ -1065,12 +1083,14 @@ export interface components {
         };
         /**
          * MetricsView
-         * @description Figures of all workers of one gateway; latencies are those of each one's last 4,096 requests.
+         * @description Metrics of all workers of one gateway.
+         *
+         *     Latencies cover each worker's last 4,096 requests.
          */
         MetricsView: {
             /**
              * In Flight
-             * @description HTTP requests, this one among them
+             * @description HTTP requests, including this one
              */
             in_flight: number;
             latency_ms: components["schemas"]["Percentiles"];
@@ -1082,7 +1102,7 @@ export interface components {
             requests: number;
             /**
              * Running Turns
-             * @description turns that are being answered now
+             * @description turns in progress
              */
             running_turns: number;
             /** Slowest */
@@ -1096,7 +1116,7 @@ export interface components {
         };
         /**
          * ModelCallView
-         * @description One call of one model; `outcome` is `ok`, `cancelled` or the code of the error that ended it.
+         * @description One model call; `outcome` is `ok`, `cancelled` or the error code.
          */
         ModelCallView: {
             /** Cost Usd */
@@ -1111,7 +1131,7 @@ export interface components {
             provider: string;
             /**
              * Step
-             * @description what it was made for
+             * @description the purpose of the call
              * @enum {string}
              */
             step: "answer" | "intent" | "moderation" | "summary" | "title";
@@ -1136,17 +1156,17 @@ export interface components {
             cache_hits: number;
             /**
              * Cache Write Tokens
-             * @description of the prompts: written to providers' caches
+             * @description part part of the prompts: written to providers' caches
              */
             cache_write_tokens: number;
             /**
              * Cached Tokens
-             * @description of the prompts: read from providers' caches
+             * @description part part of the prompts: read from providers' caches
              */
             cached_tokens: number;
             /**
              * Calls
-             * @description calls of models or tools; a request may take several
+             * @description calls of models or tools; a request may need several
              */
             calls: number;
             /** Completion Tokens */
@@ -1160,7 +1180,7 @@ export interface components {
             error_rate: number;
             /**
              * Errors
-             * @description calls that ended in an error
+             * @description calls that ended with an error
              */
             errors: number;
             latency_ms: components["schemas"]["LatencyView"];
@@ -1172,12 +1192,12 @@ export interface components {
             provider: string;
             /**
              * Reasoning Tokens
-             * @description of the completions: the models' thinking
+             * @description part of the completions: the models' reasoning
              */
             reasoning_tokens: number;
             /**
              * Requests
-             * @description what clients sent, however many calls each of it took
+             * @description client requests, however many calls each took
              */
             requests: number;
             /** Total Tokens */
@@ -1187,12 +1207,12 @@ export interface components {
         ModelSums: {
             /**
              * Cache Write Tokens
-             * @description of the prompts: written to providers' caches
+             * @description part part of the prompts: written to providers' caches
              */
             cache_write_tokens: number;
             /**
              * Cached Tokens
-             * @description of the prompts: read from providers' caches
+             * @description part part of the prompts: read from providers' caches
              */
             cached_tokens: number;
             /** Completion Tokens */
@@ -1205,12 +1225,12 @@ export interface components {
             prompt_tokens: number;
             /**
              * Reasoning Tokens
-             * @description of the completions: the models' thinking
+             * @description part of the completions: the models' reasoning
              */
             reasoning_tokens: number;
             /**
              * Requests
-             * @description what clients sent, however many calls each of it took
+             * @description client requests, however many calls each took
              */
             requests: number;
             /** Total Tokens */
@@ -1237,7 +1257,7 @@ export interface components {
         };
         /**
          * ProfileBody
-         * @description What is left out, or null, stays as it is.
+         * @description Fields that are omitted or null stay unchanged.
          */
         ProfileBody: {
             /** Current Password */
@@ -1249,7 +1269,7 @@ export interface components {
         };
         /**
          * ReceiptView
-         * @description How the answer came about.
+         * @description How the answer was created.
          */
         ReceiptView: {
             /** Alias */
@@ -1258,14 +1278,14 @@ export interface components {
             attempts: components["schemas"]["ModelCallView"][];
             /**
              * Breakers
-             * @description by `provider/model`: those that were not closed of the upstreams in question
+             * @description by `provider/model`: the circuit breakers in question that were not closed
              */
             breakers: {
                 [key: string]: "closed" | "open" | "half_open";
             };
             /**
              * Cache
-             * @description `result`; of an answer from a cache also `request_id` and `age_seconds` of its making
+             * @description `result`; for cache hits also `request_id` and `age_seconds` of the original
              */
             cache: {
                 [key: string]: unknown;
@@ -1280,13 +1300,13 @@ export interface components {
             intent: string;
             /**
              * Intent By
-             * @description who judged it; `unconfirmed`: the light model was asked and said nothing usable
+             * @description the classifier; `unconfirmed`: the light model's reply was not usable
              * @enum {string}
              */
             intent_by: "" | "fast" | "exemplars" | "light" | "unconfirmed";
             /**
              * Intent Score
-             * @description the label's probability, or how alike its exemplars are
+             * @description the label's probability, or the similarity to its examples
              */
             intent_score: number;
             /** Model */
@@ -1332,7 +1352,7 @@ export interface components {
         };
         /**
          * ReloadView
-         * @description What is in force now in the worker that answers.
+         * @description The configuration in force in the worker that answers.
          */
         ReloadView: {
             /**
@@ -1346,7 +1366,7 @@ export interface components {
             providers: number;
             /**
              * Told
-             * @description by whom the other workers hear of it; null where nobody could tell them
+             * @description how the other workers were notified; null if they were not
              */
             told: ("valkey" | "parent") | null;
         };
@@ -1379,12 +1399,12 @@ export interface components {
             created_at: string;
             /**
              * Current
-             * @description whether this request came from it
+             * @description whether it sent this request
              */
             current: boolean;
             /**
              * Device
-             * @description browser or program, and system, as far as the client told
+             * @description browser or program and operating system, as far as the client sends them
              */
             device: string;
             /**
@@ -1402,7 +1422,7 @@ export interface components {
         };
         /**
          * SlowCallList
-         * @description The slowest first.
+         * @description Slowest first.
          */
         SlowCallList: {
             /** Items */
@@ -1410,7 +1430,7 @@ export interface components {
         };
         /**
          * SlowCallView
-         * @description A call of a model.
+         * @description One slow model call.
          */
         SlowCallView: {
             /** Api Key Id */
@@ -1430,7 +1450,7 @@ export interface components {
             created_at: string;
             /**
              * Email
-             * @description of the account; null where it has left
+             * @description the account's address; null if it was deleted
              */
             email: string | null;
             /**
@@ -1456,12 +1476,12 @@ export interface components {
             request_id: string;
             /**
              * Upstream Reason
-             * @description the provider's words, redacted, where the call failed
+             * @description the provider's redacted message if the call failed
              */
             upstream_reason: string | null;
             /**
              * Upstream Status
-             * @description the provider's HTTP status, where the call failed
+             * @description the provider's HTTP status if the call failed
              */
             upstream_status: number | null;
             /** User Id */
@@ -1482,7 +1502,9 @@ export interface components {
         };
         /**
          * StatsView
-         * @description Everyone's usage from `from` to before `to`; `day` and `month` are the running ones of `tz`.
+         * @description All accounts' usage from `from` until before `to`.
+         *
+         *     `day` and `month` are the current ones in `tz`.
          */
         StatsView: {
             /** Active Users */
@@ -1497,12 +1519,12 @@ export interface components {
             cache_hits: number;
             /**
              * Cache Write Tokens
-             * @description of the prompts: written to providers' caches
+             * @description part part of the prompts: written to providers' caches
              */
             cache_write_tokens: number;
             /**
              * Cached Tokens
-             * @description of the prompts: read from providers' caches
+             * @description part part of the prompts: read from providers' caches
              */
             cached_tokens: number;
             /** Completion Tokens */
@@ -1517,7 +1539,7 @@ export interface components {
             error_rate: number;
             /**
              * Errors
-             * @description requests that ended in an error
+             * @description requests that ended with an error
              */
             errors: number;
             /**
@@ -1531,12 +1553,12 @@ export interface components {
             prompt_tokens: number;
             /**
              * Reasoning Tokens
-             * @description of the completions: the models' thinking
+             * @description part of the completions: the models' reasoning
              */
             reasoning_tokens: number;
             /**
              * Requests
-             * @description what clients sent, however many calls each of it took
+             * @description client requests, however many calls each took
              */
             requests: number;
             /**
@@ -1553,12 +1575,12 @@ export interface components {
         SumsView: {
             /**
              * Cache Write Tokens
-             * @description of the prompts: written to providers' caches
+             * @description part part of the prompts: written to providers' caches
              */
             cache_write_tokens: number;
             /**
              * Cached Tokens
-             * @description of the prompts: read from providers' caches
+             * @description part part of the prompts: read from providers' caches
              */
             cached_tokens: number;
             /** Completion Tokens */
@@ -1569,12 +1591,12 @@ export interface components {
             prompt_tokens: number;
             /**
              * Reasoning Tokens
-             * @description of the completions: the models' thinking
+             * @description part of the completions: the models' reasoning
              */
             reasoning_tokens: number;
             /**
              * Requests
-             * @description what clients sent, however many calls each of it took
+             * @description client requests, however many calls each took
              */
             requests: number;
             /** Total Tokens */
@@ -1587,7 +1609,7 @@ export interface components {
         };
         /**
          * TierView
-         * @description A tier of the configuration; null is no limit.
+         * @description A configured tier; null means no limit.
          */
         TierView: {
             /** Concurrent Turns */
@@ -1607,7 +1629,7 @@ export interface components {
         };
         /**
          * TokenView
-         * @description A session's tokens; `expires_in` seconds until the access token is void.
+         * @description A session's tokens; the access token expires in `expires_in` seconds.
          */
         TokenView: {
             /** Access Token */
@@ -1625,7 +1647,9 @@ export interface components {
         };
         /**
          * ToolRunOut
-         * @description One call of a gateway's tool; `ok`, `ms` and `content` are null where the turn ended before it did.
+         * @description One gateway tool call.
+         *
+         *     `ok`, `ms` and `content` are null if the turn ended before it finished.
          */
         ToolRunOut: {
             /** Arguments */
@@ -1645,12 +1669,12 @@ export interface components {
         UsageOut: {
             /**
              * Cache Write Tokens
-             * @description of the prompt: written to the provider's cache
+             * @description part part of the prompt: written to the provider's cache
              */
             cache_write_tokens: number;
             /**
              * Cached Tokens
-             * @description of the prompt: read from the provider's cache
+             * @description part part of the prompt: read from the provider's cache
              */
             cached_tokens: number;
             /** Completion Tokens */
@@ -1659,7 +1683,7 @@ export interface components {
             prompt_tokens: number;
             /**
              * Reasoning Tokens
-             * @description of the completion: the model's thinking
+             * @description part of the completion: the model's reasoning
              */
             reasoning_tokens: number;
             /** Total Tokens */
@@ -1691,7 +1715,7 @@ export interface components {
             created_at: string;
             /**
              * Email
-             * @description of the account; null where it has left
+             * @description the account's address; null if it was deleted
              */
             email: string | null;
             /**
@@ -1717,12 +1741,12 @@ export interface components {
             request_id: string;
             /**
              * Upstream Reason
-             * @description the provider's words, redacted, where the call failed
+             * @description the provider's redacted message if the call failed
              */
             upstream_reason: string | null;
             /**
              * Upstream Status
-             * @description the provider's HTTP status, where the call failed
+             * @description the provider's HTTP status if the call failed
              */
             upstream_status: number | null;
             /** User Id */
@@ -1730,17 +1754,19 @@ export interface components {
         };
         /**
          * UsageSumView
-         * @description One day, model and account; `user_id` and `email` are null for accounts that have left.
+         * @description One day, model and account.
+         *
+         *     `user_id` and `email` are null for deleted accounts.
          */
         UsageSumView: {
             /**
              * Cache Write Tokens
-             * @description of the prompts: written to providers' caches
+             * @description part part of the prompts: written to providers' caches
              */
             cache_write_tokens: number;
             /**
              * Cached Tokens
-             * @description of the prompts: read from providers' caches
+             * @description part part of the prompts: read from providers' caches
              */
             cached_tokens: number;
             /** Completion Tokens */
@@ -1760,12 +1786,12 @@ export interface components {
             prompt_tokens: number;
             /**
              * Reasoning Tokens
-             * @description of the completions: the models' thinking
+             * @description part of the completions: the models' reasoning
              */
             reasoning_tokens: number;
             /**
              * Requests
-             * @description what clients sent, however many calls each of it took
+             * @description client requests, however many calls each took
              */
             requests: number;
             /** Total Tokens */
@@ -1775,9 +1801,11 @@ export interface components {
         };
         /**
          * UsageView
-         * @description Days and months are those of UTC; `by_model` and `by_key` are of the month.
+         * @description An account's usage: days and months are UTC.
          *
-         *     `remaining` takes off what running turns may still use.
+         *     `by_model` and `by_key` cover the month.
+         *
+         *     `remaining` excludes what running turns have reserved.
          */
         UsageView: {
             /** By Key */
@@ -1834,7 +1862,7 @@ export interface components {
         };
         /**
          * UserWithUsage
-         * @description An account and what it has used in this month (UTC).
+         * @description An account and its usage of this month (UTC).
          */
         UserWithUsage: {
             /**
