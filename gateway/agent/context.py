@@ -13,12 +13,12 @@ from gateway.agent.intent.classifier import IntentClassifier
 from gateway.agent.routing.breakers import Upstream
 from gateway.agent.routing.upstream_pool import TrackedCall, UpstreamPool
 from gateway.agent.state import Route
-from gateway.domain.config.catalog import Catalog, ModelConfig
+from gateway.domain.config.catalog import Catalog
 from gateway.domain.config.guardrails import GuardModes
 from gateway.domain.events import ChatEvent, ModelCall
 from gateway.guardrails.base import Verdict
 from gateway.guardrails.pipeline import GuardrailPipeline
-from gateway.providers.base import ChatProvider
+from gateway.providers.base import Provider
 from gateway.tools.base import TurnServices
 from gateway.tools.registry import ToolRegistry
 
@@ -28,18 +28,11 @@ class AgentResources:
     """What all turns share."""
 
     catalog: Catalog
-    providers: Mapping[str, ChatProvider]
+    providers: Mapping[str, Provider]
     classifier: IntentClassifier
     guardrails: GuardrailPipeline
     tools: ToolRegistry
     upstreams: UpstreamPool
-
-    def provider_for(self, model: ModelConfig) -> ChatProvider:
-        """The first provider that can answer for `model`; in mock mode the mock answers for all."""
-        if self.catalog.mode == "mock":
-            return next(p for p in self.providers.values() if p.type == "mock")
-        configured = (self.providers[name] for name in model.providers if self.providers[name].configured)
-        return next(configured, self.providers[model.provider])
 
 
 @dataclass(slots=True)

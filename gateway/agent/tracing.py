@@ -6,7 +6,6 @@ https://github.com/open-telemetry/semantic-conventions-genai; names under `gatew
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 from urllib.parse import urlsplit
 
 import orjson
@@ -17,10 +16,9 @@ from gateway.domain.events import ModelCall, VendorResponse
 from gateway.domain.messages import Message, ToolCall
 from gateway.domain.requests import ChatRequest
 from gateway.providers.base import ChatProvider
+from gateway.providers.registry import PROVIDER_TYPES
 from gateway.tools.result import ToolResult
 
-# Names that the conventions know; other types of providers have their own.
-_PROVIDERS: Final = {"gemini": "gcp.gemini", "local": "llama.cpp"}
 _MAX_CONTENT_CHARACTERS = 64 * 1024
 
 
@@ -103,7 +101,7 @@ def _request_attributes(provider: ChatProvider, request: ChatRequest) -> Attribu
     address = urlsplit(provider.config.base_url or "")
     return {
         "gen_ai.operation.name": "chat",
-        "gen_ai.provider.name": _PROVIDERS.get(provider.type, provider.type),
+        "gen_ai.provider.name": PROVIDER_TYPES[provider.type].otel_name,
         "gen_ai.request.model": request.model,
         "gen_ai.request.stream": request.stream or None,
         "gen_ai.request.max_tokens": sampling.max_tokens,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -23,11 +23,9 @@ from gateway.core.ref_count import RefCount
 from gateway.core.security.tokens import RefreshTokens
 from gateway.core.settings import Settings
 from gateway.domain.config.catalog import Catalog
-from gateway.providers.base import ChatProvider
-from gateway.providers.embedding_registry import build_embedding_providers
-from gateway.providers.image_registry import build_image_providers
+from gateway.providers.base import Provider
 from gateway.providers.local.wordllama import WordLlamaEmbedder
-from gateway.providers.registry import build_chat_providers
+from gateway.providers.registry import PROVIDER_TYPES, Providers, build_providers
 from gateway.question_match import QuestionMatcher
 from gateway.repositories.response_embeddings import ResponseEmbeddingRepository
 from gateway.services.accounts.api_keys import ApiKeyService
@@ -78,7 +76,7 @@ class Container:
     catalog: Catalog
     engine: AsyncEngine
     valkey: ValkeyClient
-    providers: dict[str, ChatProvider]
+    providers: Mapping[str, Provider]
     tasks: TurnTaskRegistry
     authenticator: Authenticator
     environment_keys: EnvironmentKeys
@@ -152,33 +150,39 @@ async def make_container(shared: SharedResources, catalog: Catalog, stack: Async
     """
     settings = shared.settings
     roles = RoleRegistry.load(catalog.roles, settings.provider_config.parent / "prompts")
-    providers = build_chat_providers(catalog, shared.models.http, settings.local_model_url)
-    for provider in providers.values():
-        stack.push_async_callback(provider.aclose)
-    tools = ToolRegistry(catalog.tools, excluded=() if images_available(catalog, providers) else ("image",))
+    providers = build_providers(
+        catalog,
+        shared.models.http,
+        local_model_url=settings.local_model_url,
+        config_folder=settings.provider_config.parent,
+    )
+    stack.push_async_callback(providers.aclose)
+    tools = ToolRegistry(
+        catalog.tools, excluded=() if images_available(catalog, providers.all) else ("image",)
+    )
     stack.push_async_callback(tools.aclose)
     parts = AgentResources(
         catalog=catalog,
-        providers=providers,
+        providers=providers.all,
         # Half a second with exemplars of one's own: other turns run meanwhile.
         classifier=await asyncio.to_thread(IntentClassifier.load, shared.models.embedder, catalog.intent),
         guardrails=shared.models.guards,
         tools=tools,
         upstreams=UpstreamPool(
-            catalog, providers, CircuitBreakerStore(shared.stores.valkey, catalog.circuit_breaker)
+            catalog, providers.all, CircuitBreakerStore(shared.stores.valkey, catalog.circuit_breaker)
         ),
     )
     if settings.local_model_url:
         # The small model was started because nobody else answered; a check at once says who does by now.
         parts.upstreams.unreachable.mark(
-            *(p.name for p in providers.values() if p.type not in ("local", "mock"))
+            *(p.name for p in providers.all.values() if PROVIDER_TYPES[p.type].external)
         )
     semantic = await _open_semantic_cache(catalog, shared.stores.engine, shared.models.embedder)
     if semantic is not None:
         stack.push_async_callback(semantic.aclose)
     # Last, so that what else is wrong is named first.
     require_models(catalog, settings.provider_config)
-    container = _build(shared, parts, roles, semantic, stack)
+    container = _build(shared, parts, providers, roles, semantic, stack)
     tools.open()
     await stack.enter_async_context(parts.upstreams.running())
     return container
@@ -203,6 +207,7 @@ async def _open_semantic_cache(
 def _build(
     shared: SharedResources,
     parts: AgentResources,
+    providers: Providers,
     roles: RoleRegistry,
     semantic: SemanticCache | None,
     stack: AsyncExitStack,
@@ -225,7 +230,7 @@ def _build(
     )
     media = ImageGenerationService(
         catalog,
-        build_image_providers(catalog, shared.models.http, settings.provider_config.parent),
+        providers.images,
         parts.upstreams,
         turns.ledger,
         turns.tasks,
@@ -240,7 +245,7 @@ def _build(
         catalog=catalog,
         engine=shared.stores.engine,
         valkey=shared.stores.valkey,
-        providers=dict(parts.providers),
+        providers=parts.providers,
         tasks=turns.tasks,
         authenticator=accounts.authenticator,
         environment_keys=accounts.environment_keys,
@@ -264,7 +269,7 @@ def _build(
         responses=StoredResponseService(uow),
         embeddings=EmbeddingService(
             catalog,
-            build_embedding_providers(catalog, shared.models.http),
+            providers.embeddings,
             parts.upstreams,
             turns.ledger,
             turns.tasks,

@@ -21,7 +21,7 @@ from gateway.domain.config.loader import ConfigError
 from gateway.embedded.errors import EngineError
 from gateway.models.response_embedding import TABLE as SEMANTIC_TABLE
 from gateway.providers.base import ProviderHealth
-from gateway.providers.registry import ProviderMisconfigured
+from gateway.providers.registry import PROVIDER_TYPES, ProviderMisconfigured
 from gateway.services.operations.config_file import load_catalog, require_models
 from gateway.tools.code.isolation import detect_isolation
 from gateway.tools.registry import ToolConfigurationError, ToolRegistry
@@ -146,13 +146,11 @@ def _check_providers(catalog: Catalog, found: dict[str, ProviderHealth]) -> Iter
             yield Finding(name, True, health.detail)
         elif health is not None:
             yield Finding(name, None, f"{health.detail}: {_provider_remedy(name, config, health)}")
-        elif config.type == "local":
-            yield Finding(
-                name, None, "Not running. `gateway serve` starts it if no other provider is reachable."
-            )
+        elif not PROVIDER_TYPES[config.type].external:
+            yield Finding(name, None, "Not running. `gateway serve` starts it if no other provider is reachable.")
         else:
-            what = "COMFYUI_URL" if config.type == "comfyui" else "its API key"
-            yield Finding(name, None, f"Not configured. Set {what} to use it.")
+            variable = PROVIDER_TYPES[config.type].env_key or f"providers.{name}.api_key"
+            yield Finding(name, None, f"Not configured. Set {variable} to use it.")
     if not any(health.reachable for health in found.values()):
         yield Finding(
             "models",
@@ -165,11 +163,9 @@ def _check_providers(catalog: Catalog, found: dict[str, ProviderHealth]) -> Iter
 def _provider_remedy(name: str, config: ProviderConfig, health: ProviderHealth) -> str:
     if "credentials" in health.detail:
         return f"check providers.{name}.api_key."
-    if config.type == "ollama":
-        return "start it (`ollama serve`), or set OLLAMA_URL to where it runs."
-    if config.type == "comfyui":
-        return "start it, or set COMFYUI_URL to where it runs."
-    return f"check providers.{name}.base_url, and HTTPS_PROXY and NO_PROXY if a proxy is in between."
+    return PROVIDER_TYPES[config.type].setup_hint or (
+        f"check providers.{name}.base_url, and HTTPS_PROXY and NO_PROXY if there is a proxy."
+    )
 
 
 def _missing_models(lacking: dict[str, list[str]]) -> Iterator[Finding]:

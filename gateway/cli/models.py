@@ -6,9 +6,9 @@ import asyncio
 
 from gateway.core.settings import Settings
 from gateway.domain.config.catalog import Catalog
-from gateway.providers.base import ChatProvider, ProviderHealth
+from gateway.providers.base import Provider, ProviderHealth
 from gateway.providers.http.client import upstream_client
-from gateway.providers.registry import build_chat_providers
+from gateway.providers.registry import PROVIDER_TYPES, build_providers
 from gateway.services.operations.config_file import load_catalog
 
 
@@ -35,18 +35,17 @@ async def check_providers(
     """
     chatting = {name for model in catalog.models.values() if model.can_chat for name in model.providers}
     async with upstream_client() as http:
-        providers = build_chat_providers(catalog, http, local_model_url)
+        providers = build_providers(catalog, http, local_model_url)
         asked = {
             name: provider
-            for name, provider in providers.items()
+            for name, provider in providers.all.items()
             if provider.configured
-            and not (live_only and (provider.type in ("local", "mock") or name not in chatting))
+            and not (live_only and (not PROVIDER_TYPES[provider.type].external or name not in chatting))
         }
         try:
             found = await asyncio.gather(*(_check(provider) for provider in asked.values()))
         finally:
-            for provider in providers.values():
-                await provider.aclose()
+            await providers.aclose()
     return dict(zip(asked, found, strict=True))
 
 
@@ -56,19 +55,18 @@ async def missing_models(catalog: Catalog, found: dict[str, ProviderHealth]) -> 
     Providers that cannot list their models are left out.
     """
     async with upstream_client() as http:
-        providers = build_chat_providers(catalog, http, "")
+        providers = build_providers(catalog, http)
         wanted = {
             name: sorted({model.model for model in catalog.models.values() if name in model.providers})
             for name, health in found.items()
             if health.reachable
         }
-        told = {name: await providers[name].missing_models(models) for name, models in wanted.items()}
-        for provider in providers.values():
-            await provider.aclose()
-    return {name: models for name, models in told.items() if models is not None}
+        missing = {name: await providers.all[name].missing_models(models) for name, models in wanted.items()}
+        await providers.aclose()
+    return {name: models for name, models in missing.items() if models is not None}
 
 
-async def _check(provider: ChatProvider) -> ProviderHealth:
+async def _check(provider: Provider) -> ProviderHealth:
     try:
         async with asyncio.timeout(3):
             return await provider.check_health()

@@ -1,1 +1,4 @@
-"""Vendors of models: everything shaped by a vendor ends in this package."""
+"""Providers of models: one package per vendor, and what the vendors share.
+
+Everything that has a vendor's shape (URLs, headers, bodies, errors) stays in this package.
+"""

@@ -1,4 +1,4 @@
-"""Why an answer ended: the words of all vendors, read in one place."""
+"""Maps the finish reasons of all vendors to OpenAI's."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from typing import Final
 
 from gateway.domain.events import FinishReason
 
-# A failure that a vendor reports at the end of a well-formed answer.
+# A failure that a vendor reports in the finish reason of a well-formed answer.
 FAILED: Final = "failed"
 ParsedFinishReason = FinishReason | str
 
-# Words are compared without case, digits and what stands between their parts: `max_tokens`, `maxTokens`.
+# Reasons are compared in lower case, without digits and separators: `max_tokens` equals `maxTokens`.
 _EXACT_REASONS: Final[dict[str, ParsedFinishReason]] = {
     **dict.fromkeys(("stop", "endturn", "stopsequence", "eos", "complete", "completed"), "stop"),
     **dict.fromkeys(("tooluse", "functioncall"), "tool_calls"),
     **dict.fromkeys(("language", "noimage", "modelarmor", "spii", "errortoxic"), "content_filter"),
     "errorlimit": "length",  # Cohere: the prompt and the answer do not fit
-    # Gemini: the model did not answer, or the conversation is not what it has to be.
+    # Gemini: the model did not answer, or the conversation is malformed.
     **dict.fromkeys(
         ("other", "imageother", "toomanytoolcalls", "unexpectedtoolcall", "finishreasonunspecified"),
         FAILED,
     ),
     "missingthoughtsignature": FAILED,
     "pauseturn": FAILED,
-    # Ollama: a model was loaded, and nothing generated.
+    # Ollama: a model was loaded and nothing was generated.
     **dict.fromkeys(("load", "unload"), FAILED),
 }
-# Parts of words, for those that are not listed; the first that is found decides.
+# Substrings of reasons that are not listed above; the first match decides.
 _PARTIAL_REASONS: Final[tuple[tuple[str, ParsedFinishReason], ...]] = (
     *((part, FAILED) for part in ("error", "fail", "abort", "cancel", "timeout", "timedout", "malformed")),
     *((part, FAILED) for part in ("insufficient", "overload", "unavailable", "interrupt", "unload")),
@@ -41,15 +41,15 @@ _PARTIAL_REASONS: Final[tuple[tuple[str, ParsedFinishReason], ...]] = (
     *((part, "length") for part in ("exhausted", "repetition")),
     *((part, "tool_calls") for part in ("tool", "functioncall")),
 )
-# Some servers send these with each chunk until the answer ends.
+# Sent by some servers with every chunk until the answer ends.
 _UNFINISHED: Final = frozenset({"", "null", "none", "notfinished", "unfinished", "inprogress"})
 _SEPARATORS: Final = re.compile(r"[\W\d_]+")
 
 
 def parse_finish_reason(raw: str | None) -> ParsedFinishReason | None:
-    """OpenAI's word for a vendor's finish reason, `FAILED`, or None where the answer goes on.
+    """Return OpenAI's finish reason, `FAILED`, or None if the answer has not ended.
 
-    A word that nothing is known of means `stop`: the vendor says that it has ended.
+    An unknown reason means `stop`, because the vendor says that the answer has ended.
     """
     normalized = _SEPARATORS.sub("", (raw or "").lower())
     if normalized in _UNFINISHED:

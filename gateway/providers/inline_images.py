@@ -1,26 +1,26 @@
-"""Images of a question as vendors without image addresses take them: by value, checked."""
+"""Validates inline images for vendors that accept image data but no image URLs."""
 
 from __future__ import annotations
 
 from gateway.core.exceptions import UnsupportedParameter
 
 _PARAM = "messages.content.image_url"
-# How base64 of a PNG, JPEG, GIF and WebP begins.
+# How the base64 encoding of a PNG, JPEG, GIF or WebP begins.
 _BASE64_PREFIXES = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR")
 
 
 def parse_image_data_url(url: str) -> tuple[str, str]:
-    """(media type, base64) of an image by value.
+    """Return the media type and base64 data of a `data:` URL.
 
-    SDKs fetch an address themselves (with no look at where it points, blocking the loop) and read a string
-    that happens to be a path from the disk, so only bytes that are an image may reach them.
+    Only image data may reach an SDK: given a URL, SDKs fetch it themselves, unchecked and blocking the event
+    loop, and given a path, they read the file.
 
     Raises:
-        UnsupportedParameter: it is no data: URL of an image.
+        UnsupportedParameter: `url` is not a `data:` URL of an image.
     """
     head, _, data = url.partition(";base64,")
     if not head.startswith("data:image/"):
-        raise UnsupportedParameter("This model takes images as data: URLs only.", param=_PARAM)
+        raise UnsupportedParameter("This model accepts images as data: URLs only.", param=_PARAM)
     if not data.startswith(_BASE64_PREFIXES):
-        raise UnsupportedParameter("The image is none of PNG, JPEG, GIF and WebP.", param=_PARAM)
+        raise UnsupportedParameter("The image is not a PNG, JPEG, GIF or WebP file.", param=_PARAM)
     return head.removeprefix("data:"), data

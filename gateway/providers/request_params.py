@@ -1,4 +1,4 @@
-"""OpenAI's parameters that no `ChatRequest` has: passed on to who speaks OpenAI, refused by others."""
+"""Rejects request parameters that a vendor without OpenAI's API does not support."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from gateway.core.exceptions import UnsupportedParameter
 from gateway.domain.requests import ChatRequest
 
-# Each with the values that ask for nothing.
+# OpenAI's parameters outside `ChatRequest`, each with the values that have no effect.
 _NEUTRAL_VALUES: dict[str, tuple[Any, ...]] = {
     "logit_bias": ({},),
     "prediction": (),
@@ -19,10 +19,10 @@ _NEUTRAL_VALUES: dict[str, tuple[Any, ...]] = {
 
 
 def reject_parameters(**parameters: object) -> None:
-    """Refuse parameters that a vendor does not have: each that is set is named.
+    """Reject parameters that a vendor does not support.
 
     Raises:
-        UnsupportedParameter: for the first that is neither None, False nor empty.
+        UnsupportedParameter: for the first one that is not None, False or empty.
     """
     for name, value in parameters.items():
         if value is not None and value is not False and value != ():
@@ -30,13 +30,13 @@ def reject_parameters(**parameters: object) -> None:
 
 
 def reject_openai_params(extra: Mapping[str, Any], *, supports_thinking: bool = False) -> None:
-    """For providers of another wire format.
+    """Reject OpenAI's extra parameters, for providers with another API.
 
     Args:
-        thinks: the provider has a place for `reasoning_effort` (`thinking_budget`).
+        supports_thinking: the provider maps `reasoning_effort` (`thinking_budget`).
 
     Raises:
-        UnsupportedParameter: the first of them that asks for something; `param` names it.
+        UnsupportedParameter: for the first one that would have an effect.
     """
     for name, neutral in _NEUTRAL_VALUES.items():
         value = None if supports_thinking and name == "reasoning_effort" else extra.get(name)
@@ -45,10 +45,10 @@ def reject_openai_params(extra: Mapping[str, Any], *, supports_thinking: bool = 
 
 
 def thinking_budget(request: ChatRequest) -> int | None:
-    """Tokens that the model may think for by the caller's `reasoning_effort`; None where there is none.
+    """Return the thinking budget in tokens for the request's `reasoning_effort`, None if it has none.
 
     Raises:
-        UnsupportedParameter: the configuration has no budget of this model for it.
+        UnsupportedParameter: the model has no configured budget for this effort.
     """
     effort = request.extra.get("reasoning_effort")
     if effort is None:
@@ -59,7 +59,7 @@ def thinking_budget(request: ChatRequest) -> int | None:
     budgets = {"none": 0, **request.thinking_budgets}
     if not isinstance(effort, str) or effort not in budgets:
         raise UnsupportedParameter(
-            f"This model takes these values of reasoning_effort: {', '.join(budgets)}.",
+            f"This model accepts these values of reasoning_effort: {', '.join(budgets)}.",
             param="reasoning_effort",
         )
     return budgets[effort]

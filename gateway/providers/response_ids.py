@@ -1,4 +1,4 @@
-"""How a vendor names an answer: its id and the model that wrote it, for traces."""
+"""Reads the id and model name that a vendor puts into its response, for traces."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from gateway.domain.events import VendorResponse
 # OpenAI, Anthropic and Ollama; Gemini.
 _ID_FIELDS: Final = ("id", "responseId")
 _MODEL_FIELDS: Final = ("model", "modelVersion")
-# A vendor's text is not to be trusted: what is no short plain word is left out.
+# Vendor text is untrusted: only short printable ASCII is passed on.
 _SAFE_NAME = re.compile(r"[!-~]{1,200}")
 
 
 def parse_vendor_response(data: dict[str, Any]) -> VendorResponse | None:
-    """The names in a whole answer or in one object of a stream; None where it has none."""
+    """Return the id and model of a response or of one streamed object, None if it has neither."""
     response_id, model = _first_safe_name(data, _ID_FIELDS), _first_safe_name(data, _MODEL_FIELDS)
     return None if response_id is None and model is None else VendorResponse(response_id, model)
 

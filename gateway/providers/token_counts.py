@@ -1,4 +1,4 @@
-"""Reads the vendors' usage objects. A number that cannot be a count never fails an answer."""
+"""Reads the vendors' usage objects. An invalid number is ignored and never fails an answer."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _MAX_COUNT = 2**53
 
 
 class TokenCounts:
-    """The counts of one answer, by what its vendor has sent so far.
+    """The token counts of one answer, from what its vendor has sent so far.
 
-    Vendors may send usage several times. The last count of each kind holds; zeros, nulls and unreadable
-    numbers do not replace a count that came before.
+    Vendors may send usage several times. The last count of each kind is used; zeros, nulls and invalid
+    numbers do not replace an earlier count.
     """
 
     __slots__ = ("_counts",)
@@ -23,10 +23,10 @@ class TokenCounts:
         self._counts: dict[str, int] = {}
 
     def read_openai(self, usage: Any) -> None:
-        """Read the `usage` of a chat completion, cached tokens by the names of compatible servers too."""
+        """Read the `usage` of a chat completion, including the field names of compatible servers."""
         if not isinstance(usage, dict):
             return
-        # Some servers have the names that OpenAI's Responses and Anthropic use.
+        # Some servers use the field names of OpenAI's Responses API and of Anthropic.
         prompt = _mapping(usage.get("prompt_tokens_details") or usage.get("input_tokens_details"))
         completion = _mapping(usage.get("completion_tokens_details") or usage.get("output_tokens_details"))
         hit, miss = usage.get("prompt_cache_hit_tokens"), usage.get("prompt_cache_miss_tokens")  # DeepSeek
@@ -52,7 +52,7 @@ class TokenCounts:
             usage.get("cache_creation_input_tokens"),
         )
         self._record("reasoning", completion.get("reasoning_tokens"), usage.get("reasoning_tokens"))
-        # Proxies of Anthropic's API may count these beside the prompt, as it does, and not as a part of it.
+        # Proxies of Anthropic's API may, as it does, not include these in the prompt tokens.
         read, created = usage.get("cache_read_input_tokens"), usage.get("cache_creation_input_tokens")
         self._record("beside", parse_count(read) + parse_count(created))
 
@@ -63,18 +63,18 @@ class TokenCounts:
         self._record("fresh", usage.get("input_tokens"))
         self._record("completion", usage.get("output_tokens"))
         self._record("cached", usage.get("cache_read_input_tokens"))
-        each = _mapping(usage.get("cache_creation")).values()  # by how long they are kept
+        each = _mapping(usage.get("cache_creation")).values()  # one count per cache lifetime
         self._record("written", usage.get("cache_creation_input_tokens"), sum(map(parse_count, each)))
         self._record("reasoning", _mapping(usage.get("output_tokens_details")).get("thinking_tokens"))
 
     def read_gemini(self, usage: Any) -> None:
-        """Read the `usageMetadata` of one chunk or of a whole answer."""
+        """Read the `usageMetadata` of one chunk or of a whole response."""
         if not isinstance(usage, dict):
             return
         self._record("prompt", usage.get("promptTokenCount"))
         self._record("tool_prompt", usage.get("toolUsePromptTokenCount"))
         self._record("spoken", usage.get("candidatesTokenCount"))
-        self._record("total", usage.get("totalTokenCount"))  # some answers have no count of their own
+        self._record("total", usage.get("totalTokenCount"))  # some responses have no separate count
         self._record("cached", usage.get("cachedContentTokenCount"))
         self._record("reasoning", usage.get("thoughtsTokenCount"))
 
@@ -85,9 +85,9 @@ class TokenCounts:
 
     @property
     def usage(self) -> Usage | None:
-        """The counts as usage, with 0 for what was not counted; None where nothing was.
+        """The counts as usage, with 0 for missing ones; None if there are none.
 
-        A total alone says neither what the prompt has nor what the answer has.
+        A total alone does not count, since it says nothing about prompt and completion.
         """
         counts = self._counts
         if not counts.keys() - {"total", "beside"}:
@@ -103,7 +103,7 @@ class TokenCounts:
         total = counts.get("total", 0)
         if not prompt:
             prompt = max(0, total - completion)
-        # xAI and Google count reasoning in the total and nowhere else.
+        # xAI and Google include reasoning in the total only.
         completion = max(completion, total - prompt)
         if reasoning > completion:
             completion += reasoning
@@ -113,7 +113,7 @@ class TokenCounts:
         return Usage(prompt, completion, cached, min(written, prompt - cached), reasoning)
 
     def _record(self, kind: str, *candidates: Any) -> None:
-        """Keep the first of `given` that is a count."""
+        """Store the first candidate that is a valid count."""
         for value in candidates:
             if (number := parse_count(value)) > 0:
                 self._counts[kind] = number
@@ -121,7 +121,7 @@ class TokenCounts:
 
 
 def parse_count(value: Any) -> int:
-    """A number of tokens as an integer, also if it was sent as a float or a string; 0 for anything else."""
+    """Return a token count as an integer, also from a float or a string; 0 for anything else."""
     if isinstance(value, str):
         try:
             value = float(value)

@@ -1,4 +1,4 @@
-"""Puts vendors' pieces of tool calls into one order: first piece with id and name, then arguments only."""
+"""Assembles tool call fragments: the first delta of a call has id and name, the others only arguments."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _PartialCall:
     id: str | None
     vendor_id: str | None = None
     name: str | None = None
-    # The event that begins it waits for the next piece: a name may come in pieces.
+    # Whether the first event was emitted. It waits for the next fragment, as a name may come in fragments.
     started: bool = False
     argument_parts: list[str] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class _PartialCall:
 
     @property
     def is_complete(self) -> bool:
-        """Whether its arguments are a whole JSON object, which nothing can continue."""
+        """Whether the arguments are a complete JSON object, which no fragment can continue."""
         try:
             return isinstance(orjson.loads(self.arguments), dict)
         except ValueError:
@@ -39,10 +39,10 @@ class _PartialCall:
 
 
 class ToolCallAssembler:
-    """The tool calls of one answer.
+    """Assembles the tool calls of one answer.
 
-    A vendor's index says which call a piece belongs to, unless its id says otherwise: an id that differs from
-    the call's begins another call. Without an index the id decides, and without both a name begins a call.
+    The vendor's index says which call a fragment belongs to, but an id that differs from that call's starts
+    another call. Without an index the id decides; without both, a name starts a call.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class ToolCallAssembler:
         self._by_key: dict[Hashable, _PartialCall] = {}
         self._by_id: dict[str, _PartialCall] = {}
         self._ids: set[str] = set()
-        # Named calls whose first event is still to come.
+        # Named calls whose first event was not emitted yet.
         self._unstarted: dict[int, _PartialCall] = {}
         self._last: _PartialCall | None = None
 
@@ -59,12 +59,12 @@ class ToolCallAssembler:
 
     @property
     def has_unnamed_call(self) -> bool:
-        """Whether a call has begun whose name has not come: an answer cannot end so."""
+        """Whether a call has no name yet; a complete answer has none."""
         return any(call.name is None and not _is_empty(call) for call in self._calls)
 
     @property
     def has_extra_fields(self) -> bool:
-        """Whether a call has further fields."""
+        """Whether any call has extra fields."""
         return any(call.extra for call in self._calls)
 
     def add_piece(
@@ -77,13 +77,13 @@ class ToolCallAssembler:
         *,
         is_complete: bool = False,
     ) -> list[ToolCallDelta]:
-        """The events for one piece; none while the name may still go on.
+        """Return the events of one fragment; none while the name may still continue.
 
         Args:
-            key: the vendor's index of the call, None where it gives none.
-            call_id: the vendor's id; a call without one, or with that of another call, gets one.
-            extra: further fields of the vendor's call.
-            whole: the piece is a call of its own, of an answer that is not streamed.
+            key: the vendor's index of the call, None if it has none.
+            call_id: the vendor's id; a call without one, or with that of another call, gets a new id.
+            extra: vendor-specific fields of the call.
+            is_complete: the fragment is a complete call, of a response that was not streamed.
         """
         call_id = call_id or None
         known = None if is_complete else self._find_call(key, call_id, name, arguments)
@@ -98,7 +98,7 @@ class ToolCallAssembler:
         if extra:
             call.extra.update(extra)
         if name and call.started and call.name == name and arguments and arguments.startswith(call.arguments):
-            # Some servers send all that there is so far, or the whole call once more at its end.
+            # Some servers send all arguments so far, or the complete call again at its end.
             arguments = arguments[len(call.arguments) :]
         call.argument_parts.append(arguments)
         if call.started:
@@ -114,7 +114,7 @@ class ToolCallAssembler:
         return events
 
     def finish(self) -> list[ToolCallDelta]:
-        """At the answer's end: the calls that wait, and `{}` for each that came without arguments."""
+        """Return the last events of the answer: pending calls, and `{}` for calls without arguments."""
         events: list[ToolCallDelta] = []
         for call in self._calls:
             if call.name is None:
@@ -128,7 +128,7 @@ class ToolCallAssembler:
         return events
 
     def _start_event(self, call: _PartialCall) -> ToolCallDelta:
-        """The event that begins the call, with an id that no other call of the answer has."""
+        """Return the first event of a call, with an id that is unique within the answer."""
         if not call.id or call.id in self._ids:
             call.id = f"call_{uuid.uuid4().hex}"
         self._ids.add(call.id)
@@ -137,7 +137,7 @@ class ToolCallAssembler:
         return ToolCallDelta(call.index, call.id, call.name, call.arguments, dict(call.extra))
 
     def _start_earlier_calls(self, call: _PartialCall) -> list[ToolCallDelta]:
-        """The calls before this one whose names cannot go on any more."""
+        """Start the pending calls before this one, whose names are now complete."""
         if call is self._last or call.started or not self._unstarted:
             return []
         return [
@@ -154,7 +154,7 @@ class ToolCallAssembler:
     def _find_call(
         self, key: Hashable | None, call_id: str | None, name: str | None, arguments: str
     ) -> _PartialCall | None:
-        """The call that the piece continues, None where it begins one."""
+        """Return the call that the fragment continues, None if it starts one."""
         by_key = self._by_key.get(key) if key is not None else self._last
         if call_id is not None:
             known = self._by_id.get(call_id)
@@ -168,17 +168,17 @@ class ToolCallAssembler:
         if key is None and call_id is None:
             return known if same and not known.is_complete and arguments.strip() else None
         if same and call_id is not None and known.arguments.strip() == arguments.strip():
-            return known  # the same call once more
+            return known  # the same call again
         new_key = key is not None and by_key is None
         if not _name_continues(known.name, name) and (new_key or (arguments.strip() and not known.started)):
             return None
-        # A vendor may give one index or one id to several calls: a whole one cannot go on.
+        # A vendor may reuse an index or id for several calls; a complete call cannot continue.
         may_be_new = bool(arguments.strip()) or new_key
         return None if may_be_new and known.is_complete else known
 
 
 def _adopts_id(call: _PartialCall, key: Hashable | None, name: str | None, arguments: str) -> bool:
-    """Whether a piece with an id that is new goes on with the call: it is late, or changes with each."""
+    """Whether a fragment with a new id continues the call: some ids come late, or change each time."""
     if call.vendor_id is None:
         return key is not None
     starts_call = name and (not arguments or arguments.lstrip().startswith("{"))
@@ -186,24 +186,24 @@ def _adopts_id(call: _PartialCall, key: Hashable | None, name: str | None, argum
 
 
 def _is_empty(call: _PartialCall) -> bool:
-    """Whether nothing has come but an index or an id: some servers end with an empty piece."""
+    """Whether the call has only an index or id: some servers end with an empty fragment."""
     return call.name is None and not call.arguments.strip()
 
 
 def _name_continues(before: str, piece: str) -> bool:
-    """Whether one of them begins with the other: a name that is sent again, as far as it has come."""
+    """Whether one is a prefix of the other, so that the name was sent again rather than continued."""
     return piece.startswith(before) or before.startswith(piece)
 
 
 def _merge_name(before: str | None, piece: str | None) -> str | None:
-    """A call's name as far as it has come: vendors send it once, again with each piece, or in pieces."""
+    """Merge a name fragment: vendors send names once, repeatedly, or in fragments."""
     if not before or not piece:
         return before or piece or None
     return max(before, piece, key=len) if _name_continues(before, piece) else before + piece
 
 
 def arguments_as_object(arguments: str) -> dict[str, Any]:
-    """The arguments as an object; those whose JSON the model got wrong are kept as text under one key."""
+    """Parse arguments as a JSON object; invalid JSON becomes text under the key `arguments`."""
     try:
         value = orjson.loads(arguments.strip() or "{}")
     except orjson.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""A tool's parameters for vendors that refuse `anyOf`, `oneOf`, `allOf` and `$ref` at the top of a schema."""
+"""Flattens tool parameters for vendors that reject combinators at the top level of a schema."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 _COMBINATORS = ("allOf", "anyOf", "oneOf")
 _TOP_LEVEL_KEYWORDS = frozenset({*_COMBINATORS, "$ref", "not", "enum", "const"})
-# Variants may hold variants, and refer to themselves: so deep, and so many in all, they are joined.
+# Variants may be nested and recursive; these limits end the merge.
 _MAX_DEPTH = 8
 _MAX_SCHEMAS = 256
 
 
 def flatten_object_schema(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters as one object with the properties of all variants.
+    """Return the parameters as one object schema with the properties of all variants.
 
-    What every variant requires stays required. A schema that is an object already is left as it is.
+    A property that every variant requires stays required. An object schema is returned unchanged.
     """
     if _TOP_LEVEL_KEYWORDS.isdisjoint(parameters):
         return {**parameters, "type": "object"}
@@ -50,7 +50,7 @@ def _flatten(
 
 
 def _merge_properties(variants: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """The different schemas that the variants have for each property."""
+    """Return the distinct schemas of each property across the variants."""
     found: dict[str, list[Any]] = {}
     for variant in variants:
         for name, schema in variant["properties"].items():
@@ -61,7 +61,7 @@ def _merge_properties(variants: Sequence[Mapping[str, Any]]) -> dict[str, list[A
 
 
 def _resolve_reference(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> Mapping[str, Any]:
-    """The schema with the definition that it refers to; one from elsewhere is not looked for."""
+    """Merge the schema with the definition its `$ref` points to; remote references are ignored."""
     for _ in range(depth):
         ref = schema.get("$ref")
         if not isinstance(ref, str):

@@ -1,4 +1,4 @@
-"""What vendors want back with their messages (decision 36): who gets it, and how its pieces are joined."""
+"""Data that must be sent back to the vendor that wrote a message (decision 36)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _EMPTY: Mapping[str, Any] = {}
 def filter_vendor_data(
     messages: tuple[Message, ...], provider_type: str, provider: str, model: str, *, single_vendor: bool
 ) -> tuple[Message, ...]:
-    """The messages for one upstream, without what another vendor wants back.
+    """Return the messages for one upstream, without data of other vendors.
 
-    This is the one place where such data is dropped. It is kept where the upstream has written it (the same
-    provider type, and for a format that many vendors speak the same provider or model), and where a client
-    sent it, because nobody knows whose it is.
+    This is the only place that drops such data. It stays if this upstream wrote it (the same provider type
+    and, for an API with many vendors, the same provider or model), or if a client sent it, since its origin
+    is then unknown.
 
     Args:
-        one_vendor: whether all providers of this type are one vendor, so that any of them reads the data.
+        single_vendor: all providers of this type are the same vendor, so any of them can read the data.
     """
 
     def its_own(origin: VendorData) -> bool:
@@ -45,7 +45,7 @@ def _strip_vendor_data(message: Message) -> Message:
 
 
 def merge_field(current: Any, piece: Any) -> Any:
-    """A field of a streamed message: texts and lists go on, objects are merged, anything else is replaced."""
+    """Merge a streamed field: concatenate texts and lists, merge objects, replace anything else."""
     if isinstance(current, str) and isinstance(piece, str):
         return current + piece
     if isinstance(current, list) and isinstance(piece, list):

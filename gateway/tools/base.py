@@ -1,4 +1,4 @@
-"""A tool of the gateway's own: a name, a schema for its arguments, and one coroutine."""
+"""Base classes of tools: a name, a schema for the arguments, and one coroutine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gateway.domain.requests import ToolSpec
 
 
 class ToolArguments(BaseModel):
-    """Base of a tool's arguments: unknown fields are refused, so that a model learns of its slip."""
+    """Base class of tool arguments; unknown fields are an error, so that the model can correct the call."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -25,10 +25,10 @@ Arguments = TypeVar("Arguments", bound=ToolArguments)
 
 
 class ToolError(Exception):
-    """A tool could not do what was asked; the message goes to the model, so it says what to do instead.
+    """A tool call failed; the message goes to the model and says what to do instead.
 
-    `kind` is a word for the receipt. `outside` says that the message holds words of somebody else's: it is
-    then as untrusted as a result.
+    `kind` is a short code for records. `untrusted` means that the message contains text of a third party and
+    is guarded like an untrusted result.
     """
 
     def __init__(self, message: str, *, kind: str = "failed", untrusted: bool = False) -> None:
@@ -38,11 +38,11 @@ class ToolError(Exception):
 
 
 class Tool(ABC, Generic[Arguments]):
-    """One capability that a model may call.
+    """A function that a model can call.
 
-    `description` is written for the model. `timeout_seconds` caps one run; the caller cancels it then.
-    `untrusted` results come from outside (a page, another server): a guard reads them before a model does,
-    and the model gets them in an envelope. The tool itself returns plain text.
+    `description` is written for the model. A run is cancelled after `timeout_seconds`. `untrusted` results
+    come from third parties (a web page, another server): they are checked by a guardrail and marked as
+    untrusted for the model. The tool itself returns plain text.
     """
 
     name: str
@@ -52,25 +52,30 @@ class Tool(ABC, Generic[Arguments]):
     arguments: type[Arguments]
 
     def __init__(self, config: ToolsConfig) -> None:
-        """Take what the tool needs of the configuration's `tools` section; opens nothing."""
+        """Read the tool's settings; opens no connections."""
 
     def spec(self) -> ToolSpec:
+        """Return the name, description and argument schema for the model."""
         return ToolSpec(self.name, self.description, self.arguments.model_json_schema())
 
     @abstractmethod
     async def run(self, arguments: Arguments) -> str:
-        """Do it; returns text for the model, or raises `ToolError` with a sentence for it."""
+        """Run the tool and return text for the model.
+
+        Raises:
+            ToolError: it failed; the message is for the model.
+        """
 
     async def aclose(self) -> None:
-        """Let go of what runs have opened."""
+        """Close what runs have opened."""
         return
 
 
 @dataclass(frozen=True, slots=True)
 class TurnServices:
-    """What a tool may have done on the account of the turn it is called in; None where it may not.
+    """Services that a tool may use on behalf of its turn; None if it may not.
 
-    `account` is who the turn belongs to: what all share is given to the accounts in turn.
+    `account` identifies the turn's account, among which shared resources are divided fairly.
     """
 
     account: str = ""
@@ -79,37 +84,37 @@ class TurnServices:
 
 @dataclass(frozen=True, slots=True)
 class ToolOutput:
-    """What a tool that costs something returns: text for the model, and US dollars for the receipt."""
+    """The output of a tool run: text for the model, and its cost in US dollars."""
 
     text: str
     cost_usd: Decimal
 
 
 class TurnTool(Tool[Arguments]):
-    """A tool that acts for the account of its turn, and is charged to it."""
+    """A tool that acts on behalf of the turn's account, which pays for it."""
 
     async def run(self, arguments: Arguments) -> str:
-        """Refuses: without a turn there is nobody to act for."""
-        raise ToolError("This tool works in a conversation only.", kind="unavailable")
+        """Raise ToolError: this tool needs a turn."""
+        raise ToolError("This tool works only within a turn.", kind="unavailable")
 
     @abstractmethod
     async def run_in_turn(self, arguments: Arguments, services: TurnServices) -> ToolOutput:
-        """As `Tool.run`, with what the turn's account may have done."""
+        """Run the tool with the services of the turn; see `Tool.run`."""
 
 
 class ToolSource(ABC):
-    """Tools that are known only while the gateway runs, such as another server's; named by `name__tool`."""
+    """Tools that are discovered at run time, such as those of an MCP server; their names are `name__tool`."""
 
     name: str
 
     @abstractmethod
     def tools(self) -> Mapping[str, Tool[Any]]:
-        """Those known now, by the name that a model calls; the same object until something changes."""
+        """Return the currently known tools by name; the same object until they change."""
 
     def open(self) -> None:
-        """Begin to look for tools, in the background; nothing waits for it, and nothing fails with it."""
+        """Start discovery in the background; its failures are not reported."""
         return
 
     async def aclose(self) -> None:
-        """Let go of everything that was opened."""
+        """Close everything that was opened."""
         return

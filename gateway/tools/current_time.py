@@ -1,4 +1,4 @@
-"""The tool `current_time`: what the clock says in a time zone."""
+"""The tool `current_time`: date and time in a time zone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _now() -> datetime:
 
 
 class CurrentTimeTool(Tool[CurrentTimeArguments]):
-    """`clock` returns an aware time; tests give their own."""
+    """Returns the current time; `clock` returns an aware datetime."""
 
     name = "current_time"
     description = (
@@ -49,7 +49,7 @@ class CurrentTimeTool(Tool[CurrentTimeArguments]):
         )
 
 
-# Not strftime: its names follow the process's locale.
+# Not strftime, whose names depend on the process's locale.
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
@@ -59,7 +59,7 @@ def _load_zone(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        # OSError: a name that is a folder of the zone database, such as "Europe", or too long for a file.
+        # OSError: the name is a folder of the zone database, such as "Europe", or too long for a file name.
         raise ToolError(_unknown_zone_message()) from None
 
 
@@ -67,5 +67,5 @@ def _unknown_zone_message() -> str:
     try:
         ZoneInfo("Europe/Berlin")
     except ZoneInfoNotFoundError:
-        return "This machine has no time zone database, so only UTC is known; ask for timezone UTC."
+        return "This machine has no time zone database, so only UTC is available; use the timezone UTC."
     return "There is no such time zone; use an IANA name such as Asia/Seoul, America/New_York or UTC."

@@ -1,4 +1,4 @@
-"""The tool `image`: has a picture made for the account of the turn, and says where it is."""
+"""The tool `image`: generates an image on behalf of the turn's account."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ class ImageArguments(ToolArguments):
     prompt: str = Field(
         min_length=1,
         max_length=4000,
-        description="What the picture is to show: subject, setting, light, style. English works best.",
+        description="What the image shows: subject, setting, light, style. English works best.",
     )
-    negative_prompt: str = Field(default="", max_length=2000, description="What it is not to show.")
-    width: Pixels | None = Field(default=None, description="Pixels; leave it out for the usual size.")
-    height: Pixels | None = Field(default=None, description="Pixels; leave it out for the usual size.")
+    negative_prompt: str = Field(default="", max_length=2000, description="What the image must not show.")
+    width: Pixels | None = Field(default=None, description="Pixels; leave it out for the default size.")
+    height: Pixels | None = Field(default=None, description="Pixels; leave it out for the default size.")
 
 
 class ImageTool(TurnTool[ImageArguments]):
     name = "image"
     description = (
-        "Makes one picture from a description and keeps it for the user. Use it when the user asks for a "
-        "picture, drawing or photo. The result has the Markdown that shows the picture: put that into your "
-        "answer as it is."
+        "Generates one image from a description and stores it for the user. Use it when the user asks for an "
+        "image, picture, drawing or photo. The result contains Markdown that shows the image: put it into "
+        "your answer unchanged."
     )
     timeout_seconds = 120.0
     arguments = ImageArguments
 
     async def run_in_turn(self, arguments: ImageArguments, services: TurnServices) -> ToolOutput:
         if services.generate_image is None:
-            raise ToolError("No pictures may be made for this caller; say so.", kind="not_allowed")
+            raise ToolError("This caller may not generate images; tell the user so.", kind="not_allowed")
         request = ImageRequest(
             model="",
             prompt=arguments.prompt,
@@ -47,11 +47,11 @@ class ImageTool(TurnTool[ImageArguments]):
         try:
             image = await services.generate_image(request)
         except GatewayError as error:
-            # Its message is for people and tells nothing of the provider's.
-            raise ToolError(f"No picture was made: {error.message}", kind=error.code) from error
+            # Its message is written for users and contains no text of the provider.
+            raise ToolError(f"No image was generated: {error.message}", kind=error.code) from error
         title = " ".join(arguments.prompt.replace("[", "(").replace("]", ")").split())[:80]
         markdown = f"![{title}]({image.url})"
         return ToolOutput(
-            f"The picture is made ({image.width}×{image.height} pixels). Show it with:\n{markdown}",
+            f"The image is generated ({image.width}×{image.height} pixels). Show it with:\n{markdown}",
             image.cost_usd,
         )

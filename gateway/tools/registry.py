@@ -1,4 +1,4 @@
-"""The tools a model may call here, built from one table, and the one place that runs them."""
+"""The table of tools, and the only place that runs them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ __all__ = ["MAX_CONTENT_BYTES", "TOOLS", "ToolConfigurationError", "ToolRegistry
 
 log = structlog.get_logger(__name__)
 
-# A new tool is one file and one line here: name -> module and class; imported only where it is enabled.
+# A new tool is one file and one line here: name -> (module, class). A module is imported only if it is
+# enabled.
 TOOLS: dict[str, tuple[str, str]] = {
     "calculator": ("gateway.tools.calculator.tool", "CalculatorTool"),
     "code": ("gateway.tools.code.tool", "CodeTool"),
@@ -40,17 +41,20 @@ _NO_SERVICES = TurnServices()
 
 
 class ToolConfigurationError(ValueError):
-    """The configuration names a tool that this gateway does not have."""
+    """The configuration names an unknown tool."""
 
 
 class ToolRegistry:
-    """The enabled tools by name, for all requests; those of MCP servers come and go while it is open."""
+    """The enabled tools of all requests; those of MCP servers may change while it is open."""
 
     def __init__(self, config: ToolsConfig, *, excluded: Collection[str] = ()) -> None:
-        """The tools that `config` enables, but for those `without` what they need.
+        """Create the enabled tools.
+
+        Args:
+            excluded: names of tools whose requirements are not met.
 
         Raises:
-            ToolConfigurationError: for a name that no tool has.
+            ToolConfigurationError: a name is unknown.
         """
         names = [name for name in dict.fromkeys(config.enabled) if name not in excluded]
         _check_names(names, config)
@@ -61,19 +65,19 @@ class ToolRegistry:
         self._sources = _build_sources(names, config)
 
     def open(self) -> None:
-        """Let MCP servers be looked for, in the background; needs a running event loop."""
+        """Start connecting to MCP servers in the background; needs a running event loop."""
         for source in self._sources:
             source.open()
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every tool that can be called now."""
+        """The names of all tools that can be called now."""
         return (*self._tools, *(name for source in self._sources for name in source.tools()))
 
     def find_unknown(self, names: Collection[str]) -> list[str]:
-        """Those of `names` that a request cannot ask for.
+        """Return the names that no request can use.
 
-        A server's name stands for its tools; a tool of a server that was not reached yet is not unknown.
+        A server's name means all its tools. A tool of a server that was not reached yet counts as known.
         """
         source_names = {source.name for source in self._sources}
         return [
@@ -83,7 +87,7 @@ class ToolRegistry:
         ]
 
     def specs(self, names: Collection[str] | None = None) -> tuple[ToolSpec, ...]:
-        """What a model is told: of all tools, or of those enabled ones that `names` holds."""
+        """Return the specifications for the model: of all tools, or of those in `names`."""
         builtin = (spec for name, spec in self._specs.items() if names is None or name in names)
         if not self._sources:
             return tuple(builtin)
@@ -96,7 +100,7 @@ class ToolRegistry:
         return (*builtin, *external)
 
     async def aclose(self) -> None:
-        """Let go of what the tools have opened."""
+        """Close all tools and sources."""
         await asyncio.gather(*(source.aclose() for source in self._sources))
         for tool in self._tools.values():
             await tool.aclose()
@@ -107,11 +111,11 @@ class ToolRegistry:
         names: Collection[str] | None = None,
         services: TurnServices = _NO_SERVICES,
     ) -> ToolResult:
-        """Run one call; whatever a model wrote ends in an outcome, only cancellation passes through.
+        """Run one call; every failure becomes a result, only cancellation is raised.
 
         Args:
-            names: what the request allows, as in `specs`; for a model any other tool does not exist.
-            services: what tools may have done on the turn's account.
+            names: the tools that the request allows, as in `specs`; all others do not exist for the model.
+            services: what tools may use on behalf of the turn.
         """
         started = time.perf_counter()
         tool = self._find(call.name, names)
@@ -164,8 +168,8 @@ class ToolRegistry:
         except ToolError:
             raise
         except Exception as error:
-            # A slip in one tool must not end the turn that asked for it.
-            log.error("tool_crashed", tool=tool.name, error=type(error).__name__)
+            # A defect in a tool must not end the turn.
+            log.error("tool.crashed", tool=tool.name, error=type(error).__name__)
             raise ToolError(f"The tool {tool.name} failed; go on without it.", kind="crashed") from error
 
 
@@ -176,20 +180,20 @@ def _check_names(names: list[str], config: ToolsConfig) -> None:
     ]
     if unknown:
         raise ToolConfigurationError(
-            f"tools.enabled names {', '.join(map(repr, unknown))}, which this gateway does not have; "
-            f"it has {', '.join(sorted(known))}."
+            f"tools.enabled contains unknown tools: {', '.join(map(repr, unknown))}. "
+            f"Available: {', '.join(sorted(known))}."
         )
     if duplicates := [name for name in config.mcp if name in TOOLS]:
         raise ToolConfigurationError(
-            f"tools.mcp: {duplicates[0]!r} is the name of a tool of the gateway's own."
+            f"tools.mcp: {duplicates[0]!r} is the name of a built-in tool. Rename the server."
         )
 
 
 def _build_sources(names: list[str], config: ToolsConfig) -> tuple[ToolSource, ...]:
-    """A toolbox for each MCP server that is enabled, whole or by single tools."""
+    """Create a source for each MCP server that is enabled, completely or by single tools."""
     if not config.mcp:
         return ()
-    from gateway.tools.mcp.server import McpServer  # half a second of imports, for those who have a server
+    from gateway.tools.mcp.server import McpServer  # half a second of imports, only needed with a server
 
     sources: list[ToolSource] = []
     for name, server in config.mcp.items():
@@ -208,11 +212,11 @@ def _load_class(name: str) -> type[Tool[Any]]:
 
 
 def parse_arguments(tool: Tool[Any], text: str) -> ToolArguments:
-    """The arguments as the tool's own type; ToolError, a sentence for the model, if they do not fit."""
+    """Validate the JSON arguments of a call; raises ToolError with a message for the model."""
     if len(text) > MAX_ARGUMENT_CHARACTERS:
         raise _invalid_arguments(f"The arguments are longer than {MAX_ARGUMENT_CHARACTERS} characters.")
     try:
-        # A model that has nothing to say often sends nothing at all.
+        # Models often send empty text if there are no arguments.
         values = json.loads(text) if text.strip() else {}
     except (ValueError, RecursionError):
         raise _invalid_arguments("The arguments are not valid JSON; send one JSON object.") from None
@@ -232,6 +236,6 @@ def _invalid_arguments(sentence: str) -> ToolError:
 
 
 def _describe_errors(error: ValidationError) -> str:
-    """Up to three complaints with their field, without the offending values."""
+    """Describe up to three validation errors by field, without the invalid values."""
     details = error.errors(include_url=False, include_input=False, include_context=False)
     return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'arguments'}: {e['msg']}"[:200] for e in details[:3])

@@ -36,7 +36,7 @@ from gateway.domain.money import Usage
 from gateway.domain.requests import ChatRequest, ResponseFormat, Sampling, ToolChoice, ToolSpec
 from gateway.providers.base import ChatProvider
 from gateway.providers.http.client import upstream_client
-from gateway.providers.registry import build_chat_providers
+from gateway.providers.registry import build_providers
 from tests.support.upstreams.anthropic_server import AnthropicUpstream
 from tests.support.upstreams.gemini_server import GeminiUpstream
 from tests.support.upstreams.http_server import Raw, Refusal, Reply, ScriptedToolCall, Silence, UpstreamServer
@@ -86,7 +86,7 @@ def question(text: str = "Say hello.", **fields: object) -> ChatRequest:
 def build(kind: str, url: str, http: httpx.AsyncClient, **timeouts: float) -> ChatProvider:
     config = ProviderConfig(type=kind, base_url=url, api_key="test-key")  # type: ignore[arg-type]
     catalog = Catalog(providers={"it": config}, timeouts=Timeouts(**timeouts))
-    return build_chat_providers(catalog, http, "")["it"]
+    return build_providers(catalog, http, "").chat["it"]
 
 
 @pytest.fixture(params=sorted(SERVERS))

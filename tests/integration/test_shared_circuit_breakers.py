@@ -17,7 +17,7 @@ from gateway.core.exceptions import CircuitOpen, UpstreamUnavailable
 from gateway.core.metrics import registry as metrics
 from gateway.domain.circuit_breaker import BreakerState
 from gateway.domain.config.catalog import Catalog
-from gateway.providers.registry import build_chat_providers
+from gateway.providers.registry import build_providers
 from tests.support.agent import make_catalog
 
 RESET = 0.3
@@ -77,7 +77,7 @@ async def worker(
         valkey = ValkeyClient(redis_url)
         stack.push_async_callback(valkey.aclose)
         store = CircuitBreakerStore(valkey, config.circuit_breaker, lease_seconds=lease)
-        upstreams = UpstreamPool(config, build_chat_providers(config, http, ""), store)
+        upstreams = UpstreamPool(config, build_providers(config, http).all, store)
         if watching:
             await stack.enter_async_context(upstreams.running())
         yield Worker(upstreams, valkey)

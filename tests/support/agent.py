@@ -22,7 +22,7 @@ from gateway.domain.messages import Message
 from gateway.domain.requests import Turn
 from gateway.guardrails.base import Guardrail, Verdict
 from gateway.guardrails.pipeline import GuardrailPipeline
-from gateway.providers.registry import build_chat_providers
+from gateway.providers.registry import build_providers
 from gateway.tools.registry import ToolRegistry
 
 GUARDS_OFF = GuardModes()
@@ -72,27 +72,26 @@ async def running_agent(
 ) -> AsyncIterator[AgentRunner]:
     """`clock` is the one that breakers go by."""
     async with httpx.AsyncClient() as http:
-        providers = build_chat_providers(config, http, "")
+        providers = build_providers(config, http, "")
         tools = ToolRegistry(config.tools)
         tools.open()
         yield AgentRunner(
             AgentResources(
                 catalog=config,
-                providers=providers,
+                providers=providers.all,
                 classifier=IntentClassifier.load(config=config.intent),
                 guardrails=GuardrailPipeline([guard] if guard else []),
                 tools=tools,
                 upstreams=UpstreamPool(
                     config,
-                    providers,
+                    providers.all,
                     CircuitBreakerStore(ValkeyClient(""), config.circuit_breaker),
                     clock=clock,
                 ),
             )
         )
         await tools.aclose()
-        for provider in providers.values():
-            await provider.aclose()
+        await providers.aclose()
 
 
 def make_turn(text: str = "Hello", **fields: Any) -> Turn:

@@ -30,6 +30,7 @@ from gateway.domain.events import CallPurpose, ModelCall, ProviderEvent
 from gateway.domain.messages import Message
 from gateway.domain.money import Usage
 from gateway.domain.requests import ChatRequest, ResponseFormat, Sampling
+from gateway.providers.base import require_chat
 from gateway.providers.errors.reason import iter_texts, sanitize_error, status_and_reason
 
 log = structlog.get_logger(__name__)
@@ -182,7 +183,7 @@ async def _call(
 ) -> str:
     """The call, once it is paid for."""
     upstream, probe = await _choose_upstream(resources, model_name)
-    provider = upstream.provider
+    provider = require_chat(upstream.provider)
     outcome, refusal = "cancelled", None
     started = perf_counter()
     with model_span(provider, model_name, request) as call_span:

@@ -42,7 +42,7 @@ from gateway.core.exceptions import (
 )
 from gateway.domain.events import Completed, ModelCall, ProviderEvent
 from gateway.domain.requests import ChatRequest, ToolSpec
-from gateway.providers.base import ChatProvider, activity_callback, reject_raw_parts
+from gateway.providers.base import ChatProvider, activity_callback, reject_raw_parts, require_chat
 from gateway.providers.errors.reason import iter_texts, sanitize_error
 
 
@@ -52,7 +52,7 @@ async def llm(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
     resources = context.resources
     route = state["route"]
     model = resources.catalog.models[route.model]
-    provider = resources.upstreams.get(route.model, route.provider).provider
+    provider = require_chat(resources.upstreams.get(route.model, route.provider).provider)
     response = ResponseAccumulator()
     output_guard = output_guard_for(context, state["messages"])
     failure: GatewayError | None = None

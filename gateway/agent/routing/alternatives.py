@@ -11,6 +11,7 @@ from gateway.agent.routing.selection import failed_calls
 from gateway.agent.state import AgentState
 from gateway.core.exceptions import GatewayError
 from gateway.domain.requests import ChatRequest, Sampling
+from gateway.providers.base import ChatProvider
 
 # By these statuses servers refuse a field of the request or the address of their streams.
 _REJECTION_STATUSES = frozenset({400, 404, 405, 422, 501})
@@ -65,7 +66,9 @@ def _supports_request(name: str, state: AgentState, resources: AgentResources) -
     raw = any(message.raw_parts for message in state["messages"])
     providers = [upstream.provider for upstream in resources.upstreams.for_model(name)]
     return any(
-        (provider.supports_raw_parts or not raw) and provider.find_unsupported(request) is None
+        isinstance(provider, ChatProvider)
+        and (provider.supports_raw_parts or not raw)
+        and provider.find_unsupported(request) is None
         for provider in providers
     )
 

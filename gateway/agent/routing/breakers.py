@@ -21,7 +21,7 @@ from gateway.cache.circuit_breakers import BreakerAction, CircuitBreakerStore
 from gateway.cache.client import ValkeyUnavailable
 from gateway.core.metrics import registry as metrics
 from gateway.domain.circuit_breaker import CLOSED, CircuitBreaker, SharedBreakerState
-from gateway.providers.base import ChatProvider
+from gateway.providers.base import Provider
 
 log = structlog.get_logger(__name__)
 
@@ -54,9 +54,7 @@ class Upstream:
         "unsent_events",
     )
 
-    def __init__(
-        self, provider: ChatProvider, model: str, vendor_model: str, breaker: CircuitBreaker
-    ) -> None:
+    def __init__(self, provider: Provider, model: str, vendor_model: str, breaker: CircuitBreaker) -> None:
         self.provider = provider
         self.model = model
         # A provider that has moved, or is asked for another model of its own, starts afresh.

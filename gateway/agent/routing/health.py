@@ -13,7 +13,7 @@ import structlog
 
 from gateway.core.exceptions import GatewayError, UpstreamUnauthorized, UpstreamUnavailable
 from gateway.domain.circuit_breaker import LastError
-from gateway.providers.base import ChatProvider
+from gateway.providers.base import Provider
 from gateway.providers.errors.reason import status_and_reason
 
 log = structlog.get_logger(__name__)
@@ -55,7 +55,7 @@ class UnreachableProviders:
     Nothing is checked while all answer.
     """
 
-    def __init__(self, providers: Mapping[str, ChatProvider]) -> None:
+    def __init__(self, providers: Mapping[str, Provider]) -> None:
         self._providers = providers
         self._names: set[str] = set()
         self._has_unreachable = asyncio.Event()

@@ -27,7 +27,7 @@ from gateway.core.exceptions import (
 from gateway.core.metrics import registry as metrics
 from gateway.domain.circuit_breaker import BreakerChange, BreakerState, BreakerView, CircuitBreaker, health_of
 from gateway.domain.config.catalog import Catalog, ModelConfig
-from gateway.providers.base import ChatProvider
+from gateway.providers.base import Provider
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +57,7 @@ class UpstreamPool:
     def __init__(
         self,
         catalog: Catalog,
-        providers: Mapping[str, ChatProvider],
+        providers: Mapping[str, Provider],
         store: CircuitBreakerStore,
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -273,8 +273,8 @@ class TrackedCall:
 
 
 def _usable_providers(
-    model: ModelConfig, catalog: Catalog, providers: Mapping[str, ChatProvider]
-) -> list[ChatProvider]:
+    model: ModelConfig, catalog: Catalog, providers: Mapping[str, Provider]
+) -> list[Provider]:
     """Those that lack nothing; in mock mode the mock answers for all."""
     if catalog.mode == "mock":
         return [provider for provider in providers.values() if provider.type == "mock"][:1]

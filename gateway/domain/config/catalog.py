@@ -18,6 +18,7 @@ from gateway.domain.config.conversation_queue import ConversationQueueConfig
 from gateway.domain.config.guardrails import Guardrails
 from gateway.domain.config.intent import IntentConfig
 from gateway.domain.config.media import MediaConfig
+from gateway.domain.config.provider_types import ProviderTypes
 from gateway.domain.config.resilience import CircuitBreakerConfig, RetryConfig
 from gateway.domain.config.roles import RoleConfig
 from gateway.domain.config.titles import TitlesConfig
@@ -29,8 +30,6 @@ AUTO = "auto"
 # Tokens of an answer that nobody set a length for: of a model whose longest is not configured, and of any.
 _DEFAULT_ANSWER_TOKENS = 4096
 _MAX_RESERVED_ANSWER_TOKENS = 16_384
-# Providers that send no bill: a model of theirs without a price is free.
-_SELF_HOSTED_TYPES = frozenset({"ollama", "local", "mock", "comfyui"})
 
 
 class Timeouts(ConfigModel):
@@ -50,10 +49,6 @@ class Timeouts(ConfigModel):
     connect: Annotated[float, Field(gt=0)] = 5
 
 
-# These load a model at the first call, and may run on a CPU.
-_TIMEOUTS_BY_TYPE = {kind: {"first_token": 120.0, "live": 600.0} for kind in ("ollama", "local")}
-
-
 class ProviderTimeouts(ConfigModel):
     """Seconds, for one provider in place of those of `timeouts`."""
 
@@ -64,7 +59,7 @@ class ProviderTimeouts(ConfigModel):
 
 
 class ProviderConfig(ConfigModel):
-    """`type` is the name of a module of `gateway.providers.chat`; `options` are that type's own.
+    """`type` is the name of a `ProviderType`; `options` are specific to it.
 
     Options of `openai`: `headers`; `max_tokens_field`, the vendor's name of the token limit, or patterns
     of models with such names; `message_fields`, `all` or `known`: whether fields of messages that OpenAI
@@ -267,22 +262,31 @@ class Catalog(ConfigModel):
     concurrency: ConcurrencyConfig = ConcurrencyConfig()
     titles: TitlesConfig = TitlesConfig()
     _prices: dict[str, Price] = PrivateAttr(default_factory=dict)
+    _provider_types: ProviderTypes = PrivateAttr(default_factory=dict)
 
     def model_post_init(self, context: Any, /) -> None:
-        """Price every model once, and bound the windows of Ollama's (`windows.bounded`)."""
+        """Limit the context windows of Ollama's models, and price all models.
+
+        Args:
+            context: of pydantic; its `provider_types` say which types are free and need longer timeouts.
+        """
+        self._provider_types = (context or {}).get("provider_types", {})
         self.models.update(limit_context_windows(self.models, self.providers))
         for name, model in self.models.items():
-            is_self_hosted = all(
-                name in self.providers and self.providers[name].type in _SELF_HOSTED_TYPES
-                for name in model.providers
-            )
+            is_self_hosted = all(self._is_free_to_run(provider) for provider in model.providers)
             unknown = self.pricing.unknown
             default = Price() if is_self_hosted else Price(unknown.input, unknown.output, unknown.image)
             self._prices[name] = _price(model.price or PriceConfig(), default)
 
+    def _is_free_to_run(self, provider: str) -> bool:
+        config = self.providers.get(provider)
+        provider_type = None if config is None else self._provider_types.get(config.type)
+        return provider_type is not None and provider_type.free_to_run
+
     def timeouts_of(self, provider: ProviderConfig) -> Timeouts:
         """The provider's own timeouts, else the configured ones, else its type's, else the defaults."""
-        type_timeouts = _TIMEOUTS_BY_TYPE.get(provider.type, {})
+        provider_type = self._provider_types.get(provider.type)
+        type_timeouts = {} if provider_type is None else provider_type.default_timeouts
         of_type = {
             name: value for name, value in type_timeouts.items() if name not in self.timeouts.model_fields_set
         }

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
 
 from gateway.domain.config.catalog import Catalog
 from gateway.domain.config.environment import EnvironmentConfigError, apply_environment
+from gateway.domain.config.provider_types import ProviderTypes, provider_type_problem
 from gateway.domain.config.validation import check_references
 from gateway.domain.config.yaml_source import KeyPath, YamlDocument, read_yaml
 
@@ -33,14 +35,14 @@ def parse_catalog(
     environ: Mapping[str, str],
     *,
     source: str = "provider_config.yaml",
-    type_problem: Callable[[str], str | None] = lambda _: None,
+    provider_types: ProviderTypes = MappingProxyType({}),
 ) -> Catalog:
     """The catalog that `text` describes, with `${NAME}` and `${NAME:-default}` read from `environ`.
 
     A missing section takes its defaults. `GATEWAY_*` variables override it (`domain.config.environment`).
 
     Args:
-        type_problem: what is wrong with the type of a provider, as a sentence; None if nothing is.
+        provider_types: all types of providers; without them, types are not checked.
 
     Raises:
         ConfigError: with all mistakes of the file, by line; values are never shown, names are.
@@ -58,10 +60,10 @@ def parse_catalog(
             value = apply_environment(value, environ)
         except EnvironmentConfigError as error:
             raise ConfigError(str(error)) from None
-        problems += _locate(document, check_references(value))
-        catalog, validation_problems = _validate(value, document)
+        problems += _locate(document, check_references(value, provider_types))
+        catalog, validation_problems = _validate(value, document, provider_types)
         problems += _locate(document, validation_problems)
-        problems += _locate(document, _unknown_provider_types(value, type_problem))
+        problems += _locate(document, _unknown_provider_types(value, provider_types))
     if problems or catalog is None:
         lines = dict.fromkeys(f"{source}:{line}: {message}" for line, message in sorted(problems))
         raise ConfigError("\n".join(lines))
@@ -69,12 +71,14 @@ def parse_catalog(
 
 
 def _unknown_provider_types(
-    value: Mapping[str, Any], type_problem: Callable[[str], str | None]
+    value: Mapping[str, Any], provider_types: ProviderTypes
 ) -> Iterator[tuple[KeyPath, str]]:
+    if not provider_types:
+        return
     providers = value.get("providers")
     for name, provider in providers.items() if isinstance(providers, dict) else ():
         type_ = provider.get("type") if isinstance(provider, dict) else None
-        if isinstance(type_, str) and (problem := type_problem(type_)) is not None:
+        if isinstance(type_, str) and (problem := provider_type_problem(type_, provider_types)):
             yield ("providers", name, "type"), problem
 
 
@@ -86,10 +90,11 @@ def _locate(document: YamlDocument, problems: Iterator[tuple[KeyPath, str]]) -> 
 
 
 def _validate(
-    value: dict[str, Any], document: YamlDocument
+    value: dict[str, Any], document: YamlDocument, provider_types: ProviderTypes
 ) -> tuple[Catalog | None, Iterator[tuple[KeyPath, str]]]:
+    context = {"provider_types": provider_types}
     try:
-        return Catalog.model_validate(value), iter(())
+        return Catalog.model_validate(value, context=context), iter(())
     except ValidationError as error:
         first_error = error
     # Text from the environment that looks like a number, in a field that wants text.
@@ -98,7 +103,7 @@ def _validate(
         if detail["type"] == "string_type" and document.texts.get(path):
             _replace(value, path, document.texts[path])
     try:
-        return Catalog.model_validate(value), iter(())
+        return Catalog.model_validate(value, context=context), iter(())
     except ValidationError as error:
         return None, _validation_problems(error)
 

@@ -7,19 +7,15 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from gateway.domain.config.catalog import AUTO
+from gateway.domain.config.provider_types import ProviderTypes
 from gateway.domain.config.yaml_source import KeyPath
 from gateway.domain.intent import INTENTS
 
 Problem = tuple[KeyPath, str]
 ANY_MODEL = "*"
-# Which types of providers make what is no chat.
-_PROVIDER_TYPES_BY_CAPABILITY = {
-    "images": frozenset({"comfyui", "openai", "gemini", "mock"}),
-    "embeddings": frozenset({"openai", "ollama", "local", "mock"}),
-}
 
 
-def check_references(value: dict[str, Any]) -> Iterator[Problem]:
+def check_references(value: dict[str, Any], provider_types: ProviderTypes) -> Iterator[Problem]:
     """Problems of a raw configuration, by path; sections of a wrong type are left to the field checks."""
     providers = _mapping(value, "providers")
     models = _mapping(value, "models")
@@ -28,7 +24,7 @@ def check_references(value: dict[str, Any]) -> Iterator[Problem]:
             yield ("models", name), f"no model can be called '{name}'"
         if isinstance(model, dict):
             yield from _check_providers(("models", name, "provider"), model.get("provider"), providers)
-            yield from _check_capabilities(("models", name, "capabilities"), model, providers)
+            yield from _check_capabilities(("models", name, "capabilities"), model, providers, provider_types)
             if "providers" in model:
                 yield ("models", name, "providers"), "unknown key; `provider` takes a list too"
     yield from _check_aliases(_mapping(value, "aliases"), models)
@@ -61,19 +57,25 @@ def _check_providers(path: KeyPath, given: Any, providers: Collection[str]) -> I
                 yield (*path, index), _unknown("provider", one, providers)
 
 
-def _check_capabilities(path: KeyPath, model: dict[str, Any], providers: dict[str, Any]) -> Iterator[Problem]:
-    """Vectors and pictures come from some types of providers only, and ComfyUI gives nothing else."""
+def _check_capabilities(
+    path: KeyPath, model: dict[str, Any], providers: dict[str, Any], provider_types: ProviderTypes
+) -> Iterator[Problem]:
+    """Check that the types of a model's providers support its capabilities."""
     given = model.get("provider")
     capabilities = model.get("capabilities")
     capabilities = capabilities if isinstance(capabilities, list | tuple | frozenset) else ()
     for name in given if isinstance(given, list) else [given]:
         provider = providers.get(name) if isinstance(name, str) else None
-        provider_type = provider.get("type") if isinstance(provider, dict) else None
-        for capability, types in _PROVIDER_TYPES_BY_CAPABILITY.items():
-            if provider_type is not None and capability in capabilities and provider_type not in types:
-                yield path, f"a provider of type {provider_type} has no {capability}"
-        if provider_type == "comfyui" and list(capabilities) != ["images"]:
-            yield path, "a model of ComfyUI has the one capability `images`"
+        type_name = provider.get("type") if isinstance(provider, dict) else None
+        provider_type = provider_types.get(type_name) if isinstance(type_name, str) else None
+        if provider_type is None:
+            continue
+        for capability in ("images", "embeddings"):
+            if capability in capabilities and capability not in provider_type.capabilities:
+                yield path, f"a provider of type {type_name} has no {capability}"
+        if "chat" not in provider_type.capabilities and set(capabilities) != provider_type.capabilities:
+            only = ", ".join(sorted(provider_type.capabilities))
+            yield path, f"a model of a provider of type {type_name} has only the capability {only}"
 
 
 def _check_roles(roles: dict[str, Any], names: Collection[str]) -> Iterator[Problem]:

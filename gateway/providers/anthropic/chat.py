@@ -1,4 +1,4 @@
-"""Anthropic's `/v1/messages`, straight on the wire (decision 36)."""
+"""Chat over Anthropic's Messages API (`/v1/messages`), without an SDK (decision 36)."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ _HEADER_OPTIONS = frozenset({"headers", "default_headers", "betas"})
 
 
 class AnthropicChat(ChatProvider):
-    """`base_url` is without `/v1`.
+    """Chat models of Anthropic.
 
-    `options`: `headers` are sent with every call, `betas` are names for the header `anthropic-beta`; the rest
-    are fields of the body, such as `thinking` and `max_tokens`, which a request's own come before.
+    `base_url` does not include `/v1`. Of `options`, `headers` are sent with every call and `betas` become the
+    header `anthropic-beta`. All others are default fields of the body, such as `thinking` and `max_tokens`;
+    the fields of a request take precedence.
     """
 
     type = "anthropic"

@@ -1,4 +1,4 @@
-"""A JSON Schema as Anthropic's structured outputs take it: closed objects, and limits as a description."""
+"""Converts a JSON Schema to the subset that Anthropic's structured outputs accept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ _FORMATS = frozenset(
 
 
 def output_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """`schema` without what the vendor refuses; limits go into the description, for the model to read."""
+    """Return `schema` with closed objects and without unsupported keywords.
+
+    The unsupported keywords are appended to the description, for the model to read.
+    """
     out: dict[str, Any] = {name: schema[name] for name in _COPIED_KEYWORDS if name in schema}
     rest = {
         name: value

@@ -1,4 +1,4 @@
-"""Writes a `ChatRequest` as the JSON body of Anthropic's `/v1/messages`."""
+"""Encodes a `ChatRequest` as the JSON body of Anthropic's `/v1/messages`."""
 
 from __future__ import annotations
 
@@ -20,26 +20,29 @@ from gateway.providers.request_params import reject_parameters, thinking_budget
 from gateway.providers.tool_call_assembler import arguments_as_object
 from gateway.providers.tool_schema import flatten_object_schema
 
-# Only letters, digits, `_` and `-` may stand in an id; other vendors write others.
+# Ids may contain only letters, digits, `_` and `-`; other vendors' ids contain more.
 _INVALID_ID_CHARACTER = re.compile(r"[^A-Za-z0-9_-]")
-# Where neither the request nor the configuration has a limit: the vendor has to be given one.
+# The vendor requires a limit; used if neither the request nor the configuration has one.
 _DEFAULT_MAX_TOKENS = 4096
-# What stands for a text that is empty: the vendor refuses white space.
+# Sent in place of empty text, because the vendor rejects blank text.
 _EMPTY_TEXT = "…"
 _THINKING_BLOCKS = frozenset({"thinking", "redacted_thinking"})
 
 
 def encode_request(request: ChatRequest, options: Mapping[str, Any]) -> bytes:
-    """The body as bytes; `options` are further fields of it, by the configuration.
+    """Return the JSON body of a request.
+
+    Args:
+        options: default fields of the body, from the configuration.
 
     Raises:
-        UnsupportedParameter: the vendor cannot do what is asked; `param` names it.
-        UpstreamRejected: the request holds text that JSON cannot carry.
+        UnsupportedParameter: the vendor does not support a parameter; `param` names it.
+        UpstreamRejected: the request contains text that JSON cannot represent.
     """
     reject_unsupported(request)
     messages, system = _messages(request.messages), _system(request.messages)
     if not messages:
-        # The vendor wants a message: the instructions are the question then.
+        # At least one message is required, so the system prompt becomes the user message.
         messages, system = [{"role": "user", "content": system or _EMPTY_TEXT}], ""
     body: dict[str, Any] = {**options, "model": request.model, "messages": messages}
     if system:
@@ -57,11 +60,11 @@ def encode_request(request: ChatRequest, options: Mapping[str, Any]) -> bytes:
     try:
         return orjson.dumps(body)
     except orjson.JSONEncodeError as error:
-        raise UpstreamRejected("The request holds text that cannot be written as JSON.") from error
+        raise UpstreamRejected("The request contains text that cannot be encoded as JSON.") from error
 
 
 def _max_tokens(request: ChatRequest, options: Mapping[str, Any]) -> int:
-    """The caller's limit, the operator's, or the model's as far as its context window has room."""
+    """Return the limit of the request, of the configuration, or what fits the model's context window."""
     if request.sampling.max_tokens is not None:
         return request.sampling.max_tokens
     if options.get("max_tokens"):
@@ -75,10 +78,10 @@ def _max_tokens(request: ChatRequest, options: Mapping[str, Any]) -> int:
 
 
 def reject_unsupported(request: ChatRequest) -> None:
-    """See that the vendor can do what is asked.
+    """Check that the vendor supports every parameter of the request.
 
     Raises:
-        UnsupportedParameter: it cannot; `param` names what.
+        UnsupportedParameter: it does not; `param` names the first one.
     """
     sampling = request.sampling
     output_format = request.response_format
@@ -91,16 +94,16 @@ def reject_unsupported(request: ChatRequest) -> None:
     )
     thinking_budget(request)
     if sampling.temperature is not None and _top_p(request) is not None:
-        raise UnsupportedParameter("This model takes either temperature or top_p.", param="top_p")
+        raise UnsupportedParameter("This model accepts temperature or top_p, not both.", param="top_p")
     if not all(stop.strip() for stop in sampling.stop):
-        raise UnsupportedParameter("This model takes no stop sequence of white space only.", param="stop")
+        raise UnsupportedParameter("This model accepts no stop sequence of only white space.", param="stop")
     for message in request.messages:
         if message.has_images:
             _content_blocks(message)
 
 
 def _top_p(request: ChatRequest) -> float | None:
-    return request.sampling.top_p if request.sampling.top_p != 1 else None  # 1 asks for nothing
+    return request.sampling.top_p if request.sampling.top_p != 1 else None  # 1 is the default
 
 
 def _add_sampling(body: dict[str, Any], request: ChatRequest) -> None:
@@ -109,7 +112,7 @@ def _add_sampling(body: dict[str, Any], request: ChatRequest) -> None:
         body.pop("temperature", None)
         body.pop("top_p", None)
     if sampling.temperature is not None:
-        body["temperature"] = min(sampling.temperature, 1.0)  # OpenAI's scale goes to 2
+        body["temperature"] = min(sampling.temperature, 1.0)  # OpenAI's range ends at 2
     if top_p is not None:
         body["top_p"] = top_p
     if sampling.stop:
@@ -145,7 +148,7 @@ def _add_tools(body: dict[str, Any], request: ChatRequest) -> None:
 
 
 def _system(messages: tuple[Message, ...]) -> str | list[dict[str, Any]]:
-    """All system messages as one; as blocks where one of them is marked for the vendor's cache."""
+    """Join the system messages into one text, or into blocks if one has a `cache_control` mark."""
     system = [message for message in messages if message.role == "system"]
     blocks = [block for message in system for block in _content_blocks(message)]
     if any("cache_control" in block for block in blocks):
@@ -154,7 +157,7 @@ def _system(messages: tuple[Message, ...]) -> str | list[dict[str, Any]]:
 
 
 def _messages(messages: tuple[Message, ...]) -> list[dict[str, Any]]:
-    """Neighbours of one side become one message: the results of parallel calls have to be."""
+    """Encode the messages, merging neighbours of the same role, as parallel tool results require."""
     out: list[dict[str, Any]] = []
     for message in messages:
         if message.role == "system":
@@ -172,13 +175,16 @@ def _messages(messages: tuple[Message, ...]) -> list[dict[str, Any]]:
         out[-1]["content"][-1] = {
             **last,
             "text": last["text"].rstrip() or _EMPTY_TEXT,
-        }  # the vendor refuses both
+        }  # the vendor rejects trailing white space and empty text
     _make_ids_unique(out)
     return [_simplify(message) for message in out]
 
 
 def _make_ids_unique(messages: list[dict[str, Any]]) -> None:
-    """Rename calls whose id an earlier call has, and their results: some vendors begin at 0 in a turn."""
+    """Make tool call ids unique, together with those of their results.
+
+    Some vendors number the calls of every turn from 0.
+    """
     seen: set[str] = set()
     suffixes: dict[str, int] = {}
     open_calls: dict[str, deque[str]] = {}
@@ -218,7 +224,7 @@ def _user_content(message: Message) -> list[dict[str, Any]]:
 
 
 def _assistant_content(message: Message) -> list[dict[str, Any]]:
-    """As the vendor wrote it, where it did; else thoughts that a client sent back, text and calls."""
+    """Return the vendor's own blocks if it wrote the message, else thinking blocks, text and tool calls."""
     vendor = message.vendor
     if vendor is not None and vendor.content is not None:
         ids = [block.get("id") for block in vendor.content if block.get("type") == "tool_use"]
@@ -241,7 +247,7 @@ def _tool_use(call: ToolCall) -> dict[str, Any]:
 
 
 def _content_blocks(message: Message) -> list[dict[str, Any]]:
-    """Blocks of text and images; empty ones are left out, for the vendor refuses them."""
+    """Return text and image blocks, without empty ones, which the vendor rejects."""
     if isinstance(message.content, str):
         blocks = [_text_block(message.content, {})] if message.content.strip() else []
     else:

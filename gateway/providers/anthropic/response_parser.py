@@ -1,4 +1,4 @@
-"""Reads Anthropic's answers, streamed or whole, into provider events; trusts nothing of their shape."""
+"""Parses Anthropic's responses, streamed or not, into provider events. Their shape is not trusted."""
 
 from __future__ import annotations
 
@@ -39,10 +39,14 @@ _MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError)
 
 
 class AnthropicResponseParser:
-    """Turns bytes of one answer into events; `done` is True once `message_stop` came."""
+    """Turns the bytes of one response into events. `done` is True after `message_stop`."""
 
     def __init__(self, origin: VendorData) -> None:
-        """`vendor` names who answers; what it wants back goes into a copy of it."""
+        """Prepare to parse one response.
+
+        Args:
+            origin: identifies the upstream. The `VendorData` of the answer is a copy of it.
+        """
         self.done = False
         self.error: GatewayError | None = None
         self._origin = origin
@@ -57,15 +61,22 @@ class AnthropicResponseParser:
         self._vendor_response: VendorResponse | None = None
 
     def feed(self, data: bytes) -> list[ProviderEvent]:
-        """Parse the complete lines of `data`; what came before garbage, with `broken` set."""
+        """Parse the complete lines of `data`.
+
+        On malformed input, return the events before it and set `error`.
+        """
         return self._handle_payloads(self._decoder.feed(data))
 
     def feed_eof(self) -> list[ProviderEvent]:
-        """The events of a last line without a line break, once the stream has closed."""
+        """Return the events of an unterminated last line, after the stream has closed."""
         return self._handle_payloads(self._decoder.feed_eof())
 
     def parse_body(self, body: bytes) -> list[ProviderEvent]:
-        """All events of an unstreamed answer, `Completed` last; raises UpstreamBroken for anything else."""
+        """Return all events of a response that was not streamed, `Completed` last.
+
+        Raises:
+            UpstreamBroken: it is not a finished answer.
+        """
         try:
             answer = parse_json(body)
             if answer["type"] == "error":
@@ -84,10 +95,10 @@ class AnthropicResponseParser:
         return self.finish()
 
     def finish(self) -> list[ProviderEvent]:
-        """What ends the answer, `Completed` last.
+        """Return the last events of the answer, ending with `Completed`.
 
         Raises:
-            UpstreamBroken: it closed before its end marker, or the vendor did not say why it stopped.
+            UpstreamBroken: the stream closed before its end marker, or there was no finish reason.
         """
         if not self.done or self._finish_reason is None or self._tool_calls.has_unnamed_call:
             raise UpstreamBroken
@@ -102,12 +113,12 @@ class AnthropicResponseParser:
 
     @property
     def usage(self) -> Usage | None:
-        """The usage that has been told of so far."""
+        """The usage reported so far."""
         return self._token_counts.usage
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing more is needed: a cut now loses nothing."""
+        """Whether the answer is complete, so that a connection lost now loses nothing."""
         return self.done
 
     def _handle_payloads(self, payloads: list[Any]) -> list[ProviderEvent]:
@@ -126,7 +137,7 @@ class AnthropicResponseParser:
 
     def _handle_event(self, event: Any) -> None:
         if event is DONE:
-            # Proxies end every stream with it, some in place of the vendor's own marker.
+            # Proxies end every stream with `[DONE]`, some of them instead of the vendor's own marker.
             self.done = self._finish_reason is not None
             return
         match event.get("type"):
@@ -180,7 +191,7 @@ class AnthropicResponseParser:
                 block["citations"] = [*(block.get("citations") or ()), delta["citation"]]
             case "input_json_delta" if index in self._input_parts:
                 if block["input"]:
-                    return  # it came whole at its start
+                    return  # the start event had the complete input
                 self._input_parts[index].append(delta["partial_json"])
                 if block["type"] == "tool_use":
                     self._emit_tool_call(index, None, None, delta["partial_json"])
@@ -194,7 +205,7 @@ class AnthropicResponseParser:
             try:
                 block["input"] = orjson.loads("".join(self._input_parts[index]) or "{}")
             except orjson.JSONDecodeError:
-                block["input"] = None  # cut by the limit of tokens; such a message is not sent back as it is
+                block["input"] = None  # truncated by the token limit, so it cannot be sent back
 
     def _emit_text(self, text: str) -> None:
         if text := self._text_joiner.feed(text):

@@ -1,10 +1,10 @@
-"""What Anthropic's extended thinking forbids: each call is made such that the vendor takes it."""
+"""Adapts a request body to the restrictions of Anthropic's extended thinking."""
 
 from __future__ import annotations
 
 from typing import Any
 
-# The smallest budget that the vendor takes.
+# The smallest budget that the vendor accepts.
 _MIN_BUDGET = 1024
 _MIN_TOP_P = 0.95
 _FORCED_TOOL_CHOICES = frozenset({"any", "tool"})
@@ -12,7 +12,7 @@ _THINKING_BLOCKS = frozenset({"thinking", "redacted_thinking"})
 
 
 def set_thinking_budget(body: dict[str, Any], budget: int | None) -> None:
-    """Put the caller's token budget in place of the operator's `thinking`: 0 turns it off, None leaves it."""
+    """Replace the configured `thinking` by the request's token budget: 0 disables it, None keeps it."""
     if budget == 0:
         body.pop("thinking", None)
     elif budget is not None:
@@ -20,12 +20,12 @@ def set_thinking_budget(body: dict[str, Any], budget: int | None) -> None:
 
 
 def adapt_to_thinking(body: dict[str, Any]) -> None:
-    """Fit the body to its `thinking`, which operator or caller asked for; without it nothing changes.
+    """Change the other fields of a body with `thinking` to values that the vendor accepts with it.
 
-    A caller's `temperature`, `top_p` and `top_k` are left out: the model thinks at its own. A limit of tokens
-    that is no larger than the budget halves it. Thinking is left out where it cannot be: the limit is too
-    small, a tool call is forced, or the calls that are being answered came without their thoughts (from
-    another vendor, or from a client that has dropped them).
+    `temperature`, `top_k` and a low `top_p` are removed. If the token limit does not exceed the budget, the
+    budget becomes half of the limit. `thinking` itself is removed where the vendor rejects it: the limit is
+    too small, a tool call is forced, or the tool calls of the current turn have no thinking blocks (they come
+    from another vendor, or the client dropped them).
     """
     thinking = body.get("thinking")
     if not isinstance(thinking, dict) or thinking.get("type") not in ("enabled", "adaptive"):
@@ -46,7 +46,7 @@ def adapt_to_thinking(body: dict[str, Any]) -> None:
 
 
 def _thinking_is_missing(messages: list[dict[str, Any]]) -> bool:
-    """Whether the turn under way has calls of the model that do not begin with its thoughts."""
+    """Whether tool calls of the current turn are not preceded by the model's thinking blocks."""
     for message in reversed(messages):
         content = message["content"]
         if isinstance(content, str):

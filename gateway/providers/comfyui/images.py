@@ -1,6 +1,6 @@
-"""ComfyUI: a workflow is queued, followed over its WebSocket, and its pictures are fetched.
+"""Images from ComfyUI: queues a workflow, tracks it over a WebSocket, downloads the results.
 
-The protocol as ComfyUI 0.3.64 speaks it: `POST /prompt`, `/ws?clientId=`, `GET /history/{id}`, `GET /view`.
+Uses the API of ComfyUI 0.3.64: `POST /prompt`, `/ws?clientId=`, `GET /history/{id}`, `GET /view`.
 """
 
 from __future__ import annotations
@@ -28,26 +28,27 @@ from gateway.core.exceptions import (
 )
 from gateway.domain.config.catalog import ProviderConfig, Timeouts
 from gateway.domain.images import ImageCompleted, ImageEvent, ImageProgress, ImageRequest
+from gateway.providers.base import ImageProvider, ProviderHealth
 from gateway.providers.comfyui.run_progress import RunProgress, parse_object, rejection_error, saved_outputs
 from gateway.providers.comfyui.workflow import REQUEST_FIELDS, Workflow, WorkflowError, load_workflow
 from gateway.providers.http import exchange
-from gateway.providers.image_base import ImageProvider
 
 _DEFAULT_URL = "http://localhost:8188"
 _MAX_IMAGE_BYTES = 64 * 1024 * 1024
-_MAX_MESSAGE_BYTES = 16 * 1024 * 1024  # previews come as binary messages
+_MAX_MESSAGE_BYTES = 16 * 1024 * 1024  # previews are binary messages
 _HEARTBEAT_SECONDS = 30.0
 _MAX_SEED = 2**63
-# A run is told to have ended a moment before its history is there.
+# The end of a run is reported a moment before its history is available.
 _FIRST_POLL_SECONDS, _POLL_SECONDS = 0.01, 0.5
 _CANCEL_SECONDS = 2.0
 
 
 class ComfyUIImages(ImageProvider):
-    """`options.workflows` is the folder of workflow files (`workflows`), `options.workflow` the usual one.
+    """Runs ComfyUI workflows.
 
-    `options.placeholders` are values for placeholders that a request leaves out, such as `checkpoint`. A
-    model's `model` in the configuration names its workflow too, unless it is `default`.
+    `options.workflows` is the folder of workflow files (default `workflows`), `options.workflow` the default
+    workflow. `options.placeholders` are values for placeholders that a request leaves out, such as
+    `checkpoint`. A model's `model` in the configuration names a workflow too, unless it is `default`.
     """
 
     type = "comfyui"
@@ -67,6 +68,11 @@ class ComfyUIImages(ImageProvider):
     def configured(self) -> bool:
         return self.config.base_url is not None
 
+    async def check_health(self) -> ProviderHealth:
+        if not self.configured:
+            return ProviderHealth(False, "no URL is configured")
+        return await exchange.probe_url(self.http, f"{self._base_url}/system_stats", {})
+
     async def generate(self, request: ImageRequest) -> AsyncGenerator[ImageEvent, None]:
         workflow = self._load_workflow(request)
         seed = secrets.randbelow(_MAX_SEED) if request.seed is None else request.seed
@@ -84,17 +90,21 @@ class ComfyUIImages(ImageProvider):
         try:
             return load_workflow(self._folder, name)
         except FileNotFoundError:
-            raise UnsupportedParameter("There is no workflow of this name.", param="workflow") from None
+            raise UnsupportedParameter("There is no workflow with this name.", param="workflow") from None
         except (WorkflowError, OSError) as error:
-            raise UpstreamError(f"The workflow {name} cannot be used; an operator has to mend it.") from error
+            raise UpstreamError(
+                f"The workflow {name} cannot be used. Ask an administrator to check its file."
+            ) from error
 
     async def _run(
         self, workflow: Workflow, graph: dict[str, Any], caller_placeholders: Collection[str]
     ) -> AsyncGenerator[ImageEvent, None]:
-        """One run of one graph, called off at ComfyUI where this iterator is closed early; `given` are the
-        placeholders that the caller has filled.
+        """Run one graph; closing the iterator early cancels the run in ComfyUI.
+
+        Args:
+            caller_placeholders: the placeholders that have values of the caller.
         """
-        # The id is ours, so that a run can be called off before its queueing was confirmed.
+        # We choose the id, so that a run can be cancelled before its queueing was confirmed.
         client_id, prompt_id = uuid4().hex, str(uuid4())
         queued = finished = False
         deadline = asyncio.get_running_loop().time() + self.timeouts.live
@@ -112,7 +122,7 @@ class ComfyUIImages(ImageProvider):
             outputs = await self._wait_for_outputs(workflow, prompt_id, deadline)
             finished = True
         except (UpstreamError, UnsupportedParameter) as error:
-            # It was refused, or has ended by itself: what else runs there now is somebody else's.
+            # It was rejected, or has ended by itself: whatever runs there now belongs to another client.
             finished = type(error) in (UpstreamError, UnsupportedParameter)
             raise
         finally:
@@ -143,7 +153,7 @@ class ComfyUIImages(ImageProvider):
         client_id: str,
         prompt_id: str,
     ) -> str:
-        """Queue the graph; the id it then has, which an older ComfyUI makes itself."""
+        """Queue the graph and return its id, which older versions of ComfyUI choose themselves."""
         body = {"prompt": graph, "client_id": client_id, "prompt_id": prompt_id}
         try:
             response = await self.http.send(self._post("/prompt", body, self._extensions), stream=True)
@@ -165,7 +175,7 @@ class ComfyUIImages(ImageProvider):
     async def _wait_for_outputs(
         self, workflow: Workflow, prompt_id: str, deadline: float
     ) -> list[dict[str, str]]:
-        """The pictures that the run saved; waits for it where its socket was lost half-way."""
+        """Return the saved images; polls for the end of the run if its socket was lost."""
         loop = asyncio.get_running_loop()
         queued, pause = True, _FIRST_POLL_SECONDS
         while True:
@@ -178,7 +188,7 @@ class ComfyUIImages(ImageProvider):
                 raise UpstreamTimeout
             await asyncio.sleep(pause)
             pause = min(_POLL_SECONDS, 2 * pause)
-            # It leaves the queue in the moment in which it enters the history: once more, then it is lost.
+            # A run enters the history as it leaves the queue: check the history once more before giving up.
             queued = prompt_id in (await self._get("/queue")).decode("utf-8", "replace")
 
     async def _download_image(self, output: dict[str, str]) -> ImageCompleted:
@@ -194,7 +204,7 @@ class ComfyUIImages(ImageProvider):
             await response.aclose()
 
     async def _cancel_run(self, prompt_id: str) -> None:
-        """Take the run off the queue, or stop it; a ComfyUI that is gone has nothing to stop."""
+        """Remove the run from the queue, or interrupt it; errors are ignored."""
         timeouts = dict.fromkeys(("connect", "read", "write", "pool"), _CANCEL_SECONDS)
         for path, body in (
             ("/queue", {"delete": [prompt_id]}),
@@ -216,11 +226,11 @@ class ComfyUIImages(ImageProvider):
 
 
 def _placeholders(configured: Any) -> dict[str, Any]:
-    """The values of `options.placeholders`; an empty one, as of a variable that is not set, is left out."""
+    """Return the values of `options.placeholders`, without empty ones, as of unset variables."""
     if configured is None:
         return {}
     if not isinstance(configured, dict):
-        raise ValueError("options.placeholders has to be a mapping of placeholders and their values")
+        raise ValueError("options.placeholders must map placeholders to values")
     return {str(name): value for name, value in configured.items() if value not in (None, "")}
 
 
@@ -246,5 +256,5 @@ def _fill_workflow(
 
 
 def _caller_placeholders(request: ImageRequest) -> Collection[str]:
-    """The placeholders that have the caller's own values."""
+    """Return the placeholders that have values of the caller."""
     return {*request.placeholders, *(name for name in REQUEST_FIELDS if getattr(request, name) is not None)}

@@ -1,4 +1,4 @@
-"""What ComfyUI tells of a run: its progress, its end, what it refused, which node failed, what was saved."""
+"""Parses what ComfyUI reports about a run: progress, end, rejected inputs, failed nodes, saved images."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _CLOSING_MESSAGES = (
 
 
 class RunProgress:
-    """Reads a run's messages until it has ended, or until the socket is lost: the history then tells.
+    """Reads the WebSocket messages of a run until it ends or the socket is lost.
 
-    `deadline` is of the event loop's clock.
+    After a lost socket, the history has the result. `deadline` is in the event loop's time.
     """
 
     def __init__(self, workflow: Workflow, prompt_id: str, deadline: float) -> None:
@@ -44,10 +44,12 @@ class RunProgress:
         self._last_progress: ImageProgress | None = None
 
     async def events(self, socket: aiohttp.ClientWebSocketResponse) -> AsyncGenerator[ImageProgress, None]:
-        """Progress as it is told.
+        """Yield progress events.
 
         Raises:
-            UpstreamTimeout. UpstreamError: a node failed, and which. UpstreamBroken: no JSON.
+            UpstreamTimeout: the deadline has passed.
+            UpstreamError: a node failed; the message names it.
+            UpstreamBroken: a message is not JSON.
         """
         while True:
             try:
@@ -68,7 +70,7 @@ class RunProgress:
             if kind in ("execution_error", "execution_interrupted"):
                 raise node_failure(self._workflow, kind, data)
             progress = self._progress(str(kind), data)
-            # ComfyUI tells most of it twice.
+            # ComfyUI reports most progress twice.
             if progress is not None and progress != self._last_progress:
                 self._last_progress = progress
                 yield progress
@@ -98,18 +100,18 @@ class RunProgress:
 def rejection_error(
     workflow: Workflow, answer: dict[str, Any], caller_placeholders: Collection[str]
 ) -> GatewayError:
-    """The error of whoever is at fault: the caller, by one of the `given` placeholders, or the workflow."""
+    """Return the error for a rejected graph: a value of the caller is at fault, or the workflow is."""
     name = _rejected_placeholder(workflow, answer, caller_placeholders)
     if name is None:
         return UpstreamError(_rejection_message(workflow, answer))
     return UnsupportedParameter(
-        f"The workflow {workflow.name} does not take this value of {name}.",
+        f"The workflow {workflow.name} does not accept this value of {name}.",
         param=name if name in REQUEST_FIELDS else "placeholders",
     )
 
 
 def _rejection_message(workflow: Workflow, answer: dict[str, Any]) -> str:
-    """Which node ComfyUI would not take; its own words may hold what was asked and stay out."""
+    """Return a message with the rejected node; ComfyUI's own text may contain the prompt and is not used."""
     missing_file = _missing_file_message(workflow, answer)
     if missing_file is not None:
         return missing_file
@@ -129,21 +131,21 @@ def _rejection_message(workflow: Workflow, answer: dict[str, Any]) -> str:
 
 
 def _missing_file_message(workflow: Workflow, answer: dict[str, Any]) -> str | None:
-    """A sentence about a model file that the workflow names and ComfyUI does not have; None without one.
+    """Return a message about a model file that ComfyUI does not have, None if that is not the problem.
 
-    The name is the operator's: `refused` has ruled out a value of the caller.
+    The file name is the operator's: `rejection_error` has excluded values of the caller.
     """
     for node_id, kind, field, value in _input_errors(answer):
         if kind == "value_not_in_list" and field.endswith("_name") and _MODEL_FILE.fullmatch(value):
             placeholders = sorted(workflow.placeholders_of(node_id, field))
             alternative = (
-                f", or name another by the placeholder `{placeholders[0]}` in `options.placeholders`"
+                f", or set another one with the placeholder `{placeholders[0]}` in `options.placeholders`"
                 if placeholders
                 else ""
             )
             return (
                 f"The workflow {workflow.name} needs the model file {value} at node"
-                f" {workflow.node_title(node_id)}, and ComfyUI does not have it. Put the file into"
+                f" {workflow.node_title(node_id)}, which ComfyUI does not have. Put the file into"
                 f" ComfyUI's models folder{alternative}."
             )
     return None
@@ -152,7 +154,7 @@ def _missing_file_message(workflow: Workflow, answer: dict[str, Any]) -> str | N
 def _rejected_placeholder(
     workflow: Workflow, answer: dict[str, Any], caller_placeholders: Collection[str]
 ) -> str | None:
-    """The first of the `given` placeholders whose value ComfyUI would not take; None where that was none."""
+    """Return the first caller placeholder whose value ComfyUI rejected, None if there is none."""
     for node_id, _, field, _ in _input_errors(answer):
         if responsible := workflow.placeholders_of(node_id, field).intersection(caller_placeholders):
             return min(responsible)
@@ -160,7 +162,7 @@ def _rejected_placeholder(
 
 
 def _input_errors(answer: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
-    """Each refused input: the node's id, the kind of error, the input's name and the value as text."""
+    """Yield (node id, error type, input name, value as text) of each rejected input."""
     nodes = answer.get("node_errors")
     for node_id, node in nodes.items() if isinstance(nodes, dict) else ():
         errors = node.get("errors") if isinstance(node, dict) else None
@@ -172,7 +174,7 @@ def _input_errors(answer: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]
 
 
 def node_failure(workflow: Workflow, kind: str, data: dict[str, Any]) -> UpstreamError:
-    """Which node of the workflow failed. ComfyUI itself did not: nobody else's pictures wait for that."""
+    """Return the error of a failed node; it does not count as a failure of ComfyUI itself."""
     if kind == "execution_interrupted":
         return UpstreamError("The workflow was interrupted at ComfyUI.")
     node = workflow.node_title(str(data.get("node_id")))
@@ -182,7 +184,7 @@ def node_failure(workflow: Workflow, kind: str, data: dict[str, Any]) -> Upstrea
 
 
 def _saved_images(outputs: Any) -> list[dict[str, str]]:
-    """What was saved; only where nothing was, the previews."""
+    """Return the saved images, or the previews if nothing was saved."""
     found: list[dict[str, str]] = []
     for node in outputs.values() if isinstance(outputs, dict) else ():
         for image in node.get("images") or () if isinstance(node, dict) else ():
@@ -199,10 +201,11 @@ def _fraction(value: Any, maximum: Any) -> float:
 
 
 def saved_outputs(workflow: Workflow, history: dict[str, Any]) -> list[dict[str, str]]:
-    """The pictures of a run that has ended, as `/view` is asked for them.
+    """Return the images of a finished run, as parameters of `/view`.
 
     Raises:
-        UpstreamError: a node failed, and which. UpstreamBroken: nothing was saved.
+        UpstreamError: a node failed; the message names it.
+        UpstreamBroken: no image was saved.
     """
     status = history.get("status")
     for kind, data in _history_messages(status.get("messages") if isinstance(status, dict) else None):
@@ -210,12 +213,12 @@ def saved_outputs(workflow: Workflow, history: dict[str, Any]) -> list[dict[str,
             raise node_failure(workflow, kind, data)
     found = _saved_images(history.get("outputs"))
     if not found:
-        raise UpstreamBroken("The workflow ran, but saved no picture; does it end in a SaveImage node?")
+        raise UpstreamBroken("The workflow ran, but saved no image. Check that it ends in a SaveImage node.")
     return found
 
 
 def parse_object(text: str | bytes) -> dict[str, Any]:
-    """A JSON object; UpstreamBroken where it is none."""
+    """Parse a JSON object; raises UpstreamBroken for anything else."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""ComfyUI workflows in its API format, with placeholders: `"{{prompt}}"`, `"{{width:1024}}"`."""
+"""Loads and fills ComfyUI workflows (API format) with placeholders: `"{{prompt}}"`, `"{{width:1024}}"`."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _PLACEHOLDER = re.compile(r"\{\{\s*([a-z_][a-z0-9_]*)\s*(?::([^{}]*))?\}\}")
 _MAX_BYTES = 4 * 1024 * 1024
-# Placeholders that a request has fields of its own for.
+# Placeholders that correspond to fields of a request.
 REQUEST_FIELDS = ("prompt", "negative_prompt", "width", "height", "seed")
 
 
 class WorkflowError(ValueError):
-    """A workflow cannot be used; the message is for an operator and names the file."""
+    """A workflow cannot be used; the message is for the operator and names the file."""
 
 
 class Workflow:
-    """A graph of nodes; `marks` are the placeholders it has, with or without a default."""
+    """A graph of nodes; `placeholders` are the names of all placeholders, with or without default."""
 
     def __init__(self, name: str, graph: dict[str, Any]) -> None:
         self.name = name
@@ -28,34 +28,38 @@ class Workflow:
         self.placeholders = frozenset(found[1] for found in _PLACEHOLDER.finditer(json.dumps(graph)))
 
     def node_title(self, node_id: str) -> str:
-        """A node as people know it: `2 (ImageScale)`; node ids inside a group look like `5:2`."""
+        """Return a readable name of a node, such as `2 (ImageScale)`; ids inside a group look like `5:2`."""
         node = self._graph.get(node_id) or self._graph.get(node_id.split(":")[0])
         return f"{node_id} ({node['class_type']})" if node else node_id
 
     def placeholders_of(self, node_id: str, field: str) -> frozenset[str]:
-        """The placeholders that one input of a node is made of."""
+        """Return the placeholders in one input of a node."""
         inputs = self._graph.get(node_id, {}).get("inputs", {})
         return frozenset(found[1] for found in _PLACEHOLDER.finditer(json.dumps(inputs.get(field))))
 
     def fill(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The graph with its placeholders filled; what has neither value nor default raises WorkflowError.
+        """Return the graph with its placeholders filled.
 
-        A text that is nothing but one placeholder becomes the value itself, so that a number stays one.
+        A string that consists of one placeholder becomes the value itself, so that a number stays a number.
+
+        Raises:
+            WorkflowError: a placeholder has neither value nor default.
         """
         filled: dict[str, Any] = _fill(self._graph, values, self.name)
         return filled
 
     @property
     def size(self) -> int:
-        """How many nodes there are."""
+        """The number of nodes."""
         return len(self._graph)
 
 
 def load_workflow(folder: Path, name: str) -> Workflow:
-    """The workflow `name` of `folder`, read anew each time, so that an operator can change it in place.
+    """Load a workflow, without caching, so that an operator can change the file at any time.
 
     Raises:
-        FileNotFoundError: there is none of this name. WorkflowError: it is not in ComfyUI's API format.
+        FileNotFoundError: there is no workflow with this name.
+        WorkflowError: the file is not in ComfyUI's API format.
     """
     if not _NAME.fullmatch(name):
         raise FileNotFoundError(name)
@@ -74,7 +78,7 @@ def load_workflow(folder: Path, name: str) -> Workflow:
 
 
 def workflow_names(folder: Path) -> tuple[str, ...]:
-    """The names that `load_workflow` knows in `folder`, sorted."""
+    """Return the sorted names of the workflows in `folder`."""
     if not folder.is_dir():
         return ()
     return tuple(sorted(path.stem for path in folder.glob("*.json") if _NAME.fullmatch(path.stem)))

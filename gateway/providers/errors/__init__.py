@@ -1,0 +1,1 @@
+"""Classification of vendor errors, and redaction of their messages."""

@@ -1,4 +1,4 @@
-"""Reads what vendors' error bodies say, in all their forms."""
+"""Extracts code, message and parameter from the error bodies of all vendors."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import orjson
 
 MAX_RETRY_AFTER_SECONDS = 3600.0
 _MAX_CHARACTERS = 4096
-# Fields are looked for this deep, in so many objects at most.
+# Limits of the search for fields: nesting depth and number of objects.
 _MAX_DEPTH, _MAX_OBJECTS = 5, 64
 _DELAY = re.compile(r"(\d{1,6}(?:\.\d{1,9})?)s")
 _PARAM = re.compile(r"[A-Za-z_][A-Za-z0-9_.\[\]-]{0,63}")
-# What holds an error's sentence, the best first, and what holds a word for its kind.
+# Fields with the error's message, best first, and fields with its code or type.
 _MESSAGE_FIELDS = ("message", "detail", "error_msg", "msg", "status_msg", "faultstring", "title", "error")
 _CODE_FIELDS = (
     "code",
@@ -29,7 +29,7 @@ _CODE_FIELDS = (
     "__type",
     "object",
 )
-# What holds further objects; anything else may hold what the request said.
+# Fields that contain further error objects. Any other field may contain text of the request.
 _CONTAINER_FIELDS = frozenset(
     {
         *("error", "errors", "detail", "details", "message", "metadata", "innererror", "inner_error"),
@@ -40,7 +40,7 @@ _CONTAINER_FIELDS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ErrorDetails:
-    """What an error body says: its words as one lower-case text to look in, the message, the field."""
+    """The contents of an error body; `searchable_text` is all its text in lower case."""
 
     searchable_text: str
     message: str
@@ -49,7 +49,7 @@ class ErrorDetails:
 
 
 def parse_error_body(body: bytes) -> ErrorDetails:
-    """The code, type, message and field of an error body in any of the vendors' forms, or its text."""
+    """Parse an error body; one that is not JSON is used as text."""
     body = body.removeprefix(codecs.BOM_UTF8)
     try:
         data = orjson.loads(body)
@@ -60,7 +60,7 @@ def parse_error_body(body: bytes) -> ErrorDetails:
 
 
 def extract_error_details(data: Any) -> ErrorDetails:
-    """As `read_complaint`, of a body that has been parsed."""
+    """Return the details of an error body that is parsed JSON."""
     if isinstance(data, list) and data:  # Gemini's OpenAI-compatible endpoint
         data = data[0]
     if not isinstance(data, Mapping):
@@ -78,13 +78,13 @@ def extract_error_details(data: Any) -> ErrorDetails:
             if isinstance(fields.get(name), str)
         ]
         texts += [str(fields[name]) for name in _CODE_FIELDS if isinstance(fields.get(name), str | int)]
-        if isinstance(fields.get("raw"), str):  # OpenRouter: what the vendor behind it said
+        if isinstance(fields.get("raw"), str):  # OpenRouter: the message of the vendor behind it
             texts.append(fields["raw"])
         if delay := _DELAY.fullmatch(str(fields.get("retryDelay") or "")):
             retry_after = min(float(delay[1]), MAX_RETRY_AFTER_SECONDS)
     if not message:
         message = next((text for text in texts if " " in text), "")
-    # Each word once, and in a line of its own: a pattern is not to span two of them.
+    # One line per distinct text, so that no pattern matches across two of them.
     searchable = "\n".join(dict.fromkeys([message, *texts]))
     param = error.get("param")
     field = param if isinstance(param, str) and _PARAM.fullmatch(param) else None
@@ -92,7 +92,7 @@ def extract_error_details(data: Any) -> ErrorDetails:
 
 
 def _iter_error_objects(data: Mapping[str, Any], depth: int = _MAX_DEPTH) -> Iterator[Mapping[str, Any]]:
-    """The object and those in it that belong to an error, breadth first."""
+    """Yield the object and the error objects nested in it, breadth first."""
     current: list[Mapping[str, Any]] = [data]
     count = 0
     for _ in range(depth):
@@ -119,7 +119,7 @@ def _first_text(fields: Mapping[str, Any], *names: str) -> str:
 
 
 def _with_location(fields: Mapping[str, Any], message: str) -> str:
-    """The sentence with the place that it is about, as FastAPI and its kin give it."""
+    """Prefix the message with its `loc`, which FastAPI and similar servers send."""
     location = fields.get("loc")
     if not isinstance(location, list):
         return message

@@ -1,4 +1,4 @@
-"""Classify a provider's error response: whose fault it is, and whether another model may answer instead."""
+"""Classifies provider errors: who is at fault, and whether a retry or another model can help."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from gateway.providers.errors.phrases import (
 
 MAX_RETRY_AFTER = complaints.MAX_RETRY_AFTER_SECONDS
 
-# Statuses by themselves. Every other 4xx is a fault of the configuration or of the provider: no caller of the
-# gateway chooses the method, the path, the host or the headers.
+# Every other 4xx is a fault of the configuration or of the provider: callers of the gateway do not choose the
+# method, path, host or headers.
 _RATE_LIMIT_STATUSES = frozenset({429})
 _ACCOUNT_STATUSES = frozenset({401, 402, 403, 407, 451})
 _TRANSIENT_STATUSES = frozenset({408, 409, 423, 425, 498, 499})
-# What is wrong with these is only in the body.
+# Only the body says what is wrong.
 _AMBIGUOUS_STATUSES = frozenset({400, 413, 422})
 
 
@@ -55,7 +55,7 @@ _ANTHROPIC_STREAM_STATUS = {
 
 
 def classify_response(status: int, body: bytes, retry_after: float | None) -> GatewayError:
-    """The named error for a provider's HTTP error; its `upstream` holds the status and the provider's words.
+    """Return the gateway error for a provider's HTTP error; `upstream` has its status and message.
 
     Args:
         retry_after: seconds that the provider asks to wait.
@@ -69,9 +69,9 @@ def classify_response(status: int, body: bytes, retry_after: float | None) -> Ga
 
 
 def classify_stream_error(data: Mapping[str, Any]) -> GatewayError:
-    """The named error for an error object in the middle of a stream that began with HTTP 200.
+    """Return the gateway error for an error object within a stream that began with HTTP 200.
 
-    It is never the caller's request: that was accepted. An unknown word means that the answer broke off.
+    The request is never at fault, because it was accepted. An unknown error means an interrupted answer.
     """
     details = extract_error_details(data)
     inner = data.get("error")
@@ -80,7 +80,7 @@ def classify_stream_error(data: Mapping[str, Any]) -> GatewayError:
     status = _ANTHROPIC_STREAM_STATUS.get(kind) if isinstance(kind, str) else None
     if status is None and isinstance(code, int | str) and str(code).isdigit() and 400 <= int(code) < 600:
         status = int(code)
-    # Without a status the words decide, as those of a refused request do.
+    # Without a status the text decides, as it does for HTTP 400.
     error = _classify(status or 400, details.searchable_text, details.retry_after)
     if isinstance(error, UpstreamRejected | UpstreamUnavailable | UpstreamTooLarge):
         error = UpstreamBroken()
@@ -120,7 +120,7 @@ _MODEL_NOT_FOUND = (
 
 
 def _classify_by_text(status: int, text: str, retry_after: float | None) -> GatewayError | None:
-    """What the words of a 400, 413, 422 or 500 mean, where they mean more than the status."""
+    """Classify a 400, 413, 422 or 500 by its text; None if the status has to decide."""
     if status != 500:
         if indicates_access_denied(text) or indicates_insufficient_credit(text):
             return UpstreamUnauthorized()

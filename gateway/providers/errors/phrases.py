@@ -1,7 +1,7 @@
-"""The words by which vendors' errors mean more than their status.
+"""Error codes and phrases that say more about a failure than its HTTP status.
 
-Codes and phrases of public documentation and bug reports, and patterns for their variants; each is looked for
-in a lower-case text.
+They come from vendors' documentation and public bug reports, with patterns for variants. All are searched for
+in lower-case text.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ indicates_insufficient_credit = _matcher(
         r"\bbudget\b.{0,24}\bexceeded\b|\bbudget_exceeded\b|\bexceeded\w* budget\b|\bexceededbudget\b",
     ),
 )  # fmt: skip
-# What makes a 429 last: no wait helps an account without money.
+# A 429 that no waiting resolves, because the account has no credit.
 indicates_permanent_limit = _matcher(
     "insufficient_quota", "exceeded_current_quota_error", "insufficient balance", "insufficient_balance",
     "arrearage", "credit balance is too low", "余额不足", "欠费",
@@ -88,7 +88,7 @@ indicates_overload = _matcher(
     "more system memory",
     patterns=(r"\b(?:service|server|upstream|engine|backend|system)\b.{0,40}\b(?:unavailable|busy)\b",),
 )  # fmt: skip
-# A provider that looks at the question first, and refuses what it asks.
+# The provider's own moderation rejected the input.
 indicates_content_filter = _matcher(
     "input was flagged", "prompt was flagged", "content_policy", "content policy", "content_filter",
     "usage policy", "content management policy", "moderation_blocked", "flagged by moderation",
@@ -116,7 +116,7 @@ indicates_context_overflow = _matcher(
     patterns=(
         rf"{_CONTEXT_WINDOW}.{{0,200}}{_EXCEEDS}",
         rf"{_EXCEEDS}.{{0,200}}{_CONTEXT_WINDOW}",
-        # A field of a request may have a text that is too long; that is another matter.
+        # Must not match a single field of the request that is too long.
         r"\b(?:prompt|input|messages?|conversation|query|request)\b[^'\"\[\].]{0,40}(?<!string )\btoo long\b",
         r"\b(?:input|prompt|total|requested)[ _](?:input[ _])?(?:tokens?|length|context)\b(?!.{0,40}\bper )"
         r".{0,80}(?:exceed|only supports|supports up to|must be (?:<|less|at most|within)|(?:greater|larger"

@@ -1,4 +1,4 @@
-"""What a provider said about a failure, without keys and without what its request held."""
+"""Makes a provider's error message safe: removes secrets and text of the request."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from gateway.domain.config.catalog import ProviderConfig
 from gateway.domain.messages import Message, TextPart
 
 MAX_REASON = 300
-# Words are compared as the vendor's message has them; a longer one is no word but data.
+# Longer words are data rather than words, and always masked.
 _MAX_WORD_CHARACTERS = 48
-# The message is cut before it is searched, so that the cost has a bound.
+# The message is truncated before the search, to limit its cost.
 _MAX_SEARCHED_CHARACTERS = 1200
-# More input than this is not searched: the provider's words are withheld instead.
+# With more input than this, the message is dropped instead of searched.
 _MAX_INPUT_CHARACTERS = 4 * 1024 * 1024
 _MIN_SECRET_CHARACTERS = 6
 _WORD = re.compile(r"[^\W_]+(?:[-_.@][^\W_]+)*")
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]{1,15}://[^\s\"'<>]{1,256}")
 _ACCOUNT_ID = re.compile(r"\b(?:org|proj|acct|user|key|req|tenant)[-_][A-Za-z0-9]{6,}")
 _WHITESPACE = re.compile(r"\s+")
-# Plain words of this length or more, and shorter ones with a digit, are not echoed where the input has them.
+# Words of the input are masked if they are this long, or shorter with a digit.
 _LONG_WORD, _SHORT_WORD = 8, 4
-# So many words in a row that the input has are an echo, however short each is.
+# A sequence of this many words that occurs in the input is masked, however short the words are.
 _ECHO_RUN_WORDS = 3
 
 
 def sanitize_error(error: GatewayError, config: ProviderConfig, inputs: Iterable[str]) -> None:
-    """Make what the provider said safe to keep; a refusal of the request also says it to the caller.
+    """Redact the provider's message in `error`; a rejected request also shows it to the caller.
 
     Args:
-        config: of the provider, for its own secrets. inputs: the texts that the request held.
+        config: the provider's configuration, for its secrets.
+        inputs: the texts of the request.
     """
     reply = error.upstream_reply
     if reply is None:
@@ -47,7 +48,7 @@ def sanitize_error(error: GatewayError, config: ProviderConfig, inputs: Iterable
 
 
 def status_and_reason(error: GatewayError) -> tuple[int | None, str]:
-    """The provider's HTTP status, where it gave one, and why the call failed: its words, else the error's."""
+    """Return the provider's HTTP status, if any, and its message, else the error's own."""
     reply = error.upstream_reply
     if reply is None:
         return None, error.message
@@ -55,7 +56,7 @@ def status_and_reason(error: GatewayError) -> tuple[int | None, str]:
 
 
 def redact_reason(text: str, secrets: Sequence[str], inputs: Sequence[str]) -> str:
-    """At most 300 characters of `text`, one line, without secrets, addresses, account ids and input."""
+    """Return at most 300 characters of `text` as one line, without secrets, URLs, account ids and input."""
     if not text or sum(map(len, inputs)) > _MAX_INPUT_CHARACTERS:
         return ""
     text = text[:_MAX_SEARCHED_CHARACTERS]
@@ -67,7 +68,7 @@ def redact_reason(text: str, secrets: Sequence[str], inputs: Sequence[str]) -> s
 
 
 def iter_texts(messages: Iterable[Message]) -> Iterator[str]:
-    """The texts of messages and of their tool calls' arguments."""
+    """Yield the texts of messages and the arguments of their tool calls."""
     for message in messages:
         if isinstance(message.content, str):
             yield message.content
@@ -77,7 +78,7 @@ def iter_texts(messages: Iterable[Message]) -> Iterator[str]:
 
 
 def provider_secrets(config: ProviderConfig) -> Iterator[str]:
-    """The provider's key, and the values of headers that the configuration adds."""
+    """Yield the provider's key and the values of its configured headers."""
     values = [config.api_key]
     for option in ("headers", "default_headers"):
         headers = config.options.get(option)
@@ -101,7 +102,7 @@ def _mask_echoed_input(text: str, inputs: Sequence[str]) -> str:
         elif not pieces or not pieces[-1].isspace() or len(pieces) < 2 or pieces[-2] != MASK:
             pieces.append(MASK)
         else:
-            pieces.pop()  # one mark for several words in a row
+            pieces.pop()  # one mask for several adjacent words
         position = match.end()
     return "".join([*pieces, text[position:]])
 

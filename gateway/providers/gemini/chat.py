@@ -1,4 +1,4 @@
-"""Gemini by `langchain-google-genai`, its answers watched for a finish reason."""
+"""Chat with Gemini through `langchain-google-genai`, guarded by `langchain.stream_guard`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class GeminiStreamProtocol:
     stream_content_type = "text/event-stream"
 
     def normalize(self, data: Any) -> Any:
-        """Errors come in a list too; parts of null text say nothing."""
+        """Unwrap an error that comes in a list, and drop parts whose text is null."""
         data = data[0] if isinstance(data, list) and data else data
         for candidate in data.get("candidates") or ():
             content = candidate.get("content") or {}
@@ -58,10 +58,11 @@ class GeminiStreamProtocol:
 
 
 class GeminiChat(LangChainChatProvider):
-    """`base_url` is without the API's version.
+    """Chat models of Google's Gemini API.
 
-    `options`: `headers` are sent with every call. With `placeholder_signature: false`, tool calls without a
-    thought signature are sent as they are. The rest go to `ChatGoogleGenerativeAI`.
+    `base_url` does not include the API version. Of `options`, `headers` are sent with every call. With
+    `placeholder_signature: false`, tool calls without a thought signature are sent without one. All others
+    are arguments of `ChatGoogleGenerativeAI`.
     """
 
     type = "gemini"
@@ -102,9 +103,9 @@ class GeminiChat(LangChainChatProvider):
             google_api_key=self._key,
             base_url=self._base_url,
             vertexai=False,
-            max_retries=1,  # attempts in all
+            max_retries=1,  # total number of attempts
             client_args={"verify": no_trust_context()},
-            **{"temperature": None, **self._options},  # its own default would be sent otherwise
+            **{"temperature": None, **self._options},  # otherwise LangChain sends its own default
         )
         chat_model.client = self._client
         return chat_model
@@ -124,7 +125,7 @@ class GeminiChat(LangChainChatProvider):
         arguments: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
         budget = thinking_budget(request)
         if budget is not None:
-            # The vendor counts thoughts in the limit of the answer.
+            # The vendor counts thinking tokens towards the output limit.
             limit = sampling.max_tokens
             arguments["thinking_budget"] = budget if limit is None else min(budget, limit // 2)
         if request.response_format is not None:

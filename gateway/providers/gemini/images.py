@@ -1,4 +1,4 @@
-"""Pictures of Gemini's image models, by `generateContent`."""
+"""Images from Gemini's image models over `generateContent`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ import orjson
 from gateway.core.exceptions import UnsupportedParameter, UpstreamBroken, UpstreamRejected
 from gateway.domain.config.catalog import ProviderConfig, Timeouts
 from gateway.domain.images import ImageCompleted, ImageEvent, ImageProgress, ImageRequest
+from gateway.providers.base import ImageProvider
 from gateway.providers.finish_reason import parse_finish_reason
 from gateway.providers.http import exchange
 from gateway.providers.http.headers import configured_headers
-from gateway.providers.image_base import ImageProvider, merge_negative_prompt
+from gateway.providers.image_prompt import merge_negative_prompt
 
 _DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
 _MAX_RESPONSE_BYTES = 96 * 1024 * 1024
-# What the models can frame; a size asked for takes the nearest shape.
+# Supported aspect ratios; a requested size is mapped to the nearest one.
 _ASPECT_RATIOS = {
     "1:1": 1.0, "2:3": 2 / 3, "3:2": 3 / 2, "3:4": 3 / 4, "4:3": 4 / 3,
     "4:5": 4 / 5, "5:4": 5 / 4, "9:16": 9 / 16, "16:9": 16 / 9, "21:9": 21 / 9,
@@ -28,7 +29,7 @@ _ASPECT_RATIOS = {
 
 
 class GeminiImages(ImageProvider):
-    """One call a picture; the models take a shape, not pixels."""
+    """Image models of Google's Gemini API: one call per image; the models accept aspect ratios, not sizes."""
 
     type = "gemini"
 
@@ -68,7 +69,7 @@ class GeminiImages(ImageProvider):
 def _body(request: ImageRequest) -> dict[str, Any]:
     for field in ("workflow", "seed", "placeholders"):
         if getattr(request, field) not in (None, "", {}):
-            raise UnsupportedParameter(f"This provider takes no {field}.", param=field)
+            raise UnsupportedParameter(f"This provider does not support {field}.", param=field)
     config: dict[str, Any] = {"responseModalities": ["IMAGE"]}
     if request.width and request.height:
         ratio = request.width / request.height
@@ -82,13 +83,13 @@ def _body(request: ImageRequest) -> dict[str, Any]:
 
 
 def _raise_if_blocked(answer: dict[str, Any]) -> None:
-    """Raises UpstreamRejected where the vendor refused to draw what was asked for."""
+    """Raise UpstreamRejected if the vendor's safety filter blocked the image."""
     blocked = (answer.get("promptFeedback") or {}).get("blockReason")
     reasons = [candidate.get("finishReason") for candidate in answer.get("candidates") or ()]
     if blocked or any(
         parse_finish_reason(reason) == "content_filter" for reason in reasons if reason != "NO_IMAGE"
     ):
-        raise UpstreamRejected("The provider refused to draw this. Ask for another picture.")
+        raise UpstreamRejected("The provider's safety filter rejected this request. Change the prompt.")
 
 
 def _parse_image(body: bytes) -> ImageCompleted:
@@ -107,5 +108,5 @@ def _parse_image(body: bytes) -> ImageCompleted:
         ValueError,
         binascii.Error,
     ) as error:
-        raise UpstreamBroken("The provider ended without a picture.") from error
-    raise UpstreamBroken("The provider ended without a picture.")
+        raise UpstreamBroken("The provider returned no image.") from error
+    raise UpstreamBroken("The provider returned no image.")

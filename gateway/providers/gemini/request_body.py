@@ -1,4 +1,4 @@
-"""Messages and tools of a `ChatRequest` as Gemini's `contents` and `functionDeclarations`."""
+"""Encodes messages and tools as Gemini's `contents` and `functionDeclarations`."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from gateway.providers.http.stream_decoders import repair_json_surrogates
 from gateway.providers.inline_images import parse_image_data_url
 from gateway.providers.tool_call_assembler import arguments_as_object
 
-# The vendor's own word for calls that it has not made: a history from elsewhere is taken with it.
+# The vendor's documented placeholder, which makes it accept tool calls of other vendors' models.
 _EMPTY_TEXT = "…"
 PLACEHOLDER_SIGNATURE = "skip_thought_signature_validator"
 
 
 def body_overrides(request: ChatRequest, *, sign_unsigned_calls: bool) -> dict[str, Any]:
-    """Fields of the body that the vendor's SDK would lose or bend; None takes one of the SDK's away.
+    """Return the body fields that the vendor's SDK would drop or change; None removes the SDK's field.
 
     Args:
-        placeholder: sign calls that came without a signature; models that demand one refuse them otherwise.
+        sign_unsigned_calls: add the placeholder signature to calls without one, for models that require it.
     """
     system = "\n\n".join(message.text for message in request.messages if message.role == "system")
     contents = _contents(request.messages, sign_unsigned_calls)
     if not contents:
-        # The vendor wants a content: the instructions are the question then.
+        # At least one content is required, so the system prompt becomes the user message.
         contents, system = [{"role": "user", "parts": [{"text": system or _EMPTY_TEXT}]}], ""
     body: dict[str, Any] = {
         "contents": contents,
@@ -46,7 +46,7 @@ def body_overrides(request: ChatRequest, *, sign_unsigned_calls: bool) -> dict[s
 
 
 def signature_extra(signature: str) -> dict[str, Any]:
-    """The further field of OpenAI's tool call in which the vendor's own compatible endpoint gives it."""
+    """Return the signature as the extra field that Gemini's OpenAI-compatible endpoint uses."""
     return {"extra_content": {"google": {"thought_signature": signature}}}
 
 
@@ -60,9 +60,9 @@ def _tool_config(choice: ToolChoice) -> dict[str, Any] | None:
 
 
 def _contents(messages: tuple[Message, ...], sign_unsigned_calls: bool) -> list[dict[str, Any]]:
-    """Neighbours of one side become one content: the results of parallel calls have to be."""
+    """Encode the messages, merging neighbours of the same role, as parallel tool results require."""
     out: list[dict[str, Any]] = []
-    calls: dict[str, tuple[str, str | None]] = {}  # by our id: name, the vendor's id
+    calls: dict[str, tuple[str, str | None]] = {}  # our id -> (name, the vendor's id)
     for message in messages:
         if message.role == "system":
             continue
@@ -81,19 +81,19 @@ def _contents(messages: tuple[Message, ...], sign_unsigned_calls: bool) -> list[
         else:
             out.append({"role": role, "parts": parts})
     for content in out:
-        # The results of one round stand together; their images and what was said then follow.
+        # Function responses come first, then their images and the user's text.
         content["parts"].sort(key=lambda part: content["role"] == "user" and "functionResponse" not in part)
     return out
 
 
 def _tool_parts(message: Message, calls: Mapping[str, tuple[str, str | None]]) -> list[dict[str, Any]]:
-    """A tool's result, and its images beside it: not every model takes them inside."""
+    """Return a tool result followed by its images: not every model accepts images inside the result."""
     images = [part for part in _content_parts(message) if "inlineData" in part]
     return [_function_response(message, calls), *images]
 
 
 def _model_parts(message: Message, sign_unsigned_calls: bool) -> list[dict[str, Any]]:
-    """As the vendor wrote them, where it did; else text and calls, with signatures that a client sent."""
+    """Return the vendor's own parts if it wrote the message, else text and calls with known signatures."""
     vendor = message.vendor
     if vendor is not None and vendor.content is not None:
         names = [part["functionCall"].get("name") for part in vendor.content if "functionCall" in part]
@@ -150,14 +150,14 @@ def _inline_image(part: ImagePart) -> dict[str, Any]:
 
 
 class PartRecorder:
-    """The parts of one answer as they came: what the vendor wants back, and its own finish reason."""
+    """Records the parts of one answer, to send them back unchanged, and its finish reason."""
 
     def __init__(self) -> None:
         self.finish_reason: str | None = None
         self._parts: list[dict[str, Any]] = []
 
     def record(self, data: dict[str, Any]) -> None:
-        """Take in one object of the stream, or the whole answer."""
+        """Record one object of the stream, or the whole response."""
         for candidate in data.get("candidates") or ():
             if candidate.get("index"):
                 continue
@@ -167,14 +167,14 @@ class PartRecorder:
 
     @property
     def signed_parts(self) -> list[dict[str, Any]] | None:
-        """All parts, where one of them is signed; otherwise the vendor needs none of them back."""
+        """All parts if one of them is signed, else None: the vendor needs none of them back."""
         if not any("thoughtSignature" in part for part in self._parts):
             return None
         parts: list[dict[str, Any]] = repair_json_surrogates(self._parts)
         return parts
 
     def call_extra(self, index: int) -> dict[str, Any]:
-        """The further field of the call of this number: its signature, where it has one."""
+        """Return the extra field with the signature of a tool call, {} if it is unsigned."""
         calls = [part for part in self._parts if "functionCall" in part]
         signature = calls[index].get("thoughtSignature") if index < len(calls) else None
         return signature_extra(signature) if signature else {}

@@ -1,0 +1,1 @@
+"""HTTP with vendors: the shared client, one exchange, decoding of streams. Nothing here knows a vendor."""

@@ -1,4 +1,4 @@
-"""The HTTP client that all providers share: httpx's interface over aiohttp's connections (decision 0002)."""
+"""The HTTP client that all providers share: httpx's API over aiohttp's connections (decision 0002)."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from gateway.core.tracing import outgoing_traceparent
 from gateway.providers.http.no_proxy import NoProxy
 from gateway.providers.registry import ProviderMisconfigured
 
-# Below the five seconds after which common servers close an idle connection, so that none is closed on us.
+# Common servers close idle connections after five seconds; ours are closed before that.
 _KEEPALIVE_SECONDS = 4.0
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-# aiohttp gives up beyond 8 KiB, and some servers send longer policies than that.
+# aiohttp's default is 8 KiB, and some servers send longer policy headers.
 _MAX_HEADER_BYTES = 64 * 1024
 _UNUSABLE_PROXY = (
-    "A proxy that the environment names cannot be used: HTTP_PROXY, HTTPS_PROXY and ALL_PROXY take"
+    "A proxy in the environment cannot be used: HTTP_PROXY, HTTPS_PROXY and ALL_PROXY take"
     " http://host:port or https://host:port, and NO_PROXY makes exceptions."
 )
 
 
 def upstream_client(trust_env: bool = True, verify: ssl.SSLContext | None = None) -> httpx.AsyncClient:
-    """A client without limit of connections, redirects or cookies; use it within one event loop and close it.
+    """Create a client without redirects, cookies or a connection limit.
 
-    Honours the `connect`, `read` and `pool` timeouts of a request; `connect` is for each address of a host,
-    `pool` for the whole way to a connection. A request without them waits for ever.
+    Use it within one event loop, and close it. It honours the `connect` (per address of a host), `read` and
+    `pool` (until there is a connection) timeouts of a request; a request without timeouts waits forever.
 
     Args:
-        trust_env: go through the proxies that the environment names; it is read once, here.
-        verify: what to trust instead of the usual authorities.
+        trust_env: use the proxies of the environment, which is read once, here.
+        verify: certificates to trust instead of the default authorities.
 
     Raises:
-        ProviderMisconfigured: the environment names a proxy that cannot be used.
+        ProviderMisconfigured: a proxy of the environment cannot be used.
     """
     proxies = getproxies() if trust_env else {}
     try:
@@ -53,7 +53,7 @@ def upstream_client(trust_env: bool = True, verify: ssl.SSLContext | None = None
 
 
 class _UpstreamClient(httpx.AsyncClient):
-    """httpx reads the environment and chooses the transport; aiohttp would do so anew for every request."""
+    """Chooses proxies with httpx, once, instead of with aiohttp, which would do it for every request."""
 
     def __init__(self, proxies: Mapping[str, str], no_proxy: NoProxy, *, verify: ssl.SSLContext) -> None:
         self._ssl_context = verify
@@ -66,16 +66,17 @@ class _UpstreamClient(httpx.AsyncClient):
         )
 
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
-        """Straight to the transport: httpx's flows of auth, redirects and cookies cost a third of a call.
+        """Send directly through the transport, which saves a third of a call's CPU time.
 
-        Credentials in an address, and whatever asks for one of those flows, take httpx's own way.
+        httpx's handling of auth, redirects and cookies is used only for URLs with credentials and for options
+        that ask for it.
         """
         if (traceparent := outgoing_traceparent()) is not None:
             request.headers["traceparent"] = traceparent
         stream = options.pop("stream", False)
         if options or not stream or request.url.userinfo:
             return await super().send(request, stream=stream, **options)
-        # Told, lest httpx try them out on every header of every call.
+        # Set explicitly; otherwise httpx tries several encodings on every header.
         request.headers.encoding = "ascii"
         response = await self._transport_for_url(request.url).handle_async_request(request)
         response.headers.encoding = "iso-8859-1"
@@ -83,7 +84,7 @@ class _UpstreamClient(httpx.AsyncClient):
         return response
 
     def _get_proxy_map(self, *args: Any, **kwargs: Any) -> dict[str, httpx.Proxy | None]:
-        """The proxies alone; httpx refuses half of what NO_PROXY may hold and ignores the other half."""
+        """Return the proxies only; httpx does not support all forms of NO_PROXY."""
         proxies: dict[str, httpx.Proxy | None] = {}
         for scheme in ("http", "https", "all"):
             if address := self._proxies.get(scheme):
@@ -102,14 +103,14 @@ class _UpstreamClient(httpx.AsyncClient):
         self, proxy: httpx.Proxy, *args: Any, **kwargs: Any
     ) -> httpx.AsyncBaseTransport:
         if proxy.url.scheme not in ("http", "https"):
-            raise ValueError("aiohttp does not speak to such a proxy")
+            raise ValueError("aiohttp does not support this kind of proxy")
         return AiohttpTransport(
             verify=self._ssl_context, proxy=proxy, client=partial(_make_session, self._ssl_context)
         )
 
 
 def _make_session(ssl_context: ssl.SSLContext) -> aiohttp.ClientSession:
-    """Called at the first request, within the event loop; timeouts come with each request."""
+    """Create the aiohttp session, at the first request; timeouts come with each request."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_SECONDS, ssl=ssl_context),
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -120,7 +121,7 @@ def _make_session(ssl_context: ssl.SSLContext) -> aiohttp.ClientSession:
 
 
 async def _strip_url_credentials(request: httpx.Request) -> None:
-    """httpx has made a header of them by now, and aiohttp refuses to be told twice."""
+    """Remove credentials from the URL: httpx has made a header of them, and aiohttp rejects both."""
     if request.url.userinfo:
         request.url = request.url.copy_with(username=None, password=None)
 

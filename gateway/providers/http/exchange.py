@@ -1,4 +1,4 @@
-"""One HTTP exchange with a vendor: caps what comes back and turns every failure into a named error."""
+"""One HTTP exchange with a vendor: limits the response and maps failures to gateway errors."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _PROBE_SECONDS = 2.0
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _FORBIDDEN_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-# httpx-aiohttp translates not all of aiohttp's errors: an answer that is no HTTP keeps its own.
+# httpx-aiohttp does not translate all errors of aiohttp, such as those of a malformed response.
 _TRANSPORT_ERRORS = (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError)
 
 _LOCAL_RESOURCE_ERRORS = frozenset(
@@ -48,7 +48,10 @@ _LOCAL_RESOURCE_ERRORS = frozenset(
 
 
 def timeout_extension(timeouts: Timeouts) -> dict[str, float]:
-    """httpx's `timeout` extension, seconds; the caller enforces first token, idle and total itself."""
+    """Return httpx's `timeout` extension in seconds.
+
+    First-token, idle and total timeouts are enforced by the caller.
+    """
     return {
         "connect": timeouts.connect,
         "read": timeouts.live,
@@ -58,7 +61,7 @@ def timeout_extension(timeouts: Timeouts) -> dict[str, float]:
 
 
 async def send(http: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
-    """The vendor's 2xx answer, its body unread; the caller closes it.
+    """Send a request and return the 2xx response with its body unread; the caller closes it.
 
     Raises:
         UpstreamError, UpstreamRejected, ContextLengthExceeded, Unavailable: see `ChatProvider`.
@@ -77,10 +80,11 @@ async def send(http: httpx.AsyncClient, request: httpx.Request) -> httpx.Respons
 
 
 async def iter_body(response: httpx.Response, limit: int = MAX_STREAM_BYTES) -> AsyncGenerator[bytes, None]:
-    """The body as it arrives, decompressed.
+    """Yield the body as it arrives, decompressed.
 
     Raises:
-        UpstreamTimeout: silence. UpstreamBroken: a cut, or more than `limit` bytes.
+        UpstreamTimeout: nothing arrived for too long.
+        UpstreamBroken: the connection was lost, or the body exceeds `limit` bytes.
     """
     compressed = response.headers.get("content-encoding", "identity") != "identity"
     source = response.aiter_bytes() if compressed else response.aiter_raw()
@@ -99,24 +103,24 @@ async def iter_body(response: httpx.Response, limit: int = MAX_STREAM_BYTES) -> 
 
 
 async def read_body(response: httpx.Response, limit: int = MAX_JSON_BYTES) -> bytes:
-    """The whole body of at most `limit` bytes, without a byte order mark; raises as `chunks` does."""
+    """Return the whole body, at most `limit` bytes, without a byte order mark; raises like `iter_body`."""
     return b"".join([chunk async for chunk in iter_body(response, limit)]).removeprefix(codecs.BOM_UTF8)
 
 
 def require_content_type(response: httpx.Response, expected: str) -> None:
-    """Refuse an answer of another content type than `wanted`; one that names none is judged by its bytes."""
+    """Raise UpstreamBroken if the response has a content type other than `expected`; none is accepted."""
     content_type = response.headers.get("content-type", "")
     if content_type and expected not in content_type.lower():
         raise UpstreamBroken
 
 
 def error_from_response(status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
-    """The named error for a provider's HTTP error (`refusals.error_of`), with the wait that it asks for."""
+    """Return the gateway error for a provider's HTTP error, with its Retry-After."""
     return classifier.classify_response(status, body, parse_retry_after(headers))
 
 
 def parse_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds from `retry-after-ms` or `retry-after` (seconds or an HTTP date), at most an hour."""
+    """Return the seconds of `retry-after-ms` or `retry-after` (seconds or an HTTP date), at most an hour."""
     seconds = _parse_number(headers.get("retry-after-ms"), 0.001)
     if seconds is None:
         value = headers.get("retry-after")
@@ -132,37 +136,37 @@ def parse_retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def normalize_base_url(configured: str | None, default: str) -> str:
-    """The base URL without a slash at its end.
+    """Return the configured base URL, or the default, without a trailing slash.
 
     Raises:
-        ValueError: it is not an http(s) address.
+        ValueError: it is not an http(s) URL.
     """
     text = (configured or default).rstrip("/")
     try:
         url = httpx.URL(text)
     except httpx.InvalidURL as error:
-        raise ValueError("base_url is not a valid address") from error
+        raise ValueError("base_url is not a valid URL") from error
     if url.scheme not in ("http", "https") or not url.host:
-        raise ValueError("base_url must begin with http:// or https:// and name a host")
+        raise ValueError("base_url must begin with http:// or https:// and contain a host")
     try:
         url.host.encode("idna")  # as the resolver will
     except UnicodeError as error:
-        raise ValueError("base_url names a host that cannot exist") from error
+        raise ValueError("base_url contains an invalid host name") from error
     return text
 
 
 def validate_header(name: str, value: str) -> None:
-    """See that a header of the configuration can be sent.
+    """Check that a configured header can be sent.
 
     Raises:
-        ValueError: it holds a line break or another character that HTTP forbids there.
+        ValueError: it contains a line break or another character that HTTP forbids there.
     """
     if not _HEADER_NAME.fullmatch(name) or _FORBIDDEN_IN_HEADER.search(value):
-        raise ValueError(f"the header {name!r} holds a character that no header may hold")
+        raise ValueError(f"the header {name!r} contains a character that HTTP forbids in headers")
 
 
 async def probe_url(http: httpx.AsyncClient, url: str, headers: Mapping[str, str]) -> ProviderHealth:
-    """Whether `url` answers a GET with a 2xx within 2 s; never raises."""
+    """Check whether `url` answers a GET with a 2xx within 2 s; never raises."""
     timeouts = dict.fromkeys(("connect", "read", "write", "pool"), _PROBE_SECONDS)
     request = httpx.Request("GET", url, headers=headers, extensions={"timeout": timeouts})
     try:
@@ -184,9 +188,11 @@ async def probe_url(http: httpx.AsyncClient, url: str, headers: Mapping[str, str
 
 
 def _map_transport_error(error: Exception, default: type[UpstreamError]) -> UpstreamError | Unavailable:
-    """UpstreamTimeout for too long a silence, UpstreamBroken for what is no HTTP, UpstreamUnavailable
-    (not a transient one) where nobody listens, Unavailable where it is our own machine that has no socket to
-    give, which is no upstream's fault, or `otherwise`.
+    """Map an error of httpx or aiohttp to a gateway error.
+
+    A timeout becomes UpstreamTimeout, a malformed response UpstreamBroken, a refused connection a permanent
+    UpstreamUnavailable, and a lack of sockets on this machine Unavailable, for which no upstream is to blame.
+    Everything else becomes `default`.
     """
     cause = _root_cause(error)
     mapped = _classify_transport_error(error, cause, default)
@@ -200,8 +206,8 @@ def _classify_transport_error(
     if isinstance(error, aiohttp.ClientResponseError):
         return UpstreamBroken()
     if isinstance(cause, OSError) and cause.errno in _LOCAL_RESOURCE_ERRORS:
-        log.error("no_socket_left", errno=cause.errno)
-        return Unavailable("The gateway has no connection left to ask a model with.", retry_after=1)
+        log.error("provider.sockets_exhausted", errno=cause.errno)
+        return Unavailable("The gateway has no free connection to call a model. Retry later.", retry_after=1)
     if isinstance(cause, httpx.TimeoutException | aiohttp.ServerTimeoutError):
         return UpstreamTimeout()
     if isinstance(cause, httpx.ConnectError | aiohttp.ClientConnectorError):
@@ -210,17 +216,17 @@ def _classify_transport_error(
 
 
 def _root_cause(error: Exception) -> BaseException:
-    """What aiohttp said; httpx-aiohttp calls every lost connection, even a refused one, a timeout."""
+    """Return aiohttp's error: httpx-aiohttp reports every lost or refused connection as a timeout."""
     return error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error
 
 
 async def _read_error_body(response: httpx.Response) -> bytes:
-    """The beginning of an error's body; what cannot be read in time or at all is left out."""
+    """Return the beginning of an error body, as much as can be read in time."""
     parts: list[bytes] = []
     try:
         async with asyncio.timeout(_ERROR_BODY_SECONDS):
             async for chunk in iter_body(response, _MAX_ERROR_BODY_BYTES):
-                parts.append(chunk)  # noqa: PERF401 - what came before a failure counts
+                parts.append(chunk)  # noqa: PERF401 - chunks before a failure are used
     except (TimeoutError, UpstreamTimeout, UpstreamBroken):
         return b"".join(parts)
     return b"".join(parts)

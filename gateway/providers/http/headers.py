@@ -1,4 +1,4 @@
-"""The headers of every call to a server that speaks OpenAI's API, whatever the call is for."""
+"""Builds request headers from a provider's configuration."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from gateway.providers.http import exchange
 
 
 def json_headers(config: ProviderConfig) -> dict[str, str]:
-    """Content type, key and `options.headers`, which replace the others; names in lower case.
+    """Return content type, bearer key and `options.headers`, which take precedence; names in lower case.
 
     Raises:
-        ValueError: a header that HTTP cannot carry.
+        ValueError: a header contains a character that HTTP forbids.
     """
     headers = {"content-type": "application/json", "user-agent": "llm-gateway"}
     if config.api_key:
@@ -22,10 +22,10 @@ def json_headers(config: ProviderConfig) -> dict[str, str]:
 
 
 def configured_headers(config: ProviderConfig) -> dict[str, str]:
-    """`options.headers` of a provider of any type, names in lower case.
+    """Return `options.headers`, names in lower case.
 
     Raises:
-        ValueError: a header that HTTP cannot carry.
+        ValueError: a header contains a character that HTTP forbids.
     """
     configured = dict(config.options.get("headers") or {})
     headers = {str(name).lower(): str(value) for name, value in configured.items()}
@@ -35,7 +35,11 @@ def configured_headers(config: ProviderConfig) -> dict[str, str]:
 
 
 def auth_headers(config: ProviderConfig) -> dict[str, str]:
-    """The key as `authorization`, and `options.headers`, which replace it; raises as `own_headers`."""
+    """Return the bearer key and `options.headers`, which take precedence.
+
+    Raises:
+        ValueError: a header contains a character that HTTP forbids.
+    """
     headers = {"authorization": f"Bearer {config.api_key}"} if config.api_key else {}
     for name, value in headers.items():
         exchange.validate_header(name, value)

@@ -1,4 +1,4 @@
-"""NO_PROXY as curl and Go read it: which hosts are reached without the proxies of the environment."""
+"""Parses NO_PROXY as curl and Go do: hosts that are connected to without a proxy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _HOST_PORT = re.compile(r"(.+):([0-9]{1,5})")
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One entry: a network, or a name with all below it; `port` None means every port."""
+    """One entry: a network, or a name with its subdomains; `port` None means every port."""
 
     network: IPv4Network | IPv6Network | None
     name: str
@@ -29,20 +29,20 @@ class _Entry:
 
 
 class NoProxy:
-    """The exceptions from the environment's proxies."""
+    """The hosts that bypass the environment's proxies."""
 
     def __init__(self, text: str) -> None:
-        """Read the variable: names, addresses, networks (CIDR), each with a port if need be; `*` is all.
+        """Parse the variable: names, addresses, networks (CIDR), each with an optional port; `*` matches all.
 
         Raises:
-            ValueError: an entry that is none of these; the message names it.
+            ValueError: an entry is none of these; the message contains it.
         """
         entries = [entry for entry in re.split(r"[,\s]+", text.strip().lower()) if entry]
         self._match_all = "*" in entries
         self._entries = tuple(_parse_entry(entry) for entry in entries if entry != "*")
 
     def matches(self, host: str, port: int | None) -> bool:
-        """Whether the host is reached without a proxy; addresses are not looked up for a name."""
+        """Whether the host bypasses the proxy; names are not resolved."""
         if self._match_all:
             return True
         if not self._entries:
@@ -66,7 +66,7 @@ def _parse_entry(entry: str) -> _Entry:
 
 
 def _parse_network(text: str) -> IPv4Network | IPv6Network | None:
-    """The addresses that the text names: one, or a network whose host part may be set."""
+    """Parse an address or a network, whose host bits may be set; None if it is neither."""
     host, slash, bits = text.partition("/")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
@@ -79,8 +79,8 @@ def _parse_network(text: str) -> IPv4Network | IPv6Network | None:
 def _parse_name(text: str, entry: str) -> str:
     if any(mark in text for mark in "/:[]@"):
         raise ValueError(
-            f"NO_PROXY has an entry that cannot be understood: {entry!r}. "
-            "Write names (.example.com), addresses or networks (10.0.0.0/8), apart by commas."
+            f"NO_PROXY has an invalid entry: {entry!r}. "
+            "Write names (.example.com), addresses or networks (10.0.0.0/8), separated by commas."
         )
     name = text.rstrip(".")
     if name.startswith("*."):

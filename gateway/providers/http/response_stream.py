@@ -1,4 +1,4 @@
-"""Relays one HTTP answer of a vendor through the reader of its wire format."""
+"""Streams one HTTP response through the parser of its wire format."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from gateway.domain.events import ProviderEvent
 from gateway.domain.money import Usage
 from gateway.providers.http import exchange
 
-# How long to wait for the close after the end marker, so that the connection can serve the next call.
+# How long to wait for the end of the response after the end marker, so that the connection can be reused.
 _DRAIN_SECONDS = 0.25
-# Types that say nothing of a body, which is then judged by its bytes.
+# Content types that do not say whether the body is a stream.
 _UNSPECIFIC_TYPES = ("", "text/plain", "application/octet-stream")
 
 
 class ResponseParser(Protocol):
-    """Turns bytes of one answer into events; see `AnswerReader`."""
+    """Turns the bytes of one response into events; see `OpenAIResponseParser` for the methods."""
 
     done: bool
     error: GatewayError | None
@@ -38,10 +38,10 @@ class ResponseParser(Protocol):
 async def stream_events(
     response: httpx.Response, parser: ResponseParser, *, stream: bool
 ) -> AsyncGenerator[ProviderEvent, None]:
-    """The events of the answer, `Completed` last; the response is closed at the end.
+    """Yield the events of a response, `Completed` last, and close it.
 
     Raises:
-        GatewayError: as `ChatProvider` says.
+        GatewayError: see `ChatProvider`.
     """
     try:
         if not _is_stream(response, stream):
@@ -78,12 +78,12 @@ async def stream_events(
 
 
 def _is_stream(response: httpx.Response, requested: bool) -> bool:
-    """Whether the body is a stream: its type says so, whatever was asked for; `wanted` where it says nothing.
+    """Whether the body is a stream: its content type decides, else what was requested.
 
-    Some servers stream never or always.
+    Some servers never stream, others always do.
 
     Raises:
-        UpstreamBroken: it is a page, or anything else that is no answer.
+        UpstreamBroken: the content type is that of a web page, or otherwise not of an answer.
     """
     content_type = response.headers.get("content-type", "").lower().partition(";")[0].strip()
     if content_type == "text/event-stream":
@@ -96,7 +96,7 @@ def _is_stream(response: httpx.Response, requested: bool) -> bool:
 
 
 async def _drain(chunks: AsyncGenerator[bytes, None]) -> None:
-    """Read what follows the end marker; a server that does not close in time loses its connection."""
+    """Read the rest of the response; if it does not end in time, the connection is not reused."""
     try:
         async with asyncio.timeout(_DRAIN_SECONDS):
             async for _ in chunks:

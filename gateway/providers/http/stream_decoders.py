@@ -1,4 +1,4 @@
-"""Reads the JSON of a vendor's stream, server-sent events or lines, in every legal form."""
+"""Decodes streams of JSON objects: server-sent events and newline-delimited JSON."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import orjson
 from gateway.core.exceptions import UpstreamBroken
 from gateway.providers.http.exchange import MAX_LINE_BYTES
 
-# A line is a field's name, with or without a colon. Anything else is no event stream.
+# A line begins with a field name, with or without a colon. Anything else is not an event stream.
 _FIELD_LINE = re.compile(rb"[A-Za-z][A-Za-z0-9_.-]{0,63}(:|$)")
 _IGNORED_PREFIXES = (b":", b"id:", b"retry:")
-# Names of events whose data says nothing, and need not be JSON.
+# Events without payload, whose data need not be JSON.
 _KEEPALIVE_EVENTS = frozenset({b"ping", b"keepalive", b"keep-alive", b"keep_alive", b"heartbeat"})
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -28,10 +28,10 @@ DONE = DoneMarker()
 
 
 def parse_json(data: bytes) -> Any:
-    """JSON of a vendor, with or without a byte order mark; an escaped half of a surrogate pair is kept.
+    """Parse JSON, with or without a byte order mark; escaped lone surrogates are preserved.
 
     Raises:
-        ValueError: it is no JSON.
+        ValueError: it is not JSON.
     """
     data = data.removeprefix(codecs.BOM_UTF8)
     try:
@@ -40,20 +40,21 @@ def parse_json(data: bytes) -> Any:
         if b"\\u" not in data:
             raise
         try:
-            # Servers that cut text by UTF-16 write the halves of a pair in two events; orjson refuses each.
+            # Servers that split text by UTF-16 units send a surrogate pair in two events; orjson rejects
+            # each.
             return json.loads(data)
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
 
 
 class SurrogateJoiner:
-    """Joins surrogate pairs that a vendor cut in two; a half that stays alone becomes U+FFFD."""
+    """Joins surrogate pairs that a vendor split across events; a lone surrogate becomes U+FFFD."""
 
     def __init__(self) -> None:
         self._pending = ""
 
     def feed(self, text: str) -> str:
-        """The text that is complete; the first half of a pair at its end waits for the next piece."""
+        """Return the complete text; a high surrogate at its end waits for the next call."""
         if not self._pending and (text.isascii() or not _SURROGATE.search(text)):
             return text
         text = self._pending + text
@@ -61,20 +62,20 @@ class SurrogateJoiner:
         return repair_surrogates(text.removesuffix(self._pending) if self._pending else text)
 
     def flush(self) -> str:
-        """What stands for a half that was never completed."""
+        """Return U+FFFD for a pending high surrogate, else an empty string."""
         pending, self._pending = self._pending, ""
         return "\ufffd" if pending else ""
 
 
 def repair_surrogates(text: str) -> str:
-    """`text` with its surrogate pairs joined, and U+FFFD for each lone half."""
+    """Join surrogate pairs, and replace lone surrogates by U+FFFD."""
     if text.isascii() or not _SURROGATE.search(text):
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def repair_json_surrogates(value: Any) -> Any:
-    """A JSON value that can be written as UTF-8: `whole_text` of every text in it, where one needs that."""
+    """Repair the surrogates of all texts in a JSON value, so that it can be encoded as UTF-8."""
     try:
         orjson.dumps(value)
     except TypeError:
@@ -93,9 +94,9 @@ def _repair(value: Any) -> Any:
 
 
 class SSEDecoder:
-    """The payloads of one stream, in order: parsed JSON, or `DONE`.
+    """Decodes the payloads of an event stream: parsed JSON, or `DONE`.
 
-    A `data:` line that is JSON by itself is an event at once, whether or not an empty line follows; several
+    A `data:` line that is complete JSON is an event at once, whether or not an empty line follows. Several
     `data:` lines of one event are joined at the empty line. Lines end with LF, CR LF or CR.
     """
 
@@ -108,7 +109,10 @@ class SSEDecoder:
         self._in_keepalive = False
 
     def feed(self, data: bytes) -> list[Any]:
-        """The payloads that `data` completes; those before garbage, with `broken` set."""
+        """Return the payloads that `data` completes.
+
+        On malformed input, return those before it and set `error`.
+        """
         data = self._buffer + data if self._buffer else data
         if self._at_start:
             if len(data) < 3 and codecs.BOM_UTF8.startswith(data):
@@ -118,7 +122,7 @@ class SSEDecoder:
         carriage_return = b""
         if b"\r" in data:
             if data.endswith(b"\r"):
-                data, carriage_return = data[:-1], b"\r"  # its LF may be in the next piece
+                data, carriage_return = data[:-1], b"\r"  # the LF may be in the next chunk
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         lines = data.split(b"\n")
         self._buffer = lines.pop() + carriage_return
@@ -128,7 +132,7 @@ class SSEDecoder:
         return events
 
     def feed_eof(self) -> list[Any]:
-        """The payloads that the close of the stream completes; see `feed`."""
+        """Return the payloads that the end of the stream completes; see `feed`."""
         rest, self._buffer = self._buffer, b""
         return self._parse_lines([*rest.replace(b"\r", b"\n").split(b"\n"), b""])
 
@@ -164,7 +168,7 @@ class SSEDecoder:
                 events.append(value)
 
     def _handle_other_data(self, payload: bytes, events: list[Any]) -> None:
-        """A line that is no JSON by itself, or only by the rules of `loads`."""
+        """Handle data that orjson cannot parse: the end marker, lone surrogates or a part of an event."""
         if payload == b"[DONE]":
             events.append(DONE)
         elif payload and not self._in_keepalive:
@@ -186,14 +190,17 @@ class SSEDecoder:
 
 
 class NDJSONDecoder:
-    """The objects of a stream of one JSON object a line, in order; as `EventReader`."""
+    """Decodes a stream of one JSON object per line, like `SSEDecoder`."""
 
     def __init__(self) -> None:
         self.error: UpstreamBroken | None = None
         self._buffer = b""
 
     def feed(self, data: bytes) -> list[Any]:
-        """The objects that `data` completes; those before garbage, with `broken` set."""
+        """Return the objects that `data` completes.
+
+        On malformed input, return those before it and set `error`.
+        """
         lines = (self._buffer + data).split(b"\n")
         self._buffer = lines.pop()
         if len(self._buffer) > MAX_LINE_BYTES:
@@ -201,7 +208,7 @@ class NDJSONDecoder:
         return self._parse_lines(lines)
 
     def feed_eof(self) -> list[Any]:
-        """The objects that the close of the stream completes; see `feed`."""
+        """Return the objects that the end of the stream completes; see `feed`."""
         return self._parse_lines([self._buffer])
 
     def _parse_lines(self, lines: list[bytes]) -> list[Any]:

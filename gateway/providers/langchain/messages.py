@@ -1,4 +1,4 @@
-"""From LangChain's chunks to our events."""
+"""Converts LangChain's message chunks to provider events."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from gateway.providers.tool_call_assembler import ToolCallAssembler
 
 
 class ChunkConverter:
-    """Turns LangChain's chunks (or its one whole message) into events and keeps the finish reason.
+    """Converts the chunks, or the one message, of an answer to events.
 
-    `metadata` gathers the vendor's response metadata; the provider reads its finish reason there.
+    `metadata` collects the vendor's response metadata, in which the provider finds the finish reason.
     """
 
     def __init__(self) -> None:
@@ -26,10 +26,10 @@ class ChunkConverter:
         self._reasoning_parts: list[str] = []
 
     def convert(self, message: AIMessage) -> list[ProviderEvent]:
-        """The events of one chunk or whole message.
+        """Return the events of one chunk or message.
 
         Raises:
-            UpstreamBroken: its content has a shape that no vendor documents.
+            UpstreamBroken: the content has an undocumented shape.
         """
         self.metadata.update(message.response_metadata)
         events: list[ProviderEvent] = []
@@ -45,18 +45,18 @@ class ChunkConverter:
         return events
 
     def finish(self) -> list[ProviderEvent]:
-        """What ends the answer before its `Completed`."""
+        """Return the last events of the answer before `Completed`."""
         remainder = self._text_joiner.flush()
         return [*([TextDelta(remainder)] if remainder else []), *self.tool_calls.finish()]
 
     @property
     def reasoning(self) -> str:
-        """All that the model has thought."""
+        """The complete reasoning text."""
         return "".join(self._reasoning_parts)
 
 
 def _split_content(content: str | list[str | dict[str, Any]]) -> tuple[str, str]:
-    """(reasoning, text) of a message's content; blocks of other kinds are the tools' own business."""
+    """Return the reasoning and the text of a message's content; other kinds of blocks are ignored."""
     if isinstance(content, str):
         return "", content
     reasoning: list[str] = []
@@ -75,7 +75,7 @@ def _split_content(content: str | list[str | dict[str, Any]]) -> tuple[str, str]
 
 
 def _tool_call_pieces(message: AIMessage) -> list[tuple[Any, str | None, str | None, str]]:
-    """(index, id, name, arguments) of each piece of a tool call."""
+    """Return (index, id, name, arguments) of each tool call fragment."""
     pieces = getattr(message, "tool_call_chunks", None)
     if pieces is not None:
         return [(p.get("index"), p.get("id"), p.get("name"), p.get("args") or "") for p in pieces]

@@ -1,4 +1,4 @@
-"""What the providers on LangChain's packages share: lazy models, one call, the vendor's errors made ours."""
+"""Base class of the chat providers that use a LangChain package."""
 
 from __future__ import annotations
 
@@ -44,22 +44,22 @@ from gateway.providers.vendor_data import filter_vendor_data
 log = structlog.get_logger(__name__)
 
 _REQUEST_NOT_SENT = (
-    "The gateway could not write this request for the model's provider; nothing was sent. Ask another model,"
+    "The gateway could not encode this request for the model's provider; nothing was sent. Use another model,"
     " or report the request id to the operator."
 )
-# The messages are written into the body by the provider itself; an SDK has to be given some.
+# The provider writes the messages into the body itself, but an SDK requires some.
 _PLACEHOLDER_MESSAGES = [HumanMessage("-")]
 
 
 class LangChainChatProvider(ChatProvider):
-    """Base of a vendor on a LangChain chat model.
+    """A chat provider on a LangChain chat model.
 
-    The model object is built once for each model name, at its first use and in a thread: importing a
-    vendor's SDK takes up to a second, which no other stream shall feel. All share one guarded client.
+    The model object is built once per model name, at its first use and in a thread: importing a vendor's SDK
+    takes up to a second, which would delay all other streams. All models share one guarded client.
     """
 
     protocol: ClassVar[StreamProtocol]
-    # Whether the vendor takes a budget of tokens to think for.
+    # Whether the vendor accepts a token budget for thinking.
     supports_thinking: ClassVar[bool] = False
 
     def __init__(
@@ -73,33 +73,33 @@ class LangChainChatProvider(ChatProvider):
 
     @abstractmethod
     def build_model(self, model: str) -> BaseChatModel:
-        """The vendor's chat model, its client guarded and its own retries off; runs in a thread."""
+        """Create the LangChain model with a guarded client and without retries; called in a thread."""
 
     @abstractmethod
     def call_arguments(self, request: ChatRequest) -> dict[str, Any]:
-        """Keyword arguments of `astream` and `ainvoke` for this request.
+        """Return the keyword arguments of `astream` and `ainvoke` for this request.
 
         Raises:
-            UnsupportedParameter: the vendor cannot do what is asked.
+            UnsupportedParameter: the vendor does not support a parameter.
         """
 
     @abstractmethod
     def start_call(self, request: ChatRequest) -> CallScope:
-        """The call, with all fields of the vendor's JSON body that its SDK would lose, bend or refuse.
+        """Return the scope of a call, with all body fields that the SDK would drop, change or reject.
 
         Messages and tools are among them.
         """
 
     @abstractmethod
     def raw_finish_reason(self, metadata: Mapping[str, Any], call: CallScope) -> str | None:
-        """The vendor's finish reason, from LangChain's response metadata or from what was recorded."""
+        """Return the vendor's finish reason, from LangChain's metadata or from the recorder."""
 
     def tool_call_extra(self, call: CallScope, index: int) -> Mapping[str, Any]:
-        """Further fields of OpenAI's tool call for the call of this number."""
+        """Return extra fields for the tool call with this index."""
         return {}
 
     def vendor_data(self, call: CallScope, reasoning: str) -> VendorData | None:
-        """What the vendor wants back with the answer, its origin still left out."""
+        """Return what must be sent back to the vendor with this answer, without its origin."""
         return None
 
     def find_unsupported(self, request: ChatRequest) -> UnsupportedParameter | None:
@@ -159,7 +159,7 @@ class LangChainChatProvider(ChatProvider):
         arguments: dict[str, Any],
         call: CallScope,
     ) -> AsyncGenerator[AIMessage, None]:
-        """LangChain's chunks, or its one message; every failure a named error."""
+        """Yield LangChain's chunks, or its one message; every failure becomes a gateway error."""
         current_call.set(call)
         try:
             if not stream:
@@ -170,13 +170,13 @@ class LangChainChatProvider(ChatProvider):
         except GatewayError:
             raise
         except Exception as error:
-            # SDKs wrap what the guard raises, and have types of their own for what they cannot send or read.
+            # SDKs wrap the guard's errors, and raise their own for what they cannot encode or parse.
             gateway_error = find_gateway_error(error)
             if gateway_error is not None:
                 raise gateway_error from error
             if call.responses:
                 raise UpstreamBroken from error
-            # Nothing was sent: neither the vendor nor the caller has refused anything.
+            # Nothing was sent: neither the vendor nor the request is at fault.
             log.error("provider.request_not_sent", error=type(error).__name__, exc_info=True)
             raise UpstreamError(_REQUEST_NOT_SENT) from error
 
@@ -187,11 +187,11 @@ class LangChainChatProvider(ChatProvider):
                     self._models[model] = await asyncio.to_thread(self.build_model, model)
                 except (ValueError, TypeError) as error:
                     raise UpstreamUnavailable(
-                        "The model's provider is not configured properly; an operator has to mend it."
+                        "The model's provider is misconfigured. Ask an administrator to check its options."
                     ) from error
             return self._models[model]
 
 
 def no_trust_context() -> ssl.SSLContext:
-    """For the clients that SDKs make and we never use: no certificates to load, and no way to connect."""
+    """Return a context without certificates, for the clients that SDKs create and that are never used."""
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

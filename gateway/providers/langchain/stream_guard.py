@@ -1,8 +1,8 @@
-"""Stands between a vendor's SDK and the network, because SDKs swallow cuts, garbage and errors in silence.
+"""Validates the HTTP responses that a vendor's SDK reads, because SDKs ignore truncated and broken streams.
 
-The SDK is given a client whose transport is `GuardedExchange`: it sends through the gateway's shared client,
-raises the named errors itself, and reads every line that passes, so that a stream that closes without the
-vendor's end marker ends in `UpstreamBroken` whatever the SDK would make of it.
+The SDK gets a client whose transport is a `StreamGuard`. It sends through the gateway's shared client, maps
+failures to gateway errors and inspects every streamed object, so a stream without the vendor's end marker
+ends in `UpstreamBroken` whatever the SDK would make of it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from gateway.providers.http.stream_decoders import DONE, NDJSONDecoder, SSEDecod
 from gateway.providers.response_ids import parse_vendor_response
 from gateway.providers.token_counts import TokenCounts
 
-# The body is handed on decompressed and re-framed; nobody keeps a vendor's cookies.
+# The body is passed on decompressed and re-framed; the vendor's cookies are dropped.
 _REPLACED_HEADERS = frozenset({b"accept-encoding", b"content-length", b"transfer-encoding"})
 _MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError)
 _DROPPED_RESPONSE_HEADERS = frozenset(
@@ -33,36 +33,38 @@ _DROPPED_RESPONSE_HEADERS = frozenset(
 
 
 class StreamProtocol(Protocol):
-    """What the guard has to know of a vendor's wire format."""
+    """What the guard needs to know about a vendor's wire format."""
 
-    is_sse: bool  # server-sent events, else one JSON object a line
-    stream_content_type: str  # part of the content type of a stream
+    is_sse: bool  # server-sent events, else one JSON object per line
+    stream_content_type: str  # substring of a stream's content type
 
     def is_end(self, data: dict[str, Any]) -> bool:
         """Whether this object of a stream is the end marker.
 
         Raises:
-            GatewayError: it is an error in the middle (`refusals.error_in_stream`).
+            GatewayError: the object is an error (`classify_stream_error`).
         """
 
     def is_complete_answer(self, data: dict[str, Any]) -> bool:
-        """Whether this JSON body is a finished answer."""
+        """Whether this JSON body is a complete answer."""
 
     def normalize(self, data: Any) -> Any:
-        """The object in the form that the vendor's SDK reads, where a server has another one."""
+        """Return the object in the form that the vendor's SDK expects."""
 
     def update_counts(self, data: dict[str, Any], counts: TokenCounts) -> None:
-        """Note the tokens that this object of a stream, or this whole answer, tells of."""
+        """Read the usage of one streamed object, or of the whole response."""
 
 
 class ResponseRecorder(Protocol):
+    """Collects what a provider needs of a response beyond what the SDK reports."""
+
     def record(self, data: dict[str, Any]) -> None:
-        """Take in one object of a stream, or a whole answer."""
+        """Record one object of a stream, or the whole response."""
 
 
 @dataclass(frozen=True, slots=True)
 class GuardedResponse:
-    """A vendor's good answer: its body is watched while it is read."""
+    """A successful response whose body is validated while it is read."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -70,19 +72,18 @@ class GuardedResponse:
     response: httpx.Response
 
     async def aclose(self) -> None:
-        """Close the vendor's connection unless the answer has been read to its end."""
+        """Close the vendor's connection, unless the body was read to its end."""
         await self.body.aclose()
         await self.response.aclose()
 
 
 @dataclass(slots=True)
 class CallScope:
-    """What a provider and the guard share during one call.
+    """State that a provider and the guard share during one call.
 
-    `body` overrides fields of the JSON body (None takes one away) where an SDK loses or bends them;
-    `exchanges` are closed when the
-    call ends in whatever way: SDKs leave that to the garbage collector. `record` is given each object of the
-    answer, as the vendor wrote it. `counts` are read from the same objects, since SDKs lose some.
+    `body_overrides` replace fields of the SDK's JSON body; None removes a field. `responses` are closed at
+    the end of the call, which SDKs leave to the garbage collector. `recorder` gets every object of the
+    response, unchanged. `token_counts` are read from the same objects, because SDKs drop some of them.
     """
 
     body_overrides: dict[str, Any] = field(default_factory=dict)
@@ -92,7 +93,7 @@ class CallScope:
     vendor_response: VendorResponse | None = None
 
     def observe(self, data: dict[str, Any], protocol: StreamProtocol) -> None:
-        """Take in one object of the answer."""
+        """Read counts and ids of one object of the response, and pass it to the recorder."""
         protocol.update_counts(data, self.token_counts)
         if self.vendor_response is None:
             self.vendor_response = parse_vendor_response(data)
@@ -100,6 +101,7 @@ class CallScope:
             self.recorder.record(data)
 
     async def aclose(self) -> None:
+        """Close all responses of the call."""
         for response in self.responses:
             await response.aclose()
 
@@ -108,7 +110,7 @@ current_call: ContextVar[CallScope | None] = ContextVar("guarded_call", default=
 
 
 class StreamGuard:
-    """One for each provider; has no state of a call."""
+    """Sends the SDK's requests and validates the responses; one per provider, without state of a call."""
 
     def __init__(
         self,
@@ -117,7 +119,7 @@ class StreamGuard:
         protocol: StreamProtocol,
         headers: Mapping[str, str],
     ) -> None:
-        """`headers` go with every call, in place of those of the same names."""
+        """Create the guard; `headers` replace the SDK's headers of the same names."""
         self._http = http
         self._headers = [(name.encode("ascii"), value.encode()) for name, value in headers.items()]
         self._replaced_headers = _REPLACED_HEADERS | {name for name, _ in self._headers}
@@ -127,7 +129,7 @@ class StreamGuard:
     async def send(
         self, method: str, url: str, headers: list[tuple[bytes, bytes]], content: bytes
     ) -> GuardedResponse:
-        """Send and watch; raises the named errors of `ChatProvider`."""
+        """Send a request; raises the errors of `ChatProvider`, also while the body is read."""
         call = current_call.get()
         if call is not None and call.body_overrides:
             merged = {**orjson.loads(content), **call.body_overrides}
@@ -174,7 +176,7 @@ class StreamGuard:
         return _single_chunk(json.dumps(answer).encode())
 
     async def _guard_stream(self, response: httpx.Response, call: CallScope) -> AsyncGenerator[bytes, None]:
-        """The stream's objects, each checked before the SDK sees it, in the plainest form of the stream."""
+        """Yield the stream's objects, each validated and re-encoded before the SDK reads it."""
         decoder: SSEDecoder | NDJSONDecoder = SSEDecoder() if self._protocol.is_sse else NDJSONDecoder()
         ended = False
         failure: GatewayError | None = None
@@ -183,7 +185,7 @@ class StreamGuard:
             lines: list[bytes] = []
             try:
                 for data in objects:
-                    if data is DONE:  # of a proxy; the vendor's own marker has come or is missing
+                    if data is DONE:  # added by a proxy; the vendor has an end marker of its own
                         continue
                     is_end, line = self._inspect(data, call)
                     ended = is_end or ended
@@ -191,7 +193,7 @@ class StreamGuard:
             except GatewayError as error:
                 failure = error
             if lines:
-                yield b"".join(lines)  # what was said before a failure is kept
+                yield b"".join(lines)  # text before a failure is not lost
             failure = failure or decoder.error
             if failure is not None:
                 raise failure
@@ -204,7 +206,11 @@ class StreamGuard:
             raise decoder.error or UpstreamBroken()
 
     def _inspect(self, data: Any, call: CallScope) -> tuple[bool, bytes]:
-        """Whether the object is the end marker, and its line; raises UpstreamBroken or an error's name."""
+        """Return whether the object is the end marker, and its encoded form.
+
+        Raises:
+            GatewayError: it is an error, or has an unknown shape (`UpstreamBroken`).
+        """
         try:
             data = self._protocol.normalize(data)
             ended = self._protocol.is_end(data)
@@ -214,13 +220,13 @@ class StreamGuard:
         return ended, self._frame(data)
 
     def _frame(self, data: Any) -> bytes:
-        # Not orjson: a half of a surrogate pair has no form in it.
+        # Not orjson, which cannot encode lone surrogates.
         line = json.dumps(data).encode()
         return b"data: " + line + b"\n\n" if self._protocol.is_sse else line + b"\n"
 
 
 def find_gateway_error(error: BaseException) -> GatewayError | None:
-    """The named error that an SDK wrapped into its own, if there is one."""
+    """Return the gateway error that an SDK wrapped into its own, if there is one."""
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:

@@ -1,4 +1,4 @@
-"""The guard as a transport of httpx."""
+"""The stream guard as an httpx transport."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from gateway.providers.langchain.stream_guard import GuardedResponse, StreamGuar
 
 
 class GuardedTransport(httpx.AsyncBaseTransport):
+    """Lets an SDK's httpx client send through a `StreamGuard`."""
+
     def __init__(self, guard: StreamGuard) -> None:
         self._guard = guard
 

@@ -1,4 +1,4 @@
-"""The small model that `gateway serve` starts: a llama.cpp server that speaks OpenAI's wire format."""
+"""Chat with the small model of `gateway serve`: a llama.cpp server with an OpenAI-compatible API."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _LOAD_POLL_SECONDS = 0.2
 
 
 class LocalChat(OpenAIChat):
-    """Without an address (no embedded server was started) it is not configured.
+    """The embedded chat model; not configured unless an embedded server runs.
 
-    `options` are default fields of llama.cpp's request body (`max_tokens`, `repeat_penalty` …): a small model
-    repeats itself without end where nothing stops it. A caller's own values win.
+    `options` are default fields of llama.cpp's request body (`max_tokens`, `repeat_penalty` …), without which
+    a small model may repeat itself endlessly. The fields of a request take precedence.
     """
 
     type = "local"
@@ -38,7 +38,7 @@ class LocalChat(OpenAIChat):
         return bool(self.config.base_url)
 
     def can_serve(self, model: ModelConfig) -> bool:
-        # Vectors are made in this process, with or without a server.
+        # Embeddings are computed in this process and need no server.
         return self.configured or not model.can_chat
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ProviderEvent, None]:
@@ -50,7 +50,7 @@ class LocalChat(OpenAIChat):
                 yield event
 
     async def _wait_until_loaded(self) -> None:
-        """Wait for the model's first answer, for half of the time that a first token may take."""
+        """Wait until the server answers, for at most half of the first-token timeout."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.timeouts.first_token / 2
         while self.model_loading and loop.time() < deadline:

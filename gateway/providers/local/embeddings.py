@@ -1,4 +1,4 @@
-"""Embeddings on this machine, without a server: the `wordllama` table."""
+"""Embeddings computed in this process, from the `wordllama` table."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from functools import cache
 
 from gateway.core.exceptions import ContextLengthExceeded, UnsupportedParameter
 from gateway.domain.embeddings import EmbeddingRequest, Embeddings
-from gateway.providers.embedding_base import EmbeddingProvider, truncate_and_normalize
+from gateway.providers.base import EmbeddingProvider
 from gateway.providers.local.wordllama import DIMENSIONS, WordLlamaEmbedder
+from gateway.providers.vectors import truncate_and_normalize
 
 
 class LocalEmbeddings(EmbeddingProvider):
-    """256 dimensions, of which the first 64 or 128 alone are a vector too; the model's name is free."""
+    """Vectors of 256 dimensions, which may be shortened to 64 or 128; the model may have any name."""
 
     type = "local"
 
@@ -22,7 +23,7 @@ class LocalEmbeddings(EmbeddingProvider):
             raise UnsupportedParameter(
                 f"This model's vectors have {DIMENSIONS} dimensions.", param="dimensions"
             )
-        # A batch of long texts takes tens of milliseconds, which is too long for the event loop.
+        # A batch of long texts takes tens of milliseconds, too long for the event loop.
         return await asyncio.to_thread(_embed, request.texts, dimensions, request.context_window)
 
 
@@ -31,7 +32,7 @@ def _embed(texts: tuple[str, ...], dimensions: int, window: int | None) -> Embed
     counts = [embedder.count_tokens((text,)) for text in texts]
     if window is not None and max(counts) > window:
         raise ContextLengthExceeded(
-            f"A text has {max(counts):,} tokens; this model takes {window:,}. Split it.", param="input"
+            f"A text has {max(counts):,} tokens; this model accepts {window:,}. Split it.", param="input"
         )
     return Embeddings(truncate_and_normalize(embedder.embed(texts), dimensions), sum(counts))
 

@@ -1,4 +1,4 @@
-"""Sentence vectors from the 256-dimensional token table inside the `wordllama` wheel, without a server."""
+"""Sentence vectors from the 256-dimensional token table in the `wordllama` wheel."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _TENSOR = "embedding.weight"
 
 
 class WordLlamaEmbedder:
-    """Mean of the token vectors, normalised; thread-safe, and the table stays mapped from its file.
+    """Computes the normalised mean of the token vectors; thread-safe, with a memory-mapped table.
 
-    The package itself is never imported: its import configures the root logger and its loader may download.
+    The package itself is never imported: its import configures the root logger, and its loader may download.
     """
 
     dimensions = DIMENSIONS
@@ -33,9 +33,10 @@ class WordLlamaEmbedder:
 
     @classmethod
     def load(cls) -> WordLlamaEmbedder:
-        """Map the wheel's files; about 0.2 s, nearly all of it the tokenizer.
+        """Load the tokenizer and map the table, in about 0.2 s.
 
-        Raises FileNotFoundError where the wheel is not installed or lacks its weights.
+        Raises:
+            FileNotFoundError: the wheel is not installed or has no weights.
         """
         folder = _package_folder()
         tokenizer = Tokenizer.from_file(str(folder / _TOKENIZER))
@@ -44,12 +45,12 @@ class WordLlamaEmbedder:
         return cls(_map_table(folder / _WEIGHTS), tokenizer)
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """Vectors of shape (len(texts), 256) with length 1; a text without tokens has the zero vector."""
+        """Return unit vectors of shape (len(texts), 256); a text without tokens has the zero vector."""
         vectors = np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
         for row, text in enumerate(texts):
             ids = self._token_ids(text)
             if ids:
-                # Long texts repeat themselves, and widening a float16 is what costs the time here.
+                # Long texts repeat tokens, and widening float16 is the main cost.
                 distinct, counts = np.unique(ids, return_counts=True)
                 mean = counts.astype(np.float32) @ self._table[distinct].astype(np.float32)
                 norm = float(np.sqrt(mean @ mean))
@@ -58,16 +59,16 @@ class WordLlamaEmbedder:
         return vectors
 
     def token_vectors(self, text: str) -> Vectors:
-        """Shape (tokens, 256), in order, as they stand in the table: the rarer a token, the longer."""
+        """Return the table rows of the tokens, shape (tokens, 256); rarer tokens have longer vectors."""
         vectors: Vectors = self._table[self._token_ids(text)].astype(np.float32)
         return vectors
 
     def count_tokens(self, texts: Sequence[str]) -> int:
-        """Tokens of all texts together, as this table's tokenizer counts them."""
+        """Return the total number of tokens of the texts."""
         return sum(len(self._token_ids(text)) for text in texts)
 
     def _token_ids(self, text: str) -> list[int]:
-        # Lone surrogates have no UTF-8 form and would make the tokenizer raise.
+        # Lone surrogates cannot be encoded as UTF-8, and the tokenizer raises for them.
         clean = text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
         return self._tokenizer.encode(clean, add_special_tokens=False).ids
 
@@ -76,15 +77,15 @@ def _package_folder() -> Path:
     spec = find_spec("wordllama")
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError(
-            "The package wordllama, which carries the local embeddings, is not installed."
+            "The package wordllama, which contains the local embeddings, is not installed."
         )
     return Path(spec.submodule_search_locations[0])
 
 
 def _map_table(path: Path) -> npt.NDArray[np.float16]:
-    """A read-only view of the float16 tensor in a safetensors file (8-byte length, JSON header, data).
+    """Map the float16 tensor of a safetensors file (8-byte length, JSON header, data) read-only.
 
-    Mapped rather than read: only the pages of words in use become resident, and workers share them.
+    Only the pages of tokens in use become resident, and workers share them.
     """
     with path.open("rb") as file:
         header_length = int.from_bytes(file.read(8), "little")

@@ -1,18 +1,17 @@
-"""A model that needs no model: the same question always gets the same answer, and failures on demand.
+"""Deterministic chat answers without a model, and failures on demand.
 
-The answer is a readable paraphrase of the last message, seeded by its hash, with usage as estimated from
-the texts. `max_tokens`, `stop`, `response_format`, `logprobs` and tools are obeyed: a question that holds
-`call tool NAME {json}` calls that tool, if it is offered (up to 128 times), and the result is used in the
-next answer.
+The answer is a readable paraphrase of the last message, seeded by its hash, with estimated usage.
+`max_tokens`, `stop`, `response_format`, `logprobs` and tools are supported: a question that contains `call
+tool NAME {json}` calls that tool if it is offered (up to 128 times), and the next answer uses the result.
 
-Drills, by the model's name in the configuration (`model: fail`):
+Drills, selected by the model's name in the configuration (`model: fail`):
 
     fail            UpstreamUnavailable before the first word
     fail-after-N    N words, then UpstreamBroken
-    cut             half of the words, then UpstreamBroken: the end marker never came
+    cut             half of the words, then UpstreamBroken (a stream without end marker)
     rate-limited    UpstreamRateLimited with a retry_after of 1 second
     unauthorized    UpstreamUnauthorized
-    timeout         silent for `timeouts.mock` seconds, then UpstreamTimeout
+    timeout         no output for `timeouts.mock` seconds, then UpstreamTimeout
     slow            `options.delay` seconds (0.1) before each word
 """
 
@@ -47,9 +46,9 @@ from gateway.providers.mock.json_generator import GenerationBudget, generate_val
 _WORD = re.compile(r"(?:(?<!\s)\s+)?\S+")
 _TOOL_CALL = re.compile(r"call tool ([\w.-]+)\s*")
 _FAIL_AFTER = re.compile(r"fail-after-(\d+)")
-# As many as a request may offer tools.
+# The number of tools that a request may offer.
 _MAX_TOOL_CALLS = 128
-# Of a streamed answer.
+# Text deltas of one streamed answer.
 _MAX_DELTAS = 4096
 _OPENINGS = ("You asked:", "The question was:", "I understood:", "Here is what I read:")
 _CLOSINGS = (
@@ -62,7 +61,7 @@ _CLOSINGS = (
 
 
 class MockChat(ChatProvider):
-    """See the module."""
+    """Deterministic answers and drills; see the module."""
 
     type = "mock"
 
@@ -103,9 +102,10 @@ class MockChat(ChatProvider):
     async def _stream_words(
         self, words: list[str], request: ChatRequest
     ) -> AsyncGenerator[ProviderEvent, None]:
-        """The words one by one (several at a time where there are very many), or as one delta.
+        """Yield the words one by one (in batches if there are very many), or as one delta.
 
-        Raises where the model's name asks for a failure.
+        Raises:
+            UpstreamBroken: the model is a drill that interrupts the answer.
         """
         limit = _failure_position(request.model, len(words))
         shown = words[:limit]
@@ -127,7 +127,7 @@ class MockChat(ChatProvider):
 
 
 def _failure_position(model: str, words: int) -> int | None:
-    """After how many words the answer breaks off; None for never."""
+    """Return after how many words a drill interrupts the answer, None if it does not."""
     if model == "cut":
         return max(1, words // 2)
     found = _FAIL_AFTER.fullmatch(model)
@@ -140,7 +140,7 @@ def _seed(request: ChatRequest) -> int:
 
 
 def _answer_text(request: ChatRequest) -> str:
-    """The whole answer's text."""
+    """Return the complete text of the answer."""
     seed = _seed(request)
     response_format = request.response_format
     if response_format is not None and response_format.schema is not None:
@@ -157,7 +157,7 @@ def _answer_text(request: ChatRequest) -> str:
 
 
 def _apply_limits(text: str, request: ChatRequest) -> tuple[list[str], FinishReason]:
-    """The words that `stop` and `max_tokens` leave, and why the answer ends."""
+    """Apply `stop` and `max_tokens`; return the remaining words and the finish reason."""
     for stop in request.sampling.stop:
         text = text.partition(stop)[0] if stop else text
     words = _WORD.findall(text)
@@ -169,7 +169,7 @@ def _apply_limits(text: str, request: ChatRequest) -> tuple[list[str], FinishRea
 
 
 def _tool_calls(request: ChatRequest) -> list[tuple[str, str]]:
-    """(name, arguments as JSON text) of the calls that the last message asks for."""
+    """Return (name, JSON arguments) of the tool calls that the last message asks for."""
     last = request.messages[-1] if request.messages else None
     if last is None or last.role != "user" or request.tool_choice.mode == "none":
         return []
@@ -190,7 +190,7 @@ def _tool_calls(request: ChatRequest) -> list[tuple[str, str]]:
 
 
 def _arguments(text: str, start: int, tool: ToolSpec, request: ChatRequest, budget: GenerationBudget) -> str:
-    """The JSON object that stands at `start`, or one that fits the tool's schema."""
+    """Return the JSON object at `start`, else a generated one that fits the tool's schema."""
     try:
         value, _ = json.JSONDecoder().raw_decode(text, start)
     except (ValueError, RecursionError):
@@ -201,11 +201,11 @@ def _arguments(text: str, start: int, tool: ToolSpec, request: ChatRequest, budg
 
 
 def _generate_json(schema: Mapping[str, Any], seed: int, param: str, budget: GenerationBudget) -> str:
-    """JSON that fits `schema`, which `param` of the request holds."""
+    """Generate JSON for `schema`; errors name `param` of the request."""
     try:
         return orjson.dumps(generate_value(schema, seed, budget)).decode()
     except (ValueError, TypeError) as error:
-        reason = "it holds what JSON cannot" if isinstance(error, TypeError) else str(error)
+        reason = "JSON cannot represent it" if isinstance(error, TypeError) else str(error)
         raise UpstreamRejected(f"The mock cannot fill this schema: {reason}.", param=param) from error
 
 

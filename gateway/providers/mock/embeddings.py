@@ -1,4 +1,4 @@
-"""Vectors without a model: the same text always gets the same one, and a drill fails on demand."""
+"""Deterministic embeddings without a model, and failures on demand."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 from gateway.core.exceptions import UnsupportedParameter, UpstreamUnavailable
 from gateway.domain.embeddings import EmbeddingRequest, Embeddings, Vectors
 from gateway.domain.money import estimate_tokens
-from gateway.providers.embedding_base import EmbeddingProvider
+from gateway.providers.base import EmbeddingProvider
 
 _DIMENSIONS = 384
 _MAX_DIMENSIONS = 4096
 
 
 class MockEmbeddings(EmbeddingProvider):
-    """Random directions of length 1, seeded by the text; a model called `fail` fails."""
+    """Random unit vectors, seeded by the text; a model called `fail` fails."""
 
     type = "mock"
 

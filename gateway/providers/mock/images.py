@@ -1,6 +1,6 @@
-"""Pictures without a model: a real PNG that shows the prompt, the same for the same prompt and seed.
+"""Images without a model: a PNG that shows the prompt, deterministic for a prompt and seed.
 
-Drills, by the model's name in the configuration: `fail` fails at once, `no-image` ends without a picture.
+Drills, selected by the model's name in the configuration: `fail` fails at once, `no-image` returns no image.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from gateway.core.exceptions import UpstreamBroken, UpstreamUnavailable
 from gateway.domain.images import ImageCompleted, ImageEvent, ImageProgress, ImageRequest
-from gateway.providers.image_base import ImageProvider
+from gateway.providers.base import ImageProvider
 
 _DEFAULT_SIDE = 512
 _MARGIN = 0.08
@@ -23,7 +23,7 @@ _MAX_SEED = 2**63
 
 
 class MockImages(ImageProvider):
-    """See the module."""
+    """Deterministic images and drills; see the module."""
 
     type = "mock"
 
@@ -31,7 +31,7 @@ class MockImages(ImageProvider):
         if request.model == "fail":
             raise UpstreamUnavailable
         if request.model == "no-image":
-            raise UpstreamBroken("The provider ended without a picture.")
+            raise UpstreamBroken("The provider returned no image.")
         seed = (
             request.seed
             if request.seed is not None
@@ -45,7 +45,7 @@ class MockImages(ImageProvider):
 
 
 def _render_image(request: ImageRequest, seed: int) -> bytes:
-    """A two-coloured slope with the prompt on it."""
+    """Draw a two-coloured gradient with the prompt on it."""
     width, height = request.width or _DEFAULT_SIDE, request.height or _DEFAULT_SIDE
     checksum = zlib.crc32(f"{seed}\0{request.prompt}".encode("utf-8", "replace"))
     first, second = ((checksum >> shift) & 0x7F7F7F for shift in (0, 8))

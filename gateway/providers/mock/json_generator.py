@@ -1,4 +1,4 @@
-"""Generates a JSON value that fits a JSON Schema and reads well, the same for the same schema and seed."""
+"""Generates readable JSON values for a JSON Schema, deterministic for a schema and seed."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ import orjson
 from gateway.providers.mock.pattern_generator import Budget, PatternGenerator, SchemaTooLarge
 from gateway.providers.mock.sample_text import COMMON_VALUES, FORMAT_EXAMPLES, sample_text
 
-# Of a list, where the schema leaves it open; and what no schema gets more of.
+# Length of a list that the schema leaves open, and upper limits whatever the schema asks for.
 _DEFAULT_ITEMS = 3
 _MAX_ITEMS = 1000
 _MAX_STRING_CHARACTERS = 100_000
-# Fields that are better false; fields that are better high.
+# Boolean fields that should be false, and number fields that should be high, in a plausible example.
 _FALSE_FIELDS = re.compile(r"(?i)error|fail|reject|block|missing|spam|broken|invalid|deleted|disabled")
 _HIGH_FIELDS = re.compile(r"(?i)score|rating|grade|confidence|quality")
-# Below this depth only what is required is generated, so that a schema that contains itself ends.
+# Below this depth only required fields are generated, which ends recursive schemas.
 _OPTIONAL_DEPTH = 4
 _MAX_DEPTH = 24
-# Of one value, all parts together: a list of lists of lists grows by powers.
+# Totals for one answer: nested lists grow exponentially.
 _MAX_PARTS = 5_000
 _MAX_TOTAL_CHARACTERS = 300_000
-# Steps of regular expressions: some hundred milliseconds at worst.
+# Steps of regular expressions: a few hundred milliseconds at worst.
 _MAX_REGEX_STEPS = 10_000_000
 
 
 class GenerationBudget:
-    """What the values of one answer may cost, all together."""
+    """Limits of the total cost of all values of one answer."""
 
     def __init__(self) -> None:
         self.parts = Budget(_MAX_PARTS)
@@ -40,12 +40,12 @@ class GenerationBudget:
 
 
 def generate_value(schema: Mapping[str, Any], seed: int, budget: GenerationBudget | None = None) -> Any:
-    """A value for `schema`; keywords that say only what is wrong (`not`, `if`) are not looked at.
+    """Generate a value for `schema`; the keywords `not` and `if` are ignored.
 
-    Several values of one answer share an `allowance`.
+    Several values of one answer share a `budget`.
 
     Raises:
-        ValueError: it asks for too much, or is no schema; the message says which.
+        ValueError: the schema is too large or not a schema; the message says which.
     """
     try:
         rng = random.Random(seed)  # noqa: S311 - no secret
@@ -53,7 +53,7 @@ def generate_value(schema: Mapping[str, Any], seed: int, budget: GenerationBudge
     except SchemaTooLarge:
         raise
     except (TypeError, AttributeError, LookupError, ArithmeticError, RecursionError, ValueError) as error:
-        # Whoever wrote the schema is to mend it: every keyword may hold anything.
+        # Any keyword may have a value of any type; the caller has to correct the schema.
         raise ValueError("it cannot be read as a JSON Schema") from error
 
 
@@ -69,7 +69,7 @@ class _Generator:
         self._patterns: dict[str, PatternGenerator | None] = {}
 
     def value(self, schema: Any, depth: int, name: str, index: int = 0) -> Any:
-        """A value for the field `name`, or for the `nth` entry of the list of that name."""
+        """Generate a value for the field `name`, or for item `index` of the list of that name."""
         if not isinstance(schema, Mapping) or depth > _MAX_DEPTH:
             return None
         schema = self._resolve(schema, depth)
@@ -94,7 +94,7 @@ class _Generator:
         return None
 
     def _copy(self, value: Any) -> Any:
-        """A value out of the schema, which may be large and asked for many times."""
+        """Return a value of the schema, charged to the budget because it may be large and repeated."""
         size = self._sizes.get(id(value))
         if size is None:
             size = self._sizes[id(value)] = len(orjson.dumps(value))
@@ -102,7 +102,7 @@ class _Generator:
         return value
 
     def _resolve(self, schema: Mapping[str, Any], depth: int) -> Mapping[str, Any]:
-        """The schema with its references and combinations taken together into one."""
+        """Merge the schema with its references and combinators."""
         for _ in range(_MAX_DEPTH):
             self._parts.spend()
             self._text.spend(len(schema))
@@ -112,7 +112,7 @@ class _Generator:
             elif choices := schema.get("anyOf") or schema.get("oneOf"):
                 others = {key: value for key, value in schema.items() if key not in ("anyOf", "oneOf")}
                 self._text.spend(len(choices))
-                # Deep down the simplest choice ends a schema that contains itself.
+                # At this depth the simplest choice ends a recursive schema.
                 simple = [c for c in choices if isinstance(c, Mapping) and c.get("type") == "null"]
                 choice = simple[0] if simple and depth > _OPTIONAL_DEPTH else choices[0]
                 schema = {**choice, **others}
@@ -167,7 +167,7 @@ class _Generator:
         count = max(minimum, len(prefix), 0 if depth > _OPTIONAL_DEPTH else _DEFAULT_ITEMS)
         count = max(minimum, min(count, int(schema.get("maxItems", count))))
         items = schema.get("items", {"type": "string"})
-        # Lists within a list begin with other texts each.
+        # Nested lists start with different texts.
         return [
             self.value(prefix[i] if i < len(prefix) else items, depth + 1, name, index + i)
             for i in range(count)
@@ -184,7 +184,7 @@ class _Generator:
         pattern = self._pattern(schema.get("pattern"))
         if pattern is None or pattern.matches(text, self._steps):
             return text
-        # One that people know, else one made for the pattern.
+        # Prefer a common value, else generate one for the pattern.
         candidates = [
             value
             for value in COMMON_VALUES
@@ -198,7 +198,7 @@ class _Generator:
         return text if generated is None else generated
 
     def _pattern(self, pattern: Any) -> PatternGenerator | None:
-        """None where there is none, or none that can be read."""
+        """Return the parsed pattern, None if it is missing or invalid."""
         if not isinstance(pattern, str):
             return None
         if pattern not in self._patterns:
@@ -209,7 +209,7 @@ class _Generator:
         return self._patterns[pattern]
 
     def _number(self, schema: Mapping[str, Any], step: float, name: str) -> float:
-        """A multiple of `step` (of `multipleOf` for integers too) within the bounds."""
+        """Generate a multiple of `multipleOf`, else of `step`, within the bounds."""
         step = schema.get("multipleOf") or step
         low = schema.get("minimum", -math.inf)
         high = schema.get("maximum", math.inf)
@@ -221,7 +221,7 @@ class _Generator:
             low = min(0, high - 100 * step) if high != math.inf else 0
         high = min(high, low + 100 * step)
         if _HIGH_FIELDS.search(name):
-            low = max(low, low + 0.75 * (high - low))  # a good one, but not the best
+            low = max(low, low + 0.75 * (high - low))  # high, but not always the maximum
         first, last = math.ceil(low / step), math.floor(high / step)
         return self._rng.randint(first, last) * step if first <= last else low
 

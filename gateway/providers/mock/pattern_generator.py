@@ -1,4 +1,4 @@
-"""A text that the `pattern` of a JSON Schema lets pass."""
+"""Generates strings that match the `pattern` of a JSON Schema, within a budget."""
 
 from __future__ import annotations
 
@@ -22,49 +22,49 @@ _CATEGORIES = {
 
 
 class SchemaTooLarge(ValueError):
-    """A schema asks for more than is made."""
+    """A schema would generate more than the limits allow."""
 
 
 class Budget:
-    """What may still be made, by whatever counts against it."""
+    """A limited amount of work or output, spent step by step."""
 
     def __init__(self, amount: int) -> None:
         self._remaining = amount
 
     def can_spend(self, amount: int) -> bool:
-        """Whether so much is left."""
+        """Whether this amount is left."""
         return self._remaining >= amount
 
     def spend(self, amount: int = 1) -> None:
-        """Raises TooMuch where there is not so much left."""
+        """Spend an amount; raises SchemaTooLarge if it is not left."""
         self._remaining -= amount
         if self._remaining < 0:
-            raise SchemaTooLarge("it asks for more than the mock makes")
+            raise SchemaTooLarge("it would generate more than the mock's limits allow")
 
 
 class PatternGenerator:
-    """A pattern that texts can be tried on and made for.
+    """A regular expression that matches texts and generates them.
 
-    One that could take long over a text is not tried: what is made for it is taken as it is.
+    A pattern that could take too long on a text is not matched; the generated text is then not verified.
 
     Raises:
-        ValueError: it is no regular expression, or a very long one.
+        ValueError: it is not a regular expression, or very long.
     """
 
     def __init__(self, pattern: str) -> None:
         self._bounded = BoundedRegex(pattern)
 
     def matches(self, text: str, steps: Budget) -> bool:
-        """Whether the pattern is known to let `text` pass."""
+        """Whether `text` matches; False also if matching would exceed the budget."""
         return self._matches_within_budget(text, steps) is True
 
     def generate(
         self, rng: random.Random, minimum: int, maximum: int | None, budget: Budget, steps: Budget
     ) -> str | None:
-        """A text of `least` to `most` characters; None where none is found.
+        """Generate a text of `minimum` to `maximum` characters; None if no attempt matches.
 
         Raises:
-            TooMuch: `budget`, of characters that are tried, is used up.
+            SchemaTooLarge: `budget`, the number of generated characters, is exhausted.
         """
         for repeats in (0, 1, 2, 4, _MAX_REPEATS, minimum):
             for _ in range(_ATTEMPTS):
@@ -75,7 +75,7 @@ class PatternGenerator:
         return None
 
     def _matches_within_budget(self, text: str, steps: Budget) -> bool | None:
-        """Whether `text` passes; None where trying it costs more than there is left of `steps`."""
+        """Return whether `text` matches, None if that would cost more than is left of `steps`."""
         needed = self._bounded.max_steps(len(text))
         if needed > MAX_STEPS or not steps.can_spend(needed):
             return None
@@ -101,7 +101,7 @@ def _generate_node(kind: str, value: Any, rng: random.Random, repeats: int, budg
         case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
             low, high, inner = value
             count = min(int(high), max(int(low), repeats), _MAX_EXPANSION)
-            budget.spend(count)  # also where nothing is repeated
+            budget.spend(count)  # even if the repeated part is empty
             return "".join(_generate_sequence(inner, rng, repeats, budget) for _ in range(count))
         case "SUBPATTERN":
             return _generate_sequence(value[3], rng, repeats, budget)
@@ -109,11 +109,11 @@ def _generate_node(kind: str, value: Any, rng: random.Random, repeats: int, budg
             return _generate_sequence(value, rng, repeats, budget)
         case "BRANCH":
             return _generate_sequence(rng.choice(value[1]), rng, repeats, budget)
-    return ""  # anchors, looks to the side, references: what comes of it is checked against the pattern
+    return ""  # anchors, lookarounds, backreferences: the result is verified against the pattern
 
 
 def _class_members(parts: Any) -> str:
-    """What a character class holds, as far as it is ASCII."""
+    """Return the characters of a class, up to Latin Extended-A."""
     found: set[str] = set()
     for kind, value in parts:
         match str(kind):

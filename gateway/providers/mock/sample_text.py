@@ -1,4 +1,4 @@
-"""Texts that read as if somebody had written them, by the name of the field that they are for."""
+"""Plausible sample texts, selected by field name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FORMAT_EXAMPLES = {
     "ipv4": "192.0.2.1",
     "ipv6": "2001:db8::1",
 }
-# By words in a field's name, the first row that fits; each has as many texts as a list usually has entries.
+# Patterns of field names with their texts; the first match is used.
 _TEXTS_BY_NAME: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"id|key|slug|code|identifier", ("attention", "proof", "details", "use", "decision", "story", "care")),
     (r"e?mail", ("someone@example.com", "another@example.com")),
@@ -91,7 +91,7 @@ _SENTENCES = (
     "Whoever holds it once knows why.",
     "It takes little room and gives a good deal back.",
 )
-# What short fields with a pattern usually want; the generator of patterns comes only after these.
+# Values that short fields with a pattern usually accept; tried before a text is generated.
 COMMON_VALUES = (
     *_TEXTS_BY_NAME[0][1], "Morning", "en", "EUR", "A1", "AB-1234", "item-1", "first-item", "first_item",
     "v1.2.0",
@@ -99,14 +99,14 @@ COMMON_VALUES = (
     "someone@example.com", "https://example.com/", "true", "A quiet start", "Morning Hour",
 )  # fmt: skip
 _NAME_RULES = tuple((re.compile(rf"(?:.* )?(?:{words})"), texts) for words, texts in _TEXTS_BY_NAME)
-_MAX_NAME_CHARACTERS = 100  # characters of a field's name that are looked at
+_MAX_NAME_CHARACTERS = 100  # longer field names are truncated before matching
 _NAME_BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
 
 
 def sample_text(name: str, index: int, offset: int, minimum: int, maximum: int | None) -> str:
-    """A text of `least` to `most` characters for a field called `name`; the `nth` of its list.
+    """Return a text of `minimum` to `maximum` characters for item `index` of a field called `name`.
 
-    `start` is where texts for fields of no known name begin.
+    Fields with unknown names get sentences, starting at `offset`.
     """
     words = " ".join(part.lower() for part in _NAME_BOUNDARY.split(name[:_MAX_NAME_CHARACTERS]) if part)
     texts = next((texts for rule, texts in _NAME_RULES if rule.fullmatch(words)), _SENTENCES)
@@ -115,7 +115,7 @@ def sample_text(name: str, index: int, offset: int, minimum: int, maximum: int |
     if texts is _SENTENCES:
         position = offset + len(name) + 2 * index
         if maximum is None or maximum >= 200:
-            minimum = max(minimum, 90)  # where there is room, a paragraph
+            minimum = max(minimum, 90)  # a paragraph, if the maximum allows it
     text = candidates[position % len(candidates)]
     while len(text) < minimum:
         position += 1
@@ -124,7 +124,7 @@ def sample_text(name: str, index: int, offset: int, minimum: int, maximum: int |
 
 
 def _truncate(text: str, minimum: int, maximum: int) -> str:
-    """At the end of a word where that leaves enough."""
+    """Truncate at a word boundary if enough text remains."""
     cut = text[:maximum]
     words = cut.rpartition(" ")[0].rstrip(" ,.;") if text[maximum] != " " else cut.rstrip(" ,.;")
     return words if len(words) >= max(1, minimum) else cut

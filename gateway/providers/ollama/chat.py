@@ -1,4 +1,4 @@
-"""Ollama by `langchain-ollama`, its answers watched for the `done` line."""
+"""Chat with Ollama through `langchain-ollama`, guarded by `langchain.stream_guard`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class OllamaStreamProtocol:
     stream_content_type = "ndjson"
 
     def normalize(self, data: Any) -> Any:
-        """The SDK wants a message of text in each line, and arguments that are objects."""
+        """Add what the SDK requires: a message with text in each line, and arguments as objects."""
         if data.get("error"):
             return data
         message = {"role": "assistant", **(data.get("message") or {})}
@@ -62,11 +62,12 @@ class OllamaStreamProtocol:
 
 
 class OllamaChat(LangChainChatProvider):
-    """`options`: `headers` are sent with every call, `reasoning` and `keep_alive` are fields of the body.
+    """Chat models of an Ollama server.
 
-    The rest are Ollama's model options (`num_ctx` …).
-    Ollama cuts a prompt in silence to the window that it has loaded the model with, so each call names it:
-    the model's `context_window`, which `num_ctx` bounds for all models (`Catalog`).
+    Of `options`, `headers` are sent with every call, `reasoning` and `keep_alive` are fields of the body, and
+    all others are Ollama's model options (`num_ctx` …). Ollama silently truncates a prompt to the context
+    window with which it loaded the model, so each call states the window: the model's `context_window`, of
+    which `num_ctx` is the upper limit (`Catalog`).
     """
 
     type = "ollama"
@@ -79,7 +80,7 @@ class OllamaChat(LangChainChatProvider):
         self._base_url = exchange.normalize_base_url(config.base_url, DEFAULT_BASE_URL)
         window = config.options.get("num_ctx")
         if window is not None and (type(window) is not int or window < 1):
-            raise ValueError("options.num_ctx is a whole number above 0")
+            raise ValueError("options.num_ctx must be a whole number above 0")
         self._headers = auth_headers(config)
         self._model_options = {k: v for k, v in config.options.items() if k not in _REQUEST_FIELDS}
 
@@ -92,7 +93,7 @@ class OllamaChat(LangChainChatProvider):
             client_kwargs={"trust_env": False, "headers": self._headers, "verify": no_trust_context()},
             async_client_kwargs={"transport": GuardedTransport(self.guard)},
             keep_alive=self.config.options.get("keep_alive"),
-            reasoning=True,  # so that thinking is not dropped; what is asked for is set in `body`
+            reasoning=True,  # keeps thinking in the response; `think` of the body requests it
         )
 
     def call_arguments(self, request: ChatRequest) -> dict[str, Any]:
@@ -129,7 +130,7 @@ class OllamaChat(LangChainChatProvider):
             "think": self.config.options.get("reasoning"),
             "tools": None,
         }
-        # The SDK's own type of a tool forgets nested objects, `anyOf` and limits of a schema.
+        # The SDK's own tool type drops nested objects, `anyOf` and limits of a schema.
         if request.tools and request.tool_choice.mode != "none":
             body["tools"] = [
                 {
@@ -147,7 +148,7 @@ class OllamaChat(LangChainChatProvider):
         return VendorData(fields={"reasoning_content": reasoning}) if reasoning else None
 
     async def missing_models(self, models: Collection[str]) -> list[str] | None:
-        """Those that were not pulled; a name without a tag is its `latest`."""
+        """Return the models that were not pulled; a name without a tag means `latest`."""
         extensions = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), 5.0)}
         request = httpx.Request(
             "GET", f"{self._base_url}/api/tags", headers=self._headers, extensions=extensions

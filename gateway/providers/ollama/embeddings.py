@@ -1,4 +1,4 @@
-"""Embeddings of Ollama, by its `/api/embed`."""
+"""Embeddings over Ollama's `/api/embed`."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ import orjson
 from gateway.core.exceptions import UpstreamBroken
 from gateway.domain.config.catalog import ProviderConfig, Timeouts
 from gateway.domain.embeddings import EmbeddingRequest, Embeddings
-from gateway.providers.embedding_base import EmbeddingProvider, plausible_token_count, truncate_and_normalize
+from gateway.providers.base import EmbeddingProvider
 from gateway.providers.http import exchange
 from gateway.providers.http.headers import auth_headers
 from gateway.providers.token_counts import parse_count
+from gateway.providers.vectors import plausible_token_count, truncate_and_normalize
 
 _DEFAULT_BASE_URL = "http://localhost:11434"
 _MAX_RESPONSE_BYTES = 256 * 1024 * 1024
 
 
 class OllamaEmbeddings(EmbeddingProvider):
-    """A text longer than the model's window is an error here, never cut in silence."""
+    """Embedding models of an Ollama server. A text beyond the context window is an error, not truncated."""
 
     type = "ollama"
 
@@ -67,5 +68,5 @@ def _parse_response(body: bytes, request: EmbeddingRequest) -> Embeddings:
     if not np.isfinite(vectors).all():
         raise UpstreamBroken
     tokens = plausible_token_count(parse_count(parsed.get("prompt_eval_count")), request.texts)
-    # Servers from before the field existed give the whole vector.
+    # Older servers ignore `dimensions` and return the whole vector.
     return Embeddings(truncate_and_normalize(vectors, request.dimensions), tokens)

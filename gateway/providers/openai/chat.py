@@ -1,4 +1,4 @@
-"""OpenAI and every server that speaks its `/chat/completions`, straight on the wire (decision 0002)."""
+"""Chat over OpenAI's `/chat/completions`, also of compatible servers, without an SDK (decision 0002)."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
 
 class OpenAIChat(ChatProvider):
-    """`base_url` includes `/v1`; URL and headers are built once.
+    """Chat models of OpenAI and of OpenAI-compatible servers.
 
-    `options`: `headers` are sent with every call. `max_tokens_field` is the vendor's name of the token limit,
-    or a mapping of patterns of models to it. `message_fields` is `all` or `known`: whether fields of messages
-    that OpenAI's own API does not document are sent; a model that refuses one does not get them again.
+    `base_url` includes `/v1`. Of `options`, `headers` are sent with every call. `max_tokens_field` is the
+    server's name of the token limit, or a mapping of model patterns to such names. `message_fields` (`all` or
+    `known`) says whether message fields that OpenAI does not document are sent; a model that rejects one gets
+    none from then on.
     """
 
     type = "openai"
@@ -49,9 +50,9 @@ class OpenAIChat(ChatProvider):
         self._max_tokens_fields = _max_tokens_fields(config.options.get("max_tokens_field"), official)
         message_fields = config.options.get("message_fields") or ("known" if official else "all")
         if message_fields not in ("all", "known"):
-            raise ValueError("options.message_fields is `all` or `known`")
+            raise ValueError("options.message_fields must be `all` or `known`")
         self._known_fields_only = message_fields == "known"
-        # Models that have refused a field of a message that OpenAI's own API does not document.
+        # Models that have rejected an undocumented message field.
         self._strict_models: set[str] = set()
         connection_headers = {"host": self._url.netloc.decode(), "accept-encoding": "identity"}
         self._headers = httpx.Headers({**json_headers(config), **connection_headers}, encoding="utf-8")
@@ -74,7 +75,7 @@ class OpenAIChat(ChatProvider):
                 yield event
 
     async def _send_with_fallback(self, request: ChatRequest) -> httpx.Response:
-        """The vendor's answer; one that refuses a further field of a message is asked again without them."""
+        """Send the request; if the server rejects an extra message field, send it again without them."""
         known_fields_only = self._known_fields_only or request.model in self._strict_models
         try:
             return await self._send(request, known_fields_only)
@@ -104,12 +105,12 @@ class OpenAIChat(ChatProvider):
 
 
 def _max_tokens_fields(option: Any, official: bool) -> list[tuple[str, str]]:
-    """Patterns of model names, each with the name of the token limit; the last one matches every model.
+    """Return (model pattern, field name) pairs; the last pattern matches every model.
 
     Raises:
         ValueError: the option is neither a name nor a mapping of patterns to names.
     """
-    # api.openai.com has renamed the field, and its reasoning models refuse the old name.
+    # api.openai.com has renamed the field, and its reasoning models reject the old name.
     default = "max_completion_tokens" if official else "max_tokens"
     if option is None:
         return [("*", default)]
@@ -117,5 +118,5 @@ def _max_tokens_fields(option: Any, official: bool) -> list[tuple[str, str]]:
     if not isinstance(mapping, dict) or not all(
         isinstance(field, str) and field for field in mapping.values()
     ):
-        raise ValueError("options.max_tokens_field is a field's name, or maps patterns of models to one")
+        raise ValueError("options.max_tokens_field must be a field name, or map model patterns to one")
     return [*((str(pattern), field) for pattern, field in mapping.items()), ("*", default)]

@@ -1,4 +1,4 @@
-"""Embeddings of OpenAI and of every server that speaks its `/embeddings`."""
+"""Embeddings over OpenAI's `/embeddings`, also of compatible servers."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ import orjson
 from gateway.core.exceptions import UpstreamBroken, UpstreamRejected
 from gateway.domain.config.catalog import ProviderConfig, Timeouts
 from gateway.domain.embeddings import EmbeddingRequest, Embeddings, Vectors
-from gateway.providers.embedding_base import EmbeddingProvider, plausible_token_count, truncate_and_normalize
+from gateway.providers.base import EmbeddingProvider
 from gateway.providers.http import exchange
 from gateway.providers.http.headers import json_headers
 from gateway.providers.openai.chat import DEFAULT_BASE_URL
 from gateway.providers.token_counts import parse_count
+from gateway.providers.vectors import plausible_token_count, truncate_and_normalize
 
 _MAX_RESPONSE_BYTES = 256 * 1024 * 1024
 
 
 class OpenAIEmbeddings(EmbeddingProvider):
-    """`base_url` includes `/v1`; `options.headers` are sent with every call.
+    """Embedding models of OpenAI and of OpenAI-compatible servers.
 
-    Vectors are asked for in base64, a quarter of the bytes of decimal text, where the client wants that too:
-    some servers refuse it. One that does is asked again without, and not for base64 any more.
+    `base_url` includes `/v1`; `options.headers` are sent with every call. If the client requests base64, so
+    does the gateway, since it takes a quarter of the bytes of decimal text. A server that rejects base64 is
+    asked again without it, and never again with it.
     """
 
     type = "openai"
@@ -40,7 +42,7 @@ class OpenAIEmbeddings(EmbeddingProvider):
         self._url = f"{exchange.normalize_base_url(config.base_url, DEFAULT_BASE_URL)}/embeddings"
         self._headers = json_headers(config)
         self._extensions = {"timeout": exchange.timeout_extension(timeouts)}
-        # None until a call in base64 was answered or refused.
+        # None until a call with base64 succeeded or was rejected.
         self._base64_supported: bool | None = None
 
     @property
@@ -86,7 +88,7 @@ class OpenAIEmbeddings(EmbeddingProvider):
 def _parse_response(body: bytes, request: EmbeddingRequest) -> Embeddings:
     try:
         parsed = orjson.loads(body)
-        # Raises ValueError where they are not all of one length.
+        # Raises ValueError if the vectors differ in length.
         vectors = np.stack([_decode_vector(item["embedding"]) for item in _sort_by_index(parsed["data"])])
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
         raise UpstreamBroken from error
@@ -96,7 +98,7 @@ def _parse_response(body: bytes, request: EmbeddingRequest) -> Embeddings:
         raise UpstreamBroken
     usage = parsed.get("usage")
     tokens = parse_count(usage.get("prompt_tokens")) if isinstance(usage, dict) else 0
-    # Several servers ignore `dimensions` and give the whole vector.
+    # Several servers ignore `dimensions` and return the whole vector.
     return Embeddings(
         truncate_and_normalize(vectors, request.dimensions),
         plausible_token_count(tokens, request.texts, request.tokens),
@@ -104,17 +106,17 @@ def _parse_response(body: bytes, request: EmbeddingRequest) -> Embeddings:
 
 
 def _sort_by_index(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The items in the order of the inputs: by their indexes, or as they are where no item has one."""
+    """Return the items in the order of the inputs: by index, or unchanged if no item has one."""
     indexes = [item.get("index") for item in items]
     if all(index is None for index in indexes):
         return items
     if sorted(index for index in indexes if type(index) is int) != list(range(len(items))):
-        raise ValueError("the indexes are not those of the inputs")
+        raise ValueError("the indexes do not match the inputs")
     return sorted(items, key=lambda item: int(item["index"]))
 
 
 def _decode_vector(raw: Any) -> Vectors:
-    """Base64 of little-endian float32, or numbers from a server that knows nothing else."""
+    """Decode base64 of little-endian float32, or a list of numbers."""
     if isinstance(raw, str):
         return np.frombuffer(base64.b64decode(raw, validate=True), dtype="<f4")
     return np.array(raw, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Fields of messages beyond those that OpenAI documents: which are sent, and whether a server refuses one."""
+"""Message fields that OpenAI does not document: collects them, detects that a server rejects one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from gateway.core.exceptions import UpstreamRejected
 from gateway.domain.messages import CLIENT_FIELDS, Message, RawPart
 
-# How strict servers refuse a name that they do not know.
+# How strict servers reject an unknown field.
 _UNKNOWN_FIELD = re.compile(
     r"unsupported|not supported|unknown|unrecogni[sz]ed|unexpected|not permitted|not allowed|forbidden"
     r"|\bextra\b|\badditional\b",
@@ -17,7 +17,7 @@ _UNKNOWN_FIELD = re.compile(
 
 
 def extra_field_names(messages: Iterable[Message]) -> frozenset[str]:
-    """The names of the further fields of the messages, their parts and their tool calls."""
+    """Return the names of all extra fields of messages, their parts and their tool calls."""
     names: set[str] = set()
     for message in messages:
         if message.vendor is not None:
@@ -31,7 +31,7 @@ def extra_field_names(messages: Iterable[Message]) -> frozenset[str]:
 
 
 def rejects_field(names: Collection[str], error: UpstreamRejected) -> bool:
-    """Whether the refusal says that the server does not know one of these names."""
+    """Whether the error says that the server does not know one of these fields."""
     if not names or error.upstream_reply is None:
         return False
     text = f"{error.upstream_reply.param or ''} {error.upstream_reply.reason}"

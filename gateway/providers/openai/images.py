@@ -1,4 +1,4 @@
-"""Pictures of OpenAI and of every server that speaks its `/images/generations`."""
+"""Images over OpenAI's `/images/generations`, also of compatible servers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import orjson
 from gateway.core.exceptions import UnsupportedParameter, UpstreamBroken
 from gateway.domain.config.catalog import ProviderConfig, Timeouts
 from gateway.domain.images import ImageCompleted, ImageEvent, ImageRequest
+from gateway.providers.base import ImageProvider
 from gateway.providers.http import exchange
 from gateway.providers.http.headers import json_headers
-from gateway.providers.image_base import ImageProvider, merge_negative_prompt
+from gateway.providers.image_prompt import merge_negative_prompt
 from gateway.providers.openai.chat import DEFAULT_BASE_URL
 
 _MAX_RESPONSE_BYTES = 192 * 1024 * 1024
@@ -23,11 +24,12 @@ _MAX_IMAGE_BYTES = 64 * 1024 * 1024
 
 
 class OpenAIImages(ImageProvider):
-    """`base_url` includes `/v1`; `options.headers` are sent with every call.
+    """Image models of OpenAI and of OpenAI-compatible servers.
 
-    Pictures are wanted in the answer. One that comes as an address is fetched from the provider's own origin
-    or from a host of `options.image_hosts`, since an answer must not send the gateway anywhere else.
-    `options.response_format` (`b64_json`, `none`) says whether to ask for base64; else it goes by the model.
+    `base_url` includes `/v1`; `options.headers` are sent with every call. Images are requested inline. An
+    image URL is fetched only from the provider's own origin or a host of `options.image_hosts`, since a
+    response must not direct the gateway to other hosts. `options.response_format` (`b64_json`, `none`) says
+    whether to request base64; by default it depends on the model.
     """
 
     type = "openai"
@@ -44,10 +46,10 @@ class OpenAIImages(ImageProvider):
         self._extensions = {"timeout": exchange.timeout_extension(timeouts)}
         self._response_format = config.options.get("response_format")
         if self._response_format not in (None, "b64_json", "none"):
-            raise ValueError("options.response_format is `b64_json` or `none`")
+            raise ValueError("options.response_format must be `b64_json` or `none`")
         hosts = config.options.get("image_hosts") or ()
         if isinstance(hosts, str) or not all(isinstance(host, str) for host in hosts):
-            raise ValueError("options.image_hosts is a list of host names")
+            raise ValueError("options.image_hosts must be a list of host names")
         self._image_hosts = frozenset(host.lower() for host in hosts)
 
     @property
@@ -78,7 +80,7 @@ class OpenAIImages(ImageProvider):
             await response.aclose()
 
     def _requests_base64(self, model: str) -> bool:
-        """OpenAI's newer models always answer in base64 and refuse the field; compatible servers need it."""
+        """Whether to request base64: OpenAI's newer models reject the field, compatible servers need it."""
         if self._response_format is not None:
             return bool(self._response_format == "b64_json")
         name = model.rpartition("/")[2]
@@ -87,15 +89,15 @@ class OpenAIImages(ImageProvider):
         return name.startswith("dall-e") or self._url.host != "api.openai.com"
 
     async def _download(self, item: dict[str, Any]) -> bytes:
-        """The picture at the item's address; raises UpstreamBroken where that is none to be fetched."""
+        """Download the image of an item; raises UpstreamBroken if it has no URL on an allowed host."""
         try:
             url = httpx.URL(item["url"])
         except (KeyError, TypeError, httpx.InvalidURL) as error:
-            raise UpstreamBroken("The provider ended without a picture.") from error
+            raise UpstreamBroken("The provider returned no image.") from error
         same_origin = (url.scheme, url.host, url.port) == (self._url.scheme, self._url.host, self._url.port)
         if not same_origin and not (url.scheme == "https" and url.host.lower() in self._image_hosts):
             raise UpstreamBroken(
-                "The provider gave a picture by an address on another host. "
+                "The provider returned an image URL on another host. "
                 "An administrator can allow the host in the provider's options.image_hosts."
             )
         response = await exchange.send(
@@ -106,14 +108,14 @@ class OpenAIImages(ImageProvider):
         finally:
             await response.aclose()
         if not content:
-            raise UpstreamBroken("The provider ended without a picture.")
+            raise UpstreamBroken("The provider returned no image.")
         return content
 
 
 def _body(request: ImageRequest) -> dict[str, Any]:
     for field in ("workflow", "seed", "placeholders"):
         if getattr(request, field) not in (None, "", {}):
-            raise UnsupportedParameter(f"This provider takes no {field}.", param=field)
+            raise UnsupportedParameter(f"This provider does not support {field}.", param=field)
     body: dict[str, Any] = {"model": request.model, "prompt": merge_negative_prompt(request), "n": request.n}
     if request.width and request.height:
         body["size"] = f"{request.width}x{request.height}"
@@ -123,7 +125,7 @@ def _body(request: ImageRequest) -> dict[str, Any]:
 
 
 def _parse_items(body: bytes, requested: int) -> list[dict[str, Any]]:
-    """The pictures of an answer; UpstreamBroken where there are none, or too many."""
+    """Parse the items of a response; raises UpstreamBroken if there are none, or too many."""
     try:
         items = orjson.loads(body)["data"]
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
@@ -131,15 +133,15 @@ def _parse_items(body: bytes, requested: int) -> list[dict[str, Any]]:
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise UpstreamBroken
     if not items or len(items) > requested:
-        raise UpstreamBroken("The provider ended without a picture.")
+        raise UpstreamBroken("The provider returned no image.")
     return items
 
 
 def _inline_content(item: dict[str, Any]) -> bytes | None:
-    """The picture that the item holds itself, also as a `data:` address; None where it only names one."""
+    """Return the image inside the item, also of a `data:` URL; None if it has only an http(s) URL."""
     encoded = item.get("b64_json") or item.get("url")
     if not isinstance(encoded, str):
-        raise UpstreamBroken("The provider ended without a picture.")
+        raise UpstreamBroken("The provider returned no image.")
     if encoded.startswith("data:"):
         prefix, comma, encoded = encoded.partition(",")
         if not comma or not prefix.endswith(";base64"):
@@ -151,5 +153,5 @@ def _inline_content(item: dict[str, Any]) -> bytes | None:
     except (ValueError, binascii.Error) as error:
         raise UpstreamBroken from error
     if not content:
-        raise UpstreamBroken("The provider ended without a picture.")
+        raise UpstreamBroken("The provider returned no image.")
     return content

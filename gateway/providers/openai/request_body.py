@@ -1,4 +1,4 @@
-"""Writes a `ChatRequest` as the JSON body of OpenAI's `/chat/completions`."""
+"""Encodes a `ChatRequest` as the JSON body of OpenAI's `/chat/completions`."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from gateway.providers.tool_schema import flatten_object_schema
 
 _EMPTY: Mapping[str, Any] = {}
 _MAX_ID_CHARACTERS = 40
-_IMAGE_BELOW_NOTE, _TOOL_IMAGES_NOTE = "The result is the image below.", "Images of the tools' results:"
+_IMAGE_BELOW_NOTE, _TOOL_IMAGES_NOTE = "The result is the image below.", "Images of the tool results:"
 
 
 def encode_request(request: ChatRequest, max_tokens_field: str, *, known_fields_only: bool = False) -> bytes:
-    """The body as bytes.
+    """Return the JSON body of a request.
 
     Args:
-        max_tokens_field: the vendor's name of the token limit.
-        known_only: leave out fields of messages that OpenAI's own API does not document.
+        max_tokens_field: the server's name of the token limit.
+        known_fields_only: leave out message fields that OpenAI does not document.
 
     Raises:
-        UpstreamRejected: the request holds text that JSON cannot carry, such as a lone surrogate.
+        UpstreamRejected: the request contains text that JSON cannot represent, such as a lone surrogate.
     """
     body: dict[str, Any] = {
         **request.extra,
@@ -63,11 +63,11 @@ def encode_request(request: ChatRequest, max_tokens_field: str, *, known_fields_
     try:
         return orjson.dumps(body)
     except orjson.JSONEncodeError as error:
-        raise UpstreamRejected("The request holds text that cannot be written as JSON.") from error
+        raise UpstreamRejected("The request contains text that cannot be encoded as JSON.") from error
 
 
 def response_format(requested: ResponseFormat) -> dict[str, Any]:
-    """OpenAI's `response_format` object."""
+    """Return OpenAI's `response_format` object."""
     if requested.type == "json_object":
         return {"type": "json_object"}
     schema: dict[str, Any] = {"name": requested.name or "answer", "schema": requested.schema or {}}
@@ -94,7 +94,10 @@ def _add_sampling(body: dict[str, Any], request: ChatRequest, max_tokens_field: 
 
 
 def _messages(messages: Iterable[Message], known_fields_only: bool) -> list[dict[str, Any]]:
-    """The messages; images of tools' results follow them as the user's: a tool's message holds text only."""
+    """Encode the messages.
+
+    Images of tool results follow in a user message, because tool messages accept only text.
+    """
     out: list[dict[str, Any]] = []
     images: list[ImagePart] = []
     for message in messages:
@@ -142,7 +145,7 @@ def _tool_call(call: ToolCall, known_fields_only: bool) -> dict[str, Any]:
 
 
 def _shorten_id(call_id: str) -> str:
-    """The id of a call as OpenAI's own API takes it: other vendors write longer ones."""
+    """Shorten a tool call id to the length that OpenAI accepts; other vendors' ids are longer."""
     if len(call_id) <= _MAX_ID_CHARACTERS:
         return call_id
     return "call_" + hashlib.sha256(call_id.encode("utf-8", "replace")).hexdigest()[:32]
@@ -161,7 +164,7 @@ def _tool(tool: ToolSpec, known_fields_only: bool) -> dict[str, Any]:
     function: dict[str, Any] = {
         "name": tool.name,
         "description": tool.description,
-        # OpenAI's own API refuses variants at the top of a schema.
+        # OpenAI rejects combinators such as `anyOf` at the top level of a schema.
         "parameters": flatten_object_schema(tool.parameters) if known_fields_only else tool.parameters,
     }
     if tool.strict is not None:

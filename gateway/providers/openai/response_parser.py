@@ -1,4 +1,4 @@
-"""Reads OpenAI's answers, streamed or whole, into provider events; trusts nothing of their shape."""
+"""Parses OpenAI's responses, streamed or not, into provider events. Their shape is not trusted."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from gateway.providers.token_counts import TokenCounts
 from gateway.providers.tool_call_assembler import ToolCallAssembler
 from gateway.providers.vendor_data import merge_field
 
-# The fields of a message that have a place of their own, or say nothing.
+# Message fields that are handled explicitly; all others are passed on as extra fields.
 _HANDLED_FIELDS = frozenset(
     {"role", "content", "refusal", "reasoning_content", "reasoning", "tool_calls", "function_call", "audio"}
 )
@@ -48,14 +48,18 @@ _FUNCTION_FIELDS = frozenset({"name", "arguments"})
 
 
 class OpenAIResponseParser:
-    """Turns bytes of one answer into events.
+    """Turns the bytes of one response into events.
 
-    Everything given to one `feed` is parsed at once, and neighbouring pieces of text become one
-    `TextDelta`: the more is waiting, the less a token costs. `done` is True once the end marker came.
+    Adjacent text in one `feed` becomes one `TextDelta`, so the cost per token falls when a backlog builds up.
+    `done` is True after the end marker.
     """
 
     def __init__(self, origin: VendorData | None = None) -> None:
-        """`vendor` names who answers; what it wants back goes into a copy of it."""
+        """Prepare to parse one response.
+
+        Args:
+            origin: identifies the upstream. The `VendorData` of the answer is a copy of it.
+        """
         self.done = False
         self.error: GatewayError | None = None
         self._decoder = SSEDecoder()
@@ -74,22 +78,22 @@ class OpenAIResponseParser:
         self._vendor_response: VendorResponse | None = None
 
     def feed(self, data: bytes) -> list[ProviderEvent]:
-        """Parse the complete lines of `data`, bytes of a server-sent stream.
+        """Parse the complete lines of `data`, bytes of a server-sent event stream.
 
-        Where they turn to garbage, to an error event or to a line beyond the limit, the events before it
-        are returned and `broken` is set.
+        On malformed input, an error event or a line beyond the limit, return the events before it and set
+        `error`.
         """
         return self._handle_payloads(self._decoder.feed(data))
 
     def feed_eof(self) -> list[ProviderEvent]:
-        """The events of a last line without a line break, once the stream has closed."""
+        """Return the events of an unterminated last line, after the stream has closed."""
         return self._handle_payloads(self._decoder.feed_eof())
 
     def finish(self) -> list[ProviderEvent]:
-        """What ends the answer, once the stream has closed or `done` is set; `Completed` last.
+        """Return the last events of the answer, ending with `Completed`, after the stream has closed.
 
         Raises:
-            UpstreamBroken: it closed before the vendor said why it stopped, or inside a line.
+            UpstreamBroken: the stream closed without a finish reason, or inside a line.
         """
         if (
             self._finish_reason is None
@@ -102,8 +106,8 @@ class OpenAIResponseParser:
         self._events.extend(self._tool_calls.finish())
         finish = self._finish_reason
         if finish == "stop" and self._tool_calls:
-            finish = "tool_calls"  # several compatible servers say `stop` here
-        # With the origin alone it says whose the further fields of the calls are.
+            finish = "tool_calls"  # several compatible servers send `stop` here
+        # Without fields, it still records which upstream the extra fields of the tool calls belong to.
         vendor = (
             replace(self._origin, fields=self._echo_fields)
             if self._echo_fields or self._tool_calls.has_extra_fields
@@ -116,16 +120,20 @@ class OpenAIResponseParser:
 
     @property
     def usage(self) -> Usage | None:
-        """The usage that has been told of so far."""
+        """The usage reported so far."""
         return self._token_counts.usage
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing more is needed: a cut now loses nothing."""
+        """Whether the answer is complete, so that a connection lost now loses nothing."""
         return self.done or (self._finish_reason is not None and self._has_usage)
 
     def parse_body(self, body: bytes) -> list[ProviderEvent]:
-        """All events of an unstreamed answer, `Completed` last; raises UpstreamBroken for anything else."""
+        """Return all events of a response that was not streamed, `Completed` last.
+
+        Raises:
+            UpstreamBroken: it is not a finished answer.
+        """
         try:
             answer = parse_json(body)
             if is_error(answer):
@@ -167,29 +175,29 @@ class OpenAIResponseParser:
             self._read_usage(usage)
         for choice in choices or ():
             if choice.get("index"):
-                continue  # only one choice was asked for
-            if choice.get("error"):  # OpenRouter's place for it
+                continue  # only one choice was requested
+            if choice.get("error"):  # where OpenRouter puts it
                 raise classify_stream_error(choice)
             delta = choice.get("delta")
             if delta:
                 self._handle_delta(delta, choice.get("logprobs"))
             finish = choice.get("finish_reason")
-            if choice.get("usage"):  # Moonshot's place for it
+            if choice.get("usage"):  # where Moonshot puts it
                 self._read_usage(choice["usage"])
             if finish is not None:
                 self._read_finish(finish)
                 self._read_top_level(chunk)
 
     def _read_top_level(self, answer: dict[str, Any]) -> None:
-        """The answer's names, and sources that some servers name beside the choices."""
+        """Read the response's id and model, and the citations that some servers put beside the choices."""
         self._vendor_response = parse_vendor_response(answer)
         if answer.get("citations"):
             self._emit_fields({"citations": answer["citations"]})
 
     def _handle_delta(self, delta: dict[str, Any], logprobs: Any) -> None:
-        """One `delta` of a stream, or the `message` of a whole answer."""
+        """Handle one `delta` of a stream, or the `message` of a response that was not streamed."""
         if len(delta) == 1 and not logprobs and type(content := delta.get("content")) is str:
-            self._text_parts.append(self._text_joiner.feed(content))  # most of a stream is nothing else
+            self._text_parts.append(self._text_joiner.feed(content))  # fast path: most deltas are plain text
             return
         for field in ("reasoning_content", "reasoning"):
             reasoning = delta.get(field)
@@ -197,7 +205,7 @@ class OpenAIResponseParser:
                 self._handle_reasoning(field, self._reasoning_joiner.feed(extract_text(reasoning)))
                 break
             if reasoning == "" and not self._echo_fields:
-                self._echo_fields[field] = ""  # some vendors want the field back even where it is empty
+                self._echo_fields[field] = ""  # some vendors require the field back even if it is empty
         content = delta.get("content")
         if not content and (content := delta.get("refusal")) and not self._in_refusal:
             self._flush()
@@ -217,7 +225,10 @@ class OpenAIResponseParser:
             )
 
     def _handle_content(self, content: Any) -> None:
-        """Text, or a list of parts; Mistral's thoughts are parts among them, and not given back."""
+        """Handle text or a list of parts.
+
+        Mistral sends thinking as parts, and does not need it back.
+        """
         if type(content) is str:
             self._text_parts.append(self._text_joiner.feed(content))
             return
@@ -238,7 +249,7 @@ class OpenAIResponseParser:
             self._echo_fields[field] = self._echo_fields.get(field, "") + text
 
     def _emit_fields(self, fields: dict[str, Any]) -> None:
-        """Fields of the message that are the vendor's own: for the client, and to be given back."""
+        """Emit vendor-specific message fields, and record them to be sent back."""
         if not fields:
             return
         self._flush()
@@ -251,11 +262,11 @@ class OpenAIResponseParser:
         if type(calls) is dict:
             calls = [calls]
         if not calls and (function := delta.get("function_call")):
-            calls = [{"index": 0, "function": function}]  # servers that know OpenAI's older API
+            calls = [{"index": 0, "function": function}]  # servers with OpenAI's older API
         unidentified = all(call.get("index") is None and not call.get("id") for call in calls if call)
         for position, call in enumerate(calls):
             if call:
-                # Pieces of several calls without index and id are in the order of the calls.
+                # Fragments without index and id belong to the calls in order.
                 self._handle_tool_call(
                     call, ("at", position) if unidentified and len(calls) > 1 else call.get("index")
                 )
@@ -297,7 +308,7 @@ class OpenAIResponseParser:
             self._token_counts.read_openai(usage)
 
     def _flush(self) -> None:
-        """Close the run of text pieces into one event."""
+        """Emit the collected text as one event."""
         if self._text_parts or self._logprobs:
             text = "".join(self._text_parts)
             if text or self._logprobs:

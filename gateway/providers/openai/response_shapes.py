@@ -1,4 +1,4 @@
-"""The forms that servers have for parts of OpenAI's answers."""
+"""Reads parts of OpenAI's responses in the variants that compatible servers send."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 from gateway.core.exceptions import UpstreamBroken
 from gateway.providers.http.stream_decoders import repair_json_surrogates
 
-# Types of parts of a content, each with the field that holds its text.
+# Content part types, each with the field that contains its text.
 _TEXT_FIELDS = {"text": "text", "output_text": "text", "refusal": "refusal"}
 _ERROR_MESSAGE_FIELDS = ("message", "detail", "error_msg")
 
 
 def extra_fields(call: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
-    """Fields of a call that are the vendor's own and say something."""
+    """Return the vendor-specific fields of a tool call that are not null."""
     if known.issuperset(call):
         return {}
     return {
@@ -24,7 +24,7 @@ def extra_fields(call: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
 
 
 def is_error(answer: dict[str, Any]) -> bool:
-    """Whether an answer, or an object of a stream, is an error in any of the forms that servers have."""
+    """Whether a response, or an object of a stream, is an error in any of the known forms."""
     if answer.get("error") or "error" in (answer.get("object"), answer.get("type")):
         return True
     if answer.get("choices"):
@@ -33,7 +33,7 @@ def is_error(answer: dict[str, Any]) -> bool:
 
 
 def parse_logprobs(raw: Any) -> list[dict[str, Any]]:
-    """The entries of a choice's `logprobs`; none where a server has another form for them."""
+    """Return the entries of a choice's `logprobs`, [] if they have an unknown form."""
     if type(raw) is not dict:
         return []
     entries = raw.get("content") or raw.get("refusal")
@@ -44,7 +44,7 @@ def parse_logprobs(raw: Any) -> list[dict[str, Any]]:
 
 
 def extract_text(content: Any) -> str:
-    """Text given as a string, as a part or as a list of these.
+    """Return the text of a string, of a content part, or of a list of these.
 
     Raises:
         UpstreamBroken: it is anything else.

@@ -9,14 +9,14 @@ from gateway.core.exceptions import GatewayError
 from gateway.domain.config.catalog import Catalog
 from gateway.domain.images import GeneratedImage, GenerateImage, ImageRequest
 from gateway.domain.requests import RequestScope
-from gateway.providers.base import ChatProvider
+from gateway.providers.base import Provider
 from gateway.services.generation.images import ImageGenerationService, ImageOrder, ImagesGenerated
 from gateway.tools.base import ToolError, TurnServices
 
 MAX_IMAGES_PER_TURN = 4
 
 
-def images_available(catalog: Catalog, providers: Mapping[str, ChatProvider]) -> bool:
+def images_available(catalog: Catalog, providers: Mapping[str, Provider]) -> bool:
     """Whether chats may generate images: by a configured default, or with a model that is no mock."""
     if catalog.media.default is not None or catalog.mode == "mock":
         return True

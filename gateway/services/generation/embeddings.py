@@ -17,7 +17,7 @@ from gateway.domain.money import Usage, estimate_tokens
 from gateway.domain.token_estimates import tokens_to_reserve
 from gateway.domain.usage.budgets import Estimate
 from gateway.domain.usage.turn_records import UsageOwner
-from gateway.providers.embedding_base import EmbeddingProvider
+from gateway.providers.base import EmbeddingProvider
 from gateway.services.execution.disconnect import DisconnectWatcher
 from gateway.services.execution.turn_tasks import TurnTaskRegistry
 from gateway.services.generation.candidates import candidate_models

@@ -23,7 +23,7 @@ from gateway.domain.images import ImageCompleted, ImageProgress, ImageRequest, S
 from gateway.domain.money import Usage
 from gateway.domain.usage.budgets import Estimate
 from gateway.domain.usage.turn_records import UsageOwner
-from gateway.providers.image_base import ImageProvider
+from gateway.providers.base import ImageProvider
 from gateway.services.execution.disconnect import DisconnectWatcher
 from gateway.services.execution.turn_tasks import TurnTask, TurnTaskRegistry
 from gateway.services.generation.candidates import candidate_models

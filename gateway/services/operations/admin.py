@@ -20,7 +20,7 @@ from gateway.domain.config.catalog import Catalog, ModelConfig
 from gateway.domain.money import Price
 from gateway.domain.pagination import Cursor, Page
 from gateway.domain.usage.reports import ALL_TIME, TimeSpan, UsageTotals, day_and_month
-from gateway.providers.base import ChatProvider, ProviderHealth
+from gateway.providers.base import Provider, ProviderHealth
 from gateway.repositories.unit_of_work import UnitOfWorkFactory
 from gateway.services.accounts.revocation import RevocationService
 
@@ -40,7 +40,7 @@ class ModelStatus:
     name: str
     config: ModelConfig
     price: Price
-    providers: tuple[ChatProvider, ...]
+    providers: tuple[Provider, ...]
     provider_health: tuple[ProviderHealth, ...]
     upstreams: tuple[BreakerView, ...] = ()
 
@@ -75,7 +75,7 @@ class AdminService:
         cache: AuthCache,
         revocation: RevocationService,
         catalog: Catalog,
-        providers: Mapping[str, ChatProvider],
+        providers: Mapping[str, Provider],
         upstreams: UpstreamPool,
     ) -> None:
         self._uow = uow

@@ -9,7 +9,7 @@ from pathlib import Path
 from gateway.domain.config.catalog import Catalog
 from gateway.domain.config.environment import UPSTREAMS
 from gateway.domain.config.loader import ConfigError, parse_catalog
-from gateway.providers.discovery import provider_type_problem
+from gateway.providers.registry import PROVIDER_TYPES
 
 
 def load_catalog(path: Path) -> Catalog:
@@ -25,14 +25,14 @@ def load_catalog(path: Path) -> Catalog:
     except (OSError, UnicodeDecodeError) as error:
         missing = isinstance(error, FileNotFoundError) or path == Path()
         if missing and os.environ.get(UPSTREAMS):
-            return parse_catalog("", os.environ, source="environment", type_problem=provider_type_problem)
+            return parse_catalog("", os.environ, source="environment", provider_types=PROVIDER_TYPES)
         if path == Path():
             raise ConfigError(
                 "PROVIDER_CONFIG is empty and GATEWAY_UPSTREAMS names no upstream. Set one of them."
             ) from error
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ConfigError(f"{path}: the provider configuration cannot be read: {reason}.") from error
-    return parse_catalog(text, os.environ, source=str(path), type_problem=provider_type_problem)
+    return parse_catalog(text, os.environ, source=str(path), provider_types=PROVIDER_TYPES)
 
 
 def require_models(catalog: Catalog, path: Path) -> None:

@@ -1,0 +1,1 @@
+"""The tool `calculator`: parser, exact arithmetic and functions."""

@@ -1,7 +1,7 @@
-"""Exact, bounded arithmetic: rationals while that is possible, decimals of 50 digits where it is not.
+"""Exact, bounded arithmetic: fractions where possible, otherwise decimals of 50 digits.
 
-A `Fraction` is exact; a `Decimal` has been rounded. No number has more than `MAX_DIGITS` digits, so no
-operation here takes longer than a fraction of a millisecond.
+A `Fraction` is exact; a `Decimal` has been rounded. No number has more than `MAX_DIGITS` digits, so every
+operation takes less than a millisecond.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ ROUNDING = Context(
 
 
 def result_too_large() -> ToolError:
-    return ToolError(f"The result would have more than {MAX_DIGITS} digits; ask for its logarithm instead.")
+    return ToolError(f"The result would have more than {MAX_DIGITS} digits; compute its logarithm instead.")
 
 
 def to_decimal(x: Number) -> Decimal:
-    """`x` rounded to 50 digits."""
+    """Return `x` rounded to 50 digits."""
     if isinstance(x, Decimal):
         return x
     return ROUNDING.divide(Decimal(x.numerator), Decimal(x.denominator))
 
 
 def to_integer(x: Number, name: str) -> int:
-    """`x` as an int; ToolError if it is none."""
+    """Return `x` as an int; raises ToolError if it is not whole."""
     exact = to_fraction(x)
     if exact.denominator != 1:
         raise ToolError(f"{name} needs whole numbers.")
@@ -46,7 +46,11 @@ def to_fraction(x: Number) -> Fraction:
 
 
 def limit_digits(x: Fraction) -> Number:
-    """`x` itself, or rounded where it is of ordinary size but its fraction has too many digits."""
+    """Return `x`, rounded if its fraction has too many digits.
+
+    Raises:
+        ToolError: the number itself is too large.
+    """
     if max(x.numerator.bit_length(), x.denominator.bit_length()) <= _MAX_BITS:
         return x
     if x.numerator.bit_length() - x.denominator.bit_length() > _MAX_BITS:
@@ -65,7 +69,7 @@ def subtract(a: Number, b: Number) -> Number:
 
 
 def negate(a: Number) -> Number:
-    # copy_negate, because unary minus on a Decimal rounds to the thread's context.
+    # Unary minus would round a Decimal to the thread's context.
     return -a if isinstance(a, Fraction) else a.copy_negate()
 
 
@@ -88,7 +92,7 @@ def floor_divide(a: Number, b: Number) -> Number:
 
 
 def modulo(a: Number, b: Number) -> Number:
-    """The remainder with the divisor's sign, as in Python."""
+    """Return the remainder with the divisor's sign, as in Python."""
     return subtract(a, multiply(b, floor_divide(a, b)))
 
 
@@ -115,7 +119,7 @@ def _integer_power(base: Number, exponent: int) -> Number:
         if base == -1:
             return Fraction(1 if exponent % 2 == 0 else -1)
         bits = max(base.numerator.bit_length(), base.denominator.bit_length())
-        # b bits to the power n have more than (b - 1) * n bits, so this refuses nothing that would fit.
+        # A number of b bits to the power n has more than (b - 1) * n bits, so nothing that fits is rejected.
         if abs(exponent) * (bits - 1) <= _MAX_BITS:
             return limit_digits(base**exponent)
         if base.denominator == 1 and exponent > 0:
@@ -126,9 +130,9 @@ def _integer_power(base: Number, exponent: int) -> Number:
 
 
 def root(x: Number, degree: int) -> Number:
-    """The real root; exact where it is rational."""
+    """Return the real root; exact if it is rational."""
     if degree < 1 or degree > _MAX_ROOT:
-        raise ToolError(f"Roots go from 1 to {_MAX_ROOT}.")
+        raise ToolError(f"The degree of a root must be from 1 to {_MAX_ROOT}.")
     if x < 0:
         if degree % 2 == 0:
             raise ToolError("An even root of a negative number has no real result.")

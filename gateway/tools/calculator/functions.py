@@ -1,4 +1,4 @@
-"""The functions and constants that the calculator knows."""
+"""The functions and constants of the calculator."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from gateway.tools.calculator.arithmetic import (
     to_integer,
 )
 
-_MAX_FACTORIAL = 449  # the last one of at most 1,000 digits
+_MAX_FACTORIAL = 449  # the largest factorial of at most 1,000 digits
 _MAX_COMBINATORIAL = 3300
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """`most` is None where any number of arguments will do."""
+    """A function of the calculator; `max_arguments` None means any number."""
 
     apply: Callable[..., Number]
     min_arguments: int = 1
@@ -41,7 +41,7 @@ class Function:
 
 
 def _log(x: Number, base: Number | None = None) -> Number:
-    """The natural logarithm, or the one to `base`."""
+    """Return the logarithm to `base`, by default the natural one."""
     if x <= 0 or (base is not None and (base <= 0 or base == 1)):
         raise ToolError("A logarithm needs a positive number and a positive base other than 1.")
     if base == 10:
@@ -55,14 +55,15 @@ def _log(x: Number, base: Number | None = None) -> Number:
 def _round(x: Number, digits: Number = Fraction(0)) -> Number:
     places = to_integer(digits, "round")
     if abs(places) > 100:
-        raise ToolError("round goes to 100 places at most.")
-    # Half away from zero, as people learn it; Python's round goes to the even neighbour.
+        raise ToolError("round accepts at most 100 places.")
+    # Round half away from zero, as taught in school; Python rounds half to even.
     scaled = to_fraction(x) * Fraction(10) ** places
     whole = math.floor(abs(scaled) + Fraction(1, 2))
     return limit_digits(Fraction(whole if scaled >= 0 else -whole) / Fraction(10) ** places)
 
 
 def factorial(x: Number) -> Number:
+    """Return x!; raises ToolError if x is not a small whole number."""
     n = to_integer(x, "factorial")
     if n < 0:
         raise ToolError("A factorial needs a whole number of at least 0.")

@@ -1,4 +1,4 @@
-"""A small grammar of arithmetic, evaluated while it is read; nothing is ever executed as Python.
+"""Parses and evaluates arithmetic expressions; nothing is executed as Python.
 
     sum      = product (("+" | "-") product)*
     product  = unary (("*" | "/" | "//" | "%" | "of") unary)*
@@ -7,8 +7,8 @@
     postfix  = atom ("!" | "%" | "°")*
     atom     = number | constant | function "(" sum ("," sum)* ")" | "(" sum ")"
 
-`%` is the remainder where an operand follows and a percentage otherwise; `200 + 10%` is 220, as on a
-pocket calculator.
+`%` is the remainder if an operand follows, otherwise a percentage; `200 + 10%` is 220, as on a pocket
+calculator.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class _Operand(NamedTuple):
 
 
 def evaluate(text: str) -> Number:
-    """The value of `text`; ToolError with a sentence for the model where it has none."""
+    """Return the value of `text`; raises ToolError with a message for the model if it has none."""
     if len(text) > MAX_CHARACTERS:
         raise ToolError(f"The expression is longer than {MAX_CHARACTERS} characters; split it.")
     return _Parser(_tokenize(text)).parse()
@@ -73,16 +73,14 @@ def evaluate(text: str) -> Number:
 
 def _tokenize(text: str) -> list[Token]:
     normalized = text.translate(_SYMBOL_ALIASES).rstrip().removesuffix("=").rstrip()
-    # "1,234.5" is one number, but only where a comma cannot part a function's arguments.
+    # "1,234.5" is one number, but only if no comma can separate arguments of a function.
     if _FUNCTION_CALL.search(normalized) is None:
         normalized = _THOUSANDS.sub(lambda match: match[0].replace(",", ""), normalized)
     tokens, position = [], 0
     while position < len(normalized):
         match = _TOKEN.match(normalized, position)
         if match is None:
-            raise ToolError(
-                f"Character {position + 1} of the expression cannot be read; give arithmetic only."
-            )
+            raise ToolError(f"Character {position + 1} of the expression is invalid; use arithmetic only.")
         tokens.append(Token(str(match.lastgroup), match[str(match.lastgroup)], position + 1))
         position = match.end()
     if not tokens:
@@ -91,7 +89,7 @@ def _tokenize(text: str) -> list[Token]:
 
 
 class _Parser:
-    """Reads each token once; `_depth` keeps hostile nesting off the Python stack."""
+    """Recursive descent parser; `_depth` limits nesting, so that no input exhausts the Python stack."""
 
     def __init__(self, tokens: list[Token]) -> None:
         self._tokens = tokens
@@ -109,7 +107,7 @@ class _Parser:
         return self._tokens[self._next]
 
     def _accept(self, *texts: str) -> str | None:
-        """The next token's text if it is one of `texts`, which is then read."""
+        """Consume the next token if it is one of `texts`, and return its text."""
         token = self._peek
         if token.kind == "number" or token.text not in texts:
             return None
@@ -120,10 +118,10 @@ class _Parser:
         if self._accept(text) is None:
             raise self._unexpected(f"“{text}” is missing")
 
-    def _unexpected(self, what: str = "something does not fit") -> ToolError:
+    def _unexpected(self, what: str = "there is an unexpected symbol") -> ToolError:
         token = self._peek
         place = "at its end" if token.kind == "end" else f"at character {token.position}"
-        return ToolError(f"The expression cannot be read: {what} {place}. Write every * out.")
+        return ToolError(f"The expression is invalid: {what} {place}. Write every multiplication as *.")
 
     def _sum(self) -> _Operand:
         left = self._product()
@@ -205,7 +203,7 @@ class _Parser:
         function = FUNCTIONS.get(name)
         if function is None:
             known = ", ".join([*CONSTANTS, *FUNCTIONS])
-            raise ToolError(f"The expression uses a name the calculator does not know; it knows {known}.")
+            raise ToolError(f"The expression uses an unknown name. Available: {known}.")
         self._expect("(")
         self._descend()
         arguments = [self._sum().to_number()]
@@ -216,7 +214,7 @@ class _Parser:
         if len(arguments) < function.min_arguments or len(arguments) > (
             function.max_arguments or len(arguments)
         ):
-            raise ToolError(f"The function {name} does not take {len(arguments)} arguments.")
+            raise ToolError(f"The function {name} does not accept {len(arguments)} arguments.")
         return function.apply(*arguments)
 
     def _descend(self) -> None:

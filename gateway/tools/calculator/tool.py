@@ -1,4 +1,4 @@
-"""The tool `calculator`: exact arithmetic that a language model should not do in its head."""
+"""The tool `calculator`: exact arithmetic for language models."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class CalculatorTool(Tool[CalculatorArguments]):
     arguments = CalculatorArguments
 
     async def run(self, arguments: CalculatorArguments) -> str:
-        """Evaluates in place: numbers and text are bounded, so the longest takes milliseconds."""
+        """Evaluate on the event loop: numbers and text are bounded, so it takes milliseconds at most."""
         return calculate(arguments.expression)
 
 
 def calculate(expression: str) -> str:
-    """The value as text: exact, or marked with ≈ where it was rounded to 34 digits."""
+    """Return the value as text: exact, or marked with ≈ if it was rounded to 34 digits."""
     try:
         return format_number(evaluate(expression))
     except Overflow:
@@ -51,6 +51,7 @@ def calculate(expression: str) -> str:
 
 
 def format_number(value: Number) -> str:
+    """Return a number as text, exact if possible."""
     if isinstance(value, Decimal):
         return f"≈ {_format_decimal(value)}"
     if value.denominator == 1:
@@ -64,7 +65,7 @@ def format_number(value: Number) -> str:
 
 
 def _format_decimal(value: Decimal) -> str:
-    """Up to 34 significant digits, without trailing zeros; an exponent only for very large and very small."""
+    """Format up to 34 significant digits; only very large and very small numbers get an exponent."""
     rounded = _DISPLAY_CONTEXT.plus(value)
     if rounded == 0:
         return "0"
@@ -75,7 +76,7 @@ def _format_decimal(value: Decimal) -> str:
 
 
 def _terminating_decimal(value: Fraction) -> str | None:
-    """The finite decimal expansion, if there is one of at most 60 places."""
+    """Return the finite decimal expansion, None if there is none of at most 60 places."""
     remainder, twos, fives = value.denominator, 0, 0
     while remainder % 2 == 0:
         remainder, twos = remainder // 2, twos + 1

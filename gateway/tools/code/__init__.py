@@ -1,1 +1,1 @@
-"""Where strangers' Python runs: an interpreter without a way out, in a process that others do not feel."""
+"""The tool `code`: runs untrusted Python in an isolated interpreter process with limits."""

@@ -1,4 +1,4 @@
-"""Places for runs of code: a few at once, given to the accounts in turn."""
+"""Limits concurrent runs of code, fairly between accounts."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections import Counter, OrderedDict, deque
 
 
 class FairLimiter:
-    """At most `count` at once.
+    """Grants at most `count` permits at a time.
 
-    A place that comes free goes to the account that has the fewest, and of equals to the one that was served
-    longest ago: one account cannot keep the others out, however many runs it asks for.
+    A released permit goes to the waiting account with the fewest permits, and among equals to the one that
+    was served longest ago. So one account cannot block the others, however many runs it requests.
     """
 
     def __init__(self, count: int) -> None:
@@ -19,7 +19,7 @@ class FairLimiter:
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
     async def acquire(self, account: str, seconds: float) -> None:
-        """Wait for a place; TimeoutError where none came free in time."""
+        """Wait for a permit; raises TimeoutError if there is none in time."""
         if self._free and not self._waiting:
             self._grant(account)
             return
@@ -31,13 +31,13 @@ class FairLimiter:
                 await permit
         except BaseException:
             if permit.done() and not permit.cancelled():
-                self.release(account)  # it came in the very moment
+                self.release(account)  # it was granted at the same moment
             else:
                 self._remove_waiter(account, permit)
             raise
 
     def release(self, account: str) -> None:
-        """Give a place back."""
+        """Release a permit."""
         self._free += 1
         self._used[account] -= 1
         if self._used[account] <= 0:
@@ -45,7 +45,7 @@ class FairLimiter:
         self._grant_waiting()
 
     def waiting(self, account: str) -> int:
-        """How many of the account wait."""
+        """Return how many runs of the account are waiting."""
         return len(self._waiting.get(account, ()))
 
     def _grant(self, account: str) -> None:
@@ -54,12 +54,12 @@ class FairLimiter:
 
     def _grant_waiting(self) -> None:
         while self._free and self._waiting:
-            # Who has the fewest places comes first; of equals, who was served longest ago.
+            # Fewest permits first; the order of `_waiting` decides between equals.
             account = min(self._waiting, key=lambda name: self._used[name])
             queue = self._waiting.pop(account)
             permit = queue.popleft()
             if queue:
-                self._waiting[account] = queue  # behind the others now
+                self._waiting[account] = queue  # to the end of the order
             if not permit.done():
                 self._grant(account)
                 permit.set_result(None)

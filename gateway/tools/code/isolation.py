@@ -1,4 +1,4 @@
-"""The second layer around the interpreter: bwrap where this machine lets it, else a bare limited process."""
+"""Isolation around the interpreter: bwrap if this machine permits it, else a process with limits."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _LIBRARY_PATH = re.compile(rb"(/\S+) \(0x")
 
 @dataclass(frozen=True, slots=True)
 class Isolation:
-    """A way to start the interpreter that has been seen to work here, or none.
+    """A way to start the interpreter, or none.
 
-    `prefix` comes before the shell that sets the limits; `sentence` tells an operator what there is, and how
-    to get more.
+    `command_prefix` precedes the shell that sets the limits. `description` tells the operator which isolation
+    is active and how to get a stronger one.
     """
 
     name: IsolationName
@@ -41,7 +41,7 @@ class Isolation:
     interpreter: str = ""
 
     def command(self, limits: RunLimits, code_fd: int) -> list[str]:
-        """What to execute with `code_fd` open for reading, at its beginning."""
+        """Return the command; `code_fd` must be open for reading, at its beginning."""
         shell = (
             "/bin/sh",
             "-c",
@@ -58,7 +58,7 @@ class Isolation:
 
 @cache
 def detect_isolation() -> Isolation:
-    """The best layer that runs code here; found once by running some (some 30 ms), then remembered."""
+    """Return the strongest isolation that works here; tested once (about 30 ms), then cached."""
     interpreter = find_interpreter()
     if not sys.platform.startswith("linux"):
         return Isolation("none", "The code tool runs on Linux only.")
@@ -68,19 +68,19 @@ def detect_isolation() -> Isolation:
         if is_working(isolation):
             return isolation
     return Isolation(
-        "none", "The code tool's interpreter is here, but does not run; reinstall pydantic-monty."
+        "none", "The code tool's interpreter is installed, but does not run; reinstall pydantic-monty."
     )
 
 
 def find_interpreter() -> str | None:
-    """The worker binary of pydantic-monty: beside this Python's scripts, else on PATH."""
+    """Return the path of pydantic-monty's binary: among this Python's scripts, else on PATH."""
     in_scripts = Path(sysconfig.get_path("scripts")) / "monty"
     found = str(in_scripts) if in_scripts.is_file() else shutil.which("monty")
     return os.path.realpath(found) if found else None
 
 
 def candidate_isolations(interpreter: str) -> Iterator[Isolation]:
-    """All ways to start it, the strictest first."""
+    """Yield all ways to start the interpreter, the strongest isolation first."""
     bwrap = shutil.which("bwrap")
     if bwrap is not None:
         for privilege_drop in _privilege_drops():
@@ -90,9 +90,10 @@ def candidate_isolations(interpreter: str) -> Iterator[Isolation]:
 
 
 def _privilege_drops() -> Iterator[tuple[str, ...]]:
-    """What to start with so that there is less to lose: as nobody where we are root, with no new privileges.
+    """Yield command prefixes that drop privileges: run as nobody if we are root, without new privileges.
 
-    The kernel counts no processes of root, and kills with the gateway only what asked for it.
+    Not running as root matters because the kernel's process limit does not apply to root. `--pdeathsig` ends
+    the process together with the gateway.
     """
     setpriv = shutil.which("setpriv")
     if setpriv is not None:
@@ -113,7 +114,10 @@ def _privilege_drops() -> Iterator[tuple[str, ...]]:
 
 
 def bwrap_isolation(privilege_drop: tuple[str, ...], bwrap: str, interpreter: str) -> Isolation:
-    """Namespaces of its own, and of the machine's files only the interpreter, a shell and their libraries."""
+    """Return isolation by namespaces.
+
+    The only visible files are the interpreter, a shell and their libraries.
+    """
     visible = (
         (interpreter, "/monty"),
         ("/bin/sh", "/bin/sh"),
@@ -134,11 +138,11 @@ def bwrap_isolation(privilege_drop: tuple[str, ...], bwrap: str, interpreter: st
 
 
 def process_isolation(privilege_drop: tuple[str, ...], interpreter: str, *, has_bwrap: bool) -> Isolation:
-    """A process that can do little, but sees the machine as any other does."""
+    """Return isolation by process limits only; the process can see the machine's files."""
     advice = (
-        "bwrap is here but may make no namespaces: allow unprivileged user namespaces"
+        "bwrap is installed but cannot create namespaces: allow unprivileged user namespaces"
         if has_bwrap
-        else "for namespaces too, install bubblewrap"
+        else "install bubblewrap for namespaces"
     )
     return Isolation(
         "process",
@@ -149,7 +153,7 @@ def process_isolation(privilege_drop: tuple[str, ...], interpreter: str, *, has_
 
 
 def is_working(isolation: Isolation) -> bool:
-    """Whether code really runs this way and its answer can be read."""
+    """Whether code runs with this isolation and its output can be read."""
     try:
         command = partial(isolation.command, _PROBE_LIMITS)
         result = SandboxProcess(command, _PROBE_LIMITS.wall_seconds, _PROBE_CODE).run_to_end()
@@ -159,11 +163,11 @@ def is_working(isolation: Isolation) -> bool:
 
 
 def _libraries(interpreter: str) -> tuple[str, ...]:
-    """The shared libraries of the interpreter and the shell, as the loader lists them; none if it cannot."""
+    """Return the shared libraries of the interpreter and the shell, () if the loader cannot list them."""
     found: set[str] = set()
     for command in ([interpreter, "--version"], ["/bin/sh", "-c", ":"]):
         try:
-            loader_output = subprocess.run(  # noqa: S603 - the loader answers, the program does not run
+            loader_output = subprocess.run(  # noqa: S603 - only the loader runs
                 command, env={"LD_TRACE_LOADED_OBJECTS": "1"}, capture_output=True, timeout=10, check=False
             )
         except (OSError, subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""What one run may use, as the interpreter's own options and as limits of its process."""
+"""Limits of one run, as options of the interpreter and as limits of its process."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from gateway.domain.config.code_tool import CodeConfig
 
 MAX_CODE_CHARACTERS = 32 * 1024
-MAX_STREAM_BYTES = 64 * 1024  # of each of stdout and stderr; a run that writes more is ended
-SLEEP_SECONDS = 1.0  # of all sleeps together; they do not count as running time
-_GRACE_SECONDS = 1.0  # for the interpreter to say itself that its time is up
+MAX_STREAM_BYTES = 64 * 1024  # each of stdout and stderr; a run that writes more is killed
+SLEEP_SECONDS = 1.0  # total of all sleeps, which do not count as running time
+_GRACE_SECONDS = 1.0  # for the interpreter to report the timeout itself
 _CALL_DEPTH = 500
-_SUSPENSIONS = 100  # host calls and sleeps; there is no host function to call
+_SUSPENSIONS = 100  # host calls and sleeps; there are no host functions
 _ALLOCATIONS_PER_COLLECTION = 100_000
 _OVERHEAD_BYTES = 96 << 20  # the interpreter itself: its binary, libraries and stack
 _OPEN_FILES = 16
@@ -20,7 +20,7 @@ _OPEN_FILES = 16
 
 @dataclass(frozen=True, slots=True)
 class RunLimits:
-    """`seconds` of running, `memory_bytes` of Python objects; everything else follows from these two."""
+    """Running time and memory of Python objects; all other limits derive from these two."""
 
     seconds: float
     memory_bytes: int
@@ -31,11 +31,11 @@ class RunLimits:
 
     @property
     def wall_seconds(self) -> float:
-        """When a run is killed, whatever it is doing."""
+        """The wall time after which a run is killed."""
         return self.seconds + SLEEP_SECONDS + _GRACE_SECONDS
 
     def interpreter_options(self) -> list[str]:
-        """Every limit that the interpreter has: all but two are unlimited unless given."""
+        """Return all limit options of the interpreter, most of which are unlimited by default."""
         return [
             f"--max-feed-duration={self.seconds:g}",
             f"--max-turn-duration={self.seconds:g}",
@@ -48,10 +48,10 @@ class RunLimits:
         ]
 
     def shell_script(self) -> str:
-        """A script of a shell that limits itself, then becomes its arguments; it fails where a limit does.
+        """Return a shell script that sets limits and then executes its arguments; it fails if a limit does.
 
-        No core, no byte in any file, CPU seconds, address space, open files, no further process or thread
-        (`-u` is bash's name of that last one, `-p` that of dash and busybox).
+        Limits: no core dump, no file output, CPU seconds, address space, open files, no new process or thread
+        (`-u` in bash, `-p` in dash and busybox).
         """
         cpu = math.ceil(self.seconds + _GRACE_SECONDS)
         kibibytes = (self.memory_bytes + _OVERHEAD_BYTES) >> 10

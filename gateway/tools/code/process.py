@@ -1,4 +1,4 @@
-"""One run as one process: started, read within its bounds, killed if need be, always reaped."""
+"""Runs code in one process: starts it, reads its output within limits, kills and reaps it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from gateway.tools.code.limits import MAX_STREAM_BYTES
 
 EndReason = Literal["exited", "time", "output", "cancelled"]
 
-_NICENESS = 10  # what answers people comes first
+_NICENESS = 10  # the gateway itself has priority
 _REAP_SECONDS = 1.0
 _CHUNK_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessResult:
-    """How a run ended: what it wrote (each stream cut at its bound) and why it is over.
+    """The output of a finished run (each stream truncated at its limit) and why it ended.
 
-    `returncode` is negative for a signal, as in `subprocess`; bwrap says 128 + the signal instead.
+    `returncode` is negative for a signal, as in `subprocess`; bwrap returns 128 + the signal instead.
     """
 
     stdout: bytes
@@ -36,10 +36,10 @@ class ProcessResult:
 
 
 class SandboxProcess:
-    """One run of some code. `finish` blocks its thread until all is over; `cancel` may come from any other.
+    """One run of code. `run_to_end` blocks its thread; `cancel` may be called from any other thread.
 
-    `command` makes the words to execute from the number of a file descriptor that holds the code: an
-    anonymous file, so that code is neither on the disk nor in any list of processes.
+    `command` returns the arguments to execute, given a file descriptor with the code. It is an anonymous
+    file, so that the code is neither on disk nor in the process list.
     """
 
     def __init__(self, command: Callable[[int], list[str]], wall_seconds: float, code: bytes) -> None:
@@ -51,13 +51,17 @@ class SandboxProcess:
         self._finished = False
 
     def cancel(self) -> None:
-        """Have it killed; nothing happens if it is over."""
+        """Kill the process; does nothing if it has ended."""
         with self._lock:
             if not self._finished:
                 os.eventfd_write(self._wake, 1)
 
     def run_to_end(self) -> ProcessResult:
-        """Run it to its end or bounds; afterwards nothing of it is left. OSError if it cannot be started."""
+        """Run until the process ends or a limit is reached, and clean up.
+
+        Raises:
+            OSError: the process cannot be started.
+        """
         try:
             process = self._start()
             assert process.stdout is not None
@@ -77,13 +81,13 @@ class SandboxProcess:
         return ProcessResult(stdout, stderr, process.returncode, end_reason)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        """The process, leading a group of its own, with nothing of ours but three streams and the code."""
+        """Start the process in its own process group, with only three streams and the code file open."""
         code_fd = os.memfd_create("code", os.MFD_CLOEXEC)
         try:
             with open(code_fd, "wb", closefd=False) as file:
                 file.write(self._code)
             os.lseek(code_fd, 0, os.SEEK_SET)
-            return subprocess.Popen(  # noqa: S603 - a layer's own words; the code is in the file
+            return subprocess.Popen(  # noqa: S603 - the command of an `Isolation`
                 self._command(code_fd),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -97,7 +101,7 @@ class SandboxProcess:
             os.close(code_fd)
 
     def _collect_output(self, process: subprocess.Popen[bytes], streams: dict[int, bytearray]) -> EndReason:
-        """Fill `streams` until both are closed and the process is gone, or until it has to be ended."""
+        """Read into `streams` until the process ends or has to be killed; return why."""
         deadline = time.monotonic() + self._wall_seconds
         with selectors.DefaultSelector() as selector:
             for fd in (*streams, self._wake):
@@ -119,12 +123,12 @@ class SandboxProcess:
         try:
             process.wait(_REAP_SECONDS)
         except subprocess.TimeoutExpired:
-            return "time"  # it has closed its streams and goes on
+            return "time"  # it has closed its streams but still runs
         return "exited"
 
 
 def _kill_and_reap(process: subprocess.Popen[bytes]) -> None:
-    """Kill what still runs, and reap it; a group keeps its number until its leader is reaped."""
+    """Kill the process group and reap its leader; until then the group id cannot be reused."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What a run has to say, taken from the interpreter's two streams and made bounded, clean text."""
+"""Parses the interpreter's two output streams into a bounded, clean report."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from gateway.tools.code.process import ProcessResult
 
-# Bytes; together they leave room in what a tool's result may hold.
+# Their sum is below the limit of a tool result.
 MAX_OUTPUT_BYTES = 8 * 1024
 MAX_RESULT_BYTES = 4 * 1024
 MAX_ERROR_BYTES = 3 * 1024
 
-# The interpreter ends stderr with the time it took, an arrow, and the last value or `error: ` and why.
+# The interpreter ends stderr with the duration, an arrow, and the last value or `error: ` and the reason.
 _ARROW = " ❯ "
 _DURATION = re.compile(r"[0-9.]{1,12}(?:ns|[µμ]s|ms|s|m|h)\Z")
 _MAX_DURATION_CHARACTERS = 16
@@ -21,16 +21,16 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _CODE_FILE = re.compile(r'File "/(?:code\.py|proc/self/fd/\d+)"')
 _UNKNOWN_FUNCTION = re.compile(r"\A(?:RuntimeError: )?unknown external function: (\w{1,100})\(")
 _OUT_OF_MEMORY = "allocation of"
-_TRUNCATION_NOTE = "\n[cut: there was more]"
+_TRUNCATION_NOTE = "\n[truncated]"
 
 
 class SandboxBroken(Exception):
-    """The interpreter could not be started, or its answer not be read."""
+    """The interpreter could not be started, or its output not be parsed."""
 
 
 @dataclass(frozen=True, slots=True)
 class CodeReport:
-    """What was printed, the last expression's value as text, and what went wrong; "" where there is none."""
+    """The printed output, the last expression's value and the error of a run; "" if there is none."""
 
     output: str = ""
     result: str = ""
@@ -38,39 +38,52 @@ class CodeReport:
 
     @property
     def ok(self) -> bool:
+        """Whether the run had no error."""
         return not self.error
 
 
 def parse_report(result: ProcessResult, code: str = "") -> CodeReport:
-    """The report of a run; `code` helps to say in which line something is. SandboxBroken if there is none."""
+    """Return the report of a run.
+
+    Args:
+        code: the program, to find the line of an unknown function.
+
+    Raises:
+        SandboxBroken: the output cannot be parsed.
+    """
     stderr_text, last_line = _split(result.stderr.decode("utf-8", "replace"))
     stdout_text = result.stdout.decode("utf-8", "replace")
     output = stdout_text + stderr_text
     failed = result.returncode == 1 or (result.end_reason == "output" and _ERROR.match(last_line) is not None)
     if result.end_reason == "time":
-        return _truncated_report(output, error="It took too long and was ended; ask for less in one go.")
+        return _truncated_report(output, error="The program exceeded the time limit; do less in one run.")
     if last_line and failed:
         return _truncated_report(output, error=_explain(_ERROR.sub("", last_line, count=1), code))
     if result.end_reason == "output":
         return _truncated_report(
-            output, last_line, "" if last_line else "It wrote too much and was ended; print less."
+            output,
+            last_line,
+            "" if last_line else "The program printed too much and was stopped; print less.",
         )
     if result.returncode == 0:
         return _truncated_report(output, "" if last_line == "None" else last_line)
     if _OUT_OF_MEMORY in stderr_text:
         return _truncated_report(
-            stdout_text, error="It needed more memory than there is; ask for less in one go."
+            stdout_text, error="The program exceeded the memory limit; do less in one run."
         )
     if result.returncode < 0 or result.returncode > 128:
         return _truncated_report(
-            output, error="The interpreter gave up on this code; write it in a simpler way."
+            output, error="The interpreter crashed on this code; write it in a simpler way."
         )
     raise SandboxBroken(f"the interpreter ended with {result.returncode}")
 
 
 def _split(stderr: str) -> tuple[str, str]:
-    """What the code wrote to stderr, and the interpreter's last word; a syntax error comes without arrow."""
-    # From the end, in time linear in what hostile code may have written.
+    """Split stderr into the code's own output and the interpreter's last line.
+
+    A syntax error has no arrow.
+    """
+    # Searched from the end, in linear time whatever the code has written.
     arrow = stderr.rfind(_ARROW)
     while arrow >= 0:
         duration = _DURATION.search(stderr[max(0, arrow - _MAX_DURATION_CHARACTERS) : arrow])
@@ -84,7 +97,7 @@ def _split(stderr: str) -> tuple[str, str]:
 
 
 def _explain(error: str, code: str) -> str:
-    """The error in words that help: whose file it is, and where an unknown function is called."""
+    """Make the error readable: hide the file's path, and add the lines that call an unknown function."""
     unknown = _UNKNOWN_FUNCTION.match(error)
     if unknown is None:
         return _CODE_FILE.sub('File "code.py"', error)
@@ -102,7 +115,7 @@ def _truncated_report(output: str, result: str = "", error: str = "") -> CodeRep
 
 
 def _head(text: str, limit: int) -> str:
-    """The first `limit` bytes."""
+    """Return the first `limit` bytes of `text`."""
     raw = text.encode()
     return (
         _strip_control(text)
@@ -112,7 +125,7 @@ def _head(text: str, limit: int) -> str:
 
 
 def _both_ends(text: str, limit: int) -> str:
-    """As `_head`, but half from the end: a traceback says where at its beginning and what at its end."""
+    """Return the first and last `limit / 2` bytes: a traceback begins with the place, ends with the error."""
     raw = text.encode()
     if len(raw) <= limit:
         return _strip_control(text)
@@ -121,5 +134,5 @@ def _both_ends(text: str, limit: int) -> str:
 
 
 def _strip_control(text: str) -> str:
-    """`text` without control characters; what was no UTF-8 is U+FFFD already."""
+    """Remove control characters; invalid UTF-8 was already replaced by U+FFFD."""
     return _CONTROL.sub("", text)

@@ -1,4 +1,4 @@
-"""Runs of code side by side: a few at a time, each in its own process, none on the event loop."""
+"""Runs code concurrently: a few runs at a time, each in its own process, off the event loop."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _TIMEOUT_MARGIN_SECONDS = 5.0
 
 
 class SandboxBusy(Exception):
-    """No place came free in time: others run code, or too many runs of the account wait."""
+    """There was no permit in time, or too many runs of the account are waiting."""
 
 
 class SandboxClosed(Exception):
-    """The gateway is stopping."""
+    """The gateway is shutting down."""
 
 
 class Sandbox:
-    """At most `processes` runs at once; the others wait up to `queue_seconds`, the accounts in turn."""
+    """Runs at most `processes` programs at a time; others wait up to `queue_seconds`, fairly by account."""
 
     def __init__(self, config: CodeConfig) -> None:
         self._limits = RunLimits.from_config(config)
@@ -40,13 +40,14 @@ class Sandbox:
 
     @property
     def max_seconds(self) -> float:
-        """What waiting and running may take together; `run` ends sooner unless this machine is at a stand."""
+        """The longest time for waiting and running together; `run` normally ends sooner."""
         return self._queue_seconds + self._limits.wall_seconds + _TIMEOUT_MARGIN_SECONDS
 
     async def run(self, code: str, account: str = "") -> CodeReport:
-        """Run `code` for an account; SandboxBusy, SandboxBroken or SandboxClosed where that cannot be done.
+        """Run `code` for an account; cancelling kills the process.
 
-        Cancelling kills the process; its place is free once it is gone.
+        Raises:
+            SandboxBusy, SandboxBroken, SandboxClosed: the code could not be run.
         """
         if self._limiter.waiting(account) >= self._waiting_per_account:
             raise SandboxBusy
@@ -62,7 +63,7 @@ class Sandbox:
         return await self._wait_for(process, future)
 
     async def aclose(self) -> None:
-        """Kill what runs, wait until it is gone; nothing runs afterwards."""
+        """Kill all runs and wait for them; no run is accepted afterwards."""
         self._closed = True
         for process in self._processes:
             process.cancel()
@@ -76,7 +77,7 @@ class Sandbox:
         if isolation.name == "none":
             raise SandboxBroken(isolation.description)
         if self._require_bwrap and isolation.name != "bwrap":
-            raise SandboxBroken("tools.code.require_bwrap is set, and bwrap does not work here")
+            raise SandboxBroken("tools.code.require_bwrap is set, but bwrap does not work here")
         self._isolation = isolation
         return isolation
 
@@ -95,7 +96,7 @@ class Sandbox:
 
     def _on_finished(self, process: SandboxProcess, account: str, future: asyncio.Future[CodeReport]) -> None:
         if not future.cancelled():
-            future.exception()  # whoever waited may be gone
+            future.exception()  # mark as retrieved: the caller may be gone
         del self._processes[process]
         self._limiter.release(account)
 
@@ -110,7 +111,7 @@ class Sandbox:
 
 
 def _run_and_report(process: SandboxProcess, code: str) -> CodeReport:
-    """All of a run that takes time, for a thread: what hostile code writes takes time to read, too."""
+    """Run the process and parse its output, in a thread: parsing hostile output takes time too."""
     result = process.run_to_end()
     if result.end_reason == "cancelled":
         raise SandboxClosed

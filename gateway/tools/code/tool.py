@@ -1,4 +1,4 @@
-"""The tool that runs a model's Python: pydantic-monty, an interpreter without files, network or host."""
+"""The tool `code`: runs a model's Python in pydantic-monty, without files, network or host access."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class CodeArguments(ToolArguments):
     code: str = Field(
         min_length=1,
         max_length=MAX_CODE_CHARACTERS,
-        description="The whole program, e.g. 'import math\\nmath.comb(52, 5)'; nothing is kept afterwards.",
+        description="The complete program, e.g. 'import math\\nmath.comb(52, 5)'; runs share no state.",
     )
 
 
@@ -43,23 +43,23 @@ class CodeTool(TurnTool[CodeArguments]):
         self.timeout_seconds = self._sandbox.max_seconds
 
     async def run(self, arguments: CodeArguments) -> str:
-        """As `run_for`, for nobody's account."""
+        """Run without an account; see `run_in_turn`."""
         return (await self.run_in_turn(arguments, TurnServices())).text
 
     async def run_in_turn(self, arguments: CodeArguments, services: TurnServices) -> ToolOutput:
-        """The report as text; a Python error is a ToolError that says what to mend."""
+        """Run the code and return the report; a Python error becomes a ToolError with the traceback."""
         try:
             report = await self._sandbox.run(arguments.code, services.account)
         except SandboxBusy:
             raise ToolError(
-                "Too much code runs at the moment; try again later, or go on without it.", kind="busy"
+                "Too many programs are running; try again later, or continue without it.", kind="busy"
             ) from None
         except SandboxClosed:
-            raise ToolError("The gateway is stopping; no code is run any more.", kind="unavailable") from None
+            raise ToolError("The gateway is shutting down; no code can be run.", kind="unavailable") from None
         except SandboxBroken as error:
-            log.error("sandbox_broken", reason=str(error))
+            log.error("sandbox.unavailable", reason=str(error))
             raise ToolError(
-                "No code can be run here at the moment; go on without it.", kind="unavailable"
+                "Code cannot be run at the moment; continue without it.", kind="unavailable"
             ) from error
         if not report.ok:
             raise ToolError(_format_report(report), kind="code_error")
@@ -70,7 +70,7 @@ class CodeTool(TurnTool[CodeArguments]):
 
 
 def _format_report(report: CodeReport) -> str:
-    """The report as the model reads it."""
+    """Format the report for the model."""
     parts = (("Output", report.output), ("Result", report.result), ("Error", report.error))
     sections = [f"{title}:\n{text.rstrip()}" for title, text in parts if text.strip()]
-    return "\n\n".join(sections) or "It ran to its end, printed nothing, and its last line has no value."
+    return "\n\n".join(sections) or "The program finished, printed nothing, and its last line has no value."

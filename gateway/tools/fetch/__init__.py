@@ -1,0 +1,1 @@
+"""The tool `fetch`: URL and address checks, the HTTP client and text extraction."""

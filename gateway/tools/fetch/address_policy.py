@@ -1,4 +1,4 @@
-"""Which addresses the gateway may connect to on a model's word: public ones, and what its operator allows."""
+"""Decides which IP addresses a model may make the gateway connect to: public and explicitly allowed ones."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-# The IANA registry of special-purpose addresses and multicast. Spelled out, because what the standard library
-# calls global differs from one Python to the next.
+# The IANA registry of special-purpose addresses, and multicast. Listed here because `is_global` of the
+# standard library differs between Python versions.
 _NON_PUBLIC_IPV4 = tuple(
     map(
         IPv4Network,
@@ -35,14 +35,14 @@ _NON_PUBLIC_IPV4 = tuple(
         ),
     )
 )
-# Of IPv6 only this eighth is in public use: loopback, private, link-local, multicast and the IPv4-mapped,
-# IPv4-compatible and NAT64 (64:ff9b::/96, 64:ff9b:1::/48) addresses are all outside of it.
+# The only part of IPv6 in public use; loopback, private, link-local, multicast, IPv4-mapped, IPv4-compatible
+# and NAT64 (64:ff9b::/96, 64:ff9b:1::/48) addresses are outside of it.
 _GLOBAL_IPV6 = IPv6Network("2000::/3")
-# Within it: protocols (Teredo among them), documentation, 6to4, AS112.
+# Non-public parts of it: protocol assignments (such as Teredo), documentation, 6to4, AS112.
 _NON_PUBLIC_IPV6 = tuple(
     map(IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20"))
 )
-# Lead to the IPv4 address inside them: compatible, mapped, NAT64, Teredo, 6to4 …
+# Addresses that embed an IPv4 address: compatible, mapped, NAT64, Teredo, 6to4 …
 _IPV4_EMBEDDING_NETWORKS = tuple(
     map(
         IPv6Network,
@@ -57,12 +57,12 @@ _IPV4_EMBEDDING_NETWORKS = tuple(
         ),
     )
 )
-# … and ISATAP, by the third quarter of the address.
+# … and ISATAP, recognised by the third 32 bits of the address.
 _ISATAP_MARKERS = (0x00005EFE, 0x02005EFE)
 _IPV6_LOOPBACK = IPv6Address("::1")
 
-# They hand out a machine's own credentials: Amazon's (and its containers'), Google's, Azure's, Alibaba's,
-# Oracle's, OpenStack's.
+# Metadata services, which return a machine's credentials: of Amazon (also for containers), Google, Azure,
+# Alibaba, Oracle and OpenStack.
 _METADATA: frozenset[Address] = frozenset(
     {
         *map(
@@ -84,21 +84,22 @@ _METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "metadata.g
 
 
 def is_metadata_name(host: str) -> bool:
-    """`host` in lower case without a final dot."""
+    """Whether `host` (lower case, no trailing dot) is a name of a metadata service."""
     return host in _METADATA_NAMES or host.startswith("instance-data.")
 
 
 class AddressPolicy:
-    """`allow_private`: networks that are open although they are not public.
+    """Allows public addresses and the non-public networks in `allow_private`.
 
-    Metadata services and IPv6 addresses that carry an IPv4 one are refused whatever it holds: the first are
-    nobody's pages, the second would go round it.
+    Metadata services are never allowed, nor are IPv6 addresses that embed an IPv4 address, because they would
+    bypass the policy.
     """
 
     def __init__(self, allow_private: Iterable[Network] = ()) -> None:
         self._allowed = tuple(allow_private)
 
     def allows(self, address: Address) -> bool:
+        """Whether the gateway may connect to `address`."""
         if address in _METADATA or _embeds_ipv4(address):
             return False
         return _is_public(address) or any(

@@ -1,4 +1,4 @@
-"""A response's body up to a limit that counts what was unpacked: no small file becomes a large one."""
+"""Reads a response body with a limit on its decompressed size."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ from gateway.tools.base import ToolError
 
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32  # gzip or zlib, by the header
 _RAW_DEFLATE = -zlib.MAX_WBITS
-_CORRUPT_BODY = "The site sends this page packed, and it is damaged; try another page."
+_CORRUPT_BODY = "The compressed data of this page is corrupt; try another page."
 
 
 async def read_body(response: httpx.Response, limit: int) -> tuple[bytes, bool]:
-    """The first `limit` bytes, unpacked, and whether there was more. ToolError for an unknown packing."""
+    """Return at most `limit` decompressed bytes, and whether there was more.
+
+    Raises:
+        ToolError: the body is corrupt, or has an unknown compression.
+    """
     decompress = _decompressor_for(response.headers.get("content-encoding", ""))
     body, received = bytearray(), 0
     async for chunk in response.aiter_raw():
         received += len(chunk)
         body += decompress(chunk, limit + 1 - len(body)) if decompress else chunk
-        # `received`: a packed stream may go on forever without a single byte in it.
+        # `received` is limited too: a compressed stream may continue forever without output.
         if len(body) > limit or received > limit:
             return bytes(body[:limit]), True
     return bytes(body), False
@@ -33,20 +37,20 @@ def _decompressor_for(encoding: str) -> _Decompressor | None:
     if name in {"gzip", "x-gzip", "deflate"}:
         return _Decompressor()
     raise ToolError(
-        "The site sends this page packed in a way that cannot be read here; try another page.",
+        "The site uses an unsupported compression; try another page.",
         kind="not_text",
     )
 
 
 class _Decompressor:
-    """gzip and deflate, one member; whatever follows its end is left out."""
+    """Decompresses one gzip or deflate member; data after its end is ignored."""
 
     def __init__(self) -> None:
         self._stream = zlib.decompressobj(_GZIP_OR_ZLIB)
         self._started = False
 
     def __call__(self, chunk: bytes, max_bytes: int) -> bytes:
-        """At most `room` bytes, at least 1; the rest of the piece is lost: its reader is at its limit."""
+        """Decompress at most `max_bytes` bytes (at least 1); the rest is dropped, as the limit is reached."""
         if self._stream.eof:
             return b""
         try:
@@ -60,7 +64,7 @@ class _Decompressor:
         except zlib.error:
             if self._started:
                 raise
-            # Some servers call it deflate and leave out zlib's header.
+            # Some servers send raw deflate, without zlib's header.
             self._stream = zlib.decompressobj(_RAW_DEFLATE)
             data = self._stream.decompress(chunk, max_bytes)
         self._started = True

@@ -1,4 +1,4 @@
-"""Names to addresses, in threads of their own: a slow name server must not hold what others wait for."""
+"""Resolves host names in dedicated threads, so that a slow name server does not delay other work."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from gateway.tools.base import ToolError
 from gateway.tools.fetch.address_policy import Address, AddressPolicy, is_metadata_name
 from gateway.tools.fetch.url import PageURL
 
-# Host and port -> addresses as text; raises OSError where there are none.
+# (host, port) -> addresses as text; raises OSError if there are none.
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 
-# One sentence for both, so that nobody learns here which names exist inside the house.
+# One message for both cases, so that it does not reveal which internal names exist.
 _NOT_PUBLIC = (
     "This host does not exist or is not on the public internet; only public pages can be fetched. "
     "Give another address."
@@ -23,7 +23,7 @@ _NOT_PUBLIC = (
 
 
 class SystemResolver:
-    """The machine's own. A look-up that is given up goes on in its thread until it ends by itself."""
+    """Resolves with the operating system. An abandoned lookup continues in its thread until it ends."""
 
     _THREADS = 4
 
@@ -35,6 +35,7 @@ class SystemResolver:
         return list(dict.fromkeys(found))
 
     def close(self) -> None:
+        """Stop the threads, without waiting for lookups."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
 
@@ -43,9 +44,12 @@ def _getaddrinfo(host: str, port: int) -> list[str]:
 
 
 async def resolve_allowed(url: PageURL, resolve: Resolver, policy: AddressPolicy) -> tuple[Address, ...]:
-    """What to connect to, in the resolver's order; ToolError unless every single address is allowed.
+    """Return the addresses of the page's host, in the resolver's order.
 
-    One forbidden address among public ones condemns the name: an honest page has no such company.
+    One forbidden address is enough to reject the host: no honest page has private and public addresses.
+
+    Raises:
+        ToolError: the host does not exist, or one of its addresses is not allowed.
     """
     if is_metadata_name(url.host):
         raise ToolError(_NOT_PUBLIC, kind="not_public")
@@ -53,7 +57,7 @@ async def resolve_allowed(url: PageURL, resolve: Resolver, policy: AddressPolicy
         addresses: tuple[Address, ...] = (url.address,)
     else:
         try:
-            # Without the interface's name, which may follow a link-local address.
+            # Without the interface name that may follow a link-local address.
             addresses = tuple(ip_address(a.partition("%")[0]) for a in await resolve(url.host, url.port))
         except (OSError, ValueError):
             raise ToolError(_NOT_PUBLIC, kind="not_public") from None

@@ -1,4 +1,4 @@
-"""Readable text of an HTML page, taken out in a process of its own that is ended when it takes too long."""
+"""Extracts the text of an HTML page in a separate process with a time limit."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from pathlib import Path
 
 from gateway.tools.base import ToolError
 
-_WORKER_PATH = str(Path(__file__).with_name("readable.py"))
-EXTRACTION_SECONDS = 10.0  # of which the program may compute for 8
+_WORKER_PATH = str(Path(__file__).with_name("extraction_worker.py"))
+EXTRACTION_SECONDS = 10.0  # of which the worker has 8 of CPU time
 _MAX_PROCESSES = max(2, os.cpu_count() or 2)
-_MAX_LINE_BYTES = 8 * 1024 * 1024  # half a million characters, each of them escaped, and more
-_MIN_MAIN_TEXT = 300  # a main text below this may be a wrong guess, if the page has much more
+_MAX_LINE_BYTES = 8 * 1024 * 1024  # more than half a million escaped characters
+_MIN_MAIN_TEXT = 300  # a shorter main text may be wrong if the page has much more text
 
 
 @dataclass(frozen=True, slots=True)
 class ExtractedPage:
+    """The text and metadata of a page; empty strings if unknown."""
+
     title: str
     text: str
     date: str = ""
@@ -28,14 +30,18 @@ class ExtractedPage:
 
 
 class TextExtractor:
-    """At most one process for each core; the others wait, which counts into their time."""
+    """Runs at most one worker per core; waiting counts towards the time limit."""
 
     def __init__(self, seconds: float = EXTRACTION_SECONDS) -> None:
         self._seconds = seconds
         self._semaphore = asyncio.Semaphore(_MAX_PROCESSES)
 
     async def extract(self, html: str) -> ExtractedPage:
-        """The main text, or all of it where that cannot be told; ToolError where there is neither in time."""
+        """Return the main text of the page, or all text if the main text is unclear.
+
+        Raises:
+            ToolError: there was no text in time.
+        """
         replies: list[dict[str, str]] = []
         timed_out = False
         try:
@@ -59,8 +65,8 @@ def _choose_text(whole: dict[str, str], main: dict[str, str]) -> ExtractedPage:
 
 
 async def _run_worker(html: bytes, replies: list[dict[str, str]]) -> None:
-    """Append what the program says as it says it: what is there stays, should the rest never come."""
-    # -I and the empty environment: nothing of the gateway's paths, settings or secrets is in there.
+    """Append the worker's replies as they arrive, so that a timeout loses only the later ones."""
+    # With -I and an empty environment, the worker has none of the gateway's paths, settings or secrets.
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-I", "-X", "utf8", _WORKER_PATH),
@@ -81,8 +87,8 @@ async def _run_worker(html: bytes, replies: list[dict[str, str]]) -> None:
 
 async def _exchange(process: asyncio.subprocess.Process, html: bytes, replies: list[dict[str, str]]) -> None:
     if process.stdin is None or process.stdout is None:
-        raise AssertionError("both were asked for")
-    # It may end before it has read everything.
+        raise AssertionError("both pipes were requested")
+    # The worker may end before it has read everything.
     with suppress(ConnectionError):
         process.stdin.write(html)
         await process.stdin.drain()

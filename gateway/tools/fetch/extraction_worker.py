@@ -1,8 +1,8 @@
-"""HTML on standard input, two lines of JSON on standard output: all of its text, then its main text.
+"""Script that reads HTML from stdin and writes two JSON lines: all text, then the main text.
 
-A program of its own for one page: it imports nothing of the gateway and is started with an empty environment
-and limits of its own, because a page may be made to break whatever parses it. Neither a crash nor an endless
-loop nor its memory are the gateway's then, and the first line is there before the second one is tried.
+It runs once per page, imports nothing from the gateway, and has an empty environment and its own resource
+limits, because a hostile page may crash or stall any parser. The first line is written before the second one
+is computed.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ _BLOCK_ELEMENTS = frozenset(
 
 
 class _TextParser(HTMLParser):
-    """All visible text and the title, without a tree: depth costs nothing."""
+    """Collects visible text and title without building a tree, so nesting depth does not matter."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.title = ""
         self._pieces: list[str] = []
-        self._skipped_element = ""  # the skipped element that we are in
+        self._skipped_element = ""  # the skipped element around the current position
         self._in_title = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -79,7 +79,7 @@ class _TextParser(HTMLParser):
 
 
 def extract_all_text(html: str) -> dict[str, str]:
-    """`title` and `text` of the whole page, menus and all."""
+    """Return `title` and `text` of the whole page, including menus."""
     parser = _TextParser()
     parser.feed(html)
     parser.close()
@@ -87,12 +87,12 @@ def extract_all_text(html: str) -> dict[str, str]:
 
 
 def extract_article(html: str) -> dict[str, str]:
-    """`title`, `text` as Markdown, `date` and `site` of the main text; what is not found is left out."""
+    """Return `title`, `text` (Markdown), `date` and `site` of the main text, as far as they are found."""
     from trafilatura import bare_extraction
 
     try:
         document = bare_extraction(html, with_metadata=True, include_comments=False, include_formatting=True)
-    except Exception as error:  # noqa: BLE001 - hostile pages break parsers in any way; the whole text remains
+    except Exception as error:  # noqa: BLE001 - hostile pages break parsers in any way
         print(type(error).__name__, file=sys.stderr)  # noqa: T201
         return {}
     if document is None or isinstance(document, dict):
@@ -119,7 +119,7 @@ def _set_resource_limits() -> None:
                 resource_type, (limit if hard == resource.RLIM_INFINITY else min(limit, hard),) * 2
             )
         except (OSError, ValueError):
-            # macOS has no limit of address space; the time limit holds there, too.
+            # macOS has no address space limit; the time limit still applies.
             continue
 
 

@@ -1,4 +1,4 @@
-"""GET from addresses that were checked: the connection goes to the address, never again to the name."""
+"""HTTP client that connects to checked IP addresses, so that DNS cannot change after the check."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gateway.tools.fetch.dns import Resolver, resolve_allowed
 from gateway.tools.fetch.url import PageURL, parse_url
 
 MAX_REDIRECTS = 5
-_MAX_ADDRESSES = 3  # addresses of one host
+_MAX_ADDRESSES = 3  # per host
 _CONNECT_SECONDS = 5.0
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _REQUEST_HEADERS = {
@@ -30,7 +30,7 @@ _REQUEST_HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What the last address of a chain answered; `body` is unpacked, `cut` if there was more of it."""
+    """The response after all redirects; `body` is decompressed, and `truncated` if there was more."""
 
     url: str
     status: int
@@ -40,9 +40,9 @@ class Page:
 
 
 class PinnedClient:
-    """No pool, no cookies, no proxy of the environment: a proxy would look names up itself, unchecked.
+    """Fetches pages without a connection pool, cookies, or proxies, which would resolve names unchecked.
 
-    `trust` is built at the first request if it is not given.
+    A default `ssl_context` is created at the first request.
     """
 
     def __init__(
@@ -61,7 +61,11 @@ class PinnedClient:
         self._ssl_context = ssl_context
 
     async def get(self, url: str) -> Page:
-        """Follow up to `MAX_REDIRECTS`, each checked like the first; ToolError says what went wrong."""
+        """Fetch a page, following up to `MAX_REDIRECTS`, each checked like the first URL.
+
+        Raises:
+            ToolError: the page cannot be fetched; the message says why.
+        """
         page_url = parse_url(url)
         for _ in range(MAX_REDIRECTS + 1):
             async with self._response(page_url) as response:
@@ -72,7 +76,7 @@ class PinnedClient:
                     return Page(page_url.url, response.status_code, content_type, body, truncated)
             page_url = page_url.join(location)
         raise ToolError(
-            f"The page redirects more than {MAX_REDIRECTS} times; give its final address.", kind="redirects"
+            f"The page redirects more than {MAX_REDIRECTS} times; use its final URL.", kind="redirects"
         )
 
     @asynccontextmanager
@@ -81,8 +85,8 @@ class PinnedClient:
             allowed = ", ".join(map(str, sorted(self._ports)))
             raise ToolError(f"Pages are fetched from these ports only: {allowed}.", kind="not_public")
         addresses = await resolve_allowed(page_url, self._resolve, self._policy)
-        # A transport of its own for every hop: a pool would share connections by address, and so hand one
-        # name's request to another name's certificate.
+        # One transport per hop: a pool would share connections by address, and so send a request over a
+        # connection whose certificate is for another name.
         transport = httpx.AsyncHTTPTransport(
             verify=await self._get_ssl_context(), trust_env=False, http2=False
         )
@@ -105,7 +109,7 @@ class PinnedClient:
 async def _first_response(
     transport: httpx.AsyncHTTPTransport, page_url: PageURL, addresses: tuple[Address, ...]
 ) -> httpx.Response:
-    """The answer of the first address that can be connected to."""
+    """Return the response of the first address that accepts a connection."""
     for address in addresses[:-1]:
         with suppress(httpx.ConnectError, httpx.ConnectTimeout):
             return await _send(transport, page_url, address)
@@ -120,7 +124,7 @@ async def _send(transport: httpx.AsyncHTTPTransport, page_url: PageURL, address:
 
 
 def _request(page_url: PageURL, address: Address) -> httpx.Request:
-    """A request to the address; Host and the certificate's name stay those of the page."""
+    """Build a request to the address; Host and the certificate's name are those of the page."""
     host = f"[{address}]" if isinstance(address, IPv6Address) else str(address)
     return httpx.Request(
         "GET",
@@ -133,6 +137,6 @@ def _request(page_url: PageURL, address: Address) -> httpx.Request:
 def _describe_error(error: httpx.TransportError) -> str:
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
         if "CERTIFICATE" in str(error).upper():
-            return "The site's certificate is not valid for it, so the page was not read."
+            return "The site's certificate is not valid, so the page was not read. Try another page."
         return "The site cannot be reached; try another page."
-    return "The connection to the site broke before the page was complete; try again or another page."
+    return "The connection to the site was lost before the page was complete; try again, or another page."

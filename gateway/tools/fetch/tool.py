@@ -1,4 +1,4 @@
-"""The tool `fetch`: a public web page as readable text."""
+"""The tool `fetch`: reads a public web page as text."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _LOOKS_LIKE_HTML = re.compile(
     r"\s*(?:<!--.{0,999}?-->\s*)?<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
 )
 _NON_TEXT_TYPES = {"image": "an image", "audio": "a sound", "video": "a video", "font": "a font"}
-_MAX_CHARACTERS = 400_000  # more would hold up the event loop, and take 27 calls to read
-_RANGE_LINE_BYTES = 200  # the line that says which characters are shown
+_MAX_CHARACTERS = 400_000  # more would block the event loop, and take 27 calls to read
+_RANGE_LINE_BYTES = 200  # reserved for the line with the shown range
 
 
 class FetchArguments(ToolArguments):
@@ -45,7 +45,7 @@ class FetchArguments(ToolArguments):
 
 
 class FetchTool(Tool[FetchArguments]):
-    """`resolve` and `trust` (certificates) are the machine's own unless given."""
+    """Fetches a page; `resolve` and `ssl_context` default to those of the machine."""
 
     name = "fetch"
     description = (
@@ -61,7 +61,7 @@ class FetchTool(Tool[FetchArguments]):
         super().__init__(config)
         settings = config.fetch
         self._timeout_seconds = settings.timeout_seconds
-        # Behind the two bounds that have sentences of their own.
+        # Longer than the two inner timeouts, which have more specific messages.
         self.timeout_seconds = settings.timeout_seconds + EXTRACTION_SECONDS + 5
         self._system_resolver = SystemResolver()
         self._client = PinnedClient(
@@ -79,7 +79,7 @@ class FetchTool(Tool[FetchArguments]):
                 page = await self._client.get(arguments.url)
         except TimeoutError:
             raise ToolError(
-                f"The page did not arrive within {self._timeout_seconds:g} seconds; try another page.",
+                f"The page was not received within {self._timeout_seconds:g} seconds; try another page.",
                 kind="timeout",
             ) from None
         return _format_page(page, await self._extract(page), arguments)
@@ -120,7 +120,7 @@ def _describe_status(code: int) -> str:
 def _format_page(page: Page, extracted: ExtractedPage, arguments: FetchArguments) -> str:
     text = remove_invisible(extracted.text[:_MAX_CHARACTERS])
     if not text:
-        raise ToolError("There is no text on this page; it may need scripts or a sign-in. Try another page.")
+        raise ToolError("This page has no text; it may need scripts or a sign-in. Try another page.")
     if arguments.start >= len(text):
         raise ToolError(f"The text of this page has only {len(text)} characters; use a smaller start.")
     fields = {
@@ -137,5 +137,5 @@ def _format_page(page: Page, extracted: ExtractedPage, arguments: FetchArguments
     if end < len(text):
         range_text += f"; to read on, use start={end}"
     if page.truncated or len(extracted.text) > _MAX_CHARACTERS:
-        range_text += "; the page is longer than what is read of it"
+        range_text += "; the rest of the page cannot be read"
     return f"{head}Characters: {range_text}\n\n{shown}"

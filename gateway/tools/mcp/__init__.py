@@ -1,0 +1,1 @@
+"""Tools of MCP servers: sessions, transports and the supervisor of stdio servers."""

@@ -1,4 +1,4 @@
-"""The tools of MCP servers: whatever a configured server offers, under its name (`server__tool`)."""
+"""Tools of configured MCP servers, named `server__tool`."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u
 
 
 class McpArguments(ToolArguments):
-    """Any JSON object: the server has published a schema, and checks against it."""
+    """Any JSON object; the server validates it against its own schema."""
 
     model_config = ConfigDict(extra="allow")
 
 
 class McpTool(Tool[McpArguments]):
-    """One tool of a server; what it answers comes from outside."""
+    """One tool of a server; its results are untrusted."""
 
     untrusted = True
     arguments = McpArguments
@@ -45,7 +45,7 @@ class McpTool(Tool[McpArguments]):
         self.description = _CONTROL.sub("", tool.description or tool.title or "")[
             :_MAX_DESCRIPTION_CHARACTERS
         ]
-        # The session's own bounds (waiting for a lost server) end within this time.
+        # The session's own timeouts (waiting for a reconnect) are shorter.
         self.timeout_seconds = server.timeout_seconds
         self._session = session
         self._remote_name = tool.name
@@ -58,17 +58,17 @@ class McpTool(Tool[McpArguments]):
         result = await self._session.call(self._remote_name, arguments.model_extra or {})
         text = result_text(result)
         if result.isError:
-            raise ToolError(text or "The tool failed and did not say why.", untrusted=True)
-        return text or "Done; the tool had nothing to say."
+            raise ToolError(text or "The tool failed without giving a reason.", untrusted=True)
+        return text or "Done; the tool returned no text."
 
 
 class McpServer(ToolSource):
-    """One server of the configuration; its tools are what it last said they are, also while it is away."""
+    """A configured server; its last known tools remain listed while it is unreachable."""
 
     def __init__(
         self, name: str, config: McpServerConfig, enabled_names: frozenset[str] | None = None
     ) -> None:
-        """`only` are the tools that are enabled, by the gateway's names (None: all)."""
+        """Create the source; `enabled_names` limits the tools by the gateway's names (None: all)."""
         self.name = name
         self._config = config
         self._enabled_names = enabled_names
@@ -91,18 +91,18 @@ class McpServer(ToolSource):
             if self._config.tools is not None and tool.name not in self._config.tools:
                 continue
             if not _is_usable(tool):
-                log.warning("mcp_tool_left_out", server=self.name)
+                log.warning("mcp.tool_skipped", server=self.name)
                 continue
             name = tool_name(self.name, tool.name, taken=found)
             if self._enabled_names is None or name in self._enabled_names:
                 found[name] = McpTool(self._session, self._config, name, tool)
         if {n: t.spec() for n, t in found.items()} != {n: t.spec() for n, t in self._tools.items()}:
-            log.info("mcp_tools_found", server=self.name, count=len(found))
+            log.info("mcp.tools_discovered", server=self.name, count=len(found))
             self._tools = found
 
 
 async def _list_tools(session: ClientSession) -> list[types.Tool]:
-    """All tools of a server, page by page; no more than `MOST_TOOLS`."""
+    """Return the tools of a server, page by page, at most `MAX_TOOLS`."""
     offered: list[types.Tool] = []
     cursor: str | None = None
     for _ in range(_MAX_PAGES):
@@ -115,7 +115,7 @@ async def _list_tools(session: ClientSession) -> list[types.Tool]:
 
 
 def _is_usable(tool: types.Tool) -> bool:
-    """Whether a tool can be shown to a model: named, its schema an object's and of bearable size."""
+    """Whether a tool can be offered to a model: it has a name and a small object schema."""
     try:
         size = len(json.dumps(tool.inputSchema, allow_nan=False))
     except (ValueError, RecursionError):
@@ -128,7 +128,7 @@ def _is_usable(tool: types.Tool) -> bool:
 
 
 def tool_name(server: str, tool: str, *, taken: Mapping[str, object]) -> str:
-    """A function's name as vendors take it; with a digest where it is too long or another's already."""
+    """Return a function name that vendors accept; with a digest if it is too long or already taken."""
     name = f"{server}{MCP_SEPARATOR}{_INVALID_NAME_CHARACTER.sub('_', tool)}"
     if len(name) <= MAX_NAME_CHARACTERS and name not in taken:
         return name
@@ -137,7 +137,7 @@ def tool_name(server: str, tool: str, *, taken: Mapping[str, object]) -> str:
 
 
 def result_text(result: types.CallToolResult) -> str:
-    """The text parts, joined; what is no text is named and left out."""
+    """Join the text parts of a result; other parts are replaced by a note."""
     parts = [_block_text(block) for block in result.content]
     if not parts and result.structuredContent:
         return json.dumps(result.structuredContent, ensure_ascii=False)

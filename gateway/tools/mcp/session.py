@@ -1,4 +1,4 @@
-"""One long-lived session with an MCP server, kept in a task of its own: found, lost and found again."""
+"""A long-lived session with an MCP server, in a task that reconnects."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from gateway.tools.mcp.transport import open_session
 log = structlog.get_logger(__name__)
 
 CONNECT_SECONDS = 10.0
-RECONNECT_WAIT_SECONDS = 5.0  # what a call waits for a session that is not there
+RECONNECT_WAIT_SECONDS = 5.0  # how long a call waits for a connection
 PING_SECONDS = 2.0
-PING_AFTER_SECONDS = 5.0  # a session that was silent for longer is asked whether it is still there
+PING_AFTER_SECONDS = 5.0  # a connection that was silent for longer is pinged before a call
 REFRESH_SECONDS = 300.0
 MIN_RETRY_SECONDS, MAX_RETRY_SECONDS = 1.0, 60.0
 CLOSE_SECONDS = 6.0
-# Unasked messages that a server may send between two calls before it is taken for a flood.
+# Unsolicited messages that a server may send between two calls; more are a flood.
 MAX_UNSOLICITED_MESSAGES = 2000
 
 _METHOD_NOT_FOUND = -32601
-# What the library itself answers where a session has ended; a server may use the first code as well.
+# Errors of the library for a closed session; a server may use the first code too, with another message.
 _CONNECTION_LOST_ERRORS = {(types.CONNECTION_CLOSED, "Connection closed"), (32600, "Session terminated")}
 
 T = TypeVar("T")
 
 
 class _ConnectionClosed(Exception):
-    """The session ended while it was waited for."""
+    """The connection was closed while a response was awaited."""
 
 
 class _Connection:
-    """A session that answers; `gone` is done as soon as it is known not to any more."""
+    """A connection to the server; `closed` is done as soon as the connection is known to be lost."""
 
     def __init__(self, is_http: bool) -> None:
         loop = asyncio.get_running_loop()
@@ -57,7 +57,7 @@ class _Connection:
         self.changed.set()
 
     async def on_message(self, message: object) -> None:
-        """What the server says unasked; over stdio that may be a stray line, over HTTP it is a fault."""
+        """Handle an unsolicited message. An exception is fatal over HTTP, but a stray line over stdio."""
         self._unsolicited += 1
         if self._unsolicited > MAX_UNSOLICITED_MESSAGES or (self._is_http and isinstance(message, Exception)):
             self.mark_closed()
@@ -67,7 +67,7 @@ class _Connection:
             self.changed.set()
 
     async def request(self, awaitable: Awaitable[T]) -> T:
-        """`request`'s result; raises _Gone where the session ends first."""
+        """Await a response; raises _ConnectionClosed if the connection ends first."""
         task = asyncio.ensure_future(awaitable)
         try:
             futures: set[asyncio.Future[Any]] = {task, self.closed}
@@ -83,7 +83,10 @@ class _Connection:
 
 
 class McpSession:
-    """`discover` is called with each new session, and again when its tools may have changed."""
+    """Keeps a connection to a server.
+
+    `discover` is called after each connect and when the tools may have changed.
+    """
 
     def __init__(
         self,
@@ -107,22 +110,25 @@ class McpSession:
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def aclose(self) -> None:
-        """End the session and the child with it; a transport that will not end is left after some seconds."""
+        """Close the connection, and end a stdio server.
+
+        A transport that does not close in time is abandoned.
+        """
         task, self._task = self._task, None
-        for _ in range(2):  # the second time in case the first one went into a farewell that hangs
+        for _ in range(2):  # again, in case the first cancellation led to a closing handshake that hangs
             if task is not None and not task.done():
                 task.cancel()
                 await asyncio.wait({task}, timeout=CLOSE_SECONDS)
 
     async def call(self, tool: str, arguments: dict[str, Any]) -> types.CallToolResult:
-        """Call the server's `tool`, once.
+        """Call a tool of the server, without retries.
 
         Raises:
-            ToolError: the server is not there, refuses, or ends meanwhile.
+            ToolError: the server is unreachable, returns an error, or disconnects.
         """
         connection = await self._responsive_connection()
         assert connection.session is not None
-        # Not `call_tool`: that checks the result against a schema of the server's own making, on this loop.
+        # Not `call_tool`, which validates the result against the server's schema on the event loop.
         request = types.CallToolRequest(params=types.CallToolRequestParams(name=tool, arguments=arguments))
         sent = connection.session.send_request(types.ClientRequest(request), types.CallToolResult)
         try:
@@ -131,16 +137,16 @@ class McpSession:
             if (error.error.code, error.error.message) in _CONNECTION_LOST_ERRORS:
                 connection.mark_closed()
                 raise self._connection_lost_error() from None
-            raise ToolError(f"{self._name} refused: {error.error.message[:500]}", untrusted=True) from None
+            raise ToolError(
+                f"{self._name} returned an error: {error.error.message[:500]}", untrusted=True
+            ) from None
         except (_ConnectionClosed, anyio.ClosedResourceError, anyio.BrokenResourceError):
             connection.mark_closed()
             raise self._connection_lost_error() from None
         except ValidationError:
-            raise ToolError(f"{self._name} gave an answer that is not MCP; go on without it.") from None
+            raise ToolError(f"{self._name} sent an invalid response; continue without it.") from None
         except (asyncio.CancelledError, TimeoutError):
-            connection.last_response_at = float(
-                "-inf"
-            )  # whoever comes next asks first whether it still answers
+            connection.last_response_at = float("-inf")  # the next call pings first
             raise
 
     def _connection_lost_error(self) -> ToolError:
@@ -150,7 +156,7 @@ class McpSession:
         )
 
     async def _responsive_connection(self) -> _Connection:
-        """A session that has answered within the last seconds."""
+        """Return a connection that has responded recently, else one that answers a ping."""
         for _ in range(2):
             connection = self._connection or await self._wait_for_connection()
             if (
@@ -168,7 +174,7 @@ class McpSession:
             async with asyncio.timeout(PING_SECONDS):
                 await connection.request(connection.session.send_ping())
         except McpError as error:
-            return error.error.code == _METHOD_NOT_FOUND  # an answer all the same
+            return error.error.code == _METHOD_NOT_FOUND  # still a response
         except (TimeoutError, _ConnectionClosed, anyio.ClosedResourceError, anyio.BrokenResourceError):
             return False
         return True
@@ -186,7 +192,7 @@ class McpSession:
         return self._connection
 
     def _unreachable_error(self) -> ToolError:
-        return ToolError(f"{self._name} cannot be reached now; go on without it.", kind="unreachable")
+        return ToolError(f"{self._name} is currently unreachable; continue without it.", kind="unreachable")
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -196,10 +202,10 @@ class McpSession:
             self._connected_at = None
             try:
                 await self._run_connection()
-            except Exception as error:  # noqa: BLE001 - whatever a transport or a server does, it is tried again
-                log.warning("mcp_server_lost", server=self._name, error=_root_error_name(error))
+            except Exception as error:  # noqa: BLE001 - any failure of a transport or server is retried
+                log.warning("mcp.connection_lost", server=self._name, error=_root_error_name(error))
             connected_seconds = 0.0 if self._connected_at is None else loop.time() - self._connected_at
-            if connected_seconds > MIN_RETRY_SECONDS:  # it was there a moment ago: most are back at once
+            if connected_seconds > MIN_RETRY_SECONDS:  # it worked a moment ago: reconnect at once
                 retry_seconds = MIN_RETRY_SECONDS
                 continue
             self._failed_at = loop.time()
@@ -234,7 +240,7 @@ class McpSession:
 
 
 def _root_error_name(error: BaseException) -> str:
-    """The innermost error's name: transports wrap theirs in groups."""
+    """Return the name of the innermost error: transports raise exception groups."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return type(error).__name__

@@ -1,10 +1,9 @@
-"""Stands between the gateway and one MCP server on stdio, so that the server never outlives the gateway.
+"""Script that supervises one MCP server on stdio, so that the server never outlives the gateway.
 
-Run as a script by a bare interpreter (standard library only, so it starts in milliseconds):
-`mcp_child.py <pid of the gateway> <comma-separated names of variables> <command> [<argument> …]`.
-The server gets those variables and PATH, nothing else of the environment, and this standard input. Its
-standard output is passed on; a line without end or a flood ends it. Whatever ends the server or the gateway,
-the server's whole process group ends with it. What it says on standard error is dropped.
+Executed by a bare interpreter (standard library only, so it starts in milliseconds): `stdio_supervisor.py
+<gateway pid> <comma-separated variable names> <command> [<argument> …]`. The server gets those variables and
+PATH, and this standard input. Its standard output is forwarded; an endless line or a flood ends it. If the
+server or the gateway ends, so does the server's whole process group. Its standard error is discarded.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ EXIT_CANNOT_RUN = 127
 
 
 def end_with_parent(parent: int) -> None:
-    """Be told (SIGTERM) when the gateway ends; on systems without that signal `relay` looks for itself."""
+    """Request SIGTERM when the gateway ends; on other systems `forward_output` polls the parent."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    if os.getppid() != parent:  # it went before we asked
+    if os.getppid() != parent:  # it ended before the request
         sys.exit(1)
 
 
 def forward_output(server: subprocess.Popen[bytes], source: int, wake: int, parent: int) -> None:
-    """Pass on what the server says, until it ends, floods, or nobody is left to listen."""
+    """Forward the server's output until it ends, floods, or the gateway is gone."""
     unterminated = 0
     window_start, window_bytes = time.monotonic(), 0
     while os.getppid() == parent:
@@ -43,7 +42,7 @@ def forward_output(server: subprocess.Popen[bytes], source: int, wake: int, pare
         if wake in ready:
             os.read(wake, 512)
         if source not in ready:
-            if server.poll() is not None:  # what it has started may hold the other end for ever
+            if server.poll() is not None:  # its child processes may keep the pipe open forever
                 return
             continue
         chunk = os.read(source, 65536)
@@ -70,7 +69,7 @@ def main(argv: list[str]) -> int:
     signal.set_wakeup_fd(signalled, warn_on_full_buffer=False)
     environment = {name: os.environ[name] for name in ("PATH", *names) if name in os.environ}
     try:
-        server = subprocess.Popen(  # noqa: S603 - the command line that the configuration gave
+        server = subprocess.Popen(  # noqa: S603 - the configured command
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
     except OSError:
@@ -83,15 +82,15 @@ def main(argv: list[str]) -> int:
             server.wait(GRACE_SECONDS)
         except subprocess.TimeoutExpired:
             server.kill()
-        if os.getpgrp() == os.getpid():  # what the server has started is in our group as well
+        if os.getpgrp() == os.getpid():  # child processes of the server are in our group too
             os.killpg(0, signal.SIGKILL)
         os._exit(0)
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, end)
-    signal.signal(signal.SIGCHLD, lambda *_: None)  # heard through the pipe
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # wakes up `select` through the pipe
     assert server.stdout is not None
-    with contextlib.suppress(BrokenPipeError):  # the gateway listens no more
+    with contextlib.suppress(BrokenPipeError):  # the gateway has closed the pipe
         forward_output(server, server.stdout.fileno(), wake, parent)
     end()
     return 0

@@ -1,4 +1,4 @@
-"""How an MCP server is reached: `langchain-mcp-adapters`' connections, with bounds on what comes back."""
+"""Connects to MCP servers through `langchain-mcp-adapters`, with limits on response sizes."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from mcp import ClientSession
 
 from gateway.domain.config.tools import McpServerConfig
 
-_SUPERVISOR_PATH = str(Path(__file__).with_name("mcp_child.py"))
+_SUPERVISOR_PATH = str(Path(__file__).with_name("stdio_supervisor.py"))
 _CONNECT_SECONDS = 5.0
-# Longest answer, and longest event of a stream.
+# The largest response, or event of a stream.
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 
-# Both libraries log what a server has said, and values of its environment.
+# Both libraries log server output and values of its environment.
 for _name in ("mcp", "langchain_mcp_adapters"):
     logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
 
@@ -34,7 +34,7 @@ for _name in ("mcp", "langchain_mcp_adapters"):
 def open_session(
     config: McpServerConfig, session_options: dict[str, Any]
 ) -> AbstractAsyncContextManager[ClientSession]:
-    """A session that is not initialized yet; to be left in the task that entered it."""
+    """Open a session that is not initialized yet; enter and exit it in the same task."""
     connection: Connection = (
         _http_connection(config) if config.command is None else _stdio_connection(config, config.command)
     )
@@ -81,7 +81,7 @@ async def _limit_response_size(response: httpx.Response) -> None:
 
 
 class _SizeLimitedStream(httpx.AsyncByteStream):
-    """The same bytes; a whole answer, or one event of a stream, of more than `MAX_ANSWER_BYTES` ends it."""
+    """Passes bytes through, and fails if a response or one event exceeds `MAX_ANSWER_BYTES`."""
 
     def __init__(self, inner: httpx.AsyncByteStream, *, by_event: bool) -> None:
         self._inner = inner
@@ -93,7 +93,7 @@ class _SizeLimitedStream(httpx.AsyncByteStream):
             newline = chunk.rfind(b"\n") if self._by_event else -1
             length = length + len(chunk) if newline < 0 else len(chunk) - newline - 1
             if length > MAX_ANSWER_BYTES:
-                raise httpx.ReadError("The answer is too long.")
+                raise httpx.ReadError("The response is too large.")
             yield chunk
 
     async def aclose(self) -> None:

@@ -1,0 +1,1 @@
+"""The tool `web_search`: search engines, and merging of their results."""

@@ -1,4 +1,4 @@
-"""The search engines behind `web_search`, by way of `ddgs`, in threads and within a deadline."""
+"""Search engines for `web_search`: `ddgs`, in threads and with a deadline."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _THREADS = 8
 
 
 class SearchFailed(Exception):
-    """No results, and why."""
+    """A search has no results; `reason` says why."""
 
     def __init__(self, reason: SearchFailureReason) -> None:
         super().__init__(reason)
@@ -33,7 +33,7 @@ class SearchFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SearchQuery:
-    """`time_range` is d, w, m or y; `seconds` is all the time there is."""
+    """A search; `time_range` is d, w, m or y, `seconds` is the time limit."""
 
     text: str
     region: str
@@ -43,28 +43,29 @@ class SearchQuery:
 
 
 class SearchEngine(Protocol):
-    """What `web_search` needs of an engine; tests give their own."""
+    """What `web_search` needs of a search engine."""
 
     async def search(self, kind: SearchKind, query: SearchQuery) -> list[Row]:
-        """Rows as `ddgs` shapes them, best first; raises SearchTrouble where there are none."""
+        """Return rows in the format of `ddgs`, best first; raises SearchFailed if there are none."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Stop the engine's threads."""
 
 
 class DdgsEngine:
-    """Every search has a `DDGS` of its own: its engines keep cookies, and are not made for many threads."""
+    """Searches with `ddgs`; each search has its own `DDGS`, which stores cookies and is not thread-safe."""
 
     def __init__(self, config: WebSearchConfig) -> None:
         self._backend = config.backend
         self._safesearch = config.safesearch
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="web-search")
-        # What they have to say quotes the query.
+        # Their log messages contain the query.
         for name in ("ddgs", "primp"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
 
     async def search(self, kind: SearchKind, query: SearchQuery) -> list[Row]:
-        # From here on and not from its thread's begin: a query may have waited for a thread.
+        # Counted from here, since a query may wait for a thread.
         deadline = time.monotonic() + query.seconds
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, self._search, kind, query, deadline)
@@ -73,12 +74,12 @@ class DdgsEngine:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _search(self, kind: SearchKind, query: SearchQuery, deadline: float) -> list[Row]:
-        # Here, for it takes a tenth of a second, and many gateways never search.
+        # Imported here, because it takes a tenth of a second and many gateways never search.
         from ddgs.exceptions import DDGSException, RatelimitException, TimeoutException
 
         backend = _select_backend(kind, self._backend)
         statuses = _EngineStatuses(deadline)
-        # Half of the time for each engine, so that a silent one leaves some for the others.
+        # Half of the time per engine, so that one that does not answer leaves time for others.
         client = _monitored_client(statuses, max(1, math.ceil(query.seconds / 2)))
         search: Callable[..., list[Row]] = client.text if kind == "text" else client.news
         try:
@@ -97,12 +98,12 @@ class DdgsEngine:
         except DDGSException:
             raise SearchFailed(statuses.failure_reason()) from None
         except (TypeError, ValueError, AttributeError, LookupError):
-            # It sorts what sites have sent without a look at its types.
+            # ddgs processes what sites send without checking types.
             raise SearchFailed("unreachable") from None
 
 
 def _select_backend(kind: SearchKind, configured: str) -> str:
-    """Those of the wanted engines that know this kind: ddgs would ask all instead of none."""
+    """Return the configured engines that support this kind; given none, ddgs would use all."""
     from ddgs.engines import ENGINES
 
     if configured == "auto":
@@ -114,9 +115,9 @@ def _select_backend(kind: SearchKind, configured: str) -> str:
 
 
 class _EngineStatuses:
-    """What the engines answered: ddgs itself tells a refusal and an empty page alike."""
+    """Records HTTP statuses of the engines: ddgs does not distinguish a rejection from an empty page."""
 
-    _REFUSALS = frozenset({202, 401, 403, 418, 429, 503})  # 202 is DuckDuckGo's way to say "too often"
+    _REFUSALS = frozenset({202, 401, 403, 418, 429, 503})  # DuckDuckGo sends 202 for too many requests
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
@@ -131,7 +132,7 @@ class _EngineStatuses:
 
 
 def _monitored_client(statuses: _EngineStatuses, seconds: int) -> DDGS:
-    """A `DDGS` that notes every status, and begins no request once its caller has gone."""
+    """Return a `DDGS` that records every status, and starts no request after the deadline."""
     from ddgs import DDGS
     from ddgs.exceptions import TimeoutException
     from ddgs.http_client import HttpClient, Response

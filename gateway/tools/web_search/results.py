@@ -1,4 +1,4 @@
-"""Results of several searches made one list: each page once, each story once, and as text for a model."""
+"""Merges the results of several searches without duplicates, and formats them for a model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _UNSAFE_CHARACTERS = re.compile(r"[\x00-\x20\x7f-\x9f<>\"\ud800-\udfff\u2028\u20
 _SITE_SUFFIX = re.compile(r"(?<!\s)\s+[-–—|·:]\s+[^-–—|·:]{1,40}$")
 _WORDS = re.compile(r"\w+")
 _DIGITS = re.compile(r"\d+")
-_MIN_TITLE_CHARACTERS = 16  # shorter ones ("Home", "Python") are alike by chance
+_MIN_TITLE_CHARACTERS = 16  # shorter ones ("Home", "Python") are equal by chance
 _SIMILARITY_THRESHOLD = 0.95
 _RANK_OFFSET = 60  # of reciprocal rank fusion
 _MAX_URL_CHARACTERS = 600
@@ -29,7 +29,7 @@ _MAX_URL_CHARACTERS = 600
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """One page; `date` is empty where the engine knows none."""
+    """A page that was found; `date` is empty if unknown."""
 
     title: str
     url: str
@@ -40,7 +40,7 @@ class SearchResult:
 
 
 def parse_result(row: Mapping[str, Any], *, news: bool) -> SearchResult | None:
-    """A row of `ddgs` made safe, or None if it names no page."""
+    """Sanitize a row of `ddgs`; None if it has no title or URL."""
     url = _UNSAFE_CHARACTERS.sub(
         lambda m: quote(m[0].encode("utf-8", "ignore")), _text_field(row, "url" if news else "href")
     )
@@ -66,7 +66,7 @@ def _host(url: str) -> str:
 
 
 def _parse_date(text: str) -> str:
-    """A day where it can be read as one, else what the engine said ("2 hours ago")."""
+    """Return an ISO date if possible, else the engine's text ("2 hours ago")."""
     try:
         return datetime.fromisoformat(text).date().isoformat()
     except ValueError:
@@ -74,7 +74,7 @@ def _parse_date(text: str) -> str:
 
 
 def canonical_url(url: str) -> str:
-    """The same for two addresses of one page: without scheme, `www.`, tracking, fragment and final slash."""
+    """Normalise a URL for comparison: without scheme, `www.`, tracking, fragment and trailing slash."""
     try:
         parts = urlsplit(url)
         host, port = (parts.hostname or "").removeprefix("www."), parts.port
@@ -86,14 +86,14 @@ def canonical_url(url: str) -> str:
 
 
 def _title_key(title: str) -> str:
-    """The title's words, without the site's name at its end."""
+    """Normalise a title for comparison: lower-case words without the site name at its end."""
     plain = unicodedata.normalize("NFKC", title).casefold()
     shorter = _SITE_SUFFIX.sub("", plain)
     return " ".join(_WORDS.findall(shorter if len(shorter) >= _MIN_TITLE_CHARACTERS else plain))
 
 
 def is_same_story(first: str, second: str) -> bool:
-    """Whether two title keys are all but equal; titles that differ in a number never are."""
+    """Whether two normalised titles are nearly equal; titles with different numbers are not."""
     if min(len(first), len(second)) < _MIN_TITLE_CHARACTERS:
         return False
     if first == second:
@@ -109,7 +109,7 @@ def is_same_story(first: str, second: str) -> bool:
 
 
 def merge(lists: Iterable[Sequence[SearchResult]], max_results: int) -> list[SearchResult]:
-    """The best `most` of all lists; what several of them have comes first (reciprocal rank fusion)."""
+    """Merge result lists by reciprocal rank fusion and return the best `max_results`."""
     merged: list[SearchResult] = []
     scores: list[float] = []
     titles: list[str] = []
@@ -134,7 +134,7 @@ def merge(lists: Iterable[Sequence[SearchResult]], max_results: int) -> list[Sea
 
 
 def _combine(first: SearchResult, other: SearchResult) -> SearchResult:
-    """The first one's page, with what only the other one knows."""
+    """Return the first result, completed with data of the other one."""
     return replace(
         first,
         snippet=max(first.snippet, other.snippet, key=len),
@@ -145,7 +145,7 @@ def _combine(first: SearchResult, other: SearchResult) -> SearchResult:
 
 
 def format_results(results: Sequence[SearchResult], max_bytes: int) -> str:
-    """A numbered list: title, address, source with date, snippet; whole entries only, within `room` bytes."""
+    """Format a numbered list (title, URL, source and date, snippet) of complete entries in `max_bytes`."""
     entries: list[str] = []
     for number, found in enumerate(results, start=1):
         metadata = " · ".join(filter(None, (found.source, found.date, "news" if found.news else "")))

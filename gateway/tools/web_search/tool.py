@@ -1,4 +1,4 @@
-"""The tool `web_search`: pages and news of the public web, with their sources."""
+"""The tool `web_search`: searches web pages and news, with sources."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from gateway.tools.web_search.results import format_results, merge, parse_result
 _TIME_RANGES = {"day": "d", "week": "w", "month": "m", "year": "y"}
 _FAILURE_MESSAGES: dict[SearchFailureReason, str] = {
     "nothing": "Nothing was found; try other or fewer words, another region, or a longer time range.",
-    "refused": "The search engines refuse further searches for now; answer without, or try again later.",
-    "timeout": "The search engines did not answer in time; try once more, or answer without.",
-    "unreachable": "The search engines cannot be reached from here; answer without searching.",
-    "no_engine": "None of the search engines that are set up here knows this kind of search; try the other.",
+    "refused": "The search engines reject further searches for now; answer without them, or try again later.",
+    "timeout": "The search engines did not answer in time; try once more, or answer without them.",
+    "unreachable": "The search engines cannot be reached; answer without searching.",
+    "no_engine": "No configured search engine supports this kind of search; try the other kind.",
 }
-# What is said of several searches that failed, each for a reason of its own: the first of these.
+# If several searches fail for different reasons, the first of these is reported.
 _FAILURE_PRECEDENCE: tuple[SearchFailureReason, ...] = (
     "refused",
     "timeout",
@@ -42,7 +42,7 @@ _FAILURE_PRECEDENCE: tuple[SearchFailureReason, ...] = (
 class WebSearchArguments(ToolArguments):
     query: str = Field(min_length=1, max_length=400, description="What to search for, in a few words.")
     kind: Literal["text", "news", "both"] = Field(
-        default="both", description="text: web pages; news: articles of the press; both."
+        default="both", description="text: web pages; news: press articles; both."
     )
     region: str | None = Field(
         default=None,
@@ -50,13 +50,13 @@ class WebSearchArguments(ToolArguments):
         description="Country and language, such as us-en, kr-kr or de-de.",
     )
     time_range: Literal["day", "week", "month", "year"] | None = Field(
-        default=None, description="Only what is not older than this."
+        default=None, description="Only results that are not older than this."
     )
     max_results: int | None = Field(default=None, ge=1, le=20, description="How many results to return.")
 
 
 class WebSearchTool(Tool[WebSearchArguments]):
-    """`engine` is ddgs unless given."""
+    """Searches the web; `engine` defaults to ddgs."""
 
     name = "web_search"
     description = (
@@ -69,7 +69,7 @@ class WebSearchTool(Tool[WebSearchArguments]):
     def __init__(self, config: ToolsConfig, engine: SearchEngine | None = None) -> None:
         super().__init__(config)
         self._config = config.web_search
-        # Behind the bound that has a sentence of its own.
+        # Longer than the engine's own timeout, which has a more specific message.
         self.timeout_seconds = self._config.timeout_seconds + 5
         self._engine = engine or DdgsEngine(self._config)
 
@@ -83,7 +83,7 @@ class WebSearchTool(Tool[WebSearchArguments]):
             text,
             arguments.region or self._config.region,
             _TIME_RANGES.get(arguments.time_range or ""),
-            # More than are shown, since some will be the same.
+            # More than are returned, since some will be duplicates.
             min(20, max_results + 4),
             self._config.timeout_seconds,
         )
@@ -117,11 +117,11 @@ class WebSearchTool(Tool[WebSearchArguments]):
 def _partial_failure_note(
     kinds: tuple[SearchKind, ...], outcomes: list[list[Row] | SearchFailureReason]
 ) -> str:
-    """One line if a part of what was asked for is missing for a reason other than that there is nothing."""
+    """Return a note if one of several searches failed, "" otherwise."""
     missing = [
         kind
         for kind, outcome in zip(kinds, outcomes, strict=True)
         if isinstance(outcome, str) and outcome not in ("nothing", "no_engine")
     ]
     names = {"text": "web pages", "news": "news"}
-    return f"(The search for {names[missing[0]]} failed; these are the others.)\n\n" if missing else ""
+    return f"(The search for {names[missing[0]]} failed; these are the other results.)\n\n" if missing else ""

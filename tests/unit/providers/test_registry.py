@@ -10,12 +10,12 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.domain.config.catalog import Catalog, ProviderConfig
+from gateway import providers
+from gateway.domain.config.catalog import Catalog, ModelConfig, ProviderConfig
 from gateway.domain.config.loader import ConfigError
-from gateway.providers import chat
-from gateway.providers.base import ChatProvider
-from gateway.providers.discovery import chat_types
-from gateway.providers.registry import ProviderMisconfigured, build_chat_providers
+from gateway.providers import registry
+from gateway.providers.base import Provider
+from gateway.providers.registry import PROVIDER_TYPES, ProviderMisconfigured, build_providers
 from gateway.services.operations.config_file import load_catalog
 from tests.support.paths import PROJECT
 
@@ -25,16 +25,26 @@ def code_of(page: str, path: str) -> str:
     return page.split(f"`{path}`", 1)[1].split("```python\n", 1)[1].split("```", 1)[0]
 
 
-def build(local_url: str = "", **config: Any) -> ChatProvider:
+def build(local_url: str = "", **config: Any) -> Provider:
     catalog = Catalog(providers={"it": ProviderConfig(**config)})
-    return build_chat_providers(catalog, httpx.AsyncClient(), local_url)["it"]
+    return build_providers(catalog, httpx.AsyncClient(), local_url).all["it"]
 
 
-@pytest.mark.parametrize("kind", chat_types())
-def test_every_type_that_a_module_declares_can_be_built(kind: str) -> None:
-    provider = build(type=kind)
-    assert provider.type == kind
-    assert provider.name == "it"
+@pytest.mark.parametrize("kind", PROVIDER_TYPES)
+def test_every_provider_type_can_be_built(kind: str) -> None:
+    models = {
+        capability: ModelConfig(provider="it", model="m", context_window=1000, capabilities={capability})
+        for capability in ("images", "embeddings")
+        if capability in PROVIDER_TYPES[kind].capabilities
+    }
+    catalog = Catalog(providers={"it": ProviderConfig(type=kind)}, models=models)
+
+    built = build_providers(catalog, httpx.AsyncClient())
+
+    by_capability = {"chat": built.chat, "images": built.images, "embeddings": built.embeddings}
+    assert {name for name, found in by_capability.items() if found} == PROVIDER_TYPES[kind].capabilities
+    assert {provider.type for found in by_capability.values() for provider in found.values()} == {kind}
+    assert PROVIDER_TYPES[kind].name == kind
 
 
 @pytest.mark.parametrize(
@@ -66,7 +76,7 @@ async def test_a_provider_knows_whether_it_can_be_called(config: dict[str, Any],
     ("config", "words"),
     [
         ({"type": "litellm"}, "type: openai"),
-        ({"type": "opnai"}, "there are anthropic, comfyui, gemini, local, mock, ollama, openai"),
+        ({"type": "opnai"}, "available: anthropic, comfyui, gemini, local, mock, ollama, openai"),
         ({"type": "wire"}, "there is no provider type"),
         ({"type": "../chat"}, "there is no provider type"),
         ({"type": "openai", "base_url": "localhost:8000"}, "base_url"),
@@ -83,19 +93,21 @@ def test_what_cannot_be_built_says_which_and_what_to_do(config: dict[str, Any], 
     assert "providers.it" in str(caught.value)
 
 
-def test_a_new_provider_is_one_file_that_the_configuration_names(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recipe = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    (tmp_path / "echo.py").write_text(code_of(recipe, "gateway/providers/chat/echo.py"), encoding="utf-8")
-    monkeypatch.setattr(chat, "__path__", [*chat.__path__, str(tmp_path)])
-    monkeypatch.delitem(sys.modules, "gateway.providers.chat.echo", raising=False)
+def test_a_new_provider_is_one_folder_and_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    folder = tmp_path / "echo"
+    folder.mkdir()
+    for name in ("__init__.py", "chat.py"):
+        (folder / name).write_text(code_of(page, f"gateway/providers/echo/{name}"), encoding="utf-8")
+    monkeypatch.setattr(providers, "__path__", [*providers.__path__, str(tmp_path)])
+    monkeypatch.setitem(registry.PROVIDER_TYPES, "echo", registry.load_provider_type("echo"))
     config = tmp_path / "provider_config.yaml"
     config.write_text("providers: {it: {type: echo}}\nmodels: {echo: {provider: it, model: echo}}\n")
 
-    provider = build_chat_providers(load_catalog(config), httpx.AsyncClient(), "")["it"]
+    provider = build_providers(load_catalog(config), httpx.AsyncClient()).chat["it"]
 
     assert (provider.type, provider.configured) == ("echo", True)
+    assert sorted(registry.VENDORS) == list(registry.VENDORS)
 
 
 def test_an_unknown_type_in_the_file_is_reported_with_its_line(tmp_path: Path) -> None:
@@ -113,10 +125,8 @@ def test_the_sdks_of_vendors_are_not_imported_before_their_first_use() -> None:
 import sys, httpx
 from gateway.domain.config.catalog import Catalog, ProviderConfig
 from gateway.domain.config.loader import ConfigError
-from gateway.providers import chat
-from gateway.providers.registry import build_providers
-from gateway.providers.discovery import chat_types
-build_providers(Catalog(providers={t: ProviderConfig(type=t) for t in chat_types()}), httpx.AsyncClient(), "")
+from gateway.providers.registry import PROVIDER_TYPES, build_providers
+build_providers(Catalog(providers={t: ProviderConfig(type=t) for t in PROVIDER_TYPES}), httpx.AsyncClient())
 sdks = {"langchain_ollama", "ollama", "langchain_anthropic", "anthropic", "langchain_google_genai", 
         "google.genai", "langchain_openai", "openai"}
 print(sorted(sdks & set(sys.modules)))

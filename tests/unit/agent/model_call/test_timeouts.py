@@ -16,7 +16,7 @@ from gateway.domain.events import ChatEvent, ProviderEvent, TextDelta, TurnCompl
 from gateway.domain.messages import Message
 from gateway.domain.requests import ChatRequest, Sampling
 from gateway.providers.base import ChatProvider, activity_callback
-from gateway.providers.registry import build_chat_providers
+from gateway.providers.registry import PROVIDER_TYPES, build_providers
 from tests.support.agent import make_catalog, make_turn, run_turn, running_agent
 from tests.support.upstreams.anthropic_server import AnthropicUpstream
 from tests.support.upstreams.gemini_server import GeminiUpstream
@@ -26,8 +26,9 @@ from tests.support.upstreams.openai_server import OpenAIUpstream, Reply, Silence
 
 
 def provider_of(data: dict[str, Any]) -> ChatProvider:
-    config = Catalog.model_validate({"providers": {"it": data.pop("provider")}, **data})
-    return build_chat_providers(config, httpx.AsyncClient(), "")["it"]
+    value = {"providers": {"it": data.pop("provider")}, **data}
+    config = Catalog.model_validate(value, context={"provider_types": PROVIDER_TYPES})
+    return build_providers(config, httpx.AsyncClient(), "").chat["it"]
 
 
 def request(*, incremental: bool, max_tokens: int | None = None) -> ChatRequest:
@@ -169,7 +170,7 @@ async def test_comments_pings_and_empty_pieces_are_signs_of_life_with_every_wire
         up.frames = lambda reply, call: (signs + frames(reply, call)[0], frames(reply, call)[1])  # type: ignore[method-assign]
         up.script(Reply(pause=0.02))
         config = Catalog(providers={"it": ProviderConfig(type=kind, base_url=up.url, api_key="k")})
-        provider = build_chat_providers(config, http, "")["it"]
+        provider = build_providers(config, http, "").chat["it"]
         token = activity_callback.set(lambda: alive.append(len(said)))
         said: list[ProviderEvent] = []
         try:

@@ -14,7 +14,7 @@ from gateway.domain.events import Answer, ChatEvent, ProviderEvent, RouteChosen,
 from gateway.domain.messages import Message
 from gateway.domain.requests import ChatRequest
 from gateway.providers.local import chat as local
-from gateway.providers.registry import build_chat_providers
+from gateway.providers.registry import build_providers
 from tests.support.agent import make_catalog, make_turn, run_turn, running_agent
 from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply
 
@@ -62,7 +62,7 @@ async def test_a_provider_that_answers_again_is_asked_again() -> None:
     async with OpenAIUpstream() as back:
         config = Catalog(providers={"one": ProviderConfig(type="openai", base_url=back.url)})
         async with httpx.AsyncClient() as http:
-            away = UnreachableProviders(build_chat_providers(config, http, ""))
+            away = UnreachableProviders(build_providers(config, http, "").all)
             away.mark("one")
             async with away.running():
                 while "one" in away:  # noqa: ASYNC110 - it has no event for it
@@ -74,7 +74,7 @@ async def test_a_server_without_a_list_of_models_answers_all_the_same(status: in
     async with OpenAIUpstream() as server, httpx.AsyncClient() as http:
         server.script(Refusal(status))
         config = Catalog(providers={"one": ProviderConfig(type="openai", base_url=server.url)})
-        away = UnreachableProviders(build_chat_providers(config, http, ""))
+        away = UnreachableProviders(build_providers(config, http, "").all)
         away.mark("one")
         await away.check()
         assert ("one" in away) is stays
@@ -115,7 +115,7 @@ async def test_a_turn_waits_while_the_local_model_is_loading(monkeypatch: pytest
     async with OpenAIUpstream() as server, httpx.AsyncClient() as http:
         server.script(Refusal(503, body=b'{"error": {"message": "Loading model"}}'))
         config = Catalog(providers={"local": ProviderConfig(type="local")})
-        provider = build_chat_providers(config, http, server.url)["local"]
+        provider = build_providers(config, http, server.url).chat["local"]
         assert provider.model_loading
         said: list[ProviderEvent] = []
 

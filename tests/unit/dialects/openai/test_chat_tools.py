@@ -28,7 +28,7 @@ from gateway.domain.messages import ImagePart, ToolCall
 from gateway.domain.money import Usage
 from gateway.domain.requests import Turn
 from gateway.providers.base import reject_raw_parts
-from gateway.providers.registry import build_chat_providers
+from gateway.providers.registry import build_providers
 
 LOOKUP: dict[str, Any] = {"type": "function", "function": {"name": "lookup"}}
 GRAMMAR = {"type": "grammar", "grammar": {"syntax": "regex", "definition": "[a-z]+"}}
@@ -240,7 +240,7 @@ def test_a_part_without_content_is_rejected_by_its_path(part: dict[str, Any]) ->
 @pytest.mark.parametrize("kind", ["openai", "anthropic", "gemini", "ollama", "local", "mock"])
 def test_a_provider_with_another_api_rejects_files_by_their_path(kind: str) -> None:
     settings = ProviderConfig(type=kind, base_url="http://localhost:1/v1", api_key="k")
-    provider = build_chat_providers(Catalog(providers={"p": settings}), httpx.AsyncClient(), "")["p"]
+    provider = build_providers(Catalog(providers={"p": settings}), httpx.AsyncClient(), "").chat["p"]
     part = {"type": "file", "file": {"file_data": "data:application/pdf;base64,AA=="}}
     messages = parsed(messages=[{"role": "user", "content": [part]}]).messages
     if kind == "openai":

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.domain.config.loader import ConfigError, parse_catalog
 from gateway.domain.money import Price, Usage
+from gateway.providers.registry import PROVIDER_TYPES
 
 PROVIDERS = (
     "providers: {vendor: {type: openai}, home: {type: ollama}, toy: {type: mock}, tiny: {type: local}}\n"
@@ -16,7 +17,7 @@ PROVIDERS = (
 
 def price(model: str, more: str = "") -> Price:
     text = f"{PROVIDERS}models: {{m: {{model: x, {model}}}}}\n{more}"
-    return parse_catalog(text, {}).price_of("m")
+    return parse_catalog(text, {}, provider_types=PROVIDER_TYPES).price_of("m")
 
 
 def test_a_vendors_model_without_a_price_is_charged_as_dear() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from gateway.domain.config.loader import ConfigError, parse_catalog
 from gateway.domain.money import Price
+from gateway.providers.registry import PROVIDER_TYPES
 
 FILE = """\
 providers:
@@ -46,8 +47,8 @@ def test_a_mistake_is_told_with_its_line(given: str, sentence: str) -> None:
 
 
 def test_a_model_is_free_only_where_all_its_providers_are() -> None:
-    assert parse_catalog(FILE % "[b, c]", {}).price_of("m") == Price()
-    dear = parse_catalog(FILE % "[b, a]", {})
+    assert parse_catalog(FILE % "[b, c]", {}, provider_types=PROVIDER_TYPES).price_of("m") == Price()
+    dear = parse_catalog(FILE % "[b, a]", {}, provider_types=PROVIDER_TYPES)
     assert dear.price_of("m") == Price(
         *(getattr(dear.pricing.unknown, kind) for kind in ("input", "output", "image"))
     )
