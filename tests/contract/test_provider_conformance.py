@@ -143,9 +143,9 @@ def calls_of(events: list[ProviderEvent]) -> dict[int, tuple[str, str]]:
 # Good answers.
 
 
-@pytest.mark.parametrize("incremental", [True, False], ids=["streamed", "whole"])
-async def test_the_vendors_names_of_an_answer_are_taken_over(door: Door, incremental: bool) -> None:
-    events = await door.ask(incremental=incremental)
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+async def test_the_vendors_names_of_an_answer_are_taken_over(door: Door, stream: bool) -> None:
+    events = await door.ask(stream=stream)
     done = events[-1]
     assert isinstance(done, Completed)
     names = {"anthropic": "msg_1", "gemini": "resp-1", "ollama": None}
@@ -185,27 +185,27 @@ async def test_the_first_piece_is_relayed_while_the_vendor_still_speaks(door: Do
 
 
 async def test_an_answer_nobody_reads_in_increments_is_asked_for_whole(door: Door) -> None:
-    events = await door.ask(incremental=False)
+    events = await door.ask(stream=False)
     assert events == [TextDelta("Hello, world!"), Completed("stop", Usage(11, 4))]
     assert not door.up.wants_stream(door.up.calls[0])
 
 
-@pytest.mark.parametrize("incremental", [True, False])
-async def test_reasoning_is_kept_apart_from_the_answer(door: Door, incremental: bool) -> None:
+@pytest.mark.parametrize("stream", [True, False])
+async def test_reasoning_is_kept_apart_from_the_answer(door: Door, stream: bool) -> None:
     door.up.script(Reply(reasoning=("Let me ", "think.")))
-    events = await door.ask(incremental=incremental)
+    events = await door.ask(stream=stream)
     assert "".join(e.text for e in events if isinstance(e, ReasoningDelta)) == "Let me think."
     assert text_of(events) == "Hello, world!"
 
 
-@pytest.mark.parametrize("incremental", [True, False])
-async def test_parallel_tool_calls_are_assembled_in_order(door: Door, incremental: bool) -> None:
+@pytest.mark.parametrize("stream", [True, False])
+async def test_parallel_tool_calls_are_assembled_in_order(door: Door, stream: bool) -> None:
     tools = [
         ScriptedToolCall("calculator", ('{"terms"', ': {"a": ', "1}}")),
         ScriptedToolCall("clock", ("{}",), id="call_2"),
     ]
     door.up.script(Reply(text=("One moment.",), tools=tools, finish="tool_calls"))
-    events = await door.ask(tools=(CALCULATOR, CLOCK), incremental=incremental)
+    events = await door.ask(tools=(CALCULATOR, CLOCK), stream=stream)
     calls = {i: (name, json.loads(arguments)) for i, (name, arguments) in calls_of(events).items()}
     assert calls == {0: ("calculator", {"terms": {"a": 1}}), 1: ("clock", {})}
     assert text_of(events) == "One moment."
@@ -213,18 +213,18 @@ async def test_parallel_tool_calls_are_assembled_in_order(door: Door, incrementa
     assert events[-1].finish_reason == "tool_calls"
 
 
-@pytest.mark.parametrize("incremental", [True, False])
-async def test_a_tool_call_without_any_text_is_an_answer(door: Door, incremental: bool) -> None:
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_tool_call_without_any_text_is_an_answer(door: Door, stream: bool) -> None:
     door.up.script(Reply(text=(), tools=[ScriptedToolCall("clock", ("{}",))], finish="tool_calls"))
-    events = await door.ask(tools=(CLOCK,), incremental=incremental)
+    events = await door.ask(tools=(CLOCK,), stream=stream)
     assert calls_of(events) == {0: ("clock", "{}")}
     assert text_of(events) == ""
 
 
-@pytest.mark.parametrize("incremental", [True, False])
-async def test_an_answer_cut_by_the_token_limit_says_length(door: Door, incremental: bool) -> None:
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_answer_cut_by_the_token_limit_says_length(door: Door, stream: bool) -> None:
     door.up.script(Reply(finish="length"))
-    events = await door.ask(incremental=incremental)
+    events = await door.ask(stream=stream)
     assert events[-1] == Completed("length", Usage(11, 4))
 
 
@@ -242,8 +242,8 @@ async def test_calls_at_the_same_time_do_not_mix(door: Door) -> None:
 
 
 async def test_a_finished_answer_leaves_its_connection_to_the_next(door: Door) -> None:
-    for incremental in (True, False, True):
-        await door.ask(incremental=incremental)
+    for stream in (True, False, True):
+        await door.ask(stream=stream)
     assert door.up.connections == 1
 
 
@@ -310,7 +310,7 @@ async def test_tools_that_must_not_be_called_are_not_forced(door: Door) -> None:
 # Errors before the first word.
 
 
-@pytest.mark.parametrize("incremental", [True, False])
+@pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize(
     ("status", "error"),
     [
@@ -327,11 +327,11 @@ async def test_tools_that_must_not_be_called_are_not_forced(door: Door) -> None:
     ],
 )
 async def test_an_http_error_has_one_name_and_is_not_retried(
-    door: Door, status: int, error: type[GatewayError], incremental: bool
+    door: Door, status: int, error: type[GatewayError], stream: bool
 ) -> None:
     door.up.script(Refusal(status))
     with pytest.raises(GatewayError) as caught:
-        await door.ask(incremental=incremental)
+        await door.ask(stream=stream)
     assert type(caught.value) is error
     assert "secret" not in str(caught.value)
     assert len(door.up.calls) == 1
@@ -358,28 +358,28 @@ async def test_a_conversation_that_is_too_long_is_told_from_a_bad_request(door: 
         await door.ask()
 
 
-@pytest.mark.parametrize("incremental", [True, False])
-async def test_a_server_that_is_gone_is_unavailable(door: Door, incremental: bool) -> None:
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_server_that_is_gone_is_unavailable(door: Door, stream: bool) -> None:
     await door.up.stop()
     with pytest.raises(UpstreamUnavailable):
-        await door.ask(incremental=incremental)
+        await door.ask(stream=stream)
 
 
 # Answers that break.
 
 
-@pytest.mark.parametrize("incremental", [True, False])
+@pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("fault", ["cut", "reset", "error", "garbage", "half_utf8"])
 async def test_an_answer_that_stops_being_one_is_broken_and_never_completed(
-    door: Door, fault: str, incremental: bool
+    door: Door, fault: str, stream: bool
 ) -> None:
     door.up.script(Reply(fault=fault))  # type: ignore[arg-type]
-    heard, error = await hear(door, question(incremental=incremental))
+    heard, error = await hear(door, question(stream=stream))
     assert type(error) is UpstreamBroken
     assert "secret" not in str(error)
     assert not any(isinstance(event, Completed) for event in heard)
     assert "Hello, world!".startswith(text_of(heard))
-    if incremental and fault in ("cut", "error"):
+    if stream and fault in ("cut", "error"):
         assert text_of(heard) == "Hello, "
 
 
@@ -398,18 +398,18 @@ async def test_a_tool_call_cut_in_the_middle_is_broken(door: Door) -> None:
         await door.ask(tools=(CALCULATOR,))
 
 
-@pytest.mark.parametrize("incremental", [True, False])
+@pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize(
     "body", [b"<html>Please sign in.</html>", b"", b"\xff\xfe\x00", b"[]", b"null", b"{}"]
 )
 @pytest.mark.parametrize("content_type", ["text/html", "application/json", "own"])
 async def test_an_answer_of_another_kind_is_broken(
-    door: Door, body: bytes, content_type: str, incremental: bool
+    door: Door, body: bytes, content_type: str, stream: bool
 ) -> None:
     kind = door.up.stream_type if content_type == "own" else content_type
     door.up.script(Raw([body], content_type=kind))
     with pytest.raises(UpstreamBroken):
-        await door.ask(incremental=incremental)
+        await door.ask(stream=stream)
 
 
 async def test_a_line_without_an_end_is_given_up_before_it_fills_the_memory(door: Door) -> None:
@@ -424,26 +424,26 @@ async def test_a_line_without_an_end_is_given_up_before_it_fills_the_memory(door
 # Silence, and leaving.
 
 
-@pytest.mark.parametrize("incremental", [True, False])
+@pytest.mark.parametrize("stream", [True, False])
 async def test_silence_before_the_first_byte_times_out(
-    kind: str, http: httpx.AsyncClient, incremental: bool
+    kind: str, http: httpx.AsyncClient, stream: bool
 ) -> None:
     async with SERVERS[kind]() as up:
         up.script(Silence())
         provider = build(kind, up.url, http, live=0.05)
         with pytest.raises(UpstreamTimeout):
-            [event async for event in provider.stream(question(incremental=incremental))]
+            [event async for event in provider.stream(question(stream=stream))]
         await asyncio.wait_for(up.calls[0].disconnected.wait(), 30)
         assert len(up.calls) == 1
 
 
-@pytest.mark.parametrize("incremental", [True, False])
-async def test_silence_in_the_middle_times_out(kind: str, http: httpx.AsyncClient, incremental: bool) -> None:
+@pytest.mark.parametrize("stream", [True, False])
+async def test_silence_in_the_middle_times_out(kind: str, http: httpx.AsyncClient, stream: bool) -> None:
     async with SERVERS[kind]() as up:
         up.script(Reply(fault="hang"))
         provider = build(kind, up.url, http, live=0.1)
         with pytest.raises(UpstreamTimeout):
-            [event async for event in provider.stream(question(incremental=incremental))]
+            [event async for event in provider.stream(question(stream=stream))]
         await asyncio.wait_for(up.calls[0].disconnected.wait(), 30)
 
 
@@ -456,12 +456,12 @@ async def test_closing_the_stream_closes_the_vendors_connection(door: Door) -> N
 
 
 @pytest.mark.parametrize("step", [Silence(), Reply(fault="hang")], ids=["before", "within"])
-@pytest.mark.parametrize("incremental", [True, False])
+@pytest.mark.parametrize("stream", [True, False])
 async def test_cancelling_the_caller_closes_the_vendors_connection(
-    door: Door, step: Silence | Reply, incremental: bool
+    door: Door, step: Silence | Reply, stream: bool
 ) -> None:
     door.up.script(step)
-    task = asyncio.create_task(door.ask(incremental=incremental))
+    task = asyncio.create_task(door.ask(stream=stream))
     await door.up.wait_for_calls(1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

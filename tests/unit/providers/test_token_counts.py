@@ -95,47 +95,47 @@ DEEPSEEK = {
     ],
 )
 def test_a_chat_completions_usage(usage: Any, expected: Usage | None) -> None:
-    assert read("openai", usage) == expected
+    assert read("read_openai", usage) == expected
 
 
 def test_zeros_and_nulls_after_good_counts_do_not_replace_them() -> None:
     zeros = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
-    assert read("openai", {"prompt_tokens": 404, "completion_tokens": 12}, zeros, None) == Usage(404, 12)
+    assert read("read_openai", {"prompt_tokens": 404, "completion_tokens": 12}, zeros, None) == Usage(404, 12)
     begun = {"input_tokens": 404, "output_tokens": 1}
-    assert read("anthropic", begun, {"input_tokens": 0, "output_tokens": 12}) == Usage(404, 12)
+    assert read("read_anthropic", begun, {"input_tokens": 0, "output_tokens": 12}) == Usage(404, 12)
 
 
 def test_an_anthropic_message_delta_of_output_tokens_alone_keeps_the_starts_prompt() -> None:
     begun = {"input_tokens": 25, "cache_read_input_tokens": 900, "cache_creation_input_tokens": 75}
-    assert read("anthropic", begun, {"output_tokens": 15}) == Usage(
+    assert read("read_anthropic", begun, {"output_tokens": 15}) == Usage(
         1000, 15, cached_tokens=900, cache_write_tokens=75
     )
 
 
 def test_anthropics_thinking_tokens_are_part_of_its_output() -> None:
     usage = {"input_tokens": 5, "output_tokens": 90, "output_tokens_details": {"thinking_tokens": 70}}
-    assert read("anthropic", usage) == Usage(5, 90, reasoning_tokens=70)
+    assert read("read_anthropic", usage) == Usage(5, 90, reasoning_tokens=70)
 
 
 def test_geminis_thoughts_are_added_to_the_completion() -> None:
     chunk = {"promptTokenCount": 100, "candidatesTokenCount": 3, "thoughtsTokenCount": 40}
     last = chunk | {"candidatesTokenCount": 10, "cachedContentTokenCount": 64, "toolUsePromptTokenCount": 7}
-    assert read("gemini", chunk, last) == Usage(107, 50, cached_tokens=64, reasoning_tokens=40)
+    assert read("read_gemini", chunk, last) == Usage(107, 50, cached_tokens=64, reasoning_tokens=40)
 
 
 def test_geminis_total_counts_what_no_other_field_does() -> None:
     usage = {"promptTokenCount": 100, "thoughtsTokenCount": 40, "totalTokenCount": 190}
-    assert read("gemini", usage) == Usage(100, 90, reasoning_tokens=40)
+    assert read("read_gemini", usage) == Usage(100, 90, reasoning_tokens=40)
 
 
 def test_anthropics_cache_writes_may_be_given_by_their_time() -> None:
     kinds = {"ephemeral_5m_input_tokens": 30, "ephemeral_1h_input_tokens": 20}
     usage = {"input_tokens": 5, "output_tokens": 9, "cache_creation": kinds}
-    assert read("anthropic", usage) == Usage(55, 9, cache_write_tokens=50)
+    assert read("read_anthropic", usage) == Usage(55, 9, cache_write_tokens=50)
 
 
 def test_ollamas_counts_are_those_of_its_last_line() -> None:
-    assert read("ollama", {"done": True, "prompt_eval_count": 26, "eval_count": 9}) == Usage(26, 9)
+    assert read("read_ollama", {"done": True, "prompt_eval_count": 26, "eval_count": 9}) == Usage(26, 9)
 
 
 @pytest.mark.parametrize("value", [None, True, -1, 0, float("nan"), float("inf"), "", "x", {}, 10**40])

@@ -76,15 +76,15 @@ async def sent(up: AnthropicUpstream, http: httpx.AsyncClient, options: Any = No
     return up.calls[-1].body
 
 
-@pytest.mark.parametrize("incremental", [True, False])
+@pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("name", CLAUDES)
 async def test_the_shipped_models_answer_whole_and_streamed(
-    up: AnthropicUpstream, http: httpx.AsyncClient, name: str, incremental: bool
+    up: AnthropicUpstream, http: httpx.AsyncClient, name: str, stream: bool
 ) -> None:
     model = shipped().models[name]
     request = question(
         model.model,
-        incremental=incremental,
+        stream=stream,
         context_window=model.context_window,
         max_output_tokens=model.max_output_tokens,
     )
@@ -99,7 +99,7 @@ async def test_the_shipped_models_answer_whole_and_streamed(
 async def test_a_limit_beyond_what_an_sdk_lets_pass_is_sent(
     up: AnthropicUpstream, http: httpx.AsyncClient
 ) -> None:
-    body = await sent(up, http, incremental=False, sampling=Sampling(max_tokens=50_000))
+    body = await sent(up, http, stream=False, sampling=Sampling(max_tokens=50_000))
     assert body["max_tokens"] == 50_000
 
 
@@ -140,9 +140,9 @@ async def test_what_was_counted_first_stands_where_the_last_event_says_nothing_o
 # Thinking.
 
 
-@pytest.mark.parametrize("incremental", [True, False])
+@pytest.mark.parametrize("stream", [True, False])
 async def test_thoughts_come_back_byte_for_byte(
-    up: AnthropicUpstream, http: httpx.AsyncClient, incremental: bool
+    up: AnthropicUpstream, http: httpx.AsyncClient, stream: bool
 ) -> None:
     up.redacted = "c2VjcmV0"
     thought = "Hm — 시간, \u2028 “quoted” \\n?"
@@ -156,7 +156,7 @@ async def test_thoughts_come_back_byte_for_byte(
         Reply(),
     )
     it = provider(up, http, **THINKING)
-    events = await ask(it, question(tools=(CLOCK,), incremental=incremental))
+    events = await ask(it, question(tools=(CLOCK,), stream=stream))
     blocks = [
         {"type": "redacted_thinking", "data": "c2VjcmV0"},
         {"type": "thinking", "thinking": thought, "signature": signature(thought)},
@@ -203,7 +203,7 @@ async def test_the_order_of_interleaved_thoughts_is_kept(
     answer = {"type": "message", "content": content, "stop_reason": "tool_use", "usage": {}}
     up.script(Raw([json.dumps(answer).encode()], content_type="application/json"), Reply())
     it = provider(up, http, **THINKING)
-    end = (await ask(it, question(incremental=False)))[-1]
+    end = (await ask(it, question(stream=False)))[-1]
     assert isinstance(end, Completed)
     calls = (ToolCall("toolu_1", "clock", '{"a":[1,2.5]}'),)
     history = (
@@ -417,13 +417,13 @@ async def test_headers_and_betas_of_the_options_are_sent(
         provider(up, http, headers={"x-team": "a\r\nb"})
 
 
-@pytest.mark.parametrize("incremental", [True, False])
+@pytest.mark.parametrize("stream", [True, False])
 async def test_a_call_without_arguments_has_an_empty_object(
-    up: AnthropicUpstream, http: httpx.AsyncClient, incremental: bool
+    up: AnthropicUpstream, http: httpx.AsyncClient, stream: bool
 ) -> None:
-    tools = [ScriptedToolCall("clock", ("{}",) if not incremental else ("",), id="toolu_1")]
+    tools = [ScriptedToolCall("clock", ("{}",) if not stream else ("",), id="toolu_1")]
     up.script(Reply(text=(), tools=tools, finish="tool_calls"))
-    events = await ask(provider(up, http), question(tools=(CLOCK,), incremental=incremental))
+    events = await ask(provider(up, http), question(tools=(CLOCK,), stream=stream))
     assert "".join(e.arguments for e in events if isinstance(e, ToolCallDelta)) == "{}"
 
 
@@ -440,7 +440,7 @@ async def test_a_call_without_arguments_has_an_empty_object(
 async def test_nonsense_is_broken(up: AnthropicUpstream, http: httpx.AsyncClient, body: bytes) -> None:
     up.script(Raw([body], content_type="application/json"))
     with pytest.raises(UpstreamBroken):
-        await ask(provider(up, http), question(incremental=False))
+        await ask(provider(up, http), question(stream=False))
 
 
 def of_shipped(name: str, **fields: Any) -> ChatRequest:
@@ -455,7 +455,7 @@ def of_shipped(name: str, **fields: Any) -> ChatRequest:
     )
 
 
-@pytest.mark.parametrize("incremental", [True, False])
+@pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("name", CLAUDES)
 @pytest.mark.parametrize(
     ("effort", "budget"),
@@ -467,12 +467,12 @@ async def test_reasoning_effort_becomes_the_budget_of_a_shipped_model(
     name: str,
     effort: str,
     budget: int | None,
-    incremental: bool,
+    stream: bool,
 ) -> None:
     up.script(Reply(reasoning=("I ", "think.")))
     it, asked = (
         provider(up, http),
-        of_shipped(name, extra={"reasoning_effort": effort}, incremental=incremental),
+        of_shipped(name, extra={"reasoning_effort": effort}, stream=stream),
     )
     assert it.find_unsupported(asked) is None
     events = await ask(it, asked)

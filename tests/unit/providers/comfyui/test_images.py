@@ -98,7 +98,7 @@ async def test_a_socket_lost_half_way_does_not_lose_the_picture(comfyui: ComfyUI
         ("error", UpstreamError, "failed at node 2 (ImageScale): IndexError"),
         ("interrupted", UpstreamError, "was interrupted"),
         ("die", UpstreamBroken, "has lost the run"),
-        ("empty", UpstreamBroken, "no picture"),
+        ("empty", UpstreamBroken, "no image"),
         ("garbage", UpstreamBroken, ""),
     ],
 )
@@ -169,7 +169,7 @@ async def test_the_default_workflow_sends_the_prompts_size_seed_and_checkpoint(
 
 
 async def test_a_checkpoint_that_comfyui_does_not_have_is_named(comfyui: ComfyUIUpstream) -> None:
-    with pytest.raises(UpstreamError, match=r"sd_xl_base_1\.0\.safetensors .* does not have it") as raised:
+    with pytest.raises(UpstreamError, match=r"sd_xl_base_1\.0\.safetensors .* does not have") as raised:
         await run(comfyui.url, request(), workflow="product_shot_v1", placeholders={"checkpoint": ""})
 
     assert "`checkpoint`" in str(raised.value)

@@ -90,11 +90,11 @@ SCHEMAS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)
-@pytest.mark.parametrize("incremental", [True, False])
+@pytest.mark.parametrize("stream", [True, False])
 async def test_a_tools_schema_reaches_the_vendor_as_it_was_given(
-    up: GeminiUpstream, http: httpx.AsyncClient, schema: dict[str, Any], incremental: bool
+    up: GeminiUpstream, http: httpx.AsyncClient, schema: dict[str, Any], stream: bool
 ) -> None:
-    await ask(provider(up, http), tools=(ToolSpec("f", "does", schema),), incremental=incremental)
+    await ask(provider(up, http), tools=(ToolSpec("f", "does", schema),), stream=stream)
     (tool,) = up.calls[0].body["tools"]
     assert tool == {
         "functionDeclarations": [{"name": "f", "description": "does", "parametersJsonSchema": schema}]
@@ -114,15 +114,15 @@ async def test_the_choice_of_tools_is_translated(up: GeminiUpstream, http: httpx
     ]
 
 
-@pytest.mark.parametrize("incremental", [True, False])
+@pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("model", ["gemini-3-flash", "gemini-flash-latest"])
 async def test_signatures_come_back_byte_for_byte(
-    up: GeminiUpstream, http: httpx.AsyncClient, model: str, incremental: bool
+    up: GeminiUpstream, http: httpx.AsyncClient, model: str, stream: bool
 ) -> None:
     tools = [ScriptedToolCall("clock", ('{"a": 1}',)), ScriptedToolCall("clock", ('{"a": 2}',))]
     up.script(Reply(text=("Wait.",), reasoning=("Hm.",), tools=tools, finish="tool_calls"), Reply())
     it = provider(up, http)
-    events = await ask(it, model, tools=(CLOCK,), incremental=incremental)
+    events = await ask(it, model, tools=(CLOCK,), stream=stream)
     calls = of_calls(events)
     signed = signature({"name": "clock", "args": {"a": 1}})
     assert [call.extra for call in calls] == [
@@ -177,7 +177,7 @@ async def test_a_history_without_signatures_is_taken_with_the_vendors_placeholde
         await ask(provider(up, http, placeholder_signature=False), model, messages=history)
 
 
-@pytest.mark.parametrize("incremental", [True, False])
+@pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize(
     ("word", "finish"),
     [
@@ -192,16 +192,16 @@ async def test_a_history_without_signatures_is_taken_with_the_vendors_placeholde
     ],
 )
 async def test_the_vendors_own_word_says_how_the_answer_ended(
-    up: GeminiUpstream, http: httpx.AsyncClient, word: str, finish: str | None, incremental: bool
+    up: GeminiUpstream, http: httpx.AsyncClient, word: str, finish: str | None, stream: bool
 ) -> None:
     part = {"content": {"role": "model", "parts": [{"text": "Hi"}]}, "index": 0, "finishReason": word}
     body = json.dumps({"candidates": [part]}).encode()
-    up.script(Raw([b"data: " + body + b"\r\n\r\n"]) if incremental else Raw([body], "application/json"))
+    up.script(Raw([b"data: " + body + b"\r\n\r\n"]) if stream else Raw([body], "application/json"))
     if finish is None:
         with pytest.raises(UpstreamBroken):
-            await ask(provider(up, http), incremental=incremental)
+            await ask(provider(up, http), stream=stream)
         return
-    end = (await ask(provider(up, http), incremental=incremental))[-1]
+    end = (await ask(provider(up, http), stream=stream))[-1]
     assert isinstance(end, Completed)
     assert end.finish_reason == finish
 
@@ -274,14 +274,14 @@ async def test_parts_of_null_errors_in_lists_and_openais_marker_are_read(
         (None, None, None),
     ],
 )
-@pytest.mark.parametrize("incremental", [True, False])
+@pytest.mark.parametrize("stream", [True, False])
 async def test_reasoning_effort_becomes_the_budget_of_the_shipped_model(
     up: GeminiUpstream,
     http: httpx.AsyncClient,
     effort: str | None,
     limit: int | None,
     budget: int | None,
-    incremental: bool,
+    stream: bool,
 ) -> None:
     model = shipped().models[SHIPPED]
     await ask(
@@ -289,7 +289,7 @@ async def test_reasoning_effort_becomes_the_budget_of_the_shipped_model(
         extra={} if effort is None else {"reasoning_effort": effort},
         sampling=Sampling(max_tokens=limit),
         thinking_budgets=model.thinking_budgets,
-        incremental=incremental,
+        stream=stream,
     )
     thinking = up.calls[-1].body.get("generationConfig", {}).get("thinkingConfig", {})
     assert thinking.get("thinking_budget") == budget  # the vendor reads both spellings of its fields

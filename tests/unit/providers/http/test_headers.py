@@ -45,14 +45,14 @@ def config(kind: str, url: str, **headers: str) -> ProviderConfig:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("incremental", [True, False])
+@pytest.mark.parametrize("stream", [True, False])
 async def test_a_chat_provider_sends_them_with_every_call(
-    http: httpx.AsyncClient, kind: str, incremental: bool
+    http: httpx.AsyncClient, kind: str, stream: bool
 ) -> None:
     make, server, key = KINDS[kind]
     async with server() as up:
         it = make(kind, config(kind, up.url, **{"X-Tunnel": "abc"}), Timeouts(), http)
-        [event async for event in it.stream(ChatRequest("m", HELLO, stream=incremental))]
+        [event async for event in it.stream(ChatRequest("m", HELLO, stream=stream))]
         assert (await it.check_health()).reachable
         for call in (*up.calls, *up.lookups):
             assert call.headers["x-tunnel"] == "abc"

@@ -88,7 +88,7 @@ def test_garbage_is_told_from_fields(data: bytes) -> None:
 
 
 def test_an_event_without_end_is_given_up_before_it_fills_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.providers.http.stream_decoders.MAX_LINE", 1000)
+    monkeypatch.setattr("gateway.providers.http.stream_decoders.MAX_LINE_BYTES", 1000)
     reader = SSEDecoder()
     for _ in range(40):
         reader.feed(b"data: {" + b"x" * 50 + b"\n")

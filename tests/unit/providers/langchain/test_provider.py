@@ -181,15 +181,15 @@ async def test_anthropics_tool_choice_and_temperature_are_translated(http: httpx
     assert up.calls[0].body["temperature"] == 1.0
 
 
-@pytest.mark.parametrize("incremental", [True, False])
+@pytest.mark.parametrize("stream", [True, False])
 async def test_a_prompt_that_gemini_blocks_is_a_filtered_answer(
-    http: httpx.AsyncClient, incremental: bool
+    http: httpx.AsyncClient, stream: bool
 ) -> None:
     body = b'{"promptFeedback": {"blockReason": "SAFETY"}}'
-    raw = Raw([b"data: " + body + b"\r\n\r\n"]) if incremental else Raw([body], "application/json")
+    raw = Raw([b"data: " + body + b"\r\n\r\n"]) if stream else Raw([body], "application/json")
     async with GeminiUpstream() as up:
         up.script(raw)
-        events = await ask(build("gemini", up, http), incremental=incremental)
+        events = await ask(build("gemini", up, http), stream=stream)
     assert not any(isinstance(event, TextDelta) for event in events)
     assert isinstance(events[-1], Completed)
     assert events[-1].finish_reason == "content_filter"
@@ -220,4 +220,4 @@ async def test_options_that_the_vendors_package_refuses_are_an_operators_matter(
     async with GeminiUpstream() as up:
         with pytest.raises(UpstreamUnavailable) as caught:
             await ask(build("gemini", up, http, top_p=5))
-    assert "operator" in str(caught.value)
+    assert "administrator" in str(caught.value)

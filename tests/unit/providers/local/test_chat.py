@@ -18,7 +18,7 @@ from tests.support.upstreams.openai_server import OpenAIUpstream
 SHIPPED = yaml.safe_load((PROJECT / "provider_config.yaml").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("incremental", [True, False])
+@pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize(
     ("asked", "extra", "expected"),
     [
@@ -28,12 +28,12 @@ SHIPPED = yaml.safe_load((PROJECT / "provider_config.yaml").read_text(encoding="
     ],
 )
 async def test_a_small_model_is_stopped_unless_its_caller_says_otherwise(
-    incremental: bool, asked: Sampling, extra: dict[str, Any], expected: dict[str, Any]
+    stream: bool, asked: Sampling, extra: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     async with OpenAIUpstream() as up, httpx.AsyncClient(trust_env=False) as http:
         config = ProviderConfig(**{**SHIPPED["providers"]["local"], "base_url": up.url})
         provider = LocalChat("local", config, Timeouts(), http)
-        request = ChatRequest("smollm2", (Message("user", "Hello"),), asked, extra=extra, stream=incremental)
+        request = ChatRequest("smollm2", (Message("user", "Hello"),), asked, extra=extra, stream=stream)
         [event async for event in provider.stream(request)]
     sent = up.calls[0].body
     assert {name: sent[name] for name in expected} == expected

@@ -54,7 +54,7 @@ async def test_the_same_question_gets_the_same_answer_and_another_gets_another()
 
 
 async def test_it_speaks_word_by_word_or_all_at_once_and_counts() -> None:
-    streamed, whole = await ask(), await ask(incremental=False)
+    streamed, whole = await ask(), await ask(stream=False)
     assert len(streamed) > 5
     assert len(whole) == 2
     assert text_of(streamed) == text_of(whole)
@@ -78,7 +78,7 @@ async def test_the_token_limit_ends_it_with_length() -> None:
 async def test_a_long_answer_is_cut_in_no_time() -> None:
     schema = {"type": "string", "minLength": 90_000}
     wanted = ResponseFormat("json_schema", "s", {"type": "array", "items": schema, "minItems": 2})
-    text = text_of(await ask(response_format=wanted, sampling=Sampling(max_tokens=40_000), incremental=False))
+    text = text_of(await ask(response_format=wanted, sampling=Sampling(max_tokens=40_000), stream=False))
     assert 39_990 <= estimate_tokens(text) <= 40_000
 
 
@@ -122,7 +122,7 @@ async def test_a_tool_that_is_not_offered_or_not_allowed_is_not_called() -> None
 
 @pytest.mark.parametrize("choice", [ToolChoice("required"), ToolChoice("function", "add")])
 async def test_a_forced_tool_is_called_with_arguments_that_fit(choice: ToolChoice) -> None:
-    events = await ask("Hello.", tools=(ADD,), tool_choice=choice, incremental=False)
+    events = await ask("Hello.", tools=(ADD,), tool_choice=choice, stream=False)
     call = events[0]
     assert isinstance(call, ToolCallDelta)
     arguments = json.loads(call.arguments)
@@ -206,12 +206,12 @@ def test_a_strange_schema_still_yields_a_value(schema: dict[str, Any]) -> None:
         ("cut", UpstreamBroken),
     ],
 )
-@pytest.mark.parametrize("incremental", [True, False])
+@pytest.mark.parametrize("stream", [True, False])
 async def test_each_drill_fails_as_its_name_says(
-    model: str, error: type[UpstreamError], incremental: bool
+    model: str, error: type[UpstreamError], stream: bool
 ) -> None:
     with pytest.raises(error):
-        await ask(model=model, incremental=incremental)
+        await ask(model=model, stream=stream)
 
 
 async def test_a_drill_that_fails_late_has_spoken() -> None:

@@ -109,20 +109,18 @@ async def test_thoughts_come_back_with_the_calls_they_led_to(http: httpx.AsyncCl
         {"name": "w", "arguments": "{bad"},
     ],
 )
-@pytest.mark.parametrize("incremental", [True, False])
+@pytest.mark.parametrize("stream", [True, False])
 async def test_calls_and_messages_in_other_forms_are_read(
-    http: httpx.AsyncClient, function: dict[str, Any], incremental: bool
+    http: httpx.AsyncClient, function: dict[str, Any], stream: bool
 ) -> None:
     message = {"role": "assistant", "content": None, "tool_calls": [{"function": function}]}
     last = {"done": True, "done_reason": "stop", "prompt_eval_count": 5, "eval_count": 2}
-    lines: list[dict[str, Any]] = (
-        [{"message": message}, last] if incremental else [{"message": message, **last}]
-    )
+    lines: list[dict[str, Any]] = [{"message": message}, last] if stream else [{"message": message, **last}]
     body = b"".join(json.dumps({"model": "m", **line}).encode() + b"\n" for line in lines)
     async with OllamaUpstream() as up:
-        up.script(Raw([body], content_type="application/x-ndjson" if incremental else "application/json"))
+        up.script(Raw([body], content_type="application/x-ndjson" if stream else "application/json"))
         it = OllamaChat("o", ProviderConfig(type="ollama", base_url=up.url), Timeouts(), http)
-        request = ChatRequest("m", (Message("user", "Hi"),), stream=incremental)
+        request = ChatRequest("m", (Message("user", "Hi"),), stream=stream)
         events = [event async for event in it.stream(request)]
     arguments = "".join(event.arguments for event in events if isinstance(event, ToolCallDelta))
     assert json.loads(arguments) == {

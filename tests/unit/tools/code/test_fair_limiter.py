@@ -101,7 +101,7 @@ async def test_of_one_account_only_so_many_wait() -> None:
     ]
     await asyncio.sleep(0)
     try:
-        with pytest.raises(ToolError, match="Too much code"):
+        with pytest.raises(ToolError, match="Too many programs"):
             await code.run_in_turn(CodeArguments(code="1"), TurnServices(account="flood"))
     finally:
         for task in flood:

@@ -141,18 +141,18 @@ def test_nothing_goes_on_when_the_gateway_is_killed(tmp_path: Path) -> None:
         pytest.skip("neither bwrap nor setpriv on this machine; runs end by their own limits there")
     program = (
         "import os\n"
-        "from gateway.tools.code.isolation import active_layer\n"
+        "from gateway.tools.code.isolation import detect_isolation\n"
         "from gateway.tools.code.limits import RunLimits\n"
-        "from gateway.tools.code.process import Run\n"
-        "layer = active_layer()\n"
-        "class Told(Run):\n"
-        "    def _attend(self, process, streams):\n"
-        "        os.read(process.stdout.fileno(), 1)\n"  # the code runs: all layers are up
+        "from gateway.tools.code.process import SandboxProcess\n"
+        "isolation = detect_isolation()\n"
+        "class Announced(SandboxProcess):\n"
+        "    def _collect_output(self, process, streams):\n"
+        "        os.read(process.stdout.fileno(), 1)\n"  # the code runs: all isolation is active
         "        print(process.pid, flush=True)\n"
-        "        return super()._attend(process, streams)\n"
+        "        return super()._collect_output(process, streams)\n"
         "limits = RunLimits(seconds=300, memory_bytes=64 << 20)\n"
         "CODE = b'print(1, flush=True)\\nwhile True: pass'\n"
-        "Told(lambda fd: layer.command(limits, fd), 300, CODE).finish()\n"
+        "Announced(lambda fd: isolation.command(limits, fd), 300, CODE).run_to_end()\n"
     )
     gateway = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert gateway.stdout is not None

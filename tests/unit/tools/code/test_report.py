@@ -56,12 +56,12 @@ def test_an_unknown_function_is_named_with_the_lines_that_call_it() -> None:
 @pytest.mark.parametrize(
     ("run", "words"),
     [
-        (ended(b"x", why="time", returncode=-9), "too long"),
-        (ended(b"x" * 70_000, why="output", returncode=-9), "wrote too much"),
-        (ended(stderr="monty worker: allocation of 9 bytes failed\n", returncode=-6), "more memory"),
-        (ended(stderr="monty worker: allocation of 9 bytes failed\n", returncode=134), "more memory"),
-        (ended(returncode=-11), "gave up"),
-        (ended(returncode=139), "gave up"),
+        (ended(b"x", why="time", returncode=-9), "time limit"),
+        (ended(b"x" * 70_000, why="output", returncode=-9), "printed too much"),
+        (ended(stderr="monty worker: allocation of 9 bytes failed\n", returncode=-6), "memory limit"),
+        (ended(stderr="monty worker: allocation of 9 bytes failed\n", returncode=134), "memory limit"),
+        (ended(returncode=-11), "crashed on this code"),
+        (ended(returncode=139), "crashed on this code"),
     ],
 )
 def test_each_violent_end_has_its_sentence(run: ProcessResult, words: str) -> None:
@@ -76,7 +76,7 @@ def test_a_value_that_is_longer_than_a_stream_is_cut_not_refused() -> None:
 
     assert report.ok
     assert report.result.startswith("999")
-    assert report.result.endswith("[cut: there was more]")
+    assert report.result.endswith("[truncated]")
     assert not parse_report(ended(stderr="1ms ❯ error: " + "9" * 65_000, returncode=-9, why="output")).ok
 
 

@@ -44,7 +44,7 @@ async def tools() -> AsyncIterator[ToolRegistry]:
         ("6 * 7", "Result:\n42"),
         ("print('a', 'b')\nprint('c')", "Output:\na b\nc"),
         ("print('a')\nsum(range(5))", "Output:\na\n\nResult:\n10"),
-        ("x = 1", "It ran to its end, printed nothing, and its last line has no value."),
+        ("x = 1", "The program finished, printed nothing, and its last line has no value."),
         ("import math\nmath.comb(52, 5)", "Result:\n2598960"),
         ("'한국어 ✓'", "Result:\n한국어 ✓"),
         ("import sys\nprint('w', file=sys.stderr)", "Output:\nw"),
@@ -158,7 +158,7 @@ async def test_whoever_waits_too_long_for_a_place_is_told_so() -> None:
 
 async def test_a_place_is_free_again_after_a_run_was_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     started = asyncio.Event()
-    monkeypatch.setattr(sandbox, "Run", announcing(started))
+    monkeypatch.setattr(sandbox, "SandboxProcess", announcing(started))
     tools = registry(processes=1, seconds=20, queue_seconds=30)
     try:
         task = asyncio.create_task(run(tools, FOREVER))
@@ -173,7 +173,7 @@ async def test_a_place_is_free_again_after_a_run_was_cancelled(monkeypatch: pyte
 
 async def test_closing_ends_what_runs_and_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     started = asyncio.Event()
-    monkeypatch.setattr(sandbox, "Run", announcing(started))
+    monkeypatch.setattr(sandbox, "SandboxProcess", announcing(started))
     tools = registry(processes=1, seconds=20, queue_seconds=30)
     tasks = [asyncio.create_task(run(tools, FOREVER)) for _ in range(3)]
     await started.wait()
@@ -185,14 +185,16 @@ async def test_closing_ends_what_runs_and_what_waits(monkeypatch: pytest.MonkeyP
 
 
 async def test_a_machine_that_cannot_run_code_costs_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "active_layer", lambda: Isolation("none", "nothing here"))
+    monkeypatch.setattr(sandbox, "detect_isolation", lambda: Isolation("none", "nothing here"))
     tools = registry()
     try:
         assert (await run(tools, "1")).error == "unavailable"
-        monkeypatch.setattr(sandbox, "active_layer", lambda: Isolation("process", "", interpreter="/nowhere"))
+        monkeypatch.setattr(
+            sandbox, "detect_isolation", lambda: Isolation("process", "", interpreter="/nowhere")
+        )
         assert (await run(tools, "1")).error == "unavailable"
         monkeypatch.setattr(
-            sandbox, "active_layer", lambda: Isolation("process", "", command_prefix=("/nowhere",))
+            sandbox, "detect_isolation", lambda: Isolation("process", "", command_prefix=("/nowhere",))
         )
         assert (await run(tools, "1")).error == "unavailable"
     finally:
@@ -200,7 +202,7 @@ async def test_a_machine_that_cannot_run_code_costs_a_sentence(monkeypatch: pyte
 
 
 async def test_where_bwrap_is_required_nothing_runs_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "active_layer", lambda: Isolation("process", ""))
+    monkeypatch.setattr(sandbox, "detect_isolation", lambda: Isolation("process", ""))
     tools = registry(require_bwrap=True)
     try:
         assert (await run(tools, "1")).error == "unavailable"
@@ -222,7 +224,7 @@ def announcing(started: asyncio.Event) -> type[SandboxProcess]:
     loop = asyncio.get_running_loop()
 
     class Announcing(SandboxProcess):
-        def _attend(self, *arguments: Any) -> Any:
+        def _collect_output(self, *arguments: Any) -> Any:
             loop.call_soon_threadsafe(started.set)
             return super()._collect_output(*arguments)
 

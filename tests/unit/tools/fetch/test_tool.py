@@ -191,7 +191,7 @@ async def test_more_text_than_can_be_read_on_to_is_said_to_be_there(site: PageSe
 
     outcome = await run(site, start=399_000)
 
-    assert "399000 to 399999 of 399999; the page is longer than what is read of it" in outcome.content
+    assert "399000 to 399999 of 399999; the rest of the page cannot be read" in outcome.content
 
 
 async def test_an_endless_page_is_cut_at_its_size(site: PageServer) -> None:
@@ -200,7 +200,7 @@ async def test_an_endless_page_is_cut_at_its_size(site: PageServer) -> None:
     outcome = await run(site, fetch=tool(site, max_bytes=100_000))
 
     assert outcome.ok
-    assert "of 99999; to read on, use start=8000; the page is longer than what is read" in outcome.content
+    assert "of 99999; to read on, use start=8000; the rest of the page cannot be" in outcome.content
     await asyncio.wait_for(site.gone.wait(), 30)
 
 
@@ -408,7 +408,7 @@ async def test_a_page_that_keeps_its_reader_is_ended_with_its_process(
     program.write_text(f"import os\nopen({str(pid)!r}, 'w').write(str(os.getpid()))\nwhile True: pass\n")
     monkeypatch.setattr(extraction, "_WORKER_PATH", str(program))
 
-    with pytest.raises(ToolError, match="too long"):
+    with pytest.raises(ToolError, match="time limit"):
         await TextExtractor(2.0).extract("<html>")
 
     with pytest.raises(ProcessLookupError):
@@ -484,7 +484,7 @@ def test_character_sets(body: bytes, kind: str, text: str) -> None:
 
 
 def test_a_character_that_was_cut_makes_no_other_set_of_it() -> None:
-    assert decode("x 한글".encode()[:-1], "text/html", cut=True) == "x 한\ufffd"
+    assert decode("x 한글".encode()[:-1], "text/html", truncated=True) == "x 한\ufffd"
 
 
 def test_text_is_no_binary_and_a_few_nuls_make_none() -> None:

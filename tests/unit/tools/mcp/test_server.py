@@ -18,7 +18,8 @@ from gateway.domain.config.tools import ToolsConfig
 from gateway.domain.messages import ToolCall
 from gateway.tools.mcp import session
 from gateway.tools.mcp.server import MAX_NAME_CHARACTERS, tool_name
-from gateway.tools.registry import ToolConfigurationError, ToolOutcome, ToolRegistry
+from gateway.tools.registry import ToolConfigurationError, ToolRegistry
+from gateway.tools.result import ToolResult
 from tests.support.upstreams import mcp_stdio
 from tests.support.upstreams.mcp_http import McpHttpServer
 
@@ -48,7 +49,7 @@ async def registry(config: ToolsConfig, *, found: bool = True) -> AsyncIterator[
         await tools.aclose()
 
 
-async def ask(tools: ToolRegistry, name: str, **arguments: Any) -> ToolOutcome:
+async def ask(tools: ToolRegistry, name: str, **arguments: Any) -> ToolResult:
     return await asyncio.wait_for(tools.run(ToolCall("1", name, json.dumps(arguments))), 30)
 
 
@@ -160,7 +161,7 @@ async def test_a_call_that_hangs_ends_in_time_and_the_server_is_used_again() -> 
 async def test_a_server_that_dies_or_floods_costs_that_call_and_comes_back(name: str) -> None:
     async with registry(settings()) as tools:
         lost = await ask(tools, name)
-        found: list[ToolOutcome] = []
+        found: list[ToolResult] = []
         async with asyncio.timeout(30):
             while not (found and found[-1].ok):
                 await asyncio.sleep(0.05)
@@ -280,7 +281,7 @@ def test_names_fit_every_vendor_and_stay_apart() -> None:
 
 def test_a_server_may_not_take_the_name_of_a_tool() -> None:
     config = {"enabled": ["calculator"], "mcp": {"calculator": {"command": "x"}}}
-    with pytest.raises(ToolConfigurationError, match="own"):
+    with pytest.raises(ToolConfigurationError, match="built-in tool"):
         ToolRegistry(ToolsConfig.model_validate(config))
 
 

@@ -115,11 +115,11 @@ async def test_what_was_not_asked_for_is_the_configurations() -> None:
     ("text", "news", "error", "words"),
     [
         ("nothing", "nothing", "nothing", "Nothing was found"),
-        ("refused", "refused", "refused", "refuse further searches"),
-        ("refused", "nothing", "refused", "refuse further searches"),
+        ("refused", "refused", "refused", "reject further searches"),
+        ("refused", "nothing", "refused", "reject further searches"),
         ("nothing", "timeout", "timeout", "in time"),
         ("unreachable", "unreachable", "unreachable", "cannot be reached"),
-        ("no_engine", "no_engine", "no_engine", "None of the search engines"),
+        ("no_engine", "no_engine", "no_engine", "No configured search engine"),
         ([], [], "nothing", "Nothing was found"),
     ],
 )
@@ -144,7 +144,7 @@ async def test_one_half_that_fails_does_not_cost_the_other(trouble: SearchFailur
     outcome = await run(Engine(TEXT, trouble), {"timeout_seconds": 0.2})
 
     assert outcome.ok
-    assert outcome.content.startswith("(The search for news failed; these are the others.)\n\n1. Tea")
+    assert outcome.content.startswith("(The search for news failed; these are the other results.)\n\n1. Tea")
 
 
 async def test_a_half_that_finds_nothing_is_not_worth_a_word() -> None:
