@@ -147,9 +147,7 @@ def _check_providers(catalog: Catalog, found: dict[str, ProviderHealth]) -> Iter
         elif health is not None:
             yield Finding(name, None, f"{health.detail}: {_provider_remedy(name, config, health)}")
         elif not PROVIDER_TYPES[config.type].external:
-            yield Finding(
-                name, None, "Not running. `gateway serve` starts it if no other provider answers."
-            )
+            yield Finding(name, None, "Not running. `gateway serve` starts it if no other provider answers.")
         else:
             variable = PROVIDER_TYPES[config.type].env_key or f"providers.{name}.api_key"
             yield Finding(name, None, f"Not configured. Set {variable} to use it.")
