@@ -1,4 +1,4 @@
-"""Gradient boosting of small trees with logistic loss, on binned columns, in numpy alone."""
+"""Gradient boosting of small trees with logistic loss, on binned columns, with numpy."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _best_cut(
     offered: npt.NDArray[np.int64],
     penalty: float,
 ) -> tuple[int, int] | None:
-    """The column and the bin after which to cut, None where no cut gains anything."""
+    """Return the best column and bin for a split, None if no split helps."""
     if len(slope) < 20:
         return None
     total, bend = slope.sum(), curve.sum()

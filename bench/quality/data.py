@@ -1,4 +1,4 @@
-"""What the heads are fitted on: our own exemplars, and rows of public sets kept elsewhere."""
+"""Training data of the heads: the project's exemplars, and rows of external public datasets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _PROSE = (
     "The harbour was quiet that winter, and the boats stayed on their moorings for weeks. People spoke of "
     "the price of diesel, of the new ferry, and of the school that might close in spring. "
 )
-# Long questions, which nobody writes by hand: (label, complexity, what is asked, filler, repetitions).
+# Long generated questions: (label, complexity, request, filler, repetitions).
 _LONG = (
     ("code", 0.75, "Review this code for bugs and security problems and suggest a better design.", _CODE, 8),
     ("code", 0.70, "Refactor the following module, keep its behaviour and explain every change.", _CODE, 4),
@@ -62,18 +62,18 @@ class Exemplar:
 
 
 def short_exemplars() -> list[Exemplar]:
-    """Our own sentences, rated by hand."""
+    """Return the project's sentences, rated by hand."""
     rows = [line.split("\t") for line in lines(EXEMPLARS / "intents.tsv")]
     return [Exemplar(label, float(complexity), text) for label, complexity, text in rows]
 
 
 def ordinary() -> list[str]:
-    """What own intents are told apart from: our sentences, and everyday requests in polite forms."""
+    """Return background texts for custom intents: our sentences, and polite everyday requests."""
     return [item.text for item in short_exemplars()] + lines(EXEMPLARS / "ordinary.txt")
 
 
 def exemplars() -> list[Exemplar]:
-    """Our own sentences, and a few long ones put together."""
+    """Return the project's sentences and a few long, composed ones."""
     return short_exemplars() + [
         Exemplar(label, complexity, f"{ask}\n\n{filler * times}")
         for label, complexity, ask, filler, times in _LONG
@@ -85,12 +85,12 @@ def lines(path: Path) -> list[str]:
 
 
 def rows(data: Path, name: str) -> list[dict[str, Any]]:
-    """Rows of one of the public sets."""
+    """Read the rows of a public dataset."""
     return [json.loads(line) for line in lines(data / name)]
 
 
 def inputs(texts: list[str], embedder: WordLlamaEmbedder) -> Floats:
-    """The classifier's own inputs, a row for each text."""
+    """Return the classifier's inputs, one row per text."""
     found = [extract(text) for text in texts]
     matrix = np.empty((len(texts), INPUT_COUNT))
     matrix[:, : len(FEATURE_NAMES)] = [item.surface for item in found]

@@ -1,4 +1,4 @@
-"""Print how well the local judgements are: python -m bench.quality.evaluate DATA_DIR."""
+"""Print the quality of the local classifiers: python -m bench.quality.evaluate DATA_DIR."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def routing(data: Path, ours: list[Exemplar], embedder: WordLlamaEmbedder) -> No
         found["complexity"].append(apgr(scores, strong, weak))
         found["random"].append(apgr(rng.random(len(prompts)), strong, weak))
     found["prompt length"].append(apgr(np.array([float(len(text)) for text in prompts]), strong, weak))
-    print(f"\n## Routing, {len(prompts)} prompts, {_REPEATS} x {_FOLDS}-fold, near-copies kept together\n")
+    print(f"\n## Routing, {len(prompts)} prompts, {_REPEATS} x {_FOLDS}-fold, near-duplicates in one fold\n")
     print("| router | APGR | CPT50 % |\n|---|---|---|")
     for name, pairs in found.items():
         area, half = np.mean(pairs, axis=0)
@@ -99,7 +99,7 @@ def unsafe(data: Path, ours: list[Exemplar], embedder: WordLlamaEmbedder) -> Non
     chance = np.empty(len(x))
     for k in range(_FOLDS):
         chance[fold == k] = _unsafe_chance(x, found.unsafe, found.weights, fold != k)
-    print(f"\n## Unsafe requests, {_FOLDS}-fold, near-copies kept together; then a whole source left out\n")
+    print(f"\n## Unsafe requests, {_FOLDS}-fold, near-duplicates in one fold; then a whole source left out\n")
     print(f"Area under ROC {area_under_roc(chance, found.unsafe):.3f}\n")
     print("| source | kind | texts | flagged, % | source left out, % |\n|---|---|---|---|---|")
     for source in dict.fromkeys(found.sources):

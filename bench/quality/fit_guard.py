@@ -1,4 +1,4 @@
-"""Fit the guards' heads and choose their thresholds: python -m bench.quality.fit_guard DATA_DIR."""
+"""Train the guards' heads and choose their thresholds: python -m bench.quality.fit_guard DATA_DIR."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ SKIM_BLOCKS = (
 )
 PASSAGE_BLOCKS = (*SKIM_BLOCKS, Block(2, _LOGIT, False), Block(POOLED_SIZE, _VECTOR, True))
 
-# What may be flagged of held out harmless material: texts full of an attack's words; all texts; documents.
+# The accepted share of flagged held-out harmless data: texts with an attack's words; all texts; documents.
 _HARD = 0.06
 _ORDINARY = 0.02
 _DOCUMENTS = 0.05
 
 
 def out_of_fold(found: Table, never: npt.NDArray[np.bool_] | None = None) -> Floats:
-    """Each text's logit by a head that saw neither it nor a near-copy of it, nor any text of `never`."""
+    """Return each text's logit by a head trained without it, its near-duplicates and the texts of `never`."""
     fold = folds(found.group, FOLDS, 0)
     logits = np.empty(len(found.texts), dtype=np.float32)
     for k in range(FOLDS):
@@ -60,7 +60,7 @@ def out_of_fold(found: Table, never: npt.NDArray[np.bool_] | None = None) -> Flo
 def judged_without(
     found: Table, held: npt.NDArray[np.bool_], also: npt.NDArray[np.bool_] | None = None
 ) -> Floats:
-    """The logits of the texts `held` by a head fitted on the others (and not on `also` either)."""
+    """Return the logits of the texts `held` by a head trained on the others, except `also`."""
     left = ~held if also is None else ~(held | also)
     head = Head(fit_head(found.rows.of(left), WINDOW_BLOCKS))
     mine = found.rows.of(held)
@@ -68,7 +68,7 @@ def judged_without(
 
 
 def threshold(found: Table, logits: Floats, kinds: tuple[str, ...], share: float) -> float:
-    """The lowest at which, on the mean over the sources of these kinds, at most `share` is flagged."""
+    """Return the lowest threshold with at most `share` flagged, as the mean over sources of these kinds."""
     names = dict.fromkeys(found.source[np.isin(found.kind, kinds)])
     parts = [logits[found.source == name] for name in names]
     grid = np.linspace(-8, 8, 801)
@@ -86,7 +86,7 @@ def unsafe_threshold(found: Table, logits: Floats) -> float:
 
 @dataclass(frozen=True)
 class InDocuments:
-    """Out-of-fold logits of harmless documents and of those with something planted, and what they were."""
+    """Return out-of-fold logits of harmless documents and of documents with an inserted attack."""
 
     hosts: list[Document]
     attacks: list[Planted]
@@ -100,7 +100,7 @@ class InDocuments:
 
 
 def in_documents(data: Path, *, our_attacks: bool = True) -> InDocuments:
-    """Four folds; without `our_attacks` the heads see BIPIA's rows alone and are still asked about ours."""
+    """Run four folds; without `our_attacks` the heads train only on BIPIA's rows, but are tested on ours."""
     prepared, hosts = Passages(), documents(data)
     attacks = planted(data, hosts)
     rows, fold = passage_rows(hosts, attacks, prepared, our_attacks=our_attacks)
@@ -117,7 +117,7 @@ def in_documents(data: Path, *, our_attacks: bool = True) -> InDocuments:
 
 
 def passage_heads(rows: Rows) -> tuple[dict[str, Floats], dict[str, Floats]]:
-    """The head that picks passages worth a look, and the one that looks."""
+    """Train the head that selects suspicious passages and the one that judges them."""
     skimmed = Rows(rows.x[:, :CHEAP_FEATURE_COUNT], rows.text, rows.label, rows.weight)
     return fit_head(skimmed, SKIM_BLOCKS, networks=0), fit_head(rows, PASSAGE_BLOCKS)
 

@@ -1,4 +1,4 @@
-"""Fit the intent classifier's coefficients: python -m bench.quality.fit_intent DATA_DIR."""
+"""Train the intent classifier's coefficients: python -m bench.quality.fit_intent DATA_DIR."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _QUESTIONS = 3000
 
 @dataclass(frozen=True)
 class UnsafeRows:
-    """`sources` names where each text is from; ours weigh more, for they are few and hold Korean."""
+    """Train on all texts by source; ours have more weight, because they are few and include Korean."""
 
     texts: list[str]
     unsafe: npt.NDArray[np.bool_]
@@ -53,7 +53,7 @@ def unsafe_rows(data: Path, ours: list[Exemplar]) -> UnsafeRows:
 
 
 def exam_rows(data: Path) -> tuple[list[str], Floats, Floats]:
-    """Prompts, and whether the strong and the weak model answered them rightly."""
+    """Return prompts, and whether the strong and the weak model answered them correctly."""
     found = rows(data, "routing/mmlu_sample.jsonl")
     strong = np.array([row["strong"] for row in found], dtype=np.float64)
     weak = np.array([row["weak"] for row in found], dtype=np.float64)

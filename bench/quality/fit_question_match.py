@@ -1,4 +1,4 @@
-"""Fit the verifier of the semantic cache: python -m bench.quality.fit_question_match DATA_DIR."""
+"""Train the verifier of the semantic cache: python -m bench.quality.fit_question_match DATA_DIR."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _WORST = FEATURE_NAMES.index("harm_worst")
 
 
 def harm_of(pairs: Pairs, chosen: Ints) -> Array:
-    """By bucket the log-odds against a pair in which one side alone has such a word; rare words are bad."""
+    """Return log-odds by bucket against a pair with such a word on one side only; rare words count most."""
     same, other = np.zeros(WEIGHT_COUNT), np.zeros(WEIGHT_COUNT)
     for at in chosen:
         every = np.concatenate(pairs.left[at])
@@ -57,7 +57,7 @@ def harm_of(pairs: Pairs, chosen: Ints) -> Array:
 
 
 def rows_of(pairs: Pairs, chosen: Ints, harm: Array) -> Array:
-    """The features of the chosen pairs with this harm, as `features` would give them."""
+    """Return the features of the selected pairs with these word weights."""
     x: Array = pairs.plain[chosen].copy()
     for row, at in enumerate(chosen):
         one, other, little = (harm[part].tolist() for part in pairs.left[at])
@@ -75,7 +75,7 @@ def rows_of(pairs: Pairs, chosen: Ints, harm: Array) -> Array:
 
 
 def fit(pairs: Pairs, chosen: Ints, fold: Ints) -> tuple[BoostedTrees, Array]:
-    """Trees over features whose harm was learnt on other groups of questions, so that they trust it rightly.
+    """Train trees on features whose word weights come from other groups of questions, to avoid overfitting.
 
     Args:
         fold: of each text a fold number in which its whole group lies.
@@ -95,14 +95,14 @@ def fit(pairs: Pairs, chosen: Ints, fold: Ints) -> tuple[BoostedTrees, Array]:
 
 
 def folds_of(stream: Stream, count: int, seed: int) -> Ints:
-    """A number for each text, drawn for whole groups of one meaning."""
+    """Return a random number per text, equal within a group of one meaning."""
     drawn = np.random.default_rng(seed).integers(0, count, len(stream.texts))
     found: Ints = drawn[stream.group]
     return found
 
 
 def cross_validated(stream: Stream, pairs: Pairs, seed: int = 0) -> Floats:
-    """Scores of all pairs by trees that saw no text of either text's fold."""
+    """Return scores of all pairs by trees trained without the folds of both texts."""
     fold = folds_of(stream, FOLDS, seed)
     inner = folds_of(stream, _INNER, seed + 1000)
     total, times = np.zeros(len(pairs.a)), np.zeros(len(pairs.a))

@@ -1,4 +1,4 @@
-"""What the guards' heads are fitted and measured on: public rows kept elsewhere, and texts of our own."""
+"""Training and test data of the guards' heads: external public rows, and the project's texts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gateway.guardrails.reading.encoder import Encoder, Floats, Window, shared_e
 from gateway.providers.local.wordllama import WordLlamaEmbedder
 
 _QUESTIONS = 3000
-# Documentation that quotes attacks would be measured as a false alarm, or teach that they are harmless.
+# Documentation that quotes attacks would count as false positives, or teach that attacks are harmless.
 _NOT_HARMLESS = frozenset({"stackone-defender"})
 _ASKS = (
     "Summarise the following text in five sentences.",
@@ -48,7 +48,7 @@ _MONOTONOUS = (
 
 @dataclass(frozen=True)
 class Source:
-    """Texts from one place; `kind` is `attack`, `benign` or `hard` (benign, full of an attack's words)."""
+    """Texts of one source; `kind` is `attack`, `benign` or `hard` (benign, with many words of attacks)."""
 
     name: str
     kind: str
@@ -73,14 +73,14 @@ def everyday() -> list[str]:
 
 
 def pages() -> list[tuple[str, str]]:
-    """Harmless documents of our own: what kind, and the text."""
+    """Return the project's harmless documents as (kind, text)."""
     blocks = (EXEMPLARS / "guard_pages.txt").read_text(encoding="utf-8").split("%% ")[1:]
     parted = [block.partition("\n") for block in blocks]
     return [(kind.strip(), text.strip()) for kind, _, text in parted]
 
 
 def descriptions() -> list[str]:
-    """What installed packages say of themselves, in order of name: harmless, long, full of imperatives."""
+    """Return descriptions of installed packages by name: harmless, long, with many imperatives."""
     found: dict[str, str] = {}
     for distribution in metadata.distributions():
         name = str(distribution.metadata["Name"]).lower()
@@ -92,7 +92,7 @@ def descriptions() -> list[str]:
 
 
 def long_texts() -> list[str]:
-    """Long harmless messages: something pasted, most of them with a request before or behind it."""
+    """Return long harmless messages: pasted text, usually with a request before or after it."""
     rng = np.random.default_rng(5)
     found = []
     for i, text in enumerate(descriptions()):
@@ -106,7 +106,7 @@ def long_texts() -> list[str]:
 
 
 def injection_sources(data: Path) -> list[Source]:
-    """Each source's `mass` is what it weighs as a whole, however many rows it has."""
+    """Return all sources; `mass` is the total weight of a source, whatever its number of rows."""
     deepset = rows(data, "guard/deepset_train.jsonl")
     attacks = [row["text"] for row in deepset if row["label"] == 1]
     breaks = rows(data, "guard/jailbreakbench_artifacts.jsonl")
@@ -148,7 +148,7 @@ def plain_sources(data: Path) -> list[Source]:
 
 
 def joined(attacks: list[str], ours: list[str], tricky: list[str]) -> list[Source]:
-    """An attack behind a harmless request, and two harmless requests in a row; for fitting only."""
+    """Return an attack after a harmless request, and two harmless requests in a row; for training only."""
     rng = np.random.default_rng(7)
     plain = [text for text in everyday() + tricky if len(text) < 200]
 
@@ -185,7 +185,7 @@ def unsafe_sources(data: Path) -> list[Source]:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows ready for fitting; all but `rows` have a value for each text."""
+    """Training rows; all fields except `rows` have one value per text."""
 
     rows: Rows
     source: npt.NDArray[np.str_]
@@ -218,7 +218,7 @@ def table(sources: list[Source]) -> Table:
 
 
 def _together_with_their_attacks(sources: list[Source], texts: list[str], group: Ints) -> None:
-    """A joined text goes into the fold of what it ends with."""
+    """Put a joined text into the fold of its last part."""
     if not any(source.kind == "joined" for source in sources):
         return
     count = sum(len(source.texts) for source in sources if source.kind != "joined")
@@ -232,7 +232,7 @@ def _together_with_their_attacks(sources: list[Source], texts: list[str], group:
 
 
 class CachedReader:
-    """Reads as the guards do; where QUALITY_CACHE names a file, what the encoder said is kept there."""
+    """Encodes texts as the guards do; QUALITY_CACHE names a file that caches the encoder's output."""
 
     def __init__(self) -> None:
         self._encoder = _RememberingEncoder(shared_encoder())

@@ -1,4 +1,4 @@
-"""Harmless documents, and the same with an instruction to the model placed in them."""
+"""Harmless documents, and the same documents with an inserted instruction to the model."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Planted:
-    """An attack in a document; `source` is where the attack is from."""
+    """An attack in a document; `source` is the source of the attack."""
 
     source: str
     category: str
@@ -46,7 +46,7 @@ class Planted:
 
 
 def documents(data: Path) -> list[Document]:
-    """Our own pages, lists of related questions as searches show them, packages' descriptions."""
+    """Return the project's pages, lists of related questions, and descriptions of packages."""
     found = [Document("questions", text, i % FOLDS) for i, text in enumerate(_question_lists(data))]
     found += [Document(kind, text, i % FOLDS) for i, (kind, text) in enumerate(pages())]
     for i, text in enumerate(descriptions()):
@@ -58,7 +58,7 @@ def documents(data: Path) -> list[Document]:
 
 
 def _question_lists(data: Path) -> list[str]:
-    """A question and those most like it, many times over, no question twice."""
+    """Return lists of a question and the most similar ones; no question occurs twice."""
     questions = list(
         dict.fromkeys(row["text_a"] for row in rows(data, "cache/question_pairs.jsonl")[:_QUESTIONS])
     )
@@ -74,7 +74,7 @@ def _question_lists(data: Path) -> list[str]:
 
 
 def planted(data: Path, hosts: list[Document]) -> list[Planted]:
-    """Each attack at the start, in the middle and at the end of a document of its own fold.
+    """Insert each attack at the start, in the middle and at the end of a document of its own fold.
 
     Folds are drawn for whole categories of BIPIA: no row of a tested category was seen in fitting. Our own
     lines were written by somebody who had seen such rows, and are of much the same kinds.
@@ -92,7 +92,7 @@ def planted(data: Path, hosts: list[Document]) -> list[Planted]:
     found = []
     for i, (source, category, text) in enumerate(attacks):
         fold = categories.index(category) % FOLDS if source == "BIPIA" else i % FOLDS
-        # A page is in the language of whoever plants something in it, mostly.
+        # The page usually has the language of the attack.
         own = [host for host in hosts if host.fold == fold and is_korean(host.text) == is_korean(text)]
         package = [host.kind == "package" for host in own]
         chance = np.where(package, 0.3 / max(1, sum(package)), 0.7 / max(1, len(own) - sum(package)))
@@ -115,7 +115,7 @@ def plant(page: str, attack: str, place: str) -> str:
 
 
 class Passages:
-    """What the guard reads of documents, prepared once for all folds."""
+    """The guard's encoding of documents, computed once for all folds."""
 
     def __init__(self) -> None:
         self._reader = CachedReader()
@@ -130,14 +130,14 @@ class Passages:
         return encode_passages(found, skimmed, chosen, self._reader.encoder)
 
     def guilty(self, found: list[str], attack: str) -> npt.NDArray[np.intp]:
-        """Which passages hold (a good part of) the attack."""
+        """Return which passages contain (a large part of) the attack."""
         clean = self._reader.encoder.clean(attack)
         inner = [i for i, text in enumerate(found) if text in clean or clean in text]
         near = [i for i, text in enumerate(found) if len(set(text.split()) & set(clean.split())) >= 5]
         return np.array(inner or near, dtype=np.intp)
 
     def score(self, text: str, skimmer: Head, closer: Head) -> float:
-        """The head's highest logit over a document, as the guard finds it."""
+        """Return the head's highest logit over a document, as the guard computes it."""
         found, skimmed = self.of(text)
         chosen = most_suspicious(skimmer.logits(skimmed))
         return float(closer.logits(self.closer(found, skimmed, chosen)).max())
@@ -146,7 +146,7 @@ class Passages:
         self._reader.keep()
 
 
-# What all documents of a family weigh together in fitting.
+# The total training weight of all documents of a family.
 _MASSES = {"package": 800.0, "questions": 300.0, "ours": 2000.0}
 
 
@@ -157,7 +157,7 @@ def _family(kind: str) -> str:
 def passage_rows(
     hosts: list[Document], attacks: list[Planted], prepared: Passages, *, our_attacks: bool = True
 ) -> tuple[Rows, npt.NDArray[np.int64]]:
-    """Every harmless passage and every planted one, and the fold of each text of `Rows`."""
+    """Return every harmless passage and every attack, and the fold of each text of `Rows`."""
     x, text, weight, fold = [], [], [], []
     label: list[bool] = []
 

@@ -1,4 +1,4 @@
-"""How many ordinary texts and how many attacks the guards flag, by heads that did not see them."""
+"""Measure how many harmless texts and attacks the guards flag, with heads not trained on them."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from gateway.guardrails.reading.features import MARKS, VECTOR_SIZE
 from gateway.guardrails.reading.passages import CHEAP_FEATURE_COUNT
 from gateway.guardrails.reading.reader import shared_reader
 
-# The maker's operating point: sigmoid(logit / 2.41) >= 0.52.
+# The vendor's operating point: sigmoid(logit / 2.41) >= 0.52.
 _MAKERS_LOGIT = 2.41 * math.log(0.52 / 0.48)
 _MAIN = len(MARKS) + 2 * VECTOR_SIZE
 _TIMED = 40
-# Sources that are kept out together, since one is made from the other or like it.
+# Sources that are excluded together, because one is derived from or similar to the other.
 _FAMILIES = ("JailbreakBench", "our attacks", "ours, unsafe", "our hard", "ours, about", "our everyday")
 _BIPIA_TASKS = frozenset(
     {
@@ -45,7 +45,7 @@ _BIPIA_TASKS = frozenset(
 def report(data: Path) -> None:
     attacks = table(injection_sources(data))
     logits = out_of_fold(attacks)
-    print("\n## Injection guard, messages: held out in four folds; then its whole source left out\n")
+    print("\n## Injection guard, messages: held out in four folds; then the whole source left out\n")
     _sources(attacks, logits, injection_threshold(attacks, logits), alone=True)
     requests = table(unsafe_sources(data))
     logits = out_of_fold(requests)
@@ -58,7 +58,7 @@ def report(data: Path) -> None:
 
 
 def _sources(found: Table, logits: Floats, cut: float, *, alone: bool) -> None:
-    """One line a source; the last column has its family left out of the fit."""
+    """Print one line per source; the last column excludes its family from the training."""
     main = highest(found.rows.x[:, _MAIN], found.rows.text, len(found.texts))
     words = highest(_keywords(found, alone=alone), found.rows.text, len(found.texts))
     columns = {"flagged": logits >= cut, "words alone": words > 0}
@@ -84,7 +84,7 @@ def _sources(found: Table, logits: Floats, cut: float, *, alone: bool) -> None:
 
 
 def _keywords(found: Table, *, alone: bool) -> Floats:
-    """The trivial guard: words of the trade standing in one sentence."""
+    """The trivial guard: typical words of an attack in one sentence."""
     pairs = ("override+rules", "override+all_before", "reveal+hidden", "persona+unbound")
     names = pairs if alone else ("harm+make", "harm+covert")
     result: Floats = found.rows.x[:, [MARKS.index(name) for name in names]].sum(axis=1)
@@ -92,7 +92,7 @@ def _keywords(found: Table, *, alone: bool) -> Floats:
 
 
 def _left_out(found: Table) -> Floats:
-    """Each text's logit by a head that saw nothing of its family of sources."""
+    """Return each text's logit by a head trained without its family of sources."""
     logits = np.empty(len(found.texts), dtype=np.float32)
     families = np.array([next((f for f in _FAMILIES if name.startswith(f)), name) for name in found.source])
     joined = found.kind == "joined"
@@ -104,7 +104,7 @@ def _left_out(found: Table) -> Floats:
 
 def _documents(found: InDocuments) -> None:
     cut = found.threshold
-    print("\n## Injection guard, tools' results: documents and attacks held out, BIPIA by whole categories\n")
+    print("\n## Injection guard, tool results: documents and attacks held out, BIPIA by whole categories\n")
     print("| harmless documents | n | flagged, % | main head alone on sentences, % |\n|---|---|---|---|")
     plain = _main_on_passages([host.text for host in found.hosts])
     kinds = np.array(
@@ -132,7 +132,7 @@ def _documents(found: InDocuments) -> None:
 
 
 def _without_ours(full: InDocuments, bare: InDocuments) -> None:
-    """What BIPIA's held out categories owe to lines of ours, which resemble them."""
+    """Measure how much BIPIA's held-out categories depend on our similar lines."""
     bipia = np.array([one.source == "BIPIA" for one in full.attacks])
     task = np.array([one.category in _BIPIA_TASKS for one in full.attacks])
     print("\n| inserted attack | trained on all, % | trained without our attacks, % |\n|---|---|---|")
@@ -156,7 +156,7 @@ def _line(
 
 
 def _main_on_passages(texts: list[str]) -> npt.NDArray[np.bool_]:
-    """The trivial guard of documents: the classifier's main head on each sentence, the worst counts."""
+    """The trivial guard of documents: the classifier's main head on each sentence; the maximum counts."""
     prepared = Passages()
     flags = []
     for text in texts:
@@ -168,10 +168,10 @@ def _main_on_passages(texts: list[str]) -> npt.NDArray[np.bool_]:
 
 
 def _speed() -> None:
-    """CPU of one check by the head in the package, reading included."""
+    """Measure the CPU time of one check with the shipped head, including the encoding."""
     reader = shared_reader(embedder().embed)
     sentence = "Could you explain the difference between a virus and a bacterium? "
-    print("\n## CPU of a check, ms\n\n| text | injection | unsafe | as a tool's result |\n|---|---|---|---|")
+    print("\n## CPU of a check, ms\n\n| text | injection | unsafe | as a tool result |\n|---|---|---|---|")
     for name, text in {
         "one sentence": sentence,
         "one sentence, Korean": "바이러스와 세균의 차이를 쉽게 설명해 줄 수 있어?",

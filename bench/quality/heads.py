@@ -1,4 +1,4 @@
-"""The three heads, fitted: each function returns weights for the raw inputs, with the bias last."""
+"""Training of the three heads: each function returns weights for the raw inputs, with the bias last."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _EXAM_SPREAD = 0.18
 
 
 class Scale:
-    """Brings the surface features to mean 0 and deviation 1; vectors are centred only."""
+    """Scales the surface features to mean 0 and deviation 1; vectors are only centred."""
 
     def __init__(self, x: Floats) -> None:
         self.mean = x.mean(axis=0)
         self.deviation = np.ones(x.shape[1])
         spread = x[:, :_SURFACE].std(axis=0)
-        # A feature that never varies here must not speak on other texts.
+        # A feature that is constant here must not influence other texts.
         self.deviation[:_SURFACE] = np.where(spread > 1e-6, np.maximum(spread, 0.05), 1e9)
 
     def apply(self, x: Floats) -> Floats:
@@ -32,7 +32,7 @@ class Scale:
         return scaled
 
     def unfold(self, weights: Floats) -> Floats:
-        """Weights for scaled inputs and bias as weights for raw ones."""
+        """Convert weights and bias of scaled inputs to weights of raw inputs."""
         raw = weights[..., :-1] / self.deviation
         bias = weights[..., -1] - raw @ self.mean
         result: Floats = np.concatenate([raw, bias[..., None]], axis=-1)
@@ -55,8 +55,8 @@ def fit_labels(x: Floats, labels: list[str]) -> Floats:
 def fit_unsafe(x: Floats, unsafe: npt.NDArray[np.bool_], weights: Floats) -> Floats:
     """Logistic regression; shape (inputs + 1,)."""
     scale = Scale(x)
-    # How a text is written says who wrote the set it is from, not whether it means harm: of the surface only
-    # the count of dangerous words may speak.
+    # The style of a text identifies its dataset, not its harm: of the surface features only the count of
+    # dangerous words is used.
     penalty = penalties(1e7, 1.0)
     penalty[FEATURE_NAMES.index("danger")] = 3.0
     fitted = logistic_regression(with_bias(scale.apply(x)), unsafe.astype(np.float64), weights, penalty)
@@ -64,7 +64,7 @@ def fit_unsafe(x: Floats, unsafe: npt.NDArray[np.bool_], weights: Floats) -> Flo
 
 
 def fit_complexity(everyday: Floats, ratings: Floats, exam: Floats, gain: Floats) -> tuple[Floats, Floats]:
-    """Weights for everyday texts and for multiple-choice questions, fitted together.
+    """Train weights for everyday texts and multiple-choice questions together.
 
     `ratings` are ours, 0..1; `gain` is strong minus weak, -1..1. Both share what the vectors say, while each
     has weights of its own for the surface. The exam's scores are then stretched around 0.5.
@@ -86,7 +86,7 @@ def fit_complexity(everyday: Floats, ratings: Floats, exam: Floats, gain: Floats
 
 
 def _parted(x: Floats, exam: bool) -> Floats:
-    """Columns: surface of everyday texts, surface of exams, the vector, one constant for either kind."""
+    """Return the columns: surface features of everyday texts, of exams, the vector, one constant per kind."""
     surface, none = x[:, :_SURFACE], np.zeros((len(x), _SURFACE))
     kind = np.full((len(x), 1), float(exam))
     return np.hstack([none if exam else surface, surface if exam else none, x[:, _SURFACE:], 1 - kind, kind])

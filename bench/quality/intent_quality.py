@@ -1,4 +1,4 @@
-"""How well questions are understood beyond the label: held-out sentences, needs, doubt, own intents."""
+"""Measure the intent classifier beyond the label: held-out sentences, flags, confidence, custom intents."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ Bools = npt.NDArray[np.bool_]
 _FOLDS, _REPEATS = 5, 5
 _QUESTIONS = 3000
 _NEEDS = (("needs_tools", "t"), ("needs_code", "c"), ("needs_fresh", "f"))
-# Written after the threshold had been chosen on the others.
+# Written after the threshold was chosen on the others.
 UNSEEN = ("booking", "invoice")
 _CAUGHT = 0.004
 _BOUNDS = (0.4, 0.5, 0.55, 0.6, 0.7)
 
 
 def doubt(ours: list[Exemplar], embedder: WordLlamaEmbedder) -> None:
-    """What the fast judge's confidence is worth, by cross-validation."""
+    """Measure the local classifier's confidence by cross-validation."""
     safe = [item for item in ours if item.label != "unsafe"]
     texts = [item.text for item in safe]
     x, groups = inputs(texts, embedder), near_copies(texts)
@@ -47,7 +47,7 @@ def doubt(ours: list[Exemplar], embedder: WordLlamaEmbedder) -> None:
             sure += list(chances.max(axis=1))
             right += list(chances.argmax(axis=1) == truth[test])
     confidence, correct = np.array(sure), np.array(right)
-    print(f"\n## Doubt, {len(safe)} exemplars, {_REPEATS} x {_FOLDS}-fold\n")
+    print(f"\n## Confidence, {len(safe)} exemplars, {_REPEATS} x {_FOLDS}-fold\n")
     print("| bound | below it, % | right below, % | right above, % |\n|---|---|---|---|")
     for bound in _BOUNDS:
         below = confidence < bound
@@ -55,7 +55,7 @@ def doubt(ours: list[Exemplar], embedder: WordLlamaEmbedder) -> None:
 
 
 def held_out(classifier: IntentClassifier) -> None:
-    """Sentences that nothing was fitted on: labels, flags, doubt."""
+    """Measure labels, flags and confidence on sentences that were not used for training."""
     found = [line.split("\t") for line in lines(EXEMPLARS / "held_out.tsv")]
     judged = [classifier.classify(text) for _, _, text in found]
     right = np.array([i.label == label for i, (label, _, _) in zip(judged, found, strict=True)])
@@ -81,12 +81,12 @@ class OwnRow:
 
 
 def own_intents(data: Path, ours: list[Exemplar], embedder: WordLlamaEmbedder) -> None:
-    """Made intents with five sentences each, all configured at once, in one language or both."""
+    """Measure custom intents with five sentences each, configured together, in one language or both."""
     table = [OwnRow(*line.split("\t")) for line in lines(EXEMPLARS / "own_intents.tsv")]
     ordinary = [row["text_a"] for row in rows(data, "cache/question_pairs.jsonl")[:_QUESTIONS]]
     ordinary += [row["text"] for row in rows(data, "guard/deepset_train.jsonl") if row["label"] == 0]
     names = list(dict.fromkeys(row.intent for row in table))
-    print(f"\n## Own intents: {len(names)} of five sentences each, likeness {IntentConfig().likeness}\n")
+    print(f"\n## Custom intents: {len(names)} of five sentences each, likeness {IntentConfig().likeness}\n")
     print(
         "| intents | configured in | asked | found, % | taken for another own one, % | near misses | "
         f"caught, % | of {len(ordinary)} ordinary texts, % | of {len(ours)} exemplars, % |"
@@ -103,7 +103,7 @@ def own_intents(data: Path, ours: list[Exemplar], embedder: WordLlamaEmbedder) -
 def _plain_cosine(
     table: list[OwnRow], ordinary: list[str], others: list[str], embedder: WordLlamaEmbedder
 ) -> None:
-    """The trivial baseline: the nearest exemplar's cosine, cut where as many ordinary texts are caught."""
+    """The trivial baseline: the nearest exemplar's cosine, with the same share of ordinary texts matched."""
     exemplars = [row for row in table if row.kind == "exemplar"]
     asked = [row for row in table if row.kind == "ask"]
     known = embed_stems([row.text for row in exemplars], embedder)
@@ -147,7 +147,7 @@ def _own_row(
     found = np.array([name == row.intent for name, row in zip(got, asked, strict=True)])
     wrong = np.array([name not in ("", row.intent) for name, row in zip(got, asked, strict=True)])
     near = [row.text for row in table if row.kind == "near"]
-    # What asks for the weather is no mistake where there is an intent for it.
+    # A question about the weather is a correct match if there is an intent for it.
     others = [i.text for i in ours if i.label != "search" or "weather" not in exemplars]
     caught = [_percent(_any(taken(texts))) for texts in (near, ordinary, others)]
     cells = [label, " and ".join(languages), str(len(asked)), _percent(found), _percent(wrong)]

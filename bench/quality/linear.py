@@ -1,4 +1,4 @@
-"""Ridge, softmax and logistic regression in numpy; every row of weights ends with its bias."""
+"""Ridge, softmax and logistic regression with numpy; every row of weights ends with its bias."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def with_bias(x: Floats) -> Floats:
 
 
 def ridge(x: Floats, y: Floats, weights: Floats, penalty: Floats) -> Floats:
-    """Weighted least squares; `penalty` has one value for each column of `x`."""
+    """Solve weighted least squares; `penalty` has one value per column of `x`."""
     weighted = (x * weights[:, None]).T
     return np.asarray(np.linalg.solve(weighted @ x + np.diag(penalty), weighted @ y), dtype=np.float64)
 
 
 def softmax_regression(x: Floats, classes: npt.NDArray[np.int64], count: int, penalty: Floats) -> Floats:
-    """Weights of shape (count, columns) by Nesterov's accelerated gradient."""
+    """Return weights of shape (count, columns), by Nesterov's accelerated gradient."""
     target = np.eye(count)[classes]
 
     def slope(w: Floats) -> Floats:
@@ -37,7 +37,7 @@ def softmax_regression(x: Floats, classes: npt.NDArray[np.int64], count: int, pe
 
 
 def logistic_regression(x: Floats, y: Floats, weights: Floats, penalty: Floats) -> Floats:
-    """Weights of shape (columns,), for y in {0, 1}, by Newton's method."""
+    """Return weights of shape (columns,) for y in {0, 1}, by Newton's method."""
     w = np.zeros(x.shape[1])
     for _ in range(12):
         chance = 1 / (1 + np.exp(-np.clip(x @ w, -30, 30)))

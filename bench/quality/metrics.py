@@ -1,4 +1,4 @@
-"""RouteLLM's measures of a router, and folds that keep near-copies of a text together."""
+"""RouteLLM's metrics of a router, and folds with near-duplicates in one fold."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SAME = 0.8
 
 
 def apgr(scores: Floats, strong: Floats, weak: Floats) -> tuple[float, float]:
-    """APGR and CPT50 of routing the higher scores to the strong model.
+    """Return APGR and CPT50 of routing the higher scores to the strong model.
 
     Cut at the deciles of `scores`; a cut sends what is at or above it to the strong model. APGR is the area
     under accuracy against the share of strong calls, scaled so that weak alone is 0 and strong alone 1; CPT50
@@ -34,7 +34,7 @@ def apgr(scores: Floats, strong: Floats, weak: Floats) -> tuple[float, float]:
 
 
 def near_copies(texts: list[str]) -> Ints:
-    """A group number for each text; texts that share four fifths of their words are in one group."""
+    """Return a group number per text; texts that share 80 % of their words are in one group."""
     words = [frozenset(re.findall(r"\w+", text.lower())) for text in texts]
     group = list(range(len(texts)))
 
@@ -55,7 +55,7 @@ def near_copies(texts: list[str]) -> Ints:
 
 
 def folds(groups: Ints, k: int, seed: int) -> Ints:
-    """A fold number (0..k-1) for each row, drawn for whole groups."""
+    """Return a random fold number (0..k-1) per row, equal within a group."""
     count = int(groups.max()) + 1
     of_group = np.empty(count, dtype=np.int64)
     of_group[np.random.default_rng(seed).permutation(count)] = np.arange(count) % k
@@ -64,7 +64,7 @@ def folds(groups: Ints, k: int, seed: int) -> Ints:
 
 
 def rank_correlation(a: Floats, b: Floats) -> float:
-    """Spearman's, with ties at their mean rank."""
+    """Return Spearman's rank correlation, with ties at their mean rank."""
     return float(np.corrcoef(_ranks(a), _ranks(b))[0, 1])
 
 

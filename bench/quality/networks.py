@@ -1,4 +1,4 @@
-"""Small networks fitted in numpy: one hidden layer, dropout, Adam; of long texts the window to blame."""
+"""Training of small networks with numpy: one hidden layer, dropout, Adam, multiple instances per text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _KEEP = 0.7
 
 @dataclass(frozen=True)
 class Block:
-    """Columns that belong together: each column scaled for itself (counts), or all alike (vectors)."""
+    """A group of columns: scaled separately (counts) or together (vectors)."""
 
     columns: int
     weight: float
@@ -31,7 +31,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of windows: `text` says whose window a row is; `label` and `weight` are given by text."""
+    """Rows of windows: `text` is the text of each row; `label` and `weight` have one value per text."""
 
     x: Floats
     text: Ints
@@ -39,14 +39,14 @@ class Rows:
     weight: npt.NDArray[np.float64]
 
     def of(self, texts: npt.NDArray[np.bool_]) -> Rows:
-        """Only these texts, numbered anew."""
+        """Return only these texts, renumbered."""
         kept = texts[self.text]
         number = np.cumsum(texts) - 1
         return Rows(self.x[kept], number[self.text[kept]], self.label[texts], self.weight[texts])
 
 
 def highest(values: Floats, text: Ints, count: int) -> Floats:
-    """The highest value of each text's windows; -30 for a text without any."""
+    """Return the highest value of each text's windows, -30 for a text without windows."""
     top = np.full(count, -30.0, dtype=np.float32)
     np.maximum.at(top, text, values)
     return top
@@ -55,7 +55,7 @@ def highest(values: Floats, text: Ints, count: int) -> Floats:
 def fit_head(
     rows: Rows, blocks: tuple[Block, ...], networks: int = 3, units: int = _UNITS
 ) -> dict[str, Floats]:
-    """Train the parts of a `heads.Head`, threshold still 0; `networks=0` fits a linear one."""
+    """Train the parts of a `heads.Head` with threshold 0; `networks=0` trains a linear one."""
     centre = rows.x.mean(axis=0)
     scale = scales(rows.x, blocks)
     z = ((rows.x - centre) * scale).astype(np.float32)
@@ -72,7 +72,7 @@ def fit_head(
         parts |= {"hidden": np.zeros(0), "hidden_bias": np.zeros(0)}
         parts |= {"out": 4 * linear[:-1], "out_bias": 4 * linear[-1]}
         return {name: np.asarray(value, dtype=np.float32) for name, value in parts.items()}
-    # Of an attack's windows only the one most like it counts; of a harmless text all must look harmless.
+    # Of an attack only the window with the highest score counts; of a harmless text all windows count.
     guess = (with_bias(z.astype(np.float64)) @ linear).astype(np.float32)
     chosen = (y == 0) | (guess >= highest(guess, rows.text, len(rows.label))[rows.text])
     fitted = [_network(z[chosen], y[chosen], w[chosen].astype(np.float32), units, n) for n in range(networks)]
@@ -91,7 +91,7 @@ def scales(x: Floats, blocks: tuple[Block, ...]) -> Floats:
         spread = x[:, start : start + block.columns].std(axis=0)
         if block.alike:
             spread = np.full_like(spread, np.sqrt(np.mean(spread**2)))
-        # A count that never varies here must not speak on other texts.
+        # A count that is constant here must not influence other texts.
         factors.append(np.where(spread > 1e-6, block.weight / np.maximum(spread, 0.05), 0.0))
         start += block.columns
     if start != x.shape[1]:
@@ -100,7 +100,7 @@ def scales(x: Floats, blocks: tuple[Block, ...]) -> Floats:
 
 
 def _network(z: Floats, y: Floats, w: Floats, units: int, seed: int) -> list[Floats]:
-    """Weights and biases of the hidden layer and of the output."""
+    """Return weights and biases of the hidden layer and the output."""
     rng = np.random.default_rng(seed)
     columns = z.shape[1]
     drawn = [

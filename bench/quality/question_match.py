@@ -17,7 +17,7 @@ from gateway.providers.local.wordllama import WordLlamaEmbedder
 from gateway.question_match import QuestionMatcher
 
 _REPEATS = 2
-# A cosine that operators of other caches set by hand.
+# A typical cosine threshold of other caches.
 _STATIC = (0.90, 0.95)
 
 
@@ -31,7 +31,7 @@ def report(data: Path, embedder: WordLlamaEmbedder) -> None:
     right &= stream.near[:, 0] >= 0
     print(f"\n## Semantic cache, a stream of {len(stream.text)} questions\n")
     print("| decided by | threshold | hits, % | wrong, % |\n|---|---|---|---|")
-    print(f"| the same text only | | {100 * again.mean():.2f} | 0.00 |")
+    print(f"| identical text only | | {100 * again.mean():.2f} | 0.00 |")
     print(f"| oracle over the nearest | | {100 * right.mean():.2f} | 0.00 |")
     cosine = np.where(stream.near[:, 0] >= 0, stream.cosine[:, 0].astype(np.float64), -np.inf)
     for cut in _STATIC:
@@ -43,7 +43,7 @@ def report(data: Path, embedder: WordLlamaEmbedder) -> None:
     for most in (MOST_ERRORS / 2, MOST_ERRORS, 2 * MOST_ERRORS):
         found = [at_errors(*outcome(stream, pairs, score), most) for score in scores]
         _line("rules, then trees", [(float(chance(cut)), hits, wrong) for cut, hits, wrong in found])
-    # An exact cache answers repeats by itself: what the semantic one adds, among the other questions.
+    # The exact cache answers repeats; the semantic one is measured on the other questions.
     fresh = [(s[~again], r[~again]) for s, r in (outcome(stream, pairs, score) for score in scores)]
     found = [at_errors(*part, MOST_ERRORS) for part in fresh]
     _line("the same, repeats left out", [(float(chance(cut)), hits, wrong) for cut, hits, wrong in found])
@@ -56,7 +56,7 @@ def _line(name: str, found: list[tuple[float, float, float]]) -> None:
 
 
 def differences(verifier: QuestionMatcher, embedder: WordLlamaEmbedder) -> None:
-    """Our own pairs that differ in one thing that matters: none may be a hit."""
+    """Test the project's pairs that differ in one significant detail: none may be a hit."""
     found = [json.loads(line) for line in lines(EXEMPLARS / "cache_differences.jsonl")]
     hits, near = Counter[str](), Counter[str]()
     highest, times = 0.0, []
@@ -69,7 +69,7 @@ def differences(verifier: QuestionMatcher, embedder: WordLlamaEmbedder) -> None:
         hits[row["differs"]] += score >= verifier.threshold
         one, other = embedder.embed([a, b])
         near[row["differs"]] += float(one @ other) >= _STATIC[0]
-    print(f"\n### {len(found)} pairs of our own that differ in one thing\n")
+    print(f"\n### {len(found)} pairs that differ in one detail\n")
     print("| what differs | pairs | hits | cosine alone at 0.90 would hit |\n|---|---|---|---|")
     for name, count in Counter(row["differs"] for row in found).items():
         print(f"| {name} | {count} | {hits[name]} | {near[name]} |")

@@ -1,4 +1,4 @@
-"""vCache's stream of questions, and the pairs of it that a verifier is fitted on and tried with."""
+"""vCache's stream of questions, and its pairs for training and testing the verifier."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LEAST_SIMILARITY = 0.6
 
 @dataclass(frozen=True)
 class Stream:
-    """Questions in the order they are asked; `text` and `group` are numbers of texts and of their meaning.
+    """Questions in order; `text` and `group` are the numbers of the text and of its meaning.
 
     `near` and `cosine` (questions, NEAREST) are the nearest questions asked before, -1 where there is none.
     """
@@ -43,7 +43,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of different texts that no rule forbids; `left` are the buckets of what only one side has.
+    """Pairs of different texts that no rule rejects; `left` has the buckets of words on only one side.
 
     `a` and `b` are numbers of texts, `same` is 1.0 where both ask the same.
     """
@@ -56,7 +56,7 @@ class Pairs:
 
 
 def load_stream(data: Path, embedder: WordLlamaEmbedder) -> Stream:
-    """Each row's two texts one after the other; texts that rows call the same are of one group."""
+    """Return the two texts of each row in order; texts labelled the same are in one group."""
     found = rows(data, "cache/question_pairs.jsonl")
     numbers: dict[str, int] = {}
     for row in found:
@@ -94,7 +94,7 @@ def _nearest(vectors: Array, block: int = 500) -> tuple[Ints, Array]:
 
 
 def load_pairs(data: Path, stream: Stream, embedder: WordLlamaEmbedder) -> Pairs:
-    """The rows themselves, and whatever the stream brings together."""
+    """Return the rows, and the pairs that the stream compares."""
     chosen: dict[tuple[int, int], None] = {}
     for at, row in enumerate(stream.near):
         for earlier in row:
@@ -128,7 +128,7 @@ def _buckets(stems: list[str]) -> Ints:
 
 
 def outcome(stream: Stream, pairs: Pairs, scores: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """For each question of the stream its nearest one's score and whether a hit would be right.
+    """Return for each question the score of its nearest one and whether a hit would be correct.
 
     The same text again scores +inf, no neighbour or a forbidden one -inf.
     """
@@ -144,7 +144,7 @@ def outcome(stream: Stream, pairs: Pairs, scores: Floats) -> tuple[Floats, npt.N
 
 
 def at_errors(score: Floats, right: npt.NDArray[np.bool_], most: float) -> tuple[float, float, float]:
-    """(threshold, share of hits, share of wrong hits) with as many hits as `most` wrong ones allow."""
+    """Return (threshold, share of hits, share of wrong hits) with at most `most` wrong hits."""
     order = np.argsort(-score, kind="stable")
     order = order[np.isfinite(score[order]) | (score[order] > 0)]
     wrong = np.cumsum(~right[order]) / len(score)
