@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from gateway.domain.usage.turn_records import UsageOwner
 from gateway.repositories.turns.repository import TurnRepository
 from gateway.services.accounts import data_export
 from tests.support.database import usage_entry
-from tests.support.gateway import PASSWORD, Account, Gateway, running_gateway
+from tests.support.gateway import PASSWORD, Account, Gateway
 
 CONFIG: dict[str, object] = {
     "providers": {"mock": {"type": "mock", "options": {"delay": 0.05}}},
@@ -36,9 +35,8 @@ NOT_EXPORTED = {"reservations", "usage_days"}
 
 
 @pytest.fixture
-async def gateway(clean_database: str, clean_redis: str, tmp_path: Path) -> AsyncIterator[Gateway]:
-    async with running_gateway(clean_database, clean_redis, tmp_path, CONFIG) as running:
-        yield running
+def gateway_config(clean_database: str, clean_redis: str) -> dict[str, Any]:
+    return CONFIG
 
 
 async def sql(gateway: Gateway, statement: str, **values: Any) -> list[Any]:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,7 +14,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from tests.support.gateway import PASSWORD, Account, Gateway, running_gateway
+from tests.support.gateway import PASSWORD, Account, Gateway
 
 CONFIG: dict[str, object] = {
     "providers": {"mock": {"type": "mock", "options": {"delay": 0.05}}},
@@ -32,9 +30,8 @@ USERS = "/api/admin/users"
 
 
 @pytest.fixture
-async def gateway(clean_database: str, clean_redis: str, tmp_path: Path) -> AsyncIterator[Gateway]:
-    async with running_gateway(clean_database, clean_redis, tmp_path, CONFIG) as running:
-        yield running
+def gateway_config(clean_database: str, clean_redis: str) -> dict[str, Any]:
+    return CONFIG
 
 
 async def make_admin(gateway: Gateway) -> Account:

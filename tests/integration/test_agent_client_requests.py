@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.gateway import Gateway, running_gateway
+from tests.support.gateway import Gateway
 from tests.support.paths import RECORDINGS
 from tests.support.upstreams.openai_server import Reply, ScriptedToolCall
 from tests.support.upstreams.strict_openai_server import StrictOpenAIUpstream
@@ -24,16 +23,12 @@ async def upstream() -> AsyncIterator[StrictOpenAIUpstream]:
 
 
 @pytest.fixture
-async def gateway(
-    database_url: str, redis_url: str, tmp_path: Path, upstream: StrictOpenAIUpstream
-) -> AsyncIterator[Gateway]:
+def gateway_config(upstream: StrictOpenAIUpstream) -> dict[str, Any]:
     model = {"provider": "openai", "capabilities": ["tools", "json", "vision"], "context_window": 400_000}
-    config: dict[str, Any] = {
+    return {
         "providers": {"openai": {"type": "openai", "base_url": upstream.url}},
         "models": {name: {**model, "model": name} for name in ("gpt-5.5", "gpt-5.1")},
     }
-    async with running_gateway(database_url, redis_url, tmp_path, config) as running:
-        yield running
 
 
 def recorded(client: str, series: str) -> list[dict[str, Any]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -13,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from gateway.domain.money import Usage
-from tests.support.gateway import Account, Gateway, running_gateway
+from tests.support.gateway import Account, Gateway
 from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, ScriptedToolCall
 
 
@@ -48,16 +47,8 @@ async def second() -> AsyncIterator[OpenAIUpstream]:
 
 
 @pytest.fixture
-async def gateway(
-    database_url: str, redis_url: str, tmp_path: Path, first: OpenAIUpstream, second: OpenAIUpstream
-) -> AsyncIterator[Gateway]:
-    async with running_gateway(database_url, redis_url, tmp_path, config(first.url, second.url)) as running:
-        yield running
-
-
-@pytest.fixture
-async def person(gateway: Gateway) -> Account:
-    return await gateway.sign_up()
+def gateway_config(first: OpenAIUpstream, second: OpenAIUpstream) -> dict[str, Any]:
+    return config(first.url, second.url)
 
 
 def parse_sse(body: str) -> list[tuple[int, str, dict[str, Any]]]:

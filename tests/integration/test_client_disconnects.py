@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.database import fetch_rows
-from tests.support.gateway import Gateway, running_gateway
+from tests.support.gateway import Gateway
 from tests.support.ledger_audit import wait_settled
 from tests.support.upstreams.openai_server import OpenAIUpstream, Reply
 
@@ -44,12 +42,6 @@ DOORS = {
     "responses JSON": Door("/v1/responses", RESPONSE, kept=True),
 }
 PEOPLE = [name for name, door in DOORS.items() if door.people]
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[OpenAIUpstream]:
-    async with OpenAIUpstream() as up:
-        yield up
 
 
 @dataclass
@@ -92,18 +84,14 @@ class Leaver:
 
 
 @pytest.fixture
-async def gateway(
-    database_url: str, redis_url: str, tmp_path: Path, upstream: OpenAIUpstream
-) -> AsyncIterator[Gateway]:
-    config: dict[str, object] = {
+def gateway_config(upstream: OpenAIUpstream) -> dict[str, Any]:
+    return {
         "providers": {"up": {"type": "openai", "base_url": upstream.url}},
         "models": {"m": {"provider": "up", "model": "gpt-test", "price": {"input": 1, "output": 1}}},
         "retry": {"attempts": 1},
         "guardrails": {"people": {"injection": "off", "unsafe": "off"}},
         "tiers": {"free": {"tokens_per_day": 100000}},
     }
-    async with running_gateway(database_url, redis_url, tmp_path, config) as running:
-        yield running
 
 
 async def by_key(gateway: Gateway) -> Leaver:

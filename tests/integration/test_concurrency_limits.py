@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import pytest
 
 from tests.integration.test_idempotency import COMPLETIONS, completion, config
-from tests.support.gateway import Account, Gateway, running_gateway
+from tests.support.gateway import Account, Gateway
 from tests.support.ledger_audit import wait_settled
 from tests.support.upstreams.openai_server import OpenAIUpstream, Reply
 
 
 @pytest.fixture
-async def upstream() -> AsyncIterator[OpenAIUpstream]:
-    async with OpenAIUpstream() as server:
-        yield server
-
-
-@pytest.fixture
-async def gateway(
-    database_url: str, redis_url: str, tmp_path: Path, upstream: OpenAIUpstream
-) -> AsyncIterator[Gateway]:
+def gateway_config(upstream: OpenAIUpstream) -> dict[str, Any]:
     limits = {"turns": 4, "per_account": 2, "queue": 20, "wait_seconds": 0.3}
-    given = {**config(upstream.url), "concurrency": limits}
-    async with running_gateway(database_url, redis_url, tmp_path, given) as running:
-        yield running
+    return {**config(upstream.url), "concurrency": limits}
 
 
 async def headers_of(gateway: Gateway) -> tuple[Account, dict[str, str]]:

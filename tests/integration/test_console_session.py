@@ -6,7 +6,7 @@ A cookie that no script can read and no other site can use.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -19,14 +19,13 @@ PATH = "/api/auth/session"
 
 
 @pytest.fixture
-async def gateway(
-    tmp_path_factory: pytest.TempPathFactory, database_url: str, redis_url: str
-) -> AsyncIterator[Gateway]:
-    folder = tmp_path_factory.mktemp("console")
-    async with running_gateway(
-        database_url, redis_url, folder, CONFIG, trusted_proxies="127.0.0.1"
-    ) as running:
-        yield running
+def gateway_config() -> dict[str, Any]:
+    return CONFIG
+
+
+@pytest.fixture
+def gateway_settings() -> dict[str, Any]:
+    return {"trusted_proxies": "127.0.0.1"}
 
 
 def browser(gateway: Gateway, **headers: str) -> httpx.AsyncClient:

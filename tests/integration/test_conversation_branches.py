@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.gateway import Account, Gateway, running_gateway
+from tests.support.gateway import Account, Gateway
 from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, Silence
 
 
@@ -21,10 +20,8 @@ async def up() -> AsyncIterator[OpenAIUpstream]:
 
 
 @pytest.fixture
-async def gateway(
-    database_url: str, redis_url: str, tmp_path: Path, up: OpenAIUpstream
-) -> AsyncIterator[Gateway]:
-    config: dict[str, Any] = {
+def gateway_config(up: OpenAIUpstream) -> dict[str, Any]:
+    return {
         "providers": {"up": {"type": "openai", "base_url": up.url}},
         "models": {
             name: {"provider": "up", "model": f"v-{name}", "context_window": 8192, "capabilities": ["tools"]}
@@ -34,13 +31,6 @@ async def gateway(
         "retry": {"attempts": 1},
         "guardrails": {"people": {"injection": "off", "unsafe": "off"}},
     }
-    async with running_gateway(database_url, redis_url, tmp_path, config) as running:
-        yield running
-
-
-@pytest.fixture
-async def person(gateway: Gateway) -> Account:
-    return await gateway.sign_up()
 
 
 async def post(gateway: Gateway, person: Account, path: str, **body: Any) -> dict[str, Any]:

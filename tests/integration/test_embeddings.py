@@ -6,7 +6,6 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +15,7 @@ import openai
 import pytest
 
 from tests.support.database import fetch_rows
-from tests.support.gateway import Account, Gateway, running_gateway
+from tests.support.gateway import Account, Gateway
 from tests.support.ledger_audit import wait_settled
 from tests.support.upstreams.http_server import Raw, Refusal, Reply, Silence
 from tests.support.upstreams.ollama_server import OllamaUpstream
@@ -27,22 +26,14 @@ ABLE: dict[str, Any] = {"capabilities": ["embeddings"]}
 
 
 @pytest.fixture
-async def upstream() -> AsyncIterator[OpenAIUpstream]:
-    async with OpenAIUpstream() as server:
-        yield server
-
-
-@pytest.fixture
 async def ollama() -> AsyncIterator[OllamaUpstream]:
     async with OllamaUpstream() as server:
         yield server
 
 
 @pytest.fixture
-async def gateway(
-    database_url: str, clean_redis: str, tmp_path: Path, upstream: OpenAIUpstream, ollama: OllamaUpstream
-) -> AsyncIterator[Gateway]:
-    config: dict[str, Any] = {
+def gateway_config(clean_redis: str, upstream: OpenAIUpstream, ollama: OllamaUpstream) -> dict[str, Any]:
+    return {
         "providers": {
             "up": {"type": "openai", "base_url": upstream.url},
             "unset": {"type": "openai", "api_key": ""},
@@ -66,13 +57,6 @@ async def gateway(
         "circuit_breaker": {"failures": 2, "reset_seconds": 60},
         "tiers": {"free": {"tokens_per_day": 10_000}},
     }
-    async with running_gateway(database_url, clean_redis, tmp_path, config) as running:
-        yield running
-
-
-@pytest.fixture
-async def person(gateway: Gateway) -> Account:
-    return await gateway.sign_up()
 
 
 @pytest.fixture

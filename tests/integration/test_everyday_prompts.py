@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +15,7 @@ import yaml
 from gateway.guardrails.injection import score_message
 from gateway.guardrails.reading.reader import shared_reader
 from gateway.providers.local.wordllama import WordLlamaEmbedder
-from tests.support.gateway import Gateway, running_gateway
+from tests.support.gateway import Gateway
 from tests.support.paths import PROJECT
 
 SHIPPED = PROJECT / "provider_config.yaml"
@@ -36,7 +34,7 @@ _AT_ONCE = 8
 
 
 @pytest.fixture
-async def gateway(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Gateway]:
+def gateway_config() -> dict[str, Any]:
     """The shipped file with the mock.
 
     Only the free tier's limit is raised, for three hundred turns.
@@ -47,8 +45,7 @@ async def gateway(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIte
     for guard, mode in config["guardrails"]["api_keys"].items():
         config["guardrails"]["api_keys"][guard] = mode or "off"  # PyYAML reads `off` as false
     config["tiers"]["free"] = config["tiers"]["enterprise"]
-    async with running_gateway(database_url, redis_url, tmp_path, config) as running:
-        yield running
+    return config
 
 
 async def refusals(gateway: Gateway, prompts: list[str]) -> list[str]:

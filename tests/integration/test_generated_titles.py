@@ -54,11 +54,8 @@ def config_of(big: OpenAIUpstream, light: OpenAIUpstream, **sections: Any) -> di
 
 
 @pytest.fixture
-async def gateway(
-    database_url: str, redis_url: str, tmp_path: Path, big: OpenAIUpstream, light: OpenAIUpstream
-) -> AsyncIterator[Gateway]:
-    async with running_gateway(database_url, redis_url, tmp_path, config_of(big, light)) as running:
-        yield running
+def gateway_config(big: OpenAIUpstream, light: OpenAIUpstream) -> dict[str, Any]:
+    return config_of(big, light)
 
 
 @asynccontextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -36,9 +35,8 @@ CONFIG: dict[str, Any] = {
 
 
 @pytest.fixture
-async def gateway(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Gateway]:
-    async with running_gateway(database_url, redis_url, tmp_path, CONFIG) as running:
-        yield running
+def gateway_config() -> dict[str, Any]:
+    return CONFIG
 
 
 async def ask(gateway: Gateway, headers: dict[str, str], **arguments: Any) -> httpx.Response:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import openai
@@ -13,7 +11,7 @@ from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 from pydantic import BaseModel
 
-from tests.support.gateway import Gateway, running_gateway
+from tests.support.gateway import Gateway
 
 CONFIG: dict[str, Any] = {
     "providers": {"mock": {"type": "mock"}},
@@ -30,9 +28,8 @@ CONFIG: dict[str, Any] = {
 
 
 @pytest.fixture
-async def gateway(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Gateway]:
-    async with running_gateway(database_url, redis_url, tmp_path, CONFIG) as running:
-        yield running
+def gateway_config() -> dict[str, Any]:
+    return CONFIG
 
 
 @pytest.fixture(params=[False, True], ids=["completions", "responses"])

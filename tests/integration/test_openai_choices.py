@@ -5,25 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 from sqlalchemy import text
 
-from tests.support.gateway import Account, Gateway, running_gateway
+from tests.support.gateway import Account, Gateway
 from tests.support.upstreams.anthropic_server import AnthropicUpstream
 from tests.support.upstreams.openai_server import OpenAIUpstream, Raw, Refusal, Reply, ScriptedToolCall
 
 HELLO: list[Any] = [{"role": "user", "content": "Hi"}]
 LOOKUP: Any = {"type": "function", "function": {"name": "lookup", "parameters": {"type": "object"}}}
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[OpenAIUpstream]:
-    async with OpenAIUpstream() as server:
-        yield server
 
 
 @pytest.fixture
@@ -33,10 +26,8 @@ async def claude() -> AsyncIterator[AnthropicUpstream]:
 
 
 @pytest.fixture
-async def gateway(
-    database_url: str, redis_url: str, tmp_path: Path, upstream: OpenAIUpstream, claude: AnthropicUpstream
-) -> AsyncIterator[Gateway]:
-    config: dict[str, Any] = {
+def gateway_config(upstream: OpenAIUpstream, claude: AnthropicUpstream) -> dict[str, Any]:
+    return {
         "providers": {
             "up": {"type": "openai", "base_url": upstream.url},
             "claude": {"type": "anthropic", "base_url": claude.url, "api_key": "k"},
@@ -59,13 +50,6 @@ async def gateway(
             "clerk": {"prompt": "Fill in {{form}}."},
         },
     }
-    async with running_gateway(database_url, redis_url, tmp_path, config) as running:
-        yield running
-
-
-@pytest.fixture
-async def person(gateway: Gateway) -> Account:
-    return await gateway.sign_up()
 
 
 @pytest.fixture

@@ -8,14 +8,13 @@ import json
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 from pydantic import BaseModel
 
-from tests.support.gateway import Gateway, running_gateway
+from tests.support.gateway import Gateway
 from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply
 
 HELLO: list[Any] = [{"role": "user", "content": "Hi"}]
@@ -27,16 +26,8 @@ def function(name: str) -> Any:
 
 
 @pytest.fixture
-async def upstream() -> AsyncIterator[OpenAIUpstream]:
-    async with OpenAIUpstream() as server:
-        yield server
-
-
-@pytest.fixture
-async def gateway(
-    database_url: str, redis_url: str, tmp_path: Path, upstream: OpenAIUpstream
-) -> AsyncIterator[Gateway]:
-    config: dict[str, Any] = {
+def gateway_config(upstream: OpenAIUpstream) -> dict[str, Any]:
+    return {
         "providers": {"up": {"type": "openai", "base_url": upstream.url}, "mock": {"type": "mock"}},
         "models": {
             "mock": {"provider": "mock", "model": "mock", "capabilities": ["tools", "json"]},
@@ -45,8 +36,6 @@ async def gateway(
             "picture": {"provider": "mock", "model": "mock", "capabilities": ["images"]},
         },
     }
-    async with running_gateway(database_url, redis_url, tmp_path, config) as running:
-        yield running
 
 
 class Client:

@@ -5,30 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 from sqlalchemy import text
 
-from tests.support.gateway import Account, Gateway, running_gateway
+from tests.support.gateway import Account, Gateway
 from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, ScriptedToolCall
 
 HELLO: list[Any] = [{"role": "user", "content": "Hi"}]
 
 
 @pytest.fixture
-async def upstream() -> AsyncIterator[OpenAIUpstream]:
-    async with OpenAIUpstream() as server:
-        yield server
-
-
-@pytest.fixture
-async def gateway(
-    database_url: str, redis_url: str, tmp_path: Path, upstream: OpenAIUpstream
-) -> AsyncIterator[Gateway]:
-    config: dict[str, Any] = {
+def gateway_config(upstream: OpenAIUpstream) -> dict[str, Any]:
+    return {
         "providers": {
             "up": {"type": "openai", "base_url": upstream.url},
             "unset": {"type": "openai", "api_key": ""},
@@ -48,13 +39,6 @@ async def gateway(
         "aliases": {"fast": ["small"], "careful": ["small", "spare"]},
         "routing": {"light": "small", "heavy": "small"},
     }
-    async with running_gateway(database_url, redis_url, tmp_path, config) as running:
-        yield running
-
-
-@pytest.fixture
-async def person(gateway: Gateway) -> Account:
-    return await gateway.sign_up()
 
 
 @pytest.fixture

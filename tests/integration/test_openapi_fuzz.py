@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +19,7 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi import checks
 
-from tests.support.gateway import PASSWORD, Gateway, running_gateway, set_role
+from tests.support.gateway import PASSWORD, Gateway, set_role
 
 CHECKS = [
     not_a_server_error,
@@ -44,9 +42,8 @@ LAST = "DELETE /api/user/sessions"
 
 
 @pytest.fixture
-async def gateway(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Gateway]:
-    async with running_gateway(database_url, redis_url, tmp_path, CONFIG) as running:
-        yield running
+def gateway_config() -> dict[str, Any]:
+    return CONFIG
 
 
 async def prepare(gateway: Gateway, kind: str) -> tuple[dict[str, str], dict[str, str]]:

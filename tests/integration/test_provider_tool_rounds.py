@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 import yaml
 
-from tests.support.gateway import Account, Gateway, running_gateway
+from tests.support.gateway import Account, Gateway
 from tests.support.paths import PROJECT
 from tests.support.upstreams.anthropic_rules import signature
 from tests.support.upstreams.anthropic_server import AnthropicUpstream
@@ -58,9 +57,7 @@ async def vendors() -> AsyncIterator[Vendors]:
 
 
 @pytest.fixture
-async def gateway(
-    database_url: str, redis_url: str, tmp_path: Path, vendors: Vendors
-) -> AsyncIterator[Gateway]:
+def gateway_config(vendors: Vendors) -> dict[str, Any]:
     """The shipped file with its providers at the stand-ins, and two models that think."""
     config = yaml.safe_load((PROJECT / "provider_config.yaml").read_text(encoding="utf-8"))
     del config["roles"]  # their files lie beside the shipped one
@@ -88,13 +85,7 @@ async def gateway(
     }
     config["fallbacks"]["claude"] = ["deepseek"]
     config["circuit_breaker"] = {"failures": 100, "reset_seconds": 30}
-    async with running_gateway(database_url, redis_url, tmp_path, config) as running:
-        yield running
-
-
-@pytest.fixture
-async def person(gateway: Gateway) -> Account:
-    return await gateway.sign_up()
+    return config
 
 
 @pytest.fixture

@@ -51,16 +51,8 @@ async def second() -> AsyncIterator[OpenAIUpstream]:
 
 
 @pytest.fixture
-async def gateway(
-    database_url: str, redis_url: str, tmp_path: Path, first: OpenAIUpstream, second: OpenAIUpstream
-) -> AsyncIterator[Gateway]:
-    async with running_gateway(database_url, redis_url, tmp_path, config(first.url, second.url)) as running:
-        yield running
-
-
-@pytest.fixture
-async def person(gateway: Gateway) -> Account:
-    return await gateway.sign_up()
+def gateway_config(first: OpenAIUpstream, second: OpenAIUpstream) -> dict[str, Any]:
+    return config(first.url, second.url)
 
 
 async def chat(gateway: Gateway, person: Account, **body: Any) -> dict[str, Any]:

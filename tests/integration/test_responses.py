@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import openai
@@ -12,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 from sqlalchemy import text
 
-from tests.support.gateway import Account, Gateway, running_gateway
+from tests.support.gateway import Account, Gateway
 from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal, Reply, ScriptedToolCall
 
 LOOKUP: Any = {
@@ -24,17 +23,9 @@ LOOKUP: Any = {
 
 
 @pytest.fixture
-async def upstream() -> AsyncIterator[OpenAIUpstream]:
-    async with OpenAIUpstream() as server:
-        yield server
-
-
-@pytest.fixture
-async def gateway(
-    database_url: str, redis_url: str, tmp_path: Path, upstream: OpenAIUpstream
-) -> AsyncIterator[Gateway]:
+def gateway_config(upstream: OpenAIUpstream) -> dict[str, Any]:
     able = ["tools", "json", "logprobs", "vision"]
-    config: dict[str, Any] = {
+    return {
         "providers": {"up": {"type": "openai", "base_url": upstream.url}, "mock": {"type": "mock"}},
         "models": {
             "small": {"provider": "up", "model": "v-small", "capabilities": able, "context_window": 32768},
@@ -45,13 +36,6 @@ async def gateway(
         "routing": {"light": "small", "heavy": "small"},
         "roles": {"pirate": {"prompt": "Talk like a pirate."}},
     }
-    async with running_gateway(database_url, redis_url, tmp_path, config) as running:
-        yield running
-
-
-@pytest.fixture
-async def person(gateway: Gateway) -> Account:
-    return await gateway.sign_up()
 
 
 @pytest.fixture

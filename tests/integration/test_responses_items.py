@@ -8,13 +8,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 
-from tests.support.gateway import Gateway, running_gateway
+from tests.support.gateway import Gateway
 from tests.support.upstreams.openai_server import Reply, ScriptedToolCall
 from tests.support.upstreams.strict_openai_server import StrictOpenAIUpstream
 
@@ -29,11 +28,9 @@ async def upstream() -> AsyncIterator[StrictOpenAIUpstream]:
 
 
 @pytest.fixture
-async def gateway(
-    database_url: str, redis_url: str, tmp_path: Path, upstream: StrictOpenAIUpstream
-) -> AsyncIterator[Gateway]:
+def gateway_config(upstream: StrictOpenAIUpstream) -> dict[str, Any]:
     able = {"provider": "up", "capabilities": ["tools", "json", "logprobs", "vision"]}
-    config: dict[str, Any] = {
+    return {
         "providers": {"up": {"type": "openai", "base_url": upstream.url}},
         "models": {
             "small": {**able, "model": "v-small", "context_window": 32768},
@@ -43,8 +40,6 @@ async def gateway(
         "routing": {"light": "small", "heavy": "small"},
         "tools": {"enabled": ["calculator", "web_search"]},
     }
-    async with running_gateway(database_url, redis_url, tmp_path, config) as running:
-        yield running
 
 
 @pytest.fixture

@@ -6,36 +6,25 @@ OpenAI's own events, in the order that clients expect.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 
-from tests.support.gateway import Gateway, running_gateway
+from tests.support.gateway import Gateway
 from tests.support.upstreams.openai_server import OpenAIUpstream, Reply, ScriptedToolCall
 
 TOOLS: list[Any] = [{"type": "function", "name": "lookup", "parameters": {"type": "object"}}]
 
 
 @pytest.fixture
-async def upstream() -> AsyncIterator[OpenAIUpstream]:
-    async with OpenAIUpstream() as server:
-        yield server
-
-
-@pytest.fixture
-async def gateway(
-    database_url: str, redis_url: str, tmp_path: Path, upstream: OpenAIUpstream
-) -> AsyncIterator[Gateway]:
-    config: dict[str, Any] = {
+def gateway_config(upstream: OpenAIUpstream) -> dict[str, Any]:
+    return {
         "providers": {"up": {"type": "openai", "base_url": upstream.url}},
         "models": {
             "small": {"provider": "up", "model": "v-small", "capabilities": ["tools", "json", "logprobs"]}
         },
     }
-    async with running_gateway(database_url, redis_url, tmp_path, config) as running:
-        yield running
 
 
 @pytest.fixture

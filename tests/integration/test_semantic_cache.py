@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +18,7 @@ from gateway.repositories.response_embeddings import ResponseEmbeddingRepository
 from gateway.services.response_cache.semantic import SemanticCache
 from tests.support.database import create_account
 from tests.support.engines import database_url_for, execute_on_server
-from tests.support.gateway import Account, Gateway, running_gateway
+from tests.support.gateway import Account, Gateway
 from tests.support.upstreams.openai_server import OpenAIUpstream, Reply
 
 FIRST = "What is the best way to learn physics?"
@@ -43,22 +41,8 @@ def config(url: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def upstream() -> AsyncIterator[OpenAIUpstream]:
-    async with OpenAIUpstream() as server:
-        yield server
-
-
-@pytest.fixture
-async def gateway(
-    database_url: str, redis_url: str, tmp_path: Path, upstream: OpenAIUpstream
-) -> AsyncIterator[Gateway]:
-    async with running_gateway(database_url, redis_url, tmp_path, config(upstream.url)) as running:
-        yield running
-
-
-@pytest.fixture
-async def person(gateway: Gateway) -> Account:
-    return await gateway.sign_up()
+def gateway_config(upstream: OpenAIUpstream) -> dict[str, Any]:
+    return config(upstream.url)
 
 
 async def chat(gateway: Gateway, person: Account, message: str, **body: Any) -> dict[str, Any]:

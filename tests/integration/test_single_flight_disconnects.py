@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,23 +10,14 @@ import pytest
 
 from gateway.services.execution.disconnect import WATCH_AFTER_SECONDS
 from tests.integration.test_idempotency import COMPLETIONS, TOKENS, completion, config
-from tests.support.gateway import Gateway, running_gateway
+from tests.support.gateway import Gateway
 from tests.support.ledger_audit import wait_settled
 from tests.support.upstreams.openai_server import OpenAIUpstream, Reply
 
 
 @pytest.fixture
-async def upstream() -> AsyncIterator[OpenAIUpstream]:
-    async with OpenAIUpstream() as server:
-        yield server
-
-
-@pytest.fixture
-async def gateway(
-    database_url: str, clean_redis: str, tmp_path: Path, upstream: OpenAIUpstream
-) -> AsyncIterator[Gateway]:
-    async with running_gateway(database_url, clean_redis, tmp_path, config(upstream.url)) as running:
-        yield running
+def gateway_config(clean_redis: str, upstream: OpenAIUpstream) -> dict[str, Any]:
+    return config(upstream.url)
 
 
 @pytest.mark.parametrize("stream", [False, True])

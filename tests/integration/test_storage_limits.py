@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -14,7 +14,7 @@ from gateway.core.database import create_session_factory
 from gateway.repositories import bounded_pages
 from gateway.repositories.unit_of_work import UnitOfWork
 from gateway.services.chat import stored_responses as response_service
-from tests.support.gateway import Account, Gateway, running_gateway
+from tests.support.gateway import Account, Gateway
 
 CONFIG = {
     "providers": {"mock": {"type": "mock"}},
@@ -33,14 +33,8 @@ CONFIG = {
 
 
 @pytest.fixture
-async def gateway(database_url: str, clean_redis: str, tmp_path: Path) -> AsyncIterator[Gateway]:
-    async with running_gateway(database_url, clean_redis, tmp_path, CONFIG) as running:
-        yield running
-
-
-@pytest.fixture
-async def person(gateway: Gateway) -> Account:
-    return await gateway.sign_up()
+def gateway_config(clean_redis: str) -> dict[str, Any]:
+    return CONFIG
 
 
 @pytest.fixture

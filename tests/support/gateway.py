@@ -163,6 +163,12 @@ class _PromptServer(uvicorn.Server):
         super().__init__(config)
         self._stop_requested = asyncio.Event()
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        except SystemExit:  # it would end the whole test process
+            raise RuntimeError("the gateway did not start; its log says why") from None
+
     def stop(self) -> None:
         self.should_exit = True
         self._stop_requested.set()

@@ -157,6 +157,12 @@ class UpstreamServer(ABC):
     def script(self, *steps: Step) -> None:
         self._steps = list(steps)
 
+    def reset(self) -> None:
+        """Forget the script and the calls: another test begins."""
+        self._steps = []
+        self.calls.clear()
+        self.lookups.clear()
+
     async def wait_for_calls(self, count: int) -> None:
         """Return once `count` calls have arrived."""
         async with self._called:
