@@ -47,6 +47,7 @@ from gateway.services.execution.turn_tasks import TurnTaskRegistry
 from gateway.services.generation.embeddings import EmbeddingService
 from gateway.services.generation.image_library import ImageLibrary
 from gateway.services.generation.images import ImageGenerationService
+from gateway.services.generation.metered_call import MeteredCalls
 from gateway.services.idempotency.client_retries import ClientRetryJoiner
 from gateway.services.idempotency.service import IdempotencyService
 from gateway.services.operations.admin import AdminService
@@ -228,12 +229,10 @@ def _build(
         accounts.notices,
         operator_tier=catalog.cli_admin_tier,
     )
+    calls = MeteredCalls(catalog, parts.upstreams, turns.ledger, turns.tasks)
     media = ImageGenerationService(
-        catalog,
+        calls,
         providers.images,
-        parts.upstreams,
-        turns.ledger,
-        turns.tasks,
         images,
     )
     runner = CachingRunner(AgentRunner(parts), flights, semantic)
@@ -267,13 +266,7 @@ def _build(
         generate=GenerateService(catalog, roles, chat),
         roles=roles,
         responses=StoredResponseService(uow),
-        embeddings=EmbeddingService(
-            catalog,
-            providers.embeddings,
-            parts.upstreams,
-            turns.ledger,
-            turns.tasks,
-        ),
+        embeddings=EmbeddingService(calls, providers.embeddings),
         media=media,
         images=images,
         models=ModelCatalogService(parts),

@@ -28,7 +28,7 @@ from gateway.routers.dependencies import document_errors, get_container, user_or
 from gateway.routers.idempotent import run_idempotent
 from gateway.routers.openapi import IDEMPOTENCY_KEY
 from gateway.routers.pagination import Cursor, Limit
-from gateway.routers.response_headers import disconnect_signal
+from gateway.routers.response_headers import request_scope
 from gateway.schemas.media import ImageIn, ImagePage, ImagesOut, StoredImageOut
 from gateway.services.generation.images import ImageGenerationEvent, ImageOrder, ImagesGenerated
 
@@ -83,8 +83,7 @@ async def generate_image(request: Request, body: ImageIn, principal: ImageCreato
 
 
 async def _generate(request: Request, order: ImageOrder, principal: Principal, streamed: bool) -> Response:
-    request_id = request.state.request_id
-    events = get_container(request).media.generate(order, principal, request_id, disconnect_signal(request))
+    events = get_container(request).media.generate(order, request_scope(request, principal))
     if streamed:
         try:
             first = await anext(events)

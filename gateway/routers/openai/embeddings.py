@@ -22,7 +22,7 @@ from gateway.routers.body import read_json_bytes
 from gateway.routers.dependencies import api_key_only, document_errors, get_container
 from gateway.routers.idempotent import run_idempotent
 from gateway.routers.openapi import IDEMPOTENCY_KEY, json_body
-from gateway.routers.response_headers import disconnect_signal
+from gateway.routers.response_headers import request_scope
 from gateway.schemas.media import GenerationsBody, GenerationView
 from gateway.services.generation.images import ImageOrder
 
@@ -50,7 +50,7 @@ async def _embed(
     request: Request, body: EmbeddingsBody, embedding_request: EmbeddingRequest, principal: Principal
 ) -> Response:
     result = await get_container(request).embeddings.embed(
-        body.model, embedding_request, principal, request.state.request_id, disconnect_signal(request)
+        body.model, embedding_request, request_scope(request, principal)
     )
     is_fallback = result.fallback_from is not None
     RequestOutcome.of(request.scope).record_call(result.provider, result.model, is_fallback=is_fallback)
@@ -86,9 +86,7 @@ async def image_generations(
 async def _generate(request: Request, order: ImageOrder, as_base64: bool, principal: Principal) -> Response:
     container = get_container(request)
     try:
-        generated = await wait_for_images(
-            container.media.generate(order, principal, request.state.request_id, disconnect_signal(request))
-        )
+        generated = await wait_for_images(container.media.generate(order, request_scope(request, principal)))
     except ValidationFailed as error:
         raise with_openai_param(error) from None
     record_image_upstream(request, generated)

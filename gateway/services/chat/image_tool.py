@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import aclosing
+from dataclasses import replace
 
 from gateway.core.exceptions import GatewayError
 from gateway.domain.config.catalog import Catalog
@@ -63,7 +64,7 @@ class ImageToolBinding:
 
     async def _generate(self, order: ImageOrder, scope: RequestScope) -> ImagesGenerated:
         """Generate one image. Closing the events early, as a cancelled turn does, cancels the work."""
-        events = self._media.generate(order, scope.principal, scope.request_id, in_turn=True)
+        events = self._media.generate(order, replace(scope, disconnected=None), in_turn=True)
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, ImagesGenerated):

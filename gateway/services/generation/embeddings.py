@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from time import perf_counter
 
-from gateway.agent.routing.upstream_pool import UpstreamPool
-from gateway.core.exceptions import ContextLengthExceeded, UnsupportedParameter, UpstreamTimeout
-from gateway.domain.accounts.principal import Principal
-from gateway.domain.config.catalog import Catalog
+from gateway.core.exceptions import ContextLengthExceeded, UnsupportedParameter
 from gateway.domain.embeddings import EmbeddingRequest, Embeddings
 from gateway.domain.money import Usage, estimate_tokens
+from gateway.domain.requests import RequestScope
 from gateway.domain.token_estimates import tokens_to_reserve
 from gateway.domain.usage.budgets import Estimate
-from gateway.domain.usage.turn_records import UsageOwner
 from gateway.providers.base import EmbeddingProvider
-from gateway.services.execution.disconnect import DisconnectWatcher
-from gateway.services.execution.turn_tasks import TurnTaskRegistry
-from gateway.services.generation.candidates import candidate_models
 from gateway.services.generation.fallback_call import FallbackCall, as_gateway_error
-from gateway.services.usage.ledger import Ledger
+from gateway.services.generation.metered_call import (
+    AdmittedCall,
+    CallPlan,
+    MeteredCalls,
+    provider_timeout,
+    watch_disconnect,
+)
 
 # More than any tokenizer needs, except for runs of spaces. Longer texts are rejected without counting tokens.
 _MAX_CHARACTERS_PER_TOKEN = 16
@@ -44,34 +44,15 @@ class EmbeddingResult:
 
 
 class EmbeddingService:
-    """Calls the models behind a name in order.
+    """Calls the models behind a name in order; undelivered results are not charged."""
 
-    Results that are not delivered are not charged.
-    """
-
-    def __init__(
-        self,
-        catalog: Catalog,
-        providers: Mapping[str, EmbeddingProvider],
-        upstreams: UpstreamPool,
-        ledger: Ledger,
-        tasks: TurnTaskRegistry,
-    ) -> None:
-        self._catalog = catalog
+    def __init__(self, calls: MeteredCalls, providers: Mapping[str, EmbeddingProvider]) -> None:
+        self._calls = calls
+        self._catalog = calls.catalog
         self._providers = providers
-        self._upstreams = upstreams
-        self._ledger = ledger
-        self._tasks = tasks
 
-    async def embed(
-        self,
-        name: str,
-        request: EmbeddingRequest,
-        principal: Principal,
-        request_id: str,
-        disconnected: Callable[[], Awaitable[None]] | None = None,
-    ) -> EmbeddingResult:
-        """Return one vector per input; the work is cancelled once `disconnected` returns.
+    async def embed(self, name: str, request: EmbeddingRequest, scope: RequestScope) -> EmbeddingResult:
+        """Return one vector per input; a client disconnect cancels the work.
 
         Raises:
             ModelNotFound, ModelNotAllowed, UnsupportedParameter: see `candidate_models`.
@@ -80,64 +61,15 @@ class EmbeddingService:
             CircuitOpen, UpstreamError: no model answered.
         """
         started = perf_counter()
-        permit = await self._tasks.acquire_permit(principal)
+        permit = await self._calls.tasks.acquire_permit(scope.principal)
         try:
-            return await self._admit_and_run(name, request, principal, request_id, disconnected, started)
+            admitted = await self._admit(name, request, scope)
+            embeddings, fallback_call = await self._run(request, admitted, scope)
         finally:
             permit.release()
-
-    async def _admit_and_run(
-        self,
-        name: str,
-        request: EmbeddingRequest,
-        principal: Principal,
-        request_id: str,
-        disconnected: Callable[[], Awaitable[None]] | None,
-        started: float,
-    ) -> EmbeddingResult:
-        models = candidate_models(self._catalog, name, principal, "embeddings", self._is_usable)
-        models = self._accepting_input(models, request)
-        if request.texts:
-            models = self._fitting_window(models, max(map(len, request.texts)))
-        token_count = sum(map(len, request.tokens))
-        estimated_tokens = token_count or sum(map(estimate_tokens, request.texts))
-        max_usage = Usage(token_count or sum(map(tokens_to_reserve, request.texts)))
-        max_cost = max(self._catalog.price_of(model).cost(max_usage) for model in models)
-        reservation_id = await self._ledger.reserve(principal, Estimate(max_usage.prompt_tokens, max_cost))
-
-        def begun(model: str, provider: str) -> tuple[Usage, Decimal]:
-            return Usage(estimated_tokens), self._catalog.price_of(model).cost(Usage(estimated_tokens))
-
-        fallback_call = FallbackCall(
-            self._upstreams, "embedding", self._catalog.models_of(name)[0], begun, request.texts
-        )
-
-        async def ask(model: str, provider: str) -> tuple[Embeddings, Usage, Decimal]:
-            config = self._catalog.models[model]
-            provider_request = replace(request, model=config.model, context_window=config.context_window)
-            result = await self._call_provider(self._providers[provider], provider_request)
-            usage = Usage(result.prompt_tokens)
-            return result, usage, self._catalog.price_of(model).cost(usage)
-
-        task = self._tasks.register_current(owner=principal)
-        watcher = DisconnectWatcher(task, disconnected) if disconnected is not None else None
-        try:
-            result = await fallback_call.run(models, ask)
-        except asyncio.CancelledError as reason:
-            task.acknowledge_cancel()
-            raise as_gateway_error(reason) from None
-        finally:
-            if watcher is not None:
-                watcher.close()
-            task.block_cancellation()
-            owner = UsageOwner(principal.user_id, request_id, principal.api_key_id)
-            try:
-                await fallback_call.settle(self._ledger, owner, reservation_id)
-            finally:
-                self._tasks.release(task)
         final_call = fallback_call.calls[-1]
         return EmbeddingResult(
-            result,
+            embeddings,
             final_call.model,
             final_call.provider,
             final_call.cost_usd,
@@ -145,13 +77,48 @@ class EmbeddingService:
             fallback_from=fallback_call.fallback_from,
         )
 
-    async def _call_provider(self, provider: EmbeddingProvider, request: EmbeddingRequest) -> Embeddings:
-        timeouts = provider.timeouts
+    async def _admit(self, name: str, request: EmbeddingRequest, scope: RequestScope) -> AdmittedCall:
+        models = self._calls.candidates(name, scope.principal, "embeddings")
+        models = self._accepting_input(models, request)
+        if request.texts:
+            models = self._fitting_window(models, max(map(len, request.texts)))
+        token_count = sum(map(len, request.tokens))
+        estimated_usage = Usage(token_count or sum(map(estimate_tokens, request.texts)))
+        max_usage = Usage(token_count or sum(map(tokens_to_reserve, request.texts)))
+        max_cost = max(self._calls.price_of(model).cost(max_usage) for model in models)
+
+        def cancelled_cost(model: str, provider: str) -> tuple[Usage, Decimal]:
+            return estimated_usage, self._calls.price_of(model).cost(estimated_usage)
+
+        requested_model = self._catalog.models_of(name)[0]
+        plan = CallPlan("embedding", models, requested_model, cancelled_cost, request.texts)
+        return await self._calls.admit(plan, scope, Estimate(max_usage.prompt_tokens, max_cost))
+
+    async def _run(
+        self, request: EmbeddingRequest, admitted: AdmittedCall, scope: RequestScope
+    ) -> tuple[Embeddings, FallbackCall]:
+        async def call(model: str, provider: str) -> tuple[Embeddings, Usage, Decimal]:
+            config = self._catalog.models[model]
+            provider_request = replace(request, model=config.model, context_window=config.context_window)
+            async with provider_timeout(self._providers[provider]):
+                result = await self._providers[provider].embed(provider_request)
+            usage = Usage(result.prompt_tokens)
+            return result, usage, self._calls.price_of(model).cost(usage)
+
+        async def deliver(result: Embeddings, _: FallbackCall) -> Embeddings:
+            return result
+
+        tasks = self._calls.tasks
+        task = tasks.register_current(owner=scope.principal)
+        watcher = watch_disconnect(task, scope)
         try:
-            async with asyncio.timeout(timeouts.mock if provider.type == "mock" else timeouts.live):
-                return await provider.embed(request)
-        except TimeoutError as error:
-            raise UpstreamTimeout from error
+            return await self._calls.run(task, admitted, call, deliver)
+        except asyncio.CancelledError as reason:
+            raise as_gateway_error(reason) from None
+        finally:
+            if watcher is not None:
+                watcher.close()
+            tasks.release(task)
 
     def _fitting_window(self, models: tuple[str, ...], longest: int) -> tuple[str, ...]:
         """Return the models whose context window may hold `longest` characters.
@@ -175,7 +142,8 @@ class EmbeddingService:
             model
             for model in models
             if all(
-                self._providers[up.provider.name].accepts_tokens for up in self._upstreams.for_model(model)
+                self._providers[up.provider.name].accepts_tokens
+                for up in self._calls.upstreams.for_model(model)
             )
         )
         if not accepting:
@@ -185,6 +153,3 @@ class EmbeddingService:
                 param="input",
             )
         return accepting
-
-    def _is_usable(self, model: str) -> bool:
-        return bool(self._upstreams.for_model(model))

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import structlog
 
+from gateway.agent.routing.breakers import Upstream
 from gateway.agent.routing.failures import failure_to_report
 from gateway.agent.routing.upstream_pool import UpstreamPool
 from gateway.core.exceptions import (
@@ -78,7 +79,7 @@ class FallbackCall:
         Raises:
             CircuitOpen: the circuit breakers of all upstreams are open.
             InvalidRequest: the first model rejected the request.
-            UpstreamError: the failure that `reported` selects.
+            UpstreamError: the failure that `failure_to_report` selects.
         """
         remaining = list(models)
         failures: list[GatewayError] = []
@@ -86,50 +87,60 @@ class FallbackCall:
             choice = await self._upstreams.choose(remaining)
             if choice.upstream is None:
                 break
-            model, provider = choice.upstream.model, choice.upstream.provider.name
-            started = perf_counter()
-            usage, cost, outcome, upstream_reply = Usage(), Decimal(0), "cancelled", None
-            with call_span(self._kind, model, provider) as span:
-                try:
-                    with self._upstreams.track(choice.upstream, choice.probe):
-                        answer, usage, cost = await call(model, provider)
-                    outcome = "ok"
-                    return answer
-                except asyncio.CancelledError:
-                    usage, cost = self._cancelled_cost(model, provider)
+            try:
+                return await self._call_upstream(choice.upstream, choice.probe, call)
+            except (UpstreamError, InvalidRequest) as error:
+                is_caller_error = isinstance(error, InvalidRequest) and type(error) is not UpstreamTooLarge
+                if is_caller_error and not failures:
+                    self._reported_error = error
                     raise
-                except (UpstreamError, InvalidRequest) as error:
-                    sanitize_error(error, choice.upstream.provider.config, self._inputs)
-                    error.last_upstream = (provider, model)
-                    outcome, upstream_reply = error.code, error.upstream_reply
-                    span.set_error(outcome)
-                    is_caller_error = (
-                        isinstance(error, InvalidRequest) and type(error) is not UpstreamTooLarge
-                    )
-                    if is_caller_error and not failures:
-                        self._reported_error = error
-                        raise
-                    # A request that only the fallback rejects says nothing about the requested model.
-                    failures.append(error)
-                    remaining.remove(model)
-                finally:
-                    ms = round((perf_counter() - started) * 1000)
-                    entry = UsageEntry(
-                        self._kind,
-                        model,
-                        provider,
-                        usage=usage,
-                        cost_usd=cost,
-                        outcome=outcome,
-                        latency_ms=ms,
-                        upstream_reply=upstream_reply,
-                    )
-                    self.calls.append(entry)
-                    end_call_span(span, entry)
-        self._reported_error = (
-            failure_to_report(failures) if failures else CircuitOpen(retry_after=choice.retry_after)
-        )
+                # A request that only the fallback rejects says nothing about the requested model.
+                failures.append(error)
+                remaining.remove(choice.upstream.model)
+        if failures:
+            self._reported_error = failure_to_report(failures)
+        else:
+            self._reported_error = CircuitOpen(retry_after=choice.retry_after)
         raise self._reported_error
+
+    async def _call_upstream(
+        self,
+        upstream: Upstream,
+        probe: str | None,
+        call: Callable[[str, str], Awaitable[tuple[T, Usage, Decimal]]],
+    ) -> T:
+        """Call one upstream and add the usage record."""
+        model, provider = upstream.model, upstream.provider.name
+        started = perf_counter()
+        usage, cost, outcome, upstream_reply = Usage(), Decimal(0), "cancelled", None
+        with call_span(self._kind, model, provider) as span:
+            try:
+                with self._upstreams.track(upstream, probe):
+                    answer, usage, cost = await call(model, provider)
+                outcome = "ok"
+                return answer
+            except asyncio.CancelledError:
+                usage, cost = self._cancelled_cost(model, provider)
+                raise
+            except (UpstreamError, InvalidRequest) as error:
+                sanitize_error(error, upstream.provider.config, self._inputs)
+                error.last_upstream = (provider, model)
+                outcome, upstream_reply = error.code, error.upstream_reply
+                span.set_error(outcome)
+                raise
+            finally:
+                entry = UsageEntry(
+                    self._kind,
+                    model,
+                    provider,
+                    usage=usage,
+                    cost_usd=cost,
+                    outcome=outcome,
+                    latency_ms=round((perf_counter() - started) * 1000),
+                    upstream_reply=upstream_reply,
+                )
+                self.calls.append(entry)
+                end_call_span(span, entry)
 
     @property
     def fallback_from(self) -> str | None:

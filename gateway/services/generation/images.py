@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from uuid import UUID
 
-from gateway.agent.routing.upstream_pool import UpstreamPool
 from gateway.core.exceptions import (
     GatewayError,
     UnsupportedParameter,
     UpstreamBroken,
-    UpstreamTimeout,
     ValidationFailed,
 )
 from gateway.domain.accounts.principal import Principal
-from gateway.domain.config.catalog import Catalog
 from gateway.domain.images import ImageCompleted, ImageProgress, ImageRequest, StoredImage
 from gateway.domain.money import Usage
+from gateway.domain.requests import RequestScope
 from gateway.domain.usage.budgets import Estimate
-from gateway.domain.usage.turn_records import UsageOwner
 from gateway.providers.base import ImageProvider
-from gateway.services.execution.disconnect import DisconnectWatcher
-from gateway.services.execution.turn_tasks import TurnTask, TurnTaskRegistry
-from gateway.services.generation.candidates import candidate_models
+from gateway.services.execution.turn_tasks import TurnTask
 from gateway.services.generation.fallback_call import FallbackCall, as_gateway_error
 from gateway.services.generation.image_library import ImageLibrary
-from gateway.services.usage.ledger import Ledger
+from gateway.services.generation.metered_call import (
+    AdmittedCall,
+    CallPlan,
+    MeteredCalls,
+    provider_timeout,
+    watch_disconnect,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,52 +60,24 @@ class ImageOrder:
     provider: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _AdmittedOrder:
-    """An admitted order: its owner, candidate models and reservation."""
-
-    order: ImageOrder
-    models: tuple[str, ...]
-    requested_model: str
-    owner: UsageOwner
-    reservation_id: UUID | None
-
-
 class ImageGenerationService:
-    """Generates all images of a request or none.
-
-    Images that are not delivered are not stored or charged.
-    """
+    """Generates all images of a request or none; undelivered images are neither stored nor charged."""
 
     def __init__(
-        self,
-        catalog: Catalog,
-        providers: Mapping[str, ImageProvider],
-        upstreams: UpstreamPool,
-        ledger: Ledger,
-        tasks: TurnTaskRegistry,
-        library: ImageLibrary,
+        self, calls: MeteredCalls, providers: Mapping[str, ImageProvider], library: ImageLibrary
     ) -> None:
-        self._catalog = catalog
+        self._calls = calls
+        self._catalog = calls.catalog
         self._providers = providers
-        self._upstreams = upstreams
-        self._ledger = ledger
-        self._tasks = tasks
         self._library = library
 
     async def generate(
-        self,
-        order: ImageOrder,
-        principal: Principal,
-        request_id: str,
-        disconnected: Callable[[], Awaitable[None]] | None = None,
-        *,
-        in_turn: bool = False,
+        self, order: ImageOrder, scope: RequestScope, *, in_turn: bool = False
     ) -> AsyncGenerator[ImageGenerationEvent, None]:
         """Yield progress, then exactly one `ImagesGenerated`.
 
-        The work runs in its own task. It is cancelled when the iterator is closed early or `disconnected`
-        returns, but not once the images are being stored.
+        The work runs in its own task. It is cancelled when the iterator is closed early or the client
+        disconnects, but not once the images are being stored.
 
         Args:
             in_turn: the request is part of a turn that already holds a permit.
@@ -117,23 +89,24 @@ class ImageGenerationService:
             CircuitOpen, UpstreamError: no model succeeded.
             Unavailable: the images cannot be stored, or the work was cancelled.
         """
-        permit = None if in_turn else await self._tasks.acquire_permit(principal)
+        tasks = self._calls.tasks
+        permit = None if in_turn else await tasks.acquire_permit(scope.principal)
         try:
-            admitted = await self._admit(order, principal, request_id)
+            admitted = await self._admit(order, scope)
         except BaseException:
             if permit is not None:
                 permit.release()
             raise
         events: asyncio.Queue[ImageGenerationEvent | GatewayError] = asyncio.Queue()
 
-        async def work(running: TurnTask) -> None:
+        async def work(task: TurnTask) -> None:
             try:
-                events.put_nowait(await self._generate(admitted, running, events.put_nowait))
+                events.put_nowait(await self._generate(order.request, admitted, task, events.put_nowait))
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - passed on to the consumer
                 events.put_nowait(as_gateway_error(error))
 
-        running = self._tasks.start(work, owner=principal, permit=permit)
-        watcher = DisconnectWatcher(running, disconnected) if disconnected is not None else None
+        task = tasks.start(work, owner=scope.principal, permit=permit)
+        watcher = watch_disconnect(task, scope)
         try:
             while True:
                 event = await events.get()
@@ -145,18 +118,23 @@ class ImageGenerationService:
         finally:
             if watcher is not None:
                 watcher.close()
-            running.cancel()
+            task.cancel()
 
-    async def _admit(self, order: ImageOrder, principal: Principal, request_id: str) -> _AdmittedOrder:
-        self._check_bounds(order.request)
+    async def _admit(self, order: ImageOrder, scope: RequestScope) -> AdmittedCall:
+        request = order.request
+        self._check_bounds(request)
         name = order.model or self._default_model(order.provider)
-        models = self._candidates(name, order.provider, principal)
-        price = max(self._catalog.price_of(model).image for model in models)
-        owner = UsageOwner(principal.user_id, request_id, principal.api_key_id)
-        reservation_id = await self._ledger.reserve(
-            principal, Estimate(0, price * order.request.n), stores_data=True
-        )
-        return _AdmittedOrder(order, models, self._catalog.models_of(name)[0], owner, reservation_id)
+        models = self._candidates(name, order.provider, scope.principal)
+
+        def cancelled_cost(model: str, provider: str) -> tuple[Usage, Decimal]:
+            if self._providers[provider].stops_when_cancelled:
+                return Usage(), Decimal(0)
+            return Usage(), self._calls.price_of(model).image * request.n
+
+        inputs = (request.prompt, request.negative_prompt or "", *map(str, request.placeholders.values()))
+        plan = CallPlan("image", models, self._catalog.models_of(name)[0], cancelled_cost, inputs)
+        price = max(self._calls.price_of(model).image for model in models)
+        return await self._calls.admit(plan, scope, Estimate(0, price * request.n), stores_data=True)
 
     def _check_bounds(self, request: ImageRequest) -> None:
         bounds = self._catalog.media
@@ -168,7 +146,7 @@ class ImageGenerationService:
             raise ValidationFailed(f"Must be between 1 and {bounds.max_count} images.", param="n")
 
     def _candidates(self, name: str, provider: str | None, principal: Principal) -> tuple[str, ...]:
-        models = candidate_models(self._catalog, name, principal, "images", self._is_usable)
+        models = self._calls.candidates(name, principal, "images")
         if provider is not None:
             models = tuple(m for m in models if provider in self._catalog.models[m].providers)
             if not models:
@@ -191,51 +169,33 @@ class ImageGenerationService:
                 else "No provider of this name generates images.",
                 param="model" if provider is None else "provider",
             )
-        return next(filter(self._is_usable, capable), capable[0])
-
-    def _is_usable(self, model: str) -> bool:
-        return bool(self._upstreams.for_model(model))
+        return next(filter(self._calls.is_usable, capable), capable[0])
 
     async def _generate(
-        self, admitted: _AdmittedOrder, task: TurnTask, on_progress: Callable[[ImageProgress], None]
+        self,
+        request: ImageRequest,
+        admitted: AdmittedCall,
+        task: TurnTask,
+        on_progress: Callable[[ImageProgress], None],
     ) -> ImagesGenerated:
-        """Call a model, store the images and settle on every exit."""
-        request = admitted.order.request
-        inputs = [request.prompt, request.negative_prompt or "", *map(str, request.placeholders.values())]
+        """Call a model, store the images and settle."""
+        owner = admitted.owner
 
-        def begun(model: str, provider: str) -> tuple[Usage, Decimal]:
-            if self._providers[provider].stops_when_cancelled:
-                return Usage(), Decimal(0)
-            return Usage(), self._catalog.price_of(model).image * request.n
-
-        fallback_call = FallbackCall(self._upstreams, "image", admitted.requested_model, begun, inputs)
-
-        async def ask(model: str, provider: str) -> tuple[list[ImageCompleted], Usage, Decimal]:
+        async def call(model: str, provider: str) -> tuple[list[ImageCompleted], Usage, Decimal]:
             provider_request = replace(request, model=self._catalog.models[model].model)
             if unsupported := sorted(request.rendering.keys() - self._providers[provider].rendering_options):
                 raise UnsupportedParameter(
                     "The provider of this model does not support this parameter.", param=unsupported[0]
                 )
             images = await self._collect_images(self._providers[provider], provider_request, on_progress)
-            return images, Usage(), self._catalog.price_of(model).image * len(images)
+            return images, Usage(), self._calls.price_of(model).image * len(images)
 
-        try:
-            images = await fallback_call.run(admitted.models, ask)
-            task.block_cancellation()
-            stored = await self._library.store(
-                admitted.owner.user_id,
-                admitted.owner.request_id,
-                images,
-                request.prompt,
-                fallback_call.calls[-1],
+        async def store(images: list[ImageCompleted], calls: FallbackCall) -> tuple[StoredImage, ...]:
+            return await self._library.store(
+                owner.user_id, owner.request_id, images, request.prompt, calls.calls[-1]
             )
-        except BaseException:
-            fallback_call.waive_costs()
-            raise
-        finally:
-            task.acknowledge_cancel()
-            task.block_cancellation()
-            await fallback_call.settle(self._ledger, admitted.owner, admitted.reservation_id)
+
+        stored, fallback_call = await self._calls.run(task, admitted, call, store)
         final_call = fallback_call.calls[-1]
         return ImagesGenerated(
             stored,
@@ -243,27 +203,20 @@ class ImageGenerationService:
             final_call.provider,
             stored[0].seed,
             final_call.cost_usd,
-            admitted.owner.request_id,
+            owner.request_id,
             fallback_from=fallback_call.fallback_from,
         )
 
     async def _collect_images(
         self, provider: ImageProvider, request: ImageRequest, on_progress: Callable[[ImageProgress], None]
     ) -> list[ImageCompleted]:
-        timeouts = provider.timeouts
         images: list[ImageCompleted] = []
-        try:
-            async with (
-                asyncio.timeout(timeouts.mock if provider.type == "mock" else timeouts.live),
-                aclosing(provider.generate(request)) as events,
-            ):
-                async for event in events:
-                    if isinstance(event, ImageCompleted):
-                        images.append(event)
-                    else:
-                        on_progress(event)
-        except TimeoutError as error:
-            raise UpstreamTimeout from error
+        async with provider_timeout(provider), aclosing(provider.generate(request)) as events:
+            async for event in events:
+                if isinstance(event, ImageCompleted):
+                    images.append(event)
+                else:
+                    on_progress(event)
         if len(images) < request.n:
             raise UpstreamBroken("The provider returned fewer images than requested.")
         return images
