@@ -16,7 +16,7 @@ import orjson
 from redis.asyncio import Redis
 
 from gateway.cache.client import ValkeyClient, ValkeyUnavailable
-from gateway.cache.rate_limit import CountResult, RateLimiter
+from gateway.cache.rate_limit import CountResult, CredentialClaim, RateLimiter
 from gateway.domain.accounts.models import AccountState, ApiKeyGrant
 from gateway.domain.usage.budgets import RateCategory
 
@@ -50,7 +50,7 @@ class AuthCache:
         The request is counted if the session is active, the account is active and has this token version.
         """
         names = _account_entry(user_id), _session_entry(session_id)
-        read = await self._read("session", *names, version, user_id, counts=counts)
+        read = await self._read(CredentialClaim("session", *names, version, user_id, counts=counts))
         if read is None:
             return None
         account, session, counted = read
@@ -77,9 +77,8 @@ class AuthCache:
         owner = self._key_owners.get(key_hash)
         if owner is None:
             return None
-        read = await self._read(
-            "key", _account_entry(owner), _key_entry(key_hash), owner.hex, owner, key_hash
-        )
+        names = _account_entry(owner), _key_entry(key_hash)
+        read = await self._read(CredentialClaim("key", *names, owner.hex, owner, key_hash))
         if read is None:
             return None
         account, key, counted = read
@@ -109,21 +108,16 @@ class AuthCache:
         await self._invalidate(_key_entry(key_hash))
 
     async def _read(
-        self,
-        kind: str,
-        account: str,
-        other: str,
-        claim: str | int,
-        user_id: UUID,
-        key: bytes = b"",
-        counts: RateCategory = "turn",
+        self, credential: CredentialClaim
     ) -> tuple[bytes | None, bytes | None, CountResult] | None:
         if self._pending_invalidations:
             await self._send_invalidations()
-            if not self._pending_invalidations.keys().isdisjoint((account, other)):
+            if not self._pending_invalidations.keys().isdisjoint(
+                (credential.account_entry, credential.other_entry)
+            ):
                 return None
         try:
-            return await self._limiter.read_and_count(kind, account, other, claim, user_id, key, counts)
+            return await self._limiter.read_and_count(credential)
         except ValkeyUnavailable:
             return None
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b, sha1
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from redis.asyncio import Redis
@@ -43,6 +43,27 @@ class CountResult:
 NOT_COUNTED = CountResult(None, counted=False)
 
 
+class CredentialClaim(NamedTuple):
+    """A credential to check against two entries of the auth cache.
+
+    Attributes:
+        kind: `session` or `key`.
+        account_entry, other_entry: keys of the account's entry and of the session's or API key's.
+        claim: the token's version, or the owner's id in hex.
+        user_id: the account whose request is counted.
+        key_hash: the API key's hash; empty for a session.
+        counts: the window in which the request counts.
+    """
+
+    kind: Literal["session", "key"]
+    account_entry: str
+    other_entry: str
+    claim: str | int
+    user_id: UUID
+    key_hash: bytes = b""
+    counts: RateCategory = "turn"
+
+
 class RateLimiter:
     """Counts requests against the account's limits and a key's own lower limit.
 
@@ -66,23 +87,9 @@ class RateLimiter:
         )
 
     async def read_and_count(
-        self,
-        kind: str,
-        account: str,
-        other: str,
-        claim: str | int,
-        user_id: UUID,
-        key: bytes = b"",
-        counts: RateCategory = "turn",
+        self, credential: CredentialClaim
     ) -> tuple[bytes | None, bytes | None, CountResult]:
         """Read two entries of the auth cache, and count a request if they confirm it.
-
-        Args:
-            kind: `session` or `key`.
-            account, other: names of the two entries.
-            claim: the token's version, or the owner's id in hex.
-            key: the API key's hash.
-            counts: the window in which the request counts.
 
         Returns:
             Both entries, and whether the request was counted.
@@ -90,6 +97,7 @@ class RateLimiter:
         Raises:
             ValkeyUnavailable: nothing was read or counted.
         """
+        kind, account, other, claim, user_id, key, counts = credential
         names = _window_keys(user_id, key)
         reply = await self._run(5, account, other, *names, kind, claim, counts, *self._arguments)
         if not reply[2]:

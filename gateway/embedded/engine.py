@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -22,49 +23,61 @@ LOG_TAIL_BYTES: Final = 600
 SETTLED_SECONDS: Final = 5.0
 
 
-class Engine:
-    """A child process that ends with this process, however this process ends.
+@dataclass(frozen=True, kw_only=True)
+class EngineSpec:
+    """How to run one engine.
 
-    The supervisor keeps the file descriptors `inherited_fds` open until the engine has ended: the directory's
-    lock.
+    Attributes:
+        name: how messages name it.
+        stop_signal: the signal for an orderly shutdown, which may take `grace_seconds`.
+        drop_root: how to run it without root (`supervisor.drop_root`); empty: as the current user.
+        settled_seconds: after living this long it is restarted if it dies.
+        inherited_fds: file descriptors that the supervisor keeps open until the engine has ended.
     """
 
-    def __init__(
-        self,
-        name: str,
-        argv: Sequence[str],
-        *,
-        cwd: Path,
-        log: Path,
-        stop_signal: signal.Signals,
-        grace_seconds: float,
-        leave_root: str = "",
-        settled_seconds: float = SETTLED_SECONDS,
-        inherited_fds: Sequence[int] = (),
-    ) -> None:
-        self.name = name
-        self.log = log
-        spec = {
-            "argv": list(argv),
-            "cwd": str(cwd),
-            "stop_signal": int(stop_signal),
-            "grace_seconds": grace_seconds,
-            "leave_root": leave_root,
-            "settled_seconds": settled_seconds,
-        }
-        with log.open("ab") as output:
+    name: str
+    argv: Sequence[str]
+    cwd: Path
+    log: Path
+    stop_signal: signal.Signals
+    grace_seconds: float
+    drop_root: str = ""
+    settled_seconds: float = SETTLED_SECONDS
+    inherited_fds: Sequence[int] = ()
+
+    def to_json(self) -> str:
+        """Serialize what the supervisor process needs."""
+        return json.dumps(
+            {
+                "argv": list(self.argv),
+                "cwd": str(self.cwd),
+                "stop_signal": int(self.stop_signal),
+                "grace_seconds": self.grace_seconds,
+                "drop_root": self.drop_root,
+                "settled_seconds": self.settled_seconds,
+            }
+        )
+
+
+class Engine:
+    """A child process that ends with this process, however this process ends."""
+
+    def __init__(self, spec: EngineSpec) -> None:
+        self.name = spec.name
+        self.log = spec.log
+        self._grace_seconds = spec.grace_seconds
+        with spec.log.open("ab") as output:
             self._log_start = output.tell()
             self._process = subprocess.Popen(  # noqa: S603 - our own script and engine
-                [sys.executable, "-I", "-S", supervisor.__file__, json.dumps(spec)],
+                [sys.executable, "-I", "-S", supervisor.__file__, spec.to_json()],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
                 # Ctrl-C in the terminal goes to the gateway, which then stops the engine.
                 start_new_session=True,
-                pass_fds=tuple(inherited_fds),
+                pass_fds=tuple(spec.inherited_fds),
                 env=without_secrets(os.environ),
             )
-        self._grace_seconds = grace_seconds
 
     @property
     def pid(self) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from gateway.embedded.engine import Engine, EngineServer
+from gateway.embedded.engine import Engine, EngineServer, EngineSpec
 from gateway.embedded.errors import EngineError
 from gateway.embedded.sockets import free_port
 
@@ -55,13 +55,15 @@ class LlamaServer(EngineServer):
         model_file()
         self._port = free_port(HOST)
         self.engine = Engine(
-            "The local model",
-            [sys.executable, "-m", __name__, str(self._port)],
-            cwd=self._directory,
-            log=self._directory / "llama.log",
-            stop_signal=signal.SIGTERM,
-            grace_seconds=3,
-            inherited_fds=self._inherited_fds,
+            EngineSpec(
+                name="The local model",
+                argv=[sys.executable, "-m", __name__, str(self._port)],
+                cwd=self._directory,
+                log=self._directory / "llama.log",
+                stop_signal=signal.SIGTERM,
+                grace_seconds=3,
+                inherited_fds=self._inherited_fds,
+            )
         )
 
 

@@ -15,7 +15,7 @@ from typing import Final
 from urllib.parse import quote
 
 from gateway.embedded import supervisor
-from gateway.embedded.engine import Engine, EngineServer
+from gateway.embedded.engine import Engine, EngineServer, EngineSpec
 from gateway.embedded.errors import EngineError
 from gateway.embedded.sockets import is_accepting, socket_dir
 
@@ -64,14 +64,16 @@ class PostgresServer(EngineServer):
         else:
             self._initialize(method, owner)
         self.engine = Engine(
-            "PostgreSQL",
-            [str(binaries() / "postgres"), "-D", str(self.directory), *self._options()],
-            cwd=self.directory,
-            log=self.directory.parent / "postgres.log",
-            stop_signal=signal.SIGINT,  # fast shutdown: sessions are closed, nothing is lost
-            grace_seconds=20,
-            leave_root=method,
-            inherited_fds=self._inherited_fds,
+            EngineSpec(
+                name="PostgreSQL",
+                argv=[str(binaries() / "postgres"), "-D", str(self.directory), *self._options()],
+                cwd=self.directory,
+                log=self.directory.parent / "postgres.log",
+                stop_signal=signal.SIGINT,  # fast shutdown: sessions are closed, nothing is lost
+                grace_seconds=20,
+                drop_root=method,
+                inherited_fds=self._inherited_fds,
+            )
         )
         self.engine.wait_until(self._ready)
 

@@ -86,7 +86,7 @@ class EngineSupervisor:
         self.cwd: str = spec["cwd"]
         self.stop_signal: int = spec["stop_signal"]
         self.grace_seconds: float = spec["grace_seconds"]
-        self.leave_root: str = spec["leave_root"]
+        self.drop_root: str = spec["drop_root"]
         self.settled_seconds: float = spec["settled_seconds"]
         self.stopping = False
         self.has_started = False
@@ -97,7 +97,7 @@ class EngineSupervisor:
         def prepare() -> None:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
-            drop_root(self.leave_root)
+            drop_root(self.drop_root)
             die_with_parent(self.stop_signal)  # after the change of user, which resets it
             if os.getppid() != supervisor_pid:  # the supervisor died before the call above
                 os._exit(0)

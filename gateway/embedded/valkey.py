@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from gateway.embedded.engine import Engine, EngineServer
+from gateway.embedded.engine import Engine, EngineServer, EngineSpec
 from gateway.embedded.errors import EngineError
 from gateway.embedded.sockets import is_accepting, socket_dir
 
@@ -63,12 +63,17 @@ class ValkeyServer(EngineServer):
             "maxmemory-policy": "allkeys-lru",
         }
         self.engine = Engine(
-            "Valkey",
-            [str(binary()), *(part for name, value in options.items() for part in (f"--{name}", value))],
-            cwd=self.directory,
-            log=self.directory.parent / "valkey.log",
-            stop_signal=signal.SIGTERM,
-            grace_seconds=5,
-            inherited_fds=self._inherited_fds,
+            EngineSpec(
+                name="Valkey",
+                argv=[
+                    str(binary()),
+                    *(part for name, value in options.items() for part in (f"--{name}", value)),
+                ],
+                cwd=self.directory,
+                log=self.directory.parent / "valkey.log",
+                stop_signal=signal.SIGTERM,
+                grace_seconds=5,
+                inherited_fds=self._inherited_fds,
+            )
         )
         self.engine.wait_until(lambda: is_accepting(self._socket))

@@ -80,6 +80,7 @@ class IdempotencyRepository:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
+    # One keyword for each column of the row.
     async def claim(
         self,
         id_: bytes,
@@ -103,7 +104,7 @@ class IdempotencyRepository:
             try:
                 row = await connection.fetchrow(_CLAIM, *arguments)
             except asyncpg.ForeignKeyViolationError:
-                raise NotFound("The account does not exist any more.") from None
+                raise NotFound("The account was deleted.") from None
         return _state(row)
 
     async def get(self, id_: bytes) -> KeyState | None:

@@ -82,6 +82,7 @@ class ResponseEmbeddingRepository:
             rows = await connection.fetch(_FIND_SIMILAR, account, scope, _text(vector), limit, min_similarity)
         return [SimilarAnswer(row["question"], row["answer"], row["similarity"]) for row in rows]
 
+    # One parameter for each column of the row.
     async def store(
         self,
         account: UUID,

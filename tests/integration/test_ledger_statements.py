@@ -1,4 +1,4 @@
-"""The ledger's statements: costs, repetition, concurrency and rollover."""
+"""The ledger's statements: their number, idempotency, races and rollover."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ async def settle(turns: TurnRepository, made: Reservation, *calls: Any) -> None:
     await turns.record_usage(UsageOwner(made.user_id, "req"), calls, made.id)
 
 
-async def test_turn_costs_two_statements_and_one_valkey_round_trip(
+async def test_a_turn_costs_two_statements_and_its_caller_one_round_trip(
     database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # On a slow machine their next rounds would fall into what is counted.
+    # On a slow machine, the next maintenance runs would be counted too.
     monkeypatch.setattr("gateway.services.operations.maintenance.INTERVAL_SECONDS", 3600)
     monkeypatch.setattr("gateway.services.accounts.revocation.POLL_SECONDS", 3600)
     async with OpenAIUpstream() as up:
@@ -87,7 +87,7 @@ async def test_turn_costs_two_statements_and_one_valkey_round_trip(
                 answer = await gateway.http.post("/api/chat", json=body, headers=person.headers)
                 conversation["conversation_id"] = answer.json()["conversation_id"]
 
-            # Warm: the caller is in the cache, the use of the key is noted for this minute.
+            # Warm: the caller is cached, and the key's use is already recorded for this minute.
             await ask_v1()
             await ask()
             await gateway.container.authenticator.aclose()
@@ -97,7 +97,7 @@ async def test_turn_costs_two_statements_and_one_valkey_round_trip(
             execute = redis.execute_command
 
             async def note(*command: Any, **options: Any) -> Any:
-                if current_request() is not None:  # checks of the engines go on beside the requests
+                if current_request() is not None:  # health checks of the engines run concurrently
                     commands.append(command[0])
                 return await execute(*command, **options)
 
@@ -117,7 +117,7 @@ async def test_turn_costs_two_statements_and_one_valkey_round_trip(
                 assert commands == ["EVALSHA"], name
 
 
-async def test_budget_equals_the_sum_of_reservations_and_usage(engine, turns, user) -> None:
+async def test_reserved_and_used_amounts_match_the_rows(engine, turns, user) -> None:
     made = wish(user, lease_seconds=30)
     state = await turns.reserve(made)
     assert (state.tokens_used, state.tokens_reserved, state.usd_reserved) == (0, 10, Decimal("0.1"))
@@ -138,7 +138,7 @@ async def test_settling_twice_charges_and_releases_once(engine, turns, user) -> 
     assert (found.tokens_used, found.tokens_reserved) == (7, 10)
 
 
-async def test_settling_a_turn_twice_charges_once(engine, turns, user) -> None:
+async def test_closing_a_turn_twice_charges_once(engine, turns, user) -> None:
     begun = await begin_turn(turns, user, "q", reservation=wish(user))
     assert (await read_ledger(engine, user)).assert_consistent().tokens_reserved == 10
     turn = await finish_turn(turns, begun, "a", calls=[call()])
@@ -147,7 +147,7 @@ async def test_settling_a_turn_twice_charges_once(engine, turns, user) -> None:
     assert (found.tokens_used, found.tokens_reserved) == (7, 0)
 
 
-async def test_settlement_after_the_sweeper_still_charges(engine, turns, user) -> None:
+async def test_a_settlement_after_expiry_still_charges(engine, turns, user) -> None:
     made = wish(user, lease_seconds=-1)
     await turns.reserve(made)
     assert await turns.release_expired() >= 1
@@ -157,7 +157,7 @@ async def test_settlement_after_the_sweeper_still_charges(engine, turns, user) -
     assert (found.tokens_used, found.tokens_reserved) == (7, 0)
 
 
-async def test_expired_reservation_is_released_once_by_concurrent_sweepers(engine, turns, user) -> None:
+async def test_a_dead_processs_reservation_is_released_once_by_concurrent_sweeps(engine, turns, user) -> None:
     others = [await create_account(engine) for _ in range(5)]
     for account in (user, *others):
         for seconds in (-1, -1, 60):
@@ -169,9 +169,7 @@ async def test_expired_reservation_is_released_once_by_concurrent_sweepers(engin
         assert (await read_ledger(engine, account)).assert_consistent().tokens_reserved == 10
 
 
-async def test_turn_of_a_dead_process_is_interrupted_and_its_reservation_released(
-    engine, turns, user
-) -> None:
+async def test_a_dead_processs_turn_is_interrupted_and_its_reservation_released(engine, turns, user) -> None:
     begun = await begin_turn(turns, user, "q", reservation=wish(user), lease_seconds=-1)
     await RunningTurnRepository(engine).release_expired()
     await turns.release_expired()
@@ -195,7 +193,7 @@ async def test_turn_of_a_dead_process_is_interrupted_and_its_reservation_release
     ],
 )
 @pytest.mark.parametrize("at_once", [False, True])
-async def test_reservation_fits_or_changes_nothing(engine, turns, user, limits, fits, at_once) -> None:
+async def test_a_reservation_fits_or_changes_nothing(engine, turns, user, limits, fits, at_once) -> None:
     asked = [turns.reserve(wish(user, **limits)) for _ in range(4)]
     if at_once:
         results = await asyncio.gather(*asked, return_exceptions=True)
@@ -207,7 +205,7 @@ async def test_reservation_fits_or_changes_nothing(engine, turns, user, limits, 
     assert (found.leases, found.tokens_reserved) == (fits, 10 * fits)
 
 
-async def test_new_day_and_month_reset_usage_but_not_reservations(engine, turns, user) -> None:
+async def test_a_new_day_and_month_reset_usage_but_not_reservations(engine, turns, user) -> None:
     limits = {"tokens_per_day": 30, "usd_per_month": Decimal("0.3")}
     first, running = wish(user, **limits), wish(user, **limits)
     await turns.reserve(first)
@@ -226,14 +224,14 @@ async def test_new_day_and_month_reset_usage_but_not_reservations(engine, turns,
     state = await turns.reserve(wish(user, **limits))
     assert (state.tokens_used, state.tokens_reserved) == (0, 20)
     assert (state.usd_used, state.usd_reserved) == (0, Decimal("0.2"))
-    # The turn from before midnight is charged to the day on which it ends.
+    # A turn from before midnight is charged to the day on which it ends.
     await settle(turns, running, call(5, "0.05"))
     (row,) = await fetch_rows(engine, "SELECT * FROM budgets WHERE user_id = :u", u=user)
     assert (row["tokens_used"], row["tokens_reserved"]) == (5, 10)
     assert (row["usd_used"], row["usd_reserved"]) == (Decimal("0.05"), Decimal("0.1"))
 
 
-async def test_settlement_can_be_the_first_write_of_a_new_day(engine, turns, user) -> None:
+async def test_a_settlement_may_be_the_first_statement_of_a_new_day(engine, turns, user) -> None:
     made = wish(user)
     await turns.reserve(made)
     await settle(turns, made, call(100, "1"))
@@ -253,11 +251,11 @@ async def test_settlement_can_be_the_first_write_of_a_new_day(engine, turns, use
     assert row["tokens_reserved"] == 0
 
 
-async def test_statement_that_waited_over_midnight_does_not_reset_the_day(engine, turns, user) -> None:
+async def test_a_statement_that_waited_past_midnight_does_not_restore_yesterday(engine, turns, user) -> None:
     made = wish(user)
     await turns.reserve(made)
     await settle(turns, made, call(100, "1"))
-    # To what follows, the row is from tomorrow.
+    # For the following statement, the row is from tomorrow.
     await fetch_rows(
         engine,
         "UPDATE budgets SET day = day + 1, month = month + interval '1 month' WHERE user_id = :u RETURNING 1",
@@ -273,7 +271,7 @@ async def test_statement_that_waited_over_midnight_does_not_reset_the_day(engine
     assert (after["tokens_used"], after["usd_used"]) == (105, Decimal("1.05"))
 
 
-async def test_deleted_account_cannot_reserve(engine, turns, user) -> None:
+async def test_a_deleted_account_reserves_nothing(engine, turns, user) -> None:
     await fetch_rows(engine, "DELETE FROM users WHERE id = :u RETURNING 1", u=user)
     with pytest.raises(NotFound):
         await turns.reserve(wish(user))
@@ -281,14 +279,14 @@ async def test_deleted_account_cannot_reserve(engine, turns, user) -> None:
         await begin_turn(turns, user, "q", reservation=wish(user))
 
 
-async def test_reservation_of_another_account_cannot_be_released(engine, turns, user) -> None:
+async def test_another_accounts_reservation_cannot_be_released(engine, turns, user) -> None:
     mine = wish(user)
     await turns.reserve(mine)
     await settle(turns, replace(mine, user_id=await create_account(engine)))
     assert (await read_ledger(engine, user)).assert_consistent().tokens_reserved == 10
 
 
-async def test_busy_or_foreign_conversation_reserves_nothing(engine, turns, user) -> None:
+async def test_a_busy_or_foreign_conversation_reserves_nothing(engine, turns, user) -> None:
     begun = await begin_turn(turns, user, "q", reservation=wish(user))
     other = await create_account(engine)
     for account, parent in ((user, None), (other, None), (user, new_id())):
@@ -307,7 +305,7 @@ async def test_busy_or_foreign_conversation_reserves_nothing(engine, turns, user
     assert (await read_ledger(engine, other)).assert_consistent().leases == 0
 
 
-async def test_accounts_deleted_under_load_cause_no_deadlock(engine, turns) -> None:
+async def test_deleting_accounts_in_use_causes_no_deadlock(engine, turns) -> None:
     async def live(account: UUID) -> None:
         last = None
         for number in range(10):
@@ -337,7 +335,7 @@ async def test_accounts_deleted_under_load_cause_no_deadlock(engine, turns) -> N
         await fetch_rows(engine, "DELETE FROM users WHERE id = :u RETURNING 1", u=account)
 
     accounts = [await create_account(engine) for _ in range(6)]
-    # A deadlock would be an error of one of these after a second.
+    # A deadlock would fail one of these after a second.
     await asyncio.gather(
         *(live(account) for account in accounts for _ in range(3)),
         *(end(account, after) for after, account in enumerate(accounts)),

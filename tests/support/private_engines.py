@@ -17,7 +17,7 @@ from tests.support.processes import descendants, wait_ended
 
 
 def engine_process(server: EngineServer) -> int:
-    """The engine's own process, beneath the shim: the postmaster, or Valkey."""
+    """The engine's own process, below the supervisor: the postmaster, or Valkey."""
     assert server.engine is not None
     below = {pid for pid, _ in descendants(server.engine.pid)}
     parents = {pid: int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) for pid in below}
@@ -28,7 +28,7 @@ def engine_process(server: EngineServer) -> int:
 
 
 async def kill_engine(server: EngineServer) -> None:
-    """`kill -9` of the engine, and of its shim, which would start it anew; returns when all have gone."""
+    """`kill -9` the engine and its supervisor, which would restart it; returns when all have ended."""
     assert server.engine is not None
     family = descendants(server.engine.pid)
     engine = engine_process(server)

@@ -39,6 +39,7 @@ _GRANT = (
 class ApiKeyRepository(Repository):
     """API keys, by owner or by hash."""
 
+    # One keyword for each column that the caller sets.
     async def add(
         self,
         *,

@@ -6,6 +6,8 @@ reset them. Reservations stay over midnight: a turn is charged to the day on whi
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 _TODAY = "(now() AT TIME ZONE 'UTC')::date"
 _THIS_MONTH = "date_trunc('month', now() AT TIME ZONE 'UTC')::date"
 _TOKENS_USED = f"CASE WHEN b.day < {_TODAY} THEN 0 ELSE b.tokens_used END"
@@ -44,34 +46,14 @@ def reservation_ctes(
         stored: bytes to store.
         storage_limit: maximum stored bytes of the account (NULL: unlimited).
     """
-    _, tokens, usd, token_limit, usd_limit, spare_tokens, spare_usd = (
-        f"${first + offset}::{kind}" for offset, kind in enumerate(_TYPES)
-    )
+    limits = _arguments(first)
     stored, storage_limit = f"{stored}::bigint", f"{storage_limit}::bigint"
-    source_exists = f"AND (SELECT count(*) FROM {source}) > 0" if source else ""  # noqa: S608 - as below
-    earlier = f"{history}.tokens AS tokens, {history}.usd AS usd" if history else "0 AS tokens, 0 AS usd"
-    tables = ", ".join(name for name in (source, history) if name)
-    return f"""budget AS MATERIALIZED (
-    SELECT {_TOKENS_USED} + b.tokens_reserved AS tokens, {_USD_USED} + b.usd_reserved AS usd
-    FROM budgets b WHERE b.user_id = {user} {source_exists} FOR NO KEY UPDATE
-), needed AS MATERIALIZED (
-    SELECT {tokens} + earlier.tokens AS tokens, {usd} + earlier.usd AS usd
-    FROM (SELECT {earlier} {f"FROM {tables}" if tables else ""}) AS earlier
-), wanted AS MATERIALIZED (
-    SELECT needed.tokens + spare.tokens AS tokens, needed.usd + spare.usd AS usd,
-           spare.tokens AS spare_tokens
-    FROM needed LEFT JOIN budget ON true CROSS JOIN LATERAL (
-        SELECT greatest(0, least({spare_tokens},
-                                 ({token_limit} - coalesce(budget.tokens, 0) - needed.tokens) / 2)) AS tokens,
-               greatest(0, least({spare_usd},
-                                 ({usd_limit} - coalesce(budget.usd, 0) - needed.usd) / 8)) AS usd
-    ) AS spare
-), granted AS (
+    return f"""{_wanted_ctes(user, first, source, history)}, granted AS (
     INSERT INTO budgets AS b
         (user_id, day, tokens_used, tokens_reserved, month, usd_used, usd_reserved, stored_bytes)
     SELECT {user}, {_TODAY}, 0, wanted.tokens, {_THIS_MONTH}, 0, wanted.usd, {stored} FROM wanted
-    WHERE ({token_limit} IS NULL OR wanted.tokens <= {token_limit})
-      AND ({usd_limit} IS NULL OR wanted.usd <= {usd_limit})
+    WHERE ({limits.tokens_per_day} IS NULL OR wanted.tokens <= {limits.tokens_per_day})
+      AND ({limits.usd_per_month} IS NULL OR wanted.usd <= {limits.usd_per_month})
       AND ({storage_limit} IS NULL OR {stored} <= {storage_limit})
     ON CONFLICT (user_id) DO UPDATE
     SET day = greatest(b.day, excluded.day), month = greatest(b.month, excluded.month),
@@ -79,12 +61,53 @@ def reservation_ctes(
         tokens_reserved = b.tokens_reserved + excluded.tokens_reserved,
         usd_reserved = b.usd_reserved + excluded.usd_reserved,
         stored_bytes = b.stored_bytes + excluded.stored_bytes
-    WHERE ({token_limit} IS NULL
-           OR {_TOKENS_USED} + b.tokens_reserved + excluded.tokens_reserved <= {token_limit})
-      AND ({usd_limit} IS NULL OR {_USD_USED} + b.usd_reserved + excluded.usd_reserved <= {usd_limit})
+    WHERE ({limits.tokens_per_day} IS NULL
+           OR {_TOKENS_USED} + b.tokens_reserved + excluded.tokens_reserved <= {limits.tokens_per_day})
+      AND ({limits.usd_per_month} IS NULL
+           OR {_USD_USED} + b.usd_reserved + excluded.usd_reserved <= {limits.usd_per_month})
       AND ({storage_limit} IS NULL OR b.stored_bytes + excluded.stored_bytes <= {storage_limit})
     RETURNING b.user_id, b.tokens_used, b.tokens_reserved, b.usd_used, b.usd_reserved, b.stored_bytes
 )"""  # noqa: S608 - only numbers of arguments and our own names are put in
+
+
+class _ReservationArguments(NamedTuple):
+    """References to the arguments of a reservation, with their types."""
+
+    id: str
+    tokens: str
+    usd: str
+    tokens_per_day: str
+    usd_per_month: str
+    spare_tokens: str
+    spare_usd: str
+
+
+def _arguments(first: int) -> _ReservationArguments:
+    return _ReservationArguments(*(f"${first + offset}::{kind}" for offset, kind in enumerate(_TYPES)))
+
+
+def _wanted_ctes(user: str, first: int, source: str | None, history: str | None) -> str:
+    """CTEs `budget`, `needed` and `wanted`: what to reserve, including history and spare amounts."""
+    arguments = _arguments(first)
+    source_exists = f"AND (SELECT count(*) FROM {source}) > 0" if source else ""  # noqa: S608 - as above
+    earlier = f"{history}.tokens AS tokens, {history}.usd AS usd" if history else "0 AS tokens, 0 AS usd"
+    tables = ", ".join(name for name in (source, history) if name)
+    return f"""budget AS MATERIALIZED (
+    SELECT {_TOKENS_USED} + b.tokens_reserved AS tokens, {_USD_USED} + b.usd_reserved AS usd
+    FROM budgets b WHERE b.user_id = {user} {source_exists} FOR NO KEY UPDATE
+), needed AS MATERIALIZED (
+    SELECT {arguments.tokens} + earlier.tokens AS tokens, {arguments.usd} + earlier.usd AS usd
+    FROM (SELECT {earlier} {f"FROM {tables}" if tables else ""}) AS earlier
+), wanted AS MATERIALIZED (
+    SELECT needed.tokens + spare.tokens AS tokens, needed.usd + spare.usd AS usd,
+           spare.tokens AS spare_tokens
+    FROM needed LEFT JOIN budget ON true CROSS JOIN LATERAL (
+        SELECT greatest(0, least({arguments.spare_tokens},
+                   ({arguments.tokens_per_day} - coalesce(budget.tokens, 0) - needed.tokens) / 2)) AS tokens,
+               greatest(0, least({arguments.spare_usd},
+                   ({arguments.usd_per_month} - coalesce(budget.usd, 0) - needed.usd) / 8)) AS usd
+    ) AS spare
+)"""  # noqa: S608 - as above
 
 
 def lease_cte(user: str, seconds: str, first: int) -> str:

@@ -201,6 +201,7 @@ class UsageRepository(Repository):
             for key_id, name, prefix, who, mail, *rest in found
         ]
 
+    # One keyword for each filter of the API.
     async def list_rows(
         self,
         during: DateRange | None,

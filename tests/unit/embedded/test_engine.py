@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.embedded.engine import Engine
+from gateway.embedded.engine import Engine, EngineSpec
 from gateway.embedded.errors import EngineError
 from tests.support.processes import descendants, wait_ended
 
@@ -20,13 +20,15 @@ SLEEPER = "import signal; print('up', flush=True); signal.pause()"
 
 def engine(tmp_path: Path, code: str, **options: float) -> Engine:
     return Engine(
-        "The engine",
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        log=tmp_path / "log",
-        stop_signal=signal.SIGTERM,
-        grace_seconds=options.get("grace_seconds", 5),
-        settled_seconds=options.get("settled_seconds", 5),
+        EngineSpec(
+            name="The engine",
+            argv=[sys.executable, "-c", code],
+            cwd=tmp_path,
+            log=tmp_path / "log",
+            stop_signal=signal.SIGTERM,
+            grace_seconds=options.get("grace_seconds", 5),
+            settled_seconds=options.get("settled_seconds", 5),
+        )
     )
 
 
