@@ -78,14 +78,14 @@ def redis_url(worker_id: str) -> str:
 
 @pytest.fixture
 def patient_engines(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No answer of an engine is late, for a storm that is about limits: on a busy machine it is only slow.
+    """Disable the engines' timeouts for load tests of limits, since a busy machine is only slow.
 
-    Without it requests of a storm may be refused with 503, and counted by each worker for itself.
+    Without this, requests may be rejected with 503 and counted by each worker locally.
     """
     from gateway.cache.client import ValkeyClient
     from gateway.core import database
 
-    for name in ("POOL_TIMEOUT", "STUCK_AFTER", "TURN_TIMEOUT", "COMMAND_TIMEOUT"):
+    for name in ("POOL_TIMEOUT", "STUCK_AFTER_SECONDS", "HOT_PATH_TIMEOUT", "COMMAND_TIMEOUT"):
         monkeypatch.setattr(database, name, SLOW_MACHINE_SECONDS)
     defaults: Any = ValkeyClient.__init__.__kwdefaults__
     monkeypatch.setitem(defaults, "deadline", SLOW_MACHINE_SECONDS)

@@ -47,8 +47,8 @@ async def store(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterator
     await valkey.aclose()
 
 
-def subject(**allowance: float) -> BackoffSubject:
-    return BackoffSubject(uuid4().hex, BackoffPolicy(**{"free": 3, **allowance}))
+def subject(**policy: float) -> BackoffSubject:
+    return BackoffSubject(uuid4().hex, BackoffPolicy(**{"free_attempts": 3, **policy}))
 
 
 async def spend(store: Store, whose: BackoffSubject, times: int) -> None:
@@ -57,7 +57,7 @@ async def spend(store: Store, whose: BackoffSubject, times: int) -> None:
 
 
 async def test_wait_doubles_with_each_failure_up_to_the_maximum(store: Store) -> None:
-    whose = subject(most=6)
+    whose = subject(max_delay=6)
     await spend(store, whose, 3)
     for expected in (1, 2, 4, 6, 6):
         wait = await store.attempts.record(whose)
@@ -67,7 +67,7 @@ async def test_wait_doubles_with_each_failure_up_to_the_maximum(store: Store) ->
 
 
 async def test_first_wait_may_be_longer_than_a_second(store: Store) -> None:
-    whose = subject(first=60)
+    whose = subject(first_delay=60)
     await spend(store, whose, 3)
     assert 59 < await store.attempts.record(whose) <= 60
 
@@ -82,7 +82,7 @@ async def test_rejected_attempts_do_not_extend_the_wait(store: Store) -> None:
 
 
 async def test_of_concurrent_attempts_only_the_free_ones_pass(store: Store) -> None:
-    whose = subject(free=5)
+    whose = subject(free_attempts=5)
     waits = await asyncio.gather(*(store.attempts.record(whose) for _ in range(40)))
     assert waits.count(0.0) == 5
 
@@ -105,7 +105,7 @@ async def test_forgiven_attempt_is_subtracted(store: Store) -> None:
 
 
 async def test_failures_decay_over_time(store: Store) -> None:
-    whose = subject(leak=10)
+    whose = subject(forgive_every=10)
     await spend(store, whose, 2)
     await store.later(20, whose)
     await spend(store, whose, 3)
@@ -121,7 +121,7 @@ async def test_attempt_rejected_for_one_subject_is_not_recorded_for_another(stor
 
 
 async def test_all_failures_expire(store: Store) -> None:
-    whose = subject(memory=120)
+    whose = subject(reset_after=120)
     await spend(store, whose, 3)
     if store.valkey.configured:
         assert 0 < await store.valkey.execute("TTL", f"attempts:{whose.name}") <= 120
