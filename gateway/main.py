@@ -105,7 +105,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 async def _persist_environment_keys(container: Container) -> None:
     try:
-        await container.environment_keys.persist()
+        await container.accounts.environment_keys.persist()
     except Unavailable:
         # The gateway starts without its database, and these keys are refused like all others until then.
         log.warning("environment_keys_not_written")

@@ -107,7 +107,7 @@ class ContainerManager:
         """Close what nobody uses any more: after its last request, its last turn and that one's title."""
         await old.container.references.wait_zero()
         await self._shared.execution.tasks.wait_current()
-        await old.container.chat.titles.wait_idle()
+        await old.container.chat.service.titles.wait_idle()
         await old.stack.aclose()
         log.info("configuration_retired")
 
@@ -133,7 +133,7 @@ async def open_gateway(
             shared.stores.engine,
             shared.execution.tasks,
             shared.execution.conversation_queue,
-            lambda: manager.container.circuit_breakers.list_all(),
+            lambda: manager.container.operations.circuit_breakers.list_all(),
             database=first.database_ready,
             valkey=first.valkey_ready,
         )

@@ -40,7 +40,7 @@ def create_admin(settings: Settings, email: str, password: str) -> str:
 
     async def create(container: Container) -> None:
         try:
-            await container.users.create_admin(email, used)
+            await container.accounts.users.create_admin(email, used)
         except EmailTaken:
             raise OperatorError(
                 f"The account {email} already exists. Run `gateway admin password --email {email}` to set a "
@@ -57,7 +57,7 @@ def set_password(settings: Settings, email: str, password: str) -> str:
 
     async def change(container: Container) -> None:
         try:
-            await container.users.set_password(email, used)
+            await container.accounts.users.set_password(email, used)
         except NotFound:
             raise OperatorError(
                 f"There is no account {email}. Run `gateway admin create --email {email}` to create "
@@ -73,10 +73,10 @@ def create_key(settings: Settings, email: str, name: str) -> str:
 
     async def create(container: Container) -> str:
         try:
-            owner = await container.users.find_by_email(email)
+            owner = await container.accounts.users.find_by_email(email)
         except NotFound:
             raise OperatorError(f"There is no account {email}.") from None
-        _, secret = await container.api_keys.create(owner.id, name=name)
+        _, secret = await container.accounts.api_keys.create(owner.id, name=name)
         return secret
 
     return _with_container(settings, create)
@@ -91,12 +91,12 @@ def create_first_account(settings: Settings) -> FirstAccount | None:
     async def create(container: Container) -> FirstAccount | None:
         async with container.engine.connect() as connection:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _FIRST_ACCOUNT_LOCK})
-            if await container.users.count():
+            if await container.accounts.users.count():
                 return None
             email = os.environ.get("ADMIN_EMAIL") or FIRST_ADMIN
             password = os.environ.get("ADMIN_PASSWORD") or secrets.token_urlsafe(15)
-            account = await container.users.create_admin(email, password)
-            _, secret = await container.api_keys.create(account.id, name="first key")
+            account = await container.accounts.users.create_admin(email, password)
+            _, secret = await container.accounts.api_keys.create(account.id, name="first key")
             return FirstAccount(account.email, password, secret)
 
     return _with_container(settings, create)

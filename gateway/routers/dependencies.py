@@ -89,7 +89,7 @@ class RequireCaller(SecurityBase):
         return principal
 
     async def _authenticate(self, request: Request) -> Principal:
-        authenticator = get_container(request).authenticator
+        authenticator = get_container(request).accounts.authenticator
         principal = await authenticator.authenticate(request.headers, self._counts)
         RequestOutcome.of(request.scope).principal = principal
         authenticator.enforce_rate_limit(principal)

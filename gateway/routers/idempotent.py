@@ -104,7 +104,7 @@ async def _run_with_key(
         finally:
             container.references.release()
 
-    recording, replayed = await container.idempotency.run(idempotent_request, work)
+    recording, replayed = await container.idempotency.service.run(idempotent_request, work)
     return await replay(request, recording, {REPLAYED_HEADER: "true"} if replayed else {})
 
 
@@ -112,7 +112,7 @@ async def _join_retry(
     request: Request, principal: Principal, handler: Handler, variant: object, *, is_retry: bool
 ) -> Response:
     """Run a request of a client that counts its retries; a retry joins the original request."""
-    client_retries = get_container(request).client_retries
+    client_retries = get_container(request).idempotency.client_retries
     prefix = orjson.dumps([request.method, request.url.path.rstrip("/"), variant])
     content, request_id = prefix + b"\n" + await request.body(), request.state.request_id
     if is_retry and (recording := await client_retries.join(principal, content, request_id)) is not None:

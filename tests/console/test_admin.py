@@ -53,7 +53,7 @@ async def test_statistics_follow_the_date_range_and_the_time_zone(
         {"created_at": NOON, "outcome": "cached", "latency_ms": 1},
         {"created_at": NOON + timedelta(hours=4), "outcome": "upstream_failed", "latency_ms": 60_000, **who},
     )
-    await RollupJob(gateway.container.usage._uow).catch_up(datetime.now(UTC))
+    await RollupJob(gateway.container.usage.reports._uow).catch_up(datetime.now(UTC))
     await admin_page.goto("/admin?from=2026-02-10&to=2026-02-11&tz=UTC")
     figures = admin_page.get_by_role("main")
     await expect(figures.get_by_text("5", exact=True).first).to_be_visible()
@@ -87,7 +87,7 @@ async def test_statistics_follow_the_date_range_and_the_time_zone(
 
 
 async def test_an_open_circuit_breaker_is_shown_with_its_history(admin_page: Page, gateway: Gateway) -> None:
-    upstreams = gateway.container.circuit_breakers._parts.upstreams
+    upstreams = gateway.container.operations.circuit_breakers._parts.upstreams
     await admin_page.goto("/admin/breakers")  # the page's former URL
     upstream = upstreams.get("slow", "slow")
     for _ in range(5):

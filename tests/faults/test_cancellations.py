@@ -108,15 +108,15 @@ async def _who(worker: Gateway, caller: Caller) -> None:
 
 
 async def _who_indeed(worker: Gateway, caller: Caller) -> None:
-    principal = await worker.container.authenticator.authenticate(caller.key_headers)
+    principal = await worker.container.accounts.authenticator.authenticate(caller.key_headers)
     assert principal.user_id == UUID(caller.account.id)
-    principal = await worker.container.authenticator.authenticate(caller.token_headers)
+    principal = await worker.container.accounts.authenticator.authenticate(caller.token_headers)
     assert principal.user_id == UUID(caller.account.id)
 
 
 async def _profile(worker: Gateway, caller: Caller) -> None:
     with suppress(Unavailable):
-        user = await worker.container.users.get(UUID(caller.account.id))
+        user = await worker.container.accounts.users.get(UUID(caller.account.id))
         assert user.email == caller.account.email
 
 

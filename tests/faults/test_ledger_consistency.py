@@ -108,7 +108,7 @@ async def test_questions_that_a_guard_blocks_beside_the_call(
         gateway_over(up, database_url, redis_url, tmp_path, **blocking) as gateway,
     ):
         person = await gateway.sign_up()
-        gateway.container.chat._runner.parts.guardrails._guards = (Slow(up),)
+        gateway.container.chat.service._runner.parts.guardrails._guards = (Slow(up),)
         for _ in range(4):
             answer = await gateway.http.post("/api/chat", json={"message": PROMPT}, headers=person.headers)
             assert answer.json()["message"]["finish_reason"] == "content_filter"
@@ -167,7 +167,7 @@ async def test_turns_whose_worker_was_killed(database_url: str, redis_url: str, 
     ):
         up.script(Reply(gate=asyncio.Event(), gate_at=0))
         person = await gateway.sign_up()
-        ledger = gateway.container.chat._ledger
+        ledger = gateway.container.chat.service._ledger
         asked = [
             asyncio.create_task(
                 gateway.http.post("/api/chat", json={"message": PROMPT}, headers=person.headers)

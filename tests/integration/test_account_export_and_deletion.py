@@ -158,9 +158,9 @@ async def test_the_audit_log_keeps_the_action_without_the_account(gateway: Gatew
 
 async def test_another_admins_actions_keep_their_actor(gateway: Gateway) -> None:
     email = f"{secrets.token_hex(6)}@gateway.localhost"
-    admin = await gateway.container.users.create_admin(email, PASSWORD)
+    admin = await gateway.container.accounts.users.create_admin(email, PASSWORD)
     person = await gateway.sign_up()
-    await gateway.container.admin.change_user(admin.id, UUID(person.id), tier="pro")
+    await gateway.container.operations.admin.change_user(admin.id, UUID(person.id), tier="pro")
     await gateway.http.request("DELETE", ME, json={"password": PASSWORD}, headers=person.headers)
     [(actor, target)] = await sql(
         gateway, "SELECT actor_id, target_id FROM audit_log WHERE action = 'user.changed'"
@@ -244,7 +244,7 @@ async def test_the_export_contains_everything_but_secrets(gateway: Gateway) -> N
 
 async def test_a_long_export_is_read_in_pages_and_complete(gateway: Gateway) -> None:
     person = await gateway.sign_up()
-    gateway.container.account_data._page_size = 3
+    gateway.container.accounts.data_export._page_size = 3
     for number in range(7):
         body = {"message": f"Question {number}"}
         assert (await gateway.http.post("/api/chat", json=body, headers=person.headers)).status_code == 200
@@ -290,7 +290,7 @@ async def test_stored_mails_are_deleted_with_their_account(gateway: Gateway, tmp
     leaving, staying = await gateway.sign_up(), await gateway.sign_up()
     for person in (leaving, staying):
         await gateway.http.post("/api/auth/password/forgot", json={"email": person.email})
-    await gateway.container.password_resets.aclose()
+    await gateway.container.accounts.password_resets.aclose()
     mailbox = gateway.container.settings.data_dir / "mailbox"
     assert len(list(mailbox.glob("*.eml"))) == 2
 

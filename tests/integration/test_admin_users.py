@@ -36,7 +36,7 @@ def gateway_config(clean_database: str, clean_redis: str) -> dict[str, Any]:
 
 async def make_admin(gateway: Gateway) -> Account:
     email = f"{secrets.token_hex(6)}@gateway.localhost"
-    account = await gateway.container.users.create_admin(email, PASSWORD)
+    account = await gateway.container.accounts.users.create_admin(email, PASSWORD)
     tokens = (await gateway.http.post("/api/auth/login", json={"email": email, "password": PASSWORD})).json()
     return Account(str(account.id), email, tokens["access_token"], tokens["refresh_token"])
 
@@ -195,8 +195,10 @@ async def test_admins_who_disable_each_other_concurrently_leave_one(gateway: Gat
 
 async def test_of_two_admins_who_demote_each_other_one_is_rejected(gateway: Gateway) -> None:
     first, second = await make_admin(gateway), await make_admin(gateway)
-    service = gateway.container.admin
-    async with gateway.container.admin._uow() as uow:  # the first change, stopped before its commit
+    service = gateway.container.operations.admin
+    async with (
+        gateway.container.operations.admin._uow() as uow
+    ):  # the first change, stopped before its commit
         await uow.users.lock_and_count_other_admins(_uuid(second))
         await uow.admin.update(_uuid(second), {"role": "user"}, revoke_access_tokens=False)
         late = asyncio.create_task(service.change_user(_uuid(second), _uuid(first), role="user"))

@@ -190,7 +190,7 @@ async def test_a_well_formed_unknown_key_is_rejected(app: AccountApp) -> None:
 async def test_a_malformed_key_is_rejected_without_a_lookup(app: AccountApp) -> None:
     await app.container.valkey.aclose()
     await app.engine.dispose()
-    app.container.authenticator._uow = None
+    app.container.accounts.authenticator._uow = None
     answer = await app.client.get("/v1/probe", headers={"x-api-key": "gw_" + secrets.token_hex(19)})
     assert status_and_code(answer) == (401, "invalid_api_key")
 
@@ -199,12 +199,12 @@ async def test_the_use_of_a_key_is_recorded_in_the_background(app: AccountApp) -
     person = await app.sign_up()
     key = await person.create_api_key()
     await app.client.get("/v1/probe", headers=bearer(key["secret"]))
-    await app.container.authenticator.aclose()
+    await app.container.accounts.authenticator.aclose()
     [item] = (await person.request("GET", KEYS)).json()["items"]
     first = datetime.fromisoformat(item["last_used_at"])
     assert abs((datetime.now(UTC) - first).total_seconds()) < 30
     await app.client.get("/v1/probe", headers=bearer(key["secret"]))
-    await app.container.authenticator.aclose()
+    await app.container.accounts.authenticator.aclose()
     [item] = (await person.request("GET", KEYS)).json()["items"]
     assert datetime.fromisoformat(item["last_used_at"]) == first
 

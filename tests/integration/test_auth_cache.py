@@ -114,7 +114,7 @@ async def test_cached_caller_costs_one_round_trip_and_no_query(app: AccountApp) 
     service = {"x-api-key": (await person.create_api_key())["secret"]}
     await app.client.get("/v1/probe", headers=service)
     await app.client.get("/api/chat/probe", headers=person.headers)
-    await app.container.authenticator.aclose()
+    await app.container.accounts.authenticator.aclose()
     commands: list[tuple[object, ...]] = []
     redis = app.container.valkey._redis
     execute = redis.execute_command
@@ -124,7 +124,7 @@ async def test_cached_caller_costs_one_round_trip_and_no_query(app: AccountApp) 
         return await execute(*command, **options)
 
     redis.execute_command = count
-    app.container.authenticator._uow = None
+    app.container.accounts.authenticator._uow = None
     assert (await app.client.get("/v1/probe", headers=service)).status_code == 200
     assert (await app.client.get("/api/chat/probe", headers=person.headers)).status_code == 200
     assert [command[0] for command in commands] == ["EVALSHA", "EVALSHA"]

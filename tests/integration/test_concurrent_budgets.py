@@ -160,7 +160,7 @@ async def test_tool_rounds_and_auxiliary_calls_are_reserved_with_short_answers(s
             for number in range(40)
         ]
         answers = await asyncio.gather(*asked)
-        await gateway.container.chat.titles.wait_idle()
+        await gateway.container.chat.service.titles.wait_idle()
         book = (await wait_settled(gateway.container.engine, person.id)).assert_consistent()
     assert codes(answers)[429] > 0
     assert codes(answers)[200] >= 2

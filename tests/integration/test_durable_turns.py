@@ -169,7 +169,7 @@ async def test_what_was_said_is_written_while_it_runs_by_one_statement_for_all_t
     with recorded_statements(monkeypatch) as sent:
         for _, live in asked:
             live.persisted_count = 0
-        await workers[0].container.partial_answers.tick()
+        await workers[0].container.streams.partial_answers.tick()
     assert len([statement for statement in sent if "unnest" in statement]) == 1
     gate.set()
     for following, live in asked:
@@ -184,15 +184,15 @@ async def test_who_has_lost_the_lease_changes_nothing_that_came_after_and_is_cha
     gate = asyncio.Event()
     upstream.script(Reply(text=WORDS, gate=gate, gate_at=20, usage=(5, 40)), Reply(usage=(3, 2)))
     following, live = await ask_half(here, person)
-    await here.container.partial_answers.tick()
-    await here.container.partial_answers.tick()
+    await here.container.streams.partial_answers.tick()
+    await here.container.streams.partial_answers.tick()
     await expire(here, live)
 
     assert await rescue_of(there).end_orphaned_turns() == 1
     conversation_id = str(live.conversation_id)
     body = {"message": "And now?", "model": "m", "conversation_id": conversation_id}
     next_turn = await there.http.post("/api/chat", json=body, headers=person.headers)
-    await here.container.partial_answers.tick()
+    await here.container.streams.partial_answers.tick()
     gate.set()
     told = await following
 

@@ -21,8 +21,8 @@ async def ask(app: AccountApp, secret: str) -> tuple[int, dict[str, str]]:
 
 async def test_environment_keys_authenticate_as_one_account(database_url: str, redis_url: str) -> None:
     async with account_app(database_url, redis_url, environment_keys=(FIRST, "k")) as app:
-        await app.container.environment_keys.persist()
-        await app.container.environment_keys.persist()
+        await app.container.accounts.environment_keys.persist()
+        await app.container.accounts.environment_keys.persist()
 
         status, first = await ask(app, FIRST)
         answer = await app.client.get("/v1/probe", headers={"x-api-key": "k"})
@@ -34,7 +34,7 @@ async def test_environment_keys_authenticate_as_one_account(database_url: str, r
 
 async def test_a_removed_key_is_rejected_from_the_next_start(database_url: str, redis_url: str) -> None:
     async with account_app(database_url, redis_url, environment_keys=(FIRST, "second")) as app:
-        await app.container.environment_keys.persist()
+        await app.container.accounts.environment_keys.persist()
         assert (await ask(app, FIRST))[0] == 200
         later = EnvironmentKeys(("second",), app.container.uow, app.container.cache, tier="enterprise")
         await later.persist()
@@ -78,8 +78,8 @@ async def test_keys_never_use_an_account_with_a_password(database_url: str, redi
                 requests_per_minute=None,
             )
 
-        await app.container.environment_keys.persist()
-        await app.container.environment_keys.persist()
+        await app.container.accounts.environment_keys.persist()
+        await app.container.accounts.environment_keys.persist()
 
         status, found = await ask(app, FIRST)
         assert status == 200
@@ -100,9 +100,9 @@ async def test_no_reset_is_sent_for_the_services_account(
     database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
     async with account_app(database_url, redis_url, environment_keys=(FIRST,), mailbox=tmp_path) as app:
-        await app.container.environment_keys.persist()
+        await app.container.accounts.environment_keys.persist()
         await app.client.post("/api/auth/password/forgot", json={"email": ACCOUNT_EMAIL})
-        await app.container.password_resets.aclose()
+        await app.container.accounts.password_resets.aclose()
         assert mails_in(tmp_path) == []
 
 
@@ -119,7 +119,7 @@ async def _make_room(app: AccountApp) -> None:
 
 async def test_the_services_account_cannot_sign_in(database_url: str, redis_url: str) -> None:
     async with account_app(database_url, redis_url, environment_keys=(FIRST,)) as app:
-        await app.container.environment_keys.persist()
+        await app.container.accounts.environment_keys.persist()
         sign_in = partial(app.client.post, "/api/auth/login")
 
         answer = await sign_in(json={"email": ACCOUNT_EMAIL, "password": FIRST})
@@ -129,7 +129,7 @@ async def test_the_services_account_cannot_sign_in(database_url: str, redis_url:
 
 async def test_nothing_stored_reveals_the_key(database_url: str, redis_url: str) -> None:
     async with account_app(database_url, redis_url, environment_keys=("k",)) as app:
-        await app.container.environment_keys.persist()
+        await app.container.accounts.environment_keys.persist()
         async with app.container.uow() as uow:
             account = await uow.users.get_credentials_by_email(ACCOUNT_EMAIL)
             assert account is not None

@@ -56,7 +56,7 @@ async def world(clean_database: str, clean_redis: str, tmp_path: Path) -> AsyncI
             "tiers": {"free": {"requests_per_minute": 1000}},
         }
         async with running_gateway(clean_database, clean_redis, tmp_path, config) as gateway:
-            await gateway.container.users.create_admin("root@gateway.localhost", PASSWORD)
+            await gateway.container.accounts.users.create_admin("root@gateway.localhost", PASSWORD)
             body = {"email": "root@gateway.localhost", "password": PASSWORD}
             tokens = (await gateway.http.post("/api/auth/login", json=body)).json()
             yield World(gateway, upstream, {"authorization": f"Bearer {tokens['access_token']}"})

@@ -79,7 +79,7 @@ async def ask(
 
 
 async def title_of(gateway: Gateway, person: Account, conversation_id: str) -> str:
-    await gateway.container.chat.titles.wait_idle()
+    await gateway.container.chat.service.titles.wait_idle()
     found = await gateway.http.get(f"/api/conversations/{conversation_id}", headers=person.headers)
     return str(found.json()["title"])
 
@@ -211,9 +211,9 @@ async def test_two_workers_never_make_it_twice(
         first = FirstExchange(UUID(listed[0]["id"]), QUESTION, "Hello.")
         principal = Principal(UUID(person.id), "user")
         for _ in range(4):
-            gateway.container.chat.titles.schedule(principal, first)
-            other.container.chat.titles.schedule(principal, first)
-        await other.container.chat.titles.wait_idle()
+            gateway.container.chat.service.titles.schedule(principal, first)
+            other.container.chat.service.titles.schedule(principal, first)
+        await other.container.chat.service.titles.wait_idle()
         assert await title_of(gateway, person, listed[0]["id"]) == "Tides and the moon"
     assert len(light.calls) == 1
 
@@ -270,7 +270,7 @@ async def test_shutting_down_waits_for_no_slow_title_but_writes_down_its_call(
     async with configured(database_url, redis_url, tmp_path, config_of(big, light)) as (gateway, person):
         await ask(gateway, person.headers)
         await light.wait_for_calls(1)
-        titles = gateway.container.chat.titles
+        titles = gateway.container.chat.service.titles
         await titles.aclose()
         await titles.wait_idle()
         async with gateway.container.engine.connect() as db:

@@ -364,7 +364,7 @@ async def test_a_holder_that_died_is_followed_after_its_lease(
     monkeypatch.setattr(table.IdempotencyRepository, "claim", brief)
     dead = asyncio.create_task(post(gateway, COMPLETIONS, completion(), await key_of(gateway, person)))
     await upstream.wait_for_calls(1)
-    gateway.container.idempotency._recordings.clear()  # nor does anybody here know of it
+    gateway.container.idempotency.service._recordings.clear()  # nor does anybody here know of it
     answer = await post(gateway, COMPLETIONS, completion(), await key_of(gateway, person))
     assert (answer.status_code, replayed(answer), len(upstream.calls)) == (200, False, 2)
     gate.set()
@@ -417,7 +417,7 @@ async def test_what_was_kept_for_a_day_is_forgotten(gateway: Gateway, person: Ac
     await fetch_rows(engine, old, id=person.id)
     fresh = await post(gateway, CHAT, {"message": "Another"}, person.headers)
     assert (fresh.status_code, replayed(fresh)) == (200, False)
-    await gateway.container.idempotency.delete_expired()
+    await gateway.container.idempotency.service.delete_expired()
     left = await fetch_rows(
         engine, "SELECT count(*) AS n FROM idempotency_keys WHERE user_id = :id", id=person.id
     )

@@ -409,11 +409,11 @@ async def test_files_left_by_a_crash_are_deleted(
     half = kept.with_name(f".{kept.name}.half")
     half.write_bytes(b"half")
     monkeypatch.setattr("gateway.services.generation.image_library._ORPHAN_AGE_SECONDS", 3600)
-    await gateway.container.images.delete_orphans()
+    await gateway.container.generation.image_library.delete_orphans()
     assert len(files(tmp_path)) == 3  # too recent: they may belong to a running request
 
     monkeypatch.setattr("gateway.services.generation.image_library._ORPHAN_AGE_SECONDS", -1)
-    await gateway.container.images.delete_orphans()
+    await gateway.container.generation.image_library.delete_orphans()
     assert files(tmp_path) == [kept]
     assert await store.get(orphan) is None
     assert (await gateway.http.get(url, headers=person.headers)).status_code == 200

@@ -90,7 +90,7 @@ async def test_a_turn_costs_two_statements_and_its_caller_one_round_trip(
             # Warm: the caller is cached, and the key's use is already recorded for this minute.
             await ask_v1()
             await ask()
-            await gateway.container.authenticator.aclose()
+            await gateway.container.accounts.authenticator.aclose()
             redis = gateway.container.valkey._redis
             assert redis is not None
             commands: list[str] = []

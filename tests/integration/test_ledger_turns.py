@@ -244,7 +244,7 @@ def crash(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("a node did not foresee this")
         yield
 
-    monkeypatch.setattr(gateway.container.chat._runner, "run", broken)
+    monkeypatch.setattr(gateway.container.chat.service._runner, "run", broken)
 
 
 # Created in a call: an event belongs to the loop of the first test that waits for it.
@@ -286,7 +286,7 @@ async def test_every_way_out_of_a_turn_settles_it(
         found = await wait_settled(gateway.container.engine, person.id)
         assert found.tokens_used in (charged if isinstance(charged, range) else (charged,))
         assert found.usd_used < Decimal("0.000030")
-        assert not gateway.container.chat._ledger._leases
+        assert not gateway.container.chat.service._ledger._leases
 
 
 async def test_a_crash_inside_the_graph_settles_the_turn(
@@ -316,7 +316,7 @@ async def test_a_client_disconnect_during_settlement_changes_nothing(
 ) -> None:
     async with serve() as gateway:
         person = await gateway.sign_up()
-        repository = gateway.container.chat._ledger._turns
+        repository = gateway.container.chat.service._ledger._turns
         writing, go_on = asyncio.Event(), asyncio.Event()
         record = repository.record_usage
 
@@ -354,7 +354,7 @@ async def test_a_settlement_is_retried_after_a_database_outage(
     async with serve() as gateway:
         person = await gateway.sign_up()
         ask = await door(gateway, person)
-        ledger = gateway.container.chat._ledger
+        ledger = gateway.container.chat.service._ledger
         left = failures
         with monkeypatch.context() as broken:
             for name in ("finish_turn", "record_usage"):
@@ -388,7 +388,7 @@ async def test_a_long_turns_leases_are_renewed_while_it_runs(serve: Serve, upstr
     upstream.script(Reply(usage=(5, 10), gate=gate))
     async with serve() as gateway:
         person = await gateway.sign_up()
-        engine, ledger = gateway.container.engine, gateway.container.chat._ledger
+        engine, ledger = gateway.container.engine, gateway.container.chat.service._ledger
         asked = asyncio.create_task((await by_person(gateway, person))())
         await upstream.wait_for_calls(1)
         user = UUID(person.id)
@@ -400,7 +400,7 @@ async def test_a_long_turns_leases_are_renewed_while_it_runs(serve: Serve, upstr
         )
         await ledger.renew_leases()
         await ledger._turns.release_expired()
-        await gateway.container.partial_answers._turns.release_expired()
+        await gateway.container.streams.partial_answers._turns.release_expired()
         assert (await read_ledger(engine, person.id)).assert_consistent().tokens_reserved == 15
         gate.set()
         assert (await asked).json()["message"]["status"] == "complete"

@@ -113,7 +113,7 @@ async def test_an_agent_that_fails_is_named_and_leaves_what_was_done(
         if failing == "VisionGeneratorAgent":
             given += ["--image-model", "bad"]
         else:
-            gateway.container.generate._roles._entries.pop(("strategist", None))
+            gateway.container.roles.generate._roles._entries.pop(("strategist", None))
         assert await script.main(given) == 1
     page = json.loads(output.read_text(encoding="utf-8"))
     done = PARTS[: [agent.name for agent in agents()].index(failing)]

@@ -494,7 +494,7 @@ async def test_no_title_is_generated_and_the_export_contains_the_input(
     gateway: Gateway, person: Account, client: openai.AsyncOpenAI, upstream: OpenAIUpstream
 ) -> None:
     await client.responses.create(model="small", input="Hi")
-    await gateway.container.chat.titles.wait_idle()
+    await gateway.container.chat.service.titles.wait_idle()
     assert len(upstream.calls) == 1
     exported = await gateway.http.get("/api/user/me/export", headers=person.headers)
     [conversation] = exported.json()["conversations"]

@@ -124,7 +124,7 @@ async def log_out_everywhere(gateway: Gateway, person: Account) -> None:
 async def reset_password(gateway: Gateway, person: Account) -> None:
     answer = await gateway.http.post("/api/auth/password/forgot", json={"email": person.email})
     assert answer.status_code == 202
-    await gateway.container.password_resets.aclose()
+    await gateway.container.accounts.password_resets.aclose()
     [mail] = (gateway.container.settings.data_dir / "mailbox").glob("*.eml")
     message = message_from_bytes(mail.read_bytes(), policy=policy.default).get_content()
     body = {"token": re.findall(r"pr_[\w-]{43}", message)[0], "password": "another good password"}
@@ -150,7 +150,9 @@ async def delete(gateway: Gateway, person: Account) -> None:
 async def disable(gateway: Gateway, person: Account) -> None:
     admin = await gateway.sign_up()
     await sql(gateway, "UPDATE users SET role = 'admin' WHERE id = CAST(:id AS uuid)", id=admin.id)
-    await gateway.container.revocation.revoke_account(UUID(admin.id))  # so that the new role is loaded
+    await gateway.container.accounts.revocation.revoke_account(
+        UUID(admin.id)
+    )  # so that the new role is loaded
     answer = await gateway.http.patch(
         f"/api/admin/users/{person.id}", json={"status": "disabled"}, headers=admin.headers
     )

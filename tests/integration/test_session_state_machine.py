@@ -137,13 +137,13 @@ class SessionMachine(RuleBasedStateMachine):
         for family in self.known:
             for app, access in ((self.apps[0], family.access[0]), (self.apps[1], family.access[-1])):
                 assert await is_good(app, access) == family.lives
-        listed = await self.apps[0].container.sessions.list(UUID(self.person.id))
+        listed = await self.apps[0].container.accounts.sessions.list(UUID(self.person.id))
         assert {str(session.id) for session in listed} == {one.id for one in self.known if one.lives}
 
 
 async def is_good(app: AccountApp, access: str) -> bool:
     try:
-        await app.container.authenticator.authenticate({"authorization": f"Bearer {access}"})
+        await app.container.accounts.authenticator.authenticate({"authorization": f"Bearer {access}"})
     except TokenInvalid:
         return False
     return True

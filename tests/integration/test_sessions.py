@@ -76,11 +76,11 @@ async def test_use_is_recorded_in_the_background_once_a_minute(app: AccountApp, 
         id=person.id,
     )
     await app.client.get("/api/chat/probe", headers=person.headers)
-    await app.container.authenticator.aclose()
+    await app.container.accounts.authenticator.aclose()
     [noted] = await listed(person)
     assert (datetime.now().astimezone() - datetime.fromisoformat(noted["last_used_at"])).total_seconds() < 60
     await other.client.get("/api/chat/probe", headers=person.headers)
-    await other.container.authenticator.aclose()
+    await other.container.accounts.authenticator.aclose()
     assert await listed(person) == [noted]
 
 

@@ -39,7 +39,7 @@ async def test_the_leader_leaves_and_ninety_nine_get_the_answer_of_its_one_call(
         others = [
             asyncio.create_task(client.post(COMPLETIONS, json=body, headers=headers)) for _ in range(99)
         ]
-        flights = gateway.container.chat._runner._single_flight
+        flights = gateway.container.chat.service._runner._single_flight
         async with asyncio.timeout(20):
             while sum(flights._waiters.values()) < 99:  # noqa: ASYNC110 - nobody is told of waiters
                 await asyncio.sleep(0.01)

@@ -149,7 +149,7 @@ async def test_storage_is_counted_and_freed_by_deletion(
 async def test_an_account_with_full_storage_is_rejected_until_it_deletes_something(
     gateway: Gateway, person: Account, client: openai.AsyncOpenAI
 ) -> None:
-    admin, actor = gateway.container.admin, await gateway.sign_up()
+    admin, actor = gateway.container.operations.admin, await gateway.sign_up()
     await admin.change_user(UUID(actor.id), UUID(person.id), role=None, tier="small", status=None)
     first = await _turn(gateway, person, "a" * 990_000)
     refusals = [

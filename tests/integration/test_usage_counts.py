@@ -72,7 +72,7 @@ async def test_a_failed_title_is_neither_a_request_nor_an_error(
     asked = {"message": "Tell me about the tides, please.", "model": "up"}
     answer = await gateway.http.post("/api/chat", json=asked, headers=person.headers)
     assert answer.status_code == 200
-    await gateway.container.chat.titles.wait_idle()
+    await gateway.container.chat.service.titles.wait_idle()
     assert light.calls
     after = await counted()
     assert (after["requests"], after["errors"]) == (before["requests"] + 1, before["errors"])

@@ -58,7 +58,7 @@ class World:
 @pytest.fixture
 async def world(clean_database: str, clean_redis: str, tmp_path: Path) -> AsyncIterator[World]:
     async with running_gateway(clean_database, clean_redis, tmp_path, CONFIG) as gateway:
-        await gateway.container.users.create_admin("root@gateway.localhost", PASSWORD)
+        await gateway.container.accounts.users.create_admin("root@gateway.localhost", PASSWORD)
         body = {"email": "root@gateway.localhost", "password": PASSWORD}
         tokens = (await gateway.http.post("/api/auth/login", json=body)).json()
         yield World(gateway, {"authorization": f"Bearer {tokens['access_token']}"})
@@ -315,7 +315,7 @@ async def test_csv_is_read_in_pages_and_contains_every_row_once(world: World) ->
             for n in range(23)
         ],
     )
-    export = world.gateway.container.usage_csv
+    export = world.gateway.container.usage.csv_export
     export._page_size = 5
     for detail in ("sums", "rows"):
         answer = await world.gateway.http.get(

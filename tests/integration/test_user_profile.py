@@ -68,7 +68,7 @@ async def test_a_new_address_ends_other_sessions_and_notifies_the_old_one(
 
         assert status_and_code(await app.client.get(ME, headers=other_headers)) == (401, "token_invalid")
         assert (await person.request("GET", ME)).status_code == 200
-        await app.container.users._notices.aclose()
+        await app.container.accounts.users._notices.aclose()
         [mail] = mails_in(tmp_path)
         assert f"To: {person.email}" in mail
         assert moved not in mail
@@ -92,7 +92,7 @@ async def test_reserved_addresses_cannot_be_used(app: AccountApp, address: str) 
 
 async def test_administrators_cannot_use_the_address_of_the_environment_keys(app: AccountApp) -> None:
     with pytest.raises(ValidationFailed, match="reserved"):
-        await app.container.users.create_admin("Services@gateway.localhost", PASSWORD)
+        await app.container.accounts.users.create_admin("Services@gateway.localhost", PASSWORD)
 
 
 @pytest.mark.parametrize("body", [{"role": "admin"}, {"email": "x"}, {"name": 7}, [], "text", None])
@@ -146,47 +146,47 @@ async def test_a_deleted_accounts_credentials_stop_working(app: AccountApp) -> N
 
 async def test_an_admin_may_have_a_local_address(app: AccountApp) -> None:
     email = f"admin-{secrets.token_hex(4)}@gateway.localhost"
-    admin = await app.container.users.create_admin(email, PASSWORD, "Admin")
+    admin = await app.container.accounts.users.create_admin(email, PASSWORD, "Admin")
     assert (admin.role, admin.email) == ("admin", email)
     tokens = await app.login(email)
     headers = {"authorization": f"Bearer {tokens['access_token']}"}
     assert (await app.client.get("/api/admin/probe", headers=headers)).status_code == 200
-    assert (await app.container.users.find_by_email(email.upper())).id == admin.id
+    assert (await app.container.accounts.users.find_by_email(email.upper())).id == admin.id
     with pytest.raises(EmailTaken):
-        await app.container.users.create_admin(email, PASSWORD, "Again")
+        await app.container.accounts.users.create_admin(email, PASSWORD, "Again")
     with pytest.raises(ValidationFailed):
-        await app.container.users.create_admin("no address", PASSWORD, "")
+        await app.container.accounts.users.create_admin("no address", PASSWORD, "")
 
 
 async def test_the_last_admin_stays(clean_database: str, redis_url: str) -> None:
     async with account_app(clean_database, redis_url) as app:
-        users = app.container.users
+        users = app.container.accounts.users
         first = await users.create_admin("first@gateway.localhost", PASSWORD)
         with pytest.raises(LastAdmin):
-            await app.container.account_data.delete(first.id, PASSWORD)
+            await app.container.accounts.data_export.delete(first.id, PASSWORD)
         await users.create_admin("second@gateway.localhost", PASSWORD)
         assert await users.count() == 2
-        await app.container.account_data.delete(first.id, PASSWORD)
+        await app.container.accounts.data_export.delete(first.id, PASSWORD)
         assert await users.count() == 1
 
 
 async def test_of_two_admins_deleted_concurrently_one_stays(clean_database: str, redis_url: str) -> None:
     async with account_app(clean_database, redis_url) as app:
-        first = await app.container.users.create_admin("first@gateway.localhost", PASSWORD)
-        second = await app.container.users.create_admin("second@gateway.localhost", PASSWORD)
+        first = await app.container.accounts.users.create_admin("first@gateway.localhost", PASSWORD)
+        second = await app.container.accounts.users.create_admin("second@gateway.localhost", PASSWORD)
         async with app.container.uow() as uow:  # the first deletion, stopped before its commit
             assert await uow.users.lock_and_count_other_admins(first.id) == 1
             await uow.users.delete(first.id)
-            leaving = asyncio.create_task(app.container.account_data.delete(second.id, PASSWORD))
+            leaving = asyncio.create_task(app.container.accounts.data_export.delete(second.id, PASSWORD))
             await app.wait_until_blocked(leaving)
         with pytest.raises(LastAdmin):
             await leaving
-        assert (await app.container.users.get(second.id)).role == "admin"
+        assert (await app.container.accounts.users.get(second.id)).role == "admin"
 
 
 async def test_the_operator_sets_a_password_and_every_session_ends(app: AccountApp) -> None:
     person = await app.sign_up()
-    users, new = app.container.users, "another long pass phrase"
+    users, new = app.container.accounts.users, "another long pass phrase"
     with pytest.raises(ValidationFailed):
         await users.set_password(person.email, "short")
     with pytest.raises(NotFound):

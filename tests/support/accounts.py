@@ -149,56 +149,58 @@ class SignedInAccount:
 def make_container(
     engine: AsyncEngine, valkey: ValkeyClient, tokens: AccessTokens, options: dict[str, Any]
 ) -> SimpleNamespace:
-    """The services of accounts, as `gateway.bootstrap.container` wires them."""
+    """The services of accounts, as `gateway.bootstrap.container` builds them."""
     uow = partial(UnitOfWork, create_session_factory(engine))
     limits = options.get("requests_per_minute", {"free": None})
     reads = options.get("reads_per_minute")
     limiter = RateLimiter(valkey, {name: MinuteLimits(turns, reads) for name, turns in limits.items()})
     cache, passwords, tasks = AuthCache(valkey, limiter), cheap_password_hasher(), TurnTaskRegistry()
-    endings = RevocationService(tasks, cache, valkey, uow, poll_seconds=options.get("check_seconds", 3600))
+    revocation = RevocationService(tasks, cache, valkey, uow, poll_seconds=options.get("check_seconds", 3600))
     throttle = AccountThrottle(FailedAttemptStore(valkey), SECRET)
     nowhere = Path(tempfile.gettempdir()) / f"gateway-mailbox-{secrets.token_hex(8)}"
     mailer = FileMailer(options.get("mailbox", nowhere))
-    given = EnvironmentKeys(options.get("environment_keys", ()), uow, cache, tier="enterprise")
+    environment_keys = EnvironmentKeys(options.get("environment_keys", ()), uow, cache, tier="enterprise")
     notices = AccountNotifier(mailer)
-    users = UserService(uow, passwords, endings, throttle, notices, operator_tier="enterprise")
+    users = UserService(uow, passwords, revocation, throttle, notices, operator_tier="enterprise")
     responses = ResponseCache(valkey, ExactCache())
     upstreams = UpstreamPool(Catalog(), {}, CircuitBreakerStore(valkey, CATALOG.circuit_breaker))
     return SimpleNamespace(
-        in_use=RefCount(),
+        references=RefCount(),
         valkey=valkey,
         cache=cache,
         uow=uow,
         tasks=tasks,
-        endings=endings,
-        throttle=throttle,
-        authenticator=Authenticator(uow, cache, tokens, limiter, given),
-        environment_keys=given,
-        auth=AuthService(
-            uow,
-            endings,
-            tokens,
-            RefreshTokens(SECRET),
-            passwords,
-            throttle,
-            refresh_ttl_seconds=options.get("refresh_ttl", 3600),
-            default_tier="free",
+        accounts=SimpleNamespace(
+            revocation=revocation,
+            throttle=throttle,
+            authenticator=Authenticator(uow, cache, tokens, limiter, environment_keys),
+            environment_keys=environment_keys,
+            auth=AuthService(
+                uow,
+                revocation,
+                tokens,
+                RefreshTokens(SECRET),
+                passwords,
+                throttle,
+                refresh_ttl_seconds=options.get("refresh_ttl", 3600),
+                default_tier="free",
+            ),
+            sessions=SessionService(uow, revocation),
+            password_resets=PasswordResetService(uow, passwords, revocation, throttle, mailer),
+            users=users,
+            data_export=AccountDataService(
+                uow,
+                cache,
+                responses,
+                EventLog(valkey),
+                revocation,
+                users.confirm_password,
+                ImageLibrary(uow, BlobStore(nowhere), max_bytes=1024),
+                notices,
+            ),
+            api_keys=ApiKeyService(uow, cache, CATALOG),
         ),
-        sessions=SessionService(uow, endings),
-        password_resets=PasswordResetService(uow, passwords, endings, throttle, mailer),
-        users=users,
-        account_data=AccountDataService(
-            uow,
-            cache,
-            responses,
-            EventLog(valkey),
-            endings,
-            users.confirm_password,
-            ImageLibrary(uow, BlobStore(nowhere), max_bytes=1024),
-            notices,
-        ),
-        admin=AdminService(uow, cache, endings, CATALOG, {}, upstreams),
-        api_keys=ApiKeyService(uow, cache, CATALOG),
+        operations=SimpleNamespace(admin=AdminService(uow, cache, revocation, CATALOG, {}, upstreams)),
     )
 
 
@@ -223,13 +225,13 @@ async def account_app(database_url: str, redis_url: str, **options: Any) -> Asyn
     transport = httpx.ASGITransport(app=app, client=(address, 50000))
     try:
         async with (
-            container.endings.watching(),
+            container.accounts.revocation.running(),
             httpx.AsyncClient(transport=transport, base_url="http://gateway.test") as client,
         ):
             yield AccountApp(client, container, engine, tokens)
     finally:
-        await container.password_resets.aclose()
-        await container.authenticator.aclose()
+        await container.accounts.password_resets.aclose()
+        await container.accounts.authenticator.aclose()
         await valkey.aclose()
         await engine.dispose()
 

@@ -89,9 +89,9 @@ class Gateway(GatewayClient):
 
 async def set_role(gateway: Gateway, person: Account, *, role: str = "admin") -> None:
     """Make an administrator of an account (or a user again), as nobody could over the wire."""
-    async with gateway.container.admin._uow() as uow:
+    async with gateway.container.operations.admin._uow() as uow:
         await uow.admin.update(UUID(person.id), {"role": role}, revoke_access_tokens=False)
-    await gateway.container.admin._cache.invalidate_account(UUID(person.id))
+    await gateway.container.operations.admin._cache.invalidate_account(UUID(person.id))
 
 
 @asynccontextmanager

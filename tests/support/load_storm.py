@@ -93,7 +93,7 @@ class LoadStorm:
         return [
             view.state
             for worker in self.workers
-            for view in worker.container.circuit_breakers.list_all()
+            for view in worker.container.operations.circuit_breakers.list_all()
             if view.model == "first"
         ]
 

@@ -25,7 +25,7 @@ async def list_circuit_breakers(
     request: Request, principal: Annotated[Principal, Depends(current_principal)]
 ) -> CircuitBreakerList:
     """The state of each provider of each model that the caller may use."""
-    return CircuitBreakerList.of(get_container(request).circuit_breakers.visible_to(principal))
+    return CircuitBreakerList.of(get_container(request).operations.circuit_breakers.visible_to(principal))
 
 
 @router.get(
@@ -38,7 +38,7 @@ async def list_all_circuit_breakers(
     request: Request, admin: Annotated[Principal, Depends(require_admin)]
 ) -> AdminCircuitBreakerList:
     """The state of every provider of every model, and the number in each state."""
-    return AdminCircuitBreakerList.of(get_container(request).circuit_breakers.list_all())
+    return AdminCircuitBreakerList.of(get_container(request).operations.circuit_breakers.list_all())
 
 
 @router.get(
@@ -53,4 +53,4 @@ async def read_breaker_history(
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> BreakerHistory:
     """When circuit breakers opened and closed, newest first."""
-    return BreakerHistory.of(await get_container(request).circuit_breakers.history(limit))
+    return BreakerHistory.of(await get_container(request).operations.circuit_breakers.history(limit))

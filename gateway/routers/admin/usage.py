@@ -57,7 +57,7 @@ RequestedRange = Annotated[DateRange, Depends(_parse_range)]
 @router.get("/api/admin/stats", responses=document_errors(401, 403, 422))
 async def read_stats(admin: Admin, date_range: RequestedRange, request: Request) -> StatsView:
     """All accounts' requests, tokens, costs, errors and latencies, total and by model, kind and day."""
-    report = await get_container(request).usage.stats(date_range)
+    report = await get_container(request).usage.reports.stats(date_range)
     stats = report.usage
     return StatsView.model_construct(
         **totals_body(stats.total),
@@ -90,7 +90,7 @@ async def read_slowest(
     limit: Annotated[int, Query(ge=1, le=MAX_SLOWEST_CALLS)] = 10,
 ) -> SlowCallList:
     """The slowest model calls in a range, slowest first."""
-    calls = await get_container(request).usage.slowest(date_range, limit)
+    calls = await get_container(request).usage.reports.slowest(date_range, limit)
     return SlowCallList(items=[SlowCallView.of_call(call) for call in calls])
 
 
@@ -143,18 +143,18 @@ async def read_usage(
     container = get_container(request)
     if output == "csv" or (output is None and "text/csv" in request.headers.get("accept", "")):
         lines = (
-            container.usage_csv.export_totals(selection)
+            container.usage.csv_export.export_totals(selection)
             if detail == "sums"
-            else container.usage_csv.export_calls(selection)
+            else container.usage.csv_export.export_calls(selection)
         )
         return await _csv_response(lines, f"usage-{date_range.days()[0]}-{date_range.days()[-1]}.csv")
     if detail == "rows":
-        call_page = await container.usage.list_calls(
+        call_page = await container.usage.reports.list_calls(
             selection, cursor=cursor, limit=limit, newest_first=order == "newest"
         )
         items = [UsageRowView.of_row(row) for row in call_page.items]
         return UsagePage.model_construct(items=items, next_cursor=call_page.next_cursor)
-    page = await container.usage.list_totals(selection, cursor=cursor, limit=limit)
+    page = await container.usage.reports.list_totals(selection, cursor=cursor, limit=limit)
     views = [UsageSumView.of_sum(totals_row) for totals_row in page.items]
     return UsagePage.model_construct(items=views, next_cursor=page.next_cursor)
 
@@ -173,7 +173,7 @@ async def read_usage_by_key(
     Requests of signed-in users have no key.
     """
     selection = UsageFilter(date_range, user_id, model)
-    usage = await get_container(request).usage.by_key(selection, limit=limit)
+    usage = await get_container(request).usage.reports.by_key(selection, limit=limit)
     return KeyUsageList(items=[KeyUsageView.of_key(key) for key in usage.items], more=usage.has_more)
 
 

@@ -38,7 +38,7 @@ Admin = Annotated[Principal, Depends(require_admin)]
 
 
 def _service(request: Request) -> AdminService:
-    return get_container(request).admin
+    return get_container(request).operations.admin
 
 
 Service = Annotated[AdminService, Depends(_service)]

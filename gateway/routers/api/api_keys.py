@@ -36,7 +36,7 @@ async def create_api_key(body: CreateApiKeyBody, user: User, request: Request) -
 
 
 async def _create(body: CreateApiKeyBody, user: Principal, request: Request) -> Response:
-    key, secret = await get_container(request).api_keys.create(
+    key, secret = await get_container(request).accounts.api_keys.create(
         user.user_id,
         name=body.name,
         scopes=body.scopes,
@@ -60,11 +60,11 @@ async def _create(body: CreateApiKeyBody, user: Principal, request: Request) -> 
 @router.get("", responses=document_errors(401, 403))
 async def list_api_keys(user: User, request: Request) -> ApiKeyList:
     """List my API keys that are not revoked, newest first."""
-    keys = await get_container(request).api_keys.list(user.user_id)
+    keys = await get_container(request).accounts.api_keys.list(user.user_id)
     return ApiKeyList(items=[ApiKeyView.model_validate(key) for key in keys])
 
 
 @router.delete("/{key_id}", status_code=204, responses=document_errors(401, 403, 404))
 async def revoke_api_key(key_id: str, user: User, request: Request) -> None:
     """Revoke a key from its next request on."""
-    await get_container(request).api_keys.revoke(user.user_id, parse_id(key_id))
+    await get_container(request).accounts.api_keys.revoke(user.user_id, parse_id(key_id))

@@ -48,7 +48,7 @@ async def register(body: RegisterBody, request: Request) -> Response:
 
 
 async def _register(body: RegisterBody, request: Request) -> Response:
-    account = await get_container(request).auth.register(
+    account = await get_container(request).accounts.auth.register(
         body.email, body.password.get_secret_value(), body.name, client_device(request)
     )
     RequestOutcome.of(request.scope).created_account_id = account.id
@@ -58,7 +58,7 @@ async def _register(body: RegisterBody, request: Request) -> Response:
 @router.post("/login", responses=document_errors(401, 403, 422, 429))
 async def login(body: LoginBody, request: Request, response: Response) -> TokenView:
     """Start a session."""
-    pair = await get_container(request).auth.login(
+    pair = await get_container(request).accounts.auth.login(
         body.email, body.password.get_secret_value(), client_device(request)
     )
     return _token_response(pair, response)
@@ -71,14 +71,16 @@ async def token(
     """Start a session from an OAuth2 form, as Swagger's "Authorize" sends it."""
     if max(len(form.username), len(form.password)) > _MAX_FORM_FIELD:
         raise ValidationFailed("This value is too long.", param="password")
-    pair = await get_container(request).auth.login(form.username, form.password, client_device(request))
+    pair = await get_container(request).accounts.auth.login(
+        form.username, form.password, client_device(request)
+    )
     return _token_response(pair, response)
 
 
 @router.post("/refresh", responses=document_errors(401, 403, 422))
 async def refresh(body: RefreshBody, request: Request, response: Response) -> TokenView:
     """Exchange a refresh token, which becomes invalid, for a new pair of tokens."""
-    pair = await get_container(request).auth.refresh(
+    pair = await get_container(request).accounts.auth.refresh(
         body.refresh_token.get_secret_value(), client_device(request)
     )
     return _token_response(pair, response)
@@ -87,7 +89,7 @@ async def refresh(body: RefreshBody, request: Request, response: Response) -> To
 @router.post("/logout", status_code=204, responses=document_errors(422))
 async def logout(body: RefreshBody, request: Request) -> None:
     """End the session; its access tokens stop working at once."""
-    await get_container(request).auth.logout(body.refresh_token.get_secret_value())
+    await get_container(request).accounts.auth.logout(body.refresh_token.get_secret_value())
 
 
 @router.post("/password/forgot", status_code=202, responses=document_errors(422, 429))
@@ -96,13 +98,13 @@ async def forgot_password(body: ForgotPasswordBody, request: Request) -> None:
 
     The response does not reveal that.
     """
-    await get_container(request).password_resets.request_reset(body.email, client_address(request))
+    await get_container(request).accounts.password_resets.request_reset(body.email, client_address(request))
 
 
 @router.post("/password/reset", status_code=204, responses=document_errors(401, 403, 422))
 async def reset_password(body: ResetPasswordBody, request: Request) -> None:
     """Set a new password with a token from an e-mail; every session ends at once."""
-    await get_container(request).password_resets.reset(
+    await get_container(request).accounts.password_resets.reset(
         body.token.get_secret_value(), body.password.get_secret_value(), client_address(request)
     )
 

@@ -130,7 +130,7 @@ async def resume(
     Event ids are those of the original stream, on every worker. Events that are no longer available are
     replaced by one `replace` event with the text so far. Any number of clients may read the stream of a turn.
     """
-    resumption = get_container(request).resumption
+    resumption = get_container(request).streams.resumption
     turn = await resumption.find(principal.user_id, parse_id(message_id))
     last_sent = max(_parse_event_id(request.headers.get("last-event-id")), _parse_event_id(last_event_id))
     return stream_response(_resume_frames(resumption, turn, last_sent, request))
@@ -150,7 +150,7 @@ async def cancel(message_id: str, request: Request, principal: ReadCaller) -> Ca
     `status` is the answer's previous status. A turn that has already ended does not change.
     """
     answer_id = parse_id(message_id)
-    status = await get_container(request).partial_answers.cancel(principal.user_id, answer_id)
+    status = await get_container(request).streams.partial_answers.cancel(principal.user_id, answer_id)
     return CancelView(message_id=answer_id, status=status)
 
 
@@ -180,10 +180,10 @@ def _parse_event_id(text: str | None) -> int:
 
 
 async def _answer_as_json(request: Request, turn: Turn, principal: Principal) -> Response:
-    answer = await get_container(request).chat.answer(turn, request_scope(request, principal))
+    answer = await get_container(request).chat.service.answer(turn, request_scope(request, principal))
     return answer_response(request, answer, answer_body(answer))
 
 
 async def _answer_as_stream(request: Request, turn: Turn, principal: Principal) -> Response:
-    events = get_container(request).chat.stream(turn, request_scope(request, principal))
+    events = get_container(request).chat.service.stream(turn, request_scope(request, principal))
     return await start_stream(events, NativeEncoder(), upstream_recorder(request))

@@ -54,7 +54,7 @@ router = APIRouter(
 @router.post("", responses=document_errors(401, 403, 422, 429))
 async def begin(body: LoginBody, request: Request, response: Response) -> ConsoleTokenView:
     """Start a session; its refresh token is only in the cookie."""
-    pair = await get_container(request).auth.login(
+    pair = await get_container(request).accounts.auth.login(
         body.email, body.password.get_secret_value(), client_device(request)
     )
     return _token_response(pair, request, response)
@@ -69,7 +69,7 @@ async def refresh(request: Request, response: Response) -> ConsoleTokenView:
     secret = _read_cookie(request)
     if secret is None:
         raise TokenInvalid("There is no session. Sign in.")
-    pair = await get_container(request).auth.refresh(secret, client_device(request))
+    pair = await get_container(request).accounts.auth.refresh(secret, client_device(request))
     return _token_response(pair, request, response)
 
 
@@ -79,7 +79,7 @@ async def end(request: Request, response: Response) -> None:
     secret = _read_cookie(request)
     _set_cookie(request, response, "", seconds=0)
     if secret is not None:
-        await get_container(request).auth.logout(secret)
+        await get_container(request).accounts.auth.logout(secret)
 
 
 def _token_response(pair: TokenPair, request: Request, response: Response) -> ConsoleTokenView:

@@ -39,7 +39,7 @@ User = Annotated[Principal, Depends(require_user)]
 
 
 def _service(request: Request) -> ConversationService:
-    return get_container(request).conversations
+    return get_container(request).chat.conversations
 
 
 Service = Annotated[ConversationService, Depends(_service)]

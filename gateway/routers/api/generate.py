@@ -43,7 +43,7 @@ async def generate(
 
 
 async def _generate(request: Request, body: GenerateIn, principal: Principal) -> Response:
-    result = await get_container(request).generate.generate(
+    result = await get_container(request).roles.generate.generate(
         body.role, body.task, body.payload, body.mode, request_scope(request, principal)
     )
     answer = replace(result.answer, usage=result.usage, cost_usd=result.cost_usd)

@@ -83,7 +83,7 @@ async def generate_image(request: Request, body: ImageIn, principal: ImageCreato
 
 
 async def _generate(request: Request, order: ImageOrder, principal: Principal, streamed: bool) -> Response:
-    events = get_container(request).media.generate(order, request_scope(request, principal))
+    events = get_container(request).generation.images.generate(order, request_scope(request, principal))
     if streamed:
         try:
             first = await anext(events)
@@ -103,7 +103,7 @@ async def list_images(
     request: Request, principal: ImageReader, cursor: Cursor = None, limit: Limit = 20
 ) -> ImagePage:
     """List my images, newest first."""
-    page = await get_container(request).images.list_images(principal.user_id, cursor=cursor, limit=limit)
+    page = await get_container(request).generation.image_library.list_images(principal.user_id, cursor=cursor, limit=limit)
     return ImagePage(items=[_stored_image(image) for image in page.items], next_cursor=page.next_cursor)
 
 
@@ -117,7 +117,7 @@ async def list_images(
 )
 async def read_image(request: Request, image_id: str, principal: ImageReader) -> Response:
     """Return the image file, which never changes."""
-    images = get_container(request).images
+    images = get_container(request).generation.image_library
     image = await images.get(principal.user_id, parse_id(image_id))
     etag = f'"{image.digest}"'
     headers = {
@@ -134,7 +134,7 @@ async def read_image(request: Request, image_id: str, principal: ImageReader) ->
 @router.delete("/images/{image_id}", status_code=204, responses=document_errors(401, 403, 404))
 async def delete_image(request: Request, image_id: str, principal: ImageReader) -> None:
     """Delete the image; its usage record stays."""
-    await get_container(request).images.delete(principal.user_id, parse_id(image_id))
+    await get_container(request).generation.image_library.delete(principal.user_id, parse_id(image_id))
 
 
 async def wait_for_images(events: AsyncGenerator[ImageGenerationEvent, None]) -> ImagesGenerated:

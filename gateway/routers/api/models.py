@@ -34,7 +34,7 @@ async def list_models(
                 "context_window": option.context_window,
                 "price": price_body(option.price),
             }
-            for option in get_container(request).models.list_options(principal)
+            for option in get_container(request).operations.model_catalog.list_options(principal)
         ]
     }
 
@@ -47,6 +47,6 @@ async def list_tools(
     return {
         "items": [
             {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
-            for tool in get_container(request).models.list_tools()
+            for tool in get_container(request).operations.model_catalog.list_tools()
         ]
     }

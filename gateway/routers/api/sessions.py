@@ -22,7 +22,7 @@ User = Annotated[Principal, Depends(require_user_unlimited)]
 @router.get("", responses=document_errors(401, 403))
 async def list_sessions(user: User, request: Request) -> SessionList:
     """List my sessions, most recently used first."""
-    sessions = await get_container(request).sessions.list(user.user_id)
+    sessions = await get_container(request).accounts.sessions.list(user.user_id)
     return SessionList(
         items=[
             SessionView(
@@ -42,10 +42,10 @@ async def list_sessions(user: User, request: Request) -> SessionList:
 @router.delete("", status_code=204, responses=document_errors(401, 403))
 async def end_all_sessions(user: User, request: Request) -> None:
     """End all my sessions, including this one; my API keys stay valid."""
-    await get_container(request).sessions.revoke_all(user.user_id)
+    await get_container(request).accounts.sessions.revoke_all(user.user_id)
 
 
 @router.delete("/{session_id}", status_code=204, responses=document_errors(401, 403, 404))
 async def end_session(session_id: str, user: User, request: Request) -> None:
     """End one session; its access tokens stop working at once."""
-    await get_container(request).sessions.revoke(user.user_id, parse_id(session_id))
+    await get_container(request).accounts.sessions.revoke(user.user_id, parse_id(session_id))

@@ -21,7 +21,7 @@ User = Annotated[Principal, Depends(require_user)]
 @router.get("/usage", responses=document_errors(401, 403, 404))
 async def read_usage(user: User, request: Request) -> UsageView:
     """My usage today and this month, by model and by key, and what is left."""
-    usage = await get_container(request).usage.for_account(user.user_id)
+    usage = await get_container(request).usage.reports.for_account(user.user_id)
     limits, totals, turns_left = usage.limits, usage.totals, user.limits.turns_left
     names = usage.key_names
     keys = [(key, *names.get(key, (None, None)), sums) for key, sums in totals.by_key]  # type: ignore[arg-type]
@@ -63,7 +63,7 @@ async def read_usage(user: User, request: Request) -> UsageView:
 )
 async def export_account(user: User, request: Request) -> StreamingResponse:
     """Everything stored about me, as a JSON file without secrets."""
-    chunks = await get_container(request).account_data.export(user.user_id)
+    chunks = await get_container(request).accounts.data_export.export(user.user_id)
     return StreamingResponse(
         chunks,
         media_type="application/json",

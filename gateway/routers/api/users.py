@@ -25,7 +25,7 @@ UnlimitedUser = Annotated[Principal, Depends(require_user_unlimited)]
 @router.get("", responses=document_errors(401, 403))
 async def read_me(user: UnlimitedUser, request: Request) -> UserView:
     """My account."""
-    return UserView.model_validate(await get_container(request).users.get(user.user_id))
+    return UserView.model_validate(await get_container(request).accounts.users.get(user.user_id))
 
 
 @router.put("", responses=document_errors(401, 403, 409, 422))
@@ -34,7 +34,7 @@ async def update_me(body: ProfileBody, user: User, request: Request) -> UserView
 
     A new address needs the password and ends all other sessions.
     """
-    account = await get_container(request).users.update_profile(
+    account = await get_container(request).accounts.users.update_profile(
         user.user_id,
         session_id=user.session_id,
         name=body.name,
@@ -47,7 +47,7 @@ async def update_me(body: ProfileBody, user: User, request: Request) -> UserView
 @router.put("/password", status_code=204, responses=document_errors(401, 403, 422))
 async def change_password(body: ChangePasswordBody, user: User, request: Request) -> None:
     """Set a new password; all other sessions end at once."""
-    await get_container(request).users.change_password(
+    await get_container(request).accounts.users.change_password(
         user.user_id,
         session_id=user.session_id,
         current=body.current_password.get_secret_value(),
@@ -58,4 +58,4 @@ async def change_password(body: ChangePasswordBody, user: User, request: Request
 @router.delete("", status_code=204, responses=document_errors(401, 403, 409, 422))
 async def delete_me(body: DeleteAccountBody, user: User, request: Request) -> None:
     """Delete my account and all its data."""
-    await get_container(request).account_data.delete(user.user_id, body.password.get_secret_value())
+    await get_container(request).accounts.data_export.delete(user.user_id, body.password.get_secret_value())

@@ -35,7 +35,7 @@ async def list_models(
     request: Request, principal: Annotated[Principal, Depends(api_key_only("models"))]
 ) -> dict[str, Any]:
     """`auto`, aliases and models, with capabilities and prices."""
-    options = get_container(request).models.list_options(principal)
+    options = get_container(request).operations.model_catalog.list_options(principal)
     return {"object": "list", "data": [model_body(option) for option in options]}
 
 
@@ -44,7 +44,7 @@ async def get_model(
     name: str, request: Request, principal: Annotated[Principal, Depends(api_key_only("models"))]
 ) -> dict[str, Any]:
     """The same object as in the list; 404 `model_not_found` for an unknown name."""
-    return model_body(get_container(request).models.get_option(name, principal))
+    return model_body(get_container(request).operations.model_catalog.get_option(name, principal))
 
 
 @router.post(
@@ -63,12 +63,12 @@ async def chat_completions(
     turn, body = parse_completion(await read_json_bytes(request), request.state.request_id)
     container = get_container(request)
     if turn.role is not None:
-        turn = apply_role(turn, container.roles, container.catalog)
+        turn = apply_role(turn, container.roles.registry, container.catalog)
     return await run_idempotent(request, principal, lambda: _complete(request, turn, body, principal))
 
 
 async def _complete(request: Request, turn: Turn, body: ChatCompletionBody, principal: Principal) -> Response:
-    service, request_id = get_container(request).chat, turn.request_id
+    service, request_id = get_container(request).chat.service, turn.request_id
     multiple, custom = (body.n or 1) > 1, body.custom_tools
     if not turn.stream:
         if multiple:
@@ -95,7 +95,7 @@ async def _complete_choices(
 
     The headers name the first one's model and the total cost.
     """
-    service = get_container(request).chat
+    service = get_container(request).chat.service
     answers = await answer_choices(service, turn, body.n or 1, request_scope(request, principal))
     cost = sum((answer.cost_usd for answer in answers), Decimal(0))
     return answer_response(

@@ -49,7 +49,7 @@ async def embeddings(
 async def _embed(
     request: Request, body: EmbeddingsBody, embedding_request: EmbeddingRequest, principal: Principal
 ) -> Response:
-    result = await get_container(request).embeddings.embed(
+    result = await get_container(request).generation.embeddings.embed(
         body.model, embedding_request, request_scope(request, principal)
     )
     is_fallback = result.fallback_from is not None
@@ -86,13 +86,13 @@ async def image_generations(
 async def _generate(request: Request, order: ImageOrder, as_base64: bool, principal: Principal) -> Response:
     container = get_container(request)
     try:
-        generated = await wait_for_images(container.media.generate(order, request_scope(request, principal)))
+        generated = await wait_for_images(container.generation.images.generate(order, request_scope(request, principal)))
     except ValidationFailed as error:
         raise with_openai_param(error) from None
     record_image_upstream(request, generated)
     contents = None
     if as_base64:
-        contents = [await container.images.read(image) for image in generated.images]
+        contents = [await container.generation.image_library.read(image) for image in generated.images]
     base = str(request.base_url).rstrip("/")
     urls = [base + image.url for image in generated.images]
     answer = generations_body(generated.images, contents, urls)

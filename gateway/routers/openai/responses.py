@@ -81,11 +81,13 @@ async def create_response(request: Request, principal: ApiKeyCaller) -> Response
 async def _create(request: Request, parsed: ParsedResponseRequest, principal: Principal) -> Response:
     container = get_container(request)
     parsed = await _resolve_references(parsed, container, principal)
-    turn = await container.responses.continue_from(
+    turn = await container.chat.stored_responses.continue_from(
         parsed.turn, parsed.previous_id, parsed.parameters, principal.user_id, store=parsed.store
     )
-    turn = apply_role(turn, container.roles, container.catalog)
-    if parsed.use_gateway_search and container.models.offers_tool("web_search", turn.model, principal):
+    turn = apply_role(turn, container.roles.registry, container.catalog)
+    if parsed.use_gateway_search and container.operations.model_catalog.offers_tool(
+        "web_search", turn.model, principal
+    ):
         turn = replace(turn, gateway_tools=("web_search",))
     unstored_id = new_id()
     if turn.stream:
@@ -95,9 +97,9 @@ async def _create(request: Request, parsed: ParsedResponseRequest, principal: Pr
             tools=bool(turn.client_tools),
             include_encrypted=parsed.include_encrypted,
         )
-        events = container.chat.stream(turn, request_scope(request, principal))
+        events = container.chat.service.stream(turn, request_scope(request, principal))
         return await start_stream(events, encoder, upstream_recorder(request))
-    answer = await container.chat.answer(turn, request_scope(request, principal))
+    answer = await container.chat.service.answer(turn, request_scope(request, principal))
     id_ = unstored_id if answer.message_id is None else UUID(answer.message_id)
     return answer_response(
         request,
@@ -114,7 +116,9 @@ async def _resolve_references(
         return parsed
     message_ids = referenced_ids(parsed.items)
     exchanges = (
-        await container.responses.find_by_messages(principal.user_id, message_ids) if message_ids else []
+        await container.chat.stored_responses.find_by_messages(principal.user_id, message_ids)
+        if message_ids
+        else []
     )
     return parsed.with_items(resolve_references(parsed.items, stored_items(exchanges)))
 
@@ -141,10 +145,10 @@ async def read_response(response_id: str, request: Request, principal: ApiKeyCal
             "A stored response is always streamed from the beginning. Omit starting_after.",
             param="starting_after",
         )
-    stored_response = await get_container(request).responses.read(principal.user_id, id_)
+    stored_response = await get_container(request).chat.stored_responses.read(principal.user_id, id_)
     if query.get("stream") != "true":
         return _json(from_stored(stored_response.answer, stored_response.question))
-    resumption = get_container(request).resumption
+    resumption = get_container(request).streams.resumption
     turn = await resumption.find(principal.user_id, id_)
     return stream_response(_replay_events(request, turn, stored_response))
 
@@ -159,7 +163,7 @@ async def _replay_events(
     container, request_id = get_container(request), request.state.request_id
     replay = ResponseReplay(response)
     try:
-        async with aclosing(container.resumption.stream(turn, 0, request_id)) as events:
+        async with aclosing(container.streams.resumption.stream(turn, 0, request_id)) as events:
             async for _, event in events:
                 if data := replay.encode(event):
                     yield data
@@ -179,19 +183,19 @@ async def cancel_response(response_id: str, request: Request, principal: ApiKeyC
     A completed one does not change.
     """
     container, id_ = get_container(request), parse_response_id(response_id)
-    await container.partial_answers.cancel(principal.user_id, id_)
+    await container.streams.partial_answers.cancel(principal.user_id, id_)
     await _wait_until_ended(container, principal, id_)
-    stored_response = await container.responses.read(principal.user_id, id_)
+    stored_response = await container.chat.stored_responses.read(principal.user_id, id_)
     return _json(from_stored(stored_response.answer, stored_response.question))
 
 
 async def _wait_until_ended(container: Container, principal: Principal, id_: UUID) -> None:
     """Wait for the turn to end, up to a few seconds."""
-    turn = await container.resumption.find(principal.user_id, id_)
+    turn = await container.streams.resumption.find(principal.user_id, id_)
     with suppress(TimeoutError):
         async with (
             asyncio.timeout(_CANCEL_SECONDS),
-            aclosing(container.resumption.stream(turn, 0, "")) as events,
+            aclosing(container.streams.resumption.stream(turn, 0, "")) as events,
         ):
             async for _ in events:
                 pass
@@ -206,7 +210,7 @@ async def _wait_until_ended(container: Container, principal: Principal, id_: UUI
 async def list_input_items(response_id: str, request: Request, principal: ApiKeyCaller) -> Response:
     """All items at once, in the order they were given."""
     id_ = parse_response_id(response_id)
-    stored_response = await get_container(request).responses.read(principal.user_id, id_)
+    stored_response = await get_container(request).chat.stored_responses.read(principal.user_id, id_)
     question_id = stored_response.question.id if stored_response.question is not None else id_
     items = input_items(
         stored_response.messages, question_id, client_tools(stored_response.parameters.get("tools") or ())
@@ -233,7 +237,9 @@ async def delete_response(response_id: str, request: Request, principal: ApiKeyC
 
     409 if other responses continue it.
     """
-    await get_container(request).responses.delete(principal.user_id, parse_response_id(response_id))
+    await get_container(request).chat.stored_responses.delete(
+        principal.user_id, parse_response_id(response_id)
+    )
     return _json({"id": response_id, "object": "response", "deleted": True})
 
 

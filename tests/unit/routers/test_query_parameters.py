@@ -86,7 +86,7 @@ async def test_a_request_is_counted_once_though_it_authenticates_before_its_body
 ) -> None:
     app = app_without_services(path)
     counted: list[object] = []
-    monkeypatch.setattr(app.state.container.authenticator, "enforce_rate_limit", counted.append)
+    monkeypatch.setattr(app.state.container.accounts.authenticator, "enforce_rate_limit", counted.append)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http:
         assert (await http.request(method, path, json=body)).status_code == 503
     assert len(counted) == 1
@@ -104,7 +104,7 @@ async def test_the_body_of_a_rejected_caller_is_not_read(monkeypatch: pytest.Mon
             read.append(1)
             yield b"x" * 1000
 
-    monkeypatch.setattr(app.state.container.authenticator, "authenticate", refuse)
+    monkeypatch.setattr(app.state.container.accounts.authenticator, "authenticate", refuse)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http:
         for path in ("/api/v1/llm/generate", "/api/user/api-keys", "/api/chat"):
             answer = await http.post(path, content=pieces())
