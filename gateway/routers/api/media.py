@@ -103,7 +103,9 @@ async def list_images(
     request: Request, principal: ImageReader, cursor: Cursor = None, limit: Limit = 20
 ) -> ImagePage:
     """List my images, newest first."""
-    page = await get_container(request).generation.image_library.list_images(principal.user_id, cursor=cursor, limit=limit)
+    page = await get_container(request).generation.image_library.list_images(
+        principal.user_id, cursor=cursor, limit=limit
+    )
     return ImagePage(items=[_stored_image(image) for image in page.items], next_cursor=page.next_cursor)
 
 
