@@ -128,7 +128,7 @@ def test_a_gateway_whose_terminal_closes_ends(
     serve = f"{GATEWAY} serve --port 0 --workers {workers} --data-dir data & echo pid=$!; wait"
     with in_a_terminal("/bin/sh", "-c", serve, cwd=tmp_path, **given) as (_, terminal):
         said = b""
-        while b"answers at" not in said:
+        while b"is ready at" not in said:
             said += os.read(terminal, 4096)
         pid = int(re.findall(rb"pid=(\d+)", said)[0])
         os.kill(pid, signal.SIGHUP)  # with its terminal there: it reads the configuration and lives

@@ -90,7 +90,7 @@ class GatewayProcess:
                 raise AssertionError(f"it ended without a banner: {self.output}\n{self.errors}")
             if said or line.startswith("─"):
                 said += line
-        found = re.search(r"answers at (http://\S+)", said)
+        found = re.search(r"is ready at (http://\S+)", said)
         assert found is not None, said
         self.address = found[1]
         return said
