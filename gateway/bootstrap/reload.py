@@ -126,7 +126,9 @@ async def open_gateway(
         manager = ContainerManager(shared, on_change)
         await manager.start(catalog)
         stack.push_async_callback(manager.aclose)
-        reloads = ConfigReloadService(manager.reload, shared.stores.uow, shared.stores.valkey)
+        reloads = ConfigReloadService(
+            manager.reload, shared.stores.uow, shared.stores.valkey, shared.stores.pubsub
+        )
         await stack.enter_async_context(reloads.running())
         first = manager.container
         gauges = GaugeUpdater(

@@ -201,7 +201,7 @@ def _open_accounts(
     cache = AuthCache(stores.valkey, limiter)
     tokens = AccessTokens(secret, settings.access_token_ttl_seconds)
     passwords = PasswordHasher()
-    revocation = RevocationService(tasks, cache, stores.valkey, uow)
+    revocation = RevocationService(tasks, cache, stores.pubsub, uow)
     throttle = AccountThrottle(FailedAttemptStore(stores.valkey), secret)
     mailer = create_mailer(settings)
     resets = PasswordResetService(
@@ -239,7 +239,7 @@ def _start_maintenance(
 ) -> None:
     """What is put in order again and again, while the stack is open."""
     images = ImageLibrary(stores.uow, stores.blobs, max_bytes=catalog.media.max_bytes)
-    housekeeping = MaintenanceJob(
+    maintenance = MaintenanceJob(
         stores.uow,
         turns.turns,
         turns.ledger,
@@ -248,7 +248,7 @@ def _start_maintenance(
         [images.delete_orphans, turns.idempotency.delete_expired],
         interval=settings.turn_lease_seconds / 4,
     )
-    run_until_closed(stack, housekeeping.run())
+    run_until_closed(stack, maintenance.run())
     run_until_closed(stack, RollupJob(stores.uow).run())
 
 

@@ -17,8 +17,9 @@ import pytest
 from sqlalchemy import text
 
 from gateway.cache.client import ValkeyClient
+from gateway.cache.pubsub import CHANNELS, PubSub
 from gateway.domain.accounts.principal import Principal
-from gateway.services.accounts.revocation import CHANNEL, RevocationService
+from gateway.services.accounts.revocation import RevocationService
 from gateway.services.execution.turn_tasks import TurnTaskRegistry
 from tests.support.gateway import PASSWORD, Account, Gateway, running_gateway
 from tests.support.upstreams.openai_server import OpenAIUpstream, Reply
@@ -243,12 +244,16 @@ async def test_without_valkey_revocation_is_found_in_the_database(
 
 async def test_invalid_messages_are_ignored_and_the_listener_continues(redis_url: str) -> None:
     valkey, tasks = ValkeyClient(redis_url), TurnTaskRegistry()
-    endings = RevocationService(tasks, None, valkey, None, poll_seconds=3600)
+    pubsub = PubSub(valkey)
+    revocation, channel = (
+        RevocationService(tasks, None, pubsub, None, poll_seconds=3600),
+        CHANNELS["revocation"],
+    )
     owner = Principal(user_id=uuid4(), kind="user", session_id=uuid4())
     turn = tasks.start(lambda turn: asyncio.Event().wait(), owner=owner)
-    async with endings.running():
+    async with revocation.running(), pubsub.running():
         async with asyncio.timeout(30):
-            while not (await valkey.execute("PUBSUB", "NUMSUB", CHANNEL))[1]:  # noqa: ASYNC110
+            while not (await valkey.execute("PUBSUB", "NUMSUB", channel))[1]:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         for noise in (
             b"",
@@ -259,9 +264,9 @@ async def test_invalid_messages_are_ignored_and_the_listener_continues(redis_url
             b"[7,null]",
             b'["%s",7]' % uuid4().hex.encode(),
         ):
-            await valkey.execute("PUBLISH", CHANNEL, noise)
+            await valkey.execute("PUBLISH", channel, noise)
         assert not turn.task.done()
-        await valkey.execute("PUBLISH", CHANNEL, json.dumps([owner.user_id.hex, None]))
+        await valkey.execute("PUBLISH", channel, json.dumps([owner.user_id.hex, None]))
         await asyncio.wait({turn.task}, timeout=10)
         assert turn.task.cancelled()
     await valkey.aclose()

@@ -24,6 +24,7 @@ from gateway.cache.circuit_breakers import CircuitBreakerStore
 from gateway.cache.client import ValkeyClient
 from gateway.cache.event_log import EventLog
 from gateway.cache.failed_attempts import FailedAttemptStore
+from gateway.cache.pubsub import PubSub
 from gateway.cache.rate_limit import RateLimiter
 from gateway.cache.response_cache import ResponseCache
 from gateway.core.blob_store import BlobStore
@@ -155,7 +156,8 @@ def make_container(
     reads = options.get("reads_per_minute")
     limiter = RateLimiter(valkey, {name: MinuteLimits(turns, reads) for name, turns in limits.items()})
     cache, passwords, tasks = AuthCache(valkey, limiter), cheap_password_hasher(), TurnTaskRegistry()
-    revocation = RevocationService(tasks, cache, valkey, uow, poll_seconds=options.get("check_seconds", 3600))
+    pubsub = PubSub(valkey)
+    revocation = RevocationService(tasks, cache, pubsub, uow, poll_seconds=options.get("check_seconds", 3600))
     throttle = AccountThrottle(FailedAttemptStore(valkey), SECRET)
     nowhere = Path(tempfile.gettempdir()) / f"gateway-mailbox-{secrets.token_hex(8)}"
     mailer = FileMailer(options.get("mailbox", nowhere))
@@ -167,6 +169,7 @@ def make_container(
     return SimpleNamespace(
         references=RefCount(),
         valkey=valkey,
+        pubsub=pubsub,
         cache=cache,
         uow=uow,
         tasks=tasks,
@@ -226,6 +229,7 @@ async def account_app(database_url: str, redis_url: str, **options: Any) -> Asyn
     try:
         async with (
             container.accounts.revocation.running(),
+            container.pubsub.running(),
             httpx.AsyncClient(transport=transport, base_url="http://gateway.test") as client,
         ):
             yield AccountApp(client, container, engine, tokens)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Coroutine
@@ -10,9 +9,8 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.core.exceptions import GatewayError
+from gateway.core.aio import TRANSIENT_ERRORS, BackgroundTasks
 from gateway.repositories.unit_of_work import UnitOfWorkFactory
 
 log = structlog.get_logger(__name__)
@@ -27,19 +25,19 @@ class LastUsedTracker:
     def __init__(self, uow: UnitOfWorkFactory) -> None:
         self._uow = uow
         self._recorded_at: OrderedDict[UUID, float] = OrderedDict()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks()
 
     def record_key(self, key_id: UUID) -> None:
         if self._is_due(key_id):
-            self._spawn(self._touch_key(key_id))
+            self._tasks.spawn(self._run_and_log(self._touch_key(key_id)))
 
     def record_session(self, session_id: UUID) -> None:
         if self._is_due(session_id):
-            self._spawn(self._touch_session(session_id))
+            self._tasks.spawn(self._run_and_log(self._touch_session(session_id)))
 
     async def aclose(self) -> None:
         """Wait for pending updates."""
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.drain()
 
     def _is_due(self, subject_id: UUID) -> bool:
         now = time.monotonic()
@@ -51,15 +49,10 @@ class LastUsedTracker:
             self._recorded_at.popitem(last=False)
         return True
 
-    def _spawn(self, update: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(self._run_and_log(update))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     async def _run_and_log(self, update: Coroutine[Any, Any, None]) -> None:
         try:
             await update
-        except (GatewayError, SQLAlchemyError, OSError) as error:
+        except TRANSIENT_ERRORS as error:
             # The next minute's update makes up for a failed one.
             log.warning("last_used.update_failed", error=type(error).__name__)
 

@@ -6,6 +6,7 @@ import asyncio
 
 import structlog
 
+from gateway.core.aio import BackgroundTasks
 from gateway.core.email.mailer import Mailer, MailNotSent
 
 log = structlog.get_logger(__name__)
@@ -46,7 +47,7 @@ class AccountNotifier:
 
     def __init__(self, mailer: Mailer) -> None:
         self._mailer = mailer
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks()
 
     def notify_email_changed(self, old_address: str) -> None:
         """Notify the old address; if too many e-mails are pending, only log it."""
@@ -56,9 +57,7 @@ class AccountNotifier:
         mail = send_with_retry(
             self._mailer, old_address, _CHANGED_SUBJECT, _CHANGED_TEXT, failure_event="notice.send_failed"
         )
-        task = asyncio.create_task(mail)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.spawn(mail)
 
     async def delete_mails_to(self, address: str) -> None:
         """Delete stored e-mails to a deleted account; a failure is logged."""
@@ -69,7 +68,4 @@ class AccountNotifier:
 
     async def aclose(self) -> None:
         """Wait briefly for pending e-mails, then cancel them."""
-        if self._tasks:
-            _, unfinished = await asyncio.wait(set(self._tasks), timeout=_GRACE_SECONDS)
-            for task in unfinished:
-                task.cancel()
+        await self._tasks.drain(_GRACE_SECONDS)

@@ -7,11 +7,11 @@ import secrets
 from uuid import UUID
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
+from gateway.core.aio import TRANSIENT_ERRORS, BackgroundTasks
 from gateway.core.email.addresses import normalize_email
 from gateway.core.email.mailer import Mailer
-from gateway.core.exceptions import AccountDisabled, GatewayError, TokenInvalid, Unavailable
+from gateway.core.exceptions import AccountDisabled, TokenInvalid, Unavailable
 from gateway.core.security.passwords import PasswordHasher, check_password, is_unusable_hash
 from gateway.core.security.tokens import INVALID_RESET_TOKEN, hash_reset_token, new_reset_token
 from gateway.repositories.unit_of_work import UnitOfWorkFactory
@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 TOKEN_TTL_SECONDS = 3600
 _MAX_CONCURRENT_MAILS = 100
 _MAX_DELAY_MS = 200
+_GRACE_SECONDS = 5.0
 
 _SUBJECT = "Reset your password"
 _TEXT = """You or someone else asked to reset the password of your account at LLM Gateway.
@@ -58,7 +59,7 @@ class PasswordResetService:
         self._throttle = throttle
         self._mailer = mailer
         self._reset_url = reset_url
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks()
 
     async def request_reset(self, email: str, address: str | None) -> None:
         """E-mail a reset token if the account exists; takes as long if it does not.
@@ -71,9 +72,7 @@ class PasswordResetService:
         if len(self._tasks) >= _MAX_CONCURRENT_MAILS:
             raise Unavailable(retry_after=5)
         # Sent in the background: neither the response nor its time may reveal whether the account exists.
-        task = asyncio.create_task(self._send_delayed(email))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.spawn(self._send_delayed(email))
 
     async def reset(self, token: str, password: str, address: str | None) -> None:
         """Set the password, revoke every session and invalidate the token.
@@ -97,10 +96,7 @@ class PasswordResetService:
 
     async def aclose(self) -> None:
         """Wait briefly for pending e-mails, then cancel them."""
-        if self._tasks:
-            _, unfinished = await asyncio.wait(set(self._tasks), timeout=5)
-            for task in unfinished:
-                task.cancel()
+        await self._tasks.drain(_GRACE_SECONDS)
 
     async def _apply_reset(self, user_id: UUID, token_hash: bytes, password_hash: str) -> list[UUID]:
         async with self._uow() as uow:
@@ -120,7 +116,7 @@ class PasswordResetService:
             address_and_token = await self._create_token(email)
             if address_and_token is not None:
                 await self._send_mail(*address_and_token)
-        except (GatewayError, SQLAlchemyError, OSError) as error:
+        except TRANSIENT_ERRORS as error:
             # The user can request another e-mail.
             log.warning("password_reset.failed", error=type(error).__name__)
 

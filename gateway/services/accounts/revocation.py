@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
-from contextlib import aclosing, asynccontextmanager
-from typing import Any, NoReturn
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 import orjson
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.cache.auth import AuthCache
-from gateway.cache.client import ValkeyClient, ValkeyUnavailable
-from gateway.core.exceptions import GatewayError
+from gateway.cache.client import ValkeyUnavailable
+from gateway.cache.pubsub import PubSub
+from gateway.core.aio import cancel_and_wait, run_every
 from gateway.repositories.unit_of_work import UnitOfWorkFactory
 from gateway.services.execution.turn_tasks import TurnTaskRegistry
 
 log = structlog.get_logger(__name__)
 
-CHANNEL = "gateway:ended"
 POLL_SECONDS = 2.0
 _CANCEL_WAIT_SECONDS = 2.0
 
@@ -37,16 +35,17 @@ class RevocationService:
         self,
         tasks: TurnTaskRegistry,
         cache: AuthCache,
-        valkey: ValkeyClient,
+        pubsub: PubSub,
         uow: UnitOfWorkFactory,
         *,
         poll_seconds: float | None = None,
     ) -> None:
         self._tasks = tasks
         self._cache = cache
-        self._valkey = valkey
+        self._pubsub = pubsub
         self._uow = uow
         self._poll_seconds = POLL_SECONDS if poll_seconds is None else poll_seconds
+        self._previous_owners: set[tuple[UUID, UUID | None]] = set()
 
     async def revoke_account(self, user_id: UUID) -> None:
         """Revoke a disabled or deleted account.
@@ -71,22 +70,19 @@ class RevocationService:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Listen for revocations in other workers while the context is open."""
-        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(self._poll())]
-        if self._valkey.configured:
-            tasks.append(asyncio.create_task(self._listen()))
+        """Cancel turns that other workers revoke while the context is open."""
+        unsubscribe = self._pubsub.subscribe("revocation", self._on_message)
+        poll = asyncio.create_task(
+            run_every(self._poll_seconds, self._poll, on_failure="revocation.check_failed")
+        )
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+            unsubscribe()
+            await cancel_and_wait(poll)
 
     async def cancel_revoked(self, owners: Collection[tuple[UUID, UUID | None]]) -> int:
-        """Cancel local turns whose account or session is no longer active.
-
-        Return how many.
-        """
+        """Cancel local turns whose account or session is no longer active; return how many."""
         if not owners:
             return 0
         users = {user_id for user_id, _ in owners}
@@ -104,33 +100,19 @@ class RevocationService:
         turns = self._tasks.cancel_owner(user_id, sessions)
         session_ids = None if sessions is None else [session.hex for session in sessions]
         try:
-            await self._valkey.execute("PUBLISH", CHANNEL, orjson.dumps([user_id.hex, session_ids]))
+            await self._pubsub.publish("revocation", orjson.dumps([user_id.hex, session_ids]))
         except ValkeyUnavailable:
             log.info("revocation.publish_failed")  # other workers find out by polling PostgreSQL
         if turns:  # each stores its partial answer while its account still exists
             await asyncio.wait(turns, timeout=_CANCEL_WAIT_SECONDS)
 
-    async def _listen(self) -> None:
-        async with aclosing(self._valkey.subscribe(CHANNEL)) as messages:
-            async for _, message in messages:
-                self._on_message(message)
-
     def _on_message(self, message: bytes) -> None:
-        try:
-            user, session_ids = orjson.loads(message)
-            sessions = None if session_ids is None else frozenset(map(UUID, session_ids))
-            self._tasks.cancel_owner(UUID(user), sessions)
-        except (ValueError, TypeError, AttributeError):
-            log.warning("revocation.message_invalid")  # sent by another version of the gateway
+        user, session_ids = orjson.loads(message)
+        sessions = None if session_ids is None else frozenset(map(UUID, session_ids))
+        self._tasks.cancel_owner(UUID(user), sessions)
 
-    async def _poll(self) -> NoReturn:
-        previous_owners: set[tuple[UUID, UUID | None]] = set()
-        while True:
-            await asyncio.sleep(self._poll_seconds)
-            owners = self._tasks.owners()
-            try:
-                # Only owners seen in the previous poll are checked: short turns cost no query.
-                await self.cancel_revoked(owners & previous_owners)
-                previous_owners = owners
-            except (GatewayError, SQLAlchemyError, OSError) as error:
-                log.warning("revocation.check_failed", error=type(error).__name__)
+    async def _poll(self) -> None:
+        """Check the owners of turns that also ran at the previous poll: short turns cost no query."""
+        owners = self._tasks.owners()
+        await self.cancel_revoked(owners & self._previous_owners)
+        self._previous_owners = owners

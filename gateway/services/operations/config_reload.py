@@ -7,21 +7,22 @@ import multiprocessing
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Final
 from uuid import UUID
 
 import structlog
 
 from gateway.cache.client import ValkeyClient, ValkeyUnavailable
+from gateway.cache.pubsub import PubSub
+from gateway.core.aio import cancel_and_wait, run_every
 from gateway.core.exceptions import GatewayError, ValidationFailed
 from gateway.core.ids import new_id
 from gateway.repositories.unit_of_work import UnitOfWorkFactory
 
 log = structlog.get_logger(__name__)
 
-CHANNEL: Final = "gateway:reload"
 LAST_RELOAD_KEY: Final = "gateway:reload:last"
 POLL_SECONDS = 10.0
 # Set by `gateway serve --workers` to its own process id: only that parent understands our SIGHUP.
@@ -29,10 +30,7 @@ SUPERVISOR_PID_ENV: Final = "GATEWAY_SUPERVISOR_PID"
 
 
 class ConfigurationRejected(ValidationFailed):
-    """The file cannot be used; the message has one line per problem.
-
-    `file:line: key: problem`.
-    """
+    """The file cannot be used; the message has one line (`file:line: key: problem`) per problem."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +44,7 @@ class LoadedConfig:
 
 @dataclass(frozen=True, slots=True)
 class ReloadResult:
-    """The result of a reload.
-
-    `notified_via` is how other workers were notified, None if they were not.
-    """
+    """The result of a reload; `notified_via` None means that no other worker was notified."""
 
     config: LoadedConfig
     notified_via: str | None
@@ -71,11 +66,16 @@ class ConfigReloadService:
         apply: Callable[[], Awaitable[LoadedConfig]],
         uow: UnitOfWorkFactory,
         valkey: ValkeyClient,
+        pubsub: PubSub,
     ) -> None:
         self._apply = apply
         self._uow = uow
         self._valkey = valkey
+        self._pubsub = pubsub
         self._last_reload_id: bytes | None = None
+        self._announced_id: bytes | None = None
+        self._announced = asyncio.Event()
+        self._primed = False
         self._expected_signals = 0
 
     async def reload_as_admin(self, actor_id: UUID) -> ReloadResult:
@@ -107,21 +107,30 @@ class ConfigReloadService:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Apply reloads announced by other workers while the context is open."""
-        tasks: list[asyncio.Task[Any]] = []
-        if self._valkey.configured:
-            tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._poll())]
+        if not self._pubsub.configured:
+            yield
+            return
+        unsubscribe = self._pubsub.subscribe("reload", self._on_message)
+        poll = asyncio.create_task(
+            run_every(
+                POLL_SECONDS,
+                self._poll,
+                on_failure="config.poll_failed",
+                immediately=True,
+                wake=self._announced,
+            )
+        )
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            unsubscribe()
+            await cancel_and_wait(poll)
 
     async def _announce(self) -> str | None:
         self._last_reload_id = new_id().hex.encode()
         try:
             await self._valkey.execute("SET", LAST_RELOAD_KEY, self._last_reload_id)
-            await self._valkey.execute("PUBLISH", CHANNEL, self._last_reload_id)
+            await self._pubsub.publish("reload", self._last_reload_id)
         except ValkeyUnavailable:
             return "parent" if self._signal_parent() else None
         return "valkey"
@@ -144,28 +153,24 @@ class ConfigReloadService:
                 details=details,
             )
 
-    async def _listen(self) -> None:
-        async with aclosing(self._valkey.subscribe(CHANNEL)) as messages:
-            async for _, message in messages:
-                await self._on_message(message)
+    def _on_message(self, reload_id: bytes) -> None:
+        self._announced_id = reload_id
+        self._announced.set()
 
-    async def _poll(self) -> NoReturn:
-        """Poll for missed announcements; those from before the start are ignored."""
-        primed = False
-        while True:
+    async def _poll(self) -> None:
+        """Reload if there is a new announcement; those from before the start are ignored."""
+        reload_id, self._announced_id = self._announced_id, None
+        if reload_id is None:
             try:
                 reload_id = await self._valkey.execute("GET", LAST_RELOAD_KEY)
-                if reload_id is not None and primed:
-                    await self._on_message(reload_id)
-                elif reload_id is not None:
-                    self._last_reload_id = reload_id
-                primed = True
             except ValkeyUnavailable:
                 log.debug("config.poll_failed")
-            await asyncio.sleep(POLL_SECONDS)
-
-    async def _on_message(self, reload_id: bytes) -> None:
-        if reload_id != self._last_reload_id:
+                return
+            if not self._primed:
+                self._primed = True
+                self._last_reload_id = reload_id or self._last_reload_id
+                return
+        if reload_id is not None and reload_id != self._last_reload_id:
             self._last_reload_id = reload_id
             await self._reload_and_log()
 

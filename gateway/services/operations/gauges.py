@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import NoReturn, Protocol
+from collections.abc import Awaitable, Callable, Sized
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.core.aio import run_every
 from gateway.core.database import pool_stats
 from gateway.core.metrics import registry as metrics
 from gateway.domain.circuit_breaker import BreakerView
@@ -19,20 +19,14 @@ _PROBE_TIMEOUT_SECONDS = 2.0
 Check = Callable[[], Awaitable[bool]]
 
 
-class SizedTurns(Protocol):
-    """The number of turns in this worker."""
-
-    def __len__(self) -> int: ...
-
-
 class GaugeUpdater:
     """Sets this worker's gauges; the Prometheus library cannot query other processes."""
 
     def __init__(
         self,
         engine: AsyncEngine,
-        running: SizedTurns,
-        waiting: SizedTurns,
+        running: Sized,
+        waiting: Sized,
         breakers: Callable[[], list[BreakerView]],
         *,
         database: Check,
@@ -45,13 +39,12 @@ class GaugeUpdater:
         self._open_breakers: dict[str, int] = {}
         self._checks = ((metrics.database_up, database), (metrics.valkey_up, valkey))
 
-    async def run(self) -> NoReturn:
-        """Update and probe until cancelled.
-
-        A slow engine does not delay the local gauges.
-        """
+    async def run(self) -> None:
+        """Update and probe until cancelled; a slow engine does not delay the local gauges."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._probe_forever())
+            group.create_task(
+                run_every(PROBE_INTERVAL_SECONDS, self.probe, on_failure="gauges.failed", immediately=True)
+            )
             while True:
                 self.update_local()
                 await asyncio.sleep(LOCAL_INTERVAL_SECONDS)
@@ -80,8 +73,3 @@ class GaugeUpdater:
                     gauge.set(await check())
             except TimeoutError:
                 gauge.set(0)
-
-    async def _probe_forever(self) -> NoReturn:
-        while True:
-            await self.probe()
-            await asyncio.sleep(PROBE_INTERVAL_SECONDS)

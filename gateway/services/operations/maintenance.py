@@ -8,9 +8,8 @@ from typing import NoReturn
 from uuid import UUID
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.core.exceptions import GatewayError
+from gateway.core.aio import run_every
 from gateway.core.metrics import registry as metrics
 from gateway.repositories.turns.repository import TurnRepository
 from gateway.repositories.unit_of_work import UnitOfWorkFactory
@@ -23,7 +22,7 @@ log = structlog.get_logger(__name__)
 INTERVAL_SECONDS = 5.0  # a quarter of a lease
 # A turn that has been closed may still be registered here for a moment after its lease ended.
 _END_GRACE_SECONDS = 1.0
-_RUNS_PER_HOUR = 720  # one hour
+_RUNS_PER_HOUR = 720
 
 
 class MaintenanceJob:
@@ -47,27 +46,23 @@ class MaintenanceJob:
         self._tasks = tasks
         self._hourly_tasks = hourly_tasks
         self._interval = interval
+        self._runs = 0
+        self._failed = False  # whether the last run failed, as during a database outage
 
     async def run(self) -> NoReturn:
         """Run until cancelled; an unreachable database is retried on the next run."""
-        runs = 0
-        database_down = False
-        while True:
-            try:
-                await self.run_once(
-                    run_hourly_tasks=runs % _RUNS_PER_HOUR == 0, expire_others=not database_down
-                )
-                runs += 1
-                database_down = False
-            except (GatewayError, SQLAlchemyError, OSError) as error:
-                log.warning("maintenance.postponed", error=type(error).__name__)
-                database_down = True
-            await asyncio.sleep(self._interval)
+        await run_every(self._interval, self._tick, on_failure="maintenance.postponed", immediately=True)
+
+    async def _tick(self) -> None:
+        expire_others, self._failed = not self._failed, True
+        await self.run_once(run_hourly_tasks=self._runs % _RUNS_PER_HOUR == 0, expire_others=expire_others)
+        self._runs += 1
+        self._failed = False
 
     async def _cancel_lost_turns(self, message_ids: Collection[UUID]) -> None:
         """Cancel turns whose conversation another worker took over; most have just ended."""
         still_running = [
-            (each, turn) for each in message_ids if (turn := self._tasks.by_message(each)) is not None
+            (id_, turn) for id_ in message_ids if (turn := self._tasks.by_message(id_)) is not None
         ]
         if not still_running:
             return
@@ -78,9 +73,7 @@ class MaintenanceJob:
                 turn.cancel()
 
     async def run_once(self, *, run_hourly_tasks: bool, expire_others: bool = True) -> int:
-        """Renew this worker's leases and recover orphaned turns.
-
-        Return how many were recovered.
+        """Renew this worker's leases and recover orphaned turns; return how many were recovered.
 
         Args:
             run_hourly_tasks: also create partitions and run the hourly tasks.

@@ -6,14 +6,9 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import NoReturn
 
-import structlog
-from sqlalchemy.exc import SQLAlchemyError
-
-from gateway.core.exceptions import GatewayError
+from gateway.core.aio import run_every
 from gateway.domain.usage.rollup import SLOT_LENGTH
 from gateway.repositories.unit_of_work import UnitOfWorkFactory
-
-log = structlog.get_logger(__name__)
 
 INTERVAL_SECONDS = 60.0
 # Seconds between two steps of a backlog, to leave disk bandwidth to other queries.
@@ -34,12 +29,9 @@ class RollupJob:
 
     async def run(self) -> NoReturn:
         """Run until cancelled; a failed step is retried on the next run."""
-        while True:
-            await asyncio.sleep(INTERVAL_SECONDS)
-            try:
-                await self.catch_up(datetime.now(UTC))
-            except (GatewayError, SQLAlchemyError, OSError) as error:
-                log.warning("rollup.postponed", error=type(error).__name__)
+        await run_every(
+            INTERVAL_SECONDS, lambda: self.catch_up(datetime.now(UTC)), on_failure="rollup.postponed"
+        )
 
     async def catch_up(self, now: datetime) -> None:
         """Aggregate everything completed by `now`, one transaction per step."""
