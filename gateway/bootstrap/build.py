@@ -19,7 +19,8 @@ from gateway.domain.config.catalog import Catalog
 from gateway.providers.registry import Providers
 from gateway.services.accounts.api_keys import ApiKeyService
 from gateway.services.accounts.auth import AuthService
-from gateway.services.accounts.data_export import AccountDataService
+from gateway.services.accounts.data_export import AccountExporter
+from gateway.services.accounts.deletion import AccountCaches, AccountDeletionService
 from gateway.services.accounts.sessions import SessionService
 from gateway.services.accounts.users import UserService
 from gateway.services.chat.conversations import ConversationService
@@ -118,15 +119,14 @@ def build_accounts(
         throttle=accounts.throttle,
         users=users,
         api_keys=ApiKeyService(uow, accounts.cache, catalog),
-        data_export=AccountDataService(
+        data_export=AccountExporter(uow),
+        deletion=AccountDeletionService(
             uow,
-            accounts.cache,
-            responses,
-            shared.execution.events,
-            accounts.revocation,
             users.confirm_password,
+            accounts.revocation,
             library,
             accounts.notices,
+            AccountCaches(accounts.cache, responses, shared.execution.events),
         ),
     )
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from gateway.services.accounts.api_keys import ApiKeyService
 from gateway.services.accounts.auth import AuthService
 from gateway.services.accounts.authenticator import Authenticator
-from gateway.services.accounts.data_export import AccountDataService
+from gateway.services.accounts.data_export import AccountExporter
+from gateway.services.accounts.deletion import AccountDeletionService
 from gateway.services.accounts.environment_keys import EnvironmentKeys
 from gateway.services.accounts.password_reset import PasswordResetService
 from gateway.services.accounts.revocation import RevocationService
@@ -46,7 +47,8 @@ class AccountServices:
     throttle: AccountThrottle
     users: UserService
     api_keys: ApiKeyService
-    data_export: AccountDataService
+    data_export: AccountExporter
+    deletion: AccountDeletionService
 
 
 @dataclass(frozen=True, slots=True)

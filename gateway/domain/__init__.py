@@ -1,0 +1,1 @@
+"""Plain data and calculations that every layer may use. No I/O."""

@@ -1,7 +1,4 @@
-"""HTTP routes: parse with a dialect, call one service, encode the result.
-
-No business logic.
-"""
+"""HTTP routes: parse with a dialect, call one service, encode the result. No business logic."""
 
 from __future__ import annotations
 
@@ -9,13 +6,10 @@ from fastapi import FastAPI
 
 
 def include_all(app: FastAPI) -> None:
-    """Include every router; a new one is one line here.
-
-    Routes match in order, so the busiest come first.
-    """
+    """Include every router, busiest first: routes match in order. A new one is one line here."""
     from gateway.routers.admin import circuit_breakers, reload
     from gateway.routers.admin import usage as admin_usage
-    from gateway.routers.admin import users as admin
+    from gateway.routers.admin import users as admin_users
     from gateway.routers.api import (
         api_keys,
         auth,
@@ -24,34 +18,20 @@ def include_all(app: FastAPI) -> None:
         conversations,
         generate,
         media,
+        models,
         sessions,
         usage,
         users,
     )
-    from gateway.routers.api import models as catalog
-    from gateway.routers.openai import chat as openai_compat
-    from gateway.routers.openai import embeddings, responses
+    from gateway.routers.openai import chat as openai_chat
+    from gateway.routers.openai import embeddings, images, responses
+    from gateway.routers.openai import models as openai_models
     from gateway.routers.ops import console, health
 
     for module in (
-        *(
-            openai_compat,
-            chat,
-            responses,
-            embeddings,
-            generate,
-            media,
-            conversations,
-            catalog,
-            health,
-            auth,
-            console_session,
-            console,
-            users,
-            usage,
-            sessions,
-            api_keys,
-        ),
-        *(admin, admin_usage, circuit_breakers, reload),
+        *(openai_chat, chat, responses, embeddings, images, openai_models),
+        *(generate, media, conversations, models),
+        *(health, auth, console_session, console, users, usage, sessions, api_keys),
+        *(admin_users, admin_usage, circuit_breakers, reload),
     ):
         app.include_router(module.router)

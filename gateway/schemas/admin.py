@@ -128,8 +128,8 @@ class ReloadView(View):
     digest: str = Field(description="SHA-256 of the file")
     models: int
     providers: int
-    told: Literal["valkey", "parent"] | None = Field(
-        description="how the other workers were notified; null if they were not"
+    notified_via: Literal["valkey", "parent"] | None = Field(
+        serialization_alias="told", description="how the other workers were notified; null if they were not"
     )
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from gateway.core.ids import new_id
 from gateway.domain.usage.turn_records import UsageOwner
 from gateway.repositories.turns.repository import TurnRepository
-from gateway.services.accounts import data_export
+from gateway.services.accounts import deletion
 from tests.support.database import usage_entry
 from tests.support.gateway import PASSWORD, Account, Gateway
 
@@ -128,7 +128,7 @@ async def test_after_deletion_no_table_and_no_valkey_key_contains_the_account(
     person = await live(gateway)
     assert await traces(gateway, clean_redis, *needles_of(person))  # the search does find existing data
     before = await sql(gateway, "SELECT sum(cost_usd), count(DISTINCT request_id) FROM usage_records")
-    monkeypatch.setattr(data_export, "_USAGE_BATCH_SIZE", 2)  # it takes several batches
+    monkeypatch.setattr(deletion, "_USAGE_BATCH_SIZE", 2)  # it takes several batches
     answer = await gateway.http.request("DELETE", ME, json={"password": PASSWORD}, headers=person.headers)
     assert answer.status_code == 204, answer.text
     assert await traces(gateway, clean_redis, *needles_of(person)) == []

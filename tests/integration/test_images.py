@@ -45,7 +45,7 @@ Serve = Callable[[], AbstractAsyncContextManager[Gateway]]
 
 
 @pytest.fixture(autouse=True)
-def new_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+def distinct_image(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test generates its own image: tests share rows, but no folder."""
     monkeypatch.setitem(SMALL, "prompt", f"a cat {new_id()}")
 
@@ -66,7 +66,7 @@ async def person(gateway: Gateway) -> Account:
     return await gateway.sign_up()
 
 
-def picture(content: bytes) -> Image.Image:
+def open_image(content: bytes) -> Image.Image:
     opened = Image.open(io.BytesIO(content))
     opened.load()
     return opened
@@ -109,7 +109,7 @@ async def test_an_image_is_generated_listed_read_and_deleted(
     first, second = made["images"]
     assert set(first) == {"id", "url", "width", "height", "content_type"}
     read = await gateway.http.get(first["url"], headers=person.headers)
-    assert picture(read.content).size == (32, 24) == (first["width"], first["height"])
+    assert open_image(read.content).size == (32, 24) == (first["width"], first["height"])
     assert read.headers["content-type"] == "image/png" == first["content_type"]
     listed = (await gateway.http.get(IMAGES, headers=person.headers)).json()
     assert [item["id"] for item in listed["items"]] == [second["id"], first["id"]]
@@ -314,7 +314,7 @@ async def test_budgets_apply_to_images(gateway: Gateway, person: Account) -> Non
     assert (await wait_settled(gateway.container.engine, person.id)).usd_used == Decimal("0.08")
 
 
-@pytest.mark.parametrize(("model", "sentence"), [("bad", "reached or is failing"), ("empty", "a picture")])
+@pytest.mark.parametrize(("model", "sentence"), [("bad", "reached or is failing"), ("empty", "no image")])
 async def test_undelivered_images_are_not_charged(
     gateway: Gateway, person: Account, tmp_path: Path, model: str, sentence: str
 ) -> None:
@@ -382,7 +382,7 @@ async def test_images_are_deleted_with_their_account_only(
     )
     assert left.status_code == 204
     assert len(files(tmp_path)) == 1
-    assert picture((await gateway.http.get(shared, headers=other.headers)).content).size == (32, 24)
+    assert open_image((await gateway.http.get(shared, headers=other.headers)).content).size == (32, 24)
 
 
 async def test_deleting_and_generating_the_same_image_concurrently_loses_no_file(gateway: Gateway) -> None:
@@ -424,14 +424,14 @@ async def test_openais_client_gets_images_in_both_formats(gateway: Gateway, pers
     async with openai.AsyncOpenAI(api_key=key, base_url=f"{gateway.url}/v1", max_retries=0) as client:
         inline = await client.images.generate(model="draw", prompt="a cat", size="64x32", n=2)  # type: ignore[call-overload]
         assert inline.data is not None
-        pictures = [picture(base64.b64decode(item.b64_json or "")) for item in inline.data]
-        assert [opened.size for opened in pictures] == [(64, 32), (64, 32)]
+        images = [open_image(base64.b64decode(item.b64_json or "")) for item in inline.data]
+        assert [opened.size for opened in images] == [(64, 32), (64, 32)]
         linked = await client.images.generate(model="draw", prompt="a cat", response_format="url")
         assert linked.data is not None
         url = linked.data[0].url
         assert url is not None
         read = await gateway.http.get(url, headers={"x-api-key": key})
-        assert picture(read.content).format == "PNG"
+        assert open_image(read.content).format == "PNG"
         with pytest.raises(openai.BadRequestError) as refused:
             await client.images.generate(model="draw", prompt="a cat", style="vivid")
         assert refused.value.param == "style"

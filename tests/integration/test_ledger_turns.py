@@ -19,7 +19,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.core.exceptions import Unavailable
-from gateway.services.usage import ledger as ledger_module
+from gateway.services.usage import deferred_settlements
 from tests.support.database import fetch_rows
 from tests.support.gateway import Account, Gateway, running_gateway
 from tests.support.ledger_audit import read_ledger, wait_settled
@@ -350,7 +350,7 @@ async def stream_to_the_end(gateway: Gateway, body: dict[str, Any], headers: Any
 async def test_a_settlement_is_retried_after_a_database_outage(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, door: Any, failures: int
 ) -> None:
-    monkeypatch.setattr(ledger_module, "_RETRY_DELAYS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(deferred_settlements, "RETRY_DELAYS", (0.0, 0.0, 0.0))
     async with serve() as gateway:
         person = await gateway.sign_up()
         ask = await door(gateway, person)

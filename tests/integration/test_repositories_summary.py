@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.core.database import create_engine
 from gateway.core.exceptions import NotFound, TurnInProgress
 from gateway.core.ids import new_id
-from gateway.domain.usage.turn_records import BranchSummary, NewTurn
+from gateway.domain.conversations.branch import BranchSummary
+from gateway.domain.usage.turn_records import NewTurn
 from gateway.repositories.turns.repository import TurnRepository
 from tests.support.database import (
     begin_turn,

@@ -163,10 +163,10 @@ async def test_the_last_admin_stays(clean_database: str, redis_url: str) -> None
         users = app.container.accounts.users
         first = await users.create_admin("first@gateway.localhost", PASSWORD)
         with pytest.raises(LastAdmin):
-            await app.container.accounts.data_export.delete(first.id, PASSWORD)
+            await app.container.accounts.deletion.delete(first.id, PASSWORD)
         await users.create_admin("second@gateway.localhost", PASSWORD)
         assert await users.count() == 2
-        await app.container.accounts.data_export.delete(first.id, PASSWORD)
+        await app.container.accounts.deletion.delete(first.id, PASSWORD)
         assert await users.count() == 1
 
 
@@ -177,7 +177,7 @@ async def test_of_two_admins_deleted_concurrently_one_stays(clean_database: str,
         async with app.container.uow() as uow:  # the first deletion, stopped before its commit
             assert await uow.users.lock_and_count_other_admins(first.id) == 1
             await uow.users.delete(first.id)
-            leaving = asyncio.create_task(app.container.accounts.data_export.delete(second.id, PASSWORD))
+            leaving = asyncio.create_task(app.container.accounts.deletion.delete(second.id, PASSWORD))
             await app.wait_until_blocked(leaving)
         with pytest.raises(LastAdmin):
             await leaving

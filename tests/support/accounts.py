@@ -45,7 +45,8 @@ from gateway.routers.errors import install_error_handlers
 from gateway.services.accounts.api_keys import ApiKeyService
 from gateway.services.accounts.auth import AuthService
 from gateway.services.accounts.authenticator import Authenticator
-from gateway.services.accounts.data_export import AccountDataService
+from gateway.services.accounts.data_export import AccountExporter
+from gateway.services.accounts.deletion import AccountCaches, AccountDeletionService
 from gateway.services.accounts.environment_keys import EnvironmentKeys
 from gateway.services.accounts.notices import AccountNotifier
 from gateway.services.accounts.password_reset import PasswordResetService
@@ -191,15 +192,14 @@ def make_container(
             sessions=SessionService(uow, revocation),
             password_resets=PasswordResetService(uow, passwords, revocation, throttle, mailer),
             users=users,
-            data_export=AccountDataService(
+            data_export=AccountExporter(uow),
+            deletion=AccountDeletionService(
                 uow,
-                cache,
-                responses,
-                EventLog(valkey),
-                revocation,
                 users.confirm_password,
+                revocation,
                 ImageLibrary(uow, BlobStore(nowhere), max_bytes=1024),
                 notices,
+                AccountCaches(cache, responses, EventLog(valkey)),
             ),
             api_keys=ApiKeyService(uow, cache, CATALOG),
         ),

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 
 from gateway.agent.context_window import notes
 from gateway.agent.context_window.fit import Messages
+from gateway.domain.conversations.branch import MAX_BRANCH_ROWS, Branch, BranchSummary
 from gateway.domain.messages import Message
-from gateway.domain.usage.turn_records import MAX_BRANCH_ROWS, Branch, BranchSummary
 
 # A branch of more stored messages is summarised though it may fit: what lies beyond MOST_ROWS is not read.
 SUMMARIZE_FROM_ROWS = MAX_BRANCH_ROWS * 4 // 5

@@ -1,0 +1,1 @@
+"""Accounts, principals, audit records and backoff, as plain data and calculations."""

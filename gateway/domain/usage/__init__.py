@@ -1,0 +1,1 @@
+"""Budgets, usage records, turn records and reports, as plain data and calculations."""

@@ -8,10 +8,10 @@ from typing import Any
 import asyncpg
 import orjson
 
+from gateway.domain.conversations.branch import Branch, StoredParts, build_branch
 from gateway.domain.conversations.stored_messages import calls_from_storage, from_storage, vendor_from_storage
 from gateway.domain.messages import Message
 from gateway.domain.usage.budgets import BudgetState
-from gateway.domain.usage.turn_records import Branch, StoredParts, build_branch
 
 
 def _stored_parts(calls: list[dict[str, Any]]) -> StoredParts:

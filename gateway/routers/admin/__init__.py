@@ -1,0 +1,1 @@
+"""Routes for administrators under `/api/admin`, and the state of circuit breakers."""

@@ -34,5 +34,5 @@ async def reload_configuration(
         digest=result.config.digest,
         models=result.config.models,
         providers=result.config.providers,
-        told=result.notified_via,
+        notified_via=result.notified_via,
     )

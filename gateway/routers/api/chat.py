@@ -17,16 +17,9 @@ from starlette.responses import Response
 from gateway.core.body_limit import MEDIUM_BODY
 from gateway.core.exceptions import GatewayError
 from gateway.core.ids import parse_id
+from gateway.dialects.native.request import RegenerateBody, TurnBody, parse_regenerate, parse_turn
 from gateway.dialects.native.stored import final_event
-from gateway.dialects.native.stream import (
-    NativeEncoder,
-    RegenerateBody,
-    TurnBody,
-    answer_body,
-    error_event,
-    parse_regenerate,
-    parse_turn,
-)
+from gateway.dialects.native.stream import NativeEncoder, answer_body, error_event
 from gateway.dialects.sse import start_stream, stream_response
 from gateway.domain.accounts.principal import Principal
 from gateway.domain.conversations.models import StoredMessage

@@ -40,7 +40,7 @@ ImageCreator = Annotated[Principal, Depends(user_or_api_key("images", counts="tu
 
 @router.post(
     "/image/generate",
-    summary="Make pictures",
+    summary="Generate images",
     openapi_extra=IDEMPOTENCY_KEY,
     response_class=Response,
     responses={

@@ -58,4 +58,4 @@ async def change_password(body: ChangePasswordBody, user: User, request: Request
 @router.delete("", status_code=204, responses=document_errors(401, 403, 409, 422))
 async def delete_me(body: DeleteAccountBody, user: User, request: Request) -> None:
     """Delete my account and all its data."""
-    await get_container(request).accounts.data_export.delete(user.user_id, body.password.get_secret_value())
+    await get_container(request).accounts.deletion.delete(user.user_id, body.password.get_secret_value())

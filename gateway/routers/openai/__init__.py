@@ -1,0 +1,1 @@
+"""Routes of the OpenAI-compatible API under `/v1`."""

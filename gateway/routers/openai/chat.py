@@ -1,10 +1,10 @@
-"""OpenAI's `/v1/models` and `/v1/chat/completions`."""
+"""OpenAI's `/v1/chat/completions`."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends
 from starlette.requests import Request
@@ -14,7 +14,6 @@ from gateway.dialects.openai.chat.body import ChatCompletionBody
 from gateway.dialects.openai.chat.choices import ChoicesEncoder, start_choices
 from gateway.dialects.openai.chat.request import parse_completion
 from gateway.dialects.openai.chat.stream import ChatCompletionEncoder, completion_body
-from gateway.dialects.openai.models import model_body
 from gateway.dialects.sse import start_stream
 from gateway.domain.accounts.principal import Principal
 from gateway.domain.requests import Turn
@@ -28,23 +27,6 @@ from gateway.services.chat.choices import answer_choices, stream_choices
 from gateway.services.roles.apply import apply_role
 
 router = APIRouter(prefix="/v1", tags=["openai"])
-
-
-@router.get("/models", summary="Models that this key may use")
-async def list_models(
-    request: Request, principal: Annotated[Principal, Depends(api_key_only("models"))]
-) -> dict[str, Any]:
-    """`auto`, aliases and models, with capabilities and prices."""
-    options = get_container(request).operations.model_catalog.list_options(principal)
-    return {"object": "list", "data": [model_body(option) for option in options]}
-
-
-@router.get("/models/{name:path}", summary="One model or alias")
-async def get_model(
-    name: str, request: Request, principal: Annotated[Principal, Depends(api_key_only("models"))]
-) -> dict[str, Any]:
-    """The same object as in the list; 404 `model_not_found` for an unknown name."""
-    return model_body(get_container(request).operations.model_catalog.get_option(name, principal))
 
 
 @router.post(

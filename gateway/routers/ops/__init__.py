@@ -1,0 +1,1 @@
+"""Routes for load balancers, monitoring and the console before login."""

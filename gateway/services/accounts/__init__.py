@@ -1,0 +1,1 @@
+"""Accounts: authentication, sessions, API keys, passwords, deletion. No chat turns."""

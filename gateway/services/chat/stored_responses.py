@@ -17,6 +17,7 @@ from gateway.core.exceptions import (
     TurnInProgress,
     ValidationFailed,
 )
+from gateway.domain.conversations.branch import StoredParts, build_branch
 from gateway.domain.conversations.models import BranchMessage, StoredMessage
 from gateway.domain.conversations.stored_messages import (
     calls_from_storage,
@@ -26,7 +27,6 @@ from gateway.domain.conversations.stored_messages import (
 )
 from gateway.domain.messages import Message, merge_system_messages
 from gateway.domain.requests import ConversationTarget, Turn
-from gateway.domain.usage.turn_records import StoredParts, build_branch
 from gateway.repositories.unit_of_work import UnitOfWorkFactory
 
 # The size of the parameters of one stored response (instructions, tools, schema) as JSON.

@@ -1,0 +1,1 @@
+"""Embeddings and images: metered model calls outside chat turns. No conversations."""

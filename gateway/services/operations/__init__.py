@@ -1,0 +1,1 @@
+"""What runs or administers the gateway itself: configuration, health, maintenance."""

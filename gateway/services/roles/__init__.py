@@ -1,0 +1,1 @@
+"""Configured roles: their prompts, output schemas and answers. No conversations."""

@@ -1,0 +1,1 @@
+"""The ledger, usage records and their reports. Nothing here calls a model."""

@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import structlog
 
 from gateway.agent.budget.turn_budget import ReservedAmount, TurnBudget
 from gateway.core.exceptions import (
-    BudgetExceeded,
     GatewayError,
-    QuotaExceeded,
-    RateLimited,
-    StorageFull,
-    Unavailable,
 )
-from gateway.core.metrics import registry as metrics
 from gateway.domain.accounts.principal import Principal
 from gateway.domain.config.catalog import Catalog, Tier
 from gateway.domain.usage.budgets import (
     LEASE_SECONDS,
     BudgetState,
     Estimate,
-    LimitWindow,
     Reservation,
-    ReservationRefused,
-    seconds_left_this_month,
-    seconds_left_today,
 )
 from gateway.domain.usage.turn_records import (
     CloseResult,
@@ -45,23 +34,12 @@ from gateway.domain.usage.turn_records import (
     UsageOwner,
 )
 from gateway.repositories.turns.repository import TurnRepository
+from gateway.services.usage.deferred_settlements import DeferredSettlements, log_failed_settlement, with_retry
+from gateway.services.usage.reservations import reserve_or_shrink, token_window
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-
-# Delays in seconds between attempts to settle while the database is down. They cover a database restart, so
-# that a completed answer is still stored.
-_RETRY_DELAYS = (0.05, 0.25, 0.7, 1.0, 1.0, 1.0)
-# Settlements that wait for the database; beyond this the oldest are only in the log.
-_MAX_DEFERRED = 10_000
-
-
-class _DeferredSettlement(NamedTuple):
-    """A settlement that waits for the database, and its reservation."""
-
-    write: Callable[[], Awaitable[object]]
-    reservation_id: UUID | None
 
 
 class Ledger:
@@ -81,7 +59,7 @@ class Ledger:
         self._granted_amounts: dict[UUID, ReservedAmount] = {}
         self._bills: dict[UUID, tuple[UUID, Callable[[], dict[str, Any]]]] = {}
         self._bill_lock = asyncio.Lock()
-        self._deferred: deque[_DeferredSettlement] = deque()
+        self._deferred = DeferredSettlements(self._release_lease)
 
     def reconfigure(self, catalog: Catalog) -> None:
         """Apply the tiers of a new configuration to later reservations."""
@@ -105,7 +83,7 @@ class Ledger:
         limits = (reservation.tokens_per_day, reservation.usd_per_month, reservation.storage_limit)
         if limits == (None, None, None):
             return None
-        state = await _reserve_or_shrink(principal, reservation, self._turns.reserve)
+        state = await reserve_or_shrink(principal, reservation, self._turns.reserve)
         self._record_grant(principal, reservation, state, None)
         return reservation.id
 
@@ -122,7 +100,7 @@ class Ledger:
     async def _extend(self, principal: Principal, reservation_id: UUID, more: Estimate) -> ReservedAmount:
         """Raise QuotaExceeded or BudgetExceeded if not enough is left."""
         reservation = replace(self._build_reservation(principal, more), id=reservation_id)
-        state = await _reserve_or_shrink(principal, reservation, self._turns.extend_reservation)
+        state = await reserve_or_shrink(principal, reservation, self._turns.extend_reservation)
         return ReservedAmount(state.granted_tokens, state.granted_usd)
 
     async def get_question(self, principal: Principal, message_id: UUID) -> ExistingQuestion:
@@ -139,7 +117,7 @@ class Ledger:
         reservation = replace(
             self._build_reservation(principal, estimate, stores_data=True), id=turn.answer_id
         )
-        opened = await _reserve_or_shrink(
+        opened = await reserve_or_shrink(
             principal,
             reservation,
             lambda fitted: self._turns.open_turn(
@@ -199,18 +177,7 @@ class Ledger:
             if self._bills:
                 bills = {turn_id: (user_id, bill()) for turn_id, (user_id, bill) in self._bills.items()}
                 await self._turns.save_bills(bills, self._lease_seconds)
-        while self._deferred:
-            try:
-                await self._deferred[0].write()
-            except GatewayError:
-                raise
-            except Exception:
-                log.exception(
-                    "settlement.abandoned"
-                )  # retrying would fail again; the usage is already in the log
-            else:
-                log.info("settlement.retried")
-            self._release_lease(self._deferred.popleft().reservation_id)
+        await self._deferred.retry()
         return lost_turns
 
     def _build_reservation(
@@ -248,7 +215,7 @@ class Ledger:
             self._granted_amounts[reservation.id] = ReservedAmount(
                 state.granted_tokens if limited_tokens else None, state.granted_usd if limited_usd else None
             )
-        principal.limits.tokens = _token_window(reservation, state)
+        principal.limits.tokens = token_window(reservation, state)
 
     async def _write(
         self,
@@ -258,110 +225,19 @@ class Ledger:
         reservation_id: UUID | None,
     ) -> T:
         try:
-            result = await _with_retry(write)
+            result = await with_retry(write)
         except Exception as error:
             if isinstance(error, GatewayError):
-                self._defer(_DeferredSettlement(write, reservation_id))
+                # The lease is renewed until then, so that no other worker closes the turn.
+                self._deferred.add(write, reservation_id)
             else:
                 self._release_lease(reservation_id)
-            _log_failed_settlement(owner, calls)
+            log_failed_settlement(owner, calls)
             raise
         self._release_lease(reservation_id)
         return result
-
-    def _defer(self, settlement: _DeferredSettlement) -> None:
-        """Retry later.
-
-        The lease is renewed until then, so that no other worker closes the turn.
-        """
-        if len(self._deferred) == _MAX_DEFERRED:
-            self._release_lease(self._deferred.popleft().reservation_id)
-        self._deferred.append(settlement)
 
     def _release_lease(self, reservation_id: UUID | None) -> None:
         if reservation_id is not None:
             self._leases.pop(reservation_id, None)
             self._granted_amounts.pop(reservation_id, None)
-
-
-async def _reserve_or_shrink(
-    principal: Principal, reservation: Reservation, write: Callable[[Reservation], Awaitable[T]]
-) -> T:
-    """Reserve including the spare amount, or without it if that does not fit.
-
-    Raises:
-        QuotaExceeded, BudgetExceeded: neither fits; nothing was written.
-    """
-    try:
-        return await write(reservation)
-    except ReservationRefused as refusal:
-        if not reservation.spare_tokens and not reservation.spare_usd:
-            raise _limit_error(principal, reservation, refusal) from None
-    reservation = replace(reservation, spare_tokens=0, spare_usd=Decimal(0))
-    try:
-        return await write(reservation)
-    except ReservationRefused as refusal:
-        raise _limit_error(principal, reservation, refusal) from None
-
-
-async def _with_retry(write: Callable[[], Awaitable[T]]) -> T:
-    for delay in _RETRY_DELAYS:
-        try:
-            return await write()
-        except Unavailable:
-            await asyncio.sleep(delay)
-    return await write()
-
-
-def _token_window(reservation: Reservation, state: BudgetState) -> LimitWindow | None:
-    limit = reservation.tokens_per_day
-    if limit is None:
-        return None
-    remaining = limit - state.tokens_used - state.tokens_reserved + state.spare_tokens
-    return LimitWindow(limit, max(0, remaining), seconds_left_today())
-
-
-def _limit_error(principal: Principal, reservation: Reservation, refused: ReservationRefused) -> RateLimited:
-    """Return the error for a refused reservation.
-
-    The token limit takes precedence over money.
-
-    The blocking reservation may have been settled since `state` was read; then blame the configured limit.
-    """
-    state, storage_limit = refused.state, reservation.storage_limit
-    principal.limits.tokens = _token_window(reservation, state)
-    tokens, usd = reservation.tokens_per_day, reservation.usd_per_month
-    tokens_exceeded = (
-        tokens is not None and state.tokens_used + state.tokens_reserved + reservation.tokens > tokens
-    )
-    usd_exceeded = usd is not None and state.usd_used + state.usd_reserved + reservation.usd > usd
-    if (
-        storage_limit is not None
-        and state.stored_bytes + refused.new_bytes > storage_limit
-        and not tokens_exceeded
-        and not usd_exceeded
-    ):
-        return StorageFull(storage_limit)
-    if tokens_exceeded or (tokens is not None and not usd_exceeded):
-        return QuotaExceeded(retry_after=seconds_left_today())
-    return BudgetExceeded(retry_after=seconds_left_this_month())
-
-
-def _log_failed_settlement(owner: UsageOwner, calls: Collection[UsageEntry]) -> None:
-    metrics.settlements_failed.inc()
-    log.error(
-        "settlement.failed",
-        request_id=owner.request_id,
-        user_id=str(owner.user_id),
-        api_key_id=str(owner.api_key_id) if owner.api_key_id else None,
-        calls=[
-            {
-                "id": str(call.id),
-                "kind": call.kind,
-                "model": call.model,
-                **call.usage.as_json(),
-                "cost_usd": str(call.cost_usd),
-            }
-            for call in calls
-        ],
-    )

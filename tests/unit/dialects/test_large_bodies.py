@@ -11,7 +11,7 @@ import pytest
 from gateway.core.body_limit import LARGE_BODY
 from gateway.core.exceptions import ValidationFailed
 from gateway.core.settings import Settings
-from gateway.dialects.native.stream import parse_turn
+from gateway.dialects.native.request import parse_turn
 from gateway.dialects.openai.chat.request import parse_completion
 from gateway.dialects.openai.embeddings import parse_embeddings
 from gateway.dialects.openai.responses.request import parse_response

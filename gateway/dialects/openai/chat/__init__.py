@@ -1,0 +1,1 @@
+"""OpenAI chat completions: request bodies, JSON answers and streams."""

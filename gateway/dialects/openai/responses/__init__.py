@@ -1,0 +1,1 @@
+"""OpenAI responses: request bodies, stored items, JSON answers and streams."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -12,18 +11,15 @@ import orjson
 
 from gateway.core.exceptions import GatewayError
 from gateway.dialects.errors import render_error
-from gateway.dialects.openai.client_tools import ClientTools, client_tools, custom_input
+from gateway.dialects.openai.client_tools import client_tools, custom_input
 from gateway.dialects.openai.responses.input import call_fields
 from gateway.dialects.openai.responses.output import (
-    call_item,
     from_answer,
-    message_item,
     raise_if_blocked,
-    reasoning_item,
     response_body,
     response_error,
-    text_part,
 )
+from gateway.dialects.openai.responses.stream_item import CALL_KINDS, DELTA_EVENTS, ID_PREFIXES, StreamItem
 from gateway.dialects.sse import frame
 from gateway.domain.events import (
     Answer,
@@ -37,55 +33,6 @@ from gateway.domain.events import (
     TurnStarted,
 )
 from gateway.domain.messages import ToolCall
-
-_PREFIX = {"text": "msg", "refusal": "msg", "reasoning": "rs", "call": "fc", "custom": "ctc"}
-_DELTA = {
-    "text": "response.output_text.delta",
-    "refusal": "response.refusal.delta",
-    "reasoning": "response.reasoning_text.delta",
-    "call": "response.function_call_arguments.delta",
-    "custom": "response.custom_tool_call_input.delta",
-}
-_CALLS = ("call", "custom")
-
-
-@dataclass(slots=True)
-class _Item:
-    """An output item in progress; `call_id` and `name` are set for calls only.
-
-    `number` follows the type prefix in the item's id.
-    """
-
-    kind: str
-    number: str
-    index: int
-    tools: ClientTools
-    pieces: list[str] = field(default_factory=list)
-    logprobs: list[dict[str, Any]] = field(default_factory=list)
-    call_id: str = ""
-    name: str = ""
-    delta_prefix: bytes = b""
-    include_encrypted: bool = False
-
-    @property
-    def id(self) -> str:
-        return f"{_PREFIX[self.kind]}_{self.number}"
-
-    @property
-    def text(self) -> str:
-        return "".join(self.pieces)
-
-    def part(self, text: str) -> dict[str, Any]:
-        if self.kind == "reasoning":
-            return {"type": "reasoning_text", "text": text}
-        return text_part(text, self.kind == "refusal", self.logprobs if text else ())
-
-    def body(self, status: str, text: str) -> dict[str, Any]:
-        if self.kind in _CALLS:
-            return call_item(self.number, ToolCall(self.call_id, self.name, text), status, self.tools)
-        if self.kind == "reasoning":
-            return reasoning_item(self.id, text, status, self.include_encrypted)
-        return message_item(self.id, [self.part(text)] if text else [], status)
 
 
 class ResponsesEncoder:
@@ -117,8 +64,8 @@ class ResponsesEncoder:
         self._created = time.time() if created is None else created
         self._model = model
         self._sequence_number = -1
-        self._open_item: _Item | None = None
-        self._calls: dict[int, _Item] = {}
+        self._open_item: StreamItem | None = None
+        self._calls: dict[int, StreamItem] = {}
         self._output: list[dict[str, Any]] = []
         self._counts: Counter[str] = Counter()
 
@@ -184,12 +131,12 @@ class ResponsesEncoder:
             return output
         return output + self._delta(item, event.arguments)
 
-    def _new_item(self, kind: str, call_id: str = "", name: str = "") -> _Item:
+    def _new_item(self, kind: str, call_id: str = "", name: str = "") -> StreamItem:
         index = len(self._output)
-        counter = "call" if kind in _CALLS else _PREFIX[kind]
+        counter = "call" if kind in CALL_KINDS else ID_PREFIXES[kind]
         number = f"{self._id.hex}_{self._counts[counter]}"
         self._counts[counter] += 1
-        item = _Item(
+        item = StreamItem(
             kind,
             number,
             index,
@@ -199,18 +146,18 @@ class ResponsesEncoder:
             include_encrypted=self._include_encrypted,
         )
         location: dict[str, Any] = {"item_id": item.id, "output_index": index}
-        if kind not in _CALLS:
+        if kind not in CALL_KINDS:
             location["content_index"] = 0
-        item.delta_prefix = orjson.dumps({"type": _DELTA[kind], **location})[:-1]
+        item.delta_prefix = orjson.dumps({"type": DELTA_EVENTS[kind], **location})[:-1]
         self._output.append(item.body("in_progress", ""))
         return item
 
-    def _item_added(self, item: _Item) -> bytes:
+    def _item_added(self, item: StreamItem) -> bytes:
         return self._event(
             "response.output_item.added", output_index=item.index, item=self._output[item.index]
         )
 
-    def _delta(self, item: _Item, text: str, logprobs: tuple[dict[str, Any], ...] = ()) -> bytes:
+    def _delta(self, item: StreamItem, text: str, logprobs: tuple[dict[str, Any], ...] = ()) -> bytes:
         """Encode a delta event; its constant part was encoded once."""
         self._sequence_number += 1
         extra = b""
@@ -223,7 +170,7 @@ class ResponsesEncoder:
             + b',"delta":'
             + orjson.dumps(text)
         )
-        return b"event: " + _DELTA[item.kind].encode() + b"\ndata: " + data + b"}\n\n"
+        return b"event: " + DELTA_EVENTS[item.kind].encode() + b"\ndata: " + data + b"}\n\n"
 
     def _close_open_item(self, status: str) -> bytes:
         item, self._open_item = self._open_item, None
@@ -248,7 +195,7 @@ class ResponsesEncoder:
         self._calls.clear()
         return frames
 
-    def _close_call(self, item: _Item, status: str) -> bytes:
+    def _close_call(self, item: StreamItem, status: str) -> bytes:
         text = item.text or "{}"
         location = {"item_id": item.id, "output_index": item.index}
         if item.kind == "custom":
@@ -262,7 +209,7 @@ class ResponsesEncoder:
             )
         return output + self._item_done(item, status, text)
 
-    def _item_done(self, item: _Item, status: str, text: str) -> bytes:
+    def _item_done(self, item: StreamItem, status: str, text: str) -> bytes:
         body = self._output[item.index] = item.body(status, text)
         return self._event("response.output_item.done", output_index=item.index, item=body)
 

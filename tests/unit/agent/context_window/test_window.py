@@ -14,11 +14,11 @@ from gateway.agent.context_window import notes
 from gateway.agent.context_window.memory import ROWS_AFTER_SUMMARY, SUMMARIZE_FROM_ROWS, Memory
 from gateway.core.exceptions import ContextLengthExceeded
 from gateway.core.ids import new_id
+from gateway.domain.conversations.branch import MAX_BRANCH_ROWS, Branch, build_branch
 from gateway.domain.events import Answer, ChatEvent, ModelCall, TurnCompleted, TurnFailed
 from gateway.domain.messages import Message
 from gateway.domain.requests import ConversationTarget, Sampling
 from gateway.domain.token_estimates import estimate_max_tokens
-from gateway.domain.usage.turn_records import MAX_BRANCH_ROWS, Branch, build_branch
 from gateway.tools import registry
 from tests.support.agent import GUARDS_OFF, make_catalog, make_turn, running_agent
 from tests.support.tokenizers import count, llama2, smollm2

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from gateway.core.ids import new_id
+from gateway.domain.conversations.branch import StoredParts, build_branch
 from gateway.domain.conversations.stored_messages import (
     MISSING_RESULT,
     from_storage,
@@ -15,7 +16,6 @@ from gateway.domain.conversations.stored_messages import (
     unanswered_calls,
 )
 from gateway.domain.messages import ImagePart, Message, TextPart, ToolCall
-from gateway.domain.usage.turn_records import StoredParts, build_branch
 
 CALL, OTHER = ToolCall("a", "lookup", "{}"), ToolCall("b", "lookup", "{}")
 CALLS = Message("assistant", "", (CALL, OTHER))

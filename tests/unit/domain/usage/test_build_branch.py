@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.core.ids import new_id
-from gateway.domain.usage.turn_records import build_branch
+from gateway.domain.conversations.branch import build_branch
 
 
 @pytest.mark.parametrize(
