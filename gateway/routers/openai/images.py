@@ -41,7 +41,9 @@ async def image_generations(
 async def _generate(request: Request, order: ImageOrder, as_base64: bool, principal: Principal) -> Response:
     container = get_container(request)
     try:
-        generated = await wait_for_images(container.generation.images.generate(order, request_scope(request, principal)))
+        generated = await wait_for_images(
+            container.generation.images.generate(order, request_scope(request, principal))
+        )
     except ValidationFailed as error:
         raise with_openai_param(error) from None
     record_image_upstream(request, generated)
