@@ -26,7 +26,7 @@ from gateway.guardrails.reading.features import LOGIT_COUNT, MARKS, VECTOR_SIZE
 from gateway.guardrails.reading.heads import COEFFICIENTS, Head
 from gateway.guardrails.reading.passages import CHEAP_FEATURE_COUNT, CONTEXT_FEATURE_COUNT
 
-TARGET = Path(__file__).parents[2] / "gateway" / "guardrails" / COEFFICIENTS
+TARGET = Path(__file__).parents[2] / "gateway" / "guardrails" / "reading" / COEFFICIENTS
 
 _VECTOR, _LOGIT = 0.63, 2.8
 WINDOW_BLOCKS = (

@@ -24,7 +24,7 @@ from gateway.question_match.boosted_trees import BoostedTrees
 from gateway.question_match.features import FEATURE_NAMES, WEIGHT_COUNT, Array
 from gateway.question_match.matcher import COEFFICIENTS, UNKNOWN_WORD_WEIGHT
 
-TARGET = Path(__file__).parents[2] / "gateway" / "domain" / "same_question" / COEFFICIENTS
+TARGET = Path(__file__).parents[2] / "gateway" / "question_match" / COEFFICIENTS
 MOST_ERRORS = 0.01
 FOLDS = 5
 _INNER = 4

@@ -1,18 +1,17 @@
-"""Everything live that the nodes use; it reaches them as LangGraph's context, never through the state."""
+"""Live objects that the nodes use, passed as LangGraph's context and never in the state."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.agent.budget.turn_budget import TurnBudget
-from gateway.agent.context_window.memory import Memory
 from gateway.agent.intent.classifier import IntentClassifier
-from gateway.agent.routing.breakers import Upstream
+from gateway.agent.routing.upstream import Upstream
 from gateway.agent.routing.upstream_pool import TrackedCall, UpstreamPool
 from gateway.agent.state import Route
+<<<<<<< HEAD
 from gateway.domain.config.catalog import Catalog
 from gateway.domain.config.guardrails import GuardModes
 from gateway.domain.events import ChatEvent, ModelCall
@@ -20,6 +19,13 @@ from gateway.guardrails.base import Verdict
 from gateway.guardrails.pipeline import GuardrailPipeline
 from gateway.providers.base import Provider
 from gateway.tools.base import TurnServices
+=======
+from gateway.agent.turn_run import TurnRun
+from gateway.domain.config.catalog import Catalog
+from gateway.guardrails.base import Verdict
+from gateway.guardrails.pipeline import GuardrailPipeline
+from gateway.providers.base import Provider
+>>>>>>> 0800049 (agent: plain English, one TurnRun and one object per model call)
 from gateway.tools.registry import ToolRegistry
 
 
@@ -34,44 +40,35 @@ class AgentResources:
     tools: ToolRegistry
     upstreams: UpstreamPool
 
+<<<<<<< HEAD
+=======
+
 
 @dataclass(slots=True)
 class AgentContext:
-    """One turn's live things.
+    """Live objects of one turn.
 
-    `attempts` is the caller's: each model call is noted there as it ends, also one that is cancelled, so
-    that the ledger misses none. `emit` hands an event to whoever listens, and never waits: LangGraph's own
-    stream writer would take each one through a queue and a task that waits on it, at 0.1 ms a step.
-    `input_check` runs beside the model call and is awaited before its first word is shown. `verdicts` are
-    the guards', as the receipt shows them. `probe` was granted by a breaker and is not begun yet.
-    `memory` is of a kept conversation: what it can show of it, and the notes it made on the rest.
-    `sent` tells whether the present model call has been begun at its provider, which may charge for it.
-    `budget` is what the turn may spend, None where nothing limits it.
-    `services` is what tools may have done on the turn's account. `allowed_models` is what the caller's key
-    may use (None: all), which holds for side calls too.
+    input_check: runs beside the model call and is awaited before the first output is sent.
+    verdicts: guardrail verdicts, as the receipt shows them.
+    probe: granted by a circuit breaker for a call that has not started yet.
+    request_sent: whether the current model call was sent to its provider, which may charge for it.
     """
 
     resources: AgentResources
-    guards: GuardModes
-    model_calls: list[ModelCall]
-    emit: Callable[[ChatEvent], None]
+    run: TurnRun
     input_check: asyncio.Task[tuple[Verdict, ...]] | None = None
     verdicts: list[dict[str, Any]] = field(default_factory=list)
     probe: tuple[Upstream, str] | None = None
-    memory: Memory | None = None
     request_sent: bool = False
-    budget: TurnBudget | None = None
-    services: TurnServices = field(default_factory=TurnServices)
-    allowed_models: frozenset[str] | None = None
 
     def track_call(self, route: Route) -> TrackedCall:
-        """To be entered around the call that `route` chose; takes the probe that it was given for that."""
+        """Context manager around the call of `route`; uses the probe that was granted for it."""
         probe, self.probe = self.probe, None
         upstream = self.resources.upstreams.get(route.model, route.provider)
         return self.resources.upstreams.track(upstream, probe[1] if probe is not None else None)
 
     async def aclose(self) -> None:
-        """End what the turn left running; a moderation that it waits for is on the ledger then."""
+        """Release an unused probe and cancel the input check, after which its calls are recorded."""
         if self.probe is not None:
             self.resources.upstreams.release_probe(*self.probe)
         if self.input_check is not None and not self.input_check.done():

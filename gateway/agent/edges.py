@@ -1,4 +1,4 @@
-"""Where the graph goes next; every function only reads the state."""
+"""Edges of the graph: pure functions of the state."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ from gateway.core.exceptions import (
     UpstreamTooLarge,
 )
 
-# How often a prompt that an upstream found too long is made shorter.
+# How often a prompt that the upstream rejected as too long is shortened.
 MAX_SHRINKS = 2
 
 
 def after_intent(state: AgentState) -> Literal["route", "format"]:
-    """A question that a guardrail refuses reaches no model."""
-    return "format" if state["blocked"] is not None else "route"
+    """End the turn if a guardrail blocked the question."""
+    return "format" if state["block_reason"] is not None else "route"
 
 
 def after_route(state: AgentState) -> Literal["llm", "format"]:
-    """Without a model that fits there is nothing to call."""
+    """End the turn if no model was selected."""
     return "format" if state["failure"] is not None else "llm"
 
 
 def after_llm(state: AgentState) -> Literal["llm", "tools", "retry", "guardrail", "format"]:
-    """Tools to run, a model to ask again or another to try, a verdict to weigh, or done.
+    """Choose between tools, another call, the guardrail and the end of the turn.
 
-    Another answer never continues a sentence: once a word was shown, a failure ends the turn.
+    Another model never continues a partial answer: after the first output, a failure ends the turn.
     """
     if state["failure"] is not None:
         if should_shrink(state):
             return "llm"
         return "retry" if should_fall_back(state) else "format"
-    if state["blocked"] is not None:
+    if state["block_reason"] is not None:
         return "guardrail"
     return tools_or_format(state)
 
 
 def should_fall_back(state: AgentState) -> bool:
-    """Whether a model failed in a way, and early enough, that another call may answer in its place.
+    """Whether the failure allows another call, possibly of another model.
 
-    A model that was asked for and refuses the request itself ends the turn. A fallback that refuses it gives
-    way to the next one.
+    A preferred model that rejects the request itself ends the turn. A fallback that rejects it gives way to
+    the next candidate.
     """
     failure = state["failure"]
-    if state["spoke"]:
+    if state["has_output"]:
         return False
     if isinstance(failure, UpstreamError | ContextLengthExceeded | UpstreamTooLarge):
         return True
@@ -57,17 +57,20 @@ def should_fall_back(state: AgentState) -> bool:
 
 
 def should_shrink(state: AgentState) -> bool:
-    """Whether the same call is made again with less: an upstream's tokenizer counted more than ours."""
-    return isinstance(state["failure"], ContextLengthExceeded) and 0 < state["shrunk"] <= MAX_SHRINKS
+    """Whether to repeat the call with a shorter prompt.
+
+    The upstream's tokenizer counted more tokens than the estimate.
+    """
+    return isinstance(state["failure"], ContextLengthExceeded) and 0 < state["shrink_count"] <= MAX_SHRINKS
 
 
 def after_guardrail(state: AgentState) -> Literal["llm", "format"]:
-    """The same model once more, where the guardrail lifted its block for that; else the refusal."""
-    return "llm" if state["blocked"] is None else "format"
+    """Ask the same model again if the guardrail lifted the block; otherwise refuse."""
+    return "llm" if state["block_reason"] is None else "format"
 
 
 def tools_or_format(state: AgentState) -> Literal["tools", "format"]:
-    """Only calls of the gateway's own tools are run here; a caller's are theirs to run."""
-    if state["blocked"] is None and state["tool_calls"] and not state["turn"].client_tools:
+    """Run tool calls, unless they are for the client's own tools."""
+    if state["block_reason"] is None and state["tool_calls"] and not state["turn"].client_tools:
         return "tools"
     return "format"

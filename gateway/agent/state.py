@@ -1,4 +1,4 @@
-"""The graph's state: data that serialises, nothing live."""
+"""State of the graph: serialisable data only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gateway.domain.requests import Turn
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The model chosen for the next call; `alias` is the name the caller asked for."""
+    """The selected model; `alias` is the requested name."""
 
     model: str
     provider: str
@@ -26,7 +26,10 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class ToolUsage:
-    """What a turn's tools have taken: time (parallel calls count once), bytes, how often each call came."""
+    """Resources used by a turn's tools.
+
+    Seconds (parallel calls count once), bytes of results, and the number of each repeated call.
+    """
 
     seconds: float = 0.0
     result_bytes: int = 0
@@ -37,7 +40,7 @@ NO_TOOL_USAGE = ToolUsage()
 
 
 def add_durations(left: dict[str, float], right: dict[str, float]) -> dict[str, float]:
-    """Milliseconds by node; a node that ran twice adds up."""
+    """Add up milliseconds by node."""
     total = dict(left)
     for name, ms in right.items():
         total[name] = total.get(name, 0.0) + ms
@@ -45,20 +48,20 @@ def add_durations(left: dict[str, float], right: dict[str, float]) -> dict[str, 
 
 
 class AgentState(TypedDict, total=False):
-    """What the nodes read and return parts of.
+    """What nodes read and return parts of.
 
-    turn: the request, never changed. allowed_models: what the caller's key may use (None: all).
-    messages: what the model is shown; grows with tool rounds. candidates: models to try, best first.
-    text, reasoning, logprobs: what was said so far. said, tool_calls: what the last model call alone said
-    and asked for; vendor: what its vendor wants back with that. refused: whether that was
-    the model's refusal to answer.
-    breakers: upstreams that were not asked, or only probed, because of earlier failures.
-    failure: why the last model call failed; failures: those since the last good one, oldest first; spoke:
-    whether the caller has seen a word of this turn.
-    blocked: the reason a guardrail gave for withholding the answer; blocked_at: what that was found in.
-    regenerated: how often a model was asked again because a guardrail withheld what it said.
-    room: what messages may take since an upstream found too long what should have fitted; shrunk: how often
-    that was so.
+    turn: the request, never changed. allowed_models: what the API key may use (None: all).
+    messages: the model's input; grows with tool rounds. candidates: models still to try, best first.
+    preferred_model: the first choice of the routing.
+    text, reasoning, logprobs: output so far. last_text, tool_calls, vendor: output of the last model call
+    only; vendor holds opaque fields that the vendor requires in the next request. refused: the model refused
+    to answer.
+    breakers: breakers that prevented or probed a call.
+    failure: of the last model call. failures: since the last successful call, oldest first.
+    has_output: whether the client has received output of this turn.
+    block_reason: why a guardrail blocked the turn. blocked_stage: what was blocked.
+    regeneration_count: retries after a blocked answer.
+    token_limit: reduced limit for messages after an upstream rejected the prompt. shrink_count: how often.
     """
 
     turn: Turn
@@ -66,11 +69,11 @@ class AgentState(TypedDict, total=False):
     messages: tuple[Message, ...]
     intent: Intent
     candidates: tuple[str, ...]
-    first_choice: str
+    preferred_model: str
     route: Route
     breakers: Mapping[str, BreakerState]
     text: str
-    said: str
+    last_text: str
     reasoning: str
     logprobs: tuple[dict[str, Any], ...]
     refused: bool
@@ -79,15 +82,15 @@ class AgentState(TypedDict, total=False):
     finish_reason: FinishReason | None
     failure: GatewayError | None
     failures: tuple[GatewayError, ...]
-    spoke: bool
-    rounds: int
-    tool_use: ToolUsage
-    tool_log: tuple[dict[str, Any], ...]
-    blocked: str | None
-    blocked_at: Literal["input", "tool", "output"]
-    regenerated: int
-    room: int | None
-    shrunk: int
+    has_output: bool
+    tool_rounds: int
+    tool_usage: ToolUsage
+    tool_runs: tuple[dict[str, Any], ...]
+    block_reason: str | None
+    blocked_stage: Literal["input", "tool", "output"]
+    regeneration_count: int
+    token_limit: int | None
+    shrink_count: int
     nodes_ms: dict[str, float]
 
 
@@ -96,7 +99,7 @@ def initial_state(
     messages: tuple[Message, ...],
     allowed_models: frozenset[str] | None,
 ) -> AgentState:
-    """The state a turn starts with; `messages` holds history, question and system prompt."""
+    """The initial state; `messages` holds system prompt, history and question."""
     return AgentState(
         turn=turn,
         intent=NOT_CLASSIFIED,
@@ -113,14 +116,14 @@ def initial_state(
         finish_reason=None,
         failure=None,
         failures=(),
-        spoke=False,
-        rounds=0,
-        tool_use=NO_TOOL_USAGE,
-        tool_log=(),
-        blocked=None,
-        blocked_at="input",
-        regenerated=0,
-        room=None,
-        shrunk=0,
+        has_output=False,
+        tool_rounds=0,
+        tool_usage=NO_TOOL_USAGE,
+        tool_runs=(),
+        block_reason=None,
+        blocked_stage="input",
+        regeneration_count=0,
+        token_limit=None,
+        shrink_count=0,
         nodes_ms={},
     )

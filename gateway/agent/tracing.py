@@ -1,6 +1,7 @@
-"""Spans of calls of models and tools, by OpenTelemetry's conventions for generative AI (v0.1 of their own).
+"""OpenTelemetry spans of model and tool calls.
 
-https://github.com/open-telemetry/semantic-conventions-genai; names under `gateway.` are ours.
+Attributes follow the GenAI semantic conventions v0.1
+(https://github.com/open-telemetry/semantic-conventions-genai); names under `gateway.` are specific to us.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _MAX_CONTENT_CHARACTERS = 64 * 1024
 
 
 def model_span(provider: ChatProvider, model: str, request: ChatRequest) -> Span:
-    """To be entered around one call of one model; `model` is the gateway's name of it."""
+    """Span around one model call; `model` is the name in the catalog."""
     call_span = span(f"chat {request.model}", "client")
     if call_span.recording:
         call_span.set_attributes(
@@ -39,7 +40,7 @@ def model_span(provider: ChatProvider, model: str, request: ChatRequest) -> Span
 
 
 def end_model_span(call_span: Span, model_call: ModelCall, accumulated: ResponseAccumulator) -> None:
-    """What became of the call; within its block."""
+    """Record the result of the call; call it within the span."""
     if not call_span.recording:
         return
     response = accumulated.response or VendorResponse()
@@ -68,7 +69,7 @@ def end_model_span(call_span: Span, model_call: ModelCall, accumulated: Response
 
 
 def tool_span(call: ToolCall, known_tools: Iterable[str]) -> Span:
-    """Around one run of a tool; a model may have made its name up."""
+    """Span around one tool run; names that a model invented are not recorded."""
     name = call.name if call.name in known_tools else "unknown"
     run_span = span(f"execute_tool {name}")
     if run_span.recording:
@@ -120,7 +121,7 @@ def _port(explicit: int | None, scheme: str) -> int | None:
 
 
 def _encode_messages(messages: Iterable[Message]) -> str:
-    """As the conventions have them: role and parts, JSON; pictures are only said to be there."""
+    """Messages as the conventions encode them, in JSON; images without their content."""
     return orjson.dumps([_encode_message(one) for one in messages], default=str).decode()[
         :_MAX_CONTENT_CHARACTERS
     ]

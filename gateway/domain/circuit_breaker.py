@@ -1,4 +1,4 @@
-"""A circuit breaker as a state machine without a clock or a network: what a worker knows of one upstream."""
+"""Circuit breaker state machine, without clock or network."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ BreakerEvent = Literal["opened", "reopened", "closed"]
 
 @dataclass(frozen=True, slots=True)
 class SharedBreakerState:
-    """What all workers know of an upstream; one that they know nothing of is closed.
+    """The state of a breaker shared by all workers; unknown upstreams are closed.
 
-    `wait` is how many seconds are left until somebody may probe it: of being left alone, or of another's
-    probe. `opened_at` is seconds since the epoch.
+    `seconds_until_probe` is the time until a worker may probe: until the reset time, or until another
+    worker's probe expires. `opened_at` is in seconds since the epoch.
     """
 
     failures: int = 0
@@ -29,14 +29,14 @@ CLOSED = SharedBreakerState()
 
 
 ModelHealth = Literal["up", "degraded", "down"]
-# Of the last calls, the share of failures from which a model counts as degraded.
+# Share of failures among recent calls from which a model counts as degraded.
 _DEGRADED_SHARE = 0.2
-# So many failures and nothing else are an outage.
+# Number of recent calls, all failed, that count as an outage.
 _OUTAGE_CALLS = 3
 
 
 def health_of(state: BreakerState, *, unreachable: bool, calls: int, failed: int) -> ModelHealth:
-    """One judgement of an upstream from its breaker, its reachability and its last calls."""
+    """Health of an upstream, from its breaker, reachability and recent calls."""
     if state == "open" or unreachable or (failed == calls and calls >= _OUTAGE_CALLS):
         return "down"
     if state == "half_open" or (calls and failed / calls >= _DEGRADED_SHARE):
@@ -46,7 +46,7 @@ def health_of(state: BreakerState, *, unreachable: bool, calls: int, failed: int
 
 @dataclass(frozen=True, slots=True)
 class LastError:
-    """The newest failure of an upstream; `reason` is redacted."""
+    """The latest failure of an upstream; `reason` is redacted."""
 
     at: datetime
     code: str
@@ -56,9 +56,9 @@ class LastError:
 
 @dataclass(frozen=True, slots=True)
 class BreakerView:
-    """A breaker as people are shown it; the times are None while it is closed.
+    """A breaker as shown to administrators; the times are None while it is closed.
 
-    `health` is the judgement of the upstream, from `calls` and `failed` of this worker's last calls too.
+    `health` also takes the worker's recent calls (`calls`, `failed`) into account.
     """
 
     upstream: str
@@ -75,7 +75,7 @@ class BreakerView:
 
 @dataclass(frozen=True, slots=True)
 class BreakerChange:
-    """What a breaker did at a time."""
+    """A state change of a breaker."""
 
     at: datetime
     upstream: str
@@ -84,10 +84,11 @@ class BreakerChange:
 
 
 class CircuitBreaker:
-    """CLOSED until `threshold` failures in a row, OPEN for `reset_seconds`, then HALF_OPEN for one probe.
+    """Closed until `threshold` failures in a row, then open, then half-open.
 
-    Times are seconds of a monotonic clock that the caller reads, except `opened_at`. `probe` is the token of
-    a probe that this worker makes; `alone` says that it opened unbeknownst to the other workers.
+    It stays open for `reset_seconds`; half-open allows one probe. Times are seconds of a monotonic clock read
+    by the caller, except `opened_at`. `probe` is the token of this worker's probe. `local_only` means that it
+    opened while Valkey was unavailable, so that other workers do not know.
     """
 
     __slots__ = (
@@ -121,44 +122,44 @@ class CircuitBreaker:
         return "half_open" if self.probe_running or now >= self.retry_at else "open"
 
     def probe_due(self, now: float) -> bool:
-        """Whether it is time to ask for a probe, and this worker is not at one."""
+        """Whether a probe is due and this worker is not running one."""
         return self.opened_at is not None and self.probe is None and now >= self.retry_at
 
     def seconds_until_probe(self, now: float) -> float:
-        """Seconds until it is worth asking again; how long a probe takes nobody knows."""
+        """Seconds until a call may succeed; 1 while a probe is running."""
         return 1.0 if self.probe_running or self.probe is not None else max(0.0, self.retry_at - now)
 
     def record_failure(self, token: str | None, now: float, wall_time: float) -> bool:
-        """A call ended badly; whether that opened the breaker (anew)."""
+        """Record a failed call; whether it opened the breaker."""
         if self.opened_at is None:
             self.failures += 1
             if self.failures < self._threshold:
                 return False
         elif token is None or token != self.probe:
-            return False  # it began before the breaker opened: old news
+            return False  # the call started before the breaker opened
         self.opened_at, self.retry_at = wall_time, now + self._reset_seconds
         self.probe, self.probe_running = None, False
         return True
 
     def record_success(self, token: str | None) -> bool:
-        """A call ended well; whether there was something to forget."""
+        """Record a successful call; whether the state changed."""
         if self.opened_at is not None:
             if token is None or token != self.probe:
-                return False  # it began before the breaker opened: old news
+                return False  # the call started before the breaker opened
         elif not self.failures:
             return False
         self._close()
         return True
 
     def release_probe(self, token: str) -> bool:
-        """The probe ended without telling anything; whether it was this worker's present one."""
+        """End a probe without a result; whether the token is that of the current probe."""
         if token != self.probe:
             return False
         self.probe, self.probe_running = None, False
         return True
 
     def apply_shared(self, shared: SharedBreakerState, now: float) -> None:
-        """Take over what all workers know."""
+        """Apply the state shared by all workers."""
         if shared.state != "closed":
             self.failures, self.opened_at = shared.failures, shared.opened_at
             self.retry_at, self.probe_running = (

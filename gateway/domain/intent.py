@@ -1,4 +1,4 @@
-"""What a question is about and how hard it looks, as the local classifier or the light model judged it."""
+"""Intent and complexity of a question."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from typing import Literal
 
 INTENTS: tuple[str, ...] = ("question", "chat", "code", "math", "search", "creative", "transform", "unsafe")
 
-# `unconfirmed`: the fast judgement, of which the light model was asked and said nothing that could be used.
+# `unconfirmed`: the local result, because the light model gave no usable answer.
 ClassifiedBy = Literal["", "fast", "exemplars", "light", "unconfirmed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A judgement of one text.
+    """The classification of a text.
 
-    `label` is one of `INTENTS` (`transform`: translate, summarise, rewrite a given text) or of the
-    configuration's own. `complexity` in 0..1 says how much a strong model is likely to gain over a light one.
-    The `needs_*` flags are hints for routing and tools: arithmetic to run or facts to look up, code to write
-    or read, facts that change from day to day. `confidence` is the label's probability as the fast judge sees
-    it; of an intent of the configuration how alike its exemplars are.
+    `label` is one of `INTENTS` (`transform`: translate, summarize or rewrite a given text) or a custom
+    intent. `complexity` in 0..1 estimates how much a strong model gains over a light one. The `needs_*` flags
+    are hints for routing and tools: arithmetic or lookups, code to write or read, facts that change daily.
+    `confidence` is the label's probability, or for a custom intent the similarity to its exemplars.
     """
 
     label: str
@@ -31,7 +30,7 @@ class Intent:
     classified_by: ClassifiedBy = "fast"
 
 
-# What stands where no question was judged, since nothing depends on it.
+# Used where nothing depends on the classification.
 NOT_CLASSIFIED = Intent(
     label="",
     complexity=0.0,

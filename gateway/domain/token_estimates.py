@@ -1,22 +1,22 @@
-"""How much of a context window a text takes at most: by the tokenizers that need the most tokens for it."""
+"""Upper estimates of a text's tokens, for the tokenizers that need the most."""
 
 from __future__ import annotations
 
 from gateway.domain.money import estimate_tokens
 
-# Hundredths of a token for each character of a class, fitted to llama 2's and SmolLM2's tokenizers over
-# prose, code, JSON, tables, logs and hexadecimal, in English, Korean, Chinese, Japanese and a dozen more
-# languages (docs/decisions/0019-context-window-and-summaries.md has the figures). Both encode every digit
-# separately and most Korean syllables by their bytes; newer ones need fewer tokens.
+# Hundredths of a token per character class, fitted to the tokenizers of Llama 2 and SmolLM2 on prose, code,
+# JSON, tables, logs and hexadecimal, in English, Korean, Chinese, Japanese and a dozen more languages
+# (figures in docs/decisions/0019-context-window-and-summaries.md). Both encode each digit separately and most
+# Korean syllables as bytes; newer tokenizers need fewer.
 _LOWER, _UPPER, _DIGIT, _MARK, _BREAK, _SPACE = 23, 50, 102, 76, 50, 27
 _ACCENTED, _TWO_BYTES, _THREE_BYTES, _HAN, _HANGUL, _FOUR_BYTES = 240, 115, 210, 180, 260, 400
-# Letters among digits stand alone, and letters beyond four a word are no words of English.
+# Letters among digits are separate tokens, and so are letters of non-English words.
 _LETTER_BY_DIGIT, _LETTER_PAST_WORD = 56, 58
 _LETTERS_OF_A_WORD = 4
 
 
 def _byte_classes() -> bytes:
-    """The class of every byte of UTF-8: of a character's first byte its own, of all others none."""
+    """Class of each UTF-8 byte: a character's class for its first byte, else none."""
     table = bytearray(
         b"p" * 128 + b"c" * 64 + b"a" * 12 + b"2" * 20 + b"3" * 4 + b"h" * 6 + b"k" * 5 + b"3" + b"4" * 16
     )
@@ -39,9 +39,9 @@ _BYTE_CLASSES = _byte_classes()
 
 
 def estimate_max_tokens(text: str) -> int:
-    """Tokens of `text` for the least economical tokenizer that is likely; seldom more than 10 % too few.
+    """Tokens of `text` for the least economical likely tokenizer.
 
-    A pass over the bytes and a count for each class: 8,000 characters take 0.02 ms.
+    Rarely more than 10 % too low. Counts bytes by class in one pass: 8,000 characters take 0.02 ms.
     """
     classes = text.encode("utf-8", "replace").translate(_BYTE_CLASSES)
     count = classes.count
@@ -71,10 +71,10 @@ def estimate_max_tokens(text: str) -> int:
 
 
 def tokens_to_reserve(text: str) -> int:
-    """Tokens to reserve for `text`: the larger of the usual estimate and `most_tokens`."""
+    """Tokens to reserve for `text`: the larger of both estimates."""
     return max(estimate_tokens(text), estimate_max_tokens(text))
 
 
 def max_tokens_by_bytes(text: str) -> int:
-    """A bound that costs nothing: no tokenizer makes more tokens than a text has bytes."""
+    """Upper bound without tokenizing: a text has at most as many tokens as bytes."""
     return len(text) if text.isascii() else 4 * len(text)

@@ -1,4 +1,4 @@
-"""Prompt injection and jailbreaks: fitted heads on a small ONNX classifier, counted marks and vectors."""
+"""Detects prompt injection and jailbreaks with fitted heads."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ _PASSED_RESULT_REASON = "Nothing in the result looks like an instruction to the 
 
 
 class InjectionGuard(Guardrail):
-    """Reads a text on one thread of a small pool beside the event loop.
+    """Judges texts in a small thread pool.
 
-    A message of up to some 2,000 tokens is read whole; of a longer one the beginning, the end and places in
-    between, so that a megabyte costs no more than twelve windows. A tool's result is judged by passages and
-    by another head: there, whatever speaks to the model is out of place.
+    Messages of up to about 2,000 tokens are read in full; of longer ones the beginning, the end and samples
+    in between, so that the cost is bounded by twelve windows. Tool results are judged by passages with a
+    separate
+    head: there, any text that addresses the model is suspicious.
     """
 
     name: ClassVar[str] = "injection"
@@ -37,17 +38,17 @@ class InjectionGuard(Guardrail):
         self._pool = guard_thread_pool(self.name, threads)
 
     async def warm_up(self) -> None:
-        """Load the model and run it once: about a quarter of a second, in the pool."""
+        """Load and run the model once (0.25 s), in the pool."""
         await self._run(score_message, "Is the model awake?")
 
     async def check(self, text: str) -> Verdict:
-        """Judge a person's message; the first check loads the model unless `warm_up` has."""
+        """Judge a user's message; the first check loads the model unless `warm_up` did."""
         score, ms = await self._run(score_message, text)
         flagged = score >= THRESHOLD
         return Verdict(self.name, flagged, score, _FLAGGED_REASON if flagged else _PASSED_REASON, ms)
 
     async def check_tool_result(self, text: str) -> Verdict:
-        """Judge a page, an e-mail, a listing: whether somebody speaks to the model in it."""
+        """Judge a tool result: whether it addresses the model."""
         score, ms = await self._run(score_document, text)
         flagged = score >= THRESHOLD
         return Verdict(
@@ -65,20 +66,20 @@ ScoreText = Callable[[SharedReader, str], tuple[float, float]]
 
 
 def score_message(reader: SharedReader, text: str) -> tuple[float, float]:
-    """The highest score (0..1) of a message's windows, and the milliseconds it took; blocks."""
+    """The highest window score (0..1) of a message, and milliseconds; blocks."""
     started = time.perf_counter()
     score = load_heads()["injection"].score(reader.message_rows(text))
     return score, (time.perf_counter() - started) * 1000
 
 
 def score_document(reader: SharedReader, text: str) -> tuple[float, float]:
-    """The highest score (0..1) of a document's passages, and the milliseconds it took; blocks."""
+    """The highest passage score (0..1) of a document, and milliseconds; blocks."""
     started = time.perf_counter()
     score = load_heads()["passage"].score(reader.document_rows(text))
     return score, (time.perf_counter() - started) * 1000
 
 
 def guard_thread_pool(name: str, threads: int | None = None) -> ThreadPoolExecutor:
-    """A few threads for a guard, leaving a core to the event loop."""
+    """A small thread pool that leaves one core to the event loop."""
     workers = threads or max(1, min(4, (os.cpu_count() or 2) - 1))
     return ThreadPoolExecutor(workers, thread_name_prefix=f"guard-{name}")

@@ -1,4 +1,4 @@
-"""Requests that ask for help with harm: a fitted head on the same reading as the injection guard's."""
+"""Detects requests for help with harm, with a fitted head."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PASSED_REASON = "Nothing in the message looks like a request for help with some
 
 
 class UnsafeGuard(Guardrail):
-    """Looks at what a person asks for; where the injection guard reads the same text, it is read once."""
+    """Judges user messages; features are shared with the injection guard."""
 
     name: ClassVar[str] = "unsafe"
 
@@ -25,11 +25,11 @@ class UnsafeGuard(Guardrail):
         self._pool = guard_thread_pool(self.name, threads)
 
     async def warm_up(self) -> None:
-        """Load the model and run it once, in the pool."""
+        """Load and run the model once, in the pool."""
         await self._run("Is the model awake?")
 
     async def check(self, text: str) -> Verdict:
-        """Judge a person's message; the first check loads the model unless `warm_up` has."""
+        """Judge a user's message; the first check loads the model unless `warm_up` did."""
         score, ms = await self._run(text)
         flagged = score >= THRESHOLD
         return Verdict(self.name, flagged, score, _FLAGGED_REASON if flagged else _PASSED_REASON, ms)
@@ -42,7 +42,7 @@ class UnsafeGuard(Guardrail):
 
 
 def score_message(reader: SharedReader, text: str) -> tuple[float, float]:
-    """The highest score (0..1) of a message's windows, and the milliseconds it took; blocks."""
+    """The highest window score (0..1) of a message, and milliseconds; blocks."""
     started = time.perf_counter()
     score = load_heads()["unsafe"].score(reader.message_rows(text))
     return score, (time.perf_counter() - started) * 1000

@@ -1,4 +1,7 @@
-"""Whether two questions ask the same, so that one answer will do for both."""
+"""Decides whether two questions ask the same, for the semantic cache.
+
+Knows nothing of caches and providers: callers pass token vectors.
+"""
 
 from gateway.question_match.matcher import QuestionMatcher, TokenVectors
 

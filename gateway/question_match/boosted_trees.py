@@ -1,4 +1,4 @@
-"""Boosted trees of one depth, as arrays: a few gathers for a verdict."""
+"""Gradient boosted trees of equal depth, evaluated with array indexing."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Indices = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True)
 class BoostedTrees:
-    """Complete binary trees: node n goes on to 2n+1 (value <= cut) or 2n+2.
+    """Complete binary trees: node n continues at 2n+1 (value <= cut) or 2n+2.
 
-    `column` and `cut` have shape (trees, 2**depth - 1), `leaf` (trees, 2**depth); `start` is added to
-    the sum.
+    `column` and `cut` have shape (trees, 2**depth - 1), `leaf` (trees, 2**depth); `start` is added to the
+    sum.
     """
 
     column: Indices

@@ -1,4 +1,4 @@
-"""What speaks for and against two questions being the same one, as numbers."""
+"""Rules and numeric features of a pair of questions."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ _OPPOSITE_STEMS = frozenset((stem_of(one), stem_of(other)) for one, other in OPP
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedQuestion:
-    """A question's reading with its token vectors of shape (tokens, 256), not normalised."""
+    """A parsed question with its token vectors of shape (tokens, 256), not normalised."""
 
     text: str
     parsed: ParsedQuestion
@@ -80,7 +80,7 @@ class EmbeddedQuestion:
 
 
 def weight_index(stem: str) -> int:
-    """Where a stem's weight stands in the table of `BUCKETS`; the same in every process."""
+    """Index of a stem's weight, the same in every process."""
     value = 2166136261
     for byte in stem.encode("utf-8", "replace"):
         value = ((value ^ byte) * 16777619) & 0xFFFFFFFF
@@ -88,12 +88,15 @@ def weight_index(stem: str) -> int:
 
 
 def unmatched_stems(a: ParsedQuestion, b: ParsedQuestion) -> tuple[list[str], list[str]]:
-    """The stems that only one of the two has, grammar's little words left out."""
+    """Stems that only one of both has, without function words."""
     return _unmatched(a, b), _unmatched(b, a)
 
 
 def same_words(a: ParsedQuestion, b: ParsedQuestion) -> bool:
-    """Whether both say the same word by word: but for case, or in Korean but for particles and politeness."""
+    """Whether both have the same words, ignoring case.
+
+    In Korean also ignoring particles and politeness.
+    """
     if a.words == b.words:
         return bool(a.words)
     if all(word.isascii() for word in (*a.words, *b.words)):
@@ -103,7 +106,7 @@ def same_words(a: ParsedQuestion, b: ParsedQuestion) -> bool:
 
 
 def unmatched_function_words(a: ParsedQuestion, b: ParsedQuestion) -> list[str]:
-    """Grammar's little words that only one of the two has, marked so that they have weights of their own."""
+    """Function words that only one of both has, with a prefix for separate weights."""
     mine, theirs = FUNCTION_WORDS & set(a.words), FUNCTION_WORDS & set(b.words)
     return sorted(f"={word}" for word in mine ^ theirs)
 
@@ -114,7 +117,7 @@ def _worst_and_sum(values: list[float]) -> tuple[float, float]:
 
 def _unmatched(a: ParsedQuestion, b: ParsedQuestion) -> list[str]:
     theirs = Counter(b.stems)
-    # "smart phone" and "smartphone" are one.
+    # "smart phone" and "smartphone" are equal.
     whole, joined = set(b.words), {one + other for one, other in pairwise(b.words)}
     parts = {part for pair in pairwise(a.words) if "".join(pair) in whole for part in pair}
     found = []
@@ -127,10 +130,10 @@ def _unmatched(a: ParsedQuestion, b: ParsedQuestion) -> list[str]:
 
 
 def disqualifying_difference(a: ParsedQuestion, b: ParsedQuestion) -> str | None:
-    """What rules out that both are the same question, None where nothing does.
+    """Why both cannot be the same question; None if no rule applies.
 
-    Numbers, names, dates and other closed classes of words, negations, what is asked for (who, when, …),
-    opposites, and things that have changed places.
+    Rules cover numbers, names, dates and other closed word classes, negations, what is asked for (who, when,
+    …), opposites, and exchanged roles.
     """
     if a.numbers != b.numbers:
         return "number"
@@ -153,7 +156,7 @@ def disqualifying_difference(a: ParsedQuestion, b: ParsedQuestion) -> str | None
 
 
 def _has_unknown_script(stem: str) -> bool:
-    """A word of a script that the weights know nothing of, and that is not mere politeness."""
+    """Whether the stem is in a script without weights, and not only politeness."""
     return not stem.isascii() and stem not in KOREAN_HARMLESS and any(c > "\u024f" for c in stem)
 
 
@@ -171,11 +174,11 @@ def _has_opposites(a: ParsedQuestion, b: ParsedQuestion) -> bool:
 
 
 def _has_swapped_roles(a: ParsedQuestion, b: ParsedQuestion) -> bool:
-    """Whether two things stand around "to", "than", … the one way here and the other way there."""
+    """Whether two things change places around a word such as "to" or "than"."""
     roles = dict(b.roles)
     if any(roles.get(stem, role) != role for stem, role in a.roles):
         return True
-    # Of a noun only one of the two is right: where both are used, they are a verb's tenses.
+    # A noun takes only one of both endings: if both occur, they are tenses of a verb.
     if any({x, y} == _TENSE_ENDINGS for x, y in _endings(a, b)):
         return True
     theirs = _relations(b)
@@ -183,7 +186,7 @@ def _has_swapped_roles(a: ParsedQuestion, b: ParsedQuestion) -> bool:
 
 
 def _endings(a: ParsedQuestion, b: ParsedQuestion) -> list[tuple[str, str]]:
-    """What words of the same stem end with here and there."""
+    """Endings of words with the same stem, in both questions."""
     theirs = dict(zip(b.stems, b.words, strict=True))
     return [
         (word[len(stem) :], theirs[stem][len(stem) :])
@@ -193,7 +196,7 @@ def _endings(a: ParsedQuestion, b: ParsedQuestion) -> list[tuple[str, str]]:
 
 
 def _relations(reading: ParsedQuestion) -> set[tuple[str, str, str]]:
-    """(one of the two words of content before, the turning word, the next word of content after)."""
+    """(one of two content words before, relational word, next content word)."""
     found: set[tuple[str, str, str]] = set()
     before: list[str] = []
     turns: list[tuple[str, list[str]]] = []
@@ -208,10 +211,10 @@ def _relations(reading: ParsedQuestion) -> set[tuple[str, str, str]]:
 
 
 def features(a: EmbeddedQuestion, b: EmbeddedQuestion, word_weights: Array) -> Array:
-    """A row in the order of `NAMES`; the same for (a, b) and (b, a).
+    """Features in the order of `FEATURE_NAMES`; symmetric in `a` and `b`.
 
     Args:
-        harm: shape (BUCKETS,), how much a word that only one question has speaks against them.
+        word_weights: shape (WEIGHT_COUNT,), how much an unmatched word speaks against equality.
     """
     unmatched_a, unmatched_b = unmatched_stems(a.parsed, b.parsed)
     words_a, words_b = set(a.parsed.stems), set(b.parsed.stems)
@@ -308,7 +311,7 @@ def _dice(a: Counter[str], b: Counter[str]) -> float:
 
 
 def _common_order(a: tuple[str, ...], b: tuple[str, ...]) -> float:
-    """Share of the longer question that both have in one order (longest common subsequence)."""
+    """Share of the longer question in common order (longest common subsequence)."""
     row = [0] * (len(b) + 1)
     for x in a:
         before = 0

@@ -1,4 +1,4 @@
-"""The words of `lexicon.txt`, English and Korean, as the reading of questions needs them."""
+"""Word lists of `lexicon.txt`, English and Korean."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from importlib.resources import files
 
 
 def _sections() -> dict[str, list[list[str]]]:
-    """By section the groups of words; a blank line ends a group, `#` begins a comment."""
+    """Word groups by section; a blank line ends a group, `#` begins a comment."""
     found: dict[str, list[list[str]]] = {}
     groups: list[list[str]] = []
     fresh = True
@@ -41,7 +41,7 @@ NEGATIONS = frozenset(_single_group("negations"))
 KOREAN_NEGATIONS = frozenset(_SECTIONS["korean negations"][0])
 KOREAN_NEGATIVE_PARTS = tuple(_SECTIONS["korean negations"][1])
 NUMBERS: dict[str, str] = _pairs(_single_group("numbers"))
-# Whatever of these is in one question has to be in the other.
+# If one question has such a word, the other must have it too.
 CLOSED_CLASSES = frozenset(word for group in _SECTIONS["classes"] for word in group)
 OPPOSITES: frozenset[tuple[str, str]] = frozenset(
     pair

@@ -1,4 +1,4 @@
-"""The second look at two questions whose vectors are near: rules that forbid, then fitted trees."""
+"""Compares two similar questions: first by rules, then by fitted trees."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from gateway.question_match.features import (
 from gateway.question_match.parser import parse
 
 COEFFICIENTS = "coefficients.npz"
-# The harm of a word that was never seen to make no difference. One that only one question has may be a name
-# that somebody wrote without its capital.
+# Weight of a word without evidence that it is insignificant. An unmatched one may be a name written in lower
+# case.
 UNKNOWN_WORD_WEIGHT = 1.09
 _MAX_WEIGHT_COLUMN = FEATURE_NAMES.index("harm_worst")
 _PARSE_CACHE_SIZE = 512
 
 
 class TokenVectors(Protocol):
-    """What a table of token vectors says of a text."""
+    """Source of token vectors."""
 
     def __call__(self, text: str) -> Array:
-        """Shape (tokens, dimensions), not normalised: common words are short."""
+        """Vectors of shape (tokens, dimensions), not normalised: common words are short."""
 
 
 class QuestionMatcher:
-    """Scores pairs of questions of at most some hundred characters; about 0.2 ms each.
+    """Scores pairs of questions of up to some hundred characters; about 0.2 ms each.
 
-    `threshold` is the score from which on one wrong answer in a hundred questions was measured.
+    At `threshold`, one wrong answer in a hundred questions was measured.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class QuestionMatcher:
 
     @classmethod
     def load(cls, vectors: TokenVectors) -> QuestionMatcher:
-        """The fitted verifier."""
+        """Load the fitted matcher."""
         with (
             as_file(files("gateway.question_match") / COEFFICIENTS) as path,
             np.load(path, allow_pickle=False) as data,
@@ -67,7 +67,7 @@ class QuestionMatcher:
             return cls(trees, data["harm"].astype(np.float32), float(data["threshold"]), vectors)
 
     def score(self, one: str, other: str) -> float:
-        """How surely (0..1) both ask the same; 0 where a number, a name, a date or a negation differs."""
+        """Probability (0..1) that both ask the same; 0 if a rule excludes it."""
         a, b = self._embedded(one), self._embedded(other)
         if (
             not len(a.vectors)

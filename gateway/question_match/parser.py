@@ -1,4 +1,4 @@
-"""A question taken apart once: its words, their stems, and what must not differ from another one's."""
+"""Parses a question into words, stems and the parts that must match."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gateway.question_match.lexicon import (
 )
 
 _TOKEN = re.compile(r"\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)?[+#]*")
-# Signs that change what is asked; a dash does only before a digit.
+# Symbols that change the meaning; a dash only before a digit.
 _SIGNS = re.compile(r"[%*@\\{}]|[-/](?=\s?\d)")
 _NOT = re.compile(r"(?i)\b(?:(ca)|(wo)|(sha))n't\b|n't\b")
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "`": "'", "´": "'"})
@@ -62,10 +62,10 @@ _QUANTITY_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class ParsedQuestion:
-    """`words` as written but for case, `stems` beside them; the rest is what two same questions share.
+    """A question's lower-case `words`, their `stems`, and what must match.
 
-    `numbers` holds signs too: what is asked with a `+` is not what is asked with a `*`.
-    `names` are stems that someone wrote with a capital inside a sentence, or that hold one further on.
+    `numbers` contains symbols too: a question with `+` differs from one with `*`. `names` are stems that are
+    capitalised within a sentence or contain a capital letter.
     """
 
     words: tuple[str, ...]
@@ -80,14 +80,14 @@ class ParsedQuestion:
 
 
 def parse(text: str) -> ParsedQuestion:
-    """Take `text` apart; a pure function of it."""
+    """Parse `text`; a pure function."""
     text = unicodedata.normalize("NFKC", text)
     written = _expand(text)
     words = tuple(word.lower() for word in written)
     stems = tuple(map(stem, words))
     numbers = Counter(_number(word) for word in words if word[0].isdigit() or word in NUMBERS)
     numbers.update(_SIGNS.findall(text))
-    # Symbols, and the marks that are half of a letter in many scripts.
+    # Symbols, and combining marks of many scripts.
     numbers.update(
         c for c in text if not c.isalnum() and unicodedata.category(c)[0] in "SM" and c not in "`´"
     )
@@ -135,7 +135,7 @@ def _not(found: re.Match[str]) -> str:
 
 
 def stem(word: str) -> str:
-    """What a word shares with its other forms, roughly; Korean words lose their particles."""
+    """Approximate stem of a word; Korean words lose their particles."""
     if "가" <= word[-1] <= "힣":
         return _strip_ending(word)
     if len(word) < 4 or not word.isascii():
@@ -168,7 +168,7 @@ def _number(word: str) -> str:
 
 
 def _names(written: list[str], words: tuple[str, ...], stems: tuple[str, ...]) -> frozenset[str]:
-    # Where even little words have capitals, capitals say nothing.
+    # If even function words are capitalised, capitals mean nothing.
     little = [
         token[0].isupper()
         for token, word in zip(written[1:], words[1:], strict=True)

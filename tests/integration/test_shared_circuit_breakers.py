@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import httpx
 import pytest
 
-from gateway.agent.routing.breakers import Upstream
+from gateway.agent.routing.upstream import Upstream
 from gateway.agent.routing.upstream_pool import UpstreamPool
 from gateway.cache.circuit_breakers import CHANNEL, KEY, CircuitBreakerStore
 from gateway.cache.client import ValkeyClient

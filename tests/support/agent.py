@@ -13,6 +13,7 @@ from gateway.agent.context import AgentResources
 from gateway.agent.intent.classifier import IntentClassifier
 from gateway.agent.routing.upstream_pool import UpstreamPool
 from gateway.agent.runner import AgentRunner
+from gateway.agent.turn_run import TurnRun
 from gateway.cache.circuit_breakers import CircuitBreakerStore
 from gateway.cache.client import ValkeyClient
 from gateway.domain.config.catalog import Catalog
@@ -111,6 +112,13 @@ async def run_turn(
     recorded = attempts if attempts is not None else []
     events: list[ChatEvent] = []
     await agent.run(
-        turn, turn.messages, guard=guard, allowed_models=allowed, attempts=recorded, emit=events.append
+        TurnRun(
+            turn,
+            turn.messages,
+            guards=guard,
+            allowed_models=allowed,
+            model_calls=recorded,
+            emit=events.append,
+        )
     )
     return events

@@ -1,4 +1,4 @@
-"""No turn goes on for ever at somebody's cost: past `limits.usd_per_turn` it stops with what it has."""
+"""Enforces `limits.usd_per_turn`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _MESSAGE = "This turn has used up the money that a single turn may cost here, be
 def enforce_cost_limit(
     update: AgentState, state: AgentState, catalog: Catalog, model_calls: Sequence[ModelCall]
 ) -> AgentState:
-    """The update of a model call, without its wish for another call where that would cost too much.
+    """Drop the update's request for another call if it would exceed the limit.
 
-    Another call sends at least the same prompt again. Text that was said stands, cut (`length`); without any,
-    the turn fails with `BudgetExceeded`.
+    Another call sends at least the same prompt again. Existing text is kept with finish reason `length`;
+    without text the turn fails with `BudgetExceeded`.
     """
-    tool_runs = state["tool_log"]
+    tool_runs = state["tool_runs"]
     if affords_another_call(catalog, model_calls, tool_runs) or not _continues({**state, **update}):
         return update
     if update["text"]:
@@ -34,7 +34,7 @@ def enforce_cost_limit(
 def affords_another_call(
     catalog: Catalog, model_calls: Sequence[ModelCall], tool_runs: Iterable[Mapping[str, Any]]
 ) -> bool:
-    """Whether a call like the last one fits into what a turn may cost; `tools` are the receipt's lines."""
+    """Whether another call like the last one stays within the limit."""
     limit = catalog.limits.usd_per_turn
     if limit is None:
         return True
@@ -44,7 +44,7 @@ def affords_another_call(
 
 
 def _continues(state: AgentState) -> bool:
-    """Whether the edges would go on to another call of a model or to tools."""
+    """Whether the edges would continue with another model call or tools."""
     if state["failure"] is not None:
         return edges.should_fall_back(state) or edges.should_shrink(state)
     return edges.tools_or_format(state) == "tools"

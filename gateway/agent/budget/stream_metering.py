@@ -1,4 +1,4 @@
-"""Keep a streamed answer within what its turn may spend, while it is written."""
+"""Limit a streamed answer to its reservation while it is written."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from gateway.providers.base import activity_callback
 
 log = structlog.get_logger(__name__)
 
-# Characters after which an answer is measured again at the earliest.
+# Minimum number of characters between two estimates.
 _MIN_CHARACTERS_BETWEEN_CHECKS = 64
-# A provider that keeps to `max_tokens` ends by itself, with its own counts. It is given that one part of its
-# limit and so many tokens more, by which estimates differ.
+# A provider that respects `max_tokens` ends by itself and reports exact counts. It gets this much more than
+# its limit, because estimates differ.
 _SLACK_DIVISOR, _SLACK_TOKENS = 40, 16
 
 
@@ -29,14 +29,14 @@ async def limit_to_budget(
     price: Price,
     max_tokens: int | None = None,
 ) -> AsyncGenerator[ProviderEvent, None]:
-    """The events of an answer; the reservation grows with one that is longer than what was reserved.
+    """Yield the events of an answer and extend its reservation as needed.
 
-    The text is measured only when it could have used up the rest, since a token is a character at least: some
-    twenty times for a long answer. Where the account has no more left, the answer ends with `length` and its
-    provider's stream is closed.
+    Tokens are estimated only when the text could have used up the reservation (a token has at least one
+    character): about twenty times for a long answer. If the account has nothing left, the answer ends with
+    `length` and the provider's stream is closed.
 
     Args:
-        max_tokens: the limit that the provider was given.
+        max_tokens: the limit that was sent to the provider.
     """
     provider_limit = 0 if max_tokens is None else max_tokens + max_tokens // _SLACK_DIVISOR + _SLACK_TOKENS
     pieces: list[str] = []
@@ -64,12 +64,12 @@ async def limit_to_budget(
 
 
 async def _try_extend(budget: TurnBudget, reservation: CallReservation, price: Price) -> bool:
-    """Whether the answer may go on."""
+    """Extend the reservation; whether the answer may continue."""
     try:
         return await budget.extend_call(reservation, price)
     except Unavailable:
-        # An answer that is being written outlives a restart of the database; its settlement waits for it.
-        log.warning("reservation.not_extended")
+        # A running answer survives a restart of the database; its settlement is retried.
+        log.warning("reservation.extension_failed")
         budget.extend_unreserved(reservation, price)
         return True
     finally:

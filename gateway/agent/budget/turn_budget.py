@@ -1,4 +1,4 @@
-"""What a turn may still spend of its reservation. It asks for more before a call that does not fit."""
+"""A turn's reservation of tokens and money, extended call by call."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from gateway.domain.money import Price, Usage
 from gateway.domain.usage.budgets import Estimate
 
 _MILLION = Decimal(1_000_000)
-# Estimates of a stored history, by the database and here, may differ by this much before the first call.
+# Estimates of a stored history by the database and here may differ by this much.
 _TOLERATED_TOKENS = 64
 _TOLERATED_USAGE = Usage(_TOLERATED_TOKENS)
-# An answer of fewer tokens than these is not worth a call.
+# A shorter answer is not worth a call.
 _MIN_ANSWER_TOKENS = 16
-# By so much a reservation grows while an answer is written: at least, and where there is enough left.
+# Tokens by which a reservation grows while an answer is written: required, and preferred.
 _EXTENSION_TOKENS, _PREFERRED_EXTENSION_TOKENS = 256, 2048
 _UNLIMITED = 2**31
 
@@ -35,7 +35,7 @@ ExtendReservation = Callable[[Estimate], Awaitable[ReservedAmount]]
 
 @dataclass(slots=True, eq=False)
 class CallReservation:
-    """A call that fits into the reservation, until it has ended; `answer` is how long its answer may be."""
+    """A running call's part of the reservation; `answer_tokens` limits its answer."""
 
     prompt_tokens: int
     tokens: int
@@ -44,13 +44,18 @@ class CallReservation:
 
 
 class TurnBudget:
-    """The reservation of one turn. `attempts` are what it has spent, calls that still run are held apart.
+    """The reservation of one turn, shared by its finished and running calls.
 
-    `cut` is True once an answer was given less room than it asked for.
+    `truncated` is set once an answer was limited to less than it requested.
     """
 
     def __init__(self, granted: ReservedAmount, extend: ExtendReservation) -> None:
-        """`extend` adds to the reservation, or raises QuotaExceeded or BudgetExceeded."""
+        """Create the budget.
+
+        Args:
+            granted: what was reserved at admission.
+            extend: reserves more, or raises QuotaExceeded or BudgetExceeded.
+        """
         self._tokens = granted.tokens
         self._usd = granted.usd
         self._extend = extend
@@ -68,15 +73,16 @@ class TurnBudget:
         *,
         max_answer_tokens: int = 0,
     ) -> CallReservation:
-        """Make sure that a call fits before it is made.
+        """Reserve a call before it is made, extending the reservation if needed.
 
         Args:
-            prompt: estimate of the prompt's tokens.
-            answer: tokens that the answer should have at least.
-            longest: tokens that it may have; before each call but the first they are asked for, too.
+            model_calls: the turn's finished calls.
+            prompt_tokens: estimate of the prompt.
+            min_answer_tokens: tokens the answer should have at least.
+            max_answer_tokens: tokens it may have; requested before each call except the first.
 
         Raises:
-            QuotaExceeded, BudgetExceeded: not even a short answer fits, and there is no more to reserve.
+            QuotaExceeded, BudgetExceeded: not even a short answer fits, and nothing more can be reserved.
         """
         estimate, prompt_tokens = prompt_tokens, prompt_tokens + self._prompt_underestimate
         need = Usage(prompt_tokens, min_answer_tokens)
@@ -90,7 +96,7 @@ class TurnBudget:
             and missing_usd <= price.cost(_TOLERATED_USAGE)
         )
         spare = max(0, max_answer_tokens - max(min_answer_tokens, capacity)) if model_calls else 0
-        # Held while more is asked for: a side call that starts meanwhile must not count on the same tokens.
+        # Held during the extension, so that a concurrent auxiliary call cannot use the same tokens.
         reservation = CallReservation(estimate, need.total_tokens, price.cost(need), min_answer_tokens)
         self._open_calls.append(reservation)
         if spare or ((missing_tokens or missing_usd) and not tolerated):
@@ -108,10 +114,10 @@ class TurnBudget:
         return reservation
 
     async def extend_call(self, reservation: CallReservation, price: Price) -> bool:
-        """Reserve more for the answer of a running call; False where the account has nothing left for it.
+        """Extend the reservation for a running answer; False if nothing is left.
 
         Raises:
-            Unavailable: the database cannot be asked.
+            Unavailable: the database does not respond.
         """
         spare = Usage(0, _PREFERRED_EXTENSION_TOKENS - _EXTENSION_TOKENS)
         request = Estimate(
@@ -136,7 +142,7 @@ class TurnBudget:
         return True
 
     def extend_unreserved(self, reservation: CallReservation, price: Price) -> None:
-        """Let the answer of a running call go on by a step that could not be reserved."""
+        """Let a running answer continue although the extension could not be stored."""
         step = Usage(0, _EXTENSION_TOKENS)
         self._add(ReservedAmount(step.total_tokens, price.cost(step)))
         self._grow(reservation, _EXTENSION_TOKENS, price)
@@ -154,7 +160,7 @@ class TurnBudget:
             self._usd += granted.usd or Decimal(0)
 
     def release_call(self, reservation: CallReservation, usage: Usage) -> None:
-        """The call has ended and is among the attempts; `usage` shows how far the estimate was off."""
+        """Release a finished call and learn how far the prompt estimate was off."""
         self._open_calls.remove(reservation)
         self._prompt_underestimate = max(
             self._prompt_underestimate, usage.prompt_tokens - reservation.prompt_tokens
@@ -163,7 +169,7 @@ class TurnBudget:
     async def _request_extension(
         self, missing_tokens: int, missing_usd: Decimal, price: Price, capacity: int, spare: int
     ) -> None:
-        """Have the reservation extended; a refusal does not matter where an answer of `room` will do."""
+        """Extend the reservation; a refusal is ignored if `capacity` suffices."""
         request = Estimate(missing_tokens, missing_usd, spare, price.cost(Usage(0, spare)))
         self._pending_extensions.append(request)
         try:
@@ -179,7 +185,7 @@ class TurnBudget:
     def _remaining(
         self, model_calls: Sequence[ModelCall], excluding: CallReservation | None = None
     ) -> tuple[int | None, Decimal | None]:
-        """What neither attempts nor running calls but `but` take, with what is being asked for."""
+        """What finished and running calls leave, including pending extensions."""
         tokens, usd = self._tokens, self._usd
         open_calls = [call for call in self._open_calls if call is not excluding]
         if tokens is not None:
@@ -194,7 +200,7 @@ class TurnBudget:
 
     @staticmethod
     def _answer_capacity(tokens: int | None, usd: Decimal | None, prompt_tokens: int, price: Price) -> int:
-        """How many tokens of an answer fit behind the prompt."""
+        """Tokens left for an answer after the prompt."""
         capacities = []
         if tokens is not None:
             capacities.append(tokens - prompt_tokens)

@@ -1,1 +1,4 @@
-"""What a model is shown of a conversation: fitted to its window, the rest summed up."""
+"""Fit a conversation into a model's context window.
+
+Tool results are shortened first; then older exchanges are replaced by notes.
+"""

@@ -1,4 +1,4 @@
-"""Making messages fit a window: what they take, what is cut first, what goes; pure functions."""
+"""Shorten messages to a token limit. Pure functions."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from gateway.domain.token_estimates import estimate_max_tokens, max_tokens_by_by
 
 Messages = tuple[Message, ...]
 
-# What a chat template puts around a message, and what a picture takes, at most.
+# Upper estimates of a message's chat template and of an image.
 _TEMPLATE_TOKENS = 8
 _IMAGE_TOKENS = 800
-# A tool's result is not cut below these while something else can still go: of earlier rounds, of the last.
+# Minimum tokens of a shortened tool result: of earlier rounds, of the last round.
 _MIN_RESULT_TOKENS = (48, 160)
-# What is left of one where nothing else helps: its mark, and a few words.
+# Minimum when nothing else can be cut: the mark and a few words.
 _STUB_TOKENS = 24
 _TRUNCATION_MARK = "\n[… {count} characters left out, to fit the model's context window …]\n"
 _DROPPED_ROUNDS_MARK = (
@@ -25,7 +25,7 @@ _DROPPED_ROUNDS_MARK = (
 
 
 def max_message_tokens(message: Message) -> int:
-    """Tokens that a message takes at most (`most_tokens`), with what a template puts around it."""
+    """Upper estimate of a message's tokens, with its chat template."""
     tokens = _TEMPLATE_TOKENS + estimate_max_tokens(message.text)
     for call in message.tool_calls:
         tokens += _TEMPLATE_TOKENS + estimate_max_tokens(call.name) + estimate_max_tokens(call.arguments)
@@ -35,12 +35,12 @@ def max_message_tokens(message: Message) -> int:
 
 
 def max_total_tokens(messages: Sequence[Message]) -> int:
-    """Tokens of all of them, at most."""
+    """Upper estimate of the tokens of all messages."""
     return sum(map(max_message_tokens, messages))
 
 
 def fits_cheaply(messages: Sequence[Message], token_limit: int) -> bool:
-    """Whether they fit by their mere lengths: most conversations do, and it is found out for nothing."""
+    """Whether the messages fit by their byte lengths alone, which costs nothing."""
     for message in messages:
         token_limit -= _TEMPLATE_TOKENS + max_tokens_by_bytes(message.text)
         for call in message.tool_calls:
@@ -53,7 +53,7 @@ def fits_cheaply(messages: Sequence[Message], token_limit: int) -> bool:
 
 
 def truncate(text: str, tokens: int) -> str:
-    """The beginning of `text`, of at most about `tokens`, with an ellipsis where something was left out."""
+    """Cut `text` to about `tokens` tokens and mark the cut with an ellipsis."""
     size = estimate_max_tokens(text)
     if size <= tokens:
         return text
@@ -64,11 +64,12 @@ def truncate(text: str, tokens: int) -> str:
 
 
 def fit_messages(head: Messages, history: Messages, tail: Messages, token_limit: int) -> Messages:
-    """System prompt and notes (`head`), history, question and tool rounds (`tail`) within `room` tokens.
+    """Fit `head`, `history` and `tail` into `token_limit`.
 
-    Tools' results are cut first, the oldest rounds' and the longest, each with a mark; then the oldest
-    exchanges go; then more of the results, and whole rounds but the last. `head` and the question stay whole,
-    and no tool's answer is without its call: more than `room` is returned only where these are more.
+    `head` is the system prompt and notes, `tail` the question and its tool rounds. Tool results are cut
+    first, the oldest rounds and the longest results first. Then the oldest exchanges are dropped, then more
+    of the results, then whole rounds except the last. `head` and the question are never cut and no tool
+    result loses its call, so the result exceeds `token_limit` only if these do.
     """
     token_limit -= max_total_tokens(head)
     tail = shorten_tool_results(tail, max(token_limit - max_total_tokens(history), token_limit // 2))
@@ -79,7 +80,7 @@ def fit_messages(head: Messages, history: Messages, tail: Messages, token_limit:
 
 
 def newest_exchanges(history: Messages, token_limit: int) -> Messages:
-    """As many of the newest whole exchanges as `room` holds; the first of them begins with a question."""
+    """The newest whole exchanges within `token_limit`, beginning with a question."""
     start = len(history)
     for index in range(len(history) - 1, -1, -1):
         token_limit -= max_message_tokens(history[index])
@@ -91,10 +92,10 @@ def newest_exchanges(history: Messages, token_limit: int) -> Messages:
 
 
 def shorten_tool_results(tail: Messages, token_limit: int, *, drop_rounds: bool = False) -> Messages:
-    """The question and its tool rounds with results cut to `room`, as far as the floors let that be.
+    """Cut the tool results of the current turn, down to a minimum length each.
 
-    With `hard`, results shrink to stubs and whole rounds go, the oldest first; the question and the last
-    round stay.
+    Args:
+        drop_rounds: cut results to stubs and drop whole rounds, oldest first, except the last.
     """
     if max_total_tokens(tail) <= token_limit:
         return tail
@@ -109,12 +110,12 @@ def shorten_tool_results(tail: Messages, token_limit: int, *, drop_rounds: bool 
 
 
 def context_length_error(needed: int, token_limit: int) -> ContextLengthExceeded:
-    """The refusal, with the numbers."""
+    """The error with the numbers."""
     return ContextLengthExceeded.for_request(needed, token_limit, param="message")
 
 
 def _cut_results(tail: Messages, token_limit: int, floor: int, applies_to: Callable[[int], bool]) -> Messages:
-    """Cut the longest results first, down to one common length of at least `floor` tokens."""
+    """Cut the longest results first, to one common length of at least `floor` tokens."""
     results = {
         at: max_message_tokens(m) - _TEMPLATE_TOKENS
         for at, m in enumerate(tail)
@@ -132,7 +133,7 @@ def _cut_results(tail: Messages, token_limit: int, floor: int, applies_to: Calla
 
 
 def _common_limit(lengths: list[int], token_limit: int) -> int:
-    """The length to which the longest are cut, so that all together take `room`; lengths ascend."""
+    """The length at which the longest are cut so that all fit; `lengths` ascend."""
     for at, length in enumerate(lengths):
         rest = len(lengths) - at
         if length * rest > token_limit:
@@ -142,7 +143,7 @@ def _common_limit(lengths: list[int], token_limit: int) -> int:
 
 
 def _truncate_middle(text: str, tokens: int) -> str:
-    """The beginning and a little of the end of `text`, with a mark of how much is missing between."""
+    """Keep the beginning and a little of the end of `text`, with a mark between."""
     size = estimate_max_tokens(text)
     budget = tokens - estimate_max_tokens(_TRUNCATION_MARK.format(count=len(text)))
     keep = max(0, int(len(text) * budget / size))
@@ -155,7 +156,7 @@ def _truncate_middle(text: str, tokens: int) -> str:
 
 
 def _drop_oldest_rounds(tail: Messages, token_limit: int) -> Messages:
-    """Drop the oldest rounds, calls and results, until the rest fits; the last one stays."""
+    """Drop the oldest rounds (calls and results) until the rest fits; keep the last."""
     starts = [at for at, m in enumerate(tail) if m.tool_calls]
     if not starts:
         return tail
@@ -164,7 +165,7 @@ def _drop_oldest_rounds(tail: Messages, token_limit: int) -> Messages:
     for start in rounds:
         if excess <= 0:
             break
-        # The mark that tells of it takes some room itself.
+        # The mark takes some tokens itself.
         excess -= max_total_tokens(tail[begin:start]) - (
             0 if dropped else _TEMPLATE_TOKENS + estimate_max_tokens(_DROPPED_ROUNDS_MARK)
         )

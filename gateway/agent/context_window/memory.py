@@ -1,4 +1,4 @@
-"""What one turn remembers of its conversation: the messages it can show, and notes on the rest."""
+"""A conversation's messages in one turn, and the notes that replace older ones."""
 
 from __future__ import annotations
 
@@ -9,24 +9,23 @@ from gateway.agent.context_window.fit import Messages
 from gateway.domain.conversations.branch import MAX_BRANCH_ROWS, Branch, BranchSummary
 from gateway.domain.messages import Message
 
-# A branch of more stored messages is summarised though it may fit: what lies beyond MOST_ROWS is not read.
+# A longer branch is summarized even if it fits, because rows beyond MAX_BRANCH_ROWS are not read.
 SUMMARIZE_FROM_ROWS = MAX_BRANCH_ROWS * 4 // 5
 ROWS_AFTER_SUMMARY = MAX_BRANCH_ROWS * 2 // 5
 
 
 def _leading_system_messages(messages: Messages) -> int:
-    """How many messages there are before the first that is not the system's."""
+    """Number of system messages before the first other message."""
     return next((at for at, m in enumerate(messages) if m.role != "system"), len(messages))
 
 
 @dataclass(slots=True)
 class Memory:
-    """The branch before a question, and how much of it notes stand for by now.
+    """The branch before the question, and the notes that replace its beginning.
 
-    `before` is how many messages of notes stand before the history in the state's messages; `moved` that the
-    notes are to be stored further on in any case. `notes` cover the first `covered` messages of the branch
-    and all that came before it; there are none
-    unless it `summarises`. The state's messages are always those of `prompt`, then tool rounds.
+    `notes` cover the first `summarized_count` messages of the branch and everything before it. The messages
+    of the state begin with those of `build_prompt`: `notes_message_count` of them show the notes.
+    `force_store` is set when notes must be stored even though they cover no more messages.
     """
 
     branch: Branch = field(default_factory=Branch)
@@ -42,8 +41,8 @@ class Memory:
     def build_prompt(self, system: str | None, *question: Message) -> Messages:
         """The messages that a turn starts with.
 
-        What a conversation begins with in the system's name belongs to the system prompt: not every vendor
-        takes a second one further down.
+        Leading system messages of the conversation join the system prompt: not every vendor accepts two of
+        them.
         """
         system_count = _leading_system_messages(self.branch.messages)
         texts = [system, *(m.text for m in self.branch.messages[:system_count])]
@@ -65,9 +64,9 @@ class Memory:
 
     @classmethod
     def from_client_messages(cls, messages: Messages) -> Memory:
-        """A memory of a caller's own messages: system prompt, history, and all from the last question on.
+        """A memory for a client's own messages, which cannot be summarized.
 
-        What does not fit is left out without notes: nobody stores them, so each call would make them again.
+        What does not fit is dropped without notes: nothing stores them, so each call would create them again.
         """
         first = 1 if messages and messages[0].role == "system" else 0
         question_at = max(
@@ -78,26 +77,26 @@ class Memory:
 
     @property
     def too_many_rows(self) -> bool:
-        """Whether the branch is near the number of messages that are read at all."""
+        """Whether the branch approaches the number of messages that are read at all."""
         return self.branch.row_count >= SUMMARIZE_FROM_ROWS and not (
             self.summarized_count or self.force_store
         )
 
     def split(self, messages: Messages) -> tuple[Messages, Messages, Messages]:
-        """(system prompt, what notes do not cover of the history, question and tool rounds)."""
+        """Split into system prompt, history without notes, and question with tool rounds."""
         head = messages[:1] if messages and messages[0].role == "system" else ()
         first = len(head) + self.notes_message_count
         question_at = first + len(self.branch.messages)
         return head, messages[first + self.summarized_count : question_at], messages[question_at:]
 
     def summarize_first(self, count: int, text: str | None) -> None:
-        """Let notes (None: nothing) stand for `count` more messages."""
+        """Replace the next `count` messages of the history by `text` (None: by nothing)."""
         self.summarized_count += count
         self.notes = text
 
     @property
     def summary(self) -> BranchSummary | None:
-        """What is to be stored: the notes that this turn made, with the message they go up to."""
+        """The notes of this turn to store, with the last message they cover."""
         mark = self.branch.summary_message_ids[self.summarized_count]
         if not (self.summarized_count or self.force_store) or not self.notes or mark is None:
             return None

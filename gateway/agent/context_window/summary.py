@@ -1,4 +1,4 @@
-"""New notes from old ones and what was said since: by the light model, or by what each line begins with."""
+"""Update notes with the light model, or with the beginnings of messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import structlog
 from gateway.agent.context import AgentContext
 from gateway.agent.context_window import notes
 from gateway.agent.context_window.fit import Messages, truncate
-from gateway.agent.model_call.auxiliary_call import auxiliary_call
+from gateway.agent.model_call.auxiliary_call import AuxiliaryCall, run_auxiliary_call
 from gateway.agent.model_call.light_model import light_model
 from gateway.core.exceptions import GatewayError
 from gateway.core.tag_escaping import escape_tags
@@ -19,11 +19,11 @@ from gateway.domain.token_estimates import estimate_max_tokens
 
 log = structlog.get_logger(__name__)
 
-# What a summary may take of the turn: model calls, and seconds of them together.
+# Limits of one summary: model calls, and their seconds in total.
 _MAX_CALLS = 4
 _TOTAL_SECONDS = 45.0
 _CALL_SECONDS = 20.0
-# A summary of a long text in fewer characters than these is none.
+# A shorter summary of a long text is considered useless.
 _MIN_SUMMARY_CHARACTERS = 40
 _PROMPT_TOKENS = 260
 _INSTRUCTION = (
@@ -37,9 +37,9 @@ _INPUT = "<notes>\n{old}\n</notes>\n<new>\n{new}\n</new>"
 
 
 async def update_notes(context: AgentContext, old: str | None, messages: Messages, tokens: int) -> str:
-    """Notes of at most about `tokens` tokens on what `old` speaks of and on `messages` after it.
+    """Notes of about `tokens` tokens on `old` and the following `messages`.
 
-    Never fails: what no model summarises is told by its beginnings.
+    Never fails: without a usable summary the beginnings of the messages are used.
     """
     first = notes.first_exchange(old, messages, tokens)
     since = notes.split(old)[1] if old is not None else ""
@@ -53,9 +53,9 @@ async def update_notes(context: AgentContext, old: str | None, messages: Message
 
 
 async def _summarize(context: AgentContext, since: str, lines: Sequence[str], tokens: int) -> str | None:
-    """What the light model makes of it, in as many calls as its window asks for; None: nothing of use."""
+    """Summarize with the light model, in as many calls as needed; None on failure."""
     resources = context.resources
-    model = light_model(resources, context.allowed_models)
+    model = light_model(resources, context.run.allowed_models)
     if model is None:
         return None
     window = resources.catalog.models[model].context_window
@@ -70,16 +70,15 @@ async def _summarize(context: AgentContext, since: str, lines: Sequence[str], to
             prompt = _INPUT.format(
                 old=_escape(truncate(since, answer_tokens)) or "(none yet)", new=_escape(chunk)
             )
-            summary = await auxiliary_call(
-                resources,
+            remaining = deadline - asyncio.get_running_loop().time()
+            call = AuxiliaryCall(
+                "summary",
                 model,
                 (Message("system", instruction), Message("user", prompt)),
-                purpose="summary",
-                model_calls=context.model_calls,
-                max_tokens=answer_tokens,
-                timeout_seconds=min(_CALL_SECONDS, max(0.1, deadline - asyncio.get_running_loop().time())),
-                budget=context.budget,
+                answer_tokens,
+                min(_CALL_SECONDS, max(0.1, remaining)),
             )
+            summary = await run_auxiliary_call(resources, call, context.run.model_calls, context.run.budget)
             summary = summary.strip()
             if len(summary) < min(_MIN_SUMMARY_CHARACTERS, len(chunk) // 4):
                 return None
@@ -91,12 +90,12 @@ async def _summarize(context: AgentContext, since: str, lines: Sequence[str], to
 
 
 def _escape(text: str) -> str:
-    """Text that cannot end the frame that it is shown in."""
+    """Escape text so that it cannot close its XML-like tag."""
     return escape_tags(text, "notes", "new", replacement="‹")
 
 
 def _chunks(lines: Sequence[str], token_limit: int) -> Iterator[str]:
-    """The lines in at most a few pieces of `room` tokens; of more than that, each line's beginning."""
+    """Split lines into a few chunks of `token_limit` tokens, shortened if needed."""
     total = sum(estimate_max_tokens(line) + 1 for line in lines)
     if total > _MAX_CALLS * token_limit:
         lines = notes.extract_beginnings("", lines, (_MAX_CALLS - 1) * token_limit).split("\n")

@@ -1,4 +1,4 @@
-"""A kept conversation's turn in a model's window: tools' results cut, older exchanges summarised."""
+"""Fit a persisted conversation's turn into the model's context window."""
 
 from __future__ import annotations
 
@@ -30,28 +30,31 @@ from gateway.domain.token_estimates import estimate_max_tokens
 
 log = structlog.get_logger(__name__)
 
-# Room kept for an answer whose caller set no limit: a share of the window, within bounds.
+# Reserve for an answer without `max_tokens`: a share of the window, within bounds.
 _ANSWER_SHARE = 8
 _MIN_ANSWER_TOKENS, _MAX_ANSWER_TOKENS = 128, 2048
-# Of a window, what notes may take, within bounds.
+# Share of the window for notes, within bounds.
 _NOTES_SHARE = 8
 _MIN_NOTES_TOKENS, _MAX_NOTES_TOKENS = 96, 1536
-# After an upstream found a prompt too long that we thought would fit, the next holds this share of it.
+# After a rejection, the prompt is reduced to this share of its estimated size.
 _SHRINK_FACTOR = 0.7
 
 
 def exceeds_window(
     state: AgentState, model: ModelConfig, tools: Sequence[ToolSpec], context: AgentContext
 ) -> bool:
-    """Whether `make_room` has something to do; of what a caller's own body holds nothing is ever left out."""
-    memory = context.memory
+    """Whether `fit_to_window` has to change anything.
+
+    Messages of stateless requests are never cut.
+    """
+    memory = context.run.memory
     if memory is None:
         return False
     messages, context_window = state["messages"], model.context_window
     if memory.too_many_rows:
         return True
-    # Most conversations are short: they are known to fit without counting, neither what is said nor the tools
-    # on offer by `auto`, whose schemas take no more than half of a window by any tokenizer.
+    # Most conversations are short and fit without counting tokens. Schemas of `tools: auto` take at most half
+    # of the window with any tokenizer.
     tool_reserve = context_window // 2 if tools else 0
     if state["turn"].gateway_tools is None and fits_cheaply(
         messages, _message_limit(state, model, ()) - tool_reserve
@@ -64,15 +67,15 @@ def exceeds_window(
 async def fit_to_window(
     state: AgentState, model: ModelConfig, tools: Sequence[ToolSpec], context: AgentContext
 ) -> Messages:
-    """What the model is shown: within its window, with notes on what it is not shown any more.
+    """Return the messages that fit, with notes replacing what was dropped.
 
-    Tools' results are cut first, to half of the window. Where older exchanges have to go, so many go that
-    the rest takes half of the room there is for them, and the light model sums them up: seldom, then.
+    Tool results are cut first, down to half of the window. If older exchanges must go, enough are dropped
+    that the rest takes half of the available tokens, so that summaries are rare.
 
     Raises:
-        ContextLengthExceeded: system prompt, question and the last tool round are too long by themselves.
+        ContextLengthExceeded: system prompt, question and last tool round alone are too long.
     """
-    memory = context.memory
+    memory = context.run.memory
     assert memory is not None
     limit = _message_limit(state, model, tools)
     head, history, tail = memory.split(state["messages"])
@@ -88,52 +91,50 @@ async def fit_to_window(
         )
         fitted = fit_messages((*head, *notes.as_messages(memory.notes)), history, tail, limit)
     if max_total_tokens(fitted) > limit and memory.notes:
-        fitted = fit_messages(head, history, tail, limit)  # better an answer without the notes than none
+        fitted = fit_messages(head, history, tail, limit)  # an answer without notes is better than none
     size = max_total_tokens(fitted)
-    # By the tokenizer that needs the most; it may still fit by another, and nothing else is left to try.
-    if size > limit and (history or state["room"] is not None or sum(map(message_tokens, fitted)) > limit):
-        raise (
-            context_length_error(size, limit)
-            if state["room"] is None
-            else context_length_exceeded(size, model)
-        )
+    # The limit uses the least economical tokenizer; without anything left to cut, try with the usual
+    # estimate.
+    was_rejected = state["token_limit"] is not None
+    if size > limit and (history or was_rejected or sum(map(message_tokens, fitted)) > limit):
+        raise context_length_exceeded(size, model) if was_rejected else context_length_error(size, limit)
     return fitted
 
 
 def answer_capacity(request: ChatRequest, model: ModelConfig) -> int:
-    """What the prompt surely leaves of the window for an answer, and never less than a short one."""
+    """Tokens left for an answer, with a minimum."""
     prompt = max_total_tokens(request.messages) + sum(map(_max_tool_tokens, request.tools))
     return max(_MIN_ANSWER_TOKENS, model.context_window - prompt)
 
 
 def context_length_exceeded(tokens: int, model: ModelConfig) -> ContextLengthExceeded:
-    """The refusal that is an upstream's, with the numbers."""
+    """The error that an upstream would return, with the numbers."""
     return ContextLengthExceeded.for_request(tokens, model.context_window)
 
 
 def shrink_after_rejection(
     state: AgentState, request: ChatRequest | None, context: AgentContext
 ) -> AgentState:
-    """What follows from "too long": where an upstream said it, a kept conversation's turn tries with less.
+    """Reduce the token limit after an upstream rejected the prompt as too long.
 
-    Our own count errs on the safe side, so either the model's window is smaller than the configuration says,
-    or its tokenizer is one of a kind.
+    The estimate is an upper bound, so either the configured window is too large or the tokenizer is unusual.
+    Stateless requests are not cut: they fail.
     """
-    shrink_count = state["shrunk"] + 1
+    shrink_count = state["shrink_count"] + 1
     if request is None:
-        return AgentState(shrunk=MAX_SHRINKS + 1)
+        return AgentState(shrink_count=MAX_SHRINKS + 1)
     sent_tokens = max_total_tokens(request.messages)
-    if context.memory is None or shrink_count > MAX_SHRINKS:
+    if context.run.memory is None or shrink_count > MAX_SHRINKS:
         model = context.resources.catalog.models[state["route"].model]
-        return AgentState(shrunk=MAX_SHRINKS + 1, failure=context_length_exceeded(sent_tokens, model))
-    log.warning("prompt.longer_than_estimated", model=request.model, estimated_tokens=sent_tokens)
-    return AgentState(room=int(sent_tokens * _SHRINK_FACTOR), shrunk=shrink_count)
+        return AgentState(shrink_count=MAX_SHRINKS + 1, failure=context_length_exceeded(sent_tokens, model))
+    log.warning("prompt.estimate_exceeded", model=request.model, estimated_tokens=sent_tokens)
+    return AgentState(token_limit=int(sent_tokens * _SHRINK_FACTOR), shrink_count=shrink_count)
 
 
 async def _summarize_oldest(
     memory: Memory, context: AgentContext, history: Messages, limit: int, fixed_tokens: int
 ) -> Messages:
-    """The newest exchanges, after notes were made of all before them; the last one stays if it can."""
+    """Summarize old exchanges; return the rest, with the last one if possible."""
     notes_limit = max(_MIN_NOTES_TOKENS, min(_MAX_NOTES_TOKENS, limit // _NOTES_SHARE))
     remaining = limit - fixed_tokens - notes_limit - max_total_tokens(notes.as_messages("-"))
     kept = newest_exchanges(history, remaining // 2)
@@ -141,9 +142,7 @@ async def _summarize_oldest(
         last = max((at for at, m in enumerate(history) if m.role == "user"), default=0)
         kept = newest_exchanges(history[last:], remaining)
     if memory.too_many_rows:
-        is_small = (
-            len(history) <= ROWS_AFTER_SUMMARY
-        )  # the branch is long of questions that were never answered
+        is_small = len(history) <= ROWS_AFTER_SUMMARY  # many questions without answers
         kept = () if is_small else newest_exchanges(kept[-ROWS_AFTER_SUMMARY:], limit)
         memory.force_store = True
     dropped = history[: len(history) - len(kept)]
@@ -156,16 +155,16 @@ async def _summarize_oldest(
 
 
 def _message_limit(state: AgentState, model: ModelConfig, tools: Sequence[ToolSpec]) -> int:
-    """Tokens that messages may take: of the window, without the tools' schemas and an answer."""
+    """Tokens available for messages: the window without tool definitions and answer."""
     turn = state["turn"]
     limit = model.context_window - _answer_reserve(turn, model.context_window)
     limit -= sum(map(_max_tool_tokens, tools))
-    reduced_limit = state["room"]
+    reduced_limit = state["token_limit"]
     return limit if reduced_limit is None else min(limit, reduced_limit)
 
 
 def _max_tool_tokens(tool: ToolSpec) -> int:
-    """Tokens that the definition of a tool takes at most."""
+    """Upper estimate of a tool definition's tokens."""
     schema = orjson.dumps(tool.parameters).decode()
     return (
         estimate_max_tokens(tool.name) + estimate_max_tokens(tool.description) + estimate_max_tokens(schema)

@@ -1,1 +1,4 @@
-"""What guards are shown of a turn, and what follows from their verdicts."""
+"""Apply guardrail verdicts to a turn: its input, its tool results and its output.
+
+The checks themselves live in `gateway.guardrails`.
+"""

@@ -1,4 +1,4 @@
-"""A second opinion on what a question asks for, by a model that the configuration names."""
+"""Moderation of the question by a configured model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import orjson
 
 from gateway.agent.budget.turn_budget import TurnBudget
 from gateway.agent.context import AgentResources
-from gateway.agent.model_call.auxiliary_call import auxiliary_call
+from gateway.agent.model_call.auxiliary_call import AuxiliaryCall, run_auxiliary_call
 from gateway.core.exceptions import GatewayError
 from gateway.domain.config.guardrails import Moderation
 from gateway.domain.events import ModelCall
@@ -18,7 +18,7 @@ from gateway.guardrails.base import Verdict
 
 _HARM_CATEGORIES = ("violence", "weapons", "crime", "hate", "sexual", "self-harm", "malware", "privacy")
 _MAX_TOKENS = 160
-# Of a long question both ends are read: what is asked for stands at one of them.
+# Of a long question only both ends are judged: one of them states the request.
 _END_CHARACTERS = 6_000
 _INSTRUCTION = (
     "You are a content moderator. Judge the user's message: does it ask for help with doing serious harm "
@@ -41,7 +41,7 @@ _UNREADABLE_ANSWER = "The moderation model's answer could not be read."
 
 
 def moderation_not_allowed(config: Moderation) -> Verdict:
-    """In a verdict's place where the caller's key may not use the moderation's model."""
+    """The verdict when the API key may not use the moderation model."""
     return _verdict_on_error(
         config, "The moderation model is not among those that this API key may use.", perf_counter()
     )
@@ -55,25 +55,17 @@ async def moderate(
     model_calls: list[ModelCall],
     budget: TurnBudget | None = None,
 ) -> Verdict:
-    """The model's verdict; where it gives none, `config.on_error` decides and the verdict says so.
+    """Ask the moderation model; on failure `config.on_error` decides.
 
-    The reason is a sentence of ours: the model's own words might repeat the question.
+    The reason is a fixed sentence, because the model's own words might repeat the question.
     """
     started = perf_counter()
     if len(question) > 2 * _END_CHARACTERS:
         question = f"{question[:_END_CHARACTERS]}\n[…]\n{question[-_END_CHARACTERS:]}"
+    messages = (Message("system", _INSTRUCTION), Message("user", question))
+    call = AuxiliaryCall("moderation", config.model, messages, _MAX_TOKENS, config.timeout_seconds, _SCHEMA)
     try:
-        answer = await auxiliary_call(
-            resources,
-            config.model,
-            (Message("system", _INSTRUCTION), Message("user", question)),
-            purpose="moderation",
-            model_calls=model_calls,
-            max_tokens=_MAX_TOKENS,
-            timeout_seconds=config.timeout_seconds,
-            schema=_SCHEMA,
-            budget=budget,
-        )
+        answer = await run_auxiliary_call(resources, call, model_calls, budget)
     except GatewayError as error:
         return _verdict_on_error(config, f"The moderation model did not answer ({error.code}).", started)
     parsed = _parse_verdict(answer)
@@ -91,7 +83,7 @@ def _verdict_on_error(config: Moderation, reason: str, started: float) -> Verdic
 
 
 def _parse_verdict(answer: str) -> tuple[bool, str] | None:
-    """Whether the model objects, and why; None where its answer is no verdict."""
+    """Parse (flagged, reason) from the model's answer; None if it is not a verdict."""
     try:
         parsed = orjson.loads(answer[answer.index("{") : answer.rindex("}") + 1])
         flagged, category = parsed["flagged"], parsed.get("category")

@@ -1,4 +1,4 @@
-"""Between a model and its reader: what it says leaves once no guard of the answer can object to it."""
+"""Output guards: filter a model's stream before the client receives it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import Any
 
 from gateway.agent.context import AgentContext
-from gateway.agent.guards.input import GuardrailBlocked, record_verdict
+from gateway.agent.guards.verdicts import GuardrailBlocked, record_verdict
 from gateway.agent.model_call.response_accumulator import ResponseAccumulator
 from gateway.domain.config.guardrails import GuardMode
 from gateway.domain.events import (
@@ -26,16 +26,17 @@ _GUARDS: tuple[LeakGuard, ...] = ("leak", "personal_data")
 
 
 def output_guard_for(context: AgentContext, messages: tuple[Message, ...]) -> OutputGuard | None:
-    """A screen for one model call, where the caller's turns have one."""
-    if context.guards.leak == "off" and context.guards.personal_data == "off":
+    """The output guard of one model call, or None if no output guard is on."""
+    if context.run.guards.leak == "off" and context.run.guards.personal_data == "off":
         return None
     return OutputGuard(context, messages)
 
 
 class OutputGuard:
-    """Text, thinking and the arguments of each tool call have a window of their own.
+    """Scans text, reasoning and the arguments of each tool call separately.
 
-    A leak in the thinking ends what is shown of it; one in the text or in a call ends the answer.
+    A leak in the reasoning ends the reasoning that is shown; one in the text or in a tool call ends the
+    answer.
     """
 
     def __init__(self, context: AgentContext, messages: tuple[Message, ...]) -> None:
@@ -45,14 +46,14 @@ class OutputGuard:
         self._blocking = [guard for guard in _GUARDS if self._mode(guard) == "block"]
         self._scanners: dict[str | int, LeakScanner] = {}
         self._seconds = 0.0
-        # Of logprobs: the text's length up to each event, for they tell the text too.
+        # Logprobs repeat the text, so each event's are sent only once its text was released.
         self._received_length = 0
         self._released_length = 0
         self._pending_logprobs: list[tuple[int, TextDelta]] = []
         self._is_refusal = False
 
     def filter(self, event: ProviderEvent) -> Iterable[ProviderEvent]:
-        """The events that may leave now that `event` has come; `obey` is to be called behind them."""
+        """Return the events that may be sent now; call `raise_if_blocked` afterwards."""
         if not self._blocking:
             return (event,)
         started = perf_counter()
@@ -76,7 +77,7 @@ class OutputGuard:
                 out = self._scanner_for(index).feed(arguments)
                 return [ToolCallDelta(index, id_, name, out, extra)] if out or id_ or name or extra else []
             case MessageFields():
-                return []  # no window looks into a vendor's own fields
+                return []  # a vendor's own fields are not scanned
             case Completed():
                 return [*self._flush(), event]
 
@@ -93,7 +94,7 @@ class OutputGuard:
         return [TextDelta(out, tuple(due), self._is_refusal)] if out or due else []
 
     def _flush(self) -> Iterable[ProviderEvent]:
-        """What was held to the end, thinking first."""
+        """Release what was withheld until the end, reasoning first."""
         for channel in sorted(self._scanners, key=lambda channel: channel != "thinking"):
             out = self._scanners[channel].feed("", last=True)
             if channel == "text":
@@ -113,14 +114,14 @@ class OutputGuard:
 
     @property
     def withheld_text(self) -> str:
-        """What the model said and nobody was shown."""
+        """Output of the model that was not sent."""
         return "".join(scanner.withheld_text for scanner in self._scanners.values())
 
     def raise_if_blocked(self) -> None:
-        """End the answer where a leak was found in it.
+        """End the answer if a leak was found in it.
 
         Raises:
-            Withheld: what the model said goes no further; the verdict is noted.
+            GuardrailBlocked: the output must not be sent; the verdict is recorded.
         """
         for channel, scanner in self._scanners.items():
             if scanner.leak is not None and channel != "thinking":
@@ -129,7 +130,7 @@ class OutputGuard:
                 )
 
     def record_verdicts(self, response: ResponseAccumulator) -> None:
-        """Note the verdicts on an answer that went through whole."""
+        """Record the verdicts on an answer that was sent in full."""
         thinking = self._scanners.get("thinking")
         if thinking is not None and thinking.leak is not None:
             self._record_block(thinking.leak, "A part of the model's thinking is left out: it holds")
@@ -163,7 +164,7 @@ class OutputGuard:
         return reason
 
     def _mode(self, guard: LeakGuard) -> GuardMode:
-        return self._context.guards.leak if guard == "leak" else self._context.guards.personal_data
+        return self._context.run.guards.mode_of(guard)
 
 
 def _join_descriptions(descriptions: list[str]) -> str:

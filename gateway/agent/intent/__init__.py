@@ -1,4 +1,4 @@
-"""The local intent classifier."""
+"""Classification of questions, for routing, tools and receipts."""
 
 from gateway.agent.intent.classifier import IntentClassifier
 

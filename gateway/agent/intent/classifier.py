@@ -1,4 +1,4 @@
-"""The local intent classifier: linear heads over counted features and a sentence vector, no model call."""
+"""Local intent classifier: linear heads over text features and a sentence vector."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ _NEEDS_THRESHOLD = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Heads:
-    """Weights over `INPUTS` values (surface features, then the stem's vector); biases come last in each row.
+    """Weights over `INPUT_COUNT` values, the bias last in each row.
 
-    `labels` has a row for each of `LABELS`; `unsafe`, `everyday` and `exam` are single rows. The last two
-    both give the complexity: `exam` for multiple-choice questions, `everyday` for all else.
+    The values are the text features, then the sentence vector. `labels` has a row for each of `LABELS`;
+    `unsafe`, `everyday` and `exam` are single rows. The last two give the complexity: `exam` for
+    multiple-choice questions, `everyday` for all others.
     """
 
     labels: Array
@@ -49,7 +50,7 @@ class Heads:
 
 
 class IntentClassifier:
-    """Thread-safe; a short text takes well under half a millisecond, the longest about one."""
+    """Classifies texts in 0.5 ms (short) to 1 ms (long). Thread-safe."""
 
     def __init__(self, heads: Heads, embedder: WordLlamaEmbedder, config: IntentConfig | None = None) -> None:
         self._everyday = np.vstack([heads.labels, heads.unsafe, heads.everyday])
@@ -62,7 +63,11 @@ class IntentClassifier:
     def load(
         cls, embedder: WordLlamaEmbedder | None = None, config: IntentConfig | None = None
     ) -> IntentClassifier:
-        """The fitted classifier with the configuration's own intents; `embedder` shares a loaded one."""
+        """Load the fitted classifier, with the custom intents of `config`.
+
+        Args:
+            embedder: a loaded embedder to share.
+        """
         with (
             as_file(files("gateway.agent.intent") / COEFFICIENTS) as path,
             np.load(path, allow_pickle=False) as data,
@@ -71,7 +76,7 @@ class IntentClassifier:
         return cls(heads, embedder or WordLlamaEmbedder.load(), config)
 
     def classify(self, text: str) -> Intent:
-        """Judge `text`; of a long one its beginning and end."""
+        """Classify `text`; a long text by its beginning and end."""
         features = extract(text)
         inputs = np.empty(INPUT_COUNT + 1, dtype=np.float32)
         inputs[: len(FEATURE_NAMES)] = features.surface
@@ -81,7 +86,7 @@ class IntentClassifier:
         return self._apply_custom(_build_intent(outputs, features), inputs[len(FEATURE_NAMES) : INPUT_COUNT])
 
     def _apply_custom(self, classified: Intent, vector: Array) -> Intent:
-        """The same, with an own intent's name where the text is alike; what looks unsafe stays so."""
+        """Replace the label by a similar custom intent, unless the text is unsafe."""
         if self._custom is None or classified.label == "unsafe":
             return classified
         name, similarity = self._custom.nearest(vector)

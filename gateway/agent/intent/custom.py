@@ -1,4 +1,4 @@
-"""Intents of an operator's own, each known by a few sentences that mean it."""
+"""Custom intents of the configuration, each defined by a few example sentences."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from gateway.providers.local.wordllama import WordLlamaEmbedder
 Array = npt.NDArray[np.float32]
 
 BACKGROUND_TEXTS = "ordinary.txt"
-# How much of the average variance is added to each direction's: what ordinary texts never show is not
-# trusted without limit.
+# Share of the mean variance added to each direction, so that directions without variance in the background
+# texts get a finite weight.
 _SHRINKAGE = 0.3
 
 
 class CustomIntents:
-    """Tells which own intent a text's vector belongs to, in some ten microseconds.
+    """Finds the custom intent that is nearest to a text, in about ten microseconds.
 
-    All sentences share what makes them sentences: their language, politeness, "how do I". Directions in which
-    ordinary texts differ count less, so that what is left is mostly what a text is about. How alike a text is
-    is the mean of its likeness to the nearest exemplar and to their centre.
+    All sentences share properties such as language and politeness. Directions in which background texts
+    differ are scaled down (whitening), so that the remaining similarity is mostly about the subject. The
+    similarity is the mean of that to the nearest exemplar and that to the centroid.
     """
 
     def __init__(self, exemplars: Mapping[str, Sequence[str]], embedder: WordLlamaEmbedder) -> None:
         self._mean, self._whitening = _fit_whitening(embedder)
-        # Sentences in two scripts have no centre that either is near to.
+        # Sentences in two scripts have no useful common centroid.
         groups = [(name, part) for name, texts in exemplars.items() for part in _by_script(texts)]
         parts = [self._whiten(embed_stems(part, embedder)) for _, part in groups]
         self._names = [name for name, _ in groups]
@@ -40,10 +40,10 @@ class CustomIntents:
         self._centroids = np.vstack([_normalize(part.mean(axis=0, keepdims=True)) for part in parts])
 
     def nearest(self, vector: Array) -> tuple[str, float]:
-        """The likeliest of the own intents, and how alike, up to 1.
+        """The most similar custom intent and its similarity, up to 1.
 
         Args:
-            vector: the text's, of length 1, shape (dimensions,).
+            vector: of the text, normalised, of shape (dimensions,).
         """
         x = self._whiten(vector[None])[0]
         to_exemplars = np.maximum.reduceat(self._stacked @ x, self._starts)
@@ -56,14 +56,14 @@ class CustomIntents:
 
 
 def _by_script(texts: Sequence[str]) -> list[list[str]]:
-    """The sentences in two lists, those mostly in ASCII and the others; none of them empty."""
+    """Split into mostly-ASCII texts and others, without empty groups."""
     plain = [text for text in texts if 2 * len(text.encode("ascii", "ignore")) > len(text)]
     others = [text for text in texts if text not in plain]
     return [part for part in (plain, others) if part]
 
 
 def embed_stems(texts: list[str], embedder: WordLlamaEmbedder) -> Array:
-    """Vectors of the texts' stems, as the classifier takes them; shape (len(texts), dimensions)."""
+    """Vectors of the texts' stems, of shape (len(texts), dimensions)."""
     return embedder.embed([extract(text).stem for text in texts])
 
 
@@ -73,7 +73,7 @@ def _normalize(x: npt.NDArray[Any]) -> Array:
 
 
 def _fit_whitening(embedder: WordLlamaEmbedder) -> tuple[Array, Array]:
-    """Mean of ordinary texts' vectors, and the matrix that evens out how they vary."""
+    """Mean of the background vectors and their whitening matrix."""
     background = embed_stems(background_texts(), embedder)
     mean = background.mean(axis=0)
     variance, directions = np.linalg.eigh(np.cov((background - mean).T))
@@ -88,5 +88,5 @@ def _read_background_texts() -> tuple[str, ...]:
 
 
 def background_texts() -> list[str]:
-    """Everyday questions and requests, English and Korean; `bench/quality/fit_intent.py` writes them."""
+    """Everyday questions, English and Korean, from `bench/quality/fit_intent.py`."""
     return list(_read_background_texts())

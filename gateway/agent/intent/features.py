@@ -1,4 +1,4 @@
-"""What can be counted in a text in a fraction of a millisecond; the fitted heads read this and its vector."""
+"""Text features of the intent classifier, computed in a fraction of a millisecond."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.agent.intent.lexicon import ENGLISH, GROUPS, KOREAN
 
 _HEAD_CHARACTERS = 1200
 _TAIL_CHARACTERS = 600
-_MAX_LENGTH = 20_000  # beyond this a text is simply long
+_MAX_LENGTH = 20_000  # longer texts count as this long
 
 _WORD = re.compile(r"[a-z][a-z'\-]*")
 _OPTION_A = re.compile(r"\n[ \t]{0,8}\(?A[.):]")
@@ -52,7 +52,10 @@ FEATURE_NAMES = (
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """`stem` is the text without the options of a multiple-choice question; `surface` follows `NAMES`."""
+    """Features of a text: `surface` follows `FEATURE_NAMES`.
+
+    `stem` is the text without the options of a multiple-choice question.
+    """
 
     stem: str
     surface: npt.NDArray[np.float64]
@@ -62,7 +65,7 @@ class Features:
 
 
 def excerpt(text: str) -> str:
-    """Beginning and end of a long text: what is asked stands in one of the two."""
+    """The beginning and end of a long text: one of them states the request."""
     if len(text) <= _HEAD_CHARACTERS + _TAIL_CHARACTERS:
         return text
     return f"{text[:_HEAD_CHARACTERS]}\n{text[-_TAIL_CHARACTERS:]}"

@@ -1,4 +1,4 @@
-"""Words that tell what a text wants, in English and Korean, by what they hint at."""
+"""English and Korean words that hint at an intent, by group."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _ENGLISH = {
     "fraud launder racist slur harass blackmail illegal undetected unnoticed caught fake identity theft "
     "keylogger ddos",
 }
-# Korean words carry endings, so these are looked for anywhere in the text.
+# Korean words carry endings, so these are searched for anywhere in the text.
 _KOREAN = {
     "greeting": "안녕 고마 감사합니다 반가 잘자 ㅋㅋ ㅎㅎ 심심 외로 기분 힘들",
     "wh": "무엇 뭐야 왜 어떻게 누구 언제 어디 얼마 차이 알려 설명 뜻이",

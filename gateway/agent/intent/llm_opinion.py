@@ -1,4 +1,4 @@
-"""A second opinion about a question: the light model's, where the fast judge is unsure or not trusted."""
+"""Classification by the light model, where the local classifier is unsure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.agent.context import AgentContext, AgentResources
 from gateway.agent.intent.features import excerpt
-from gateway.agent.model_call.auxiliary_call import auxiliary_call
+from gateway.agent.model_call.auxiliary_call import AuxiliaryCall, run_auxiliary_call
 from gateway.agent.model_call.light_model import light_model
 from gateway.core.exceptions import GatewayError
 from gateway.domain.config.catalog import AUTO
@@ -32,7 +32,7 @@ _DESCRIPTIONS = {
     "creative": "invent a text or ideas: poem, story, names, slogan, letter",
     "transform": "work on a given text: translate, summarise, rewrite, correct",
 }
-# What is dangerous is the guards' matter: a small model is not asked, and cannot be talked out of it.
+# `unsafe` is for the guards: a small model could be talked out of it.
 LABELS = tuple(label for label in INTENTS if label != "unsafe")
 _EXAMPLES = 2
 _INSTRUCTION = (
@@ -47,7 +47,7 @@ _INSTRUCTION = (
 
 
 class LlmOpinion(BaseModel):
-    """What the light model is asked for."""
+    """The JSON object requested from the light model."""
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
@@ -59,9 +59,9 @@ class LlmOpinion(BaseModel):
 
 
 def needs_llm(config: IntentConfig, turn: Turn, local: Intent, question: str) -> bool:
-    """Whether the light model is to decide: only where the route depends on it.
+    """Whether the light model decides: only if the route depends on it.
 
-    What looks unsafe and what is empty is left as it is; an own intent was chosen by a threshold of its own.
+    Unsafe and empty questions keep the local result. A custom intent was matched with its own threshold.
     """
     if config.mode == "fast" or turn.model != AUTO or local.label == "unsafe" or not question.strip():
         return False
@@ -71,35 +71,27 @@ def needs_llm(config: IntentConfig, turn: Turn, local: Intent, question: str) ->
 
 
 async def classify_with_llm(context: AgentContext, question: str, local: Intent) -> Intent:
-    """`found` as the light model sees it; where it cannot or will not say, `found` stands, unconfirmed.
+    """Return `local` as corrected by the light model.
 
-    In `hybrid` mode the complexity stays the fast judge's, which was fitted on what models got right.
+    If it gives no usable answer, `local` is returned with `classified_by="unconfirmed"`. In `hybrid` mode the
+    complexity remains that of the local classifier, which was fitted on what models answered correctly.
     """
     resources = context.resources
     config = resources.catalog.intent
-    model = light_model(resources, context.allowed_models)
+    model = light_model(resources, context.run.allowed_models)
     if model is None:
         return replace(local, classified_by="unconfirmed")
     labels = (*LABELS, *config.exemplars)
     messages = (Message("system", _instruction(resources)), Message("user", excerpt(question)))
     try:
-        answer = await auxiliary_call(
-            resources,
-            model,
-            messages,
-            purpose="intent",
-            model_calls=context.model_calls,
-            max_tokens=_MAX_TOKENS,
-            timeout_seconds=config.timeout_seconds,
-            schema=_schema(labels),
-            budget=context.budget,
-        )
+        call = AuxiliaryCall("intent", model, messages, _MAX_TOKENS, config.timeout_seconds, _schema(labels))
+        answer = await run_auxiliary_call(resources, call, context.run.model_calls, context.run.budget)
         opinion = parse_opinion(answer, labels)
     except GatewayError as error:
-        log.info("intent_not_confirmed", error=error.code)
+        log.info("intent.unconfirmed", error=error.code)
         return replace(local, classified_by="unconfirmed")
     if opinion is None:
-        log.info("intent_not_confirmed", error="nonsense")
+        log.info("intent.unconfirmed", error="invalid_answer")
         return replace(local, classified_by="unconfirmed")
     return replace(
         local,
@@ -113,7 +105,7 @@ async def classify_with_llm(context: AgentContext, question: str, local: Intent)
 
 
 def parse_opinion(answer: str, labels: tuple[str, ...]) -> LlmOpinion | None:
-    """The object in what a model said, perhaps between other words; None where there is none that fits."""
+    """Parse the JSON object in a model's answer; None if it has no valid one."""
     start, end = answer.find("{"), answer.rfind("}")
     try:
         opinion = LlmOpinion.model_validate(json.loads(answer[start : end + 1]), strict=False)

@@ -1,4 +1,4 @@
-"""Short questions of the gateway's own to a model, on the way to an answer: bounded, and on the ledger."""
+"""Short model calls of the gateway itself: intent, moderation, summaries and titles."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -17,7 +17,7 @@ from gateway.agent.context import AgentResources
 from gateway.agent.model_call.request_builder import prompt_tokens_to_reserve
 from gateway.agent.model_call.response_accumulator import ResponseAccumulator
 from gateway.agent.model_call.timeouts import timeouts_for
-from gateway.agent.routing.breakers import Upstream
+from gateway.agent.routing.upstream import Upstream
 from gateway.agent.tracing import end_model_span, model_span
 from gateway.core.exceptions import (
     GatewayError,
@@ -35,119 +35,171 @@ from gateway.providers.errors.reason import iter_texts, sanitize_error, status_a
 
 log = structlog.get_logger(__name__)
 
-# Room for the thinking of a model whose answer has no limit of its own.
+# Additional tokens for models that think before they answer.
 _THINKING_TOKENS = 2000
 _SAMPLING_PARAMETER = re.compile(r"temperature|max_(?:completion_|output_)?tokens", re.I)
 
 
-async def auxiliary_call(
+@dataclass(frozen=True, slots=True)
+class AuxiliaryCall:
+    """A question of the gateway itself; `schema` is used if the model supports JSON schemas."""
+
+    purpose: CallPurpose
+    model: str
+    messages: tuple[Message, ...]
+    max_tokens: int
+    timeout_seconds: float
+    schema: dict[str, Any] | None = None
+
+
+async def run_auxiliary_call(
     resources: AgentResources,
-    model_name: str,
-    messages: tuple[Message, ...],
-    *,
-    purpose: CallPurpose,
+    call: AuxiliaryCall,
     model_calls: list[ModelCall],
-    max_tokens: int,
-    timeout_seconds: float,
-    schema: dict[str, Any] | None = None,
     budget: TurnBudget | None = None,
 ) -> str:
-    """What `model_name` answers to `messages`, whole, at temperature 0; noted in `attempts` however it ends.
+    """Return the model's complete answer, at temperature 0.
 
-    A model that refuses this is asked with its defaults instead, from then on at once.
+    A model that rejects the temperature or token limit is called with its defaults from then on.
 
     Args:
-        schema: JSON Schema of the answer, passed on where the model can keep to one.
-        budget: the turn's, which the call has to fit into.
+        model_calls: the call is appended, however it ends.
+        budget: of the turn; the call has to fit into it.
 
     Raises:
-        QuotaExceeded, BudgetExceeded: it does not fit. UpstreamError and its kin, as the provider does;
-        UpstreamTimeout after `timeout_seconds`;
-        UpstreamUnavailable without a call where all its upstreams are left alone.
+        QuotaExceeded, BudgetExceeded: the call does not fit.
+        UpstreamTimeout: after `timeout_seconds`.
+        UpstreamUnavailable: no upstream may be called. UpstreamError and other errors of the provider.
     """
-    if not any(upstream.defaults_only for upstream in resources.upstreams.for_model(model_name)):
-        sampling = Sampling(temperature=0.0, max_tokens=max_tokens)
-        request = _build_request(resources, model_name, messages, sampling, purpose, schema)
+    runner = _AuxiliaryCallRunner(resources, call, model_calls, budget)
+    upstreams = resources.upstreams.for_model(call.model)
+    if not any(upstream.defaults_only for upstream in upstreams):
         try:
-            return await _call_within_budget(
-                resources, model_name, request, purpose, model_calls, timeout_seconds, budget, max_tokens
-            )
+            return await runner.run(Sampling(temperature=0.0, max_tokens=call.max_tokens), call.max_tokens)
         except UpstreamRejected as error:
             if not _rejects_sampling(error):
-                _record_rejection(resources, model_name, purpose, error)
+                runner.record_rejection(error)
                 raise
-    # Reasoning models refuse any temperature and short limits: they think before they answer.
-    request = _build_request(resources, model_name, messages, Sampling(), purpose, schema)
-    answer_tokens = max_tokens + _THINKING_TOKENS
+    # Reasoning models reject temperatures and short limits.
     try:
-        answer = await _call_within_budget(
-            resources, model_name, request, purpose, model_calls, timeout_seconds, budget, answer_tokens
-        )
+        answer = await runner.run(Sampling(), call.max_tokens + _THINKING_TOKENS)
     except UpstreamRejected as error:
-        _record_rejection(resources, model_name, purpose, error)
+        runner.record_rejection(error)
         raise
-    for upstream in resources.upstreams.for_model(model_name):
+    for upstream in upstreams:
         upstream.defaults_only = True
     return answer
 
 
-def _build_request(
-    resources: AgentResources,
-    model_name: str,
-    messages: tuple[Message, ...],
-    sampling: Sampling,
-    purpose: CallPurpose,
-    schema: dict[str, Any] | None,
-) -> ChatRequest:
-    model = resources.catalog.models[model_name]
-    response_format = None
-    if schema is not None and "json" in model.capabilities:
-        response_format = ResponseFormat("json_schema", purpose, schema, strict=True)
-    return ChatRequest(
-        model=model.model,
-        messages=messages,
-        sampling=sampling,
-        response_format=response_format,
-        stream=False,
-        context_window=model.context_window,
-        max_output_tokens=model.max_output_tokens,
-    )
+@dataclass(frozen=True, slots=True)
+class _AuxiliaryCallRunner:
+    resources: AgentResources
+    call: AuxiliaryCall
+    model_calls: list[ModelCall]
+    budget: TurnBudget | None
 
+    async def run(self, sampling: Sampling, answer_tokens: int) -> str:
+        """Make the call, with `answer_tokens` reserved for its answer while it runs."""
+        request = self._build_request(sampling)
+        if self.budget is None:
+            return await self._send(request)
+        reservation = await self.budget.reserve_call(
+            self.model_calls,
+            prompt_tokens_to_reserve(request.messages, ()),
+            answer_tokens,
+            self.resources.catalog.price_of(self.call.model),
+        )
+        if sampling.max_tokens is not None and reservation.answer_tokens < sampling.max_tokens:
+            request = replace(request, sampling=replace(sampling, max_tokens=reservation.answer_tokens))
+        try:
+            return await self._send(request)
+        finally:
+            self.budget.release_call(reservation, Usage())
 
-async def _call_within_budget(
-    resources: AgentResources,
-    model_name: str,
-    request: ChatRequest,
-    purpose: CallPurpose,
-    model_calls: list[ModelCall],
-    timeout_seconds: float,
-    budget: TurnBudget | None,
-    answer_tokens: int,
-) -> str:
-    """The call with at most `answer` tokens of answer held of the turn's budget while it runs."""
-    reservation = None
-    if budget is not None:
-        price = resources.catalog.price_of(model_name)
-        reservation = await budget.reserve_call(
-            model_calls, prompt_tokens_to_reserve(request.messages, ()), answer_tokens, price
+    def _build_request(self, sampling: Sampling) -> ChatRequest:
+        model = self.resources.catalog.models[self.call.model]
+        response_format = None
+        if self.call.schema is not None and "json" in model.capabilities:
+            response_format = ResponseFormat("json_schema", self.call.purpose, self.call.schema, strict=True)
+        return ChatRequest(
+            model=model.model,
+            messages=self.call.messages,
+            sampling=sampling,
+            response_format=response_format,
+            stream=False,
+            context_window=model.context_window,
+            max_output_tokens=model.max_output_tokens,
         )
-        if (
-            request.sampling.max_tokens is not None
-            and reservation.answer_tokens < request.sampling.max_tokens
-        ):
-            request = replace(
-                request, sampling=replace(request.sampling, max_tokens=reservation.answer_tokens)
-            )
-    try:
-        return await _call(
-            resources, model_name, request, ResponseAccumulator(), purpose, model_calls, timeout_seconds
+
+    async def _send(self, request: ChatRequest) -> str:
+        upstream, probe = await self._choose_upstream()
+        provider, response = require_chat(upstream.provider), ResponseAccumulator()
+        outcome, upstream_reply = "cancelled", None
+        started = perf_counter()
+        with model_span(provider, self.call.model, request) as call_span:
+            try:
+                # This time limit is shorter than an answer's and says nothing about the upstream.
+                with self.resources.upstreams.track(upstream, probe):
+                    response.request_sent = True
+                    silence = timeouts_for(provider, request).silence
+                    async with asyncio.timeout(min(self.call.timeout_seconds, silence)):
+                        await _collect(provider.stream(request), response)
+                outcome = "ok"
+            except TimeoutError as error:
+                outcome = UpstreamTimeout.code
+                raise UpstreamTimeout from error
+            except GatewayError as error:
+                sanitize_error(error, provider.config, iter_texts(request.messages))
+                error.last_upstream = (provider.name, self.call.model)
+                outcome, upstream_reply = error.code, error.upstream_reply
+                response.record_failure(error)
+                raise
+            finally:
+                catalog = self.resources.catalog
+                usage = response.usage_or_estimate(request, catalog.models[self.call.model].context_window)
+                model_call = ModelCall(
+                    model=self.call.model,
+                    provider=provider.name,
+                    outcome=outcome,
+                    ms=round((perf_counter() - started) * 1000, 3),
+                    usage=usage,
+                    cost_usd=catalog.price_of(self.call.model).cost(usage),
+                    step=self.call.purpose,
+                    upstream_reply=upstream_reply,
+                )
+                self.model_calls.append(model_call)
+                end_model_span(call_span, model_call, response)
+        return response.text
+
+    async def _choose_upstream(self) -> tuple[Upstream, str | None]:
+        """An upstream, with the token if the call is a breaker's probe."""
+        upstreams, model = self.resources.upstreams, self.call.model
+        if not upstreams.for_model(model):
+            raise UpstreamUnavailable("No provider of this model is configured.", transient=False)
+        choice = upstreams.choose_if_healthy((model,)) or await upstreams.choose((model,))
+        if choice.upstream is None:
+            raise UpstreamUnavailable(retry_after=choice.retry_after, transient=False)
+        return choice.upstream, choice.probe
+
+    def record_rejection(self, error: UpstreamRejected) -> None:
+        """Log a rejection, which lasts until the configuration changes, and show it to administrators."""
+        provider = error.last_upstream[0] if error.last_upstream is not None else ""
+        status, reason = status_and_reason(error)
+        for upstream in self.resources.upstreams.for_model(self.call.model):
+            if upstream.provider.name == provider:
+                upstream.recent_calls.record_error(error)
+        log.warning(
+            "auxiliary_call.rejected",
+            step=self.call.purpose,
+            model=self.call.model,
+            upstream=provider,
+            upstream_status=status,
+            reason=reason,
         )
-    finally:
-        if budget is not None and reservation is not None:
-            budget.release_call(reservation, Usage())
 
 
 def _rejects_sampling(error: UpstreamRejected) -> bool:
+<<<<<<< HEAD
     """Whether the refusal names the temperature or the limit of tokens."""
     refusal = error.upstream_reply
     return refusal is not None and bool(_SAMPLING_PARAMETER.search(f"{refusal.param} {refusal.reason}"))
@@ -218,6 +270,11 @@ async def _call(
             model_calls.append(model_call)
             end_model_span(call_span, model_call, response)
     return response.text
+=======
+    """Whether the upstream rejected the temperature or the token limit."""
+    reply = error.upstream_reply
+    return reply is not None and bool(_SAMPLING_PARAMETER.search(f"{reply.param} {reply.reason}"))
+>>>>>>> 0800049 (agent: plain English, one TurnRun and one object per model call)
 
 
 async def _collect(stream: AsyncGenerator[ProviderEvent, None], response: ResponseAccumulator) -> None:
@@ -226,13 +283,3 @@ async def _collect(stream: AsyncGenerator[ProviderEvent, None], response: Respon
             response.add(event)
     if response.finish_reason is None:
         raise UpstreamBroken
-
-
-async def _choose_upstream(resources: AgentResources, model: str) -> tuple[Upstream, str | None]:
-    """An upstream to ask, with the token of the probe that this may be."""
-    if not resources.upstreams.for_model(model):
-        raise UpstreamUnavailable("No provider of this model is configured.", transient=False)
-    choice = resources.upstreams.choose_if_healthy((model,)) or await resources.upstreams.choose((model,))
-    if choice.upstream is None:
-        raise UpstreamUnavailable(retry_after=choice.retry_after, transient=False)
-    return choice.upstream, choice.probe

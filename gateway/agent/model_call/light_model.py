@@ -1,4 +1,4 @@
-"""The light model, for the gateway's own questions: whether it can be asked at all, and for this caller."""
+"""Availability of the light model for auxiliary calls of a turn."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from gateway.domain.config.catalog import AUTO, Catalog
 
 
 def light_model(resources: AgentResources, allowed_models: frozenset[str] | None) -> str | None:
-    """`routing.light` where a provider of it is configured and not failing; a mock has nothing to say.
+    """`routing.light` if one of its providers is configured and healthy, else None.
 
-    None also where the caller's key may not use it (`allowed`; None: all), for what a side call sends goes to
-    a provider like any question.
+    None also if the API key may not use it, because an auxiliary call sends the question to a provider like
+    any other call. The mock is not asked.
+
+    Args:
+        allowed_models: names that the key may use; None: all.
     """
     name = resources.catalog.routing.light
     if name is None or not key_allows_model(resources.catalog, allowed_models, name):
@@ -22,7 +25,7 @@ def light_model(resources: AgentResources, allowed_models: frozenset[str] | None
 
 
 def key_allows_model(catalog: Catalog, allowed_models: frozenset[str] | None, model: str) -> bool:
-    """Whether a key with these names may have `model` asked: by name, by an alias, or as `auto` picks it."""
+    """Whether a key with these names may call `model`: by name, alias or `auto`."""
     if (
         allowed_models is None
         or model in allowed_models

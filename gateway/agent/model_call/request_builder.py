@@ -1,4 +1,4 @@
-"""From a turn's state to one call of one model: what it is shown, offered and asked for."""
+"""Build model requests from a turn's state, and estimate their tokens."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from gateway.domain.money import estimate_tokens
 from gateway.domain.requests import ChatRequest, ToolChoice, ToolSpec, Turn
 from gateway.domain.token_estimates import max_tokens_by_bytes, tokens_to_reserve
 
-# What a provider's chat template adds to each message, roughly.
+# Approximate tokens that a provider's chat template adds to each message.
 _TOKENS_PER_MESSAGE = 4
-# What a vendor puts around the definition of each tool, its name included.
+# Approximate tokens that a vendor adds to each tool definition, with its name.
 _TOKENS_PER_TOOL = 20
 _TOKENS_PER_IMAGE = 800
-# Of a file or a sound in base64, roughly; pages that are mostly pictures take fewer.
+# Approximate for base64 files and audio; scanned pages take fewer.
 _FILE_CHARACTERS_PER_TOKEN = 64
 _MAX_TOKENS_PER_FILE = 50_000
-# Room for an answer where the caller set no limit.
+# Reserve for an answer without `max_tokens`.
 _DEFAULT_ANSWER_TOKENS = 256
 
 
 def message_tokens(message: Message, measure: Callable[[str], int] = estimate_tokens) -> int:
-    """Estimate of what a message takes of a context window; `measure` estimates its texts."""
+    """Estimate the tokens of a message; `measure` estimates its texts."""
     tokens = _TOKENS_PER_MESSAGE + measure(message.text)
     for call in message.tool_calls:
         tokens += measure(call.name) + measure(call.arguments)
@@ -42,20 +42,20 @@ def message_tokens(message: Message, measure: Callable[[str], int] = estimate_to
 
 
 def tool_definition_tokens(tool: ToolSpec) -> int:
-    """Estimate of what the definition of a tool takes of a context window."""
+    """Estimate the tokens of a tool definition."""
     return estimate_tokens(tool.description) + len(orjson.dumps(tool.parameters)) // 4
 
 
 def prompt_tokens(messages: Iterable[Message], tools: Iterable[ToolSpec]) -> int:
-    """Estimate of a prompt of these messages and tools."""
+    """Estimate the prompt tokens of messages and tools."""
     return sum(map(message_tokens, messages)) + sum(map(tool_definition_tokens, tools))
 
 
 def prompt_tokens_to_reserve(messages: Iterable[Message], tools: Iterable[ToolSpec]) -> int:
-    """What to reserve for a prompt of these messages and tools: what the dearest tokenizers need for it.
+    """Upper estimate of the prompt tokens, for reservations.
 
-    Vendors count digits, Korean and data without words at two to four times `prompt_tokens`. What is reserved
-    for many turns at once must not be less than what they take.
+    Some vendors count two to four times `prompt_tokens` for digits, Korean and data. Reservations of many
+    concurrent turns must not be lower than their usage.
     """
     return sum(message_tokens(message, tokens_to_reserve) for message in messages) + sum(
         _TOKENS_PER_TOOL + tool_definition_tokens(tool) for tool in tools
@@ -63,7 +63,7 @@ def prompt_tokens_to_reserve(messages: Iterable[Message], tools: Iterable[ToolSp
 
 
 def max_request_tokens(request: ChatRequest) -> int:
-    """The most tokens that the text of a request can be, images left out."""
+    """Upper bound of a request's text tokens (its bytes), without images."""
     total = 0
     for message in request.messages:
         total += _TOKENS_PER_MESSAGE + max_tokens_by_bytes(message.text)
@@ -76,7 +76,7 @@ def max_request_tokens(request: ChatRequest) -> int:
 
 
 def vendor_tokens(vendor: VendorData) -> int:
-    """Estimate of what a vendor's own fields of a message take; its own form of the message says the same."""
+    """Estimate the tokens of vendor fields."""
     return sum(map(estimate_tokens, _vendor_texts(vendor)))
 
 
@@ -85,7 +85,10 @@ def _vendor_texts(vendor: VendorData) -> list[str]:
 
 
 def minimum_tokens(turn: Turn, messages: Sequence[Message]) -> int:
-    """What cannot be left out: all that the caller sent; of our own conversations, system and question."""
+    """Tokens that cannot be dropped: system prompt and question, or the whole body.
+
+    Messages of a stateless request are never dropped.
+    """
     required = _system_and_last_question(messages) if turn.may_truncate else messages
     return sum(map(message_tokens, required)) + _answer_tokens(turn)
 
@@ -101,15 +104,15 @@ def _answer_tokens(turn: Turn) -> int:
 def build_request(
     state: AgentState, model: ModelConfig, gateway_tools: Sequence[ToolSpec], *, max_rounds: int
 ) -> ChatRequest:
-    """The call of `model` for this state.
+    """Build the request for `model` from the state.
 
-    The gateway's tools (`offered`) are left out where the model cannot use tools, and once the turn's
-    rounds or the caller's limit of calls are used up, so that it has to answer.
+    The gateway's tools are omitted if the model does not support tools, and once the turn's rounds or the
+    caller's `max_tool_calls` are used up, so that the model has to answer.
     """
     turn = state["turn"]
     tools: tuple[ToolSpec, ...] = turn.client_tools
     tool_choice = turn.tool_choice
-    may_call = state["rounds"] < max_rounds and remaining_calls(state) != 0
+    may_call = state["tool_rounds"] < max_rounds and remaining_calls(state) != 0
     if not tools and may_call and "tools" in model.capabilities:
         tools = tuple(gateway_tools)
     if not tools:

@@ -1,4 +1,4 @@
-"""What one model call has said so far."""
+"""Accumulates the events of one model call."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from gateway.domain.money import Usage, estimate_tokens
 from gateway.domain.requests import ChatRequest, ToolSpec
 from gateway.domain.token_estimates import max_tokens_by_bytes
 
-# Tokens that some vendors count beyond `max_tokens`, such as the end of the text.
+# Some vendors count tokens beyond `max_tokens`, such as the end-of-text token.
 _UNCAPPED_TOKENS = 16
 
 
 class ResponseAccumulator:
-    """Folds a provider's events; strings are joined once, at the end."""
+    """Folds provider events; strings are joined once, at the end."""
 
     def __init__(self) -> None:
         self._text: list[str] = []
@@ -39,16 +39,16 @@ class ResponseAccumulator:
         self.vendor_data: VendorData | None = None
         self.response: VendorResponse | None = None
         self._extra: dict[int, dict[str, Any]] = {}
-        # When the first piece came, by `perf_counter`.
+        # `perf_counter` time of the first output.
         self.first_output_at: float | None = None
         self.is_refusal = False
-        # What was said and withheld: nobody reads it, and the vendor counts it.
+        # Output that a guard withheld; the vendor still counts it.
         self.withheld_text = ""
-        # Whether the request has gone to the provider, which then counts its prompt at least.
+        # Once the request is sent, the provider charges at least its prompt.
         self.request_sent = False
 
     def add(self, event: ProviderEvent) -> None:
-        """Take in one event, in order."""
+        """Add one event, in order."""
         if isinstance(event, TextDelta):
             if self.first_output_at is None:
                 self.first_output_at = perf_counter()
@@ -88,7 +88,7 @@ class ResponseAccumulator:
         return "".join(self._reasoning)
 
     def tool_calls(self) -> tuple[ToolCall, ...]:
-        """The calls in the order of their index; one without an id gets its index as one."""
+        """The tool calls by index; a missing id is derived from the index."""
         return tuple(
             ToolCall(call[0] or f"call_{index}", call[1], call[2] or "{}", self._extra.get(index, {}))
             for index, call in sorted(self._tool_calls.items())
@@ -97,14 +97,14 @@ class ResponseAccumulator:
     def usage_or_estimate(
         self, request: ChatRequest, context_window: int, tools: Sequence[ToolSpec] = ()
     ) -> Usage:
-        """The provider's counts, each replaced by an estimate where it cannot be true of this request.
+        """The provider's token counts, replaced by estimates where they are implausible.
 
-        A prompt is never 0 tokens, nor is an answer that said something. A prompt is no larger than the
-        model's context `window` (or than the bytes that were sent, where that is configured too small); an
-        answer is no larger than `max_tokens` and its reasoning together, or than the bytes that were said.
+        A prompt and a non-empty answer never have 0 tokens. A prompt does not exceed `context_window`, or the
+        bytes sent if that is configured too small. An answer does not exceed `max_tokens` plus reasoning, or
+        its bytes.
 
-        An estimate of the prompt counts its messages and the caller's own `tools`; the definitions of the
-        gateway's tools are not charged by guess.
+        Estimates of the prompt include its messages and the client's `tools`, but not the gateway's own
+        tools.
         """
         if self.usage is None and not self.has_output and not self.withheld_text and not self.request_sent:
             return Usage()
@@ -114,7 +114,7 @@ class ResponseAccumulator:
             prompt = prompt_tokens(request.messages, tools)
         output = self._all_output()
         if self.finish_reason is None:
-            # Cut or cancelled: what was counted until then was counted at the beginning.
+            # Interrupted: the reported count may be from the beginning of the answer.
             completion = max(completion, estimate_tokens(output))
         limit = request.sampling.max_tokens
         max_completion = (
@@ -129,7 +129,7 @@ class ResponseAccumulator:
         return Usage(prompt, completion, cached, cache_written, min(reported.reasoning_tokens, completion))
 
     def record_failure(self, error: GatewayError) -> None:
-        """Charge nothing for a failure without a word; else what the provider had counted by then."""
+        """Charge nothing for a failure without output, else what the provider reported."""
         self.request_sent = False
         if (
             isinstance(error, UpstreamError)
@@ -139,6 +139,6 @@ class ResponseAccumulator:
             self.usage = error.usage
 
     def _all_output(self) -> str:
-        """Everything that the model produced, shown or not."""
+        """All output of the model, sent or withheld."""
         calls = (call[1] + call[2] for call in self._tool_calls.values())
         return "".join((*self._text, *self._reasoning, self.withheld_text, *calls))

@@ -1,4 +1,7 @@
-"""Assemble the whole answer of a call that is streamed only to see that its upstream works."""
+"""Assemble a complete answer from a stream that the caller did not ask for.
+
+Such calls are streamed only to notice early when the upstream is silent.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from gateway.providers.base import activity_callback
 
 
 class StreamAssembler:
-    """Holds the pieces of one answer until it is complete; pieces that belong together become one event."""
+    """Buffers the events of one answer and merges consecutive events of one kind."""
 
     def __init__(self) -> None:
         self._runs: list[list[ProviderEvent]] = []
@@ -20,7 +23,7 @@ class StreamAssembler:
     async def assemble(
         self, events: AsyncGenerator[ProviderEvent, None]
     ) -> AsyncGenerator[ProviderEvent, None]:
-        """The events of the complete answer, as an unstreamed call has them; none of one that fails."""
+        """Yield the merged events once the stream has ended; nothing if it fails."""
         on_activity = activity_callback.get()
         async with aclosing(events):
             async for event in iterate_cooperatively(events):
@@ -34,7 +37,7 @@ class StreamAssembler:
 
     @property
     def incomplete_text(self) -> str:
-        """The text of an answer that has not become complete: its provider has counted it."""
+        """The buffered text of an answer that did not complete; the provider counts it."""
         return "".join(output_text(event) for run in self._runs for event in run)
 
     def _add(self, event: ProviderEvent) -> None:
@@ -57,7 +60,7 @@ def _continues_run(last: ProviderEvent, event: ProviderEvent) -> bool:
 
 
 def _merge(run: list[ProviderEvent]) -> ProviderEvent:
-    """One event of pieces of the same kind; the first one says what they are."""
+    """Merge events of the same kind; the first one determines the kind."""
     first = run[0]
     if len(run) == 1:
         return first

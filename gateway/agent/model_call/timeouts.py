@@ -1,4 +1,4 @@
-"""How long one call of a model may be silent, and how long it may take."""
+"""Timeouts of one model call: maximum silence and total duration."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from dataclasses import dataclass
 from gateway.domain.requests import ChatRequest
 from gateway.providers.base import ChatProvider
 
-# An unstreamed answer is one silence until its last token. Only calls that no other model could take over
-# are made so (decision 49). It is given the time of a first token again for
-# each so many tokens that it may have; without a limit of its own, for an answer of `_USUAL_TOKENS`.
+# An unstreamed answer is silent until its last token. Only calls that no other model could take over are made
+# this way (decision 49). They get one first-token timeout more for each so many tokens of the answer limit,
+# or of the default limit.
 _TOKENS_PER_WAIT = 250
 _DEFAULT_ANSWER_TOKENS = 1500
 
 
 @dataclass(frozen=True, slots=True)
 class CallTimeouts:
-    """Seconds: `silence` between signs of life, `total` for the call."""
+    """Seconds: `silence` between two received chunks, `total` for the call."""
 
     silence: float
     total: float
 
 
 def timeouts_for(provider: ChatProvider, request: ChatRequest) -> CallTimeouts:
-    """The limits of one call, from the timeouts of its provider.
+    """The timeouts of one call, from its provider's configuration.
 
-    Signs of life are bytes: also comments, pings and empty deltas, by which an upstream says that it works.
+    Any received bytes count as activity, including comments, pings and empty deltas.
     """
     timeouts = provider.timeouts
     if provider.type == "mock":
@@ -40,7 +40,7 @@ def timeouts_for(provider: ChatProvider, request: ChatRequest) -> CallTimeouts:
 
 
 class CallDeadline:
-    """A deadline that each sign of life moves on, never past the total."""
+    """A deadline that activity extends, up to the total duration."""
 
     def __init__(self, timeouts: CallTimeouts) -> None:
         self._loop = asyncio.get_running_loop()
@@ -54,7 +54,7 @@ class CallDeadline:
 
     @property
     def reason(self) -> str:
-        """Why the time was up, for operators."""
+        """Why the deadline expired, for operators."""
         if self._loop.time() >= self._latest:
             return "not finished within the time that a call may take"
         return f"silent for {self._silence:g} s"

@@ -1,1 +1,1 @@
-"""The graph's nodes: each does one thing and returns a partial update of the state."""
+"""Nodes of the graph: one step each, returning a partial update of the state."""

@@ -1,4 +1,4 @@
-"""Put the turn's outcome together: one answer with its receipt, or a named failure with what was said."""
+"""Build the outcome of a turn: an answer with its receipt, or a failure."""
 
 from __future__ import annotations
 
@@ -28,40 +28,40 @@ REFUSAL = "I can't answer this: {reason}"
 
 
 async def format_answer(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
-    """Write the last event of the graph: `TurnCompleted`, or `TurnFailed` with the partial answer.
+    """Emit `TurnCompleted`, or `TurnFailed` with the partial answer.
 
-    A blocked turn is an answer too: one that says why there is no other.
+    A blocked turn also completes: its answer is a refusal with the reason.
     """
     failure = _failure(state)
-    block_reason = state["blocked"]
+    block_reason = state["block_reason"]
     if runtime.context.input_check is not None:
         record_input_verdicts(runtime.context)
     if block_reason is not None:
         state = {**state, "text": REFUSAL.format(reason=block_reason)}
-        runtime.context.emit(TextReplaced(state["text"], block_reason))
+        runtime.context.run.emit(TextReplaced(state["text"], block_reason))
     answer = _answer(state, runtime.context, "complete" if failure is None else "failed")
     if failure is None:
-        runtime.context.emit(TurnCompleted(answer))
+        runtime.context.run.emit(TurnCompleted(answer))
     else:
-        runtime.context.emit(TurnFailed(failure, state["turn"].request_id, answer))
+        runtime.context.run.emit(TurnFailed(failure, state["turn"].request_id, answer))
     return AgentState()
 
 
 def _failure(state: AgentState) -> GatewayError | None:
-    """Why the turn failed: after a chain of models that failed before a word, what `reported` says."""
+    """The failure of the turn; after several failed models, the one to report."""
     failure, failures = state["failure"], state["failures"]
-    if failure is None or state["spoke"] or failure not in failures:
+    if failure is None or state["has_output"] or failure not in failures:
         return failure
     return failure_to_report(failures)
 
 
 def _answer(state: AgentState, context: AgentContext, status: MessageStatus) -> Answer:
     turn = state["turn"]
-    model_calls = tuple(context.model_calls)
+    model_calls = tuple(context.run.model_calls)
     # A turn that never reached a model has no route.
     route = state.get("route") or Route(model="", provider="", alias=turn.model or "", reason="")
-    block_reason = state["blocked"]
-    preferred = state.get("first_choice", route.model)
+    block_reason = state["block_reason"]
+    preferred = state.get("preferred_model", route.model)
     return Answer(
         request_id=turn.request_id,
         content=state["text"],
@@ -71,16 +71,18 @@ def _answer(state: AgentState, context: AgentContext, status: MessageStatus) -> 
         finish_reason="content_filter" if block_reason is not None else state["finish_reason"],
         created_at=datetime.now(UTC),
         usage=sum((a.usage for a in model_calls), Usage()),
-        cost_usd=total_cost(model_calls, state["tool_log"]),
+        cost_usd=total_cost(model_calls, state["tool_runs"]),
         receipt=_receipt(state, route, context),
         reasoning=state["reasoning"],
         tool_calls=state["tool_calls"],
-        # The fields repeat what was said, and a guard that withholds parts of an answer has not read them.
-        vendor=None if "block" in (context.guards.leak, context.guards.personal_data) else state["vendor"],
+        # Vendor fields repeat the text, and output guards do not scan them.
+        vendor=None
+        if "block" in (context.run.guards.leak, context.run.guards.personal_data)
+        else state["vendor"],
         logprobs=state["logprobs"],
         fallback_from=preferred if route.model and preferred != route.model else None,
         refused=block_reason is None and state["refused"],
-        blocked_reason=block_reason if state["blocked_at"] == "input" else None,
+        blocked_reason=block_reason if state["blocked_stage"] == "input" else None,
     )
 
 
@@ -94,8 +96,8 @@ def _receipt(state: AgentState, route: Route, context: AgentContext) -> Receipt:
         alias=route.alias,
         model=route.model,
         reason=route.reason,
-        attempts=tuple(context.model_calls),
-        tools=state["tool_log"],
+        attempts=tuple(context.run.model_calls),
+        tools=state["tool_runs"],
         guardrails=tuple(context.verdicts),
         nodes_ms={name: round(ms, 3) for name, ms in state["nodes_ms"].items()},
         breakers=_breakers(state, context),
@@ -103,6 +105,6 @@ def _receipt(state: AgentState, route: Route, context: AgentContext) -> Receipt:
 
 
 def _breakers(state: AgentState, context: AgentContext) -> Mapping[str, BreakerState]:
-    """Those that kept upstreams from being asked, and those that the calls left open."""
-    asked = ((attempt.model, attempt.provider) for attempt in context.model_calls)
+    """Breakers that prevented calls, and those that are open after the calls."""
+    asked = ((attempt.model, attempt.provider) for attempt in context.run.model_calls)
     return {**state["breakers"], **context.resources.upstreams.breaker_states(asked)}

@@ -1,4 +1,4 @@
-"""After a guard has withheld what a model said: ask it once more, or refuse."""
+"""After a blocked answer: regenerate once with a warning, or refuse."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ _WARNING = (
 
 
 async def guardrail(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
-    """Lift the block for one more try with a warning; else drop what was said before, for the refusal.
+    """Retry with a warning in the system prompt; otherwise clear the answer.
 
-    Of the call that was blocked nothing is in the state.
+    Without a retry the turn ends with a refusal. Nothing of the blocked call is in the state.
     """
     context = runtime.context
     if not _may_regenerate(state, context):
         return AgentState(text="", reasoning="", logprobs=(), tool_calls=(), vendor=None)
-    if state["spoke"]:
-        context.emit(TextReplaced(state["text"], state["blocked"] or ""))
+    if state["has_output"]:
+        context.run.emit(TextReplaced(state["text"], state["block_reason"] or ""))
     return AgentState(
-        blocked=None,
-        regenerated=state["regenerated"] + 1,
-        # What was taken back is forgotten: another model may still answer in this one's place.
-        spoke=bool(state["text"]),
+        block_reason=None,
+        regeneration_count=state["regeneration_count"] + 1,
+        # The client discards the blocked output, so another model may still take over.
+        has_output=bool(state["text"]),
         messages=_add_warning(state["messages"]),
     )
 
 
 def _may_regenerate(state: AgentState, context: AgentContext) -> bool:
-    """A question cannot be asked better; an answer can be given anew where the reader forgets the first."""
+    """Whether to regenerate: only a blocked answer that the client can replace."""
     catalog = context.resources.catalog
     return (
-        state["blocked_at"] == "output"
-        and state["regenerated"] < catalog.guardrails.regenerate
-        and (state["turn"].can_retract or not state["spoke"])
-        and affords_another_call(catalog, context.model_calls, state["tool_log"])
+        state["blocked_stage"] == "output"
+        and state["regeneration_count"] < catalog.guardrails.regenerate
+        and (state["turn"].can_retract or not state["has_output"])
+        and affords_another_call(catalog, context.run.model_calls, state["tool_runs"])
     )
 
 
 def _add_warning(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """With the warning in the system prompt: not every vendor takes a second one further down."""
+    """Append the warning to the system prompt: not every vendor accepts two of them."""
     if messages and messages[0].role == "system":
         return (replace(messages[0], content=f"{messages[0].text}\n\n{_WARNING}"), *messages[1:])
     return (Message("system", _WARNING), *messages)

@@ -1,4 +1,4 @@
-"""Understand the question: its intent, how hard it is, and whether it may be asked at all."""
+"""Classify the question and start the input guards."""
 
 from __future__ import annotations
 
@@ -7,28 +7,25 @@ from time import perf_counter
 from langgraph.runtime import Runtime
 
 from gateway.agent.context import AgentContext
-from gateway.agent.guards.input import (
-    guard_client_results,
-    has_client_results_to_check,
-    record_verdict,
-    start_input_check,
-)
+from gateway.agent.guards.input import start_input_check
+from gateway.agent.guards.tool_results import guard_client_results, has_client_results_to_check
+from gateway.agent.guards.verdicts import record_verdict
 from gateway.agent.intent.llm_opinion import classify_with_llm, needs_llm
 from gateway.agent.state import AgentState
 from gateway.domain.intent import Intent
 from gateway.guardrails.base import Verdict
 
-# Below this the classifier's opinion that a question is unsafe is not worth a refusal.
+# Below this confidence the classifier's `unsafe` label does not block.
 _UNSAFE_CONFIDENCE = 0.8
 
 
 def last_question(state: AgentState) -> str:
-    """The text of the newest user message, empty where there is none."""
+    """The text of the last user message; empty if there is none."""
     return next((m.text for m in reversed(state["messages"]) if m.role == "user"), "")
 
 
 async def intent(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
-    """Classify, by default on this machine alone, and start the guards beside the model call."""
+    """Classify the question while the input guards run beside the model call."""
     context = runtime.context
     question = last_question(state)
     start_input_check(context, question)
@@ -39,13 +36,13 @@ async def intent(state: AgentState, runtime: Runtime[AgentContext]) -> AgentStat
     update = AgentState(intent=classified)
     if (
         classified.label == "unsafe"
-        and context.guards.unsafe != "off"
+        and context.run.guards.unsafe != "off"
         and "unsafe" not in context.resources.guardrails.names
     ):
         verdict = _unsafe_verdict(classified, (perf_counter() - started) * 1000)
-        if record_verdict(context, verdict, "input", context.guards.unsafe):
-            update["blocked"] = verdict.reason
-    if has_client_results_to_check(context.guards, state["messages"]):
+        if record_verdict(context, verdict, "input", context.run.guards.unsafe):
+            update["block_reason"] = verdict.reason
+    if has_client_results_to_check(context.run.guards, state["messages"]):
         update["messages"] = await guard_client_results(context, state["messages"])
     return update
 

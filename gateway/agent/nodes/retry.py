@@ -1,4 +1,4 @@
-"""Make way after a call that failed without a word: for another of the same model, or for the next model."""
+"""After a call that failed without output: retry the model or move to the next."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from gateway.domain.config.catalog import Catalog
 
 
 async def retry(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
-    """Put the model before the candidates again, where another upstream of it or a little time may help.
+    """Put the model back in front of the candidates if another call may succeed.
 
-    Another upstream is asked at once; the same one within the budget for retries, after a pause that holds
-    nothing and ends with the turn.
+    Another upstream of the model is called at once. The same upstream is called within the retry budget and
+    after a delay, which holds no resources and ends with the turn.
     """
     context = runtime.context
     upstreams, failure, model = context.resources.upstreams, state["failure"], state["route"].model
     if isinstance(failure, InvalidRequest):
         return _after_rejection(failure, model, state["candidates"], context.resources.catalog)
-    failed = failed_calls(context.model_calls)
+    failed = failed_calls(context.run.model_calls)
     if failure is None or not failed:
         return AgentState()
     tried = [upstreams.get(*call) for call in failed]
@@ -38,8 +38,8 @@ async def retry(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState
 
 
 def _was_slow(context: AgentContext) -> bool:
-    """Whether the failed call took longer than a first token may: a second one keeps the caller waiting."""
-    last = next(model_call for model_call in reversed(context.model_calls) if model_call.step == "answer")
+    """Whether the call took longer than a first token may: too late for a retry."""
+    last = next(model_call for model_call in reversed(context.run.model_calls) if model_call.step == "answer")
     provider = context.resources.upstreams.get(last.model, last.provider).provider
     return last.ms > provider.timeouts.first_token * 1000
 
@@ -47,11 +47,11 @@ def _was_slow(context: AgentContext) -> bool:
 def _after_rejection(
     failure: InvalidRequest, model: str, candidates: tuple[str, ...], catalog: Catalog
 ) -> AgentState:
-    """The same model refuses the same request again: only the next ones are left.
+    """Continue with the next candidates: the model would reject the request again.
 
-    After a context overflow these are the ones with a larger window, and the whole history is tried there.
+    After a context overflow only models with a larger window remain, and they get the full history.
     """
     if isinstance(failure, ContextLengthExceeded):
         window = catalog.models[model].context_window
         candidates = tuple(name for name in candidates if catalog.models[name].context_window > window)
-    return AgentState(candidates=candidates, room=None, shrunk=0)
+    return AgentState(candidates=candidates, token_limit=None, shrink_count=0)

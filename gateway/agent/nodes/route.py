@@ -1,4 +1,4 @@
-"""Choose who answers: a model by name, alias, role or difficulty, and the least busy of its upstreams."""
+"""Select the model and its least busy upstream."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from langgraph.runtime import Runtime
 from gateway.agent.context import AgentContext, AgentResources
 from gateway.agent.model_call.request_builder import minimum_tokens
 from gateway.agent.routing.alternatives import skip_unsupporting_models
-from gateway.agent.routing.breakers import Upstream
 from gateway.agent.routing.selection import (
     ModelPreference,
     failed_calls,
@@ -15,6 +14,7 @@ from gateway.agent.routing.selection import (
     resolve_preference,
     select_candidates,
 )
+from gateway.agent.routing.upstream import Upstream
 from gateway.agent.routing.upstream_pool import UpstreamChoice
 from gateway.agent.state import AgentState, Route
 from gateway.core.exceptions import CircuitOpen, ContextLengthExceeded, GatewayError
@@ -23,7 +23,7 @@ from gateway.domain.events import RouteChosen
 
 
 async def route(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
-    """Take the best candidate that is not left alone; on a later visit, the next one to try."""
+    """Select the first available candidate; after a failure, the next one."""
     previous = state.get("route")
     if previous is not None:
         return await _next_candidate(state, previous, runtime.context)
@@ -44,19 +44,19 @@ async def route(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState
     model = choice.upstream.model
     reason = preference.reason + _fallback_reason(models, model, preference)
     update = _routed(state, models, choice.upstream, reason, runtime.context, choice)
-    update["first_choice"] = preference.models[0]
+    update["preferred_model"] = preference.models[0]
     return update
 
 
 async def _next_candidate(state: AgentState, previous: Route, context: AgentContext) -> AgentState:
-    """After a failure; where nobody is left to ask, it stands."""
+    """Select the next candidate; without one the failure stands."""
     upstreams, models = context.resources.upstreams, state["candidates"]
     if models and models[0] != previous.model:
         models = upstreams.reachable_first(models)
         models = skip_unsupporting_models(models, state, context.resources)
     if not models:
         return AgentState()
-    tried = [upstreams.get(*call) for call in failed_calls(context.model_calls)]
+    tried = [upstreams.get(*call) for call in failed_calls(context.run.model_calls)]
     choice = upstreams.choose_if_healthy(models, tried) or await upstreams.choose(models, tried)
     if choice.upstream is None:
         return AgentState(breakers={**state["breakers"], **choice.skipped_breakers})
@@ -86,7 +86,7 @@ def _candidates(state: AgentState, preference: ModelPreference, resources: Agent
 
 
 def _fallback_reason(models: tuple[str, ...], model: str, preference: ModelPreference) -> str:
-    """Why another model answers than the first one wished for; empty where it does."""
+    """Why the first choice does not answer; empty if it does."""
     if model != models[0]:
         return f" {model} answers: {models[0]} has failed or refused too often just now and is spared."
     if model != preference.models[0]:
@@ -107,7 +107,7 @@ def _routed(
         context.probe = (upstream, choice.probe)
     previous = state.get("route")
     if previous is None or (previous.model, previous.provider) != (model, provider):
-        context.emit(RouteChosen(intent.label, round(intent.complexity, 3), model, provider, reason))
+        context.run.emit(RouteChosen(intent.label, round(intent.complexity, 3), model, provider, reason))
     update = AgentState(
         route=Route(model, provider, state["turn"].model or AUTO, reason),
         candidates=models[models.index(model) + 1 :],

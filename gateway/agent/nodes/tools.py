@@ -1,4 +1,4 @@
-"""Run the tools a model asked for, all at once, and show it what they said."""
+"""Run the requested tools concurrently and append their results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from gateway.agent.context import AgentContext
-from gateway.agent.guards.input import guard_tool_result
+from gateway.agent.guards.tool_results import guard_tool_result
 from gateway.agent.state import AgentState
 from gateway.agent.tool_use.limits import ToolRound, remaining_calls, sanitize_calls, time_limit_result
 from gateway.agent.tracing import end_tool_span, tool_span
@@ -20,32 +20,35 @@ from gateway.tools.result import ToolResult, envelope
 
 
 async def tools(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
-    """Every call gets an answer, also one that was not run: no provider accepts a history with a gap.
+    """Run a round of tool calls; every call gets a result.
 
-    What a tool has done stands in the state from here on, so nothing that is retried later runs it again.
+    Providers reject a history in which a tool call has no result, so calls that are not run get one too.
+    Results stay in the state, so a later retry does not run a tool again.
     """
     context = runtime.context
     calls = sanitize_calls(state["tool_calls"])
-    tool_round = ToolRound(context.resources.catalog.tools, state["tool_use"], remaining_calls(state))
+    tool_round = ToolRound(context.resources.catalog.tools, state["tool_usage"], remaining_calls(state))
     started = perf_counter()
     allowed = state["turn"].gateway_tools
     for call in calls:
-        context.emit(ToolStarted(call))
+        context.run.emit(ToolStarted(call))
     outcomes = await asyncio.gather(
         *(
             _run_guarded(context, call, tool_round, tool_round.refusal(index, call), allowed)
             for index, call in enumerate(calls)
         )
     )
-    call_message = Message(role="assistant", content=state["said"], tool_calls=calls, vendor=state["vendor"])
+    call_message = Message(
+        role="assistant", content=state["last_text"], tool_calls=calls, vendor=state["vendor"]
+    )
     return AgentState(
         messages=(*state["messages"], call_message, *map(_tool_message, calls, outcomes)),
         tool_calls=(),
-        rounds=state["rounds"] + 1,
-        # A call is no word of the answer: if no model has said one yet, another may still take over.
-        spoke=bool(state["text"] or state["reasoning"]),
-        tool_use=tool_round.usage_after(perf_counter() - started),
-        tool_log=(*state["tool_log"], *map(_receipt_entry, calls, outcomes)),
+        tool_rounds=state["tool_rounds"] + 1,
+        # Tool calls are not output: without text, another model may still take over.
+        has_output=bool(state["text"] or state["reasoning"]),
+        tool_usage=tool_round.usage_after(perf_counter() - started),
+        tool_runs=(*state["tool_runs"], *map(_receipt_entry, calls, outcomes)),
     )
 
 
@@ -56,7 +59,7 @@ async def _run_guarded(
     refusal: ToolResult | None,
     allowed: tuple[str, ...] | None,
 ) -> ToolResult:
-    """What is said to one call; told as it is known, whatever the others still do."""
+    """Run one call and emit its result, independently of the others."""
     if refusal is not None:
         result = refusal
     else:
@@ -64,7 +67,7 @@ async def _run_guarded(
         if result.untrusted:
             result = await guard_tool_result(context, call, result)
         result = tool_round.truncate(result)
-    context.emit(
+    context.run.emit(
         ToolFinished(call.id, call.name, result.ok, result.content, result.duration_ms, result.cost_usd)
     )
     return result
@@ -77,7 +80,7 @@ async def _run(
     with tool_span(call, context.resources.tools.names) as run_span:
         try:
             async with asyncio.timeout(tool_round.remaining_seconds):
-                result = await context.resources.tools.run(call, allowed, context.services)
+                result = await context.resources.tools.run(call, allowed, context.run.services)
         except TimeoutError:
             result = time_limit_result(tool_round.config, (perf_counter() - started) * 1000)
         end_tool_span(run_span, result)
@@ -90,7 +93,7 @@ def _tool_message(call: ToolCall, result: ToolResult) -> Message:
 
 
 def _receipt_entry(call: ToolCall, result: ToolResult) -> dict[str, Any]:
-    """The call's line in the receipt."""
+    """The entry of the call in the receipt."""
     entry: dict[str, Any] = {
         "id": call.id,
         "name": call.name,

@@ -1,1 +1,4 @@
-"""Which upstream is asked, which is left alone, and when one is asked again."""
+"""Model selection, upstreams, circuit breakers and retries.
+
+Everything that decides which upstream the next model call goes to.
+"""

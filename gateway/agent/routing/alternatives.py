@@ -1,4 +1,4 @@
-"""Whether another model could answer a turn, and how a call is made where one could."""
+"""Whether other models could answer a turn, and how that changes a call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.core.exceptions import GatewayError
 from gateway.domain.requests import ChatRequest, Sampling
 from gateway.providers.base import ChatProvider
 
-# By these statuses servers refuse a field of the request or the address of their streams.
+# Statuses with which servers reject a field of the request or the streaming endpoint.
 _REJECTION_STATUSES = frozenset({400, 404, 405, 422, 501})
 _STREAM_PARAMETER = re.compile(r"\bstream(?:ed|ing)?\b", re.I)
 
@@ -21,7 +21,7 @@ _STREAM_PARAMETER = re.compile(r"\bstream(?:ed|ing)?\b", re.I)
 def skip_unsupporting_models(
     names: tuple[str, ...], state: AgentState, resources: AgentResources
 ) -> tuple[str, ...]:
-    """`names` without the leading ones whose providers lack a parameter of the request; empty if all do."""
+    """Drop leading models whose providers lack a parameter; empty if all do."""
     if not _has_special_parameters(state):
         return names
     for index, name in enumerate(names):
@@ -31,8 +31,9 @@ def skip_unsupporting_models(
 
 
 def stream_if_alternatives(request: ChatRequest, state: AgentState, context: AgentContext) -> ChatRequest:
-    """The request as a stream that is assembled, where its caller wants the whole answer and another upstream
-    could give one: only a stream shows in time that an upstream is silent.
+    """Stream an unstreamed call if another upstream could take over.
+
+    Only a stream shows early that an upstream is silent; the stream is assembled again.
     """
     if request.stream:
         return request
@@ -40,7 +41,7 @@ def stream_if_alternatives(request: ChatRequest, state: AgentState, context: Age
     upstream = upstreams.get(route.model, route.provider)
     if not upstream.accepts_streams:
         return request
-    tried = [upstream, *(upstreams.get(*call) for call in failed_calls(context.model_calls))]
+    tried = [upstream, *(upstreams.get(*call) for call in failed_calls(context.run.model_calls))]
     supported_by_all = not _has_special_parameters(state)
     for name in (route.model, *state["candidates"]):
         if upstreams.has_alternative(name, tried) and (
@@ -51,7 +52,7 @@ def stream_if_alternatives(request: ChatRequest, state: AgentState, context: Age
 
 
 def rejects_streaming(error: GatewayError) -> bool:
-    """Whether an upstream refuses the request because it is a stream."""
+    """Whether the upstream rejected the request because it streams."""
     reply = error.upstream_reply
     if reply is None or reply.status not in _REJECTION_STATUSES:
         return False
@@ -59,7 +60,7 @@ def rejects_streaming(error: GatewayError) -> bool:
 
 
 def _supports_request(name: str, state: AgentState, resources: AgentResources) -> bool:
-    """Whether a provider of the model has all parameters of the request."""
+    """Whether a provider of the model supports all parameters of the request."""
     request = build_request(
         state, resources.catalog.models[name], (), max_rounds=resources.catalog.tools.max_rounds
     )
@@ -74,7 +75,7 @@ def _supports_request(name: str, state: AgentState, resources: AgentResources) -
 
 
 def _has_special_parameters(state: AgentState) -> bool:
-    """Whether the request has anything that some provider lacks; most have nothing of it."""
+    """Whether the request uses anything that some provider lacks; most do not."""
     turn = state["turn"]
     sampling = replace(turn.sampling, temperature=None, max_tokens=None)
     return (

@@ -1,7 +1,7 @@
-"""The breakers of this worker's upstreams, kept in step with those of all other workers.
+"""Circuit breakers of this worker's upstreams, synchronised with other workers through Valkey.
 
-What a call tells is known here at once and told to Valkey behind its back: nothing waits for that. Where
-Valkey is away, each worker goes by what it has seen itself.
+Results of calls apply locally at once and are sent to Valkey in the background. Without Valkey each worker
+uses its own results.
 """
 
 from __future__ import annotations
@@ -10,73 +10,27 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager
-from hashlib import blake2b
 from typing import Literal, NoReturn
 from uuid import uuid4
 
 import structlog
 
-from gateway.agent.routing.health import RecentCalls
+from gateway.agent.routing.upstream import Upstream
 from gateway.cache.circuit_breakers import BreakerAction, CircuitBreakerStore
 from gateway.cache.client import ValkeyUnavailable
 from gateway.core.metrics import registry as metrics
-from gateway.domain.circuit_breaker import CLOSED, CircuitBreaker, SharedBreakerState
-from gateway.providers.base import Provider
+from gateway.domain.circuit_breaker import CLOSED, SharedBreakerState
 
 log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 2.0
 _RECONNECT_SECONDS = 1.0
 
-CallOutcome = Literal["well", "badly", "unclear"]
-
-
-class Upstream:
-    """One provider's answers for one model of the gateway's: who is asked, how busy, how well it does.
-
-    `in_flight` counts this worker's calls. Until `cool_until` (monotonic seconds) it has asked to be spared.
-    `last` is how the last calls ended. `takes_defaults_only`: it refused the temperature or the limit of the
-    gateway's own questions. `streams` is False where it refused a stream that was only for the gateway.
-    `untold` counts acts not yet sent to Valkey; `told_at` is when the last one was sent.
-    """
-
-    __slots__ = (
-        "accepts_streams",
-        "breaker",
-        "defaults_only",
-        "in_flight",
-        "key",
-        "last_sent_at",
-        "model",
-        "provider",
-        "rate_limited_until",
-        "recent_calls",
-        "unsent_events",
-    )
-
-    def __init__(self, provider: Provider, model: str, vendor_model: str, breaker: CircuitBreaker) -> None:
-        self.provider = provider
-        self.model = model
-        # A provider that has moved, or is asked for another model of its own, starts afresh.
-        endpoint = f"{provider.config.base_url}\x1f{vendor_model}".encode("utf-8", "replace")
-        self.key = f"{provider.name}\x1f{model}\x1f{blake2b(endpoint, digest_size=8).hexdigest()}"
-        self.breaker = breaker
-        self.in_flight = 0
-        self.recent_calls = RecentCalls()
-        self.defaults_only = False
-        self.accepts_streams = True
-        self.rate_limited_until = 0.0
-        self.unsent_events = 0
-        self.last_sent_at = 0.0
-
-    @property
-    def label(self) -> str:
-        """The name in receipts."""
-        return f"{self.provider.name}/{self.model}"
+CallOutcome = Literal["success", "failure", "neutral"]
 
 
 class SharedBreakers:
-    """Opens and closes the breakers of `upstreams`; `quiet` is True while all are closed."""
+    """Opens and closes the breakers of `upstreams`; `all_closed` is their common state."""
 
     def __init__(
         self,
@@ -95,26 +49,26 @@ class SharedBreakers:
         self.all_closed = True
 
     def record(self, upstream: Upstream, outcome: CallOutcome, token: str | None) -> None:
-        """A call has ended; `token` is its probe's. Never waits."""
+        """Record the result of a call; `token` is set if it was a probe. Never waits."""
         breaker = upstream.breaker
-        if outcome == "badly":
+        if outcome == "failure":
             was_closed = breaker.closed
             opened = breaker.record_failure(token, self._clock(), self._wall_clock())
             if was_closed or opened:
                 self._enqueue("fail", upstream, token, opened=opened)
-        elif outcome == "well":
+        elif outcome == "success":
             if breaker.record_success(token):
                 if token is not None:
-                    log.info("circuit_closed", upstream=upstream.provider.name, model=upstream.model)
+                    log.info("breaker.closed", upstream=upstream.provider.name, model=upstream.model)
                 self._enqueue("succeed", upstream, token)
         elif token is not None and breaker.release_probe(token):
             self._enqueue("release", upstream, token)
         self._update_all_closed()
 
     async def probe(self, upstream: Upstream) -> str | None:
-        """The token of a probe, if nobody else is at one; None also where the breaker has closed since."""
+        """Acquire a probe token; None if another worker probes or the breaker has closed."""
         breaker = upstream.breaker
-        token = breaker.probe = uuid4().hex  # from now on nobody else of this worker asks
+        token = breaker.probe = uuid4().hex  # no other call of this worker may probe
         granted = False
         try:
             result = await self._store.apply("probe", upstream.key, token)
@@ -135,7 +89,7 @@ class SharedBreakers:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """While this is open, what other workers find out is learnt here, and held probes stay held."""
+        """Receive changes of other workers, and renew the leases of this worker's probes."""
         tasks: list[asyncio.Task[NoReturn]] = []
         if self._store.configured:
             tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._poll())]
@@ -148,12 +102,14 @@ class SharedBreakers:
             await self.flush()
 
     async def flush(self) -> None:
-        """Returns once Valkey knows all that this worker had to tell."""
+        """Wait until all pending events were sent to Valkey."""
         if self._sender is not None:
             await asyncio.wait({self._sender})
 
     async def poll(self) -> None:
-        """Hold on to the probes that this worker makes, and learn what all know, whatever messages were lost.
+        """Renew the leases of this worker's probes and refresh all breakers.
+
+        Messages about changes may be lost.
 
         Raises:
             ValkeyUnavailable
@@ -164,7 +120,7 @@ class SharedBreakers:
         await self.refresh()
 
     async def refresh(self) -> None:
-        """Learn what all workers know.
+        """Read the shared state of all breakers.
 
         Raises:
             ValkeyUnavailable
@@ -176,22 +132,22 @@ class SharedBreakers:
                 self._apply_shared(upstream, shared.get(upstream.key, CLOSED))
 
     def _enqueue(
-        self, act: BreakerAction, upstream: Upstream, token: str | None, *, opened: bool = False
+        self, action: BreakerAction, upstream: Upstream, token: str | None, *, opened: bool = False
     ) -> None:
         if not self._store.available:
             if opened:
                 self._record_opened(upstream, local_only=True)
             return
         upstream.unsent_events += 1
-        self._pending.append((act, upstream, token, opened))
+        self._pending.append((action, upstream, token, opened))
         if self._sender is None or self._sender.done():
             self._sender = asyncio.get_running_loop().create_task(self._send_pending())
 
     async def _send_pending(self) -> None:
         while self._pending:
-            act, upstream, token, opened = self._pending.popleft()
+            action, upstream, token, opened = self._pending.popleft()
             try:
-                result = await self._store.apply(act, upstream.key, token)
+                result = await self._store.apply(action, upstream.key, token)
             except ValkeyUnavailable:
                 upstream.unsent_events -= 1
                 if opened:
@@ -199,16 +155,21 @@ class SharedBreakers:
                 continue
             upstream.unsent_events -= 1
             upstream.last_sent_at = self._clock()
-            if act == "fail" and result.took_effect:
+            if action == "fail" and result.took_effect:
                 self._record_opened(upstream, local_only=False)
             if not upstream.unsent_events:
                 self._apply_shared(upstream, result.breaker)
 
     def _record_opened(self, upstream: Upstream, *, local_only: bool) -> None:
-        """Count an opening that this worker caused."""
+        """Count and log a breaker that this worker opened."""
         upstream.breaker.local_only = local_only
         metrics.circuits_opened.labels(upstream.provider.name).inc()
-        log.warning("circuit_opened", upstream=upstream.provider.name, model=upstream.model, alone=local_only)
+        log.warning(
+            "breaker.opened",
+            upstream=upstream.provider.name,
+            model=upstream.model,
+            local_only=local_only,
+        )
 
     def _apply_shared(self, upstream: Upstream, shared: SharedBreakerState) -> None:
         upstream.breaker.apply_shared(shared, self._clock())
@@ -231,5 +192,5 @@ class SharedBreakers:
             try:
                 await self.poll()
             except ValkeyUnavailable:
-                log.debug("breakers_not_read")  # the breakers go by what this worker has seen
+                log.debug("breakers.refresh_failed")  # this worker's own results apply
             await asyncio.sleep(POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""Which failure a caller sees after several models were asked in turn."""
+"""Which failure is reported after several models failed."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from gateway.core.exceptions import GatewayError, UpstreamRateLimited
 
 
 def failure_to_report(failures: Sequence[GatewayError]) -> GatewayError:
-    """The failure of a whole chain; `failures` are in the order of the calls, at least one.
+    """Choose the failure to report for a chain of failed calls, oldest first.
 
-    A limited provider can answer later, so its 429 says when to try again. Otherwise the first failure
-    counts: it is that of the model that was asked for, and a fallback's inability says nothing about it.
+    A rate limit tells when to retry, so the shortest one is reported. Otherwise the first failure is
+    reported: it is that of the requested model, and a fallback's failure says nothing about it.
     """
     rate_limited = [failure for failure in failures if isinstance(failure, UpstreamRateLimited)]
     return min(rate_limited, key=_retry_after) if rate_limited else failures[0]

@@ -1,4 +1,4 @@
-"""What the last calls say of an upstream, and which providers do not answer at all."""
+"""Health of upstreams: results of recent calls, and unreachable providers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RECENT_CALLS = 20
 
 
 class RecentCalls:
-    """How the last calls of one upstream ended, as this worker saw them."""
+    """Results of the last calls of one upstream in this worker."""
 
     __slots__ = ("_outcomes", "last_error")
 
@@ -37,7 +37,7 @@ class RecentCalls:
             self.record_error(error)
 
     def record_error(self, error: GatewayError) -> None:
-        """Keep an error that is no failure of the upstream: it refused the gateway's own question."""
+        """Record an error that is not the upstream's fault, such as a rejected parameter."""
         self.last_error = LastError(datetime.now(UTC), error.code, *status_and_reason(error))
 
     @property
@@ -50,9 +50,9 @@ class RecentCalls:
 
 
 class UnreachableProviders:
-    """Providers that refused a connection or the gateway's account; checked again until they answer.
+    """Providers that refused a connection or the credentials.
 
-    Nothing is checked while all answer.
+    They are checked periodically until they respond; nothing is checked while all are reachable.
     """
 
     def __init__(self, providers: Mapping[str, Provider]) -> None:
@@ -67,26 +67,26 @@ class UnreachableProviders:
         return bool(self._names)
 
     def mark(self, *names: str) -> None:
-        """Take these for away until a check says otherwise."""
+        """Mark providers as unreachable until a check succeeds."""
         self._names.update(name for name in names if name in self._providers)
         if self._names:
             self._has_unreachable.set()
 
     def record(self, provider: str, error: BaseException | None) -> None:
-        """Learn from how a call ended."""
+        """Update the state from the result of a call."""
         if error is None:
             self._names.discard(provider)
         elif isinstance(error, UpstreamUnauthorized) or _connection_refused(error):
             self.mark(provider)
 
     async def check(self) -> None:
-        """Check those that are away."""
+        """Check the unreachable providers."""
         names = [name for name in self._names if name in self._providers]
         results = await asyncio.gather(*(self._providers[name].check_health() for name in names))
         for name, health in zip(names, results, strict=True):
             if health.reachable or health.responded:
                 self._names.discard(name)
-                log.info("provider.answers_again", upstream=name)
+                log.info("provider.reachable", upstream=name)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -108,7 +108,7 @@ class UnreachableProviders:
 
 
 def _connection_refused(error: BaseException) -> bool:
-    """Whether nobody listened; an HTTP answer, of whatever status, comes from somebody."""
+    """Whether the connection failed; any HTTP response means that it did not."""
     return (
         isinstance(error, UpstreamUnavailable)
         and not error.transient

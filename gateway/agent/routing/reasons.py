@@ -1,4 +1,4 @@
-"""Why a question goes to a model, in sentences for people."""
+"""Explanations of routing decisions, shown in receipts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _REQUEST_KINDS = {
 
 
 def difficulty_reason(intent: Intent, threshold: float, model: str) -> str:
-    """Why the light or the heavy model, with how hard the question looks and where the line is."""
+    """Why the light or the heavy model was chosen, with complexity and threshold."""
     kind = _REQUEST_KINDS.get(intent.label) or f"A question of the kind “{intent.label}”"
     hard = intent.complexity >= threshold
     score, limit = f"{intent.complexity:.2f}", f"{threshold:.2f}"
@@ -32,7 +32,7 @@ def difficulty_reason(intent: Intent, threshold: float, model: str) -> str:
 
 
 def rule_reason(rule: RoutingRule, intent: Intent) -> str:
-    """Why a rule's model: what of the turn the rule is about."""
+    """Why a routing rule matched."""
     matched = [field for field, given in (("role", rule.role), ("task", rule.task)) if given]
     if rule.intent:
         matched.append(f"kind of question (“{intent.label}”)")

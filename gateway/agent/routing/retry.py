@@ -1,4 +1,4 @@
-"""When the same model is asked again after a failure, how long after, and how often in all."""
+"""Retry policy: when a model is called again, after which delay, how often."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from gateway.core.exceptions import (
 )
 from gateway.domain.config.resilience import RetryConfig
 
-# What a quiet gateway may spend on retries at once, and what the busiest may have saved up.
+# Retries available at startup, and the most that can accumulate.
 _INITIAL_BALANCE, _MAX_BALANCE = 3.0, 10.0
 
 
 class RetryBudget:
-    """Of each call a share is put aside, and a retry costs a whole: so retries add at most that share."""
+    """Limits retries to a share of all calls (token bucket).
+
+    Each call adds `ratio` to the balance, and a retry takes 1 from it.
+    """
 
     def __init__(self, ratio: float) -> None:
         self._ratio = ratio
@@ -29,12 +32,10 @@ class RetryBudget:
             self._balance += self._ratio
 
     def try_spend(self) -> bool:
-        """Whether there is enough for one retry; if so, it is spent."""
+        """Take one retry from the balance if there is enough."""
         if self._balance < 1.0:
             return False
-        self._balance -= (
-            1.0 + self._ratio
-        )  # what it is about to put aside itself is none of the others' share
+        self._balance -= 1.0 + self._ratio  # the retry itself must not earn its share back
         return True
 
 
@@ -44,14 +45,15 @@ def retry_delay(
     config: RetryConfig,
     random_between: Callable[[float, float], float] = uniform,
 ) -> float | None:
-    """Seconds to wait before the same model is asked again; None where that cannot help, or not soon enough.
+    """Seconds until the same model may be called again; None if a retry cannot help.
 
-    Helped are lost connections, 5xx and broken answers, and limits that end soon: not time-outs, refused
-    connections or credentials, nor what the caller got wrong. The back-off is random in all of its range, so
-    that those who failed together do not come back together.
+    Retried are lost connections, 5xx responses, broken answers and rate limits that end soon. Not retried are
+    timeouts, refused connections, rejected credentials and invalid requests. The backoff is random over its
+    full range, so that calls which failed together are not repeated together.
 
     Args:
-        calls: how often the model was asked, at least 1. draw: a number between two.
+        calls: how often the model was called, at least 1.
+        random_between: returns a random number between two.
     """
     if isinstance(failure, UpstreamRateLimited):
         is_retryable = failure.retry_after is not None

@@ -1,4 +1,4 @@
-"""Which models may answer a turn, best first: pure decisions over the catalogue."""
+"""Candidate models of a turn, best first. Pure functions over the catalog."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PARAMS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class ModelPreference:
-    """The models a name stands for, in order, and why; `named` where the caller named one model."""
+    """Models in order of preference; `explicit` if the caller named one."""
 
     models: tuple[str, ...]
     reason: str
@@ -37,7 +37,7 @@ class ModelPreference:
 
 
 def resolve_preference(catalog: Catalog, turn: Turn, intent: Intent) -> ModelPreference:
-    """What `turn.model` asks for: a model → an alias → for `auto` a role's rule → light or heavy.
+    """Resolve `turn.model`: a model, an alias, a routing rule, or light or heavy.
 
     Raises:
         ModelNotFound: nothing has this name.
@@ -74,7 +74,7 @@ def _by_complexity(catalog: Catalog, intent: Intent) -> ModelPreference:
 
 
 def required_capabilities(turn: Turn, *, has_images: bool) -> tuple[Capability, ...]:
-    """What the turn cannot do without; tools on offer by `tools: auto` are a wish, not a need."""
+    """Capabilities the turn requires; tools offered by `tools: auto` are optional."""
     required: list[Capability] = []
     if turn.client_tools or turn.gateway_tools:
         required.append("tools")
@@ -97,11 +97,12 @@ def select_candidates(
     tokens: int,
     usable: Callable[[str], bool],
 ) -> tuple[str, ...]:
-    """The wished models and their fallbacks that can and may answer, in order, without repeats.
+    """The preferred models and their fallbacks that can and may answer, in order.
 
     Args:
-        allowed: names the caller's key may use; an allowed alias allows its models, and `auto` what it picks.
-        tokens: estimate of what cannot be left out of the prompt.
+        allowed: names the caller's key may use; an alias allows its models, and `auto` what it selects.
+        required: capabilities that the turn requires.
+        tokens: estimate of the part of the prompt that cannot be dropped.
         usable: whether a provider of the model is configured.
 
     Raises:
@@ -117,7 +118,7 @@ def select_candidates(
         if not chain or (preference.explicit and preference.models[0] not in permitted):
             raise ModelNotAllowed(param="model")
     if preference.explicit:
-        # Who names a model is told what it cannot do, rather than served by another in silence.
+        # A named model that lacks a capability is an error, not a silent fallback.
         _require_capabilities(catalog.models[preference.models[0]], required)
     chain = _filter(chain, catalog, lambda m: m.can_chat)
     if not chain:
@@ -139,7 +140,10 @@ def select_candidates(
 
 
 def failed_calls(model_calls: Sequence[ModelCall]) -> list[tuple[str, str]]:
-    """(model, provider) of the answer's calls that failed since the last good one, oldest first."""
+    """(model, provider) of failed answer calls since the last success.
+
+    Oldest first.
+    """
     answer_calls = [attempt for attempt in model_calls if attempt.step == "answer"]
     failed = list(takewhile(lambda attempt: attempt.outcome != "ok", reversed(answer_calls)))
     return [(attempt.model, attempt.provider) for attempt in reversed(failed)]

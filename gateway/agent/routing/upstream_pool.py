@@ -1,4 +1,4 @@
-"""Which upstream is asked: the least busy that does not fail, and what becomes known of it by the call."""
+"""All upstreams of this worker: selection, load and call results."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from types import TracebackType
 
 import structlog
 
-from gateway.agent.routing.breakers import CallOutcome, SharedBreakers, Upstream
+from gateway.agent.routing.breakers import CallOutcome, SharedBreakers
 from gateway.agent.routing.health import UnreachableProviders
 from gateway.agent.routing.retry import RetryBudget, retry_delay
+from gateway.agent.routing.upstream import Upstream
 from gateway.cache.circuit_breakers import CircuitBreakerStore
 from gateway.core.exceptions import (
     GatewayError,
@@ -32,17 +33,17 @@ from gateway.providers.base import Provider
 log = structlog.get_logger(__name__)
 
 _BREAKER_ERRORS = (UpstreamUnavailable, UpstreamBroken, UpstreamTimeout)
-# How long an upstream that limits us is spared where another can answer: without a word of its own, at most.
+# How long a rate limited upstream is avoided: without `retry-after`, and at most.
 _DEFAULT_COOLDOWN_SECONDS, _MAX_COOLDOWN_SECONDS = 1.0, 60.0
 _UNAUTHORIZED_LOG_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamChoice:
-    """The upstream to ask, None where all are left alone.
+    """The selected upstream, or None if all breakers are open.
 
-    `probe` is the token of the probe that its call will be. `passed` are the breakers on the way that are not
-    closed, by label; `wait` is how many seconds it takes until one of them may be asked.
+    `probe` is the token if the call is a breaker's probe. `skipped_breakers` are breakers on the way that are
+    not closed, by label. `retry_after` is the number of seconds until one of them may be probed.
     """
 
     upstream: Upstream | None
@@ -52,7 +53,7 @@ class UpstreamChoice:
 
 
 class UpstreamPool:
-    """All upstreams of one worker; whatever a call needs to know is in its memory."""
+    """All upstreams of one worker. Selection needs no I/O while all are healthy."""
 
     def __init__(
         self,
@@ -90,10 +91,10 @@ class UpstreamPool:
         self._rate_limited_until = 0.0
         self._log_unauthorized_after: dict[str, float] = {}
         for name in providers:
-            metrics.circuits_opened.labels(name)  # so that its first opening is seen as a rise from zero
+            metrics.circuits_opened.labels(name)  # so that the first increase is visible
 
     def for_model(self, model: str) -> tuple[Upstream, ...]:
-        """Those that can answer for a model of the catalogue; none where no provider of it is configured."""
+        """The upstreams of a model; empty if none of its providers is configured."""
         return self._by_model[model]
 
     def get(self, model: str, provider: str) -> Upstream:
@@ -101,12 +102,12 @@ class UpstreamPool:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """While this is open, the breakers follow those of the other workers, and who is away is checked."""
+        """Synchronise breakers with other workers and check unreachable providers."""
         async with self._breakers.running(), self.unreachable.running():
             yield
 
     def reachable_first(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        """The same models, those behind all of whose providers nobody answers last."""
+        """Order the models so that those without a reachable provider come last."""
         if not self.unreachable:
             return names
         reachable = [
@@ -116,22 +117,25 @@ class UpstreamPool:
 
     @property
     def all_healthy(self) -> bool:
-        """Whether no upstream is left alone or spared: then any may be asked."""
+        """Whether no breaker is open and no upstream is rate limited."""
         return self._breakers.all_closed and self._rate_limited_until <= self._clock()
 
     def choose_if_healthy(
         self, names: Sequence[str], tried: Collection[Upstream] = ()
     ) -> UpstreamChoice | None:
-        """The upstream of the first of `names`, where no breaker needs a look; else None: ask `choose`."""
+        """Choose an upstream of the first model if all are healthy, else None.
+
+        After None call `choose`.
+        """
         if not self.all_healthy:
             return None
         return UpstreamChoice(self._least_busy(names[0], self._by_model[names[0]], tried))
 
     async def choose(self, names: Sequence[str], tried: Collection[Upstream] = ()) -> UpstreamChoice:
-        """The first of `names` that has an upstream to ask; one that is due for it is probed.
+        """Choose the first model with an available upstream; probe a breaker that is due.
 
-        Those that limit our requests are asked only where nobody else is left. `tried` come last among those
-        of their model.
+        Rate limited upstreams are used only if nothing else is left. `tried` come last among those of their
+        model.
         """
         skipped: dict[str, BreakerState] = {}
         for name in names:
@@ -158,25 +162,27 @@ class UpstreamPool:
         return UpstreamChoice(None, None, skipped, wait)
 
     def track(self, upstream: Upstream, probe: str | None = None) -> TrackedCall:
-        """To be entered around one call: counts it as under way, and learns from how it ends."""
+        """Context manager around one call: counts it and records its result."""
         return TrackedCall(self, upstream, probe)
 
     def release_probe(self, upstream: Upstream, probe: str) -> None:
-        """A probe that was granted is not made."""
-        self._breakers.record(upstream, "unclear", probe)
+        """Release a probe token that was not used."""
+        self._breakers.record(upstream, "neutral", probe)
 
     def has_alternative(self, model: str, tried: Collection[Upstream]) -> bool:
-        """Whether an upstream of `model` can be asked that was not tried."""
+        """Whether the model has an available upstream that is not in `tried`."""
         now = self._clock()
         return any(
             u.breaker.closed and u.rate_limited_until <= now and u not in tried for u in self._by_model[model]
         )
 
     def retry_delay(self, failure: GatewayError, model: str, calls: int) -> float | None:
-        """Seconds after which `model` is asked again, its retry paid for; None: it is not.
+        """Seconds until `model` may be called again; None if it may not.
+
+        A retry is taken from the budget.
 
         Args:
-            calls: how often it was asked so far.
+            calls: how often it was called so far.
         """
         if not any(upstream.breaker.closed for upstream in self._by_model[model]):
             return None
@@ -184,7 +190,7 @@ class UpstreamPool:
         return delay if delay is not None and self._retry_budget.try_spend() else None
 
     def breaker_states(self, calls: Iterable[tuple[str, str]]) -> dict[str, BreakerState]:
-        """Those breakers of (model, provider) that are not closed, by label."""
+        """Breakers of these (model, provider) pairs that are not closed, by label."""
         if self._breakers.all_closed:
             return {}
         return _not_closed(
@@ -193,10 +199,10 @@ class UpstreamPool:
         )
 
     async def breaker_history(self, limit: int) -> list[BreakerChange]:
-        """What breakers have done, the newest first, those of all workers and of models that have gone since.
+        """The latest breaker changes of all workers, newest first.
 
         Raises:
-            ValkeyUnavailable: it is kept there.
+            ValkeyUnavailable: the history is stored in Valkey.
         """
         changes = []
         for at, key, event in await self._store.history(limit):
@@ -205,7 +211,7 @@ class UpstreamPool:
         return changes
 
     def breaker_views(self) -> list[BreakerView]:
-        """Every breaker, in the order of the catalogue."""
+        """All breakers in the order of the catalog."""
         now, now_utc = self._clock(), datetime.now(UTC)
         return [
             _breaker_view(upstream, now, now_utc, unreachable=upstream.provider.name in self.unreachable)
@@ -213,7 +219,7 @@ class UpstreamPool:
         ]
 
     def _least_busy(self, name: str, candidates: Sequence[Upstream], tried: Collection[Upstream]) -> Upstream:
-        """The least busy; those that are equal take turns."""
+        """The least busy upstream; equally busy ones take turns."""
         if len(candidates) == 1:
             return candidates[0]
         self._next_index[name] = first = (self._next_index[name] + 1) % len(candidates)
@@ -230,9 +236,9 @@ class UpstreamPool:
             self.unreachable.record(upstream.provider.name, error)
         if error is None:
             if probe is not None or upstream.breaker.failures:
-                self._breakers.record(upstream, "well", probe)
+                self._breakers.record(upstream, "success", probe)
             return
-        outcome: CallOutcome = "badly" if isinstance(error, _BREAKER_ERRORS) else "unclear"
+        outcome: CallOutcome = "failure" if isinstance(error, _BREAKER_ERRORS) else "neutral"
         self._breakers.record(upstream, outcome, probe)
         if isinstance(error, UpstreamRateLimited):
             cooldown = _DEFAULT_COOLDOWN_SECONDS if error.retry_after is None else error.retry_after
@@ -242,18 +248,18 @@ class UpstreamPool:
             self._log_unauthorized(upstream)
 
     def _log_unauthorized(self, upstream: Upstream) -> None:
-        """Tell the operator, but not with every call."""
+        """Log rejected credentials, at most once every few minutes per provider."""
         name, now = upstream.provider.name, self._clock()
         if now >= self._log_unauthorized_after.get(name, 0.0):
             self._log_unauthorized_after[name] = now + _UNAUTHORIZED_LOG_SECONDS
-            log.error("upstream_unauthorized", upstream=name, model=upstream.model)
+            log.error("upstream.unauthorized", upstream=name, model=upstream.model)
 
 
 class TrackedCall:
-    """One call under way; see `Upstreams.calling`.
+    """Context manager around one call; see `UpstreamPool.track`.
 
-    Counted against the upstream are 5xx, lost connections, time-outs and broken answers, also after the first
-    word; not limits, what it finds wrong with a request or our credentials, nor calls that we broke off.
+    Failures of the upstream are 5xx, lost connections, timeouts and broken answers, also after output. Rate
+    limits, rejected requests or credentials and cancelled calls are not.
     """
 
     __slots__ = ("_pool", "_probe", "_upstream")
@@ -275,7 +281,7 @@ class TrackedCall:
 def _usable_providers(
     model: ModelConfig, catalog: Catalog, providers: Mapping[str, Provider]
 ) -> list[Provider]:
-    """Those that lack nothing; in mock mode the mock answers for all."""
+    """The configured providers of a model; in mock mode only the mock."""
     if catalog.mode == "mock":
         return [provider for provider in providers.values() if provider.type == "mock"][:1]
     return [providers[name] for name in model.providers if providers[name].can_serve(model)]

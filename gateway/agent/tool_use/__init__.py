@@ -1,1 +1,4 @@
-"""Which tools a model is offered, and what bounds a turn's use of them."""
+"""Selection of tools for a model, and limits on their use.
+
+The tools themselves live in `gateway.tools`.
+"""

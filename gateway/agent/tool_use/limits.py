@@ -1,4 +1,4 @@
-"""What the tools of one turn may take together, and the calls as they may be kept; no I/O."""
+"""Limits on a turn's tool calls, and sanitized tool calls. No I/O."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.domain.config.tools import ToolsConfig
 from gateway.domain.messages import ToolCall
 from gateway.tools.result import ToolResult, refusal
 
-# A model that asks for more at once is answered, but only these are run.
+# Calls beyond this number get an error result.
 MAX_PARALLEL_CALLS = 16
 MAX_SAME_CALLS = 3
 _MAX_NAME_LENGTH = 128
@@ -26,7 +26,7 @@ _LONE_SURROGATE = re.compile(r"[\x00\ud800-\udfff]")
 
 
 def sanitize_calls(calls: Iterable[ToolCall]) -> tuple[ToolCall, ...]:
-    """The calls with names, ids and arguments that every store and vendor takes, each id once."""
+    """Make names, ids and arguments acceptable to storage and vendors; ids are unique."""
     sanitized: list[ToolCall] = []
     seen: set[str] = set()
     for index, call in enumerate(calls):
@@ -42,7 +42,7 @@ def sanitize_calls(calls: Iterable[ToolCall]) -> tuple[ToolCall, ...]:
 
 
 def call_key(call: ToolCall) -> tuple[str, str]:
-    """What makes two calls the same: the name, and the arguments however they were spelled."""
+    """Key of equal calls: the name and the normalised arguments."""
     try:
         return call.name, json.dumps(json.loads(call.arguments), sort_keys=True)
     except (ValueError, RecursionError):
@@ -50,7 +50,7 @@ def call_key(call: ToolCall) -> tuple[str, str]:
 
 
 class ToolRound:
-    """One round of calls against what the turn has left; `use` tells what is used after it."""
+    """One round of tool calls within the turn's remaining limits."""
 
     def __init__(self, config: ToolsConfig, usage: ToolUsage, remaining_calls: int | None = None) -> None:
         self.config = config
@@ -61,7 +61,7 @@ class ToolRound:
         self._call_counts = dict(usage.call_counts)
 
     def refusal(self, index: int, call: ToolCall) -> ToolResult | None:
-        """Why the call at this place is not run, or None."""
+        """Why the call at this index is not run, or None."""
         if index >= MAX_PARALLEL_CALLS:
             return refusal(
                 f"Not run: at most {MAX_PARALLEL_CALLS} tools may be called at once. "
@@ -87,7 +87,7 @@ class ToolRound:
         return None
 
     def truncate(self, result: ToolResult) -> ToolResult:
-        """The outcome with what of it the turn has room for; what has none says so in one line."""
+        """Cut the result to the turn's remaining bytes."""
         limit = max(self._remaining_bytes, 0)
         raw = result.content.encode()
         self._remaining_bytes -= len(raw)
@@ -99,7 +99,7 @@ class ToolRound:
         )
 
     def usage_after(self, seconds: float) -> ToolUsage:
-        """What the turn has used, after this round took `seconds`."""
+        """The usage after this round, which took `seconds`."""
         return ToolUsage(
             self._usage_before.seconds + seconds,
             self.config.turn_bytes - self._remaining_bytes,
@@ -108,19 +108,19 @@ class ToolRound:
 
 
 def remaining_calls(state: AgentState) -> int | None:
-    """How many more calls of the gateway's tools the caller allows; None without a limit of its own."""
+    """Remaining calls of the gateway's tools that the caller allows; None: unlimited."""
     limit = state["turn"].max_tool_calls
-    return None if limit is None else max(0, limit - len(state["tool_log"]))
+    return None if limit is None else max(0, limit - len(state["tool_runs"]))
 
 
 def enforce_round_limit(update: AgentState, state: AgentState, max_rounds: int) -> AgentState:
-    """The update of a model call, without calls of tools that the turn has no round for.
+    """Drop tool calls after the last round.
 
-    None was offered any more, and it asked all the same. Text that was said stands, cut (`length`); without
-    any the model has failed, and the next one may answer from what the tools said.
+    No tools were offered, but the model called some. Existing text is kept with finish reason `length`;
+    without text the call has failed, and the next model may answer from the tool results.
     """
     calls = update["tool_calls"] and not state["turn"].client_tools
-    if not calls or state["rounds"] < max_rounds:
+    if not calls or state["tool_rounds"] < max_rounds:
         return update
     if update["text"]:
         return {**update, "tool_calls": (), "finish_reason": "length"}
@@ -131,7 +131,7 @@ def enforce_round_limit(update: AgentState, state: AgentState, max_rounds: int) 
 
 
 def time_limit_result(config: ToolsConfig, ms: float = 0.0) -> ToolResult:
-    """The outcome of a call for which the turn has no time, or after `ms` no more."""
+    """The result of a call without time left, or aborted after `ms`."""
     result = refusal(
         f"The tools of one turn have {config.turn_seconds:g} seconds together, and they are used up; "
         "answer with what there is.",

@@ -1,4 +1,4 @@
-"""Which of the gateway's tools a model is offered: those the request names, or those that suit and fit."""
+"""Selects the gateway's tools that a model is offered."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from gateway.domain.money import estimate_tokens
 from gateway.domain.requests import ToolSpec
 from gateway.tools.registry import ToolRegistry
 
-# Of a model's window, what the schemas of `tools: auto` may take.
+# The share of a model's window (1/n) that `tools: auto` may take.
 _WINDOW_SHARE = 4
-# What the intent's flags suggest, by name; the others follow in the order of the configuration.
+# Tools that intent flags suggest; others follow in configuration order.
 _SUGGESTED_TOOLS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("needs_fresh", ("web_search", "fetch", "current_time")),
     ("needs_code", ("code",)),
@@ -23,9 +23,9 @@ _SUGGESTED_TOOLS: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 
 def select_tools(registry: ToolRegistry, state: AgentState, model: ModelConfig) -> tuple[ToolSpec, ...]:
-    """A request's list means exactly these; `auto` the enabled ones, the likeliest first.
+    """The tools a request lists; for `auto` the enabled ones that fit.
 
-    Of `auto`, what does not fit a quarter of the model's window is left out.
+    Those that the intent suggests come first.
     """
     turn = state["turn"]
     if turn.gateway_tools == ():
@@ -36,7 +36,7 @@ def select_tools(registry: ToolRegistry, state: AgentState, model: ModelConfig) 
 
 
 def fit_tools_to_window(specs: Sequence[ToolSpec], window: int) -> tuple[ToolSpec, ...]:
-    """Those of `specs`, the first ones first, that fit a quarter of the window."""
+    """The first specs that together fit into a quarter of the window."""
     remaining = window // _WINDOW_SHARE
     chosen: list[ToolSpec] = []
     for spec in specs:
@@ -54,5 +54,5 @@ def _order_by_intent(specs: Sequence[ToolSpec], intent: Intent) -> list[ToolSpec
 
 
 def definition_tokens(spec: ToolSpec) -> int:
-    """Estimate of what telling a model of a tool takes of its window."""
+    """Estimate the tokens of a tool definition."""
     return estimate_tokens(spec.name + spec.description + json.dumps(spec.parameters))

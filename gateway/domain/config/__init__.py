@@ -1,1 +1,4 @@
-"""Sections of `provider_config.yaml`, one file for each part of the gateway that has one."""
+"""The configuration: sections of `provider_config.yaml`, loading and validation.
+
+One module per section. Nothing here reads files; `loader` parses text.
+"""

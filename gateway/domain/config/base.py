@@ -1,4 +1,4 @@
-"""What all sections of the configuration have in common."""
+"""Base class of all configuration sections."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, field_validator
 from pydantic_core import PydanticCustomError
 
-# The database, Valkey and timers take no numbers of more digits, and no limit needs them.
+# The database, Valkey and timers accept no larger numbers.
 MAX_NUMBER = 10**12
 
 
 class ConfigModel(BaseModel):
-    """Base of every section: an unknown key is a mistake, not a wish."""
+    """A configuration section; unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 

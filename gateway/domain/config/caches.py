@@ -1,4 +1,4 @@
-"""Which answers are kept for those who ask the same again."""
+"""Response caches."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from gateway.domain.config.base import ConfigModel
 
 
 class ExactCache(ConfigModel):
-    """Answers to the very same request; `ttl_seconds: 0` turns it off.
+    """Cache for identical requests; `ttl_seconds: 0` turns it off.
 
-    At most `max_entries` are kept of one account, each of at most `max_bytes`.
+    Stores at most `max_entries` per account, each of at most `max_bytes`.
     """
 
     ttl_seconds: Annotated[int, Field(ge=0)] = 3600
@@ -21,10 +21,10 @@ class ExactCache(ConfigModel):
 
 
 class SemanticCacheConfig(ConfigModel):
-    """Answers to the same question in other words; needs pgvector in the database.
+    """Cache for questions with the same meaning; needs pgvector in the database.
 
-    `min_score` is how sure (0..1) it has to be that two questions are the same; at most `max_entries` are
-    kept of one account.
+    `min_score` is the minimum probability (0..1) that two questions are the same. Stores at most
+    `max_entries` per account.
     """
 
     enabled: bool = False

@@ -1,6 +1,6 @@
-"""The configuration of providers, models, names and limits, as pure types with the questions asked of them.
+"""The configuration of providers, models, names and limits.
 
-`gateway.domain.config.loader` parses `provider_config.yaml` into a `Catalog`; nothing here reads a file.
+`gateway.domain.config.loader` parses `provider_config.yaml` into a `Catalog`.
 """
 
 from __future__ import annotations
@@ -27,19 +27,18 @@ from gateway.domain.money import Price
 
 Capability = Literal["tools", "json", "vision", "embeddings", "images", "logprobs"]
 AUTO = "auto"
-# Tokens of an answer that nobody set a length for: of a model whose longest is not configured, and of any.
+# Tokens assumed for an answer without a limit: for a model without `max_output_tokens`, and at most.
 _DEFAULT_ANSWER_TOKENS = 4096
 _MAX_RESERVED_ANSWER_TOKENS = 16_384
 
 
 class Timeouts(ConfigModel):
-    """Seconds.
+    """Timeouts in seconds.
 
-    `first_token` is how long a stream may be silent, before its first token and after it; comments, pings and
-    empty pieces count as signs of life. The same holds for an answer that is not streamed, as long as another
-    model or provider could give it. Where none is left, it may be silent for as long again for each 250
-    tokens that it may have (1500 without a limit). `live` is the most that an answer takes in all that is not
-    streamed, `stream` the most that a stream does. `mock` is of both for the mock.
+    `first_token` is how long a stream may be silent; comments, pings and empty chunks count as activity. It
+    also applies to unstreamed answers as long as another model or provider could answer. Otherwise such an
+    answer may be silent for this time again for each 250 tokens it may have (1500 without a limit). `live`
+    limits the duration of an unstreamed answer, `stream` that of a stream. `mock` replaces both for the mock.
     """
 
     mock: Annotated[float, Field(gt=0)] = 5
@@ -50,7 +49,7 @@ class Timeouts(ConfigModel):
 
 
 class ProviderTimeouts(ConfigModel):
-    """Seconds, for one provider in place of those of `timeouts`."""
+    """Timeouts in seconds that override `timeouts` for one provider."""
 
     live: Annotated[float, Field(gt=0)] | None = None
     first_token: Annotated[float, Field(gt=0)] | None = None
@@ -59,18 +58,17 @@ class ProviderTimeouts(ConfigModel):
 
 
 class ProviderConfig(ConfigModel):
-    """`type` is the name of a `ProviderType`; `options` are specific to it.
+    """A provider: a vendor endpoint. `options` depend on its `ProviderType`.
 
-    Options of `openai`: `headers`; `max_tokens_field`, the vendor's name of the token limit, or patterns
-    of models with such names; `message_fields`, `all` or `known`: whether fields of messages that OpenAI
-    does not document are sent (`known` for api.openai.com, else `all`; a server that refuses such a field
-    by its name is asked again without it). Of `anthropic`: `headers`, `betas`, and fields of the body such
-    as `thinking`. Of `gemini`: `headers`, arguments of `ChatGoogleGenerativeAI`, and
-    `placeholder_signature`. Of `ollama`: `headers`; `num_ctx`, the largest context window that its models
-    are asked for, `reasoning`, `keep_alive`, and Ollama's own model options.
-    `base_url` of an OpenAI-compatible server includes its `/v1`. `timeouts` are this provider's own; of the
-    types `ollama` and `local`, which load models and may run on a CPU, `first_token` is 120 and `live` 600
-    where nothing else is configured.
+    Options of `openai`: `headers`; `max_tokens_field`, the vendor's name of the token limit, or patterns of
+    models with such names; `message_fields`, `all` or `known`: whether fields of messages that OpenAI does
+    not document are sent (`known` for api.openai.com, else `all`; if a server rejects such a field by name,
+    the request is repeated without it). Of `anthropic`: `headers`, `betas`, and fields of the body such as
+    `thinking`. Of
+    `gemini`: `headers`, arguments of `ChatGoogleGenerativeAI`, and `placeholder_signature`. Of `ollama`:
+    `headers`; `num_ctx`, the largest context window requested; `reasoning`, `keep_alive`, and Ollama's model
+    options. `base_url` of an OpenAI-compatible server includes its `/v1`. For `ollama` and `local`, which
+    load models and may run on a CPU, `first_token` defaults to 120 and `live` to 600.
     """
 
     type: str
@@ -87,18 +85,18 @@ class ProviderConfig(ConfigModel):
     @field_validator("base_url", mode="after")
     @classmethod
     def _is_a_base(cls, value: str | None) -> str | None:
-        """A path is put behind it, which a query or a fragment would swallow."""
+        """Reject a query or fragment, because paths are appended."""
         if value is not None and ("?" in value or "#" in value):
             raise ValueError("base_url takes no ?query and no #fragment; paths are put behind it")
         return value
 
 
-# A bill of many tokens at a higher price does not fit a column of the ledger.
+# Larger prices could overflow a column of the ledger.
 _Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000)]
 
 
 class PriceConfig(ConfigModel):
-    """US dollars per million tokens, and for each picture; what is left out is not known.
+    """US dollars per million tokens, and per image; missing prices are unknown.
 
     Without `cached_input` or `cache_write`, prompt tokens read from or written to the provider's cache cost
     as much as `input`.
@@ -112,17 +110,17 @@ class PriceConfig(ConfigModel):
 
 
 class ModelConfig(ConfigModel):
-    """Without a price it costs what `Catalog.price_of` says.
+    """A model; without a price it costs what `Catalog.price_of` returns.
 
-    `max_output_tokens` is the length of an answer that the model can give. It is sent to vendors that demand
-    a limit (`anthropic`) where a request has none.
+    `max_output_tokens` is the longest answer the model can give. It is sent to vendors that require a limit
+    (`anthropic`) if a request has none.
 
-    `thinking_budgets` says that a model of the types `anthropic` and `gemini` can think: for each
-    `reasoning_effort` that a caller may ask for, how many tokens it may think. `none` is always 0. Without
-    budgets, requests that name an effort are refused. A budget is at most half of the request's `max_tokens`.
+    `thinking_budgets` enables thinking for models of the types `anthropic` and `gemini`: the thinking tokens
+    for each accepted `reasoning_effort`. `none` is always 0. Without budgets, requests with an effort are
+    rejected. A budget is at most half of the request's `max_tokens`.
 
-    `provider` may be given as a list: all of `providers` answer for the model, the least busy one first, and
-    `provider` is the first of them.
+    `provider` may be a list: all of `providers` serve the model, the least busy one first, and `provider` is
+    the first of them.
     """
 
     provider: str
@@ -136,14 +134,14 @@ class ModelConfig(ConfigModel):
 
     @property
     def reserved_answer_tokens(self) -> int:
-        """How long an answer may be that nobody set a length for, as far as a limit has to reckon with it."""
+        """Answer tokens to reserve for a request without `max_tokens`."""
         return min(
             self.max_output_tokens or _DEFAULT_ANSWER_TOKENS, _MAX_RESERVED_ANSWER_TOKENS, self.context_window
         )
 
     @property
     def can_chat(self) -> bool:
-        """Whether the model answers in words: not, where all it can do is make vectors or pictures."""
+        """Whether the model generates text, not only embeddings or images."""
         return not self.capabilities or bool(self.capabilities - {"embeddings", "images"})
 
     @model_validator(mode="before")
@@ -158,7 +156,7 @@ class ModelConfig(ConfigModel):
 
 
 class RoutingRule(ConfigModel):
-    """Matches when every given field holds the turn's value."""
+    """Matches if every given field contains the turn's value."""
 
     role: tuple[str, ...] = ()
     task: tuple[str, ...] = ()
@@ -180,11 +178,11 @@ class OnDisconnect(ConfigModel):
 
 
 class Tier(ConfigModel):
-    """None means unlimited.
+    """Limits of an account; None means unlimited.
 
-    `requests_per_minute` counts turns and every call with an API key. `reads_per_minute` counts the other
-    requests of a signed-in person, such as those of the console. `storage_mb` limits what an account keeps in
-    conversations and images, in millions of bytes.
+    `requests_per_minute` counts turns and every call with an API key. `reads_per_minute` counts other
+    requests of a signed-in user, such as those of the console. `storage_mb` limits conversations and images,
+    in millions of bytes.
     """
 
     requests_per_minute: Annotated[int, Field(gt=0)] | None = None
@@ -196,12 +194,12 @@ class Tier(ConfigModel):
 
     @property
     def storage_bytes(self) -> int | None:
-        """The most that an account may store; None: no limit."""
+        """The storage limit in bytes; None: no limit."""
         return None if self.storage_mb is None else self.storage_mb * 1_000_000
 
 
 class UnknownPrice(ConfigModel):
-    """US dollars per million tokens, and for each picture."""
+    """US dollars per million tokens, and per image."""
 
     input: Annotated[Decimal, Field(ge=0)] = Decimal(5)
     output: Annotated[Decimal, Field(ge=0)] = Decimal(15)
@@ -209,17 +207,17 @@ class UnknownPrice(ConfigModel):
 
 
 class Pricing(ConfigModel):
-    """`unknown` is the price of a vendor's model that has none: dear, for what is not known is not free."""
+    """`unknown` is the price of a vendor's model without one: high, not free."""
 
     unknown: UnknownPrice = UnknownPrice()
 
 
 class Limits(ConfigModel):
-    """Limits of single turns, and of the keys that `GATEWAY_API_KEYS` gives.
+    """Limits of single turns, and of keys in `GATEWAY_API_KEYS`.
 
-    Past `usd_per_turn` no further model call is begun (None: no such limit). `default_max_tokens` is what is
-    reserved for an answer whose caller set no `max_tokens`. Each key of `GATEWAY_API_KEYS` may send
-    `environment_key_requests_per_minute` (None: as many as its tier allows).
+    Above `usd_per_turn` no further model call starts (None: no limit). `default_max_tokens` is reserved for
+    an answer without `max_tokens`. Each key of `GATEWAY_API_KEYS` may send
+    `environment_key_requests_per_minute` (None: its tier's limit).
     """
 
     usd_per_turn: Annotated[Decimal, Field(gt=0)] | None = None
@@ -228,7 +226,7 @@ class Limits(ConfigModel):
 
 
 def default_tiers() -> dict[str, Tier]:
-    """The tiers of a configuration that has no `tiers` section (CONTRACT §2)."""
+    """The tiers of a configuration without a `tiers` section (CONTRACT §2)."""
     return {
         "free": Tier(requests_per_minute=20, tokens_per_day=200_000, usd_per_month=Decimal(1)),
         "pro": Tier(requests_per_minute=120, tokens_per_day=5_000_000, usd_per_month=Decimal(50)),
@@ -237,7 +235,7 @@ def default_tiers() -> dict[str, Tier]:
 
 
 class Catalog(ConfigModel):
-    """The whole configuration; names in it have been checked, so a look-up of a known name cannot fail."""
+    """The whole validated configuration: references between names always resolve."""
 
     mode: Literal["live", "mock"] = "live"
     timeouts: Timeouts = Timeouts()
@@ -284,7 +282,7 @@ class Catalog(ConfigModel):
         return provider_type is not None and provider_type.free_to_run
 
     def timeouts_of(self, provider: ProviderConfig) -> Timeouts:
-        """The provider's own timeouts, else the configured ones, else its type's, else the defaults."""
+        """Timeouts of a provider: its own, the configured, its type's, or the defaults."""
         provider_type = self._provider_types.get(provider.type)
         type_timeouts = {} if provider_type is None else provider_type.default_timeouts
         of_type = {
@@ -294,33 +292,33 @@ class Catalog(ConfigModel):
         return self.timeouts.model_copy(update={**of_type, **configured})
 
     def price_of(self, model: str) -> Price:
-        """Its own price; without one nothing on hardware of one's own, `pricing.unknown` elsewhere."""
+        """The price of a model: its own, 0 for self-hosted types, else `pricing.unknown`."""
         return self._prices[model]
 
     @property
     def registration_tier(self) -> str:
-        """The tier of who registers: the first of the file."""
+        """The tier of newly registered accounts: the first one."""
         return next(iter(self.tiers))
 
     @property
     def cli_admin_tier(self) -> str:
-        """The tier of an admin made from the command line: the last of the file."""
+        """The tier of an admin created from the command line: the last one."""
         return next(reversed(self.tiers))
 
     def tier_of(self, name: str) -> Tier:
-        """The tier of an account; one that has left the file means the first, never no limits at all."""
+        """A tier by name; the first tier if the name is no longer configured."""
         return self.tiers.get(name) or self.tiers[self.registration_tier]
 
     def models_of(self, name: str) -> tuple[str, ...]:
-        """The models that a model's or an alias's name stands for, best first; none for any other name."""
+        """The models behind a model's or alias's name, best first; empty for other names."""
         return (name,) if name in self.models else self.aliases.get(name, ())
 
     def names(self) -> tuple[str, ...]:
-        """Every name a client may ask for: `auto`, aliases, models."""
+        """Every name a client may request: `auto`, aliases, models."""
         return (AUTO, *self.aliases, *self.models)
 
     def fallbacks_of(self, model: str) -> tuple[str, ...]:
-        """The models that may answer for `model`, in order: its own chain, then `*`, without repeats."""
+        """Fallbacks of a model in order: its own chain, then `*`, without repeats."""
         chain: list[str] = []
         queue = list(self.fallbacks.get(model, ()))
         while queue:

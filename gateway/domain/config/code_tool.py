@@ -1,4 +1,4 @@
-"""What the code tool may use."""
+"""The code tool."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from gateway.domain.config.base import ConfigModel
 
 
 class CodeConfig(ConfigModel):
-    """What one run of code may use, how many run at once, and how long the others wait for their place.
+    """Limits of one run of code, concurrent runs, and the queue for them.
 
-    Places are given to the accounts in turn; of one account at most `waiting_per_account` runs wait.
-
-    `require_bwrap` refuses to run code where only the plain process is there as a second layer.
+    The queue alternates between accounts; each may have `waiting_per_account` waiting runs. `require_bwrap`
+    refuses to run code where only the plain process is available as the second layer.
     """
 
     seconds: Annotated[float, Field(gt=0, le=20)] = 5

@@ -1,4 +1,4 @@
-"""How many turns run at once, and who waits for how long."""
+"""Concurrent turns and their queue."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from gateway.domain.config.base import ConfigModel
 
 
 class ConcurrencyConfig(ConfigModel):
-    """Of one worker: `turns` at once, of which one account has at most `per_account` (None: all of them).
+    """Limits per worker: `turns` at once, at most `per_account` of one account.
 
-    At most `queue` more wait, each for at most `wait_seconds`.
+    At most `queue` more wait, each for at most `wait_seconds`. `per_account: null` means no limit per
+    account.
     """
 
     turns: Annotated[int, Field(gt=0, le=100_000)] = 1000

@@ -1,4 +1,4 @@
-"""How many turns may wait for a busy conversation, and how long."""
+"""Queue of turns for a busy conversation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gateway.domain.config.base import ConfigModel
 
 
 class ConversationQueueConfig(ConfigModel):
-    """Of turns with `on_busy: queue`: at most `turns` wait for a conversation, none longer than `seconds`."""
+    """With `on_busy: queue` at most `turns` wait, each for at most `seconds`."""
 
     turns: Annotated[int, Field(ge=0, le=1000)] = 8
     seconds: Annotated[float, Field(gt=0, le=600)] = 60

@@ -1,4 +1,4 @@
-"""Providers, fallbacks and limits from environment variables, laid over the configuration or in its place."""
+"""Environment variables that add or override providers, fallbacks and limits."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ MAX_FAILURES = "GATEWAY_CIRCUIT_BREAKER_MAX_FAILURES"
 RESET_SECONDS = "GATEWAY_CIRCUIT_BREAKER_RESET_SECONDS"
 REQUEST_TIMEOUT = "GATEWAY_REQUEST_TIMEOUT_SECONDS"
 
-# What a server that says nothing of itself is taken to be able to do; it refuses by itself what it cannot.
+# Capabilities assumed for a server that does not report any; it rejects what it does not support.
 _CAPABILITIES = ["tools", "json", "vision", "logprobs"]
 _CONTEXT_WINDOW = 131_072
-# Vendors by the prefix of a model's name, as `litellm://` names them, and the variable that holds their key.
+# Vendors by model prefix, as in `litellm://`, and the variable with their key.
 _VENDORS: tuple[tuple[str, str, str], ...] = (
     ("openai/", "openai", "OPENAI_API_KEY"),
     ("anthropic/", "anthropic", "ANTHROPIC_API_KEY"),
@@ -40,19 +40,19 @@ _NAME = re.compile(r"[^\s=;,]+")
 
 
 class EnvironmentConfigError(ValueError):
-    """A variable that cannot be understood; the message names it and shows no value."""
+    """An environment variable is invalid; the message names it without its value."""
 
 
 def apply_environment(value: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
-    """A configuration with what `environ` adds and replaces; `value` is left as it is.
+    """Return a configuration with the overrides of `environ`; `value` is not changed.
 
-    `GATEWAY_UPSTREAMS` is `name=address;…`, each becoming a provider and a model of that name:
-    `http(s)://…` an OpenAI-compatible server (`/v1` where no path is given), `mock://local` the mock,
-    `mock://fail` one of its drills, `litellm://gpt-4o-mini` that vendor's model, which is then known by its
-    own name too. `GATEWAY_FALLBACKS` is `name=other,third;…`.
+    `GATEWAY_UPSTREAMS` is `name=address;…`. Each entry becomes a provider and a model of that name:
+    `http(s)://…` an OpenAI-compatible server (`/v1` if no path is given), `mock://local` the mock,
+    `mock://fail` a failure of the mock, `litellm://gpt-4o-mini` that vendor's model, which is also available
+    by its own name. `GATEWAY_FALLBACKS` is `name=other,third;…`.
 
     Raises:
-        OverlayError: which variable is wrong, and how.
+        EnvironmentConfigError: which variable is invalid, and how.
     """
     result = {key: dict(part) if isinstance(part, dict) else part for key, part in value.items()}
     _add_upstreams(result, environ)
@@ -131,7 +131,7 @@ def _vendor(name: str, model: str, environ: Mapping[str, str]) -> tuple[dict[str
 
 
 def _is_own_hardware(host: str) -> bool:
-    """Whether the server stands in a house of one's own: loopback, a private address, a name without dots."""
+    """Whether the host is self-hosted: loopback, private, or a name without dots."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -171,7 +171,7 @@ def _add_limits(result: dict[str, Any], environ: Mapping[str, str]) -> None:
     ):
         if (number := _number(variable, environ, kind)) is not None:
             result[section] = {**(result.get(section) or {}), field: number}
-    if _number(REQUEST_TIMEOUT, environ, float) is not None:  # it is for every provider
+    if _number(REQUEST_TIMEOUT, environ, float) is not None:  # it applies to every provider
         result["providers"] = {
             name: {key: value for key, value in provider.items() if key != "timeouts"}
             if isinstance(provider, dict)

@@ -1,4 +1,4 @@
-"""How questions are understood."""
+"""Intent classification."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ IntentName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=32), 
 
 
 class IntentConfig(ConfigModel):
-    """`fast` judges on this machine, `llm` asks the light model, `hybrid` asks it only where unsure.
+    """`fast` classifies locally, `llm` asks the light model, `hybrid` only if unsure.
 
-    Unsure is a label whose probability is below `min_confidence`; the light model has `timeout_seconds`.
-    `exemplars` are intents of one's own, each by sentences that mean it (five do); a question that is at
-    least `likeness` alike, 0..1, belongs to one.
+    Unsure means a label probability below `min_confidence`; the light model has `timeout_seconds`.
+    `exemplars` defines custom intents by example sentences (five are enough); a question belongs to one if
+    its similarity (0..1) is at least `likeness`.
     """
 
     mode: Literal["fast", "llm", "hybrid"] = "fast"

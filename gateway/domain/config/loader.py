@@ -1,4 +1,4 @@
-"""From the text of `provider_config.yaml` to a checked `Catalog`, or to every mistake in it with its line."""
+"""Parses `provider_config.yaml` into a `Catalog` or problems by line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MESSAGES = {
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used; the message has a line a mistake: `file:line: key: what is wrong`."""
+    """The configuration is invalid; each line reads `file:line: key: problem`."""
 
 
 def parse_catalog(
@@ -37,15 +37,16 @@ def parse_catalog(
     source: str = "provider_config.yaml",
     provider_types: ProviderTypes = MappingProxyType({}),
 ) -> Catalog:
-    """The catalog that `text` describes, with `${NAME}` and `${NAME:-default}` read from `environ`.
+    """Parse and validate a configuration.
 
-    A missing section takes its defaults. `GATEWAY_*` variables override it (`domain.config.environment`).
+    `${NAME}` and `${NAME:-default}` are read from `environ`, and `GATEWAY_*` variables override sections
+    (`gateway.domain.config.environment`). Missing sections have their defaults.
 
     Args:
-        provider_types: all types of providers; without them, types are not checked.
+        provider_types: all provider types; without them, types are not checked.
 
     Raises:
-        ConfigError: with all mistakes of the file, by line; values are never shown, names are.
+        ConfigError: with all problems by line; values are never included, names are.
     """
     document = read_yaml(text, environ)
     problems = list(document.problems)
@@ -54,7 +55,7 @@ def parse_catalog(
     if not isinstance(value, dict):
         problems.append((1, "the file has to be a mapping of sections"))
     elif document.value is not None or not problems:
-        # A bare `aliases:` with nothing under it is a section left out.
+        # An empty section such as `aliases:` counts as missing.
         value = {key: section for key, section in value.items() if section is not None}
         try:
             value = apply_environment(value, environ)
@@ -97,7 +98,7 @@ def _validate(
         return Catalog.model_validate(value, context=context), iter(())
     except ValidationError as error:
         first_error = error
-    # Text from the environment that looks like a number, in a field that wants text.
+    # Strings from the environment that look like numbers, in fields that require text.
     for detail in first_error.errors(include_url=False, include_input=False):
         path = tuple(detail["loc"])
         if detail["type"] == "string_type" and document.texts.get(path):

@@ -1,4 +1,4 @@
-"""Where pictures come from and how large they may be."""
+"""Image generation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gateway.domain.config.base import ConfigModel
 
 
 class MediaConfig(ConfigModel):
-    """`default` is the image model asked where a request names none; pixels and counts bound a request."""
+    """Limits of image requests; `default` is the image model if a request names none."""
 
     default: str | None = None
     max_side: Annotated[int, Field(gt=0, le=8192)] = 2048

@@ -1,4 +1,4 @@
-"""How failing upstreams are left alone, and how often a call is tried again."""
+"""Circuit breakers and retries."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from gateway.domain.config.base import ConfigModel
 
 
 class CircuitBreakerConfig(ConfigModel):
-    """After `failures` in a row an upstream is left alone for `reset_seconds`, then probed once."""
+    """Open after `failures` in a row; probe after `reset_seconds`."""
 
     failures: Annotated[int, Field(gt=0)] = 5
     reset_seconds: Annotated[float, Field(gt=0, le=86_400)] = 30
 
 
 class RetryConfig(ConfigModel):
-    """`attempts` counts all calls of one model in one step, the first included.
+    """`attempts` limits all calls of one model in one step, including the first.
 
-    Retries are at most `budget_ratio` of a worker's calls (0: none). They wait a random time of up to
-    `backoff_seconds`, twice as much each further time, `max_wait_seconds` at most; what a vendor asks for by
-    `retry-after` is waited for up to the same bound.
+    Retries are at most `budget_ratio` of a worker's calls (0: none). The delay is random, up to
+    `backoff_seconds`, doubled for each further retry, and at most `max_wait_seconds`. A vendor's
+    `retry-after` is respected up to the same limit.
     """
 
     attempts: Annotated[int, Field(ge=1, le=10)] = 2

@@ -1,4 +1,4 @@
-"""Roles: who is to speak, about which task, in what form."""
+"""Roles: prompt, model and output schema of a task."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gateway.domain.config.base import ConfigModel
 
 
 class TaskConfig(ConfigModel):
-    """What one task of a role has of its own; what is left out is the role's."""
+    """Settings of one task; missing ones are inherited from the role."""
 
     prompt: str | None = None
     model: str | None = None
@@ -20,7 +20,10 @@ class TaskConfig(ConfigModel):
 
 
 class RoleConfig(TaskConfig):
-    """`prompt` is the name of a file in `prompts/` beside the configuration, or the text itself; `schema` a
-    JSON Schema or the name of a `.json` file there. `model` may be an alias; None asks the router."""
+    """A role with its tasks.
+
+    `prompt` is the name of a file in `prompts/` beside the configuration, or the text itself; `schema` a JSON
+    Schema or the name of a `.json` file there. `model` may be an alias; without one the router decides.
+    """
 
     tasks: dict[str, TaskConfig] = Field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Whether a model names conversations."""
+"""Conversation titles."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from gateway.domain.config.base import ConfigModel
 
 
 class TitlesConfig(ConfigModel):
-    """`routing.light` gives a conversation its title, once, after its first answer."""
+    """Whether `routing.light` generates a title after a conversation's first answer."""
 
     enabled: bool = True

@@ -1,4 +1,4 @@
-"""Which tools the gateway has, and what bounds them."""
+"""Tools and their limits."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ def _variable(name: str) -> str:
 
 
 class McpServerConfig(ConfigModel):
-    """One MCP server: `command` with `args` and `env`, all that it gets beside PATH, or `url` with `headers`.
+    """An MCP server: `command` with `args` and `env`, or `url` with `headers`.
 
-    `tools` are the names it may offer, as the server calls them (None: all). `timeout_seconds` bounds a call.
+    Apart from `env` the command gets only PATH. `tools` lists the names it may offer (default: all).
+    `timeout_seconds` limits a call.
     """
 
     command: str | None = None
@@ -58,10 +59,11 @@ class McpServerConfig(ConfigModel):
 
 
 class ToolsConfig(ConfigModel):
-    """`max_rounds` of model, tools, model … in one turn; `turn_seconds` is all tools' time together.
+    """Enabled tools and the limits of a turn.
 
-    `turn_bytes` bounds what all results of a turn may hold. `enabled` names tools, MCP servers (all their
-    tools) and single tools of one (`server__tool`); a server that is not named there is not connected to.
+    `max_rounds` limits rounds of model and tools, `turn_seconds` the time of all tools, `turn_bytes` the size
+    of all results. `enabled` lists tools, MCP servers (with all tools) and single MCP tools (`server__tool`);
+    servers that are not listed are not connected.
     """
 
     enabled: tuple[str, ...] = ("calculator", "current_time")

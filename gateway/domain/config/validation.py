@@ -1,4 +1,4 @@
-"""What a single field cannot know: that every name in the configuration leads somewhere, and in no circle."""
+"""Validation across sections: references between names, and fallback cycles."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ ANY_MODEL = "*"
 
 
 def check_references(value: dict[str, Any], provider_types: ProviderTypes) -> Iterator[Problem]:
-    """Problems of a raw configuration, by path; sections of a wrong type are left to the field checks."""
+    """Yield the problems of a raw configuration by path.
+
+    Values of a wrong type are skipped: pydantic reports them.
+    """
     providers = _mapping(value, "providers")
     models = _mapping(value, "models")
     for name, model in models.items():
@@ -46,7 +49,7 @@ def check_references(value: dict[str, Any], provider_types: ProviderTypes) -> It
 
 
 def _check_providers(path: KeyPath, given: Any, providers: Collection[str]) -> Iterator[Problem]:
-    """A name, or a list of names."""
+    """Check a provider's name or a list of names."""
     if isinstance(given, str) and given not in providers:
         yield path, _unknown("provider", given, providers)
     if isinstance(given, list):
@@ -140,7 +143,10 @@ def _check_models(path: KeyPath, targets: Any, models: Collection[str]) -> Itera
 
 
 def _cycle_from(start: str, fallbacks: dict[str, Any]) -> list[str] | None:
-    """The way from `start` back to itself; `*` is a last resort for all and closes no circle."""
+    """The path from `start` back to itself.
+
+    `*` applies to all models and closes no cycle.
+    """
     paths = [[start]]
     seen: set[str] = set()
     while paths:

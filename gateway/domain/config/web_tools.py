@@ -1,4 +1,4 @@
-"""Bounds of the tools that read the web."""
+"""The web search and fetch tools."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class WebSearchConfig(ConfigModel):
-    """`region` is a country and a language (`kr-kr`); `backend` is `auto` or engines' names with commas."""
+    """`region` is country and language (`kr-kr`), `backend` `auto` or engines."""
 
     region: Annotated[str, Field(pattern=r"^[a-z]{2}-[a-z]{2,5}$")] = "us-en"
     max_results: Annotated[int, Field(ge=1, le=20)] = 8
@@ -22,7 +22,10 @@ class WebSearchConfig(ConfigModel):
 
 
 class FetchConfig(ConfigModel):
-    """`allow_private` opens networks of the house, never metadata services; `max_bytes` are unpacked ones."""
+    """`allow_private` permits private networks, but never metadata services.
+
+    `max_bytes` limits the decompressed size.
+    """
 
     allow_private: tuple[IPvAnyNetwork, ...] = ()
     ports: tuple[Port, ...] = (80, 443, 8080, 8443)

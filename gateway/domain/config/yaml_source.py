@@ -1,4 +1,4 @@
-"""YAML text as plain values that remember their lines, with `${NAME}` read from an environment."""
+"""Parses YAML into plain values with line numbers and environment variables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import yaml
 
 KeyPath = tuple[str | int, ...]
 
-# A few aliases of aliases can stand for any number of values.
+# A few nested aliases can expand to any number of values.
 _MAX_VALUES = 100_000
 _STR_TAG = "tag:yaml.org,2002:str"
 # `${NAME}`, or the beginning of `${NAME:-default}`.
@@ -28,10 +28,10 @@ _KEYWORDS: dict[str, bool | None] = {
 
 @dataclass(slots=True)
 class YamlDocument:
-    """A document's value; `lines` maps each path to its 1-based line.
+    """A parsed document; `lines` maps each path to its 1-based line.
 
-    `texts` holds what a plain scalar read, by path, where it came from the environment: a field that
-    wants text (a key of digits only) takes this instead of the number it looks like.
+    `texts` holds the original text of plain scalars from the environment, by path: fields that require text
+    (a key of digits only) use it instead of the number.
     """
 
     value: Any = None
@@ -40,17 +40,17 @@ class YamlDocument:
     problems: list[tuple[int, str]] = field(default_factory=list)
 
     def line_of(self, path: KeyPath) -> int:
-        """The line of the deepest part of `path` that the document has."""
+        """The line of the longest existing prefix of `path`."""
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 1)
 
 
 def read_yaml(text: str, environ: Mapping[str, str]) -> YamlDocument:
-    """Read `text`; whatever is wrong with it is in `problems`, as (line, sentence).
+    """Parse `text`; problems are collected as (line, message).
 
-    Scalars follow YAML 1.2's core schema (`off` and `no` are text). Substitution happens in parsed
-    scalars, so a value from the environment can never become a key, a list or a second entry.
+    Scalars follow the core schema of YAML 1.2 (`off` and `no` are text). Variables are substituted in parsed
+    scalars, so that their values cannot become keys, lists or further entries.
     """
     document = YamlDocument()
     try:
@@ -74,11 +74,14 @@ def read_yaml(text: str, environ: Mapping[str, str]) -> YamlDocument:
 
 
 class _TooManyValues(Exception):
-    """The document has more values than a configuration can need."""
+    """The document has more values than any configuration needs."""
 
 
 class _Reader:
-    """Turns one tree of nodes into values; `open` holds the nodes above, to see an alias of itself."""
+    """Converts YAML nodes to values.
+
+    `open_nodes` detects aliases that contain themselves.
+    """
 
     def __init__(self, document: YamlDocument, environ: Mapping[str, str]) -> None:
         self.document = document
@@ -142,7 +145,7 @@ class _Reader:
         return text if node.style else resolve_scalar(text)
 
     def substitute(self, node: yaml.ScalarNode, text: str, path: KeyPath) -> str:
-        """The text with its placeholders replaced; a default may hold placeholders of its own."""
+        """Replace variables in `text`; a default may contain further variables."""
         parts: list[str] = []
         at = 0
         while (start := text.find("$", at)) >= 0:
@@ -169,7 +172,7 @@ class _Reader:
         return "".join((*parts, text[at:]))
 
     def variable(self, node: yaml.ScalarNode, name: str, default: str | None, path: KeyPath) -> str:
-        """The variable's value; a default is read only where it is needed."""
+        """The variable's value; its default is evaluated only if needed."""
         found = self.environ.get(name)
         if default is not None:
             return found or self.substitute(node, default, path)
@@ -180,7 +183,7 @@ class _Reader:
 
 
 def _closing_brace(text: str, at: int) -> int:
-    """Where the brace is that ends a default beginning at `at`; -1 where there is none."""
+    """Index of the brace that closes a default starting at `at`; -1 if missing."""
     depth = 0
     for match in _BRACES.finditer(text, at):
         if match[0] == "${":
@@ -193,7 +196,10 @@ def _closing_brace(text: str, at: int) -> int:
 
 
 def resolve_scalar(text: str) -> str | int | float | bool | None:
-    """What an unquoted scalar means, by YAML 1.2's core schema without hex, octal and infinities."""
+    """Convert an unquoted scalar by the core schema of YAML 1.2.
+
+    Without hexadecimal, octal and infinities.
+    """
     if text in _KEYWORDS:
         return _KEYWORDS[text]
     if _INT.fullmatch(text) and len(text) < 32:

@@ -1,4 +1,4 @@
-"""All rows of letters in a text, as numbers: finds in linear time which rows of another text are there."""
+"""N-grams of a text as hashes, compared with those of another text in linear time."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import numpy.typing as npt
 Hashes = npt.NDArray[np.uint64]
 Found = npt.NDArray[np.bool_]
 
-# An odd factor, as in Knuth's multiplicative hashing; products wrap around at 64 bits.
+# An odd factor, as in Knuth's multiplicative hashing; products wrap at 64 bits.
 _BASE = 0x9E3779B97F4A7C15
 _MIX = np.uint64(0xD6E8FEB86659FD93)
 _WRAP = 2**64
 
 
 def ngram_hashes(text: str, width: int) -> Hashes:
-    """A number for each row of `width` characters of `text`, in order; none of a shorter text."""
+    """Hash of each n-gram of `width` characters, in order; empty for a shorter text."""
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32).astype(np.uint64)
     if len(codes) < width:
         return codes[:0]
@@ -25,7 +25,7 @@ def ngram_hashes(text: str, width: int) -> Hashes:
 
 
 def _combine(single: Hashes, width: int) -> Hashes:
-    """Rows of `width`, made of rows of half the width: a row's number is that of its halves, put together."""
+    """Combine hashes of half the width into hashes of `width`."""
     if width == 1:
         return single
     half = width // 2
@@ -42,14 +42,14 @@ def _power(width: int) -> np.uint64:
 
 
 class NgramSet:
-    """The rows of `width` letters of one text."""
+    """The n-grams of `width` characters of one text."""
 
     def __init__(self, text: str, width: int) -> None:
         self._width = width
         self._sorted = np.sort(ngram_hashes(text, width))
 
     def contains(self, hashes: Hashes) -> Found:
-        """For each row, by its number, whether the text has it."""
+        """For each hash, whether the text contains the n-gram."""
         if not len(self._sorted):
             return np.zeros(len(hashes), dtype=np.bool_)
         at = np.searchsorted(self._sorted, hashes)
@@ -59,6 +59,6 @@ class NgramSet:
 
 
 def trailing_true_count(found: Found) -> int:
-    """How many at the end are true, one behind the other."""
+    """The number of consecutive true values at the end."""
     missing = np.flatnonzero(~found)
     return len(found) - 1 - int(missing[-1]) if len(missing) else len(found)

@@ -1,4 +1,4 @@
-"""Shapes of what must not leak: each tells a whole match, and the beginning of one that may still come."""
+"""Patterns of leaks that also match the beginning of a leak, for streaming."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ WORD = "A-Za-z0-9"
 
 @dataclass(frozen=True, slots=True)
 class CharacterRun:
-    """`least` to `most` characters of a class, `chars` being the inside of its brackets."""
+    """A run of `min_count` to `max_count` characters of a class.
+
+    `characters` is the inside of the class's brackets.
+    """
 
     characters: str
     min_count: int
@@ -22,7 +25,7 @@ class CharacterRun:
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
-    """One of these texts; the empty one makes it optional."""
+    """One of these texts; an empty one makes it optional."""
 
     texts: tuple[str, ...]
 
@@ -32,10 +35,10 @@ PatternPart = str | CharacterRun | AnyOf
 
 @dataclass(frozen=True, slots=True)
 class LeakPattern:
-    """One kind of leak: `pieces` in a row, `label` with its article for people.
+    """One kind of leak: consecutive `parts`, and a `description` with its article.
 
-    `before` and `after` are the insides of classes that must not stand next to it; `proof` has the last word.
-    No shape is longer than the `most` of its runs, which bounds what is ever held back for it.
+    `not_after` and `not_before` are character classes that must not precede or follow a match. `is_valid`
+    makes the final decision. A match is never longer than its parts' maximum, which bounds what is withheld.
     """
 
     kind: LeakKind
@@ -47,14 +50,14 @@ class LeakPattern:
     any_case: bool = False
 
     def full_pattern(self) -> str:
-        """A pattern of the whole, without what must not stand before it."""
+        """Regular expression of a complete match, without `not_after`."""
         text = "".join(map(_full_pattern, self.parts)) + (
             f"(?![{self.not_before}])" if self.not_before else ""
         )
         return f"(?i:{text})" if self.any_case else text
 
     def prefix_pattern(self) -> str:
-        """A pattern of every text that a match may begin with, the match itself included."""
+        """Regular expression of every prefix of a match, including the match."""
         text = ""
         for piece in reversed(self.parts):
             text = (
@@ -82,7 +85,7 @@ class LeakPattern:
 
 
 class PatternSet:
-    """A table of shapes, compiled into one pattern for what is there and one for what may be coming."""
+    """Patterns compiled into one expression for matches and one for possible prefixes."""
 
     def __init__(self, patterns: Sequence[LeakPattern]) -> None:
         self.patterns = tuple(
@@ -110,9 +113,9 @@ class PatternSet:
         )
 
     def starting_with(self, char: str) -> tuple[tuple[LeakPattern, re.Pattern[str]], ...]:
-        """The shapes that may begin with this character, in the table's order."""
+        """The patterns whose match may begin with this character, in order."""
         if char > "\x7f":
-            return self.patterns  # also K, the Kelvin sign, which ignoring case makes a k
+            return self.patterns  # also the Kelvin sign, which matches k when ignoring case
         found = self._by_first_character.get(char)
         if found is None:
             found = self._by_first_character[char] = tuple(
@@ -130,13 +133,13 @@ def _full_pattern(piece: PatternPart) -> str:
         case CharacterRun(chars, least, most):
             return f"[{chars}]{{{least},{most}}}"
         case AnyOf(texts):
-            # The longest first: an alternation takes the first that fits.
+            # The longest first: an alternation takes the first match.
             return f"(?:{'|'.join(re.escape(t) for t in sorted(texts, key=len, reverse=True))})"
     return re.escape(piece)
 
 
 def _prefix_pattern(piece: PatternPart) -> str:
-    """Never empty: then a look at a character of ordinary text ends with its first alternative letter."""
+    """A non-empty prefix pattern, so that most text is rejected at once."""
     match piece:
         case CharacterRun(chars, _, most):
             return f"[{chars}]{{1,{most}}}"

@@ -1,4 +1,4 @@
-"""What is looked for in answers. The forms are public; docs/SECURITY.md says whose lists they are from."""
+"""Patterns of secrets and personal data. Sources: docs/SECURITY.md."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _key(label: str, *pieces: PatternPart, after: str = "") -> LeakPattern:
 
 
 def _exact(label: str, prefix: str | AnyOf, chars: str, length: int) -> LeakPattern:
-    """A key of a fixed length: one character more, and it is something else."""
+    """A key of fixed length, not followed by more of its characters."""
     return _key(label, prefix, CharacterRun(chars, length, length), after=chars)
 
 
@@ -179,7 +179,7 @@ SECRETS = PatternSet(
                 "PRIVATE KEY",
                 AnyOf(("", " BLOCK")),
                 "-----",
-                # Line ends, also as JSON writes them, and a header or two before the body.
+                # Line ends (also as JSON escapes) and optional headers before the body.
                 CharacterRun(rf"\s\\{WORD}/+=:,.-", 64, 64),
             ),
             is_private_key,

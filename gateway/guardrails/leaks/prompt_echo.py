@@ -1,4 +1,4 @@
-"""Whether an answer repeats a long part of a prompt, however it is spaced, marked up or capitalised."""
+"""Detects answers that repeat a long part of a prompt in any formatting."""
 
 from __future__ import annotations
 
@@ -8,36 +8,41 @@ from collections.abc import Callable
 from gateway.guardrails.leaks.ngrams import NgramSet, ngram_hashes, trailing_true_count
 
 _NOT_A_LETTER = re.compile(r"[\W_]+")
-# Letters and digits in a row that are a leak, and in how short a prompt such a row must be most of it.
+# Consecutive letters that are a leak; in a short prompt, the share of it that is one.
 _LEAK_LENGTH = 60
 _MIN_LEAK_LENGTH = 24
 _MIN_LEAK_SHARE = 0.8
-# Rows below this are common phrases, and are not held back.
+# Shorter matches are common phrases and are not withheld.
 _HELD_LENGTH = 16
-# A syllable of Hangul or an ideograph says about as much as two letters and a half.
-# Letters of a prompt and of a piece of an answer up to which a search in C is cheaper than an index.
+# A Hangul syllable or an ideograph carries about as much as two and a half letters. Up to this size of prompt
+# and chunk, a direct search is cheaper than an index.
 _MAX_SCANNED_LETTERS = 1000
 _FIRST_DENSE_CHARACTER = "\u1100"
 _DENSE_CHARACTER_WEIGHT = 2.5
 
 
 def letters_and_digits(text: str) -> str:
-    """The letters and digits of `text` alone, in lower case; a character for a character."""
+    """Letters and digits of `text` in lower case, one character for each."""
     low = text.lower()
-    if len(low) != len(text):  # İ becomes two
+    if len(low) != len(text):  # İ becomes two characters
         low = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
     return _NOT_A_LETTER.sub("", low)
 
 
 class PromptEcho:
-    """Follows an answer through one prompt: how long a row of it the answer's end repeats.
+    """Compares the end of an answer with one prompt while the answer is written.
 
-    Both are compared by their letters alone. In a short prompt a row is searched for in C, without an index
-    to build for a turn; of a long one, or for a long piece of an answer, all rows are looked up at once.
+    Only letters and digits are compared. Short prompts are searched directly, without building an index per
+    turn; long prompts, or long parts of an answer, use n-gram hashes.
     """
 
     def __init__(self, prompt: str, allowed: Callable[[int], NgramSet]) -> None:
-        """`excused` gives, for a width, the rows of letters that may be repeated all the same."""
+        """Create a detector.
+
+        Args:
+            prompt: the text that must not be repeated.
+            allowed: returns, for a width, the n-grams that may be repeated.
+        """
         self._prompt = letters_and_digits(prompt)
         self._allowed = allowed
         dense = sum(c >= _FIRST_DENSE_CHARACTER for c in self._prompt) * 3 > len(self._prompt)
@@ -48,16 +53,16 @@ class PromptEcho:
         self._held_length = round(min(_HELD_LENGTH / scale, self._leak_length - 1))
         self._tail = ""
         self._ngrams_by_width: dict[int, NgramSet] = {}
-        # The row being followed, in letters; below `_suspect` it is 0.
+        # Letters of the current match; 0 below `_held_length`.
         self.held_count = 0
 
     @property
     def too_short(self) -> bool:
-        """A prompt that is shorter than what counts as a leak cannot be told from chance."""
+        """Whether the prompt is shorter than a leak, so that matches would be chance."""
         return len(self._prompt) < self._leak_length
 
     def feed(self, new: str) -> bool:
-        """Take in more letters of the answer; whether a row in it is long enough to be a leak."""
+        """Add letters of the answer; whether they complete a leak."""
         recent = self._tail + new
         use_index = max(len(self._prompt), len(new)) > _MAX_SCANNED_LETTERS
         if len(recent) >= self._leak_length and (
@@ -69,7 +74,7 @@ class PromptEcho:
         return False
 
     def _matching_suffix_length(self, recent: str, use_index: bool) -> int:
-        """How many letters at the end of `told` may stand in the prompt, at most a leak's."""
+        """How many of the last letters may be in the prompt, at most the length of a leak."""
         suspect = self._held_length
         if len(recent) < suspect:
             return 0
@@ -100,7 +105,7 @@ class PromptEcho:
         return ngrams
 
     def _contains_leak(self, recent: str) -> bool:
-        """Each long row contains a whole block of half its length, so blocks are looked for first."""
+        """Each leak contains a block of half its length, so blocks are searched first."""
         block = self._leak_length // 2
         for start in range(0, len(recent) - block + 1, block):
             if recent[start : start + block] in self._prompt:

@@ -1,4 +1,7 @@
-"""Leaks in what a model says: what may become one is held back until it is known, so that none leaves."""
+"""Streaming leak detection in a model's output.
+
+Text that may become a leak is withheld until it is decided, so that no leak is sent.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,9 @@ from gateway.guardrails.leaks.validators import digits
 
 LeakGuard = Literal["leak", "personal_data"]
 _PATTERNS: dict[LeakGuard, PatternSet] = {"leak": SECRETS, "personal_data": PERSONAL_DATA}
-# Characters before what is searched that a shape may look back at.
+# Characters that a pattern may look behind.
 _LOOKBEHIND_CHARACTERS = 1
-# Characters of messages that are searched for what was found in one answer: about a tenth of a second.
+# Message characters searched per answer: about 0.1 s.
 _MAX_SEARCHED_CHARACTERS = 300_000_000
 PROMPT_LEAK = "a part of its instructions"
 _LETTER = re.compile(r"[^\W_]")
@@ -26,16 +29,17 @@ _LETTER = re.compile(r"[^\W_]")
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """What was found, for people: `what` has its article; the leak itself is nowhere in it."""
+    """A detected leak; `description` names its kind, never its content."""
 
     guard: LeakGuard
     description: str
 
 
 class AllowedValues:
-    """What may be said: secrets that the asker wrote, and people's data that anybody in the turn wrote.
+    """Values that an answer may repeat.
 
-    The messages are read only where something was found, and prepared once.
+    Secrets from the user's messages, and personal data from any message. Messages are searched only if
+    something was found, and prepared once.
     """
 
     def __init__(self, messages: Sequence[Message]) -> None:
@@ -46,7 +50,7 @@ class AllowedValues:
         self._remaining_characters = _MAX_SEARCHED_CHARACTERS
 
     def allows(self, pattern: LeakPattern, value: str) -> bool:
-        """Whether the value stands there already; numbers are compared without what parts them."""
+        """Whether a message contains the value; numbers are compared by their digits."""
         if pattern.kind == "secret":
             return self._contains(value, self._user_texts)
         if self._other_texts is None:
@@ -58,17 +62,17 @@ class AllowedValues:
         return self._contains(digits(value), numbers)
 
     def letter_ngrams(self, width: int) -> NgramSet:
-        """The rows of so many letters that the asker wrote."""
+        """N-grams of letters in the user's messages."""
         ngrams = self._ngrams_by_width.get(width)
         if ngrams is None:
-            # A space is no letter, so no row goes from one message into the next.
+            # A space is not a letter, so no n-gram spans two messages.
             ngrams = self._ngrams_by_width[width] = NgramSet(
                 " ".join(map(letters_and_digits, self._user_texts)), width
             )
         return ngrams
 
     def _contains(self, value: str, texts: Sequence[str]) -> bool:
-        """Whether one of `texts` has the value; never, once `_MOST_SEARCHED` characters were searched."""
+        """Whether one of `texts` contains the value; False after the search limit."""
         for text in texts:
             self._remaining_characters -= len(text)
             if self._remaining_characters < 0:
@@ -79,11 +83,11 @@ class AllowedValues:
 
 
 class LeakScanner:
-    """One text on its way to the reader, in any chunks: what is put in comes out unless it is a leak.
+    """Scans one text that arrives in chunks and returns what may be sent.
 
-    Held back are at most the longest shape's characters, and of a prompt a row that is shorter than a leak.
-    Once `leak` is set, nothing comes out any more, and nothing of the leak has: of a prompt's row its first
-    fifteen letters may have.
+    At most the length of the longest pattern is withheld, and of a repeated prompt less than the length of a
+    leak. Once `leak` is set nothing more is returned. Of a repeated prompt the first fifteen letters may have
+    been sent; of any other leak nothing.
     """
 
     def __init__(
@@ -93,11 +97,11 @@ class LeakScanner:
         self._pattern_sets = [_PATTERNS[guard] for guard in guards]
         self._allowed_values = allowed_values
         self._echoes = prompt_echoes(prompts, allowed_values) if "leak" in guards else []
-        self._text = ""  # what was let out last, as far as shapes look back, and what is held
-        self._released_count = 0  # how much of it was let out
+        self._text = ""  # lookbehind of what was sent, and what is withheld
+        self._released_count = 0  # how much of it was sent
 
     def feed(self, new: str, *, last: bool = False) -> str:
-        """What may leave now that `new` has come; with `last` nothing can come any more."""
+        """Add text and return what may be sent; `last` ends the text."""
         if self.leak is not None:
             return ""
         text = self._text + new
@@ -115,11 +119,11 @@ class LeakScanner:
 
     @property
     def withheld_text(self) -> str:
-        """What has come and not left."""
+        """Text that was added and not returned."""
         return self._text[self._released_count :]
 
     def _scan(self, patterns: PatternSet, text: str, last: bool) -> int:
-        """Up to where the text is free of leaks of this table, also of any that may be coming."""
+        """The length of the text without detected or possible leaks of these patterns."""
         possible = None if last else patterns.prefix.search(text, self._released_count)
         safe_until = possible.start() if possible is not None else len(text)
         if len(text) - self._released_count >= patterns.min_length:
@@ -130,7 +134,7 @@ class LeakScanner:
         return safe_until
 
     def _scan_prompt_echo(self, text: str, new: str, last: bool) -> int:
-        """Up to where the text repeats no prompt."""
+        """The length of the text that repeats no prompt."""
         safe_until = len(text)
         for echo in self._echoes:
             if echo.feed(new):
@@ -142,7 +146,7 @@ class LeakScanner:
 
 
 def prompt_echoes(prompts: Sequence[str], allowed_values: AllowedValues) -> list[PromptEcho]:
-    """A follower for each prompt that is long enough to be known again."""
+    """Prompt echo detectors for the prompts that are long enough."""
     echoes = (PromptEcho(prompt, allowed_values.letter_ngrams) for prompt in prompts)
     return [echo for echo in echoes if not echo.too_short]
 
@@ -150,7 +154,10 @@ def prompt_echoes(prompts: Sequence[str], allowed_values: AllowedValues) -> list
 def first_leak(
     patterns: PatternSet, text: str, start: int, last: bool, allowed_values: AllowedValues
 ) -> tuple[int, Leak] | None:
-    """Where the first leak begins and what it is; one that the next character could undo is none yet."""
+    """Find the first leak and its position.
+
+    A match that the next character could undo is not a leak yet.
+    """
     while (candidate := patterns.candidate.search(text, start)) is not None:
         start = candidate.start()
         for shape, pattern in patterns.starting_with(text[start]):
@@ -169,7 +176,7 @@ _GUARD_BY_KIND: dict[LeakKind, LeakGuard] = {"secret": "leak", "personal": "pers
 def find_leaks(
     guard: LeakGuard, text: str, prompts: Sequence[str], allowed_values: AllowedValues
 ) -> list[str]:
-    """Everything of a whole text that this guard objects to, each kind once, in words for people."""
+    """Descriptions of all leaks in a complete text, each once."""
     found: dict[str, None] = {}
     if guard == "leak" and any(
         echo.feed(letters_and_digits(text)) for echo in prompt_echoes(prompts, allowed_values)
@@ -184,7 +191,7 @@ def find_leaks(
 
 
 def _start_of_last_letters(text: str, count: int) -> int:
-    """Where the last `count` letters of `text` begin; 0 where it has fewer."""
+    """Index of the last `count` letters of `text`; 0 if it has fewer."""
     for at in range(len(text) - 1, -1, -1):
         if _LETTER.match(text, at):
             count -= 1

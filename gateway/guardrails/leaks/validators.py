@@ -1,4 +1,4 @@
-"""What tells a secret or a person's number from what only looks like one: checksums and common sense."""
+"""Validators that tell secrets and personal data from look-alikes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _PARTS = re.compile(r"[A-Za-z0-9]+")
 _MIN_TOKEN_PART = 12
 _HAS_TOKEN_PART = re.compile(f"[A-Za-z0-9]{{{_MIN_TOKEN_PART}}}")
 _MIN_DISTINCT_CHARACTERS = 8
-_PLACEHOLDERS_OF_PASSWORDS = """
+_PLACEHOLDER_WORDS = """
     password passwort passwd pass pwd pw secret user username admin root test guest postgres mysql redis mongo
     token none null key mypassword mysecretpassword
 """
-_PASSWORD_WORDS = frozenset(_PLACEHOLDERS_OF_PASSWORDS.split())
+_PASSWORD_WORDS = frozenset(_PLACEHOLDER_WORDS.split())
 _TEMPLATE = re.compile(r"[\[\]<>{}$%*]|example|placeholder|your|changeme|password|x{3}|\.\.\.", re.IGNORECASE)
-# Domains for documentation (RFC 2606, RFC 6761), and addresses of offices, which are no person's.
+# Domains for documentation (RFC 2606, RFC 6761), and mailboxes that belong to no person.
 _RESERVED_DOMAINS = re.compile(r"(?:^|\.)(?:example(?:\.[a-z]+)?|test|invalid|localhost|local)$")
 _ROLE_MAILBOX_NAMES = """
     info support contact sales help hello admin office press service security privacy legal billing noreply
@@ -46,9 +46,9 @@ _IBAN_LENGTHS = {
     for country in countries.split(",")
 }
 _RRN_WEIGHTS = (2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5)
-# The first digit behind the birthday tells the century: residents and foreigners.
+# The seventh digit determines the century, for residents and foreigners.
 _RRN_CENTURIES = {"9": 1800, "0": 1800, **dict.fromkeys("1256", 1900), **dict.fromkeys("3478", 2000)}
-# Numbers that were printed in advertisements and are nobody's.
+# Numbers printed in advertisements.
 _INVALID_SSN = frozenset({"078051120", "219099999", "123456789"})
 
 
@@ -58,7 +58,7 @@ def digits(text: str) -> str:
 
 
 def is_random_token(text: str) -> bool:
-    """Whether a key made by a machine, rather than a name with hyphens or a placeholder."""
+    """Whether the text looks machine-generated rather than like a name or placeholder."""
     if _HAS_TOKEN_PART.search(text) is None:
         return False
     longest = max(_PARTS.findall(text), key=len, default="")
@@ -70,17 +70,17 @@ def is_random_token(text: str) -> bool:
 
 
 def is_varied(text: str) -> bool:
-    """Enough different characters, for keys whose beginning already says what they are."""
+    """Whether a key with a known prefix has enough distinct characters."""
     return len(set(text)) >= _MIN_DISTINCT_CHARACTERS and _PLACEHOLDER.search(text) is None
 
 
 def is_gateway_key(text: str) -> bool:
-    """A key of ours: its checksum is right."""
+    """Whether the checksum of a gateway API key is right."""
     return is_well_formed(text)
 
 
 def is_json_web_token(text: str) -> bool:
-    """Whether the first part is the header of a token: JSON that names an algorithm."""
+    """Whether the first part is a JSON header that names an algorithm."""
     header = text.split(".", 1)[0]
     try:
         found = orjson.loads(urlsafe_b64decode(header + "=" * (-len(header) % 4)))
@@ -90,7 +90,7 @@ def is_json_web_token(text: str) -> bool:
 
 
 def is_url_with_password(text: str) -> bool:
-    """Whether the password in `scheme://user:password@h` is one, and no word that stands for one."""
+    """Whether the password of a URL is not a placeholder."""
     user, _, password = text.split("://", 1)[1].rpartition("@")[0].partition(":")
     if password.lower() in _PASSWORD_WORDS or password == user or len(set(password)) < 3:
         return False
@@ -98,19 +98,19 @@ def is_url_with_password(text: str) -> bool:
 
 
 def is_private_key(text: str) -> bool:
-    """Whether key material follows the header, not dots or a placeholder."""
+    """Whether key material follows the header, not a placeholder."""
     body = text.rsplit("-----", 1)[1]
     return len(set(body)) >= 2 * _MIN_DISTINCT_CHARACTERS and _PLACEHOLDER.search(body) is None
 
 
 def is_aws_secret(text: str) -> bool:
-    """The 40 characters at the end."""
+    """Whether the last 40 characters are an AWS secret key."""
     key = text[-40:]
     return is_random_token(key) or (len(set(key)) >= 2 * _MIN_DISTINCT_CHARACTERS and is_varied(key))
 
 
 def is_personal_email(text: str) -> bool:
-    """A person's address: a domain that can be, and no office's name before it."""
+    """Whether the address has a possible domain and no role mailbox."""
     local, _, domain = text.rstrip(".-").lower().rpartition("@")
     labels = domain.split(".")
     if len(labels) < 2 or not all(labels) or not labels[-1].isalpha() or len(labels[-1]) < 2:
@@ -121,9 +121,9 @@ def is_personal_email(text: str) -> bool:
 
 
 def is_phone_number(text: str) -> bool:
-    """9 to 15 digits, with a country's code also where nothing parts them; 555-01xx is for films.
+    """Whether the text is a telephone number of 9 to 15 digits.
 
-    Other digits may stand behind one: of what begins with a country's code, the first groups are enough.
+    555-01xx is fictional. Other digits may follow; after a country code the first groups are enough.
     """
     found = digits(text)
     if not 9 <= len(found) <= 15:
@@ -135,7 +135,7 @@ def is_phone_number(text: str) -> bool:
 
 
 def is_payment_card(text: str) -> bool:
-    """A payment card: an issuer's first digits and length, and Luhn's checksum."""
+    """Whether issuer digits, length and Luhn checksum match a payment card."""
     found = digits(text)
     if len(set(found)) < 2 or not _has_issuer_format(found):
         return False
@@ -156,7 +156,7 @@ def _has_issuer_format(number: str) -> bool:
 
 
 def is_resident_number(text: str) -> bool:
-    """A Korean resident registration number: a birthday that was, and the check digit."""
+    """Whether date and check digit of a Korean resident registration number are valid."""
     found = digits(text)
     try:
         date(_RRN_CENTURIES[found[6]] + int(found[:2]), int(found[2:4]), int(found[4:6]))
@@ -168,7 +168,7 @@ def is_resident_number(text: str) -> bool:
 
 
 def is_social_security_number(text: str) -> bool:
-    """A US number that can have been given out."""
+    """Whether the US social security number is assignable."""
     area, group, serial = text[:3], text[4:6], text[7:11]
     return (
         area not in ("000", "666")
@@ -180,7 +180,7 @@ def is_social_security_number(text: str) -> bool:
 
 
 def is_iban(text: str) -> bool:
-    """An account number of a country's length, its remainder by 97 being 1."""
+    """Whether length and checksum match an IBAN."""
     length = _IBAN_LENGTHS.get(text[:2])
     if length is None:
         return False

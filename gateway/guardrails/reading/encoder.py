@@ -1,4 +1,4 @@
-"""The ONNX classifier inside the `stackone-defender` wheel, read for what it understood."""
+"""The ONNX classifier of the `stackone-defender` wheel, used as a text encoder."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Floats = npt.NDArray[np.float32]
 POOLED_SIZE = 384
 
 _MIN_CHARACTERS = 10
-_WINDOW = 254  # tokens between [CLS] and [SEP]
+_WINDOW = 254  # without [CLS] and [SEP]
 _STRIDE = 190
-_END_WINDOWS = 4  # read at either end, and as many in between
+_END_WINDOWS = 4  # at either end, and as many in between
 _END_CHARACTERS = 12_000
 _SLICES = 8
 _SLICE_CHARACTERS = 1_000
@@ -32,17 +32,17 @@ _POOLED = "/Cast_1_output_0"
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of a text as the model reads it: at most 256 tokens, and the same as cleaned text."""
+    """A token window of a text (at most 256 tokens) and the same part as cleaned text."""
 
     ids: tuple[int, ...]
     text: str
 
 
 class Encoder:
-    """Tokenizer and session, one thread a text; both may be used by several threads at once."""
+    """Tokenizer and ONNX session, one thread per text; usable from several threads."""
 
     def __init__(self, folder: Path) -> None:
-        # Imported here, in a thread: together they take a quarter of a second.
+        # Imported in a worker thread: together they take 0.25 s.
         import onnxruntime  # type: ignore[import-untyped]
         from stackone_defender.sanitizers.normalizer import normalize_unicode
         from tokenizers import Tokenizer
@@ -59,16 +59,16 @@ class Encoder:
         self._normalize = normalize_unicode
 
     def clean(self, text: str) -> str:
-        """`text` with look-alike and invisible characters folded and long rules shortened.
+        """Fold look-alike and invisible characters and shorten repeated punctuation.
 
-        Of a long one the beginning, the end and places in between.
+        Of a long text only the beginning, the end and samples in between remain.
         """
         folded = self._normalize(excerpt(text).encode("utf-8", "replace").decode("utf-8"))
-        # Folding may lengthen a text eighteen-fold, so it is cut once more.
+        # Folding can lengthen a text eighteen-fold.
         return excerpt(_DECORATION.sub(r"\1\1\1", folded))
 
     def windows(self, text: str) -> list[Window]:
-        """Token windows worth reading, in reading order, twelve at most."""
+        """Up to twelve token windows in reading order."""
         clean = self.clean(text)
         if len(clean.strip()) < _MIN_CHARACTERS:
             return []
@@ -84,14 +84,14 @@ class Encoder:
         return windows
 
     def passage(self, text: str) -> Window:
-        """The beginning of a cleaned text, as far as one window goes."""
+        """The first window of a cleaned text."""
         ids = self._tokenizer.encode(text).ids
         return Window((*ids[: _WINDOW + 1], ids[-1]), text)
 
     def _degenerate(self, ids: list[int]) -> bool:
-        """Whether one token fills the window: the model's answer to `aaaa…` or `----` means nothing.
+        """Whether one token fills the window, which the classifier cannot judge.
 
-        Rows of unknown tokens are kept: that is what disguised letters look like.
+        Rows of unknown tokens are not degenerate: disguised letters look like that.
         """
         if len(ids) < 3 or len(set(ids)) > 4:
             return False
@@ -99,9 +99,9 @@ class Encoder:
         return commonest != self._unknown and ids.count(commonest) * 3 >= len(ids) * 2
 
     def read(self, window: Window) -> tuple[Floats, Floats]:
-        """The logits of both heads, `main` first, and the `WIDTH` values that they were made from.
+        """Run the model: logits of both heads, and `POOLED_SIZE` pooled values.
 
-        A millisecond for a short sentence, 16 for 256 tokens.
+        The `main` head comes first. Takes 1 ms for a short sentence and 16 ms for 256 tokens.
         """
         inputs = np.array([window.ids], dtype=np.int64)
         feed = {"input_ids": inputs, "attention_mask": np.ones_like(inputs)}
@@ -113,8 +113,8 @@ _loading = Lock()
 
 
 def shared_encoder() -> Encoder:
-    """The process's one encoder, loaded by the first who asks (a quarter of a second; blocks)."""
-    with _loading:  # else two first checks would both load it
+    """The encoder of the process, loaded on first use (0.25 s; blocks)."""
+    with _loading:  # two concurrent first calls must not both load it
         return _load()
 
 
@@ -143,7 +143,7 @@ def _encode_field(number: int, payload: bytes) -> bytes:
 
 
 def excerpt(text: str) -> str:
-    """`text`, or the beginning, evenly spaced slices and the end of a long one."""
+    """Shorten a long text to its beginning, evenly spaced samples and its end."""
     if len(text) <= 2 * _END_CHARACTERS + _SLICES * _SLICE_CHARACTERS:
         return text
     step = (len(text) - 2 * _END_CHARACTERS) // _SLICES
@@ -153,7 +153,7 @@ def excerpt(text: str) -> str:
 
 
 def select_spread(starts: list[int]) -> list[int]:
-    """All of `starts`, or the first four, the last four and four evenly spaced ones of the rest."""
+    """All items, or the first four, the last four and four evenly spaced in between."""
     n = _END_WINDOWS
     if len(starts) <= 3 * n:
         return starts

@@ -1,4 +1,4 @@
-"""What a guard's head reads of a text: counted marks, sentence vectors, what the encoder understood."""
+"""Features of a text for the heads: counts, vectors and encoder output."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SPACED = re.compile(r"\b(?:\w ){4,}\w\b")
 _MIXED = re.compile(r"\b[a-z]+[0-9@$]+[a-z][a-z0-9@$]*\b|\b[0-9][a-z]{2,}[0-9]\w*\b")
 _JOINED = re.compile(r"[a-zäöü] [A-ZÄÖÜ]{4,} [A-ZÄÖÜ]{2,}|\w  ?[A-Z](?: [a-z]){3,}")
 _FENCE = re.compile(r"```|\b(?:import|def|return|print)\b|[{};]\s")
-# Concepts that mean more where they stand in one sentence.
+# Concepts that are more significant in one sentence.
 _CONCEPT_PAIRS = (
     ("override", "rules"),
     ("override", "all_before"),
@@ -83,17 +83,21 @@ VECTOR_SIZE = 256
 LOGIT_COUNT = 8
 INPUT_COUNT = len(MARKS) + 2 * VECTOR_SIZE + LOGIT_COUNT + 2 * POOLED_SIZE
 _MAX_SENTENCES = 40
-# A text of so few sentences is also read by its first and its last one: what is smuggled in stands there.
+# In a text with at most this many sentences, the first and last are also encoded separately: injected
+# instructions are often there.
 _MAX_SENTENCES_READ_APART = 6
 
 
 def sentences(text: str) -> list[str]:
-    """Sentences and lines of `text`, without the blank ones."""
+    """Non-blank sentences and lines of `text`."""
     return [part for part in _SENTENCE.split(text) if part and not part.isspace()]
 
 
 def extract_features(window: Window, encoder: Encoder, embed: EmbedTexts) -> Floats:
-    """`INPUTS` values: `MARKS`, then of the whole and of its last sentence vectors and the encoder's view."""
+    """Extract `INPUT_COUNT` features of a window.
+
+    `MARKS`, sentence vectors of the window and its last sentence, then the encoder's output.
+    """
     parts = sentences(window.text)[:_MAX_SENTENCES]
     several = len(parts) > 1
     vectors = embed([window.text, parts[0], parts[-1]] if several else [window.text])
@@ -111,7 +115,10 @@ def extract_features(window: Window, encoder: Encoder, embed: EmbedTexts) -> Flo
 
 
 def count_marks(text: str, parts: list[str], ends: Floats) -> Floats:
-    """The counted part; `ends` are the vectors of the first and the last sentence, where there are two."""
+    """The counted features; `ends` are vectors of the first and last sentence.
+
+    `ends` is empty for a single sentence.
+    """
     lower = text.lower()
     counts = np.array([len(pattern.findall(lower)) for pattern in PATTERNS], dtype=np.float32)
     found = [[pattern.search(part) is not None for pattern in PATTERNS] for part in map(str.lower, parts)]

@@ -1,4 +1,4 @@
-"""The fitted heads: small networks that turn what was read of a text into one number."""
+"""Fitted heads: small networks that turn features of a text into a score."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _PARTS = ("centre", "scale", "hidden", "hidden_bias", "out", "out_bias", "thresh
 
 
 class Head:
-    """The mean of a few networks with one hidden layer; 0 is where a text gets flagged.
+    """Mean of several networks with one hidden layer; flagged above 0.
 
-    `hidden` has the shape (inputs, networks x units); `out` weighs the units. A head without hidden units is
-    linear: `out` then weighs the inputs themselves.
+    `hidden` has shape (inputs, networks x units); `out` weighs the units. A head without hidden units is
+    linear: `out` then weighs the inputs.
     """
 
     def __init__(self, parts: dict[str, Floats]) -> None:
@@ -32,7 +32,7 @@ class Head:
         self.inputs = len(self._centre)
 
     def logits(self, rows: Floats) -> Floats:
-        """A number for each of `rows`, of shape (texts, inputs); above 0 is flagged."""
+        """Scores of shape (texts,) for `rows` (texts, inputs); above 0 is flagged."""
         values: Floats = (rows - self._centre) * self._scale
         if self._hidden.size:
             values = np.maximum(values @ self._hidden + self._hidden_bias, 0.0)
@@ -40,7 +40,7 @@ class Head:
         return result
 
     def score(self, rows: Floats) -> float:
-        """The highest of `rows` as 0..1, where 0.5 is the threshold; 0.0 of no rows."""
+        """The highest score of `rows` in 0..1, flagged from 0.5; 0.0 without rows."""
         if not len(rows):
             return 0.0
         return 1.0 / (1.0 + math.exp(-min(max(float(self.logits(rows).max()), -30.0), 30.0)))
@@ -48,10 +48,10 @@ class Head:
 
 @lru_cache(maxsize=1)
 def load_heads() -> dict[str, Head]:
-    """All heads by name, read once from the package.
+    """Load all heads by name, once per process.
 
     Raises:
-        ValueError: the file does not fit this code and has to be fitted anew.
+        ValueError: the file does not match the code and must be fitted again.
     """
     with (
         as_file(files("gateway.guardrails.reading") / COEFFICIENTS) as path,

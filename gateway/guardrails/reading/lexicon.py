@@ -1,10 +1,10 @@
-"""What attacks on a model, and harmless talk that sounds like them, speak of: patterns by concept."""
+"""Concepts of attacks and of harmless talk about them, as patterns."""
 
 from __future__ import annotations
 
 import re
 
-# Applied to lower-cased text. Each concept gathers English, German and Korean, and of the most telling ones
+# Applied to lower-cased text. Each concept covers English, German and Korean, and the most significant ones
 # also Spanish, French, Chinese, Japanese and Russian.
 _CONCEPTS: dict[str, str] = {
     "override": (

@@ -1,4 +1,4 @@
-"""A tool's result, passage by passage: where in a document does somebody speak to the model that reads it?"""
+"""Passages of a tool result, and the features by which they are judged."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from gateway.guardrails.reading.features import MARKS, VECTOR_SIZE, count_marks
 
 Floats = npt.NDArray[np.float32]
 
-# Sentences, lines, values of JSON, cells of a table, pieces of HTML between tags.
+# Sentences, lines, JSON values, table cells, and text between HTML tags.
 _BREAK = re.compile(r"(?<=[.!?。！？])[\"')\]”»]*\s+|\n+|(?<=\":)\s+|\"\s?,\s+\"|\s\|\s|</?\w[^>]{0,200}>")
-_MIN_CHARACTERS = 12  # characters; a heading or a name belongs to what follows it
+_MIN_CHARACTERS = 12  # characters; headings and names are joined with what follows
 _MAX_CHARACTERS = 600
 _MAX_PASSAGES = 400
-_MAX_ENCODED = 12  # passages that the encoder reads
+_MAX_ENCODED = 12  # passages that are encoded
 
 CONTEXT_FEATURE_COUNT = 5
 CHEAP_FEATURE_COUNT = len(MARKS) + VECTOR_SIZE + CONTEXT_FEATURE_COUNT
@@ -26,7 +26,7 @@ PASSAGE_FEATURE_COUNT = CHEAP_FEATURE_COUNT + 2 + POOLED_SIZE
 
 
 def split_passages(text: str) -> list[str]:
-    """The passages of a cleaned text in reading order, `_MOST` at most, evenly left out beyond that."""
+    """Split a cleaned text into passages in reading order, at most `_MAX_PASSAGES`."""
     passages: list[str] = []
     pending = ""
     for piece in _BREAK.split(text):
@@ -42,7 +42,10 @@ def split_passages(text: str) -> list[str]:
 
 
 def cheap_features(passages: list[str], embed: EmbedTexts) -> Floats:
-    """What is cheap to know of each passage: shape (len(found), `SKIMMED`), a tenth of a millisecond each."""
+    """Features that need no encoder, 0.1 ms each.
+
+    Shape (passages, CHEAP_FEATURE_COUNT).
+    """
     vectors = embed(passages)
     none = np.zeros((0, VECTOR_SIZE), dtype=np.float32)
     counted = np.stack([count_marks(text, [text], none) for text in passages])
@@ -52,7 +55,10 @@ def cheap_features(passages: list[str], embed: EmbedTexts) -> Floats:
 def encode_passages(
     passages: list[str], cheap_rows: Floats, chosen: npt.NDArray[np.intp], encoder: Encoder
 ) -> Floats:
-    """What the encoder adds for the `chosen` passages: shape (len(chosen), `PASSAGE`), a millisecond each."""
+    """Add the encoder's output for the `chosen` passages, 1 ms each.
+
+    Shape (chosen, PASSAGE_FEATURE_COUNT).
+    """
     rows = np.empty((len(chosen), PASSAGE_FEATURE_COUNT), dtype=np.float32)
     for row, index in enumerate(chosen):
         logits, pooled = encoder.read(encoder.passage(passages[index]))
@@ -61,12 +67,12 @@ def encode_passages(
 
 
 def most_suspicious(scores: Floats) -> npt.NDArray[np.intp]:
-    """Which passages are worth the encoder's time, at most `_CLOSE`."""
+    """Indices of the passages to encode, at most `_MAX_ENCODED`."""
     return np.argsort(-scores)[:_MAX_ENCODED]
 
 
 def _context(vectors: Floats) -> Floats:
-    """How a passage sits in its document: likeness to all others and to neighbours, place, size, unity."""
+    """Features of a passage's place in the document: similarities, position and size."""
     count = len(vectors)
     total = vectors.sum(axis=0)
     others = total - vectors

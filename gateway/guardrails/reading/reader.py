@@ -1,4 +1,4 @@
-"""One reading of a text for all guards that judge it."""
+"""Feature extraction shared by all guards that judge the same text."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Floats = npt.NDArray[np.float32]
 
 
 class SharedReader:
-    """Turns texts into the rows that heads judge; blocks, and may be called from several threads at once."""
+    """Turns texts into feature rows for the heads; blocks; thread-safe."""
 
     def __init__(self, embed: EmbedTexts) -> None:
         self._embed = embed
@@ -33,7 +33,7 @@ class SharedReader:
         self._in_progress: dict[str, Future[Floats]] = {}
 
     def message_rows(self, text: str) -> Floats:
-        """A row for each window of `text`, twelve at most; a text being read already is not read twice."""
+        """A row for each of up to twelve windows; concurrent calls share one computation."""
         with self._lock:
             reading = self._in_progress.get(text)
             is_first = reading is None
@@ -57,7 +57,7 @@ class SharedReader:
         return np.stack(rows) if rows else np.zeros((0, INPUT_COUNT), dtype=np.float32)
 
     def document_rows(self, text: str) -> Floats:
-        """A row for each of the dozen passages that look most like being meant for a model."""
+        """A row for each of the dozen most suspicious passages."""
         encoder = shared_encoder()
         passages_found = split_passages(encoder.clean(text))
         if not passages_found:
@@ -69,5 +69,5 @@ class SharedReader:
 
 @lru_cache(maxsize=4)
 def shared_reader(embed: EmbedTexts) -> SharedReader:
-    """The one reader of an embedder, so that guards asked about the same text share its reading."""
+    """The reader for an embedder, shared by all guards."""
     return SharedReader(embed)

@@ -9,6 +9,7 @@ from time import perf_counter
 
 import structlog
 
+from gateway.agent.turn_run import TurnRun
 from gateway.core.exceptions import GatewayError, Unavailable
 from gateway.core.ids import new_id
 from gateway.domain.accounts.principal import Principal
@@ -191,18 +192,18 @@ class ChatService:
                 publish(event)
 
         try:
-            await self._runner.run(
-                admitted.turn,
-                admitted.prompt,
-                account_id=principal.user_id,
+            run = TurnRun(
+                turn=admitted.turn,
+                messages=admitted.prompt,
                 guards=self._guard_modes(admitted),
                 allowed_models=principal.models,
-                calls=calls,
+                model_calls=calls,
                 emit=emit,
                 memory=admitted.memory,
                 services=self._image_tool.for_turn(admitted.scope),
                 budget=admitted.budget,
             )
+            await self._runner.run(run, principal.user_id)
         except asyncio.CancelledError as reason:
             task.acknowledge_cancel()
             if ending is None:

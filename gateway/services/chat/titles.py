@@ -10,7 +10,7 @@ import structlog
 
 from gateway.agent.context import AgentResources
 from gateway.agent.context_window.fit import truncate
-from gateway.agent.model_call.auxiliary_call import auxiliary_call
+from gateway.agent.model_call.auxiliary_call import AuxiliaryCall, run_auxiliary_call
 from gateway.agent.model_call.light_model import light_model
 from gateway.agent.model_call.request_builder import prompt_tokens_to_reserve
 from gateway.core.aio import BackgroundTasks
@@ -111,16 +111,9 @@ class TitleGenerator:
             return None
         calls: list[ModelCall] = []
         try:
-            answer = await auxiliary_call(
-                self._resources,
-                model,
-                messages,
-                purpose="title",
-                model_calls=calls,
-                max_tokens=_TITLE_TOKENS,
-                timeout_seconds=_TIMEOUT_SECONDS,
-                budget=self._ledger.turn_budget(principal, reservation_id),
-            )
+            call = AuxiliaryCall("title", model, messages, _TITLE_TOKENS, _TIMEOUT_SECONDS)
+            budget = self._ledger.turn_budget(principal, reservation_id)
+            answer = await run_auxiliary_call(self._resources, call, calls, budget)
         finally:
             record_turn_metrics(calls, None)
             await self._ledger.settle(owner, usage_entries(calls, None, ()), reservation_id)

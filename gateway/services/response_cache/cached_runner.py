@@ -7,32 +7,20 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
-from gateway.agent.budget.turn_budget import TurnBudget
-from gateway.agent.context_window.memory import Memory
 from gateway.agent.runner import AgentRunner
+from gateway.agent.turn_run import TurnRun
 from gateway.core.metrics import registry as metrics
 from gateway.domain.caching.answer import CachedAnswer
 from gateway.domain.caching.key import answer_key, config_fingerprint, is_cacheable
-from gateway.domain.config.guardrails import GuardModes
 from gateway.domain.events import ChatEvent, ModelCall, TurnCompleted, TurnFailed
-from gateway.domain.messages import Message
 from gateway.domain.requests import Turn
 from gateway.services.response_cache.semantic import CacheQuestion, SemanticCache
 from gateway.services.response_cache.single_flight import FlightResult, NotShared, SharedAnswer, SingleFlight
-from gateway.tools.base import TurnServices
 
-_NO_SERVICES = TurnServices()
 _BYPASSED = metrics.cache_results.labels("bypass")
-
-
-class RunTurn(Protocol):
-    """A turn that only lacks the receiver of its events."""
-
-    def __call__(self, *, emit: Callable[[ChatEvent], None]) -> Awaitable[None]:
-        """Run it to its end."""
 
 
 class CachingRunner:
@@ -52,45 +40,22 @@ class CachingRunner:
         """Whether others wait for the call that this task's turn makes."""
         return self._single_flight.has_waiters(task)
 
-    async def run(
-        self,
-        turn: Turn,
-        messages: tuple[Message, ...],
-        *,
-        account_id: UUID,
-        guards: GuardModes,
-        allowed_models: frozenset[str] | None,
-        calls: list[ModelCall],
-        emit: Callable[[ChatEvent], None],
-        memory: Memory | None = None,
-        services: TurnServices = _NO_SERVICES,
-        budget: TurnBudget | None = None,
-    ) -> None:
+    async def run(self, run: TurnRun, account_id: UUID) -> None:
         """As `AgentRunner.run`; only answers of the account `account_id` are reused."""
-        run = partial(
-            self._runner.run,
-            turn,
-            messages,
-            guard=guards,
-            allowed_models=allowed_models,
-            attempts=calls,
-            memory=memory,
-            services=services,
-            budget=budget,
-        )
+        turn, messages = run.turn, run.messages
         if not self._enabled or not is_cacheable(turn):
             _BYPASSED.inc()
-            await run(emit=emit)
+            await self._runner.run(run)
             return
         key_of = partial(
             answer_key,
             account_id=account_id,
-            guards=guards,
-            allowed_models=allowed_models,
+            guards=run.guards,
+            allowed_models=run.allowed_models,
             config=self._config_fingerprint,
         )
-        replay = partial(_replay, turn.request_id, calls=calls, emit=emit)
-        call = partial(self._run_miss, run, emit, budget)
+        replay = partial(_replay, turn.request_id, calls=run.model_calls, emit=run.emit)
+        call = partial(self._run_miss, run)
         if self._semantic is not None and (
             question := CacheQuestion.from_turn(turn, messages, account_id, key_of)
         ):
@@ -102,9 +67,7 @@ class CachingRunner:
         if shared is not None:
             replay(shared, (perf_counter() - started) * 1000)
 
-    async def _run_miss(
-        self, run: RunTurn, emit: Callable[[ChatEvent], None], budget: TurnBudget | None
-    ) -> FlightResult:
+    async def _run_miss(self, run: TurnRun) -> FlightResult:
         """Run the turn, and return what others may use of its answer."""
         ending: TurnCompleted | TurnFailed | None = None
 
@@ -112,13 +75,13 @@ class CachingRunner:
             nonlocal ending
             if isinstance(event, (TurnCompleted, TurnFailed)):
                 event = ending = _as_miss(event)
-            emit(event)
+            run.emit(event)
 
         metrics.cache_results.labels("miss").inc()
-        await run(emit=relay)
+        await self._runner.run(replace(run, emit=relay))
         if not isinstance(ending, TurnCompleted):
             return NotShared.FAILED
-        if budget is not None and budget.truncated and ending.answer.finish_reason == "length":
+        if run.budget is not None and run.budget.truncated and ending.answer.finish_reason == "length":
             return NotShared.NOT_SHAREABLE  # it was cut by its own caller's budget
         cached = CachedAnswer.from_answer(ending.answer)
         return SharedAnswer(cached) if cached is not None else NotShared.NOT_SHAREABLE

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.agent.turn_run import TurnRun
 from gateway.core.exceptions import (
     ContextLengthExceeded,
     GatewayError,
@@ -92,7 +93,7 @@ async def test_a_question_is_judged_where_something_depends_on_it(fields: dict[s
 
 async def test_the_provider_is_asked_for_a_whole_answer_where_nobody_reads_increments() -> None:
     async with OpenAIUpstream() as up, running_agent(make_catalog({"one": up.url})) as agent:
-        events = await run_turn(agent, make_turn(model="one", incremental=False))
+        events = await run_turn(agent, make_turn(model="one", stream=False))
         assert up.calls[0].body.get("stream") in (None, False)
     assert [e.text for e in events if isinstance(e, TextDelta)] == ["Hello, world!"]
 
@@ -428,12 +429,14 @@ async def test_a_cancelled_call_is_noted_for_the_ledger_and_closed_upstream() ->
             asked = make_turn(model="one")
             task = asyncio.create_task(
                 agent.run(
-                    asked,
-                    asked.messages,
-                    guard=BLOCK_INJECTION,
-                    allowed_models=None,
-                    attempts=attempts,
-                    emit=lambda event: spoke.set() if isinstance(event, TextDelta) else None,
+                    TurnRun(
+                        asked,
+                        asked.messages,
+                        guards=BLOCK_INJECTION,
+                        allowed_models=None,
+                        model_calls=attempts,
+                        emit=lambda event: spoke.set() if isinstance(event, TextDelta) else None,
+                    )
                 )
             )
             await spoke.wait()

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.agent.budget.stream_metering import limit_to_budget
 from gateway.agent.budget.turn_budget import ExtendReservation, ReservedAmount, TurnBudget
+from gateway.agent.turn_run import TurnRun
 from gateway.core.exceptions import BudgetExceeded, QuotaExceeded, Unavailable
 from gateway.domain.events import (
     Completed,
@@ -158,23 +159,25 @@ async def test_what_a_running_answer_was_given_is_not_given_to_another_call() ->
     assert len(account.asked) == asked + 1
 
 
-@pytest.mark.parametrize("incremental", [True, False])
-async def test_a_vendor_that_ignores_max_tokens_is_cut_and_what_it_said_is_charged(incremental: bool) -> None:
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_vendor_that_ignores_max_tokens_is_cut_and_what_it_said_is_charged(stream: bool) -> None:
     async with OpenAIUpstream() as up, OpenAIUpstream() as spare:
         up.script(Reply(text=["word " * 16] * 400, pause=0.0))
         config = make_catalog({"one": up.url, "two": spare.url}, fallbacks={"one": ["two"]})
         attempts: list[ModelCall] = []
         events: list[Any] = []
-        asked = make_turn(model="one", incremental=incremental)
+        asked = make_turn(model="one", stream=stream)
         async with running_agent(config) as agent:
             await agent.run(
-                asked,
-                asked.messages,
-                guard=GUARDS_OFF,
-                allowed_models=None,
-                attempts=attempts,
-                emit=events.append,
-                budget=TurnBudget(ReservedAmount(1100, None), Account(tokens=500)),
+                TurnRun(
+                    asked,
+                    asked.messages,
+                    guards=GUARDS_OFF,
+                    allowed_models=None,
+                    model_calls=attempts,
+                    emit=events.append,
+                    budget=TurnBudget(ReservedAmount(1100, None), Account(tokens=500)),
+                )
             )
         assert up.calls[0].body["max_tokens"] <= 1100
     last = events[-1]

@@ -12,6 +12,7 @@ import pytest
 
 from gateway.agent.context_window import notes
 from gateway.agent.context_window.memory import ROWS_AFTER_SUMMARY, SUMMARIZE_FROM_ROWS, Memory
+from gateway.agent.turn_run import TurnRun
 from gateway.core.exceptions import ContextLengthExceeded
 from gateway.core.ids import new_id
 from gateway.domain.conversations.branch import MAX_BRANCH_ROWS, Branch, build_branch
@@ -73,13 +74,15 @@ async def ask(config: Any, before: Branch, question: str = "And now?", **fields:
     messages = memory.build_prompt("Be brief.", Message("user", question))
     async with running_agent(config) as agent:
         await agent.run(
-            made,
-            messages,
-            guard=GUARDS_OFF,
-            allowed_models=None,
-            attempts=asked.attempts,
-            emit=asked.events.append,
-            memory=memory,
+            TurnRun(
+                made,
+                messages,
+                guards=GUARDS_OFF,
+                allowed_models=None,
+                model_calls=asked.attempts,
+                emit=asked.events.append,
+                memory=memory,
+            )
         )
     return asked
 
@@ -270,7 +273,7 @@ async def test_a_question_that_only_a_thrifty_tokenizer_can_fit_is_tried() -> No
 async def test_long_results_of_tools_are_cut_before_the_conversation_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(registry.TOOLS, "archive", ("tests.support.long_result_tool", "Archive"))
+    monkeypatch.setitem(registry.TOOLS, "archive", ("tests.support.long_result_tool", "LongResultTool"))
     pages = iter(range(100))
 
     def read_on(call: Any) -> Reply:
@@ -336,7 +339,9 @@ async def test_a_callers_own_body_is_sent_whole_whatever_its_length() -> None:
         made = make_turn(model="big", messages=messages, sampling=Sampling(max_tokens=16))
         events: list[ChatEvent] = []
         await agent.run(
-            made, messages, guard=GUARDS_OFF, allowed_models=None, attempts=[], emit=events.append
+            TurnRun(
+                made, messages, guards=GUARDS_OFF, allowed_models=None, model_calls=[], emit=events.append
+            )
         )
     failure = events[-1]
     assert isinstance(failure, TurnFailed)
@@ -354,13 +359,15 @@ async def test_a_turn_called_off_while_it_is_summed_up_notes_the_call() -> None:
         async with running_agent(config_of(big, light)) as agent:
             task = asyncio.create_task(
                 agent.run(
-                    made,
-                    messages,
-                    guard=GUARDS_OFF,
-                    allowed_models=None,
-                    attempts=attempts,
-                    emit=lambda event: None,
-                    memory=memory,
+                    TurnRun(
+                        made,
+                        messages,
+                        guards=GUARDS_OFF,
+                        allowed_models=None,
+                        model_calls=attempts,
+                        emit=lambda event: None,
+                        memory=memory,
+                    )
                 )
             )
             await light.wait_for_calls(1)

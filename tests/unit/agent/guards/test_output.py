@@ -50,11 +50,11 @@ def verdicts(answer: Answer) -> list[tuple[str, str, str]]:
     return [(v["guard"], v["where"], v["verdict"]) for v in answer.receipt.guardrails]
 
 
-@pytest.mark.parametrize("incremental", [True, False])
-async def test_an_answer_that_leaks_is_replaced_by_an_honest_one(incremental: bool) -> None:
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_answer_that_leaks_is_replaced_by_an_honest_one(stream: bool) -> None:
     async with OpenAIUpstream() as up, running_agent(make_catalog({"one": up.url}, **NEVER)) as agent:
         up.script(LEAKING)
-        events = await run_turn(agent, make_turn(model="one", incremental=incremental), guard=LEAK)
+        events = await run_turn(agent, make_turn(model="one", stream=stream), guard=LEAK)
     answer = answer_of(events)
     assert KEY[:5] not in shown(events) + answer.content
     assert answer.content == "I can't answer this: The answer would have shown an API key."
@@ -75,14 +75,12 @@ async def test_what_was_withheld_is_paid_for() -> None:
     assert answer.cost_usd > Decimal(0)
 
 
-@pytest.mark.parametrize("incremental", [True, False])
-async def test_the_model_is_asked_once_more_with_a_warning(incremental: bool) -> None:
+@pytest.mark.parametrize("stream", [True, False])
+async def test_the_model_is_asked_once_more_with_a_warning(stream: bool) -> None:
     async with OpenAIUpstream() as up, running_agent(make_catalog({"one": up.url})) as agent:
         up.script(LEAKING, Reply(text=("I cannot", " tell.")))
         asked = (Message("system", "Be brief."), Message("user", "The key?"))
-        events = await run_turn(
-            agent, make_turn(model="one", messages=asked, incremental=incremental), guard=LEAK
-        )
+        events = await run_turn(agent, make_turn(model="one", messages=asked, stream=stream), guard=LEAK)
         first, second = (call.body["messages"] for call in up.calls)
     answer = answer_of(events)
     assert KEY[:5] not in shown(events)
@@ -107,7 +105,7 @@ async def test_a_second_leak_is_refused() -> None:
 async def test_words_that_cannot_be_taken_back_are_not_followed_by_others() -> None:
     async with OpenAIUpstream() as up, running_agent(make_catalog({"one": up.url})) as agent:
         up.script(LEAKING)
-        events = await run_turn(agent, make_turn(model="one", retractable=False), guard=LEAK)
+        events = await run_turn(agent, make_turn(model="one", can_retract=False), guard=LEAK)
         assert len(up.calls) == 1
     assert [e.text for e in events if isinstance(e, TextDelta)] == ["The key", " is "]
     assert answer_of(events).finish_reason == "content_filter"
@@ -116,7 +114,7 @@ async def test_words_that_cannot_be_taken_back_are_not_followed_by_others() -> N
 async def test_an_answer_that_leaks_with_its_first_word_is_asked_for_again_by_anybody() -> None:
     async with OpenAIUpstream() as up, running_agent(make_catalog({"one": up.url})) as agent:
         up.script(Reply(text=(KEY, " there")), Reply(text=("No.",)))
-        events = await run_turn(agent, make_turn(model="one", retractable=False), guard=LEAK)
+        events = await run_turn(agent, make_turn(model="one", can_retract=False), guard=LEAK)
     assert answer_of(events).content == shown(events) == "No."
 
 
@@ -182,13 +180,13 @@ async def test_log_probabilities_wait_for_their_words() -> None:
     assert [entry["token"] for entry in answer.logprobs] == ["s", "afe"]
 
 
-@pytest.mark.parametrize("incremental", [True, False])
-async def test_with_flag_everything_is_shown_and_noted(incremental: bool) -> None:
+@pytest.mark.parametrize("stream", [True, False])
+async def test_with_flag_everything_is_shown_and_noted(stream: bool) -> None:
     guard = GuardModes(leak="flag", personal_data="flag")
     text = (f"{KEY[:9]}", f"{KEY[9:]} of ", MAIL)
     async with OpenAIUpstream() as up, running_agent(make_catalog({"one": up.url})) as agent:
         up.script(Reply(text=text))
-        events = await run_turn(agent, make_turn(model="one", incremental=incremental), guard=guard)
+        events = await run_turn(agent, make_turn(model="one", stream=stream), guard=guard)
     answer = answer_of(events)
     assert answer.content == shown(events) == "".join(text)
     assert verdicts(answer) == [("leak", "output", "flag"), ("personal_data", "output", "flag")]

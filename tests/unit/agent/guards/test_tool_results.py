@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from gateway.agent.guards.input import WITHHELD_RESULT
+from gateway.agent.guards.tool_results import WITHHELD_RESULT
 from gateway.domain.config.guardrails import GuardMode, GuardModes
 from gateway.domain.events import Answer, ToolFinished, TurnCompleted
 from gateway.domain.messages import Message, ToolCall
@@ -43,7 +43,7 @@ class PageGuard(Guardrail):
 
 @pytest.fixture(autouse=True)
 def page(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(registry.TOOLS, "page", ("tests.support.sample_secrets", "Page"))
+    monkeypatch.setitem(registry.TOOLS, "page", ("tests.support.sample_secrets", "HostilePage"))
 
 
 async def ask(mode: GuardMode, guard: Guardrail) -> tuple[Answer, str, list[ToolFinished]]:

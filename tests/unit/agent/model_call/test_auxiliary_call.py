@@ -61,9 +61,8 @@ async def test_a_lasting_refusal_is_logged_and_shown_with_the_model() -> None:
         with capture_logs() as logs:
             answers, view = await asked(judge, 1)
     assert answers[0].blocked_reason is None
-    told = [
-        (line["step"], line["model"], line["reason"]) for line in logs if line["event"] == "side_call.refused"
-    ]
-    assert told[-1] == ("moderation", "judge", "No such luck")
+    rejections = [line for line in logs if line["event"] == "auxiliary_call.rejected"]
+    logged = [(line["step"], line["model"], line["reason"]) for line in rejections]
+    assert logged[-1] == ("moderation", "judge", "No such luck")
     assert view.last_error is not None
     assert (view.last_error.status, view.last_error.reason) == (400, "No such luck")

@@ -31,16 +31,14 @@ def provider_of(data: dict[str, Any]) -> ChatProvider:
     return build_providers(config, httpx.AsyncClient(), "").chat["it"]
 
 
-def request(*, incremental: bool, max_tokens: int | None = None) -> ChatRequest:
-    return ChatRequest(
-        "m", (Message("user", "Hi"),), sampling=Sampling(max_tokens=max_tokens), stream=incremental
-    )
+def request(*, stream: bool, max_tokens: int | None = None) -> ChatRequest:
+    return ChatRequest("m", (Message("user", "Hi"),), sampling=Sampling(max_tokens=max_tokens), stream=stream)
 
 
 def test_by_default_a_silent_stream_leaves_a_fallback_time_within_fifteen_seconds() -> None:
     provider = provider_of({"provider": {"type": "openai", "base_url": "http://x/v1"}})
-    assert timeouts_for(provider, request(incremental=True)).silence <= 14
-    assert timeouts_for(provider, request(incremental=True)).total >= 900
+    assert timeouts_for(provider, request(stream=True)).silence <= 14
+    assert timeouts_for(provider, request(stream=True)).total >= 900
 
 
 @pytest.mark.parametrize(("max_tokens", "silence"), [(1, 10.04), (250, 20), (None, 70), (100_000, 180)])
@@ -48,7 +46,7 @@ def test_an_unstreamed_call_is_bounded_by_the_answer_that_it_may_have(
     max_tokens: int | None, silence: float
 ) -> None:
     provider = provider_of({"provider": {"type": "openai", "base_url": "http://x/v1"}})
-    assert timeouts_for(provider, request(incremental=False, max_tokens=max_tokens)).silence == silence
+    assert timeouts_for(provider, request(stream=False, max_tokens=max_tokens)).silence == silence
 
 
 @pytest.mark.parametrize("kind", ["ollama", "local"])
@@ -94,7 +92,7 @@ async def test_a_silent_unstreamed_call_gives_way_to_a_fallback() -> None:
             retry={"attempts": 3},
         )
         async with running_agent(config) as agent:
-            last = last_of(await run_turn(agent, make_turn(model="one", incremental=False)))
+            last = last_of(await run_turn(agent, make_turn(model="one", stream=False)))
         assert len(silent.calls) == 1
     assert isinstance(last, TurnCompleted)
     assert last.answer.model == "two"
@@ -174,7 +172,7 @@ async def test_comments_pings_and_empty_pieces_are_signs_of_life_with_every_wire
         token = activity_callback.set(lambda: alive.append(len(said)))
         said: list[ProviderEvent] = []
         try:
-            async for event in provider.stream(request(incremental=True)):
+            async for event in provider.stream(request(stream=True)):
                 if not isinstance(event, TextDelta) or event.text:
                     said.append(event)  # noqa: PERF401 - the callback reads it meanwhile
         finally:

@@ -86,7 +86,7 @@ def of(kind: str, url: str, spare: str | None, own: dict[str, Any] | None = None
 
 async def asked(config: Catalog, attempts: list[ModelCall] | None = None, **fields: Any) -> list[ChatEvent]:
     async with running_agent(config) as agent:
-        return await run_turn(agent, make_turn(model="one", incremental=False, **fields), attempts=attempts)
+        return await run_turn(agent, make_turn(model="one", stream=False, **fields), attempts=attempts)
 
 
 def answer_of(events: list[ChatEvent]) -> Answer:
@@ -283,7 +283,7 @@ async def test_an_upstream_that_refuses_streams_is_asked_for_the_whole_from_then
         attempts: list[ModelCall] = []
         async with running_agent(of("openai", up.url, spare.url)) as agent:
             for _ in range(2):
-                events = await run_turn(agent, make_turn(model="one", incremental=False), attempts=attempts)
+                events = await run_turn(agent, make_turn(model="one", stream=False), attempts=attempts)
                 assert answer_of(events).model == "one"
         assert [call.body["stream"] for call in up.calls] == [True, False, False]
         assert spare.calls == []
@@ -339,7 +339,7 @@ async def test_a_second_provider_of_the_same_model_is_another_that_could_answer(
         config["providers"]["a"]["timeouts"] = {"first_token": 1}
         async with running_agent(Catalog.model_validate(config)) as agent:
             for _ in range(2):  # they take turns
-                answer_of(await run_turn(agent, make_turn(model="one", incremental=False)))
+                answer_of(await run_turn(agent, make_turn(model="one", stream=False)))
         assert len(silent.calls) == 1
 
 

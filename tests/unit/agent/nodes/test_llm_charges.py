@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.agent.turn_run import TurnRun
 from gateway.domain.events import ModelCall
 from gateway.domain.messages import Message
 from gateway.domain.money import Usage, estimate_tokens
@@ -37,27 +38,27 @@ class SlowGuard(ScriptedGuard):
         return await super().check(text)
 
 
-@pytest.mark.parametrize("incremental", [True, False])
-async def test_a_question_that_a_guard_blocks_beside_the_call_pays_for_its_prompt(incremental: bool) -> None:
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_question_that_a_guard_blocks_beside_the_call_pays_for_its_prompt(stream: bool) -> None:
     attempts: list[ModelCall] = []
     async with (
         OpenAIUpstream() as up,
         running_agent(make_catalog({"one": up.url}), guard=SlowGuard(up)) as agent,
     ):
         up.script(Silence())
-        asked = make_turn(QUESTION, model="one", incremental=incremental)
+        asked = make_turn(QUESTION, model="one", stream=stream)
         await run_turn(agent, asked, guard=BLOCK_INJECTION, attempts=attempts)
         assert len(up.calls) == 1
     assert [(a.outcome, a.usage) for a in attempts] == [("content_blocked", Usage(PROMPT, 0))]
     assert attempts[0].cost_usd > 0
 
 
-@pytest.mark.parametrize("incremental", [True, False])
-async def test_a_turn_cancelled_before_the_first_word_pays_for_its_prompt(incremental: bool) -> None:
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_turn_cancelled_before_the_first_word_pays_for_its_prompt(stream: bool) -> None:
     attempts: list[ModelCall] = []
     async with OpenAIUpstream() as up, running_agent(make_catalog({"one": up.url})) as agent:
         up.script(Silence())
-        asked = make_turn(QUESTION, model="one", incremental=incremental)
+        asked = make_turn(QUESTION, model="one", stream=stream)
         task = asyncio.create_task(run_turn(agent, asked, attempts=attempts))
         await up.wait_for_calls(1)
         task.cancel()
@@ -71,12 +72,14 @@ async def test_reasoning_before_the_first_word_is_paid_for_when_the_turn_is_canc
         up.script(Reply(reasoning=("Let me think. " * 50,), gate=asyncio.Event(), gate_at=1))
         seen = asyncio.Event()
         running = agent.run(
-            make_turn("Hi", model="one"),
-            (Message("user", "Hi"),),
-            guard=BLOCK_INJECTION,
-            allowed_models=None,
-            attempts=attempts,
-            emit=lambda event: seen.set() if type(event).__name__ == "ReasoningDelta" else None,
+            TurnRun(
+                make_turn("Hi", model="one"),
+                (Message("user", "Hi"),),
+                guards=BLOCK_INJECTION,
+                allowed_models=None,
+                model_calls=attempts,
+                emit=lambda event: seen.set() if type(event).__name__ == "ReasoningDelta" else None,
+            )
         )
         task = asyncio.create_task(running)
         await seen.wait()

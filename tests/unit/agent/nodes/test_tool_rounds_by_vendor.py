@@ -116,12 +116,12 @@ async def answered(agent: AgentRunner, guard: GuardModes = GUARDS_OFF, **fields:
 
 
 @pytest.mark.parametrize("guard", [GUARDS_OFF, BLOCK], ids=["open", "screened"])
-@pytest.mark.parametrize("incremental", [True, False])
+@pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("kind", VENDORS)
-async def test_two_rounds_of_tools_end_in_an_answer(kind: str, incremental: bool, guard: GuardModes) -> None:
+async def test_two_rounds_of_tools_end_in_an_answer(kind: str, stream: bool, guard: GuardModes) -> None:
     async with VENDORS[kind][0]() as up, agent_of(kind, up) as agent:
         up.script(asks("one"), asks("two"), Reply(text=("Done.",)))
-        answer = await answered(agent, guard, incremental=incremental)
+        answer = await answered(agent, guard, stream=stream)
         assert answer.content.endswith("Done.")
         assert len(up.calls) == 3
         if kind == "openai":
@@ -140,7 +140,7 @@ async def test_a_fallback_of_another_vendor_gets_none_of_it(kind: str) -> None:
         # Nothing is said before the fallback: thoughts are signed and not shown.
         calls = [Asked("probe", ('{"word": "one"}',), "toolu_one")]
         up.script(Reply(text=(), reasoning=("",), tools=calls, finish="tool_calls"), Refusal(500))
-        answer = await answered(agent, incremental=False)
+        answer = await answered(agent, stream=False)
         assert answer.model == "other"
         (call,) = [m for m in other.calls[0].body["messages"] if m["role"] == "assistant"]
         assert call.keys() == {"role", "content", "tool_calls"}

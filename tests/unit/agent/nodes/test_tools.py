@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import pytest
 
 from gateway.agent.runner import AgentRunner
+from gateway.agent.turn_run import TurnRun
 from gateway.domain.events import Answer, ChatEvent, ToolFinished, ToolStarted, TurnCompleted
 from gateway.tools import registry
 from gateway.tools.base import Tool, ToolArguments
@@ -255,12 +256,14 @@ async def test_a_turn_that_is_cancelled_takes_its_tool_with_it() -> None:
         asked = make_turn(model="one", gateway_tools=None)
         task = asyncio.create_task(
             agent.run(
-                asked,
-                asked.messages,
-                guard=GUARDS_OFF,
-                allowed_models=None,
-                attempts=[],
-                emit=lambda event: None,
+                TurnRun(
+                    asked,
+                    asked.messages,
+                    guards=GUARDS_OFF,
+                    allowed_models=None,
+                    model_calls=[],
+                    emit=lambda event: None,
+                )
             )
         )
         await asyncio.wait_for(Probe.started.wait(), 30)

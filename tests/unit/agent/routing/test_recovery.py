@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.agent.model_call.auxiliary_call import auxiliary_call
+from gateway.agent.model_call.auxiliary_call import AuxiliaryCall, run_auxiliary_call
 from gateway.agent.runner import AgentRunner
 from gateway.core.exceptions import (
     CircuitOpen,
@@ -185,9 +185,9 @@ async def test_refused_credentials_are_told_to_the_operator_once() -> None:
                 answers = [answer_of(await ask(agent)) for _ in range(6)]
         assert len(up.calls) == 6
     assert {answer.model for answer in answers} == {"two"}
-    told = [entry for entry in logs if entry["event"] == "upstream_unauthorized"]
+    told = [entry for entry in logs if entry["event"] == "upstream.unauthorized"]
     assert told == [
-        {"event": "upstream_unauthorized", "log_level": "error", "upstream": "one", "model": "one"}
+        {"event": "upstream.unauthorized", "log_level": "error", "upstream": "one", "model": "one"}
     ]
 
 
@@ -421,15 +421,8 @@ async def test_a_probe_that_the_request_cannot_use_is_given_back(clock: Clock) -
 
 
 async def quick_question(agent: AgentRunner, attempts: list[ModelCall], seconds: float = 10) -> str:
-    return await auxiliary_call(
-        agent.resources,
-        "one",
-        (Message("user", "Which intent?"),),
-        purpose="intent",
-        model_calls=attempts,
-        max_tokens=5,
-        timeout_seconds=seconds,
-    )
+    call = AuxiliaryCall("intent", "one", (Message("user", "Which intent?"),), 5, seconds)
+    return await run_auxiliary_call(agent.resources, call, attempts)
 
 
 async def test_the_gateways_own_calls_pass_the_breakers_too(clock: Clock) -> None:
