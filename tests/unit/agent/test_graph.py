@@ -33,7 +33,7 @@ from gateway.domain.events import (
 )
 from gateway.domain.messages import ImagePart, Message, TextPart
 from gateway.domain.money import Usage
-from gateway.domain.requests import ResponseFormat, Sampling, ToolSpec
+from gateway.domain.requests import ConversationTarget, ResponseFormat, Sampling, ToolSpec
 from tests.support.agent import (
     BLOCK_INJECTION,
     GUARDS_OFF,
@@ -79,7 +79,7 @@ async def test_a_plain_turn_routes_speaks_and_ends_once() -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"model": "auto"}, {"model": "one", "persist": True}, {"model": "one", "guard": BLOCK_INJECTION}],
+    [{"model": "auto"}, {"model": "one", "conversation": ConversationTarget()}, {"model": "one", "guard": BLOCK_INJECTION}],
 )
 async def test_a_question_is_judged_where_something_depends_on_it(fields: dict[str, Any]) -> None:
     guard = fields.pop("guard", GUARDS_OFF)
