@@ -11,21 +11,11 @@ from gateway.agent.intent.classifier import IntentClassifier
 from gateway.agent.routing.upstream import Upstream
 from gateway.agent.routing.upstream_pool import TrackedCall, UpstreamPool
 from gateway.agent.state import Route
-<<<<<<< HEAD
-from gateway.domain.config.catalog import Catalog
-from gateway.domain.config.guardrails import GuardModes
-from gateway.domain.events import ChatEvent, ModelCall
-from gateway.guardrails.base import Verdict
-from gateway.guardrails.pipeline import GuardrailPipeline
-from gateway.providers.base import Provider
-from gateway.tools.base import TurnServices
-=======
 from gateway.agent.turn_run import TurnRun
 from gateway.domain.config.catalog import Catalog
 from gateway.guardrails.base import Verdict
 from gateway.guardrails.pipeline import GuardrailPipeline
 from gateway.providers.base import Provider
->>>>>>> 0800049 (agent: plain English, one TurnRun and one object per model call)
 from gateway.tools.registry import ToolRegistry
 
 
@@ -39,9 +29,6 @@ class AgentResources:
     guardrails: GuardrailPipeline
     tools: ToolRegistry
     upstreams: UpstreamPool
-
-<<<<<<< HEAD
-=======
 
 
 @dataclass(slots=True)

@@ -199,82 +199,9 @@ class _AuxiliaryCallRunner:
 
 
 def _rejects_sampling(error: UpstreamRejected) -> bool:
-<<<<<<< HEAD
-    """Whether the refusal names the temperature or the limit of tokens."""
-    refusal = error.upstream_reply
-    return refusal is not None and bool(_SAMPLING_PARAMETER.search(f"{refusal.param} {refusal.reason}"))
-
-
-def _record_rejection(
-    resources: AgentResources, model_name: str, purpose: CallPurpose, error: UpstreamRejected
-) -> None:
-    """Warn of a refusal, which lasts until somebody acts; administrators see it with the model."""
-    provider = error.last_upstream[0] if error.last_upstream is not None else ""
-    status, reason = status_and_reason(error)
-    for upstream in resources.upstreams.for_model(model_name):
-        if upstream.provider.name == provider:
-            upstream.recent_calls.record_error(error)
-    log.warning(
-        "side_call.refused",
-        step=purpose,
-        model=model_name,
-        upstream=provider,
-        upstream_status=status,
-        reason=reason,
-    )
-
-
-async def _call(
-    resources: AgentResources,
-    model_name: str,
-    request: ChatRequest,
-    response: ResponseAccumulator,
-    purpose: CallPurpose,
-    model_calls: list[ModelCall],
-    timeout_seconds: float,
-) -> str:
-    """The call, once it is paid for."""
-    upstream, probe = await _choose_upstream(resources, model_name)
-    provider = require_chat(upstream.provider)
-    outcome, refusal = "cancelled", None
-    started = perf_counter()
-    with model_span(provider, model_name, request) as call_span:
-        try:
-            # Our own time limit, shorter than an answer's, tells nothing of the upstream.
-            with resources.upstreams.track(upstream, probe):
-                response.request_sent = True
-                async with asyncio.timeout(min(timeout_seconds, timeouts_for(provider, request).silence)):
-                    await _collect(provider.stream(request), response)
-            outcome = "ok"
-        except TimeoutError as error:
-            outcome = UpstreamTimeout.code
-            raise UpstreamTimeout from error
-        except GatewayError as error:
-            sanitize_error(error, provider.config, iter_texts(request.messages))
-            error.last_upstream = (provider.name, model_name)
-            outcome, refusal = error.code, error.upstream_reply
-            response.record_failure(error)
-            raise
-        finally:
-            usage = response.usage_or_estimate(request, resources.catalog.models[model_name].context_window)
-            model_call = ModelCall(
-                model=model_name,
-                provider=provider.name,
-                outcome=outcome,
-                ms=round((perf_counter() - started) * 1000, 3),
-                usage=usage,
-                cost_usd=resources.catalog.price_of(model_name).cost(usage),
-                step=purpose,
-                upstream_reply=refusal,
-            )
-            model_calls.append(model_call)
-            end_model_span(call_span, model_call, response)
-    return response.text
-=======
     """Whether the upstream rejected the temperature or the token limit."""
     reply = error.upstream_reply
     return reply is not None and bool(_SAMPLING_PARAMETER.search(f"{reply.param} {reply.reason}"))
->>>>>>> 0800049 (agent: plain English, one TurnRun and one object per model call)
 
 
 async def _collect(stream: AsyncGenerator[ProviderEvent, None], response: ResponseAccumulator) -> None:

@@ -25,39 +25,16 @@ from gateway.agent.routing.alternatives import stream_if_alternatives
 from gateway.agent.state import AgentState, Route
 from gateway.agent.tool_use.limits import enforce_round_limit
 from gateway.agent.tool_use.selection import select_tools
-<<<<<<< HEAD
-from gateway.agent.tracing import end_model_span, model_span
-from gateway.core.cooperative import iterate_cooperatively
-from gateway.core.exceptions import (
-    ContextLengthExceeded,
-    GatewayError,
-    RateLimited,
-    UpstreamBroken,
-    UpstreamReply,
-    UpstreamTimeout,
-)
-from gateway.domain.events import Completed, ModelCall, ProviderEvent
-from gateway.domain.requests import ChatRequest, ToolSpec
-from gateway.providers.base import ChatProvider, activity_callback, reject_raw_parts, require_chat
-from gateway.providers.errors.reason import iter_texts, sanitize_error
-=======
 from gateway.core.exceptions import ContextLengthExceeded, GatewayError, RateLimited
 from gateway.domain.requests import ChatRequest
 from gateway.providers.base import reject_raw_parts, require_chat
->>>>>>> 0800049 (agent: plain English, one TurnRun and one object per model call)
 
 
 async def llm(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState:
     """Make one model call; a failure becomes part of the state, for the edge to decide on."""
     context = runtime.context
     route = state["route"]
-<<<<<<< HEAD
-    model = resources.catalog.models[route.model]
-    provider = require_chat(resources.upstreams.get(route.model, route.provider).provider)
-    response = ResponseAccumulator()
-=======
     provider = require_chat(context.resources.upstreams.get(route.model, route.provider).provider)
->>>>>>> 0800049 (agent: plain English, one TurnRun and one object per model call)
     output_guard = output_guard_for(context, state["messages"])
     call = AnswerCall(context, provider, route, output_guard, state["turn"].client_tools)
     failure: GatewayError | None = None

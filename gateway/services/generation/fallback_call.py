@@ -12,8 +12,8 @@ from uuid import UUID
 
 import structlog
 
-from gateway.agent.routing.breakers import Upstream
 from gateway.agent.routing.failures import failure_to_report
+from gateway.agent.routing.upstream import Upstream
 from gateway.agent.routing.upstream_pool import UpstreamPool
 from gateway.core.exceptions import (
     CircuitOpen,

@@ -79,7 +79,11 @@ async def test_a_plain_turn_routes_speaks_and_ends_once() -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"model": "auto"}, {"model": "one", "conversation": ConversationTarget()}, {"model": "one", "guard": BLOCK_INJECTION}],
+    [
+        {"model": "auto"},
+        {"model": "one", "conversation": ConversationTarget()},
+        {"model": "one", "guard": BLOCK_INJECTION},
+    ],
 )
 async def test_a_question_is_judged_where_something_depends_on_it(fields: dict[str, Any]) -> None:
     guard = fields.pop("guard", GUARDS_OFF)
