@@ -10,9 +10,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-import pytest_asyncio
 
-from tests.support.gateway import Gateway, running_gateway, set_role
+from tests.support.gateway import Gateway, set_role
 from tests.support.hostile_json import HOSTILE_JSON
 
 CONFIG: dict[str, object] = {
@@ -37,16 +36,9 @@ ODD_IDS = (
 )
 
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def gateway(
-    database_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Gateway]:
-    directory = tmp_path_factory.mktemp("hostile")
-    async with running_gateway(database_url, redis_url, directory, CONFIG) as running:
-        yield running
+@pytest.fixture
+def gateway_config() -> dict[str, Any]:
+    return CONFIG
 
 
 def check(status: int, body: Any, text: str, where: str) -> None:

@@ -43,25 +43,13 @@ def config(upstream: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def upstream() -> AsyncIterator[OpenAIUpstream]:
-    async with OpenAIUpstream() as server:
-        yield server
-
-
-@pytest.fixture
 def serve(database_url: str, redis_url: str, tmp_path: Path, upstream: OpenAIUpstream) -> Serve:
     return lambda: running_gateway(database_url, redis_url, tmp_path, config(upstream.url))
 
 
 @pytest.fixture
-async def gateway(serve: Serve) -> AsyncIterator[Gateway]:
-    async with serve() as running:
-        yield running
-
-
-@pytest.fixture
-async def person(gateway: Gateway) -> Account:
-    return await gateway.sign_up()
+def gateway_config(upstream: OpenAIUpstream) -> dict[str, Any]:
+    return config(upstream.url)
 
 
 @pytest.fixture

@@ -5,14 +5,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from tests.support.database import fetch_rows
-from tests.support.gateway import Gateway, running_gateway, set_role
+from tests.support.gateway import Gateway, set_role
 from tests.support.upstreams.openai_server import OpenAIUpstream, Refusal
 
 STATS = "/api/admin/stats"
@@ -26,25 +25,20 @@ async def light() -> AsyncIterator[OpenAIUpstream]:
 
 
 @pytest.fixture
-async def gateway(
-    database_url: str, redis_url: str, tmp_path: Path, light: OpenAIUpstream
-) -> AsyncIterator[Gateway]:
-    async with OpenAIUpstream() as up:
-        config: dict[str, Any] = {
-            "providers": {
-                "up": {"type": "openai", "base_url": up.url},
-                "light": {"type": "openai", "base_url": light.url},
-            },
-            "models": {name: {"provider": name, "model": "v"} for name in ("up", "light")},
-            "routing": {"light": "light", "heavy": "up"},
-            "retry": {"attempts": 1},
-            "cache": {"exact": {"ttl_seconds": 0}},
-            "titles": {"enabled": True},
-            "guardrails": {"people": {"injection": "off", "unsafe": "off"}},
-            "tiers": {"free": {"requests_per_minute": 1000}},
-        }
-        async with running_gateway(database_url, redis_url, tmp_path, config) as running:
-            yield running
+def gateway_config(upstream: OpenAIUpstream, light: OpenAIUpstream) -> dict[str, Any]:
+    return {
+        "providers": {
+            "up": {"type": "openai", "base_url": upstream.url},
+            "light": {"type": "openai", "base_url": light.url},
+        },
+        "models": {name: {"provider": name, "model": "v"} for name in ("up", "light")},
+        "routing": {"light": "light", "heavy": "up"},
+        "retry": {"attempts": 1},
+        "cache": {"exact": {"ttl_seconds": 0}},
+        "titles": {"enabled": True},
+        "guardrails": {"people": {"injection": "off", "unsafe": "off"}},
+        "tiers": {"free": {"requests_per_minute": 1000}},
+    }
 
 
 async def test_ten_turns_with_one_request_id_are_ten_requests(gateway: Gateway) -> None:
