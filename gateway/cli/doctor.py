@@ -16,8 +16,9 @@ from gateway.cli.environment import command_settings
 from gateway.cli.errors import OperatorError, message_for
 from gateway.cli.models import check_providers, missing_models
 from gateway.core.settings import Settings
-from gateway.domain.config.catalog import Catalog, ProviderConfig
+from gateway.domain.config.catalog import Catalog
 from gateway.domain.config.loader import ConfigError
+from gateway.domain.config.providers import ProviderConfig
 from gateway.embedded.errors import EngineError
 from gateway.models.response_embedding import TABLE as SEMANTIC_TABLE
 from gateway.providers.base import ProviderHealth

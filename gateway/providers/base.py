@@ -11,7 +11,8 @@ from typing import ClassVar
 import httpx
 
 from gateway.core.exceptions import UnsupportedParameter
-from gateway.domain.config.catalog import ModelConfig, ProviderConfig, Timeouts
+from gateway.domain.config.models import ModelConfig
+from gateway.domain.config.providers import ProviderConfig, Timeouts
 from gateway.domain.embeddings import EmbeddingRequest, Embeddings
 from gateway.domain.events import ProviderEvent
 from gateway.domain.images import ImageEvent, ImageRequest

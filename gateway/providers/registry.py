@@ -10,8 +10,9 @@ from typing import TypeVar
 
 import httpx
 
-from gateway.domain.config.catalog import Catalog, ProviderConfig
+from gateway.domain.config.catalog import Catalog
 from gateway.domain.config.provider_types import ProviderCapability, ProviderType, provider_type_problem
+from gateway.domain.config.providers import ProviderConfig
 from gateway.providers.base import ChatProvider, EmbeddingProvider, ImageProvider, Provider
 
 # A new vendor is one folder and one line here; the folder's `PROVIDER_TYPE` says the rest. The modules with a

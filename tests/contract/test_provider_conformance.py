@@ -22,7 +22,8 @@ from gateway.core.exceptions import (
     UpstreamUnauthorized,
     UpstreamUnavailable,
 )
-from gateway.domain.config.catalog import Catalog, ProviderConfig, Timeouts
+from gateway.domain.config.catalog import Catalog
+from gateway.domain.config.providers import ProviderConfig, Timeouts
 from gateway.domain.events import (
     Completed,
     ProviderEvent,

@@ -24,7 +24,7 @@ from gateway.agent.edges import MAX_SHRINKS
 from gateway.agent.model_call.request_builder import message_tokens
 from gateway.agent.state import AgentState
 from gateway.core.exceptions import ContextLengthExceeded
-from gateway.domain.config.catalog import ModelConfig
+from gateway.domain.config.models import ModelConfig
 from gateway.domain.requests import ChatRequest, ToolSpec, Turn
 from gateway.domain.token_estimates import estimate_max_tokens
 

@@ -8,7 +8,7 @@ import orjson
 
 from gateway.agent.state import AgentState
 from gateway.agent.tool_use.limits import remaining_calls
-from gateway.domain.config.catalog import ModelConfig
+from gateway.domain.config.models import ModelConfig
 from gateway.domain.messages import Message, VendorData
 from gateway.domain.money import estimate_tokens
 from gateway.domain.requests import ChatRequest, ToolChoice, ToolSpec, Turn

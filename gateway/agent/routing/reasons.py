@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.domain.config.catalog import RoutingRule
+from gateway.domain.config.routing import RoutingRule
 from gateway.domain.intent import Intent
 
 _REQUEST_KINDS = {

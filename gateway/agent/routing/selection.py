@@ -14,7 +14,8 @@ from gateway.core.exceptions import (
     UnsupportedParameter,
     UpstreamUnavailable,
 )
-from gateway.domain.config.catalog import AUTO, Capability, Catalog, ModelConfig
+from gateway.domain.config.catalog import AUTO, Catalog
+from gateway.domain.config.models import Capability, ModelConfig
 from gateway.domain.events import ModelCall
 from gateway.domain.intent import Intent
 from gateway.domain.requests import Turn

@@ -27,7 +27,8 @@ from gateway.core.exceptions import (
 )
 from gateway.core.metrics import registry as metrics
 from gateway.domain.circuit_breaker import BreakerChange, BreakerState, BreakerView, CircuitBreaker, health_of
-from gateway.domain.config.catalog import Catalog, ModelConfig
+from gateway.domain.config.catalog import Catalog
+from gateway.domain.config.models import ModelConfig
 from gateway.providers.base import Provider
 
 log = structlog.get_logger(__name__)

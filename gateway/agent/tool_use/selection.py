@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from gateway.agent.state import AgentState
-from gateway.domain.config.catalog import ModelConfig
+from gateway.domain.config.models import ModelConfig
 from gateway.domain.intent import Intent
 from gateway.domain.money import estimate_tokens
 from gateway.domain.requests import ToolSpec

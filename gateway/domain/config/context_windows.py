@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gateway.domain.config.catalog import ModelConfig, ProviderConfig
+    from gateway.domain.config.models import ModelConfig
+    from gateway.domain.config.providers import ProviderConfig
 
 
 def limit_context_windows(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from gateway.domain.config.catalog import default_tiers
+from gateway.domain.config.limits import default_tiers
 
 UPSTREAMS = "GATEWAY_UPSTREAMS"
 DEFAULT_UPSTREAM = "GATEWAY_DEFAULT_UPSTREAM"

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from gateway.core.exceptions import UnsupportedParameter
-from gateway.domain.config.catalog import ProviderConfig, Timeouts
+from gateway.domain.config.providers import ProviderConfig, Timeouts
 from gateway.domain.events import ProviderEvent
 from gateway.domain.messages import VendorData
 from gateway.domain.requests import ChatRequest

@@ -26,7 +26,7 @@ from gateway.core.exceptions import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from gateway.domain.config.catalog import ProviderConfig, Timeouts
+from gateway.domain.config.providers import ProviderConfig, Timeouts
 from gateway.domain.images import ImageCompleted, ImageEvent, ImageProgress, ImageRequest
 from gateway.providers.base import ImageProvider, ProviderHealth
 from gateway.providers.comfyui.run_progress import RunProgress, parse_object, rejection_error, saved_outputs

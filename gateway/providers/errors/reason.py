@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from gateway.core.exceptions import GatewayError, UpstreamRejected
 from gateway.core.logging.redaction import MASK, redact
-from gateway.domain.config.catalog import ProviderConfig
+from gateway.domain.config.providers import ProviderConfig
 from gateway.domain.messages import Message, TextPart
 
 MAX_REASON = 300

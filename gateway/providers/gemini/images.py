@@ -11,7 +11,7 @@ import httpx
 import orjson
 
 from gateway.core.exceptions import UnsupportedParameter, UpstreamBroken, UpstreamRejected
-from gateway.domain.config.catalog import ProviderConfig, Timeouts
+from gateway.domain.config.providers import ProviderConfig, Timeouts
 from gateway.domain.images import ImageCompleted, ImageEvent, ImageProgress, ImageRequest
 from gateway.providers.base import ImageProvider
 from gateway.providers.finish_reason import parse_finish_reason

@@ -24,7 +24,7 @@ from gateway.core.exceptions import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from gateway.domain.config.catalog import Timeouts
+from gateway.domain.config.providers import Timeouts
 from gateway.providers.base import ProviderHealth, activity_callback
 from gateway.providers.errors import classifier
 

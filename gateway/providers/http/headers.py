@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.domain.config.catalog import ProviderConfig
+from gateway.domain.config.providers import ProviderConfig
 from gateway.providers.http import exchange
 
 

@@ -22,7 +22,7 @@ from gateway.core.exceptions import (
     UpstreamError,
     UpstreamUnavailable,
 )
-from gateway.domain.config.catalog import ProviderConfig, Timeouts
+from gateway.domain.config.providers import ProviderConfig, Timeouts
 from gateway.domain.events import Completed, FinishReason, ProviderEvent, ToolCallDelta
 from gateway.domain.messages import VendorData
 from gateway.domain.requests import ChatRequest

@@ -17,7 +17,7 @@ import httpx
 import orjson
 
 from gateway.core.exceptions import GatewayError, UpstreamBroken
-from gateway.domain.config.catalog import Timeouts
+from gateway.domain.config.providers import Timeouts
 from gateway.domain.events import VendorResponse
 from gateway.providers.http import exchange as wire
 from gateway.providers.http.stream_decoders import DONE, NDJSONDecoder, SSEDecoder, parse_json

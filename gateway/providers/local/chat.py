@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import httpx
 
-from gateway.domain.config.catalog import ModelConfig, ProviderConfig, Timeouts
+from gateway.domain.config.models import ModelConfig
+from gateway.domain.config.providers import ProviderConfig, Timeouts
 from gateway.domain.events import ProviderEvent
 from gateway.domain.requests import ChatRequest
 from gateway.providers.openai.chat import OpenAIChat

@@ -9,7 +9,7 @@ import httpx
 import orjson
 
 from gateway.core.exceptions import GatewayError
-from gateway.domain.config.catalog import ProviderConfig, Timeouts
+from gateway.domain.config.providers import ProviderConfig, Timeouts
 from gateway.domain.messages import ImagePart, Message, VendorData
 from gateway.domain.requests import ChatRequest
 from gateway.providers.base import ProviderHealth

@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 
 from gateway.core.exceptions import UpstreamBroken
-from gateway.domain.config.catalog import ProviderConfig, Timeouts
+from gateway.domain.config.providers import ProviderConfig, Timeouts
 from gateway.domain.embeddings import EmbeddingRequest, Embeddings
 from gateway.providers.base import EmbeddingProvider
 from gateway.providers.http import exchange

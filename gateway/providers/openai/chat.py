@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from gateway.core.exceptions import UpstreamRejected
-from gateway.domain.config.catalog import ProviderConfig, Timeouts
+from gateway.domain.config.providers import ProviderConfig, Timeouts
 from gateway.domain.events import ProviderEvent
 from gateway.domain.messages import VendorData
 from gateway.domain.requests import ChatRequest

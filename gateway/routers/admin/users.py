@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request
 
 from gateway.core.ids import parse_id
 from gateway.domain.accounts.principal import Principal
-from gateway.domain.config.catalog import Tier
+from gateway.domain.config.limits import Tier
 from gateway.domain.money import format_usd
 from gateway.domain.usage.reports import TimeSpan
 from gateway.routers.body import StrictJsonRoute

@@ -11,7 +11,8 @@ from gateway.core.exceptions import (
     UpstreamUnavailable,
 )
 from gateway.domain.accounts.principal import Principal
-from gateway.domain.config.catalog import Capability, Catalog
+from gateway.domain.config.catalog import Catalog
+from gateway.domain.config.models import Capability
 
 
 def candidate_models(

@@ -13,7 +13,8 @@ from uuid import UUID
 from gateway.agent.routing.upstream_pool import UpstreamPool
 from gateway.core.exceptions import UpstreamTimeout
 from gateway.domain.accounts.principal import Principal
-from gateway.domain.config.catalog import Capability, Catalog
+from gateway.domain.config.catalog import Catalog
+from gateway.domain.config.models import Capability
 from gateway.domain.money import Price, Usage
 from gateway.domain.requests import RequestScope
 from gateway.domain.usage.budgets import Estimate

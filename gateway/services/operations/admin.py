@@ -16,7 +16,8 @@ from gateway.core.exceptions import LastAdmin, NotFound, ValidationFailed
 from gateway.domain.accounts.audit import AuditNames, AuditRecord
 from gateway.domain.accounts.models import Account
 from gateway.domain.circuit_breaker import BreakerView, LastError, ModelHealth
-from gateway.domain.config.catalog import Catalog, ModelConfig
+from gateway.domain.config.catalog import Catalog
+from gateway.domain.config.models import ModelConfig
 from gateway.domain.money import Price
 from gateway.domain.pagination import Cursor, Page
 from gateway.domain.usage.reports import ALL_TIME, TimeSpan, UsageTotals, day_and_month

@@ -16,7 +16,8 @@ from gateway.core.exceptions import (
     GatewayError,
 )
 from gateway.domain.accounts.principal import Principal
-from gateway.domain.config.catalog import Catalog, Tier
+from gateway.domain.config.catalog import Catalog
+from gateway.domain.config.limits import Tier
 from gateway.domain.usage.budgets import (
     LEASE_SECONDS,
     BudgetState,

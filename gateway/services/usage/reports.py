@@ -9,7 +9,8 @@ from decimal import Decimal
 from uuid import UUID
 
 from gateway.core.exceptions import NotFound
-from gateway.domain.config.catalog import Catalog, Tier
+from gateway.domain.config.catalog import Catalog
+from gateway.domain.config.limits import Tier
 from gateway.domain.pagination import Cursor, ListSlice, Page, TotalsCursor
 from gateway.domain.usage.reports import (
     AccountTotals,

@@ -11,8 +11,10 @@ import httpx
 import pytest
 
 from gateway import providers
-from gateway.domain.config.catalog import Catalog, ModelConfig, ProviderConfig
+from gateway.domain.config.catalog import Catalog
 from gateway.domain.config.loader import ConfigError
+from gateway.domain.config.models import ModelConfig
+from gateway.domain.config.providers import ProviderConfig
 from gateway.providers import registry
 from gateway.providers.base import Provider
 from gateway.providers.registry import PROVIDER_TYPES, ProviderMisconfigured, build_providers
@@ -123,7 +125,8 @@ def test_an_unknown_type_in_the_file_is_reported_with_its_line(tmp_path: Path) -
 def test_the_sdks_of_vendors_are_not_imported_before_their_first_use() -> None:
     script = """
 import sys, httpx
-from gateway.domain.config.catalog import Catalog, ProviderConfig
+from gateway.domain.config.catalog import Catalog
+from gateway.domain.config.providers import ProviderConfig
 from gateway.domain.config.loader import ConfigError
 from gateway.providers.registry import PROVIDER_TYPES, build_providers
 build_providers(Catalog(providers={t: ProviderConfig(type=t) for t in PROVIDER_TYPES}), httpx.AsyncClient())

@@ -10,8 +10,9 @@ import pytest
 
 from gateway.agent.model_call.timeouts import CallDeadline, CallTimeouts, timeouts_for
 from gateway.core.exceptions import UpstreamTimeout
-from gateway.domain.config.catalog import Catalog, ProviderConfig, Timeouts
+from gateway.domain.config.catalog import Catalog
 from gateway.domain.config.environment import apply_environment
+from gateway.domain.config.providers import ProviderConfig, Timeouts
 from gateway.domain.events import ChatEvent, ProviderEvent, TextDelta, TurnCompleted, TurnFailed
 from gateway.domain.messages import Message
 from gateway.domain.requests import ChatRequest, Sampling

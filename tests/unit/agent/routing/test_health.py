@@ -9,7 +9,8 @@ import pytest
 
 from gateway.agent.routing.health import UnreachableProviders
 from gateway.domain.circuit_breaker import BreakerState, ModelHealth, health_of
-from gateway.domain.config.catalog import Catalog, ProviderConfig
+from gateway.domain.config.catalog import Catalog
+from gateway.domain.config.providers import ProviderConfig
 from gateway.domain.events import Answer, ChatEvent, ProviderEvent, RouteChosen, TurnCompleted
 from gateway.domain.messages import Message
 from gateway.domain.requests import ChatRequest

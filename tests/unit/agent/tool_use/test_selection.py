@@ -8,7 +8,7 @@ import pytest
 
 from gateway.agent.state import initial_state
 from gateway.agent.tool_use.selection import definition_tokens, select_tools
-from gateway.domain.config.catalog import ModelConfig
+from gateway.domain.config.models import ModelConfig
 from gateway.domain.config.tools import ToolsConfig
 from gateway.domain.intent import NOT_CLASSIFIED, Intent
 from gateway.tools.registry import ToolRegistry

@@ -21,7 +21,8 @@ from gateway.dialects.openai.chat.stream import ChatCompletionEncoder, completio
 from gateway.dialects.openai.embeddings import parse_embeddings
 from gateway.dialects.openai.responses.request import parse_response
 from gateway.domain.caching.key import single_question
-from gateway.domain.config.catalog import Catalog, ProviderConfig
+from gateway.domain.config.catalog import Catalog
+from gateway.domain.config.providers import ProviderConfig
 from gateway.domain.conversations.stored_messages import from_storage, to_storage
 from gateway.domain.events import Answer, Receipt, TextDelta, ToolCallDelta, TurnCompleted
 from gateway.domain.messages import ImagePart, ToolCall

@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from gateway.core.exceptions import UnsupportedParameter, UpstreamBroken, UpstreamRejected
-from gateway.domain.config.catalog import Catalog, ProviderConfig, Timeouts
+from gateway.domain.config.catalog import Catalog
 from gateway.domain.config.loader import parse_catalog
+from gateway.domain.config.providers import ProviderConfig, Timeouts
 from gateway.domain.events import (
     Completed,
     MessageFields,

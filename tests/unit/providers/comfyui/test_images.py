@@ -20,7 +20,7 @@ from gateway.core.exceptions import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from gateway.domain.config.catalog import ProviderConfig, Timeouts
+from gateway.domain.config.providers import ProviderConfig, Timeouts
 from gateway.domain.images import ImageCompleted, ImageEvent, ImageProgress, ImageRequest
 from gateway.providers.comfyui.images import ComfyUIImages
 from tests.support.paths import PROJECT

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.core.exceptions import UpstreamRejected, UpstreamReply, UpstreamUnavailable
-from gateway.domain.config.catalog import ProviderConfig
+from gateway.domain.config.providers import ProviderConfig
 from gateway.domain.messages import Message, TextPart, ToolCall
 from gateway.providers.errors.reason import (
     MAX_REASON,

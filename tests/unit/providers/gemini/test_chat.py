@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from gateway.core.exceptions import UpstreamBroken, UpstreamError, UpstreamRateLimited, UpstreamRejected
-from gateway.domain.config.catalog import Catalog, ProviderConfig, Timeouts
+from gateway.domain.config.catalog import Catalog
 from gateway.domain.config.loader import parse_catalog
+from gateway.domain.config.providers import ProviderConfig, Timeouts
 from gateway.domain.events import Completed, ProviderEvent, TextDelta, ToolCallDelta
 from gateway.domain.messages import Message, ToolCall, VendorData
 from gateway.domain.requests import ChatRequest, Sampling, ToolChoice, ToolSpec

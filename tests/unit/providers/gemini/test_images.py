@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.core.exceptions import GatewayError, UpstreamBroken, UpstreamRejected
-from gateway.domain.config.catalog import ProviderConfig, Timeouts
+from gateway.domain.config.providers import ProviderConfig, Timeouts
 from gateway.domain.images import ImageCompleted, ImageRequest
 from gateway.providers.gemini.images import GeminiImages
 from gateway.providers.http.client import upstream_client

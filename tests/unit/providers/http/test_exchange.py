@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from gateway.core.exceptions import UpstreamBroken, UpstreamUnauthorized
-from gateway.domain.config.catalog import ProviderConfig, Timeouts
+from gateway.domain.config.providers import ProviderConfig, Timeouts
 from gateway.domain.events import Completed, TextDelta
 from gateway.domain.messages import Message
 from gateway.domain.requests import ChatRequest

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.domain.config.catalog import ProviderConfig, Timeouts
+from gateway.domain.config.providers import ProviderConfig, Timeouts
 from gateway.domain.embeddings import EmbeddingRequest
 from gateway.domain.messages import Message
 from gateway.domain.requests import ChatRequest

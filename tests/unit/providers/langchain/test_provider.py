@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from gateway.core.exceptions import UnsupportedParameter, UpstreamBroken, UpstreamUnavailable
-from gateway.domain.config.catalog import ProviderConfig, Timeouts
+from gateway.domain.config.providers import ProviderConfig, Timeouts
 from gateway.domain.events import Completed, ProviderEvent, ReasoningDelta, TextDelta
 from gateway.domain.messages import ImagePart, Message, TextPart
 from gateway.domain.requests import ChatRequest, ResponseFormat, Sampling, ToolChoice, ToolSpec

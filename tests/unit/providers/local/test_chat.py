@@ -8,7 +8,7 @@ import httpx
 import pytest
 import yaml
 
-from gateway.domain.config.catalog import ProviderConfig, Timeouts
+from gateway.domain.config.providers import ProviderConfig, Timeouts
 from gateway.domain.messages import Message
 from gateway.domain.requests import ChatRequest, Sampling
 from gateway.providers.local.chat import LocalChat

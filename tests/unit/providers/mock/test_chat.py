@@ -17,7 +17,7 @@ from gateway.core.exceptions import (
     UpstreamUnauthorized,
     UpstreamUnavailable,
 )
-from gateway.domain.config.catalog import ProviderConfig, Timeouts
+from gateway.domain.config.providers import ProviderConfig, Timeouts
 from gateway.domain.events import Completed, ProviderEvent, TextDelta, ToolCallDelta
 from gateway.domain.messages import Message
 from gateway.domain.money import estimate_tokens

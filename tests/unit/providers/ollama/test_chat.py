@@ -10,8 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.domain.config.catalog import Catalog, ProviderConfig, Timeouts
+from gateway.domain.config.catalog import Catalog
 from gateway.domain.config.loader import parse_catalog
+from gateway.domain.config.providers import ProviderConfig, Timeouts
 from gateway.domain.events import Completed, ToolCallDelta
 from gateway.domain.messages import Message, ToolCall, VendorData
 from gateway.domain.money import Usage

@@ -13,7 +13,7 @@ from gateway.core.exceptions import (
     UpstreamBroken,
     UpstreamRateLimited,
 )
-from gateway.domain.config.catalog import ProviderConfig, Timeouts
+from gateway.domain.config.providers import ProviderConfig, Timeouts
 from gateway.domain.events import Completed, ProviderEvent, ReasoningDelta, TextDelta, ToolCallDelta
 from gateway.domain.messages import Message, VendorData
 from gateway.domain.money import Usage

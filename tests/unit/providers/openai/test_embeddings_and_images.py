@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gateway.core.exceptions import UnsupportedParameter, UpstreamBroken, UpstreamRejected
-from gateway.domain.config.catalog import ProviderConfig, Timeouts
+from gateway.domain.config.providers import ProviderConfig, Timeouts
 from gateway.domain.embeddings import EmbeddingRequest, Embeddings
 from gateway.domain.images import ImageRequest
 from gateway.providers.http.client import upstream_client

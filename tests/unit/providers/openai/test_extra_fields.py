@@ -12,8 +12,8 @@ import orjson
 import pytest
 
 from gateway.core.exceptions import UpstreamRejected
-from gateway.domain.config.catalog import ProviderConfig, Timeouts
 from gateway.domain.config.loader import parse_catalog
+from gateway.domain.config.providers import ProviderConfig, Timeouts
 from gateway.domain.events import Completed, MessageFields, TextDelta, ToolCallDelta
 from gateway.domain.messages import ImagePart, Message, TextPart, ToolCall, VendorData
 from gateway.domain.requests import ChatRequest, ResponseFormat, Sampling

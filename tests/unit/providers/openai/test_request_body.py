@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from gateway.core.exceptions import UpstreamRejected
-from gateway.domain.config.catalog import ProviderConfig, Timeouts
+from gateway.domain.config.providers import ProviderConfig, Timeouts
 from gateway.domain.messages import ImagePart, Message, TextPart, ToolCall
 from gateway.domain.requests import ChatRequest, ResponseFormat, Sampling, ToolChoice, ToolSpec
 from gateway.providers.openai.chat import OpenAIChat
