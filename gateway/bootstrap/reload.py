@@ -1,4 +1,4 @@
-"""The container in force, and how another configuration takes its place while turns run."""
+"""The active container, and how a new configuration replaces it while turns run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Generation:
 
 
 class ContainerManager:
-    """One container after another; a request that has begun with one ends with it, and so does its turn."""
+    """Replaces containers. A request that started with one ends with it, and so does its turn."""
 
     def __init__(self, shared: SharedResources, on_change: Callable[[Container], None]) -> None:
         self._shared = shared
@@ -43,12 +43,12 @@ class ContainerManager:
 
     @property
     def container(self) -> Container:
-        """The one in force."""
+        """The active container."""
         assert self._current is not None
         return self._current.container
 
     async def start(self, catalog: Catalog) -> None:
-        """Put the first one into force.
+        """Build and activate the first container.
 
         Raises:
             ConfigError, ProviderMisconfigured, ToolConfigurationError
@@ -57,10 +57,10 @@ class ContainerManager:
         self._activate(new, config_fingerprint(self._shared.settings.provider_config))
 
     async def reload(self) -> LoadedConfig:
-        """Read the file anew and put what it says into force; whatever is wrong, the old one stays whole.
+        """Read the file again and activate it. If anything is wrong, the old container stays active.
 
         Raises:
-            ConfigurationRejected: with each mistake's line.
+            ConfigurationRejected: with the line of each mistake.
         """
         async with self._lock:
             path = self._shared.settings.provider_config
@@ -78,7 +78,7 @@ class ContainerManager:
             return LoadedConfig(digest, len(catalog.models), len(catalog.providers))
 
     async def aclose(self) -> None:
-        """Let the turns end, then close what is in force and what has not been closed yet."""
+        """Wait for the turns to end, then close all containers."""
         await self._shared.execution.tasks.drain()
         for task, stack in list(self._closing.items()):
             task.cancel()
@@ -91,10 +91,10 @@ class ContainerManager:
         async with AsyncExitStack() as stack:
             container = await make_container(self._shared, catalog, stack)
             return _Generation(container, stack.pop_all())
-        raise AssertionError  # an exit stack swallows nothing
+        raise AssertionError  # an exit stack suppresses no errors
 
     def _activate(self, new: _Generation, digest: str) -> None:
-        """Without a pause in it: nobody sees half of each."""
+        """Switch to the new container. There is no await in here, so nobody sees a mixture of both."""
         self._shared.reconfigure(new.container.catalog)
         self._current = new
         self._on_change(new.container)
@@ -104,22 +104,22 @@ class ContainerManager:
         self._digest = digest
 
     async def _close_when_unused(self, old: _Generation) -> None:
-        """Close what nobody uses any more: after its last request, its last turn and that one's title."""
+        """Close the old container after its last request, its last turn and that turn's title."""
         await old.container.references.wait_zero()
         await self._shared.execution.tasks.wait_current()
         await old.container.chat.service.titles.wait_idle()
         await old.stack.aclose()
-        log.info("configuration_retired")
+        log.info("config.previous_closed")
 
 
 @asynccontextmanager
 async def open_gateway(
     settings: Settings, on_change: Callable[[Container], None]
 ) -> AsyncIterator[tuple[Container, ConfigReloadService]]:
-    """Serve by the configuration; `adopt` is given the first container, and each that takes its place.
+    """Open the gateway; `on_change` is called with the first container and with each that replaces it.
 
     Raises:
-        ConfigError, ProviderMisconfigured, ToolConfigurationError: the provider configuration is wrong.
+        ConfigError, ProviderMisconfigured, ToolConfigurationError: the provider configuration is invalid.
     """
     catalog = load_catalog(settings.provider_config)
     async with open_shared_resources(settings, catalog) as shared, AsyncExitStack() as stack:

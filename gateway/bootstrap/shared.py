@@ -1,4 +1,4 @@
-"""What outlives a change of the provider configuration: engines, connections, running turns, accounts."""
+"""Resources shared by all containers of a process: connections, running turns, accounts."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from gateway.cache.event_log import EventLog
 from gateway.cache.failed_attempts import FailedAttemptStore
 from gateway.cache.pubsub import PubSub
 from gateway.cache.rate_limit import RateLimiter
+from gateway.core.aio import cancel_and_wait
 from gateway.core.blob_store import BlobStore
 from gateway.core.database import create_engine, create_session_factory
 from gateway.core.email.mailer import create_mailer
@@ -60,7 +61,7 @@ from gateway.services.usage.rollup import RollupJob
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """Where things are kept."""
+    """Connections to databases and files."""
 
     engine: AsyncEngine
     uow: UnitOfWorkFactory
@@ -71,7 +72,7 @@ class Stores:
 
 @dataclass(frozen=True, slots=True)
 class SharedModels:
-    """What calls and judges models, whichever are configured."""
+    """The HTTP client of all providers, and the models that the gateway runs itself."""
 
     http: httpx.AsyncClient
     embedder: WordLlamaEmbedder
@@ -79,8 +80,8 @@ class SharedModels:
 
 
 @dataclass(frozen=True, slots=True)
-class ExecutionServices:
-    """The turns that run in this worker, and what makes them last."""
+class SharedExecution:
+    """Running turns, and what makes them durable."""
 
     tasks: TurnTaskRegistry
     events: EventLog
@@ -95,8 +96,8 @@ class ExecutionServices:
 
 
 @dataclass(frozen=True, slots=True)
-class AccountServices:
-    """Who is who, and what they may."""
+class SharedAccounts:
+    """Authentication and limits of accounts."""
 
     limiter: RateLimiter
     cache: AuthCache
@@ -112,16 +113,16 @@ class AccountServices:
 
 @dataclass(frozen=True, slots=True)
 class SharedResources:
-    """Made once; what of it goes by the configuration is told of another one by `adopt`."""
+    """Created once per process. `reconfigure` applies a new configuration to the parts that depend on it."""
 
     settings: Settings
     stores: Stores
     models: SharedModels
-    execution: ExecutionServices
-    accounts: AccountServices
+    execution: SharedExecution
+    accounts: SharedAccounts
 
     def reconfigure(self, catalog: Catalog) -> None:
-        """From now on limits are those of `catalog`; reservations that are held are settled all the same."""
+        """Apply the limits of `catalog`; existing reservations are settled as they are."""
         self.accounts.limiter.reconfigure(_rate_limits(catalog))
         self.execution.ledger.reconfigure(catalog)
         self.execution.tasks.limiter.reconfigure(catalog.concurrency, _concurrent_turns(catalog))
@@ -129,7 +130,7 @@ class SharedResources:
 
 @asynccontextmanager
 async def open_shared_resources(settings: Settings, catalog: Catalog) -> AsyncIterator[SharedResources]:
-    """Make it; what was opened is closed in reverse, also where opening fails half-way."""
+    """Open the shared resources; they are closed in reverse order, also if opening fails halfway."""
     async with AsyncExitStack() as stack:
         stores = _open_stores(settings, stack)
         models = await _open_models(stack)
@@ -155,14 +156,14 @@ async def _open_models(stack: AsyncExitStack) -> SharedModels:
     embedder = WordLlamaEmbedder.load()
     guards = GuardrailPipeline.from_names(*INPUT_GUARDS, embed=embedder.embed)
     stack.push_async_callback(guards.aclose)
-    # Loading the guard's model takes half a second: not at the start, and not out of the first turn.
+    # Loading the guard's model takes half a second: neither the start nor the first turn waits for it.
     run_until_closed(stack, guards.warm_up())
     return SharedModels(http, embedder, guards)
 
 
 def _open_turns(
     settings: Settings, catalog: Catalog, stores: Stores, stack: AsyncExitStack
-) -> ExecutionServices:
+) -> SharedExecution:
     lease = settings.turn_lease_seconds
     limiter = ConcurrencyLimiter(catalog.concurrency, _concurrent_turns(catalog))
     tasks = TurnTaskRegistry(settings.shutdown_grace_seconds, limiter)
@@ -179,7 +180,7 @@ def _open_turns(
     stack.push_async_callback(idempotency.aclose)
     client_retries = ClientRetryJoiner(idempotency, bus)
     stack.push_async_callback(client_retries.aclose)
-    return ExecutionServices(
+    return SharedExecution(
         tasks=tasks,
         events=events,
         bus=bus,
@@ -195,7 +196,7 @@ def _open_turns(
 
 def _open_accounts(
     settings: Settings, catalog: Catalog, stores: Stores, tasks: TurnTaskRegistry, stack: AsyncExitStack
-) -> AccountServices:
+) -> SharedAccounts:
     uow, secret = stores.uow, settings.jwt_secret.get_secret_value()
     limiter = RateLimiter(stores.valkey, _rate_limits(catalog))
     cache = AuthCache(stores.valkey, limiter)
@@ -220,7 +221,7 @@ def _open_accounts(
     )
     authenticator = Authenticator(uow, cache, tokens, limiter, environment_keys)
     stack.push_async_callback(authenticator.aclose)
-    return AccountServices(
+    return SharedAccounts(
         limiter=limiter,
         cache=cache,
         tokens=tokens,
@@ -235,9 +236,9 @@ def _open_accounts(
 
 
 def _start_maintenance(
-    settings: Settings, catalog: Catalog, stores: Stores, turns: ExecutionServices, stack: AsyncExitStack
+    settings: Settings, catalog: Catalog, stores: Stores, turns: SharedExecution, stack: AsyncExitStack
 ) -> None:
-    """What is put in order again and again, while the stack is open."""
+    """Run the periodic jobs until the stack is closed."""
     images = ImageLibrary(stores.uow, stores.blobs, max_bytes=catalog.media.max_bytes)
     maintenance = MaintenanceJob(
         stores.uow,
@@ -253,13 +254,8 @@ def _start_maintenance(
 
 
 def run_until_closed(stack: AsyncExitStack, work: Any) -> None:
-    """Run a coroutine until the stack is closed."""
-    stack.push_async_callback(_cancel_and_wait, asyncio.create_task(work))
-
-
-async def _cancel_and_wait(task: asyncio.Task[Any]) -> None:
-    task.cancel()
-    await asyncio.wait({task})
+    """Run a coroutine until the stack is closed, then cancel it."""
+    stack.push_async_callback(cancel_and_wait, asyncio.create_task(work))
 
 
 def _rate_limits(catalog: Catalog) -> dict[str, MinuteLimits]:

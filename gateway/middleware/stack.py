@@ -31,7 +31,7 @@ def install_middleware(app: FastAPI, settings: Settings) -> None:
         ValueError: `TRUSTED_PROXIES` contains something other than addresses and networks, or `ALLOWED_HOSTS`
             something other than host names.
     """
-    app.state.leaving = False  # set on SIGTERM if a proxy can send requests to other workers
+    app.state.closing_connections = False  # set on SIGTERM if a proxy can send requests to other workers
     addresses = ClientAddresses(settings.trusted_proxies)
     app.add_middleware(ErrorMiddleware, hosts=AllowedHosts(settings.allowed_hosts, addresses))
     app.add_middleware(BodyLimitMiddleware)
@@ -78,7 +78,7 @@ class RequestMiddleware:
                 record.status = message["status"]
                 limits = rate_limit_headers(outcome.principal.limits) if outcome.principal is not None else ()
                 message["headers"] = [*message.get("headers", ()), *record.headers, *limits]
-                if scope["app"].state.leaving:
+                if scope["app"].state.closing_connections:
                     message["headers"].append(_CONNECTION_CLOSE)
             elif message["type"] == "http.response.body" and not message.get("more_body", False):
                 record.response_complete = True

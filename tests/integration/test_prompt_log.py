@@ -41,8 +41,8 @@ async def test_prompts_are_logged_redacted_and_the_log_says_so(
             answer = await gateway.http.post("/v1/chat/completions", json=body, headers=headers)
             await gateway.http.get("/v1/models", headers=headers)
     lines = [json.loads(line) for line in capfd.readouterr().out.splitlines() if line.startswith("{")]
-    assert "prompts_are_logged" in {line["event"] for line in lines}
-    [turn] = [line for line in lines if line["event"] == "turn_said"]
+    assert "prompts.logged" in {line["event"] for line in lines}
+    [turn] = [line for line in lines if line["event"] == "turn.prompts"]
     assert turn["messages"][-1] == {"role": "user", "text": "Why does it sing? [redacted]"}
     assert (turn["answer"], turn["request_id"]) == ("Because of the tides.", answer.headers["x-request-id"])
     paths = [line["path"] for line in lines if line["event"] == "request"]

@@ -180,4 +180,4 @@ async def test_without_the_extension_turns_are_answered_and_the_log_tells_once(
         await poor.dispose()
         execute_on_server(f'DROP DATABASE "{name}" WITH (FORCE)')
         execute_on_server("DROP ROLE gateway_poor")
-    assert [entry["event"] for entry in logs] == ["semantic_cache_unavailable"]
+    assert [entry["event"] for entry in logs] == ["semantic_cache.unavailable"]

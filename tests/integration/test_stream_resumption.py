@@ -71,7 +71,7 @@ async def lose(gateway: Gateway, person: Account, words: int) -> list[StreamEven
 async def recorded(gateway: Gateway, message_id: str) -> None:
     """Wait until the log has all that the turn has said."""
     live = live_turn(gateway, message_id)
-    while live.logged_count < live.broadcast.count:  # noqa: ASYNC110 - a tick of the recorder
+    while live.logged_count < len(live.broadcast):  # noqa: ASYNC110 - a tick of the recorder
         await asyncio.sleep(0.01)
 
 
@@ -122,7 +122,7 @@ async def test_what_has_ended_is_told_again_with_the_same_ids_on_every_worker(
     await recorded(workers[0], begun(lost))
     gate.set()
     told = await asking
-    while live.logged_count < live.broadcast.count:  # noqa: ASYNC110 - a tick of the recorder
+    while live.logged_count < len(live.broadcast):  # noqa: ASYNC110 - a tick of the recorder
         await asyncio.sleep(0.01)
 
     for worker in workers:
@@ -217,7 +217,7 @@ async def test_a_log_that_grew_too_long_goes_on_with_the_text_so_far(
     assert displayed_text([*lost, *rest]) == displayed_text(all_of_it) == "".join(WORDS)
     assert [e.name for e in all_of_it][:2] == ["turn", "replace"]
     assert [e.id for e in rest] == sorted({e.id for e in rest})
-    assert rest[-1].id == all_of_it[-1].id == live.broadcast.count
+    assert rest[-1].id == all_of_it[-1].id == len(live.broadcast)
 
 
 async def test_a_failed_turn_ends_with_its_error(

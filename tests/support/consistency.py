@@ -23,7 +23,7 @@ TERMINAL_STATUSES = frozenset({"complete", "failed", "cancelled", "interrupted"}
 _UNEXPECTED_ERRORS = (
     "request.unhandled_error",
     "turn.crashed",
-    "turn.not_written",
+    "turn.not_persisted",
     "settlement.abandoned",
     "exception was never retrieved",
     "Traceback (most recent call last)",

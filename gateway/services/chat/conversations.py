@@ -11,15 +11,15 @@ from gateway.domain.conversations.models import BranchMessage, Conversation, Con
 from gateway.domain.pagination import Cursor, Page
 from gateway.repositories.unit_of_work import UnitOfWork, UnitOfWorkFactory
 
-# Messages that are read from the database at a time, and about how many bytes.
+# How many messages are read from the database at a time, and about how many bytes.
 BATCH_MESSAGES: Final = 200
 BATCH_BYTES: Final = 4 * 1024 * 1024
 
 
 class ConversationService:
-    """Use cases of conversations; every one takes the owner, and another's thing is not found.
+    """Use cases of conversations. Every one takes the owner; another account's conversation is not found.
 
-    `model_names` are those that clients may ask for: models, aliases and `auto`. `most_stored` tells how many
+    `model_names` are those that clients may use: models, aliases and `auto`. `storage_limit` returns how many
     bytes an account of a tier may store (None: no limit).
     """
 
@@ -36,7 +36,7 @@ class ConversationService:
     async def create(
         self, user_id: UUID, tier: str, *, title: str | None, model: str | None, system: str | None
     ) -> Conversation:
-        """A conversation without messages.
+        """Create a conversation without messages.
 
         Raises:
             ModelNotFound: no model has this name.
@@ -51,10 +51,10 @@ class ConversationService:
     async def list_conversations(
         self, user_id: UUID, *, cursor: str | None, limit: int, query: str = ""
     ) -> Page[Conversation] | Page[ConversationMatch]:
-        """A page of the list, the last changed first; with `words`, of those that have them, with the place.
+        """A page of the list, last changed first; with `query`, only those that match, with the match.
 
         Raises:
-            ValidationFailed: the cursor is broken.
+            ValidationFailed: the cursor is invalid.
         """
         after = None if cursor is None else Cursor.decode(cursor)
         query = query.strip()
@@ -68,7 +68,7 @@ class ConversationService:
     async def read(
         self, user_id: UUID, conversation_id: UUID
     ) -> tuple[Conversation, AsyncGenerator[list[BranchMessage], None]]:
-        """The conversation and the branch being read, oldest message first, a few megabytes at a time.
+        """The conversation and its current branch, oldest message first, in batches of a few megabytes.
 
         Raises:
             NotFound
@@ -91,11 +91,11 @@ class ConversationService:
     async def list_messages(
         self, user_id: UUID, conversation_id: UUID, *, cursor: str | None, limit: int
     ) -> Page[StoredMessage]:
-        """A page of the messages of all branches, in the order they were written.
+        """A page of the messages of all branches, in the order in which they were stored.
 
         Raises:
             NotFound
-            ValidationFailed: the cursor is broken.
+            ValidationFailed: the cursor is invalid.
         """
         after = None if cursor is None else Cursor.decode(cursor)
         async with self._uow() as uow:
@@ -106,12 +106,12 @@ class ConversationService:
     async def update(
         self, user_id: UUID, tier: str, conversation_id: UUID, changes: dict[str, Any]
     ) -> Conversation:
-        """Set what `changes` holds of `title`, `model`, `system` and `head_id` (an id of its messages).
+        """Set `title`, `model`, `system` or `head_id` (one of its messages), as far as `changes` has them.
 
-        A head that others follow stands for its branch: the newest that follows it becomes the head.
+        If other messages follow the new head, the newest of them becomes the head.
 
         Raises:
-            NotFound: the conversation, or the message that is to be its head.
+            NotFound: the conversation, or the message of `head_id`.
             ModelNotFound: no model has this name.
         """
         self._check_model(changes.get("model"))
@@ -134,7 +134,11 @@ class ConversationService:
         return conversation
 
     async def delete(self, user_id: UUID, conversation_id: UUID) -> None:
-        """Raises NotFound; what its turns cost stays in the ledger."""
+        """Delete the conversation; the ledger keeps the cost of its turns.
+
+        Raises:
+            NotFound
+        """
         async with self._uow() as uow:
             freed = await uow.conversations.delete(user_id, conversation_id)
             if freed is None:
@@ -164,7 +168,7 @@ def _byte_count(text: str | None) -> int:
 
 
 def _batches(sizes: Sequence[tuple[UUID, int]]) -> Iterator[list[UUID]]:
-    """The ids in batches of `BATCH`, or fewer where these are larger than `BATCH_BYTES`."""
+    """The ids in batches of at most `BATCH_MESSAGES` and about `BATCH_BYTES`."""
     batch: list[UUID] = []
     batch_bytes = 0
     for id_, size in sizes:
