@@ -114,14 +114,14 @@ async def test_question_is_found_by_itself_and_its_answers_only_for_its_account(
     first = await complete_turn(turns, user, "q0", "a0")
     second = await complete_turn(turns, user, "q1", "a1", conversation_id=first.conversation_id)
     for name in (second.question_id, second.answer_id):
-        asked = await turns.asked(user, name)
+        asked = await turns.get_question(user, name)
         assert (asked.id, asked.text) == (second.question_id, "q1")
         assert (asked.conversation_id, asked.parent_id) == (first.conversation_id, first.answer_id)
-    assert (await turns.asked(user, first.answer_id)).parent_id is None
+    assert (await turns.get_question(user, first.answer_id)).parent_id is None
     stranger = await create_account(engine)
     for owner, name in ((stranger, second.answer_id), (user, new_id())):
         with pytest.raises(NotFound):
-            await turns.asked(owner, name)
+            await turns.get_question(owner, name)
 
 
 async def test_answer_is_added_beside_other_answers_of_its_question(engine, turns, user) -> None:
