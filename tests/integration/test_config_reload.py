@@ -139,16 +139,15 @@ async def test_a_running_turn_ends_on_the_old_configuration_which_is_then_closed
 ) -> None:
     admin = await administrator(gateway)
     write(path, config_of(up, "old"))
-    closed = asyncio.Event()
+    closed: asyncio.Queue[None] = asyncio.Queue()
 
     async def close(self: OpenAIChat) -> None:
-        closed.set()
+        closed.put_nowait(None)
 
     monkeypatch.setattr(OpenAIChat, "aclose", close)
-    await reload(gateway, admin)  # the first configuration, whose provider's closing is observed
-    await reload(gateway, admin)
-    await asyncio.wait_for(closed.wait(), 30)  # no turn was using it
-    closed.clear()
+    for _ in range(2):  # no turn uses these two configurations
+        await reload(gateway, admin)
+        await asyncio.wait_for(closed.get(), 30)
 
     gate = asyncio.Event()
     up.script(Reply(text=("one ", "two"), gate=gate))
@@ -164,12 +163,12 @@ async def test_a_running_turn_ends_on_the_old_configuration_which_is_then_closed
         assert await ask(gateway, admin, "new") == 200
         assert len(another.calls) == 1
         assert not turn.done()
-        assert not closed.is_set()
+        assert closed.empty()
         gate.set()
         said = (await turn).text
         assert "event: done" in said
         assert "two" in said
-        await asyncio.wait_for(closed.wait(), 30)
+        await asyncio.wait_for(closed.get(), 30)
 
 
 async def test_limits_of_the_new_file_apply(gateway: Gateway, up: OpenAIUpstream, path: Path) -> None:

@@ -85,7 +85,7 @@ class _Tasks:
     def __init__(self) -> None:
         self.running: dict[UUID, _Turn] = {}
 
-    def answering(self, message_id: UUID) -> _Turn | None:
+    def by_message(self, message_id: UUID) -> _Turn | None:
         return self.running.get(message_id)
 
 

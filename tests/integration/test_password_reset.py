@@ -173,7 +173,7 @@ async def test_only_the_tokens_hash_is_stored_and_no_log_contains_it(
         assert secret not in stored
         assert secret not in repr(logs.calls)
     assert (await reset(app, token)).status_code == 204
-    assert [call.args for call in logs.calls] == [("mail_written",), ("password_reset",)]
+    assert [call.args for call in logs.calls] == [("mail.written",), ("password.reset",)]
     assert person.email not in repr(logs.calls)
     assert token not in repr(logs.calls)
 
@@ -187,7 +187,7 @@ async def test_an_account_is_not_flooded_with_mail(app: AccountApp, tmp_path: Pa
 async def test_an_address_that_requests_many_mails_is_throttled(
     app: AccountApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(throttle, "_MAILS_BY_ADDRESS", throttle.Allowance(free_attempts=4))
+    monkeypatch.setattr(throttle, "_MAILS_BY_ADDRESS", throttle.BackoffPolicy(free_attempts=4))
     for _ in range(4):
         assert (await forgot(app, f"{secrets.token_hex(8)}@example.com")).status_code == 202
     refused = await forgot(app, f"{secrets.token_hex(8)}@example.com")

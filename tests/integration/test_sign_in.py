@@ -232,7 +232,7 @@ async def test_a_session_renewed_while_all_are_being_ended_ends_too(app: Account
     async with app.container.uow() as uow:  # what a refresh does, stopped before its commit
         spent = await uow.refresh_tokens.find(hash_refresh_token(other["refresh_token"]))
         await uow.users.lock(spent.user_id)
-        await uow.refresh_tokens.spend(
+        await uow.refresh_tokens.rotate(
             spent, token_hash=hash_refresh_token(secret), ttl_seconds=60, device=ClientDevice()
         )
         changing = asyncio.create_task(person.request("PUT", "/api/user/me/password", json=change))

@@ -94,21 +94,14 @@ async def read_slowest(
     return SlowCallList(items=[SlowCallView.of_call(call) for call in calls])
 
 
-@router.get(
-    "/api/admin/usage",
-    response_model=UsagePage,
-    responses={
-        200: {"content": {"text/csv": {"schema": {"type": "string"}}}},
-        **document_errors(401, 403, 422),
-    },
-)
-async def read_usage(
-    admin: Admin,
+Detail = Annotated[
+    Literal["sums", "rows"], Query(description="`sums` by day, model and account, or individual calls")
+]
+
+
+def _select(
     date_range: RequestedRange,
-    request: Request,
-    detail: Annotated[
-        Literal["sums", "rows"], Query(description="`sums` by day, model and account, or individual calls")
-    ] = "sums",
+    detail: Detail = "sums",
     user_id: UUID | None = None,
     model: Annotated[str | None, Query(max_length=200)] = None,
     outcome: Annotated[
@@ -121,6 +114,29 @@ async def read_usage(
     request_id: Annotated[
         str | None, Query(max_length=128, description="for rows: only those of one request")
     ] = None,
+) -> UsageFilter:
+    """Parse which usage is requested. Raises ValidationFailed for filters that need rows."""
+    if detail == "sums":
+        for name, value in (("outcome", outcome), ("request_id", request_id)):
+            if value is not None:
+                raise ValidationFailed(f"{name} filters individual calls. Add detail=rows.", param=name)
+    return UsageFilter(date_range, user_id, model, outcome, request_id)
+
+
+# One parameter per query parameter, besides the dependencies.
+@router.get(
+    "/api/admin/usage",
+    response_model=UsagePage,
+    responses={
+        200: {"content": {"text/csv": {"schema": {"type": "string"}}}},
+        **document_errors(401, 403, 422),
+    },
+)
+async def read_usage(
+    admin: Admin,
+    selection: Annotated[UsageFilter, Depends(_select)],
+    request: Request,
+    detail: Detail = "sums",
     order: Annotated[
         Literal["oldest", "newest"], Query(description="for JSON rows: which come first")
     ] = "oldest",
@@ -131,30 +147,19 @@ async def read_usage(
     cursor: Annotated[str | None, Query(description="`next_cursor` of the previous page; JSON only")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Response | UsagePage:
-    """Usage records of a range.
-
-    Failed calls include the provider's status and its redacted message.
-    """
-    if detail == "sums":
-        for name, value in (("outcome", outcome), ("request_id", request_id)):
-            if value is not None:
-                raise ValidationFailed(f"{name} filters individual calls. Add detail=rows.", param=name)
-    selection = UsageFilter(date_range, user_id, model, outcome, request_id)
-    container = get_container(request)
+    """Usage records of a range; failed calls include the provider's status and its redacted message."""
+    usage = get_container(request).usage
     if output == "csv" or (output is None and "text/csv" in request.headers.get("accept", "")):
-        lines = (
-            container.usage.csv_export.export_totals(selection)
-            if detail == "sums"
-            else container.usage.csv_export.export_calls(selection)
-        )
-        return await _csv_response(lines, f"usage-{date_range.days()[0]}-{date_range.days()[-1]}.csv")
+        export = usage.csv_export.export_totals if detail == "sums" else usage.csv_export.export_calls
+        days = selection.date_range.days()
+        return await _csv_response(export(selection), f"usage-{days[0]}-{days[-1]}.csv")
     if detail == "rows":
-        call_page = await container.usage.reports.list_calls(
+        call_page = await usage.reports.list_calls(
             selection, cursor=cursor, limit=limit, newest_first=order == "newest"
         )
         items = [UsageRowView.of_row(row) for row in call_page.items]
         return UsagePage.model_construct(items=items, next_cursor=call_page.next_cursor)
-    page = await container.usage.reports.list_totals(selection, cursor=cursor, limit=limit)
+    page = await usage.reports.list_totals(selection, cursor=cursor, limit=limit)
     views = [UsageSumView.of_sum(totals_row) for totals_row in page.items]
     return UsagePage.model_construct(items=views, next_cursor=page.next_cursor)
 

@@ -44,6 +44,7 @@ def _service(request: Request) -> AdminService:
 Service = Annotated[AdminService, Depends(_service)]
 
 
+# One parameter per query parameter, besides the dependencies.
 @router.get("/users", responses=document_errors(401, 403, 422))
 async def list_users(
     admin: Admin,
@@ -78,6 +79,7 @@ async def change_user(user_id: str, body: ChangeUserBody, admin: Admin, service:
     return UserView.model_validate(account)
 
 
+# One parameter per query parameter, besides the dependencies.
 @router.get("/audit", responses=document_errors(401, 403, 422))
 async def read_audit_log(
     admin: Admin,

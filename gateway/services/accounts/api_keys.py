@@ -39,9 +39,7 @@ class ApiKeyService:
         requests_per_minute: int | None = None,
         expires_at: datetime | None = None,
     ) -> tuple[ApiKeyInfo, str]:
-        """Create a key and return it with its secret.
-
-        Without `scopes` or `models` it has all of them.
+        """Create a key and return it with its secret; without `scopes` or `models` it has all of them.
 
         Raises:
             ValidationFailed: the key has already expired, names an unknown model, or exceeds the account's
@@ -50,11 +48,7 @@ class ApiKeyService:
         """
         if expires_at is not None and expires_at <= datetime.now(UTC):
             raise ValidationFailed("The expiry time is in the past. Choose a later one.", param="expires_at")
-        models = None if models is None else sorted(set(models))
-        if models is not None and not self._model_names.issuperset(models):
-            raise ValidationFailed(
-                "At least one of these names is neither a model nor an alias.", param="models"
-            )
+        model_names = self._check_models(models)
         secret = new_api_key()
         try:
             async with self._uow() as uow:
@@ -66,7 +60,7 @@ class ApiKeyService:
                     prefix=secret[:VISIBLE_PREFIX_LENGTH],
                     key_hash=hash_api_key(secret),
                     scopes=sorted(ALL_SCOPES if scopes is None else set(scopes)),
-                    models=models,
+                    models=model_names,
                     requests_per_minute=requests_per_minute,
                     expires_at=expires_at,
                 )
@@ -81,6 +75,15 @@ class ApiKeyService:
             raise NotFound from None  # the account was deleted in the meantime
         log.info("api_key.created", user_id=str(user_id), api_key_id=str(key.id))
         return key, secret
+
+    def _check_models(self, models: Iterable[str] | None) -> list[str] | None:
+        if models is None:
+            return None
+        if not self._model_names.issuperset(names := set(models)):
+            raise ValidationFailed(
+                "At least one of these names is neither a model nor an alias.", param="models"
+            )
+        return sorted(names)
 
     def _check_rate_limit(self, requested: int, owner: Account | None) -> None:
         """Refuse a limit above the account's own.

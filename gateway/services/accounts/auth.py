@@ -38,6 +38,7 @@ class AuthService:
     No connection is held while hashing.
     """
 
+    # One parameter per collaborator or setting; only the composition root calls it.
     def __init__(
         self,
         uow: UnitOfWorkFactory,

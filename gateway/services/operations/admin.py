@@ -130,9 +130,7 @@ class AdminService:
         tier: str | None = None,
         status: str | None = None,
     ) -> Account:
-        """Change the given fields from the account's next request on.
-
-        Disabling revokes all sessions.
+        """Change the given fields from the account's next request on; disabling revokes all sessions.
 
         Raises:
             NotFound: the account does not exist.
@@ -141,7 +139,6 @@ class AdminService:
         """
         if tier is not None and tier not in self._catalog.tiers:
             raise ValidationFailed("tier: The configuration has no such tier.", param="tier")
-        requested = {"role": role, "tier": tier, "status": status}
         async with self._uow() as uow:
             other_admins = 1
             if role == "user" or status == "disabled":
@@ -151,11 +148,7 @@ class AdminService:
             before = await uow.admin.lock(user_id)
             if before is None:
                 raise NotFound
-            changes = {
-                name: value
-                for name, value in requested.items()
-                if value is not None and value != getattr(before, name)
-            }
+            changes = _changes(before, role=role, tier=tier, status=status)
             if not changes:
                 return before
             if _is_active_admin(before) and not other_admins and ("role" in changes or "status" in changes):
@@ -237,6 +230,15 @@ class AdminService:
             await self._revocation.revoke_account(user_id)
         else:
             await self._cache.invalidate_account(user_id)
+
+
+def _changes(account: Account, **requested: str | None) -> dict[str, str]:
+    """Return the requested values that differ from the account's."""
+    return {
+        name: value
+        for name, value in requested.items()
+        if value is not None and value != getattr(account, name)
+    }
 
 
 def _is_active_admin(account: Account) -> bool:

@@ -28,6 +28,7 @@ _RUNS_PER_HOUR = 720
 class MaintenanceJob:
     """Periodic maintenance in every worker; each step is safe to run concurrently."""
 
+    # One parameter per collaborator or setting; only the composition root calls it.
     def __init__(
         self,
         uow: UnitOfWorkFactory,

@@ -26,6 +26,7 @@ _STATUS_NAMES = {
 _INCOMPLETE_REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
+# One parameter per field of the object.
 def response_body(
     id_: UUID,
     created_at: float,
@@ -178,6 +179,7 @@ def text_part(text: str, refused: bool, logprobs: Sequence[dict[str, Any]]) -> d
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": list(logprobs)}
 
 
+# One parameter per field of the items.
 def _output_items(
     id_: UUID,
     status: str,

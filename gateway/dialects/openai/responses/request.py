@@ -131,25 +131,36 @@ def parse_response(body: bytes, request_id: str) -> ParsedResponseRequest:
         NotFound: `previous_response_id` is malformed.
     """
     parsed = parse_body(ResponsesBody, body)
-    extra = parsed.model_extra or {}
-    _reject_unsupported(parsed, extra)
+    _reject_unsupported(parsed, parsed.model_extra or {})
     store = parsed.store is not False
-    gateway_fields = parsed.gateway
     tools = client_tools([tool.model_dump() for tool in parsed.tools or ()])
-    choice, offered = _tool_choice(parsed, tools)
-    forwarded = {name: value for name, value in extra.items() if name in _FORWARDED and value is not None}
-    if parsed.reasoning is not None and parsed.reasoning.effort is not None:
-        forwarded["reasoning_effort"] = parsed.reasoning.effort
-    if parsed.text is not None and parsed.text.verbosity is not None:
-        forwarded["verbosity"] = parsed.text.verbosity
-    items = tuple(parsed.input)
-    has_references = any(item_type(item) == "item_reference" for item in items)
     target = ConversationTarget(
         system=_instructions(parsed.instructions), metadata=dict(parsed.metadata or {})
     )
-    turn = Turn(
+    previous_id = None
+    turn = _parse_turn(parsed, request_id, target, tools)
+    if parsed.previous_response_id is not None:
+        previous_id = parse_response_id(parsed.previous_response_id, "previous_response_id")
+    return ParsedResponseRequest(
+        turn,
+        previous_id,
+        store,
+        echoed_parameters(parsed, target, store),
+        tuple(parsed.input),
+        tools,
+        _ENCRYPTED_REASONING in (parsed.include or ()),
+    )
+
+
+def _parse_turn(
+    parsed: ResponsesBody, request_id: str, target: ConversationTarget, tools: ClientTools
+) -> Turn:
+    gateway_fields = parsed.gateway
+    choice, offered = _tool_choice(parsed, tools)
+    has_references = any(item_type(item) == "item_reference" for item in parsed.input)
+    return Turn(
         request_id=request_id,
-        messages=input_messages(items, tools) if has_references else _messages(items, tools),
+        messages=input_messages(parsed.input, tools) if has_references else _messages(parsed.input, tools),
         model=parsed.model,
         sampling=_sampling(parsed),
         conversation=target,
@@ -168,21 +179,20 @@ def parse_response(body: bytes, request_id: str) -> ParsedResponseRequest:
         guard_overrides=gateway_fields.guardrails.overrides(),
         can_retract=not parsed.stream,
         truncation=parsed.truncation,
-        extra=forwarded,
+        extra=_forwarded_fields(parsed),
         stream=bool(parsed.stream),
     )
-    previous_id = None
-    if parsed.previous_response_id is not None:
-        previous_id = parse_response_id(parsed.previous_response_id, "previous_response_id")
-    return ParsedResponseRequest(
-        turn,
-        previous_id,
-        store,
-        echoed_parameters(parsed, target, store),
-        items,
-        tools,
-        _ENCRYPTED_REASONING in (parsed.include or ()),
-    )
+
+
+def _forwarded_fields(parsed: ResponsesBody) -> dict[str, Any]:
+    """Return the fields for OpenAI-compatible upstreams, under their names in chat completions."""
+    extra = parsed.model_extra or {}
+    fields = {name: value for name, value in extra.items() if name in _FORWARDED and value is not None}
+    if parsed.reasoning is not None and parsed.reasoning.effort is not None:
+        fields["reasoning_effort"] = parsed.reasoning.effort
+    if parsed.text is not None and parsed.text.verbosity is not None:
+        fields["verbosity"] = parsed.text.verbosity
+    return fields
 
 
 def _messages(items: Sequence[InputItem], tools: ClientTools) -> tuple[Message, ...]:
