@@ -204,7 +204,7 @@ def _build(
         idempotency=IdempotencyServices(execution.idempotency, execution.client_retries),
         generation=generation,
         roles=RoleServices(registry, GenerateService(catalog, registry, chat.service)),
-        usage=UsageServices(UsageReports(uow, catalog), UsageCsvExporter(uow)),
+        usage=UsageServices(shared.execution.ledger, UsageReports(uow, catalog), UsageCsvExporter(uow)),
         operations=build_operations(shared, resources),
         references=RefCount(),
     )

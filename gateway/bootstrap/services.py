@@ -31,6 +31,7 @@ from gateway.services.roles.registry import RoleRegistry
 from gateway.services.streams.partial_answers import PartialAnswerWriter
 from gateway.services.streams.resumption import StreamResumption
 from gateway.services.usage.csv_export import UsageCsvExporter
+from gateway.services.usage.ledger import Ledger
 from gateway.services.usage.reports import UsageReports
 
 
@@ -97,6 +98,7 @@ class RoleServices:
 class UsageServices:
     """`services.usage`."""
 
+    ledger: Ledger
     reports: UsageReports
     csv_export: UsageCsvExporter
 

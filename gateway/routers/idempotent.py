@@ -27,7 +27,7 @@ from gateway.services.idempotency.service import WorkResult
 
 REPLAYED_HEADER = "idempotent-replayed"
 RETRY_COUNT_HEADER = "x-stainless-retry-count"
-# Headers that the server sets anew for each response.
+# Headers that the server sets for each response.
 _PER_RESPONSE_HEADERS = frozenset({"content-length", "connection", "x-accel-buffering"})
 # Endings for which nothing was charged, or after which the gateway asks clients to retry.
 _RETRYABLE_ENDINGS = frozenset({"interrupted", "no_images"})

@@ -62,8 +62,8 @@ class UsageOut(View):
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
-    cached_tokens: int = Field(description="part part of the prompt: read from the provider's cache")
-    cache_write_tokens: int = Field(description="part part of the prompt: written to the provider's cache")
+    cached_tokens: int = Field(description="part of the prompt: read from the provider's cache")
+    cache_write_tokens: int = Field(description="part of the prompt: written to the provider's cache")
     reasoning_tokens: int = Field(description="part of the completion: the model's reasoning")
 
     @classmethod

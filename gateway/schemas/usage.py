@@ -30,8 +30,8 @@ class SumsView(View):
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
-    cached_tokens: int = Field(description="part part of the prompts: read from providers' caches")
-    cache_write_tokens: int = Field(description="part part of the prompts: written to providers' caches")
+    cached_tokens: int = Field(description="part of the prompts: read from providers' caches")
+    cache_write_tokens: int = Field(description="part of the prompts: written to providers' caches")
     reasoning_tokens: int = Field(description="part of the completions: the models' reasoning")
     cost_usd: str
 

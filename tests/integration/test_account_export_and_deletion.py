@@ -244,7 +244,7 @@ async def test_the_export_contains_everything_but_secrets(gateway: Gateway) -> N
 
 async def test_a_long_export_is_read_in_pages_and_complete(gateway: Gateway) -> None:
     person = await gateway.sign_up()
-    gateway.container.accounts.data_export._page_size = 3
+    gateway.container.accounts.data_export.page_size = 3
     for number in range(7):
         body = {"message": f"Question {number}"}
         assert (await gateway.http.post("/api/chat", json=body, headers=person.headers)).status_code == 200

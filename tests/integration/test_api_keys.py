@@ -190,7 +190,6 @@ async def test_a_well_formed_unknown_key_is_rejected(app: AccountApp) -> None:
 async def test_a_malformed_key_is_rejected_without_a_lookup(app: AccountApp) -> None:
     await app.container.valkey.aclose()
     await app.engine.dispose()
-    app.container.accounts.authenticator._uow = None
     answer = await app.client.get("/v1/probe", headers={"x-api-key": "gw_" + secrets.token_hex(19)})
     assert status_and_code(answer) == (401, "invalid_api_key")
 

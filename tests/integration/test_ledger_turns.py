@@ -19,6 +19,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.core.exceptions import Unavailable
+from gateway.repositories.turns.repository import TurnRepository
+from gateway.repositories.turns.running import RunningTurnRepository
 from gateway.services.usage import deferred_settlements
 from tests.support.database import fetch_rows
 from tests.support.gateway import Account, Gateway, running_gateway
@@ -286,7 +288,7 @@ async def test_every_way_out_of_a_turn_settles_it(
         found = await wait_settled(gateway.container.engine, person.id)
         assert found.tokens_used in (charged if isinstance(charged, range) else (charged,))
         assert found.usd_used < Decimal("0.000030")
-        assert not gateway.container.chat.service._ledger._leases
+        assert not gateway.container.usage.ledger.open_reservations
 
 
 async def test_a_crash_inside_the_graph_settles_the_turn(
@@ -316,16 +318,15 @@ async def test_a_client_disconnect_during_settlement_changes_nothing(
 ) -> None:
     async with serve() as gateway:
         person = await gateway.sign_up()
-        repository = gateway.container.chat.service._ledger._turns
         writing, go_on = asyncio.Event(), asyncio.Event()
-        record = repository.record_usage
+        record = TurnRepository.record_usage
 
         async def slow(*args: Any) -> None:
             writing.set()
             await go_on.wait()
             await record(*args)
 
-        monkeypatch.setattr(repository, "record_usage", slow)
+        monkeypatch.setattr(TurnRepository, "record_usage", slow)
         key = {"x-api-key": await gateway.create_api_key(person)}
         asked = asyncio.create_task(stream_to_the_end(gateway, {**ASKED, **MESSAGES, "stream": True}, key))
         await writing.wait()
@@ -354,20 +355,20 @@ async def test_a_settlement_is_retried_after_a_database_outage(
     async with serve() as gateway:
         person = await gateway.sign_up()
         ask = await door(gateway, person)
-        ledger = gateway.container.chat.service._ledger
+        ledger = gateway.container.usage.ledger
         left = failures
         with monkeypatch.context() as broken:
-            for name in ("finish_turn", "record_usage"):
-                write = getattr(ledger._turns, name)
+            for name in ("close_turn", "record_usage"):
+                write = getattr(TurnRepository, name)
 
-                async def hiccup(*args: Any, write: Any = write) -> Any:
+                async def fail_first(*args: Any, write: Any = write) -> Any:
                     nonlocal left
                     if left:
                         left -= 1
                         raise Unavailable
                     return await write(*args)
 
-                broken.setattr(ledger._turns, name, hiccup)
+                broken.setattr(TurnRepository, name, fail_first)
             with capture_logs() as logs:
                 answer = await ask()
             unsettled = [entry for entry in logs if entry["event"] == "settlement.failed"]
@@ -388,7 +389,7 @@ async def test_a_long_turns_leases_are_renewed_while_it_runs(serve: Serve, upstr
     upstream.script(Reply(usage=(5, 10), gate=gate))
     async with serve() as gateway:
         person = await gateway.sign_up()
-        engine, ledger = gateway.container.engine, gateway.container.chat.service._ledger
+        engine, ledger = gateway.container.engine, gateway.container.usage.ledger
         asked = asyncio.create_task((await by_person(gateway, person))())
         await upstream.wait_for_calls(1)
         user = UUID(person.id)
@@ -399,8 +400,8 @@ async def test_a_long_turns_leases_are_renewed_while_it_runs(serve: Serve, upstr
             engine, "UPDATE conversations SET running_until = now() WHERE user_id = :u RETURNING 1", u=user
         )
         await ledger.renew_leases()
-        await ledger._turns.release_expired()
-        await gateway.container.streams.partial_answers._turns.release_expired()
+        await TurnRepository(engine).release_expired()
+        await RunningTurnRepository(engine).release_expired()
         assert (await read_ledger(engine, person.id)).assert_consistent().tokens_reserved == 15
         gate.set()
         assert (await asked).json()["message"]["status"] == "complete"

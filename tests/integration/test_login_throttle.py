@@ -175,7 +175,7 @@ async def test_an_unprocessed_login_is_not_a_failure(
         async def busy(password: str, stored: str | None) -> None:
             raise Unavailable(retry_after=2)
 
-        patch.setattr(app.container.accounts.auth._passwords, "verify", busy)
+        patch.setattr(app.container.accounts.passwords, "verify", busy)
         for _ in range(10):
             assert (await sign_in(app, email)).status_code == 503
     assert (await sign_in(app, email)).status_code == 401

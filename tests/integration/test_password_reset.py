@@ -144,7 +144,7 @@ async def test_the_response_does_not_wait_for_the_mail(
         begun.set()
         await release.wait()
 
-    monkeypatch.setattr(app.container.accounts.password_resets._mailer, "send", slow)
+    monkeypatch.setattr(app.container.accounts.mailer, "send", slow)
     answer = await app.client.post("/api/auth/password/forgot", json={"email": person.email})
     assert answer.status_code == 202
     await begun.wait()
@@ -210,7 +210,7 @@ async def test_a_failed_mail_is_retried(
 ) -> None:
     person = await app.sign_up()
     monkeypatch.setattr(notices, "_RETRY_DELAYS", (0.0, 0.0))
-    send, tries = app.container.accounts.password_resets._mailer.send, 0
+    send, tries = app.container.accounts.mailer.send, 0
 
     async def fails_twice(*letter: str) -> None:
         nonlocal tries
@@ -219,7 +219,7 @@ async def test_a_failed_mail_is_retried(
             raise MailNotSent("TimeoutError")
         await send(*letter)
 
-    monkeypatch.setattr(app.container.accounts.password_resets._mailer, "send", fails_twice)
+    monkeypatch.setattr(app.container.accounts.mailer, "send", fails_twice)
     assert (await reset(app, await token_for(app, person, tmp_path))).status_code == 204
 
 

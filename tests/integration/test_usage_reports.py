@@ -316,7 +316,7 @@ async def test_csv_is_read_in_pages_and_contains_every_row_once(world: World) ->
         ],
     )
     export = world.gateway.container.usage.csv_export
-    export._page_size = 5
+    export.page_size = 5
     for detail in ("sums", "rows"):
         answer = await world.gateway.http.get(
             "/api/admin/usage", params={"format": "csv", "detail": detail}, headers=world.admin

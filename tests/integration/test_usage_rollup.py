@@ -32,34 +32,34 @@ class Books:
     """Usage records written by hand."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
-        self._uow = partial(UnitOfWork, create_session_factory(engine))
-        self.roll_up = RollupJob(self._uow)
+        self.engine = engine
+        self.uow = partial(UnitOfWork, create_session_factory(engine))
+        self.roll_up = RollupJob(self.uow)
 
     async def write(self, *rows: dict[str, Any]) -> None:
         plain = {"kind": "chat", "model": "m", "provider": "p", "prompt_tokens": 1, "completion_tokens": 2}
         plain |= {"outcome": "ok", "latency_ms": 1, "user_id": None, "cost_usd": Decimal("0.25")}
         full = [{**plain, "id": (made := new_id()), "request_id": str(made), **row} for row in rows]
-        async with self._engine.begin() as connection:
+        async with self.engine.begin() as connection:
             await connection.execute(insert(UsageRecord), full)
 
     async def sql(self, statement: str) -> list[Any]:
-        async with self._engine.begin() as connection:
+        async with self.engine.begin() as connection:
             found = await connection.execute(text(statement))
             return list(found.all()) if found.returns_rows else []
 
     async def stats(self, start: datetime, end: datetime, tz: str = "UTC") -> UsageStats:
-        async with self._uow() as uow:
+        async with self.uow() as uow:
             await uow.usage_stats.open_snapshot()
             return await uow.usage_stats.get_stats(DateRange(start, end, tz))
 
     async def slowest(self, start: datetime, end: datetime) -> list[SlowCall]:
-        async with self._uow() as uow:
+        async with self.uow() as uow:
             await uow.usage_stats.open_snapshot()
             return await uow.usage_stats.list_slowest_calls(DateRange(start, end, "UTC"), 20)
 
     async def forget(self, user_id: UUID) -> None:
-        async with self._uow() as uow:
+        async with self.uow() as uow:
             await uow.usage.anonymize_account(user_id, salt="pepper")
             await uow.users.delete(user_id)
 
@@ -100,7 +100,7 @@ async def days_of_trade(books: Books, people: list[UUID]) -> None:
 
 
 async def test_totals_are_the_same_before_and_after_aggregation(books: Books) -> None:
-    people = [await create_account(books._engine) for _ in range(5)]
+    people = [await create_account(books.engine) for _ in range(5)]
     await days_of_trade(books, people)
     ranges = [
         (FIRST - timedelta(days=1), AFTER),
@@ -149,7 +149,7 @@ async def test_a_late_row_is_in_the_totals_at_once_and_after_the_next_run(books:
 
 
 async def test_aggregating_again_changes_nothing(books: Books) -> None:
-    await days_of_trade(books, [await create_account(books._engine)])
+    await days_of_trade(books, [await create_account(books.engine)])
     await books.rolled()
     before = await books.sql("SELECT * FROM usage_slots ORDER BY slot, model, provider, kind")
     await books.sql("INSERT INTO usage_late (slot) SELECT DISTINCT slot FROM usage_slots")
@@ -174,7 +174,7 @@ async def test_a_request_id_reused_later_is_another_request(books: Books) -> Non
 
 
 async def test_a_deleted_account_is_anonymized_without_changing_totals(books: Books) -> None:
-    gone, here = await create_account(books._engine), await create_account(books._engine)
+    gone, here = await create_account(books.engine), await create_account(books.engine)
     await books.write(*({"created_at": FIRST, "user_id": who} for who in (gone, here)))
     await books.rolled()
     before = await books.stats(FIRST, AFTER)
@@ -187,7 +187,7 @@ async def test_a_deleted_account_is_anonymized_without_changing_totals(books: Bo
 
 async def test_two_workers_do_not_aggregate_concurrently(books: Books) -> None:
     await books.write({"created_at": FIRST})
-    async with books._uow() as uow:
+    async with books.uow() as uow:
         assert await uow.usage_rollup.roll_up_next(AFTER, timedelta(hours=12))
         assert not await books.roll_up.roll_up_next(AFTER)
     await books.rolled()
@@ -195,7 +195,7 @@ async def test_two_workers_do_not_aggregate_concurrently(books: Books) -> None:
 
 
 async def test_the_slowest_calls_are_found_in_slots_and_rows(books: Books) -> None:
-    person = await create_account(books._engine)
+    person = await create_account(books.engine)
     await days_of_trade(books, [person])
     half_past = (FIRST + timedelta(days=1), FIRST + timedelta(days=7, minutes=11))
     before = [await books.slowest(FIRST, AFTER), await books.slowest(*half_past)]

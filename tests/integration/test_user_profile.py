@@ -68,7 +68,7 @@ async def test_a_new_address_ends_other_sessions_and_notifies_the_old_one(
 
         assert status_and_code(await app.client.get(ME, headers=other_headers)) == (401, "token_invalid")
         assert (await person.request("GET", ME)).status_code == 200
-        await app.container.accounts.users._notices.aclose()
+        await app.container.accounts.notices.aclose()
         [mail] = mails_in(tmp_path)
         assert f"To: {person.email}" in mail
         assert moved not in mail

@@ -192,6 +192,9 @@ def make_container(
             sessions=SessionService(uow, revocation),
             password_resets=PasswordResetService(uow, passwords, revocation, throttle, mailer),
             users=users,
+            notices=notices,
+            mailer=mailer,
+            passwords=passwords,
             data_export=AccountExporter(uow),
             deletion=AccountDeletionService(
                 uow,

@@ -81,7 +81,7 @@ async def _state(request: Request) -> dict[str, Any]:
         database, valkey = await asyncio.gather(
             _with_timeout(container.database_ready(), False), _with_timeout(container.valkey_state(), "down")
         )
-        draining = container.draining or getattr(request.app.state, "leaving", False)
+        draining = container.draining or getattr(request.app.state, "closing_connections", False)
     if not database:
         status = "unavailable"
     elif draining:

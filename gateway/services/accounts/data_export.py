@@ -22,7 +22,7 @@ class AccountExporter:
 
     def __init__(self, uow: UnitOfWorkFactory, *, page_size: int = PAGE_SIZE) -> None:
         self._uow = uow
-        self._page_size = page_size
+        self.page_size = page_size
 
     async def export(self, user_id: UUID) -> AsyncIterator[bytes]:
         """Return one JSON document in chunks.
@@ -73,7 +73,7 @@ class AccountExporter:
         more, first = True, True
         while more:
             async with self._uow() as uow:
-                page = await uow.conversations.list_recent(user_id, after, self._page_size)
+                page = await uow.conversations.list_recent(user_id, after, self.page_size)
             for conversation in page.items:
                 yield (b"" if first else b",") + _json(asdict(conversation))[:-1] + b',"messages":['
                 first = False
@@ -89,7 +89,7 @@ class AccountExporter:
         while more:
             async with self._uow() as uow:
                 page = await uow.messages.list_oldest(
-                    user_id, conversation_id, after, self._page_size, include_hidden=True
+                    user_id, conversation_id, after, self.page_size, include_hidden=True
                 )
             for index, message in enumerate(page.items):
                 yield (b"," if after is not None or index else b"") + _json(asdict(message))
@@ -101,9 +101,9 @@ class AccountExporter:
         after: Cursor | None = None
         while True:
             async with self._uow() as uow:
-                images = await uow.images.list_recent(user_id, after, self._page_size)
+                images = await uow.images.list_recent(user_id, after, self.page_size)
             yield [asdict(image) for image in images]
-            if len(images) < self._page_size:
+            if len(images) < self.page_size:
                 return
             after = Cursor(images[-1].created_at, images[-1].id)
 
@@ -111,9 +111,9 @@ class AccountExporter:
         after: UUID | None = None
         while True:
             async with self._uow() as uow:
-                rows = await uow.usage.list_rows(None, after=after, limit=self._page_size, user_id=user_id)
+                rows = await uow.usage.list_rows(None, after=after, limit=self.page_size, user_id=user_id)
             yield [asdict(row) for row in rows]
-            if len(rows) < self._page_size:
+            if len(rows) < self.page_size:
                 return
             after = rows[-1].id
 
@@ -121,7 +121,7 @@ class AccountExporter:
         before: UUID | None = None
         while True:
             async with self._uow() as uow:
-                records = await uow.audit.list_for_account(user_id, before=before, limit=self._page_size)
+                records = await uow.audit.list_for_account(user_id, before=before, limit=self.page_size)
             # Audit records by others are exported without the other account's id and IP address.
             yield [
                 asdict(record)
@@ -129,7 +129,7 @@ class AccountExporter:
                 else {**asdict(record), "actor_id": None, "ip": None}
                 for record in records
             ]
-            if len(records) < self._page_size:
+            if len(records) < self.page_size:
                 return
             before = records[-1].id
 

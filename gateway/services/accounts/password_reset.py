@@ -40,7 +40,7 @@ unchanged.
 class PasswordResetService:
     """Resets passwords by e-mail.
 
-    Whoever can read the account's mail may set its password.
+    Access to the mailbox proves ownership of the account.
     """
 
     def __init__(

@@ -36,7 +36,7 @@ class UsageCsvExporter:
 
     def __init__(self, uow: UnitOfWorkFactory, *, page_size: int = PAGE_SIZE) -> None:
         self._uow = uow
-        self._page_size = page_size
+        self.page_size = page_size
 
     async def export_totals(self, selection: UsageFilter) -> AsyncIterator[bytes]:
         """Yield totals by day, model and account, in this order."""
@@ -49,13 +49,13 @@ class UsageCsvExporter:
                     rows = await uow.usage.list_totals(
                         day_range,
                         after=after,
-                        limit=self._page_size,
+                        limit=self.page_size,
                         user_id=selection.user_id,
                         model=selection.model,
                     )
                 if rows:
                     yield _encode_rows(map(_totals_cells, rows))
-                if len(rows) < self._page_size:
+                if len(rows) < self.page_size:
                     break
                 after = TotalsCursor(rows[-1].day, rows[-1].model, rows[-1].user_id)
 
@@ -68,7 +68,7 @@ class UsageCsvExporter:
                 calls = await uow.usage.list_rows(
                     selection.date_range,
                     after=after,
-                    limit=self._page_size,
+                    limit=self.page_size,
                     user_id=selection.user_id,
                     model=selection.model,
                     outcome=selection.outcome,
@@ -76,7 +76,7 @@ class UsageCsvExporter:
                 )
             if calls:
                 yield _encode_rows(map(_call_cells, calls))
-            if len(calls) < self._page_size:
+            if len(calls) < self.page_size:
                 return
             after = calls[-1].id
 

@@ -62,6 +62,11 @@ class Ledger:
         self._bill_lock = asyncio.Lock()
         self._deferred = DeferredSettlements(self._release_lease)
 
+    @property
+    def open_reservations(self) -> int:
+        """Return how many reservations this worker holds."""
+        return len(self._leases)
+
     def reconfigure(self, catalog: Catalog) -> None:
         """Apply the tiers of a new configuration to later reservations."""
         self._catalog = catalog

@@ -670,12 +670,12 @@ export interface components {
             cache_hits: number;
             /**
              * Cache Write Tokens
-             * @description part part of the prompts: written to providers' caches
+             * @description part of the prompts: written to providers' caches
              */
             cache_write_tokens: number;
             /**
              * Cached Tokens
-             * @description part part of the prompts: read from providers' caches
+             * @description part of the prompts: read from providers' caches
              */
             cached_tokens: number;
             /** Completion Tokens */
@@ -813,12 +813,12 @@ export interface components {
             api_key_id: string | null;
             /**
              * Cache Write Tokens
-             * @description part part of the prompts: written to providers' caches
+             * @description part of the prompts: written to providers' caches
              */
             cache_write_tokens: number;
             /**
              * Cached Tokens
-             * @description part part of the prompts: read from providers' caches
+             * @description part of the prompts: read from providers' caches
              */
             cached_tokens: number;
             /** Completion Tokens */
@@ -868,12 +868,12 @@ export interface components {
             api_key_id: string | null;
             /**
              * Cache Write Tokens
-             * @description part part of the prompts: written to providers' caches
+             * @description part of the prompts: written to providers' caches
              */
             cache_write_tokens: number;
             /**
              * Cached Tokens
-             * @description part part of the prompts: read from providers' caches
+             * @description part of the prompts: read from providers' caches
              */
             cached_tokens: number;
             /** Completion Tokens */
@@ -909,12 +909,12 @@ export interface components {
             cache_hits: number;
             /**
              * Cache Write Tokens
-             * @description part part of the prompts: written to providers' caches
+             * @description part of the prompts: written to providers' caches
              */
             cache_write_tokens: number;
             /**
              * Cached Tokens
-             * @description part part of the prompts: read from providers' caches
+             * @description part of the prompts: read from providers' caches
              */
             cached_tokens: number;
             /**
@@ -1156,12 +1156,12 @@ export interface components {
             cache_hits: number;
             /**
              * Cache Write Tokens
-             * @description part part of the prompts: written to providers' caches
+             * @description part of the prompts: written to providers' caches
              */
             cache_write_tokens: number;
             /**
              * Cached Tokens
-             * @description part part of the prompts: read from providers' caches
+             * @description part of the prompts: read from providers' caches
              */
             cached_tokens: number;
             /**
@@ -1207,12 +1207,12 @@ export interface components {
         ModelSums: {
             /**
              * Cache Write Tokens
-             * @description part part of the prompts: written to providers' caches
+             * @description part of the prompts: written to providers' caches
              */
             cache_write_tokens: number;
             /**
              * Cached Tokens
-             * @description part part of the prompts: read from providers' caches
+             * @description part of the prompts: read from providers' caches
              */
             cached_tokens: number;
             /** Completion Tokens */
@@ -1519,12 +1519,12 @@ export interface components {
             cache_hits: number;
             /**
              * Cache Write Tokens
-             * @description part part of the prompts: written to providers' caches
+             * @description part of the prompts: written to providers' caches
              */
             cache_write_tokens: number;
             /**
              * Cached Tokens
-             * @description part part of the prompts: read from providers' caches
+             * @description part of the prompts: read from providers' caches
              */
             cached_tokens: number;
             /** Completion Tokens */
@@ -1575,12 +1575,12 @@ export interface components {
         SumsView: {
             /**
              * Cache Write Tokens
-             * @description part part of the prompts: written to providers' caches
+             * @description part of the prompts: written to providers' caches
              */
             cache_write_tokens: number;
             /**
              * Cached Tokens
-             * @description part part of the prompts: read from providers' caches
+             * @description part of the prompts: read from providers' caches
              */
             cached_tokens: number;
             /** Completion Tokens */
@@ -1669,12 +1669,12 @@ export interface components {
         UsageOut: {
             /**
              * Cache Write Tokens
-             * @description part part of the prompt: written to the provider's cache
+             * @description part of the prompt: written to the provider's cache
              */
             cache_write_tokens: number;
             /**
              * Cached Tokens
-             * @description part part of the prompt: read from the provider's cache
+             * @description part of the prompt: read from the provider's cache
              */
             cached_tokens: number;
             /** Completion Tokens */
@@ -1761,12 +1761,12 @@ export interface components {
         UsageSumView: {
             /**
              * Cache Write Tokens
-             * @description part part of the prompts: written to providers' caches
+             * @description part of the prompts: written to providers' caches
              */
             cache_write_tokens: number;
             /**
              * Cached Tokens
-             * @description part part of the prompts: read from providers' caches
+             * @description part of the prompts: read from providers' caches
              */
             cached_tokens: number;
             /** Completion Tokens */
