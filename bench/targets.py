@@ -96,6 +96,8 @@ def litellm(stack: ExitStack, cores: Cores, work: Path, upstream_port: int, envi
     return Target("litellm", port, _LITELLM_KEY, child.pid)
 
 
+# Seven parameters: the first four are those of the other targets, `launcher` replaces the command for
+# profiling.
 def gateway(
     stack: ExitStack,
     cores: Cores,

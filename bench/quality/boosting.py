@@ -11,6 +11,7 @@ Floats = npt.NDArray[np.float64]
 _BINS = 32
 
 
+# The parameters after the data are the usual hyperparameters of gradient boosting.
 def boost(
     x: npt.NDArray[np.float32],
     y: Floats,

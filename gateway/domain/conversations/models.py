@@ -1,4 +1,4 @@
-"""Conversations and messages as they are kept, for whoever reads them back."""
+"""Conversations and messages, as they are stored."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ _SENTENCES = (
     "Nothing about it is in a hurry.",
     "You see at once what it is for.",
     "The material is honest, and so is the price.",
-    "Whoever holds it once knows why.",
+    "Anyone who holds it knows why.",
     "It takes little room and gives a good deal back.",
 )
 # Values that short fields with a pattern usually accept; tried before a text is generated.
