@@ -83,11 +83,17 @@ class Provider(ABC):
         return self.configured
 
     async def check_health(self) -> ProviderHealth:
-        """Check within 2 s whether the vendor answers, by its cheapest call; never raises."""
+        """Check within 2 s whether the vendor answers, by its cheapest call.
+
+        Never raises.
+        """
         return ProviderHealth(self.configured, "is configured" if self.configured else "is not configured")
 
     async def missing_models(self, models: Collection[str]) -> list[str] | None:
-        """Return those of the vendor's `models` that it does not have, None if it cannot tell."""
+        """Return those of the vendor's `models` that it does not have.
+
+        Returns None if it cannot tell.
+        """
         return None
 
     async def aclose(self) -> None:
@@ -102,7 +108,10 @@ class ChatProvider(Provider):
     supports_raw_parts: ClassVar[bool] = False
 
     def find_unsupported(self, request: ChatRequest) -> UnsupportedParameter | None:
-        """Return an error for what this vendor does not support, without calling it; None if it is all."""
+        """Return an error for what this vendor does not support, without calling it.
+
+        Returns None if everything is supported.
+        """
         return None
 
     @abstractmethod

@@ -30,7 +30,10 @@ P = TypeVar("P", bound=Provider)
 
 
 class ProviderMisconfigured(ValueError):
-    """A configured provider cannot be built; the message says which one, why, and what to do."""
+    """A configured provider cannot be built.
+
+    The message says which one, why, and what to do.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,10 @@ def build_providers(
 
 
 def _complete(config: ProviderConfig, local_model_url: str, config_folder: Path) -> ProviderConfig:
-    """Add what is known only at run time: the embedded server's URL, the folder of workflows."""
+    """Add what is known only at run time.
+
+    This is the URL of the embedded server, and the folder of workflows.
+    """
     if config.type == "local" and not config.base_url and local_model_url:
         return config.model_copy(update={"base_url": local_model_url})
     if config.type == "comfyui":

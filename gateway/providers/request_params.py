@@ -45,7 +45,9 @@ def reject_openai_params(extra: Mapping[str, Any], *, supports_thinking: bool = 
 
 
 def thinking_budget(request: ChatRequest) -> int | None:
-    """Return the thinking budget in tokens for the request's `reasoning_effort`, None if it has none.
+    """Return the thinking budget in tokens for the request's `reasoning_effort`.
+
+    Returns None if it has none.
 
     Raises:
         UnsupportedParameter: the model has no configured budget for this effort.

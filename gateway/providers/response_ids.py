@@ -15,7 +15,10 @@ _SAFE_NAME = re.compile(r"[!-~]{1,200}")
 
 
 def parse_vendor_response(data: dict[str, Any]) -> VendorResponse | None:
-    """Return the id and model of a response or of one streamed object, None if it has neither."""
+    """Return the id and model of a response or of one streamed object.
+
+    Returns None if it has neither.
+    """
     response_id, model = _first_safe_name(data, _ID_FIELDS), _first_safe_name(data, _MODEL_FIELDS)
     return None if response_id is None and model is None else VendorResponse(response_id, model)
 

@@ -1,4 +1,7 @@
-"""Reads the vendors' usage objects. An invalid number is ignored and never fails an answer."""
+"""Reads the vendors' usage objects.
+
+An invalid number is ignored and never fails an answer.
+"""
 
 from __future__ import annotations
 
@@ -53,18 +56,21 @@ class TokenCounts:
         )
         self._record("reasoning", completion.get("reasoning_tokens"), usage.get("reasoning_tokens"))
         # Proxies of Anthropic's API may, as it does, not include these in the prompt tokens.
-        read, created = usage.get("cache_read_input_tokens"), usage.get("cache_creation_input_tokens")
-        self._record("beside", parse_count(read) + parse_count(created))
+        cache_read, cache_created = (
+            usage.get("cache_read_input_tokens"),
+            usage.get("cache_creation_input_tokens"),
+        )
+        self._record("outside_prompt", parse_count(cache_read) + parse_count(cache_created))
 
     def read_anthropic(self, usage: Any) -> None:
         """Read the `usage` of a message, of `message_start` or of `message_delta`."""
         if not isinstance(usage, dict):
             return
-        self._record("fresh", usage.get("input_tokens"))
+        self._record("uncached", usage.get("input_tokens"))
         self._record("completion", usage.get("output_tokens"))
         self._record("cached", usage.get("cache_read_input_tokens"))
-        each = _mapping(usage.get("cache_creation")).values()  # one count per cache lifetime
-        self._record("written", usage.get("cache_creation_input_tokens"), sum(map(parse_count, each)))
+        by_lifetime = _mapping(usage.get("cache_creation")).values()  # one count per cache lifetime
+        self._record("written", usage.get("cache_creation_input_tokens"), sum(map(parse_count, by_lifetime)))
         self._record("reasoning", _mapping(usage.get("output_tokens_details")).get("thinking_tokens"))
 
     def read_gemini(self, usage: Any) -> None:
@@ -73,7 +79,7 @@ class TokenCounts:
             return
         self._record("prompt", usage.get("promptTokenCount"))
         self._record("tool_prompt", usage.get("toolUsePromptTokenCount"))
-        self._record("spoken", usage.get("candidatesTokenCount"))
+        self._record("candidates", usage.get("candidatesTokenCount"))
         self._record("total", usage.get("totalTokenCount"))  # some responses have no separate count
         self._record("cached", usage.get("cachedContentTokenCount"))
         self._record("reasoning", usage.get("thoughtsTokenCount"))
@@ -90,16 +96,16 @@ class TokenCounts:
         A total alone does not count, since it says nothing about prompt and completion.
         """
         counts = self._counts
-        if not counts.keys() - {"total", "beside"}:
+        if not counts.keys() - {"total", "outside_prompt"}:
             return None
         cached, written = counts.get("cached", 0), counts.get("written", 0)
         reasoning = counts.get("reasoning", 0)
         prompt = counts.get("prompt", 0) + counts.get("tool_prompt", 0)
-        if "fresh" in counts:
-            prompt = counts["fresh"] + cached + written
+        if "uncached" in counts:
+            prompt = counts["uncached"] + cached + written
         completion = counts.get("completion", 0)
-        if "spoken" in counts or "completion" not in counts:
-            completion = counts.get("spoken", 0) + reasoning
+        if "candidates" in counts or "completion" not in counts:
+            completion = counts.get("candidates", 0) + reasoning
         total = counts.get("total", 0)
         if not prompt:
             prompt = max(0, total - completion)
@@ -107,7 +113,7 @@ class TokenCounts:
         completion = max(completion, total - prompt)
         if reasoning > completion:
             completion += reasoning
-        if counts.get("beside", 0) > prompt:
+        if counts.get("outside_prompt", 0) > prompt:
             prompt += cached + written
         cached = min(cached, prompt)
         return Usage(prompt, completion, cached, min(written, prompt - cached), reasoning)
@@ -121,7 +127,10 @@ class TokenCounts:
 
 
 def parse_count(value: Any) -> int:
-    """Return a token count as an integer, also from a float or a string; 0 for anything else."""
+    """Return a token count as an integer, also from a float or a string.
+
+    Returns 0 for anything else.
+    """
     if isinstance(value, str):
         try:
             value = float(value)

@@ -1,4 +1,7 @@
-"""Assembles tool call fragments: the first delta of a call has id and name, the others only arguments."""
+"""Assembles tool call fragments.
+
+The first delta of a call has id and name, the others only arguments.
+"""
 
 from __future__ import annotations
 
@@ -114,7 +117,10 @@ class ToolCallAssembler:
         return events
 
     def finish(self) -> list[ToolCallDelta]:
-        """Return the last events of the answer: pending calls, and `{}` for calls without arguments."""
+        """Return the last events of the answer.
+
+        These are pending calls, and `{}` for calls without arguments.
+        """
         events: list[ToolCallDelta] = []
         for call in self._calls:
             if call.name is None:
@@ -178,7 +184,10 @@ class ToolCallAssembler:
 
 
 def _adopts_id(call: _PartialCall, key: Hashable | None, name: str | None, arguments: str) -> bool:
-    """Whether a fragment with a new id continues the call: some ids come late, or change each time."""
+    """Whether a fragment with a new id continues the call.
+
+    Some ids come late, or change each time.
+    """
     if call.vendor_id is None:
         return key is not None
     starts_call = name and (not arguments or arguments.lstrip().startswith("{"))
@@ -186,7 +195,10 @@ def _adopts_id(call: _PartialCall, key: Hashable | None, name: str | None, argum
 
 
 def _is_empty(call: _PartialCall) -> bool:
-    """Whether the call has only an index or id: some servers end with an empty fragment."""
+    """Whether the call has only an index or id.
+
+    Some servers end with an empty fragment.
+    """
     return call.name is None and not call.arguments.strip()
 
 
@@ -203,7 +215,10 @@ def _merge_name(before: str | None, piece: str | None) -> str | None:
 
 
 def arguments_as_object(arguments: str) -> dict[str, Any]:
-    """Parse arguments as a JSON object; invalid JSON becomes text under the key `arguments`."""
+    """Parse arguments as a JSON object.
+
+    Invalid JSON becomes text under the key `arguments`.
+    """
     try:
         value = orjson.loads(arguments.strip() or "{}")
     except orjson.JSONDecodeError:

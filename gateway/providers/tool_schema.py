@@ -61,7 +61,10 @@ def _merge_properties(variants: Sequence[Mapping[str, Any]]) -> dict[str, list[A
 
 
 def _resolve_reference(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> Mapping[str, Any]:
-    """Merge the schema with the definition its `$ref` points to; remote references are ignored."""
+    """Merge the schema with the definition its `$ref` points to.
+
+    Remote references are ignored.
+    """
     for _ in range(depth):
         ref = schema.get("$ref")
         if not isinstance(ref, str):

@@ -45,7 +45,10 @@ def _strip_vendor_data(message: Message) -> Message:
 
 
 def merge_field(current: Any, piece: Any) -> Any:
-    """Merge a streamed field: concatenate texts and lists, merge objects, replace anything else."""
+    """Merge a streamed field.
+
+    Texts and lists are concatenated, objects merged, other values replaced.
+    """
     if isinstance(current, str) and isinstance(piece, str):
         return current + piece
     if isinstance(current, list) and isinstance(piece, list):

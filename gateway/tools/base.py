@@ -16,7 +16,10 @@ from gateway.domain.requests import ToolSpec
 
 
 class ToolArguments(BaseModel):
-    """Base class of tool arguments; unknown fields are an error, so that the model can correct the call."""
+    """Base class of tool arguments.
+
+    Unknown fields are an error, so that the model can correct the call.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -103,7 +106,10 @@ class TurnTool(Tool[Arguments]):
 
 
 class ToolSource(ABC):
-    """Tools that are discovered at run time, such as those of an MCP server; their names are `name__tool`."""
+    """Tools that are discovered at run time, such as those of an MCP server.
+
+    Their names are `name__tool`.
+    """
 
     name: str
 

@@ -45,7 +45,10 @@ class ToolConfigurationError(ValueError):
 
 
 class ToolRegistry:
-    """The enabled tools of all requests; those of MCP servers may change while it is open."""
+    """The enabled tools of all requests.
+
+    Tools of MCP servers may change while it is open.
+    """
 
     def __init__(self, config: ToolsConfig, *, excluded: Collection[str] = ()) -> None:
         """Create the enabled tools.
@@ -212,7 +215,10 @@ def _load_class(name: str) -> type[Tool[Any]]:
 
 
 def parse_arguments(tool: Tool[Any], text: str) -> ToolArguments:
-    """Validate the JSON arguments of a call; raises ToolError with a message for the model."""
+    """Validate the JSON arguments of a call.
+
+    Raises ToolError with a message for the model.
+    """
     if len(text) > MAX_ARGUMENT_CHARACTERS:
         raise _invalid_arguments(f"The arguments are longer than {MAX_ARGUMENT_CHARACTERS} characters.")
     try:

@@ -22,7 +22,9 @@ _ENVELOPE = (
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """The result of a call; `content` goes to the model. If `ok` is False, it says what went wrong.
+    """The result of a call.
+
+    `content` goes to the model. If `ok` is False, it says what went wrong.
 
     `untrusted` content comes from a third party. `truncated` means that there was more. `error` is a short
     code of the failure. `cost_usd` is what the tool has charged to the ledger.
@@ -65,5 +67,8 @@ def _is_binary(sample: str) -> bool:
 
 
 def envelope(source: str, content: str) -> str:
-    """Mark `content` as untrusted data; tags inside it are escaped, so it cannot end the mark itself."""
+    """Mark `content` as untrusted data.
+
+    Tags inside it are escaped, so it cannot end the mark itself.
+    """
     return _ENVELOPE.format(source=source, content=escape_tags(content, "untrusted", replacement="&lt;"))

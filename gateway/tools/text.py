@@ -1,4 +1,7 @@
-"""Prepares text from the web for a model: removes invisible characters, limits the length."""
+"""Prepares text from the web for a model.
+
+Removes invisible characters, limits the length.
+"""
 
 from __future__ import annotations
 

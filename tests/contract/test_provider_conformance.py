@@ -145,7 +145,7 @@ def calls_of(events: list[ProviderEvent]) -> dict[int, tuple[str, str]]:
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
-async def test_the_vendors_names_of_an_answer_are_taken_over(door: Door, stream: bool) -> None:
+async def test_response_id_and_model_are_read(door: Door, stream: bool) -> None:
     events = await door.ask(stream=stream)
     done = events[-1]
     assert isinstance(done, Completed)
@@ -154,7 +154,7 @@ async def test_the_vendors_names_of_an_answer_are_taken_over(door: Door, stream:
     assert done.response == VendorResponse(names.get(door.type, "chatcmpl-1"), model)
 
 
-async def test_a_vendors_name_that_is_no_plain_word_is_left_out(http: httpx.AsyncClient) -> None:
+async def test_unsafe_ids_and_models_are_dropped(http: httpx.AsyncClient) -> None:
     chunk = {
         "id": "a\ud800b",
         "model": ["x"],
@@ -168,7 +168,7 @@ async def test_a_vendors_name_that_is_no_plain_word_is_left_out(http: httpx.Asyn
     assert done.response is None
 
 
-async def test_text_arrives_in_pieces_and_ends_with_one_completed(door: Door) -> None:
+async def test_text_is_streamed_and_ends_with_one_completed(door: Door) -> None:
     events = await door.ask()
     assert text_of(events) == "Hello, world!"
     assert events[-1] == Completed("stop", Usage(11, 4))
@@ -176,7 +176,7 @@ async def test_text_arrives_in_pieces_and_ends_with_one_completed(door: Door) ->
     assert len(door.up.calls) == 1
 
 
-async def test_the_first_piece_is_relayed_while_the_vendor_still_speaks(door: Door) -> None:
+async def test_the_first_delta_is_yielded_before_the_answer_ends(door: Door) -> None:
     gate = asyncio.Event()
     door.up.script(Reply(gate=gate, gate_at=1))
     async with aclosing(door.provider.stream(question())) as events:
@@ -185,14 +185,14 @@ async def test_the_first_piece_is_relayed_while_the_vendor_still_speaks(door: Do
         assert text_of([event async for event in events]) == ", world!"
 
 
-async def test_an_answer_nobody_reads_in_increments_is_asked_for_whole(door: Door) -> None:
+async def test_an_unstreamed_answer_is_requested_unstreamed(door: Door) -> None:
     events = await door.ask(stream=False)
     assert events == [TextDelta("Hello, world!"), Completed("stop", Usage(11, 4))]
     assert not door.up.wants_stream(door.up.calls[0])
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_reasoning_is_kept_apart_from_the_answer(door: Door, stream: bool) -> None:
+async def test_reasoning_is_separate_from_text(door: Door, stream: bool) -> None:
     door.up.script(Reply(reasoning=("Let me ", "think.")))
     events = await door.ask(stream=stream)
     assert "".join(e.text for e in events if isinstance(e, ReasoningDelta)) == "Let me think."
@@ -223,26 +223,26 @@ async def test_a_tool_call_without_any_text_is_an_answer(door: Door, stream: boo
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_an_answer_cut_by_the_token_limit_says_length(door: Door, stream: bool) -> None:
+async def test_an_answer_that_hits_the_token_limit_finishes_with_length(door: Door, stream: bool) -> None:
     door.up.script(Reply(finish="length"))
     events = await door.ask(stream=stream)
     assert events[-1] == Completed("length", Usage(11, 4))
 
 
-async def test_text_beyond_ascii_survives_wherever_the_network_cuts_it(door: Door) -> None:
+async def test_non_ascii_text_is_intact_however_it_is_chunked(door: Door) -> None:
     spoken = ("Grüße, ", "안녕하세요 ", "🦊", " \u2028 end")
     door.up.script(Reply(text=spoken))
     assert text_of(await door.ask()) == "".join(spoken)
 
 
-async def test_calls_at_the_same_time_do_not_mix(door: Door) -> None:
+async def test_concurrent_calls_do_not_mix(door: Door) -> None:
     replies = [Reply(text=(f"<{n}", f"-{n}", f"-{n}>")) for n in range(12)]
     door.up.script(*replies, Reply())
     answers = await asyncio.gather(*(door.ask() for _ in replies))
     assert {text_of(events) for events in answers} == {f"<{n}-{n}-{n}>" for n in range(12)}
 
 
-async def test_a_finished_answer_leaves_its_connection_to_the_next(door: Door) -> None:
+async def test_a_finished_answer_releases_its_connection_for_reuse(door: Door) -> None:
     for stream in (True, False, True):
         await door.ask(stream=stream)
     assert door.up.connections == 1
@@ -295,7 +295,7 @@ async def test_sampling_tools_and_formats_reach_the_vendor(door: Door) -> None:
     assert top_p is None or "0.75" in sent
 
 
-async def test_what_is_not_asked_for_is_left_to_the_vendor(door: Door) -> None:
+async def test_unset_parameters_are_not_sent(door: Door) -> None:
     await door.ask()
     sent = door.up.calls[0].raw.decode()
     for piece in ("temperature", "top_p", "topP", "seed", "tools", "stop_seq", "penalty", "null"):
@@ -327,7 +327,7 @@ async def test_tools_that_must_not_be_called_are_not_forced(door: Door) -> None:
         (302, UpstreamBroken),
     ],
 )
-async def test_an_http_error_has_one_name_and_is_not_retried(
+async def test_an_http_error_is_classified_and_not_retried(
     door: Door, status: int, error: type[GatewayError], stream: bool
 ) -> None:
     door.up.script(Refusal(status))
@@ -338,7 +338,7 @@ async def test_an_http_error_has_one_name_and_is_not_retried(
     assert len(door.up.calls) == 1
 
 
-async def test_the_vendors_limit_carries_its_wait(door: Door) -> None:
+async def test_a_rate_limit_has_its_retry_after(door: Door) -> None:
     door.up.script(Refusal(429, headers={"retry-after": "7"}))
     with pytest.raises(UpstreamRateLimited) as caught:
         await door.ask()
@@ -346,7 +346,7 @@ async def test_the_vendors_limit_carries_its_wait(door: Door) -> None:
     assert len(door.up.calls) == 1
 
 
-async def test_a_conversation_that_is_too_long_is_told_from_a_bad_request(door: Door) -> None:
+async def test_context_overflow_is_distinguished_from_a_bad_request(door: Door) -> None:
     codes = {
         "openai": "context_length_exceeded",
         "local": "exceed_context_size_error",
@@ -360,7 +360,7 @@ async def test_a_conversation_that_is_too_long_is_told_from_a_bad_request(door: 
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_a_server_that_is_gone_is_unavailable(door: Door, stream: bool) -> None:
+async def test_an_unreachable_server_is_unavailable(door: Door, stream: bool) -> None:
     await door.up.stop()
     with pytest.raises(UpstreamUnavailable):
         await door.ask(stream=stream)
@@ -371,7 +371,7 @@ async def test_a_server_that_is_gone_is_unavailable(door: Door, stream: bool) ->
 
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("fault", ["cut", "reset", "error", "garbage", "half_utf8"])
-async def test_an_answer_that_stops_being_one_is_broken_and_never_completed(
+async def test_a_response_that_becomes_malformed_is_broken_and_not_completed(
     door: Door, fault: str, stream: bool
 ) -> None:
     door.up.script(Reply(fault=fault))  # type: ignore[arg-type]
@@ -385,14 +385,14 @@ async def test_an_answer_that_stops_being_one_is_broken_and_never_completed(
 
 
 @pytest.mark.parametrize("fault", ["cut", "error", "garbage"])
-async def test_a_stream_that_breaks_before_its_first_word_says_nothing(door: Door, fault: str) -> None:
+async def test_a_stream_that_breaks_before_its_first_token_yields_nothing(door: Door, fault: str) -> None:
     door.up.script(Reply(fault=fault, after=0))  # type: ignore[arg-type]
     heard, error = await hear(door, question())
     assert type(error) is UpstreamBroken
     assert heard == []
 
 
-async def test_a_tool_call_cut_in_the_middle_is_broken(door: Door) -> None:
+async def test_a_truncated_tool_call_is_broken(door: Door) -> None:
     tool = ScriptedToolCall("calculator", ('{"terms"', ': {"a": ', "1}}"))
     door.up.script(Reply(text=("Wait.",), tools=[tool], finish="tool_calls", fault="cut", after=3))
     with pytest.raises(UpstreamBroken):
@@ -404,7 +404,7 @@ async def test_a_tool_call_cut_in_the_middle_is_broken(door: Door) -> None:
     "body", [b"<html>Please sign in.</html>", b"", b"\xff\xfe\x00", b"[]", b"null", b"{}"]
 )
 @pytest.mark.parametrize("content_type", ["text/html", "application/json", "own"])
-async def test_an_answer_of_another_kind_is_broken(
+async def test_a_response_of_another_content_type_is_broken(
     door: Door, body: bytes, content_type: str, stream: bool
 ) -> None:
     kind = door.up.stream_type if content_type == "own" else content_type
@@ -413,7 +413,7 @@ async def test_an_answer_of_another_kind_is_broken(
         await door.ask(stream=stream)
 
 
-async def test_a_line_without_an_end_is_given_up_before_it_fills_the_memory(door: Door) -> None:
+async def test_an_endless_line_is_broken_before_it_fills_memory(door: Door) -> None:
     piece = b"data: " + b"x" * (1 << 20)
     door.up.script(Raw([piece] * 64, content_type=door.up.stream_type))
     with pytest.raises(UpstreamBroken):
@@ -470,7 +470,7 @@ async def test_cancelling_the_caller_closes_the_vendors_connection(
     await asyncio.wait_for(door.up.calls[0].disconnected.wait(), 30)
 
 
-async def test_a_provider_serves_on_after_every_kind_of_failure(door: Door) -> None:
+async def test_a_provider_works_after_every_kind_of_failure(door: Door) -> None:
     steps = [Refusal(500), Reply(fault="cut"), Reply(fault="reset"), Reply(fault="garbage"), Refusal(429)]
     door.up.script(*steps, Reply())
     for _ in steps:
@@ -482,7 +482,7 @@ async def test_a_provider_serves_on_after_every_kind_of_failure(door: Door) -> N
 # Whether it is there.
 
 
-async def test_a_check_tells_a_server_that_answers_from_one_that_does_not(door: Door) -> None:
+async def test_a_health_check_detects_whether_the_server_answers(door: Door) -> None:
     assert (await door.provider.check_health()).reachable
     door.up.script(Refusal(401))
     refused = await door.provider.check_health()

@@ -98,7 +98,7 @@ async def nothing_came_of_it(gateway: Gateway, person: Account, folder: Path) ->
     assert (await wait_settled(gateway.container.engine, person.id)).usd_used == 0
 
 
-async def test_a_workflow_becomes_a_stored_picture(
+async def test_a_workflow_becomes_a_stored_image(
     gateway: Gateway, person: Account, comfyui: ComfyUIUpstream
 ) -> None:
     answer = await ask(gateway, person, seed=9)
@@ -138,7 +138,7 @@ async def test_progress_names_the_nodes(gateway: Gateway, person: Account) -> No
         ("garbage", "cannot be read"),
     ],
 )
-async def test_a_run_that_fails_says_why_and_leaves_nothing(
+async def test_a_failed_run_reports_the_reason_and_stores_nothing(
     gateway: Gateway,
     person: Account,
     comfyui: ComfyUIUpstream,
@@ -155,7 +155,7 @@ async def test_a_run_that_fails_says_why_and_leaves_nothing(
     await nothing_came_of_it(gateway, person, tmp_path)
 
 
-async def test_what_fails_in_the_middle_of_a_stream_ends_it_with_the_error(
+async def test_a_failure_during_a_stream_ends_it_with_the_error(
     gateway: Gateway, person: Account, comfyui: ComfyUIUpstream, tmp_path: Path
 ) -> None:
     comfyui.misbehaviour = "error"
@@ -169,14 +169,14 @@ async def test_what_fails_in_the_middle_of_a_stream_ends_it_with_the_error(
     await nothing_came_of_it(gateway, person, tmp_path)
 
 
-async def test_a_lost_socket_loses_no_picture(
+async def test_a_lost_socket_loses_no_image(
     gateway: Gateway, person: Account, comfyui: ComfyUIUpstream
 ) -> None:
     comfyui.misbehaviour = "drop"
     assert (await ask(gateway, person)).status_code == 200
 
 
-async def test_a_workflow_or_a_mark_that_is_not_there_is_the_callers_to_mend(
+async def test_an_unknown_workflow_or_placeholder_is_the_callers_error(
     gateway: Gateway, person: Account, comfyui: ComfyUIUpstream, tmp_path: Path
 ) -> None:
     (tmp_path / "workflows" / "own.json").write_text(
@@ -195,7 +195,7 @@ async def test_a_workflow_or_a_mark_that_is_not_there_is_the_callers_to_mend(
     await nothing_came_of_it(gateway, person, tmp_path)
 
 
-async def test_a_comfyui_that_is_down_is_left_alone_after_a_while(serve: Serve, tmp_path: Path) -> None:
+async def test_an_unreachable_comfyui_opens_its_circuit_breaker(serve: Serve, tmp_path: Path) -> None:
     async with serve("http://127.0.0.1:9", circuit_breaker={"failures": 2, "reset_seconds": 60}) as gateway:
         person = await gateway.sign_up()
         answers = [await ask(gateway, person) for _ in range(3)]
@@ -206,7 +206,7 @@ async def test_a_comfyui_that_is_down_is_left_alone_after_a_while(serve: Serve, 
         await nothing_came_of_it(gateway, person, tmp_path)
 
 
-async def test_failing_workflows_do_not_close_comfyui_for_everybody(
+async def test_failing_workflows_do_not_open_the_circuit_breaker(
     serve: Serve, comfyui: ComfyUIUpstream
 ) -> None:
     async with serve(circuit_breaker={"failures": 2, "reset_seconds": 60}) as gateway:
@@ -218,7 +218,7 @@ async def test_failing_workflows_do_not_close_comfyui_for_everybody(
         assert (await ask(gateway, person)).status_code == 200
 
 
-async def test_another_model_steps_in(serve: Serve, comfyui: ComfyUIUpstream) -> None:
+async def test_another_model_is_the_fallback(serve: Serve, comfyui: ComfyUIUpstream) -> None:
     async with serve(fallbacks={"flow": ["spare"]}) as gateway:
         person = await gateway.sign_up()
         comfyui.misbehaviour = "error"
@@ -229,7 +229,7 @@ async def test_another_model_steps_in(serve: Serve, comfyui: ComfyUIUpstream) ->
         assert booked.usd_used == Decimal(0)
 
 
-async def test_a_caller_who_leaves_calls_the_run_off(
+async def test_closing_the_iterator_cancels_the_run(
     gateway: Gateway, person: Account, comfyui: ComfyUIUpstream, tmp_path: Path
 ) -> None:
     comfyui.misbehaviour = "hang"
@@ -254,7 +254,7 @@ async def test_a_caller_who_leaves_calls_the_run_off(
     await nothing_came_of_it(gateway, person, tmp_path)
 
 
-async def test_a_run_that_takes_too_long_is_called_off(serve: Serve, comfyui: ComfyUIUpstream) -> None:
+async def test_a_run_that_takes_too_long_is_cancelled(serve: Serve, comfyui: ComfyUIUpstream) -> None:
     async with serve(timeouts={"live": 0.5}) as gateway:
         person = await gateway.sign_up()
         comfyui.misbehaviour = "hang"
@@ -293,7 +293,7 @@ def by_vendor(upstream: OpenAIUpstream) -> dict[str, Any]:
     }
 
 
-async def test_openais_pictures_are_kept_and_charged(serve: Serve, vendor: PicturesUpstream) -> None:
+async def test_openais_images_are_stored_and_charged(serve: Serve, vendor: PicturesUpstream) -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (40, 30), "red").save(buffer, "WEBP")
     vendor.data = [{"b64_json": base64.b64encode(buffer.getvalue()).decode()}]
@@ -315,7 +315,7 @@ async def test_openais_pictures_are_kept_and_charged(serve: Serve, vendor: Pictu
 @pytest.mark.parametrize(
     "data", [[], [{}], [{"b64_json": "%%%"}], [{"b64_json": ""}], [{"b64_json": "aGVsbG8="}], "text", None]
 )
-async def test_what_is_no_picture_is_not_kept(
+async def test_content_that_is_not_an_image_is_not_stored(
     serve: Serve, vendor: PicturesUpstream, tmp_path: Path, data: Any
 ) -> None:
     vendor.data = data
@@ -337,7 +337,7 @@ async def test_what_is_no_picture_is_not_kept(
         (Reply(fault="cut"), 502),
     ],
 )
-async def test_a_vendors_refusals_keep_their_meaning(
+async def test_a_vendors_errors_keep_their_meaning(
     serve: Serve, vendor: PicturesUpstream, tmp_path: Path, step: Any, status: int
 ) -> None:
     vendor.data = []

@@ -45,7 +45,9 @@ async def ask(gateway: Gateway, headers: dict[str, str], **arguments: Any) -> ht
     return await gateway.http.post("/api/chat/", json=body, headers=headers)
 
 
-async def test_a_chat_makes_a_picture_that_its_owner_opens_and_that_is_charged_once(gateway: Gateway) -> None:
+async def test_a_chat_generates_an_image_that_its_account_can_open_and_that_is_charged_once(
+    gateway: Gateway,
+) -> None:
     person, stranger = await gateway.sign_up(), await gateway.sign_up()
     answer = (await ask(gateway, person.headers, width=64, height=32)).json()
     (entry,) = answer["receipt"]["tools"]
@@ -67,7 +69,7 @@ async def test_a_chat_makes_a_picture_that_its_owner_opens_and_that_is_charged_o
     assert Decimal(answer["message"]["cost_usd"]) == total > Decimal("0.02")
 
 
-async def test_a_streamed_turn_tells_of_its_picture_as_of_any_tool(gateway: Gateway) -> None:
+async def test_a_streamed_turn_reports_the_image_like_any_tool_call(gateway: Gateway) -> None:
     person = await gateway.sign_up()
     body = {"message": f'call tool image {{"prompt": "a boat {new_id()}"}}', "model": "talk"}
     answer = await gateway.http.post("/api/chat/stream", json=body, headers=person.headers)
@@ -77,7 +79,7 @@ async def test_a_streamed_turn_tells_of_its_picture_as_of_any_tool(gateway: Gate
     assert json.loads(told[-1])["receipt"]["tools"][0]["cost_usd"] == "0.020000"
 
 
-async def test_a_turn_has_four_pictures_made_and_no_more(
+async def test_a_turn_generates_at_most_four_images(
     database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
     async with running_gateway(database_url, redis_url, tmp_path, {**CONFIG, "tiers": {"free": {}}}) as rich:
@@ -91,7 +93,7 @@ async def test_a_turn_has_four_pictures_made_and_no_more(
         assert len(listed.json()["items"]) == 4
 
 
-async def test_a_picture_beyond_the_budget_is_refused_and_the_turn_goes_on(gateway: Gateway) -> None:
+async def test_an_image_beyond_the_budget_is_rejected_and_the_turn_continues(gateway: Gateway) -> None:
     person = await gateway.sign_up()
     first, second = [(await ask(gateway, person.headers)).json() for _ in range(2)]
     assert first["receipt"]["tools"][0]["ok"] is True
@@ -100,14 +102,14 @@ async def test_a_picture_beyond_the_budget_is_refused_and_the_turn_goes_on(gatew
     assert second["message"]["status"] == "complete"
 
 
-async def test_sizes_out_of_bounds_are_told_to_the_model(gateway: Gateway) -> None:
+async def test_invalid_sizes_are_reported_to_the_model(gateway: Gateway) -> None:
     person = await gateway.sign_up()
     for arguments, error in (({"width": 257}, "validation_failed"), ({"width": "wide"}, "bad_arguments")):
         answer = (await ask(gateway, person.headers, **arguments)).json()
         assert answer["receipt"]["tools"][0]["error"] == error
 
 
-async def test_a_key_needs_the_scope_for_pictures(gateway: Gateway) -> None:
+async def test_a_key_needs_the_scope_for_images(gateway: Gateway) -> None:
     person = await gateway.sign_up()
     made = await gateway.http.post(
         "/api/user/api-keys", json={"name": "k", "scopes": ["chat"]}, headers=person.headers
@@ -116,7 +118,7 @@ async def test_a_key_needs_the_scope_for_pictures(gateway: Gateway) -> None:
     assert answer["receipt"]["tools"][0]["error"] == "not_allowed"
 
 
-async def test_it_is_offered_only_where_something_makes_pictures(
+async def test_the_tool_is_offered_only_if_a_provider_generates_images(
     gateway: Gateway, database_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     async def names(running: Gateway) -> set[str]:
@@ -131,7 +133,7 @@ async def test_it_is_offered_only_where_something_makes_pictures(
         assert await names(without) == {"calculator"}
 
 
-async def test_a_picture_needs_no_second_slot_of_a_tier_that_has_one(
+async def test_an_image_needs_no_second_permit_of_a_tier_that_has_one(
     database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
     one = {**CONFIG, "tiers": {"free": {"usd_per_month": "0.03", "concurrent_turns": 1}}}

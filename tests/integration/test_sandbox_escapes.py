@@ -100,7 +100,7 @@ async def someone_beside() -> AsyncIterator[Callable[[], int]]:
 
 
 @pytest.mark.parametrize("name", [*DENIED, *LIMITED])
-async def test_no_attempt_gets_out_or_outlives_its_bounds(name: str, canaries: Canaries) -> None:
+async def test_no_attempt_escapes_or_outlives_its_limits(name: str, canaries: Canaries) -> None:
     tools = registry()
     try:
         async with someone_beside() as turns:
@@ -121,7 +121,7 @@ def test_there_are_far_more_than_fifty_attempts_of_each_kind() -> None:
     assert not set(DENIED) & set(LIMITED)
 
 
-async def test_a_canary_sings_where_it_is_really_touched(canaries: Canaries) -> None:
+async def test_the_canaries_detect_real_access(canaries: Canaries) -> None:
     """The attempts fail because they are stopped, not because there would be nothing to find."""
     namespace: dict[str, object] = {}
     for name in ("open_read", "os_getenv"):
@@ -134,7 +134,7 @@ async def test_a_canary_sings_where_it_is_really_touched(canaries: Canaries) -> 
     assert canaries.connections == 1
 
 
-async def test_a_chat_goes_on_beside_a_flood_of_hostile_code(canaries: Canaries) -> None:
+async def test_a_chat_continues_during_a_flood_of_hostile_code(canaries: Canaries) -> None:
     hostile = [canaries.aim(attempt) for attempt in EXHAUSTION.values()][:38] + ["while True:\n    pass"] * 12
     config = Catalog.model_validate(
         {
@@ -160,7 +160,7 @@ async def test_a_chat_goes_on_beside_a_flood_of_hostile_code(canaries: Canaries)
         assert outcome.error in (None, "code_error", "busy")
 
 
-async def test_a_flood_keeps_others_waiting_no_longer_than_the_queue_allows() -> None:
+async def test_a_flood_delays_others_no_longer_than_the_queue_timeout() -> None:
     tools = registry(seconds=1, queue_seconds=0.1)
     try:
         flood = [asyncio.create_task(run(tools, "while True:\n    pass")) for _ in range(50)]
@@ -172,5 +172,5 @@ async def test_a_flood_keeps_others_waiting_no_longer_than_the_queue_allows() ->
         await tools.aclose()
 
 
-def test_there_is_a_second_layer_here() -> None:
+def test_isolation_is_available_here() -> None:
     assert detect_isolation().name in ("bwrap", "process")

@@ -1,4 +1,7 @@
-"""Parses Anthropic's responses, streamed or not, into provider events. Their shape is not trusted."""
+"""Parses Anthropic's responses, streamed or not, into provider events.
+
+Their shape is not trusted.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,10 @@ _MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError)
 
 
 class AnthropicResponseParser:
-    """Turns the bytes of one response into events. `done` is True after `message_stop`."""
+    """Turns the bytes of one response into events.
+
+    `done` is True after `message_stop`.
+    """
 
     def __init__(self, origin: VendorData) -> None:
         """Prepare to parse one response.

@@ -12,7 +12,10 @@ _THINKING_BLOCKS = frozenset({"thinking", "redacted_thinking"})
 
 
 def set_thinking_budget(body: dict[str, Any], budget: int | None) -> None:
-    """Replace the configured `thinking` by the request's token budget: 0 disables it, None keeps it."""
+    """Replace the configured `thinking` by the request's token budget.
+
+    The budget 0 disables it, None keeps it.
+    """
     if budget == 0:
         body.pop("thinking", None)
     elif budget is not None:

@@ -1,4 +1,6 @@
-"""Images from ComfyUI: queues a workflow, tracks it over a WebSocket, downloads the results.
+"""Images from ComfyUI.
+
+Queues a workflow, tracks it over a WebSocket, downloads the results.
 
 Uses the API of ComfyUI 0.3.64: `POST /prompt`, `/ws?clientId=`, `GET /history/{id}`, `GET /view`.
 """

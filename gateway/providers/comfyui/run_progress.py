@@ -1,4 +1,7 @@
-"""Parses what ComfyUI reports about a run: progress, end, rejected inputs, failed nodes, saved images."""
+"""Parses what ComfyUI reports about a run.
+
+These are progress, the end, rejected inputs, failed nodes and saved images.
+"""
 
 from __future__ import annotations
 
@@ -100,7 +103,10 @@ class RunProgress:
 def rejection_error(
     workflow: Workflow, answer: dict[str, Any], caller_placeholders: Collection[str]
 ) -> GatewayError:
-    """Return the error for a rejected graph: a value of the caller is at fault, or the workflow is."""
+    """Return the error for a rejected graph.
+
+    Either a value of the caller is at fault, or the workflow.
+    """
     name = _rejected_placeholder(workflow, answer, caller_placeholders)
     if name is None:
         return UpstreamError(_rejection_message(workflow, answer))
@@ -111,7 +117,10 @@ def rejection_error(
 
 
 def _rejection_message(workflow: Workflow, answer: dict[str, Any]) -> str:
-    """Return a message with the rejected node; ComfyUI's own text may contain the prompt and is not used."""
+    """Return a message with the rejected node.
+
+    ComfyUI's own text may contain the prompt and is not used.
+    """
     missing_file = _missing_file_message(workflow, answer)
     if missing_file is not None:
         return missing_file
@@ -131,7 +140,9 @@ def _rejection_message(workflow: Workflow, answer: dict[str, Any]) -> str:
 
 
 def _missing_file_message(workflow: Workflow, answer: dict[str, Any]) -> str | None:
-    """Return a message about a model file that ComfyUI does not have, None if that is not the problem.
+    """Return a message about a model file that ComfyUI does not have.
+
+    Returns None if that is not the problem.
 
     The file name is the operator's: `rejection_error` has excluded values of the caller.
     """
@@ -154,7 +165,10 @@ def _missing_file_message(workflow: Workflow, answer: dict[str, Any]) -> str | N
 def _rejected_placeholder(
     workflow: Workflow, answer: dict[str, Any], caller_placeholders: Collection[str]
 ) -> str | None:
-    """Return the first caller placeholder whose value ComfyUI rejected, None if there is none."""
+    """Return the first caller placeholder whose value ComfyUI rejected.
+
+    Returns None if there is none.
+    """
     for node_id, _, field, _ in _input_errors(answer):
         if responsible := workflow.placeholders_of(node_id, field).intersection(caller_placeholders):
             return min(responsible)
@@ -174,7 +188,10 @@ def _input_errors(answer: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]
 
 
 def node_failure(workflow: Workflow, kind: str, data: dict[str, Any]) -> UpstreamError:
-    """Return the error of a failed node; it does not count as a failure of ComfyUI itself."""
+    """Return the error of a failed node.
+
+    It does not count as a failure of ComfyUI itself.
+    """
     if kind == "execution_interrupted":
         return UpstreamError("The workflow was interrupted at ComfyUI.")
     node = workflow.node_title(str(data.get("node_id")))

@@ -1,4 +1,7 @@
-"""Loads and fills ComfyUI workflows (API format) with placeholders: `"{{prompt}}"`, `"{{width:1024}}"`."""
+"""Loads and fills ComfyUI workflows (API format) with placeholders.
+
+Placeholders look like `"{{prompt}}"`, or `"{{width:1024}}"` with a default.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ class WorkflowError(ValueError):
 
 
 class Workflow:
-    """A graph of nodes; `placeholders` are the names of all placeholders, with or without default."""
+    """A graph of nodes.
+
+    `placeholders` are the names of all placeholders, with or without default.
+    """
 
     def __init__(self, name: str, graph: dict[str, Any]) -> None:
         self.name = name
@@ -28,7 +34,10 @@ class Workflow:
         self.placeholders = frozenset(found[1] for found in _PLACEHOLDER.finditer(json.dumps(graph)))
 
     def node_title(self, node_id: str) -> str:
-        """Return a readable name of a node, such as `2 (ImageScale)`; ids inside a group look like `5:2`."""
+        """Return a readable name of a node, such as `2 (ImageScale)`.
+
+        Ids inside a group look like `5:2`.
+        """
         node = self._graph.get(node_id) or self._graph.get(node_id.split(":")[0])
         return f"{node_id} ({node['class_type']})" if node else node_id
 

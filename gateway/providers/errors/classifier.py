@@ -1,4 +1,7 @@
-"""Classifies provider errors: who is at fault, and whether a retry or another model can help."""
+"""Classifies provider errors.
+
+The class of an error says who is at fault, and whether a retry or another model can help.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,9 @@ _ANTHROPIC_STREAM_STATUS = {
 
 
 def classify_response(status: int, body: bytes, retry_after: float | None) -> GatewayError:
-    """Return the gateway error for a provider's HTTP error; `upstream` has its status and message.
+    """Return the gateway error for a provider's HTTP error.
+
+    `upstream` has its status and message.
 
     Args:
         retry_after: seconds that the provider asks to wait.

@@ -30,7 +30,9 @@ _ECHO_RUN_WORDS = 3
 
 
 def sanitize_error(error: GatewayError, config: ProviderConfig, inputs: Iterable[str]) -> None:
-    """Redact the provider's message in `error`; a rejected request also shows it to the caller.
+    """Redact the provider's message in `error`.
+
+    A rejected request also shows it to the caller.
 
     Args:
         config: the provider's configuration, for its secrets.

@@ -29,7 +29,10 @@ _ASPECT_RATIOS = {
 
 
 class GeminiImages(ImageProvider):
-    """Image models of Google's Gemini API: one call per image; the models accept aspect ratios, not sizes."""
+    """Image models of Google's Gemini API: one call per image.
+
+    The models accept aspect ratios, not sizes.
+    """
 
     type = "gemini"
 
@@ -57,13 +60,7 @@ class GeminiImages(ImageProvider):
                 content=body,
                 extensions=dict(self._extensions),
             )
-            response = await exchange.send(self.http, call)
-            try:
-                exchange.require_content_type(response, "json")
-                response_body = await exchange.read_body(response, _MAX_RESPONSE_BYTES)
-            finally:
-                await response.aclose()
-            yield _parse_image(response_body)
+            yield _parse_image(await exchange.fetch_json(self.http, call, _MAX_RESPONSE_BYTES))
 
 
 def _body(request: ImageRequest) -> dict[str, Any]:

@@ -19,7 +19,9 @@ PLACEHOLDER_SIGNATURE = "skip_thought_signature_validator"
 
 
 def body_overrides(request: ChatRequest, *, sign_unsigned_calls: bool) -> dict[str, Any]:
-    """Return the body fields that the vendor's SDK would drop or change; None removes the SDK's field.
+    """Return the body fields that the vendor's SDK would drop or change.
+
+    The value None removes the SDK's field.
 
     Args:
         sign_unsigned_calls: add the placeholder signature to calls without one, for models that require it.
@@ -87,7 +89,10 @@ def _contents(messages: tuple[Message, ...], sign_unsigned_calls: bool) -> list[
 
 
 def _tool_parts(message: Message, calls: Mapping[str, tuple[str, str | None]]) -> list[dict[str, Any]]:
-    """Return a tool result followed by its images: not every model accepts images inside the result."""
+    """Return a tool result followed by its images.
+
+    Not every model accepts images inside the result.
+    """
     images = [part for part in _content_parts(message) if "inlineData" in part]
     return [_function_response(message, calls), *images]
 
@@ -167,7 +172,10 @@ class PartRecorder:
 
     @property
     def signed_parts(self) -> list[dict[str, Any]] | None:
-        """All parts if one of them is signed, else None: the vendor needs none of them back."""
+        """All parts if one of them is signed, else None.
+
+        Without a signature, the vendor needs none of them back.
+        """
         if not any("thoughtSignature" in part for part in self._parts):
             return None
         parts: list[dict[str, Any]] = repair_json_surrogates(self._parts)

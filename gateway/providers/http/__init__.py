@@ -1,1 +1,4 @@
-"""HTTP with vendors: the shared client, one exchange, decoding of streams. Nothing here knows a vendor."""
+"""HTTP with vendors: the shared client, one exchange, decoding of streams.
+
+Nothing here knows a vendor.
+"""

@@ -1,4 +1,7 @@
-"""The HTTP client that all providers share: httpx's API over aiohttp's connections (decision 0002)."""
+"""The HTTP client that all providers share.
+
+It has httpx's API over aiohttp's connections (decision 0002).
+"""
 
 from __future__ import annotations
 
@@ -110,7 +113,10 @@ class _UpstreamClient(httpx.AsyncClient):
 
 
 def _make_session(ssl_context: ssl.SSLContext) -> aiohttp.ClientSession:
-    """Create the aiohttp session, at the first request; timeouts come with each request."""
+    """Create the aiohttp session, at the first request.
+
+    Timeouts come with each request.
+    """
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_SECONDS, ssl=ssl_context),
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -121,7 +127,10 @@ def _make_session(ssl_context: ssl.SSLContext) -> aiohttp.ClientSession:
 
 
 async def _strip_url_credentials(request: httpx.Request) -> None:
-    """Remove credentials from the URL: httpx has made a header of them, and aiohttp rejects both."""
+    """Remove credentials from the URL.
+
+    By then httpx has made a header of them, and aiohttp rejects both.
+    """
     if request.url.userinfo:
         request.url = request.url.copy_with(username=None, password=None)
 

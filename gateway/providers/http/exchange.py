@@ -1,4 +1,7 @@
-"""One HTTP exchange with a vendor: limits the response and maps failures to gateway errors."""
+"""One HTTP exchange with a vendor.
+
+Limits the response and maps failures to gateway errors.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,9 @@ def timeout_extension(timeouts: Timeouts) -> dict[str, float]:
 
 
 async def send(http: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
-    """Send a request and return the 2xx response with its body unread; the caller closes it.
+    """Send a request and return the 2xx response with its body unread.
+
+    The caller closes it.
 
     Raises:
         UpstreamError, UpstreamRejected, ContextLengthExceeded, Unavailable: see `ChatProvider`.
@@ -103,12 +108,32 @@ async def iter_body(response: httpx.Response, limit: int = MAX_STREAM_BYTES) -> 
 
 
 async def read_body(response: httpx.Response, limit: int = MAX_JSON_BYTES) -> bytes:
-    """Return the whole body, at most `limit` bytes, without a byte order mark; raises like `iter_body`."""
+    """Return the whole body, at most `limit` bytes, without a byte order mark.
+
+    It raises the errors of `iter_body`.
+    """
     return b"".join([chunk async for chunk in iter_body(response, limit)]).removeprefix(codecs.BOM_UTF8)
 
 
+async def fetch_json(http: httpx.AsyncClient, request: httpx.Request, limit: int) -> bytes:
+    """Send a request and return the JSON body of its 2xx response, at most `limit` bytes.
+
+    Raises:
+        GatewayError: those of `send` and `iter_body`; UpstreamBroken for another content type.
+    """
+    response = await send(http, request)
+    try:
+        require_content_type(response, "json")
+        return await read_body(response, limit)
+    finally:
+        await response.aclose()
+
+
 def require_content_type(response: httpx.Response, expected: str) -> None:
-    """Raise UpstreamBroken if the response has a content type other than `expected`; none is accepted."""
+    """Raise UpstreamBroken if the response has a content type other than `expected`.
+
+    A response without content type is accepted.
+    """
     content_type = response.headers.get("content-type", "")
     if content_type and expected not in content_type.lower():
         raise UpstreamBroken
@@ -216,7 +241,10 @@ def _classify_transport_error(
 
 
 def _root_cause(error: Exception) -> BaseException:
-    """Return aiohttp's error: httpx-aiohttp reports every lost or refused connection as a timeout."""
+    """Return aiohttp's error.
+
+    This is needed because httpx-aiohttp reports every lost or refused connection as a timeout.
+    """
     return error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error
 
 

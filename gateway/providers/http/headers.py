@@ -7,7 +7,9 @@ from gateway.providers.http import exchange
 
 
 def json_headers(config: ProviderConfig) -> dict[str, str]:
-    """Return content type, bearer key and `options.headers`, which take precedence; names in lower case.
+    """Return content type, bearer key and `options.headers`, which take precedence.
+
+    Names are in lower case.
 
     Raises:
         ValueError: a header contains a character that HTTP forbids.

@@ -12,7 +12,10 @@ _HOST_PORT = re.compile(r"(.+):([0-9]{1,5})")
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One entry: a network, or a name with its subdomains; `port` None means every port."""
+    """One entry: a network, or a name with its subdomains.
+
+    `port` None means every port.
+    """
 
     network: IPv4Network | IPv6Network | None
     name: str
@@ -32,7 +35,9 @@ class NoProxy:
     """The hosts that bypass the environment's proxies."""
 
     def __init__(self, text: str) -> None:
-        """Parse the variable: names, addresses, networks (CIDR), each with an optional port; `*` matches all.
+        """Parse the variable.
+
+        Entries are names, addresses and networks (CIDR), each with an optional port; `*` matches all.
 
         Raises:
             ValueError: an entry is none of these; the message contains it.
@@ -66,7 +71,10 @@ def _parse_entry(entry: str) -> _Entry:
 
 
 def _parse_network(text: str) -> IPv4Network | IPv6Network | None:
-    """Parse an address or a network, whose host bits may be set; None if it is neither."""
+    """Parse an address or a network, whose host bits may be set.
+
+    Returns None if it is neither.
+    """
     host, slash, bits = text.partition("/")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]

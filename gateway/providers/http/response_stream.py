@@ -20,7 +20,10 @@ _UNSPECIFIC_TYPES = ("", "text/plain", "application/octet-stream")
 
 
 class ResponseParser(Protocol):
-    """Turns the bytes of one response into events; see `OpenAIResponseParser` for the methods."""
+    """Turns the bytes of one response into events.
+
+    See `OpenAIResponseParser` for the methods.
+    """
 
     done: bool
     error: GatewayError | None
@@ -78,7 +81,9 @@ async def stream_events(
 
 
 def _is_stream(response: httpx.Response, requested: bool) -> bool:
-    """Whether the body is a stream: its content type decides, else what was requested.
+    """Whether the body is a stream.
+
+    The content type decides; without one, what was requested.
 
     Some servers never stream, others always do.
 
@@ -96,7 +101,10 @@ def _is_stream(response: httpx.Response, requested: bool) -> bool:
 
 
 async def _drain(chunks: AsyncGenerator[bytes, None]) -> None:
-    """Read the rest of the response; if it does not end in time, the connection is not reused."""
+    """Read the rest of the response.
+
+    If it does not end in time, the connection is not reused.
+    """
     try:
         async with asyncio.timeout(_DRAIN_SECONDS):
             async for _ in chunks:

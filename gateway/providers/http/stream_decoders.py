@@ -28,7 +28,9 @@ DONE = DoneMarker()
 
 
 def parse_json(data: bytes) -> Any:
-    """Parse JSON, with or without a byte order mark; escaped lone surrogates are preserved.
+    """Parse JSON, with or without a byte order mark.
+
+    Escaped lone surrogates are preserved.
 
     Raises:
         ValueError: it is not JSON.
@@ -48,7 +50,10 @@ def parse_json(data: bytes) -> Any:
 
 
 class SurrogateJoiner:
-    """Joins surrogate pairs that a vendor split across events; a lone surrogate becomes U+FFFD."""
+    """Joins surrogate pairs that a vendor split across events.
+
+    A lone surrogate becomes U+FFFD.
+    """
 
     def __init__(self) -> None:
         self._pending = ""
@@ -168,7 +173,10 @@ class SSEDecoder:
                 events.append(value)
 
     def _handle_other_data(self, payload: bytes, events: list[Any]) -> None:
-        """Handle data that orjson cannot parse: the end marker, lone surrogates or a part of an event."""
+        """Handle data that orjson cannot parse.
+
+        It may be the end marker, contain lone surrogates, or be a part of an event.
+        """
         if payload == b"[DONE]":
             events.append(DONE)
         elif payload and not self._in_keepalive:

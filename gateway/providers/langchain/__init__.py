@@ -1,1 +1,4 @@
-"""Base of the providers that use a LangChain package. Nothing here knows a vendor."""
+"""Base of the providers that use a LangChain package.
+
+Nothing here knows a vendor.
+"""

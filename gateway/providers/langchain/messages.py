@@ -56,7 +56,10 @@ class ChunkConverter:
 
 
 def _split_content(content: str | list[str | dict[str, Any]]) -> tuple[str, str]:
-    """Return the reasoning and the text of a message's content; other kinds of blocks are ignored."""
+    """Return the reasoning and the text of a message's content.
+
+    Other kinds of blocks are ignored.
+    """
     if isinstance(content, str):
         return "", content
     reasoning: list[str] = []

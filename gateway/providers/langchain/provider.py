@@ -73,7 +73,10 @@ class LangChainChatProvider(ChatProvider):
 
     @abstractmethod
     def build_model(self, model: str) -> BaseChatModel:
-        """Create the LangChain model with a guarded client and without retries; called in a thread."""
+        """Create the LangChain model with a guarded client and without retries.
+
+        It is called in a thread.
+        """
 
     @abstractmethod
     def call_arguments(self, request: ChatRequest) -> dict[str, Any]:
@@ -159,7 +162,10 @@ class LangChainChatProvider(ChatProvider):
         arguments: dict[str, Any],
         call: CallScope,
     ) -> AsyncGenerator[AIMessage, None]:
-        """Yield LangChain's chunks, or its one message; every failure becomes a gateway error."""
+        """Yield LangChain's chunks, or its one message.
+
+        Every failure becomes a gateway error.
+        """
         current_call.set(call)
         try:
             if not stream:

@@ -110,7 +110,10 @@ current_call: ContextVar[CallScope | None] = ContextVar("guarded_call", default=
 
 
 class StreamGuard:
-    """Sends the SDK's requests and validates the responses; one per provider, without state of a call."""
+    """Sends the SDK's requests and validates the responses.
+
+    There is one per provider; it has no state of a call.
+    """
 
     def __init__(
         self,

@@ -1,4 +1,7 @@
-"""Models that come with the gateway: an embedded chat server, and embeddings in this process."""
+"""Models that come with the gateway.
+
+These are an embedded chat server, and embeddings in this process.
+"""
 
 from gateway.domain.config.provider_types import SLOW_START_TIMEOUTS, ProviderType
 

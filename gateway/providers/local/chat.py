@@ -1,4 +1,7 @@
-"""Chat with the small model of `gateway serve`: a llama.cpp server with an OpenAI-compatible API."""
+"""Chat with the small model of `gateway serve`.
+
+It is a llama.cpp server with an OpenAI-compatible API.
+"""
 
 from __future__ import annotations
 

@@ -13,7 +13,10 @@ from gateway.providers.vectors import truncate_and_normalize
 
 
 class LocalEmbeddings(EmbeddingProvider):
-    """Vectors of 256 dimensions, which may be shortened to 64 or 128; the model may have any name."""
+    """Vectors of 256 dimensions, which may be shortened to 64 or 128.
+
+    The model may have any name.
+    """
 
     type = "local"
 

@@ -20,7 +20,9 @@ _TENSOR = "embedding.weight"
 
 
 class WordLlamaEmbedder:
-    """Computes the normalised mean of the token vectors; thread-safe, with a memory-mapped table.
+    """Computes the normalised mean of the token vectors.
+
+    It is thread-safe, and its table is memory-mapped.
 
     The package itself is never imported: its import configures the root logger, and its loader may download.
     """
@@ -45,7 +47,10 @@ class WordLlamaEmbedder:
         return cls(_map_table(folder / _WEIGHTS), tokenizer)
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """Return unit vectors of shape (len(texts), 256); a text without tokens has the zero vector."""
+        """Return unit vectors of shape (len(texts), 256).
+
+        A text without tokens has the zero vector.
+        """
         vectors = np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
         for row, text in enumerate(texts):
             ids = self._token_ids(text)
@@ -59,7 +64,10 @@ class WordLlamaEmbedder:
         return vectors
 
     def token_vectors(self, text: str) -> Vectors:
-        """Return the table rows of the tokens, shape (tokens, 256); rarer tokens have longer vectors."""
+        """Return the table rows of the tokens, shape (tokens, 256).
+
+        Rarer tokens have longer vectors.
+        """
         vectors: Vectors = self._table[self._token_ids(text)].astype(np.float32)
         return vectors
 

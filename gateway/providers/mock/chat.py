@@ -157,7 +157,10 @@ def _answer_text(request: ChatRequest) -> str:
 
 
 def _apply_limits(text: str, request: ChatRequest) -> tuple[list[str], FinishReason]:
-    """Apply `stop` and `max_tokens`; return the remaining words and the finish reason."""
+    """Apply `stop` and `max_tokens`.
+
+    Returns the remaining words and the finish reason.
+    """
     for stop in request.sampling.stop:
         text = text.partition(stop)[0] if stop else text
     words = _WORD.findall(text)

@@ -1,4 +1,6 @@
-"""Images without a model: a PNG that shows the prompt, deterministic for a prompt and seed.
+"""Images without a model.
+
+The image is a PNG that shows the prompt, deterministic for a prompt and seed.
 
 Drills, selected by the model's name in the configuration: `fail` fails at once, `no-image` returns no image.
 """

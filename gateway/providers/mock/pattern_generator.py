@@ -61,7 +61,9 @@ class PatternGenerator:
     def generate(
         self, rng: random.Random, minimum: int, maximum: int | None, budget: Budget, steps: Budget
     ) -> str | None:
-        """Generate a text of `minimum` to `maximum` characters; None if no attempt matches.
+        """Generate a text of `minimum` to `maximum` characters.
+
+        Returns None if no attempt matches.
 
         Raises:
             SchemaTooLarge: `budget`, the number of generated characters, is exhausted.
@@ -75,7 +77,10 @@ class PatternGenerator:
         return None
 
     def _matches_within_budget(self, text: str, steps: Budget) -> bool | None:
-        """Return whether `text` matches, None if that would cost more than is left of `steps`."""
+        """Return whether `text` matches.
+
+        Returns None if that would cost more than is left of `steps`.
+        """
         needed = self._bounded.max_steps(len(text))
         if needed > MAX_STEPS or not steps.can_spend(needed):
             return None

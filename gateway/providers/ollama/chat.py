@@ -36,7 +36,10 @@ class OllamaStreamProtocol:
     stream_content_type = "ndjson"
 
     def normalize(self, data: Any) -> Any:
-        """Add what the SDK requires: a message with text in each line, and arguments as objects."""
+        """Add what the SDK requires.
+
+        Each line needs a message with text, and arguments must be objects.
+        """
         if data.get("error"):
             return data
         message = {"role": "assistant", **(data.get("message") or {})}

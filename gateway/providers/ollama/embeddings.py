@@ -23,7 +23,10 @@ _MAX_RESPONSE_BYTES = 256 * 1024 * 1024
 
 
 class OllamaEmbeddings(EmbeddingProvider):
-    """Embedding models of an Ollama server. A text beyond the context window is an error, not truncated."""
+    """Embedding models of an Ollama server.
+
+    A text beyond the context window is an error, not truncated.
+    """
 
     type = "ollama"
 
@@ -46,15 +49,9 @@ class OllamaEmbeddings(EmbeddingProvider):
             content=orjson.dumps(body),
             extensions=dict(self._extensions),
         )
-        response = await exchange.send(self.http, call)
-        try:
-            exchange.require_content_type(response, "json")
-            response_body = await exchange.read_body(response, _MAX_RESPONSE_BYTES)
-        finally:
-            await response.aclose()
-        return await asyncio.to_thread(
-            _parse_response, response_body, request
-        )  # megabytes of decimal numbers
+        response_body = await exchange.fetch_json(self.http, call, _MAX_RESPONSE_BYTES)
+        # In a thread: the body may have megabytes of decimal numbers.
+        return await asyncio.to_thread(_parse_response, response_body, request)
 
 
 def _parse_response(body: bytes, request: EmbeddingRequest) -> Embeddings:

@@ -15,52 +15,41 @@ from gateway.domain.config.providers import ProviderConfig, Timeouts
 from gateway.domain.events import ProviderEvent
 from gateway.domain.messages import VendorData
 from gateway.domain.requests import ChatRequest
-from gateway.providers.base import ChatProvider, ProviderHealth
+from gateway.providers.base import ChatProvider
 from gateway.providers.http import exchange
-from gateway.providers.http.headers import json_headers
 from gateway.providers.http.response_stream import stream_events
+from gateway.providers.openai.endpoint import OpenAIEndpoint
 from gateway.providers.openai.extra_fields import extra_field_names, rejects_field
 from gateway.providers.openai.request_body import encode_request
 from gateway.providers.openai.response_parser import OpenAIResponseParser
 from gateway.providers.vendor_data import filter_vendor_data
 
-DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
-
-class OpenAIChat(ChatProvider):
+class OpenAIChat(OpenAIEndpoint, ChatProvider):
     """Chat models of OpenAI and of OpenAI-compatible servers.
 
-    `base_url` includes `/v1`. Of `options`, `headers` are sent with every call. `max_tokens_field` is the
+    Of `options`, `headers` are sent with every call. `max_tokens_field` is the
     server's name of the token limit, or a mapping of model patterns to such names. `message_fields` (`all` or
     `known`) says whether message fields that OpenAI does not document are sent; a model that rejects one gets
     none from then on.
     """
 
-    type = "openai"
+    path = "/chat/completions"
     supports_raw_parts = True
 
     def __init__(
         self, name: str, config: ProviderConfig, timeouts: Timeouts, http: httpx.AsyncClient
     ) -> None:
         super().__init__(name, config, timeouts, http)
-        base_url = exchange.normalize_base_url(config.base_url, DEFAULT_BASE_URL)
-        self._url = httpx.URL(f"{base_url}/chat/completions")
-        self._models_url = f"{base_url}/models"
-        official = self._url.host == "api.openai.com"
-        self._max_tokens_fields = _max_tokens_fields(config.options.get("max_tokens_field"), official)
-        message_fields = config.options.get("message_fields") or ("known" if official else "all")
+        self._max_tokens_fields = _max_tokens_fields(
+            config.options.get("max_tokens_field"), self._is_official
+        )
+        message_fields = config.options.get("message_fields") or ("known" if self._is_official else "all")
         if message_fields not in ("all", "known"):
             raise ValueError("options.message_fields must be `all` or `known`")
         self._known_fields_only = message_fields == "known"
         # Models that have rejected an undocumented message field.
         self._strict_models: set[str] = set()
-        connection_headers = {"host": self._url.netloc.decode(), "accept-encoding": "identity"}
-        self._headers = httpx.Headers({**json_headers(config), **connection_headers}, encoding="utf-8")
-        self._extensions = {"timeout": exchange.timeout_extension(timeouts)}
-
-    @property
-    def configured(self) -> bool:
-        return bool(self.config.api_key or self.config.base_url)
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ProviderEvent, None]:
         messages = filter_vendor_data(
@@ -75,7 +64,10 @@ class OpenAIChat(ChatProvider):
                 yield event
 
     async def _send_with_fallback(self, request: ChatRequest) -> httpx.Response:
-        """Send the request; if the server rejects an extra message field, send it again without them."""
+        """Send the request.
+
+        If the server rejects an extra message field, the request is sent again without them.
+        """
         known_fields_only = self._known_fields_only or request.model in self._strict_models
         try:
             return await self._send(request, known_fields_only)
@@ -90,18 +82,10 @@ class OpenAIChat(ChatProvider):
         body = encode_request(
             request, self._max_tokens_field(request.model), known_fields_only=known_fields_only
         )
-        call = httpx.Request(
-            "POST", self._url, headers=self._headers, content=body, extensions=dict(self._extensions)
-        )
-        return await exchange.send(self.http, call)
+        return await exchange.send(self.http, self._request(body))
 
     def _max_tokens_field(self, model: str) -> str:
         return next(field for pattern, field in self._max_tokens_fields if fnmatchcase(model, pattern))
-
-    async def check_health(self) -> ProviderHealth:
-        if not self.configured:
-            return ProviderHealth(False, "no API key is configured")
-        return await exchange.probe_url(self.http, self._models_url, self._headers)
 
 
 def _max_tokens_fields(option: Any, official: bool) -> list[tuple[str, str]]:

@@ -16,38 +16,30 @@ from gateway.domain.config.providers import ProviderConfig, Timeouts
 from gateway.domain.embeddings import EmbeddingRequest, Embeddings, Vectors
 from gateway.providers.base import EmbeddingProvider
 from gateway.providers.http import exchange
-from gateway.providers.http.headers import json_headers
-from gateway.providers.openai.chat import DEFAULT_BASE_URL
+from gateway.providers.openai.endpoint import OpenAIEndpoint
 from gateway.providers.token_counts import parse_count
 from gateway.providers.vectors import plausible_token_count, truncate_and_normalize
 
 _MAX_RESPONSE_BYTES = 256 * 1024 * 1024
 
 
-class OpenAIEmbeddings(EmbeddingProvider):
+class OpenAIEmbeddings(OpenAIEndpoint, EmbeddingProvider):
     """Embedding models of OpenAI and of OpenAI-compatible servers.
 
-    `base_url` includes `/v1`; `options.headers` are sent with every call. If the client requests base64, so
+    `options.headers` are sent with every call. If the client requests base64, so
     does the gateway, since it takes a quarter of the bytes of decimal text. A server that rejects base64 is
     asked again without it, and never again with it.
     """
 
-    type = "openai"
+    path = "/embeddings"
     accepts_tokens = True
 
     def __init__(
         self, name: str, config: ProviderConfig, timeouts: Timeouts, http: httpx.AsyncClient
     ) -> None:
         super().__init__(name, config, timeouts, http)
-        self._url = f"{exchange.normalize_base_url(config.base_url, DEFAULT_BASE_URL)}/embeddings"
-        self._headers = json_headers(config)
-        self._extensions = {"timeout": exchange.timeout_extension(timeouts)}
         # None until a call with base64 succeeded or was rejected.
         self._base64_supported: bool | None = None
-
-    @property
-    def configured(self) -> bool:
-        return bool(self.config.api_key or self.config.base_url)
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
         as_base64 = request.as_base64 and self._base64_supported is not False
@@ -70,19 +62,7 @@ class OpenAIEmbeddings(EmbeddingProvider):
             body["encoding_format"] = "base64"
         if request.dimensions is not None:
             body["dimensions"] = request.dimensions
-        call = httpx.Request(
-            "POST",
-            self._url,
-            headers=self._headers,
-            content=orjson.dumps(body),
-            extensions=dict(self._extensions),
-        )
-        response = await exchange.send(self.http, call)
-        try:
-            exchange.require_content_type(response, "json")
-            return await exchange.read_body(response, _MAX_RESPONSE_BYTES)
-        finally:
-            await response.aclose()
+        return await exchange.fetch_json(self.http, self._request(orjson.dumps(body)), _MAX_RESPONSE_BYTES)
 
 
 def _parse_response(body: bytes, request: EmbeddingRequest) -> Embeddings:
@@ -106,7 +86,10 @@ def _parse_response(body: bytes, request: EmbeddingRequest) -> Embeddings:
 
 
 def _sort_by_index(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the items in the order of the inputs: by index, or unchanged if no item has one."""
+    """Return the items in the order of the inputs.
+
+    They are sorted by index, or unchanged if no item has one.
+    """
     indexes = [item.get("index") for item in items]
     if all(index is None for index in indexes):
         return items

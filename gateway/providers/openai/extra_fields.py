@@ -1,4 +1,7 @@
-"""Message fields that OpenAI does not document: collects them, detects that a server rejects one."""
+"""Message fields that OpenAI does not document.
+
+Collects them, detects that a server rejects one.
+"""
 
 from __future__ import annotations
 

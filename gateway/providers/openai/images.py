@@ -15,35 +15,29 @@ from gateway.domain.config.providers import ProviderConfig, Timeouts
 from gateway.domain.images import ImageCompleted, ImageEvent, ImageRequest
 from gateway.providers.base import ImageProvider
 from gateway.providers.http import exchange
-from gateway.providers.http.headers import json_headers
 from gateway.providers.image_prompt import merge_negative_prompt
-from gateway.providers.openai.chat import DEFAULT_BASE_URL
+from gateway.providers.openai.endpoint import OpenAIEndpoint
 
 _MAX_RESPONSE_BYTES = 192 * 1024 * 1024
 _MAX_IMAGE_BYTES = 64 * 1024 * 1024
 
 
-class OpenAIImages(ImageProvider):
+class OpenAIImages(OpenAIEndpoint, ImageProvider):
     """Image models of OpenAI and of OpenAI-compatible servers.
 
-    `base_url` includes `/v1`; `options.headers` are sent with every call. Images are requested inline. An
+    `options.headers` are sent with every call. Images are requested inline. An
     image URL is fetched only from the provider's own origin or a host of `options.image_hosts`, since a
     response must not direct the gateway to other hosts. `options.response_format` (`b64_json`, `none`) says
     whether to request base64; by default it depends on the model.
     """
 
-    type = "openai"
+    path = "/images/generations"
     rendering_options = frozenset({"quality", "output_format", "output_compression", "background", "style"})
 
     def __init__(
         self, name: str, config: ProviderConfig, timeouts: Timeouts, http: httpx.AsyncClient
     ) -> None:
         super().__init__(name, config, timeouts, http)
-        self._url = httpx.URL(
-            f"{exchange.normalize_base_url(config.base_url, DEFAULT_BASE_URL)}/images/generations"
-        )
-        self._headers = json_headers(config)
-        self._extensions = {"timeout": exchange.timeout_extension(timeouts)}
         self._response_format = config.options.get("response_format")
         if self._response_format not in (None, "b64_json", "none"):
             raise ValueError("options.response_format must be `b64_json` or `none`")
@@ -52,44 +46,32 @@ class OpenAIImages(ImageProvider):
             raise ValueError("options.image_hosts must be a list of host names")
         self._image_hosts = frozenset(host.lower() for host in hosts)
 
-    @property
-    def configured(self) -> bool:
-        return bool(self.config.api_key or self.config.base_url)
-
     async def generate(self, request: ImageRequest) -> AsyncGenerator[ImageEvent, None]:
         body = _body(request)
         if self._requests_base64(request.model):
             body["response_format"] = "b64_json"
-        call = httpx.Request(
-            "POST",
-            self._url,
-            headers=self._headers,
-            content=orjson.dumps(body),
-            extensions=dict(self._extensions),
-        )
-        for item in _parse_items(await self._send(call), request.n):
+        answer = await exchange.fetch_json(self.http, self._request(orjson.dumps(body)), _MAX_RESPONSE_BYTES)
+        for item in _parse_items(answer, request.n):
             content = _inline_content(item)
             yield ImageCompleted(content if content is not None else await self._download(item), "image/png")
 
-    async def _send(self, call: httpx.Request) -> bytes:
-        response = await exchange.send(self.http, call)
-        try:
-            exchange.require_content_type(response, "json")
-            return await exchange.read_body(response, _MAX_RESPONSE_BYTES)
-        finally:
-            await response.aclose()
-
     def _requests_base64(self, model: str) -> bool:
-        """Whether to request base64: OpenAI's newer models reject the field, compatible servers need it."""
+        """Whether to request base64.
+
+        OpenAI's newer models reject the field, compatible servers need it.
+        """
         if self._response_format is not None:
             return bool(self._response_format == "b64_json")
         name = model.rpartition("/")[2]
         if name.startswith(("gpt-image", "chatgpt-image")):
             return False
-        return name.startswith("dall-e") or self._url.host != "api.openai.com"
+        return name.startswith("dall-e") or not self._is_official
 
     async def _download(self, item: dict[str, Any]) -> bytes:
-        """Download the image of an item; raises UpstreamBroken if it has no URL on an allowed host."""
+        """Download the image of an item.
+
+        Raises UpstreamBroken if it has no URL on an allowed host.
+        """
         try:
             url = httpx.URL(item["url"])
         except (KeyError, TypeError, httpx.InvalidURL) as error:
@@ -125,7 +107,10 @@ def _body(request: ImageRequest) -> dict[str, Any]:
 
 
 def _parse_items(body: bytes, requested: int) -> list[dict[str, Any]]:
-    """Parse the items of a response; raises UpstreamBroken if there are none, or too many."""
+    """Parse the items of a response.
+
+    Raises UpstreamBroken if there are none, or too many.
+    """
     try:
         items = orjson.loads(body)["data"]
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
@@ -138,7 +123,10 @@ def _parse_items(body: bytes, requested: int) -> list[dict[str, Any]]:
 
 
 def _inline_content(item: dict[str, Any]) -> bytes | None:
-    """Return the image inside the item, also of a `data:` URL; None if it has only an http(s) URL."""
+    """Return the image inside the item, also of a `data:` URL.
+
+    Returns None if it has only an http(s) URL.
+    """
     encoded = item.get("b64_json") or item.get("url")
     if not isinstance(encoded, str):
         raise UpstreamBroken("The provider returned no image.")

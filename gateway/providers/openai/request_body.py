@@ -145,7 +145,10 @@ def _tool_call(call: ToolCall, known_fields_only: bool) -> dict[str, Any]:
 
 
 def _shorten_id(call_id: str) -> str:
-    """Shorten a tool call id to the length that OpenAI accepts; other vendors' ids are longer."""
+    """Shorten a tool call id to the length that OpenAI accepts.
+
+    Other vendors' ids are longer.
+    """
     if len(call_id) <= _MAX_ID_CHARACTERS:
         return call_id
     return "call_" + hashlib.sha256(call_id.encode("utf-8", "replace")).hexdigest()[:32]

@@ -1,4 +1,7 @@
-"""Parses OpenAI's responses, streamed or not, into provider events. Their shape is not trusted."""
+"""Parses OpenAI's responses, streamed or not, into provider events.
+
+Their shape is not trusted.
+"""
 
 from __future__ import annotations
 
@@ -189,7 +192,7 @@ class OpenAIResponseParser:
                 self._read_top_level(chunk)
 
     def _read_top_level(self, answer: dict[str, Any]) -> None:
-        """Read the response's id and model, and the citations that some servers put beside the choices."""
+        """Read the response's id and model, and the citations that some servers send next to the choices."""
         self._vendor_response = parse_vendor_response(answer)
         if answer.get("citations"):
             self._emit_fields({"citations": answer["citations"]})

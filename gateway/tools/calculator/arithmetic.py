@@ -1,4 +1,6 @@
-"""Exact, bounded arithmetic: fractions where possible, otherwise decimals of 50 digits.
+"""Exact, bounded arithmetic.
+
+Numbers are fractions where possible, otherwise decimals of 50 digits.
 
 A `Fraction` is exact; a `Decimal` has been rounded. No number has more than `MAX_DIGITS` digits, so every
 operation takes less than a millisecond.

@@ -65,7 +65,10 @@ class _Operand(NamedTuple):
 
 
 def evaluate(text: str) -> Number:
-    """Return the value of `text`; raises ToolError with a message for the model if it has none."""
+    """Return the value of `text`.
+
+    Raises ToolError with a message for the model if it has none.
+    """
     if len(text) > MAX_CHARACTERS:
         raise ToolError(f"The expression is longer than {MAX_CHARACTERS} characters; split it.")
     return _Parser(_tokenize(text)).parse()
@@ -89,7 +92,10 @@ def _tokenize(text: str) -> list[Token]:
 
 
 class _Parser:
-    """Recursive descent parser; `_depth` limits nesting, so that no input exhausts the Python stack."""
+    """Recursive descent parser.
+
+    `_depth` limits nesting, so that no input exhausts the Python stack.
+    """
 
     def __init__(self, tokens: list[Token]) -> None:
         self._tokens = tokens

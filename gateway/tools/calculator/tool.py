@@ -36,12 +36,18 @@ class CalculatorTool(Tool[CalculatorArguments]):
     arguments = CalculatorArguments
 
     async def run(self, arguments: CalculatorArguments) -> str:
-        """Evaluate on the event loop: numbers and text are bounded, so it takes milliseconds at most."""
+        """Evaluate on the event loop.
+
+        Numbers and text are bounded, so it takes milliseconds at most.
+        """
         return calculate(arguments.expression)
 
 
 def calculate(expression: str) -> str:
-    """Return the value as text: exact, or marked with ≈ if it was rounded to 34 digits."""
+    """Return the value as text.
+
+    It is exact, or marked with ≈ if it was rounded to 34 digits.
+    """
     try:
         return format_number(evaluate(expression))
     except Overflow:
@@ -65,7 +71,10 @@ def format_number(value: Number) -> str:
 
 
 def _format_decimal(value: Decimal) -> str:
-    """Format up to 34 significant digits; only very large and very small numbers get an exponent."""
+    """Format up to 34 significant digits.
+
+    Only very large and very small numbers get an exponent.
+    """
     rounded = _DISPLAY_CONTEXT.plus(value)
     if rounded == 0:
         return "0"
@@ -76,7 +85,10 @@ def _format_decimal(value: Decimal) -> str:
 
 
 def _terminating_decimal(value: Fraction) -> str | None:
-    """Return the finite decimal expansion, None if there is none of at most 60 places."""
+    """Return the finite decimal expansion.
+
+    Returns None if there is none of at most 60 places.
+    """
     remainder, twos, fives = value.denominator, 0, 0
     while remainder % 2 == 0:
         remainder, twos = remainder // 2, twos + 1

@@ -1,4 +1,6 @@
-"""Trigonometry on decimals, to 50 digits, with mpmath: the standard library has none.
+"""Trigonometry on decimals, to 50 digits, with mpmath.
+
+The standard library has none.
 
 Every decimal operation names its context: an operator would round to the 28 digits of the thread's own.
 """
@@ -31,7 +33,10 @@ PI = _to_decimal(_mp.pi)
 
 
 def round_to_integer_if_close(x: Decimal) -> Decimal:
-    """Return the nearest whole number if `x` differs by a rounding error only: sin(pi) is 0, log2(8) is 3."""
+    """Return the nearest whole number if `x` differs by a rounding error only.
+
+    For example, sin(pi) is 0 and log2(8) is 3.
+    """
     if x.adjusted() > 40:
         return x
     nearest = x.to_integral_value()

@@ -1,1 +1,4 @@
-"""The tool `code`: runs untrusted Python in an isolated interpreter process with limits."""
+"""The tool `code`.
+
+Runs untrusted Python in an isolated interpreter process with limits.
+"""

@@ -1,4 +1,7 @@
-"""Isolation around the interpreter: bwrap if this machine permits it, else a process with limits."""
+"""Isolation around the interpreter.
+
+This is bwrap if the machine permits it, else a process with limits.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,10 @@ class Isolation:
 
 @cache
 def detect_isolation() -> Isolation:
-    """Return the strongest isolation that works here; tested once (about 30 ms), then cached."""
+    """Return the strongest isolation that works here.
+
+    It is tested once (about 30 ms), then cached.
+    """
     interpreter = find_interpreter()
     if not sys.platform.startswith("linux"):
         return Isolation("none", "The code tool runs on Linux only.")
@@ -73,7 +79,10 @@ def detect_isolation() -> Isolation:
 
 
 def find_interpreter() -> str | None:
-    """Return the path of pydantic-monty's binary: among this Python's scripts, else on PATH."""
+    """Return the path of pydantic-monty's binary.
+
+    It is searched for among this Python's scripts, then on PATH.
+    """
     in_scripts = Path(sysconfig.get_path("scripts")) / "monty"
     found = str(in_scripts) if in_scripts.is_file() else shutil.which("monty")
     return os.path.realpath(found) if found else None
@@ -90,7 +99,9 @@ def candidate_isolations(interpreter: str) -> Iterator[Isolation]:
 
 
 def _privilege_drops() -> Iterator[tuple[str, ...]]:
-    """Yield command prefixes that drop privileges: run as nobody if we are root, without new privileges.
+    """Yield command prefixes that drop privileges.
+
+    The process runs as nobody if we are root, and cannot gain privileges.
 
     Not running as root matters because the kernel's process limit does not apply to root. `--pdeathsig` ends
     the process together with the gateway.
@@ -138,7 +149,10 @@ def bwrap_isolation(privilege_drop: tuple[str, ...], bwrap: str, interpreter: st
 
 
 def process_isolation(privilege_drop: tuple[str, ...], interpreter: str, *, has_bwrap: bool) -> Isolation:
-    """Return isolation by process limits only; the process can see the machine's files."""
+    """Return isolation by process limits only.
+
+    The process can see the machine's files.
+    """
     advice = (
         "bwrap is installed but cannot create namespaces: allow unprivileged user namespaces"
         if has_bwrap
@@ -163,7 +177,10 @@ def is_working(isolation: Isolation) -> bool:
 
 
 def _libraries(interpreter: str) -> tuple[str, ...]:
-    """Return the shared libraries of the interpreter and the shell, () if the loader cannot list them."""
+    """Return the shared libraries of the interpreter and the shell.
+
+    Returns () if the loader cannot list them.
+    """
     found: set[str] = set()
     for command in ([interpreter, "--version"], ["/bin/sh", "-c", ":"]):
         try:

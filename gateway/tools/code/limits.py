@@ -20,7 +20,10 @@ _OPEN_FILES = 16
 
 @dataclass(frozen=True, slots=True)
 class RunLimits:
-    """Running time and memory of Python objects; all other limits derive from these two."""
+    """Running time and memory of Python objects.
+
+    All other limits derive from these two.
+    """
 
     seconds: float
     memory_bytes: int
@@ -48,7 +51,9 @@ class RunLimits:
         ]
 
     def shell_script(self) -> str:
-        """Return a shell script that sets limits and then executes its arguments; it fails if a limit does.
+        """Return a shell script that sets limits and then executes its arguments.
+
+        It fails if a limit does.
 
         Limits: no core dump, no file output, CPU seconds, address space, open files, no new process or thread
         (`-u` in bash, `-p` in dash and busybox).

@@ -1,4 +1,7 @@
-"""Runs code in one process: starts it, reads its output within limits, kills and reaps it."""
+"""Runs code in one process.
+
+Starts it, reads its output within limits, kills and reaps it.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,9 @@ class ProcessResult:
 
 
 class SandboxProcess:
-    """One run of code. `run_to_end` blocks its thread; `cancel` may be called from any other thread.
+    """One run of code. `run_to_end` blocks its thread.
+
+    `cancel` may be called from any other thread.
 
     `command` returns the arguments to execute, given a file descriptor with the code. It is an anonymous
     file, so that the code is neither on disk nor in the process list.
@@ -128,7 +133,10 @@ class SandboxProcess:
 
 
 def _kill_and_reap(process: subprocess.Popen[bytes]) -> None:
-    """Kill the process group and reap its leader; until then the group id cannot be reused."""
+    """Kill the process group and reap its leader.
+
+    Until then the group id cannot be reused.
+    """
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -30,7 +30,10 @@ class SandboxBroken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CodeReport:
-    """The printed output, the last expression's value and the error of a run; "" if there is none."""
+    """The printed output, the last expression's value and the error of a run.
+
+    Fields are "" if there is nothing.
+    """
 
     output: str = ""
     result: str = ""
@@ -97,7 +100,10 @@ def _split(stderr: str) -> tuple[str, str]:
 
 
 def _explain(error: str, code: str) -> str:
-    """Make the error readable: hide the file's path, and add the lines that call an unknown function."""
+    """Make the error readable.
+
+    The file's path is hidden, and the lines that call an unknown function are added.
+    """
     unknown = _UNKNOWN_FUNCTION.match(error)
     if unknown is None:
         return _CODE_FILE.sub('File "code.py"', error)
@@ -125,7 +131,10 @@ def _head(text: str, limit: int) -> str:
 
 
 def _both_ends(text: str, limit: int) -> str:
-    """Return the first and last `limit / 2` bytes: a traceback begins with the place, ends with the error."""
+    """Return the first and last `limit / 2` bytes.
+
+    A traceback begins with the place, ends with the error.
+    """
     raw = text.encode()
     if len(raw) <= limit:
         return _strip_control(text)

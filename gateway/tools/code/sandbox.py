@@ -1,4 +1,7 @@
-"""Runs code concurrently: a few runs at a time, each in its own process, off the event loop."""
+"""Runs code concurrently.
+
+A few runs at a time, each in its own process, off the event loop.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,10 @@ class SandboxClosed(Exception):
 
 
 class Sandbox:
-    """Runs at most `processes` programs at a time; others wait up to `queue_seconds`, fairly by account."""
+    """Runs at most `processes` programs at a time.
+
+    Others wait up to `queue_seconds`, fairly by account.
+    """
 
     def __init__(self, config: CodeConfig) -> None:
         self._limits = RunLimits.from_config(config)
@@ -111,7 +117,10 @@ class Sandbox:
 
 
 def _run_and_report(process: SandboxProcess, code: str) -> CodeReport:
-    """Run the process and parse its output, in a thread: parsing hostile output takes time too."""
+    """Run the process and parse its output, in a thread.
+
+    Parsing hostile output takes time too.
+    """
     result = process.run_to_end()
     if result.end_reason == "cancelled":
         raise SandboxClosed

@@ -1,4 +1,7 @@
-"""The tool `code`: runs a model's Python in pydantic-monty, without files, network or host access."""
+"""The tool `code`.
+
+Runs a model's Python in pydantic-monty, without files, network or host access.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,10 @@ class CodeTool(TurnTool[CodeArguments]):
         return (await self.run_in_turn(arguments, TurnServices())).text
 
     async def run_in_turn(self, arguments: CodeArguments, services: TurnServices) -> ToolOutput:
-        """Run the code and return the report; a Python error becomes a ToolError with the traceback."""
+        """Run the code and return the report.
+
+        A Python error becomes a ToolError with the traceback.
+        """
         try:
             report = await self._sandbox.run(arguments.code, services.account)
         except SandboxBusy:

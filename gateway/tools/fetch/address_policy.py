@@ -1,4 +1,7 @@
-"""Decides which IP addresses a model may make the gateway connect to: public and explicitly allowed ones."""
+"""Decides which IP addresses a model may make the gateway connect to.
+
+These are public and explicitly allowed addresses.
+"""
 
 from __future__ import annotations
 

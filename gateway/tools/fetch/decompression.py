@@ -50,7 +50,10 @@ class _Decompressor:
         self._started = False
 
     def __call__(self, chunk: bytes, max_bytes: int) -> bytes:
-        """Decompress at most `max_bytes` bytes (at least 1); the rest is dropped, as the limit is reached."""
+        """Decompress at most `max_bytes` bytes (at least 1).
+
+        The rest is dropped, as the limit is reached.
+        """
         if self._stream.eof:
             return b""
         try:

@@ -23,7 +23,10 @@ _NOT_PUBLIC = (
 
 
 class SystemResolver:
-    """Resolves with the operating system. An abandoned lookup continues in its thread until it ends."""
+    """Resolves with the operating system.
+
+    An abandoned lookup continues in its thread until it ends.
+    """
 
     _THREADS = 4
 

@@ -1,4 +1,6 @@
-"""Script that reads HTML from stdin and writes two JSON lines: all text, then the main text.
+"""Script that reads HTML from stdin and writes two JSON lines.
+
+The first line has all text, the second one the main text.
 
 It runs once per page, imports nothing from the gateway, and has an empty environment and its own resource
 limits, because a hostile page may crash or stall any parser. The first line is written before the second one

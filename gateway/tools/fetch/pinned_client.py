@@ -30,7 +30,10 @@ _REQUEST_HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The response after all redirects; `body` is decompressed, and `truncated` if there was more."""
+    """The response after all redirects.
+
+    `body` is decompressed, and `truncated` if there was more.
+    """
 
     url: str
     status: int
@@ -124,7 +127,10 @@ async def _send(transport: httpx.AsyncHTTPTransport, page_url: PageURL, address:
 
 
 def _request(page_url: PageURL, address: Address) -> httpx.Request:
-    """Build a request to the address; Host and the certificate's name are those of the page."""
+    """Build a request to the address.
+
+    Host and the certificate's name are those of the page.
+    """
     host = f"[{address}]" if isinstance(address, IPv6Address) else str(address)
     return httpx.Request(
         "GET",

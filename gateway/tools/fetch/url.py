@@ -51,7 +51,10 @@ class PageURL:
         return f"{self.scheme}://{self.authority}{self.target}"
 
     def join(self, location: str) -> PageURL:
-        """Return the URL of a redirect from this page; raises ToolError if it is not valid."""
+        """Return the URL of a redirect from this page.
+
+        Raises ToolError if it is not valid.
+        """
         try:
             return parse_url(urljoin(self.url, location.strip(" \t")))
         except ValueError:
@@ -59,7 +62,10 @@ class PageURL:
 
 
 def parse_url(text: str) -> PageURL:
-    """Parse an http(s) URL; raises ToolError for anything unusual, such as credentials or encoded hosts."""
+    """Parse an http(s) URL.
+
+    Raises ToolError for anything unusual, such as credentials or encoded hosts.
+    """
     text = text.strip(" \t\r\n")
     if len(text) > MAX_URL_CHARACTERS:
         raise ToolError(f"The URL is longer than {MAX_URL_CHARACTERS} characters.", kind="bad_address")

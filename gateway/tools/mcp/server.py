@@ -63,12 +63,18 @@ class McpTool(Tool[McpArguments]):
 
 
 class McpServer(ToolSource):
-    """A configured server; its last known tools remain listed while it is unreachable."""
+    """A configured server.
+
+    Its last known tools remain listed while it is unreachable.
+    """
 
     def __init__(
         self, name: str, config: McpServerConfig, enabled_names: frozenset[str] | None = None
     ) -> None:
-        """Create the source; `enabled_names` limits the tools by the gateway's names (None: all)."""
+        """Create the source.
+
+        `enabled_names` limits the tools by the gateway's names (None: all).
+        """
         self.name = name
         self._config = config
         self._enabled_names = enabled_names
@@ -115,7 +121,10 @@ async def _list_tools(session: ClientSession) -> list[types.Tool]:
 
 
 def _is_usable(tool: types.Tool) -> bool:
-    """Whether a tool can be offered to a model: it has a name and a small object schema."""
+    """Whether a tool can be offered to a model.
+
+    It has a name and a small object schema.
+    """
     try:
         size = len(json.dumps(tool.inputSchema, allow_nan=False))
     except (ValueError, RecursionError):
@@ -128,7 +137,10 @@ def _is_usable(tool: types.Tool) -> bool:
 
 
 def tool_name(server: str, tool: str, *, taken: Mapping[str, object]) -> str:
-    """Return a function name that vendors accept; with a digest if it is too long or already taken."""
+    """Return a function name that vendors accept.
+
+    It has a digest if it would be too long or is already taken.
+    """
     name = f"{server}{MCP_SEPARATOR}{_INVALID_NAME_CHARACTER.sub('_', tool)}"
     if len(name) <= MAX_NAME_CHARACTERS and name not in taken:
         return name

@@ -40,7 +40,10 @@ class _ConnectionClosed(Exception):
 
 
 class _Connection:
-    """A connection to the server; `closed` is done as soon as the connection is known to be lost."""
+    """A connection to the server.
+
+    `closed` is done as soon as the connection is known to be lost.
+    """
 
     def __init__(self, is_http: bool) -> None:
         loop = asyncio.get_running_loop()
@@ -57,7 +60,10 @@ class _Connection:
         self.changed.set()
 
     async def on_message(self, message: object) -> None:
-        """Handle an unsolicited message. An exception is fatal over HTTP, but a stray line over stdio."""
+        """Handle an unsolicited message.
+
+        An exception is fatal over HTTP, but a stray line over stdio.
+        """
         self._unsolicited += 1
         if self._unsolicited > MAX_UNSOLICITED_MESSAGES or (self._is_http and isinstance(message, Exception)):
             self.mark_closed()

@@ -26,7 +26,10 @@ EXIT_CANNOT_RUN = 127
 
 
 def end_with_parent(parent: int) -> None:
-    """Request SIGTERM when the gateway ends; on other systems `forward_output` polls the parent."""
+    """Request SIGTERM when the gateway ends.
+
+    On other systems `forward_output` polls the parent.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != parent:  # it ended before the request

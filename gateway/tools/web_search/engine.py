@@ -46,7 +46,10 @@ class SearchEngine(Protocol):
     """What `web_search` needs of a search engine."""
 
     async def search(self, kind: SearchKind, query: SearchQuery) -> list[Row]:
-        """Return rows in the format of `ddgs`, best first; raises SearchFailed if there are none."""
+        """Return rows in the format of `ddgs`, best first.
+
+        Raises SearchFailed if there are none.
+        """
         ...
 
     def close(self) -> None:
@@ -54,7 +57,10 @@ class SearchEngine(Protocol):
 
 
 class DdgsEngine:
-    """Searches with `ddgs`; each search has its own `DDGS`, which stores cookies and is not thread-safe."""
+    """Searches with `ddgs`.
+
+    Each search has its own `DDGS`, which stores cookies and is not thread-safe.
+    """
 
     def __init__(self, config: WebSearchConfig) -> None:
         self._backend = config.backend
@@ -103,7 +109,10 @@ class DdgsEngine:
 
 
 def _select_backend(kind: SearchKind, configured: str) -> str:
-    """Return the configured engines that support this kind; given none, ddgs would use all."""
+    """Return the configured engines that support this kind.
+
+    Without any, ddgs would use all of its engines.
+    """
     from ddgs.engines import ENGINES
 
     if configured == "auto":
@@ -115,7 +124,10 @@ def _select_backend(kind: SearchKind, configured: str) -> str:
 
 
 class _EngineStatuses:
-    """Records HTTP statuses of the engines: ddgs does not distinguish a rejection from an empty page."""
+    """Records HTTP statuses of the engines.
+
+    This is needed because ddgs does not distinguish a rejection from an empty page.
+    """
 
     _REFUSALS = frozenset({202, 401, 403, 418, 429, 503})  # DuckDuckGo sends 202 for too many requests
 

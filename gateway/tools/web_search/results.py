@@ -74,7 +74,10 @@ def _parse_date(text: str) -> str:
 
 
 def canonical_url(url: str) -> str:
-    """Normalise a URL for comparison: without scheme, `www.`, tracking, fragment and trailing slash."""
+    """Normalise a URL for comparison.
+
+    Scheme, `www.`, tracking parameters, fragment and trailing slash are removed.
+    """
     try:
         parts = urlsplit(url)
         host, port = (parts.hostname or "").removeprefix("www."), parts.port
@@ -86,14 +89,20 @@ def canonical_url(url: str) -> str:
 
 
 def _title_key(title: str) -> str:
-    """Normalise a title for comparison: lower-case words without the site name at its end."""
+    """Normalise a title for comparison.
+
+    The result has lower-case words, without the site name at the end.
+    """
     plain = unicodedata.normalize("NFKC", title).casefold()
     shorter = _SITE_SUFFIX.sub("", plain)
     return " ".join(_WORDS.findall(shorter if len(shorter) >= _MIN_TITLE_CHARACTERS else plain))
 
 
 def is_same_story(first: str, second: str) -> bool:
-    """Whether two normalised titles are nearly equal; titles with different numbers are not."""
+    """Whether two normalised titles are nearly equal.
+
+    Titles with different numbers are not equal.
+    """
     if min(len(first), len(second)) < _MIN_TITLE_CHARACTERS:
         return False
     if first == second:

@@ -41,12 +41,12 @@ WORDS = {
 
 
 @pytest.mark.parametrize(("word", "ending"), [(word, end) for end, words in WORDS.items() for word in words])
-def test_every_vendors_word_has_its_meaning(word: str, ending: str) -> None:
+def test_every_vendors_finish_reason_is_mapped(word: str, ending: str) -> None:
     assert parse_finish_reason(word) == ending
 
 
 @pytest.mark.parametrize("word", [None, "", "null", " ", "None", "NOT_FINISHED", "in_progress"])
-def test_a_word_that_says_nothing_is_no_end(word: str | None) -> None:
+def test_an_empty_finish_reason_does_not_end_the_answer(word: str | None) -> None:
     assert parse_finish_reason(word) is None
 
 
@@ -56,7 +56,7 @@ def chunk(delta: dict[str, Any], finish: Any) -> bytes:
 
 
 @pytest.mark.parametrize("word", ["", "null"])
-def test_a_stream_that_is_cut_behind_an_empty_word_is_broken(word: str) -> None:
+def test_a_stream_that_ends_after_an_empty_finish_reason_is_broken(word: str) -> None:
     reader = OpenAIResponseParser()
     reader.feed(chunk({"content": "Half an"}, word))
     reader.feed_eof()
@@ -68,7 +68,7 @@ def test_a_stream_that_is_cut_behind_an_empty_word_is_broken(word: str) -> None:
 
 
 @pytest.mark.parametrize("word", WORDS[FAILED])
-def test_an_answer_that_says_it_failed_is_broken(word: str) -> None:
+def test_a_failure_finish_reason_is_broken(word: str) -> None:
     body = {"choices": [{"message": {"content": "Hi"}, "finish_reason": word}]}
     with pytest.raises(UpstreamBroken):
         OpenAIResponseParser().parse_body(json.dumps(body).encode())

@@ -50,7 +50,7 @@ def openai(*messages: Message, known_only: bool = False, **more: Any) -> dict[st
         ((Message("system", ""),), "…"),
     ],
 )
-def test_a_conversation_without_a_text_still_has_a_question(
+def test_a_conversation_without_text_still_has_a_user_message(
     messages: tuple[Message, ...], asked: str
 ) -> None:
     body = anthropic(*messages)
@@ -73,7 +73,7 @@ def round_of(call_id: str, *results: str) -> list[Message]:
     ]
 
 
-def test_calls_with_the_ids_of_earlier_ones_get_others_for_anthropic() -> None:
+def test_repeated_call_ids_are_made_unique_for_anthropic() -> None:
     history = [USER, *round_of("0", "a"), USER, *round_of("0", "b", "c"), USER, *round_of("0_2", "d")]
     contents = [message["content"] for message in anthropic(*history)["messages"]]
     blocks = [block for content in contents if isinstance(content, list) for block in content]
@@ -83,7 +83,7 @@ def test_calls_with_the_ids_of_earlier_ones_get_others_for_anthropic() -> None:
     assert [results[call] for call in calls] == ["a", "b", "c", "d"]
 
 
-def test_many_calls_of_one_id_are_written_in_time() -> None:
+def test_many_calls_with_one_id_are_encoded_quickly() -> None:
     history = [USER, *(message for _ in range(3000) for message in round_of("0", "a"))]
     written = anthropic(*history)["messages"]
     assert len({message["content"][0]["id"] for message in written[1::2]}) == 3000
@@ -105,7 +105,7 @@ def test_images_of_tool_results_follow_the_results_for_openai() -> None:
     assert last["content"][1]["image_url"]["url"] == PNG
 
 
-def test_images_of_tool_results_stand_beside_them_for_gemini() -> None:
+def test_images_of_tool_results_follow_the_result_part_for_gemini() -> None:
     parts = gemini(USER, TWO, SHOT, PLAIN, USER)["contents"][-1]["parts"]
     assert [next(iter(part)) for part in parts] == [
         "functionResponse",
@@ -115,7 +115,7 @@ def test_images_of_tool_results_stand_beside_them_for_gemini() -> None:
     ]
 
 
-def test_openais_own_api_gets_no_id_that_is_too_long_for_it() -> None:
+def test_long_call_ids_are_shortened_for_openai() -> None:
     long = "call_" + "x" * 90
     history = [USER, *round_of(long, "a"), *round_of("c2", "b")]
     calls = openai(*history, known_only=True)["messages"]
@@ -149,7 +149,7 @@ DEFS = {"$defs": {"T": {"type": "object", "properties": {"a": A}, "required": ["
         ({"anyOf": "x", "properties": []}, {}, None),
     ],
 )
-def test_variants_at_the_top_of_a_schema_become_one_object(
+def test_top_level_variants_become_one_object(
     given: dict[str, Any], properties: dict[str, Any], required: list[str] | None
 ) -> None:
     schema = flatten_object_schema(given)
@@ -160,14 +160,14 @@ def test_variants_at_the_top_of_a_schema_become_one_object(
 
 
 @pytest.mark.parametrize("given", [{}, {"type": None}, {"type": ["object", "null"]}, {"type": "object"}])
-def test_a_schema_of_tools_is_an_object(given: dict[str, Any]) -> None:
+def test_a_tool_schema_is_an_object(given: dict[str, Any]) -> None:
     assert flatten_object_schema({**given, "properties": {"a": A}}) == {
         "type": "object",
         "properties": {"a": A},
     }
 
 
-def test_the_schema_is_written_so_for_vendors_that_refuse_others() -> None:
+def test_the_schema_is_flattened_for_vendors_that_require_it() -> None:
     tools = (ToolSpec("w", "", {"anyOf": EITHER}),)
     assert "anyOf" not in anthropic(USER, tools=tools)["tools"][0]["input_schema"]
     assert "anyOf" not in openai(USER, tools=tools, known_only=True)["tools"][0]["function"]["parameters"]
@@ -175,11 +175,11 @@ def test_the_schema_is_written_so_for_vendors_that_refuse_others() -> None:
 
 
 @pytest.mark.parametrize("extra", [{"reasoning_effort": "none"}, {"verbosity": "medium"}, {"logit_bias": {}}])
-def test_values_that_ask_for_nothing_are_refused_by_no_vendor(extra: dict[str, Any]) -> None:
+def test_neutral_values_are_not_rejected(extra: dict[str, Any]) -> None:
     reject_openai_params(extra)
 
 
-def test_a_value_that_asks_for_something_is_named() -> None:
+def test_an_unsupported_value_is_reported_by_name() -> None:
     with pytest.raises(UnsupportedParameter) as caught:
         reject_openai_params({"verbosity": "low"})
     assert caught.value.param == "verbosity"

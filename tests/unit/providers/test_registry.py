@@ -67,7 +67,9 @@ def test_every_provider_type_can_be_built(kind: str) -> None:
         ({"type": "local", "local_url": "http://127.0.0.1:1/v1"}, True),
     ],
 )
-async def test_a_provider_knows_whether_it_can_be_called(config: dict[str, Any], configured: bool) -> None:
+async def test_configured_says_whether_a_provider_can_be_called(
+    config: dict[str, Any], configured: bool
+) -> None:
     provider = build(**config)
     assert provider.configured is configured
     if not configured:
@@ -89,7 +91,7 @@ async def test_a_provider_knows_whether_it_can_be_called(config: dict[str, Any],
         ({"type": "openai", "options": {"headers": {"x key": "ab"}}}, "header 'x key'"),
     ],
 )
-def test_what_cannot_be_built_says_which_and_what_to_do(config: dict[str, Any], words: str) -> None:
+def test_a_misconfigured_provider_is_reported_by_name(config: dict[str, Any], words: str) -> None:
     with pytest.raises(ProviderMisconfigured, match=words) as caught:
         build(**config)
     assert "providers.it" in str(caught.value)

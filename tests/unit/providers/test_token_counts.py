@@ -94,7 +94,7 @@ DEEPSEEK = {
         ("many", None),
     ],
 )
-def test_a_chat_completions_usage(usage: Any, expected: Usage | None) -> None:
+def test_usage_of_a_chat_completion(usage: Any, expected: Usage | None) -> None:
     assert read("read_openai", usage) == expected
 
 
@@ -117,18 +117,18 @@ def test_anthropics_thinking_tokens_are_part_of_its_output() -> None:
     assert read("read_anthropic", usage) == Usage(5, 90, reasoning_tokens=70)
 
 
-def test_geminis_thoughts_are_added_to_the_completion() -> None:
+def test_geminis_thinking_tokens_are_added_to_the_completion() -> None:
     chunk = {"promptTokenCount": 100, "candidatesTokenCount": 3, "thoughtsTokenCount": 40}
     last = chunk | {"candidatesTokenCount": 10, "cachedContentTokenCount": 64, "toolUsePromptTokenCount": 7}
     assert read("read_gemini", chunk, last) == Usage(107, 50, cached_tokens=64, reasoning_tokens=40)
 
 
-def test_geminis_total_counts_what_no_other_field_does() -> None:
+def test_geminis_total_includes_tokens_of_no_other_field() -> None:
     usage = {"promptTokenCount": 100, "thoughtsTokenCount": 40, "totalTokenCount": 190}
     assert read("read_gemini", usage) == Usage(100, 90, reasoning_tokens=40)
 
 
-def test_anthropics_cache_writes_may_be_given_by_their_time() -> None:
+def test_anthropics_cache_writes_may_be_split_by_lifetime() -> None:
     kinds = {"ephemeral_5m_input_tokens": 30, "ephemeral_1h_input_tokens": 20}
     usage = {"input_tokens": 5, "output_tokens": 9, "cache_creation": kinds}
     assert read("read_anthropic", usage) == Usage(55, 9, cache_write_tokens=50)
@@ -139,5 +139,5 @@ def test_ollamas_counts_are_those_of_its_last_line() -> None:
 
 
 @pytest.mark.parametrize("value", [None, True, -1, 0, float("nan"), float("inf"), "", "x", {}, 10**40])
-def test_what_is_no_count_is_zero(value: Any) -> None:
+def test_an_invalid_count_is_zero(value: Any) -> None:
     assert parse_count(value) == 0

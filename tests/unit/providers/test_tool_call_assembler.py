@@ -32,7 +32,7 @@ BOTH = [("a1", "w", SEOUL), ("b1", "w", BUSAN)]
 
 
 @pytest.mark.parametrize("index", [0, -1, 3, None])
-def test_a_new_id_begins_a_new_call_whatever_the_index(index: int | None) -> None:
+def test_a_new_id_starts_a_new_call_whatever_the_index(index: int | None) -> None:
     assert assembled((index, "a1", "w", SEOUL), (index, "b1", "w", BUSAN)) == BOTH
 
 
@@ -50,7 +50,7 @@ def test_fragments_without_an_id_belong_to_the_latest_call_of_their_index(index:
 
 @pytest.mark.parametrize("index", [0, None])
 @pytest.mark.parametrize("repeated", ["w", None])
-def test_interleaved_pieces_are_told_apart_by_their_ids(index: int | None, repeated: str | None) -> None:
+def test_interleaved_fragments_are_distinguished_by_id(index: int | None, repeated: str | None) -> None:
     pieces: list[Piece] = [
         (index, "a1", "w", '{"city":'),
         (index, "b1", "w", '{"city":'),
@@ -61,7 +61,7 @@ def test_interleaved_pieces_are_told_apart_by_their_ids(index: int | None, repea
 
 
 @pytest.mark.parametrize("index", [0, None])
-def test_a_repeated_id_and_name_go_on_with_the_call(index: int | None) -> None:
+def test_a_repeated_id_and_name_continue_the_call(index: int | None) -> None:
     pieces: list[Piece] = [(index, "a1", "w", part) for part in ("{", '"city":', '"Seoul"', "}", "")]
     assert assembled(*pieces) == BOTH[:1]
 
@@ -70,13 +70,13 @@ def test_a_server_that_counts_its_fragments_makes_one_call_of_one_id() -> None:
     assert assembled((0, "a1", "w", '{"city":'), (1, "a1", None, '"Seoul"}')) == BOTH[:1]
 
 
-def test_whole_calls_that_share_index_or_id_stay_several() -> None:
+def test_complete_calls_that_share_index_or_id_stay_separate() -> None:
     assert [c[2] for c in assembled((0, None, "w", SEOUL), (0, None, "w", BUSAN))] == [SEOUL, BUSAN]
     assert [c[2] for c in assembled((0, "x", "w", SEOUL), (1, "x", "w", BUSAN))] == [SEOUL, BUSAN]
     assert [c[2] for c in assembled((None, "x", "w", SEOUL), (None, "x", "w", BUSAN))] == [SEOUL, BUSAN]
 
 
-def test_an_id_that_comes_late_is_the_calls_own() -> None:
+def test_a_late_id_belongs_to_the_call() -> None:
     assert [c[1:] for c in assembled((0, None, "w", "{"), (0, "a1", None, "}"))] == [("w", "{}")]
     assert assembled((0, "a1", None, "{"), (0, None, "w", "}")) == [("a1", "w", "{}")]
     assert assembled((0, "", "w", "{}"))[0][0]
@@ -112,7 +112,7 @@ def test_an_answer_of_two_calls_at_one_index_has_two(streamed: bool) -> None:
     assert found == [(0, "a1", SEOUL), (1, "b1", BUSAN)]
 
 
-def test_further_fields_of_a_call_are_given_out_once() -> None:
+def test_extra_fields_of_a_call_are_emitted_once() -> None:
     calls = ToolCallAssembler()
     extra = {"extra_content": {"google": {"thought_signature": "s"}}}
     assert calls.add_piece(0, "a1", "w", "{", extra) == [ToolCallDelta(0, "a1", "w", "{", extra)]
@@ -132,7 +132,7 @@ def test_further_fields_of_a_call_are_given_out_once() -> None:
         [(None, "a1", "get_", ""), (None, "a1", "weather", ""), (None, "a1", None, SEOUL)],
     ],
 )
-def test_a_name_in_pieces_or_sent_again_is_one_name(pieces: list[Piece]) -> None:
+def test_a_name_in_fragments_or_repeated_is_one_name(pieces: list[Piece]) -> None:
     assert assembled(*pieces) == [("a1", "get_weather", SEOUL)]
 
 
@@ -148,14 +148,14 @@ def test_an_id_that_changes_with_each_fragment_is_one_call(index: int | None, na
     assert assembled(*pieces, (index, "b1", "w", BUSAN)) == BOTH
 
 
-def test_a_name_that_is_repeated_without_index_and_id_goes_on_with_the_call() -> None:
+def test_a_repeated_name_without_index_and_id_continues_the_call() -> None:
     pieces: list[Piece] = [(None, None, "w", part) for part in ("", '{"city":', '"Seoul"', "}")]
     assert [call[1:] for call in assembled(*pieces)] == [("w", SEOUL)]
     twice = assembled((None, None, "now", ""), (None, None, "now", ""))
     assert [call[1:] for call in twice] == [("now", "{}"), ("now", "{}")]
 
 
-def test_arguments_that_are_sent_again_are_not_added() -> None:
+def test_repeated_arguments_are_not_appended() -> None:
     assert assembled((0, "a1", "w", '{"city"'), (0, "a1", "w", SEOUL)) == BOTH[:1]
     assert (
         assembled((0, "a1", "w", '{"city":"Seo'), (0, None, None, 'ul"}'), (0, "a1", "w", SEOUL)) == BOTH[:1]
@@ -163,20 +163,20 @@ def test_arguments_that_are_sent_again_are_not_added() -> None:
     assert assembled((0, "a1", "w", SEOUL), (0, "a1", "w", SEOUL)) == BOTH[:1]
 
 
-def test_calls_of_one_id_get_ids_of_their_own() -> None:
+def test_calls_with_the_same_id_get_unique_ids() -> None:
     first, second = assembled((0, "x", "w", SEOUL), (1, "x", "w", BUSAN))
     assert first[0] == "x"
     assert second[0] not in (None, "", "x")
 
 
 @pytest.mark.parametrize("pair", [((0, "x"), (1, "x")), ((0, "x"), (0, "x")), ((0, None), (0, None))])
-def test_a_call_of_another_name_is_another_call(pair: Any) -> None:
+def test_a_different_name_starts_another_call(pair: Any) -> None:
     (index, id_), (other, same) = pair
     calls = assembled((index, id_, "get_", ""), (index, None, "now", ""), (other, same, "w", SEOUL))
     assert [call[1:] for call in calls] == [("get_now", "{}"), ("w", SEOUL)]
 
 
-def test_an_empty_last_piece_is_no_call() -> None:
+def test_an_empty_last_fragment_is_not_a_call() -> None:
     calls = ToolCallAssembler()
     calls.add_piece(0, "a1", "w", SEOUL)
     assert calls.add_piece(1, None, None, "") == []
@@ -186,7 +186,7 @@ def test_an_empty_last_piece_is_no_call() -> None:
     assert calls.has_unnamed_call
 
 
-def test_a_call_begins_before_those_that_come_after_it() -> None:
+def test_calls_start_in_order() -> None:
     calls = ToolCallAssembler()
     events = calls.add_piece(0, "a1", "now", "") + calls.add_piece(1, "b1", "w", SEOUL) + calls.finish()
     assert events == [
@@ -244,11 +244,11 @@ def call(**function: Any) -> dict[str, Any]:
         ],
     ],
 )
-def test_calls_in_unusual_forms_are_read(deltas: list[Any]) -> None:
+def test_calls_in_unusual_forms_are_parsed(deltas: list[Any]) -> None:
     assert answer_of(*deltas) == [("w", SEOUL), ("v", "{}")]
 
 
-def test_whole_calls_stay_several_whatever_they_share() -> None:
+def test_complete_calls_stay_separate_whatever_they_share() -> None:
     calls = [{"id": "a1", **call(name="now", arguments="")}, {"id": "a1", **call(name="now", arguments="")}]
     body = {"choices": [{"message": {"tool_calls": calls}, "finish_reason": "stop"}]}
     events = OpenAIResponseParser().parse_body(json.dumps(body).encode())

@@ -27,7 +27,7 @@ def tools() -> ToolRegistry:
     return ToolRegistry(ToolsConfig(enabled=("calculator", "current_time")))
 
 
-async def test_a_call_is_run_for_real(tools: ToolRegistry) -> None:
+async def test_a_call_runs_the_tool(tools: ToolRegistry) -> None:
     outcome = await tools.run(call("calculator", {"expression": "17 * 23"}))
 
     assert outcome.ok
@@ -43,7 +43,7 @@ def test_only_enabled_tools_are_offered(tools: ToolRegistry) -> None:
     assert ToolRegistry(ToolsConfig(enabled=())).specs() == ()
 
 
-def test_a_spec_says_what_the_arguments_are(tools: ToolRegistry) -> None:
+def test_a_spec_has_the_argument_schema(tools: ToolRegistry) -> None:
     spec = tools.specs(["calculator"])[0]
 
     assert spec.parameters["type"] == "object"
@@ -51,7 +51,7 @@ def test_a_spec_says_what_the_arguments_are(tools: ToolRegistry) -> None:
     assert spec.parameters["additionalProperties"] is False
 
 
-def test_an_unknown_name_in_the_configuration_is_refused_with_what_there_is() -> None:
+def test_an_unknown_name_in_the_configuration_is_reported_with_the_available_ones() -> None:
     with pytest.raises(ToolConfigurationError, match=r"'telepathy'.*calculator.*current_time"):
         ToolRegistry(ToolsConfig(enabled=("calculator", "telepathy")))
 
@@ -76,7 +76,7 @@ def test_an_unknown_name_in_the_configuration_is_refused_with_what_there_is() ->
         ("current_time", {"timezone": "\x00"}, "no such time zone"),
     ],
 )
-async def test_a_models_slip_becomes_a_sentence_for_it(
+async def test_a_models_mistake_becomes_a_message_for_it(
     tools: ToolRegistry, name: str, arguments: object, hint: str
 ) -> None:
     outcome = await tools.run(call(name, arguments))
@@ -120,14 +120,14 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> ToolRegistry:
     return ToolRegistry(ToolsConfig(enabled=("echo", "echo")))
 
 
-async def test_a_tool_that_hangs_is_ended_at_its_time_limit(echo: ToolRegistry) -> None:
+async def test_a_hanging_tool_is_cancelled_at_its_timeout(echo: ToolRegistry) -> None:
     outcome = await asyncio.wait_for(echo.run(call("echo", {"times": 0})), 30)
 
     assert not outcome.ok
     assert "0.05 seconds" in outcome.content
 
 
-async def test_a_long_result_is_cut_at_whole_characters(echo: ToolRegistry) -> None:
+async def test_a_long_result_is_truncated_at_a_character(echo: ToolRegistry) -> None:
     outcome = await echo.run(call("echo", {"times": 100_000}))
 
     assert outcome.ok
@@ -135,7 +135,7 @@ async def test_a_long_result_is_cut_at_whole_characters(echo: ToolRegistry) -> N
     assert outcome.content.endswith("longer than this]")
 
 
-async def test_a_crash_does_not_end_the_turn_and_tells_no_details(echo: ToolRegistry) -> None:
+async def test_a_crash_does_not_end_the_turn_or_reveal_details(echo: ToolRegistry) -> None:
     outcome = await echo.run(call("echo", {"times": -1}))
 
     assert not outcome.ok
@@ -167,11 +167,11 @@ def noon() -> datetime:
         (" ", "2024-12-31T15:30:00+00:00 (Tuesday, UTC, week 1); UTC 2024-12-31T15:30:00+00:00"),
     ],
 )
-async def test_the_time_is_told_where_it_was_asked_for(zone: str, text: str) -> None:
+async def test_the_time_is_returned_for_the_requested_zone(zone: str, text: str) -> None:
     assert await CurrentTimeTool(ToolsConfig(), noon).run(CurrentTimeArguments(timezone=zone)) == text
 
 
-async def test_the_clock_is_the_machines() -> None:
+async def test_the_clock_is_the_systems() -> None:
     before = datetime.now(UTC).replace(microsecond=0)
     told = datetime.fromisoformat(
         (await CurrentTimeTool(ToolsConfig()).run(CurrentTimeArguments())).split()[0]

@@ -79,7 +79,7 @@ async def sent(up: AnthropicUpstream, http: httpx.AsyncClient, options: Any = No
 
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("name", CLAUDES)
-async def test_the_shipped_models_answer_whole_and_streamed(
+async def test_the_shipped_models_answer_streamed_and_not(
     up: AnthropicUpstream, http: httpx.AsyncClient, name: str, stream: bool
 ) -> None:
     model = shipped().models[name]
@@ -97,9 +97,7 @@ async def test_the_shipped_models_answer_whole_and_streamed(
     assert up.calls[0].headers["x-api-key"] == "k"
 
 
-async def test_a_limit_beyond_what_an_sdk_lets_pass_is_sent(
-    up: AnthropicUpstream, http: httpx.AsyncClient
-) -> None:
+async def test_a_large_token_limit_is_sent(up: AnthropicUpstream, http: httpx.AsyncClient) -> None:
     body = await sent(up, http, stream=False, sampling=Sampling(max_tokens=50_000))
     assert body["max_tokens"] == 50_000
 
@@ -113,13 +111,13 @@ async def test_a_limit_beyond_what_an_sdk_lets_pass_is_sent(
         ({}, {"max_output_tokens": 64000, "context_window": 200_000}, 64000),
     ],
 )
-async def test_the_limit_is_the_callers_the_operators_or_the_models(
+async def test_max_tokens_is_the_requests_the_configurations_or_the_models(
     up: AnthropicUpstream, http: httpx.AsyncClient, options: Any, fields: Any, limit: int
 ) -> None:
     assert (await sent(up, http, options, **fields))["max_tokens"] == limit
 
 
-async def test_a_long_prompt_leaves_its_room_of_the_window_to_the_answer(
+async def test_max_tokens_fits_the_context_window_with_a_long_prompt(
     up: AnthropicUpstream, http: httpx.AsyncClient
 ) -> None:
     long = (Message("user", "word " * 100_000),)  # about 125,000 tokens
@@ -127,7 +125,7 @@ async def test_a_long_prompt_leaves_its_room_of_the_window_to_the_answer(
     assert 4096 <= body["max_tokens"] < 64000
 
 
-async def test_what_was_counted_first_stands_where_the_last_event_says_nothing_of_it(
+async def test_earlier_counts_remain_if_the_last_event_has_none(
     up: AnthropicUpstream, http: httpx.AsyncClient
 ) -> None:
     await ask(provider(up, http), question())
@@ -142,7 +140,7 @@ async def test_what_was_counted_first_stands_where_the_last_event_says_nothing_o
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_thoughts_come_back_byte_for_byte(
+async def test_thinking_blocks_are_sent_back_byte_for_byte(
     up: AnthropicUpstream, http: httpx.AsyncClient, stream: bool
 ) -> None:
     up.redacted = "c2VjcmV0"
@@ -192,7 +190,7 @@ async def test_thoughts_come_back_byte_for_byte(
         ]
 
 
-async def test_the_order_of_interleaved_thoughts_is_kept(
+async def test_the_order_of_interleaved_thinking_is_preserved(
     up: AnthropicUpstream, http: httpx.AsyncClient
 ) -> None:
     content = [
@@ -215,9 +213,7 @@ async def test_the_order_of_interleaved_thoughts_is_kept(
     assert (await sent(up, http, THINKING, messages=history))["messages"][1]["content"] == content
 
 
-async def test_thoughts_of_another_vendor_are_not_sent(
-    up: AnthropicUpstream, http: httpx.AsyncClient
-) -> None:
+async def test_thinking_of_another_vendor_is_not_sent(up: AnthropicUpstream, http: httpx.AsyncClient) -> None:
     foreign = VendorData("openai", "deepseek", "v4", {"reasoning_content": "hm", "thinking_blocks": [{}]})
     history = (HELLO[0], Message("assistant", "", ASKED[1].tool_calls, vendor=foreign), ASKED[2])
     body = await sent(up, http, messages=history)
@@ -239,7 +235,7 @@ async def test_thoughts_of_another_vendor_are_not_sent(
         ({"messages": (*ASKED, Message("assistant", "Noon."), *HELLO)}, 2048),
     ],
 )
-async def test_a_call_is_made_such_that_the_vendor_takes_it_with_thinking_on(
+async def test_the_request_is_adapted_to_thinking(
     up: AnthropicUpstream, http: httpx.AsyncClient, fields: Any, budget: int | None
 ) -> None:
     body = await sent(up, http, {**THINKING, "top_k": 5}, max_output_tokens=64000, **fields)
@@ -248,7 +244,7 @@ async def test_a_call_is_made_such_that_the_vendor_takes_it_with_thinking_on(
         assert body["temperature"] == 0.0
 
 
-async def test_adaptive_thinking_asks_for_no_thoughts_of_earlier_calls(
+async def test_adaptive_thinking_needs_no_earlier_thinking_blocks(
     up: AnthropicUpstream, http: httpx.AsyncClient
 ) -> None:
     body = await sent(up, http, {"thinking": {"type": "adaptive"}}, messages=ASKED, sampling=Sampling(0.3))
@@ -270,7 +266,7 @@ async def test_adaptive_thinking_asks_for_no_thoughts_of_earlier_calls(
     ],
 )
 @pytest.mark.parametrize("name", CLAUDES)
-async def test_a_parameter_that_the_model_refuses_is_named(
+async def test_an_unsupported_parameter_is_reported_by_name(
     up: AnthropicUpstream, http: httpx.AsyncClient, sampling: Sampling, param: str, name: str
 ) -> None:
     with pytest.raises(UnsupportedParameter) as caught:
@@ -279,7 +275,7 @@ async def test_a_parameter_that_the_model_refuses_is_named(
     assert up.calls == []
 
 
-async def test_a_top_p_of_one_asks_for_nothing(up: AnthropicUpstream, http: httpx.AsyncClient) -> None:
+async def test_a_top_p_of_one_is_ignored(up: AnthropicUpstream, http: httpx.AsyncClient) -> None:
     body = await sent(up, http, sampling=Sampling(temperature=1.0, top_p=1.0))
     assert body["temperature"] == 1.0
     assert "top_p" not in body
@@ -287,7 +283,7 @@ async def test_a_top_p_of_one_asks_for_nothing(up: AnthropicUpstream, http: http
     assert (body["top_p"], "temperature" in body) == (0.5, False)
 
 
-async def test_empty_texts_foreign_ids_and_a_prefill_are_written_as_the_vendor_takes_them(
+async def test_empty_texts_foreign_ids_and_a_prefill_are_sanitized(
     up: AnthropicUpstream, http: httpx.AsyncClient
 ) -> None:
     calls = (ToolCall("functions.clock:0", "clock", ""), ToolCall("b|1", "clock", "broken {"))
@@ -321,7 +317,7 @@ async def test_empty_texts_foreign_ids_and_a_prefill_are_written_as_the_vendor_t
     ]
 
 
-async def test_a_refusal_of_the_vendor_is_told_as_the_vendors(
+async def test_a_rejection_of_the_vendor_has_its_message(
     up: AnthropicUpstream, http: httpx.AsyncClient
 ) -> None:
     orphan = (Message("user", "Hi"), Message("tool", "42", tool_call_id="c9"))
@@ -333,7 +329,7 @@ async def test_a_refusal_of_the_vendor_is_told_as_the_vendors(
 # The rest of the body.
 
 
-async def test_marks_of_the_vendors_cache_reach_it(up: AnthropicUpstream, http: httpx.AsyncClient) -> None:
+async def test_cache_control_marks_reach_the_vendor(up: AnthropicUpstream, http: httpx.AsyncClient) -> None:
     mark = {"type": "ephemeral", "ttl": "1h"}
     png = "data:image/png;base64,iVBORw0KGgoAAAA"
     history = (
@@ -353,7 +349,7 @@ async def test_marks_of_the_vendors_cache_reach_it(up: AnthropicUpstream, http: 
     assert body["tools"][0]["cache_control"] == mark
 
 
-async def test_a_schema_is_written_as_structured_outputs_take_it(
+async def test_a_schema_is_converted_for_structured_outputs(
     up: AnthropicUpstream, http: httpx.AsyncClient
 ) -> None:
     schema = {
@@ -438,7 +434,9 @@ async def test_a_call_without_arguments_has_an_empty_object(
         b'{"type": "message", "content": [{"type": "tool_use", "id": 5, "name": 6}], "stop_reason": "x"}',
     ],
 )
-async def test_nonsense_is_broken(up: AnthropicUpstream, http: httpx.AsyncClient, body: bytes) -> None:
+async def test_a_malformed_response_is_broken(
+    up: AnthropicUpstream, http: httpx.AsyncClient, body: bytes
+) -> None:
     up.script(Raw([body], content_type="application/json"))
     with pytest.raises(UpstreamBroken):
         await ask(provider(up, http), question(stream=False))
@@ -498,7 +496,7 @@ async def test_reasoning_effort_becomes_the_budget_of_a_shipped_model(
         ({"tools": (CLOCK,), "messages": ASKED}, None),  # its calls came without their thoughts
     ],
 )
-async def test_an_effort_is_asked_for_such_that_the_vendor_takes_it(
+async def test_reasoning_effort_is_adapted_to_the_vendors_rules(
     up: AnthropicUpstream, http: httpx.AsyncClient, fields: dict[str, Any], budget: int | None
 ) -> None:
     asked = of_shipped("claude-sonnet-4-5", extra={"reasoning_effort": "medium"}, **fields)
@@ -506,7 +504,7 @@ async def test_an_effort_is_asked_for_such_that_the_vendor_takes_it(
     assert up.calls[-1].body.get("thinking", {}).get("budget_tokens") == budget
 
 
-async def test_an_effort_comes_before_the_operators_thinking(
+async def test_reasoning_effort_takes_precedence_over_configured_thinking(
     up: AnthropicUpstream, http: httpx.AsyncClient
 ) -> None:
     it = provider(up, http, **THINKING)
@@ -518,7 +516,7 @@ async def test_an_effort_comes_before_the_operators_thinking(
 
 
 @pytest.mark.parametrize("effort", ["extreme", 3, ["low"], {}])
-async def test_an_effort_without_a_budget_is_refused_by_its_name(
+async def test_an_effort_without_a_budget_is_rejected_by_name(
     up: AnthropicUpstream, http: httpx.AsyncClient, effort: Any
 ) -> None:
     it = provider(up, http)

@@ -51,13 +51,13 @@ async def run(
         return [event async for event in provider.generate(asked)]
 
 
-async def test_the_server_of_these_tests_sends_what_the_real_one_was_seen_to_send(
+async def test_the_fake_server_matches_the_recording(
     comfyui: ComfyUIUpstream,
 ) -> None:
     assert await record(comfyui.url) == json.loads(RECORDING.read_text(encoding="utf-8"))
 
 
-async def test_a_workflow_is_followed_and_its_picture_fetched(comfyui: ComfyUIUpstream) -> None:
+async def test_a_workflow_is_tracked_and_its_image_downloaded(comfyui: ComfyUIUpstream) -> None:
     events = await run(comfyui.url, request(width=48, height=32, seed=7))
 
     done = events[-1]
@@ -69,21 +69,21 @@ async def test_a_workflow_is_followed_and_its_picture_fetched(comfyui: ComfyUIUp
     assert {event.step for event in progress} == {"1 (EmptyImage)", "2 (ImageScale)", "3 (SaveImage)"}
 
 
-async def test_several_pictures_are_several_runs_with_seeds_of_their_own(comfyui: ComfyUIUpstream) -> None:
+async def test_several_images_are_several_runs_with_different_seeds(comfyui: ComfyUIUpstream) -> None:
     events = await run(comfyui.url, request(width=16, height=16, seed=2**63 - 1, n=2))
 
     assert [event.seed for event in events if isinstance(event, ImageCompleted)] == [2**63 - 1, 0]
     assert len(comfyui.prompts) == 2
 
 
-async def test_nodes_out_of_comfyuis_cache_count_as_done(comfyui: ComfyUIUpstream) -> None:
+async def test_cached_nodes_count_as_finished(comfyui: ComfyUIUpstream) -> None:
     await run(comfyui.url, request(width=16, height=16, seed=1))
     again = await run(comfyui.url, request(width=16, height=16, seed=1))
 
     assert isinstance(again[-1], ImageCompleted)
 
 
-async def test_a_socket_lost_half_way_does_not_lose_the_picture(comfyui: ComfyUIUpstream) -> None:
+async def test_a_lost_socket_does_not_lose_the_image(comfyui: ComfyUIUpstream) -> None:
     comfyui.misbehaviour = "drop"
 
     events = await run(comfyui.url, request(width=16, height=16))
@@ -102,7 +102,7 @@ async def test_a_socket_lost_half_way_does_not_lose_the_picture(comfyui: ComfyUI
         ("garbage", UpstreamBroken, ""),
     ],
 )
-async def test_a_failing_run_says_where(
+async def test_a_failed_run_names_the_node(
     comfyui: ComfyUIUpstream, misbehaviour: str, error: type[Exception], sentence: str
 ) -> None:
     comfyui.misbehaviour = misbehaviour
@@ -118,7 +118,7 @@ async def test_a_failing_run_says_where(
     ("given", "param"),
     [({"placeholders": {"color": "red"}}, "placeholders"), ({"width": 20_000}, "width")],
 )
-async def test_a_value_that_comfyui_does_not_take_is_its_senders_mistake(
+async def test_a_rejected_value_of_the_caller_is_the_callers_error(
     comfyui: ComfyUIUpstream, given: dict[str, Any], param: str
 ) -> None:
     with pytest.raises(UnsupportedParameter) as raised:
@@ -129,7 +129,7 @@ async def test_a_value_that_comfyui_does_not_take_is_its_senders_mistake(
     assert comfyui.called_off == []
 
 
-async def test_a_value_of_the_workflows_own_is_the_operators_mistake(
+async def test_a_rejected_value_of_the_workflow_is_the_operators_error(
     comfyui: ComfyUIUpstream, tmp_path: Path
 ) -> None:
     graph = {"1": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "color": "{{color:red}}"}}}
@@ -139,7 +139,7 @@ async def test_a_value_of_the_workflows_own_is_the_operators_mistake(
         await run(comfyui.url, request(workflow="own"), folder=tmp_path)
 
 
-async def test_a_node_that_comfyui_does_not_have_is_named(comfyui: ComfyUIUpstream, tmp_path: Path) -> None:
+async def test_an_unknown_node_is_named(comfyui: ComfyUIUpstream, tmp_path: Path) -> None:
     graph = {"9": {"class_type": "Nope", "inputs": {}}}
     (tmp_path / "own.json").write_text(json.dumps(graph))
 
@@ -168,14 +168,14 @@ async def test_the_default_workflow_sends_the_prompts_size_seed_and_checkpoint(
     assert inputs["KSampler"]["seed"] == 9
 
 
-async def test_a_checkpoint_that_comfyui_does_not_have_is_named(comfyui: ComfyUIUpstream) -> None:
+async def test_a_missing_checkpoint_is_named(comfyui: ComfyUIUpstream) -> None:
     with pytest.raises(UpstreamError, match=r"sd_xl_base_1\.0\.safetensors .* does not have") as raised:
         await run(comfyui.url, request(), workflow="product_shot_v1", placeholders={"checkpoint": ""})
 
     assert "`checkpoint`" in str(raised.value)
 
 
-async def test_a_checkpoint_of_the_callers_choice_is_the_callers_mistake(comfyui: ComfyUIUpstream) -> None:
+async def test_a_missing_checkpoint_of_the_caller_is_the_callers_error(comfyui: ComfyUIUpstream) -> None:
     asked = request(placeholders={"checkpoint": "mine.safetensors"})
 
     with pytest.raises(UnsupportedParameter) as raised:
@@ -185,7 +185,7 @@ async def test_a_checkpoint_of_the_callers_choice_is_the_callers_mistake(comfyui
     assert "mine" not in str(raised.value)
 
 
-async def test_a_run_that_never_ends_is_called_off(comfyui: ComfyUIUpstream) -> None:
+async def test_a_run_that_never_ends_is_cancelled(comfyui: ComfyUIUpstream) -> None:
     comfyui.misbehaviour = "hang"
 
     with pytest.raises(UpstreamTimeout):
@@ -194,7 +194,7 @@ async def test_a_run_that_never_ends_is_called_off(comfyui: ComfyUIUpstream) -> 
     assert [where for where, _ in comfyui.called_off] == ["queue", "interrupt"]
 
 
-async def test_a_caller_who_leaves_calls_the_run_off(comfyui: ComfyUIUpstream) -> None:
+async def test_closing_the_iterator_cancels_the_run(comfyui: ComfyUIUpstream) -> None:
     comfyui.misbehaviour = "hang"
     running = asyncio.create_task(run(comfyui.url, request(width=16, height=16)))
     await asyncio.wait_for(comfyui.queued.wait(), 30)
@@ -210,9 +210,7 @@ async def test_a_comfyui_that_is_down_is_unavailable() -> None:
 
 
 @pytest.mark.parametrize("misbehaviour", ["refuse", "error", "interrupted"])
-async def test_a_run_that_ended_by_itself_is_not_called_off(
-    comfyui: ComfyUIUpstream, misbehaviour: str
-) -> None:
+async def test_a_finished_run_is_not_cancelled(comfyui: ComfyUIUpstream, misbehaviour: str) -> None:
     comfyui.misbehaviour = misbehaviour
 
     with pytest.raises(UpstreamError):
@@ -224,7 +222,7 @@ async def test_a_run_that_ended_by_itself_is_not_called_off(
 @pytest.mark.parametrize(
     "name", ["../smoke", "no-such", "smoke.json", "a/b", "..", "%2e%2e/smoke", "smoke\0"]
 )
-async def test_only_files_of_the_folder_are_workflows(comfyui: ComfyUIUpstream, name: str) -> None:
+async def test_only_files_in_the_folder_are_workflows(comfyui: ComfyUIUpstream, name: str) -> None:
     with pytest.raises(UnsupportedParameter):
         await run(comfyui.url, request(workflow=name))
     assert comfyui.prompts == []
@@ -233,7 +231,7 @@ async def test_only_files_of_the_folder_are_workflows(comfyui: ComfyUIUpstream, 
 @pytest.mark.parametrize(
     "text", ["{", "[]", "{}", '{"nodes": [], "links": []}', '{"1": {"class_type": 3, "inputs": {}}}']
 )
-async def test_a_broken_workflow_is_the_operators_to_mend(
+async def test_a_broken_workflow_is_the_operators_error(
     comfyui: ComfyUIUpstream, tmp_path: Path, text: str
 ) -> None:
     (tmp_path / "own.json").write_text(text)
@@ -264,7 +262,7 @@ async def test_placeholders_keep_their_types_and_cannot_break_out(
     assert comfyui.prompts[0]["1"]["inputs"] == {"text": f"{prompt}!", "w": 99, "s": "oil"}
 
 
-async def test_a_placeholder_without_value_is_named(comfyui: ComfyUIUpstream, tmp_path: Path) -> None:
+async def test_a_placeholder_without_value_is_reported(comfyui: ComfyUIUpstream, tmp_path: Path) -> None:
     graph = {"1": {"class_type": "EmptyImage", "inputs": {"style": "{{style}}"}}}
     (tmp_path / "own.json").write_text(json.dumps(graph))
 

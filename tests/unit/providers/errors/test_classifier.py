@@ -34,7 +34,7 @@ def google(message: str, status: str, code: int = 400, **more: object) -> bytes:
 
 
 @pytest.mark.parametrize("status", [408, 409, 423, 425, 498, 499, 500, 502, 503, 520, 529])
-def test_a_status_that_may_pass_is_transient(status: int) -> None:
+def test_a_temporary_status_is_transient(status: int) -> None:
     error = classify_response(status, b"", 3)
     assert isinstance(error, UpstreamUnavailable)
     assert error.transient
@@ -49,7 +49,7 @@ def test_a_status_that_no_caller_can_cause_falls_back_and_is_not_retried(status:
 
 
 @pytest.mark.parametrize("status", [401, 402, 403, 407, 451])
-def test_a_refused_account_is_the_operators_matter(status: int) -> None:
+def test_a_rejected_account_is_unauthorized(status: int) -> None:
     assert type(classify_response(status, b"", None)) is UpstreamUnauthorized
 
 
@@ -89,7 +89,7 @@ def test_a_refused_account_is_the_operators_matter(status: int) -> None:
         (429, openai("You exceeded your current quota.", "insufficient_quota", "insufficient_quota")),
     ],
 )
-def test_money_and_region_in_the_words_are_the_operators_matter(status: int, body: bytes) -> None:
+def test_messages_about_credit_and_region_are_unauthorized(status: int, body: bytes) -> None:
     error = classify_response(status, body, None)
     assert type(error) is UpstreamUnauthorized
     assert not error.retryable
@@ -124,11 +124,11 @@ GROQ = (
         ),
     ],
 )
-def test_a_limit_in_the_words_is_a_rate_limit(status: int, body: bytes) -> None:
+def test_a_message_about_a_limit_is_a_rate_limit(status: int, body: bytes) -> None:
     assert type(classify_response(status, body, None)) is UpstreamRateLimited
 
 
-def test_the_wait_in_googles_body_is_read() -> None:
+def test_the_retry_delay_in_googles_body_is_used() -> None:
     details = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "36.5s"}]
     error = classify_response(429, google("Quota exceeded", "RESOURCE_EXHAUSTED", 429, details=details), None)
     assert error.retry_after == 36.5
@@ -156,7 +156,7 @@ def test_the_wait_in_googles_body_is_read() -> None:
         b'{"success": false, "errors": [{"code": 5007, "message": "No such model: model not found"}]}',
     ],
 )
-def test_a_model_that_the_provider_lacks_is_the_configurations_fault(body: bytes) -> None:
+def test_an_unknown_model_is_a_configuration_error(body: bytes) -> None:
     error = classify_response(400, body, None)
     assert isinstance(error, UpstreamUnavailable)
     assert not error.transient
@@ -207,7 +207,7 @@ def test_a_model_that_the_provider_lacks_is_the_configurations_fault(body: bytes
     ],
 )
 @pytest.mark.parametrize("status", [400, 413, 422, 500])
-def test_too_long_is_recognised_in_every_vendors_words(message: str, status: int) -> None:
+def test_context_overflow_is_recognised_for_every_vendor(message: str, status: int) -> None:
     error = classify_response(status, openai(message), None)
     assert isinstance(error, ContextLengthExceeded)
     assert "maximum context length" in error.message
@@ -244,11 +244,11 @@ def test_too_long_is_recognised_in_every_vendors_words(message: str, status: int
         (422, b'{"detail": [{"loc": ["body", "messages"], "msg": "Field required"}]}'),
     ],
 )
-def test_a_bad_request_stays_the_callers(status: int, body: bytes) -> None:
+def test_a_bad_request_is_the_callers_fault(status: int, body: bytes) -> None:
     assert type(classify_response(status, body, None)) is UpstreamRejected
 
 
-def test_a_body_beyond_the_providers_limit_may_fit_elsewhere() -> None:
+def test_a_too_large_body_allows_a_fallback() -> None:
     html = b"<html><head><title>413 Request Entity Too Large</title></head></html>"
     assert type(classify_response(413, html, None)) is UpstreamTooLarge
     assert (
@@ -266,13 +266,13 @@ def test_a_body_beyond_the_providers_limit_may_fit_elsewhere() -> None:
         b'{"success": false, "errors": [{"code": 7009, "message": "Upstream service unavailable"}]}',
     ],
 )
-def test_a_busy_provider_that_says_400_is_transient(body: bytes) -> None:
+def test_an_overloaded_provider_with_400_is_transient(body: bytes) -> None:
     error = classify_response(400, body, None)
     assert isinstance(error, UpstreamUnavailable)
     assert error.transient
 
 
-def test_an_error_body_of_any_depth_and_size_is_read_in_bounds() -> None:
+def test_error_bodies_of_any_depth_and_size_are_parsed_within_limits() -> None:
     nested: object = "insufficient balance"
     for _ in range(200):
         nested = {"error": nested}
@@ -308,7 +308,7 @@ def test_an_error_body_of_any_depth_and_size_is_read_in_bounds() -> None:
         (b"", "", None),
     ],
 )
-def test_the_providers_words_are_kept_for_operators(body: bytes, reason: str, param: str | None) -> None:
+def test_the_providers_message_is_recorded_for_operators(body: bytes, reason: str, param: str | None) -> None:
     told = classify_response(400, body, None).upstream_reply
     assert told is not None
     assert (told.status, told.reason, told.param) == (400, reason, param)
@@ -343,7 +343,7 @@ def test_the_providers_words_are_kept_for_operators(body: bytes, reason: str, pa
         ({"error": {"code": 413, "message": "Large"}}, UpstreamBroken, 413),
     ],
 )
-def test_an_error_in_a_stream_has_a_name(
+def test_an_error_in_a_stream_is_classified(
     data: dict[str, object], kind: type[GatewayError], status: int | None
 ) -> None:
     error = classify_stream_error(data)

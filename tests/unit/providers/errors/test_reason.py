@@ -32,7 +32,7 @@ CONFIG = ProviderConfig(type="openai", api_key=OURS, options={"headers": {"api-k
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln",
     ],
 )
-def test_no_secret_account_or_address_is_kept(secret: str) -> None:
+def test_secrets_account_ids_and_urls_are_redacted(secret: str) -> None:
     kept = redact_reason(
         f"Incorrect key provided: {secret}. See the page.", list(provider_secrets(CONFIG)), []
     )
@@ -55,23 +55,23 @@ def test_no_secret_account_or_address_is_kept(secret: str) -> None:
         ("data " + "A" * 60, "", "AAAA"),
     ],
 )
-def test_no_input_is_kept(words: str, given: str, gone: str) -> None:
+def test_input_is_redacted(words: str, given: str, gone: str) -> None:
     assert gone not in redact_reason(words, [], [given])
 
 
-def test_words_that_are_not_the_inputs_stay() -> None:
+def test_other_words_are_not_redacted() -> None:
     words = "Unsupported value: 'temperature' does not support 0.2 with this model."
     assert redact_reason(words, [], ["Say hello to the world."]) == words
 
 
-def test_a_reason_is_one_line_of_bounded_length() -> None:
+def test_a_reason_is_one_line_of_limited_length() -> None:
     kept = redact_reason("Too\n\n many  words " * 500, [], [])
     assert kept.startswith("Too many words")
     assert len(kept) <= MAX_REASON
     assert "\n" not in kept
 
 
-def test_after_a_very_long_input_the_words_are_withheld() -> None:
+def test_with_very_long_input_the_reason_is_dropped() -> None:
     assert redact_reason("Bad", [], ["x" * (5 * 1024 * 1024)]) == ""
 
 
@@ -84,7 +84,7 @@ def test_the_texts_of_a_request_are_its_messages_and_arguments() -> None:
     assert list(iter_texts(messages)) == ["a", "b", "", '{"c": 1}']
 
 
-def test_a_rejection_tells_the_caller_the_field_and_the_words() -> None:
+def test_a_rejection_includes_field_and_reason() -> None:
     error = UpstreamRejected()
     error.upstream_reply = UpstreamReply(400, "Invalid 'messages[0].role'", "messages[0].role")
     sanitize_error(error, CONFIG, ["Hello"])
@@ -92,7 +92,7 @@ def test_a_rejection_tells_the_caller_the_field_and_the_words() -> None:
     assert error.message == "The provider refused the request as invalid. It says: Invalid 'messages[0].role'"
 
 
-def test_an_outage_tells_the_caller_nothing_of_the_providers_words() -> None:
+def test_an_outage_does_not_reveal_the_providers_message() -> None:
     error = UpstreamUnavailable()
     error.upstream_reply = UpstreamReply(500, f"database down, key {OURS}")
     sanitize_error(error, CONFIG, [])

@@ -92,7 +92,7 @@ SCHEMAS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("schema", SCHEMAS)
 @pytest.mark.parametrize("stream", [True, False])
-async def test_a_tools_schema_reaches_the_vendor_as_it_was_given(
+async def test_a_tool_schema_reaches_the_vendor_unchanged(
     up: GeminiUpstream, http: httpx.AsyncClient, schema: dict[str, Any], stream: bool
 ) -> None:
     await ask(provider(up, http), tools=(ToolSpec("f", "does", schema),), stream=stream)
@@ -102,7 +102,7 @@ async def test_a_tools_schema_reaches_the_vendor_as_it_was_given(
     }
 
 
-async def test_the_choice_of_tools_is_translated(up: GeminiUpstream, http: httpx.AsyncClient) -> None:
+async def test_the_tool_choice_is_translated(up: GeminiUpstream, http: httpx.AsyncClient) -> None:
     it = provider(up, http)
     for choice in (ToolChoice(), ToolChoice("none"), ToolChoice("required"), ToolChoice("function", "clock")):
         await ask(it, tools=(CLOCK,), tool_choice=choice)
@@ -117,7 +117,7 @@ async def test_the_choice_of_tools_is_translated(up: GeminiUpstream, http: httpx
 
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("model", ["gemini-3-flash", "gemini-flash-latest"])
-async def test_signatures_come_back_byte_for_byte(
+async def test_signatures_are_sent_back_byte_for_byte(
     up: GeminiUpstream, http: httpx.AsyncClient, model: str, stream: bool
 ) -> None:
     tools = [ScriptedToolCall("clock", ('{"a": 1}',)), ScriptedToolCall("clock", ('{"a": 2}',))]
@@ -150,7 +150,7 @@ async def test_signatures_come_back_byte_for_byte(
 
 
 @pytest.mark.parametrize("model", ["gemini-3-flash", "gemini-flash-latest"])
-async def test_a_history_without_signatures_is_taken_with_the_vendors_placeholder(
+async def test_a_history_without_signatures_gets_the_placeholder(
     up: GeminiUpstream, http: httpx.AsyncClient, model: str
 ) -> None:
     foreign = VendorData("anthropic", "anthropic", "claude-haiku-4-5", content=[{"type": "thinking"}])
@@ -192,7 +192,7 @@ async def test_a_history_without_signatures_is_taken_with_the_vendors_placeholde
         ("MISSING_THOUGHT_SIGNATURE", None),
     ],
 )
-async def test_the_vendors_own_word_says_how_the_answer_ended(
+async def test_the_vendors_finish_reason_is_used(
     up: GeminiUpstream, http: httpx.AsyncClient, word: str, finish: str | None, stream: bool
 ) -> None:
     part = {"content": {"role": "model", "parts": [{"text": "Hi"}]}, "index": 0, "finishReason": word}
@@ -208,7 +208,7 @@ async def test_the_vendors_own_word_says_how_the_answer_ended(
 
 
 @pytest.mark.parametrize("form", ["bom", "cr", "several data lines", "no last line break", "half a pair"])
-async def test_every_legal_form_of_the_stream_is_read(
+async def test_every_legal_form_of_the_stream_is_parsed(
     up: GeminiUpstream, http: httpx.AsyncClient, form: str
 ) -> None:
     def piece(text: str, **more: Any) -> bytes:
@@ -229,7 +229,7 @@ async def test_every_legal_form_of_the_stream_is_read(
     assert "".join(getattr(event, "text", "") for event in events) == "a😀"
 
 
-async def test_what_an_sdk_cannot_write_is_nobodys_refusal(http: httpx.AsyncClient) -> None:
+async def test_a_request_that_the_sdk_cannot_encode_is_an_error_of_nobody(http: httpx.AsyncClient) -> None:
     """Neither the vendor's nor the caller's: another model may be asked."""
     async with OllamaUpstream() as server:
         config = ProviderConfig(type="ollama", base_url=server.url)
@@ -249,7 +249,7 @@ async def test_what_an_sdk_cannot_write_is_nobodys_refusal(http: httpx.AsyncClie
     assert server.calls == []
 
 
-async def test_parts_of_null_errors_in_lists_and_openais_marker_are_read(
+async def test_null_parts_error_lists_and_the_done_marker_are_handled(
     up: GeminiUpstream, http: httpx.AsyncClient
 ) -> None:
     def candidate(parts: list[Any], **more: Any) -> bytes:
@@ -296,7 +296,7 @@ async def test_reasoning_effort_becomes_the_budget_of_the_shipped_model(
     assert thinking.get("thinking_budget") == budget  # the vendor reads both spellings of its fields
 
 
-async def test_an_effort_without_a_budget_is_refused(up: GeminiUpstream, http: httpx.AsyncClient) -> None:
+async def test_an_effort_without_a_budget_is_rejected(up: GeminiUpstream, http: httpx.AsyncClient) -> None:
     asked = ChatRequest(SHIPPED, HELLO, extra={"reasoning_effort": "low"})
     refusal = provider(up, http).find_unsupported(asked)
     assert refusal is not None

@@ -30,7 +30,7 @@ async def drawn(answer: Any) -> tuple[list[ImageCompleted], dict[str, str]]:
         return [event for event in events if isinstance(event, ImageCompleted)], up.calls[0].headers
 
 
-async def test_a_picture_is_drawn_with_the_headers_of_the_options() -> None:
+async def test_an_image_is_generated_with_configured_headers() -> None:
     pictures, headers = await drawn({"candidates": [DRAWN | {"finishReason": "STOP"}]})
     assert len(pictures) == 1
     assert (headers["x-goog-api-key"], headers["x-tunnel"]) == ("k", "abc")
@@ -51,7 +51,7 @@ async def test_a_picture_is_drawn_with_the_headers_of_the_options() -> None:
         ([], UpstreamBroken),
     ],
 )
-async def test_a_picture_that_is_blocked_is_the_callers_matter(answer: Any, kind: type[GatewayError]) -> None:
+async def test_a_blocked_image_is_a_rejected_request(answer: Any, kind: type[GatewayError]) -> None:
     with pytest.raises(GatewayError) as caught:
         await drawn(answer)
     assert type(caught.value) is kind

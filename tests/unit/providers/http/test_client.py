@@ -102,7 +102,7 @@ async def post(http: httpx.AsyncClient, url: str, seconds: float = 5, body: byte
         await response.aclose()
 
 
-async def test_a_connection_serves_one_request_after_the_other(http: httpx.AsyncClient) -> None:
+async def test_a_connection_is_reused(http: httpx.AsyncClient) -> None:
     async with serving(Server(OK)) as server:
         for body in (b"", b"abc"):
             assert await post(http, server.url, body=body) == b"ok"
@@ -110,14 +110,14 @@ async def test_a_connection_serves_one_request_after_the_other(http: httpx.Async
     assert server.requests[1].endswith(b"\r\n\r\nabc")
 
 
-async def test_requests_at_the_same_time_have_connections_of_their_own(http: httpx.AsyncClient) -> None:
+async def test_concurrent_requests_use_separate_connections(http: httpx.AsyncClient) -> None:
     async with serving(Server(OK)) as server:
         answers = await asyncio.gather(*(post(http, server.url) for _ in range(150)))
     assert set(answers) == {b"ok"}
     assert server.connections == 150
 
 
-async def test_all_that_has_arrived_comes_in_one_piece(http: httpx.AsyncClient) -> None:
+async def test_buffered_data_is_delivered_as_one_chunk(http: httpx.AsyncClient) -> None:
     chunks = b"".join(b"1\r\n%d\r\n" % n for n in range(10)) + b"0\r\n\r\n"
     async with serving(Server(CHUNKED + chunks)) as server, http.stream("GET", server.url) as response:
         assert [piece async for piece in response.aiter_raw()] == [b"0123456789"]
@@ -134,7 +134,7 @@ async def test_all_that_has_arrived_comes_in_one_piece(http: httpx.AsyncClient) 
     ],
     ids=["until the close", "said to close", "interim answer", "long header", "surplus answer"],
 )
-async def test_unusual_answers_are_read_and_leave_the_next_alone(
+async def test_unusual_responses_do_not_affect_the_next_request(
     http: httpx.AsyncClient, answer: bytes, body: bytes
 ) -> None:
     async with serving(Server(answer, OK)) as server:
@@ -158,7 +158,7 @@ async def test_unusual_answers_are_read_and_leave_the_next_alone(
         (OK + b"noise", UpstreamBroken),
     ],
 )
-async def test_an_answer_that_is_no_http_or_not_whole_has_a_name_and_is_not_asked_for_again(
+async def test_a_malformed_or_truncated_response_is_an_error_without_retry(
     http: httpx.AsyncClient, answer: bytes, error: type[UpstreamError]
 ) -> None:
     async with serving(Server(answer, OK)) as server:
@@ -172,7 +172,7 @@ async def test_an_answer_that_is_no_http_or_not_whole_has_a_name_and_is_not_aske
 
 
 @pytest.mark.parametrize("ending", [CLOSE, RESET])
-async def test_a_question_is_not_put_twice_when_a_kept_connection_ends(
+async def test_a_request_is_not_repeated_when_a_reused_connection_closes(
     http: httpx.AsyncClient, ending: bytes
 ) -> None:
     async with serving(Server(OK, ending, OK)) as server:
@@ -182,7 +182,7 @@ async def test_a_question_is_not_put_twice_when_a_kept_connection_ends(
         assert (len(server.requests), server.connections) == (2, 1)
 
 
-async def test_a_kept_connection_that_was_closed_meanwhile_is_not_used(http: httpx.AsyncClient) -> None:
+async def test_a_closed_idle_connection_is_not_reused(http: httpx.AsyncClient) -> None:
     async with serving(Server(OK + CLOSE, OK)) as server:
         assert await post(http, server.url) == b"ok"
         await asyncio.wait_for(server.ended.wait(), 30)
@@ -191,14 +191,14 @@ async def test_a_kept_connection_that_was_closed_meanwhile_is_not_used(http: htt
     assert server.connections == 2
 
 
-async def test_silence_is_a_timeout_before_and_within_an_answer(http: httpx.AsyncClient) -> None:
+async def test_silence_is_a_timeout_before_and_within_a_response(http: httpx.AsyncClient) -> None:
     for answer in (b"", b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nok"):
         async with serving(Server(answer)) as server:
             with pytest.raises(UpstreamTimeout):
                 await post(http, server.url, 0.05)
 
 
-async def test_nobody_listening_is_unavailable(http: httpx.AsyncClient) -> None:
+async def test_a_refused_connection_is_unavailable(http: httpx.AsyncClient) -> None:
     async with serving(Server(OK)) as server:
         url = server.url
     for address in (url, "http://gateway.invalid/"):
@@ -209,7 +209,7 @@ async def test_nobody_listening_is_unavailable(http: httpx.AsyncClient) -> None:
         assert "cannot be reached" in health.detail
 
 
-async def test_a_reader_that_is_slow_makes_the_server_wait(http: httpx.AsyncClient) -> None:
+async def test_a_slow_reader_applies_backpressure(http: httpx.AsyncClient) -> None:
     sent = 0
     full = asyncio.Event()
 
@@ -236,7 +236,7 @@ async def test_a_reader_that_is_slow_makes_the_server_wait(http: httpx.AsyncClie
     assert size == 64 << 20
 
 
-async def test_cookies_are_neither_kept_nor_sent(http: httpx.AsyncClient) -> None:
+async def test_cookies_are_neither_stored_nor_sent(http: httpx.AsyncClient) -> None:
     cookie = b"HTTP/1.1 200 OK\r\nset-cookie: session=1; path=/\r\ncontent-length: 2\r\n\r\nok"
     async with serving(Server(cookie)) as server:
         for _ in range(2):
@@ -245,14 +245,14 @@ async def test_cookies_are_neither_kept_nor_sent(http: httpx.AsyncClient) -> Non
     assert b"session" not in b"".join(server.requests)
 
 
-async def test_compression_is_not_asked_for(http: httpx.AsyncClient) -> None:
+async def test_compression_is_not_requested(http: httpx.AsyncClient) -> None:
     async with serving(Server(OK)) as server:
         await post(http, server.url)
     assert b"accept-encoding: identity" in server.requests[0].lower()
     assert b"gzip" not in server.requests[0].lower()
 
 
-async def test_credentials_in_an_address_are_sent_as_a_header(http: httpx.AsyncClient) -> None:
+async def test_credentials_in_a_url_are_sent_as_a_header(http: httpx.AsyncClient) -> None:
     async with serving(Server(OK)) as server:
         assert await post(http, server.url.replace("//", "//user:pass@")) == b"ok"
     assert b"authorization: basic dxnlcjpwyxnz" in server.requests[0].lower()
@@ -285,7 +285,7 @@ def certificate(tmp_path: Path) -> Path:
     return path
 
 
-async def test_tls_is_spoken_and_certificates_are_checked(certificate: Path, http: httpx.AsyncClient) -> None:
+async def test_certificates_are_verified(certificate: Path, http: httpx.AsyncClient) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     trusting = ssl.create_default_context(cafile=str(certificate))
@@ -307,7 +307,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-async def test_a_proxy_of_the_environment_is_used_but_for_its_exceptions(
+async def test_the_environments_proxy_is_used_except_for_no_proxy(
     environment: pytest.MonkeyPatch,
 ) -> None:
     async with serving(Server(OK)) as proxy, serving(Server(OK)) as server:
@@ -324,9 +324,7 @@ async def test_a_proxy_of_the_environment_is_used_but_for_its_exceptions(
 
 
 @pytest.mark.parametrize("refusal", [b"HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n", CLOSE])
-async def test_a_proxy_that_lets_nobody_through_is_unavailable(
-    environment: pytest.MonkeyPatch, refusal: bytes
-) -> None:
+async def test_a_rejecting_proxy_is_unavailable(environment: pytest.MonkeyPatch, refusal: bytes) -> None:
     async with serving(Server(refusal)) as proxy:
         environment.setenv("ALL_PROXY", f"http://{proxy.address}")
         async with upstream_client() as http:
@@ -336,9 +334,7 @@ async def test_a_proxy_that_lets_nobody_through_is_unavailable(
 
 
 @pytest.mark.parametrize("proxy", ["socks5://localhost:1080", "ftp://localhost", "http://[::1"])
-def test_a_proxy_that_cannot_be_spoken_to_is_told_at_the_start(
-    environment: pytest.MonkeyPatch, proxy: str
-) -> None:
+def test_an_unsupported_proxy_is_reported_at_startup(environment: pytest.MonkeyPatch, proxy: str) -> None:
     environment.setenv("ALL_PROXY", proxy)
     with pytest.raises(ProviderMisconfigured, match="ALL_PROXY"):
         upstream_client()

@@ -41,11 +41,11 @@ ASK = ChatRequest("m", (Message("user", "Hello"),))
         ("Fri, 31 Dec 9999 23:59:59 GMT", 3600),
     ],
 )
-def test_a_wait_is_read_if_it_makes_sense(value: str, seconds: float | None) -> None:
+def test_only_plausible_retry_after_values_are_used(value: str, seconds: float | None) -> None:
     assert wire.parse_retry_after({"retry-after": value}) == seconds
 
 
-def test_a_wait_may_be_a_date_or_milliseconds() -> None:
+def test_retry_after_may_be_a_date_or_milliseconds() -> None:
     in_a_minute = formatdate(time.time() + 60, usegmt=True)
     waited = wire.parse_retry_after({"retry-after": in_a_minute})
     assert waited is not None
@@ -54,7 +54,7 @@ def test_a_wait_may_be_a_date_or_milliseconds() -> None:
     assert wire.parse_retry_after({}) is None
 
 
-def test_geminis_bad_request_for_a_bad_key_is_about_credentials() -> None:
+def test_geminis_400_for_an_invalid_key_is_unauthorized() -> None:
     body = b'{"error": {"code": 400, "details": [{"reason": "API_KEY_INVALID"}]}}'
     assert isinstance(wire.error_from_response(400, {}, body), UpstreamUnauthorized)
 
@@ -71,17 +71,17 @@ def test_geminis_bad_request_for_a_bad_key_is_about_credentials() -> None:
         f"http://{'x' * 64}/",
     ],
 )
-def test_an_address_that_is_none_is_refused(address: str) -> None:
+def test_an_invalid_base_url_is_rejected(address: str) -> None:
     with pytest.raises(ValueError, match="base_url"):
         wire.normalize_base_url(address, "https://example.com")
 
 
-def test_an_address_loses_its_last_slash() -> None:
+def test_a_trailing_slash_is_removed_from_the_base_url() -> None:
     assert wire.normalize_base_url("http://localhost:1/v1/", "x") == "http://localhost:1/v1"
     assert wire.normalize_base_url(None, "https://example.com") == "https://example.com"
 
 
-async def test_an_answer_that_was_compressed_against_our_wish_is_read() -> None:
+async def test_an_unrequested_compression_is_decoded() -> None:
     chunk = {"choices": [{"index": 0, "delta": {"content": "zipped"}, "finish_reason": "stop"}]}
     data = gzip.compress(b"data: " + json.dumps(chunk).encode() + b"\n\ndata: [DONE]\n\n")
     async with OpenAIUpstream() as up, upstream_client(trust_env=False) as http:
@@ -90,7 +90,7 @@ async def test_an_answer_that_was_compressed_against_our_wish_is_read() -> None:
         assert [e async for e in provider.stream(ASK)] == [TextDelta("zipped"), Completed("stop")]
 
 
-async def test_a_body_beyond_the_limit_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_beyond_the_limit_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     async with OpenAIUpstream() as up, upstream_client(trust_env=False) as http:
         up.script(Raw([b" " * 1000] * 10, content_type="application/json"))
         response = await wire.send(http, httpx.Request("POST", f"{up.url}/chat/completions", content=b"{}"))
@@ -99,7 +99,7 @@ async def test_a_body_beyond_the_limit_is_given_up(monkeypatch: pytest.MonkeyPat
         await response.aclose()
 
 
-async def test_a_check_of_a_silent_server_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_health_check_of_a_silent_server_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "_PROBE_SECONDS", 0.05)
     async with OpenAIUpstream() as up, upstream_client(trust_env=False) as http:
         up.script(Silence())
@@ -108,7 +108,7 @@ async def test_a_check_of_a_silent_server_ends(monkeypatch: pytest.MonkeyPatch) 
     assert "no answer" in health.detail
 
 
-async def test_a_byte_order_mark_is_no_part_of_a_body() -> None:
+async def test_a_byte_order_mark_is_removed_from_a_body() -> None:
     async with OpenAIUpstream() as up, upstream_client(trust_env=False) as http:
         up.script(Raw([b"\xef\xbb", b"\xbf{}"], content_type="application/json"))
         response = await wire.send(http, httpx.Request("POST", f"{up.url}/embeddings", content=b"{}"))

@@ -46,7 +46,7 @@ def config(kind: str, url: str, **headers: str) -> ProviderConfig:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("stream", [True, False])
-async def test_a_chat_provider_sends_them_with_every_call(
+async def test_configured_headers_are_sent_with_every_chat_call(
     http: httpx.AsyncClient, kind: str, stream: bool
 ) -> None:
     make, server, key = KINDS[kind]
@@ -61,7 +61,7 @@ async def test_a_chat_provider_sends_them_with_every_call(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_they_replace_the_providers_own(http: httpx.AsyncClient, kind: str) -> None:
+async def test_configured_headers_replace_the_providers_headers(http: httpx.AsyncClient, kind: str) -> None:
     make, server, key = KINDS[kind]
     async with server() as up:
         it = make(kind, config(kind, up.url, **{key.upper(): "Basic x"}), Timeouts(), http)
@@ -70,12 +70,12 @@ async def test_they_replace_the_providers_own(http: httpx.AsyncClient, kind: str
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_one_that_http_cannot_carry_is_named(http: httpx.AsyncClient, kind: str) -> None:
+def test_an_invalid_header_is_reported_by_name(http: httpx.AsyncClient, kind: str) -> None:
     with pytest.raises(ValueError, match="x-bad"):
         KINDS[kind][0](kind, config(kind, "http://127.0.0.1:9", **{"X-Bad": "a\nb"}), Timeouts(), http)
 
 
-async def test_ollamas_other_calls_have_them(http: httpx.AsyncClient) -> None:
+async def test_configured_headers_are_sent_with_ollamas_other_calls(http: httpx.AsyncClient) -> None:
     async with OllamaUpstream() as up:
         own: Any = config("ollama", up.url, **{"X-Tunnel": "abc"})
         await OllamaEmbeddings("o", own, Timeouts(), http).embed(EmbeddingRequest("m", ("Hi",)))

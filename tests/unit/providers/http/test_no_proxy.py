@@ -50,19 +50,19 @@ CONTAINER = "localhost,127.0.0.0/8,::1/128"  # as OrbStack and Docker set it
         ("", "localhost", 80, False),
     ],
 )
-def test_a_host_is_covered_or_not(text: str, host: str, port: int, covered: bool) -> None:
+def test_no_proxy_matches_hosts(text: str, host: str, port: int, covered: bool) -> None:
     assert NoProxy(text).matches(host, port) is covered
 
 
 @pytest.mark.parametrize("entry", ["10.0.0.0/99", "http://example.com", "[::1", "a@b", "fd00::zz/8"])
-def test_what_is_no_entry_is_named(entry: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_no_proxy_entry_is_reported(entry: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", f"localhost,{entry}")
     with pytest.raises(ProviderMisconfigured, match="NO_PROXY") as refused:
         upstream_client()
     assert repr(entry) in str(refused.value)
 
 
-async def test_a_host_that_is_covered_is_asked_without_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_matching_host_bypasses_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
     async def answer(name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -55,7 +55,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_legal_form_reads_the_same_wherever_the_network_cuts_it(form: str) -> None:
+def test_every_legal_form_decodes_the_same_however_it_is_chunked(form: str) -> None:
     data = FORMS[form]
     assert read(data) == PAYLOADS
     for cut in range(len(data)):
@@ -64,7 +64,7 @@ def test_every_legal_form_reads_the_same_wherever_the_network_cuts_it(form: str)
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
-def test_an_event_is_given_out_with_its_line_and_not_with_the_next_piece(end: bytes) -> None:
+def test_an_event_is_emitted_with_its_line(end: bytes) -> None:
     reader = SSEDecoder()
     assert reader.feed(b'data: {"a": 1}' + end + end) == [{"a": 1}]
     assert reader.feed(b"data: [DONE]" + end + end) == [DONE]
@@ -81,13 +81,13 @@ def test_an_event_is_given_out_with_its_line_and_not_with_the_next_piece(end: by
         b"\xff\xfe\n",
     ],
 )
-def test_garbage_is_told_from_fields(data: bytes) -> None:
+def test_malformed_lines_are_distinguished_from_fields(data: bytes) -> None:
     reader = SSEDecoder()
     assert reader.feed(PLAIN + data) == PAYLOADS
     assert reader.error is not None
 
 
-def test_an_event_without_end_is_given_up_before_it_fills_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_event_is_broken_before_it_fills_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.providers.http.stream_decoders.MAX_LINE_BYTES", 1000)
     reader = SSEDecoder()
     for _ in range(40):
@@ -98,14 +98,14 @@ def test_an_event_without_end_is_given_up_before_it_fills_the_memory(monkeypatch
 @given(
     st.lists(st.sampled_from([b"data:", b"{", b"}", b"\n", b"\r", b" ", b"\xef\xbb\xbf", b"a", b":", b"1"]))
 )
-def test_no_bytes_escape_as_another_error(pieces: list[bytes]) -> None:
+def test_no_input_raises_another_error(pieces: list[bytes]) -> None:
     reader = SSEDecoder()
     for piece in pieces:
         reader.feed(piece)
     reader.feed_eof()
 
 
-def test_lines_of_json_are_read_with_a_byte_order_mark_and_without_a_last_line_break() -> None:
+def test_json_lines_may_have_a_byte_order_mark_and_no_final_newline() -> None:
     reader = NDJSONDecoder()
     payloads = reader.feed(codecs.BOM_UTF8 + b'{"a": 1}\r\n{"b"') + reader.feed(b": 2}")
     assert payloads + reader.feed_eof() == [{"a": 1}, {"b": 2}]
@@ -115,7 +115,7 @@ def test_lines_of_json_are_read_with_a_byte_order_mark_and_without_a_last_line_b
 # Text.
 
 
-def test_halves_of_a_pair_are_joined_and_a_lone_half_is_replaced() -> None:
+def test_surrogates_are_joined_and_lone_ones_replaced() -> None:
     text = SurrogateJoiner()
     assert text.feed("a\ud83d") + text.feed("") + text.feed("\ude00b") == "a😀b"
     assert text.feed("\ude00") == "\ufffd"
@@ -125,7 +125,7 @@ def test_halves_of_a_pair_are_joined_and_a_lone_half_is_replaced() -> None:
 
 
 @given(st.text(), st.integers(0, 50))
-def test_any_text_cut_by_utf16_arrives_whole(spoken: str, cut: int) -> None:
+def test_text_split_by_utf16_units_is_restored(spoken: str, cut: int) -> None:
     units = spoken.encode("utf-16-le", "surrogatepass")
     halves = [part.decode("utf-16-le", "surrogatepass") for part in (units[: 2 * cut], units[2 * cut :])]
     text = SurrogateJoiner()
@@ -133,7 +133,7 @@ def test_any_text_cut_by_utf16_arrives_whole(spoken: str, cut: int) -> None:
     assert whole == spoken.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def test_json_that_ends_inside_a_pair_is_read() -> None:
+def test_json_that_ends_inside_a_surrogate_pair_is_parsed() -> None:
     assert parse_json(b'{"a": "\\ud83d"}') == {"a": "\ud83d"}
     assert parse_json(codecs.BOM_UTF8 + b"[1]") == [1]
     with pytest.raises(json.JSONDecodeError):
@@ -157,13 +157,13 @@ def chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
     )
 
 
-def test_an_answer_whose_last_line_has_no_line_break_is_complete() -> None:
+def test_an_answer_without_final_newline_is_complete() -> None:
     whole = chunk({"content": "Hi"}) + b"\n\n" + chunk({}, "stop")
     assert openai(whole) == [TextDelta("Hi"), Completed("stop")]
     assert openai(whole + b"\n\ndata: [DONE]") == [TextDelta("Hi"), Completed("stop")]
 
 
-def test_text_thoughts_and_calls_cut_inside_a_character_arrive_whole() -> None:
+def test_text_reasoning_and_calls_split_inside_a_character_are_restored() -> None:
     call = {"index": 0, "id": "c1", "function": {"name": "f", "arguments": '{"a": "\ud83d\ude00"}'}}
     pieces = [
         {"reasoning_content": "\ud83d"},
@@ -178,7 +178,7 @@ def test_text_thoughts_and_calls_cut_inside_a_character_arrive_whole() -> None:
     json.dumps([getattr(e, "arguments", "") for e in events], ensure_ascii=False).encode()
 
 
-def test_a_json_body_with_a_byte_order_mark_is_an_answer() -> None:
+def test_a_json_body_with_a_byte_order_mark_is_parsed() -> None:
     body = {"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}
     assert OpenAIResponseParser().parse_body(codecs.BOM_UTF8 + json.dumps(body).encode())[0] == TextDelta(
         "Hi"
@@ -188,12 +188,12 @@ def test_a_json_body_with_a_byte_order_mark_is_an_answer() -> None:
     assert reader.parse_body(codecs.BOM_UTF8 + json.dumps(message).encode())[0] == TextDelta("Hi")
 
 
-def test_a_stream_that_ends_inside_an_event_is_cut() -> None:
+def test_a_stream_that_ends_inside_an_event_is_broken() -> None:
     with pytest.raises(UpstreamBroken):
         openai(chunk({"content": "Hi"}) + b"\n\n" + chunk({}, "stop")[:-3])
 
 
-def test_nothing_of_an_answer_keeps_a_lone_half() -> None:
+def test_no_part_of_an_answer_contains_a_lone_surrogate() -> None:
     half = "a\ud83d"
     call = {
         "index": 0,

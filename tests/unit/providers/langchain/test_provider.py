@@ -89,7 +89,7 @@ async def test_no_sdk_fetches_an_address_or_reads_a_file_for_an_image(
         ("gemini", {"parallel_tool_calls": False}, "parallel_tool_calls"),
     ],
 )
-async def test_what_a_vendor_cannot_do_is_named_and_not_dropped(
+async def test_unsupported_parameters_are_reported_and_not_dropped(
     kind: str, fields: dict[str, Any], param: str, http: httpx.AsyncClient
 ) -> None:
     async with KINDS[kind][1]() as up:
@@ -99,7 +99,7 @@ async def test_what_a_vendor_cannot_do_is_named_and_not_dropped(
         assert up.calls == []
 
 
-async def test_a_tools_nested_schema_reaches_ollama_whole(http: httpx.AsyncClient) -> None:
+async def test_a_nested_tool_schema_reaches_ollama_unchanged(http: httpx.AsyncClient) -> None:
     parameters = {
         "type": "object",
         "properties": {"when": {"anyOf": [{"type": "integer", "minimum": 3}, {"type": "null"}]}},
@@ -109,7 +109,7 @@ async def test_a_tools_nested_schema_reaches_ollama_whole(http: httpx.AsyncClien
     assert up.calls[0].body["tools"][0]["function"]["parameters"] == parameters
 
 
-async def test_ollamas_options_are_joined_with_the_requests(http: httpx.AsyncClient) -> None:
+async def test_ollamas_options_are_merged_with_the_requests(http: httpx.AsyncClient) -> None:
     async with OllamaUpstream() as up:
         provider = build("ollama", up, http, num_ctx=4096, temperature=1.0, reasoning=False, keep_alive="5m")
         await ask(provider, sampling=Sampling(temperature=0.0, max_tokens=5))
@@ -120,7 +120,7 @@ async def test_ollamas_options_are_joined_with_the_requests(http: httpx.AsyncCli
     assert up.calls[0].headers["authorization"] == "Bearer k"
 
 
-async def test_ollamas_thinking_is_relayed_without_being_asked_for(http: httpx.AsyncClient) -> None:
+async def test_ollamas_thinking_is_yielded_even_if_not_requested(http: httpx.AsyncClient) -> None:
     async with OllamaUpstream() as up:
         up.script(Reply(reasoning=("hm",)))
         events = await ask(build("ollama", up, http))
@@ -128,7 +128,7 @@ async def test_ollamas_thinking_is_relayed_without_being_asked_for(http: httpx.A
     assert "think" not in up.calls[0].body
 
 
-async def test_an_ollama_that_only_loaded_the_model_has_not_answered(http: httpx.AsyncClient) -> None:
+async def test_an_ollama_response_that_only_loaded_the_model_is_broken(http: httpx.AsyncClient) -> None:
     line = b'{"model":"m","message":{"role":"assistant","content":""},"done":true,"done_reason":"load"}\n'
     async with OllamaUpstream() as up:
         up.script(Raw([line], content_type="application/x-ndjson"))
@@ -136,7 +136,7 @@ async def test_an_ollama_that_only_loaded_the_model_has_not_answered(http: httpx
             await ask(build("ollama", up, http))
 
 
-async def test_an_anthropic_stream_that_lacks_only_its_last_event_was_cut(http: httpx.AsyncClient) -> None:
+async def test_an_anthropic_stream_without_its_last_event_is_broken(http: httpx.AsyncClient) -> None:
     async with AnthropicUpstream() as up:
         await ask(build("anthropic", up, http))
         content, end = up.frames(Reply(), up.calls[0])
@@ -149,7 +149,7 @@ async def test_an_anthropic_stream_that_lacks_only_its_last_event_was_cut(http: 
 
 
 @pytest.mark.parametrize("kind", ["anthropic", "gemini"])
-async def test_system_messages_from_everywhere_become_one(kind: str, http: httpx.AsyncClient) -> None:
+async def test_system_messages_are_merged(kind: str, http: httpx.AsyncClient) -> None:
     history = (
         Message("system", "First rule."),
         Message("user", "Hello"),
@@ -182,7 +182,7 @@ async def test_anthropics_tool_choice_and_temperature_are_translated(http: httpx
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_a_prompt_that_gemini_blocks_is_a_filtered_answer(
+async def test_a_prompt_blocked_by_gemini_is_a_content_filter_answer(
     http: httpx.AsyncClient, stream: bool
 ) -> None:
     body = b'{"promptFeedback": {"blockReason": "SAFETY"}}'
@@ -195,7 +195,7 @@ async def test_a_prompt_that_gemini_blocks_is_a_filtered_answer(
     assert events[-1].finish_reason == "content_filter"
 
 
-async def test_a_gemini_call_that_went_wrong_is_no_answer(http: httpx.AsyncClient) -> None:
+async def test_a_malformed_gemini_function_call_is_broken(http: httpx.AsyncClient) -> None:
     chunk = b'data: {"candidates": [{"index": 0, "finishReason": "MALFORMED_FUNCTION_CALL"}]}\r\n\r\n'
     async with GeminiUpstream() as up:
         up.script(Raw([chunk]))
@@ -214,7 +214,7 @@ async def test_one_connection_and_one_client_serve_every_model(kind: str, http: 
         assert up.connections == 1
 
 
-async def test_options_that_the_vendors_package_refuses_are_an_operators_matter(
+async def test_options_rejected_by_the_vendors_package_are_a_misconfiguration(
     http: httpx.AsyncClient,
 ) -> None:
     async with GeminiUpstream() as up:

@@ -27,7 +27,7 @@ SHIPPED = yaml.safe_load((PROJECT / "provider_config.yaml").read_text(encoding="
         (Sampling(), {"repeat_penalty": 1.0}, {"max_tokens": 400, "repeat_penalty": 1.0}),
     ],
 )
-async def test_a_small_model_is_stopped_unless_its_caller_says_otherwise(
+async def test_default_fields_apply_unless_the_request_sets_them(
     stream: bool, asked: Sampling, extra: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     async with OpenAIUpstream() as up, httpx.AsyncClient(trust_env=False) as http:

@@ -25,7 +25,7 @@ def test_vectors_have_length_one(embedder: WordLlamaEmbedder) -> None:
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
 
 
-def test_alike_questions_are_nearer_than_others(embedder: WordLlamaEmbedder) -> None:
+def test_similar_questions_have_closer_vectors(embedder: WordLlamaEmbedder) -> None:
     a, b, c = embedder.embed(
         ["How can I learn to play the guitar?", "What is the best way to learn guitar?", "Tax law in Peru"]
     )
@@ -39,7 +39,7 @@ def test_a_text_has_the_same_vector_alone_and_among_others(embedder: WordLlamaEm
     assert np.array_equal(together[1], embedder.embed(["second text"])[0])
 
 
-def test_nothing_and_broken_text_have_vectors_too(embedder: WordLlamaEmbedder) -> None:
+def test_empty_and_invalid_text_have_vectors(embedder: WordLlamaEmbedder) -> None:
     vectors = embedder.embed(["", "\ud800 half a pair", "\x00"])
 
     assert not vectors[0].any()
@@ -54,7 +54,7 @@ def test_tokens_are_counted(embedder: WordLlamaEmbedder) -> None:
     )
 
 
-def test_loading_leaves_the_package_and_the_root_logger_alone() -> None:
+def test_loading_does_not_import_the_package_or_configure_logging() -> None:
     program = (
         "import logging, sys\n"
         "from gateway.providers.local.wordllama import WordLlamaEmbedder\n"

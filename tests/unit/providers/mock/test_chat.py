@@ -46,14 +46,14 @@ def text_of(events: list[ProviderEvent]) -> str:
     return "".join(event.text for event in events if isinstance(event, TextDelta))
 
 
-async def test_the_same_question_gets_the_same_answer_and_another_gets_another() -> None:
+async def test_the_answer_is_deterministic_for_a_question() -> None:
     first, again, other = await ask(), await ask(), await ask("How deep is the sea?")
     assert first == again
     assert text_of(first) != text_of(other)
     assert "giraffe" in text_of(first)
 
 
-async def test_it_speaks_word_by_word_or_all_at_once_and_counts() -> None:
+async def test_an_answer_is_streamed_by_word_or_returned_whole_with_usage() -> None:
     streamed, whole = await ask(), await ask(stream=False)
     assert len(streamed) > 5
     assert len(whole) == 2
@@ -66,7 +66,7 @@ async def test_it_speaks_word_by_word_or_all_at_once_and_counts() -> None:
     assert end.usage.prompt_tokens == estimate_tokens("How tall is a giraffe?")
 
 
-async def test_the_token_limit_ends_it_with_length() -> None:
+async def test_the_token_limit_ends_the_answer_with_length() -> None:
     events = await ask(sampling=Sampling(max_tokens=4))
     end = events[-1]
     assert isinstance(end, Completed)
@@ -75,25 +75,25 @@ async def test_the_token_limit_ends_it_with_length() -> None:
 
 
 @pytest.mark.timeout(10)
-async def test_a_long_answer_is_cut_in_no_time() -> None:
+async def test_a_long_answer_is_truncated_quickly() -> None:
     schema = {"type": "string", "minLength": 90_000}
     wanted = ResponseFormat("json_schema", "s", {"type": "array", "items": schema, "minItems": 2})
     text = text_of(await ask(response_format=wanted, sampling=Sampling(max_tokens=40_000), stream=False))
     assert 39_990 <= estimate_tokens(text) <= 40_000
 
 
-async def test_a_stop_word_ends_it_before_the_word() -> None:
+async def test_a_stop_sequence_ends_the_answer_before_it() -> None:
     events = await ask(sampling=Sampling(stop=("giraffe",)))
     assert text_of(events)
     assert "giraffe" not in text_of(events)
 
 
-async def test_logprobs_come_one_for_each_word() -> None:
+async def test_there_is_one_logprob_per_word() -> None:
     events = await ask(logprobs=True)
     assert all(len(event.logprobs) == 1 for event in events if isinstance(event, TextDelta))
 
 
-async def test_it_calls_the_tools_it_is_told_to_call() -> None:
+async def test_the_tools_named_in_the_question_are_called() -> None:
     events = await ask(
         'Please call tool add {"a": 2, "b": 3} and call tool add {"a": 1, "b": 1}.', tools=(ADD,)
     )
@@ -106,7 +106,7 @@ async def test_it_calls_the_tools_it_is_told_to_call() -> None:
     assert events[-1].finish_reason == "tool_calls"
 
 
-async def test_one_call_at_a_time_is_one_call() -> None:
+async def test_without_parallel_calls_only_one_tool_is_called() -> None:
     text = "call tool add {} call tool add {}"
     many = await ask("call tool add {} " * 5000, tools=(ADD,))
     assert len({event.index for event in many if isinstance(event, ToolCallDelta)}) == 128
@@ -130,17 +130,17 @@ async def test_a_forced_tool_is_called_with_arguments_that_fit(choice: ToolChoic
     assert isinstance(arguments["b"], int)
 
 
-async def test_a_tools_result_is_used_in_the_answer() -> None:
+async def test_a_tool_result_is_used_in_the_answer() -> None:
     history = (Message("user", "call tool add {}"), Message("tool", "five hundred", tool_call_id="c"))
     events = await ask(messages=history, tools=(ADD,))
     assert "five hundred" in text_of(events)
 
 
-async def test_a_json_answer_is_json() -> None:
+async def test_a_json_object_answer_is_valid_json() -> None:
     assert isinstance(json.loads(text_of(await ask(response_format=ResponseFormat("json_object")))), dict)
 
 
-async def test_a_schema_is_fitted() -> None:
+async def test_an_answer_fits_the_schema() -> None:
     schema = {
         "type": "object",
         "properties": {
@@ -214,7 +214,7 @@ async def test_each_drill_fails_as_its_name_says(
         await ask(model=model, stream=stream)
 
 
-async def test_a_drill_that_fails_late_has_spoken() -> None:
+async def test_a_drill_that_fails_late_yields_text_first() -> None:
     provider = MockChat("mock", ProviderConfig(type="mock"), Timeouts(), httpx.AsyncClient())
     request = ChatRequest("fail-after-3", (Message("user", "Hello there, how are you?"),))
     events = provider.stream(request)
@@ -223,7 +223,7 @@ async def test_a_drill_that_fails_late_has_spoken() -> None:
         await anext(events)
 
 
-async def test_the_slow_model_says_the_same_in_the_end() -> None:
+async def test_the_slow_model_returns_the_same_text() -> None:
     config = ProviderConfig(type="mock", options={"delay": 0.001})
     provider = MockChat("mock", config, Timeouts(), httpx.AsyncClient())
     events = [e async for e in provider.stream(ChatRequest("slow", (Message("user", "Hello"),)))]
@@ -231,7 +231,7 @@ async def test_the_slow_model_says_the_same_in_the_end() -> None:
     assert "Hello" in text_of(events)
 
 
-async def test_it_is_always_there() -> None:
+async def test_the_mock_is_always_healthy() -> None:
     provider = MockChat("mock", ProviderConfig(type="mock"), Timeouts(), httpx.AsyncClient())
     assert provider.configured
     assert (await provider.check_health()).reachable
@@ -245,7 +245,7 @@ async def test_it_is_always_there() -> None:
         {"const": 10**30},
     ],
 )
-async def test_a_schema_that_cannot_be_filled_is_the_callers_to_mend(schema: dict[str, Any]) -> None:
+async def test_a_schema_that_cannot_be_filled_is_a_rejected_request(schema: dict[str, Any]) -> None:
     with pytest.raises(UpstreamRejected) as raised:
         await ask(response_format=ResponseFormat("json_schema", "s", schema))
     assert raised.value.param == "response_format"

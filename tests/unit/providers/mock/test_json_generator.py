@@ -38,7 +38,7 @@ def test_the_shipped_schemas_are_filled_with_readable_text(path: Path, seed: int
         assert text.isascii()
 
 
-def test_lists_hold_entries_that_differ() -> None:
+def test_list_items_differ() -> None:
     schema = json.loads((PROMPTS[0].parent / "copywriter.json").read_text(encoding="utf-8"))
     sections = generate_value(schema, 5)["sections"]
     for field in ("id", "title", "body"):
@@ -61,7 +61,7 @@ def test_lists_hold_entries_that_differ() -> None:
         r"^(?!a)[a-c]{2}$",
     ],
 )
-def test_a_pattern_is_kept_to(pattern: str) -> None:
+def test_generated_text_matches_the_pattern(pattern: str) -> None:
     text = generate_value({"type": "string", "pattern": pattern}, 3)
     assert re.search(pattern, text)
     assert generate_value({"type": "string", "pattern": pattern}, 3) == text
@@ -91,7 +91,7 @@ def test_a_hostile_pattern_is_neither_a_failure_nor_a_delay(pattern: str) -> Non
 
 @pytest.mark.parametrize(("least", "most"), [(0, 0), (1, 1), (5, 9), (50, 50), (300, 400), (2000, 2000)])
 @pytest.mark.parametrize("name", ["title", "anything", "id"])
-def test_lengths_are_kept(name: str, least: int, most: int) -> None:
+def test_length_limits_are_respected(name: str, least: int, most: int) -> None:
     schema = {
         "type": "object",
         "properties": {name: {"type": "string", "minLength": least, "maxLength": most}},
@@ -99,12 +99,12 @@ def test_lengths_are_kept(name: str, least: int, most: int) -> None:
     assert least <= len(generate_value(schema, 1)[name]) <= most
 
 
-def test_a_schema_that_asks_for_too_much_gets_less() -> None:
+def test_large_minimums_are_capped() -> None:
     assert len(generate_value({"type": "string", "minLength": 10**12}, 1)) < 10**6
     assert len(generate_value({"type": "array", "items": {"type": "integer"}, "minItems": 10**12}, 1)) < 10**4
 
 
-def test_names_and_formats_decide_what_is_said() -> None:
+def test_field_names_and_formats_select_the_text() -> None:
     names = ("email", "brandName", "call_to_action", "url", "colour", "reply-to")
     schema = {
         "type": "object",
@@ -162,7 +162,7 @@ def _tree(levels: int) -> dict[str, Any]:
         *("enum", "anyOf", "names", "merged"),
     ],
 )
-def test_a_schema_that_asks_for_too_much_is_refused_in_no_time(schema: dict[str, Any]) -> None:
+def test_an_oversized_schema_is_rejected_quickly(schema: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"more than the mock's limits|cannot be read"):
         generate_value(schema, 1)
 
@@ -181,7 +181,7 @@ def test_a_schema_that_asks_for_too_much_is_refused_in_no_time(schema: dict[str,
         {"type": "integer", "minimum": 1e308, "multipleOf": 1e-308},
     ],
 )
-def test_what_is_no_schema_is_refused_by_name(schema: dict[str, Any]) -> None:
+def test_an_invalid_schema_is_rejected(schema: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="cannot be read as a JSON Schema"):
         generate_value(schema, 1)
 

@@ -42,7 +42,7 @@ def shipped(**environ: str) -> Catalog:
         ({"OLLAMA_NUM_CTX": "262144"}, {"llama3.2:3b": 131072, "qwen2.5:7b": 32768}),
     ],
 )
-async def test_the_shipped_models_are_asked_for_with_the_window_that_is_counted_with(
+async def test_shipped_models_are_called_with_their_configured_context_window(
     http: httpx.AsyncClient, environ: dict[str, str], windows: dict[str, int]
 ) -> None:
     async with OllamaUpstream() as up:
@@ -59,7 +59,7 @@ async def test_the_shipped_models_are_asked_for_with_the_window_that_is_counted_
     assert config.models["claude-haiku-4-5"].context_window == 200_000
 
 
-async def test_a_turn_within_the_window_is_read_from_its_beginning(http: httpx.AsyncClient) -> None:
+async def test_a_prompt_within_the_window_is_not_truncated(http: httpx.AsyncClient) -> None:
     async with OllamaUpstream() as up:
         up.script(Reply())
         config = shipped(OLLAMA_URL=up.url)
@@ -70,12 +70,12 @@ async def test_a_turn_within_the_window_is_read_from_its_beginning(http: httpx.A
 
 
 @pytest.mark.parametrize("window", [0, -1, "many", True, 1.5])
-def test_a_window_that_is_no_number_of_tokens_is_named(http: httpx.AsyncClient, window: Any) -> None:
+def test_an_invalid_num_ctx_is_reported(http: httpx.AsyncClient, window: Any) -> None:
     with pytest.raises(ValueError, match="num_ctx"):
         OllamaChat("o", ProviderConfig(type="ollama", options={"num_ctx": window}), Timeouts(), http)
 
 
-async def test_thoughts_come_back_with_the_calls_they_led_to(http: httpx.AsyncClient) -> None:
+async def test_reasoning_is_sent_back_with_its_tool_calls(http: httpx.AsyncClient) -> None:
     own = VendorData("ollama", "o", "m", {"reasoning_content": "hm"})
     calls = (ToolCall("c1", "f", '{"a": 1}'),)
     async with OllamaUpstream() as up:
@@ -111,7 +111,7 @@ async def test_thoughts_come_back_with_the_calls_they_led_to(http: httpx.AsyncCl
     ],
 )
 @pytest.mark.parametrize("stream", [True, False])
-async def test_calls_and_messages_in_other_forms_are_read(
+async def test_tool_calls_and_messages_in_other_forms_are_parsed(
     http: httpx.AsyncClient, function: dict[str, Any], stream: bool
 ) -> None:
     message = {"role": "assistant", "content": None, "tool_calls": [{"function": function}]}

@@ -63,7 +63,7 @@ THOUGHT = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
     ],
 )
 @pytest.mark.parametrize("streamed", [True, False])
-def test_thoughts_among_the_parts_of_a_content_are_thoughts(content: Any, streamed: bool) -> None:
+def test_thinking_parts_of_a_content_become_reasoning(content: Any, streamed: bool) -> None:
     if streamed:
         data = frames(*(chunk({"content": [part]}) for part in content), chunk({"content": ""}, "stop"))
         events = read(OpenAIResponseParser(), data)
@@ -75,7 +75,7 @@ def test_thoughts_among_the_parts_of_a_content_are_thoughts(content: Any, stream
 
 
 @pytest.mark.parametrize("logprobs", [-0.3, [], ["x"], {"content": ["x"]}, {"tokens": ["x"]}, {"content": 7}])
-def test_logprobs_of_another_form_do_not_fail_an_answer(logprobs: Any) -> None:
+def test_logprobs_in_an_unknown_form_are_ignored(logprobs: Any) -> None:
     events = read(OpenAIResponseParser(), frames(chunk({"content": "Hi"}, "stop", logprobs=logprobs)))
     assert events == [TextDelta("Hi"), Completed("stop")]
 
@@ -89,7 +89,7 @@ def test_logprobs_of_another_form_do_not_fail_an_answer(logprobs: Any) -> None:
         b"data:\n\n",
     ],
 )
-def test_a_keep_alive_is_no_part_of_an_answer(alive: bytes) -> None:
+def test_keepalive_events_are_ignored(alive: bytes) -> None:
     data = alive + frames(chunk({"content": "Hi"})) + alive + frames(chunk({}, "stop")) + b"data: [DONE]\n\n"
     assert read(OpenAIResponseParser(), data) == [TextDelta("Hi"), Completed("stop")]
     with pytest.raises(UpstreamBroken):
@@ -109,7 +109,7 @@ COUNTS = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
         [chunk({}, "stop"), {"choices": None, "usage": COUNTS}],
     ],
 )
-def test_usage_is_read_wherever_a_server_has_it(last: list[Any]) -> None:
+def test_usage_is_read_wherever_a_server_puts_it(last: list[Any]) -> None:
     assert read(OpenAIResponseParser(), frames(chunk({"content": "Hi"}), *last))[-1] == Completed(
         "stop", Usage(9, 3)
     )
@@ -127,7 +127,7 @@ def test_usage_is_read_wherever_a_server_has_it(last: list[Any]) -> None:
     ],
 )
 @pytest.mark.parametrize("streamed", [True, False])
-def test_an_error_in_an_answer_is_named_in_every_form(
+def test_errors_in_a_response_are_classified_in_every_form(
     error: dict[str, Any], kind: type[GatewayError], streamed: bool
 ) -> None:
     stream, body = frames(chunk({"content": "Half"}), error, chunk({}, "stop")), json.dumps(error).encode()
@@ -166,12 +166,12 @@ FORMS: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_message_is_read_in_the_forms_of_compatible_servers(form: str) -> None:
+def test_messages_of_compatible_servers_are_parsed(form: str) -> None:
     events = read(AnthropicResponseParser(ORIGIN), frames(*FORMS[form]))
     assert events == [TextDelta("Hi"), Completed("stop", Usage(10, 5))]
 
 
-def test_openais_end_marker_may_stand_for_anthropics() -> None:
+def test_the_done_marker_ends_an_anthropic_stream() -> None:
     data = frames(START, *TEXT, END[0]) + b"data: [DONE]\n\n"
     assert read(AnthropicResponseParser(ORIGIN), data) == [TextDelta("Hi"), Completed("stop", Usage(10, 5))]
     with pytest.raises(UpstreamBroken):
@@ -193,7 +193,7 @@ PIECES = [{"type": "input_json_delta", "partial_json": piece} for piece in ("", 
         ({"input": {"city": "Seoul"}}, PIECES),
     ],
 )
-def test_the_input_of_a_tool_is_read_once_wherever_it_is(given: Any, deltas: list[Any]) -> None:
+def test_tool_input_is_read_once_wherever_it_is(given: Any, deltas: list[Any]) -> None:
     thought = block({"type": "thinking", "thinking": None}, {"type": "thinking_delta", "thinking": "hm"})
     tool = block({"type": "tool_use", "id": "t1", "name": "w", **given}, *deltas, index=1)
     events = read(AnthropicResponseParser(ORIGIN), frames(START, *thought, *tool, *END))
@@ -209,7 +209,7 @@ def test_the_input_of_a_tool_is_read_once_wherever_it_is(given: Any, deltas: lis
     ]
 
 
-def test_a_whole_message_that_is_an_error_is_named() -> None:
+def test_an_unstreamed_error_is_classified() -> None:
     body = {"type": "error", "error": {"type": "rate_limit_error", "message": "Slow"}}
     with pytest.raises(UpstreamRateLimited):
         AnthropicResponseParser(ORIGIN).parse_body(json.dumps(body).encode())
@@ -231,7 +231,9 @@ STREAM = frames(chunk({"content": "Hi"}), chunk({}, "stop")) + b"data: [DONE]\n\
         (WHOLE, "application/vnd.api+json", False),
     ],
 )
-async def test_the_type_of_a_body_says_how_it_is_read(body: bytes, content_type: str, asked: bool) -> None:
+async def test_the_content_type_decides_how_a_body_is_parsed(
+    body: bytes, content_type: str, asked: bool
+) -> None:
     async with upstream_client(trust_env=False) as http, OpenAIUpstream() as up:
         up.script(Raw([body], content_type=content_type))
         it = OpenAIChat("o", ProviderConfig(type="openai", base_url=up.url), Timeouts(), http)
@@ -244,7 +246,7 @@ async def test_the_type_of_a_body_says_how_it_is_read(body: bytes, content_type:
     ("body", "content_type"),
     [(STREAM, "text/html"), (WHOLE, "text/html"), (b"<html>", "text/plain"), (WHOLE, "application/xml")],
 )
-async def test_a_page_is_no_answer(body: bytes, content_type: str, asked: bool) -> None:
+async def test_a_web_page_is_not_an_answer(body: bytes, content_type: str, asked: bool) -> None:
     async with upstream_client(trust_env=False) as http, OpenAIUpstream() as up:
         up.script(Raw([body], content_type=content_type))
         it = OpenAIChat("o", ProviderConfig(type="openai", base_url=up.url), Timeouts(), http)

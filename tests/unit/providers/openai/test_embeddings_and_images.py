@@ -62,7 +62,7 @@ def answer(*vectors: Any, **more: Any) -> Raw:
 HEADERS = {"headers": {"Api-Key": "k", "Authorization": "Basic x"}}
 
 
-async def test_headers_and_key_go_with_every_kind_of_call(
+async def test_headers_and_key_are_sent_with_every_kind_of_call(
     upstream: Pictures, http: httpx.AsyncClient
 ) -> None:
     await embedder(upstream, http, **HEADERS).embed(EmbeddingRequest("m", ("a",)))
@@ -83,7 +83,7 @@ async def test_ollama_gets_its_key(http: httpx.AsyncClient) -> None:
         assert server.calls[0].headers["authorization"] == "Bearer secret"
 
 
-async def test_base64_is_asked_for_only_where_the_client_wants_it(
+async def test_base64_is_requested_only_if_the_client_does(
     upstream: Pictures, http: httpx.AsyncClient
 ) -> None:
     made = embedder(upstream, http)
@@ -92,7 +92,7 @@ async def test_base64_is_asked_for_only_where_the_client_wants_it(
     assert [call.body.get("encoding_format") for call in upstream.calls] == [None, "base64"]
 
 
-async def test_a_server_that_refuses_base64_is_asked_for_numbers(
+async def test_a_server_that_rejects_base64_is_asked_for_numbers(
     upstream: Pictures, http: httpx.AsyncClient
 ) -> None:
     made = embedder(upstream, http)
@@ -103,7 +103,7 @@ async def test_a_server_that_refuses_base64_is_asked_for_numbers(
     assert [call.body.get("encoding_format") for call in upstream.calls] == ["base64", None, None]
 
 
-async def test_what_is_refused_without_base64_too_is_the_callers_mistake(
+async def test_a_rejection_without_base64_is_the_callers_error(
     upstream: Pictures, http: httpx.AsyncClient
 ) -> None:
     made = embedder(upstream, http)
@@ -133,7 +133,7 @@ async def test_items_without_an_index_are_in_order(upstream: Pictures, http: htt
 
 
 @pytest.mark.parametrize("indexes", [(0, 0), (1, 2), (0, None), (True, False), ("0", "1")])
-async def test_indexes_that_are_none_break_the_answer(
+async def test_invalid_indexes_are_a_broken_response(
     upstream: Pictures, http: httpx.AsyncClient, indexes: tuple[Any, Any]
 ) -> None:
     items = [{"index": at, "embedding": [1.0, 2.0]} for at in indexes]
@@ -141,7 +141,7 @@ async def test_indexes_that_are_none_break_the_answer(
         await vectors_of(upstream, http, Raw([json.dumps({"data": items}).encode()], "application/json"))
 
 
-async def test_ignored_dimensions_are_cut_and_too_few_are_named(
+async def test_ignored_dimensions_are_truncated_and_too_few_are_reported(
     upstream: Pictures, http: httpx.AsyncClient
 ) -> None:
     made = await vectors_of(upstream, http, answer([3.0, 4.0, 9.0], [0.0, 2.0, 9.0]), dimensions=2)
@@ -184,7 +184,7 @@ async def pictures_of(
         ("gpt-image-1", {"response_format": "b64_json"}, "b64_json"),
     ],
 )
-async def test_base64_is_asked_of_servers_that_would_give_an_address(
+async def test_base64_images_are_requested_from_servers_that_return_urls(
     upstream: Pictures, http: httpx.AsyncClient, model: str, options: dict[str, Any], wanted: str | None
 ) -> None:
     assert await pictures_of(upstream, http, {"b64_json": INLINE}, model, **options) == [PNG]
@@ -193,12 +193,12 @@ async def test_base64_is_asked_of_servers_that_would_give_an_address(
 
 
 @pytest.mark.parametrize("field", ["b64_json", "url"])
-async def test_a_data_address_is_a_picture(upstream: Pictures, http: httpx.AsyncClient, field: str) -> None:
+async def test_a_data_url_is_an_image(upstream: Pictures, http: httpx.AsyncClient, field: str) -> None:
     given = {field: f"data:image/png;base64,{INLINE}"}
     assert await pictures_of(upstream, http, given) == [PNG]
 
 
-async def test_a_picture_is_fetched_from_the_providers_own_origin(
+async def test_an_image_url_of_the_providers_origin_is_downloaded(
     upstream: Pictures, http: httpx.AsyncClient
 ) -> None:
     assert await pictures_of(upstream, http, {"url": f"{upstream.url}/files/1.png"}) == [PNG]
@@ -213,7 +213,9 @@ async def test_a_picture_is_fetched_from_the_providers_own_origin(
         *("file:///etc/passwd", "//cdn.example/x.png", "not a url", "", 7, None),
     ],
 )
-async def test_no_other_address_is_fetched(upstream: Pictures, http: httpx.AsyncClient, url: Any) -> None:
+async def test_no_other_image_url_is_downloaded(
+    upstream: Pictures, http: httpx.AsyncClient, url: Any
+) -> None:
     with pytest.raises(UpstreamBroken):
         await pictures_of(upstream, http, {"url": url})
     with pytest.raises(UpstreamBroken):  # of an allowed host neither, where it is not encrypted
@@ -222,7 +224,7 @@ async def test_no_other_address_is_fetched(upstream: Pictures, http: httpx.Async
 
 
 @pytest.mark.parametrize("options", [{"response_format": "url"}, {"image_hosts": "cdn.example"}])
-def test_options_that_say_nothing_are_refused(options: dict[str, Any]) -> None:
+def test_invalid_options_are_rejected(options: dict[str, Any]) -> None:
     given = ProviderConfig(type="openai", base_url="http://localhost/v1", options=options)
     with pytest.raises(ValueError, match=next(iter(options))):
         OpenAIImages("up", given, Timeouts(), httpx.AsyncClient())

@@ -56,7 +56,7 @@ NAMES = {"gpt-5*": "max_completion_tokens", "*": "max_tokens"}
         (SHIPPED, "gpt-4o", "max_tokens"),
     ],
 )
-async def test_the_limit_of_tokens_has_the_name_that_the_model_takes(
+async def test_the_token_limit_has_the_models_field_name(
     http: httpx.AsyncClient, options: dict[str, Any], model: str, field: str
 ) -> None:
     async with OpenAIUpstream() as up:
@@ -67,7 +67,7 @@ async def test_the_limit_of_tokens_has_the_name_that_the_model_takes(
 
 
 @pytest.mark.parametrize("option", [5, [], {"gpt-*": 3}, {"gpt-*": ""}])
-async def test_a_field_that_is_no_name_is_named(http: httpx.AsyncClient, option: Any) -> None:
+async def test_an_invalid_max_tokens_field_is_reported(http: httpx.AsyncClient, option: Any) -> None:
     with pytest.raises(ValueError, match="max_tokens_field"):
         provider(http, "http://127.0.0.1:9", max_tokens_field=option)
     with pytest.raises(ValueError, match="message_fields"):
@@ -116,7 +116,7 @@ def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> byte
     return b"data: " + json.dumps({"choices": [choice], **more}).encode() + b"\n\n"
 
 
-def test_sources_reach_the_client_and_reasoning_details_come_back() -> None:
+def test_citations_reach_the_client_and_reasoning_details_are_sent_back() -> None:
     details = [{"type": "reasoning.text", "text": "a"}, {"type": "reasoning.encrypted", "data": "b"}]
     source = {"type": "url_citation", "url_citation": {"url": "https://example.com"}}
     reader = OpenAIResponseParser(VendorData("openai", "router", "m"))
@@ -160,12 +160,12 @@ def test_sources_reach_the_client_and_reasoning_details_come_back() -> None:
         ("a", 3, 3),
     ],
 )
-def test_pieces_of_a_field_are_joined_by_their_kind(before: Any, piece: Any, whole: Any) -> None:
+def test_field_fragments_are_merged_by_type(before: Any, piece: Any, whole: Any) -> None:
     assert merge_field(before, piece) == whole
 
 
 @pytest.mark.parametrize("streamed", [True, False])
-def test_further_fields_of_a_call_and_of_its_function_come_back_where_they_were(streamed: bool) -> None:
+def test_extra_fields_of_a_call_and_its_function_are_sent_back_in_place(streamed: bool) -> None:
     call = {
         "id": "c1",
         "type": "function",
@@ -185,7 +185,7 @@ def test_further_fields_of_a_call_and_of_its_function_come_back_where_they_were(
 
 
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
-def test_an_empty_thought_comes_back_as_one(field: str) -> None:
+def test_empty_reasoning_is_sent_back(field: str) -> None:
     reader = OpenAIResponseParser(VendorData("openai", "it", "m"))
     reader.feed(chunk({field: "", "content": None}) + chunk({"content": "Hi"}, "stop"))
     end = reader.finish()[-1]
@@ -226,7 +226,7 @@ THOUGHT = (
         (400, {"error": {"message": "Unknown parameter: 'messages[1].reasoning_content'."}}),
     ],
 )
-async def test_a_server_that_refuses_a_further_field_is_asked_without(
+async def test_a_server_that_rejects_an_extra_field_is_asked_without_it(
     http: httpx.AsyncClient, status: int, body: dict[str, Any]
 ) -> None:
     async with OpenAIUpstream() as up:
@@ -249,7 +249,7 @@ async def test_a_server_that_refuses_a_further_field_is_asked_without(
         "messages.1.reasoning_content_x: extra inputs are not permitted",
     ],
 )
-async def test_another_refusal_stays_one(http: httpx.AsyncClient, sentence: str) -> None:
+async def test_another_rejection_is_not_retried(http: httpx.AsyncClient, sentence: str) -> None:
     async with OpenAIUpstream() as up:
         up.script(Refusal(400, body=json.dumps({"error": {"message": sentence}}).encode()))
         with pytest.raises(UpstreamRejected):
@@ -257,7 +257,7 @@ async def test_another_refusal_stays_one(http: httpx.AsyncClient, sentence: str)
         assert len(up.calls) == 1
 
 
-def test_further_names_are_those_of_messages_parts_and_calls() -> None:
+def test_extra_field_names_include_messages_parts_and_calls() -> None:
     own = VendorData(fields={"reasoning_details": [], "annotations": []})
     call = ToolCall("c1", "w", "{}", {"extra_content": {}})
     marked = TextPart("a", {"cache_control": {"type": "ephemeral"}})

@@ -24,7 +24,7 @@ def body(request: ChatRequest) -> dict[str, Any]:
     return dict(orjson.loads(encode_request(request, "max_tokens")))
 
 
-def test_a_plain_streamed_question_asks_for_usage_and_nothing_more() -> None:
+def test_a_plain_streamed_request_has_no_more_than_usage_options() -> None:
     assert body(ChatRequest("m", HELLO)) == {
         "model": "m",
         "messages": [{"role": "user", "content": "Hello"}],
@@ -96,7 +96,7 @@ def test_messages_of_every_kind_keep_their_shape() -> None:
     ]
 
 
-def test_further_fields_pass_but_never_in_place_of_ours() -> None:
+def test_extra_fields_are_passed_on_but_override_nothing() -> None:
     extra = {"top_k": 5, "model": "other", "stream": False, "stream_options": {"include_usage": False}}
     sent = body(ChatRequest("m", HELLO, extra=extra))
     assert sent["top_k"] == 5
@@ -106,7 +106,7 @@ def test_further_fields_pass_but_never_in_place_of_ours() -> None:
     assert "stream_options" not in body(ChatRequest("m", HELLO, extra=extra, stream=False))
 
 
-def test_text_that_json_cannot_carry_is_the_callers_fault() -> None:
+def test_text_that_json_cannot_represent_is_a_rejected_request() -> None:
     with pytest.raises(UpstreamRejected) as caught:
         encode_request(ChatRequest("m", (Message("user", "lone \ud800 surrogate"),)), "max_tokens")
     assert "lone" not in str(caught.value)
@@ -120,7 +120,7 @@ def test_text_that_json_cannot_carry_is_the_callers_fault() -> None:
         ("http://127.0.0.1:9/v1", "max_tokens"),
     ],
 )
-async def test_the_token_limit_has_the_name_that_the_server_knows(base_url: str | None, field: str) -> None:
+async def test_the_token_limit_has_the_servers_field_name(base_url: str | None, field: str) -> None:
     sent: list[dict[str, Any]] = []
 
     async def whole() -> AsyncIterator[bytes]:

@@ -45,7 +45,7 @@ def tool(index: int | None, call_id: str | None, name: str | None, arguments: An
     return {"tool_calls": [call]}
 
 
-def test_what_arrives_together_becomes_one_delta_with_all_its_logprobs() -> None:
+def test_adjacent_text_becomes_one_delta_with_all_logprobs() -> None:
     entries = [{"token": token, "logprob": -0.1} for token in "abc"]
     data = b"".join(chunk({"content": e["token"]}, logprobs={"content": [e]}) for e in entries)
     assert read(data + END + DONE) == [TextDelta("abc", tuple(entries)), Completed("stop")]
@@ -64,29 +64,29 @@ def test_text_is_not_merged_over_reasoning_or_a_tool_call() -> None:
     ]
 
 
-def test_an_answer_reads_the_same_wherever_the_network_cuts_it() -> None:
+def test_an_answer_is_the_same_however_it_is_chunked() -> None:
     data = chunk({"content": "Grüße 🦊"}) + b": ping\r\n\r\n" + chunk({"content": "!"}) + END + DONE
     for cut in range(len(data)):
         events = read(data[:cut], data[cut:])
         assert "".join(e.text for e in events if isinstance(e, TextDelta)) == "Grüße 🦊!"
 
 
-def test_comments_event_names_and_carriage_returns_are_no_garbage() -> None:
+def test_comments_event_names_and_carriage_returns_are_valid() -> None:
     lines = b": keep-alive\r\nevent: message\r\nid: 1\r\nretry: 5\r\n\r\n"
     assert read(lines + chunk({"content": "x"}).replace(b"\n", b"\r\n") + END + DONE)[0] == TextDelta("x")
 
 
-def test_a_close_after_the_finish_reason_is_a_good_end() -> None:
+def test_a_close_after_the_finish_reason_completes_the_answer() -> None:
     assert read(chunk({"content": "x"}), END)[-1] == Completed("stop", None)
 
 
 @pytest.mark.parametrize("data", [b"", chunk({"content": "x"}), chunk({"content": "x"}) + DONE, DONE])
-def test_a_close_before_the_finish_reason_is_a_cut(data: bytes) -> None:
+def test_a_close_before_the_finish_reason_is_broken(data: bytes) -> None:
     with pytest.raises(UpstreamBroken):
         read(data)
 
 
-def test_a_close_within_a_line_is_a_cut() -> None:
+def test_a_close_within_a_line_is_broken() -> None:
     with pytest.raises(UpstreamBroken):
         read(END, b'data: {"choices"')
 
@@ -99,7 +99,7 @@ def test_usage_is_read_from_its_own_chunk_and_from_the_last_choices_chunk() -> N
 
 
 @pytest.mark.parametrize("usage", [{"prompt_tokens": "many"}, {"prompt_tokens": -5}, "much", [1], 7])
-def test_usage_that_cannot_be_read_does_not_fail_the_answer(usage: Any) -> None:
+def test_invalid_usage_does_not_fail_the_answer(usage: Any) -> None:
     own = b"data: " + json.dumps({"choices": [], "usage": usage}).encode() + b"\n\n"
     assert read(chunk({"content": "Hi"}) + END + own + DONE) == [TextDelta("Hi"), Completed("stop")]
 
@@ -109,7 +109,7 @@ def test_moonshots_usage_is_read_from_the_last_choice() -> None:
     assert read(last + DONE)[-1] == Completed("stop", Usage(3, 2, cached_tokens=1))
 
 
-def test_what_was_said_before_an_error_in_the_same_packet_is_kept() -> None:
+def test_text_before_an_error_in_the_same_packet_is_not_lost() -> None:
     reader = OpenAIResponseParser()
     events = reader.feed(chunk({"content": "kept"}) + b'data: {"error": {"message": "no"}}\n\n')
     assert events == [TextDelta("kept")]
@@ -127,7 +127,7 @@ def test_a_tool_call_without_index_and_id_gets_both() -> None:
     assert (end.index, end.name, end.arguments) == (1, "g", '{"b":2}')
 
 
-def test_id_and_name_are_told_once_even_if_the_vendor_repeats_them() -> None:
+def test_id_and_name_are_emitted_once_even_if_the_vendor_repeats_them() -> None:
     data = chunk(tool(0, "c1", "f", "{")) + chunk(tool(0, "c1", "f", "}"))
     assert read(data + chunk({}, "tool_calls"))[:2] == [
         ToolCallDelta(0, "c1", "f", "{"),
@@ -135,7 +135,7 @@ def test_id_and_name_are_told_once_even_if_the_vendor_repeats_them() -> None:
     ]
 
 
-def test_a_name_that_comes_late_is_waited_for() -> None:
+def test_a_call_waits_for_a_late_name() -> None:
     data = chunk(tool(0, "c1", None, "{")) + chunk(tool(0, None, "f", "}"))
     assert read(data + chunk({}, "tool_calls"))[0] == ToolCallDelta(0, "c1", "f", "{}")
     with pytest.raises(UpstreamBroken):
@@ -147,7 +147,7 @@ def test_a_stop_after_tool_calls_means_tool_calls() -> None:
 
 
 @pytest.mark.parametrize("finish", ["error", "abort", 7, {"a": 1}])
-def test_a_finish_reason_that_means_failure_is_no_end(finish: Any) -> None:
+def test_a_failure_finish_reason_does_not_complete_the_answer(finish: Any) -> None:
     with pytest.raises(UpstreamBroken):
         read(chunk({"content": "x"}) + chunk({}, finish) + DONE)
 
@@ -169,7 +169,7 @@ def test_a_finish_reason_that_means_failure_is_no_end(finish: Any) -> None:
         b"data: " + b"[" * 100_000 + b"\n",
     ],
 )
-def test_nonsense_is_broken(data: bytes) -> None:
+def test_a_malformed_response_is_broken(data: bytes) -> None:
     with pytest.raises(UpstreamBroken):
         read(data + END + DONE)
 
@@ -201,7 +201,7 @@ json_values = st.recursive(
 
 
 @given(json_values)
-def test_no_shape_of_json_escapes_as_another_error(value: Any) -> None:
+def test_no_json_shape_raises_another_error(value: Any) -> None:
     reader = OpenAIResponseParser()
     reader.feed(b"data: " + json.dumps(value).encode() + b"\n")
     reader = OpenAIResponseParser()
@@ -211,7 +211,7 @@ def test_no_shape_of_json_escapes_as_another_error(value: Any) -> None:
         return
 
 
-def test_a_whole_answer_carries_text_calls_and_usage() -> None:
+def test_an_unstreamed_answer_has_text_calls_and_usage() -> None:
     message = {
         "content": "Hi",
         "reasoning_content": "hm",
@@ -226,7 +226,7 @@ def test_a_whole_answer_carries_text_calls_and_usage() -> None:
     ]
 
 
-def test_two_calls_of_a_whole_answer_without_ids_stay_two() -> None:
+def test_two_calls_without_ids_in_an_unstreamed_answer_stay_separate() -> None:
     calls = [tool(None, None, name, "{}")["tool_calls"][0] for name in ("f", "g")]
     body = {"choices": [{"message": {"content": None, "tool_calls": calls}, "finish_reason": "tool_calls"}]}
     events = OpenAIResponseParser().parse_body(json.dumps(body).encode())

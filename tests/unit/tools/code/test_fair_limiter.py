@@ -24,7 +24,7 @@ async def waiting(places: FairLimiter, account: str, order: list[str]) -> asynci
     return task
 
 
-async def test_places_go_to_the_accounts_in_turn() -> None:
+async def test_permits_are_granted_fairly_by_account() -> None:
     places, order = FairLimiter(2), []
     for _ in range(2):
         await places.acquire("flood", 1)
@@ -43,7 +43,7 @@ async def test_places_go_to_the_accounts_in_turn() -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_one_who_waits_in_vain_leaves_nothing_behind() -> None:
+async def test_a_timed_out_waiter_is_removed() -> None:
     places = FairLimiter(1)
     await places.acquire("a", 1)
     with pytest.raises(TimeoutError):
@@ -57,7 +57,7 @@ async def test_one_who_waits_in_vain_leaves_nothing_behind() -> None:
     await places.acquire("c", 1)
 
 
-async def test_a_place_that_comes_as_its_waiter_goes_is_free_again() -> None:
+async def test_a_permit_granted_to_a_cancelled_waiter_is_released() -> None:
     places = FairLimiter(1)
     await places.acquire("a", 1)
     gone = asyncio.create_task(places.acquire("b", 10))
@@ -68,7 +68,7 @@ async def test_a_place_that_comes_as_its_waiter_goes_is_free_again() -> None:
     await places.acquire("c", 1)
 
 
-async def test_code_of_another_account_runs_beside_a_flood_of_endless_programs() -> None:
+async def test_code_of_another_account_runs_during_a_flood_of_endless_programs() -> None:
     """With one queue for all, nineteen of twenty were the flood's, and others were told to come later."""
     config = ToolsConfig.model_validate({"code": {"seconds": 1, "queue_seconds": 8, "processes": 1}})
     code = CodeTool(config)
@@ -90,7 +90,7 @@ async def test_code_of_another_account_runs_beside_a_flood_of_endless_programs()
         await code.aclose()
 
 
-async def test_of_one_account_only_so_many_wait() -> None:
+async def test_an_account_has_a_limited_number_of_waiting_runs() -> None:
     config = ToolsConfig.model_validate({"code": {"seconds": 1, "processes": 1, "waiting_per_account": 2}})
     code = CodeTool(config)
     flood = [

@@ -94,7 +94,7 @@ def test_native_code_has_only_its_streams_and_limits_that_it_cannot_raise(layer:
 
 
 @pytest.mark.timeout(120)  # of a busy machine it gets what others leave
-def test_processor_time_is_bounded_where_the_interpreter_does_not_bound_it(layer: Isolation) -> None:
+def test_cpu_time_is_limited_if_the_interpreter_does_not_limit_it(layer: Isolation) -> None:
     ended = shell(layer, "while :; do :; done", wall_seconds=110)
 
     assert ended.end_reason == "exited"
@@ -106,27 +106,27 @@ def test_processor_time_is_bounded_where_the_interpreter_does_not_bound_it(layer
     )
 
 
-def test_what_sleeps_is_ended_by_the_clock(layer: Isolation) -> None:
+def test_a_sleeping_program_is_killed_by_wall_time(layer: Isolation) -> None:
     ended = shell(layer, "kill -STOP $$", wall_seconds=0.2)
 
     assert ended.end_reason == "time"
     assert ended.returncode < 0
 
 
-def test_what_closes_its_streams_and_goes_on_is_ended(layer: Isolation) -> None:
+def test_a_program_that_closes_its_streams_and_continues_is_killed(layer: Isolation) -> None:
     ended = shell(layer, "exec >&- 2>&-; while :; do :; done", wall_seconds=0.5)
 
     assert ended.end_reason == "time"
 
 
-def test_what_floods_is_ended_with_what_fits(layer: Isolation) -> None:
+def test_a_flooding_program_is_killed_with_truncated_output(layer: Isolation) -> None:
     ended = shell(layer, "while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done")
 
     assert ended.end_reason == "output"
     assert len(ended.stdout) == MAX_STREAM_BYTES
 
 
-def test_a_run_that_was_cancelled_before_it_began_ends_at_once(layer: Isolation) -> None:
+def test_a_run_cancelled_before_its_start_ends_at_once(layer: Isolation) -> None:
     run = SandboxProcess(lambda fd: layer.command(LIMITS, fd), 10, b"while True: pass")
     run.cancel()
 
@@ -134,7 +134,7 @@ def test_a_run_that_was_cancelled_before_it_began_ends_at_once(layer: Isolation)
     run.cancel()  # over: nothing happens
 
 
-def test_nothing_goes_on_when_the_gateway_is_killed(tmp_path: Path) -> None:
+def test_no_run_survives_a_killed_gateway(tmp_path: Path) -> None:
     if not any(
         "pdeathsig" in word or "die-with-parent" in word for word in detect_isolation().command_prefix
     ):
@@ -178,7 +178,7 @@ def is_running(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
 
 
-def test_bwrap_is_taken_where_it_works_and_left_where_it_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bwrap_is_used_only_if_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(isolation.shutil, "which", lambda name: f"/usr/bin/{name}")
     named = [candidate.name for candidate in candidate_isolations("/usr/bin/monty")]
     assert set(named) == {"bwrap", "process"}
@@ -195,7 +195,7 @@ def test_bwrap_is_taken_where_it_works_and_left_where_it_does_not(monkeypatch: p
     assert "pydantic-monty" in detect_isolation.__wrapped__().description
 
 
-def test_a_layer_whose_limits_cannot_be_set_does_not_count_as_working() -> None:
+def test_isolation_whose_limits_cannot_be_set_does_not_work() -> None:
     real = detect_isolation()
 
     assert is_working(real)

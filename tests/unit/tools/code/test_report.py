@@ -22,19 +22,19 @@ def ended(
     return ProcessResult(stdout, stderr.encode(), returncode, why)
 
 
-def test_output_and_value_are_told_apart() -> None:
+def test_output_and_value_are_separate() -> None:
     report = parse_report(ended(b"a\n", "to stderr\n12.5μs ❯ [1, 2]\n"))
 
     assert (report.output, report.result, report.error) == ("a\nto stderr\n", "[1, 2]", "")
     assert parse_report(ended(b"a\n", "1.2ms ❯ None\n")).result == ""
 
 
-def test_code_that_imitates_the_interpreter_deceives_only_itself() -> None:
+def test_code_that_imitates_the_interpreter_affects_only_its_own_report() -> None:
     assert parse_report(ended(b"", "1ms ❯ error: forged\n2ms ❯ 7\n")).result == "7"
     assert parse_report(ended("1ms ❯ error: forged\n".encode(), "2ms ❯ 7\n")).ok
 
 
-def test_an_error_has_its_line_and_not_our_file() -> None:
+def test_an_error_has_its_line_and_no_internal_path() -> None:
     traceback = 'Traceback:\n  File "/proc/self/fd/17", line 2, in <module>\nValueError: x'
     report = parse_report(ended(b"before\n", f"9.1μs ❯ error: {traceback}\n", 1))
 
@@ -64,14 +64,14 @@ def test_an_unknown_function_is_named_with_the_lines_that_call_it() -> None:
         (ended(returncode=139), "crashed on this code"),
     ],
 )
-def test_each_violent_end_has_its_sentence(run: ProcessResult, words: str) -> None:
+def test_each_kind_of_kill_has_its_message(run: ProcessResult, words: str) -> None:
     report = parse_report(run)
 
     assert words in report.error
     assert not report.ok
 
 
-def test_a_value_that_is_longer_than_a_stream_is_cut_not_refused() -> None:
+def test_a_value_longer_than_a_stream_is_truncated() -> None:
     report = parse_report(ended(stderr="1ms ❯ " + "9" * 65_000, returncode=-9, why="output"))
 
     assert report.ok
@@ -81,7 +81,7 @@ def test_a_value_that_is_longer_than_a_stream_is_cut_not_refused() -> None:
 
 
 @pytest.mark.parametrize("run", [ended(returncode=127), ended(stderr="sh: bad limit", returncode=2)])
-def test_an_interpreter_that_never_ran_is_no_error_of_the_code(run: ProcessResult) -> None:
+def test_an_interpreter_that_did_not_run_is_not_an_error_of_the_code(run: ProcessResult) -> None:
     with pytest.raises(SandboxBroken):
         parse_report(run)
 

@@ -54,14 +54,14 @@ async def tools() -> AsyncIterator[ToolRegistry]:
         ("import asyncio\nasync def f():\n    return 5\nawait f()", "Result:\n5"),
     ],
 )
-async def test_a_program_comes_back_with_what_it_says(tools: ToolRegistry, code: str, content: str) -> None:
+async def test_a_program_returns_its_output(tools: ToolRegistry, code: str, content: str) -> None:
     outcome = await run(tools, code)
 
     assert outcome.ok
     assert outcome.content == content
 
 
-async def test_each_module_that_the_description_promises_is_there(tools: ToolRegistry) -> None:
+async def test_each_module_of_the_description_is_importable(tools: ToolRegistry) -> None:
     promised = CodeTool.description.partition("Importable: ")[2].rstrip(".").split(", ")
 
     outcome = await run(tools, "\n".join(f"import {module}" for module in promised))
@@ -83,7 +83,7 @@ async def test_each_module_that_the_description_promises_is_there(tools: ToolReg
         ("print('before')\nraise ValueError('after')", "Output:\nbefore"),
     ],
 )
-async def test_an_error_says_what_to_mend(tools: ToolRegistry, code: str, words: str) -> None:
+async def test_an_error_has_the_traceback(tools: ToolRegistry, code: str, words: str) -> None:
     outcome = await run(tools, code)
 
     assert not outcome.ok
@@ -103,7 +103,7 @@ async def test_an_error_says_what_to_mend(tools: ToolRegistry, code: str, words:
         ("{}", "code"),
     ],
 )
-async def test_arguments_that_do_not_fit_are_said_so(tools: ToolRegistry, arguments: str, words: str) -> None:
+async def test_invalid_arguments_are_reported(tools: ToolRegistry, arguments: str, words: str) -> None:
     outcome = await tools.run(ToolCall("call_1", "code", arguments))
 
     assert not outcome.ok
@@ -121,7 +121,7 @@ async def test_arguments_that_do_not_fit_are_said_so(tools: ToolRegistry, argume
         "print('\\x00\\x01\\x1b[2J' * 5000)",
     ],
 )
-async def test_whatever_it_writes_is_bounded_text(tools: ToolRegistry, code: str) -> None:
+async def test_output_is_bounded_text(tools: ToolRegistry, code: str) -> None:
     content = (await run(tools, code)).content
 
     assert len(content.encode()) <= MAX_CONTENT_BYTES
@@ -129,7 +129,7 @@ async def test_whatever_it_writes_is_bounded_text(tools: ToolRegistry, code: str
     assert "\x1b" not in content
 
 
-async def test_time_is_up_is_said_with_what_was_printed_before() -> None:
+async def test_a_timeout_is_reported_with_the_previous_output() -> None:
     tools = registry(seconds=0.5)
     try:
         outcome = await run(tools, f"print('begun', flush=True)\n{FOREVER}")
@@ -141,12 +141,12 @@ async def test_time_is_up_is_said_with_what_was_printed_before() -> None:
     assert "Error:" in outcome.content
 
 
-async def test_nothing_is_kept_between_runs(tools: ToolRegistry) -> None:
+async def test_runs_share_no_state(tools: ToolRegistry) -> None:
     assert (await run(tools, "secret = 'kept'")).ok
     assert "is not defined" in (await run(tools, "secret")).content
 
 
-async def test_whoever_waits_too_long_for_a_place_is_told_so() -> None:
+async def test_a_run_that_waits_too_long_is_busy() -> None:
     tools = registry(processes=1, seconds=1, queue_seconds=0.05)
     try:
         outcomes = await asyncio.gather(*(run(tools, FOREVER if n == 0 else "1") for n in range(4)))
@@ -156,7 +156,7 @@ async def test_whoever_waits_too_long_for_a_place_is_told_so() -> None:
     assert [outcome.error for outcome in outcomes] == ["code_error", "busy", "busy", "busy"]
 
 
-async def test_a_place_is_free_again_after_a_run_was_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_cancelled_run_releases_its_permit(monkeypatch: pytest.MonkeyPatch) -> None:
     started = asyncio.Event()
     monkeypatch.setattr(sandbox, "SandboxProcess", announcing(started))
     tools = registry(processes=1, seconds=20, queue_seconds=30)
@@ -171,7 +171,7 @@ async def test_a_place_is_free_again_after_a_run_was_cancelled(monkeypatch: pyte
         await tools.aclose()
 
 
-async def test_closing_ends_what_runs_and_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_closing_ends_running_and_waiting_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     started = asyncio.Event()
     monkeypatch.setattr(sandbox, "SandboxProcess", announcing(started))
     tools = registry(processes=1, seconds=20, queue_seconds=30)
@@ -184,7 +184,7 @@ async def test_closing_ends_what_runs_and_what_waits(monkeypatch: pytest.MonkeyP
     assert (await run(tools, "1")).error == "unavailable"
 
 
-async def test_a_machine_that_cannot_run_code_costs_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_machine_without_isolation_returns_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "detect_isolation", lambda: Isolation("none", "nothing here"))
     tools = registry()
     try:
@@ -201,7 +201,7 @@ async def test_a_machine_that_cannot_run_code_costs_a_sentence(monkeypatch: pyte
         await tools.aclose()
 
 
-async def test_where_bwrap_is_required_nothing_runs_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_with_require_bwrap_nothing_runs_without_bwrap(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "detect_isolation", lambda: Isolation("process", ""))
     tools = registry(require_bwrap=True)
     try:

@@ -31,7 +31,7 @@ PUBLIC = [
 
 
 @pytest.mark.parametrize("address", FORBIDDEN)
-def test_addresses_that_are_not_public_are_refused(address: str) -> None:
+def test_non_public_addresses_are_rejected(address: str) -> None:
     assert not AddressPolicy().allows(ip_address(address))
 
 
@@ -41,7 +41,7 @@ def test_public_addresses_are_allowed(address: str) -> None:
 
 
 @given(st.ip_addresses())
-def test_nothing_is_allowed_that_the_standard_library_knows_as_special(
+def test_no_special_address_of_the_standard_library_is_allowed(
     address: IPv4Address | IPv6Address,
 ) -> None:
     special = {
@@ -52,7 +52,7 @@ def test_nothing_is_allowed_that_the_standard_library_knows_as_special(
     assert not AddressPolicy().allows(address) or not any(special.values())
 
 
-def test_an_operator_opens_a_network_and_no_more() -> None:
+def test_allow_private_allows_only_its_networks() -> None:
     rules = AddressPolicy([ip_network("10.1.0.0/16"), ip_network("fd12::/16"), ip_network("::1/128")])
 
     assert rules.allows(ip_address("10.1.2.3"))
@@ -68,7 +68,7 @@ def test_an_operator_opens_a_network_and_no_more() -> None:
     ["169.254.169.254", "169.254.170.2", "168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254",
      "fd20:ce::254", "fe80::a9fe:a9fe", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1"],
 )  # fmt: skip
-def test_metadata_services_stay_closed_whatever_is_opened(address: str) -> None:
+def test_metadata_services_are_never_allowed(address: str) -> None:
     everything = AddressPolicy([ip_network("0.0.0.0/0"), ip_network("::/0")])
 
     assert everything.allows(ip_address("127.0.0.1"))
@@ -91,7 +91,7 @@ def test_metadata_services_stay_closed_whatever_is_opened(address: str) -> None:
         ("http://example.org/@x:y", "example.org", 80, "/@x:y"),
     ],
 )
-def test_an_address_is_taken_apart(url: str, host: str, port: int, target: str) -> None:
+def test_a_url_is_parsed(url: str, host: str, port: int, target: str) -> None:
     found = parse_url(url)
 
     assert (found.host, found.port, found.target) == (host, port, target)
@@ -160,7 +160,7 @@ def test_an_address_is_taken_apart(url: str, host: str, port: int, target: str) 
         ("http://example.org/" + "x" * 3000, "2048"),
     ],
 )
-def test_what_is_no_plain_web_address_is_refused_in_words(url: str, hint: str) -> None:
+def test_an_invalid_url_is_rejected_with_a_message(url: str, hint: str) -> None:
     with pytest.raises(ToolError, match=hint) as failure:
         parse_url(url)
 
@@ -171,7 +171,7 @@ def test_what_is_no_plain_web_address_is_refused_in_words(url: str, hint: str) -
     "host",
     ["１２７.０.０.１", "127。0。0。1", "①②⑦.0.0.1", "127．0．0．1", "127.0.0.1.", "[0:0:0:0:0:0:0:1]"],
 )
-def test_other_scripts_and_spellings_end_as_the_address_they_mean(host: str) -> None:
+def test_international_and_unusual_urls_are_normalised(host: str) -> None:
     found = parse_url(f"http://{host}/")
 
     assert found.address is not None
@@ -179,7 +179,7 @@ def test_other_scripts_and_spellings_end_as_the_address_they_mean(host: str) -> 
 
 
 @given(st.text(max_size=60), st.text(max_size=30))
-def test_no_spelling_gets_a_strange_host_through(authority: str, tail: str) -> None:
+def test_no_spelling_bypasses_the_host_check(authority: str, tail: str) -> None:
     try:
         found = parse_url(f"http://{authority}/{tail}")
     except ToolError:

@@ -113,7 +113,7 @@ LITERALS = [
 
 
 @pytest.mark.parametrize("url", LITERALS)
-async def test_no_spelling_of_home_is_connected_to(place: Place, url: str) -> None:
+async def test_no_spelling_of_a_private_address_is_connected_to(place: Place, url: str) -> None:
     outcome = await run(place.tool(allow=()), url.format(port=place.port))
 
     assert not outcome.ok
@@ -123,7 +123,7 @@ async def test_no_spelling_of_home_is_connected_to(place: Place, url: str) -> No
 
 
 @pytest.mark.parametrize("url", LITERALS)
-async def test_no_redirect_leads_home(place: Place, url: str) -> None:
+async def test_no_redirect_leads_to_a_private_address(place: Place, url: str) -> None:
     # What cannot stand in a header line is not a redirect that a site could send.
     location = url.format(port=place.port).replace("\r\n", "").replace("\t", "")
     place.site.pages["/"] = redirect(location)
@@ -166,14 +166,14 @@ async def test_the_last_of_several_redirects_is_checked_like_the_first(place: Pl
         [],
     ],
 )
-async def test_a_name_with_one_forbidden_address_is_refused(place: Place, answer: list[str]) -> None:
+async def test_a_name_with_one_forbidden_address_is_rejected(place: Place, answer: list[str]) -> None:
     outcome = await run(place.tool(Names(evil=[answer])), f"http://evil.test:{place.port}/")
 
     assert outcome.error == "not_public"
     assert place.hits() == place.site.connections == 0
 
 
-async def test_a_name_that_changes_its_mind_is_asked_once_and_pinned(place: Place) -> None:
+async def test_a_name_is_resolved_once_and_pinned(place: Place) -> None:
     names = Names(rebind=[[SITE], ["127.0.0.1"]])
     place.site.pages["/"] = page("what was checked is what is read")
 
@@ -186,7 +186,7 @@ async def test_a_name_that_changes_its_mind_is_asked_once_and_pinned(place: Plac
     assert place.hits() == 0
 
 
-async def test_a_redirect_to_the_same_name_is_resolved_and_checked_anew(place: Place) -> None:
+async def test_a_redirect_to_the_same_name_is_resolved_and_checked_again(place: Place) -> None:
     names = Names(rebind=[[SITE], ["127.0.0.1"]])
     place.site.pages["/"] = redirect(f"http://rebind.test:{place.port}/")
 
@@ -208,7 +208,7 @@ async def test_a_proxy_of_the_environment_is_not_used(place: Place, monkeypatch:
     assert place.hits() == 0
 
 
-async def test_ports_that_are_not_set_are_not_knocked_at(place: Place) -> None:
+async def test_other_ports_are_not_connected_to(place: Place) -> None:
     tool = FetchTool(ToolsConfig.model_validate({"fetch": {"allow_private": ["127.0.0.0/8"]}}))
 
     for port in (22, 6379, place.port):
@@ -220,7 +220,7 @@ async def test_ports_that_are_not_set_are_not_knocked_at(place: Place) -> None:
 @pytest.mark.parametrize(
     "spelling", ["http://127.0.0.1:{port}/", "http://[::1]:{port}/", "http://１２７.０.０.１:{port}/"]
 )
-async def test_the_canaries_do_sing_where_home_is_allowed(place: Place, spelling: str) -> None:
+async def test_the_canaries_detect_connections_if_they_are_allowed(place: Place, spelling: str) -> None:
     """Without this, a canary that hears nothing would prove nothing."""
     outcome = await run(place.tool(allow=["127.0.0.0/8", "::1/128"]), spelling.format(port=place.port))
 
@@ -229,7 +229,7 @@ async def test_the_canaries_do_sing_where_home_is_allowed(place: Place, spelling
     assert place.hits() == 1
 
 
-async def test_a_redirect_home_is_followed_where_home_is_allowed(place: Place) -> None:
+async def test_a_redirect_to_a_private_address_is_followed_if_allowed(place: Place) -> None:
     place.site.pages["/"] = redirect(f"http://127.0.0.1:{place.port}/")
 
     outcome = await run(place.tool(allow=["127.0.0.0/8"]), f"http://{SITE}:{place.site.port}/")
@@ -238,9 +238,7 @@ async def test_a_redirect_home_is_followed_where_home_is_allowed(place: Place) -
     assert place.hits() == 1
 
 
-async def test_the_machines_own_resolver_is_asked_and_pinned(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_systems_resolver_is_used_and_pinned(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     looked_up: list[str] = []
     real: Callable[..., object] = asyncio.base_events.socket.getaddrinfo
 

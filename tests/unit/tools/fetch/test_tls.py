@@ -66,7 +66,7 @@ async def read(site: PageServer, trust: ssl.SSLContext, host: str) -> str:
         await fetch.aclose()
 
 
-async def test_server_name_and_host_stay_the_pages_own(tmp_path: Path) -> None:
+async def test_server_name_and_host_are_those_of_the_page(tmp_path: Path) -> None:
     server, trust = certificate(tmp_path, "pages.test")
     asked: list[str | None] = []
     server.sni_callback = lambda sock, name, context: asked.append(name)
@@ -79,7 +79,7 @@ async def test_server_name_and_host_stay_the_pages_own(tmp_path: Path) -> None:
     assert site.asked[0].headers["host"] == f"pages.test:{site.port}"
 
 
-async def test_another_names_certificate_is_refused(tmp_path: Path) -> None:
+async def test_a_certificate_of_another_name_is_rejected(tmp_path: Path) -> None:
     server, trust = certificate(tmp_path, "pages.test", "127.0.0.1")
     async with PageServer(tls=server) as site:
         site.pages["/"] = page("for pages.test only")
@@ -89,7 +89,7 @@ async def test_another_names_certificate_is_refused(tmp_path: Path) -> None:
         assert site.asked == []
 
 
-async def test_an_address_may_have_a_certificate_too(tmp_path: Path) -> None:
+async def test_an_ip_address_may_have_a_certificate(tmp_path: Path) -> None:
     server, trust = certificate(tmp_path, "127.0.0.1")
     async with PageServer(tls=server) as site:
         site.pages["/"] = page("by address")
@@ -97,7 +97,7 @@ async def test_an_address_may_have_a_certificate_too(tmp_path: Path) -> None:
         assert "by address" in await read(site, trust, "127.0.0.1")
 
 
-async def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
+async def test_an_untrusted_certificate_is_rejected(tmp_path: Path) -> None:
     server, _ = certificate(tmp_path, "pages.test")
     async with PageServer(tls=server) as site:
         with pytest.raises(ToolError, match="certificate"):

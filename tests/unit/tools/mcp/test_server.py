@@ -72,7 +72,7 @@ def children() -> set[int]:
     return {pid for pid in found if alive(pid)}
 
 
-async def test_a_servers_tools_appear_under_its_name_and_run() -> None:
+async def test_tools_of_a_server_are_named_after_it_and_run() -> None:
     async with registry(settings()) as tools:
         specs = {spec.name: spec for spec in tools.specs()}
         outcome = await ask(tools, "files__echo", text="hello")
@@ -99,7 +99,7 @@ async def test_a_request_may_name_the_server_or_one_of_its_tools() -> None:
     assert "files__" not in refused.content
 
 
-async def test_the_configuration_may_enable_single_tools_and_keep_to_a_list() -> None:
+async def test_the_configuration_may_enable_single_tools_or_a_list() -> None:
     listed = {"command": sys.executable, "args": STDIO, "tools": ["echo", "fails"]}
     async with registry(settings(**listed)) as tools:
         assert tools.names == ("calculator", "files__echo", "files__fails")
@@ -114,7 +114,7 @@ async def test_the_configuration_may_enable_single_tools_and_keep_to_a_list() ->
         await tools.aclose()
 
 
-async def test_a_child_gets_path_and_what_the_configuration_gives_and_nothing_else(
+async def test_a_server_gets_path_and_configured_variables_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("JWT_SECRET", "not for children")
@@ -125,7 +125,7 @@ async def test_a_child_gets_path_and_what_the_configuration_gives_and_nothing_el
     assert set(json.loads(outcome.content)) - {"LC_CTYPE"} == {"PATH", "TOKEN"}
 
 
-async def test_what_is_no_text_is_named_and_left_out() -> None:
+async def test_content_that_is_not_text_is_replaced_by_a_note() -> None:
     async with registry(settings()) as tools:
         picture = await ask(tools, "files__picture")
         binary = await ask(tools, "files__binary")
@@ -141,13 +141,13 @@ async def test_a_tool_that_reports_an_error_is_quoted_as_untrusted() -> None:
     assert (outcome.ok, outcome.content, outcome.untrusted) == (False, "The disk is full.", True)
 
 
-async def test_stray_lines_on_standard_output_do_no_harm() -> None:
+async def test_stray_lines_on_stdout_are_ignored() -> None:
     async with registry(settings()) as tools:
         assert (await ask(tools, "files__stray_lines")).content == "still here"
         assert (await ask(tools, "files__echo", text="again")).content == "again"
 
 
-async def test_a_call_that_hangs_ends_in_time_and_the_server_is_used_again() -> None:
+async def test_a_hanging_call_times_out_and_the_server_stays_usable() -> None:
     config = settings(command=sys.executable, args=STDIO, timeout_seconds=0.3)
     async with registry(config) as tools:
         hung = await ask(tools, "files__hangs")
@@ -158,7 +158,7 @@ async def test_a_call_that_hangs_ends_in_time_and_the_server_is_used_again() -> 
 
 
 @pytest.mark.parametrize("name", ["files__dies", "files__endless_line", "files__chatters"])
-async def test_a_server_that_dies_or_floods_costs_that_call_and_comes_back(name: str) -> None:
+async def test_a_server_that_dies_or_floods_fails_one_call_and_is_restarted(name: str) -> None:
     async with registry(settings()) as tools:
         lost = await ask(tools, name)
         found: list[ToolResult] = []
@@ -170,7 +170,7 @@ async def test_a_server_that_dies_or_floods_costs_that_call_and_comes_back(name:
     assert found[-1].content == "back"
 
 
-async def test_a_server_that_never_answers_delays_nothing_and_offers_nothing() -> None:
+async def test_an_unresponsive_server_delays_nothing_and_offers_no_tools() -> None:
     config = settings(command=sys.executable, args=[*STDIO, "--mute"])
     async with registry(config, found=False) as tools:
         assert tools.names == ("calculator",)
@@ -179,14 +179,14 @@ async def test_a_server_that_never_answers_delays_nothing_and_offers_nothing() -
     assert (outcome.ok, outcome.error) == (False, "unknown_tool")
 
 
-async def test_a_command_that_does_not_exist_costs_nothing_but_its_tools() -> None:
+async def test_a_missing_command_only_has_no_tools() -> None:
     async with registry(settings(command="no-such-command-anywhere"), found=False) as tools:
         assert (await ask(tools, "calculator", expression="2+2")).content == "4"
         assert tools.names == ("calculator",)
 
 
 @pytest.mark.parametrize("flags", [[], ["--deaf"]])
-async def test_no_child_is_left_when_the_gateway_closes(flags: list[str]) -> None:
+async def test_no_server_process_remains_when_the_gateway_closes(flags: list[str]) -> None:
     before = children()
     async with registry(settings(command=sys.executable, args=[*STDIO, *flags])) as tools:
         grandchild = int((await ask(tools, "files__spawns")).content)
@@ -215,7 +215,7 @@ asyncio.run(main())
 """
 
 
-async def test_no_child_is_left_when_the_gateway_is_killed() -> None:
+async def test_no_server_process_remains_when_the_gateway_is_killed() -> None:
     gateway = await asyncio.create_subprocess_exec(
         sys.executable, "-c", GATEWAY, *STDIO, stdout=asyncio.subprocess.PIPE
     )
@@ -233,7 +233,7 @@ async def test_no_child_is_left_when_the_gateway_is_killed() -> None:
     await eventually(lambda: not alive(server) and not alive(grandchild))
 
 
-async def test_a_server_over_http_gets_its_headers_and_is_found_again_after_an_absence(
+async def test_an_http_server_gets_its_headers_and_is_reconnected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(session, "PING_AFTER_SECONDS", 0.0)
@@ -257,20 +257,20 @@ async def test_a_server_over_http_gets_its_headers_and_is_found_again_after_an_a
     assert [body["params"]["arguments"]["text"] for body in calls] == ["one", "three"]
 
 
-async def test_an_http_answer_without_end_is_cut_off() -> None:
+async def test_an_endless_http_response_is_aborted() -> None:
     async with McpHttpServer() as server, registry(settings(url=server.url)) as tools:
         server.floods = True
         outcome = await ask(tools, "files__echo", text="x")
     assert (outcome.ok, outcome.error) == (False, "unreachable")
 
 
-async def test_a_hanging_http_server_is_given_up_at_close() -> None:
+async def test_a_hanging_http_server_does_not_block_closing() -> None:
     async with McpHttpServer() as server, registry(settings(url=server.url, timeout_seconds=0.2)) as tools:
         outcome = await ask(tools, "files__hangs")
     assert outcome.error == "timeout"
 
 
-def test_names_fit_every_vendor_and_stay_apart() -> None:
+def test_tool_names_are_valid_for_every_vendor_and_unique() -> None:
     taken: dict[str, object] = {}
     for tool in ("a.b", "a b", "a_b", "x" * 100, "x" * 101, "한국어"):
         taken[tool_name("files", tool, taken=taken)] = tool
@@ -279,7 +279,7 @@ def test_names_fit_every_vendor_and_stay_apart() -> None:
     assert all(name.replace("_", "").replace("-", "").isalnum() and name.isascii() for name in taken)
 
 
-def test_a_server_may_not_take_the_name_of_a_tool() -> None:
+def test_a_server_may_not_have_the_name_of_a_tool() -> None:
     config = {"enabled": ["calculator"], "mcp": {"calculator": {"command": "x"}}}
     with pytest.raises(ToolConfigurationError, match="built-in tool"):
         ToolRegistry(ToolsConfig.model_validate(config))
@@ -297,7 +297,7 @@ def test_a_server_may_not_take_the_name_of_a_tool() -> None:
         {"command": "x", "timeout_seconds": 0},
     ],
 )
-def test_a_server_that_cannot_be_reached_by_its_lines_stops_the_start(server: dict[str, Any]) -> None:
+def test_an_invalid_server_configuration_stops_the_start(server: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="mcp"):
         ToolsConfig.model_validate({"mcp": {"files": server}})
 

@@ -67,7 +67,7 @@ class Engine(DdgsEngine):
         return await super().search(kind, query)
 
 
-async def test_what_engines_send_is_read_merged_and_told(site: PageServer) -> None:
+async def test_results_of_engines_are_parsed_merged_and_formatted(site: PageServer) -> None:
     site.pages["/text"] = PageResponse((PAGES,))
     site.pages["/news"] = PageResponse((NEWS,))
 
@@ -86,7 +86,7 @@ async def test_what_engines_send_is_read_merged_and_told(site: PageServer) -> No
 
 
 @pytest.mark.parametrize("status", [202, 403, 429, 503])
-async def test_a_refusal_is_told_from_an_empty_page(site: PageServer, status: int) -> None:
+async def test_a_rejection_is_distinguished_from_an_empty_page(site: PageServer, status: int) -> None:
     site.pages["/text"] = site.pages["/news"] = PageResponse((b"slow down",), status=status)
 
     outcome = await run()
@@ -101,7 +101,7 @@ async def test_an_empty_page_is_nothing_found(site: PageServer) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"\x00\xff\xfe", b"<" * 5000, b"<html>" + b"<div>" * 5000])
-async def test_rubbish_of_an_engine_is_a_sentence(site: PageServer, body: bytes) -> None:
+async def test_malformed_engine_output_is_a_message(site: PageServer, body: bytes) -> None:
     site.pages["/text"] = site.pages["/news"] = PageResponse((body,))
 
     outcome = await run()
@@ -109,7 +109,7 @@ async def test_rubbish_of_an_engine_is_a_sentence(site: PageServer, body: bytes)
     assert outcome.error in {"nothing", "unreachable"}
 
 
-async def test_engines_that_cannot_be_reached_are_a_sentence(site: PageServer) -> None:
+async def test_unreachable_engines_are_a_message(site: PageServer) -> None:
     await site.__aexit__(None, None, None)
 
     outcome = await run()
@@ -117,7 +117,7 @@ async def test_engines_that_cannot_be_reached_are_a_sentence(site: PageServer) -
     assert outcome.error == "unreachable"
 
 
-async def test_a_silent_engine_costs_no_more_than_the_deadline(site: PageServer) -> None:
+async def test_a_silent_engine_takes_no_longer_than_the_deadline(site: PageServer) -> None:
     site.pages["/text"] = site.pages["/news"] = PageResponse((b"<html>",), hang=True)
 
     outcome = await asyncio.wait_for(run(0.5), 30)
@@ -125,7 +125,7 @@ async def test_a_silent_engine_costs_no_more_than_the_deadline(site: PageServer)
     assert outcome.error == "timeout"
 
 
-async def test_the_loop_goes_on_while_engines_are_waited_for(site: PageServer) -> None:
+async def test_the_event_loop_is_not_blocked_by_engines(site: PageServer) -> None:
     site.pages["/text"] = site.pages["/news"] = PageResponse((b"<html>",), hang=True)
     searching = asyncio.ensure_future(run(2))
 
@@ -136,7 +136,7 @@ async def test_the_loop_goes_on_while_engines_are_waited_for(site: PageServer) -
     assert (await searching).error == "timeout"
 
 
-async def test_nothing_is_asked_once_the_deadline_has_passed(site: PageServer) -> None:
+async def test_no_request_starts_after_the_deadline(site: PageServer) -> None:
     site.pages["/text"] = PageResponse((PAGES,))
     engine = DdgsEngine(WebSearchConfig(backend="mojeek"))
 
@@ -148,7 +148,7 @@ async def test_nothing_is_asked_once_the_deadline_has_passed(site: PageServer) -
     assert site.connections == 0
 
 
-async def test_a_kind_that_no_wanted_engine_knows_asks_nobody_else(site: PageServer) -> None:
+async def test_a_kind_without_configured_engine_uses_no_other_engine(site: PageServer) -> None:
     engine = DdgsEngine(WebSearchConfig(backend="mojeek"))
 
     with pytest.raises(SearchFailed) as trouble:
@@ -158,7 +158,7 @@ async def test_a_kind_that_no_wanted_engine_knows_asks_nobody_else(site: PageSer
     assert trouble.value.reason == "no_engine"
 
 
-async def test_threads_of_given_up_searches_end(site: PageServer) -> None:
+async def test_threads_of_abandoned_searches_end(site: PageServer) -> None:
     site.pages["/text"] = PageResponse((b"<html>",), hang=True)
     engine = DdgsEngine(WebSearchConfig(backend="mojeek"))
     with pytest.raises(TimeoutError):
@@ -173,7 +173,7 @@ async def test_threads_of_given_up_searches_end(site: PageServer) -> None:
     assert not any(thread.is_alive() for thread in threads)
 
 
-async def test_queries_do_not_reach_the_log(site: PageServer, caplog: pytest.LogCaptureFixture) -> None:
+async def test_queries_are_not_logged(site: PageServer, caplog: pytest.LogCaptureFixture) -> None:
     await site.__aexit__(None, None, None)
     with caplog.at_level(logging.DEBUG):
         outcome = await run(query="confidential")

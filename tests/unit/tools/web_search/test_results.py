@@ -23,7 +23,7 @@ def found(
         "https://site.example/a/b?utm_source=n&x=1&fbclid=z&y=2&UTM_Medium=q",
     ],
 )
-def test_spellings_of_one_address_are_one_page(other: str) -> None:
+def test_variants_of_one_url_are_one_page(other: str) -> None:
     assert canonical_url(other) == canonical_url("https://site.example/a/b?x=1&y=2")
 
 
@@ -37,11 +37,11 @@ def test_spellings_of_one_address_are_one_page(other: str) -> None:
         "https://en.site.example/a/b?x=1",
     ],
 )
-def test_other_addresses_are_other_pages(other: str) -> None:
+def test_different_urls_are_different_pages(other: str) -> None:
     assert canonical_url(other) != canonical_url("https://site.example/a/b?x=1")
 
 
-def test_an_address_that_is_none_is_only_like_itself() -> None:
+def test_an_invalid_url_equals_only_itself() -> None:
     assert canonical_url("http://[") == "http://["
 
 
@@ -60,19 +60,19 @@ def test_an_address_that_is_none_is_only_like_itself() -> None:
         ("Harvest of tea begins early", "Harvest of coffee begins late", False),
     ],
 )
-def test_titles_tell_the_same_story_or_not(one: str, other: str, same: bool) -> None:
+def test_titles_are_compared_as_stories(one: str, other: str, same: bool) -> None:
     results = merge([[found(one, "https://a.example/"), found(other, "https://b.example/")]], 10)
 
     assert (len(results) == 1) is same
 
 
-def test_a_title_is_as_like_itself_in_either_order() -> None:
+def test_title_similarity_is_symmetric() -> None:
     pairs = [("harvest of tea begins early", "harvest of tea begins earlyy"), ("a" * 40, "b" * 40)]
     for one, other in pairs:
         assert is_same_story(one, other) == is_same_story(other, one)
 
 
-def test_what_both_searches_found_comes_first_with_what_either_knows() -> None:
+def test_results_of_both_searches_come_first_with_merged_data() -> None:
     text = [
         found("First page of text", "https://one.example/"),
         found(
@@ -106,7 +106,7 @@ def test_what_both_searches_found_comes_first_with_what_either_knows() -> None:
     assert [r.title for r in results[1:]] == ["First page of text", "Other news of the day"]
 
 
-def test_a_page_that_was_dropped_for_its_title_is_known_when_it_comes_again() -> None:
+def test_a_page_merged_by_title_is_recognised_again() -> None:
     lists = [
         [
             found("Tea harvest begins now", "https://a.example/"),
@@ -118,7 +118,7 @@ def test_a_page_that_was_dropped_for_its_title_is_known_when_it_comes_again() ->
     assert [r.url for r in merge(lists, 10)] == ["https://a.example/"]
 
 
-def test_no_more_than_asked_for() -> None:
+def test_no_more_results_than_requested() -> None:
     pages = [found(f"Page {n}", f"https://p{n}.example/") for n in range(30)]
 
     assert merge([pages], 5) == pages[:5]
@@ -136,7 +136,7 @@ def test_no_more_than_asked_for() -> None:
         ("9" * 500, "9" * 39 + "…"),
     ],
 )
-def test_dates_are_days_where_they_can_be_read(date: str, shown: str) -> None:
+def test_dates_become_days_if_they_can_be_parsed(date: str, shown: str) -> None:
     row = {"title": "A title", "url": "https://a.example/", "date": date}
     result = parse_result(row, news=True)
 

@@ -68,7 +68,7 @@ async def run(engine: Engine, config: dict[str, Any] | None = None, **arguments:
         await registry.aclose()
 
 
-async def test_pages_and_news_come_as_one_list_with_sources_and_days() -> None:
+async def test_pages_and_news_are_one_list_with_sources_and_dates() -> None:
     engine = Engine(TEXT, NEWS)
 
     outcome = await run(engine)
@@ -94,7 +94,7 @@ async def test_pages_and_news_come_as_one_list_with_sources_and_days() -> None:
     assert engine.closed
 
 
-async def test_what_was_asked_for_reaches_the_engine() -> None:
+async def test_arguments_reach_the_engine() -> None:
     engine = Engine(TEXT, NEWS)
 
     await run(engine, kind="news", region="kr-kr", time_range="week", max_results=3, query=" green\ntea ")
@@ -102,7 +102,7 @@ async def test_what_was_asked_for_reaches_the_engine() -> None:
     assert engine.asked == [("news", SearchQuery("green tea", "kr-kr", "w", 7, 10.0))]
 
 
-async def test_what_was_not_asked_for_is_the_configurations() -> None:
+async def test_defaults_come_from_the_configuration() -> None:
     engine = Engine(TEXT, NEWS)
 
     await run(engine, {"region": "de-de", "max_results": 2, "timeout_seconds": 4})
@@ -123,7 +123,7 @@ async def test_what_was_not_asked_for_is_the_configurations() -> None:
         ([], [], "nothing", "Nothing was found"),
     ],
 )
-async def test_no_results_become_a_sentence_about_why(
+async def test_no_results_become_a_message_with_the_reason(
     text: list[Row] | SearchFailureReason, news: list[Row] | SearchFailureReason, error: str, words: str
 ) -> None:
     outcome = await run(Engine(text, news))
@@ -133,27 +133,27 @@ async def test_no_results_become_a_sentence_about_why(
     assert words in outcome.content
 
 
-async def test_engines_that_hang_are_given_up_at_the_deadline() -> None:
+async def test_hanging_engines_end_at_the_deadline() -> None:
     outcome = await asyncio.wait_for(run(Engine(None, None), {"timeout_seconds": 0.05}), 30)
 
     assert outcome.error == "timeout"
 
 
 @pytest.mark.parametrize("trouble", [None, "refused", "unreachable", "timeout"])
-async def test_one_half_that_fails_does_not_cost_the_other(trouble: SearchFailureReason | None) -> None:
+async def test_one_failed_search_does_not_lose_the_other(trouble: SearchFailureReason | None) -> None:
     outcome = await run(Engine(TEXT, trouble), {"timeout_seconds": 0.2})
 
     assert outcome.ok
     assert outcome.content.startswith("(The search for news failed; these are the other results.)\n\n1. Tea")
 
 
-async def test_a_half_that_finds_nothing_is_not_worth_a_word() -> None:
+async def test_an_empty_search_is_not_mentioned() -> None:
     outcome = await run(Engine("nothing", NEWS))
 
     assert outcome.content.startswith("1. Harvest")
 
 
-async def test_rows_that_lie_are_left_out_or_made_safe() -> None:
+async def test_invalid_rows_are_dropped_or_sanitized() -> None:
     rows: list[Row] = [
         {},
         {"title": None, "href": None, "body": None},
@@ -178,7 +178,7 @@ async def test_rows_that_lie_are_left_out_or_made_safe() -> None:
     assert "javascript" not in outcome.content
 
 
-async def test_many_long_results_keep_to_the_room_there_is() -> None:
+async def test_many_long_results_fit_the_limit() -> None:
     rows: list[Row] = [
         {"title": f"{n} " + "제목" * 300, "href": f"https://x{n}.example/" + "a" * 500, "body": "본문" * 900}
         for n in range(20)
@@ -197,7 +197,7 @@ async def test_many_long_results_keep_to_the_room_there_is() -> None:
     [{"query": ""}, {"query": "x" * 500}, {"kind": "images"}, {"region": "Germany"}, {"time_range": "hour"},
      {"max_results": 0}, {"max_results": 99}, {"page": 2}, {"query": " \n\u200b "}],
 )  # fmt: skip
-async def test_arguments_that_do_not_fit_reach_no_engine(arguments: dict[str, Any]) -> None:
+async def test_invalid_arguments_reach_no_engine(arguments: dict[str, Any]) -> None:
     engine = Engine(TEXT, NEWS)
 
     outcome = await run(engine, **arguments)
