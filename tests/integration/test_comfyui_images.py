@@ -131,11 +131,11 @@ async def test_progress_names_the_nodes(gateway: Gateway, person: Account) -> No
         ("refuse", "refused the workflow smoke at node 2 (ImageScale)"),
         ("error", "failed at node 2 (ImageScale): IndexError"),
         ("interrupted", "was interrupted"),
-        ("empty", "saved no picture"),
-        ("html", "not a picture"),
-        ("cut", "not a whole one"),
+        ("empty", "saved no image"),
+        ("html", "not a complete image"),
+        ("cut", "not a complete image"),
         ("die", "has lost the run"),
-        ("garbage", "cannot be read"),
+        ("garbage", "truncated or malformed"),
     ],
 )
 async def test_a_failed_run_reports_the_reason_and_stores_nothing(
@@ -263,18 +263,18 @@ async def test_a_run_that_takes_too_long_is_cancelled(serve: Serve, comfyui: Com
         assert ("interrupt" in dict(comfyui.called_off)) is True
 
 
-class PicturesUpstream(OpenAIUpstream):
+class ImagesUpstream(OpenAIUpstream):
     """OpenAI's `/images/generations`: every answer is whatever JSON `data` is."""
 
     data: list[Any]
 
-    def whole(self, reply: Reply, call: ReceivedCall) -> bytes:
+    def json_body(self, reply: Reply, call: ReceivedCall) -> bytes:
         return orjson.dumps({"created": 1, "data": self.data})
 
 
 @pytest.fixture
-async def vendor() -> AsyncIterator[PicturesUpstream]:
-    async with PicturesUpstream() as upstream:
+async def vendor() -> AsyncIterator[ImagesUpstream]:
+    async with ImagesUpstream() as upstream:
         yield upstream
 
 
@@ -293,7 +293,7 @@ def by_vendor(upstream: OpenAIUpstream) -> dict[str, Any]:
     }
 
 
-async def test_openais_images_are_stored_and_charged(serve: Serve, vendor: PicturesUpstream) -> None:
+async def test_openais_images_are_stored_and_charged(serve: Serve, vendor: ImagesUpstream) -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (40, 30), "red").save(buffer, "WEBP")
     vendor.data = [{"b64_json": base64.b64encode(buffer.getvalue()).decode()}]
@@ -306,7 +306,7 @@ async def test_openais_images_are_stored_and_charged(serve: Serve, vendor: Pictu
         read = await gateway.http.get(body["images"][0]["url"], headers=person.headers)
         assert (read.content, read.headers["content-type"]) == (buffer.getvalue(), "image/webp")
         assert (await ask(gateway, person, negative_prompt="dogs")).status_code == 200
-        assert vendor.calls[1].body["prompt"] == "a cat\n\nNot in the picture: dogs"
+        assert vendor.calls[1].body["prompt"] == "a cat\n\nNot in the image: dogs"
         for field, value in (("seed", 0), ("workflow", "smoke"), ("placeholders", {"a": 1})):
             refused = await ask(gateway, person, **{field: value})
             assert (refused.status_code, refused.json()["error"]["param"]) == (400, field)
@@ -316,7 +316,7 @@ async def test_openais_images_are_stored_and_charged(serve: Serve, vendor: Pictu
     "data", [[], [{}], [{"b64_json": "%%%"}], [{"b64_json": ""}], [{"b64_json": "aGVsbG8="}], "text", None]
 )
 async def test_content_that_is_not_an_image_is_not_stored(
-    serve: Serve, vendor: PicturesUpstream, tmp_path: Path, data: Any
+    serve: Serve, vendor: ImagesUpstream, tmp_path: Path, data: Any
 ) -> None:
     vendor.data = data
     async with serve(**by_vendor(vendor)) as gateway:
@@ -338,7 +338,7 @@ async def test_content_that_is_not_an_image_is_not_stored(
     ],
 )
 async def test_a_vendors_errors_keep_their_meaning(
-    serve: Serve, vendor: PicturesUpstream, tmp_path: Path, step: Any, status: int
+    serve: Serve, vendor: ImagesUpstream, tmp_path: Path, step: Any, status: int
 ) -> None:
     vendor.data = []
     vendor.script(step)

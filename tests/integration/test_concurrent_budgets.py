@@ -114,7 +114,7 @@ class HigherCounts(MeteredUpstream):
         self.prompt = int(said * self._per_character)
         return super()._metered(reply, call)
 
-    def whole(self, reply: Reply, call: ReceivedCall) -> bytes:
+    def json_body(self, reply: Reply, call: ReceivedCall) -> bytes:
         if "messages" in call.body:
             return super().json_body(reply, call)
         tokens = int(sum(map(len, call.body["input"])) * self._per_character)

@@ -89,7 +89,9 @@ def test_a_rejection_includes_field_and_reason() -> None:
     error.upstream_reply = UpstreamReply(400, "Invalid 'messages[0].role'", "messages[0].role")
     sanitize_error(error, CONFIG, ["Hello"])
     assert error.param == "messages[0].role"
-    assert error.message == "The provider refused the request as invalid. It says: Invalid 'messages[0].role'"
+    assert (
+        error.message == "The provider rejected the request as invalid. It says: Invalid 'messages[0].role'"
+    )
 
 
 def test_an_outage_does_not_reveal_the_providers_message() -> None:
