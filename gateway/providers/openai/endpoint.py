@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import httpx
 
-from gateway.domain.config.catalog import ProviderConfig, Timeouts
+from gateway.domain.config.providers import ProviderConfig, Timeouts
 from gateway.providers.base import Provider, ProviderHealth
 from gateway.providers.http import exchange
 from gateway.providers.http.headers import json_headers

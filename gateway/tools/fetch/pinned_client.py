@@ -29,7 +29,7 @@ _REQUEST_HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class FetchedPage:
     """The response after all redirects.
 
     `body` is decompressed, and `truncated` if there was more.
@@ -63,7 +63,7 @@ class PinnedClient:
         self._max_bytes = max_bytes
         self._ssl_context = ssl_context
 
-    async def get(self, url: str) -> Page:
+    async def get(self, url: str) -> FetchedPage:
         """Fetch a page, following up to `MAX_REDIRECTS`, each checked like the first URL.
 
         Raises:
@@ -76,7 +76,7 @@ class PinnedClient:
                 if response.status_code not in _REDIRECTS or location is None:
                     body, truncated = await read_body(response, self._max_bytes)
                     content_type = response.headers.get("content-type", "")
-                    return Page(page_url.url, response.status_code, content_type, body, truncated)
+                    return FetchedPage(page_url.url, response.status_code, content_type, body, truncated)
             page_url = page_url.join(location)
         raise ToolError(
             f"The page redirects more than {MAX_REDIRECTS} times; use its final URL.", kind="redirects"

@@ -15,7 +15,7 @@ from gateway.tools.fetch.address_policy import AddressPolicy
 from gateway.tools.fetch.charset import decode, is_binary
 from gateway.tools.fetch.dns import Resolver, SystemResolver
 from gateway.tools.fetch.extraction import EXTRACTION_SECONDS, ExtractedPage, TextExtractor
-from gateway.tools.fetch.pinned_client import Page, PinnedClient
+from gateway.tools.fetch.pinned_client import FetchedPage, PinnedClient
 from gateway.tools.fetch.url import MAX_URL_CHARACTERS
 from gateway.tools.text import MAX_TEXT_BYTES, remove_invisible, single_line, truncate_to_bytes
 
@@ -84,7 +84,7 @@ class FetchTool(Tool[FetchArguments]):
             ) from None
         return _format_page(page, await self._extract(page), arguments)
 
-    async def _extract(self, page: Page) -> ExtractedPage:
+    async def _extract(self, page: FetchedPage) -> ExtractedPage:
         if not 200 <= page.status < 300:
             raise ToolError(
                 f"The site answered {_describe_status(page.status)}; try another page.", kind="status"
@@ -117,7 +117,7 @@ def _describe_status(code: int) -> str:
         return str(code)
 
 
-def _format_page(page: Page, extracted: ExtractedPage, arguments: FetchArguments) -> str:
+def _format_page(page: FetchedPage, extracted: ExtractedPage, arguments: FetchArguments) -> str:
     text = remove_invisible(extracted.text[:_MAX_CHARACTERS])
     if not text:
         raise ToolError("This page has no text; it may need scripts or a sign-in. Try another page.")
