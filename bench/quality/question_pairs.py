@@ -10,16 +10,9 @@ import numpy.typing as npt
 
 from bench.quality.data import rows
 from gateway.providers.local.wordllama import WordLlamaEmbedder
-from gateway.question_match.features import (
-    Array,
-    EmbeddedQuestion,
-    disqualifying_difference,
-    features,
-    unmatched_function_words,
-    unmatched_stems,
-    weight_index,
-)
+from gateway.question_match.features import Array, EmbeddedQuestion, features, weight_index
 from gateway.question_match.parser import parse
+from gateway.question_match.rules import disqualifying_difference, unmatched_function_words, unmatched_stems
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -140,7 +140,9 @@ async def make_container(shared: SharedResources, catalog: Catalog, stack: Async
         guardrails=shared.models.guards,
         tools=tools,
         upstreams=UpstreamPool(
-            catalog, providers.all, CircuitBreakerStore(shared.stores.valkey, catalog.circuit_breaker)
+            catalog,
+            providers.all,
+            CircuitBreakerStore(shared.stores.valkey, shared.stores.pubsub, catalog.circuit_breaker),
         ),
     )
     if settings.local_model_url:

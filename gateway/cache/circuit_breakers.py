@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from gateway.cache.client import ValkeyClient
+from gateway.cache.pubsub import CHANNELS, PubSub
 from gateway.domain.circuit_breaker import CLOSED, BreakerEvent, BreakerState, SharedBreakerState
 from gateway.domain.config.resilience import CircuitBreakerConfig
 
@@ -16,7 +16,7 @@ KEY = "breakers"
 # Events of all breakers, newest first.
 HISTORY = "breakers:history"
 MAX_HISTORY = 500
-CHANNEL = "gateway:breakers"
+CHANNEL = CHANNELS["breakers"]
 # Lease of a probe. The worker that probes renews it; if the worker dies, the next probe waits this long.
 LEASE_SECONDS = 15.0
 
@@ -124,9 +124,15 @@ class CircuitBreakerStore:
     """
 
     def __init__(
-        self, valkey: ValkeyClient, rule: CircuitBreakerConfig, *, lease_seconds: float = LEASE_SECONDS
+        self,
+        valkey: ValkeyClient,
+        pubsub: PubSub,
+        rule: CircuitBreakerConfig,
+        *,
+        lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         self._valkey = valkey
+        self._pubsub = pubsub
         self._rule = rule
         self._lease = lease_seconds
         self._ttl_seconds = max(3600, int(rule.reset_seconds * 2))
@@ -168,15 +174,16 @@ class CircuitBreakerStore:
         entries = [json.loads(entry) for entry in await self._valkey.execute("LRANGE", HISTORY, 0, limit - 1)]
         return [(one["at"] / 1000, one["upstream"], one["event"]) for one in entries]
 
-    async def changes(self) -> AsyncGenerator[None, None]:
-        """Yield at every change from now on. Changes while Valkey is down are missed.
+    def on_change(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` at every change of a breaker; changes while Valkey is down are missed.
 
         Read the new state afterwards: a channel is shared by all numbered databases of a server, and so by
         gateways.
+
+        Returns:
+            a function that unsubscribes.
         """
-        async with aclosing(self._valkey.subscribe_once(CHANNEL)) as messages:
-            async for _ in messages:
-                yield
+        return self._pubsub.subscribe("breakers", lambda _: callback())
 
 
 def _to_breaker(row: list[Any]) -> SharedBreakerState:

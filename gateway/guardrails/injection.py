@@ -17,7 +17,7 @@ THRESHOLD = 0.5
 
 _FLAGGED_REASON = "The message looks like an attempt to make the model break its instructions."
 _PASSED_REASON = "Nothing in the message looks like an attack on the model's instructions."
-_FLAGGED_RESULT_REASON = "The result holds a passage that looks like an instruction to the model."
+_FLAGGED_RESULT_REASON = "The result contains a passage that looks like an instruction to the model."
 _PASSED_RESULT_REASON = "Nothing in the result looks like an instruction to the model."
 
 

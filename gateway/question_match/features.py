@@ -1,27 +1,21 @@
-"""Rules and numeric features of a pair of questions."""
+"""Numeric features of a pair of questions."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from gateway.question_match.lexicon import (
-    FUNCTION_WORDS,
-    KOREAN_HARMLESS,
-    OPPOSITES,
     PERSONS,
-    PREFIXES,
-    RELATIONAL,
     SUPERLATIVES,
     WH,
     YES_NO,
 )
 from gateway.question_match.parser import ParsedQuestion
-from gateway.question_match.parser import stem as stem_of
+from gateway.question_match.rules import unmatched_function_words, unmatched_stems
 
 Array = npt.NDArray[np.float32]
 
@@ -66,9 +60,6 @@ FEATURE_NAMES = (
     "numbers_shared",
 )
 
-_TENSE_ENDINGS = {"은", "는"}
-_OPPOSITE_STEMS = frozenset((stem_of(one), stem_of(other)) for one, other in OPPOSITES)
-
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedQuestion:
@@ -87,127 +78,8 @@ def weight_index(stem: str) -> int:
     return (value ^ (value >> 15)) % WEIGHT_COUNT
 
 
-def unmatched_stems(a: ParsedQuestion, b: ParsedQuestion) -> tuple[list[str], list[str]]:
-    """Stems that only one of both has, without function words."""
-    return _unmatched(a, b), _unmatched(b, a)
-
-
-def same_words(a: ParsedQuestion, b: ParsedQuestion) -> bool:
-    """Whether both have the same words, ignoring case.
-
-    In Korean also ignoring particles and politeness.
-    """
-    if a.words == b.words:
-        return bool(a.words)
-    if all(word.isascii() for word in (*a.words, *b.words)):
-        return False
-    one, other = ([s for s in reading.stems if s not in KOREAN_HARMLESS] for reading in (a, b))
-    return one == other and bool(one)
-
-
-def unmatched_function_words(a: ParsedQuestion, b: ParsedQuestion) -> list[str]:
-    """Function words that only one of both has, with a prefix for separate weights."""
-    mine, theirs = FUNCTION_WORDS & set(a.words), FUNCTION_WORDS & set(b.words)
-    return sorted(f"={word}" for word in mine ^ theirs)
-
-
 def _worst_and_sum(values: list[float]) -> tuple[float, float]:
     return max(values, default=0.0), sum(values)
-
-
-def _unmatched(a: ParsedQuestion, b: ParsedQuestion) -> list[str]:
-    theirs = Counter(b.stems)
-    # "smart phone" and "smartphone" are equal.
-    whole, joined = set(b.words), {one + other for one, other in pairwise(b.words)}
-    parts = {part for pair in pairwise(a.words) if "".join(pair) in whole for part in pair}
-    found = []
-    for word, stem in zip(a.words, a.stems, strict=True):
-        if theirs[stem] > 0:
-            theirs[stem] -= 1
-        elif word not in FUNCTION_WORDS and word not in joined and word not in parts:
-            found.append(stem)
-    return found
-
-
-def disqualifying_difference(a: ParsedQuestion, b: ParsedQuestion) -> str | None:
-    """Why both cannot be the same question; None if no rule applies.
-
-    Rules cover numbers, names, dates and other closed word classes, negations, what is asked for (who, when,
-    …), opposites, and exchanged roles.
-    """
-    if a.numbers != b.numbers:
-        return "number"
-    if a.negations % 2 != b.negations % 2:
-        return "negation"
-    if a.classes != b.classes:
-        return "class"
-    if a.answer_kinds and b.answer_kinds and not a.answer_kinds & b.answer_kinds:
-        return "kind"
-    left, right = unmatched_stems(a, b)
-    if (a.names & set(left)) or (b.names & set(right)):
-        return "name"
-    if _has_opposites(a, b):
-        return "opposite"
-    if _has_swapped_roles(a, b):
-        return "order"
-    if any(_has_unknown_script(stem) for stem in (*left, *right)):
-        return "word"
-    return None
-
-
-def _has_unknown_script(stem: str) -> bool:
-    """Whether the stem is in a script without weights, and not only politeness."""
-    return not stem.isascii() and stem not in KOREAN_HARMLESS and any(c > "\u024f" for c in stem)
-
-
-def _has_opposites(a: ParsedQuestion, b: ParsedQuestion) -> bool:
-    mine_stems, their_stems = set(a.stems) - set(b.stems), set(b.stems) - set(a.stems)
-    if any((x, y) in _OPPOSITE_STEMS for x in mine_stems for y in their_stems):
-        return True
-    return any(
-        y == prefix + x or x == prefix + y
-        for x in mine_stems
-        for y in their_stems
-        if x not in FUNCTION_WORDS and y not in FUNCTION_WORDS
-        for prefix in PREFIXES
-    )
-
-
-def _has_swapped_roles(a: ParsedQuestion, b: ParsedQuestion) -> bool:
-    """Whether two things change places around a word such as "to" or "than"."""
-    roles = dict(b.roles)
-    if any(roles.get(stem, role) != role for stem, role in a.roles):
-        return True
-    # A noun takes only one of both endings: if both occur, they are tenses of a verb.
-    if any({x, y} == _TENSE_ENDINGS for x, y in _endings(a, b)):
-        return True
-    theirs = _relations(b)
-    return any((y, turn, x) in theirs for x, turn, y in _relations(a))
-
-
-def _endings(a: ParsedQuestion, b: ParsedQuestion) -> list[tuple[str, str]]:
-    """Endings of words with the same stem, in both questions."""
-    theirs = dict(zip(b.stems, b.words, strict=True))
-    return [
-        (word[len(stem) :], theirs[stem][len(stem) :])
-        for word, stem in zip(a.words, a.stems, strict=True)
-        if theirs.get(stem, word) != word
-    ]
-
-
-def _relations(reading: ParsedQuestion) -> set[tuple[str, str, str]]:
-    """(one of two content words before, relational word, next content word)."""
-    found: set[tuple[str, str, str]] = set()
-    before: list[str] = []
-    turns: list[tuple[str, list[str]]] = []
-    for word, stem in zip(reading.words, reading.stems, strict=True):
-        if word in RELATIONAL:
-            turns.append((word, before[-2:]))
-        elif word not in FUNCTION_WORDS or word in ("i", "you", "he", "she", "me"):
-            found.update((x, turn, stem) for turn, some in turns for x in some if x != stem)
-            turns.clear()
-            before.append(stem)
-    return found
 
 
 def features(a: EmbeddedQuestion, b: EmbeddedQuestion, word_weights: Array) -> Array:
@@ -216,18 +88,7 @@ def features(a: EmbeddedQuestion, b: EmbeddedQuestion, word_weights: Array) -> A
     Args:
         word_weights: shape (WEIGHT_COUNT,), how much an unmatched word speaks against equality.
     """
-    unmatched_a, unmatched_b = unmatched_stems(a.parsed, b.parsed)
-    words_a, words_b = set(a.parsed.stems), set(b.parsed.stems)
-    content_a, content_b = a.parsed.content, b.parsed.content
-    shared = sum((content_a & content_b).values())
-    least = max(1, min(len(content_a), len(content_b)))
-    weights_a = [float(word_weights[weight_index(stem)]) for stem in unmatched_a]
-    weights_b = [float(word_weights[weight_index(stem)]) for stem in unmatched_b]
-    sums, every = (sum(weights_a), sum(weights_b)), [*weights_a, *weights_b]
-    fewer, more = sorted((len(a.parsed.words), len(b.parsed.words)))
     cosine, aligned, worst, rest, rest_cosine = _alignment(a.vectors, b.vectors)
-    opening_a, opening_b = _question_word(a.parsed), _question_word(b.parsed)
-    function_words = unmatched_function_words(a.parsed, b.parsed)
     return np.array(
         [
             cosine,
@@ -235,41 +96,77 @@ def features(a: EmbeddedQuestion, b: EmbeddedQuestion, word_weights: Array) -> A
             *sorted(worst),
             *sorted(rest),
             rest_cosine,
-            len(words_a & words_b) / max(1, len(words_a | words_b)),
-            shared / max(1, sum((content_a | content_b).values())),
-            shared / least,
-            _dice(_trigrams(a.text), _trigrams(b.text)),
-            _dice(_bigrams(a.parsed.stems), _bigrams(b.parsed.stems)),
-            _common_order(a.parsed.stems, b.parsed.stems),
-            fewer / max(1, more),
-            fewer,
-            *sorted((len(unmatched_a), len(unmatched_b))),
-            *sorted(sums),
-            *_worst_and_sum(every),
-            max(every, default=0.0) * (1 - cosine),
-            *_worst_and_sum([float(word_weights[weight_index(word)]) for word in function_words]),
-            len(function_words),
-            float(a.parsed.words[:2] == b.parsed.words[:2]),
-            float(a.parsed.stems[-1:] == b.parsed.stems[-1:]),
-            float(opening_a == opening_b),
-            float(("why" in a.parsed.words) != ("why" in b.parsed.words)),
-            float((opening_a == "how") != (opening_b == "how")),
-            float((opening_a in YES_NO) != (opening_b in YES_NO)),
-            float(PERSONS & set(a.parsed.words) == PERSONS & set(b.parsed.words)),
-            float(bool(SUPERLATIVES & set(a.parsed.words)) != bool(SUPERLATIVES & set(b.parsed.words))),
-            float(a.parsed.answer_kinds == b.parsed.answer_kinds),
-            float(len(a.parsed.names & b.parsed.names)),
-            float(a.parsed.numbers.total()),
+            *_overlap(a, b),
+            *_unmatched_weights(a.parsed, b.parsed, word_weights, cosine),
+            *_agreement(a.parsed, b.parsed),
         ],
         dtype=np.float32,
     )
 
 
+def _overlap(a: EmbeddedQuestion, b: EmbeddedQuestion) -> list[float]:
+    """Features of the words and characters in common, and of the lengths."""
+    words_a, words_b = set(a.parsed.stems), set(b.parsed.stems)
+    content_a, content_b = a.parsed.content, b.parsed.content
+    shared = sum((content_a & content_b).values())
+    least = max(1, min(len(content_a), len(content_b)))
+    fewer, more = sorted((len(a.parsed.words), len(b.parsed.words)))
+    return [
+        len(words_a & words_b) / max(1, len(words_a | words_b)),
+        shared / max(1, sum((content_a | content_b).values())),
+        shared / least,
+        _dice(_trigrams(a.text), _trigrams(b.text)),
+        _dice(_bigrams(a.parsed.stems), _bigrams(b.parsed.stems)),
+        _common_order(a.parsed.stems, b.parsed.stems),
+        fewer / max(1, more),
+        fewer,
+    ]
+
+
+def _unmatched_weights(
+    a: ParsedQuestion, b: ParsedQuestion, word_weights: Array, cosine: float
+) -> list[float]:
+    """Features of the words that only one question has."""
+    unmatched_a, unmatched_b = unmatched_stems(a, b)
+    weights_a = [float(word_weights[weight_index(stem)]) for stem in unmatched_a]
+    weights_b = [float(word_weights[weight_index(stem)]) for stem in unmatched_b]
+    weights = [*weights_a, *weights_b]
+    function_words = unmatched_function_words(a, b)
+    return [
+        *sorted((len(unmatched_a), len(unmatched_b))),
+        *sorted((sum(weights_a), sum(weights_b))),
+        *_worst_and_sum(weights),
+        max(weights, default=0.0) * (1 - cosine),
+        *_worst_and_sum([float(word_weights[weight_index(word)]) for word in function_words]),
+        len(function_words),
+    ]
+
+
+def _agreement(a: ParsedQuestion, b: ParsedQuestion) -> list[float]:
+    """Features of form and of what is asked for."""
+    opening_a, opening_b = _question_word(a), _question_word(b)
+    return [
+        float(a.words[:2] == b.words[:2]),
+        float(a.stems[-1:] == b.stems[-1:]),
+        float(opening_a == opening_b),
+        float(("why" in a.words) != ("why" in b.words)),
+        float((opening_a == "how") != (opening_b == "how")),
+        float((opening_a in YES_NO) != (opening_b in YES_NO)),
+        float(PERSONS & set(a.words) == PERSONS & set(b.words)),
+        float(bool(SUPERLATIVES & set(a.words)) != bool(SUPERLATIVES & set(b.words))),
+        float(a.answer_kinds == b.answer_kinds),
+        float(len(a.names & b.names)),
+        float(a.numbers.total()),
+    ]
+
+
 def _alignment(
     a: Array, b: Array
 ) -> tuple[float, tuple[float, float], tuple[float, float], tuple[float, float], float]:
-    """Cosine of the sums; then both ways: how well tokens find their like, the worst of them by weight, and
-    how much is left; and the cosine of what is left on both sides.
+    """Features of the token vectors.
+
+    The cosine of the sums; then for both directions how well tokens are matched, the worst match by weight
+    and the sum of the unmatched; then the cosine of the unmatched tokens of both sides.
     """
     sum_a, sum_b = a.sum(axis=0), b.sum(axis=0)
     cosine = float(sum_a @ sum_b / max(1e-6, float(np.linalg.norm(sum_a) * np.linalg.norm(sum_b))))

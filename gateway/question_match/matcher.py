@@ -9,16 +9,9 @@ from typing import Protocol
 import numpy as np
 
 from gateway.question_match.boosted_trees import BoostedTrees
-from gateway.question_match.features import (
-    FEATURE_NAMES,
-    WEIGHT_COUNT,
-    Array,
-    EmbeddedQuestion,
-    disqualifying_difference,
-    features,
-    same_words,
-)
+from gateway.question_match.features import FEATURE_NAMES, WEIGHT_COUNT, Array, EmbeddedQuestion, features
 from gateway.question_match.parser import parse
+from gateway.question_match.rules import disqualifying_difference, same_words
 
 COEFFICIENTS = "coefficients.npz"
 # Weight of a word without evidence that it is insignificant. An unmatched one may be a name written in lower
@@ -46,7 +39,7 @@ class QuestionMatcher:
     ) -> None:
         if word_weights.shape != (WEIGHT_COUNT,) or int(trees.column.max()) >= len(FEATURE_NAMES):
             raise ValueError(
-                "The coefficients do not fit this code; run bench/quality/fit_question_match.py."
+                "The coefficients do not match this code; run bench/quality/fit_question_match.py."
             )
         self.threshold = threshold
         self._trees = trees

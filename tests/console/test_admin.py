@@ -91,14 +91,14 @@ async def test_an_open_circuit_breaker_is_shown_with_its_history(admin_page: Pag
     await admin_page.goto("/admin/breakers")  # the page's former URL
     upstream = upstreams.get("slow", "slow")
     for _ in range(5):
-        upstreams._breakers.record(upstream, "badly", None)
-        await upstreams._breakers.flush()
+        upstreams.breakers.record(upstream, "failure", None)
+        await upstreams.breakers.flush()
     history = admin_page.get_by_role("table", name="Circuit breaker history")
     await expect(history).to_contain_text("Opened", timeout=20_000)
     # The provider passes health checks meanwhile; the open breaker takes precedence.
     states = admin_page.get_by_role("table", name="Models")
     await expect(states.get_by_role("row").filter(has_text="slow")).to_contain_text("Circuit open")
-    upstreams._breakers.record(upstream, "well", None)
+    upstreams.breakers.record(upstream, "success", None)
 
 
 async def test_users_can_be_filtered_and_disabled(admin_page: Page, gateway: Gateway) -> None:

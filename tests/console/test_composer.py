@@ -101,7 +101,7 @@ async def test_the_answer_details_are_translated_to_korean(page: Page, upstream:
     await expect(dialog).to_contain_text("복잡도")
     await expect(dialog.get_by_role("table", name="모델 호출")).to_contain_text("성공")
     shown = await dialog.inner_text()
-    for english in ("looks easy", "looks hard", "under the line", "ok\n", "question\n"):
+    for english in ("looks easy", "looks hard", "below the threshold", "ok\n", "question\n"):
         assert english not in shown
 
 

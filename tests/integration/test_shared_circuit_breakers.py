@@ -13,6 +13,7 @@ from gateway.agent.routing.upstream import Upstream
 from gateway.agent.routing.upstream_pool import UpstreamPool
 from gateway.cache.circuit_breakers import CHANNEL, KEY, CircuitBreakerStore
 from gateway.cache.client import ValkeyClient
+from gateway.cache.pubsub import PubSub
 from gateway.core.exceptions import CircuitOpen, UpstreamUnavailable
 from gateway.core.metrics import registry as metrics
 from gateway.domain.circuit_breaker import BreakerState
@@ -26,8 +27,9 @@ RESET = 0.3
 class Worker:
     """One worker's view of the upstream `one`."""
 
-    def __init__(self, upstreams: UpstreamPool, valkey: ValkeyClient) -> None:
+    def __init__(self, upstreams: UpstreamPool, valkey: ValkeyClient, store: CircuitBreakerStore) -> None:
         self.upstreams = upstreams
+        self.store = store
         self.valkey = valkey
         self.upstream: Upstream = upstreams.get("one", "one")
 
@@ -39,7 +41,7 @@ class Worker:
                     raise UpstreamUnavailable
         except UpstreamUnavailable:
             pass
-        await self.upstreams._breakers.flush()
+        await self.upstreams.breakers.flush()
 
     async def fail(self, times: int) -> None:
         for _ in range(times):
@@ -76,11 +78,13 @@ async def worker(
         http = await stack.enter_async_context(httpx.AsyncClient())
         valkey = ValkeyClient(redis_url)
         stack.push_async_callback(valkey.aclose)
-        store = CircuitBreakerStore(valkey, config.circuit_breaker, lease_seconds=lease)
+        pubsub = PubSub(valkey)
+        store = CircuitBreakerStore(valkey, pubsub, config.circuit_breaker, lease_seconds=lease)
         upstreams = UpstreamPool(config, build_providers(config, http).all, store)
         if watching:
+            await stack.enter_async_context(pubsub.running())
             await stack.enter_async_context(upstreams.running())
-        yield Worker(upstreams, valkey)
+        yield Worker(upstreams, valkey, store)
 
 
 @pytest.fixture
@@ -116,7 +120,7 @@ async def test_while_all_is_well_nothing_is_told(pair: tuple[Worker, Worker]) ->
     for _ in range(5):
         await here.call(well=True)
     assert await here.valkey.execute("EXISTS", KEY) == 0
-    assert here.upstreams._breakers._sender is None
+    assert here.upstream.last_sent_at == 0
 
 
 async def test_exactly_one_of_all_workers_probes_and_closes_it_for_all(pair: tuple[Worker, Worker]) -> None:
@@ -152,7 +156,7 @@ async def test_a_probe_that_is_given_back_is_free_for_another_worker(pair: tuple
     assert token is not None
     assert await there.probe() is None
     here.upstreams.release_probe(here.upstream, token)
-    await here.upstreams._breakers.flush()
+    await here.upstreams.breakers.flush()
     async with asyncio.timeout(30):
         while await there.probe() is None:  # noqa: ASYNC110 - nobody is told when it may
             await asyncio.sleep(0.005)
@@ -175,10 +179,10 @@ async def test_a_long_probe_is_held_for_as_long_as_its_worker_lives(clean_redis:
         await here.fail(3)
         await here.until("half_open")
         assert await here.probe() is not None
-        store = here.upstreams._breakers._store
+        store = here.store
         before = (await store.read())[here.upstream.key].seconds_until_probe
         await asyncio.sleep(0.05)
-        await here.upstreams._breakers.poll()
+        await here.upstreams.breakers.poll()
         assert (await store.read())[here.upstream.key].seconds_until_probe > before - 0.05
 
 
@@ -189,10 +193,10 @@ async def test_what_a_lost_message_said_is_found_out_by_asking(clean_redis: str)
     ):
         await here.fail(3)
         assert there.upstream.breaker.closed
-        await there.upstreams._breakers.poll()
+        await there.upstreams.breakers.poll()
         assert not there.upstream.breaker.closed
         await here.valkey.execute("DEL", KEY)
-        await there.upstreams._breakers.poll()
+        await there.upstreams.breakers.poll()
         assert there.upstream.breaker.closed
 
 
@@ -221,7 +225,7 @@ async def test_what_another_version_left_behind_stops_nothing(clean_redis: str, 
         await here.valkey.execute("HSET", KEY, here.upstream.key, garbage)
         await here.valkey.execute("HSET", KEY, b"\xff", garbage)
         await here.valkey.execute("PUBLISH", CHANNEL, garbage)
-        await here.upstreams._breakers.poll()
+        await here.upstreams.breakers.poll()
         await here.fail(3)
         assert not here.upstream.breaker.closed
 

@@ -166,7 +166,7 @@ def make_container(
     notices = AccountNotifier(mailer)
     users = UserService(uow, passwords, revocation, throttle, notices, operator_tier="enterprise")
     responses = ResponseCache(valkey, ExactCache())
-    upstreams = UpstreamPool(Catalog(), {}, CircuitBreakerStore(valkey, CATALOG.circuit_breaker))
+    upstreams = UpstreamPool(Catalog(), {}, CircuitBreakerStore(valkey, pubsub, CATALOG.circuit_breaker))
     return SimpleNamespace(
         references=RefCount(),
         valkey=valkey,

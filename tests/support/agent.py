@@ -16,6 +16,7 @@ from gateway.agent.runner import AgentRunner
 from gateway.agent.turn_run import TurnRun
 from gateway.cache.circuit_breakers import CircuitBreakerStore
 from gateway.cache.client import ValkeyClient
+from gateway.cache.pubsub import PubSub
 from gateway.domain.config.catalog import Catalog
 from gateway.domain.config.guardrails import GuardModes
 from gateway.domain.events import ChatEvent, ModelCall
@@ -76,6 +77,7 @@ async def running_agent(
         providers = build_providers(config, http, "")
         tools = ToolRegistry(config.tools)
         tools.open()
+        valkey = ValkeyClient("")
         yield AgentRunner(
             AgentResources(
                 catalog=config,
@@ -86,7 +88,7 @@ async def running_agent(
                 upstreams=UpstreamPool(
                     config,
                     providers.all,
-                    CircuitBreakerStore(ValkeyClient(""), config.circuit_breaker),
+                    CircuitBreakerStore(valkey, PubSub(valkey), config.circuit_breaker),
                     clock=clock,
                 ),
             )

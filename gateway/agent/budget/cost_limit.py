@@ -12,7 +12,7 @@ from gateway.domain.config.catalog import Catalog
 from gateway.domain.events import ModelCall, total_cost
 from gateway.domain.money import Usage
 
-_MESSAGE = "This turn has used up the money that a single turn may cost here, before it had an answer."
+_MESSAGE = "The turn reached its cost limit (limits.usd_per_turn) before it had an answer."
 
 
 def enforce_cost_limit(

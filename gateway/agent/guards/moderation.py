@@ -42,9 +42,7 @@ _UNREADABLE_ANSWER = "The moderation model's answer could not be read."
 
 def moderation_not_allowed(config: Moderation) -> Verdict:
     """The verdict when the API key may not use the moderation model."""
-    return _verdict_on_error(
-        config, "The moderation model is not among those that this API key may use.", perf_counter()
-    )
+    return _verdict_on_error(config, "This API key may not use the moderation model.", perf_counter())
 
 
 async def moderate(
@@ -78,7 +76,7 @@ async def moderate(
 def _verdict_on_error(config: Moderation, reason: str, started: float) -> Verdict:
     blocks = config.on_error == "block"
     if blocks:
-        reason = f"The question could not be checked. {reason} Ask again later."
+        reason = f"The question could not be checked. {reason} Retry later."
     return Verdict("moderation", blocks, float(blocks), reason, (perf_counter() - started) * 1000)
 
 
@@ -94,5 +92,5 @@ def _parse_verdict(answer: str) -> tuple[bool, str] | None:
     if not flagged:
         return False, "The moderation model has no objection."
     if category not in _HARM_CATEGORIES:
-        return True, "The question asks for something that could do harm."
-    return True, f"The question asks for something that could do harm ({category})."
+        return True, "The question asks for something that could cause harm."
+    return True, f"The question asks for something that could cause harm ({category})."

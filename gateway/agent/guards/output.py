@@ -133,7 +133,7 @@ class OutputGuard:
         """Record the verdicts on an answer that was sent in full."""
         thinking = self._scanners.get("thinking")
         if thinking is not None and thinking.leak is not None:
-            self._record_block(thinking.leak, "A part of the model's thinking is left out: it holds")
+            self._record_block(thinking.leak, "Part of the model's reasoning is withheld: it contains")
         for guard in _GUARDS:
             mode = self._mode(guard)
             if mode == "off":

@@ -46,7 +46,9 @@ class Heads:
             (INPUT_COUNT + 1,),
             (INPUT_COUNT + 1,),
         ]:
-            raise ValueError("The intent coefficients do not fit this code; run bench/quality/fit_intent.py.")
+            raise ValueError(
+                "The intent coefficients do not match this code; run bench/quality/fit_intent.py."
+            )
 
 
 class IntentClassifier:

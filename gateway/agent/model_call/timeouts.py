@@ -56,5 +56,5 @@ class CallDeadline:
     def reason(self) -> str:
         """Why the deadline expired, for operators."""
         if self._loop.time() >= self._latest:
-            return "not finished within the time that a call may take"
+            return "not finished within the maximum duration of a call"
         return f"silent for {self._silence:g} s"

@@ -49,5 +49,5 @@ async def intent(state: AgentState, runtime: Runtime[AgentContext]) -> AgentStat
 
 def _unsafe_verdict(classified: Intent, ms: float) -> Verdict:
     flagged = classified.confidence >= _UNSAFE_CONFIDENCE
-    reason = "The question asks for something that could do harm."
+    reason = "The question asks for something that could cause harm."
     return Verdict("unsafe", flagged, classified.confidence, reason, ms)

@@ -9,6 +9,7 @@ from gateway.agent.model_call.request_builder import minimum_tokens
 from gateway.agent.routing.alternatives import skip_unsupporting_models
 from gateway.agent.routing.selection import (
     ModelPreference,
+    Requirements,
     failed_calls,
     required_capabilities,
     resolve_preference,
@@ -64,23 +65,26 @@ async def _next_candidate(state: AgentState, previous: Route, context: AgentCont
     if model != previous.model and isinstance(state["failure"], ContextLengthExceeded):
         reason = f"The request is too long for {previous.model}; {model} has a larger context window."
     elif model != previous.model:
-        reason = f"{previous.model} failed before its first word; {model} is next in line."
+        reason = f"{previous.model} failed before any output; {model} is the next fallback."
     elif provider != previous.provider:
-        reason = f"{model} failed at {previous.provider} before its first word; {provider} is asked for it."
+        reason = f"{model} failed at {previous.provider} before any output; {provider} is tried next."
     else:
-        reason = f"{model} failed before its first word and is asked once more."
+        reason = f"{model} failed before any output and is retried."
     return _routed(state, models, choice.upstream, reason, context, choice)
 
 
 def _candidates(state: AgentState, preference: ModelPreference, resources: AgentResources) -> tuple[str, ...]:
     turn = state["turn"]
+    requirements = Requirements(
+        required_capabilities(turn, has_images=any(m.has_images for m in state["messages"])),
+        minimum_tokens(turn, state["messages"]),
+    )
     return select_candidates(
         resources.catalog,
         turn,
         preference,
         allowed=state["allowed_models"],
-        required=required_capabilities(turn, has_images=any(m.has_images for m in state["messages"])),
-        tokens=minimum_tokens(turn, state["messages"]),
+        requirements=requirements,
         usable=lambda name: bool(resources.upstreams.for_model(name)),
     )
 
@@ -88,9 +92,9 @@ def _candidates(state: AgentState, preference: ModelPreference, resources: Agent
 def _fallback_reason(models: tuple[str, ...], model: str, preference: ModelPreference) -> str:
     """Why the first choice does not answer; empty if it does."""
     if model != models[0]:
-        return f" {model} answers: {models[0]} has failed or refused too often just now and is spared."
+        return f" {model} answers: {models[0]} is unavailable after repeated failures."
     if model != preference.models[0]:
-        return f" {model} answers: {preference.models[0]} is not available or cannot do this."
+        return f" {model} answers: {preference.models[0]} is not available or lacks a required capability."
     return ""
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import aclosing, asynccontextmanager
-from typing import Literal, NoReturn
+from contextlib import asynccontextmanager
+from typing import Literal
 from uuid import uuid4
 
 import structlog
@@ -18,13 +18,13 @@ import structlog
 from gateway.agent.routing.upstream import Upstream
 from gateway.cache.circuit_breakers import BreakerAction, CircuitBreakerStore
 from gateway.cache.client import ValkeyUnavailable
+from gateway.core.aio import cancel_and_wait, run_every
 from gateway.core.metrics import registry as metrics
 from gateway.domain.circuit_breaker import CLOSED, SharedBreakerState
 
 log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 2.0
-_RECONNECT_SECONDS = 1.0
 
 CallOutcome = Literal["success", "failure", "neutral"]
 
@@ -47,6 +47,8 @@ class SharedBreakers:
         self._pending: deque[tuple[BreakerAction, Upstream, str | None, bool]] = deque()
         self._sender: asyncio.Task[None] | None = None
         self.all_closed = True
+        self._changed = asyncio.Event()
+        self._poll_at = 0.0
 
     def record(self, upstream: Upstream, outcome: CallOutcome, token: str | None) -> None:
         """Record the result of a call; `token` is set if it was a probe. Never waits."""
@@ -90,15 +92,24 @@ class SharedBreakers:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Receive changes of other workers, and renew the leases of this worker's probes."""
-        tasks: list[asyncio.Task[NoReturn]] = []
-        if self._store.configured:
-            tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._poll())]
+        if not self._store.configured:
+            yield
+            return
+        unsubscribe = self._store.on_change(self._changed.set)
+        task = asyncio.create_task(
+            run_every(
+                POLL_SECONDS,
+                self._synchronize,
+                on_failure="breakers.synchronization_failed",
+                immediately=True,
+                wake=self._changed,
+            )
+        )
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            unsubscribe()
+            await cancel_and_wait(task)
             await self.flush()
 
     async def flush(self) -> None:
@@ -178,19 +189,14 @@ class SharedBreakers:
     def _update_all_closed(self) -> None:
         self.all_closed = all(upstream.breaker.closed for upstream in self._upstreams)
 
-    async def _listen(self) -> NoReturn:
-        while True:
-            try:
-                async with aclosing(self._store.changes()) as changes:
-                    async for _ in changes:
-                        await self.refresh()
-            except ValkeyUnavailable:
-                await asyncio.sleep(_RECONNECT_SECONDS)
-
-    async def _poll(self) -> NoReturn:
-        while True:
-            try:
+    async def _synchronize(self) -> None:
+        """Poll every `POLL_SECONDS`; between polls only read what other workers changed."""
+        now = asyncio.get_running_loop().time()
+        try:
+            if now >= self._poll_at:
+                self._poll_at = now + POLL_SECONDS
                 await self.poll()
-            except ValkeyUnavailable:
-                log.debug("breakers.refresh_failed")  # this worker's own results apply
-            await asyncio.sleep(POLL_SECONDS)
+            else:
+                await self.refresh()
+        except ValkeyUnavailable:
+            log.debug("breakers.refresh_failed")  # this worker's own results apply

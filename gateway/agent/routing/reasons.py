@@ -8,7 +8,7 @@ from gateway.domain.intent import Intent
 _REQUEST_KINDS = {
     "": "A question",
     "question": "A question",
-    "chat": "A bit of conversation",
+    "chat": "Small talk",
     "code": "A question about code",
     "math": "A question about mathematics",
     "search": "A question about current facts",
@@ -25,9 +25,9 @@ def difficulty_reason(intent: Intent, threshold: float, model: str) -> str:
     score, limit = f"{intent.complexity:.2f}", f"{threshold:.2f}"
     if score == limit and intent.complexity != threshold:
         score, limit = f"{intent.complexity:.4f}", f"{threshold:.4f}"
-    comparison = f"over the line at {limit}" if hard else f"under the line at {limit}"
+    comparison = f"above the threshold of {limit}" if hard else f"below the threshold of {limit}"
     if score == limit:
-        comparison = "just at the line"
+        comparison = "at the threshold"
     return f"{kind} that looks {'hard' if hard else 'easy'} ({score}, {comparison}), so {model}."
 
 

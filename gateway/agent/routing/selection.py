@@ -37,6 +37,14 @@ class ModelPreference:
     explicit: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """What a model needs for a turn; `prompt_tokens` estimates what cannot be dropped."""
+
+    capabilities: tuple[Capability, ...]
+    prompt_tokens: int
+
+
 def resolve_preference(catalog: Catalog, turn: Turn, intent: Intent) -> ModelPreference:
     """Resolve `turn.model`: a model, an alias, a routing rule, or light or heavy.
 
@@ -70,7 +78,7 @@ def _by_complexity(catalog: Catalog, intent: Intent) -> ModelPreference:
         name for name, model in catalog.models.items() if model.can_chat
     )
     if not models:
-        raise UpstreamUnavailable("No model of the configuration answers in words.")
+        raise UpstreamUnavailable("No chat model is configured. Add one to provider_config.yaml.")
     return ModelPreference(models, difficulty_reason(intent, routing.threshold, models[0]))
 
 
@@ -94,40 +102,33 @@ def select_candidates(
     preference: ModelPreference,
     *,
     allowed: frozenset[str] | None,
-    required: tuple[Capability, ...],
-    tokens: int,
+    requirements: Requirements,
     usable: Callable[[str], bool],
 ) -> tuple[str, ...]:
     """The preferred models and their fallbacks that can and may answer, in order.
 
     Args:
         allowed: names the caller's key may use; an alias allows its models, and `auto` what it selects.
-        required: capabilities that the turn requires.
-        tokens: estimate of the part of the prompt that cannot be dropped.
         usable: whether a provider of the model is configured.
 
     Raises:
         ModelNotAllowed, UnsupportedParameter (names the param), ContextLengthExceeded (with the numbers),
         UpstreamUnavailable: no model is left, for the reason that comes first in this order.
     """
+    required, tokens = requirements.capabilities, requirements.prompt_tokens
     chain = _with_fallbacks(catalog, turn, preference)
     if allowed is not None:
-        permitted = allowed.union(*map(catalog.models_of, allowed))
-        if AUTO in allowed and turn.model == AUTO:
-            permitted = permitted.union(preference.models, *map(catalog.fallbacks_of, preference.models))
-        chain = tuple(name for name in chain if name in permitted)
-        if not chain or (preference.explicit and preference.models[0] not in permitted):
-            raise ModelNotAllowed(param="model")
+        chain = _only_permitted(chain, catalog, turn, preference, allowed)
     if preference.explicit:
         # A named model that lacks a capability is an error, not a silent fallback.
         _require_capabilities(catalog.models[preference.models[0]], required)
     chain = _filter(chain, catalog, lambda m: m.can_chat)
     if not chain:
-        raise UnsupportedParameter("No model behind this name answers in words.", param="model")
+        raise UnsupportedParameter("No model behind this name can chat.", param="model")
     capable = _filter(chain, catalog, lambda m: set(required) <= m.capabilities)
     if not capable:
         raise UnsupportedParameter(
-            f"No model behind this name can do what was asked ({', '.join(required)}).",
+            f"No model behind this name supports the required capabilities ({', '.join(required)}).",
             param=_PARAMS.get(required[0], required[0]) if required else None,
         )
     large_enough = _filter(capable, catalog, lambda m: tokens < m.context_window)
@@ -138,6 +139,18 @@ def select_candidates(
     if not usable_models:
         raise UpstreamUnavailable("No configured provider can serve this request.")
     return usable_models
+
+
+def _only_permitted(
+    chain: tuple[str, ...], catalog: Catalog, turn: Turn, preference: ModelPreference, allowed: frozenset[str]
+) -> tuple[str, ...]:
+    permitted = allowed.union(*map(catalog.models_of, allowed))
+    if AUTO in allowed and turn.model == AUTO:
+        permitted = permitted.union(preference.models, *map(catalog.fallbacks_of, preference.models))
+    chain = tuple(name for name in chain if name in permitted)
+    if not chain or (preference.explicit and preference.models[0] not in permitted):
+        raise ModelNotAllowed(param="model")
+    return chain
 
 
 def failed_calls(model_calls: Sequence[ModelCall]) -> list[tuple[str, str]]:
@@ -165,7 +178,7 @@ def _with_fallbacks(catalog: Catalog, turn: Turn, preference: ModelPreference) -
 
 def _require_capabilities(model: ModelConfig, required: Iterable[Capability]) -> None:
     if not model.can_chat:
-        raise UnsupportedParameter("This model does not answer in words.", param="model")
+        raise UnsupportedParameter("This model cannot chat.", param="model")
     for capability in required:
         if capability not in model.capabilities:
             param = _PARAMS.get(capability, capability)

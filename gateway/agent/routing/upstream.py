@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 
 from gateway.agent.routing.health import RecentCalls
-from gateway.domain.circuit_breaker import CircuitBreaker
+from gateway.domain.circuit_breaker import BreakerView, CircuitBreaker, health_of
 from gateway.providers.base import Provider
 
 
@@ -53,3 +54,24 @@ class Upstream:
     def label(self) -> str:
         """Name in receipts."""
         return f"{self.provider.name}/{self.model}"
+
+    def view(self, now: float, now_utc: datetime, *, unreachable: bool) -> BreakerView:
+        """The breaker as shown to administrators; `now` is monotonic."""
+        breaker, recent = self.breaker, self.recent_calls
+        opened_at = retry_at = None
+        if breaker.opened_at is not None:
+            opened_at = datetime.fromtimestamp(breaker.opened_at, UTC)
+            retry_at = now_utc + timedelta(seconds=max(0.0, breaker.retry_at - now))
+        state = breaker.state(now)
+        return BreakerView(
+            self.provider.name,
+            self.model,
+            state,
+            breaker.failures,
+            opened_at,
+            retry_at,
+            health_of(state, unreachable=unreachable, calls=recent.count, failed=recent.failed_count),
+            recent.count,
+            recent.failed_count,
+            recent.last_error,
+        )

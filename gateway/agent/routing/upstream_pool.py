@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from types import TracebackType
 
 import structlog
@@ -26,7 +26,7 @@ from gateway.core.exceptions import (
     UpstreamUnavailable,
 )
 from gateway.core.metrics import registry as metrics
-from gateway.domain.circuit_breaker import BreakerChange, BreakerState, BreakerView, CircuitBreaker, health_of
+from gateway.domain.circuit_breaker import BreakerChange, BreakerState, BreakerView, CircuitBreaker
 from gateway.domain.config.catalog import Catalog
 from gateway.domain.config.models import ModelConfig
 from gateway.providers.base import Provider
@@ -86,7 +86,7 @@ class UpstreamPool:
         self._by_model_and_provider = {
             (upstream.model, upstream.provider.name): upstream for upstream in self._all
         }
-        self._breakers = SharedBreakers(store, self._all, clock=clock, wall_clock=wall_clock)
+        self.breakers = SharedBreakers(store, self._all, clock=clock, wall_clock=wall_clock)
         self.unreachable = UnreachableProviders(providers)
         self._next_index = dict.fromkeys(self._by_model, 0)
         self._rate_limited_until = 0.0
@@ -104,7 +104,7 @@ class UpstreamPool:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Synchronise breakers with other workers and check unreachable providers."""
-        async with self._breakers.running(), self.unreachable.running():
+        async with self.breakers.running(), self.unreachable.running():
             yield
 
     def reachable_first(self, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -119,7 +119,7 @@ class UpstreamPool:
     @property
     def all_healthy(self) -> bool:
         """Whether no breaker is open and no upstream is rate limited."""
-        return self._breakers.all_closed and self._rate_limited_until <= self._clock()
+        return self.breakers.all_closed and self._rate_limited_until <= self._clock()
 
     def choose_if_healthy(
         self, names: Sequence[str], tried: Collection[Upstream] = ()
@@ -143,7 +143,7 @@ class UpstreamPool:
             upstreams = self._by_model[name]
             for upstream in upstreams:
                 if upstream.breaker.probe_due(self._clock()) and upstream not in tried:
-                    token = await self._breakers.probe(upstream)
+                    token = await self.breakers.probe(upstream)
                     if token is not None:
                         return UpstreamChoice(upstream, token, {**skipped, upstream.label: "half_open"})
             now = self._clock()
@@ -168,7 +168,7 @@ class UpstreamPool:
 
     def release_probe(self, upstream: Upstream, probe: str) -> None:
         """Release a probe token that was not used."""
-        self._breakers.record(upstream, "neutral", probe)
+        self.breakers.record(upstream, "neutral", probe)
 
     def has_alternative(self, model: str, tried: Collection[Upstream]) -> bool:
         """Whether the model has an available upstream that is not in `tried`."""
@@ -192,7 +192,7 @@ class UpstreamPool:
 
     def breaker_states(self, calls: Iterable[tuple[str, str]]) -> dict[str, BreakerState]:
         """Breakers of these (model, provider) pairs that are not closed, by label."""
-        if self._breakers.all_closed:
+        if self.breakers.all_closed:
             return {}
         return _not_closed(
             (self._by_model_and_provider[pair] for pair in calls if pair in self._by_model_and_provider),
@@ -215,7 +215,7 @@ class UpstreamPool:
         """All breakers in the order of the catalog."""
         now, now_utc = self._clock(), datetime.now(UTC)
         return [
-            _breaker_view(upstream, now, now_utc, unreachable=upstream.provider.name in self.unreachable)
+            upstream.view(now, now_utc, unreachable=upstream.provider.name in self.unreachable)
             for upstream in self._all
         ]
 
@@ -237,10 +237,10 @@ class UpstreamPool:
             self.unreachable.record(upstream.provider.name, error)
         if error is None:
             if probe is not None or upstream.breaker.failures:
-                self._breakers.record(upstream, "success", probe)
+                self.breakers.record(upstream, "success", probe)
             return
         outcome: CallOutcome = "failure" if isinstance(error, _BREAKER_ERRORS) else "neutral"
-        self._breakers.record(upstream, outcome, probe)
+        self.breakers.record(upstream, outcome, probe)
         if isinstance(error, UpstreamRateLimited):
             cooldown = _DEFAULT_COOLDOWN_SECONDS if error.retry_after is None else error.retry_after
             upstream.rate_limited_until = self._clock() + min(_MAX_COOLDOWN_SECONDS, cooldown)
@@ -290,25 +290,3 @@ def _usable_providers(
 
 def _not_closed(upstreams: Iterable[Upstream], now: float) -> dict[str, BreakerState]:
     return {u.label: u.breaker.state(now) for u in upstreams if not u.breaker.closed}
-
-
-def _breaker_view(upstream: Upstream, now: float, today: datetime, *, unreachable: bool) -> BreakerView:
-    breaker, recent = upstream.breaker, upstream.recent_calls
-    opened_at = retry_at = None
-    if breaker.opened_at is not None:
-        opened_at = datetime.fromtimestamp(breaker.opened_at, UTC)
-        retry_at = today + timedelta(seconds=max(0.0, breaker.retry_at - now))
-    return BreakerView(
-        upstream.provider.name,
-        upstream.model,
-        breaker.state(now),
-        breaker.failures,
-        opened_at,
-        retry_at,
-        health_of(
-            breaker.state(now), unreachable=unreachable, calls=recent.count, failed=recent.failed_count
-        ),
-        recent.count,
-        recent.failed_count,
-        recent.last_error,
-    )

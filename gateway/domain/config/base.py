@@ -21,7 +21,5 @@ class ConfigModel(BaseModel):
     @classmethod
     def _check_upper_bound(cls, value: Any) -> Any:
         if isinstance(value, int | float | Decimal) and value > MAX_NUMBER:
-            raise PydanticCustomError(
-                "too_large", "this number is larger than {most}", {"most": f"{MAX_NUMBER:,}"}
-            )
+            raise PydanticCustomError("too_large", "this number exceeds {most}", {"most": f"{MAX_NUMBER:,}"})
         return value

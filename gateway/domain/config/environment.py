@@ -77,7 +77,7 @@ def _add_upstreams(result: dict[str, Any], environ: Mapping[str, str]) -> None:
 def _upstream(name: str, address: str, environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
     scheme, separator, rest = address.partition("://")
     if not separator or not rest:
-        raise EnvironmentConfigError(f"{UPSTREAMS}: the address of {name} has to be scheme://…")
+        raise EnvironmentConfigError(f"{UPSTREAMS}: the address of {name} must be scheme://…")
     if scheme == "mock":
         mock_model = rest.strip("/")
         model = "mock" if mock_model == "local" else mock_model
@@ -86,7 +86,7 @@ def _upstream(name: str, address: str, environ: Mapping[str, str]) -> tuple[dict
         return _vendor(name, rest, environ)
     if scheme not in ("http", "https"):
         raise EnvironmentConfigError(
-            f"{UPSTREAMS}: {name} has to begin with http://, https://, mock:// or litellm://"
+            f"{UPSTREAMS}: {name} must begin with http://, https://, mock:// or litellm://"
         )
     try:
         parts = urlsplit(address)
@@ -125,7 +125,7 @@ def _vendor(name: str, model: str, environ: Mapping[str, str]) -> tuple[dict[str
                 entry["capabilities"] = _CAPABILITIES
             return provider, entry
     raise EnvironmentConfigError(
-        f"{UPSTREAMS}: {name} names a model of no vendor known here; write litellm://vendor/model with "
+        f"{UPSTREAMS}: {name} names a model of an unknown vendor; write litellm://vendor/model with "
         "openai, anthropic, gemini or ollama"
     )
 
@@ -185,11 +185,11 @@ def _pairs(variable: str, environ: Mapping[str, str]) -> Iterator[tuple[str, str
     for entry in filter(None, (part.strip() for part in environ.get(variable, "").split(";"))):
         name, separator, rest = (part.strip() for part in entry.partition("="))
         if not separator or not rest or not _NAME.fullmatch(name):
-            raise EnvironmentConfigError(f"{variable}: each entry has to be name=value, entries apart by ';'")
-        if name in names:
             raise EnvironmentConfigError(
-                f"{variable}: {name} stands there twice; give each entry a name of its own"
+                f"{variable}: each entry must be name=value, entries separated by ';'"
             )
+        if name in names:
+            raise EnvironmentConfigError(f"{variable}: {name} is defined twice; give each entry its own name")
         names.add(name)
         yield name, rest
 
@@ -203,5 +203,5 @@ def _number(variable: str, environ: Mapping[str, str], kind: Callable[[str], flo
     except ValueError:
         number = 0
     if not 0 < number < float("inf"):
-        raise EnvironmentConfigError(f"{variable} has to be a number above 0")
+        raise EnvironmentConfigError(f"{variable} must be a number above 0")
     return number

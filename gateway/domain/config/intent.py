@@ -14,7 +14,7 @@ MIN_EXEMPLARS = 3
 
 def _not_builtin(name: str) -> str:
     if name in INTENTS:
-        raise ValueError("the gateway has an intent of this name already")
+        raise ValueError("the gateway already has an intent of this name")
     return name
 
 

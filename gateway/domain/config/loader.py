@@ -17,12 +17,12 @@ from gateway.domain.config.yaml_source import KeyPath, YamlDocument, read_yaml
 _MESSAGES = {
     "extra_forbidden": "unknown key",
     "missing": "this key is required",
-    "tuple_type": "this has to be a list",
-    "frozen_set_type": "this has to be a list",
-    "dict_type": "this has to be a mapping",
-    "model_type": "this has to be a mapping",
-    "model_attributes_type": "this has to be a mapping",
-    "string_type": "this has to be text; quote it",
+    "tuple_type": "this must be a list",
+    "frozen_set_type": "this must be a list",
+    "dict_type": "this must be a mapping",
+    "model_type": "this must be a mapping",
+    "model_attributes_type": "this must be a mapping",
+    "string_type": "this must be text; quote it",
 }
 
 
@@ -53,7 +53,7 @@ def parse_catalog(
     value = {} if document.value is None else document.value
     catalog: Catalog | None = None
     if not isinstance(value, dict):
-        problems.append((1, "the file has to be a mapping of sections"))
+        problems.append((1, "the file must be a mapping of sections"))
     elif document.value is not None or not problems:
         # An empty section such as `aliases:` counts as missing.
         value = {key: section for key, section in value.items() if section is not None}

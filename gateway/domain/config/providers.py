@@ -64,5 +64,5 @@ class ProviderConfig(ConfigModel):
     def _is_a_base(cls, value: str | None) -> str | None:
         """Reject a query or fragment, because paths are appended."""
         if value is not None and ("?" in value or "#" in value):
-            raise ValueError("base_url takes no ?query and no #fragment; paths are put behind it")
+            raise ValueError("base_url must have no ?query and no #fragment; paths are appended")
         return value

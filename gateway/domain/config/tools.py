@@ -28,7 +28,7 @@ def _server_name(name: str) -> str:
 
 def _variable(name: str) -> str:
     if not _VARIABLE.fullmatch(name):
-        raise ValueError("this is no name of an environment variable")
+        raise ValueError("this is not a valid name of an environment variable")
     return name
 
 

@@ -24,7 +24,7 @@ def check_references(value: dict[str, Any], provider_types: ProviderTypes) -> It
     models = _mapping(value, "models")
     for name, model in models.items():
         if name in (AUTO, ANY_MODEL):
-            yield ("models", name), f"no model can be called '{name}'"
+            yield ("models", name), f"a model must not be called '{name}'"
         if isinstance(model, dict):
             yield from _check_providers(("models", name, "provider"), model.get("provider"), providers)
             yield from _check_capabilities(("models", name, "capabilities"), model, providers, provider_types)
@@ -54,7 +54,7 @@ def _check_providers(path: KeyPath, given: Any, providers: Collection[str]) -> I
         yield path, _unknown("provider", given, providers)
     if isinstance(given, list):
         if not given or not all(isinstance(one, str) for one in given):
-            yield path, "this has to be a provider's name, or a list of them"
+            yield path, "this must be a provider's name, or a list of them"
         for index, one in enumerate(given):
             if isinstance(one, str) and one not in providers:
                 yield (*path, index), _unknown("provider", one, providers)
@@ -95,7 +95,7 @@ def _check_roles(roles: dict[str, Any], names: Collection[str]) -> Iterator[Prob
 def _check_aliases(aliases: dict[str, Any], models: Collection[str]) -> Iterator[Problem]:
     for name, targets in aliases.items():
         if name in (AUTO, ANY_MODEL):
-            yield ("aliases", name), f"no alias can be called '{name}'"
+            yield ("aliases", name), f"an alias must not be called '{name}'"
         elif name in models:
             yield ("aliases", name), "this alias has the name of a model"
         if targets == []:
@@ -133,7 +133,7 @@ def _check_fallbacks(fallbacks: dict[str, Any], models: Collection[str]) -> Iter
         cycle = _cycle_from(start, fallbacks) if start not in reported else None
         if cycle:
             reported.update(cycle)
-            yield ("fallbacks", start), f"these fallbacks go in a circle: {' → '.join(cycle)}"
+            yield ("fallbacks", start), f"these fallbacks form a cycle: {' → '.join(cycle)}"
 
 
 def _check_models(path: KeyPath, targets: Any, models: Collection[str]) -> Iterator[Problem]:

@@ -114,7 +114,7 @@ class _Reader:
         values: dict[str, Any] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
-                self.add_problem(key_node, f"{_dotted(path) or 'file'}: a key has to be a name")
+                self.add_problem(key_node, f"{_dotted(path) or 'file'}: a key must be a name")
                 continue
             key = str(key_node.value)
             here = (*path, key)
@@ -122,7 +122,7 @@ class _Reader:
                 self.add_problem(key_node, f"{_dotted(path) or 'file'}: a key with a control character")
                 continue
             if key in values:
-                self.add_problem(key_node, f"{_dotted(here)}: this key stands here twice")
+                self.add_problem(key_node, f"{_dotted(here)}: this key is defined twice")
                 continue
             self.document.lines[here] = key_node.start_mark.line + 1
             values[key] = self.read(value_node, here)
@@ -139,7 +139,7 @@ class _Reader:
                 self.document.texts[path] = text
         if _UNSTORABLE.search(text):
             self.add_problem(
-                node, f"{_dotted(path)}: a NUL character or half of a surrogate pair, which is no text"
+                node, f"{_dotted(path)}: a NUL character or an unpaired surrogate is not valid text"
             )
             return None
         return text if node.style else resolve_scalar(text)

@@ -149,7 +149,7 @@ SECRETS = PatternSet(
         _exact("a Hugging Face token", "hf_", WORD, 34),
         LeakPattern(
             "secret",
-            "a key of this gateway",
+            "an API key of this gateway",
             ("gw_", CharacterRun(WORD, 38, 38)),
             is_gateway_key,
             not_before=WORD,
@@ -200,7 +200,7 @@ SECRETS = PatternSet(
         ),
         LeakPattern(
             "secret",
-            "an address with its password",
+            "a URL with its password",
             (
                 _SCHEMES,
                 _DRIVERS,

@@ -59,5 +59,7 @@ def load_heads() -> dict[str, Head]:
     ):
         missing = [f"{name}_{part}" for name in NAMES for part in _PARTS if f"{name}_{part}" not in data]
         if missing:
-            raise ValueError("The guards' heads do not fit this code; run bench/quality/fit_guard.py.")
+            raise ValueError(
+                "The coefficients of the guards do not match this code; run bench/quality/fit_guard.py."
+            )
         return {name: Head({part: data[f"{name}_{part}"] for part in _PARTS}) for name in NAMES}

@@ -10,13 +10,9 @@ import pytest
 from gateway.providers.local.wordllama import WordLlamaEmbedder
 from gateway.question_match import QuestionMatcher
 from gateway.question_match.boosted_trees import BoostedTrees
-from gateway.question_match.features import (
-    FEATURE_NAMES,
-    EmbeddedQuestion,
-    disqualifying_difference,
-    features,
-)
+from gateway.question_match.features import FEATURE_NAMES, EmbeddedQuestion, features
 from gateway.question_match.parser import parse
+from gateway.question_match.rules import disqualifying_difference
 from tests.support.paths import PROJECT
 
 PAIRS = PROJECT / "bench" / "quality" / "exemplars" / "cache_differences.jsonl"

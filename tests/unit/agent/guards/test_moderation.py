@@ -41,7 +41,7 @@ async def test_a_question_that_the_model_objects_to_is_refused_with_our_own_word
         body = judge.calls[0].body
     assert not [e for e in events if isinstance(e, TextDelta)]
     assert [e.reason for e in events if isinstance(e, TextReplaced)] == [answer.blocked_reason]
-    assert answer.blocked_reason == "The question asks for something that could do harm (weapons)."
+    assert answer.blocked_reason == "The question asks for something that could cause harm (weapons)."
     assert "SECRET WORDS" not in json.dumps(answer.receipt.as_json())
     assert answer.finish_reason == "content_filter"
     (entry,) = answer.receipt.guardrails
@@ -74,7 +74,7 @@ async def test_with_flag_an_objection_is_a_note() -> None:
         answer, _ = await ask(judge, up, guard=GuardModes(unsafe="flag"))
     assert answer.content == "Hello, world!"
     assert answer.receipt.guardrails[0]["verdict"] == "flag"
-    assert answer.receipt.guardrails[0]["reason"] == "The question asks for something that could do harm."
+    assert answer.receipt.guardrails[0]["reason"] == "The question asks for something that could cause harm."
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,10 @@ def test_it_says_what_was_asked_how_hard_and_who_answers() -> None:
     own = replace(NOT_CLASSIFIED, label="refund", complexity=0.3)
 
     assert difficulty_reason(hard, 0.5, "big") == (
-        "A question about code that looks hard (0.71, over the line at 0.50), so big."
+        "A question about code that looks hard (0.71, above the threshold of 0.50), so big."
     )
     assert difficulty_reason(easy, 0.5, "small") == (
-        "A bit of conversation that looks easy (0.02, under the line at 0.50), so small."
+        "Small talk that looks easy (0.02, below the threshold of 0.50), so small."
     )
     assert difficulty_reason(own, 0.5, "small").startswith("A question of the kind “refund” that looks easy")
 
@@ -28,13 +28,13 @@ def test_it_says_what_was_asked_how_hard_and_who_answers() -> None:
 @pytest.mark.parametrize("label", [*INTENTS, ""])
 def test_every_intent_has_words_of_its_own(label: str) -> None:
     reason = difficulty_reason(replace(NOT_CLASSIFIED, label=label, complexity=0.5), 0.5, "m")
-    assert reason.endswith("that looks hard (0.50, just at the line), so m.")
+    assert reason.endswith("that looks hard (0.50, at the threshold), so m.")
     assert reason.startswith("A ")
 
 
 def test_a_figure_that_rounds_to_the_line_is_shown_in_full() -> None:
     near = replace(NOT_CLASSIFIED, label="question", complexity=0.4999)
-    assert "(0.4999, under the line at 0.5000)" in difficulty_reason(near, 0.5, "m")
+    assert "(0.4999, below the threshold of 0.5000)" in difficulty_reason(near, 0.5, "m")
 
 
 @pytest.mark.parametrize(

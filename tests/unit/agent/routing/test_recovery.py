@@ -82,7 +82,7 @@ async def test_a_model_that_failed_without_a_word_is_asked_once_more(blip: Any) 
     answer = answer_of(events)
     assert answer.content == "Hello, world!"
     assert outcomes(answer) == [("one", "upstream_failed"), ("one", "ok")]
-    assert answer.receipt.reason == "one failed before its first word and is asked once more."
+    assert answer.receipt.reason == "one failed before any output and is retried."
     assert answer.fallback_from is None
     assert sum(isinstance(e, RouteChosen) for e in events) == 1
 
@@ -210,7 +210,7 @@ async def test_another_upstream_of_the_same_model_is_asked_at_once() -> None:
     assert all(answer.fallback_from is None for answer in answers)
     failed = next(answer for answer in answers if len(answer.receipt.attempts) == 2)
     assert outcomes(failed) == [("one", "upstream_failed"), ("two", "ok")]
-    assert failed.receipt.reason == "both failed at one before its first word; two is asked for it."
+    assert failed.receipt.reason == "both failed at one before any output; two is tried next."
 
 
 async def test_load_goes_to_the_least_busy_and_turns_about_among_equals() -> None:
@@ -270,7 +270,7 @@ async def test_an_upstream_that_keeps_failing_is_left_alone_and_the_receipt_says
     assert outcomes(third) == [("two", "ok")]
     assert third.fallback_from == "down"
     assert third.receipt.reason == (
-        "You asked for down. two answers: down has failed or refused too often just now and is spared."
+        "You asked for down. two answers: down is unavailable after repeated failures."
     )
 
 

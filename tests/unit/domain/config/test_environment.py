@@ -119,5 +119,5 @@ def test_a_name_that_stands_twice_is_refused(variable: str) -> None:
     if variable == "GATEWAY_FALLBACKS":
         twice = {"GATEWAY_UPSTREAMS": "a=mock://local;b=mock://fail", variable: "a=b;a=b"}
 
-    with pytest.raises(ConfigError, match=f"{variable}: a stands there twice"):
+    with pytest.raises(ConfigError, match=f"{variable}: a is defined twice"):
         parse_catalog("", twice)

@@ -120,9 +120,9 @@ def test_a_bare_off_is_a_word() -> None:
         ("a: [1\n", "conf.yaml:2: not valid YAML"),
         ("tools:\n\t- x\n", "conf.yaml:2: not valid YAML"),
         ("mode: live\n\x07", "conf.yaml:2: not valid YAML: a character"),
-        ("- a\n", "conf.yaml:1: the file has to be a mapping"),
-        ("mode: live\nmode: mock\n", "conf.yaml:2: mode: this key stands here twice"),
-        ("retry:\n  attempts: 1\n  attempts: 2\n", "conf.yaml:3: retry.attempts: this key stands here twice"),
+        ("- a\n", "conf.yaml:1: the file must be a mapping"),
+        ("mode: live\nmode: mock\n", "conf.yaml:2: mode: this key is defined twice"),
+        ("retry:\n  attempts: 1\n  attempts: 2\n", "conf.yaml:3: retry.attempts: this key is defined twice"),
         ("routing:\n  threshold: 0.5\n  treshold: 1\n", "conf.yaml:3: routing.treshold: unknown key"),
         ("nonsense: 1\n", "conf.yaml:1: nonsense: unknown key"),
         ("mode: ${NOT_THERE}\n", "conf.yaml:1: mode: the environment variable NOT_THERE is not set"),
@@ -130,24 +130,24 @@ def test_a_bare_off_is_a_word() -> None:
         ("mode: fast\n", "conf.yaml:1: mode: input should be 'live' or 'mock'"),
         ("timeouts:\n  live: soon\n", "conf.yaml:2: timeouts.live: input should be a valid number"),
         ("timeouts:\n  live: inf\n", "conf.yaml:2: timeouts.live: input should be a finite number"),
-        ("timeouts: [1]\n", "conf.yaml:1: timeouts: this has to be a mapping"),
+        ("timeouts: [1]\n", "conf.yaml:1: timeouts: this must be a mapping"),
         ("providers:\n  p:\n    base_url: x\n", "conf.yaml:2: providers.p.type: this key is required"),
-        ("tools: {enabled: calculator}\n", "conf.yaml:1: tools.enabled: this has to be a list"),
+        ("tools: {enabled: calculator}\n", "conf.yaml:1: tools.enabled: this must be a list"),
         ("mode: !!python/object:os.system x\n", "conf.yaml:1: mode: a YAML tag is not supported"),
         ("mode: &x live\nretry: &y\n  attempts: *y\n", "conf.yaml:2: retry.attempts: an alias that contains itself"),
-        ("? [a]\n: b\n", "conf.yaml:1: file: a key has to be a name"),
-        (BASE + "  auto: {provider: local, model: x}\n", "conf.yaml:8: models.auto: no model can be called 'auto'"),
+        ("? [a]\n: b\n", "conf.yaml:1: file: a key must be a name"),
+        (BASE + "  auto: {provider: local, model: x}\n", "conf.yaml:8: models.auto: a model must not be called 'auto'"),
         (BASE + "  x: {provider: olama, model: x}\n", "conf.yaml:8: models.x.provider: there is no provider called 'olama'; did you mean 'ollama'?"),
         (BASE + "aliases:\n  fast:\n    - small\n    - smal\n", "conf.yaml:11: aliases.fast.1: there is no model called 'smal'; did you mean 'small'?"),
         (BASE + "aliases:\n  small: [big]\n", "conf.yaml:9: aliases.small: this alias has the name of a model"),
-        (BASE + "aliases:\n  auto: [big]\n", "conf.yaml:9: aliases.auto: no alias can be called 'auto'"),
+        (BASE + "aliases:\n  auto: [big]\n", "conf.yaml:9: aliases.auto: an alias must not be called 'auto'"),
         (BASE + "aliases:\n  empty: []\n", "conf.yaml:9: aliases.empty: an alias needs at least one model"),
         (BASE + "routing:\n  light: tiny\n", "conf.yaml:9: routing.light: there is no model called 'tiny'"),
         (BASE + "routing:\n  rules:\n    - {role: [a], model: small}\n    - {model: gone}\n", "conf.yaml:11: routing.rules.1.model: there is no model called 'gone'"),
         (BASE + "fallbacks:\n  smoll: [big]\n", "conf.yaml:9: fallbacks.smoll: there is no model called 'smoll'"),
         (BASE + 'fallbacks:\n  "*": [gone]\n', "conf.yaml:9: fallbacks.*.0: there is no model called 'gone'"),
-        (BASE + "fallbacks:\n  small: [small]\n", "conf.yaml:9: fallbacks.small: these fallbacks go in a circle: small → small"),
-        (BASE + "fallbacks:\n  big: [local]\n  small: [big]\n  local: [small]\n", "conf.yaml:9: fallbacks.big: these fallbacks go in a circle: big → local → small → big"),
+        (BASE + "fallbacks:\n  small: [small]\n", "conf.yaml:9: fallbacks.small: these fallbacks form a cycle: small → small"),
+        (BASE + "fallbacks:\n  big: [local]\n  small: [big]\n  local: [small]\n", "conf.yaml:9: fallbacks.big: these fallbacks form a cycle: big → local → small → big"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_with_its_line(text: str, expected: str) -> None:
@@ -191,7 +191,7 @@ def test_a_mistake_never_shows_a_secret() -> None:
     ],
 )
 def test_a_number_that_the_engines_cannot_take_is_a_mistake(text: str, place: str) -> None:
-    assert mistakes(BASE + text) == [f"conf.yaml:8: {place}: this number is larger than 1,000,000,000,000"]
+    assert mistakes(BASE + text) == [f"conf.yaml:8: {place}: this number exceeds 1,000,000,000,000"]
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def test_a_catalogue_written_down_reads_the_same() -> None:
     ("given", "sentence"),
     [
         ("[a, z]", "conf.yaml:6: models.m.provider.1: there is no provider called 'z'"),
-        ("[]", "conf.yaml:6: models.m.provider: this has to be a provider's name, or a list of them"),
+        ("[]", "conf.yaml:6: models.m.provider: this must be a provider's name, or a list of them"),
         ("a, providers: [b]", "conf.yaml:6: models.m.providers: unknown key; `provider` takes a list too"),
     ],
 )
