@@ -57,14 +57,22 @@ export function ProfilePage() {
           {t("common.save")}
         </Button>
       </form>
-      <dl className="grid max-w-md grid-cols-[auto_1fr] gap-x-6 gap-y-2 text-sm">
-        <dt className="text-ink-soft">{t("account.profile.role")}</dt>
-        <dd>{t(`account.profile.roles.${user.role}`)}</dd>
-        <dt className="text-ink-soft">{t("account.profile.tier")}</dt>
-        <dd>{user.tier}</dd>
-        <dt className="text-ink-soft">{t("account.profile.memberSince")}</dt>
-        <dd>{formatDate(user.created_at)}</dd>
-      </dl>
+      <ReadOnlyDetails user={user} />
     </Page>
+  );
+}
+
+/** What only an administrator can change. */
+function ReadOnlyDetails({ user }: { user: User }) {
+  const { t } = useTranslation();
+  return (
+    <dl className="grid max-w-md grid-cols-[auto_1fr] gap-x-6 gap-y-2 text-sm">
+      <dt className="text-ink-soft">{t("account.profile.role")}</dt>
+      <dd>{t(`account.profile.roles.${user.role}`)}</dd>
+      <dt className="text-ink-soft">{t("account.profile.tier")}</dt>
+      <dd>{user.tier}</dd>
+      <dt className="text-ink-soft">{t("account.profile.memberSince")}</dt>
+      <dd>{formatDate(user.created_at)}</dd>
+    </dl>
   );
 }

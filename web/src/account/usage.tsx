@@ -1,4 +1,5 @@
 import { queryOptions, useQuery } from "@tanstack/react-query";
+import type { TFunction } from "i18next";
 import { useTranslation } from "react-i18next";
 import { requestJson } from "../api/client";
 import type { Usage } from "../api/types";
@@ -8,7 +9,7 @@ import { EmptyState } from "../ui/empty-state";
 import { ErrorNotice } from "../ui/error-notice";
 import { Loading } from "../ui/loading";
 import { Page, Section, Stat } from "../ui/page";
-import { Table } from "../ui/table";
+import { type Column, Table } from "../ui/table";
 
 const usageQuery = queryOptions({
   queryKey: ["usage"],
@@ -133,27 +134,7 @@ function Breakdown({ usage: { by_model, by_key } }: { usage: Usage }) {
         {t("account.usage.noneHint")}
       </EmptyState>
     );
-  const money = moneyFormatter([...by_model, ...by_key].map((row) => row.cost_usd));
-  const numberColumns = [
-    {
-      key: "requests",
-      title: t("account.usage.requests"),
-      numeric: true,
-      cell: (row: Usage["day"]) => formatNumber(row.requests),
-    },
-    {
-      key: "tokens",
-      title: t("account.usage.tokens"),
-      numeric: true,
-      cell: (row: Usage["day"]) => formatNumber(row.total_tokens),
-    },
-    {
-      key: "cost",
-      title: t("account.usage.cost"),
-      numeric: true,
-      cell: (row: Usage["day"]) => money(row.cost_usd),
-    },
-  ];
+  const columns = usageColumns([...by_model, ...by_key], t);
   return (
     <>
       <Section title={t("account.usage.byModel")}>
@@ -163,7 +144,7 @@ function Breakdown({ usage: { by_model, by_key } }: { usage: Usage }) {
           rowKey={(row) => row.model}
           columns={[
             { key: "model", title: t("account.usage.model"), cell: ({ model }) => model },
-            ...numberColumns,
+            ...columns,
           ]}
         />
       </Section>
@@ -173,8 +154,8 @@ function Breakdown({ usage: { by_model, by_key } }: { usage: Usage }) {
           rows={by_key}
           rowKey={(row) => row.api_key_id ?? "signed-in"}
           columns={[
-            { key: "key", title: t("account.usage.key"), cell: (row) => keyName(row, t) },
-            ...numberColumns,
+            { key: "key", title: t("account.usage.key"), cell: (row) => keyLabel(row, t) },
+            ...columns,
           ]}
         />
       </Section>
@@ -182,7 +163,32 @@ function Breakdown({ usage: { by_model, by_key } }: { usage: Usage }) {
   );
 }
 
-function keyName(row: Usage["by_key"][number], t: ReturnType<typeof useTranslation>["t"]): string {
+/** Columns for requests, tokens and cost; all costs have the same number of digits. */
+function usageColumns(rows: readonly Usage["day"][], t: TFunction): Column<Usage["day"]>[] {
+  const formatCost = moneyFormatter(rows.map(({ cost_usd }) => cost_usd));
+  return [
+    {
+      key: "requests",
+      title: t("account.usage.requests"),
+      numeric: true,
+      cell: ({ requests }) => formatNumber(requests),
+    },
+    {
+      key: "tokens",
+      title: t("account.usage.tokens"),
+      numeric: true,
+      cell: ({ total_tokens }) => formatNumber(total_tokens),
+    },
+    {
+      key: "cost",
+      title: t("account.usage.cost"),
+      numeric: true,
+      cell: ({ cost_usd }) => formatCost(cost_usd),
+    },
+  ];
+}
+
+function keyLabel(row: Usage["by_key"][number], t: TFunction): string {
   if (row.api_key_id === null) return t("account.usage.noKey");
   if (row.name === null) return t("account.usage.deletedKey");
   return `${sanitizeLine(row.name)} (${row.prefix}…)`;

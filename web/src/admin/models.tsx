@@ -1,4 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
+import type { TFunction } from "i18next";
 import { useTranslation } from "react-i18next";
 import { requestJson } from "../api/client";
 import { formatDateTime, formatDuration, formatMoney, formatNumber, formatPercent } from "../lib/format";
@@ -78,14 +79,7 @@ function ModelTable({ models, statuses }: { models: AdminModel[]; statuses: Mode
         {
           key: "name",
           title: t("admin.overview.model"),
-          cell: (model) => (
-            <>
-              <span className="font-medium">{model.name}</span>
-              {model.upstream_model !== model.name && (
-                <span className="block text-xs text-ink-soft">{model.upstream_model}</span>
-              )}
-            </>
-          ),
+          cell: (model) => <NameCell model={model} />,
         },
         {
           key: "provider",
@@ -112,10 +106,7 @@ function ModelTable({ models, statuses }: { models: AdminModel[]; statuses: Mode
         {
           key: "capabilities",
           title: t("admin.models.capabilities"),
-          cell: ({ capabilities }) =>
-            capabilities
-              .map((name) => t(`chat.capabilities.${name}` as "chat.capabilities.tools"))
-              .join(", ") || t("admin.models.chatOnly"),
+          cell: ({ capabilities }) => capabilitiesLabel(capabilities, t),
         },
         {
           key: "contextWindow",
@@ -132,6 +123,20 @@ function ModelTable({ models, statuses }: { models: AdminModel[]; statuses: Mode
       ]}
     />
   );
+}
+
+function NameCell({ model: { name, upstream_model: upstreamModel } }: { model: AdminModel }) {
+  return (
+    <>
+      <span className="font-medium">{name}</span>
+      {upstreamModel !== name && <span className="block text-xs text-ink-soft">{upstreamModel}</span>}
+    </>
+  );
+}
+
+function capabilitiesLabel(capabilities: readonly string[], t: TFunction): string {
+  const labels = capabilities.map((name) => t(`chat.capabilities.${name}` as "chat.capabilities.tools"));
+  return labels.join(", ") || t("admin.models.chatOnly");
 }
 
 const UNAVAILABLE: ReadonlySet<ModelHealth> = new Set<ModelHealth>(["circuit_open", "down"]);

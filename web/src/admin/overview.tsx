@@ -1,9 +1,11 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import type { TFunction } from "i18next";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import { requestJson } from "../api/client";
 import { formatCompact, formatDuration, formatMoney, formatNumber, formatPercent } from "../lib/format";
 import { Chart } from "../ui/chart";
+import type { ChartProps } from "../ui/chart-props";
 import { ErrorNotice } from "../ui/error-notice";
 import { Loading } from "../ui/loading";
 import { Page, Section, Stat } from "../ui/page";
@@ -101,85 +103,86 @@ function SummaryStats({ stats, range }: { stats: Stats; range: DateRange }) {
 
 function DailyCharts({ stats }: { stats: Stats }) {
   const { t } = useTranslation();
-  const points = stats.by_day.map((day) => ({
+  const points = stats.by_day.map(dayPoint);
+  return (
+    <div className="grid gap-4 lg:grid-cols-2 lg:[&>:last-child:nth-child(odd)]:col-span-2">
+      {dailyCharts(t).map((chart) => (
+        <Chart key={chart.title} xKey="day" xTitle={t("admin.overview.day")} points={points} {...chart} />
+      ))}
+    </div>
+  );
+}
+
+function dayPoint(day: Stats["by_day"][number]) {
+  return {
     day: day.day,
     requests: day.requests,
     errors: day.errors,
-    prompt: day.prompt_tokens,
-    completion: day.completion_tokens,
+    promptTokens: day.prompt_tokens,
+    completionTokens: day.completion_tokens,
     cost: Number(day.cost_usd),
-    users: day.active_users,
+    activeUsers: day.active_users,
     errorRate: day.error_rate,
     cacheHits: day.cache_hits,
     p50: day.latency_ms.p50,
     p95: day.latency_ms.p95,
     p99: day.latency_ms.p99,
-  }));
-  const chartProps = { xKey: "day", xTitle: t("admin.overview.day"), points };
-  return (
-    <div className="grid gap-4 lg:grid-cols-2 lg:[&>:last-child:nth-child(odd)]:col-span-2">
-      <Chart
-        {...chartProps}
-        title={t("admin.overview.requestsByDay")}
-        kind="bar"
-        integers
-        series={[
-          { key: "requests", title: t("admin.overview.requests") },
-          { key: "errors", title: t("admin.overview.errors"), isError: true },
-        ]}
-        format={formatCompact}
-      />
-      <Chart
-        {...chartProps}
-        title={t("admin.overview.costByDay")}
-        kind="bar"
-        series={[{ key: "cost", title: t("admin.overview.cost") }]}
-        format={formatMoney}
-      />
-      <Chart
-        {...chartProps}
-        title={t("admin.overview.tokensByDay")}
-        kind="bar"
-        series={[
-          { key: "prompt", title: t("admin.overview.promptTokens") },
-          { key: "completion", title: t("admin.overview.completionTokens") },
-        ]}
-        format={formatCompact}
-      />
-      <Chart
-        {...chartProps}
-        title={t("admin.overview.errorRateByDay")}
-        kind="line"
-        series={[{ key: "errorRate", title: t("admin.overview.errorRate"), isError: true }]}
-        format={formatPercent}
-      />
-      <Chart
-        {...chartProps}
-        title={t("admin.overview.latencyByDay")}
-        kind="line"
-        series={[
-          { key: "p50", title: "p50" },
-          { key: "p95", title: "p95" },
-          { key: "p99", title: "p99" },
-        ]}
-        format={formatDuration}
-      />
-      <Chart
-        {...chartProps}
-        title={t("admin.overview.activeUsersByDay")}
-        kind="bar"
-        integers
-        series={[{ key: "users", title: t("admin.overview.activeUsers") }]}
-        format={formatCompact}
-      />
-      <Chart
-        {...chartProps}
-        title={t("admin.overview.cacheHitsByDay")}
-        kind="bar"
-        integers
-        series={[{ key: "cacheHits", title: t("admin.overview.cacheHits") }]}
-        format={formatCompact}
-      />
-    </div>
-  );
+  };
+}
+
+/** The charts in their order on the page; the keys of the series are those of `dayPoint`. */
+function dailyCharts(t: TFunction): Omit<ChartProps, "xKey" | "xTitle" | "points">[] {
+  return [
+    {
+      title: t("admin.overview.requestsByDay"),
+      kind: "bar",
+      integers: true,
+      series: [
+        { key: "requests", title: t("admin.overview.requests") },
+        { key: "errors", title: t("admin.overview.errors"), isError: true },
+      ],
+      format: formatCompact,
+    },
+    {
+      title: t("admin.overview.costByDay"),
+      kind: "bar",
+      series: [{ key: "cost", title: t("admin.overview.cost") }],
+      format: formatMoney,
+    },
+    {
+      title: t("admin.overview.tokensByDay"),
+      kind: "bar",
+      series: [
+        { key: "promptTokens", title: t("admin.overview.promptTokens") },
+        { key: "completionTokens", title: t("admin.overview.completionTokens") },
+      ],
+      format: formatCompact,
+    },
+    {
+      title: t("admin.overview.errorRateByDay"),
+      kind: "line",
+      series: [{ key: "errorRate", title: t("admin.overview.errorRate"), isError: true }],
+      format: formatPercent,
+    },
+    {
+      title: t("admin.overview.latencyByDay"),
+      kind: "line",
+      series: ["p50", "p95", "p99"].map((percentile) => ({ key: percentile, title: percentile })),
+      format: formatDuration,
+    },
+    {
+      title: t("admin.overview.activeUsersByDay"),
+      kind: "bar",
+      integers: true,
+      series: [{ key: "activeUsers", title: t("admin.overview.activeUsers") }],
+      format: formatCompact,
+    },
+    {
+      title: t("admin.overview.cacheHitsByDay"),
+      kind: "bar",
+      integers: true,
+      series: [{ key: "cacheHits", title: t("admin.overview.cacheHits") }],
+      format: formatCompact,
+    },
+  ];
 }

@@ -2,8 +2,6 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import { requestJson } from "../api/client";
-import { isSuccessful, outcomeLabel } from "../i18n/code-labels";
-import { formatDateTime, formatDuration, formatNumber } from "../lib/format";
 import { sanitizeLine } from "../lib/text";
 import { EmptyState } from "../ui/empty-state";
 import { ErrorNotice } from "../ui/error-notice";
@@ -11,6 +9,14 @@ import { Loading } from "../ui/loading";
 import { Section } from "../ui/page";
 import { Table, TruncatedCell } from "../ui/table";
 import type { DateRange } from "./date-range";
+import {
+  accountColumn,
+  latencyColumn,
+  modelColumn,
+  Outcome,
+  timeColumn,
+  tokensColumn,
+} from "./model-call-columns";
 import type { SlowCall, SlowCallList } from "./types";
 
 const REFRESH_INTERVAL_MS = 60_000;
@@ -46,57 +52,27 @@ function SlowestCallsTable({ rows }: { rows: SlowCall[] }) {
     <Table
       caption={t("admin.slowest.title")}
       rows={rows}
-      rowKey={(row) => row.id}
+      rowKey={(call) => call.id}
       columns={[
-        {
-          key: "latency",
-          title: t("admin.slowest.latency"),
-          numeric: true,
-          cell: (row) => formatDuration(row.latency_ms),
-        },
-        {
-          key: "model",
-          title: t("admin.overview.model"),
-          cell: (row) => (
-            <>
-              {row.model}
-              <span className="block text-xs text-ink-soft">{row.provider}</span>
-            </>
-          ),
-        },
+        latencyColumn(t),
+        modelColumn(t),
         {
           key: "outcome",
           title: t("admin.slowest.outcome"),
-          cell: ({ outcome }) => (
-            <span className={isSuccessful(outcome) ? "" : "text-danger"}>{outcomeLabel(outcome)}</span>
-          ),
+          cell: ({ outcome }) => <Outcome outcome={outcome} />,
         },
-        {
-          key: "tokens",
-          title: t("admin.overview.tokens"),
-          numeric: true,
-          cell: (row) => formatNumber(row.prompt_tokens + row.completion_tokens),
-        },
-        {
-          key: "when",
-          title: t("admin.audit.time"),
-          cell: (row) => <span className="whitespace-nowrap">{formatDateTime(row.created_at)}</span>,
-        },
-        {
-          key: "account",
-          title: t("admin.usage.account"),
-          cell: (row) =>
-            row.email ? <TruncatedCell text={sanitizeLine(row.email)} /> : t("admin.usage.deletedAccount"),
-        },
+        tokensColumn(t),
+        timeColumn(t),
+        accountColumn(t),
         {
           key: "request",
           title: t("admin.live.requestId"),
-          cell: (row) => (
+          cell: ({ request_id }) => (
             <Link
               className="text-accent underline"
-              to={`/admin/requests?${new URLSearchParams({ request_id: row.request_id })}`}
+              to={`/admin/requests?${new URLSearchParams({ request_id })}`}
             >
-              <TruncatedCell mono narrow text={sanitizeLine(row.request_id)} />
+              <TruncatedCell mono narrow text={sanitizeLine(request_id)} />
             </Link>
           ),
         },

@@ -1,3 +1,4 @@
+import type { TFunction } from "i18next";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import { formatDuration, formatNumber, formatPercent, moneyFormatter } from "../lib/format";
@@ -91,7 +92,7 @@ function useStatsColumns(rows: readonly StatsRow[]): Column<StatsRow>[] {
   ];
 }
 
-function kindLabel(kind: string, t: ReturnType<typeof useTranslation>["t"]): string {
+function kindLabel(kind: string, t: TFunction): string {
   switch (kind) {
     case "chat":
       return t("admin.kinds.chat");

@@ -17,14 +17,16 @@ import { type UsageFilter, usageRowsQuery } from "./usage-rows";
 import { UsageTable } from "./usage-table";
 import { groupUsage, USAGE_GROUPS, type UsageGroup } from "./usage-totals";
 
+type GroupChoice = (typeof USAGE_GROUPS)[number];
+
 /** Usage by account, API key, model or day, also as a CSV file. */
 export function UsagePage() {
   const { t } = useTranslation();
   const [range] = useDateRange();
   const [params, setParams] = useSearchParams();
   const filter: UsageFilter = { ...range, model: params.get("model"), user_id: params.get("user_id") };
-  const group = USAGE_GROUPS.find((name) => name === params.get("by")) ?? "account";
-  const changeParams = (changes: Partial<UsageFilter & { by: (typeof USAGE_GROUPS)[number] }>) =>
+  const group: GroupChoice = USAGE_GROUPS.find((name) => name === params.get("by")) ?? "account";
+  const changeParams = (changes: Partial<UsageFilter & { by: GroupChoice }>) =>
     setParams(definedParams({ ...filter, by: group, ...changes }), { replace: true });
   const csvDownload = useMutation({ mutationFn: downloadCsv, onError: toastError });
   const filterLabel = filter.model ?? (filter.user_id ? t("admin.usage.oneAccount") : null);
@@ -39,21 +41,7 @@ export function UsagePage() {
       }
     >
       <DateRangePicker range={range} onChange={changeParams} />
-      <fieldset aria-label={t("admin.usage.groupBy")} className="flex flex-wrap items-center gap-1">
-        <span className="mr-1 text-sm text-ink-soft" aria-hidden="true">
-          {t("admin.usage.groupBy")}
-        </span>
-        {USAGE_GROUPS.map((name) => (
-          <Button
-            key={name}
-            variant={name === group ? "secondary" : "ghost"}
-            aria-pressed={name === group}
-            onClick={() => changeParams({ by: name })}
-          >
-            {t(`admin.usage.groups.${name}`)}
-          </Button>
-        ))}
-      </fieldset>
+      <GroupPicker group={group} onChange={(by) => changeParams({ by })} />
       {filterLabel && (
         <p className="flex flex-wrap items-center gap-2 text-sm">
           {t("admin.usage.filteredBy", { name: filterLabel })}
@@ -69,6 +57,32 @@ export function UsagePage() {
       )}
       {group === "key" ? <KeyUsageTable filter={filter} /> : <GroupedUsage filter={filter} group={group} />}
     </Page>
+  );
+}
+
+interface GroupPickerProps {
+  group: GroupChoice;
+  onChange: (group: GroupChoice) => void;
+}
+
+function GroupPicker({ group, onChange }: GroupPickerProps) {
+  const { t } = useTranslation();
+  return (
+    <fieldset aria-label={t("admin.usage.groupBy")} className="flex flex-wrap items-center gap-1">
+      <span className="mr-1 text-sm text-ink-soft" aria-hidden="true">
+        {t("admin.usage.groupBy")}
+      </span>
+      {USAGE_GROUPS.map((name) => (
+        <Button
+          key={name}
+          variant={name === group ? "secondary" : "ghost"}
+          aria-pressed={name === group}
+          onClick={() => onChange(name)}
+        >
+          {t(`admin.usage.groups.${name}`)}
+        </Button>
+      ))}
+    </fieldset>
   );
 }
 

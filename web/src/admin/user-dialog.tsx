@@ -21,24 +21,15 @@ interface UserDialogProps {
 /** Edits the role, tier and status of a user. */
 export function UserDialog({ account, onClose }: UserDialogProps) {
   const { t } = useTranslation();
-  const queryClient = useQueryClient();
   const tiers = useQuery(tiersQuery).data ?? [];
   const [tier, setTier] = useState(account.tier);
   const selectedTier = tiers.find(({ name }) => name === tier);
   const [status, setStatus] = useState(account.status);
-  const change = useMutation({
-    mutationFn: (body: Record<string, unknown>) =>
-      requestJson<User>(`/api/admin/users/${account.id}`, { method: "PATCH", body }),
-    onSuccess: async () => {
-      toast(t("admin.users.saved", { email: sanitizeLine(account.email) }));
-      await queryClient.invalidateQueries({ queryKey: ["admin", "users"] });
-      onClose();
-    },
-  });
+  const update = useUpdateUser(account, onClose);
   const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
-    change.mutate({ role: form.get("role"), tier, status });
+    update.mutate({ role: form.get("role"), tier, status });
   };
   return (
     <Dialog open title={sanitizeLine(account.email)} onClose={onClose}>
@@ -70,14 +61,28 @@ export function UserDialog({ account, onClose }: UserDialogProps) {
         {status === "disabled" && account.status !== "disabled" && (
           <Notice kind="warning">{t("admin.users.disableHint")}</Notice>
         )}
-        {change.error && <ErrorNotice error={change.error} />}
+        {update.error && <ErrorNotice error={update.error} />}
         <div className="flex justify-end gap-2">
           <Button onClick={onClose}>{t("common.cancel")}</Button>
-          <Button variant="primary" type="submit" busy={change.isPending}>
+          <Button variant="primary" type="submit" busy={update.isPending}>
             {t("common.save")}
           </Button>
         </div>
       </form>
     </Dialog>
   );
+}
+
+function useUpdateUser(account: AdminUser, onUpdated: () => void) {
+  const { t } = useTranslation();
+  const queryClient = useQueryClient();
+  return useMutation({
+    mutationFn: (body: Record<string, unknown>) =>
+      requestJson<User>(`/api/admin/users/${account.id}`, { method: "PATCH", body }),
+    onSuccess: async () => {
+      toast(t("admin.users.saved", { email: sanitizeLine(account.email) }));
+      await queryClient.invalidateQueries({ queryKey: ["admin", "users"] });
+      onUpdated();
+    },
+  });
 }

@@ -111,7 +111,7 @@ function FilteredUsers({ filters }: { filters: Filters }) {
 
 function UserTable({ rows, onSelect }: { rows: AdminUser[]; onSelect: (account: AdminUser) => void }) {
   const { t } = useTranslation();
-  const money = moneyFormatter(rows.map(({ usage }) => usage.cost_usd));
+  const formatCost = moneyFormatter(rows.map(({ usage }) => usage.cost_usd));
   return (
     <Table
       caption={t("admin.nav.users")}
@@ -121,18 +121,7 @@ function UserTable({ rows, onSelect }: { rows: AdminUser[]; onSelect: (account: 
         {
           key: "account",
           title: t("admin.users.account"),
-          cell: (account) => (
-            <>
-              <span className="block font-medium">
-                <TruncatedCell text={sanitizeLine(account.email)} />
-              </span>
-              {account.name && (
-                <span className="block text-ink-soft">
-                  <TruncatedCell text={sanitizeLine(account.name)} />
-                </span>
-              )}
-            </>
-          ),
+          cell: (account) => <AccountCell account={account} />,
         },
         {
           key: "role",
@@ -143,12 +132,11 @@ function UserTable({ rows, onSelect }: { rows: AdminUser[]; onSelect: (account: 
         {
           key: "status",
           title: t("admin.users.status"),
-          cell: ({ status }) =>
-            status === "active" ? (
-              t("admin.users.active")
-            ) : (
-              <span className="text-danger">{t("admin.users.disabled")}</span>
-            ),
+          cell: ({ status }) => (
+            <span className={status === "active" ? "" : "text-danger"}>
+              {status === "active" ? t("admin.users.active") : t("admin.users.disabled")}
+            </span>
+          ),
         },
         {
           key: "tokens",
@@ -160,15 +148,7 @@ function UserTable({ rows, onSelect }: { rows: AdminUser[]; onSelect: (account: 
           key: "cost",
           title: t("admin.users.costThisMonth"),
           numeric: true,
-          cell: (account) => (
-            <Link
-              className="text-accent underline"
-              to={`/admin/usage?${new URLSearchParams({ ...thisMonth(), user_id: account.id, by: "model" })}`}
-              aria-label={t("admin.users.usageOf", { email: sanitizeLine(account.email) })}
-            >
-              {money(account.usage.cost_usd)}
-            </Link>
-          ),
+          cell: (account) => <CostLink account={account} cost={formatCost(account.usage.cost_usd)} />,
         },
         {
           key: "storage",
@@ -185,17 +165,52 @@ function UserTable({ rows, onSelect }: { rows: AdminUser[]; onSelect: (account: 
           key: "edit",
           title: t("admin.users.edit"),
           sticky: true,
-          cell: (account) => (
-            <Button
-              small
-              aria-label={t("admin.users.editNamed", { email: sanitizeLine(account.email) })}
-              onClick={() => onSelect(account)}
-            >
-              {t("admin.users.edit")}
-            </Button>
-          ),
+          cell: (account) => <EditButton account={account} onClick={() => onSelect(account)} />,
         },
       ]}
     />
+  );
+}
+
+function AccountCell({ account: { email, name } }: { account: AdminUser }) {
+  return (
+    <>
+      <span className="block font-medium">
+        <TruncatedCell text={sanitizeLine(email)} />
+      </span>
+      {name && (
+        <span className="block text-ink-soft">
+          <TruncatedCell text={sanitizeLine(name)} />
+        </span>
+      )}
+    </>
+  );
+}
+
+/** The cost of the month, which links to the account's usage. */
+function CostLink({ account, cost }: { account: AdminUser; cost: string }) {
+  const { t } = useTranslation();
+  const query = new URLSearchParams({ ...thisMonth(), user_id: account.id, by: "model" });
+  return (
+    <Link
+      className="text-accent underline"
+      to={`/admin/usage?${query}`}
+      aria-label={t("admin.users.usageOf", { email: sanitizeLine(account.email) })}
+    >
+      {cost}
+    </Link>
+  );
+}
+
+function EditButton({ account, onClick }: { account: AdminUser; onClick: () => void }) {
+  const { t } = useTranslation();
+  return (
+    <Button
+      small
+      aria-label={t("admin.users.editNamed", { email: sanitizeLine(account.email) })}
+      onClick={onClick}
+    >
+      {t("admin.users.edit")}
+    </Button>
   );
 }

@@ -12,7 +12,7 @@ import {
 } from "recharts";
 import { formatDay } from "../lib/format";
 import { axisTicks } from "./axis-ticks";
-import type { ChartProps, Series } from "./chart-props";
+import type { ChartProps, Point, Series } from "./chart-props";
 
 /** Colours of the series, in order; lines also differ in their dashes. */
 const COLORS = [
@@ -36,16 +36,7 @@ const TOOLTIP_STYLE = {
 
 export default function ChartPlot({ kind, xKey, series, points, format, integers, stacked }: ChartProps) {
   const RechartsChart = kind === "bar" ? BarChart : LineChart;
-  const ticks = axisTicks(
-    Math.max(
-      0,
-      ...points.flatMap((point) => {
-        const values = series.map(({ key }) => Number(point[key] ?? 0));
-        return stacked ? values.reduce((sum, value) => sum + value, 0) : values;
-      }),
-    ),
-    integers ?? false,
-  );
+  const ticks = axisTicks(maxValue(points, series, stacked ?? false), integers ?? false);
   return (
     <div className="h-64" aria-hidden="true">
       <ResponsiveContainer width="100%" height="100%">
@@ -81,33 +72,53 @@ export default function ChartPlot({ kind, xKey, series, points, format, integers
           />
           {series.length > 1 && <Legend wrapperStyle={{ fontSize: 14 }} itemSorter={null} />}
           {series.map((item, index) =>
-            kind === "bar" ? (
-              <Bar
-                key={item.key}
-                dataKey={item.key}
-                name={item.title}
-                fill={colorOf(item, index)}
-                {...(stacked && { stackId: "all" })}
-                minPointSize={(value) => (value && !stacked ? 2 : 0)}
-                maxBarSize={48}
-                isAnimationActive={false}
-              />
-            ) : (
-              <Line
-                key={item.key}
-                dataKey={item.key}
-                name={item.title}
-                stroke={colorOf(item, index)}
-                strokeDasharray={DASHES[index % DASHES.length] as string}
-                strokeWidth={2}
-                dot={points.length < 3}
-                isAnimationActive={false}
-              />
-            ),
+            kind === "bar"
+              ? renderBar(item, index, stacked ?? false)
+              : renderLine(item, index, points.length),
           )}
         </RechartsChart>
       </ResponsiveContainer>
     </div>
+  );
+}
+
+/** The largest value, or the largest sum of a point if the series are stacked. */
+function maxValue(points: readonly Point[], series: readonly Series[], stacked: boolean): number {
+  const values = points.flatMap((point) => {
+    const pointValues = series.map(({ key }) => Number(point[key] ?? 0));
+    return stacked ? pointValues.reduce((sum, value) => sum + value, 0) : pointValues;
+  });
+  return Math.max(0, ...values);
+}
+
+// Functions instead of components: Recharts finds its bars and lines among the direct children.
+function renderBar(item: Series, index: number, stacked: boolean) {
+  return (
+    <Bar
+      key={item.key}
+      dataKey={item.key}
+      name={item.title}
+      fill={colorOf(item, index)}
+      {...(stacked && { stackId: "all" })}
+      minPointSize={(value) => (value && !stacked ? 2 : 0)}
+      maxBarSize={48}
+      isAnimationActive={false}
+    />
+  );
+}
+
+function renderLine(item: Series, index: number, pointCount: number) {
+  return (
+    <Line
+      key={item.key}
+      dataKey={item.key}
+      name={item.title}
+      stroke={colorOf(item, index)}
+      strokeDasharray={DASHES[index % DASHES.length] as string}
+      strokeWidth={2}
+      dot={pointCount < 3}
+      isAnimationActive={false}
+    />
   );
 }
 

@@ -1,5 +1,6 @@
 import * as Ariakit from "@ariakit/react";
 import { useQuery } from "@tanstack/react-query";
+import type { TFunction } from "i18next";
 import { useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { ModelOption } from "../../api/types";
@@ -115,11 +116,11 @@ function DetailLine({ children }: { children: string }) {
   return <span className="block text-xs text-ink-soft">{children}</span>;
 }
 
-function modelLabel(name: string, t: ReturnType<typeof useTranslation>["t"]): string {
+function modelLabel(name: string, t: TFunction): string {
   return name === "auto" ? t("chat.auto") : name;
 }
 
-function priceLabel({ price }: ModelOption, t: ReturnType<typeof useTranslation>["t"]): string {
+function priceLabel({ price }: ModelOption, t: TFunction): string {
   const input = Number(price?.input ?? 0);
   const output = Number(price?.output ?? 0);
   if (input === 0 && output === 0) return t("chat.free");

@@ -14,7 +14,6 @@ export function SystemPrompt({ value, onChange }: SystemPromptProps) {
   const { t } = useTranslation();
   const [open, setOpen] = useState(false);
   const [busy, setBusy] = useState(false);
-  const label = value ? t("chat.systemPromptSet") : t("chat.systemPrompt");
   const submit = async (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
     setBusy(true);
@@ -27,19 +26,7 @@ export function SystemPrompt({ value, onChange }: SystemPromptProps) {
   };
   return (
     <>
-      <button
-        type="button"
-        aria-label={label}
-        title={label}
-        onClick={() => setOpen(true)}
-        className="inline-flex min-h-8 items-center gap-2 rounded-sm px-2 text-sm text-ink-soft hover:bg-hover hover:text-ink"
-      >
-        <span className="max-sm:hidden">
-          <Icon name="edit" />
-        </span>
-        <span className="max-sm:text-xs">{t("chat.systemPrompt")}</span>
-        {value && <span className="size-1.5 rounded-full bg-accent" />}
-      </button>
+      <SystemPromptButton isSet={value !== ""} onClick={() => setOpen(true)} />
       <Dialog open={open} title={t("chat.systemPromptTitle")} onClose={() => setOpen(false)} wide>
         <form onSubmit={submit} className="flex flex-col gap-4">
           <Field label={t("chat.systemPrompt")} hint={t("chat.systemPromptHint")}>
@@ -64,5 +51,25 @@ export function SystemPrompt({ value, onChange }: SystemPromptProps) {
         </form>
       </Dialog>
     </>
+  );
+}
+
+function SystemPromptButton({ isSet, onClick }: { isSet: boolean; onClick: () => void }) {
+  const { t } = useTranslation();
+  const label = isSet ? t("chat.systemPromptSet") : t("chat.systemPrompt");
+  return (
+    <button
+      type="button"
+      aria-label={label}
+      title={label}
+      onClick={onClick}
+      className="inline-flex min-h-8 items-center gap-2 rounded-sm px-2 text-sm text-ink-soft hover:bg-hover hover:text-ink"
+    >
+      <span className="max-sm:hidden">
+        <Icon name="edit" />
+      </span>
+      <span className="max-sm:text-xs">{t("chat.systemPrompt")}</span>
+      {isSet && <span className="size-1.5 rounded-full bg-accent" />}
+    </button>
   );
 }

@@ -1,5 +1,6 @@
 import * as Ariakit from "@ariakit/react";
 import { useQuery } from "@tanstack/react-query";
+import type { TFunction } from "i18next";
 import { useTranslation } from "react-i18next";
 import type { ToolOption } from "../../api/types";
 import { codeLabel } from "../../i18n/code-labels";
@@ -22,12 +23,7 @@ export function ToolPicker({ value, onChange }: ToolPickerProps) {
   const tools = useQuery(chatToolsQuery).data ?? [];
   const toolNames = tools.map((tool) => tool.name);
   const enabled = value?.filter((name) => toolNames.includes(name)) ?? toolNames;
-  const label =
-    value === null || (toolNames.length > 0 && enabled.length === toolNames.length)
-      ? t("chat.allTools")
-      : enabled.length === 0
-        ? t("chat.noTools")
-        : t("chat.toolCount", { count: enabled.length });
+  const label = selectionLabel(value === null, enabled.length, toolNames.length, t);
   const toggle = (name: string, enable: boolean) => {
     const names = toolNames.filter((other) => (other === name ? enable : enabled.includes(other)));
     onChange(names.length === toolNames.length ? null : names);
@@ -79,6 +75,16 @@ export function ToolPicker({ value, onChange }: ToolPickerProps) {
       </Ariakit.Popover>
     </Ariakit.PopoverProvider>
   );
+}
+
+function selectionLabel(
+  allSelected: boolean,
+  enabledCount: number,
+  totalCount: number,
+  t: TFunction,
+): string {
+  if (allSelected || (totalCount > 0 && enabledCount === totalCount)) return t("chat.allTools");
+  return enabledCount === 0 ? t("chat.noTools") : t("chat.toolCount", { count: enabledCount });
 }
 
 /** The translated description of a built-in tool; for others the first sentence of their own. */

@@ -29,19 +29,7 @@ export const Answer = memo(function Answer({ view, busy, onRegenerate, onSwitchB
       className="flex flex-col"
     >
       <h2 className="sr-only">{t("chat.assistant")}</h2>
-      {view.reasoning && (
-        <details
-          className="mb-3 rounded-sm border border-line bg-panel text-sm"
-          open={inProgress && !view.text}
-        >
-          <summary className="min-h-9 px-3 py-1.5 leading-6 text-ink-soft">
-            {inProgress && !view.text ? t("chat.thinking") : t("chat.reasoning")}
-          </summary>
-          <div className="border-t border-line px-3 py-2 whitespace-pre-wrap text-ink-soft">
-            {view.reasoning}
-          </div>
-        </details>
-      )}
+      {view.reasoning && <Reasoning text={view.reasoning} thinking={inProgress && !view.text} />}
       <ToolSteps steps={view.toolSteps} />
       {view.detailsTruncated && <p className="mb-3 text-xs text-ink-soft">{t("chat.detailsTruncated")}</p>}
       {view.text && <Markdown text={view.text} streaming={inProgress} />}
@@ -72,3 +60,16 @@ export const Answer = memo(function Answer({ view, busy, onRegenerate, onSwitchB
     </article>
   );
 });
+
+/** The model's reasoning; open until the answer's text starts. */
+function Reasoning({ text, thinking }: { text: string; thinking: boolean }) {
+  const { t } = useTranslation();
+  return (
+    <details className="mb-3 rounded-sm border border-line bg-panel text-sm" open={thinking}>
+      <summary className="min-h-9 px-3 py-1.5 leading-6 text-ink-soft">
+        {thinking ? t("chat.thinking") : t("chat.reasoning")}
+      </summary>
+      <div className="border-t border-line px-3 py-2 whitespace-pre-wrap text-ink-soft">{text}</div>
+    </details>
+  );
+}

@@ -19,64 +19,74 @@ interface ReceiptDialogProps {
 /** The details of an answer: model, tokens, cost, model calls and guardrails. */
 export function ReceiptDialog({ view, receipt, onClose }: ReceiptDialogProps) {
   const { t } = useTranslation();
-  const usage = receipt.attempts.reduce(
-    (sum, { usage: { prompt_tokens, completion_tokens } }) => ({
-      prompt: sum.prompt + prompt_tokens,
-      completion: sum.completion + completion_tokens,
-    }),
-    { prompt: 0, completion: 0 },
-  );
-  const cache = String(receipt.cache?.result ?? "bypass") as "bypass";
-  const classified = receipt.intent && receipt.intent_by;
   return (
     <Dialog open wide title={t("chat.details")} onClose={onClose}>
-      <dl className="grid gap-x-6 gap-y-2 text-sm sm:grid-cols-[auto_1fr]">
-        <DetailRow label={t("chat.model")}>
-          {view.model} {view.provider && <span className="text-ink-soft">({view.provider})</span>}
-        </DetailRow>
-        <DetailRow label={t("chat.modelReason")}>
-          <ModelReason receipt={receipt} model={view.model} />
-        </DetailRow>
-        {classified && (
-          <DetailRow label={t("chat.intent")}>
-            {codeLabel("intents", receipt.intent)} · {formatPercent(receipt.intent_score)}
-          </DetailRow>
-        )}
-        {classified && (
-          <DetailRow label={t("chat.complexity")}>{formatPercent(receipt.complexity)}</DetailRow>
-        )}
-        <DetailRow label={t("chat.tokens")}>
-          {t("chat.tokenSplit", {
-            prompt: formatNumber(usage.prompt),
-            completion: formatNumber(usage.completion),
-          })}
-        </DetailRow>
-        <DetailRow label={t("chat.cost")}>{formatMoney(view.costUsd ?? 0)}</DetailRow>
-        {view.durationMs !== null && (
-          <DetailRow label={t("chat.duration")}>{formatDuration(view.durationMs)}</DetailRow>
-        )}
-        <DetailRow label={t("chat.cache")}>{t(`chat.cacheResults.${cache}`)}</DetailRow>
-        <DetailRow label={t("chat.overhead")}>{formatDuration(receipt.overhead_ms)}</DetailRow>
-        <DetailRow label={t("chat.nodes")}>
-          {Object.entries(receipt.nodes_ms)
-            .map(([name, ms]) => `${codeLabel("nodes", name)} ${formatDuration(ms)}`)
-            .join(" · ")}
-        </DetailRow>
-      </dl>
+      <Details view={view} receipt={receipt} />
       {view.requestId && <RequestId id={view.requestId} />}
       <ModelCallTable calls={receipt.attempts} />
       <GuardrailTable receipt={receipt} />
-      <details className="text-sm">
-        <summary className="font-medium">{t("chat.rawReceipt")}</summary>
-        <div className="mt-2 flex justify-end">
-          <CopyButton text={() => JSON.stringify(receipt, null, 2)} withText />
-        </div>
-        {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable region must be reachable by keyboard. */}
-        <pre tabIndex={0} className="max-h-96 overflow-auto rounded-sm bg-panel p-3 text-xs">
-          {JSON.stringify(receipt, null, 2)}
-        </pre>
-      </details>
+      <RawReceipt receipt={receipt} />
     </Dialog>
+  );
+}
+
+function Details({ view, receipt }: { view: AnswerView; receipt: Receipt }) {
+  const { t } = useTranslation();
+  const calls = receipt.attempts;
+  const promptTokens = calls.reduce((sum, { usage }) => sum + usage.prompt_tokens, 0);
+  const completionTokens = calls.reduce((sum, { usage }) => sum + usage.completion_tokens, 0);
+  const cache = String(receipt.cache?.result ?? "bypass") as "bypass";
+  const classified = receipt.intent && receipt.intent_by;
+  const steps = Object.entries(receipt.nodes_ms).map(
+    ([name, ms]) => `${codeLabel("nodes", name)} ${formatDuration(ms)}`,
+  );
+  return (
+    <dl className="grid gap-x-6 gap-y-2 text-sm sm:grid-cols-[auto_1fr]">
+      <DetailRow label={t("chat.model")}>
+        {view.model} {view.provider && <span className="text-ink-soft">({view.provider})</span>}
+      </DetailRow>
+      <DetailRow label={t("chat.modelReason")}>
+        <ModelReason receipt={receipt} model={view.model} />
+      </DetailRow>
+      {classified && (
+        <>
+          <DetailRow label={t("chat.intent")}>
+            {codeLabel("intents", receipt.intent)} · {formatPercent(receipt.intent_score)}
+          </DetailRow>
+          <DetailRow label={t("chat.complexity")}>{formatPercent(receipt.complexity)}</DetailRow>
+        </>
+      )}
+      <DetailRow label={t("chat.tokens")}>
+        {t("chat.tokenSplit", {
+          prompt: formatNumber(promptTokens),
+          completion: formatNumber(completionTokens),
+        })}
+      </DetailRow>
+      <DetailRow label={t("chat.cost")}>{formatMoney(view.costUsd ?? 0)}</DetailRow>
+      {view.durationMs !== null && (
+        <DetailRow label={t("chat.duration")}>{formatDuration(view.durationMs)}</DetailRow>
+      )}
+      <DetailRow label={t("chat.cache")}>{t(`chat.cacheResults.${cache}`)}</DetailRow>
+      <DetailRow label={t("chat.overhead")}>{formatDuration(receipt.overhead_ms)}</DetailRow>
+      <DetailRow label={t("chat.nodes")}>{steps.join(" · ")}</DetailRow>
+    </dl>
+  );
+}
+
+function RawReceipt({ receipt }: { receipt: Receipt }) {
+  const { t } = useTranslation();
+  const json = JSON.stringify(receipt, null, 2);
+  return (
+    <details className="text-sm">
+      <summary className="font-medium">{t("chat.rawReceipt")}</summary>
+      <div className="mt-2 flex justify-end">
+        <CopyButton text={json} withText />
+      </div>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable region must be reachable by keyboard. */}
+      <pre tabIndex={0} className="max-h-96 overflow-auto rounded-sm bg-panel p-3 text-xs">
+        {json}
+      </pre>
+    </details>
   );
 }
 
