@@ -1,7 +1,4 @@
-"""Pure ASGI middleware, so that streams and disconnects pass through unbuffered.
-
-No business logic.
-"""
+"""Pure ASGI middleware: streams and disconnects pass through unbuffered. No business logic."""
 
 from gateway.middleware.stack import install_middleware
 

@@ -1,6 +1,4 @@
-"""Strict reading of requests.
-
-Authenticates, checks query parameters, then reads a bounded JSON body.
+"""Reads requests strictly: authenticate, check query parameters, then read a bounded JSON body.
 
 Bodies must be strict JSON of the right content type, without NUL characters.
 """
@@ -57,9 +55,7 @@ class StrictJsonRequest(Request):
 
 
 class StrictJsonRoute(APIRoute):
-    """The class of every route under `/api`.
-
-    `APIRouter(route_class=StrictJsonRoute)`.
+    """The class of every route under `/api`: `APIRouter(route_class=StrictJsonRoute)`.
 
     A declared body is checked before FastAPI parses it (FastAPI would answer 400 for unreadable JSON); a
     route that takes the `Request` itself calls `await request.json()`. The caller is authenticated first, so

@@ -1,7 +1,4 @@
-"""Authentication dependencies.
-
-One per kind of caller, evaluated once per request.
-"""
+"""Authentication dependencies: one per kind of caller, evaluated once per request."""
 
 from __future__ import annotations
 

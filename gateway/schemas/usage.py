@@ -1,7 +1,4 @@
-"""Usage bodies, per account and for all accounts.
-
-Money is a decimal string of US dollars.
-"""
+"""Usage bodies, per account and for all accounts; money is a decimal string of US dollars."""
 
 from __future__ import annotations
 
@@ -41,16 +38,9 @@ class SumsView(View):
 
 
 def totals_body(totals: UsageTotals) -> dict[str, Any]:
-    return {
-        "requests": totals.requests,
-        "prompt_tokens": totals.prompt_tokens,
-        "completion_tokens": totals.completion_tokens,
-        "total_tokens": totals.total_tokens,
-        "cached_tokens": totals.cached_tokens,
-        "cache_write_tokens": totals.cache_write_tokens,
-        "reasoning_tokens": totals.reasoning_tokens,
-        "cost_usd": format_usd(totals.cost_usd),
-    }
+    """Return the fields of `SumsView`, for views that have more fields."""
+    fields = {name: getattr(totals, name) for name in SumsView.model_fields}
+    return {**fields, "cost_usd": format_usd(totals.cost_usd)}
 
 
 class LimitsView(View):
@@ -107,7 +97,7 @@ class LatencyView(View):
 
     @classmethod
     def of(cls, latency: LatencyPercentiles) -> LatencyView:
-        return cls.model_construct(p50=latency.p50, p95=latency.p95, p99=latency.p99)
+        return cls.model_validate(latency)
 
 
 class GroupView(SumsView):

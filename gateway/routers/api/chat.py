@@ -1,7 +1,4 @@
-"""Routes for turns of persisted conversations.
-
-`/api/chat`, as JSON and as a stream.
-"""
+"""Routes for turns of persisted conversations: `/api/chat`, as JSON and as a stream."""
 
 from __future__ import annotations
 
@@ -65,10 +62,7 @@ async def chat(request: Request, principal: ChatCaller) -> Response:
 )
 @large_body
 async def chat_stream(request: Request, principal: ChatCaller) -> Response:
-    """The same turn as named events.
-
-    Turn, route, delta…, then exactly one of done and error.
-    """
+    """The same turn as named events: turn, route, delta…, then exactly one of done and error."""
     turn = parse_turn(await read_json_bytes(request), request.state.request_id, incremental=True)
     return await run_idempotent(request, principal, lambda: _answer_as_stream(request, turn, principal))
 

@@ -1,7 +1,4 @@
-"""The console's session.
-
-Its refresh token is in a cookie that scripts cannot read.
-"""
+"""The console's session, whose refresh token is in a cookie that scripts cannot read."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Routes for images.
-
-Generated, listed, fetched and deleted under `/api/v1/media`.
-"""
+"""Routes for images: generate, list, fetch and delete under `/api/v1/media`."""
 
 from __future__ import annotations
 
@@ -57,9 +54,9 @@ ImageCreator = Annotated[Principal, Depends(user_or_api_key("images", counts="tu
 )
 @body_limit(MEDIUM_BODY)
 async def generate_image(request: Request, body: ImageIn, principal: ImageCreator) -> Response:
-    """Generate all images or none. With `Accept: text/event-stream` as events.
+    """Generate all images or none.
 
-    Progress…, then done or error.
+    With `Accept: text/event-stream` as events: progress…, then done or error.
     """
     order = ImageOrder(
         ImageRequest(

@@ -1,7 +1,4 @@
-"""OpenAI's `/v1/responses`.
-
-Create as JSON or as a stream, read, cancel and delete.
-"""
+"""OpenAI's `/v1/responses`: create as JSON or as a stream, read, cancel and delete."""
 
 from __future__ import annotations
 

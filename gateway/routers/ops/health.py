@@ -37,9 +37,9 @@ router = APIRouter(tags=["health"])
 @router.head("/health", include_in_schema=False)
 @router.get("/health", summary="Component health")
 async def health(request: Request) -> Response:
-    """200 while the gateway can serve, else 503; `status`.
+    """200 while the gateway can serve, else 503.
 
-    `ok`, `degraded`, `draining`, `unavailable`.
+    `status` is `ok`, `degraded`, `draining` or `unavailable`.
     """
     return _response(await _state(request))
 

@@ -137,9 +137,7 @@ class Ledger:
     async def settle(
         self, owner: UsageOwner, calls: Sequence[UsageEntry], reservation_id: UUID | None
     ) -> None:
-        """Charge the calls of an unpersisted request and release its reservation.
-
-        Idempotent.
+        """Charge the calls of an unpersisted request and release its reservation; idempotent.
 
         Raises:
             Unavailable: the database cannot be reached. The settlement is logged and retried later.

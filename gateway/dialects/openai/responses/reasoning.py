@@ -1,7 +1,4 @@
-"""Reasoning items.
-
-Sent to clients, and accepted back with the calls that followed.
-"""
+"""Reasoning items: sent to clients, and accepted back with the calls that followed."""
 
 from __future__ import annotations
 
