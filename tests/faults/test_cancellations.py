@@ -74,7 +74,7 @@ async def test_no_answer_of_valkey_or_postgresql_reaches_another_account(
             await _who_indeed(worker, caller)
         await wait_pools_idle(one)
         await one.checker.assert_consistent()
-    seen(ROW, times=cancelled, what="every answer was its asker's, and every connection came back")
+    seen(ROW, times=cancelled, what="every answer went to its requester, and every connection was returned")
 
 
 @pytest.mark.slow
@@ -98,7 +98,7 @@ async def test_no_answer_reaches_another_client_where_clients_hang_up(
         for row in entries.messages:
             if row["role"] == "user":
                 assert row["content"] == f"I am {row['user_id']}"
-    seen(ROW, times=cancelled, what="every answer was its asker's, and every connection came back")
+    seen(ROW, times=cancelled, what="every answer went to its requester, and every connection was returned")
 
 
 async def _who(worker: Gateway, caller: Caller) -> None:

@@ -30,7 +30,7 @@ from tests.support.upstreams.http_server import Reply
 GONE = "client gone after 5 events"
 AT_ONCE = "8 posts at once into one conversation"
 KEYED = "50 requests with one `Idempotency-Key`"
-COLD = "100 callers on a cold cache key, the leader leaves"
+COLD = "100 callers on a cold cache key, the first client disconnects"
 WORDS = tuple(f"word{n} " for n in range(20))
 POOL = 30  # connections a worker: what is looked at is not how many wait for one
 CLOSED = 2.0  # within which an upstream has to be let go of
@@ -61,7 +61,7 @@ async def test_a_person_who_leaves_finds_the_whole_answer_and_pays_once(
         entries = await one.checker.assert_consistent()
         assert {row["content"] for row in entries.answer_rows(status="complete")} == {"".join(WORDS)}
         assert len(entries.successful_usage()) == len(one.upstream.calls) == len(streams)
-    seen(GONE, times=len(streams), what="person: the answer was stored whole, charged once")
+    seen(GONE, times=len(streams), what="user: the complete answer was stored and charged once")
 
 
 async def test_a_key_that_leaves_stops_its_upstream_and_pays_for_what_was_said(
@@ -95,7 +95,7 @@ async def test_a_key_that_leaves_stops_its_upstream_and_pays_for_what_was_said(
     seen(
         GONE,
         times=len(streams),
-        what="key: the upstream was let go of, what was said was charged once",
+        what="key: the upstream call was cancelled and its output charged once",
         closed=closed,
     )
 
@@ -136,7 +136,7 @@ async def test_of_posts_at_once_into_one_conversation_each_is_whole_or_refused(
     seen(
         AT_ONCE,
         times=16 * rounds,
-        what="accepted ones whole, the others 409 (or queued and whole); reading alternates",
+        what="accepted turns complete, the others 409 (or queued and complete); roles alternate",
         refused=refused,
     )
 
@@ -169,7 +169,7 @@ async def test_a_key_for_one_thing_does_it_once_for_all_who_ask(
             assert later.body == heard[0].body
             entries = await one.checker.assert_consistent()
             assert len(one.upstream.calls) == len(entries.usage) == 1
-    seen(KEYED, times=50 * len(kinds), what="one upstream call, one charge, fifty same answers")
+    seen(KEYED, times=50 * len(kinds), what="one upstream call, one charge, fifty identical answers")
 
 
 def _cached(**providers: str) -> dict[str, Any]:
@@ -201,7 +201,7 @@ async def test_a_cold_cache_key_is_asked_for_once_though_the_leader_leaves(
         outcomes = Counter(row["outcome"] for row in entries.usage)
         assert outcomes == {"ok": 1, "cached": 99}
         assert len(one.upstream.calls) == 1
-    seen(COLD, times=100, what="one call, which went on when its client left, and 99 answers")
+    seen(COLD, times=100, what="one call, which continued after its client disconnected, and 99 answers")
 
 
 def _turns(one: TwoWorkerStage) -> int:
@@ -247,4 +247,4 @@ async def test_one_account_that_floods_does_not_keep_others_waiting(
         assert {each.assert_one_ending() for each in told} <= {"done", "429", "503"}
         await one.checker.assert_consistent(seconds=60)
     slowest = max(each.seconds for each in heard)
-    seen("one account floods", times=200, what="others went on being answered", slowest_other=slowest)
+    seen("one account floods", times=200, what="other accounts were served", slowest_other=slowest)

@@ -109,7 +109,9 @@ async def test_a_window_that_was_counted_in_the_future_keeps_nobody_out(
                 await client.zadd(name, {member: at + TEN_MINUTES * 1e6 for member, at in counted})
         assert await _admitted(one, caller, 2 * PER_MINUTE) == PER_MINUTE
         await one.checker.assert_consistent()
-    seen(ROW, times=4 * PER_MINUTE, what="limits held, and nobody was kept out for longer than a minute")
+    seen(
+        ROW, times=4 * PER_MINUTE, what="limits held, and no account was locked out for longer than a minute"
+    )
 
 
 @needs_faketime
@@ -143,7 +145,7 @@ async def test_a_worker_whose_clock_is_wrong_answers_within_the_same_limits(
                 assert admitted <= PER_MINUTE * (1.5 if late else 1)
                 turns += 2 * PER_MINUTE
         await one.checker.assert_consistent()
-    seen(ROW, times=turns, what="workers' clocks: every turn answered, limits held to the request")
+    seen(ROW, times=turns, what="workers' clocks: every turn answered, limits exact to the request")
 
 
 @needs_faketime
@@ -179,5 +181,5 @@ async def test_valkeys_clock_set_back_keeps_nobody_out_and_set_forward_lets_in_o
     seen(
         ROW,
         times=8 * PER_MINUTE,
-        what="Valkey's clock: a new minute begins, limits hold in it, nobody was kept out longer",
+        what="Valkey's clock: a new minute starts, its limits hold, no account was locked out longer",
     )

@@ -15,7 +15,7 @@ from tests.support.two_worker_stage import create_completion, stream_turn, two_w
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
-ROW = "two migrating starters"
+ROW = "two gateways that migrate at the start"
 
 
 @pytest.mark.parametrize("number", range(3))
@@ -40,4 +40,4 @@ async def test_both_start_and_the_schema_is_made_once(
             await one.checker.assert_consistent()
     finally:
         await asyncio.to_thread(execute_on_server, f'DROP DATABASE "{name}" WITH (FORCE)')
-    seen(ROW, times=1, what="one migrated and made the first account, both served")
+    seen(ROW, times=1, what="one migrated and created the first account, both served")

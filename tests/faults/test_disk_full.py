@@ -55,7 +55,7 @@ async def test_postgresql_on_a_full_disk_refuses_turns_and_goes_on_reading(
                 while (await stream_turn(one.first, caller, "After")).assert_one_ending() != "done":  # noqa: ASYNC110
                     await asyncio.sleep(0.1)
             await one.checker.assert_consistent(seconds=60)
-    seen(ROW, times=refused, what="PostgreSQL: 503, reading went on, all well with room again")
+    seen(ROW, times=refused, what="PostgreSQL: 503, reads continued, normal operation after space was freed")
 
 
 def _with_pictures(**providers: str) -> dict[str, Any]:
@@ -98,4 +98,8 @@ async def test_pictures_that_find_no_room_are_refused_and_not_charged(
             usage = await one.first.http.get("/api/user/me/usage", headers=caller.token_headers)
             assert float(usage.json()["day"]["cost_usd"]) == 0.02
             await one.checker.assert_consistent()
-    seen(ROW, times=5, what="picture store: 503, not charged, reading went on, all well with room again")
+    seen(
+        ROW,
+        times=5,
+        what="image store: 503, not charged, reads continued, normal operation after space was freed",
+    )

@@ -57,6 +57,6 @@ async def test_without_descriptors_it_refuses_and_recovers(
     seen(
         ROW,
         times=len(heard),
-        what="503, a closed connection or an answer; no upstream was blamed, all well afterwards",
+        what="503, a closed connection or an answer; no upstream was blamed, normal operation afterwards",
         turned_away=len(heard) - ends["done"] - ends["200"],
     )

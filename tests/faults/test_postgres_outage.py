@@ -22,7 +22,7 @@ from tests.support.two_worker_stage import (
 from tests.support.upstreams.http_server import Reply
 
 RESTARTED = "PostgreSQL restarted under 20 turns a second"
-HUNG = "PostgreSQL out of reach, hung, without a connection to give"
+HUNG = "PostgreSQL unreachable, hung, without a free connection"
 WAIT = 8.0  # what a request may wait for a database that hangs, in seconds
 BACK = 5.0  # within which all is as before
 
@@ -79,8 +79,8 @@ async def test_a_database_that_hangs_costs_a_bounded_time_and_nobody_else_anythi
         entries = await one.checker.assert_consistent(seconds=60, calls=False)
         assert entries.message_row(halfway.turn_ids["message_id"])["content"] == "Hello, world!"
         await wait_pools_idle(one)
-    seen(HUNG, times=len(heard) + len(late), what="503 with Retry-After, and nothing but that", back=back)
-    seen(HUNG, times=1, what="the turn under way was kept whole", waited=max(h.seconds for h in heard))
+    seen(HUNG, times=len(heard) + len(late), what="only 503 with Retry-After", back=back)
+    seen(HUNG, times=1, what="the running turn was stored completely", waited=max(h.seconds for h in heard))
 
 
 async def test_a_pool_without_a_connection_to_give_refuses_at_once(
@@ -104,7 +104,7 @@ async def test_a_pool_without_a_connection_to_give_refuses_at_once(
     seen(
         HUNG,
         times=40,
-        what="503 with Retry-After, and nothing but that",
+        what="only 503 with Retry-After",
         at_once=max(h.seconds for h in late),
     )
 
@@ -142,4 +142,4 @@ async def test_connections_that_break_are_503_at_most_and_then_made_anew(
         entries = await one.checker.assert_consistent()
         for heard in halfway:
             assert entries.message_row(heard.turn_ids["message_id"])["status"] == "complete"
-    seen(HUNG, times=len(gates), what="the turn under way was kept whole")
+    seen(HUNG, times=len(gates), what="the running turn was stored completely")

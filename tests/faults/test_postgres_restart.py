@@ -69,7 +69,7 @@ async def test_a_restart_under_load_refuses_a_few_and_loses_nothing(
     seen(
         ROW,
         times=len(load.turns),
-        what=f"answered whole, or 503 (`overloaded`) while it was {how}",
+        what=f"complete answers, or 503 (`overloaded`) while it was {how}",
         refused=len(bad),
         down_for=up - down,
         normal_after=max(back, 0.0),

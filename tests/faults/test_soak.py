@@ -227,7 +227,7 @@ async def test_nothing_grows_while_ordinary_life_goes_on(
     seen(
         f"a soak of {SECONDS:.0f} s at {SHARE:.0%} of capacity, mixed traffic",
         times=soak.ends.total(),
-        what=f"memory flat after the first {WARM:.0f} s, nothing left over",
+        what=f"memory constant after the first {WARM:.0f} s, no resource leaked",
         memory_percent=max(map(abs, memory)),
         descriptors=0,
         tasks=0,

@@ -29,7 +29,7 @@ from tests.support.upstreams.openai_server import OpenAIUpstream
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-ROW = "reset, cut, silence, garbage from upstream, before and after the first word"
+ROW = "reset, cut, silence, garbage from upstream, before and after the first token"
 FIRST_TOKEN, LIVE = 0.6, 1.2  # the configured times, in seconds
 MARGIN = 3.0  # what a busy machine may add
 SAID = ("Hello", ", ", "world", "!")
@@ -195,7 +195,7 @@ async def test_before_the_first_word_another_model_answers(
     seen(
         ROW,
         times=3,
-        what="before the first word: another model answered",
+        what="before the first token: another model answered",
         within=max(h.seconds for h in heard),
     )
 
@@ -222,7 +222,7 @@ async def test_with_nobody_left_it_is_a_named_error_and_nothing_is_charged(
     (kept,) = entries.answer_rows()
     assert (kept["status"], kept["content"]) == ("failed", "")
     assert entries.successful_usage() == []
-    seen(ROW, times=2, what="nobody left: 502 or 504, nothing charged", within=_longest(heard))
+    seen(ROW, times=2, what="no model left: 502 or 504, nothing charged", within=_longest(heard))
 
 
 @pytest.mark.parametrize("wire", OPENAI_FIRST)
@@ -262,7 +262,7 @@ async def test_after_the_first_word_the_stream_ends_with_an_error_and_the_text_i
     seen(
         ROW,
         times=2,
-        what="after the first word: `error`, the text that was shown is kept, no `[DONE]`",
+        what="after the first token: `error`, the partial text is stored, no `[DONE]`",
         within=_longest((native, openai)),
     )
 
@@ -278,4 +278,4 @@ async def test_a_whole_answer_that_breaks_off_is_never_taken_for_one(
         assert heard.assert_one_ending() in ("502", "504"), (case, heard.body)
         _in_time(heard, LIVE)
     assert (await scene.stage.checker.assert_consistent()).successful_usage() == []
-    seen(ROW, times=len(LATE), what="nobody left: 502 or 504, nothing charged")
+    seen(ROW, times=len(LATE), what="no model left: 502 or 504, nothing charged")

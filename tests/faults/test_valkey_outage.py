@@ -27,7 +27,7 @@ from tests.support.two_worker_stage import (
 )
 from tests.support.upstreams.http_server import Reply
 
-ROW = "Valkey killed, hung (SIGSTOP), back"
+ROW = "Valkey killed, hung (SIGSTOP), restored"
 ADDED = 0.3  # what an outage may cost a turn, in seconds
 MARGIN = 1.0  # what a busy machine may add
 PER_MINUTE = 20
@@ -100,7 +100,7 @@ async def test_turns_go_on_without_valkey_and_it_heals_by_itself(
     added = max(heard.seconds for heard in during) - usual
     assert added < ADDED + MARGIN
     assert median(heard.seconds for heard in during) - usual < ADDED  # the breaker spares all but the first
-    seen(ROW, times=len(during) + 1, what="every turn was answered whole", added=added)
+    seen(ROW, times=len(during) + 1, what="every turn was answered completely", added=added)
 
 
 async def test_limits_hold_while_valkey_is_away(database_url: str, tmp_path: Path, seen: RecordFault) -> None:
@@ -122,4 +122,4 @@ async def test_limits_hold_while_valkey_is_away(database_url: str, tmp_path: Pat
         assert {one.assert_one_ending() for one in heard} == {"200", "429"}
         await _mend("hung", valkey)
         await one.checker.assert_consistent()
-    seen(ROW, times=len(heard), what=f"limits held: at most {PER_MINUTE} of {len(heard)} were let in")
+    seen(ROW, times=len(heard), what=f"limits held: at most {PER_MINUTE} of {len(heard)} were admitted")

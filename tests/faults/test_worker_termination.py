@@ -79,8 +79,8 @@ async def test_a_killed_workers_streams_are_resumed_on_another_and_nothing_stays
     seen(
         KILLED,
         times=len(streams),
-        what="`interrupted` with all its text, told to its end by the other worker, conversation usable",
-        told_after=ended,
+        what="`interrupted` with all its text, stream ended by the other worker, conversation usable",
+        ended_after=ended,
         freed_after=freed,
     )
 
@@ -138,7 +138,7 @@ async def test_a_hundred_streams_end_in_one_event_each_when_their_worker_is_told
     seen(
         STOPPED,
         times=STREAMS,
-        what="one last event each, `done` or `error` with the text kept; exit 0",
+        what="one final event each, `done` or `error` with the text stored; exit 0",
         finished=ends["done"],
         seconds=took,
     )
