@@ -15,7 +15,7 @@ from sqlalchemy.pool import NullPool
 
 from alembic import context
 from gateway.core.service_urls import parse_database_url
-from gateway.models import (  # noqa: F401 - each tells the metadata of its tables
+from gateway.models import (  # noqa: F401 - each registers its tables
     api_key,
     audit_log,
     budget,

@@ -132,19 +132,19 @@ class ValkeyClient:
             try:
                 async with asyncio.timeout(self._deadline):
                     await pubsub.subscribe(*channels)
-                asked = False
+                pinged = False
                 while True:
                     message = await pubsub.get_message(
-                        timeout=_PONG_TIMEOUT_SECONDS if asked else _PING_AFTER_SECONDS
+                        timeout=_PONG_TIMEOUT_SECONDS if pinged else _PING_AFTER_SECONDS
                     )
-                    if message is None and asked:
+                    if message is None and pinged:
                         raise ValkeyUnavailable
                     if message is None:
                         async with asyncio.timeout(self._deadline):
                             await pubsub.ping()
                     elif message["type"] == "message":
                         yield message["channel"], message["data"]
-                    asked = message is None
+                    pinged = message is None
             except ResponseError as error:
                 self._log_refusal(error)
                 raise ValkeyUnavailable from error

@@ -94,11 +94,11 @@ class EventLog:
     async def _read(self, message_id: UUID, after: bytes, wait: float = 0.0) -> list[tuple[bytes, bytes]]:
         block = ("BLOCK", max(1, round(wait * 1000))) if wait else ()
 
-        async def ask(redis: Redis) -> Any:
+        async def read_stream(redis: Redis) -> Any:
             command = ("XREAD", "COUNT", _PER_READ, *block, "STREAMS", _key(message_id), after)
             return await redis.execute_command(*command)  # type: ignore[no-untyped-call]
 
-        reply = await self._valkey.run(ask, deadline=DEADLINE_SECONDS + wait)
+        reply = await self._valkey.run(read_stream, deadline=DEADLINE_SECONDS + wait)
         return [(position, fields[_FIELD]) for _, entries in reply or () for position, fields in entries]
 
 

@@ -48,7 +48,7 @@ _CLUSTER: Final = (
     "replica, if it has to be highly available)."
 )
 _REMEDIES: Final = {
-    "MISCONF": "Its last snapshot could not be saved, so it refuses writes: make room on its disk, check "
+    "MISCONF": "Its last snapshot could not be saved, so it refuses writes: free space on its disk, check "
     "`dir` and `dbfilename`, or turn snapshots off (save '').",
     "CROSSSLOT": _CLUSTER,
     "MOVED": _CLUSTER,

@@ -31,8 +31,8 @@ app.add_typer(admin, name="admin")
 app.add_typer(keys, name="keys")
 
 
-def _show_version(asked: bool) -> None:
-    if asked:
+def _show_version(requested: bool) -> None:
+    if requested:
         from gateway.core.version import VERSION
 
         typer.echo(f"llm-gateway {VERSION}")

@@ -74,7 +74,7 @@ def credentials(first: FirstAccount) -> str:
 def examples(address: str, key: str) -> str:
     """Return examples with curl and the official Python client."""
     body = '{"model": "auto", "stream": true, "messages": [{"role": "user", "content": "Say hello."}]}'
-    ask = 'messages=[{"role": "user", "content": "Say hello."}]'
+    messages = 'messages=[{"role": "user", "content": "Say hello."}]'
     return f"""\
 A streamed answer:
 curl -N {address}/v1/chat/completions -H "Authorization: Bearer {key}" \\
@@ -83,4 +83,4 @@ curl -N {address}/v1/chat/completions -H "Authorization: Bearer {key}" \\
 The official Python client:
 from openai import OpenAI
 client = OpenAI(base_url="{address}/v1", api_key="{key}")
-print(client.chat.completions.create(model="auto", {ask}).choices[0].message.content)"""
+print(client.chat.completions.create(model="auto", {messages}).choices[0].message.content)"""

@@ -162,11 +162,11 @@ def _run_revision(database_url: str, deadline: float, step: str, work: Callable[
 
 
 def _lock_conflict_message(database_url: str, step: str) -> str:
-    def look(connection: Connection) -> str:
+    def list_holders(connection: Connection) -> str:
         rows = connection.execute(text(_LOCK_HOLDERS)).all()
         return ", ".join(f"{row.name} (pid {row.pid}, {row.seconds} s)" for row in rows)
 
-    holders = run_query(database_url, look)
+    holders = run_query(database_url, list_holders)
     whose = f" by {holders}" if holders else ""
     return (
         f"Revision {step} could not be applied because its tables are locked{whose}. Nothing was "

@@ -36,17 +36,17 @@ async def check_providers(
     chatting = {name for model in catalog.models.values() if model.can_chat for name in model.providers}
     async with upstream_client() as http:
         providers = build_providers(catalog, http, local_model_url)
-        asked = {
+        checked = {
             name: provider
             for name, provider in providers.all.items()
             if provider.configured
             and not (live_only and (not PROVIDER_TYPES[provider.type].external or name not in chatting))
         }
         try:
-            found = await asyncio.gather(*(_check(provider) for provider in asked.values()))
+            found = await asyncio.gather(*(_check(provider) for provider in checked.values()))
         finally:
             await providers.aclose()
-    return dict(zip(asked, found, strict=True))
+    return dict(zip(checked, found, strict=True))
 
 
 async def missing_models(catalog: Catalog, found: dict[str, ProviderHealth]) -> dict[str, list[str]]:

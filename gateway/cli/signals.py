@@ -68,11 +68,11 @@ def ignore_reraised_signals(terminal_closed: Callable[[], bool]) -> Iterator[Non
     before = {number: signal.signal(number, lambda *_: None) for number in numbers}
     hang_up = signal.getsignal(signal.SIGHUP)
 
-    def hear(number: int, frame: FrameType | None) -> None:
+    def on_sighup(number: int, frame: FrameType | None) -> None:
         if terminal_closed():
             signal.raise_signal(signal.SIGTERM)
 
-    signal.signal(signal.SIGHUP, hear)
+    signal.signal(signal.SIGHUP, on_sighup)
     try:
         yield
     finally:

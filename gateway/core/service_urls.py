@@ -66,9 +66,9 @@ def parse_database_url(url: str) -> DatabaseAddress:
     """
     scheme, separator, _ = url.partition("://")
     if not separator:
-        raise ValueError(f"it has no scheme; an address looks like {_DATABASE_FORM}")
+        raise ValueError(f"it has no scheme; the expected form is {_DATABASE_FORM}")
     if not _POSTGRES.fullmatch(scheme):
-        raise ValueError(f"the gateway needs PostgreSQL; an address looks like {_DATABASE_FORM}")
+        raise ValueError(f"the gateway needs PostgreSQL; the expected form is {_DATABASE_FORM}")
     try:
         parts = urlsplit(_encode_password(url))
         pairs = parse_qsl(parts.query, keep_blank_values=True)
@@ -76,7 +76,7 @@ def parse_database_url(url: str) -> DatabaseAddress:
             urlsplit(f"//{host}").port  # noqa: B018 - raises if it is not a number
     except ValueError:
         raise ValueError(
-            f"its host or port cannot be read; an address looks like {_DATABASE_FORM}, and "
+            f"its host or port cannot be read; the expected form is {_DATABASE_FORM}, and "
             "special characters in the password are percent-encoded"
         ) from None
     for repeated in ("host", "port"):  # SQLAlchemy's syntax for several hosts
@@ -105,16 +105,16 @@ def normalize_valkey_url(url: str) -> str:
     """
     scheme, separator, rest = url.partition("://")
     if not separator:
-        raise ValueError(f"it has no scheme; an address looks like {_VALKEY_FORM}")
+        raise ValueError(f"it has no scheme; the expected form is {_VALKEY_FORM}")
     scheme = scheme.lower()
     if "sentinel" in scheme or "cluster" in scheme:
         raise ValueError(
-            f"{scheme}:// is not supported; give the address of the primary, which looks like {_VALKEY_FORM}"
+            f"{scheme}:// is not supported; use the address of the primary, which has the form {_VALKEY_FORM}"
         )
     if scheme in ("valkey", "valkeys"):
         scheme = scheme.replace("valkey", "redis")
     if scheme not in ("redis", "rediss", "unix"):
-        raise ValueError(f"{scheme}:// is not known; an address looks like {_VALKEY_FORM}")
+        raise ValueError(f"{scheme}:// is not known; the expected form is {_VALKEY_FORM}")
     return f"{scheme}{separator}{rest}"
 
 
@@ -131,7 +131,7 @@ def check_valkey_url(url: str) -> None:
         ConnectionPool.from_url(known).make_connection()  # type: ignore[no-untyped-call]
     except (ValueError, TypeError):
         raise ValueError(
-            f"its port, database number or an option cannot be read; an address looks like {_VALKEY_FORM}"
+            f"its port, database number or an option cannot be read; the expected form is {_VALKEY_FORM}"
         ) from None
 
 

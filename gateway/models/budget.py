@@ -45,7 +45,7 @@ class Budget(Base):
 class Reservation(Base):
     """What one running call may still cost, until it is settled: a lease.
 
-    Whoever releases the reservation deletes the row, so it is released exactly once: at the end of the turn,
+    Releasing the reservation deletes the row, so it happens exactly once: at the end of the turn,
     or by the sweeper after `expires_at`, when the process that renewed it has died.
     """
 

@@ -26,8 +26,8 @@ def bounded_page(rows: Select[Any], limit: int, *, newest_first: bool = False) -
         func.row_number().over(order_by=order).label("place"),
         func.count().over().label("found"),
     ).subquery()
-    fitting = select(summed.c.id, summed.c.found, func.count().over().label("kept")).where(
+    fitting = select(summed.c.id, summed.c.found, func.count().over().label("included")).where(
         summed.c.before < MAX_PAGE_BYTES, summed.c.place <= limit
     )
-    kept = fitting.subquery()
-    return select(kept.c.id, (kept.c.found > kept.c.kept).label("more")).subquery()
+    included = fitting.subquery()
+    return select(included.c.id, (included.c.found > included.c.included).label("more")).subquery()

@@ -60,7 +60,7 @@ async def statuses(app: AccountApp, headers: list[dict[str, str]]) -> list[int]:
 
 
 async def promote(app: AccountApp, person: SignedInAccount, tier: str) -> None:
-    """A tier is looked up anew once the cached account has been forgotten, as an admin's change does."""
+    """Change the tier and invalidate the cached account, as an admin's change does."""
     await app.sql("UPDATE users SET tier = :t WHERE email = :e", t=tier, e=person.email)
     await app.container.cache.invalidate_account(UUID(person.id))
 

@@ -172,15 +172,15 @@ async def test_subscriber_notices_a_silently_lost_connection(
     monkeypatch.setattr("gateway.cache.client._PING_AFTER_SECONDS", 0.05)
     monkeypatch.setattr("gateway.cache.client._PONG_TIMEOUT_SECONDS", 0.2)
     channel = name()
-    heard: list[bytes] = []
+    received: list[bytes] = []
 
     async def listen() -> None:
         async for _, message in valkey.subscribe_once(channel):
-            heard.append(message)
+            received.append(message)
 
     listening = asyncio.create_task(listen())
     async with asyncio.timeout(30):
-        while not heard:  # whoever is not there yet hears nothing
+        while not received:  # a subscriber that is not connected yet receives nothing
             await valkey.execute("PUBLISH", channel, b"one")
             await asyncio.sleep(0.3)  # longer than it is quiet: it asks, and is answered
     assert not listening.done()

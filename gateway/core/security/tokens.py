@@ -63,8 +63,8 @@ class AccessTokens:
     """Issues and verifies access tokens that are valid for `ttl_seconds`.
 
     Verified tokens are cached (bounded LRU) until they expire, so a signature is checked once and not with
-    every request. Whether the session is still active is checked elsewhere
-    (`services.accounts.authenticator`).
+    every request. Whether the session is still active is checked by
+    `services.accounts.authenticator`.
     """
 
     def __init__(self, secret: str, ttl_seconds: int) -> None:

@@ -49,8 +49,8 @@ class AccountDataRepository(Repository):
 
     async def list_password_resets(self, user_id: UUID) -> list[dict[str, Any]]:
         """Return when password resets were requested."""
-        which = PasswordReset.user_id == user_id
-        return await self._rows(which, PasswordReset.created_at, PasswordReset.expires_at)
+        condition = PasswordReset.user_id == user_id
+        return await self._rows(condition, PasswordReset.created_at, PasswordReset.expires_at)
 
     async def list_idempotency_keys(self, user_id: UUID) -> list[dict[str, Any]]:
         """Return when requests with idempotency keys arrived.
@@ -73,9 +73,9 @@ class AccountDataRepository(Repository):
         """Return the questions whose answers are in the semantic cache."""
         if not await self._session.scalar(select(func.to_regclass(TABLE))):
             return []
-        kept = table(TABLE, *map(column, ("user_id", "question", "created_at", "expires_at")))
-        which = kept.c.user_id == user_id
-        return await self._rows(which, kept.c.created_at, kept.c.question, kept.c.expires_at)
+        entries = table(TABLE, *map(column, ("user_id", "question", "created_at", "expires_at")))
+        condition = entries.c.user_id == user_id
+        return await self._rows(condition, entries.c.created_at, entries.c.question, entries.c.expires_at)
 
     async def list_cache_keys(self, user_id: UUID) -> tuple[list[bytes], list[UUID]]:
         """Return what identifies the account in caches: hashes of keys, ids of sessions."""

@@ -12,7 +12,7 @@ from gateway.models.message import Message
 from gateway.repositories.base import Repository
 from gateway.repositories.usage.budgets import BudgetRepository
 
-DeleteOutcome = Literal["removed", "gone", "busy", "followed"]
+DeleteOutcome = Literal["deleted", "missing", "busy", "has_replies"]
 
 
 class StoredResponseRepository(Repository):
@@ -34,15 +34,15 @@ class StoredResponseRepository(Repository):
         ).where(Conversation.id == conversation_id, Conversation.user_id == user_id)
         row = (await self._session.execute(held.with_for_update())).one_or_none()
         if row is None:
-            return "gone"
+            return "missing"
         head_id, running, leased, prompt = row
         if running is not None and leased:
             return "busy"
         if await self._any(Message.parent_id == answer_id):
-            return "followed"
+            return "has_replies"
         freed = await self._delete(answer_id, user_id)
         if freed is None:
-            return "gone"
+            return "missing"
         head = question_id
         if question_id is not None and not await self._any(Message.parent_id == question_id):
             head = await self._session.scalar(select(Message.parent_id).where(Message.id == question_id))
@@ -54,7 +54,7 @@ class StoredResponseRepository(Repository):
             moved = update(Conversation).where(Conversation.id == conversation_id).values(head_id=head)
             await self._session.execute(moved)
         await BudgetRepository(self._session).add_stored_bytes(user_id, -freed)
-        return "removed"
+        return "deleted"
 
     async def _any(self, which: object) -> bool:
         found = select(Message.id).where(which).limit(1)  # type: ignore[arg-type]

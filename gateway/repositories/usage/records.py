@@ -165,7 +165,8 @@ class UsageRepository(Repository):
             statement = statement.where(place > last)
         found = await self._session.execute(statement)
         return [
-            UsageTotalsRow(day, name, who, mail, UsageTotals(*rest)) for day, name, who, mail, *rest in found
+            UsageTotalsRow(day, name, account_id, email, UsageTotals(*rest))
+            for day, name, account_id, email, *rest in found
         ]
 
     async def list_totals_by_key(
@@ -197,8 +198,8 @@ class UsageRepository(Repository):
             statement = statement.where(row.model == model)
         found = await self._session.execute(statement)
         return [
-            KeyUsage(key_id, name, prefix, who, mail, UsageTotals(*rest))
-            for key_id, name, prefix, who, mail, *rest in found
+            KeyUsage(key_id, name, prefix, account_id, email, UsageTotals(*rest))
+            for key_id, name, prefix, account_id, email, *rest in found
         ]
 
     # One keyword for each filter of the API.

@@ -60,8 +60,8 @@ class UsageRollupRepository(Repository):
     async def _roll_up_late(self, until: datetime) -> bool:
         """Recompute slots with late rows, and their neighbours, which may share requests."""
         noted = select(UsageLate.id).order_by(UsageLate.id).limit(10_000)
-        gone = delete(UsageLate).where(UsageLate.id.in_(noted)).returning(UsageLate.slot)
-        noted_slots = list(await self._session.scalars(gone))
+        deleted = delete(UsageLate).where(UsageLate.id.in_(noted)).returning(UsageLate.slot)
+        noted_slots = list(await self._session.scalars(deleted))
         late = sorted(
             {slot + step for slot in noted_slots for step in (-SLOT_LENGTH, timedelta(), SLOT_LENGTH)}
         )

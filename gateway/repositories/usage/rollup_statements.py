@@ -31,24 +31,24 @@ def _counts_cte(place: str) -> str:
 near AS (
     SELECT created_at, id, model, provider, kind, prompt_tokens, completion_tokens, cost_usd, outcome,
            latency_ms, cached_tokens, cache_write_tokens, reasoning_tokens,
-           {_REQUEST} AS request, {_IS_MODEL_CALL} AS asks, step
+           {_REQUEST} AS request, {_IS_MODEL_CALL} AS is_model_call, step
     FROM usage_records WHERE created_at >= :before AND created_at < :after
 ), marked AS (
     SELECT *, {_starts_group()} AS begins, {_starts_group("model", "provider")} AS begins_model,
            {_starts_group("kind")} AS begins_kind,
-           coalesce(lead(created_at) OVER (PARTITION BY request, asks ORDER BY created_at, id) - created_at
-                    >= :gap, true) AS ends
+           coalesce(lead(created_at) OVER (PARTITION BY request, is_model_call ORDER BY created_at, id)
+                    - created_at >= :gap, true) AS ends
     FROM near
 ), counted AS (
     SELECT {place} AS place, model, provider, kind,
-           CASE WHEN asks THEN width_bucket(latency_ms, ARRAY[{_EDGES}]) END AS bucket,
+           CASE WHEN is_model_call THEN width_bucket(latency_ms, ARRAY[{_EDGES}]) END AS bucket,
            count(*) AS calls,
            count(*) FILTER (WHERE step IS NULL AND outcome NOT IN ({_OK_OUTCOMES})) AS failed,
            count(*) FILTER (WHERE outcome = '{CACHED_OUTCOME}') AS cached,
            count(*) FILTER (WHERE step IS NULL AND begins) AS requests,
            count(*) FILTER (WHERE step IS NULL AND begins_model) AS requests_of_model,
            count(*) FILTER (WHERE step IS NULL AND begins_kind) AS requests_of_kind,
-           count(*) FILTER (WHERE asks AND ends AND outcome NOT IN ({_OK_OUTCOMES})) AS errors,
+           count(*) FILTER (WHERE is_model_call AND ends AND outcome NOT IN ({_OK_OUTCOMES})) AS errors,
            sum(prompt_tokens) AS prompt_tokens, sum(completion_tokens) AS completion_tokens,
            sum(cost_usd) AS cost_usd, sum(cached_tokens) AS cached_tokens,
            sum(cache_write_tokens) AS cache_write_tokens, sum(reasoning_tokens) AS reasoning_tokens

@@ -204,10 +204,10 @@ def _add_row(
     """
     day, model, provider, kind = place
     part = parts[day, model, provider, kind]
-    told = list(numbers)
-    part.add(told)
+    counters = list(numbers)
+    part.add(counters)
     if isinstance(latencies, int):
-        part.counts[latencies] += told[0]
+        part.counts[latencies] += counters[0]
     elif latencies is not None:
         part.counts = [one + other for one, other in zip(part.counts, latencies, strict=True)]
 

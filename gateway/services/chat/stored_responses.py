@@ -121,11 +121,11 @@ class StoredResponseService:
         conversation_id, answer = await self._answer(user_id, response_id)
         async with self._uow() as uow:
             outcome = await uow.stored_responses.delete(user_id, conversation_id, answer.id, answer.parent_id)
-        if outcome == "gone":
+        if outcome == "missing":
             raise NotFound()
         if outcome == "busy":
             raise TurnInProgress()
-        if outcome == "followed":
+        if outcome == "has_replies":
             raise Conflict("Other responses follow this one; delete them first.")
 
     async def _history(self, user_id: UUID, conversation_id: UUID, last: UUID) -> Sequence[BranchMessage]:

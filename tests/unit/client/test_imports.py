@@ -15,9 +15,9 @@ _SERVERS = "fastapi starlette sqlalchemy asyncpg redis langgraph numpy structlog
 
 
 def test_import_loads_httpx_and_pydantic_but_nothing_of_the_server() -> None:
-    told = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, check=True)
+    result = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, check=True)
 
-    packages, own = told.stdout.splitlines()
+    packages, own = result.stdout.splitlines()
     assert {"httpx", "pydantic"} <= set(packages.split())
     assert set(packages.split()).isdisjoint(_SERVERS.split())
     assert all(name == "gateway" or name.startswith("gateway.client") for name in own.split())

@@ -39,7 +39,7 @@ def test_programming_error_is_not_an_outage() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "logged"),
     [
         # The message of asyncpg.connect_utils.TLSUpgradeProto.connection_lost.
         (ConnectionError("unexpected connection_lost() call"), False),
@@ -47,8 +47,8 @@ def test_programming_error_is_not_an_outage() -> None:
     ],
 )
 async def test_cancelled_connection_attempt_is_not_logged(
-    error: ConnectionError, told: bool, caplog: pytest.LogCaptureFixture
+    error: ConnectionError, logged: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     asyncio.get_running_loop().create_future().set_exception(error)
     gc.collect()
-    assert ("never retrieved" in caplog.text) is told
+    assert ("never retrieved" in caplog.text) is logged

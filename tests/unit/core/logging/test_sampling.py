@@ -82,8 +82,8 @@ def test_lines_of_libraries_are_sampled_too(lines: io.BytesIO) -> None:
     structlog.get_logger("ours").debug("dropped")
     logging.getLogger("sqlalchemy.pool").warning("kept")
     logging.getLogger("uvicorn.error").info("kept")
-    told = [orjson.loads(line) for line in lines.getvalue().splitlines()]
-    assert [(line["event"], line["logger"]) for line in told] == [
+    events = [orjson.loads(line) for line in lines.getvalue().splitlines()]
+    assert [(line["event"], line["logger"]) for line in events] == [
         ("kept", "sqlalchemy.pool"),
         ("kept", "uvicorn.error"),
     ]
