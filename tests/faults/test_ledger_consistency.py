@@ -108,7 +108,7 @@ async def test_questions_that_a_guard_blocks_beside_the_call(
         gateway_over(up, database_url, redis_url, tmp_path, **blocking) as gateway,
     ):
         person = await gateway.sign_up()
-        gateway.container.chat.service._runner.parts.guardrails._guards = (Slow(up),)
+        gateway.container.chat.service._runner.resources.guardrails._guards = (Slow(up),)
         for _ in range(4):
             answer = await gateway.http.post("/api/chat", json={"message": PROMPT}, headers=person.headers)
             assert answer.json()["message"]["finish_reason"] == "content_filter"

@@ -94,7 +94,7 @@ EARLY_BY_WIRE = [
 class Scene:
     """Both workers, and the upstream of one wire among all there are."""
 
-    two_worker_stage: TwoWorkerStage
+    stage: TwoWorkerStage
     wire: str
 
     def model(self, case: str) -> str:

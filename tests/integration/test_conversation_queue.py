@@ -168,8 +168,8 @@ async def test_nobody_waits_longer_than_the_deadline(talk: Talk, monkeypatch: py
     queue = talk.workers[1].container.catalog.conversation_queue.model_copy(update={"seconds": 0.3})
     monkeypatch.setattr(
         talk.workers[1].container.chat.service._admission,
-        "_parts",
-        _with_queue(talk.workers[1].container.chat.service._admission._parts, queue),
+        "_resources",
+        _with_queue(talk.workers[1].container.chat.service._admission._resources, queue),
     )
     late = await talk.ask("late", 1, on_busy="queue")
     assert (late.status_code, late.json()["error"]["message_id"]) == (409, talk.running_id)

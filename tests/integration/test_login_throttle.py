@@ -101,7 +101,7 @@ async def test_one_address_that_tries_many_accounts_is_throttled(
 ) -> None:
     person = await app.sign_up()
     monkeypatch.setattr(
-        throttle, "_LOGIN_BY_ADDRESS", throttle.Allowance(free_attempts=8, forgive_every=1000)
+        throttle, "_LOGIN_BY_ADDRESS", throttle.BackoffPolicy(free_attempts=8, forgive_every=1000)
     )
     for _ in range(8):
         assert (await sign_in(app, stranger())).status_code == 401
@@ -114,7 +114,7 @@ async def test_signing_in_does_not_clear_the_address(
 ) -> None:
     person = await app.sign_up()
     monkeypatch.setattr(
-        throttle, "_LOGIN_BY_ADDRESS", throttle.Allowance(free_attempts=6, forgive_every=1000)
+        throttle, "_LOGIN_BY_ADDRESS", throttle.BackoffPolicy(free_attempts=6, forgive_every=1000)
     )
     for _ in range(5):
         assert (await sign_in(app, stranger())).status_code == 401
@@ -127,7 +127,7 @@ async def test_a_forwarded_address_is_trusted_from_a_proxy_only(
     database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        throttle, "_LOGIN_BY_ADDRESS", throttle.Allowance(free_attempts=4, forgive_every=1000)
+        throttle, "_LOGIN_BY_ADDRESS", throttle.BackoffPolicy(free_attempts=4, forgive_every=1000)
     )
 
     async def statuses(app: AccountApp) -> list[int]:
@@ -156,7 +156,7 @@ async def test_addresses_of_one_ipv6_network_count_together(
     database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        throttle, "_LOGIN_BY_ADDRESS", throttle.Allowance(free_attempts=4, forgive_every=1000)
+        throttle, "_LOGIN_BY_ADDRESS", throttle.BackoffPolicy(free_attempts=4, forgive_every=1000)
     )
     network = f"2001:db8:{secrets.randbelow(65536):x}:1"
     answers = []
@@ -217,7 +217,7 @@ async def test_counters_reveal_no_account_or_address(app: AccountApp, redis_url:
 async def test_registrations_from_one_address_are_throttled(
     app: AccountApp, elsewhere: AccountApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few = throttle.Allowance(free_attempts=3, first_delay=60.0, forgive_every=3600.0)
+    few = throttle.BackoffPolicy(free_attempts=3, first_delay=60.0, forgive_every=3600.0)
     monkeypatch.setattr(throttle, "_REGISTRATION_BY_ADDRESS", few)
 
     async def sign_up(where: AccountApp) -> httpx.Response:
