@@ -60,7 +60,7 @@ def configure_logging(settings: Settings, *, stream: BinaryIO | None = None) -> 
     _output.stream = stream
     out = cast(BinaryIO, _output)
     global _prompts_enabled
-    _prompts = settings.log_prompts
+    _prompts_enabled = settings.log_prompts
     shared: list[Processor] = [
         add_request_ids,
         structlog.processors.add_log_level,

@@ -67,7 +67,7 @@ class TurnTaskRegistry:
         self.limiter = limiter or ConcurrencyLimiter()
         self._turns: dict[asyncio.Task[Any], TurnTask] = {}
         self._persisted: dict[UUID, TurnTask] = {}
-        self.persisted_turn_started = asyncio.Event()  # cleared by whoever waits for it
+        self.persisted_turn_started = asyncio.Event()  # cleared by its waiter
         self._draining = False
         self._deadline: asyncio.TimerHandle | None = None
 
