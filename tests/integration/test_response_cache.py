@@ -386,7 +386,7 @@ async def test_an_account_that_goes_takes_its_kept_answers_along(gateway: Gatewa
 async def all_running(gateway: Gateway, count: int) -> None:
     """Until so many turns have been admitted and wait for their answer."""
     for _ in range(1000):
-        if len(gateway.container.tasks._turns) == count:
+        if len(gateway.container.tasks) == count:
             return
         await asyncio.sleep(0.01)
     raise AssertionError("the turns were not all admitted")

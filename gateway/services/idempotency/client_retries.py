@@ -113,7 +113,7 @@ class ClientRetryJoiner:
         asyncio.get_running_loop().call_later(GRACE_SECONDS, self.unregister, original)
 
     def record_rejection(self, original: InFlightRequest) -> None:
-        """Record that the client was asked to retry: that retry does not belong to another running request."""
+        """Record that the client was asked to retry, so that its retry joins no other running request."""
         self._rejections.setdefault(original.id, []).append(_monotonic())
         self._rejections.move_to_end(original.id)
         if len(self._rejections) > _MAX_REJECTIONS:
