@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -50,11 +51,18 @@ class ToolRegistry:
     Tools of MCP servers may change while it is open.
     """
 
-    def __init__(self, config: ToolsConfig, *, excluded: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        config: ToolsConfig,
+        *,
+        excluded: Collection[str] = (),
+        instances: Mapping[str, Tool[Any]] = MappingProxyType({}),
+    ) -> None:
         """Create the enabled tools.
 
         Args:
             excluded: names of tools whose requirements are not met.
+            instances: tools that were created by the caller, such as doubles.
 
         Raises:
             ToolConfigurationError: a name is unknown.
@@ -64,6 +72,7 @@ class ToolRegistry:
         self._tools: dict[str, Tool[Any]] = {
             name: _load_class(name)(config) for name in names if name in TOOLS
         }
+        self._tools.update(instances)
         self._specs = {name: tool.spec() for name, tool in self._tools.items()}
         self._sources = _build_sources(names, config)
 

@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-import orjson
-
 from gateway.core.exceptions import GatewayError, UpstreamBroken
 from gateway.domain.events import (
     Completed,
@@ -31,9 +29,9 @@ from gateway.providers.http.stream_decoders import (
     SurrogateJoiner,
     parse_json,
     repair_json_surrogates,
-    repair_surrogates,
 )
-from gateway.providers.openai.response_shapes import extra_fields, extract_text, is_error, parse_logprobs
+from gateway.providers.openai.response_shapes import extract_text, is_error, parse_logprobs
+from gateway.providers.openai.tool_calls import parse_tool_calls
 from gateway.providers.response_ids import parse_vendor_response
 from gateway.providers.token_counts import TokenCounts
 from gateway.providers.tool_call_assembler import ToolCallAssembler
@@ -43,11 +41,7 @@ from gateway.providers.vendor_data import merge_field
 _HANDLED_FIELDS = frozenset(
     {"role", "content", "refusal", "reasoning_content", "reasoning", "tool_calls", "function_call", "audio"}
 )
-
-
 _EMPTY: Mapping[str, Any] = {}
-_CALL_FIELDS = frozenset({"id", "index", "type", "function"})
-_FUNCTION_FIELDS = frozenset({"name", "arguments"})
 
 
 class OpenAIResponseParser:
@@ -261,39 +255,18 @@ class OpenAIResponseParser:
             self._echo_fields[name] = merge_field(self._echo_fields.get(name), value)
 
     def _handle_tool_calls(self, delta: dict[str, Any]) -> None:
-        calls = delta.get("tool_calls") or ()
-        if type(calls) is dict:
-            calls = [calls]
-        if not calls and (function := delta.get("function_call")):
-            calls = [{"index": 0, "function": function}]  # servers with OpenAI's older API
-        unidentified = all(call.get("index") is None and not call.get("id") for call in calls if call)
-        for position, call in enumerate(calls):
-            if call:
-                # Fragments without index and id belong to the calls in order.
-                self._handle_tool_call(
-                    call, ("at", position) if unidentified and len(calls) > 1 else call.get("index")
-                )
-
-    def _handle_tool_call(self, call: dict[str, Any], key: Any) -> None:
-        function = call.get("function") or {}
-        name, arguments = function.get("name"), function.get("arguments")
-        if arguments is None or (arguments == {} and not self._unstreamed):
-            arguments = ""
-        elif type(arguments) is not str:
-            arguments = orjson.dumps(repair_json_surrogates(arguments)).decode()
-        call_id = call.get("id")
-        call_id = str(call_id) if type(call_id) is int else call_id
-        if not isinstance(name, str | None) or not isinstance(call_id, str | None):
-            raise UpstreamBroken
-        extra = extra_fields(call, _CALL_FIELDS)
-        if inner := extra_fields(function, _FUNCTION_FIELDS):
-            extra["function"] = inner
-        pieces = self._tool_calls.add_piece(
-            key, call_id, name, repair_surrogates(arguments), extra, is_complete=self._unstreamed
-        )
-        if pieces:
-            self._flush()
-            self._events.extend(pieces)
+        for fragment in parse_tool_calls(delta, unstreamed=self._unstreamed):
+            pieces = self._tool_calls.add_piece(
+                fragment.key,
+                fragment.call_id,
+                fragment.name,
+                fragment.arguments,
+                fragment.extra,
+                is_complete=self._unstreamed,
+            )
+            if pieces:
+                self._flush()
+                self._events.extend(pieces)
 
     def _read_finish(self, finish: Any) -> None:
         if finish is None or finish is False:

@@ -12,17 +12,6 @@ _TEXT_FIELDS = {"text": "text", "output_text": "text", "refusal": "refusal"}
 _ERROR_MESSAGE_FIELDS = ("message", "detail", "error_msg")
 
 
-def extra_fields(call: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
-    """Return the vendor-specific fields of a tool call that are not null."""
-    if known.issuperset(call):
-        return {}
-    return {
-        name: repair_json_surrogates(value)
-        for name, value in call.items()
-        if name not in known and value is not None
-    }
-
-
 def is_error(answer: dict[str, Any]) -> bool:
     """Whether a response, or an object of a stream, is an error in any of the known forms."""
     if answer.get("error") or "error" in (answer.get("object"), answer.get("type")):

@@ -70,8 +70,7 @@ async def place() -> AsyncIterator[Place]:
 
 
 async def run(tool: FetchTool, url: str) -> ToolResult:
-    registry = ToolRegistry(ToolsConfig(enabled=()))
-    registry._tools["fetch"] = tool
+    registry = ToolRegistry(ToolsConfig(enabled=()), instances={"fetch": tool})
     try:
         return await registry.run(ToolCall("1", "fetch", json.dumps({"url": url})))
     finally:

@@ -47,8 +47,7 @@ def tool(site: PageServer, **fetch: Any) -> FetchTool:
 async def run(
     site: PageServer, path: str = "/", fetch: FetchTool | None = None, **arguments: Any
 ) -> ToolResult:
-    registry = ToolRegistry(ToolsConfig(enabled=()))
-    registry._tools["fetch"] = fetch or tool(site)
+    registry = ToolRegistry(ToolsConfig(enabled=()), instances={"fetch": fetch or tool(site)})
     url = f"http://127.0.0.1:{site.port}{path}"
     try:
         return await registry.run(ToolCall("1", "fetch", json.dumps({"url": url, **arguments})))

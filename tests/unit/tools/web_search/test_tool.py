@@ -59,9 +59,8 @@ class Engine:
 
 
 async def run(engine: Engine, config: dict[str, Any] | None = None, **arguments: Any) -> ToolResult:
-    registry = ToolRegistry(ToolsConfig(enabled=()))
     section = ToolsConfig.model_validate({"web_search": config or {}})
-    registry._tools["web_search"] = WebSearchTool(section, engine)
+    registry = ToolRegistry(ToolsConfig(enabled=()), instances={"web_search": WebSearchTool(section, engine)})
     try:
         return await registry.run(ToolCall("1", "web_search", json.dumps({"query": "tea", **arguments})))
     finally:
