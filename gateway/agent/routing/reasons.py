@@ -8,7 +8,7 @@ from gateway.domain.intent import Intent
 _REQUEST_KINDS = {
     "": "A question",
     "question": "A question",
-    "chat": "Small talk",
+    "chat": "A small-talk message",
     "code": "A question about code",
     "math": "A question about mathematics",
     "search": "A question about current facts",

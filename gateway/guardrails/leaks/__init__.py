@@ -1,0 +1,1 @@
+"""Detection of secrets, personal data and repeated prompts in a model's output. Pure functions."""

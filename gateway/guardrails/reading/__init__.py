@@ -1,0 +1,1 @@
+"""Features of texts and the fitted heads that judge them, shared by the input guards."""

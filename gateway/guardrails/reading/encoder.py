@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -26,8 +27,10 @@ _SLICE_CHARACTERS = 1_000
 
 _DECORATION = re.compile(r"([^\w\s])\1{3,}")
 
-# A tensor inside the graph: the mean of the last layer's tokens, which the model's own two heads read.
+# An inner tensor: the mean of the last layer's tokens, from which the model's own heads are computed.
 _POOLED = "/Cast_1_output_0"
+# The heads were fitted to the output of exactly this model.
+_MODEL_SHA256 = "3d4a1ba798c395c140202992c50e6c8de02fb1b9bd5aba6540848705b9c1e92c"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Encoder:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        model = add_outputs((folder / "model_quantized.onnx").read_bytes(), _POOLED)
+        model = add_outputs(_verified((folder / "model_quantized.onnx").read_bytes()), _POOLED)
         self._session: Any = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_truncation()
@@ -115,21 +118,36 @@ _loading = Lock()
 def shared_encoder() -> Encoder:
     """The encoder of the process, loaded on first use (0.25 s; blocks)."""
     with _loading:  # two concurrent first calls must not both load it
-        return _load()
+        return load_encoder()
 
 
 @lru_cache(maxsize=1)
-def _load() -> Encoder:
+def load_encoder() -> Encoder:
+    """Load the model; use `shared_encoder`, which is safe with concurrent first calls."""
     from stackone_defender import get_default_model_path
 
     return Encoder(Path(get_default_model_path()))
 
 
-def add_outputs(model: bytes, *tensors: str) -> bytes:
-    """An ONNX model that also puts out these inner tensors.
+def _verified(model: bytes) -> bytes:
+    """Return the model if it is the one that the heads were fitted to.
 
-    A message of protobuf that is appended to another one is merged into it, and a repeated field grows: so
-    `graph { output { name } }` behind the file's bytes is one more output, without rewriting the graph.
+    Raises:
+        RuntimeError: another version of `stackone-defender` is installed.
+    """
+    if sha256(model).hexdigest() != _MODEL_SHA256:
+        raise RuntimeError(
+            "The guard model of the installed stackone-defender is not the expected one. Install the version "
+            "in requirements.txt, or fit the heads again with bench/quality/fit_guard.py."
+        )
+    return model
+
+
+def add_outputs(model: bytes, *tensors: str) -> bytes:
+    """Return the ONNX model with inner tensors as additional outputs.
+
+    Concatenated protobuf messages are merged, and repeated fields are appended: bytes that encode
+    `graph { output { name } }` add an output without parsing the graph.
     """
     return model + b"".join(
         _encode_field(7, _encode_field(12, _encode_field(1, name.encode("ascii")))) for name in tensors

@@ -20,7 +20,7 @@ def test_it_says_what_was_asked_how_hard_and_who_answers() -> None:
         "A question about code that looks hard (0.71, above the threshold of 0.50), so big."
     )
     assert difficulty_reason(easy, 0.5, "small") == (
-        "Small talk that looks easy (0.02, below the threshold of 0.50), so small."
+        "A small-talk message that looks easy (0.02, below the threshold of 0.50), so small."
     )
     assert difficulty_reason(own, 0.5, "small").startswith("A question of the kind “refund” that looks easy")
 

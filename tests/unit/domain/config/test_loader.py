@@ -208,7 +208,7 @@ def test_a_name_that_cannot_be_shown_or_stored_is_a_mistake(section: str, name: 
 def test_a_value_that_is_no_text_is_a_mistake(value: str) -> None:
     text = BASE.replace("{type: local}", "{type: openai, api_key: '${KEY}'}")
     found = mistakes(text, KEY=value)
-    assert "providers.local.api_key: a NUL character or half of a surrogate pair" in found[0]
+    assert "providers.local.api_key: a NUL character or an unpaired surrogate" in found[0]
     assert "sk-" not in found[0]
 
 

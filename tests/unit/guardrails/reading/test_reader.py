@@ -165,7 +165,9 @@ def test_who_asks_for_a_text_being_read_gets_that_reading(monkeypatch: pytest.Mo
         # The second either waited for the first, or came after it and read for itself.
         assert first.result(10).tolist() == second.result(10).tolist()
     assert len(calls) <= 2
-    assert reader._in_progress == {}
+    computed = len(calls)
+    reader.message_rows("a question")
+    assert len(calls) == computed + 1  # nothing is kept
 
 
 def test_a_failed_reading_fails_for_all_and_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,9 +184,9 @@ def test_a_failed_reading_fails_for_all_and_is_forgotten(monkeypatch: pytest.Mon
 
 
 def test_two_first_readers_load_one_model() -> None:
-    encoder._load.cache_clear()
+    encoder.load_encoder.cache_clear()
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(lambda _: shared_encoder(), range(2))
 
     assert first is second
-    assert encoder._load.cache_info().misses == 1
+    assert encoder.load_encoder.cache_info().misses == 1
