@@ -1,4 +1,4 @@
-"""`gateway serve` from nothing: its banner, its children, its ends."""
+"""`gateway serve` from an empty folder: banner, child processes, exit."""
 
 from __future__ import annotations
 

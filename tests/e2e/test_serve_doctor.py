@@ -1,4 +1,4 @@
-"""`gateway doctor`, `migrate` and `admin create` against a database of its own."""
+"""`gateway doctor`, `migrate` and `admin create` on an empty database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`gateway serve` by environment variables alone: upstreams, fallbacks, keys and limits without a file."""
+"""`gateway serve` configured by environment variables alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A gateway that is killed in the middle of its turns leaves no account with what they had reserved."""
+"""Reservations of a killed gateway are released."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two workers under a mixed load: every figure that operators read equals what was sent."""
+"""Metrics of two workers under mixed load equal what was sent."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ SAMPLES = "gateway_requests_total"
 
 @dataclass
 class Sent:
-    """What this test sent, and what it was told, by its own count."""
+    """Requests sent and responses received, counted by the test."""
 
     requests: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     turns: int = 0

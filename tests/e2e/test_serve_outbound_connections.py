@@ -1,4 +1,4 @@
-"""A gateway that answers turns resolves no name and connects to no address that nobody configured."""
+"""A gateway resolves and connects to configured addresses only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker that is silent for some seconds, as on an overloaded machine, is not killed with its streams."""
+"""A worker that is paused for some seconds is not killed."""
 
 from __future__ import annotations
 

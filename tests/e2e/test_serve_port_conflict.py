@@ -1,4 +1,4 @@
-"""Two gateways that are started for one address at the same time: one serves, the other one says so."""
+"""Of two gateways started for one address, one serves and the other reports it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process shows no other the secrets of its environment; for a whole gateway see `test_serve`."""
+"""A process hides its environment from other processes of the same user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A gateway that is told secrets and prompts in every way keeps them from logs, traces, metrics, errors."""
+"""Secrets and prompts appear in no log, trace, metric or error."""
 
 from __future__ import annotations
 

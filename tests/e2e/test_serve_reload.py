@@ -1,4 +1,4 @@
-"""SIGHUP and `/api/admin/reload` reach every worker of a gateway; a closed terminal still ends it."""
+"""SIGHUP and `/api/admin/reload` reach every worker; a closed terminal ends it."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ class Asked:
             token = (await http.post("/api/auth/login", json=body)).json()["access_token"]
             answer = await http.post("/api/admin/reload", headers={"authorization": f"Bearer {token}"})
         assert answer.status_code == 200, answer.text
-        told: dict[str, Any] = answer.json()
-        return told
+        received: dict[str, Any] = answer.json()
+        return received
 
 
 async def test_every_worker_follows_a_signal_and_without_valkey_an_administrator(

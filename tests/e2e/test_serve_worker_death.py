@@ -1,4 +1,4 @@
-"""Real processes: a turn whose worker is killed, and a worker that is told to stop."""
+"""A worker process that is killed or stopped in the middle of a turn."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ async def stage(
         yield Stage(workers, {"authorization": f"Bearer {key}"}, upstream, database_url)
 
 
-async def until_half(told: list[StreamEvent], turn: asyncio.Task[list[StreamEvent]]) -> None:
-    while displayed_text(told) != HALF:
+async def until_half(received: list[StreamEvent], turn: asyncio.Task[list[StreamEvent]]) -> None:
+    while displayed_text(received) != HALF:
         assert not turn.done(), turn.result()
         await asyncio.sleep(0.01)
 
@@ -93,7 +93,7 @@ async def test_a_turn_whose_worker_is_killed_is_told_to_its_end_by_another_one(
                 all_of_it.headers,
                 "/api/chat/stream",
                 body=ASK,
-                until=lambda told: lost.extend(told[len(lost) :]) or False,
+                until=lambda received: lost.extend(received[len(lost) :]) or False,
             )
 
         asking = asyncio.create_task(ask())
@@ -136,10 +136,10 @@ async def test_a_worker_that_is_told_to_stop_says_so_and_ends_its_turns_honestly
         all_of_it.upstream.script(
             Reply(text=WORDS, gate=gate, gate_at=20), Reply(text=WORDS, gate=asyncio.Event(), gate_at=20)
         )
-        told: list[list[StreamEvent]] = [[], []]
+        received: list[list[StreamEvent]] = [[], []]
 
         async def ask(number: int) -> list[StreamEvent]:
-            mine = told[number]
+            mine = received[number]
             return await read_stream(
                 worker.http,
                 all_of_it.headers,
@@ -151,7 +151,7 @@ async def test_a_worker_that_is_told_to_stop_says_so_and_ends_its_turns_honestly
         asking = []
         for number in range(2):
             asking.append(asyncio.create_task(ask(number)))
-            await until_half(told[number], asking[number])
+            await until_half(received[number], asking[number])
         stopping = asyncio.create_task(asyncio.to_thread(worker.served.stop, signal.SIGTERM))
         async with asyncio.timeout(1):
             while (ready := await worker.http.get("/health/ready")).status_code != 503:  # noqa: ASYNC110

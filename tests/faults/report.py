@@ -1,4 +1,4 @@
-"""Render the table of faults from the summaries of one or several runs.
+"""The table of faults for docs/RELIABILITY.md, from one or more runs.
 
 `python -m tests.faults.report SUMMARY… [--write]` prints it; `--write` also updates docs/RELIABILITY.md.
 """

@@ -1,4 +1,4 @@
-"""What the tests of faults saw, collected from all processes of a run into one file that machines read.
+"""Collect what the fault tests observed into one JSON file.
 
 `-p tests.faults.summary --faults-summary FILE`; `tests.faults.report` makes the table of
 docs/RELIABILITY.md of it.

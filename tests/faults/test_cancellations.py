@@ -1,4 +1,4 @@
-"""Whoever leaves half-way takes no answer along that another one then gets: behind networks that delay."""
+"""A cancelled request's answer never reaches another client, behind slow networks."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ async def test_no_answer_reaches_another_client_where_clients_hang_up(
 
 
 async def _who(worker: Gateway, caller: Caller) -> None:
-    """A refusal is an honest answer, too: those who leave cost connections, which are made anew."""
+    """A refusal is a valid response too: disconnects cost connections, which are reopened."""
     with suppress(Unavailable):
         await _who_indeed(worker, caller)
 

@@ -1,4 +1,4 @@
-"""Clients that leave, that come at the same time, that ask twice: each thing is done once and kept whole."""
+"""Clients that disconnect, race or repeat: each turn runs once and is stored whole."""
 
 from __future__ import annotations
 
@@ -243,8 +243,8 @@ async def test_one_account_that_floods_does_not_keep_others_waiting(
         flood = [asyncio.create_task(stream_turn(one.workers[n % 2], flooding)) for n in range(200)]
         heard = [await create_completion(one.workers[n % 2], quiet) for n in range(20)]
         assert {each.assert_one_ending() for each in usual + heard} == {"200"}
-        told = await asyncio.gather(*flood)
-        assert {each.assert_one_ending() for each in told} <= {"done", "429", "503"}
+        received = await asyncio.gather(*flood)
+        assert {each.assert_one_ending() for each in received} <= {"done", "429", "503"}
         await one.checker.assert_consistent(seconds=60)
     slowest = max(each.seconds for each in heard)
     seen("one account floods", times=200, what="other accounts were served", slowest_other=slowest)

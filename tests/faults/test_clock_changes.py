@@ -1,4 +1,4 @@
-"""Clocks that are set by ten minutes: nobody is let in who should not be, and nobody is kept out."""
+"""Clocks that jump by ten minutes change no access and no limit."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ async def test_a_window_that_was_counted_in_the_future_keeps_nobody_out(
     async with two_worker_stage(database_url, redis_url, tmp_path, _limited) as one, _tight(one) as caller:
         _be_patient(one)
         async with redis.asyncio.Redis.from_url(redis_url) as client:
-            await client.flushdb()  # the account's tier is read anew, its window is empty
+            await client.flushdb()  # the tier is read again, its window is empty
             await create_completion(one.first, caller)
             assert await _admitted(one, caller, 2 * PER_MINUTE) == PER_MINUTE - 1
             for name in await client.keys("rate:*"):
@@ -133,7 +133,7 @@ async def test_a_worker_whose_clock_is_wrong_answers_within_the_same_limits(
                     assert (await stream_turn(door, easy)).assert_one_ending() == "done"
                     assert (await create_completion(door, easy, stream=True)).assert_one_ending() == "done"
                     me = await door.http.get("/api/user/me", headers=easy.token_headers)
-                    # Ten minutes of fifteen are gone for whoever's clock says so; then it is refreshed.
+                    # By that clock ten of fifteen minutes are gone; then the token is refreshed.
                     assert me.status_code == 200 or me.json()["error"]["code"] == "token_expired"
                 turns += 4
                 async with redis.asyncio.Redis.from_url(redis_url) as client:

@@ -1,4 +1,4 @@
-"""Two who start at the same time on a database that is empty: one migrates, both serve."""
+"""Two gateways start on an empty database: one migrates, both serve."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A full disk: writing is refused in plain words, reading goes on, and nothing is left half done."""
+"""A full disk: writes are rejected with a clear error and reads go on."""
 
 from __future__ import annotations
 

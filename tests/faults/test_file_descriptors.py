@@ -1,4 +1,4 @@
-"""File descriptors run short: some are turned away, no upstream gets the blame, and it passes."""
+"""File descriptors run out: some requests are rejected, no upstream is blamed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def test_without_descriptors_it_refuses_and_recovers(
             *((stream_turn if number % 2 else create_completion)(worker, caller) for number in range(100))
         )
         answered = [each for each in heard if each.status]
-        # What cannot be accepted is closed; whatever was accepted is told the truth.
+        # Connections beyond the limit are closed; accepted ones get a real status.
         ends = Counter(each.assert_one_ending() for each in answered)
         assert set(ends) <= {"done", "200", "503", "error"}, ends
         assert {each.error_code for each in answered if each.assert_one_ending() in ("503", "error")} == {

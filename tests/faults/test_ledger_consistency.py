@@ -1,4 +1,4 @@
-"""What an upstream was sent, what the ledger charges and what the reports say are one, on every way out."""
+"""Upstream calls, the ledger and the reports agree, however a turn ends."""
 
 from __future__ import annotations
 

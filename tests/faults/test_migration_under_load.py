@@ -1,4 +1,4 @@
-"""A migration runs beside turns and a dump: no turn fails, and none waits for the dump."""
+"""A migration beside turns and a dump fails no turn and waits for no dump."""
 
 from __future__ import annotations
 

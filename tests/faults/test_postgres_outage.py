@@ -1,4 +1,4 @@
-"""PostgreSQL hung, out of reach, out of connections: refusals at once, life goes on, nothing is lost."""
+"""PostgreSQL hung, unreachable or out of connections: immediate 503s, no loss."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def test_a_database_that_hangs_costs_a_bounded_time_and_nobody_else_anythi
             assert (await door.http.get("/health/ready")).status_code == 503
         heard = await asyncio.gather(*crowd)
         await _serves(heard, WAIT)
-        # Whoever comes while it is known to hang is told at once.
+        # Requests during a known outage are rejected at once.
         late = await asyncio.gather(*(stream_turn(door, caller) for door in one.workers))
         await _serves(late, WAIT)
         gate.set()

@@ -1,4 +1,4 @@
-"""Two replicas behind the shipped nginx are restarted one after the other: no request fails."""
+"""Two replicas behind nginx are restarted in turn without a failed request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ten minutes (or `SOAK_SECONDS`) of ordinary life: no memory, descriptor or task is left over."""
+"""Ten minutes (or `SOAK_SECONDS`) of mixed traffic leak no memory, descriptor or task."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ async def test_nothing_grows_while_ordinary_life_goes_on(
         # The engines' pools keep as many connections as the busiest moment took.
         assert max(kinds.pop("valkey", 0) for kinds in more) <= soak.most_at_once
         assert max(kinds.pop("postgresql", 0) for kinds in more) <= 10
-        assert max(kinds.pop("callers", 0) for kinds in more) <= 1  # whoever asks
+        assert max(kinds.pop("callers", 0) for kinds in more) <= 1  # the inspecting request itself
         assert not any(kinds.total() for kinds in more), more
     seen(
         f"a soak of {SECONDS:.0f} s at {SHARE:.0%} of capacity, mixed traffic",

@@ -1,4 +1,4 @@
-"""The network in between may be slow, narrow and choppy: nothing is lost, and nothing is made up."""
+"""Slow, narrow and fragmented networks lose and invent nothing."""
 
 from __future__ import annotations
 

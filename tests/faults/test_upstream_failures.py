@@ -1,4 +1,4 @@
-"""Upstreams that fail in every way, before and after the first word, by every wire: nobody is told a lie."""
+"""Upstreams that fail in every way, before and after the first token."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ async def test_with_nobody_left_it_is_a_named_error_and_nothing_is_charged(
     heard = await asyncio.gather(
         stream_turn(scene.stage.first, caller, **asked), create_completion(scene.stage.first, caller, **asked)
     )
-    assert heard[0].assert_one_ending() == "error"  # its `turn` was told before the model was asked
+    assert heard[0].assert_one_ending() == "error"  # its `turn` event was sent before the model call
     assert heard[1].assert_one_ending() in ("429", "502", "504"), heard[1].body
     for one in heard:
         assert one.error_code in ("upstream_failed", "upstream_timeout", "upstream_rate_limited")

@@ -1,4 +1,4 @@
-"""Valkey killed, hung and back: turns go on, hardly later, within limits, and nobody has to mend it."""
+"""Valkey killed, hung and restored: turns go on within their limits."""
 
 from __future__ import annotations
 

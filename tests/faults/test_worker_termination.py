@@ -1,4 +1,4 @@
-"""Workers that die and workers that are told to stop: every stream ends once, in an honest way."""
+"""Workers that are killed or stopped: every stream ends exactly once."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ async def test_a_killed_workers_streams_are_resumed_on_another_and_nothing_stays
             assert again.assert_one_ending() == "error"
             assert again.error_code == "overloaded"
             ids = [int(number) for number, _, _ in heard.events + again.events]
-            assert ids == sorted(set(ids)), "an event was told twice or out of order"
+            assert ids == sorted(set(ids)), "an event was sent twice or out of order"
         entries = await one.checker.wait_settled(60)
         freed = time.monotonic() - killed
         assert freed < 45  # the lease, and a round of housekeeping

@@ -1,4 +1,4 @@
-"""Codex and the AI SDK over `/v1/responses`: bodies that they sent, replayed to a strict upstream."""
+"""Recorded requests of Codex and the AI SDK, replayed to a strict upstream."""
 
 from __future__ import annotations
 

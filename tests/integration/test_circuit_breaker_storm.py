@@ -1,4 +1,4 @@
-"""A provider in a storm before two workers: answers go on, calls stay within bounds, one probe, recovery."""
+"""A failing provider under load on two workers: bounded calls, one probe, recovery."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of a turn whose client has gone, through every door: people's run on, keys' are called off."""
+"""Turns whose client disconnects: an account's go on, an API key's are cancelled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients that retry by themselves: the retry joins what its first attempt began, and nobody pays twice."""
+"""A client's own retry joins its first attempt and is charged once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures by ComfyUI through the whole gateway, when all goes well and when it does not."""
+"""Images from ComfyUI through the whole gateway, with successes and failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits on what runs at once, through the whole gateway: who floods waits, and nobody else."""
+"""Concurrency limits delay the account that floods, and no other."""
 
 from __future__ import annotations
 

@@ -67,8 +67,8 @@ async def ask(gateway: Gateway, person: Account, model: str) -> int:
 async def reload(gateway: Gateway, admin: Account) -> dict[str, Any]:
     answer = await gateway.http.post("/api/admin/reload", headers=admin.headers)
     assert answer.status_code == 200, answer.text
-    told: dict[str, Any] = answer.json()
-    return told
+    received: dict[str, Any] = answer.json()
+    return received
 
 
 async def test_a_changed_file_is_applied_at_once_and_audited(

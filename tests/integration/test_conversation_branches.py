@@ -1,4 +1,4 @@
-"""Branches of a conversation: another answer, an edited question, and which of them is read."""
+"""Branches of a conversation: regenerated answers and edited questions."""
 
 from __future__ import annotations
 
@@ -93,13 +93,13 @@ async def test_an_answer_is_given_once_more_beside_the_first_and_becomes_the_hea
 async def test_a_question_may_be_named_as_well_and_the_first_turn_be_answered_anew(
     gateway: Gateway, person: Account, up: OpenAIUpstream
 ) -> None:
-    up.script(Reply(text=("One.",)), Reply(text=("Anew.",)))
+    up.script(Reply(text=("One.",)), Reply(text=("Again.",)))
     first = await ask(gateway, person, "First?")
     question = (await read(gateway, person, first["conversation_id"]))["messages"][0]["id"]
     await post(gateway, person, f"/api/chat/{question}/regenerate")
     assert prompt(up.calls[1]) == [("user", "First?")]
     conversation = await read(gateway, person, first["conversation_id"])
-    assert shown(conversation) == ["First?", "Anew."]
+    assert shown(conversation) == ["First?", "Again."]
     assert conversation["messages"][1]["parent_id"] == question
 
 

@@ -1,4 +1,4 @@
-"""One turn at a time in a conversation: others are refused with its id, or wait in the order they came."""
+"""One turn at a time in a conversation: others get 409 or wait in order."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ from tests.support.database import (
 
 
 class ByHeader:
-    """Authenticates whoever `x-user` names: who may sign in is tested elsewhere."""
+    """Authenticates the account that `x-user` names."""
 
     async def authenticate(self, headers: Headers, counts: str) -> Principal:
         kind = "api_key" if headers.get("x-kind") == "key" else "user"

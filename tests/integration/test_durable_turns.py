@@ -1,4 +1,4 @@
-"""A turn outlives its connection, its lease and its worker; and it can be called off from anywhere."""
+"""A turn outlives its connection, lease and worker, and is cancelled from anywhere."""
 
 from __future__ import annotations
 
@@ -104,14 +104,14 @@ async def test_a_turn_is_called_off_from_any_worker(
     started = perf_counter()
     answer = await workers[where].http.post(path, headers=person.headers)
     await asyncio.wait_for(upstream.calls[0].disconnected.wait(), 30)
-    told = await following
+    received = await following
     assert perf_counter() - started < 20
 
     assert answer.status_code == 202
     assert answer.json() == {"message_id": str(live.message_id), "status": "pending"}
-    assert told[-1].name == "done"
-    assert told[-1].data["message"]["status"] == "cancelled"
-    assert told[-1].data["message"]["content"] == HALF
+    assert received[-1].name == "done"
+    assert received[-1].data["message"]["status"] == "cancelled"
+    assert received[-1].data["message"]["content"] == HALF
     again = await workers[1 - where].http.post(path, headers=person.headers)
     assert (again.status_code, again.json()["status"]) == (202, "cancelled")
     assert (await message(workers[0], live.message_id))["content"] == HALF
@@ -161,7 +161,7 @@ async def test_what_was_said_is_written_while_it_runs_by_one_statement_for_all_t
     asked = [await ask_half(workers[0], person) for _ in range(3)]
     async with asyncio.timeout(30):
         for _, live in asked:
-            while live.persisted_count < len(live.broadcast):  # noqa: ASYNC110 - a tick of the keeper
+            while live.persisted_count < len(live.broadcast):  # noqa: ASYNC110 - a tick of the partial-answer writer
                 await asyncio.sleep(0.01)
     for _, live in asked:
         row = await message(workers[0], live.message_id)
@@ -194,10 +194,10 @@ async def test_who_has_lost_the_lease_changes_nothing_that_came_after_and_is_cha
     next_turn = await there.http.post("/api/chat", json=body, headers=person.headers)
     await here.container.streams.partial_answers.tick()
     gate.set()
-    told = await following
+    received = await following
 
     assert next_turn.status_code == 200, next_turn.text
-    assert (told[-1].name, told[-1].data["error"]["code"]) == ("error", "overloaded")
+    assert (received[-1].name, received[-1].data["error"]["code"]) == ("error", "overloaded")
     row = await message(here, live.message_id)
     assert (row["status"], row["content"]) == ("interrupted", HALF)
     (conversation,) = await fetch_rows(
@@ -253,10 +253,10 @@ async def test_a_dead_workers_turn_ends_with_the_text_of_its_log_and_the_client_
 
     assert await rescue_of(workers[0]).end_orphaned_turns() == 1
 
-    told = await following
-    assert [(e.id, e.name) for e in told] == [(4, "delta"), (5, "error")]
-    assert told[0].data == {"text": "quick "}
-    assert told[1].data["error"]["code"] == "overloaded"
+    received = await following
+    assert [(e.id, e.name) for e in received] == [(4, "delta"), (5, "error")]
+    assert received[0].data == {"text": "quick "}
+    assert received[1].data["error"]["code"] == "overloaded"
     # What only the first listener ever saw is not kept: the text falls back to what is.
     assert [(e.id, e.name) for e in await beyond] == [(7, "replace"), (8, "error")]
     row = await message(workers[0], dead.answer_id)
@@ -277,10 +277,10 @@ async def test_a_dead_workers_turn_without_a_log_ends_with_what_was_flushed(
     await running.write_partial_texts([PartialText(dead.answer_id, token, "The ", 3)], [])
     await running.write_partial_texts([PartialText(dead.answer_id, token - 1, "not its own", 9)], [])
     valkey = ValkeyClient("redis://127.0.0.1:1/0")
-    rescue = OrphanedTurnRecovery(running, EventLog(valkey))
-    await rescue.end_orphaned_turns()  # what other tests have left in this database
+    recovery = OrphanedTurnRecovery(running, EventLog(valkey))
+    await recovery.end_orphaned_turns()  # what other tests have left in this database
     await expire(workers[0], dead)
-    assert await rescue.end_orphaned_turns() == 1
+    assert await recovery.end_orphaned_turns() == 1
     await running.write_partial_texts([PartialText(dead.answer_id, token, "too late", 9)], [])
     row = await message(workers[0], dead.answer_id)
     assert (row["status"], row["content"], row["events"]) == ("interrupted", "The ", 3)

@@ -1,4 +1,4 @@
-"""Titles by the light model: once a conversation, behind the turn, on the account, never over its owner's."""
+"""Titles by the light model: once per conversation, after the turn, never over a user's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Guards through the whole gateway: what is stored of a guarded turn, and what each dialect is told."""
+"""Guardrails through the whole gateway: stored turns and each dialect's response."""
 
 from __future__ import annotations
 
@@ -117,19 +117,19 @@ async def test_the_official_client_reads_why_an_answer_ends(serve: Serve, upstre
         whole = await ask()
         assert whole.choices[0].finish_reason == "content_filter"
         assert whole.choices[0].message.content == REFUSAL
-        told, ends = await read(await ask(stream=True))
-        assert (told, ends) == ("The key is ", ["content_filter"])
-        told, ends = await read(await ask(stream=True))
-        assert (told, ends) == (REFUSAL, ["content_filter"])
+        received, ends = await read(await ask(stream=True))
+        assert (received, ends) == ("The key is ", ["content_filter"])
+        received, ends = await read(await ask(stream=True))
+        assert (received, ends) == (REFUSAL, ["content_filter"])
 
 
 async def read(stream: Any) -> tuple[str, list[str]]:
-    told, ends = "", []
+    received, ends = "", []
     async for chunk in stream:
-        told += chunk.choices[0].delta.content or ""
+        received += chunk.choices[0].delta.content or ""
         if chunk.choices[0].finish_reason:
             ends.append(chunk.choices[0].finish_reason)
-    return told, ends
+    return received, ends
 
 
 async def test_a_service_may_ask_for_more_than_is_set_and_for_no_less(

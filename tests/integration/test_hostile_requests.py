@@ -1,4 +1,4 @@
-"""Every hostile body and address against every real route: a named 4xx, never a 500, and nothing echoed."""
+"""Hostile bodies and paths on every route: a 4xx that echoes nothing."""
 # ruff: noqa: E501  requests as bytes are best read a row a line
 
 from __future__ import annotations

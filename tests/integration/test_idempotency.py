@@ -1,4 +1,4 @@
-"""Requests with an `Idempotency-Key`: one call upstream, one charge, the same answer for all who ask."""
+"""`Idempotency-Key`: one upstream call, one charge, one response for all repeats."""
 
 from __future__ import annotations
 
@@ -224,13 +224,13 @@ async def test_a_stream_that_is_half_told_is_joined_from_its_beginning(
     upstream.script(Reply(gate=gate, gate_at=2))
     headers = {**person.headers, "idempotency-key": "k-1"}
     body = {"message": "Hi"}
-    told: list[list[str]] = []
+    received: list[list[str]] = []
 
     async def half(response: httpx.Response) -> AsyncIterator[str]:
         lines = response.aiter_lines()
-        told.append([])
+        received.append([])
         async for line in lines:
-            told[-1].append(line)
+            received[-1].append(line)
             if '"text":' in line:
                 break
         return lines
@@ -240,10 +240,10 @@ async def test_a_stream_that_is_half_told_is_joined_from_its_beginning(
         async with gateway.http.stream("POST", STREAM, json=body, headers=headers) as second:
             others = await half(second)
             gate.set()
-            told[0] += [line async for line in lines]
-            told[1] += [line async for line in others]
-    assert told[0] == told[1]
-    assert "event: done" in told[0]
+            received[0] += [line async for line in lines]
+            received[1] += [line async for line in others]
+    assert received[0] == received[1]
+    assert "event: done" in received[0]
     assert len(upstream.calls) == 1
 
 
@@ -262,7 +262,7 @@ async def test_a_stream_is_joined_on_another_worker_while_it_is_made(
             async for text in joined.aiter_text():
                 said += text
                 if '"text":' in said:
-                    gate.set()  # it is told what there is before there is all
+                    gate.set()  # it gets the first part before the answer is complete
         assert joined.headers["idempotent-replayed"] == "true"
         assert said.encode() == (await first).content
     assert len(upstream.calls) == 1
@@ -357,7 +357,7 @@ async def test_a_holder_that_died_is_followed_after_its_lease(
     assert (answer.status_code, replayed(answer), len(upstream.calls)) == (200, False, 2)
     gate.set()
     await dead
-    # Whoever had been taken for dead does not overwrite what was told since.
+    # A worker that was taken for dead does not overwrite the response sent since.
     again = await post(gateway, COMPLETIONS, completion(), await key_of(gateway, person))
     assert again.content == answer.content
 

@@ -1,4 +1,4 @@
-"""The tool `image`: a chat has a picture made on its own account, within its budget, shown by its address."""
+"""The tool `image` in a chat: charged to the account and within its budget."""
 
 from __future__ import annotations
 
@@ -73,10 +73,10 @@ async def test_a_streamed_turn_reports_the_image_like_any_tool_call(gateway: Gat
     person = await gateway.sign_up()
     body = {"message": f'call tool image {{"prompt": "a boat {new_id()}"}}', "model": "talk"}
     answer = await gateway.http.post("/api/chat/stream", json=body, headers=person.headers)
-    told = [line.removeprefix("data: ") for line in answer.text.splitlines() if line.startswith("data: ")]
-    result = next(data for data in map(json.loads, told) if "content" in data)
+    received = [line.removeprefix("data: ") for line in answer.text.splitlines() if line.startswith("data: ")]
+    result = next(data for data in map(json.loads, received) if "content" in data)
     assert set(result) == {"id", "name", "ok", "content", "ms"}
-    assert json.loads(told[-1])["receipt"]["tools"][0]["cost_usd"] == "0.020000"
+    assert json.loads(received[-1])["receipt"]["tools"][0]["cost_usd"] == "0.020000"
 
 
 async def test_a_turn_generates_at_most_four_images(

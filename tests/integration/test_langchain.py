@@ -1,4 +1,4 @@
-"""LangChain's `ChatOpenAI` at `/v1`: invoke, stream, tools, structured output, by both of OpenAI's APIs."""
+"""LangChain's `ChatOpenAI` at `/v1`, by both of OpenAI's APIs."""
 
 from __future__ import annotations
 
@@ -104,8 +104,8 @@ async def test_images_and_logprobs_arrive(settings: dict[str, Any]) -> None:
     answer = await model.ainvoke([HumanMessage([{"type": "text", "text": "What is this?"}, image])])
     assert "images" in answer.text
     if not settings["use_responses_api"]:
-        told = await model.bind(logprobs=True).ainvoke("Hi")
-        assert told.response_metadata["logprobs"]["content"]
+        received = await model.bind(logprobs=True).ainvoke("Hi")
+        assert received.response_metadata["logprobs"]["content"]
 
 
 async def test_a_response_is_followed_by_its_id(gateway: Gateway) -> None:

@@ -48,7 +48,7 @@ async def user(engine: AsyncEngine) -> UUID:
     return await create_account(engine)
 
 
-def wish(user: UUID, tokens: int = 10, usd: str = "0.1", **fields: Any) -> Reservation:
+def make_reservation(user: UUID, tokens: int = 10, usd: str = "0.1", **fields: Any) -> Reservation:
     return Reservation(user, tokens, Decimal(usd), **fields)
 
 
@@ -102,8 +102,12 @@ async def test_a_turn_costs_two_statements_and_its_caller_one_round_trip(
                 return await execute(*command, **options)
 
             monkeypatch.setattr(redis, "execute_command", note)
-            told = {"v1": (ask_v1, "budgets"), "first": (ask, "INTO messages"), "later": (ask, "FOR UPDATE")}
-            for name, (turn, opening) in told.items():
+            received = {
+                "v1": (ask_v1, "budgets"),
+                "first": (ask, "INTO messages"),
+                "later": (ask, "FOR UPDATE"),
+            }
+            for name, (turn, opening) in received.items():
                 if name == "first":
                     conversation.clear()
                 commands.clear()
@@ -118,7 +122,7 @@ async def test_a_turn_costs_two_statements_and_its_caller_one_round_trip(
 
 
 async def test_reserved_and_used_amounts_match_the_rows(engine, turns, user) -> None:
-    made = wish(user, lease_seconds=30)
+    made = make_reservation(user, lease_seconds=30)
     state = await turns.reserve(made)
     assert (state.tokens_used, state.tokens_reserved, state.usd_reserved) == (0, 10, Decimal("0.1"))
     (await read_ledger(engine, user)).assert_consistent()
@@ -129,7 +133,7 @@ async def test_reserved_and_used_amounts_match_the_rows(engine, turns, user) -> 
 
 
 async def test_settling_twice_charges_and_releases_once(engine, turns, user) -> None:
-    first, second = wish(user), wish(user)
+    first, second = make_reservation(user), make_reservation(user)
     await turns.reserve(first)
     await turns.reserve(second)
     calls = (call(),)
@@ -139,7 +143,7 @@ async def test_settling_twice_charges_and_releases_once(engine, turns, user) -> 
 
 
 async def test_closing_a_turn_twice_charges_once(engine, turns, user) -> None:
-    begun = await begin_turn(turns, user, "q", reservation=wish(user))
+    begun = await begin_turn(turns, user, "q", reservation=make_reservation(user))
     assert (await read_ledger(engine, user)).assert_consistent().tokens_reserved == 10
     turn = await finish_turn(turns, begun, "a", calls=[call()])
     await asyncio.gather(*(turns.close_turn(turn) for _ in range(8)))
@@ -148,7 +152,7 @@ async def test_closing_a_turn_twice_charges_once(engine, turns, user) -> None:
 
 
 async def test_a_settlement_after_expiry_still_charges(engine, turns, user) -> None:
-    made = wish(user, lease_seconds=-1)
+    made = make_reservation(user, lease_seconds=-1)
     await turns.reserve(made)
     assert await turns.release_expired() >= 1
     assert (await read_ledger(engine, user)).assert_consistent().tokens_reserved == 0
@@ -161,7 +165,7 @@ async def test_a_dead_processs_reservation_is_released_once_by_concurrent_sweeps
     others = [await create_account(engine) for _ in range(5)]
     for account in (user, *others):
         for seconds in (-1, -1, 60):
-            await turns.reserve(wish(account, lease_seconds=seconds))
+            await turns.reserve(make_reservation(account, lease_seconds=seconds))
     async with asyncio.timeout(30):
         while (await asyncio.gather(*(turns.release_expired() for _ in range(6)))) != [0] * 6:
             pass
@@ -170,7 +174,7 @@ async def test_a_dead_processs_reservation_is_released_once_by_concurrent_sweeps
 
 
 async def test_a_dead_processs_turn_is_interrupted_and_its_reservation_released(engine, turns, user) -> None:
-    begun = await begin_turn(turns, user, "q", reservation=wish(user), lease_seconds=-1)
+    begun = await begin_turn(turns, user, "q", reservation=make_reservation(user), lease_seconds=-1)
     await RunningTurnRepository(engine).release_expired()
     await turns.release_expired()
     assert (await read_ledger(engine, user)).assert_consistent().tokens_reserved == 0
@@ -194,7 +198,7 @@ async def test_a_dead_processs_turn_is_interrupted_and_its_reservation_released(
 )
 @pytest.mark.parametrize("at_once", [False, True])
 async def test_a_reservation_fits_or_changes_nothing(engine, turns, user, limits, fits, at_once) -> None:
-    asked = [turns.reserve(wish(user, **limits)) for _ in range(4)]
+    asked = [turns.reserve(make_reservation(user, **limits)) for _ in range(4)]
     if at_once:
         results = await asyncio.gather(*asked, return_exceptions=True)
     else:
@@ -207,21 +211,21 @@ async def test_a_reservation_fits_or_changes_nothing(engine, turns, user, limits
 
 async def test_a_new_day_and_month_reset_usage_but_not_reservations(engine, turns, user) -> None:
     limits = {"tokens_per_day": 30, "usd_per_month": Decimal("0.3")}
-    first, running = wish(user, **limits), wish(user, **limits)
+    first, running = make_reservation(user, **limits), make_reservation(user, **limits)
     await turns.reserve(first)
     await turns.reserve(running)
     await settle(turns, first, call(20, "0.2"))
     with pytest.raises(ReservationRefused):
-        await turns.reserve(wish(user, **limits))
+        await turns.reserve(make_reservation(user, **limits))
     await fetch_rows(engine, "UPDATE budgets SET day = day - 1 WHERE user_id = :u RETURNING 1", u=user)
     with pytest.raises(ReservationRefused) as refusal:  # a new day, the same month
-        await turns.reserve(wish(user, **limits))
+        await turns.reserve(make_reservation(user, **limits))
     assert refusal.value.state.tokens_used == 0
     assert refusal.value.state.usd_used == Decimal("0.2")
     await fetch_rows(
         engine, "UPDATE budgets SET month = month - interval '1 month' WHERE user_id = :u RETURNING 1", u=user
     )
-    state = await turns.reserve(wish(user, **limits))
+    state = await turns.reserve(make_reservation(user, **limits))
     assert (state.tokens_used, state.tokens_reserved) == (0, 20)
     assert (state.usd_used, state.usd_reserved) == (0, Decimal("0.2"))
     # A turn from before midnight is charged to the day on which it ends.
@@ -232,10 +236,10 @@ async def test_a_new_day_and_month_reset_usage_but_not_reservations(engine, turn
 
 
 async def test_a_settlement_may_be_the_first_statement_of_a_new_day(engine, turns, user) -> None:
-    made = wish(user)
+    made = make_reservation(user)
     await turns.reserve(made)
     await settle(turns, made, call(100, "1"))
-    late = wish(user)
+    late = make_reservation(user)
     await turns.reserve(late)
     await fetch_rows(
         engine,
@@ -252,7 +256,7 @@ async def test_a_settlement_may_be_the_first_statement_of_a_new_day(engine, turn
 
 
 async def test_a_statement_that_waited_past_midnight_does_not_restore_yesterday(engine, turns, user) -> None:
-    made = wish(user)
+    made = make_reservation(user)
     await turns.reserve(made)
     await settle(turns, made, call(100, "1"))
     # For the following statement, the row is from tomorrow.
@@ -262,7 +266,7 @@ async def test_a_statement_that_waited_past_midnight_does_not_restore_yesterday(
         u=user,
     )
     (before,) = await fetch_rows(engine, "SELECT day, month FROM budgets WHERE user_id = :u", u=user)
-    late = wish(user)
+    late = make_reservation(user)
     state = await turns.reserve(late)
     assert (state.tokens_used, state.usd_used) == (100, 1)
     await settle(turns, late, call(5, "0.05"))
@@ -274,20 +278,20 @@ async def test_a_statement_that_waited_past_midnight_does_not_restore_yesterday(
 async def test_a_deleted_account_reserves_nothing(engine, turns, user) -> None:
     await fetch_rows(engine, "DELETE FROM users WHERE id = :u RETURNING 1", u=user)
     with pytest.raises(NotFound):
-        await turns.reserve(wish(user))
+        await turns.reserve(make_reservation(user))
     with pytest.raises(NotFound):
-        await begin_turn(turns, user, "q", reservation=wish(user))
+        await begin_turn(turns, user, "q", reservation=make_reservation(user))
 
 
 async def test_another_accounts_reservation_cannot_be_released(engine, turns, user) -> None:
-    mine = wish(user)
+    mine = make_reservation(user)
     await turns.reserve(mine)
     await settle(turns, replace(mine, user_id=await create_account(engine)))
     assert (await read_ledger(engine, user)).assert_consistent().tokens_reserved == 10
 
 
 async def test_a_busy_or_foreign_conversation_reserves_nothing(engine, turns, user) -> None:
-    begun = await begin_turn(turns, user, "q", reservation=wish(user))
+    begun = await begin_turn(turns, user, "q", reservation=make_reservation(user))
     other = await create_account(engine)
     for account, parent in ((user, None), (other, None), (user, new_id())):
         if parent is not None:
@@ -299,7 +303,7 @@ async def test_a_busy_or_foreign_conversation_reserves_nothing(engine, turns, us
                 "q2",
                 conversation_id=begun.conversation_id,
                 parent_id=parent,
-                reservation=wish(account),
+                reservation=make_reservation(account),
             )
     assert (await read_ledger(engine, user)).assert_consistent().tokens_reserved == 0
     assert (await read_ledger(engine, other)).assert_consistent().leases == 0
@@ -311,7 +315,7 @@ async def test_deleting_accounts_in_use_causes_no_deadlock(engine, turns) -> Non
         for number in range(10):
             try:
                 if number % 2:
-                    made = wish(account, tokens_per_day=10**6)
+                    made = make_reservation(account, tokens_per_day=10**6)
                     await turns.reserve(made)
                     await settle(turns, made, call())
                 else:
@@ -320,7 +324,7 @@ async def test_deleting_accounts_in_use_causes_no_deadlock(engine, turns) -> Non
                         account,
                         "q",
                         conversation_id=last.conversation_id if last else None,
-                        reservation=wish(account),
+                        reservation=make_reservation(account),
                         lease_seconds=0,
                     )
                     await finish_turn(turns, last, "a", calls=[call()])

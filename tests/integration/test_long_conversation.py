@@ -1,4 +1,4 @@
-"""Forty turns with long results of tools in a window of 8,192: never too long, and nothing forgotten."""
+"""Forty turns with long tool results fit a window of 8,192 and forget nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.tokenizers import llama2, smollm2
 from tests.support.upstreams.context_window_server import ContextWindowUpstream
 from tests.support.upstreams.openai_server import Refusal, Reply, ScriptedToolCall
 
-TOLD = "Remember: my ship is the Ariadne and her berth is 47."
+FIRST_MESSAGE = "Remember: my ship is the Ariadne and her berth is 47."
 WORDS = [
     *("the", "harbour", "tide", "of", "record", "ship", "berth", "and", "manifest", "항구", "기록", "Lotse"),
     *("a", "4711", "0x3fa9", '{"a": 1}', "def f(x): return", "is", "in", "what"),
@@ -77,7 +77,11 @@ def config_of(big: ContextWindowUpstream, light: ContextWindowUpstream) -> dict[
 async def talk(gateway: Gateway, person: Account, turns: int) -> list[dict[str, Any]]:
     """Turns in one conversation; every one is answered."""
     chance = random.Random(3)
-    body: dict[str, Any] = {"message": TOLD, "model": "big", "system": "You keep the harbour's records."}
+    body: dict[str, Any] = {
+        "message": FIRST_MESSAGE,
+        "model": "big",
+        "system": "You keep the harbour's records.",
+    }
     answers = []
     for _ in range(turns):
         answer = await gateway.http.post("/api/chat", json=body, headers=person.headers)
@@ -124,7 +128,7 @@ async def test_forty_turns_with_long_tool_results_never_are_too_long_and_the_sta
     # What was said at the start is in what the model is shown at the end, whole, with the system prompt.
     last = big.calls[-1].body["messages"]
     assert last[0] == {"role": "system", "content": "You keep the harbour's records."}
-    assert any(TOLD in (message["content"] or "") for message in last)
+    assert any(FIRST_MESSAGE in (message["content"] or "") for message in last)
     if light_says == "a summary":
         assert any("looks things up" in (message["content"] or "") for message in last)
     # Summing up is rare, on the receipt, and what the receipts say is what the ledger says.
@@ -167,7 +171,7 @@ async def test_a_turn_that_sums_up_costs_two_statements_too_and_the_next_reads_l
         running_gateway(database_url, redis_url, tmp_path, config_of(big, light) | {"tools": {"enabled": []}})
     )
     person = await gateway.sign_up()
-    body: dict[str, Any] = {"message": TOLD, "model": "big"}
+    body: dict[str, Any] = {"message": FIRST_MESSAGE, "model": "big"}
     await gateway.http.get("/api/user/me", headers=person.headers)
     while not light.calls:
         with recorded_statements(monkeypatch) as sent:
@@ -181,5 +185,5 @@ async def test_a_turn_that_sums_up_costs_two_statements_too_and_the_next_reads_l
     shown = big.calls[-1].body["messages"]
     assert len(light.calls) == 1
     assert len(shown) < before
-    assert TOLD in shown[0]["content"]
+    assert FIRST_MESSAGE in shown[0]["content"]
     assert "They spoke of the tide." in shown[0]["content"]

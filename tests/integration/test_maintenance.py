@@ -36,8 +36,8 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 def housekeeping(engine: AsyncEngine) -> MaintenanceJob:
     turns = TurnRepository(engine)
     uow = partial(UnitOfWork, create_session_factory(engine))
-    rescue = OrphanedTurnRecovery(RunningTurnRepository(engine), EventLog(ValkeyClient("")))
-    return MaintenanceJob(uow, turns, Ledger(turns, Catalog()), rescue, TurnTaskRegistry())
+    recovery = OrphanedTurnRecovery(RunningTurnRepository(engine), EventLog(ValkeyClient("")))
+    return MaintenanceJob(uow, turns, Ledger(turns, Catalog()), recovery, TurnTaskRegistry())
 
 
 async def test_a_crashed_workers_turn_becomes_interrupted(engine: AsyncEngine) -> None:

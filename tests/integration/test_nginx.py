@@ -1,4 +1,4 @@
-"""The shipped nginx configuration in a real nginx, in front of an upstream that is slow or misbehaves."""
+"""The shipped nginx configuration in a real nginx."""
 
 from __future__ import annotations
 

@@ -205,9 +205,9 @@ async def test_a_refusal_is_encoded_as_a_refusal(
     assert "".join(delta.refusal or "" for delta in pieces) == "I must not."
     assert not any(delta.content for delta in pieces)
     events = await client.responses.create(model="small", input="Hi", stream=True)
-    told: list[Any] = [event async for event in events]
-    assert "".join(e.delta for e in told if e.type == "response.refusal.delta") == "I must not."
-    assert told[-1].response.output[0].content[0].refusal == "I must not."
+    received: list[Any] = [event async for event in events]
+    assert "".join(e.delta for e in received if e.type == "response.refusal.delta") == "I must not."
+    assert received[-1].response.output[0].content[0].refusal == "I must not."
 
 
 async def test_logprobs_are_returned_in_both_forms(

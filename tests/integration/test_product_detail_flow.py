@@ -1,4 +1,4 @@
-"""The six agents against a gateway: the page they make, the one who fails, and what they may know."""
+"""The six agents of the example against a gateway."""
 
 from __future__ import annotations
 

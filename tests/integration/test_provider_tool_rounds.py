@@ -1,4 +1,4 @@
-"""Tool rounds of clients, and the shipped models, with vendors that refuse what the real ones refuse."""
+"""Tool rounds with vendors that reject what the real ones reject."""
 
 from __future__ import annotations
 

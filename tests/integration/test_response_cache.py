@@ -1,4 +1,4 @@
-"""The exact cache through the whole gateway: what is told again, what is not, and what it costs."""
+"""The exact response cache through the whole gateway: hits, misses, costs."""
 
 from __future__ import annotations
 

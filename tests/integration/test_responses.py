@@ -112,8 +112,8 @@ async def test_a_user_can_continue_the_conversation_of_a_response(
         headers=person.headers,
     )
     assert sent(upstream)[:2] == [("user", "One"), ("assistant", "Hello, world!")]
-    told = "resp_" + answer.json()["message"]["id"].replace("-", "")
-    await client.responses.create(model="small", input="Three", previous_response_id=told)
+    received = "resp_" + answer.json()["message"]["id"].replace("-", "")
+    await client.responses.create(model="small", input="Three", previous_response_id=received)
     assert [content for _, content in sent(upstream)] == [
         "One",
         "Hello, world!",

@@ -324,8 +324,8 @@ async def test_allowed_tools_limit_what_is_offered(
     body = upstream.calls[0].body
     assert [tool["function"]["name"] for tool in body["tools"]] == ["write"]
     assert body["tool_choice"] == "required"
-    told: Any = made.tool_choice
-    assert (told.type, told.mode) == ("allowed_tools", "required")
+    received: Any = made.tool_choice
+    assert (received.type, received.mode) == ("allowed_tools", "required")
     assert [tool.type for tool in made.tools] == ["function", "custom"]
 
 

@@ -80,11 +80,11 @@ async def test_calls_are_streamed_with_argument_deltas(
         ("call_b", "lookup", "{}", "completed"),
     ]
     for call, arguments in zip(done.output[1:], ('{"q":1}', "{}"), strict=True):
-        told = [e for e in events if getattr(e, "item_id", None) == call.id]
-        pieces = [e.delta for e in told if e.type == "response.function_call_arguments.delta"]
+        received = [e for e in events if getattr(e, "item_id", None) == call.id]
+        pieces = [e.delta for e in received if e.type == "response.function_call_arguments.delta"]
         assert "".join(pieces) == arguments
-        assert told[-1].type == "response.function_call_arguments.done"
-        assert told[-1].arguments == call.arguments
+        assert received[-1].type == "response.function_call_arguments.done"
+        assert received[-1].arguments == call.arguments
     begun = [e.item for e in events if e.type == "response.output_item.added"][1:]
     assert [(c.call_id, c.name, c.arguments, c.status) for c in begun] == [
         ("call_a", "lookup", "", "in_progress"),

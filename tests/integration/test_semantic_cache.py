@@ -159,7 +159,7 @@ async def test_without_the_extension_turns_are_answered_and_the_log_tells_once(
     execute_on_server(f'CREATE DATABASE "{name}"')
     engine = create_engine(database_url_for(name))
     async with engine.begin() as db:
-        # Whoever may not create it is as badly off as whoever does not have it.
+        # Without the right to create it, it is missing all the same.
         await db.execute(text("CREATE ROLE gateway_poor LOGIN"))
         await db.execute(text(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC'))
         await db.execute(text(f'GRANT CONNECT ON DATABASE "{name}" TO gateway_poor'))

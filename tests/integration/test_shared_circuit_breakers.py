@@ -1,4 +1,4 @@
-"""Breakers that several workers share through a real Valkey, and what becomes of them without it."""
+"""Circuit breakers shared by workers through Valkey, and without it."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ async def test_a_probe_that_is_given_back_is_free_for_another_worker(pair: tuple
     here.upstreams.release_probe(here.upstream, token)
     await here.upstreams.breakers.flush()
     async with asyncio.timeout(30):
-        while await there.probe() is None:  # noqa: ASYNC110 - nobody is told when it may
+        while await there.probe() is None:  # noqa: ASYNC110 - no event says when it may
             await asyncio.sleep(0.005)
 
 

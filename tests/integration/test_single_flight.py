@@ -1,4 +1,4 @@
-"""One call for all who ask at once, over a real Valkey: leaders that fail, leave or die."""
+"""One call for concurrent identical requests, with leaders that fail or die."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Asking:
                 await self._more.wait()
 
 
-def flights(valkey: ValkeyClient, *, lease_ms: int = 5000, **config: int) -> SingleFlight:
+def single_flight(valkey: ValkeyClient, *, lease_ms: int = 5000, **config: int) -> SingleFlight:
     return SingleFlight(ResponseCache(valkey, ExactCache(**config), lease_ms=lease_ms))
 
 
@@ -62,22 +62,22 @@ async def settle() -> None:
 
 
 async def test_those_who_wait_get_the_leaders_answer(valkey: ValkeyClient, account: UUID) -> None:
-    here, ask = flights(valkey), Asking()
+    here, ask = single_flight(valkey), Asking()
     tasks = [asyncio.create_task(here.run(account, KEY, ask, max_wait_seconds=10)) for _ in range(10)]
     await ask.until(1)
     ask.calls[0].set_result(SharedAnswer(ANSWER))
-    told = await asyncio.gather(*tasks)
-    assert told.count(None) == 1
-    assert [shared.answer for shared in told if shared is not None] == [ANSWER] * 9
+    received = await asyncio.gather(*tasks)
+    assert received.count(None) == 1
+    assert [shared.answer for shared in received if shared is not None] == [ANSWER] * 9
     await here.aclose()
-    assert (await flights(valkey).run(account, KEY, ask, max_wait_seconds=10)) is not None
+    assert (await single_flight(valkey).run(account, KEY, ask, max_wait_seconds=10)) is not None
     assert len(ask.calls) == 1
 
 
 async def test_one_takes_over_from_a_leader_that_fails_and_the_others_go_on_waiting(
     valkey: ValkeyClient, account: UUID
 ) -> None:
-    here, ask = flights(valkey), Asking()
+    here, ask = single_flight(valkey), Asking()
     tasks = [asyncio.create_task(here.run(account, KEY, ask, max_wait_seconds=10)) for _ in range(10)]
     await ask.until(1)
     ask.calls[0].set_result(NotShared.FAILED)
@@ -85,15 +85,15 @@ async def test_one_takes_over_from_a_leader_that_fails_and_the_others_go_on_wait
     await settle()
     assert len(ask.calls) == 2
     ask.calls[1].set_result(SharedAnswer(ANSWER))
-    told = await asyncio.gather(*tasks)
-    assert told.count(None) == 2
+    received = await asyncio.gather(*tasks)
+    assert received.count(None) == 2
     await here.aclose()
 
 
 async def test_one_takes_over_from_a_leader_that_leaves_or_crashes(
     valkey: ValkeyClient, account: UUID
 ) -> None:
-    here, ask = flights(valkey), Asking()
+    here, ask = single_flight(valkey), Asking()
     leader = asyncio.create_task(here.run(account, KEY, ask, max_wait_seconds=10))
     await ask.until(1)
     tasks = [asyncio.create_task(here.run(account, KEY, ask, max_wait_seconds=10)) for _ in range(5)]
@@ -103,14 +103,14 @@ async def test_one_takes_over_from_a_leader_that_leaves_or_crashes(
     ask.calls[1].set_exception(RuntimeError("a bug"))
     await ask.until(3)
     ask.calls[2].set_result(SharedAnswer(ANSWER))
-    told = await asyncio.gather(*tasks, return_exceptions=True)
-    assert sum(isinstance(one, SharedAnswer) for one in told) == 3
+    received = await asyncio.gather(*tasks, return_exceptions=True)
+    assert sum(isinstance(one, SharedAnswer) for one in received) == 3
     assert len(ask.calls) == 3
     await here.aclose()
 
 
 async def test_what_cannot_be_shared_sends_everybody_off_alone(valkey: ValkeyClient, account: UUID) -> None:
-    here, ask = flights(valkey), Asking()
+    here, ask = single_flight(valkey), Asking()
     tasks = [asyncio.create_task(here.run(account, KEY, ask, max_wait_seconds=10)) for _ in range(4)]
     await ask.until(1)
     ask.calls[0].set_result(NotShared.NOT_SHAREABLE)
@@ -122,7 +122,7 @@ async def test_what_cannot_be_shared_sends_everybody_off_alone(valkey: ValkeyCli
 
 
 async def test_nobody_waits_longer_than_its_patience(valkey: ValkeyClient, account: UUID) -> None:
-    here, there, ask = flights(valkey), flights(valkey), Asking()
+    here, there, ask = single_flight(valkey), single_flight(valkey), Asking()
     leader = asyncio.create_task(here.run(account, KEY, ask, max_wait_seconds=10))
     await ask.until(1)
     hasty = [
@@ -140,7 +140,7 @@ async def test_another_worker_waits_and_takes_over_where_the_leading_one_dies(
 ) -> None:
     dead = ResponseCache(valkey, ExactCache(), lease_ms=200)
     assert (await dead.get_or_lease(account, KEY, b"of a process that was killed")).has_lease
-    there, ask = flights(valkey, lease_ms=200), Asking()
+    there, ask = single_flight(valkey, lease_ms=200), Asking()
     waiting = asyncio.create_task(there.run(account, KEY, ask, max_wait_seconds=10))
     await ask.until(1)
     ask.calls[0].set_result(SharedAnswer(ANSWER))
@@ -149,7 +149,7 @@ async def test_another_worker_waits_and_takes_over_where_the_leading_one_dies(
 
 
 async def test_a_leader_renews_its_lease_as_long_as_it_lives(valkey: ValkeyClient, account: UUID) -> None:
-    here, there, ask = flights(valkey, lease_ms=3000), flights(valkey), Asking()
+    here, there, ask = single_flight(valkey, lease_ms=3000), single_flight(valkey), Asking()
     leader = asyncio.create_task(here.run(account, KEY, ask, max_wait_seconds=10))
     await ask.until(1)
     await valkey.execute("PEXPIRE", f"answering:{KEY.hex()}", 60_000)
@@ -158,14 +158,14 @@ async def test_a_leader_renews_its_lease_as_long_as_it_lives(valkey: ValkeyClien
     assert len(ask.calls) == 1
     ask.calls[0].set_result(SharedAnswer(ANSWER))
     assert await leader is None
-    told = await waiting
-    assert told is not None
-    assert told.answer == ANSWER
+    received = await waiting
+    assert received is not None
+    assert received.answer == ANSWER
     await here.aclose()
 
 
 async def shortened(valkey: ValkeyClient, name: str, most_ms: int) -> bool:
-    """Whether somebody set the expiry anew before long; Valkey tells nobody that it was."""
+    """Whether the expiry is renewed soon; Valkey sends no event for it."""
     for _ in range(1000):
         if await valkey.execute("PTTL", name) <= most_ms:
             return True

@@ -1,4 +1,4 @@
-"""A hundred callers on a cold cache key: the one who began leaves, and its call goes on for the others."""
+"""A call for a hundred clients goes on after its first client disconnects."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ async def test_the_leader_leaves_and_ninety_nine_get_the_answer_of_its_one_call(
         others = [
             asyncio.create_task(client.post(COMPLETIONS, json=body, headers=headers)) for _ in range(99)
         ]
-        flights = gateway.container.chat.service._runner._single_flight
+        single_flight = gateway.container.chat.service._runner._single_flight
         async with asyncio.timeout(20):
-            while sum(flights._waiters.values()) < 99:  # noqa: ASYNC110 - nobody is told of waiters
+            while sum(single_flight._waiters.values()) < 99:  # noqa: ASYNC110 - no event tells of waiters
                 await asyncio.sleep(0.01)
         leader.cancel()
         await asyncio.wait({leader})

@@ -1,4 +1,4 @@
-"""Coming back to a turn whose stream was lost: on its worker, on another one, with only its message left."""
+"""Resume a lost stream on its worker, on another one, or from the stored message."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def lose(gateway: Gateway, person: Account, words: int) -> list[StreamEven
         person,
         "/api/chat/stream",
         body=TURN,
-        until=lambda told: len(displayed_text(told).split()) >= words,
+        until=lambda received: len(displayed_text(received).split()) >= words,
     )
 
 
@@ -97,7 +97,7 @@ async def test_a_lost_stream_is_taken_up_without_a_letter_twice_or_missing(
     whole = asyncio.create_task(read_stream(workers[where], person, path))
     beside = asyncio.create_task(read_stream(workers[1 - where], person, path, after=3))
     partial = await read_stream(
-        workers[where], person, path, until=lambda told: displayed_text(told) == "".join(WORDS[:20])
+        workers[where], person, path, until=lambda received: displayed_text(received) == "".join(WORDS[:20])
     )
     assert [event.id for event in partial] == list(range(1, len(partial) + 1))
     gate.set()
@@ -121,29 +121,31 @@ async def test_what_has_ended_is_told_again_with_the_same_ids_on_every_worker(
     asking = asyncio.create_task(read_stream(workers[0], person, f"/api/chat/stream/{begun(lost)}"))
     await recorded(workers[0], begun(lost))
     gate.set()
-    told = await asking
+    received = await asking
     while live.logged_count < len(live.broadcast):  # noqa: ASYNC110 - a tick of the recorder
         await asyncio.sleep(0.01)
 
     for worker in workers:
-        again = await read_stream(worker, person, f"/api/chat/stream/{begun(told)}")
-        assert [(e.id, e.name) for e in again] == [(e.id, e.name) for e in told]
+        again = await read_stream(worker, person, f"/api/chat/stream/{begun(received)}")
+        assert [(e.id, e.name) for e in again] == [(e.id, e.name) for e in received]
         assert again[-1].data["message"]["content"] == "".join(WORDS)
-        from_the_end = await read_stream(worker, person, f"/api/chat/stream/{begun(told)}", after=told[-1].id)
-        assert [(e.id, e.name) for e in from_the_end] == [(told[-1].id, "done")]
+        from_the_end = await read_stream(
+            worker, person, f"/api/chat/stream/{begun(received)}", after=received[-1].id
+        )
+        assert [(e.id, e.name) for e in from_the_end] == [(received[-1].id, "done")]
 
 
 async def test_when_the_log_is_gone_the_message_tells(
     gateway: Gateway, person: Account, upstream: OpenAIUpstream
 ) -> None:
-    told = await read_stream(gateway, person, "/api/chat/stream", body=TURN)
-    done = told[-1]
-    await gateway.container.valkey.execute("UNLINK", f"turn:{UUID(begun(told)).hex}")
-    path = f"/api/chat/stream/{begun(told)}"
+    received = await read_stream(gateway, person, "/api/chat/stream", body=TURN)
+    done = received[-1]
+    await gateway.container.valkey.execute("UNLINK", f"turn:{UUID(begun(received)).hex}")
+    path = f"/api/chat/stream/{begun(received)}"
 
     again = await read_stream(gateway, person, path)
     assert [(e.id, e.name) for e in again] == [(1, "turn"), (done.id - 1, "replace"), (done.id, "done")]
-    assert again[0].data["message_id"] == begun(told)
+    assert again[0].data["message_id"] == begun(received)
     assert again[1].data["text"] == "Hello, world!"
     message, stored = dict(done.data["message"]), dict(again[2].data["message"])
     assert message.pop("created_at")
@@ -224,24 +226,24 @@ async def test_a_failed_turn_ends_with_its_error(
     workers: tuple[Gateway, Gateway], person: Account, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(fault="reset", after=2))
-    told = await read_stream(workers[0], person, "/api/chat/stream", body=TURN)
+    received = await read_stream(workers[0], person, "/api/chat/stream", body=TURN)
 
-    again = await read_stream(workers[1], person, f"/api/chat/stream/{begun(told)}")
+    again = await read_stream(workers[1], person, f"/api/chat/stream/{begun(received)}")
 
     assert [e.name for e in again] == ["turn", "replace", "error"]
     assert again[1].data["text"] == "Hello, "
     assert again[2].data["error"]["code"] == "upstream_failed"
-    assert again[2].id == told[-1].id
+    assert again[2].id == received[-1].id
 
 
 async def test_a_client_without_headers_says_in_the_query_what_it_has(
     gateway: Gateway, person: Account
 ) -> None:
-    told = await read_stream(gateway, person, "/api/chat/stream", body=TURN)
-    path = f"/api/chat/stream/{begun(told)}?last_event_id={told[-1].id - 1}"
+    received = await read_stream(gateway, person, "/api/chat/stream", body=TURN)
+    path = f"/api/chat/stream/{begun(received)}?last_event_id={received[-1].id - 1}"
     assert [e.name for e in await read_stream(gateway, person, path)] == ["done"]
     nonsense = await gateway.http.get(
-        f"/api/chat/stream/{begun(told)}?last_event_id=x", headers=person.headers
+        f"/api/chat/stream/{begun(received)}?last_event_id=x", headers=person.headers
     )
     assert parse_events(nonsense.text)[0].name == "turn"
 
@@ -265,9 +267,9 @@ async def test_another_accounts_turn_and_a_question_are_not_found(
         started = turn.live.broadcast.turn_started
     else:
         started = None
-        told = await asking
-    answer_id = str(started.message_id) if started else begun(told)
-    question_id = str(started.user_message_id) if started else told[0].data["user_message_id"]
+        received = await asking
+    answer_id = str(started.message_id) if started else begun(received)
+    question_id = str(started.user_message_id) if started else received[0].data["user_message_id"]
     for who, what in ((stranger, answer_id), (person, question_id)):
         with pytest.raises(httpx.HTTPStatusError, match="not_found"):
             await read_stream(gateway, who, f"/api/chat/stream/{what}")

@@ -1,4 +1,4 @@
-"""One connected trace for a turn, with a tool and a fallback in it, told to a collector by OTLP."""
+"""One connected trace per turn, with a tool and a fallback, exported by OTLP."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ async def test_a_streamed_turn_with_a_tool_and_a_fallback_is_one_connected_trace
     ]
     assert writing, "what came of the turn is written inside of it"
 
-    # The vendor was told of the call that asked it.
+    # The upstream got the trace context of its call.
     calls = [span for span in spans if span.name.startswith("chat ")]
     assert asked == [f"00-{TRACE}-{span.span_id}-01" for span in sorted(calls, key=_begun(spans))]
     for said in (PROMPT, "zeppelin", "6*7", "sk-vendor-secret", "correct horse"):
@@ -150,7 +150,7 @@ async def test_a_streamed_turn_with_a_tool_and_a_fallback_is_one_connected_trace
 
 
 def _begun(spans: list[SentSpan]) -> Callable[[SentSpan], int]:
-    """By the order of their nodes: spans are told in the order in which they end."""
+    """In the order of their nodes: spans are exported in the order in which they end."""
     return lambda span: spans.index(span)
 
 

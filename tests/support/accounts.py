@@ -1,4 +1,4 @@
-"""An application with the routes of accounts alone, on real engines, and a client to call it with."""
+"""The account routes on real engines, without the rest of the application."""
 
 from __future__ import annotations
 

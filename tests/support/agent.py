@@ -1,4 +1,4 @@
-"""An agent over upstream servers on loopback, for tests of the graph and of what stands on it."""
+"""An agent over upstream servers on loopback."""
 
 from __future__ import annotations
 

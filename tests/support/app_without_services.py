@@ -1,4 +1,4 @@
-"""The application with a container that has no services: requests end where a route asks for one."""
+"""The application with a container without services: routes that need one answer 503."""
 
 from __future__ import annotations
 

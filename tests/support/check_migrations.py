@@ -1,4 +1,4 @@
-"""Whether the migrations go up, down and up again, and then match the models: on a PostgreSQL of its own."""
+"""Check that the migrations upgrade, downgrade and match the models."""
 
 from __future__ import annotations
 

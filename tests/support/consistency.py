@@ -1,4 +1,4 @@
-"""Three ledgers of one story: the database's, the upstream's, the client's; and what must hold of them."""
+"""Compare the database, the upstream's calls and the client's responses of one test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shorthand of tests that write to the real database: accounts, turns, and rows as they are stored."""
+"""Accounts, turns and rows in the test database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One PostgreSQL and one Valkey for a whole test run, and the databases that its workers get in them."""
+"""PostgreSQL and Valkey of a test run, and the databases of its workers."""
 
 from __future__ import annotations
 

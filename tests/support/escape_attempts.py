@@ -1,4 +1,4 @@
-"""Attempts to get out of a Python sandbox, to look around in it, or to take the machine down with it.
+"""Attempts to escape from the Python sandbox, to inspect it or to exhaust the machine.
 
 Gathered from public lists and reports, rewritten to reach for the canaries of the test:
 

@@ -1,4 +1,4 @@
-"""A server that speaks RESP and answers every command with one error, as a Valkey in trouble does."""
+"""A server that speaks RESP and answers every command with an error."""
 
 from __future__ import annotations
 

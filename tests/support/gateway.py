@@ -1,4 +1,4 @@
-"""A gateway on loopback inside the test's own event loop, over the run's real PostgreSQL and Valkey."""
+"""A gateway on loopback in the test's event loop, on real PostgreSQL and Valkey."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A `gateway serve` in a process of its own, and the other commands, for end-to-end tests."""
+"""`gateway serve` and the other commands as processes of their own."""
 
 from __future__ import annotations
 

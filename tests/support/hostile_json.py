@@ -1,4 +1,4 @@
-"""Bodies that no route may take, by what is wrong with them; `secret-marker` must never come back."""
+"""Request bodies that no route may accept; `secret-marker` must not be echoed."""
 
 from __future__ import annotations
 

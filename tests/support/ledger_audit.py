@@ -1,4 +1,4 @@
-"""What the ledger holds of an account, read past the gateway, and what has to hold of it at any time."""
+"""Read the ledger of an account from the database and check its invariants."""
 
 from __future__ import annotations
 

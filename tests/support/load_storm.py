@@ -1,4 +1,4 @@
-"""A storm: an upstream that fails in every way at once, before several workers, with a healthy one behind it.
+"""Load on two workers whose first upstream fails in every way.
 
 `python -m tests.support.load_storm [requests]` prints what it did to whom, and how long the answers took.
 """

@@ -1,4 +1,4 @@
-"""A tool whose results are long: as long as its argument says, of tables, prose and Korean."""
+"""A tool that returns long results of tables, prose and Korean text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small application behind the real middleware: routes that read bodies, fail, stream and wait."""
+"""A small application with the real middleware: it reads bodies, fails and streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where files of the checkout are, for tests and their helpers at any depth."""
+"""Paths of the checkout, for tests at any depth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Engines that a test may kill, stop and starve: its own, never those of the run."""
+"""Engines of a test's own, which it may kill, stop and starve."""
 
 from __future__ import annotations
 

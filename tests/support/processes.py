@@ -1,4 +1,4 @@
-"""Which processes descend from one, and whether they have ended."""
+"""Find the descendants of a process and wait until they have ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds texts on which a regular expression takes more than linear time."""
+"""Find texts on which a regular expression takes more than linear time."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def attack_strings(pattern: re.Pattern[Any], rng: random.Random) -> Iterator[tup
     tree = _parser.parse(pattern.pattern, pattern.flags)
     seen: set[tuple[str, str, str]] = set()
     pumps = [*_pumps(tree, "", rng), *(("", _text(tree, rng, 1)) for _ in range(_SAMPLES))]
-    # Whole matches without their last character, one behind the other: a search starts anew at each.
+    # Repeated matches without their last character: a search starts again at each.
     pumps += [("", pump[:-1]) for _, pump in pumps if len(pump) > 1]
     for before, pump in pumps:
         for end in _ENDS:

@@ -1,4 +1,4 @@
-"""Things that must not leak, made up at run time so that none stands in this repository; a hostile page."""
+"""Secrets and personal data generated at run time, and a page with a prompt injection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of `scripts/`, which are no package, as modules."""
+"""Load files of `scripts/` as modules."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SCRIPTS = PROJECT / "scripts"
 
 
 def load_script(name: str) -> ModuleType:
-    """`scripts/NAME.py`, loaded anew."""
+    """Load `scripts/NAME.py` as a new module."""
     spec = importlib.util.spec_from_file_location(f"scripts_{name}", SCRIPTS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None

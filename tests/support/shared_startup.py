@@ -1,4 +1,4 @@
-"""What the gateways of one test process share, because each would build the same: half of a gateway's start.
+"""Share what all gateways of one test process build alike: half of a start.
 
 The usual authorities, the token table and FastAPI's view of the routes do not depend on a configuration.
 """

@@ -1,4 +1,4 @@
-"""A file system of so many bytes that a test can fill to the last one."""
+"""A small file system that a test can fill."""
 
 from __future__ import annotations
 

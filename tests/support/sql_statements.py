@@ -1,4 +1,4 @@
-"""What goes to PostgreSQL, statement by statement."""
+"""Record the SQL statements sent to PostgreSQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Callers that keep on asking while something breaks, and put down when each of them asked and what came."""
+"""Send turns at a steady rate while something fails, and record the responses."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SentTurn:
 
 @dataclass(slots=True)
 class SteadyLoad:
-    """So many turns a second, of all kinds and by both workers, until told to stop."""
+    """Turns of all kinds on both workers, `rate` per second, until `stop` is called."""
 
     stage: TwoWorkerStage
     callers: list[Caller]

@@ -1,4 +1,4 @@
-"""A TCP proxy whose network misbehaves on request: it delays, slices, starves, swallows, cuts and resets.
+"""A TCP proxy that delays, slices, throttles, drops, cuts and resets on request.
 
 async with tcp_proxy(database_url) as proxy:
     proxy.url                   # the same address, by way of the proxy

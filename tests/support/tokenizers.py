@@ -1,4 +1,4 @@
-"""Real tokenizers out of packages that are installed anyway: llama 2's and SmolLM2's."""
+"""The real tokenizers of Llama 2 and SmolLM2, from installed packages."""
 
 from __future__ import annotations
 

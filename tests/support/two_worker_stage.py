@@ -1,4 +1,4 @@
-"""Two workers of one gateway behind proxies, their upstreams, and callers that put down what they heard."""
+"""Two workers behind proxies, their upstreams, and clients that record responses."""
 
 from __future__ import annotations
 

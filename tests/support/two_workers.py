@@ -1,4 +1,4 @@
-"""Two gateways over one database and one Valkey, and what a stream of the native dialect told."""
+"""Two gateways on one database and Valkey, and a reader of native streams."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def read_stream(
     after: int | None = None,
     until: Callable[[list[StreamEvent]], bool] = lambda events: False,
 ) -> list[StreamEvent]:
-    """The events of a stream, to its end or until enough were told; then the client goes away.
+    """Read a stream to its end, or until `until` holds; then disconnect.
 
     A POST of `body`, else a GET from behind the event `after`.
     """

@@ -1,4 +1,4 @@
-"""What Anthropic's `/v1/messages` refuses, with its own sentences."""
+"""Requests that Anthropic's `/v1/messages` rejects, with its error messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An Anthropic server: `/v1/messages` as SSE and as one body, and `/v1/models`."""
+"""An Anthropic server: `/v1/messages` streamed and whole, and `/v1/models`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a ComfyUI sends over three runs, as far as a follower can tell: kinds, fields, nodes, states.
+"""The messages that a real ComfyUI sends during three runs.
 
 `recordings/comfyui-0.3.64.json` is what the real one of that version sent; the server of the tests has to
 send the same. `python -m tests.support.upstreams.comfyui_recording URL` records a ComfyUI that is running.
@@ -53,13 +53,13 @@ async def _run(session: aiohttp.ClientSession, url: str, graph: dict[str, Any]) 
         async with session.post(f"{url}/prompt", json=body) as response:
             queued = sorted(await response.json())
         while True:
-            told = await socket.receive_json(timeout=30)
-            if told["type"] == "status":
+            received = await socket.receive_json(timeout=30)
+            if received["type"] == "status":
                 continue  # of the whole queue, whenever it changes
-            messages.append(_summary(told["type"], told["data"]))
-            if told["type"] == "progress_state":
-                fields.update(*told["data"]["nodes"].values())
-            if told["type"] == "executing" and told["data"]["node"] is None:
+            messages.append(_summary(received["type"], received["data"]))
+            if received["type"] == "progress_state":
+                fields.update(*received["data"]["nodes"].values())
+            if received["type"] == "executing" and received["data"]["node"] is None:
                 break
     async with session.get(f"{url}/history/{prompt}") as response:
         kept = (await response.json())[prompt]
@@ -84,10 +84,10 @@ def _summary(kind: str, data: dict[str, Any]) -> list[Any]:
     """The message's kind and fields, and the node it is about, or the state of each."""
     nodes = data.get("nodes")
     if isinstance(nodes, dict):
-        told: Any = {node: [state["state"], state["value"]] for node, state in nodes.items()}
+        received: Any = {node: [state["state"], state["value"]] for node, state in nodes.items()}
     else:
-        told = nodes if nodes is not None else data.get("node", data.get("node_id"))
-    return [kind, sorted(data), told]
+        received = nodes if nodes is not None else data.get("node", data.get("node_id"))
+    return [kind, sorted(data), received]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A ComfyUI: queue, WebSocket, history and views, with the messages that version 0.3.64 was seen to send."""
+"""A ComfyUI server with the messages of version 0.3.64."""
 
 from __future__ import annotations
 
@@ -191,9 +191,9 @@ class ComfyUIUpstream:
         )
 
     def _record(self, prompt_id: str, outputs: Any, messages: list[Any], status: str) -> None:
-        told = {"status_str": status, "completed": status == "success", "messages": messages}
+        received = {"status_str": status, "completed": status == "success", "messages": messages}
         self._running.discard(prompt_id)
-        self._history[prompt_id] = {"outputs": outputs, "status": told}
+        self._history[prompt_id] = {"outputs": outputs, "status": received}
 
     def _save(self, graph: dict[str, Any]) -> dict[str, str]:
         scale = next((n["inputs"] for n in graph.values() if n["class_type"] == "ImageScale"), {})

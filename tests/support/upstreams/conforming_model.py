@@ -1,4 +1,4 @@
-"""An OpenAI-compatible upstream that does what LangChain's conformance suite asks a model to do.
+"""An OpenAI-compatible server that answers as LangChain's conformance suite expects.
 
 The suite judges a model as well as the wire that it is reached by. With this one behind the gateway, what
 fails is the gateway's.

@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server with a context window: a real tokenizer counts, and too much is a 400.
+"""An OpenAI-compatible server that rejects prompts longer than its context window.
 
 async with WindowedUpstream(8192, llama2(), answer) as up: ...
 assert up.refused == 0

@@ -1,4 +1,4 @@
-"""A Gemini server: `:streamGenerateContent` as SSE, `:generateContent` as one body, and its models."""
+"""A Gemini server: content streamed and whole, and its models."""
 
 from __future__ import annotations
 

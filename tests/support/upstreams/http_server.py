@@ -1,4 +1,4 @@
-"""An HTTP/1.1 server on loopback that answers like a vendor, misbehaves on request and logs its calls."""
+"""An HTTP/1.1 server that answers like a vendor, fails on request and logs its calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An MCP server over HTTP on loopback, in the test's own loop; it can go away and come back."""
+"""An MCP server over HTTP that can be stopped and restarted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An MCP server on standard input and output that misbehaves on request; standard library only.
+"""An MCP server on standard input and output that misbehaves on request.
 
 Run as `python mcp_stdio.py [--mute] [--deaf]`: mute never answers, deaf neither ends with its standard input
 nor on SIGTERM. `answer` is the protocol alone, for the server over HTTP as well.

@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server that counts what it is sent, keeps to `max_tokens`, and keeps a log of both.
+"""An OpenAI-compatible server that counts tokens and respects `max_tokens`.
 
 A token is four characters, of messages and of definitions of tools alike. It wants to say `answer` tokens;
 with `loops` it asks for the calculator first, as often as the caller lets it. `prompt` is what it counts of

@@ -1,4 +1,4 @@
-"""An Ollama server: `/api/chat` as newline-delimited JSON and as one body, `/api/embed`, `/api/version`."""
+"""An Ollama server: `/api/chat` streamed and whole, `/api/embed`, `/api/version`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server: `/v1/chat/completions` as JSON and as SSE, `/v1/embeddings`, `/v1/models`.
+"""An OpenAI-compatible server: chat completions, embeddings, images and models.
 
 async with OpenAIUpstream() as up:
     up.script(Reply(text=("Good", " day")), Refusal(500))   # the next call, then every further one

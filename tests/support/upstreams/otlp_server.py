@@ -1,4 +1,4 @@
-"""A collector that takes OTLP over HTTP, as the SDK's exporter sends it from its own thread.
+"""A collector that receives OTLP over HTTP.
 
 with OtlpCollector() as collector:
     ... OTEL_EXPORTER_OTLP_ENDPOINT=collector.url ...

@@ -1,4 +1,4 @@
-"""A web site on loopback that answers whatever its test says, and counts who so much as connects."""
+"""A web server on loopback with scripted responses that counts connections."""
 
 from __future__ import annotations
 

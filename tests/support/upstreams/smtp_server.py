@@ -1,4 +1,4 @@
-"""A mail server that keeps what it is sent, with STARTTLS, TLS or neither, and refuses on request."""
+"""A mail server that stores mail, with STARTTLS, TLS or neither."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server that refuses what OpenAI's own chat completions refuse."""
+"""An OpenAI-compatible server that rejects what OpenAI's API rejects."""
 
 from __future__ import annotations
 
