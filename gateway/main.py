@@ -140,7 +140,10 @@ class GracefulShutdown:
         self._draining: asyncio.Task[None] | None = None
 
     def install(self) -> Callable[[], None]:
-        """Handle SIGTERM and SIGINT; returns a function that restores the previous handlers."""
+        """Handle SIGTERM and SIGINT.
+
+        Returns a function that restores the previous handlers.
+        """
         previous: list[tuple[signal.Signals, Any]] = []
         for number in (signal.SIGTERM, signal.SIGINT):
             handler = signal.getsignal(number)

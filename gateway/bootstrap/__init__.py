@@ -1,1 +1,1 @@
-"""The composition root: the only place that constructs services and decides what they share."""
+"""The composition root: the only place that constructs services."""

@@ -1,4 +1,4 @@
-"""Builds the service groups of a container from shared resources and one configuration."""
+"""Builds the service groups of one configuration."""
 
 from __future__ import annotations
 

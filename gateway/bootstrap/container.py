@@ -57,7 +57,9 @@ from gateway.tools.registry import ToolRegistry
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """All that one provider configuration determines; routers reach it through `get_container`.
+    """All that one provider configuration determines.
+
+    Routers reach it through `get_container`.
 
     Another configuration has another container, on the same shared resources. `references` counts the
     requests that use this one.
@@ -104,7 +106,9 @@ class Container:
 
 @asynccontextmanager
 async def open_container(settings: Settings) -> AsyncIterator[Container]:
-    """Open shared resources and one container, without reloads; see `bootstrap.reload` for those.
+    """Open shared resources and one container, without reloads.
+
+    See `bootstrap.reload` for those.
 
     Raises:
         ConfigError, ProviderMisconfigured, ToolConfigurationError: the provider configuration is invalid.
@@ -164,7 +168,10 @@ async def make_container(shared: SharedResources, catalog: Catalog, stack: Async
 async def _open_semantic_cache(
     catalog: Catalog, engine: AsyncEngine, embedder: WordLlamaEmbedder
 ) -> SemanticCache | None:
-    """The semantic cache if it is enabled; without pgvector it logs a warning and finds nothing."""
+    """The semantic cache if it is enabled.
+
+    Without pgvector it logs a warning and finds nothing.
+    """
     if not catalog.cache.semantic.enabled:
         return None
     semantic = SemanticCache(

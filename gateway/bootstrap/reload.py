@@ -31,7 +31,10 @@ class _Generation:
 
 
 class ContainerManager:
-    """Replaces containers. A request that started with one ends with it, and so does its turn."""
+    """Replaces containers.
+
+    A request that started with one ends with it, and so does its turn.
+    """
 
     def __init__(self, shared: SharedResources, on_change: Callable[[Container], None]) -> None:
         self._shared = shared
@@ -57,7 +60,9 @@ class ContainerManager:
         self._activate(new, config_fingerprint(self._shared.settings.provider_config))
 
     async def reload(self) -> LoadedConfig:
-        """Read the file again and activate it. If anything is wrong, the old container stays active.
+        """Read the file again and activate it.
+
+        If anything is wrong, the old container stays active.
 
         Raises:
             ConfigurationRejected: with the line of each mistake.
@@ -94,7 +99,10 @@ class ContainerManager:
         raise AssertionError  # an exit stack suppresses no errors
 
     def _activate(self, new: _Generation, digest: str) -> None:
-        """Switch to the new container. There is no await in here, so nobody sees a mixture of both."""
+        """Switch to the new container.
+
+        There is no await in here, so nobody sees a mixture of both.
+        """
         self._shared.reconfigure(new.container.catalog)
         self._current = new
         self._on_change(new.container)
@@ -116,7 +124,9 @@ class ContainerManager:
 async def open_gateway(
     settings: Settings, on_change: Callable[[Container], None]
 ) -> AsyncIterator[tuple[Container, ConfigReloadService]]:
-    """Open the gateway; `on_change` is called with the first container and with each that replaces it.
+    """Open the gateway.
+
+    `on_change` is called with the first container and with each that replaces it.
 
     Raises:
         ConfigError, ProviderMisconfigured, ToolConfigurationError: the provider configuration is invalid.

@@ -1,4 +1,4 @@
-"""The services of one configuration, in the same groups as the packages of `services`."""
+"""The services of one configuration, grouped like the packages of `services`."""
 
 from __future__ import annotations
 

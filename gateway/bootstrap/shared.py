@@ -1,4 +1,4 @@
-"""Resources shared by all containers of a process: connections, running turns, accounts."""
+"""Resources shared by all containers of a process."""
 
 from __future__ import annotations
 
@@ -113,7 +113,10 @@ class SharedAccounts:
 
 @dataclass(frozen=True, slots=True)
 class SharedResources:
-    """Created once per process. `reconfigure` applies a new configuration to the parts that depend on it."""
+    """Created once per process.
+
+    `reconfigure` applies a new configuration to the parts that depend on it.
+    """
 
     settings: Settings
     stores: Stores
@@ -130,7 +133,10 @@ class SharedResources:
 
 @asynccontextmanager
 async def open_shared_resources(settings: Settings, catalog: Catalog) -> AsyncIterator[SharedResources]:
-    """Open the shared resources; they are closed in reverse order, also if opening fails halfway."""
+    """Open the shared resources.
+
+    They are closed in reverse order, also if opening fails halfway.
+    """
     async with AsyncExitStack() as stack:
         stores = _open_stores(settings, stack)
         models = await _open_models(stack)

@@ -21,7 +21,10 @@ TRANSIENT_ERRORS: tuple[type[Exception], ...] = (GatewayError, SQLAlchemyError, 
 
 
 class BackgroundTasks:
-    """Tasks that nobody awaits. The event loop keeps only weak references, so this holds strong ones."""
+    """Tasks that nobody awaits.
+
+    The event loop keeps only weak references, so this holds strong ones.
+    """
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -72,7 +75,9 @@ async def run_every(
     immediately: bool = False,
     wake: asyncio.Event | None = None,
 ) -> NoReturn:
-    """Call `tick` every `seconds` until cancelled. A failed call is logged, and the next one tries again.
+    """Call `tick` every `seconds` until cancelled.
+
+    A failed call is logged, and the next one tries again.
 
     Args:
         on_failure: the log event of a failed call.

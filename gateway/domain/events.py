@@ -1,4 +1,4 @@
-"""The event stream: what providers yield, nodes emit, the runner relays and dialects encode.
+"""The event stream from providers through the graph to the dialects.
 
 A provider yields `TextDelta | ReasoningDelta | ToolCallDelta | MessageFields` and ends a complete answer
 with exactly one `Completed`. The graph adds the rest. A turn's stream begins with `TurnStarted` and ends with
@@ -28,7 +28,9 @@ CallPurpose = Literal["answer", "intent", "moderation", "summary", "title"]
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """More of the answer; `logprobs` holds OpenAI's token entries if they were requested.
+    """More of the answer.
+
+    `logprobs` holds OpenAI's token entries if they were requested.
 
     `refusal`: the vendor marks the text as the model's refusal to answer.
     """
@@ -68,7 +70,10 @@ class MessageFields:
 
 @dataclass(frozen=True, slots=True)
 class VendorResponse:
-    """The vendor's id of an answer and its name of the model; None if it sends neither."""
+    """The vendor's id of an answer and its name of the model.
+
+    None if it sends neither.
+    """
 
     id: str | None = None
     model: str | None = None
@@ -146,7 +151,9 @@ class TextReplaced:
 
 @dataclass(frozen=True, slots=True)
 class ModelCall:
-    """One request to an upstream; `outcome` is `ok`, `cancelled` or the code of the error that ended it.
+    """One request to an upstream.
+
+    `outcome` is `ok`, `cancelled` or the code of the error that ended it.
 
     `step` is its purpose: the answer itself, or one of the gateway's own calls.
     `first_ms` is the time to the first delta; None if the answer was not streamed.
@@ -186,7 +193,9 @@ def total_cost(calls: Iterable[ModelCall], tools: Iterable[Mapping[str, Any]]) -
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """How an answer was produced; stored with the message as JSON. Its costs are those of the ledger.
+    """How an answer was produced; stored with the message as JSON.
+
+    Its costs are those of the ledger.
 
     `breakers` are the open circuit breakers of the upstreams that were considered, by `provider/model`.
     """

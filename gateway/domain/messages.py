@@ -52,7 +52,9 @@ Content = str | tuple[TextPart | ImagePart | RawPart, ...]
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A model's request to run a tool; `arguments` is the JSON text as the model wrote it.
+    """A model's request to run a tool.
+
+    `arguments` is the JSON text as the model wrote it.
 
     `extra` holds further fields of OpenAI's tool call, such as `extra_content`; its `function` holds those of
     the call's function.
@@ -72,7 +74,9 @@ def tool_call_json(extra: Mapping[str, Any], function: Mapping[str, Any]) -> dic
 
 @dataclass(frozen=True, slots=True)
 class VendorData:
-    """What a vendor requires back with a message that it generated (decision 36); opaque to the gateway.
+    """What a vendor requires back with a message that it generated (decision 36).
+
+    Opaque to the gateway.
 
     `type`, `provider` and `model` are its origin: the provider type, the configured provider, the vendor's
     name of the model. They are empty if a client sent the fields. `fields` are further fields of OpenAI's

@@ -1,4 +1,4 @@
-"""Requests: to a provider (`ChatRequest`), to the gateway (`Turn`), and who makes them (`RequestScope`)."""
+"""Requests to providers and to the gateway, and who makes them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """A tool a model may call; `parameters` is a JSON Schema object, `extra` more fields of OpenAI's tool."""
+    """A tool a model may call.
+
+    `parameters` is a JSON Schema object, `extra` more fields of OpenAI's tool.
+    """
 
     name: str
     description: str

@@ -1,1 +1,1 @@
-"""Which turns may be answered from the response cache, under which key, and with what. No storage."""
+"""Keys and values of the response cache. No storage."""

@@ -110,7 +110,10 @@ class CachedAnswer:
     def to_answer(
         self, request_id: str, calls: tuple[ModelCall, ...], result: CacheResult, details: dict[str, Any]
     ) -> Answer:
-        """The answer to another request, which costs nothing; `details` go into the receipt's `cache`."""
+        """The answer to another request, which costs nothing.
+
+        `details` go into the receipt's `cache`.
+        """
         return Answer(
             request_id=request_id,
             content=self.content,

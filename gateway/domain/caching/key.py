@@ -1,4 +1,7 @@
-"""Which turns are cacheable, and the key of an answer. Pure functions, the same in every worker."""
+"""Which turns are cacheable, and the key of an answer.
+
+Pure functions, the same in every worker.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +89,10 @@ def answer_key(
 
 
 def single_question(messages: Sequence[Message]) -> str | None:
-    """The question, if the messages are a single one, with or without a system prompt; else None."""
+    """The question, if the messages are a single one, with or without a system prompt.
+
+    Else None.
+    """
     questions = [message for message in messages if message.role != "system"]
     if len(questions) != 1 or questions[0].role != "user":
         return None

@@ -15,7 +15,10 @@ TRUNCATION_MARK: Final = " […]"
 
 @dataclass(frozen=True, slots=True)
 class ToolRun:
-    """One call of a gateway tool; `ok`, `ms` and `content` are None until it has ended."""
+    """One call of a gateway tool.
+
+    `ok`, `ms` and `content` are None until it has ended.
+    """
 
     id: str
     name: str
@@ -90,7 +93,10 @@ class ToolRuns:
         self._runs.append(ToolRun(id_, name, arguments))
 
     def finish(self, id_: str, *, ok: bool, ms: float, content: str) -> None:
-        """Set the result of the newest call with this id that has none; ids may repeat in later rounds."""
+        """Set the result of the newest call with this id that has none.
+
+        Ids may repeat in later rounds.
+        """
         for at in reversed(range(len(self._runs))):
             run = self._runs[at]
             if run.id == id_ and run.ok is None:

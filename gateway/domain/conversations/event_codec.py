@@ -1,4 +1,4 @@
-"""Encodes numbered events compactly for the event log: what the native stream shows of them."""
+"""Encodes numbered events for the event log, as the native stream shows them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ _DELTA_KINDS: Final = {TextDelta: "d", ReasoningDelta: "r"}
 
 
 def encode(first: int, events: Sequence[ChatEvent]) -> bytes:
-    """JSON of `[first, [run, …]]`; adjacent deltas form one run, with the length of each."""
+    """JSON of `[first, [run, …]]`.
+
+    Adjacent deltas form one run, with the length of each.
+    """
     return _dumps([first, _encode_runs(events)])
 
 

@@ -19,7 +19,10 @@ EXCERPT_CHARACTERS = 60
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """`head_id` ends the branch being read; `running_message_id` is an answer being written."""
+    """`head_id` ends the branch being read.
+
+    `running_message_id` is an answer being written.
+    """
 
     id: UUID
     title: str
@@ -42,7 +45,10 @@ class SearchHit:
 
     @classmethod
     def excerpt(cls, message_id: UUID, before: str, match: str, after: str) -> SearchHit:
-        """From up to `EXCERPT_CHARACTERS + 1` characters per side; longer sides are cut at a word."""
+        """From up to `EXCERPT_CHARACTERS + 1` characters per side.
+
+        Longer sides are cut at a word.
+        """
         if len(before) > EXCERPT_CHARACTERS:
             before = "…" + (before.split(maxsplit=1)[-1] if " " in before else before[1:])
         if len(after) > EXCERPT_CHARACTERS:
@@ -113,6 +119,9 @@ class StoredMessage:
 
 @dataclass(frozen=True, slots=True)
 class BranchMessage(StoredMessage):
-    """A message of a branch; `siblings` are all messages with its parent, itself included, oldest first."""
+    """A message of a branch.
+
+    `siblings` are all messages with its parent, itself included, oldest first.
+    """
 
     siblings: Sequence[UUID]

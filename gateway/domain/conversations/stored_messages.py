@@ -1,4 +1,4 @@
-"""Converts messages to and from the JSON that is stored when their text is not all of them."""
+"""Converts messages to and from JSON for storage."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def unanswered_calls(messages: Sequence[Message]) -> tuple[ToolCall, ...]:
 
 
 def pair_results(messages: Sequence[Message]) -> list[tuple[int, Message]]:
-    """The messages with their positions, such that every result follows its call and every call has a result.
+    """The messages with their positions, every call followed by its result.
 
     A result without its call is left out, and a call without a result gets `MISSING_RESULT`. Calls at the end
     stay open, because the next message may answer them.

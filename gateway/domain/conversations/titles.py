@@ -43,7 +43,10 @@ def make_title(question: str) -> str:
 
 
 def parse_model_title(answer: str) -> str | None:
-    """The title in a model's answer: one line of at most 12 words, without quotes; None if there is none."""
+    """The title in a model's answer: one line of at most 12 words, without quotes.
+
+    None if there is none.
+    """
     lines = _THINKING.sub("", answer[:_WINDOW]).splitlines()
     text = next((plain for line in lines if (plain := _plain(line))), "")
     text = _LABEL.sub("", text.strip(_QUOTES + " ")).strip(_QUOTES + " .。,;:：")

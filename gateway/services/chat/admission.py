@@ -1,4 +1,4 @@
-"""Admits turns: checks names, reserves the estimated cost, and opens the conversation of a persisted turn."""
+"""Admits turns: checks names, reserves the cost, opens the conversation."""
 
 from __future__ import annotations
 
@@ -53,7 +53,10 @@ class PersistedTurn(AdmittedTurn):
     live: LiveTurn
 
     def first_exchange(self, answer: Answer) -> FirstExchange | None:
-        """What to make a title of; None if the conversation has a title, or does not need one."""
+        """What to make a title of.
+
+        None if the conversation has a title, or does not need one.
+        """
         if not self.opened.first_exchange or answer.status != "complete" or not answer.content:
             return None
         if self.turn.conversation is not None and self.turn.conversation.request is not None:

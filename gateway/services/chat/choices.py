@@ -1,4 +1,4 @@
-"""Several answers to one request (`n`): as many turns at once, with their events numbered by choice."""
+"""Several answers to one request (`n`), as concurrent turns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ChoiceEvent = tuple[int, ChatEvent]
 async def stream_choices(
     chat: ChatService, turn: Turn, count: int, scope: RequestScope
 ) -> AsyncGenerator[ChoiceEvent, None]:
-    """The events of `count` turns, each with its choice's number, until all have ended or one has failed.
+    """The events of `count` turns, each with its choice's number.
 
     Each turn is reserved, run and charged by itself. The first failure ends them all, and so does closing the
     iterator (by `on_disconnect`, as for a single turn).
@@ -94,7 +94,10 @@ async def _collect(events: AsyncGenerator[ChoiceEvent, None], count: int) -> lis
 
 
 def _turn_for_choice(turn: Turn, number: int) -> Turn:
-    """The turn of one choice; a requested seed is made different for each, or all would be the same."""
+    """The turn of one choice.
+
+    A requested seed is made different for each, or all would be the same.
+    """
     seed = turn.sampling.seed
     if seed is None or number == 0:
         return turn

@@ -1,4 +1,4 @@
-"""Lets turns wait for a conversation that is being answered, instead of rejecting them."""
+"""Queues turns of a conversation that is being answered."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ class ConversationQueue:
         return sum(map(len, self._waiters.values()))
 
     def notify_released(self, conversation_id: UUID) -> None:
-        """Wake the waiters of a conversation whose turn has ended, on all workers; returns at once."""
+        """Wake the waiters of a conversation whose turn has ended, on all workers.
+
+        Returns at once.
+        """
         self._notifications.spawn(self._bus.publish("conversation_released", conversation_id))
 
     async def begin_when_free(

@@ -17,7 +17,9 @@ BATCH_BYTES: Final = 4 * 1024 * 1024
 
 
 class ConversationService:
-    """Use cases of conversations. Every one takes the owner; another account's conversation is not found.
+    """Use cases of conversations.
+
+    Every one takes the owner; another account's conversation is not found.
 
     `model_names` are those that clients may use: models, aliases and `auto`. `storage_limit` returns how many
     bytes an account of a tier may store (None: no limit).
@@ -51,7 +53,9 @@ class ConversationService:
     async def list_conversations(
         self, user_id: UUID, *, cursor: str | None, limit: int, query: str = ""
     ) -> Page[Conversation] | Page[ConversationMatch]:
-        """A page of the list, last changed first; with `query`, only those that match, with the match.
+        """A page of the list, last changed first.
+
+        With `query`, only those that match, with the match.
 
         Raises:
             ValidationFailed: the cursor is invalid.
@@ -68,7 +72,7 @@ class ConversationService:
     async def read(
         self, user_id: UUID, conversation_id: UUID
     ) -> tuple[Conversation, AsyncGenerator[list[BranchMessage], None]]:
-        """The conversation and its current branch, oldest message first, in batches of a few megabytes.
+        """The conversation and its current branch in batches, oldest message first.
 
         Raises:
             NotFound

@@ -1,4 +1,4 @@
-"""Estimates what a turn may cost: its prompt and tools, its `max_tokens`, and the dearest possible model."""
+"""Estimates what a turn may cost with the dearest model that may answer."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ class CostEstimator:
         }
 
     def estimate(self, turn: Turn, bill: TurnBill | None = None) -> Estimate:
-        """What to reserve for `turn`. A stored conversation's history is added when it is read.
+        """What to reserve for `turn`.
+
+        A stored conversation's history is added when it is read.
 
         Args:
             bill: the turn's bill, which is stored with the reservation.

@@ -18,7 +18,7 @@ MAX_IMAGES_PER_TURN = 4
 
 
 def images_available(catalog: Catalog, providers: Mapping[str, Provider]) -> bool:
-    """Whether chats may generate images: by a configured default, or with a model that is no mock."""
+    """Whether an image model is configured that chats may use."""
     if catalog.media.default is not None or catalog.mode == "mock":
         return True
     return any(
@@ -63,7 +63,10 @@ class ImageToolBinding:
         return generate_image
 
     async def _generate(self, order: ImageOrder, scope: RequestScope) -> ImagesGenerated:
-        """Generate one image. Closing the events early, as a cancelled turn does, cancels the work."""
+        """Generate one image.
+
+        Closing the events early, as a cancelled turn does, cancels the work.
+        """
         events = self._media.generate(order, replace(scope, disconnected=None), in_turn=True)
         async with aclosing(events):
             async for event in events:

@@ -146,7 +146,10 @@ class ChatService:
                 task.on_client_disconnect()
 
     async def _run_traced(self, task: TurnTask, admitted: AdmittedTurn, publish: Publish) -> Ending:
-        """Run the turn to its end, in a task that no client disconnect reaches; returns the last event."""
+        """Run the turn to its end, in a task that no client disconnect reaches.
+
+        Returns the last event.
+        """
         task.has_waiters = partial(self._runner.has_waiters, task.task)
         with turn_span(admitted) as span:
             ending = await self._execute(task, admitted, publish)

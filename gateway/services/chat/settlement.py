@@ -1,4 +1,4 @@
-"""Settles a turn: its answer is stored, its usage recorded and its reservation released."""
+"""Settles a turn: stores the answer, records usage, releases the reservation."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ Ending = TurnCompleted | TurnFailed
 
 
 class TurnSettlement:
-    """The second unit of work of a turn. It runs exactly once, whatever the turn's end was."""
+    """The second unit of work of a turn.
+
+    It runs exactly once, whatever the turn's end was.
+    """
 
     def __init__(
         self,

@@ -45,7 +45,10 @@ class StoredResponse:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The parameters of the request; empty if the question did not come through the Responses API."""
+        """The parameters of the request.
+
+        Empty if the question did not come through the Responses API.
+        """
         known = (self.question.request or {}).get("parameters") if self.question is not None else None
         return known or {}
 
@@ -59,7 +62,7 @@ class StoredResponseService:
     async def continue_from(
         self, turn: Turn, previous: UUID | None, parameters: dict[str, Any], user_id: UUID, *, store: bool
     ) -> Turn:
-        """The turn as the next of a conversation (`store`), or with its history in its messages.
+        """The turn as the next of a conversation, or with its history in its messages.
 
         Raises:
             NotFound: no such answer. TurnInProgress: it is still being written.
@@ -112,7 +115,7 @@ class StoredResponseService:
         return found
 
     async def delete(self, user_id: UUID, response_id: UUID) -> None:
-        """Delete the answer, its question if it has no other answer, and the conversation if it is empty.
+        """Delete the answer, and question and conversation if nothing else needs them.
 
         Raises:
             NotFound: no such answer. TurnInProgress: its conversation is being answered.
@@ -148,7 +151,7 @@ class StoredResponseService:
 
 
 def _check_parameters(parameters: dict[str, Any]) -> None:
-    """Reject parameters that are too large to be stored with the question and repeated in responses."""
+    """Reject parameters that are too large to be stored with the question."""
     sizes = {name: len(dump_json(value)) for name, value in parameters.items()}
     if sum(sizes.values()) > MAX_PARAMETERS_BYTES:
         largest = max(sizes, key=sizes.__getitem__)
@@ -161,7 +164,7 @@ def _check_parameters(parameters: dict[str, Any]) -> None:
 
 
 def _check_calls(messages: Sequence[Message], open_calls: Sequence[str]) -> None:
-    """Check, as OpenAI does, that every tool output has its call and every call its output."""
+    """Check that every tool output has its call and every call its output."""
     known = set(open_calls)
     answered: set[str] = set()
     for message in messages:

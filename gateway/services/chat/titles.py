@@ -1,4 +1,4 @@
-"""Generates conversation titles with the light model, in the background and once per conversation."""
+"""Generates conversation titles with the light model, in the background."""
 
 from __future__ import annotations
 
@@ -52,7 +52,10 @@ class FirstExchange:
 
 
 class TitleGenerator:
-    """Generates titles in tasks of its own; no turn waits for one, and none fails with one."""
+    """Generates titles in tasks of its own.
+
+    No turn waits for one, and none fails with one.
+    """
 
     def __init__(self, resources: AgentResources, uow: UnitOfWorkFactory, ledger: Ledger) -> None:
         self._resources = resources
@@ -78,7 +81,10 @@ class TitleGenerator:
         await self._tasks.drain()
 
     async def aclose(self) -> None:
-        """Let running calls end, or cancel them after a grace; their usage is settled either way."""
+        """Let running calls end, or cancel them after a grace.
+
+        Their usage is settled either way.
+        """
         self._closing = True
         await self._tasks.drain(_GRACE_SECONDS)
 
@@ -97,7 +103,10 @@ class TitleGenerator:
                 log.exception("title.crashed", model=model)
 
     async def _call_model(self, model: str, principal: Principal, exchange: FirstExchange) -> str | None:
-        """The model's title; None if it gives none, or the account has no budget left for the call."""
+        """The model's title.
+
+        None if it gives none, or the account has no budget left for the call.
+        """
         # The call has a request id of its own, but counts as part of the turn's request.
         own, parent = new_request_context(), current_request()
         request_key = (parent or own).request_key

@@ -1,1 +1,1 @@
-"""Running turns in this worker: tasks, live events, limits, messages between workers. No storage, no HTTP."""
+"""Running turns: tasks, live events, limits, messages between workers. No storage."""

@@ -1,4 +1,4 @@
-"""Folds a turn's events into the answer so far: for partial answers and for turns that do not complete."""
+"""Folds a turn's events into the answer so far."""
 
 from __future__ import annotations
 

@@ -30,7 +30,9 @@ class Permit:
 
 
 class ConcurrencyLimiter:
-    """Limits the turns of one worker. Below the limits, acquiring a permit is a few comparisons.
+    """Limits the turns of one worker.
+
+    Below the limits, acquiring a permit is a few comparisons.
 
     Waiters are served round-robin between accounts, and in order of arrival within one. When the queue is
     full, the newest waiter of the account with the most waiters is rejected.
@@ -135,7 +137,10 @@ class ConcurrencyLimiter:
             del self._queues[account_id], self._waiting_limits[account_id]
 
     def _evict_newest(self, account_id: UUID) -> bool:
-        """Reject the newest waiter of the account with the most; False if that is `account_id` itself."""
+        """Reject the newest waiter of the account with the most.
+
+        False if that is `account_id` itself.
+        """
         if not self._queues:
             return False
         busiest = max(self._queues, key=lambda each: len(self._queues[each]))

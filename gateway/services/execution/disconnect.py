@@ -12,7 +12,10 @@ WATCH_AFTER_SECONDS = 0.5
 
 
 class DisconnectWatcher:
-    """Cancels a turn once `disconnected` returns. Call `close` when the turn has ended."""
+    """Cancels a turn once `disconnected` returns.
+
+    Call `close` when the turn has ended.
+    """
 
     def __init__(self, turn_task: TurnTask, disconnected: Callable[[], Awaitable[None]]) -> None:
         self._turn_task = turn_task

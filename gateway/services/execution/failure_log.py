@@ -11,7 +11,7 @@ log = structlog.get_logger(__name__)
 
 
 def log_failure(event: str, error: GatewayError, request_id: str) -> None:
-    """Log a warning with the error's code, the upstream that caused it and the provider's reason."""
+    """Log a warning with the error's code, its upstream and the provider's reason."""
     upstream, model = error.last_upstream or (None, None)
     status, reason = status_and_reason(error)
     log.warning(

@@ -1,4 +1,4 @@
-"""A persisted turn while it runs in this worker: its events so far, and what has been stored of them."""
+"""A persisted turn that runs in this worker, and how much of it is stored."""
 
 from __future__ import annotations
 

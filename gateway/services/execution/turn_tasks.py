@@ -58,7 +58,10 @@ class TurnTask:
 
 
 class TurnTaskRegistry:
-    """All running turns of this worker. At shutdown they get `grace_seconds` to finish."""
+    """All running turns of this worker.
+
+    At shutdown they get `grace_seconds` to finish.
+    """
 
     def __init__(
         self, grace_seconds: float = DRAIN_SECONDS, limiter: ConcurrencyLimiter | None = None
@@ -100,7 +103,10 @@ class TurnTaskRegistry:
         live: LiveTurn | None = None,
         permit: Permit | None = None,
     ) -> TurnTask:
-        """Run a turn to its end in a task of its own; `permit` is released when it has ended."""
+        """Run a turn to its end in a task of its own.
+
+        `permit` is released when it has ended.
+        """
         turn = TurnTask(owner, live)
         turn.task = asyncio.create_task(run(turn))
         self._register(turn.task, turn)
@@ -158,7 +164,10 @@ class TurnTaskRegistry:
         return set(cancelled)
 
     def begin_draining(self, grace_seconds: float | None = None) -> None:
-        """Accept no new turns, and interrupt those that still run after the grace; returns at once."""
+        """Accept no new turns, and interrupt those that still run after the grace.
+
+        Returns at once.
+        """
         if self._draining:
             return
         self._draining = True

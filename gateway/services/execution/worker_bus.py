@@ -1,4 +1,7 @@
-"""Pub/sub between workers for turn events. Delivery is best effort: subscribers also poll."""
+"""Pub/sub between workers for turn events.
+
+Delivery is best effort: subscribers also poll.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,10 @@ class WorkerBus:
         pubsub.subscribe("turns", self._on_message)
 
     def subscribe(self, topic: TurnTopic, listener: Callable[[UUID], None]) -> None:
-        """Call `listener` for each message of `topic`, from any worker. One listener per topic."""
+        """Call `listener` for each message of `topic`, from any worker.
+
+        One listener per topic.
+        """
         self._listeners[topic] = listener
 
     async def publish(self, topic: TurnTopic, subject_id: UUID) -> int:

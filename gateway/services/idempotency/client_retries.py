@@ -1,4 +1,4 @@
-"""Joins a client's automatic retry to the request that it repeats, so that it is answered and paid once.
+"""Joins a client's automatic retry to the request that it repeats.
 
 OpenAI's clients count their attempts in the header `x-stainless-retry-count`. A client that timed out sends
 the same request again a moment later; the original keeps running for that moment.
@@ -79,7 +79,10 @@ class InFlightRequest:
 
 
 class ClientRetryJoiner:
-    """The running requests of this worker; those of other workers are asked for once a retry has come."""
+    """The running requests of this worker.
+
+    Those of other workers are asked for once a retry has come.
+    """
 
     def __init__(self, idempotency: IdempotencyService, bus: WorkerBus) -> None:
         self._idempotency = idempotency
@@ -113,14 +116,17 @@ class ClientRetryJoiner:
         asyncio.get_running_loop().call_later(GRACE_SECONDS, self.unregister, original)
 
     def record_rejection(self, original: InFlightRequest) -> None:
-        """Record that the client was asked to retry, so that its retry joins no other running request."""
+        """Record that the client was asked to retry: its retry joins no other request."""
         self._rejections.setdefault(original.id, []).append(_monotonic())
         self._rejections.move_to_end(original.id)
         if len(self._rejections) > _MAX_REJECTIONS:
             self._rejections.popitem(last=False)
 
     async def join(self, principal: Principal, content: bytes, request_id: str) -> RecordedResponse | None:
-        """The response of the request that this one repeats, from any worker; None where there is none."""
+        """The response of the request that this one repeats, from any worker.
+
+        None where there is none.
+        """
         id_ = _request_hash(principal, content)
         if (original := self._find(id_)) is not None:
             return original.share()
@@ -146,7 +152,10 @@ class ClientRetryJoiner:
         await self._sharing.drain()
 
     def _find(self, id_: bytes) -> InFlightRequest | None:
-        """A request whose client has gone, else the only one there is, unless it may be another client's."""
+        """The request that a retry repeats.
+
+        One whose client has gone, else the only one there is, unless it may be another client's.
+        """
         originals = self._in_flight.get(id_, [])
         for original in originals:
             if original.client_gone:

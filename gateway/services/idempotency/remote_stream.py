@@ -1,4 +1,4 @@
-"""Sends a stream through Valkey to workers whose clients joined the request, while it is produced."""
+"""Sends a running stream through Valkey to workers that requested it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ class CrossWorkerStream:
         await self._bus.publish("stream_requested", stream_id)
 
     async def read(self, stream_id: UUID, after: bytes, recording: RecordedResponse) -> bytes:
-        """Append what came after the position `after` to `recording`; waits a moment if there is nothing.
+        """Append what came after the position `after` to `recording`.
+
+        Waits a moment if there is nothing.
 
         Returns:
             the new position.

@@ -1,1 +1,4 @@
-"""Answers turns without a model: exact and semantic cache, single flight. Knows no conversations."""
+"""Answers turns without a model: exact and semantic cache, single flight.
+
+Knows no conversations.
+"""

@@ -1,4 +1,4 @@
-"""Answers a turn from the response caches, from a concurrent identical call, or by running the graph."""
+"""Answers a turn from the response caches, or runs it."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class CachingRunner:
         return result
 
     def _wait_limit(self, turn: Turn) -> float:
-        """Seconds to wait for another call: as long as a call of its own may take to start answering."""
+        """Seconds to wait for another call: the timeout of a call of its own."""
         catalog = self.resources.catalog
         if catalog.mode == "mock":
             return catalog.timeouts.mock

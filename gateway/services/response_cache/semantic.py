@@ -1,4 +1,4 @@
-"""The semantic cache: answers to the same question in other words, found by vector and then verified."""
+"""The semantic cache: answers to the same question in other words."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ MIN_SIMILARITY = 0.6
 
 @dataclass(frozen=True, slots=True)
 class CacheQuestion:
-    """A question without history; `scope` covers everything else that its answer depends on."""
+    """A question without history.
+
+    `scope` covers everything else that its answer depends on.
+    """
 
     account_id: UUID
     scope: bytes
@@ -58,7 +61,10 @@ class CacheQuestion:
 
 
 class SemanticCache:
-    """Finds and stores answers per account. An unreachable database costs a hit, never a turn."""
+    """Finds and stores answers per account.
+
+    An unreachable database costs a hit, never a turn.
+    """
 
     def __init__(
         self,
@@ -87,7 +93,10 @@ class SemanticCache:
         return self._available
 
     async def find(self, question: CacheQuestion) -> SharedAnswer | None:
-        """The answer to the most similar question that is verified to be the same; None without one."""
+        """The answer to the most similar question that is verified to be the same.
+
+        None without one.
+        """
         vector = self._embedder.embed([question.text])[0]
         if not vector.any() or not await self.ensure_available():
             return None

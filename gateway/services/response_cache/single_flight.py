@@ -1,4 +1,7 @@
-"""One call serves all concurrent identical requests; when it fails, the next request takes over."""
+"""One call serves all concurrent identical requests.
+
+When it fails, the next request takes over.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,9 @@ class NotShared(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SharedAnswer:
-    """An answer for all waiters, and the cache result to report; `details` go into their receipts.
+    """An answer for all waiters, and the cache result to report.
+
+    `details` go into their receipts.
 
     `store` is whether to write it to the exact cache.
     """
@@ -48,7 +53,9 @@ FlightResult = SharedAnswer | NotShared
 
 
 class SingleFlight:
-    """The calls that this worker leads or waits for; between workers a lease in Valkey decides who leads.
+    """The calls that this worker leads or waits for.
+
+    Between workers a lease in Valkey decides who leads.
 
     Without Valkey each worker makes its own call, and nothing is stored.
     """
@@ -73,7 +80,9 @@ class SingleFlight:
         *,
         max_wait_seconds: float,
     ) -> SharedAnswer | None:
-        """An answer from another call or from the cache; None if `call` was made by this caller.
+        """An answer from another call or from the cache.
+
+        None if `call` was made by this caller.
 
         Args:
             call: makes the call and returns what others may use of it.
@@ -142,7 +151,10 @@ class SingleFlight:
     async def _lookup(
         self, account_id: UUID, key: bytes, holder: bytes, deadline: float
     ) -> CacheLookup | None:
-        """The cached answer or the lease, after waiting for another worker's call; None without Valkey."""
+        """The cached answer or the lease, after waiting for another worker's call.
+
+        None without Valkey.
+        """
         pause = _FIRST_PAUSE
         loop = asyncio.get_running_loop()
         try:
@@ -182,7 +194,10 @@ class SingleFlight:
         future: asyncio.Future[FlightResult],
         data: bytes | None,
     ) -> None:
-        """Store the result, or release the lease. Until it is stored, local callers share the future."""
+        """Store the result, or release the lease.
+
+        Until it is stored, local callers share the future.
+        """
         try:
             if data is None:
                 await self._responses.release(key, holder)

@@ -1,4 +1,4 @@
-"""Writes the events of persisted turns to their event logs, all turns of a worker in one round trip."""
+"""Writes events of persisted turns to their event logs, in one round trip."""
 
 from __future__ import annotations
 

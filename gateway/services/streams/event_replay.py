@@ -1,4 +1,4 @@
-"""Replays an event log in order: without duplicates or gaps, and with the text that it adds up to."""
+"""Replays an event log in order, without duplicates or gaps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes partial answers of running turns to their rows, and cancels turns on request."""
+"""Stores partial answers of running turns, and cancels turns on request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TICK_SECONDS = 0.9
 
 
 class PartialAnswerWriter:
-    """One statement per tick for all persisted turns of this worker, and none while there are none."""
+    """Executes one statement per tick for all persisted turns of this worker."""
 
     def __init__(self, tasks: TurnTaskRegistry, turns: RunningTurnRepository, bus: WorkerBus) -> None:
         self._tasks = tasks

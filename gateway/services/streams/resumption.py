@@ -1,4 +1,4 @@
-"""Resumes a turn's stream on any worker: from memory, from the event log, or from the stored message."""
+"""Resumes a turn's stream on any worker: from memory, event log or message."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _RUNNING = frozenset({"pending", "streaming"})
 
 @dataclass(frozen=True, slots=True)
 class ResumableTurn:
-    """A turn to be streamed: its broadcast where it runs in this worker, else its message as stored."""
+    """A turn to stream: its broadcast if it runs here, else its stored message."""
 
     user_id: UUID
     message_id: UUID
@@ -86,7 +86,9 @@ class StreamResumption:
     async def stream(
         self, turn: ResumableTurn, after: int, request_id: str
     ) -> AsyncGenerator[NumberedEvent, None]:
-        """The events after number `after`, past and future; the last one is always sent, once.
+        """The events after number `after`, past and future.
+
+        The last one is always sent, once.
 
         If this worker shuts down first, the stream just stops: the client resumes it on another worker.
 
@@ -137,7 +139,10 @@ class StreamResumption:
     async def _from_message(
         self, turn: ResumableTurn, last_sent: int, text: str | None
     ) -> AsyncGenerator[NumberedEvent, None]:
-        """The stored text as it grows, then the turn's end; an orphaned turn ends with its lease."""
+        """The stored text as it grows, then the turn's end.
+
+        An orphaned turn ends with its lease.
+        """
         while not self._tasks.draining:
             current = await self.find(turn.user_id, turn.message_id)
             if current.broadcast is not None:  # the turn has only just started, in this worker
@@ -162,7 +167,10 @@ class StreamResumption:
 
 
 async def _from_broadcast(broadcast: EventBroadcast, after: int) -> AsyncGenerator[NumberedEvent, None]:
-    """A broadcast's events; a client that claims to have more than there are gets the last one."""
+    """A broadcast's events.
+
+    A client that claims to have more than there are gets the last one.
+    """
     count = len(broadcast)
     number = min(after, count - 1 if broadcast.closed else count)
     async with aclosing(broadcast.subscribe(number)) as events:
@@ -174,7 +182,10 @@ async def _from_broadcast(broadcast: EventBroadcast, after: int) -> AsyncGenerat
 def _catch_up_event(
     message: StoredMessage, last_sent: int, text: str | None
 ) -> TextDelta | TextReplaced | None:
-    """The event that brings a client from `text`, or from event `last_sent`, to the message's content."""
+    """The event that brings a client up to the message's content.
+
+    The client has `text`, or if that is None, event `last_sent`.
+    """
     if text is None and last_sent == message.events:
         return None
     if text is None or not message.content.startswith(text):

@@ -15,7 +15,10 @@ from gateway.services.usage.entries import tool_label
 def record_turn_metrics(
     calls: Sequence[ModelCall], answer: Answer | None, tools: Collection[str] = ()
 ) -> None:
-    """Record a turn's model calls, runs of `tools` and guardrail verdicts. Cached answers made no call."""
+    """Record a turn's model calls, runs of `tools` and guardrail verdicts.
+
+    Cached answers made no call.
+    """
     for call in calls:
         if call.outcome != CACHED_OUTCOME:
             _record_call(call)
