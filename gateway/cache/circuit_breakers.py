@@ -175,14 +175,7 @@ class CircuitBreakerStore:
         return [(one["at"] / 1000, one["upstream"], one["event"]) for one in entries]
 
     def on_change(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call `callback` at every change of a breaker; changes while Valkey is down are missed.
-
-        Read the new state afterwards: a channel is shared by all numbered databases of a server, and so by
-        gateways.
-
-        Returns:
-            a function that unsubscribes.
-        """
+        """Call `callback` at every change of a breaker, except while Valkey is down."""
         return self._pubsub.subscribe("breakers", lambda _: callback())
 
 

@@ -11,8 +11,9 @@ from gateway.domain.accounts.backoff import BackoffSubject, FailureTally
 
 _MAX_LOCAL_SUBJECTS = 10_000
 
-# The arithmetic is that of `domain.accounts.backoff`, made atomic for all workers by Valkey's clock.
-# KEYS: subjects. ARGV: free, first, most, leak (0: none), memory for each. Returns ms to wait, 0 if counted.
+# The arithmetic is that of `domain.accounts.backoff`, made atomic for all workers by Valkey's clock. KEYS:
+# subjects. ARGV: free attempts, first delay, max delay, decay (0: none), retention for each. Returns ms to
+# wait, 0 if counted.
 _RECORD = """
 local t = redis.call('TIME')
 local now = tonumber(t[1]) + tonumber(t[2]) / 1000000
@@ -26,13 +27,13 @@ for i, key in ipairs(KEYS) do
 end
 if wait > 0 then return math.ceil(wait * 1000) end
 for i, key in ipairs(KEYS) do
-  local free, first, most = tonumber(ARGV[5 * i - 4]), tonumber(ARGV[5 * i - 3]), tonumber(ARGV[5 * i - 2])
+  local free, first, longest = tonumber(ARGV[5 * i - 4]), tonumber(ARGV[5 * i - 3]), tonumber(ARGV[5 * i - 2])
   local leak, memory = tonumber(ARGV[5 * i - 1]), tonumber(ARGV[5 * i])
   local failures = tallies[i][1]
   if leak > 0 then failures = math.max(0, failures - math.max(0, now - tallies[i][2]) / leak) end
   failures = failures + 1
   local excess, wait_until = math.floor(failures + 0.5) - free, 0
-  if excess >= 0 then wait_until = now + math.min(most, first * 2 ^ math.min(excess, 30)) end
+  if excess >= 0 then wait_until = now + math.min(longest, first * 2 ^ math.min(excess, 30)) end
   redis.call('HSET', key, 'failures', string.format('%.6f', failures), 'at', string.format('%.6f', now),
              'until', string.format('%.6f', wait_until))
   redis.call('EXPIRE', key, memory)

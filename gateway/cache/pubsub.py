@@ -1,4 +1,4 @@
-"""Broadcast between workers: one Valkey subscription per process, shared by all topics."""
+"""Broadcast between workers: one Valkey subscription per process for all topics."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ _TOPICS = {channel.encode(): topic for topic, channel in CHANNELS.items()}
 
 
 class PubSub:
-    """Delivery is best effort: what is published while Valkey is down is lost, so subscribers also poll."""
+    """Publishes and subscribes to topics; delivery is best effort.
+
+    Messages published while Valkey is down are lost, so subscribers also poll.
+    """
 
     def __init__(self, valkey: ValkeyClient) -> None:
         self._valkey = valkey

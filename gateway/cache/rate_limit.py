@@ -115,13 +115,13 @@ class RateLimiter:
         """Count a request of a caller who was authenticated without the cache."""
         limits = self._tiers.get(tier, self._default_limits)
         names = _window_keys(user_id, key)
-        most = (limits.turns or 0, key_limit or 0, limits.reads or 0)
-        if not any(most):
+        maxima = (limits.turns or 0, key_limit or 0, limits.reads or 0)
+        if not any(maxima):
             return CountResult(None)
         try:
-            reply = await self._run(3, *names, "count", counts, *most)
+            reply = await self._run(3, *names, "count", counts, *maxima)
         except ValkeyUnavailable:
-            return self._count_locally(counts, names, most)
+            return self._count_locally(counts, names, maxima)
         return self._result(reply[1:], counts, names, key)
 
     def _result(
@@ -153,18 +153,18 @@ class RateLimiter:
             self._recent_requests(name, now).append(now)
 
     def _count_locally(
-        self, counts: RateCategory, names: tuple[str, str, str], most: tuple[int, int, int]
+        self, counts: RateCategory, names: tuple[str, str, str], maxima: tuple[int, int, int]
     ) -> CountResult:
         """Count in this process against half of each limit."""
         turns, key, reads = (
-            (name, (limit + 1) // 2) if limit else None for name, limit in zip(names, most, strict=True)
+            (name, (limit + 1) // 2) if limit else None for name, limit in zip(names, maxima, strict=True)
         )
         if counts == "turn":
             window = self._admit_locally(*(one for one in (turns, key) if one))
             return CountResult(window, None if window is None else window.remaining)
         seen = 0 if turns is None else len(self._recent_requests(turns[0], time.monotonic()))
-        left = None if turns is None else max(0, turns[1] - seen)
-        return CountResult(self._admit_locally(reads) if counts == "read" and reads else None, left)
+        turns_left = None if turns is None else max(0, turns[1] - seen)
+        return CountResult(self._admit_locally(reads) if counts == "read" and reads else None, turns_left)
 
     def _admit_locally(self, *limits: tuple[str, int]) -> LimitWindow | None:
         if not limits:

@@ -86,8 +86,8 @@ class ResponseCache:
         if len(answer) > self._config.max_bytes:
             await self.release(key, holder)
             return
-        ttl_ms, most = self._config.ttl_seconds * 1000, self._config.max_entries
-        await self._run(_STORE, _entries(account), _lease(key), key, holder, answer, ttl_ms, most)
+        ttl_ms, max_entries = self._config.ttl_seconds * 1000, self._config.max_entries
+        await self._run(_STORE, _entries(account), _lease(key), key, holder, answer, ttl_ms, max_entries)
 
     async def renew_lease(self, key: bytes, holder: bytes) -> bool:
         """Renew the lease; False if it is no longer held by `holder`."""

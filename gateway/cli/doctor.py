@@ -127,10 +127,10 @@ def _check_schema(url: str, revision: str) -> Finding:
 
 def _check_semantic_cache(url: str) -> Finding:
     try:
-        there = has_table(url, SEMANTIC_TABLE)
+        table_exists = has_table(url, SEMANTIC_TABLE)
     except OperatorError as error:
         return Finding("semantic", None, str(error))
-    if there:
+    if table_exists:
         return Finding("semantic", True, "The table of the semantic cache exists.")
     return Finding(
         "semantic",

@@ -82,8 +82,8 @@ def command_settings(data_dir: Path | None) -> Iterator[Settings]:
     """
     settings = read_settings(data_dir)
     configure_command_logging(settings)
-    given = settings.database_url.get_secret_value(), settings.redis_url.get_secret_value()
-    with engines_for_command(settings.data_dir, database_url=given[0], redis_url=given[1]) as found:
+    urls = settings.database_url.get_secret_value(), settings.redis_url.get_secret_value()
+    with engines_for_command(settings.data_dir, database_url=urls[0], redis_url=urls[1]) as found:
         yield export_settings(
             settings,
             found.data_dir,

@@ -155,14 +155,14 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _check_body(self) -> None:
         """Time out a body whose sender pauses, unless the application is not reading."""
-        left = self._last_byte + self.body_idle_seconds - self.loop.time()
+        remaining = self._last_byte + self.body_idle_seconds - self.loop.time()
         if self.flow.read_paused:
-            left = self.body_idle_seconds
-        if left <= 0:
+            remaining = self.body_idle_seconds
+        if remaining <= 0:
             self._body_timer = None
             self._refuse(RequestTimeout())
         else:
-            self._body_timer = self.loop.call_later(left, self._check_body)
+            self._body_timer = self.loop.call_later(remaining, self._check_body)
 
     def send_400_response(self, msg: str) -> None:
         """Answer invalid HTTP like uvicorn, with a metric and a limited log line."""

@@ -167,9 +167,9 @@ def _lock_conflict_message(database_url: str, step: str) -> str:
         return ", ".join(f"{row.name} (pid {row.pid}, {row.seconds} s)" for row in rows)
 
     holders = run_query(database_url, list_holders)
-    whose = f" by {holders}" if holders else ""
+    by_holders = f" by {holders}" if holders else ""
     return (
-        f"Revision {step} could not be applied because its tables are locked{whose}. Nothing was "
+        f"Revision {step} could not be applied because its tables are locked{by_holders}. Nothing was "
         f"changed. Wait until "
         "that session ends (a dump?), or end it with pg_terminate_backend; then run `gateway migrate`."
     )

@@ -56,12 +56,14 @@ async def missing_models(catalog: Catalog, found: dict[str, ProviderHealth]) -> 
     """
     async with upstream_client() as http:
         providers = build_providers(catalog, http)
-        wanted = {
+        configured = {
             name: sorted({model.model for model in catalog.models.values() if name in model.providers})
             for name, health in found.items()
             if health.reachable
         }
-        missing = {name: await providers.all[name].missing_models(models) for name, models in wanted.items()}
+        missing = {
+            name: await providers.all[name].missing_models(models) for name, models in configured.items()
+        }
         await providers.aclose()
     return {name: models for name, models in missing.items() if models is not None}
 

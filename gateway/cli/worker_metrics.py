@@ -21,9 +21,9 @@ def shared_metrics_dir(data_dir: Path) -> Iterator[Path]:
     `DATA_DIR/metrics` belongs to one gateway at a time. If another gateway on the same DATA_DIR uses it, this
     one uses a temporary folder: replicas share their images' directory, but never their metrics.
     """
-    given = os.environ.get(VARIABLE)
-    if given:
-        yield Path(given)
+    configured = os.environ.get(VARIABLE)
+    if configured:
+        yield Path(configured)
         return
     lock = _acquire_lock(data_dir / "metrics.lock")
     folder = data_dir / "metrics" if lock is not None else Path(tempfile.mkdtemp(prefix="gateway-metrics-"))

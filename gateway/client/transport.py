@@ -80,10 +80,14 @@ def error_from_response(response: httpx.Response) -> GatewayClientError:
 
 
 def retry_delay(
-    call: ApiRequest, attempt: int, most: int, response: httpx.Response | None, failure: Exception | None
+    call: ApiRequest,
+    attempt: int,
+    max_retries: int,
+    response: httpx.Response | None,
+    failure: Exception | None,
 ) -> float | None:
     """Return the seconds until the next attempt, or None if there is none."""
-    if attempt >= most:
+    if attempt >= max_retries:
         return None
     if response is not None:
         return (

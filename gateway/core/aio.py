@@ -1,4 +1,4 @@
-"""Asyncio building blocks: background tasks, periodic loops and replayable streams."""
+"""Asyncio building blocks: background tasks, periodic loops, replayable streams."""
 
 from __future__ import annotations
 

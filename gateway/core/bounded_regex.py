@@ -114,14 +114,14 @@ def _repeated(low: int, high: int, inner: Any, length: int) -> tuple[int, int]:
     paths, steps = _cost(inner, length)
     width = int(inner.getwidth()[0])
     # A repetition stops at the end of the text; an empty one stops once `low` is reached.
-    most = min(high, length // width + 1 if width else low + length + 1)
-    low = min(low, most)
-    steps = min(UNBOUNDED, most * steps + 1)
+    repetitions = min(high, length // width + 1 if width else low + length + 1)
+    low = min(low, repetitions)
+    steps = min(UNBOUNDED, repetitions * steps + 1)
     if paths == 1:
-        return most - low + 1, steps
+        return repetitions - low + 1, steps
     ways = 0
     power = 1
-    for times in range(most + 1):
+    for times in range(repetitions + 1):
         ways += power if times >= low else 0
         power *= paths
         if ways + power > UNBOUNDED:

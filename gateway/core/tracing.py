@@ -110,8 +110,8 @@ def configure_tracing() -> bool:
         os.environ.pop(name, None)
     if _backend is not None:
         return True
-    wanted = any(os.environ.get(name) for name in _ENDPOINTS) or langsmith
-    if not wanted or _is_enabled("OTEL_SDK_DISABLED") or os.environ.get("OTEL_TRACES_EXPORTER") == "none":
+    configured = any(os.environ.get(name) for name in _ENDPOINTS) or langsmith
+    if not configured or _is_enabled("OTEL_SDK_DISABLED") or os.environ.get("OTEL_TRACES_EXPORTER") == "none":
         return False
     lazy_otel_sdk.allow_sdk_import()
     from gateway.core.otel import OtelBackend

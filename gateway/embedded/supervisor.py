@@ -148,8 +148,8 @@ class EngineSupervisor:
     def _delay_restart(self, seconds: float, wake_read: int) -> None:
         """Wait before a restart, unless the gateway ends meanwhile."""
         until = time.monotonic() + seconds
-        while not self.stopping and (left := until - time.monotonic()) > 0:
-            self._wait_for_event(wake_read, left)
+        while not self.stopping and (remaining := until - time.monotonic()) > 0:
+            self._wait_for_event(wake_read, remaining)
 
     def _wait_for_event(self, wake_read: int, seconds: float | None) -> None:
         """Wait for a signal or the pipe: a byte means ready, its end means stop."""

@@ -28,14 +28,16 @@ def check_disk(settings: Settings) -> Finding:
     """Check the free space for images, embedded engines and mails."""
     folder = _nearest_existing(settings.data_dir)
     free = shutil.disk_usage(folder).free
-    room = f"{free / 1024**3:.1f} GiB free for DATA_DIR ({settings.data_dir})."
+    free_space = f"{free / 1024**3:.1f} GiB free for DATA_DIR ({settings.data_dir})."
     if not os.access(folder, os.W_OK):
         return Finding("disk", False, f"{folder} is not writable. Change its owner, or set DATA_DIR.")
     if free < _FULL_BYTES:
-        return Finding("disk", False, f"Only {room} Free some space, or move DATA_DIR to a larger disk.")
+        return Finding(
+            "disk", False, f"Only {free_space} Free some space, or move DATA_DIR to a larger disk."
+        )
     if free < _LOW_BYTES:
-        return Finding("disk", None, f"Only {room} Free some space before images and logs fill it.")
-    return Finding("disk", True, room)
+        return Finding("disk", None, f"Only {free_space} Free some space before images and logs fill it.")
+    return Finding("disk", True, free_space)
 
 
 def check_clock(settings: Settings) -> Finding | None:
@@ -49,11 +51,11 @@ def check_clock(settings: Settings) -> Finding | None:
         return None
     if abs(ahead) < _SKEW_NOTICE_SECONDS:
         return Finding("clock", True, "This machine's clock agrees with the database's.")
-    which = "ahead of" if ahead > 0 else "behind"
+    direction = "ahead of" if ahead > 0 else "behind"
     return Finding(
         "clock",
         False if abs(ahead) >= _SKEW_FAIL_SECONDS else None,
-        f"The database's clock is {abs(ahead):.1f} s {which} this machine's. Sign-ins and leases "
+        f"The database's clock is {abs(ahead):.1f} s {direction} this machine's. Sign-ins and leases "
         f"depend on both: "
         "synchronize both with NTP (chrony or systemd-timesyncd).",
     )

@@ -18,7 +18,7 @@ class UnsupportedParameter(InvalidRequest):
 
 
 class ContextLengthExceeded(InvalidRequest):
-    """The prompt is too long; clients recognize the message and the code, and shorten it."""
+    """The prompt is too long. Clients recognize the message and the code."""
 
     code = "context_length_exceeded"
     default_message = (

@@ -18,7 +18,7 @@ from gateway.core.exceptions import Unavailable, ValidationFailed
 
 T = TypeVar("T")
 
-MIN_LENGTH, MAX_LENGTH = 10, 256  # characters, normalised
+MIN_LENGTH, MAX_LENGTH = 10, 256  # characters, normalized
 # Before normalization a password may be longer; nothing processes more than this.
 MAX_RAW_LENGTH = 1024
 # With one lane, OWASP's choice.

@@ -74,12 +74,12 @@ class UserRepository(Repository):
 
         None without an account.
         """
-        lives = exists().where(
+        is_live = exists().where(
             RefreshToken.family_id == session_id,
             RefreshToken.user_id == user_id,
             RefreshToken.revoked_at.is_(None),
         )
-        row = (await self._session.execute(select(*_STATE, lives).where(User.id == user_id))).one_or_none()
+        row = (await self._session.execute(select(*_STATE, is_live).where(User.id == user_id))).one_or_none()
         return None if row is None else (AccountState(*row[:4]), row[4])
 
     async def filter_active(self, user_ids: Collection[UUID]) -> set[UUID]:

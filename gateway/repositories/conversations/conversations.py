@@ -107,10 +107,10 @@ class ConversationRepository(Repository):
 
         Fewer if they are large.
         """
-        wanted = self._page(user_id, after, limit)
+        page = self._page(user_id, after, limit)
         statement = (
-            select(*_COLUMNS, wanted.c.more)
-            .join(wanted, wanted.c.id == Table.id)
+            select(*_COLUMNS, page.c.more)
+            .join(page, page.c.id == Table.id)
             .where(Table.user_id == user_id)
             .order_by(*_NEWEST_FIRST)
         )
@@ -125,13 +125,13 @@ class ConversationRepository(Repository):
         Ignores case.
         """
         in_message = exists().where(Message.conversation_id == Table.id, *_contains(user_id, query))
-        wanted = self._page(
+        page = self._page(
             user_id, after, limit, or_(Table.title.icontains(query, autoescape=True), in_message)
         )
         hit = _newest_hit(user_id, query)
         statement = (
-            select(*_COLUMNS, *hit.c, wanted.c.more)
-            .join(wanted, wanted.c.id == Table.id)
+            select(*_COLUMNS, *hit.c, page.c.more)
+            .join(page, page.c.id == Table.id)
             .outerjoin(hit, true())
             .where(Table.user_id == user_id)
             .order_by(*_NEWEST_FIRST)

@@ -104,14 +104,14 @@ class MessageRepository(Repository):
     async def list_exchanges(self, user_id: UUID, message_ids: Collection[UUID]) -> list[StoredMessage]:
         """Return the messages with these ids, together with their questions or answers."""
         ids = list(message_ids)
-        mine = Message.user_id == user_id
+        owned = Message.user_id == user_id
         # A union, because neither index is used for an `or` over a subselect.
-        wanted = union(
-            select(Message.id).where(Message.id.in_(ids), mine),
-            select(Message.parent_id).where(Message.id.in_(ids), mine, Message.role == "assistant"),
-            select(Message.id).where(Message.parent_id.in_(ids), mine, Message.role == "assistant"),
+        exchange_ids = union(
+            select(Message.id).where(Message.id.in_(ids), owned),
+            select(Message.parent_id).where(Message.id.in_(ids), owned, Message.role == "assistant"),
+            select(Message.id).where(Message.parent_id.in_(ids), owned, Message.role == "assistant"),
         ).subquery()
-        statement = select(*_COLUMNS).where(Message.id.in_(select(wanted.c.id)), mine)
+        statement = select(*_COLUMNS).where(Message.id.in_(select(exchange_ids.c.id)), owned)
         return [StoredMessage(*row) for row in await self._session.execute(statement)]
 
     async def list_answers_since(self, user_id: UUID, since: datetime) -> list[UUID]:
@@ -190,10 +190,10 @@ class MessageRepository(Repository):
         if after is not None:
             position = tuple_(literal(after.at), literal(after.id))
             rows = rows.where(tuple_(Message.created_at, Message.id) > position)
-        wanted = bounded_page(rows.order_by(Message.created_at, Message.id), limit)
+        page = bounded_page(rows.order_by(Message.created_at, Message.id), limit)
         statement = (
-            select(*(_COLUMNS if include_hidden else _VISIBLE_COLUMNS), wanted.c.more)
-            .join(wanted, wanted.c.id == Message.id)
+            select(*(_COLUMNS if include_hidden else _VISIBLE_COLUMNS), page.c.more)
+            .join(page, page.c.id == Message.id)
             .where(Message.user_id == user_id)
             .order_by(Message.created_at, Message.id)
         )

@@ -56,8 +56,8 @@ class StoredResponseRepository(Repository):
         await BudgetRepository(self._session).add_stored_bytes(user_id, -freed)
         return "deleted"
 
-    async def _any(self, which: object) -> bool:
-        found = select(Message.id).where(which).limit(1)  # type: ignore[arg-type]
+    async def _any(self, condition: object) -> bool:
+        found = select(Message.id).where(condition).limit(1)  # type: ignore[arg-type]
         return await self._session.scalar(found) is not None
 
     async def _delete(self, message_id: UUID, user_id: UUID) -> int | None:

@@ -40,7 +40,7 @@ def storage_limit(turn: NewTurn) -> int | None:
 
 
 def reservation_arguments(id_: UUID, reservation: Reservation | None) -> tuple[Any, ...]:
-    """Arguments of `reservation_ctes` and `lease_cte`, all zero without a reservation."""
+    """Arguments of `reservation_ctes` and `lease_cte`; zero without a reservation."""
     if reservation is None:
         return (id_, 0, _ZERO, None, None, 0, _ZERO, None)
     return (

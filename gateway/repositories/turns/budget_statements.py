@@ -87,7 +87,10 @@ def _arguments(first: int) -> _ReservationArguments:
 
 
 def _wanted_ctes(user: str, first: int, source: str | None, history: str | None) -> str:
-    """CTEs `budget`, `needed` and `wanted`: what to reserve, including history and spare amounts."""
+    """CTEs `budget`, `needed` and `wanted`: the amounts to reserve.
+
+    They include the history and the spare amounts.
+    """
     arguments = _arguments(first)
     source_exists = f"AND (SELECT count(*) FROM {source}) > 0" if source else ""  # noqa: S608 - as above
     earlier = f"{history}.tokens AS tokens, {history}.usd AS usd" if history else "0 AS tokens, 0 AS usd"

@@ -93,7 +93,7 @@ FROM usage_slots WHERE slot >= :start AND slot < :end AND slot <> ALL(:broken)
 GROUP BY 1, 2, 3, 4
 """  # noqa: S608 - as above
 
-# As OF_LEDGER, without :tz
+# The parameters of SUM_RECORDS, without :tz
 ROLL_UP = f"""
 WITH {_counts_cte("date_bin('30 minutes', created_at, 'epoch')")}
 INSERT INTO usage_slots (slot, model, provider, kind, {", ".join(_SUMMED_COLUMNS)}, latencies)
