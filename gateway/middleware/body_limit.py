@@ -42,7 +42,7 @@ class BodyLimitMiddleware:
         received = 0
         send_rejection = send_then_drain(receive, send)
 
-        async def limited() -> Message:
+        async def receive_limited() -> Message:
             nonlocal received
             message = await receive()
             if message["type"] == "http.request":
@@ -50,10 +50,10 @@ class BodyLimitMiddleware:
                 allowance.record_received(received)
             return message
 
-        async def answer(message: Message) -> None:
+        async def send_limited(message: Message) -> None:
             await (send_rejection if allowance.exceeded else send)(message)
 
-        await self.app(scope, limited, answer)
+        await self.app(scope, receive_limited, send_limited)
 
 
 def announced_length(scope: Scope) -> int | None:
@@ -75,7 +75,7 @@ def send_then_drain(receive: Receive, send: Send) -> Send:
     rest of the body is read and discarded for a while, as nginx does; the connection is not reused.
     """
 
-    async def patient(message: Message) -> None:
+    async def send_and_drain(message: Message) -> None:
         if message["type"] == "http.response.start":
             message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
         elif not message.get("more_body", False):
@@ -87,4 +87,4 @@ def send_then_drain(receive: Receive, send: Send) -> Send:
             message = {"type": "http.response.body", "body": b"", "more_body": False}
         await send(message)
 
-    return patient
+    return send_and_drain

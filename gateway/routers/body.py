@@ -70,7 +70,7 @@ class StrictJsonRoute(APIRoute):
         callers = [call for call in _dependency_callables(self.dependant) if isinstance(call, RequireCaller)]
         known_parameters = _query_names(self.dependant)
 
-        async def edge(request: Request) -> Response:
+        async def handle(request: Request) -> Response:
             lower_body_limit(request.scope, limit)
             query = request.scope["query_string"]
             if query or field is not None:
@@ -86,7 +86,7 @@ class StrictJsonRoute(APIRoute):
                 await strict_request.json()
             return await handler(strict_request)
 
-        return edge
+        return handle
 
 
 def _dependency_callables(dependant: Dependant) -> list[Callable[..., Any]]:

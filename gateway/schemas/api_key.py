@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from gateway.domain.accounts.principal import Scope
-from gateway.schemas.base import Body, Storable, View, items
+from gateway.schemas.base import Body, Storable, View, bounded_list
 
 
 class CreateApiKeyBody(Body):
@@ -19,11 +19,11 @@ class CreateApiKeyBody(Body):
     """
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True), Storable]
-    scopes: Annotated[list[Scope], items(10, least=1)] | None = None
+    scopes: Annotated[list[Scope], bounded_list(10, min_items=1)] | None = None
     models: (
         Annotated[
             list[Annotated[str, StringConstraints(min_length=1, max_length=200), Storable]],
-            items(100, least=1),
+            bounded_list(100, min_items=1),
         ]
         | None
     ) = None

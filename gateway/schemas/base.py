@@ -41,16 +41,16 @@ class Body(BaseModel):
         return {name: value[name] for name in (*cls._names, unknown) if name in value}
 
 
-def max_members(most: int) -> BeforeValidator:
+def max_members(limit: int) -> BeforeValidator:
     """Limit the members of an object before any of them is validated.
 
     pydantic counts a dictionary only after validating all members, and keeps an error for each.
     """
 
     def check(value: Any) -> Any:
-        if isinstance(value, dict) and len(value) > most:
-            limit = {"field_type": "Dictionary", "max_length": most, "actual_length": len(value)}
-            raise PydanticKnownError("too_long", limit)
+        if isinstance(value, dict) and len(value) > limit:
+            details = {"field_type": "Dictionary", "max_length": limit, "actual_length": len(value)}
+            raise PydanticKnownError("too_long", details)
         return value
 
     return BeforeValidator(check)
@@ -70,9 +70,9 @@ Metadata = Annotated[
 ]
 
 
-def items(most: int, least: int = 0) -> Any:
+def bounded_list(max_items: int, min_items: int = 0) -> Any:
     """Constrain a list's length; validation stops at the first invalid item."""
-    return Field(min_length=least or None, max_length=most, fail_fast=True)
+    return Field(min_length=min_items or None, max_length=max_items, fail_fast=True)
 
 
 class View(BaseModel):

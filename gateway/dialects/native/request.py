@@ -10,7 +10,7 @@ from gateway.core.ids import parse_id
 from gateway.dialects.base import parse_body
 from gateway.domain.messages import Message
 from gateway.domain.requests import ConversationTarget, Sampling, Turn
-from gateway.schemas.base import Body, Metadata, items
+from gateway.schemas.base import Body, Metadata, bounded_list
 
 # In place of a message id: the question has no parent, like an edited first question.
 ROOT = "root"
@@ -27,7 +27,8 @@ class RegenerateBody(Body):
     max_tokens: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
     system: Annotated[str | None, Field(max_length=100_000)] = None
     tools: Annotated[
-        Literal["auto", "none"] | Annotated[list[Annotated[str, Field(max_length=200)]], items(MAX_TOOLS)],
+        Literal["auto", "none"]
+        | Annotated[list[Annotated[str, Field(max_length=200)]], bounded_list(MAX_TOOLS)],
         Field(description="`auto`, `none`, or the names of the tools that may be used."),
     ] = "auto"
     on_busy: Annotated[

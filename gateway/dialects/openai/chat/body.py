@@ -17,7 +17,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from gateway.domain.config.guardrails import GuardMode, GuardModes
-from gateway.schemas.base import Body, items
+from gateway.schemas.base import Body, bounded_list
 
 # Each choice is a separate turn.
 MAX_CHOICES = 8
@@ -25,7 +25,7 @@ MAX_TOOLS = 128
 # Beyond any context window; more than 64 bits fit neither the database nor vendors' JSON.
 MAX_TOKENS = 2**31 - 1
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
-Stop = str | Annotated[list[str], items(4)]
+Stop = str | Annotated[list[str], bounded_list(4)]
 
 
 ImageDetail = Literal["auto", "low", "high", "original"]
@@ -93,10 +93,10 @@ class ContentPart(OpenAIModel):
 
 class MessageBody(OpenAIModel):
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | Annotated[list[ContentPart], items(10_000)] | None = None
+    content: str | Annotated[list[ContentPart], bounded_list(10_000)] | None = None
     name: str | None = None
     refusal: str | None = None
-    tool_calls: Annotated[list[ToolCallBody] | None, items(1000)] = None
+    tool_calls: Annotated[list[ToolCallBody] | None, bounded_list(1000)] = None
     tool_call_id: str | None = None
 
 
@@ -147,7 +147,7 @@ class NamedTool(OpenAIModel):
 
 class AllowedTools(OpenAIModel):
     mode: Literal["auto", "required"] = "auto"
-    tools: Annotated[list[NamedTool], items(1024)]
+    tools: Annotated[list[NamedTool], bounded_list(1024)]
 
 
 class NamedToolChoice(NamedTool):
@@ -199,8 +199,8 @@ class GatewayFields(Body):
 
     role: Annotated[str | None, Field(max_length=100)] = None
     task: Annotated[str | None, Field(max_length=100)] = None
-    tools: Annotated[list[str] | None, items(MAX_TOOLS)] = None
-    fallbacks: Annotated[list[str] | None, items(16)] = None
+    tools: Annotated[list[str] | None, bounded_list(MAX_TOOLS)] = None
+    fallbacks: Annotated[list[str] | None, bounded_list(16)] = None
     cache: bool | None = None
     guardrails: GatewayGuardrails = GatewayGuardrails()
 
@@ -212,7 +212,7 @@ class ChatCompletionBody(OpenAIModel):
     """
 
     model: Annotated[str, Field(min_length=1, max_length=200)]
-    messages: Annotated[list[MessageBody], items(10_000, least=1)]
+    messages: Annotated[list[MessageBody], bounded_list(10_000, min_items=1)]
     stream: bool | None = False
     stream_options: StreamOptions | None = None
     temperature: Annotated[float | None, Field(ge=0, le=2)] = None
@@ -227,7 +227,7 @@ class ChatCompletionBody(OpenAIModel):
     logprobs: bool | None = None
     top_logprobs: Annotated[int | None, Field(ge=0, le=20)] = None
     response_format: ResponseFormatBody | None = None
-    tools: Annotated[list[ToolBody] | None, items(MAX_TOOLS)] = None
+    tools: Annotated[list[ToolBody] | None, bounded_list(MAX_TOOLS)] = None
     tool_choice: Literal["none", "auto", "required"] | NamedToolChoice | None = None
     parallel_tool_calls: bool | None = None
     gateway: GatewayFields = GatewayFields()

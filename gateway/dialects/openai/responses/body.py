@@ -16,7 +16,7 @@ from gateway.dialects.openai.chat.body import (
     Seed,
     Stop,
 )
-from gateway.schemas.base import items, max_members
+from gateway.schemas.base import bounded_list, max_members
 
 
 class InputPart(OpenAIModel):
@@ -39,7 +39,7 @@ def _items(value: Any) -> Any:
 
 
 # A plain text is converted to parts: one shape from here on, and one form of error paths.
-_Parts = Annotated[list[InputPart], items(10_000)]
+_Parts = Annotated[list[InputPart], bounded_list(10_000)]
 Parts = Annotated[_Parts, BeforeValidator(_parts, json_schema_input_type=str | _Parts)]
 
 
@@ -78,7 +78,7 @@ class FunctionToolBody(OpenAIModel):
 class ResponseToolBody(FunctionToolBody):
     """A tool, or a namespace of tools."""
 
-    tools: Annotated[list[FunctionToolBody] | None, items(MAX_TOOLS)] = None
+    tools: Annotated[list[FunctionToolBody] | None, bounded_list(MAX_TOOLS)] = None
 
 
 class AllowedToolBody(OpenAIModel):
@@ -91,7 +91,7 @@ class ResponseToolChoice(AllowedToolBody):
     """One tool, or for the type `allowed_tools` those that the model may choose from."""
 
     mode: Literal["auto", "required"] = "auto"
-    tools: Annotated[list[AllowedToolBody] | None, items(1024)] = None
+    tools: Annotated[list[AllowedToolBody] | None, bounded_list(1024)] = None
 
 
 class TextFormat(OpenAIModel):
@@ -112,7 +112,7 @@ class ReasoningConfig(OpenAIModel):
     summary: str | None = None
 
 
-_Items = Annotated[list[InputItem], items(10_000, least=1)]
+_Items = Annotated[list[InputItem], bounded_list(10_000, min_items=1)]
 
 
 class ResponsesBody(OpenAIModel):
@@ -123,7 +123,7 @@ class ResponsesBody(OpenAIModel):
 
     model: Annotated[str, Field(min_length=1, max_length=200)]
     input: Annotated[_Items, BeforeValidator(_items, json_schema_input_type=str | _Items)]
-    instructions: str | Annotated[list[InputItem], items(1000)] | None = None
+    instructions: str | Annotated[list[InputItem], bounded_list(1000)] | None = None
     previous_response_id: str | None = None
     store: bool | None = True
     stream: bool | None = False
@@ -131,10 +131,10 @@ class ResponsesBody(OpenAIModel):
     top_p: Annotated[float | None, Field(ge=0, le=1)] = None
     max_output_tokens: Annotated[int | None, Field(ge=1, le=MAX_TOKENS)] = None
     top_logprobs: Annotated[int | None, Field(ge=0, le=20)] = None
-    include: Annotated[list[str] | None, items(100)] = None
+    include: Annotated[list[str] | None, bounded_list(100)] = None
     text: TextConfig | None = None
     reasoning: ReasoningConfig | None = None
-    tools: Annotated[list[ResponseToolBody] | None, items(MAX_TOOLS)] = None
+    tools: Annotated[list[ResponseToolBody] | None, bounded_list(MAX_TOOLS)] = None
     tool_choice: Literal["none", "auto", "required"] | ResponseToolChoice | None = None
     parallel_tool_calls: bool | None = None
     max_tool_calls: Annotated[int | None, Field(ge=1, le=MAX_TOKENS)] = None
