@@ -27,15 +27,20 @@ class AcceptingAuthenticator:
         return None
 
 
-class ContainerWithoutServices:
-    """A container without services: a body that passes validation is answered with 503."""
-
-    def __init__(self, path: str) -> None:
-        self.authenticator = AcceptingAuthenticator("api_key" if path.startswith("/v1/") else "user")
-        self.references = SimpleNamespace(acquire=lambda: None, release=lambda: None)
+class NoServices:
+    """A group of services in which every service is unavailable, except those set as attributes."""
 
     def __getattr__(self, name: str) -> Any:
         raise Unavailable
+
+
+class ContainerWithoutServices(NoServices):
+    """A container without services: a body that passes validation is answered with 503."""
+
+    def __init__(self, path: str) -> None:
+        self.accounts = NoServices()
+        self.accounts.authenticator = AcceptingAuthenticator("api_key" if path.startswith("/v1/") else "user")
+        self.references = SimpleNamespace(acquire=lambda: None, release=lambda: None)
 
 
 def app_without_services(path: str) -> FastAPI:
