@@ -202,8 +202,8 @@ async def test_a_role_without_a_schema_has_no_data(gateway: Gateway, person: Acc
 @pytest.mark.parametrize(
     ("first", "complaint"),
     [
-        ('{"title": "Tea"}', "the object breaks «required»"),
-        ('{"title": "Tea", "score": "three"}', "score breaks «type»"),
+        ('{"title": "Tea"}', "the object violates «required»"),
+        ('{"title": "Tea", "score": "three"}', "score violates «type»"),
         ("I would rather not.", "no JSON object"),
         ('{"title": "Tea", "sco', "not valid JSON"),
         ("", "no JSON object"),
@@ -229,7 +229,7 @@ async def test_a_truncated_answer_is_retried_shorter(
 ) -> None:
     upstream.script(Reply(text=('{"title": "Te',), finish="length"), Reply(text=(GOOD,)))
     assert (await ask(gateway, person, "named")).status_code == 200
-    assert "longer than it may be" in upstream.calls[1].body["messages"][3]["content"]
+    assert "exceeded the maximum length" in upstream.calls[1].body["messages"][3]["content"]
 
 
 async def test_two_schema_violations_are_a_clear_error(
@@ -239,7 +239,7 @@ async def test_two_schema_violations_are_a_clear_error(
     answer = await ask(gateway, person, "named")
     error = answer.json()["error"]
     assert (answer.status_code, error["code"]) == (502, "upstream_failed")
-    assert error["message"].endswith("does not fit the role named: score breaks «type».")
+    assert error["message"].endswith("does not match the schema of role named after two attempts: score violates «type».")
     assert "secret" not in answer.text
     assert len(upstream.calls) == 2
 
