@@ -132,13 +132,13 @@ def test_an_object_is_extracted_from_surrounding_text(text: str) -> None:
     [
         ("no object", "no JSON object"),
         ('{"a": ', "not valid JSON"),
-        ('{"a": "secret"}', "a breaks «type»"),
-        ("{}", "the object breaks «required»"),
+        ('{"a": "secret"}', "a violates «type»"),
+        ("{}", "the object violates «required»"),
         ("{" * 100_000, "not valid JSON"),
         ('{"a": NaN}', "not valid JSON"),
         ('{"a": 1e999}', "not valid JSON"),
         ('{"a": 1, "b": "\\ud800"}', "not valid JSON"),
-        ('{"b": {"a": 1}}', "the object breaks «required»"),
+        ('{"b": {"a": 1}}', "the object violates «required»"),
     ],
 )
 def test_violations_use_the_schemas_terms(text: str, complaint: str) -> None:
