@@ -239,7 +239,9 @@ async def test_two_schema_violations_are_a_clear_error(
     answer = await ask(gateway, person, "named")
     error = answer.json()["error"]
     assert (answer.status_code, error["code"]) == (502, "upstream_failed")
-    assert error["message"].endswith("does not match the schema of role named after two attempts: score violates «type».")
+    assert error["message"].endswith(
+        "does not match the schema of role named after two attempts: score violates «type»."
+    )
     assert "secret" not in answer.text
     assert len(upstream.calls) == 2
 
