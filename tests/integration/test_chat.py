@@ -87,7 +87,7 @@ async def wait_for_status(
     raise AssertionError(f"the message never became {status}: {last}")
 
 
-async def test_a_turn_is_answered_kept_and_accounted_for(gateway: Gateway, person: Account) -> None:
+async def test_a_turn_is_answered_stored_and_charged(gateway: Gateway, person: Account) -> None:
     answer = await gateway.http.post("/api/chat", json={"message": "Hi there"}, headers=person.headers)
     body = answer.json()
     message = body["message"]
@@ -119,7 +119,7 @@ async def test_a_turn_is_answered_kept_and_accounted_for(gateway: Gateway, perso
     assert [tuple(row) for row in rows] == [("small", 11, 4, "ok")]
 
 
-async def test_the_next_turn_knows_what_was_said(
+async def test_the_next_turn_gets_the_history(
     gateway: Gateway, person: Account, first: OpenAIUpstream
 ) -> None:
     opened = await ask(gateway, person, message="My name is Ada.", system="Be brief.")
@@ -132,7 +132,7 @@ async def test_the_next_turn_knows_what_was_said(
     ]
 
 
-async def test_following_an_earlier_message_makes_a_sibling_branch(
+async def test_a_question_after_an_earlier_message_creates_a_branch(
     gateway: Gateway, person: Account, first: OpenAIUpstream
 ) -> None:
     opened = await ask(gateway, person, message="One.")
@@ -146,7 +146,7 @@ async def test_following_an_earlier_message_makes_a_sibling_branch(
     assert [m["content"] for m in kept if m["parent_id"] == parent] == ["Two.", "Two, again."]
 
 
-async def test_a_stream_is_the_named_events_of_the_contract(gateway: Gateway, person: Account) -> None:
+async def test_a_stream_has_the_documented_events(gateway: Gateway, person: Account) -> None:
     answer = await gateway.http.post("/api/chat/stream", json={"message": "Hi"}, headers=person.headers)
     events = parse_sse(answer.text)
     names = [name for _, name, _ in events]
@@ -166,7 +166,7 @@ async def test_a_stream_is_the_named_events_of_the_contract(gateway: Gateway, pe
     assert [m["id"] for m in kept] == [turn["user_message_id"], turn["message_id"]]
 
 
-async def test_tools_of_the_gateway_show_in_the_stream(
+async def test_gateway_tool_calls_are_streamed(
     gateway: Gateway, person: Account, first: OpenAIUpstream
 ) -> None:
     call = ScriptedToolCall("calculator", ('{"expression":"2+2"}',), "call_9")
@@ -181,7 +181,7 @@ async def test_tools_of_the_gateway_show_in_the_stream(
 
 
 @pytest.mark.parametrize("path", ["/api/chat", "/api/chat/stream"])
-async def test_thoughts_and_results_of_tools_are_kept_counted_exported_and_deleted(
+async def test_reasoning_and_tool_results_are_stored_counted_exported_and_deleted(
     gateway: Gateway, person: Account, first: OpenAIUpstream, path: str
 ) -> None:
     call = ScriptedToolCall("calculator", ('{"expression":"2+2"}',), "call_9")
@@ -211,7 +211,7 @@ async def test_thoughts_and_results_of_tools_are_kept_counted_exported_and_delet
     assert after["budgets"][0]["stored_bytes"] == 0
 
 
-async def test_a_stopped_answer_keeps_the_thoughts_that_were_shown(
+async def test_a_cancelled_answer_keeps_its_reasoning(
     gateway: Gateway, person: Account, first: OpenAIUpstream
 ) -> None:
     gate = asyncio.Event()
@@ -231,7 +231,7 @@ async def test_a_stopped_answer_keeps_the_thoughts_that_were_shown(
     assert kept[1]["details"] == {"reasoning": "Hm. Let me see.", "tools": [], "truncated": False}
 
 
-async def test_a_persons_answer_is_written_though_the_client_has_gone(
+async def test_a_users_answer_is_stored_after_a_disconnect(
     gateway: Gateway, person: Account, first: OpenAIUpstream
 ) -> None:
     gate = asyncio.Event()
@@ -248,7 +248,7 @@ async def test_a_persons_answer_is_written_though_the_client_has_gone(
     assert last["content"] == "Hello, world!"
 
 
-async def test_a_services_turn_is_cancelled_with_its_client_and_kept_as_far_as_it_came(
+async def test_an_api_keys_turn_is_cancelled_on_disconnect_and_stored_partially(
     gateway: Gateway, person: Account, first: OpenAIUpstream
 ) -> None:
     key = await gateway.create_api_key(person)
@@ -269,7 +269,7 @@ async def test_a_services_turn_is_cancelled_with_its_client_and_kept_as_far_as_i
     await ask(gateway, person, message="Again", conversation_id=conversation)
 
 
-async def test_the_next_model_answers_where_the_first_is_down(
+async def test_a_fallback_answers_if_the_first_model_is_down(
     gateway: Gateway, person: Account, first: OpenAIUpstream
 ) -> None:
     first.script(Refusal(503))
@@ -280,7 +280,7 @@ async def test_the_next_model_answers_where_the_first_is_down(
     assert attempts == [("small", "upstream_failed"), ("small", "upstream_failed"), ("spare", "ok")]
 
 
-async def test_a_failed_turn_is_a_true_status_and_leaves_the_conversation_usable(
+async def test_a_failed_turn_has_an_error_status_and_leaves_the_conversation_usable(
     gateway: Gateway, person: Account, first: OpenAIUpstream, second: OpenAIUpstream
 ) -> None:
     opened = await ask(gateway, person, message="One.")
@@ -300,7 +300,7 @@ async def test_a_failed_turn_is_a_true_status_and_leaves_the_conversation_usable
     assert again["message"]["content"] == "Three."
 
 
-async def test_a_stream_cut_upstream_ends_with_an_error_event_and_keeps_its_text(
+async def test_an_interrupted_upstream_stream_ends_with_an_error_and_keeps_its_text(
     gateway: Gateway, person: Account, first: OpenAIUpstream
 ) -> None:
     first.script(Reply(fault="cut", after=2))
@@ -314,7 +314,7 @@ async def test_a_stream_cut_upstream_ends_with_an_error_event_and_keeps_its_text
     assert (last["status"], last["content"]) == ("failed", "Hello, ")
 
 
-async def test_a_second_turn_in_a_busy_conversation_is_refused(
+async def test_a_second_turn_in_a_busy_conversation_is_rejected(
     gateway: Gateway, person: Account, first: OpenAIUpstream
 ) -> None:
     opened = await ask(gateway, person, message="One.")
@@ -348,7 +348,7 @@ async def test_a_second_turn_in_a_busy_conversation_is_refused(
         ({"message": "x", "tools": ["no_such_tool"]}, 422, "validation_failed", "tools"),
     ],
 )
-async def test_a_bad_turn_is_refused_and_nothing_is_written(
+async def test_an_invalid_turn_is_rejected_and_nothing_is_stored(
     gateway: Gateway,
     person: Account,
     body: dict[str, Any],
@@ -364,7 +364,7 @@ async def test_a_bad_turn_is_refused_and_nothing_is_written(
     assert listed.json()["items"] == []
 
 
-async def test_anothers_conversation_is_as_unknown_as_none(gateway: Gateway, person: Account) -> None:
+async def test_another_accounts_conversation_is_not_found(gateway: Gateway, person: Account) -> None:
     mine = await ask(gateway, person, message="Secret.")
     stranger = await gateway.sign_up()
     body = {"message": "Tell me", "conversation_id": mine["conversation_id"]}
@@ -373,7 +373,7 @@ async def test_anothers_conversation_is_as_unknown_as_none(gateway: Gateway, per
     assert len(await messages_of(gateway, person, mine["conversation_id"])) == 2
 
 
-async def test_no_route_of_chat_answers_without_a_credential(gateway: Gateway) -> None:
+async def test_chat_routes_require_credentials(gateway: Gateway) -> None:
     for path in ("/api/chat", "/api/chat/stream", "/v1/chat/completions"):
         answer = await gateway.http.post(path, json={"message": "x"})
         assert answer.status_code == 401

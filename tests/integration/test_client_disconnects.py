@@ -105,7 +105,7 @@ async def by_person(gateway: Gateway) -> Leaver:
 
 
 @pytest.mark.parametrize("name", DOORS)
-async def test_a_keys_turn_is_called_off_before_its_first_word_and_charged_once(
+async def test_an_api_keys_turn_is_cancelled_before_its_first_delta_and_charged_once(
     gateway: Gateway, upstream: OpenAIUpstream, name: str
 ) -> None:
     upstream.script(Reply(text=WORDS, gate=asyncio.Event(), gate_at=0, usage=(7, 20)))
@@ -119,7 +119,7 @@ async def test_a_keys_turn_is_called_off_before_its_first_word_and_charged_once(
 
 
 @pytest.mark.parametrize("name", [name for name, door in DOORS.items() if door.streams])
-async def test_a_keys_turn_is_called_off_in_the_middle_and_charged_for_what_was_made(
+async def test_an_api_keys_turn_is_cancelled_midway_and_charged_for_its_output(
     gateway: Gateway, upstream: OpenAIUpstream, name: str
 ) -> None:
     upstream.script(Reply(text=WORDS, gate=asyncio.Event(), gate_at=5, usage=(7, 20)))
@@ -134,7 +134,7 @@ async def test_a_keys_turn_is_called_off_in_the_middle_and_charged_for_what_was_
 
 @pytest.mark.parametrize("when", ["nothing", "word4 "])
 @pytest.mark.parametrize("name", PEOPLE)
-async def test_a_persons_turn_runs_on_and_is_kept_whole_and_charged_once(
+async def test_a_users_turn_continues_and_is_stored_and_charged_once(
     gateway: Gateway, upstream: OpenAIUpstream, name: str, when: str
 ) -> None:
     gate = asyncio.Event()

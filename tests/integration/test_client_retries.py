@@ -45,7 +45,7 @@ async def send(gateway: Gateway, secret: str, count: int, **body: Any) -> httpx.
     return await gateway.http.post(COMPLETIONS, json=completion(**body), headers=headers)
 
 
-async def test_the_clients_own_retry_gets_the_first_attempts_answer(
+async def test_a_client_retry_gets_the_original_requests_answer(
     gateway: Gateway, person: Account, secret: str, upstream: OpenAIUpstream
 ) -> None:
     gate = asyncio.Event()
@@ -61,7 +61,7 @@ async def test_the_clients_own_retry_gets_the_first_attempts_answer(
     assert (await wait_settled(gateway.container.engine, person.id)).tokens_used == TOKENS
 
 
-async def test_a_retried_stream_is_the_first_attempts_from_its_beginning(
+async def test_a_retried_stream_starts_at_the_originals_beginning(
     gateway: Gateway, person: Account, secret: str, upstream: OpenAIUpstream
 ) -> None:
     gate = asyncio.Event()
@@ -80,7 +80,7 @@ async def test_a_retried_stream_is_the_first_attempts_from_its_beginning(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_retry_that_another_worker_gets_joins_as_well(
+async def test_a_retry_on_another_worker_joins_too(
     serve: Serve, gateway: Gateway, person: Account, secret: str, upstream: OpenAIUpstream, stream: bool
 ) -> None:
     gate = asyncio.Event()
@@ -98,7 +98,7 @@ async def test_a_retry_that_another_worker_gets_joins_as_well(
     assert (await wait_settled(gateway.container.engine, person.id)).tokens_used == TOKENS
 
 
-async def test_first_attempts_never_join_anything(
+async def test_first_attempts_never_join_another_request(
     gateway: Gateway, secret: str, upstream: OpenAIUpstream
 ) -> None:
     gate = asyncio.Event()
@@ -110,7 +110,7 @@ async def test_first_attempts_never_join_anything(
     assert len({answer.json()["id"] for answer in answers}) == 3
 
 
-async def test_a_retry_with_another_body_or_of_another_key_joins_nothing(
+async def test_a_retry_with_a_different_body_or_api_key_joins_nothing(
     gateway: Gateway, person: Account, secret: str, upstream: OpenAIUpstream
 ) -> None:
     gate = asyncio.Event()
@@ -126,7 +126,7 @@ async def test_a_retry_with_another_body_or_of_another_key_joins_nothing(
     assert not any(replayed(answer) for answer in await asyncio.gather(*asking))
 
 
-async def test_who_was_told_to_come_again_does_not_get_anothers_answer(
+async def test_a_retry_after_a_rejection_does_not_join_another_request(
     gateway: Gateway, secret: str, upstream: OpenAIUpstream
 ) -> None:
     gate = asyncio.Event()
@@ -141,7 +141,7 @@ async def test_who_was_told_to_come_again_does_not_get_anothers_answer(
     assert (await other).json()["choices"][0]["message"]["content"] == "Hello, world!"
 
 
-async def test_a_retry_joins_where_the_answer_came_between_both_attempts(
+async def test_a_retry_gets_an_answer_that_completed_between_the_attempts(
     gateway: Gateway, person: Account, secret: str, upstream: OpenAIUpstream
 ) -> None:
     gate = asyncio.Event()
@@ -160,7 +160,7 @@ async def test_a_retry_joins_where_the_answer_came_between_both_attempts(
     assert (retry.status_code, replayed(retry), len(upstream.calls)) == (200, True, 1)
 
 
-async def test_an_attempt_that_nobody_comes_back_to_is_called_off_all_the_same(
+async def test_an_abandoned_request_without_a_retry_is_cancelled(
     gateway: Gateway, secret: str, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(gate=asyncio.Event()))

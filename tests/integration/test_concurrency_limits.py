@@ -25,7 +25,7 @@ async def headers_of(gateway: Gateway) -> tuple[Account, dict[str, str]]:
     return person, {"authorization": f"Bearer {await gateway.create_api_key(person)}"}
 
 
-async def test_who_floods_gets_429_in_time_and_another_is_answered_as_ever(
+async def test_an_account_that_floods_gets_429_and_others_are_served(
     gateway: Gateway, upstream: OpenAIUpstream
 ) -> None:
     gate = asyncio.Event()
@@ -55,7 +55,7 @@ async def test_who_floods_gets_429_in_time_and_another_is_answered_as_ever(
     assert (gateway.container.tasks.limiter.running, gateway.container.tasks.limiter.waiting) == (0, 0)
 
 
-async def test_streams_hold_their_slot_to_the_turns_end_and_everybody_full_is_503(
+async def test_streams_hold_their_permit_until_the_turn_ends(
     gateway: Gateway, upstream: OpenAIUpstream
 ) -> None:
     gate = asyncio.Event()

@@ -61,7 +61,7 @@ def prompt(call: Any) -> list[tuple[str, str]]:
     return [(message["role"], message["content"]) for message in call.body["messages"]]
 
 
-async def test_an_answer_is_given_once_more_beside_the_first_and_becomes_the_head(
+async def test_a_regenerated_answer_is_a_sibling_and_becomes_the_head(
     gateway: Gateway, person: Account, up: OpenAIUpstream
 ) -> None:
     up.script(Reply(text=("One.",)), Reply(text=("Two.",)), Reply(text=("Other two.",)))
@@ -90,7 +90,7 @@ async def test_an_answer_is_given_once_more_beside_the_first_and_becomes_the_hea
     assert [message["role"] for message in kept.json()["items"]].count("user") == 2
 
 
-async def test_a_question_may_be_named_as_well_and_the_first_turn_be_answered_anew(
+async def test_the_first_turn_can_be_regenerated_by_its_question(
     gateway: Gateway, person: Account, up: OpenAIUpstream
 ) -> None:
     up.script(Reply(text=("One.",)), Reply(text=("Again.",)))
@@ -103,7 +103,7 @@ async def test_a_question_may_be_named_as_well_and_the_first_turn_be_answered_an
     assert conversation["messages"][1]["parent_id"] == question
 
 
-async def test_without_a_body_and_with_accept_it_is_a_stream(
+async def test_a_regeneration_without_a_body_may_be_streamed(
     gateway: Gateway, person: Account, up: OpenAIUpstream
 ) -> None:
     first = await ask(gateway, person, "First?")
@@ -119,7 +119,7 @@ async def test_without_a_body_and_with_accept_it_is_a_stream(
     assert up.calls[1].body["stream"] is True
 
 
-async def test_it_is_refused_for_what_is_anothers_busy_or_no_message(
+async def test_a_regeneration_is_rejected_for_foreign_busy_or_unknown_messages(
     gateway: Gateway, person: Account, up: OpenAIUpstream
 ) -> None:
     first = await ask(gateway, person, "First?")
@@ -151,7 +151,7 @@ async def test_it_is_refused_for_what_is_anothers_busy_or_no_message(
     waiting.cancel()
 
 
-async def test_one_that_fails_keeps_the_earlier_answer_to_go_back_to(
+async def test_a_failed_regeneration_keeps_the_earlier_answer(
     gateway: Gateway, person: Account, up: OpenAIUpstream
 ) -> None:
     up.script(Reply(text=("One.",)), Refusal(500))
@@ -165,7 +165,7 @@ async def test_one_that_fails_keeps_the_earlier_answer_to_go_back_to(
     assert shown(await read(gateway, person, first["conversation_id"])) == ["First?", "One."]
 
 
-async def test_the_first_question_is_edited_by_following_the_root(
+async def test_the_first_question_is_edited_with_the_root_as_parent(
     gateway: Gateway, person: Account, up: OpenAIUpstream
 ) -> None:
     up.script(Reply(text=("One.",)), Reply(text=("Two.",)), Reply(text=("Edited.",)))
@@ -187,7 +187,7 @@ async def test_the_first_question_is_edited_by_following_the_root(
     assert changed.json()["head_id"] == conversation["head_id"] == conversation["messages"][-1]["id"]
 
 
-async def test_of_several_branches_behind_a_message_the_newest_is_read(
+async def test_the_newest_branch_of_a_message_is_read(
     gateway: Gateway, person: Account, up: OpenAIUpstream
 ) -> None:
     first = await ask(gateway, person, "First?")
@@ -204,6 +204,6 @@ async def test_of_several_branches_behind_a_message_the_newest_is_read(
     assert len(conversation["messages"][2]["siblings"]) == 2
 
 
-async def test_a_root_without_a_conversation_just_starts_one(gateway: Gateway, person: Account) -> None:
+async def test_a_root_without_a_conversation_starts_one(gateway: Gateway, person: Account) -> None:
     started = await ask(gateway, person, "First?", parent_id="root")
     assert shown(await read(gateway, person, started["conversation_id"]))[0] == "First?"

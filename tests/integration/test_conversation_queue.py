@@ -102,7 +102,7 @@ async def talk(workers: tuple[Gateway, Gateway], upstream: OpenAIUpstream) -> Ta
     return talk
 
 
-async def test_a_busy_conversation_refuses_with_the_id_of_the_running_answer(talk: Talk) -> None:
+async def test_a_busy_conversation_rejects_with_the_running_answers_id(talk: Talk) -> None:
     for worker in (0, 1):
         busy = await talk.ask("three", worker)
         assert busy.status_code == 409
@@ -119,7 +119,7 @@ async def test_a_busy_conversation_refuses_with_the_id_of_the_running_answer(tal
     assert await talk.questions() == ["one", "two"]
 
 
-async def test_turns_that_wait_are_answered_in_the_order_they_came_on_whichever_worker(talk: Talk) -> None:
+async def test_queued_turns_are_answered_in_order_across_workers(talk: Talk) -> None:
     waiting = [await talk.queued(f"q{n}", n % 2, n + 1) for n in range(4)]
     full = await talk.ask("too many", 1, on_busy="queue")
     assert (full.status_code, full.json()["error"]["message_id"]) == (409, talk.running_id)
@@ -140,7 +140,7 @@ async def test_turns_that_wait_are_answered_in_the_order_they_came_on_whichever_
     assert (await wait_settled(talk.engine, talk.person.id)).assert_consistent().tokens_reserved == 0
 
 
-async def test_who_does_not_wait_does_not_push_in_before_those_who_do(talk: Talk) -> None:
+async def test_a_turn_that_does_not_queue_cannot_overtake_queued_ones(talk: Talk) -> None:
     turns = WaitingTurnRepository(talk.engine)
     ticket = await turns.enqueue(UUID(talk.person.id), UUID(talk.id), 4)
     assert ticket is not None
@@ -153,7 +153,7 @@ async def test_who_does_not_wait_does_not_push_in_before_those_who_do(talk: Talk
     assert (await talk.ask("pushing in")).status_code == 200
 
 
-async def test_the_place_of_a_waiter_that_died_runs_out(talk: Talk) -> None:
+async def test_a_dead_waiters_ticket_expires(talk: Talk) -> None:
     turns = WaitingTurnRepository(talk.engine)
     dead = await turns.enqueue(UUID(talk.person.id), UUID(talk.id), 4)
     alive = await talk.queued("alive", 1, 2)
@@ -164,7 +164,7 @@ async def test_the_place_of_a_waiter_that_died_runs_out(talk: Talk) -> None:
     assert (await alive).status_code == 200
 
 
-async def test_nobody_waits_longer_than_the_deadline(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_queued_turns_are_rejected_at_the_deadline(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
     queue = talk.workers[1].container.catalog.conversation_queue.model_copy(update={"seconds": 0.3})
     monkeypatch.setattr(
         talk.workers[1].container.chat.service._admission,
@@ -179,7 +179,7 @@ async def test_nobody_waits_longer_than_the_deadline(talk: Talk, monkeypatch: py
     assert await talk.questions() == ["one", "two"]
 
 
-async def test_of_a_stopping_worker_those_that_wait_are_sent_elsewhere(talk: Talk) -> None:
+async def test_a_stopping_worker_rejects_its_queued_turns(talk: Talk) -> None:
     waiting = await talk.queued("three", 1, 1)
     talk.workers[1].container.tasks.begin_draining(30)
     answer = await waiting

@@ -107,7 +107,7 @@ async def test_a_conversation_is_created_read_renamed_and_deleted(client):
     assert code(await client.delete(path)) == (404, "not_found", None)
 
 
-async def test_the_branch_being_read_comes_with_the_conversation(client, turns, user):
+async def test_the_current_branch_is_part_of_the_conversation(client, turns, user):
     first = await complete_turn(turns, user, "q1", "a1", title="T")
     second = await complete_turn(turns, user, "q2", "a2", conversation_id=first.conversation_id)
     edit = await complete_turn(
@@ -123,7 +123,7 @@ async def test_the_branch_being_read_comes_with_the_conversation(client, turns, 
     assert [message["content"] for message in read["messages"]] == ["q1", "a1", "q2", "a2"]
 
 
-async def test_messages_lists_every_branch_with_parents_in_pages(client, turns, user):
+async def test_messages_of_all_branches_are_listed_in_pages(client, turns, user):
     first = await complete_turn(turns, user, "q1", "a1")
     again = await complete_turn(
         turns, user, "q2", "a2", conversation_id=first.conversation_id, parent_id=first.question_id
@@ -203,7 +203,7 @@ async def test_a_message_has_the_shape_of_an_answer(client, turns, user):
     )
 
 
-async def test_a_turn_under_way_shows_and_a_dead_one_does_not(client, turns, user):
+async def test_a_running_turn_is_shown_and_an_orphaned_one_is_not(client, turns, user):
     alive = await begin_turn(turns, user, "q1")
     dead = await begin_turn(turns, user, "q1", lease_seconds=0)
     shown = (await client.get(f"/api/conversations/{alive.conversation_id}")).json()
@@ -230,9 +230,7 @@ async def test_the_list_pages_newest_first_without_gaps_or_repeats(client, turns
     assert found == [made[2], *sorted((set(made) - {made[2]}), reverse=True)]
 
 
-async def test_words_find_conversations_by_title_and_message_of_their_owner_alone(
-    client, turns, engine, user
-):
+async def test_a_search_matches_titles_and_messages_of_the_owner_only(client, turns, engine, user):
     by_title = (await client.post("/api/conversations", json={"title": "Über 100% Wolle_"})).json()["id"]
     by_answer = await complete_turn(turns, user, "What is it?", "A bird of Wool.")
     await complete_turn(turns, await create_account(engine), "wool", "wool")
@@ -251,9 +249,7 @@ async def test_words_find_conversations_by_title_and_message_of_their_owner_alon
     assert code(await client.get("/api/conversations?q=a%00b"))[:2] == (422, "validation_failed")
 
 
-async def test_a_search_shows_the_newest_message_with_the_words_and_what_stands_around_them(
-    client, turns, user
-):
+async def test_a_search_shows_an_excerpt_of_the_newest_match(client, turns, user):
     await client.post("/api/conversations", json={"title": "A heron"})
     first = await complete_turn(
         turns, user, "Which bird stands in the pond?", "A heron\nstands there.", title="Birds"
@@ -296,7 +292,7 @@ async def test_the_pages_of_a_search_have_their_hits(client, turns, user):
     assert found == [(str(one.answer_id), f"Answer {number}: ") for number, one in [*enumerate(said)][::-1]]
 
 
-async def test_a_mistyped_cursor_is_refused(client):
+async def test_a_malformed_cursor_is_rejected(client):
     for _ in range(2):
         await client.post("/api/conversations", json={})
     cursor = (await client.get("/api/conversations", params={"limit": 1})).json()["next_cursor"]
@@ -313,7 +309,7 @@ async def test_a_page_that_ends_the_list_exactly_has_no_next(client):
     assert (len(page["items"]), page["next_cursor"]) == (2, None)
 
 
-async def test_other_peoples_conversations_are_not_found(client, turns, engine, user):
+async def test_other_accounts_conversations_are_not_found(client, turns, engine, user):
     theirs = await complete_turn(turns, await create_account(engine), "q", "a")
     mine = await complete_turn(turns, user, "q", "a")
     path = f"/api/conversations/{theirs.conversation_id}"
@@ -389,14 +385,14 @@ async def test_a_wrong_field_is_a_422_that_names_it(client, body, param):
 
 
 @pytest.mark.parametrize("text", [r'{"title": "a\u0000b"}', r'{"title": "a\ud800b"}', '{"title": NaN}', "{"])
-async def test_text_that_cannot_be_kept_is_a_422(client, text):
+async def test_text_that_cannot_be_stored_is_a_422(client, text):
     response = await client.post(
         "/api/conversations", content=text.encode(), headers={"content-type": "application/json"}
     )
     assert response.status_code == 422
 
 
-async def test_a_head_that_is_no_message_of_it_is_not_found(client, turns, user):
+async def test_a_head_outside_the_conversation_is_not_found(client, turns, user):
     mine, other = await complete_turn(turns, user, "q", "a"), await complete_turn(turns, user, "q", "a")
     path = f"/api/conversations/{mine.conversation_id}"
     for head in (str(other.answer_id), str(new_id()), "x"):
@@ -404,7 +400,7 @@ async def test_a_head_that_is_no_message_of_it_is_not_found(client, turns, user)
     assert (await client.get(path)).json()["head_id"] == str(mine.answer_id)
 
 
-async def test_a_model_that_nobody_serves_is_not_found(client):
+async def test_an_unknown_model_is_not_found(client):
     assert code(await client.post("/api/conversations", json={"model": "gpt-9"}))[:2] == (
         404,
         "model_not_found",
@@ -414,7 +410,7 @@ async def test_a_model_that_nobody_serves_is_not_found(client):
     assert code(response)[:2] == (404, "model_not_found")
 
 
-async def test_api_keys_do_not_reach_a_persons_conversations(client):
+async def test_api_keys_cannot_read_a_users_conversations(client):
     assert code(await client.get("/api/conversations", headers={"x-kind": "key"}))[:2] == (403, "forbidden")
 
 
@@ -434,7 +430,7 @@ async def _long_conversation(turns: TurnRepository, user: UUID) -> str:
     return f"/api/conversations/{first.conversation_id}"
 
 
-async def test_a_conversation_is_the_same_however_small_its_batches_are(client, turns, user, monkeypatch):
+async def test_a_conversation_is_read_completely_in_small_batches(client, turns, user, monkeypatch):
     path = await _long_conversation(turns, user)
     at_once = (await client.get(path)).json()
     assert len(at_once["messages"]) == 10
@@ -445,7 +441,7 @@ async def test_a_conversation_is_the_same_however_small_its_batches_are(client, 
     assert (await client.get(path)).json() == at_once
 
 
-async def test_a_page_of_long_messages_is_shorter_and_the_next_one_goes_on(client, turns, user, monkeypatch):
+async def test_a_page_of_long_messages_is_shorter(client, turns, user, monkeypatch):
     path = await _long_conversation(turns, user) + "/messages"
     whole = (await client.get(path)).json()["items"]
     monkeypatch.setattr(bounded_pages, "MAX_PAGE_BYTES", 1000)

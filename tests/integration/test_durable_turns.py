@@ -94,7 +94,7 @@ def rescue_of(gateway: Gateway) -> OrphanedTurnRecovery:
 
 
 @pytest.mark.parametrize("where", [0, 1], ids=["its worker", "another worker"])
-async def test_a_turn_is_called_off_from_any_worker(
+async def test_a_turn_can_be_cancelled_from_any_worker(
     workers: tuple[Gateway, Gateway], person: Account, upstream: OpenAIUpstream, where: int
 ) -> None:
     upstream.script(Reply(text=WORDS, gate=asyncio.Event(), gate_at=20))
@@ -120,7 +120,7 @@ async def test_a_turn_is_called_off_from_any_worker(
     ).assert_consistent().tokens_reserved == 0
 
 
-async def test_without_valkey_a_turn_is_called_off_from_another_worker_all_the_same(
+async def test_without_valkey_a_turn_can_be_cancelled_from_another_worker(
     database_url: str, tmp_path: Path, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(text=WORDS, gate=asyncio.Event(), gate_at=20))
@@ -134,7 +134,7 @@ async def test_without_valkey_a_turn_is_called_off_from_another_worker_all_the_s
         assert (await following)[-1].data["message"]["status"] == "cancelled"
 
 
-async def test_a_key_may_call_its_accounts_turn_off_and_nobody_elses(
+async def test_an_api_key_can_cancel_only_turns_of_its_account(
     workers: tuple[Gateway, Gateway], person: Account, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(text=WORDS, gate=asyncio.Event(), gate_at=20))
@@ -150,7 +150,7 @@ async def test_a_key_may_call_its_accounts_turn_off_and_nobody_elses(
     assert (await following)[-1].data["message"]["status"] == "cancelled"
 
 
-async def test_what_was_said_is_written_while_it_runs_by_one_statement_for_all_turns(
+async def test_partial_answers_of_all_turns_are_stored_by_one_statement(
     workers: tuple[Gateway, Gateway],
     person: Account,
     upstream: OpenAIUpstream,
@@ -177,7 +177,7 @@ async def test_what_was_said_is_written_while_it_runs_by_one_statement_for_all_t
         assert (await message(workers[0], live.message_id))["content"] == "".join(WORDS)
 
 
-async def test_who_has_lost_the_lease_changes_nothing_that_came_after_and_is_charged_once(
+async def test_a_worker_that_lost_its_lease_overwrites_nothing_and_is_charged_once(
     workers: tuple[Gateway, Gateway], person: Account, upstream: OpenAIUpstream
 ) -> None:
     here, there = workers
@@ -209,7 +209,7 @@ async def test_who_has_lost_the_lease_changes_nothing_that_came_after_and_is_cha
     assert (state.tokens_used, state.tokens_reserved) == (50, 0)
 
 
-async def test_a_turn_that_has_lost_its_conversation_is_found_out_by_the_next_renewal(
+async def test_a_turn_that_lost_its_conversation_is_cancelled_at_the_next_renewal(
     workers: tuple[Gateway, Gateway], person: Account
 ) -> None:
     engine = workers[0].container.engine
@@ -233,7 +233,7 @@ async def test_a_turn_that_has_lost_its_conversation_is_found_out_by_the_next_re
     await finish_turn(turns, held, "done")
 
 
-async def test_a_dead_workers_turn_ends_with_the_text_of_its_log_and_the_client_is_told_on_another(
+async def test_a_dead_workers_turn_ends_with_the_text_of_its_log_on_another_worker(
     workers: tuple[Gateway, Gateway], person: Account
 ) -> None:
     container = workers[0].container
@@ -267,7 +267,7 @@ async def test_a_dead_workers_turn_ends_with_the_text_of_its_log_and_the_client_
     await finish_turn(turns, after, "ok")
 
 
-async def test_a_dead_workers_turn_without_a_log_ends_with_what_was_flushed(
+async def test_a_dead_workers_turn_without_a_log_ends_with_its_stored_text(
     workers: tuple[Gateway, Gateway], person: Account
 ) -> None:
     engine = workers[0].container.engine
@@ -288,7 +288,7 @@ async def test_a_dead_workers_turn_without_a_log_ends_with_what_was_flushed(
     await valkey.aclose()
 
 
-async def test_an_account_that_goes_takes_the_logs_of_its_turns_along(
+async def test_deleting_an_account_deletes_the_event_logs_of_its_turns(
     workers: tuple[Gateway, Gateway], person: Account
 ) -> None:
     container = workers[0].container

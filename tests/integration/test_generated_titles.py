@@ -84,7 +84,7 @@ async def title_of(gateway: Gateway, person: Account, conversation_id: str) -> s
     return str(found.json()["title"])
 
 
-async def test_a_title_is_made_once_and_charged_as_a_request_of_its_own(
+async def test_a_title_is_generated_once_and_charged_as_a_separate_request(
     gateway: Gateway, light: OpenAIUpstream
 ) -> None:
     person = await gateway.sign_up()
@@ -129,9 +129,7 @@ async def test_no_turn_waits_for_its_title(gateway: Gateway, light: OpenAIUpstre
     assert len(light.calls) == 1
 
 
-async def test_the_owners_title_stands_also_where_it_comes_while_a_model_is_asked(
-    gateway: Gateway, light: OpenAIUpstream
-) -> None:
+async def test_the_owners_title_wins_even_during_generation(gateway: Gateway, light: OpenAIUpstream) -> None:
     gate = asyncio.Event()
     light.script(Reply(text=("Tides",), gate=gate))
     person = await gateway.sign_up()
@@ -147,14 +145,14 @@ async def test_the_owners_title_stands_also_where_it_comes_while_a_model_is_aske
     assert len(light.calls) == 1
 
 
-async def test_a_conversation_made_without_a_title_gets_one(gateway: Gateway) -> None:
+async def test_a_conversation_created_without_a_title_gets_one(gateway: Gateway) -> None:
     person = await gateway.sign_up()
     empty = await gateway.http.post("/api/conversations", json={}, headers=person.headers)
     await ask(gateway, person.headers, conversation_id=empty.json()["id"])
     assert await title_of(gateway, person, empty.json()["id"]) == "Tides and the moon"
 
 
-async def test_a_title_moves_no_conversation_in_the_list(gateway: Gateway) -> None:
+async def test_a_new_title_does_not_reorder_the_list(gateway: Gateway) -> None:
     person = await gateway.sign_up()
     conversation_id = (await ask(gateway, person.headers))["conversation_id"]
     before = (await gateway.http.get("/api/conversations", headers=person.headers)).json()["items"][0]
@@ -164,7 +162,7 @@ async def test_a_title_moves_no_conversation_in_the_list(gateway: Gateway) -> No
 
 
 @pytest.mark.parametrize("trouble", ["refusal", "nonsense", "empty"])
-async def test_where_no_title_comes_the_questions_stands_and_nobody_asks_again(
+async def test_without_a_generated_title_the_questions_is_used_for_good(
     gateway: Gateway, light: OpenAIUpstream, trouble: str
 ) -> None:
     steps = {"refusal": Refusal(400), "nonsense": Reply(text=("- - -\n",)), "empty": Reply(text=("",))}
@@ -177,7 +175,7 @@ async def test_where_no_title_comes_the_questions_stands_and_nobody_asks_again(
     assert len(light.calls) == 1
 
 
-async def test_a_first_answer_that_fails_leaves_the_title_to_the_next(
+async def test_a_failed_first_answer_leaves_the_title_to_the_next(
     gateway: Gateway, big: OpenAIUpstream, light: OpenAIUpstream
 ) -> None:
     big.script(Refusal(400), Reply())
@@ -192,7 +190,7 @@ async def test_a_first_answer_that_fails_leaves_the_title_to_the_next(
     assert await title_of(gateway, person, listed[0]["id"]) == "Tides and the moon"
 
 
-async def test_two_workers_never_make_it_twice(
+async def test_two_workers_generate_one_title(
     database_url: str,
     redis_url: str,
     tmp_path: Path,
@@ -218,7 +216,7 @@ async def test_two_workers_never_make_it_twice(
     assert len(light.calls) == 1
 
 
-async def test_a_service_pays_for_its_titles_by_its_key(gateway: Gateway, light: OpenAIUpstream) -> None:
+async def test_titles_of_an_api_key_are_charged_to_it(gateway: Gateway, light: OpenAIUpstream) -> None:
     person = await gateway.sign_up()
     conversation_id = (await ask(gateway, {"x-api-key": await gateway.create_api_key(person)}))[
         "conversation_id"
@@ -232,7 +230,7 @@ async def test_a_service_pays_for_its_titles_by_its_key(gateway: Gateway, light:
     assert rows.scalar_one() == 2
 
 
-async def test_who_has_nothing_left_goes_without(
+async def test_without_budget_no_title_is_generated(
     database_url: str, redis_url: str, tmp_path: Path, big: OpenAIUpstream, light: OpenAIUpstream
 ) -> None:
     config = config_of(
@@ -244,7 +242,7 @@ async def test_who_has_nothing_left_goes_without(
     assert light.calls == []
 
 
-async def test_titles_can_be_turned_off_and_a_mock_is_not_asked(
+async def test_titles_can_be_disabled_and_mocks_generate_none(
     database_url: str, redis_url: str, tmp_path: Path, big: OpenAIUpstream, light: OpenAIUpstream
 ) -> None:
     mock = {
@@ -263,7 +261,7 @@ async def test_titles_can_be_turned_off_and_a_mock_is_not_asked(
     assert light.calls == []
 
 
-async def test_shutting_down_waits_for_no_slow_title_but_writes_down_its_call(
+async def test_shutdown_cancels_slow_titles_and_settles_their_calls(
     database_url: str, redis_url: str, tmp_path: Path, big: OpenAIUpstream, light: OpenAIUpstream
 ) -> None:
     light.script(Silence())
@@ -291,7 +289,7 @@ async def test_shutting_down_waits_for_no_slow_title_but_writes_down_its_call(
     ("models", "asked"),
     [(["big"], 0), (["big", "light"], 1), (["big", "cheap"], 1), (None, 1), (["auto"], 1)],
 )
-async def test_a_keys_models_hold_for_its_titles(
+async def test_titles_respect_the_api_keys_models(
     database_url: str,
     redis_url: str,
     tmp_path: Path,

@@ -76,7 +76,7 @@ def code(answer: httpx.Response) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("path", [CHAT, STREAM])
-async def test_fifty_at_once_in_two_workers_are_one_call_one_charge_and_one_answer(
+async def test_fifty_concurrent_repeats_on_two_workers_are_one_call_and_one_charge(
     serve: Serve, gateway: Gateway, person: Account, upstream: OpenAIUpstream, path: str
 ) -> None:
     gate = asyncio.Event()
@@ -104,7 +104,9 @@ async def test_fifty_at_once_in_two_workers_are_one_call_one_charge_and_one_answ
     assert count["messages"] == 2
 
 
-async def test_a_repeat_after_a_restart_is_told_the_same(serve: Serve, upstream: OpenAIUpstream) -> None:
+async def test_a_repeat_after_a_restart_gets_the_same_response(
+    serve: Serve, upstream: OpenAIUpstream
+) -> None:
     async with serve() as before:
         person = await before.sign_up()
         first = await post(before, STREAM, {"message": "Hi"}, person.headers)
@@ -130,7 +132,7 @@ async def test_a_repeat_after_a_restart_is_told_the_same(serve: Serve, upstream:
     ],
     ids=str,
 )
-async def test_every_door_that_makes_something_makes_it_once(
+async def test_every_creating_route_is_idempotent(
     gateway: Gateway,
     person: Account,
     service: dict[str, str],
@@ -154,7 +156,7 @@ async def test_every_door_that_makes_something_makes_it_once(
     assert used[0]["n"] == body.get("n", 1)
 
 
-async def test_an_answer_is_made_again_once_a_key(gateway: Gateway, person: Account) -> None:
+async def test_regeneration_is_idempotent(gateway: Gateway, person: Account) -> None:
     kept = (await post(gateway, CHAT, {"message": "Hi"}, person.headers)).json()
     path = f"/api/chat/{kept['message']['id']}/regenerate"
     first, again = [await post(gateway, path, {}, person.headers, "k-2") for _ in range(2)]
@@ -164,7 +166,7 @@ async def test_an_answer_is_made_again_once_a_key(gateway: Gateway, person: Acco
     assert code(await post(gateway, path, {}, streamed, "k-2")) == (422, "idempotency_mismatch")
 
 
-async def test_the_order_of_fields_is_no_difference_and_anything_else_is(
+async def test_only_the_order_of_fields_may_differ_between_repeats(
     gateway: Gateway, person: Account, service: dict[str, str], upstream: OpenAIUpstream
 ) -> None:
     body = {"message": "Hi", "max_tokens": 9}
@@ -179,7 +181,7 @@ async def test_the_order_of_fields_is_no_difference_and_anything_else_is(
     assert len(upstream.calls) == 1
 
 
-async def test_another_body_is_refused_while_the_first_is_still_running(
+async def test_a_different_body_is_rejected_while_the_first_is_running(
     gateway: Gateway, person: Account, upstream: OpenAIUpstream
 ) -> None:
     gate = asyncio.Event()
@@ -192,7 +194,7 @@ async def test_another_body_is_refused_while_the_first_is_still_running(
     assert (await running).status_code == 200
 
 
-async def test_the_same_key_of_another_account_is_another_key(
+async def test_keys_of_different_accounts_are_independent(
     gateway: Gateway, person: Account, upstream: OpenAIUpstream
 ) -> None:
     stranger = await gateway.sign_up()
@@ -204,7 +206,7 @@ async def test_the_same_key_of_another_account_is_another_key(
 
 
 @pytest.mark.parametrize("key", ["", "a b", "k" * 256, "schl\u00fcssel"])
-async def test_what_is_no_key_is_refused(
+async def test_invalid_keys_are_rejected(
     gateway: Gateway, person: Account, upstream: OpenAIUpstream, key: str
 ) -> None:
     answer = await gateway.http.post(
@@ -217,7 +219,7 @@ async def test_what_is_no_key_is_refused(
     assert not upstream.calls
 
 
-async def test_a_stream_that_is_half_told_is_joined_from_its_beginning(
+async def test_a_running_stream_is_joined_from_its_beginning(
     gateway: Gateway, person: Account, upstream: OpenAIUpstream
 ) -> None:
     gate = asyncio.Event()
@@ -247,7 +249,7 @@ async def test_a_stream_that_is_half_told_is_joined_from_its_beginning(
     assert len(upstream.calls) == 1
 
 
-async def test_a_stream_is_joined_on_another_worker_while_it_is_made(
+async def test_a_running_stream_is_joined_from_another_worker(
     serve: Serve, gateway: Gateway, person: Account, upstream: OpenAIUpstream
 ) -> None:
     gate = asyncio.Event()
@@ -268,7 +270,7 @@ async def test_a_stream_is_joined_on_another_worker_while_it_is_made(
     assert len(upstream.calls) == 1
 
 
-async def test_a_keyed_turn_goes_on_without_its_client_and_is_told_when_it_comes_back(
+async def test_a_keyed_turn_continues_after_a_disconnect_and_is_replayed(
     gateway: Gateway, person: Account, service: dict[str, str], upstream: OpenAIUpstream
 ) -> None:
     gate = asyncio.Event()
@@ -291,7 +293,7 @@ async def test_a_keyed_turn_goes_on_without_its_client_and_is_told_when_it_comes
 
 
 @pytest.mark.parametrize(("refused", "status"), [(500, 502), (503, 502), (429, 429)])
-async def test_what_failed_for_a_while_is_really_tried_again(
+async def test_a_retryable_failure_is_not_stored(
     gateway: Gateway,
     person: Account,
     service: dict[str, str],
@@ -306,7 +308,7 @@ async def test_what_failed_for_a_while_is_really_tried_again(
     assert (again.status_code, replayed(again), len(upstream.calls)) == (200, False, 2)
 
 
-async def test_what_failed_for_good_fails_the_same_way_again(
+async def test_a_permanent_failure_is_replayed(
     gateway: Gateway, person: Account, service: dict[str, str], upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Refusal(400), Reply())
@@ -316,7 +318,7 @@ async def test_what_failed_for_good_fails_the_same_way_again(
     assert (again.content, replayed(again), len(upstream.calls)) == (first.content, True, 1)
 
 
-async def test_a_failure_that_was_charged_is_not_charged_again(
+async def test_a_charged_failure_is_replayed_without_a_second_charge(
     gateway: Gateway, person: Account, service: dict[str, str], upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(fault="cut"), Reply())
@@ -329,7 +331,7 @@ async def test_a_failure_that_was_charged_is_not_charged_again(
     assert (await wait_settled(gateway.container.engine, person.id)) == book
 
 
-async def test_who_was_refused_by_a_limit_may_come_again(
+async def test_a_rate_limited_request_may_be_repeated(
     gateway: Gateway, person: Account, upstream: OpenAIUpstream
 ) -> None:
     order = {"message": "Hi", "max_tokens": 1_000_000}
@@ -338,7 +340,7 @@ async def test_who_was_refused_by_a_limit_may_come_again(
     assert less.status_code == 200
 
 
-async def test_a_holder_that_died_is_followed_after_its_lease(
+async def test_a_dead_holders_key_is_taken_over_after_its_lease(
     gateway: Gateway, person: Account, upstream: OpenAIUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The claim of a process that is gone: nobody renews it.
@@ -366,7 +368,7 @@ async def key_of(gateway: Gateway, person: Account) -> dict[str, str]:
     return {"authorization": f"Bearer {await gateway.create_api_key(person)}"}
 
 
-async def test_an_account_is_made_once_for_a_key_of_its_address(gateway: Gateway) -> None:
+async def test_registration_is_idempotent(gateway: Gateway) -> None:
     email = f"{asyncio.get_running_loop().time()}@example.org"
     body = {"email": email, "password": PASSWORD}
     first, again = [await post(gateway, "/api/auth/register", body, {}) for _ in range(2)]
@@ -380,7 +382,7 @@ async def test_an_account_is_made_once_for_a_key_of_its_address(gateway: Gateway
     assert (other.status_code, replayed(other)) == (201, False)
 
 
-async def test_a_key_is_made_once_and_its_secret_is_nowhere_in_the_database(
+async def test_creating_an_api_key_is_idempotent_and_stores_no_secret(
     gateway: Gateway, person: Account
 ) -> None:
     body = {"name": "ci"}
@@ -397,7 +399,7 @@ async def test_a_key_is_made_once_and_its_secret_is_nowhere_in_the_database(
     assert secret.encode() not in b"".join(bytes(value) for value in row.values() if isinstance(value, bytes))
 
 
-async def test_what_was_kept_for_a_day_is_forgotten(gateway: Gateway, person: Account) -> None:
+async def test_stored_responses_expire_after_a_day(gateway: Gateway, person: Account) -> None:
     engine = gateway.container.engine
     await post(gateway, CHAT, {"message": "Hi"}, person.headers)
     await post(gateway, CHAT, {"message": "Ho"}, person.headers, "k-2")
@@ -412,7 +414,7 @@ async def test_what_was_kept_for_a_day_is_forgotten(gateway: Gateway, person: Ac
     assert left[0]["n"] == 1
 
 
-async def test_an_accounts_keys_go_with_it(gateway: Gateway) -> None:
+async def test_deleting_an_account_deletes_its_stored_responses(gateway: Gateway) -> None:
     email = f"leaving-{asyncio.get_running_loop().time()}@example.org"
     body = {"email": email, "password": PASSWORD}
     made = await post(gateway, "/api/auth/register", body, {})

@@ -81,7 +81,7 @@ async def rows_of(gateway: Gateway, request_id: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in await db.execute(text(query), {"id": request_id})]
 
 
-async def test_the_same_question_again_is_told_from_the_cache_and_costs_nothing(
+async def test_a_repeated_question_is_a_free_cache_hit(
     gateway: Gateway, person: Account, first: OpenAIUpstream
 ) -> None:
     made = await chat(gateway, person)
@@ -100,7 +100,7 @@ async def test_the_same_question_again_is_told_from_the_cache_and_costs_nothing(
     assert await rows_of(gateway, again["request_id"]) == [("cached", "small", 0, 0, 0)]
 
 
-async def test_a_hit_is_written_down_as_a_message_and_leaves_nothing_reserved(
+async def test_a_hit_is_stored_as_a_message_and_leaves_no_reservation(
     gateway: Gateway, person: Account
 ) -> None:
     await chat(gateway, person)
@@ -131,7 +131,7 @@ async def test_a_hit_streams_the_events_of_a_turn(
     assert len(first.calls) == 1
 
 
-async def test_openais_clients_get_a_hit_whole_and_streamed(
+async def test_openai_clients_get_hits_as_json_and_as_a_stream(
     gateway: Gateway, person: Account, first: OpenAIUpstream
 ) -> None:
     first.script(
@@ -174,15 +174,13 @@ async def test_openais_clients_get_a_hit_whole_and_streamed(
         ({"cache": True}, ["miss", "hit"]),
     ],
 )
-async def test_only_who_may_expect_a_repeat_is_told_one(
+async def test_only_cacheable_turns_get_hits(
     gateway: Gateway, person: Account, body: dict[str, Any], expected: list[str]
 ) -> None:
     assert [(await chat(gateway, person, **body))["cache"] for _ in expected] == expected
 
 
-async def test_another_account_another_question_and_other_parameters_miss(
-    gateway: Gateway, person: Account
-) -> None:
+async def test_other_accounts_questions_and_parameters_miss(gateway: Gateway, person: Account) -> None:
     await chat(gateway, person)
     others: list[dict[str, Any]] = [
         {"message": "What is a functor?"},
@@ -197,7 +195,7 @@ async def test_another_account_another_question_and_other_parameters_miss(
     assert (await chat(gateway, person))["cache"] == "hit"
 
 
-async def test_two_keys_of_one_account_share_and_a_narrower_key_does_not(
+async def test_api_keys_share_the_cache_only_with_equal_model_lists(
     gateway: Gateway, person: Account
 ) -> None:
     keys = [await gateway.create_api_key(person), await gateway.create_api_key(person)]
@@ -206,13 +204,13 @@ async def test_two_keys_of_one_account_share_and_a_narrower_key_does_not(
     assert seen == ["miss", "hit", "miss"]
 
 
-async def test_a_longer_conversation_is_another_question(gateway: Gateway, person: Account) -> None:
+async def test_history_is_part_of_the_key(gateway: Gateway, person: Account) -> None:
     opened = await chat(gateway, person)
     follow = await chat(gateway, person, conversation_id=opened["conversation_id"])
     assert follow["cache"] == "miss"
 
 
-async def test_a_fallbacks_answer_is_not_kept_under_the_first_models_key(
+async def test_a_fallbacks_answer_is_not_cached(
     gateway: Gateway, person: Account, first: OpenAIUpstream, second: OpenAIUpstream
 ) -> None:
     first.script(Refusal(503), Reply(text=("From the first.",)))
@@ -222,7 +220,7 @@ async def test_a_fallbacks_answer_is_not_kept_under_the_first_models_key(
     assert (again.headers["x-gateway-cache"], again.json()["model"]) == ("miss", "small")
 
 
-async def test_a_failed_turn_and_one_that_ran_tools_are_not_kept(
+async def test_failed_turns_and_turns_with_tools_are_not_cached(
     gateway: Gateway, person: Account, first: OpenAIUpstream, second: OpenAIUpstream
 ) -> None:
     first.script(Refusal(400))
@@ -239,13 +237,13 @@ async def test_a_failed_turn_and_one_that_ran_tools_are_not_kept(
     assert (await chat(gateway, person, tools=["calculator"]))["message"]["content"] == "Still two."
 
 
-async def test_a_question_asked_anew_is_answered_anew(gateway: Gateway, person: Account) -> None:
+async def test_a_regeneration_bypasses_the_cache(gateway: Gateway, person: Account) -> None:
     made = await chat(gateway, person)
     again = await gateway.http.post(f"/api/chat/{made['message']['id']}/regenerate", headers=person.headers)
     assert (again.status_code, again.json()["cache"]) == (200, "bypass")
 
 
-async def test_without_a_time_to_live_nothing_is_kept(
+async def test_without_a_ttl_nothing_is_cached(
     database_url: str, redis_url: str, tmp_path: Path, first: OpenAIUpstream
 ) -> None:
     off = config(first.url, first.url, cache={"exact": {"ttl_seconds": 0}})
@@ -254,7 +252,7 @@ async def test_without_a_time_to_live_nothing_is_kept(
         assert [(await chat(gateway, person))["cache"] for _ in range(2)] == ["bypass", "bypass"]
 
 
-async def test_a_changed_configuration_forgets_what_was_kept(
+async def test_a_changed_configuration_invalidates_the_cache(
     database_url: str, redis_url: str, tmp_path: Path, first: OpenAIUpstream
 ) -> None:
     seen = []
@@ -268,7 +266,7 @@ async def test_a_changed_configuration_forgets_what_was_kept(
     assert seen == ["miss", "hit", "miss"]
 
 
-async def test_a_hundred_callers_on_a_cold_key_make_one_call(
+async def test_a_hundred_callers_of_an_uncached_key_make_one_call(
     database_url: str, redis_url: str, tmp_path: Path, first: OpenAIUpstream
 ) -> None:
     gate = asyncio.Event()
@@ -297,7 +295,7 @@ async def _a_hundred(gateway: Gateway, person: Account, first: OpenAIUpstream, g
     assert outcomes == [("cached", 99), ("ok", 1)]
 
 
-async def test_two_workers_on_a_cold_key_make_one_call(
+async def test_two_workers_with_an_uncached_key_make_one_call(
     database_url: str, redis_url: str, tmp_path: Path, first: OpenAIUpstream
 ) -> None:
     gate = asyncio.Event()
@@ -319,7 +317,7 @@ async def test_two_workers_on_a_cold_key_make_one_call(
     assert len(first.calls) == 1
 
 
-async def test_where_the_leader_leaves_its_call_goes_on_for_the_others(
+async def test_a_disconnected_leaders_call_continues_for_its_waiters(
     gateway: Gateway, person: Account, first: OpenAIUpstream
 ) -> None:
     gate = asyncio.Event()
@@ -337,7 +335,7 @@ async def test_where_the_leader_leaves_its_call_goes_on_for_the_others(
     assert len(first.calls) == 1
 
 
-async def test_a_follower_that_leaves_disturbs_nobody(
+async def test_a_disconnected_waiter_affects_no_other(
     gateway: Gateway, person: Account, first: OpenAIUpstream
 ) -> None:
     gate = asyncio.Event()
@@ -354,7 +352,7 @@ async def test_a_follower_that_leaves_disturbs_nobody(
     assert len(first.calls) == 1
 
 
-async def test_without_valkey_one_worker_still_makes_one_call_and_keeps_nothing(
+async def test_without_valkey_one_worker_makes_one_call_and_caches_nothing(
     database_url: str, tmp_path: Path, first: OpenAIUpstream
 ) -> None:
     gate = asyncio.Event()
@@ -371,7 +369,7 @@ async def test_without_valkey_one_worker_still_makes_one_call_and_keeps_nothing(
     assert later.json()["choices"][0]["message"]["content"] == "Again."
 
 
-async def test_an_account_that_goes_takes_its_kept_answers_along(gateway: Gateway, person: Account) -> None:
+async def test_deleting_an_account_deletes_its_cached_answers(gateway: Gateway, person: Account) -> None:
     await chat(gateway, person)
     valkey = gateway.container.valkey
     name = f"answers:{person.id.replace('-', '')}"

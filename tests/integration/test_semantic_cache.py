@@ -66,7 +66,7 @@ async def kept(gateway: Gateway, person: Account, count: int) -> None:
     raise AssertionError("the answers were not kept")
 
 
-async def test_the_same_question_in_other_words_is_told_from_the_cache(
+async def test_the_same_question_in_other_words_is_a_hit(
     gateway: Gateway, person: Account, upstream: OpenAIUpstream
 ) -> None:
     made = await chat(gateway, person, FIRST)
@@ -86,7 +86,7 @@ async def test_the_same_question_in_other_words_is_told_from_the_cache(
     assert len(upstream.calls) == 1
 
 
-async def test_a_number_a_name_or_a_not_makes_it_another_question(gateway: Gateway, person: Account) -> None:
+async def test_a_different_number_name_or_negation_is_a_miss(gateway: Gateway, person: Account) -> None:
     await chat(gateway, person, "How many calories are in 2 eggs?")
     await chat(gateway, person, "Is Anna in Paris?")
     await chat(gateway, person, "Can I take aspirin before a run?")
@@ -99,7 +99,7 @@ async def test_a_number_a_name_or_a_not_makes_it_another_question(gateway: Gatew
         assert (await chat(gateway, person, other))["cache"] == "miss", other
 
 
-async def test_another_account_system_prompt_or_model_and_a_history_find_nothing(
+async def test_another_account_system_prompt_model_or_history_is_a_miss(
     gateway: Gateway, person: Account
 ) -> None:
     opened = await chat(gateway, person, FIRST)
@@ -112,7 +112,7 @@ async def test_another_account_system_prompt_or_model_and_a_history_find_nothing
     assert (await chat(gateway, person, ALIKE, temperature=0.5))["cache"] == "bypass"
 
 
-async def test_a_cut_answer_is_not_kept_for_other_words(
+async def test_a_truncated_answer_is_not_stored(
     gateway: Gateway, person: Account, upstream: OpenAIUpstream
 ) -> None:
     upstream.script(Reply(text=("Cut",), finish="length"), Reply())
@@ -121,7 +121,7 @@ async def test_a_cut_answer_is_not_kept_for_other_words(
     await kept(gateway, person, 1)
 
 
-async def test_what_is_kept_goes_with_its_account(gateway: Gateway, person: Account) -> None:
+async def test_deleting_an_account_deletes_its_semantic_answers(gateway: Gateway, person: Account) -> None:
     await chat(gateway, person, FIRST)
     await kept(gateway, person, 1)
     export = await gateway.http.get("/api/user/me/export", headers=person.headers)
@@ -151,7 +151,7 @@ async def test_answers_of_an_account_are_bounded_and_expire(database_url: str) -
     await engine.dispose()
 
 
-async def test_without_the_extension_turns_are_answered_and_the_log_tells_once(
+async def test_without_pgvector_turns_are_answered_and_one_warning_is_logged(
     worker_id: str,
 ) -> None:
     name = f"gateway_no_vector_{worker_id}"

@@ -61,7 +61,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_those_who_wait_get_the_leaders_answer(valkey: ValkeyClient, account: UUID) -> None:
+async def test_waiters_get_the_leaders_answer(valkey: ValkeyClient, account: UUID) -> None:
     here, ask = single_flight(valkey), Asking()
     tasks = [asyncio.create_task(here.run(account, KEY, ask, max_wait_seconds=10)) for _ in range(10)]
     await ask.until(1)
@@ -74,9 +74,7 @@ async def test_those_who_wait_get_the_leaders_answer(valkey: ValkeyClient, accou
     assert len(ask.calls) == 1
 
 
-async def test_one_takes_over_from_a_leader_that_fails_and_the_others_go_on_waiting(
-    valkey: ValkeyClient, account: UUID
-) -> None:
+async def test_one_waiter_takes_over_from_a_failed_leader(valkey: ValkeyClient, account: UUID) -> None:
     here, ask = single_flight(valkey), Asking()
     tasks = [asyncio.create_task(here.run(account, KEY, ask, max_wait_seconds=10)) for _ in range(10)]
     await ask.until(1)
@@ -90,7 +88,7 @@ async def test_one_takes_over_from_a_leader_that_fails_and_the_others_go_on_wait
     await here.aclose()
 
 
-async def test_one_takes_over_from_a_leader_that_leaves_or_crashes(
+async def test_one_waiter_takes_over_from_a_cancelled_or_crashed_leader(
     valkey: ValkeyClient, account: UUID
 ) -> None:
     here, ask = single_flight(valkey), Asking()
@@ -109,7 +107,9 @@ async def test_one_takes_over_from_a_leader_that_leaves_or_crashes(
     await here.aclose()
 
 
-async def test_what_cannot_be_shared_sends_everybody_off_alone(valkey: ValkeyClient, account: UUID) -> None:
+async def test_waiters_call_themselves_if_the_answer_is_not_shareable(
+    valkey: ValkeyClient, account: UUID
+) -> None:
     here, ask = single_flight(valkey), Asking()
     tasks = [asyncio.create_task(here.run(account, KEY, ask, max_wait_seconds=10)) for _ in range(4)]
     await ask.until(1)
@@ -121,7 +121,7 @@ async def test_what_cannot_be_shared_sends_everybody_off_alone(valkey: ValkeyCli
     await here.aclose()
 
 
-async def test_nobody_waits_longer_than_its_patience(valkey: ValkeyClient, account: UUID) -> None:
+async def test_waiters_stop_waiting_at_their_limit(valkey: ValkeyClient, account: UUID) -> None:
     here, there, ask = single_flight(valkey), single_flight(valkey), Asking()
     leader = asyncio.create_task(here.run(account, KEY, ask, max_wait_seconds=10))
     await ask.until(1)
@@ -135,9 +135,7 @@ async def test_nobody_waits_longer_than_its_patience(valkey: ValkeyClient, accou
     await asyncio.gather(here.aclose(), there.aclose())
 
 
-async def test_another_worker_waits_and_takes_over_where_the_leading_one_dies(
-    valkey: ValkeyClient, account: UUID
-) -> None:
+async def test_another_worker_takes_over_from_a_dead_leader(valkey: ValkeyClient, account: UUID) -> None:
     dead = ResponseCache(valkey, ExactCache(), lease_ms=200)
     assert (await dead.get_or_lease(account, KEY, b"of a process that was killed")).has_lease
     there, ask = single_flight(valkey, lease_ms=200), Asking()
@@ -148,7 +146,7 @@ async def test_another_worker_waits_and_takes_over_where_the_leading_one_dies(
     await there.aclose()
 
 
-async def test_a_leader_renews_its_lease_as_long_as_it_lives(valkey: ValkeyClient, account: UUID) -> None:
+async def test_a_leader_renews_its_lease(valkey: ValkeyClient, account: UUID) -> None:
     here, there, ask = single_flight(valkey, lease_ms=3000), single_flight(valkey), Asking()
     leader = asyncio.create_task(here.run(account, KEY, ask, max_wait_seconds=10))
     await ask.until(1)
@@ -173,7 +171,7 @@ async def shortened(valkey: ValkeyClient, name: str, most_ms: int) -> bool:
     return False
 
 
-async def test_what_is_kept_expires_is_bounded_and_goes_with_its_account(
+async def test_cached_answers_expire_are_bounded_and_deleted_with_their_account(
     valkey: ValkeyClient, account: UUID
 ) -> None:
     small = ResponseCache(valkey, ExactCache(ttl_seconds=100, max_entries=3, max_bytes=10))
@@ -188,7 +186,7 @@ async def test_what_is_kept_expires_is_bounded_and_goes_with_its_account(
     assert (await small.get_or_lease(account, bytes([8]), b"me")).answer is None
 
 
-async def test_an_entry_past_its_time_is_not_told_though_its_account_has_newer_ones(
+async def test_an_expired_entry_is_not_used_even_if_newer_ones_exist(
     valkey: ValkeyClient, account: UUID
 ) -> None:
     cache = ResponseCache(valkey, ExactCache(ttl_seconds=100))

@@ -21,7 +21,7 @@ def gateway_config(clean_redis: str, upstream: OpenAIUpstream) -> dict[str, Any]
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_the_leader_leaves_and_ninety_nine_get_the_answer_of_its_one_call(
+async def test_the_leader_disconnects_and_ninety_nine_waiters_get_its_answer(
     gateway: Gateway, upstream: OpenAIUpstream, stream: bool
 ) -> None:
     gate = asyncio.Event()

@@ -84,7 +84,7 @@ def live_turn(gateway: Gateway, message_id: str) -> LiveTurn:
 
 
 @pytest.mark.parametrize("where", [0, 1], ids=["the same worker", "another worker"])
-async def test_a_lost_stream_is_taken_up_without_a_letter_twice_or_missing(
+async def test_a_lost_stream_is_resumed_without_gaps_or_duplicates(
     workers: tuple[Gateway, Gateway], person: Account, upstream: OpenAIUpstream, where: int
 ) -> None:
     gate = asyncio.Event()
@@ -111,7 +111,7 @@ async def test_a_lost_stream_is_taken_up_without_a_letter_twice_or_missing(
     assert [(event.id, event.name) for event in third] == [(e.id, e.name) for e in again[3:]]
 
 
-async def test_what_has_ended_is_told_again_with_the_same_ids_on_every_worker(
+async def test_an_ended_turn_is_replayed_with_the_same_ids_on_every_worker(
     workers: tuple[Gateway, Gateway], person: Account, upstream: OpenAIUpstream
 ) -> None:
     gate = asyncio.Event()
@@ -135,7 +135,7 @@ async def test_what_has_ended_is_told_again_with_the_same_ids_on_every_worker(
         assert [(e.id, e.name) for e in from_the_end] == [(received[-1].id, "done")]
 
 
-async def test_when_the_log_is_gone_the_message_tells(
+async def test_without_an_event_log_the_stream_is_resumed_from_the_message(
     gateway: Gateway, person: Account, upstream: OpenAIUpstream
 ) -> None:
     received = await read_stream(gateway, person, "/api/chat/stream", body=TURN)
@@ -165,7 +165,7 @@ async def test_when_the_log_is_gone_the_message_tells(
     ]
 
 
-async def test_without_valkey_another_worker_tells_what_the_message_has_and_waits_for_the_end(
+async def test_without_valkey_another_worker_streams_the_stored_message(
     database_url: str, tmp_path: Path, upstream: OpenAIUpstream
 ) -> None:
     config: dict[str, object] = {
@@ -193,7 +193,7 @@ async def test_without_valkey_another_worker_tells_what_the_message_has_and_wait
         assert (await same)[-1].id == rest[-1].id
 
 
-async def test_a_log_that_grew_too_long_goes_on_with_the_text_so_far(
+async def test_a_log_that_is_too_long_continues_with_a_snapshot(
     workers: tuple[Gateway, Gateway],
     person: Account,
     upstream: OpenAIUpstream,
@@ -236,9 +236,7 @@ async def test_a_failed_turn_ends_with_its_error(
     assert again[2].id == received[-1].id
 
 
-async def test_a_client_without_headers_says_in_the_query_what_it_has(
-    gateway: Gateway, person: Account
-) -> None:
+async def test_the_last_event_id_may_be_a_query_parameter(gateway: Gateway, person: Account) -> None:
     received = await read_stream(gateway, person, "/api/chat/stream", body=TURN)
     path = f"/api/chat/stream/{begun(received)}?last_event_id={received[-1].id - 1}"
     assert [e.name for e in await read_stream(gateway, person, path)] == ["done"]

@@ -1,4 +1,4 @@
-"""Thoughts and tools' results that are kept with an answer, within a bound."""
+"""Reasoning and tool results that are stored with an answer, in bounded size."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def _bytes(details: dict) -> int:
     return sum(len(text.encode()) for text in texts)
 
 
-def test_an_answer_without_thoughts_and_tools_has_no_details():
+def test_an_answer_without_reasoning_and_tools_has_no_details():
     assert details_to_storage("", []) is None
 
 
-def test_what_fits_is_kept_as_it_is():
+def test_details_within_the_limit_are_stored_unchanged():
     details = details_to_storage("a" * 30_000, [_run("b" * 30_000)])
     assert details == {
         "reasoning": "a" * 30_000,
@@ -48,7 +48,7 @@ def test_what_fits_is_kept_as_it_is():
 
 
 @pytest.mark.parametrize("letter", ["a", "é", "한", "😀"])
-def test_texts_that_are_too_long_are_cut_with_a_mark_and_short_ones_are_not(letter: str):
+def test_only_texts_that_are_too_long_are_truncated_with_a_mark(letter: str):
     details = details_to_storage(
         letter * 100_000, [_run("short"), _run(letter * 100_000, '{"a": 1}'), _run(None)]
     )
@@ -70,7 +70,7 @@ def test_many_large_results_stay_within_the_bound():
     assert len(details["tools"]) == 200
 
 
-def test_half_of_a_surrogate_pair_does_not_keep_an_answer_from_being_written():
+def test_details_with_a_lone_surrogate_can_be_stored():
     details = details_to_storage("\ud83d" + "a" * MAX_DETAILS_BYTES, [_run("\udc00")])
     assert details is not None
     assert details["reasoning"].endswith("a" + TRUNCATION_MARK)

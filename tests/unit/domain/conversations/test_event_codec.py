@@ -1,4 +1,4 @@
-"""Events of a turn, packed and unpacked, and put in order by who reads a log."""
+"""Encoding events for the event log, and replaying the log."""
 
 from __future__ import annotations
 
@@ -51,11 +51,13 @@ def shown(event: ChatEvent) -> str:
 
 
 @given(EVENTS, st.integers(1, 1000))
-def test_events_come_back_as_they_were_each_with_its_number(events: list[ChatEvent], first: int) -> None:
+def test_decoded_events_equal_the_encoded_ones_with_their_numbers(
+    events: list[ChatEvent], first: int
+) -> None:
     assert list(decode(encode(first, events))) == list(enumerate(events, first))
 
 
-def test_what_is_not_shown_keeps_its_number_and_the_end_is_only_told() -> None:
+def test_hidden_events_keep_their_numbers_and_the_end_has_no_content() -> None:
     events = [TextDelta("a"), ToolCallDelta(0, "1", "t"), TextDelta("b"), TurnFailed(GatewayError(), "r")]
     assert list(decode(encode(7, events))) == [
         (7, TextDelta("a")),
@@ -66,11 +68,11 @@ def test_what_is_not_shown_keeps_its_number_and_the_end_is_only_told() -> None:
     assert list(decode(encode_end(11))) == [(11, TurnEnded())]
 
 
-def test_a_snapshot_stands_for_all_before_it_but_the_first_event() -> None:
+def test_a_snapshot_replaces_all_earlier_events_but_the_first() -> None:
     assert list(decode(encode_snapshot(STARTED, 40, "so far"))) == [(1, STARTED), (40, Snapshot("so far"))]
 
 
-def test_half_of_a_surrogate_pair_does_not_shift_what_follows() -> None:
+def test_a_lone_surrogate_does_not_shift_later_deltas() -> None:
     pieces = [TextDelta("a\ud800"), TextDelta("\udc00b"), TextDelta("c")]
     assert [event for _, event in decode(encode(1, pieces))] == [
         TextDelta("a?"),
@@ -82,13 +84,13 @@ def test_half_of_a_surrogate_pair_does_not_shift_what_follows() -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"{}", b"[1]", b'[1,[["d"]]]', b'[1,[["t",1,2,3,4,5,6]]]', b'["x",[5]]']
 )
-def test_what_is_no_batch_is_a_value_error(data: bytes) -> None:
+def test_undecodable_data_is_a_value_error(data: bytes) -> None:
     with pytest.raises(ValueError):
         list(decode(data))
 
 
 @given(EVENTS, st.lists(st.integers(0, 31)), st.integers(0, 35))
-def test_a_reader_of_overlapping_batches_misses_nothing_and_is_told_nothing_twice(
+def test_overlapping_batches_are_replayed_without_gaps_or_duplicates(
     events: list[ChatEvent], cuts: list[int], told: int
 ) -> None:
     # Each batch begins at or before the end of what was written: some were written again.
@@ -110,14 +112,14 @@ def test_a_reader_of_overlapping_batches_misses_nothing_and_is_told_nothing_twic
         assert replay.text is None
 
 
-def test_a_missing_batch_is_noticed() -> None:
+def test_a_missing_batch_raises() -> None:
     replay = EventLogReplay(0)
     list(replay.consume(encode(1, [STARTED, TextDelta("a")])))
     with pytest.raises(MissingEvents):
         list(replay.consume(encode(4, [TextDelta("c")])))
 
 
-def test_a_snapshot_replaces_for_those_behind_it_and_is_nothing_to_the_others() -> None:
+def test_a_snapshot_is_replayed_only_to_readers_behind_it() -> None:
     behind, ahead = EventLogReplay(2), EventLogReplay(9)
     snapshot = encode_snapshot(STARTED, 5, "all of it")
     ((number, event),) = behind.consume(snapshot)

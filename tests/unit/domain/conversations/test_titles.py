@@ -1,4 +1,4 @@
-"""Titles made from first messages."""
+"""Titles from first questions and from models."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from gateway.domain.conversations.titles import MAX_TITLE, UNTITLED, make_title,
         ("***", UNTITLED),
     ],
 )
-def test_a_title_is_the_first_thing_said_in_plain_text(question, title):
+def test_a_title_is_the_first_sentence_in_plain_text(question, title):
     assert make_title(question) == title
 
 
@@ -51,7 +51,7 @@ def test_a_long_sentence_is_cut_between_words():
     assert len(title) <= MAX_TITLE
 
 
-def test_an_endless_word_is_cut_where_it_stands():
+def test_a_very_long_word_is_cut_in_the_middle():
     assert make_title("x" * 10_000) == "x" * (MAX_TITLE - 1) + "…"
 
 
