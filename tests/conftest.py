@@ -1,4 +1,4 @@
-"""Engines and addresses that tests of every kind may ask for."""
+"""Engines, databases and settings for all tests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ENGINES = pytest.StashKey[RunEngines]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start the engines once, in the process that controls the run; workers inherit their addresses."""
+    """Start the engines once, in the controlling process; workers inherit their addresses."""
     if hasattr(config, "workerinput") or config.option.collectonly or config.option.help:
         return
     engines = RunEngines()
@@ -40,7 +40,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Modules and tests live as long as the process: the collector need not walk them again and again."""
+    """Freeze what collection made: the garbage collector need not traverse it again."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
@@ -48,7 +48,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Hostile text that a test logged may hold lone surrogates, which cannot travel from a worker."""
+    """Escape lone surrogates of hostile text, which xdist cannot transmit."""
     report = yield
     report.sections = [(name, _sendable(text)) for name, text in report.sections]
     if report.failed and (text := str(report.longrepr)) != _sendable(text):
@@ -62,13 +62,13 @@ def _sendable(text: str) -> str:
 
 @pytest.fixture(scope="session")
 def database_url(worker_id: str) -> str:
-    """This worker's own migrated database, `postgresql+asyncpg://…`; its tests share it: use fresh users."""
+    """This worker's migrated database, shared by its tests: use new accounts."""
     return worker_database(worker_id)
 
 
 @pytest.fixture(scope="session")
 def redis_url(worker_id: str) -> str:
-    """This worker's own numbered Valkey database, empty at first."""
+    """This worker's numbered Valkey database."""
     url = worker_valkey(worker_id)
     client = redis.Redis.from_url(url)
     client.flushdb()
@@ -93,14 +93,14 @@ def patient_engines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def clean_database(database_url: str) -> str:
-    """The worker's database with every table emptied, for a test that counts rows."""
+    """This worker's database with empty tables."""
     await truncate_all(database_url)
     return database_url
 
 
 @pytest.fixture
 async def clean_redis(redis_url: str) -> str:
-    """The worker's Valkey database, emptied before the test."""
+    """This worker's Valkey database, emptied."""
     client = redis.asyncio.Redis.from_url(redis_url)
     await client.flushdb()
     await client.aclose()

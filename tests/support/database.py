@@ -27,7 +27,7 @@ from gateway.repositories.turns.repository import TurnRepository
 
 
 async def create_account(engine: AsyncEngine) -> UUID:
-    """A fresh account's id."""
+    """Insert an account and return its id."""
     user_id = new_id()
     async with engine.begin() as connection:
         await connection.execute(
@@ -37,13 +37,13 @@ async def create_account(engine: AsyncEngine) -> UUID:
 
 
 async def fetch_rows(engine: AsyncEngine, statement: str, **arguments: Any) -> list[dict[str, Any]]:
-    """What a statement returns, committed."""
+    """Run a statement, commit, and return its rows."""
     async with engine.begin() as connection:
         return [dict(row) for row in (await connection.execute(text(statement), arguments)).mappings()]
 
 
 async def wait_for_row(engine: AsyncEngine, statement: str, **arguments: Any) -> None:
-    """Wait until a statement returns a row: what goes on inside the server can only be asked for."""
+    """Poll until a statement returns a row."""
     async with asyncio.timeout(20):
         while not await fetch_rows(engine, statement, **arguments):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
@@ -51,7 +51,7 @@ async def wait_for_row(engine: AsyncEngine, statement: str, **arguments: Any) ->
 
 @dataclass(frozen=True)
 class StartedTurn:
-    """A turn that has begun."""
+    """A turn that was opened and is not closed."""
 
     opened: OpenedTurn
     question_id: UUID
@@ -64,17 +64,17 @@ class StartedTurn:
 
     @property
     def lease(self) -> ConversationLease:
-        """What it holds of its conversation."""
+        """The lease on its conversation."""
         return ConversationLease(self.opened.conversation_id, self.opened.lock_token)
 
     @property
     def history_texts(self) -> list[str]:
-        """The texts of the history that the turn was given."""
+        """Texts of the history that was loaded for the turn."""
         return [message.text for message in self.opened.history]
 
 
 async def begin_turn(turns: TurnRepository, user_id: UUID, question: str, **fields: Any) -> StartedTurn:
-    """Begin a turn; `fields` are those of `NewTurn`."""
+    """Open a turn; `fields` are those of `NewTurn`."""
     question_id, answer_id = new_id(), new_id()
     opened = await turns.open_turn(NewTurn(user_id, question, question_id, answer_id, **fields))
     return StartedTurn(opened, question_id, answer_id, user_id)
@@ -88,7 +88,7 @@ async def finish_turn(
     calls: Sequence[UsageEntry] = (),
     **fields: Any,
 ) -> FinishedTurn:
-    """End a turn; `fields` are those of `FinishedTurn`."""
+    """Close a turn; `fields` are those of `FinishedTurn`."""
     turn = FinishedTurn(
         owner=UsageOwner(begun.user_id, "req-1", message_id=begun.answer_id),
         conversation_id=begun.conversation_id,
@@ -106,14 +106,14 @@ async def finish_turn(
 async def complete_turn(
     turns: TurnRepository, user_id: UUID, question: str, answer: str, **fields: Any
 ) -> StartedTurn:
-    """A whole turn."""
+    """Open and close a turn."""
     begun = await begin_turn(turns, user_id, question, **fields)
     await finish_turn(turns, begun, answer)
     return begun
 
 
 def usage_entry(**fields: Any) -> UsageEntry:
-    """One call's cost."""
+    """The usage entry of one model call."""
     given: dict[str, Any] = {
         "kind": "chat",
         "model": "small",

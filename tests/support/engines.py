@@ -22,21 +22,21 @@ from tests.support.paths import PROJECT
 
 RUN_VARIABLE = "GATEWAY_TEST_RUN"  # names this run's databases; set by the process that started the engines
 VALKEY_DATABASES = 64
-# What a test waits for an engine that is only slow, as it is on a busy machine.
+# How long a test waits for an engine on a slow machine.
 SLOW_MACHINE_SECONDS = 60.0
 
 
 def run_in_thread(work: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine to its end in a thread of its own, whatever event loop this thread may have."""
+    """Run a coroutine in a new thread, which has no event loop yet."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, work).result()
 
 
 class RunEngines:
-    """The engines of one run, started by the process that controls it.
+    """The engines of one run, started by the controlling process.
 
-    Where DATABASE_URL_TEST or REDIS_URL_TEST is set, that engine is used as it is; otherwise they are set
-    to the engines started here, and the workers inherit them.
+    An engine named by DATABASE_URL_TEST or REDIS_URL_TEST is used as it is. Otherwise these variables are set
+    to the engines started here, for the workers to inherit.
     """
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class RunEngines:
 
 
 def worker_database(worker: str) -> str:
-    """Create this worker's database as a copy of the migrated template; returns its SQLAlchemy URL."""
+    """Copy the migrated template for this worker and return the SQLAlchemy URL."""
     run = os.environ[RUN_VARIABLE]
     template = f"{run}_template"
     with _template_lock().open("w") as lock:
@@ -103,7 +103,7 @@ def worker_valkey(worker: str) -> str:
 
 
 async def truncate_all(database_url: str) -> None:
-    """Empty every table but alembic's."""
+    """Truncate all tables except Alembic's."""
     connection = await _connect(make_url(database_url))
     try:
         rows = await connection.fetch(
@@ -168,7 +168,7 @@ async def _drop_databases(run: str) -> None:
 
 
 def migrate(database_url: str) -> None:
-    """Bring a database to the newest schema; from a thread where an event loop runs."""
+    """Migrate a database to the newest schema."""
     if not any((PROJECT / "alembic" / "versions").glob("*.py")):
         return
     from alembic.config import Config

@@ -29,13 +29,13 @@ share_routes_and_embedder()
 use_cheap_password_hashes()
 
 PASSWORD = "correct horse battery staple"
-# httpx lets the 101st caller wait for one of the first hundred.
+# httpx allows 100 connections by default.
 UNLIMITED = httpx.Limits(max_connections=None)
 
 
 @dataclass(slots=True)
 class Account:
-    """A registered account; `headers` sign its requests."""
+    """A registered account; `headers` authenticate its requests."""
 
     id: str
     email: str
@@ -49,13 +49,13 @@ class Account:
 
 @dataclass(slots=True)
 class GatewayClient:
-    """A server as its callers know it; `http` has its address as base URL."""
+    """A gateway as clients see it; `http` has its address as base URL."""
 
     url: str
     http: httpx.AsyncClient
 
     async def sign_up(self) -> Account:
-        """A fresh account, so that tests share a database without meeting."""
+        """Register a new account, so that tests can share a database."""
         email = f"{uuid4().hex}@example.org"
         body = {"email": email, "password": PASSWORD}
         user = await self.http.post("/api/auth/register", json=body)
@@ -64,7 +64,7 @@ class GatewayClient:
         return Account(user.json()["id"], email, tokens["access_token"], tokens["refresh_token"])
 
     async def create_api_key(self, person: Account, **fields: object) -> str:
-        """The secret of a new API key."""
+        """Create an API key and return its secret."""
         answer = await self.http.post(
             "/api/user/api-keys", json={"name": "test", **fields}, headers=person.headers
         )
@@ -76,7 +76,7 @@ class GatewayClient:
 
 @dataclass(slots=True)
 class Gateway(GatewayClient):
-    """A server that runs here, with what is inside."""
+    """A gateway in this process, with access to its container."""
 
     app: FastAPI
 
@@ -88,7 +88,7 @@ class Gateway(GatewayClient):
 
 
 async def set_role(gateway: Gateway, person: Account, *, role: str = "admin") -> None:
-    """Make an administrator of an account (or a user again), as nobody could over the wire."""
+    """Set an account's role, which no route can do for the first administrator."""
     async with gateway.container.operations.admin._uow() as uow:
         await uow.admin.update(UUID(person.id), {"role": role}, revoke_access_tokens=False)
     await gateway.container.operations.admin._cache.invalidate_account(UUID(person.id))
@@ -98,14 +98,14 @@ async def set_role(gateway: Gateway, person: Account, *, role: str = "admin") ->
 async def running_gateway(
     database_url: str, redis_url: str, directory: Path, config: dict[str, object], **settings: object
 ) -> AsyncIterator[Gateway]:
-    """Serve until the block ends; `config` is what `provider_config.yaml` holds.
+    """Run a gateway until the block ends; `config` becomes its `provider_config.yaml`.
 
-    Titles are off where it says nothing of them: the calls that upstreams see are those of the turns.
+    Titles are off by default, so that upstreams see the calls of turns only.
     """
     config = {"titles": {"enabled": False}, **config}
     path = directory / "provider_config.yaml"
     path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-    # Hundreds of gateways come and go here: to go through all objects of the process is half of a start.
+    # A garbage collection over the whole process would be half of a start.
     main._freeze_gc = _skip_gc_freeze
     app = create_app(
         Settings(
@@ -118,7 +118,7 @@ async def running_gateway(
             **{"log_level": "WARNING", **settings},
         )
     )
-    # Named as TCP, or asyncio leaves Nagle's delay on and every answer takes 40 ms.
+    # With the protocol given, asyncio sets TCP_NODELAY; without it every response takes 40 ms.
     listener = socket.socket(proto=socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -129,11 +129,11 @@ async def running_gateway(
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=5,
-            # uvicorn's own 5 s are those of httpx too: a request would go into a connection that is closed.
+            # httpx keeps connections for 5 s, as uvicorn does: it would use one that is just closed.
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
         )
     )
-    # Not `serve()`: that takes over the signals of the test run.
+    # `serve()` would install signal handlers in the test process.
     task = asyncio.create_task(server._serve([listener]))
     try:
         while not server.started:
@@ -153,10 +153,9 @@ async def running_gateway(
 
 
 class _PromptServer(uvicorn.Server):
-    """A server that stops as soon as it is asked to.
+    """A server that stops at once.
 
-    uvicorn polls for the request to stop and then sleeps 100 ms: with hundreds of gateways in a run that is a
-    minute of waiting.
+    uvicorn polls `should_exit` and then sleeps 100 ms, which adds up to a minute per run.
     """
 
     def __init__(self, config: uvicorn.Config) -> None:
@@ -198,7 +197,7 @@ def _skip_gc_freeze() -> None:
 
 
 async def clear_failed_attempts(gateway: Gateway) -> None:
-    """All tests call from one network address: what others got wrong there must not slow this one down."""
+    """Reset failed attempts: all tests share one network address."""
     valkey = gateway.container.valkey
     while await valkey.ping():
         try:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 GATEWAY = Path(sys.executable).with_name("gateway")
-# Whatever the developer's own shell has set would make a test another one.
+# Settings of the developer's shell must not reach the tested gateway.
 _GATEWAY_VARIABLES = re.compile(
     r"^(DATABASE_URL|REDIS_URL|JWT_SECRET|ENVIRONMENT|PROVIDER_CONFIG|GENERATOR_MODE|LOCAL_MODEL_URL|DATA_DIR"
     r"|HOST|PORT|ADMIN_.*|OLLAMA_URL|COMFYUI_URL|GATEWAY_.*|MODEL_.*|LOG_.*|OTEL_.*|LANGSMITH_.*|LANGCHAIN_.*|(OPENAI|ANTHROPIC|GOOGLE|GEMINI)_.*|STOP_WITH_PARENT)$"
@@ -23,13 +23,13 @@ UNREACHABLE_URL = "http://127.0.0.1:1"
 
 
 def gateway_environment(given: dict[str, str]) -> dict[str, str]:
-    """This process's environment without settings of the gateway, and with those given."""
+    """This process's environment without gateway settings, plus those given."""
     kept = {name: value for name, value in os.environ.items() if not _GATEWAY_VARIABLES.match(name)}
     return {**kept, "OLLAMA_URL": UNREACHABLE_URL, **given}
 
 
 def run_gateway(*arguments: str, cwd: Path, **given: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
+    """Run a `gateway` command until it exits."""
     return subprocess.run(
         [GATEWAY, *arguments],
         cwd=cwd,
@@ -42,10 +42,10 @@ def run_gateway(*arguments: str, cwd: Path, **given: str) -> subprocess.Complete
 
 
 class GatewayProcess:
-    """`gateway serve` on a free port; the context's end kills what a test has not stopped."""
+    """`gateway serve` on a free port; leaving the context kills it."""
 
     def __init__(self, *arguments: str, cwd: Path, prefix: Sequence[str] = (), **given: str) -> None:
-        """`prefix` is a program that becomes the gateway, such as `strace -D`; `given` are variables."""
+        """`prefix` wraps the program, such as `strace -D`; `given` are environment variables."""
         self._process = subprocess.Popen(
             [*prefix, GATEWAY, "serve", "--port", "0", *arguments],
             cwd=cwd,
@@ -55,7 +55,7 @@ class GatewayProcess:
             text=True,
         )
         self.address = ""
-        # A text that grew by the line would be copied with each: a long run has no time for that.
+        # A list, because appending to a string copies it.
         self._output_lines: list[str] = []
         self._error_lines: list[str] = []
         self._lines: queue.Queue[str | None] = queue.Queue()
@@ -79,7 +79,7 @@ class GatewayProcess:
         return self._process.pid
 
     def wait_for_banner(self, seconds: float = 90) -> str:
-        """Wait for the banner and return it; fails with what was said instead."""
+        """Wait for the banner and return it; fails with the output if there is none."""
         said = ""
         while said.count("─" * 20 + "\n") < 2:
             try:

@@ -14,7 +14,7 @@ from tests.support.database import fetch_rows
 
 @dataclass(frozen=True)
 class AccountLedger:
-    """The account's budget row and the sums of what it stands for."""
+    """An account's budget row, and the sums of its usage records and reservations."""
 
     tokens_used: int
     tokens_reserved: int
@@ -27,14 +27,14 @@ class AccountLedger:
     leased_usd: Decimal
 
     def assert_consistent(self) -> AccountLedger:
-        """What is used is what was recorded, what is reserved is leased, to the last token and cent."""
+        """Check that used equals recorded, and reserved equals the open reservations."""
         assert (self.tokens_used, self.usd_used) == (self.recorded_tokens, self.recorded_usd)
         assert (self.tokens_reserved, self.usd_reserved) == (self.leased_tokens, self.leased_usd)
         return self
 
 
 async def read_ledger(engine: AsyncEngine, user_id: UUID | str) -> AccountLedger:
-    """The account's book; zeroes where there is none."""
+    """Read an account's ledger; zeros if it has none."""
     (row,) = await fetch_rows(
         engine,
         """
@@ -55,7 +55,7 @@ async def read_ledger(engine: AsyncEngine, user_id: UUID | str) -> AccountLedger
 
 
 async def wait_settled(engine: AsyncEngine, user_id: UUID | str) -> AccountLedger:
-    """The account's book once nothing is reserved any more: turns end after their clients have gone."""
+    """Read the ledger once nothing is reserved: turns end after their clients disconnect."""
     async with asyncio.timeout(30):
         while (found := await read_ledger(engine, user_id)).leases:  # noqa: ASYNC110 - rows tell nobody
             await asyncio.sleep(0.01)

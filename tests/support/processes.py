@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def descendants(pid: int) -> set[tuple[int, str]]:
-    """Every living descendant of `pid`, each as (pid, when it started): a number alone may be used again."""
+    """Descendants of `pid` as (pid, start time): the system reuses process ids."""
     children: dict[int, list[tuple[int, str]]] = {}
     for child, parent, started in _processes():
         children.setdefault(parent, []).append((child, started))
@@ -23,7 +23,7 @@ def descendants(pid: int) -> set[tuple[int, str]]:
 
 
 def wait_ended(known: set[tuple[int, str]], seconds: float = 30) -> set[tuple[int, str]]:
-    """Wait until all of `known` have ended; returns those that have not within `seconds`."""
+    """Wait until all of `known` have ended; return those still alive after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
         left = known & {(pid, started) for pid, _, started in _processes()}

@@ -1,6 +1,6 @@
 """Share what all gateways of one test process build alike: half of a start.
 
-The usual authorities, the token table and FastAPI's view of the routes do not depend on a configuration.
+Certificate authorities, the embedding table and FastAPI's routes do not depend on the configuration.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from gateway.core.security.passwords import PasswordHasher
 
 
 def share_tls_context() -> None:
-    """HTTP clients with the usual authorities have one TLS context; httpx reads a file of 200 kB for each."""
+    """Share one default TLS context: httpx reads 200 kB of certificates for each client."""
     for library in (httpx, httpx2):
         module: Any = library._transports.default
         module.create_ssl_context = _cached_ssl_context(module.create_ssl_context)
 
 
 def share_routes_and_embedder() -> None:
-    """Applications have the same router objects, and gateways the same token table."""
+    """Share the route objects and the embedding table between applications."""
     from gateway import routers
     from gateway.providers.local.wordllama import WordLlamaEmbedder
 

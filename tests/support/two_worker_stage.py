@@ -31,7 +31,7 @@ JWT_SECRET = "test-secret-" + "0" * 32
 
 @dataclass(slots=True)
 class Caller:
-    """An account, by its person's token and by a key of its own."""
+    """An account with an access token and an API key."""
 
     account: Account
     key: str
@@ -47,7 +47,7 @@ class Caller:
 
 @dataclass(slots=True)
 class TwoWorkerStage:
-    """`doors` are the workers; `database` and `valkey` the proxies between them and their engines."""
+    """Two workers; `database` and `valkey` are the proxies between them and the engines."""
 
     workers: list[GatewayClient]
     database: TcpProxy
@@ -68,7 +68,7 @@ class TwoWorkerStage:
         return next(iter(self.upstreams.values()))
 
     async def add_caller(self) -> Caller:
-        """A fresh account, whose rows and secrets are looked at from now on."""
+        """Create an account whose rows and secrets the checker includes."""
         person = await self.first.sign_up()
         key = await self.first.create_api_key(person)
         self.checker.users.append(UUID(person.id))
@@ -77,7 +77,7 @@ class TwoWorkerStage:
 
 
 def openai_config(**providers: str) -> dict[str, Any]:
-    """One model of each name that is given, `<name>` answered by `v-<name>` at the address; no limits."""
+    """One model per name, answered by `v-<name>` at the given address, without limits."""
     return {
         "providers": {
             name: {"type": "openai", "base_url": url, "api_key": UPSTREAM_KEY}
@@ -111,9 +111,9 @@ async def two_worker_stage(
     environment: dict[str, str] | None = None,
     **settings: Any,
 ) -> AsyncIterator[TwoWorkerStage]:
-    """Two workers, in this process or in two of their own, where `environment` is theirs.
+    """Run two workers, in this process or in two processes with `environment`.
 
-    `config` is given the upstreams' addresses by name: `main` by default.
+    `config` receives the upstreams' addresses by name; the default name is `main`.
     """
     async with AsyncExitStack() as stack:
         servers = upstreams or {"main": OpenAIUpstream()}
@@ -157,7 +157,7 @@ async def two_worker_stage(
 
 @dataclass(slots=True)
 class WorkerProcess(GatewayClient):
-    """A worker in a process of its own, `gateway serve`."""
+    """A worker that is a `gateway serve` process."""
 
     process: GatewayProcess
 
@@ -170,7 +170,7 @@ class WorkerProcess(GatewayClient):
 async def worker_process(
     directory: Path, config: dict[str, Any], environment: dict[str, str]
 ) -> AsyncIterator[WorkerProcess]:
-    """A worker that serves until the block ends, or until it is stopped or killed."""
+    """Run a worker until the block ends, or until it is stopped or killed."""
     _write(directory, {"titles": {"enabled": False}, **config})
     with GatewayProcess("--data-dir", str(directory / "data"), cwd=directory, **environment) as served:
         await asyncio.to_thread(served.wait_for_banner)
@@ -191,9 +191,9 @@ async def send_request(
     method: str = "POST",
     response: ClientResponse | None = None,
 ) -> ClientResponse:
-    """All that comes of one request; a connection that breaks is part of it, never an exception.
+    """Send a request and record the response; a broken connection raises nothing.
 
-    `heard` grows while it comes, for who looks on.
+    `response` grows while the body arrives, so that the caller can watch it.
     """
     response = response if response is not None else ClientResponse()
     began = time.perf_counter()
@@ -214,37 +214,37 @@ async def send_request(
 async def stream_turn(
     client: GatewayClient, caller: Caller, message: str = "Hello?", **fields: Any
 ) -> ClientResponse:
-    """A person's turn, as a stream."""
+    """Stream a turn with the account's access token."""
     return await send_request(client, caller.token_headers, {"message": message, **fields})
 
 
 async def create_completion(
     client: GatewayClient, caller: Caller, message: str = "Hello?", **fields: Any
 ) -> ClientResponse:
-    """A service's turn in OpenAI's dialect, whole unless `stream` is given."""
+    """Create a chat completion with the API key, unstreamed unless `stream` is given."""
     body = {"model": "main", "messages": [{"role": "user", "content": message}], **fields}
     return await send_request(client, caller.key_headers, body, "/v1/chat/completions")
 
 
 async def wait_until(condition: Callable[[], object], seconds: float = 10) -> None:
-    """Wait until something that tells nobody is so."""
+    """Poll a condition that has no event."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
 async def wait_pools_idle(one: TwoWorkerStage) -> None:
-    """Wait until no worker's pool misses a connection: rounds of housekeeping borrow one for a moment."""
+    """Wait until all pooled connections are returned: maintenance borrows one at times."""
     for worker in local_workers(one):
         pool: Any = worker.container.engine.pool
         await wait_until(lambda pool=pool: pool.checkedout() == 0)  # type: ignore[misc]
 
 
 def local_workers(one: TwoWorkerStage) -> list[Gateway]:
-    """The workers that run in this process."""
+    """Workers in this process."""
     return [door for door in one.workers if isinstance(door, Gateway)]
 
 
 def worker_processes(one: TwoWorkerStage) -> list[WorkerProcess]:
-    """The workers that have processes of their own."""
+    """Workers in processes of their own."""
     return [door for door in one.workers if isinstance(door, WorkerProcess)]
