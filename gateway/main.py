@@ -93,7 +93,7 @@ async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
             restore_signals = GracefulShutdown(app, container).install()
             sighup.start(app.state.reloads.reload_on_signal)
             gc_threshold = gc.get_threshold()
-            _freeze_gc()
+            freeze_gc()
             try:
                 yield
             finally:
@@ -112,7 +112,7 @@ async def _persist_environment_keys(container: Container) -> None:
         log.warning("environment_keys.not_persisted")
 
 
-def _freeze_gc() -> None:
+def freeze_gc() -> None:
     """Exclude the objects made at startup from garbage collection.
 
     The libraries' modules are hundreds of thousands of objects that are never freed; scanning them again and

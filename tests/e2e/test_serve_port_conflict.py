@@ -30,9 +30,7 @@ def test_a_key_of_the_banner_is_known_at_the_address_of_the_banner(tmp_path: Pat
         refused = [served for served in (one, other) if not _came_up(served)]
         assert len(refused) == 1
         [up] = {one, other} - set(refused)
-        assert refused[0]._process.wait(120) == 1
-        for reader in refused[0]._readers:
-            reader.join(20)
+        assert refused[0].wait(120) == 1
         assert "Cannot listen on" in refused[0].errors
         key = re.search(r"gw_\w+", up.output)
         assert key is not None

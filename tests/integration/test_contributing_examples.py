@@ -55,7 +55,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in _COPIED:
         source = PROJECT / name
         if source.is_dir():
-            shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__", "dist"))
+            shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("dist"))
         else:
             shutil.copy(source, root / name)
     for block in _BLOCK.finditer(examples()):

@@ -106,7 +106,7 @@ async def running_gateway(
     path = directory / "provider_config.yaml"
     path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     # A garbage collection over the whole process would be half of a start.
-    main._freeze_gc = _skip_gc_freeze
+    main.freeze_gc = _skip_gc_freeze
     app = create_app(
         Settings(
             _env_file=None,

@@ -98,9 +98,13 @@ class GatewayProcess:
     def stop(self, number: signal.Signals) -> int:
         """Send a signal, wait for the end, return the exit code."""
         self._process.send_signal(number)
-        code = self._process.wait(60)
+        return self.wait(60)
+
+    def wait(self, seconds: float) -> int:
+        """Wait for the exit and the end of the output; return the exit code."""
+        code = self._process.wait(seconds)
         for reader in self._readers:
-            reader.join(10)
+            reader.join(20)
         return code
 
     def __enter__(self) -> GatewayProcess:
