@@ -48,7 +48,7 @@ def line_after(label: str, text: str) -> str:
     return found[1]
 
 
-def test_from_an_empty_folder_to_a_kill_and_back(tmp_path: Path) -> None:
+def test_first_start_sigterm_sigkill_and_sigint(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with GatewayProcess("--data-dir", str(data), cwd=tmp_path) as served:
         first = served.wait_for_banner()
@@ -107,7 +107,7 @@ def test_from_an_empty_folder_to_a_kill_and_back(tmp_path: Path) -> None:
         assert "Traceback" not in served.output + served.errors
 
 
-def test_given_engines_are_used_and_nothing_is_embedded(
+def test_external_engines_are_used_and_none_is_embedded(
     tmp_path: Path, database_url: str, redis_url: str
 ) -> None:
     given = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "GENERATOR_MODE": "mock"}
@@ -120,7 +120,7 @@ def test_given_engines_are_used_and_nothing_is_embedded(
     assert {path.name for path in data.iterdir()} <= {"jwt_secret", "lock"}
 
 
-def test_a_taken_port_is_a_sentence_and_nothing_is_started(tmp_path: Path) -> None:
+def test_a_taken_port_is_reported_and_nothing_is_started(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -141,7 +141,7 @@ def test_production_refuses_a_weak_secret(tmp_path: Path) -> None:
     assert secret not in done.stderr
 
 
-def test_a_mistake_in_the_provider_configuration_is_told_with_its_line(tmp_path: Path) -> None:
+def test_a_configuration_error_is_reported_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "provider_config.yaml").write_text("mode: live\nprovidres: {}\n")
     done = run_gateway("serve", "--port", "0", "--data-dir", str(tmp_path / "data"), cwd=tmp_path)
     assert done.returncode == 1
@@ -159,7 +159,7 @@ def test_a_mistake_in_the_provider_configuration_is_told_with_its_line(tmp_path:
         ),
     ],
 )
-def test_a_part_that_cannot_be_built_is_a_sentence(
+def test_a_component_that_cannot_be_built_is_reported_in_one_sentence(
     tmp_path: Path,
     database_url: str,
     redis_url: str,
@@ -178,7 +178,7 @@ def test_a_part_that_cannot_be_built_is_a_sentence(
     assert any(line.startswith("FAIL") and words in line for line in doctor.stdout.splitlines())
 
 
-def test_a_data_directory_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+def test_an_unwritable_data_directory_is_reported_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = run_gateway("serve", "--port", "0", "--data-dir", str(tmp_path / "file" / "data"), cwd=tmp_path)
     assert done.returncode == 1

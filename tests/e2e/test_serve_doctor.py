@@ -22,7 +22,7 @@ def empty_database() -> Iterator[str]:
     execute_on_server(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
-def test_doctor_says_what_is_missing_until_it_is_mended(
+def test_doctor_reports_what_is_missing_until_it_is_fixed(
     tmp_path: Path, empty_database: str, redis_url: str
 ) -> None:
     given = {"DATABASE_URL": empty_database, "REDIS_URL": redis_url}

@@ -89,7 +89,9 @@ async def test_a_streamed_answer_ends_with_done(http: httpx.AsyncClient) -> None
     assert json.loads(frames[0].removeprefix("data: "))["model"] == "mock"
 
 
-async def test_another_answers_for_what_fails_and_the_header_names_it(http: httpx.AsyncClient) -> None:
+async def test_a_failing_upstream_falls_back_and_the_header_names_the_fallback(
+    http: httpx.AsyncClient,
+) -> None:
     answer = await ask(http, "bad")
     assert (answer.status_code, answer.json()["model"]) == (200, "mock")
     assert answer.headers["x-fallback-model"] == "mock"
@@ -112,7 +114,7 @@ async def test_all_failed_is_502_and_then_the_circuit_is_open(http: httpx.AsyncC
     assert (states["worse"], states["mock"]) == ("open", "closed")
 
 
-async def test_only_the_given_keys_get_in(http: httpx.AsyncClient) -> None:
+async def test_only_the_configured_keys_are_accepted(http: httpx.AsyncClient) -> None:
     second = await ask(http, "mock", authorization="Bearer second-service-key-of-an-operator")
     assert second.status_code == 200
     for wrong in ("another-key", f"{KEY}x", KEY[:-1]):
@@ -120,7 +122,7 @@ async def test_only_the_given_keys_get_in(http: httpx.AsyncClient) -> None:
         assert (refused.status_code, refused.json()["error"]["type"]) == (401, "authentication_error")
 
 
-async def test_a_role_or_a_picture_that_nobody_has_is_refused_clearly(http: httpx.AsyncClient) -> None:
+async def test_a_missing_role_or_image_model_is_a_named_error(http: httpx.AsyncClient) -> None:
     role = await http.post("/api/v1/llm/generate", json={"role": "brand", "payload": {}})
     assert (role.status_code, role.json()["error"]["param"]) == (404, "role")
     picture = await http.post("/v1/images/generations", json={"prompt": "a cat"})
@@ -128,9 +130,7 @@ async def test_a_role_or_a_picture_that_nobody_has_is_refused_clearly(http: http
 
 
 # The last one: it ends the upstream.
-async def test_an_upstream_that_is_down_is_stood_in_for(
-    http: httpx.AsyncClient, llama: OpenAIUpstream
-) -> None:
+async def test_an_unreachable_upstream_falls_back(http: httpx.AsyncClient, llama: OpenAIUpstream) -> None:
     await llama.stop()
     answer = await ask(http, "llama")
     assert (answer.status_code, answer.json()["model"]) == (200, "mock")

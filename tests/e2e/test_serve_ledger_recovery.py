@@ -20,7 +20,7 @@ from tests.support.upstreams.openai_server import OpenAIUpstream, Reply
 pytestmark = pytest.mark.timeout(180)
 
 
-async def test_what_a_killed_gateways_turns_had_reserved_comes_back(
+async def test_reservations_of_a_killed_gateway_are_released(
     clean_database: str, redis_url: str, tmp_path: Path
 ) -> None:
     # A turn reserves 15 tokens, as in test_ledger_turns; the day has room for ten.

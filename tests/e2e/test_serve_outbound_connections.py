@@ -76,7 +76,7 @@ def _foreign_addresses(trace: str, engines: set[int]) -> list[str]:
     ]
 
 
-def test_no_foreign_name_is_resolved_while_turns_are_answered(
+def test_turns_resolve_and_connect_to_configured_addresses_only(
     clean_database: str, clean_redis: str, tmp_path: Path
 ) -> None:
     home, hook, names, trace = (tmp_path / name for name in ("home", "hook", "names", "trace"))

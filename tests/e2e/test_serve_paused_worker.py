@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 PAUSE_SECONDS = 8
 
 
-def test_a_worker_that_pauses_for_eight_seconds_goes_on(
+def test_a_worker_paused_for_eight_seconds_survives(
     clean_database: str, clean_redis: str, tmp_path: Path
 ) -> None:
     given = {"DATABASE_URL": clean_database, "REDIS_URL": clean_redis, "GENERATOR_MODE": "mock"}

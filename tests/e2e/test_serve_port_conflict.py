@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_key_of_the_banner_is_known_at_the_address_of_the_banner(tmp_path: Path, workers: str) -> None:
+def test_the_banners_key_works_at_the_banners_address(tmp_path: Path, workers: str) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])

@@ -13,7 +13,7 @@ pytestmark = [
 ]
 
 
-def test_another_process_of_the_same_user_may_not_look_into_it() -> None:
+def test_another_process_of_the_same_user_cannot_read_the_environment() -> None:
     """As root everything may be read; so the flag itself is read, by the process that it is of."""
     program = (
         "import ctypes, os; from gateway.core.security import process_environment;"

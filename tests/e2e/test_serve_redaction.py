@@ -156,7 +156,7 @@ async def tell_everything(
     return errors, [tokens["access_token"], tokens["refresh_token"], made["secret"]]
 
 
-async def test_secrets_and_prompts_are_nowhere_but_where_they_belong(
+async def test_secrets_and_prompts_appear_in_no_output(
     clean_database: str, clean_redis: str, tmp_path: Path
 ) -> None:
     with OtlpCollector() as collector:

@@ -62,7 +62,7 @@ class Asked:
         return received
 
 
-async def test_every_worker_follows_a_signal_and_without_valkey_an_administrator(
+async def test_sighup_and_the_admin_route_reload_every_worker_without_valkey(
     clean_database: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "providers.yaml"
@@ -118,7 +118,7 @@ def in_a_terminal(*command: str, cwd: Path, **given: str) -> Iterator[tuple[int,
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_gateway_whose_terminal_closes_ends(
+def test_a_closed_terminal_stops_the_gateway(
     clean_database: str, clean_redis: str, tmp_path: Path, workers: str
 ) -> None:
     path = tmp_path / "providers.yaml"

@@ -79,7 +79,7 @@ async def until_half(received: list[StreamEvent], turn: asyncio.Task[list[Stream
         await asyncio.sleep(0.01)
 
 
-async def test_a_turn_whose_worker_is_killed_is_told_to_its_end_by_another_one(
+async def test_a_stream_of_a_killed_worker_is_resumed_to_its_end_on_another(
     clean_database: str, redis_url: str, tmp_path: Path
 ) -> None:
     async with stage(2, clean_database, redis_url, tmp_path, TURN_LEASE_SECONDS="2") as all_of_it:
@@ -127,7 +127,7 @@ async def test_a_turn_whose_worker_is_killed_is_told_to_its_end_by_another_one(
         await engine.dispose()
 
 
-async def test_a_worker_that_is_told_to_stop_says_so_and_ends_its_turns_honestly(
+async def test_a_stopping_worker_drains_and_ends_each_turn_with_one_event(
     clean_database: str, redis_url: str, tmp_path: Path
 ) -> None:
     async with stage(1, clean_database, redis_url, tmp_path, SHUTDOWN_GRACE_SECONDS="1.5") as all_of_it:

@@ -53,7 +53,7 @@ async def _cancel_some(
 
 
 @pytest.mark.parametrize("fewest", [30, pytest.param(200, marks=pytest.mark.slow)])
-async def test_no_answer_of_valkey_or_postgresql_reaches_another_account(
+async def test_no_engine_reply_reaches_another_account(
     database_url: str, redis_url: str, tmp_path: Path, fewest: int, seen: RecordFault
 ) -> None:
     async with two_worker_stage(database_url, redis_url, tmp_path) as one:
@@ -78,7 +78,7 @@ async def test_no_answer_of_valkey_or_postgresql_reaches_another_account(
 
 
 @pytest.mark.slow
-async def test_no_answer_reaches_another_client_where_clients_hang_up(
+async def test_no_response_reaches_another_client_after_disconnects(
     database_url: str, redis_url: str, tmp_path: Path, seen: RecordFault
 ) -> None:
     async with two_worker_stage(database_url, redis_url, tmp_path) as one:

@@ -42,7 +42,7 @@ async def _leave_after(heard: ClientResponse, task: asyncio.Task[ClientResponse]
     await asyncio.wait({task})
 
 
-async def test_a_person_who_leaves_finds_the_whole_answer_and_pays_once(
+async def test_a_disconnected_users_answer_is_stored_whole_and_charged_once(
     database_url: str, redis_url: str, tmp_path: Path, seen: RecordFault
 ) -> None:
     async with two_worker_stage(database_url, redis_url, tmp_path) as one:
@@ -64,7 +64,7 @@ async def test_a_person_who_leaves_finds_the_whole_answer_and_pays_once(
     seen(GONE, times=len(streams), what="user: the complete answer was stored and charged once")
 
 
-async def test_a_key_that_leaves_stops_its_upstream_and_pays_for_what_was_said(
+async def test_a_disconnected_api_key_cancels_its_upstream_and_is_charged_for_the_partial_answer(
     database_url: str, redis_url: str, tmp_path: Path, seen: RecordFault
 ) -> None:
     async with two_worker_stage(database_url, redis_url, tmp_path) as one:
@@ -100,7 +100,7 @@ async def test_a_key_that_leaves_stops_its_upstream_and_pays_for_what_was_said(
     )
 
 
-async def test_of_posts_at_once_into_one_conversation_each_is_whole_or_refused(
+async def test_concurrent_posts_into_one_conversation_are_answered_or_rejected(
     database_url: str, redis_url: str, tmp_path: Path, seen: RecordFault
 ) -> None:
     async with two_worker_stage(database_url, redis_url, tmp_path, database_pool_size=POOL) as one:
@@ -141,7 +141,7 @@ async def test_of_posts_at_once_into_one_conversation_each_is_whole_or_refused(
     )
 
 
-async def test_a_key_for_one_thing_does_it_once_for_all_who_ask(
+async def test_concurrent_requests_with_one_idempotency_key_run_once(
     database_url: str, redis_url: str, tmp_path: Path, seen: RecordFault
 ) -> None:
     async with two_worker_stage(database_url, redis_url, tmp_path, database_pool_size=POOL) as one:
@@ -176,7 +176,7 @@ def _cached(**providers: str) -> dict[str, Any]:
     return openai_config(**providers) | {"cache": {"exact": {"ttl_seconds": 60}}}
 
 
-async def test_a_cold_cache_key_is_asked_for_once_though_the_leader_leaves(
+async def test_a_cold_cache_key_makes_one_call_though_its_leader_disconnects(
     database_url: str, redis_url: str, tmp_path: Path, seen: RecordFault
 ) -> None:
     async with two_worker_stage(database_url, redis_url, tmp_path, _cached, database_pool_size=POOL) as one:
@@ -233,7 +233,7 @@ def _bounded(**providers: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-async def test_one_account_that_floods_does_not_keep_others_waiting(
+async def test_a_flooding_account_does_not_delay_others(
     database_url: str, redis_url: str, tmp_path: Path, seen: RecordFault
 ) -> None:
     async with two_worker_stage(database_url, redis_url, tmp_path, _bounded) as one:

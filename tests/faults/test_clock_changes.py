@@ -95,7 +95,7 @@ async def _admitted(one: TwoWorkerStage, caller: Caller, count: int) -> int:
     return sum(each.status == 200 for each in heard)
 
 
-async def test_a_window_that_was_counted_in_the_future_keeps_nobody_out(
+async def test_a_rate_limit_window_in_the_future_blocks_nobody(
     database_url: str, redis_url: str, tmp_path: Path, seen: RecordFault
 ) -> None:
     async with two_worker_stage(database_url, redis_url, tmp_path, _limited) as one, _tight(one) as caller:
@@ -117,7 +117,7 @@ async def test_a_window_that_was_counted_in_the_future_keeps_nobody_out(
 @needs_faketime
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-async def test_a_worker_whose_clock_is_wrong_answers_within_the_same_limits(
+async def test_a_worker_with_a_wrong_clock_keeps_the_same_limits(
     database_url: str, redis_url: str, tmp_path: Path, seen: RecordFault
 ) -> None:
     clock, turns = Clock(tmp_path), 0
@@ -151,7 +151,7 @@ async def test_a_worker_whose_clock_is_wrong_answers_within_the_same_limits(
 @needs_faketime
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-async def test_valkeys_clock_set_back_keeps_nobody_out_and_set_forward_lets_in_one_minute_more(
+async def test_a_valkey_clock_jump_blocks_nobody_and_admits_one_extra_minute(
     database_url: str, tmp_path: Path, seen: RecordFault
 ) -> None:
     clock = Clock(tmp_path)

@@ -19,7 +19,7 @@ ROW = "two gateways that migrate at the start"
 
 
 @pytest.mark.parametrize("number", range(3))
-async def test_both_start_and_the_schema_is_made_once(
+async def test_two_gateways_start_and_one_migrates(
     redis_url: str, tmp_path: Path, number: int, worker_id: str, seen: RecordFault
 ) -> None:
     name = f"starters_{worker_id}_{number}"

@@ -19,7 +19,7 @@ ROW = "disk full"
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-async def test_postgresql_on_a_full_disk_refuses_turns_and_goes_on_reading(
+async def test_a_full_database_disk_rejects_turns_and_serves_reads(
     redis_url: str, tmp_path: Path, seen: RecordFault
 ) -> None:
     with small_disk(tmp_path / "disk", 220) as disk:
@@ -70,7 +70,7 @@ def _with_pictures(**providers: str) -> dict[str, Any]:
     return config
 
 
-async def test_pictures_that_find_no_room_are_refused_and_not_charged(
+async def test_images_that_do_not_fit_the_disk_are_rejected_and_not_charged(
     database_url: str, redis_url: str, tmp_path: Path, seen: RecordFault
 ) -> None:
     with small_disk(tmp_path / "here" / "media", 1) as disk:

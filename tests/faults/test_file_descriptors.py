@@ -24,7 +24,7 @@ def _in_use(pid: int) -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
-async def test_without_descriptors_it_refuses_and_recovers(
+async def test_without_file_descriptors_it_rejects_requests_and_recovers(
     database_url: str, redis_url: str, tmp_path: Path, seen: RecordFault
 ) -> None:
     async with two_worker_stage(database_url, redis_url, tmp_path, processes=True) as one:

@@ -99,7 +99,7 @@ class Slow(Guardrail):
         return Verdict("injection", True, 0.99, "it tries to change the instructions.", 0.1)
 
 
-async def test_questions_that_a_guard_blocks_beside_the_call(
+async def test_prompts_blocked_by_a_guard_during_the_call(
     database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
     blocking = {"guardrails": {"people": {"injection": "block", "unsafe": "off"}}}
@@ -116,7 +116,7 @@ async def test_questions_that_a_guard_blocks_beside_the_call(
 
 
 @pytest.mark.parametrize("way", ["cancelled", "left"])
-async def test_turns_that_end_before_their_first_word(
+async def test_turns_that_end_before_the_first_token(
     database_url: str, redis_url: str, tmp_path: Path, way: str
 ) -> None:
     async with (
@@ -140,9 +140,7 @@ async def test_turns_that_end_before_their_first_word(
         await compare(gateway, up, person, f"{way} before the first word")
 
 
-async def test_loops_of_tools_against_a_small_budget(
-    database_url: str, redis_url: str, tmp_path: Path
-) -> None:
+async def test_tool_loops_with_a_small_budget(database_url: str, redis_url: str, tmp_path: Path) -> None:
     tier = {"tiers": {"free": {"requests_per_minute": 100_000, "tokens_per_day": 20_000}}}
     async with (
         MeteredUpstream(answer=100, loops=True) as up,

@@ -35,7 +35,7 @@ async def _serves(heard_of: list[ClientResponse], within: float) -> None:
 
 
 @pytest.mark.slow
-async def test_a_database_that_hangs_costs_a_bounded_time_and_nobody_else_anything(
+async def test_a_hung_database_costs_a_bounded_time(
     database_url: str, redis_url: str, tmp_path: Path, seen: RecordFault
 ) -> None:
     async with two_worker_stage(database_url, redis_url, tmp_path, database_pool_size=5) as one:
@@ -83,7 +83,7 @@ async def test_a_database_that_hangs_costs_a_bounded_time_and_nobody_else_anythi
     seen(HUNG, times=1, what="the running turn was stored completely", waited=max(h.seconds for h in heard))
 
 
-async def test_a_pool_without_a_connection_to_give_refuses_at_once(
+async def test_an_exhausted_pool_returns_503_at_once(
     database_url: str, redis_url: str, tmp_path: Path, seen: RecordFault
 ) -> None:
     async with two_worker_stage(database_url, redis_url, tmp_path, database_pool_size=2) as one:
@@ -110,7 +110,7 @@ async def test_a_pool_without_a_connection_to_give_refuses_at_once(
 
 
 @pytest.mark.parametrize("how", ["reset", "refused"])
-async def test_connections_that_break_are_503_at_most_and_then_made_anew(
+async def test_broken_connections_cause_503_at_most_and_are_reopened(
     database_url: str, redis_url: str, tmp_path: Path, how: str, seen: RecordFault
 ) -> None:
     async with two_worker_stage(database_url, redis_url, tmp_path) as one:

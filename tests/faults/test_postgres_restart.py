@@ -22,7 +22,7 @@ BACK = 5.0
 
 
 @pytest.mark.parametrize("how", ["restarted", "killed"])
-async def test_a_restart_under_load_refuses_a_few_and_loses_nothing(
+async def test_a_restart_under_load_rejects_a_few_turns_and_loses_none(
     redis_url: str, tmp_path: Path, how: str, seen: RecordFault
 ) -> None:
     loop = asyncio.get_running_loop()

@@ -192,7 +192,7 @@ async def _left_open(one: TwoWorkerStage, before: list[Counter[str]]) -> list[Co
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
-async def test_nothing_grows_while_ordinary_life_goes_on(
+async def test_mixed_traffic_leaks_no_memory_descriptors_or_tasks(
     database_url: str, redis_url: str, tmp_path: Path, seen: RecordFault
 ) -> None:
     async with two_worker_stage(database_url, redis_url, tmp_path, _config, processes=True) as one:

@@ -9,7 +9,7 @@ from tests.support.two_worker_stage import stream_turn, two_worker_stage
 from tests.support.upstreams.http_server import Reply
 
 
-async def test_a_slow_and_choppy_network_changes_no_byte(
+async def test_a_slow_and_fragmented_network_changes_no_byte(
     database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
     async with two_worker_stage(database_url, redis_url, tmp_path) as one:

@@ -172,7 +172,7 @@ def _in_time(heard: ClientResponse, silences: float) -> None:
 
 
 @pytest.mark.parametrize(("wire", "case"), EARLY_BY_WIRE)
-async def test_before_the_first_word_another_model_answers(
+async def test_a_failure_before_the_first_token_falls_back(
     played: TwoWorkerStage, caller: Caller, wire: str, case: str, seen: RecordFault
 ) -> None:
     scene, stage = Scene(played, wire), played
@@ -201,7 +201,7 @@ async def test_before_the_first_word_another_model_answers(
 
 
 @pytest.mark.parametrize("case", EARLY)
-async def test_with_nobody_left_it_is_a_named_error_and_nothing_is_charged(
+async def test_without_a_fallback_it_is_a_named_error_and_nothing_is_charged(
     played: TwoWorkerStage, caller: Caller, case: str, seen: RecordFault
 ) -> None:
     scene = Scene(played, "openai")
@@ -227,7 +227,7 @@ async def test_with_nobody_left_it_is_a_named_error_and_nothing_is_charged(
 
 @pytest.mark.parametrize("wire", OPENAI_FIRST)
 @pytest.mark.parametrize("case", LATE)
-async def test_after_the_first_word_the_stream_ends_with_an_error_and_the_text_is_kept(
+async def test_a_failure_after_the_first_token_is_an_error_event_and_keeps_the_text(
     played: TwoWorkerStage, caller: Caller, wire: str, case: str, seen: RecordFault
 ) -> None:
     scene = Scene(played, wire)
@@ -268,7 +268,7 @@ async def test_after_the_first_word_the_stream_ends_with_an_error_and_the_text_i
 
 
 @pytest.mark.parametrize("wire", OPENAI_FIRST)
-async def test_a_whole_answer_that_breaks_off_is_never_taken_for_one(
+async def test_a_truncated_json_response_is_never_accepted(
     played: TwoWorkerStage, caller: Caller, wire: str, seen: RecordFault
 ) -> None:
     scene = Scene(played, wire)

@@ -64,7 +64,7 @@ async def _mend(how: str, valkey: ValkeyServer) -> None:
 
 
 @pytest.mark.parametrize("how", ["hung", "killed"])
-async def test_turns_go_on_without_valkey_and_it_heals_by_itself(
+async def test_turns_go_on_without_valkey_and_it_reconnects(
     database_url: str, tmp_path: Path, how: str, seen: RecordFault
 ) -> None:
     async with (
@@ -103,7 +103,7 @@ async def test_turns_go_on_without_valkey_and_it_heals_by_itself(
     seen(ROW, times=len(during) + 1, what="every turn was answered completely", added=added)
 
 
-async def test_limits_hold_while_valkey_is_away(database_url: str, tmp_path: Path, seen: RecordFault) -> None:
+async def test_limits_hold_without_valkey(database_url: str, tmp_path: Path, seen: RecordFault) -> None:
     async with (
         private_valkey(tmp_path) as valkey,
         two_worker_stage(database_url, valkey.url(), tmp_path, _limited) as one,

@@ -30,7 +30,7 @@ WORDS = tuple(f"word{n} " for n in range(20))
 STREAMS, GRACE = 100, 8.0
 
 
-async def test_a_killed_workers_streams_are_resumed_on_another_and_nothing_stays_reserved(
+async def test_streams_of_a_killed_worker_are_resumed_on_another_and_reservations_released(
     database_url: str, redis_url: str, tmp_path: Path, seen: RecordFault
 ) -> None:
     async with two_worker_stage(database_url, redis_url, tmp_path, processes=True) as one:
@@ -85,7 +85,7 @@ async def test_a_killed_workers_streams_are_resumed_on_another_and_nothing_stays
     )
 
 
-async def test_a_hundred_streams_end_in_one_event_each_when_their_worker_is_told_to_stop(
+async def test_a_hundred_streams_each_end_in_one_event_when_their_worker_is_stopped(
     database_url: str, redis_url: str, tmp_path: Path, seen: RecordFault
 ) -> None:
     environment = {"SHUTDOWN_GRACE_SECONDS": str(GRACE)}
