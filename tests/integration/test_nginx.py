@@ -35,7 +35,7 @@ HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
 
 @dataclass
 class Upstream:
-    """A gateway of few words; `requests` are the heads it got, by path."""
+    """A minimal gateway; `requests` has the received request heads by path."""
 
     port: int = 0
     go: asyncio.Event = field(default_factory=asyncio.Event)
@@ -68,7 +68,7 @@ class Upstream:
             )
             writer.write(body)
             return
-        # nginx holds back what has no chunks: an answer whose end is the end of the connection.
+        # nginx buffers a response without chunks, which ends with the connection.
         chunked = "until-close" not in path
         writer.write(HEAD + (b"transfer-encoding: chunked\r\n" if chunked else b"connection: close\r\n"))
         writer.write(b"x-accel-buffering: no\r\n\r\n" if path.startswith("/header") else b"\r\n")
@@ -100,7 +100,7 @@ def prefix() -> Iterator[Path]:
 def render(
     prefix: Path, *, listen: int, upstream: int, tls: int | None = None, second: int | None = None
 ) -> Path:
-    """The shipped configuration on other ports, with everything it writes below `prefix`.
+    """Write the shipped configuration with other ports and with all output below `prefix`.
 
     `second` is the port of a second replica.
     """
@@ -127,13 +127,13 @@ def render(
         text = {file: content.replace(old, new) for file, content in text.items()}
     for file, content in text.items():
         file.write_text(content)
-    # A master that is root gives its workers to another user, who has to reach the temporary files.
+    # As root, nginx runs its workers as another user, which must be able to read the temporary files.
     prefix.chmod(0o755)
     return path
 
 
 def certify(folder: Path) -> None:
-    """A key and a certificate for localhost, good for a day."""
+    """Create a key and a certificate for localhost that is valid for a day."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)
@@ -177,7 +177,7 @@ async def in_front_of(
     second: int | None = None,
     change: tuple[str, str] | None = None,
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A running nginx and a client of its plain port; `change` replaces a line of its snippet for servers."""
+    """Run nginx and yield a client of its plain port; `change` replaces a line of the server snippet."""
     port = free_port()
     path = render(prefix, listen=port, upstream=upstream_port, tls=tls, second=second)
     if change is not None:
@@ -214,7 +214,7 @@ async def upstream() -> AsyncIterator[Upstream]:
 
 
 @pytest.mark.parametrize("tls", [False, True])
-async def test_the_shipped_file_passes_nginx_t(prefix: Path, tls: bool) -> None:
+async def test_nginx_accepts_the_shipped_configuration(prefix: Path, tls: bool) -> None:
     path = render(prefix, listen=free_port(), upstream=free_port(), tls=free_port() if tls else None)
     code, output = await run("-t", "-p", str(prefix), "-c", str(path), "-e", str(prefix / "error.log"))
     assert code == 0, output
@@ -232,7 +232,7 @@ async def test_the_shipped_file_passes_nginx_t(prefix: Path, tls: bool) -> None:
         "/header/stream/until-close",
     ],
 )
-async def test_the_first_event_arrives_while_the_upstream_still_waits(
+async def test_the_first_event_arrives_before_the_stream_ends(
     prefix: Path, upstream: Upstream, path: str
 ) -> None:
     async with in_front_of(prefix, upstream.port) as http:
@@ -247,14 +247,14 @@ async def test_the_first_event_arrives_while_the_upstream_still_waits(
             assert await anext(pieces) == b"data: second\n\n"
 
 
-async def test_the_upstream_hears_at_once_when_the_client_leaves(prefix: Path, upstream: Upstream) -> None:
+async def test_the_upstream_detects_a_client_disconnect_at_once(prefix: Path, upstream: Upstream) -> None:
     async with in_front_of(prefix, upstream.port) as http:
         async with http.stream("POST", "/api/chat/stream", json={}) as answer:
             assert await anext(answer.aiter_raw()) == b"data: first\n\n"
         await upstream.client_left.wait()
 
 
-async def test_the_gateway_learns_the_client_and_the_request_id(prefix: Path, upstream: Upstream) -> None:
+async def test_the_gateway_receives_client_address_and_request_id(prefix: Path, upstream: Upstream) -> None:
     async with in_front_of(prefix, upstream.port) as http:
         forged = {
             "x-request-id": "mine-1",
@@ -274,7 +274,7 @@ async def test_the_gateway_learns_the_client_and_the_request_id(prefix: Path, up
     assert upstream.connections == 1, "connections to the gateway are kept"
 
 
-async def test_json_is_compressed_for_those_who_take_it(prefix: Path, upstream: Upstream) -> None:
+async def test_json_is_compressed_if_the_client_accepts_it(prefix: Path, upstream: Upstream) -> None:
     async with in_front_of(prefix, upstream.port) as http:
         async with http.stream("GET", "/api/models", headers={"accept-encoding": "gzip"}) as answer:
             assert answer.headers["content-encoding"] == "gzip"
@@ -292,7 +292,7 @@ async def test_a_post_is_never_sent_twice(prefix: Path, upstream: Upstream) -> N
     assert answer.headers["retry-after"] == "1"
 
 
-async def test_what_nginx_refuses_has_the_gateways_shape(prefix: Path, upstream: Upstream) -> None:
+async def test_errors_of_nginx_have_the_gateways_format(prefix: Path, upstream: Upstream) -> None:
     async with in_front_of(prefix, upstream.port) as http:
         large = await http.post("/api/chat/", content=b"a" * (10 * 1024 * 1024 + 1))
         metrics = await http.get("/metrics/")
@@ -308,16 +308,14 @@ async def test_what_nginx_refuses_has_the_gateways_shape(prefix: Path, upstream:
     assert [request["path"] for request in upstream.requests] == ["/api/models"]
 
 
-async def test_without_a_gateway_the_answer_is_a_503_of_the_gateways_shape(prefix: Path) -> None:
+async def test_without_a_gateway_the_response_is_a_503_in_the_gateways_format(prefix: Path) -> None:
     async with in_front_of(prefix, free_port()) as http:
         answer = await http.get("/api/models")
     assert answer.status_code == 503
     assert answer.json()["error"]["type"] == "unavailable_error"
 
 
-async def test_by_tls_streams_arrive_event_by_event_and_browsers_are_told_to_stay(
-    prefix: Path, upstream: Upstream
-) -> None:
+async def test_over_tls_streams_are_not_buffered_and_hsts_is_set(prefix: Path, upstream: Upstream) -> None:
     port = free_port()
     async with in_front_of(prefix, upstream.port, tls=port):
         trust = ssl.create_default_context(cafile=str(prefix / "nginx" / "certs" / "fullchain.pem"))
@@ -333,7 +331,7 @@ async def test_by_tls_streams_arrive_event_by_event_and_browsers_are_told_to_sta
     assert upstream.requests[0]["x-forwarded-proto"] == "https"
 
 
-async def test_the_plain_port_sends_everybody_but_health_checks_to_tls(
+async def test_the_plain_port_redirects_everything_except_health_checks_to_tls(
     prefix: Path, upstream: Upstream
 ) -> None:
     async with in_front_of(prefix, upstream.port, tls=free_port()) as http:
@@ -344,7 +342,7 @@ async def test_the_plain_port_sends_everybody_but_health_checks_to_tls(
     assert [request["path"] for request in upstream.requests] == ["/health/live"]
 
 
-async def test_a_flood_of_sign_ins_from_one_address_is_refused_in_the_gateways_shape(
+async def test_a_flood_of_logins_from_one_address_is_rejected_in_the_gateways_format(
     prefix: Path, upstream: Upstream
 ) -> None:
     async with in_front_of(prefix, upstream.port) as http:
@@ -359,7 +357,7 @@ async def test_a_flood_of_sign_ins_from_one_address_is_refused_in_the_gateways_s
 
 @pytest.mark.parametrize("size", [20_000, 3_000_000])
 @pytest.mark.parametrize("where", ["path", "query"])
-async def test_an_address_that_is_too_long_is_414_in_the_gateways_shape(
+async def test_a_url_that_is_too_long_is_a_414_in_the_gateways_format(
     prefix: Path, upstream: Upstream, where: str, size: int
 ) -> None:
     async with in_front_of(prefix, upstream.port) as http:
@@ -375,9 +373,7 @@ async def test_an_address_that_is_too_long_is_414_in_the_gateways_shape(
         assert (await http.get("/.nginx/uri_too_long")).status_code == 404
 
 
-async def test_a_replica_that_hangs_is_left_out_and_what_only_reads_goes_to_the_other(
-    prefix: Path, upstream: Upstream
-) -> None:
+async def test_a_hung_replica_is_excluded_and_reads_go_to_the_other(prefix: Path, upstream: Upstream) -> None:
     hanging = asyncio.Event()
     asked = 0
 
@@ -394,7 +390,7 @@ async def test_a_replica_that_hangs_is_left_out_and_what_only_reads_goes_to_the_
     async with in_front_of(prefix, upstream.port, second=port, change=shorter) as http:
         for _ in range(20):
             assert (await http.get("/api/models")).status_code == 200
-        assert 1 <= asked <= 3  # one finds out; more only where it took longer than 10 s
+        assert 1 <= asked <= 3  # one request detects it; more only if the test took longer than 10 s
         answers = [await http.post("/api/chat", json={}) for _ in range(20)]
         assert [answer.status_code for answer in answers] == [200] * 20
         assert asked <= 3
@@ -402,7 +398,7 @@ async def test_a_replica_that_hangs_is_left_out_and_what_only_reads_goes_to_the_
     hung.close()
 
 
-async def test_a_replica_that_is_away_costs_no_request_of_any_kind(prefix: Path, upstream: Upstream) -> None:
+async def test_an_unreachable_replica_costs_no_request(prefix: Path, upstream: Upstream) -> None:
     async with in_front_of(prefix, upstream.port, second=free_port()) as http:
         for _ in range(10):
             assert (await http.post("/api/chat", json={})).status_code == 200

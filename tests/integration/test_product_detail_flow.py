@@ -33,7 +33,7 @@ Main = Callable[[Sequence[str]], Coroutine[Any, Any, int]]
 async def on_mocks(
     database_url: str, redis_url: str, folder: Path, **models: dict[str, Any]
 ) -> AsyncIterator[tuple[Gateway, str]]:
-    """A gateway with the shipped roles, and a key."""
+    """Run a gateway with the shipped roles and return it with a key."""
     shutil.copytree(PROJECT / "prompts", folder / "prompts")
     config: dict[str, Any] = {
         "providers": {"mock": {"type": "mock"}},
@@ -66,7 +66,7 @@ def agents() -> list[RoleAgent]:
     )
 
 
-async def test_six_agents_make_a_page_with_a_picture_that_opens(
+async def test_six_agents_make_a_page_with_a_valid_image(
     database_url: str,
     clean_redis: str,
     tmp_path: Path,
@@ -98,7 +98,7 @@ async def test_six_agents_make_a_page_with_a_picture_that_opens(
 
 
 @pytest.mark.parametrize("failing", ["StrategistAgent", "VisionGeneratorAgent"])
-async def test_an_agent_that_fails_is_named_and_leaves_what_was_done(
+async def test_a_failing_agent_is_named_and_earlier_results_are_saved(
     database_url: str,
     clean_redis: str,
     tmp_path: Path,
@@ -124,7 +124,7 @@ async def test_an_agent_that_fails_is_named_and_leaves_what_was_done(
     assert half_written(tmp_path) == []
 
 
-def test_agents_know_the_gateways_client_and_no_more() -> None:
+def test_agents_depend_only_on_the_gateways_client() -> None:
     tree = ast.parse((EXAMPLE / "agents.py").read_text(encoding="utf-8"))
     imported = {
         name
@@ -158,7 +158,7 @@ def test_no_agent_names_a_model_or_a_vendor(path: Path) -> None:
         "comfyui",
         "litellm",
     }
-    # Words that a sentence may hold, or that say how and not who.
+    # Words that are part of sentences or of modes, not names of models.
     said = [name for name in sorted(names | vendors) if name in text]
     assert [name for name in said if name not in ("mock", "default")] == []
     for line in text.splitlines():
@@ -166,7 +166,7 @@ def test_no_agent_names_a_model_or_a_vendor(path: Path) -> None:
             assert "provider" not in line
 
 
-def test_the_samples_are_what_the_agents_take_and_give() -> None:
+def test_the_samples_match_the_agents_inputs_and_outputs() -> None:
     samples = [
         json.loads(path.read_text(encoding="utf-8")) for path in sorted((EXAMPLE / "samples").glob("*.json"))
     ]

@@ -1,4 +1,4 @@
-"""The page's figures: ratios, goals, and rows that do not count."""
+"""The report of the benchmark: ratios, goals, and rows with failures."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _results(*samples: tuple[str, str, dict[str, float | int | str]]) -> Results
     return results
 
 
-def test_a_ratio_is_of_the_medians() -> None:
+def test_a_ratio_uses_the_medians() -> None:
     results = _results(
         ("litellm", "json", {"rate": 90.0}),
         ("litellm", "json", {"rate": 100.0}),
@@ -45,12 +45,12 @@ def test_a_ratio_is_of_the_medians() -> None:
     assert ratio(results, "gateway", "json", 16) == 3.5
 
 
-def test_the_persisted_turn_is_held_against_json() -> None:
+def test_the_persisted_turn_is_compared_with_json() -> None:
     results = _results(("litellm", "json", {"rate": 50.0}), ("gateway", "turn", {"rate": 125.0}))
     assert ratio(results, "gateway", "turn", 16) == 2.5
 
 
-def test_a_row_with_failures_has_no_ratio_and_is_named() -> None:
+def test_a_row_with_failures_has_no_ratio_and_is_listed() -> None:
     failure = {"failures": 1, "first_failure": "status 500"}
     results = _results(("litellm", "json", {}), ("gateway", "json", failure))
     assert ratio(results, "gateway", "json", 16) is None
@@ -60,5 +60,5 @@ def test_a_row_with_failures_has_no_ratio_and_is_named() -> None:
     assert "gateway, json ×16: 1 failed, first: `status 500`" in page
 
 
-def test_a_table_has_its_figures_to_the_right() -> None:
+def test_figures_in_a_table_are_right_aligned() -> None:
     assert table(["", "a"], [["x", "1"]]) == "|  | a |\n| --- | ---: |\n| x | 1 |"

@@ -1,4 +1,4 @@
-"""The bench's own client and static upstream: what they count is what was said."""
+"""The benchmark's HTTP client and static upstream: their counts match the transferred answers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def _reply(port: int, request: bytes) -> wire.Reply:
         connection.close()
 
 
-async def test_a_whole_answer_passes_the_check(port: int) -> None:
+async def test_a_complete_answer_passes_the_check(port: int) -> None:
     shape = JsonCompletion("key")
     assert shape.check(await _reply(port, shape.request()))
 
@@ -46,20 +46,20 @@ async def test_a_streamed_answer_passes_the_check_and_every_chunk_is_counted(por
 
 
 @pytest.mark.parametrize("cut", [b"tok0042 ", b"data: [DONE]"])
-async def test_a_stream_that_lacks_something_fails_the_check(port: int, cut: bytes) -> None:
+async def test_an_incomplete_stream_fails_the_check(port: int, cut: bytes) -> None:
     shape = StreamedCompletion("key")
     reply = await _reply(port, shape.request())
     reply.body = reply.body.replace(cut, b"")
     assert not shape.check(reply)
 
 
-async def test_an_error_status_is_a_failure_and_no_latency(port: int) -> None:
+async def test_an_error_status_is_a_failure_without_a_latency(port: int) -> None:
     tally = await burst(port, "key", PersistedTurn, 2)  # the upstream has no such path: 404
     assert (tally.failures, tally.latencies) == (2, [])
     assert tally.first_failure.startswith("status 404")
 
 
-async def test_a_server_that_hangs_up_is_a_failure() -> None:
+async def test_a_closed_connection_is_a_failure() -> None:
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
@@ -76,9 +76,9 @@ async def test_a_closed_loop_counts_each_answer_once(port: int) -> None:
     assert len(tally.latencies) == (await upstream_counts(port))["requests"] > 3
 
 
-async def test_slow_streams_ask_for_the_slow_model() -> None:
+async def test_slow_streams_request_the_slow_model() -> None:
     assert b'"model":"slow"' in SlowCompletion("key").request()
 
 
-def test_no_two_prompts_are_alike() -> None:
+def test_all_prompts_are_different() -> None:
     assert len({prompt() for _ in range(1000)}) == 1000

@@ -1,4 +1,4 @@
-"""What the console's build leaves on a machine."""
+"""Files that the console's build leaves and removes."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def left(root: Path) -> set[str]:
     return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_dir()}
 
 
-def test_what_only_the_build_needs_is_removed(build: ModuleType, tmp_path: Path) -> None:
+def test_dependencies_of_the_build_are_removed(build: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "web" / "node_modules" / ".installed").write_text("1a2b")
     build.tidy()
     assert left(tmp_path) == {"web", "web/src"}
-    build.tidy()  # nothing is there any more
+    build.tidy()  # removing twice is no error
 
 
 def test_a_half_installed_node_is_removed(build: ModuleType, tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_a_half_installed_node_is_removed(build: ModuleType, tmp_path: Path) -> 
     assert left(tmp_path) == {"web", "web/src"}
 
 
-def test_what_a_developer_set_up_stays(build: ModuleType, tmp_path: Path) -> None:
+def test_an_installation_by_a_developer_is_not_removed(build: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "web" / "node_modules" / ".installed").write_text("1a2b dev")
     build.tidy()
     assert left(tmp_path) == {"web", "web/src", "web/node_modules", ".venv-web"}

@@ -1,4 +1,4 @@
-"""docker-compose.yml, the image and .env.example: every part is there, and no secret is written down."""
+"""docker-compose.yml, the image and .env.example: complete, and without secrets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def compose() -> dict[str, Any]:
     return loaded
 
 
-def test_every_service_is_there(compose: dict[str, Any]) -> None:
+def test_every_service_is_defined(compose: dict[str, Any]) -> None:
     services = compose["services"]
     assert set(services) == {*("postgres", "valkey", "ollama", "ollama-pull", "gateway", "nginx", "adminer")}
     assert re.fullmatch(r"pgvector/pgvector:[\d.]+-pg18", services["postgres"]["image"])
@@ -34,14 +34,14 @@ def test_every_service_is_there(compose: dict[str, Any]) -> None:
     assert (PROJECT / build["context"] / build["dockerfile"]).is_file()
 
 
-def test_every_lasting_service_has_a_health_check_and_a_restart(compose: dict[str, Any]) -> None:
+def test_every_long_running_service_has_a_health_check_and_restarts(compose: dict[str, Any]) -> None:
     for name, service in compose["services"].items():
         if name != "ollama-pull":
             assert service["healthcheck"]["test"], name
             assert service["restart"] == "unless-stopped", name
 
 
-def test_whatever_is_waited_for_or_mounted_exists(compose: dict[str, Any]) -> None:
+def test_every_dependency_and_mount_exists(compose: dict[str, Any]) -> None:
     for name, service in compose["services"].items():
         for other, wait in service.get("depends_on", {}).items():
             assert wait["condition"] == "service_healthy"
@@ -61,7 +61,7 @@ def test_only_nginx_is_published(compose: dict[str, Any]) -> None:
     assert all(port.startswith("127.0.0.1:") for port in published["adminer"])
 
 
-def test_secrets_are_asked_for_and_not_written_down() -> None:
+def test_secrets_are_required_and_not_in_the_file() -> None:
     text = COMPOSE.read_text()
     for line in text.splitlines():
         if re.match(r"\s+\w*(PASSWORD|SECRET|API_KEY): ", line):
@@ -71,7 +71,7 @@ def test_secrets_are_asked_for_and_not_written_down() -> None:
     assert "${POSTGRES_PASSWORD:?" in text
 
 
-def test_the_image_is_locked_by_hash_and_not_root(compose: dict[str, Any]) -> None:
+def test_the_image_uses_locked_requirements_and_not_root(compose: dict[str, Any]) -> None:
     lines = (PROJECT / compose["services"]["gateway"]["build"]["dockerfile"]).read_text()
     assert "--require-hashes -r requirements.txt" in lines
     assert re.search(r"^USER gateway$", lines, re.M)
@@ -83,7 +83,7 @@ def test_the_image_is_locked_by_hash_and_not_root(compose: dict[str, Any]) -> No
             assert f"!{name}\n" in allowed, name
 
 
-def test_nginx_is_pointed_at_the_gateways_container(compose: dict[str, Any]) -> None:
+def test_nginx_forwards_to_the_gateways_container(compose: dict[str, Any]) -> None:
     mounts = dict(volume.split(":")[1::-1] for volume in compose["services"]["nginx"]["volumes"])
     assert mounts["/etc/nginx/gateway/snippets/upstream.conf"] == "./nginx/snippets/upstream-compose.conf"
     upstream = (PROJECT / "nginx" / "snippets" / "upstream-compose.conf").read_text()
@@ -104,7 +104,7 @@ def test_every_setting_is_in_the_example_and_none_is_set() -> None:
         assert set(re.findall(r"\$\{([A-Z_]+)", file.read_text())) <= named
 
 
-# What the containers fix: where the others are, what the image needs, and how nginx is in front.
+# Variables that the compose files set: addresses of other containers, and settings of the image.
 FIXED = {
     *(
         "DATABASE_URL",
@@ -129,27 +129,27 @@ FIXED = {
     ],
 )
 def test_every_setting_of_the_example_reaches_the_gateway(file: str, service: str) -> None:
-    """And every variable that a provider configuration of one's own reads, such as `${VLLM_API_KEY}`."""
+    """This includes variables of a custom provider configuration, such as `${VLLM_API_KEY}`."""
     found = yaml.safe_load((PROJECT / file).read_text())["services"][service]
     assert found["env_file"] == [{"path": ".env", "required": False}]
     environment: dict[str, str] = found["environment"]
     lines = (PROJECT / ".env.example").read_text().splitlines()
     named = {match[1] for line in lines if (match := re.match(r"#([A-Z_]+)=", line))}
     named |= {name.upper() for name in Settings.model_fields}
-    kept_from_the_operator = [
+    hidden_from_the_operator = [
         name
         for name in named
         if name in environment
         and not (name in FIXED or f"${{{name}" in str(environment[name]))
         and not {name.removesuffix("_FILE"), f"{name}_FILE"} & environment.keys() - {name}
     ]
-    assert kept_from_the_operator == []
+    assert hidden_from_the_operator == []
     hidden = {name for name, value in environment.items() if value == ""}
     assert {f"{name}_FILE" for name in hidden} <= environment.keys(), "an empty value hides that of .env"
 
 
 @pytest.mark.parametrize("file", ["docker-compose.yml", "docker-compose.prod.yml"])
-def test_images_and_actions_are_named_by_their_exact_version(file: str) -> None:
+def test_images_and_actions_are_pinned_to_exact_versions(file: str) -> None:
     for name, service in yaml.safe_load((PROJECT / file).read_text())["services"].items():
         if "build" not in service:
             assert re.search(r":v?\d+\.\d+\.\d+(-[\w.]+)?$", service["image"]), name
@@ -162,7 +162,7 @@ def test_images_and_actions_are_named_by_their_exact_version(file: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not installed")
-def test_docker_compose_takes_the_file() -> None:
+def test_docker_compose_accepts_the_file() -> None:
     environment = {"PATH": "/usr/bin:/bin:/usr/local/bin", "POSTGRES_PASSWORD": "test", "JWT_SECRET": "test"}
     command = ["docker-compose", "--file", str(COMPOSE), "config"]
     good = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

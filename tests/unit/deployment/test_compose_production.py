@@ -1,4 +1,4 @@
-"""docker-compose.prod.yml: replicas behind TLS, nothing writable that need not be, secrets in files alone."""
+"""docker-compose.prod.yml: replicas behind TLS, read-only containers, secrets only in files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def services() -> dict[str, dict[str, Any]]:
     return loaded
 
 
-def test_there_are_replicas_behind_tls_and_a_migration_before_them(services: dict[str, Any]) -> None:
+def test_replicas_run_behind_tls_after_a_migration(services: dict[str, Any]) -> None:
     assert services["gateway"]["deploy"]["replicas"] >= 2
     assert services["gateway"]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
     assert services["migrate"]["command"] == ["gateway", "migrate"]
@@ -34,12 +34,12 @@ def test_containers_are_read_only_without_privileges_and_not_root(services: dict
     assert re.search(r"^USER gateway$", image, re.M)
     for name, service in services.items():
         assert service["security_opt"] == ["no-new-privileges:true"], name
-        if name != "postgres":  # its entry point changes the owner of its data, then its user
+        if name != "postgres":  # its entry point changes the owner of the data, then the user
             assert service["read_only"] is True, name
             assert service["cap_drop"] == ["ALL"], name
 
 
-def test_every_lasting_service_has_limits_a_health_check_and_a_restart(services: dict[str, Any]) -> None:
+def test_every_long_running_service_has_limits_a_health_check_and_restarts(services: dict[str, Any]) -> None:
     for name, service in services.items():
         if name == "migrate":
             continue
@@ -49,13 +49,13 @@ def test_every_lasting_service_has_limits_a_health_check_and_a_restart(services:
         assert service["restart"] == "unless-stopped", name
 
 
-def test_secrets_come_from_files_and_nowhere_else(services: dict[str, Any]) -> None:
+def test_secrets_come_only_from_files(services: dict[str, Any]) -> None:
     declared = yaml.safe_load(COMPOSE.read_text())["secrets"]
     for name, service in services.items():
         given = set(service.get("secrets", ()))
         assert given <= set(declared), name
         for variable, value in service.get("environment", {}).items():
-            if value == "":  # whatever .env says, the file is meant
+            if value == "":  # overrides .env, so that the file is used
                 assert service["environment"][f"{variable}_FILE"].startswith("/run/secrets/"), variable
             elif re.search(r"(_KEY|_PASSWORD|_SECRET|DATABASE_URL)$", variable):
                 pytest.fail(f"{name}: {variable} is a secret in the environment")
@@ -63,13 +63,13 @@ def test_secrets_come_from_files_and_nowhere_else(services: dict[str, Any]) -> N
                 assert value.removeprefix("/run/secrets/") in given, variable
 
 
-def test_only_nginx_is_published_to_the_world(services: dict[str, Any]) -> None:
+def test_only_nginx_is_published(services: dict[str, Any]) -> None:
     for name, service in services.items():
         for port in service.get("ports", ()):
             assert name == "nginx" or port.startswith("127.0.0.1:"), name
 
 
-def test_whatever_is_mounted_exists(services: dict[str, Any]) -> None:
+def test_every_mount_exists(services: dict[str, Any]) -> None:
     for service in services.values():
         for volume in service.get("volumes", ()):
             source = re.sub(r"^\$\{\w+:-(.+?)\}", r"\1", volume).split(":")[0]
@@ -78,7 +78,7 @@ def test_whatever_is_mounted_exists(services: dict[str, Any]) -> None:
 
 
 @pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not installed")
-def test_docker_compose_takes_the_file() -> None:
+def test_docker_compose_accepts_the_file() -> None:
     command = ["docker-compose", "--file", str(COMPOSE), "config", "--quiet"]
     done = subprocess.run(
         command, env={"PATH": "/usr/bin:/bin:/usr/local/bin"}, capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""docs/CONFIGURATION.md has every setting and every key, as they are now."""
+"""docs/CONFIGURATION.md lists every current setting and key."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def script() -> ModuleType:
 
 
 def test_the_page_is_up_to_date(script: ModuleType) -> None:
-    kept = (PROJECT / "docs" / "CONFIGURATION.md").read_text(encoding="utf-8")
-    assert kept == script.page(), "run `python scripts/configuration.py`"
+    stored = (PROJECT / "docs" / "CONFIGURATION.md").read_text(encoding="utf-8")
+    assert stored == script.page(), "run `python scripts/configuration.py`"
 
 
 def test_every_setting_and_every_section_is_on_it(script: ModuleType) -> None:
@@ -29,7 +29,7 @@ def test_every_setting_and_every_section_is_on_it(script: ModuleType) -> None:
     assert "| `guardrails.people.injection` | `off` \\| `flag` \\| `block` | `flag` |" in page
 
 
-def test_every_variable_has_a_meaning_of_its_own(script: ModuleType) -> None:
+def test_every_variable_has_its_own_description(script: ModuleType) -> None:
     rows = [row for _, found in script.sections() for row in found]
     assert [name for name, _, meaning in rows if not meaning or meaning.startswith("Example")] == []
     assert not [meaning for _, _, meaning in rows if "as above" in meaning]

@@ -1,4 +1,4 @@
-"""deploy/kubernetes: complete, restricted, drained in order, and taken by the schemas of Kubernetes."""
+"""deploy/kubernetes: complete, restricted, drained before termination, and valid for Kubernetes' schemas."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def pods() -> dict[str, dict[str, Any]]:
     }
 
 
-def test_the_kustomization_names_every_file_but_the_example_and_the_job() -> None:
+def test_the_kustomization_lists_every_file_except_the_example_and_the_job() -> None:
     named = set(yaml.safe_load((FOLDER / "kustomization.yaml").read_text())["resources"])
     there = {path.name for path in FOLDER.glob("*.yaml")}
     assert named == there - {"kustomization.yaml", "secret.example.yaml", "migration-job.yaml"}
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "Job"])
-def test_pods_keep_to_the_restricted_standard(kind: str) -> None:
+def test_pods_meet_the_restricted_standard(kind: str) -> None:
     pod = pods()[kind]
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -48,7 +48,7 @@ def test_pods_keep_to_the_restricted_standard(kind: str) -> None:
         }
 
 
-def test_the_pod_is_probed_drained_and_given_longer_than_its_answers() -> None:
+def test_the_pod_has_probes_and_enough_time_to_drain() -> None:
     pod = pods()["Deployment"]
     (container,) = pod["containers"]
     assert container["readinessProbe"]["httpGet"]["path"] == "/health/ready"
@@ -59,7 +59,7 @@ def test_the_pod_is_probed_drained_and_given_longer_than_its_answers() -> None:
     assert rollout["maxUnavailable"] == 0
 
 
-def test_selectors_ports_and_names_fit_together() -> None:
+def test_selectors_ports_and_names_match() -> None:
     found = manifests()
     deployment = found["Deployment", "gateway"]["spec"]
     labels = deployment["template"]["metadata"]["labels"]
@@ -74,7 +74,7 @@ def test_selectors_ports_and_names_fit_together() -> None:
     assert (target["kind"], target["name"]) == ("Deployment", "gateway")
 
 
-def test_every_variable_is_one_that_the_gateway_knows_and_no_secret_is_written_down() -> None:
+def test_every_variable_is_a_setting_and_no_secret_is_in_the_files() -> None:
     known = {name.upper() for name in Settings.model_fields} | {
         "ADMIN_EMAIL",
         "ADMIN_PASSWORD",
@@ -90,7 +90,7 @@ def test_every_variable_is_one_that_the_gateway_knows_and_no_secret_is_written_d
     ]
 
 
-def test_the_schemas_of_kubernetes_take_every_manifest() -> None:
+def test_every_manifest_is_valid_for_kubernetes_schemas() -> None:
     validate = pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate")
     for (kind, _), manifest in manifests().items():
         if kind != "Kustomization":

@@ -1,4 +1,4 @@
-"""monitoring/: every query names metrics that exist, and the dashboards are those of their script."""
+"""monitoring/: queries use existing metrics, and the dashboards are up to date with their script."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.support.scripts import load_script
 
 RULES = PROJECT / "monitoring" / "prometheus" / "alerts.yml"
 PROMTOOL = shutil.which("promtool")
-# What is not a metric in a query: functions, operators, labels and label values go before.
+# Words with an underscore; label values, matchers and labels are removed before.
 _WORDS = re.compile(r"\b[a-z][a-z0-9_]*_[a-z0-9_]+\b")
-_FROM_OUTSIDE = {"process_resident_memory_bytes"}
+_EXTERNAL_METRICS = {"process_resident_memory_bytes"}
 
 
 def exposed() -> set[str]:
-    """Every sample that `/metrics` may have."""
+    """Return every sample name of `/metrics`."""
     found: set[str] = set()
     for metric in vars(metrics).values():
         if isinstance(metric, MetricWrapperBase):
@@ -39,7 +39,7 @@ def exposed() -> set[str]:
 
 
 def named(query: str) -> set[str]:
-    """The metrics of a query: what is left without label values, matchers and aggregations' labels."""
+    """Return the metrics of a query, without label values, matchers and labels of aggregations."""
     query = re.sub(r"\{[^}]*\}", "", query)
     query = re.sub(r"\b(by|without|on|ignoring) ?\([^)]*\)", "", query)
     return {word for word in _WORDS.findall(query) if word not in ("histogram_quantile", "rate_interval")}
@@ -56,14 +56,14 @@ def script() -> ModuleType:
     return load_script("dashboards")
 
 
-def test_the_dashboards_are_those_of_their_script(script: ModuleType) -> None:
+def test_the_dashboards_are_up_to_date(script: ModuleType) -> None:
     files = {path.stem: path.read_text(encoding="utf-8") for path in script.TARGET.glob("*.json")}
     made = {name: script.rendered(name) for name in script.DASHBOARDS}
     assert files == made, "run `python scripts/dashboards.py`"
 
 
-def test_every_query_of_a_dashboard_names_metrics_that_exist(script: ModuleType) -> None:
-    known = exposed() | _FROM_OUTSIDE
+def test_every_dashboard_query_uses_existing_metrics(script: ModuleType) -> None:
+    known = exposed() | _EXTERNAL_METRICS
     for name in script.DASHBOARDS:
         for panel in script.dashboard(name)["panels"]:
             for target in panel["targets"]:
@@ -72,7 +72,7 @@ def test_every_query_of_a_dashboard_names_metrics_that_exist(script: ModuleType)
                 assert names or "up{" in target["expr"]
 
 
-def test_every_alert_names_metrics_that_exist_and_says_what_to_do() -> None:
+def test_every_alert_uses_existing_metrics_and_names_an_action() -> None:
     known = exposed()
     for rule in alerts():
         assert named(rule["expr"]) <= known, rule["alert"]
@@ -80,13 +80,13 @@ def test_every_alert_names_metrics_that_exist_and_says_what_to_do() -> None:
         assert rule["labels"]["severity"] in ("info", "warning", "critical")
 
 
-def test_every_alarm_is_in_the_operators_page() -> None:
+def test_every_alert_is_documented() -> None:
     page = (PROJECT / "docs" / "OPERATIONS.md").read_text(encoding="utf-8")
     assert [rule["alert"] for rule in alerts() if rule["alert"] not in page] == []
 
 
 @pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed (Debian: apt-get install prometheus)")
-def test_promtool_takes_configuration_and_rules() -> None:
+def test_promtool_accepts_configuration_and_rules() -> None:
     config = PROJECT / "monitoring" / "prometheus" / "prometheus.yml"
     done = subprocess.run(
         [str(PROMTOOL), "check", "config", str(config)], capture_output=True, text=True, check=False

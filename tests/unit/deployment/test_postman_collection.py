@@ -1,4 +1,4 @@
-"""The Postman collection is that of the OpenAPI page as it is now, and can be sent as it is."""
+"""The Postman collection is up to date with the OpenAPI page, and its requests are valid."""
 
 from __future__ import annotations
 
@@ -28,9 +28,7 @@ def test_the_collection_is_up_to_date(script: ModuleType, page: dict[str, Any]) 
     assert kept == script.collection(page), "run `python scripts/postman.py`"
 
 
-def test_every_operation_is_in_it_with_a_body_that_the_page_takes(
-    script: ModuleType, page: dict[str, Any]
-) -> None:
+def test_every_operation_is_included_with_a_valid_body(script: ModuleType, page: dict[str, Any]) -> None:
     items = [item for folder in script.collection(page)["item"] for item in folder["item"]]
     operations = [
         (method.upper(), path, operation)

@@ -1,4 +1,4 @@
-"""The wheel has all that `gateway serve` needs, so that it serves from an empty folder."""
+"""The wheel contains everything that `gateway serve` needs in an empty directory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_every_file_that_is_read_beside_the_program_is_in_the_wheel(wheel: Path) -> None:
+def test_every_bundled_file_is_in_the_wheel(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for folder in ("alembic", "prompts", "workflows"):
         for path in (PROJECT / folder).rglob("*"):
@@ -36,7 +36,7 @@ def test_every_file_that_is_read_beside_the_program_is_in_the_wheel(wheel: Path)
     assert {"gateway/shipped/alembic.ini", "gateway/shipped/provider_config.yaml"} <= names
 
 
-def test_an_installed_wheel_finds_its_own_files(wheel: Path, tmp_path: Path) -> None:
+def test_an_installed_wheel_finds_its_files(wheel: Path, tmp_path: Path) -> None:
     installed, empty = tmp_path / "site", tmp_path / "empty"
     empty.mkdir()
     zipfile.ZipFile(wheel).extractall(installed)
