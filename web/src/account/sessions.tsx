@@ -43,15 +43,6 @@ export function SessionsPage() {
 
 function SessionTable({ sessions: rows }: { sessions: Session[] }) {
   const { t } = useTranslation();
-  const queryClient = useQueryClient();
-  const endSession = useMutation({
-    mutationFn: (id: string) => requestJson<void>(`/api/user/sessions/${id}`, { method: "DELETE" }),
-    onSuccess: () => {
-      toast(t("account.sessions.revoked"));
-      return queryClient.invalidateQueries({ queryKey: sessionsQuery.queryKey });
-    },
-    onError: toastError,
-  });
   const deviceName = (session: Session) =>
     sanitizeLine(session.device) || t("account.sessions.unknownDevice");
   return (
@@ -82,22 +73,36 @@ function SessionTable({ sessions: rows }: { sessions: Session[] }) {
           cell: ({ last_used_at }) => formatDateTime(last_used_at),
         },
         {
-          key: "end",
+          key: "revoke",
           title: t("account.sessions.revoke"),
           cell: (session) =>
-            session.current ? null : (
-              <Button
-                small
-                busy={endSession.isPending && endSession.variables === session.id}
-                aria-label={t("account.sessions.revokeNamed", { device: deviceName(session) })}
-                onClick={() => endSession.mutate(session.id)}
-              >
-                {t("account.sessions.revoke")}
-              </Button>
-            ),
+            session.current ? null : <RevokeButton id={session.id} device={deviceName(session)} />,
         },
       ]}
     />
+  );
+}
+
+function RevokeButton({ id, device }: { id: string; device: string }) {
+  const { t } = useTranslation();
+  const queryClient = useQueryClient();
+  const revoke = useMutation({
+    mutationFn: () => requestJson<void>(`/api/user/sessions/${id}`, { method: "DELETE" }),
+    onSuccess: () => {
+      toast(t("account.sessions.revoked"));
+      return queryClient.invalidateQueries({ queryKey: sessionsQuery.queryKey });
+    },
+    onError: toastError,
+  });
+  return (
+    <Button
+      small
+      busy={revoke.isPending}
+      aria-label={t("account.sessions.revokeNamed", { device })}
+      onClick={() => revoke.mutate()}
+    >
+      {t("account.sessions.revoke")}
+    </Button>
   );
 }
 

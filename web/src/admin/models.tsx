@@ -68,6 +68,7 @@ export function ModelsPage() {
   );
 }
 
+// Long because it lists eight columns.
 function ModelTable({ models, statuses }: { models: AdminModel[]; statuses: ModelStatus[] }) {
   const { t } = useTranslation();
   return (

@@ -130,7 +130,11 @@ function dayPoint(day: Stats["by_day"][number]) {
   };
 }
 
-/** The charts in their order on the page; the keys of the series are those of `dayPoint`. */
+/**
+ * The charts in their order on the page; the keys of the series are those of `dayPoint`.
+ *
+ * Long because it lists seven charts.
+ */
 function dailyCharts(t: TFunction): Omit<ChartProps, "xKey" | "xTitle" | "points">[] {
   return [
     {

@@ -18,7 +18,7 @@ interface UserDialogProps {
   onClose: () => void;
 }
 
-/** Edits the role, tier and status of a user. */
+/** Edits the role, tier and status of a user. Long because it is one form. */
 export function UserDialog({ account, onClose }: UserDialogProps) {
   const { t } = useTranslation();
   const tiers = useQuery(tiersQuery).data ?? [];

@@ -109,6 +109,7 @@ function FilteredUsers({ filters }: { filters: Filters }) {
   );
 }
 
+// Long because it lists nine columns.
 function UserTable({ rows, onSelect }: { rows: AdminUser[]; onSelect: (account: AdminUser) => void }) {
   const { t } = useTranslation();
   const formatCost = moneyFormatter(rows.map(({ usage }) => usage.cost_usd));

@@ -24,6 +24,7 @@ import { useChatSettings } from "./use-chat-settings";
 
 const NO_MESSAGES: Message[] = [];
 
+/** Connects the conversation, its settings and its running turn to the thread and the composer: hence its length. */
 export function ChatPage() {
   const { t } = useTranslation();
   const id = useMatch("/c/:id")?.params.id;

@@ -15,7 +15,6 @@ export function AccountMenu() {
   const user = useUser();
   const { signOut } = useSession();
   const navigate = useNavigate();
-  const [theme, setTheme] = useState<Theme>(storedTheme);
   const name = sanitizeLine(user.name) || user.email;
   return (
     <Menu
@@ -41,6 +40,20 @@ export function AccountMenu() {
         </MenuItem>
       )}
       <MenuSeparator />
+      <ThemeAndLanguage />
+      <MenuSeparator />
+      <MenuItem icon="sign-out" onClick={() => void signOut().catch(toastError)}>
+        {t("session.signOut")}
+      </MenuItem>
+    </Menu>
+  );
+}
+
+function ThemeAndLanguage() {
+  const { t } = useTranslation();
+  const [theme, setTheme] = useState<Theme>(storedTheme);
+  return (
+    <>
       <MenuRadioGroup
         label={t("common.theme")}
         value={theme}
@@ -56,10 +69,6 @@ export function AccountMenu() {
         options={LANGUAGES}
         onChange={(language) => void setLanguage(language)}
       />
-      <MenuSeparator />
-      <MenuItem icon="sign-out" onClick={() => void signOut().catch(toastError)}>
-        {t("session.signOut")}
-      </MenuItem>
-    </Menu>
+    </>
   );
 }

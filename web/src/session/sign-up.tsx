@@ -14,49 +14,11 @@ import { useSession } from "./session-provider";
 
 export function SignUpPage() {
   const { t } = useTranslation();
-  const { signIn } = useSession();
   const gatewayInfo = useQuery(gatewayInfoQuery);
-  const form = useFormSubmit(async ({ email = "", password = "", name = "" }) => {
-    await requestPublicJson("/api/auth/register", { method: "POST", body: { email, password, name } });
-    await signIn(email, password);
-  });
-  const validationError =
-    form.error instanceof ApiError && form.error.code === "validation_failed" ? form.error : null;
   const closed = gatewayInfo.data?.sign_up_open === false;
   return (
     <AuthLayout title={t("session.signUp")}>
-      {closed ? (
-        <Notice>{t("session.signUpClosed")}</Notice>
-      ) : (
-        <form onSubmit={form.submit} className="flex flex-col gap-4">
-          <TextField label={t("session.name")} name="name" autoComplete="name" maxLength={200} />
-          <TextField
-            label={t("session.email")}
-            name="email"
-            type="email"
-            autoComplete="username"
-            required
-            error={validationError?.param?.includes("email") ? validationError.message : null}
-          />
-          <TextField
-            label={t("session.password")}
-            name="password"
-            type="password"
-            autoComplete="new-password"
-            minLength={10}
-            maxLength={256}
-            required
-            hint={t("session.passwordHint")}
-            error={validationError?.param?.includes("password") ? validationError.message : null}
-          />
-          {form.error && !/email|password/.test(validationError?.param ?? "") ? (
-            <ErrorNotice error={form.error} />
-          ) : null}
-          <Button variant="primary" type="submit" busy={form.busy}>
-            {t("session.signUp")}
-          </Button>
-        </form>
-      )}
+      {closed ? <Notice>{t("session.signUpClosed")}</Notice> : <SignUpForm />}
       <p className="text-sm text-ink-soft">
         {t("session.haveAccount")}{" "}
         <Link to="/sign-in" className={AUTH_LINK_CLASS}>
@@ -64,5 +26,46 @@ export function SignUpPage() {
         </Link>
       </p>
     </AuthLayout>
+  );
+}
+
+function SignUpForm() {
+  const { t } = useTranslation();
+  const { signIn } = useSession();
+  const form = useFormSubmit(async ({ email = "", password = "", name = "" }) => {
+    await requestPublicJson("/api/auth/register", { method: "POST", body: { email, password, name } });
+    await signIn(email, password);
+  });
+  const validationError =
+    form.error instanceof ApiError && form.error.code === "validation_failed" ? form.error : null;
+  return (
+    <form onSubmit={form.submit} className="flex flex-col gap-4">
+      <TextField label={t("session.name")} name="name" autoComplete="name" maxLength={200} />
+      <TextField
+        label={t("session.email")}
+        name="email"
+        type="email"
+        autoComplete="username"
+        required
+        error={validationError?.param?.includes("email") ? validationError.message : null}
+      />
+      <TextField
+        label={t("session.password")}
+        name="password"
+        type="password"
+        autoComplete="new-password"
+        minLength={10}
+        maxLength={256}
+        required
+        hint={t("session.passwordHint")}
+        error={validationError?.param?.includes("password") ? validationError.message : null}
+      />
+      {form.error && !/email|password/.test(validationError?.param ?? "") ? (
+        <ErrorNotice error={form.error} />
+      ) : null}
+      <Button variant="primary" type="submit" busy={form.busy}>
+        {t("session.signUp")}
+      </Button>
+    </form>
   );
 }

@@ -30,19 +30,7 @@ export function ToolPicker({ value, onChange }: ToolPickerProps) {
   };
   return (
     <Ariakit.PopoverProvider placement="top-start">
-      <Ariakit.PopoverDisclosure
-        aria-label={label}
-        title={label}
-        className="inline-flex min-h-8 items-center gap-2 rounded-sm px-2 text-sm text-ink-soft hover:bg-hover hover:text-ink"
-      >
-        <span className="max-sm:hidden">
-          <Icon name="tool" />
-        </span>
-        <span className="max-sm:hidden">{label}</span>
-        <span className="text-xs sm:hidden">
-          {enabled.length < toolNames.length ? label : t("chat.tools")}
-        </span>
-      </Ariakit.PopoverDisclosure>
+      <PickerButton label={label} shortLabel={enabled.length < toolNames.length ? label : t("chat.tools")} />
       <Ariakit.Popover
         portal
         fixed
@@ -74,6 +62,23 @@ export function ToolPicker({ value, onChange }: ToolPickerProps) {
         )}
       </Ariakit.Popover>
     </Ariakit.PopoverProvider>
+  );
+}
+
+/** The short label is for phones. */
+function PickerButton({ label, shortLabel }: { label: string; shortLabel: string }) {
+  return (
+    <Ariakit.PopoverDisclosure
+      aria-label={label}
+      title={label}
+      className="inline-flex min-h-8 items-center gap-2 rounded-sm px-2 text-sm text-ink-soft hover:bg-hover hover:text-ink"
+    >
+      <span className="max-sm:hidden">
+        <Icon name="tool" />
+      </span>
+      <span className="max-sm:hidden">{label}</span>
+      <span className="text-xs sm:hidden">{shortLabel}</span>
+    </Ariakit.PopoverDisclosure>
   );
 }
 

@@ -19,7 +19,10 @@ interface ConversationItemProps {
   query: string;
 }
 
-export const ConversationItem = memo(function Item({ conversation, query }: ConversationItemProps) {
+export const ConversationItem = memo(function ConversationItem({
+  conversation,
+  query,
+}: ConversationItemProps) {
   const { t } = useTranslation();
   const [openDialog, setOpenDialog] = useState<"rename" | "delete" | null>(null);
   const title = sanitizeLine(conversation.title) || t("chat.untitled");
@@ -49,20 +52,11 @@ export const ConversationItem = memo(function Item({ conversation, query }: Conv
           </span>
         )}
       </NavLink>
-      <Menu
-        label={t("chat.actionsFor", { title })}
-        className={cx(
-          "absolute top-0.5 right-0.5 opacity-0 group-hover:opacity-100 group-focus-within:opacity-100",
-          "aria-expanded:opacity-100 pointer-coarse:opacity-100",
-        )}
-      >
-        <MenuItem icon="edit" onClick={() => setOpenDialog("rename")}>
-          {t("common.rename")}
-        </MenuItem>
-        <MenuItem icon="close" danger onClick={() => setOpenDialog("delete")}>
-          {t("common.delete")}
-        </MenuItem>
-      </Menu>
+      <ActionsMenu
+        title={title}
+        onRename={() => setOpenDialog("rename")}
+        onDelete={() => setOpenDialog("delete")}
+      />
       {openDialog === "rename" && (
         <RenameDialog conversation={conversation} onClose={() => setOpenDialog(null)} />
       )}
@@ -72,6 +66,33 @@ export const ConversationItem = memo(function Item({ conversation, query }: Conv
     </li>
   );
 });
+
+interface ActionsMenuProps {
+  title: string;
+  onRename: () => void;
+  onDelete: () => void;
+}
+
+/** Visible while the item is hovered or focused, and always on touch devices. */
+function ActionsMenu({ title, onRename, onDelete }: ActionsMenuProps) {
+  const { t } = useTranslation();
+  return (
+    <Menu
+      label={t("chat.actionsFor", { title })}
+      className={cx(
+        "absolute top-0.5 right-0.5 opacity-0 group-hover:opacity-100 group-focus-within:opacity-100",
+        "aria-expanded:opacity-100 pointer-coarse:opacity-100",
+      )}
+    >
+      <MenuItem icon="edit" onClick={onRename}>
+        {t("common.rename")}
+      </MenuItem>
+      <MenuItem icon="close" danger onClick={onDelete}>
+        {t("common.delete")}
+      </MenuItem>
+    </Menu>
+  );
+}
 
 function RenameDialog({ conversation, onClose }: { conversation: Conversation; onClose: () => void }) {
   const { t } = useTranslation();
