@@ -19,7 +19,7 @@ import orjson
 from gateway.core.exceptions import GatewayError, UpstreamBroken
 from gateway.domain.config.providers import Timeouts
 from gateway.domain.events import VendorResponse
-from gateway.providers.http import exchange as wire
+from gateway.providers.http import exchange
 from gateway.providers.http.stream_decoders import DONE, NDJSONDecoder, SSEDecoder, parse_json
 from gateway.providers.response_ids import parse_vendor_response
 from gateway.providers.token_counts import TokenCounts
@@ -126,7 +126,7 @@ class StreamGuard:
         self._http = http
         self._headers = [(name.encode("ascii"), value.encode()) for name, value in headers.items()]
         self._replaced_headers = _REPLACED_HEADERS | {name for name, _ in self._headers}
-        self._timeout_extension = wire.timeout_extension(timeouts)
+        self._timeout_extension = exchange.timeout_extension(timeouts)
         self._protocol = protocol
 
     async def send(
@@ -149,7 +149,7 @@ class StreamGuard:
             content=content,
             extensions={"timeout": self._timeout_extension},
         )
-        response = await wire.send(self._http, request)
+        response = await exchange.send(self._http, request)
         try:
             body = await self._guard_body(response, call or CallScope())
         except BaseException:
@@ -167,8 +167,8 @@ class StreamGuard:
         content_type = response.headers.get("content-type", "").lower()
         if self._protocol.stream_content_type in content_type:
             return self._guard_stream(response, call)
-        wire.require_content_type(response, "application/json")
-        body = await wire.read_body(response)
+        exchange.require_content_type(response, "application/json")
+        body = await exchange.read_body(response)
         try:
             answer = self._protocol.normalize(parse_json(body))
             if not self._protocol.is_complete_answer(answer):
@@ -183,7 +183,7 @@ class StreamGuard:
         decoder: SSEDecoder | NDJSONDecoder = SSEDecoder() if self._protocol.is_sse else NDJSONDecoder()
         ended = False
         failure: GatewayError | None = None
-        async for chunk in wire.iter_body(response):
+        async for chunk in exchange.iter_body(response):
             objects = decoder.feed(chunk)
             lines: list[bytes] = []
             try:

@@ -15,7 +15,7 @@ from gateway.domain.config.providers import ProviderConfig, Timeouts
 from gateway.domain.events import Completed, TextDelta
 from gateway.domain.messages import Message
 from gateway.domain.requests import ChatRequest
-from gateway.providers.http import exchange as wire
+from gateway.providers.http import exchange
 from gateway.providers.http.client import upstream_client
 from gateway.providers.openai.chat import OpenAIChat
 from tests.support.upstreams.openai_server import OpenAIUpstream, Raw, Silence
@@ -42,21 +42,21 @@ ASK = ChatRequest("m", (Message("user", "Hello"),))
     ],
 )
 def test_only_plausible_retry_after_values_are_used(value: str, seconds: float | None) -> None:
-    assert wire.parse_retry_after({"retry-after": value}) == seconds
+    assert exchange.parse_retry_after({"retry-after": value}) == seconds
 
 
 def test_retry_after_may_be_a_date_or_milliseconds() -> None:
     in_a_minute = formatdate(time.time() + 60, usegmt=True)
-    waited = wire.parse_retry_after({"retry-after": in_a_minute})
+    waited = exchange.parse_retry_after({"retry-after": in_a_minute})
     assert waited is not None
     assert 30 < waited <= 60
-    assert wire.parse_retry_after({"retry-after-ms": "250", "retry-after": "9"}) == 0.25
-    assert wire.parse_retry_after({}) is None
+    assert exchange.parse_retry_after({"retry-after-ms": "250", "retry-after": "9"}) == 0.25
+    assert exchange.parse_retry_after({}) is None
 
 
 def test_geminis_400_for_an_invalid_key_is_unauthorized() -> None:
     body = b'{"error": {"code": 400, "details": [{"reason": "API_KEY_INVALID"}]}}'
-    assert isinstance(wire.error_from_response(400, {}, body), UpstreamUnauthorized)
+    assert isinstance(exchange.error_from_response(400, {}, body), UpstreamUnauthorized)
 
 
 @pytest.mark.parametrize(
@@ -73,12 +73,12 @@ def test_geminis_400_for_an_invalid_key_is_unauthorized() -> None:
 )
 def test_an_invalid_base_url_is_rejected(address: str) -> None:
     with pytest.raises(ValueError, match="base_url"):
-        wire.normalize_base_url(address, "https://example.com")
+        exchange.normalize_base_url(address, "https://example.com")
 
 
 def test_a_trailing_slash_is_removed_from_the_base_url() -> None:
-    assert wire.normalize_base_url("http://localhost:1/v1/", "x") == "http://localhost:1/v1"
-    assert wire.normalize_base_url(None, "https://example.com") == "https://example.com"
+    assert exchange.normalize_base_url("http://localhost:1/v1/", "x") == "http://localhost:1/v1"
+    assert exchange.normalize_base_url(None, "https://example.com") == "https://example.com"
 
 
 async def test_an_unrequested_compression_is_decoded() -> None:
@@ -93,17 +93,18 @@ async def test_an_unrequested_compression_is_decoded() -> None:
 async def test_a_body_beyond_the_limit_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     async with OpenAIUpstream() as up, upstream_client(trust_env=False) as http:
         up.script(Raw([b" " * 1000] * 10, content_type="application/json"))
-        response = await wire.send(http, httpx.Request("POST", f"{up.url}/chat/completions", content=b"{}"))
+        request = httpx.Request("POST", f"{up.url}/chat/completions", content=b"{}")
+        response = await exchange.send(http, request)
         with pytest.raises(UpstreamBroken):
-            await wire.read_body(response, 5000)
+            await exchange.read_body(response, 5000)
         await response.aclose()
 
 
 async def test_a_health_check_of_a_silent_server_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "_PROBE_SECONDS", 0.05)
+    monkeypatch.setattr(exchange, "_PROBE_SECONDS", 0.05)
     async with OpenAIUpstream() as up, upstream_client(trust_env=False) as http:
         up.script(Silence())
-        health = await wire.probe_url(http, f"{up.url}/models", {})
+        health = await exchange.probe_url(http, f"{up.url}/models", {})
     assert not health.reachable
     assert "no answer" in health.detail
 
@@ -111,6 +112,6 @@ async def test_a_health_check_of_a_silent_server_times_out(monkeypatch: pytest.M
 async def test_a_byte_order_mark_is_removed_from_a_body() -> None:
     async with OpenAIUpstream() as up, upstream_client(trust_env=False) as http:
         up.script(Raw([b"\xef\xbb", b"\xbf{}"], content_type="application/json"))
-        response = await wire.send(http, httpx.Request("POST", f"{up.url}/embeddings", content=b"{}"))
-        assert await wire.read_body(response) == b"{}"
+        response = await exchange.send(http, httpx.Request("POST", f"{up.url}/embeddings", content=b"{}"))
+        assert await exchange.read_body(response) == b"{}"
         await response.aclose()
