@@ -1,4 +1,4 @@
-"""What every chat provider does, whatever its vendor does: one suite over all of them."""
+"""The behaviour of every chat provider: one test suite for all vendors."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ CLOCK = ToolSpec("clock", "Tells the time.", {"type": "object", "properties": {}
 
 @dataclass
 class Door:
-    """A provider, the server behind it, and the short way to ask."""
+    """A provider, the fake server behind it, and a helper to call it."""
 
     type: str
     provider: ChatProvider
@@ -110,7 +110,7 @@ async def door(kind: str, http: httpx.AsyncClient) -> AsyncIterator[Door]:
 
 
 async def hear(door: Door, request: ChatRequest) -> tuple[list[ProviderEvent], GatewayError | None]:
-    """All that came, and the error that ended it."""
+    """Return all events, and the error that ended them."""
     heard: list[ProviderEvent] = []
     try:
         async for event in door.provider.stream(request):
@@ -125,7 +125,7 @@ def text_of(events: list[ProviderEvent]) -> str:
 
 
 def calls_of(events: list[ProviderEvent]) -> dict[int, tuple[str, str]]:
-    """index -> (name, arguments); the first piece must carry id and name, later ones neither."""
+    """Return index -> (name, arguments); only the first fragment may have id and name."""
     calls: dict[int, tuple[str, str]] = {}
     for event in events:
         if isinstance(event, ToolCallDelta):
@@ -141,7 +141,7 @@ def calls_of(events: list[ProviderEvent]) -> dict[int, tuple[str, str]]:
     return calls
 
 
-# Good answers.
+# Successful answers.
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
@@ -248,7 +248,7 @@ async def test_a_finished_answer_releases_its_connection_for_reuse(door: Door) -
     assert door.up.connections == 1
 
 
-# What is asked.
+# Requests.
 
 
 async def test_the_whole_history_reaches_the_vendor(door: Door) -> None:
@@ -308,7 +308,7 @@ async def test_tools_that_must_not_be_called_are_not_forced(door: Door) -> None:
     assert "none" in sent or "tools" not in sent
 
 
-# Errors before the first word.
+# Errors before the first token.
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -366,7 +366,7 @@ async def test_an_unreachable_server_is_unavailable(door: Door, stream: bool) ->
         await door.ask(stream=stream)
 
 
-# Answers that break.
+# Broken answers.
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -422,7 +422,7 @@ async def test_an_endless_line_is_broken_before_it_fills_memory(door: Door) -> N
     assert door.up.calls[0].sent < 64
 
 
-# Silence, and leaving.
+# Timeouts and cancellation.
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -479,7 +479,7 @@ async def test_a_provider_works_after_every_kind_of_failure(door: Door) -> None:
     assert text_of(await door.ask()) == "Hello, world!"
 
 
-# Whether it is there.
+# Health checks.
 
 
 async def test_a_health_check_detects_whether_the_server_answers(door: Door) -> None:

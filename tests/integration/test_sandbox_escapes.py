@@ -34,7 +34,7 @@ VARIABLE = "GATEWAY_CANARY"
 
 @dataclass
 class Canaries:
-    """Three secrets that an attempt reaches for, and a count of connections."""
+    """Three secrets that an attempt looks for, and a count of connections."""
 
     file: Path
     port: int
@@ -45,7 +45,7 @@ class Canaries:
         return attempt.format(file=self.file, port=self.port, variable=VARIABLE)
 
     def check(self, outcome: ToolResult) -> None:
-        """Nobody was here, and nothing of it is in what a model would read."""
+        """Whether nothing was accessed, and no secret is in the result for the model."""
         assert self.token not in outcome.content
         assert "root:" not in outcome.content
         assert "uid=" not in outcome.content
@@ -81,7 +81,7 @@ async def run(tools: ToolRegistry, code: str) -> ToolResult:
 
 @asynccontextmanager
 async def someone_beside() -> AsyncIterator[Callable[[], int]]:
-    """Another coroutine on the same loop; what is yielded says how often it had its turn."""
+    """Run another coroutine on the same loop; yields how often it ran."""
     turns = 0
 
     async def go_on() -> None:
@@ -122,7 +122,7 @@ def test_there_are_far_more_than_fifty_attempts_of_each_kind() -> None:
 
 
 async def test_the_canaries_detect_real_access(canaries: Canaries) -> None:
-    """The attempts fail because they are stopped, not because there would be nothing to find."""
+    """The attempts fail because they are stopped, not because there is nothing to find."""
     namespace: dict[str, object] = {}
     for name in ("open_read", "os_getenv"):
         attempt = canaries.aim(DENIED[name])

@@ -1,4 +1,4 @@
-"""Why answers end: cut and blocked ones are told from complete ones, whatever word a vendor has."""
+"""Finish reasons of all vendors: truncated and blocked answers are distinguished from complete ones."""
 
 from __future__ import annotations
 

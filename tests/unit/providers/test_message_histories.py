@@ -1,4 +1,4 @@
-"""Conversations that OpenAI's API takes, as each vendor takes them."""
+"""Histories that OpenAI's API accepts, as they are encoded for each vendor."""
 
 from __future__ import annotations
 

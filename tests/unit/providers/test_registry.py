@@ -23,7 +23,7 @@ from tests.support.paths import PROJECT
 
 
 def code_of(page: str, path: str) -> str:
-    """The Python block that follows the first mention of `path` on a Markdown page."""
+    """Return the Python block after the first mention of `path` on a Markdown page."""
     return page.split(f"`{path}`", 1)[1].split("```python\n", 1)[1].split("```", 1)[0]
 
 

@@ -1,4 +1,4 @@
-"""Vendors' usage objects, as each of them sends them."""
+"""Usage objects as each vendor sends them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ DEEPSEEK = {
         ({"prompt_tokens": 5, "completion_tokens": 4, "prompt_tokens_details": None}, Usage(5, 4)),
         ({"prompt_tokens": 5, "completion_tokens": 4, "prompt_tokens_details": [1]}, Usage(5, 4)),
         ({"prompt_tokens": 5, "completion_tokens": 4, "cached_tokens": 50}, Usage(5, 4, cached_tokens=5)),
-        # A proxy that counts as Anthropic does: cached tokens beside the prompt.
+        # A proxy that counts like Anthropic: the prompt does not include cached tokens.
         (
             {
                 "prompt_tokens": 10,

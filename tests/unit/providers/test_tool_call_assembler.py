@@ -1,4 +1,4 @@
-"""Pieces of tool calls: which belong together, whatever indices, ids and names a vendor gives."""
+"""Assembly of tool call fragments, whatever indices, ids and names a vendor sends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Piece = tuple[Any, str | None, str | None, str]
 
 
 def assembled(*pieces: Piece) -> list[tuple[str | None, str | None, str]]:
-    """(id, name, arguments) of each call, in the order of their index."""
+    """Return (id, name, arguments) of each call, ordered by index."""
     calls = ToolCallAssembler()
     events = [event for piece in pieces for event in calls.add_piece(*piece)] + calls.finish()
     found: dict[int, list[Any]] = {}
@@ -197,7 +197,7 @@ def test_calls_start_in_order() -> None:
 
 
 def answer_of(*deltas: Any) -> list[tuple[str | None, str]]:
-    """(name, arguments) of the calls of a streamed answer, by `tool_calls` of its chunks."""
+    """Return (name, arguments) of the calls of a stream with these `tool_calls` per chunk."""
     reader, events = OpenAIResponseParser(), []
     for delta in deltas:
         data = json.dumps({"choices": [{"index": 0, "delta": delta}]})

@@ -1,4 +1,4 @@
-"""Running tools: arguments that fit and do not, time, size, and crashes."""
+"""Running tools: arguments, timeouts, result sizes and crashes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Anthropic's wire, against a server that refuses what the vendor refuses."""
+"""Anthropic's API, against a fake server that rejects what the vendor rejects."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ async def ask(it: AnthropicChat, request: ChatRequest) -> list[ProviderEvent]:
 
 
 async def sent(up: AnthropicUpstream, http: httpx.AsyncClient, options: Any = None, **fields: Any) -> Any:
-    """The body that a question with these fields makes; the server has taken it."""
+    """Return the request body for these fields, after the server has accepted it."""
     await ask(provider(up, http, **(options or {})), question(**fields))
     return up.calls[-1].body
 
@@ -252,7 +252,7 @@ async def test_adaptive_thinking_needs_no_earlier_thinking_blocks(
     assert "temperature" not in body
 
 
-# What the vendor refuses.
+# What the vendor rejects.
 
 
 @pytest.mark.parametrize(
@@ -443,7 +443,7 @@ async def test_a_malformed_response_is_broken(
 
 
 def of_shipped(name: str, **fields: Any) -> ChatRequest:
-    """A question to a shipped model, with what the configuration says of it."""
+    """Return a request to a shipped model with its configured limits."""
     model = shipped().models[name]
     return question(
         model.model,
@@ -485,15 +485,15 @@ async def test_reasoning_effort_becomes_the_budget_of_a_shipped_model(
 @pytest.mark.parametrize(
     ("fields", "budget"),
     [
-        ({"sampling": Sampling(temperature=0.2)}, 8192),  # the vendor takes none with thoughts
+        ({"sampling": Sampling(temperature=0.2)}, 8192),  # not accepted together with thinking
         ({"sampling": Sampling(top_p=0.5)}, 8192),
         ({"sampling": Sampling(max_tokens=9000)}, 8192),
-        ({"sampling": Sampling(max_tokens=8192)}, 4096),  # a limit has to be larger than the budget
+        ({"sampling": Sampling(max_tokens=8192)}, 4096),  # the limit must exceed the budget
         ({"sampling": Sampling(max_tokens=2000)}, None),
         ({"tools": (CLOCK,), "tool_choice": ToolChoice("required")}, None),
         ({"tools": (CLOCK,), "tool_choice": ToolChoice("function", "clock")}, None),
         ({"tools": (CLOCK,)}, 8192),
-        ({"tools": (CLOCK,), "messages": ASKED}, None),  # its calls came without their thoughts
+        ({"tools": (CLOCK,), "messages": ASKED}, None),  # its tool calls have no thinking blocks
     ],
 )
 async def test_reasoning_effort_is_adapted_to_the_vendors_rules(

@@ -1,4 +1,4 @@
-"""ComfyUI's protocol, against a server that sends what the real one was seen to send."""
+"""ComfyUI's API, against a fake server that replays a recording of the real one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a provider's error response means: whose fault it is, and whether another model may answer."""
+"""Classification of provider errors: who is at fault, and whether another model may answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a provider's words is kept: no key, no account, nothing of the request, and not too long."""
+"""Redaction of providers' error messages: no keys, account ids or request text, and limited length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gemini's wire: schemas as they were given, and signatures that come back."""
+"""Gemini's API: unchanged schemas, and signatures that are sent back."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ async def test_every_legal_form_of_the_stream_is_parsed(
 
 
 async def test_a_request_that_the_sdk_cannot_encode_is_an_error_of_nobody(http: httpx.AsyncClient) -> None:
-    """Neither the vendor's nor the caller's: another model may be asked."""
+    """The error is neither the vendor's nor the caller's fault, so another model may be called."""
     async with OllamaUpstream() as server:
         config = ProviderConfig(type="ollama", base_url=server.url)
         it = OllamaChat("ollama", config, Timeouts(), http)

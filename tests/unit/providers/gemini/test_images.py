@@ -1,4 +1,4 @@
-"""Pictures of Gemini: what is drawn, and what the vendor does not draw."""
+"""Images from Gemini: generated and blocked ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DRAWN = {"content": {"parts": [{"text": "Here"}, {"inlineData": {"mimeType": "im
 
 
 async def drawn(answer: Any) -> tuple[list[ImageCompleted], dict[str, str]]:
-    """The pictures of the answer, and the headers of the call."""
+    """Return the images of the response, and the headers of the call."""
     options = {"headers": {"X-Tunnel": "abc"}}
     async with upstream_client(trust_env=False) as http, GeminiUpstream() as up:
         up.script(Raw([json.dumps(answer).encode()], content_type="application/json"))

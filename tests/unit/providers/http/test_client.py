@@ -1,4 +1,4 @@
-"""The shared client: what becomes of connections, and of servers and proxies that do as they like."""
+"""The shared HTTP client: connections, and misbehaving servers and proxies."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def post(http: httpx.AsyncClient, url: str, seconds: float = 5, body: bytes = b"{}") -> bytes:
-    """As a provider does it: the body of a good answer, or a named error."""
+    """Send like a provider: return the body of a successful response, or raise a gateway error."""
     limits = dict.fromkeys(("connect", "read", "write", "pool"), seconds)
     request = httpx.Request("POST", url, content=body, extensions={"timeout": limits})
     response = await exchange.send(http, request)
@@ -164,7 +164,7 @@ async def test_a_malformed_or_truncated_response_is_an_error_without_retry(
     async with serving(Server(answer, OK)) as server:
         with pytest.raises(UpstreamError) as caught:
             await post(http, server.url)
-        # A reset may overtake what was sent before it.
+        # A reset may overtake data that was sent before it.
         assert type(caught.value) is error or (answer.endswith(RESET) and error is UpstreamBroken)
         assert len(server.requests) == 1
         assert await post(http, server.url) == b"ok"
@@ -186,7 +186,7 @@ async def test_a_closed_idle_connection_is_not_reused(http: httpx.AsyncClient) -
     async with serving(Server(OK + CLOSE, OK)) as server:
         assert await post(http, server.url) == b"ok"
         await asyncio.wait_for(server.ended.wait(), 30)
-        await asyncio.sleep(0.01)  # on loopback, the end is there as soon as the loop looks again
+        await asyncio.sleep(0.01)  # on loopback, the close is visible in the next iteration of the event loop
         assert await post(http, server.url) == b"ok"
     assert server.connections == 2
 

@@ -1,4 +1,4 @@
-"""The exchange with a vendor: waits, addresses, compression, checks."""
+"""One HTTP exchange with a vendor: Retry-After, base URLs, compression, health checks."""
 
 from __future__ import annotations
 

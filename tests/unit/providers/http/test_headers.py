@@ -1,4 +1,4 @@
-"""`options.headers` and the key: with every call of every kind of provider, health checks among them."""
+"""`options.headers` and the key are sent with every call of every provider, including health checks."""
 
 from __future__ import annotations
 

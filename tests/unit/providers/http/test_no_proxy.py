@@ -1,4 +1,4 @@
-"""NO_PROXY: what curl and Go accept in it is accepted and holds."""
+"""NO_PROXY is interpreted as curl and Go do."""
 
 from __future__ import annotations
 

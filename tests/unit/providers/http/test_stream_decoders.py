@@ -1,4 +1,4 @@
-"""Vendors' streams in every legal form, and text that a vendor cut inside a character."""
+"""Event streams in every legal form, and text that is split inside a character."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_json_that_ends_inside_a_surrogate_pair_is_parsed() -> None:
         parse_json(b'{"a": "\\ud83d"')
 
 
-# Whole answers of the vendors.
+# Complete answers of the vendors.
 
 
 def openai(*pieces: bytes) -> list[ProviderEvent]:

@@ -1,4 +1,4 @@
-"""The providers on LangChain: what their SDKs would do wrong if they were let."""
+"""Providers on LangChain packages, and the mistakes of their SDKs that the guard prevents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is sent to the small local model: the shipped defaults, and a caller's own values before them."""
+"""Requests to the small local model: the shipped default fields, which a request overrides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mock model: the same every time, obedient, and failing on request."""
+"""The mock model: deterministic answers, supported parameters, and drills."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the mock puts into a schema: it fits, it reads well, and it is the same every time."""
+"""Values that the mock generates for a schema: valid, readable, and deterministic."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_field_names_and_formats_select_the_text() -> None:
 
 
 def _tree(levels: int) -> dict[str, Any]:
-    """Each level is all of the next one, twice."""
+    """Return a schema in which each level contains the next one twice."""
     parts = {f"l{n}": {"allOf": [{"$ref": f"#/$defs/l{n + 1}"}] * 2} for n in range(levels)}
     return {"$ref": "#/$defs/l0", "$defs": {**parts, f"l{levels}": {"type": "string"}}}
 
@@ -193,5 +193,5 @@ def test_many_hostile_patterns_cost_no_more_than_one() -> None:
 
     started = time.thread_time()
     assert set(generate_value(with_kinds, 1)) == set(fields)
-    # Minutes, if each pattern had its own allowance.
+    # It would take minutes if each pattern had its own budget.
     assert time.thread_time() - started < 10

@@ -1,4 +1,4 @@
-"""Ollama reads what the gateway believes it reads: each call names its window."""
+"""Ollama: each call states its context window, so that no prompt is truncated silently."""
 
 from __future__ import annotations
 

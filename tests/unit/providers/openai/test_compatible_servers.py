@@ -1,4 +1,4 @@
-"""Answers of compatible servers: forms that no document has, and that say all that an answer has to say."""
+"""Responses of compatible servers: undocumented but complete forms."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def read(reader: OpenAIResponseParser | AnthropicResponseParser, data: bytes) ->
 
 
 def said(events: list[ProviderEvent]) -> tuple[str, str]:
-    """(thoughts, text) of the events."""
+    """Return (reasoning, text) of the events."""
     thoughts = "".join(event.text for event in events if isinstance(event, ReasoningDelta))
     return thoughts, "".join(event.text for event in events if isinstance(event, TextDelta))
 
@@ -71,7 +71,7 @@ def test_thinking_parts_of_a_content_become_reasoning(content: Any, streamed: bo
         body = {"choices": [{"message": {"content": content}, "finish_reason": "stop"}]}
         events = OpenAIResponseParser().parse_body(json.dumps(body).encode())
     assert said(events) == ("hm", "Hi")
-    assert events[-1] == Completed("stop")  # Mistral does not take them back
+    assert events[-1] == Completed("stop")  # Mistral does not need them back
 
 
 @pytest.mark.parametrize("logprobs", [-0.3, [], ["x"], {"content": ["x"]}, {"tokens": ["x"]}, {"content": 7}])
@@ -153,7 +153,7 @@ def block(block: dict[str, Any], *deltas: dict[str, Any], index: int = 0) -> lis
 
 HI = {"type": "text_delta", "text": "Hi"}
 TEXT = block({"type": "text", "text": ""}, HI)
-# Events that a server of Anthropic's format sends in other forms than the vendor.
+# Events of Anthropic-compatible servers that differ from the vendor's.
 FORMS: dict[str, list[Any]] = {
     "a text block without text": [START, *block({"type": "text"}, HI), *END],
     "a text block of null": [START, *block({"type": "text", "text": None}, HI), *END],

@@ -1,4 +1,4 @@
-"""Embeddings and pictures of servers that speak OpenAI's API: what is sent, and what they may answer."""
+"""Embeddings and images of OpenAI-compatible servers: requests, and accepted responses."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 
 
 class Pictures(OpenAIUpstream):
-    """Its pictures can be fetched at `/v1/files/…`."""
+    """Its images can be downloaded from `/v1/files/…`."""
 
     def lookup(self, call: ReceivedCall) -> bytes | None:
         return PNG if call.method == "GET" else None
@@ -218,7 +218,7 @@ async def test_no_other_image_url_is_downloaded(
 ) -> None:
     with pytest.raises(UpstreamBroken):
         await pictures_of(upstream, http, {"url": url})
-    with pytest.raises(UpstreamBroken):  # of an allowed host neither, where it is not encrypted
+    with pytest.raises(UpstreamBroken):  # nor from an allowed host without TLS
         await pictures_of(upstream, http, {"url": "http://cdn.example/x"}, image_hosts=["cdn.example"])
     assert upstream.lookups == []
 

@@ -1,4 +1,4 @@
-"""Names and fields that differ among the servers that speak OpenAI's API."""
+"""Field names that differ between OpenAI-compatible servers, and extra message fields."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ async def test_a_strict_server_gets_only_fields_that_openai_documents(http: http
     assert known["tool_calls"] == [
         {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     ]
-    for message in (every, known):  # a field of the gateway's own is never the client's
+    for message in (every, known):  # an extra field never replaces a field of the gateway
         assert (message["role"], type(message["content"])) == ("assistant", list)
 
 

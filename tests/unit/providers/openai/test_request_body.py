@@ -1,4 +1,4 @@
-"""What is sent to OpenAI and its like."""
+"""Request bodies for OpenAI and compatible servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading OpenAI's answers: what is merged, what is forgiven and what is not."""
+"""Parsing of OpenAI's responses: what is merged, tolerated and rejected."""
 
 from __future__ import annotations
 

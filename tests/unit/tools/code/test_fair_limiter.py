@@ -1,4 +1,4 @@
-"""One account's code does not keep the others' from running."""
+"""Fairness between accounts: one account's code does not block that of others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.tools.code.tool import CodeArguments, CodeTool
 
 
 async def waiting(places: FairLimiter, account: str, order: list[str]) -> asyncio.Task[None]:
-    """A task that waits for a place, and notes when it has one."""
+    """Start a task that waits for a permit, and records when it has one."""
 
     async def wait() -> None:
         await places.acquire(account, 10)
@@ -69,7 +69,7 @@ async def test_a_permit_granted_to_a_cancelled_waiter_is_released() -> None:
 
 
 async def test_code_of_another_account_runs_during_a_flood_of_endless_programs() -> None:
-    """With one queue for all, nineteen of twenty were the flood's, and others were told to come later."""
+    """With a single queue, nineteen of twenty runs were the flood's, and others were rejected as busy."""
     config = ToolsConfig.model_validate({"code": {"seconds": 1, "queue_seconds": 8, "processes": 1}})
     code = CodeTool(config)
     flood = [

@@ -1,4 +1,4 @@
-"""The second layer by itself: what a program that is no longer the interpreter would find there."""
+"""The isolation itself: what native code in place of the interpreter could do."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LIMITS = RunLimits(seconds=0.5, memory_bytes=64 << 20)
 
 @pytest.fixture(params=["bwrap", "process"])
 def layer(request: pytest.FixtureRequest) -> Isolation:
-    """Each layer that works on this machine."""
+    """Each isolation that works on this machine."""
     interpreter = find_interpreter()
     assert interpreter is not None
     for candidate in candidate_isolations(interpreter):
@@ -39,7 +39,7 @@ def layer(request: pytest.FixtureRequest) -> Isolation:
 
 
 def shell(layer: Isolation, script: str, wall_seconds: float = 10) -> ProcessResult:
-    """A shell in the interpreter's place: native code, with all limits of the layer."""
+    """Run a shell in place of the interpreter, with all limits of the isolation."""
 
     def command(fd: int) -> list[str]:
         words = layer.command(LIMITS, fd)
@@ -93,7 +93,7 @@ def test_native_code_has_only_its_streams_and_limits_that_it_cannot_raise(layer:
     assert limits == [b"2", b"163840", b"0", b"0", b"16"]
 
 
-@pytest.mark.timeout(120)  # of a busy machine it gets what others leave
+@pytest.mark.timeout(120)  # it runs with low priority
 def test_cpu_time_is_limited_if_the_interpreter_does_not_limit_it(layer: Isolation) -> None:
     ended = shell(layer, "while :; do :; done", wall_seconds=110)
 
@@ -170,7 +170,7 @@ def test_no_run_survives_a_killed_gateway(tmp_path: Path) -> None:
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process has this number and is no zombie that waits for the machine's init."""
+    """Whether a process with this id exists and is not a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""What is read out of an interpreter's two streams: bounded, clean, and in words that help."""
+"""Reports from the interpreter's output streams: bounded, clean, with helpful messages."""
 
 from __future__ import annotations
 
@@ -101,5 +101,5 @@ def test_any_bytes_become_bounded_text_without_control_characters(
         (report.error, MAX_ERROR_BYTES),
     )
     for text, limit in limits:
-        assert len(text.encode()) <= limit + 64  # strict UTF-8, and the mark of a cut
+        assert len(text.encode()) <= limit + 64  # strict UTF-8, and the truncation note
         assert not any((c < " " and c not in "\t\n") or "\x7f" <= c <= "\x9f" for c in text)

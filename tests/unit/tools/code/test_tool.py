@@ -1,4 +1,4 @@
-"""The code tool as a model meets it: results, errors with their line, bounds, a queue, and an end."""
+"""The code tool from a model's view: results, errors, limits, queue and shutdown."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ async def test_with_require_bwrap_nothing_runs_without_bwrap(monkeypatch: pytest
 
 
 async def test_runs_leave_no_file_descriptor_and_no_process(tools: ToolRegistry) -> None:
-    await run(tools, "1")  # threads, and what is opened once
+    await run(tools, "1")  # warm up threads and other one-time resources
     before = len(os.listdir("/proc/self/fd"))
 
     await asyncio.gather(*(run(tools, "1") for _ in range(10)))
@@ -220,7 +220,7 @@ async def test_runs_leave_no_file_descriptor_and_no_process(tools: ToolRegistry)
 
 
 def announcing(started: asyncio.Event) -> type[SandboxProcess]:
-    """A run that says when its process is there."""
+    """Return a process class that sets an event when its process has started."""
     loop = asyncio.get_running_loop()
 
     class Announcing(SandboxProcess):

@@ -1,4 +1,4 @@
-"""Which addresses `fetch` may connect to, and how their spelling is read."""
+"""Which addresses `fetch` may connect to, and how URLs are parsed."""
 
 from __future__ import annotations
 

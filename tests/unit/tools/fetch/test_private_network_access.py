@@ -1,4 +1,4 @@
-"""Every known trick to make a fetcher call at home, against canaries on loopback that count who connects."""
+"""Known tricks to reach private addresses, against canaries on loopback that count connections."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from gateway.tools.registry import ToolRegistry
 from gateway.tools.result import ToolResult
 from tests.support.upstreams.page_server import PageServer, page, redirect
 
-# All of 127/8 is loopback on Linux, so that a site can be allowed beside a canary that is not.
+# All of 127/8 is loopback on Linux, so one address can be allowed while another one is not.
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="one loopback address only")
 
 SITE = "127.0.0.2"
 
 
 class Names:
-    """A resolver: a name's answers in turn, the last one for ever. `asked` counts."""
+    """A resolver that returns a name's answers in turn, then repeats the last one; counts queries."""
 
     def __init__(self, **answers: Sequence[Sequence[str]]) -> None:
         self._answers = {name.replace("_", "-") + ".test": list(turns) for name, turns in answers.items()}
@@ -40,7 +40,7 @@ class Names:
 
 @dataclass
 class Place:
-    """A canary on 127.0.0.1 and on ::1 at one port, and a site on 127.0.0.2 that may be fetched."""
+    """Canaries on 127.0.0.1 and ::1 with one port, and an allowed site on 127.0.0.2."""
 
     canaries: tuple[PageServer, PageServer]
     site: PageServer
@@ -123,7 +123,7 @@ async def test_no_spelling_of_a_private_address_is_connected_to(place: Place, ur
 
 @pytest.mark.parametrize("url", LITERALS)
 async def test_no_redirect_leads_to_a_private_address(place: Place, url: str) -> None:
-    # What cannot stand in a header line is not a redirect that a site could send.
+    # A site cannot send these characters in a header.
     location = url.format(port=place.port).replace("\r\n", "").replace("\t", "")
     place.site.pages["/"] = redirect(location)
 
@@ -220,7 +220,7 @@ async def test_other_ports_are_not_connected_to(place: Place) -> None:
     "spelling", ["http://127.0.0.1:{port}/", "http://[::1]:{port}/", "http://１２７.０.０.１:{port}/"]
 )
 async def test_the_canaries_detect_connections_if_they_are_allowed(place: Place, spelling: str) -> None:
-    """Without this, a canary that hears nothing would prove nothing."""
+    """Without this test, a canary without connections would prove nothing."""
     outcome = await run(place.tool(allow=["127.0.0.0/8", "::1/128"]), spelling.format(port=place.port))
 
     assert outcome.ok

@@ -1,4 +1,4 @@
-"""`fetch` over TLS: it connects to the checked address, and demands the certificate of the name."""
+"""`fetch` over TLS connects to the checked address and requires the name's certificate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.upstreams.page_server import PageServer, page
 
 
 def certificate(folder: Path, *names: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A server's context with a certificate of these names, and a client's that trusts no other."""
+    """Return a server context with a certificate for these names, and a client context that trusts it."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
     now = datetime.datetime.now(datetime.UTC)

@@ -1,4 +1,4 @@
-"""What `fetch` makes of a page: text, size, packing, redirects, certificates, and pages made to do harm."""
+"""The tool `fetch`: text, sizes, compression, redirects and hostile pages."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ async def test_an_endless_page_is_truncated_at_the_size_limit(site: PageServer) 
 
 
 def _bomb() -> bytes:
-    """100 MB of spaces in 100 kB, packed once more."""
+    """Return 100 MB of spaces, compressed to 100 kB and compressed again."""
     return gzip.compress(b"word " * 20_000_000, 9)
 
 
@@ -345,7 +345,7 @@ async def test_the_next_address_is_tried_if_one_does_not_answer(site: PageServer
     await fetch.aclose()
 
 
-# Pages that are made to do harm.
+# Hostile pages.
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Tools of MCP servers, over stdio and HTTP: found, called, and survived."""
+"""Tools of MCP servers over stdio and HTTP: discovery, calls and failures."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def ask(tools: ToolRegistry, name: str, **arguments: Any) -> ToolResult:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and waits to be collected does not."""
+    """Whether a process runs and is not a zombie."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
@@ -121,7 +121,7 @@ async def test_a_server_gets_path_and_configured_variables_only(
     config = settings(command=sys.executable, args=STDIO, env={"TOKEN": "t"})
     async with registry(config) as tools:
         outcome = await ask(tools, "files__environment")
-    # Python itself adds LC_CTYPE where no locale is set.
+    # Python itself sets LC_CTYPE if there is no locale.
     assert set(json.loads(outcome.content)) - {"LC_CTYPE"} == {"PATH", "TOKEN"}
 
 
@@ -151,7 +151,7 @@ async def test_a_hanging_call_times_out_and_the_server_stays_usable() -> None:
     config = settings(command=sys.executable, args=STDIO, timeout_seconds=0.3)
     async with registry(config) as tools:
         hung = await ask(tools, "files__hangs")
-        # The test server reads on while a call of its hangs, so it is still the same one.
+        # The test server continues reading during a hanging call, so it is not restarted.
         again = await ask(tools, "files__echo", text="again")
     assert (hung.ok, hung.error) == (False, "timeout")
     assert again.content == "again"
@@ -223,7 +223,7 @@ async def test_no_server_process_remains_when_the_gateway_is_killed() -> None:
         assert gateway.stdout is not None
         line = b""
         async with asyncio.timeout(60):
-            while not line.strip().isdigit():  # its log goes there as well
+            while not line.strip().isdigit():  # log lines are on stdout too
                 line = await gateway.stdout.readline()
         grandchild = int(line)
         server = parent_of(grandchild)

@@ -1,4 +1,4 @@
-"""`web_search` through the real `ddgs`, with the addresses of two of its engines turned to loopback."""
+"""`web_search` with the real `ddgs`, two of whose engines are redirected to loopback."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def run(seconds: float = 20, **arguments: Any) -> ToolResult:
     section = {"backend": "mojeek,yahoo", "timeout_seconds": seconds}
     config = ToolsConfig.model_validate({"enabled": ["web_search"], "web_search": section})
     registry = ToolRegistry(config)
-    # Yahoo has a search of pages, too, which here would leave for the internet.
+    # Yahoo's page search would use the internet.
     registry._tools["web_search"]._engine = Engine(config.web_search)  # type: ignore[attr-defined]
     try:
         return await registry.run(
@@ -60,7 +60,7 @@ async def run(seconds: float = 20, **arguments: Any) -> ToolResult:
 
 
 class Engine(DdgsEngine):
-    """One engine for each kind."""
+    """One engine per kind of search."""
 
     async def search(self, kind: Any, query: SearchQuery) -> Any:
         self._backend = "mojeek" if kind == "text" else "yahoo"
@@ -129,7 +129,7 @@ async def test_the_event_loop_is_not_blocked_by_engines(site: PageServer) -> Non
     site.pages["/text"] = site.pages["/news"] = PageResponse((b"<html>",), hang=True)
     searching = asyncio.ensure_future(run(2))
 
-    # Answered on this very loop: were it blocked by the search, nobody would answer.
+    # The server runs on the same event loop, so a blocking search would never be answered.
     await asyncio.wait_for(site.answering.wait(), 30)
 
     assert not searching.done()

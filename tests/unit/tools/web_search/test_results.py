@@ -1,4 +1,4 @@
-"""Results of several searches as one list: the same page once, the same story once, the best first."""
+"""Merging of search results: duplicates by page and story, best results first."""
 
 from __future__ import annotations
 

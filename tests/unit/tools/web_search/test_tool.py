@@ -1,4 +1,4 @@
-"""`web_search` with an engine that answers, hangs and refuses as told: what a model gets to read."""
+"""`web_search` with a scripted engine that answers, hangs or fails."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ NEWS: list[Row] = [
 
 @dataclass
 class Engine:
-    """Rows, a trouble, or None for silence, by kind."""
+    """An engine with rows, a failure, or None for silence, by kind."""
 
     text: list[Row] | SearchFailureReason | None = "nothing"
     news: list[Row] | SearchFailureReason | None = "nothing"
